@@ -1,0 +1,343 @@
+//! Appending: one reservation, one copy, no lock and no system call on the way.
+//!
+//! 1. *Look*: nothing of mine is in flight, the log is writable, the gate is open, there is space, the chunk at the
+//!    cursor is mapped. Whatever can fail or block does so here, before a range is taken.
+//! 2. *Place* ([`slots::place`]): the slot says what is coming, one `fetch_add` takes the range.
+//! 3. A closed gate or no space: *wait*, trying the lock in between (a dead owner's work is finished by the one
+//!    who waits). A writer in flight never blocks on the lock: its owner may be waiting for this writer.
+//! 4. *Copy*, settle the slot, wake followers if any sleep.
+//!
+//! An append that fails after step 2 abandons its slot as if its process had died: the range becomes a hole that
+//! whoever needs it settles, and the writer claims another slot for its next append.
+
+use std::io::{self, IoSlice, Write};
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::chunks::{PWRITE_FROM, Segment};
+use crate::error::{At, Error, Fault, Result};
+use crate::files::{Files, Operation, Turn};
+use crate::layout::Control;
+use crate::metadata::Gate;
+use crate::position::Position;
+use crate::slots::{self, Placed};
+use crate::sync::Ordering;
+
+/// The most bytes that one message may have: 1 GiB.
+pub const MAX_MESSAGE: u64 = 1 << 30;
+
+/// Longest line that the [`Write`] side of a [`Writer`] holds back while it waits for a newline, bytes.
+pub const LINE_BUFFER: usize = 64 * 1024;
+
+/// One thread's way to append; owns a slot. Made by [`Log::writer`](crate::Log::writer).
+///
+/// As [`std::io::Write`] it is line buffered: `write` appends everything up to the last newline as one message and
+/// holds the rest back until its newline comes, [`LINE_BUFFER`] is full, `flush` is called, or the writer is
+/// dropped. [`append`](Self::append) goes straight to the log and does not touch that buffer.
+///
+/// After `fork`, in the child, the first use registers the child as a writer of its own; a line that the parent
+/// had begun stays the parent's.
+pub struct Writer {
+    files: Arc<Files>,
+    segment: Arc<Segment>,
+    slot: Option<u32>,
+    hint: usize,
+    messages: u64,
+    bytes: u64,
+    line: Vec<u8>,
+}
+
+impl Writer {
+    pub(crate) fn new(files: Arc<Files>) -> Result<Self> {
+        files.writable().and_then(|()| files.poisoned()).at(files.path())?;
+        let segment = files.segment().at(files.path())?;
+        let mut writer =
+            Self { files, segment, slot: None, hint: 0, messages: 0, bytes: 0, line: Vec::new() };
+        writer.register().at(writer.files.path())?;
+        Ok(writer)
+    }
+
+    /// Appends `message`, 1 to [`MAX_MESSAGE`] bytes, and returns the position of its first byte.
+    ///
+    /// All or nothing: after an error no byte of it will ever be read. The bytes are visible to followers when
+    /// this returns (a release that pairs with the follower's acquire of the slot).
+    ///
+    /// # Errors
+    /// [`Fault::NoSpace`] before anything is taken (the cursor has not moved), [`Fault::Stalled`] when a stopped
+    /// process holds the log up for longer than [`Options::wait`](crate::Options::wait), [`Fault::Poisoned`],
+    /// [`Fault::EmptyMessage`], [`Fault::TooLarge`].
+    ///
+    /// ```
+    /// # fn main() -> mmlog::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("app.log");
+    /// let log = mmlog::Log::options().open_or_create(&path)?;
+    /// let mut writer = log.writer()?;
+    /// let first = writer.append(b"hello\n")?;
+    /// let second = writer.append(b"world\n")?;
+    /// assert_eq!(second - first, 6);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn append(&mut self, message: &[u8]) -> Result<Position> {
+        self.append_parts(message.len(), |to, at| to.put(at, message))
+    }
+
+    /// Appends the parts as one message.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append).
+    pub fn append_vectored(&mut self, parts: &[IoSlice<'_>]) -> Result<Position> {
+        let len = parts.iter().map(|p| p.len()).fold(0, usize::saturating_add);
+        self.append_parts(len, |to, mut at| {
+            parts.iter().filter(|part| !part.is_empty()).try_for_each(|part| {
+                to.put(at, part)?;
+                at += part.len() as u64;
+                Ok(())
+            })
+        })
+    }
+
+    fn append_parts(
+        &mut self,
+        len: usize,
+        put: impl Fn(&mut Target<'_>, u64) -> io::Result<()>,
+    ) -> Result<Position> {
+        if self.files.is_stale() {
+            self.reattach()?;
+        }
+        match self.try_append(len as u64, &put) {
+            Ok(at) => Ok(at),
+            // Somebody replaced or removed the files: go on with those that are there now.
+            Err(Fault::Replaced) => {
+                self.reattach()?;
+                self.try_append(len as u64, &put).at(self.files.path())
+            }
+            Err(fault) => Err(fault.at(self.files.path())),
+        }
+    }
+
+    fn try_append(
+        &mut self,
+        len: u64,
+        put: &impl Fn(&mut Target<'_>, u64) -> io::Result<()>,
+    ) -> std::result::Result<Position, Fault> {
+        self.register()?;
+        let here = self.look(len)?;
+        let Self { files, segment, slot: mine, hint, messages, bytes, .. } = self;
+        let Some(slot) = *mine else { return Err(Fault::Replaced) };
+        let (control, hot) = (files.control(), &files.meta.slots()[slot as usize].hot);
+        if hot.pending().phase().is_some() {
+            return Err(files.broken("a live writer's slot was changed by somebody else"));
+        }
+        // Where no mapping can be had, the copy goes by pwrite.
+        let mapped = len < PWRITE_FROM as u64;
+        let mut pin = if mapped { segment.pin(here, hint).unwrap_or(None) } else { None };
+        // From here on, leaving early abandons the slot.
+        *mine = None;
+        let abandon = Abandon { files, slot };
+        let start = match slots::place(control, hot, len, here, segment.base()) {
+            Placed::Now(start) => start,
+            Placed::Later(start) => {
+                pin = None;
+                wait_for_space(files, start, len)?;
+                if control.base() != segment.base() {
+                    return Err(Fault::Replaced);
+                }
+                hot.copying(start);
+                start
+            }
+        };
+        put(&mut Target { segment, pin, hint }, start).map_err(Fault::io("write to the data file"))?;
+        std::mem::forget(abandon);
+        *mine = Some(slot);
+        *messages += 1;
+        *bytes += len;
+        hot.messages.store(*messages, Ordering::Relaxed);
+        hot.bytes.store(*bytes, Ordering::Relaxed);
+        hot.settle();
+        files.wake_followers();
+        Ok(Position::new(start))
+    }
+
+    /// Step 1. Returns where the cursor was when there was space for `len` bytes, and the gate was open.
+    #[inline]
+    fn look(&mut self, len: u64) -> std::result::Result<u64, Fault> {
+        let control = self.files.control();
+        let now = control.look();
+        let open = now.gate == Gate::Open && !control.is_panicked() && len != 0 && len <= MAX_MESSAGE;
+        if open && now.start.saturating_add(len) <= control.limit() && control.base() == self.segment.base() {
+            return Ok(now.start);
+        }
+        self.look_closely(len)
+    }
+
+    #[cold]
+    fn look_closely(&mut self, len: u64) -> std::result::Result<u64, Fault> {
+        let files = &self.files;
+        files.poisoned()?;
+        if len == 0 {
+            return Err(Fault::EmptyMessage);
+        }
+        if len > MAX_MESSAGE {
+            return Err(Fault::TooLarge { len, max: MAX_MESSAGE });
+        }
+        let control = files.control();
+        let fits = || {
+            let now = control.look();
+            (now.gate == Gate::Open && now.start + len <= control.limit()).then_some(now.start)
+        };
+        let deadline = Instant::now() + files.config.wait;
+        loop {
+            if control.base() != self.segment.base() {
+                return Err(Fault::Replaced);
+            }
+            let start = control.look().start;
+            if !Control::has_positions(start, len) {
+                let max = crate::layout::POSITION_END - 1;
+                return Err(Fault::OutOfRange { field: "cursor", value: start, min: 0, max });
+            }
+            match files.turn(Operation::Grow, deadline, fits)? {
+                Turn::Ready(start) => return Ok(start),
+                Turn::Locked(guard) => guard.grow(control.look().start + len)?,
+            }
+        }
+    }
+
+    fn register(&mut self) -> std::result::Result<u32, Fault> {
+        if let Some(slot) = self.slot {
+            return Ok(slot);
+        }
+        let slot = self.files.claim()?;
+        (self.messages, self.bytes) = (0, 0);
+        self.slot = Some(slot);
+        Ok(slot)
+    }
+
+    /// Becomes a writer of the log that is at the path now: in a forked child, or after a replacement.
+    #[cold]
+    fn reattach(&mut self) -> Result<()> {
+        if self.files.is_stale() {
+            self.line.clear();
+            self.slot = None;
+        }
+        let files = Arc::new(self.files.open_again()?);
+        self.leave();
+        self.segment = files.segment().at(files.path())?;
+        self.files = files;
+        self.hint = 0;
+        self.register().at(self.files.path()).map(drop)
+    }
+
+    fn leave(&mut self) {
+        if let Some(slot) = self.slot.take() {
+            self.files.release(slot);
+        }
+    }
+
+    /// Appends what the line buffer holds.
+    fn flush_line(&mut self) -> Result<()> {
+        if self.files.is_stale() {
+            self.line.clear();
+        }
+        if !self.line.is_empty() {
+            let line = std::mem::take(&mut self.line);
+            let done = self.append(&line);
+            self.line = line;
+            done?;
+            self.line.clear();
+        }
+        Ok(())
+    }
+}
+
+/// Step 3: at most 10 ms a look. With the lock, grows as far as this append needs.
+fn wait_for_space(files: &Files, start: u64, len: u64) -> std::result::Result<(), Fault> {
+    let control = files.control();
+    let deadline = Instant::now() + files.config.wait;
+    let ready = || slots::may_copy(control, start, len).then_some(());
+    loop {
+        match files.turn(Operation::Grow, deadline, ready)? {
+            Turn::Ready(()) => return Ok(()),
+            Turn::Locked(guard) => guard.grow(start + len)?,
+        }
+    }
+}
+
+/// Leaves a slot to whoever needs it settled.
+struct Abandon<'a> {
+    files: &'a Files,
+    slot: u32,
+}
+
+impl Drop for Abandon<'_> {
+    fn drop(&mut self) {
+        self.files.release(self.slot);
+        // Best done at once, while the reason is known; not waited for.
+        if let Ok(Some(guard)) = self.files.try_lock(Operation::Settle) {
+            guard.settle_all();
+        }
+    }
+}
+
+struct Target<'a> {
+    segment: &'a Segment,
+    pin: Option<crate::chunks::Pin<'a>>,
+    hint: &'a mut usize,
+}
+
+impl Target<'_> {
+    #[inline]
+    fn put(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+        self.segment.write(at, bytes, self.pin.as_ref(), self.hint)
+    }
+}
+
+impl Drop for Writer {
+    fn drop(&mut self) {
+        let _ = self.flush_line();
+        if !self.files.is_stale() {
+            self.leave();
+        }
+    }
+}
+
+impl Write for Writer {
+    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
+        if self.files.is_stale() {
+            self.line.clear();
+        }
+        let whole = buf.iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
+        if whole > 0 {
+            if self.line.is_empty() {
+                self.append(&buf[..whole]).map_err(as_io)?;
+            } else {
+                let line = std::mem::take(&mut self.line);
+                let done = self.append_vectored(&[IoSlice::new(&line), IoSlice::new(&buf[..whole])]);
+                self.line = line;
+                done.map_err(as_io)?;
+                self.line.clear();
+            }
+            return Ok(whole);
+        }
+        if self.line.len() + buf.len() > LINE_BUFFER {
+            self.flush_line().map_err(as_io)?;
+        }
+        let taken = buf.len().min(LINE_BUFFER);
+        self.line.extend_from_slice(&buf[..taken]);
+        Ok(taken)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.flush_line().map_err(as_io)
+    }
+}
+
+fn as_io(error: Error) -> io::Error {
+    let kind = match error.fault() {
+        Fault::NoSpace { .. } => io::ErrorKind::StorageFull,
+        Fault::Stalled { .. } => io::ErrorKind::TimedOut,
+        _ => io::ErrorKind::Other,
+    };
+    io::Error::new(kind, error)
+}

@@ -1,0 +1,337 @@
+//! What can go wrong, one variant for each different next step.
+
+use std::fmt;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The library's result.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// An error: which file, and what is wrong with it. Displays as `PATH: problem; what to do`.
+#[derive(Debug)]
+pub struct Error(Box<(PathBuf, Fault)>);
+
+impl Error {
+    /// What is wrong.
+    pub fn fault(&self) -> &Fault {
+        &self.0.1
+    }
+
+    /// The file concerned, usually the log's data file.
+    pub fn path(&self) -> &Path {
+        &self.0.0
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for c in self.path().to_string_lossy().chars() {
+            if c.is_control() { write!(f, "{}", c.escape_default())? } else { write!(f, "{c}")? }
+        }
+        write!(f, ": {}", self.fault())
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        std::error::Error::source(self.fault())
+    }
+}
+
+/// Who poisoned the log, and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PanicRecord {
+    /// In the words of whoever set the flag.
+    pub reason: String,
+    /// The errno that goes with it, 0 if none.
+    pub errno: i32,
+    /// Process id in its own namespace.
+    pub pid: u32,
+    /// Name of the process.
+    pub command: String,
+    /// When, by that host's clock.
+    pub at: Option<std::time::SystemTime>,
+}
+
+/// A live process that holds an operation up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocker {
+    /// What it holds: "the log's lock", "slot 3".
+    pub what: String,
+    /// Process id in its own namespace.
+    pub pid: u32,
+    /// Name of the process.
+    pub command: String,
+    /// Its state in words: running, sleeping, stopped.
+    pub process: String,
+}
+
+impl fmt::Display for Blocker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Blocker { what, pid, command, process } = self;
+        write!(f, "process {pid} ({command}, {process}) holds {what}")
+    }
+}
+
+/// What the caller can do about a [`Fault`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Free space, then try again.
+    Retry,
+    /// Somebody else is at it: wait.
+    Busy,
+    /// Needs repair.
+    Damaged,
+    /// The input, a permission or a limit has to change.
+    Refused,
+}
+
+/// The problem, without the path.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Fault {
+    /// A system call failed for a reason that no other variant names.
+    #[error("cannot {operation}: {}", words(source))]
+    Io {
+        /// What was tried.
+        operation: &'static str,
+        /// The errno.
+        source: io::Error,
+    },
+    /// The path is no regular file.
+    #[error("not a regular file ({kind}); name a plain file")]
+    NotRegular {
+        /// "FIFO", "directory"...
+        kind: &'static str,
+    },
+    /// The last component is a symbolic link.
+    #[error("a symbolic link; name the file it points to, or use --trust-path (Trust::AnyPath)")]
+    Symlink,
+    /// Anybody could replace the files.
+    #[error("directory {} is writable by everybody and has no sticky bit; chmod o-w it, or use --trust-path (Trust::AnyPath)", directory.display())]
+    UnsafeDirectory {
+        /// The directory.
+        directory: PathBuf,
+    },
+    /// The two files belong to different users.
+    #[error(
+        "data file belongs to uid {data_uid}, metadata to uid {metadata_uid}; chown one, or use --trust-path (Trust::AnyPath)"
+    )]
+    OwnersDiffer {
+        /// Owner of the data file.
+        data_uid: u32,
+        /// Owner of the metadata file.
+        metadata_uid: u32,
+    },
+    /// Neither file exists.
+    #[error("no such log; `mmlogctl init` or `append` makes it")]
+    NoLog,
+    /// A data file with bytes in it, without metadata.
+    #[error("no metadata; `init --adopt` logs behind the existing {len} bytes")]
+    NoMetadata {
+        /// Length of the data file, bytes.
+        len: u64,
+    },
+    /// Metadata without a data file.
+    #[error("data file is gone; `mmlogctl repair --recreate` makes an empty one behind the lost positions")]
+    NoData,
+    /// The metadata file is something else.
+    #[error("not a log's metadata ({why}); move it away if it is not needed")]
+    NotMetadata {
+        /// What gave it away.
+        why: String,
+    },
+    /// A format that this build does not append to.
+    #[error("format {found}, this build reads 1 and 2 and appends to 2; {}", if *found == 1 { "`mmlogctl repair --upgrade` converts it" } else { "use a newer build" })]
+    Version {
+        /// The version found.
+        found: u32,
+    },
+    /// An option or a metadata field out of its range.
+    #[error("{field} {value} out of range [{min}, {max}]{}", step(*multiple))]
+    Geometry {
+        /// Its name.
+        field: &'static str,
+        /// The value found.
+        value: u64,
+        /// Least value allowed.
+        min: u64,
+        /// Largest value allowed.
+        max: u64,
+        /// What it has to be a multiple of, 1 for anything.
+        multiple: u64,
+    },
+    /// Position fields that contradict each other.
+    #[error("{field} out of range ({value}, allowed [{min}, {max}]); run `mmlogctl repair`")]
+    OutOfRange {
+        /// Its name.
+        field: &'static str,
+        /// The value found.
+        value: u64,
+        /// Least value that fits.
+        min: u64,
+        /// Largest value that fits.
+        max: u64,
+    },
+    /// Somebody who is no writer of the log cut the data file.
+    #[error("truncated from outside (expected >= {expected} bytes, is {found}); run `mmlogctl repair`")]
+    Truncated {
+        /// Bytes the metadata promises.
+        expected: u64,
+        /// Bytes there.
+        found: u64,
+    },
+    /// The data file is not the one that the metadata describes.
+    #[error(
+        "metadata belongs to another file (inode {recorded}, the data file is {found}: a copy or a replaced file); only status, cat and tail work, `mmlogctl repair` decides"
+    )]
+    Foreign {
+        /// Inode in the metadata.
+        recorded: u64,
+        /// Inode at the path.
+        found: u64,
+    },
+    /// An operation that this build cannot finish is half done.
+    #[error(
+        "unfinished operation of kind {kind} in the journal; use the build that began it, or run `mmlogctl repair`"
+    )]
+    Journal {
+        /// The journal's kind.
+        kind: u64,
+    },
+    /// A file system on which the protocol cannot hold.
+    #[error("on {name}, where shared memory and locks are not coherent; use a local file system")]
+    FileSystem {
+        /// Its name.
+        name: &'static str,
+    },
+    /// No space, quota or file size limit. The cursor has not moved; the log stays usable.
+    #[error("no space to grow by {} ({} free): {}; free some, appending goes on by itself", bytes(*needed), bytes(*free), words(source))]
+    NoSpace {
+        /// Bytes asked for.
+        needed: u64,
+        /// Bytes the file system has left for us.
+        free: u64,
+        /// The errno.
+        source: io::Error,
+    },
+    /// Every slot has a live owner.
+    #[error("{max} writers are open; raise --max-writers (a new log), or close some")]
+    WritersFull {
+        /// Slots in the metadata.
+        max: u32,
+    },
+    /// A message of no bytes.
+    #[error("empty message; a message has at least 1 byte")]
+    EmptyMessage,
+    /// A message over the limit.
+    #[error("message of {len} bytes; the most is {max}")]
+    TooLarge {
+        /// Its length, bytes.
+        len: u64,
+        /// The most allowed.
+        max: u64,
+    },
+    /// The panic flag is set: no writing operation works, readers do.
+    #[error("poisoned by process {} ({}): {}; find the cause, then `mmlogctl repair --clear-panic`", .0.pid, .0.command, .0.reason)]
+    Poisoned(PanicRecord),
+    /// The handle was opened for reading.
+    #[error("opened for reading; open it for writing")]
+    ReadOnly,
+    /// Somebody has the files open.
+    #[error("in use by {who}; stop it first")]
+    InUse {
+        /// Who, as far as can be seen.
+        who: String,
+    },
+    /// Another maintenance command runs.
+    #[error("busy: {0}; try again later")]
+    Busy(Blocker),
+    /// A live process holds the operation up past its deadline. Nothing was taken from it.
+    #[error("{blocker} for more than {} ms; continue or kill it (it was not touched)", waited.as_millis())]
+    Stalled {
+        /// Who.
+        blocker: Blocker,
+        /// How long we waited.
+        waited: Duration,
+    },
+    /// The files under this handle are no longer the ones at its path.
+    #[error("the log at this path was replaced or removed; open it again")]
+    Replaced,
+}
+
+impl Fault {
+    /// What the caller can do about it.
+    pub fn class(&self) -> Class {
+        match self {
+            Fault::NoSpace { .. } => Class::Retry,
+            Fault::Busy(_) | Fault::Stalled { .. } | Fault::InUse { .. } => Class::Busy,
+            Fault::NoData
+            | Fault::OutOfRange { .. }
+            | Fault::Truncated { .. }
+            | Fault::Foreign { .. }
+            | Fault::Journal { .. }
+            | Fault::Poisoned(_) => Class::Damaged,
+            _ => Class::Refused,
+        }
+    }
+
+    pub(crate) fn at(self, path: &Path) -> Error {
+        Error(Box::new((path.to_path_buf(), self)))
+    }
+
+    pub(crate) fn io(operation: &'static str) -> impl FnOnce(io::Error) -> Fault {
+        move |source| Fault::Io { operation, source }
+    }
+}
+
+/// Adds the path to a fault.
+pub(crate) trait At<T> {
+    fn at(self, path: &Path) -> Result<T>;
+}
+
+impl<T> At<T> for std::result::Result<T, Fault> {
+    fn at(self, path: &Path) -> Result<T> {
+        self.map_err(|fault| fault.at(path))
+    }
+}
+
+fn step(multiple: u64) -> String {
+    if multiple > 1 { format!(" or no multiple of {multiple}") } else { String::new() }
+}
+
+/// Exact when small or odd, else in the largest binary unit.
+fn bytes(n: u64) -> String {
+    match n {
+        0..1024 => format!("{n} bytes"),
+        1024..1_048_576 => format!("{} KiB", n / 1024),
+        1_048_576..1_073_741_824 => format!("{} MiB", n >> 20),
+        _ => format!("{} GiB", n >> 30),
+    }
+}
+
+/// The reasons behind the errnos that surprise people here.
+fn words(e: &io::Error) -> String {
+    use nix::libc;
+    let limit = |resource, name: &str| {
+        nix::sys::resource::getrlimit(resource)
+            .map_or_else(|_| format!("{e}"), |(soft, _)| format!("{e} ({name} is {soft})"))
+    };
+    match e.raw_os_error() {
+        Some(libc::EMFILE) => {
+            limit(nix::sys::resource::Resource::RLIMIT_NOFILE, "RLIMIT_NOFILE, `ulimit -n`,")
+        }
+        Some(libc::ENOMEM) => limit(nix::sys::resource::Resource::RLIMIT_AS, "RLIMIT_AS, `ulimit -v`,"),
+        Some(libc::EFBIG) => limit(nix::sys::resource::Resource::RLIMIT_FSIZE, "RLIMIT_FSIZE, `ulimit -f`,"),
+        Some(libc::ENFILE) => format!("{e} (system-wide limit, fs.file-max)"),
+        Some(libc::ENOLCK) => format!("{e} (the kernel is out of lock records)"),
+        Some(libc::EROFS) => format!("{e}: the mount is read-only"),
+        Some(libc::EACCES) => format!("{e}: run as the file's owner or group, or chmod it"),
+        Some(libc::EPERM) => {
+            format!("{e}: append-only or immutable attribute set (lsattr)? Mapped writers need both off")
+        }
+        Some(libc::ENAMETOOLONG) => format!("{e}: a name may have 255 bytes, and `.mmlog` needs 6 of them"),
+        _ => format!("{e}"),
+    }
+}

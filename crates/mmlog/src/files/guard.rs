@@ -1,0 +1,314 @@
+//! The log's lock, and everything that needs it: growing, cutting, settling the dead, finishing what they began.
+//!
+//! The lock is the handle's own mutex (threads of one handle share a description, the kernel would let each of them
+//! in), then the lock byte; `is_locked` and the owner's record are for people. Whoever gets it first finishes or
+//! undoes what a dead owner left.
+
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::time::Instant;
+
+use nix::libc;
+
+use super::meta::page_size;
+use super::{Files, Operation, SLICE, store_owner};
+use crate::chunks::Segment;
+use crate::error::Fault;
+use crate::holes::{self, Hole, HoleKind};
+use crate::layout::{Control, LOCK_BYTE, MAINTENANCE_BYTE, SLOT_BYTES, Slot};
+use crate::metadata::{Gate, JOURNAL_EMPTY, JOURNAL_TRIM};
+use crate::slots::{InFlight, Phase};
+use crate::sync::Ordering;
+use crate::sys::{alloc, fs, lock, process};
+
+/// The log's lock, held.
+pub(crate) struct LogLock<'a> {
+    files: &'a Files,
+    segment: Arc<Segment>,
+    _in_process: MutexGuard<'a, ()>,
+}
+
+impl Drop for LogLock<'_> {
+    fn drop(&mut self) {
+        self.files.control().is_locked.store(0, Ordering::Relaxed);
+        if let Some(fd) = self.files.lock_file.fd() {
+            let _ = lock::unlock(fd, LOCK_BYTE);
+        }
+        self.files.wake_waiters();
+    }
+}
+
+impl Files {
+    /// The lock if nobody has it. What a dead owner left half done is finished before this returns.
+    pub(crate) fn try_lock(&self, operation: Operation) -> Result<Option<LogLock<'_>>, Fault> {
+        let fd = self.lock_file.fd().ok_or(Fault::Replaced)?;
+        let Some(in_process) = try_mutex(&self.in_process) else { return Ok(None) };
+        let segment = self.segment()?;
+        if !lock::try_lock(fd, LOCK_BYTE).map_err(Fault::io("take the log's lock"))? {
+            return Ok(None);
+        }
+        let guard = LogLock { files: self, segment, _in_process: in_process };
+        self.control().is_locked.store(1, Ordering::Relaxed);
+        store_owner(&self.meta.header().lock_owner, &process::me(), operation);
+        guard.verify()?;
+        guard.recover()?;
+        Ok(Some(guard))
+    }
+}
+
+impl LogLock<'_> {
+    fn control(&self) -> &Control {
+        self.files.control()
+    }
+
+    /// The files behind the handle are still those at its path.
+    fn verify(&self) -> Result<(), Fault> {
+        let Files { path, metadata_path, metadata_id, meta, .. } = self.files;
+        let stat = || Fault::io("stat the log's files");
+        if fs::identity_at(metadata_path).map_err(stat())? != Some(*metadata_id) {
+            return Err(Fault::Replaced);
+        }
+        let recorded = meta.header().identity.inode.load(Ordering::Relaxed);
+        match fs::identity_at(path).map_err(stat())? {
+            None => Err(Fault::NoData),
+            Some((_, found)) if found != recorded => Err(Fault::Foreign { recorded, found }),
+            Some(_) if recorded != self.segment.inode() => Err(Fault::Replaced),
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// Journal first, then the size rule: `file_size` is the truth.
+    fn recover(&self) -> Result<(), Fault> {
+        let journal = &self.files.meta.header().journal;
+        let kind = journal.kind();
+        if kind != JOURNAL_EMPTY && kind != JOURNAL_TRIM {
+            return Err(Fault::Journal { kind });
+        }
+        let control = self.control();
+        super::meta::check_positions(control)?;
+        let file_size = control.file_size();
+        let found = self.data_len()?;
+        if found < file_size {
+            return Err(Fault::Truncated { expected: file_size, found });
+        }
+        if control.limit() != control.base() + file_size {
+            control.publish_size(file_size);
+        }
+        if found > file_size {
+            self.cut(file_size)?;
+        }
+        if control.look().gate == Gate::Closed {
+            self.open_gate();
+        }
+        if kind != JOURNAL_EMPTY {
+            journal.clear();
+        }
+        Ok(())
+    }
+
+    fn data_len(&self) -> Result<u64, Fault> {
+        Ok(self.segment.file().metadata().map_err(Fault::io("stat the data file"))?.size())
+    }
+
+    fn cut(&self, len: u64) -> Result<(), Fault> {
+        self.segment.file().set_len(len).map_err(Fault::io("truncate the data file"))
+    }
+
+    /// Closes the gate for an operation that a successor can undo by opening it.
+    pub(crate) fn close_gate(&self) -> u64 {
+        self.files.meta.header().journal.begin(JOURNAL_TRIM);
+        let at = self.control().close_gate();
+        self.control().announce_gate(at);
+        self.files.wake_waiters();
+        at
+    }
+
+    /// The gate opens before the journal is emptied: a closed gate implies a journal.
+    pub(crate) fn open_gate(&self) {
+        self.control().open_gate();
+        self.files.meta.header().journal.clear();
+        self.files.wake_waiters();
+    }
+
+    /// Makes the data file reach position `end`: whole chunks while there is space, else what holds `end`.
+    ///
+    /// # Errors
+    /// [`Fault::NoSpace`] when not even that can be had; nothing has changed then.
+    pub(crate) fn grow(&self, end: u64) -> Result<(), Fault> {
+        let control = self.control();
+        if end <= control.limit() {
+            return Ok(());
+        }
+        let (from, need) = (control.file_size(), end - control.base());
+        let least = need.next_multiple_of(page_size());
+        let mut to = need.next_multiple_of(self.files.meta.geometry().chunk_size);
+        let page_end = from.next_multiple_of(page_size());
+        let zeros = vec![0; (page_end - from) as usize];
+        loop {
+            // Zeros behind a cut: a store that came late may have left bytes in the last page.
+            let grown = alloc::write_at(self.segment.file(), from, &zeros).and_then(|()| {
+                if to > page_end { alloc::allocate(self.segment.file(), page_end, to) } else { Ok(()) }
+            });
+            let Err(source) = grown else { break };
+            // What a failed call did allocate is given back.
+            self.cut(from)?;
+            if !is_full(&source) {
+                return Err(Fault::Io { operation: "allocate space in the data file", source });
+            }
+            if to <= least {
+                let free = fs::free_bytes(self.segment.file());
+                return Err(Fault::NoSpace { needed: least - from, free, source });
+            }
+            to = ((least + to) / 2 / page_size() * page_size()).max(least);
+        }
+        control.publish_size(to);
+        Ok(())
+    }
+
+    /// Lets the file end at `end` although there may be no space: nobody will store in what that adds.
+    pub(crate) fn extend_sparsely(&self, end: u64) -> Result<(), Fault> {
+        let len = end - self.control().base();
+        self.cut(len)?;
+        self.control().publish_size(len);
+        Ok(())
+    }
+
+    /// Cuts the data file at position `end`, where a closed gate has drained: published first, so that a
+    /// successor can finish it.
+    pub(crate) fn shrink(&self, end: u64) -> Result<(), Fault> {
+        let len = end - self.control().base();
+        self.control().publish_size(len);
+        self.cut(len)
+    }
+
+    /// Settles the slots whose owners are dead.
+    pub(crate) fn settle(&self, dead: &[InFlight]) {
+        for seen in dead {
+            let Some(fd) = self.files.lock_file.fd() else { return };
+            if !self.files.mark_own(seen.slot) {
+                continue;
+            }
+            if matches!(lock::try_lock(fd, SLOT_BYTES + u64::from(seen.slot)), Ok(true)) {
+                self.settle_claimed(seen.slot);
+                self.files.release(seen.slot);
+            } else {
+                self.files.unmark_own(seen.slot);
+            }
+        }
+    }
+
+    /// Settles every dead writer's slot, wherever its position.
+    pub(crate) fn settle_all(&self) {
+        let in_flight = |(i, slot): (usize, &Slot)| {
+            let pending = slot.hot.pending();
+            pending.phase().map(|_| InFlight { slot: i as u32, pending, len: 0 })
+        };
+        let seen: Vec<_> = self.files.meta.used_slots().iter().enumerate().filter_map(in_flight).collect();
+        self.settle(&seen);
+    }
+
+    /// Settles a slot whose byte this handle has: hole noted, range zeroed, then idle.
+    pub(crate) fn settle_claimed(&self, slot: u32) {
+        let hot = &self.files.meta.slots()[slot as usize].hot;
+        let pending = hot.pending();
+        let Some(phase) = pending.phase() else { return };
+        let seen = InFlight { slot, pending, len: hot.len.load(Ordering::Relaxed) };
+        let counts = &self.files.meta.header().hole_counts;
+        match self.files.hole_of(&seen).filter(|hole| self.is_placed(hole)) {
+            Some(hole) => {
+                holes::note(self.files.meta.holes(), counts, &hole);
+                if hole.kind == HoleKind::Torn && self.zero(&hole).is_err() {
+                    counts.not_zeroed.fetch_add(1, Ordering::Relaxed);
+                }
+            }
+            None if phase == Phase::Reserving => drop(counts.unplaced.fetch_add(1, Ordering::Relaxed)),
+            // Not a range of this log: a damaged slot is cleared, and nothing believed.
+            None => {}
+        }
+        hot.settle();
+        self.files.wake_followers();
+        self.files.wake_waiters();
+    }
+
+    fn is_placed(&self, hole: &Hole) -> bool {
+        hole.start >= self.control().base() && hole.end() <= self.control().look().start
+    }
+
+    fn zero(&self, hole: &Hole) -> std::io::Result<()> {
+        let base = self.control().base();
+        alloc::zero(self.segment.file(), hole.start - base, hole.end() - base)
+    }
+
+    /// After a reboot nobody of before lives, and device numbers may differ: notes the boot and a new epoch.
+    pub(crate) fn note_boot(&self) -> Result<(), Fault> {
+        let identity = &self.files.meta.header().identity;
+        let boot = process::boot_id();
+        let recorded = || [0, 1].map(|i: usize| identity.boot_id[i].load(Ordering::Relaxed));
+        if boot == recorded() {
+            return Ok(());
+        }
+        let stat = self.segment.file().metadata().map_err(Fault::io("stat the data file"))?;
+        identity.device.store(stat.dev(), Ordering::Relaxed);
+        identity.epoch.fetch_add(1, Ordering::Relaxed);
+        for (word, value) in identity.boot_id.iter().zip(boot) {
+            word.store(value, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
+
+pub(super) fn is_full(e: &std::io::Error) -> bool {
+    matches!(e.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG))
+}
+
+impl Files {
+    /// The maintenance byte: one operation that takes long at a time, waited for until `deadline`.
+    pub(crate) fn maintenance(
+        &self,
+        operation: Operation,
+        deadline: Instant,
+    ) -> Result<Maintenance<'_>, Fault> {
+        loop {
+            if let Some(guard) = self.try_maintenance(operation)? {
+                return Ok(guard);
+            }
+            if Instant::now() >= deadline {
+                let owner = &self.meta.header().maintenance_owner;
+                return Err(Fault::Busy(self.blocker("maintenance", owner)));
+            }
+            std::thread::sleep(SLICE / 4);
+        }
+    }
+
+    fn try_maintenance(&self, operation: Operation) -> Result<Option<Maintenance<'_>>, Fault> {
+        let fd = self.lock_file.fd().ok_or(Fault::Replaced)?;
+        let Some(in_process) = try_mutex(&self.maintenance) else { return Ok(None) };
+        if !lock::try_lock(fd, MAINTENANCE_BYTE).map_err(Fault::io("take the maintenance byte"))? {
+            return Ok(None);
+        }
+        store_owner(&self.meta.header().maintenance_owner, &process::me(), operation);
+        Ok(Some(Maintenance { files: self, _in_process: in_process }))
+    }
+}
+
+/// The maintenance byte, held.
+pub(crate) struct Maintenance<'a> {
+    files: &'a Files,
+    _in_process: MutexGuard<'a, ()>,
+}
+
+impl Drop for Maintenance<'_> {
+    fn drop(&mut self) {
+        if let Some(fd) = self.files.lock_file.fd() {
+            let _ = lock::unlock(fd, MAINTENANCE_BYTE);
+        }
+    }
+}
+
+fn try_mutex(mutex: &Mutex<()>) -> Option<MutexGuard<'_, ()>> {
+    match mutex.try_lock() {
+        Ok(guard) => Some(guard),
+        Err(TryLockError::Poisoned(e)) => Some(e.into_inner()),
+        Err(TryLockError::WouldBlock) => None,
+    }
+}

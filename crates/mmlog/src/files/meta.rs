@@ -1,0 +1,254 @@
+//! A metadata file that has been checked. One that has not is only bytes.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::sync::Arc;
+
+use crate::error::Fault;
+use crate::layout::*;
+use crate::sync::Ordering;
+use crate::sys::map::{Protection, SharedMap, View};
+
+/// What the first bytes of a metadata file say.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Stage {
+    /// Empty, or creation has not stored its last word.
+    Unfinished,
+    /// Created; version 2 of this host's byte order.
+    Ready,
+}
+
+/// Reads without mapping: the file may be short, or anything.
+pub(crate) fn stage(file: &File) -> Result<Stage, Fault> {
+    let read = Fault::io("read the metadata file");
+    let mut head = [0; 4096];
+    let len = read_start(file, &mut head).map_err(read)?;
+    let head = &head[..len];
+    if head.iter().all(|&b| b == 0) {
+        return Ok(Stage::Unfinished);
+    }
+    let u32_at = |at: usize| head.get(at..at + 4).map(|b| u32::from_ne_bytes([b[0], b[1], b[2], b[3]]));
+    let version = u32_at(0).unwrap_or(u32::MAX);
+    let not = |why: String| Err(Fault::NotMetadata { why });
+    if version == 1 && len >= 32 {
+        return Err(Fault::Version { found: 1 });
+    }
+    if version.swap_bytes() == VERSION {
+        return not("written on a host of the other byte order".into());
+    }
+    let magic = head.get(0xc0..0xc8).map(|b| b.iter().rev().fold(0, |w, &b| w << 8 | u64::from(b)));
+    match magic {
+        Some(m) if m.to_ne_bytes() == MAGIC.to_ne_bytes() => {}
+        Some(0) if version == 0 => return Ok(Stage::Unfinished),
+        _ => return not(format!("no magic, version field {version}, {} bytes", file_len(file))),
+    }
+    if version > VERSION {
+        return Err(Fault::Version { found: version });
+    }
+    match head.get(4) {
+        Some(1) if version == VERSION => Ok(Stage::Ready),
+        Some(0) => Ok(Stage::Unfinished),
+        ready => not(format!("version {version}, is_ready {ready:?}")),
+    }
+}
+
+fn read_start(file: &File, into: &mut [u8]) -> io::Result<usize> {
+    let mut len = 0;
+    while len < into.len() {
+        match file.read_at(&mut into[len..], len as u64) {
+            Ok(0) => break,
+            Ok(n) => len += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(len)
+}
+
+fn file_len(file: &File) -> u64 {
+    file.metadata().map_or(0, |m| m.len())
+}
+
+/// The fields that never change after creation, loaded once and checked.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Geometry {
+    pub(crate) chunk_size: u64,
+    pub(crate) page_size: u64,
+    pub(crate) max_writers: u32,
+    pub(crate) gate_ms: u32,
+}
+
+/// A mapped, checked metadata file.
+pub(crate) struct Meta {
+    header: View<Header>,
+    slots: View<Slot>,
+    holes: View<HoleEntry>,
+    geometry: Geometry,
+}
+
+impl Meta {
+    pub(crate) fn header(&self) -> &Header {
+        &self.header[0]
+    }
+
+    #[inline]
+    pub(crate) fn control(&self) -> &Control {
+        &self.header().control
+    }
+
+    pub(crate) fn slots(&self) -> &[Slot] {
+        &self.slots
+    }
+
+    pub(crate) fn holes(&self) -> &[HoleEntry] {
+        &self.holes
+    }
+
+    pub(crate) fn geometry(&self) -> Geometry {
+        self.geometry
+    }
+
+    /// The slots that were ever used. Loaded after the cursor that bounds a scan.
+    pub(crate) fn used_slots(&self) -> &[Slot] {
+        let used = self.header().high_water.slots.load(Ordering::Acquire) as usize;
+        &self.slots[..used.min(self.slots.len())]
+    }
+
+    /// Maps a file that is [`Stage::Ready`] and checks what the fields say against each other.
+    pub(crate) fn check(file: &File, protection: Protection) -> Result<Self, Fault> {
+        let len = file_len(file);
+        if len < total_len(WRITERS_RANGE.0) as u64 {
+            return Err(Fault::NotMetadata { why: format!("cut to {len} bytes") });
+        }
+        let map = || Fault::io("map the metadata file");
+        let mapping = SharedMap::new(file, len.min(total_len(WRITERS_RANGE.1) as u64) as usize, protection)
+            .map_err(map())?;
+        let too_short = || Fault::NotMetadata { why: format!("cut to {len} bytes") };
+        let header: View<Header> = mapping.view(0, 1).ok_or_else(too_short)?;
+        let geometry = check_header(&header[0])?;
+        let slots = mapping.view(SLOTS_AT, geometry.max_writers as usize).ok_or_else(too_short)?;
+        let holes = mapping.view(HOLES_AT, HOLES_MAX).ok_or_else(too_short)?;
+        Ok(Self { header, slots, holes, geometry })
+    }
+
+    /// Fills an allocated file of zeros; the caller has the log's lock. Not ready yet.
+    pub(crate) fn fill(
+        file: &File,
+        geometry: Geometry,
+        identity: impl FnOnce(&Identity),
+        start: u64,
+    ) -> Result<Self, Fault> {
+        let map = SharedMap::new(file, total_len(geometry.max_writers), Protection::ReadWrite)
+            .map_err(Fault::io("map the metadata file"))?;
+        let header: View<Header> = view(&map, 0, 1)?;
+        fill_header(&header[0], geometry, start);
+        identity(&header[0].identity);
+        let slots = view(&map, SLOTS_AT, geometry.max_writers as usize)?;
+        let holes = view(&map, HOLES_AT, HOLES_MAX)?;
+        Ok(Self { header, slots, holes, geometry })
+    }
+
+    /// The last stores of creation. While the version is 0, whoever has the lock byte starts over.
+    pub(crate) fn make_ready(&self) {
+        self.control().version.store(VERSION, Ordering::Release); // ready
+        self.control().is_ready.store(1, Ordering::Release); // ready
+    }
+}
+
+fn view<T: Shared>(map: &Arc<SharedMap>, offset: usize, count: usize) -> Result<View<T>, Fault> {
+    map.view(offset, count).ok_or_else(|| Fault::NotMetadata { why: "shorter than it was made".into() })
+}
+
+fn fill_header(header: &Header, geometry: Geometry, start: u64) {
+    let set32 = |word: &crate::sync::AtomicU32, value: u32| word.store(value, Ordering::Relaxed);
+    let set = |word: &crate::sync::AtomicU64, value: u64| word.store(value, Ordering::Relaxed);
+    let Header { control, tables, identity, .. } = header;
+    set32(&control.page_size, geometry.page_size as u32);
+    set32(&control.chunk_size, geometry.chunk_size as u32);
+    set32(&control.gate_ms, geometry.gate_ms);
+    set(&control.cursor, start);
+    set(&control.file_size, start);
+    set(&control.limit, start);
+    set(&identity.magic, MAGIC);
+    set32(&identity.byte_order, BYTE_ORDER);
+    set32(&tables.max_writers, geometry.max_writers);
+    set32(&tables.holes_max, HOLES_MAX as u32);
+    set32(&tables.followers_max, FOLLOWERS_MAX as u32);
+    set(&tables.followers_at, FOLLOWERS_AT as u64);
+    set(&tables.holes_at, HOLES_AT as u64);
+    set(&tables.slots_at, SLOTS_AT as u64);
+    set(&tables.total_len, total_len(geometry.max_writers) as u64);
+}
+
+/// Nothing shared is trusted twice: each field is loaded once, checked, and the copy is used.
+fn check_header(header: &Header) -> Result<Geometry, Fault> {
+    let Header { control, tables, identity, .. } = header;
+    let load32 = |word: &crate::sync::AtomicU32| u64::from(word.load(Ordering::Relaxed));
+    let load = |word: &crate::sync::AtomicU64| word.load(Ordering::Relaxed);
+    if load32(&identity.byte_order) != u64::from(BYTE_ORDER) {
+        return Err(Fault::NotMetadata { why: "written on a host of the other byte order".into() });
+    }
+    let features = load32(&identity.features_required);
+    if features != 0 {
+        return Err(Fault::NotMetadata { why: format!("needs features {features:#x} of a newer build") });
+    }
+    let geometry = Geometry {
+        chunk_size: load32(&control.chunk_size),
+        page_size: load32(&control.page_size),
+        max_writers: load32(&tables.max_writers) as u32,
+        gate_ms: load32(&control.gate_ms) as u32,
+    };
+    geometry.check()?;
+    let tables_are = [load(&tables.followers_at), load(&tables.holes_at), load(&tables.slots_at)];
+    if tables_are != [FOLLOWERS_AT as u64, HOLES_AT as u64, SLOTS_AT as u64]
+        || (load32(&tables.holes_max), load32(&tables.followers_max))
+            != (HOLES_MAX as u64, FOLLOWERS_MAX as u64)
+        || load(&tables.total_len) != total_len(geometry.max_writers) as u64
+    {
+        return Err(Fault::NotMetadata { why: "its tables are not where version 2 has them".into() });
+    }
+    Ok(geometry)
+}
+
+impl Geometry {
+    /// Ranges of what is set at creation, for options and for what a file says.
+    pub(crate) fn check(&self) -> Result<(), Fault> {
+        let page = page_size();
+        let range = |field, value, (min, max), multiple: u64| {
+            if value < min || value > max || value % multiple != 0 {
+                Err(Fault::Geometry { field, value, min, max, multiple })
+            } else {
+                Ok(())
+            }
+        };
+        range("chunk_size", self.chunk_size, (page.max(CHUNK_RANGE.0), CHUNK_RANGE.1), page)?;
+        range("page_size", self.page_size, (CHUNK_RANGE.0, 1 << 16), CHUNK_RANGE.0)?;
+        let writers = (u64::from(WRITERS_RANGE.0), u64::from(WRITERS_RANGE.1));
+        range("max_writers", self.max_writers.into(), writers, 1)?;
+        range("gate_ms", self.gate_ms.into(), (1, 60_000), 1)
+    }
+}
+
+/// Bytes of a page of this host.
+pub(crate) fn page_size() -> u64 {
+    rustix::param::page_size() as u64
+}
+
+/// Checks that positions fit each other; `Err` says which does not.
+pub(crate) fn check_positions(control: &Control) -> Result<(), Fault> {
+    let base = control.base();
+    let file_size = control.file_size();
+    let cursor = control.look().start;
+    let out = |field, value, min, max| Err(Fault::OutOfRange { field, value, min, max });
+    if base >= POSITION_END {
+        return out("base", base, 0, POSITION_END - 1);
+    }
+    if cursor < base || cursor >= POSITION_END {
+        return out("cursor", cursor, base, POSITION_END - 1);
+    }
+    if file_size >= POSITION_END - base {
+        return out("file_size", file_size, 0, POSITION_END - base - 1);
+    }
+    Ok(())
+}

@@ -1,0 +1,458 @@
+//! The pair on disk: a data file and its metadata file, opened, and locked.
+//!
+//! Only this module changes a file's length or name, and only with a [`guard::LogLock`] as the witness.
+
+pub(crate) mod guard;
+pub(crate) mod meta;
+pub(crate) mod open;
+pub(crate) mod remove;
+
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::chunks::Segment;
+use crate::error::{Blocker, Fault};
+use crate::holes::Hole;
+use crate::layout::{Control, Owner, SLOT_BYTES, Slot, SlotCold};
+use crate::slots::{self, Scan};
+use crate::sys::fork::LockFile;
+use crate::sys::process::{self, Who};
+use crate::sys::{fs, futex, lock};
+use meta::Meta;
+
+/// Suffix of the metadata file's name.
+pub const METADATA_SUFFIX: &str = ".mmlog";
+
+/// Longest sleep of anybody who waits for a writer, the lock or space: what a lost wake-up costs at most.
+pub(crate) const SLICE: Duration = Duration::from_millis(10);
+
+/// Whether paths are taken as they come.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Trust {
+    /// Refuses symbolic links as the last component, directories that everybody may write to without a sticky
+    /// bit, and files of two owners.
+    #[default]
+    Strict,
+    /// Takes any path.
+    AnyPath,
+}
+
+/// Whether a data file that has bytes but no metadata becomes a log behind them.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Adopt {
+    /// It is an error.
+    #[default]
+    Refuse,
+    /// Its bytes become positions 0 to its length.
+    Existing,
+}
+
+/// How a log came to be open.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Origin {
+    /// This call created it.
+    Created,
+    /// This call put metadata beside an existing data file.
+    Adopted {
+        /// Bytes that were there.
+        len: u64,
+    },
+    /// It was there.
+    Opened,
+}
+
+/// What a handle may do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Intent {
+    /// Append; make the log if it is missing.
+    Create,
+    /// Append to what is there.
+    Write,
+    /// Follow.
+    Read,
+    /// Look at the metadata, whatever state the log is in.
+    Look,
+}
+
+impl Intent {
+    pub(crate) fn writes(self) -> bool {
+        matches!(self, Self::Create | Self::Write)
+    }
+}
+
+/// Everything that is chosen when a log is opened.
+#[derive(Clone, Debug)]
+pub(crate) struct Config {
+    pub(crate) chunk_size: u64,
+    pub(crate) ring_chunks: usize,
+    pub(crate) max_writers: u32,
+    pub(crate) mode: Option<u32>,
+    pub(crate) gate_ms: u32,
+    pub(crate) wait: Duration,
+    pub(crate) trust: Trust,
+    pub(crate) adopt: Adopt,
+}
+
+/// An open log.
+pub(crate) struct Files {
+    pub(crate) path: PathBuf,
+    pub(crate) metadata_path: PathBuf,
+    pub(crate) config: Config,
+    pub(crate) intent: Intent,
+    pub(crate) origin: Origin,
+    pub(crate) meta: Meta,
+    metadata_id: (u64, u64),
+    lock_file: LockFile,
+    /// A read-only mapping cannot announce that somebody sleeps.
+    may_announce: bool,
+    /// Slots of this handle: their own locks look free to it.
+    own: Box<[AtomicU64]>,
+    had_writers: AtomicBool,
+    in_process: Mutex<()>,
+    maintenance: Mutex<()>,
+    /// `None` only for a handle that looks at a log whose data file is gone.
+    segment: Mutex<Option<Arc<Segment>>>,
+}
+
+/// What a [`Files::turn`] ended with.
+pub(crate) enum Turn<'a, T> {
+    /// What was waited for has come.
+    Ready(T),
+    /// The lock, before it came.
+    Locked(guard::LogLock<'a>),
+}
+
+impl Files {
+    /// Whether this is a forked child of the process that opened it.
+    #[inline]
+    pub(crate) fn is_stale(&self) -> bool {
+        self.lock_file.fd().is_none()
+    }
+
+    pub(crate) fn control(&self) -> &Control {
+        self.meta.control()
+    }
+
+    /// The data file now in use by this handle.
+    pub(crate) fn segment(&self) -> Result<Arc<Segment>, Fault> {
+        self.segment.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or(Fault::NoData)
+    }
+
+    pub(crate) fn may_announce(&self) -> bool {
+        self.may_announce
+    }
+
+    pub(crate) fn had_writers(&self) -> bool {
+        self.had_writers.load(Ordering::Relaxed)
+    }
+
+    /// So that closing is done once.
+    pub(crate) fn forget_writers(&self) {
+        self.had_writers.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn writable(&self) -> Result<(), Fault> {
+        if self.intent.writes() { Ok(()) } else { Err(Fault::ReadOnly) }
+    }
+
+    /// The panic record, if the flag is set.
+    pub(crate) fn poisoned(&self) -> Result<(), Fault> {
+        if !self.control().is_panicked() {
+            return Ok(());
+        }
+        Err(Fault::Poisoned(self.panic_record()))
+    }
+
+    pub(crate) fn panic_record(&self) -> crate::error::PanicRecord {
+        let p = &self.meta.header().panic;
+        crate::error::PanicRecord {
+            reason: p.reason.load(),
+            errno: p.errno.load(Ordering::Relaxed).cast_signed(),
+            pid: p.pid.load(Ordering::Relaxed),
+            command: p.command.load(),
+            at: process::time_of(p.at_ns.load(Ordering::Relaxed)),
+        }
+    }
+
+    /// Sets the panic flag; the first reason stays.
+    pub(crate) fn poison(&self, reason: &str, errno: i32) {
+        let me = process::me();
+        let panic = &self.meta.header().panic;
+        panic.fill(reason, errno.cast_unsigned(), me.pid, &me.command, process::now_ns());
+        self.control().is_panicked.store(1, Ordering::Release); // panic
+        self.wake_waiters();
+    }
+
+    /// An invariant does not hold: nobody may write until somebody has looked.
+    pub(crate) fn broken(&self, what: &str) -> Fault {
+        self.poison(what, 0);
+        Fault::Poisoned(self.panic_record())
+    }
+
+    fn owns(&self, slot: u32) -> bool {
+        let word = self.own.get(slot as usize / 64);
+        word.is_some_and(|w| w.load(Ordering::Acquire) & 1 << (slot % 64) != 0)
+    }
+
+    /// True when this call made it ours.
+    fn mark_own(&self, slot: u32) -> bool {
+        let bit = 1 << (slot % 64);
+        self.own[slot as usize / 64].fetch_or(bit, Ordering::AcqRel) & bit == 0
+    }
+
+    fn unmark_own(&self, slot: u32) {
+        self.own[slot as usize / 64].fetch_and(!(1 << (slot % 64)), Ordering::AcqRel);
+    }
+
+    /// Whether the slot's owner is dead, or was never there. When in doubt it lives.
+    pub(crate) fn is_free(&self, slot: u32) -> bool {
+        let Some(fd) = self.lock_file.fd() else { return false };
+        !self.owns(slot) && matches!(lock::is_locked(fd, SLOT_BYTES + u64::from(slot), 1), Ok(false))
+    }
+
+    /// Whether any slot has an owner besides this handle.
+    pub(crate) fn any_writer(&self) -> bool {
+        let Some(fd) = self.lock_file.fd() else { return true };
+        let count = u64::from(self.meta.geometry().max_writers);
+        !matches!(lock::is_locked(fd, SLOT_BYTES, count), Ok(false))
+    }
+
+    /// Whether another handle holds that lock byte. When in doubt it does.
+    pub(crate) fn is_held(&self, byte: u64) -> bool {
+        self.lock_file.fd().is_none_or(|fd| !matches!(lock::is_locked(fd, byte, 1), Ok(false)))
+    }
+
+    /// Whether the metadata file at the path is still this one.
+    pub(crate) fn is_current(&self) -> bool {
+        fs::identity_at(&self.metadata_path).is_ok_and(|id| id == Some(self.metadata_id))
+    }
+
+    /// What is final below `bound`, a cursor loaded before.
+    pub(crate) fn scan(&self, bound: u64) -> Scan {
+        slots::scan(bound, self.meta.used_slots().iter().map(|s| &s.hot), |slot| self.is_free(slot))
+    }
+
+    /// The hole that a dead writer's slot stands for.
+    pub(crate) fn hole_of(&self, dead: &slots::InFlight) -> Option<Hole> {
+        let cold = &self.meta.slots().get(dead.slot as usize)?.cold;
+        let len = dead.len;
+        if len == 0 || !Control::has_positions(dead.pending.position(), len) {
+            return None;
+        }
+        Hole::of_slot(dead.pending.phase()?, dead.pending.position(), len, &who_has(cold))
+    }
+
+    /// Claims a slot for a writer, settling what a dead owner left in it.
+    pub(crate) fn claim(&self) -> Result<u32, Fault> {
+        let max = self.meta.geometry().max_writers;
+        let deadline = Instant::now() + self.config.wait;
+        loop {
+            let mut skipped = false;
+            for slot in 0..max {
+                match self.claim_one(slot)? {
+                    Claim::Mine => return Ok(slot),
+                    Claim::Taken => {}
+                    Claim::NeedsLock => skipped = true,
+                }
+            }
+            if !skipped {
+                return Err(Fault::WritersFull { max });
+            }
+            if Instant::now() >= deadline {
+                return Err(self.stalled_by_lock());
+            }
+            std::thread::sleep(Duration::from_millis(1));
+        }
+    }
+
+    fn claim_one(&self, slot: u32) -> Result<Claim, Fault> {
+        let fd = self.lock_file.fd().ok_or(Fault::Replaced)?;
+        let byte = SLOT_BYTES + u64::from(slot);
+        if !self.mark_own(slot) {
+            return Ok(Claim::Taken);
+        }
+        let taken = lock::try_lock(fd, byte);
+        if !matches!(taken, Ok(true)) {
+            self.unmark_own(slot);
+            return taken.map(|_| Claim::Taken).map_err(Fault::io("lock a slot"));
+        }
+        let Slot { hot, cold } = &self.meta.slots()[slot as usize];
+        if hot.pending().phase().is_some() {
+            // Never wait for the lock here: its owner may wait for this very slot.
+            let Some(guard) = self.try_lock(Operation::Settle)? else {
+                self.release(slot);
+                return Ok(Claim::NeedsLock);
+            };
+            guard.settle_claimed(slot);
+        }
+        store_who(cold, &process::me());
+        hot.messages.store(0, Ordering::Relaxed);
+        hot.bytes.store(0, Ordering::Relaxed);
+        self.meta.header().high_water.slots.fetch_max(slot + 1, Ordering::AcqRel);
+        self.had_writers.store(true, Ordering::Relaxed);
+        Ok(Claim::Mine)
+    }
+
+    /// Gives a slot back. One that is not idle is thereby abandoned: whoever needs it settles it.
+    pub(crate) fn release(&self, slot: u32) {
+        if let Some(fd) = self.lock_file.fd() {
+            // An unlock fails only when the kernel is out of memory for splitting a range; the slot then
+            // stays ours until the descriptor closes, which holds nobody up while it is idle.
+            if lock::unlock(fd, SLOT_BYTES + u64::from(slot)).is_ok() {
+                self.unmark_own(slot);
+            }
+        }
+    }
+
+    /// Wakes followers, if any sleep.
+    #[inline]
+    pub(crate) fn wake_followers(&self) {
+        let wake = &self.meta.header().data_wake;
+        if wake.take() {
+            futex::wake_all(wake.word());
+        }
+    }
+
+    /// Wakes whoever waits for space, a gate or the lock.
+    pub(crate) fn wake_waiters(&self) {
+        let wake = &self.meta.header().space_wake;
+        if wake.take() {
+            futex::wake_all(wake.word());
+        }
+    }
+
+    /// Waits until `ready` says so or the lock is had, whichever is first; at most until `deadline`.
+    pub(crate) fn turn<T>(
+        &self,
+        operation: Operation,
+        deadline: Instant,
+        mut ready: impl FnMut() -> Option<T>,
+    ) -> Result<Turn<'_, T>, Fault> {
+        let wake = &self.meta.header().space_wake;
+        let mut seq = None;
+        loop {
+            if let Some(value) = ready() {
+                return Ok(Turn::Ready(value));
+            }
+            if let Some(guard) = self.try_lock(operation)? {
+                return Ok(Turn::Locked(guard));
+            }
+            // Look once more after having asked to be woken.
+            let Some(expected) = seq.take() else {
+                seq = Some(wake.ask());
+                continue;
+            };
+            if Instant::now() >= deadline {
+                return Err(self.stalled_by_lock());
+            }
+            futex::wait(wake.word(), expected, SLICE);
+        }
+    }
+
+    /// The log's lock, waiting for it at most as long as the options say.
+    pub(crate) fn lock(&self, operation: Operation) -> Result<guard::LogLock<'_>, Fault> {
+        match self.turn(operation, Instant::now() + self.config.wait, || None::<std::convert::Infallible>)? {
+            Turn::Locked(guard) => Ok(guard),
+            Turn::Ready(never) => match never {},
+        }
+    }
+
+    fn stalled_by_lock(&self) -> Fault {
+        let blocker = self.blocker("the log's lock", &self.meta.header().lock_owner);
+        Fault::Stalled { blocker, waited: self.config.wait }
+    }
+
+    pub(crate) fn blocker(&self, what: &str, owner: &Owner) -> Blocker {
+        let who = owner_of(owner);
+        let operation = Operation::name_of(owner.operation.load(Ordering::Relaxed));
+        named(&format!("{what} ({operation})"), &who)
+    }
+
+    pub(crate) fn slot_blocker(&self, slot: u32) -> Blocker {
+        let cold = &self.meta.slots()[slot as usize].cold;
+        named(&format!("slot {slot}"), &who_has(cold))
+    }
+
+    /// Permission bits of the data file.
+    pub(crate) fn mode(&self) -> Result<u32, Fault> {
+        let stat = self.segment()?.file().metadata().map_err(Fault::io("stat the data file"))?;
+        Ok(stat.mode() & 0o7777)
+    }
+
+    /// Path of the data file, for errors.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+fn named(what: &str, who: &Who) -> Blocker {
+    let process = process::state_of(who).to_string();
+    Blocker { what: what.into(), pid: who.pid, command: who.command.clone(), process }
+}
+
+enum Claim {
+    Mine,
+    Taken,
+    NeedsLock,
+}
+
+/// What a lock is held for; its number is stored beside the lock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Operation {
+    Open = 1,
+    Grow = 2,
+    Settle = 3,
+    Trim = 4,
+    Close = 5,
+}
+
+impl Operation {
+    pub(crate) fn name_of(number: u32) -> &'static str {
+        match number {
+            1 => "open",
+            2 => "grow",
+            3 => "settle",
+            4 => "trim",
+            5 => "close",
+            _ => "unknown operation",
+        }
+    }
+}
+
+pub(crate) fn store_owner(owner: &Owner, who: &Who, operation: Operation) {
+    owner.pid.store(who.pid, Ordering::Relaxed);
+    owner.operation.store(operation as u32, Ordering::Relaxed);
+    owner.start_time.store(who.start_time, Ordering::Relaxed);
+    owner.pid_namespace.store(who.pid_namespace, Ordering::Relaxed);
+    owner.since_ns.store(process::now_ns(), Ordering::Relaxed);
+    owner.command.store(&who.command);
+}
+
+pub(crate) fn owner_of(owner: &Owner) -> Who {
+    Who {
+        pid: owner.pid.load(Ordering::Relaxed),
+        start_time: owner.start_time.load(Ordering::Relaxed),
+        pid_namespace: owner.pid_namespace.load(Ordering::Relaxed),
+        command: owner.command.load(),
+    }
+}
+
+fn store_who(cold: &SlotCold, who: &Who) {
+    cold.pid.store(who.pid, Ordering::Relaxed);
+    cold.start_time.store(who.start_time, Ordering::Relaxed);
+    cold.pid_namespace.store(who.pid_namespace, Ordering::Relaxed);
+    cold.since_ns.store(process::now_ns(), Ordering::Relaxed);
+    cold.command.store(&who.command);
+}
+
+pub(crate) fn who_has(cold: &SlotCold) -> Who {
+    Who {
+        pid: cold.pid.load(Ordering::Relaxed),
+        start_time: cold.start_time.load(Ordering::Relaxed),
+        pid_namespace: cold.pid_namespace.load(Ordering::Relaxed),
+        command: cold.command.load(),
+    }
+}

@@ -1,0 +1,360 @@
+//! Opening and creating: any number of processes may race, none is privileged.
+//!
+//! 1. Open the metadata file, making an empty one if allowed.
+//! 2. If it is not ready, take its lock byte: a live creator is waited for, a dead one leaves the byte free.
+//!    Whoever has the byte looks again, and creates (from the start, if somebody had begun).
+//! 3. Ready is the last store of creation. Map, check, open the data file, compare.
+//! 4. A writing handle takes the log's lock once: it finishes what a dead owner left, settles dead slots.
+//!
+//! The metadata file may be unlinked at any time (`remove`, or a creator that gives up): after taking a lock, its
+//! path must still be this inode, else start over.
+
+use std::fs::{File, Metadata};
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use super::meta::{self, Geometry, Meta, Stage};
+use super::{Adopt, Config, Files, Intent, METADATA_SUFFIX, Operation, Origin, Trust};
+use crate::chunks::Segment;
+use crate::error::{At, Blocker, Fault, Result};
+use crate::layout::{LOCK_BYTE, total_len};
+use crate::sys::fork::LockFile;
+use crate::sys::fs::{self, Access};
+use crate::sys::lock::{self, Lease};
+use crate::sys::map::Protection;
+use crate::sys::{alloc, barrier, process};
+
+/// A metadata file and a second description of it, for locks only.
+struct Opened {
+    file: File,
+    lock_file: LockFile,
+    id: (u64, u64),
+    access: Access,
+}
+
+impl Files {
+    /// Opens the log at `path`.
+    pub(crate) fn open(path: &Path, config: &Config, intent: Intent) -> Result<Self> {
+        let path = resolve(path, config.trust).at(path)?;
+        Opening { path: &path, metadata_path: &fs::with_suffix(&path, METADATA_SUFFIX), config, intent }
+            .run()
+            .at(&path)
+    }
+
+    /// Opens the log at this handle's path again: in a forked child, or when its files were replaced.
+    pub(crate) fn open_again(&self) -> Result<Self> {
+        Self::open(&self.path, &self.config, self.intent)
+    }
+}
+
+/// The path to work with, after the checks that need no open file.
+pub(crate) fn resolve(path: &Path, trust: Trust) -> std::result::Result<PathBuf, Fault> {
+    let look = || Fault::io("look at the path");
+    let path = match (fs::odd_kind(path).map_err(look())?, trust) {
+        (None, _) => path.to_path_buf(),
+        (Some("symbolic link"), Trust::AnyPath) => {
+            let target = path.canonicalize().map_err(look())?;
+            return resolve(&target, trust);
+        }
+        (Some("symbolic link"), Trust::Strict) => return Err(Fault::Symlink),
+        (Some(kind), _) => return Err(Fault::NotRegular { kind }),
+    };
+    let directory = fs::directory_of(&path);
+    if trust == Trust::Strict
+        && fs::is_unsafe_directory(directory).map_err(Fault::io("look at the directory"))?
+    {
+        return Err(Fault::UnsafeDirectory { directory: directory.to_path_buf() });
+    }
+    Ok(path)
+}
+
+struct Opening<'a> {
+    path: &'a Path,
+    metadata_path: &'a Path,
+    config: &'a Config,
+    intent: Intent,
+}
+
+impl Opening<'_> {
+    fn run(&self) -> std::result::Result<Files, Fault> {
+        let deadline = Instant::now() + self.config.wait;
+        loop {
+            let Some(opened) = self.open_metadata()? else {
+                self.pause::<()>(deadline)?;
+                continue;
+            };
+            if let Some(name) =
+                fs::incoherent_file_system(&opened.file).map_err(Fault::io("ask for the file system"))?
+            {
+                return Err(Fault::FileSystem { name });
+            }
+            if meta::stage(&opened.file)? == Stage::Ready {
+                match self.assemble(opened, Origin::Opened) {
+                    // Replaced between our open and our lock.
+                    Err(Fault::Replaced) if Instant::now() < deadline => {}
+                    done => return done,
+                }
+            } else if let Some(files) = self.create(opened, deadline)? {
+                return Ok(files);
+            }
+        }
+    }
+
+    /// `None`: it vanished in between, try again.
+    fn open_metadata(&self) -> std::result::Result<Option<Opened>, Fault> {
+        let wanted = if self.intent.writes() { Access::Write } else { Access::Read };
+        let (file, access) = match self.open_existing(wanted) {
+            Ok(found) => found,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                self.check_absent()?;
+                let create = Access::Create(0o600);
+                let file =
+                    fs::open(self.metadata_path, create).map_err(Fault::io("create the metadata file"))?;
+                (file, Access::Write)
+            }
+            // Leased for a moment by who adopts or removes it.
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
+            Err(e) => return Err(self.explain(e, self.metadata_path, "open the metadata file")),
+        };
+        let found = file.metadata().map_err(Fault::io("stat the metadata file"))?;
+        if !found.is_file() {
+            return Err(Fault::NotMetadata { why: "not a regular file".into() });
+        }
+        let id = fs::identity(&found);
+        let lock_file = match LockFile::open(|| fs::open(self.metadata_path, access)) {
+            Ok(lock_file) => lock_file,
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::WouldBlock) => {
+                return Ok(None);
+            }
+            Err(e) => return Err(Fault::io("open the metadata file for locks")(e)),
+        };
+        let same = self.is_still(id)?;
+        Ok(same.then_some(Opened { file, lock_file, id, access }))
+    }
+
+    /// A reader would like to write: to announce that it sleeps. It does without if it may not.
+    fn open_existing(&self, wanted: Access) -> io::Result<(File, Access)> {
+        if wanted == Access::Read
+            && let Ok(file) = fs::open(self.metadata_path, Access::Write)
+        {
+            return Ok((file, Access::Write));
+        }
+        fs::open(self.metadata_path, wanted).map(|file| (file, wanted))
+    }
+
+    /// There is no metadata: may it be made?
+    fn check_absent(&self) -> std::result::Result<(), Fault> {
+        let len = match self.path.symlink_metadata() {
+            Ok(m) => Some(m.len()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+            Err(e) => return Err(Fault::io("look at the data file")(e)),
+        };
+        match (len, self.intent, self.config.adopt) {
+            (Some(len), Intent::Create, Adopt::Refuse) if len > 0 => Err(Fault::NoMetadata { len }),
+            (_, Intent::Create, _) => Ok(()),
+            (Some(len), ..) => Err(Fault::NoMetadata { len }),
+            (None, ..) => Err(Fault::NoLog),
+        }
+    }
+
+    fn explain(&self, e: io::Error, path: &Path, operation: &'static str) -> Fault {
+        match fs::odd_kind(path) {
+            Ok(Some("symbolic link")) => Fault::Symlink,
+            Ok(Some(kind)) => Fault::NotRegular { kind },
+            _ => Fault::Io { operation, source: e },
+        }
+    }
+
+    fn is_still(&self, id: (u64, u64)) -> std::result::Result<bool, Fault> {
+        let now = fs::identity_at(self.metadata_path).map_err(Fault::io("stat the metadata file"))?;
+        Ok(now == Some(id))
+    }
+
+    /// Creates under the lock byte; `None`: somebody else did, or gave up: look again.
+    fn create(&self, opened: Opened, deadline: Instant) -> std::result::Result<Option<Files>, Fault> {
+        let Some(fd) = opened.lock_file.fd() else { return Ok(None) };
+        if !self.intent.writes() {
+            // A reader waits for whoever creates, and finds nothing where nobody does.
+            let alive = lock::is_locked(fd, LOCK_BYTE, 1).map_err(Fault::io("ask who creates the log"))?;
+            return if alive { self.pause(deadline) } else { Err(Fault::NoLog) };
+        }
+        if !lock::try_lock(fd, LOCK_BYTE).map_err(Fault::io("take the log's lock"))? {
+            return self.pause(deadline);
+        }
+        if !self.is_still(opened.id)? || meta::stage(&opened.file)? == Stage::Ready {
+            return Ok(None);
+        }
+        let created = self.fill(&opened);
+        if created.is_err() {
+            // Nobody has used it; whoever waits for the lock sees that it has no link and starts over.
+            let _ = std::fs::remove_file(self.metadata_path);
+        }
+        let origin = created?;
+        lock::unlock(fd, LOCK_BYTE).map_err(Fault::io("give the log's lock back"))?;
+        self.assemble(opened, origin).map(Some)
+    }
+
+    fn pause<T>(&self, deadline: Instant) -> std::result::Result<Option<T>, Fault> {
+        if Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
+            return Ok(None);
+        }
+        let what = "the unfinished metadata file (create)".into();
+        let blocker = Blocker { what, pid: 0, command: "unknown".into(), process: "alive".into() };
+        Err(Fault::Stalled { blocker, waited: self.config.wait })
+    }
+
+    /// Data file first, empty, so that a creator's death leaves nothing that looks like lost metadata.
+    fn fill(&self, opened: &Opened) -> std::result::Result<Origin, Fault> {
+        if self.intent != Intent::Create {
+            return Err(Fault::NoLog);
+        }
+        let geometry = self.config.geometry();
+        geometry.check()?;
+        let data = self.create_data()?;
+        let stat = data.metadata().map_err(Fault::io("stat the data file"))?;
+        let len = stat.size();
+        if len > 0 && self.config.adopt == Adopt::Refuse {
+            return Err(Fault::NoMetadata { len });
+        }
+        self.check_data(&data, &stat)?;
+        let _lease = if len > 0 { Some(self.lease()?) } else { None };
+        self.allocate(opened, &stat, geometry.max_writers)?;
+        let identity = |to: &crate::layout::Identity| {
+            let set = |words: &[AtomicU64], values: [u64; 2]| {
+                words.iter().zip(values).for_each(|(w, v)| w.store(v, Ordering::Relaxed));
+            };
+            set(&to.uuid, process::random_id());
+            set(&to.boot_id, process::boot_id());
+            to.device.store(stat.dev(), Ordering::Relaxed);
+            to.inode.store(stat.ino(), Ordering::Relaxed);
+            to.created_ns.store(process::now_ns(), Ordering::Relaxed);
+        };
+        let meta = Meta::fill(&opened.file, geometry, identity, len)?;
+        meta.header().segments[0].inode.store(stat.ino(), Ordering::Relaxed);
+        meta.make_ready();
+        Ok(if len > 0 { Origin::Adopted { len } } else { Origin::Created })
+    }
+
+    fn create_data(&self) -> std::result::Result<File, Fault> {
+        let existed = fs::identity_at(self.path).map_err(Fault::io("stat the data file"))?.is_some();
+        let mode = self.config.mode.unwrap_or(0o666);
+        // Adopting takes a lease, which our own descriptor for writing would refuse to us.
+        let access = if existed { Access::Read } else { Access::Create(mode) };
+        let data =
+            fs::open(self.path, access).map_err(|e| self.explain(e, self.path, "create the data file"))?;
+        if !existed {
+            fs::prepare_new(&data, self.config.mode).map_err(Fault::io("set the data file's mode"))?;
+        }
+        Ok(data)
+    }
+
+    /// Proof that nobody writes to the file that is adopted; held until the metadata is ready.
+    fn lease(&self) -> std::result::Result<File, Fault> {
+        let file = fs::open(self.path, Access::Read).map_err(Fault::io("open the data file"))?;
+        if lock::try_lease(&file, Lease::Read).map_err(Fault::io("take a lease on the data file"))? {
+            return Ok(file);
+        }
+        let (device, inode) = fs::identity(&file.metadata().map_err(Fault::io("stat the data file"))?);
+        Err(super::remove::in_use(device, inode))
+    }
+
+    fn allocate(&self, opened: &Opened, data: &Metadata, max_writers: u32) -> std::result::Result<(), Fault> {
+        fs::take_after(&opened.file, data)?;
+        let needed = total_len(max_writers) as u64;
+        opened.file.set_len(0).map_err(Fault::io("empty the metadata file"))?;
+        // Never sparse: a store on a full disk would be SIGBUS.
+        alloc::allocate(&opened.file, 0, needed).map_err(|source| {
+            if super::guard::is_full(&source) {
+                Fault::NoSpace { needed, free: fs::free_bytes(&opened.file), source }
+            } else {
+                Fault::Io { operation: "allocate the metadata file", source }
+            }
+        })
+    }
+
+    fn check_data(&self, data: &File, stat: &Metadata) -> std::result::Result<(), Fault> {
+        if !stat.is_file() {
+            return Err(Fault::NotRegular { kind: "device" });
+        }
+        match fs::incoherent_file_system(data).map_err(Fault::io("ask for the file system"))? {
+            Some(name) => Err(Fault::FileSystem { name }),
+            None => Ok(()),
+        }
+    }
+
+    fn assemble(&self, opened: Opened, origin: Origin) -> std::result::Result<Files, Fault> {
+        let protection = if opened.access == Access::Read { Protection::Read } else { Protection::ReadWrite };
+        let meta = Meta::check(&opened.file, protection)?;
+        let looks = self.intent == Intent::Look;
+        let segment =
+            match meta::check_positions(meta.control()).and_then(|()| self.open_segment(&meta, &opened)) {
+                Ok(segment) => Some(Arc::new(segment)),
+                Err(_) if looks => None,
+                Err(fault) => return Err(fault),
+            };
+        let max_writers = meta.geometry().max_writers;
+        let files = Files {
+            path: self.path.to_path_buf(),
+            metadata_path: self.metadata_path.to_path_buf(),
+            config: self.config.clone(),
+            intent: self.intent,
+            origin,
+            meta,
+            metadata_id: opened.id,
+            lock_file: opened.lock_file,
+            may_announce: protection == Protection::ReadWrite,
+            own: (0..max_writers.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
+            had_writers: AtomicBool::new(false),
+            in_process: Mutex::new(()),
+            maintenance: Mutex::new(()),
+            segment: Mutex::new(segment),
+        };
+        if self.intent.writes() {
+            barrier::take_part();
+        }
+        if self.intent.writes() && !files.control().is_panicked() {
+            let guard = files.lock(Operation::Open)?;
+            guard.note_boot()?;
+            guard.settle_all();
+        }
+        Ok(files)
+    }
+
+    fn open_segment(&self, meta: &Meta, opened: &Opened) -> std::result::Result<Segment, Fault> {
+        let access = if self.intent.writes() { Access::Write } else { Access::Read };
+        let data = match fs::open(self.path, access) {
+            Ok(data) => data,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(Fault::NoData),
+            Err(e) => return Err(self.explain(e, self.path, "open the data file")),
+        };
+        let stat = data.metadata().map_err(Fault::io("stat the data file"))?;
+        self.check_data(&data, &stat)?;
+        let owner = opened.file.metadata().map_err(Fault::io("stat the metadata file"))?;
+        if self.config.trust == Trust::Strict && stat.uid() != owner.uid() {
+            return Err(Fault::OwnersDiffer { data_uid: stat.uid(), metadata_uid: owner.uid() });
+        }
+        let identity = &meta.header().identity;
+        let recorded = identity.inode.load(Ordering::Relaxed);
+        if self.intent.writes() && stat.ino() != recorded {
+            return Err(Fault::Foreign { recorded, found: stat.ino() });
+        }
+        let (base, chunk_size) = (meta.control().base(), meta.geometry().chunk_size);
+        Ok(Segment::new(data, base, stat.ino(), chunk_size, self.config.ring_chunks))
+    }
+}
+
+impl Config {
+    fn geometry(&self) -> Geometry {
+        Geometry {
+            chunk_size: self.chunk_size,
+            page_size: meta::page_size(),
+            max_writers: self.max_writers,
+            gate_ms: self.gate_ms,
+        }
+    }
+}

@@ -1,0 +1,105 @@
+//! Removing a log that nobody uses.
+//!
+//! 1. Leases on both files: the kernel grants them only when nobody else has the file open or mapped.
+//! 2. Data file first, metadata last: what an interrupted removal leaves is still found by the next one.
+
+use std::fs::File;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::open::resolve;
+use super::{METADATA_SUFFIX, Trust};
+use crate::error::{At, Fault, Result};
+use crate::sys::fs::{self, Access};
+use crate::sys::lock::{self, Lease};
+use crate::sys::process;
+
+/// Whether a log in use is removed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Force {
+    /// It is refused, and told who has it open.
+    #[default]
+    IfUnused,
+    /// It is: whoever has it open goes on with files that have no name, and notices at its next growth.
+    Always,
+}
+
+/// What [`remove`] took away.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Removed {
+    /// Paths, in the order of removal.
+    pub files: Vec<PathBuf>,
+}
+
+/// Removes a log: its data file and its metadata file.
+///
+/// # Errors
+/// [`Fault::InUse`] when somebody has either file open, [`Fault::NoLog`] when there is none,
+/// [`Fault::NoMetadata`] for a plain file: that is not a log.
+///
+/// ```
+/// # fn main() -> mmlog::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("app.log");
+/// mmlog::Log::options().open_or_create(&path)?.close()?;
+/// let gone = mmlog::remove(&path, mmlog::Force::IfUnused, mmlog::Trust::Strict)?;
+/// assert_eq!(gone.files.len(), 2);
+/// # Ok(())
+/// # }
+/// ```
+pub fn remove(path: &Path, force: Force, trust: Trust) -> Result<Removed> {
+    let path = resolve(path, trust).at(path)?;
+    remove_pair(&path, force).at(&path)
+}
+
+fn remove_pair(path: &Path, force: Force) -> std::result::Result<Removed, Fault> {
+    let metadata_path = fs::with_suffix(path, METADATA_SUFFIX);
+    let look = || Fault::io("open the log's files");
+    let open = |path: &Path| match fs::open(path, Access::Read) {
+        Ok(file) => Ok(Some(file)),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(look()(e)),
+    };
+    let data = open(path)?;
+    let Some(metadata) = open(&metadata_path)? else {
+        return Err(match data {
+            Some(file) => Fault::NoMetadata { len: file.metadata().map_err(look())?.len() },
+            None => Fault::NoLog,
+        });
+    };
+    // Version 1 is a log too; anything else that is no metadata is not ours to remove.
+    match super::meta::stage(&metadata) {
+        Ok(_) | Err(Fault::Version { .. }) => {}
+        Err(fault) if force == Force::IfUnused => return Err(fault),
+        Err(_) => {}
+    }
+    // The metadata's lease is taken first: no writer can come in by it any more.
+    let leased = [Some(&metadata), data.as_ref()];
+    if force == Force::IfUnused {
+        leased.into_iter().flatten().try_for_each(claim)?;
+    }
+    let present = data.is_some().then(|| path.to_path_buf());
+    let files: Vec<PathBuf> = present.into_iter().chain([metadata_path]).collect();
+    for file in &files {
+        std::fs::remove_file(file).map_err(Fault::io("remove the log's files"))?;
+    }
+    Ok(Removed { files })
+}
+
+fn claim(file: &File) -> std::result::Result<(), Fault> {
+    if lock::try_lease(file, Lease::Write).map_err(Fault::io("ask whether the log is in use"))? {
+        return Ok(());
+    }
+    let (device, inode) = fs::identity(&file.metadata().map_err(Fault::io("stat the log's files"))?);
+    Err(in_use(device, inode))
+}
+
+/// Says who has the file open, as far as this user may see.
+pub(crate) fn in_use(device: u64, inode: u64) -> Fault {
+    let who: Vec<String> = process::holders_of(device, inode)
+        .iter()
+        .map(|w| format!("process {} ({})", w.pid, w.command))
+        .collect();
+    let who = if who.is_empty() { "a process that this user cannot see".into() } else { who.join(", ") };
+    Fault::InUse { who }
+}

@@ -1,0 +1,113 @@
+//! The table of holes: ranges that were reserved and abandoned.
+//!
+//! An entry is published by its `start` (position + 1): the noter stores 0, then the other fields, then `start`
+//! (label `hole`); a reader loads `start`, the fields, and `start` again. Positions are never reused, so an equal
+//! `start` means the same hole. A hole is noted before its slot becomes idle, so whoever finds the slot idle and
+//! looks at the table afterwards finds the hole there.
+
+use std::fmt;
+use std::time::SystemTime;
+
+use crate::layout::{HoleCounts, HoleEntry};
+use crate::slots::Phase;
+use crate::sync::{Ordering, fence};
+use crate::sys::process::{Who, now_ns, time_of};
+
+/// What became of an abandoned range.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum HoleKind {
+    /// Its writer died while it stored bytes; they were zeroed.
+    Torn,
+    /// No byte of it was ever stored.
+    Unwritten,
+    /// Below the watermark but behind the end of the data file, or of a place that cannot be told.
+    Unplaced,
+}
+
+impl fmt::Display for HoleKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Torn => "torn",
+            Self::Unwritten => "unwritten",
+            Self::Unplaced => "unplaced",
+        })
+    }
+}
+
+/// A range of positions without content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Hole {
+    /// First position.
+    pub start: u64,
+    /// Length, bytes.
+    pub len: u64,
+    /// Who left it, 0 if that is not known.
+    pub pid: u32,
+    /// Name of the process that left it.
+    pub command: String,
+    /// What became of it.
+    pub kind: HoleKind,
+    /// When it was noted; `None` while it is only seen in a dead writer's slot.
+    pub at: Option<SystemTime>,
+}
+
+impl Hole {
+    /// First position behind it.
+    pub fn end(&self) -> u64 {
+        self.start.saturating_add(self.len)
+    }
+
+    /// The hole that a dead writer's slot stands for, `None` when its place cannot be told.
+    pub(crate) fn of_slot(phase: Phase, start: u64, len: u64, who: &Who) -> Option<Self> {
+        let kind = match phase {
+            Phase::Reserving => return None,
+            Phase::Waiting => HoleKind::Unwritten,
+            Phase::Copying => HoleKind::Torn,
+        };
+        Some(Self { start, len, pid: who.pid, command: who.command.clone(), kind, at: None })
+    }
+}
+
+/// Notes a hole; the caller has the log's lock. When the table is full the oldest is forgotten and counted.
+pub(crate) fn note(table: &[HoleEntry], counts: &HoleCounts, hole: &Hole) {
+    let key = hole.start + 1;
+    let starts = || table.iter().map(|e| (e.start.load(Ordering::Relaxed), e));
+    if !starts().any(|(start, _)| start == key)
+        && let Some((old, entry)) = starts().min_by_key(|&(start, _)| start)
+    {
+        if old != 0 {
+            counts.forgotten.fetch_add(1, Ordering::Relaxed);
+        }
+        entry.start.store(0, Ordering::Relaxed);
+        fence(Ordering::Release);
+        entry.len.store(hole.len, Ordering::Relaxed);
+        entry.pid.store(hole.pid, Ordering::Relaxed);
+        let kind = if hole.kind == HoleKind::Torn { 3 } else { 2 };
+        entry.kind.store(kind, Ordering::Relaxed);
+        entry.at_ns.store(now_ns(), Ordering::Relaxed);
+        entry.command.store(&hole.command);
+        entry.start.store(key, Ordering::Release); // hole
+    }
+    counts.noted.fetch_add(1, Ordering::Release); // hole
+}
+
+/// The holes in the table, by position.
+pub(crate) fn all(table: &[HoleEntry]) -> Vec<Hole> {
+    let mut holes: Vec<Hole> = table.iter().filter_map(load).collect();
+    holes.sort_by_key(|h| h.start);
+    holes
+}
+
+fn load(entry: &HoleEntry) -> Option<Hole> {
+    let key = entry.start.load(Ordering::Acquire); // hole
+    let hole = Hole {
+        start: key.checked_sub(1)?,
+        len: entry.len.load(Ordering::Relaxed),
+        pid: entry.pid.load(Ordering::Relaxed),
+        command: entry.command.load(),
+        kind: if entry.kind.load(Ordering::Relaxed) == 3 { HoleKind::Torn } else { HoleKind::Unwritten },
+        at: time_of(entry.at_ns.load(Ordering::Relaxed)),
+    };
+    fence(Ordering::Acquire);
+    (entry.start.load(Ordering::Relaxed) == key).then_some(hole)
+}

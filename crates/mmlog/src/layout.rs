@@ -1,0 +1,502 @@
+//! The bytes of a metadata file, version 2: every field, its offset and its size, asserted.
+//!
+//! Integers are in the byte order of the host (`byte_order` tells a foreign file); every field is naturally
+//! aligned and atomic. The first 32 bytes keep the fields and offsets of version 1.
+//!
+//! | offset | bytes | field | who stores, when |
+//! |---|---|---|---|
+//! | 0x0000 | 4 | `version` = 2 | creation |
+//! | 0x0004 | 1 | `is_ready` | creation, its last store |
+//! | 0x0005 | 1 | `is_locked`: for people, the lock byte is the truth | owner of the log's lock |
+//! | 0x0006 | 1 | `is_panicked` | [`poison`](crate::Log::poison) |
+//! | 0x0008 | 8 | `file_size` of the data file, bytes | owner of the log's lock |
+//! | 0x0010 | 8 | `cursor`: position of the next reservation, bit 63 is the gate | every append (`fetch_add`) |
+//! | 0x0018 | 4 | `page_size`, bytes | creation |
+//! | 0x001c | 4 | `chunk_size`, bytes: mapping unit and growth step | creation |
+//! | 0x0020 | 8 | `limit` = base + file_size | owner of the log's lock |
+//! | 0x0028 | 8 | `base`: position of the data file's first byte | rotation |
+//! | 0x0030 | 8 | `gate_at`: position at which the gate last closed | whoever closes the gate |
+//! | 0x0038 | 4 | `gate_ms`: how long a drain may hold writers up | creation |
+//! | 0x0040 | 64 | data wake: `seq` u32 (futex), `want` u32 | followers, woken by appends |
+//! | 0x0080 | 64 | space wake: `seq` u32 (futex), `want` u32 | waiting writers, woken by growth and gates |
+//! | 0x00c0 | 128 | identity: magic, byte order, features, uuid, epoch, boot id, device, inode, generation, created | creation, recovery, rotation |
+//! | 0x0140 | 64 | geometry: `max_writers`, `slots_at`, `holes_at`, `followers_at`, `holes_max`, `followers_max`, `total_len` | creation |
+//! | 0x0180 | 64 | `high_water`: slots ever used | slot claims |
+//! | 0x01c0 | 64 | `first_kept`: first position that prune kept | prune |
+//! | 0x0200 | 64 | checkpoint: `synced`, `synced_ns`, `sync_error_at`, `sync_errno` | sync |
+//! | 0x0240 | 64 | owner of the log's lock: pid, operation, start time, pid namespace, since, command | owner of the log's lock |
+//! | 0x0280 | 64 | owner of the maintenance byte, the same fields | owner of the maintenance byte |
+//! | 0x02c0 | 64 | journal: `kind`, old inode, new inode, generation, position, old base, new size | owner of the log's lock |
+//! | 0x0300 | 320 | panic record: `state`, `errno`, `pid`, spare, `at_ns`, command, reason | first to poison |
+//! | 0x0440 | 128 | two segment entries, current and previous: generation, base, inode | rotation |
+//! | 0x04c0 | 64 | hole counters: noted, forgotten, unplaced, not zeroed | owner of the log's lock |
+//! | 0x0500 | 256 | policy of rotation and retention (reserved) | `init`, `rotate` |
+//! | 0x0600 | 2560 | spare, zero | |
+//! | 0x1000 | 64 × 128 | follower records (reserved): name, pid, position, hold, last seen | followers |
+//! | 0x3000 | 1024 × 64 | holes: start + 1 (0: free), length, pid, kind, time, command | owner of the log's lock |
+//! | 0x13000 | max_writers × 128 | slots: a hot line (pending, len, messages, bytes) and a cold one (who) | the slot's owner |
+//!
+//! Lock bytes (OFD locks) lie beyond the file's end: [`LOCK_BYTE`], [`MAINTENANCE_BYTE`], [`SLOT_BYTES`] + slot.
+#![allow(missing_docs, reason = "the table says what each field is")]
+#![allow(unsafe_code, reason = "the one unsafe impl is made by `shared!`, which checks every field")]
+
+use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+
+/// First eight bytes of the identity, little end first on every host that can share the file.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"mmlog\x00v2");
+/// Stored in the host's byte order; reads differently on a foreign host.
+pub const BYTE_ORDER: u32 = 0x0102_0304;
+/// The version of the format that this module describes.
+pub const VERSION: u32 = 2;
+
+/// Bit 63 of the cursor: nobody starts a copy while it is set.
+pub const GATE: u64 = 1 << 63;
+/// Positions have 62 bits, since a slot's word also holds two bits of state.
+pub const POSITION_BITS: u32 = 62;
+/// The first value that is not a position.
+pub const POSITION_END: u64 = 1 << POSITION_BITS;
+
+/// Lock byte of the log's lock.
+pub const LOCK_BYTE: u64 = 1 << 40;
+/// Lock byte of maintenance: trim, rotate, repair, prune.
+pub const MAINTENANCE_BYTE: u64 = LOCK_BYTE + 1;
+/// Lock byte of slot 0; slot `i` has byte `SLOT_BYTES + i`.
+pub const SLOT_BYTES: u64 = LOCK_BYTE + 4096;
+
+/// Entries in the table of holes.
+pub const HOLES_MAX: usize = 1024;
+/// Records for named followers.
+pub const FOLLOWERS_MAX: usize = 64;
+/// Least and most slots.
+pub const WRITERS_RANGE: (u32, u32) = (1, 16384);
+/// Least and largest chunk, bytes.
+pub const CHUNK_RANGE: (u64, u64) = (4096, 1 << 30);
+/// Where the tables begin.
+pub const FOLLOWERS_AT: usize = 0x1000;
+/// Where the holes begin.
+pub const HOLES_AT: usize = 0x3000;
+/// Where the slots begin.
+pub const SLOTS_AT: usize = HOLES_AT + HOLES_MAX * 64;
+
+/// Length of a metadata file with that many slots.
+pub const fn total_len(max_writers: u32) -> usize {
+    SLOTS_AT + max_writers as usize * size_of::<Slot>()
+}
+
+/// Types that may be borrowed from memory which other processes write: atomics all through.
+///
+/// # Safety
+/// Every field must be an atomic integer, or an array or struct of such, and every bit pattern valid.
+pub unsafe trait Shared {}
+// SAFETY: atomic integers, any bit pattern is valid.
+unsafe impl Shared for AtomicU8 {}
+// SAFETY: as above.
+unsafe impl Shared for AtomicU32 {}
+// SAFETY: as above.
+unsafe impl Shared for AtomicU64 {}
+// SAFETY: an array of shared elements has nothing else in it.
+unsafe impl<T: Shared, const N: usize> Shared for [T; N] {}
+
+macro_rules! shared {
+    ($(#[$doc:meta])* pub struct $name:ident $(align $align:literal)? { $($(#[$fdoc:meta])* pub $field:ident: $ty:ty),* $(,)? }) => {
+        $(#[$doc])* #[repr(C $(, align($align))?)] #[derive(Default)]
+        pub struct $name { $($(#[$fdoc])* pub $field: $ty),* }
+        // SAFETY: the `const` below compiles only if every field is `Shared`.
+        unsafe impl Shared for $name {}
+        const _: fn() = || { fn shared<T: Shared>() {} $(shared::<$ty>();)* };
+    };
+}
+
+/// UTF-8 text of at most `N * 8` bytes, padded with NULs; readable while it is rewritten (perhaps mixed up).
+#[repr(C)]
+pub struct Text<const N: usize>(pub [AtomicU64; N]);
+
+// SAFETY: an array of atomics.
+unsafe impl<const N: usize> Shared for Text<N> {}
+
+impl<const N: usize> Default for Text<N> {
+    fn default() -> Self {
+        Self(std::array::from_fn(|_| AtomicU64::new(0)))
+    }
+}
+
+impl<const N: usize> Text<N> {
+    /// Stores as much of `text` as fits, cut at a character.
+    pub fn store(&self, text: &str) {
+        let end = (0..=text.len().min(N * 8)).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
+        let mut bytes = text.as_bytes()[..end].iter().copied();
+        for word in &self.0 {
+            word.store(
+                u64::from_le_bytes(std::array::from_fn(|_| bytes.next().unwrap_or(0))),
+                Ordering::Relaxed,
+            );
+        }
+    }
+
+    /// The text up to the first NUL; bytes that are no UTF-8 are replaced.
+    pub fn load(&self) -> String {
+        let bytes: Vec<u8> = self.0.iter().flat_map(|w| w.load(Ordering::Relaxed).to_le_bytes()).collect();
+        let len = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
+        String::from_utf8_lossy(&bytes[..len]).into_owned()
+    }
+}
+
+shared! {
+    /// The hot line: all that the fast path of an append loads, and the one word that it contends for.
+    pub struct Control align 64 {
+        pub version: AtomicU32,
+        pub is_ready: AtomicU8,
+        pub is_locked: AtomicU8,
+        pub is_panicked: AtomicU8,
+        pub spare: AtomicU8,
+        pub file_size: AtomicU64,
+        pub cursor: AtomicU64,
+        pub page_size: AtomicU32,
+        pub chunk_size: AtomicU32,
+        pub limit: AtomicU64,
+        pub base: AtomicU64,
+        pub gate_at: AtomicU64,
+        pub gate_ms: AtomicU32,
+    }
+}
+
+shared! {
+    /// A futex and whether somebody sleeps on it.
+    pub struct Wake align 64 {
+        pub seq: AtomicU32,
+        pub want: AtomicU32,
+    }
+}
+
+shared! {
+    /// Which log this is.
+    pub struct Identity align 64 {
+        pub magic: AtomicU64,
+        pub byte_order: AtomicU32,
+        /// Bits that a reader must know, or refuse.
+        pub features_required: AtomicU32,
+        /// Bits that a reader may ignore.
+        pub features_optional: AtomicU32,
+        pub spare: AtomicU32,
+        pub uuid: [AtomicU64; 2],
+        pub epoch: AtomicU64,
+        pub boot_id: [AtomicU64; 2],
+        pub device: AtomicU64,
+        pub inode: AtomicU64,
+        pub generation: AtomicU64,
+        pub created_ns: AtomicU64,
+    }
+}
+
+shared! {
+    /// Where the tables lie.
+    pub struct Tables align 64 {
+        pub max_writers: AtomicU32,
+        pub holes_max: AtomicU32,
+        pub followers_max: AtomicU32,
+        pub spare: AtomicU32,
+        pub followers_at: AtomicU64,
+        pub holes_at: AtomicU64,
+        pub slots_at: AtomicU64,
+        pub total_len: AtomicU64,
+    }
+}
+
+shared! {
+    /// One more than the highest slot ever claimed.
+    pub struct HighWater align 64 { pub slots: AtomicU32 }
+}
+
+shared! {
+    /// What prune has left.
+    pub struct Kept align 64 { pub first: AtomicU64 }
+}
+
+shared! {
+    /// The last sync, and the first one that failed.
+    pub struct Checkpoint align 64 {
+        pub synced: AtomicU64,
+        pub synced_ns: AtomicU64,
+        pub sync_error_at: AtomicU64,
+        pub sync_errno: AtomicU32,
+    }
+}
+
+shared! {
+    /// A lock's owner, for people; the lock byte is the truth.
+    pub struct Owner align 64 {
+        pub pid: AtomicU32,
+        pub operation: AtomicU32,
+        pub start_time: AtomicU64,
+        pub pid_namespace: AtomicU64,
+        pub since_ns: AtomicU64,
+        pub command: Text<4>,
+    }
+}
+
+shared! {
+    /// The operation under way, from which a successor finishes or undoes it. `kind` is stored last.
+    pub struct Journal align 64 {
+        pub kind: AtomicU64,
+        pub old_inode: AtomicU64,
+        pub new_inode: AtomicU64,
+        pub generation: AtomicU64,
+        pub position: AtomicU64,
+        pub old_base: AtomicU64,
+        pub new_size: AtomicU64,
+    }
+}
+
+shared! {
+    /// Why the log refuses to be written. `state`: 0 free, 1 being filled, 2 filled.
+    pub struct Panic align 64 {
+        pub state: AtomicU32,
+        pub errno: AtomicU32,
+        pub pid: AtomicU32,
+        pub spare: AtomicU32,
+        pub at_ns: AtomicU64,
+        pub command: Text<4>,
+        pub reason: Text<30>,
+    }
+}
+
+shared! {
+    /// A data file and the position of its first byte.
+    pub struct Segment align 64 {
+        pub generation: AtomicU64,
+        pub base: AtomicU64,
+        pub inode: AtomicU64,
+    }
+}
+
+shared! {
+    /// Counters over the table of holes.
+    pub struct HoleCounts align 64 {
+        /// Raised after each note; followers look at the table when it has moved.
+        pub noted: AtomicU64,
+        pub forgotten: AtomicU64,
+        pub unplaced: AtomicU64,
+        pub not_zeroed: AtomicU64,
+    }
+}
+
+shared! {
+    /// Reserved for rotation and retention.
+    pub struct Policy align 64 {
+        pub rotate_size: AtomicU64,
+        pub rotate_age_ns: AtomicU64,
+        pub keep_count: AtomicU64,
+        pub keep_bytes: AtomicU64,
+        pub keep_age_ns: AtomicU64,
+        pub flags: AtomicU64,
+        pub spare: [AtomicU64; 26],
+    }
+}
+
+shared! {
+    /// The first page: everything that there is once.
+    pub struct Header align 4096 {
+        pub control: Control,
+        pub data_wake: Wake,
+        pub space_wake: Wake,
+        pub identity: Identity,
+        pub tables: Tables,
+        pub high_water: HighWater,
+        pub kept: Kept,
+        pub checkpoint: Checkpoint,
+        pub lock_owner: Owner,
+        pub maintenance_owner: Owner,
+        pub journal: Journal,
+        pub panic: Panic,
+        pub segments: [Segment; 2],
+        pub hole_counts: HoleCounts,
+        pub policy: Policy,
+        pub spare: [[AtomicU64; 20]; 16],
+    }
+}
+
+shared! {
+    /// Reserved for named followers.
+    pub struct FollowerRecord align 64 {
+        pub state: AtomicU32,
+        pub pid: AtomicU32,
+        pub position: AtomicU64,
+        pub hold: AtomicU64,
+        pub last_seen_ns: AtomicU64,
+        pub start_time: AtomicU64,
+        pub pid_namespace: AtomicU64,
+        pub name: Text<8>,
+    }
+}
+
+shared! {
+    /// A range that was reserved and abandoned. Published by its `start`, see `holes`.
+    pub struct HoleEntry align 64 {
+        /// Position + 1; 0 is a free entry.
+        pub start: AtomicU64,
+        pub len: AtomicU64,
+        pub pid: AtomicU32,
+        pub kind: AtomicU32,
+        pub at_ns: AtomicU64,
+        pub command: Text<4>,
+    }
+}
+
+shared! {
+    /// What a writer stores while it appends. Only its owner writes here.
+    pub struct SlotHot align 64 {
+        /// Two bits of state, 62 of position.
+        pub pending: AtomicU64,
+        /// Bytes of the append in flight; stored only while `pending` is idle.
+        pub len: AtomicU64,
+        pub messages: AtomicU64,
+        pub bytes: AtomicU64,
+    }
+}
+
+shared! {
+    /// Whose slot it is, for people; the slot's lock byte is the truth.
+    pub struct SlotCold align 64 {
+        pub pid: AtomicU32,
+        pub spare: AtomicU32,
+        pub start_time: AtomicU64,
+        pub pid_namespace: AtomicU64,
+        pub since_ns: AtomicU64,
+        pub command: Text<4>,
+    }
+}
+
+shared! {
+    /// One writer's record, on cache lines of its own.
+    pub struct Slot {
+        pub hot: SlotHot,
+        pub cold: SlotCold,
+    }
+}
+
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod asserts {
+    use super::*;
+    use std::mem::offset_of;
+
+    macro_rules! at {
+        ($($ty:ident . $($field:ident).+ == $offset:literal),* $(,)?) => {
+            $(const _: () = assert!(offset_of!($ty, $($field).+) == $offset);)*
+        };
+    }
+    macro_rules! len {
+        ($($ty:ty : $len:literal),* $(,)?) => { $(const _: () = assert!(size_of::<$ty>() == $len);)* };
+    }
+
+    len!(Control: 64, Wake: 64, Identity: 128, Tables: 64, HighWater: 64, Kept: 64, Checkpoint: 64, Owner: 64,
+        Journal: 64, Panic: 320, Segment: 64, HoleCounts: 64, Policy: 256, Header: 4096, FollowerRecord: 128,
+        HoleEntry: 64, SlotHot: 64, SlotCold: 64, Slot: 128);
+    at!(
+        Control.version == 0,
+        Control.is_ready == 4,
+        Control.is_locked == 5,
+        Control.is_panicked == 6,
+        Control.file_size == 8,
+        Control.cursor == 16,
+        Control.page_size == 24,
+        Control.chunk_size == 28,
+        Control.limit == 32,
+        Control.base == 40,
+        Control.gate_at == 48,
+        Control.gate_ms == 56,
+        Header.data_wake.seq == 0x40,
+        Header.data_wake.want == 0x44,
+        Header.space_wake.seq == 0x80,
+        Header.space_wake.want == 0x84,
+        Header.identity.magic == 0xc0,
+        Header.identity.byte_order == 0xc8,
+        Header.identity.features_required == 0xcc,
+        Header.identity.features_optional == 0xd0,
+        Header.identity.uuid == 0xd8,
+        Header.identity.epoch == 0xe8,
+        Header.identity.boot_id == 0xf0,
+        Header.identity.device == 0x100,
+        Header.identity.inode == 0x108,
+        Header.identity.generation == 0x110,
+        Header.identity.created_ns == 0x118,
+        Header.tables.max_writers == 0x140,
+        Header.tables.holes_max == 0x144,
+        Header.tables.followers_max == 0x148,
+        Header.tables.followers_at == 0x150,
+        Header.tables.holes_at == 0x158,
+        Header.tables.slots_at == 0x160,
+        Header.tables.total_len == 0x168,
+        Header.high_water.slots == 0x180,
+        Header.kept.first == 0x1c0,
+        Header.checkpoint.synced == 0x200,
+        Header.checkpoint.synced_ns == 0x208,
+        Header.checkpoint.sync_error_at == 0x210,
+        Header.checkpoint.sync_errno == 0x218,
+        Header.lock_owner == 0x240,
+        Header.maintenance_owner == 0x280,
+        Owner.pid == 0,
+        Owner.operation == 4,
+        Owner.start_time == 8,
+        Owner.pid_namespace == 16,
+        Owner.since_ns == 24,
+        Owner.command == 32,
+        Header.journal == 0x2c0,
+        Journal.kind == 0,
+        Journal.old_inode == 8,
+        Journal.new_inode == 16,
+        Journal.generation == 24,
+        Journal.position == 32,
+        Journal.old_base == 40,
+        Journal.new_size == 48,
+        Header.panic == 0x300,
+        Panic.state == 0,
+        Panic.errno == 4,
+        Panic.pid == 8,
+        Panic.at_ns == 16,
+        Panic.command == 24,
+        Panic.reason == 56,
+        Header.segments == 0x440,
+        Segment.generation == 0,
+        Segment.base == 8,
+        Segment.inode == 16,
+        Header.hole_counts == 0x4c0,
+        HoleCounts.noted == 0,
+        HoleCounts.forgotten == 8,
+        HoleCounts.unplaced == 16,
+        HoleCounts.not_zeroed == 24,
+        Header.policy == 0x500,
+        Policy.rotate_size == 0,
+        Policy.rotate_age_ns == 8,
+        Policy.keep_count == 16,
+        Policy.keep_bytes == 24,
+        Policy.keep_age_ns == 32,
+        Policy.flags == 40,
+        Header.spare == 0x600,
+        FollowerRecord.state == 0,
+        FollowerRecord.pid == 4,
+        FollowerRecord.position == 8,
+        FollowerRecord.hold == 16,
+        FollowerRecord.last_seen_ns == 24,
+        FollowerRecord.start_time == 32,
+        FollowerRecord.pid_namespace == 40,
+        FollowerRecord.name == 48,
+        HoleEntry.start == 0,
+        HoleEntry.len == 8,
+        HoleEntry.pid == 16,
+        HoleEntry.kind == 20,
+        HoleEntry.at_ns == 24,
+        HoleEntry.command == 32,
+        SlotHot.pending == 0,
+        SlotHot.len == 8,
+        SlotHot.messages == 16,
+        SlotHot.bytes == 24,
+        SlotCold.pid == 0,
+        SlotCold.start_time == 8,
+        SlotCold.pid_namespace == 16,
+        SlotCold.since_ns == 24,
+        SlotCold.command == 32,
+        Slot.hot == 0,
+        Slot.cold == 64
+    );
+    const _: () = assert!(SLOTS_AT == 0x13000 && FOLLOWERS_AT + FOLLOWERS_MAX * 128 == HOLES_AT);
+}

@@ -1,0 +1,84 @@
+//! An append-only log that many processes write through shared memory.
+//!
+//! A log is one plain data file, `app.log`, and a small metadata file beside it, `app.log.mmlog`. An append is an
+//! atomic add on a cursor in the metadata and a copy into a mapped chunk of the data file: no daemon, no system
+//! call, no lock on the way. Any process may be killed or stopped at any instruction; nobody else loses a byte.
+//!
+//! ```
+//! # fn main() -> mmlog::Result<()> {
+//! # let dir = tempfile::tempdir().unwrap();
+//! # let path = dir.path().join("app.log");
+//! use mmlog::{Log, Start};
+//!
+//! let log = Log::options().open_or_create(&path)?; // Clone + Send + Sync
+//! let mut writer = log.writer()?; // one a thread
+//! let at = writer.append(b"hello\n")?;
+//! let mut follower = log.follow(Start::At(at))?; // exact, live
+//! let mut buf = [0; 4096];
+//! assert_eq!(follower.next(&mut buf)?, mmlog::Next::Bytes(0..6));
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! What to know:
+//!
+//! - While a log is open its data file is longer than what was appended (whole chunks are allocated ahead, zeros).
+//!   Read it through a [`Follower`] or `mmlogctl cat`; the last writer to close trims it to exactly the bytes.
+//! - A process that dies while it appends leaves a [`Hole`]; a stopped one is waited for, named, never robbed.
+//! - A forked child may go on using its parent's handles. A raw `clone` without `exec` may not.
+//! - The library prints nothing, starts no threads, and neither exits nor panics on input.
+//!
+//! The bytes of the metadata file are in [`layout`]; the protocol is in the module docs of the source, each
+//! beside the code that keeps it.
+
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod append;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod chunks;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod error;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod files;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod follow;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod holes;
+pub mod layout;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod log;
+#[doc(hidden)]
+pub mod metadata;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod position;
+#[doc(hidden)]
+pub mod slots;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod status;
+#[doc(hidden)]
+pub mod sync;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod sys;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod trim;
+
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod door {
+    pub use crate::append::{LINE_BUFFER, MAX_MESSAGE, Writer};
+    pub use crate::error::{Blocker, Class, Error, Fault, PanicRecord, Result};
+    pub use crate::files::remove::{Force, Removed, remove};
+    pub use crate::files::{Adopt, METADATA_SUFFIX, Origin, Trust};
+    pub use crate::follow::{Follower, LONGEST_SLEEP, Next, Start, Wait};
+    pub use crate::holes::{Hole, HoleKind};
+    pub use crate::log::{
+        DEFAULT_CHUNK_SIZE, DEFAULT_GATE_MS, DEFAULT_MAX_WRITERS, DEFAULT_RING_CHUNKS, Log, Options,
+    };
+    pub use crate::position::Position;
+    pub use crate::slots::Phase;
+    pub use crate::status::{
+        FileFacts, InFlight, Lock, LogId, Observer, SegmentStatus, State, Status, WriterStatus,
+    };
+    pub use crate::sys::process::ProcessState;
+    pub use crate::trim::Trimmed;
+}
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+pub use door::*;

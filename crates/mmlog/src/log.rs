@@ -1,0 +1,296 @@
+//! The facade: each method is one call down.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::append::Writer;
+use crate::error::{At, Result};
+use crate::files::{Adopt, Config, Files, Intent, Origin, Trust};
+use crate::follow::{Follower, Start};
+use crate::position::Position;
+use crate::status::{Observer, Status};
+use crate::trim::{self, Trimmed};
+
+/// Bytes of a chunk unless [`Options::chunk_size`] says otherwise: 16 MiB.
+pub const DEFAULT_CHUNK_SIZE: u64 = 16 << 20;
+/// Chunks a handle keeps mapped unless [`Options::ring_chunks`] says otherwise.
+pub const DEFAULT_RING_CHUNKS: usize = 4;
+/// Slots for writers unless [`Options::max_writers`] says otherwise.
+pub const DEFAULT_MAX_WRITERS: u32 = 1024;
+/// How long a drain may hold writers up unless [`Options::gate_ms`] says otherwise.
+pub const DEFAULT_GATE_MS: u32 = 50;
+
+/// How to open a log. What is fixed at creation (chunk size, writers, mode, gate) is taken from an existing log.
+#[derive(Clone, Debug)]
+pub struct Options(Config);
+
+impl Default for Options {
+    fn default() -> Self {
+        Self(Config {
+            chunk_size: DEFAULT_CHUNK_SIZE,
+            ring_chunks: DEFAULT_RING_CHUNKS,
+            max_writers: DEFAULT_MAX_WRITERS,
+            mode: None,
+            gate_ms: DEFAULT_GATE_MS,
+            wait: Duration::from_secs(10),
+            trust: Trust::Strict,
+            adopt: Adopt::Refuse,
+        })
+    }
+}
+
+impl Options {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Bytes that the file grows by, and that are mapped at a time: a multiple of the page size, 4 KiB to 1 GiB.
+    pub fn chunk_size(mut self, bytes: u64) -> Self {
+        self.0.chunk_size = bytes;
+        self
+    }
+
+    /// Chunks that this handle keeps mapped, at least 2.
+    pub fn ring_chunks(mut self, chunks: usize) -> Self {
+        self.0.ring_chunks = chunks.max(2);
+        self
+    }
+
+    /// Writers at a time, 1 to 16384; each takes 128 bytes of metadata.
+    pub fn max_writers(mut self, slots: u32) -> Self {
+        self.0.max_writers = slots;
+        self
+    }
+
+    /// Permission bits of a created log, in spite of the umask; unset, 0666 less the umask.
+    pub fn mode(mut self, bits: u32) -> Self {
+        self.0.mode = Some(bits & 0o7777);
+        self
+    }
+
+    /// How long a trim or rotation may hold writers up before it gives way, 1 to 60000 milliseconds.
+    pub fn gate_ms(mut self, milliseconds: u32) -> Self {
+        self.0.gate_ms = milliseconds;
+        self
+    }
+
+    /// How long an append or an open waits for a live process that holds the log up; 10 s if not set.
+    pub fn wait(mut self, longest: Duration) -> Self {
+        self.0.wait = longest;
+        self
+    }
+
+    /// Whether paths are taken as they come.
+    pub fn trust(mut self, trust: Trust) -> Self {
+        self.0.trust = trust;
+        self
+    }
+
+    /// What to do with a data file that has bytes but no metadata.
+    pub fn adopt(mut self, adopt: Adopt) -> Self {
+        self.0.adopt = adopt;
+        self
+    }
+
+    /// Opens the log at `path` for appending, and makes it if it is missing. Any number of processes may race.
+    ///
+    /// # Errors
+    /// [`Fault::NoMetadata`](crate::Fault::NoMetadata) for a data file with bytes that may not be adopted,
+    /// [`Fault::Geometry`](crate::Fault::Geometry) for options out of range, and whatever the file system says.
+    pub fn open_or_create(&self, path: impl AsRef<Path>) -> Result<Log> {
+        self.open_for(path.as_ref(), Intent::Create)
+    }
+
+    /// Opens the log at `path` for appending.
+    ///
+    /// # Errors
+    /// [`Fault::NoLog`](crate::Fault::NoLog) when it is missing; else as [`open_or_create`](Self::open_or_create).
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<Log> {
+        self.open_for(path.as_ref(), Intent::Write)
+    }
+
+    /// Opens the log at `path` for following and looking. Uses permission to write the metadata, if there is any,
+    /// only to announce that somebody sleeps; without it, a follower looks every 20 ms.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_reader(&self, path: impl AsRef<Path>) -> Result<Log> {
+        self.open_for(path.as_ref(), Intent::Read)
+    }
+
+    fn open_for(&self, path: &Path, intent: Intent) -> Result<Log> {
+        Files::open(path, &self.0, intent).map(|files| Log { files: Arc::new(files) })
+    }
+}
+
+impl Observer {
+    /// Opens the log at `path` only to look at it, also a damaged one.
+    ///
+    /// # Errors
+    /// When there is no metadata that says anything.
+    pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self> {
+        Self::open_with(path.as_ref(), &options.0)
+    }
+}
+
+/// An open log. Clones are the same handle; it may be shared by threads, each with a [`Writer`] of its own.
+///
+/// When the last clone, writer and follower of a writing handle is gone, and no other writer is open anywhere, the
+/// data file is trimmed to exactly what was appended.
+///
+/// ```
+/// # fn main() -> mmlog::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("app.log");
+/// let log = mmlog::Log::options().chunk_size(1 << 20).open_or_create(&path)?;
+/// log.writer()?.append(b"hello\n")?;
+/// log.close()?;
+/// assert_eq!(std::fs::read(&path).unwrap(), b"hello\n");
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Clone)]
+pub struct Log {
+    files: Arc<Files>,
+}
+
+impl Log {
+    /// The defaults, to be changed and opened.
+    pub fn options() -> Options {
+        Options::new()
+    }
+
+    /// How this handle came to be.
+    pub fn origin(&self) -> Origin {
+        self.files.origin
+    }
+
+    /// Path of the data file.
+    pub fn path(&self) -> &Path {
+        self.files.path()
+    }
+
+    /// Bytes of a chunk.
+    pub fn chunk_size(&self) -> u64 {
+        self.files.meta.geometry().chunk_size
+    }
+
+    /// Slots for writers.
+    pub fn max_writers(&self) -> u32 {
+        self.files.meta.geometry().max_writers
+    }
+
+    /// How long a drain may hold writers up, milliseconds.
+    pub fn gate_ms(&self) -> u32 {
+        self.files.meta.geometry().gate_ms
+    }
+
+    /// Permission bits of the data file.
+    ///
+    /// # Errors
+    /// When the file cannot be asked.
+    pub fn mode(&self) -> Result<u32> {
+        self.files.mode().at(self.path())
+    }
+
+    /// Whether the path still leads to this log; it does not after it was removed or replaced.
+    pub fn is_current(&self) -> bool {
+        self.files.is_current()
+    }
+
+    /// Claims a slot for a thread that appends.
+    ///
+    /// # Errors
+    /// [`Fault::WritersFull`](crate::Fault::WritersFull), [`Fault::Poisoned`](crate::Fault::Poisoned),
+    /// [`Fault::ReadOnly`](crate::Fault::ReadOnly).
+    pub fn writer(&self) -> Result<Writer> {
+        Writer::new(self.current()?)
+    }
+
+    /// Reads from `start` on.
+    ///
+    /// # Errors
+    /// [`Fault::OutOfRange`](crate::Fault::OutOfRange) for a position that the log does not have.
+    pub fn follow(&self, start: Start) -> Result<Follower> {
+        Follower::new(self.current()?, start)
+    }
+
+    /// Every byte below is final: written, or a hole.
+    ///
+    /// # Errors
+    /// Only in a forked child, when the log cannot be opened again.
+    pub fn watermark(&self) -> Result<Position> {
+        let files = self.current()?;
+        Ok(Position::new(files.scan(files.control().look().start).watermark))
+    }
+
+    /// Where the next append goes. Bytes below it may still be in flight.
+    pub fn cursor(&self) -> Position {
+        Position::new(self.files.control().look().start)
+    }
+
+    /// The first position that is kept.
+    pub fn oldest(&self) -> Position {
+        Position::new(self.files.control().base())
+    }
+
+    /// Everything there is to know, from one look. For "since when", look twice with an [`Observer`].
+    ///
+    /// # Errors
+    /// When the files cannot be asked.
+    pub fn status(&self) -> Result<Status> {
+        Observer::of(self.current()?).look()
+    }
+
+    /// What [`trim`](Self::trim) would do now. Changes nothing.
+    pub fn plan_trim(&self) -> Trimmed {
+        trim::plan(&self.files)
+    }
+
+    /// Cuts the data file to what was appended. Safe at any time, also under load; doing it again does nothing.
+    ///
+    /// # Errors
+    /// After `wait`: [`Fault::Busy`](crate::Fault::Busy) when another maintenance operation runs,
+    /// [`Fault::Stalled`](crate::Fault::Stalled) when a live writer does not finish its append.
+    pub fn trim(&self, wait: Duration) -> Result<Trimmed> {
+        let files = self.current()?;
+        trim::trim(&files, wait).at(self.path())
+    }
+
+    /// Sets the panic flag: every writing operation of every process refuses from now on, and names the reason.
+    /// The first reason stays. Readers still read.
+    ///
+    /// # Errors
+    /// [`Fault::ReadOnly`](crate::Fault::ReadOnly).
+    #[doc(alias = "panic")]
+    pub fn poison(&self, reason: &str, errno: i32) -> Result<()> {
+        let files = self.current()?;
+        files.writable().at(self.path())?;
+        files.poison(reason, errno);
+        Ok(())
+    }
+
+    /// Ends this clone of the handle; the last one trims if no other writer is open. Dropping does the same, but
+    /// cannot say what went wrong.
+    ///
+    /// # Errors
+    /// As [`trim`](Self::trim). Nothing is lost: the file is then longer than what was appended.
+    pub fn close(self) -> Result<()> {
+        let path = self.path().to_path_buf();
+        match Arc::into_inner(self.files) {
+            Some(files) => files.close().at(&path),
+            None => Ok(()),
+        }
+    }
+
+    /// These files, or, in a forked child, the log opened anew.
+    fn current(&self) -> Result<Arc<Files>> {
+        if self.files.is_stale() {
+            self.files.open_again().map(Arc::new)
+        } else {
+            Ok(Arc::clone(&self.files))
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! What the shared words mean: the verbs of the protocol, with their memory orderings.
+//!
+//! Each release has the label of the acquire that it pairs with:
+//!
+//! - `cursor-order`: the cursor's modification order decides who came first, an append or a gate. Every change is
+//!   a read-modify-write, so each continues the release sequence of all before it. An append that saw no gate had
+//!   stored its slot's word before its `fetch_add` (release); the `fetch_or` that closes the gate comes later in
+//!   the order and acquires it: the slot is visible to whoever closed the gate. No store-load fence is needed.
+//! - `limit`: whoever reads a limit sees the file grown to it.
+//! - `size`: as `limit`, for readers of `file_size`.
+//! - `gate-at`: a waiter that finds its start below `gate_at` sees base and limit as that gate's operation left them.
+//! - `panic`: the record is complete when the flag is seen.
+//! - `ready`: everything that creation stored is seen with `is_ready`.
+
+use crate::layout::{Control, GATE, Journal, POSITION_END, Panic, Wake};
+use crate::sync::{AtomicU32, Ordering};
+
+/// What a `fetch_add` on the cursor gave.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Reserved {
+    /// First position of the range.
+    pub start: u64,
+    /// Whether the gate was closed.
+    pub gate: Gate,
+}
+
+/// State of the gate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Gate {
+    Open,
+    Closed,
+}
+
+fn split(cursor: u64) -> Reserved {
+    let gate = if cursor & GATE == 0 { Gate::Open } else { Gate::Closed };
+    Reserved { start: cursor & !GATE, gate }
+}
+
+impl Control {
+    /// The cursor now.
+    #[inline]
+    pub fn look(&self) -> Reserved {
+        split(self.cursor.load(Ordering::Acquire)) // cursor-order
+    }
+
+    /// Takes the next `len` bytes: the one contended operation of an append.
+    #[inline]
+    pub fn reserve(&self, len: u64) -> Reserved {
+        split(self.cursor.fetch_add(len, Ordering::AcqRel)) // cursor-order
+    }
+
+    /// Closes the gate: every reservation is wholly below the result, or wholly at or above it. Until
+    /// [`announce_gate`](Self::announce_gate) nobody who waited at an earlier gate goes on.
+    pub fn close_gate(&self) -> u64 {
+        self.cursor.fetch_or(GATE, Ordering::AcqRel) & !GATE // cursor-order
+    }
+
+    /// Lets those who wait below the gate go on: without it they and the drain would wait for each other.
+    pub fn announce_gate(&self, at: u64) {
+        self.gate_at.store(at, Ordering::Release); // gate-at
+    }
+
+    /// Opens the gate.
+    pub fn open_gate(&self) {
+        self.cursor.fetch_and(!GATE, Ordering::AcqRel); // cursor-order
+    }
+
+    /// Whether a reservation that starts at `start` may be copied as far as gates go.
+    #[inline]
+    pub fn passes_gate(&self, start: u64) -> bool {
+        // gate-at
+        self.look().gate == Gate::Open || self.gate_at.load(Ordering::Acquire) > start
+    }
+
+    /// The first position without space behind it. Loaded after the reservation, never before: a trim may
+    /// have lowered it meanwhile.
+    #[inline]
+    pub fn limit(&self) -> u64 {
+        self.limit.load(Ordering::Acquire) // limit
+    }
+
+    /// Position of the data file's first byte.
+    #[inline]
+    pub fn base(&self) -> u64 {
+        self.base.load(Ordering::Acquire) // limit
+    }
+
+    /// Bytes of the data file that are allocated to the log.
+    #[inline]
+    pub fn file_size(&self) -> u64 {
+        self.file_size.load(Ordering::Acquire) // size
+    }
+
+    /// Announces a new length: after the file has grown to it, or before it is cut to it. The caller has the
+    /// log's lock.
+    pub fn publish_size(&self, file_size: u64) {
+        self.file_size.store(file_size, Ordering::Release); // size
+        self.limit.store(self.base().saturating_add(file_size), Ordering::Release); // limit
+    }
+
+    /// Whether creation is complete.
+    pub fn is_ready(&self) -> bool {
+        self.is_ready.load(Ordering::Acquire) == 1 // ready
+    }
+
+    /// Whether the panic flag is set.
+    #[inline]
+    pub fn is_panicked(&self) -> bool {
+        self.is_panicked.load(Ordering::Acquire) != 0 // panic
+    }
+
+    /// Whether `len` more bytes keep positions in range.
+    #[inline]
+    pub fn has_positions(start: u64, len: u64) -> bool {
+        len < POSITION_END && start < POSITION_END - len
+    }
+}
+
+impl Wake {
+    /// Called by whoever has made something happen: true when somebody asked to be woken, who then must be.
+    #[inline]
+    pub fn take(&self) -> bool {
+        if self.want.load(Ordering::Relaxed) == 0 || self.want.swap(0, Ordering::AcqRel) == 0 {
+            return false;
+        }
+        self.seq.fetch_add(1, Ordering::Release);
+        true
+    }
+
+    /// Called before looking a last time and sleeping: the value to sleep on.
+    pub fn ask(&self) -> u32 {
+        let seq = self.seq.load(Ordering::Acquire);
+        self.want.store(1, Ordering::SeqCst);
+        seq
+    }
+
+    /// The word to sleep on.
+    pub fn word(&self) -> &AtomicU32 {
+        &self.seq
+    }
+}
+
+/// Kinds of journalled operations. 1 to 3 are the steps of a rotation.
+pub const JOURNAL_EMPTY: u64 = 0;
+/// A trim: undone by opening the gate, the size rule does the rest.
+pub const JOURNAL_TRIM: u64 = 4;
+
+impl Journal {
+    /// Notes an operation; the caller has stored the other fields.
+    pub fn begin(&self, kind: u64) {
+        self.kind.store(kind, Ordering::Release); // journal
+    }
+
+    /// Nothing is half done any more.
+    pub fn clear(&self) {
+        self.kind.store(JOURNAL_EMPTY, Ordering::Release); // journal
+    }
+
+    /// The operation that is half done.
+    pub fn kind(&self) -> u64 {
+        self.kind.load(Ordering::Acquire) // journal
+    }
+}
+
+impl Panic {
+    /// Fills the record unless somebody did; the caller sets the flag afterwards.
+    pub fn fill(&self, reason: &str, errno: u32, pid: u32, command: &str, at_ns: u64) {
+        if self.state.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire).is_err() {
+            return;
+        }
+        self.errno.store(errno, Ordering::Relaxed);
+        self.pid.store(pid, Ordering::Relaxed);
+        self.at_ns.store(at_ns, Ordering::Relaxed);
+        self.command.store(command);
+        self.reason.store(reason);
+        self.state.store(2, Ordering::Release);
+    }
+}

@@ -1,0 +1,505 @@
+//! One plain-data snapshot of everything that the metadata says, and what it means.
+//!
+//! "Since when" is "at least since the first look that saw it": an append pays for no clock. [`Observer`] remembers
+//! its looks; two of them 50 ms apart tell a stalled writer from a busy one.
+
+use std::collections::HashMap;
+use std::fmt;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::error::{At, Fault, PanicRecord, Result};
+use crate::files::meta::check_positions;
+use crate::files::{Config, Files, Intent, Operation, owner_of, who_has};
+use crate::holes::{self, Hole};
+use crate::layout::{Identity, LOCK_BYTE, MAINTENANCE_BYTE, Owner, Slot};
+use crate::metadata::{Gate, JOURNAL_TRIM};
+use crate::slots::Phase;
+use crate::sys::process::{self, ProcessState, time_of};
+use crate::sys::{fs, fs::Access};
+
+/// How long something must stand still to be called held or stalled.
+const STANDSTILL: Duration = Duration::from_millis(40);
+
+/// The worst that is the case, worst first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum State {
+    /// The panic flag is set: nobody can write.
+    Panicked,
+    /// The files contradict each other.
+    Damaged,
+    /// There is no space for another page.
+    Full,
+    /// Somebody keeps the log's lock.
+    Locked,
+    /// An append in flight or a closed gate stands still.
+    Stalled,
+    /// Less than two chunks of space are left.
+    FullSoon,
+    /// Nothing is wrong.
+    Ok,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Panicked => "PANICKED",
+            Self::Damaged => "DAMAGED",
+            Self::Full => "FULL",
+            Self::Locked => "LOCKED",
+            Self::Stalled => "STALLED",
+            Self::FullSoon => "FULL SOON",
+            Self::Ok => "OK",
+        })
+    }
+}
+
+/// Which log it is, across renames and copies. A position means something together with this.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct LogId {
+    /// Random, made at creation.
+    pub uuid: [u8; 16],
+    /// Raised after each reboot: positions that were not durable may since mean other bytes.
+    pub epoch: u64,
+}
+
+impl LogId {
+    pub(crate) fn of(identity: &Identity) -> Self {
+        let mut uuid = [0; 16];
+        for (half, word) in uuid.chunks_exact_mut(8).zip(&identity.uuid) {
+            half.copy_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
+        }
+        Self { uuid, epoch: identity.epoch.load(Ordering::Relaxed) }
+    }
+}
+
+impl fmt::Display for LogId {
+    /// `8-4-4-4-12` hexadecimal digits.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (i, byte) in self.uuid.iter().enumerate() {
+            let dash = if matches!(i, 4 | 6 | 8 | 10) { "-" } else { "" };
+            write!(f, "{dash}{byte:02x}")?;
+        }
+        Ok(())
+    }
+}
+
+/// A lock and who has it, or had it last.
+#[derive(Clone, Debug)]
+pub struct Lock {
+    /// Whether the kernel says that somebody has it.
+    pub held: bool,
+    /// Process id in its own namespace.
+    pub pid: u32,
+    /// Name of the process.
+    pub command: String,
+    /// What it is, or was, held for.
+    pub operation: String,
+    /// When it was taken.
+    pub since: Option<SystemTime>,
+    /// What the owner is doing.
+    pub process: ProcessState,
+}
+
+/// A reservation that is not finished.
+#[derive(Clone, Debug)]
+pub struct InFlight {
+    /// How far it has come.
+    pub phase: Phase,
+    /// First position; a lower bound while reserving.
+    pub start: u64,
+    /// First position behind it.
+    pub end: u64,
+    /// Since the first look that saw it.
+    pub for_at_least: Duration,
+}
+
+/// A slot that is in use, or that a dead writer left.
+#[derive(Clone, Debug)]
+pub struct WriterStatus {
+    /// Index of the slot.
+    pub slot: u32,
+    /// Process id in its own namespace.
+    pub pid: u32,
+    /// Name of the process.
+    pub command: String,
+    /// What it is doing.
+    pub process: ProcessState,
+    /// Whether the kernel says that the slot has an owner.
+    pub alive: bool,
+    /// Its append, if one is in flight.
+    pub in_flight: Option<InFlight>,
+    /// Messages so far.
+    pub messages: u64,
+    /// Bytes so far.
+    pub bytes: u64,
+    /// When it became a writer.
+    pub since: Option<SystemTime>,
+}
+
+/// A data file and the positions it holds.
+#[derive(Clone, Debug)]
+pub struct SegmentStatus {
+    /// Its number, from 0.
+    pub generation: u64,
+    /// Position of its first byte.
+    pub base: u64,
+    /// First position behind it; of the current segment, the cursor.
+    pub end: u64,
+    /// Its inode.
+    pub inode: u64,
+    /// Where it is.
+    pub path: PathBuf,
+}
+
+/// What the file system says of the data file; zeros when it is gone.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct FileFacts {
+    /// Length, bytes.
+    pub len: u64,
+    /// Bytes of disk that it takes.
+    pub allocated: u64,
+    /// Permission bits.
+    pub mode: u32,
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Inode.
+    pub inode: u64,
+    /// Device.
+    pub device: u64,
+    /// Bytes that the file system has left for this user.
+    pub free: u64,
+}
+
+/// The whole picture at one moment.
+#[derive(Clone, Debug)]
+pub struct Status {
+    /// Path of the data file.
+    pub path: PathBuf,
+    /// The worst that is the case.
+    pub state: State,
+    /// Why the state is not OK.
+    pub problem: Option<String>,
+    /// What to do next, in words.
+    pub next_step: String,
+    /// Where the next append goes.
+    pub cursor: u64,
+    /// Every byte below is final.
+    pub watermark: u64,
+    /// Bytes of the data file that belong to the log.
+    pub file_size: u64,
+    /// Position of the data file's first byte.
+    pub base: u64,
+    /// Number of the current segment.
+    pub generation: u64,
+    /// The first position without space behind it.
+    pub limit: u64,
+    /// Where the gate is closed, if it is.
+    pub gate: Option<u64>,
+    /// Bytes.
+    pub page_size: u32,
+    /// Bytes.
+    pub chunk_size: u32,
+    /// Slots.
+    pub max_writers: u32,
+    /// How long a drain may hold writers up.
+    pub gate_ms: u32,
+    /// Which log.
+    pub id: LogId,
+    /// When it was made.
+    pub created: Option<SystemTime>,
+    /// The log's lock.
+    pub lock: Lock,
+    /// The maintenance byte.
+    pub maintenance: Lock,
+    /// Slots in use, and those that dead writers left unfinished.
+    pub writers: Vec<WriterStatus>,
+    /// Known holes, by position.
+    pub holes: Vec<Hole>,
+    /// How many holes were ever noted, or seen unplaced.
+    pub holes_total: u64,
+    /// How many the table no longer holds: their bytes read as NULs.
+    pub holes_forgotten: u64,
+    /// Data files, the current one last.
+    pub segments: Vec<SegmentStatus>,
+    /// Why the log refuses to be written.
+    pub panic: Option<PanicRecord>,
+    /// The data file.
+    pub file: FileFacts,
+}
+
+/// Looks at a log, whatever state it is in, and remembers since when things stand still.
+///
+/// ```
+/// # fn main() -> mmlog::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("app.log");
+/// use mmlog::{Log, Observer, State};
+/// let log = Log::options().open_or_create(&path)?;
+/// let mut writer = log.writer()?;
+/// writer.append(b"hello\n")?;
+/// let status = Observer::open(&path, &Log::options())?.look()?;
+/// assert_eq!((status.cursor, status.state), (6, State::Ok));
+/// assert_eq!(status.writers[0].messages, 1);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Observer {
+    files: Arc<Files>,
+    first_seen: HashMap<Still, Instant>,
+}
+
+/// Something that can stand still: the same key at two looks means that it did.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Still {
+    Slot(u32, u64, Phase),
+    Gate(u64),
+    Lock(u32, u64),
+}
+
+impl Observer {
+    pub(crate) fn open_with(path: &Path, config: &Config) -> Result<Self> {
+        Ok(Self::of(Arc::new(Files::open(path, config, Intent::Look)?)))
+    }
+
+    pub(crate) fn of(files: Arc<Files>) -> Self {
+        Self { files, first_seen: HashMap::new() }
+    }
+
+    /// Looks once.
+    ///
+    /// # Errors
+    /// Only when the files cannot be asked at all.
+    pub fn look(&mut self) -> Result<Status> {
+        let mut seen = HashMap::new();
+        let status = self.snapshot(&mut seen).at(self.files.path())?;
+        self.first_seen = seen;
+        Ok(status)
+    }
+
+    /// For how long this was seen unchanged.
+    fn age(&self, what: Still, seen: &mut HashMap<Still, Instant>) -> Duration {
+        let since = *self.first_seen.get(&what).unwrap_or(&Instant::now());
+        seen.insert(what, since);
+        since.elapsed()
+    }
+
+    fn snapshot(&self, seen: &mut HashMap<Still, Instant>) -> std::result::Result<Status, Fault> {
+        let files = &self.files;
+        let (header, control) = (files.meta.header(), files.control());
+        let cursor = control.look();
+        let scan = files.scan(cursor.start);
+        let used = (0u32..).zip(files.meta.used_slots());
+        let writers = used.filter_map(|(i, slot)| self.writer(i, slot, seen)).collect();
+        let mut holes = holes::all(files.meta.holes());
+        holes.extend(scan.dead.iter().filter_map(|dead| files.hole_of(dead)));
+        holes.sort_by_key(|h| (h.start, h.at.is_none()));
+        holes.dedup_by_key(|h| h.start);
+        let unplaced = header.hole_counts.unplaced.load(Ordering::Relaxed);
+        let forgotten = header.hole_counts.forgotten.load(Ordering::Relaxed);
+        let geometry = files.meta.geometry();
+        let generation = header.identity.generation.load(Ordering::Relaxed);
+        let mut status = Status {
+            path: files.path.clone(),
+            state: State::Ok,
+            problem: None,
+            next_step: String::new(),
+            cursor: cursor.start,
+            watermark: scan.watermark,
+            file_size: control.file_size(),
+            base: control.base(),
+            generation,
+            limit: control.limit(),
+            gate: (cursor.gate == Gate::Closed).then(|| control.gate_at.load(Ordering::Relaxed)),
+            page_size: geometry.page_size as u32,
+            chunk_size: geometry.chunk_size as u32,
+            max_writers: geometry.max_writers,
+            gate_ms: geometry.gate_ms,
+            id: LogId::of(&header.identity),
+            created: time_of(header.identity.created_ns.load(Ordering::Relaxed)),
+            lock: lock(files, &header.lock_owner, LOCK_BYTE),
+            maintenance: lock(files, &header.maintenance_owner, MAINTENANCE_BYTE),
+            writers,
+            holes_total: holes.len() as u64 + forgotten + unplaced,
+            holes,
+            holes_forgotten: forgotten,
+            segments: vec![SegmentStatus {
+                generation,
+                base: control.base(),
+                end: cursor.start,
+                inode: header.identity.inode.load(Ordering::Relaxed),
+                path: files.path.clone(),
+            }],
+            panic: control.is_panicked().then(|| files.panic_record()),
+            file: file_facts(&files.path)?,
+        };
+        (status.state, status.problem, status.next_step) = self.judge(&status, seen);
+        Ok(status)
+    }
+
+    fn writer(&self, index: u32, slot: &Slot, seen: &mut HashMap<Still, Instant>) -> Option<WriterStatus> {
+        let pending = slot.hot.pending();
+        let alive = !self.files.is_free(index);
+        let who = who_has(&slot.cold);
+        let in_flight = pending.phase().map(|phase| {
+            let start = pending.position();
+            let end = start.saturating_add(slot.hot.len.load(Ordering::Relaxed));
+            InFlight { phase, start, end, for_at_least: self.age(Still::Slot(index, start, phase), seen) }
+        });
+        (alive || in_flight.is_some()).then(|| WriterStatus {
+            slot: index,
+            pid: who.pid,
+            process: if alive { process::state_of(&who) } else { ProcessState::Gone },
+            command: who.command,
+            alive,
+            in_flight,
+            messages: slot.hot.messages.load(Ordering::Relaxed),
+            bytes: slot.hot.bytes.load(Ordering::Relaxed),
+            since: time_of(slot.cold.since_ns.load(Ordering::Relaxed)),
+        })
+    }
+
+    /// The worst that is the case, why, and what to do.
+    fn judge(&self, s: &Status, seen: &mut HashMap<Still, Instant>) -> (State, Option<String>, String) {
+        let found = self
+            .judge_panic(s)
+            .or_else(|| self.judge_damage(s))
+            .or_else(|| judge_space(s, 0, State::Full))
+            .or_else(|| self.judge_lock(s, seen))
+            .or_else(|| self.judge_standstill(s, seen))
+            .or_else(|| judge_space(s, 2 * u64::from(s.chunk_size), State::FullSoon));
+        match found {
+            Some((state, problem, next)) => (state, Some(problem), next),
+            None => (State::Ok, None, "nothing to do".into()),
+        }
+    }
+
+    fn judge_panic(&self, s: &Status) -> Option<Judgement> {
+        let p = s.panic.as_ref()?;
+        let why = format!("poisoned by process {} ({}), errno {}: {}", p.pid, p.command, p.errno, p.reason);
+        let next = "find the cause, then `mmlogctl repair --clear-panic`; readers still work".into();
+        Some((State::Panicked, why, next))
+    }
+
+    fn judge_damage(&self, s: &Status) -> Option<Judgement> {
+        let damaged =
+            |why: String| Some((State::Damaged, why, "run `mmlogctl repair --dry-run`, then repair".into()));
+        if let Err(fault) = check_positions(self.files.control()) {
+            return damaged(fault.to_string());
+        }
+        let recorded = s.segments.first().map_or(0, |segment| segment.inode);
+        if s.file.inode == 0 {
+            return damaged("the data file is gone".into());
+        }
+        if s.file.inode != recorded {
+            return damaged(Fault::Foreign { recorded, found: s.file.inode }.to_string());
+        }
+        // Cutting publishes before it cuts, so a size that still stands was promised when the file was asked.
+        if s.file.len < s.file_size && self.files.control().file_size() == s.file_size {
+            let why = Fault::Truncated { expected: s.file_size, found: s.file.len };
+            return damaged(why.to_string());
+        }
+        let kind = self.files.meta.header().journal.kind();
+        if kind > JOURNAL_TRIM {
+            return damaged(Fault::Journal { kind }.to_string());
+        }
+        None
+    }
+
+    fn judge_lock(&self, s: &Status, seen: &mut HashMap<Still, Instant>) -> Option<Judgement> {
+        if !s.lock.held {
+            return None;
+        }
+        let since = self.files.meta.header().lock_owner.since_ns.load(Ordering::Relaxed);
+        let age = self.age(Still::Lock(s.lock.pid, since), seen);
+        (age >= STANDSTILL || s.lock.process == ProcessState::Stopped).then(|| {
+            let Lock { pid, command, operation, process, .. } = &s.lock;
+            let why = format!("process {pid} ({command}, {process}) holds the log's lock for {operation}");
+            (State::Locked, why, resume(*pid, *process))
+        })
+    }
+
+    fn judge_standstill(&self, s: &Status, seen: &mut HashMap<Still, Instant>) -> Option<Judgement> {
+        let slow = s.writers.iter().filter(|w| w.alive).find_map(|w| {
+            let flight = w.in_flight.as_ref()?;
+            let still = flight.for_at_least >= STANDSTILL || w.process == ProcessState::Stopped;
+            still.then_some((w, flight))
+        });
+        if let Some((w, flight)) = slow {
+            let InFlight { phase, start, end, for_at_least } = flight;
+            let why = format!(
+                "process {} ({}, {}) is {phase} [{start}, {end}) for at least {} ms; readers wait at {}",
+                w.pid,
+                w.command,
+                w.process,
+                for_at_least.as_millis(),
+                s.watermark
+            );
+            return Some((State::Stalled, why, resume(w.pid, w.process)));
+        }
+        let at = s.gate?;
+        (self.age(Still::Gate(at), seen) >= STANDSTILL).then(|| {
+            let why = format!("the gate is closed at {at}");
+            (State::Stalled, why, "the next append opens it if its owner is dead; see maintenance".into())
+        })
+    }
+}
+
+type Judgement = (State, String, String);
+
+fn resume(pid: u32, process: ProcessState) -> String {
+    match process {
+        ProcessState::Stopped => {
+            format!("`kill -CONT {pid}`, or `kill -9 {pid}`: at most its one append is lost")
+        }
+        _ => format!("look at process {pid}; if it hangs, `kill -9 {pid}` costs at most its one append"),
+    }
+}
+
+fn judge_space(s: &Status, least: u64, state: State) -> Option<Judgement> {
+    let slack = s.limit.saturating_sub(s.cursor);
+    if s.file.free >= least.max(u64::from(s.page_size)) || (state == State::Full && slack > 0) {
+        return None;
+    }
+    let why = format!("{} bytes free on the file system, {slack} allocated ahead", s.file.free);
+    Some((state, why, "free space; appends that wait go on by themselves".into()))
+}
+
+fn lock(files: &Files, owner: &Owner, byte: u64) -> Lock {
+    let who = owner_of(owner);
+    Lock {
+        held: files.is_held(byte),
+        pid: who.pid,
+        operation: match owner.operation.load(Ordering::Relaxed) {
+            0 => String::new(),
+            number => Operation::name_of(number).into(),
+        },
+        since: time_of(owner.since_ns.load(Ordering::Relaxed)),
+        process: process::state_of(&who),
+        command: who.command,
+    }
+}
+
+fn file_facts(path: &Path) -> std::result::Result<FileFacts, Fault> {
+    let directory = fs::open_directory(fs::directory_of(path)).map_err(Fault::io("open the directory"))?;
+    let free = fs::free_bytes(&directory);
+    match fs::open(path, Access::Read).and_then(|file| file.metadata()) {
+        Ok(m) => Ok(FileFacts {
+            len: m.size(),
+            allocated: m.blocks() * 512,
+            mode: m.mode() & 0o7777,
+            uid: m.uid(),
+            gid: m.gid(),
+            inode: m.ino(),
+            device: m.dev(),
+            free,
+        }),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(FileFacts { free, ..FileFacts::default() }),
+        Err(e) => Err(Fault::io("open the data file")(e)),
+    }
+}

@@ -1,0 +1,15 @@
+//! A memory barrier on other processes' behalf (`membarrier(2)`), so that appends need none of their own.
+//!
+//! A kernel without it costs followers a lost wake-up now and then, which their sleep's limit bounds.
+
+use rustix::thread::{MembarrierCommand, membarrier};
+
+/// Lets [`force_on_writers`] reach this process. Once a process is enough; again is cheap.
+pub(crate) fn take_part() {
+    let _ = membarrier(MembarrierCommand::RegisterGlobalExpedited);
+}
+
+/// Every thread of a process that takes part, running now, passes a full memory barrier before this returns.
+pub(crate) fn force_on_writers() {
+    let _ = membarrier(MembarrierCommand::GlobalExpedited);
+}

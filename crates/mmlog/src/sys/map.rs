@@ -1,0 +1,113 @@
+//! Mappings. No reference ever points into bytes that another process writes, except to all-atomic structs.
+#![allow(unsafe_code, reason = "mapping, and bounds-checked views into mappings")]
+
+use std::fs::File;
+use std::io;
+use std::ops::Deref;
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use memmap2::{MmapOptions, MmapRaw};
+
+use crate::layout::Shared;
+
+/// Whether a mapping may be stored to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Protection {
+    Read,
+    ReadWrite,
+}
+
+/// A whole metadata file, mapped for as long as a [`View`] of it lives.
+pub(crate) struct SharedMap(MmapRaw);
+
+impl SharedMap {
+    /// Maps the first `len` bytes; the caller has seen that the file is that long.
+    pub(crate) fn new(file: &File, len: usize, protection: Protection) -> io::Result<Arc<Self>> {
+        let mut options = MmapOptions::new();
+        options.len(len);
+        let map = match protection {
+            Protection::ReadWrite => options.map_raw(file)?,
+            Protection::Read => options.map_raw_read_only(file)?,
+        };
+        Ok(Arc::new(Self(map)))
+    }
+
+    /// `count` values of `T` at `offset`, or `None` when they do not lie in the mapping, aligned.
+    pub(crate) fn view<T: Shared>(self: &Arc<Self>, offset: usize, count: usize) -> Option<View<T>> {
+        let end = count.checked_mul(size_of::<T>())?.checked_add(offset)?;
+        if end > self.0.len() || !offset.is_multiple_of(align_of::<T>()) || count == 0 {
+            return None;
+        }
+        // SAFETY: offset < len, checked above.
+        let first = unsafe { self.0.as_mut_ptr().add(offset) };
+        Some(View { first: NonNull::new(first.cast::<T>())?, count, _map: self.clone() })
+    }
+}
+
+/// Shared structs inside a mapping. `T` is atomics all through, so others may store to it at any time.
+pub(crate) struct View<T> {
+    first: NonNull<T>,
+    count: usize,
+    _map: Arc<SharedMap>,
+}
+
+// SAFETY: a view gives out only `&T` with `T: Shared`, which is atomics all through.
+unsafe impl<T: Shared> Send for View<T> {}
+// SAFETY: as above.
+unsafe impl<T: Shared> Sync for View<T> {}
+
+impl<T: Shared> Deref for View<T> {
+    type Target = [T];
+
+    #[inline]
+    fn deref(&self) -> &[T] {
+        // SAFETY: `SharedMap::view` checked bounds and alignment, the map lives as long as `self`, `T: Shared`
+        // may be stored to by others. A file cut from outside is SIGBUS, not undefined behaviour.
+        unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.count) }
+    }
+}
+
+/// One chunk of a data file. Bytes go in; none come out (readers use `pread`).
+pub(crate) struct ChunkMap(MmapRaw);
+
+impl ChunkMap {
+    /// Maps `len` bytes at `offset`; they may lie beyond the end of the file until it grows.
+    pub(crate) fn new(file: &File, offset: u64, len: usize) -> io::Result<Self> {
+        MmapOptions::new().offset(offset).len(len).map_raw(file).map(Self)
+    }
+
+    /// The first byte, for [`copy_in`].
+    pub(crate) fn base(&self) -> NonNull<u8> {
+        NonNull::new(self.0.as_mut_ptr()).unwrap_or(NonNull::dangling())
+    }
+}
+
+/// A pinned chunk's memory: `len` bytes that stay mapped while the pin lives.
+#[derive(Clone, Copy)]
+pub(crate) struct ChunkBytes {
+    base: NonNull<u8>,
+    len: usize,
+}
+
+impl ChunkBytes {
+    /// # Safety
+    /// `base` is the base of a [`ChunkMap`] of `len` bytes that stays mapped as long as this value is used.
+    pub(crate) unsafe fn new(base: NonNull<u8>, len: usize) -> Self {
+        Self { base, len }
+    }
+
+    /// Copies `bytes` to `offset`; false, with nothing stored, when they do not fit.
+    #[must_use]
+    #[inline]
+    pub(crate) fn copy_in(&self, offset: usize, bytes: &[u8]) -> bool {
+        if offset > self.len || bytes.len() > self.len - offset {
+            return false;
+        }
+        // SAFETY: in bounds, checked above.
+        let to = unsafe { self.base.as_ptr().add(offset) };
+        // SAFETY: source and target cannot overlap: the target is a mapping that no reference points into.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
+        true
+    }
+}

@@ -1,0 +1,10 @@
+//! One file a kernel facility. All `unsafe` of the library is here and in `layout`.
+
+pub(crate) mod alloc;
+pub(crate) mod barrier;
+pub(crate) mod fork;
+pub(crate) mod fs;
+pub(crate) mod futex;
+pub(crate) mod lock;
+pub(crate) mod map;
+pub(crate) mod process;

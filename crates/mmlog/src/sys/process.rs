@@ -1,0 +1,151 @@
+//! Facts about processes, for people. No decision of the protocol rests on them.
+
+use std::fmt;
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::sync::Mutex;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+/// A process's state as the kernel tells it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum ProcessState {
+    /// On a core, or ready.
+    Running,
+    /// Waiting for something.
+    Sleeping,
+    /// In an uninterruptible system call.
+    DiskSleep,
+    /// Stopped by a signal or a debugger.
+    Stopped,
+    /// Dead, not yet waited for.
+    Zombie,
+    /// There is no such process.
+    Gone,
+    /// Cannot be told from here: another PID namespace, no permission.
+    Unknown,
+}
+
+impl fmt::Display for ProcessState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Running => "running",
+            Self::Sleeping => "sleeping",
+            Self::DiskSleep => "disk sleep",
+            Self::Stopped => "stopped",
+            Self::Zombie => "zombie",
+            Self::Gone => "gone",
+            Self::Unknown => "unknown",
+        })
+    }
+}
+
+/// What a process writes of itself beside its locks.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Who {
+    pub(crate) pid: u32,
+    pub(crate) start_time: u64,
+    pub(crate) pid_namespace: u64,
+    pub(crate) command: String,
+}
+
+/// This process. Read once, and again after a fork.
+pub(crate) fn me() -> Who {
+    static ME: Mutex<Option<Who>> = Mutex::new(None);
+    let pid = std::process::id();
+    // A lock that a dead sibling held at fork time must not hang the child: then simply look again.
+    let Ok(mut known) = ME.try_lock() else { return look_at_me(pid) };
+    match &*known {
+        Some(who) if who.pid == pid => who.clone(),
+        _ => known.insert(look_at_me(pid)).clone(),
+    }
+}
+
+fn look_at_me(pid: u32) -> Who {
+    let stat = procfs::process::Process::myself().and_then(|p| p.stat()).ok();
+    Who {
+        pid,
+        start_time: stat.as_ref().map_or(0, |s| s.starttime),
+        pid_namespace: pid_namespace(),
+        command: stat.map_or_else(String::new, |s| s.comm),
+    }
+}
+
+fn pid_namespace() -> u64 {
+    fs::metadata("/proc/self/ns/pid").map_or(0, |m| m.ino())
+}
+
+/// The state of the process that wrote `who`, if that can be told from this PID namespace.
+pub(crate) fn state_of(who: &Who) -> ProcessState {
+    if who.pid == 0 || (who.pid_namespace != 0 && who.pid_namespace != me().pid_namespace) {
+        return ProcessState::Unknown;
+    }
+    let Ok(pid) = i32::try_from(who.pid) else { return ProcessState::Unknown };
+    let stat = match procfs::process::Process::new(pid).and_then(|p| p.stat()) {
+        Ok(stat) => stat,
+        Err(procfs::ProcError::NotFound(_)) => return ProcessState::Gone,
+        Err(_) => return ProcessState::Unknown,
+    };
+    if who.start_time != 0 && stat.starttime != who.start_time {
+        return ProcessState::Gone;
+    }
+    match stat.state {
+        'R' => ProcessState::Running,
+        'S' | 'I' => ProcessState::Sleeping,
+        'D' => ProcessState::DiskSleep,
+        'T' | 't' => ProcessState::Stopped,
+        'Z' | 'X' | 'x' => ProcessState::Zombie,
+        _ => ProcessState::Unknown,
+    }
+}
+
+/// Processes that have the file open or mapped, as far as this user may see.
+pub(crate) fn holders_of(device: u64, inode: u64) -> Vec<Who> {
+    let mine = std::process::id();
+    let Ok(all) = procfs::process::all_processes() else { return Vec::new() };
+    all.flatten()
+        .filter(|p| u32::try_from(p.pid()).is_ok_and(|pid| pid != mine))
+        .filter(|p| has_open(p.pid(), device, inode))
+        .filter_map(|p| p.stat().ok())
+        .map(|s| Who { pid: s.pid.unsigned_abs(), command: s.comm, ..Who::default() })
+        .collect()
+}
+
+fn has_open(pid: i32, device: u64, inode: u64) -> bool {
+    ["fd", "map_files"].iter().any(|kind| {
+        let Ok(entries) = fs::read_dir(format!("/proc/{pid}/{kind}")) else { return false };
+        entries
+            .flatten()
+            .filter_map(|e| fs::metadata(e.path()).ok())
+            .any(|m| m.ino() == inode && m.dev() == device)
+    })
+}
+
+/// This boot's id as two words, zeros if the kernel does not tell.
+pub(crate) fn boot_id() -> [u64; 2] {
+    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+    hex_words(&text)
+}
+
+/// A random id as two words.
+pub(crate) fn random_id() -> [u64; 2] {
+    hex_words(&fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default())
+}
+
+/// 32 hexadecimal digits, dashes between them, in reading order.
+fn hex_words(text: &str) -> [u64; 2] {
+    let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+    let value = u128::from_str_radix(&digits, 16).unwrap_or(0).to_be_bytes();
+    let (a, b) = value.split_at(8);
+    [a, b].map(|half| half.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)))
+}
+
+/// Wall clock, nanoseconds since 1970.
+pub(crate) fn now_ns() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// The time that [`now_ns`] stored; 0 is "never".
+pub(crate) fn time_of(ns: u64) -> Option<SystemTime> {
+    (ns != 0).then(|| UNIX_EPOCH + Duration::from_nanos(ns))
+}

@@ -1,0 +1,131 @@
+//! Trimming: at rest the data file is exactly the bytes that were appended.
+//!
+//! 1. Maintenance byte, lock, journal; close the gate at C, let those who wait below it go on.
+//! 2. Grow if the limit is below C: writers there need their space.
+//! 3. Drain: wait until everything below C is final; the slots of the dead are settled. After `gate_ms` open the
+//!    gate and give up; the caller's patience is spent with the gate open.
+//! 4. Publish the size, truncate, open the gate.
+
+use std::time::{Duration, Instant};
+
+use crate::error::Fault;
+use crate::files::guard::LogLock;
+use crate::files::{Files, Operation, SLICE};
+use crate::metadata::Gate;
+
+/// Length of the data file before and after a trim, bytes; equal when there was nothing to do.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Trimmed {
+    /// Before.
+    pub before: u64,
+    /// After.
+    pub after: u64,
+}
+
+enum Drained {
+    All,
+    HeldUpBy(u32),
+}
+
+/// Opens the gate again, however the operation ends.
+struct ClosedGate<'a, 'b>(&'a LogLock<'b>);
+
+impl Drop for ClosedGate<'_, '_> {
+    fn drop(&mut self) {
+        self.0.open_gate();
+    }
+}
+
+pub(crate) fn plan(files: &Files) -> Trimmed {
+    let control = files.control();
+    Trimmed { before: control.file_size(), after: control.look().start.saturating_sub(control.base()) }
+}
+
+pub(crate) fn trim(files: &Files, wait: Duration) -> Result<Trimmed, Fault> {
+    files.writable()?;
+    files.poisoned()?;
+    let begun = Instant::now();
+    let _maintenance = files.maintenance(Operation::Trim, begun + wait)?;
+    loop {
+        let guard = files.lock(Operation::Trim)?;
+        let slot = match trim_once(files, &guard)? {
+            Ok(trimmed) => return Ok(trimmed),
+            Err(slot) => slot,
+        };
+        drop(guard);
+        if begun.elapsed() >= wait {
+            return Err(Fault::Stalled { blocker: files.slot_blocker(slot), waited: begun.elapsed() });
+        }
+        std::thread::sleep(SLICE);
+    }
+}
+
+/// `Err` of the inner result: the slot that holds the drain up.
+fn trim_once(files: &Files, guard: &LogLock<'_>) -> Result<Result<Trimmed, u32>, Fault> {
+    let planned = plan(files);
+    if planned.before == planned.after && files.control().look().gate == Gate::Open {
+        return Ok(Ok(planned));
+    }
+    let at = guard.close_gate();
+    let _gate = ClosedGate(guard);
+    if let Drained::HeldUpBy(slot) = drain(files, guard, at)? {
+        return Ok(Err(slot));
+    }
+    guard.shrink(at)?;
+    Ok(Ok(Trimmed { before: planned.before, after: files.control().file_size() }))
+}
+
+fn drain(files: &Files, guard: &LogLock<'_>, at: u64) -> Result<Drained, Fault> {
+    let until = Instant::now() + Duration::from_millis(files.meta.geometry().gate_ms.into());
+    let full = guard.grow(at).err();
+    files.wake_waiters();
+    let mut looks = 0u32;
+    loop {
+        let scan = files.scan(at);
+        guard.settle(&scan.dead);
+        let Some(holder) = scan.holder else {
+            if !scan.dead.is_empty() {
+                continue;
+            }
+            // Only holes lie beyond what the disk could give: nobody stores there.
+            if files.control().limit() < at {
+                guard.extend_sparsely(at)?;
+            }
+            return Ok(Drained::All);
+        };
+        let needs_space = holder.pending.position().saturating_add(holder.len) > files.control().limit();
+        match full {
+            Some(fault) if needs_space => return Err(fault),
+            _ if Instant::now() >= until => return Ok(Drained::HeldUpBy(holder.slot)),
+            _ => {}
+        }
+        looks += 1;
+        if looks < 64 { std::thread::yield_now() } else { std::thread::sleep(Duration::from_micros(100)) }
+    }
+}
+
+impl Files {
+    /// What the last writing handle does: trims when no other has a slot. Once.
+    pub(crate) fn close(self) -> Result<(), Fault> {
+        let closed = self.trim_if_last();
+        self.forget_writers();
+        closed
+    }
+
+    fn trim_if_last(&self) -> Result<(), Fault> {
+        if self.is_stale() || !self.had_writers() || self.control().is_panicked() {
+            return Ok(());
+        }
+        // The lock orders closers: of two, the later one sees no other.
+        let guard = self.lock(Operation::Close)?;
+        let is_last = !self.any_writer();
+        drop(guard);
+        if is_last { trim(self, self.config.wait).map(drop) } else { Ok(()) }
+    }
+}
+
+impl Drop for Files {
+    fn drop(&mut self) {
+        let _ = self.trim_if_last();
+    }
+}
