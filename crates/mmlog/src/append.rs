@@ -63,7 +63,8 @@ impl Writer {
     /// this returns (a release that pairs with the follower's acquire of the slot).
     ///
     /// # Errors
-    /// [`Fault::NoSpace`] before anything is taken (the cursor has not moved), [`Fault::Stalled`] when a stopped
+    /// [`Fault::NoSpace`] before anything is taken (the cursor has not moved, unless others took the last space
+    /// between the look and the reservation: the range is then a hole), [`Fault::Stalled`] when a stopped
     /// process holds the log up for longer than [`Options::wait`](crate::Options::wait), [`Fault::Poisoned`],
     /// [`Fault::EmptyMessage`], [`Fault::TooLarge`].
     ///

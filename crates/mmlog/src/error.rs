@@ -143,7 +143,7 @@ pub enum Fault {
         why: String,
     },
     /// A format that this build does not append to.
-    #[error("format {found}, this build reads 1 and 2 and appends to 2; {}", if *found == 1 { "`mmlogctl repair --upgrade` converts it" } else { "use a newer build" })]
+    #[error("format {found}, this build reads and appends to format 2; {}", if *found == 1 { "`mmlogctl repair --upgrade` converts it" } else { "use a newer build" })]
     Version {
         /// The version found.
         found: u32,
@@ -172,6 +172,16 @@ pub enum Fault {
         /// Least value that fits.
         min: u64,
         /// Largest value that fits.
+        max: u64,
+    },
+    /// A position that the log does not have, asked for by the caller.
+    #[error("position {value} is not in this log, which has [{min}, {max}]")]
+    NoPosition {
+        /// The position asked for.
+        value: u64,
+        /// The oldest one.
+        min: u64,
+        /// The cursor.
         max: u64,
     },
     /// Somebody who is no writer of the log cut the data file.
@@ -206,7 +216,8 @@ pub enum Fault {
         /// Its name.
         name: &'static str,
     },
-    /// No space, quota or file size limit. The cursor has not moved; the log stays usable.
+    /// No space, quota or file size limit; the log stays usable. The cursor has not moved, except when others took
+    /// the last space between the look and the reservation: then the range became a hole.
     #[error("no space to grow by {} ({} free): {}; free some, appending goes on by itself", bytes(*needed), bytes(*free), words(source))]
     NoSpace {
         /// Bytes asked for.

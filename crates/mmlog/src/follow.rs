@@ -119,7 +119,10 @@ impl Follower {
         if self.at >= self.watermark || buf.is_empty() {
             return Ok(Next::CaughtUp);
         }
-        let upcoming = self.holes.iter().find(|h| h.end() > self.at);
+        let base = self.segment.base();
+        // A range that was never reserved is no hole of this log, whatever the table says.
+        let upcoming =
+            self.holes.iter().find(|h| h.end() > self.at && h.end() <= self.cursor && h.start >= base);
         let end = match upcoming {
             Some(hole) if hole.start <= self.at => {
                 let mut hole = hole.clone();
@@ -175,21 +178,23 @@ impl Follower {
         loop {
             let files = Arc::clone(&self.files);
             let wake = &files.meta.header().data_wake;
-            let expected = self.files.may_announce().then(|| wake.ask());
+            let expected = files.may_announce().then(|| wake.ask());
             barrier::force_on_writers();
+            self.look()?;
+            let left = deadline.saturating_duration_since(Instant::now());
+            // Somebody in flight may die there, and the dead wake nobody.
+            let longest = if self.watermark < self.cursor { SLICE } else { LONGEST_SLEEP };
+            match expected {
+                _ if self.watermark > self.at => return Ok(Wait::Moved),
+                Some(seq) => futex::wait(wake.word(), seq, left.min(longest)),
+                None => std::thread::sleep(left.min(UNANNOUNCED)),
+            }
             self.look()?;
             if self.watermark > self.at {
                 return Ok(Wait::Moved);
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            if left.is_zero() {
+            if Instant::now() >= deadline {
                 return Ok(Wait::TimedOut);
-            }
-            // Somebody in flight may die there, and the dead wake nobody.
-            let longest = if self.watermark < self.cursor { SLICE } else { LONGEST_SLEEP };
-            match expected {
-                Some(seq) => futex::wait(wake.word(), seq, left.min(longest)),
-                None => std::thread::sleep(left.min(UNANNOUNCED)),
             }
         }
     }
@@ -211,12 +216,12 @@ impl Follower {
     /// Goes to `position`, forwards or backwards.
     ///
     /// # Errors
-    /// [`Fault::OutOfRange`] when it is not between the oldest byte and the cursor.
+    /// [`Fault::NoPosition`] when it is not between the oldest byte and the cursor.
     pub fn seek(&mut self, position: Position) -> Result<()> {
         let (min, max) = (self.segment.base(), self.files.control().look().start);
         let value = position.get();
         if value < min || value > max {
-            return Err(Fault::OutOfRange { field: "position", value, min, max }).at(self.files.path());
+            return Err(Fault::NoPosition { value, min, max }).at(self.files.path());
         }
         if value < self.at {
             self.noted = None;

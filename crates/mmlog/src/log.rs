@@ -212,7 +212,7 @@ impl Log {
     /// Reads from `start` on.
     ///
     /// # Errors
-    /// [`Fault::OutOfRange`](crate::Fault::OutOfRange) for a position that the log does not have.
+    /// [`Fault::NoPosition`](crate::Fault::NoPosition) for a position that the log does not have.
     pub fn follow(&self, start: Start) -> Result<Follower> {
         Follower::new(self.current()?, start)
     }

@@ -9,6 +9,7 @@
 //! - `limit`: whoever reads a limit sees the file grown to it.
 //! - `size`: as `limit`, for readers of `file_size`.
 //! - `gate-at`: a waiter that finds its start below `gate_at` sees base and limit as that gate's operation left them.
+//! - `journal`: the fields are complete when the kind is seen.
 //! - `panic`: the record is complete when the flag is seen.
 //! - `ready`: everything that creation stored is seen with `is_ready`.
 

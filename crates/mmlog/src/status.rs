@@ -3,6 +3,8 @@
 //! "Since when" is "at least since the first look that saw it": an append pays for no clock. [`Observer`] remembers
 //! its looks; two of them 50 ms apart tell a stalled writer from a busy one.
 
+mod judge;
+
 use std::collections::HashMap;
 use std::fmt;
 use std::os::unix::fs::MetadataExt;
@@ -12,17 +14,13 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::{At, Fault, PanicRecord, Result};
-use crate::files::meta::check_positions;
 use crate::files::{Config, Files, Intent, Operation, owner_of, who_has};
 use crate::holes::{self, Hole};
 use crate::layout::{Identity, LOCK_BYTE, MAINTENANCE_BYTE, Owner, Slot};
-use crate::metadata::{Gate, JOURNAL_TRIM};
+use crate::metadata::Gate;
 use crate::slots::Phase;
 use crate::sys::process::{self, ProcessState, time_of};
 use crate::sys::{fs, fs::Access};
-
-/// How long something must stand still to be called held or stalled.
-const STANDSTILL: Duration = Duration::from_millis(40);
 
 /// The worst that is the case, worst first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -70,7 +68,7 @@ impl LogId {
     pub(crate) fn of(identity: &Identity) -> Self {
         let mut uuid = [0; 16];
         for (half, word) in uuid.chunks_exact_mut(8).zip(&identity.uuid) {
-            half.copy_from_slice(&word.load(Ordering::Relaxed).to_le_bytes());
+            half.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
         }
         Self { uuid, epoch: identity.epoch.load(Ordering::Relaxed) }
     }
@@ -363,111 +361,6 @@ impl Observer {
             since: time_of(slot.cold.since_ns.load(Ordering::Relaxed)),
         })
     }
-
-    /// The worst that is the case, why, and what to do.
-    fn judge(&self, s: &Status, seen: &mut HashMap<Still, Instant>) -> (State, Option<String>, String) {
-        let found = self
-            .judge_panic(s)
-            .or_else(|| self.judge_damage(s))
-            .or_else(|| judge_space(s, 0, State::Full))
-            .or_else(|| self.judge_lock(s, seen))
-            .or_else(|| self.judge_standstill(s, seen))
-            .or_else(|| judge_space(s, 2 * u64::from(s.chunk_size), State::FullSoon));
-        match found {
-            Some((state, problem, next)) => (state, Some(problem), next),
-            None => (State::Ok, None, "nothing to do".into()),
-        }
-    }
-
-    fn judge_panic(&self, s: &Status) -> Option<Judgement> {
-        let p = s.panic.as_ref()?;
-        let why = format!("poisoned by process {} ({}), errno {}: {}", p.pid, p.command, p.errno, p.reason);
-        let next = "find the cause, then `mmlogctl repair --clear-panic`; readers still work".into();
-        Some((State::Panicked, why, next))
-    }
-
-    fn judge_damage(&self, s: &Status) -> Option<Judgement> {
-        let damaged =
-            |why: String| Some((State::Damaged, why, "run `mmlogctl repair --dry-run`, then repair".into()));
-        if let Err(fault) = check_positions(self.files.control()) {
-            return damaged(fault.to_string());
-        }
-        let recorded = s.segments.first().map_or(0, |segment| segment.inode);
-        if s.file.inode == 0 {
-            return damaged("the data file is gone".into());
-        }
-        if s.file.inode != recorded {
-            return damaged(Fault::Foreign { recorded, found: s.file.inode }.to_string());
-        }
-        // Cutting publishes before it cuts, so a size that still stands was promised when the file was asked.
-        if s.file.len < s.file_size && self.files.control().file_size() == s.file_size {
-            let why = Fault::Truncated { expected: s.file_size, found: s.file.len };
-            return damaged(why.to_string());
-        }
-        let kind = self.files.meta.header().journal.kind();
-        if kind > JOURNAL_TRIM {
-            return damaged(Fault::Journal { kind }.to_string());
-        }
-        None
-    }
-
-    fn judge_lock(&self, s: &Status, seen: &mut HashMap<Still, Instant>) -> Option<Judgement> {
-        if !s.lock.held {
-            return None;
-        }
-        let since = self.files.meta.header().lock_owner.since_ns.load(Ordering::Relaxed);
-        let age = self.age(Still::Lock(s.lock.pid, since), seen);
-        (age >= STANDSTILL || s.lock.process == ProcessState::Stopped).then(|| {
-            let Lock { pid, command, operation, process, .. } = &s.lock;
-            let why = format!("process {pid} ({command}, {process}) holds the log's lock for {operation}");
-            (State::Locked, why, resume(*pid, *process))
-        })
-    }
-
-    fn judge_standstill(&self, s: &Status, seen: &mut HashMap<Still, Instant>) -> Option<Judgement> {
-        let slow = s.writers.iter().filter(|w| w.alive).find_map(|w| {
-            let flight = w.in_flight.as_ref()?;
-            let still = flight.for_at_least >= STANDSTILL || w.process == ProcessState::Stopped;
-            still.then_some((w, flight))
-        });
-        if let Some((w, flight)) = slow {
-            let InFlight { phase, start, end, for_at_least } = flight;
-            let why = format!(
-                "process {} ({}, {}) is {phase} [{start}, {end}) for at least {} ms; readers wait at {}",
-                w.pid,
-                w.command,
-                w.process,
-                for_at_least.as_millis(),
-                s.watermark
-            );
-            return Some((State::Stalled, why, resume(w.pid, w.process)));
-        }
-        let at = s.gate?;
-        (self.age(Still::Gate(at), seen) >= STANDSTILL).then(|| {
-            let why = format!("the gate is closed at {at}");
-            (State::Stalled, why, "the next append opens it if its owner is dead; see maintenance".into())
-        })
-    }
-}
-
-type Judgement = (State, String, String);
-
-fn resume(pid: u32, process: ProcessState) -> String {
-    match process {
-        ProcessState::Stopped => {
-            format!("`kill -CONT {pid}`, or `kill -9 {pid}`: at most its one append is lost")
-        }
-        _ => format!("look at process {pid}; if it hangs, `kill -9 {pid}` costs at most its one append"),
-    }
-}
-
-fn judge_space(s: &Status, least: u64, state: State) -> Option<Judgement> {
-    let slack = s.limit.saturating_sub(s.cursor);
-    if s.file.free >= least.max(u64::from(s.page_size)) || (state == State::Full && slack > 0) {
-        return None;
-    }
-    let why = format!("{} bytes free on the file system, {slack} allocated ahead", s.file.free);
-    Some((state, why, "free space; appends that wait go on by themselves".into()))
 }
 
 fn lock(files: &Files, owner: &Owner, byte: u64) -> Lock {

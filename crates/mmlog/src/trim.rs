@@ -83,10 +83,7 @@ fn drain(files: &Files, guard: &LogLock<'_>, at: u64) -> Result<Drained, Fault> 
     loop {
         let scan = files.scan(at);
         guard.settle(&scan.dead);
-        let Some(holder) = scan.holder else {
-            if !scan.dead.is_empty() {
-                continue;
-            }
+        let Some(holder) = scan.holder.or(scan.dead.first().copied()) else {
             // Only holes lie beyond what the disk could give: nobody stores there.
             if files.control().limit() < at {
                 guard.extend_sparsely(at)?;
@@ -95,7 +92,7 @@ fn drain(files: &Files, guard: &LogLock<'_>, at: u64) -> Result<Drained, Fault> 
         };
         let needs_space = holder.pending.position().saturating_add(holder.len) > files.control().limit();
         match full {
-            Some(fault) if needs_space => return Err(fault),
+            Some(fault) if needs_space && scan.holder.is_some() => return Err(fault),
             _ if Instant::now() >= until => return Ok(Drained::HeldUpBy(holder.slot)),
             _ => {}
         }

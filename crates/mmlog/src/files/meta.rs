@@ -37,10 +37,9 @@ pub(crate) fn stage(file: &File) -> Result<Stage, Fault> {
     if version.swap_bytes() == VERSION {
         return not("written on a host of the other byte order".into());
     }
-    let magic = head.get(0xc0..0xc8).map(|b| b.iter().rev().fold(0, |w, &b| w << 8 | u64::from(b)));
-    match magic {
-        Some(m) if m.to_ne_bytes() == MAGIC.to_ne_bytes() => {}
-        Some(0) if version == 0 => return Ok(Stage::Unfinished),
+    match head.get(0xc0..0xc8) {
+        Some(magic) if magic == MAGIC => {}
+        Some([0, 0, 0, 0, 0, 0, 0, 0]) if version == 0 => return Ok(Stage::Unfinished),
         _ => return not(format!("no magic, version field {version}, {} bytes", file_len(file))),
     }
     if version > VERSION {
@@ -170,7 +169,7 @@ fn fill_header(header: &Header, geometry: Geometry, start: u64) {
     set(&control.cursor, start);
     set(&control.file_size, start);
     set(&control.limit, start);
-    set(&identity.magic, MAGIC);
+    set(&identity.magic, u64::from_ne_bytes(MAGIC));
     set32(&identity.byte_order, BYTE_ORDER);
     set32(&tables.max_writers, geometry.max_writers);
     set32(&tables.holes_max, HOLES_MAX as u32);

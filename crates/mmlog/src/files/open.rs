@@ -87,11 +87,7 @@ impl Opening<'_> {
                 self.pause::<()>(deadline)?;
                 continue;
             };
-            if let Some(name) =
-                fs::incoherent_file_system(&opened.file).map_err(Fault::io("ask for the file system"))?
-            {
-                return Err(Fault::FileSystem { name });
-            }
+            check_file_system(&opened.file)?;
             if meta::stage(&opened.file)? == Stage::Ready {
                 match self.assemble(opened, Origin::Opened) {
                     // Replaced between our open and our lock.
@@ -155,10 +151,17 @@ impl Opening<'_> {
         };
         match (len, self.intent, self.config.adopt) {
             (Some(len), Intent::Create, Adopt::Refuse) if len > 0 => Err(Fault::NoMetadata { len }),
-            (_, Intent::Create, _) => Ok(()),
+            (_, Intent::Create, _) => self.check_directory(),
             (Some(len), ..) => Err(Fault::NoMetadata { len }),
             (None, ..) => Err(Fault::NoLog),
         }
+    }
+
+    /// Before anything is made there.
+    fn check_directory(&self) -> std::result::Result<(), Fault> {
+        let directory =
+            fs::open_directory(fs::directory_of(self.path)).map_err(Fault::io("open the directory"))?;
+        check_file_system(&directory)
     }
 
     fn explain(&self, e: io::Error, path: &Path, operation: &'static str) -> Fault {
@@ -281,10 +284,7 @@ impl Opening<'_> {
         if !stat.is_file() {
             return Err(Fault::NotRegular { kind: "device" });
         }
-        match fs::incoherent_file_system(data).map_err(Fault::io("ask for the file system"))? {
-            Some(name) => Err(Fault::FileSystem { name }),
-            None => Ok(()),
-        }
+        check_file_system(data)
     }
 
     fn assemble(&self, opened: Opened, origin: Origin) -> std::result::Result<Files, Fault> {
@@ -345,6 +345,13 @@ impl Opening<'_> {
         }
         let (base, chunk_size) = (meta.control().base(), meta.geometry().chunk_size);
         Ok(Segment::new(data, base, stat.ino(), chunk_size, self.config.ring_chunks))
+    }
+}
+
+fn check_file_system(file: &File) -> std::result::Result<(), Fault> {
+    match fs::incoherent_file_system(file).map_err(Fault::io("ask for the file system"))? {
+        Some(name) => Err(Fault::FileSystem { name }),
+        None => Ok(()),
     }
 }
 

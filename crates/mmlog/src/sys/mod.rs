@@ -1,4 +1,5 @@
-//! One file a kernel facility. All `unsafe` of the library is here and in `layout`.
+//! One file a kernel facility. All `unsafe` of the library is here, in `layout` (a marker), and in
+//! `chunks` (a pin says that its chunk is mapped).
 
 pub(crate) mod alloc;
 pub(crate) mod barrier;

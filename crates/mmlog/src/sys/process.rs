@@ -131,12 +131,11 @@ pub(crate) fn random_id() -> [u64; 2] {
     hex_words(&fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default())
 }
 
-/// 32 hexadecimal digits, dashes between them, in reading order.
+/// 32 hexadecimal digits, dashes between them: their bytes in reading order.
 fn hex_words(text: &str) -> [u64; 2] {
     let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
-    let value = u128::from_str_radix(&digits, 16).unwrap_or(0).to_be_bytes();
-    let (a, b) = value.split_at(8);
-    [a, b].map(|half| half.iter().rev().fold(0, |word, &byte| word << 8 | u64::from(byte)))
+    let bytes = u128::from_str_radix(&digits, 16).unwrap_or(0).to_be_bytes();
+    [0, 8].map(|half| u64::from_ne_bytes(std::array::from_fn(|i| bytes[half + i])))
 }
 
 /// Wall clock, nanoseconds since 1970.
