@@ -149,7 +149,7 @@ pub enum Fault {
         found: u32,
     },
     /// An option or a metadata field out of its range.
-    #[error("{field} {value} out of range [{min}, {max}]{}", step(*multiple))]
+    #[error("{field} {value} {}", misfit(*value, *min, *max, *multiple))]
     Geometry {
         /// Its name.
         field: &'static str,
@@ -218,7 +218,7 @@ pub enum Fault {
     },
     /// No space, quota or file size limit; the log stays usable. The cursor has not moved, except when others took
     /// the last space between the look and the reservation: then the range became a hole.
-    #[error("no space to grow by {} ({} free): {}; free some, appending goes on by itself", bytes(*needed), bytes(*free), words(source))]
+    #[error("no space to grow by {} ({} free): {}; {}", bytes(*needed), bytes(*free), words(source), make_room(source))]
     NoSpace {
         /// Bytes asked for.
         needed: u64,
@@ -308,8 +308,13 @@ impl<T> At<T> for std::result::Result<T, Fault> {
     }
 }
 
-fn step(multiple: u64) -> String {
-    if multiple > 1 { format!(" or no multiple of {multiple}") } else { String::new() }
+fn misfit(value: u64, min: u64, max: u64, multiple: u64) -> String {
+    if (min..=max).contains(&value) {
+        return format!("is not a multiple of {multiple}");
+    }
+    // Small and odd numbers read best as they are: a range of counts, or of bytes.
+    let max = if max >= 1 << 20 { bytes(max) } else { max.to_string() };
+    format!("out of range [{min}, {max}]")
 }
 
 /// Exact when small or odd, else in the largest binary unit.
@@ -319,6 +324,14 @@ fn bytes(n: u64) -> String {
         1024..1_048_576 => format!("{} KiB", n / 1024),
         1_048_576..1_073_741_824 => format!("{} MiB", n >> 20),
         _ => format!("{} GiB", n >> 30),
+    }
+}
+
+fn make_room(e: &io::Error) -> &'static str {
+    match e.raw_os_error() {
+        Some(nix::libc::EFBIG) => "raise the limit, or start with a new log",
+        Some(nix::libc::EDQUOT) => "free some of this user's quota and try again, nothing was taken",
+        _ => "free some and try again, nothing was taken",
     }
 }
 

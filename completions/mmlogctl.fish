@@ -1,0 +1,91 @@
+# Print an optspec for argparse to handle cmd's options that are independent of any subcommand.
+function __fish_mmlogctl_global_optspecs
+    string join \n trust-path h/help V/version
+end
+
+function __fish_mmlogctl_needs_command
+    # Figure out if the current invocation already has a command.
+    set -l cmd (commandline -opc)
+    set -e cmd[1]
+    argparse -s (__fish_mmlogctl_global_optspecs) -- $cmd 2>/dev/null
+    or return
+    if set -q argv[1]
+        # Also print the command, so this can be used to figure out what it is.
+        echo $argv[1]
+        return 1
+    end
+    return 0
+end
+
+function __fish_mmlogctl_using_subcommand
+    set -l cmd (__fish_mmlogctl_needs_command)
+    test -z "$cmd"
+    and return 1
+    contains -- $cmd[1] $argv
+end
+
+complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -s h -l help -d 'Print help'
+complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -s V -l version -d 'Print version'
+complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "init" -d 'Create a log, or check that an existing one has these options'
+complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "append" -d 'Append standard input to a log: whole lines, nothing ever dropped'
+complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "cat" -d 'Print logs: exactly the committed bytes, without holes'
+complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "tail" -d 'Print the end of logs, and follow them'
+complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "status" -d 'Say how a log is: state, positions, lock, writers, holes, what to do next'
+complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "trim" -d 'Cut off the preallocated space behind the last byte'
+complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "rm" -d 'Remove a log that nobody has open: data, segments and metadata'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l chunk-size -d 'By how much the data file grows at a time, a multiple of the page size [default: 16.0 MiB]' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l max-writers -d 'How many writers may have the log open at once [default: 1024]' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l mode -d 'The permission bits of the files, in octal [default: 0666 without the umask]' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l gate-ms -d 'How long a trim keeps writers waiting before it gives up, in milliseconds [default: 50]' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l adopt -d 'Log behind the bytes of a data file that has no metadata'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l linger -d 'Collect for up to DUR before appending, so that batches are fewer and bigger' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l max-line -d 'Split a line that is longer than this, and say so' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l on-full -d 'What to do while the log cannot grow because the disk is full' -r -f -a "retry\t'Say it once, wait, and go on when there is space'
+fail\t'Fail with how many bytes were not stored'"
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l prefix -d 'Put TEXT before each line (after the time, if both are asked for)' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l chunk-size -d 'By how much the data file grows at a time, a multiple of the page size [default: 16.0 MiB]' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l max-writers -d 'How many writers may have the log open at once [default: 1024]' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l mode -d 'The permission bits of the files, in octal [default: 0666 without the umask]' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l no-create -d 'Fail when the log does not exist'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l raw -d 'Bytes as they come: no waiting for a newline, none added at the end'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l tee -d 'Copy to standard output what was stored'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l timestamp -d 'Put the time of storing before each line: RFC 3339, UTC, microseconds'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -l from -d 'Start at this position instead of the oldest one that is kept' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -l to -d 'Stop before this position' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -l holes -d 'What to print for a hole, a range whose writer died before it was written' -r -f -a "skip\t'Nothing'
+nul\t'As many NUL bytes as the hole is long, so that offsets in the output are positions'
+say\t'Nothing; where the hole is and who left it is said on standard error'"
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s n -l lines -d 'Print the last N lines (without this option 10), or with +N all from line N on' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s c -l bytes -d 'Print the last N bytes, or with +N all from byte N on' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l pid -d 'With -f or -F, end when this process has ended; given several times, when all have' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l from -d 'Start at this position' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l cursor-file -d 'Start where this file says, and keep in it how far the output has come' -r -F
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s o -l output -d 'The form of the output' -r -f -a "text\t'The bytes as they were appended'
+json\t'One JSON object for each line of the log: position, end, segment, and text or base64'"
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l holes -d 'What to print for a hole, a range whose writer died before it was written' -r -f -a "skip\t'Nothing'
+nul\t'As many NUL bytes as the hole is long, so that offsets in the output are positions'
+say\t'Nothing; where the hole is and who left it is said on standard error'"
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s f -l follow -d 'Print what is appended, as soon as it is'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s F -d 'As -f, and wait for a log that does not exist yet, and go on with one that was made anew'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s q -l quiet -l silent -d 'Never print whose lines follow'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s v -l verbose -d 'Always print whose lines follow'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l until-now -d 'Print everything that is final now, from the start or where -n, -c, --from or --cursor-file say, then end'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand status" -l json -d 'One JSON object for each log, one per line'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand status" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand trim" -l wait -d 'How long to wait for another maintenance command or a writer in the way' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand trim" -s n -l dry-run -d 'Say what would be cut; change nothing'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand trim" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand trim" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rm" -l force -d 'Remove it although somebody has it open; what they append from then on is lost'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rm" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rm" -s h -l help -d 'Print help'

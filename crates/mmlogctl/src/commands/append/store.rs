@@ -1,0 +1,146 @@
+//! The log that input is stored in: full disk, stopped processes, `--tee`, progress.
+
+use std::io::IoSlice;
+use std::os::fd::AsFd as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use mmlog::{Class, Error, Log, Writer};
+use rustix::event::{PollFd, PollFlags, poll};
+
+use super::{AppendArgs, OnFull};
+use crate::exit::{Failure, shown};
+use crate::output::Output;
+use crate::progress::Progress;
+use crate::signals::Signals;
+
+/// The pauses between two attempts: the first, and what doubling ends at.
+const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+
+pub(super) struct Store<'a> {
+    log: Log,
+    writer: Writer,
+    patience: Patience<'a>,
+    tee: Tee,
+    progress: Progress,
+}
+
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Tee {
+    On,
+    Off,
+}
+
+impl<'a> Store<'a> {
+    pub(super) fn open(
+        args: &AppendArgs,
+        signals: &'a Signals,
+        progress: Progress,
+        out: &mut Output,
+    ) -> Result<Self, Failure> {
+        let patience = Patience { on_full: args.on_full, signals };
+        let options = args.creation.apply(Log::options().trust(args.access.trust()));
+        let log = patience.insist(out, &args.log, || {
+            if args.no_create { options.open(&args.log) } else { options.open_or_create(&args.log) }
+        })?;
+        let writer = patience.insist(out, &args.log, || log.writer())?;
+        let tee = if args.tee { Tee::On } else { Tee::Off };
+        Ok(Self { log, writer, patience, tee, progress })
+    }
+
+    pub(super) fn path(&self) -> &Path {
+        self.log.path()
+    }
+
+    /// Stores the two parts as one message.
+    pub(super) fn append(&mut self, parts: [&[u8]; 2], out: &mut Output) -> Result<(), Failure> {
+        let writer = &mut self.writer;
+        self.patience.insist(out, self.log.path(), || match parts {
+            [all, []] => writer.append(all),
+            [first, second] => writer.append_vectored(&[IoSlice::new(first), IoSlice::new(second)]),
+        })?;
+        for part in parts {
+            self.copy(part, out);
+            self.progress.passed(part, out);
+        }
+        Ok(())
+    }
+
+    fn copy(&mut self, part: &[u8], out: &mut Output) {
+        if self.tee == Tee::Off {
+            return;
+        }
+        if let Err(failure) = out.write_unless(self.patience.signals, part) {
+            self.tee = Tee::Off;
+            let why = match failure {
+                Failure::OutputClosed => "standard output: closed",
+                Failure::Said { ref text, .. } => text,
+            };
+            out.notice(&format!("{why}; the log goes on without the copy"));
+        }
+    }
+
+    pub(super) fn close(self) -> Result<(), Error> {
+        drop(self.writer);
+        self.log.close()
+    }
+}
+
+/// When to try again, and how to say so.
+struct Patience<'a> {
+    on_full: OnFull,
+    signals: &'a Signals,
+}
+
+impl Patience<'_> {
+    /// Attempts until it works or there is no point. After a signal there is one attempt more,
+    /// because whoever sent it will not wait for somebody to free space.
+    fn insist<T>(
+        &self,
+        out: &mut Output,
+        path: &Path,
+        mut attempt: impl FnMut() -> mmlog::Result<T>,
+    ) -> Result<T, Error> {
+        let mut waiting_since = None;
+        let (mut pause, longest) = PAUSES;
+        loop {
+            let last = self.signals.raised();
+            let error = match attempt() {
+                Ok(done) => {
+                    if let Some(since) = waiting_since {
+                        out.notice(&format!("{}: goes on after {}", shown(path), seconds(since)));
+                    }
+                    return Ok(done);
+                }
+                Err(error) => error,
+            };
+            if last || !self.is_worth_waiting(&error) {
+                return Err(error);
+            }
+            if waiting_since.is_none() {
+                waiting_since = Some(Instant::now());
+                out.notice(&format!("{error} (waiting; nothing is lost)"));
+            }
+            self.sleep(pause);
+            pause = longest.min(2 * pause);
+        }
+    }
+
+    fn is_worth_waiting(&self, error: &Error) -> bool {
+        match error.fault().class() {
+            Class::Retry => self.on_full == OnFull::Retry,
+            Class::Busy => true,
+            Class::Damaged | Class::Refused => false,
+        }
+    }
+
+    /// A pause that a signal ends.
+    fn sleep(&self, pause: Duration) {
+        let signal = self.signals.as_fd();
+        let _ = poll(&mut [PollFd::new(&signal, PollFlags::IN)], pause.try_into().ok().as_ref());
+    }
+}
+
+fn seconds(since: Instant) -> String {
+    format!("{:.1} s", since.elapsed().as_secs_f64())
+}

@@ -1,0 +1,94 @@
+//! `mmlogctl cat`: exactly the committed bytes.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use mmlog::{Position, Start};
+
+use crate::cli::{Access, size};
+use crate::exit::{Exit, Failure, shown};
+use crate::output::Output;
+use crate::reading::copy::{Copier, Plain, Render, Sink};
+use crate::reading::escape::Escaper;
+use crate::reading::skip::Skip;
+use crate::reading::{self, Holes};
+
+/// Print logs: exactly the committed bytes, without holes.
+#[derive(Args, Debug)]
+#[command(
+    long_about = "Print logs: exactly the committed bytes, up to the last one that was final when the \
+    command started, so that it also ends while others append. Neither preallocated space nor what a \
+    dead writer left behind is shown, unlike by cat(1). On a terminal control characters are escaped."
+)]
+pub struct CatArgs {
+    #[command(flatten)]
+    access: Access,
+    /// Logs to print, one after the other.
+    #[arg(value_name = "LOG", required = true)]
+    logs: Vec<PathBuf>,
+    /// Start at this position instead of the oldest one that is kept.
+    #[arg(long, value_name = "POSITION", value_parser = size)]
+    from: Option<u64>,
+    /// Stop before this position.
+    #[arg(long, value_name = "POSITION", value_parser = size)]
+    to: Option<u64>,
+    /// What to print for a hole, a range whose writer died before it was written.
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
+    holes: Holes,
+}
+
+/// Prints the logs; one that fails does not keep the others from being printed.
+///
+/// # Errors
+/// When standard output cannot be written.
+pub fn run(args: &CatArgs, out: &mut Output) -> Result<Exit, Failure> {
+    if let (Some(from), Some(to)) = (args.from, args.to)
+        && from > to
+    {
+        return Err(Failure::new(Exit::Usage, format!("--from {from} lies behind --to {to}; swap them")));
+    }
+    reading::widen_pipe(out);
+    let mut worst = Exit::Done;
+    for path in &args.logs {
+        if let Err(failure) = print(path, args, out) {
+            worst = worst.max(reading::report(failure, out)?);
+        }
+    }
+    Ok(worst)
+}
+
+fn print(path: &Path, args: &CatArgs, out: &mut Output) -> Result<(), Failure> {
+    let log = reading::open(path, args.access.trust())?;
+    let now = log.watermark()?;
+    let start = match args.from.map(Position::new) {
+        None => Start::Oldest,
+        Some(from) => {
+            reading::check_position(path, from, now)?;
+            Start::At(from)
+        }
+    };
+    let until = args.to.map_or(now, |to| now.min(Position::new(to)));
+    let mut follower = log.follow(start)?;
+    let render: Box<dyn Render> =
+        if out.is_terminal() { Box::new(Escaper::default()) } else { Box::new(Plain) };
+    let mut copier = Copier::new(args.holes, Skip::NOTHING, render);
+    let mut sink = Printed { path, out };
+    copier.copy(&mut follower, Some(until), &mut sink)?;
+    copier.finish(&follower, &mut sink)
+}
+
+/// Standard output for one log.
+struct Printed<'a> {
+    path: &'a Path,
+    out: &'a mut Output,
+}
+
+impl Sink for Printed<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.out.write(bytes)
+    }
+
+    fn say(&mut self, text: &str) {
+        self.out.notice(&format!("{}: {text}", shown(self.path)));
+    }
+}

@@ -1,0 +1,29 @@
+//! The commands, one file each: clap's arguments and `run(args, out) -> Result<Exit, Failure>`.
+
+use crate::cli::{Cli, Command};
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+
+pub mod append;
+pub mod cat;
+pub mod init;
+pub mod rm;
+pub mod status;
+pub mod tail;
+pub mod trim;
+
+/// Runs the command that was typed.
+///
+/// # Errors
+/// What the command could not do.
+pub fn run(cli: &Cli, out: &mut Output) -> Result<Exit, Failure> {
+    match &cli.command {
+        Command::Init(args) => init::run(args, out),
+        Command::Append(args) => append::run(args, out),
+        Command::Cat(args) => cat::run(args, out),
+        Command::Tail(args) => tail::run(args, out),
+        Command::Status(args) => status::run(args, out),
+        Command::Trim(args) => trim::run(args, out),
+        Command::Rm(args) => rm::run(args, out),
+    }
+}

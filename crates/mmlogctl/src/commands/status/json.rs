@@ -1,0 +1,174 @@
+//! The machine's view of a log: `"schema": 1`, a contract. Keys are added, never changed.
+
+use std::time::SystemTime;
+
+use jiff::Timestamp;
+use mmlog::{Hole, InFlight, Lock, PanicRecord, SegmentStatus, Status, WriterStatus};
+use serde_json::{Value, json};
+
+/// One object on one line.
+pub(super) fn text(status: &Status) -> String {
+    let mut line = object(status).to_string();
+    line.push('\n');
+    line
+}
+
+fn object(s: &Status) -> Value {
+    json!({
+        "schema": 1,
+        "path": s.path.to_string_lossy(),
+        "id": s.id.to_string(),
+        "epoch": s.id.epoch,
+        "state": s.state.to_string(),
+        "problem": s.problem,
+        "next_step": s.next_step,
+        "cursor": s.cursor,
+        "watermark": s.watermark,
+        "file_size": s.file_size,
+        "slack": super::human::slack(s),
+        "base": s.base,
+        "limit": s.limit,
+        "generation": s.generation,
+        "gate": s.gate,
+        "created": time(s.created),
+        "page_size": s.page_size,
+        "chunk_size": s.chunk_size,
+        "max_writers": s.max_writers,
+        "gate_ms": s.gate_ms,
+        "lock": lock(&s.lock),
+        "maintenance": lock(&s.maintenance),
+        "writers": s.writers.iter().map(writer).collect::<Vec<_>>(),
+        "holes": s.holes.iter().map(hole).collect::<Vec<_>>(),
+        "holes_total": s.holes_total,
+        "holes_forgotten": s.holes_forgotten,
+        "segments": s.segments.iter().map(segment).collect::<Vec<_>>(),
+        "panic": s.panic.as_ref().map(panic),
+        "file": {
+            "len": s.file.len,
+            "allocated": s.file.allocated,
+            "mode": format!("{:04o}", s.file.mode),
+            "uid": s.file.uid,
+            "gid": s.file.gid,
+            "inode": s.file.inode,
+            "device": s.file.device,
+            "free": s.file.free,
+        },
+    })
+}
+
+/// A lock that nobody holds still remembers its last holder, which is nobody's business here.
+fn lock(lock: &Lock) -> Value {
+    let held = lock.held.then_some(lock);
+    json!({
+        "held": lock.held,
+        "pid": held.map(|l| l.pid),
+        "command": held.map(|l| &l.command),
+        "operation": held.map(|l| &l.operation),
+        "since": held.and_then(|l| time(l.since)),
+        "process": held.map(|l| l.process.to_string()),
+    })
+}
+
+fn writer(w: &WriterStatus) -> Value {
+    json!({
+        "slot": w.slot,
+        "pid": w.pid,
+        "command": w.command,
+        "process": w.process.to_string(),
+        "alive": w.alive,
+        "in_flight": w.in_flight.as_ref().map(in_flight),
+        "messages": w.messages,
+        "bytes": w.bytes,
+        "since": time(w.since),
+    })
+}
+
+fn in_flight(f: &InFlight) -> Value {
+    json!({
+        "phase": f.phase.to_string(),
+        "start": f.start,
+        "end": f.end,
+        "for_at_least_ms": u64::try_from(f.for_at_least.as_millis()).unwrap_or(u64::MAX),
+    })
+}
+
+fn hole(h: &Hole) -> Value {
+    json!({
+        "start": h.start,
+        "len": h.len,
+        "kind": h.kind.to_string(),
+        "pid": h.pid,
+        "command": h.command,
+        "at": time(h.at),
+    })
+}
+
+fn segment(s: &SegmentStatus) -> Value {
+    json!({
+        "generation": s.generation,
+        "base": s.base,
+        "end": s.end,
+        "inode": s.inode,
+        "path": s.path.to_string_lossy(),
+    })
+}
+
+fn panic(p: &PanicRecord) -> Value {
+    json!({
+        "reason": p.reason,
+        "errno": p.errno,
+        "pid": p.pid,
+        "command": p.command,
+        "at": time(p.at),
+    })
+}
+
+/// RFC 3339, or null.
+fn time(at: Option<SystemTime>) -> Option<String> {
+    super::human::timestamp(at).map(|t: Timestamp| t.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::sample;
+    use super::*;
+
+    #[test]
+    fn the_keys_of_schema_1_are_there() {
+        let status = object(&sample::worst());
+        for key in [
+            "schema",
+            "state",
+            "cursor",
+            "watermark",
+            "file_size",
+            "base",
+            "generation",
+            "lock",
+            "writers",
+            "holes",
+            "segments",
+            "next_step",
+        ] {
+            assert!(!status[key].is_null(), "{key}");
+        }
+        for key in ["held", "pid", "command", "operation", "since"] {
+            assert!(!status["lock"][key].is_null(), "lock.{key}");
+        }
+        assert_eq!(status["schema"], 1);
+        assert_eq!(status["lock"]["since"], "2027-01-15T08:00:00.123456Z");
+        assert_eq!(status["writers"][1]["in_flight"]["for_at_least_ms"], 1);
+    }
+
+    #[test]
+    fn a_free_lock_has_no_holder() {
+        let mut status = sample::worst();
+        status.lock.held = false;
+        assert!(object(&status)["lock"]["pid"].is_null());
+    }
+
+    #[test]
+    fn an_object_is_one_line() {
+        assert_eq!(text(&sample::worst()).matches('\n').count(), 1);
+    }
+}

@@ -1,0 +1,77 @@
+//! `mmlogctl status LOG...`: how a log is, and what to do next.
+//!
+//! It looks twice, 50 ms apart: only what stands still between two looks is said to stand.
+
+use std::path::PathBuf;
+use std::thread;
+use std::time::Duration;
+
+use clap::Args;
+use mmlog::{Error, Log, Observer, Status};
+
+use crate::cli::Access;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+
+mod human;
+mod json;
+#[cfg(test)]
+mod sample;
+
+/// Between the two looks.
+const APART: Duration = Duration::from_millis(50);
+
+/// Say how a log is: state, positions, lock, writers, holes, what to do next.
+///
+/// The first word is the worst that is true: PANICKED, DAMAGED, FULL, LOCKED, STALLED,
+/// FULL SOON or OK. It only looks, and works on a damaged log too. It looks twice, 50 ms
+/// apart, so that it can tell a writer that stands from one that works.
+#[derive(Args, Debug)]
+pub struct StatusArgs {
+    /// The data files of the logs.
+    #[arg(required = true, value_name = "LOG")]
+    logs: Vec<PathBuf>,
+    /// One JSON object for each log, one per line.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// Reports every log that can be read, whatever its state; says of each other one why it cannot.
+///
+/// # Errors
+/// When standard output fails.
+pub fn run(args: &StatusArgs, out: &mut Output) -> Result<Exit, Failure> {
+    let mut exit = Exit::Done;
+    let mut gap = "";
+    for looked in look_twice(args) {
+        match looked {
+            Ok(status) if args.json => out.write(json::text(&status).as_bytes())?,
+            Ok(status) => {
+                out.write(format!("{gap}{}", human::text(&status)).as_bytes())?;
+                gap = "\n";
+            }
+            Err(error) => {
+                let failure = Failure::from(error);
+                exit = exit.max(failure.exit());
+                out.report(&failure);
+            }
+        }
+    }
+    Ok(exit)
+}
+
+fn look_twice(args: &StatusArgs) -> Vec<Result<Status, Error>> {
+    let options = Log::options().trust(args.access.trust());
+    let first = |path: &PathBuf| {
+        let mut observer = Observer::open(path, &options)?;
+        observer.look()?;
+        Ok(observer)
+    };
+    let seen: Vec<Result<Observer, Error>> = args.logs.iter().map(first).collect();
+    if seen.iter().any(Result::is_ok) {
+        thread::sleep(APART);
+    }
+    seen.into_iter().map(|observer| observer?.look()).collect()
+}

@@ -1,0 +1,70 @@
+//! The worst status one can think of, for the tests of both views.
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use mmlog::{
+    FileFacts, Hole, HoleKind, InFlight, Lock, LogId, PanicRecord, Phase, ProcessState, SegmentStatus, State,
+    Status, WriterStatus,
+};
+
+fn at() -> Option<SystemTime> {
+    Some(SystemTime::UNIX_EPOCH + Duration::new(1_800_000_000, 123_456_000))
+}
+
+fn lock(operation: &str) -> Lock {
+    let (operation, command) = (operation.to_owned(), "a-long-command".to_owned());
+    Lock { held: true, pid: 4_000_001, command, operation, since: at(), process: ProcessState::Stopped }
+}
+
+fn writer(slot: u32) -> WriterStatus {
+    let in_flight = (slot % 2 == 1).then(|| InFlight {
+        phase: Phase::Copying,
+        start: 1 << 50,
+        end: (1 << 50) + 1000,
+        for_at_least: Duration::from_millis(u64::from(slot)),
+    });
+    let (command, process) = ("a-long-command".to_owned(), ProcessState::DiskSleep);
+    let (pid, messages, bytes) = (4_000_000 + slot, u64::MAX, u64::MAX);
+    WriterStatus { slot, pid, command, process, alive: slot != 3, in_flight, messages, bytes, since: at() }
+}
+
+fn hole(start: u64) -> Hole {
+    Hole { start, len: 9, pid: 0, command: String::new(), kind: HoleKind::Torn, at: at() }
+}
+
+pub(super) fn worst() -> Status {
+    let words = "many words that go on and on ".repeat(20);
+    let path: PathBuf = "/a-long-directory-name".repeat(9).into();
+    let segment = |generation| SegmentStatus { generation, base: 1, end: 2, inode: 3, path: path.clone() };
+    let holes: Vec<Hole> = (0..1024).map(hole).collect();
+    let reason = words.clone();
+    Status {
+        path: path.clone(),
+        state: State::FullSoon,
+        problem: Some(words.clone()),
+        next_step: words,
+        cursor: 1 << 61,
+        watermark: 1 << 60,
+        file_size: (1 << 61) + 5,
+        base: 0,
+        generation: u64::MAX,
+        limit: u64::MAX,
+        gate: Some(1 << 61),
+        page_size: 4096,
+        chunk_size: 1 << 30,
+        max_writers: 16384,
+        gate_ms: u32::MAX,
+        id: LogId { uuid: [7; 16], epoch: 2 },
+        created: at(),
+        lock: lock("append"),
+        maintenance: lock("trim"),
+        writers: (0..99).map(writer).collect(),
+        holes,
+        holes_total: 2000,
+        holes_forgotten: 976,
+        segments: vec![segment(1), segment(0)],
+        panic: Some(PanicRecord { reason, errno: 5, pid: 1, command: "\x1b[31m".to_owned(), at: at() }),
+        file: FileFacts { len: 1, allocated: 1, mode: 0o640, uid: 1, gid: 1, inode: 1, device: 1, free: 1 },
+    }
+}

@@ -1,0 +1,140 @@
+//! Following: a thread for each log.
+
+use std::thread;
+use std::time::{Duration, Instant};
+
+use mmlog::{Log, Start};
+
+use super::one_log::{Appearance, OneLog};
+use super::plan::Follow;
+use super::shared::{Shared, Task};
+use super::waiting;
+use crate::exit::Failure;
+use crate::reading;
+use crate::reading::copy::Stopped;
+
+/// The longest sleep; how late an order is noticed by a thread whose log is idle.
+pub(super) const SLICE: Duration = Duration::from_millis(250);
+
+/// Prints the end of all logs, one after the other, then follows them until told to end.
+pub(super) fn follow_all(shared: &Shared) {
+    let mut begun = Vec::new();
+    for index in 0..shared.plan().logs.len() {
+        if shared.task() == Task::End {
+            return;
+        }
+        match Followed::begin(index, shared) {
+            Ok(followed) => begun.push(followed),
+            Err(failure) => shared.fail(failure),
+        }
+    }
+    thread::scope(|scope| {
+        for followed in begun {
+            scope.spawn(move || {
+                if let Err(failure) = followed.follow(shared) {
+                    shared.fail(failure);
+                }
+            });
+        }
+    });
+}
+
+/// A log that is followed.
+enum Followed {
+    /// It is open.
+    Open(Box<OneLog>),
+    /// It does not exist yet; the log that was named so many-th.
+    Missing(usize),
+}
+
+impl Followed {
+    fn begin(index: usize, shared: &Shared) -> Result<Self, Failure> {
+        let plan = shared.plan();
+        match reading::open(&plan.logs[index], plan.trust) {
+            Ok(log) => {
+                let mut one = OneLog::begin(index, log, Appearance::Present, shared)?;
+                one.print_present(shared)?;
+                Ok(Self::Open(Box::new(one)))
+            }
+            Err(e) if plan.follow == Follow::Name && waiting::is_to_come(e.fault()) => {
+                Ok(Self::Missing(index))
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn follow(self, shared: &Shared) -> Result<(), Failure> {
+        let mut one = match self {
+            Self::Open(one) => *one,
+            Self::Missing(index) => match waiting::wait_for_log(index, shared)? {
+                Some(log) => OneLog::begin(index, log, Appearance::Awaited, shared)?,
+                None => return Ok(()),
+            },
+        };
+        while let Some(log) = print_until_replaced(&mut one, shared)? {
+            one = OneLog::begin(one.index(), log, Appearance::Successor, shared)?;
+        }
+        Ok(())
+    }
+}
+
+/// Prints what is appended until told to end, or until another log has the name.
+fn print_until_replaced(one: &mut OneLog, shared: &Shared) -> Result<Option<Log>, Failure> {
+    let mut caught_up = false;
+    let mut name = Name { looked: Instant::now(), removal_said: false };
+    loop {
+        // Asked first, so that what was final when the order came is printed.
+        match shared.task() {
+            Task::Follow => {}
+            Task::Drain => {
+                let now = one.follower().watermark()?;
+                one.print(Some(now), shared)?;
+                return one.finish(shared).map(|()| None);
+            }
+            Task::End if caught_up => return one.finish(shared).map(|()| None),
+            Task::End => return Ok(None),
+        }
+        caught_up = one.print(None, shared)? == Stopped::Complete;
+        if caught_up {
+            if let Some(log) = successor(one, &mut name, shared)? {
+                one.print(None, shared)?;
+                one.finish(shared)?;
+                return Ok(Some(log));
+            }
+            one.follower().wait(SLICE)?;
+        }
+    }
+}
+
+/// The looks at a followed log's name, for `-F`.
+struct Name {
+    looked: Instant,
+    removal_said: bool,
+}
+
+/// The log that has the name now, if that is another one.
+fn successor(one: &OneLog, name: &mut Name, shared: &Shared) -> Result<Option<Log>, Failure> {
+    let plan = shared.plan();
+    if plan.follow != Follow::Name || name.looked.elapsed() < SLICE {
+        return Ok(None);
+    }
+    name.looked = Instant::now();
+    if one.has_its_name() {
+        return Ok(None);
+    }
+    let opened = reading::open(&plan.logs[one.index()], plan.trust);
+    match opened.and_then(|log| Ok((log.follow(Start::Oldest)?.log_id(), log))) {
+        Ok((id, _)) if id.uuid == one.id().uuid => Ok(None),
+        Ok((_, log)) => {
+            shared.say(one.index(), "the log was made anew; following the new one");
+            Ok(Some(log))
+        }
+        Err(e) if waiting::is_to_come(e.fault()) => {
+            if !std::mem::replace(&mut name.removal_said, true) {
+                shared.say(one.index(), "the log was removed; waiting for a new one");
+            }
+            Ok(None)
+        }
+        Err(e) => Err(e.into()),
+    }
+}

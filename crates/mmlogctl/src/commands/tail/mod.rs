@@ -1,0 +1,60 @@
+//! `mmlogctl tail`: the end of logs, and what is appended to them.
+//!
+//! - `plan` is what the options mean, `shared` the output that all logs share and the orders
+//!   they get, `one_log` a log on its way to the output.
+//! - Without -f one log follows the other and the command ends. With -f each log has a thread
+//!   (`follow`), so that a line is written by the thread that was woken for it, and the main
+//!   thread watches for signals, processes and a reader that goes away (`supervise`).
+
+mod args;
+mod follow;
+mod json;
+mod one_log;
+mod plan;
+mod shared;
+mod supervise;
+mod waiting;
+
+pub use args::{Count, Form, TailArgs};
+
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::reading;
+use one_log::{Appearance, OneLog};
+use plan::{Follow, Plan};
+use shared::Shared;
+
+/// Prints the logs; one that fails does not keep the others from being printed.
+///
+/// # Errors
+/// When standard output or the cursor-file cannot be written.
+pub fn run(args: &TailArgs, out: &mut Output) -> Result<Exit, Failure> {
+    let plan = Plan::new(args, out)?;
+    reading::widen_pipe(out);
+    if plan.follow == Follow::No {
+        return print_once(&Shared::new(plan));
+    }
+    supervise::run(plan, &args.pids, out)
+}
+
+fn print_once(shared: &Shared) -> Result<Exit, Failure> {
+    for index in 0..shared.plan().logs.len() {
+        match print_one(index, shared) {
+            Err(Failure::OutputClosed) => {
+                shared.fail(Failure::OutputClosed);
+                break;
+            }
+            Err(failure) => shared.fail(failure),
+            Ok(()) => {}
+        }
+    }
+    shared.save_place()?;
+    shared.ended()
+}
+
+fn print_one(index: usize, shared: &Shared) -> Result<(), Failure> {
+    let log = reading::open(&shared.plan().logs[index], shared.plan().trust)?;
+    let mut one = OneLog::begin(index, log, Appearance::Present, shared)?;
+    one.print_present(shared)?;
+    one.finish(shared)
+}

@@ -1,0 +1,134 @@
+//! One log on its way to the output.
+
+use mmlog::{Follower, Log, LogId, Position, Start};
+
+use super::args::Form;
+use super::plan::{Begin, Plan};
+use super::shared::{Share, Shared};
+use crate::exit::Failure;
+use crate::reading::backward::start_of_last;
+use crate::reading::copy::{Copier, Stopped};
+use crate::reading::cursor_file::Place;
+use crate::reading::skip::Skip;
+use crate::reading::{self, READ_SIZE};
+
+/// A log, open, and how far its output has come.
+pub(super) struct OneLog {
+    index: usize,
+    log: Log,
+    id: LogId,
+    follower: Follower,
+    copier: Copier,
+    /// The watermark when it was opened.
+    present: Position,
+}
+
+/// How a log came to be read.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(super) enum Appearance {
+    /// It was there when the command started.
+    Present,
+    /// It was waited for.
+    Awaited,
+    /// It took the place of the one that was followed.
+    Successor,
+}
+
+impl OneLog {
+    /// Goes to where the output of the log that was named `index`th begins.
+    pub(super) fn begin(index: usize, log: Log, came: Appearance, shared: &Shared) -> Result<Self, Failure> {
+        let plan = shared.plan();
+        let mut follower = log.follow(Start::Oldest)?;
+        let present = follower.watermark()?;
+        let (start, skip) = beginning(index, plan, came, &log, &mut follower)?;
+        follower.seek(start)?;
+        let mut copier = Copier::new(plan.holes, skip, plan.render(index));
+        if plan.form == Form::Json {
+            copier.segment(generation_at(&log, start)?);
+        }
+        let one = Self { index, id: follower.log_id(), log, follower, copier, present };
+        if let Some(file) = &plan.cursor_file {
+            // Here and not only at the end: a file that cannot be written is better known now.
+            file.save(&Place { id: one.id, position: start })?;
+        }
+        Ok(one)
+    }
+
+    pub(super) const fn index(&self) -> usize {
+        self.index
+    }
+
+    pub(super) const fn id(&self) -> LogId {
+        self.id
+    }
+
+    /// Whether the log that was opened still has its name.
+    pub(super) fn has_its_name(&self) -> bool {
+        self.log.is_current()
+    }
+
+    pub(super) const fn follower(&mut self) -> &mut Follower {
+        &mut self.follower
+    }
+
+    /// Prints what was final when the log was opened.
+    pub(super) fn print_present(&mut self, shared: &Shared) -> Result<Stopped, Failure> {
+        shared.title(self.index)?;
+        self.print(Some(self.present), shared)
+    }
+
+    /// Prints what is final, up to `until`.
+    pub(super) fn print(&mut self, until: Option<Position>, shared: &Shared) -> Result<Stopped, Failure> {
+        let mut share = Share { shared, index: self.index, id: self.id };
+        self.copier.copy(&mut self.follower, until, &mut share)
+    }
+
+    /// Prints what was held back: nothing more comes from this log.
+    pub(super) fn finish(&mut self, shared: &Shared) -> Result<(), Failure> {
+        let mut share = Share { shared, index: self.index, id: self.id };
+        self.copier.finish(&self.follower, &mut share)
+    }
+}
+
+/// The position at which the output begins, and what is left out from there.
+fn beginning(
+    index: usize,
+    plan: &Plan,
+    came: Appearance,
+    log: &Log,
+    follower: &mut Follower,
+) -> Result<(Position, Skip), Failure> {
+    let (oldest, present) = (log.oldest(), follower.watermark()?);
+    if came == Appearance::Successor {
+        return Ok((oldest, Skip::NOTHING));
+    }
+    let at = |position| {
+        reading::check_position(&plan.logs[index], position, present)?;
+        Ok((position, Skip::NOTHING))
+    };
+    if let Some(file) = &plan.cursor_file
+        && let Some(place) = file.load()?
+    {
+        place.check(follower.log_id()).map_err(|problem| file.refuse(&problem))?;
+        return at(place.position);
+    }
+    match plan.begin {
+        Begin::At(position) => at(position),
+        Begin::Oldest(skip) => Ok((oldest, skip)),
+        // Its end has not been seen before: all of it is new.
+        Begin::Last(_) if came == Appearance::Awaited => Ok((oldest, Skip::NOTHING)),
+        Begin::Last(last) => {
+            let mut buf = vec![0; READ_SIZE];
+            let start = start_of_last(follower, last, (oldest, present), plan.holes, &mut buf)?;
+            Ok((start, Skip::NOTHING))
+        }
+    }
+}
+
+/// The generation of the segment that holds a position.
+fn generation_at(log: &Log, position: Position) -> Result<u64, Failure> {
+    let status = log.status()?;
+    let at = position.get();
+    let segment = status.segments.iter().find(|segment| (segment.base..segment.end).contains(&at));
+    Ok(segment.map_or(status.generation, |segment| segment.generation))
+}

@@ -1,0 +1,153 @@
+//! What the options mean.
+
+use std::path::PathBuf;
+
+use mmlog::{Position, Trust};
+
+use super::args::{Count, Form, TailArgs};
+use super::json::JsonLines;
+use crate::exit::{Exit, Failure, shown};
+use crate::output::Output;
+use crate::reading::Holes;
+use crate::reading::backward::Last;
+use crate::reading::copy::{Plain, Render};
+use crate::reading::cursor_file::CursorFile;
+use crate::reading::escape::Escaper;
+use crate::reading::skip::Skip;
+
+/// The options, decided.
+#[derive(Debug)]
+pub(super) struct Plan {
+    pub(super) logs: Vec<PathBuf>,
+    pub(super) trust: Trust,
+    pub(super) begin: Begin,
+    pub(super) follow: Follow,
+    pub(super) titles: Titles,
+    pub(super) form: Form,
+    pub(super) holes: Holes,
+    pub(super) cursor_file: Option<CursorFile>,
+    surface: Surface,
+}
+
+/// Where a log's output begins.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(super) enum Begin {
+    /// At its oldest position, without what is left out.
+    Oldest(Skip),
+    /// At the last lines or bytes.
+    Last(Last),
+    /// At a position.
+    At(Position),
+}
+
+/// Whether the command goes on when everything has been printed.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(super) enum Follow {
+    No,
+    /// With the log that was opened, whatever happens to its name.
+    Log,
+    /// With the log that has the name, whichever it is.
+    Name,
+}
+
+/// Whether the output says whose lines follow.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(super) enum Titles {
+    Never,
+    WhenItChanges,
+}
+
+/// What the output is shown on.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Surface {
+    Terminal,
+    Other,
+}
+
+impl Plan {
+    /// # Errors
+    /// When the options contradict each other.
+    pub(super) fn new(args: &TailArgs, out: &Output) -> Result<Self, Failure> {
+        if args.cursor_file.is_some() && args.logs.len() > 1 {
+            return Err(Failure::new(Exit::Usage, "--cursor-file keeps one place; name one log"));
+        }
+        Ok(Self {
+            logs: args.logs.clone(),
+            trust: args.access.trust(),
+            begin: begin(args),
+            follow: match (args.follow_name, args.follow) {
+                (true, _) => Follow::Name,
+                (false, true) => Follow::Log,
+                (false, false) => Follow::No,
+            },
+            titles: match (args.quiet, args.verbose || args.logs.len() > 1) {
+                (false, true) => Titles::WhenItChanges,
+                _ => Titles::Never,
+            },
+            form: args.output,
+            holes: args.holes,
+            cursor_file: args.cursor_file.clone().map(CursorFile::new),
+            surface: if out.is_terminal() { Surface::Terminal } else { Surface::Other },
+        })
+    }
+
+    /// A renderer for the log that was named `index`th.
+    pub(super) fn render(&self, index: usize) -> Box<dyn Render> {
+        match (self.form, self.surface) {
+            (Form::Json, _) if self.titles == Titles::Never => Box::new(JsonLines::new(None)),
+            (Form::Json, _) => Box::new(JsonLines::new(Some(&self.logs[index].to_string_lossy()))),
+            (Form::Text, Surface::Terminal) => Box::new(Escaper::default()),
+            (Form::Text, Surface::Other) => Box::new(Plain),
+        }
+    }
+
+    /// The line that says whose lines follow, if this form has one.
+    pub(super) fn title(&self, index: usize) -> Option<Vec<u8>> {
+        use std::os::unix::ffi::OsStrExt as _;
+        if self.titles == Titles::Never || self.form == Form::Json {
+            return None;
+        }
+        let path = &self.logs[index];
+        Some(match self.surface {
+            Surface::Terminal => format!("==> {} <==\n", shown(path)).into_bytes(),
+            Surface::Other => [b"==> ", path.as_os_str().as_bytes(), b" <==\n"].concat(),
+        })
+    }
+}
+
+fn begin(args: &TailArgs) -> Begin {
+    match (args.from, args.bytes, args.lines) {
+        (Some(from), ..) => Begin::At(Position::new(from)),
+        (None, Some(Count::Last(bytes)), _) => Begin::Last(Last::Bytes(bytes)),
+        (None, Some(Count::From(byte)), _) => Begin::Oldest(Skip::Bytes(byte.saturating_sub(1))),
+        (None, None, Some(Count::Last(lines))) => Begin::Last(Last::Lines(lines)),
+        (None, None, Some(Count::From(line))) => Begin::Oldest(Skip::Lines(line.saturating_sub(1))),
+        (None, None, None) if args.until_now => Begin::Oldest(Skip::NOTHING),
+        (None, None, None) => Begin::Last(Last::Lines(10)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::args::parse;
+    use super::*;
+
+    fn begins(line: &[&str]) -> Option<Begin> {
+        parse(line).ok().map(|args| begin(&args))
+    }
+
+    #[test]
+    fn the_output_begins_where_the_options_say() {
+        assert_eq!(begins(&["a"]), Some(Begin::Last(Last::Lines(10))));
+        assert_eq!(begins(&["-n3", "-c2", "a"]), Some(Begin::Last(Last::Bytes(2))));
+        assert_eq!(begins(&["-n+3", "a"]), Some(Begin::Oldest(Skip::Lines(2))));
+        assert_eq!(begins(&["-c+0", "a"]), Some(Begin::Oldest(Skip::NOTHING)));
+        assert_eq!(begins(&["--from=7", "a"]), Some(Begin::At(Position::new(7))));
+    }
+
+    #[test]
+    fn until_now_begins_at_the_start_unless_told_otherwise() {
+        assert_eq!(begins(&["--until-now", "a"]), Some(Begin::Oldest(Skip::NOTHING)));
+        assert_eq!(begins(&["--until-now", "-n1", "a"]), Some(Begin::Last(Last::Lines(1))));
+    }
+}

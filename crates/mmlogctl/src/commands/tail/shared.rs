@@ -1,0 +1,215 @@
+//! What the threads of a `tail` share: the plan, the output, orders, the place reached.
+//!
+//! The main thread takes neither the output nor any lock that is held while writing: it must be
+//! able to end the command when the reader of the output stands still.
+
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use mmlog::{LogId, Position};
+
+use super::plan::Plan;
+use crate::exit::{Exit, Failure, shown};
+use crate::output::Output;
+use crate::reading::copy::{Order, Sink};
+use crate::reading::cursor_file::Place;
+
+/// The shared things.
+#[derive(Debug)]
+pub(super) struct Shared {
+    plan: Plan,
+    screen: Mutex<Screen>,
+    task: AtomicU8,
+    reached: Mutex<Reached>,
+    worst: Mutex<Result<Exit, Failure>>,
+}
+
+/// What the threads are to do; only ever raised.
+#[derive(Copy, Clone, Debug, Eq, Ord, PartialEq, PartialOrd)]
+#[repr(u8)]
+pub(super) enum Task {
+    /// Follow.
+    Follow,
+    /// Print what is final now, then end.
+    Drain,
+    /// End where they are.
+    End,
+}
+
+/// Standard output, and whose lines were written last.
+#[derive(Debug)]
+struct Screen {
+    out: Output,
+    of: Option<usize>,
+}
+
+/// The place for the cursor-file.
+#[derive(Debug, Default)]
+struct Reached {
+    now: Option<Place>,
+    saved: Option<Place>,
+}
+
+impl Shared {
+    pub(super) fn new(plan: Plan) -> Self {
+        Self {
+            plan,
+            screen: Mutex::new(Screen { out: Output::standard(), of: None }),
+            task: AtomicU8::new(Task::Follow as u8),
+            reached: Mutex::default(),
+            worst: Mutex::new(Ok(Exit::Done)),
+        }
+    }
+
+    pub(super) const fn plan(&self) -> &Plan {
+        &self.plan
+    }
+
+    pub(super) fn task(&self) -> Task {
+        match self.task.load(Ordering::Acquire) {
+            0 => Task::Follow,
+            1 => Task::Drain,
+            _ => Task::End,
+        }
+    }
+
+    pub(super) fn give(&self, task: Task) {
+        self.task.fetch_max(task as u8, Ordering::AcqRel);
+    }
+
+    /// Notes that something failed, says so, and when nobody reads any more ends everything.
+    pub(super) fn fail(&self, failure: Failure) {
+        let mut worst = hold(&self.worst);
+        match failure {
+            Failure::OutputClosed => {
+                *worst = Err(Failure::OutputClosed);
+                self.give(Task::End);
+            }
+            Failure::Said { exit, text } => {
+                hold(&self.screen).out.notice(&text);
+                if let Ok(worst) = worst.as_mut() {
+                    *worst = exit.max(*worst);
+                }
+            }
+        }
+    }
+
+    /// How the command ends.
+    pub(super) fn ended(&self) -> Result<Exit, Failure> {
+        match &*hold(&self.worst) {
+            Ok(exit) => Ok(*exit),
+            Err(_) => Err(Failure::OutputClosed),
+        }
+    }
+
+    /// One line on standard error about the log that was named `index`th.
+    pub(super) fn say(&self, index: usize, text: &str) {
+        hold(&self.screen).out.notice(&format!("{}: {text}", shown(&self.plan.logs[index])));
+    }
+
+    /// Says whose lines follow, unless that is known.
+    pub(super) fn title(&self, index: usize) -> Result<(), Failure> {
+        hold(&self.screen).turn_to(index, &self.plan)
+    }
+
+    /// Writes the place that was reached to the cursor-file, if it has changed.
+    pub(super) fn save_place(&self) -> Result<Saved, Failure> {
+        let (now, saved) = {
+            let reached = hold(&self.reached);
+            (reached.now, reached.saved)
+        };
+        match (&self.plan.cursor_file, now) {
+            (Some(file), Some(place)) if now != saved => {
+                file.save(&place)?;
+                hold(&self.reached).saved = now;
+                Ok(Saved::Anew)
+            }
+            _ => Ok(Saved::Already),
+        }
+    }
+}
+
+/// Whether the cursor-file had to be written.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(super) enum Saved {
+    Anew,
+    Already,
+}
+
+impl Screen {
+    fn turn_to(&mut self, index: usize, plan: &Plan) -> Result<(), Failure> {
+        let turns = self.of != Some(index);
+        let is_first = self.of.replace(index).is_none();
+        match plan.title(index) {
+            Some(title) if turns && is_first => self.out.write(&title),
+            Some(title) if turns => self.out.write(&[b"\n", title.as_slice()].concat()),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// The output, for one log.
+pub(super) struct Share<'a> {
+    pub(super) shared: &'a Shared,
+    pub(super) index: usize,
+    pub(super) id: LogId,
+}
+
+impl Sink for Share<'_> {
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        let mut screen = hold(&self.shared.screen);
+        screen.turn_to(self.index, &self.shared.plan)?;
+        screen.out.write(bytes)
+    }
+
+    fn say(&mut self, text: &str) {
+        self.shared.say(self.index, text);
+    }
+
+    fn settled(&mut self, below: Position) {
+        if self.shared.plan.cursor_file.is_some() {
+            hold(&self.shared.reached).now = Some(Place { id: self.id, position: below });
+        }
+    }
+
+    fn order(&self) -> Order {
+        if self.shared.task() == Task::End { Order::Stop } else { Order::GoOn }
+    }
+}
+
+/// A lock whose holder panicked is taken all the same: the panic itself ends the command.
+fn hold<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::args::parse;
+    use super::*;
+
+    fn titles(line: &[&str], turns: &[usize]) -> String {
+        let Ok(args) = parse(line) else { unreachable!("{line:?} does not parse") };
+        let mut screen = Screen { out: Output::memory(), of: None };
+        let Ok(plan) = Plan::new(&args, &screen.out) else { unreachable!("{line:?} is no plan") };
+        for index in turns {
+            assert!(screen.turn_to(*index, &plan).is_ok());
+        }
+        String::from_utf8_lossy(screen.out.taken().0).into_owned()
+    }
+
+    #[test]
+    fn several_logs_have_titles_whenever_another_one_speaks() {
+        assert_eq!(titles(&["a", "b"], &[0, 0, 1, 0]), "==> a <==\n\n==> b <==\n\n==> a <==\n");
+        assert_eq!(titles(&["-v", "a"], &[0, 0]), "==> a <==\n");
+        assert_eq!(titles(&["-q", "a", "b"], &[0, 1]), "");
+        assert_eq!(titles(&["a"], &[0]), "");
+        assert_eq!(titles(&["-ojson", "a", "b"], &[0, 1]), "");
+    }
+
+    #[test]
+    fn one_cursor_file_is_for_one_log() {
+        let refused =
+            parse(&["--cursor-file=c", "a", "b"]).map(|args| Plan::new(&args, &Output::memory()).err());
+        assert!(refused.is_ok_and(|failure| failure.is_some_and(|failure| failure.exit() == Exit::Usage)));
+    }
+}

@@ -1,0 +1,185 @@
+//! The main thread while logs are followed: it watches for everything that ends the command.
+//!
+//! It sleeps in poll(2) until there is something: a signal, the end of a process (`--pid`), a reader
+//! of standard output that went away, the end of the other threads. It writes the cursor-file, so
+//! that no line waits for that.
+
+use std::io::{self, PipeReader};
+use std::os::fd::{AsFd, OwnedFd};
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
+
+use super::follow::follow_all;
+use super::plan::Plan;
+use super::shared::{Saved, Shared, Task};
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+use crate::signals::Signals;
+
+/// Time between two looks at the place reached, for the cursor-file: while it moves, and while not.
+const MOVING: Duration = Duration::from_millis(100);
+const STANDING: Duration = Duration::from_millis(250);
+
+/// How long the other threads may take to end. One that waits for the reader of standard output
+/// takes for ever.
+const GRACE: Duration = Duration::from_secs(1);
+
+/// Follows the logs until something ends it.
+pub(super) fn run(plan: Plan, pids: &[i32], out: &mut Output) -> Result<Exit, Failure> {
+    let failed = |operation: &'static str| move |e: io::Error| cannot(operation, &e);
+    let signals = Signals::catch().map_err(failed("catch signals"))?;
+    let mut processes = open_processes(pids)?;
+    let (threads, ends_with_threads) = io::pipe().map_err(failed("make a pipe"))?;
+    let shared = Arc::new(Shared::new(plan));
+    if processes.is_empty() && !pids.is_empty() {
+        shared.give(Task::Drain);
+    }
+    let work = {
+        let shared = Arc::clone(&shared);
+        move || {
+            let _ends_with_threads = ends_with_threads;
+            follow_all(&shared);
+        }
+    };
+    let worker = thread::Builder::new().spawn(work).map_err(failed("start a thread"))?;
+    let ended = supervise(&shared, &signals, &mut processes, &threads, out)?;
+    if ended == Threads::Ended
+        && let Err(panic) = worker.join()
+    {
+        std::panic::resume_unwind(panic);
+    }
+    shared.save_place()?;
+    shared.ended()
+}
+
+/// What is known of the other threads.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Threads {
+    Ended,
+    /// They do not come back from writing.
+    Stuck,
+}
+
+fn supervise(
+    shared: &Shared,
+    signals: &Signals,
+    processes: &mut Vec<OwnedFd>,
+    threads: &PipeReader,
+    out: &mut Output,
+) -> Result<Threads, Failure> {
+    let mut saving = Saving::default();
+    loop {
+        let pause = saving.save(shared, out);
+        match look(out, signals, processes, threads, pause)? {
+            Event::Nothing => {}
+            Event::ThreadsEnded => return Ok(Threads::Ended),
+            Event::ProcessEnded(index) => {
+                processes.swap_remove(index);
+                if processes.is_empty() {
+                    shared.give(Task::Drain);
+                }
+            }
+            Event::ToEnd => {
+                shared.give(Task::End);
+                let ended = wait(&mut [PollFd::new(threads, PollFlags::IN)], Some(GRACE))?;
+                return Ok(if ended { Threads::Ended } else { Threads::Stuck });
+            }
+        }
+    }
+}
+
+/// What the main thread wakes up for.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Event {
+    Nothing,
+    ThreadsEnded,
+    /// The process of that index.
+    ProcessEnded(usize),
+    /// A signal, or nobody reads standard output any more.
+    ToEnd,
+}
+
+fn look(
+    out: &Output,
+    signals: &Signals,
+    processes: &[OwnedFd],
+    threads: &PipeReader,
+    pause: Option<Duration>,
+) -> Result<Event, Failure> {
+    let stdout = out.as_fd();
+    let mut all = vec![
+        PollFd::new(&stdout, PollFlags::empty()),
+        PollFd::new(signals, PollFlags::IN),
+        PollFd::new(threads, PollFlags::IN),
+    ];
+    all.extend(processes.iter().map(|process| PollFd::new(process, PollFlags::IN)));
+    wait(&mut all, pause)?;
+    let has = |index: usize| !all[index].revents().is_empty();
+    Ok(if has(2) {
+        Event::ThreadsEnded
+    } else if has(0) || has(1) {
+        Event::ToEnd
+    } else if let Some(process) = (0..processes.len()).find(|index| has(index + 3)) {
+        Event::ProcessEnded(process)
+    } else {
+        Event::Nothing
+    })
+}
+
+/// poll(2); whether there is anything. A signal ends the wait early.
+fn wait(descriptors: &mut [PollFd<'_>], limit: Option<Duration>) -> Result<bool, Failure> {
+    let limit = limit.and_then(|limit| Timespec::try_from(limit).ok());
+    match poll(descriptors, limit.as_ref()) {
+        Ok(ready) => Ok(ready > 0),
+        Err(Errno::INTR) => Ok(false),
+        Err(e) => Err(cannot("wait for events", &e.into())),
+    }
+}
+
+/// Opens those of the processes that have not ended.
+fn open_processes(pids: &[i32]) -> Result<Vec<OwnedFd>, Failure> {
+    let mut open = Vec::new();
+    for pid in pids {
+        match Pid::from_raw(*pid).map(|pid| pidfd_open(pid, PidfdFlags::empty())) {
+            None | Some(Err(Errno::SRCH)) => {}
+            Some(Ok(process)) => open.push(process),
+            Some(Err(e)) => {
+                let text = format!("--pid {pid}: cannot watch this process: {e}; name the pid of a process");
+                return Err(Failure::new(Exit::Failed, text));
+            }
+        }
+    }
+    Ok(open)
+}
+
+fn cannot(operation: &str, error: &io::Error) -> Failure {
+    Failure::new(Exit::Failed, format!("cannot {operation}: {error}"))
+}
+
+/// Keeps the cursor-file current; what goes wrong is said once, and counts at the end.
+#[derive(Default)]
+struct Saving {
+    said: bool,
+}
+
+impl Saving {
+    /// Saves the place; how long to wait before the next time.
+    fn save(&mut self, shared: &Shared, out: &mut Output) -> Option<Duration> {
+        shared.plan().cursor_file.as_ref()?;
+        match shared.save_place() {
+            Ok(Saved::Anew) => self.said = false,
+            Ok(Saved::Already) => return Some(STANDING),
+            Err(Failure::Said { text, .. }) if !self.said => {
+                out.notice(&text);
+                self.said = true;
+            }
+            Err(_) => {}
+        }
+        Some(MOVING)
+    }
+}

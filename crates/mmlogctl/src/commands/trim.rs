@@ -1,0 +1,55 @@
+//! `mmlogctl trim LOG`: cut the preallocated space behind the last byte off.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use mmlog::{Log, Trimmed};
+
+use crate::cli::{Access, duration};
+use crate::exit::{Exit, Failure, shown};
+use crate::output::Output;
+
+/// Cut off the preallocated space behind the last byte.
+///
+/// Safe at any time, also while others append. The last writer to close a log does the same,
+/// so this is for logs that stay open. It says what it cut only on a terminal: cron hears of trouble alone.
+#[derive(Args, Debug)]
+pub struct TrimArgs {
+    /// The log's data file.
+    log: PathBuf,
+    /// Say what would be cut; change nothing.
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// How long to wait for another maintenance command or a writer in the way.
+    #[arg(long, value_name = "DUR", value_parser = duration, default_value = "2s")]
+    wait: Duration,
+    #[command(flatten)]
+    pub(crate) access: Access,
+}
+
+/// Trims; success is silent unless somebody is looking, for cron.
+///
+/// # Errors
+/// When the log cannot be had; busy after `--wait`, with who it is.
+pub fn run(args: &TrimArgs, out: &mut Output) -> Result<Exit, Failure> {
+    let options = Log::options().trust(args.access.trust());
+    let (verb, trimmed) = if args.dry_run {
+        // A reader: closing a writing handle could itself trim.
+        ("would cut", options.open_reader(&args.log)?.plan_trim())
+    } else {
+        let log = options.open(&args.log)?;
+        let trimmed = log.trim(args.wait)?;
+        log.close()?;
+        ("cut", trimmed)
+    };
+    if let Some(what) = said(verb, &trimmed).filter(|_| args.dry_run || out.is_terminal()) {
+        out.line(&format!("{}: {what}", shown(&args.log)))?;
+    }
+    Ok(Exit::Done)
+}
+
+fn said(verb: &str, &Trimmed { before, after, .. }: &Trimmed) -> Option<String> {
+    let freed = before.checked_sub(after).filter(|freed| *freed > 0)?;
+    Some(format!("{verb} the data file from {before} to {after} bytes ({freed} freed)"))
+}

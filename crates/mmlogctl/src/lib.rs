@@ -1,0 +1,44 @@
+//! `mmlogctl`, the operations tool of mmlog.
+//!
+//! One file a command under [`commands`], each with clap's arguments and `run(args, out)`.
+//! [`output`] is the only module that prints, [`exit`] the only one that knows exit codes.
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+pub mod cli;
+pub mod commands;
+pub mod exit;
+pub mod output;
+pub mod progress;
+pub mod reading;
+pub mod signals;
+
+use cli::Cli;
+use exit::Exit;
+use output::Output;
+
+/// Parses the command line, runs the command, reports its failure.
+#[must_use]
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(help_or_usage) => {
+            // clap prints help to stdout and errors to stderr; a closed pipe is none of our business.
+            let _ = help_or_usage.print();
+            let exit = if help_or_usage.use_stderr() { Exit::Usage } else { Exit::Done };
+            return exit.into();
+        }
+    };
+    let mut out = Output::standard();
+    let ended = commands::run(&cli, &mut out);
+    out.clear_progress();
+    match ended {
+        Ok(exit) => exit.into(),
+        Err(failure) => {
+            out.report(&failure);
+            failure.exit().into()
+        }
+    }
+}

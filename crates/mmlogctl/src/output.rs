@@ -1,0 +1,231 @@
+//! The one door to standard output and standard error.
+//!
+//! - Standard output is written with write(2), unbuffered: whoever has much to say collects it
+//!   and hands it over whole. A closed pipe is [`Failure::OutputClosed`], a quiet success.
+//! - Standard error carries notices, one line each, and at most one progress line, which is
+//!   cleared before anything else is printed.
+
+use std::io::{self, IsTerminal, Write as _};
+use std::os::fd::{AsFd, BorrowedFd};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::fs::{FileType, fstat};
+use rustix::io::Errno;
+
+use crate::exit::{Exit, Failure, printable};
+use crate::signals::Signals;
+
+/// Standard output and standard error of a command.
+#[derive(Debug)]
+pub struct Output {
+    sink: Sink,
+    progress: Progress,
+}
+
+#[derive(Debug)]
+enum Sink {
+    Standard,
+    #[cfg(test)]
+    Memory {
+        stdout: Vec<u8>,
+        stderr: Vec<u8>,
+    },
+}
+
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Progress {
+    Hidden,
+    Showing,
+}
+
+impl Output {
+    /// The process's own streams.
+    #[must_use]
+    pub const fn standard() -> Self {
+        Self { sink: Sink::Standard, progress: Progress::Hidden }
+    }
+
+    /// Collects instead of printing, for unit tests.
+    #[cfg(test)]
+    pub(crate) const fn memory() -> Self {
+        Self { sink: Sink::Memory { stdout: Vec::new(), stderr: Vec::new() }, progress: Progress::Hidden }
+    }
+
+    /// What a memory output was given: (stdout, stderr).
+    #[cfg(test)]
+    pub(crate) fn taken(&self) -> (&[u8], &[u8]) {
+        match &self.sink {
+            Sink::Memory { stdout, stderr } => (stdout, stderr),
+            Sink::Standard => (b"", b""),
+        }
+    }
+
+    /// Writes all of `bytes` to standard output now.
+    ///
+    /// # Errors
+    /// [`Failure::OutputClosed`] when nobody reads any more.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        match &mut self.sink {
+            Sink::Standard => write_all(io::stdout().as_fd(), bytes).map_err(|e| Failure::output(&e.into())),
+            #[cfg(test)]
+            Sink::Memory { stdout, .. } => {
+                stdout.extend_from_slice(bytes);
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes `bytes` to standard output, but after a signal only what its reader takes at once:
+    /// a reader that has stopped reading must not keep us from ending.
+    ///
+    /// # Errors
+    /// As [`Output::write`]; also when a signal cut it short.
+    pub fn write_unless(&mut self, signals: &Signals, bytes: &[u8]) -> Result<(), Failure> {
+        match &self.sink {
+            Sink::Standard => write_unless(io::stdout().as_fd(), signals, bytes),
+            #[cfg(test)]
+            Sink::Memory { .. } => self.write(bytes),
+        }
+    }
+
+    /// Writes `text` and a newline to standard output.
+    ///
+    /// # Errors
+    /// As [`Output::write`].
+    pub fn line(&mut self, text: &str) -> Result<(), Failure> {
+        let mut line = String::with_capacity(text.len() + 1);
+        line.push_str(text);
+        line.push('\n');
+        self.write(line.as_bytes())
+    }
+
+    /// Whether standard output is a terminal (control bytes of a log must not reach one).
+    #[must_use]
+    pub fn is_terminal(&self) -> bool {
+        matches!(self.sink, Sink::Standard) && io::stdout().is_terminal()
+    }
+
+    /// Whether standard error is a terminal (progress may be shown).
+    #[must_use]
+    pub fn error_is_terminal(&self) -> bool {
+        matches!(self.sink, Sink::Standard) && io::stderr().is_terminal()
+    }
+
+    /// Whether the reader of standard output has gone away, asked without writing or waiting.
+    #[must_use]
+    pub fn is_closed(&self) -> bool {
+        if !matches!(self.sink, Sink::Standard) {
+            return false;
+        }
+        let stdout = io::stdout();
+        let mut wait = [PollFd::new(&stdout, PollFlags::empty())];
+        let gone = PollFlags::ERR | PollFlags::HUP | PollFlags::NVAL;
+        match poll(&mut wait, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })) {
+            Ok(_) => wait[0].revents().intersects(gone),
+            Err(_) => false,
+        }
+    }
+
+    /// One line on standard error, `mmlogctl: TEXT`. A broken standard error is ignored:
+    /// the work matters more than talking about it.
+    pub fn notice(&mut self, text: &str) {
+        self.clear_progress();
+        self.stderr(&format!("mmlogctl: {}\n", printable(text)));
+    }
+
+    /// The one line of a failure; nothing for a closed pipe.
+    pub fn report(&mut self, failure: &Failure) {
+        if let Failure::Said { text, .. } = failure {
+            self.notice(text);
+        }
+    }
+
+    /// Replaces the progress line on standard error; only for a terminal.
+    pub fn progress(&mut self, text: &str) {
+        self.stderr(&format!("\r\x1b[K{}", printable(text)));
+        self.progress = Progress::Showing;
+    }
+
+    /// Removes the progress line, if there is one.
+    pub fn clear_progress(&mut self) {
+        if self.progress == Progress::Showing {
+            self.progress = Progress::Hidden;
+            self.stderr("\r\x1b[K");
+        }
+    }
+
+    fn stderr(&mut self, text: &str) {
+        match &mut self.sink {
+            Sink::Standard => {
+                let _ = io::stderr().lock().write_all(text.as_bytes());
+            }
+            #[cfg(test)]
+            Sink::Memory { stderr, .. } => stderr.extend_from_slice(text.as_bytes()),
+        }
+    }
+}
+
+impl AsFd for Output {
+    /// Standard output's descriptor, to poll it beside others (POLLERR: the reader is gone).
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        rustix::stdio::stdout()
+    }
+}
+
+/// write(2) until all is written; a descriptor that somebody made non-blocking is waited for.
+fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
+    while !bytes.is_empty() {
+        match rustix::io::write(fd, bytes) {
+            Ok(written) => bytes = &bytes[written..],
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) => {
+                poll(&mut [PollFd::new(&fd, PollFlags::OUT)], None)?;
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
+}
+
+fn write_unless(fd: BorrowedFd<'_>, signals: &Signals, bytes: &[u8]) -> Result<(), Failure> {
+    let failed = |e: Errno| Failure::output(&e.into());
+    let regular = fstat(fd).is_ok_and(|s| FileType::from_raw_mode(s.st_mode) == FileType::RegularFile);
+    if regular {
+        return write_all(fd, bytes).map_err(failed);
+    }
+    let signal = signals.as_fd();
+    // A pipe that polls writable takes PIPE_BUF bytes without waiting.
+    for piece in bytes.chunks(rustix::pipe::PIPE_BUF) {
+        let mut ready = [PollFd::new(&fd, PollFlags::OUT), PollFd::new(&signal, PollFlags::IN)];
+        while let Err(e) = poll(&mut ready, None) {
+            if e != Errno::INTR {
+                return Err(failed(e));
+            }
+        }
+        if ready[0].revents().is_empty() {
+            return Err(Failure::new(Exit::Failed, "standard output: nobody reads it, and a signal came"));
+        }
+        write_all(fd, piece).map_err(failed)?;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_notice_clears_the_progress_line_first() {
+        let mut out = Output::memory();
+        out.progress("1 MiB");
+        out.notice("LOG: no space");
+        assert_eq!(out.taken().1, b"\r\x1b[K1 MiB\r\x1b[Kmmlogctl: LOG: no space\n");
+    }
+
+    #[test]
+    fn a_notice_is_one_line() {
+        let mut out = Output::memory();
+        out.notice("a\nb");
+        assert_eq!(out.taken().1, b"mmlogctl: a\\nb\n");
+    }
+}

@@ -1,0 +1,110 @@
+//! The progress line of long work: bytes, lines, rate, on a terminal only.
+
+use std::time::{Duration, Instant};
+
+use bytesize::ByteSize;
+
+use crate::output::Output;
+
+/// At most five times a second.
+const REDRAW: Duration = Duration::from_millis(200);
+
+/// Counts what went through and shows it now and then.
+#[derive(Debug)]
+pub struct Progress {
+    meter: Option<Meter>,
+}
+
+#[derive(Debug)]
+struct Meter {
+    bytes: u64,
+    lines: u64,
+    drawn: Instant,
+    bytes_drawn: u64,
+    rate: Option<f64>,
+}
+
+impl Progress {
+    /// Shows nothing and costs nothing.
+    #[must_use]
+    pub const fn hidden() -> Self {
+        Self { meter: None }
+    }
+
+    /// Starts counting now.
+    #[must_use]
+    pub fn showing() -> Self {
+        let meter = Meter { bytes: 0, lines: 0, drawn: Instant::now(), bytes_drawn: 0, rate: None };
+        Self { meter: Some(meter) }
+    }
+
+    /// Counts `bytes`, and redraws if it is time.
+    pub fn passed(&mut self, bytes: &[u8], out: &mut Output) {
+        let Some(meter) = &mut self.meter else { return };
+        meter.bytes += bytes.len() as u64;
+        meter.lines += memchr::memchr_iter(b'\n', bytes).count() as u64;
+        let since = meter.drawn.elapsed();
+        if since >= REDRAW {
+            out.progress(&meter.draw(since));
+        }
+    }
+}
+
+impl Meter {
+    fn draw(&mut self, since: Duration) -> String {
+        #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
+        let now = (self.bytes - self.bytes_drawn) as f64 / since.as_secs_f64();
+        // Half of the last one, so that the figure can be read.
+        let rate = self.rate.map_or(now, |before| (before + now) / 2.0);
+        self.rate = Some(rate);
+        self.drawn = Instant::now();
+        self.bytes_drawn = self.bytes;
+        line(self.bytes, self.lines, rate)
+    }
+}
+
+fn line(bytes: u64, lines: u64, rate: f64) -> String {
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate for people")]
+    let rate = human(rate as u64);
+    format!("{}  {lines} lines  {rate}/s", human(bytes))
+}
+
+/// `11.8 MiB`: a size for people.
+#[must_use]
+pub fn human(bytes: u64) -> String {
+    ByteSize::b(bytes).display().iec().to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_are_for_people() {
+        assert_eq!(human(0), "0 B");
+        assert_eq!(human(16 << 20), "16.0 MiB");
+    }
+
+    #[test]
+    fn a_line_has_bytes_lines_and_rate() {
+        assert_eq!(line(3 << 20, 1000, f64::from(1 << 20)), "3.0 MiB  1000 lines  1.0 MiB/s");
+    }
+
+    #[test]
+    fn hidden_progress_says_nothing() {
+        let mut out = Output::memory();
+        Progress::hidden().passed(b"a\n", &mut out);
+        assert_eq!(out.taken().1, b"");
+    }
+
+    #[test]
+    fn progress_is_not_redrawn_at_every_call() {
+        let mut out = Output::memory();
+        let later = Instant::now() + Duration::from_secs(3600);
+        let meter = Meter { bytes: 0, lines: 0, drawn: later, bytes_drawn: 0, rate: None };
+        let mut progress = Progress { meter: Some(meter) };
+        progress.passed(b"a\nb\n", &mut out);
+        assert_eq!(out.taken().1, b"");
+        assert_eq!(progress.meter.map(|m| (m.bytes, m.lines)), Some((4, 2)));
+    }
+}

@@ -1,0 +1,89 @@
+//! What the commands share that print a log's content.
+//!
+//! [`stretch`] reads a piece at a time and never shows the bytes of a known hole as data, [`copy`] is
+//! the one loop from a log to standard output, [`backward`] finds where the last lines start.
+
+use std::num::NonZero;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use mmlog::{Hole, Log, Options, Position, Trust};
+
+use crate::exit::{Exit, Failure, printable, shown};
+use crate::output::Output;
+
+pub mod backward;
+pub mod copy;
+pub mod cursor_file;
+pub mod escape;
+pub mod skip;
+pub mod stretch;
+
+/// Bytes asked for in one read: large enough that the system calls do not count, small enough
+/// for the processor's cache.
+pub const READ_SIZE: usize = 256 << 10;
+
+/// What is printed for a hole: bytes that a writer reserved and, because it died, never wrote.
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq, clap::ValueEnum)]
+pub enum Holes {
+    /// Nothing.
+    #[default]
+    Skip,
+    /// As many NUL bytes as the hole is long, so that offsets in the output are positions.
+    Nul,
+    /// Nothing; where the hole is and who left it is said on standard error.
+    Say,
+}
+
+/// Opens a log for reading.
+///
+/// # Errors
+/// As [`Options::open_reader`].
+pub fn open(path: &Path, trust: Trust) -> mmlog::Result<Log> {
+    Options::new().trust(trust).open_reader(path)
+}
+
+/// Checks a position that a person or a consumer gave.
+///
+/// # Errors
+/// When the log does not hold it yet.
+pub fn check_position(path: &Path, given: Position, end: Position) -> Result<(), Failure> {
+    if given <= end {
+        return Ok(());
+    }
+    let problem = format!("position {given} is beyond the end {end}; check that it is this log's");
+    Err(Failure::new(Exit::Failed, format!("{}: {problem}", shown(path))))
+}
+
+/// Says on standard error what went wrong with one log of several; the exit code it deserves.
+///
+/// # Errors
+/// [`Failure::OutputClosed`] ends the whole command.
+pub fn report(failure: Failure, out: &mut Output) -> Result<Exit, Failure> {
+    match failure {
+        Failure::OutputClosed => Err(Failure::OutputClosed),
+        Failure::Said { exit, text } => {
+            out.notice(&text);
+            Ok(exit)
+        }
+    }
+}
+
+/// One line about a hole for `--holes say`.
+#[must_use]
+pub fn describe(hole: &Hole) -> String {
+    let Hole { start, len, pid, kind, .. } = hole;
+    let command = printable(&hole.command);
+    let who = match (NonZero::new(*pid), command.as_str()) {
+        (None, _) => "an unknown process".to_owned(),
+        (Some(pid), "") => format!("process {pid}"),
+        (Some(pid), command) => format!("process {pid} ({command})"),
+    };
+    format!("hole at {start}, {len} bytes ({kind}), left by {who}")
+}
+
+/// Makes the pipe at standard output hold more, so that writer and reader take turns less often.
+pub fn widen_pipe(out: &Output) {
+    // Fails for anything but a pipe, and above the user's limit; both are fine.
+    let _ = rustix::pipe::fcntl_setpipe_size(out.as_fd(), 4 * READ_SIZE);
+}

@@ -1,0 +1,241 @@
+//! The one loop that brings a log's content to standard output.
+//!
+//! Bytes go from the read buffer to write(2) without a copy unless their form has to change.
+
+use mmlog::{Hole, Position};
+
+use super::escape::Escaper;
+use super::skip::Skip;
+use super::stretch::{Piece, Source, next_piece};
+use super::{Holes, READ_SIZE, describe};
+use crate::exit::Failure;
+
+/// How content looks on standard output.
+pub trait Render: Send {
+    /// What is written for these bytes.
+    fn data<'a>(&'a mut self, at: Position, bytes: &'a [u8]) -> &'a [u8];
+
+    /// What is written for a hole under `--holes say`; nothing when it is said on standard error.
+    fn hole(&mut self, _at: Position, _len: u64, _hole: &Hole) -> Option<&[u8]> {
+        None
+    }
+
+    /// What follows lies in the segment of this generation.
+    fn segment(&mut self, _generation: u64) {}
+
+    /// What is still held back, when nothing more comes.
+    fn rest(&mut self) -> &[u8] {
+        &[]
+    }
+
+    /// Below this position everything read has been given out, when it was read up to `read`.
+    fn settled(&self, read: Position) -> Position {
+        read
+    }
+}
+
+/// The bytes as they are.
+#[derive(Debug)]
+pub struct Plain;
+
+impl Render for Plain {
+    fn data<'a>(&'a mut self, _at: Position, bytes: &'a [u8]) -> &'a [u8] {
+        bytes
+    }
+}
+
+impl Render for Escaper {
+    fn data<'a>(&'a mut self, _at: Position, bytes: &'a [u8]) -> &'a [u8] {
+        self.feed(bytes)
+    }
+
+    fn rest(&mut self) -> &[u8] {
+        self.finish()
+    }
+}
+
+/// Where the copy goes.
+pub trait Sink {
+    /// Writes all of these bytes now.
+    ///
+    /// # Errors
+    /// When standard output does not take them.
+    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure>;
+
+    /// One line on standard error about the log.
+    fn say(&mut self, text: &str);
+
+    /// Everything below the position has been written.
+    fn settled(&mut self, _below: Position) {}
+
+    /// Asked between two reads.
+    fn order(&self) -> Order {
+        Order::GoOn
+    }
+}
+
+/// Whether a copy goes on.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Order {
+    /// It does.
+    GoOn,
+    /// It ends where it is.
+    Stop,
+}
+
+/// Why a copy ended.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Stopped {
+    /// All of the stretch has been copied.
+    Complete,
+    /// It was told to.
+    Ordered,
+}
+
+/// Copies the content of one log.
+pub struct Copier {
+    holes: Holes,
+    skip: Skip,
+    render: Box<dyn Render>,
+    buf: Vec<u8>,
+}
+
+impl Copier {
+    /// Copies all but what `skip` leaves out.
+    #[must_use]
+    pub fn new(holes: Holes, skip: Skip, render: Box<dyn Render>) -> Self {
+        Self { holes, skip, render, buf: vec![0; READ_SIZE] }
+    }
+
+    /// What follows lies in the segment of this generation.
+    pub fn segment(&mut self, generation: u64) {
+        self.render.segment(generation);
+    }
+
+    /// Copies what is final and lies below `until`.
+    ///
+    /// # Errors
+    /// When the log cannot be read or standard output cannot be written.
+    pub fn copy<S: Source>(
+        &mut self,
+        source: &mut S,
+        until: Option<Position>,
+        sink: &mut dyn Sink,
+    ) -> Result<Stopped, Failure> {
+        let Self { holes, skip, render, buf } = self;
+        while sink.order() == Order::GoOn {
+            match next_piece(source, until, buf)? {
+                Piece::Data { at, bytes } => put(render.as_mut(), skip, at, bytes, sink)?,
+                Piece::Hole { at, len, hole } => match holes {
+                    Holes::Skip => {}
+                    Holes::Nul => put_nuls(render.as_mut(), skip, at, len, sink)?,
+                    Holes::Say if skip.is_over() => match render.hole(at, len, &hole) {
+                        Some(bytes) => sink.write(bytes)?,
+                        None => sink.say(&describe(&hole)),
+                    },
+                    Holes::Say => {}
+                },
+                Piece::CaughtUp | Piece::End => return Ok(Stopped::Complete),
+            }
+            sink.settled(render.settled(source.position()));
+        }
+        Ok(Stopped::Ordered)
+    }
+
+    /// Writes what is held back: nothing more comes from this log.
+    ///
+    /// # Errors
+    /// When standard output cannot be written.
+    pub fn finish<S: Source>(&mut self, source: &S, sink: &mut dyn Sink) -> Result<(), Failure> {
+        let rest = self.render.rest();
+        if !rest.is_empty() {
+            sink.write(rest)?;
+        }
+        sink.settled(self.render.settled(source.position()));
+        Ok(())
+    }
+}
+
+fn put(
+    render: &mut dyn Render,
+    skip: &mut Skip,
+    at: Position,
+    bytes: &[u8],
+    sink: &mut dyn Sink,
+) -> Result<(), Failure> {
+    let left_out = skip.of(bytes);
+    let shown = render.data(at + left_out as u64, &bytes[left_out..]);
+    if shown.is_empty() { Ok(()) } else { sink.write(shown) }
+}
+
+fn put_nuls(
+    render: &mut dyn Render,
+    skip: &mut Skip,
+    mut at: Position,
+    len: u64,
+    sink: &mut dyn Sink,
+) -> Result<(), Failure> {
+    static NULS: [u8; 64 << 10] = [0; 64 << 10];
+    let end = at + len;
+    while at < end && sink.order() == Order::GoOn {
+        let some = usize::try_from(end - at).map_or(NULS.len(), |left| left.min(NULS.len()));
+        put(render, skip, at, &NULS[..some], sink)?;
+        at = at + some as u64;
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::stretch::mock::{Mock, Part};
+    use super::*;
+
+    #[derive(Default)]
+    struct Kept {
+        stdout: Vec<u8>,
+        stderr: String,
+        settled: u64,
+    }
+
+    impl Sink for Kept {
+        fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+            self.stdout.extend_from_slice(bytes);
+            Ok(())
+        }
+
+        fn say(&mut self, text: &str) {
+            self.stderr.push_str(text);
+        }
+
+        fn settled(&mut self, below: Position) {
+            self.settled = below.get();
+        }
+    }
+
+    fn copied(holes: Holes, skip: Skip) -> Kept {
+        let parts = [Part::Data(b"a\nb\n".to_vec()), Part::Hole(3), Part::Data(b"c\n".to_vec())];
+        let (mut log, mut kept) = (Mock::new(50, 3, &parts), Kept::default());
+        let ended = Copier::new(holes, skip, Box::new(Plain)).copy(&mut log, None, &mut kept);
+        assert_eq!(ended.ok(), Some(Stopped::Complete));
+        kept
+    }
+
+    #[test]
+    fn a_hole_gets_what_its_policy_says() {
+        let skipped = copied(Holes::Skip, Skip::NOTHING);
+        assert_eq!((skipped.stdout.as_slice(), skipped.stderr.as_str()), (&b"a\nb\nc\n"[..], ""));
+        assert_eq!(skipped.settled, 59);
+        assert_eq!(copied(Holes::Nul, Skip::NOTHING).stdout, b"a\nb\n\0\0\0c\n");
+        let said = copied(Holes::Say, Skip::NOTHING);
+        assert_eq!(said.stdout, b"a\nb\nc\n");
+        assert_eq!(said.stderr, "hole at 54, 3 bytes (torn), left by process 7 (w\\u{1b})");
+    }
+
+    #[test]
+    fn what_is_left_out_is_counted_in_what_is_printed() {
+        assert_eq!(copied(Holes::Skip, Skip::Bytes(5)).stdout, b"\n");
+        assert_eq!(copied(Holes::Nul, Skip::Bytes(5)).stdout, b"\0\0c\n");
+        assert_eq!(copied(Holes::Skip, Skip::Lines(2)).stdout, b"c\n");
+        assert_eq!(copied(Holes::Say, Skip::Lines(1)).stderr.lines().count(), 1);
+    }
+}

@@ -1,0 +1,185 @@
+//! A consumer's place in a log, kept in a small file: `UUID EPOCH POSITION`, one line.
+//!
+//! Replaced by rename, so that a reader finds the old place or the new one, never half of one. It is
+//! not synced: after a reboot the epoch tells old places from valid ones anyway.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+
+use mmlog::{LogId, Position};
+
+use crate::exit::{Exit, Failure, shown};
+
+/// A place in a log.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub struct Place {
+    /// Which log.
+    pub id: LogId,
+    /// Everything below has been consumed.
+    pub position: Position,
+}
+
+impl Place {
+    /// Reads the line in a cursor-file.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut words = text.split_ascii_whitespace();
+        let (uuid, epoch, position) = (words.next()?, words.next()?, words.next()?);
+        if words.next().is_some() {
+            return None;
+        }
+        let id = LogId { uuid: parse_uuid(uuid)?, epoch: epoch.parse().ok()? };
+        Some(Self { id, position: Position::new(position.parse().ok()?) })
+    }
+
+    /// The line for a cursor-file.
+    #[must_use]
+    pub fn line(&self) -> String {
+        format!("{} {} {}\n", self.id, self.id.epoch, self.position)
+    }
+
+    /// Checks that the place is one in the log `id`.
+    ///
+    /// # Errors
+    /// When it is not, with the reason.
+    pub fn check(&self, id: LogId) -> Result<(), String> {
+        let ours = self.id;
+        if ours.uuid != id.uuid {
+            return Err(format!(
+                "a place in another log ({ours}, this one is {id}); remove it to start anew"
+            ));
+        }
+        if ours.epoch != id.epoch {
+            let epochs = format!("epoch {}, the log's is {}", ours.epoch, id.epoch);
+            return Err(format!("a place from before a reboot ({epochs}); remove it to start anew"));
+        }
+        Ok(())
+    }
+}
+
+fn parse_uuid(text: &str) -> Option<[u8; 16]> {
+    let hex: String = text.chars().filter(|c| *c != '-').collect();
+    let is_hex = hex.len() == 32 && hex.bytes().all(|byte| byte.is_ascii_hexdigit());
+    is_hex.then(|| u128::from_str_radix(&hex, 16).ok())?.map(u128::to_be_bytes)
+}
+
+/// The file.
+#[derive(Clone, Debug)]
+pub struct CursorFile {
+    path: PathBuf,
+}
+
+impl CursorFile {
+    /// The file at `path`, which need not exist.
+    #[must_use]
+    pub const fn new(path: PathBuf) -> Self {
+        Self { path }
+    }
+
+    /// The place it holds, if it exists.
+    ///
+    /// # Errors
+    /// When it cannot be read or holds something else.
+    pub fn load(&self) -> Result<Option<Place>, Failure> {
+        let text = match fs::read_to_string(&self.path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Failure::io(&self.path, "reading the cursor-file", &e)),
+        };
+        match Place::parse(&text) {
+            Some(place) => Ok(Some(place)),
+            None => Err(self.refuse("not a cursor-file (UUID EPOCH POSITION); name another file")),
+        }
+    }
+
+    /// Replaces it.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn save(&self, place: &Place) -> Result<(), Failure> {
+        self.replace(place).map_err(|e| Failure::io(&self.path, "writing the cursor-file", &e))
+    }
+
+    /// A failure that concerns this file.
+    #[must_use]
+    pub fn refuse(&self, problem: &str) -> Failure {
+        Failure::new(Exit::Failed, format!("{}: {problem}", shown(&self.path)))
+    }
+
+    fn replace(&self, place: &Place) -> io::Result<()> {
+        let temporary = self.temporary();
+        // Left by an earlier process with our pid, or put there by somebody else: never written through.
+        match fs::remove_file(&temporary) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+            _ => {}
+        }
+        let written = OpenOptions::new()
+            .write(true)
+            .create_new(true)
+            .open(&temporary)
+            .and_then(|mut file| file.write_all(place.line().as_bytes()))
+            .and_then(|()| fs::rename(&temporary, &self.path));
+        written.inspect_err(|_| {
+            let _ = fs::remove_file(&temporary);
+        })
+    }
+
+    fn temporary(&self) -> PathBuf {
+        let name = self.path.file_name().unwrap_or_default();
+        let mut temporary = Path::new(name).as_os_str().to_owned();
+        temporary.push(format!(".{}.tmp", std::process::id()));
+        self.path.with_file_name(temporary)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LINE: &str = "00112233-4455-6677-8899-aabbccddeeff 2 12345\n";
+
+    fn place() -> Place {
+        let uuid =
+            [0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff];
+        Place { id: LogId { uuid, epoch: 2 }, position: Position::new(12345) }
+    }
+
+    #[test]
+    fn a_place_survives_the_file() -> Result<(), Box<dyn std::error::Error>> {
+        let directory = tempfile::tempdir()?;
+        let file = CursorFile::new(directory.path().join("place"));
+        assert!(matches!(file.load(), Ok(None)));
+        for _ in 0..2 {
+            assert!(file.save(&place()).is_ok());
+        }
+        assert_eq!(fs::read_to_string(directory.path().join("place"))?, LINE);
+        assert!(file.load().is_ok_and(|loaded| loaded == Some(place())));
+        assert_eq!(fs::read_dir(directory.path())?.count(), 1, "the temporary file is gone");
+        Ok(())
+    }
+
+    #[test]
+    fn only_a_whole_line_is_a_place() {
+        assert_eq!(Place::parse(LINE), Some(place()));
+        assert_eq!(Place::parse(&LINE.replace('-', "")), Some(place()));
+        for wrong in [
+            "",
+            "x 2 3",
+            "00112233 2 3",
+            &LINE.replace(" 2", ""),
+            &format!("{LINE} 4"),
+            &LINE.replace('2', "+"),
+        ] {
+            assert_eq!(Place::parse(wrong), None, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn a_place_in_another_log_is_refused_with_the_reason() {
+        let id = place().id;
+        assert_eq!(place().check(id), Ok(()));
+        assert!(place().check(LogId { epoch: 3, ..id }).is_err_and(|why| why.contains("reboot")));
+        assert!(place().check(LogId { uuid: [1; 16], ..id }).is_err_and(|why| why.contains("another log")));
+    }
+}

@@ -1,0 +1,79 @@
+//! TERM and INT as something a command can look at and poll, instead of a sudden end.
+//!
+//! - The first one sets a flag and makes a descriptor readable; the command ends in its own time.
+//! - The second one ends the process at once, the way the system does without a handler.
+//! - A signal that was ignored when we started (`nohup`, a background job of a script) stays so.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::{flag, low_level::pipe};
+
+/// TERM and INT, caught.
+#[derive(Debug)]
+pub struct Signals {
+    raised: Arc<AtomicBool>,
+    wake: UnixStream,
+}
+
+impl Signals {
+    /// Catches them from now on. Call it once, before the work starts.
+    ///
+    /// # Errors
+    /// When the system refuses a socket pair or a handler.
+    pub fn catch() -> io::Result<Self> {
+        let raised = Arc::new(AtomicBool::new(false));
+        let (wake, handler_end) = UnixStream::pair()?;
+        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        for signal in [SIGTERM, SIGINT] {
+            if is_ignored(&status, signal) {
+                continue;
+            }
+            // The order counts: the first signal finds the flag down, the second finds it up.
+            flag::register_conditional_default(signal, Arc::clone(&raised))?;
+            flag::register(signal, Arc::clone(&raised))?;
+            pipe::register(signal, handler_end.try_clone()?)?;
+        }
+        // A file size limit then is an errno of the write, which can be reported.
+        flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
+        Ok(Self { raised, wake })
+    }
+
+    /// Whether one came.
+    #[must_use]
+    pub fn raised(&self) -> bool {
+        self.raised.load(Ordering::Acquire)
+    }
+}
+
+impl AsFd for Signals {
+    /// Readable from the first signal on, for ever.
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.wake.as_fd()
+    }
+}
+
+/// Whether we inherited "ignore" for a signal, as a background job of a script does for INT.
+fn is_ignored(status: &str, signal: i32) -> bool {
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
+    let mask = mask.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+    mask >> (signal - 1) & 1 == 1
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_ignore_mask_is_read_bit_by_bit() {
+        let status = "Name:\tsh\nSigIgn:\t0000000000000006\nSigCgt:\t0\n";
+        assert!(is_ignored(status, SIGINT));
+        assert!(!is_ignored(status, SIGTERM));
+        assert!(!is_ignored("", SIGINT));
+    }
+}

@@ -1,0 +1,188 @@
+//! The pages under man/ and the completions under completions/ are rendered from the command line's
+//! definition, and are current. After a change: `MMLOG_BLESS=1 cargo test -p mmlogctl --test generated`.
+
+mod pages;
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use clap::{Command, CommandFactory as _};
+use clap_complete::{Shell, generate};
+use clap_mangen::Man;
+use clap_mangen::roff::{Roff, bold, roman};
+use mmlogctl::cli::Cli;
+use mmlogctl::exit::Exit;
+use pages::Page;
+
+type Outcome = Result<(), Box<dyn Error>>;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+#[test]
+fn man_pages_are_current() -> Outcome {
+    let rendered = man_pages()?;
+    compare(&rendered)?;
+    for entry in fs::read_dir(root().join("man"))? {
+        let name = PathBuf::from("man").join(entry?.file_name());
+        let ours = name.to_string_lossy().starts_with("man/mmlogctl");
+        assert!(!ours || rendered.contains_key(&name), "{} is of no command", name.display());
+    }
+    Ok(())
+}
+
+#[test]
+fn completions_are_current() -> Outcome {
+    compare(&completions())
+}
+
+#[test]
+fn every_command_has_a_page_with_examples() {
+    for command in command().get_subcommands() {
+        let page = pages::of(command.get_name());
+        assert!(!page.examples.is_empty(), "{}", command.get_name());
+    }
+}
+
+#[test]
+fn a_page_names_every_exit_code() -> Outcome {
+    for (path, page) in man_pages()? {
+        let page = String::from_utf8(page)?;
+        for exit in Exit::ALL {
+            assert!(page.contains(&exit.meaning().replace('-', "\\-")), "{}: {exit:?}", path.display());
+        }
+    }
+    Ok(())
+}
+
+/// Compares with the files at the root of the repository, or writes them when told to.
+fn compare(rendered: &BTreeMap<PathBuf, Vec<u8>>) -> Outcome {
+    for (name, bytes) in rendered {
+        let path = root().join(name);
+        if std::env::var_os("MMLOG_BLESS").is_some() {
+            fs::write(&path, bytes)?;
+        }
+        let is = fs::read(&path).unwrap_or_default();
+        assert!(is == *bytes, "{} is not current; run the tests once with MMLOG_BLESS=1", name.display());
+    }
+    Ok(())
+}
+
+fn command() -> Command {
+    let mut command = Cli::command();
+    command.build();
+    command
+}
+
+fn completions() -> BTreeMap<PathBuf, Vec<u8>> {
+    let shells = [(Shell::Bash, "mmlogctl.bash"), (Shell::Zsh, "_mmlogctl"), (Shell::Fish, "mmlogctl.fish")];
+    let render = |(shell, name): (Shell, &str)| {
+        let mut bytes = Vec::new();
+        generate(shell, &mut Cli::command(), "mmlogctl", &mut bytes);
+        (Path::new("completions").join(name), bytes)
+    };
+    shells.into_iter().map(render).collect()
+}
+
+fn man_pages() -> Result<BTreeMap<PathBuf, Vec<u8>>, Box<dyn Error>> {
+    let tool = command();
+    let mut rendered = BTreeMap::new();
+    for command in tool.get_subcommands().chain([&tool]) {
+        let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
+        let bytes = man_page(command.clone(), &pages::of(command.get_name()))?;
+        rendered.insert(PathBuf::from(format!("man/{name}.1")), bytes);
+    }
+    Ok(rendered)
+}
+
+fn man_page(mut command: Command, page: &Page) -> Result<Vec<u8>, Box<dyn Error>> {
+    let usage = command.render_usage().to_string();
+    let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
+    let has_commands = command.has_subcommands();
+    let man = Man::new(command);
+    let mut bytes = Vec::new();
+    man.render_name_section(&mut bytes)?;
+    paragraphs("SYNOPSIS", &[usage.trim_start_matches("Usage: ")]).to_writer(&mut bytes)?;
+    man.render_description_section(&mut bytes)?;
+    man.render_options_section(&mut bytes)?;
+    if has_commands {
+        man.render_subcommands_section(&mut bytes)?;
+    }
+    exit_status().to_writer(&mut bytes)?;
+    files().to_writer(&mut bytes)?;
+    if !page.caveats.is_empty() {
+        paragraphs("CAVEATS", page.caveats).to_writer(&mut bytes)?;
+    }
+    examples(page.examples).to_writer(&mut bytes)?;
+    see_also(page.see_also).to_writer(&mut bytes)?;
+    Ok(with_title(&name, &String::from_utf8(bytes)?))
+}
+
+/// The title line, which gives no date, and one apostrophe preamble in place of one a section.
+fn with_title(name: &str, sections: &str) -> Vec<u8> {
+    let preamble = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
+    let version = env!("CARGO_PKG_VERSION");
+    let title = format!("{preamble}.TH {name} 1 \"\" \"mmlog {version}\" \"mmlog manual\"\n");
+    (title + &sections.replace(preamble, "")).into_bytes()
+}
+
+fn exit_status() -> Roff {
+    let mut section = Roff::new();
+    section.control("SH", ["EXIT STATUS"]);
+    for exit in Exit::ALL {
+        section.control("TP", []).text([bold(exit.code().to_string())]);
+        section.text([roman(exit.meaning())]);
+    }
+    section
+}
+
+fn files() -> Roff {
+    let mut section = Roff::new();
+    section.control("SH", ["FILES"]);
+    for (name, what) in pages::FILES {
+        section.control("TP", []).text([bold(*name)]).text([roman(*what)]);
+    }
+    section
+}
+
+fn paragraphs(title: &str, paragraphs: &[&str]) -> Roff {
+    let mut section = Roff::new();
+    section.control("SH", [title]);
+    for (nth, paragraph) in paragraphs.iter().enumerate() {
+        if nth > 0 {
+            section.control("PP", []);
+        }
+        section.text([roman(*paragraph)]);
+    }
+    section
+}
+
+fn examples(examples: &[(&str, &str)]) -> Roff {
+    let mut section = Roff::new();
+    section.control("SH", ["EXAMPLES"]);
+    for (nth, (what, line)) in examples.iter().enumerate() {
+        if nth > 0 {
+            section.control("PP", []);
+        }
+        section.text([roman(*what)]);
+        section.control("RS", ["4"]).control("EX", []).text([roman(*line)]);
+        section.control("EE", []).control("RE", []);
+    }
+    section
+}
+
+fn see_also(others: &[&str]) -> Roff {
+    let mut section = Roff::new();
+    section.control("SH", ["SEE ALSO"]);
+    let mut line = Vec::new();
+    for (nth, other) in others.iter().enumerate() {
+        let (name, rest) = other.split_at(other.find('(').unwrap_or(other.len()));
+        let comma = if nth + 1 < others.len() { ", " } else { "" };
+        line.extend([bold(name), roman(format!("{rest}{comma}"))]);
+    }
+    section.text(line);
+    section
+}

@@ -1,0 +1,114 @@
+//! What the man pages say beyond the command line's own texts.
+
+/// The extra sections of one page.
+#[derive(Default)]
+pub(crate) struct Page {
+    /// (what it does, the command line).
+    pub(crate) examples: &'static [(&'static str, &'static str)],
+    pub(crate) caveats: &'static [&'static str],
+    pub(crate) see_also: &'static [&'static str],
+}
+
+pub(crate) const FILES: &[(&str, &str)] = &[
+    (
+        "LOG",
+        "The data file. Once the last writer has closed it, it holds exactly the bytes that were appended.",
+    ),
+    ("LOG.mmlog", "The metadata through which all processes share the log; see mmlog(5)."),
+];
+
+/// Why the usual tools do not work on a log that somebody writes.
+const LIVE_LOG: &[&str] = &[
+    "While somebody has the log open for writing, its file ends with preallocated space that reads as NULs, \
+     and lines are stored without any event that other tools wait for. So on a live log:",
+    "Do not use tail -f of other packages: it prints the NULs and then none of the lines that follow. \
+     Use mmlogctl tail -f.",
+    "Do not use grep or less on the file: they take it for a binary file. Use mmlogctl cat LOG | grep TEXT.",
+    "Never let logrotate run with copytruncate on it: the truncation takes the space away under writers \
+     that have it mapped, which is fatal to them (SIGBUS).",
+];
+
+pub(crate) fn of(command: &str) -> Page {
+    match command {
+        "mmlogctl" => Page {
+            examples: &[
+                ("Log what a program says:", "program 2>&1 | mmlogctl append app.log"),
+                ("Follow it:", "mmlogctl tail -f app.log"),
+                ("See how the log is:", "mmlogctl status app.log"),
+            ],
+            caveats: LIVE_LOG,
+            see_also: &[
+                "mmlogctl-append(1)",
+                "mmlogctl-cat(1)",
+                "mmlogctl-init(1)",
+                "mmlogctl-rm(1)",
+                "mmlogctl-status(1)",
+                "mmlogctl-tail(1)",
+                "mmlogctl-trim(1)",
+                "mmlog(5)",
+            ],
+        },
+        "init" => Page {
+            examples: &[
+                ("Create a log that a group may write:", "mmlogctl init --mode 0660 app.log"),
+                ("Go on behind a plain file that exists:", "mmlogctl init --adopt app.log"),
+                ("In a start script, whether it exists or not:", "mmlogctl init --chunk-size 64M app.log"),
+            ],
+            caveats: &[],
+            see_also: &["mmlogctl(1)", "mmlogctl-append(1)", "mmlog(5)"],
+        },
+        "append" => Page {
+            examples: &[
+                ("Log what a program says:", "program 2>&1 | mmlogctl append app.log"),
+                ("With the time before each line:", "program | mmlogctl append --timestamp app.log"),
+                ("Two programs, one log, told apart:", "worker 1 | mmlogctl append --prefix '[1] ' app.log"),
+                ("Collect for a tenth of a second:", "program | mmlogctl append --linger 100ms app.log"),
+            ],
+            caveats: LIVE_LOG,
+            see_also: &["mmlogctl(1)", "mmlogctl-tail(1)", "mmlogctl-status(1)", "mmlog(5)"],
+        },
+        "cat" => Page {
+            examples: &[
+                ("Search a log:", "mmlogctl cat app.log | grep error"),
+                ("Read it:", "mmlogctl cat app.log | less"),
+            ],
+            caveats: LIVE_LOG,
+            see_also: &["mmlogctl(1)", "mmlogctl-tail(1)", "mmlog(5)"],
+        },
+        "tail" => Page {
+            examples: &[
+                ("The last 10 lines, then every new one:", "mmlogctl tail -f app.log"),
+                ("Also wait for a log that does not exist yet:", "mmlogctl tail -F app.log"),
+                ("Everything from the first line on:", "mmlogctl tail -n +1 app.log"),
+                (
+                    "A collector that goes on where it was after a restart:",
+                    "mmlogctl tail -F --cursor-file /var/lib/collector/app app.log | collector",
+                ),
+            ],
+            caveats: LIVE_LOG,
+            see_also: &["mmlogctl(1)", "mmlogctl-cat(1)", "mmlog(5)"],
+        },
+        "status" => Page {
+            examples: &[
+                ("How is it, and what to do next:", "mmlogctl status app.log"),
+                ("Who has it open for writing:", "mmlogctl status --json app.log | jq '.writers[].pid'"),
+            ],
+            caveats: &[],
+            see_also: &["mmlogctl(1)", "mmlogctl-trim(1)", "mmlog(5)"],
+        },
+        "trim" => Page {
+            examples: &[
+                ("What would be cut:", "mmlogctl trim --dry-run app.log"),
+                ("From cron, silent when there is nothing to do:", "mmlogctl trim --wait 10s app.log"),
+            ],
+            caveats: &[],
+            see_also: &["mmlogctl(1)", "mmlogctl-status(1)", "mmlog(5)"],
+        },
+        "rm" => Page {
+            examples: &[("Remove a log and its metadata:", "mmlogctl rm app.log")],
+            caveats: &[],
+            see_also: &["mmlogctl(1)", "mmlogctl-status(1)"],
+        },
+        _ => Page::default(),
+    }
+}

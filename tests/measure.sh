@@ -1,0 +1,84 @@
+#!/usr/bin/env bash
+# Measures what the README claims, on this machine: medians of interleaved runs. Not part of the tests.
+#   tests/measure.sh throughput [ROUNDS] | latency [LINES] | idle [SECONDS] | chunk [ROUNDS]
+set -euo pipefail
+root=$(cd "$(dirname "$0")/.." && pwd)
+cargo build --quiet --release --manifest-path "$root/Cargo.toml" --bins --examples --workspace
+bin=$root/target/release
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cd "$work"
+
+median() { sort -n | awk '{v[NR]=$1} END {print v[int((NR+1)/2)]}'; }
+seconds() { hyperfine --runs 1 --style none --export-json run.json "$1" >/dev/null; sed -n 's/.*"median": \([0-9.e-]*\),*/\1/p' run.json; }
+ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.3f", a/b}'; }
+
+throughput() {
+  local rounds=${1:-9}
+  seq -f '%019.0f' 100000 | awk '{printf "%s %s\n", $0, "........................................................................................................................"}' | cut -c1-119 > block
+  for _ in $(seq 84); do cat block; done > in
+  echo "input: $(stat -c %s in) bytes, lines of $(head -1 in | wc -c) bytes; $rounds interleaved rounds, medians"
+  for round in $(seq "$rounds"); do
+    rm -f cat.log mm.log mm.log.mmlog
+    # Who comes second finds the disk busy with the first's bytes: take turns.
+    for turn in 0 1; do
+      if [ $(((round + turn) % 2)) = 0 ]; then
+        seconds "cat in | cat >> cat.log" >> t.cat_append
+      else
+        seconds "cat in | $bin/mmlogctl append mm.log" >> t.mm_append
+      fi
+    done
+    seconds "cat cat.log | wc -c" >> t.cat_read
+    seconds "$bin/mmlogctl cat mm.log | wc -c" >> t.mm_read
+  done
+  cmp in mm.log
+  local a b c d
+  a=$(median < t.cat_append) b=$(median < t.mm_append) c=$(median < t.cat_read) d=$(median < t.mm_read)
+  echo "cmd | cat >> file        $a s"
+  echo "cmd | mmlogctl append    $b s   throughput $(ratio "$a" "$b") of cat"
+  echo "cat file | wc -c         $c s"
+  echo "mmlogctl cat LOG | wc -c $d s   throughput $(ratio "$c" "$d") of cat"
+  rm -f mm.log mm.log.mmlog
+  (cat in; sleep 1) | "$bin/mmlogctl" append mm.log &
+  sleep 0.2
+  local peak=0 now
+  while kill -0 $! 2>/dev/null; do
+    now=$(awk '/RssAnon/ {print $2}' "/proc/$!/status" 2>/dev/null || true)
+    [ "${now:-0}" -gt "$peak" ] && peak=$now
+    sleep 0.02
+  done
+  echo "append: RssAnon at most $peak KiB (sampled every 20 ms)"
+}
+
+latency() { "$bin/examples/latency" "${1:-5000}"; }
+
+idle() {
+  local span=${1:-20} before after
+  seq 1000 | "$bin/mmlogctl" append idle.log
+  "$bin/mmlogctl" tail -f idle.log > /dev/null &
+  sleep 1
+  before=$(awk '{print $1}' "/proc/$!/schedstat")
+  sleep "$span"
+  after=$(awk '{print $1}' "/proc/$!/schedstat")
+  kill $!
+  awk -v ns=$((after - before)) -v s="$span" 'BEGIN {printf "idle tail -f: %.0f us of processor in %d s, %.4f %% of a core\n", ns/1e3, s, ns/s/1e7}'
+}
+
+chunk() {
+  local rounds=${1:-7} size len
+  for _ in $(seq "$rounds"); do
+    for size in 1 4 16 64; do
+      for len in 128 4096; do
+        rm -f chunk.log chunk.log.mmlog
+        "$bin/examples/appends" chunk.log $((512 * 1024 * 1024 / len)) $len $((size << 20)) >> "c.$size.$len"
+      done
+    done
+  done
+  for len in 128 4096; do
+    for size in 1 4 16 64; do
+      echo "$len bytes, chunk $size MiB: $(median < "c.$size.$len") ns an append"
+    done
+  done
+}
+
+"${1:-throughput}" "${@:2}"
