@@ -12,19 +12,15 @@
 
 use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
-use std::time::Instant;
 
 use crate::chunks::{PWRITE_FROM, Segment};
 use crate::error::{At, Error, Fault, Result};
 use crate::files::{Files, Operation, Turn};
-use crate::layout::Control;
+use crate::layout::{Control, MAX_MESSAGE};
 use crate::metadata::Gate;
 use crate::position::Position;
 use crate::slots::{self, Placed};
 use crate::sync::Ordering;
-
-/// The most bytes that one message may have: 1 GiB.
-pub const MAX_MESSAGE: u64 = 1 << 30;
 
 /// Longest line that the [`Write`] side of a [`Writer`] holds back while it waits for a newline, bytes.
 pub const LINE_BUFFER: usize = 64 * 1024;
@@ -188,7 +184,6 @@ impl Writer {
             let now = control.look();
             (now.gate == Gate::Open && now.start + len <= control.limit()).then_some(now.start)
         };
-        let deadline = Instant::now() + files.config.wait;
         loop {
             if control.base() != self.segment.base() {
                 return Err(Fault::Replaced);
@@ -198,7 +193,7 @@ impl Writer {
                 let max = crate::layout::POSITION_END - 1;
                 return Err(Fault::OutOfRange { field: "cursor", value: start, min: 0, max });
             }
-            match files.turn(Operation::Grow, deadline, fits)? {
+            match files.turn(Operation::Grow, files.config.wait, fits)? {
                 Turn::Ready(start) => return Ok(start),
                 Turn::Locked(guard) => guard.grow(control.look().start + len)?,
             }
@@ -255,10 +250,9 @@ impl Writer {
 /// Step 3: at most 10 ms a look. With the lock, grows as far as this append needs.
 fn wait_for_space(files: &Files, start: u64, len: u64) -> std::result::Result<(), Fault> {
     let control = files.control();
-    let deadline = Instant::now() + files.config.wait;
     let ready = || slots::may_copy(control, start, len).then_some(());
     loop {
-        match files.turn(Operation::Grow, deadline, ready)? {
+        match files.turn(Operation::Grow, files.config.wait, ready)? {
             Turn::Ready(()) => return Ok(()),
             Turn::Locked(guard) => guard.grow(start + len)?,
         }

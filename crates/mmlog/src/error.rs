@@ -5,6 +5,9 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use nix::libc;
+use nix::sys::resource::{Resource, getrlimit};
+
 /// The library's result.
 pub type Result<T> = std::result::Result<T, Error>;
 
@@ -92,7 +95,7 @@ pub enum Class {
 #[non_exhaustive]
 pub enum Fault {
     /// A system call failed for a reason that no other variant names.
-    #[error("cannot {operation}: {}", words(source))]
+    #[error("cannot {operation}: {}; {}", words(source), advice(source))]
     Io {
         /// What was tried.
         operation: &'static str,
@@ -149,7 +152,7 @@ pub enum Fault {
         found: u32,
     },
     /// An option or a metadata field out of its range.
-    #[error("{field} {value} {}", misfit(*value, *min, *max, *multiple))]
+    #[error("{field} {value} {}; choose another value, or repair the metadata if it was never chosen", misfit(*value, *min, *max, *multiple))]
     Geometry {
         /// Its name.
         field: &'static str,
@@ -175,7 +178,7 @@ pub enum Fault {
         max: u64,
     },
     /// A position that the log does not have, asked for by the caller.
-    #[error("position {value} is not in this log, which has [{min}, {max}]")]
+    #[error("position {value} is not in this log; it has [{min}, {max}]")]
     NoPosition {
         /// The position asked for.
         value: u64,
@@ -237,7 +240,7 @@ pub enum Fault {
     #[error("empty message; a message has at least 1 byte")]
     EmptyMessage,
     /// A message over the limit.
-    #[error("message of {len} bytes; the most is {max}")]
+    #[error("message of {len} bytes is too large; the most is {max}")]
     TooLarge {
         /// Its length, bytes.
         len: u64,
@@ -329,33 +332,40 @@ fn bytes(n: u64) -> String {
 
 fn make_room(e: &io::Error) -> &'static str {
     match e.raw_os_error() {
-        Some(nix::libc::EFBIG) => "raise the limit, or start with a new log",
-        Some(nix::libc::EDQUOT) => "free some of this user's quota and try again, nothing was taken",
+        Some(libc::EFBIG) => "raise the limit, or start with a new log",
+        Some(libc::EDQUOT) => "free some of this user's quota and try again, nothing was taken",
         _ => "free some and try again, nothing was taken",
     }
 }
 
-/// The reasons behind the errnos that surprise people here.
+/// The reasons behind the errnos that surprise people here, and what to do.
 fn words(e: &io::Error) -> String {
-    use nix::libc;
     let limit = |resource, name: &str| {
-        nix::sys::resource::getrlimit(resource)
-            .map_or_else(|_| format!("{e}"), |(soft, _)| format!("{e} ({name} is {soft})"))
+        let now = getrlimit(resource).map_or_else(|_| "unknown".into(), |(soft, _)| soft.to_string());
+        format!("{e} ({name} is {now})")
     };
     match e.raw_os_error() {
-        Some(libc::EMFILE) => {
-            limit(nix::sys::resource::Resource::RLIMIT_NOFILE, "RLIMIT_NOFILE, `ulimit -n`,")
-        }
-        Some(libc::ENOMEM) => limit(nix::sys::resource::Resource::RLIMIT_AS, "RLIMIT_AS, `ulimit -v`,"),
-        Some(libc::EFBIG) => limit(nix::sys::resource::Resource::RLIMIT_FSIZE, "RLIMIT_FSIZE, `ulimit -f`,"),
+        Some(libc::EMFILE) => limit(Resource::RLIMIT_NOFILE, "RLIMIT_NOFILE, `ulimit -n`,"),
+        Some(libc::ENOMEM) => limit(Resource::RLIMIT_AS, "RLIMIT_AS, `ulimit -v`,"),
+        Some(libc::EFBIG) => limit(Resource::RLIMIT_FSIZE, "RLIMIT_FSIZE, `ulimit -f`,"),
         Some(libc::ENFILE) => format!("{e} (system-wide limit, fs.file-max)"),
         Some(libc::ENOLCK) => format!("{e} (the kernel is out of lock records)"),
-        Some(libc::EROFS) => format!("{e}: the mount is read-only"),
-        Some(libc::EACCES) => format!("{e}: run as the file's owner or group, or chmod it"),
-        Some(libc::EPERM) => {
-            format!("{e}: append-only or immutable attribute set (lsattr)? Mapped writers need both off")
-        }
-        Some(libc::ENAMETOOLONG) => format!("{e}: a name may have 255 bytes, and `.mmlog` needs 6 of them"),
-        _ => format!("{e}"),
+        Some(libc::EROFS) => format!("{e} (the mount is read-only)"),
+        Some(libc::EPERM) => format!("{e} (append-only or immutable attribute set?)"),
+        _ => e.to_string(),
+    }
+}
+
+fn advice(e: &io::Error) -> &'static str {
+    match e.raw_os_error() {
+        Some(libc::ENOENT | libc::ENOTDIR) => "make the directory first, or correct the path",
+        Some(libc::EACCES) => "run as the file's owner or group, or chmod it",
+        Some(libc::EPERM) => "see lsattr; mapped writers need both attributes off",
+        Some(libc::EROFS) => "remount it writable; cat, tail and status work as it is",
+        Some(libc::EMFILE | libc::ENOMEM | libc::EFBIG) => "raise the limit",
+        Some(libc::ENFILE | libc::ENOLCK) => "close what holds them, then try again",
+        Some(libc::ENAMETOOLONG) => "shorten it: a name has at most 255 bytes, and `.mmlog` needs 6 of them",
+        Some(libc::EIO) => "look at dmesg for the disk's errors",
+        _ => "nothing was changed; look at the file system and try again",
     }
 }

@@ -71,6 +71,8 @@ pub const FOLLOWERS_MAX: usize = 64;
 pub const WRITERS_RANGE: (u32, u32) = (1, 16384);
 /// Least and largest chunk, bytes.
 pub const CHUNK_RANGE: (u64, u64) = (4096, 1 << 30);
+/// The most bytes that one message may have: 1 GiB.
+pub const MAX_MESSAGE: u64 = 1 << 30;
 /// Where the tables begin.
 pub const FOLLOWERS_AT: usize = 0x1000;
 /// Where the holes begin.
@@ -127,7 +129,7 @@ impl<const N: usize> Text<N> {
         let mut bytes = text.as_bytes()[..end].iter().copied();
         for word in &self.0 {
             word.store(
-                u64::from_le_bytes(std::array::from_fn(|_| bytes.next().unwrap_or(0))),
+                u64::from_ne_bytes(std::array::from_fn(|_| bytes.next().unwrap_or(0))),
                 Ordering::Relaxed,
             );
         }

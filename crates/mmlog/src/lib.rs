@@ -63,12 +63,13 @@ mod trim;
 
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod door {
-    pub use crate::append::{LINE_BUFFER, MAX_MESSAGE, Writer};
+    pub use crate::append::{LINE_BUFFER, Writer};
     pub use crate::error::{Blocker, Class, Error, Fault, PanicRecord, Result};
     pub use crate::files::remove::{Force, Removed, remove};
     pub use crate::files::{Adopt, METADATA_SUFFIX, Origin, Trust};
     pub use crate::follow::{Follower, LONGEST_SLEEP, Next, Start, Wait};
     pub use crate::holes::{Hole, HoleKind};
+    pub use crate::layout::MAX_MESSAGE;
     pub use crate::log::{
         DEFAULT_CHUNK_SIZE, DEFAULT_GATE_MS, DEFAULT_MAX_WRITERS, DEFAULT_RING_CHUNKS, Log, Options,
     };

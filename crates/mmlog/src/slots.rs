@@ -7,7 +7,8 @@
 //! - *waiting*: the exact start; no byte is stored;
 //! - *copying*: the exact start; bytes may be torn.
 //!
-//! `len` is stored only while idle. Labels: `slot` pairs the word's stores with the scans' loads.
+//! `len` is stored only while idle. Labels: `slot` pairs the word's stores with the scans' loads, `len` those of the
+//! length.
 
 use crate::layout::{Control, POSITION_BITS, POSITION_END, SlotHot};
 use crate::metadata::{Gate, Reserved};
@@ -76,7 +77,9 @@ impl SlotHot {
     /// First step of an append: visible to every gate that closes after the reservation that follows.
     #[inline]
     pub fn begin(&self, len: u64, lower_bound: u64) {
-        self.len.store(len, Ordering::Relaxed);
+        // Release: whoever sees this length sees that the slot was settled before, and does not take it for the
+        // length of the append before.
+        self.len.store(len, Ordering::Release); // len
         self.pending.store(Pending::new(Phase::Reserving, lower_bound).0, Ordering::Release); // slot
     }
 
@@ -168,17 +171,19 @@ pub fn scan<'a>(
             if pending.phase().is_none() || pending.position() >= scan.watermark {
                 break;
             }
-            let seen = InFlight { slot, pending, len: hot.len.load(Ordering::Relaxed) };
-            if !is_free(slot) {
+            let seen = InFlight { slot, pending, len: hot.len.load(Ordering::Acquire) }; // len
+            let is_dead = is_free(slot);
+            // Unchanged after the probe: the answer and the length are of this append. Else look again.
+            if hot.pending() != pending {
+                continue;
+            }
+            if is_dead {
+                scan.dead.push(seen);
+            } else {
                 scan.watermark = pending.position();
                 scan.holder = Some(seen);
-                break;
             }
-            // Unchanged after the probe: nobody owned it in between. Else look at this slot again.
-            if hot.pending() == pending && hot.len.load(Ordering::Relaxed) == seen.len {
-                scan.dead.push(seen);
-                break;
-            }
+            break;
         }
     }
     scan

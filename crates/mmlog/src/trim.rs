@@ -47,7 +47,7 @@ pub(crate) fn trim(files: &Files, wait: Duration) -> Result<Trimmed, Fault> {
     let begun = Instant::now();
     let _maintenance = files.maintenance(Operation::Trim, begun + wait)?;
     loop {
-        let guard = files.lock(Operation::Trim)?;
+        let guard = files.lock(Operation::Trim, wait.saturating_sub(begun.elapsed()))?;
         let slot = match trim_once(files, &guard)? {
             Ok(trimmed) => return Ok(trimmed),
             Err(slot) => slot,
@@ -114,7 +114,7 @@ impl Files {
             return Ok(());
         }
         // The lock orders closers: of two, the later one sees no other.
-        let guard = self.lock(Operation::Close)?;
+        let guard = self.lock(Operation::Close, self.config.wait)?;
         let is_last = !self.any_writer();
         drop(guard);
         if is_last { trim(self, self.config.wait).map(drop) } else { Ok(()) }

@@ -85,7 +85,7 @@ impl LogLock<'_> {
             return Err(Fault::Journal { kind });
         }
         let control = self.control();
-        super::meta::check_positions(control)?;
+        self.files.meta.check_positions()?;
         let file_size = control.file_size();
         let found = self.data_len()?;
         if found < file_size {

@@ -114,6 +114,28 @@ impl Meta {
         &self.slots[..used.min(self.slots.len())]
     }
 
+    /// Checks that the positions fit each other; `Err` says which does not.
+    pub(crate) fn check_positions(&self) -> Result<(), Fault> {
+        let control = self.control();
+        let base = control.base();
+        let file_size = control.file_size();
+        let cursor = control.look().start;
+        let out = |field, value, min, max| Err(Fault::OutOfRange { field, value, min, max });
+        if base >= POSITION_END {
+            return out("base", base, 0, POSITION_END - 1);
+        }
+        if file_size >= POSITION_END - base {
+            return out("file_size", file_size, 0, POSITION_END - base - 1);
+        }
+        // Nobody reserves without having seen space: what lies beyond it is at most one message a writer.
+        let overhang = u64::from(self.geometry.max_writers) * MAX_MESSAGE;
+        let most = (base + file_size + overhang).min(POSITION_END - 1);
+        if cursor < base || cursor > most {
+            return out("cursor", cursor, base, most);
+        }
+        Ok(())
+    }
+
     /// Maps a file that is [`Stage::Ready`] and checks what the fields say against each other.
     pub(crate) fn check(file: &File, protection: Protection) -> Result<Self, Fault> {
         let len = file_len(file);
@@ -232,22 +254,4 @@ impl Geometry {
 /// Bytes of a page of this host.
 pub(crate) fn page_size() -> u64 {
     rustix::param::page_size() as u64
-}
-
-/// Checks that positions fit each other; `Err` says which does not.
-pub(crate) fn check_positions(control: &Control) -> Result<(), Fault> {
-    let base = control.base();
-    let file_size = control.file_size();
-    let cursor = control.look().start;
-    let out = |field, value, min, max| Err(Fault::OutOfRange { field, value, min, max });
-    if base >= POSITION_END {
-        return out("base", base, 0, POSITION_END - 1);
-    }
-    if cursor < base || cursor >= POSITION_END {
-        return out("cursor", cursor, base, POSITION_END - 1);
-    }
-    if file_size >= POSITION_END - base {
-        return out("file_size", file_size, 0, POSITION_END - base - 1);
-    }
-    Ok(())
 }

@@ -9,7 +9,7 @@ pub(crate) mod remove;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -230,6 +230,13 @@ impl Files {
         fs::identity_at(&self.metadata_path).is_ok_and(|id| id == Some(self.metadata_id))
     }
 
+    /// Whether a data file of that owner would be refused.
+    pub(crate) fn owners_differ(&self, data_uid: u32) -> Option<Fault> {
+        let metadata_uid = self.metadata_path.symlink_metadata().ok()?.uid();
+        let refused = self.config.trust == Trust::Strict && metadata_uid != data_uid;
+        refused.then_some(Fault::OwnersDiffer { data_uid, metadata_uid })
+    }
+
     /// What is final below `bound`, a cursor loaded before.
     pub(crate) fn scan(&self, bound: u64) -> Scan {
         slots::scan(bound, self.meta.used_slots().iter().map(|s| &s.hot), |slot| self.is_free(slot))
@@ -248,21 +255,23 @@ impl Files {
     /// Claims a slot for a writer, settling what a dead owner left in it.
     pub(crate) fn claim(&self) -> Result<u32, Fault> {
         let max = self.meta.geometry().max_writers;
-        let deadline = Instant::now() + self.config.wait;
+        let begun = Instant::now();
         loop {
-            let mut skipped = false;
+            let (mut skipped, mut busy) = (false, false);
             for slot in 0..max {
                 match self.claim_one(slot)? {
                     Claim::Mine => return Ok(slot),
-                    Claim::Taken => {}
+                    Claim::Taken => busy |= self.meta.slots()[slot as usize].hot.pending().phase().is_some(),
                     Claim::NeedsLock => skipped = true,
                 }
             }
-            if !skipped {
+            // Somebody may have a busy slot only to settle it.
+            let settling = busy && begun.elapsed() < 4 * SLICE;
+            if !skipped && !settling {
                 return Err(Fault::WritersFull { max });
             }
-            if Instant::now() >= deadline {
-                return Err(self.stalled_by_lock());
+            if begun.elapsed() >= self.config.wait {
+                return Err(self.stalled_by_lock(begun));
             }
             std::thread::sleep(Duration::from_millis(1));
         }
@@ -299,6 +308,8 @@ impl Files {
     /// Gives a slot back. One that is not idle is thereby abandoned: whoever needs it settles it.
     pub(crate) fn release(&self, slot: u32) {
         if let Some(fd) = self.lock_file.fd() {
+            // Whoever then finds the byte free sees the slot as we left it.
+            fence(Ordering::Release);
             // An unlock fails only when the kernel is out of memory for splitting a range; the slot then
             // stays ours until the descriptor closes, which holds nobody up while it is idle.
             if lock::unlock(fd, SLOT_BYTES + u64::from(slot)).is_ok() {
@@ -324,14 +335,15 @@ impl Files {
         }
     }
 
-    /// Waits until `ready` says so or the lock is had, whichever is first; at most until `deadline`.
+    /// Waits until `ready` says so or the lock is had, whichever is first; at most for `wait`.
     pub(crate) fn turn<T>(
         &self,
         operation: Operation,
-        deadline: Instant,
+        wait: Duration,
         mut ready: impl FnMut() -> Option<T>,
     ) -> Result<Turn<'_, T>, Fault> {
         let wake = &self.meta.header().space_wake;
+        let begun = Instant::now();
         let mut seq = None;
         loop {
             if let Some(value) = ready() {
@@ -345,24 +357,24 @@ impl Files {
                 seq = Some(wake.ask());
                 continue;
             };
-            if Instant::now() >= deadline {
-                return Err(self.stalled_by_lock());
+            if begun.elapsed() >= wait {
+                return Err(self.stalled_by_lock(begun));
             }
             futex::wait(wake.word(), expected, SLICE);
         }
     }
 
-    /// The log's lock, waiting for it at most as long as the options say.
-    pub(crate) fn lock(&self, operation: Operation) -> Result<guard::LogLock<'_>, Fault> {
-        match self.turn(operation, Instant::now() + self.config.wait, || None::<std::convert::Infallible>)? {
+    /// The log's lock, waiting for it at most for `wait`.
+    pub(crate) fn lock(&self, operation: Operation, wait: Duration) -> Result<guard::LogLock<'_>, Fault> {
+        match self.turn(operation, wait, || None::<std::convert::Infallible>)? {
             Turn::Locked(guard) => Ok(guard),
             Turn::Ready(never) => match never {},
         }
     }
 
-    fn stalled_by_lock(&self) -> Fault {
+    fn stalled_by_lock(&self, since: Instant) -> Fault {
         let blocker = self.blocker("the log's lock", &self.meta.header().lock_owner);
-        Fault::Stalled { blocker, waited: self.config.wait }
+        Fault::Stalled { blocker, waited: since.elapsed() }
     }
 
     pub(crate) fn blocker(&self, what: &str, owner: &Owner) -> Blocker {

@@ -107,7 +107,7 @@ impl Opening<'_> {
             Ok(found) => found,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 self.check_absent()?;
-                let create = Access::Create(0o600);
+                let create = Access::Create(self.metadata_mode());
                 let file =
                     fs::open(self.metadata_path, create).map_err(Fault::io("create the metadata file"))?;
                 (file, Access::Write)
@@ -132,6 +132,12 @@ impl Opening<'_> {
         Ok(same.then_some(Opened { file, lock_file, id, access }))
     }
 
+    /// As the data file's, or as it will be: whoever may write there may finish what a dead creator began.
+    fn metadata_mode(&self) -> u32 {
+        let existing = self.path.symlink_metadata().map(|m| m.mode() & 0o7777);
+        existing.unwrap_or(self.config.mode.unwrap_or(0o666))
+    }
+
     /// A reader would like to write: to announce that it sleeps. It does without if it may not.
     fn open_existing(&self, wanted: Access) -> io::Result<(File, Access)> {
         if wanted == Access::Read
@@ -145,15 +151,15 @@ impl Opening<'_> {
     /// There is no metadata: may it be made?
     fn check_absent(&self) -> std::result::Result<(), Fault> {
         let len = match self.path.symlink_metadata() {
-            Ok(m) => Some(m.len()),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => None,
+            Ok(m) => m.len(),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => 0,
             Err(e) => return Err(Fault::io("look at the data file")(e)),
         };
+        self.check_directory()?;
         match (len, self.intent, self.config.adopt) {
-            (Some(len), Intent::Create, Adopt::Refuse) if len > 0 => Err(Fault::NoMetadata { len }),
-            (_, Intent::Create, _) => self.check_directory(),
-            (Some(len), ..) => Err(Fault::NoMetadata { len }),
-            (None, ..) => Err(Fault::NoLog),
+            (0, Intent::Create, _) | (_, Intent::Create, Adopt::Existing) => Ok(()),
+            (0, ..) => Err(Fault::NoLog),
+            _ => Err(Fault::NoMetadata { len }),
         }
     }
 
@@ -291,12 +297,11 @@ impl Opening<'_> {
         let protection = if opened.access == Access::Read { Protection::Read } else { Protection::ReadWrite };
         let meta = Meta::check(&opened.file, protection)?;
         let looks = self.intent == Intent::Look;
-        let segment =
-            match meta::check_positions(meta.control()).and_then(|()| self.open_segment(&meta, &opened)) {
-                Ok(segment) => Some(Arc::new(segment)),
-                Err(_) if looks => None,
-                Err(fault) => return Err(fault),
-            };
+        let segment = match meta.check_positions().and_then(|()| self.open_segment(&meta, &opened)) {
+            Ok(segment) => Some(Arc::new(segment)),
+            Err(_) if looks => None,
+            Err(fault) => return Err(fault),
+        };
         let max_writers = meta.geometry().max_writers;
         let files = Files {
             path: self.path.to_path_buf(),
@@ -318,7 +323,7 @@ impl Opening<'_> {
             barrier::take_part();
         }
         if self.intent.writes() && !files.control().is_panicked() {
-            let guard = files.lock(Operation::Open)?;
+            let guard = files.lock(Operation::Open, self.config.wait)?;
             guard.note_boot()?;
             guard.settle_all();
         }
@@ -340,7 +345,11 @@ impl Opening<'_> {
         }
         let identity = &meta.header().identity;
         let recorded = identity.inode.load(Ordering::Relaxed);
-        if self.intent.writes() && stat.ino() != recorded {
+        // Device numbers hold for one boot; inodes of two file systems may be equal.
+        let same_boot =
+            identity.boot_id.iter().zip(process::boot_id()).all(|(w, v)| w.load(Ordering::Relaxed) == v);
+        let other_device = same_boot && stat.dev() != identity.device.load(Ordering::Relaxed);
+        if self.intent.writes() && (stat.ino() != recorded || other_device) {
             return Err(Fault::Foreign { recorded, found: stat.ino() });
         }
         let (base, chunk_size) = (meta.control().base(), meta.geometry().chunk_size);

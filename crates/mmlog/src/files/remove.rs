@@ -78,12 +78,22 @@ fn remove_pair(path: &Path, force: Force) -> std::result::Result<Removed, Fault>
     if force == Force::IfUnused {
         leased.into_iter().flatten().try_for_each(claim)?;
     }
+    // Both can go, or none goes.
+    leased.into_iter().flatten().try_for_each(removable)?;
     let present = data.is_some().then(|| path.to_path_buf());
     let files: Vec<PathBuf> = present.into_iter().chain([metadata_path]).collect();
     for file in &files {
         std::fs::remove_file(file).map_err(Fault::io("remove the log's files"))?;
     }
     Ok(Removed { files })
+}
+
+fn removable(file: &File) -> std::result::Result<(), Fault> {
+    let operation = "remove the log's files";
+    match fs::is_protected(file).map_err(Fault::io("ask for the attributes of the log's files"))? {
+        true => Err(Fault::Io { operation, source: io::Error::from_raw_os_error(nix::libc::EPERM) }),
+        false => Ok(()),
+    }
 }
 
 fn claim(file: &File) -> std::result::Result<(), Fault> {

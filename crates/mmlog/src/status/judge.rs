@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 
 use super::{InFlight, Lock, Observer, State, Status, Still};
 use crate::error::Fault;
-use crate::files::meta::check_positions;
 use crate::metadata::JOURNAL_TRIM;
 use crate::sys::process::ProcessState;
 
@@ -43,7 +42,7 @@ impl Observer {
     fn judge_damage(&self, s: &Status) -> Option<Judgement> {
         let damaged =
             |why: String| Some((State::Damaged, why, "run `mmlogctl repair --dry-run`, then repair".into()));
-        if let Err(fault) = check_positions(self.files.control()) {
+        if let Err(fault) = self.files.meta.check_positions() {
             return damaged(fault.to_string());
         }
         let recorded = s.segments.first().map_or(0, |segment| segment.inode);
@@ -52,6 +51,13 @@ impl Observer {
         }
         if s.file.inode != recorded {
             return damaged(Fault::Foreign { recorded, found: s.file.inode }.to_string());
+        }
+        if let Some(fault) = self.files.owners_differ(s.file.uid) {
+            return Some((
+                State::Damaged,
+                fault.to_string(),
+                "chown one of the two files, or use --trust-path".into(),
+            ));
         }
         // Cutting publishes before it cuts, so a size that still stands was promised when the file was asked.
         if s.file.len < s.file_size && self.files.control().file_size() == s.file_size {

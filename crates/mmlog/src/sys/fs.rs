@@ -106,6 +106,13 @@ pub(crate) fn free_bytes(file: &File) -> u64 {
     statfs::fstatfs(file).map_or(0, |s| s.blocks_available().saturating_mul(s.block_size().unsigned_abs()))
 }
 
+/// Whether the immutable or append-only attribute is set.
+pub(crate) fn is_protected(file: &File) -> io::Result<bool> {
+    use rustix::fs::{AtFlags, StatxAttributes, StatxFlags, statx};
+    let protected = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
+    Ok(statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?.stx_attributes.intersects(protected))
+}
+
 /// Device and inode.
 pub(crate) fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())

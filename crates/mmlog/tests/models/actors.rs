@@ -1,48 +1,17 @@
 //! The loops of `append.rs`, `trim.rs`, `follow.rs` and `files/`, put together again from the real verbs.
 //!
 //! Whatever sleeps there yields here, and every deadline is infinite: what would time out is stuck, and the checker
-//! says so. A [`Variant`] other than `AsShipped` puts one step where it must not be.
+//! says so.
 
-use mmlog::layout::{Control, GATE, POSITION_BITS, SlotHot};
-use mmlog::metadata::{Gate, Reserved};
+use mmlog::layout::GATE;
+use mmlog::metadata::Gate;
 use mmlog::slots::{self, InFlight, Phase, Placed, Scan};
 use mmlog::sync::Ordering;
 
 use crate::checker::yield_now;
+use crate::mutants::Variant::{self, *};
+use crate::mutants::{place, scan};
 use crate::world::*;
-
-/// How a loop is put together.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Variant {
-    AsShipped,
-    // Appends.
-    ReserveBeforeBegin,
-    LimitBeforeReserve,
-    SettleBeforeCopy,
-    WaiterBlocksOnTheLock,
-    ByteFreedBeforeSettle,
-    // Gates.
-    NoAnnounce,
-    NoDrain,
-    DrainWithoutGrowth,
-    GateOpenedBeforePublish,
-    // Claims.
-    SettleBeforeNote,
-    SettleWithoutTheByte,
-    ClaimWithoutLook,
-    // Followers.
-    SlotsBeforeCursor,
-    HolesBeforeSlots,
-    ProbeWithoutSecondLoad,
-    // Orderings: only a checker of memory orderings can tell these from what ships.
-    RelaxedReserve,
-    RelaxedSettle,
-    RelaxedLook,
-    RelaxedScan,
-    RelaxedClose,
-    RelaxedOpen,
-}
-use Variant::*;
 
 /// The step after which somebody dies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -55,6 +24,11 @@ pub(crate) enum Dies {
     BeforeSettle,
 }
 
+impl Dies {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::AfterBegin, Self::AfterReserve, Self::AfterPlace, Self::InCopy, Self::BeforeSettle];
+}
+
 /// The step of a trim after which its owner dies.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum TrimDies {
@@ -64,6 +38,11 @@ pub(crate) enum TrimDies {
     AfterDrain,
     AfterPublish,
     AfterCut,
+}
+
+impl TrimDies {
+    pub(crate) const ALL: [Self; 5] =
+        [Self::AfterClose, Self::AfterAnnounce, Self::AfterDrain, Self::AfterPublish, Self::AfterCut];
 }
 
 // ---- the log's lock, as `LogLock`
@@ -174,7 +153,13 @@ impl Writer {
     }
 
     /// `None`: died on the way, slot byte given back by the kernel.
-    pub(crate) fn append_or_die(self, world: &World, len: u64, variant: Variant, dies: Dies) -> Option<Appended> {
+    pub(crate) fn append_or_die(
+        self,
+        world: &World,
+        len: u64,
+        variant: Variant,
+        dies: Dies,
+    ) -> Option<Appended> {
         let (control, hot) = (&world.control, &world.slots[self.slot]);
         let here = world.look(len);
         assert!(hot.pending().phase().is_none(), "{INHERITED}: slot {}", self.slot);
@@ -183,11 +168,13 @@ impl Writer {
             if dies == Dies::AfterReserve {
                 world.truth.abandon_unplaced(control.reserve(len).start, len);
             }
-            world.slot_bytes[self.slot].unlock();
+            world.free_slot(self.slot);
             return None;
         }
         let placed = match variant {
-            ReserveBeforeBegin | LimitBeforeReserve | RelaxedReserve => place(control, hot, len, here, variant),
+            ReserveBeforeBegin | LimitBeforeReserve | RelaxedReserve => {
+                place(control, hot, len, here, variant)
+            }
             _ => slots::place(control, hot, len, here, 0),
         };
         let start = match placed {
@@ -210,7 +197,7 @@ impl Writer {
             hot.settle();
         }
         if variant == ByteFreedBeforeSettle {
-            world.slot_bytes[self.slot].unlock();
+            world.free_slot(self.slot);
         }
         for at in start..start + len {
             world.file.store(at, self.value);
@@ -231,13 +218,13 @@ impl Writer {
 
     fn die(self, world: &World, start: u64, len: u64) -> Option<Appended> {
         world.truth.abandon(start, len);
-        world.slot_bytes[self.slot].unlock();
+        world.free_slot(self.slot);
         None
     }
 
     /// What a writer does that ends: its slot is idle, its byte goes.
     pub(crate) fn exit(self, world: &World) {
-        world.slot_bytes[self.slot].unlock();
+        world.free_slot(self.slot);
     }
 }
 
@@ -268,33 +255,6 @@ impl World {
                 yield_now();
             }
         }
-    }
-}
-
-/// [`slots::place`] as it must not be.
-fn place(control: &Control, slot: &SlotHot, len: u64, here: u64, variant: Variant) -> Placed {
-    let early = control.limit();
-    if variant != ReserveBeforeBegin {
-        slot.begin(len, here);
-    }
-    let Reserved { start, gate } = match variant {
-        RelaxedReserve => {
-            let cursor = control.cursor.fetch_add(len, Ordering::Relaxed);
-            let gate = if cursor & GATE == 0 { Gate::Open } else { Gate::Closed };
-            Reserved { start: cursor & !GATE, gate }
-        }
-        _ => control.reserve(len),
-    };
-    if variant == ReserveBeforeBegin {
-        slot.begin(len, here);
-    }
-    let limit = if variant == LimitBeforeReserve { early } else { control.limit() };
-    if gate == Gate::Open && start + len <= limit {
-        slot.copying(start);
-        Placed::Now(start)
-    } else {
-        slot.waiting(start);
-        Placed::Later(start)
     }
 }
 
@@ -371,8 +331,7 @@ pub(crate) fn claim(world: &World, value: u64, variant: Variant) -> Writer {
             if claim_one(world, slot, variant) {
                 let hot = &world.slots[slot];
                 assert!(hot.pending().phase().is_none(), "{INHERITED}: slot {slot}");
-                // Nobody else may use the word until its owner has given the byte back: `messages` says who does.
-                let before = hot.messages.swap(value, Ordering::Relaxed);
+                let before = world.owners[slot].swap(value, Ordering::Relaxed);
                 assert!(before == 0, "{TWO_OWNERS}: slot {slot}, {before} and {value}");
                 world.high_water.slots.fetch_max(slot as u32 + 1, Ordering::AcqRel);
                 return Writer { slot, value };
@@ -430,7 +389,9 @@ impl Follower {
                 Scan { watermark: scan.watermark.min(world.control.look().start), ..scan }
             }
             RelaxedLook => world.scan(world.control.cursor.load(Ordering::Relaxed) & !GATE),
-            ProbeWithoutSecondLoad | RelaxedScan => scan(world, world.control.look().start, variant),
+            ProbeWithoutSecondLoad | RelaxedScan | RelaxedLen => {
+                scan(world, world.control.look().start, variant)
+            }
             _ => world.scan(world.control.look().start),
         };
         self.watermark = self.watermark.max(scan.watermark);
@@ -462,28 +423,4 @@ impl Follower {
             }
         }
     }
-}
-
-/// [`slots::scan`] as it must not be. For one slot, which is enough to fail.
-fn scan(world: &World, bound: u64, variant: Variant) -> Scan {
-    let order = if variant == RelaxedScan { Ordering::Relaxed } else { Ordering::Acquire };
-    let mut scan = Scan { watermark: bound, ..Scan::default() };
-    for (slot, hot) in (0u32..).zip(world.used_slots()) {
-        let word = hot.pending.load(order);
-        // The only way to a `Pending`: a copy of the slot, loaded again.
-        let copy = SlotHot::default();
-        copy.pending.store(word, Ordering::Relaxed);
-        let pending = copy.pending();
-        if word >> POSITION_BITS == 0 || pending.position() >= scan.watermark {
-            continue;
-        }
-        let seen = InFlight { slot, pending, len: hot.len.load(Ordering::Relaxed) };
-        if world.is_free(slot) {
-            scan.dead.push(seen);
-        } else {
-            scan.watermark = pending.position();
-            scan.holder = Some(seen);
-        }
-    }
-    scan
 }

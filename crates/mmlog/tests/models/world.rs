@@ -1,8 +1,9 @@
 //! What the models share: the words of the metadata, and a kernel and a data file as small as they can be.
 //!
-//! Assumed of the kernel: taking a lock byte is an acquire, giving it back (or dying) a release, a probe an
-//! acquire load. A store, a cut and an allocation are ordered among themselves and order nothing else: they are
-//! relaxed read-modify-writes, so they always meet the file as it is and hide no missing ordering.
+//! Assumed of the kernel: taking a lock byte is an acquire, giving it back (or dying) a release. A probe is no
+//! more than an acquire load: Linux answers `F_OFD_GETLK` without taking a lock of its own when it sees that a file
+//! has none. A store, a cut and an allocation are ordered among themselves and order nothing else: they are relaxed
+//! read-modify-writes, so they always meet the file as it is and hide no missing ordering.
 
 use std::sync::atomic::AtomicU64 as Unmodelled;
 
@@ -26,6 +27,14 @@ pub(crate) const TWO_OWNERS: &str = "a slot has two owners";
 pub(crate) const SETTLED_TWICE: &str = "a dead writer's slot is settled twice, or never";
 pub(crate) const LOST_WAKE: &str = "a follower sleeps although there is something";
 
+/// What a checker has found is one of these.
+pub(crate) fn expect_one_of(violations: &[&str], found: &(dyn std::any::Any + Send)) {
+    let text = found.downcast_ref::<String>().map(String::as_str).or(found.downcast_ref::<&str>().copied());
+    let text = text.unwrap_or("a panic without text");
+    assert!(violations.iter().any(|v| text.contains(v)), "caught, but not for {violations:?}: {text}");
+    eprintln!("caught: {text}");
+}
+
 /// State `copying` of a slot's word, for slots that are found as a dead writer has left them.
 pub(crate) const COPYING: u64 = 3 << POSITION_BITS;
 
@@ -45,6 +54,8 @@ pub(crate) struct World {
     pub(crate) holes: [HoleEntry; HOLES],
     pub(crate) counts: HoleCounts,
     pub(crate) slot_bytes: [LockByte; SLOTS],
+    /// Who believes to own which slot; 0: nobody.
+    pub(crate) owners: [AtomicU64; SLOTS],
     pub(crate) lock_byte: LockByte,
     pub(crate) file: DataFile,
     pub(crate) truth: Truth,
@@ -60,6 +71,7 @@ impl World {
             holes: Default::default(),
             counts: HoleCounts::default(),
             slot_bytes: Default::default(),
+            owners: Default::default(),
             lock_byte: LockByte::default(),
             file: DataFile::default(),
             truth: Truth::default(),
@@ -85,6 +97,12 @@ impl World {
     /// As `Files::is_free`, for a slot that is not one's own.
     pub(crate) fn is_free(&self, slot: u32) -> bool {
         !self.slot_bytes[slot as usize].is_locked()
+    }
+
+    /// An end of a process, good or bad.
+    pub(crate) fn free_slot(&self, slot: usize) {
+        self.owners[slot].swap(0, Ordering::Relaxed);
+        self.slot_bytes[slot].unlock();
     }
 
     /// As `holes::note`.

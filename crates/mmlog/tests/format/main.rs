@@ -1,0 +1,212 @@
+//! Guards the format: against a change that nobody meant (the golden file), against pages that no longer tell the
+//! truth (the tables), and against a description that is not enough (a reader written from it).
+//!
+//! `MMLOG_BLESS=1 cargo test -p mmlog --test format` rewrites `tests/data/header.golden`.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::print_stdout, reason = "what is skipped is said")]
+
+mod reader;
+mod tables;
+
+use std::fmt::Write as _;
+use std::fs::{self, OpenOptions};
+use std::ops::Range;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+
+use mmlog::{Log, Next, Start};
+use reader::{Reader, Seen};
+
+/// Bytes that differ from log to log, or from process to process.
+const VARIABLE: [Range<usize>; 9] = [
+    0x00d8..0x00e8,   // uuid
+    0x00f0..0x0110,   // boot_id, device, inode
+    0x0118..0x0120,   // created_ns
+    0x0240..0x0244,   // the log's lock: pid
+    0x0248..0x0280,   // its start_time, pid_namespace, since_ns, command
+    0x0280..0x0284,   // maintenance: the same
+    0x0288..0x02c0,   //
+    0x0450..0x0458,   // segments[0].inode
+    0x13040..0x13080, // slot 0, who
+];
+
+/// Sixteen bytes a line, `..` for what varies; lines of zeros are left out.
+fn dump(bytes: &[u8]) -> String {
+    let mut text = String::new();
+    for (at, line) in (0..).step_by(16).zip(bytes.chunks(16)) {
+        let varies = |i: usize| VARIABLE.iter().any(|range| range.contains(&(at + i)));
+        if (0..line.len()).all(|i| line[i] == 0 || varies(i)) && !(0..line.len()).any(varies) {
+            continue;
+        }
+        write!(text, "{at:05x}:").unwrap();
+        for (i, byte) in line.iter().enumerate() {
+            if varies(i) { text += " .." } else { write!(text, " {byte:02x}").unwrap() }
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn metadata_of(log: &Path) -> PathBuf {
+    log.with_extension("log.mmlog")
+}
+
+#[test]
+fn the_metadata_of_a_new_log_is_the_golden_one() {
+    if cfg!(target_endian = "big") || rustix::param::page_size() != 4096 {
+        println!("SKIPPED: the golden file is for little-endian hosts with pages of 4096 bytes");
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("golden.log");
+    let options = Log::options().chunk_size(65536).max_writers(8).gate_ms(50).mode(0o640);
+    let log = options.open_or_create(&path).unwrap();
+    log.writer().unwrap().append(b"hello\n").unwrap();
+    log.close().unwrap();
+
+    let found = dump(&fs::read(metadata_of(&path)).unwrap());
+    let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/header.golden");
+    if std::env::var_os("MMLOG_BLESS").is_some() {
+        fs::write(&golden, &found).unwrap();
+    }
+    let expected = fs::read_to_string(&golden).unwrap();
+    assert!(expected == found, "expected:\n{expected}\nfound:\n{found}\nif that was meant: MMLOG_BLESS=1");
+}
+
+#[test]
+fn the_manual_has_every_field_where_the_layout_asserts_it() {
+    let (manual, asserted) = (tables::manual(), tables::asserted());
+    let parts = tables::parts_of_header(&asserted);
+    for (path, offset, bytes) in &asserted {
+        let (owner, field) = path.rsplit_once('.').unwrap();
+        let Some(bytes) = bytes else { continue };
+        if field == "spare" {
+            continue;
+        }
+        let found = manual.iter().any(|row| {
+            let here = match tables::sections_of(owner) {
+                Some((section, plus)) => {
+                    row.relative && row.section.starts_with(section) && row.offset == offset + plus
+                }
+                None => !row.relative && row.offset == offset + parts.get(owner).unwrap_or(&0),
+            };
+            here && row.name == field && row.bytes == bytes.to_string()
+        });
+        assert!(found, "mmlog(5) does not have {path} at {offset:#x} with {bytes} bytes");
+    }
+}
+
+#[test]
+fn the_manual_has_no_field_that_the_layout_does_not_assert() {
+    let asserted = tables::asserted();
+    let names: Vec<&str> = asserted.iter().flat_map(|(path, ..)| path.split('.')).collect();
+    let tables_behind = ["control", "followers", "holes", "slots"];
+    for row in tables::manual() {
+        let known = names.contains(&row.name.as_str()) || tables_behind.contains(&row.name.as_str());
+        assert!(known || row.section == "LOCK BYTES" || row.section == "Map", "{row:?}");
+    }
+    assert_eq!(tables::overlaps(&tables::manual()), [].into());
+}
+
+#[test]
+fn the_module_head_and_the_manual_agree() {
+    let manual = tables::manual();
+    for (offset, bytes, name) in tables::module_head() {
+        let same = |row: &&tables::Row| !row.relative && row.offset == offset && row.bytes == bytes;
+        let rows: Vec<_> = manual.iter().filter(same).collect();
+        assert!(!rows.is_empty(), "mmlog(5) has nothing of {bytes} bytes at {offset:#x}");
+        let is_field = bytes.parse().is_ok_and(|n: u64| n <= 8);
+        assert!(!is_field || rows.iter().any(|row| row.name == name), "{offset:#x} is {name} in layout.rs");
+    }
+}
+
+#[test]
+fn the_manual_names_the_lock_bytes() {
+    use mmlog::layout::{LOCK_BYTE, MAINTENANCE_BYTE, SLOT_BYTES};
+    assert_eq!((LOCK_BYTE, MAINTENANCE_BYTE, SLOT_BYTES), (1 << 40, (1 << 40) + 1, (1 << 40) + 4096));
+    let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../man/mmlog.5")).unwrap();
+    for row in ["0x10000000000 (2^40)|", "2^40 + 1|", "2^40 + 4096 + \\fIi\\fR|"] {
+        assert!(page.contains(row), "{row}");
+    }
+}
+
+fn by_the_library(path: &Path) -> Seen {
+    let mut follower = Log::options().open_reader(path).unwrap().follow(Start::Oldest).unwrap();
+    let (mut bytes, mut holes, mut buf) = (Vec::new(), Vec::new(), vec![0; 1000]);
+    loop {
+        match follower.next(&mut buf).unwrap() {
+            Next::Bytes(range) => bytes.extend_from_slice(&buf[..(range.end - range.start) as usize]),
+            Next::Hole(hole) => holes.push(hole.start..hole.end()),
+            Next::CaughtUp => break,
+            other => panic!("{other:?}"),
+        }
+    }
+    Seen { bytes, holes, watermark: follower.watermark().unwrap().get() }
+}
+
+/// What the reader and the library both make of it.
+fn both(path: &Path) -> Seen {
+    let seen = Reader::open(path).unwrap().read().unwrap();
+    assert_eq!(seen, by_the_library(path), "the reader from mmlog(5) and the library do not see the same");
+    seen
+}
+
+/// Puts a word where mmlog(5) has it, as a writer that stands still or died there would have left it.
+fn leave(log: &Path, at: u64, word: u64) {
+    let file = OpenOptions::new().write(true).open(metadata_of(log)).unwrap();
+    file.write_all_at(&word.to_ne_bytes(), at).unwrap();
+}
+
+#[test]
+fn a_reader_written_from_the_manual_alone_sees_what_the_library_sees() {
+    const COPYING: u64 = 3 << 62;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("app.log");
+    let log = Log::options().chunk_size(65536).max_writers(8).open_or_create(&path).unwrap();
+    let mut writers = [log.writer().unwrap(), log.writer().unwrap()];
+    let mut sent = Vec::new();
+    for i in 0u32..2000 {
+        let message: Vec<u8> = (0..i % 97 + 1).map(|k| (k * i) as u8).collect();
+        writers[i as usize % 2].append(&message).unwrap();
+        sent.extend_from_slice(&message);
+    }
+    let end = sent.len() as u64;
+    assert!(fs::metadata(&path).unwrap().len() > end, "a live log has space allocated ahead");
+    assert_eq!(both(&path), Seen { bytes: sent.clone(), holes: vec![], watermark: end });
+
+    // Slot 1 has a living owner, and stands at 700.
+    leave(&path, 0x13000 + 128 + 8, 50);
+    leave(&path, 0x13000 + 128, COPYING | 700);
+    assert_eq!(both(&path), Seen { bytes: sent[..700].to_vec(), holes: vec![], watermark: 700 });
+    leave(&path, 0x13000 + 128, 0);
+
+    // Slot 5 has none: it died while it copied [1000, 1300).
+    leave(&path, 0x180, 6);
+    leave(&path, 0x13000 + 5 * 128 + 8, 300);
+    leave(&path, 0x13000 + 5 * 128, COPYING | 1000);
+    let hole = 1000..1300;
+    let content = [&sent[..1000], &sent[1300..]].concat();
+    let seen = Seen { bytes: content, holes: Vec::from_iter([hole]), watermark: end };
+    assert_eq!(both(&path), seen);
+
+    // Ranges that nobody reserved are no holes, whatever the table says: beyond the cursor, or without end.
+    for (entry, start, len) in [(0, 2000, u64::MAX), (1, end - 9, 10)] {
+        leave(&path, 0x3000 + entry * 64 + 8, len);
+        leave(&path, 0x3000 + entry * 64, start + 1);
+        leave(&path, 0x4c0, entry + 1);
+        assert_eq!(both(&path), seen);
+        leave(&path, 0x3000 + entry * 64, 0);
+    }
+
+    // Somebody settles it: the hole is in the table now, and no byte of it in the file.
+    drop(Log::options().open(&path).unwrap());
+    assert_eq!(Reader::open(&path).unwrap().read().unwrap(), seen);
+    assert_eq!(both(&path), seen);
+    assert_eq!(fs::read(&path).unwrap()[1000..1300], [0; 300]);
+
+    drop(writers);
+    log.close().unwrap();
+    assert_eq!(fs::metadata(&path).unwrap().len(), end, "at rest the file is what was appended");
+    assert_eq!(both(&path), seen);
+}

@@ -1,0 +1,125 @@
+//! A reader written from mmlog(5) alone, on nothing but `std`: what the page says is enough, and true.
+//!
+//! `std` has no `F_OFD_GETLK`; this reader finds the lock bytes in `/proc/locks`.
+
+use std::fmt;
+use std::fs::File;
+use std::io;
+use std::ops::Range;
+use std::os::unix::fs::{FileExt, MetadataExt};
+use std::path::Path;
+
+const POSITION: u64 = (1 << 62) - 1;
+
+pub(crate) struct Reader {
+    meta: File,
+    data: File,
+    max_writers: u32,
+}
+
+/// What a reader makes of a log: its content, and where the holes lie.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Seen {
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) holes: Vec<Range<u64>>,
+    pub(crate) watermark: u64,
+}
+
+impl fmt::Debug for Seen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { bytes, holes, watermark } = self;
+        write!(f, "{} bytes, watermark {watermark}, holes {holes:?}", bytes.len())
+    }
+}
+
+impl Reader {
+    pub(crate) fn open(log: &Path) -> io::Result<Self> {
+        let meta = File::open(log.with_file_name(format!("{}.mmlog", log.file_name().unwrap().display())))?;
+        let mut reader = Self { meta, data: File::open(log)?, max_writers: 0 };
+        assert_eq!(reader.u32(0x00)?, 2, "version");
+        assert_eq!(reader.u32(0x04)? & 0xff, 1, "is_ready");
+        assert_eq!(reader.bytes::<8>(0xc0)?, *b"mmlog\0v2", "magic");
+        assert_eq!((reader.u32(0xc8)?, reader.u32(0xcc)?), (0x0102_0304, 0), "byte_order, features_required");
+        assert_eq!(reader.u64(0x108)?, reader.data.metadata()?.ino(), "inode");
+        reader.max_writers = reader.u32(0x140)?;
+        let tables = [0x150, 0x158, 0x160, 0x168].map(|at| reader.u64(at).unwrap());
+        assert_eq!(tables, [0x1000, 0x3000, 0x13000, 0x13000 + 128 * u64::from(reader.max_writers)]);
+        Ok(reader)
+    }
+
+    fn bytes<const N: usize>(&self, at: u64) -> io::Result<[u8; N]> {
+        let mut bytes = [0; N];
+        self.meta.read_exact_at(&mut bytes, at).map(|()| bytes)
+    }
+
+    fn u32(&self, at: u64) -> io::Result<u32> {
+        self.bytes(at).map(u32::from_ne_bytes)
+    }
+
+    fn u64(&self, at: u64) -> io::Result<u64> {
+        self.bytes(at).map(u64::from_ne_bytes)
+    }
+
+    fn is_alive(&self, slot: u64) -> io::Result<bool> {
+        let inode = format!(":{}", self.meta.metadata()?.ino());
+        let byte = (1u64 << 40) + 4096 + slot;
+        Ok(std::fs::read_to_string("/proc/locks")?.lines().any(|line| {
+            let words: Vec<&str> = line.split_whitespace().collect();
+            matches!(words[..], [_, "OFDLCK", _, "WRITE", _, file, start, end]
+                if file.ends_with(&inode)
+                    && start.parse().is_ok_and(|start: u64| start <= byte)
+                    && end.parse().map_or(end == "EOF", |end: u64| byte <= end))
+        }))
+    }
+
+    /// "Watermark", steps 1 to 5, and the table of holes.
+    fn look(&self) -> io::Result<(u64, Vec<Range<u64>>)> {
+        let (cursor, base) = (self.u64(0x10)? & !(1 << 63), self.u64(0x28)?);
+        let used = self.u32(0x180)?.min(self.max_writers);
+        let (mut watermark, mut holes) = (cursor, Vec::new());
+        for slot in 0..u64::from(used) {
+            let at = 0x13000 + 128 * slot;
+            loop {
+                let pending = self.u64(at)?;
+                let (state, start) = (pending >> 62, pending & POSITION);
+                if state == 0 || start >= watermark {
+                    break;
+                }
+                let len = self.u64(at + 8)?;
+                if self.is_alive(slot)? {
+                    watermark = start;
+                } else if (self.u64(at)?, self.u64(at + 8)?) != (pending, len) {
+                    continue;
+                } else if state >= 2 {
+                    holes.push(start..start.saturating_add(len));
+                }
+                break;
+            }
+        }
+        for at in (0x3000..0x13000).step_by(64) {
+            let (start, len) = (self.u64(at)?, self.u64(at + 8)?);
+            if start != 0 && self.u64(at)? == start {
+                holes.push(start - 1..(start - 1).saturating_add(len));
+            }
+        }
+        holes.retain(|h| base <= h.start && h.start < h.end && h.end <= cursor);
+        holes.sort_by_key(|h| h.start);
+        holes.dedup();
+        Ok((watermark, holes))
+    }
+
+    /// Everything that is final now.
+    pub(crate) fn read(&self) -> io::Result<Seen> {
+        let (watermark, mut holes) = self.look()?;
+        holes.retain(|h| h.start < watermark);
+        let base = self.u64(0x28)?;
+        let (mut at, mut bytes) = (base, Vec::new());
+        for hole in holes.iter().cloned().chain(std::iter::once(watermark..watermark)) {
+            let mut part = vec![0; (hole.start - at) as usize];
+            self.data.read_exact_at(&mut part, at - base)?;
+            bytes.append(&mut part);
+            at = hole.end;
+        }
+        Ok(Seen { bytes, holes, watermark })
+    }
+}

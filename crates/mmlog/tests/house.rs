@@ -1,0 +1,240 @@
+//! Guards the house: the floors of ARCHITECTURE.md, and the rules that go with them, as the sources keep them.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
+}
+
+fn architecture() -> String {
+    fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap()
+}
+
+/// A source file: its path below the directory it was looked for in, and its text.
+struct Source {
+    path: String,
+    text: String,
+}
+
+impl Source {
+    /// What the compiler sees, more or less: no comments, no tests.
+    fn code(&self) -> String {
+        let text = self.text.split("#[cfg(test)]").next().unwrap();
+        text.lines().map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join("\n")
+    }
+
+    /// `files/open.rs` is of the module `files`.
+    fn module(&self) -> &str {
+        self.path.split('/').next().unwrap().trim_end_matches(".rs")
+    }
+}
+
+fn sources(below: &str) -> Vec<Source> {
+    let top = root().join(below);
+    let (mut found, mut directories) = (Vec::new(), vec![top.clone()]);
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else if path.extension().is_some_and(|e| e == "rs") {
+                let text = fs::read_to_string(&path).unwrap();
+                found.push(Source { path: path.strip_prefix(&top).unwrap().display().to_string(), text });
+            }
+        }
+    }
+    found
+}
+
+fn library() -> Vec<Source> {
+    let found = sources("crates/mmlog/src");
+    assert!(!found.is_empty());
+    found
+}
+
+/// First cells of the rows under a heading of ARCHITECTURE.md, without their backticks.
+fn table(heading: &str, column: usize) -> Vec<String> {
+    let page = architecture();
+    let section =
+        page.split("\n## ").find(|s| s.starts_with(heading)).unwrap_or_else(|| panic!("no {heading}"));
+    let rows = section.lines().filter(|l| l.starts_with('|')).skip(2);
+    let cells: Vec<_> = rows.map(|l| l.split('|').nth(column).unwrap().trim().replace('`', "")).collect();
+    assert!(!cells.is_empty(), "{heading} has no table");
+    cells
+}
+
+/// Modules that the code names by `crate::`, also in a list in braces.
+fn used_modules(code: &str) -> BTreeSet<String> {
+    let name = |text: &str| text.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect::<String>();
+    let mut used = BTreeSet::new();
+    for rest in code.split("crate::").skip(1) {
+        let Some(list) = rest.strip_prefix('{') else {
+            used.insert(name(rest));
+            continue;
+        };
+        let mut depth = 0;
+        let mut at_name = true;
+        for (i, c) in list.char_indices() {
+            match c {
+                '{' => depth += 1,
+                '}' if depth == 0 => break,
+                '}' => depth -= 1,
+                ',' if depth == 0 => at_name = true,
+                c if at_name && !c.is_whitespace() => {
+                    used.insert(name(&list[i..]));
+                    at_name = false;
+                }
+                _ => {}
+            }
+        }
+    }
+    used
+}
+
+fn holders_of(sources: &[Source], needles: &[&str]) -> BTreeSet<String> {
+    let has = |s: &&Source| needles.iter().any(|needle| s.code().contains(needle));
+    sources.iter().filter(has).map(|s| s.path.clone()).collect()
+}
+
+#[test]
+fn a_module_uses_only_what_stands_before_it_in_the_table_of_floors() {
+    let (floors, modules) = (table("The floors", 1), table("The floors", 2));
+    assert!(floors.is_sorted(), "the table goes up: {floors:?}");
+    for source in library().iter().filter(|s| s.module() != "lib") {
+        let mine = modules.iter().position(|m| m == source.module());
+        let mine = mine.unwrap_or_else(|| panic!("{} is on no floor", source.path));
+        for used in used_modules(&source.code()) {
+            let other = modules.iter().position(|m| *m == used);
+            let other =
+                other.unwrap_or_else(|| panic!("{} uses crate::{used}, which is on no floor", source.path));
+            assert!(
+                other <= mine,
+                "{} (floor {}) uses {used} (floor {})",
+                source.path,
+                floors[mine],
+                floors[other]
+            );
+        }
+    }
+}
+
+#[test]
+fn braces_and_paths_are_both_read() {
+    let code = "use crate::{error::{At, Fault}, layout::*,\n    sys};\nlet x = crate::slots::scan();";
+    assert_eq!(used_modules(code), ["error", "layout", "slots", "sys"].map(String::from).into());
+}
+
+#[test]
+fn architecture_names_every_file_of_the_library_once() {
+    let mut named = table("The files of the library", 1);
+    let mut there: Vec<String> = library().into_iter().map(|s| s.path).collect();
+    named.sort();
+    there.sort();
+    assert_eq!(named, there);
+}
+
+#[test]
+fn unsafe_code_is_only_in_the_named_files() {
+    let named: BTreeSet<String> = table("Unsafe code", 1).into_iter().collect();
+    assert_eq!(holders_of(&library(), &["allow(unsafe_code"]), named);
+    assert_eq!(holders_of(&library(), &["unsafe {", "unsafe impl", "unsafe fn"]), named);
+    assert_eq!(holders_of(&sources("crates/mmlogctl"), &["allow(unsafe_code", "unsafe {"]), [].into());
+}
+
+#[test]
+fn the_library_prints_nothing_starts_no_thread_and_never_exits() {
+    let needles = [
+        "println!",
+        "print!(",
+        "eprint",
+        "dbg!",
+        "io::stdout",
+        "io::stderr",
+        "process::exit",
+        "abort(",
+        "thread::spawn",
+        "thread::scope",
+        "thread::Builder",
+    ];
+    assert_eq!(holders_of(&library(), &needles), [].into());
+}
+
+#[test]
+fn only_files_changes_a_length_or_a_name() {
+    let needles = ["set_len", "remove_file", "fs::rename", "hard_link", "alloc::allocate", "ftruncate"];
+    let outside = |path: &String| !path.starts_with("files/");
+    let found: Vec<_> = holders_of(&library(), &needles).into_iter().filter(outside).collect();
+    assert_eq!(found, [""; 0]);
+}
+
+#[test]
+fn the_verbs_of_the_protocol_know_no_files_and_one_door_to_atomics() {
+    let pure = |s: &Source| ["layout", "metadata", "slots"].contains(&s.module());
+    let verbs: Vec<Source> = library().into_iter().filter(pure).collect();
+    assert!(verbs.len() >= 3);
+    let needles = ["std::fs", "std::io", "std::os", "nix::", "rustix::", "sync::atomic", "crate::sys"];
+    assert_eq!(holders_of(&verbs, &needles), [].into());
+}
+
+#[test]
+fn only_the_tool_knows_command_lines_and_json() {
+    let manifest = fs::read_to_string(root().join("crates/mmlog/Cargo.toml")).unwrap();
+    for package in ["clap", "serde", "anyhow", "ratatui", "crossterm"] {
+        assert!(!manifest.contains(&format!("\n{package}")), "mmlog depends on {package}");
+    }
+    assert_eq!(holders_of(&library(), &["clap::", "serde_json", "ExitCode"]), [].into());
+}
+
+#[test]
+fn no_file_has_more_than_500_lines() {
+    let long: Vec<String> = ["crates", "tests"]
+        .iter()
+        .flat_map(|below| sources(below))
+        .filter(|s| s.text.lines().count() > 500)
+        .map(|s| s.path)
+        .collect();
+    assert_eq!(long, [""; 0]);
+}
+
+#[test]
+fn every_process_test_is_a_target_and_says_what_it_guards() {
+    let manifest = fs::read_to_string(root().join("crates/mmlogctl/Cargo.toml")).unwrap();
+    for test in sources("tests").iter().filter(|s| !s.path.contains('/')) {
+        assert!(
+            manifest.contains(&format!("path = \"../../tests/{}\"", test.path)),
+            "{} never runs",
+            test.path
+        );
+        assert!(test.text.starts_with("//! "), "{} does not say what it guards", test.path);
+    }
+}
+
+#[test]
+fn every_release_of_the_protocol_has_the_label_of_an_acquire() {
+    let all = library();
+    let labels = ["cursor-order", "limit", "size", "gate-at", "panic", "ready", "journal", "slot", "hole"];
+    for label in labels {
+        let lines = |order: &str| {
+            let labelled = |l: &str| l.trim_end().ends_with(&format!("// {label}"));
+            all.iter().any(|s| s.text.lines().any(|l| labelled(l) && l.contains(order)))
+        };
+        assert!(lines("Release") || lines("AcqRel"), "no release has the label {label}");
+        // A long statement has its label on a line of its own, above it.
+        let above = all.iter().any(|s| s.text.lines().any(|l| l.trim() == format!("// {label}")));
+        assert!(lines("Acquire") || above, "no acquire has the label {label}");
+    }
+}
+
+#[test]
+fn ci_runs_the_two_commands_of_the_readme() {
+    let readme = fs::read_to_string(root().join("README.md")).unwrap();
+    let ci = fs::read_to_string(root().join(".ci/run")).unwrap();
+    assert!(readme.contains("seq 1000000 | cargo run --release -- append demo.log"));
+    assert!(readme.contains("cargo test --workspace"));
+    assert!(ci.contains("seq 1000000") && ci.contains("cargo run --release -- append demo.log"));
+    assert!(ci.contains("cargo test --workspace"));
+}
