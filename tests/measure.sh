@@ -10,7 +10,8 @@ trap 'rm -rf "$work"' EXIT
 cd "$work"
 
 median() { sort -n | awk '{v[NR]=$1} END {print v[int((NR+1)/2)]}'; }
-seconds() { hyperfine --runs 1 --style none --export-json run.json "$1" >/dev/null; sed -n 's/.*"median": \([0-9.e-]*\),*/\1/p' run.json; }
+# Nobody pays for the write-back of what another command wrote before.
+seconds() { sync; hyperfine --runs 1 --style none --export-json run.json "$1" >/dev/null; sed -n 's/.*"median": \([0-9.e-]*\),*/\1/p' run.json; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.3f", a/b}'; }
 
 throughput() {
@@ -57,9 +58,9 @@ idle() {
   seq 1000 | "$bin/mmlogctl" append idle.log
   "$bin/mmlogctl" tail -f idle.log > /dev/null &
   sleep 1
-  before=$(awk '{print $1}' "/proc/$!/schedstat")
+  before=$(cat "/proc/$!"/task/*/schedstat | awk '{s += $1} END {printf "%d", s}')
   sleep "$span"
-  after=$(awk '{print $1}' "/proc/$!/schedstat")
+  after=$(cat "/proc/$!"/task/*/schedstat | awk '{s += $1} END {printf "%d", s}')
   kill $!
   awk -v ns=$((after - before)) -v s="$span" 'BEGIN {printf "idle tail -f: %.0f us of processor in %d s, %.4f %% of a core\n", ns/1e3, s, ns/s/1e7}'
 }

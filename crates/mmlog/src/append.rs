@@ -210,7 +210,8 @@ impl Writer {
         Ok(slot)
     }
 
-    /// Becomes a writer of the log that is at the path now: in a forked child, or after a replacement.
+    /// Becomes a writer of the log that is at the path now: in a forked child, which leaves the line that its parent
+    /// had begun to the parent, or after a replacement.
     #[cold]
     fn reattach(&mut self) -> Result<()> {
         if self.files.is_stale() {
@@ -234,7 +235,7 @@ impl Writer {
     /// Appends what the line buffer holds.
     fn flush_line(&mut self) -> Result<()> {
         if self.files.is_stale() {
-            self.line.clear();
+            self.reattach()?;
         }
         if !self.line.is_empty() {
             let line = std::mem::take(&mut self.line);
@@ -290,8 +291,9 @@ impl Target<'_> {
 
 impl Drop for Writer {
     fn drop(&mut self) {
-        let _ = self.flush_line();
+        // A forked child that has not used it has nothing of its own here.
         if !self.files.is_stale() {
+            let _ = self.flush_line();
             self.leave();
         }
     }
@@ -300,7 +302,7 @@ impl Drop for Writer {
 impl Write for Writer {
     fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
         if self.files.is_stale() {
-            self.line.clear();
+            self.reattach().map_err(as_io)?;
         }
         let whole = buf.iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
         if whole > 0 {

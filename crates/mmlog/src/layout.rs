@@ -356,17 +356,8 @@ shared! {
     }
 }
 
-shared! {
-    /// Whose slot it is, for people; the slot's lock byte is the truth.
-    pub struct SlotCold align 64 {
-        pub pid: AtomicU32,
-        pub spare: AtomicU32,
-        pub start_time: AtomicU64,
-        pub pid_namespace: AtomicU64,
-        pub since_ns: AtomicU64,
-        pub command: Text<4>,
-    }
-}
+/// Whose slot it is, for people; the slot's lock byte is the truth. `operation` is 0.
+pub type SlotCold = Owner;
 
 shared! {
     /// One writer's record, on cache lines of its own.

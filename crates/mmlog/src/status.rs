@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::{At, Fault, PanicRecord, Result};
-use crate::files::{Config, Files, Intent, Operation, owner_of, who_has};
+use crate::files::{Config, Files, Intent, Operation, owner_of};
 use crate::holes::{self, Hole};
 use crate::layout::{Identity, LOCK_BYTE, MAINTENANCE_BYTE, Owner, Slot};
 use crate::metadata::Gate;
@@ -343,7 +343,7 @@ impl Observer {
     fn writer(&self, index: u32, slot: &Slot, seen: &mut HashMap<Still, Instant>) -> Option<WriterStatus> {
         let pending = slot.hot.pending();
         let alive = !self.files.is_free(index);
-        let who = who_has(&slot.cold);
+        let who = owner_of(&slot.cold);
         let in_flight = pending.phase().map(|phase| {
             let start = pending.position();
             let end = start.saturating_add(slot.hot.len.load(Ordering::Relaxed));

@@ -7,6 +7,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
+pub mod arguments;
 pub mod cli;
 pub mod commands;
 pub mod exit;

@@ -49,7 +49,7 @@ impl Files {
         }
         let guard = LogLock { files: self, segment, _in_process: in_process };
         self.control().is_locked.store(1, Ordering::Relaxed);
-        store_owner(&self.meta.header().lock_owner, &process::me(), operation);
+        store_owner(&self.meta.header().lock_owner, &process::me(), Some(operation));
         guard.verify()?;
         guard.recover()?;
         Ok(Some(guard))
@@ -63,13 +63,16 @@ impl LogLock<'_> {
 
     /// The files behind the handle are still those at its path.
     fn verify(&self) -> Result<(), Fault> {
-        let Files { path, metadata_path, metadata_id, meta, .. } = self.files;
-        let stat = || Fault::io("stat the log's files");
-        if fs::identity_at(metadata_path).map_err(stat())? != Some(*metadata_id) {
-            return Err(Fault::Replaced);
+        match self.verify_data() {
+            // What is wrong with the data file may be that somebody removed, and perhaps made anew, both files.
+            _ if !self.files.is_current() => Err(Fault::Replaced),
+            verified => verified,
         }
-        let recorded = meta.header().identity.inode.load(Ordering::Relaxed);
-        match fs::identity_at(path).map_err(stat())? {
+    }
+
+    fn verify_data(&self) -> Result<(), Fault> {
+        let recorded = self.files.meta.header().identity.inode.load(Ordering::Relaxed);
+        match fs::identity_at(&self.files.path).map_err(Fault::io("stat the data file"))? {
             None => Err(Fault::NoData),
             Some((_, found)) if found != recorded => Err(Fault::Foreign { recorded, found }),
             Some(_) if recorded != self.segment.inode() => Err(Fault::Replaced),
@@ -286,7 +289,7 @@ impl Files {
         if !lock::try_lock(fd, MAINTENANCE_BYTE).map_err(Fault::io("take the maintenance byte"))? {
             return Ok(None);
         }
-        store_owner(&self.meta.header().maintenance_owner, &process::me(), operation);
+        store_owner(&self.meta.header().maintenance_owner, &process::me(), Some(operation));
         Ok(Some(Maintenance { files: self, _in_process: in_process }))
     }
 }

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 use crate::chunks::Segment;
 use crate::error::{Blocker, Fault};
 use crate::holes::Hole;
-use crate::layout::{Control, Owner, SLOT_BYTES, Slot, SlotCold};
+use crate::layout::{Control, Owner, SLOT_BYTES, Slot};
 use crate::slots::{self, Scan};
 use crate::sys::fork::LockFile;
 use crate::sys::process::{self, Who};
@@ -249,7 +249,7 @@ impl Files {
         if len == 0 || !Control::has_positions(dead.pending.position(), len) {
             return None;
         }
-        Hole::of_slot(dead.pending.phase()?, dead.pending.position(), len, &who_has(cold))
+        Hole::of_slot(dead.pending.phase()?, dead.pending.position(), len, &owner_of(cold))
     }
 
     /// Claims a slot for a writer, settling what a dead owner left in it.
@@ -297,7 +297,7 @@ impl Files {
             };
             guard.settle_claimed(slot);
         }
-        store_who(cold, &process::me());
+        store_owner(cold, &process::me(), None);
         hot.messages.store(0, Ordering::Relaxed);
         hot.bytes.store(0, Ordering::Relaxed);
         self.meta.header().high_water.slots.fetch_max(slot + 1, Ordering::AcqRel);
@@ -385,7 +385,7 @@ impl Files {
 
     pub(crate) fn slot_blocker(&self, slot: u32) -> Blocker {
         let cold = &self.meta.slots()[slot as usize].cold;
-        named(&format!("slot {slot}"), &who_has(cold))
+        named(&format!("slot {slot}"), &owner_of(cold))
     }
 
     /// Permission bits of the data file.
@@ -434,9 +434,10 @@ impl Operation {
     }
 }
 
-pub(crate) fn store_owner(owner: &Owner, who: &Who, operation: Operation) {
+/// What a holder says of itself beside its lock byte; a slot's holder names no operation.
+pub(crate) fn store_owner(owner: &Owner, who: &Who, operation: Option<Operation>) {
     owner.pid.store(who.pid, Ordering::Relaxed);
-    owner.operation.store(operation as u32, Ordering::Relaxed);
+    owner.operation.store(operation.map_or(0, |o| o as u32), Ordering::Relaxed);
     owner.start_time.store(who.start_time, Ordering::Relaxed);
     owner.pid_namespace.store(who.pid_namespace, Ordering::Relaxed);
     owner.since_ns.store(process::now_ns(), Ordering::Relaxed);
@@ -452,19 +453,13 @@ pub(crate) fn owner_of(owner: &Owner) -> Who {
     }
 }
 
-fn store_who(cold: &SlotCold, who: &Who) {
-    cold.pid.store(who.pid, Ordering::Relaxed);
-    cold.start_time.store(who.start_time, Ordering::Relaxed);
-    cold.pid_namespace.store(who.pid_namespace, Ordering::Relaxed);
-    cold.since_ns.store(process::now_ns(), Ordering::Relaxed);
-    cold.command.store(&who.command);
-}
-
-pub(crate) fn who_has(cold: &SlotCold) -> Who {
-    Who {
-        pid: cold.pid.load(Ordering::Relaxed),
-        start_time: cold.start_time.load(Ordering::Relaxed),
-        pid_namespace: cold.pid_namespace.load(Ordering::Relaxed),
-        command: cold.command.load(),
-    }
+/// Says who has the file open, as far as this user may see.
+pub(crate) fn in_use(device: u64, inode: u64) -> Fault {
+    let who: Vec<String> = process::holders_of(device, inode)
+        .iter()
+        .map(|w| format!("process {} ({})", w.pid, w.command))
+        .collect();
+    let who =
+        if who.is_empty() { "this process, or one that this user cannot see".into() } else { who.join(", ") };
+    Fault::InUse { who }
 }

@@ -90,8 +90,8 @@ impl Opening<'_> {
             check_file_system(&opened.file)?;
             if meta::stage(&opened.file)? == Stage::Ready {
                 match self.assemble(opened, Origin::Opened) {
-                    // Replaced between our open and our lock.
-                    Err(Fault::Replaced) if Instant::now() < deadline => {}
+                    // Replaced between our open and our lock, or leased by who still adopts it.
+                    Err(Fault::Replaced) => drop(self.pause::<()>(deadline)?),
                     done => return done,
                 }
             } else if let Some(files) = self.create(opened, deadline)? {
@@ -106,7 +106,12 @@ impl Opening<'_> {
         let (file, access) = match self.open_existing(wanted) {
             Ok(found) => found,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
-                self.check_absent()?;
+                if let Err(fault) = self.check_absent() {
+                    // Somebody may have made both files between our two looks.
+                    let made =
+                        fs::identity_at(self.metadata_path).map_err(Fault::io("stat the metadata file"))?;
+                    return if made.is_some() { Ok(None) } else { Err(fault) };
+                }
                 let create = Access::Create(self.metadata_mode());
                 let file =
                     fs::open(self.metadata_path, create).map_err(Fault::io("create the metadata file"))?;
@@ -256,10 +261,12 @@ impl Opening<'_> {
         let access = if existed { Access::Read } else { Access::Create(mode) };
         let data =
             fs::open(self.path, access).map_err(|e| self.explain(e, self.path, "create the data file"))?;
-        if !existed {
-            fs::prepare_new(&data, self.config.mode).map_err(Fault::io("set the data file's mode"))?;
+        let stat = data.metadata().map_err(Fault::io("stat the data file"))?;
+        // An empty one may be what a dead creator left; one with bytes is somebody's, and stays as it is.
+        match fs::prepare_new(&data, self.config.mode, &stat) {
+            Err(e) if !existed => Err(Fault::io("set the data file's mode")(e)),
+            _ => Ok(data),
         }
-        Ok(data)
     }
 
     /// Proof that nobody writes to the file that is adopted; held until the metadata is ready.
@@ -269,7 +276,7 @@ impl Opening<'_> {
             return Ok(file);
         }
         let (device, inode) = fs::identity(&file.metadata().map_err(Fault::io("stat the data file"))?);
-        Err(super::remove::in_use(device, inode))
+        Err(super::in_use(device, inode))
     }
 
     fn allocate(&self, opened: &Opened, data: &Metadata, max_writers: u32) -> std::result::Result<(), Fault> {
@@ -300,6 +307,8 @@ impl Opening<'_> {
         let segment = match meta.check_positions().and_then(|()| self.open_segment(&meta, &opened)) {
             Ok(segment) => Some(Arc::new(segment)),
             Err(_) if looks => None,
+            // Both files may have been replaced between our looks at the one and the other.
+            Err(_) if !self.is_still(opened.id)? => return Err(Fault::Replaced),
             Err(fault) => return Err(fault),
         };
         let max_writers = meta.geometry().max_writers;
@@ -335,6 +344,7 @@ impl Opening<'_> {
         let data = match fs::open(self.path, access) {
             Ok(data) => data,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(Fault::NoData),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Err(Fault::Replaced),
             Err(e) => return Err(self.explain(e, self.path, "open the data file")),
         };
         let stat = data.metadata().map_err(Fault::io("stat the data file"))?;

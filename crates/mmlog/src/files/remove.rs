@@ -8,11 +8,10 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::open::resolve;
-use super::{METADATA_SUFFIX, Trust};
+use super::{METADATA_SUFFIX, Trust, in_use};
 use crate::error::{At, Fault, Result};
 use crate::sys::fs::{self, Access};
 use crate::sys::lock::{self, Lease};
-use crate::sys::process;
 
 /// Whether a log in use is removed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -102,14 +101,4 @@ fn claim(file: &File) -> std::result::Result<(), Fault> {
     }
     let (device, inode) = fs::identity(&file.metadata().map_err(Fault::io("stat the log's files"))?);
     Err(in_use(device, inode))
-}
-
-/// Says who has the file open, as far as this user may see.
-pub(crate) fn in_use(device: u64, inode: u64) -> Fault {
-    let who: Vec<String> = process::holders_of(device, inode)
-        .iter()
-        .map(|w| format!("process {} ({})", w.pid, w.command))
-        .collect();
-    let who = if who.is_empty() { "a process that this user cannot see".into() } else { who.join(", ") };
-    Fault::InUse { who }
 }

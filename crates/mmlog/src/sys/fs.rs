@@ -128,10 +128,13 @@ pub(crate) fn identity_at(path: &Path) -> io::Result<Option<(u64, u64)>> {
 }
 
 /// What a new data file needs: its mode in spite of the umask, no copy-on-write on btrfs (a store into a mapped
-/// page could otherwise need new space).
-pub(crate) fn prepare_new(file: &File, mode: Option<u32>) -> io::Result<()> {
+/// page could otherwise need new space). A file with bytes is left alone.
+pub(crate) fn prepare_new(file: &File, mode: Option<u32>, stat: &Metadata) -> io::Result<()> {
     use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
     const BTRFS: FsType = FsType(0x9123_683e);
+    if stat.len() > 0 {
+        return Ok(());
+    }
     if statfs::fstatfs(file)?.filesystem_type() == BTRFS {
         let flags = ioctl_getflags(file)?;
         ioctl_setflags(file, flags | IFlags::NOCOW)?;

@@ -103,7 +103,7 @@ pub(crate) fn asserted() -> Vec<(String, u64, Option<u64>)> {
 }
 
 fn field_types(text: &str) -> BTreeMap<(String, String), String> {
-    let mut types = BTreeMap::new();
+    let mut types: BTreeMap<(String, String), String> = BTreeMap::new();
     let mut owner = String::new();
     for line in text.lines().map(str::trim) {
         if let Some(rest) = line.strip_prefix("pub struct ") {
@@ -115,6 +115,11 @@ fn field_types(text: &str) -> BTreeMap<(String, String), String> {
             {
                 types.insert((owner.clone(), field.to_owned()), ty.to_owned());
             }
+        } else if let Some((alias, of)) = line.strip_prefix("pub type ").and_then(|l| l.split_once(" = ")) {
+            let fields = types.iter().filter(|((owner, _), _)| *owner == of.trim_end_matches(';'));
+            let same: Vec<_> =
+                fields.map(|((_, f), ty)| ((alias.to_owned(), f.clone()), ty.clone())).collect();
+            types.extend(same);
         } else if let Some((field, ty)) =
             line.strip_prefix("pub ").and_then(|l| l.trim_end_matches(',').split_once(": "))
         {

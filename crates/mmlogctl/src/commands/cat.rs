@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use mmlog::{Position, Start};
 
-use crate::cli::{Access, size};
+use crate::arguments::{Access, size};
 use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
 use crate::reading::copy::{Copier, Plain, Render, Sink};

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use mmlog::{Adopt, Log, Options, Origin};
 
-use crate::cli::{Access, octal, size};
+use crate::arguments::{Access, octal, size};
 use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
 use crate::progress::human;

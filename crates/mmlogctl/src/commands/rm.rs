@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use mmlog::Force;
 
-use crate::cli::Access;
+use crate::arguments::Access;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 use mmlog::{Log, Trimmed};
 
-use crate::cli::{Access, duration};
+use crate::arguments::{Access, duration};
 use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
 

@@ -42,10 +42,14 @@ pub fn start_of_last<S: Source>(
         Last::Lines(lines) => Count::Lines { left: lines, place: Place::End },
         Last::Bytes(bytes) => Count::Bytes { left: bytes },
     };
-    let mut upper = end;
+    let fits = buf.len() as u64;
+    let (mut upper, mut reach) = (end, fits);
     while upper > oldest {
-        let lower = Position::new(upper.get().saturating_sub(buf.len() as u64).max(oldest.get()));
-        let (runs, first) = read_block(source, lower, upper, buf)?;
+        let lower = Position::new(upper.get().saturating_sub(reach).max(oldest.get()));
+        let Some((runs, first)) = read_block(source, lower, upper, buf)? else {
+            reach = fits;
+            continue;
+        };
         for run in runs.iter().rev() {
             let found = match *run {
                 Run::Data { at, from, len } => count.data(at, &buf[from..from + len]),
@@ -56,23 +60,29 @@ pub fn start_of_last<S: Source>(
                 return Ok(found);
             }
         }
+        // Of a hole behind the end of the file no start is known: it is stepped over faster and faster.
+        let is_hole = runs.iter().all(|run| matches!(run, Run::Hole { .. }));
+        reach = if is_hole { reach.saturating_mul(2) } else { fits };
         // A hole that reaches below the block need not be looked at again where it is not data.
         upper = if holes == Holes::Nul { lower } else { first.max(oldest) };
     }
     Ok(oldest)
 }
 
-/// Reads `[lower, upper)`, which fits the buffer. Also gives the first position the block's runs
-/// belong to: that of a hole may lie below `lower`.
+/// Reads `[lower, upper)`; nothing when it holds more data than the buffer. Also gives the first
+/// position the block's runs belong to: that of a hole may lie below `lower`.
 fn read_block<S: Source>(
     source: &mut S,
     lower: Position,
     upper: Position,
     buf: &mut [u8],
-) -> mmlog::Result<(Vec<Run>, Position)> {
+) -> mmlog::Result<Option<(Vec<Run>, Position)>> {
     let (mut runs, mut first, mut filled) = (Vec::new(), lower, 0);
     source.seek(lower)?;
     loop {
+        if filled == buf.len() && source.position() < upper {
+            return Ok(None);
+        }
         match next_piece(source, Some(upper), &mut buf[filled..])? {
             Piece::Data { at, bytes } => {
                 runs.push(Run::Data { at, from: filled, len: bytes.len() });
@@ -82,7 +92,7 @@ fn read_block<S: Source>(
                 first = first.min(Position::new(hole.start));
                 runs.push(Run::Hole { at, len });
             }
-            Piece::CaughtUp | Piece::End => return Ok((runs, first)),
+            Piece::CaughtUp | Piece::End => return Ok(Some((runs, first))),
         }
     }
 }
@@ -169,6 +179,18 @@ mod tests {
     fn last_lines(text: &[u8], n: usize) -> Vec<u8> {
         let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
         lines[lines.len().saturating_sub(n)..].concat()
+    }
+
+    #[test]
+    fn a_hole_of_unknown_start_takes_few_reads() {
+        let data = || Part::Data(b"one\ntwo\nthree\n".to_vec());
+        for holes in HOLES {
+            let mut log = Mock::new(100, 99, &[data(), Part::Hole(1 << 60), data()]);
+            let ends = (Position::new(log.base), log.end());
+            let start = start_of_last(&mut log, Last::Lines(5), ends, holes, &mut [0; 16]);
+            // A hole that is printed is part of a line.
+            assert_eq!(start.ok(), Some(Position::new(104)), "{holes:?}");
+        }
     }
 
     /// Every combination of content, block size, read size and count against a plain model.

@@ -16,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use clap::{Args, ValueEnum};
 
-use crate::cli::{Access, duration, size};
+use crate::arguments::{Access, duration, size};
 use crate::commands::init::Creation;
 use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
@@ -100,7 +100,11 @@ fn line_limit(text: &str) -> Result<usize, String> {
 /// # Errors
 /// What stopped it, with how many bytes were not stored.
 pub fn run(args: &AppendArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let signals = Signals::catch().map_err(|e| Failure::new(Exit::Failed, format!("signals: {e}")))?;
+    let uncaught = |e: std::io::Error| {
+        let text = format!("{}: cannot catch signals: {e}; raise the limit (`ulimit -n`)", shown(&args.log));
+        Failure::new(Exit::Failed, text)
+    };
+    let signals = Signals::catch().map_err(uncaught)?;
     let input = Input::stdin();
     let progress = match (out.error_is_terminal(), input.is_terminal()) {
         (true, false) => Progress::showing(),

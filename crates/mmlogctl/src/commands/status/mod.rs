@@ -9,7 +9,7 @@ use std::time::Duration;
 use clap::Args;
 use mmlog::{Error, Log, Observer, Status};
 
-use crate::cli::Access;
+use crate::arguments::Access;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 

@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
-use crate::cli::{Access, size};
+use crate::arguments::{Access, size};
 use crate::reading::Holes;
 
 /// Print the end of logs, and follow them.

@@ -1,0 +1,147 @@
+//! Logs that somebody who is no writer has changed: copied, cut, replaced, poisoned. And input that is nothing.
+
+use std::fs::{self, File};
+use std::path::Path;
+
+use crate::cli::{Scratch, WRITING, at, metadata_of, mmlogctl, wait_for};
+use crate::{CONTENT, has_status, is_readable, refused};
+
+fn cut(path: &Path, len: u64) {
+    File::options().write(true).open(path).unwrap().set_len(len).unwrap();
+}
+
+/// Puts a copy in the place of a file, as cp(1), rsync(1) or a restored backup do.
+fn replace_by_a_copy(path: &Path) {
+    let copy = path.with_extension("copy");
+    fs::copy(path, &copy).unwrap();
+    fs::rename(copy, path).unwrap();
+}
+
+#[test]
+fn a_log_truncated_from_outside_is_damage_and_what_is_left_is_read() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    cut(&log, 5);
+    let words = "truncated from outside (expected >= 14 bytes, is 5); run `mmlogctl repair`";
+    refused(&WRITING, &log, 4, &[words]);
+    refused(&["tail"], &log, 4, &[words]);
+    let ended = mmlogctl("cat", &log).run();
+    ended.is_refused(4, &log, &[words]);
+    assert_eq!(ended.text(), "one\nt");
+    has_status(&log, "DAMAGED", "truncated from outside (expected >= 14 bytes, is 5)");
+}
+
+#[test]
+fn bytes_that_a_shell_appended_are_not_shown_as_the_logs() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    fs::write(&log, [CONTENT, b"from a shell\n"].concat()).unwrap();
+    is_readable(&log, CONTENT);
+    mmlogctl("append", &log).input(b"four\n").run().is_success();
+    is_readable(&log, &[CONTENT, b"four\n"].concat());
+}
+
+#[test]
+fn a_copied_log_can_be_read_and_no_more() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    let copy = scratch.file("copy.log");
+    fs::copy(&log, &copy).unwrap();
+    fs::copy(metadata_of(&log), metadata_of(&copy)).unwrap();
+    replace_by_a_copy(&log);
+    for log in [log, copy] {
+        refused(&WRITING, &log, 4, &["metadata belongs to another file", "only status, cat and tail work"]);
+        is_readable(&log, CONTENT);
+        has_status(&log, "DAMAGED", "metadata belongs to another file");
+    }
+}
+
+/// A command that appends, and has stored its first line.
+fn appending(log: &Path) -> crate::cli::Running {
+    let mut append = mmlogctl("append", log).arg("--chunk-size=64K").start();
+    append.feed(b"first\n");
+    wait_for("the first line", || fs::read(log).ok()?.starts_with(b"first\n").then_some(()));
+    append
+}
+
+/// More than a chunk.
+fn lines() -> Vec<u8> {
+    b"0123456789abcdef\n".repeat(10_000)
+}
+
+#[test]
+fn a_writer_whose_data_file_was_unlinked_says_so_at_its_next_growth() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let mut append = appending(&log);
+    fs::remove_file(&log).unwrap();
+    has_status(&log, "DAMAGED", "the data file is gone");
+    append.feed(&lines());
+    append.end().is_refused(4, &log, &["data file is gone; ", "bytes were not stored)"]);
+    assert!(!log.exists());
+}
+
+#[test]
+fn a_writer_whose_data_file_was_replaced_does_not_write_to_the_other_one() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let mut append = appending(&log);
+    fs::write(scratch.file("other"), "somebody else's\n").unwrap();
+    fs::rename(scratch.file("other"), &log).unwrap();
+    has_status(&log, "DAMAGED", "metadata belongs to another file");
+    append.feed(&lines());
+    append.end().is_refused(4, &log, &["metadata belongs to another file", "bytes were not stored)"]);
+    assert_eq!(fs::read(&log).unwrap(), b"somebody else's\n");
+}
+
+#[test]
+fn a_writer_whose_data_file_was_truncated_says_so_and_does_not_die_of_a_signal() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let mut append = appending(&log);
+    cut(&log, 0);
+    has_status(&log, "DAMAGED", "truncated from outside");
+    append.feed(&lines());
+    append.end().is_refused(4, &log, &["truncated from outside", "bytes were not stored)"]);
+}
+
+#[test]
+fn a_writer_goes_on_in_a_log_that_was_made_anew() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let mut append = appending(&log);
+    mmlogctl("rm", &log).arg("--force").run().is_success();
+    mmlogctl("init", &log).arg("--chunk-size=64K").run().is_success();
+    append.feed(&lines());
+    append.end();
+    is_readable_whole(&log, &lines());
+}
+
+fn is_readable_whole(log: &Path, content: &[u8]) {
+    mmlogctl("cat", log).run().printed(content);
+}
+
+#[test]
+fn a_poisoned_log_refuses_every_writer_with_the_reason_and_readers_still_read() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    let open = mmlog::Log::options().open(&log).unwrap();
+    open.poison("the operator\nsays no", 5).unwrap();
+    drop(open);
+    let words = ["poisoned by process", "the operator\\nsays no; find the cause"];
+    refused(&["append", "trim"], &log, 4, &words);
+    is_readable(&log, CONTENT);
+    has_status(&log, "PANICKED", "errno 5: the operator\\nsays no");
+    assert_eq!(fs::read(metadata_of(&log)).unwrap()[at::IS_PANICKED], 1);
+}
+
+#[test]
+fn empty_input_makes_an_empty_log() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    for _ in 0..2 {
+        mmlogctl("append", &log).run().printed(b"");
+        is_readable(&log, b"");
+        assert_eq!(fs::metadata(&log).unwrap().len(), 0);
+    }
+}

@@ -1,0 +1,175 @@
+//! What this user may not do.
+
+use std::fs;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown};
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use nix::mount::{MsFlags, mount};
+
+use crate::cli::{
+    Bytes, COMMANDS, NOBODY, Scratch, Tool, WRITING, is_root, metadata_of, mmlogctl, own_mounts, skipped,
+    succeeds,
+};
+use crate::{CONTENT, has_status, is_readable, refused, refused_by};
+
+fn as_nobody(tool: Tool) -> Tool {
+    tool.with(|command| command.uid(NOBODY).gid(NOBODY))
+}
+
+/// Whether that user could do anything at all.
+fn nobody_can_run() -> bool {
+    let mut version = Command::new(env!("CARGO_BIN_EXE_mmlogctl"));
+    is_root() && succeeds(version.arg("--version").uid(NOBODY).gid(NOBODY))
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn another_users_private_log_is_refused_with_the_reason_in_words() {
+    if !nobody_can_run() {
+        return skipped("another user's log is refused", "only root can act as another user");
+    }
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    set_mode(scratch.path(), 0o755);
+    set_mode(&log, 0o600);
+    set_mode(&metadata_of(&log), 0o600);
+    let reason = ["Permission denied", "run as the file's owner or group, or chmod it"];
+    refused_by(as_nobody, &COMMANDS, &log, 1, &reason);
+    set_mode(scratch.path(), 0o700);
+    refused_by(as_nobody, &COMMANDS, &log, 1, &["Permission denied"]);
+}
+
+#[test]
+fn another_users_readable_log_can_be_read_and_no_more() {
+    if !nobody_can_run() {
+        return skipped("another user's log can be read", "only root can act as another user");
+    }
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    set_mode(scratch.path(), 0o755);
+    set_mode(&log, 0o644);
+    set_mode(&metadata_of(&log), 0o644);
+    for command in ["cat", "tail"] {
+        as_nobody(mmlogctl(command, &log)).run().printed(CONTENT);
+    }
+    as_nobody(mmlogctl("status", &log)).run().is_success();
+    refused_by(as_nobody, &["init", "append", "trim", "rm"], &log, 1, &["Permission denied"]);
+}
+
+#[test]
+fn files_of_different_owners_are_refused_and_the_option_that_allows_them_named() {
+    if !is_root() {
+        return skipped("files of different owners are refused", "only root can give files away");
+    }
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    chown(&log, Some(NOBODY), None).unwrap();
+    let words = ["data file belongs to uid 65534, metadata to uid 0; chown one, or use --trust-path"];
+    refused(&["init", "append", "cat", "tail", "trim"], &log, 1, &words);
+    has_status(&log, "DAMAGED", words[0].split(';').next().unwrap());
+    mmlogctl("cat", &log).arg("--trust-path").run().printed(CONTENT);
+    mmlogctl("append", &log).arg("--trust-path").input(b"four\n").run().is_success();
+}
+
+#[test]
+fn root_works_on_a_service_users_log_and_takes_nothing_from_it() {
+    if !is_root() {
+        return skipped("root works on a service user's log", "only root can give files away");
+    }
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    for file in [&log, &metadata_of(&log)] {
+        chown(file, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    mmlogctl("append", &log).input(b"four\n").run().is_success();
+    mmlogctl("trim", &log).run().printed(b"");
+    is_readable(&log, &[CONTENT, b"four\n"].concat());
+    for file in [&log, &metadata_of(&log)] {
+        let owner = fs::metadata(file).unwrap();
+        assert_eq!((owner.uid(), owner.gid()), (NOBODY, NOBODY));
+    }
+}
+
+#[test]
+fn on_a_read_only_mount_logs_are_read_and_writing_is_refused_in_words() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    let none = None::<&str>;
+    let remount = |flags| mount(Some(scratch.path()), scratch.path(), none, flags, none).is_ok();
+    let read_only = MsFlags::MS_BIND | MsFlags::MS_REMOUNT | MsFlags::MS_RDONLY;
+    if !(own_mounts() && remount(MsFlags::MS_BIND) && remount(read_only)) {
+        return skipped("a read-only mount is named", "mounting needs root");
+    }
+    refused(&["init", "append", "trim", "rm"], &log, 1, &["the mount is read-only"]);
+    refused(&["init", "append"], &scratch.file("new"), 1, &["the mount is read-only"]);
+    is_readable(&log, CONTENT);
+    has_status(&log, "OK", "nothing to do");
+}
+
+/// The attribute of `file` while `then` runs; false when it cannot be had.
+fn with_attribute(attribute: &str, file: &Path, then: impl FnOnce()) -> bool {
+    let chattr = |sign| succeeds(Command::new("chattr").arg(format!("{sign}{attribute}")).arg(file));
+    let set = chattr("+");
+    if set {
+        then();
+        assert!(chattr("-"));
+    }
+    set
+}
+
+#[test]
+fn an_attribute_that_forbids_mapped_writers_is_named() {
+    let words = ["append-only or immutable attribute set", "lsattr", "need both attributes off"];
+    for attribute in ["i", "a"] {
+        let scratch = Scratch::new();
+        let log = scratch.log(CONTENT);
+        let tried = with_attribute(attribute, &log, || {
+            refused(&WRITING, &log, 1, &words);
+            refused(&["rm"], &log, 1, &words);
+            is_readable(&log, CONTENT);
+        });
+        let both = with_attribute(attribute, &metadata_of(&log), || {
+            refused(&WRITING, &log, 1, &words);
+            is_readable(&log, CONTENT);
+        });
+        if !(tried && both) {
+            return skipped(
+                "the attributes +i and +a are named",
+                "chattr needs root and a file system with them",
+            );
+        }
+    }
+}
+
+#[test]
+fn a_log_that_cannot_be_removed_whole_is_not_removed_by_half() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    let tried = with_attribute("i", &metadata_of(&log), || refused(&["rm"], &log, 1, &["attribute"]));
+    if !tried {
+        skipped("rm removes both files or none", "chattr needs root and a file system with attributes");
+    }
+}
+
+#[test]
+fn too_few_descriptors_are_named_with_the_limit() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    let limited = |limit: &'static str| move |tool: Tool| tool.through("prlimit", &[limit]);
+    if !succeeds(Command::new("prlimit").arg("--version")) {
+        return skipped("too few descriptors are named", "there is no prlimit(1) here");
+    }
+    let words = |limit| format!("Too many open files (os error 24) (RLIMIT_NOFILE, `ulimit -n`, is {limit})");
+    refused_by(limited("--nofile=4"), &["init", "cat", "tail", "status", "trim"], &log, 1, &[&words(4)]);
+    refused_by(limited("--nofile=7"), &["append"], &log, 1, &[&words(7), "(2 bytes were not stored)"]);
+    let before = Bytes::of(&log);
+    // With so few not even signals can be caught; the program itself may need more to start.
+    let ended = limited("--nofile=5")(mmlogctl("append", &log)).input(b"x\n").run();
+    ended.is_refused(1, &log, &["Too many open files"]);
+    before.are_still_in(&log);
+}

@@ -1,0 +1,101 @@
+//! `rm`: all of a log that nobody has open.
+
+use std::fs;
+
+use nix::sys::signal::Signal;
+
+use crate::cli::{Bytes, Scratch, metadata_of, mmlogctl};
+use crate::{CONTENT, live};
+
+fn is_gone(scratch: &Scratch) {
+    let left: Vec<_> = fs::read_dir(scratch.path()).unwrap().flatten().map(|e| e.file_name()).collect();
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_log_at_rest_is_removed_with_its_metadata() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    mmlogctl("rm", &log).run().printed(b"");
+    is_gone(&scratch);
+    mmlogctl("rm", &log).run().is_refused(1, &log, &["no such log"]);
+}
+
+#[test]
+fn a_log_that_a_writer_has_open_is_refused_and_the_writer_named() {
+    let scratch = Scratch::new();
+    let (log, open, mut writer) = live(&scratch);
+    let before = Bytes::of(&log);
+    let us = format!("in use by process {} (", std::process::id());
+    mmlogctl("rm", &log).run().is_refused(3, &log, &[&us, "; stop it first"]);
+    before.are_still_in(&log);
+    writer.append(b"four\n").unwrap();
+    drop((open, writer));
+    mmlogctl("rm", &log).run().printed(b"");
+    is_gone(&scratch);
+}
+
+#[test]
+fn a_log_that_is_followed_is_refused_and_the_follower_named() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    let running = mmlogctl("tail", &log).arg("-f").start();
+    running.until_stdout(|printed| printed == CONTENT);
+    let follower = format!("in use by process {} (mmlogctl", running.pid());
+    mmlogctl("rm", &log).run().is_refused(3, &log, &[&follower]);
+    running.signal(Signal::SIGTERM);
+    running.end().printed(CONTENT);
+    mmlogctl("rm", &log).run().printed(b"");
+}
+
+#[test]
+fn a_data_file_that_a_pager_has_open_is_in_use_too() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    let pager = fs::File::open(&log).unwrap();
+    let us = format!("process {} (", std::process::id());
+    mmlogctl("rm", &log).run().is_refused(3, &log, &["in use by", &us]);
+    drop(pager);
+    mmlogctl("rm", &log).run().printed(b"");
+}
+
+#[test]
+fn force_removes_a_log_in_use_and_its_name_is_free() {
+    let scratch = Scratch::new();
+    let (log, _open, _writer) = live(&scratch);
+    mmlogctl("rm", &log).arg("--force").run().printed(b"");
+    is_gone(&scratch);
+    mmlogctl("append", &log).input(b"new\n").run().is_success();
+    mmlogctl("cat", &log).run().printed(b"new\n");
+}
+
+#[test]
+fn a_removal_that_was_interrupted_can_be_finished() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    fs::remove_file(&log).unwrap();
+    mmlogctl("rm", &log).run().printed(b"");
+    is_gone(&scratch);
+}
+
+#[test]
+fn a_plain_file_is_no_log_and_is_kept() {
+    let scratch = Scratch::new();
+    let file = scratch.file("notes.txt");
+    fs::write(&file, CONTENT).unwrap();
+    for options in [&[][..], &["--force"]] {
+        mmlogctl("rm", &file).args(options).run().is_refused(1, &file, &["no metadata"]);
+    }
+    fs::write(metadata_of(&file), "somebody else's file\n").unwrap();
+    mmlogctl("rm", &file).run().is_refused(1, &file, &["not a log's metadata"]);
+    assert_eq!(fs::read(&file).unwrap(), CONTENT);
+}
+
+#[test]
+fn what_was_left_by_a_dead_creator_can_be_removed() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    fs::write(metadata_of(&log), "").unwrap();
+    mmlogctl("rm", &log).run().printed(b"");
+    is_gone(&scratch);
+}

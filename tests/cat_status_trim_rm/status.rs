@@ -1,0 +1,164 @@
+//! `status` for people: the truth on one screen.
+
+use std::path::Path;
+
+use mmlog::Log;
+use mmlog::layout::LOCK_BYTE;
+
+use crate::cli::{Bytes, Held, Scratch, at, mmlogctl, mounted, poke, skipped, slot, write_slot};
+use crate::{CONTENT, live};
+
+/// The screen, checked to be one: at most 24 lines of 80 columns, nothing but text. Looking changes nothing.
+#[track_caller]
+fn screen(log: &Path) -> String {
+    let before = Bytes::of(log);
+    let ended = mmlogctl("status", log).run();
+    ended.is_success();
+    before.are_still_in(log);
+    let text = ended.text();
+    assert!(text.lines().count() <= 24 && text.ends_with('\n'), "{text}");
+    assert!(
+        text.lines().all(|line| line.chars().count() <= 80 && !line.contains(char::is_control)),
+        "{text}"
+    );
+    text
+}
+
+/// Its state and one more text on it; a sentence may be spread over lines.
+#[track_caller]
+fn shows(log: &Path, state: &str, wanted: &[&str]) {
+    let screen = screen(log);
+    assert!(screen.starts_with(&format!("{state}  ")), "{screen}");
+    let joined = screen.split_whitespace().collect::<Vec<_>>().join(" ");
+    for words in wanted {
+        assert!(joined.contains(words), "without {words:?}:\n{screen}");
+    }
+}
+
+#[test]
+fn a_log_at_rest_is_ok() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    shows(
+        &log,
+        "OK",
+        &["cursor 14 (14 B), watermark 14", "writers none", "holes none", "next nothing to do"],
+    );
+}
+
+#[test]
+fn live_writers_are_listed_and_the_list_is_cut() {
+    let scratch = Scratch::new();
+    let (log, open, _writer) = live(&scratch);
+    let us = format!("{} (", std::process::id());
+    shows(&log, "OK", &["writers 1", &us, "1 messages, 14 B"]);
+    let _more: Vec<_> = (0..40).map(|_| open.writer().unwrap()).collect();
+    shows(&log, "OK", &["writers 41", "... and 37 more"]);
+}
+
+#[test]
+fn a_writer_that_stands_is_stalled_and_named() {
+    let scratch = Scratch::new();
+    let (log, _open, _writer) = live(&scratch);
+    let _owner = Held::slot(&log, 5);
+    write_slot(&log, 5, slot(3, 4), 4, std::process::id());
+    let who = format!("process {} (dead-writer", std::process::id());
+    let waits = "is copying [4, 8) for at least";
+    shows(&log, "STALLED", &[&who, waits, "readers wait at 4", "watermark 4, 10 bytes not final", "next"]);
+}
+
+#[test]
+fn a_lock_that_is_kept_is_locked() {
+    let scratch = Scratch::new();
+    let (log, _open, _writer) = live(&scratch);
+    let _held = Held::byte(&log, LOCK_BYTE);
+    shows(&log, "LOCKED", &["holds the log's lock", "lock held by"]);
+}
+
+#[test]
+fn maintenance_that_runs_is_shown() {
+    let scratch = Scratch::new();
+    let (log, _open, _writer) = live(&scratch);
+    let _held = Held::maintenance(&log);
+    let holder = format!("maintenance held by {} for trim", std::process::id());
+    shows(&log, "OK", &[&holder, "(night-shift, "]);
+}
+
+#[test]
+fn holes_are_shown_with_who_left_them_and_the_list_is_cut() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    write_slot(&log, 0, slot(3, 4), 4, 4242);
+    shows(&log, "OK", &["1 dead", "holes 1", "4 bytes at 4, torn, left by 4242 (dead-writer)"]);
+    let log = scratch.file("many.log");
+    mmlogctl("append", &log).arg("--max-writers=50").input(&b"four".repeat(50)).run().is_success();
+    (0..50).for_each(|n| write_slot(&log, n, slot(3, 4 * n as u64), 4, 4242));
+    mmlogctl("append", &log).run().is_success();
+    shows(&log, "OK", &["holes 50", "4 bytes at 196, torn", "... and 48 more"]);
+}
+
+#[test]
+fn a_poisoned_log_gives_the_reason() {
+    let scratch = Scratch::new();
+    let (log, open, _writer) = live(&scratch);
+    open.poison(&"words that go on and on \x1b[31m".repeat(20), 5).unwrap();
+    shows(&log, "PANICKED", &["words that go on", "errno 5", "next find the cause"]);
+}
+
+#[test]
+fn a_closed_gate_that_nobody_holds_is_stalled() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    poke(&log, at::CURSOR, &(mmlog::layout::GATE | 14).to_ne_bytes());
+    shows(&log, "STALLED", &["gate closed at", "next"]);
+}
+
+#[test]
+fn a_long_path_is_cut_to_the_screen() {
+    let scratch = Scratch::new();
+    let directory = scratch.file(&"long-directory-name-".repeat(10));
+    std::fs::create_dir(&directory).unwrap();
+    let log = directory.join("app\n\x1b[2J.log");
+    mmlogctl("init", &log).run().is_success();
+    shows(&log, "OK", &[]);
+    std::fs::remove_file(&log).unwrap();
+    shows(&log, "DAMAGED", &["the data file is gone"]);
+}
+
+#[test]
+fn a_full_disk_is_full_and_one_nearly_so_full_soon() {
+    let scratch = Scratch::new();
+    let Some(disk) = mounted(&scratch, "tmpfs", "size=2m") else {
+        return skipped("a full disk is shown", "mounting a small tmpfs needs root");
+    };
+    let log = disk.join("app.log");
+    mmlogctl("append", &log).input(CONTENT).run().is_success();
+    shows(&log, "FULL SOON", &["free on the file system"]);
+    let input = b"0123456789abcdef\n".repeat(200_000);
+    let ended = mmlogctl("append", &log).arg("--on-full=fail").input(&input).run();
+    assert_eq!(ended.code, 1, "{ended:?}");
+    let left = 2 << 20;
+    // What the failed append could not use is used up; a write as large as the disk takes all that is left.
+    let _ = std::fs::write(disk.join("filler"), vec![1; left]);
+    shows(&log, "FULL", &["next free space"]);
+}
+
+#[test]
+fn several_logs_are_shown_and_one_that_fails_does_not_hide_the_others() {
+    let scratch = Scratch::new();
+    let (first, missing) = (scratch.log(CONTENT), scratch.file("missing.log"));
+    let ended = mmlogctl("status", &first).arg(&missing).arg(&first).run();
+    ended.is_refused(1, &missing, &["no such log"]);
+    assert_eq!(ended.text().matches("OK  ").count(), 2, "{ended:?}");
+}
+
+#[test]
+fn a_state_is_the_worst_that_is_true() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    std::fs::remove_file(&log).unwrap();
+    shows(&log, "DAMAGED", &[]);
+    poke(&log, at::IS_PANICKED, &[1]);
+    shows(&log, "PANICKED", &[]);
+    drop(Log::options().open_reader(&log));
+}

@@ -1,0 +1,205 @@
+//! `status --json`: a contract. Keys are added, never taken away or given another type.
+
+use std::path::Path;
+
+use serde_json::Value;
+
+use crate::cli::{Held, Scratch, mmlogctl, slot, write_slot};
+use crate::{CONTENT, live};
+
+/// A key and its type: `?` may be null.
+type Key = (&'static str, &'static str);
+
+const STATUS: [Key; 29] = [
+    ("schema", "number"),
+    ("path", "string"),
+    ("id", "string"),
+    ("epoch", "number"),
+    ("state", "string"),
+    ("problem", "string?"),
+    ("next_step", "string"),
+    ("cursor", "number"),
+    ("watermark", "number"),
+    ("file_size", "number"),
+    ("slack", "number"),
+    ("base", "number"),
+    ("limit", "number"),
+    ("generation", "number"),
+    ("gate", "number?"),
+    ("created", "time?"),
+    ("page_size", "number"),
+    ("chunk_size", "number"),
+    ("max_writers", "number"),
+    ("gate_ms", "number"),
+    ("lock", "object"),
+    ("maintenance", "object"),
+    ("writers", "array"),
+    ("holes", "array"),
+    ("holes_total", "number"),
+    ("holes_forgotten", "number"),
+    ("segments", "array"),
+    ("panic", "object?"),
+    ("file", "object"),
+];
+
+const LOCK: [Key; 6] = [
+    ("held", "boolean"),
+    ("pid", "number?"),
+    ("command", "string?"),
+    ("operation", "string?"),
+    ("since", "time?"),
+    ("process", "string?"),
+];
+
+const WRITER: [Key; 9] = [
+    ("slot", "number"),
+    ("pid", "number"),
+    ("command", "string"),
+    ("process", "string"),
+    ("alive", "boolean"),
+    ("in_flight", "object?"),
+    ("messages", "number"),
+    ("bytes", "number"),
+    ("since", "time?"),
+];
+
+const IN_FLIGHT: [Key; 4] =
+    [("phase", "string"), ("start", "number"), ("end", "number"), ("for_at_least_ms", "number")];
+
+const HOLE: [Key; 6] = [
+    ("start", "number"),
+    ("len", "number"),
+    ("kind", "string"),
+    ("pid", "number"),
+    ("command", "string"),
+    ("at", "time?"),
+];
+
+const SEGMENT: [Key; 5] = [
+    ("generation", "number"),
+    ("base", "number"),
+    ("end", "number"),
+    ("inode", "number"),
+    ("path", "string"),
+];
+
+const PANIC: [Key; 5] =
+    [("reason", "string"), ("errno", "number"), ("pid", "number"), ("command", "string"), ("at", "time?")];
+
+const FILE: [Key; 8] = [
+    ("len", "number"),
+    ("allocated", "number"),
+    ("mode", "string"),
+    ("uid", "number"),
+    ("gid", "number"),
+    ("inode", "number"),
+    ("device", "number"),
+    ("free", "number"),
+];
+
+fn is_of_type(value: &Value, kind: &str) -> bool {
+    match kind {
+        "number" => value.is_u64() || value.is_i64(),
+        "string" => value.is_string(),
+        "boolean" => value.is_boolean(),
+        "array" => value.is_array(),
+        "object" => value.is_object(),
+        "time" => value.as_str().is_some_and(|text| text.parse::<jiff::Timestamp>().is_ok()),
+        _ => value.is_null() || is_of_type(value, kind.trim_end_matches('?')),
+    }
+}
+
+/// An object with these keys and no others.
+#[track_caller]
+fn has(object: &Value, keys: &[Key]) {
+    let found: Vec<&str> = object.as_object().unwrap().keys().map(String::as_str).collect();
+    let mut wanted: Vec<&str> = keys.iter().map(|(name, _)| *name).collect();
+    wanted.sort_by_key(|name| found.iter().position(|other| other == name));
+    assert_eq!(found, wanted);
+    for (name, kind) in keys {
+        assert!(is_of_type(&object[name], kind), "{name} is {}, not a {kind}", object[name]);
+    }
+}
+
+/// The object, all of its keys checked.
+#[track_caller]
+fn status(log: &Path) -> Value {
+    let ended = mmlogctl("status", log).arg("--json").run();
+    ended.is_success();
+    assert_eq!(ended.text().matches('\n').count(), 1, "one object, on one line");
+    let status: Value = serde_json::from_slice(&ended.stdout).unwrap();
+    has(&status, &STATUS);
+    has(&status["lock"], &LOCK);
+    has(&status["maintenance"], &LOCK);
+    has(&status["file"], &FILE);
+    let each =
+        |name: &str, keys: &[Key]| status[name].as_array().unwrap().iter().for_each(|one| has(one, keys));
+    each("writers", &WRITER);
+    each("holes", &HOLE);
+    each("segments", &SEGMENT);
+    for writer in status["writers"].as_array().unwrap() {
+        if !writer["in_flight"].is_null() {
+            has(&writer["in_flight"], &IN_FLIGHT);
+        }
+    }
+    if !status["panic"].is_null() {
+        has(&status["panic"], &PANIC);
+    }
+    assert_eq!(status["schema"], 1);
+    status
+}
+
+#[test]
+fn a_log_at_rest_has_the_documented_keys() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    let status = status(&log);
+    assert_eq!(status["state"], "OK");
+    assert_eq!(status["path"], log.to_str().unwrap());
+    for (key, value) in [("cursor", 14), ("watermark", 14), ("file_size", 14), ("base", 0), ("generation", 0)]
+    {
+        assert_eq!(status[key], value, "{key}");
+    }
+    assert_eq!((&status["lock"]["held"], &status["lock"]["pid"]), (&false.into(), &Value::Null));
+    assert_eq!((&status["segments"][0]["end"], &status["file"]["len"]), (&14.into(), &14.into()));
+}
+
+#[test]
+fn everything_that_can_be_the_case_has_the_documented_keys() {
+    let scratch = Scratch::new();
+    let (log, open, _writer) = live(&scratch);
+    write_slot(&log, 4, slot(3, 8), 2, 4242);
+    let _owner = Held::slot(&log, 5);
+    write_slot(&log, 5, slot(3, 10), 4, std::process::id());
+    let _held = Held::maintenance(&log);
+    open.poison("why not", 5).unwrap();
+    let status = status(&log);
+    assert_eq!(status["state"], "PANICKED");
+    assert_eq!(status["panic"]["reason"], "why not");
+    assert_eq!(
+        (&status["maintenance"]["held"], &status["maintenance"]["operation"]),
+        (&true.into(), &"trim".into())
+    );
+    assert_eq!(status["maintenance"]["pid"], std::process::id());
+    assert_eq!((&status["holes"][0]["start"], &status["holes"][0]["kind"]), (&8.into(), &"torn".into()));
+    let writers = status["writers"].as_array().unwrap();
+    let in_flight = |slot: u64| {
+        let writer = writers.iter().find(|writer| writer["slot"] == slot).unwrap();
+        (writer["alive"].clone(), writer["in_flight"]["phase"].clone(), writer["in_flight"]["start"].clone())
+    };
+    assert_eq!(in_flight(4), (false.into(), "copying".into(), 8.into()));
+    assert_eq!(in_flight(5), (true.into(), "copying".into(), 10.into()));
+    assert_eq!((&writers[0]["messages"], &writers[0]["bytes"]), (&1.into(), &14.into()));
+    assert_eq!(status["watermark"], 10);
+}
+
+#[test]
+fn several_logs_are_an_object_each() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    let ended = mmlogctl("status", &log).arg(&log).arg("--json").run();
+    ended.is_success();
+    let objects: Vec<Value> = ended.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    assert_eq!(objects.len(), 2);
+    objects.iter().for_each(|object| has(object, &STATUS));
+}

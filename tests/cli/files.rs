@@ -1,0 +1,134 @@
+//! The two files of a log, read and changed behind the tool's back.
+
+use std::fs::{self, File, OpenOptions};
+use std::mem::{offset_of, size_of};
+use std::os::unix::fs::FileExt as _;
+use std::path::{Path, PathBuf};
+
+use mmlog::layout::{Header, MAINTENANCE_BYTE, Owner, SLOT_BYTES, SLOTS_AT, Slot, SlotCold, SlotHot};
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::libc;
+
+pub(crate) fn metadata_of(log: &Path) -> PathBuf {
+    let mut path = log.as_os_str().to_os_string();
+    path.push(mmlog::METADATA_SUFFIX);
+    path.into()
+}
+
+/// Offsets of fields in the metadata file.
+pub(crate) mod at {
+    use super::{Header, offset_of};
+
+    pub(crate) const VERSION: usize = offset_of!(Header, control.version);
+    pub(crate) const IS_READY: usize = offset_of!(Header, control.is_ready);
+    pub(crate) const IS_PANICKED: usize = offset_of!(Header, control.is_panicked);
+    pub(crate) const FILE_SIZE: usize = offset_of!(Header, control.file_size);
+    pub(crate) const CURSOR: usize = offset_of!(Header, control.cursor);
+    pub(crate) const CHUNK_SIZE: usize = offset_of!(Header, control.chunk_size);
+    pub(crate) const BASE: usize = offset_of!(Header, control.base);
+    pub(crate) const GATE_MS: usize = offset_of!(Header, control.gate_ms);
+    pub(crate) const MAGIC: usize = offset_of!(Header, identity.magic);
+    pub(crate) const BYTE_ORDER: usize = offset_of!(Header, identity.byte_order);
+    pub(crate) const FEATURES: usize = offset_of!(Header, identity.features_required);
+    pub(crate) const MAX_WRITERS: usize = offset_of!(Header, tables.max_writers);
+    pub(crate) const HIGH_WATER: usize = offset_of!(Header, high_water.slots);
+    pub(crate) const JOURNAL: usize = offset_of!(Header, journal.kind);
+}
+
+/// Stores bytes in the metadata file.
+pub(crate) fn poke(log: &Path, offset: usize, bytes: &[u8]) {
+    let file = OpenOptions::new().write(true).open(metadata_of(log)).unwrap();
+    file.write_all_at(bytes, offset as u64).unwrap();
+}
+
+/// How many messages the last owner of slot 0 has appended.
+pub(crate) fn messages(log: &Path) -> u64 {
+    let mut word = [0; 8];
+    let offset = SLOTS_AT + offset_of!(Slot, hot) + offset_of!(SlotHot, messages);
+    File::open(metadata_of(log)).unwrap().read_exact_at(&mut word, offset as u64).unwrap();
+    u64::from_ne_bytes(word)
+}
+
+/// A slot's word: a state (1 reserving, 2 waiting, 3 copying) and a position.
+pub(crate) const fn slot(state: u64, position: u64) -> u64 {
+    state << 62 | position
+}
+
+/// What a writer in slot `index` left when it died.
+pub(crate) fn write_slot(log: &Path, index: usize, pending: u64, len: u64, pid: u32) {
+    let slot = SLOTS_AT + index * size_of::<Slot>();
+    let (hot, cold) = (slot + offset_of!(Slot, hot), slot + offset_of!(Slot, cold));
+    poke(log, hot + offset_of!(SlotHot, len), &len.to_ne_bytes());
+    poke(log, hot + offset_of!(SlotHot, pending), &pending.to_ne_bytes());
+    poke(log, cold + offset_of!(SlotCold, pid), &pid.to_ne_bytes());
+    poke(log, cold + offset_of!(SlotCold, command), b"dead-writer\0");
+    poke(log, at::HIGH_WATER, &(index as u32 + 1).to_ne_bytes());
+}
+
+/// Of a regular file: reading a FIFO would wait for its writer.
+fn content(file: &Path) -> Option<Vec<u8>> {
+    fs::metadata(file).ok().filter(|m| m.is_file()).and_then(|_| fs::read(file).ok())
+}
+
+/// Both files of a log, to compare; what is only for people (who has, or had, a lock) left out.
+#[derive(Debug, Eq, PartialEq)]
+pub(crate) struct Bytes {
+    data: Option<Vec<u8>>,
+    metadata: Option<Vec<u8>>,
+}
+
+impl Bytes {
+    pub(crate) fn of(log: &Path) -> Self {
+        let mut metadata = content(&metadata_of(log));
+        if let Some(all) = &mut metadata {
+            let locked = offset_of!(Header, control.is_locked);
+            let owners = offset_of!(Header, lock_owner)..offset_of!(Header, journal);
+            let wakes = offset_of!(Header, data_wake)..offset_of!(Header, identity);
+            for people in [locked..locked + 1, owners, wakes] {
+                // Hostile files may be shorter than that.
+                all.iter_mut().take(people.end).skip(people.start).for_each(|byte| *byte = 0);
+            }
+        }
+        Self { data: content(log), metadata }
+    }
+
+    #[track_caller]
+    pub(crate) fn are_still_in(&self, log: &Path) {
+        // Not `assert_eq`: nobody can read that much.
+        assert!(*self == Self::of(log), "{} or its metadata has changed", log.display());
+    }
+}
+
+/// Lock bytes, held by this process as another process of the log would hold them.
+pub(crate) struct Held(File);
+
+impl Held {
+    pub(crate) fn byte(log: &Path, byte: u64) -> Self {
+        let file = OpenOptions::new().read(true).write(true).open(metadata_of(log)).unwrap();
+        let lock = libc::flock {
+            l_type: libc::F_WRLCK as libc::c_short,
+            l_whence: libc::SEEK_SET as libc::c_short,
+            l_start: byte.cast_signed(),
+            l_len: 1,
+            l_pid: 0,
+        };
+        fcntl(&file, FcntlArg::F_OFD_SETLK(&lock)).unwrap();
+        Self(file)
+    }
+
+    /// The byte of a slot, as its live owner has it.
+    pub(crate) fn slot(log: &Path, index: u64) -> Self {
+        Self::byte(log, SLOT_BYTES + index)
+    }
+
+    /// The maintenance byte, with the name of this process beside it, as if for a trim.
+    pub(crate) fn maintenance(log: &Path) -> Self {
+        const TRIM: u32 = 4;
+        let held = Self::byte(log, MAINTENANCE_BYTE);
+        let owner = offset_of!(Header, maintenance_owner);
+        poke(log, owner + offset_of!(Owner, pid), &std::process::id().to_ne_bytes());
+        poke(log, owner + offset_of!(Owner, operation), &TRIM.to_ne_bytes());
+        poke(log, owner + offset_of!(Owner, command), b"night-shift\0");
+        held
+    }
+}

@@ -1,0 +1,96 @@
+//! Runs `mmlogctl` as users do: as a process, with bytes on its standard input, and looks at everything it leaves.
+//!
+//! Nothing here sleeps to let something happen: what is waited for is looked for, and [`DEADLINE`] only catches hangs.
+
+#![allow(dead_code, unused_imports, reason = "each test file uses the part it needs")]
+
+mod files;
+mod process;
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::mount::{MsFlags, mount};
+use nix::sched::{CloneFlags, unshare};
+use nix::unistd::geteuid;
+use tempfile::TempDir;
+
+pub(crate) use files::{Bytes, Held, at, messages, metadata_of, poke, slot, write_slot};
+pub(crate) use process::{Ended, Running, Tool, mmlogctl, succeeds};
+
+/// No test needs a fraction of it.
+pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+
+/// A uid and gid that own nothing here.
+pub(crate) const NOBODY: u32 = 65534;
+
+/// Every command that takes a log, with nothing but its path.
+pub(crate) const COMMANDS: [&str; 7] = ["init", "append", "cat", "tail", "status", "trim", "rm"];
+
+/// Those of them that write to the log's files.
+pub(crate) const WRITING: [&str; 3] = ["init", "append", "trim"];
+
+/// A directory of its own for a test, gone afterwards.
+pub(crate) struct Scratch(TempDir);
+
+impl Scratch {
+    pub(crate) fn new() -> Self {
+        Self(tempfile::tempdir().unwrap())
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        self.0.path()
+    }
+
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.path().join(name)
+    }
+
+    /// A log with this content at rest; its chunks are small, so that growing is frequent.
+    pub(crate) fn log(&self, content: &[u8]) -> PathBuf {
+        let log = self.file("app.log");
+        let made = ["--raw", "--chunk-size=64K", "--max-writers=8"];
+        mmlogctl("append", &log).args(made).input(content).run().is_success();
+        log
+    }
+}
+
+/// Says on the terminal, past the test harness, that a claim was not tried.
+pub(crate) fn skipped(claim: &str, why: &str) {
+    let _ = writeln!(std::io::stderr(), "SKIPPED {claim}: {why}");
+}
+
+pub(crate) fn is_root() -> bool {
+    geteuid().is_root()
+}
+
+/// Looks again and again until there is something.
+pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look() {
+            return found;
+        }
+        assert!(begun.elapsed() < DEADLINE, "this did not come: {what}");
+        thread::sleep(Duration::from_millis(2));
+    }
+}
+
+/// Gives this thread, and the processes it starts, mounts of their own: they end with the test, however it ends.
+/// False when the system does not let us.
+pub(crate) fn own_mounts() -> bool {
+    let private = MsFlags::MS_REC | MsFlags::MS_PRIVATE;
+    is_root()
+        && unshare(CloneFlags::CLONE_NEWNS).is_ok()
+        && mount(None::<&str>, "/", None::<&str>, private, None::<&str>).is_ok()
+}
+
+/// Mounts a small file system at a new directory; nothing when the system does not let us.
+pub(crate) fn mounted(scratch: &Scratch, kind: &str, options: &str) -> Option<PathBuf> {
+    let place = scratch.file(kind);
+    std::fs::create_dir(&place).unwrap();
+    let done = own_mounts() && mount(Some(kind), &place, Some(kind), MsFlags::empty(), Some(options)).is_ok();
+    done.then_some(place)
+}

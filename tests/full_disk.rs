@@ -1,0 +1,183 @@
+//! Guards against what a full disk does elsewhere: SIGBUS in the middle of a copy, a stuck log, a moved cursor, lost
+//! messages. Every limit is an error value before anything is taken, and space that comes back is used.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::exit)]
+
+mod common;
+
+use std::fs;
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use common::{Actor, assert_complete, log_path, message, parameter, parse};
+use mmlog::{Fault, Log};
+
+#[test]
+fn role() {
+    common::play(&[("filler", filler), ("limited", limited)]);
+}
+
+/// A small tmpfs of its own, unmounted at the end.
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    fn new(bytes: u64) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let size = format!("size={bytes}");
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path()).output();
+        if mounted.is_ok_and(|m| m.status.success()) {
+            return Some(Self(dir));
+        }
+        println!("SKIPPED: cannot mount a tmpfs here (needs root)");
+        None
+    }
+
+    fn log(&self) -> PathBuf {
+        self.0.path().join("app.log")
+    }
+
+    /// Takes space until `bytes` are left.
+    fn ballast(&self, name: &str, bytes: u64) -> PathBuf {
+        let path = self.0.path().join(name);
+        fs::write(&path, vec![1; bytes as usize]).unwrap();
+        path
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+fn is_full(fault: &Fault) -> bool {
+    matches!(fault, Fault::NoSpace { .. })
+}
+
+#[test]
+fn a_full_disk_is_an_error_only_when_no_page_is_left_and_nothing_has_moved() {
+    let Some(disk) = Disk::new(8 << 20) else { return };
+    let log = Log::options().open_or_create(disk.log()).unwrap();
+    let mut writer = log.writer().unwrap();
+    let mut number = 0;
+    let error = loop {
+        match writer.append(&message(1, number, 100)) {
+            Ok(_) => number += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(is_full(error.fault()), "{error}");
+    // 8 MiB less the metadata, to the page: the tmpfs gives the data file every page that it has.
+    let blocks = fs::metadata(disk.log()).unwrap().blocks() * 512;
+    let metadata = fs::metadata(disk.0.path().join("app.log.mmlog")).unwrap().blocks() * 512;
+    assert_eq!(blocks + metadata, 8 << 20, "no page is left");
+    assert_eq!(log.cursor().get(), number * 100, "the cursor has not moved");
+    assert!(number * 100 + 100 > blocks, "the last page is used");
+    assert!(is_full(writer.append(&message(1, number, 100)).unwrap_err().fault()), "and again");
+    drop(writer);
+    log.close().unwrap();
+    assert_complete(&parse(&fs::read(disk.log()).unwrap()), 1, number);
+}
+
+#[test]
+fn freed_space_is_used_at_once() {
+    let Some(disk) = Disk::new(8 << 20) else { return };
+    let log = Log::options().open_or_create(disk.log()).unwrap();
+    let ballast = disk.ballast("ballast", 6 << 20);
+    let mut writer = log.writer().unwrap();
+    let mut number = 0;
+    while writer.append(&message(1, number, 1000)).is_ok() {
+        number += 1;
+    }
+    fs::remove_file(ballast).unwrap();
+    let before = number;
+    while writer.append(&message(1, number, 1000)).is_ok() {
+        number += 1;
+    }
+    assert!(number - before > 5000, "only {} messages after 6 MiB came back", number - before);
+    drop(writer);
+    log.close().unwrap();
+    assert_complete(&parse(&fs::read(disk.log()).unwrap()), 1, number);
+}
+
+/// Appends until the disk has been full 50 times; says how many messages were acknowledged.
+fn filler() {
+    let log = Log::options().chunk_size(65536).open_or_create(log_path()).unwrap();
+    let mut writer = log.writer().unwrap();
+    let (id, mut number, mut full) = (parameter("ID"), 0, 0);
+    while full < 50 {
+        match writer.append(&message(id, number, 25 + number as usize * 37 % 3000)) {
+            Ok(_) => number += 1,
+            Err(error) if is_full(error.fault()) => full += 1,
+            Err(error) => panic!("{error}"),
+        }
+    }
+    drop(writer);
+    common::say(&number.to_string());
+}
+
+#[test]
+fn many_processes_on_a_full_disk_keep_every_acknowledged_message() {
+    let Some(disk) = Disk::new(4 << 20) else { return };
+    let log = disk.log().display().to_string();
+    let fillers: Vec<Actor> =
+        (0..6).map(|id| Actor::new("filler", &[("LOG", log.clone()), ("ID", id.to_string())])).collect();
+    let acknowledged: Vec<u64> =
+        fillers.into_iter().map(|f| f.finish().lines().next().unwrap().parse().unwrap()).collect();
+    let content = parse(&common::committed(&disk.log()));
+    for (id, &count) in (0u64..).zip(&acknowledged) {
+        let numbers = content.lines.get(&id).map_or(&[][..], |n| n);
+        assert!(numbers.iter().copied().eq(0..count), "writer {id}: {} of {count} are there", numbers.len());
+    }
+}
+
+#[test]
+fn trim_works_on_a_full_disk() {
+    let Some(disk) = Disk::new(4 << 20) else { return };
+    let log = Log::options().chunk_size(1 << 20).open_or_create(disk.log()).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append(&message(1, 0, 5000)).unwrap();
+    let free = (4 << 20) - allocated(disk.0.path());
+    disk.ballast("ballast", free);
+    let trimmed = log.trim(std::time::Duration::from_secs(5)).unwrap();
+    assert_eq!((trimmed.before, trimmed.after), (1 << 20, 5000));
+    writer.append(&message(1, 1, 1000)).unwrap();
+    drop(writer);
+    log.close().unwrap();
+    assert_complete(&parse(&fs::read(disk.log()).unwrap()), 1, 2);
+}
+
+fn allocated(directory: &Path) -> u64 {
+    fs::read_dir(directory).unwrap().map(|e| e.unwrap().metadata().unwrap().blocks() * 512).sum()
+}
+
+/// Under `ulimit -f`: appends until the limit says no; says how many messages.
+fn limited() {
+    let log = Log::options().chunk_size(65536).open_or_create(log_path()).unwrap();
+    let mut writer = log.writer().unwrap();
+    let mut number = 0;
+    let error = loop {
+        match writer.append(&message(1, number, 1000)) {
+            Ok(_) => number += 1,
+            Err(error) => break error,
+        }
+    };
+    assert!(is_full(error.fault()), "{error}");
+    assert!(writer.append(&message(1, number, 30_000)).is_err());
+    drop(writer);
+    log.close().unwrap();
+    common::say(&number.to_string());
+}
+
+#[test]
+fn a_file_size_limit_is_an_error_and_no_signal() {
+    let scene = common::scene();
+    let mut shell = Command::new("sh");
+    // 1 MiB in the shell's blocks of 512 bytes; the metadata file is smaller.
+    shell.args(["-c", "ulimit -f 2048; exec \"$0\" \"$@\""]);
+    let actor = Actor::under(shell, "limited", &[("LOG", scene.log.display().to_string())]);
+    let number: u64 = actor.finish().lines().next().unwrap().parse().unwrap();
+    assert_eq!(number, (1 << 20) / 1000, "all of the limit is used");
+    assert_complete(&parse(&fs::read(&scene.log).unwrap()), 1, number);
+}

@@ -1,0 +1,155 @@
+//! What is printed for a line and for a hole: JSON, and the bytes that a dead writer left.
+
+use std::path::{Path, PathBuf};
+
+use nix::sys::signal::Signal;
+use serde_json::{Value, json};
+
+use crate::cli::{Scratch, mmlogctl, slot, write_slot};
+use crate::{append, tail};
+
+fn objects(stdout: &[u8]) -> Vec<Value> {
+    let lines = stdout.split_inclusive(|b| *b == b'\n');
+    lines.map(|line| serde_json::from_slice(line).unwrap()).collect()
+}
+
+#[test]
+fn each_line_is_an_object_with_exactly_the_documented_keys() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    append(&log, b"a \"b\"\t\\\n\n\xc3\xa4\x1b\n\xff\x00\npart");
+    let ended = tail(&log, &["-o", "json"]).run();
+    ended.is_success();
+    let wanted = [
+        json!({"position": 0, "end": 8, "segment": 0, "text": "a \"b\"\t\\"}),
+        json!({"position": 8, "end": 9, "segment": 0, "text": ""}),
+        json!({"position": 9, "end": 13, "segment": 0, "text": "ä\u{1b}"}),
+        json!({"position": 13, "end": 16, "segment": 0, "base64": "/wA="}),
+        json!({"position": 16, "end": 20, "segment": 0, "text": "part", "partial": true}),
+    ];
+    assert_eq!(objects(&ended.stdout), wanted);
+    // No control character reaches a terminal or breaks a line.
+    assert_eq!(ended.text().matches(|c: char| c.is_control()).count(), wanted.len());
+}
+
+#[test]
+fn objects_name_the_log_when_there_are_several() {
+    let scratch = Scratch::new();
+    let (a, b) = (scratch.file("a"), scratch.file("b"));
+    append(&a, b"1\n");
+    append(&b, b"2\n");
+    let object =
+        |log: &Path, text: &str| json!({"log": log, "position": 0, "end": 2, "segment": 0, "text": text});
+    let both = mmlogctl("tail", &a).arg(&b).arg("-ojson").run();
+    assert_eq!(objects(&both.stdout), [object(&a, "1"), object(&b, "2")]);
+    assert_eq!(objects(&tail(&a, &["-ojson", "-v"]).run().stdout), [object(&a, "1")]);
+    let quiet = mmlogctl("tail", &a).arg(&b).args(["-ojson", "-q"]).run();
+    assert!(objects(&quiet.stdout).iter().all(|object| object.get("log").is_none()), "{quiet:?}");
+}
+
+#[test]
+fn a_line_is_one_object_however_it_was_appended() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let long = "x".repeat(300 << 10);
+    append(&log, b"first\n");
+    let running = tail(&log, &["-f", "-ojson"]).start();
+    running.until_stdout(|printed| printed.ends_with(b"\n"));
+    for piece in [long.as_bytes(), b"-", long.as_bytes(), b"\nrest"] {
+        append(&log, piece);
+    }
+    running.until_stdout(|printed| printed.iter().filter(|b| **b == b'\n').count() == 2);
+    running.signal(Signal::SIGTERM);
+    let ended = running.end();
+    ended.is_success();
+    let objects = objects(&ended.stdout);
+    assert_eq!(objects.len(), 3);
+    assert_eq!(objects[1]["text"], format!("{long}-{long}"));
+    let end = 6 + 2 * long.len() + 2;
+    assert_eq!((&objects[1]["position"], &objects[1]["end"]), (&6.into(), &end.into()));
+    // Held back while following, in the hope of its newline; printed at the end.
+    assert_eq!(
+        objects[2],
+        json!({"position": end, "end": end + 4, "segment": 0, "text": "rest", "partial": true})
+    );
+}
+
+/// Content of which a dead writer has left `two\n` unfinished.
+fn log_with_a_hole(scratch: &Scratch, state: u64) -> PathBuf {
+    let log = scratch.file("app.log");
+    append(&log, b"one\ntwo\nthree\n");
+    write_slot(&log, 0, slot(state, 4), 4, 4242);
+    log
+}
+
+/// The same log as somebody leaves it who settles the slot.
+fn settled(scratch: &Scratch, state: u64) -> PathBuf {
+    let log = log_with_a_hole(scratch, state);
+    mmlogctl("append", &log).run().is_success();
+    log
+}
+
+#[test]
+fn a_hole_is_skipped_unless_told_otherwise() {
+    for made in [log_with_a_hole, settled] {
+        let scratch = Scratch::new();
+        let log = made(&scratch, 3);
+        for command in ["cat", "tail"] {
+            mmlogctl(command, &log).run().printed(b"one\nthree\n");
+            mmlogctl(command, &log).arg("--holes=skip").run().printed(b"one\nthree\n");
+            mmlogctl(command, &log).arg("--holes=nul").run().printed(b"one\n\0\0\0\0three\n");
+        }
+        tail(&log, &["-n2"]).run().printed(b"one\nthree\n");
+        tail(&log, &["-c8", "--holes=nul"]).run().printed(b"\0\0three\n");
+        tail(&log, &["-n", "+2"]).run().printed(b"three\n");
+    }
+}
+
+#[test]
+fn a_hole_is_said_with_who_left_it() {
+    for (state, kind) in [(2, "unwritten"), (3, "torn")] {
+        for made in [log_with_a_hole, settled] {
+            let scratch = Scratch::new();
+            let log = made(&scratch, state);
+            for command in ["cat", "tail"] {
+                let ended = mmlogctl(command, &log).arg("--holes=say").run();
+                assert_eq!((ended.code, ended.text().as_str()), (0, "one\nthree\n"), "{ended:?}");
+                let said = format!("hole at 4, 4 bytes ({kind}), left by process 4242 (dead-writer)");
+                ended.says(&log, &[&said]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_hole_that_is_said_is_an_object_in_json() {
+    for made in [log_with_a_hole, settled] {
+        let scratch = Scratch::new();
+        let log = made(&scratch, 3);
+        let ended = tail(&log, &["-ojson", "--holes=say"]).run();
+        ended.is_success();
+        let who = json!({"pid": 4242, "command": "dead-writer", "kind": "torn"});
+        let wanted = [
+            json!({"position": 0, "end": 4, "segment": 0, "text": "one"}),
+            json!({"position": 4, "end": 8, "hole": who}),
+            json!({"position": 8, "end": 14, "segment": 0, "text": "three"}),
+        ];
+        assert_eq!(objects(&ended.stdout), wanted);
+        assert_eq!(
+            objects(&tail(&log, &["-ojson"]).run().stdout),
+            [&wanted[0], &wanted[2]].map(Clone::clone)
+        );
+    }
+}
+
+#[test]
+fn a_follower_passes_the_hole_of_a_writer_that_died() {
+    let scratch = Scratch::new();
+    let log = log_with_a_hole(&scratch, 3);
+    let running = tail(&log, &["-f"]).start();
+    running.until_stdout(|printed| printed == b"one\nthree\n");
+    append(&log, b"four\n");
+    running.until_stdout(|printed| printed == b"one\nthree\nfour\n");
+    running.signal(Signal::SIGTERM);
+    running.end().printed(b"one\nthree\nfour\n");
+}

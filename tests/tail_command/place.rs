@@ -1,0 +1,141 @@
+//! Where the output begins and ends: positions, `--until-now`, cursor-files.
+
+use std::fs;
+use std::path::Path;
+
+use nix::sys::signal::Signal;
+
+use crate::cli::{Scratch, mmlogctl, wait_for};
+use crate::{append, tail};
+
+const LINES: &[u8] = b"one\ntwo\nthree\n";
+
+#[test]
+fn it_starts_at_a_position() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    append(&log, LINES);
+    for from in [0, 1, 4, 13, 14] {
+        tail(&log, &[&format!("--from={from}")]).run().printed(&LINES[from..]);
+        mmlogctl("cat", &log).arg(format!("--from={from}")).run().printed(&LINES[from..]);
+    }
+    for command in ["tail", "cat"] {
+        let ended = mmlogctl(command, &log).arg("--from=15").run();
+        ended.is_refused(1, &log, &["position 15 is beyond the end 14; "]);
+    }
+}
+
+#[test]
+fn until_now_is_all_that_is_final_and_then_it_ends() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let open = mmlog::Log::options().chunk_size(1 << 20).open_or_create(&log).unwrap();
+    let mut writer = open.writer().unwrap();
+    let many: String = (0..100).map(|n| format!("{n}\n")).collect();
+    writer.append(many.as_bytes()).unwrap();
+    tail(&log, &["--until-now"]).run().printed(many.as_bytes());
+    tail(&log, &["--until-now", "-n1"]).run().printed(b"99\n");
+    tail(&log, &["--until-now", "--from=4"]).run().printed(&many.as_bytes()[4..]);
+}
+
+/// `UUID EPOCH POSITION`.
+fn position_in(file: &Path) -> Option<usize> {
+    let line = fs::read_to_string(file).ok()?;
+    let words: Vec<&str> = line.split_ascii_whitespace().collect();
+    assert!(words.len() == 3 && line.ends_with('\n'), "{line:?}");
+    words[2].parse().ok()
+}
+
+#[test]
+fn a_cursor_file_carries_a_consumer_across_restarts_without_loss_or_repetition() {
+    let scratch = Scratch::new();
+    let (log, place) = (scratch.file("app.log"), scratch.file("place"));
+    let option = format!("--cursor-file={}", place.display());
+    let (mut appended, mut consumed) = (Vec::new(), Vec::new());
+    for round in 0..20_usize {
+        let piece: String = (0..round * 7 % 40).map(|n| format!("{round} {n}\n")).collect();
+        append(&log, piece.as_bytes());
+        appended.extend_from_slice(piece.as_bytes());
+        let ended = tail(&log, &["--until-now", &option]).run();
+        ended.is_success();
+        consumed.extend_from_slice(&ended.stdout);
+        assert_eq!(position_in(&place), Some(appended.len()));
+    }
+    assert!(appended == consumed);
+}
+
+#[test]
+fn a_follower_with_a_cursor_file_can_be_ended_anywhere() {
+    let scratch = Scratch::new();
+    let (log, place) = (scratch.file("app.log"), scratch.file("place"));
+    let option = format!("--cursor-file={}", place.display());
+    mmlogctl("append", &log).run().is_success();
+    let lines: String = (0..200_000).map(|n| format!("{n}\n")).collect();
+    let mut writer = mmlogctl("append", &log).start();
+    let mut consumed = Vec::new();
+    for piece in lines.as_bytes().chunks(lines.len() / 10) {
+        let running = tail(&log, &["-f", "--from=0", &option]).start();
+        writer.feed(piece);
+        running.until_stdout(|printed| !printed.is_empty());
+        running.signal(Signal::SIGTERM);
+        let ended = running.end();
+        ended.is_success();
+        consumed.extend_from_slice(&ended.stdout);
+        assert_eq!(position_in(&place), Some(consumed.len()));
+    }
+    writer.end().is_success();
+    consumed.extend_from_slice(&tail(&log, &["--until-now", &option]).run().stdout);
+    assert!(consumed == lines.as_bytes(), "{} of {} bytes", consumed.len(), lines.len());
+}
+
+#[test]
+fn the_cursor_file_is_kept_current_while_following() {
+    let scratch = Scratch::new();
+    let (log, place) = (scratch.file("app.log"), scratch.file("place"));
+    append(&log, LINES);
+    let running = tail(&log, &["-f", &format!("--cursor-file={}", place.display())]).start();
+    running.until_stdout(|printed| printed == LINES);
+    wait_for("the place", || (position_in(&place) == Some(14)).then_some(()));
+    append(&log, b"four\n");
+    wait_for("the next place", || (position_in(&place) == Some(19)).then_some(()));
+    running.signal(Signal::SIGTERM);
+    running.end().is_success();
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 3, "no temporary file is left");
+}
+
+#[test]
+fn a_cursor_file_of_another_log_or_of_no_log_is_refused() {
+    let scratch = Scratch::new();
+    let (log, other, place) = (scratch.file("app.log"), scratch.file("other.log"), scratch.file("place"));
+    append(&log, LINES);
+    append(&other, LINES);
+    let option = format!("--cursor-file={}", place.display());
+    tail(&other, &["--until-now", &option]).run().printed(LINES);
+    tail(&log, &["--until-now", &option]).run().is_refused(
+        1,
+        &place,
+        &["a place in another log", "; remove it"],
+    );
+    fs::write(&place, "some notes\n").unwrap();
+    tail(&log, &["--until-now", &option]).run().is_refused(
+        1,
+        &place,
+        &["not a cursor-file", "; name another"],
+    );
+    assert_eq!(fs::read_to_string(&place).unwrap(), "some notes\n");
+    fs::remove_file(&place).unwrap();
+    tail(&log, &["--until-now", &option]).run().printed(LINES);
+    let beyond = fs::read_to_string(&place).unwrap().replace(" 14\n", " 15\n");
+    fs::write(&place, beyond).unwrap();
+    tail(&log, &["--until-now", &option]).run().is_refused(1, &log, &["position 15 is beyond the end 14; "]);
+}
+
+#[test]
+fn a_cursor_file_that_cannot_be_written_is_a_failure_before_anything_is_printed() {
+    let scratch = Scratch::new();
+    let (log, place) = (scratch.file("app.log"), scratch.file("no/such/place"));
+    append(&log, LINES);
+    let ended = tail(&log, &["-f", &format!("--cursor-file={}", place.display())]).run();
+    assert_eq!((ended.code, ended.text().as_str()), (1, ""), "{ended:?}");
+    ended.says(&place, &["writing the cursor-file failed: No such file or directory"]);
+}

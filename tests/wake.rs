@@ -1,0 +1,298 @@
+//! Guards against what waking could cost: system calls on the fast path of an append, a dead or stopped follower that
+//! makes writers wake it again and again, followers that poll.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::exit)]
+
+mod common;
+
+use std::fs::{self, Permissions};
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use common::surgeon::{DATA_WAKE_WANT, Surgeon};
+use common::{Actor, Scene, log_path, message, parameter, parse, say, scene};
+use mmlog::{Log, Next, Start};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+#[test]
+fn role() {
+    common::play(&[("appender", appender), ("follower", follower), ("watcher", watcher)]);
+}
+
+/// Appends as often as it hears, between two calls of getppid, which nothing else here makes.
+fn appender() {
+    let log = Log::options().open_or_create(log_path()).unwrap();
+    let mut writer = log.writer().unwrap();
+    let message = [b'x'; 100];
+    // The first one allocates and maps the chunk.
+    writer.append(&message).unwrap();
+    say("ready");
+    while let Some(count) = common::heard() {
+        let count: u32 = count.parse().unwrap();
+        let _ = std::os::unix::process::parent_id();
+        for _ in 0..count {
+            writer.append(&message).unwrap();
+        }
+        let _ = std::os::unix::process::parent_id();
+        say("done");
+    }
+}
+
+/// Follows the log as far as it goes, and waits for more.
+fn follower() {
+    let log = Log::options().open_reader(log_path()).unwrap();
+    let mut follower = log.follow(Start::Oldest).unwrap();
+    let mut buf = vec![0; 1 << 16];
+    say("following");
+    loop {
+        match follower.next(&mut buf).unwrap() {
+            Next::CaughtUp => drop(follower.wait(Duration::from_secs(600)).unwrap()),
+            Next::Bytes(range) => say(&range.end.to_string()),
+            _ => {}
+        }
+    }
+}
+
+/// An appender whose system calls are recorded.
+struct Traced {
+    scene: Scene,
+    actor: Actor,
+}
+
+impl Traced {
+    /// `None` where strace does not work.
+    fn new() -> Option<Self> {
+        let scene = scene();
+        let trace = scene.dir.path().join("trace").display().to_string();
+        let strace = common::strace(&["-o", &trace])?;
+        let mut actor = Actor::under(strace, "appender", &parameters(&scene.log));
+        assert_eq!(actor.hear(), "ready");
+        Some(Self { scene, actor })
+    }
+
+    fn append(&mut self, count: u32) {
+        self.actor.tell(&count.to_string());
+        assert_eq!(self.actor.hear(), "done");
+    }
+
+    /// For each of the appender's turns, the system calls in it.
+    fn turns(self) -> Vec<Vec<String>> {
+        self.actor.finish();
+        let trace = fs::read_to_string(self.scene.dir.path().join("trace")).unwrap();
+        let appender =
+            trace.lines().find(|l| l.contains("getppid(")).and_then(|l| l.split(' ').next()).unwrap();
+        let calls = trace.lines().filter_map(|l| l.strip_prefix(appender)).map(|l| l.trim().to_string());
+        let all: Vec<String> = calls.collect();
+        all.split(|l| l.starts_with("getppid(")).skip(1).step_by(2).map(<[String]>::to_vec).collect()
+    }
+}
+
+fn parameters(log: &Path) -> [(&'static str, String); 1] {
+    [("LOG", log.display().to_string())]
+}
+
+#[test]
+fn a_hundred_thousand_appends_into_a_mapped_chunk_make_no_system_call() {
+    let Some(mut traced) = Traced::new() else { return };
+    traced.append(100_000);
+    let cursor = Log::options().open_reader(&traced.scene.log).unwrap().cursor().get();
+    assert_eq!(cursor, 100_001 * 100);
+    let turns = traced.turns();
+    assert_eq!(turns, [Vec::<String>::new()]);
+}
+
+/// A follower that sleeps, having asked to be woken.
+fn sleeper(log: &Path) -> Actor {
+    let mut follower = Actor::new("follower", &parameters(log));
+    assert_eq!(follower.hear(), "following");
+    assert_eq!(follower.hear(), "100");
+    let surgeon = Surgeon::new(log);
+    common::until("the request", || (surgeon.get32(DATA_WAKE_WANT) == 1).then_some(()));
+    follower
+}
+
+fn assert_one_wake(turns: &[Vec<String>]) {
+    let calls = turns.concat();
+    assert!(calls.len() <= 1, "{calls:#?}");
+    assert!(calls.iter().all(|call| call.contains("FUTEX_WAKE")), "{calls:#?}");
+}
+
+#[test]
+fn a_follower_killed_in_its_sleep_costs_at_most_one_wake() {
+    let Some(mut traced) = Traced::new() else { return };
+    sleeper(&traced.scene.log).kill();
+    traced.append(1);
+    traced.append(1000);
+    assert_one_wake(&traced.turns());
+}
+
+#[test]
+fn a_stopped_follower_costs_at_most_one_wake() {
+    let Some(mut traced) = Traced::new() else { return };
+    let mut follower = sleeper(&traced.scene.log);
+    let pid = Pid::from_raw(follower.pid());
+    kill(pid, Signal::SIGSTOP).unwrap();
+    common::until("the stop", || (state(follower.pid()) == 'T').then_some(()));
+    traced.append(1000);
+    kill(pid, Signal::SIGCONT).unwrap();
+    let mut end = String::new();
+    while end != "100100" {
+        end = follower.hear();
+        assert_ne!(end, "", "the follower ended");
+    }
+    assert_one_wake(&traced.turns());
+}
+
+fn state(pid: i32) -> char {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap();
+    stat.rsplit(") ").next().unwrap().chars().next().unwrap()
+}
+
+/// What all threads of a process have had of a core.
+fn core_time(pid: u32) -> Duration {
+    let tasks = fs::read_dir(format!("/proc/{pid}/task")).unwrap();
+    let ns = |task: fs::DirEntry| -> u64 {
+        let schedstat = fs::read_to_string(task.path().join("schedstat")).unwrap();
+        schedstat.split(' ').next().unwrap().parse().unwrap()
+    };
+    Duration::from_nanos(tasks.map(|task| ns(task.unwrap())).sum())
+}
+
+#[test]
+fn idle_followers_sleep() {
+    const WINDOW: Duration = Duration::from_secs(5);
+    let scene = scene();
+    let log = Log::options().open_or_create(&scene.log).unwrap();
+    log.writer().unwrap().append(&[b'\n'; 100]).unwrap();
+    let follower = sleeper(&scene.log);
+    let mut tail = Command::new(env!("CARGO_BIN_EXE_mmlogctl"))
+        .args(["tail", "-f", "-n", "1"])
+        .arg(&scene.log)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut out = BufReader::new(tail.stdout.take().unwrap());
+    assert_eq!(out.read_line(&mut String::new()).unwrap(), 1);
+    let before = [core_time(follower.child.id()), core_time(tail.id())];
+    // This measures a span of time; nothing waits for it.
+    std::thread::sleep(WINDOW);
+    let after = [core_time(follower.child.id()), core_time(tail.id())];
+    tail.kill().unwrap();
+    tail.wait().unwrap();
+    for (who, (before, after)) in ["a follower", "tail -f"].into_iter().zip(before.into_iter().zip(after)) {
+        let used = after - before;
+        println!("{who}: {used:?} of a core in {WINDOW:?}");
+        // A thousandth of a core is meant; ten times that is what a loaded machine may make of it.
+        assert!(used < WINDOW / 100, "{who} used {used:?} of a core in {WINDOW:?}");
+    }
+}
+
+/// How many messages a watcher waits for.
+const WATCHED: u64 = 20;
+const LEN: usize = 100;
+
+/// Says which thread it is, then waits for each message and says where it ends. With `OWN`, another thread of it
+/// appends them, one for each line that it is told.
+fn watcher() {
+    let own = parameter::<u64>("OWN") == 1;
+    let log = if own { Log::options().open(log_path()) } else { Log::options().open_reader(log_path()) };
+    let log = log.unwrap();
+    let mut follower = log.follow(Start::Newest).unwrap();
+    std::thread::scope(|scope| {
+        if own {
+            scope.spawn(|| {
+                let mut writer = log.writer().unwrap();
+                for number in 0..WATCHED {
+                    assert!(common::listen());
+                    writer.append(&message(0, number, LEN)).unwrap();
+                }
+            });
+        }
+        // `PID/task/TID`
+        say(&fs::read_link("/proc/thread-self").unwrap().display().to_string());
+        let mut buf = [0; LEN];
+        for _ in 0..WATCHED {
+            while follower.next(&mut buf).unwrap() == Next::CaughtUp {
+                follower.wait(Duration::from_secs(600)).unwrap();
+            }
+            parse(&buf);
+            say(&follower.position().to_string());
+        }
+    });
+}
+
+fn until_asleep(thread: &str) {
+    let futex = nix::libc::SYS_futex.to_string();
+    common::until("sleep", || {
+        let call = fs::read_to_string(format!("/proc/{thread}/syscall")).unwrap();
+        (call.split(' ').next() == Some(&futex)).then_some(())
+    });
+}
+
+/// A watcher hears of every append, and its sleeps end by a wake-up, not by their limit: strace tells the two apart.
+fn assert_woken(own: u64) {
+    let scene = scene();
+    let mut writer = Log::options().open_or_create(&scene.log).unwrap().writer().unwrap();
+    let trace = scene.dir.path().join("trace");
+    let Some(strace) = common::strace(&["-o", &trace.display().to_string()]) else { return };
+    let parameters = [("LOG", scene.log.display().to_string()), ("OWN", own.to_string())];
+    let mut watcher = Actor::under(strace, "watcher", &parameters);
+    let thread = watcher.hear();
+    for number in 0..WATCHED {
+        until_asleep(&thread);
+        if own == 1 {
+            watcher.tell("append");
+        } else {
+            writer.append(&message(0, number, LEN)).unwrap();
+        }
+        assert_eq!(watcher.hear(), ((number + 1) * LEN as u64).to_string());
+    }
+    watcher.finish();
+    let (trace, id) = (fs::read_to_string(trace).unwrap(), thread.rsplit('/').next().unwrap());
+    let calls = trace.lines().filter(|line| line.split(' ').next() == Some(id));
+    let woken = calls.filter(|call| call.contains("futex") && call.ends_with("= 0")).count() as u64;
+    // A few appends may find it between two sleeps.
+    assert!(woken > WATCHED / 2, "{woken} of {WATCHED} sleeps ended by a wake-up");
+}
+
+#[test]
+fn a_sleeping_follower_is_woken_by_an_append_of_its_own_process() {
+    assert_woken(1);
+}
+
+#[test]
+fn a_sleeping_follower_is_woken_by_an_append_of_another_process() {
+    assert_woken(0);
+}
+
+#[test]
+fn a_follower_that_may_only_read_sees_appends_too() {
+    let scene = scene();
+    // Another user may come in, and may write neither file.
+    fs::set_permissions(scene.dir.path(), Permissions::from_mode(0o755)).unwrap();
+    let log = Log::options().mode(0o444).open_or_create(&scene.log).unwrap();
+    let mut writer = log.writer().unwrap();
+    let as_nobody = || {
+        let mut setpriv = Command::new("setpriv");
+        setpriv.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
+        setpriv
+    };
+    let probe =
+        as_nobody().args(["test", "-x"]).arg(std::env::current_exe().unwrap()).stderr(Stdio::null()).status();
+    if !probe.is_ok_and(|status| status.success()) {
+        println!("SKIPPED: cannot become another user, or that user cannot run this test");
+        return;
+    }
+    let parameters = [("LOG", scene.log.display().to_string()), ("OWN", "0".into())];
+    let mut watcher = Actor::under(as_nobody(), "watcher", &parameters);
+    watcher.hear();
+    for number in 0..WATCHED {
+        writer.append(&message(0, number, LEN)).unwrap();
+        assert_eq!(watcher.hear(), ((number + 1) * LEN as u64).to_string());
+    }
+    assert_eq!(Surgeon::new(&scene.log).get32(DATA_WAKE_WANT), 0, "it cannot ask to be woken");
+    watcher.finish();
+}
