@@ -158,7 +158,8 @@ fn removing_is_refused_while_any_handle_is_open() {
     drop(log);
     refused(&scene);
     drop(reader);
-    mmlog::remove(&scene.log, Force::IfUnused, Trust::Strict).unwrap();
+    // A process that another test starts has its parent's files open until its exec.
+    common::until("the removal", || mmlog::remove(&scene.log, Force::IfUnused, Trust::Strict).ok());
     assert!(!scene.log.exists() && !metadata_of(&scene.log).exists());
 }
 
@@ -193,7 +194,7 @@ fn two_handles_in_one_process_are_two_to_each_other() {
 #[test]
 fn threads_that_come_and_go_always_find_one_of_as_many_slots() {
     const THREADS: u64 = 8;
-    const TURNS: u64 = 20000;
+    const TURNS: u64 = 1500;
     let scene = scene();
     let log = options().max_writers(THREADS as u32).open_or_create(&scene.log).unwrap();
     std::thread::scope(|scope| {
