@@ -11,7 +11,7 @@ mod forms;
 mod place;
 
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use cli::{Scratch, Tool, mmlogctl, skipped};
 
@@ -23,6 +23,11 @@ fn tail(log: &Path, options: &[&str]) -> Tool {
 #[track_caller]
 fn append(log: &Path, bytes: &[u8]) {
     mmlogctl("append", log).args(["--raw", "--chunk-size=64K"]).input(bytes).run().is_success();
+}
+
+/// A process for `--pid`: it ends when its standard input does.
+fn watched() -> Child {
+    Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap()
 }
 
 fn has_gnu_tail() -> bool {

@@ -78,6 +78,14 @@ pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T 
     }
 }
 
+/// Removes a log that this process has had open. Whatever is being started at the moment, by other tests, has copies
+/// of our descriptors until it is; so what we have closed may look open for a little longer.
+#[track_caller]
+pub(crate) fn remove(log: &Path) {
+    let remove = || Some(mmlogctl("rm", log).run()).filter(|ended| ended.code != 3);
+    wait_for("the log is out of use", remove).printed(b"");
+}
+
 /// Gives this thread, and the processes it starts, mounts of their own: they end with the test, however it ends.
 /// False when the system does not let us.
 pub(crate) fn own_mounts() -> bool {

@@ -6,7 +6,7 @@ use std::io::{Read, Write as _, pipe};
 use std::os::unix::process::ExitStatusExt as _;
 use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::sync::{Arc, Condvar, Mutex};
 use std::thread::{self, JoinHandle};
 
 use nix::sys::signal::{Signal, kill};
@@ -14,13 +14,8 @@ use nix::unistd::Pid;
 
 use super::{DEADLINE, wait_for};
 
-/// One start at a time: while a process is being started it holds copies of all descriptors of this one, and a log
-/// would look as if it were in use.
-static STARTING: Mutex<()> = Mutex::new(());
-
 /// Whether another program could be run, and was successful.
 pub(crate) fn succeeds(command: &mut Command) -> bool {
-    let _starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
     command.output().is_ok_and(|output| output.status.success())
 }
 
@@ -111,9 +106,7 @@ impl Tool {
     /// Starts it; nobody reads its standard output but the test.
     pub(crate) fn start_unread(mut self) -> Running {
         self.command.stdin(self.stdin).stdout(self.stdout).stderr(Stdio::piped());
-        let starting = STARTING.lock().unwrap_or_else(PoisonError::into_inner);
         let mut child = self.command.spawn().unwrap();
-        drop(starting);
         let stderr = child.stderr.take().map(Collected::of);
         let (stdin, unread) = (child.stdin.take(), child.stdout.take());
         Running { child, stdin, unread, stdout: None, stderr }

@@ -3,12 +3,11 @@
 use std::fs;
 use std::io::Read as _;
 use std::path::Path;
-use std::process::{Command, Stdio};
 
 use nix::sys::signal::Signal;
 
 use crate::cli::{Ended, Running, Scratch, mmlogctl};
-use crate::{append, tail};
+use crate::{append, tail, watched};
 
 /// Ends it as an operator does.
 fn stop(running: Running) -> Ended {
@@ -170,7 +169,7 @@ fn it_ends_when_the_process_has_ended_and_prints_all_before() {
     let scratch = Scratch::new();
     let log = scratch.file("app.log");
     append(&log, b"one\n");
-    let mut watched = Command::new("cat").stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut watched = watched();
     let pid = format!("--pid={}", watched.id());
     let running = tail(&log, &["-f", &pid]).start();
     running.until_stdout(|printed| printed == b"one\n");

@@ -6,7 +6,7 @@ use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
 use crate::cli::{Scratch, mmlogctl, slot, write_slot};
-use crate::{append, tail};
+use crate::{append, tail, watched};
 
 fn objects(stdout: &[u8]) -> Vec<Value> {
     let lines = stdout.split_inclusive(|b| *b == b'\n');
@@ -53,13 +53,15 @@ fn a_line_is_one_object_however_it_was_appended() {
     let log = scratch.file("app.log");
     let long = "x".repeat(300 << 10);
     append(&log, b"first\n");
-    let running = tail(&log, &["-f", "-ojson"]).start();
+    let mut watched = watched();
+    let running = tail(&log, &["-f", "-ojson", &format!("--pid={}", watched.id())]).start();
     running.until_stdout(|printed| printed.ends_with(b"\n"));
     for piece in [long.as_bytes(), b"-", long.as_bytes(), b"\nrest"] {
         append(&log, piece);
     }
     running.until_stdout(|printed| printed.iter().filter(|b| **b == b'\n').count() == 2);
-    running.signal(Signal::SIGTERM);
+    drop(watched.stdin.take());
+    watched.wait().unwrap();
     let ended = running.end();
     ended.is_success();
     let objects = objects(&ended.stdout);
