@@ -10,7 +10,7 @@ use std::path::Path;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use crate::cli::{COMMANDS, Scratch, metadata_of, mmlogctl, mounted, remove, skipped};
+use crate::cli::{COMMANDS, Scratch, metadata_of, mmlogctl, mounted, skipped, when_out_of_use};
 use crate::{CONTENT, is_readable, refused};
 
 #[test]
@@ -179,7 +179,7 @@ fn a_name_that_is_not_utf8_works_everywhere() {
         .arg("-v")
         .run()
         .printed(&[b"==> ", log.as_os_str().as_bytes(), b" <==\n", CONTENT].concat());
-    remove(&log);
+    when_out_of_use(|| mmlogctl("rm", &log).run()).printed(b"");
     assert!(!log.exists() && !metadata_of(&log).exists());
 }
 

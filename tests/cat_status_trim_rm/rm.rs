@@ -4,7 +4,7 @@ use std::fs;
 
 use nix::sys::signal::Signal;
 
-use crate::cli::{Bytes, Scratch, metadata_of, mmlogctl, remove};
+use crate::cli::{Bytes, Scratch, metadata_of, mmlogctl, when_out_of_use};
 use crate::{CONTENT, live};
 
 fn is_gone(scratch: &Scratch) {
@@ -31,7 +31,7 @@ fn a_log_that_a_writer_has_open_is_refused_and_the_writer_named() {
     before.are_still_in(&log);
     writer.append(b"four\n").unwrap();
     drop((open, writer));
-    remove(&log);
+    when_out_of_use(|| mmlogctl("rm", &log).run()).printed(b"");
     is_gone(&scratch);
 }
 
@@ -56,7 +56,7 @@ fn a_data_file_that_a_pager_has_open_is_in_use_too() {
     let us = format!("process {} (", std::process::id());
     mmlogctl("rm", &log).run().is_refused(3, &log, &["in use by", &us]);
     drop(pager);
-    remove(&log);
+    when_out_of_use(|| mmlogctl("rm", &log).run()).printed(b"");
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn a_plain_file_is_no_log_and_is_kept() {
         mmlogctl("rm", &file).args(options).run().is_refused(1, &file, &["no metadata"]);
     }
     fs::write(metadata_of(&file), "somebody else's file\n").unwrap();
-    mmlogctl("rm", &file).run().is_refused(1, &file, &["not a log's metadata"]);
+    when_out_of_use(|| mmlogctl("rm", &file).run()).is_refused(1, &file, &["not a log's metadata"]);
     assert_eq!(fs::read(&file).unwrap(), CONTENT);
 }
 
@@ -96,6 +96,6 @@ fn what_was_left_by_a_dead_creator_can_be_removed() {
     let scratch = Scratch::new();
     let log = scratch.file("app.log");
     fs::write(metadata_of(&log), "").unwrap();
-    mmlogctl("rm", &log).run().printed(b"");
+    when_out_of_use(|| mmlogctl("rm", &log).run()).printed(b"");
     is_gone(&scratch);
 }

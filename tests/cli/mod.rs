@@ -78,12 +78,10 @@ pub(crate) fn wait_for<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T 
     }
 }
 
-/// Removes a log that this process has had open. Whatever is being started at the moment, by other tests, has copies
-/// of our descriptors until it is; so what we have closed may look open for a little longer.
-#[track_caller]
-pub(crate) fn remove(log: &Path) {
-    let remove = || Some(mmlogctl("rm", log).run()).filter(|ended| ended.code != 3);
-    wait_for("the log is out of use", remove).printed(b"");
+/// Runs `rm`, in one way or another, on files that this process has had open: again while they are said to be in use.
+/// Whatever other tests are just starting has copies of our descriptors until it is started.
+pub(crate) fn when_out_of_use(rm: impl Fn() -> Ended) -> Ended {
+    wait_for("the log is out of use", || Some(rm()).filter(|ended| ended.code != 3))
 }
 
 /// Gives this thread, and the processes it starts, mounts of their own: they end with the test, however it ends.

@@ -113,11 +113,20 @@ impl Files {
         if self.is_stale() || !self.had_writers() || self.control().is_panicked() {
             return Ok(());
         }
-        // The lock orders closers: of two, the later one sees no other.
-        let guard = self.lock(Operation::Close, self.config.wait)?;
-        let is_last = !self.any_writer();
-        drop(guard);
-        if is_last { trim(self, self.config.wait).map(drop) } else { Ok(()) }
+        match self
+            .is_last()
+            .and_then(|last| if last { trim(self, self.config.wait).map(drop) } else { Ok(()) })
+        {
+            // Removed or replaced meanwhile: there is nothing left to trim.
+            Err(Fault::Replaced) => Ok(()),
+            trimmed => trimmed,
+        }
+    }
+
+    /// The lock orders closers: of two, the later one sees no other.
+    fn is_last(&self) -> Result<bool, Fault> {
+        let _guard = self.lock(Operation::Close, self.config.wait)?;
+        Ok(!self.any_writer())
     }
 }
 

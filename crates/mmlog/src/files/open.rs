@@ -122,9 +122,6 @@ impl Opening<'_> {
             Err(e) => return Err(self.explain(e, self.metadata_path, "open the metadata file")),
         };
         let found = file.metadata().map_err(Fault::io("stat the metadata file"))?;
-        if !found.is_file() {
-            return Err(Fault::NotMetadata { why: "not a regular file".into() });
-        }
         let id = fs::identity(&found);
         let lock_file = match LockFile::open(|| fs::open(self.metadata_path, access)) {
             Ok(lock_file) => lock_file,

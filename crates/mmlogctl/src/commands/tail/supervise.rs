@@ -158,7 +158,7 @@ fn open_processes(pids: &[i32]) -> Result<Vec<OwnedFd>, Failure> {
 }
 
 fn cannot(operation: &str, error: &io::Error) -> Failure {
-    Failure::new(Exit::Failed, format!("cannot {operation}: {error}"))
+    Failure::new(Exit::Failed, format!("tail: cannot {operation}: {error}; look at the limits (`ulimit -a`)"))
 }
 
 /// Keeps the cursor-file current; what goes wrong is said once, and counts at the end.
