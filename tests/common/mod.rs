@@ -241,6 +241,18 @@ pub fn parse(bytes: &[u8]) -> Content {
     content
 }
 
+/// `bytes` without runs of NULs where a line should begin, and how many those were: the holes of unknown place that
+/// writers leave who are killed between taking a range and knowing it.
+pub fn without_unplaced(bytes: &[u8]) -> (Vec<u8>, u64) {
+    let (mut rest, mut runs) = (Vec::with_capacity(bytes.len()), 0);
+    for line in bytes.split_inclusive(|&b| b == b'\n') {
+        let nuls = line.iter().take_while(|&&b| b == 0).count();
+        runs += u64::from(nuls > 0);
+        rest.extend_from_slice(&line[nuls..]);
+    }
+    (rest, runs)
+}
+
 /// Every line of every writer, once, in its writer's order.
 pub fn assert_complete(content: &Content, writers: u64, each: u64) {
     assert_eq!(content.lines.len() as u64, writers);
@@ -293,4 +305,38 @@ pub fn strace(arguments: &[&str]) -> Option<Command> {
     let mut strace = Command::new("strace");
     strace.arg("-f").args(arguments);
     Some(strace)
+}
+
+/// A role: copies the log to `OUT`, holes left out, until it has as many bytes as the test then tells; `RATE` KiB/s
+/// until that is told, 0 for as fast as it goes.
+pub fn follower() {
+    let log = mmlog::Log::options().open_reader(log_path()).unwrap();
+    let mut follower = log.follow(mmlog::Start::Oldest).unwrap();
+    let mut out = std::fs::File::create(parameter::<String>("OUT")).unwrap();
+    let rate: u64 = parameter("RATE");
+    let total = std::sync::OnceLock::new();
+    std::thread::scope(|scope| {
+        scope.spawn(|| {
+            let mut line = String::new();
+            std::io::stdin().read_line(&mut line).unwrap();
+            total.set(line.trim().parse::<u64>().unwrap()).unwrap();
+        });
+        let (mut buf, mut copied) = (vec![0; 1 << 16], 0);
+        while total.get().is_none_or(|&t| copied < t) {
+            let throttled = rate > 0 && total.get().is_none();
+            let most = if throttled { 4096 } else { buf.len() };
+            match follower.next(&mut buf[..most]).unwrap() {
+                mmlog::Next::Bytes(range) => {
+                    let len = range.end - range.start;
+                    out.write_all(&buf[..len as usize]).unwrap();
+                    copied += len;
+                    if throttled {
+                        std::thread::sleep(Duration::from_micros(len * 1_000_000 / (rate * 1024)));
+                    }
+                }
+                mmlog::Next::Hole(_) => {}
+                _ => assert!(follower.wait(Duration::from_millis(50)).is_ok()),
+            }
+        }
+    });
 }
