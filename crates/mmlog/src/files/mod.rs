@@ -96,6 +96,13 @@ pub(crate) struct Config {
     pub(crate) adopt: Adopt,
 }
 
+impl Config {
+    fn owners_differ(&self, data_uid: u32, metadata_uid: u32) -> Option<Fault> {
+        let refused = self.trust == Trust::Strict && data_uid != metadata_uid;
+        refused.then_some(Fault::OwnersDiffer { data_uid, metadata_uid })
+    }
+}
+
 /// An open log.
 pub(crate) struct Files {
     pub(crate) path: PathBuf,
@@ -230,11 +237,9 @@ impl Files {
         fs::identity_at(&self.metadata_path).is_ok_and(|id| id == Some(self.metadata_id))
     }
 
-    /// Whether a data file of that owner would be refused.
+    /// Why a data file of that owner would be refused, if it would.
     pub(crate) fn owners_differ(&self, data_uid: u32) -> Option<Fault> {
-        let metadata_uid = self.metadata_path.symlink_metadata().ok()?.uid();
-        let refused = self.config.trust == Trust::Strict && metadata_uid != data_uid;
-        refused.then_some(Fault::OwnersDiffer { data_uid, metadata_uid })
+        self.config.owners_differ(data_uid, self.metadata_path.symlink_metadata().ok()?.uid())
     }
 
     /// What is final below `bound`, a cursor loaded before.

@@ -347,16 +347,16 @@ impl Opening<'_> {
         let stat = data.metadata().map_err(Fault::io("stat the data file"))?;
         self.check_data(&data, &stat)?;
         let owner = opened.file.metadata().map_err(Fault::io("stat the metadata file"))?;
-        if self.config.trust == Trust::Strict && stat.uid() != owner.uid() {
-            return Err(Fault::OwnersDiffer { data_uid: stat.uid(), metadata_uid: owner.uid() });
+        if let Some(fault) = self.config.owners_differ(stat.uid(), owner.uid()) {
+            return Err(fault);
         }
         let identity = &meta.header().identity;
         let recorded = identity.inode.load(Ordering::Relaxed);
         // Device numbers hold for one boot; inodes of two file systems may be equal.
         let same_boot =
-            identity.boot_id.iter().zip(process::boot_id()).all(|(w, v)| w.load(Ordering::Relaxed) == v);
-        let other_device = same_boot && stat.dev() != identity.device.load(Ordering::Relaxed);
-        if self.intent.writes() && (stat.ino() != recorded || other_device) {
+            || identity.boot_id.iter().zip(process::boot_id()).all(|(w, v)| w.load(Ordering::Relaxed) == v);
+        let other_device = || stat.dev() != identity.device.load(Ordering::Relaxed) && same_boot();
+        if self.intent.writes() && (stat.ino() != recorded || other_device()) {
             return Err(Fault::Foreign { recorded, found: stat.ino() });
         }
         let (base, chunk_size) = (meta.control().base(), meta.geometry().chunk_size);
