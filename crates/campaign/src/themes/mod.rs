@@ -1,0 +1,16 @@
+//! The themes, in the order in which they run.
+
+use crate::children::Role;
+use crate::run::Run;
+
+/// One theme.
+pub(crate) struct Theme {
+    pub(crate) id: &'static str,
+    pub(crate) about: &'static str,
+    pub(crate) run: fn(&mut Run) -> anyhow::Result<()>,
+}
+
+pub(crate) const THEMES: &[Theme] = &[];
+
+/// The roles of all themes' child processes.
+pub(crate) const ROLES: &[&[Role]] = &[];
