@@ -117,6 +117,14 @@ pub enum Fault {
         /// The directory.
         directory: PathBuf,
     },
+    /// Root was asked to work in somebody else's directory on a file that has other names as well.
+    #[error(
+        "{links} hard links, in a directory that is not root's: it may be another file than it seems; remove the other names, run as the owner, or use --trust-path (Trust::AnyPath)"
+    )]
+    HardLinked {
+        /// Names that the file has.
+        links: u64,
+    },
     /// The two files belong to different users.
     #[error(
         "data file belongs to uid {data_uid}, metadata to uid {metadata_uid}; chown one, or use --trust-path (Trust::AnyPath)"

@@ -197,7 +197,7 @@ impl Log {
 
     /// Whether the path still leads to this log; it does not after it was removed or replaced.
     pub fn is_current(&self) -> bool {
-        self.files.is_current()
+        self.files.is_at_its_path()
     }
 
     /// Claims a slot for a thread that appends.

@@ -19,8 +19,9 @@ use crate::holes::{self, Hole};
 use crate::layout::{Identity, LOCK_BYTE, MAINTENANCE_BYTE, Owner, Slot};
 use crate::metadata::Gate;
 use crate::slots::Phase;
+use crate::sys::fs;
+use crate::sys::place::{Access, Part, Place};
 use crate::sys::process::{self, ProcessState, time_of};
-use crate::sys::{fs, fs::Access};
 
 /// The worst that is the case, worst first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -303,7 +304,7 @@ impl Observer {
         let geometry = files.meta.geometry();
         let generation = header.identity.generation.load(Ordering::Relaxed);
         let mut status = Status {
-            path: files.path.clone(),
+            path: files.path().to_path_buf(),
             state: State::Ok,
             problem: None,
             next_step: String::new(),
@@ -331,10 +332,10 @@ impl Observer {
                 base: control.base(),
                 end: cursor.start,
                 inode: header.identity.inode.load(Ordering::Relaxed),
-                path: files.path.clone(),
+                path: files.path().to_path_buf(),
             }],
             panic: control.is_panicked().then(|| files.panic_record()),
-            file: file_facts(&files.path)?,
+            file: file_facts(&files.place)?,
         };
         (status.state, status.problem, status.next_step) = self.judge(&status, seen);
         Ok(status)
@@ -378,10 +379,9 @@ fn lock(files: &Files, owner: &Owner, byte: u64) -> Lock {
     }
 }
 
-fn file_facts(path: &Path) -> std::result::Result<FileFacts, Fault> {
-    let directory = fs::open_directory(fs::directory_of(path)).map_err(Fault::io("open the directory"))?;
-    let free = fs::free_bytes(&directory);
-    match fs::open(path, Access::Read).and_then(|file| file.metadata()) {
+fn file_facts(place: &Place) -> std::result::Result<FileFacts, Fault> {
+    let free = fs::free_bytes(place.directory_fd());
+    match place.open(Part::Data, Access::Read).and_then(|file| file.metadata()) {
         Ok(m) => Ok(FileFacts {
             len: m.size(),
             allocated: m.blocks() * 512,

@@ -19,6 +19,7 @@ use crate::layout::{Control, LOCK_BYTE, MAINTENANCE_BYTE, SLOT_BYTES, Slot};
 use crate::metadata::{Gate, JOURNAL_EMPTY, JOURNAL_TRIM};
 use crate::slots::{InFlight, Phase};
 use crate::sync::Ordering;
+use crate::sys::place::Part;
 use crate::sys::{alloc, fs, lock, process};
 
 /// The log's lock, held.
@@ -72,9 +73,10 @@ impl LogLock<'_> {
 
     fn verify_data(&self) -> Result<(), Fault> {
         let recorded = self.files.meta.header().identity.inode.load(Ordering::Relaxed);
-        match fs::identity_at(&self.files.path).map_err(Fault::io("stat the data file"))? {
+        let found = self.files.place.find(Part::Data).map_err(Fault::io("stat the data file"))?;
+        match found.map(|f| f.id.1) {
             None => Err(Fault::NoData),
-            Some((_, found)) if found != recorded => Err(Fault::Foreign { recorded, found }),
+            Some(found) if found != recorded => Err(Fault::Foreign { recorded, found }),
             Some(_) if recorded != self.segment.inode() => Err(Fault::Replaced),
             Some(_) => Ok(()),
         }

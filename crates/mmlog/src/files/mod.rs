@@ -8,7 +8,7 @@ pub(crate) mod open;
 pub(crate) mod remove;
 
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
@@ -19,8 +19,9 @@ use crate::holes::Hole;
 use crate::layout::{Control, Owner, SLOT_BYTES, Slot};
 use crate::slots::{self, Scan};
 use crate::sys::fork::LockFile;
+use crate::sys::place::{Part, Place};
 use crate::sys::process::{self, Who};
-use crate::sys::{fs, futex, lock};
+use crate::sys::{futex, lock};
 use meta::Meta;
 
 /// Suffix of the metadata file's name.
@@ -105,8 +106,7 @@ impl Config {
 
 /// An open log.
 pub(crate) struct Files {
-    pub(crate) path: PathBuf,
-    pub(crate) metadata_path: PathBuf,
+    pub(crate) place: Arc<Place>,
     pub(crate) config: Config,
     pub(crate) intent: Intent,
     pub(crate) origin: Origin,
@@ -232,14 +232,20 @@ impl Files {
         self.lock_file.fd().is_none_or(|fd| !matches!(lock::is_locked(fd, byte, 1), Ok(false)))
     }
 
-    /// Whether the metadata file at the path is still this one.
+    /// Whether the metadata file of that name is still this one.
     pub(crate) fn is_current(&self) -> bool {
-        fs::identity_at(&self.metadata_path).is_ok_and(|id| id == Some(self.metadata_id))
+        self.place.find(Part::Metadata).is_ok_and(|found| found.is_some_and(|f| f.id == self.metadata_id))
+    }
+
+    /// Whether the path, directories included, still leads to this metadata file.
+    pub(crate) fn is_at_its_path(&self) -> bool {
+        let now = self.place.metadata_path().symlink_metadata();
+        now.is_ok_and(|m| (m.dev(), m.ino()) == self.metadata_id)
     }
 
     /// Why a data file of that owner would be refused, if it would.
     pub(crate) fn owners_differ(&self, data_uid: u32) -> Option<Fault> {
-        self.config.owners_differ(data_uid, self.metadata_path.symlink_metadata().ok()?.uid())
+        self.config.owners_differ(data_uid, self.place.find(Part::Metadata).ok()??.uid)
     }
 
     /// What is final below `bound`, a cursor loaded before.
@@ -401,7 +407,7 @@ impl Files {
 
     /// Path of the data file, for errors.
     pub(crate) fn path(&self) -> &Path {
-        &self.path
+        self.place.path()
     }
 }
 

@@ -11,8 +11,9 @@
 
 use std::fs::{File, Metadata};
 use std::io;
+use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -23,9 +24,10 @@ use crate::chunks::Segment;
 use crate::error::{At, Blocker, Fault, Result};
 use crate::layout::{LOCK_BYTE, total_len};
 use crate::sys::fork::LockFile;
-use crate::sys::fs::{self, Access};
+use crate::sys::fs;
 use crate::sys::lock::{self, Lease};
 use crate::sys::map::Protection;
+use crate::sys::place::{Access, Part, Place};
 use crate::sys::{alloc, barrier, process};
 
 /// A metadata file and a second description of it, for locks only.
@@ -39,62 +41,79 @@ struct Opened {
 impl Files {
     /// Opens the log at `path`.
     pub(crate) fn open(path: &Path, config: &Config, intent: Intent) -> Result<Self> {
-        let path = resolve(path, config.trust).at(path)?;
-        Opening { path: &path, metadata_path: &fs::with_suffix(&path, METADATA_SUFFIX), config, intent }
-            .run()
-            .at(&path)
+        let place = Arc::new(resolve(path, config.trust).at(path)?);
+        let deadline = Instant::now() + config.wait;
+        Opening { place: &place, config, intent, deadline }.run().at(place.path())
     }
 
     /// Opens the log at this handle's path again: in a forked child, or when its files were replaced.
     pub(crate) fn open_again(&self) -> Result<Self> {
-        Self::open(&self.path, &self.config, self.intent)
+        Self::open(self.path(), &self.config, self.intent)
     }
 }
 
-/// The path to work with, after the checks that need no open file.
-pub(crate) fn resolve(path: &Path, trust: Trust) -> std::result::Result<PathBuf, Fault> {
+/// Where the log lies, after the checks that need no open file.
+pub(crate) fn resolve(path: &Path, trust: Trust) -> std::result::Result<Place, Fault> {
     let look = || Fault::io("look at the path");
-    let path = match (fs::odd_kind(path).map_err(look())?, trust) {
-        (None, _) => path.to_path_buf(),
-        (Some("symbolic link"), Trust::AnyPath) => {
+    let place = Place::new(path, METADATA_SUFFIX).map_err(|e| match e.kind() {
+        io::ErrorKind::IsADirectory => Fault::NotRegular { kind: "directory" },
+        _ => Fault::io("look at the directory")(e),
+    })?;
+    match place.find(Part::Data).map_err(look())?.and_then(|f| f.odd_kind()) {
+        None => {}
+        Some("symbolic link") if trust == Trust::AnyPath => {
             let target = path.canonicalize().map_err(look())?;
             return resolve(&target, trust);
         }
-        (Some("symbolic link"), Trust::Strict) => return Err(Fault::Symlink),
-        (Some(kind), _) => return Err(Fault::NotRegular { kind }),
-    };
-    let directory = fs::directory_of(&path);
-    if trust == Trust::Strict
-        && fs::is_unsafe_directory(directory).map_err(Fault::io("look at the directory"))?
-    {
-        return Err(Fault::UnsafeDirectory { directory: directory.to_path_buf() });
+        Some("symbolic link") => return Err(Fault::Symlink),
+        Some(kind) => return Err(Fault::NotRegular { kind }),
     }
-    Ok(path)
+    if trust == Trust::Strict {
+        check_directory_owner(&place)?;
+    }
+    Ok(place)
+}
+
+/// What others may do in the directory must not lead us to files that are not theirs.
+fn check_directory_owner(place: &Place) -> std::result::Result<(), Fault> {
+    let directory = place.directory().map_err(Fault::io("look at the directory"))?;
+    if directory.mode & 0o002 != 0 && directory.mode & 0o1000 == 0 {
+        return Err(Fault::UnsafeDirectory { directory: place.directory_path().to_path_buf() });
+    }
+    // Who owns a directory can give root's maintenance a second name of a file that is not the log's.
+    if process::is_root() && directory.uid != 0 {
+        for part in [Part::Data, Part::Metadata] {
+            let found = place.find(part).map_err(Fault::io("look at the path"))?;
+            if let Some(links) = found.map(|f| f.links).filter(|&links| links > 1) {
+                return Err(Fault::HardLinked { links });
+            }
+        }
+    }
+    Ok(())
 }
 
 struct Opening<'a> {
-    path: &'a Path,
-    metadata_path: &'a Path,
+    place: &'a Arc<Place>,
     config: &'a Config,
     intent: Intent,
+    deadline: Instant,
 }
 
 impl Opening<'_> {
     fn run(&self) -> std::result::Result<Files, Fault> {
-        let deadline = Instant::now() + self.config.wait;
         loop {
             let Some(opened) = self.open_metadata()? else {
-                self.pause::<()>(deadline)?;
+                self.pause()?;
                 continue;
             };
             check_file_system(&opened.file)?;
             if meta::stage(&opened.file)? == Stage::Ready {
                 match self.assemble(opened, Origin::Opened) {
-                    // Replaced between our open and our lock, or leased by who still adopts it.
-                    Err(Fault::Replaced) => drop(self.pause::<()>(deadline)?),
+                    // Replaced between our open and our lock.
+                    Err(Fault::Replaced) => self.pause()?,
                     done => return done,
                 }
-            } else if let Some(files) = self.create(opened, deadline)? {
+            } else if let Some(files) = self.create(opened)? {
                 return Ok(files);
             }
         }
@@ -108,22 +127,20 @@ impl Opening<'_> {
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 if let Err(fault) = self.check_absent() {
                     // Somebody may have made both files between our two looks.
-                    let made =
-                        fs::identity_at(self.metadata_path).map_err(Fault::io("stat the metadata file"))?;
-                    return if made.is_some() { Ok(None) } else { Err(fault) };
+                    return if self.metadata_id()?.is_some() { Ok(None) } else { Err(fault) };
                 }
                 let create = Access::Create(self.metadata_mode());
                 let file =
-                    fs::open(self.metadata_path, create).map_err(Fault::io("create the metadata file"))?;
+                    self.place.open(Part::Metadata, create).map_err(Fault::io("create the metadata file"))?;
                 (file, Access::Write)
             }
             // Leased for a moment by who adopts or removes it.
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-            Err(e) => return Err(self.explain(e, self.metadata_path, "open the metadata file")),
+            Err(e) => return Err(self.explain(e, Part::Metadata, "open the metadata file")),
         };
         let found = file.metadata().map_err(Fault::io("stat the metadata file"))?;
         let id = fs::identity(&found);
-        let lock_file = match LockFile::open(|| fs::open(self.metadata_path, access)) {
+        let lock_file = match LockFile::open(|| self.place.open(Part::Metadata, access)) {
             Ok(lock_file) => lock_file,
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::WouldBlock) => {
                 return Ok(None);
@@ -136,28 +153,26 @@ impl Opening<'_> {
 
     /// As the data file's, or as it will be: whoever may write there may finish what a dead creator began.
     fn metadata_mode(&self) -> u32 {
-        let existing = self.path.symlink_metadata().map(|m| m.mode() & 0o7777);
-        existing.unwrap_or(self.config.mode.unwrap_or(0o666))
+        let existing = self.place.find(Part::Data).ok().flatten().map(|found| found.mode);
+        existing.or(self.config.mode).unwrap_or(0o666)
     }
 
     /// A reader would like to write: to announce that it sleeps. It does without if it may not.
     fn open_existing(&self, wanted: Access) -> io::Result<(File, Access)> {
         if wanted == Access::Read
-            && let Ok(file) = fs::open(self.metadata_path, Access::Write)
+            && let Ok(file) = self.place.open(Part::Metadata, Access::Write)
         {
             return Ok((file, Access::Write));
         }
-        fs::open(self.metadata_path, wanted).map(|file| (file, wanted))
+        self.place.open(Part::Metadata, wanted).map(|file| (file, wanted))
     }
 
     /// There is no metadata: may it be made?
     fn check_absent(&self) -> std::result::Result<(), Fault> {
-        let len = match self.path.symlink_metadata() {
-            Ok(m) => m.len(),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => 0,
-            Err(e) => return Err(Fault::io("look at the data file")(e)),
-        };
-        self.check_directory()?;
+        let data = self.place.find(Part::Data).map_err(Fault::io("look at the data file"))?;
+        let len = data.map_or(0, |found| found.len);
+        // Before anything is made there.
+        check_file_system(self.place.directory_fd())?;
         match (len, self.intent, self.config.adopt) {
             (0, Intent::Create, _) | (_, Intent::Create, Adopt::Existing) => Ok(()),
             (0, ..) => Err(Fault::NoLog),
@@ -165,36 +180,33 @@ impl Opening<'_> {
         }
     }
 
-    /// Before anything is made there.
-    fn check_directory(&self) -> std::result::Result<(), Fault> {
-        let directory =
-            fs::open_directory(fs::directory_of(self.path)).map_err(Fault::io("open the directory"))?;
-        check_file_system(&directory)
-    }
-
-    fn explain(&self, e: io::Error, path: &Path, operation: &'static str) -> Fault {
-        match fs::odd_kind(path) {
-            Ok(Some("symbolic link")) => Fault::Symlink,
-            Ok(Some(kind)) => Fault::NotRegular { kind },
+    fn explain(&self, e: io::Error, part: Part, operation: &'static str) -> Fault {
+        match self.place.find(part).ok().flatten().and_then(|found| found.odd_kind()) {
+            Some("symbolic link") => Fault::Symlink,
+            Some(kind) => Fault::NotRegular { kind },
             _ => Fault::Io { operation, source: e },
         }
     }
 
     fn is_still(&self, id: (u64, u64)) -> std::result::Result<bool, Fault> {
-        let now = fs::identity_at(self.metadata_path).map_err(Fault::io("stat the metadata file"))?;
-        Ok(now == Some(id))
+        Ok(self.metadata_id()? == Some(id))
+    }
+
+    fn metadata_id(&self) -> std::result::Result<Option<(u64, u64)>, Fault> {
+        let found = self.place.find(Part::Metadata).map_err(Fault::io("stat the metadata file"))?;
+        Ok(found.map(|f| f.id))
     }
 
     /// Creates under the lock byte; `None`: somebody else did, or gave up: look again.
-    fn create(&self, opened: Opened, deadline: Instant) -> std::result::Result<Option<Files>, Fault> {
+    fn create(&self, opened: Opened) -> std::result::Result<Option<Files>, Fault> {
         let Some(fd) = opened.lock_file.fd() else { return Ok(None) };
         if !self.intent.writes() {
             // A reader waits for whoever creates, and finds nothing where nobody does.
             let alive = lock::is_locked(fd, LOCK_BYTE, 1).map_err(Fault::io("ask who creates the log"))?;
-            return if alive { self.pause(deadline) } else { Err(Fault::NoLog) };
+            return if alive { self.pause().map(|()| None) } else { Err(Fault::NoLog) };
         }
         if !lock::try_lock(fd, LOCK_BYTE).map_err(Fault::io("take the log's lock"))? {
-            return self.pause(deadline);
+            return self.pause().map(|()| None);
         }
         if !self.is_still(opened.id)? || meta::stage(&opened.file)? == Stage::Ready {
             return Ok(None);
@@ -202,19 +214,20 @@ impl Opening<'_> {
         let created = self.fill(&opened);
         if created.is_err() {
             // Nobody has used it; whoever waits for the lock sees that it has no link and starts over.
-            let _ = std::fs::remove_file(self.metadata_path);
+            let _ = self.place.remove(Part::Metadata);
         }
         let origin = created?;
         lock::unlock(fd, LOCK_BYTE).map_err(Fault::io("give the log's lock back"))?;
         self.assemble(opened, origin).map(Some)
     }
 
-    fn pause<T>(&self, deadline: Instant) -> std::result::Result<Option<T>, Fault> {
-        if Instant::now() < deadline {
+    /// Before another look; an error when the patience is spent.
+    fn pause(&self) -> std::result::Result<(), Fault> {
+        if Instant::now() < self.deadline {
             std::thread::sleep(Duration::from_millis(1));
-            return Ok(None);
+            return Ok(());
         }
-        let what = "the unfinished metadata file (create)".into();
+        let what = "the log's files (to create, adopt or remove it)".into();
         let blocker = Blocker { what, pid: 0, command: "unknown".into(), process: "alive".into() };
         Err(Fault::Stalled { blocker, waited: self.config.wait })
     }
@@ -252,12 +265,12 @@ impl Opening<'_> {
     }
 
     fn create_data(&self) -> std::result::Result<File, Fault> {
-        let existed = fs::identity_at(self.path).map_err(Fault::io("stat the data file"))?.is_some();
+        let existed = self.place.find(Part::Data).map_err(Fault::io("stat the data file"))?.is_some();
         let mode = self.config.mode.unwrap_or(0o666);
         // Adopting takes a lease, which our own descriptor for writing would refuse to us.
         let access = if existed { Access::Read } else { Access::Create(mode) };
-        let data =
-            fs::open(self.path, access).map_err(|e| self.explain(e, self.path, "create the data file"))?;
+        let data = self.place.open(Part::Data, access);
+        let data = data.map_err(|e| self.explain(e, Part::Data, "create the data file"))?;
         let stat = data.metadata().map_err(Fault::io("stat the data file"))?;
         // An empty one may be what a dead creator left; one with bytes is somebody's, and stays as it is.
         match fs::prepare_new(&data, self.config.mode, &stat) {
@@ -268,7 +281,7 @@ impl Opening<'_> {
 
     /// Proof that nobody writes to the file that is adopted; held until the metadata is ready.
     fn lease(&self) -> std::result::Result<File, Fault> {
-        let file = fs::open(self.path, Access::Read).map_err(Fault::io("open the data file"))?;
+        let file = self.place.open(Part::Data, Access::Read).map_err(Fault::io("open the data file"))?;
         if lock::try_lease(&file, Lease::Read).map_err(Fault::io("take a lease on the data file"))? {
             return Ok(file);
         }
@@ -310,8 +323,7 @@ impl Opening<'_> {
         };
         let max_writers = meta.geometry().max_writers;
         let files = Files {
-            path: self.path.to_path_buf(),
-            metadata_path: self.metadata_path.to_path_buf(),
+            place: Arc::clone(self.place),
             config: self.config.clone(),
             intent: self.intent,
             origin,
@@ -338,11 +350,17 @@ impl Opening<'_> {
 
     fn open_segment(&self, meta: &Meta, opened: &Opened) -> std::result::Result<Segment, Fault> {
         let access = if self.intent.writes() { Access::Write } else { Access::Read };
-        let data = match fs::open(self.path, access) {
+        let data = loop {
+            match self.place.open(Part::Data, access) {
+                // Leased for a moment by who adopts or removes it.
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.pause()?,
+                opened => break opened,
+            }
+        };
+        let data = match data {
             Ok(data) => data,
             Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(Fault::NoData),
-            Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Err(Fault::Replaced),
-            Err(e) => return Err(self.explain(e, self.path, "open the data file")),
+            Err(e) => return Err(self.explain(e, Part::Data, "open the data file")),
         };
         let stat = data.metadata().map_err(Fault::io("stat the data file"))?;
         self.check_data(&data, &stat)?;
@@ -364,7 +382,7 @@ impl Opening<'_> {
     }
 }
 
-fn check_file_system(file: &File) -> std::result::Result<(), Fault> {
+fn check_file_system(file: impl AsFd) -> std::result::Result<(), Fault> {
     match fs::incoherent_file_system(file).map_err(Fault::io("ask for the file system"))? {
         Some(name) => Err(Fault::FileSystem { name }),
         None => Ok(()),

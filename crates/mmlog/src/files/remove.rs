@@ -8,10 +8,11 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use super::open::resolve;
-use super::{METADATA_SUFFIX, Trust, in_use};
+use super::{Trust, in_use};
 use crate::error::{At, Fault, Result};
-use crate::sys::fs::{self, Access};
+use crate::sys::fs;
 use crate::sys::lock::{self, Lease};
+use crate::sys::place::{Access, Part, Place};
 
 /// Whether a log in use is removed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -47,20 +48,19 @@ pub struct Removed {
 /// # }
 /// ```
 pub fn remove(path: &Path, force: Force, trust: Trust) -> Result<Removed> {
-    let path = resolve(path, trust).at(path)?;
-    remove_pair(&path, force).at(&path)
+    let place = resolve(path, trust).at(path)?;
+    remove_pair(&place, force).at(place.path())
 }
 
-fn remove_pair(path: &Path, force: Force) -> std::result::Result<Removed, Fault> {
-    let metadata_path = fs::with_suffix(path, METADATA_SUFFIX);
+fn remove_pair(place: &Place, force: Force) -> std::result::Result<Removed, Fault> {
     let look = || Fault::io("open the log's files");
-    let open = |path: &Path| match fs::open(path, Access::Read) {
+    let open = |part| match place.open(part, Access::Read) {
         Ok(file) => Ok(Some(file)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
         Err(e) => Err(look()(e)),
     };
-    let data = open(path)?;
-    let Some(metadata) = open(&metadata_path)? else {
+    let data = open(Part::Data)?;
+    let Some(metadata) = open(Part::Metadata)? else {
         return Err(match data {
             Some(file) => Fault::NoMetadata { len: file.metadata().map_err(look())?.len() },
             None => Fault::NoLog,
@@ -79,10 +79,11 @@ fn remove_pair(path: &Path, force: Force) -> std::result::Result<Removed, Fault>
     }
     // Both can go, or none goes.
     leased.into_iter().flatten().try_for_each(removable)?;
-    let present = data.is_some().then(|| path.to_path_buf());
-    let files: Vec<PathBuf> = present.into_iter().chain([metadata_path]).collect();
-    for file in &files {
-        std::fs::remove_file(file).map_err(Fault::io("remove the log's files"))?;
+    let mut files = Vec::new();
+    let parts = [(data.is_some(), Part::Data, place.path()), (true, Part::Metadata, place.metadata_path())];
+    for (_, part, path) in parts.into_iter().filter(|(present, ..)| *present) {
+        place.remove(part).map_err(Fault::io("remove the log's files"))?;
+        files.push(path.to_path_buf());
     }
     Ok(Removed { files })
 }

@@ -8,4 +8,5 @@ pub(crate) mod fs;
 pub(crate) mod futex;
 pub(crate) mod lock;
 pub(crate) mod map;
+pub(crate) mod place;
 pub(crate) mod process;

@@ -48,6 +48,11 @@ pub(crate) struct Who {
     pub(crate) command: String,
 }
 
+/// Whether this process may do anything to any file.
+pub(crate) fn is_root() -> bool {
+    nix::unistd::geteuid().is_root()
+}
+
 /// This process. Read once, and again after a fork.
 pub(crate) fn me() -> Who {
     static ME: Mutex<Option<Who>> = Mutex::new(None);

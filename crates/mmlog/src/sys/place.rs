@@ -1,0 +1,165 @@
+//! Where a log lies: its directory, open, and the names of its files there.
+//!
+//! Everything that opens, asks about or removes one of the files is relative to the open directory and follows no
+//! link in the last place. So whoever may rename directories on the way cannot lead maintenance, which often runs as
+//! root, to somebody else's files between one call and the next.
+
+use std::ffi::{OsStr, OsString};
+use std::fs::File;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, statat, unlinkat};
+
+/// What [`Place::open`] is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Access {
+    Read,
+    Write,
+    /// Write; made with these permission bits when it is not there.
+    Create(u32),
+}
+
+/// Which of a log's two files.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Part {
+    Data,
+    Metadata,
+}
+
+/// What the directory says of a name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Found {
+    pub(crate) id: (u64, u64),
+    pub(crate) uid: u32,
+    pub(crate) mode: u32,
+    pub(crate) len: u64,
+    pub(crate) links: u64,
+    kind: FileType,
+}
+
+impl Found {
+    fn of(stat: &rustix::fs::Stat) -> Self {
+        Self {
+            id: (stat.st_dev, stat.st_ino),
+            uid: stat.st_uid,
+            mode: stat.st_mode & 0o7777,
+            len: stat.st_size.unsigned_abs(),
+            links: stat.st_nlink,
+            kind: FileType::from_raw_mode(stat.st_mode),
+        }
+    }
+
+    /// What it is, when it is no regular file.
+    pub(crate) fn odd_kind(&self) -> Option<&'static str> {
+        match self.kind {
+            FileType::RegularFile => None,
+            FileType::Directory => Some("directory"),
+            FileType::Fifo => Some("FIFO"),
+            FileType::Socket => Some("socket"),
+            FileType::Symlink => Some("symbolic link"),
+            _ => Some("device"),
+        }
+    }
+}
+
+/// A log's directory and names.
+#[derive(Debug)]
+pub(crate) struct Place {
+    directory: OwnedFd,
+    path: PathBuf,
+    metadata_path: PathBuf,
+    name: OsString,
+    metadata_name: OsString,
+}
+
+impl Place {
+    /// Opens the directory of the data file's path; needs only search permission there.
+    pub(crate) fn new(path: &Path, metadata_suffix: &str) -> io::Result<Self> {
+        let name = path.file_name().ok_or(io::ErrorKind::IsADirectory)?.to_os_string();
+        let parent = match path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => parent,
+            _ => Path::new("."),
+        };
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let directory = rustix::fs::open(parent, flags, Mode::empty())?;
+        let with_suffix = |text: &OsStr| {
+            let mut text = text.to_os_string();
+            text.push(metadata_suffix);
+            text
+        };
+        let metadata_path = with_suffix(path.as_os_str()).into();
+        let metadata_name = with_suffix(&name);
+        Ok(Self { directory, path: path.to_path_buf(), metadata_path, name, metadata_name })
+    }
+
+    /// The path that was given, for messages.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The metadata file's path, for messages.
+    pub(crate) fn metadata_path(&self) -> &Path {
+        &self.metadata_path
+    }
+
+    /// The directory's path, for messages.
+    pub(crate) fn directory_path(&self) -> &Path {
+        self.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
+    fn name(&self, part: Part) -> &OsStr {
+        match part {
+            Part::Data => &self.name,
+            Part::Metadata => &self.metadata_name,
+        }
+    }
+
+    /// Opens a file: never follows a link, never blocks on a FIFO or a lease, never becomes a terminal.
+    pub(crate) fn open(&self, part: Part, access: Access) -> io::Result<File> {
+        let common = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
+        let (flags, mode) = match access {
+            Access::Read => (OFlags::RDONLY, 0),
+            Access::Write => (OFlags::RDWR, 0),
+            Access::Create(mode) => (OFlags::RDWR | OFlags::CREATE, mode),
+        };
+        loop {
+            match openat(&self.directory, self.name(part), common | flags, Mode::from_raw_mode(mode)) {
+                Ok(fd) => return Ok(fd.into()),
+                Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+
+    /// What has that name now, `None` for nothing.
+    pub(crate) fn find(&self, part: Part) -> io::Result<Option<Found>> {
+        match statat(&self.directory, self.name(part), AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) => Ok(Some(Found::of(&stat))),
+            Err(rustix::io::Errno::NOENT) => Ok(None),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    /// Takes the name away.
+    pub(crate) fn remove(&self, part: Part) -> io::Result<()> {
+        Ok(unlinkat(&self.directory, self.name(part), AtFlags::empty())?)
+    }
+
+    /// The directory itself.
+    pub(crate) fn directory(&self) -> io::Result<Found> {
+        Ok(Found::of(&fstat(&self.directory)?))
+    }
+
+    /// The directory's descriptor, to ask about its file system.
+    pub(crate) fn directory_fd(&self) -> &OwnedFd {
+        &self.directory
+    }
+
+    /// Makes the names durable.
+    pub(crate) fn sync_directory(&self) -> io::Result<()> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        Ok(rustix::fs::fsync(openat(&self.directory, c".", flags, Mode::empty())?)?)
+    }
+}
