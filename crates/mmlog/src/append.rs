@@ -14,8 +14,10 @@ use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
 
 use crate::chunks::{PWRITE_FROM, Segment};
+use crate::durable;
 use crate::error::{At, Error, Fault, Result};
-use crate::files::{Files, Operation, Turn};
+use crate::files::turn::Turn;
+use crate::files::{Files, Operation};
 use crate::layout::{Control, MAX_MESSAGE};
 use crate::metadata::Gate;
 use crate::position::Position;
@@ -40,6 +42,8 @@ pub struct Writer {
     hint: usize,
     messages: u64,
     bytes: u64,
+    /// Behind the last append.
+    end: u64,
     line: Vec<u8>,
 }
 
@@ -48,7 +52,7 @@ impl Writer {
         files.writable().and_then(|()| files.poisoned()).at(files.path())?;
         let segment = files.segment().at(files.path())?;
         let mut writer =
-            Self { files, segment, slot: None, hint: 0, messages: 0, bytes: 0, line: Vec::new() };
+            Self { files, segment, slot: None, hint: 0, messages: 0, bytes: 0, end: 0, line: Vec::new() };
         writer.register().at(writer.files.path())?;
         Ok(writer)
     }
@@ -95,6 +99,28 @@ impl Writer {
         })
     }
 
+    /// Makes everything durable that this writer appended; see [`Log::sync`](crate::Log::sync). A line that is held
+    /// back is appended first.
+    ///
+    /// # Errors
+    /// [`Fault::SyncFailed`] and [`Fault::Stalled`]: what was appended is in the log, but not durable.
+    pub fn sync(&mut self) -> Result<()> {
+        self.flush_line()?;
+        durable::sync_to(&self.files, self.end).at(self.files.path())
+    }
+
+    /// Appends `message` and returns when it is durable.
+    ///
+    /// # Errors
+    /// As [`append`](Self::append), with nothing written; [`Fault::NotDurable`] when it is written, will be read, and
+    /// is not durable.
+    pub fn append_durable(&mut self, message: &[u8]) -> Result<Position> {
+        let at = self.append(message)?;
+        let not_durable = |cause| Fault::NotDurable { at: at.get(), cause: Box::new(cause) };
+        durable::sync_to(&self.files, self.end).map_err(not_durable).at(self.files.path())?;
+        Ok(at)
+    }
+
     fn append_parts(
         &mut self,
         len: usize,
@@ -121,7 +147,7 @@ impl Writer {
     ) -> std::result::Result<Position, Fault> {
         self.register()?;
         let here = self.look(len)?;
-        let Self { files, segment, slot: mine, hint, messages, bytes, .. } = self;
+        let Self { files, segment, slot: mine, hint, messages, bytes, end, .. } = self;
         let Some(slot) = *mine else { return Err(Fault::Replaced) };
         let (control, hot) = (files.control(), &files.meta.slots()[slot as usize].hot);
         if hot.pending().phase().is_some() {
@@ -150,6 +176,7 @@ impl Writer {
         *mine = Some(slot);
         *messages += 1;
         *bytes += len;
+        *end = start + len;
         hot.messages.store(*messages, Ordering::Relaxed);
         hot.bytes.store(*bytes, Ordering::Relaxed);
         hot.settle();
@@ -222,7 +249,7 @@ impl Writer {
         self.leave();
         self.segment = files.segment().at(files.path())?;
         self.files = files;
-        self.hint = 0;
+        (self.hint, self.end) = (0, 0);
         self.register().at(self.files.path()).map(drop)
     }
 

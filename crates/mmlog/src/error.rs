@@ -238,6 +238,25 @@ pub enum Fault {
         /// The errno.
         source: io::Error,
     },
+    /// A sync failed, now or earlier: the kernel may have dropped what it could not write, and says so only once.
+    #[error(
+        "durability lost from position {from} on: {}; copy the log now, then find out about the disk; `mmlogctl repair --accept-loss` ends this error",
+        words(source)
+    )]
+    SyncFailed {
+        /// Everything below it is durable.
+        from: u64,
+        /// The errno.
+        source: io::Error,
+    },
+    /// The message is in the log and will be read, but it is not durable.
+    #[error("written at position {at}, not yet durable: {cause}")]
+    NotDurable {
+        /// Its first position.
+        at: u64,
+        /// Why not.
+        cause: Box<Fault>,
+    },
     /// Every slot has a live owner.
     #[error("{max} writers are open; raise --max-writers (a new log), or close some")]
     WritersFull {
@@ -287,6 +306,7 @@ impl Fault {
     /// What the caller can do about it.
     pub fn class(&self) -> Class {
         match self {
+            Fault::NotDurable { cause, .. } => cause.class(),
             Fault::NoSpace { .. } => Class::Retry,
             Fault::Busy(_) | Fault::Stalled { .. } | Fault::InUse { .. } => Class::Busy,
             Fault::NoData
@@ -294,6 +314,7 @@ impl Fault {
             | Fault::Truncated { .. }
             | Fault::Foreign { .. }
             | Fault::Journal { .. }
+            | Fault::SyncFailed { .. }
             | Fault::Poisoned(_) => Class::Damaged,
             _ => Class::Refused,
         }

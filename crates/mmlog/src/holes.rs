@@ -20,8 +20,29 @@ pub enum HoleKind {
     Torn,
     /// No byte of it was ever stored.
     Unwritten,
+    /// Somebody who is no writer, or a power cut, took the bytes.
+    Lost,
     /// Below the watermark but behind the end of the data file, or of a place that cannot be told.
     Unplaced,
+}
+
+impl HoleKind {
+    /// As the table has it; an unplaced hole has no place there.
+    fn number(self) -> u32 {
+        match self {
+            Self::Torn => 3,
+            Self::Lost => 4,
+            Self::Unwritten | Self::Unplaced => 2,
+        }
+    }
+
+    fn of(number: u32) -> Self {
+        match number {
+            3 => Self::Torn,
+            4 => Self::Lost,
+            _ => Self::Unwritten,
+        }
+    }
 }
 
 impl fmt::Display for HoleKind {
@@ -29,6 +50,7 @@ impl fmt::Display for HoleKind {
         f.write_str(match self {
             Self::Torn => "torn",
             Self::Unwritten => "unwritten",
+            Self::Lost => "lost",
             Self::Unplaced => "unplaced",
         })
     }
@@ -82,13 +104,22 @@ pub(crate) fn note(table: &[HoleEntry], counts: &HoleCounts, hole: &Hole) {
         fence(Ordering::Release);
         entry.len.store(hole.len, Ordering::Relaxed);
         entry.pid.store(hole.pid, Ordering::Relaxed);
-        let kind = if hole.kind == HoleKind::Torn { 3 } else { 2 };
-        entry.kind.store(kind, Ordering::Relaxed);
+        entry.kind.store(hole.kind.number(), Ordering::Relaxed);
         entry.at_ns.store(now_ns(), Ordering::Relaxed);
         entry.command.store(&hole.command);
         entry.start.store(key, Ordering::Release); // hole
     }
     counts.noted.fetch_add(1, Ordering::Release); // hole
+}
+
+/// Forgets the holes that `keep` does not want, because their positions mean something else now; the caller has the
+/// log's lock.
+pub(crate) fn retain(table: &[HoleEntry], keep: impl Fn(&Hole) -> bool) {
+    for entry in table {
+        if load(entry).is_none_or(|hole| !keep(&hole)) {
+            entry.start.store(0, Ordering::Release); // hole
+        }
+    }
 }
 
 /// The holes in the table, by position.
@@ -105,7 +136,7 @@ fn load(entry: &HoleEntry) -> Option<Hole> {
         len: entry.len.load(Ordering::Relaxed),
         pid: entry.pid.load(Ordering::Relaxed),
         command: entry.command.load(),
-        kind: if entry.kind.load(Ordering::Relaxed) == 3 { HoleKind::Torn } else { HoleKind::Unwritten },
+        kind: HoleKind::of(entry.kind.load(Ordering::Relaxed)),
         at: time_of(entry.at_ns.load(Ordering::Relaxed)),
     };
     fence(Ordering::Acquire);

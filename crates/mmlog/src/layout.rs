@@ -23,7 +23,7 @@
 //! | 0x0140 | 64 | geometry: `max_writers`, `holes_max`, `followers_max`, spare, `followers_at`, `holes_at`, `slots_at`, `total_len` | creation |
 //! | 0x0180 | 64 | `high_water`: slots ever used | slot claims |
 //! | 0x01c0 | 64 | `first_kept`: first position that prune kept | prune |
-//! | 0x0200 | 64 | checkpoint: `synced`, `synced_ns`, `sync_error_at`, `sync_errno` | sync |
+//! | 0x0200 | 64 | checkpoint: `synced`, `synced_ns`, `sync_error_at`, `sync_errno`; the last recovery after a reboot: `recovered_ns`, `recovered_end`, `lost` | owner of the sync byte; first opener after a reboot |
 //! | 0x0240 | 64 | owner of the log's lock: pid, operation, start time, pid namespace, since, command | owner of the log's lock |
 //! | 0x0280 | 64 | owner of the maintenance byte, the same fields | owner of the maintenance byte |
 //! | 0x02c0 | 64 | journal: `kind`, old inode, new inode, generation, position, old base, new size | owner of the log's lock |
@@ -31,12 +31,15 @@
 //! | 0x0440 | 128 | two segment entries, current and previous: generation, base, inode | rotation |
 //! | 0x04c0 | 64 | hole counters: noted, forgotten, unplaced, not zeroed | owner of the log's lock |
 //! | 0x0500 | 256 | policy of rotation and retention (reserved) | `init`, `rotate` |
-//! | 0x0600 | 2560 | spare, zero | |
+//! | 0x0600 | 64 | sync wake: `seq` u32 (futex), `want` u32 | who waits for a sync, woken by who did it |
+//! | 0x0640 | 64 | owner of the sync byte, the fields of the other owners | owner of the sync byte |
+//! | 0x0680 | 2432 | spare, zero | |
 //! | 0x1000 | 64 × 128 | follower records (reserved): name, pid, position, hold, last seen | followers |
 //! | 0x3000 | 1024 × 64 | holes: start + 1 (0: free), length, pid, kind, time, command | owner of the log's lock |
 //! | 0x13000 | max_writers × 128 | slots: a hot line (pending, len, messages, bytes) and a cold one (who) | the slot's owner |
 //!
-//! Lock bytes (OFD locks) lie beyond the file's end: [`LOCK_BYTE`], [`MAINTENANCE_BYTE`], [`SLOT_BYTES`] + slot.
+//! Lock bytes (OFD locks) lie beyond the file's end: [`LOCK_BYTE`], [`MAINTENANCE_BYTE`], [`SYNC_BYTE`],
+//! [`SLOT_BYTES`] + slot.
 #![allow(missing_docs, reason = "the table says what each field is")]
 #![allow(unsafe_code, reason = "the one unsafe impl is made by `shared!`, which checks every field")]
 
@@ -60,6 +63,8 @@ pub const POSITION_END: u64 = 1 << POSITION_BITS;
 pub const LOCK_BYTE: u64 = 1 << 40;
 /// Lock byte of maintenance: trim, rotate, repair, prune.
 pub const MAINTENANCE_BYTE: u64 = LOCK_BYTE + 1;
+/// Lock byte of who syncs for everybody.
+pub const SYNC_BYTE: u64 = LOCK_BYTE + 2;
 /// Lock byte of slot 0; slot `i` has byte `SLOT_BYTES + i`.
 pub const SLOT_BYTES: u64 = LOCK_BYTE + 4096;
 
@@ -215,12 +220,20 @@ shared! {
 }
 
 shared! {
-    /// The last sync, and the first one that failed.
+    /// The last sync, the first one that failed, and what the last recovery after a reboot found.
     pub struct Checkpoint align 64 {
+        /// Everything below is durable.
         pub synced: AtomicU64,
         pub synced_ns: AtomicU64,
+        /// Durability is lost from here on, if `sync_errno` is not 0.
         pub sync_error_at: AtomicU64,
         pub sync_errno: AtomicU32,
+        pub spare: AtomicU32,
+        pub recovered_ns: AtomicU64,
+        /// Where the log went on.
+        pub recovered_end: AtomicU64,
+        /// Bytes that the reboot cost, as far as can be told.
+        pub lost: AtomicU64,
     }
 }
 
@@ -313,7 +326,9 @@ shared! {
         pub segments: [Segment; 2],
         pub hole_counts: HoleCounts,
         pub policy: Policy,
-        pub spare: [[AtomicU64; 20]; 16],
+        pub sync_wake: Wake,
+        pub sync_owner: Owner,
+        pub spare: [[AtomicU64; 19]; 16],
     }
 }
 

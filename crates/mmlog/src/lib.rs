@@ -36,6 +36,11 @@ mod append;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod chunks;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
+#[doc(hidden)]
+pub mod crash;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod durable;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod error;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod files;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::append::Writer;
+use crate::durable;
 use crate::error::{At, Result};
 use crate::files::{Adopt, Config, Files, Intent, Origin, Trust};
 use crate::follow::{Follower, Start};
@@ -224,6 +225,37 @@ impl Log {
     pub fn watermark(&self) -> Result<Position> {
         let files = self.current()?;
         Ok(Position::new(files.scan(files.control().look().start).watermark))
+    }
+
+    /// Makes everything durable that is final now, and returns the position below which that holds. Syncs are shared:
+    /// whoever waits while another process syncs is served by the next one, together with all who wait.
+    ///
+    /// A power cut loses nothing below. What was appended since may be lost, torn bytes are not shown.
+    ///
+    /// # Errors
+    /// [`Fault::SyncFailed`](crate::Fault::SyncFailed), which stays until somebody accepts the loss;
+    /// [`Fault::Stalled`](crate::Fault::Stalled) when a sync takes longer than [`Options::wait`].
+    ///
+    /// ```
+    /// # fn main() -> mmlog::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("app.log");
+    /// let log = mmlog::Log::options().open_or_create(&path)?;
+    /// let at = log.writer()?.append(b"hello\n")?;
+    /// assert_eq!(log.sync()?, at + 6);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn sync(&self) -> Result<Position> {
+        let files = self.current()?;
+        let watermark = files.scan(files.control().look().start).watermark;
+        durable::sync_to(&files, watermark).at(self.path())?;
+        Ok(Position::new(watermark))
+    }
+
+    /// Everything below is durable: the checkpoint of the last sync.
+    pub fn synced(&self) -> Position {
+        Position::new(self.files.meta.header().checkpoint.synced())
     }
 
     /// Where the next append goes. Bytes below it may still be in flight.

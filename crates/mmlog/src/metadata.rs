@@ -11,9 +11,11 @@
 //! - `gate-at`: a waiter that finds its start below `gate_at` sees base and limit as that gate's operation left them.
 //! - `journal`: the fields are complete when the kind is seen.
 //! - `panic`: the record is complete when the flag is seen.
+//! - `checkpoint`: the bytes below it, and what the metadata said of them, were durable when it was raised.
+//! - `sync-error`: where durability ends is stored when the errno is seen.
 //! - `ready`: everything that creation stored is seen with `is_ready`.
 
-use crate::layout::{Control, GATE, Journal, POSITION_END, Panic, Wake};
+use crate::layout::{Checkpoint, Control, GATE, Journal, POSITION_END, Panic, Wake};
 use crate::sync::{AtomicU32, Ordering};
 
 /// What a `fetch_add` on the cursor gave.
@@ -99,6 +101,12 @@ impl Control {
         self.limit.store(self.base().saturating_add(file_size), Ordering::Release); // limit
     }
 
+    /// Sets position and size anew, the gate open. For recovery when no writer lives; the caller has the log's lock.
+    pub fn go_on_at(&self, position: u64, file_size: u64) {
+        self.publish_size(file_size);
+        self.cursor.store(position & !GATE, Ordering::Release); // cursor-order
+    }
+
     /// Whether creation is complete.
     pub fn is_ready(&self) -> bool {
         self.is_ready.load(Ordering::Acquire) == 1 // ready
@@ -160,6 +168,38 @@ impl Journal {
     /// The operation that is half done.
     pub fn kind(&self) -> u64 {
         self.kind.load(Ordering::Acquire) // journal
+    }
+}
+
+impl Checkpoint {
+    /// Every byte below is durable.
+    pub fn synced(&self) -> u64 {
+        self.synced.load(Ordering::Acquire) // checkpoint
+    }
+
+    /// Raises it after a sync of everything below `position`.
+    pub fn raise(&self, position: u64, at_ns: u64) {
+        self.synced_ns.store(at_ns, Ordering::Relaxed);
+        self.synced.fetch_max(position, Ordering::AcqRel); // checkpoint
+    }
+
+    /// Notes the first sync that failed; a later one says nothing new.
+    pub fn fail(&self, errno: u32) {
+        if self.sync_errno.load(Ordering::Relaxed) == 0 {
+            self.sync_error_at.store(self.synced(), Ordering::Relaxed);
+            self.sync_errno.store(errno, Ordering::Release); // sync-error
+        }
+    }
+
+    /// Where durability ends and why, once a sync has failed.
+    pub fn failed(&self) -> Option<(u64, u32)> {
+        let errno = self.sync_errno.load(Ordering::Acquire); // sync-error
+        (errno != 0).then(|| (self.sync_error_at.load(Ordering::Relaxed), errno))
+    }
+
+    /// Forgets a failed sync, as somebody decided who knows of it.
+    pub fn accept_loss(&self) {
+        self.sync_errno.store(0, Ordering::Release); // sync-error
     }
 }
 

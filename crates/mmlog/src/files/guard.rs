@@ -5,17 +5,18 @@
 //! undoes what a dead owner left.
 
 use std::os::unix::fs::MetadataExt;
-use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
-use std::time::Instant;
+use std::sync::{Arc, MutexGuard};
 
 use nix::libc;
 
 use super::meta::page_size;
-use super::{Files, Operation, SLICE, store_owner};
+use super::turn::try_mutex;
+use super::{Files, Operation, store_owner};
 use crate::chunks::Segment;
+use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::holes::{self, Hole, HoleKind};
-use crate::layout::{Control, LOCK_BYTE, MAINTENANCE_BYTE, SLOT_BYTES, Slot};
+use crate::layout::{Control, LOCK_BYTE, SLOT_BYTES, Slot};
 use crate::metadata::{Gate, JOURNAL_EMPTY, JOURNAL_TRIM};
 use crate::slots::{InFlight, Phase};
 use crate::sync::Ordering;
@@ -24,8 +25,8 @@ use crate::sys::{alloc, fs, lock, process};
 
 /// The log's lock, held.
 pub(crate) struct LogLock<'a> {
-    files: &'a Files,
-    segment: Arc<Segment>,
+    pub(super) files: &'a Files,
+    pub(super) segment: Arc<Segment>,
     _in_process: MutexGuard<'a, ()>,
 }
 
@@ -58,7 +59,7 @@ impl Files {
 }
 
 impl LogLock<'_> {
-    fn control(&self) -> &Control {
+    pub(super) fn control(&self) -> &Control {
         self.files.control()
     }
 
@@ -82,8 +83,11 @@ impl LogLock<'_> {
         }
     }
 
-    /// Journal first, then the size rule: `file_size` is the truth.
+    /// Journal first, then the size rule: `file_size` is the truth. After a reboot it is not.
     fn recover(&self) -> Result<(), Fault> {
+        if !self.files.is_of_this_boot() && !self.files.any_writer() {
+            return self.recover_after_reboot();
+        }
         let journal = &self.files.meta.header().journal;
         let kind = journal.kind();
         if kind != JOURNAL_EMPTY && kind != JOURNAL_TRIM {
@@ -111,11 +115,11 @@ impl LogLock<'_> {
         Ok(())
     }
 
-    fn data_len(&self) -> Result<u64, Fault> {
+    pub(super) fn data_len(&self) -> Result<u64, Fault> {
         Ok(self.segment.file().metadata().map_err(Fault::io("stat the data file"))?.size())
     }
 
-    fn cut(&self, len: u64) -> Result<(), Fault> {
+    pub(super) fn cut(&self, len: u64) -> Result<(), Fault> {
         self.segment.file().set_len(len).map_err(Fault::io("truncate the data file"))
     }
 
@@ -220,12 +224,7 @@ impl LogLock<'_> {
         let seen = InFlight { slot, pending, len: hot.len.load(Ordering::Relaxed) };
         let counts = &self.files.meta.header().hole_counts;
         match self.files.hole_of(&seen).filter(|hole| self.is_placed(hole)) {
-            Some(hole) => {
-                holes::note(self.files.meta.holes(), counts, &hole);
-                if hole.kind == HoleKind::Torn && self.zero(&hole).is_err() {
-                    counts.not_zeroed.fetch_add(1, Ordering::Relaxed);
-                }
-            }
+            Some(hole) => self.note_hole(&hole),
             None if phase == Phase::Reserving => drop(counts.unplaced.fetch_add(1, Ordering::Relaxed)),
             // Not a range of this log: a damaged slot is cleared, and nothing believed.
             None => {}
@@ -235,85 +234,27 @@ impl LogLock<'_> {
         self.files.wake_waiters();
     }
 
+    /// Notes a hole and makes its range read as zeros, as far as the file reaches.
+    pub(super) fn note_hole(&self, hole: &Hole) {
+        let counts = &self.files.meta.header().hole_counts;
+        holes::note(self.files.meta.holes(), counts, hole);
+        crash_point("settle:noted");
+        if hole.kind == HoleKind::Torn && self.zero(hole).is_err() {
+            counts.not_zeroed.fetch_add(1, Ordering::Relaxed);
+        }
+        crash_point("settle:zeroed");
+    }
+
     fn is_placed(&self, hole: &Hole) -> bool {
         hole.start >= self.control().base() && hole.end() <= self.control().look().start
     }
 
-    fn zero(&self, hole: &Hole) -> std::io::Result<()> {
+    pub(super) fn zero(&self, hole: &Hole) -> std::io::Result<()> {
         let base = self.control().base();
         alloc::zero(self.segment.file(), hole.start - base, hole.end() - base)
-    }
-
-    /// After a reboot nobody of before lives, and device numbers may differ: notes the boot and a new epoch.
-    pub(crate) fn note_boot(&self) -> Result<(), Fault> {
-        let identity = &self.files.meta.header().identity;
-        let boot = process::boot_id();
-        let recorded = || [0, 1].map(|i: usize| identity.boot_id[i].load(Ordering::Relaxed));
-        if boot == recorded() {
-            return Ok(());
-        }
-        let stat = self.segment.file().metadata().map_err(Fault::io("stat the data file"))?;
-        identity.device.store(stat.dev(), Ordering::Relaxed);
-        identity.epoch.fetch_add(1, Ordering::Relaxed);
-        for (word, value) in identity.boot_id.iter().zip(boot) {
-            word.store(value, Ordering::Relaxed);
-        }
-        Ok(())
     }
 }
 
 pub(super) fn is_full(e: &std::io::Error) -> bool {
     matches!(e.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG))
-}
-
-impl Files {
-    /// The maintenance byte: one operation that takes long at a time, waited for until `deadline`.
-    pub(crate) fn maintenance(
-        &self,
-        operation: Operation,
-        deadline: Instant,
-    ) -> Result<Maintenance<'_>, Fault> {
-        loop {
-            if let Some(guard) = self.try_maintenance(operation)? {
-                return Ok(guard);
-            }
-            if Instant::now() >= deadline {
-                let owner = &self.meta.header().maintenance_owner;
-                return Err(Fault::Busy(self.blocker("maintenance", owner)));
-            }
-            std::thread::sleep(SLICE / 4);
-        }
-    }
-
-    fn try_maintenance(&self, operation: Operation) -> Result<Option<Maintenance<'_>>, Fault> {
-        let fd = self.lock_file.fd().ok_or(Fault::Replaced)?;
-        let Some(in_process) = try_mutex(&self.maintenance) else { return Ok(None) };
-        if !lock::try_lock(fd, MAINTENANCE_BYTE).map_err(Fault::io("take the maintenance byte"))? {
-            return Ok(None);
-        }
-        store_owner(&self.meta.header().maintenance_owner, &process::me(), Some(operation));
-        Ok(Some(Maintenance { files: self, _in_process: in_process }))
-    }
-}
-
-/// The maintenance byte, held.
-pub(crate) struct Maintenance<'a> {
-    files: &'a Files,
-    _in_process: MutexGuard<'a, ()>,
-}
-
-impl Drop for Maintenance<'_> {
-    fn drop(&mut self) {
-        if let Some(fd) = self.files.lock_file.fd() {
-            let _ = lock::unlock(fd, MAINTENANCE_BYTE);
-        }
-    }
-}
-
-fn try_mutex(mutex: &Mutex<()>) -> Option<MutexGuard<'_, ()>> {
-    match mutex.try_lock() {
-        Ok(guard) => Some(guard),
-        Err(TryLockError::Poisoned(e)) => Some(e.into_inner()),
-        Err(TryLockError::WouldBlock) => None,
-    }
 }

@@ -5,7 +5,9 @@
 pub(crate) mod guard;
 pub(crate) mod meta;
 pub(crate) mod open;
+pub(crate) mod reboot;
 pub(crate) mod remove;
+pub(crate) mod turn;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -21,7 +23,7 @@ use crate::slots::{self, Scan};
 use crate::sys::fork::LockFile;
 use crate::sys::place::{Part, Place};
 use crate::sys::process::{self, Who};
-use crate::sys::{futex, lock};
+use crate::sys::{fs, futex, lock};
 use meta::Meta;
 
 /// Suffix of the metadata file's name.
@@ -120,16 +122,12 @@ pub(crate) struct Files {
     had_writers: AtomicBool,
     in_process: Mutex<()>,
     maintenance: Mutex<()>,
+    syncing: Mutex<()>,
+    /// How long this handle's last sync took, nanoseconds.
+    pub(crate) sync_took_ns: AtomicU64,
+    pub(crate) directory_synced: AtomicBool,
     /// `None` only for a handle that looks at a log whose data file is gone.
     segment: Mutex<Option<Arc<Segment>>>,
-}
-
-/// What a [`Files::turn`] ended with.
-pub(crate) enum Turn<'a, T> {
-    /// What was waited for has come.
-    Ready(T),
-    /// The lock, before it came.
-    Locked(guard::LogLock<'a>),
 }
 
 impl Files {
@@ -248,8 +246,11 @@ impl Files {
         self.config.owners_differ(data_uid, self.place.find(Part::Metadata).ok()??.uid)
     }
 
-    /// What is final below `bound`, a cursor loaded before.
+    /// What is final below `bound`, a cursor loaded before. After a reboot, until somebody has recovered the log,
+    /// only what is below the checkpoint.
     pub(crate) fn scan(&self, bound: u64) -> Scan {
+        let checkpoint = &self.meta.header().checkpoint;
+        let bound = if self.is_of_this_boot() { bound } else { bound.min(checkpoint.synced()) };
         slots::scan(bound, self.meta.used_slots().iter().map(|s| &s.hot), |slot| self.is_free(slot))
     }
 
@@ -338,54 +339,29 @@ impl Files {
         }
     }
 
+    /// Makes the metadata durable.
+    pub(crate) fn sync_metadata(&self) -> std::io::Result<()> {
+        // Any descriptor of the file will do.
+        match self.lock_file.fd() {
+            Some(fd) => fs::fdatasync(fd),
+            None => Err(std::io::ErrorKind::NotConnected.into()),
+        }
+    }
+
+    /// Wakes whoever waits for a sync.
+    pub(crate) fn wake_syncers(&self) {
+        let wake = &self.meta.header().sync_wake;
+        if wake.take() {
+            futex::wake_all(wake.word());
+        }
+    }
+
     /// Wakes whoever waits for space, a gate or the lock.
     pub(crate) fn wake_waiters(&self) {
         let wake = &self.meta.header().space_wake;
         if wake.take() {
             futex::wake_all(wake.word());
         }
-    }
-
-    /// Waits until `ready` says so or the lock is had, whichever is first; at most for `wait`.
-    pub(crate) fn turn<T>(
-        &self,
-        operation: Operation,
-        wait: Duration,
-        mut ready: impl FnMut() -> Option<T>,
-    ) -> Result<Turn<'_, T>, Fault> {
-        let wake = &self.meta.header().space_wake;
-        let begun = Instant::now();
-        let mut seq = None;
-        loop {
-            if let Some(value) = ready() {
-                return Ok(Turn::Ready(value));
-            }
-            if let Some(guard) = self.try_lock(operation)? {
-                return Ok(Turn::Locked(guard));
-            }
-            // Look once more after having asked to be woken.
-            let Some(expected) = seq.take() else {
-                seq = Some(wake.ask());
-                continue;
-            };
-            if begun.elapsed() >= wait {
-                return Err(self.stalled_by_lock(begun));
-            }
-            futex::wait(wake.word(), expected, SLICE);
-        }
-    }
-
-    /// The log's lock, waiting for it at most for `wait`.
-    pub(crate) fn lock(&self, operation: Operation, wait: Duration) -> Result<guard::LogLock<'_>, Fault> {
-        match self.turn(operation, wait, || None::<std::convert::Infallible>)? {
-            Turn::Locked(guard) => Ok(guard),
-            Turn::Ready(never) => match never {},
-        }
-    }
-
-    fn stalled_by_lock(&self, since: Instant) -> Fault {
-        let blocker = self.blocker("the log's lock", &self.meta.header().lock_owner);
-        Fault::Stalled { blocker, waited: since.elapsed() }
     }
 
     pub(crate) fn blocker(&self, what: &str, owner: &Owner) -> Blocker {
@@ -430,6 +406,9 @@ pub(crate) enum Operation {
     Settle = 3,
     Trim = 4,
     Close = 5,
+    Sync = 6,
+    Recover = 7,
+    Repair = 8,
 }
 
 impl Operation {
@@ -440,6 +419,9 @@ impl Operation {
             3 => "settle",
             4 => "trim",
             5 => "close",
+            6 => "sync",
+            7 => "recover",
+            8 => "repair",
             _ => "unknown operation",
         }
     }

@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::meta::{self, Geometry, Meta, Stage};
+use super::reboot::is_of_this_boot;
 use super::{Adopt, Config, Files, Intent, METADATA_SUFFIX, Operation, Origin, Trust};
 use crate::chunks::Segment;
 use crate::error::{At, Blocker, Fault, Result};
@@ -314,7 +315,10 @@ impl Opening<'_> {
         let protection = if opened.access == Access::Read { Protection::Read } else { Protection::ReadWrite };
         let meta = Meta::check(&opened.file, protection)?;
         let looks = self.intent == Intent::Look;
-        let segment = match meta.check_positions().and_then(|()| self.open_segment(&meta, &opened)) {
+        // What a power cut left is judged under the lock, by the data.
+        let this_boot = is_of_this_boot(&meta.header().identity);
+        let checked = if this_boot { meta.check_positions() } else { Ok(()) };
+        let segment = match checked.and_then(|()| self.open_segment(&meta, &opened)) {
             Ok(segment) => Some(Arc::new(segment)),
             Err(_) if looks => None,
             // Both files may have been replaced between our looks at the one and the other.
@@ -335,6 +339,9 @@ impl Opening<'_> {
             had_writers: AtomicBool::new(false),
             in_process: Mutex::new(()),
             maintenance: Mutex::new(()),
+            syncing: Mutex::new(()),
+            sync_took_ns: AtomicU64::new(0),
+            directory_synced: AtomicBool::new(false),
             segment: Mutex::new(segment),
         };
         if self.intent.writes() {
@@ -342,7 +349,6 @@ impl Opening<'_> {
         }
         if self.intent.writes() && !files.control().is_panicked() {
             let guard = files.lock(Operation::Open, self.config.wait)?;
-            guard.note_boot()?;
             guard.settle_all();
         }
         Ok(files)
@@ -371,9 +377,8 @@ impl Opening<'_> {
         let identity = &meta.header().identity;
         let recorded = identity.inode.load(Ordering::Relaxed);
         // Device numbers hold for one boot; inodes of two file systems may be equal.
-        let same_boot =
-            || identity.boot_id.iter().zip(process::boot_id()).all(|(w, v)| w.load(Ordering::Relaxed) == v);
-        let other_device = || stat.dev() != identity.device.load(Ordering::Relaxed) && same_boot();
+        let other_device =
+            || stat.dev() != identity.device.load(Ordering::Relaxed) && is_of_this_boot(identity);
         if self.intent.writes() && (stat.ino() != recorded || other_device()) {
             return Err(Fault::Foreign { recorded, found: stat.ino() });
         }

@@ -84,3 +84,13 @@ pub(crate) fn take_after(file: &File, like: &Metadata) -> Result<(), Fault> {
     }
     Ok(())
 }
+
+/// Makes data, and the length it needs, durable; also what was stored through mappings.
+pub(crate) fn fdatasync(file: impl AsFd) -> io::Result<()> {
+    loop {
+        match rustix::fs::fdatasync(&file) {
+            Err(rustix::io::Errno::INTR) => {}
+            done => return Ok(done?),
+        }
+    }
+}

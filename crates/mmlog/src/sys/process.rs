@@ -4,6 +4,7 @@ use std::fmt;
 use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// A process's state as the kernel tells it.
@@ -125,10 +126,19 @@ fn has_open(pid: i32, device: u64, inode: u64) -> bool {
     })
 }
 
-/// This boot's id as two words, zeros if the kernel does not tell.
+/// This boot's id as two words, zeros if the kernel does not tell. No process outlives a boot: read once (or twice,
+/// if two threads ask at the same time; a lock would hang a child forked meanwhile).
 pub(crate) fn boot_id() -> [u64; 2] {
-    let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-    hex_words(&text)
+    static WORDS: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
+    static KNOWN: AtomicBool = AtomicBool::new(false);
+    if !KNOWN.load(Ordering::Acquire) {
+        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
+        for (word, value) in WORDS.iter().zip(hex_words(&text)) {
+            word.store(value, Ordering::Relaxed);
+        }
+        KNOWN.store(true, Ordering::Release);
+    }
+    [0, 1].map(|i: usize| WORDS[i].load(Ordering::Relaxed))
 }
 
 /// A random id as two words.

@@ -1,0 +1,111 @@
+//! Durability: one sync serves everybody who waits for one, in all processes (group commit).
+//!
+//! 1. What is below the checkpoint is durable. A sync that failed once has failed for good: afterwards the kernel
+//!    reports success although data is gone.
+//! 2. Otherwise whoever takes the sync byte syncs for all; the others sleep until the checkpoint has passed them, or
+//!    it is their turn.
+//! 3. Who syncs first lets those come whom the sync before has set free: for a fraction of the time that one took,
+//!    and only while the cursor moves.
+//! 4. The watermark is W. `fdatasync` the data file (and once the directory), raise the checkpoint to W, `fdatasync`
+//!    the metadata: in this order, a checkpoint on the disk is true whatever else reached it.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use crate::crash::crash_point;
+use crate::error::Fault;
+use crate::files::turn::Turn;
+use crate::files::{Files, Operation, SLICE};
+use crate::sys::{fs, process};
+
+/// Part of the last sync's duration that the next one waits for company.
+const GATHER_PART: u64 = 8;
+/// How often the cursor has to be seen unmoved for nobody else to be on the way.
+const GATHER_LOOKS: u32 = 4;
+/// How long to spin for an append in flight below the target, which takes microseconds, before asking who it is.
+const IN_FLIGHT: Duration = Duration::from_millis(1);
+
+/// Returns when every byte below `target`, a position that the cursor has passed, is durable.
+pub(crate) fn sync_to(files: &Files, target: u64) -> Result<(), Fault> {
+    files.writable()?;
+    let checkpoint = &files.meta.header().checkpoint;
+    let begun = Instant::now();
+    let durable = || match checkpoint.failed() {
+        Some((from, errno)) => {
+            let source = std::io::Error::from_raw_os_error(errno.cast_signed());
+            Err(Fault::SyncFailed { from, source })
+        }
+        None => Ok((checkpoint.synced() >= target).then_some(())),
+    };
+    loop {
+        let held = match files.sync_turn(files.config.wait, durable)? {
+            Turn::Ready(()) => return Ok(()),
+            Turn::Locked(held) => held,
+        };
+        gather(files);
+        let holder = sync_all(files, target)?;
+        drop(held);
+        files.wake_syncers();
+        if let Some(slot) = holder {
+            if begun.elapsed() >= files.config.wait {
+                return Err(Fault::Stalled { blocker: files.slot_blocker(slot), waited: begun.elapsed() });
+            }
+            std::thread::sleep(SLICE / 10);
+        }
+    }
+}
+
+/// Lets others append what they want durable too.
+fn gather(files: &Files) {
+    let most = Duration::from_nanos(files.sync_took_ns.load(Ordering::Relaxed) / GATHER_PART);
+    let begun = Instant::now();
+    let (mut last, mut unmoved) = (files.control().look().start, 0);
+    while unmoved < GATHER_LOOKS && begun.elapsed() < most {
+        std::thread::yield_now();
+        let now = files.control().look().start;
+        unmoved = if now == last { unmoved + 1 } else { 0 };
+        last = now;
+    }
+}
+
+/// Syncs what is final. The live writer's slot that keeps the target from being final, if one does.
+fn sync_all(files: &Files, target: u64) -> Result<Option<u32>, Fault> {
+    let begun = Instant::now();
+    let (watermark, holder) = loop {
+        let scan = files.scan(files.control().look().start);
+        if !scan.dead.is_empty() {
+            files.lock(Operation::Settle, files.config.wait)?.settle(&scan.dead);
+            continue;
+        }
+        if scan.watermark >= target || begun.elapsed() >= IN_FLIGHT {
+            break (scan.watermark, scan.holder.filter(|_| scan.watermark < target));
+        }
+        std::thread::yield_now();
+    };
+    let checkpoint = &files.meta.header().checkpoint;
+    if watermark > checkpoint.synced() {
+        let begun = Instant::now();
+        if let Err(e) = sync_files(files, watermark) {
+            checkpoint.fail(e.raw_os_error().unwrap_or(nix::libc::EIO).unsigned_abs());
+            return Ok(None);
+        }
+        let took = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+        files.sync_took_ns.store(took, Ordering::Relaxed);
+    }
+    Ok(holder.map(|h| h.slot))
+}
+
+fn sync_files(files: &Files, watermark: u64) -> std::io::Result<()> {
+    let segment = files.segment().map_err(|_| std::io::ErrorKind::NotFound)?;
+    fs::fdatasync(segment.file())?;
+    crash_point("sync:data");
+    if !files.directory_synced.load(Ordering::Relaxed) {
+        files.place.sync_directory()?;
+        files.directory_synced.store(true, Ordering::Relaxed);
+    }
+    files.meta.header().checkpoint.raise(watermark, process::now_ns());
+    crash_point("sync:checkpoint");
+    files.sync_metadata()?;
+    crash_point("sync:metadata");
+    Ok(())
+}

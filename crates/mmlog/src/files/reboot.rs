@@ -1,0 +1,167 @@
+//! After a reboot: what the disk has is the truth, and the checkpoint says how much of it is certain.
+//!
+//! Nobody of before the reboot lives, so the first handle for writing that takes the log's lock does this before
+//! anything is appended. Each step looks at what is there and may die and be repeated; the boot id is stored last.
+//!
+//! 1. What dead writers were about at or above the checkpoint is a torn hole. A slot below it is older than the
+//!    checkpoint that reached the disk: its append was complete.
+//! 2. The log ends behind the last byte that is not NUL, never below the checkpoint. The cursor of before was ahead
+//!    of the data or behind it, and says nothing.
+//! 3. Whole pages of NULs between the checkpoint and the end did not reach the disk: holes.
+//! 4. The file is cut there, the cursor set, the epoch raised: positions above the checkpoint may mean other bytes now.
+
+use std::os::unix::fs::{FileExt, MetadataExt};
+
+use super::Files;
+use super::guard::LogLock;
+use crate::crash::crash_point;
+use crate::error::Fault;
+use crate::holes::{self, Hole, HoleKind};
+use crate::layout::{Identity, POSITION_END};
+use crate::slots::Phase;
+use crate::sync::Ordering;
+use crate::sys::process;
+
+/// What pages are made of, on disks and in caches.
+const PAGE: usize = 4096;
+const READ_AT_A_TIME: usize = 1 << 20;
+
+/// Whether a boot other than this one recorded itself there. Where a boot has no id, nothing is concluded.
+pub(super) fn is_of_this_boot(identity: &Identity) -> bool {
+    let boot = process::boot_id();
+    let recorded = [0, 1].map(|i: usize| identity.boot_id[i].load(Ordering::Relaxed));
+    boot == recorded || boot == [0; 2] || recorded == [0; 2]
+}
+
+impl Files {
+    /// Whether what the metadata says is of this boot. If not, only what lies below the checkpoint is certain.
+    pub(crate) fn is_of_this_boot(&self) -> bool {
+        is_of_this_boot(&self.meta.header().identity)
+    }
+}
+
+/// What a look at the bytes behind the checkpoint says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// Behind the last byte that is not NUL; the start of the look if there is none.
+    pub(super) end: u64,
+    /// Whole pages of NULs below the end, neighbours joined.
+    pub(super) missing: Vec<(u64, u64)>,
+}
+
+/// Reads `[from, len)` of a file. Offsets, not positions.
+pub(super) fn extent(file: &std::fs::File, from: u64, len: u64) -> std::io::Result<Extent> {
+    let mut found = Extent { end: from, ..Extent::default() };
+    let mut empty: Option<(u64, u64)> = None;
+    let mut buf = vec![0; READ_AT_A_TIME];
+    let mut at = from;
+    while at < len {
+        // Up to a multiple of the page, so that pages never straddle two reads.
+        let next = (at + READ_AT_A_TIME as u64) / PAGE as u64 * PAGE as u64;
+        let want = (next.min(len) - at) as usize;
+        file.read_exact_at(&mut buf[..want], at)?;
+        let mut rest = &buf[..want];
+        while !rest.is_empty() {
+            let page = rest.len().min(PAGE - at as usize % PAGE);
+            match rest[..page].iter().rposition(|&b| b != 0) {
+                Some(last) => {
+                    found.missing.extend(empty.take());
+                    found.end = at + last as u64 + 1;
+                }
+                None if page == PAGE => {
+                    empty = Some((empty.map_or(at, |(start, _)| start), at + PAGE as u64))
+                }
+                // The rest of a page whose front is below the checkpoint, or of the last one.
+                None => {}
+            }
+            at += page as u64;
+            rest = &rest[page..];
+        }
+    }
+    Ok(found)
+}
+
+impl LogLock<'_> {
+    pub(super) fn recover_after_reboot(&self) -> Result<(), Fault> {
+        let header = self.files.meta.header();
+        let (control, checkpoint) = (self.control(), &header.checkpoint);
+        let (base, len) = (control.base(), self.data_len()?);
+        if base >= POSITION_END - len.min(POSITION_END - 1) {
+            return self.files.meta.check_positions();
+        }
+        let synced = checkpoint.synced().max(base);
+        if len < synced - base {
+            return Err(Fault::Truncated { expected: synced - base, found: len });
+        }
+        let hint = control.look().start;
+        let table = self.files.meta.holes();
+        holes::retain(table, |hole| hole.start >= base && hole.end() <= base + len);
+        self.settle_after_reboot(synced, base + len);
+        let found =
+            extent(self.segment.file(), synced - base, len).map_err(Fault::io("read the data file"))?;
+        let end = base + found.end;
+        holes::retain(table, |hole| hole.end() <= end);
+        let mut lost = hint.clamp(end, end + len) - end;
+        for &(from, to) in &found.missing {
+            lost += to - from;
+            let known = |hole: &Hole| hole.start < base + to && base + from < hole.end();
+            if !holes::all(table).iter().any(known) {
+                self.note_lost(base + from, base + to);
+            }
+        }
+        crash_point("reboot:holes");
+        control.go_on_at(end, end - base);
+        crash_point("reboot:cursor");
+        self.cut(end - base)?;
+        header.journal.clear();
+        crash_point("reboot:cut");
+        checkpoint.lost.store(lost, Ordering::Relaxed);
+        checkpoint.recovered_end.store(end, Ordering::Relaxed);
+        checkpoint.recovered_ns.store(process::now_ns(), Ordering::Relaxed);
+        self.note_boot()
+    }
+
+    /// Empties every slot; the high-water mark of before says nothing.
+    fn settle_after_reboot(&self, synced: u64, end: u64) {
+        for (index, slot) in (0u32..).zip(self.files.meta.slots()) {
+            let pending = slot.hot.pending();
+            if pending.phase().is_none() {
+                continue;
+            }
+            let len = slot.hot.len.load(Ordering::Relaxed);
+            let seen = crate::slots::InFlight { slot: index, pending, len };
+            let exact = pending.phase() != Some(Phase::Reserving);
+            if let Some(mut hole) =
+                self.files.hole_of(&seen).filter(|h| exact && h.start >= synced && h.start < end)
+            {
+                hole.len = hole.end().min(end) - hole.start;
+                self.note_hole(&hole);
+            }
+            slot.hot.settle();
+        }
+    }
+
+    pub(super) fn note_lost(&self, start: u64, end: u64) {
+        let who = process::Who::default();
+        let hole = Hole {
+            start,
+            len: end - start,
+            pid: who.pid,
+            command: who.command,
+            kind: HoleKind::Lost,
+            at: None,
+        };
+        self.note_hole(&hole);
+    }
+
+    fn note_boot(&self) -> Result<(), Fault> {
+        let identity = &self.files.meta.header().identity;
+        let stat = self.segment.file().metadata().map_err(Fault::io("stat the data file"))?;
+        identity.device.store(stat.dev(), Ordering::Relaxed);
+        identity.epoch.fetch_add(1, Ordering::Relaxed);
+        for (word, value) in identity.boot_id.iter().zip(process::boot_id()) {
+            word.store(value, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+}
