@@ -34,6 +34,8 @@
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod append;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
+pub mod check;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod chunks;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 #[doc(hidden)]

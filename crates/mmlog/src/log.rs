@@ -24,7 +24,7 @@ pub const DEFAULT_GATE_MS: u32 = 50;
 
 /// How to open a log. What is fixed at creation (chunk size, writers, mode, gate) is taken from an existing log.
 #[derive(Clone, Debug)]
-pub struct Options(Config);
+pub struct Options(pub(crate) Config);
 
 impl Default for Options {
     fn default() -> Self {

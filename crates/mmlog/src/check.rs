@@ -1,0 +1,269 @@
+//! Checking a log's invariants, also while it is written to.
+//!
+//! What is read is bounded by a snapshot of the cursor. Anything that looks wrong is looked at again: a claim counts
+//! as violated only when it fails [`LOOKS`] times in a row, since each of them compares words that are stored one
+//! after the other. What a dead process left half done is a fact, not a fault: the next lock finishes it.
+
+mod data;
+
+use std::fmt;
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::error::{At, Fault, Result};
+use crate::files::{Files, Intent};
+use crate::holes::{self, Hole};
+use crate::layout::LOCK_BYTE;
+use crate::metadata::Gate;
+use crate::slots::Phase;
+
+/// How often something has to look wrong.
+const LOOKS: u32 = 5;
+/// Between two looks, so that an owner of the lock gets through what it does.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// An invariant that does not hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// Which: a word that scripts can test.
+    pub invariant: &'static str,
+    /// What was found, with the numbers.
+    pub found: String,
+}
+
+impl fmt::Display for Violation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.invariant, self.found)
+    }
+}
+
+/// What [`deep`] found.
+#[derive(Clone, Debug, Default)]
+pub struct Deep {
+    /// Empty when all invariants hold.
+    pub violations: Vec<Violation>,
+    /// What is worth knowing, and no fault.
+    pub facts: Vec<String>,
+    /// The cursor that bounded the check.
+    pub cursor: u64,
+    /// Every byte below was final.
+    pub watermark: u64,
+    /// Bytes of the data file that were read.
+    pub read: u64,
+    /// NULs below the watermark that no hole explains. A text log has none, but for holes of unknown place; in a
+    /// binary log they are content.
+    pub nuls: u64,
+    /// Holes, noted or in dead writers' slots.
+    pub holes: u64,
+}
+
+impl Deep {
+    /// Whether every invariant holds.
+    pub fn holds(&self) -> bool {
+        self.violations.is_empty()
+    }
+}
+
+/// Checks the invariants of the log at `path`, live or at rest. Changes nothing.
+///
+/// # Errors
+/// When there is no log that could be checked.
+///
+/// ```
+/// # fn main() -> mmlog::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("app.log");
+/// let log = mmlog::Log::options().open_or_create(&path)?;
+/// log.writer()?.append(b"hello\n")?;
+/// let found = mmlog::check::deep(&path, &mmlog::Log::options())?;
+/// assert!(found.holds() && found.nuls == 0);
+/// # Ok(())
+/// # }
+/// ```
+pub fn deep(path: impl AsRef<Path>, options: &crate::Options) -> Result<Deep> {
+    let path = path.as_ref();
+    let files = Files::open(path, &options.0, Intent::Look)?;
+    of_files(&files).at(path)
+}
+
+pub(crate) fn of_files(files: &Files) -> std::result::Result<Deep, Fault> {
+    let cursor = files.control().look().start;
+    let scan = files.scan(cursor);
+    let mut found = Deep { cursor, watermark: scan.watermark, ..Deep::default() };
+    check_words(files, &mut found);
+    check_slots(files, &mut found);
+    let mut known = holes::all(files.meta.holes());
+    known.extend(scan.dead.iter().filter_map(|dead| files.hole_of(dead)));
+    known.sort_by_key(|h| (h.start, h.at.is_none()));
+    known.dedup_by_key(|h| h.start);
+    found.holes = known.len() as u64;
+    check_holes(files, &known, &mut found);
+    note_facts(files, scan.dead.len(), &mut found);
+    data::check(files, &known, &mut found)?;
+    Ok(found)
+}
+
+/// Adds a violation if `wrong` says so at each of several looks.
+fn claim(found: &mut Deep, invariant: &'static str, mut wrong: impl FnMut() -> Option<String>) {
+    let mut said = None;
+    for look in 0..LOOKS {
+        if look > 0 {
+            std::thread::sleep(PAUSE);
+        }
+        said = wrong();
+        if said.is_none() {
+            return;
+        }
+    }
+    found.violations.extend(said.map(|found| Violation { invariant, found }));
+}
+
+/// The words of the header against each other and against the files.
+fn check_words(files: &Files, found: &mut Deep) {
+    let (header, control) = (files.meta.header(), files.control());
+    claim(found, "positions", || files.meta.check_positions().err().map(|fault| fault.to_string()));
+    claim(found, "data-file", || {
+        let recorded = header.identity.inode.load(Ordering::Relaxed);
+        let there = match files.place.find(crate::sys::place::Part::Data) {
+            Ok(there) => there?.id.1,
+            Err(e) => return Some(format!("cannot be asked: {e}")),
+        };
+        (there != recorded).then(|| Fault::Foreign { recorded, found: there }.to_string())
+    });
+    claim(found, "data-file", || {
+        let there = files.place.find(crate::sys::place::Part::Data);
+        matches!(there, Ok(None)).then(|| Fault::NoData.to_string())
+    });
+    claim(found, "length", || {
+        let expected = control.file_size();
+        let len = files.segment().ok()?.file().metadata().ok()?.len();
+        // Cutting publishes before it cuts, so a size that still stands was promised when the file was asked.
+        let short = len < expected && control.file_size() == expected && files.is_of_this_boot();
+        short.then(|| Fault::Truncated { expected, found: len }.to_string())
+    });
+    claim(found, "limit", || {
+        let (limit, end) = (control.limit(), control.base().saturating_add(control.file_size()));
+        let open = control.look().gate == Gate::Open;
+        (limit > end && open)
+            .then(|| format!("limit {limit} is beyond the file's end {end}, and the gate is open"))
+    });
+    claim(found, "gate", || {
+        let closed = control.look().gate == Gate::Closed;
+        (closed && header.journal.kind() == 0).then(|| "closed, and the journal is empty".into())
+    });
+    claim(found, "checkpoint", || {
+        let (synced, cursor) = (header.checkpoint.synced(), control.look().start);
+        (synced > cursor && files.is_of_this_boot())
+            .then(|| format!("{synced} is beyond the cursor {cursor}"))
+    });
+    claim(found, "segment", || {
+        let (entry, identity) = (&header.segments[0], &header.identity);
+        let pairs = [
+            ("inode", entry.inode.load(Ordering::Relaxed), identity.inode.load(Ordering::Relaxed)),
+            (
+                "generation",
+                entry.generation.load(Ordering::Relaxed),
+                identity.generation.load(Ordering::Relaxed),
+            ),
+            ("base", entry.base.load(Ordering::Relaxed), control.base()),
+        ];
+        let differs = pairs.iter().find(|(_, a, b)| a != b)?;
+        Some(format!("{} of the current segment is {}, the header says {}", differs.0, differs.1, differs.2))
+    });
+}
+
+struct Range {
+    slot: u32,
+    pending: crate::slots::Pending,
+    start: u64,
+    end: u64,
+}
+
+/// Ranges in flight lie below the cursor, inside the log, and apart from each other.
+fn check_slots(files: &Files, found: &mut Deep) {
+    let (control, slots) = (files.control(), files.meta.slots());
+    let used = files.meta.used_slots().len();
+    let ranges = || {
+        let mut ranges = Vec::new();
+        for (slot, hot) in (0u32..).zip(slots.iter().map(|s| &s.hot)) {
+            let pending = hot.pending();
+            let Some(phase) = pending.phase() else { continue };
+            let len = hot.len.load(Ordering::Acquire);
+            if hot.pending() != pending {
+                continue;
+            }
+            let start = pending.position();
+            let len = if phase == Phase::Reserving { 0 } else { len };
+            ranges.push(Range { slot, pending, start, end: start.saturating_add(len) });
+        }
+        ranges
+    };
+    claim(found, "slot-range", || {
+        // The ranges first: the cursor only grows.
+        let seen = ranges();
+        let (base, cursor) = (control.base(), control.look().start);
+        let bad = seen.iter().find(|r| r.end > cursor || r.start < base || r.slot as usize >= used)?;
+        let Range { slot, start, end, .. } = bad;
+        Some(format!(
+            "slot {slot} has [{start}, {end}) in flight; the log has [{base}, {cursor}), {used} slots"
+        ))
+    });
+    claim(found, "overlap", || {
+        let mut seen = ranges();
+        seen.retain(|r| r.end > r.start);
+        seen.sort_by_key(|r| r.start);
+        let clash = |pair: &&[Range]| {
+            let still = |r: &Range| slots[r.slot as usize].hot.pending() == r.pending;
+            pair[0].end > pair[1].start && pair.iter().all(still)
+        };
+        let pair = seen.windows(2).find(clash)?;
+        let (a, b) = (&pair[0], &pair[1]);
+        Some(format!(
+            "slots {} and {} have [{}, {}) and [{}, {}) in flight",
+            a.slot, b.slot, a.start, a.end, b.start, b.end
+        ))
+    });
+}
+
+fn check_holes(files: &Files, known: &[Hole], found: &mut Deep) {
+    let base = files.control().base();
+    let of_current = || known.iter().filter(|h| h.start >= base);
+    let cursor = files.control().look().start;
+    if let Some(hole) = of_current().find(|h| h.len == 0 || h.end() > cursor) {
+        let said = format!("hole [{}, {}) is beyond the cursor {cursor}, or empty", hole.start, hole.end());
+        found.violations.push(Violation { invariant: "hole-range", found: said });
+    }
+    for pair in known.windows(2).filter(|pair| pair[0].end() > pair[1].start) {
+        let said = format!("holes at {} and {} overlap", pair[0].start, pair[1].start);
+        found.violations.push(Violation { invariant: "hole-range", found: said });
+    }
+}
+
+fn note_facts(files: &Files, dead: usize, found: &mut Deep) {
+    let (header, control) = (files.meta.header(), files.control());
+    let counts = &header.hole_counts;
+    let counted = [
+        (counts.unplaced.load(Ordering::Relaxed), "holes of unknown place (their bytes, if any, are NULs)"),
+        (
+            counts.not_zeroed.load(Ordering::Relaxed),
+            "torn holes that could not be zeroed (readers skip them)",
+        ),
+        (counts.forgotten.load(Ordering::Relaxed), "holes forgotten, their bytes read as NULs"),
+        (dead as u64, "dead writers' slots, settled by the next who needs it"),
+    ];
+    let counted = counted.into_iter().filter(|(n, _)| *n > 0);
+    found.facts.extend(counted.map(|(n, what)| format!("{n} {what}")));
+    if control.is_panicked() {
+        found.facts.push("the panic flag is set".into());
+    }
+    if !files.is_held(LOCK_BYTE) && header.journal.kind() != 0 {
+        found.facts.push("a dead process left an operation half done; the next lock finishes it".into());
+    }
+    if !files.is_of_this_boot() {
+        found.facts.push("not recovered since the reboot; the first writer does that".into());
+    }
+    if let Some((from, errno)) = header.checkpoint.failed() {
+        found.facts.push(format!("a sync failed (errno {errno}): durability lost from {from} on"));
+    }
+}

@@ -1,0 +1,114 @@
+//! The bytes of the current data file: NULs where they must be, and how many there are elsewhere.
+
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::Ordering;
+
+use super::{Deep, Violation, claim};
+use crate::error::Fault;
+use crate::files::Files;
+use crate::holes::{Hole, HoleKind};
+use crate::layout::LOCK_BYTE;
+
+const READ_AT_A_TIME: usize = 1 << 20;
+
+pub(super) fn check(files: &Files, holes: &[Hole], found: &mut Deep) -> Result<(), Fault> {
+    let Ok(segment) = files.segment() else { return Ok(()) };
+    let (file, base) = (segment.file(), segment.base());
+    torn_holes(files, file, base, holes, found);
+    let mut at = base.max(files.meta.header().kept.first.load(Ordering::Acquire));
+    for hole in holes.iter().filter(|h| h.start >= base) {
+        let end = hole.start.min(found.watermark);
+        count_nuls(file, base, at, end, found)?;
+        at = at.max(hole.end());
+    }
+    let end = found.watermark;
+    count_nuls(file, base, at, end, found)?;
+    if found.nuls > 0 {
+        found.facts.push(format!("{} NULs below the watermark that no hole explains", found.nuls));
+    }
+    beyond_the_cursor(files, file, base, found)
+}
+
+/// Reads `[from, to)` piece by piece, as far as the file reaches.
+fn pieces(
+    file: &File,
+    base: u64,
+    from: u64,
+    to: u64,
+    mut each: impl FnMut(u64, &[u8]),
+) -> Result<u64, Fault> {
+    let mut buf = vec![0; READ_AT_A_TIME];
+    let mut at = from;
+    while at < to {
+        let want = (to - at).min(buf.len() as u64) as usize;
+        match file.read_at(&mut buf[..want], at - base) {
+            Ok(0) => break,
+            Ok(n) => {
+                each(at, &buf[..n]);
+                at += n as u64;
+            }
+            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(Fault::io("read the data file")(e)),
+        }
+    }
+    Ok(at.saturating_sub(from))
+}
+
+fn count_nuls(file: &File, base: u64, from: u64, to: u64, found: &mut Deep) -> Result<(), Fault> {
+    let mut nuls = 0;
+    let count = |_, bytes: &[u8]| nuls += bytes.iter().filter(|&&b| b == 0).count() as u64;
+    found.read += pieces(file, base, from, to, count)?;
+    found.nuls += nuls;
+    Ok(())
+}
+
+fn first_byte(file: &File, base: u64, from: u64, to: u64) -> Option<u64> {
+    let mut first = None;
+    let look = |at, bytes: &[u8]| {
+        if let (None, Some(i)) = (first, bytes.iter().position(|&b| b != 0)) {
+            first = Some(at + i as u64);
+        }
+    };
+    pieces(file, base, from, to, look).ok()?;
+    first
+}
+
+/// A torn hole is noted, then zeroed, under the lock.
+fn torn_holes(files: &Files, file: &File, base: u64, holes: &[Hole], found: &mut Deep) {
+    if files.meta.header().hole_counts.not_zeroed.load(Ordering::Relaxed) > 0 {
+        return;
+    }
+    let noted = |h: &&Hole| h.kind == HoleKind::Torn && h.at.is_some() && h.start >= base;
+    for hole in holes.iter().filter(noted) {
+        claim(found, "torn-hole", || {
+            let at = first_byte(file, base, hole.start, hole.end())?;
+            let said = format!("byte at {at} in the torn hole [{}, {})", hole.start, hole.end());
+            // Who died between noting and zeroing left its slot, too; and who has the lock may be at it.
+            let settled = !files.is_held(LOCK_BYTE)
+                && files.meta.used_slots().iter().all(|s| s.hot.pending().position() != hole.start);
+            settled.then_some(said)
+        });
+    }
+}
+
+/// Nobody stores where nothing is reserved.
+fn beyond_the_cursor(files: &Files, file: &File, base: u64, found: &mut Deep) -> Result<(), Fault> {
+    let control = files.control();
+    let (from, to) = (found.cursor.max(base), base.saturating_add(control.file_size()));
+    let mut stray = None;
+    let look = |at, bytes: &[u8]| {
+        // The cursor of after the read: what was reserved meanwhile may be stored.
+        let reserved = control.look().start.saturating_sub(at).min(bytes.len() as u64) as usize;
+        if let (None, Some(i)) = (stray, bytes[reserved..].iter().position(|&b| b != 0)) {
+            stray = Some(at + (reserved + i) as u64);
+        }
+    };
+    found.read += pieces(file, base, from, to, look)?;
+    // A recovery may have set the cursor back, a rotation may have changed the file.
+    if let Some(at) = stray.filter(|&at| files.is_of_this_boot() && at >= control.look().start) {
+        let said = format!("a byte at {at}, the cursor is {}", control.look().start);
+        found.violations.push(Violation { invariant: "beyond-cursor", found: said });
+    }
+    Ok(())
+}
