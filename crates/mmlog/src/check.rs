@@ -15,6 +15,7 @@ use crate::error::{At, Fault, Result};
 use crate::files::{Files, Intent};
 use crate::holes::{self, Hole};
 use crate::layout::LOCK_BYTE;
+use crate::log::Options;
 use crate::metadata::Gate;
 use crate::slots::Phase;
 
@@ -81,7 +82,7 @@ impl Deep {
 /// # Ok(())
 /// # }
 /// ```
-pub fn deep(path: impl AsRef<Path>, options: &crate::Options) -> Result<Deep> {
+pub fn deep(path: impl AsRef<Path>, options: &Options) -> Result<Deep> {
     let path = path.as_ref();
     let files = Files::open(path, &options.0, Intent::Look)?;
     of_files(&files).at(path)

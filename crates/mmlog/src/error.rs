@@ -277,6 +277,12 @@ pub enum Fault {
     /// The panic flag is set: no writing operation works, readers do.
     #[error("poisoned by process {} ({}): {}; find the cause, then `mmlogctl repair --clear-panic`", .0.pid, .0.command, .0.reason)]
     Poisoned(PanicRecord),
+    /// The panic flag stays, because something is wrong indeed.
+    #[error("an invariant does not hold ({violation}); the panic flag stays, repair that first")]
+    Unsound {
+        /// Which, and what was found.
+        violation: String,
+    },
     /// The handle was opened for reading.
     #[error("opened for reading; open it for writing")]
     ReadOnly,
@@ -315,6 +321,7 @@ impl Fault {
             | Fault::Foreign { .. }
             | Fault::Journal { .. }
             | Fault::SyncFailed { .. }
+            | Fault::Unsound { .. }
             | Fault::Poisoned(_) => Class::Damaged,
             _ => Class::Refused,
         }

@@ -120,6 +120,11 @@ impl Follower {
             return Ok(Next::CaughtUp);
         }
         let base = self.segment.base();
+        if self.at < base {
+            let hole = Hole::lost(self.at, base);
+            self.at = base;
+            return Ok(Next::Hole(hole));
+        }
         // A range that was never reserved is no hole of this log, whatever the table says.
         let upcoming =
             self.holes.iter().find(|h| h.end() > self.at && h.end() <= self.cursor && h.start >= base);
@@ -237,7 +242,8 @@ impl Follower {
 
     /// Steps 1 and 2.
     fn look(&mut self) -> Result<()> {
-        if self.files.is_stale() {
+        // In a forked child, or when positions go on in another data file.
+        if self.files.is_stale() || self.files.control().base() != self.segment.base() {
             self.files = Arc::new(self.files.open_again()?);
             self.segment = self.files.segment().at(self.files.path())?;
         }

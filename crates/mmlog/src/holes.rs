@@ -79,6 +79,12 @@ impl Hole {
         self.start.saturating_add(self.len)
     }
 
+    /// A range that nobody of ours gave up.
+    pub(crate) fn lost(start: u64, end: u64) -> Self {
+        let len = end.saturating_sub(start);
+        Self { start, len, pid: 0, command: String::new(), kind: HoleKind::Lost, at: None }
+    }
+
     /// The hole that a dead writer's slot stands for, `None` when its place cannot be told.
     pub(crate) fn of_slot(phase: Phase, start: u64, len: u64, who: &Who) -> Option<Self> {
         let kind = match phase {

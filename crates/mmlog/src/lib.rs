@@ -57,6 +57,8 @@ mod log;
 pub mod metadata;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod position;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+pub mod repair;
 #[doc(hidden)]
 pub mod slots;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]

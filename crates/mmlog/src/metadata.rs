@@ -15,7 +15,7 @@
 //! - `sync-error`: where durability ends is stored when the errno is seen.
 //! - `ready`: everything that creation stored is seen with `is_ready`.
 
-use crate::layout::{Checkpoint, Control, GATE, Journal, POSITION_END, Panic, Wake};
+use crate::layout::{Checkpoint, Control, GATE, Journal, POSITION_END, Panic, Segment, Wake};
 use crate::sync::{AtomicU32, Ordering};
 
 /// What a `fetch_add` on the cursor gave.
@@ -101,6 +101,13 @@ impl Control {
         self.limit.store(self.base().saturating_add(file_size), Ordering::Release); // limit
     }
 
+    /// Makes `at`, where the gate is closed and drained, the first position of a new, empty data file.
+    pub fn begin_segment(&self, at: u64) {
+        self.file_size.store(0, Ordering::Release); // size
+        self.limit.store(at, Ordering::Release); // limit
+        self.base.store(at, Ordering::Release); // limit
+    }
+
     /// Sets position and size anew, the gate open. For recovery when no writer lives; the caller has the log's lock.
     pub fn go_on_at(&self, position: u64, file_size: u64) {
         self.publish_size(file_size);
@@ -171,6 +178,15 @@ impl Journal {
     }
 }
 
+impl Segment {
+    /// Names a data file; the caller has the log's lock.
+    pub fn set(&self, generation: u64, base: u64, inode: u64) {
+        self.generation.store(generation, Ordering::Relaxed);
+        self.base.store(base, Ordering::Relaxed);
+        self.inode.store(inode, Ordering::Release);
+    }
+}
+
 impl Checkpoint {
     /// Every byte below is durable.
     pub fn synced(&self) -> u64 {
@@ -204,6 +220,11 @@ impl Checkpoint {
 }
 
 impl Panic {
+    /// Makes room for another reason, after the flag was cleared.
+    pub fn empty(&self) {
+        self.state.store(0, Ordering::Release);
+    }
+
     /// Fills the record unless somebody did; the caller sets the flag afterwards.
     pub fn fill(&self, reason: &str, errno: u32, pid: u32, command: &str, at_ns: u64) {
         if self.state.compare_exchange(0, 1, Ordering::AcqRel, Ordering::Acquire).is_err() {

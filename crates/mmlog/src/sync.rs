@@ -57,6 +57,7 @@ mod touched {
             fetch_and(value: $int, order: Ordering) -> $int;
             fetch_or(value: $int, order: Ordering) -> $int;
             fetch_max(value: $int, order: Ordering) -> $int;
+            fetch_min(value: $int, order: Ordering) -> $int;
         })*} };
     }
     touched!(AtomicU8: u8, AtomicU32: u32, AtomicU64: u64);

@@ -22,13 +22,13 @@ pub struct Trimmed {
     pub after: u64,
 }
 
-enum Drained {
+pub(crate) enum Drained {
     All,
     HeldUpBy(u32),
 }
 
 /// Opens the gate again, however the operation ends.
-struct ClosedGate<'a, 'b>(&'a LogLock<'b>);
+pub(crate) struct ClosedGate<'a, 'b>(pub(crate) &'a LogLock<'b>);
 
 impl Drop for ClosedGate<'_, '_> {
     fn drop(&mut self) {
@@ -76,20 +76,29 @@ fn trim_once(files: &Files, guard: &LogLock<'_>) -> Result<Result<Trimmed, u32>,
 }
 
 fn drain(files: &Files, guard: &LogLock<'_>, at: u64) -> Result<Drained, Fault> {
-    let until = Instant::now() + Duration::from_millis(files.meta.geometry().gate_ms.into());
     let full = guard.grow(at).err();
     files.wake_waiters();
+    let drained = wait_until_final(files, guard, at, full)?;
+    // Only holes lie beyond what the disk could give: nobody stores there.
+    if matches!(drained, Drained::All) && files.control().limit() < at {
+        guard.extend_sparsely(at)?;
+    }
+    Ok(drained)
+}
+
+/// Waits until everything below the closed gate at `at` is final. `full` is why the file could not grow to it.
+pub(crate) fn wait_until_final(
+    files: &Files,
+    guard: &LogLock<'_>,
+    at: u64,
+    full: Option<Fault>,
+) -> Result<Drained, Fault> {
+    let until = Instant::now() + Duration::from_millis(files.meta.geometry().gate_ms.into());
     let mut looks = 0u32;
     loop {
         let scan = files.scan(at);
         guard.settle(&scan.dead);
-        let Some(holder) = scan.holder.or(scan.dead.first().copied()) else {
-            // Only holes lie beyond what the disk could give: nobody stores there.
-            if files.control().limit() < at {
-                guard.extend_sparsely(at)?;
-            }
-            return Ok(Drained::All);
-        };
+        let Some(holder) = scan.holder.or(scan.dead.first().copied()) else { return Ok(Drained::All) };
         let needs_space = holder.pending.position().saturating_add(holder.len) > files.control().limit();
         match full {
             Some(fault) if needs_space && scan.holder.is_some() => return Err(fault),

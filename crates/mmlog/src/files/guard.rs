@@ -6,6 +6,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, MutexGuard};
+use std::time::{Duration, Instant};
 
 use nix::libc;
 
@@ -43,6 +44,14 @@ impl Drop for LogLock<'_> {
 impl Files {
     /// The lock if nobody has it. What a dead owner left half done is finished before this returns.
     pub(crate) fn try_lock(&self, operation: Operation) -> Result<Option<LogLock<'_>>, Fault> {
+        let Some(guard) = self.try_lock_as_is(operation)? else { return Ok(None) };
+        guard.verify()?;
+        guard.recover()?;
+        Ok(Some(guard))
+    }
+
+    /// The lock if nobody has it, with everything as the last owner left it: for repair.
+    fn try_lock_as_is(&self, operation: Operation) -> Result<Option<LogLock<'_>>, Fault> {
         let fd = self.lock_file.fd().ok_or(Fault::Replaced)?;
         let Some(in_process) = try_mutex(&self.in_process) else { return Ok(None) };
         let segment = self.segment()?;
@@ -52,9 +61,15 @@ impl Files {
         let guard = LogLock { files: self, segment, _in_process: in_process };
         self.control().is_locked.store(1, Ordering::Relaxed);
         store_owner(&self.meta.header().lock_owner, &process::me(), Some(operation));
-        guard.verify()?;
-        guard.recover()?;
         Ok(Some(guard))
+    }
+
+    /// As [`try_lock_as_is`](Self::try_lock_as_is), waiting for it at most for `wait`.
+    pub(crate) fn lock_as_is(&self, wait: Duration) -> Result<LogLock<'_>, Fault> {
+        let begun = Instant::now();
+        let wake = &self.meta.header().space_wake;
+        let guard = Self::wait_for(wake, wait, || self.try_lock_as_is(Operation::Repair))?;
+        guard.ok_or_else(|| self.stalled_by_lock(begun))
     }
 }
 
@@ -117,6 +132,10 @@ impl LogLock<'_> {
 
     pub(super) fn data_len(&self) -> Result<u64, Fault> {
         Ok(self.segment.file().metadata().map_err(Fault::io("stat the data file"))?.size())
+    }
+
+    pub(super) fn device(&self) -> Result<u64, Fault> {
+        Ok(self.segment.file().metadata().map_err(Fault::io("stat the data file"))?.dev())
     }
 
     pub(super) fn cut(&self, len: u64) -> Result<(), Fault> {

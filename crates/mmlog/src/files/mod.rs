@@ -2,7 +2,9 @@
 //!
 //! Only this module changes a file's length or name, and only with a [`guard::LogLock`] as the witness.
 
+mod create;
 pub(crate) mod guard;
+mod mend;
 pub(crate) mod meta;
 pub(crate) mod open;
 pub(crate) mod reboot;
@@ -78,11 +80,13 @@ pub(crate) enum Intent {
     Read,
     /// Look at the metadata, whatever state the log is in.
     Look,
+    /// Mend it, whatever state it is in.
+    Repair,
 }
 
 impl Intent {
     pub(crate) fn writes(self) -> bool {
-        matches!(self, Self::Create | Self::Write)
+        matches!(self, Self::Create | Self::Write | Self::Repair)
     }
 }
 
@@ -407,8 +411,7 @@ pub(crate) enum Operation {
     Trim = 4,
     Close = 5,
     Sync = 6,
-    Recover = 7,
-    Repair = 8,
+    Repair = 7,
 }
 
 impl Operation {
@@ -420,8 +423,7 @@ impl Operation {
             4 => "trim",
             5 => "close",
             6 => "sync",
-            7 => "recover",
-            8 => "repair",
+            7 => "repair",
             _ => "unknown operation",
         }
     }

@@ -9,7 +9,7 @@
 //! The metadata file may be unlinked at any time (`remove`, or a creator that gives up): after taking a lock, its
 //! path must still be this inode, else start over.
 
-use std::fs::{File, Metadata};
+use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
@@ -18,24 +18,22 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use super::meta::{self, Geometry, Meta, Stage};
+use super::meta::{self, Meta, Stage};
 use super::reboot::is_of_this_boot;
 use super::{Adopt, Config, Files, Intent, METADATA_SUFFIX, Operation, Origin, Trust};
 use crate::chunks::Segment;
 use crate::error::{At, Blocker, Fault, Result};
-use crate::layout::{LOCK_BYTE, total_len};
 use crate::sys::fork::LockFile;
 use crate::sys::fs;
-use crate::sys::lock::{self, Lease};
 use crate::sys::map::Protection;
 use crate::sys::place::{Access, Part, Place};
-use crate::sys::{alloc, barrier, process};
+use crate::sys::{barrier, process};
 
 /// A metadata file and a second description of it, for locks only.
-struct Opened {
-    file: File,
-    lock_file: LockFile,
-    id: (u64, u64),
+pub(super) struct Opened {
+    pub(super) file: File,
+    pub(super) lock_file: LockFile,
+    pub(super) id: (u64, u64),
     access: Access,
 }
 
@@ -44,7 +42,17 @@ impl Files {
     pub(crate) fn open(path: &Path, config: &Config, intent: Intent) -> Result<Self> {
         let place = Arc::new(resolve(path, config.trust).at(path)?);
         let deadline = Instant::now() + config.wait;
-        Opening { place: &place, config, intent, deadline }.run().at(place.path())
+        Opening { place: &place, config, intent, deadline, metadata: Metadata::Keep }.run().at(place.path())
+    }
+
+    /// Makes the metadata of the log at `path` anew from its data file, which nobody may have open for writing.
+    pub(crate) fn rebuild(path: &Path, config: &Config) -> Result<Self> {
+        let place = Arc::new(resolve(path, config.trust).at(path)?);
+        let (intent, deadline) = (Intent::Create, Instant::now() + config.wait);
+        let config = Config { adopt: Adopt::Existing, ..config.clone() };
+        Opening { place: &place, config: &config, intent, deadline, metadata: Metadata::Rebuild }
+            .run()
+            .at(place.path())
     }
 
     /// Opens the log at this handle's path again: in a forked child, or when its files were replaced.
@@ -93,11 +101,21 @@ fn check_directory_owner(place: &Place) -> std::result::Result<(), Fault> {
     Ok(())
 }
 
-struct Opening<'a> {
-    place: &'a Arc<Place>,
-    config: &'a Config,
-    intent: Intent,
-    deadline: Instant,
+/// What becomes of metadata that is there.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Metadata {
+    /// It is used.
+    Keep,
+    /// It is replaced in place, whatever it says, by what the data file shows.
+    Rebuild,
+}
+
+pub(super) struct Opening<'a> {
+    pub(super) place: &'a Arc<Place>,
+    pub(super) config: &'a Config,
+    pub(super) intent: Intent,
+    pub(super) deadline: Instant,
+    pub(super) metadata: Metadata,
 }
 
 impl Opening<'_> {
@@ -108,7 +126,7 @@ impl Opening<'_> {
                 continue;
             };
             check_file_system(&opened.file)?;
-            if meta::stage(&opened.file)? == Stage::Ready {
+            if self.metadata == Metadata::Keep && meta::stage(&opened.file)? == Stage::Ready {
                 match self.assemble(opened, Origin::Opened) {
                     // Replaced between our open and our lock.
                     Err(Fault::Replaced) => self.pause()?,
@@ -181,7 +199,7 @@ impl Opening<'_> {
         }
     }
 
-    fn explain(&self, e: io::Error, part: Part, operation: &'static str) -> Fault {
+    pub(super) fn explain(&self, e: io::Error, part: Part, operation: &'static str) -> Fault {
         match self.place.find(part).ok().flatten().and_then(|found| found.odd_kind()) {
             Some("symbolic link") => Fault::Symlink,
             Some(kind) => Fault::NotRegular { kind },
@@ -189,7 +207,7 @@ impl Opening<'_> {
         }
     }
 
-    fn is_still(&self, id: (u64, u64)) -> std::result::Result<bool, Fault> {
+    pub(super) fn is_still(&self, id: (u64, u64)) -> std::result::Result<bool, Fault> {
         Ok(self.metadata_id()? == Some(id))
     }
 
@@ -198,32 +216,8 @@ impl Opening<'_> {
         Ok(found.map(|f| f.id))
     }
 
-    /// Creates under the lock byte; `None`: somebody else did, or gave up: look again.
-    fn create(&self, opened: Opened) -> std::result::Result<Option<Files>, Fault> {
-        let Some(fd) = opened.lock_file.fd() else { return Ok(None) };
-        if !self.intent.writes() {
-            // A reader waits for whoever creates, and finds nothing where nobody does.
-            let alive = lock::is_locked(fd, LOCK_BYTE, 1).map_err(Fault::io("ask who creates the log"))?;
-            return if alive { self.pause().map(|()| None) } else { Err(Fault::NoLog) };
-        }
-        if !lock::try_lock(fd, LOCK_BYTE).map_err(Fault::io("take the log's lock"))? {
-            return self.pause().map(|()| None);
-        }
-        if !self.is_still(opened.id)? || meta::stage(&opened.file)? == Stage::Ready {
-            return Ok(None);
-        }
-        let created = self.fill(&opened);
-        if created.is_err() {
-            // Nobody has used it; whoever waits for the lock sees that it has no link and starts over.
-            let _ = self.place.remove(Part::Metadata);
-        }
-        let origin = created?;
-        lock::unlock(fd, LOCK_BYTE).map_err(Fault::io("give the log's lock back"))?;
-        self.assemble(opened, origin).map(Some)
-    }
-
     /// Before another look; an error when the patience is spent.
-    fn pause(&self) -> std::result::Result<(), Fault> {
+    pub(super) fn pause(&self) -> std::result::Result<(), Fault> {
         if Instant::now() < self.deadline {
             std::thread::sleep(Duration::from_millis(1));
             return Ok(());
@@ -233,91 +227,21 @@ impl Opening<'_> {
         Err(Fault::Stalled { blocker, waited: self.config.wait })
     }
 
-    /// Data file first, empty, so that a creator's death leaves nothing that looks like lost metadata.
-    fn fill(&self, opened: &Opened) -> std::result::Result<Origin, Fault> {
-        if self.intent != Intent::Create {
-            return Err(Fault::NoLog);
-        }
-        let geometry = self.config.geometry();
-        geometry.check()?;
-        let data = self.create_data()?;
-        let stat = data.metadata().map_err(Fault::io("stat the data file"))?;
-        let len = stat.size();
-        if len > 0 && self.config.adopt == Adopt::Refuse {
-            return Err(Fault::NoMetadata { len });
-        }
-        self.check_data(&data, &stat)?;
-        let _lease = if len > 0 { Some(self.lease()?) } else { None };
-        self.allocate(opened, &stat, geometry.max_writers)?;
-        let identity = |to: &crate::layout::Identity| {
-            let set = |words: &[AtomicU64], values: [u64; 2]| {
-                words.iter().zip(values).for_each(|(w, v)| w.store(v, Ordering::Relaxed));
-            };
-            set(&to.uuid, process::random_id());
-            set(&to.boot_id, process::boot_id());
-            to.device.store(stat.dev(), Ordering::Relaxed);
-            to.inode.store(stat.ino(), Ordering::Relaxed);
-            to.created_ns.store(process::now_ns(), Ordering::Relaxed);
-        };
-        let meta = Meta::fill(&opened.file, geometry, identity, len)?;
-        meta.header().segments[0].inode.store(stat.ino(), Ordering::Relaxed);
-        meta.make_ready();
-        Ok(if len > 0 { Origin::Adopted { len } } else { Origin::Created })
-    }
-
-    fn create_data(&self) -> std::result::Result<File, Fault> {
-        let existed = self.place.find(Part::Data).map_err(Fault::io("stat the data file"))?.is_some();
-        let mode = self.config.mode.unwrap_or(0o666);
-        // Adopting takes a lease, which our own descriptor for writing would refuse to us.
-        let access = if existed { Access::Read } else { Access::Create(mode) };
-        let data = self.place.open(Part::Data, access);
-        let data = data.map_err(|e| self.explain(e, Part::Data, "create the data file"))?;
-        let stat = data.metadata().map_err(Fault::io("stat the data file"))?;
-        // An empty one may be what a dead creator left; one with bytes is somebody's, and stays as it is.
-        match fs::prepare_new(&data, self.config.mode, &stat) {
-            Err(e) if !existed => Err(Fault::io("set the data file's mode")(e)),
-            _ => Ok(data),
-        }
-    }
-
-    /// Proof that nobody writes to the file that is adopted; held until the metadata is ready.
-    fn lease(&self) -> std::result::Result<File, Fault> {
-        let file = self.place.open(Part::Data, Access::Read).map_err(Fault::io("open the data file"))?;
-        if lock::try_lease(&file, Lease::Read).map_err(Fault::io("take a lease on the data file"))? {
-            return Ok(file);
-        }
-        let (device, inode) = fs::identity(&file.metadata().map_err(Fault::io("stat the data file"))?);
-        Err(super::in_use(device, inode))
-    }
-
-    fn allocate(&self, opened: &Opened, data: &Metadata, max_writers: u32) -> std::result::Result<(), Fault> {
-        fs::take_after(&opened.file, data)?;
-        let needed = total_len(max_writers) as u64;
-        opened.file.set_len(0).map_err(Fault::io("empty the metadata file"))?;
-        // Never sparse: a store on a full disk would be SIGBUS.
-        alloc::allocate(&opened.file, 0, needed).map_err(|source| {
-            if super::guard::is_full(&source) {
-                Fault::NoSpace { needed, free: fs::free_bytes(&opened.file), source }
-            } else {
-                Fault::Io { operation: "allocate the metadata file", source }
-            }
-        })
-    }
-
-    fn check_data(&self, data: &File, stat: &Metadata) -> std::result::Result<(), Fault> {
+    pub(super) fn check_data(&self, data: &File, stat: &std::fs::Metadata) -> std::result::Result<(), Fault> {
         if !stat.is_file() {
             return Err(Fault::NotRegular { kind: "device" });
         }
         check_file_system(data)
     }
 
-    fn assemble(&self, opened: Opened, origin: Origin) -> std::result::Result<Files, Fault> {
+    pub(super) fn assemble(&self, opened: Opened, origin: Origin) -> std::result::Result<Files, Fault> {
         let protection = if opened.access == Access::Read { Protection::Read } else { Protection::ReadWrite };
         let meta = Meta::check(&opened.file, protection)?;
-        let looks = self.intent == Intent::Look;
+        let looks = matches!(self.intent, Intent::Look | Intent::Repair);
         // What a power cut left is judged under the lock, by the data.
         let this_boot = is_of_this_boot(&meta.header().identity);
-        let checked = if this_boot { meta.check_positions() } else { Ok(()) };
+        let believed = this_boot && self.intent != Intent::Repair;
+        let checked = if believed { meta.check_positions() } else { Ok(()) };
         let segment = match checked.and_then(|()| self.open_segment(&meta, &opened)) {
             Ok(segment) => Some(Arc::new(segment)),
             Err(_) if looks => None,
@@ -347,7 +271,7 @@ impl Opening<'_> {
         if self.intent.writes() {
             barrier::take_part();
         }
-        if self.intent.writes() && !files.control().is_panicked() {
+        if matches!(self.intent, Intent::Create | Intent::Write) && !files.control().is_panicked() {
             let guard = files.lock(Operation::Open, self.config.wait)?;
             guard.settle_all();
         }
@@ -391,16 +315,5 @@ fn check_file_system(file: impl AsFd) -> std::result::Result<(), Fault> {
     match fs::incoherent_file_system(file).map_err(Fault::io("ask for the file system"))? {
         Some(name) => Err(Fault::FileSystem { name }),
         None => Ok(()),
-    }
-}
-
-impl Config {
-    fn geometry(&self) -> Geometry {
-        Geometry {
-            chunk_size: self.chunk_size,
-            page_size: meta::page_size(),
-            max_writers: self.max_writers,
-            gate_ms: self.gate_ms,
-        }
     }
 }

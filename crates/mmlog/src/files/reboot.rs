@@ -10,13 +10,13 @@
 //! 3. Whole pages of NULs between the checkpoint and the end did not reach the disk: holes.
 //! 4. The file is cut there, the cursor set, the epoch raised: positions above the checkpoint may mean other bytes now.
 
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 
 use super::Files;
 use super::guard::LogLock;
 use crate::crash::crash_point;
 use crate::error::Fault;
-use crate::holes::{self, Hole, HoleKind};
+use crate::holes::{self, Hole};
 use crate::layout::{Identity, POSITION_END};
 use crate::slots::Phase;
 use crate::sync::Ordering;
@@ -106,7 +106,7 @@ impl LogLock<'_> {
             lost += to - from;
             let known = |hole: &Hole| hole.start < base + to && base + from < hole.end();
             if !holes::all(table).iter().any(known) {
-                self.note_lost(base + from, base + to);
+                self.note_hole(&Hole::lost(base + from, base + to));
             }
         }
         crash_point("reboot:holes");
@@ -141,23 +141,9 @@ impl LogLock<'_> {
         }
     }
 
-    pub(super) fn note_lost(&self, start: u64, end: u64) {
-        let who = process::Who::default();
-        let hole = Hole {
-            start,
-            len: end - start,
-            pid: who.pid,
-            command: who.command,
-            kind: HoleKind::Lost,
-            at: None,
-        };
-        self.note_hole(&hole);
-    }
-
     fn note_boot(&self) -> Result<(), Fault> {
         let identity = &self.files.meta.header().identity;
-        let stat = self.segment.file().metadata().map_err(Fault::io("stat the data file"))?;
-        identity.device.store(stat.dev(), Ordering::Relaxed);
+        identity.device.store(self.device()?, Ordering::Relaxed);
         identity.epoch.fetch_add(1, Ordering::Relaxed);
         for (word, value) in identity.boot_id.iter().zip(process::boot_id()) {
             word.store(value, Ordering::Relaxed);

@@ -38,7 +38,7 @@ impl Drop for Held<'_> {
 
 impl Files {
     /// Waits until `step` gives something, at most for `wait`; who wakes `wake` is waited for.
-    fn wait_for<T>(
+    pub(super) fn wait_for<T>(
         wake: &Wake,
         wait: Duration,
         mut step: impl FnMut() -> Result<Option<T>, Fault>,

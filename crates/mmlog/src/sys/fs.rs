@@ -70,13 +70,20 @@ pub(crate) fn prepare_new(file: &File, mode: Option<u32>, stat: &Metadata) -> io
     }
 }
 
+/// Gives `file` to that user and group, if it is not theirs.
+pub(crate) fn give_to(file: &File, uid: u32, gid: u32) -> io::Result<()> {
+    let now = file.metadata()?;
+    if (now.uid(), now.gid()) == (uid, gid) {
+        return Ok(());
+    }
+    std::os::unix::fs::fchown(file, Some(uid), Some(gid))
+}
+
 /// Gives `file` the owner, group and mode of `like`.
 pub(crate) fn take_after(file: &File, like: &Metadata) -> Result<(), Fault> {
     let now = file.metadata().map_err(Fault::io("stat the metadata file"))?;
-    if (now.uid(), now.gid()) != (like.uid(), like.gid()) {
-        std::os::unix::fs::fchown(file, Some(like.uid()), Some(like.gid()))
-            .map_err(Fault::io("give the metadata file the data file's owner and group"))?;
-    }
+    give_to(file, like.uid(), like.gid())
+        .map_err(Fault::io("give the metadata file the data file's owner and group"))?;
     if now.mode() & 0o7777 != like.mode() & 0o7777 {
         let mode = nix::sys::stat::Mode::from_bits_truncate(like.mode() & 0o7777);
         nix::sys::stat::fchmod(file, mode)

@@ -33,6 +33,7 @@ pub(crate) enum Part {
 pub(crate) struct Found {
     pub(crate) id: (u64, u64),
     pub(crate) uid: u32,
+    pub(crate) gid: u32,
     pub(crate) mode: u32,
     pub(crate) len: u64,
     pub(crate) links: u64,
@@ -44,6 +45,7 @@ impl Found {
         Self {
             id: (stat.st_dev, stat.st_ino),
             uid: stat.st_uid,
+            gid: stat.st_gid,
             mode: stat.st_mode & 0o7777,
             len: stat.st_size.unsigned_abs(),
             links: stat.st_nlink,

@@ -1,0 +1,156 @@
+//! Creating, adopting, rebuilding: metadata for a data file.
+
+use std::fs::File;
+use std::os::unix::fs::MetadataExt;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::meta::{self, Geometry, Meta, Stage};
+use super::open::{Metadata, Opened, Opening};
+use super::reboot::{Extent, extent};
+use super::{Adopt, Config, Files, Intent, Origin};
+use crate::crash::crash_point;
+use crate::error::Fault;
+use crate::holes::{self, Hole};
+use crate::layout::{LOCK_BYTE, WRITERS_RANGE, total_len};
+use crate::sys::lock::{self, Lease};
+use crate::sys::place::{Access, Part};
+use crate::sys::{alloc, fs, process};
+
+/// Where appends begin in a data file that has bytes.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Start {
+    /// Behind all of them: it was no log.
+    Here,
+    /// Behind the last one that is not NUL: it was a log, whose metadata is lost (a power cut came before the disk had
+    /// it, or somebody asked to rebuild it) and which had space allocated ahead.
+    WhereDataEnds,
+}
+
+impl Opening<'_> {
+    /// Creates under the lock byte; `None`: somebody else did, or gave up: look again.
+    pub(super) fn create(&self, opened: Opened) -> std::result::Result<Option<Files>, Fault> {
+        let Some(fd) = opened.lock_file.fd() else { return Ok(None) };
+        if !matches!(self.intent, Intent::Create | Intent::Write) {
+            // A reader waits for whoever creates, and finds nothing where nobody does.
+            let alive = lock::is_locked(fd, LOCK_BYTE, 1).map_err(Fault::io("ask who creates the log"))?;
+            return if alive { self.pause().map(|()| None) } else { Err(Fault::NoLog) };
+        }
+        if !lock::try_lock(fd, LOCK_BYTE).map_err(Fault::io("take the log's lock"))? {
+            return self.pause().map(|()| None);
+        }
+        let ready = self.metadata == Metadata::Keep && meta::stage(&opened.file)? == Stage::Ready;
+        if !self.is_still(opened.id)? || ready {
+            return Ok(None);
+        }
+        let allocated = opened.file.metadata().map_err(Fault::io("stat the metadata file"))?.len();
+        let was_log = self.metadata == Metadata::Rebuild || allocated >= total_len(WRITERS_RANGE.0) as u64;
+        let created = self.fill(&opened, if was_log { Start::WhereDataEnds } else { Start::Here });
+        if created.is_err() && !was_log {
+            // Nobody has used it; whoever waits for the lock sees that it has no link and starts over.
+            let _ = self.place.remove(Part::Metadata);
+        }
+        let origin = created?;
+        lock::unlock(fd, LOCK_BYTE).map_err(Fault::io("give the log's lock back"))?;
+        self.assemble(opened, origin).map(Some)
+    }
+
+    /// Data file first, empty, so that a creator's death leaves nothing that looks like lost metadata.
+    fn fill(&self, opened: &Opened, start: Start) -> std::result::Result<Origin, Fault> {
+        if self.intent != Intent::Create && start == Start::Here {
+            return Err(Fault::NoLog);
+        }
+        let geometry = self.config.geometry();
+        geometry.check()?;
+        let data = self.create_data()?;
+        let stat = data.metadata().map_err(Fault::io("stat the data file"))?;
+        let len = stat.size();
+        if len > 0 && self.config.adopt == Adopt::Refuse && start == Start::Here {
+            return Err(Fault::NoMetadata { len });
+        }
+        self.check_data(&data, &stat)?;
+        let _lease = if len > 0 { Some(self.lease()?) } else { None };
+        self.allocate(opened, &stat, geometry.max_writers)?;
+        let identity = |to: &crate::layout::Identity| {
+            let set = |words: &[AtomicU64], values: [u64; 2]| {
+                words.iter().zip(values).for_each(|(w, v)| w.store(v, Ordering::Relaxed));
+            };
+            set(&to.uuid, process::random_id());
+            set(&to.boot_id, process::boot_id());
+            to.device.store(stat.dev(), Ordering::Relaxed);
+            to.inode.store(stat.ino(), Ordering::Relaxed);
+            to.created_ns.store(process::now_ns(), Ordering::Relaxed);
+        };
+        let found = match start {
+            Start::Here => Extent { end: len, missing: Vec::new() },
+            Start::WhereDataEnds => extent(&data, 0, len).map_err(Fault::io("read the data file"))?,
+        };
+        crash_point("create:allocated");
+        let meta = Meta::fill(&opened.file, geometry, identity, found.end)?;
+        meta.header().segments[0].inode.store(stat.ino(), Ordering::Relaxed);
+        for &(from, to) in &found.missing {
+            holes::note(meta.holes(), &meta.header().hole_counts, &Hole::lost(from, to));
+        }
+        crash_point("create:filled");
+        meta.make_ready();
+        crash_point("create:ready");
+        Ok(if len > 0 { Origin::Adopted { len } } else { Origin::Created })
+    }
+
+    fn create_data(&self) -> std::result::Result<File, Fault> {
+        let existed = self.place.find(Part::Data).map_err(Fault::io("stat the data file"))?.is_some();
+        let mode = self.config.mode.unwrap_or(0o666);
+        // Adopting takes a lease, which our own descriptor for writing would refuse to us.
+        let access = if existed { Access::Read } else { Access::Create(mode) };
+        let data = self.place.open(Part::Data, access);
+        let data = data.map_err(|e| self.explain(e, Part::Data, "create the data file"))?;
+        let stat = data.metadata().map_err(Fault::io("stat the data file"))?;
+        // An empty one may be what a dead creator left; one with bytes is somebody's, and stays as it is.
+        match fs::prepare_new(&data, self.config.mode, &stat) {
+            Err(e) if !existed => Err(Fault::io("set the data file's mode")(e)),
+            _ => Ok(data),
+        }
+    }
+
+    /// Proof that nobody writes to the file that is adopted; held until the metadata is ready.
+    fn lease(&self) -> std::result::Result<File, Fault> {
+        let file = self.place.open(Part::Data, Access::Read).map_err(Fault::io("open the data file"))?;
+        if lock::try_lease(&file, Lease::Read).map_err(Fault::io("take a lease on the data file"))? {
+            return Ok(file);
+        }
+        let (device, inode) = fs::identity(&file.metadata().map_err(Fault::io("stat the data file"))?);
+        Err(super::in_use(device, inode))
+    }
+
+    fn allocate(
+        &self,
+        opened: &Opened,
+        data: &std::fs::Metadata,
+        max_writers: u32,
+    ) -> std::result::Result<(), Fault> {
+        fs::take_after(&opened.file, data)?;
+        let needed = total_len(max_writers) as u64;
+        // Zeros by writing, not by cutting: somebody may have mapped what is there.
+        let present = opened.file.metadata().map_err(Fault::io("stat the metadata file"))?.len().min(needed);
+        alloc::write_at(&opened.file, 0, &vec![0; present as usize])
+            .map_err(Fault::io("empty the metadata file"))?;
+        // Never sparse: a store on a full disk would be SIGBUS.
+        alloc::allocate(&opened.file, 0, needed).map_err(|source| {
+            if super::guard::is_full(&source) {
+                Fault::NoSpace { needed, free: fs::free_bytes(&opened.file), source }
+            } else {
+                Fault::Io { operation: "allocate the metadata file", source }
+            }
+        })
+    }
+}
+
+impl Config {
+    fn geometry(&self) -> Geometry {
+        Geometry {
+            chunk_size: self.chunk_size,
+            page_size: meta::page_size(),
+            max_writers: self.max_writers,
+            gate_ms: self.gate_ms,
+        }
+    }
+}

@@ -1,0 +1,83 @@
+//! What only repair does to the files, under the log's lock.
+
+use std::sync::Arc;
+
+use super::guard::LogLock;
+use super::{Files, PoisonError};
+use crate::chunks::Segment;
+use crate::crash::crash_point;
+use crate::error::Fault;
+use crate::holes::{self, Hole};
+use crate::sync::Ordering;
+use crate::sys::fs;
+use crate::sys::place::{Access, Part};
+
+impl Files {
+    /// Makes an empty data file where there is none, of the metadata's owner and mode, and uses it. Nobody else does
+    /// until [`LogLock::begin_segment`] has named it.
+    pub(crate) fn recreate_data(&self) -> Result<(), Fault> {
+        let found = self.place.find(Part::Metadata).map_err(Fault::io("stat the metadata file"))?;
+        let like = found.ok_or(Fault::Replaced)?;
+        let file = self.place.open(Part::Data, Access::Create(like.mode));
+        let file = file.map_err(Fault::io("create the data file"))?;
+        let stat = file.metadata().map_err(Fault::io("stat the data file"))?;
+        if stat.len() > 0 {
+            return Err(Fault::Replaced);
+        }
+        fs::prepare_new(&file, Some(like.mode), &stat).map_err(Fault::io("set the data file's mode"))?;
+        fs::give_to(&file, like.uid, like.gid).map_err(Fault::io("set the data file's owner"))?;
+        let (base, chunk_size) = (self.control().look().start, self.meta.geometry().chunk_size);
+        let segment = Segment::new(file, base, fs::identity(&stat).1, chunk_size, self.config.ring_chunks);
+        *self.segment.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(segment));
+        Ok(())
+    }
+}
+
+impl LogLock<'_> {
+    /// Goes on at position `at` in the data file of this handle, which is empty. The gate is closed there.
+    pub(crate) fn begin_segment(&self, at: u64) -> Result<(), Fault> {
+        let header = self.files.meta.header();
+        let (identity, control) = (&header.identity, self.control());
+        let old = &header.segments[0];
+        let generation = identity.generation.load(Ordering::Relaxed);
+        let inode = self.segment.inode();
+        if old.inode.load(Ordering::Relaxed) != inode {
+            header.segments[1].set(
+                generation,
+                old.base.load(Ordering::Relaxed),
+                old.inode.load(Ordering::Relaxed),
+            );
+        }
+        holes::retain(self.files.meta.holes(), |hole| hole.start >= at);
+        control.begin_segment(at);
+        crash_point("recreate:base");
+        old.set(generation + 1, at, inode);
+        identity.generation.store(generation + 1, Ordering::Relaxed);
+        identity.device.store(self.device()?, Ordering::Relaxed);
+        identity.inode.store(inode, Ordering::Release);
+        crash_point("recreate:inode");
+        self.files.wake_followers();
+        Ok(())
+    }
+
+    /// What somebody cut off behind `found` bytes becomes a hole up to `at`, where the gate is closed.
+    pub(crate) fn accept_truncation(&self, found: u64, at: u64) -> Result<(), Fault> {
+        let from = self.control().base() + found;
+        if from < at {
+            self.note_hole(&Hole::lost(from, at));
+        }
+        crash_point("truncation:noted");
+        self.shrink(at)
+    }
+
+    /// Cursor and size are set by the data file. Nobody has a slot.
+    pub(crate) fn recover_from_data(&self) -> Result<(), Fault> {
+        if self.files.any_writer() {
+            return Err(Fault::InUse { who: "a writer of this log".into() });
+        }
+        let checkpoint = &self.files.meta.header().checkpoint;
+        let end = self.control().base().saturating_add(self.data_len()?);
+        checkpoint.synced.fetch_min(end, Ordering::AcqRel); // checkpoint
+        self.recover_after_reboot()
+    }
+}

@@ -1,0 +1,69 @@
+//! Repair, for what nobody heals by himself: examine -> facts -> plan -> apply.
+//!
+//! 1. [`examine`] looks and changes nothing.
+//! 2. [`Examination::plan`] decides, in a pure function of the facts and of what was asked for.
+//! 3. [`Plan::apply`] acts, under the maintenance byte and the log's lock, while live writers go on. What is only
+//!    stopped is never touched.
+//!
+//! Nobody has to run it after a crash: the next append, open or trim settles the dead and finishes what they began.
+//! It is for what outsiders did (a truncated, replaced or lost file), for hardware, and for decisions that only
+//! people can take (the panic flag, a lost sync).
+
+mod apply;
+mod facts;
+mod plan;
+
+use std::path::{Path, PathBuf};
+
+pub use facts::{DataFact, DeadSlot, Facts, MetadataFact, Suspect};
+pub use plan::{Left, Plan, Step, Why, Wish};
+
+use crate::error::Result;
+use crate::log::Options;
+
+/// What was found, and the way to a plan.
+#[derive(Clone, Debug)]
+pub struct Examination {
+    path: PathBuf,
+    options: Options,
+    facts: Facts,
+}
+
+/// Looks at the log at `path`, whatever state it is in. Changes nothing, byte for byte.
+///
+/// # Errors
+/// When there is neither a log nor a file to make one from, and when the files cannot be read.
+///
+/// ```
+/// # fn main() -> mmlog::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("app.log");
+/// use mmlog::{Log, repair};
+/// let log = Log::options().open_or_create(&path)?;
+/// log.poison("a disk reported errors", 5)?;
+/// let plan = repair::examine(&path, &Log::options())?.plan(&[repair::Wish::ClearPanic]);
+/// for step in plan.apply()? {
+///     println!("{step}");
+/// }
+/// log.writer()?.append(b"on we go\n")?;
+/// # Ok(())
+/// # }
+/// ```
+pub fn examine(path: impl AsRef<Path>, options: &Options) -> Result<Examination> {
+    let path = path.as_ref().to_path_buf();
+    let facts = facts::gather(&path, &options.0)?;
+    Ok(Examination { path, options: options.clone(), facts })
+}
+
+impl Examination {
+    /// What was found.
+    pub fn facts(&self) -> &Facts {
+        &self.facts
+    }
+
+    /// What would be done about it, given what was asked for.
+    pub fn plan(&self, wishes: &[Wish]) -> Plan {
+        let (steps, left) = plan::decide(&self.facts, wishes);
+        Plan { path: self.path.clone(), options: self.options.clone(), steps, left }
+    }
+}

@@ -1,0 +1,105 @@
+//! Doing what a plan says: each step looks again under the lock, and may die and be repeated.
+
+use std::sync::atomic::Ordering;
+use std::time::{Duration, Instant};
+
+use super::plan::{Plan, Step};
+use crate::check;
+use crate::crash::crash_point;
+use crate::error::{At, Fault, Result};
+use crate::files::guard::LogLock;
+use crate::files::{Files, Intent, Operation, SLICE};
+use crate::trim::{ClosedGate, Drained, wait_until_final};
+
+impl Plan {
+    /// Does the steps, under the maintenance byte. Live writers go on meanwhile, but for the milliseconds of a gate.
+    /// Returns what was done; nothing, and without a store, for a healthy log.
+    ///
+    /// # Errors
+    /// [`Fault::Busy`] when other maintenance runs, [`Fault::Stalled`] when a live writer does not finish its append,
+    /// [`Fault::InUse`] when somebody has the data file open that metadata is made for, [`Fault::Unsound`] when the
+    /// panic flag is to be cleared and an invariant does not hold. What was done until then stays done; a new
+    /// examination says what is left.
+    pub fn apply(&self) -> Result<Vec<Step>> {
+        let Some(first) = self.steps.first() else { return Ok(Vec::new()) };
+        let config = &self.options.0;
+        match first {
+            Step::Rebuild { .. } => {
+                Files::rebuild(&self.path, config)?;
+                return Ok(self.steps.clone());
+            }
+            _ => {}
+        }
+        let files = Files::open(&self.path, config, Intent::Repair)?;
+        self.mend(&files).at(&self.path)
+    }
+
+    fn mend(&self, files: &Files) -> std::result::Result<Vec<Step>, Fault> {
+        let wait = files.config.wait;
+        let _maintenance = files.maintenance(Operation::Repair, Instant::now() + wait)?;
+        for step in &self.steps {
+            match step {
+                Step::Recreate { .. } => {
+                    files.recreate_data()?;
+                    behind_a_gate(files, wait, |guard, at| guard.begin_segment(at))?;
+                }
+                Step::AcceptTruncation { .. } => {
+                    let found =
+                        files.segment()?.file().metadata().map_err(Fault::io("stat the data file"))?.len();
+                    behind_a_gate(files, wait, |guard, at| guard.accept_truncation(found, at))?;
+                }
+                Step::RecoverFromData { .. } => files.lock_as_is(wait)?.recover_from_data()?,
+                _ => {}
+            }
+            crash_point("repair:step");
+        }
+        // All that a dead process leaves is healed by taking the lock.
+        let guard = files.lock(Operation::Repair, wait)?;
+        guard.settle_all();
+        drop(guard);
+        for step in &self.steps {
+            match step {
+                Step::AcceptLoss { .. } => files.meta.header().checkpoint.accept_loss(),
+                Step::ClearPanic(_) => clear_panic(files)?,
+                _ => {}
+            }
+        }
+        Ok(self.steps.clone())
+    }
+}
+
+/// Closes the gate, waits until all below it is final, and acts. Tries again for `wait`, with the gate open in between.
+fn behind_a_gate(
+    files: &Files,
+    wait: Duration,
+    mut act: impl FnMut(&LogLock<'_>, u64) -> std::result::Result<(), Fault>,
+) -> std::result::Result<(), Fault> {
+    let begun = Instant::now();
+    loop {
+        let guard = files.lock_as_is(wait.saturating_sub(begun.elapsed()))?;
+        let at = guard.close_gate();
+        let gate = ClosedGate(&guard);
+        let slot = match wait_until_final(files, &guard, at, None)? {
+            Drained::All => return act(&guard, at),
+            Drained::HeldUpBy(slot) => slot,
+        };
+        drop(gate);
+        drop(guard);
+        if begun.elapsed() >= wait {
+            return Err(Fault::Stalled { blocker: files.slot_blocker(slot), waited: begun.elapsed() });
+        }
+        std::thread::sleep(SLICE);
+    }
+}
+
+fn clear_panic(files: &Files) -> std::result::Result<(), Fault> {
+    let found = check::of_files(files)?;
+    if let Some(violation) = found.violations.first() {
+        return Err(Fault::Unsound { violation: violation.to_string() });
+    }
+    let control = files.control();
+    control.is_panicked.store(0, Ordering::Release); // panic
+    files.meta.header().panic.empty();
+    files.wake_waiters();
+    Ok(())
+}

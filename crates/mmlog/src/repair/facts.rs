@@ -1,0 +1,264 @@
+//! What a look says, as plain data.
+
+use std::path::Path;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use crate::error::{At, Blocker, Fault, PanicRecord, Result};
+use crate::files::{Config, Files, Intent, open, owner_of};
+use crate::holes::Hole;
+use crate::layout::{LOCK_BYTE, Slot};
+use crate::metadata::Gate;
+use crate::slots::Phase;
+use crate::sys::place::Part;
+use crate::sys::process::{self, ProcessState};
+
+/// How often what looks abandoned is looked at again.
+const LOOKS: u32 = 4;
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// What the metadata file is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum MetadataFact {
+    /// Metadata of this format.
+    Sound,
+    /// There is no such file.
+    Missing,
+    /// Creation has not finished, and nobody is at it.
+    Unfinished,
+    /// It says nothing that could be believed.
+    Torn(String),
+    /// Of the original's format.
+    Version1,
+}
+
+/// The data file.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DataFact {
+    /// Its length, bytes.
+    pub len: u64,
+    /// Its inode.
+    pub inode: u64,
+}
+
+/// A slot whose writer is dead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DeadSlot {
+    /// Index.
+    pub slot: u32,
+    /// Process id of its writer, in its own namespace.
+    pub pid: u32,
+    /// Name of that process.
+    pub command: String,
+    /// How far it had come.
+    pub phase: Phase,
+    /// What it leaves; `None` when the place cannot be told, or the slot holds nothing that the log can have.
+    pub hole: Option<Hole>,
+}
+
+/// A live process that holds something, and may be stopped. Never touched.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Suspect {
+    /// Who, and what it holds.
+    pub blocker: Blocker,
+    /// What the kernel says it is doing.
+    pub process: ProcessState,
+}
+
+/// Everything that a decision rests on.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The metadata file.
+    pub metadata: MetadataFact,
+    /// The data file, if there is one.
+    pub data: Option<DataFact>,
+    /// `is_locked` is set and nobody has the lock: who had it.
+    pub stale_lock: Option<Blocker>,
+    /// The gate is closed there and nobody has the lock.
+    pub stale_gate: Option<u64>,
+    /// Kind of the operation in the journal, with nobody at it; 0 for none.
+    pub stale_journal: u64,
+    /// Slots of dead writers.
+    pub dead: Vec<DeadSlot>,
+    /// Stopped processes that hold something.
+    pub suspects: Vec<Suspect>,
+    /// How many slots have a live owner.
+    pub live_writers: usize,
+    /// Bytes that the metadata promises.
+    pub file_size: u64,
+    /// Position of the data file's first byte.
+    pub base: u64,
+    /// Where the next append goes.
+    pub cursor: u64,
+    /// Position fields that contradict each other, in words.
+    pub positions: Option<String>,
+    /// The limit does not fit base and size, with nobody at it.
+    pub wrong_limit: bool,
+    /// The inode that the metadata names, when the data file is another.
+    pub foreign: Option<u64>,
+    /// The metadata was last used before a reboot.
+    pub rebooted: bool,
+    /// Everything below is durable.
+    pub synced: u64,
+    /// Where durability was lost, and the errno.
+    pub sync_failed: Option<(u64, i32)>,
+    /// Why the log refuses to be written.
+    pub panic: Option<PanicRecord>,
+}
+
+pub(super) fn gather(path: &Path, config: &Config) -> Result<Facts> {
+    let place = open::resolve(path, config.trust).at(path)?;
+    let data = place.find(Part::Data).map_err(Fault::io("stat the data file")).at(path)?;
+    let data = data.map(|found| DataFact { len: found.len, inode: found.id.1 });
+    let without = |metadata| Ok(Facts { metadata, ..Facts::nothing(data) });
+    let files = match Files::open(path, config, Intent::Look) {
+        Ok(files) => files,
+        Err(e) => {
+            let present = place.find(Part::Metadata).map_err(Fault::io("stat the metadata file")).at(path)?;
+            return match e.fault() {
+                Fault::NoMetadata { .. } => without(MetadataFact::Missing),
+                Fault::NoLog if present.is_some() => without(MetadataFact::Unfinished),
+                Fault::NotMetadata { .. } | Fault::Geometry { .. } => {
+                    without(MetadataFact::Torn(e.fault().to_string()))
+                }
+                Fault::Version { found: 1 } => without(MetadataFact::Version1),
+                _ => Err(e),
+            };
+        }
+    };
+    Ok(of_files(&files, data))
+}
+
+impl Facts {
+    fn nothing(data: Option<DataFact>) -> Self {
+        Self {
+            metadata: MetadataFact::Sound,
+            data,
+            stale_lock: None,
+            stale_gate: None,
+            stale_journal: 0,
+            dead: Vec::new(),
+            suspects: Vec::new(),
+            live_writers: 0,
+            file_size: 0,
+            base: 0,
+            cursor: 0,
+            positions: None,
+            wrong_limit: false,
+            foreign: None,
+            rebooted: false,
+            synced: 0,
+            sync_failed: None,
+            panic: None,
+        }
+    }
+}
+
+/// What may be half done at one moment, and is nobody's when it stands still.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Standing {
+    lock_since: Option<u64>,
+    gate: Option<u64>,
+    journal: u64,
+    wrong_limit: bool,
+    len: Option<u64>,
+    misfit: bool,
+}
+
+impl Standing {
+    fn look(files: &Files) -> Self {
+        let (header, control) = (files.meta.header(), files.control());
+        let file_size = control.file_size();
+        let data = files.place.find(Part::Data).ok().flatten();
+        let len = data.map(|found| found.len);
+        let cursor = control.look();
+        let seen = Self {
+            lock_since: (control.is_locked.load(Ordering::Relaxed) != 0)
+                .then(|| header.lock_owner.since_ns.load(Ordering::Relaxed)),
+            gate: (cursor.gate == Gate::Closed).then_some(cursor.start),
+            journal: header.journal.kind(),
+            wrong_limit: control.limit() != control.base().saturating_add(file_size),
+            len,
+            misfit: len.is_some_and(|len| len != file_size) && control.file_size() == file_size,
+        };
+        // Asked last: whoever was at it has finished, or still holds the lock.
+        if files.is_held(LOCK_BYTE) { Self::default() } else { seen }
+    }
+
+    /// The same at several looks.
+    fn confirmed(files: &Files) -> Self {
+        let first = Self::look(files);
+        let nothing = |s: &Self| *s == Self { len: s.len, ..Self::default() };
+        for _ in 0..LOOKS {
+            if nothing(&first) {
+                return first;
+            }
+            std::thread::sleep(PAUSE);
+            let again = Self::look(files);
+            if again != first {
+                return Self { len: again.len, ..Self::default() };
+            }
+        }
+        first
+    }
+}
+
+fn of_files(files: &Files, data: Option<DataFact>) -> Facts {
+    let (header, control) = (files.meta.header(), files.control());
+    let standing = Standing::confirmed(files);
+    let recorded = header.identity.inode.load(Ordering::Relaxed);
+    let file_size = control.file_size();
+    let len = if standing.misfit { standing.len.unwrap_or(0) } else { file_size };
+    let data = data.map(|d| DataFact { len, ..d });
+    let mut facts = Facts {
+        stale_lock: standing.lock_since.map(|_| files.blocker("the log's lock", &header.lock_owner)),
+        stale_gate: standing.gate,
+        stale_journal: standing.journal,
+        file_size,
+        base: control.base(),
+        cursor: control.look().start,
+        positions: files.meta.check_positions().err().map(|fault| fault.to_string()),
+        wrong_limit: standing.wrong_limit,
+        foreign: data.filter(|d| d.inode != recorded).map(|_| recorded),
+        rebooted: !files.is_of_this_boot(),
+        synced: header.checkpoint.synced(),
+        sync_failed: header.checkpoint.failed().map(|(from, errno)| (from, errno.cast_signed())),
+        panic: control.is_panicked().then(|| files.panic_record()),
+        ..Facts::nothing(data)
+    };
+    if files.is_held(LOCK_BYTE) {
+        facts
+            .suspects
+            .extend(stopped(files.blocker("the log's lock", &header.lock_owner), &header.lock_owner));
+    }
+    for (index, slot) in (0u32..).zip(files.meta.slots()) {
+        look_at_slot(files, index, slot, &mut facts);
+    }
+    facts
+}
+
+fn stopped(blocker: Blocker, owner: &crate::layout::Owner) -> Option<Suspect> {
+    let process = process::state_of(&owner_of(owner));
+    (process == ProcessState::Stopped).then_some(Suspect { blocker, process })
+}
+
+fn look_at_slot(files: &Files, index: u32, slot: &Slot, facts: &mut Facts) {
+    let pending = slot.hot.pending();
+    let len = slot.hot.len.load(Ordering::Acquire);
+    let free = files.is_free(index);
+    if !free {
+        facts.live_writers += 1;
+    }
+    let Some(phase) = pending.phase() else { return };
+    if slot.hot.pending() != pending {
+        return;
+    }
+    if !free {
+        facts.suspects.extend(stopped(files.slot_blocker(index), &slot.cold));
+        return;
+    }
+    let who = owner_of(&slot.cold);
+    let hole = files.hole_of(&crate::slots::InFlight { slot: index, pending, len });
+    let hole = hole.filter(|h| h.start >= facts.base && h.end() <= files.control().look().start);
+    facts.dead.push(DeadSlot { slot: index, pid: who.pid, command: who.command, phase, hole });
+}

@@ -1,0 +1,369 @@
+//! Facts and wishes in, steps out: the whole decision, and nothing but it.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use super::facts::{Facts, MetadataFact};
+use crate::error::{Class, PanicRecord};
+use crate::holes::{Hole, HoleKind};
+use crate::layout::POSITION_END;
+use crate::log::Options;
+use crate::metadata::JOURNAL_TRIM;
+
+/// What is only done when somebody asks for it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wish {
+    /// Takes the panic flag away, if the invariants hold.
+    ClearPanic,
+    /// Makes the metadata anew from the data file.
+    Rebuild,
+    /// Makes an empty data file behind the lost positions.
+    Recreate,
+    /// Makes a log of the original's format one of this format.
+    Upgrade,
+    /// Forgets a failed sync.
+    AcceptLoss,
+}
+
+/// One thing to do.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Step {
+    /// `is_locked` without an owner.
+    ClearLockFlag {
+        /// Who had it, in words.
+        who: String,
+    },
+    /// A gate that a dead process closed.
+    OpenGate {
+        /// Where it is closed.
+        at: u64,
+    },
+    /// An operation that a dead process began.
+    FinishJournal {
+        /// Its kind.
+        kind: u64,
+    },
+    /// A dead writer's slot.
+    Settle {
+        /// Index.
+        slot: u32,
+        /// Whose it was.
+        pid: u32,
+        /// Name of that process.
+        command: String,
+        /// The range that becomes a hole; torn ones are zeroed.
+        hole: Option<Hole>,
+    },
+    /// The limit does not fit base and size.
+    PublishLimit {
+        /// What it should be.
+        limit: u64,
+    },
+    /// Bytes behind what the metadata promises: a dead grower's, or appended from outside.
+    CutExcess {
+        /// Length now.
+        from: u64,
+        /// Length after.
+        to: u64,
+    },
+    /// Somebody cut the file: what he took becomes a hole, appends go on behind.
+    AcceptTruncation {
+        /// Bytes that the metadata promised.
+        expected: u64,
+        /// Bytes there.
+        found: u64,
+        /// The positions that are lost.
+        lost: (u64, u64),
+    },
+    /// Cursor and size cannot be believed, or are of before a reboot: the data file says where the log ends.
+    RecoverFromData {
+        /// What is wrong, in words.
+        why: String,
+        /// The checkpoint, never gone below.
+        synced: u64,
+    },
+    /// A new, empty data file, its first byte at that position.
+    Recreate {
+        /// The cursor.
+        at: u64,
+    },
+    /// New metadata from the data file.
+    Rebuild {
+        /// What is wrong with the old one.
+        why: String,
+    },
+    /// Metadata of this format in place of the original's.
+    Upgrade,
+    /// The sync error is forgotten.
+    AcceptLoss {
+        /// Where durability was lost.
+        from: u64,
+        /// The errno.
+        errno: i32,
+    },
+    /// The panic flag is taken away.
+    ClearPanic(PanicRecord),
+}
+
+/// Why something is left as it is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Why {
+    /// Somebody has to ask for it: with that.
+    Unasked(Wish),
+    /// Its owner is alive.
+    Alive,
+    /// Nothing here can do it.
+    Beyond,
+}
+
+/// Something that the plan does not touch.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Left {
+    /// What, in words, with what to do.
+    pub what: String,
+    /// Why.
+    pub why: Why,
+}
+
+/// What to do, and what to leave.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    pub(super) path: PathBuf,
+    pub(super) options: Options,
+    /// In the order in which they are done.
+    pub steps: Vec<Step>,
+    /// What stays as it is.
+    pub left: Vec<Left>,
+}
+
+impl Plan {
+    /// Nothing is wrong.
+    pub fn is_healthy(&self) -> bool {
+        self.steps.is_empty() && self.left.is_empty()
+    }
+
+    /// What the caller can do about what is left.
+    pub fn class(&self) -> Option<Class> {
+        let busy = self.left.iter().any(|l| l.why == Why::Alive);
+        (!self.left.is_empty()).then_some(if busy { Class::Busy } else { Class::Damaged })
+    }
+}
+
+/// Steps and what is left.
+pub(super) fn decide(facts: &Facts, wishes: &[Wish]) -> (Vec<Step>, Vec<Left>) {
+    let mut plan = Deciding { facts, wishes, steps: Vec::new(), left: Vec::new() };
+    plan.decide();
+    (plan.steps, plan.left)
+}
+
+struct Deciding<'a> {
+    facts: &'a Facts,
+    wishes: &'a [Wish],
+    steps: Vec<Step>,
+    left: Vec<Left>,
+}
+
+impl Deciding<'_> {
+    fn wanted(&mut self, wish: Wish, step: Step, otherwise: impl FnOnce() -> String) {
+        if self.wishes.contains(&wish) {
+            self.steps.push(step);
+        } else {
+            self.left.push(Left { what: otherwise(), why: Why::Unasked(wish) });
+        }
+    }
+
+    fn decide(&mut self) {
+        let facts = self.facts;
+        let rebuild = |why: &str| Step::Rebuild { why: why.into() };
+        match &facts.metadata {
+            MetadataFact::Sound => return self.decide_sound(),
+            MetadataFact::Version1 => self.wanted(Wish::Upgrade, Step::Upgrade, || {
+                "the original's format; cat, tail and status work, `repair --upgrade` makes it writable"
+                    .into()
+            }),
+            MetadataFact::Missing => self.wanted(Wish::Rebuild, rebuild("there is none"), || {
+                "no metadata; `repair --rebuild` makes it from the data file".into()
+            }),
+            MetadataFact::Unfinished if facts.data.is_none() => {
+                let what = "creation was not finished; the next `init` or `append` does".into();
+                self.left.push(Left { what, why: Why::Beyond });
+            }
+            MetadataFact::Unfinished => {
+                self.wanted(Wish::Rebuild, rebuild("its creation was not finished"), || {
+                    "unfinished metadata; `repair --rebuild` makes it from the data file".into()
+                });
+            }
+            MetadataFact::Torn(why) => self.wanted(Wish::Rebuild, rebuild(why), || {
+                format!("metadata that says nothing ({why}); `repair --rebuild` makes it from the data file")
+            }),
+        }
+        if facts.data.is_none() && matches!(self.steps.first(), Some(Step::Rebuild { .. } | Step::Upgrade)) {
+            self.steps.clear();
+            let what = "neither the data file nor metadata that says anything; `rm` what is left".into();
+            self.left.push(Left { what, why: Why::Beyond });
+        }
+    }
+
+    fn decide_sound(&mut self) {
+        let facts = self.facts;
+        for suspect in &facts.suspects {
+            let what = format!("{}; its owner is alive ({}), not touched", suspect.blocker, suspect.process);
+            self.left.push(Left { what, why: Why::Alive });
+        }
+        if let Some(recorded) = facts.foreign {
+            // What a recreation that was interrupted left.
+            if facts.data.is_some_and(|d| d.len == 0) {
+                return self.recreate();
+            }
+            let found = facts.data.map_or(0, |d| d.inode);
+            let why = format!("metadata of another file (inode {recorded}, the data file is {found})");
+            return self.wanted(Wish::Rebuild, Step::Rebuild { why: why.clone() }, || {
+                format!(
+                    "{why}; put the right file back, or `repair --rebuild` makes new metadata for this one"
+                )
+            });
+        }
+        match facts.data {
+            None => self.wanted(Wish::Recreate, Step::Recreate { at: facts.cursor }, || {
+                "the data file is gone; `repair --recreate` makes an empty one behind the lost positions"
+                    .into()
+            }),
+            Some(data) => self.decide_positions(data.len),
+        }
+        self.decide_stale();
+        self.decide_flags();
+    }
+
+    fn recreate(&mut self) {
+        self.wanted(Wish::Recreate, Step::Recreate { at: self.facts.cursor }, || {
+            "the data file is gone; `repair --recreate` makes an empty one behind the lost positions".into()
+        });
+    }
+
+    fn decide_positions(&mut self, len: u64) {
+        let facts = self.facts;
+        if facts.base >= POSITION_END {
+            let why = format!("base {} is no position", facts.base);
+            return self.wanted(Wish::Rebuild, Step::Rebuild { why: why.clone() }, || {
+                format!("{why}; `repair --rebuild` makes new metadata from the data file")
+            });
+        }
+        let needs_data = match &facts.positions {
+            Some(why) => Some(why.clone()),
+            None if facts.rebooted => Some("the metadata is of before a reboot".into()),
+            None => None,
+        };
+        if let Some(why) = needs_data {
+            if facts.live_writers > 0 {
+                let what = format!("{why}; {} writers are open, stop them first", facts.live_writers);
+                return self.left.push(Left { what, why: Why::Alive });
+            }
+            return self.steps.push(Step::RecoverFromData { why, synced: facts.synced });
+        }
+        if len < facts.file_size {
+            let from = facts.base + len;
+            let lost = (from, facts.cursor.min(facts.base + facts.file_size).max(from));
+            self.steps.push(Step::AcceptTruncation { expected: facts.file_size, found: len, lost });
+        } else if len > facts.file_size && self.nobody_works() {
+            self.steps.push(Step::CutExcess { from: len, to: facts.file_size });
+        }
+    }
+
+    /// A grower makes the file longer before it says so.
+    fn nobody_works(&self) -> bool {
+        self.facts.live_writers == 0
+    }
+
+    /// What the next lock heals anyway.
+    fn decide_stale(&mut self) {
+        let facts = self.facts;
+        if facts.stale_journal > JOURNAL_TRIM {
+            let what = format!(
+                "unfinished operation of kind {} in the journal; use the build that began it",
+                facts.stale_journal
+            );
+            self.left.push(Left { what, why: Why::Beyond });
+        } else if facts.stale_journal != 0 {
+            self.steps.push(Step::FinishJournal { kind: facts.stale_journal });
+        }
+        self.steps.extend(facts.stale_gate.map(|at| Step::OpenGate { at }));
+        if facts.wrong_limit {
+            self.steps.push(Step::PublishLimit { limit: facts.base.saturating_add(facts.file_size) });
+        }
+        for dead in &facts.dead {
+            let (slot, pid, command, hole) = (dead.slot, dead.pid, dead.command.clone(), dead.hole.clone());
+            self.steps.push(Step::Settle { slot, pid, command, hole });
+        }
+        self.steps.extend(facts.stale_lock.as_ref().map(|b| Step::ClearLockFlag { who: b.to_string() }));
+    }
+
+    fn decide_flags(&mut self) {
+        let facts = self.facts;
+        if let Some((from, errno)) = facts.sync_failed {
+            self.wanted(Wish::AcceptLoss, Step::AcceptLoss { from, errno }, || {
+                format!(
+                    "a sync failed (errno {errno}): durability lost from {from} on; copy the log, then `repair --accept-loss`"
+                )
+            });
+        }
+        if let Some(record) = &facts.panic {
+            self.wanted(Wish::ClearPanic, Step::ClearPanic(record.clone()), || {
+                format!(
+                    "panicked: process {} ({}), errno {}: {}; find the cause, then `repair --clear-panic`",
+                    record.pid, record.command, record.errno, record.reason
+                )
+            });
+        }
+    }
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ClearLockFlag { who } => write!(f, "clear is_locked, which nobody holds (last: {who})"),
+            Self::OpenGate { at } => write!(f, "open the gate that a dead process closed at {at}"),
+            Self::FinishJournal { kind } => {
+                write!(f, "undo the operation of kind {kind} that a dead process began")
+            }
+            Self::Settle { slot, pid, command, hole: Some(hole) } => {
+                let (start, end) = (hole.start, hole.end());
+                let zeroed = if hole.kind == HoleKind::Torn { ", zeroed" } else { "" };
+                write!(
+                    f,
+                    "settle slot {slot} of process {pid} ({command}, dead): [{start}, {end}) is a hole{zeroed}"
+                )
+            }
+            Self::Settle { slot, pid, command, hole: None } => {
+                write!(f, "settle slot {slot} of process {pid} ({command}, dead): no range of a known place")
+            }
+            Self::PublishLimit { limit } => write!(f, "set limit to {limit}"),
+            Self::CutExcess { from, to } => {
+                write!(f, "cut the data file from {from} to {to} bytes: nothing was appended there")
+            }
+            Self::AcceptTruncation { expected, found, lost: (from, to) } => write!(
+                f,
+                "accept that the data file was cut from {expected} to {found} bytes: positions [{from}, {to}) are lost and become a hole"
+            ),
+            Self::RecoverFromData { why, synced } => {
+                write!(
+                    f,
+                    "set cursor and size by the data file, not below the checkpoint {synced}, and raise the epoch ({why})"
+                )
+            }
+            Self::Recreate { at } => write!(f, "make an empty data file whose first byte is position {at}"),
+            Self::Rebuild { why } => write!(f, "make new metadata from the data file ({why})"),
+            Self::Upgrade => f.write_str("make the metadata of format 1 one of format 2"),
+            Self::AcceptLoss { from, errno } => {
+                write!(f, "forget the failed sync (errno {errno}, from position {from} on)")
+            }
+            Self::ClearPanic(p) => {
+                write!(
+                    f,
+                    "clear the panic flag (process {} ({}), errno {}: {})",
+                    p.pid, p.command, p.errno, p.reason
+                )
+            }
+        }
+    }
+}
