@@ -89,6 +89,9 @@ pub fn deep(path: impl AsRef<Path>, options: &Options) -> Result<Deep> {
 }
 
 pub(crate) fn of_files(files: &Files) -> std::result::Result<Deep, Fault> {
+    if files.is_version_1() {
+        return Err(Fault::Version { found: 1 });
+    }
     let cursor = files.control().look().start;
     let scan = files.scan(cursor);
     let mut found = Deep { cursor, watermark: scan.watermark, ..Deep::default() };

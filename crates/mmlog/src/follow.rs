@@ -9,6 +9,8 @@
 //! through a memory barrier (so that none is between "settled" and "does anybody sleep?" without our seeing the
 //! one or its seeing the other), and looks once more. A lost wake-up costs at most [`LONGEST_SLEEP`].
 
+mod version1;
+
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
@@ -17,6 +19,7 @@ use std::time::{Duration, Instant};
 
 use crate::chunks::Segment;
 use crate::error::{At, Fault, Result};
+use crate::files::version1::PATIENCE;
 use crate::files::{Files, SLICE};
 use crate::holes::{self, Hole, HoleKind};
 use crate::position::Position;
@@ -91,15 +94,29 @@ pub struct Follower {
     holes: Vec<Hole>,
     /// How many holes had been noted when the table was last read.
     noted: Option<u64>,
+    doubt: version1::Doubt,
 }
 
 impl Follower {
     pub(crate) fn new(files: Arc<Files>, start: Start) -> Result<Self> {
         let segment = files.segment().at(files.path())?;
         let at = segment.base();
-        let mut follower =
-            Self { files, segment, at, watermark: at, cursor: 0, holes: Vec::new(), noted: None };
+        let mut follower = Self {
+            files,
+            segment,
+            at,
+            watermark: at,
+            cursor: 0,
+            holes: Vec::new(),
+            noted: None,
+            doubt: version1::Doubt::default(),
+        };
         follower.look()?;
+        if follower.files.is_version_1() && follower.watermark < follower.cursor {
+            // What was in doubt when it was opened has an answer by then.
+            std::thread::sleep(PATIENCE);
+            follower.look()?;
+        }
         match start {
             Start::Oldest => {}
             Start::Newest => follower.at = follower.watermark,
@@ -246,6 +263,9 @@ impl Follower {
         if self.files.is_stale() || self.files.control().base() != self.segment.base() {
             self.files = Arc::new(self.files.open_again()?);
             self.segment = self.files.segment().at(self.files.path())?;
+        }
+        if self.files.is_version_1() {
+            return self.look_at_version_1();
         }
         let cursor = self.files.control().look().start;
         if cursor == self.cursor && self.watermark == cursor && self.noted.is_some() {

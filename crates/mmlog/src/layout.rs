@@ -168,6 +168,21 @@ shared! {
 }
 
 shared! {
+    /// All of a metadata file of version 1: the first half of [`Control`], with no more behind it.
+    pub struct Version1 {
+        pub version: AtomicU32,
+        pub is_ready: AtomicU8,
+        pub is_locked: AtomicU8,
+        pub is_panicked: AtomicU8,
+        pub spare: AtomicU8,
+        pub file_size: AtomicU64,
+        pub cursor: AtomicU64,
+        pub page_size: AtomicU32,
+        pub chunk_size: AtomicU32,
+    }
+}
+
+shared! {
     /// A futex and whether somebody sleeps on it.
     pub struct Wake align 64 {
         pub seq: AtomicU32,

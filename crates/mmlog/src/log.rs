@@ -224,6 +224,7 @@ impl Log {
     /// Only in a forked child, when the log cannot be opened again.
     pub fn watermark(&self) -> Result<Position> {
         let files = self.current()?;
+        files.refresh();
         Ok(Position::new(files.scan(files.control().look().start).watermark))
     }
 
@@ -260,6 +261,7 @@ impl Log {
 
     /// Where the next append goes. Bytes below it may still be in flight.
     pub fn cursor(&self) -> Position {
+        self.files.refresh();
         Position::new(self.files.control().look().start)
     }
 

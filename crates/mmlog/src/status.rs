@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::error::{At, Fault, PanicRecord, Result};
 use crate::files::{Config, Files, Intent, Operation, owner_of};
 use crate::holes::{self, Hole};
-use crate::layout::{Identity, LOCK_BYTE, MAINTENANCE_BYTE, Owner, Slot};
+use crate::layout::{Identity, LOCK_BYTE, MAINTENANCE_BYTE, Owner, Slot, VERSION};
 use crate::metadata::Gate;
 use crate::slots::Phase;
 use crate::sys::fs;
@@ -180,6 +180,8 @@ pub struct FileFacts {
 pub struct Status {
     /// Path of the data file.
     pub path: PathBuf,
+    /// Version of the metadata's format: 2, or 1 for the original's, which is only read.
+    pub format: u32,
     /// The worst that is the case.
     pub state: State,
     /// Why the state is not OK.
@@ -290,6 +292,7 @@ impl Observer {
 
     fn snapshot(&self, seen: &mut HashMap<Still, Instant>) -> std::result::Result<Status, Fault> {
         let files = &self.files;
+        files.refresh();
         let (header, control) = (files.meta.header(), files.control());
         let cursor = control.look();
         let scan = files.scan(cursor.start);
@@ -305,6 +308,7 @@ impl Observer {
         let generation = header.identity.generation.load(Ordering::Relaxed);
         let mut status = Status {
             path: files.path().to_path_buf(),
+            format: if files.is_version_1() { 1 } else { VERSION },
             state: State::Ok,
             problem: None,
             next_step: String::new(),

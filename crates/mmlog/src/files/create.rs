@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::meta::{self, Geometry, Meta, Stage};
 use super::open::{Metadata, Opened, Opening};
 use super::reboot::{Extent, extent};
-use super::{Adopt, Config, Files, Intent, Origin};
+use super::{Adopt, Config, Files, Intent, Origin, version1};
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::holes::{self, Hole};
@@ -24,6 +24,8 @@ enum Start {
     /// Behind the last one that is not NUL: it was a log, whose metadata is lost (a power cut came before the disk had
     /// it, or somebody asked to rebuild it) and which had space allocated ahead.
     WhereDataEnds,
+    /// At the cursor of version 1; runs of NULs below it are holes.
+    Version1 { cursor: u64 },
 }
 
 impl Opening<'_> {
@@ -44,7 +46,12 @@ impl Opening<'_> {
         }
         let allocated = opened.file.metadata().map_err(Fault::io("stat the metadata file"))?.len();
         let was_log = self.metadata == Metadata::Rebuild || allocated >= total_len(WRITERS_RANGE.0) as u64;
-        let created = self.fill(&opened, if was_log { Start::WhereDataEnds } else { Start::Here });
+        let created = match version1::cursor_and_chunk(&opened.file) {
+            Some((cursor, chunk_size)) if self.metadata == Metadata::Rebuild => {
+                self.fill(&opened, Start::Version1 { cursor, chunk_size })
+            }
+            _ => self.fill(&opened, if was_log { Start::WhereDataEnds } else { Start::Here }),
+        };
         if created.is_err() && !was_log {
             // Nobody has used it; whoever waits for the lock sees that it has no link and starts over.
             let _ = self.place.remove(Part::Metadata);
@@ -59,7 +66,10 @@ impl Opening<'_> {
         if self.intent != Intent::Create && start == Start::Here {
             return Err(Fault::NoLog);
         }
-        let geometry = self.config.geometry();
+        let mut geometry = self.config.geometry();
+        if let Start::Version1 { chunk_size, .. } = start {
+            geometry.chunk_size = chunk_size;
+        }
         geometry.check()?;
         let data = self.create_data()?;
         let stat = data.metadata().map_err(Fault::io("stat the data file"))?;
@@ -68,7 +78,8 @@ impl Opening<'_> {
             return Err(Fault::NoMetadata { len });
         }
         self.check_data(&data, &stat)?;
-        let _lease = if len > 0 { Some(self.lease()?) } else { None };
+        let _lease =
+            if len > 0 || matches!(start, Start::Version1 { .. }) { Some(self.lease()?) } else { None };
         self.allocate(opened, &stat, geometry.max_writers)?;
         let identity = |to: &crate::layout::Identity| {
             let set = |words: &[AtomicU64], values: [u64; 2]| {
@@ -82,6 +93,9 @@ impl Opening<'_> {
         };
         let found = match start {
             Start::Here => Extent { end: len, missing: Vec::new() },
+            Start::Version1 { cursor, .. } => {
+                version1::extent(&data, cursor.min(len)).map_err(Fault::io("read the data file"))?
+            }
             Start::WhereDataEnds => extent(&data, 0, len).map_err(Fault::io("read the data file"))?,
         };
         crash_point("create:allocated");

@@ -17,6 +17,8 @@ pub(crate) enum Stage {
     Unfinished,
     /// Created; version 2 of this host's byte order.
     Ready,
+    /// Of the original's format, which is read, not written.
+    Version1,
 }
 
 /// Reads without mapping: the file may be short, or anything.
@@ -35,7 +37,7 @@ pub(crate) fn stage(file: &File) -> Result<Stage, Fault> {
     let version = u32_at(0).unwrap_or(u32::MAX);
     let not = |why: String| Err(Fault::NotMetadata { why });
     if version == 1 && len >= 32 {
-        return Err(Fault::Version { found: 1 });
+        return Ok(Stage::Version1);
     }
     if version.swap_bytes() == VERSION {
         return not("written on a host of the other byte order".into());
@@ -87,6 +89,8 @@ pub(crate) struct Meta {
     slots: View<Slot>,
     holes: View<HoleEntry>,
     geometry: Geometry,
+    /// Where the truth of a log of version 1 is; the other fields are then this process's own.
+    version_1: Option<View<Version1>>,
 }
 
 impl Meta {
@@ -153,7 +157,27 @@ impl Meta {
         let geometry = check_header(&header[0])?;
         let slots = mapping.view(SLOTS_AT, geometry.max_writers as usize).ok_or_else(too_short)?;
         let holes = mapping.view(HOLES_AT, HOLES_MAX).ok_or_else(too_short)?;
-        Ok(Self { header, slots, holes, geometry })
+        Ok(Self { header, slots, holes, geometry, version_1: None })
+    }
+
+    /// Metadata of version 1, shown as one of version 2 without slots and holes, in memory of this process.
+    pub(crate) fn of_version_1(file: &File) -> Result<Self, Fault> {
+        let map = || Fault::io("map the metadata file");
+        let len = size_of::<Version1>();
+        let mapping = SharedMap::new(file, len, Protection::Read).map_err(map())?;
+        let version_1: View<Version1> = view(&mapping, 0, 1)?;
+        let geometry = Geometry::of_version_1(&version_1[0]);
+        let own = SharedMap::anonymous(total_len(geometry.max_writers)).map_err(map())?;
+        let header: View<Header> = view(&own, 0, 1)?;
+        fill_header(&header[0], geometry, 0);
+        let slots = view(&own, SLOTS_AT, geometry.max_writers as usize)?;
+        let holes = view(&own, HOLES_AT, HOLES_MAX)?;
+        Ok(Self { header, slots, holes, geometry, version_1: Some(version_1) })
+    }
+
+    /// The metadata of a log of version 1.
+    pub(crate) fn version_1(&self) -> Option<&Version1> {
+        self.version_1.as_ref().map(|view| &view[0])
     }
 
     /// Fills an allocated file of zeros; the caller has the log's lock. Not ready yet.
@@ -170,7 +194,7 @@ impl Meta {
         identity(&header[0].identity);
         let slots = view(&map, SLOTS_AT, geometry.max_writers as usize)?;
         let holes = view(&map, HOLES_AT, HOLES_MAX)?;
-        Ok(Self { header, slots, holes, geometry })
+        Ok(Self { header, slots, holes, geometry, version_1: None })
     }
 
     /// The last stores of creation. While the version is 0, whoever has the lock byte starts over.
@@ -236,6 +260,14 @@ fn check_header(header: &Header) -> Result<Geometry, Fault> {
 }
 
 impl Geometry {
+    /// As it says, or as this host has it where that cannot be.
+    pub(crate) fn of_version_1(version_1: &Version1) -> Self {
+        let chunk_size = u64::from(version_1.chunk_size.load(Ordering::Relaxed));
+        let geometry = Self { chunk_size, page_size: page_size(), max_writers: 1, gate_ms: 50 };
+        let possible = geometry.check().is_ok();
+        if possible { geometry } else { Self { chunk_size: 16 << 20, ..geometry } }
+    }
+
     /// Ranges of what is set at creation, for options and for what a file says.
     pub(crate) fn check(&self) -> Result<(), Fault> {
         let page = page_size();

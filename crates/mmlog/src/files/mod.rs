@@ -10,6 +10,7 @@ pub(crate) mod open;
 pub(crate) mod reboot;
 pub(crate) mod remove;
 pub(crate) mod turn;
+pub(crate) mod version1;
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
@@ -254,6 +255,7 @@ impl Files {
     /// only what is below the checkpoint.
     pub(crate) fn scan(&self, bound: u64) -> Scan {
         let checkpoint = &self.meta.header().checkpoint;
+        let bound = if self.is_version_1() { bound.min(self.control().limit()) } else { bound };
         let bound = if self.is_of_this_boot() { bound } else { bound.min(checkpoint.synced()) };
         slots::scan(bound, self.meta.used_slots().iter().map(|s| &s.hot), |slot| self.is_free(slot))
     }

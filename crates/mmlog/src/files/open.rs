@@ -126,7 +126,14 @@ impl Opening<'_> {
                 continue;
             };
             check_file_system(&opened.file)?;
-            if self.metadata == Metadata::Keep && meta::stage(&opened.file)? == Stage::Ready {
+            let stage = match self.metadata {
+                Metadata::Keep => meta::stage(&opened.file)?,
+                Metadata::Rebuild => Stage::Unfinished,
+            };
+            if stage == Stage::Version1 && self.intent.writes() {
+                return Err(Fault::Version { found: 1 });
+            }
+            if stage != Stage::Unfinished {
                 match self.assemble(opened, Origin::Opened) {
                     // Replaced between our open and our lock.
                     Err(Fault::Replaced) => self.pause()?,
@@ -236,7 +243,11 @@ impl Opening<'_> {
 
     pub(super) fn assemble(&self, opened: Opened, origin: Origin) -> std::result::Result<Files, Fault> {
         let protection = if opened.access == Access::Read { Protection::Read } else { Protection::ReadWrite };
-        let meta = Meta::check(&opened.file, protection)?;
+        let version_1 = !self.intent.writes() && meta::stage(&opened.file)? == Stage::Version1;
+        let meta = match version_1 {
+            true => self.show_version_1(&opened.file)?,
+            false => Meta::check(&opened.file, protection)?,
+        };
         let looks = matches!(self.intent, Intent::Look | Intent::Repair);
         // What a power cut left is judged under the lock, by the data.
         let this_boot = is_of_this_boot(&meta.header().identity);
@@ -258,7 +269,7 @@ impl Opening<'_> {
             meta,
             metadata_id: opened.id,
             lock_file: opened.lock_file,
-            may_announce: protection == Protection::ReadWrite,
+            may_announce: protection == Protection::ReadWrite && !version_1,
             own: (0..max_writers.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
             had_writers: AtomicBool::new(false),
             in_process: Mutex::new(()),

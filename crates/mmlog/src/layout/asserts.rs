@@ -12,6 +12,16 @@ macro_rules! len {
     ($($ty:ty : $len:literal),* $(,)?) => { $(const _: () = assert!(size_of::<$ty>() == $len);)* };
 }
 
+const _: () = assert!(
+    size_of::<Version1>() == 32
+        && offset_of!(Version1, is_ready) == offset_of!(Control, is_ready)
+        && offset_of!(Version1, is_locked) == offset_of!(Control, is_locked)
+        && offset_of!(Version1, is_panicked) == offset_of!(Control, is_panicked)
+        && offset_of!(Version1, file_size) == offset_of!(Control, file_size)
+        && offset_of!(Version1, cursor) == offset_of!(Control, cursor)
+        && offset_of!(Version1, page_size) == offset_of!(Control, page_size)
+        && offset_of!(Version1, chunk_size) == offset_of!(Control, chunk_size)
+);
 len!(Control: 64, Wake: 64, Identity: 128, Tables: 64, HighWater: 64, Kept: 64, Checkpoint: 64, Owner: 64,
     Journal: 64, Panic: 320, Segment: 64, HoleCounts: 64, Policy: 256, Header: 4096, FollowerRecord: 128,
     HoleEntry: 64, SlotHot: 64, SlotCold: 64, Slot: 128);

@@ -23,12 +23,9 @@ impl Plan {
     pub fn apply(&self) -> Result<Vec<Step>> {
         let Some(first) = self.steps.first() else { return Ok(Vec::new()) };
         let config = &self.options.0;
-        match first {
-            Step::Rebuild { .. } => {
-                Files::rebuild(&self.path, config)?;
-                return Ok(self.steps.clone());
-            }
-            _ => {}
+        if matches!(first, Step::Rebuild { .. } | Step::Upgrade) {
+            Files::rebuild(&self.path, config)?;
+            return Ok(self.steps.clone());
         }
         let files = Files::open(&self.path, config, Intent::Repair)?;
         self.mend(&files).at(&self.path)

@@ -121,11 +121,13 @@ pub(super) fn gather(path: &Path, config: &Config) -> Result<Facts> {
                 Fault::NotMetadata { .. } | Fault::Geometry { .. } => {
                     without(MetadataFact::Torn(e.fault().to_string()))
                 }
-                Fault::Version { found: 1 } => without(MetadataFact::Version1),
                 _ => Err(e),
             };
         }
     };
+    if files.is_version_1() {
+        return without(MetadataFact::Version1);
+    }
     Ok(of_files(&files, data))
 }
 

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::{InFlight, Lock, Observer, State, Status, Still};
 use crate::error::Fault;
+use crate::layout::Version1;
 use crate::metadata::JOURNAL_TRIM;
-use crate::sys::process::ProcessState;
+use crate::sys::process::{self, ProcessState};
 
 /// How long something must stand still to be called held or stalled.
 const STANDSTILL: Duration = Duration::from_millis(40);
@@ -19,8 +20,9 @@ impl Observer {
         s: &Status,
         seen: &mut HashMap<Still, Instant>,
     ) -> (State, Option<String>, String) {
-        let found = self
-            .judge_panic(s)
+        let version_1 = self.files.meta.version_1().map(|old| self.judge_version_1(s, old));
+        let found = version_1
+            .unwrap_or_else(|| self.judge_panic(s))
             .or_else(|| self.judge_damage(s))
             .or_else(|| judge_space(s, 0, State::Full))
             .or_else(|| self.judge_lock(s, seen))
@@ -37,6 +39,28 @@ impl Observer {
         let why = format!("poisoned by process {} ({}), errno {}: {}", p.pid, p.command, p.errno, p.reason);
         let next = "find the cause, then `mmlogctl repair --clear-panic`; readers still work".into();
         Some((State::Panicked, why, next))
+    }
+
+    /// The original's flags have no owner that could be asked.
+    fn judge_version_1(&self, s: &Status, old: &Version1) -> Option<Judgement> {
+        let holders: Vec<String> = process::holders_of(s.file.device, s.file.inode)
+            .iter()
+            .map(|w| format!("{} ({})", w.pid, w.command))
+            .collect();
+        let open = match holders.is_empty() {
+            true => "no process that can be seen has the log open, so it is stale".into(),
+            false => format!("processes {} have the log open", holders.join(", ")),
+        };
+        let next = "stop its writers, then `mmlogctl repair --upgrade`; cat, tail and status work as it is";
+        let judged =
+            |state, flag: &str| Some((state, format!("format 1: {flag} is set; {open}"), next.to_string()));
+        if old.is_panicked.load(Ordering::Relaxed) != 0 {
+            return judged(State::Panicked, "is_panicked");
+        }
+        if old.is_locked.load(Ordering::Relaxed) != 0 {
+            return judged(State::Locked, "is_locked");
+        }
+        None
     }
 
     fn judge_damage(&self, s: &Status) -> Option<Judgement> {

@@ -33,6 +33,11 @@ impl SharedMap {
         Ok(Arc::new(Self(map)))
     }
 
+    /// `len` zeros that nobody else sees.
+    pub(crate) fn anonymous(len: usize) -> io::Result<Arc<Self>> {
+        Ok(Arc::new(Self(MmapOptions::new().len(len).map_anon()?.into())))
+    }
+
     /// `count` values of `T` at `offset`, or `None` when they do not lie in the mapping, aligned.
     pub(crate) fn view<T: Shared>(self: &Arc<Self>, offset: usize, count: usize) -> Option<View<T>> {
         let end = count.checked_mul(size_of::<T>())?.checked_add(offset)?;

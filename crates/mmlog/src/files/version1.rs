@@ -1,0 +1,109 @@
+//! Logs of version 1: read as they are, and made logs of version 2 when nobody writes to them.
+//!
+//! Their metadata has no slots, so nobody can say which bytes below the cursor are written: a byte counts as written
+//! when it is not NUL. A run of NULs may be an append in flight or a message that the original lost; it becomes a hole
+//! for a reader when it stands for [`PATIENCE`] below a cursor seen before.
+
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
+use super::Files;
+use super::meta::{self, Meta};
+use super::open::Opening;
+use super::reboot::Extent;
+use crate::error::Fault;
+use crate::layout::HOLES_MAX;
+use crate::sync::Ordering;
+use crate::sys::place::Part;
+use crate::sys::process;
+
+/// How long a run of NULs may be an append in flight; the original's takes microseconds.
+pub(crate) const PATIENCE: Duration = Duration::from_millis(200);
+
+const READ_AT_A_TIME: usize = 1 << 18;
+
+impl Files {
+    pub(crate) fn is_version_1(&self) -> bool {
+        self.meta.version_1().is_some()
+    }
+
+    /// Takes over what the metadata of version 1 says now. The file's length is its size: the original's trim leaves
+    /// `file_size` as it was.
+    pub(crate) fn refresh(&self) {
+        let (Some(old), control) = (self.meta.version_1(), self.control()) else { return };
+        let len = self.place.find(Part::Data).ok().flatten().map_or(0, |found| found.len);
+        control.go_on_at(old.cursor.load(Ordering::Acquire), len);
+        control.is_locked.store(old.is_locked.load(Ordering::Relaxed), Ordering::Relaxed);
+        control.is_panicked.store(old.is_panicked.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+}
+
+impl Opening<'_> {
+    pub(super) fn show_version_1(&self, file: &File) -> Result<Meta, Fault> {
+        let meta = Meta::of_version_1(file)?;
+        let (identity, data) = (&meta.header().identity, self.place.find(Part::Data));
+        let data = data.map_err(Fault::io("stat the data file"))?.ok_or(Fault::NoData)?;
+        identity.inode.store(data.id.1, Ordering::Relaxed);
+        meta.header().segments[0].set(0, 0, data.id.1);
+        for (word, value) in identity.boot_id.iter().zip(process::boot_id()) {
+            word.store(value, Ordering::Relaxed);
+        }
+        meta.make_ready();
+        Ok(meta)
+    }
+}
+
+/// Cursor and chunk size of a metadata file of version 1; `None` if it is something else.
+pub(super) fn cursor_and_chunk(file: &File) -> Option<(u64, u64)> {
+    if meta::stage(file).ok()? != meta::Stage::Version1 {
+        return None;
+    }
+    let meta = Meta::of_version_1(file).ok()?;
+    let cursor = meta.version_1()?.cursor.load(Ordering::Acquire);
+    Some((cursor, meta.geometry().chunk_size))
+}
+
+/// What becomes of a data file of version 1: appends go on at the cursor, NULs below are holes.
+pub(super) fn extent(file: &File, cursor: u64) -> io::Result<Extent> {
+    let mut found = Extent { end: cursor, ..Extent::default() };
+    let mut at = 0;
+    // The table has room for so many; what it has no room for reads as NULs.
+    while found.missing.len() < HOLES_MAX {
+        let Some((from, to)) = next_nuls(file, at, cursor)? else { break };
+        found.missing.push((from, to));
+        at = to;
+    }
+    Ok(found)
+}
+
+/// The first run of NULs in `[from, to)`, as far as the file reaches.
+pub(crate) fn next_nuls(file: &File, from: u64, to: u64) -> io::Result<Option<(u64, u64)>> {
+    let (mut at, mut begun) = (from, None);
+    let mut buf = vec![0; READ_AT_A_TIME];
+    while at < to {
+        let want = (to - at).min(buf.len() as u64) as usize;
+        let n = match file.read_at(&mut buf[..want], at) {
+            Ok(0) => break,
+            Ok(n) => n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+            Err(e) => return Err(e),
+        };
+        let mut bytes = &buf[..n];
+        if begun.is_none() {
+            let skipped = bytes.iter().position(|&b| b == 0).unwrap_or(n);
+            bytes = &bytes[skipped..];
+            at += skipped as u64;
+            begun = (!bytes.is_empty()).then_some(at);
+        }
+        if let Some(start) = begun {
+            let run = bytes.iter().position(|&b| b != 0);
+            at += run.unwrap_or(bytes.len()) as u64;
+            if run.is_some() {
+                return Ok(Some((start, at)));
+            }
+        }
+    }
+    Ok(begun.map(|start| (start, at)))
+}
