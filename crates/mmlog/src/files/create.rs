@@ -25,7 +25,7 @@ enum Start {
     /// it, or somebody asked to rebuild it) and which had space allocated ahead.
     WhereDataEnds,
     /// At the cursor of version 1; runs of NULs below it are holes.
-    Version1 { cursor: u64 },
+    Version1 { cursor: u64, chunk_size: u64 },
 }
 
 impl Opening<'_> {
