@@ -71,7 +71,9 @@ impl Opening<'_> {
             geometry.chunk_size = chunk_size;
         }
         geometry.check()?;
+        crash_point("create:metadata");
         let data = self.create_data()?;
+        crash_point("create:data");
         let stat = data.metadata().map_err(Fault::io("stat the data file"))?;
         let len = stat.size();
         if len > 0 && self.config.adopt == Adopt::Refuse && start == Start::Here {

@@ -61,6 +61,7 @@ impl Files {
         let guard = LogLock { files: self, segment, _in_process: in_process };
         self.control().is_locked.store(1, Ordering::Relaxed);
         store_owner(&self.meta.header().lock_owner, &process::me(), Some(operation));
+        crash_point("lock:taken");
         Ok(Some(guard))
     }
 
@@ -145,8 +146,11 @@ impl LogLock<'_> {
     /// Closes the gate for an operation that a successor can undo by opening it.
     pub(crate) fn close_gate(&self) -> u64 {
         self.files.meta.header().journal.begin(JOURNAL_TRIM);
+        crash_point("gate:journal");
         let at = self.control().close_gate();
+        crash_point("gate:closed");
         self.control().announce_gate(at);
+        crash_point("gate:announced");
         self.files.wake_waiters();
         at
     }
@@ -154,7 +158,9 @@ impl LogLock<'_> {
     /// The gate opens before the journal is emptied: a closed gate implies a journal.
     pub(crate) fn open_gate(&self) {
         self.control().open_gate();
+        crash_point("gate:open");
         self.files.meta.header().journal.clear();
+        crash_point("gate:cleared");
         self.files.wake_waiters();
     }
 
@@ -189,7 +195,9 @@ impl LogLock<'_> {
             }
             to = ((least + to) / 2 / page_size() * page_size()).max(least);
         }
+        crash_point("grow:allocated");
         control.publish_size(to);
+        crash_point("grow:published");
         Ok(())
     }
 
@@ -197,7 +205,9 @@ impl LogLock<'_> {
     pub(crate) fn extend_sparsely(&self, end: u64) -> Result<(), Fault> {
         let len = end - self.control().base();
         self.cut(len)?;
+        crash_point("extend:sparse");
         self.control().publish_size(len);
+        crash_point("extend:published");
         Ok(())
     }
 
@@ -206,7 +216,10 @@ impl LogLock<'_> {
     pub(crate) fn shrink(&self, end: u64) -> Result<(), Fault> {
         let len = end - self.control().base();
         self.control().publish_size(len);
-        self.cut(len)
+        crash_point("shrink:published");
+        self.cut(len)?;
+        crash_point("shrink:cut");
+        Ok(())
     }
 
     /// Settles the slots whose owners are dead.
@@ -249,6 +262,7 @@ impl LogLock<'_> {
             None => {}
         }
         hot.settle();
+        crash_point("settle:idle");
         self.files.wake_followers();
         self.files.wake_waiters();
     }

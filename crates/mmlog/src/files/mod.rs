@@ -19,6 +19,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::chunks::Segment;
+use crate::crash::crash_point;
 use crate::error::{Blocker, Fault};
 use crate::holes::Hole;
 use crate::layout::{Control, Owner, SLOT_BYTES, Slot};
@@ -315,10 +316,12 @@ impl Files {
             };
             guard.settle_claimed(slot);
         }
+        crash_point("claim:taken");
         store_owner(cold, &process::me(), None);
         hot.messages.store(0, Ordering::Relaxed);
         hot.bytes.store(0, Ordering::Relaxed);
         self.meta.header().high_water.slots.fetch_max(slot + 1, Ordering::AcqRel);
+        crash_point("claim:owner");
         self.had_writers.store(true, Ordering::Relaxed);
         Ok(Claim::Mine)
     }

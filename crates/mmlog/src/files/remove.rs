@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use super::open::resolve;
 use super::{Trust, in_use};
+use crate::crash::crash_point;
 use crate::error::{At, Fault, Result};
 use crate::sys::fs;
 use crate::sys::lock::{self, Lease};
@@ -83,6 +84,7 @@ fn remove_pair(place: &Place, force: Force) -> std::result::Result<Removed, Faul
     let parts = [(data.is_some(), Part::Data, place.path()), (true, Part::Metadata, place.metadata_path())];
     for (_, part, path) in parts.into_iter().filter(|(present, ..)| *present) {
         place.remove(part).map_err(Fault::io("remove the log's files"))?;
+        crash_point("remove:file");
         files.push(path.to_path_buf());
     }
     Ok(Removed { files })
