@@ -135,7 +135,7 @@ impl Files {
     /// The lock orders closers: of two, the later one sees no other.
     fn is_last(&self) -> Result<bool, Fault> {
         let _guard = self.lock(Operation::Close, self.config.wait)?;
-        Ok(!self.any_writer())
+        Ok(!self.any_writer()?)
     }
 }
 

@@ -81,11 +81,9 @@ impl LogLock<'_> {
 
     /// The files behind the handle are still those at its path.
     fn verify(&self) -> Result<(), Fault> {
-        match self.verify_data() {
-            // What is wrong with the data file may be that somebody removed, and perhaps made anew, both files.
-            _ if !self.files.is_current() => Err(Fault::Replaced),
-            verified => verified,
-        }
+        let verified = self.verify_data();
+        // What is wrong with the data file may be that somebody removed, and perhaps made anew, both files.
+        if self.files.is_current()? { verified } else { Err(Fault::Replaced) }
     }
 
     fn verify_data(&self) -> Result<(), Fault> {
@@ -101,7 +99,7 @@ impl LogLock<'_> {
 
     /// Journal first, then the size rule: `file_size` is the truth. After a reboot it is not.
     fn recover(&self) -> Result<(), Fault> {
-        if !self.files.is_of_this_boot() && !self.files.any_writer() {
+        if !self.files.is_of_this_boot() && !self.files.any_writer()? {
             return self.recover_after_reboot();
         }
         let journal = &self.files.meta.header().journal;

@@ -72,7 +72,7 @@ impl LogLock<'_> {
 
     /// Cursor and size are set by the data file. Nobody has a slot.
     pub(crate) fn recover_from_data(&self) -> Result<(), Fault> {
-        if self.files.any_writer() {
+        if self.files.any_writer()? {
             return Err(Fault::InUse { who: "a writer of this log".into() });
         }
         let checkpoint = &self.files.meta.header().checkpoint;

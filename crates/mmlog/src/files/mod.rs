@@ -225,10 +225,10 @@ impl Files {
     }
 
     /// Whether any slot has an owner besides this handle.
-    pub(crate) fn any_writer(&self) -> bool {
-        let Some(fd) = self.lock_file.fd() else { return true };
+    pub(crate) fn any_writer(&self) -> Result<bool, Fault> {
+        let fd = self.lock_file.fd().ok_or(Fault::Replaced)?;
         let count = u64::from(self.meta.geometry().max_writers);
-        !matches!(lock::is_locked(fd, SLOT_BYTES, count), Ok(false))
+        lock::is_locked(fd, SLOT_BYTES, count).map_err(Fault::io("ask who writes"))
     }
 
     /// Whether another handle holds that lock byte. When in doubt it does.
@@ -237,8 +237,9 @@ impl Files {
     }
 
     /// Whether the metadata file of that name is still this one.
-    pub(crate) fn is_current(&self) -> bool {
-        self.place.find(Part::Metadata).is_ok_and(|found| found.is_some_and(|f| f.id == self.metadata_id))
+    pub(crate) fn is_current(&self) -> Result<bool, Fault> {
+        let found = self.place.find(Part::Metadata).map_err(Fault::io("stat the metadata file"))?;
+        Ok(found.is_some_and(|f| f.id == self.metadata_id))
     }
 
     /// Whether the path, directories included, still leads to this metadata file.

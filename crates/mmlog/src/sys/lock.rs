@@ -22,10 +22,13 @@ fn range(kind: i32, start: u64, len: u64) -> libc::flock {
 
 /// Takes the write lock on one byte; false when another description has it.
 pub(crate) fn try_lock(fd: BorrowedFd<'_>, byte: u64) -> io::Result<bool> {
-    match fcntl(fd, FcntlArg::F_OFD_SETLK(&range(libc::F_WRLCK, byte, 1))) {
-        Ok(_) => Ok(true),
-        Err(nix::Error::EAGAIN | nix::Error::EACCES) => Ok(false),
-        Err(e) => Err(e.into()),
+    loop {
+        return match fcntl(fd, FcntlArg::F_OFD_SETLK(&range(libc::F_WRLCK, byte, 1))) {
+            Ok(_) => Ok(true),
+            Err(nix::Error::EAGAIN | nix::Error::EACCES) => Ok(false),
+            Err(nix::Error::EINTR) => continue,
+            Err(e) => Err(e.into()),
+        };
     }
 }
 
@@ -39,7 +42,11 @@ pub(crate) fn unlock(fd: BorrowedFd<'_>, byte: u64) -> io::Result<()> {
 /// reader's lock cannot pass for a live writer.
 pub(crate) fn is_locked(fd: BorrowedFd<'_>, start: u64, len: u64) -> io::Result<bool> {
     let mut found = range(libc::F_RDLCK, start, len);
-    fcntl(fd, FcntlArg::F_OFD_GETLK(&mut found))?;
+    while let Err(e) = fcntl(fd, FcntlArg::F_OFD_GETLK(&mut found)) {
+        if e != nix::Error::EINTR {
+            return Err(e.into());
+        }
+    }
     Ok(i32::from(found.l_type) != libc::F_UNLCK)
 }
 
