@@ -49,6 +49,9 @@ impl LogLock<'_> {
             );
         }
         holes::retain(self.files.meta.holes(), |hole| hole.start >= at);
+        // Until the end no data file is the log's: the new one may have got the inode of the lost one.
+        identity.inode.store(0, Ordering::Release);
+        crash_point("recreate:none");
         control.begin_segment(at);
         crash_point("recreate:base");
         old.set(generation + 1, at, inode);

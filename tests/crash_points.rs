@@ -1,0 +1,240 @@
+//! Guards every step that others can see: a process is killed at each named crash point of each operation, and the
+//! next one goes on by itself, without losing what was acknowledged. (The campaign does the same at instructions.)
+#![cfg(debug_assertions)]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::exit)]
+
+mod common;
+
+use std::collections::BTreeSet;
+use std::fs::{self, File};
+use std::path::Path;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use common::original::Original;
+use common::surgeon::{COPYING, Surgeon};
+use common::{Actor, log_path, parameter, say, scene};
+use mmlog::repair::{self, Wish};
+use mmlog::{Log, Options, check};
+
+#[test]
+fn role() {
+    common::play(&[("act", act), ("before", before)]);
+}
+
+fn options() -> Options {
+    Log::options().chunk_size(4096).max_writers(8)
+}
+
+/// One operation: what is there before, what the victim does, and what people do again before they go on.
+struct Scenario {
+    name: &'static str,
+    prepare: fn(&Path),
+    act: fn(&Path),
+    again: fn(&Path),
+}
+
+const fn heals(name: &'static str, prepare: fn(&Path), act: fn(&Path)) -> Scenario {
+    Scenario { name, prepare, act, again: |_| {} }
+}
+
+/// Not done by itself: an interrupted one is asked for again.
+const fn asked(name: &'static str, prepare: fn(&Path), act: fn(&Path)) -> Scenario {
+    Scenario { name, prepare, act, again: act }
+}
+
+const SCENARIOS: &[Scenario] = &[
+    heals("create", |_| {}, |log| drop(options().open_or_create(log))),
+    heals("append", acknowledged, append),
+    heals("grow", acknowledged, grow),
+    heals("trim", acknowledged, trim),
+    heals("close", acknowledged, close),
+    heals("settle", dead_writer, trim),
+    heals("sync", acknowledged, sync),
+    heals("reboot", rebooted, append),
+    asked("truncation", truncated, |log| mend(log, &[])),
+    asked("recreate", gone, |log| mend(log, &[Wish::Recreate])),
+    asked("rebuild", torn, |log| mend(log, &[Wish::Rebuild])),
+    asked("upgrade", version_1, |log| mend(log, &[Wish::Upgrade])),
+    asked("remove", acknowledged, remove),
+];
+
+fn acknowledged(log: &Path) {
+    let mut before = Actor::new("before", &[("LOG", log.display().to_string())]);
+    assert_eq!(before.hear(), "ready");
+    before.kill();
+}
+
+fn before() {
+    let log = options().open_or_create(log_path()).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append(b"acknowledged\n").unwrap();
+    log.sync().unwrap();
+    say("ready");
+    common::listen();
+}
+
+fn dead_writer(log: &Path) {
+    acknowledged(log);
+    Surgeon::new(log).append_in_flight(2, COPYING, 100);
+}
+
+fn rebooted(log: &Path) {
+    dead_writer(log);
+    let surgeon = Surgeon::new(log);
+    surgeon.set(0xf0, !surgeon.get(0xf0));
+}
+
+fn truncated(log: &Path) {
+    dead_writer(log);
+    File::options().write(true).open(log).unwrap().set_len(13).unwrap();
+}
+
+fn gone(log: &Path) {
+    acknowledged(log);
+    fs::remove_file(log).unwrap();
+}
+
+fn torn(log: &Path) {
+    acknowledged(log);
+    Surgeon::new(log).set(0xc0, 0);
+}
+
+fn version_1(log: &Path) {
+    Original::new(log, 4096).append(b"acknowledged\n");
+}
+
+fn append(log: &Path) {
+    let log = options().open(log).unwrap();
+    log.writer().unwrap().append(b"in flight\n").unwrap();
+}
+
+fn grow(log: &Path) {
+    let message = [vec![b'x'; 9999], b"\n".to_vec()].concat();
+    let log = options().open(log).unwrap();
+    log.writer().unwrap().append(&message).unwrap();
+}
+
+fn trim(log: &Path) {
+    options().open(log).unwrap().trim(Duration::from_secs(10)).unwrap();
+}
+
+fn close(log: &Path) {
+    let log = options().open(log).unwrap();
+    log.writer().unwrap().append(b"in flight\n").unwrap();
+    log.close().unwrap();
+}
+
+fn sync(log: &Path) {
+    let log = options().open(log).unwrap();
+    log.writer().unwrap().append_durable(b"in flight\n").unwrap();
+}
+
+fn remove(log: &Path) {
+    common::until("the removal", || {
+        let removed = mmlog::remove(log, mmlog::Force::IfUnused, mmlog::Trust::Strict);
+        match removed {
+            Err(e) if matches!(e.fault(), mmlog::Fault::NoLog) => Some(()),
+            removed => removed.ok().map(drop),
+        }
+    });
+}
+
+fn mend(log: &Path, wishes: &[Wish]) {
+    // Another test's child may hold a copy of a descriptor until it executes its program.
+    common::until("the repair", || repair::examine(log, &options()).unwrap().plan(wishes).apply().ok());
+}
+
+static PASSED: AtomicU64 = AtomicU64::new(0);
+
+/// Plays a scenario; dies at crash point number `POINT`, counted from 1.
+fn act() {
+    mmlog::crash::set_hook(|name| {
+        let number = PASSED.fetch_add(1, Ordering::Relaxed) + 1;
+        if number == parameter("POINT") {
+            say(name);
+            nix::sys::signal::raise(nix::sys::signal::Signal::SIGKILL).unwrap();
+        }
+    });
+    let scenario = SCENARIOS.iter().find(|s| s.name == parameter::<String>("SCENARIO")).unwrap();
+    (scenario.act)(&log_path());
+    say("end");
+}
+
+/// The victim's only message is whole or absent; the acknowledged one is there unless somebody took the file.
+fn check_after(scenario: &Scenario, at: &str, log: &Path) {
+    let context = format!("{} killed at {at}", scenario.name);
+    (scenario.again)(log);
+    let opened = options().open_or_create(log).unwrap_or_else(|e| panic!("{context}: {e}"));
+    let appended = opened.writer().unwrap().append(b"goes on\n");
+    assert!(appended.is_ok(), "{context}: {appended:?}");
+    let found = check::deep(log, &options()).unwrap();
+    assert!(found.holds(), "{context}: {:?}", found.violations);
+    opened.close().unwrap();
+    let text = String::from_utf8(common::committed(log)).unwrap().replace('\0', "");
+    let whole = |l: &&str| l.len() == 9999 && l.bytes().all(|b| b == b'x');
+    let rest: Vec<&str> = text.lines().filter(|l| !whole(l) && *l != "in flight").collect();
+    let expected: &[&str] = match scenario.name {
+        "create" | "recreate" | "remove" => &["goes on"],
+        _ => &["acknowledged", "goes on"],
+    };
+    assert_eq!(rest, expected, "{context}");
+    let len = fs::metadata(log).unwrap().len();
+    let status = mmlog::Observer::open(log, &options()).unwrap().look().unwrap();
+    assert_eq!(len, status.cursor - status.base, "{context}: at rest the file is what was appended");
+    assert!(repair::examine(log, &options()).unwrap().plan(&[]).is_healthy(), "{context}");
+}
+
+#[test]
+fn whoever_is_killed_at_a_crash_point_of_any_operation_the_next_one_goes_on() {
+    let mut names = BTreeSet::new();
+    for scenario in SCENARIOS {
+        let mut points = 0;
+        loop {
+            let scene = scene();
+            (scenario.prepare)(&scene.log);
+            let mut actor = Actor::new(
+                "act",
+                &[
+                    ("LOG", scene.log.display().to_string()),
+                    ("SCENARIO", scenario.name.into()),
+                    ("POINT", (points + 1).to_string()),
+                ],
+            );
+            let at = actor.hear();
+            drop(actor);
+            if at == "end" {
+                break;
+            }
+            assert!(!at.is_empty(), "{} failed before point {}", scenario.name, points + 1);
+            check_after(scenario, &at, &scene.log);
+            names.insert(at);
+            points += 1;
+        }
+        println!("{}: {points} crash points", scenario.name);
+        assert!(points > 0, "{} passes none", scenario.name);
+    }
+    // These need a disk that is full behind a hole; tests/full_disk.rs has such.
+    names.extend(["extend:sparse", "extend:published"].map(String::from));
+    assert_eq!(names, declared(), "each name in the sources stands once, and is passed");
+}
+
+fn declared() -> BTreeSet<String> {
+    let mut declared = BTreeSet::new();
+    let mut directories = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("../mmlog/src")];
+    while let Some(directory) = directories.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                directories.push(path);
+            } else {
+                let text = fs::read_to_string(&path).unwrap();
+                for call in text.split("crash_point(\"").skip(1) {
+                    let name = call.split('"').next().unwrap().to_string();
+                    assert!(declared.insert(name.clone()), "{name} stands twice");
+                }
+            }
+        }
+    }
+    declared
+}

@@ -1,0 +1,288 @@
+//! Guards what a returned sync promises, that one sync serves many, that a failed one is never forgotten, and that the
+//! first writer after a reboot goes on from the checkpoint and the data, whatever the metadata says.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::exit)]
+
+mod common;
+
+use std::fs::{self, File};
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
+use common::surgeon::{COPYING, CURSOR, Surgeon};
+use common::{Actor, log_path, metadata_of, parameter, say, scene};
+use mmlog::repair::{self, Wish};
+use mmlog::{Class, Fault, HoleKind, Log, Next, Options, Position, Start, check};
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+/// Offset of the boot id's first word.
+const BOOT_ID: usize = 0xf0;
+
+#[test]
+fn role() {
+    common::play(&[("durable", durable), ("failing", failing), ("stopped", stopped), ("before", before)]);
+}
+
+fn options() -> Options {
+    Log::options().chunk_size(65536)
+}
+
+/// Appends `EACH` messages, each durable before the next.
+fn durable() {
+    let log = options().open_or_create(log_path()).unwrap();
+    let mut writer = log.writer().unwrap();
+    say("ready");
+    common::listen();
+    for number in 0..parameter("EACH") {
+        let message = common::message(parameter("WRITER"), number, 120);
+        let at = writer.append_durable(&message).unwrap();
+        assert!(log.synced() >= at + 120);
+    }
+}
+
+#[test]
+fn what_a_sync_returned_is_below_the_checkpoint() {
+    let scene = scene();
+    let log = options().open_or_create(&scene.log).unwrap();
+    assert_eq!(log.sync().unwrap(), Position::new(0));
+    let mut writer = log.writer().unwrap();
+    writer.append(b"one\n").unwrap();
+    assert_eq!(log.synced(), Position::new(0));
+    writer.sync().unwrap();
+    assert_eq!(log.synced(), Position::new(4));
+    writer.append(b"two\n").unwrap();
+    assert_eq!(log.sync().unwrap(), Position::new(8));
+    assert_eq!(log.synced(), Position::new(8));
+}
+
+#[test]
+fn writers_that_wait_share_syncs() {
+    let (writers, each) = (8, 25);
+    let scene = scene();
+    let counts = scene.dir.path().join("calls");
+    let Some(strace) = common::strace(&["-c", "-e", "trace=fdatasync", "-o", counts.to_str().unwrap()])
+    else {
+        return;
+    };
+    // One process whose threads are counted together; processes share in the same way, by the metadata.
+    let parameters =
+        [("LOG", scene.log.display().to_string()), ("WRITER", "0".into()), ("EACH", each.to_string())];
+    let mut others: Vec<Actor> = (1..writers)
+        .map(|w: u64| {
+            let mut parameters = parameters.clone();
+            parameters[1].1 = w.to_string();
+            Actor::new("durable", &parameters)
+        })
+        .collect();
+    let mut counted = Actor::under(strace, "durable", &parameters);
+    others.iter_mut().chain([&mut counted]).for_each(|a| assert_eq!(a.hear(), "ready"));
+    others.iter_mut().chain([&mut counted]).for_each(|a| a.tell("go"));
+    others.into_iter().for_each(|a| drop(a.finish()));
+    counted.finish();
+    let content = common::parse(&common::committed(&scene.log));
+    common::assert_complete(&content, writers, each);
+    let table = fs::read_to_string(&counts).unwrap();
+    // Two calls a sync, data and metadata: who never profits from another's makes twice as many as messages.
+    let calls: u64 = table
+        .lines()
+        .filter(|l| l.ends_with("fdatasync"))
+        .filter_map(|l| l.split_whitespace().nth(3)?.parse::<u64>().ok())
+        .sum();
+    assert!(calls < 2 * each, "{calls} calls for {each} messages: {table}");
+}
+
+/// Its syncs fail, by strace; says what it is told.
+fn failing() {
+    let log = options().open_or_create(log_path()).unwrap();
+    let mut writer = log.writer().unwrap();
+    let error = writer.append_durable(b"one\n").unwrap_err();
+    let Fault::NotDurable { at: 0, cause } = error.fault() else { panic!("{error}") };
+    assert!(matches!(**cause, Fault::SyncFailed { from: 0, .. }), "{error}");
+    assert_eq!(error.fault().class(), Class::Damaged);
+    say(&error.to_string());
+    writer.append(b"two\n").unwrap();
+}
+
+#[test]
+fn a_failed_sync_is_remembered_until_somebody_accepts_the_loss() {
+    let scene = scene();
+    let Some(strace) = common::strace(&["-o", "/dev/null", "-e", "inject=fdatasync:error=EIO:when=1"]) else {
+        return;
+    };
+    let mut failing = Actor::under(strace, "failing", &[("LOG", scene.log.display().to_string())]);
+    let said = failing.hear();
+    assert!(
+        said.contains("written at position 0") && said.contains("durability lost from position 0"),
+        "{said}"
+    );
+    failing.finish();
+    assert_eq!(common::committed(&scene.log), b"one\ntwo\n", "appends went on");
+    let log = options().open(&scene.log).unwrap();
+    for _ in 0..2 {
+        let error = log.sync().unwrap_err();
+        assert!(matches!(error.fault(), Fault::SyncFailed { from: 0, .. }), "{error}");
+    }
+    let plan = repair::examine(&scene.log, &options()).unwrap().plan(&[]);
+    assert!(plan.steps.is_empty() && plan.left.len() == 1, "{plan:?}");
+    repair::examine(&scene.log, &options()).unwrap().plan(&[Wish::AcceptLoss]).apply().unwrap();
+    assert_eq!(log.sync().unwrap(), Position::new(8));
+}
+
+/// Has an append in flight for as long as it is stopped.
+fn stopped() {
+    let log = options().open_or_create(log_path()).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append(b"one\n").unwrap();
+    say("ready");
+    common::listen();
+}
+
+#[test]
+fn a_sync_behind_a_stopped_writer_names_it() {
+    let scene = scene();
+    let mut actor = Actor::new("stopped", &[("LOG", scene.log.display().to_string())]);
+    assert_eq!(actor.hear(), "ready");
+    kill(Pid::from_raw(actor.pid()), Signal::SIGSTOP).unwrap();
+    let start = Surgeon::new(&scene.log).append_in_flight(0, COPYING, 10);
+    let log = options().wait(Duration::from_millis(30)).open(&scene.log).unwrap();
+    let mut writer = log.writer().unwrap();
+    let at = writer.append(b"two\n").unwrap();
+    let error = writer.sync().unwrap_err();
+    let Fault::Stalled { blocker, .. } = error.fault() else { panic!("{error}") };
+    assert_eq!(blocker.pid.cast_signed(), actor.pid());
+    assert_eq!(log.synced(), Position::new(start), "what is final is durable");
+    actor.kill();
+    writer.sync().unwrap();
+    assert_eq!(log.synced(), at + 4);
+}
+
+/// Appends two messages and syncs them.
+fn before() {
+    let log = options().open_or_create(log_path()).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append(b"one\n").unwrap();
+    writer.append(b"two\n").unwrap();
+    say(&log.sync().unwrap().to_string());
+    common::listen();
+}
+
+/// A log whose first two messages are synced, as a power cut leaves it; returns the position behind them.
+fn synced_log(scene: &common::Scene) -> u64 {
+    let mut before = Actor::new("before", &[("LOG", scene.log.display().to_string())]);
+    let synced = before.hear().parse().unwrap();
+    before.kill();
+    synced
+}
+
+fn another_boot(surgeon: &Surgeon) {
+    surgeon.set(BOOT_ID, !surgeon.get(BOOT_ID));
+}
+
+#[test]
+fn after_a_reboot_the_log_ends_where_the_data_does() {
+    for cursor in ["behind the data", "ahead of the data"] {
+        let scene = scene();
+        let synced = synced_log(&scene);
+        let surgeon = Surgeon::new(&scene.log);
+        let data = File::options().write(true).open(&scene.log).unwrap();
+        data.write_all_at(b"three\n", synced).unwrap();
+        surgeon.set(CURSOR, if cursor == "behind the data" { synced } else { synced + 5000 });
+        another_boot(&surgeon);
+        let id = mmlog::Observer::open(&scene.log, &options()).unwrap().look().unwrap().id;
+
+        let reader = options().open_reader(&scene.log).unwrap();
+        let mut follower = reader.follow(Start::Oldest).unwrap();
+        assert_eq!(common::rest(&mut follower), b"one\ntwo\n", "{cursor}: a reader is shown what is certain");
+
+        let log = options().open(&scene.log).unwrap();
+        assert_eq!(log.writer().unwrap().append(b"four\n").unwrap(), Position::new(synced + 6), "{cursor}");
+        assert_eq!(common::committed(&scene.log), b"one\ntwo\nthree\nfour\n", "{cursor}");
+        let now = log.status().unwrap().id;
+        assert_eq!((now.uuid, now.epoch), (id.uuid, id.epoch + 1), "{cursor}");
+        assert!(check::deep(&scene.log, &options()).unwrap().holds());
+    }
+}
+
+#[test]
+fn after_a_reboot_pages_that_were_lost_are_holes() {
+    let scene = scene();
+    let synced = synced_log(&scene);
+    let surgeon = Surgeon::new(&scene.log);
+    let data = File::options().write(true).open(&scene.log).unwrap();
+    // The message's second and third page did not reach the disk.
+    data.write_all_at(&vec![b'x'; 4096 - synced as usize], synced).unwrap();
+    data.write_all_at(b"end\n", 3 * 4096).unwrap();
+    another_boot(&surgeon);
+    let log = options().open(&scene.log).unwrap();
+    let mut follower = log.follow(Start::At(Position::new(synced))).unwrap();
+    let mut buf = [0; 65536];
+    assert_eq!(follower.next(&mut buf).unwrap(), Next::Bytes(synced..4096));
+    let Next::Hole(hole) = follower.next(&mut buf).unwrap() else { panic!("no hole") };
+    assert_eq!((hole.start, hole.end(), hole.kind), (4096, 3 * 4096, HoleKind::Lost));
+    assert_eq!(follower.next(&mut buf).unwrap(), Next::Bytes(3 * 4096..3 * 4096 + 4));
+}
+
+#[test]
+fn after_a_reboot_appends_in_flight_are_torn_above_the_checkpoint_and_done_below() {
+    let scene = scene();
+    let synced = synced_log(&scene);
+    let surgeon = Surgeon::new(&scene.log);
+    let data = File::options().write(true).open(&scene.log).unwrap();
+    let torn = surgeon.append_in_flight(3, COPYING, 20);
+    data.write_all_at(b"torn", torn).unwrap();
+    data.write_all_at(b"after\n", torn + 20).unwrap();
+    // What this slot says is older than the checkpoint that reached the disk.
+    surgeon.set_pending(2, COPYING, 4);
+    surgeon.set(mmlog::layout::SLOTS_AT + 128 * 2 + 8, 4);
+    another_boot(&surgeon);
+    let log = options().open(&scene.log).unwrap();
+    assert_eq!(common::committed(&scene.log), b"one\ntwo\nafter\n");
+    let holes = log.status().unwrap().holes;
+    assert_eq!(holes.len(), 1);
+    assert_eq!((holes[0].start, holes[0].len, holes[0].kind), (synced, 20, HoleKind::Torn));
+}
+
+#[test]
+fn metadata_that_never_reached_the_disk_is_made_from_the_data() {
+    let scene = scene();
+    synced_log(&scene);
+    let len = fs::metadata(metadata_of(&scene.log)).unwrap().len();
+    fs::write(metadata_of(&scene.log), vec![0; len as usize]).unwrap();
+    // Another test's child may hold a copy of a descriptor until it executes its program.
+    let log = common::until("the lease", || options().open(&scene.log).ok());
+    log.writer().unwrap().append(b"three\n").unwrap();
+    assert_eq!(common::committed(&scene.log), b"one\ntwo\nthree\n");
+    assert!(check::deep(&scene.log, &options()).unwrap().holds());
+}
+
+#[test]
+fn after_a_reboot_a_file_shorter_than_the_checkpoint_is_damage() {
+    let scene = scene();
+    let synced = synced_log(&scene);
+    let surgeon = Surgeon::new(&scene.log);
+    File::options().write(true).open(&scene.log).unwrap().set_len(4).unwrap();
+    another_boot(&surgeon);
+    let error = options().open(&scene.log).err().unwrap();
+    assert!(
+        matches!(error.fault(), Fault::Truncated { expected, found: 4 } if *expected == synced),
+        "{error}"
+    );
+    repair::examine(&scene.log, &options()).unwrap().plan(&[]).apply().unwrap();
+    let log = options().open(&scene.log).unwrap();
+    log.writer().unwrap().append(b"three\n").unwrap();
+    assert_eq!(common::committed(&scene.log), b"one\nthree\n");
+}
+
+#[test]
+fn a_live_writer_of_this_boot_is_never_taken_for_one_of_before() {
+    let scene = scene();
+    let log = options().open_or_create(&scene.log).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append(b"one\n").unwrap();
+    let surgeon = Surgeon::new(&scene.log);
+    another_boot(&surgeon);
+    let second = options().open(&scene.log).unwrap();
+    second.writer().unwrap().append(b"two\n").unwrap();
+    writer.append(b"three\n").unwrap();
+    assert_eq!(surgeon.get(CURSOR), 14);
+}
