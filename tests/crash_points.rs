@@ -128,6 +128,7 @@ fn close(log: &Path) {
 fn sync(log: &Path) {
     let log = options().open(log).unwrap();
     log.writer().unwrap().append_durable(b"in flight\n").unwrap();
+    log.sync().unwrap();
 }
 
 fn remove(log: &Path) {

@@ -231,6 +231,9 @@ fn after_a_reboot_appends_in_flight_are_torn_above_the_checkpoint_and_done_below
     let torn = surgeon.append_in_flight(3, COPYING, 20);
     data.write_all_at(b"torn", torn).unwrap();
     data.write_all_at(b"after\n", torn + 20).unwrap();
+    // All of this one is there: the slot is older than the data.
+    let complete = surgeon.append_in_flight(4, COPYING, 6);
+    assert_eq!(complete, torn + 20);
     // What this slot says is older than the checkpoint that reached the disk.
     surgeon.set_pending(2, COPYING, 4);
     surgeon.set(mmlog::layout::SLOTS_AT + 128 * 2 + 8, 4);

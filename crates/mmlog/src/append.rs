@@ -14,7 +14,7 @@ use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
 
 use crate::chunks::{PWRITE_FROM, Segment};
-use crate::durable;
+use crate::durable::{self, Need};
 use crate::error::{At, Error, Fault, Result};
 use crate::files::turn::Turn;
 use crate::files::{Files, Operation};
@@ -106,7 +106,7 @@ impl Writer {
     /// [`Fault::SyncFailed`] and [`Fault::Stalled`]: what was appended is in the log, but not durable.
     pub fn sync(&mut self) -> Result<()> {
         self.flush_line()?;
-        durable::sync_to(&self.files, self.end).at(self.files.path())
+        durable::sync_to(&self.files, self.end, Need::Checkpoint).at(self.files.path())
     }
 
     /// Appends `message` and returns when it is durable.
@@ -116,8 +116,9 @@ impl Writer {
     /// is not durable.
     pub fn append_durable(&mut self, message: &[u8]) -> Result<Position> {
         let at = self.append(message)?;
+        let need = if message.contains(&0) { Need::Checkpoint } else { Need::Data };
         let not_durable = |cause| Fault::NotDurable { at: at.get(), cause: Box::new(cause) };
-        durable::sync_to(&self.files, self.end).map_err(not_durable).at(self.files.path())?;
+        durable::sync_to(&self.files, self.end, need).map_err(not_durable).at(self.files.path())?;
         Ok(at)
     }
 

@@ -6,8 +6,13 @@
 //!    it is their turn.
 //! 3. Who syncs first lets those come whom the sync before has set free: for a fraction of the time that one took,
 //!    and only while the cursor moves.
-//! 4. The watermark is W. `fdatasync` the data file (and once the directory), raise the checkpoint to W, `fdatasync`
-//!    the metadata: in this order, a checkpoint on the disk is true whatever else reached it.
+//! 4. The watermark is W. `fdatasync` the data file: what waits for bytes without NULs is served. Then, if somebody
+//!    needs it, the checkpoint is raised to W and the metadata (once the directory, too) synced: in this order, a
+//!    checkpoint on the disk is true whatever else reached it.
+//!
+//! Why bytes without NULs need the data file alone: recovery after a reboot goes from the checkpoint to the last byte
+//! that is not NUL, takes whole pages of NULs for lost, and an append in flight for done if no byte of its range is
+//! NUL (space is zeros before it is stored to). For content with NULs it needs the checkpoint.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -25,17 +30,33 @@ const GATHER_LOOKS: u32 = 4;
 /// How long to spin for an append in flight below the target, which takes microseconds, before asking who it is.
 const IN_FLIGHT: Duration = Duration::from_millis(1);
 
+/// How old a checkpoint gets while only data is synced, so that a recovery has little to read.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+
+/// What has to be durable.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Need {
+    /// Bytes none of which is NUL.
+    Data,
+    /// Any content.
+    Checkpoint,
+}
+
 /// Returns when every byte below `target`, a position that the cursor has passed, is durable.
-pub(crate) fn sync_to(files: &Files, target: u64) -> Result<(), Fault> {
+pub(crate) fn sync_to(files: &Files, target: u64, need: Need) -> Result<(), Fault> {
     files.writable()?;
-    let checkpoint = &files.meta.header().checkpoint;
+    let (checkpoint, commit) = (&files.meta.header().checkpoint, &files.meta.header().commit);
+    if need == Need::Checkpoint {
+        commit.want(target);
+    }
     let begun = Instant::now();
     let durable = || match checkpoint.failed() {
         Some((from, errno)) => {
             let source = std::io::Error::from_raw_os_error(errno.cast_signed());
             Err(Fault::SyncFailed { from, source })
         }
-        None => Ok((checkpoint.synced() >= target).then_some(())),
+        None if checkpoint.synced() >= target => Ok(Some(())),
+        None => Ok((need == Need::Data && commit.data_synced() >= target).then_some(())),
     };
     loop {
         let held = match files.sync_turn(files.config.wait, durable)? {
@@ -82,30 +103,56 @@ fn sync_all(files: &Files, target: u64) -> Result<Option<u32>, Fault> {
         }
         std::thread::yield_now();
     };
-    let checkpoint = &files.meta.header().checkpoint;
-    if watermark > checkpoint.synced() {
-        let begun = Instant::now();
-        if let Err(e) = sync_files(files, watermark) {
-            checkpoint.fail(e.raw_os_error().unwrap_or(nix::libc::EIO).unsigned_abs());
-            return Ok(None);
-        }
-        let took = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
-        files.sync_took_ns.store(took, Ordering::Relaxed);
+    let header = files.meta.header();
+    let full = needs_checkpoint(files);
+    let begun = Instant::now();
+    let done = if watermark <= header.checkpoint.synced() {
+        Ok(())
+    } else if full {
+        sync_data(files, watermark).and_then(|()| sync_checkpoint(files, watermark))
+    } else if watermark > header.commit.data_synced() {
+        sync_data(files, watermark)
+    } else {
+        Ok(())
+    };
+    if let Err(e) = done {
+        header.checkpoint.fail(e.raw_os_error().unwrap_or(nix::libc::EIO).unsigned_abs());
+        return Ok(None);
     }
+    let took = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
+    files.sync_took_ns.store(took, Ordering::Relaxed);
     Ok(holder.map(|h| h.slot))
 }
 
-fn sync_files(files: &Files, watermark: u64) -> std::io::Result<()> {
+fn needs_checkpoint(files: &Files) -> bool {
+    let header = files.meta.header();
+    let checkpoint = &header.checkpoint;
+    let age = process::now_ns().saturating_sub(checkpoint.synced_ns.load(Ordering::Relaxed));
+    header.commit.wanted() > checkpoint.synced()
+        || Duration::from_nanos(age) >= CHECKPOINT_EVERY
+        || header.hole_counts.noted.load(Ordering::Acquire) != header.commit.noted.load(Ordering::Relaxed)
+}
+
+fn sync_data(files: &Files, watermark: u64) -> std::io::Result<()> {
     let segment = files.segment().map_err(|_| std::io::ErrorKind::NotFound)?;
     fs::fdatasync(segment.file())?;
     crash_point("sync:data");
+    files.meta.header().commit.raise(watermark);
+    files.wake_syncers();
+    Ok(())
+}
+
+fn sync_checkpoint(files: &Files, watermark: u64) -> std::io::Result<()> {
+    let header = files.meta.header();
     if !files.directory_synced.load(Ordering::Relaxed) {
         files.place.sync_directory()?;
         files.directory_synced.store(true, Ordering::Relaxed);
     }
-    files.meta.header().checkpoint.raise(watermark, process::now_ns());
+    let noted = header.hole_counts.noted.load(Ordering::Acquire);
+    header.checkpoint.raise(watermark, process::now_ns());
     crash_point("sync:checkpoint");
     files.sync_metadata()?;
     crash_point("sync:metadata");
+    header.commit.noted.store(noted, Ordering::Relaxed);
     Ok(())
 }

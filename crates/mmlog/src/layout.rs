@@ -33,7 +33,8 @@
 //! | 0x0500 | 256 | policy of rotation and retention (reserved) | `init`, `rotate` |
 //! | 0x0600 | 64 | sync wake: `seq` u32 (futex), `want` u32 | who waits for a sync, woken by who did it |
 //! | 0x0640 | 64 | owner of the sync byte, the fields of the other owners | owner of the sync byte |
-//! | 0x0680 | 2432 | spare, zero | |
+//! | 0x0680 | 64 | commit: `data_synced`, `wanted`, `noted` | owner of the sync byte; who wants a sync |
+//! | 0x06c0 | 2368 | spare, zero | |
 //! | 0x1000 | 64 × 128 | follower records (reserved): name, pid, position, hold, last seen | followers |
 //! | 0x3000 | 1024 × 64 | holes: start + 1 (0: free), length, pid, kind, time, command | owner of the log's lock |
 //! | 0x13000 | max_writers × 128 | slots: a hot line (pending, len, messages, bytes) and a cold one (who) | the slot's owner |
@@ -253,6 +254,18 @@ shared! {
 }
 
 shared! {
+    /// What writers that wait for durability tell each other, see `durable`.
+    pub struct Commit align 64 {
+        /// The data file's bytes below are durable; its metadata perhaps only up to the checkpoint.
+        pub data_synced: AtomicU64,
+        /// Somebody needs the metadata durable as well up to here.
+        pub wanted: AtomicU64,
+        /// The holes that had been noted when the metadata was last made durable.
+        pub noted: AtomicU64,
+    }
+}
+
+shared! {
     /// A lock's owner, for people; the lock byte is the truth.
     pub struct Owner align 64 {
         pub pid: AtomicU32,
@@ -343,7 +356,9 @@ shared! {
         pub policy: Policy,
         pub sync_wake: Wake,
         pub sync_owner: Owner,
-        pub spare: [[AtomicU64; 19]; 16],
+        pub commit: Commit,
+        pub spare: [[AtomicU64; 32]; 9],
+        pub spare_end: [AtomicU64; 8],
     }
 }
 

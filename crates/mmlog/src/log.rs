@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::append::Writer;
-use crate::durable;
+use crate::durable::{self, Need};
 use crate::error::{At, Result};
 use crate::files::{Adopt, Config, Files, Intent, Origin, Trust};
 use crate::follow::{Follower, Start};
@@ -250,7 +250,7 @@ impl Log {
     pub fn sync(&self) -> Result<Position> {
         let files = self.current()?;
         let watermark = files.scan(files.control().look().start).watermark;
-        durable::sync_to(&files, watermark).at(self.path())?;
+        durable::sync_to(&files, watermark, Need::Checkpoint).at(self.path())?;
         Ok(Position::new(watermark))
     }
 

@@ -15,7 +15,7 @@
 //! - `sync-error`: where durability ends is stored when the errno is seen.
 //! - `ready`: everything that creation stored is seen with `is_ready`.
 
-use crate::layout::{Checkpoint, Control, GATE, Journal, POSITION_END, Panic, Segment, Wake};
+use crate::layout::{Checkpoint, Commit, Control, GATE, Journal, POSITION_END, Panic, Segment, Wake};
 use crate::sync::{AtomicU32, Ordering};
 
 /// What a `fetch_add` on the cursor gave.
@@ -184,6 +184,36 @@ impl Segment {
         self.generation.store(generation, Ordering::Relaxed);
         self.base.store(base, Ordering::Relaxed);
         self.inode.store(inode, Ordering::Release);
+    }
+}
+
+impl Commit {
+    /// Every byte of the data file below is durable.
+    pub fn data_synced(&self) -> u64 {
+        self.data_synced.load(Ordering::Acquire) // checkpoint
+    }
+
+    /// Raises it after a sync of the data file.
+    pub fn raise(&self, position: u64) {
+        self.data_synced.fetch_max(position, Ordering::AcqRel); // checkpoint
+    }
+
+    /// Asks for a checkpoint up to there; before the sync that is to serve it.
+    pub fn want(&self, position: u64) {
+        self.wanted.fetch_max(position, Ordering::AcqRel);
+    }
+
+    /// Up to where somebody asked for a checkpoint.
+    pub fn wanted(&self) -> u64 {
+        self.wanted.load(Ordering::Acquire)
+    }
+
+    /// Nothing above the checkpoint is known to be durable, and the next sync raises it: after a reboot, or when
+    /// positions go on in another data file.
+    pub fn reset(&self) {
+        self.data_synced.store(0, Ordering::Release); // checkpoint
+        self.wanted.store(0, Ordering::Relaxed);
+        self.noted.store(u64::MAX, Ordering::Relaxed);
     }
 }
 

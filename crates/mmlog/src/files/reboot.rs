@@ -3,8 +3,9 @@
 //! Nobody of before the reboot lives, so the first handle for writing that takes the log's lock does this before
 //! anything is appended. Each step looks at what is there and may die and be repeated; the boot id is stored last.
 //!
-//! 1. What dead writers were about at or above the checkpoint is a torn hole. A slot below it is older than the
-//!    checkpoint that reached the disk: its append was complete.
+//! 1. What dead writers were about at or above the checkpoint is a torn hole, unless no byte of it is NUL: space is
+//!    zeros before it is stored to, so such an append was complete, and the slot is older than the data. So is a slot
+//!    below the checkpoint.
 //! 2. The log ends behind the last byte that is not NUL, never below the checkpoint. The cursor of before was ahead
 //!    of the data or behind it, and says nothing.
 //! 3. Whole pages of NULs between the checkpoint and the end did not reach the disk: holes.
@@ -14,6 +15,7 @@ use std::os::unix::fs::FileExt;
 
 use super::Files;
 use super::guard::LogLock;
+use super::version1::next_nuls;
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::holes::{self, Hole};
@@ -95,6 +97,7 @@ impl LogLock<'_> {
         }
         let hint = control.look().start;
         let table = self.files.meta.holes();
+        header.commit.reset();
         holes::retain(table, |hole| hole.start >= base && hole.end() <= base + len);
         self.settle_after_reboot(synced, base + len);
         let found =
@@ -131,14 +134,20 @@ impl LogLock<'_> {
             let len = slot.hot.len.load(Ordering::Relaxed);
             let seen = crate::slots::InFlight { slot: index, pending, len };
             let exact = pending.phase() != Some(Phase::Reserving);
-            if let Some(mut hole) =
-                self.files.hole_of(&seen).filter(|h| exact && h.start >= synced && h.start < end)
-            {
+            let in_doubt = |h: &Hole| exact && h.start >= synced && h.start < end && !self.is_complete(h);
+            if let Some(mut hole) = self.files.hole_of(&seen).filter(in_doubt) {
                 hole.len = hole.end().min(end) - hole.start;
                 self.note_hole(&hole);
             }
             slot.hot.settle();
         }
+    }
+
+    /// Whether the disk has all of an append without NULs. Where that cannot be told it is not.
+    fn is_complete(&self, hole: &Hole) -> bool {
+        let base = self.control().base();
+        let reaches = self.data_len().is_ok_and(|len| hole.end() <= base + len);
+        reaches && matches!(next_nuls(self.segment.file(), hole.start - base, hole.end() - base), Ok(None))
     }
 
     fn note_boot(&self) -> Result<(), Fault> {

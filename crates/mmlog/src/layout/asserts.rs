@@ -22,7 +22,7 @@ const _: () = assert!(
         && offset_of!(Version1, page_size) == offset_of!(Control, page_size)
         && offset_of!(Version1, chunk_size) == offset_of!(Control, chunk_size)
 );
-len!(Control: 64, Wake: 64, Identity: 128, Tables: 64, HighWater: 64, Kept: 64, Checkpoint: 64, Owner: 64,
+len!(Control: 64, Wake: 64, Identity: 128, Tables: 64, HighWater: 64, Kept: 64, Checkpoint: 64, Commit: 64, Owner: 64,
     Journal: 64, Panic: 320, Segment: 64, HoleCounts: 64, Policy: 256, Header: 4096, FollowerRecord: 128,
     HoleEntry: 64, SlotHot: 64, SlotCold: 64, Slot: 128);
 at!(
@@ -111,7 +111,10 @@ at!(
     Header.sync_wake.seq == 0x600,
     Header.sync_wake.want == 0x604,
     Header.sync_owner == 0x640,
-    Header.spare == 0x680,
+    Header.commit.data_synced == 0x680,
+    Header.commit.wanted == 0x688,
+    Header.commit.noted == 0x690,
+    Header.spare == 0x6c0,
     FollowerRecord.state == 0,
     FollowerRecord.pid == 4,
     FollowerRecord.position == 8,
