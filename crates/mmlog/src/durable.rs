@@ -19,8 +19,9 @@ use std::time::{Duration, Instant};
 
 use crate::crash::crash_point;
 use crate::error::Fault;
+use crate::files::owner::Operation;
 use crate::files::turn::Turn;
-use crate::files::{Files, Operation, SLICE};
+use crate::files::{Files, SLICE};
 use crate::sys::{fs, process};
 
 /// Part of the last sync's duration that the next one waits for company.

@@ -62,7 +62,7 @@ pub struct PanicRecord {
 pub struct Blocker {
     /// What it holds: "the log's lock", "slot 3".
     pub what: String,
-    /// Process id in its own namespace.
+    /// Process id in its own namespace; 0 when it had no time to say.
     pub pid: u32,
     /// Name of the process.
     pub command: String,
@@ -73,6 +73,9 @@ pub struct Blocker {
 impl fmt::Display for Blocker {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Blocker { what, pid, command, process } = self;
+        if *pid == 0 {
+            return write!(f, "a process that has not said who it is holds {what}");
+        }
         write!(f, "process {pid} ({command}, {process}) holds {what}")
     }
 }

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::error::{At, Fault, PanicRecord, Result};
-use crate::files::{Config, Files, Intent, Operation, owner_of};
+use crate::files::{Config, Files, Intent, owner};
 use crate::holes::{self, Hole};
 use crate::layout::{Identity, LOCK_BYTE, MAINTENANCE_BYTE, Owner, Slot, VERSION};
 use crate::metadata::Gate;
@@ -348,7 +348,7 @@ impl Observer {
     fn writer(&self, index: u32, slot: &Slot, seen: &mut HashMap<Still, Instant>) -> Option<WriterStatus> {
         let pending = slot.hot.pending();
         let alive = !self.files.is_free(index);
-        let who = owner_of(&slot.cold);
+        let who = owner::of(&slot.cold);
         let in_flight = pending.phase().map(|phase| {
             let start = pending.position();
             let end = start.saturating_add(slot.hot.len.load(Ordering::Relaxed));
@@ -369,16 +369,15 @@ impl Observer {
 }
 
 fn lock(files: &Files, owner: &Owner, byte: u64) -> Lock {
-    let who = owner_of(owner);
+    let held = files.is_held(byte);
+    let last = || (owner::of(owner), process::state_of(&owner::of(owner)));
+    let (who, process) = if held { owner::holder(owner) } else { last() };
     Lock {
-        held: files.is_held(byte),
+        held,
         pid: who.pid,
-        operation: match owner.operation.load(Ordering::Relaxed) {
-            0 => String::new(),
-            number => Operation::name_of(number).into(),
-        },
+        operation: owner::operation_of(owner).into(),
         since: time_of(owner.since_ns.load(Ordering::Relaxed)),
-        process: process::state_of(&who),
+        process,
         command: who.command,
     }
 }

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use crate::error::Fault;
 use crate::files::guard::LogLock;
-use crate::files::{Files, Operation, SLICE};
+use crate::files::owner::Operation;
+use crate::files::{Files, SLICE};
 use crate::metadata::Gate;
 
 /// Length of the data file before and after a trim, bytes; equal when there was nothing to do.

@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use nix::libc;
 
+use super::Files;
 use super::meta::page_size;
+use super::owner::{self, Operation};
 use super::turn::try_mutex;
-use super::{Files, Operation, store_owner};
 use crate::chunks::Segment;
 use crate::crash::crash_point;
 use crate::error::Fault;
@@ -34,6 +35,7 @@ pub(crate) struct LogLock<'a> {
 impl Drop for LogLock<'_> {
     fn drop(&mut self) {
         self.files.control().is_locked.store(0, Ordering::Relaxed);
+        owner::leave(&self.files.meta.header().lock_owner);
         if let Some(fd) = self.files.lock_file.fd() {
             let _ = lock::unlock(fd, LOCK_BYTE);
         }
@@ -52,7 +54,7 @@ impl Files {
 
     /// The lock if nobody has it, with everything as the last owner left it: for repair.
     fn try_lock_as_is(&self, operation: Operation) -> Result<Option<LogLock<'_>>, Fault> {
-        let fd = self.lock_file.fd().ok_or(Fault::Replaced)?;
+        let (fd, me) = (self.lock_file.fd().ok_or(Fault::Replaced)?, process::me());
         let Some(in_process) = try_mutex(&self.in_process) else { return Ok(None) };
         let segment = self.segment()?;
         if !lock::try_lock(fd, LOCK_BYTE).map_err(Fault::io("take the log's lock"))? {
@@ -60,7 +62,7 @@ impl Files {
         }
         let guard = LogLock { files: self, segment, _in_process: in_process };
         self.control().is_locked.store(1, Ordering::Relaxed);
-        store_owner(&self.meta.header().lock_owner, &process::me(), Some(operation));
+        owner::store(&self.meta.header().lock_owner, &me, Some(operation));
         crash_point("lock:taken");
         Ok(Some(guard))
     }

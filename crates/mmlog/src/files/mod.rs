@@ -7,6 +7,7 @@ pub(crate) mod guard;
 mod mend;
 pub(crate) mod meta;
 pub(crate) mod open;
+pub(crate) mod owner;
 pub(crate) mod reboot;
 pub(crate) mod remove;
 pub(crate) mod turn;
@@ -20,15 +21,16 @@ use std::time::{Duration, Instant};
 
 use crate::chunks::Segment;
 use crate::crash::crash_point;
-use crate::error::{Blocker, Fault};
+use crate::error::Fault;
 use crate::holes::Hole;
-use crate::layout::{Control, Owner, SLOT_BYTES, Slot};
+use crate::layout::{Control, SLOT_BYTES, Slot};
 use crate::slots::{self, Scan};
 use crate::sys::fork::LockFile;
 use crate::sys::place::{Part, Place};
-use crate::sys::process::{self, Who};
+use crate::sys::process;
 use crate::sys::{fs, futex, lock};
 use meta::Meta;
+use owner::Operation;
 
 /// Suffix of the metadata file's name.
 pub const METADATA_SUFFIX: &str = ".mmlog";
@@ -269,7 +271,7 @@ impl Files {
         if len == 0 || !Control::has_positions(dead.pending.position(), len) {
             return None;
         }
-        Hole::of_slot(dead.pending.phase()?, dead.pending.position(), len, &owner_of(cold))
+        Hole::of_slot(dead.pending.phase()?, dead.pending.position(), len, &owner::of(cold))
     }
 
     /// Claims a slot for a writer, settling what a dead owner left in it.
@@ -298,7 +300,7 @@ impl Files {
     }
 
     fn claim_one(&self, slot: u32) -> Result<Claim, Fault> {
-        let fd = self.lock_file.fd().ok_or(Fault::Replaced)?;
+        let (fd, me) = (self.lock_file.fd().ok_or(Fault::Replaced)?, process::me());
         let byte = SLOT_BYTES + u64::from(slot);
         if !self.mark_own(slot) {
             return Ok(Claim::Taken);
@@ -318,7 +320,7 @@ impl Files {
             guard.settle_claimed(slot);
         }
         crash_point("claim:taken");
-        store_owner(cold, &process::me(), None);
+        owner::store(cold, &me, None);
         hot.messages.store(0, Ordering::Relaxed);
         hot.bytes.store(0, Ordering::Relaxed);
         self.meta.header().high_water.slots.fetch_max(slot + 1, Ordering::AcqRel);
@@ -330,6 +332,7 @@ impl Files {
     /// Gives a slot back. One that is not idle is thereby abandoned: whoever needs it settles it.
     pub(crate) fn release(&self, slot: u32) {
         if let Some(fd) = self.lock_file.fd() {
+            owner::leave(&self.meta.slots()[slot as usize].cold);
             // Whoever then finds the byte free sees the slot as we left it.
             fence(Ordering::Release);
             // An unlock fails only when the kernel is out of memory for splitting a range; the slot then
@@ -374,17 +377,6 @@ impl Files {
         }
     }
 
-    pub(crate) fn blocker(&self, what: &str, owner: &Owner) -> Blocker {
-        let who = owner_of(owner);
-        let operation = Operation::name_of(owner.operation.load(Ordering::Relaxed));
-        named(&format!("{what} ({operation})"), &who)
-    }
-
-    pub(crate) fn slot_blocker(&self, slot: u32) -> Blocker {
-        let cold = &self.meta.slots()[slot as usize].cold;
-        named(&format!("slot {slot}"), &owner_of(cold))
-    }
-
     /// Permission bits of the data file.
     pub(crate) fn mode(&self) -> Result<u32, Fault> {
         let stat = self.segment()?.file().metadata().map_err(Fault::io("stat the data file"))?;
@@ -397,61 +389,10 @@ impl Files {
     }
 }
 
-fn named(what: &str, who: &Who) -> Blocker {
-    let process = process::state_of(who).to_string();
-    Blocker { what: what.into(), pid: who.pid, command: who.command.clone(), process }
-}
-
 enum Claim {
     Mine,
     Taken,
     NeedsLock,
-}
-
-/// What a lock is held for; its number is stored beside the lock.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Operation {
-    Open = 1,
-    Grow = 2,
-    Settle = 3,
-    Trim = 4,
-    Close = 5,
-    Sync = 6,
-    Repair = 7,
-}
-
-impl Operation {
-    pub(crate) fn name_of(number: u32) -> &'static str {
-        match number {
-            1 => "open",
-            2 => "grow",
-            3 => "settle",
-            4 => "trim",
-            5 => "close",
-            6 => "sync",
-            7 => "repair",
-            _ => "unknown operation",
-        }
-    }
-}
-
-/// What a holder says of itself beside its lock byte; a slot's holder names no operation.
-pub(crate) fn store_owner(owner: &Owner, who: &Who, operation: Option<Operation>) {
-    owner.pid.store(who.pid, Ordering::Relaxed);
-    owner.operation.store(operation.map_or(0, |o| o as u32), Ordering::Relaxed);
-    owner.start_time.store(who.start_time, Ordering::Relaxed);
-    owner.pid_namespace.store(who.pid_namespace, Ordering::Relaxed);
-    owner.since_ns.store(process::now_ns(), Ordering::Relaxed);
-    owner.command.store(&who.command);
-}
-
-pub(crate) fn owner_of(owner: &Owner) -> Who {
-    Who {
-        pid: owner.pid.load(Ordering::Relaxed),
-        start_time: owner.start_time.load(Ordering::Relaxed),
-        pid_namespace: owner.pid_namespace.load(Ordering::Relaxed),
-        command: owner.command.load(),
-    }
 }
 
 /// Says who has the file open, as far as this user may see.

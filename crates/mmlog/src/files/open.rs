@@ -19,8 +19,9 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use super::meta::{self, Meta, Stage};
+use super::owner::Operation;
 use super::reboot::is_of_this_boot;
-use super::{Adopt, Config, Files, Intent, METADATA_SUFFIX, Operation, Origin, Trust};
+use super::{Adopt, Config, Files, Intent, METADATA_SUFFIX, Origin, Trust};
 use crate::chunks::Segment;
 use crate::error::{At, Blocker, Fault, Result};
 use crate::sys::fork::LockFile;

@@ -8,7 +8,8 @@ use std::sync::{Mutex, MutexGuard, TryLockError};
 use std::time::{Duration, Instant};
 
 use super::guard::LogLock;
-use super::{Files, Operation, SLICE, store_owner};
+use super::owner::{self, Operation};
+use super::{Files, SLICE};
 use crate::error::Fault;
 use crate::layout::{MAINTENANCE_BYTE, Owner, SYNC_BYTE, Wake};
 use crate::sys::{futex, lock, process};
@@ -25,11 +26,13 @@ pub(crate) enum Turn<T, L> {
 pub(crate) struct Held<'a> {
     files: &'a Files,
     byte: u64,
+    owner: &'a Owner,
     _in_process: MutexGuard<'a, ()>,
 }
 
 impl Drop for Held<'_> {
     fn drop(&mut self) {
+        owner::leave(self.owner);
         if let Some(fd) = self.files.lock_file.fd() {
             let _ = lock::unlock(fd, self.byte);
         }
@@ -129,16 +132,16 @@ impl Files {
         &'a self,
         mutex: &'a Mutex<()>,
         byte: u64,
-        owner: &Owner,
+        owner: &'a Owner,
         operation: Operation,
     ) -> Result<Option<Held<'a>>, Fault> {
-        let fd = self.lock_file.fd().ok_or(Fault::Replaced)?;
+        let (fd, me) = (self.lock_file.fd().ok_or(Fault::Replaced)?, process::me());
         let Some(in_process) = try_mutex(mutex) else { return Ok(None) };
         if !lock::try_lock(fd, byte).map_err(Fault::io("take a lock byte"))? {
             return Ok(None);
         }
-        store_owner(owner, &process::me(), Some(operation));
-        Ok(Some(Held { files: self, byte, _in_process: in_process }))
+        owner::store(owner, &me, Some(operation));
+        Ok(Some(Held { files: self, byte, owner, _in_process: in_process }))
     }
 }
 

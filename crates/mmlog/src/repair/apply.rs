@@ -8,7 +8,8 @@ use crate::check;
 use crate::crash::crash_point;
 use crate::error::{At, Fault, Result};
 use crate::files::guard::LogLock;
-use crate::files::{Files, Intent, Operation, SLICE};
+use crate::files::owner::Operation;
+use crate::files::{Files, Intent, SLICE};
 use crate::trim::{ClosedGate, Drained, wait_until_final};
 
 impl Plan {

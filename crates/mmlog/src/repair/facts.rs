@@ -5,13 +5,13 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::error::{At, Blocker, Fault, PanicRecord, Result};
-use crate::files::{Config, Files, Intent, open, owner_of};
+use crate::files::{Config, Files, Intent, open, owner};
 use crate::holes::Hole;
-use crate::layout::{LOCK_BYTE, Slot};
+use crate::layout::{LOCK_BYTE, Owner, Slot};
 use crate::metadata::Gate;
 use crate::slots::Phase;
 use crate::sys::place::Part;
-use crate::sys::process::{self, ProcessState};
+use crate::sys::process::ProcessState;
 
 /// How often what looks abandoned is looked at again.
 const LOOKS: u32 = 4;
@@ -239,8 +239,8 @@ fn of_files(files: &Files, data: Option<DataFact>) -> Facts {
     facts
 }
 
-fn stopped(blocker: Blocker, owner: &crate::layout::Owner) -> Option<Suspect> {
-    let process = process::state_of(&owner_of(owner));
+fn stopped(blocker: Blocker, owner: &Owner) -> Option<Suspect> {
+    let (_, process) = owner::holder(owner);
     (process == ProcessState::Stopped).then_some(Suspect { blocker, process })
 }
 
@@ -259,7 +259,7 @@ fn look_at_slot(files: &Files, index: u32, slot: &Slot, facts: &mut Facts) {
         facts.suspects.extend(stopped(files.slot_blocker(index), &slot.cold));
         return;
     }
-    let who = owner_of(&slot.cold);
+    let who = owner::of(&slot.cold);
     let hole = files.hole_of(&crate::slots::InFlight { slot: index, pending, len });
     let hole = hole.filter(|h| h.start >= facts.base && h.end() <= files.control().look().start);
     facts.dead.push(DeadSlot { slot: index, pid: who.pid, command: who.command, phase, hole });

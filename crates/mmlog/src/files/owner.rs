@@ -1,0 +1,99 @@
+//! What a holder says of itself beside its lock byte: for people, since the lock byte is the truth.
+//!
+//! A record is the holder's only while its operation has the bit [`HELD`]. It is stored after the byte is taken, so
+//! for a moment it is still that of the holder before: a process that stops there is not named, rather than another
+//! one blamed.
+
+use super::Files;
+use crate::error::Blocker;
+use crate::layout::Owner;
+use crate::sync::Ordering;
+use crate::sys::process::{self, ProcessState, Who};
+
+/// Bit of `operation`: the record is the holder's. Without it, it is of who had it last.
+pub(crate) const HELD: u32 = 1 << 31;
+
+/// What a lock is held for; its number is stored beside the lock.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Operation {
+    Open = 1,
+    Grow = 2,
+    Settle = 3,
+    Trim = 4,
+    Close = 5,
+    Sync = 6,
+    Repair = 7,
+}
+
+impl Operation {
+    fn name_of(number: u32) -> &'static str {
+        match number & !HELD {
+            0 => "",
+            1 => "open",
+            2 => "grow",
+            3 => "settle",
+            4 => "trim",
+            5 => "close",
+            6 => "sync",
+            7 => "repair",
+            _ => "unknown operation",
+        }
+    }
+}
+
+/// Says who holds; a slot's holder names no operation.
+pub(crate) fn store(owner: &Owner, who: &Who, operation: Option<Operation>) {
+    owner.operation.store(0, Ordering::Release); // owner
+    owner.pid.store(who.pid, Ordering::Relaxed);
+    owner.start_time.store(who.start_time, Ordering::Relaxed);
+    owner.pid_namespace.store(who.pid_namespace, Ordering::Relaxed);
+    owner.since_ns.store(process::now_ns(), Ordering::Relaxed);
+    owner.command.store(&who.command);
+    owner.operation.store(HELD | operation.map_or(0, |o| o as u32), Ordering::Release); // owner
+}
+
+/// The record stays as that of who had it last; before the byte is given back.
+pub(crate) fn leave(owner: &Owner) {
+    owner.operation.fetch_and(!HELD, Ordering::Release); // owner
+}
+
+/// Who holds it, or had it last.
+pub(crate) fn of(owner: &Owner) -> Who {
+    Who {
+        pid: owner.pid.load(Ordering::Relaxed),
+        start_time: owner.start_time.load(Ordering::Relaxed),
+        pid_namespace: owner.pid_namespace.load(Ordering::Relaxed),
+        command: owner.command.load(),
+    }
+}
+
+/// What it is, or was, held for; empty for nothing.
+pub(crate) fn operation_of(owner: &Owner) -> &'static str {
+    Operation::name_of(owner.operation.load(Ordering::Acquire)) // owner
+}
+
+/// Who holds a byte that somebody holds, and what he is doing. Nobody by name if he has not said so yet.
+pub(crate) fn holder(owner: &Owner) -> (Who, ProcessState) {
+    let said = owner.operation.load(Ordering::Acquire) & HELD != 0; // owner
+    let who = of(owner);
+    match process::state_of(&who) {
+        ProcessState::Gone => (Who::default(), ProcessState::Unknown),
+        state if said => (who, state),
+        _ => (Who::default(), ProcessState::Unknown),
+    }
+}
+
+impl Files {
+    pub(crate) fn blocker(&self, what: &str, owner: &Owner) -> Blocker {
+        named(format!("{what} ({})", operation_of(owner)), owner)
+    }
+
+    pub(crate) fn slot_blocker(&self, slot: u32) -> Blocker {
+        named(format!("slot {slot}"), &self.meta.slots()[slot as usize].cold)
+    }
+}
+
+fn named(what: String, owner: &Owner) -> Blocker {
+    let (who, state) = holder(owner);
+    Blocker { what, pid: who.pid, command: who.command, process: state.to_string() }
+}
