@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures what the README claims, on this machine: medians of interleaved runs. Not part of the tests.
-#   tests/measure.sh throughput [ROUNDS] | latency [LINES] | idle [SECONDS] | chunk [ROUNDS]
+#   tests/measure.sh throughput [ROUNDS] | latency [LINES] | idle [SECONDS] | chunk [ROUNDS] | sync [ROUNDS]
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cargo build --quiet --release --manifest-path "$root/Cargo.toml" --bins --examples --workspace
@@ -65,6 +65,23 @@ idle() {
   awk -v ns=$((after - before)) -v s="$span" 'BEGIN {printf "idle tail -f: %.0f us of processor in %d s, %.4f %% of a core\n", ns/1e3, s, ns/s/1e7}'
 }
 
+# Each process waits for the durability of each message; syncs are counted by strace in a run of their own.
+sync_shared() {
+  local rounds=${1:-9} n each
+  for n in 1 4 16 64; do
+    each=$((n < 16 ? 800 / n : 100))
+    for _ in $(seq "$rounds"); do
+      "$bin/examples/durable" s.log "$n" "$each" write >> "s.write.$n"
+      "$bin/examples/durable" s.log "$n" "$each" mmlog >> "s.mmlog.$n"
+    done
+    local w m calls
+    w=$(median < "s.write.$n") m=$(median < "s.mmlog.$n")
+    strace -f -c -e trace=fdatasync -o calls "$bin/examples/durable" s.log "$n" "$each" mmlog > /dev/null
+    calls=$(awk '$NF == "fdatasync" {print $4}' calls)
+    echo "$n processes: write+fdatasync $w/s, mmlog $m/s: $(ratio "$m" "$w") times; $((n * each)) messages, $calls fdatasync calls"
+  done
+}
+
 chunk() {
   local rounds=${1:-7} size len
   for _ in $(seq "$rounds"); do
@@ -82,4 +99,6 @@ chunk() {
   done
 }
 
-"${1:-throughput}" "${@:2}"
+command=${1:-throughput}
+[ "$command" = sync ] && command=sync_shared
+"$command" "${@:2}"

@@ -146,7 +146,8 @@ fn sync_data(files: &Files, watermark: u64) -> std::io::Result<()> {
 fn sync_checkpoint(files: &Files, watermark: u64) -> std::io::Result<()> {
     let header = files.meta.header();
     if !files.directory_synced.load(Ordering::Relaxed) {
-        files.place.sync_directory()?;
+        let segment = files.segment().map_err(|_| std::io::ErrorKind::NotFound)?;
+        files.place.sync_names(segment.file())?;
         files.directory_synced.store(true, Ordering::Relaxed);
     }
     let noted = header.hole_counts.noted.load(Ordering::Acquire);

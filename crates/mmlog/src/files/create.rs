@@ -100,6 +100,8 @@ impl Opening<'_> {
             }
             Start::WhereDataEnds => extent(&data, 0, len).map_err(Fault::io("read the data file"))?,
         };
+        // From here on a power cut leaves a file whose length says that this was a log.
+        self.place.sync(&opened.file).map_err(Fault::io("make the metadata file durable"))?;
         crash_point("create:allocated");
         let meta = Meta::fill(&opened.file, geometry, identity, found.end)?;
         meta.header().segments[0].inode.store(stat.ino(), Ordering::Relaxed);
@@ -118,7 +120,10 @@ impl Opening<'_> {
         // Adopting takes a lease, which our own descriptor for writing would refuse to us.
         let access = if existed { Access::Read } else { Access::Create(mode) };
         let data = self.place.open(Part::Data, access);
-        let data = data.map_err(|e| self.explain(e, Part::Data, "create the data file"))?;
+        let data = data.map_err(|e| match self.no_space_or(e, "create the data file") {
+            Fault::Io { source, operation } => self.explain(source, Part::Data, operation),
+            full => full,
+        })?;
         let stat = data.metadata().map_err(Fault::io("stat the data file"))?;
         // An empty one may be what a dead creator left; one with bytes is somebody's, and stays as it is.
         match fs::prepare_new(&data, self.config.mode, &stat) {
@@ -144,6 +149,8 @@ impl Opening<'_> {
         max_writers: u32,
     ) -> std::result::Result<(), Fault> {
         fs::take_after(&opened.file, data)?;
+        let stat = opened.file.metadata().map_err(Fault::io("stat the metadata file"))?;
+        fs::prepare_new(&opened.file, None, &stat).map_err(Fault::io("set up the metadata file"))?;
         let needed = total_len(max_writers) as u64;
         // Zeros by writing, not by cutting: somebody may have mapped what is there.
         let present = opened.file.metadata().map_err(Fault::io("stat the metadata file"))?.len().min(needed);
@@ -151,10 +158,9 @@ impl Opening<'_> {
             .map_err(Fault::io("empty the metadata file"))?;
         // Never sparse: a store on a full disk would be SIGBUS.
         alloc::allocate(&opened.file, 0, needed).map_err(|source| {
-            if super::guard::is_full(&source) {
-                Fault::NoSpace { needed, free: fs::free_bytes(&opened.file), source }
-            } else {
-                Fault::Io { operation: "allocate the metadata file", source }
+            match self.no_space_or(source, "allocate the metadata file") {
+                Fault::NoSpace { free, source, .. } => Fault::NoSpace { needed, free, source },
+                other => other,
             }
         })
     }

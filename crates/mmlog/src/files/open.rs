@@ -157,8 +157,10 @@ impl Opening<'_> {
                     return if self.metadata_id()?.is_some() { Ok(None) } else { Err(fault) };
                 }
                 let create = Access::Create(self.metadata_mode());
-                let file =
-                    self.place.open(Part::Metadata, create).map_err(Fault::io("create the metadata file"))?;
+                let file = self
+                    .place
+                    .open(Part::Metadata, create)
+                    .map_err(|e| self.no_space_or(e, "create the metadata file"))?;
                 (file, Access::Write)
             }
             // Leased for a moment by who adopts or removes it.
@@ -212,6 +214,14 @@ impl Opening<'_> {
             Some("symbolic link") => Fault::Symlink,
             Some(kind) => Fault::NotRegular { kind },
             _ => Fault::Io { operation, source: e },
+        }
+    }
+
+    /// Making a name can need space, too.
+    pub(super) fn no_space_or(&self, source: io::Error, operation: &'static str) -> Fault {
+        match super::guard::is_full(&source) {
+            true => Fault::NoSpace { needed: 1, free: fs::free_bytes(self.place.directory_fd()), source },
+            false => Fault::Io { operation, source },
         }
     }
 

@@ -9,10 +9,26 @@ use nix::libc;
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::signal::{SigSet, SigmaskHow, Signal, pthread_sigmask};
 
+use super::fs;
+
+/// btrfs keeps an extent as long as one byte of it is in use: a trim gives back what is a piece of its own.
+const BTRFS_PIECE: u64 = 128 * 1024;
+
 /// Allocates `[from, to)`, the file then being at least `to` long. It is `fallocate(2)` itself: C's
 /// `posix_fallocate` writes where the file system cannot allocate.
 pub(crate) fn allocate(file: &File, from: u64, to: u64) -> io::Result<()> {
     within_file_size_limit(to)?;
+    let piece = if fs::is_btrfs(file) { BTRFS_PIECE } else { to - from };
+    let mut at = from;
+    while at < to {
+        let end = to.min(at + piece);
+        allocate_piece(file, at, end)?;
+        at = end;
+    }
+    Ok(())
+}
+
+fn allocate_piece(file: &File, from: u64, to: u64) -> io::Result<()> {
     let (offset, len) = (from.cast_signed(), (to - from).cast_signed());
     loop {
         match fallocate(file, FallocateFlags::empty(), offset, len) {

@@ -52,15 +52,21 @@ pub(crate) fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())
 }
 
-/// What a new data file needs: its mode in spite of the umask, no copy-on-write on btrfs (a store into a mapped
+const BTRFS: FsType = FsType(0x9123_683e);
+
+/// Whether stores need new space although it was allocated, unless copy-on-write is off.
+pub(crate) fn is_btrfs(file: impl AsFd) -> bool {
+    statfs::fstatfs(file).is_ok_and(|s| s.filesystem_type() == BTRFS)
+}
+
+/// What a new file needs: its mode in spite of the umask, no copy-on-write on btrfs (a store into a mapped
 /// page could otherwise need new space). A file with bytes is left alone.
 pub(crate) fn prepare_new(file: &File, mode: Option<u32>, stat: &Metadata) -> io::Result<()> {
     use rustix::fs::{IFlags, ioctl_getflags, ioctl_setflags};
-    const BTRFS: FsType = FsType(0x9123_683e);
     if stat.len() > 0 {
         return Ok(());
     }
-    if statfs::fstatfs(file)?.filesystem_type() == BTRFS {
+    if is_btrfs(file) {
         let flags = ioctl_getflags(file)?;
         ioctl_setflags(file, flags | IFlags::NOCOW)?;
     }

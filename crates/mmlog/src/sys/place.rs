@@ -7,10 +7,12 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, statat, unlinkat};
+
+use super::fs;
 
 /// What [`Place::open`] is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -159,9 +161,19 @@ impl Place {
         &self.directory
     }
 
-    /// Makes the names durable.
-    pub(crate) fn sync_directory(&self) -> io::Result<()> {
+    /// Makes a file of this directory durable, and its name.
+    pub(crate) fn sync(&self, file: &File) -> io::Result<()> {
+        fs::fdatasync(file)?;
+        self.sync_names(file)
+    }
+
+    /// Makes the names in the directory durable; where it may not be read, the whole file system of `file`.
+    pub(crate) fn sync_names(&self, file: impl AsFd) -> io::Result<()> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        Ok(rustix::fs::fsync(openat(&self.directory, c".", flags, Mode::empty())?)?)
+        match openat(&self.directory, c".", flags, Mode::empty()) {
+            Ok(directory) => Ok(rustix::fs::fsync(directory)?),
+            Err(rustix::io::Errno::ACCESS) => Ok(rustix::fs::syncfs(file)?),
+            Err(e) => Err(e.into()),
+        }
     }
 }
