@@ -8,25 +8,40 @@
 //! 4. *Copy*, settle the slot, wake followers if any sleep.
 //!
 //! An append that fails after step 2 abandons its slot as if its process had died: the range becomes a hole that
-//! whoever needs it settles, and the writer claims another slot for its next append.
+//! whoever needs it settles, and the writer claims another slot for its next append, after a look at what is wrong:
+//! a log that cannot be stored to gets one hole of a writer, not one of each attempt.
+//!
+//! The SIGBUS guard ([`sigbus`]) may cut a mapping at any access. No byte is stored while the metadata is cut: the
+//! range may be nobody's. A cut chunk has lost the copy: the message goes by `pwrite`, which knows the reason if
+//! it fails too.
 
 use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
 
-use crate::chunks::{PWRITE_FROM, Segment};
+use crate::chunks::{PWRITE_FROM, Pin, Segment, Unstored};
 use crate::durable::{self, Need};
 use crate::error::{At, Error, Fault, Result};
-use crate::files::Files;
 use crate::files::owner::Operation;
 use crate::files::turn::Turn;
+use crate::files::{Files, guard, meta};
 use crate::layout::{Control, MAX_MESSAGE};
 use crate::metadata::Gate;
 use crate::position::Position;
 use crate::slots::{self, Placed};
 use crate::sync::Ordering;
+use crate::sys::{fs, sigbus};
 
 /// Longest line that the [`Write`] side of a [`Writer`] holds back while it waits for a newline, bytes.
 pub const LINE_BUFFER: usize = 64 * 1024;
+
+/// What may keep the next append from being stored, like the last one.
+#[derive(Clone, Copy)]
+enum Doubt {
+    /// There was no space for bytes whose range was reserved, when this much was free.
+    Space { free: u64 },
+    /// Anything else.
+    Log,
+}
 
 /// One thread's way to append; owns a slot. Made by [`Log::writer`](crate::Log::writer).
 ///
@@ -40,6 +55,7 @@ pub struct Writer {
     files: Arc<Files>,
     segment: Arc<Segment>,
     slot: Option<u32>,
+    doubt: Option<Doubt>,
     hint: usize,
     messages: u64,
     bytes: u64,
@@ -52,9 +68,18 @@ impl Writer {
     pub(crate) fn new(files: Arc<Files>) -> Result<Self> {
         files.writable().and_then(|()| files.poisoned()).at(files.path())?;
         let segment = files.segment().at(files.path())?;
-        let mut writer =
-            Self { files, segment, slot: None, hint: 0, messages: 0, bytes: 0, end: 0, line: Vec::new() };
-        writer.register().at(writer.files.path())?;
+        let mut writer = Self {
+            files,
+            segment,
+            slot: None,
+            doubt: None,
+            hint: 0,
+            messages: 0,
+            bytes: 0,
+            end: 0,
+            line: Vec::new(),
+        };
+        writer.register(0).at(writer.files.path())?;
         Ok(writer)
     }
 
@@ -67,7 +92,8 @@ impl Writer {
     /// [`Fault::NoSpace`] before anything is taken (the cursor has not moved, unless others took the last space
     /// between the look and the reservation: the range is then a hole), [`Fault::Stalled`] when a stopped
     /// process holds the log up for longer than [`Options::wait`](crate::Options::wait), [`Fault::Poisoned`],
-    /// [`Fault::EmptyMessage`], [`Fault::TooLarge`].
+    /// [`Fault::EmptyMessage`], [`Fault::TooLarge`]. [`Fault::Truncated`] when somebody cut the data file: for a
+    /// mapped writer only behind [`guard_against_sigbus`](crate::guard_against_sigbus).
     ///
     /// ```
     /// # fn main() -> mmlog::Result<()> {
@@ -123,11 +149,7 @@ impl Writer {
         Ok(at)
     }
 
-    fn append_parts(
-        &mut self,
-        len: usize,
-        put: impl Fn(&mut Target<'_>, u64) -> io::Result<()>,
-    ) -> Result<Position> {
+    fn append_parts(&mut self, len: usize, put: impl Fn(&mut Target<'_>, u64) -> Put) -> Result<Position> {
         if self.files.is_stale() {
             self.reattach()?;
         }
@@ -136,20 +158,30 @@ impl Writer {
             // Somebody replaced or removed the files: go on with those that are there now.
             Err(Fault::Replaced) => {
                 self.reattach()?;
-                self.try_append(len as u64, &put).at(self.files.path())
+                self.try_append(len as u64, &put).map_err(|fault| self.failed(fault))
             }
-            Err(fault) => Err(fault.at(self.files.path())),
+            Err(fault) => Err(self.failed(fault)),
         }
+    }
+
+    /// Once the metadata is cut, this mapping of it is of no use to the next append.
+    #[cold]
+    fn failed(&mut self, fault: Fault) -> Error {
+        if self.files.meta.is_cut() {
+            self.leave();
+            self.doubt = Some(Doubt::Log);
+        }
+        fault.at(self.files.path())
     }
 
     fn try_append(
         &mut self,
         len: u64,
-        put: &impl Fn(&mut Target<'_>, u64) -> io::Result<()>,
+        put: &impl Fn(&mut Target<'_>, u64) -> Put,
     ) -> std::result::Result<Position, Fault> {
-        self.register()?;
+        self.register(len)?;
         let here = self.look(len)?;
-        let Self { files, segment, slot: mine, hint, messages, bytes, end, .. } = self;
+        let Self { files, segment, slot: mine, doubt, hint, messages, bytes, end, .. } = self;
         let Some(slot) = *mine else { return Err(Fault::Replaced) };
         let (control, hot) = (files.control(), &files.meta.slots()[slot as usize].hot);
         if hot.pending().phase().is_some() {
@@ -173,14 +205,24 @@ impl Writer {
                 start
             }
         };
-        put(&mut Target { segment, pin, hint }, start).map_err(Fault::io("write to the data file"))?;
-        std::mem::forget(abandon);
-        *mine = Some(slot);
+        // Before a byte is stored: the range is ours only if the cursor was.
+        if sigbus::any_cut() {
+            look_at_metadata(files)?;
+        }
+        if let Err(why) = put(&mut Target { segment, pin, hint }, start) {
+            return Err(unstored(files, why, len, doubt));
+        }
         *messages += 1;
         *bytes += len;
         *end = start + len;
         hot.messages.store(*messages, Ordering::Relaxed);
         hot.bytes.store(*bytes, Ordering::Relaxed);
+        // The slot's own page was stored to just now: settling it reaches the others, or is an error.
+        if sigbus::any_cut() {
+            look_at_metadata(files)?;
+        }
+        std::mem::forget(abandon);
+        *mine = Some(slot);
         hot.settle();
         files.wake_followers();
         Ok(Position::new(start))
@@ -214,7 +256,9 @@ impl Writer {
             (now.gate == Gate::Open && now.start + len <= control.limit()).then_some(now.start)
         };
         loop {
-            if control.base() != self.segment.base() {
+            let base = control.base();
+            files.intact()?;
+            if base != self.segment.base() {
                 return Err(Fault::Replaced);
             }
             let start = control.look().start;
@@ -229,14 +273,44 @@ impl Writer {
         }
     }
 
-    fn register(&mut self) -> std::result::Result<u32, Fault> {
-        if let Some(slot) = self.slot {
-            return Ok(slot);
+    /// Owns a slot, before an append of `len` bytes.
+    #[inline]
+    fn register(&mut self, len: u64) -> std::result::Result<u32, Fault> {
+        match self.slot {
+            Some(slot) => Ok(slot),
+            None => self.register_anew(len),
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn register_anew(&mut self, len: u64) -> std::result::Result<u32, Fault> {
+        if let Some(doubt) = self.doubt {
+            self.look_into(doubt, len)?;
+            self.doubt = None;
         }
         let slot = self.files.claim()?;
         (self.messages, self.bytes) = (0, 0);
         self.slot = Some(slot);
         Ok(slot)
+    }
+
+    /// After an append that could not be stored: whether another can, before it takes a range.
+    #[cold]
+    fn look_into(&self, doubt: Doubt, len: u64) -> std::result::Result<(), Fault> {
+        match self.files.intact() {
+            // The file is whole, only the mapping is not its any more: map it anew.
+            Err(Fault::NoSpace { .. }) => return Err(Fault::Replaced),
+            intact => intact?,
+        }
+        // Whoever takes the lock compares the data file with what the metadata promises.
+        self.files.lock(Operation::Settle, self.files.config.wait)?.settle_all();
+        let (needed, free) = (len.next_multiple_of(meta::page_size()), fs::free_bytes(self.segment.file()));
+        // Trying costs a hole: only when somebody has freed something.
+        if matches!(doubt, Doubt::Space { free: then } if free <= then.max(needed)) {
+            return Err(Fault::NoSpace { needed, free, source: nix::Error::ENOSPC.into() });
+        }
+        Ok(())
     }
 
     /// Becomes a writer of the log that is at the path now: in a forked child, which leaves the line that its parent
@@ -251,8 +325,8 @@ impl Writer {
         self.leave();
         self.segment = files.segment().at(files.path())?;
         self.files = files;
-        (self.hint, self.end) = (0, 0);
-        self.register().at(self.files.path()).map(drop)
+        (self.doubt, self.hint, self.end) = (None, 0, 0);
+        self.register(0).at(self.files.path()).map(drop)
     }
 
     fn leave(&mut self) {
@@ -305,15 +379,55 @@ impl Drop for Abandon<'_> {
     }
 }
 
+/// Some mapping of this process is cut: whether it is this log's metadata.
+#[cold]
+#[inline(never)]
+fn look_at_metadata(files: &Files) -> std::result::Result<(), Fault> {
+    files.intact()
+}
+
+/// Why an append failed whose range was reserved, and what is in doubt now.
+#[cold]
+#[inline(never)]
+fn unstored(files: &Files, why: Unstored, len: u64, doubt: &mut Option<Doubt>) -> Fault {
+    if let Err(cut) = files.intact() {
+        return cut;
+    }
+    let fault = match why {
+        Unstored::Truncated { found } => Fault::Truncated { expected: files.control().file_size(), found },
+        Unstored::Failed(source) if guard::is_full(&source) => {
+            let free = files.segment().map_or(0, |segment| fs::free_bytes(segment.file()));
+            Fault::NoSpace { needed: len, free, source }
+        }
+        Unstored::Failed(source) => Fault::Io { operation: "write to the data file", source },
+    };
+    *doubt = Some(Doubt::after(&fault));
+    fault
+}
+
+impl Doubt {
+    fn after(fault: &Fault) -> Self {
+        match *fault {
+            Fault::NoSpace { free, ref source, .. } if source.raw_os_error() == Some(nix::libc::ENOSPC) => {
+                Self::Space { free }
+            }
+            _ => Self::Log,
+        }
+    }
+}
+
+type Put = std::result::Result<(), Unstored>;
+
+/// Where a message goes.
 struct Target<'a> {
     segment: &'a Segment,
-    pin: Option<crate::chunks::Pin<'a>>,
+    pin: Option<Pin<'a>>,
     hint: &'a mut usize,
 }
 
 impl Target<'_> {
     #[inline]
-    fn put(&mut self, at: u64, bytes: &[u8]) -> io::Result<()> {
+    fn put(&mut self, at: u64, bytes: &[u8]) -> Put {
         self.segment.write(at, bytes, self.pin.as_ref(), self.hint)
     }
 }

@@ -3,7 +3,8 @@
 //! Invariants:
 //! - at most `capacity` chunks are mapped;
 //! - a chunk is unmapped only when nobody has it pinned, the oldest first;
-//! - a full ring never fails and never waits: the caller writes with `pwrite` instead.
+//! - a full ring never fails and never waits: the caller writes with `pwrite` instead;
+//! - a chunk that the SIGBUS guard has cut is pinned no more, and unmapped first of all.
 //!
 //! An entry's word holds the chunk's number + 1 and its pins. A pin is one `fetch_add`: when the word turns out to
 //! name another chunk by then, it is taken back. Such a stray pin may stand on an entry that is being reused, so a
@@ -16,8 +17,8 @@ use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use crate::sys::alloc;
 use crate::sys::map::{ChunkBytes, ChunkMap};
+use crate::sys::{alloc, sigbus};
 
 const PIN_BITS: u32 = 20;
 
@@ -37,9 +38,36 @@ impl Entry {
     }
 }
 
+/// Ages of what is mapped begin behind these two.
+const RETIRED: u64 = 0;
+const FREE: u64 = 1;
+
 struct Mapped {
     map: Option<ChunkMap>,
     age: u64,
+}
+
+impl Mapped {
+    const NOTHING: Self = Self { map: None, age: FREE };
+}
+
+/// Why bytes were not stored.
+pub(crate) enum Unstored {
+    /// Somebody cut the file: it ends before them.
+    Truncated {
+        /// Its length.
+        found: u64,
+    },
+    /// `pwrite` said why.
+    Failed(io::Error),
+}
+
+/// What became of a copy through mappings.
+enum Copied {
+    Whole,
+    /// A mapping cannot be had, which is no reason to lose a reserved range.
+    Impossible,
+    Cut,
 }
 
 /// One data file and the chunks of it that are mapped.
@@ -71,7 +99,7 @@ impl Segment {
         let entries = (0..capacity)
             .map(|_| Entry { word: AtomicU64::new(0), base: AtomicPtr::new(std::ptr::null_mut()) })
             .collect();
-        let mapped = Mutex::new((0..capacity).map(|_| Mapped { map: None, age: 0 }).collect());
+        let mapped = Mutex::new((0..capacity).map(|_| Mapped::NOTHING).collect());
         Self { file, base, inode, chunk_size, entries, mapped }
     }
 
@@ -147,20 +175,20 @@ impl Segment {
         self.map_into(&mut mapped, index, chunk).map(Some)
     }
 
-    /// An entry without a chunk: a free one, or the oldest that nobody has pinned.
+    /// An entry without a chunk: one that was cut, a free one, or the oldest; none that somebody has pinned.
     fn vacate(&self, mapped: &mut [Mapped]) -> Option<usize> {
-        if let Some(free) = mapped.iter().position(|m| m.map.is_none()) {
-            return Some(free);
-        }
         let mut by_age: Vec<usize> = (0..mapped.len()).collect();
         by_age.sort_by_key(|&i| mapped[i].age);
         by_age.into_iter().find(|&i| {
+            if mapped[i].map.is_none() {
+                return true;
+            }
             let word = &self.entries[i].word;
             let unpinned = word.load(Ordering::Relaxed) >> PIN_BITS << PIN_BITS;
             // Acquire: every copy that a past pin covered has happened.
             let freed = word.compare_exchange(unpinned, 0, Ordering::Acquire, Ordering::Relaxed).is_ok();
             if freed {
-                mapped[i].map = None;
+                mapped[i] = Mapped::NOTHING;
             }
             freed
         })
@@ -170,7 +198,7 @@ impl Segment {
         let map = ChunkMap::new(&self.file, chunk * self.chunk_size, self.chunk_size as usize)?;
         let entry = &self.entries[index];
         entry.base.store(map.base().as_ptr(), Ordering::Relaxed);
-        let age = mapped.iter().map(|m| m.age).max().unwrap_or(0) + 1;
+        let age = mapped.iter().map(|m| m.age).max().unwrap_or(FREE) + 1;
         mapped[index] = Mapped { map: Some(map), age };
         entry.word.fetch_add((chunk + 1) << PIN_BITS | 1, Ordering::AcqRel);
         Ok(self.pinned(entry, chunk))
@@ -184,28 +212,71 @@ impl Segment {
         bytes: &[u8],
         pin: Option<&Pin<'_>>,
         hint: &mut usize,
-    ) -> io::Result<()> {
+    ) -> Result<(), Unstored> {
         let offset = position - self.base;
-        if bytes.len() < PWRITE_FROM && self.copy(offset, bytes, pin, hint) {
-            return Ok(());
+        if bytes.len() < PWRITE_FROM {
+            match self.copy(offset, bytes, pin, hint) {
+                Copied::Whole => return Ok(()),
+                Copied::Impossible => {}
+                // Where a store can have no space, `pwrite` either finds some or says why not.
+                Copied::Cut => self.reaches(offset + bytes.len() as u64)?,
+            }
         }
-        alloc::write_at(&self.file, offset, bytes)
+        alloc::write_at(&self.file, offset, bytes).map_err(Unstored::Failed)
     }
 
-    /// Copies into at most two chunks; false when that is not possible (some bytes may be stored then: a mapping
-    /// that cannot be had is no reason to lose a reserved range, the caller writes all of them).
-    fn copy(&self, offset: u64, bytes: &[u8], pin: Option<&Pin<'_>>, hint: &mut usize) -> bool {
+    /// The file was at least that long when the range was reserved.
+    fn reaches(&self, end: u64) -> Result<(), Unstored> {
+        let found = self.file.metadata().map_err(Unstored::Failed)?.len();
+        if found < end { Err(Unstored::Truncated { found }) } else { Ok(()) }
+    }
+
+    /// Copies into at most two chunks. Unless all of it was possible, the caller writes all of it.
+    fn copy(&self, offset: u64, bytes: &[u8], pin: Option<&Pin<'_>>, hint: &mut usize) -> Copied {
         let within = (offset % self.chunk_size) as usize;
         let room = self.chunk_size as usize - within;
         if bytes.len() > room {
             let (first, second) = bytes.split_at(room);
-            return second.len() as u64 <= self.chunk_size
-                && self.copy(offset, first, pin, hint)
-                && self.copy(offset + room as u64, second, pin, hint);
+            if second.len() as u64 > self.chunk_size {
+                return Copied::Impossible;
+            }
+            return match self.copy(offset, first, pin, hint) {
+                Copied::Whole => self.copy(offset + room as u64, second, pin, hint),
+                not => not,
+            };
         }
         if let Some(pin) = pin.filter(|p| p.chunk == offset / self.chunk_size) {
-            return pin.bytes.copy_in(within, bytes);
+            return self.store(pin, within, bytes);
         }
-        matches!(self.pin(self.base + offset, hint), Ok(Some(pin)) if pin.bytes.copy_in(within, bytes))
+        match self.pin(self.base + offset, hint) {
+            Ok(Some(pin)) => self.store(&pin, within, bytes),
+            _ => Copied::Impossible,
+        }
+    }
+
+    #[inline]
+    fn store(&self, pin: &Pin<'_>, within: usize, bytes: &[u8]) -> Copied {
+        if !pin.bytes.copy_in(within, bytes) {
+            return Copied::Impossible;
+        }
+        // While it is pinned: the mark goes with the mapping.
+        if sigbus::any_cut() && self.retire_if_cut(pin) { Copied::Cut } else { Copied::Whole }
+    }
+
+    /// True when the chunk is cut; then it loses its name, so that nobody pins it again. Who has it pinned already
+    /// finds the mark after the copy, as we did.
+    #[cold]
+    fn retire_if_cut(&self, pin: &Pin<'_>) -> bool {
+        let mut mapped = self.mapped.lock().unwrap_or_else(PoisonError::into_inner);
+        let index = self.entries.iter().position(|e| std::ptr::eq(e, pin.entry));
+        let Some(mine) = index.and_then(|i| mapped.get_mut(i)) else { return false };
+        if !mine.map.as_ref().is_some_and(ChunkMap::is_cut) {
+            return false;
+        }
+        if pin.entry.holds(pin.chunk) {
+            pin.entry.word.fetch_sub((pin.chunk + 1) << PIN_BITS, Ordering::Relaxed);
+            mine.age = RETIRED;
+        }
+        true
     }
 }

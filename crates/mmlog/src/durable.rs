@@ -51,7 +51,7 @@ pub(crate) fn sync_to(files: &Files, target: u64, need: Need) -> Result<(), Faul
         commit.want(target);
     }
     let begun = Instant::now();
-    let durable = || match checkpoint.failed() {
+    let durable = || match files.intact().map(|()| checkpoint.failed())? {
         Some((from, errno)) => {
             let source = std::io::Error::from_raw_os_error(errno.cast_signed());
             Err(Fault::SyncFailed { from, source })

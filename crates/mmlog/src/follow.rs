@@ -184,6 +184,7 @@ impl Follower {
         let control = self.files.control();
         loop {
             let expected = control.file_size();
+            self.files.intact()?;
             let found = self.segment.file().metadata().map_err(Fault::io("stat the data file"))?.len();
             if control.file_size() == expected {
                 return if found < expected { Err(Fault::Truncated { expected, found }) } else { Ok(()) };
@@ -260,7 +261,9 @@ impl Follower {
     /// Steps 1 and 2.
     fn look(&mut self) -> Result<()> {
         // In a forked child, or when positions go on in another data file.
-        if self.files.is_stale() || self.files.control().base() != self.segment.base() {
+        let base = self.files.control().base();
+        self.files.intact().at(self.files.path())?;
+        if self.files.is_stale() || base != self.segment.base() {
             self.files = Arc::new(self.files.open_again()?);
             self.segment = self.files.segment().at(self.files.path())?;
         }
@@ -269,11 +272,9 @@ impl Follower {
         }
         let cursor = self.files.control().look().start;
         if cursor == self.cursor && self.watermark == cursor && self.noted.is_some() {
-            return Ok(());
+            return self.files.intact().at(self.files.path());
         }
-        self.cursor = cursor;
         let scan = self.files.scan(cursor);
-        self.watermark = self.watermark.max(scan.watermark);
         self.holes.retain(|h| h.end() > self.at);
         self.holes.extend(scan.dead.iter().filter_map(|dead| self.files.hole_of(dead)));
         let noted = self.files.meta.header().hole_counts.noted.load(Ordering::Acquire); // hole
@@ -285,6 +286,9 @@ impl Follower {
         // What the table says of a hole is the later and fuller word.
         self.holes.sort_by_key(|h| (h.start, h.at.is_none()));
         self.holes.dedup_by_key(|h| h.start);
+        self.files.intact().at(self.files.path())?;
+        self.cursor = cursor;
+        self.watermark = self.watermark.max(scan.watermark);
         Ok(())
     }
 }

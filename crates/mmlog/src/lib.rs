@@ -88,6 +88,7 @@ mod door {
         FileFacts, InFlight, Lock, LogId, Observer, SegmentStatus, State, Status, WriterStatus,
     };
     pub use crate::sys::process::ProcessState;
+    pub use crate::sys::sigbus::guard_against_sigbus;
     pub use crate::trim::Trimmed;
 }
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]

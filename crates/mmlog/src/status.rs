@@ -341,6 +341,7 @@ impl Observer {
             panic: control.is_panicked().then(|| files.panic_record()),
             file: file_facts(&files.place)?,
         };
+        files.intact()?;
         (status.state, status.problem, status.next_step) = self.judge(&status, seen);
         Ok(status)
     }

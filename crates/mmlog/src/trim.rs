@@ -98,6 +98,7 @@ pub(crate) fn wait_until_final(
     let mut looks = 0u32;
     loop {
         let scan = files.scan(at);
+        files.intact()?;
         guard.settle(&scan.dead);
         let Some(holder) = scan.holder.or(scan.dead.first().copied()) else { return Ok(Drained::All) };
         let needs_space = holder.pending.position().saturating_add(holder.len) > files.control().limit();

@@ -33,6 +33,9 @@ pub fn main() -> ExitCode {
         }
     };
     let mut out = Output::standard();
+    if let Err(e) = mmlog::guard_against_sigbus() {
+        out.notice(&format!("SIGBUS stays deadly: {e}; do not truncate logs that are open"));
+    }
     let ended = commands::run(&cli, &mut out);
     out.clear_progress();
     match ended {

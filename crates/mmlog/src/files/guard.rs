@@ -47,9 +47,10 @@ impl Files {
     /// The lock if nobody has it. What a dead owner left half done is finished before this returns.
     pub(crate) fn try_lock(&self, operation: Operation) -> Result<Option<LogLock<'_>>, Fault> {
         let Some(guard) = self.try_lock_as_is(operation)? else { return Ok(None) };
-        guard.verify()?;
-        guard.recover()?;
-        Ok(Some(guard))
+        let recovered = guard.verify().and_then(|()| guard.recover());
+        // Whatever they found, it was zeros if the metadata is cut by now.
+        self.intact()?;
+        recovered.map(|()| Some(guard))
     }
 
     /// The lock if nobody has it, with everything as the last owner left it: for repair.
@@ -64,6 +65,7 @@ impl Files {
         self.control().is_locked.store(1, Ordering::Relaxed);
         owner::store(&self.meta.header().lock_owner, &me, Some(operation));
         crash_point("lock:taken");
+        self.intact()?;
         Ok(Some(guard))
     }
 
@@ -140,6 +142,8 @@ impl LogLock<'_> {
     }
 
     pub(super) fn cut(&self, len: u64) -> Result<(), Fault> {
+        // The length came from there.
+        self.files.intact()?;
         self.segment.file().set_len(len).map_err(Fault::io("truncate the data file"))
     }
 
@@ -288,6 +292,6 @@ impl LogLock<'_> {
     }
 }
 
-pub(super) fn is_full(e: &std::io::Error) -> bool {
+pub(crate) fn is_full(e: &std::io::Error) -> bool {
     matches!(e.raw_os_error(), Some(libc::ENOSPC | libc::EDQUOT | libc::EFBIG))
 }

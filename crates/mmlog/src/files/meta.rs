@@ -115,6 +115,12 @@ impl Meta {
         self.geometry
     }
 
+    /// Whether the SIGBUS guard found the file cut.
+    #[inline]
+    pub(crate) fn is_cut(&self) -> bool {
+        self.header.is_cut()
+    }
+
     /// The slots that were ever used. Loaded after the cursor that bounds a scan.
     pub(crate) fn used_slots(&self) -> &[Slot] {
         let used = self.header().high_water.slots.load(Ordering::Acquire) as usize;

@@ -23,7 +23,7 @@ use crate::chunks::Segment;
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::holes::Hole;
-use crate::layout::{Control, SLOT_BYTES, Slot};
+use crate::layout::{Control, SLOT_BYTES, Slot, total_len};
 use crate::slots::{self, Scan};
 use crate::sys::fork::LockFile;
 use crate::sys::place::{Part, Place};
@@ -171,6 +171,23 @@ impl Files {
         if self.intent.writes() { Ok(()) } else { Err(Fault::ReadOnly) }
     }
 
+    /// Whether every word of the metadata that was read until now was the file's. Where the SIGBUS guard has put zeros
+    /// in its place, nothing may be concluded from them.
+    pub(crate) fn intact(&self) -> Result<(), Fault> {
+        if self.meta.is_cut() { Err(self.cut_metadata()) } else { Ok(()) }
+    }
+
+    #[cold]
+    fn cut_metadata(&self) -> Fault {
+        let found = self.lock_file.fd().and_then(|fd| rustix::fs::fstat(fd).ok());
+        let len = found.map_or(0, |stat| stat.st_size.unsigned_abs());
+        if len < total_len(self.meta.geometry().max_writers) as u64 {
+            return Fault::NotMetadata { why: format!("cut to {len} bytes while it was open") };
+        }
+        let free = self.segment().map_or(0, |segment| fs::free_bytes(segment.file()));
+        Fault::NoSpace { needed: meta::page_size(), free, source: nix::Error::ENOSPC.into() }
+    }
+
     /// The panic record, if the flag is set.
     pub(crate) fn poisoned(&self) -> Result<(), Fault> {
         if !self.control().is_panicked() {
@@ -261,7 +278,9 @@ impl Files {
         let checkpoint = &self.meta.header().checkpoint;
         let bound = if self.is_version_1() { bound.min(self.control().limit()) } else { bound };
         let bound = if self.is_of_this_boot() { bound } else { bound.min(checkpoint.synced()) };
-        slots::scan(bound, self.meta.used_slots().iter().map(|s| &s.hot), |slot| self.is_free(slot))
+        let scan =
+            slots::scan(bound, self.meta.used_slots().iter().map(|s| &s.hot), |slot| self.is_free(slot));
+        if self.meta.is_cut() { Scan::default() } else { scan }
     }
 
     /// The hole that a dead writer's slot stands for.
@@ -313,7 +332,7 @@ impl Files {
         let Slot { hot, cold } = &self.meta.slots()[slot as usize];
         if hot.pending().phase().is_some() {
             // Never wait for the lock here: its owner may wait for this very slot.
-            let Some(guard) = self.try_lock(Operation::Settle)? else {
+            let Some(guard) = self.try_lock(Operation::Settle).inspect_err(|_| self.release(slot))? else {
                 self.release(slot);
                 return Ok(Claim::NeedsLock);
             };

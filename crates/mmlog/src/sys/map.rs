@@ -9,6 +9,7 @@ use std::sync::Arc;
 
 use memmap2::{MmapOptions, MmapRaw};
 
+use super::sigbus::Registered;
 use crate::layout::Shared;
 
 /// Whether a mapping may be stored to.
@@ -19,7 +20,11 @@ pub(crate) enum Protection {
 }
 
 /// A whole metadata file, mapped for as long as a [`View`] of it lives.
-pub(crate) struct SharedMap(MmapRaw);
+pub(crate) struct SharedMap {
+    /// Stands before the map: dropped first.
+    registered: Registered,
+    map: MmapRaw,
+}
 
 impl SharedMap {
     /// Maps the first `len` bytes; the caller has seen that the file is that long.
@@ -30,23 +35,27 @@ impl SharedMap {
             Protection::ReadWrite => options.map_raw(file)?,
             Protection::Read => options.map_raw_read_only(file)?,
         };
-        Ok(Arc::new(Self(map)))
+        Ok(Self::of(map))
+    }
+
+    fn of(map: MmapRaw) -> Arc<Self> {
+        Arc::new(Self { registered: Registered::new(map.as_ptr(), map.len()), map })
     }
 
     /// `len` zeros that nobody else sees.
     pub(crate) fn anonymous(len: usize) -> io::Result<Arc<Self>> {
-        Ok(Arc::new(Self(MmapOptions::new().len(len).map_anon()?.into())))
+        Ok(Self::of(MmapOptions::new().len(len).map_anon()?.into()))
     }
 
     /// `count` values of `T` at `offset`, or `None` when they do not lie in the mapping, aligned.
     pub(crate) fn view<T: Shared>(self: &Arc<Self>, offset: usize, count: usize) -> Option<View<T>> {
         let end = count.checked_mul(size_of::<T>())?.checked_add(offset)?;
-        if end > self.0.len() || !offset.is_multiple_of(align_of::<T>()) || count == 0 {
+        if end > self.map.len() || !offset.is_multiple_of(align_of::<T>()) || count == 0 {
             return None;
         }
         // SAFETY: offset < len, checked above.
-        let first = unsafe { self.0.as_mut_ptr().add(offset) };
-        Some(View { first: NonNull::new(first.cast::<T>())?, count, _map: self.clone() })
+        let first = unsafe { self.map.as_mut_ptr().add(offset) };
+        Some(View { first: NonNull::new(first.cast::<T>())?, count, map: self.clone() })
     }
 }
 
@@ -54,7 +63,15 @@ impl SharedMap {
 pub(crate) struct View<T> {
     first: NonNull<T>,
     count: usize,
-    _map: Arc<SharedMap>,
+    map: Arc<SharedMap>,
+}
+
+impl<T> View<T> {
+    /// Whether the file was cut under the mapping: what was seen since may be zeros that are not the file's.
+    #[inline]
+    pub(crate) fn is_cut(&self) -> bool {
+        self.map.registered.is_cut()
+    }
 }
 
 // SAFETY: a view gives out only `&T` with `T: Shared`, which is atomics all through.
@@ -68,23 +85,33 @@ impl<T: Shared> Deref for View<T> {
     #[inline]
     fn deref(&self) -> &[T] {
         // SAFETY: `SharedMap::view` checked bounds and alignment, the map lives as long as `self`, `T: Shared`
-        // may be stored to by others. A file cut from outside is SIGBUS, not undefined behaviour.
+        // may be stored to by others. A file cut from outside is SIGBUS (or, guarded, zeros), not undefined behaviour.
         unsafe { std::slice::from_raw_parts(self.first.as_ptr(), self.count) }
     }
 }
 
 /// One chunk of a data file. Bytes go in; none come out (readers use `pread`).
-pub(crate) struct ChunkMap(MmapRaw);
+pub(crate) struct ChunkMap {
+    /// Stands before the map: dropped first.
+    registered: Registered,
+    map: MmapRaw,
+}
 
 impl ChunkMap {
     /// Maps `len` bytes at `offset`; they may lie beyond the end of the file until it grows.
     pub(crate) fn new(file: &File, offset: u64, len: usize) -> io::Result<Self> {
-        MmapOptions::new().offset(offset).len(len).map_raw(file).map(Self)
+        let map = MmapOptions::new().offset(offset).len(len).map_raw(file)?;
+        Ok(Self { registered: Registered::new(map.as_ptr(), map.len()), map })
     }
 
     /// The first byte, for [`copy_in`].
     pub(crate) fn base(&self) -> NonNull<u8> {
-        NonNull::new(self.0.as_mut_ptr()).unwrap_or(NonNull::dangling())
+        NonNull::new(self.map.as_mut_ptr()).unwrap_or(NonNull::dangling())
+    }
+
+    /// Whether some of what was stored went to pages that are not the file's.
+    pub(crate) fn is_cut(&self) -> bool {
+        self.registered.is_cut()
     }
 }
 

@@ -25,7 +25,8 @@ const LIVE_LOG: &[&str] = &[
      Use mmlogctl tail -f.",
     "Do not use grep or less on the file: they take it for a binary file. Use mmlogctl cat LOG | grep TEXT.",
     "Never let logrotate run with copytruncate on it: the truncation takes the space away under writers \
-     that have it mapped, which is fatal to them (SIGBUS).",
+     that have it mapped. The log is damaged; mmlogctl append ends with an error, programs that do not guard \
+     against it die of SIGBUS.",
 ];
 
 pub(crate) fn of(command: &str) -> Page {
