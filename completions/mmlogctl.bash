@@ -22,8 +22,14 @@ _mmlogctl() {
             mmlogctl,cat)
                 cmd="mmlogctl__subcmd__cat"
                 ;;
+            mmlogctl,check)
+                cmd="mmlogctl__subcmd__check"
+                ;;
             mmlogctl,init)
                 cmd="mmlogctl__subcmd__init"
+                ;;
+            mmlogctl,repair)
+                cmd="mmlogctl__subcmd__repair"
                 ;;
             mmlogctl,rm)
                 cmd="mmlogctl__subcmd__rm"
@@ -44,7 +50,7 @@ _mmlogctl() {
 
     case "${cmd}" in
         mmlogctl)
-            opts="-h -V --trust-path --help --version init append cat tail status trim rm"
+            opts="-h -V --trust-path --help --version init append cat tail status check repair trim rm"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -58,7 +64,7 @@ _mmlogctl() {
             return 0
             ;;
         mmlogctl__subcmd__append)
-            opts="-h --no-create --raw --linger --max-line --on-full --tee --timestamp --prefix --chunk-size --max-writers --mode --trust-path --help"
+            opts="-h --no-create --raw --linger --max-line --on-full --sync --tee --timestamp --prefix --chunk-size --max-writers --mode --trust-path --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -74,6 +80,10 @@ _mmlogctl() {
                     ;;
                 --on-full)
                     COMPREPLY=($(compgen -W "retry fail" -- "${cur}"))
+                    return 0
+                    ;;
+                --sync)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --prefix)
@@ -125,6 +135,20 @@ _mmlogctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mmlogctl__subcmd__check)
+            opts="-h --deep --json --trust-path --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mmlogctl__subcmd__init)
             opts="-h --chunk-size --max-writers --mode --gate-ms --adopt --trust-path --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -145,6 +169,24 @@ _mmlogctl() {
                     return 0
                     ;;
                 --gate-ms)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mmlogctl__subcmd__repair)
+            opts="-n -h --dry-run --json --clear-panic --rebuild --recreate --upgrade --accept-loss --wait --trust-path --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --wait)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

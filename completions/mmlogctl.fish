@@ -32,6 +32,8 @@ complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "append" -d 'Appen
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "cat" -d 'Print logs: exactly the committed bytes, without holes'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "tail" -d 'Print the end of logs, and follow them'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "status" -d 'Say how a log is: state, positions, lock, writers, holes, what to do next'
+complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "check" -d 'Check a log for monitoring: one line, figures, and an exit code that Nagios understands'
+complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "repair" -d 'Examine a log and mend it: say what was found, what is to be done, and do that'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "trim" -d 'Cut off the preallocated space behind the last byte'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "rm" -d 'Remove a log that nobody has open: data, segments and metadata'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l chunk-size -d 'By how much the data file grows at a time, a multiple of the page size [default: 16.0 MiB]' -r
@@ -45,6 +47,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l linger -d '
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l max-line -d 'Split a line that is longer than this, and say so' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l on-full -d 'What to do while the log cannot grow because the disk is full' -r -f -a "retry\t'Say it once, wait, and go on when there is space'
 fail\t'Fail with how many bytes were not stored'"
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l sync -d 'When to make durable what was stored, against power failures: never, interval=DUR, or always, which is before anything more is read. After either of the last two, exit code 0 means that all of it is durable' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l prefix -d 'Put TEXT before each line (after the time, if both are asked for)' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l chunk-size -d 'By how much the data file grows at a time, a multiple of the page size [default: 16.0 MiB]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l max-writers -d 'How many writers may have the log open at once [default: 1024]' -r
@@ -82,6 +85,20 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s h -l help -d 
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand status" -l json -d 'One JSON object for each log, one per line'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand status" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -l deep -d 'Check the invariants, and read all of the data'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -l json -d 'One JSON object'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l wait -d 'How long to wait for another maintenance command or a writer in the way' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -s n -l dry-run -d 'Say what was found and what would be done; change nothing'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l json -d 'One JSON object'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l clear-panic -d 'Take the panic flag away, if every invariant holds; its cause is shown first'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l rebuild -d 'Make new metadata from the data file, when there is none or none that can be believed'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l recreate -d 'Make an empty data file behind the lost positions, when it is gone'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l upgrade -d 'Make a log of the original\'s format (version 1) one of this format'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l accept-loss -d 'Forget that a sync failed: what was not durable then may be lost'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand trim" -l wait -d 'How long to wait for another maintenance command or a writer in the way' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand trim" -s n -l dry-run -d 'Say what would be cut; change nothing'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand trim" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'

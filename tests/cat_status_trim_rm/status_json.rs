@@ -10,9 +10,10 @@ use crate::{CONTENT, live};
 /// A key and its type: `?` may be null.
 type Key = (&'static str, &'static str);
 
-const STATUS: [Key; 29] = [
+const STATUS: [Key; 31] = [
     ("schema", "number"),
     ("path", "string"),
+    ("format", "number"),
     ("id", "string"),
     ("epoch", "number"),
     ("state", "string"),
@@ -40,6 +41,7 @@ const STATUS: [Key; 29] = [
     ("segments", "array"),
     ("panic", "object?"),
     ("file", "object"),
+    ("durability", "object"),
 ];
 
 const LOCK: [Key; 6] = [
@@ -97,6 +99,9 @@ const FILE: [Key; 8] = [
     ("free", "number"),
 ];
 
+const DURABILITY: [Key; 4] =
+    [("synced", "number"), ("synced_at", "time?"), ("error", "object?"), ("recovered", "object?")];
+
 fn is_of_type(value: &Value, kind: &str) -> bool {
     match kind {
         "number" => value.is_u64() || value.is_i64(),
@@ -132,6 +137,7 @@ fn status(log: &Path) -> Value {
     has(&status["lock"], &LOCK);
     has(&status["maintenance"], &LOCK);
     has(&status["file"], &FILE);
+    has(&status["durability"], &DURABILITY);
     let each =
         |name: &str, keys: &[Key]| status[name].as_array().unwrap().iter().for_each(|one| has(one, keys));
     each("writers", &WRITER);

@@ -142,7 +142,9 @@ pub enum Fault {
     #[error("no such log; `mmlogctl init` or `append` makes it")]
     NoLog,
     /// A data file with bytes in it, without metadata.
-    #[error("no metadata; `init --adopt` logs behind the existing {len} bytes")]
+    #[error(
+        "no metadata; `init --adopt` logs behind the existing {len} bytes, or, if it was a log, `mmlogctl repair --rebuild` finds where it ends"
+    )]
     NoMetadata {
         /// Length of the data file, bytes.
         len: u64,
@@ -151,7 +153,9 @@ pub enum Fault {
     #[error("data file is gone; `mmlogctl repair --recreate` makes an empty one behind the lost positions")]
     NoData,
     /// The metadata file is something else.
-    #[error("not a log's metadata ({why}); move it away if it is not needed")]
+    #[error(
+        "not a log's metadata ({why}); move it away if it is not needed, or `mmlogctl repair --rebuild` replaces it"
+    )]
     NotMetadata {
         /// What gave it away.
         why: String,
@@ -163,7 +167,7 @@ pub enum Fault {
         found: u32,
     },
     /// An option or a metadata field out of its range.
-    #[error("{field} {value} {}; choose another value, or repair the metadata if it was never chosen", misfit(*value, *min, *max, *multiple))]
+    #[error("{field} {value} {}; choose another value, or `mmlogctl repair --rebuild` if nobody chose it", misfit(*value, *min, *max, *multiple))]
     Geometry {
         /// Its name.
         field: &'static str,
@@ -208,7 +212,7 @@ pub enum Fault {
     },
     /// The data file is not the one that the metadata describes.
     #[error(
-        "metadata belongs to another file (inode {recorded}, the data file is {found}: a copy or a replaced file); only status, cat and tail work, `mmlogctl repair` decides"
+        "metadata belongs to another file (inode {recorded}, the data file is {found}: a copy or a replaced file); only status, cat and tail work; put the right file back, or `mmlogctl repair --rebuild` makes new metadata for this one"
     )]
     Foreign {
         /// Inode in the metadata.
@@ -218,7 +222,7 @@ pub enum Fault {
     },
     /// An operation that this build cannot finish is half done.
     #[error(
-        "unfinished operation of kind {kind} in the journal; use the build that began it, or run `mmlogctl repair`"
+        "unfinished operation of kind {kind} in the journal; use the build that began it, or `mmlogctl repair --rebuild` makes new metadata from the data file"
     )]
     Journal {
         /// The journal's kind.
@@ -281,7 +285,9 @@ pub enum Fault {
     #[error("poisoned by process {} ({}): {}; find the cause, then `mmlogctl repair --clear-panic`", .0.pid, .0.command, .0.reason)]
     Poisoned(PanicRecord),
     /// The panic flag stays, because something is wrong indeed.
-    #[error("an invariant does not hold ({violation}); the panic flag stays, repair that first")]
+    #[error(
+        "an invariant does not hold ({violation}); the panic flag stays, `mmlogctl repair --rebuild` makes new metadata from the data file"
+    )]
     Unsound {
         /// Which, and what was found.
         violation: String,

@@ -85,7 +85,8 @@ mod door {
     pub use crate::position::Position;
     pub use crate::slots::Phase;
     pub use crate::status::{
-        FileFacts, InFlight, Lock, LogId, Observer, SegmentStatus, State, Status, WriterStatus,
+        Durability, FileFacts, InFlight, Lock, LogId, Observer, Recovered, SegmentStatus, State, Status,
+        WriterStatus,
     };
     pub use crate::sys::process::ProcessState;
     pub use crate::sys::sigbus::guard_against_sigbus;

@@ -12,13 +12,16 @@
 mod apply;
 mod facts;
 mod plan;
+mod step;
 
 use std::path::{Path, PathBuf};
 
 pub use facts::{DataFact, DeadSlot, Facts, MetadataFact, Suspect};
 pub use plan::{Left, Plan, Step, Why, Wish};
+pub use step::Touched;
 
-use crate::error::Result;
+use crate::check;
+use crate::error::{Fault, Result};
 use crate::log::Options;
 
 /// What was found, and the way to a plan.
@@ -59,6 +62,23 @@ impl Examination {
     /// What was found.
     pub fn facts(&self) -> &Facts {
         &self.facts
+    }
+
+    /// Looks at every byte too, as [`check::deep`] does: for a plan that clears the panic flag, or makes new metadata
+    /// because of what no other step mends.
+    ///
+    /// # Errors
+    /// When the files cannot be read.
+    pub fn look_deeper(mut self) -> Result<Self> {
+        if self.facts.metadata == MetadataFact::Sound && self.facts.data.is_some() {
+            self.facts.violation = match check::deep(&self.path, &self.options) {
+                Ok(found) => found.violations.first().map(ToString::to_string),
+                // Replaced since.
+                Err(e) if matches!(e.fault(), Fault::Replaced) => None,
+                Err(e) => return Err(e),
+            };
+        }
+        Ok(self)
     }
 
     /// What would be done about it, given what was asked for.

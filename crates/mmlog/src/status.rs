@@ -16,7 +16,7 @@ use std::time::{Duration, Instant, SystemTime};
 use crate::error::{At, Fault, PanicRecord, Result};
 use crate::files::{Config, Files, Intent, owner};
 use crate::holes::{self, Hole};
-use crate::layout::{Identity, LOCK_BYTE, MAINTENANCE_BYTE, Owner, Slot, VERSION};
+use crate::layout::{Checkpoint, Identity, LOCK_BYTE, MAINTENANCE_BYTE, Owner, Slot, VERSION};
 use crate::metadata::Gate;
 use crate::slots::Phase;
 use crate::sys::fs;
@@ -175,6 +175,46 @@ pub struct FileFacts {
     pub free: u64,
 }
 
+/// What a power cut would leave.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Durability {
+    /// Everything below is durable.
+    pub synced: u64,
+    /// When that was raised last; `None` when nobody ever asked for it.
+    pub synced_at: Option<SystemTime>,
+    /// Where durability was lost, and the errno: a sync failed, and nobody has accepted that yet.
+    pub error: Option<(u64, i32)>,
+    /// What the last recovery found.
+    pub recovered: Option<Recovered>,
+}
+
+/// A recovery from what a reboot, or somebody else, left on the disk.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Recovered {
+    /// When it was.
+    pub at: SystemTime,
+    /// Where the log went on.
+    pub end: u64,
+    /// Bytes that were lost, as far as can be told.
+    pub lost: u64,
+}
+
+impl Durability {
+    fn of(checkpoint: &Checkpoint) -> Self {
+        let recovered = time_of(checkpoint.recovered_ns.load(Ordering::Relaxed)).map(|at| Recovered {
+            at,
+            end: checkpoint.recovered_end.load(Ordering::Relaxed),
+            lost: checkpoint.lost.load(Ordering::Relaxed),
+        });
+        Self {
+            synced: checkpoint.synced(),
+            synced_at: time_of(checkpoint.synced_ns.load(Ordering::Relaxed)),
+            error: checkpoint.failed().map(|(from, errno)| (from, errno.cast_signed())),
+            recovered,
+        }
+    }
+}
+
 /// The whole picture at one moment.
 #[derive(Clone, Debug)]
 pub struct Status {
@@ -232,6 +272,8 @@ pub struct Status {
     pub panic: Option<PanicRecord>,
     /// The data file.
     pub file: FileFacts,
+    /// What is durable.
+    pub durability: Durability,
 }
 
 /// Looks at a log, whatever state it is in, and remembers since when things stand still.
@@ -340,6 +382,7 @@ impl Observer {
             }],
             panic: control.is_panicked().then(|| files.panic_record()),
             file: file_facts(&files.place)?,
+            durability: Durability::of(&header.checkpoint),
         };
         files.intact()?;
         (status.state, status.problem, status.next_step) = self.judge(&status, seen);

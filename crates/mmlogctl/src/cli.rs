@@ -5,7 +5,9 @@ use clap::{Parser, Subcommand};
 use crate::arguments::Access;
 use crate::commands::append::AppendArgs;
 use crate::commands::cat::CatArgs;
+use crate::commands::check::CheckArgs;
 use crate::commands::init::InitArgs;
+use crate::commands::repair::RepairArgs;
 use crate::commands::rm::RmArgs;
 use crate::commands::status::StatusArgs;
 use crate::commands::tail::TailArgs;
@@ -31,6 +33,8 @@ pub enum Command {
     Cat(CatArgs),
     Tail(TailArgs),
     Status(StatusArgs),
+    Check(CheckArgs),
+    Repair(RepairArgs),
     Trim(TrimArgs),
     Rm(RmArgs),
 }

@@ -1,11 +1,12 @@
 //! How a command ends: exit codes, and failures that carry one.
 
+use std::ffi::OsString;
 use std::fmt::Write as _;
 use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use mmlog::{Class, Error, Fault};
+use mmlog::{Class, Error, Fault, State};
 
 /// Every exit code of the tool; EXIT STATUS in the man pages is rendered from it.
 #[derive(Copy, Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]
@@ -48,6 +49,67 @@ impl Exit {
 impl From<Exit> for ExitCode {
     fn from(exit: Exit) -> Self {
         Self::from(exit.code())
+    }
+}
+
+/// The exit codes of `check`, which monitoring gives their meaning.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Verdict {
+    /// All is well.
+    Fine = 0,
+    /// Somebody should look at it some time.
+    Warning = 1,
+    /// Somebody should look at it now.
+    Critical = 2,
+    /// Nobody knows.
+    Unknown = 3,
+}
+
+impl Verdict {
+    /// All of them, in the order of their codes.
+    pub const ALL: [Self; 4] = [Self::Fine, Self::Warning, Self::Critical, Self::Unknown];
+
+    /// What a state of a log means to monitoring.
+    #[must_use]
+    pub const fn of(state: State) -> Self {
+        match state {
+            State::Ok => Self::Fine,
+            State::FullSoon | State::Stalled | State::Locked => Self::Warning,
+            State::Full | State::Damaged | State::Panicked => Self::Critical,
+        }
+    }
+
+    /// What a command line that cannot be parsed ends with: clap's 2 would read as critical.
+    #[must_use]
+    pub fn of_usage(line: impl Iterator<Item = OsString>) -> Option<Self> {
+        // Options that stand before the command have no values.
+        let command = line.skip(1).find(|word| !word.as_encoded_bytes().starts_with(b"-"));
+        (command? == "check").then_some(Self::Unknown)
+    }
+
+    /// What the shell sees.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// One sentence for the man page.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Fine => "The state is OK; with --deep, every invariant holds.",
+            Self::Warning => "The state is FULL SOON, STALLED or LOCKED. Never with --deep.",
+            Self::Critical => {
+                "The state is PANICKED, DAMAGED or FULL; with --deep, an invariant is violated."
+            }
+            Self::Unknown => "It could not be checked, or the command line was wrong.",
+        }
+    }
+}
+
+impl From<Verdict> for ExitCode {
+    fn from(verdict: Verdict) -> Self {
+        Self::from(verdict.code())
     }
 }
 
@@ -140,6 +202,18 @@ mod tests {
     #[test]
     fn codes_are_the_documented_ones() {
         assert_eq!(Exit::ALL.map(Exit::code), [0, 1, 2, 3, 4]);
+        assert_eq!(Verdict::ALL.map(Verdict::code), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn a_wrong_command_line_of_check_is_not_critical() {
+        let of = |line: &str| Verdict::of_usage(line.split(' ').map(OsString::from));
+        for line in ["mmlogctl check", "mmlogctl --trust-path check --nonsense LOG", "mmlogctl -x check"] {
+            assert_eq!(of(line), Some(Verdict::Unknown), "{line}");
+        }
+        for line in ["mmlogctl", "mmlogctl cat check", "mmlogctl --check"] {
+            assert_eq!(of(line), None, "{line}");
+        }
     }
 
     #[test]

@@ -17,7 +17,7 @@ pub mod reading;
 pub mod signals;
 
 use cli::Cli;
-use exit::Exit;
+use exit::{Exit, Verdict};
 use output::Output;
 
 /// Parses the command line, runs the command, reports its failure.
@@ -28,8 +28,10 @@ pub fn main() -> ExitCode {
         Err(help_or_usage) => {
             // clap prints help to stdout and errors to stderr; a closed pipe is none of our business.
             let _ = help_or_usage.print();
-            let exit = if help_or_usage.use_stderr() { Exit::Usage } else { Exit::Done };
-            return exit.into();
+            if !help_or_usage.use_stderr() {
+                return Exit::Done.into();
+            }
+            return Verdict::of_usage(std::env::args_os()).map_or(Exit::Usage.into(), ExitCode::from);
         }
     };
     let mut out = Output::standard();
@@ -39,7 +41,7 @@ pub fn main() -> ExitCode {
     let ended = commands::run(&cli, &mut out);
     out.clear_progress();
     match ended {
-        Ok(exit) => exit.into(),
+        Ok(exit) => exit,
         Err(failure) => {
             out.report(&failure);
             failure.exit().into()

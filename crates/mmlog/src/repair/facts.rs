@@ -94,6 +94,10 @@ pub struct Facts {
     pub positions: Option<String>,
     /// The limit does not fit base and size, with nobody at it.
     pub wrong_limit: bool,
+    /// The segment's entry names another base than the header, with nobody at it: that one.
+    pub other_base: Option<u64>,
+    /// An invariant that does not hold, if somebody [looked deeper](super::Examination::look_deeper).
+    pub violation: Option<String>,
     /// The inode that the metadata names, when the data file is another.
     pub foreign: Option<u64>,
     /// The metadata was last used before a reboot.
@@ -147,6 +151,8 @@ impl Facts {
             cursor: 0,
             positions: None,
             wrong_limit: false,
+            other_base: None,
+            violation: None,
             foreign: None,
             rebooted: false,
             synced: 0,
@@ -163,6 +169,7 @@ struct Standing {
     gate: Option<u64>,
     journal: u64,
     wrong_limit: bool,
+    other_base: Option<u64>,
     len: Option<u64>,
     misfit: bool,
 }
@@ -180,6 +187,8 @@ impl Standing {
             gate: (cursor.gate == Gate::Closed).then_some(cursor.start),
             journal: header.journal.kind(),
             wrong_limit: control.limit() != control.base().saturating_add(file_size),
+            other_base: Some(header.segments[0].base.load(Ordering::Relaxed))
+                .filter(|&b| b != control.base()),
             len,
             misfit: len.is_some_and(|len| len != file_size) && control.file_size() == file_size,
         };
@@ -221,6 +230,7 @@ fn of_files(files: &Files, data: Option<DataFact>) -> Facts {
         cursor: control.look().start,
         positions: files.meta.check_positions().err().map(|fault| fault.to_string()),
         wrong_limit: standing.wrong_limit,
+        other_base: standing.other_base,
         foreign: data.filter(|d| d.inode != recorded).map(|_| recorded),
         rebooted: !files.is_of_this_boot(),
         synced: header.checkpoint.synced(),

@@ -229,10 +229,32 @@ impl Deciding<'_> {
                 "the data file is gone; `repair --recreate` makes an empty one behind the lost positions"
                     .into()
             }),
-            Some(data) => self.decide_positions(data.len),
+            Some(data) => {
+                if let Some(why) = self.unusable() {
+                    return self.wanted(Wish::Rebuild, Step::Rebuild { why: why.clone() }, || {
+                        format!("{why}; `repair --rebuild` makes new metadata from the data file")
+                    });
+                }
+                self.decide_positions(data.len);
+            }
         }
         self.decide_stale();
         self.decide_flags();
+    }
+
+    /// What nobody can tell from the rest of the metadata.
+    fn unusable(&self) -> Option<String> {
+        let facts = self.facts;
+        let kind = facts.stale_journal;
+        if facts.base >= POSITION_END {
+            return Some(format!("base {} is no position", facts.base));
+        }
+        if let Some(other) = facts.other_base {
+            return Some(format!("base is {} in one place and {other} in another", facts.base));
+        }
+        (kind > JOURNAL_TRIM).then(|| {
+            format!("unfinished operation of kind {kind} in the journal; use the build that began it, if there is one")
+        })
     }
 
     fn recreate(&mut self) {
@@ -243,12 +265,6 @@ impl Deciding<'_> {
 
     fn decide_positions(&mut self, len: u64) {
         let facts = self.facts;
-        if facts.base >= POSITION_END {
-            let why = format!("base {} is no position", facts.base);
-            return self.wanted(Wish::Rebuild, Step::Rebuild { why: why.clone() }, || {
-                format!("{why}; `repair --rebuild` makes new metadata from the data file")
-            });
-        }
         let needs_data = match &facts.positions {
             Some(why) => Some(why.clone()),
             None if facts.rebooted => Some("the metadata is of before a reboot".into()),
@@ -278,13 +294,7 @@ impl Deciding<'_> {
     /// What the next lock heals anyway.
     fn decide_stale(&mut self) {
         let facts = self.facts;
-        if facts.stale_journal > JOURNAL_TRIM {
-            let what = format!(
-                "unfinished operation of kind {} in the journal; use the build that began it",
-                facts.stale_journal
-            );
-            self.left.push(Left { what, why: Why::Beyond });
-        } else if facts.stale_journal != 0 {
+        if facts.stale_journal != 0 {
             self.steps.push(Step::FinishJournal { kind: facts.stale_journal });
         }
         self.steps.extend(facts.stale_gate.map(|at| Step::OpenGate { at }));
@@ -300,6 +310,15 @@ impl Deciding<'_> {
 
     fn decide_flags(&mut self) {
         let facts = self.facts;
+        // What something else mends is no reason; whether it did is looked at again before the flag is cleared.
+        let nothing_else = self.steps.is_empty() && self.left.is_empty();
+        if let Some(why) = facts.violation.as_ref().filter(|_| nothing_else) {
+            self.wanted(Wish::Rebuild, Step::Rebuild { why: why.clone() }, || {
+                format!("an invariant does not hold ({why}); `repair --rebuild` makes new metadata from the data file")
+            });
+            // New metadata has no flags; without it they stay.
+            return;
+        }
         if let Some((from, errno)) = facts.sync_failed {
             self.wanted(Wish::AcceptLoss, Step::AcceptLoss { from, errno }, || {
                 format!(
@@ -341,6 +360,10 @@ impl fmt::Display for Step {
             Self::CutExcess { from, to } => {
                 write!(f, "cut the data file from {from} to {to} bytes: nothing was appended there")
             }
+            Self::AcceptTruncation { expected, found, lost: (from, to) } if from == to => write!(
+                f,
+                "accept that the data file was cut from {expected} to {found} bytes: nothing was appended there"
+            ),
             Self::AcceptTruncation { expected, found, lost: (from, to) } => write!(
                 f,
                 "accept that the data file was cut from {expected} to {found} bytes: positions [{from}, {to}) are lost and become a hole"

@@ -92,7 +92,10 @@ impl Observer {
         if kind > JOURNAL_TRIM {
             return damaged(Fault::Journal { kind }.to_string());
         }
-        None
+        let (from, errno) = s.durability.error?;
+        let why = format!("a sync failed (errno {errno}): durability lost from {from} on");
+        let next = "copy the log now, find out about the disk, then `mmlogctl repair --accept-loss`";
+        Some((State::Damaged, why, next.into()))
     }
 
     fn judge_lock(&self, s: &Status, seen: &mut HashMap<Still, Instant>) -> Option<Judgement> {

@@ -1,29 +1,37 @@
 //! The commands, one file each: clap's arguments and `run(args, out) -> Result<Exit, Failure>`.
 
+use std::process::ExitCode;
+
 use crate::cli::{Cli, Command};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
 pub mod append;
 pub mod cat;
+pub mod check;
 pub mod init;
+pub mod repair;
 pub mod rm;
 pub mod status;
 pub mod tail;
 pub mod trim;
 
-/// Runs the command that was typed.
+/// Runs the command that was typed. Its exit code is one of [`Exit`], or for `check` one of
+/// [`Verdict`](crate::exit::Verdict).
 ///
 /// # Errors
 /// What the command could not do.
-pub fn run(cli: &Cli, out: &mut Output) -> Result<Exit, Failure> {
-    match &cli.command {
-        Command::Init(args) => init::run(args, out),
-        Command::Append(args) => append::run(args, out),
-        Command::Cat(args) => cat::run(args, out),
-        Command::Tail(args) => tail::run(args, out),
-        Command::Status(args) => status::run(args, out),
-        Command::Trim(args) => trim::run(args, out),
-        Command::Rm(args) => rm::run(args, out),
-    }
+pub fn run(cli: &Cli, out: &mut Output) -> Result<ExitCode, Failure> {
+    let exit: Exit = match &cli.command {
+        Command::Init(args) => init::run(args, out)?,
+        Command::Append(args) => append::run(args, out)?,
+        Command::Cat(args) => cat::run(args, out)?,
+        Command::Tail(args) => tail::run(args, out)?,
+        Command::Status(args) => status::run(args, out)?,
+        Command::Check(args) => return Ok(check::run(args, out).into()),
+        Command::Repair(args) => repair::run(args, out)?,
+        Command::Trim(args) => trim::run(args, out)?,
+        Command::Rm(args) => rm::run(args, out)?,
+    };
+    Ok(exit.into())
 }

@@ -13,7 +13,7 @@ use clap_complete::{Shell, generate};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use mmlogctl::cli::Cli;
-use mmlogctl::exit::Exit;
+use mmlogctl::exit::{Exit, Verdict};
 use pages::Page;
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -51,11 +51,20 @@ fn every_command_has_a_page_with_examples() {
 fn a_page_names_every_exit_code() -> Outcome {
     for (path, page) in man_pages()? {
         let page = String::from_utf8(page)?;
-        for exit in Exit::ALL {
-            assert!(page.contains(&exit.meaning().replace('-', "\\-")), "{}: {exit:?}", path.display());
+        let name = path.file_stem().unwrap_or_default().to_string_lossy();
+        for (code, meaning) in exit_codes(&name) {
+            assert!(page.contains(&meaning.replace('-', "\\-")), "{}: {code}", path.display());
         }
     }
     Ok(())
+}
+
+/// Those of `check` are what monitoring makes of them.
+fn exit_codes(page: &str) -> Vec<(u8, &'static str)> {
+    match page {
+        "mmlogctl-check" => Verdict::ALL.map(|v| (v.code(), v.meaning())).to_vec(),
+        _ => Exit::ALL.map(|exit| (exit.code(), exit.meaning())).to_vec(),
+    }
 }
 
 /// Compares with the files at the root of the repository, or writes them when told to.
@@ -111,7 +120,7 @@ fn man_page(mut command: Command, page: &Page) -> Result<Vec<u8>, Box<dyn Error>
     if has_commands {
         man.render_subcommands_section(&mut bytes)?;
     }
-    exit_status().to_writer(&mut bytes)?;
+    exit_status(&name).to_writer(&mut bytes)?;
     files().to_writer(&mut bytes)?;
     if !page.caveats.is_empty() {
         paragraphs("CAVEATS", page.caveats).to_writer(&mut bytes)?;
@@ -129,12 +138,18 @@ fn with_title(name: &str, sections: &str) -> Vec<u8> {
     (title + &sections.replace(preamble, "")).into_bytes()
 }
 
-fn exit_status() -> Roff {
+fn exit_status(name: &str) -> Roff {
     let mut section = Roff::new();
     section.control("SH", ["EXIT STATUS"]);
-    for exit in Exit::ALL {
-        section.control("TP", []).text([bold(exit.code().to_string())]);
-        section.text([roman(exit.meaning())]);
+    for (code, meaning) in exit_codes(name) {
+        section.control("TP", []).text([bold(code.to_string())]);
+        section.text([roman(meaning)]);
+    }
+    if name == "mmlogctl" {
+        section.control("PP", []).text([
+            bold("mmlogctl check"),
+            roman(" has exit codes of its own, those of monitoring: see mmlogctl-check(1)."),
+        ]);
     }
     section
 }

@@ -29,6 +29,17 @@ const LIVE_LOG: &[&str] = &[
      against it die of SIGBUS.",
 ];
 
+/// What the options of `repair` cost.
+const REPAIR: &[&str] = &[
+    "--rebuild needs a data file that nobody has open for writing. Positions begin at 0 again, the log has a new \
+     identity, and holes that were known are forgotten: their bytes read as NULs. Chunk size and number of writers \
+     are the defaults.",
+    "--recreate loses the positions of the data file that is gone, and says so to whoever follows the log; live \
+     writers go on in the new one.",
+    "--accept-loss makes nothing durable. Copy the log first: the kernel may still have in memory what the disk did \
+     not take.",
+];
+
 pub(crate) fn of(command: &str) -> Page {
     match command {
         "mmlogctl" => Page {
@@ -41,7 +52,9 @@ pub(crate) fn of(command: &str) -> Page {
             see_also: &[
                 "mmlogctl-append(1)",
                 "mmlogctl-cat(1)",
+                "mmlogctl-check(1)",
                 "mmlogctl-init(1)",
+                "mmlogctl-repair(1)",
                 "mmlogctl-rm(1)",
                 "mmlogctl-status(1)",
                 "mmlogctl-tail(1)",
@@ -64,6 +77,10 @@ pub(crate) fn of(command: &str) -> Page {
                 ("With the time before each line:", "program | mmlogctl append --timestamp app.log"),
                 ("Two programs, one log, told apart:", "worker 1 | mmlogctl append --prefix '[1] ' app.log"),
                 ("Collect for a tenth of a second:", "program | mmlogctl append --linger 100ms app.log"),
+                (
+                    "Lose at most a second of it to a power failure:",
+                    "program | mmlogctl append --sync interval=1s app.log",
+                ),
             ],
             caveats: LIVE_LOG,
             see_also: &["mmlogctl(1)", "mmlogctl-tail(1)", "mmlogctl-status(1)", "mmlog(5)"],
@@ -88,6 +105,28 @@ pub(crate) fn of(command: &str) -> Page {
             ],
             caveats: LIVE_LOG,
             see_also: &["mmlogctl(1)", "mmlogctl-cat(1)", "mmlog(5)"],
+        },
+        "check" => Page {
+            examples: &[
+                ("For Nagios and what understands its plugins:", "mmlogctl check /var/log/app/app.log"),
+                ("Prove the invariants of a live log:", "mmlogctl check --deep app.log"),
+                (
+                    "Which do not hold:",
+                    "mmlogctl check --deep --json app.log | jq -r '.violations[].invariant'",
+                ),
+            ],
+            caveats: &[],
+            see_also: &["mmlogctl(1)", "mmlogctl-status(1)", "mmlogctl-repair(1)", "mmlog(5)"],
+        },
+        "repair" => Page {
+            examples: &[
+                ("What is wrong, and what would be done:", "mmlogctl repair --dry-run app.log"),
+                ("Go on after somebody cut or corrupted the file:", "mmlogctl repair app.log"),
+                ("Go on after the cause of a panic was found:", "mmlogctl repair --clear-panic app.log"),
+                ("The metadata is lost, the data is there:", "mmlogctl repair --rebuild app.log"),
+            ],
+            caveats: REPAIR,
+            see_also: &["mmlogctl(1)", "mmlogctl-check(1)", "mmlogctl-status(1)", "mmlog(5)"],
         },
         "status" => Page {
             examples: &[

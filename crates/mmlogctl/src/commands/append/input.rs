@@ -37,6 +37,8 @@ pub(super) enum Read {
     End,
     TimeUp,
     Signal,
+    /// The descriptor of somebody who wants to be heard is readable.
+    Trouble,
 }
 
 impl Input {
@@ -59,18 +61,22 @@ impl Input {
         self.kind == Kind::File
     }
 
-    /// Reads what is there, or waits for it, for the deadline or for a signal.
+    /// Reads what is there, or waits for it, for the deadline, for a signal or for trouble.
     pub(super) fn read(
         &self,
         space: &mut [u8],
         deadline: Option<Instant>,
         signals: &Signals,
+        trouble: Option<BorrowedFd<'_>>,
     ) -> Result<Read, Failure> {
         loop {
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
             let signal = signals.as_fd();
-            let mut ready =
-                [PollFd::from_borrowed_fd(fd(), PollFlags::IN), PollFd::new(&signal, PollFlags::IN)];
+            let mut ready = [
+                PollFd::from_borrowed_fd(fd(), PollFlags::IN),
+                PollFd::new(&signal, PollFlags::IN),
+                PollFd::from_borrowed_fd(trouble.unwrap_or(signal), PollFlags::IN),
+            ];
             match poll(&mut ready, left.and_then(timespec).as_ref()) {
                 Ok(0) => return Ok(Read::TimeUp),
                 Ok(_) => {}
@@ -79,6 +85,9 @@ impl Input {
             }
             if !ready[1].revents().is_empty() {
                 return Ok(Read::Signal);
+            }
+            if !ready[2].revents().is_empty() {
+                return Ok(Read::Trouble);
             }
             let most = space.len().min(AT_ONCE);
             match read(fd(), &mut space[..most]) {

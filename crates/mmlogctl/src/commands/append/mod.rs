@@ -10,6 +10,7 @@
 //! | `buffer` | the bytes read and not yet stored, and where the last line ends |
 //! | `lines` | time, prefix and line limit, line by line for those who asked |
 //! | `store` | the log: full disk, stopped processes, `--tee`, progress |
+//! | `sync` | when what was appended is made durable |
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -27,11 +28,13 @@ mod buffer;
 mod input;
 mod lines;
 mod store;
+mod sync;
 
 use buffer::{Buffer, Framing, Upto};
 use input::{Input, Read};
 use lines::Lines;
 use store::Store;
+use sync::When;
 
 /// Append standard input to a log: whole lines, nothing ever dropped.
 ///
@@ -62,6 +65,11 @@ pub struct AppendArgs {
     /// What to do while the log cannot grow because the disk is full.
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnFull::Retry)]
     on_full: OnFull,
+    /// When to make durable what was stored, against power failures: never, interval=DUR, or always,
+    /// which is before anything more is read. After either of the last two, exit code 0 means that
+    /// all of it is durable.
+    #[arg(long, value_name = "WHEN", value_parser = sync::parse, default_value = "never")]
+    sync: When,
     /// Copy to standard output what was stored.
     #[arg(long)]
     tee: bool,
@@ -116,7 +124,7 @@ pub fn run(args: &AppendArgs, out: &mut Output) -> Result<Exit, Failure> {
     let mut job = Job { buffer, lines, store, linger: args.linger, input: &input, signals: &signals };
     let pumped = job.pump(out);
     let unstored = job.buffer.len() as u64;
-    let closed = job.store.close();
+    let closed = job.store.close(out);
     // The first reason is the one to act on, also when closing failed too.
     pumped.map_err(|e| counted(e, unstored + input.lying()))?;
     closed?;
@@ -147,7 +155,7 @@ impl Job<'_> {
     fn pump(&mut self, out: &mut Output) -> Result<(), Failure> {
         let mut deadline = None;
         loop {
-            match self.input.read(self.buffer.space(), deadline, self.signals) {
+            match self.input.read(self.buffer.space(), deadline, self.signals, self.store.trouble()) {
                 Ok(Read::Bytes(n)) => {
                     self.buffer.filled(n);
                     if deadline.is_none() && !self.linger.is_zero() {
@@ -161,6 +169,7 @@ impl Job<'_> {
                 Ok(Read::TimeUp) => self.flush(Upto::LastLine, out)?,
                 Ok(Read::End) => return self.flush(Upto::End, out),
                 Ok(Read::Signal) => return self.drain(out),
+                Ok(Read::Trouble) => return self.store.check(),
                 Err(failure) => {
                     self.flush(Upto::End, out)?;
                     return Err(failure);

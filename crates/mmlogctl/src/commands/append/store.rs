@@ -1,13 +1,14 @@
 //! The log that input is stored in: full disk, stopped processes, `--tee`, progress.
 
 use std::io::IoSlice;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mmlog::{Class, Error, Log, Writer};
+use mmlog::{Class, Error, Log, Position, Writer};
 use rustix::event::{PollFd, PollFlags, poll};
 
+use super::sync::{Syncer, When};
 use super::{AppendArgs, OnFull};
 use crate::exit::{Failure, shown};
 use crate::output::Output;
@@ -20,6 +21,10 @@ const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_
 pub(super) struct Store<'a> {
     log: Log,
     writer: Writer,
+    /// Behind the last append.
+    end: Position,
+    sync: When,
+    syncer: Option<Syncer>,
     patience: Patience<'a>,
     tee: Tee,
     progress: Progress,
@@ -43,9 +48,21 @@ impl<'a> Store<'a> {
         let log = patience.insist(out, &args.log, || {
             if args.no_create { options.open(&args.log) } else { options.open_or_create(&args.log) }
         })?;
-        let writer = patience.insist(out, &args.log, || log.writer())?;
+        let mut writer = patience.insist(out, &args.log, || log.writer())?;
+        let syncer = match args.sync {
+            When::Interval(length) => {
+                let started = Syncer::start(log.clone(), options, length);
+                Some(started.map_err(|e| Failure::io(&args.log, "starting to sync", &e))?)
+            }
+            When::Never | When::Always => None,
+        };
+        if args.sync != When::Never {
+            // What was lost before cannot be had again; it costs nothing to ask.
+            writer.sync()?;
+        }
         let tee = if args.tee { Tee::On } else { Tee::Off };
-        Ok(Self { log, writer, patience, tee, progress })
+        let end = Position::default();
+        Ok(Self { log, writer, end, sync: args.sync, syncer, patience, tee, progress })
     }
 
     pub(super) fn path(&self) -> &Path {
@@ -55,10 +72,19 @@ impl<'a> Store<'a> {
     /// Stores the two parts as one message.
     pub(super) fn append(&mut self, parts: [&[u8]; 2], out: &mut Output) -> Result<(), Failure> {
         let writer = &mut self.writer;
-        self.patience.insist(out, self.log.path(), || match parts {
+        let at = self.patience.insist(out, self.log.path(), || match parts {
             [all, []] => writer.append(all),
             [first, second] => writer.append_vectored(&[IoSlice::new(first), IoSlice::new(second)]),
         })?;
+        self.end = at + (parts[0].len() + parts[1].len()) as u64;
+        match &self.syncer {
+            Some(syncer) => {
+                syncer.appended(self.end);
+                self.check()?;
+            }
+            None if self.sync == When::Always => self.make_durable(out)?,
+            None => {}
+        }
         for part in parts {
             self.copy(part, out);
             self.progress.passed(part, out);
@@ -80,9 +106,33 @@ impl<'a> Store<'a> {
         }
     }
 
-    pub(super) fn close(self) -> Result<(), Error> {
+    fn make_durable(&mut self, out: &mut Output) -> Result<(), Failure> {
+        let (writer, end) = (&mut self.writer, self.end);
+        let synced = self.patience.insist(out, self.log.path(), || writer.sync());
+        synced.map_err(|e| not_durable(e, end))
+    }
+
+    /// Readable when [`Store::check`] has something to say.
+    pub(super) fn trouble(&self) -> Option<BorrowedFd<'_>> {
+        self.syncer.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Whether a sync in the background has failed.
+    pub(super) fn check(&self) -> Result<(), Failure> {
+        let failure = self.syncer.as_ref().and_then(Syncer::failure);
+        failure.map_or(Ok(()), |e| Err(not_durable(e, self.end)))
+    }
+
+    /// Makes durable what has to be, and leaves the log.
+    pub(super) fn close(mut self, out: &mut Output) -> Result<(), Failure> {
+        if let Some(syncer) = self.syncer.take() {
+            syncer.end();
+        }
+        let durable = if self.sync == When::Never { Ok(()) } else { self.make_durable(out) };
         drop(self.writer);
-        self.log.close()
+        let closed = self.log.close();
+        durable?;
+        Ok(closed?)
     }
 }
 
@@ -138,6 +188,17 @@ impl Patience<'_> {
     fn sleep(&self, pause: Duration) {
         let signal = self.signals.as_fd();
         let _ = poll(&mut [PollFd::new(&signal, PollFlags::IN)], pause.try_into().ok().as_ref());
+    }
+}
+
+/// Says what is in the log all the same.
+fn not_durable(error: Error, end: Position) -> Failure {
+    match Failure::from(error) {
+        Failure::Said { exit, text } if end > Position::default() => Failure::new(
+            exit,
+            format!("{text} (what was read is in the log, the last of it before position {end})"),
+        ),
+        other => other,
     }
 }
 

@@ -8,6 +8,7 @@
 //!   generation   0, base 0, limit 16777216, gate open
 //!   file         mode 0640, owner 1000:1000, inode 123, 41.2 GiB free on its disk
 //!   settings     chunk_size 16777216, max_writers 1024, gate_ms 50
+//!   durable      below 1230000 (1.2 MiB), synced 3 s ago
 //!   lock         free
 //!   maintenance  held by 4711 for trim since 2026-01-02T03:04:05Z (mmlogctl, sleeping)
 //!   writers      2, 1 with an append in flight
@@ -21,7 +22,7 @@ use std::cmp::Reverse;
 use std::time::SystemTime;
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
-use mmlog::{Hole, Lock, SegmentStatus, Status, WriterStatus};
+use mmlog::{Durability, Hole, Lock, SegmentStatus, Status, WriterStatus};
 
 use crate::exit::{printable, shown};
 use crate::progress::human;
@@ -29,7 +30,8 @@ use crate::progress::human;
 const COLUMNS: usize = 80;
 /// Where values begin.
 const INDENT: usize = 15;
-/// Lines that the lists may take; with everything else that makes 24 at most.
+const LINES: usize = 24;
+/// Lines that the lists may take, if they can be had.
 const WRITERS: usize = 5;
 const HOLES: usize = 3;
 /// Lines that a sentence may take.
@@ -53,19 +55,24 @@ pub(super) fn text(s: &Status) -> String {
     let gate = s.gate.map_or_else(|| "open".to_owned(), |at| format!("closed at {at}"));
     page.field("generation", &format!("{}, base {}, limit {}, gate {gate}", s.generation, s.base, s.limit));
     page.field("file", &file(s));
-    page.field(
-        "settings",
-        &format!("chunk_size {}, max_writers {}, gate_ms {}", s.chunk_size, s.max_writers, s.gate_ms),
-    );
+    let format = if s.format == 2 { String::new() } else { format!(", format {}", s.format) };
+    let settings =
+        format!("chunk_size {}, max_writers {}, gate_ms {}", s.chunk_size, s.max_writers, s.gate_ms);
+    page.field("settings", &(settings + &format));
+    durable(&mut page, &s.durability);
     page.field("lock", &lock(&s.lock));
     page.field("maintenance", &lock(&s.maintenance));
-    writers(&mut page, &s.writers);
-    holes(&mut page, s);
+    let mut end = Page::default();
     if s.segments.len() > 1 {
-        page.field("segments", &segments(&s.segments));
+        end.field("segments", &segments(&s.segments));
     }
-    page.sentence("next", &s.next_step);
-    page.0
+    end.sentence("next", &s.next_step);
+    // Each list has a line of its own before it.
+    let room = LINES - page.lines() - end.lines() - 2;
+    let most_holes = HOLES.min(room / 3);
+    writers(&mut page, &s.writers, WRITERS.min(room - most_holes));
+    holes(&mut page, s, most_holes);
+    page.0 + &end.0
 }
 
 /// Allocated and not yet appended to.
@@ -95,6 +102,31 @@ fn file(s: &Status) -> String {
     )
 }
 
+fn durable(page: &mut Page, d: &Durability) {
+    let below = format!("below {} ({})", d.synced, human(d.synced));
+    let text = match (d.error, d.synced_at) {
+        (Some((from, errno)), _) => format!("{below}, lost from {from} on: a sync failed (errno {errno})"),
+        (None, Some(at)) => format!("{below}, synced {}", ago(at, SystemTime::now())),
+        (None, None) => "nothing yet, nobody has asked for a sync".to_owned(),
+    };
+    page.field("durable", &text);
+    if let Some(r) = d.recovered {
+        let at = since(", at", Some(r.at));
+        page.field("recovered", &format!("{} bytes lost, went on at {}{at}", r.lost, r.end));
+    }
+}
+
+fn ago(at: SystemTime, now: SystemTime) -> String {
+    let seconds = now.duration_since(at).unwrap_or_default().as_secs();
+    match seconds {
+        0 => "just now".to_owned(),
+        1..120 => format!("{seconds} s ago"),
+        120..7200 => format!("{} min ago", seconds / 60),
+        7200..172_800 => format!("{} h ago", seconds / 3600),
+        _ => format!("{} days ago", seconds / 86_400),
+    }
+}
+
 fn lock(lock: &Lock) -> String {
     if !lock.held {
         return "free".to_owned();
@@ -104,7 +136,7 @@ fn lock(lock: &Lock) -> String {
     format!("held by {pid} for {operation}{} ({command}, {process})", since(" since", lock.since))
 }
 
-fn writers(page: &mut Page, writers: &[WriterStatus]) {
+fn writers(page: &mut Page, writers: &[WriterStatus], most: usize) {
     let in_flight = writers.iter().filter(|w| w.in_flight.is_some()).count();
     let dead = writers.iter().filter(|w| !w.alive).count();
     let mut summary = match writers.len() {
@@ -121,7 +153,7 @@ fn writers(page: &mut Page, writers: &[WriterStatus]) {
     // Who holds others up comes first.
     let mut order: Vec<&WriterStatus> = writers.iter().collect();
     order.sort_by_key(|w| Reverse(w.in_flight.as_ref().map(|f| f.for_at_least)));
-    page.list(WRITERS, order.into_iter().map(writer));
+    page.list(most, order.into_iter().map(writer));
 }
 
 fn writer(w: &WriterStatus) -> String {
@@ -136,7 +168,7 @@ fn writer(w: &WriterStatus) -> String {
     format!("{} ({}, {process}) {doing}", w.pid, w.command)
 }
 
-fn holes(page: &mut Page, s: &Status) {
+fn holes(page: &mut Page, s: &Status, most: usize) {
     let mut summary = match s.holes_total {
         0 => "none".to_owned(),
         n => n.to_string(),
@@ -146,7 +178,7 @@ fn holes(page: &mut Page, s: &Status) {
     }
     page.field("holes", &summary);
     // The latest are the ones somebody asks about.
-    page.list(HOLES, s.holes.iter().rev().map(hole));
+    page.list(most, s.holes.iter().rev().map(hole));
 }
 
 fn hole(h: &Hole) -> String {
@@ -170,6 +202,10 @@ fn segments(segments: &[SegmentStatus]) -> String {
 struct Page(String);
 
 impl Page {
+    fn lines(&self) -> usize {
+        self.0.lines().count()
+    }
+
     fn line(&mut self, text: &str) {
         self.0.push_str(&clip(&printable(text), COLUMNS));
         self.0.push('\n');
@@ -227,6 +263,8 @@ fn wrap(text: &str, columns: usize, most: usize) -> Vec<String> {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::super::sample;
     use super::*;
 
@@ -236,8 +274,8 @@ mod tests {
         assert!(page.lines().count() <= 24, "{page}");
         assert!(page.lines().all(|line| line.chars().count() <= 80), "{page}");
         assert!(page.starts_with("FULL SOON  /a-long"), "{page}");
-        assert!(page.contains("    ... and 95 more\n"), "{page}");
-        assert!(page.contains("    ... and 1022 more\n"), "{page}");
+        assert!(page.contains("    ... and 96 more\n"), "{page}");
+        assert!(page.contains("    ... and 1023 more\n"), "{page}");
     }
 
     #[test]
@@ -246,6 +284,16 @@ mod tests {
         let first = page.lines().skip_while(|line| !line.starts_with("  writers")).nth(1);
         let expected = "    4000097 (a-long-command, disk sleep) copying 1000 bytes for >= 97 ms";
         assert!(first.is_some_and(|line| line.starts_with(expected)), "{page}");
+    }
+
+    #[test]
+    fn how_long_ago_is_said_in_the_largest_unit_that_tells() {
+        let at = |seconds| ago(SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
+        assert_eq!(
+            [0, 119, 3600, 7200, 200_000].map(at),
+            ["just now", "119 s ago", "60 min ago", "2 h ago", "2 days ago"]
+        );
+        assert_eq!(ago(SystemTime::now() + Duration::from_secs(99), SystemTime::now()), "just now");
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use mmlog::{Hole, InFlight, Lock, PanicRecord, SegmentStatus, Status, WriterStatus};
+use mmlog::{Durability, Hole, InFlight, Lock, PanicRecord, SegmentStatus, Status, WriterStatus};
 use serde_json::{Value, json};
 
 /// One object on one line.
@@ -17,6 +17,7 @@ fn object(s: &Status) -> Value {
     json!({
         "schema": 1,
         "path": s.path.to_string_lossy(),
+        "format": s.format,
         "id": s.id.to_string(),
         "epoch": s.id.epoch,
         "state": s.state.to_string(),
@@ -53,6 +54,16 @@ fn object(s: &Status) -> Value {
             "device": s.file.device,
             "free": s.file.free,
         },
+        "durability": durability(&s.durability),
+    })
+}
+
+fn durability(d: &Durability) -> Value {
+    json!({
+        "synced": d.synced,
+        "synced_at": time(d.synced_at),
+        "error": d.error.map(|(from, errno)| json!({ "from": from, "errno": errno })),
+        "recovered": d.recovered.map(|r| json!({ "at": time(Some(r.at)), "end": r.end, "lost": r.lost })),
     })
 }
 

@@ -19,7 +19,7 @@ mod json;
 mod sample;
 
 /// Between the two looks.
-const APART: Duration = Duration::from_millis(50);
+pub(super) const APART: Duration = Duration::from_millis(50);
 
 /// Say how a log is: state, positions, lock, writers, holes, what to do next.
 ///

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use mmlog::{
-    FileFacts, Hole, HoleKind, InFlight, Lock, LogId, PanicRecord, Phase, ProcessState, SegmentStatus, State,
-    Status, WriterStatus,
+    Durability, FileFacts, Hole, HoleKind, InFlight, Lock, LogId, PanicRecord, Phase, ProcessState,
+    Recovered, SegmentStatus, State, Status, WriterStatus,
 };
 
 fn at() -> Option<SystemTime> {
@@ -41,6 +41,7 @@ pub(super) fn worst() -> Status {
     let reason = words.clone();
     Status {
         path: path.clone(),
+        format: 2,
         state: State::FullSoon,
         problem: Some(words.clone()),
         next_step: words,
@@ -66,5 +67,11 @@ pub(super) fn worst() -> Status {
         segments: vec![segment(1), segment(0)],
         panic: Some(PanicRecord { reason, errno: 5, pid: 1, command: "\x1b[31m".to_owned(), at: at() }),
         file: FileFacts { len: 1, allocated: 1, mode: 0o640, uid: 1, gid: 1, inode: 1, device: 1, free: 1 },
+        durability: Durability {
+            synced: u64::MAX,
+            synced_at: at(),
+            error: Some((u64::MAX, i32::MAX)),
+            recovered: at().map(|at| Recovered { at, end: u64::MAX, lost: u64::MAX }),
+        },
     }
 }

@@ -1,0 +1,129 @@
+//! Facts, then the plan, one line each; afterwards what came of it.
+//!
+//! ```text
+//! app.log: 1 step, 1 left
+//!   fact  metadata of format 2: base 0, cursor 43, file_size 65536, durable below 0
+//!   fact  data file of 65536 bytes, inode 123
+//!   fact  slot 0: process 4711 (web), dead, was copying [14, 43)
+//!   plan  settle slot 0 of process 4711 (web, dead): [14, 43) is a hole, zeroed
+//!   left  panicked: process 4712 (web), errno 5: why; find the cause, then `repair --clear-panic`
+//!   done  1 step; PANICKED, cursor 43, file_size 65536
+//! ```
+
+use std::path::Path;
+
+use mmlog::Status;
+use mmlog::repair::{DeadSlot, Facts, Left, MetadataFact, Plan, Step};
+
+use super::Report;
+use crate::exit::{printable, shown};
+
+/// What was found and what is to be done, or that there is nothing.
+pub(super) fn found(log: &Path, facts: &Facts, plan: &Plan) -> String {
+    let log = shown(log);
+    if plan.is_healthy() {
+        return format!("{log}: nothing to repair\n");
+    }
+    let mut text = format!("{log}: {}, {} left\n", steps(plan.steps.len()), plan.left.len());
+    sentences(facts).iter().for_each(|fact| line(&mut text, "fact", fact));
+    planned(&mut text, &plan.steps, &plan.left);
+    text
+}
+
+/// What a look after a pass shows that the plan of before did not.
+pub(super) fn next(before: &Plan, now: &Plan) -> String {
+    let mut text = String::new();
+    let left: Vec<Left> = now.left.iter().filter(|left| !before.left.contains(left)).cloned().collect();
+    planned(&mut text, &now.steps, &left);
+    text
+}
+
+/// How the log is afterwards.
+pub(super) fn done(report: &Report, now: &Status) -> String {
+    let mut text = String::new();
+    let mut said = format!("{}; {}", steps(report.steps.len()), now.state);
+    said.push_str(&format!(", cursor {}, file_size {}", now.cursor, now.file_size));
+    let recovers = |step: &Step| matches!(step, Step::RecoverFromData { .. });
+    if let Some(recovered) = now.durability.recovered.filter(|_| report.steps.iter().any(recovers)) {
+        said.push_str(&format!(", {} bytes lost", recovered.lost));
+    }
+    line(&mut text, "done", &said);
+    text
+}
+
+fn steps(n: usize) -> String {
+    if n == 1 { "1 step".to_owned() } else { format!("{n} steps") }
+}
+
+fn line(text: &mut String, word: &str, sentence: &str) {
+    text.push_str(&format!("  {word}  {}\n", printable(sentence)));
+}
+
+fn planned(text: &mut String, steps: &[Step], left: &[Left]) {
+    steps.iter().for_each(|step| line(text, "plan", &step.to_string()));
+    left.iter().for_each(|left| line(text, "left", &left.what));
+}
+
+fn sentences(facts: &Facts) -> Vec<String> {
+    let mut said = vec![metadata(facts)];
+    said.push(facts.data.map_or_else(
+        || "the data file is gone".to_owned(),
+        |data| format!("data file of {} bytes, inode {}", data.len, data.inode),
+    ));
+    said.extend(facts.foreign.map(|inode| format!("the metadata is of another file (inode {inode})")));
+    if facts.rebooted {
+        said.push("not used since the reboot".to_owned());
+    }
+    said.extend(facts.positions.clone());
+    let other = |base| format!("base is {} in one place and {base} in another", facts.base);
+    said.extend(facts.other_base.map(other));
+    if facts.wrong_limit {
+        said.push("limit is not base + file_size".to_owned());
+    }
+    let journal = (facts.stale_journal != 0).then_some(facts.stale_journal);
+    said.extend(
+        journal.map(|kind| format!("an operation of kind {kind} is in the journal, nobody is at it")),
+    );
+    said.extend(facts.stale_gate.map(|at| format!("the gate is closed at {at}, nobody is at it")));
+    said.extend(
+        facts
+            .stale_lock
+            .as_ref()
+            .map(|who| format!("is_locked is set, and nobody has the lock; last: {who}")),
+    );
+    said.extend(facts.dead.iter().map(dead));
+    said.extend(facts.suspects.iter().map(|suspect| suspect.blocker.to_string()));
+    if facts.live_writers > 0 {
+        said.push(format!("{} live writers", facts.live_writers));
+    }
+    said.extend(
+        facts.sync_failed.map(|(from, errno)| format!("a sync failed (errno {errno}), lost from {from} on")),
+    );
+    said.extend(
+        facts
+            .panic
+            .as_ref()
+            .map(|p| format!("panicked: process {} ({}), errno {}: {}", p.pid, p.command, p.errno, p.reason)),
+    );
+    said.extend(facts.violation.as_ref().map(|why| format!("violated: {why}")));
+    said
+}
+
+fn metadata(facts: &Facts) -> String {
+    match &facts.metadata {
+        MetadataFact::Sound => format!(
+            "metadata of format 2: base {}, cursor {}, file_size {}, durable below {}",
+            facts.base, facts.cursor, facts.file_size, facts.synced
+        ),
+        MetadataFact::Missing => "no metadata".to_owned(),
+        MetadataFact::Unfinished => "metadata whose creation was not finished, nobody is at it".to_owned(),
+        MetadataFact::Torn(why) => why.split("; ").next().unwrap_or(why).to_owned(),
+        MetadataFact::Version1 => "metadata of format 1".to_owned(),
+    }
+}
+
+fn dead(dead: &DeadSlot) -> String {
+    let DeadSlot { slot, pid, command, phase, hole } = dead;
+    let range = hole.as_ref().map_or_else(String::new, |h| format!(" [{}, {})", h.start, h.end()));
+    format!("slot {slot}: process {pid} ({command}), dead, was {phase}{range}")
+}

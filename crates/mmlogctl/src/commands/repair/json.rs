@@ -1,0 +1,97 @@
+//! The machine's view of a repair: `"schema": 1`, a contract. Keys are added, never changed.
+
+use std::path::Path;
+
+use mmlog::repair::{DeadSlot, Facts, Left, MetadataFact, Step, Suspect, Touched, Why};
+use mmlog::{Blocker, PanicRecord};
+use serde_json::{Value, json};
+
+use super::{Report, option_of};
+use crate::exit::Failure;
+
+pub(super) fn object(log: &Path, report: &Report, error: Option<&Failure>) -> Value {
+    let error = error.and_then(|failure| match failure {
+        Failure::Said { text, .. } => Some(text),
+        Failure::OutputClosed => None,
+    });
+    json!({
+        "schema": 1,
+        "path": log.to_string_lossy(),
+        "facts": facts(&report.facts),
+        "steps": report.steps.iter().map(step).collect::<Vec<_>>(),
+        "left": report.left.iter().map(left).collect::<Vec<_>>(),
+        "applied": report.applied,
+        "error": error,
+    })
+}
+
+fn step(step: &Step) -> Value {
+    let owner = step.owner();
+    let range = |t: Touched| json!({ "start": t.start, "end": t.end, "zeroed": t.zeroed });
+    json!({
+        "kind": step.kind(),
+        "what": step.to_string(),
+        "ranges": step.touched().map(range).into_iter().collect::<Vec<_>>(),
+        "pid": owner.map(|(pid, _)| pid),
+        "command": owner.map(|(_, command)| command),
+    })
+}
+
+fn left(left: &Left) -> Value {
+    let (why, option) = match left.why {
+        Why::Unasked(wish) => ("unasked", option_of(wish)),
+        Why::Alive => ("alive", None),
+        Why::Beyond => ("beyond", None),
+    };
+    json!({ "what": left.what, "why": why, "option": option })
+}
+
+fn facts(f: &Facts) -> Value {
+    let (metadata, why) = match &f.metadata {
+        MetadataFact::Sound => ("sound", None),
+        MetadataFact::Missing => ("missing", None),
+        MetadataFact::Unfinished => ("unfinished", None),
+        MetadataFact::Torn(why) => ("torn", Some(why)),
+        MetadataFact::Version1 => ("version 1", None),
+    };
+    json!({
+        "metadata": metadata,
+        "metadata_problem": why,
+        "data": f.data.map(|d| json!({ "len": d.len, "inode": d.inode })),
+        "foreign": f.foreign,
+        "base": f.base,
+        "other_base": f.other_base,
+        "cursor": f.cursor,
+        "file_size": f.file_size,
+        "positions": f.positions,
+        "wrong_limit": f.wrong_limit,
+        "rebooted": f.rebooted,
+        "stale_lock": f.stale_lock.as_ref().map(blocker),
+        "stale_gate": f.stale_gate,
+        "stale_journal": (f.stale_journal != 0).then_some(f.stale_journal),
+        "live_writers": f.live_writers,
+        "dead": f.dead.iter().map(dead).collect::<Vec<_>>(),
+        "suspects": f.suspects.iter().map(suspect).collect::<Vec<_>>(),
+        "synced": f.synced,
+        "sync_error": f.sync_failed.map(|(from, errno)| json!({ "from": from, "errno": errno })),
+        "panic": f.panic.as_ref().map(panic),
+        "violation": f.violation,
+    })
+}
+
+fn dead(d: &DeadSlot) -> Value {
+    let range = d.hole.as_ref().map(|h| json!({ "start": h.start, "end": h.end() }));
+    json!({ "slot": d.slot, "pid": d.pid, "command": d.command, "phase": d.phase.to_string(), "range": range })
+}
+
+fn suspect(s: &Suspect) -> Value {
+    blocker(&s.blocker)
+}
+
+fn blocker(b: &Blocker) -> Value {
+    json!({ "what": b.what, "pid": b.pid, "command": b.command, "process": b.process })
+}
+
+fn panic(p: &PanicRecord) -> Value {
+    json!({ "reason": p.reason, "errno": p.errno, "pid": p.pid, "command": p.command })
+}

@@ -1,0 +1,148 @@
+//! `mmlogctl repair LOG`: what nobody heals by himself: facts, a plan, and its steps.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use mmlog::repair::{self, Examination, Facts, Left, Plan, Step, Wish};
+use mmlog::{Class, Error, Log, Observer, Options};
+
+use crate::arguments::{Access, duration};
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+
+mod human;
+mod json;
+
+/// Examine a log and mend it: say what was found, what is to be done, and do that.
+///
+/// Nobody has to run it after a crash: the next append settles what the dead left. It is for what
+/// outsiders did to the files, for hardware, and for decisions that only people take. Each of
+/// those has an option, and what was found says which. A process that is only stopped is
+/// alive: nothing is taken from it. It says every range of positions that it touches and
+/// whose it was.
+#[derive(Args, Debug)]
+pub struct RepairArgs {
+    /// The log's data file.
+    log: PathBuf,
+    /// Say what was found and what would be done; change nothing.
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// One JSON object.
+    #[arg(long)]
+    json: bool,
+    /// Take the panic flag away, if every invariant holds; its cause is shown first.
+    #[arg(long)]
+    clear_panic: bool,
+    /// Make new metadata from the data file, when there is none or none that can be believed.
+    #[arg(long)]
+    rebuild: bool,
+    /// Make an empty data file behind the lost positions, when it is gone.
+    #[arg(long)]
+    recreate: bool,
+    /// Make a log of the original's format (version 1) one of this format.
+    #[arg(long)]
+    upgrade: bool,
+    /// Forget that a sync failed: what was not durable then may be lost.
+    #[arg(long)]
+    accept_loss: bool,
+    /// How long to wait for another maintenance command or a writer in the way.
+    #[arg(long, value_name = "DUR", value_parser = duration, default_value = "2s")]
+    wait: Duration,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// The options and what they ask for.
+const OPTIONS: [(&str, Wish); 5] = [
+    ("--clear-panic", Wish::ClearPanic),
+    ("--rebuild", Wish::Rebuild),
+    ("--recreate", Wish::Recreate),
+    ("--upgrade", Wish::Upgrade),
+    ("--accept-loss", Wish::AcceptLoss),
+];
+
+/// A step may show what could not be seen before it: a recreated log's panic flag.
+const PASSES: usize = 3;
+
+/// What came of it.
+struct Report {
+    facts: Facts,
+    /// Done, or with `--dry-run` to be done.
+    steps: Vec<Step>,
+    left: Vec<Left>,
+    applied: bool,
+}
+
+/// Examines and repairs.
+///
+/// # Errors
+/// When the log cannot be looked at, or a step failed; what was done until then stays done.
+pub fn run(args: &RepairArgs, out: &mut Output) -> Result<Exit, Failure> {
+    let mut repair = Repair { args, options: Log::options().trust(args.access.trust()).wait(args.wait), out };
+    let found = repair.examine()?;
+    let plan = found.plan(&args.wishes());
+    let (facts, healthy) = (found.facts().clone(), plan.is_healthy());
+    repair.say(|| human::found(&args.log, &facts, &plan))?;
+    let mut report = Report { facts, steps: plan.steps.clone(), left: plan.left.clone(), applied: false };
+    let ended = if args.dry_run { Ok(plan) } else { repair.apply(plan, &mut report) };
+    if args.json {
+        repair.out.line(&json::object(&args.log, &report, ended.as_ref().err()).to_string())?;
+    } else if report.applied && !healthy {
+        let now = Observer::open(&args.log, &repair.options)?.look()?;
+        repair.say(|| human::done(&report, &now))?;
+    }
+    Ok(match ended?.class() {
+        None => Exit::Done,
+        Some(Class::Busy) => Exit::Busy,
+        Some(_) => Exit::Damaged,
+    })
+}
+
+struct Repair<'a> {
+    args: &'a RepairArgs,
+    options: Options,
+    out: &'a mut Output,
+}
+
+impl Repair<'_> {
+    fn say(&mut self, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        if self.args.json { Ok(()) } else { self.out.write(text().as_bytes()) }
+    }
+
+    fn examine(&self) -> Result<Examination, Error> {
+        let found = repair::examine(&self.args.log, &self.options)?;
+        // Only they depend on every byte, and it takes its time.
+        let deeper = self.args.clear_panic || self.args.rebuild;
+        if deeper { found.look_deeper() } else { Ok(found) }
+    }
+
+    /// Does what is planned, pass by pass, each said before it is done. Gives the plan that is left.
+    fn apply(&mut self, mut plan: Plan, report: &mut Report) -> Result<Plan, Failure> {
+        for _ in 0..PASSES {
+            if plan.steps.is_empty() {
+                break;
+            }
+            plan.apply()?;
+            let next = self.examine()?.plan(&self.args.wishes());
+            self.say(|| human::next(&plan, &next))?;
+            report.steps.extend(next.steps.iter().cloned());
+            report.left.clone_from(&next.left);
+            plan = next;
+        }
+        report.applied = true;
+        Ok(plan)
+    }
+}
+
+impl RepairArgs {
+    fn wishes(&self) -> Vec<Wish> {
+        let asked = [self.clear_panic, self.rebuild, self.recreate, self.upgrade, self.accept_loss];
+        OPTIONS.iter().zip(asked).filter(|(_, asked)| *asked).map(|((_, wish), _)| *wish).collect()
+    }
+}
+
+/// The option that asks for it.
+fn option_of(wish: Wish) -> Option<&'static str> {
+    OPTIONS.iter().find(|(_, other)| *other == wish).map(|(name, _)| *name)
+}
