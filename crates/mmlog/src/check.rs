@@ -4,7 +4,7 @@
 //! as violated only when it fails [`LOOKS`] times in a row, since each of them compares words that are stored one
 //! after the other. What a dead process left half done is a fact, not a fault: the next lock finishes it.
 
-mod data;
+pub(crate) mod data;
 
 use std::fmt;
 use std::path::Path;
@@ -126,25 +126,25 @@ fn claim(found: &mut Deep, invariant: &'static str, mut wrong: impl FnMut() -> O
 /// The words of the header against each other and against the files.
 fn check_words(files: &Files, found: &mut Deep) {
     let (header, control) = (files.meta.header(), files.control());
-    claim(found, "positions", || files.meta.check_positions().err().map(|fault| fault.to_string()));
+    claim(found, "positions", || files.meta.check_positions().err().map(|fault| fault.problem()));
     claim(found, "data-file", || {
         let recorded = header.identity.inode.load(Ordering::Relaxed);
         let there = match files.place.find(crate::sys::place::Part::Data) {
             Ok(there) => there?.id.1,
             Err(e) => return Some(format!("cannot be asked: {e}")),
         };
-        (there != recorded).then(|| Fault::Foreign { recorded, found: there }.to_string())
+        (there != recorded).then(|| Fault::Foreign { recorded, found: there }.problem())
     });
     claim(found, "data-file", || {
         let there = files.place.find(crate::sys::place::Part::Data);
-        matches!(there, Ok(None)).then(|| Fault::NoData.to_string())
+        matches!(there, Ok(None)).then(|| Fault::NoData.problem())
     });
     claim(found, "length", || {
         let expected = control.file_size();
         let len = files.segment().ok()?.file().metadata().ok()?.len();
         // Cutting publishes before it cuts, so a size that still stands was promised when the file was asked.
         let short = len < expected && control.file_size() == expected && files.is_of_this_boot();
-        short.then(|| Fault::Truncated { expected, found: len }.to_string())
+        short.then(|| Fault::Truncated { expected, found: len }.problem())
     });
     claim(found, "limit", || {
         let (limit, end) = (control.limit(), control.base().saturating_add(control.file_size()));
@@ -187,7 +187,6 @@ struct Range {
 /// Ranges in flight lie below the cursor, inside the log, and apart from each other.
 fn check_slots(files: &Files, found: &mut Deep) {
     let (control, slots) = (files.control(), files.meta.slots());
-    let used = files.meta.used_slots().len();
     let ranges = || {
         let mut ranges = Vec::new();
         for (slot, hot) in (0u32..).zip(slots.iter().map(|s| &s.hot)) {
@@ -204,9 +203,9 @@ fn check_slots(files: &Files, found: &mut Deep) {
         ranges
     };
     claim(found, "slot-range", || {
-        // The ranges first: the cursor only grows.
+        // The ranges first: the cursor and the number of slots only grow.
         let seen = ranges();
-        let (base, cursor) = (control.base(), control.look().start);
+        let (base, cursor, used) = (control.base(), control.look().start, files.meta.used_slots().len());
         let bad = seen.iter().find(|r| r.end > cursor || r.start < base || r.slot as usize >= used)?;
         let Range { slot, start, end, .. } = bad;
         Some(format!(

@@ -336,6 +336,12 @@ impl Fault {
         }
     }
 
+    /// Without what to do about it.
+    pub(crate) fn problem(&self) -> String {
+        let text = self.to_string();
+        text.split_once("; ").map_or(text.clone(), |(problem, _)| problem.to_owned())
+    }
+
     pub(crate) fn at(self, path: &Path) -> Error {
         Error(Box::new((path.to_path_buf(), self)))
     }

@@ -63,7 +63,7 @@ fn count_nuls(file: &File, base: u64, from: u64, to: u64, found: &mut Deep) -> R
     Ok(())
 }
 
-fn first_byte(file: &File, base: u64, from: u64, to: u64) -> Option<u64> {
+pub(crate) fn first_byte(file: &File, base: u64, from: u64, to: u64) -> Option<u64> {
     let mut first = None;
     let look = |at, bytes: &[u8]| {
         if let (None, Some(i)) = (first, bytes.iter().position(|&b| b != 0)) {

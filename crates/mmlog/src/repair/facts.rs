@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use crate::check;
 use crate::error::{At, Blocker, Fault, PanicRecord, Result};
 use crate::files::{Config, Files, Intent, open, owner};
 use crate::holes::Hole;
@@ -123,7 +124,7 @@ pub(super) fn gather(path: &Path, config: &Config) -> Result<Facts> {
                 Fault::NoMetadata { .. } => without(MetadataFact::Missing),
                 Fault::NoLog if present.is_some() => without(MetadataFact::Unfinished),
                 Fault::NotMetadata { .. } | Fault::Geometry { .. } => {
-                    without(MetadataFact::Torn(e.fault().to_string()))
+                    without(MetadataFact::Torn(e.fault().problem()))
                 }
                 _ => Err(e),
             };
@@ -228,7 +229,7 @@ fn of_files(files: &Files, data: Option<DataFact>) -> Facts {
         file_size,
         base: control.base(),
         cursor: control.look().start,
-        positions: files.meta.check_positions().err().map(|fault| fault.to_string()),
+        positions: positions(files, standing.misfit),
         wrong_limit: standing.wrong_limit,
         other_base: standing.other_base,
         foreign: data.filter(|d| d.inode != recorded).map(|_| recorded),
@@ -247,6 +248,18 @@ fn of_files(files: &Files, data: Option<DataFact>) -> Facts {
         look_at_slot(files, index, slot, &mut facts);
     }
     facts
+}
+
+/// What position fields say that cannot be.
+fn positions(files: &Files, misfit: bool) -> Option<String> {
+    if let Err(fault) = files.meta.check_positions() {
+        return Some(fault.problem());
+    }
+    // A grower that died leaves zeros there, since nobody stores beyond the limit.
+    let (base, size) = (files.control().base(), files.control().file_size());
+    let segment = files.segment().ok().filter(|_| misfit)?;
+    let appended = check::data::first_byte(segment.file(), base, base + size, files.control().look().start)?;
+    Some(format!("file_size is {size}, and there is a byte at {appended}, below the cursor"))
 }
 
 fn stopped(blocker: Blocker, owner: &Owner) -> Option<Suspect> {

@@ -85,6 +85,8 @@ pub enum Step {
     },
     /// A new, empty data file, its first byte at that position.
     Recreate {
+        /// Where the lost positions begin.
+        from: u64,
         /// The cursor.
         at: u64,
     },
@@ -177,7 +179,16 @@ impl Deciding<'_> {
         let facts = self.facts;
         let rebuild = |why: &str| Step::Rebuild { why: why.into() };
         match &facts.metadata {
-            MetadataFact::Sound => return self.decide_sound(),
+            MetadataFact::Sound => self.decide_sound(),
+            MetadataFact::Unfinished if facts.data.is_none() => {
+                let what = "creation was not finished; the next `init` or `append` does".into();
+                self.left.push(Left { what, why: Why::Beyond });
+            }
+            _ if facts.data.is_none() => {
+                let what =
+                    "neither a data file nor metadata that says anything; move away what is left".into();
+                self.left.push(Left { what, why: Why::Beyond });
+            }
             MetadataFact::Version1 => self.wanted(Wish::Upgrade, Step::Upgrade, || {
                 "the original's format; cat, tail and status work, `repair --upgrade` makes it writable"
                     .into()
@@ -185,10 +196,6 @@ impl Deciding<'_> {
             MetadataFact::Missing => self.wanted(Wish::Rebuild, rebuild("there is none"), || {
                 "no metadata; `repair --rebuild` makes it from the data file".into()
             }),
-            MetadataFact::Unfinished if facts.data.is_none() => {
-                let what = "creation was not finished; the next `init` or `append` does".into();
-                self.left.push(Left { what, why: Why::Beyond });
-            }
             MetadataFact::Unfinished => {
                 self.wanted(Wish::Rebuild, rebuild("its creation was not finished"), || {
                     "unfinished metadata; `repair --rebuild` makes it from the data file".into()
@@ -197,11 +204,6 @@ impl Deciding<'_> {
             MetadataFact::Torn(why) => self.wanted(Wish::Rebuild, rebuild(why), || {
                 format!("metadata that says nothing ({why}); `repair --rebuild` makes it from the data file")
             }),
-        }
-        if facts.data.is_none() && matches!(self.steps.first(), Some(Step::Rebuild { .. } | Step::Upgrade)) {
-            self.steps.clear();
-            let what = "neither the data file nor metadata that says anything; `rm` what is left".into();
-            self.left.push(Left { what, why: Why::Beyond });
         }
     }
 
@@ -225,10 +227,13 @@ impl Deciding<'_> {
             });
         }
         match facts.data {
-            None => self.wanted(Wish::Recreate, Step::Recreate { at: facts.cursor }, || {
-                "the data file is gone; `repair --recreate` makes an empty one behind the lost positions"
-                    .into()
-            }),
+            None if facts.positions.is_some() => {
+                let what = "the data file is gone, and the metadata says nothing that could be believed; \
+                            move it away"
+                    .into();
+                self.left.push(Left { what, why: Why::Beyond });
+            }
+            None => self.recreate(),
             Some(data) => {
                 if let Some(why) = self.unusable() {
                     return self.wanted(Wish::Rebuild, Step::Rebuild { why: why.clone() }, || {
@@ -258,7 +263,7 @@ impl Deciding<'_> {
     }
 
     fn recreate(&mut self) {
-        self.wanted(Wish::Recreate, Step::Recreate { at: self.facts.cursor }, || {
+        self.wanted(Wish::Recreate, Step::Recreate { from: self.facts.base, at: self.facts.cursor }, || {
             "the data file is gone; `repair --recreate` makes an empty one behind the lost positions".into()
         });
     }
@@ -279,7 +284,7 @@ impl Deciding<'_> {
         }
         if len < facts.file_size {
             let from = facts.base + len;
-            let lost = (from, facts.cursor.min(facts.base + facts.file_size).max(from));
+            let lost = (from, facts.cursor.max(from));
             self.steps.push(Step::AcceptTruncation { expected: facts.file_size, found: len, lost });
         } else if len > facts.file_size && self.nobody_works() {
             self.steps.push(Step::CutExcess { from: len, to: facts.file_size });
@@ -298,7 +303,13 @@ impl Deciding<'_> {
             self.steps.push(Step::FinishJournal { kind: facts.stale_journal });
         }
         self.steps.extend(facts.stale_gate.map(|at| Step::OpenGate { at }));
-        if facts.wrong_limit {
+        let republished = |step: &Step| {
+            matches!(
+                step,
+                Step::RecoverFromData { .. } | Step::AcceptTruncation { .. } | Step::Recreate { .. }
+            )
+        };
+        if facts.wrong_limit && !self.steps.iter().any(republished) {
             self.steps.push(Step::PublishLimit { limit: facts.base.saturating_add(facts.file_size) });
         }
         for dead in &facts.dead {
@@ -374,7 +385,12 @@ impl fmt::Display for Step {
                     "set cursor and size by the data file, not below the checkpoint {synced}, and raise the epoch ({why})"
                 )
             }
-            Self::Recreate { at } => write!(f, "make an empty data file whose first byte is position {at}"),
+            Self::Recreate { from, at } => {
+                write!(
+                    f,
+                    "make an empty data file whose first byte is position {at}: positions [{from}, {at}) are lost"
+                )
+            }
             Self::Rebuild { why } => write!(f, "make new metadata from the data file ({why})"),
             Self::Upgrade => f.write_str("make the metadata of format 1 one of format 2"),
             Self::AcceptLoss { from, errno } => {

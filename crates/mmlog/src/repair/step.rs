@@ -43,6 +43,7 @@ impl Step {
             Self::AcceptTruncation { lost: (start, end), .. } if start < end => {
                 Some(Touched { start: *start, end: *end, zeroed: false })
             }
+            Self::Recreate { from, at } => Some(Touched { start: *from, end: *at, zeroed: false }),
             _ => None,
         }
     }

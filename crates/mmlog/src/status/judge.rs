@@ -67,14 +67,14 @@ impl Observer {
         let damaged =
             |why: String| Some((State::Damaged, why, "run `mmlogctl repair --dry-run`, then repair".into()));
         if let Err(fault) = self.files.meta.check_positions() {
-            return damaged(fault.to_string());
+            return damaged(fault.problem());
         }
         let recorded = s.segments.first().map_or(0, |segment| segment.inode);
         if s.file.inode == 0 {
             return damaged("the data file is gone".into());
         }
         if s.file.inode != recorded {
-            return damaged(Fault::Foreign { recorded, found: s.file.inode }.to_string());
+            return damaged(Fault::Foreign { recorded, found: s.file.inode }.problem());
         }
         if let Some(fault) = self.files.owners_differ(s.file.uid) {
             return Some((
@@ -86,11 +86,11 @@ impl Observer {
         // Cutting publishes before it cuts, so a size that still stands was promised when the file was asked.
         if s.file.len < s.file_size && self.files.control().file_size() == s.file_size {
             let why = Fault::Truncated { expected: s.file_size, found: s.file.len };
-            return damaged(why.to_string());
+            return damaged(why.problem());
         }
         let kind = self.files.meta.header().journal.kind();
         if kind > JOURNAL_TRIM {
-            return damaged(Fault::Journal { kind }.to_string());
+            return damaged(Fault::Journal { kind }.problem());
         }
         let (from, errno) = s.durability.error?;
         let why = format!("a sync failed (errno {errno}): durability lost from {from} on");

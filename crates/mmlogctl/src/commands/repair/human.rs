@@ -41,13 +41,20 @@ pub(super) fn next(before: &Plan, now: &Plan) -> String {
 /// How the log is afterwards.
 pub(super) fn done(report: &Report, now: &Status) -> String {
     let mut text = String::new();
-    let mut said = format!("{}; {}", steps(report.steps.len()), now.state);
-    said.push_str(&format!(", cursor {}, file_size {}", now.cursor, now.file_size));
-    let recovers = |step: &Step| matches!(step, Step::RecoverFromData { .. });
-    if let Some(recovered) = now.durability.recovered.filter(|_| report.steps.iter().any(recovers)) {
-        said.push_str(&format!(", {} bytes lost", recovered.lost));
+    // The others said before what they would touch.
+    let by_data =
+        |step: &Step| matches!(step, Step::RecoverFromData { .. } | Step::Rebuild { .. } | Step::Upgrade);
+    for hole in report.holes.iter().filter(|_| report.steps.iter().any(by_data)) {
+        let (start, end, kind) = (hole.start, hole.end(), hole.kind);
+        let who = if hole.pid == 0 {
+            String::new()
+        } else {
+            format!(", of process {} ({})", hole.pid, hole.command)
+        };
+        line(&mut text, "hole", &format!("[{start}, {end}) {kind}{who}"));
     }
-    line(&mut text, "done", &said);
+    let positions = format!("cursor {}, file_size {}", now.cursor, now.file_size);
+    line(&mut text, "done", &format!("{}; {}, {positions}", steps(report.steps.len()), now.state));
     text
 }
 
@@ -117,7 +124,7 @@ fn metadata(facts: &Facts) -> String {
         ),
         MetadataFact::Missing => "no metadata".to_owned(),
         MetadataFact::Unfinished => "metadata whose creation was not finished, nobody is at it".to_owned(),
-        MetadataFact::Torn(why) => why.split("; ").next().unwrap_or(why).to_owned(),
+        MetadataFact::Torn(why) => why.clone(),
         MetadataFact::Version1 => "metadata of format 1".to_owned(),
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use mmlog::repair::{DeadSlot, Facts, Left, MetadataFact, Step, Suspect, Touched, Why};
-use mmlog::{Blocker, PanicRecord};
+use mmlog::{Blocker, Hole, PanicRecord};
 use serde_json::{Value, json};
 
 use super::{Report, option_of};
@@ -20,9 +20,15 @@ pub(super) fn object(log: &Path, report: &Report, error: Option<&Failure>) -> Va
         "facts": facts(&report.facts),
         "steps": report.steps.iter().map(step).collect::<Vec<_>>(),
         "left": report.left.iter().map(left).collect::<Vec<_>>(),
+        "holes": report.holes.iter().map(hole).collect::<Vec<_>>(),
         "applied": report.applied,
         "error": error,
     })
+}
+
+fn hole(h: &Hole) -> Value {
+    let (start, end, kind) = (h.start, h.end(), h.kind.to_string());
+    json!({ "start": start, "end": end, "kind": kind, "pid": h.pid, "command": h.command })
 }
 
 fn step(step: &Step) -> Value {

@@ -1,11 +1,11 @@
 //! `mmlogctl repair LOG`: what nobody heals by himself: facts, a plan, and its steps.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use mmlog::repair::{self, Examination, Facts, Left, Plan, Step, Wish};
-use mmlog::{Class, Error, Log, Observer, Options};
+use mmlog::{Class, Error, Hole, Log, Observer, Options};
 
 use crate::arguments::{Access, duration};
 use crate::exit::{Exit, Failure};
@@ -71,6 +71,8 @@ struct Report {
     /// Done, or with `--dry-run` to be done.
     steps: Vec<Step>,
     left: Vec<Left>,
+    /// That were noted meanwhile.
+    holes: Vec<Hole>,
     applied: bool,
 }
 
@@ -82,15 +84,13 @@ pub fn run(args: &RepairArgs, out: &mut Output) -> Result<Exit, Failure> {
     let mut repair = Repair { args, options: Log::options().trust(args.access.trust()).wait(args.wait), out };
     let found = repair.examine()?;
     let plan = found.plan(&args.wishes());
-    let (facts, healthy) = (found.facts().clone(), plan.is_healthy());
+    let facts = found.facts().clone();
     repair.say(|| human::found(&args.log, &facts, &plan))?;
-    let mut report = Report { facts, steps: plan.steps.clone(), left: plan.left.clone(), applied: false };
+    let (steps, left) = (plan.steps.clone(), plan.left.clone());
+    let mut report = Report { facts, steps, left, holes: Vec::new(), applied: false };
     let ended = if args.dry_run { Ok(plan) } else { repair.apply(plan, &mut report) };
     if args.json {
         repair.out.line(&json::object(&args.log, &report, ended.as_ref().err()).to_string())?;
-    } else if report.applied && !healthy {
-        let now = Observer::open(&args.log, &repair.options)?.look()?;
-        repair.say(|| human::done(&report, &now))?;
     }
     Ok(match ended?.class() {
         None => Exit::Done,
@@ -119,6 +119,7 @@ impl Repair<'_> {
 
     /// Does what is planned, pass by pass, each said before it is done. Gives the plan that is left.
     fn apply(&mut self, mut plan: Plan, report: &mut Report) -> Result<Plan, Failure> {
+        let begun = SystemTime::now();
         for _ in 0..PASSES {
             if plan.steps.is_empty() {
                 break;
@@ -131,6 +132,11 @@ impl Repair<'_> {
             plan = next;
         }
         report.applied = true;
+        if !report.steps.is_empty() {
+            let now = Observer::open(&self.args.log, &self.options)?.look()?;
+            report.holes = now.holes.iter().filter(|hole| hole.at >= Some(begun)).cloned().collect();
+            self.say(|| human::done(report, &now))?;
+        }
         Ok(plan)
     }
 }
