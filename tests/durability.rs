@@ -92,7 +92,7 @@ fn writers_that_wait_share_syncs() {
 
 /// Its syncs fail, by strace; says what it is told.
 fn failing() {
-    let log = options().open_or_create(log_path()).unwrap();
+    let log = options().open(log_path()).unwrap();
     let mut writer = log.writer().unwrap();
     let error = writer.append_durable(b"one\n").unwrap_err();
     let Fault::NotDurable { at: 0, cause } = error.fault() else { panic!("{error}") };
@@ -108,6 +108,7 @@ fn a_failed_sync_is_remembered_until_somebody_accepts_the_loss() {
     let Some(strace) = common::strace(&["-o", "/dev/null", "-e", "inject=fdatasync:error=EIO:when=1"]) else {
         return;
     };
+    options().open_or_create(&scene.log).unwrap().close().unwrap();
     let mut failing = Actor::under(strace, "failing", &[("LOG", scene.log.display().to_string())]);
     let said = failing.hear();
     assert!(

@@ -128,13 +128,15 @@ fn metadata_that_was_cut_is_named() {
 }
 
 #[test]
-fn a_version_1_file_is_refused_by_its_format_and_left_as_it_is() {
+fn a_version_1_file_is_read_refuses_writers_by_its_format_and_is_left_as_it_is() {
     let scratch = Scratch::new();
     let log = scratch.file("old.log");
     fs::write(&log, CONTENT).unwrap();
     let words: [u32; 8] = [1, 1, 14, 0, 14, 0, 4096, 1 << 20];
     fs::write(metadata_of(&log), words.map(u32::to_ne_bytes).concat()).unwrap();
-    refused(&KEEPING, &log, 1, &["format 1, this build reads and appends to format 2; ", "repair --upgrade"]);
+    let problem = ["format 1, this build appends to format 2; ", "repair --upgrade"];
+    refused(&["append", "trim"], &log, 1, &problem);
+    is_readable(&log, CONTENT);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::mem::{offset_of, size_of};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use mmlog::layout::{Header, MAINTENANCE_BYTE, Owner, SLOT_BYTES, SLOTS_AT, Slot, SlotCold, SlotHot};
+use mmlog::layout::{HELD, Header, MAINTENANCE_BYTE, Owner, SLOT_BYTES, SLOTS_AT, Slot, SlotCold, SlotHot};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
@@ -61,6 +61,7 @@ pub(crate) fn write_slot(log: &Path, index: usize, pending: u64, len: u64, pid: 
     poke(log, hot + offset_of!(SlotHot, len), &len.to_ne_bytes());
     poke(log, hot + offset_of!(SlotHot, pending), &pending.to_ne_bytes());
     poke(log, cold + offset_of!(SlotCold, pid), &pid.to_ne_bytes());
+    poke(log, cold + offset_of!(SlotCold, operation), &HELD.to_ne_bytes());
     poke(log, cold + offset_of!(SlotCold, command), b"dead-writer\0");
     poke(log, at::HIGH_WATER, &(index as u32 + 1).to_ne_bytes());
 }
@@ -127,7 +128,7 @@ impl Held {
         let held = Self::byte(log, MAINTENANCE_BYTE);
         let owner = offset_of!(Header, maintenance_owner);
         poke(log, owner + offset_of!(Owner, pid), &std::process::id().to_ne_bytes());
-        poke(log, owner + offset_of!(Owner, operation), &TRIM.to_ne_bytes());
+        poke(log, owner + offset_of!(Owner, operation), &(HELD | TRIM).to_ne_bytes());
         poke(log, owner + offset_of!(Owner, command), b"night-shift\0");
         held
     }

@@ -161,7 +161,7 @@ pub enum Fault {
         why: String,
     },
     /// A format that this build does not append to.
-    #[error("format {found}, this build reads and appends to format 2; {}", if *found == 1 { "`mmlogctl repair --upgrade` converts it" } else { "use a newer build" })]
+    #[error("format {found}, this build {} format 2; {}", if *found == 1 { "appends to" } else { "reads and appends to" }, if *found == 1 { "`mmlogctl repair --upgrade` converts it" } else { "use a newer build" })]
     Version {
         /// The version found.
         found: u32,

@@ -69,6 +69,9 @@ pub const SYNC_BYTE: u64 = LOCK_BYTE + 2;
 /// Lock byte of slot 0; slot `i` has byte `SLOT_BYTES + i`.
 pub const SLOT_BYTES: u64 = LOCK_BYTE + 4096;
 
+/// Bit of an owner's `operation`: the record is the holder's. Without it, it is of who had the byte last.
+pub const HELD: u32 = 1 << 31;
+
 /// Entries in the table of holes.
 pub const HOLES_MAX: usize = 1024;
 /// Records for named followers.
@@ -401,7 +404,7 @@ shared! {
     }
 }
 
-/// Whose slot it is, for people; the slot's lock byte is the truth. `operation` is 0.
+/// Whose slot it is, for people; the slot's lock byte is the truth. `operation` names none, only [`HELD`].
 pub type SlotCold = Owner;
 
 shared! {

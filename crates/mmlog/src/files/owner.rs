@@ -6,12 +6,9 @@
 
 use super::Files;
 use crate::error::Blocker;
-use crate::layout::Owner;
+use crate::layout::{HELD, Owner};
 use crate::sync::Ordering;
 use crate::sys::process::{self, ProcessState, Who};
-
-/// Bit of `operation`: the record is the holder's. Without it, it is of who had it last.
-pub(crate) const HELD: u32 = 1 << 31;
 
 /// What a lock is held for; its number is stored beside the lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
