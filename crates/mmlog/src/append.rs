@@ -18,7 +18,8 @@
 use std::io::{self, IoSlice, Write};
 use std::sync::Arc;
 
-use crate::chunks::{PWRITE_FROM, Pin, Segment, Unstored};
+use crate::chunks::{Pin, Segment, Unstored};
+use crate::crash::crash_point;
 use crate::durable::{self, Need};
 use crate::error::{At, Error, Fault, Result};
 use crate::files::owner::Operation;
@@ -188,8 +189,7 @@ impl Writer {
             return Err(files.broken("a live writer's slot was changed by somebody else"));
         }
         // Where no mapping can be had, the copy goes by pwrite.
-        let mapped = len < PWRITE_FROM as u64;
-        let mut pin = if mapped { segment.pin(here, hint).unwrap_or(None) } else { None };
+        let mut pin = if segment.maps(len) { segment.pin(here, hint).unwrap_or(None) } else { None };
         // From here on, leaving early abandons the slot.
         *mine = None;
         let abandon = Abandon { files, slot };
@@ -205,6 +205,7 @@ impl Writer {
                 start
             }
         };
+        crash_point("append:placed");
         // Before a byte is stored: the range is ours only if the cursor was.
         if sigbus::any_cut() {
             look_at_metadata(files)?;
@@ -212,6 +213,7 @@ impl Writer {
         if let Err(why) = put(&mut Target { segment, pin, hint }, start) {
             return Err(unstored(files, why, len, doubt));
         }
+        crash_point("append:copied");
         *messages += 1;
         *bytes += len;
         *end = start + len;
@@ -224,6 +226,7 @@ impl Writer {
         std::mem::forget(abandon);
         *mine = Some(slot);
         hot.settle();
+        crash_point("append:settled");
         files.wake_followers();
         Ok(Position::new(start))
     }

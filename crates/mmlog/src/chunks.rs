@@ -18,13 +18,17 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 
 use crate::sys::map::{ChunkBytes, ChunkMap};
-use crate::sys::{alloc, sigbus};
+use crate::sys::{alloc, fs, sigbus};
 
 const PIN_BITS: u32 = 20;
 
 /// From this length on a message goes by `pwrite`, which fills large folios where a mapping faults page by page:
 /// on ext4 0.3 to 0.5 s of processor a GiB against 0.6 at 16 KiB, 0.2 against 0.7 at 64 KiB; even at 8 KiB.
-pub(crate) const PWRITE_FROM: usize = 16 * 1024;
+const PWRITE_FROM: usize = 16 * 1024;
+
+/// On btrfs everything goes by `pwrite`. On a full disk each first store into a clean page flushes the others, so a
+/// copy whose stores straddle two pages makes no progress (Linux 6.18), and no signal says so.
+const PWRITE_FROM_ON_BTRFS: usize = 0;
 
 #[repr(align(64))]
 struct Entry {
@@ -76,6 +80,7 @@ pub(crate) struct Segment {
     base: u64,
     inode: u64,
     chunk_size: u64,
+    pwrite_from: usize,
     entries: Box<[Entry]>,
     mapped: Mutex<Vec<Mapped>>,
 }
@@ -100,7 +105,14 @@ impl Segment {
             .map(|_| Entry { word: AtomicU64::new(0), base: AtomicPtr::new(std::ptr::null_mut()) })
             .collect();
         let mapped = Mutex::new((0..capacity).map(|_| Mapped::NOTHING).collect());
-        Self { file, base, inode, chunk_size, entries, mapped }
+        let pwrite_from = if fs::is_btrfs(&file) { PWRITE_FROM_ON_BTRFS } else { PWRITE_FROM };
+        Self { file, base, inode, chunk_size, pwrite_from, entries, mapped }
+    }
+
+    /// Whether a message of that length is stored through a mapping.
+    #[inline]
+    pub(crate) fn maps(&self, len: u64) -> bool {
+        len < self.pwrite_from as u64
     }
 
     /// The data file.
@@ -214,7 +226,7 @@ impl Segment {
         hint: &mut usize,
     ) -> Result<(), Unstored> {
         let offset = position - self.base;
-        if bytes.len() < PWRITE_FROM {
+        if self.maps(bytes.len() as u64) {
             match self.copy(offset, bytes, pin, hint) {
                 Copied::Whole => return Ok(()),
                 Copied::Impossible => {}
