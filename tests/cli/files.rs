@@ -5,7 +5,9 @@ use std::mem::{offset_of, size_of};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
-use mmlog::layout::{HELD, Header, MAINTENANCE_BYTE, Owner, SLOT_BYTES, SLOTS_AT, Slot, SlotCold, SlotHot};
+use mmlog::layout::{
+    HELD, HOLES_AT, Header, HoleEntry, MAINTENANCE_BYTE, Owner, SLOT_BYTES, SLOTS_AT, Slot, SlotCold, SlotHot,
+};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
@@ -33,6 +35,12 @@ pub(crate) mod at {
     pub(crate) const MAX_WRITERS: usize = offset_of!(Header, tables.max_writers);
     pub(crate) const HIGH_WATER: usize = offset_of!(Header, high_water.slots);
     pub(crate) const JOURNAL: usize = offset_of!(Header, journal.kind);
+    pub(crate) const IS_LOCKED: usize = offset_of!(Header, control.is_locked);
+    pub(crate) const LIMIT: usize = offset_of!(Header, control.limit);
+    pub(crate) const BOOT_ID: usize = offset_of!(Header, identity.boot_id);
+    pub(crate) const SYNCED: usize = offset_of!(Header, checkpoint.synced);
+    /// Of the current data file: generation, base, inode.
+    pub(crate) const SEGMENT: usize = offset_of!(Header, segments);
 }
 
 /// Stores bytes in the metadata file.
@@ -64,6 +72,21 @@ pub(crate) fn write_slot(log: &Path, index: usize, pending: u64, len: u64, pid: 
     poke(log, cold + offset_of!(SlotCold, operation), &HELD.to_ne_bytes());
     poke(log, cold + offset_of!(SlotCold, command), b"dead-writer\0");
     poke(log, at::HIGH_WATER, &(index as u32 + 1).to_ne_bytes());
+}
+
+/// Notes a torn hole in entry `index` of the table, as whoever settled its writer did.
+pub(crate) fn write_hole(log: &Path, index: usize, start: u64, len: u64) {
+    const TORN: u32 = 3;
+    let entry = HOLES_AT + index * size_of::<HoleEntry>();
+    poke(log, entry + offset_of!(HoleEntry, start), &(start + 1).to_ne_bytes());
+    poke(log, entry + offset_of!(HoleEntry, len), &len.to_ne_bytes());
+    poke(log, entry + offset_of!(HoleEntry, kind), &TORN.to_ne_bytes());
+    poke(log, entry + offset_of!(HoleEntry, at_ns), &1_u64.to_ne_bytes());
+}
+
+/// Both files, byte for byte.
+pub(crate) fn raw(log: &Path) -> (Option<Vec<u8>>, Option<Vec<u8>>) {
+    (content(log), content(&metadata_of(log)))
 }
 
 /// Of a regular file: reading a FIFO would wait for its writer.

@@ -80,8 +80,14 @@ fn a_full_disk_under_a_shared_block_is_an_error(kind: &str) {
     disk.copy(&log);
     disk.copy(&other);
     let ballast = disk.fill();
-    assert_eq!(append(&mut unguarded, 100), "", "it says nothing more");
-    assert_eq!(wait(&mut unguarded.child).signal(), Some(SIGBUS), "the disk is as full as it has to be");
+    let said = append(&mut unguarded, 100);
+    if kind == "btrfs" {
+        // No mapped store there, so no signal either.
+        assert!(said.contains("no space to grow by"), "{said}");
+    } else {
+        assert_eq!(said, "", "it says nothing more");
+        assert_eq!(wait(&mut unguarded.child).signal(), Some(SIGBUS), "the disk is as full as it has to be");
+    }
     for _ in 0..3 {
         let said = append(&mut actor, 100);
         assert!(said.contains("no space to grow by") && said.contains("No space left on device"), "{said}");
