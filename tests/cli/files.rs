@@ -70,6 +70,7 @@ pub(crate) fn write_slot(log: &Path, index: usize, pending: u64, len: u64, pid: 
     poke(log, hot + offset_of!(SlotHot, pending), &pending.to_ne_bytes());
     poke(log, cold + offset_of!(SlotCold, pid), &pid.to_ne_bytes());
     poke(log, cold + offset_of!(SlotCold, operation), &HELD.to_ne_bytes());
+    poke(log, cold + offset_of!(SlotCold, start_time), &[0; 8]);
     poke(log, cold + offset_of!(SlotCold, command), b"dead-writer\0");
     poke(log, at::HIGH_WATER, &(index as u32 + 1).to_ne_bytes());
 }
@@ -152,6 +153,7 @@ impl Held {
         let owner = offset_of!(Header, maintenance_owner);
         poke(log, owner + offset_of!(Owner, pid), &std::process::id().to_ne_bytes());
         poke(log, owner + offset_of!(Owner, operation), &(HELD | TRIM).to_ne_bytes());
+        poke(log, owner + offset_of!(Owner, start_time), &[0; 8]);
         poke(log, owner + offset_of!(Owner, command), b"night-shift\0");
         held
     }

@@ -18,6 +18,7 @@ use crate::layout::LOCK_BYTE;
 use crate::log::Options;
 use crate::metadata::Gate;
 use crate::slots::Phase;
+use crate::sys::place::Part;
 
 /// How often something has to look wrong.
 const LOOKS: u32 = 5;
@@ -129,19 +130,19 @@ fn check_words(files: &Files, found: &mut Deep) {
     claim(found, "positions", || files.meta.check_positions().err().map(|fault| fault.problem()));
     claim(found, "data-file", || {
         let recorded = header.identity.inode.load(Ordering::Relaxed);
-        let there = match files.place.find(crate::sys::place::Part::Data) {
+        let there = match files.place.find(Part::Data) {
             Ok(there) => there?.id.1,
             Err(e) => return Some(format!("cannot be asked: {e}")),
         };
         (there != recorded).then(|| Fault::Foreign { recorded, found: there }.problem())
     });
     claim(found, "data-file", || {
-        let there = files.place.find(crate::sys::place::Part::Data);
+        let there = files.place.find(Part::Data);
         matches!(there, Ok(None)).then(|| Fault::NoData.problem())
     });
     claim(found, "length", || {
         let expected = control.file_size();
-        let len = files.segment().ok()?.file().metadata().ok()?.len();
+        let len = files.place.find(Part::Data).ok()??.len;
         // Cutting publishes before it cuts, so a size that still stands was promised when the file was asked.
         let short = len < expected && control.file_size() == expected && files.is_of_this_boot();
         short.then(|| Fault::Truncated { expected, found: len }.problem())

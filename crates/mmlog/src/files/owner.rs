@@ -80,6 +80,13 @@ pub(crate) fn holder(owner: &Owner) -> (Who, ProcessState) {
     }
 }
 
+/// Who had it last, for a byte that nobody holds.
+pub(crate) fn last(what: &str, owner: &Owner) -> Blocker {
+    let (what, who) = (format!("{what} ({})", operation_of(owner)), of(owner));
+    let process = process::state_of(&who).to_string();
+    Blocker { what, pid: who.pid, command: who.command, process }
+}
+
 impl Files {
     pub(crate) fn blocker(&self, what: &str, owner: &Owner) -> Blocker {
         named(format!("{what} ({})", operation_of(owner)), owner)

@@ -223,7 +223,7 @@ fn of_files(files: &Files, data: Option<DataFact>) -> Facts {
     let len = if standing.misfit { standing.len.unwrap_or(0) } else { file_size };
     let data = data.map(|d| DataFact { len, ..d });
     let mut facts = Facts {
-        stale_lock: standing.lock_since.map(|_| files.blocker("the log's lock", &header.lock_owner)),
+        stale_lock: standing.lock_since.map(|_| owner::last("the log's lock", &header.lock_owner)),
         stale_gate: standing.gate,
         stale_journal: standing.journal,
         file_size,
