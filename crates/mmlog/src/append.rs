@@ -25,7 +25,7 @@ use crate::error::{At, Error, Fault, Result};
 use crate::files::owner::Operation;
 use crate::files::turn::Turn;
 use crate::files::{Files, guard, meta};
-use crate::layout::{Control, MAX_MESSAGE};
+use crate::layout::{Control, MAX_MESSAGE, POSITION_END};
 use crate::metadata::Gate;
 use crate::position::Position;
 use crate::slots::{self, Placed};
@@ -205,6 +205,19 @@ impl Writer {
                 start
             }
         };
+        // The cursor only grows: else the metadata was changed under us, and the range is somebody else's.
+        let least = here.max(*end);
+        if start < least {
+            hot.settle();
+            std::mem::forget(abandon);
+            *mine = Some(slot);
+            return Err(Fault::OutOfRange {
+                field: "cursor",
+                value: start,
+                min: least,
+                max: POSITION_END - 1,
+            });
+        }
         crash_point("append:placed");
         // Before a byte is stored: the range is ours only if the cursor was.
         if sigbus::any_cut() {
@@ -266,7 +279,7 @@ impl Writer {
             }
             let start = control.look().start;
             if !Control::has_positions(start, len) {
-                let max = crate::layout::POSITION_END - 1;
+                let max = POSITION_END - 1;
                 return Err(Fault::OutOfRange { field: "cursor", value: start, min: 0, max });
             }
             match files.turn(Operation::Grow, files.config.wait, fits)? {

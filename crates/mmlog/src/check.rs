@@ -140,6 +140,7 @@ fn check_words(files: &Files, found: &mut Deep) {
         let there = files.place.find(Part::Data);
         matches!(there, Ok(None)).then(|| Fault::NoData.problem())
     });
+    claim(found, "metadata-file", || files.is_copied().map(|fault| fault.problem()));
     claim(found, "length", || {
         let expected = control.file_size();
         let len = files.place.find(Part::Data).ok()??.len;

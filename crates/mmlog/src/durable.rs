@@ -56,7 +56,7 @@ pub(crate) fn sync_to(files: &Files, target: u64, need: Need) -> Result<(), Faul
             let source = std::io::Error::from_raw_os_error(errno.cast_signed());
             Err(Fault::SyncFailed { from, source })
         }
-        None if checkpoint.synced() >= target => Ok(Some(())),
+        None if commit.checkpointed() >= target => Ok(Some(())),
         None => Ok((need == Need::Data && commit.data_synced() >= target).then_some(())),
     };
     loop {
@@ -107,7 +107,7 @@ fn sync_all(files: &Files, target: u64) -> Result<Option<u32>, Fault> {
     let header = files.meta.header();
     let full = needs_checkpoint(files);
     let begun = Instant::now();
-    let done = if watermark <= header.checkpoint.synced() {
+    let done = if watermark <= header.commit.checkpointed() {
         Ok(())
     } else if full {
         sync_data(files, watermark).and_then(|()| sync_checkpoint(files, watermark))
@@ -129,7 +129,7 @@ fn needs_checkpoint(files: &Files) -> bool {
     let header = files.meta.header();
     let checkpoint = &header.checkpoint;
     let age = process::now_ns().saturating_sub(checkpoint.synced_ns.load(Ordering::Relaxed));
-    header.commit.wanted() > checkpoint.synced()
+    header.commit.wanted() > header.commit.checkpointed()
         || Duration::from_nanos(age) >= CHECKPOINT_EVERY
         || header.hole_counts.noted.load(Ordering::Acquire) != header.commit.noted.load(Ordering::Relaxed)
 }
@@ -156,5 +156,6 @@ fn sync_checkpoint(files: &Files, watermark: u64) -> std::io::Result<()> {
     files.sync_metadata()?;
     crash_point("sync:metadata");
     header.commit.noted.store(noted, Ordering::Relaxed);
+    header.commit.raise_checkpoint(watermark);
     Ok(())
 }

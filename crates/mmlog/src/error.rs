@@ -220,6 +220,17 @@ pub enum Fault {
         /// Inode at the path.
         found: u64,
     },
+    /// Somebody put a copy of the metadata file in its place: writers of the one it was copied from may still go on, with
+    /// a cursor of their own.
+    #[error(
+        "the metadata file is a copy (it was made as inode {recorded}, it is {found}); only status, cat and tail work; put the original back, or stop all writers and `mmlogctl repair --rebuild`"
+    )]
+    Copied {
+        /// Inode that the metadata file was made as.
+        recorded: u64,
+        /// Its inode.
+        found: u64,
+    },
     /// An operation that this build cannot finish is half done.
     #[error(
         "unfinished operation of kind {kind} in the journal; use the build that began it, or `mmlogctl repair --rebuild` makes new metadata from the data file"
@@ -328,6 +339,7 @@ impl Fault {
             | Fault::OutOfRange { .. }
             | Fault::Truncated { .. }
             | Fault::Foreign { .. }
+            | Fault::Copied { .. }
             | Fault::Journal { .. }
             | Fault::SyncFailed { .. }
             | Fault::Unsound { .. }

@@ -19,7 +19,7 @@
 //! | 0x0038 | 4 | `gate_ms`: how long a drain may hold writers up | creation |
 //! | 0x0040 | 64 | data wake: `seq` u32 (futex), `want` u32 | followers, woken by appends |
 //! | 0x0080 | 64 | space wake: `seq` u32 (futex), `want` u32 | waiting writers, woken by growth and gates |
-//! | 0x00c0 | 128 | identity: magic, byte order, features, uuid, epoch, boot id, device, inode, generation, created | creation, recovery, rotation |
+//! | 0x00c0 | 128 | identity: magic, byte order, features, uuid, epoch, boot id, device, inode, generation, created, inode of the metadata itself | creation, recovery, rotation |
 //! | 0x0140 | 64 | geometry: `max_writers`, `holes_max`, `followers_max`, spare, `followers_at`, `holes_at`, `slots_at`, `total_len` | creation |
 //! | 0x0180 | 64 | `high_water`: slots ever used | slot claims |
 //! | 0x01c0 | 64 | `first_kept`: first position that prune kept | prune |
@@ -33,7 +33,7 @@
 //! | 0x0500 | 256 | policy of rotation and retention (reserved) | `init`, `rotate` |
 //! | 0x0600 | 64 | sync wake: `seq` u32 (futex), `want` u32 | who waits for a sync, woken by who did it |
 //! | 0x0640 | 64 | owner of the sync byte, the fields of the other owners | owner of the sync byte |
-//! | 0x0680 | 64 | commit: `data_synced`, `wanted`, `noted` | owner of the sync byte; who wants a sync |
+//! | 0x0680 | 64 | commit: `data_synced`, `wanted`, `noted`, `checkpointed` | owner of the sync byte; who wants a sync |
 //! | 0x06c0 | 2368 | spare, zero | |
 //! | 0x1000 | 64 × 128 | follower records (reserved): name, pid, position, hold, last seen | followers |
 //! | 0x3000 | 1024 × 64 | holes: start + 1 (0: free), length, pid, kind, time, command | owner of the log's lock |
@@ -211,6 +211,8 @@ shared! {
         pub inode: AtomicU64,
         pub generation: AtomicU64,
         pub created_ns: AtomicU64,
+        /// Of this metadata file: a copy of it is not the log's.
+        pub own_inode: AtomicU64,
     }
 }
 
@@ -265,6 +267,8 @@ shared! {
         pub wanted: AtomicU64,
         /// The holes that had been noted when the metadata was last made durable.
         pub noted: AtomicU64,
+        /// The checkpoint that is on the disk for sure; `synced` is raised before it is written there.
+        pub checkpointed: AtomicU64,
     }
 }
 

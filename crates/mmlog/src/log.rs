@@ -256,7 +256,7 @@ impl Log {
 
     /// Everything below is durable: the checkpoint of the last sync.
     pub fn synced(&self) -> Position {
-        Position::new(self.files.meta.header().checkpoint.synced())
+        Position::new(self.files.meta.header().commit.checkpointed())
     }
 
     /// Where the next append goes. Bytes below it may still be in flight.

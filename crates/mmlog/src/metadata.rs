@@ -198,6 +198,16 @@ impl Commit {
         self.data_synced.fetch_max(position, Ordering::AcqRel); // checkpoint
     }
 
+    /// The checkpoint that is on the disk.
+    pub fn checkpointed(&self) -> u64 {
+        self.checkpointed.load(Ordering::Acquire) // checkpoint
+    }
+
+    /// Raises it after the metadata has been synced.
+    pub fn raise_checkpoint(&self, position: u64) {
+        self.checkpointed.fetch_max(position, Ordering::AcqRel); // checkpoint
+    }
+
     /// Asks for a checkpoint up to there; before the sync that is to serve it.
     pub fn want(&self, position: u64) {
         self.wanted.fetch_max(position, Ordering::AcqRel);
@@ -208,9 +218,10 @@ impl Commit {
         self.wanted.load(Ordering::Acquire)
     }
 
-    /// Nothing above the checkpoint is known to be durable, and the next sync raises it: after a reboot, or when
+    /// Nothing above `checkpoint` is known to be durable, and the next sync raises it: after a reboot, or when
     /// positions go on in another data file.
-    pub fn reset(&self) {
+    pub fn reset(&self, checkpoint: u64) {
+        self.checkpointed.store(checkpoint, Ordering::Release); // checkpoint
         self.data_synced.store(0, Ordering::Release); // checkpoint
         self.wanted.store(0, Ordering::Relaxed);
         self.noted.store(u64::MAX, Ordering::Relaxed);
@@ -218,7 +229,7 @@ impl Commit {
 }
 
 impl Checkpoint {
-    /// Every byte below is durable.
+    /// What a recovery after a power cut would find if it had reached the disk: every byte below is durable.
     pub fn synced(&self) -> u64 {
         self.synced.load(Ordering::Acquire) // checkpoint
     }

@@ -35,7 +35,7 @@ impl Opening<'_> {
         if !matches!(self.intent, Intent::Create | Intent::Write) {
             // A reader waits for whoever creates, and finds nothing where nobody does.
             let alive = lock::is_locked(fd, LOCK_BYTE, 1).map_err(Fault::io("ask who creates the log"))?;
-            return if alive { self.pause().map(|()| None) } else { Err(Fault::NoLog) };
+            return if alive { self.pause().map(|()| None) } else { Err(self.nothing_there()?) };
         }
         if !lock::try_lock(fd, LOCK_BYTE).map_err(Fault::io("take the log's lock"))? {
             return self.pause().map(|()| None);
@@ -61,10 +61,19 @@ impl Opening<'_> {
         self.assemble(opened, origin).map(Some)
     }
 
+    /// Metadata that says nothing, beside data or not.
+    fn nothing_there(&self) -> std::result::Result<Fault, Fault> {
+        let data = self.place.find(Part::Data).map_err(Fault::io("stat the data file"))?;
+        Ok(match data.map_or(0, |found| found.len) {
+            0 => Fault::NoLog,
+            len => Fault::NoMetadata { len },
+        })
+    }
+
     /// Data file first, empty, so that a creator's death leaves nothing that looks like lost metadata.
     fn fill(&self, opened: &Opened, start: Start) -> std::result::Result<Origin, Fault> {
         if self.intent != Intent::Create && start == Start::Here {
-            return Err(Fault::NoLog);
+            return Err(self.nothing_there()?);
         }
         let mut geometry = self.config.geometry();
         if let Start::Version1 { chunk_size, .. } = start {
@@ -91,6 +100,7 @@ impl Opening<'_> {
             set(&to.boot_id, process::boot_id());
             to.device.store(stat.dev(), Ordering::Relaxed);
             to.inode.store(stat.ino(), Ordering::Relaxed);
+            to.own_inode.store(opened.id.1, Ordering::Relaxed);
             to.created_ns.store(process::now_ns(), Ordering::Relaxed);
         };
         let found = match start {

@@ -4,6 +4,7 @@
 //! in), then the lock byte; `is_locked` and the owner's record are for people. Whoever gets it first finishes or
 //! undoes what a dead owner left.
 
+use std::cell::Cell;
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, MutexGuard};
 use std::time::{Duration, Instant};
@@ -18,7 +19,7 @@ use crate::chunks::Segment;
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::holes::{self, Hole, HoleKind};
-use crate::layout::{Control, LOCK_BYTE, SLOT_BYTES, Slot};
+use crate::layout::{Control, LOCK_BYTE, POSITION_END, SLOT_BYTES, Slot};
 use crate::metadata::{Gate, JOURNAL_EMPTY, JOURNAL_TRIM};
 use crate::slots::{InFlight, Phase};
 use crate::sync::Ordering;
@@ -29,7 +30,18 @@ use crate::sys::{alloc, fs, lock, process};
 pub(crate) struct LogLock<'a> {
     pub(super) files: &'a Files,
     pub(super) segment: Arc<Segment>,
+    /// What the header said when it was checked; `None` in repair, which believes nothing of it.
+    believed: Cell<Option<Believed>>,
     _in_process: MutexGuard<'a, ()>,
+}
+
+/// Words that only the owner of the lock changes, and the cursor, which only grows. Others can spoil them at any time
+/// (a copy over the metadata, a punched page), so they are compared before anything is done to the data file.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Believed {
+    base: u64,
+    file_size: u64,
+    cursor: u64,
 }
 
 impl Drop for LogLock<'_> {
@@ -61,7 +73,7 @@ impl Files {
         if !lock::try_lock(fd, LOCK_BYTE).map_err(Fault::io("take the log's lock"))? {
             return Ok(None);
         }
-        let guard = LogLock { files: self, segment, _in_process: in_process };
+        let guard = LogLock { files: self, segment, believed: Cell::new(None), _in_process: in_process };
         self.control().is_locked.store(1, Ordering::Relaxed);
         owner::store(&self.meta.header().lock_owner, &me, Some(operation));
         crash_point("lock:taken");
@@ -118,6 +130,7 @@ impl LogLock<'_> {
         if found < file_size {
             return Err(Fault::Truncated { expected: file_size, found });
         }
+        self.believe(file_size);
         if control.limit() != control.base() + file_size {
             control.publish_size(file_size);
         }
@@ -133,6 +146,38 @@ impl LogLock<'_> {
         Ok(())
     }
 
+    fn believe(&self, file_size: u64) {
+        let control = self.control();
+        self.believed.set(Some(Believed { base: control.base(), file_size, cursor: control.look().start }));
+    }
+
+    /// The header says what it said. `end`: where the log is about to be cut.
+    fn still_believed(&self, end: Option<u64>) -> Result<(), Fault> {
+        self.files.intact()?;
+        let Some(seen) = self.believed.get() else { return Ok(()) };
+        let control = self.control();
+        let out = |field, value, min, max| Err(Fault::OutOfRange { field, value, min, max });
+        let recorded = self.files.meta.header().identity.inode.load(Ordering::Relaxed);
+        if recorded != self.segment.inode() {
+            return Err(Fault::Foreign { recorded, found: self.segment.inode() });
+        }
+        if control.base() != seen.base {
+            return out("base", control.base(), seen.base, seen.base);
+        }
+        if control.file_size() != seen.file_size {
+            return out("file_size", control.file_size(), seen.file_size, seen.file_size);
+        }
+        let cursor = end.unwrap_or(control.look().start);
+        if cursor < seen.cursor { out("cursor", cursor, seen.cursor, POSITION_END - 1) } else { Ok(()) }
+    }
+
+    fn publish_size(&self, file_size: u64) {
+        self.control().publish_size(file_size);
+        if self.believed.get().is_some() {
+            self.believe(file_size);
+        }
+    }
+
     pub(super) fn data_len(&self) -> Result<u64, Fault> {
         Ok(self.segment.file().metadata().map_err(Fault::io("stat the data file"))?.size())
     }
@@ -144,6 +189,10 @@ impl LogLock<'_> {
     pub(super) fn cut(&self, len: u64) -> Result<(), Fault> {
         // The length came from there.
         self.files.intact()?;
+        if len > self.data_len()? {
+            // Lengthening past the limit would be a SIGXFSZ.
+            alloc::within_file_size_limit(len).map_err(|source| self.no_space(len, source))?;
+        }
         self.segment.file().set_len(len).map_err(Fault::io("truncate the data file"))
     }
 
@@ -177,6 +226,7 @@ impl LogLock<'_> {
         if end <= control.limit() {
             return Ok(());
         }
+        self.still_believed(None)?;
         let (from, need) = (control.file_size(), end - control.base());
         let least = need.next_multiple_of(page_size());
         let mut to = need.next_multiple_of(self.files.meta.geometry().chunk_size);
@@ -194,23 +244,28 @@ impl LogLock<'_> {
                 return Err(Fault::Io { operation: "allocate space in the data file", source });
             }
             if to <= least {
-                let free = fs::free_bytes(self.segment.file());
-                return Err(Fault::NoSpace { needed: least - from, free, source });
+                return Err(self.no_space(least - from, source));
             }
             to = ((least + to) / 2 / page_size() * page_size()).max(least);
         }
         crash_point("grow:allocated");
-        control.publish_size(to);
+        self.still_believed(None)?;
+        self.publish_size(to);
         crash_point("grow:published");
         Ok(())
     }
 
+    fn no_space(&self, needed: u64, source: std::io::Error) -> Fault {
+        Fault::NoSpace { needed, free: fs::free_bytes(self.segment.file()), source }
+    }
+
     /// Lets the file end at `end` although there may be no space: nobody will store in what that adds.
     pub(crate) fn extend_sparsely(&self, end: u64) -> Result<(), Fault> {
+        self.still_believed(Some(end))?;
         let len = end - self.control().base();
         self.cut(len)?;
         crash_point("extend:sparse");
-        self.control().publish_size(len);
+        self.publish_size(len);
         crash_point("extend:published");
         Ok(())
     }
@@ -218,8 +273,9 @@ impl LogLock<'_> {
     /// Cuts the data file at position `end`, where a closed gate has drained: published first, so that a
     /// successor can finish it.
     pub(crate) fn shrink(&self, end: u64) -> Result<(), Fault> {
+        self.still_believed(Some(end))?;
         let len = end - self.control().base();
-        self.control().publish_size(len);
+        self.publish_size(len);
         crash_point("shrink:published");
         self.cut(len)?;
         crash_point("shrink:cut");
@@ -242,13 +298,13 @@ impl LogLock<'_> {
         }
     }
 
-    /// Settles every dead writer's slot, wherever its position.
+    /// Settles every dead writer's slot, wherever its position; also those that a spoiled high-water mark hides.
     pub(crate) fn settle_all(&self) {
         let in_flight = |(i, slot): (usize, &Slot)| {
             let pending = slot.hot.pending();
             pending.phase().map(|_| InFlight { slot: i as u32, pending, len: 0 })
         };
-        let seen: Vec<_> = self.files.meta.used_slots().iter().enumerate().filter_map(in_flight).collect();
+        let seen: Vec<_> = self.files.meta.slots().iter().enumerate().filter_map(in_flight).collect();
         self.settle(&seen);
     }
 

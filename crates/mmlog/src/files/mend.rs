@@ -52,7 +52,7 @@ impl LogLock<'_> {
         // Until the end no data file is the log's: the new one may have got the inode of the lost one.
         identity.inode.store(0, Ordering::Release);
         crash_point("recreate:none");
-        header.commit.reset();
+        header.commit.reset(header.checkpoint.synced());
         control.begin_segment(at);
         crash_point("recreate:base");
         old.set(generation + 1, at, inode);

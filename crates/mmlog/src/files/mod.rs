@@ -267,6 +267,13 @@ impl Files {
         now.is_ok_and(|m| (m.dev(), m.ino()) == self.metadata_id)
     }
 
+    /// Why this metadata file is not the one that was made, if it is not.
+    pub(crate) fn is_copied(&self) -> Option<Fault> {
+        let (recorded, found) =
+            (self.meta.header().identity.own_inode.load(Ordering::Relaxed), self.metadata_id.1);
+        (recorded != found && !self.is_version_1()).then_some(Fault::Copied { recorded, found })
+    }
+
     /// Why a data file of that owner would be refused, if it would.
     pub(crate) fn owners_differ(&self, data_uid: u32) -> Option<Fault> {
         self.config.owners_differ(data_uid, self.place.find(Part::Metadata).ok()??.uid)

@@ -328,6 +328,10 @@ impl Opening<'_> {
         if self.intent.writes() && (stat.ino() != recorded || other_device()) {
             return Err(Fault::Foreign { recorded, found: stat.ino() });
         }
+        let made_as = identity.own_inode.load(Ordering::Relaxed);
+        if self.intent.writes() && made_as != opened.id.1 {
+            return Err(Fault::Copied { recorded: made_as, found: opened.id.1 });
+        }
         let (base, chunk_size) = (meta.control().base(), meta.geometry().chunk_size);
         Ok(Segment::new(data, base, stat.ino(), chunk_size, self.config.ring_chunks))
     }

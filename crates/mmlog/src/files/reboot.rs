@@ -9,7 +9,8 @@
 //! 2. The log ends behind the last byte that is not NUL, never below the checkpoint. The cursor of before was ahead
 //!    of the data or behind it, and says nothing.
 //! 3. Whole pages of NULs between the checkpoint and the end did not reach the disk: holes.
-//! 4. The file is cut there, the cursor set, the epoch raised: positions above the checkpoint may mean other bytes now.
+//! 4. The file is cut there, the cursor set, and all this synced; then the epoch is raised, since positions above the
+//!    checkpoint may mean other bytes now, and synced, before anybody appends.
 
 use std::os::unix::fs::FileExt;
 
@@ -22,7 +23,7 @@ use crate::holes::{self, Hole};
 use crate::layout::{Identity, POSITION_END};
 use crate::slots::Phase;
 use crate::sync::Ordering;
-use crate::sys::process;
+use crate::sys::{fs, process};
 
 /// What pages are made of, on disks and in caches.
 const PAGE: usize = 4096;
@@ -97,7 +98,7 @@ impl LogLock<'_> {
         }
         let hint = control.look().start;
         let table = self.files.meta.holes();
-        header.commit.reset();
+        header.commit.reset(synced);
         holes::retain(table, |hole| hole.start >= base && hole.end() <= base + len);
         self.settle_after_reboot(synced, base + len);
         let found =
@@ -118,10 +119,21 @@ impl LogLock<'_> {
         self.cut(end - base)?;
         header.journal.clear();
         crash_point("reboot:cut");
+        // On the disk before the boot id is: after another power cut, what the slots said is not applied again to
+        // bytes that came later, and no epoch is given twice.
+        self.make_durable()?;
+        crash_point("reboot:durable");
         checkpoint.lost.store(lost, Ordering::Relaxed);
         checkpoint.recovered_end.store(end, Ordering::Relaxed);
         checkpoint.recovered_ns.store(process::now_ns(), Ordering::Relaxed);
-        self.note_boot()
+        self.note_boot()?;
+        crash_point("reboot:noted");
+        self.make_durable()
+    }
+
+    fn make_durable(&self) -> Result<(), Fault> {
+        let synced = fs::fdatasync(self.segment.file()).and_then(|()| self.files.sync_metadata());
+        synced.map_err(Fault::io("make the recovery durable"))
     }
 
     /// Empties every slot; the high-water mark of before says nothing.

@@ -101,6 +101,8 @@ pub struct Facts {
     pub violation: Option<String>,
     /// The inode that the metadata names, when the data file is another.
     pub foreign: Option<u64>,
+    /// The metadata file is a copy, in words.
+    pub copied: Option<String>,
     /// The metadata was last used before a reboot.
     pub rebooted: bool,
     /// Everything below is durable.
@@ -121,8 +123,10 @@ pub(super) fn gather(path: &Path, config: &Config) -> Result<Facts> {
         Err(e) => {
             let present = place.find(Part::Metadata).map_err(Fault::io("stat the metadata file")).at(path)?;
             return match e.fault() {
-                Fault::NoMetadata { .. } => without(MetadataFact::Missing),
-                Fault::NoLog if present.is_some() => without(MetadataFact::Unfinished),
+                Fault::NoMetadata { .. } if present.is_none() => without(MetadataFact::Missing),
+                Fault::NoMetadata { .. } | Fault::NoLog if present.is_some() => {
+                    without(MetadataFact::Unfinished)
+                }
                 Fault::NotMetadata { .. } | Fault::Geometry { .. } => {
                     without(MetadataFact::Torn(e.fault().problem()))
                 }
@@ -155,6 +159,7 @@ impl Facts {
             other_base: None,
             violation: None,
             foreign: None,
+            copied: None,
             rebooted: false,
             synced: 0,
             sync_failed: None,
@@ -233,6 +238,7 @@ fn of_files(files: &Files, data: Option<DataFact>) -> Facts {
         wrong_limit: standing.wrong_limit,
         other_base: standing.other_base,
         foreign: data.filter(|d| d.inode != recorded).map(|_| recorded),
+        copied: files.is_copied().map(|fault| fault.problem()),
         rebooted: !files.is_of_this_boot(),
         synced: header.checkpoint.synced(),
         sync_failed: header.checkpoint.failed().map(|(from, errno)| (from, errno.cast_signed())),

@@ -226,6 +226,11 @@ impl Deciding<'_> {
                 )
             });
         }
+        if let Some(why) = &facts.copied {
+            return self.wanted(Wish::Rebuild, Step::Rebuild { why: why.clone() }, || {
+                format!("{why}; put the original back, or stop all writers and `repair --rebuild`")
+            });
+        }
         match facts.data {
             None if facts.positions.is_some() => {
                 let what = "the data file is gone, and the metadata says nothing that could be believed; \

@@ -1,7 +1,7 @@
 //! What a snapshot means: the worst that is the case, why, and what to do.
 
 use std::collections::HashMap;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{InFlight, Lock, Observer, State, Status, Still};
@@ -43,6 +43,11 @@ impl Observer {
 
     /// The original's flags have no owner that could be asked.
     fn judge_version_1(&self, s: &Status, old: &Version1) -> Option<Judgement> {
+        let (locked, panicked) = (&old.is_locked, &old.is_panicked);
+        let set = |flag: &AtomicU8| flag.load(Ordering::Relaxed) != 0;
+        if !set(locked) && !set(panicked) {
+            return None;
+        }
         let holders: Vec<String> = process::holders_of(s.file.device, s.file.inode)
             .iter()
             .map(|w| format!("{} ({})", w.pid, w.command))
@@ -54,13 +59,11 @@ impl Observer {
         let next = "stop its writers, then `mmlogctl repair --upgrade`; cat, tail and status work as it is";
         let judged =
             |state, flag: &str| Some((state, format!("format 1: {flag} is set; {open}"), next.to_string()));
-        if old.is_panicked.load(Ordering::Relaxed) != 0 {
-            return judged(State::Panicked, "is_panicked");
+        if set(panicked) {
+            judged(State::Panicked, "is_panicked")
+        } else {
+            judged(State::Locked, "is_locked")
         }
-        if old.is_locked.load(Ordering::Relaxed) != 0 {
-            return judged(State::Locked, "is_locked");
-        }
-        None
     }
 
     fn judge_damage(&self, s: &Status) -> Option<Judgement> {
@@ -75,6 +78,9 @@ impl Observer {
         }
         if s.file.inode != recorded {
             return damaged(Fault::Foreign { recorded, found: s.file.inode }.problem());
+        }
+        if let Some(fault) = self.files.is_copied() {
+            return damaged(fault.problem());
         }
         if let Some(fault) = self.files.owners_differ(s.file.uid) {
             return Some((

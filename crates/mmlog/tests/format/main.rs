@@ -22,7 +22,7 @@ use reader::{Reader, Seen};
 const VARIABLE: [Range<usize>; 9] = [
     0x00d8..0x00e8,   // uuid
     0x00f0..0x0110,   // boot_id, device, inode
-    0x0118..0x0120,   // created_ns
+    0x0118..0x0128,   // created_ns, own_inode
     0x0240..0x0244,   // the log's lock: pid
     0x0248..0x0280,   // its start_time, pid_namespace, since_ns, command
     0x0280..0x0284,   // maintenance: the same
