@@ -143,7 +143,7 @@ fn a_sync_that_fails_is_exit_code_4_and_says_what_is_in_the_log_and_what_is_not_
     }
     for sync in ["always", "interval=1ms", "interval=1h"] {
         let scratch = Scratch::new();
-        let log = scratch.file("app.log");
+        let log = scratch.log(b"");
         let mut running = failing(append(&log, sync), 1).start();
         running.feed(b"one\n");
         if sync == "interval=1h" {
@@ -168,7 +168,7 @@ fn a_log_whose_durability_is_lost_takes_nothing_that_must_be_durable() {
         return skipped("a log whose durability is lost", "strace is missing or may not trace");
     }
     let scratch = Scratch::new();
-    let log = scratch.file("app.log");
+    let log = scratch.log(b"");
     assert_eq!(failing(append(&log, "always"), 1).input(b"one\n").run().code, 4);
     for sync in ["always", "interval=1s"] {
         let ended = append(&log, sync).input(b"two\n").run();

@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use mmlog::layout::{
-    HELD, HOLES_AT, Header, HoleEntry, MAINTENANCE_BYTE, Owner, SLOT_BYTES, SLOTS_AT, Slot, SlotCold, SlotHot,
+    HELD, HOLES_AT, Header, HoleEntry, MAINTENANCE_BYTE, Owner, SLOT_BYTES, SLOTS_AT, Slot, SlotHot,
 };
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
@@ -68,11 +68,16 @@ pub(crate) fn write_slot(log: &Path, index: usize, pending: u64, len: u64, pid: 
     let (hot, cold) = (slot + offset_of!(Slot, hot), slot + offset_of!(Slot, cold));
     poke(log, hot + offset_of!(SlotHot, len), &len.to_ne_bytes());
     poke(log, hot + offset_of!(SlotHot, pending), &pending.to_ne_bytes());
-    poke(log, cold + offset_of!(SlotCold, pid), &pid.to_ne_bytes());
-    poke(log, cold + offset_of!(SlotCold, operation), &HELD.to_ne_bytes());
-    poke(log, cold + offset_of!(SlotCold, start_time), &[0; 8]);
-    poke(log, cold + offset_of!(SlotCold, command), b"dead-writer\0");
+    write_owner(log, cold, pid, 0, "dead-writer");
     poke(log, at::HIGH_WATER, &(index as u32 + 1).to_ne_bytes());
+}
+
+/// What somebody stores beside a lock byte that he has.
+fn write_owner(log: &Path, at: usize, pid: u32, operation: u32, command: &str) {
+    poke(log, at, &[0; size_of::<Owner>()]);
+    poke(log, at + offset_of!(Owner, pid), &pid.to_ne_bytes());
+    poke(log, at + offset_of!(Owner, operation), &(HELD | operation).to_ne_bytes());
+    poke(log, at + offset_of!(Owner, command), command.as_bytes());
 }
 
 /// Notes a torn hole in entry `index` of the table, as whoever settled its writer did.
@@ -150,11 +155,7 @@ impl Held {
     pub(crate) fn maintenance(log: &Path) -> Self {
         const TRIM: u32 = 4;
         let held = Self::byte(log, MAINTENANCE_BYTE);
-        let owner = offset_of!(Header, maintenance_owner);
-        poke(log, owner + offset_of!(Owner, pid), &std::process::id().to_ne_bytes());
-        poke(log, owner + offset_of!(Owner, operation), &(HELD | TRIM).to_ne_bytes());
-        poke(log, owner + offset_of!(Owner, start_time), &[0; 8]);
-        poke(log, owner + offset_of!(Owner, command), b"night-shift\0");
+        write_owner(log, offset_of!(Header, maintenance_owner), std::process::id(), TRIM, "night-shift");
         held
     }
 }

@@ -21,7 +21,14 @@ fn a_lock_flag_without_an_owner_is_cleared() {
     let scratch = Scratch::new();
     let log = scratch.log(CONTENT);
     poke(&log, at::IS_LOCKED, &[1]);
-    mends(&log, &[], &["fact  is_locked is set, and nobody has the lock; last: process ", "clear is_locked"]);
+    mends(
+        &log,
+        &[],
+        &[
+            "fact  is_locked is set, and nobody has the lock; the last was process ",
+            "plan  clear is_locked: ",
+        ],
+    );
     goes_on(&log, CONTENT);
 }
 

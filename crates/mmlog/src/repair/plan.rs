@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 
 use super::facts::{Facts, MetadataFact};
-use crate::error::{Class, PanicRecord};
+use crate::error::{Blocker, Class, PanicRecord};
 use crate::holes::{Hole, HoleKind};
 use crate::layout::POSITION_END;
 use crate::log::Options;
@@ -321,7 +321,8 @@ impl Deciding<'_> {
             let (slot, pid, command, hole) = (dead.slot, dead.pid, dead.command.clone(), dead.hole.clone());
             self.steps.push(Step::Settle { slot, pid, command, hole });
         }
-        self.steps.extend(facts.stale_lock.as_ref().map(|b| Step::ClearLockFlag { who: b.to_string() }));
+        let who = |b: &Blocker| format!("process {} ({}, {}) for {}", b.pid, b.command, b.process, b.what);
+        self.steps.extend(facts.stale_lock.as_ref().map(|b| Step::ClearLockFlag { who: who(b) }));
     }
 
     fn decide_flags(&mut self) {
@@ -356,7 +357,9 @@ impl Deciding<'_> {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::ClearLockFlag { who } => write!(f, "clear is_locked, which nobody holds (last: {who})"),
+            Self::ClearLockFlag { who } => {
+                write!(f, "clear is_locked: nobody has the lock any more, the last was {who}")
+            }
             Self::OpenGate { at } => write!(f, "open the gate that a dead process closed at {at}"),
             Self::FinishJournal { kind } => {
                 write!(f, "undo the operation of kind {kind} that a dead process began")

@@ -112,8 +112,8 @@ pub fn run(args: &AppendArgs, out: &mut Output) -> Result<Exit, Failure> {
         let text = format!("{}: cannot catch signals: {e}; raise the limit (`ulimit -n`)", shown(&args.log));
         Failure::new(Exit::Failed, text)
     };
-    let signals = Signals::catch().map_err(uncaught)?;
     let input = Input::stdin();
+    let signals = Signals::catch().map_err(|e| counted(uncaught(e), input.lying()))?;
     let progress = match (out.error_is_terminal(), input.is_terminal()) {
         (true, false) => Progress::showing(),
         _ => Progress::hidden(),

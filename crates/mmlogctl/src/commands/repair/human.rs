@@ -92,12 +92,12 @@ fn sentences(facts: &Facts) -> Vec<String> {
         journal.map(|kind| format!("an operation of kind {kind} is in the journal, nobody is at it")),
     );
     said.extend(facts.stale_gate.map(|at| format!("the gate is closed at {at}, nobody is at it")));
-    said.extend(
-        facts
-            .stale_lock
-            .as_ref()
-            .map(|who| format!("is_locked is set, and nobody has the lock; last: {who}")),
-    );
+    said.extend(facts.stale_lock.as_ref().map(|last| {
+        format!(
+            "is_locked is set, and nobody has the lock; the last was process {} ({})",
+            last.pid, last.command
+        )
+    }));
     said.extend(facts.dead.iter().map(dead));
     said.extend(facts.suspects.iter().map(|suspect| suspect.blocker.to_string()));
     if facts.live_writers > 0 {
