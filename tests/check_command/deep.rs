@@ -70,7 +70,7 @@ const VIOLATIONS: &[Violation] = &[
         held(log, 3);
         held(log, 4);
     }),
-    (&["hole-range"], |log| write_hole(log, 7, 10, 100)),
+    (&["hole-range"], |log| write_hole(log, 7, 20, 100)),
     (&["hole-range"], |log| {
         fs::write(log, "\0".repeat(14)).unwrap();
         write_hole(log, 0, 2, 6);
