@@ -47,7 +47,7 @@ const fn word(value: u64) -> [u8; 8] {
 
 const VIOLATIONS: &[Violation] = &[
     (&["positions"], |log| poke(log, at::CURSOR, &word(1 << 50))),
-    (&["positions"], |log| poke(log, at::FILE_SIZE, &word(u64::MAX))),
+    (&["positions", "length"], |log| poke(log, at::FILE_SIZE, &word(u64::MAX))),
     (&["data-file"], |log| {
         fs::copy(log, log.with_extension("copy")).unwrap();
         fs::rename(log.with_extension("copy"), log).unwrap();

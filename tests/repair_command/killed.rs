@@ -61,7 +61,6 @@ fn a_repairer_killed_at_any_system_call_can_be_run_again() {
     }
     // A trace that kills nobody would pass, too.
     assert!(kills > 40, "{kills} kills");
-    println!("{kills} kills");
 }
 
 /// False when there are not so many such calls.
