@@ -18,7 +18,7 @@ fn role() {
 }
 
 fn options() -> Options {
-    Log::options().chunk_size(4096).ring_chunks(2)
+    Log::options().chunk_size(4096).ring_chunks(2).wait(common::DEADLINE)
 }
 
 fn remove(log: &Path) {

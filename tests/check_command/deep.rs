@@ -6,7 +6,7 @@ use std::path::Path;
 use mmlog::layout::GATE;
 use serde_json::Value;
 
-use crate::cli::{Held, Scratch, at, mmlogctl, poke, raw, slot, write_hole, write_slot};
+use crate::cli::{Held, Scratch, at, metadata_of, mmlogctl, poke, raw, slot, write_hole, write_slot};
 use crate::{CONTENT, check};
 
 /// The invariants that do not hold, from the object; the text names them too, a line each. Nothing is changed.
@@ -53,6 +53,11 @@ const VIOLATIONS: &[Violation] = &[
         fs::rename(log.with_extension("copy"), log).unwrap();
     }),
     (&["data-file"], |log| fs::remove_file(log).unwrap()),
+    (&["metadata-file"], |log| {
+        let (metadata, copy) = (metadata_of(log), log.with_extension("copy"));
+        fs::copy(&metadata, &copy).unwrap();
+        fs::rename(copy, metadata).unwrap();
+    }),
     (&["length"], |log| fs::File::options().write(true).open(log).unwrap().set_len(5).unwrap()),
     (&["limit"], |log| poke(log, at::LIMIT, &word(4096))),
     (&["gate"], |log| poke(log, at::CURSOR, &word(GATE | 14))),

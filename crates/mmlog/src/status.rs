@@ -21,7 +21,7 @@ use crate::metadata::Gate;
 use crate::slots::Phase;
 use crate::sys::fs;
 use crate::sys::place::{Access, Part, Place};
-use crate::sys::process::{self, ProcessState, time_of};
+use crate::sys::process::{self, ProcessState, Who, time_of};
 
 /// The worst that is the case, worst first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -401,7 +401,7 @@ impl Observer {
         (alive || in_flight.is_some()).then(|| WriterStatus {
             slot: index,
             pid: who.pid,
-            process: if alive { process::state_of(&who) } else { ProcessState::Gone },
+            process: state(alive, &who),
             command: who.command,
             alive,
             in_flight,
@@ -409,6 +409,15 @@ impl Observer {
             bytes: slot.hot.bytes.load(Ordering::Relaxed),
             since: time_of(slot.cold.since_ns.load(Ordering::Relaxed)),
         })
+    }
+}
+
+/// Who has a lock byte lives, whatever its start time looks like from another time namespace.
+fn state(alive: bool, who: &Who) -> ProcessState {
+    match process::state_of(who) {
+        _ if !alive => ProcessState::Gone,
+        ProcessState::Gone => ProcessState::Unknown,
+        state => state,
     }
 }
 

@@ -11,7 +11,7 @@ use super::{Adopt, Config, Files, Intent, Origin, version1};
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::holes::{self, Hole};
-use crate::layout::{LOCK_BYTE, WRITERS_RANGE, total_len};
+use crate::layout::{LOCK_BYTE, Version1, WRITERS_RANGE, total_len};
 use crate::sys::lock::{self, Lease};
 use crate::sys::place::{Access, Part};
 use crate::sys::{alloc, fs, process};
@@ -91,7 +91,7 @@ impl Opening<'_> {
         self.check_data(&data, &stat)?;
         let _lease =
             if len > 0 || matches!(start, Start::Version1 { .. }) { Some(self.lease()?) } else { None };
-        self.allocate(opened, &stat, geometry.max_writers)?;
+        self.allocate(opened, &stat, geometry.max_writers, start)?;
         let identity = |to: &crate::layout::Identity| {
             let set = |words: &[AtomicU64], values: [u64; 2]| {
                 words.iter().zip(values).for_each(|(w, v)| w.store(v, Ordering::Relaxed));
@@ -119,6 +119,9 @@ impl Opening<'_> {
             holes::note(meta.holes(), &meta.header().hole_counts, &Hole::lost(from, to));
         }
         crash_point("create:filled");
+        if meta.control().is_panicked() {
+            meta.header().panic.fill("set in format 1, which records no reason", 0, 0, "", process::now_ns());
+        }
         meta.make_ready();
         crash_point("create:ready");
         Ok(if len > 0 { Origin::Adopted { len } } else { Origin::Created })
@@ -157,14 +160,17 @@ impl Opening<'_> {
         opened: &Opened,
         data: &std::fs::Metadata,
         max_writers: u32,
+        start: Start,
     ) -> std::result::Result<(), Fault> {
         fs::take_after(&opened.file, data)?;
         let stat = opened.file.metadata().map_err(Fault::io("stat the metadata file"))?;
         fs::prepare_new(&opened.file, None, &stat).map_err(Fault::io("set up the metadata file"))?;
         let needed = total_len(max_writers) as u64;
-        // Zeros by writing, not by cutting: somebody may have mapped what is there.
+        // Zeros by writing, not by cutting: somebody may have mapped what is there. A header of version 1 stays until
+        // the last store of an upgrade, which can be begun again until then.
+        let kept = if matches!(start, Start::Version1 { .. }) { size_of::<Version1>() as u64 } else { 0 };
         let present = opened.file.metadata().map_err(Fault::io("stat the metadata file"))?.len().min(needed);
-        alloc::write_at(&opened.file, 0, &vec![0; present as usize])
+        alloc::write_at(&opened.file, kept, &vec![0; present.saturating_sub(kept) as usize])
             .map_err(Fault::io("empty the metadata file"))?;
         // Never sparse: a store on a full disk would be SIGBUS.
         alloc::allocate(&opened.file, 0, needed).map_err(|source| {

@@ -218,6 +218,8 @@ fn fill_header(header: &Header, geometry: Geometry, start: u64) {
     let set32 = |word: &crate::sync::AtomicU32, value: u32| word.store(value, Ordering::Relaxed);
     let set = |word: &crate::sync::AtomicU64, value: u64| word.store(value, Ordering::Relaxed);
     let Header { control, tables, identity, .. } = header;
+    // Of version 1; its lock has no owner here. Its panic flag stays.
+    control.is_locked.store(0, Ordering::Relaxed);
     set32(&control.page_size, geometry.page_size as u32);
     set32(&control.chunk_size, geometry.chunk_size as u32);
     set32(&control.gate_ms, geometry.gate_ms);

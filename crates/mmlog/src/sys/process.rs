@@ -143,7 +143,15 @@ pub(crate) fn boot_id() -> [u64; 2] {
 
 /// A random id as two words.
 pub(crate) fn random_id() -> [u64; 2] {
-    hex_words(&fs::read_to_string("/proc/sys/kernel/random/uuid").unwrap_or_default())
+    let mut bytes = [[0; 8]; 2];
+    for half in &mut bytes {
+        // So few bytes come at once, or the call does not exist; then the clock has to do.
+        let filled = rustix::rand::getrandom(half.as_mut_slice(), rustix::rand::GetRandomFlags::empty());
+        if filled != Ok(half.len()) {
+            *half = now_ns().to_ne_bytes();
+        }
+    }
+    bytes.map(u64::from_ne_bytes)
 }
 
 /// 32 hexadecimal digits, dashes between them: their bytes in reading order.
