@@ -1,6 +1,13 @@
-//! Child processes: this program again, in a role of a theme.
+//! Child processes: this program again, in a role of a theme; or a fork of a role.
+#![allow(unsafe_code, reason = "fork")]
 
-use std::process::{Command, ExitCode};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::process::{Child, Command, ExitCode, ExitStatus};
+use std::time::{Duration, Instant};
+
+use nix::sys::prctl::set_pdeathsig;
+use nix::sys::signal::Signal;
+use nix::unistd::{ForkResult, Pid, fork as fork_process, getppid};
 
 use crate::themes::ROLES;
 
@@ -25,6 +32,44 @@ pub(crate) fn play(name: &str, arguments: &[String]) -> ExitCode {
         Err(e) => {
             eprintln!("{name}: {e:#}");
             ExitCode::FAILURE
+        }
+    }
+}
+
+/// Waits for its end; one that takes longer is killed, and `None`.
+pub(crate) fn wait(child: &mut Child, deadline: Duration) -> std::io::Result<Option<ExitStatus>> {
+    let begun = Instant::now();
+    while begun.elapsed() < deadline {
+        if let Some(status) = child.try_wait()? {
+            return Ok(Some(status));
+        }
+        std::thread::sleep(Duration::from_millis(1));
+    }
+    child.kill()?;
+    child.wait()?;
+    Ok(None)
+}
+
+/// A copy of this process, a role's that has no threads, which does `act` and ends, with 0 unless it failed; killed
+/// when its parent dies. Cheap: a storm makes and kills hundreds in a second.
+pub(crate) fn fork(act: impl FnOnce() -> anyhow::Result<()>) -> nix::Result<Pid> {
+    let parent = nix::unistd::getpid();
+    // SAFETY: the callers are roles without threads, so that the child finds no lock held by a thread it lacks.
+    match unsafe { fork_process() }? {
+        ForkResult::Parent { child } => Ok(child),
+        ForkResult::Child => {
+            let orphaned = set_pdeathsig(Signal::SIGKILL).is_err() || getppid() != parent;
+            let done = catch_unwind(AssertUnwindSafe(|| if orphaned { Ok(()) } else { act() }));
+            let code = match done {
+                Ok(Ok(())) => 0,
+                Ok(Err(e)) => {
+                    eprintln!("{e:#}");
+                    1
+                }
+                Err(_) => 101,
+            };
+            // SAFETY: ends this copy without running what its parent has registered for its own end.
+            unsafe { nix::libc::_exit(code) }
         }
     }
 }

@@ -4,6 +4,7 @@
 //! again with fresh seeds and prints totals; `campaign run T5 --seed 7` runs one.
 
 mod children;
+mod oracle;
 mod random;
 mod run;
 mod themes;

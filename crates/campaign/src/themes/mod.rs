@@ -1,5 +1,7 @@
 //! The themes, in the order in which they run.
 
+mod t05_storm;
+
 use crate::children::Role;
 use crate::run::Run;
 
@@ -10,7 +12,7 @@ pub(crate) struct Theme {
     pub(crate) run: fn(&mut Run) -> anyhow::Result<()>,
 }
 
-pub(crate) const THEMES: &[Theme] = &[];
+pub(crate) const THEMES: &[Theme] = &[t05_storm::THEME];
 
 /// The roles of all themes' child processes.
-pub(crate) const ROLES: &[&[Role]] = &[];
+pub(crate) const ROLES: &[&[Role]] = &[t05_storm::ROLES];
