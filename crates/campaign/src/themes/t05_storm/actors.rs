@@ -8,6 +8,9 @@ use mmlog::{Class, Log, Next, Options, Start};
 use crate::oracle::{Acks, HEAD, Scribe, Sightings, Watcher};
 use crate::random::Random;
 
+/// Nobody is stopped for nearly as long.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// What all actors of a storm have in common.
 pub(super) struct Stage {
     pub(super) log: PathBuf,
@@ -54,7 +57,12 @@ impl Stage {
         let chunk = *random.pick(&[4096, 16384, 65536]);
         let ring = *random.pick(&[2, 3, 4]);
         let gate_ms = *random.pick(&[5, 20, 50]);
-        let options = Log::options().chunk_size(chunk).ring_chunks(ring).gate_ms(gate_ms).max_writers(64);
+        let options = Log::options()
+            .chunk_size(chunk)
+            .ring_chunks(ring)
+            .gate_ms(gate_ms)
+            .max_writers(64)
+            .wait(PATIENCE);
         let (acks, sightings) = (Acks::open(acks)?, Sightings::open(sightings)?);
         Ok(Self { log: log.to_path_buf(), options, chunk, acks, sightings })
     }

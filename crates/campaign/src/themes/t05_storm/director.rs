@@ -100,6 +100,7 @@ impl Director<'_> {
             self.stop_and_continue()?;
             self.reap()?;
         }
+        self.resume(u64::MAX)?;
         self.wait_for(goal(order.kills), None);
         Ok(())
     }
@@ -125,16 +126,22 @@ impl Director<'_> {
     /// Stops one now and then, for the time of a few kills.
     fn stop_and_continue(&mut self) -> anyhow::Result<()> {
         let kills = self.kills;
-        for actor in self.actors.iter_mut().filter(|a| a.stopped_until.is_some_and(|until| until <= kills)) {
-            actor.stopped_until = None;
-            kill(actor.pid, Signal::SIGCONT)?;
-        }
+        self.resume(kills)?;
         if self.random.below(8) == 0 {
             let chosen = self.random.below(self.actors.len() as u64) as usize;
             let actor = &mut self.actors[chosen];
             actor.stopped_until = Some(kills + 1 + self.random.below(6));
             kill(actor.pid, Signal::SIGSTOP)?;
             self.stops += 1;
+        }
+        Ok(())
+    }
+
+    /// Lets those go on who are stopped for no more than that many kills.
+    fn resume(&mut self, kills: u64) -> anyhow::Result<()> {
+        for actor in self.actors.iter_mut().filter(|a| a.stopped_until.is_some_and(|until| until <= kills)) {
+            actor.stopped_until = None;
+            kill(actor.pid, Signal::SIGCONT)?;
         }
         Ok(())
     }

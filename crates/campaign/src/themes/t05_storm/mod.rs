@@ -18,10 +18,10 @@ use crate::themes::Theme;
 pub(crate) const THEME: Theme = Theme { id: "T5", about: "storm", run };
 pub(crate) const ROLES: &[Role] = &[("storm", director::direct)];
 
-const KILLS: u64 = 61_000;
-const MESSAGES: u64 = 5_100_000;
+const KILLS: u64 = 100_000;
+const MESSAGES: u64 = 20_000_000;
 /// Few enough kills for the log's table of holes.
-const ROUNDS: u64 = 61;
+const ROUNDS: u64 = 100;
 /// Catches a hang; a round takes 2 to 3 s.
 const DEADLINE: Duration = Duration::from_secs(120);
 
@@ -105,7 +105,11 @@ impl Scene {
         match children::wait(&mut director, DEADLINE)? {
             Some(status) if status.success() => {}
             Some(status) => outcome.violations.push(format!("the director ended with {status}")),
-            None => outcome.violations.push(format!("hangs: {}", self.state())),
+            None => {
+                outcome.violations.push(format!("hangs: {}", self.state()));
+                director.kill()?;
+                director.wait()?;
+            }
         }
         outcome.violations.extend(fs::read_to_string(said)?.lines().map(String::from));
         if !outcome.violations.is_empty() {
