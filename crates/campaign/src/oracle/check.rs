@@ -6,6 +6,7 @@
 //! 3. Each writer's messages are in the order in which it appended them, and it has lost at most one.
 //! 4. Every hole is explained by a lost message of that length, and runs of NULs are as many as the metadata
 //!    says there are holes of unknown place.
+//! 5. What the library itself can check holds.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -57,6 +58,9 @@ pub(crate) fn check(path: &Path, acks: &Acks) -> anyhow::Result<(Found, Content)
     found.check_order(acks);
     let maybes = found.check_places(acks, &content);
     found.check_holes(&log, &maybes, &content, status.holes_total - status.holes.len() as u64);
+    for violation in mmlog::check::deep(path, &Options::new())?.violations {
+        found.wrong(|| violation.to_string());
+    }
     Ok((found, content))
 }
 

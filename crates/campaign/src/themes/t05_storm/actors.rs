@@ -42,13 +42,31 @@ pub(super) const KINDS: &[Kind] = &[
 /// The control: acknowledges before it appends, so a kill between the two loses what was acknowledged.
 pub(super) const HASTY: &[Kind] = &[Kind { name: "hasty writer", crew: 1, share: 1, act: hasty }];
 
-type Operation = fn(&Log, &mut Random) -> mmlog::Result<()>;
+type Operation = fn(&Log, &mut Random) -> anyhow::Result<()>;
 
 /// What operators do beside the writers, at random; a line each.
 const OPERATIONS: &[Operation] = &[
-    |log, random| log.trim(Duration::from_millis(random.below(100))).map(drop),
-    |log, _| log.status().map(drop),
+    |log, random| unless_busy(log.trim(Duration::from_millis(random.below(100)))),
+    |log, _| Ok(log.status().map(drop)?),
+    // Seldom: on a disk it takes long.
+    |log, random| if random.below(16) == 0 { Ok(log.sync().map(drop)?) } else { Ok(()) },
+    |log, random| if random.below(4) == 0 { sound(log) } else { Ok(()) },
 ];
+
+/// Somebody stopped, or another operator, is no fault.
+fn unless_busy<T>(done: mmlog::Result<T>) -> anyhow::Result<()> {
+    match done {
+        Err(e) if e.fault().class() != Class::Busy => Err(e.into()),
+        _ => Ok(()),
+    }
+}
+
+/// The invariants hold also while everybody is at it.
+fn sound(log: &Log) -> anyhow::Result<()> {
+    let found = mmlog::check::deep(log.path(), &Options::new())?;
+    anyhow::ensure!(found.holds(), "a live log: {:?}", found.violations);
+    Ok(())
+}
 
 impl Stage {
     /// In the directory of that log; the round's seed chooses the shape of the log.
@@ -125,10 +143,7 @@ fn hasty(stage: &Stage, id: u32, random: &mut Random) -> anyhow::Result<()> {
 fn operator(stage: &Stage, _: u32, random: &mut Random) -> anyhow::Result<()> {
     let log = stage.open()?;
     while !stage.acks.is_closed() {
-        match random.pick(OPERATIONS)(&log, random) {
-            Err(e) if e.fault().class() != Class::Busy => return Err(e.into()),
-            _ => {}
-        }
+        random.pick(OPERATIONS)(&log, random)?;
         // Not to hold the writers up all the time.
         std::thread::sleep(Duration::from_millis(random.below(8)));
     }
@@ -146,10 +161,7 @@ fn opener(stage: &Stage, id: u32, random: &mut Random) -> anyhow::Result<()> {
                 scribe.append(&mut writer, stage.len(random))?;
             }
         }
-        match log.close() {
-            Err(e) if e.fault().class() != Class::Busy => return Err(e.into()),
-            _ => {}
-        }
+        log.close()?;
         std::thread::sleep(Duration::from_micros(random.below(4000)));
     }
     Ok(())
