@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mmlog::{Class, Log, Next, Options, Start};
+use mmlog::{Class, Log, Next, Options, Start, repair};
 
 use crate::oracle::{Acks, HEAD, Scribe, Sightings, Watcher};
 use crate::random::Random;
@@ -48,6 +48,7 @@ type Operation = fn(&Log, &mut Random) -> anyhow::Result<()>;
 const OPERATIONS: &[Operation] = &[
     |log, random| unless_busy(log.trim(Duration::from_millis(random.below(100)))),
     |log, _| Ok(log.status().map(drop)?),
+    |log, _| unless_busy(repair::examine(log.path(), &Options::new()).and_then(|e| e.plan(&[]).apply())),
     // Seldom: on a disk it takes long.
     |log, random| if random.below(16) == 0 { Ok(log.sync().map(drop)?) } else { Ok(()) },
     |log, random| if random.below(4) == 0 { sound(log) } else { Ok(()) },
