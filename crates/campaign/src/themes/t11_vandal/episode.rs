@@ -1,0 +1,298 @@
+//! One log's life with a vandal: a few acts that do no harm, mostly one that does, what everybody says of it, and the
+//! way back to a log that can be used. The director plays many, in a process of its own without threads.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::Read;
+use std::ops::Range;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use mmlog::repair::{self, Wish};
+use mmlog::{Force, Observer, Options, State, Status, Trust};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use super::acts::{Act, Harm, ON_DATA, ON_METADATA, Target};
+use super::crew::{self, CREW, Stage};
+use crate::children;
+use crate::oracle::{Acks, Sightings, check};
+use crate::random::Random;
+
+/// Whether the library's SIGBUS guard is on.
+const GUARDED: bool = false;
+/// Catches a hang.
+const DEADLINE: Duration = Duration::from_secs(60);
+
+struct Director {
+    directory: PathBuf,
+    notes: PathBuf,
+    random: Random,
+    counts: BTreeMap<&'static str, u64>,
+}
+
+/// What was done to a log, and what may come of it.
+#[derive(Default)]
+struct Done {
+    acts: Vec<&'static Act>,
+    /// The files they were done to.
+    names: Vec<String>,
+    spoilt: Vec<Range<u64>>,
+}
+
+/// The role: `directory notes seed acts`.
+pub(super) fn direct(arguments: &[String]) -> anyhow::Result<()> {
+    let [directory, notes, seed, acts] = arguments else { anyhow::bail!("arguments: {arguments:?}") };
+    let random = Random::new(seed.parse()?);
+    let (directory, notes) = (directory.into(), notes.into());
+    let mut director = Director { directory, notes, random, counts: BTreeMap::new() };
+    let acts: u64 = acts.parse()?;
+    while director.counts.get("acts").is_none_or(|&done| done < acts) {
+        director.episode()?;
+    }
+    director.counts.iter().for_each(|(what, n)| println!("count {n} {what}"));
+    Ok(())
+}
+
+impl Director {
+    fn count(&mut self, what: &'static str, n: u64) {
+        *self.counts.entry(what).or_default() += n;
+    }
+
+    fn episode(&mut self) -> anyhow::Result<()> {
+        let number = self.counts.get("episodes").copied().unwrap_or_default();
+        self.count("episodes", 1);
+        let log = self.directory.join(format!("{number}.log"));
+        let acks = Acks::create(&self.notes.join("acks"), number, 1 << 18)?;
+        let sightings = Sightings::create(&self.notes.join("sightings"), 1 << 30)?;
+        drop(crew::options().open_or_create(&log)?);
+        let (mut said, pids) = self.begin(&Stage { log: &log, acks: &acks, sightings: &sightings })?;
+        let mut done = Done::default();
+        for _ in 0..self.random.below(4) {
+            self.get_on(&acks);
+            self.act(&log, &mut done, |act| act.harm != Harm::Damage)?;
+        }
+        let mut wrong = Vec::new();
+        let mut reach = None;
+        if self.random.below(4) > 0 {
+            self.get_on(&acks);
+            self.act(&log, &mut done, |act| act.harm == Harm::Damage)?;
+            self.count("acts that did harm", 1);
+            reach = self.judge_status(&log, &done, &mut wrong);
+        }
+        self.get_on(&acks);
+        acks.close();
+        let ends = self.ends(&log, pids, &mut wrong)?;
+        let mut lines = String::new();
+        said.read_to_string(&mut lines)?;
+        self.judge_ends(&done, &ends, &lines, &mut wrong);
+        let acknowledged: Vec<(u64, Vec<u8>)> = acks.acknowledged().collect();
+        self.count("messages", acknowledged.len() as u64);
+        if let Some(reach) = reach
+            && let Some((at, _)) = acknowledged.iter().find(|(at, _)| *at > reach)
+        {
+            wrong.push(format!(
+                "a message was acknowledged at {at}, which nobody who looked could reach ({reach})"
+            ));
+        }
+        if !done.damaged() {
+            wrong.extend(judge_content(&log, &acks, &sightings, &acknowledged, &done)?);
+        }
+        self.use_again(&log, &done, &mut wrong);
+        for wrong in wrong {
+            println!("episode {number} ({}): {wrong}", done.names.join(", "));
+        }
+        for entry in fs::read_dir(&self.directory)? {
+            fs::remove_file(entry?.path())?;
+        }
+        fs::remove_file(self.notes.join("acks"))?;
+        Ok(fs::remove_file(self.notes.join("sightings"))?)
+    }
+
+    fn begin(&mut self, stage: &Stage<'_>) -> anyhow::Result<(std::io::PipeReader, Vec<Pid>)> {
+        let (said, say) = std::io::pipe()?;
+        let mut pids = Vec::new();
+        for (id, (name, act)) in (1u32..).zip(CREW) {
+            let mut random = Random::new(self.random.next());
+            pids.push(children::fork(|| crew::report(say.try_clone()?, name, act(stage, id, &mut random)))?);
+        }
+        Ok((said, pids))
+    }
+
+    /// Lets the crew get somewhere, if it can.
+    fn get_on(&mut self, acks: &Acks) {
+        let (goal, begun) = (acks.handed_out() + 8 + self.random.below(500), Instant::now());
+        while acks.handed_out() < goal && begun.elapsed() < Duration::from_millis(5) {
+            std::thread::sleep(Duration::from_micros(100));
+        }
+    }
+
+    fn act(&mut self, log: &Path, done: &mut Done, wanted: fn(&Act) -> bool) -> anyhow::Result<()> {
+        let on_data = self.random.below(2) == 0;
+        let (table, file) =
+            if on_data { (ON_DATA, log.to_path_buf()) } else { (ON_METADATA, metadata_of(log)) };
+        let acts: Vec<&'static Act> = table.iter().filter(|act| wanted(act)).collect();
+        let act = *self.random.pick(&acts);
+        let target = Target { file: &file, aside: file.with_extension("aside") };
+        let spoilt = (act.act)(&target, &mut self.random)
+            .map_err(|e| anyhow::anyhow!("the act itself, {} on {}: {e:#}", act.name, file.display()))?;
+        self.count("acts", 1);
+        done.names.push(format!("{} on the {}", act.name, if on_data { "data" } else { "metadata" }));
+        done.acts.push(act);
+        done.spoilt.push(spoilt);
+        Ok(())
+    }
+
+    /// `status` says at once what is wrong. Returns how far anybody can still come, if the log says how far it goes.
+    fn judge_status(&mut self, log: &Path, done: &Done, wrong: &mut Vec<String>) -> Option<u64> {
+        let act = done.acts.last()?;
+        let said = look(log);
+        let text = match &said {
+            Ok(status) => format!("{} {}", status.state, status.problem.clone().unwrap_or_default()),
+            Err(e) => e.to_string(),
+        };
+        let sick = said.as_ref().map_or(true, |status| status.state == State::Damaged);
+        if sick && act.status.iter().any(|word| text.contains(word)) {
+            return said.ok().map(|status| crew::reach(status.limit));
+        }
+        // A grower that had looked before allocates behind the cut, or pwrite fills it: the length is right again.
+        if act.cuts && said.is_ok_and(|status| status.file.len >= status.file_size) {
+            self.count("cuts that a growth hid", 1);
+            return None;
+        }
+        wrong.push(format!("status says {text:?}, not one of {:?}", act.status));
+        None
+    }
+
+    /// How everybody ended.
+    fn ends(
+        &mut self,
+        log: &Path,
+        mut pids: Vec<Pid>,
+        wrong: &mut Vec<String>,
+    ) -> anyhow::Result<Vec<WaitStatus>> {
+        let (mut ends, begun) = (Vec::new(), Instant::now());
+        while !pids.is_empty() {
+            match waitpid(None, Some(WaitPidFlag::WNOHANG))? {
+                WaitStatus::StillAlive if begun.elapsed() > DEADLINE => {
+                    let said = look(log).map(|s| (s.state, s.problem));
+                    wrong.push(format!("{} of the crew hang; status: {said:?}", pids.len()));
+                    pids.iter().try_for_each(|pid| kill(*pid, Signal::SIGKILL))?;
+                    ends.extend(pids.drain(..).map(|pid| waitpid(pid, None)).collect::<Result<Vec<_>, _>>()?);
+                }
+                WaitStatus::StillAlive => std::thread::sleep(Duration::from_micros(200)),
+                ended => {
+                    pids.retain(|pid| Some(*pid) != ended.pid());
+                    ends.push(ended);
+                }
+            }
+        }
+        Ok(ends)
+    }
+
+    fn judge_ends(&mut self, done: &Done, ends: &[WaitStatus], lines: &str, wrong: &mut Vec<String>) {
+        for end in ends {
+            match end {
+                WaitStatus::Exited(_, 0) => {}
+                WaitStatus::Signaled(_, Signal::SIGBUS, _)
+                    if !GUARDED && done.acts.iter().any(|act| act.cuts) =>
+                {
+                    self.count("deaths by SIGBUS", 1);
+                }
+                other => wrong.push(format!("one of the crew ended with {other:?}")),
+            }
+        }
+        for line in lines.lines() {
+            let mut parts = line.splitn(3, '\t');
+            let (name, fault, text) =
+                (parts.next().unwrap_or(""), parts.next().unwrap_or(""), parts.next().unwrap_or(""));
+            if fault == "fine" {
+                continue;
+            }
+            self.count("clear errors", 1);
+            if !done.acts.iter().any(|act| act.faults.contains(&fault)) {
+                wrong.push(format!("a {name} ended with {fault}: {text}"));
+            }
+        }
+    }
+
+    /// Mends the log, or removes it, and uses it.
+    fn use_again(&mut self, log: &Path, done: &Done, wrong: &mut Vec<String>) {
+        let wishes = [Wish::ClearPanic, Wish::Rebuild, Wish::Recreate];
+        let mend = || repair::examine(log, &crew::options())?.plan(&wishes).apply();
+        let mended = if self.random.below(2) == 0 { Some(mend()) } else { None };
+        match mended {
+            Some(Ok(_)) => self.count("logs repaired", 1),
+            Some(Err(e)) if !done.damaged() => wrong.push(format!("repair of a sound log: {e}")),
+            _ => {
+                let removed = mmlog::remove(log, Force::IfUnused, Trust::Strict);
+                if let Err(e) = &removed
+                    && !done.damaged()
+                {
+                    wrong.push(format!("remove of a sound log that nobody uses: {e}"));
+                }
+                let _ = (fs::remove_file(log), fs::remove_file(metadata_of(log)));
+                self.count("logs removed and made anew", 1);
+            }
+        }
+        if let Err(e) = try_out(log) {
+            wrong.push(format!("cannot be used again: {e:#}"));
+        }
+    }
+}
+
+impl Done {
+    fn damaged(&self) -> bool {
+        self.acts.iter().any(|act| act.harm == Harm::Damage)
+    }
+}
+
+fn metadata_of(log: &Path) -> PathBuf {
+    let mut path = log.as_os_str().to_os_string();
+    path.push(mmlog::METADATA_SUFFIX);
+    path.into()
+}
+
+fn look(log: &Path) -> mmlog::Result<Status> {
+    Observer::open(log, &Options::new())?.look()
+}
+
+/// Whatever was not done to the bytes themselves leaves the log as everybody was told.
+fn judge_content(
+    log: &Path,
+    acks: &Acks,
+    sightings: &Sightings,
+    acknowledged: &[(u64, Vec<u8>)],
+    done: &Done,
+) -> anyhow::Result<Vec<String>> {
+    let (found, content) = check(log, acks)?;
+    if done.spoilt.iter().all(|range| range.is_empty()) {
+        let mut wrong = found.violations;
+        sightings.compare(&content, &mut wrong);
+        return Ok(wrong);
+    }
+    let is_spoilt = |at: u64, len: u64| done.spoilt.iter().any(|r| r.start < at + len && at < r.end);
+    let lost = acknowledged
+        .iter()
+        .find(|(at, bytes)| !is_spoilt(*at, bytes.len() as u64) && content.at(*at, bytes.len()) != bytes);
+    Ok(lost
+        .map(|(at, _)| format!("the message at {at} is not whole, and nobody touched it"))
+        .into_iter()
+        .collect())
+}
+
+fn try_out(log: &Path) -> anyhow::Result<()> {
+    let handle = crew::options().open_or_create(log)?;
+    let message = b"as if nothing had happened";
+    let at = handle.writer()?.append(message)?;
+    let mut follower = handle.follow(mmlog::Start::At(at))?;
+    let mut buf = [0; 64];
+    let next = follower.next(&mut buf)?;
+    let expected = mmlog::Next::Bytes(at.get()..at.get() + message.len() as u64);
+    anyhow::ensure!(next == expected && buf.starts_with(message), "{next:?} follows, not {expected:?}");
+    handle.close()?;
+    let status = look(log)?;
+    anyhow::ensure!(status.state >= State::FullSoon, "{}: {:?}", status.state, status.problem);
+    Ok(())
+}

@@ -1,0 +1,71 @@
+//! T11: somebody who knows nothing of the log is at its files while four writers and a follower are at work: he
+//! truncates, overwrites, punches, unlinks, renames, links, chmods and touches data and metadata file.
+//!
+//! What is harmless costs nothing: everybody goes on, and the log holds what was acknowledged. What is not gives
+//! everybody a clear error, at the latest at the next growth; `status` says what is wrong at once; after `repair`, or
+//! when the files are removed, the log can be used again. Nobody hangs, or dies of a signal.
+
+mod acts;
+mod crew;
+mod episode;
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use crate::children::{self, Role};
+use crate::run::{Place, Run};
+use crate::themes::Theme;
+
+pub(crate) const THEME: Theme = Theme { id: "T11", about: "outside vandal", run };
+pub(crate) const ROLES: &[Role] = &[("vandal", episode::direct)];
+
+const ACTS: u64 = 2200;
+/// Catches a hang of the director itself; one of an actor is found by the director.
+const DEADLINE: Duration = Duration::from_secs(1200);
+
+fn run(run: &mut Run) -> anyhow::Result<()> {
+    for place in [Place::Memory, Place::Disk] {
+        let (directory, notes) = (run.directory(place)?, run.directory(Place::Memory)?);
+        let text = |path: &std::path::Path| path.display().to_string();
+        let seed = run.random.next();
+        let acts = run.size.of(ACTS / 2);
+        let arguments = [text(directory.path()), text(notes.path()), seed.to_string(), acts.to_string()];
+        let said = notes.path().join("said");
+        let mut director = children::role("vandal", &arguments)?
+            .stdin(Stdio::null())
+            .stdout(std::fs::File::create(&said)?)
+            .spawn()?;
+        let ended = children::wait(&mut director, DEADLINE)?;
+        if ended.is_none() {
+            director.kill()?;
+            director.wait()?;
+        }
+        for line in std::fs::read_to_string(&said)?.lines() {
+            match line.split_once(' ').and_then(|(what, rest)| Some((what, rest.split_once(' ')?))) {
+                Some(("count", (n, what))) => run.count(counted(what), n.parse()?),
+                _ => run.violation(format!("{place:?}, vandal {seed}: {line}")),
+            }
+        }
+        if !ended.is_some_and(|status| status.success()) {
+            run.violation(format!("{place:?}, vandal {seed}: the director ended with {ended:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// What a director counts.
+const COUNTS: &[&str] = &[
+    "acts",
+    "acts that did harm",
+    "episodes",
+    "messages",
+    "clear errors",
+    "deaths by SIGBUS",
+    "cuts that a growth hid",
+    "logs repaired",
+    "logs removed and made anew",
+];
+
+fn counted(what: &str) -> &'static str {
+    COUNTS.iter().find(|known| **known == what).copied().unwrap_or("unknown")
+}
