@@ -29,6 +29,14 @@ pub(super) enum Harm {
     Unseen,
     /// The log is damaged, and everybody who looks says so.
     Damage,
+    /// As a power cut may leave it, too: damage until somebody opens the log, and nobody else has it open.
+    Curable,
+}
+
+impl Harm {
+    pub(super) fn lasts(self) -> bool {
+        matches!(self, Self::Damage | Self::Curable)
+    }
 }
 
 pub(super) struct Act {
@@ -47,7 +55,8 @@ pub(super) struct Act {
 const NO_BYTES: Range<u64> = 0..0;
 const ALL_BYTES: Range<u64> = 0..u64::MAX;
 const TRUNCATED: &[&str] = &["truncated from outside"];
-const FOREIGN: &[&str] = &["metadata belongs to another file"];
+/// Readers take it for a log that was cut.
+const OTHER: (&[&str], &[&str]) = (&["Foreign", "Truncated"], &["metadata belongs to another file"]);
 const SILENT: (&[&str], &[&str]) = (&[], &[]);
 
 const fn act(
@@ -79,24 +88,39 @@ pub(super) const ON_DATA: &[Act] = &[
     cut("echo >", (&["Truncated"], TRUNCATED), |target, _| overwrite(target, b"somebody was here\n")),
     cut("cp -f over", (&["Truncated"], TRUNCATED), |target, _| overwrite(target, &[b'x'; 5000])),
     act("unlink", Harm::Damage, (&["NoData"], &["data file is gone"]), unlink),
-    act("rename over", Harm::Damage, (&["Foreign"], FOREIGN), |target, _| {
-        rename_over(target, b"another's\n")
-    }),
-    act("a copy in its place", Harm::Damage, (&["Foreign"], FOREIGN), copy_over),
+    act("rename over", Harm::Damage, OTHER, |target, _| rename_over(target, b"another's\n")),
+    act("a copy in its place", Harm::Damage, OTHER, copy_over),
     act(
         "a link in its place",
         Harm::Damage,
-        (&["Foreign", "Symlink"], &["symbolic link"]),
+        (&["Foreign", "Symlink", "NoData"], &["symbolic link"]),
         link_in_its_place,
     ),
-    act("a FIFO in its place", Harm::Damage, (&["Foreign", "NotRegular"], &["not a regular file"]), fifo),
+    act(
+        "a FIFO in its place",
+        Harm::Damage,
+        (&["Foreign", "NotRegular", "NoData"], &["not a regular file"]),
+        fifo,
+    ),
 ];
 
-/// An opener that finds it empty takes it away.
-const NOT_METADATA: &[&str] = &["not a log's metadata", "no metadata"];
-const GONE: (&[&str], &[&str]) = (&["NoMetadata", "Replaced"], &["no metadata"]);
-const GARBAGE: (&[&str], &[&str]) =
-    (&["NotMetadata", "NoMetadata", "Replaced", "Foreign", "OutOfRange", "Poisoned"], NOT_METADATA);
+const GONE: (&[&str], &[&str]) = (&["NoMetadata", "NoLog", "Replaced"], &["no metadata"]);
+/// Bytes of no log at its place: an opener may catch it empty, take what is empty away, or begin to make it anew.
+const GARBAGE: (&[&str], &[&str]) = (
+    &[
+        "NotMetadata",
+        "NoMetadata",
+        "NoLog",
+        "Replaced",
+        "Foreign",
+        "OutOfRange",
+        "Journal",
+        "Truncated",
+        "InUse",
+        "Poisoned",
+    ],
+    &["not a log's metadata", "no metadata"],
+);
 
 pub(super) const ON_METADATA: &[Act] = &[
     act("touch", Harm::None, SILENT, touch),
@@ -107,16 +131,7 @@ pub(super) const ON_METADATA: &[Act] = &[
     cut(">", GARBAGE, |target, _| overwrite(target, b"")),
     cut("echo >", GARBAGE, |target, _| overwrite(target, b"somebody was here\n")),
     cut("cp -f over", GARBAGE, |target, _| overwrite(target, &[b'x'; 300_000])),
-    act("punch", Harm::Damage, GARBAGE, |target, _| {
-        let file = File::options().write(true).open(target.file)?;
-        fallocate(
-            &file,
-            FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE,
-            0,
-            4096,
-        )?;
-        Ok(ALL_BYTES)
-    }),
+    act("punch", Harm::Curable, GARBAGE, punch_header),
     act("unlink", Harm::Damage, GONE, unlink),
     act("rename over", Harm::Damage, GARBAGE, |target, _| rename_over(target, b"another's\n")),
 ];
@@ -168,6 +183,12 @@ fn punch(target: &Target<'_>, random: &mut Random) -> anyhow::Result<Range<u64>>
     let flags = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
     fallocate(&file, flags, start.cast_signed(), bytes.cast_signed())?;
     Ok(start..start + bytes)
+}
+
+fn punch_header(target: &Target<'_>, _: &mut Random) -> anyhow::Result<Range<u64>> {
+    let file = File::options().write(true).open(target.file)?;
+    fallocate(&file, FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE, 0, 4096)?;
+    Ok(ALL_BYTES)
 }
 
 fn truncate(target: &Target<'_>, random: &mut Random) -> anyhow::Result<Range<u64>> {

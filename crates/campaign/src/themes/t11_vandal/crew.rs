@@ -30,7 +30,7 @@ pub(super) const CREW: &[(&str, Act)] = &[
 const LONGEST: u64 = 20_000;
 
 pub(super) fn options() -> Options {
-    Log::options().chunk_size(16384).ring_chunks(2).max_writers(16).wait(Duration::from_secs(2))
+    Log::options().chunk_size(16384).ring_chunks(2).max_writers(16).wait(Duration::from_secs(10))
 }
 
 /// Where a writer at most can have come to that has seen `limit`: one growth, and everybody's message.
@@ -94,7 +94,7 @@ fn visitor(stage: &Stage<'_>, id: u32, random: &mut Random) -> anyhow::Result<()
         }
         drop(writer);
         if random.below(2) == 0 {
-            log.trim(Duration::from_secs(2))?;
+            log.trim(Duration::from_secs(10))?;
         }
         log.close()?;
         std::thread::yield_now();

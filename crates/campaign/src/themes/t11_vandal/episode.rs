@@ -71,13 +71,13 @@ impl Director {
         let mut done = Done::default();
         for _ in 0..self.random.below(4) {
             self.get_on(&acks);
-            self.act(&log, &mut done, |act| act.harm != Harm::Damage)?;
+            self.act(&log, &mut done, |act| !act.harm.lasts())?;
         }
         let mut wrong = Vec::new();
         let mut reach = None;
         if self.random.below(4) > 0 {
             self.get_on(&acks);
-            self.act(&log, &mut done, |act| act.harm == Harm::Damage)?;
+            self.act(&log, &mut done, |act| act.harm.lasts())?;
             self.count("acts that did harm", 1);
             reach = self.judge_status(&log, &done, &mut wrong);
         }
@@ -89,16 +89,16 @@ impl Director {
         self.judge_ends(&done, &ends, &lines, &mut wrong);
         let acknowledged: Vec<(u64, Vec<u8>)> = acks.acknowledged().collect();
         self.count("messages", acknowledged.len() as u64);
-        if let Some(reach) = reach
+        // Unless the damage is hidden by now, which a growth that was under way could do.
+        if let Some(reach) = reach.filter(|_| is_damaged(&look(&log)))
             && let Some((at, _)) = acknowledged.iter().find(|(at, _)| *at > reach)
         {
-            wrong.push(format!(
-                "a message was acknowledged at {at}, which nobody who looked could reach ({reach})"
-            ));
+            wrong.push(format!("acknowledged at {at}, where nobody who looked could come to ({reach})"));
         }
         if !done.damaged() {
-            wrong.extend(judge_content(&log, &acks, &sightings, &acknowledged, &done)?);
+            wrong.extend(judge_content(&log, &acks, &sightings, &done)?);
         }
+        wrong.extend(judge_data(&log, &acknowledged, &done));
         self.use_again(&log, &done, &mut wrong);
         for wrong in wrong {
             println!("episode {number} ({}): {wrong}", done.names.join(", "));
@@ -140,7 +140,9 @@ impl Director {
         self.count("acts", 1);
         done.names.push(format!("{} on the {}", act.name, if on_data { "data" } else { "metadata" }));
         done.acts.push(act);
-        done.spoilt.push(spoilt);
+        if on_data {
+            done.spoilt.push(spoilt);
+        }
         Ok(())
     }
 
@@ -152,14 +154,18 @@ impl Director {
             Ok(status) => format!("{} {}", status.state, status.problem.clone().unwrap_or_default()),
             Err(e) => e.to_string(),
         };
-        let sick = said.as_ref().map_or(true, |status| status.state == State::Damaged);
-        if sick && act.status.iter().any(|word| text.contains(word)) {
+        let nothing = fs::metadata(log).is_ok_and(|data| data.len() == 0) && text.contains("no such log");
+        if is_damaged(&said) && (nothing || act.status.iter().any(|word| text.contains(word))) {
             return said.ok().map(|status| crew::reach(status.limit));
         }
-        // A grower that had looked before allocates behind the cut, or pwrite fills it: the length is right again.
-        if act.cuts && said.is_ok_and(|status| status.file.len >= status.file_size) {
-            self.count("cuts that a growth hid", 1);
-            return None;
+        match said {
+            // A grower that had looked before allocates behind the cut, or pwrite fills it: the length is right again.
+            Ok(status) if act.cuts && status.file.len >= status.file_size => {
+                self.count("cuts that a growth hid", 1);
+                return None;
+            }
+            Ok(status) if act.harm == Harm::Curable && status.state >= State::FullSoon => return None,
+            _ => {}
         }
         wrong.push(format!("status says {text:?}, not one of {:?}", act.status));
         None
@@ -244,7 +250,7 @@ impl Director {
 
 impl Done {
     fn damaged(&self) -> bool {
-        self.acts.iter().any(|act| act.harm == Harm::Damage)
+        self.acts.iter().any(|act| act.harm.lasts())
     }
 }
 
@@ -258,28 +264,34 @@ fn look(log: &Path) -> mmlog::Result<Status> {
     Observer::open(log, &Options::new())?.look()
 }
 
-/// Whatever was not done to the bytes themselves leaves the log as everybody was told.
-fn judge_content(
-    log: &Path,
-    acks: &Acks,
-    sightings: &Sightings,
-    acknowledged: &[(u64, Vec<u8>)],
-    done: &Done,
-) -> anyhow::Result<Vec<String>> {
-    let (found, content) = check(log, acks)?;
-    if done.spoilt.iter().all(|range| range.is_empty()) {
-        let mut wrong = found.violations;
-        sightings.compare(&content, &mut wrong);
-        return Ok(wrong);
+fn is_damaged(said: &mmlog::Result<Status>) -> bool {
+    said.as_ref().map_or(true, |status| status.state == State::Damaged)
+}
+
+/// What did no harm leaves the log as everybody was told.
+fn judge_content(log: &Path, acks: &Acks, sightings: &Sightings, done: &Done) -> anyhow::Result<Vec<String>> {
+    if done.spoilt.iter().any(|range| !range.is_empty()) {
+        return Ok(Vec::new());
     }
-    let is_spoilt = |at: u64, len: u64| done.spoilt.iter().any(|r| r.start < at + len && at < r.end);
-    let lost = acknowledged
-        .iter()
-        .find(|(at, bytes)| !is_spoilt(*at, bytes.len() as u64) && content.at(*at, bytes.len()) != bytes);
-    Ok(lost
-        .map(|(at, _)| format!("the message at {at} is not whole, and nobody touched it"))
-        .into_iter()
-        .collect())
+    let (found, content) = check(log, acks)?;
+    let mut wrong = found.violations;
+    sightings.compare(&content, &mut wrong);
+    Ok(wrong)
+}
+
+/// Whatever was done to the metadata, the data file has every byte that nobody touched.
+fn judge_data(log: &Path, acknowledged: &[(u64, Vec<u8>)], done: &Done) -> Option<String> {
+    let is_spoilt = |at: u64, end: u64| done.spoilt.iter().any(|range| range.start < end && at < range.end);
+    let untouched = |at: u64, bytes: &[u8]| !is_spoilt(at, at + bytes.len() as u64);
+    let mut expected = acknowledged.iter().filter(|(at, bytes)| untouched(*at, bytes)).peekable();
+    expected.peek()?;
+    let data = fs::read(log).unwrap_or_default();
+    let lost: Vec<u64> = expected
+        .filter(|(at, bytes)| !data[data.len().min(*at as usize)..].starts_with(bytes))
+        .map(|(at, _)| *at)
+        .collect();
+    let (first, len) = (lost.first()?, data.len());
+    Some(format!("{} messages are not in the data file ({len} bytes), the first at {first}", lost.len()))
 }
 
 fn try_out(log: &Path) -> anyhow::Result<()> {
