@@ -122,6 +122,12 @@ const GARBAGE: (&[&str], &[&str]) = (
     &["not a log's metadata", "no metadata"],
 );
 
+/// Whoever went on with it would do so from an older cursor.
+const COPY: (&[&str], &[&str]) = (&["Foreign", "Replaced"], &["metadata belongs to another file", "a copy"]);
+
+/// The control: harm that is declared as none.
+pub(super) const LIE: Act = act("a cut that is called a touch", Harm::None, SILENT, truncate);
+
 pub(super) const ON_METADATA: &[Act] = &[
     act("touch", Harm::None, SILENT, touch),
     act("chmod", Harm::None, SILENT, chmod),
@@ -134,6 +140,7 @@ pub(super) const ON_METADATA: &[Act] = &[
     act("punch", Harm::Curable, GARBAGE, punch_header),
     act("unlink", Harm::Damage, GONE, unlink),
     act("rename over", Harm::Damage, GARBAGE, |target, _| rename_over(target, b"another's\n")),
+    act("a copy in its place", Harm::Damage, COPY, copy_over),
 ];
 
 fn touch(target: &Target<'_>, _: &mut Random) -> anyhow::Result<Range<u64>> {

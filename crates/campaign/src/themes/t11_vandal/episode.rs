@@ -14,7 +14,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use super::acts::{Act, Harm, ON_DATA, ON_METADATA, Target};
+use super::acts::{Act, Harm, LIE, ON_DATA, ON_METADATA, Target};
 use super::crew::{self, CREW, Stage};
 use crate::children;
 use crate::oracle::{Acks, Sightings, check};
@@ -30,6 +30,12 @@ struct Director {
     notes: PathBuf,
     random: Random,
     counts: BTreeMap<&'static str, u64>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Part {
+    Data,
+    Metadata,
 }
 
 /// What was done to a log, and what may come of it.
@@ -48,8 +54,15 @@ pub(super) fn direct(arguments: &[String]) -> anyhow::Result<()> {
     let (directory, notes) = (directory.into(), notes.into());
     let mut director = Director { directory, notes, random, counts: BTreeMap::new() };
     let acts: u64 = acts.parse()?;
+    if director.episode(Some(&LIE))?.is_empty() {
+        println!("control not caught: {}", LIE.name);
+    } else {
+        director.count("controls caught", 1);
+    }
     while director.counts.get("acts").is_none_or(|&done| done < acts) {
-        director.episode()?;
+        for wrong in director.episode(None)? {
+            println!("{wrong}");
+        }
     }
     director.counts.iter().for_each(|(what, n)| println!("count {n} {what}"));
     Ok(())
@@ -60,7 +73,8 @@ impl Director {
         *self.counts.entry(what).or_default() += n;
     }
 
-    fn episode(&mut self) -> anyhow::Result<()> {
+    /// Returns what was wrong.
+    fn episode(&mut self, lie: Option<&'static Act>) -> anyhow::Result<Vec<String>> {
         let number = self.counts.get("episodes").copied().unwrap_or_default();
         self.count("episodes", 1);
         let log = self.directory.join(format!("{number}.log"));
@@ -68,18 +82,21 @@ impl Director {
         let sightings = Sightings::create(&self.notes.join("sightings"), 1 << 30)?;
         drop(crew::options().open_or_create(&log)?);
         let (mut said, pids) = self.begin(&Stage { log: &log, acks: &acks, sightings: &sightings })?;
-        let mut done = Done::default();
-        for _ in 0..self.random.below(4) {
-            self.get_on(&acks);
-            self.act(&log, &mut done, |act| !act.harm.lasts())?;
-        }
-        let mut wrong = Vec::new();
-        let mut reach = None;
-        if self.random.below(4) > 0 {
-            self.get_on(&acks);
-            self.act(&log, &mut done, |act| act.harm.lasts())?;
-            self.count("acts that did harm", 1);
-            reach = self.judge_status(&log, &done, &mut wrong);
+        let (mut done, mut wrong, mut reach) = (Done::default(), Vec::new(), None);
+        if let Some(lie) = lie {
+            while acks.handed_out() < 100 {
+                self.get_on(&acks);
+            }
+            self.do_to(Part::Data, lie, &log, &mut done)?;
+        } else {
+            for _ in 0..self.random.below(4) {
+                self.act(&log, &acks, &mut done, |act| !act.harm.lasts())?;
+            }
+            if self.random.below(4) > 0 {
+                self.act(&log, &acks, &mut done, |act| act.harm.lasts())?;
+                self.count("acts that did harm", 1);
+                reach = self.judge_status(&log, &done, &mut wrong);
+            }
         }
         self.get_on(&acks);
         acks.close();
@@ -100,14 +117,13 @@ impl Director {
         }
         wrong.extend(judge_data(&log, &acknowledged, &done));
         self.use_again(&log, &done, &mut wrong);
-        for wrong in wrong {
-            println!("episode {number} ({}): {wrong}", done.names.join(", "));
-        }
         for entry in fs::read_dir(&self.directory)? {
             fs::remove_file(entry?.path())?;
         }
         fs::remove_file(self.notes.join("acks"))?;
-        Ok(fs::remove_file(self.notes.join("sightings"))?)
+        fs::remove_file(self.notes.join("sightings"))?;
+        let names = done.names.join(", ");
+        Ok(wrong.into_iter().map(|wrong| format!("episode {number} ({names}): {wrong}")).collect())
     }
 
     fn begin(&mut self, stage: &Stage<'_>) -> anyhow::Result<(std::io::PipeReader, Vec<Pid>)> {
@@ -128,19 +144,31 @@ impl Director {
         }
     }
 
-    fn act(&mut self, log: &Path, done: &mut Done, wanted: fn(&Act) -> bool) -> anyhow::Result<()> {
-        let on_data = self.random.below(2) == 0;
-        let (table, file) =
-            if on_data { (ON_DATA, log.to_path_buf()) } else { (ON_METADATA, metadata_of(log)) };
+    /// One of the acts that are wanted, when the crew has got somewhere.
+    fn act(
+        &mut self,
+        log: &Path,
+        acks: &Acks,
+        done: &mut Done,
+        wanted: fn(&Act) -> bool,
+    ) -> anyhow::Result<()> {
+        self.get_on(acks);
+        let (part, table) = *self.random.pick(&[(Part::Data, ON_DATA), (Part::Metadata, ON_METADATA)]);
         let acts: Vec<&'static Act> = table.iter().filter(|act| wanted(act)).collect();
         let act = *self.random.pick(&acts);
+        self.do_to(part, act, log, done)
+    }
+
+    fn do_to(&mut self, part: Part, act: &'static Act, log: &Path, done: &mut Done) -> anyhow::Result<()> {
+        let file = if part == Part::Data { log.to_path_buf() } else { metadata_of(log) };
         let target = Target { file: &file, aside: file.with_extension("aside") };
+        let name = format!("{} on the {part:?}", act.name);
         let spoilt = (act.act)(&target, &mut self.random)
-            .map_err(|e| anyhow::anyhow!("the act itself, {} on {}: {e:#}", act.name, file.display()))?;
+            .map_err(|e| anyhow::anyhow!("the act itself, {name}, {}: {e:#}", log.display()))?;
         self.count("acts", 1);
-        done.names.push(format!("{} on the {}", act.name, if on_data { "data" } else { "metadata" }));
+        done.names.push(name);
         done.acts.push(act);
-        if on_data {
+        if part == Part::Data {
             done.spoilt.push(spoilt);
         }
         Ok(())

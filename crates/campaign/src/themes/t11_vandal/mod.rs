@@ -57,6 +57,7 @@ fn run(run: &mut Run) -> anyhow::Result<()> {
 const COUNTS: &[&str] = &[
     "acts",
     "acts that did harm",
+    "controls caught",
     "episodes",
     "messages",
     "clear errors",
