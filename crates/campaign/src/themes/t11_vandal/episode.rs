@@ -21,7 +21,7 @@ use crate::oracle::{Acks, Sightings, check};
 use crate::random::Random;
 
 /// Whether the library's SIGBUS guard is on.
-const GUARDED: bool = false;
+const GUARDED: bool = true;
 /// Catches a hang.
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -131,7 +131,12 @@ impl Director {
         let mut pids = Vec::new();
         for (id, (name, act)) in (1u32..).zip(CREW) {
             let mut random = Random::new(self.random.next());
-            pids.push(children::fork(|| crew::report(say.try_clone()?, name, act(stage, id, &mut random)))?);
+            pids.push(children::fork(|| {
+                if GUARDED {
+                    mmlog::guard_against_sigbus()?;
+                }
+                crew::report(say.try_clone()?, name, act(stage, id, &mut random))
+            })?);
         }
         Ok((said, pids))
     }
