@@ -48,15 +48,18 @@ pub(crate) fn wait(child: &mut Child, deadline: Duration) -> std::io::Result<Opt
     Ok(None)
 }
 
-/// A copy of this process, a role's that has no threads, which does `act` and ends, with 0 unless it failed; killed
-/// when its parent dies. Cheap: a storm makes and kills hundreds in a second.
+/// A copy of this process, a role's, which does `act` and ends, with 0 unless it failed; killed when its parent dies.
+/// Cheap: a storm makes and kills hundreds in a second.
 pub(crate) fn fork(act: impl FnOnce() -> anyhow::Result<()>) -> nix::Result<Pid> {
     let parent = nix::unistd::getpid();
-    // SAFETY: the callers are roles without threads, so that the child finds no lock held by a thread it lacks.
+    // SAFETY: the callers are roles without threads, or with some that only append and allocate: the child, which lacks
+    // them, uses nothing that they may have locked but the allocator, which the C library makes usable.
     match unsafe { fork_process() }? {
         ForkResult::Parent { child } => Ok(child),
         ForkResult::Child => {
-            let orphaned = set_pdeathsig(Signal::SIGKILL).is_err() || getppid() != parent;
+            // From within a PID namespace of its own the parent has no number.
+            let family = [parent, Pid::from_raw(0)];
+            let orphaned = set_pdeathsig(Signal::SIGKILL).is_err() || !family.contains(&getppid());
             let done = catch_unwind(AssertUnwindSafe(|| if orphaned { Ok(()) } else { act() }));
             let code = match done {
                 Ok(Ok(())) => 0,

@@ -2,9 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::io::{self, Seek};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 use std::time::Duration;
 
+use crate::children;
 use crate::random::Random;
 
 /// How much of the CI size is done.
@@ -56,6 +59,40 @@ impl Run {
         if !caught {
             self.violation(format!("control not caught: {name}"));
         }
+    }
+
+    /// Lets a role work at its own pace and takes what it prints, a line each: `count 3 kills` (of the known `counts`),
+    /// `skipped` and why; anything else is a violation, and so is an end that is no success.
+    pub(crate) fn delegate(
+        &mut self,
+        context: &str,
+        mut role: Command,
+        deadline: Duration,
+        counts: &[&'static str],
+    ) -> anyhow::Result<()> {
+        let mut said = tempfile::tempfile()?;
+        let mut child = role.stdin(Stdio::null()).stdout(said.try_clone()?).spawn()?;
+        let ended = children::wait(&mut child, deadline)?;
+        if ended.is_none() {
+            child.kill()?;
+            child.wait()?;
+        }
+        said.rewind()?;
+        for line in io::read_to_string(said)?.lines() {
+            let counted = line.strip_prefix("count ").and_then(|rest| rest.split_once(' '));
+            let known = counted.and_then(|(n, what)| Some((n, counts.iter().find(|known| **known == what)?)));
+            match (known, line.strip_prefix("skipped ")) {
+                (Some((n, what)), _) => self.count(what, n.parse()?),
+                (None, Some(why)) => self.skipped(format!("{context}: {why}")),
+                (None, None) => self.violation(format!("{context}: {line}")),
+            }
+        }
+        match ended {
+            Some(status) if status.success() => {}
+            Some(status) => self.violation(format!("{context}: ended with {status}")),
+            None => self.violation(format!("{context}: hangs")),
+        }
+        Ok(())
     }
 
     /// A directory of its own on the disk (`/tmp`), or in memory (`/dev/shm`).

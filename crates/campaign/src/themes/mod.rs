@@ -1,6 +1,7 @@
 //! The themes, in the order in which they run.
 
 mod t05_storm;
+mod t09_states;
 mod t11_vandal;
 
 use crate::children::Role;
@@ -13,7 +14,7 @@ pub(crate) struct Theme {
     pub(crate) run: fn(&mut Run) -> anyhow::Result<()>,
 }
 
-pub(crate) const THEMES: &[Theme] = &[t05_storm::THEME, t11_vandal::THEME];
+pub(crate) const THEMES: &[Theme] = &[t05_storm::THEME, t09_states::THEME, t11_vandal::THEME];
 
 /// The roles of all themes' child processes.
-pub(crate) const ROLES: &[&[Role]] = &[t05_storm::ROLES, t11_vandal::ROLES];
+pub(crate) const ROLES: &[&[Role]] = &[t05_storm::ROLES, t09_states::ROLES, t11_vandal::ROLES];

@@ -46,7 +46,7 @@ pub(super) struct Act {
     pub(super) faults: &'static [&'static str],
     /// What `status` says, one of these; or its error.
     pub(super) status: &'static [&'static str],
-    /// Cuts a mapped file, so that who touches it there gets a SIGBUS.
+    /// Cuts the file: a growth under way may lengthen it again, and nobody can know.
     pub(super) cuts: bool,
     /// Returns the range of bytes that are others now.
     pub(super) act: fn(&Target<'_>, &mut Random) -> anyhow::Result<Range<u64>>,

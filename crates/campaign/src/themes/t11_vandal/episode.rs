@@ -20,8 +20,6 @@ use crate::children;
 use crate::oracle::{Acks, Sightings, check};
 use crate::random::Random;
 
-/// Whether the library's SIGBUS guard is on.
-const GUARDED: bool = true;
 /// Catches a hang.
 const DEADLINE: Duration = Duration::from_secs(60);
 
@@ -132,9 +130,7 @@ impl Director {
         for (id, (name, act)) in (1u32..).zip(CREW) {
             let mut random = Random::new(self.random.next());
             pids.push(children::fork(|| {
-                if GUARDED {
-                    mmlog::guard_against_sigbus()?;
-                }
+                mmlog::guard_against_sigbus()?;
                 crew::report(say.try_clone()?, name, act(stage, id, &mut random))
             })?);
         }
@@ -234,11 +230,6 @@ impl Director {
         for end in ends {
             match end {
                 WaitStatus::Exited(_, 0) => {}
-                WaitStatus::Signaled(_, Signal::SIGBUS, _)
-                    if !GUARDED && done.acts.iter().any(|act| act.cuts) =>
-                {
-                    self.count("deaths by SIGBUS", 1);
-                }
                 other => wrong.push(format!("one of the crew ended with {other:?}")),
             }
         }

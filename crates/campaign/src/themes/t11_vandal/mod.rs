@@ -9,7 +9,6 @@ mod acts;
 mod crew;
 mod episode;
 
-use std::process::Stdio;
 use std::time::Duration;
 
 use crate::children::{self, Role};
@@ -23,36 +22,6 @@ const ACTS: u64 = 2200;
 /// Catches a hang of the director itself; one of an actor is found by the director.
 const DEADLINE: Duration = Duration::from_secs(1200);
 
-fn run(run: &mut Run) -> anyhow::Result<()> {
-    for place in [Place::Memory, Place::Disk] {
-        let (directory, notes) = (run.directory(place)?, run.directory(Place::Memory)?);
-        let text = |path: &std::path::Path| path.display().to_string();
-        let seed = run.random.next();
-        let acts = run.size.of(ACTS / 2);
-        let arguments = [text(directory.path()), text(notes.path()), seed.to_string(), acts.to_string()];
-        let said = notes.path().join("said");
-        let mut director = children::role("vandal", &arguments)?
-            .stdin(Stdio::null())
-            .stdout(std::fs::File::create(&said)?)
-            .spawn()?;
-        let ended = children::wait(&mut director, DEADLINE)?;
-        if ended.is_none() {
-            director.kill()?;
-            director.wait()?;
-        }
-        for line in std::fs::read_to_string(&said)?.lines() {
-            match line.split_once(' ').and_then(|(what, rest)| Some((what, rest.split_once(' ')?))) {
-                Some(("count", (n, what))) => run.count(counted(what), n.parse()?),
-                _ => run.violation(format!("{place:?}, vandal {seed}: {line}")),
-            }
-        }
-        if !ended.is_some_and(|status| status.success()) {
-            run.violation(format!("{place:?}, vandal {seed}: the director ended with {ended:?}"));
-        }
-    }
-    Ok(())
-}
-
 /// What a director counts.
 const COUNTS: &[&str] = &[
     "acts",
@@ -61,12 +30,20 @@ const COUNTS: &[&str] = &[
     "episodes",
     "messages",
     "clear errors",
-    "deaths by SIGBUS",
     "cuts that a growth hid",
     "logs repaired",
     "logs removed and made anew",
 ];
 
-fn counted(what: &str) -> &'static str {
-    COUNTS.iter().find(|known| **known == what).copied().unwrap_or("unknown")
+fn run(run: &mut Run) -> anyhow::Result<()> {
+    for place in [Place::Memory, Place::Disk] {
+        let (directory, notes) = (run.directory(place)?, run.directory(Place::Memory)?);
+        let text = |path: &std::path::Path| path.display().to_string();
+        let seed = run.random.next();
+        let acts = run.size.of(ACTS / 2);
+        let arguments = [text(directory.path()), text(notes.path()), seed.to_string(), acts.to_string()];
+        let director = children::role("vandal", &arguments)?;
+        run.delegate(&format!("{place:?}, vandal {seed}"), director, DEADLINE, COUNTS)?;
+    }
+    Ok(())
 }
