@@ -3,7 +3,9 @@
 //! `campaign ci` runs every theme at its CI size with fixed seeds; `campaign soak --hours N` runs them again and
 //! again with fresh seeds and prints totals; `campaign run T5 --seed 7` runs one.
 
+mod actor;
 mod children;
+mod disks;
 mod oracle;
 mod random;
 mod run;

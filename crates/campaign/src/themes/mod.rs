@@ -1,6 +1,7 @@
 //! The themes, in the order in which they run.
 
 mod t05_storm;
+mod t08_power;
 mod t09_states;
 mod t11_vandal;
 
@@ -14,7 +15,9 @@ pub(crate) struct Theme {
     pub(crate) run: fn(&mut Run) -> anyhow::Result<()>,
 }
 
-pub(crate) const THEMES: &[Theme] = &[t05_storm::THEME, t09_states::THEME, t11_vandal::THEME];
+pub(crate) const THEMES: &[Theme] =
+    &[t05_storm::THEME, t08_power::THEME, t09_states::THEME, t11_vandal::THEME];
 
 /// The roles of all themes' child processes.
-pub(crate) const ROLES: &[&[Role]] = &[t05_storm::ROLES, t09_states::ROLES, t11_vandal::ROLES];
+pub(crate) const ROLES: &[&[Role]] =
+    &[t05_storm::ROLES, t08_power::ROLES, t09_states::ROLES, t11_vandal::ROLES];

@@ -1,0 +1,266 @@
+//! The processes that write while the power is cut.
+
+use std::fmt;
+use std::fs::File;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use mmlog::{Log, Writer};
+use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
+
+use super::notes::{Note, Notebook, Stage, Word, message};
+use crate::actor::{self, Actor};
+use crate::random::Random;
+
+/// Small chunks: growth, and messages over several chunks, all the time.
+pub(super) const CHUNK: u64 = 64 << 10;
+
+/// How the logs of this theme are opened.
+pub(super) fn options() -> mmlog::Options {
+    Log::options().chunk_size(CHUNK).ring_chunks(2).max_writers(64)
+}
+
+/// What is written to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Subject {
+    /// A log.
+    Log,
+    /// A plain file with one writer, synced by `fdatasync`: shows that the engine itself loses nothing.
+    Plain,
+}
+
+/// When a writer syncs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Syncs {
+    /// The log, after a few messages.
+    Often,
+    /// The log, after many messages.
+    Rarely,
+    /// What it wrote itself.
+    Own,
+    Never,
+    /// Notes a sync that it does not make. For the control.
+    Faked,
+}
+
+macro_rules! words {
+    ($type:ident: $($variant:ident),*) => {
+        impl fmt::Display for $type {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Debug::fmt(self, f)
+            }
+        }
+        impl FromStr for $type {
+            type Err = anyhow::Error;
+            fn from_str(word: &str) -> anyhow::Result<Self> {
+                match word {
+                    $(stringify!($variant) => Ok(Self::$variant),)*
+                    other => bail!("{other} is no {}", stringify!($type)),
+                }
+            }
+        }
+    };
+}
+words!(Subject: Log, Plain);
+words!(Syncs: Often, Rarely, Own, Never, Faked);
+
+/// One round's writers.
+pub(super) struct Crew<'a> {
+    log: PathBuf,
+    stage: &'a Stage,
+    subject: Subject,
+    seed: u64,
+    writers: Vec<(Syncs, Actor)>,
+    started: u64,
+}
+
+impl<'a> Crew<'a> {
+    pub(super) fn start(
+        log: &Path,
+        stage: &'a Stage,
+        subject: Subject,
+        seed: u64,
+        each: &[Syncs],
+    ) -> anyhow::Result<Self> {
+        let log = log.to_path_buf();
+        let mut crew = Self { log, stage, subject, seed, writers: Vec::new(), started: 0 };
+        for &syncs in each {
+            let actor = crew.writer(syncs)?;
+            crew.writers.push((syncs, actor));
+        }
+        Ok(crew)
+    }
+
+    fn writer(&mut self, syncs: Syncs) -> anyhow::Result<Actor> {
+        let id = self.started;
+        self.started += 1;
+        let (log, stage) = (self.log.display(), self.stage.directory().display());
+        Actor::start("t08-writer", &[&log, &stage, &id, &self.subject, &syncs, &(self.seed ^ id << 40)])
+    }
+
+    /// Kills one of the writers, wherever it is, and starts another in its place.
+    pub(super) fn kill_one(&mut self, random: &mut Random) -> anyhow::Result<()> {
+        let victim = random.below(self.writers.len() as u64) as usize;
+        let syncs = self.writers[victim].0;
+        let successor = self.writer(syncs)?;
+        self.writers[victim].1 = successor;
+        Ok(())
+    }
+
+    /// Waits until that many messages were begun, or nobody writes any more.
+    pub(super) fn until_taken(&mut self, taken: u64) -> anyhow::Result<()> {
+        while self.stage.get(Word::Taken) < taken {
+            for (syncs, writer) in &mut self.writers {
+                if let Some(status) = writer.has_ended()? {
+                    bail!("a writer ({syncs}) ended early: {status}");
+                }
+            }
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        Ok(())
+    }
+
+    /// Waits for all to end; an error if one failed.
+    pub(super) fn finish(self) -> anyhow::Result<()> {
+        for (syncs, writer) in self.writers {
+            let status = writer.finish()?;
+            if !status.success() {
+                bail!("a writer ({syncs}) failed: {status}");
+            }
+        }
+        Ok(())
+    }
+}
+
+/// What a writer writes to.
+enum Target {
+    Log(Log, Box<Writer>),
+    Plain(File, u64),
+}
+
+impl Target {
+    fn open(subject: Subject, path: &Path) -> anyhow::Result<Self> {
+        Ok(match subject {
+            Subject::Log => {
+                let log = options().open_or_create(path)?;
+                let writer = Box::new(log.writer()?);
+                Self::Log(log, writer)
+            }
+            Subject::Plain => {
+                let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
+                File::open(path.parent().context("a directory")?)?.sync_all()?;
+                Self::Plain(file, 0)
+            }
+        })
+    }
+
+    fn append(&mut self, message: &[u8]) -> anyhow::Result<u64> {
+        Ok(match self {
+            Self::Log(_, writer) => writer.append(message)?.get(),
+            Self::Plain(file, end) => {
+                let at = *end;
+                file.write_all_at(message, at)?;
+                *end += message.len() as u64;
+                at
+            }
+        })
+    }
+
+    fn watermark(&self) -> anyhow::Result<u64> {
+        Ok(match self {
+            Self::Log(log, _) => log.watermark()?.get(),
+            Self::Plain(_, end) => *end,
+        })
+    }
+
+    fn sync(&mut self, syncs: Syncs) -> anyhow::Result<Option<Note>> {
+        let below = match (self, syncs) {
+            (_, Syncs::Never) => return Ok(None),
+            (target, Syncs::Faked) => target.watermark()?,
+            (Self::Log(_, writer), Syncs::Own) => {
+                writer.sync()?;
+                return Ok(Some(Note::SyncedOwn));
+            }
+            (Self::Log(log, _), _) => log.sync()?.get(),
+            (Self::Plain(file, end), _) => {
+                file.sync_data()?;
+                *end
+            }
+        };
+        Ok(Some(Note::Synced { below }))
+    }
+}
+
+/// Role: appends, syncs, notes; `LOG STAGE ID SUBJECT SYNCS SEED`.
+pub(super) fn role(arguments: &[String]) -> anyhow::Result<()> {
+    actor::end_with_parent()?;
+    let [log, stage, id, subject, syncs, seed] = arguments else { bail!("six arguments") };
+    let stage = Stage::open(Path::new(stage))?;
+    let (id, syncs) = (id.parse()?, syncs.parse()?);
+    let mut target = Target::open(subject.parse()?, Path::new(log))?;
+    let mut notebook = stage.notebook(id)?;
+    let mut random = Random::new(seed.parse()?);
+    let every = if syncs == Syncs::Rarely { 60 } else { 6 };
+    for number in 0.. {
+        if !permit(&stage) {
+            break;
+        }
+        let at = target.append(&message(id, number))?;
+        notebook.note(stage.get(Word::Clock), Note::Appended { at, number })?;
+        if random.below(every) == 0
+            && let Some(note) = target.sync(syncs)?
+        {
+            notebook.note(stage.get(Word::Clock), note)?;
+        }
+        if random.below(8) == 0 {
+            nudge(&target, Path::new(log), &mut random, &stage, &mut notebook)?;
+        }
+    }
+    Ok(())
+}
+
+/// Waits for a permit to append one message; false at the end.
+fn permit(stage: &Stage) -> bool {
+    let mine = stage.raise(Word::Taken, 1);
+    while mine >= stage.get(Word::Permits) && mine < stage.get(Word::End) {
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    mine < stage.get(Word::End)
+}
+
+/// What else happens to a log: the kernel writes one of its files back for reasons of its own, somebody trims it.
+fn nudge(
+    target: &Target,
+    path: &Path,
+    random: &mut Random,
+    stage: &Stage,
+    notebook: &mut Notebook,
+) -> anyhow::Result<()> {
+    let at = target.watermark()?;
+    notebook.note(stage.get(Word::Clock), Note::Watermark { at })?;
+    let Target::Log(log, _) = target else { return Ok(()) };
+    match random.below(5) {
+        0 => {
+            log.trim(Duration::from_secs(30))?;
+        }
+        1 | 2 => write_back(path)?,
+        3 => write_back(&metadata_of(path))?,
+        _ => {}
+    }
+    Ok(())
+}
+
+/// Starts the write-back of a file's dirty pages, without a flush of the disk.
+fn write_back(path: &Path) -> anyhow::Result<()> {
+    Ok(posix_fadvise(File::open(path)?, 0, 0, PosixFadviseAdvice::POSIX_FADV_DONTNEED)?)
+}
+
+/// The metadata file of a log.
+pub(super) fn metadata_of(log: &Path) -> PathBuf {
+    let mut path = log.as_os_str().to_os_string();
+    path.push(mmlog::METADATA_SUFFIX);
+    path.into()
+}
