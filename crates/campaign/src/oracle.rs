@@ -20,3 +20,4 @@ pub(crate) use acks::{Acks, Scribe};
 pub(crate) use check::{Found, check};
 pub(crate) use message::HEAD;
 pub(crate) use sightings::{Sightings, Watcher};
+pub(crate) use words::Words;
