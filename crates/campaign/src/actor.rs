@@ -65,7 +65,8 @@ impl Actor {
         Ok(self.child.try_wait()?)
     }
 
-    fn ended(&mut self) -> anyhow::Result<ExitStatus> {
+    /// Waits for its end.
+    pub(crate) fn ended(&mut self) -> anyhow::Result<ExitStatus> {
         let begun = Instant::now();
         loop {
             if let Some(status) = self.has_ended()? {

@@ -36,7 +36,7 @@ impl Kind {
         match self {
             Self::Ext4 | Self::Tmpfs => 16 << 20,
             Self::Xfs => 300 << 20,
-            Self::Btrfs => 112 << 20,
+            Self::Btrfs => 256 << 20,
         }
     }
 }

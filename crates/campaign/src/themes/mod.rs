@@ -1,6 +1,7 @@
 //! The themes, in the order in which they run.
 
 mod t05_storm;
+mod t07_full;
 mod t08_power;
 mod t09_states;
 mod t11_vandal;
@@ -16,8 +17,8 @@ pub(crate) struct Theme {
 }
 
 pub(crate) const THEMES: &[Theme] =
-    &[t05_storm::THEME, t08_power::THEME, t09_states::THEME, t11_vandal::THEME];
+    &[t05_storm::THEME, t07_full::THEME, t08_power::THEME, t09_states::THEME, t11_vandal::THEME];
 
 /// The roles of all themes' child processes.
 pub(crate) const ROLES: &[&[Role]] =
-    &[t05_storm::ROLES, t08_power::ROLES, t09_states::ROLES, t11_vandal::ROLES];
+    &[t05_storm::ROLES, t07_full::ROLES, t08_power::ROLES, t09_states::ROLES, t11_vandal::ROLES];

@@ -1,0 +1,269 @@
+//! T7: full disks and limits, on real file systems. Each is an error value, never a signal; the log stays usable,
+//! space that comes back is used by the same writer, and nothing acknowledged is lost.
+
+mod roles;
+
+use std::ffi::OsStr;
+use std::fs::{self, File};
+use std::os::unix::process::ExitStatusExt;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, ensure};
+use mmlog::{Log, check};
+use nix::fcntl::{FallocateFlags, fallocate};
+use nix::sys::signal::Signal;
+use nix::sys::statvfs::statvfs;
+
+use super::Theme;
+use crate::actor::Actor;
+use crate::children::Role;
+use crate::disks::{self, Disk, Kind};
+use crate::oracle::{self, Acks};
+use crate::run::Run;
+use roles::options;
+
+pub(crate) const THEME: Theme = Theme { id: "T7", about: "full disks", run };
+
+pub(crate) const ROLES: &[Role] = &[
+    ("t07-writer", roles::writer),
+    ("t07-creator", roles::creator),
+    ("t07-file-size", roles::file_size),
+    ("t07-descriptors", roles::descriptors),
+    ("t07-address-space", roles::address_space),
+];
+
+/// Most messages of a cell.
+const MESSAGES: usize = 200_000;
+const CHUNK: u64 = 1 << 20;
+
+type Cell = fn(&mut Scene) -> anyhow::Result<()>;
+
+const EVERYWHERE: &[(&str, Cell)] = &[
+    ("fill", Scene::fill),
+    ("race", Scene::race),
+    ("RLIMIT_FSIZE", |scene| scene.alone("t07-file-size")),
+    ("RLIMIT_NOFILE", |scene| scene.alone("t07-descriptors")),
+    ("RLIMIT_AS", |scene| scene.alone("t07-address-space")),
+];
+const REFLINKED: &[(&str, Cell)] = &[("reflinked", Scene::reflinked)];
+const QUOTA: &[(&str, Cell)] = &[("quota", Scene::quota)];
+
+const CELLS: &[(Kind, &[(&str, Cell)])] = &[
+    (Kind::Ext4, EVERYWHERE),
+    (Kind::Xfs, EVERYWHERE),
+    (Kind::Btrfs, EVERYWHERE),
+    (Kind::Tmpfs, EVERYWHERE),
+    (Kind::Xfs, REFLINKED),
+    (Kind::Btrfs, REFLINKED),
+    (Kind::Btrfs, QUOTA),
+];
+
+fn run(run: &mut Run) -> anyhow::Result<()> {
+    for (kind, cells) in CELLS {
+        if let Some(why) = disks::missing(&[*kind]) {
+            run.skipped(format!("{}: {why}", kind.name()));
+            continue;
+        }
+        for (name, cell) in *cells {
+            let mut scene = Scene::new(*kind, run.random.next())?;
+            run.count("cells", 1);
+            if let Err(e) = cell(&mut scene).and_then(|()| scene.account(run)) {
+                run.violation(format!("{} {name}: {e:#}", kind.name()));
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A disk with a log on it, and the table of what was acknowledged.
+struct Scene {
+    // Dropped first: nobody keeps the disk busy.
+    actors: Vec<Actor>,
+    acks: PathBuf,
+    log: PathBuf,
+    disk: Disk,
+}
+
+impl Scene {
+    fn new(kind: Kind, seed: u64) -> anyhow::Result<Self> {
+        let disk = Disk::new(kind, kind.least_bytes())?;
+        let acks = disk.beside().join("acks");
+        Acks::create(&acks, seed, MESSAGES)?;
+        Ok(Self { actors: Vec::new(), acks, log: disk.path().join("app.log"), disk })
+    }
+
+    /// Starts another writer; its number.
+    fn writer(&mut self, chunk: u64) -> anyhow::Result<usize> {
+        let id = self.actors.len();
+        let (log, acks) = (self.log.display(), self.acks.display());
+        self.actors.push(Actor::start("t07-writer", &[&log, &acks, &id, &chunk])?);
+        self.hear(id, "open")?;
+        Ok(id)
+    }
+
+    fn tell(&mut self, writer: usize, what: &str) {
+        self.actors[writer].tell(what);
+    }
+
+    fn hear(&mut self, writer: usize, what: &str) -> anyhow::Result<String> {
+        match self.actors[writer].hear()? {
+            Some(line) => Ok(line),
+            None => {
+                let ended = died(self.actors[writer].ended()?);
+                anyhow::bail!("writer {writer} ended while it was told to {what}: {ended}")
+            }
+        }
+    }
+
+    /// Tells a writer, and waits until it has done it; how many of its messages were acknowledged by then.
+    fn ask(&mut self, writer: usize, what: &str) -> anyhow::Result<u64> {
+        self.tell(writer, what);
+        self.hear(writer, what)?.parse().context("a number")
+    }
+
+    /// Takes space until about `left` bytes are left.
+    fn ballast(&self, name: &str, left: u64) -> anyhow::Result<PathBuf> {
+        let path = self.disk.path().join(name);
+        let file = File::create(&path)?;
+        let mut len = 0;
+        // In steps that fit: what a file system says that it has, it does not always give.
+        let mut step = 1 << 26;
+        while step >= 4096 {
+            let vfs = statvfs(self.disk.path())?;
+            let free = vfs.blocks_available() * vfs.fragment_size();
+            let fits = free >= left.saturating_add(step);
+            let flags = FallocateFlags::empty();
+            if (left == 0 || fits) && fallocate(&file, flags, len, step.cast_signed()).is_ok() {
+                len += step.cast_signed();
+            } else {
+                step /= 2;
+            }
+        }
+        file.sync_all()?;
+        Ok(path)
+    }
+
+    /// Readers, status and the deep check work, also on a full disk.
+    fn look(&self) -> anyhow::Result<()> {
+        let log = options(CHUNK).open_reader(&self.log).context("a reader")?;
+        let mut follower = log.follow(mmlog::Start::Oldest)?;
+        follower.next(&mut [0; 4096]).context("a reader")?;
+        log.status().context("status")?;
+        let deep = check::deep(&self.log, &options(CHUNK)).context("check")?;
+        ensure!(deep.violations.is_empty(), "check: {:?}", deep.violations);
+        Ok(())
+    }
+
+    /// Two writers, one after the other; the disk is filled, freed, filled again.
+    fn fill(&mut self) -> anyhow::Result<()> {
+        let first = self.writer(CHUNK)?;
+        self.ballast("ballast", 8 << 20)?;
+        let freed = self.ballast("freed", 4 << 20)?;
+        let filled = self.ask(first, "fill 20")?;
+        ensure!(filled > 100, "full after {filled} messages");
+        self.look()?;
+        let second = self.writer(CHUNK)?;
+        self.ask(second, "fill 20")?;
+        self.alone_at("t07-creator", "other.log", &CHUNK)?;
+        self.ask(first, "trim 0")?;
+        self.ask(first, "fill 20")?;
+        fs::remove_file(freed)?;
+        let again = self.ask(first, "fill 20")?;
+        ensure!(again > filled + 100, "{filled} messages before space came back, {again} after");
+        self.ask(second, "fill 20")?;
+        self.look()
+    }
+
+    /// Several writers for the last space, in small steps.
+    fn race(&mut self) -> anyhow::Result<()> {
+        let writers: Vec<usize> = (0..6).map(|_| self.writer(64 << 10)).collect::<anyhow::Result<_>>()?;
+        self.ballast("ballast", 6 << 20)?;
+        let freed = self.ballast("freed", 3 << 20)?;
+        for round in 0..2 {
+            writers.iter().for_each(|&writer| self.tell(writer, "fill 50"));
+            if round == 0 {
+                self.look()?;
+                fs::remove_file(&freed)?;
+            }
+            writers.iter().try_for_each(|&writer| self.hear(writer, "fill 50").map(drop))?;
+        }
+        self.look()
+    }
+
+    /// Stores into blocks that a copy shares need new space, although the file was allocated.
+    fn reflinked(&mut self) -> anyhow::Result<()> {
+        let writer = self.writer(4 << 20)?;
+        let before = self.ask(writer, "append 100")?;
+        let copy = self.disk.path().join("copy");
+        File::create(&copy)?;
+        if self.disk.kind() == Kind::Btrfs {
+            disks::run("chattr", &["+C".as_ref(), copy.as_os_str()])?;
+        }
+        disks::reflink(&self.log, &copy)?;
+        let ballast = self.ballast("ballast", 0)?;
+        self.ask(writer, "fill 20")?;
+        self.look()?;
+        fs::remove_file(ballast)?;
+        let after = self.ask(writer, "append 500")?;
+        ensure!(after >= before + 500, "{before} messages before, {after} after space came back");
+        Ok(())
+    }
+
+    /// A quota of the log's subvolume.
+    fn quota(&mut self) -> anyhow::Result<()> {
+        let at = self.disk.path().join("volume");
+        let btrfs = |arguments: &[&str], path: &Path| {
+            let arguments: Vec<&OsStr> = arguments.iter().map(OsStr::new).chain([path.as_os_str()]).collect();
+            disks::run("btrfs", &arguments)
+        };
+        btrfs(&["quota", "enable"], self.disk.path())?;
+        btrfs(&["subvolume", "create"], &at)?;
+        btrfs(&["qgroup", "limit", "8M"], &at)?;
+        self.log = at.join("app.log");
+        let writer = self.writer(CHUNK)?;
+        let filled = self.ask(writer, "fill 20")?;
+        ensure!(filled > 100, "full after {filled} messages");
+        self.look()?;
+        btrfs(&["qgroup", "limit", "none"], &at)?;
+        self.ask(writer, "append 2000").map(drop)
+    }
+
+    /// A role that does it all by itself, with the log and the table.
+    fn alone(&mut self, role: &str) -> anyhow::Result<()> {
+        let (name, acks) = ("app.log", self.acks.display().to_string());
+        self.alone_at(role, name, &acks)?;
+        self.look()
+    }
+
+    fn alone_at(&self, role: &str, name: &str, with: &dyn std::fmt::Display) -> anyhow::Result<()> {
+        let path = self.disk.path().join(name);
+        let (_, status) = Actor::start(role, &[&path.display(), with])?.rest()?;
+        ensure!(status.success(), "{role}: {}", died(status));
+        Ok(())
+    }
+
+    /// Ends the writers, and compares the log with what was acknowledged.
+    fn account(&mut self, run: &mut Run) -> anyhow::Result<()> {
+        for (id, writer) in self.actors.drain(..).enumerate() {
+            let status = writer.finish()?;
+            ensure!(status.success(), "writer {id} at its end: {}", died(status));
+        }
+        let (found, _) = oracle::check(&self.log, &Acks::open(&self.acks)?)?;
+        run.count("messages", found.acknowledged);
+        run.count("refused", found.refused);
+        run.count("holes", found.holes);
+        ensure!(found.violations.is_empty(), "{}", found.violations.join("; "));
+        let len = fs::metadata(&self.log)?.len();
+        let log = Log::options().open(&self.log).context("open in the end")?;
+        ensure!(log.cursor().get() == len, "{len} bytes at rest, the cursor is {}", log.cursor().get());
+        Ok(())
+    }
+}
+
+/// How a process ended, in words.
+fn died(status: std::process::ExitStatus) -> String {
+    match status.signal().and_then(|signal| Signal::try_from(signal).ok()) {
+        Some(signal) => format!("killed by {signal}"),
+        None => status.to_string(),
+    }
+}
