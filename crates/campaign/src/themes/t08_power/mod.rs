@@ -10,6 +10,7 @@
 mod check;
 mod cuts;
 mod notes;
+mod promise;
 mod recorder;
 mod writers;
 
@@ -51,30 +52,52 @@ struct Round {
     kind: Kind,
     subject: Subject,
     writers: &'static [Syncs],
+    /// Whether messages have no NULs.
+    text: bool,
     expect: Expect,
-    /// At CI size.
+    /// One of the cuts of each life is what the next begins with.
+    lives: u64,
+    /// Of each life, at CI size.
     cuts: u64,
 }
 
-const MIXED: &[Syncs] = &[Syncs::Often, Syncs::Rarely, Syncs::Own, Syncs::Never];
-const ROUNDS: &[Round] = &[
-    round(Engine::Snapshots, Kind::Ext4, 60),
-    round(Engine::Snapshots, Kind::Xfs, 30),
-    round(Engine::Recordings, Kind::Ext4, 60),
-    round(Engine::Recordings, Kind::Ext4, 60),
-    round(Engine::Recordings, Kind::Xfs, 30),
-    Round { subject: Subject::Plain, writers: &[Syncs::Often], ..round(Engine::Snapshots, Kind::Ext4, 15) },
-    Round { subject: Subject::Plain, writers: &[Syncs::Often], ..round(Engine::Recordings, Kind::Ext4, 15) },
-    Round {
-        writers: &[Syncs::Faked, Syncs::Never],
-        expect: Expect::Loss,
-        ..round(Engine::Recordings, Kind::Ext4, 15)
-    },
-];
+impl Round {
+    const fn new(engine: Engine, kind: Kind) -> Self {
+        let subject = Subject::Log;
+        Self { engine, kind, subject, writers: MIXED, text: false, expect: Expect::Kept, lives: 3, cuts: 30 }
+    }
 
-const fn round(engine: Engine, kind: Kind, cuts: u64) -> Round {
-    Round { engine, kind, subject: Subject::Log, writers: MIXED, expect: Expect::Kept, cuts }
+    const fn text(engine: Engine, kind: Kind) -> Self {
+        Self { writers: &[Syncs::Each, Syncs::Each, Syncs::Never], text: true, ..Self::new(engine, kind) }
+    }
+
+    /// The engine itself loses nothing.
+    const fn plain(engine: Engine) -> Self {
+        let writers = &[Syncs::Often];
+        Self { subject: Subject::Plain, writers, lives: 1, ..Self::new(engine, Kind::Ext4) }
+    }
+
+    /// Syncs that are none are found out.
+    const fn faked(engine: Engine) -> Self {
+        let writers = &[Syncs::Faked, Syncs::Never];
+        Self { writers, expect: Expect::Loss, lives: 1, ..Self::new(engine, Kind::Ext4) }
+    }
 }
+
+const MIXED: &[Syncs] = &[Syncs::Often, Syncs::Rarely, Syncs::Own, Syncs::Each, Syncs::Never];
+
+const ROUNDS: &[Round] = &[
+    Round::plain(Engine::Snapshots),
+    Round::new(Engine::Snapshots, Kind::Ext4),
+    Round::text(Engine::Snapshots, Kind::Ext4),
+    Round::new(Engine::Snapshots, Kind::Xfs),
+    Round::plain(Engine::Recordings),
+    Round::faked(Engine::Recordings),
+    Round::new(Engine::Recordings, Kind::Ext4),
+    Round::text(Engine::Recordings, Kind::Ext4),
+    Round::new(Engine::Recordings, Kind::Xfs),
+    Round::text(Engine::Recordings, Kind::Xfs),
+];
 
 /// Messages between two cuts of a snapshot round, and for each cut of a recording.
 const MESSAGES_A_CUT: u64 = 50;
@@ -104,6 +127,14 @@ struct Cut {
     how: String,
 }
 
+/// A life of a round's disk.
+struct Life {
+    number: u64,
+    stage: Stage,
+    /// The disk when it begins.
+    image: PathBuf,
+}
+
 struct Scene<'a> {
     host: &'a Disk,
     round: &'a Round,
@@ -113,30 +144,39 @@ struct Scene<'a> {
 impl Scene<'_> {
     fn play(&self, run: &mut Run) -> anyhow::Result<()> {
         let round = self.round;
-        let stage_at = self.host.beside().join("stage");
-        fs::create_dir(&stage_at)?;
-        let stage = Stage::create(&stage_at)?;
-        let base = self.host.path().join("base.img");
-        disks::make_image(&base, round.kind, round.kind.least_bytes().max(64 << 20))?;
-        let cuts = run.size.of(round.cuts);
-        let made = match round.engine {
-            Engine::Snapshots => self.snapshots(run, &stage, &base, cuts)?,
-            Engine::Recordings => self.recordings(run, &stage, &base, cuts)?,
-        };
-        let (mut losses, mut losses_of_control) = (0, 0);
-        for (index, cut) in made.into_iter().enumerate() {
-            let again = cut.image.with_extension("again");
-            let control = index % 4 == 0 && round.expect == Expect::Kept;
-            if control {
-                reflink(&cut.image, &again)?;
-                losses_of_control += self.check(run, &stage, &again, &cut, true)?.len();
+        let mut image = self.host.path().join("empty.img");
+        disks::make_image(&image, round.kind, round.kind.least_bytes().max(64 << 20))?;
+        let (mut past, mut losses, mut losses_of_control) = (Vec::new(), 0, 0);
+        for number in 0..round.lives {
+            let stage_at = self.directory(&format!("stage-{number}"))?;
+            let stage = Stage::create(&stage_at)?;
+            let cuts = run.size.of(round.cuts);
+            stage.set(Word::End, cuts * MESSAGES_A_CUT);
+            stage.set(Word::Text, round.text.into());
+            let life = Life { number, stage, image };
+            let made = match round.engine {
+                Engine::Snapshots => self.snapshots(run, &life, cuts)?,
+                Engine::Recordings => self.recordings(run, &life, cuts)?,
+            };
+            image = self.host.path().join(format!("life-{}.img", number + 1));
+            let next = run.random.below(made.len() as u64) as usize;
+            reflink(&made[next].image, &image)?;
+            for (index, cut) in made.iter().enumerate() {
+                let mut lives = past.clone();
+                lives.push((stage_at.clone(), cut.time));
+                if index % 4 == 0 && round.expect == Expect::Kept {
+                    let again = cut.image.with_extension("again");
+                    reflink(&cut.image, &again)?;
+                    losses_of_control += self.check(run, &again, cut, &lives, true)?.len();
+                }
+                let found = self.check(run, &cut.image, cut, &lives, false)?;
+                run.count("images", 1);
+                losses += found.len();
+                if round.expect == Expect::Kept {
+                    found.into_iter().for_each(|text| run.violation(self.describe(cut, &text)));
+                }
             }
-            let found = self.check(run, &stage, &cut.image, &cut, false)?;
-            run.count("images", 1);
-            losses += found.len();
-            if round.expect == Expect::Kept {
-                found.into_iter().for_each(|text| run.violation(self.describe(&cut, &text)));
-            }
+            past.push((stage_at, made[next].time));
         }
         let name = format!("{:?} of {:?} on {}", round.engine, round.subject, round.kind.name());
         match round.expect {
@@ -151,9 +191,12 @@ impl Scene<'_> {
         format!("round {} ({engine:?}, {subject:?}, {}), {}: {text}", self.number, kind.name(), cut.how)
     }
 
-    fn crew<'s>(&self, run: &mut Run, stage: &'s Stage, at: &Path) -> anyhow::Result<Crew<'s>> {
+    /// Starts the writers; the power is back.
+    fn crew<'s>(&self, run: &mut Run, life: &'s Life, at: &Path) -> anyhow::Result<Crew<'s>> {
         let Round { subject, writers, .. } = *self.round;
-        Crew::start(&at.join("app.log"), stage, subject, run.random.next(), writers)
+        let log = at.join("app.log");
+        check::reboot(&log)?;
+        Crew::start(&log, &life.stage, subject, run.random.next(), life.number * 1_000_000, writers)
     }
 
     /// Only a log goes on when one of its writers is killed.
@@ -165,16 +208,16 @@ impl Scene<'_> {
         Ok(())
     }
 
-    fn mount_point(&self, name: &str) -> anyhow::Result<PathBuf> {
+    fn directory(&self, name: &str) -> anyhow::Result<PathBuf> {
         let at = self.host.beside().join(name);
         fs::create_dir_all(&at)?;
         Ok(at)
     }
 
-    fn snapshots(&self, run: &mut Run, stage: &Stage, live: &Path, cuts: u64) -> anyhow::Result<Vec<Cut>> {
-        stage.set(Word::End, cuts * MESSAGES_A_CUT);
-        let mounted = Mounted::image(live, self.round.kind, &self.mount_point("live")?)?;
-        let mut crew = self.crew(run, stage, mounted.path())?;
+    fn snapshots(&self, run: &mut Run, life: &Life, cuts: u64) -> anyhow::Result<Vec<Cut>> {
+        let Life { number: life_number, stage, image: live } = life;
+        let mounted = Mounted::image(live, self.round.kind, &self.directory("live")?)?;
+        let mut crew = self.crew(run, life, mounted.path())?;
         let mut made = Vec::new();
         for number in 0..cuts {
             // The cut falls anywhere into these messages, and writers go on meanwhile.
@@ -185,22 +228,22 @@ impl Scene<'_> {
             stage.set(Word::Clock, number + 1);
             let image = self.host.path().join(format!("cut-{number}.img"));
             reflink(live, &image)?;
-            made.push(Cut { image, time: number, how: format!("snapshot {number}") });
+            made.push(Cut { image, time: number, how: format!("life {life_number}, snapshot {number}") });
             self.kill_some(run, &mut crew)?;
         }
         crew.finish()?;
         Ok(made)
     }
 
-    fn recordings(&self, run: &mut Run, stage: &Stage, base: &Path, cuts: u64) -> anyhow::Result<Vec<Cut>> {
-        let end = cuts * MESSAGES_A_CUT;
-        stage.set(Word::End, end);
+    fn recordings(&self, run: &mut Run, life: &Life, cuts: u64) -> anyhow::Result<Vec<Cut>> {
+        let Life { number: life_number, stage, image: base } = life;
+        let end = stage.get(Word::End);
         stage.set(Word::Permits, end);
-        let image = self.host.beside().join("recorded.img");
-        disks::run("cp", &["--sparse=always".as_ref(), base.as_os_str(), image.as_os_str()])?;
-        let disk = RecordedDisk::attach(&image, &self.mount_point("served")?, stage)?;
-        let mounted = Mounted::image(disk.image(), self.round.kind, &self.mount_point("live")?)?;
-        let mut crew = self.crew(run, stage, mounted.path())?;
+        let served = self.host.beside().join("served.img");
+        disks::run("cp", &["--sparse=always".as_ref(), base.as_os_str(), served.as_os_str()])?;
+        let disk = RecordedDisk::attach(&served, &self.directory("served")?, stage)?;
+        let mounted = Mounted::image(disk.image(), self.round.kind, &self.directory("live")?)?;
+        let mut crew = self.crew(run, life, mounted.path())?;
         let mut taken = 0;
         while taken < end {
             taken += 1 + run.random.below(2 * MESSAGES_A_CUT);
@@ -211,17 +254,23 @@ impl Scene<'_> {
         drop(mounted);
         let records = disk.finish()?;
         run.count("records", records.len() as u64);
-        let mut times: Vec<usize> =
-            (0..cuts).map(|_| run.random.below(records.len() as u64 + 1) as usize).collect();
+        // Some of them while the log is recovered from the cut before.
+        let mut time = |early: bool| {
+            let span = if early { records.len() / 10 } else { records.len() };
+            run.random.below(span as u64 + 1) as usize
+        };
+        let mut times: Vec<usize> = (0..cuts).map(|number| time(number % 3 == 0)).collect();
         times.sort_unstable();
-        let mut cutter = Cutter::new(&records, base.to_path_buf())?;
+        let mut cutter = Cutter::new(&records, base.clone())?;
         let mut made = Vec::new();
         for (number, time) in times.into_iter().enumerate() {
             let image = self.host.path().join(format!("cut-{number}.img"));
             let grain = *run.random.pick(&[Grain::Whole, Grain::Torn(512), Grain::Torn(4096)]);
             let (kept, dropped) = cutter.cut(time, grain, &mut run.random, &image)?;
-            let how =
-                format!("cut at {time} of {}, {grain:?}, {kept} kept, {dropped} dropped", records.len());
+            let of = records.len();
+            let how = format!(
+                "life {life_number}, cut at {time} of {of}, {grain:?}, {kept} kept, {dropped} dropped"
+            );
             made.push(Cut { image, time: time as u64, how });
         }
         Ok(made)
@@ -231,36 +280,39 @@ impl Scene<'_> {
     fn check(
         &self,
         run: &mut Run,
-        stage: &Stage,
         image: &Path,
         cut: &Cut,
+        lives: &[(PathBuf, u64)],
         watermarks: bool,
     ) -> anyhow::Result<Vec<String>> {
-        let at = self.mount_point("cut")?;
+        let at = self.directory("cut")?;
         let mounted = match Mounted::image(image, self.round.kind, &at) {
             Ok(mounted) => mounted,
             Err(e) => return Ok(vec![format!("the image cannot be mounted: {e:#}")]),
         };
-        let log = at.join("app.log");
-        let (log, directory) = (log.display(), stage.directory().display());
-        let actor =
-            Actor::start("t08-check", &[&log, &directory, &cut.time, &self.round.subject, &watermarks])?;
-        let (lines, status) = actor.rest()?;
+        let mut arguments = vec![
+            at.join("app.log").display().to_string(),
+            self.round.subject.to_string(),
+            watermarks.to_string(),
+        ];
+        for (stage, time) in lives {
+            arguments.extend([stage.display().to_string(), time.to_string()]);
+        }
+        let arguments: Vec<&dyn std::fmt::Display> = arguments.iter().map(|argument| argument as _).collect();
+        let (lines, status) = Actor::start("t08-check", &arguments)?.rest()?;
         drop(mounted);
         fs::remove_file(image)?;
         let mut found = Vec::new();
         for line in lines {
             match line.split_once(' ') {
                 Some(("violation", text)) => found.push(text.to_string()),
-                Some(("fact", fact)) if !watermarks => {
-                    let (name, count) = fact.split_once(' ').unwrap_or((fact, "0"));
-                    let count = count.parse().unwrap_or(0);
-                    match name {
-                        "promised" => run.count("promised messages", count),
-                        _ => run.count("unsynced logs refused", count),
-                    }
+                Some(("promised", number)) if !watermarks => {
+                    run.count("promised messages", number.parse().unwrap_or(0));
                 }
-                Some(("note", text)) if !watermarks => println!("T8 note: {}", self.describe(cut, text)),
+                Some(("refused", text)) if !watermarks => {
+                    run.count("unsynced logs refused", 1);
+                    println!("T8 note: {}", self.describe(cut, text));
+                }
                 _ => {}
             }
         }

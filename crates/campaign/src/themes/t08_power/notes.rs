@@ -8,8 +8,24 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
+use mmlog::LogId;
+
 use crate::oracle::Words;
 use crate::random::Random;
+
+/// What positions belong to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) struct Name {
+    pub(super) uuid: u64,
+    pub(super) epoch: u64,
+}
+
+impl Name {
+    pub(super) fn of(id: LogId) -> Self {
+        let uuid = id.uuid.first_chunk().map_or(0, |half| u64::from_ne_bytes(*half));
+        Self { uuid, epoch: id.epoch }
+    }
+}
 
 /// Words that all processes of a round share.
 #[derive(Clone, Copy)]
@@ -22,6 +38,12 @@ pub(super) enum Word {
     Taken,
     /// Messages after which writers end.
     End,
+    /// Not 0: messages have no NULs.
+    Text,
+    /// The highest epoch that a writer saw.
+    Epoch,
+    /// Eight bytes of the log's uuid.
+    Uuid,
 }
 
 /// The directory, in memory, where a round's notes lie.
@@ -32,7 +54,7 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn create(directory: &Path) -> io::Result<Self> {
-        let words = Words::create(&directory.join("words"), 4)?;
+        let words = Words::create(&directory.join("words"), 7)?;
         Ok(Self { directory: directory.to_path_buf(), words })
     }
 
@@ -54,6 +76,21 @@ impl Stage {
 
     pub(super) fn raise(&self, word: Word, by: u64) -> u64 {
         self.words.get(word as usize).fetch_add(by, Ordering::SeqCst)
+    }
+
+    pub(super) fn saw(&self, id: LogId) {
+        let Name { uuid, epoch } = Name::of(id);
+        self.words.get(Word::Uuid as usize).store(uuid, Ordering::SeqCst);
+        self.words.get(Word::Epoch as usize).fetch_max(epoch, Ordering::SeqCst);
+    }
+
+    pub(super) fn name(&self) -> Name {
+        Name { uuid: self.get(Word::Uuid), epoch: self.get(Word::Epoch) }
+    }
+
+    /// Message `number` of that writer; nobody has to remember it.
+    pub(super) fn message(&self, writer: u64, number: u64) -> Vec<u8> {
+        message(writer, number, self.get(Word::Text) != 0)
     }
 
     pub(super) fn notebook(&self, writer: u64) -> io::Result<Notebook> {
@@ -94,6 +131,7 @@ impl Notebook {
             Note::Synced { below } => [1, time, below, 0],
             Note::SyncedOwn => [2, time, 0, 0],
             Note::Watermark { at } => [3, time, at, 0],
+            Note::Durable { at, number } => [4, time, at, number],
         };
         self.0.write_all(fields.map(u64::to_ne_bytes).as_flattened())
     }
@@ -107,6 +145,8 @@ pub(super) enum Note {
     Synced { below: u64 },
     /// `Writer::sync` returned.
     SyncedOwn,
+    /// `append_durable` returned this position.
+    Durable { at: u64, number: u64 },
     /// The watermark was there, and nothing was synced. For the control.
     Watermark { at: u64 },
 }
@@ -120,7 +160,8 @@ impl Note {
                 0 => Self::Appended { at: fields[2], number: fields[3] },
                 1 => Self::Synced { below: fields[2] },
                 2 => Self::SyncedOwn,
-                _ => Self::Watermark { at: fields[2] },
+                3 => Self::Watermark { at: fields[2] },
+                _ => Self::Durable { at: fields[2], number: fields[3] },
             };
             (fields[1], note)
         };
@@ -128,8 +169,7 @@ impl Note {
     }
 }
 
-/// Message `number` of that writer; nobody has to remember it.
-pub(super) fn message(writer: u64, number: u64) -> Vec<u8> {
+fn message(writer: u64, number: u64, text: bool) -> Vec<u8> {
     let mut random = Random::new(writer << 32 ^ number);
     let len = match random.below(100) {
         0..30 => 1 + random.below(60),
@@ -145,8 +185,10 @@ pub(super) fn message(writer: u64, number: u64) -> Vec<u8> {
     bytes.truncate(len);
     // What begins with a NUL could not be told from a hole.
     bytes[0] |= 1;
-    // Content may end in NULs: behind it, only the checkpoint says where the log ends.
-    if len > 8 && random.below(8) == 0 {
+    if text {
+        bytes.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b' ');
+    } else if len > 8 && random.below(8) == 0 {
+        // Behind content that ends in NULs, only the checkpoint says where the log ends.
         let nuls = 1 + random.below(len as u64 - 8) as usize;
         bytes[len - nuls..].fill(0);
     }

@@ -11,7 +11,7 @@ use anyhow::{Context, bail};
 use mmlog::{Log, Writer};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
-use super::notes::{Note, Notebook, Stage, Word, message};
+use super::notes::{Note, Notebook, Stage, Word};
 use crate::actor::{self, Actor};
 use crate::random::Random;
 
@@ -41,6 +41,8 @@ pub(super) enum Syncs {
     Rarely,
     /// What it wrote itself.
     Own,
+    /// Each message, by `append_durable`.
+    Each,
     Never,
     /// Notes a sync that it does not make. For the control.
     Faked,
@@ -65,7 +67,7 @@ macro_rules! words {
     };
 }
 words!(Subject: Log, Plain);
-words!(Syncs: Often, Rarely, Own, Never, Faked);
+words!(Syncs: Often, Rarely, Own, Each, Never, Faked);
 
 /// One round's writers.
 pub(super) struct Crew<'a> {
@@ -78,15 +80,17 @@ pub(super) struct Crew<'a> {
 }
 
 impl<'a> Crew<'a> {
+    /// Writers numbered from `first` on.
     pub(super) fn start(
         log: &Path,
         stage: &'a Stage,
         subject: Subject,
         seed: u64,
+        first: u64,
         each: &[Syncs],
     ) -> anyhow::Result<Self> {
         let log = log.to_path_buf();
-        let mut crew = Self { log, stage, subject, seed, writers: Vec::new(), started: 0 };
+        let mut crew = Self { log, stage, subject, seed, writers: Vec::new(), started: first };
         for &syncs in each {
             let actor = crew.writer(syncs)?;
             crew.writers.push((syncs, actor));
@@ -142,10 +146,11 @@ enum Target {
 }
 
 impl Target {
-    fn open(subject: Subject, path: &Path) -> anyhow::Result<Self> {
+    fn open(subject: Subject, path: &Path, stage: &Stage) -> anyhow::Result<Self> {
         Ok(match subject {
             Subject::Log => {
                 let log = options().open_or_create(path)?;
+                stage.saw(log.status()?.id);
                 let writer = Box::new(log.writer()?);
                 Self::Log(log, writer)
             }
@@ -157,8 +162,9 @@ impl Target {
         })
     }
 
-    fn append(&mut self, message: &[u8]) -> anyhow::Result<u64> {
+    fn append(&mut self, message: &[u8], syncs: Syncs) -> anyhow::Result<u64> {
         Ok(match self {
+            Self::Log(_, writer) if syncs == Syncs::Each => writer.append_durable(message)?.get(),
             Self::Log(_, writer) => writer.append(message)?.get(),
             Self::Plain(file, end) => {
                 let at = *end;
@@ -178,7 +184,7 @@ impl Target {
 
     fn sync(&mut self, syncs: Syncs) -> anyhow::Result<Option<Note>> {
         let below = match (self, syncs) {
-            (_, Syncs::Never) => return Ok(None),
+            (_, Syncs::Never | Syncs::Each) => return Ok(None),
             (target, Syncs::Faked) => target.watermark()?,
             (Self::Log(_, writer), Syncs::Own) => {
                 writer.sync()?;
@@ -200,7 +206,7 @@ pub(super) fn role(arguments: &[String]) -> anyhow::Result<()> {
     let [log, stage, id, subject, syncs, seed] = arguments else { bail!("six arguments") };
     let stage = Stage::open(Path::new(stage))?;
     let (id, syncs) = (id.parse()?, syncs.parse()?);
-    let mut target = Target::open(subject.parse()?, Path::new(log))?;
+    let mut target = Target::open(subject.parse()?, Path::new(log), &stage)?;
     let mut notebook = stage.notebook(id)?;
     let mut random = Random::new(seed.parse()?);
     let every = if syncs == Syncs::Rarely { 60 } else { 6 };
@@ -208,8 +214,10 @@ pub(super) fn role(arguments: &[String]) -> anyhow::Result<()> {
         if !permit(&stage) {
             break;
         }
-        let at = target.append(&message(id, number))?;
-        notebook.note(stage.get(Word::Clock), Note::Appended { at, number })?;
+        let at = target.append(&stage.message(id, number), syncs)?;
+        let appended =
+            if syncs == Syncs::Each { Note::Durable { at, number } } else { Note::Appended { at, number } };
+        notebook.note(stage.get(Word::Clock), appended)?;
         if random.below(every) == 0
             && let Some(note) = target.sync(syncs)?
         {

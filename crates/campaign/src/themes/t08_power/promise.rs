@@ -1,0 +1,116 @@
+//! What a cut must have kept: the syncs that had returned by then.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use super::notes::{Name, Note, Stage, WriterNotes};
+
+/// One life of a disk, from power-on to a cut.
+struct Life {
+    stage: Stage,
+    time: u64,
+    writers: Vec<WriterNotes>,
+}
+
+impl Life {
+    /// With `watermarks`, as if every watermark had been synced: the control.
+    fn synced(&self, watermarks: bool) -> u64 {
+        let below = |(noted, note): &(u64, Note)| match note {
+            _ if *noted > self.time => None,
+            Note::Synced { below } => Some(*below),
+            Note::Watermark { at } if watermarks => Some(*at),
+            _ => None,
+        };
+        self.writers.iter().flat_map(|w| &w.notes).filter_map(below).max().unwrap_or(0)
+    }
+
+    /// Position, writer, number of each message that was promised, and by what.
+    fn kept(&self, synced: u64) -> impl Iterator<Item = (u64, u64, u64, By)> {
+        self.writers.iter().flat_map(move |WriterNotes { writer, notes }| {
+            let own = notes.iter().rposition(|(noted, note)| *noted <= self.time && *note == Note::SyncedOwn);
+            notes.iter().enumerate().filter_map(move |(index, (noted, note))| match *note {
+                Note::Appended { at, number } | Note::Durable { at, number }
+                    if at < synced || own.is_some_and(|own| index < own) =>
+                {
+                    Some((at, *writer, number, By::Checkpoint))
+                }
+                Note::Durable { at, number } if *noted <= self.time => {
+                    Some((at, *writer, number, By::ItsBytes))
+                }
+                _ => None,
+            })
+        })
+    }
+
+    /// The first position that a writer was given.
+    fn begins(&self) -> Option<u64> {
+        let notes = self.writers.iter().flat_map(|writer| &writer.notes);
+        notes
+            .filter_map(|(_, note)| match note {
+                Note::Appended { at, .. } | Note::Durable { at, .. } => Some(*at),
+                _ => None,
+            })
+            .min()
+    }
+
+    /// What the writers had in hand when they noted nothing more: each may be in the log, whole.
+    fn unnoted(&self) -> impl Iterator<Item = Vec<u8>> {
+        self.writers.iter().map(|w| {
+            let noted = w.notes.iter().rev().find_map(|(_, note)| match note {
+                Note::Appended { number, .. } | Note::Durable { number, .. } => Some(number + 1),
+                _ => None,
+            });
+            self.stage.message(w.writer, noted.unwrap_or(0))
+        })
+    }
+}
+
+/// What says on the disk that a message is in the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum By {
+    /// The checkpoint: who opens the log for reading before it is recovered sees it as well.
+    Checkpoint,
+    /// Perhaps only the message itself.
+    ItsBytes,
+}
+
+/// What all lives of a disk have promised.
+#[derive(Default)]
+pub(super) struct Promise {
+    /// Below it everything is durable.
+    pub(super) synced: u64,
+    /// The messages that are, by position.
+    pub(super) kept: BTreeMap<u64, (Vec<u8>, By)>,
+    /// Messages that may be there as well.
+    pub(super) unnoted: Vec<Vec<u8>>,
+    /// Positions that an earlier cut left with whatever had reached the disk.
+    pub(super) doubtful: Vec<(u64, u64)>,
+    /// The names that the log had.
+    pub(super) names: Vec<Name>,
+}
+
+impl Promise {
+    /// `lives`: the stage and the time of the cut of each, oldest first.
+    pub(super) fn of(lives: &[(&Path, u64)], watermarks: bool) -> anyhow::Result<Self> {
+        let mut promise = Self::default();
+        for &(directory, time) in lives {
+            let stage = Stage::open(directory)?;
+            let life = Life { time, writers: stage.read()?, stage };
+            if let Some(begins) = life.begins() {
+                promise.doubtful.push((promise.synced, begins));
+            }
+            let synced = life.synced(watermarks);
+            for (at, writer, number, by) in life.kept(synced) {
+                promise.kept.insert(at, (life.stage.message(writer, number), by));
+            }
+            promise.unnoted.extend(life.unnoted());
+            promise.synced = promise.synced.max(synced);
+            promise.names.push(life.stage.name());
+        }
+        Ok(promise)
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.synced == 0 && self.kept.is_empty()
+    }
+}
