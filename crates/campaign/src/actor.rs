@@ -55,7 +55,7 @@ impl Actor {
     }
 
     /// Ends its input and waits for its end.
-    pub(crate) fn finish(mut self) -> anyhow::Result<ExitStatus> {
+    pub(crate) fn end(&mut self) -> anyhow::Result<ExitStatus> {
         drop(self.stdin.take());
         self.ended()
     }

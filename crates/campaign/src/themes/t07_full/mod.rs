@@ -13,6 +13,7 @@ use mmlog::{Log, check};
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::signal::Signal;
 use nix::sys::statvfs::statvfs;
+use nix::unistd::syncfs;
 
 use super::Theme;
 use crate::actor::Actor;
@@ -45,17 +46,17 @@ const EVERYWHERE: &[(&str, Cell)] = &[
     ("RLIMIT_NOFILE", |scene| scene.alone("t07-descriptors")),
     ("RLIMIT_AS", |scene| scene.alone("t07-address-space")),
 ];
-const REFLINKED: &[(&str, Cell)] = &[("reflinked", Scene::reflinked)];
-const QUOTA: &[(&str, Cell)] = &[("quota", Scene::quota)];
+const XFS_ALONE: &[(&str, Cell)] = &[("reflinked", Scene::reflinked)];
+const BTRFS_ALONE: &[(&str, Cell)] =
+    &[("reflinked", Scene::reflinked), ("quota", Scene::quota), ("sessions", Scene::sessions)];
 
 const CELLS: &[(Kind, &[(&str, Cell)])] = &[
     (Kind::Ext4, EVERYWHERE),
     (Kind::Xfs, EVERYWHERE),
     (Kind::Btrfs, EVERYWHERE),
     (Kind::Tmpfs, EVERYWHERE),
-    (Kind::Xfs, REFLINKED),
-    (Kind::Btrfs, REFLINKED),
-    (Kind::Btrfs, QUOTA),
+    (Kind::Xfs, XFS_ALONE),
+    (Kind::Btrfs, BTRFS_ALONE),
 ];
 
 fn run(run: &mut Run) -> anyhow::Result<()> {
@@ -71,6 +72,15 @@ fn run(run: &mut Run) -> anyhow::Result<()> {
                 run.violation(format!("{} {name}: {e:#}", kind.name()));
             }
         }
+    }
+    [Kind::Xfs, Kind::Btrfs].into_iter().try_for_each(|kind| control(run, kind))
+}
+
+/// Without the guard, a shared file on a full disk is what it guards against.
+fn control(run: &mut Run, kind: Kind) -> anyhow::Result<()> {
+    if disks::missing(&[kind]).is_none() {
+        let killed = Scene::new(kind, run.random.next())?.reflinked_bare()?;
+        run.control(&format!("{} reflinked without the guard", kind.name()), killed);
     }
     Ok(())
 }
@@ -94,9 +104,14 @@ impl Scene {
 
     /// Starts another writer; its number.
     fn writer(&mut self, chunk: u64) -> anyhow::Result<usize> {
+        self.start(chunk, "bare")
+    }
+
+    /// `guard`: `guarded` for one that takes SIGBUS for an error, else `bare`.
+    fn start(&mut self, chunk: u64, guard: &str) -> anyhow::Result<usize> {
         let id = self.actors.len();
         let (log, acks) = (self.log.display(), self.acks.display());
-        self.actors.push(Actor::start("t07-writer", &[&log, &acks, &id, &chunk])?);
+        self.actors.push(Actor::start("t07-writer", &[&log, &acks, &id, &chunk, &guard])?);
         self.hear(id, "open")?;
         Ok(id)
     }
@@ -121,6 +136,13 @@ impl Scene {
         self.hear(writer, what)?.parse().context("a number")
     }
 
+    /// Takes some space that will come back.
+    fn spare(&self, len: i64) -> anyhow::Result<PathBuf> {
+        let path = self.disk.path().join("spare");
+        fallocate(File::create(&path)?, FallocateFlags::empty(), 0, len)?;
+        Ok(path)
+    }
+
     /// Takes space until about `left` bytes are left.
     fn ballast(&self, name: &str, left: u64) -> anyhow::Result<PathBuf> {
         let path = self.disk.path().join(name);
@@ -143,6 +165,15 @@ impl Scene {
         Ok(path)
     }
 
+    /// Gives space back, and waits until it can be had.
+    fn free(&self, ballast: &Path) -> anyhow::Result<()> {
+        let file = File::options().write(true).open(ballast)?;
+        file.set_len(0)?;
+        file.sync_all()?;
+        fs::remove_file(ballast)?;
+        Ok(syncfs(&file)?)
+    }
+
     /// Readers, status and the deep check work, also on a full disk.
     fn look(&self) -> anyhow::Result<()> {
         let log = options(CHUNK).open_reader(&self.log).context("a reader")?;
@@ -157,8 +188,8 @@ impl Scene {
     /// Two writers, one after the other; the disk is filled, freed, filled again.
     fn fill(&mut self) -> anyhow::Result<()> {
         let first = self.writer(CHUNK)?;
-        self.ballast("ballast", 8 << 20)?;
-        let freed = self.ballast("freed", 4 << 20)?;
+        let freed = self.spare(4 << 20)?;
+        self.ballast("ballast", 4 << 20)?;
         let filled = self.ask(first, "fill 20")?;
         ensure!(filled > 100, "full after {filled} messages");
         self.look()?;
@@ -167,7 +198,7 @@ impl Scene {
         self.alone_at("t07-creator", "other.log", &CHUNK)?;
         self.ask(first, "trim 0")?;
         self.ask(first, "fill 20")?;
-        fs::remove_file(freed)?;
+        self.free(&freed)?;
         let again = self.ask(first, "fill 20")?;
         ensure!(again > filled + 100, "{filled} messages before space came back, {again} after");
         self.ask(second, "fill 20")?;
@@ -177,13 +208,13 @@ impl Scene {
     /// Several writers for the last space, in small steps.
     fn race(&mut self) -> anyhow::Result<()> {
         let writers: Vec<usize> = (0..6).map(|_| self.writer(64 << 10)).collect::<anyhow::Result<_>>()?;
-        self.ballast("ballast", 6 << 20)?;
-        let freed = self.ballast("freed", 3 << 20)?;
+        let freed = self.spare(3 << 20)?;
+        self.ballast("ballast", 3 << 20)?;
         for round in 0..2 {
             writers.iter().for_each(|&writer| self.tell(writer, "fill 50"));
             if round == 0 {
                 self.look()?;
-                fs::remove_file(&freed)?;
+                self.free(&freed)?;
             }
             writers.iter().try_for_each(|&writer| self.hear(writer, "fill 50").map(drop))?;
         }
@@ -192,21 +223,35 @@ impl Scene {
 
     /// Stores into blocks that a copy shares need new space, although the file was allocated.
     fn reflinked(&mut self) -> anyhow::Result<()> {
-        let writer = self.writer(4 << 20)?;
+        let writer = self.start(4 << 20, "guarded")?;
         let before = self.ask(writer, "append 100")?;
+        let ballast = self.share_and_fill()?;
+        self.ask(writer, "fill 20")?;
+        self.look()?;
+        self.free(&ballast)?;
+        let after = self.ask(writer, "append 500")?;
+        ensure!(after >= before + 500, "{before} messages before, {after} after space came back");
+        Ok(())
+    }
+
+    /// The same without the guard: says whether SIGBUS was the end of it.
+    fn reflinked_bare(&mut self) -> anyhow::Result<bool> {
+        let writer = self.start(4 << 20, "bare")?;
+        self.ask(writer, "append 100")?;
+        self.share_and_fill()?;
+        self.tell(writer, "fill 20");
+        Ok(self.actors[writer].hear()?.is_none()
+            && self.actors[writer].ended()?.signal() == Some(Signal::SIGBUS as i32))
+    }
+
+    fn share_and_fill(&self) -> anyhow::Result<PathBuf> {
         let copy = self.disk.path().join("copy");
         File::create(&copy)?;
         if self.disk.kind() == Kind::Btrfs {
             disks::run("chattr", &["+C".as_ref(), copy.as_os_str()])?;
         }
         disks::reflink(&self.log, &copy)?;
-        let ballast = self.ballast("ballast", 0)?;
-        self.ask(writer, "fill 20")?;
-        self.look()?;
-        fs::remove_file(ballast)?;
-        let after = self.ask(writer, "append 500")?;
-        ensure!(after >= before + 500, "{before} messages before, {after} after space came back");
-        Ok(())
+        self.ballast("ballast", 0)
     }
 
     /// A quota of the log's subvolume.
@@ -228,6 +273,26 @@ impl Scene {
         self.ask(writer, "append 2000").map(drop)
     }
 
+    /// What a session had allocated and not used comes back when it ends, although btrfs gives back whole extents only.
+    fn sessions(&mut self) -> anyhow::Result<()> {
+        const EACH: u64 = 8 << 20;
+        let free = |scene: &Self| -> anyhow::Result<u64> {
+            syncfs(File::open(scene.disk.path())?)?;
+            let vfs = statvfs(scene.disk.path())?;
+            Ok(vfs.blocks_free() * vfs.fragment_size())
+        };
+        let before = free(self)?;
+        for _ in 0..20 {
+            let writer = self.writer(EACH)?;
+            self.ask(writer, "append 5")?;
+            ensure!(self.actors[writer].end()?.success(), "a session failed");
+        }
+        // The file system's own doings move that by some MiB.
+        let used = before.saturating_sub(free(self)?);
+        ensure!(used < 3 * EACH, "20 sessions that grew by {EACH} bytes each have taken {used}");
+        Ok(())
+    }
+
     /// A role that does it all by itself, with the log and the table.
     fn alone(&mut self, role: &str) -> anyhow::Result<()> {
         let (name, acks) = ("app.log", self.acks.display().to_string());
@@ -244,8 +309,8 @@ impl Scene {
 
     /// Ends the writers, and compares the log with what was acknowledged.
     fn account(&mut self, run: &mut Run) -> anyhow::Result<()> {
-        for (id, writer) in self.actors.drain(..).enumerate() {
-            let status = writer.finish()?;
+        for (id, mut writer) in self.actors.drain(..).enumerate() {
+            let status = writer.end()?;
             ensure!(status.success(), "writer {id} at its end: {}", died(status));
         }
         let (found, _) = oracle::check(&self.log, &Acks::open(&self.acks)?)?;

@@ -107,9 +107,9 @@ impl RecordedDisk {
 
     /// Ends it, and says what happened to it.
     pub(super) fn finish(self) -> anyhow::Result<Vec<Record>> {
-        let Self { _server, actor, records, .. } = self;
+        let Self { _server, mut actor, records, .. } = self;
         drop(_server);
-        actor.finish()?;
+        actor.end()?;
         Record::read_all(&records)
     }
 }

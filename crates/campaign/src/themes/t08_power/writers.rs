@@ -129,8 +129,8 @@ impl<'a> Crew<'a> {
 
     /// Waits for all to end; an error if one failed.
     pub(super) fn finish(self) -> anyhow::Result<()> {
-        for (syncs, writer) in self.writers {
-            let status = writer.finish()?;
+        for (syncs, mut writer) in self.writers {
+            let status = writer.end()?;
             if !status.success() {
                 bail!("a writer ({syncs}) failed: {status}");
             }
