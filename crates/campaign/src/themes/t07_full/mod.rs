@@ -73,14 +73,10 @@ fn run(run: &mut Run) -> anyhow::Result<()> {
             }
         }
     }
-    [Kind::Xfs, Kind::Btrfs].into_iter().try_for_each(|kind| control(run, kind))
-}
-
-/// Without the guard, a shared file on a full disk is what it guards against.
-fn control(run: &mut Run, kind: Kind) -> anyhow::Result<()> {
-    if disks::missing(&[kind]).is_none() {
-        let killed = Scene::new(kind, run.random.next())?.reflinked_bare()?;
-        run.control(&format!("{} reflinked without the guard", kind.name()), killed);
+    if disks::missing(&[Kind::Xfs]).is_none() {
+        // Without the guard, the reflinked cell meets what it guards against.
+        let killed = Scene::new(Kind::Xfs, run.random.next())?.reflinked_bare()?;
+        run.control("xfs reflinked without the guard", killed);
     }
     Ok(())
 }
@@ -223,7 +219,9 @@ impl Scene {
 
     /// Stores into blocks that a copy shares need new space, although the file was allocated.
     fn reflinked(&mut self) -> anyhow::Result<()> {
-        let writer = self.start(4 << 20, "guarded")?;
+        // On btrfs nothing is stored through a mapping, and no guard needed.
+        let guard = if self.disk.kind() == Kind::Btrfs { "bare" } else { "guarded" };
+        let writer = self.start(4 << 20, guard)?;
         let before = self.ask(writer, "append 100")?;
         let ballast = self.share_and_fill()?;
         self.ask(writer, "fill 20")?;

@@ -112,39 +112,33 @@ impl Findings {
     }
 }
 
-/// What the disk has, before anybody of this project looks at it.
-struct Raw {
-    /// Behind the last byte of the data file that is not NUL.
-    end: u64,
-    /// For people.
-    text: String,
+/// Behind the last byte that is not NUL.
+fn end_of(data: &[u8]) -> u64 {
+    data.iter().rposition(|&byte| byte != 0).map_or(0, |last| last as u64 + 1)
 }
 
-impl Raw {
-    fn look(log: &Path) -> anyhow::Result<Option<Self>> {
-        let data = match fs::read(log) {
-            Ok(data) => data,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(e.into()),
-        };
-        let end = data.iter().rposition(|&byte| byte != 0).map_or(0, |last| last as u64 + 1);
-        let mut text = format!("before: data up to {end} of {} bytes", data.len());
-        match fs::read(metadata_of(log)) {
-            Ok(metadata) if is_metadata(&metadata) => {
-                let word = |at: usize| metadata[at..at + 8].try_into().map_or(0, u64::from_ne_bytes);
-                text += &format!(
-                    ", cursor {}, file_size {}, checkpoint {}, epoch {}",
-                    word(offset_of!(Header, control.cursor)),
-                    word(offset_of!(Header, control.file_size)),
-                    word(offset_of!(Header, checkpoint.synced)),
-                    word(offset_of!(Header, identity.epoch))
-                );
-            }
-            Ok(metadata) => text += &format!(", {} bytes that are no metadata", metadata.len()),
-            Err(e) => text += &format!(", metadata: {e}"),
+/// What the disk has, before anybody of this project looks at it, for people; `None`: no data file.
+fn describe(log: &Path) -> anyhow::Result<Option<String>> {
+    let data = match fs::read(log) {
+        Ok(data) => data,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(e.into()),
+    };
+    let text = format!("before: data up to {} of {} bytes", end_of(&data), data.len());
+    Ok(Some(match fs::read(metadata_of(log)) {
+        Ok(metadata) if is_metadata(&metadata) => {
+            let word = |at: usize| metadata[at..at + 8].try_into().map_or(0, u64::from_ne_bytes);
+            format!(
+                "{text}, cursor {}, file_size {}, checkpoint {}, epoch {}",
+                word(offset_of!(Header, control.cursor)),
+                word(offset_of!(Header, control.file_size)),
+                word(offset_of!(Header, checkpoint.synced)),
+                word(offset_of!(Header, identity.epoch))
+            )
         }
-        Ok(Some(Self { end, text }))
-    }
+        Ok(metadata) => format!("{text}, {} bytes that are no metadata", metadata.len()),
+        Err(e) => format!("{text}, metadata: {e}"),
+    }))
 }
 
 fn is_metadata(bytes: &[u8]) -> bool {
@@ -194,25 +188,26 @@ fn check_plain(path: &Path, promise: &Promise, findings: &mut Findings) {
 }
 
 fn check_log(path: &Path, promise: &Promise, findings: &mut Findings) -> anyhow::Result<()> {
-    let Some(raw) = Raw::look(path)? else {
+    let Some(before) = describe(path)? else {
         findings.demand(promise.is_empty(), || "no data file, but messages were promised".into());
         return Ok(());
     };
     reboot(path)?;
-    match check_recovery(path, &raw, promise, findings) {
-        Err(e) if promise.is_empty() => say(format_args!("refused {e:#}; {}", raw.text)),
+    match check_recovery(path, promise, findings) {
+        Err(e) if promise.is_empty() => say(format_args!("refused {e:#}; {before}")),
         Err(e) => findings.0.push(format!("{e:#}")),
         Ok(()) => {}
     }
-    findings.0.iter_mut().for_each(|text| text.push_str(&format!("; {}", raw.text)));
+    findings.0.iter_mut().for_each(|text| text.push_str(&format!("; {before}")));
     Ok(())
 }
 
-fn check_recovery(path: &Path, raw: &Raw, promise: &Promise, findings: &mut Findings) -> anyhow::Result<()> {
+fn check_recovery(path: &Path, promise: &Promise, findings: &mut Findings) -> anyhow::Result<()> {
     check_reader_before(path, promise, findings)?;
     let log = options().open_or_create(path).context("recovery")?;
     let recovered = log.cursor().get();
-    let least = promise.synced.max(raw.end);
+    // Recovery may have zeroed what was in flight at the end.
+    let least = promise.synced.max(end_of(&fs::read(path)?));
     findings.demand(recovered >= least, || format!("recovered to {recovered}, below {least}"));
     let content = Content::read(&log).context("read after recovery")?;
     let read = content.bytes.len() as u64;
@@ -249,6 +244,7 @@ fn go_on(
     mut content: Content,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
+    deep(path, "after recovery", findings)?;
     let mut writer = log.writer()?;
     for number in 0..20_u64 {
         // The first lengths of some sequence, and content that nobody else wrote.
@@ -266,11 +262,18 @@ fn go_on(
     log.close().context("close after recovery")?;
     let len = fs::metadata(path)?.len();
     findings.demand(len == end, || format!("{len} bytes at rest, appended to {end}"));
+    deep(path, "at rest", findings)?;
     let again = Content::read(&options().open_reader(path)?).context("read at rest")?;
     findings.demand(again.bytes == content.bytes && again.holes == content.holes, || {
         let differ = again.bytes.iter().zip(&content.bytes).position(|(a, b)| a != b);
         let (bytes, holes) = (again.bytes.len(), again.holes.len());
         format!("at rest {bytes} bytes and {holes} holes, not {end} and {}; {differ:?}", content.holes.len())
     });
+    Ok(())
+}
+
+fn deep(path: &Path, when: &str, findings: &mut Findings) -> anyhow::Result<()> {
+    let deep = mmlog::check::deep(path, &options()).with_context(|| format!("check {when}"))?;
+    findings.demand(deep.violations.is_empty(), || format!("check {when}: {:?}", deep.violations));
     Ok(())
 }
