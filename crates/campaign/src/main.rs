@@ -9,6 +9,7 @@ mod disks;
 mod oracle;
 mod random;
 mod run;
+mod steps;
 mod themes;
 
 use std::process::ExitCode;

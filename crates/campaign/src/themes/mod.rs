@@ -1,5 +1,6 @@
 //! The themes, in the order in which they run.
 
+mod t02_kill;
 mod t05_storm;
 mod t07_full;
 mod t08_power;
@@ -16,8 +17,14 @@ pub(crate) struct Theme {
     pub(crate) run: fn(&mut Run) -> anyhow::Result<()>,
 }
 
-pub(crate) const THEMES: &[Theme] =
-    &[t05_storm::THEME, t07_full::THEME, t08_power::THEME, t09_states::THEME, t11_vandal::THEME];
+pub(crate) const THEMES: &[Theme] = &[
+    t02_kill::THEME,
+    t05_storm::THEME,
+    t07_full::THEME,
+    t08_power::THEME,
+    t09_states::THEME,
+    t11_vandal::THEME,
+];
 
 /// The roles of all themes' child processes.
 pub(crate) const ROLES: &[&[Role]] =

@@ -1,0 +1,266 @@
+//! One traced child: brought to a point of its operation instruction by instruction, then killed or let go on.
+
+use std::fmt;
+use std::path::Path;
+use std::process::Stdio;
+use std::str::FromStr;
+
+use anyhow::{Context, bail, ensure};
+use nix::errno::Errno;
+use nix::sys::ptrace::{self, Options};
+use nix::sys::signal::{Signal, kill};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::Pid;
+
+use crate::children;
+
+/// The role that every victim plays.
+pub(crate) const ROLE: &str = "step-victim";
+
+/// A point of an operation: that many system calls behind its origin, then that many instructions. Counted so,
+/// because a child runs from one system call to the next at full speed.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug, Default)]
+pub(crate) struct Point {
+    pub(crate) calls: u32,
+    pub(crate) steps: u32,
+}
+
+impl fmt::Display for Point {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}+{}", self.calls, self.steps)
+    }
+}
+
+impl FromStr for Point {
+    type Err = anyhow::Error;
+
+    fn from_str(text: &str) -> anyhow::Result<Self> {
+        let (calls, steps) = text.split_once('+').context("a point is CALLS+STEPS")?;
+        Ok(Self { calls: calls.parse()?, steps: steps.parse()? })
+    }
+}
+
+/// A quicker way to a point: behind the system calls, `hits` times past the instruction at `address` (from where
+/// the program is loaded), then the rest of the instructions.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Landmark {
+    pub(crate) address: u64,
+    pub(crate) hits: u32,
+    pub(crate) rest: u32,
+}
+
+/// Where a victim is after it was let go on.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum At {
+    /// Inside its operation.
+    Inside,
+    /// Behind it: it has raised its second mark.
+    Mark,
+}
+
+/// A child that stops itself before its operation and after it.
+pub(crate) struct Victim {
+    pid: Pid,
+    loaded_at: u64,
+    reaped: bool,
+}
+
+impl Victim {
+    /// Starts the child and lets it run to its first mark.
+    pub(crate) fn start(operation: &str, log: &Path, first_message: u64) -> anyhow::Result<Self> {
+        let log = log.to_str().context("the path is text")?;
+        let arguments = [operation, log, &first_message.to_string()].map(String::from);
+        let child = children::role(ROLE, &arguments)?.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+        let mut victim = Self { pid: Pid::from_raw(child.id().cast_signed()), loaded_at: 0, reaped: false };
+        match waitpid(victim.pid, None)? {
+            WaitStatus::Stopped(_, Signal::SIGSTOP) => {
+                let options = Options::PTRACE_O_EXITKILL | Options::PTRACE_O_TRACESYSGOOD;
+                ptrace::setoptions(victim.pid, options)?;
+                victim.loaded_at = loaded_at(victim.pid)?;
+                Ok(victim)
+            }
+            other => bail!("its preparations ended early: {other:?}"),
+        }
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid.as_raw().cast_unsigned()
+    }
+
+    /// One instruction. One that makes a system call ends behind the call.
+    pub(crate) fn step(&mut self) -> anyhow::Result<At> {
+        ptrace::step(self.pid, None)?;
+        self.stopped()
+    }
+
+    /// At full speed to behind the next system call.
+    fn call(&mut self) -> anyhow::Result<At> {
+        ptrace::syscall(self.pid, None)?;
+        match self.stopped()? {
+            At::Mark => return Ok(At::Mark),
+            At::Inside => ptrace::syscall(self.pid, None)?,
+        }
+        self.stopped()
+    }
+
+    fn stopped(&mut self) -> anyhow::Result<At> {
+        match waitpid(self.pid, None)? {
+            WaitStatus::Stopped(_, Signal::SIGTRAP) | WaitStatus::PtraceSyscall(_) => Ok(At::Inside),
+            WaitStatus::Stopped(_, Signal::SIGSTOP) => Ok(At::Mark),
+            WaitStatus::Stopped(_, Signal::SIGALRM) => bail!("the victim hangs"),
+            gone @ (WaitStatus::Exited(..) | WaitStatus::Signaled(..)) => {
+                self.reaped = true;
+                bail!("the victim ended inside its operation: {gone:?}")
+            }
+            other => bail!("the victim stopped unexpectedly: {other:?}"),
+        }
+    }
+
+    /// To a point, or one nearby: no two runs are quite the same.
+    pub(crate) fn go_to(&mut self, point: Point, landmark: Option<Landmark>) -> anyhow::Result<At> {
+        for _ in 0..point.calls {
+            if self.call()? == At::Mark {
+                return Ok(At::Mark);
+            }
+        }
+        let steps = match landmark {
+            Some(landmark) if self.watch_for(landmark.address)? => {
+                for _ in 0..landmark.hits {
+                    ptrace::syscall(self.pid, None)?;
+                    if self.stopped()? == At::Mark {
+                        return Ok(At::Mark);
+                    }
+                }
+                self.watch_for_nothing()?;
+                landmark.rest
+            }
+            _ => point.steps,
+        };
+        for _ in 0..steps {
+            if self.step()? == At::Mark {
+                return Ok(At::Mark);
+            }
+        }
+        Ok(At::Inside)
+    }
+
+    /// Lets it finish its operation and end, which it must do well.
+    pub(crate) fn finish(&mut self, mut at: At) -> anyhow::Result<()> {
+        if at == At::Inside {
+            ptrace::cont(self.pid, None)?;
+            at = self.stopped()?;
+            ensure!(at == At::Mark, "the victim trapped");
+        }
+        ptrace::cont(self.pid, None)?;
+        let ended = waitpid(self.pid, None)?;
+        self.reaped = matches!(ended, WaitStatus::Exited(..) | WaitStatus::Signaled(..));
+        ensure!(matches!(ended, WaitStatus::Exited(_, 0)), "the victim ended badly: {ended:?}");
+        Ok(())
+    }
+
+    /// kill -9; the kernel has given its locks back when this returns.
+    pub(crate) fn kill(&mut self) -> anyhow::Result<()> {
+        kill(self.pid, Signal::SIGKILL)?;
+        loop {
+            match waitpid(self.pid, None) {
+                Ok(WaitStatus::Signaled(..)) => {
+                    self.reaped = true;
+                    return Ok(());
+                }
+                Ok(WaitStatus::Exited(..)) => {
+                    self.reaped = true;
+                    bail!("killed, but it had ended");
+                }
+                Ok(_) | Err(Errno::EINTR) => {}
+                Err(e) => return Err(e.into()),
+            }
+        }
+    }
+
+    /// Where its next instruction is, from where the program is loaded.
+    pub(crate) fn address(&self) -> anyhow::Result<u64> {
+        Ok(registers::instruction(self.pid)?.wrapping_sub(self.loaded_at))
+    }
+
+    /// Whether the instruction at that address is a system call.
+    pub(crate) fn is_call(&self, address: u64) -> anyhow::Result<bool> {
+        let at = address.wrapping_add(self.loaded_at);
+        Ok(registers::is_call(ptrace::read(self.pid, at as ptrace::AddressType)?))
+    }
+
+    /// False where the processor's breakpoints cannot be had.
+    fn watch_for(&self, address: u64) -> anyhow::Result<bool> {
+        Ok(registers::break_at(self.pid, Some(address.wrapping_add(self.loaded_at))).is_ok())
+    }
+
+    fn watch_for_nothing(&self) -> anyhow::Result<()> {
+        Ok(registers::break_at(self.pid, None)?)
+    }
+}
+
+/// Where the kernel has put the program: the address of its program headers.
+fn loaded_at(pid: Pid) -> anyhow::Result<u64> {
+    const AT_PHDR: u64 = 3;
+    let auxiliary = std::fs::read(format!("/proc/{pid}/auxv"))?;
+    let words: Vec<u64> =
+        auxiliary.chunks_exact(8).filter_map(|b| Some(u64::from_ne_bytes(b.try_into().ok()?))).collect();
+    let found = words.chunks_exact(2).find(|entry| entry[0] == AT_PHDR);
+    Ok(found.context("no AT_PHDR")?[1])
+}
+
+#[cfg(target_arch = "x86_64")]
+mod registers {
+    use std::mem::offset_of;
+
+    use nix::errno::Errno;
+    use nix::libc::{c_long, user};
+    use nix::sys::ptrace::{self, AddressType};
+    use nix::unistd::Pid;
+
+    pub(super) fn instruction(pid: Pid) -> Result<u64, Errno> {
+        Ok(ptrace::getregs(pid)?.rip)
+    }
+
+    /// `syscall` is 0f 05.
+    pub(super) fn is_call(word: c_long) -> bool {
+        word & 0xffff == 0x050f
+    }
+
+    /// A breakpoint in the first debug register, or none.
+    pub(super) fn break_at(pid: Pid, address: Option<u64>) -> Result<(), Errno> {
+        const REGISTERS: usize = offset_of!(user, u_debugreg);
+        const CONTROL: usize = REGISTERS + 7 * size_of::<u64>();
+        let enabled = c_long::from(address.is_some());
+        if let Some(address) = address {
+            ptrace::write_user(pid, REGISTERS as AddressType, address.cast_signed())?;
+        }
+        ptrace::write_user(pid, CONTROL as AddressType, enabled)
+    }
+}
+
+#[cfg(not(target_arch = "x86_64"))]
+mod registers {
+    use nix::errno::Errno;
+    use nix::libc::c_long;
+    use nix::unistd::Pid;
+
+    pub(super) fn instruction(_: Pid) -> Result<u64, Errno> {
+        Err(Errno::ENOSYS)
+    }
+
+    pub(super) fn is_call(_: c_long) -> bool {
+        false
+    }
+
+    pub(super) fn break_at(_: Pid, _: Option<u64>) -> Result<(), Errno> {
+        Err(Errno::ENOSYS)
+    }
+}
+
+impl Drop for Victim {
+    fn drop(&mut self) {
+        if !self.reaped {
+            let _ = self.kill();
+        }
+    }
+}

@@ -1,0 +1,171 @@
+//! What a log must hold: who appended what, and what became of it. A reading of the log is held against it, every
+//! position of it.
+
+use std::cmp::Reverse;
+use std::collections::BTreeMap;
+use std::fmt;
+
+use anyhow::{Context, bail, ensure};
+use mmlog::{Follower, HoleKind, Next};
+
+use crate::random::Random;
+
+/// What a killed process had come to with its append, from the words that it left.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Left {
+    /// Nothing was reserved.
+    Nothing,
+    /// It was settled: as good as acknowledged.
+    Whole,
+    /// Its place is known: an exact hole there.
+    Hole(u64),
+    /// Its place is not known (killed between reserving and saying where): NULs, once, somewhere.
+    Nuls,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fate {
+    /// Its append returned this position.
+    Acknowledged(u64),
+    /// Its append returned an error: no byte of it may be read. A hole may be there.
+    Failed,
+    /// Its process was killed.
+    Killed(Left),
+}
+
+struct Entry {
+    id: u64,
+    len: u64,
+    fate: Fate,
+}
+
+/// All appends to one log.
+#[derive(Default)]
+pub(crate) struct Ledger {
+    next_id: u64,
+    entries: Vec<Entry>,
+}
+
+/// The bytes of a message: random, never NUL.
+pub(crate) fn message(id: u64, len: u64) -> Vec<u8> {
+    let mut random = Random::new(id);
+    (0..len).map(|_| random.below(255) as u8 + 1).collect()
+}
+
+impl Ledger {
+    /// Numbers for that many messages.
+    pub(crate) fn ids(&mut self, count: u64) -> u64 {
+        self.next_id += count;
+        self.next_id - count
+    }
+
+    pub(crate) fn note(&mut self, id: u64, len: u64, fate: Fate) {
+        self.entries.push(Entry { id, len, fate });
+    }
+
+    /// The first message that was acknowledged: its position and bytes.
+    pub(crate) fn first_acknowledged(&self) -> anyhow::Result<(u64, Vec<u8>)> {
+        let first = self.entries.iter().find_map(|e| match e.fate {
+            Fate::Acknowledged(at) => Some((at, message(e.id, e.len))),
+            _ => None,
+        });
+        first.context("nothing was acknowledged")
+    }
+
+    /// Every position below `end` is accounted for: each message that must be there is, once, whole, at its
+    /// place; nothing else is.
+    pub(crate) fn verify(&self, reading: &Reading, end: u64) -> anyhow::Result<()> {
+        ensure!(reading.end() == end, "a reader comes to {} of {end} positions", reading.end());
+        let mut open: Vec<&Entry> = self.entries.iter().collect();
+        // Of two runs of NULs side by side, the longer one first: then the other one is left over, whole.
+        open.sort_by_key(|entry| Reverse(entry.len));
+        let mut at = 0;
+        while at < end {
+            let found = open.iter().position(|entry| reading.shows(entry, at));
+            let Some(index) = found else {
+                bail!("position {at} of {end}: {} there; expected one of {open:?}", reading.describe(at));
+            };
+            at += open.remove(index).len;
+        }
+        open.retain(|entry| !matches!(entry.fate, Fate::Failed | Fate::Killed(Left::Nothing)));
+        ensure!(open.is_empty(), "not in the log, or at another position: {open:?}");
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "message {} of {} bytes, {:?}", self.id, self.len, self.fate)
+    }
+}
+
+/// What a follower was given: bytes, and NULs where it was told of a hole.
+#[derive(Default)]
+pub(crate) struct Reading {
+    pub(crate) bytes: Vec<u8>,
+    holes: BTreeMap<u64, (u64, HoleKind)>,
+}
+
+impl Reading {
+    /// Reads on until the follower has caught up.
+    pub(crate) fn go_on(&mut self, follower: &mut Follower) -> anyhow::Result<()> {
+        let mut buf = [0; 8192];
+        loop {
+            let (start, end) = match follower.next(&mut buf)? {
+                Next::Bytes(range) => {
+                    self.bytes.extend_from_slice(&buf[..(range.end - range.start) as usize]);
+                    (range.start, range.end)
+                }
+                Next::Hole(hole) => {
+                    self.holes.insert(hole.start, (hole.len, hole.kind));
+                    self.bytes.resize(hole.end() as usize, 0);
+                    (hole.start, hole.end())
+                }
+                _ => return Ok(()),
+            };
+            ensure!(self.end() == end, "a reader was given [{start}, {end}) out of turn");
+        }
+    }
+
+    pub(crate) fn end(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    fn range(&self, at: u64, len: u64) -> Option<&[u8]> {
+        self.bytes.get(at as usize..(at + len) as usize)
+    }
+
+    /// Whether the log may have that append at that position.
+    fn shows(&self, entry: &Entry, at: u64) -> bool {
+        let len = entry.len;
+        let hole = self.holes.get(&at);
+        let is_hole = || hole.is_some_and(|&(found, kind)| found == len && kind != HoleKind::Unplaced);
+        let is_message =
+            || hole.is_none() && self.range(at, len).is_some_and(|found| found == message(entry.id, len));
+        match entry.fate {
+            Fate::Acknowledged(place) => place == at && is_message(),
+            Fate::Failed => is_hole(),
+            Fate::Killed(Left::Nothing) => false,
+            Fate::Killed(Left::Whole) => is_message(),
+            Fate::Killed(Left::Hole(place)) => place == at && is_hole(),
+            Fate::Killed(Left::Nuls) => match hole {
+                Some(&(found, kind)) => found == len && kind == HoleKind::Unplaced,
+                None => {
+                    let found = self.range(at, len).unwrap_or(&[1]);
+                    self.holes.range(at..at + len).next().is_none() && found.iter().all(|&b| b == 0)
+                }
+            },
+        }
+    }
+
+    fn describe(&self, at: u64) -> String {
+        match self.holes.get(&at) {
+            Some((len, kind)) => format!("a hole of {len} ({kind})"),
+            None => {
+                let rest = &self.bytes[at as usize..];
+                let nuls = rest.iter().take_while(|&&b| b == 0).count();
+                format!("{nuls} NULs, then {:02x?}", &rest[nuls..(nuls + 8).min(rest.len())])
+            }
+        }
+    }
+}
