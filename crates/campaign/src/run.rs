@@ -97,7 +97,7 @@ impl Run {
 
     /// A directory of its own on the disk (`/tmp`), or in memory (`/dev/shm`).
     pub(crate) fn directory(&self, place: Place) -> std::io::Result<tempfile::TempDir> {
-        tempfile::Builder::new().prefix("campaign").tempdir_in(place.path())
+        place.directory()
     }
 }
 
@@ -109,6 +109,11 @@ pub(crate) enum Place {
 }
 
 impl Place {
+    /// A new directory there.
+    pub(crate) fn directory(self) -> std::io::Result<tempfile::TempDir> {
+        tempfile::Builder::new().prefix("campaign").tempdir_in(self.path())
+    }
+
     fn path(self) -> PathBuf {
         match self {
             Self::Disk => std::env::temp_dir(),

@@ -144,18 +144,22 @@ impl Victim {
         Ok(At::Inside)
     }
 
-    /// Lets it finish its operation and end, which it must do well.
-    pub(crate) fn finish(&mut self, mut at: At) -> anyhow::Result<()> {
-        if at == At::Inside {
-            ptrace::cont(self.pid, None)?;
-            at = self.stopped()?;
-            ensure!(at == At::Mark, "the victim trapped");
+    /// Lets it finish its operation and end, which it must do well. Signals that it gets are delivered.
+    pub(crate) fn finish(&mut self) -> anyhow::Result<()> {
+        let mut signal = None;
+        loop {
+            ptrace::cont(self.pid, signal.take())?;
+            match waitpid(self.pid, None)? {
+                WaitStatus::Stopped(_, Signal::SIGSTOP) => {}
+                WaitStatus::Stopped(_, Signal::SIGALRM) => bail!("the victim hangs"),
+                WaitStatus::Stopped(_, other) => signal = Some(other),
+                ended => {
+                    self.reaped = true;
+                    ensure!(matches!(ended, WaitStatus::Exited(_, 0)), "the victim ended badly: {ended:?}");
+                    return Ok(());
+                }
+            }
         }
-        ptrace::cont(self.pid, None)?;
-        let ended = waitpid(self.pid, None)?;
-        self.reaped = matches!(ended, WaitStatus::Exited(..) | WaitStatus::Signaled(..));
-        ensure!(matches!(ended, WaitStatus::Exited(_, 0)), "the victim ended badly: {ended:?}");
-        Ok(())
     }
 
     /// kill -9; the kernel has given its locks back when this returns.

@@ -1,15 +1,15 @@
 //! A log, the handles that others have on it, and everything that was appended: what stands around a victim.
 
 use std::fs::File;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::thread::JoinHandle;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context, anyhow, bail, ensure};
+use anyhow::{Context, bail, ensure};
 use mmlog::layout::SLOT_BYTES;
 use mmlog::sync::Ordering;
-use mmlog::{Adopt, Follower, Log, Observer, Phase, Start, State, Wait, Writer};
+use mmlog::{Adopt, Follower, Log, Options, Phase, Position, Start, Wait, Writer};
 use nix::fcntl::{FallocateFlags, FcntlArg, fallocate, fcntl};
 use nix::libc;
 
@@ -19,10 +19,8 @@ use super::metadata::{Metadata, path_of};
 use super::operations::{Company, Found, Operation};
 use super::{CHUNK, HANG, PATIENCE, options};
 
-/// Bytes of the messages of everybody who is no victim; each is long enough to be itself.
+/// Bytes of the messages that are there before.
 const BEFORE: u64 = 53;
-const HEAL: u64 = 83;
-const AFTER: u64 = 71;
 /// Bytes of the append of which a planted dead writer has stored half.
 const DEAD: u64 = 200;
 
@@ -50,10 +48,29 @@ impl Healer {
     }
 }
 
+/// How a scene is set.
+#[derive(Clone, Copy)]
+pub(crate) struct Setting<'a> {
+    /// The directory in which it gets its own.
+    pub(crate) below: &'a Path,
+    pub(crate) healer: Healer,
+    /// How long a drain may take, milliseconds: nearly for ever, or hardly at all.
+    pub(crate) gate_ms: u32,
+    /// How long its handles wait for others.
+    pub(crate) wait: Duration,
+}
+
+impl<'a> Setting<'a> {
+    /// Nobody is in a hurry, so that what a victim does depends on no clock.
+    pub(crate) fn patient(below: &'a Path, healer: Healer) -> Self {
+        Self { below, healer, gate_ms: 60_000, wait: PATIENCE }
+    }
+}
+
 /// A victim, prepared for its operation.
 pub(crate) struct Part {
     pub(crate) victim: Victim,
-    operation: &'static Operation,
+    pub(crate) operation: &'static Operation,
     /// Number of its first message.
     first: u64,
     /// The cursor at the operation's origin.
@@ -63,23 +80,23 @@ pub(crate) struct Part {
 /// One log and all who use it.
 pub(crate) struct Scene {
     // The handles go before the directory does.
-    handle: Option<Log>,
-    pub(crate) writer: Option<Writer>,
-    follower: Option<Follower>,
-    reading: Reading,
-    sleeper: Option<JoinHandle<mmlog::Result<Wait>>>,
+    pub(super) handle: Option<Log>,
+    pub(super) writer: Option<Writer>,
+    pub(super) follower: Option<Follower>,
+    pub(super) reading: Reading,
+    pub(super) sleeper: Option<JoinHandle<mmlog::Result<Wait>>>,
     pub(crate) ledger: Ledger,
     pub(crate) log: PathBuf,
     found: Found,
-    healer: Healer,
     gate_ms: u32,
+    wait: Duration,
     _directory: tempfile::TempDir,
 }
 
 impl Scene {
-    /// Below that directory, as that operation finds it, with the future healer in its place.
-    pub(crate) fn new(below: &Path, found: Found, healer: Healer, gate_ms: u32) -> anyhow::Result<Self> {
-        let directory = tempfile::Builder::new().prefix("log").tempdir_in(below)?;
+    /// A log as that operation finds it, with the future healer in its place.
+    pub(crate) fn new(setting: &Setting<'_>, found: Found) -> anyhow::Result<Self> {
+        let directory = tempfile::Builder::new().prefix("log").tempdir_in(setting.below)?;
         let mut scene = Self {
             handle: None,
             writer: None,
@@ -89,8 +106,8 @@ impl Scene {
             ledger: Ledger::default(),
             log: directory.path().join("app.log"),
             found,
-            healer,
-            gate_ms,
+            gate_ms: setting.gate_ms,
+            wait: setting.wait,
             _directory: directory,
         };
         match found {
@@ -100,57 +117,82 @@ impl Scene {
                 std::fs::write(&scene.log, message(id, BEFORE))?;
                 scene.ledger.note(id, BEFORE, Fate::Acknowledged(0));
             }
-            Found::Log => scene.begin()?,
+            Found::Log => scene.begin(setting.healer)?,
         }
         Ok(scene)
     }
 
-    fn begin(&mut self) -> anyhow::Result<()> {
+    fn begin(&mut self, healer: Healer) -> anyhow::Result<()> {
         self.come()?;
         self.append(BEFORE)?;
         self.append(BEFORE)?;
-        if self.healer != Healer::Writer {
+        if healer != Healer::Writer {
             self.writer = None;
         }
-        if self.healer == Healer::Newcomer {
+        if healer == Healer::Newcomer {
             self.handle = None;
         }
-        self.follower = Some(options().open_reader(&self.log)?.follow(Start::Oldest)?);
+        self.follower = Some(self.options().open_reader(&self.log)?.follow(Start::Oldest)?);
         self.read_on()
     }
 
-    /// A newcomer opens the log and gets a writer.
-    fn come(&mut self) -> anyhow::Result<()> {
+    /// How everybody here but the victims opens the log.
+    pub(crate) fn options(&self) -> Options {
         let adopt = if self.found == Found::Data { Adopt::Existing } else { Adopt::Refuse };
-        let log = options().adopt(adopt).gate_ms(self.gate_ms).open_or_create(&self.log)?;
+        options().gate_ms(self.gate_ms).wait(self.wait).adopt(adopt)
+    }
+
+    pub(crate) fn found(&self) -> Found {
+        self.found
+    }
+
+    /// The handle that was there all the time.
+    pub(crate) fn handle(&self) -> anyhow::Result<&Log> {
+        self.handle.as_ref().context("nobody has it open")
+    }
+
+    /// A newcomer opens the log and gets a writer.
+    pub(crate) fn come(&mut self) -> mmlog::Result<()> {
+        let log = self.options().open_or_create(&self.log)?;
         self.writer = Some(log.writer()?);
         self.handle = Some(log);
         Ok(())
     }
 
     /// The scene's writer appends, or somebody who comes only for this.
-    pub(crate) fn append(&mut self, len: u64) -> anyhow::Result<()> {
+    pub(crate) fn append(&mut self, len: u64) -> mmlog::Result<()> {
+        match (self.writer.take(), self.handle.take()) {
+            (Some(mut writer), handle) => {
+                let done = self.append_by(&mut writer, len);
+                (self.writer, self.handle) = (Some(writer), handle);
+                done
+            }
+            (None, Some(handle)) => {
+                let done = handle.writer().and_then(|mut writer| self.append_by(&mut writer, len));
+                self.handle = Some(handle);
+                done
+            }
+            (None, None) => self.append_by(&mut self.options().open(&self.log)?.writer()?, len),
+        }
+    }
+
+    /// Appends a message that nobody has appended before, and notes what became of it.
+    pub(crate) fn append_by(&mut self, writer: &mut Writer, len: u64) -> mmlog::Result<()> {
         let id = self.ledger.ids(1);
-        let bytes = message(id, len);
-        let at = match (&mut self.writer, &self.handle) {
-            (Some(writer), _) => writer.append(&bytes),
-            (None, Some(log)) => log.writer()?.append(&bytes),
-            (None, None) => options().open(&self.log)?.writer()?.append(&bytes),
-        };
-        self.ledger.note(id, len, at.as_ref().map_or(Fate::Failed, |at| Fate::Acknowledged(at.get())));
-        at?;
-        Ok(())
+        let done = writer.append(&message(id, len)).map(Position::get);
+        self.ledger.note(id, len, done.as_ref().map_or(Fate::Failed, |&at| Fate::Acknowledged(at)));
+        done.map(drop)
     }
 
     pub(crate) fn metadata(&self) -> anyhow::Result<Option<Metadata>> {
         Ok(Metadata::map(&self.log)?)
     }
 
-    fn ready(&self) -> anyhow::Result<Metadata> {
+    pub(crate) fn ready(&self) -> anyhow::Result<Metadata> {
         self.metadata()?.context("there is no metadata")
     }
 
-    fn cursor(&self) -> anyhow::Result<u64> {
+    pub(super) fn cursor(&self) -> anyhow::Result<u64> {
         Ok(self.metadata()?.map_or(0, |metadata| metadata.cursor()))
     }
 
@@ -178,15 +220,13 @@ impl Scene {
         match part.operation.company {
             Company::Nobody => {}
             Company::Sleeper => self.put_to_sleep()?,
-            Company::Taker => {
-                let metadata = self.ready()?;
-                while metadata.pending_of(part.victim.pid()).is_none() {
-                    ensure!(part.victim.step()? == At::Inside, "it never was reserving");
-                }
-                let space = metadata.header().control.limit() - metadata.cursor();
-                self.append(space)?;
-            }
+            Company::Taker => self.take_space(part)?,
         }
+        self.begins(part)
+    }
+
+    /// The operation begins here: whatever is reserved from now on is the victim's.
+    pub(crate) fn begins(&self, part: &mut Part) -> anyhow::Result<()> {
         part.cursor = self.cursor()?;
         Ok(())
     }
@@ -237,12 +277,22 @@ impl Scene {
         let metadata = self.ready()?;
         let want = &metadata.header().data_wake.want;
         want.store(0, Ordering::SeqCst);
-        let mut follower = options().open_reader(&self.log)?.follow(Start::Newest)?;
+        let mut follower = self.options().open_reader(&self.log)?.follow(Start::Newest)?;
         self.sleeper = Some(std::thread::spawn(move || follower.wait(HANG)));
         while want.load(Ordering::SeqCst) == 0 {
             std::thread::yield_now();
         }
         Ok(())
+    }
+
+    /// The victim has seen space, and is about to reserve; then somebody else takes it all.
+    fn take_space(&mut self, part: &mut Part) -> anyhow::Result<()> {
+        let metadata = self.ready()?;
+        while metadata.pending_of(part.victim.pid()).is_none() {
+            ensure!(part.victim.step()? == At::Inside, "it never was reserving");
+        }
+        let space = metadata.header().control.limit() - metadata.cursor();
+        Ok(self.append(space)?)
     }
 
     /// Kills the victim, and notes what it has left.
@@ -260,7 +310,8 @@ impl Scene {
         let reserved = metadata.cursor() - part.cursor;
         let pending = metadata.pending_of(part.victim.pid());
         Ok(match pending.and_then(|pending| Some((pending.phase()?, pending.position()))) {
-            _ if reserved == 0 || part.operation.found == Found::Data => Left::Nothing,
+            // Adopting moves the cursor behind what was there.
+            _ if reserved == 0 || self.found == Found::Data => Left::Nothing,
             _ if reserved != part.operation.message => bail!("it has reserved {reserved} bytes"),
             None => Left::Whole,
             Some((Phase::Reserving, _)) => Left::Nuls,
@@ -268,110 +319,12 @@ impl Scene {
         })
     }
 
-    /// The victim has finished: its append is acknowledged.
-    pub(crate) fn note_finished(&mut self, part: &Part) {
+    /// Lets the victim finish: its append is acknowledged.
+    pub(crate) fn finish(&mut self, part: &mut Part) -> anyhow::Result<()> {
+        part.victim.finish()?;
         if part.operation.message > 0 {
             self.ledger.note(part.first + 1, part.operation.message, Fate::Killed(Left::Whole));
         }
-    }
-
-    /// Somebody goes on: the next append succeeds, whatever was left. Returns how long it took.
-    pub(crate) fn heal(&mut self) -> anyhow::Result<Duration> {
-        let begun = Instant::now();
-        if self.handle.is_none() {
-            self.come().context("open after the kill")?;
-        }
-        self.append(HEAL).context("append after the kill")?;
-        Ok(begun.elapsed())
-    }
-
-    /// All that must hold once somebody has gone on. Returns what does not. Nobody else uses the log any more, so
-    /// nothing has to wait for anybody: `patience` catches a stuck log.
-    pub(crate) fn check(&mut self, patience: Duration) -> Vec<String> {
-        let mut violations = Vec::new();
-        let mut claim = |what: &str, held: anyhow::Result<()>| {
-            violations.extend(held.err().map(|e| format!("{what}: {e:#}")));
-        };
-        claim("a sleeping follower wakes", self.wake());
-        claim("readers", self.read_all());
-        claim("a newcomer appends", self.come().and_then(|()| self.append(AFTER)));
-        claim("trim", self.trim(patience));
-        claim("append after the trim", self.append(AFTER));
-        claim("status", self.look());
-        claim("readers at the end", self.read_all());
-        claim("close", self.close());
-        claim("at rest", self.rest());
-        violations
-    }
-
-    fn wake(&mut self) -> anyhow::Result<()> {
-        let Some(sleeper) = self.sleeper.take() else { return Ok(()) };
-        let woken = sleeper.join().map_err(|_| anyhow!("it panicked"))??;
-        ensure!(woken == Wait::Moved, "{woken:?}");
-        Ok(())
-    }
-
-    /// The follower of before goes on.
-    pub(crate) fn read_on(&mut self) -> anyhow::Result<()> {
-        match &mut self.follower {
-            Some(follower) => self.reading.go_on(follower),
-            None => Ok(()),
-        }
-    }
-
-    /// How far the follower of before has come.
-    pub(crate) fn read_to(&self) -> u64 {
-        self.reading.end()
-    }
-
-    fn read_all(&mut self) -> anyhow::Result<()> {
-        let cursor = self.cursor()?;
-        self.read_anew().and_then(|reading| self.ledger.verify(&reading, cursor)).context("a new one")?;
-        self.read_on()?;
-        if self.follower.is_some() {
-            self.ledger.verify(&self.reading, cursor).context("the one of before")?;
-        }
-        Ok(())
-    }
-
-    fn read_anew(&self) -> anyhow::Result<Reading> {
-        let mut reading = Reading::default();
-        reading.go_on(&mut options().open_reader(&self.log)?.follow(Start::Oldest)?)?;
-        Ok(reading)
-    }
-
-    fn trim(&mut self, patience: Duration) -> anyhow::Result<()> {
-        let log = self.handle.as_ref().context("nobody has it open")?;
-        let trimmed = log.trim(patience)?;
-        let (cursor, len) = (log.cursor().get(), self.log.metadata()?.size());
-        ensure!((trimmed.after, len) == (cursor, cursor), "{trimmed:?}, cursor {cursor}, file {len}");
-        Ok(())
-    }
-
-    fn look(&self) -> anyhow::Result<()> {
-        let status = Observer::open(&self.log, &options())?.look()?;
-        let quiet = status.writers.iter().all(|w| w.alive && w.in_flight.is_none());
-        let is_free = !status.lock.held && !status.maintenance.held && status.gate.is_none();
-        let is_ok = matches!(status.state, State::Ok | State::FullSoon) && status.panic.is_none();
-        ensure!(quiet && is_free && is_ok && status.watermark == status.cursor, "{status:?}");
-        Ok(())
-    }
-
-    fn close(&mut self) -> anyhow::Result<()> {
-        self.writer = None;
-        match self.handle.take() {
-            Some(log) => Ok(log.close()?),
-            None => Ok(()),
-        }
-    }
-
-    /// At rest the file is exactly what was appended.
-    fn rest(&self) -> anyhow::Result<()> {
-        let (cursor, file) = (self.cursor()?, std::fs::read(&self.log)?);
-        ensure!(file.len() as u64 == cursor, "the file has {} bytes, the cursor is {cursor}", file.len());
-        let reading = self.read_anew()?;
-        self.ledger.verify(&reading, cursor)?;
-        ensure!(reading.bytes == file, "the file is not what readers are given");
         Ok(())
     }
 }

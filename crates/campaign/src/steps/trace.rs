@@ -68,10 +68,6 @@ impl Trace {
         }
     }
 
-    pub(crate) fn address(&self, to: Point) -> u64 {
-        self.steps.binary_search_by_key(&to, |step| step.point).map_or(0, |i| self.steps[i].address)
-    }
-
     /// The quickest way to a point of this trace, if stepping all the way is slower.
     pub(crate) fn landmark(&self, to: Point) -> Option<Landmark> {
         let index = self.steps.binary_search_by_key(&to, |step| step.point).ok()?;
@@ -83,10 +79,6 @@ impl Trace {
             rest: to.steps - step.point.steps,
         });
         ways.min_by_key(|way| 2 * way.hits + way.rest).filter(|way| 2 * way.hits + way.rest + 8 < to.steps)
-    }
-
-    pub(crate) fn len(&self) -> usize {
-        self.steps.len()
     }
 
     /// Every instruction.

@@ -27,5 +27,11 @@ pub(crate) const THEMES: &[Theme] = &[
 ];
 
 /// The roles of all themes' child processes.
-pub(crate) const ROLES: &[&[Role]] =
-    &[t05_storm::ROLES, t07_full::ROLES, t08_power::ROLES, t09_states::ROLES, t11_vandal::ROLES];
+pub(crate) const ROLES: &[&[Role]] = &[
+    t02_kill::ROLES,
+    t05_storm::ROLES,
+    t07_full::ROLES,
+    t08_power::ROLES,
+    t09_states::ROLES,
+    t11_vandal::ROLES,
+];

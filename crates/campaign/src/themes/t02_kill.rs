@@ -1,159 +1,123 @@
-//! T2: kill -9 inside the library call, and somebody else goes on.
+//! T2: kill -9 inside the library call, at every instruction that matters, and somebody else goes on.
+//!
+//! Each operation is killed just before and just behind every instruction that other processes can tell from its
+//! effects, and at others at random; the plain append at every single one. Then the next append must succeed, and
+//! every byte must be accounted for.
 
 use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::{Context, bail};
+
+use crate::children::Role;
 use crate::run::{Place, Run};
-use crate::steps::engine::Point;
-use crate::steps::operations::{Operation, TABLE};
-use crate::steps::scene::{Healer, Scene};
+use crate::steps::sabotage::Sabotage;
+use crate::steps::scene::{Healer, Setting};
+use crate::steps::situation::{Goal, Situation};
 use crate::steps::trace::{Trace, choose};
-use crate::steps::{self, PATIENCE, pool};
+use crate::steps::{self, pool};
 use crate::themes::Theme;
 
 pub(crate) const THEME: Theme = Theme { id: "T2", about: "kill by step", run };
+pub(crate) const ROLES: &[Role] = &[(REPLAY, replay)];
 
-/// Instructions of a longer operation at which nothing happens that others can tell, and at which it is killed too.
-const OTHERS: u64 = 30;
-
-/// An operation with somebody who will go on.
-struct Situation {
-    operation: &'static Operation,
-    healer: Healer,
-}
-
-impl fmt::Display for Situation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:?}", self.operation.name, self.healer)
-    }
-}
+const REPLAY: &str = "kill-at";
+/// Instructions of a longer operation that nobody else can tell, and at which it is killed too.
+const OTHERS: u64 = 500;
 
 /// One kill.
-struct Case {
-    operation: &'static Operation,
-    healer: Healer,
-    point: Point,
-    address: u64,
-    landmark: Option<steps::engine::Landmark>,
+struct Kill {
+    situation: Situation,
+    goal: Goal,
+    sabotage: Option<Sabotage>,
 }
 
-impl fmt::Display for Case {
+impl fmt::Display for Kill {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {:?} {}", self.operation.name, self.healer, self.point)
+        write!(f, "{} {}", self.situation, self.goal.point)
     }
 }
 
 fn run(run: &mut Run) -> anyhow::Result<()> {
+    if !steps::is_possible(run) {
+        return Ok(());
+    }
     let directory = run.directory(Place::Memory)?;
-    let below = directory.path();
-    let situations: Vec<Situation> = TABLE
-        .iter()
-        .flat_map(|operation| Healer::ALL.map(|healer| Situation { operation, healer }))
-        .filter(|situation| situation.healer.suits(situation.operation))
-        .collect();
-    let begun = std::time::Instant::now();
-    let traces = pool::run(&situations, |situation| situation.trace(below));
-    println!("traces {:?}", begun.elapsed());
-    let mut cases = Vec::new();
+    let situations = Situation::all();
+    let traces = pool::run(&situations, |situation| situation.trace(directory.path()));
+    let mut kills = Vec::new();
     for (situation, trace) in situations.iter().zip(traces) {
         match trace {
-            Ok(trace) => {
-                println!(
-                    "{situation}: {} steps, {} telling, {:#?}",
-                    trace.len(),
-                    trace.telling().len(),
-                    trace.states
-                );
-                cases.extend(situation.cases(&trace, run));
-            }
-            Err(e) => run.violation(format!("{situation}: {e:#}")),
+            Ok(trace) => kills.extend(chosen(*situation, &trace, run)),
+            Err(e) => run.violation(format!("{situation}, left alone: {e:#}")),
         }
     }
-    println!("{} cases", cases.len());
-    let begun = std::time::Instant::now();
-    let results = pool::run(&cases, |case| {
-        let b = std::time::Instant::now();
-        let r = case.play(below);
-        (b.elapsed(), r)
-    });
-    let mut sums: std::collections::BTreeMap<String, (u32, Duration)> = Default::default();
-    for (c, (t, _)) in cases.iter().zip(&results) {
-        let e = sums.entry(format!("{} {:?}", c.operation.name, c.healer)).or_default();
-        e.0 += 1;
-        e.1 += *t;
-    }
-    for (k, (n, t)) in &sums {
-        println!("{k}: {n} x {:?}", *t / *n);
-    }
-    println!("kills {:?}", begun.elapsed());
+    controls(run, directory.path())?;
+    let played = pool::run(&kills, |kill| kill.play(directory.path()));
     let mut worst = (Duration::ZERO, String::new());
-    for (case, (_, result)) in cases.iter().zip(results) {
-        run.count("kills", 1);
-        match result {
-            Ok(took) => {
-                if took > worst.0 {
-                    worst = (took, case.to_string())
-                }
+    for (kill, played) in kills.iter().zip(played) {
+        match played {
+            Ok(Some(took)) => {
+                run.count("kills", 1);
+                worst = worst.max((took, kill.to_string()));
             }
-            Err(e) => run.violation(format!("{case}: {e:#}")),
+            Ok(None) => run.count("came too late", 1),
+            Err(e) => run.violation(format!("{e:#}; `campaign role {REPLAY} {kill}`")),
         }
     }
-    println!("worst {worst:?}");
+    println!("T2   worst heal {} us ({})", worst.0.as_micros(), worst.1);
     Ok(())
 }
 
-impl Situation {
-    fn trace(&self, below: &Path) -> anyhow::Result<Trace> {
-        let mut scene = Scene::new(below, self.operation.found, self.healer, 60_000)?;
-        let mut part = scene.prepare(self.operation)?;
-        scene.arrange(&mut part)?;
-        let trace = Trace::record(&mut part.victim, &scene.log)?;
-        part.victim.finish(steps::engine::At::Mark)?;
-        Ok(trace)
-    }
-
-    fn cases(&self, trace: &Trace, run: &mut Run) -> Vec<Case> {
-        let mut points = if self.operation.short { trace.all() } else { trace.telling() };
-        if !self.operation.short {
-            points.extend(trace.others(OTHERS, &mut run.random));
-        }
+fn chosen(situation: Situation, trace: &Trace, run: &mut Run) -> Vec<Kill> {
+    let points = if situation.operation.short {
+        trace.all()
+    } else {
+        let healers = Healer::ALL.iter().filter(|healer| healer.suits(situation.operation)).count();
+        let mut points = trace.telling();
+        points.extend(trace.others(OTHERS / healers as u64, &mut run.random));
         points
-            .into_iter()
-            .map(|point| Case {
-                operation: self.operation,
-                healer: self.healer,
-                point,
-                address: trace.address(point),
-                landmark: trace.landmark(point),
-            })
-            .collect()
+    };
+    let mut kills: Vec<Kill> = points
+        .into_iter()
+        .map(|point| Kill { situation, goal: Goal::of(trace, point), sabotage: None })
+        .collect();
+    let count = run.size.of(kills.len() as u64) as usize;
+    if count < kills.len() {
+        choose(&mut kills, count, &mut run.random);
+    }
+    kills
+}
+
+impl Kill {
+    /// How long the next append took; `None` when the operation was over before it could be killed.
+    fn play(&self, below: &Path) -> anyhow::Result<Option<Duration>> {
+        let (mut scene, mut part) = self.situation.enter(&Setting::patient(below, self.situation.healer))?;
+        let is_inside = self.goal.reach(&mut part)?;
+        scene.read_on()?;
+        scene.kill(&mut part)?;
+        let took = scene.go_on(self.sabotage)?;
+        Ok(is_inside.then_some(took))
     }
 }
 
-impl Case {
-    fn play(&self, below: &Path) -> anyhow::Result<Duration> {
-        let mut scene = Scene::new(below, self.operation.found, self.healer, 60_000)?;
-        let mut part = scene.prepare(self.operation)?;
-        scene.arrange(&mut part)?;
-        anyhow::ensure!(part.victim.go_to(self.point, self.landmark)? == steps::engine::At::Inside, "missed");
-        static OFF: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-        static ON: std::sync::atomic::AtomicUsize = std::sync::atomic::AtomicUsize::new(0);
-        if self.landmark.is_some() && self.address < 1 << 28 {
-            if part.victim.address()? == self.address {
-                ON.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
-            } else {
-                println!(
-                    "off {self} {:?} {}",
-                    self.landmark,
-                    OFF.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1
-                );
-            }
-        }
-        scene.kill(&mut part)?;
-        let took = scene.heal()?;
-        let violations = scene.check(PATIENCE);
-        anyhow::ensure!(violations.is_empty(), "{}", violations.join("; "));
-        Ok(took)
+/// What no kill may do, done by hand to a log whose writer was killed in the middle of its copy.
+fn controls(run: &mut Run, below: &Path) -> anyhow::Result<()> {
+    let situation = Situation::named("append", "Writer")?;
+    let trace = situation.trace(below)?;
+    let goal = Goal::of(&trace, *trace.states.get("copying").context("it never was copying")?);
+    for sabotage in Sabotage::ALL {
+        let played = Kill { situation, goal, sabotage: Some(sabotage) }.play(below);
+        run.control(&format!("{sabotage:?}"), sabotage.is_noticed(&played));
     }
+    Ok(())
+}
+
+/// OPERATION HEALER POINT, as a violation says it.
+fn replay(arguments: &[String]) -> anyhow::Result<()> {
+    let [operation, healer, point] = arguments else { bail!("OPERATION HEALER POINT") };
+    let situation = Situation::named(operation, healer)?;
+    let kill = Kill { situation, goal: point.parse()?, sabotage: None };
+    steps::replay(|below| Ok(format!("the next append took {:?}", kill.play(below)?)))
 }

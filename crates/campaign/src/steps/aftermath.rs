@@ -1,0 +1,133 @@
+//! What must hold after a victim's end, whatever it was doing.
+
+use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, anyhow, ensure};
+use mmlog::{Observer, Start, State, Wait};
+
+use super::ledger::Reading;
+use super::sabotage::Sabotage;
+use super::scene::Scene;
+use super::{PATIENCE, options};
+
+/// Bytes of the messages of those who go on.
+const HEAL: u64 = 83;
+const AFTER: u64 = 71;
+
+impl Scene {
+    /// Somebody goes on: the next append succeeds, whatever was left. Returns how long it took.
+    fn heal(&mut self) -> anyhow::Result<Duration> {
+        let begun = Instant::now();
+        if self.handle.is_none() {
+            self.come().context("open after the kill")?;
+        }
+        self.append(HEAL).context("append after the kill")?;
+        Ok(begun.elapsed())
+    }
+
+    /// After a kill: somebody goes on, then all must hold. Returns how long the next append took.
+    pub(crate) fn go_on(&mut self, sabotage: Option<Sabotage>) -> anyhow::Result<Duration> {
+        self.read_on()?;
+        let _kept = sabotage.map(|sabotage| sabotage.commit(self)).transpose()?;
+        let took = self.heal()?;
+        let violations = self.check(sabotage.map_or(PATIENCE, Sabotage::patience));
+        ensure!(violations.is_empty(), "{}", violations.join("; "));
+        Ok(took)
+    }
+
+    /// All that must hold once somebody has gone on. Returns what does not. Nobody else uses the log any more, so
+    /// nothing has to wait for anybody: `patience` catches a stuck log.
+    pub(crate) fn check(&mut self, patience: Duration) -> Vec<String> {
+        let mut violations = Vec::new();
+        let mut claim = |what: &str, held: anyhow::Result<()>| {
+            violations.extend(held.err().map(|e| format!("{what}: {e:#}")));
+        };
+        claim("a sleeping follower wakes", self.wake());
+        claim("readers", self.read_all());
+        claim("a newcomer appends", self.come_and_append());
+        claim("trim", self.trim(patience));
+        claim("append after the trim", self.append(AFTER).map_err(Into::into));
+        claim("status", self.look());
+        claim("readers at the end", self.read_all());
+        claim("close", self.close());
+        claim("at rest", self.rest());
+        violations
+    }
+
+    fn wake(&mut self) -> anyhow::Result<()> {
+        let Some(sleeper) = self.sleeper.take() else { return Ok(()) };
+        let woken = sleeper.join().map_err(|_| anyhow!("it panicked"))??;
+        ensure!(woken == Wait::Moved, "{woken:?}");
+        Ok(())
+    }
+
+    /// The follower of before goes on.
+    pub(crate) fn read_on(&mut self) -> anyhow::Result<()> {
+        match &mut self.follower {
+            Some(follower) => self.reading.go_on(follower),
+            None => Ok(()),
+        }
+    }
+
+    /// How far the follower of before has come.
+    pub(crate) fn read_to(&self) -> u64 {
+        self.reading.end()
+    }
+
+    fn read_all(&mut self) -> anyhow::Result<()> {
+        let cursor = self.cursor()?;
+        self.read_anew().and_then(|reading| self.ledger.verify(&reading, cursor)).context("a new one")?;
+        self.read_on()?;
+        if self.follower.is_some() {
+            self.ledger.verify(&self.reading, cursor).context("the one of before")?;
+        }
+        Ok(())
+    }
+
+    fn read_anew(&self) -> anyhow::Result<Reading> {
+        let mut reading = Reading::default();
+        reading.go_on(&mut options().open_reader(&self.log)?.follow(Start::Oldest)?)?;
+        Ok(reading)
+    }
+
+    fn come_and_append(&mut self) -> anyhow::Result<()> {
+        self.come()?;
+        Ok(self.append(AFTER)?)
+    }
+
+    fn trim(&mut self, patience: Duration) -> anyhow::Result<()> {
+        let log = self.handle()?;
+        let trimmed = log.trim(patience)?;
+        let (cursor, len) = (log.cursor().get(), self.log.metadata()?.size());
+        ensure!((trimmed.after, len) == (cursor, cursor), "{trimmed:?}, cursor {cursor}, file {len}");
+        Ok(())
+    }
+
+    fn look(&self) -> anyhow::Result<()> {
+        let status = Observer::open(&self.log, &options())?.look()?;
+        let is_quiet = status.writers.iter().all(|w| w.alive && w.in_flight.is_none());
+        let is_free = !status.lock.held && !status.maintenance.held && status.gate.is_none();
+        let is_ok = matches!(status.state, State::Ok | State::FullSoon) && status.panic.is_none();
+        ensure!(is_quiet && is_free && is_ok && status.watermark == status.cursor, "{status:?}");
+        Ok(())
+    }
+
+    fn close(&mut self) -> anyhow::Result<()> {
+        self.writer = None;
+        match self.handle.take() {
+            Some(log) => Ok(log.close()?),
+            None => Ok(()),
+        }
+    }
+
+    /// At rest the file is exactly what was appended.
+    fn rest(&self) -> anyhow::Result<()> {
+        let (cursor, file) = (self.cursor()?, std::fs::read(&self.log)?);
+        ensure!(file.len() as u64 == cursor, "the file has {} bytes, the cursor is {cursor}", file.len());
+        let reading = self.read_anew()?;
+        self.ledger.verify(&reading, cursor)?;
+        ensure!(reading.bytes == file, "the file is not what readers are given");
+        Ok(())
+    }
+}
