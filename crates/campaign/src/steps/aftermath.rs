@@ -55,6 +55,13 @@ impl Scene {
         violations
     }
 
+    /// What a reader was given early is what is there now.
+    pub(crate) fn begins_with(&self, early: &[u8]) -> anyhow::Result<()> {
+        let is_same = std::fs::read(&self.log)?.starts_with(early);
+        ensure!(is_same, "the {} bytes that a reader was given early are others now", early.len());
+        Ok(())
+    }
+
     fn wake(&mut self) -> anyhow::Result<()> {
         let Some(sleeper) = self.sleeper.take() else { return Ok(()) };
         let woken = sleeper.join().map_err(|_| anyhow!("it panicked"))??;

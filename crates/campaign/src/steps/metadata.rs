@@ -69,6 +69,13 @@ impl Metadata {
         self.header().control.look().start
     }
 
+    /// All words of a slot.
+    pub(crate) fn slot_words(&self, slot: u32) -> Vec<u64> {
+        let words: &[AtomicU64] =
+            self.view(SLOTS_AT + slot as usize * size_of::<Slot>(), size_of::<Slot>() / 8);
+        words.iter().map(|word| word.load(Ordering::Relaxed)).collect()
+    }
+
     /// The slot that says it belongs to that process.
     pub(crate) fn slot_of(&self, pid: u32) -> Option<(u32, &Slot)> {
         (0..).zip(self.slots()).find(|(_, slot)| slot.cold.pid.load(Ordering::Relaxed) == pid)

@@ -12,6 +12,7 @@ pub(crate) mod engine;
 pub(crate) mod ledger;
 pub(crate) mod metadata;
 pub(crate) mod operations;
+pub(crate) mod others;
 pub(crate) mod pool;
 pub(crate) mod sabotage;
 pub(crate) mod scene;

@@ -58,12 +58,14 @@ pub(crate) struct Setting<'a> {
     pub(crate) gate_ms: u32,
     /// How long its handles wait for others.
     pub(crate) wait: Duration,
+    /// Whether there is a writer besides, who is to leave.
+    pub(crate) leaver: bool,
 }
 
 impl<'a> Setting<'a> {
     /// Nobody is in a hurry, so that what a victim does depends on no clock.
     pub(crate) fn patient(below: &'a Path, healer: Healer) -> Self {
-        Self { below, healer, gate_ms: 60_000, wait: PATIENCE }
+        Self { below, healer, gate_ms: 60_000, wait: PATIENCE, leaver: false }
     }
 }
 
@@ -82,6 +84,8 @@ pub(crate) struct Scene {
     // The handles go before the directory does.
     pub(super) handle: Option<Log>,
     pub(super) writer: Option<Writer>,
+    /// A writer who is to leave; without a slot by now if nobody may have one.
+    pub(crate) leaver: Option<(Log, Option<Writer>)>,
     pub(super) follower: Option<Follower>,
     pub(super) reading: Reading,
     pub(super) sleeper: Option<JoinHandle<mmlog::Result<Wait>>>,
@@ -89,7 +93,7 @@ pub(crate) struct Scene {
     pub(crate) log: PathBuf,
     found: Found,
     gate_ms: u32,
-    wait: Duration,
+    pub(super) wait: Duration,
     _directory: tempfile::TempDir,
 }
 
@@ -100,6 +104,7 @@ impl Scene {
         let mut scene = Self {
             handle: None,
             writer: None,
+            leaver: None,
             follower: None,
             reading: Reading::default(),
             sleeper: None,
@@ -117,19 +122,24 @@ impl Scene {
                 std::fs::write(&scene.log, message(id, BEFORE))?;
                 scene.ledger.note(id, BEFORE, Fate::Acknowledged(0));
             }
-            Found::Log => scene.begin(setting.healer)?,
+            Found::Log => scene.begin(setting)?,
         }
         Ok(scene)
     }
 
-    fn begin(&mut self, healer: Healer) -> anyhow::Result<()> {
+    fn begin(&mut self, setting: &Setting<'_>) -> anyhow::Result<()> {
         self.come()?;
         self.append(BEFORE)?;
         self.append(BEFORE)?;
-        if healer != Healer::Writer {
+        if setting.leaver {
+            let log = self.options().open(&self.log)?;
+            let writer = log.writer()?;
+            self.leaver = Some((log, (setting.healer == Healer::Writer).then_some(writer)));
+        }
+        if setting.healer != Healer::Writer {
             self.writer = None;
         }
-        if healer == Healer::Newcomer {
+        if setting.healer == Healer::Newcomer {
             self.handle = None;
         }
         self.follower = Some(self.options().open_reader(&self.log)?.follow(Start::Oldest)?);
@@ -140,10 +150,6 @@ impl Scene {
     pub(crate) fn options(&self) -> Options {
         let adopt = if self.found == Found::Data { Adopt::Existing } else { Adopt::Refuse };
         options().gate_ms(self.gate_ms).wait(self.wait).adopt(adopt)
-    }
-
-    pub(crate) fn found(&self) -> Found {
-        self.found
     }
 
     /// The handle that was there all the time.

@@ -36,6 +36,11 @@ impl Situation {
         Ok(Self { operation: operations::named(operation)?, healer: healer.context("no such healer")? })
     }
 
+    /// Nobody is in a hurry.
+    pub(crate) fn patient<'a>(&self, below: &'a Path) -> Setting<'a> {
+        Setting::patient(below, self.healer)
+    }
+
     /// The scene with the victim at the origin of its operation.
     pub(crate) fn enter(&self, setting: &Setting<'_>) -> anyhow::Result<(Scene, Part)> {
         let mut scene = Scene::new(setting, self.operation.found)?;
@@ -45,8 +50,8 @@ impl Situation {
     }
 
     /// A reference run; it must end well too.
-    pub(crate) fn trace(&self, below: &Path) -> anyhow::Result<Trace> {
-        let (mut scene, mut part) = self.enter(&Setting::patient(below, self.healer))?;
+    pub(crate) fn trace(&self, setting: &Setting<'_>) -> anyhow::Result<Trace> {
+        let (mut scene, mut part) = self.enter(setting)?;
         let trace = Trace::record(&mut part.victim, &scene.log)?;
         scene.finish(&mut part)?;
         Ok(trace)

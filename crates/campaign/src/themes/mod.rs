@@ -1,6 +1,8 @@
 //! The themes, in the order in which they run.
 
 mod t02_kill;
+mod t03_stop;
+mod t04_double;
 mod t05_storm;
 mod t07_full;
 mod t08_power;
@@ -19,6 +21,8 @@ pub(crate) struct Theme {
 
 pub(crate) const THEMES: &[Theme] = &[
     t02_kill::THEME,
+    t03_stop::THEME,
+    t04_double::THEME,
     t05_storm::THEME,
     t07_full::THEME,
     t08_power::THEME,
@@ -29,6 +33,8 @@ pub(crate) const THEMES: &[Theme] = &[
 /// The roles of all themes' child processes.
 pub(crate) const ROLES: &[&[Role]] = &[
     t02_kill::ROLES,
+    t03_stop::ROLES,
+    t04_double::ROLES,
     t05_storm::ROLES,
     t07_full::ROLES,
     t08_power::ROLES,

@@ -13,7 +13,7 @@ use anyhow::{Context, bail};
 use crate::children::Role;
 use crate::run::{Place, Run};
 use crate::steps::sabotage::Sabotage;
-use crate::steps::scene::{Healer, Setting};
+use crate::steps::scene::Healer;
 use crate::steps::situation::{Goal, Situation};
 use crate::steps::trace::{Trace, choose};
 use crate::steps::{self, pool};
@@ -45,7 +45,7 @@ fn run(run: &mut Run) -> anyhow::Result<()> {
     }
     let directory = run.directory(Place::Memory)?;
     let situations = Situation::all();
-    let traces = pool::run(&situations, |situation| situation.trace(directory.path()));
+    let traces = pool::run(&situations, |situation| situation.trace(&situation.patient(directory.path())));
     let mut kills = Vec::new();
     for (situation, trace) in situations.iter().zip(traces) {
         match trace {
@@ -93,7 +93,7 @@ fn chosen(situation: Situation, trace: &Trace, run: &mut Run) -> Vec<Kill> {
 impl Kill {
     /// How long the next append took; `None` when the operation was over before it could be killed.
     fn play(&self, below: &Path) -> anyhow::Result<Option<Duration>> {
-        let (mut scene, mut part) = self.situation.enter(&Setting::patient(below, self.situation.healer))?;
+        let (mut scene, mut part) = self.situation.enter(&self.situation.patient(below))?;
         let is_inside = self.goal.reach(&mut part)?;
         scene.read_on()?;
         scene.kill(&mut part)?;
@@ -105,7 +105,7 @@ impl Kill {
 /// What no kill may do, done by hand to a log whose writer was killed in the middle of its copy.
 fn controls(run: &mut Run, below: &Path) -> anyhow::Result<()> {
     let situation = Situation::named("append", "Writer")?;
-    let trace = situation.trace(below)?;
+    let trace = situation.trace(&situation.patient(below))?;
     let goal = Goal::of(&trace, *trace.states.get("copying").context("it never was copying")?);
     for sabotage in Sabotage::ALL {
         let played = Kill { situation, goal, sabotage: Some(sabotage) }.play(below);
