@@ -4,9 +4,11 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, ensure};
-use mmlog::{Observer, Start, State, Wait};
+use mmlog::{Observer, Start, State, Wait, check};
 
+use super::damage::mend;
 use super::ledger::Reading;
+use super::operations::Found;
 use super::sabotage::Sabotage;
 use super::scene::Scene;
 use super::{PATIENCE, options};
@@ -19,6 +21,9 @@ impl Scene {
     /// Somebody goes on: the next append succeeds, whatever was left. Returns how long it took.
     fn heal(&mut self) -> anyhow::Result<Duration> {
         let begun = Instant::now();
+        if let Found::Damaged(damage) = self.found {
+            mend(&self.log, damage.wishes()).context("repair after the kill")?;
+        }
         if self.handle.is_none() {
             self.come().context("open after the kill")?;
         }
@@ -47,18 +52,20 @@ impl Scene {
         claim("readers", self.read_all());
         claim("a newcomer appends", self.come_and_append());
         claim("trim", self.trim(patience));
+        claim("sync", self.sync());
         claim("append after the trim", self.append(AFTER).map_err(Into::into));
         claim("status", self.look());
         claim("readers at the end", self.read_all());
+        claim("invariants", self.look_deep());
         claim("close", self.close());
         claim("at rest", self.rest());
         violations
     }
 
-    /// What a reader was given early is what is there now.
-    pub(crate) fn begins_with(&self, early: &[u8]) -> anyhow::Result<()> {
-        let is_same = std::fs::read(&self.log)?.starts_with(early);
-        ensure!(is_same, "the {} bytes that a reader was given early are others now", early.len());
+    /// What a reader was given early is what is there now, unless repair has put the data file away.
+    pub(crate) fn begins_with(&self, early: &Reading) -> anyhow::Result<()> {
+        let is_same = early.base != self.base || std::fs::read(&self.log)?.starts_with(&early.bytes);
+        ensure!(is_same, "the {} bytes that a reader was given early are others now", early.bytes.len());
         Ok(())
     }
 
@@ -93,7 +100,7 @@ impl Scene {
     }
 
     fn read_anew(&self) -> anyhow::Result<Reading> {
-        let mut reading = Reading::default();
+        let mut reading = Reading::from(self.base);
         reading.go_on(&mut options().open_reader(&self.log)?.follow(Start::Oldest)?)?;
         Ok(reading)
     }
@@ -106,8 +113,23 @@ impl Scene {
     fn trim(&mut self, patience: Duration) -> anyhow::Result<()> {
         let log = self.handle()?;
         let trimmed = log.trim(patience)?;
-        let (cursor, len) = (log.cursor().get(), self.log.metadata()?.size());
-        ensure!((trimmed.after, len) == (cursor, cursor), "{trimmed:?}, cursor {cursor}, file {len}");
+        let (size, len) = (log.cursor().get() - self.base, self.log.metadata()?.size());
+        ensure!((trimmed.after, len) == (size, size), "{trimmed:?}, {size} bytes appended, file {len}");
+        Ok(())
+    }
+
+    fn sync(&self) -> anyhow::Result<()> {
+        let log = self.handle()?;
+        let synced = log.sync()?;
+        ensure!(synced == log.cursor() && log.synced() == synced, "to {synced} of {}", log.cursor());
+        Ok(())
+    }
+
+    fn look_deep(&self) -> anyhow::Result<()> {
+        let found = check::deep(&self.log, &options())?;
+        ensure!(found.holds(), "{:?}", found.violations);
+        let nuls = self.ledger.nuls();
+        ensure!(found.nuls == nuls, "{} NULs that no hole explains; there should be {nuls}", found.nuls);
         Ok(())
     }
 
@@ -131,7 +153,8 @@ impl Scene {
     /// At rest the file is exactly what was appended.
     fn rest(&self) -> anyhow::Result<()> {
         let (cursor, file) = (self.cursor()?, std::fs::read(&self.log)?);
-        ensure!(file.len() as u64 == cursor, "the file has {} bytes, the cursor is {cursor}", file.len());
+        let size = cursor - self.base;
+        ensure!(file.len() as u64 == size, "the file has {} bytes, {size} were appended", file.len());
         let reading = self.read_anew()?;
         self.ledger.verify(&reading, cursor)?;
         ensure!(reading.bytes == file, "the file is not what readers are given");

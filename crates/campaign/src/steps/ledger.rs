@@ -63,6 +63,24 @@ impl Ledger {
         self.entries.push(Entry { id, len, fate });
     }
 
+    /// The last message met another fate.
+    pub(crate) fn revise_last(&mut self, fate: Fate) {
+        if let Some(last) = self.entries.last_mut() {
+            last.fate = fate;
+        }
+    }
+
+    /// Everything is gone.
+    pub(crate) fn forget_all(&mut self) {
+        self.entries.clear();
+    }
+
+    /// Bytes that read as NULs for good, since nobody knows that they are a hole.
+    pub(crate) fn nuls(&self) -> u64 {
+        let nuls = self.entries.iter().filter(|entry| entry.fate == Fate::Killed(Left::Nuls));
+        nuls.map(|entry| entry.len).sum()
+    }
+
     /// The first message that was acknowledged: its position and bytes.
     pub(crate) fn first_acknowledged(&self) -> anyhow::Result<(u64, Vec<u8>)> {
         let first = self.entries.iter().find_map(|e| match e.fate {
@@ -79,7 +97,7 @@ impl Ledger {
         let mut open: Vec<&Entry> = self.entries.iter().collect();
         // Of two runs of NULs side by side, the longer one first: then the other one is left over, whole.
         open.sort_by_key(|entry| Reverse(entry.len));
-        let mut at = 0;
+        let mut at = reading.base;
         while at < end {
             let found = open.iter().position(|entry| reading.shows(entry, at));
             let Some(index) = found else {
@@ -102,11 +120,17 @@ impl fmt::Debug for Entry {
 /// What a follower was given: bytes, and NULs where it was told of a hole.
 #[derive(Default)]
 pub(crate) struct Reading {
+    pub(crate) base: u64,
     pub(crate) bytes: Vec<u8>,
     holes: BTreeMap<u64, (u64, HoleKind)>,
 }
 
 impl Reading {
+    /// Nothing yet, of a log whose first position is `base`.
+    pub(crate) fn from(base: u64) -> Self {
+        Self { base, ..Self::default() }
+    }
+
     /// Reads on until the follower has caught up.
     pub(crate) fn go_on(&mut self, follower: &mut Follower) -> anyhow::Result<()> {
         let mut buf = [0; 8192];
@@ -118,7 +142,7 @@ impl Reading {
                 }
                 Next::Hole(hole) => {
                     self.holes.insert(hole.start, (hole.len, hole.kind));
-                    self.bytes.resize(hole.end() as usize, 0);
+                    self.bytes.resize((hole.end() - self.base) as usize, 0);
                     (hole.start, hole.end())
                 }
                 _ => return Ok(()),
@@ -128,11 +152,11 @@ impl Reading {
     }
 
     pub(crate) fn end(&self) -> u64 {
-        self.bytes.len() as u64
+        self.base + self.bytes.len() as u64
     }
 
     fn range(&self, at: u64, len: u64) -> Option<&[u8]> {
-        self.bytes.get(at as usize..(at + len) as usize)
+        self.bytes.get((at - self.base) as usize..(at + len - self.base) as usize)
     }
 
     /// Whether the log may have that append at that position.
@@ -162,7 +186,7 @@ impl Reading {
         match self.holes.get(&at) {
             Some((len, kind)) => format!("a hole of {len} ({kind})"),
             None => {
-                let rest = &self.bytes[at as usize..];
+                let rest = &self.bytes[(at - self.base) as usize..];
                 let nuls = rest.iter().take_while(|&&b| b == 0).count();
                 format!("{nuls} NULs, then {:02x?}", &rest[nuls..(nuls + 8).min(rest.len())])
             }

@@ -8,6 +8,7 @@
 //! somebody has gone on ([`aftermath`]).
 
 mod aftermath;
+pub(crate) mod damage;
 pub(crate) mod engine;
 pub(crate) mod ledger;
 pub(crate) mod metadata;

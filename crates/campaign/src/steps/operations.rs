@@ -7,6 +7,7 @@ use mmlog::{Adopt, Log, Writer};
 use nix::sys::signal::{Signal, raise};
 use nix::unistd::alarm;
 
+use super::damage::{Damage, mend};
 use super::ledger::message;
 use super::{CHUNK, HANG, PATIENCE, options};
 
@@ -17,6 +18,8 @@ pub(crate) enum Found {
     /// A data file with bytes, without metadata.
     Data,
     Log,
+    /// A log at rest that cannot be used as it is.
+    Damaged(Damage),
 }
 
 /// Who else does something with the log.
@@ -79,12 +82,24 @@ pub(crate) const TABLE: &[Operation] = &[
     Operation { name: "append-cross-grow", space: Some(300), message: 701, ..APPEND },
     Operation { name: "append-large", space: Some(2 * CHUNK), message: CHUNK + 1001, ..APPEND },
     Operation { name: "append-large-grow", message: CHUNK + 1001, ..APPEND },
+    Operation { name: "append-durable", act: append_durable, ..APPEND },
     Operation { name: "append-wake", company: Company::Sleeper, ..APPEND },
     Operation { name: "append-wait", company: Company::Taker, ..APPEND },
     Operation { name: "leave", act: leave, ..PLAIN },
     Operation { name: "trim", act: trim, space: Some(5000), ..PLAIN },
     Operation { name: "trim-settle", act: trim, dead: true, space: Some(5000), ..PLAIN },
     Operation { name: "close", act: close, alone: true, space: Some(5000), ..PLAIN },
+    Operation { name: "sync", act: sync, space: Some(5000), ..PLAIN },
+    Operation { name: "sync-settle", act: sync, dead: true, space: Some(5000), ..PLAIN },
+    Operation { name: "open-reboot", act: open, found: Found::Damaged(Damage::Rebooted), ..EMPTY_HANDED },
+    Operation { name: "repair-settle", act: repair, dead: true, ..EMPTY_HANDED },
+    Operation { name: "repair-panic", act: repair, found: Found::Damaged(Damage::Panic), ..EMPTY_HANDED },
+    Operation { name: "repair-sync", act: repair, found: Found::Damaged(Damage::SyncFailed), ..EMPTY_HANDED },
+    Operation { name: "repair-cursor", act: repair, found: Found::Damaged(Damage::WildCursor), ..EMPTY_HANDED },
+    Operation { name: "repair-truncated", act: repair, found: Found::Damaged(Damage::Truncated), ..EMPTY_HANDED },
+    Operation { name: "repair-rebuild", act: repair, found: Found::Damaged(Damage::NoMetadata), ..EMPTY_HANDED },
+    Operation { name: "repair-recreate", act: repair, found: Found::Damaged(Damage::NoData), ..EMPTY_HANDED },
+    Operation { name: "repair-upgrade", act: repair, found: Found::Damaged(Damage::Original), ..EMPTY_HANDED },
 ];
 
 /// What shows whether stepping works here; it does nothing.
@@ -189,6 +204,30 @@ fn append(child: &Child) -> anyhow::Result<()> {
     let mut writer = child.writer(&log)?;
     let message = child.message();
     marked(|| writer.append(&message))?;
+    Ok(())
+}
+
+fn append_durable(child: &Child) -> anyhow::Result<()> {
+    let log = child.open()?;
+    let mut writer = child.writer(&log)?;
+    let message = child.message();
+    marked(|| writer.append_durable(&message))?;
+    Ok(())
+}
+
+fn sync(child: &Child) -> anyhow::Result<()> {
+    let log = child.open()?;
+    let _writer = child.writer(&log)?;
+    marked(|| log.sync())?;
+    Ok(())
+}
+
+fn repair(child: &Child) -> anyhow::Result<()> {
+    let wishes = match child.operation.found {
+        Found::Damaged(damage) => damage.wishes(),
+        _ => &[],
+    };
+    marked(|| mend(child.log, wishes))?;
     Ok(())
 }
 

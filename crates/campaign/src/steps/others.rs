@@ -4,11 +4,12 @@
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use anyhow::{bail, ensure};
+use anyhow::ensure;
 use mmlog::sync::Ordering;
-use mmlog::{Fault, Observer, Phase, ProcessState, Start};
+use mmlog::{Class, Fault, Observer, Phase, ProcessState, Start};
 
 use super::CHUNK;
+use super::damage::Damage;
 use super::ledger::Reading;
 use super::operations::Found;
 use super::scene::{Scene, hold_slot};
@@ -33,6 +34,8 @@ const TABLE: &[Other] = &[
     Other { name: "claim", needs_log: true, act: |s| Ok(s.scene.handle()?.writer().map(drop)?) },
     Other { name: "close", needs_log: true, act: close },
     Other { name: "trim", needs_log: true, act: |s| Ok(s.scene.handle()?.trim(s.scene.wait).map(drop)?) },
+    Other { name: "sync", needs_log: true, act: |s| Ok(s.scene.handle()?.sync().map(drop)?) },
+    Other { name: "repair", needs_log: true, act: repair },
     Other { name: "follow", needs_log: true, act: |s| s.scene.read_on() },
     Other { name: "read", needs_log: false, act: read },
     Other { name: "status", needs_log: false, act: look },
@@ -52,6 +55,8 @@ pub(crate) enum Outcome {
     Stalled,
     /// It says that it waits, and cannot say for whom.
     Unnamed,
+    /// It says that the log has to be repaired, which the victim was about to do.
+    Refused,
 }
 
 /// What nobody may do: controls.
@@ -80,7 +85,7 @@ pub(crate) struct Stopped<'a> {
     pub(crate) scene: &'a mut Scene,
     pub(crate) pid: u32,
     /// What the last new reader was given.
-    pub(crate) early: Vec<u8>,
+    pub(crate) early: Reading,
 }
 
 /// What is the victim's, and must stay as it is: its slot, and the bytes of its range.
@@ -135,6 +140,7 @@ impl Stopped<'_> {
         let Some(known) = error.downcast_ref::<mmlog::Error>() else { return Err(error) };
         match known.fault() {
             Fault::NoLog | Fault::NoMetadata { .. } if self.is_unfinished()? => Ok(Outcome::Stalled),
+            _ if matches!(self.scene.found, Found::Damaged(_)) && is_refusal(known) => Ok(Outcome::Refused),
             Fault::Stalled { blocker, .. } | Fault::Busy(blocker) => {
                 let (pid, state) = (blocker.pid, &blocker.process);
                 // It has just taken the lock and not yet said who it is, or it creates what would say it.
@@ -169,6 +175,17 @@ impl Stopped<'_> {
     }
 }
 
+/// Whether an error is about the log, not about somebody.
+fn is_refusal(error: &mmlog::Error) -> bool {
+    matches!(error.fault().class(), Class::Damaged | Class::Refused)
+}
+
+/// A repair of nothing in particular.
+fn repair(stopped: &mut Stopped<'_>) -> anyhow::Result<()> {
+    let found = mmlog::repair::examine(&stopped.scene.log, &stopped.scene.options())?;
+    Ok(found.plan(&[]).apply().map(drop)?)
+}
+
 /// A new writer comes, appends and goes.
 fn arrive(stopped: &mut Stopped<'_>) -> anyhow::Result<()> {
     let log = stopped.scene.options().open_or_create(&stopped.scene.log)?;
@@ -188,10 +205,10 @@ fn close(stopped: &mut Stopped<'_>) -> anyhow::Result<()> {
 /// A new reader reads what there is.
 fn read(stopped: &mut Stopped<'_>) -> anyhow::Result<()> {
     let log = stopped.scene.options().open_reader(&stopped.scene.log)?;
-    let mut reading = Reading::default();
+    let mut reading = Reading::from(log.oldest().get());
     reading.go_on(&mut log.follow(Start::Oldest)?)?;
     stopped.is_shown_nothing(reading.end())?;
-    stopped.early = reading.bytes;
+    stopped.early = reading;
     Ok(())
 }
 
@@ -201,8 +218,7 @@ fn look(stopped: &mut Stopped<'_>) -> anyhow::Result<()> {
     for writer in status.writers.iter().filter(|writer| writer.pid == stopped.pid && writer.alive) {
         ensure!(writer.process == ProcessState::Stopped, "{writer:?}");
     }
-    match &status.panic {
-        Some(record) => bail!("poisoned: {record:?}"),
-        None => Ok(()),
-    }
+    let was_poisoned = stopped.scene.found == Found::Damaged(Damage::Panic);
+    ensure!(status.panic.is_none() || was_poisoned, "poisoned: {:?}", status.panic);
+    Ok(())
 }

@@ -20,7 +20,7 @@ use super::operations::{Company, Found, Operation};
 use super::{CHUNK, HANG, PATIENCE, options};
 
 /// Bytes of the messages that are there before.
-const BEFORE: u64 = 53;
+pub(super) const BEFORE: u64 = 53;
 /// Bytes of the append of which a planted dead writer has stored half.
 const DEAD: u64 = 200;
 
@@ -91,7 +91,9 @@ pub(crate) struct Scene {
     pub(super) sleeper: Option<JoinHandle<mmlog::Result<Wait>>>,
     pub(crate) ledger: Ledger,
     pub(crate) log: PathBuf,
-    found: Found,
+    /// The first position.
+    pub(super) base: u64,
+    pub(super) found: Found,
     gate_ms: u32,
     pub(super) wait: Duration,
     _directory: tempfile::TempDir,
@@ -110,6 +112,7 @@ impl Scene {
             sleeper: None,
             ledger: Ledger::default(),
             log: directory.path().join("app.log"),
+            base: 0,
             found,
             gate_ms: setting.gate_ms,
             wait: setting.wait,
@@ -122,7 +125,15 @@ impl Scene {
                 std::fs::write(&scene.log, message(id, BEFORE))?;
                 scene.ledger.note(id, BEFORE, Fate::Acknowledged(0));
             }
-            Found::Log => scene.begin(setting)?,
+            Found::Log => {
+                scene.begin(setting)?;
+                scene.follower = Some(scene.options().open_reader(&scene.log)?.follow(Start::Oldest)?);
+                scene.read_on()?;
+            }
+            Found::Damaged(damage) => {
+                scene.begin(setting)?;
+                damage.inflict(&mut scene)?;
+            }
         }
         Ok(scene)
     }
@@ -131,7 +142,7 @@ impl Scene {
         self.come()?;
         self.append(BEFORE)?;
         self.append(BEFORE)?;
-        if setting.leaver {
+        if setting.leaver && self.found == Found::Log {
             let log = self.options().open(&self.log)?;
             let writer = log.writer()?;
             self.leaver = Some((log, (setting.healer == Healer::Writer).then_some(writer)));
@@ -142,8 +153,7 @@ impl Scene {
         if setting.healer == Healer::Newcomer {
             self.handle = None;
         }
-        self.follower = Some(self.options().open_reader(&self.log)?.follow(Start::Oldest)?);
-        self.read_on()
+        Ok(())
     }
 
     /// How everybody here but the victims opens the log.
@@ -313,11 +323,12 @@ impl Scene {
 
     fn left_by(&self, part: &Part) -> anyhow::Result<Left> {
         let Some(metadata) = self.metadata()? else { return Ok(Left::Nothing) };
+        if part.operation.message == 0 || metadata.cursor() == part.cursor {
+            return Ok(Left::Nothing);
+        }
         let reserved = metadata.cursor() - part.cursor;
         let pending = metadata.pending_of(part.victim.pid());
         Ok(match pending.and_then(|pending| Some((pending.phase()?, pending.position()))) {
-            // Adopting moves the cursor behind what was there.
-            _ if reserved == 0 || self.found == Found::Data => Left::Nothing,
             _ if reserved != part.operation.message => bail!("it has reserved {reserved} bytes"),
             None => Left::Whole,
             Some((Phase::Reserving, _)) => Left::Nuls,

@@ -12,6 +12,7 @@ use anyhow::{Context, anyhow, bail, ensure};
 use crate::children::Role;
 use crate::random::Random;
 use crate::run::{Place, Run};
+use crate::steps::ledger::Reading;
 use crate::steps::others::{self, Foul, Other, Outcome, Stopped};
 use crate::steps::scene::{Healer, Setting};
 use crate::steps::situation::{Goal, Situation};
@@ -69,6 +70,7 @@ fn run(run: &mut Run) -> anyhow::Result<()> {
                 run.count("pairs", outcomes.len() as u64);
                 run.count("of them stalled", count(Outcome::Stalled));
                 run.count("of them unnamed", count(Outcome::Unnamed));
+                run.count("of them refused", count(Outcome::Refused));
             }
             Err(e) => run.violation(format!("{e:#}; `campaign role {REPLAY} {stop}`")),
         }
@@ -104,7 +106,7 @@ impl Stop {
         let wait = if random.below(16) == 0 { Duration::from_millis(5) } else { Duration::ZERO };
         let setting = setting(&self.situation, below, wait, GATE_MS);
         let (mut scene, mut part) = self.situation.enter(&setting)?;
-        let mut stopped = Stopped { scene: &mut scene, pid: part.victim.pid(), early: Vec::new() };
+        let mut stopped = Stopped { scene: &mut scene, pid: part.victim.pid(), early: Reading::default() };
         let mut outcomes = Vec::new();
         if self.goal.reach(&mut part)? {
             let mut others: Vec<&Other> = others::possible(self.situation.operation.found).collect();

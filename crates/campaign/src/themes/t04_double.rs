@@ -26,8 +26,18 @@ pub(crate) const ROLES: &[Role] = &[(REPLAY, replay)];
 
 const REPLAY: &str = "kill-twice-at";
 /// The operations that meet what a kill has left.
-const SECONDS: &[&str] =
-    &["create", "open", "arrive", "claim", "append", "append-large-grow", "trim", "close"];
+const SECONDS: &[&str] = &[
+    "create",
+    "open",
+    "arrive",
+    "claim",
+    "append",
+    "append-large-grow",
+    "trim",
+    "close",
+    "sync",
+    "repair-settle",
+];
 /// How many pairs of operations are tried, and in how many states the first leaves the log.
 const PAIRS: u64 = 16;
 const STATES: usize = 3;
@@ -93,9 +103,10 @@ fn run(run: &mut Run) -> anyhow::Result<()> {
 
 /// Some of the pairs that can be, each with a healer that can be there.
 fn chosen(run: &mut Run) -> Vec<Pair> {
-    let seconds = SECONDS.iter().filter_map(|name| operations::named(name).ok());
+    let meets =
+        |second: &&Operation| SECONDS.contains(&second.name) || matches!(second.found, Found::Damaged(_));
     let mut pairs = Vec::new();
-    for second in seconds {
+    for second in TABLE.iter().filter(meets) {
         for first in TABLE.iter().filter(|first| may_follow(first, second)) {
             let suits = |healer: &Healer| healer.suits(first) && healer.suits(second);
             let healers: Vec<Healer> = Healer::ALL.into_iter().filter(suits).collect();
@@ -113,11 +124,12 @@ fn chosen(run: &mut Run) -> Vec<Pair> {
 
 /// Whether the second can stand by while the first begins.
 fn may_follow(first: &Operation, second: &Operation) -> bool {
-    let comes_later = matches!(second.name, "open" | "arrive" | "claim");
+    let comes_later = matches!(second.name, "open" | "arrive" | "claim" | "repair-settle");
     match first.found {
         Found::Nothing => matches!(second.name, "create" | "arrive"),
         Found::Data => second.name == "create",
-        Found::Log => second.name != "create" && (comes_later || !first.alone),
+        Found::Damaged(_) => second.name == first.name,
+        Found::Log => second.found == Found::Log && second.name != "create" && (comes_later || !first.alone),
     }
 }
 
