@@ -1,5 +1,6 @@
 //! The themes, in the order in which they run.
 
+mod t01_model;
 mod t02_kill;
 mod t03_stop;
 mod t04_double;
@@ -20,6 +21,7 @@ pub(crate) struct Theme {
 }
 
 pub(crate) const THEMES: &[Theme] = &[
+    t01_model::THEME,
     t02_kill::THEME,
     t03_stop::THEME,
     t04_double::THEME,

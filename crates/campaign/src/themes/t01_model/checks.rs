@@ -1,0 +1,157 @@
+//! What must hold in every world, and when all is over.
+
+use super::broken::{Kind, Outcome, broken};
+use super::models::{Model, Task};
+use super::steps::{Following, Step};
+use super::turn::Turn;
+use super::world::*;
+
+/// More steps than anybody takes who is alone.
+const ALONE: usize = 300;
+
+impl Model {
+    /// Whether a process has nothing left to do by itself.
+    pub(super) fn is_finished(&self, world: &World, process: usize) -> bool {
+        match world.processes[process].at {
+            Step::Done | Step::Dead => true,
+            Step::Ready => matches!(self.task(world, process), Some(Task::Repair | Task::RepairLoosely)),
+            _ => false,
+        }
+    }
+
+    pub(super) fn is_over(&self, world: &World) -> bool {
+        (0..self.opener()).all(|p| self.is_finished(world, p))
+    }
+
+    /// Invariants of every world.
+    pub(super) fn check(&self, world: &World) -> Outcome {
+        let World { gate, journal, path, inode, .. } = *world;
+        if gate && journal.kind == Record::Empty {
+            return broken(Kind::Unexplained, "the gate is closed and the journal is empty");
+        }
+        let committed = gate && path == journal.new && !matches!(journal.kind, Record::Empty | Record::Trim);
+        if path != inode && !committed {
+            return broken(
+                Kind::Unexplained,
+                format!("file {path} is at the path, {inode} in use, and no journal says why"),
+            );
+        }
+        for (number, file) in world.files[..self.files].iter().enumerate() {
+            if file.base != NO_BASE && path != number as u8 && !world.names.contains(&(number as u8)) {
+                return broken(Kind::Lost, format!("file {number} is a segment and has no name"));
+            }
+        }
+        self.check_messages(world)
+    }
+
+    /// What is in flight holds the watermark: whoever looks at the slots sees it.
+    fn check_messages(&self, world: &World) -> Outcome {
+        for (m, message) in world.messages[..self.messages].iter().enumerate() {
+            let writer = self.writer_of(m);
+            if message.fate != Fate::InFlight {
+                continue;
+            }
+            let Process { slot, .. } = world.processes[writer];
+            let covered = world.slots.get(usize::from(slot)).is_some_and(|s| {
+                let exact = matches!(s.phase, Phase::Waiting | Phase::Copying);
+                let announced = s.phase == Phase::Reserving && s.position <= message.start;
+                usize::from(s.owner) == writer
+                    && (announced || exact && (s.position, s.len) == (message.start, self.len_of(m)))
+            });
+            if !covered {
+                let text = format!("message {m} at {} is in flight, and no slot says so", message.start);
+                return broken(Kind::Watermark, text);
+            }
+        }
+        Ok(())
+    }
+
+    /// A process dies where it stands.
+    pub(super) fn killed(&self, world: &World, process: usize) -> World {
+        let mut world = *world;
+        if let Some(Task::Append(_)) = self.task(&world, process) {
+            let slot = world.processes[process].slot;
+            let message = &mut world.messages[self.message(&world, process)];
+            if message.fate == Fate::InFlight {
+                let unplaced =
+                    world.slots.get(usize::from(slot)).is_some_and(|slot| slot.phase == Phase::Reserving);
+                message.fate = if unplaced { Fate::Unplaced } else { Fate::Abandoned };
+            }
+        }
+        world.kill(process);
+        world
+    }
+
+    /// Nobody moves any more, and nobody has anything left to do.
+    pub(super) fn check_end(&self, world: &World) -> Outcome {
+        let c = &self.configuration;
+        let calm = world.crashes == c.crashes && c.disk.is_none() && !c.deadlines && !c.gives_up;
+        if calm {
+            let missing = world.messages[..self.messages].iter().position(|m| m.fate != Fate::Acknowledged);
+            if let Some(m) = missing {
+                return broken(Kind::Incomplete, format!("nobody died and message {m} was not appended"));
+            }
+            let everyone_closes = |program: &&[Task]| program.contains(&Task::Close);
+            if c.programs.iter().all(everyone_closes)
+                && world.files[usize::from(world.inode)].size != world.cursor - world.base
+            {
+                return broken(Kind::Incomplete, "everybody has closed and the file is not trimmed");
+            }
+        }
+        Ok(())
+    }
+
+    /// From this world, everybody dies, and one comes who opens the log for writing: the log must be sound and complete then,
+    /// also for a follower that was there all the time and for a new one.
+    pub(super) fn check_after_death_of_all(&self, world: &World, scratch: &mut Vec<World>) -> Outcome {
+        let mut world = (0..self.opener()).fold(*world, |world, p| self.killed(&world, p));
+        let opener = self.opener();
+        world.processes[opener] = Process::NEW;
+        for _ in 0..ALONE {
+            scratch.clear();
+            Turn::new(self, &world, opener, scratch).run()?;
+            match scratch.first() {
+                Some(next) => world = *next,
+                None => break,
+            }
+        }
+        self.check_at_rest(&world, opener)?;
+        self.read_to_the_end(world)?;
+        world.follower = Follower::NEW;
+        self.read_to_the_end(world)
+    }
+
+    fn check_at_rest(&self, world: &World, opener: usize) -> Outcome {
+        let World { cursor, base, file_size, limit, inode, .. } = *world;
+        let size = world.files[usize::from(inode)].size;
+        let settled = world.slots.iter().all(|slot| slot.phase == Phase::Idle);
+        let trimmed = limit == cursor && base + file_size == cursor && size == file_size;
+        let done = world.processes[opener].at == Step::Done && world.lock == NOBODY;
+        if done && settled && trimmed && !world.gate && world.journal.kind == Record::Empty {
+            return Ok(());
+        }
+        let text = format!(
+            "all others are dead, and after an opener's work: done {done}, settled {settled}, trimmed {trimmed} (cursor \
+             {cursor}, base {base}, file_size {file_size}, limit {limit}, size {size}), gate closed: {}",
+            world.gate
+        );
+        broken(Kind::Incomplete, text)
+    }
+
+    fn read_to_the_end(&self, mut world: World) -> Outcome {
+        for _ in 0..ALONE {
+            match self.follow(&world)? {
+                Some(next) => world = next,
+                None => break,
+            }
+        }
+        let Follower { at, position, .. } = world.follower;
+        if at == Following::Idle && position == world.cursor {
+            return Ok(());
+        }
+        broken(
+            Kind::Incomplete,
+            format!("at rest a follower comes to {position} and not to {}", world.cursor),
+        )
+    }
+}

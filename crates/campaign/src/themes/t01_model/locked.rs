@@ -1,0 +1,218 @@
+//! Sections 5 and 6, what is done with the lock: growing, settling the dead. Settling can also be done without it.
+
+use super::broken::{Kind, Outcome, broken};
+use super::models::Task;
+use super::mutants::Mutant;
+use super::steps::Step;
+use super::turn::Turn;
+use super::world::*;
+
+impl Turn<'_> {
+    /// The data file that the lock's guard hands out: the one in use, not the one that a handle once opened.
+    pub(super) fn guarded(&mut self) -> u8 {
+        if self.is(Mutant::StaleHandle) { self.my().inode } else { self.world.inode }
+    }
+
+    // ---- growing
+
+    /// Makes the file reach position `end`, then goes on at `back`.
+    pub(super) fn grow(mut self, end: u8, back: Step) -> Outcome {
+        (self.my().end, self.my().back, self.my().x) = (end, back, 0);
+        if self.is(Mutant::LimitBeforeAllocation) {
+            self.world.limit = end;
+        }
+        self.go(Step::Allocate)
+    }
+
+    /// The next multiple of a chunk; at the second attempt, only what is needed.
+    fn wanted(&mut self) -> u8 {
+        let (need, attempt) = (self.my().end - self.world.base, self.my().x);
+        if attempt == 0 { need.next_multiple_of(self.model.configuration.chunk) } else { need }
+    }
+
+    pub(super) fn allocate(mut self) -> Outcome {
+        let to = self.wanted();
+        let inode = self.world.inode;
+        let from = self.world.files[inode as usize].size;
+        if self.model.configuration.disk.is_some() {
+            let more = to - from;
+            if more > self.world.free {
+                // As much as there was may have been allocated.
+                self.world.files[inode as usize].size += self.world.free;
+                self.world.free = 0;
+                return self.go(Step::CutBack);
+            }
+            self.world.free -= more;
+        }
+        self.world.files[inode as usize].size = to;
+        self.go(Step::GrowSize)
+    }
+
+    pub(super) fn cut_back(mut self) -> Outcome {
+        let (inode, size, who) = (self.world.inode, self.world.file_size, self.model.name(self.me));
+        let more = self.wanted() > self.my().end - self.world.base;
+        self.world.cut(who, inode, size)?;
+        if more {
+            self.my().x = 1;
+            return self.go(Step::Allocate);
+        }
+        match self.my().back {
+            Step::Drain => {
+                self.my().full = true;
+                self.drain_from(0)
+            }
+            // Look: the cursor has not moved.
+            Step::Ready => {
+                self.my().task += 1;
+                self.unlock_then(Step::Ready)
+            }
+            _ => self.unlock_then(Step::Abandon),
+        }
+    }
+
+    pub(super) fn grow_size(mut self) -> Outcome {
+        self.world.file_size = self.world.files[self.world.inode as usize].size;
+        self.go(Step::GrowLimit)
+    }
+
+    pub(super) fn grow_limit(mut self) -> Outcome {
+        self.world.limit = self.world.base + self.world.file_size;
+        match self.my().back {
+            Step::Drain => self.drain_from(0),
+            back => self.unlock_then(back),
+        }
+    }
+
+    // ---- settling
+
+    /// From slot `i` on: the next slot that a dead writer has left.
+    pub(super) fn settle_all(mut self) -> Outcome {
+        let dead = |slot: &Slot| slot.phase != Phase::Idle && slot.owner == NOBODY;
+        let from = usize::from(self.my().i);
+        match (from..self.model.slots()).find(|&i| dead(&self.world.slots[i])) {
+            Some(i) => self.take_byte(i, Step::SettleAll),
+            None => {
+                if self.task() == Some(Task::Settle) {
+                    self.my().task += 1;
+                }
+                self.unlock_then(Step::Ready)
+            }
+        }
+    }
+
+    /// Takes the byte of a slot whose owner is dead, settles it, goes on at `back`.
+    pub(super) fn take_byte(mut self, i: usize, back: Step) -> Outcome {
+        if !self.is(Mutant::SettleWithoutTheByte) {
+            self.world.slots[i].owner = self.me as u8;
+        }
+        (self.my().i, self.my().back) = (i as u8, back);
+        let without_lock = self.world.lock != self.me as u8;
+        if without_lock && self.is(Mutant::FileOfBefore) {
+            return self.go(Step::SettleNote);
+        }
+        self.go(if without_lock { Step::LooseBase } else { Step::SettleNote })
+    }
+
+    /// The range that the slot stands for.
+    fn settled(&mut self) -> (usize, Slot) {
+        let i = usize::from(self.my().i);
+        (i, self.world.slots[i])
+    }
+
+    pub(super) fn settle_note(mut self) -> Outcome {
+        let (_, slot) = self.settled();
+        let next = if slot.phase == Phase::Copying { Step::SettleZero } else { Step::SettleIdle };
+        if matches!(slot.phase, Phase::Waiting | Phase::Copying) && !self.is(Mutant::SettleBeforeNote) {
+            self.note(slot)?;
+        }
+        self.my().x = 0;
+        self.go(next)
+    }
+
+    fn note(&mut self, slot: Slot) -> Outcome {
+        for position in slot.position..slot.position + slot.len {
+            let owner = self.model.owner(&self.world, position);
+            if owner.is_none_or(|m| self.world.messages[m].fate != Fate::Abandoned) {
+                let who = self.model.name(self.me);
+                let text = format!("{who} notes a hole at position {position}, which was not abandoned");
+                return broken(Kind::Robbed, text);
+            }
+        }
+        self.world.holes |= bits(slot.position, slot.position + slot.len);
+        Ok(())
+    }
+
+    pub(super) fn settle_zero(mut self) -> Outcome {
+        let (_, slot) = self.settled();
+        let who = self.model.name(self.me);
+        let x = self.my().x;
+        let (inode, base) = match self.world.lock == self.me as u8 {
+            true => (self.guarded(), self.world.base),
+            false => (self.my().inode, self.my().base),
+        };
+        let position = slot.position + x;
+        let owner = self.model.owner(&self.world, position);
+        if owner.is_none_or(|m| self.world.messages[m].fate != Fate::Abandoned) {
+            return broken(
+                Kind::Robbed,
+                format!("{who} zeroes position {position}, which was not abandoned"),
+            );
+        }
+        self.world.zero(who, inode, base, position)?;
+        self.my().x += 1;
+        self.go(if x + 1 < slot.len { Step::SettleZero } else { Step::SettleIdle })
+    }
+
+    pub(super) fn settle_idle(mut self) -> Outcome {
+        let (i, slot) = self.settled();
+        let note_later = self.is(Mutant::SettleBeforeNote) && slot.phase != Phase::Reserving;
+        self.world.slots[i].phase = Phase::Idle;
+        if note_later {
+            self.my().x = 1;
+        } else {
+            self.world.slots[i].position = 0;
+        }
+        if usize::from(self.my().slot) == i {
+            return self.unlock_then(Step::Ready);
+        }
+        self.go(Step::SettleRelease)
+    }
+
+    pub(super) fn settle_release(mut self) -> Outcome {
+        let (i, slot) = self.settled();
+        if self.my().x == 1 {
+            self.note(slot)?;
+            (self.world.slots[i].position, self.my().x) = (0, 0);
+            return self.go(Step::SettleRelease);
+        }
+        if !self.is(Mutant::SettleWithoutTheByte) {
+            self.world.slots[i].owner = NOBODY;
+        }
+        if self.world.lock != self.me as u8 {
+            (self.my().base, self.my().inode) = (0, 0);
+        }
+        let back = self.my().back;
+        self.go(back)
+    }
+
+    // ---- without the lock
+
+    pub(super) fn settle_loosely(mut self) -> Outcome {
+        let dead = |slot: &Slot| slot.phase != Phase::Idle && slot.owner == NOBODY;
+        for i in (0..self.model.slots()).filter(|&i| dead(&self.world.slots[i])).collect::<Vec<_>>() {
+            self.or().take_byte(i, Step::Ready)?;
+        }
+        self.blocked()
+    }
+
+    /// The file is the one in use after the byte was taken.
+    pub(super) fn loose_base(mut self) -> Outcome {
+        self.my().base = self.world.base;
+        self.go(Step::LooseOpen)
+    }
+
+    pub(super) fn loose_open(mut self) -> Outcome {
+        self.my().inode = self.world.path;
+        self.settle_note()
+    }
+}

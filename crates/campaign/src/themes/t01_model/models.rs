@@ -1,0 +1,270 @@
+//! What is run: who takes part, with what to do, how much space and how many deaths.
+
+use super::mutants::Mutant;
+use super::world::*;
+
+/// What a process does, one after the other.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Task {
+    /// An append of that many bytes.
+    Append(u8),
+    Close,
+    Trim,
+    Rotate,
+    /// Takes the lock once: recovers, and settles the slots of the dead.
+    Settle,
+    /// As `Settle`, whenever there is something to do.
+    Repair,
+    /// Settles the slots of the dead without the lock.
+    RepairLoosely,
+}
+use Task::*;
+
+/// How many records a rotation writes into the journal.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Records {
+    One,
+    Three,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Configuration {
+    pub(super) name: &'static str,
+    pub(super) programs: &'static [&'static [Task]],
+    pub(super) slots: u8,
+    pub(super) chunk: u8,
+    /// Length of the data file at the start.
+    pub(super) size: u8,
+    /// Pages that are left on the disk; `None`: as many as anybody wants.
+    pub(super) disk: Option<u8>,
+    pub(super) crashes: u8,
+    pub(super) follower: bool,
+    /// Every wait may end with an error.
+    pub(super) deadlines: bool,
+    /// A drain may be given up.
+    pub(super) gives_up: bool,
+    /// `link` and `rename` may fail.
+    pub(super) errors: bool,
+    pub(super) records: Records,
+    /// Whether a trim drains although there is space up to the gate.
+    pub(super) trim_waits: bool,
+    /// More states than that are a defect of the configuration; also how much of the CI size it is.
+    pub(super) most: u64,
+    pub(super) mutant: Option<Mutant>,
+}
+
+pub(super) const PLAIN: Configuration = Configuration {
+    name: "",
+    programs: &[],
+    slots: 2,
+    chunk: 2,
+    size: 2,
+    disk: None,
+    crashes: 0,
+    follower: false,
+    deadlines: false,
+    gives_up: false,
+    errors: false,
+    records: Records::One,
+    trim_waits: true,
+    most: 1_000_000,
+    mutant: None,
+};
+
+/// A configuration, and what follows from it.
+pub(super) struct Model {
+    pub(super) configuration: Configuration,
+    /// Files that can exist at a time.
+    pub(super) files: usize,
+    pub(super) messages: usize,
+    /// Number of the first message of each process.
+    first_message: [usize; PROCESSES],
+    lengths: [u8; MESSAGES],
+    writers: [usize; MESSAGES],
+    names: Vec<String>,
+    initial: World,
+}
+
+/// What the one does who comes when everybody else is gone.
+const OPENER: &[Task] = &[Settle, Trim];
+
+impl Model {
+    pub(super) fn new(configuration: Configuration) -> Self {
+        let programs = configuration.programs;
+        let mut model = Self {
+            configuration,
+            files: 1 + programs.iter().flat_map(|p| p.iter()).filter(|task| **task == Rotate).count(),
+            messages: 0,
+            first_message: [0; PROCESSES],
+            lengths: [0; MESSAGES],
+            writers: [0; MESSAGES],
+            names: Vec::new(),
+            initial: EMPTY_WORLD,
+        };
+        assert!(programs.len() < PROCESSES && model.files <= FILES && model.slots() <= SLOTS);
+        for (p, program) in programs.iter().enumerate() {
+            model.first_message[p] = model.messages;
+            // A message has its task's number: appends come first.
+            for (n, task) in program.iter().enumerate() {
+                if let Append(len) = *task {
+                    assert_eq!(model.messages, model.first_message[p] + n);
+                    (model.lengths[model.messages], model.writers[model.messages]) = (len, p);
+                    model.messages += 1;
+                }
+            }
+        }
+        model.names = (0..=programs.len()).map(|p| format!("{} {p}", model.trade(p))).collect();
+        model.initial = model.begin();
+        model
+    }
+
+    fn begin(&self) -> World {
+        let Configuration { slots, size, disk, crashes, .. } = self.configuration;
+        let mut world = EMPTY_WORLD;
+        (world.limit, world.file_size) = (size, size);
+        world.files[0] = File { size, base: 0, is_final: false };
+        world.free = disk.unwrap_or(0);
+        world.crashes = crashes;
+        let writers = (0..self.opener()).filter(|&p| matches!(self.program(p)[0], Append(_)));
+        for (slot, p) in (0..slots).zip(writers) {
+            world.slots[slot as usize].owner = p as u8;
+            world.processes[p].slot = slot;
+        }
+        world
+    }
+
+    pub(super) fn initial(&self) -> World {
+        self.initial
+    }
+
+    pub(super) fn is(&self, mutant: Mutant) -> bool {
+        self.configuration.mutant == Some(mutant)
+    }
+
+    pub(super) fn slots(&self) -> usize {
+        self.configuration.slots.into()
+    }
+
+    pub(super) fn rotates(&self) -> bool {
+        self.files > 1
+    }
+
+    /// The process that comes when all others are gone.
+    pub(super) fn opener(&self) -> usize {
+        self.configuration.programs.len()
+    }
+
+    pub(super) fn program(&self, process: usize) -> &'static [Task] {
+        self.configuration.programs.get(process).copied().unwrap_or(OPENER)
+    }
+
+    pub(super) fn task(&self, world: &World, process: usize) -> Option<Task> {
+        self.program(process).get(usize::from(world.processes[process].task)).copied()
+    }
+
+    /// The message that is the process's present task.
+    pub(super) fn message(&self, world: &World, process: usize) -> usize {
+        self.first_message[process] + usize::from(world.processes[process].task)
+    }
+
+    pub(super) fn len_of(&self, message: usize) -> u8 {
+        self.lengths[message]
+    }
+
+    pub(super) fn writer_of(&self, message: usize) -> usize {
+        self.writers[message]
+    }
+
+    /// The message that has `position`.
+    pub(super) fn owner(&self, world: &World, position: u8) -> Option<usize> {
+        (0..self.messages).find(|&m| {
+            let Message { fate, start } = world.messages[m];
+            fate != Fate::None && start <= position && position < start + self.lengths[m]
+        })
+    }
+
+    pub(super) fn name(&self, process: usize) -> &str {
+        &self.names[process]
+    }
+
+    fn trade(&self, process: usize) -> &'static str {
+        match self.program(process)[0] {
+            _ if process == self.opener() => "opener",
+            Append(_) | Close => "writer",
+            Trim => "trimmer",
+            Rotate => "rotator",
+            Settle | Repair | RepairLoosely => "repairer",
+        }
+    }
+}
+
+const EMPTY_WORLD: World = World {
+    cursor: 0,
+    gate: false,
+    gate_at: 0,
+    limit: 0,
+    file_size: 0,
+    base: 0,
+    inode: 0,
+    generation: 0,
+    entries: [Entry { base: 0, inode: 0 }; 2],
+    journal: Journal::EMPTY,
+    slots: [Slot { phase: Phase::Idle, position: 0, len: 0, owner: NOBODY }; SLOTS],
+    holes: 0,
+    lock: NOBODY,
+    path: 0,
+    temp: NO_FILE,
+    names: [NO_FILE; FILES],
+    files: [File { size: 0, base: NO_BASE, is_final: false }; FILES],
+    free: 0,
+    processes: [Process::NEW; PROCESSES],
+    follower: Follower::NEW,
+    messages: [Message { fate: Fate::None, start: 0 }; MESSAGES],
+    written: 0,
+    sparse: 0,
+    crashes: 0,
+};
+
+pub(super) const CONFIGURATIONS: &[Configuration] = &[
+    Configuration { name: "append", programs: &[&[Append(2)], &[Append(1)]], size: 0, ..PLAIN },
+    Configuration {
+        name: "append+crash",
+        programs: &[&[Append(2), Append(1)], &[Append(1), Append(2)], &[Repair]],
+        size: 0,
+        crashes: 1,
+        ..PLAIN
+    },
+    Configuration {
+        name: "append+follow+crash",
+        programs: &[&[Append(2)], &[Append(1)], &[Repair]],
+        size: 0,
+        crashes: 1,
+        follower: true,
+        ..PLAIN
+    },
+    Configuration {
+        name: "trim",
+        programs: &[&[Append(1), Append(2)], &[Append(1)], &[Trim]],
+        size: 2,
+        crashes: 1,
+        most: 10_000_000,
+        ..PLAIN
+    },
+    Configuration {
+        name: "rotate 1",
+        programs: &[&[Append(1), Append(2)], &[Append(1)], &[Rotate]],
+        size: 2,
+        crashes: 1,
+        most: 10_000_000,
+        ..PLAIN
+    },
+    Configuration {
+        name: "rotate 3",
+        programs: &[&[Append(1), Append(2)], &[Append(1)], &[Rotate]],
+        size: 2,
+        crashes: 1,
+        most: 10_000_000,
+        records: Records::Three,
+        ..PLAIN
+    },
+];

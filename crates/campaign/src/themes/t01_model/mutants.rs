@@ -1,0 +1,143 @@
+//! What must not be: each mutant has one step in the wrong place, or none where one belongs, and must be caught.
+
+use super::broken::Kind;
+use super::models::{Configuration, PLAIN, Records, Task::*};
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Mutant {
+    // Appends.
+    ReserveBeforeBegin,
+    LimitBeforeReserve,
+    SettleBeforeCopy,
+    BlocksOnTheLock,
+    CursorTakenBack,
+    AbandonWithoutHole,
+    BaseNotChecked,
+    FileBeforeBase,
+    LimitBeforeAllocation,
+    // Settling.
+    SettleBeforeNote,
+    SettleWithoutTheByte,
+    FileOfBefore,
+    // Gates, trim, close.
+    GateBeforeJournal,
+    NoAnnounce,
+    NoDrain,
+    DrainWithoutGrowth,
+    SparseUnderTheLiving,
+    CutBeforePublish,
+    GateBeforeCut,
+    StaleHandle,
+    ProbeBeforeRelease,
+    // Rotation.
+    NoEmptyCheck,
+    OldBaseFromMetadata,
+    SizeRuleFirst,
+    RenameBeforeLink,
+    UndoAfterCommit,
+    JournalEmptiedFirst,
+    GenerationBeforeEntry,
+    GateBeforeBase,
+    GrowBeforeRecovery,
+    // Followers.
+    SlotsBeforeCursor,
+    HolesBeforeSlots,
+    ProbeWithoutSecondLoad,
+    GenerationBeforeWatermark,
+    StableNameFirst,
+    LengthWithoutInode,
+}
+use Mutant::*;
+
+/// A mutant, where it shows, and as what.
+pub(super) struct Control {
+    pub(super) configuration: Configuration,
+    pub(super) expected: &'static [Kind],
+}
+
+const fn of(mutant: Mutant, configuration: Configuration, expected: &'static [Kind]) -> Control {
+    Control {
+        configuration: Configuration { mutant: Some(mutant), most: 6_000_000, ..configuration },
+        expected,
+    }
+}
+
+const TRIM: Configuration =
+    Configuration { programs: &[&[Append(1), Append(1)], &[Append(1)], &[Trim]], ..PLAIN };
+const TRIM_DEATH: Configuration = Configuration { crashes: 1, ..TRIM };
+const TWO_TRIMS: Configuration =
+    Configuration { programs: &[&[Append(1)], &[Append(1)], &[Trim], &[Trim]], size: 0, ..PLAIN };
+const READ: Configuration =
+    Configuration { programs: &[&[Append(1)], &[Append(1)]], follower: true, ..PLAIN };
+const READ_DEATH: Configuration =
+    Configuration { programs: &[&[Append(1)], &[Append(1)], &[Repair]], crashes: 1, ..READ };
+const FULL: Configuration =
+    Configuration { programs: &[&[Append(2)], &[Append(2)], &[Trim]], disk: Some(1), ..PLAIN };
+const LATE: Configuration = Configuration {
+    programs: &[&[Append(1)], &[Append(1)], &[Trim]],
+    deadlines: true,
+    follower: true,
+    ..PLAIN
+};
+const LOOSE: Configuration = Configuration {
+    programs: &[&[Append(1), Append(1)], &[Append(1)], &[RepairLoosely], &[Repair]],
+    crashes: 1,
+    ..PLAIN
+};
+const LOOSE_ROTATE: Configuration = Configuration {
+    programs: &[&[Append(1)], &[Append(2)], &[Rotate], &[RepairLoosely]],
+    crashes: 1,
+    ..PLAIN
+};
+const ROTATE: Configuration =
+    Configuration { programs: &[&[Append(1)], &[Append(1)], &[Rotate]], crashes: 1, ..PLAIN };
+const ROTATE_READ: Configuration =
+    Configuration { programs: &[&[Append(1), Append(1)], &[Rotate]], slots: 1, follower: true, ..PLAIN };
+const ROTATE_READ_DEATH: Configuration =
+    Configuration { programs: &[&[Append(1)], &[Append(1)], &[Rotate]], slots: 2, crashes: 1, ..ROTATE_READ };
+const ROTATE_TWICE: Configuration =
+    Configuration { programs: &[&[Append(1), Append(1)], &[Append(1)], &[Rotate, Rotate]], ..PLAIN };
+const ROTATE_TRIM: Configuration =
+    Configuration { programs: &[&[Append(1)], &[Append(1)], &[Rotate], &[Trim]], ..PLAIN };
+const CLOSE: Configuration = Configuration { programs: &[&[Append(1), Close], &[Append(1), Close]], ..PLAIN };
+const THREE: Configuration = Configuration { records: Records::Three, ..ROTATE };
+
+pub(super) const CONTROLS: &[Control] = &[
+    of(ReserveBeforeBegin, READ, &[Kind::Watermark]),
+    of(LimitBeforeReserve, TRIM, &[Kind::Beyond]),
+    of(SettleBeforeCopy, READ, &[Kind::Watermark]),
+    of(BlocksOnTheLock, TRIM, &[Kind::Deadlock, Kind::Stuck]),
+    of(CursorTakenBack, LATE, &[Kind::Watermark, Kind::Robbed]),
+    of(AbandonWithoutHole, LATE, &[Kind::Reader]),
+    of(BaseNotChecked, ROTATE, &[Kind::FinalSegment, Kind::Misplaced]),
+    of(FileBeforeBase, ROTATE_TWICE, &[Kind::FinalSegment, Kind::Misplaced]),
+    of(LimitBeforeAllocation, Configuration { size: 0, ..TRIM }, &[Kind::Beyond]),
+    of(SettleBeforeNote, READ_DEATH, &[Kind::Reader]),
+    of(SettleWithoutTheByte, LOOSE, &[Kind::Robbed]),
+    of(FileOfBefore, LOOSE_ROTATE, &[Kind::FinalSegment, Kind::Misplaced]),
+    of(GateBeforeJournal, TRIM, &[Kind::Unexplained]),
+    of(NoAnnounce, TWO_TRIMS, &[Kind::Deadlock, Kind::Stuck]),
+    of(NoDrain, FULL, &[Kind::Beyond]),
+    of(NoDrain, ROTATE, &[Kind::Undecided]),
+    of(DrainWithoutGrowth, TRIM, &[Kind::Deadlock, Kind::Stuck]),
+    of(SparseUnderTheLiving, FULL, &[Kind::Beyond]),
+    of(CutBeforePublish, TRIM_DEATH, &[Kind::FalseDamage]),
+    of(GateBeforeCut, TRIM_DEATH, &[Kind::Beyond, Kind::Lost]),
+    of(StaleHandle, ROTATE_TRIM, &[Kind::Lost, Kind::FalseDamage]),
+    of(ProbeBeforeRelease, CLOSE, &[Kind::Incomplete]),
+    of(NoEmptyCheck, ROTATE_TWICE, &[Kind::FinalSegment, Kind::Misplaced]),
+    of(OldBaseFromMetadata, ROTATE, &[Kind::Lost]),
+    of(SizeRuleFirst, ROTATE, &[Kind::FalseDamage, Kind::Incomplete]),
+    of(RenameBeforeLink, ROTATE, &[Kind::Lost]),
+    of(UndoAfterCommit, THREE, &[Kind::Unexplained]),
+    of(JournalEmptiedFirst, ROTATE, &[Kind::Unexplained]),
+    of(GenerationBeforeEntry, ROTATE_READ, &[Kind::Reader]),
+    of(GateBeforeBase, ROTATE, &[Kind::FinalSegment, Kind::Misplaced, Kind::Unexplained]),
+    of(GrowBeforeRecovery, ROTATE, &[Kind::Lost, Kind::FalseDamage, Kind::Beyond]),
+    of(SlotsBeforeCursor, READ, &[Kind::Watermark]),
+    of(HolesBeforeSlots, READ_DEATH, &[Kind::Reader]),
+    of(ProbeWithoutSecondLoad, Configuration { ..READ_DEATH }, &[Kind::Reader, Kind::Watermark]),
+    of(GenerationBeforeWatermark, ROTATE_READ, &[Kind::Reader]),
+    of(StableNameFirst, ROTATE_READ, &[Kind::Reader]),
+    of(LengthWithoutInode, ROTATE_READ_DEATH, &[Kind::FalseDamage]),
+];

@@ -1,0 +1,199 @@
+//! One process's turn: from a world, every world that its next step can lead to.
+
+use super::broken::Outcome;
+use super::models::{Model, Task};
+use super::mutants::Mutant;
+use super::steps::Step;
+use super::world::*;
+
+pub(super) struct Turn<'a> {
+    pub(super) model: &'a Model,
+    pub(super) me: usize,
+    /// Becomes the world after the step.
+    pub(super) world: World,
+    pub(super) out: &'a mut Vec<World>,
+}
+
+impl<'a> Turn<'a> {
+    pub(super) fn new(model: &'a Model, world: &World, me: usize, out: &'a mut Vec<World>) -> Self {
+        Self { model, me, world: *world, out }
+    }
+
+    /// Another way to go on from the same world.
+    pub(super) fn or(&mut self) -> Turn<'_> {
+        Turn { model: self.model, me: self.me, world: self.world, out: self.out }
+    }
+
+    pub(super) fn my(&mut self) -> &mut Process {
+        &mut self.world.processes[self.me]
+    }
+
+    pub(super) fn is(&self, mutant: Mutant) -> bool {
+        self.model.is(mutant)
+    }
+
+    pub(super) fn task(&self) -> Option<Task> {
+        self.model.task(&self.world, self.me)
+    }
+
+    pub(super) fn go(mut self, to: Step) -> Outcome {
+        self.my().enter(to);
+        self.out.push(self.world);
+        Ok(())
+    }
+
+    /// No step: somebody else has to do something first.
+    pub(super) fn blocked(self) -> Outcome {
+        Ok(())
+    }
+
+    pub(super) fn next_task(mut self) -> Outcome {
+        self.my().task += 1;
+        self.begin_again()
+    }
+
+    /// To the present task, if there is one.
+    pub(super) fn begin_again(mut self) -> Outcome {
+        if self.task().is_none() {
+            self.my().end(Step::Done);
+        } else {
+            self.my().enter(Step::Ready);
+        }
+        self.out.push(self.world);
+        Ok(())
+    }
+
+    pub(super) fn lock_is_free(&self) -> bool {
+        self.world.lock == NOBODY
+    }
+
+    /// Takes the free lock, recovers, goes on there.
+    pub(super) fn lock_then(mut self, back: Step) -> Outcome {
+        self.world.lock = self.me as u8;
+        self.my().back = back;
+        let grows = matches!(back, Step::LookGrow | Step::WaitGrow) && !self.world.gate;
+        if grows && self.is(Mutant::GrowBeforeRecovery) {
+            return self.go(back);
+        }
+        self.go(Step::Recover)
+    }
+
+    /// Waits for the lock; with deadlines, until one is over.
+    pub(super) fn wait_for_lock(self, back: Step) -> Outcome {
+        if self.lock_is_free() {
+            self.lock_then(back)
+        } else if self.model.configuration.deadlines {
+            self.late()
+        } else {
+            self.blocked()
+        }
+    }
+
+    /// The task ends with an error: what was reserved is abandoned.
+    fn late(mut self) -> Outcome {
+        match self.my().at {
+            Step::WaitGate | Step::WaitLimit => self.go(Step::Abandon),
+            _ => self.next_task(),
+        }
+    }
+
+    pub(super) fn unlock_then(mut self, back: Step) -> Outcome {
+        self.my().back = back;
+        self.go(Step::Unlock)
+    }
+
+    fn unlock(mut self) -> Outcome {
+        self.world.lock = NOBODY;
+        match self.my().back {
+            Step::Ready => self.begin_again(),
+            back => self.go(back),
+        }
+    }
+
+    pub(super) fn finish(mut self) -> Outcome {
+        self.world.lock = NOBODY;
+        self.next_task()
+    }
+
+    fn ready(mut self) -> Outcome {
+        match self.task() {
+            Some(Task::Append(_)) if self.my().slot == NO_SLOT => self.claim(),
+            Some(Task::Append(_)) => self.look(),
+            Some(Task::Close) => self.close(),
+            Some(Task::Trim) => self.wait_for_lock(Step::TrimPlan),
+            Some(Task::Rotate) => self.wait_for_lock(Step::RotateTemp),
+            Some(Task::Settle) => self.wait_for_lock(Step::SettleAll),
+            Some(Task::Repair) if self.needs_repair() && self.lock_is_free() => {
+                self.lock_then(Step::SettleAll)
+            }
+            Some(Task::RepairLoosely) => self.settle_loosely(),
+            Some(Task::Repair) | None => self.blocked(),
+        }
+    }
+
+    fn needs_repair(&self) -> bool {
+        let dead = |slot: &Slot| slot.phase != Phase::Idle && slot.owner == NOBODY;
+        self.world.gate || self.world.journal.kind != Record::Empty || self.world.slots.iter().any(dead)
+    }
+
+    /// The next step.
+    pub(super) fn run(mut self) -> Outcome {
+        match self.my().at {
+            Step::Ready => self.ready(),
+            Step::Done | Step::Dead => self.blocked(),
+            Step::ClaimLock => self.claim_lock(),
+            Step::ClaimSettle => self.claim_settle(),
+            Step::LookLimit => self.look_limit(),
+            Step::LookBase => self.look_base(),
+            Step::LookOpen => self.look_open(),
+            Step::LookGrow => self.look_grow(),
+            Step::StoreLen => self.store_len(),
+            Step::StoreReserving => self.store_reserving(),
+            Step::Reserve => self.reserve(),
+            Step::CheckLimit => self.check_limit(),
+            Step::CheckBase => self.check_base(),
+            Step::SayWaiting => self.say_waiting(),
+            Step::WaitGate => self.wait_gate(),
+            Step::WaitLimit => self.wait_limit(),
+            Step::WaitGrow => self.wait_grow(),
+            Step::RefreshBase => self.refresh_base(),
+            Step::RefreshOpen => self.refresh_open(),
+            Step::SayCopying => self.say_copying(),
+            Step::Copy => self.copy(),
+            Step::Acknowledge => self.acknowledge(),
+            Step::Abandon => self.abandon(),
+            Step::AbandonLock => self.abandon_lock(),
+            Step::Recover => self.recover(),
+            Step::Unlock => self.unlock(),
+            Step::Allocate => self.allocate(),
+            Step::CutBack => self.cut_back(),
+            Step::GrowSize => self.grow_size(),
+            Step::GrowLimit => self.grow_limit(),
+            Step::SettleAll => self.settle_all(),
+            Step::SettleNote => self.settle_note(),
+            Step::SettleZero => self.settle_zero(),
+            Step::SettleIdle => self.settle_idle(),
+            Step::SettleRelease => self.settle_release(),
+            Step::CloseLock => self.close_lock(),
+            Step::CloseProbe => self.close_probe(),
+            Step::TrimLock => self.wait_for_lock(Step::TrimPlan),
+            Step::TrimPlan => self.trim_plan(),
+            Step::CloseGate => self.close_gate(),
+            Step::Announce => self.announce(),
+            Step::Drain => self.drain(),
+            Step::SparseCut => self.sparse_cut(),
+            Step::SparseSize => self.sparse_size(),
+            Step::SparseLimit => self.sparse_limit(),
+            Step::ShrinkSize => self.shrink_size(),
+            Step::Finish => self.finish(),
+            Step::RotateTemp => self.rotate_temp(),
+            Step::RotateJournal => self.rotate_journal(),
+            Step::RotateNote => self.rotate_note(),
+            Step::Link => self.link(),
+            Step::Rename => self.rename(),
+            Step::DropTemp => self.drop_temp(),
+            Step::LooseBase => self.loose_base(),
+            Step::LooseOpen => self.loose_open(),
+        }
+    }
+}
