@@ -50,6 +50,9 @@ impl Turn<'_> {
         }
         self.my_slot().owner = NOBODY;
         self.my().slot = NO_SLOT;
+        if self.model.configuration.deadlines {
+            self.or().next_task()?;
+        }
         self.go(Step::Ready)
     }
 
@@ -189,6 +192,9 @@ impl Turn<'_> {
     }
 
     pub(super) fn wait_grow(self) -> Outcome {
+        if self.is(Mutant::GateInFlight) {
+            return self.go(Step::TrimPlan);
+        }
         let end = self.start() + self.len();
         let again = if self.is(Mutant::BlocksOnTheLock) { Step::WaitLimit } else { Step::WaitGate };
         if end <= self.world.limit { self.unlock_then(again) } else { self.grow(end, again) }

@@ -82,6 +82,12 @@ impl Model {
         world
     }
 
+    /// Everybody dies at once.
+    pub(super) fn all_killed(&self, world: &World) -> World {
+        let dead = (0..self.opener()).fold(*world, |world, p| self.killed(&world, p));
+        World { crashes: 0, ..dead }
+    }
+
     /// Nobody moves any more, and nobody has anything left to do.
     pub(super) fn check_end(&self, world: &World) -> Outcome {
         let c = &self.configuration;
@@ -101,24 +107,24 @@ impl Model {
         Ok(())
     }
 
-    /// From this world, everybody dies, and one comes who opens the log for writing: the log must be sound and complete then,
+    /// Everybody is dead, and one comes who opens the log for writing: the log must be sound and complete then,
     /// also for a follower that was there all the time and for a new one.
-    pub(super) fn check_after_death_of_all(&self, world: &World, scratch: &mut Vec<World>) -> Outcome {
-        let mut world = (0..self.opener()).fold(*world, |world, p| self.killed(&world, p));
+    pub(super) fn check_with_all_dead(&self, mut world: World, way: &mut Vec<World>) -> Outcome {
         let opener = self.opener();
         world.processes[opener] = Process::NEW;
+        way.push(world);
         for _ in 0..ALONE {
-            scratch.clear();
-            Turn::new(self, &world, opener, scratch).run()?;
-            match scratch.first() {
+            let before = way.len();
+            Turn::new(self, &world, opener, way).run()?;
+            match way.get(before) {
                 Some(next) => world = *next,
                 None => break,
             }
         }
         self.check_at_rest(&world, opener)?;
-        self.read_to_the_end(world)?;
+        self.read_to_the_end(world, way)?;
         world.follower = Follower::NEW;
-        self.read_to_the_end(world)
+        self.read_to_the_end(world, way)
     }
 
     fn check_at_rest(&self, world: &World, opener: usize) -> Outcome {
@@ -138,11 +144,14 @@ impl Model {
         broken(Kind::Incomplete, text)
     }
 
-    fn read_to_the_end(&self, mut world: World) -> Outcome {
+    fn read_to_the_end(&self, mut world: World, way: &mut Vec<World>) -> Outcome {
         for _ in 0..ALONE {
             match self.follow(&world)? {
                 Some(next) => world = next,
                 None => break,
+            }
+            if self.configuration.follower {
+                way.push(world);
             }
         }
         let Follower { at, position, .. } = world.follower;

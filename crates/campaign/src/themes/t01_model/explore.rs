@@ -6,6 +6,7 @@ use super::packed::Packed;
 use super::seen::Seen;
 use super::steps::Step;
 use super::turn::Turn;
+use super::words;
 use super::world::World;
 
 /// Whose step leads from one world to the next.
@@ -50,7 +51,7 @@ impl Steps {
     /// Every step that anybody can take. On a violation: who takes it.
     pub(super) fn from(&mut self, model: &Model, world: &World) -> Result<(), (By, Broken)> {
         self.clear();
-        for p in 0..model.opener() {
+        for p in 0..=model.opener() {
             Turn::new(model, world, p, &mut self.worlds).run().map_err(|b| (By::Step(p), b))?;
             self.by.resize(self.worlds.len(), By::Step(p));
         }
@@ -89,35 +90,39 @@ struct Graph {
 pub(super) struct Exploration<'a> {
     model: &'a Model,
     seen: Seen,
+    /// What is left when everybody dies at once.
+    dead: Seen,
+    /// What the opener then does.
+    after: Vec<World>,
     parents: Vec<u32>,
     graph: Graph,
     steps: Steps,
-    scratch: Vec<World>,
     explored: Explored,
 }
 
-/// Explores it all; of every `nth` world, what is left when everybody dies there is looked at, too.
-pub(super) fn explore(model: &Model, nth: usize) -> Explored {
+/// Explores it all, and in every world what is left when everybody dies there.
+pub(super) fn explore(model: &Model) -> Explored {
     let width = Packed::of(&mut model.initial(), model).len();
     let mut exploration = Exploration {
         model,
         seen: Seen::new(width),
+        dead: Seen::new(width),
         parents: Vec::new(),
         graph: Graph::default(),
         steps: Steps::default(),
-        scratch: Vec::new(),
+        after: Vec::new(),
         explored: Explored::default(),
     };
-    exploration.run(nth);
+    exploration.run();
     exploration.explored
 }
 
 impl Exploration<'_> {
-    fn run(&mut self, nth: usize) {
+    fn run(&mut self) {
         self.meet(self.model.initial(), 0);
         let mut at = 0;
         while at < self.seen.len() {
-            if let Err((by, broken)) = self.expand(at as u32, nth) {
+            if let Err((by, broken)) = self.expand(at as u32) {
                 self.explored.found = Some(self.found(at as u32, by, broken));
                 break;
             }
@@ -140,7 +145,7 @@ impl Exploration<'_> {
         number
     }
 
-    fn expand(&mut self, at: u32, nth: usize) -> Result<(), (Option<By>, Broken)> {
+    fn expand(&mut self, at: u32) -> Result<(), (Option<By>, Broken)> {
         let model = self.model;
         let world = World::unpack(self.seen.get(at as usize), model);
         let here = |broken| (None, broken);
@@ -169,8 +174,11 @@ impl Exploration<'_> {
         if !moves && !over {
             return broken(Kind::Deadlock, "nobody can move, and not everybody is done").map_err(here);
         }
-        if !moves || at as usize % nth == 0 {
-            model.check_after_death_of_all(&world, &mut self.scratch).map_err(here)?;
+        let mut dead = model.all_killed(&world);
+        let packed = Packed::of(&mut dead, model);
+        if self.dead.insert(&packed.words[..packed.len()]).1 {
+            model.check_with_all_dead(dead, &mut self.after).map_err(here)?;
+            self.after.clear();
         }
         if self.seen.len() as u64 > model.configuration.most {
             let text = format!("more than {} states", model.configuration.most);
@@ -232,6 +240,11 @@ impl Exploration<'_> {
         way.reverse();
         let worlds: Vec<World> =
             way.iter().map(|&n| World::unpack(self.seen.get(n as usize), self.model)).collect();
-        Found { trace: super::words::trace(self.model, &worlds, by), broken }
+        let mut trace = words::trace(self.model, &worlds, by);
+        if !self.after.is_empty() {
+            trace.push("everybody dies, and an opener comes".into());
+            trace.extend(words::trace(self.model, &self.after, None));
+        }
+        Found { trace, broken }
     }
 }

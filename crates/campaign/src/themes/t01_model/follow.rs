@@ -7,8 +7,10 @@
 //! - the end of a segment is the base in the entry of the next generation while that is the current one, checked by loading the
 //!   generation again; of older ones it is in the next stable name. An entry of an older generation is never used: the next
 //!   rotation but one may be overwriting it;
-//! - a short read in the current segment is a hole; that the file was cut from outside may only be said if `file_size` was the
-//!   same before and after the fstat, and the inode in use, loaded last, is still the file's.
+//! - a short read in the current segment is a hole. That the file was cut from outside may only be said if a count of cuts,
+//!   raised between publishing a shorter `file_size` and each cut to it, was the same before and after `file_size` and fstat were
+//!   looked at, and the inode in use, loaded last, is still the file's. (Not: the same `file_size` before and after; a trim and a growth
+//!   can lie between.)
 
 use super::broken::{Broken, Kind, Outcome, broken};
 use super::models::Model;
@@ -56,16 +58,19 @@ impl Reading<'_> {
         if !matches!(at, Cursor | Scan | Probe | Again | Table) {
             f.watermark = 0;
         }
-        if !matches!(at, EntryAgain | OpenPath | OpenName | Read | Length | Stat | LengthAgain | Inode) {
+        if !matches!(at, EntryAgain | OpenPath | OpenName | Read | Cuts | Length | Stat | CutsAgain | Inode) {
             f.entry = Follower::NEW.entry;
         }
         if matches!(at, Idle | Generation) {
             f.generation = 0;
         }
-        if !matches!(at, Stat | LengthAgain | Inode) {
+        if !matches!(at, Length | Stat | CutsAgain) {
+            f.cuts = 0;
+        }
+        if !matches!(at, Stat | CutsAgain | Inode) {
             f.length = 0;
         }
-        if !matches!(at, LengthAgain | Inode) {
+        if !matches!(at, CutsAgain | Inode) {
             f.found = 0;
         }
         f.holes &= !bits(0, f.position);
@@ -75,6 +80,7 @@ impl Reading<'_> {
         let world = self.world;
         let f = world.follower;
         Ok(Some(match f.at {
+            Idle if f.segment == NO_SEGMENT => Generation,
             Idle if world.cursor <= f.position => return Ok(None),
             Idle => self.begin(),
             Cursor => {
@@ -100,6 +106,10 @@ impl Reading<'_> {
                 EntryAgain
             }
             EntryAgain if world.generation != f.generation => Generation,
+            EntryAgain if f.segment == NO_SEGMENT => {
+                (self.my().segment, self.my().position) = (f.generation, f.entry.base);
+                Idle
+            }
             EntryAgain if f.generation == f.segment => {
                 if self.model.is(Mutant::StableNameFirst) {
                     OpenName
@@ -119,16 +129,27 @@ impl Reading<'_> {
             OpenPath => OpenName,
             OpenName => self.open_name()?,
             Read => self.read()?,
+            Cuts => {
+                self.my().cuts = world.cuts;
+                Length
+            }
             Length => {
                 self.my().length = world.file_size;
                 Stat
             }
             Stat => {
                 self.my().found = world.files[usize::from(f.file)].size;
-                LengthAgain
+                CutsAgain
             }
-            LengthAgain if world.file_size != f.length => Length,
-            LengthAgain => Inode,
+            CutsAgain if self.model.is(Mutant::JudgeByFileSize) => {
+                if world.file_size == f.length {
+                    Inode
+                } else {
+                    Cuts
+                }
+            }
+            CutsAgain if world.cuts == f.cuts => Inode,
+            CutsAgain => Cuts,
             Inode => self.short_read()?,
         }))
     }
@@ -214,7 +235,8 @@ impl Reading<'_> {
     fn generation(&mut self, generation: u8) -> Following {
         let f = self.my();
         f.generation = generation;
-        match generation - f.segment {
+        match generation.wrapping_sub(f.segment) {
+            _ if f.segment == NO_SEGMENT => Entry,
             0 if f.file != NO_FILE => Read,
             0 | 1 => Entry,
             _ => EndName,
@@ -284,7 +306,7 @@ impl Reading<'_> {
                     format!("segment {segment} is over, and ends before {position}"),
                 );
             }
-            return Ok(Length);
+            return if self.model.configuration.judges { Ok(Cuts) } else { self.short_read() };
         }
         for p in position..end {
             if self.my().holes & 1 << p == 0 && p >= file_end {
@@ -323,7 +345,7 @@ impl Reading<'_> {
     fn short_read(&mut self) -> Result<Following, Broken> {
         let Follower { most, position, file, length, found, .. } = *self.my();
         let in_use = self.model.is(Mutant::LengthWithoutInode) || self.world.inode == file;
-        if in_use && found < length {
+        if in_use && found < length && self.model.configuration.judges {
             return broken(
                 Kind::FalseDamage,
                 format!("file {file} has {found} bytes and not {length}: cut from outside?"),

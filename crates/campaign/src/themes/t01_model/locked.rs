@@ -34,16 +34,14 @@ impl Turn<'_> {
         let to = self.wanted();
         let inode = self.world.inode;
         let from = self.world.files[inode as usize].size;
-        if self.model.configuration.disk.is_some() {
-            let more = to - from;
-            if more > self.world.free {
-                // As much as there was may have been allocated.
-                self.world.files[inode as usize].size += self.world.free;
-                self.world.free = 0;
-                return self.go(Step::CutBack);
-            }
-            self.world.free -= more;
+        let more = to - from;
+        if more > self.world.free {
+            // As much as there was may have been allocated.
+            self.world.files[inode as usize].size += self.world.free;
+            self.world.free = 0;
+            return self.go(Step::CutBack);
         }
+        self.world.free -= more;
         self.world.files[inode as usize].size = to;
         self.go(Step::GrowSize)
     }

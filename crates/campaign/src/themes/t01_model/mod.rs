@@ -3,6 +3,7 @@
 mod append;
 mod broken;
 mod checks;
+mod configurations;
 mod explore;
 mod follow;
 mod locked;
@@ -19,14 +20,19 @@ mod world;
 
 use super::Theme;
 use crate::run::Run;
-use models::{CONFIGURATIONS, Model};
+use configurations::*;
+use models::Model;
 
 pub(crate) const THEME: Theme = Theme { id: "T1", about: "model", run };
 
 fn run(run: &mut Run) -> anyhow::Result<()> {
-    for configuration in CONFIGURATIONS {
+    let which = std::env::var("W").unwrap_or_default();
+    let three: Vec<_> = ROTATION.iter().map(|c| c.three()).collect();
+    let all: Vec<_> = APPEND_AND_TRIM.iter().chain(ROTATION).copied().chain(three).collect();
+    let all = if which == "L" { LARGE.to_vec() } else { all };
+    for configuration in &all {
         let begun = std::time::Instant::now();
-        let explored = explore::explore(&Model::new(*configuration), 1);
+        let explored = explore::explore(&Model::new(*configuration));
         println!(
             "{:30} {} states, {} steps, {} ends, {:.1} s",
             configuration.name,
@@ -50,7 +56,7 @@ fn run(run: &mut Run) -> anyhow::Result<()> {
     for control in mutants::CONTROLS {
         let c = control.configuration;
         let begun = std::time::Instant::now();
-        let explored = explore::explore(&Model::new(c), 1);
+        let explored = explore::explore(&Model::new(c));
         run.count("states", explored.states);
         let kind = explored.found.as_ref().map(|f| f.broken.kind);
         println!(

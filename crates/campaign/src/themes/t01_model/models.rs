@@ -1,6 +1,7 @@
 //! What is run: who takes part, with what to do, how much space and how many deaths.
 
 use super::mutants::Mutant;
+use super::steps::Step;
 use super::world::*;
 
 /// What a process does, one after the other.
@@ -17,6 +18,10 @@ pub(super) enum Task {
     Repair,
     /// Settles the slots of the dead without the lock.
     RepairLoosely,
+    /// Somebody else takes every page that is left on the disk.
+    Fills,
+    /// Somebody else gives that many pages back.
+    Frees(u8),
 }
 use Task::*;
 
@@ -39,6 +44,10 @@ pub(super) struct Configuration {
     pub(super) disk: Option<u8>,
     pub(super) crashes: u8,
     pub(super) follower: bool,
+    /// The follower begins with the segment that is current then.
+    pub(super) attaches: bool,
+    /// The follower says so when the file was cut from outside, and must never say it here.
+    pub(super) judges: bool,
     /// Every wait may end with an error.
     pub(super) deadlines: bool,
     /// A drain may be given up.
@@ -62,6 +71,8 @@ pub(super) const PLAIN: Configuration = Configuration {
     disk: None,
     crashes: 0,
     follower: false,
+    attaches: false,
+    judges: false,
     deadlines: false,
     gives_up: false,
     errors: false,
@@ -70,6 +81,61 @@ pub(super) const PLAIN: Configuration = Configuration {
     most: 1_000_000,
     mutant: None,
 };
+
+impl Configuration {
+    pub(super) const fn of(name: &'static str, programs: &'static [&'static [Task]]) -> Self {
+        Self { name, programs, ..PLAIN }
+    }
+
+    pub(super) const fn deaths(self, crashes: u8) -> Self {
+        Self { crashes, ..self }
+    }
+
+    pub(super) const fn slots(self, slots: u8) -> Self {
+        Self { slots, ..self }
+    }
+
+    pub(super) const fn size(self, size: u8) -> Self {
+        Self { size, ..self }
+    }
+
+    pub(super) const fn disk(self, pages: u8) -> Self {
+        Self { disk: Some(pages), ..self }
+    }
+
+    pub(super) const fn followed(self) -> Self {
+        Self { follower: true, ..self }
+    }
+
+    pub(super) const fn attached(self) -> Self {
+        Self { follower: true, attaches: true, ..self }
+    }
+
+    pub(super) const fn judged(self) -> Self {
+        Self { follower: true, judges: true, ..self }
+    }
+
+    /// Nobody waits for ever.
+    pub(super) const fn late(self) -> Self {
+        Self { deadlines: true, gives_up: true, ..self }
+    }
+
+    pub(super) const fn errors(self) -> Self {
+        Self { errors: true, ..self }
+    }
+
+    pub(super) const fn hasty(self) -> Self {
+        Self { trim_waits: false, ..self }
+    }
+
+    pub(super) const fn three(self) -> Self {
+        Self { records: Records::Three, ..self }
+    }
+
+    pub(super) const fn most(self, most: u64) -> Self {
+        Self { most, ..self }
+    }
+}
 
 /// A configuration, and what follows from it.
 pub(super) struct Model {
@@ -119,12 +185,16 @@ impl Model {
     }
 
     fn begin(&self) -> World {
-        let Configuration { slots, size, disk, crashes, .. } = self.configuration;
+        let Configuration { slots, size, disk, crashes, attaches, .. } = self.configuration;
         let mut world = EMPTY_WORLD;
         (world.limit, world.file_size) = (size, size);
         world.files[0] = File { size, base: 0, is_final: false };
-        world.free = disk.unwrap_or(0);
+        world.free = disk.unwrap_or(PLENTY);
         world.crashes = crashes;
+        world.processes[self.opener()].end(Step::Done);
+        if attaches {
+            world.follower.segment = NO_SEGMENT;
+        }
         let writers = (0..self.opener()).filter(|&p| matches!(self.program(p)[0], Append(_)));
         for (slot, p) in (0..slots).zip(writers) {
             world.slots[slot as usize].owner = p as u8;
@@ -194,6 +264,7 @@ impl Model {
             Trim => "trimmer",
             Rotate => "rotator",
             Settle | Repair | RepairLoosely => "repairer",
+            Fills | Frees(_) => "stranger",
         }
     }
 }
@@ -211,6 +282,7 @@ const EMPTY_WORLD: World = World {
     journal: Journal::EMPTY,
     slots: [Slot { phase: Phase::Idle, position: 0, len: 0, owner: NOBODY }; SLOTS],
     holes: 0,
+    cuts: 0,
     lock: NOBODY,
     path: 0,
     temp: NO_FILE,
@@ -224,47 +296,3 @@ const EMPTY_WORLD: World = World {
     sparse: 0,
     crashes: 0,
 };
-
-pub(super) const CONFIGURATIONS: &[Configuration] = &[
-    Configuration { name: "append", programs: &[&[Append(2)], &[Append(1)]], size: 0, ..PLAIN },
-    Configuration {
-        name: "append+crash",
-        programs: &[&[Append(2), Append(1)], &[Append(1), Append(2)], &[Repair]],
-        size: 0,
-        crashes: 1,
-        ..PLAIN
-    },
-    Configuration {
-        name: "append+follow+crash",
-        programs: &[&[Append(2)], &[Append(1)], &[Repair]],
-        size: 0,
-        crashes: 1,
-        follower: true,
-        ..PLAIN
-    },
-    Configuration {
-        name: "trim",
-        programs: &[&[Append(1), Append(2)], &[Append(1)], &[Trim]],
-        size: 2,
-        crashes: 1,
-        most: 10_000_000,
-        ..PLAIN
-    },
-    Configuration {
-        name: "rotate 1",
-        programs: &[&[Append(1), Append(2)], &[Append(1)], &[Rotate]],
-        size: 2,
-        crashes: 1,
-        most: 10_000_000,
-        ..PLAIN
-    },
-    Configuration {
-        name: "rotate 3",
-        programs: &[&[Append(1), Append(2)], &[Append(1)], &[Rotate]],
-        size: 2,
-        crashes: 1,
-        most: 10_000_000,
-        records: Records::Three,
-        ..PLAIN
-    },
-];

@@ -10,6 +10,7 @@ pub(super) enum Mutant {
     LimitBeforeReserve,
     SettleBeforeCopy,
     BlocksOnTheLock,
+    GateInFlight,
     CursorTakenBack,
     AbandonWithoutHole,
     BaseNotChecked,
@@ -24,6 +25,7 @@ pub(super) enum Mutant {
     NoAnnounce,
     NoDrain,
     DrainWithoutGrowth,
+    DrainsForEver,
     SparseUnderTheLiving,
     CutBeforePublish,
     GateBeforeCut,
@@ -46,6 +48,7 @@ pub(super) enum Mutant {
     GenerationBeforeWatermark,
     StableNameFirst,
     LengthWithoutInode,
+    JudgeByFileSize,
 }
 use Mutant::*;
 
@@ -76,6 +79,7 @@ const FULL: Configuration =
 const LATE: Configuration = Configuration {
     programs: &[&[Append(1)], &[Append(1)], &[Trim]],
     deadlines: true,
+    gives_up: true,
     follower: true,
     ..PLAIN
 };
@@ -99,14 +103,24 @@ const ROTATE_TWICE: Configuration =
     Configuration { programs: &[&[Append(1), Append(1)], &[Append(1)], &[Rotate, Rotate]], ..PLAIN };
 const ROTATE_TRIM: Configuration =
     Configuration { programs: &[&[Append(1)], &[Append(1)], &[Rotate], &[Trim]], ..PLAIN };
-const CLOSE: Configuration = Configuration { programs: &[&[Append(1), Close], &[Append(1), Close]], ..PLAIN };
+const CLOSE: Configuration =
+    Configuration { programs: &[&[Append(1), Close], &[Append(1), Close]], size: 4, ..PLAIN };
 const THREE: Configuration = Configuration { records: Records::Three, ..ROTATE };
+
+const JUDGE: Configuration = Configuration {
+    programs: &[&[Append(1), Append(2)], &[Append(2)], &[Trim]],
+    crashes: 1,
+    follower: true,
+    judges: true,
+    ..PLAIN
+};
 
 pub(super) const CONTROLS: &[Control] = &[
     of(ReserveBeforeBegin, READ, &[Kind::Watermark]),
     of(LimitBeforeReserve, TRIM, &[Kind::Beyond]),
     of(SettleBeforeCopy, READ, &[Kind::Watermark]),
     of(BlocksOnTheLock, TRIM, &[Kind::Deadlock, Kind::Stuck]),
+    of(GateInFlight, TRIM, &[Kind::Deadlock]),
     of(CursorTakenBack, LATE, &[Kind::Watermark, Kind::Robbed]),
     of(AbandonWithoutHole, LATE, &[Kind::Reader]),
     of(BaseNotChecked, ROTATE, &[Kind::FinalSegment, Kind::Misplaced]),
@@ -120,6 +134,7 @@ pub(super) const CONTROLS: &[Control] = &[
     of(NoDrain, FULL, &[Kind::Beyond]),
     of(NoDrain, ROTATE, &[Kind::Undecided]),
     of(DrainWithoutGrowth, TRIM, &[Kind::Deadlock, Kind::Stuck]),
+    of(DrainsForEver, LATE, &[Kind::Stuck]),
     of(SparseUnderTheLiving, FULL, &[Kind::Beyond]),
     of(CutBeforePublish, TRIM_DEATH, &[Kind::FalseDamage]),
     of(GateBeforeCut, TRIM_DEATH, &[Kind::Beyond, Kind::Lost]),
@@ -133,11 +148,16 @@ pub(super) const CONTROLS: &[Control] = &[
     of(JournalEmptiedFirst, ROTATE, &[Kind::Unexplained]),
     of(GenerationBeforeEntry, ROTATE_READ, &[Kind::Reader]),
     of(GateBeforeBase, ROTATE, &[Kind::FinalSegment, Kind::Misplaced, Kind::Unexplained]),
-    of(GrowBeforeRecovery, ROTATE, &[Kind::Lost, Kind::FalseDamage, Kind::Beyond]),
+    of(
+        GrowBeforeRecovery,
+        Configuration { programs: &[&[Append(1), Append(2)], &[Append(1)], &[Rotate]], ..ROTATE },
+        &[Kind::Lost, Kind::FalseDamage, Kind::Beyond],
+    ),
     of(SlotsBeforeCursor, READ, &[Kind::Watermark]),
     of(HolesBeforeSlots, READ_DEATH, &[Kind::Reader]),
     of(ProbeWithoutSecondLoad, Configuration { ..READ_DEATH }, &[Kind::Reader, Kind::Watermark]),
     of(GenerationBeforeWatermark, ROTATE_READ, &[Kind::Reader]),
     of(StableNameFirst, ROTATE_READ, &[Kind::Reader]),
-    of(LengthWithoutInode, ROTATE_READ_DEATH, &[Kind::FalseDamage]),
+    of(LengthWithoutInode, Configuration { judges: true, ..ROTATE_READ_DEATH }, &[Kind::FalseDamage]),
+    of(JudgeByFileSize, JUDGE, &[Kind::FalseDamage]),
 ];

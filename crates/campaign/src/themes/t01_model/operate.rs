@@ -110,6 +110,7 @@ impl Turn<'_> {
     pub(super) fn drain(mut self) -> Outcome {
         let Process { i, c, full, .. } = *self.my();
         let slot = self.world.slots[usize::from(i)];
+        let gives_up = self.model.configuration.gives_up && !self.is(Mutant::DrainsForEver);
         if full && self.is(Mutant::SparseUnderTheLiving) && self.world.limit < c {
             return self.go(Step::SparseCut);
         }
@@ -120,7 +121,7 @@ impl Turn<'_> {
             return self.take_byte(usize::from(i), Step::Drain);
         }
         let needs_space = slot.position + slot.len > self.world.limit;
-        if full && needs_space || self.model.configuration.gives_up {
+        if full && needs_space || gives_up {
             return self.give_up();
         }
         self.blocked()
@@ -186,11 +187,8 @@ impl Turn<'_> {
             return self.go(Step::RotateTemp);
         }
         let chunk = self.model.configuration.chunk;
-        let mut size = chunk;
-        if self.model.configuration.disk.is_some() {
-            size = if self.world.free >= chunk { chunk } else { self.world.free.min(1) };
-            self.world.free -= size;
-        }
+        let size = if self.world.free >= chunk { chunk } else { self.world.free.min(1) };
+        self.world.free -= size;
         if size == 0 {
             return self.finish();
         }

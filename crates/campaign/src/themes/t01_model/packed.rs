@@ -111,7 +111,7 @@ impl World {
             self.sparse = b.wide(self.sparse);
         }
         if model.configuration.follower {
-            self.code_follower(b);
+            self.code_follower(model.configuration.judges, b);
         }
     }
 
@@ -140,7 +140,7 @@ impl World {
     }
 
     #[inline(always)]
-    fn code_follower(&mut self, b: &mut impl Bits) {
+    fn code_follower(&mut self, judges: bool, b: &mut impl Bits) {
         let f = &mut self.follower;
         f.at = Following::of(b.bits(5, f.at as u8));
         f.i = b.bits(2, f.i);
@@ -152,7 +152,10 @@ impl World {
         let (phase, position, len) = f.seen;
         f.seen = (Phase::of(b.bits(2, phase as u8)), b.bits(4, position), b.bits(2, len));
         f.is_free = b.flag(f.is_free);
-        (f.length, f.found) = (b.bits(4, f.length), b.bits(4, f.found));
+        if judges {
+            (f.length, f.found) = (b.bits(4, f.length), b.bits(4, f.found));
+            (f.cuts, self.cuts) = (b.bits(3, f.cuts), b.bits(3, self.cuts));
+        }
     }
 }
 

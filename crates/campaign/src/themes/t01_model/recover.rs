@@ -26,8 +26,14 @@ impl Turn<'_> {
     /// The next store; when nothing is left, what the lock was taken for.
     pub(super) fn recover(mut self) -> Outcome {
         match self.left_to_do()? {
+            Some(Store::Cut { .. }) if self.model.configuration.judges && self.my().x == 0 => {
+                self.world.cuts = (self.world.cuts + 1) % 8;
+                self.my().x = 1;
+                self.go(Step::Recover)
+            }
             Some(store) => {
                 self.apply(store)?;
+                self.my().x = 0;
                 self.go(Step::Recover)
             }
             None => {

@@ -1,13 +1,13 @@
 //! The states that were met, each once, numbered in the order in which they were met.
 
-const EMPTY: u32 = u32::MAX;
+const EMPTY: u64 = u64::MAX;
 
 pub(super) struct Seen {
     /// Words of one state.
     width: usize,
     words: Vec<u64>,
-    /// Open addressing; numbers of states.
-    table: Vec<u32>,
+    /// Open addressing: a state's number, and above it as many bits of its hash, so that few others are compared.
+    table: Vec<u64>,
 }
 
 impl Seen {
@@ -29,17 +29,19 @@ impl Seen {
         if self.len() * 3 > self.table.len() * 2 {
             self.grow();
         }
-        let mut at = self.place(hash(state));
+        let hash = hash(state);
+        let mut at = self.place(hash);
         loop {
-            let number = self.table[at];
-            if number == EMPTY {
+            let found = self.table[at];
+            if found == EMPTY {
                 let number = self.len() as u32;
-                self.table[at] = number;
+                assert!(number < u32::MAX, "more states than numbers");
+                self.table[at] = entry(hash, number);
                 self.words.extend_from_slice(state);
                 return (number, true);
             }
-            if self.get(number as usize) == state {
-                return (number, false);
+            if found == entry(hash, found as u32) && self.get(found as u32 as usize) == state {
+                return (found as u32, false);
             }
             at = (at + 1) & (self.table.len() - 1);
         }
@@ -52,16 +54,21 @@ impl Seen {
     fn grow(&mut self) {
         self.table = vec![EMPTY; self.table.len() * 2];
         for number in 0..self.len() {
-            let mut at = self.place(hash(self.get(number)));
+            let hash = hash(self.get(number));
+            let mut at = self.place(hash);
             while self.table[at] != EMPTY {
                 at = (at + 1) & (self.table.len() - 1);
             }
-            self.table[at] = number as u32;
+            self.table[at] = entry(hash, number as u32);
         }
     }
 }
 
-/// Multiplies and folds, word by word; the upper bits are the good ones.
+fn entry(hash: u64, number: u32) -> u64 {
+    hash << 32 | u64::from(number)
+}
+
+/// Multiplies and folds, word by word. The upper bits say where in the table, the lower ones are kept there.
 fn hash(state: &[u64]) -> u64 {
     state.iter().fold(0x9e37_79b9_7f4a_7c15, |hash, &word| {
         let wide = u128::from(hash ^ word) * 0x2d35_8dcc_aa6c_78a5;

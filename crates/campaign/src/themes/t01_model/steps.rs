@@ -75,7 +75,7 @@ steps! {
         AbandonLock [] "tries the lock, to settle what it abandoned"
 
         // With the lock.
-        Recover [BACK C] "recovers"
+        Recover [X BACK C] "recovers"
         Unlock [BACK] "unlocks"
         Allocate [X END BACK C] "fallocate"
         CutBack [X END BACK C] "gives a part of an allocation back"
@@ -129,9 +129,10 @@ steps! {
         OpenPath [] "opens the file at the path"
         OpenName [] "opens the stable name"
         Read [] "reads"
+        Cuts [] "nothing there: loads the count of cuts"
         Length [] "nothing there: loads file_size"
         Stat [] "nothing there: fstat"
-        LengthAgain [] "nothing there: loads file_size again"
+        CutsAgain [] "nothing there: loads the count of cuts again"
         Inode [] "nothing there: loads the inode in use"
     }
 }

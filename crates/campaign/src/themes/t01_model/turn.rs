@@ -70,7 +70,7 @@ impl<'a> Turn<'a> {
     /// Takes the free lock, recovers, goes on there.
     pub(super) fn lock_then(mut self, back: Step) -> Outcome {
         self.world.lock = self.me as u8;
-        self.my().back = back;
+        (self.my().back, self.my().x) = (back, 0);
         let grows = matches!(back, Step::LookGrow | Step::WaitGrow) && !self.world.gate;
         if grows && self.is(Mutant::GrowBeforeRecovery) {
             return self.go(back);
@@ -127,6 +127,14 @@ impl<'a> Turn<'a> {
                 self.lock_then(Step::SettleAll)
             }
             Some(Task::RepairLoosely) => self.settle_loosely(),
+            Some(Task::Fills) => {
+                self.world.free = 0;
+                self.next_task()
+            }
+            Some(Task::Frees(pages)) => {
+                self.world.free += pages;
+                self.next_task()
+            }
             Some(Task::Repair) | None => self.blocked(),
         }
     }

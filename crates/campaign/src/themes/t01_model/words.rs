@@ -26,8 +26,11 @@ fn taken(model: &Model, from: &World, to: &World) -> By {
     let mut steps = Steps::default();
     // A violation elsewhere does not matter here: the steps before it are there.
     let _ = steps.from(model, from);
-    let wanted = Packed::of(&mut to.clone(), model).words;
-    let found = steps.iter().find(|(_, world)| Packed::of(&mut (*world).clone(), model).words == wanted);
+    let same = |world: &World| {
+        let packed = |world: &World| Packed::of(&mut world.clone(), model).words;
+        packed(world) == packed(to) && world.processes[model.opener()] == to.processes[model.opener()]
+    };
+    let found = steps.iter().find(|(_, world)| same(world));
     found.map_or(By::Follower, |(by, _)| by)
 }
 
@@ -57,6 +60,8 @@ fn begins(world: &World, process: usize, task: Task) -> &'static str {
         Task::Trim => "trim: takes the lock",
         Task::Rotate => "rotate: takes the lock",
         Task::Settle | Task::Repair => "takes the lock, to recover and to settle",
+        Task::Fills => "fills the disk",
+        Task::Frees(_) => "frees pages",
         Task::RepairLoosely => "takes the byte of a dead writer's slot",
     }
 }

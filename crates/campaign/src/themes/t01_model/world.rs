@@ -15,6 +15,10 @@ pub(super) const FILES: usize = 3;
 pub(super) const NOBODY: u8 = 7;
 pub(super) const NO_SLOT: u8 = 3;
 pub(super) const NO_FILE: u8 = 3;
+/// Of a follower that has not begun.
+pub(super) const NO_SEGMENT: u8 = 3;
+/// Pages on a disk that is never full.
+pub(super) const PLENTY: u8 = 100;
 /// Base of a file that is no segment yet.
 pub(super) const NO_BASE: u8 = 15;
 
@@ -164,7 +168,8 @@ pub(super) struct Follower {
     pub(super) holes: u16,
     pub(super) seen: (Phase, u8, u8),
     pub(super) is_free: bool,
-    /// Lengths that it compares.
+    /// Counts of cuts and lengths that it compares.
+    pub(super) cuts: u8,
     pub(super) length: u8,
     pub(super) found: u8,
 }
@@ -183,6 +188,7 @@ impl Follower {
         holes: 0,
         seen: (Phase::Idle, 0, 0),
         is_free: false,
+        cuts: 0,
         length: 0,
         found: 0,
     };
@@ -204,6 +210,8 @@ pub(super) struct World {
     pub(super) slots: [Slot; SLOTS],
     /// The table of holes, a bit a position.
     pub(super) holes: u16,
+    /// Raised before each cut, where followers judge lengths.
+    pub(super) cuts: u8,
     // The kernel.
     pub(super) lock: u8,
     pub(super) path: u8,
