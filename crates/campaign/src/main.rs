@@ -10,6 +10,7 @@ mod oracle;
 mod random;
 mod run;
 mod steps;
+mod surgeon;
 mod themes;
 
 use std::process::ExitCode;

@@ -5,6 +5,7 @@ mod t02_kill;
 mod t03_stop;
 mod t04_double;
 mod t05_storm;
+mod t06_errors;
 mod t07_full;
 mod t08_power;
 mod t09_states;
@@ -26,6 +27,7 @@ pub(crate) const THEMES: &[Theme] = &[
     t03_stop::THEME,
     t04_double::THEME,
     t05_storm::THEME,
+    t06_errors::THEME,
     t07_full::THEME,
     t08_power::THEME,
     t09_states::THEME,

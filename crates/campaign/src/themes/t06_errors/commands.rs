@@ -1,0 +1,158 @@
+//! The commands that are tried, and what each of them owes: a line here adds one.
+
+/// What the log holds before most commands.
+pub(super) const HELD: &[u8] = b"the first line\nthe second line\nthe third and last line\n";
+/// What a data file holds that is taken over.
+pub(super) const PLAIN: &[u8] = b"a line from before there was a log\n";
+
+/// One command line.
+pub(super) struct Command {
+    pub(super) name: &'static str,
+    /// `LOG`, `CURSOR`, `ENDED` (a pid that nobody has) and `SOON` (a process that ends soon) are filled in.
+    pub(super) arguments: &'static [&'static str],
+    pub(super) before: Before,
+    pub(super) input: Input,
+    pub(super) does: Does,
+    pub(super) prints: Prints,
+    /// The exit codes it may give when one system call failed.
+    pub(super) codes: &'static [i32],
+}
+
+/// What is there when it starts.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Before {
+    Nothing,
+    /// A data file without metadata, with [`PLAIN`] in it.
+    Plain,
+    /// A log at rest, with [`HELD`] in it.
+    Log,
+    /// The same, with a writer of this process open, so that the file is longer than its content.
+    Open,
+    /// The same, left by a writer, a grower and a trimmer that were killed.
+    Wreck,
+}
+
+/// Standard input.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Input {
+    Nothing,
+    /// So many lines of so many bytes, from a file.
+    File(usize, usize),
+    /// The same, from a pipe.
+    Pipe(usize, usize),
+}
+
+/// What becomes of the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Does {
+    /// Nothing.
+    Looks,
+    /// It exists afterwards; its content stays.
+    Creates,
+    /// Each line of the input, with this before it, is behind what was there.
+    Appends(&'static str),
+    /// The file is as long as its content afterwards.
+    Trims,
+    Removes,
+}
+
+/// What standard output is, if all went well.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Prints {
+    Nothing,
+    /// So many bytes of [`HELD`] are left out, and so many shown.
+    Held(usize, usize),
+    /// What was stored.
+    Stored,
+    /// Whole lines, at least one.
+    Lines,
+}
+
+const ALL: Prints = Prints::Held(0, HELD.len());
+const LAST: Prints = Prints::Held(31, HELD.len());
+const CHUNK: &str = "--chunk-size=4096";
+const WRITERS: &str = "--max-writers=4";
+
+type Arguments = &'static [&'static str];
+
+const fn reads(name: &'static str, arguments: Arguments, before: Before, prints: Prints) -> Command {
+    let (input, does) = (Input::Nothing, Does::Looks);
+    Command { name, arguments, before, input, does, prints, codes: &[0, 1] }
+}
+
+const fn changes(name: &'static str, arguments: Arguments, before: Before, does: Does) -> Command {
+    let (input, prints) = (Input::Nothing, Prints::Nothing);
+    Command { name, arguments, before, input, does, prints, codes: &[0, 1, 3] }
+}
+
+const fn appends(name: &'static str, arguments: Arguments, before: Before, input: Input) -> Command {
+    let (does, prints) = (Does::Appends(""), Prints::Nothing);
+    Command { name, arguments, before, input, does, prints, codes: &[0, 1, 3] }
+}
+
+use Before::{Log, Nothing, Open, Plain, Wreck};
+use Does::{Appends, Creates, Removes, Trims};
+use Input::{File, Pipe};
+
+pub(super) const COMMANDS: &[Command] = &[
+    changes("init", &["init", CHUNK, WRITERS, "LOG"], Nothing, Creates),
+    changes("init again", &["init", CHUNK, "LOG"], Log, Creates),
+    changes("init --adopt", &["init", "--adopt", CHUNK, WRITERS, "LOG"], Plain, Creates),
+    appends("append, new log", &["append", CHUNK, WRITERS, "LOG"], Nothing, File(40, 50)),
+    appends("append, mapped", &["append", "--no-create", "LOG"], Log, Pipe(60, 100)),
+    appends("append, pwrite", &["append", "LOG"], Log, File(300, 100)),
+    appends("append, wreck", &["append", "LOG"], Wreck, Pipe(20, 30)),
+    appends("append, no waiting", &["append", "--on-full=fail", "LOG"], Log, File(3000, 100)),
+    Command {
+        does: Appends("p1 "),
+        ..appends("append, two messages", &["append", "--prefix=p1 ", "LOG"], Log, File(3000, 100))
+    },
+    Command {
+        prints: Prints::Stored,
+        ..appends("append --tee", &["append", "--tee", "--on-full=fail", "LOG"], Log, Pipe(20, 30))
+    },
+    reads("cat", &["cat", "LOG"], Log, ALL),
+    reads("cat, wreck", &["cat", "LOG"], Wreck, ALL),
+    reads("tail", &["tail", "-n1", "LOG"], Log, LAST),
+    reads("tail --until-now", &["tail", "--until-now", "--cursor-file", "CURSOR", "LOG"], Log, ALL),
+    reads("tail -o json", &["tail", "-o", "json", "LOG"], Log, Prints::Lines),
+    reads("tail -f", &["tail", "-n1", "-f", "--pid", "ENDED", "LOG"], Log, LAST),
+    reads("tail -F", &["tail", "-F", "--pid", "SOON", "--cursor-file", "CURSOR", "LOG"], Open, ALL),
+    reads("status", &["status", "LOG"], Log, Prints::Lines),
+    reads("status --json", &["status", "--json", "LOG"], Wreck, Prints::Lines),
+    changes("trim", &["trim", "LOG"], Open, Trims),
+    changes("trim, wreck", &["trim", "LOG"], Wreck, Trims),
+    changes("rm", &["rm", "LOG"], Log, Removes),
+];
+
+impl Input {
+    /// Its bytes.
+    pub(super) fn bytes(self) -> Vec<u8> {
+        let (Self::File(lines, width) | Self::Pipe(lines, width)) = self else { return Vec::new() };
+        (0..lines).flat_map(|i| format!("{i:0>width$}\n", width = width - 1).into_bytes()).collect()
+    }
+}
+
+impl Command {
+    /// What is stored for these bytes of its input; a newline that is missing at the end is added.
+    pub(super) fn stored(&self, input: &[u8]) -> Vec<u8> {
+        let Appends(before) = self.does else { return Vec::new() };
+        let dressed =
+            |line: &[u8]| [before.as_bytes(), line.strip_suffix(b"\n").unwrap_or(line), b"\n"].concat();
+        input.split_inclusive(|&b| b == b'\n').flat_map(dressed).collect()
+    }
+
+    /// Whether it waits for space as long as there is none.
+    pub(super) fn waits(&self) -> bool {
+        matches!(self.does, Appends(_)) && !self.arguments.contains(&"--on-full=fail")
+    }
+
+    /// What the log holds before.
+    pub(super) fn held(&self) -> &'static [u8] {
+        match self.before {
+            Before::Nothing => b"",
+            Before::Plain => PLAIN,
+            Before::Log | Before::Open | Before::Wreck => HELD,
+        }
+    }
+}

@@ -1,0 +1,224 @@
+//! What must hold after a command in which one system call failed, and after its death.
+
+use std::fs;
+use std::path::Path;
+
+use mmlog::{Log, Observer};
+
+use super::commands::{Before, Command, Does, HELD, Prints};
+use super::scene::{End, Ran, Scene, Tool};
+use super::trace::{Fault, Target};
+
+/// Something that must hold does not.
+pub(super) type Verdict = Result<(), String>;
+
+/// Of something that was got over.
+const NOTICES: &[&str] = &[
+    "(waiting; nothing is lost)",
+    ": goes on after",
+    "the log goes on without the copy",
+    "logs behind the existing",
+    // Said once, and tried again; only the last attempt counts.
+    "writing the cursor-file failed",
+];
+
+const AFTER: &[u8] = b"a line after it\n";
+
+/// What the log may hold: all of `always`, and of `perhaps` the first lines.
+struct Content {
+    always: Vec<u8>,
+    perhaps: Vec<u8>,
+}
+
+/// Judges one run: its end, what it said, and the log it left.
+pub(super) fn judge(
+    tool: &Tool,
+    scene: &mut Scene,
+    command: &Command,
+    target: &Target,
+    ran: &Ran,
+) -> Verdict {
+    let killed = target.fault == Fault::Kill && ran.end == End::Signal(9);
+    if !killed {
+        ended(command, ran)?;
+        spoke(ran)?;
+    }
+    printed(command, ran, scene)?;
+    if ran.end == End::Code(0) && command.does != Does::Looks && command.does != Does::Removes {
+        at_rest(&scene.log)?;
+    }
+    scene.let_go();
+    let content = content(tool, scene, command, ran, killed)?;
+    whole(tool, scene, &content, target)
+}
+
+fn ended(command: &Command, ran: &Ran) -> Verdict {
+    match ran.end {
+        End::Code(code) if command.codes.contains(&code) => Ok(()),
+        end => Err(format!("ended with {end:?}, said {:?}", ran.stderr)),
+    }
+}
+
+/// One line for a failure, besides notices of something that was got over.
+fn spoke(ran: &Ran) -> Verdict {
+    let is_notice = |line: &&str| NOTICES.iter().any(|notice| line.contains(notice));
+    let ugly =
+        ["panicked at", "RUST_BACKTRACE", "Os {", "Error(", "Some(", "None", "Io {", "memory allocation"];
+    if let Some(ugly) = ugly.iter().find(|ugly| ran.stderr.contains(**ugly)) {
+        return Err(format!("{ugly:?} on standard error: {:?}", ran.stderr));
+    }
+    if let Some(line) = ran.stderr.lines().find(|line| !line.starts_with("mmlogctl: ")) {
+        return Err(format!("a line on standard error that does not say whose it is: {line:?}"));
+    }
+    let failures = ran.stderr.lines().filter(|line| !is_notice(line)).count();
+    // The call that failed may have been the one that says so.
+    let silenced = ran.spoiled.as_ref().is_some_and(|line| line.contains("write(2"));
+    match ran.end {
+        End::Code(0) if failures == 0 => Ok(()),
+        End::Code(code) if code != 0 && failures <= 1 && (silenced || !ran.stderr.is_empty()) => Ok(()),
+        end => Err(format!("ended with {end:?}, and said {:?}", ran.stderr)),
+    }
+}
+
+fn printed(command: &Command, ran: &Ran, scene: &Scene) -> Verdict {
+    let all = match command.prints {
+        Prints::Nothing => Vec::new(),
+        Prints::Held(from, to) => HELD[from..to].to_vec(),
+        Prints::Stored => command.stored(&command.input.bytes()),
+        Prints::Lines => {
+            let whole = ran.stdout.last() == Some(&b'\n');
+            return if whole || ran.end != End::Code(0) {
+                Ok(())
+            } else {
+                Err("printed no whole line".into())
+            };
+        }
+    };
+    let without_copy = ran.stderr.contains("the log goes on without the copy");
+    let complete = ran.end == End::Code(0) && !without_copy;
+    let right = if complete { ran.stdout == all } else { all.starts_with(&ran.stdout) };
+    if !right {
+        return Err(format!("printed {:?}", String::from_utf8_lossy(&ran.stdout)));
+    }
+    if command.arguments.contains(&"CURSOR") && complete {
+        let place = fs::read_to_string(scene.cursor_file()).map_err(|e| format!("no cursor-file: {e}"))?;
+        if !place.ends_with(&format!(" {}\n", HELD.len())) {
+            return Err(format!("the cursor-file says {place:?}"));
+        }
+    }
+    Ok(())
+}
+
+/// A log that nobody has open, or that was just trimmed, is exactly as long as its content.
+fn at_rest(log: &Path) -> Verdict {
+    let fault = |e: mmlog::Error| format!("cannot be looked at: {e}");
+    let status = Observer::open(log, &Log::options()).and_then(|mut o| o.look()).map_err(fault)?;
+    if status.file.len != status.cursor {
+        return Err(format!("at rest it has {} bytes, the cursor says {}", status.file.len, status.cursor));
+    }
+    if status.gate.is_some() || status.lock.held || status.maintenance.held {
+        return Err(format!("at rest, but gate {:?}, {:?}", status.gate, status.lock));
+    }
+    match status.writers.iter().find(|w| w.in_flight.is_some()) {
+        Some(writer) => Err(format!("at rest, but {writer:?}")),
+        None => Ok(()),
+    }
+}
+
+/// What the log must hold after that end; brings back what the command itself has to.
+fn content(
+    tool: &Tool,
+    scene: &Scene,
+    command: &Command,
+    ran: &Ran,
+    killed: bool,
+) -> Result<Content, String> {
+    let exactly = |bytes: &[u8]| Content { always: bytes.to_vec(), perhaps: Vec::new() };
+    let held = command.held();
+    let there = |path: &Path| path.symlink_metadata().is_ok();
+    let again =
+        |arguments: &[&str]| done(&scene.plainly(tool, arguments, b"").map_err(|e| format!("{e:#}"))?);
+    match command.does {
+        Does::Appends(_) if killed => {
+            Ok(Content { always: held.to_vec(), perhaps: command.stored(&command.input.bytes()) })
+        }
+        Does::Appends(_) => {
+            let input = command.input.bytes();
+            let stored =
+                input.len().checked_sub(unstored(&ran.stderr)).ok_or("more was not stored than there is")?;
+            let input = &input[..if ran.end == End::Code(0) { input.len() } else { stored }];
+            Ok(exactly(&[held, &command.stored(input)].concat()))
+        }
+        Does::Creates if command.before == Before::Plain && ran.end != End::Code(0) => {
+            again(command.arguments)?;
+            Ok(exactly(held))
+        }
+        Does::Removes => {
+            let mut metadata = scene.log.clone().into_os_string();
+            metadata.push(".mmlog");
+            let left = [there(&scene.log), there(metadata.as_ref())];
+            match (left, ran.end) {
+                ([true, true], end) if end != End::Code(0) => Ok(exactly(held)),
+                ([false, true], end) if end != End::Code(0) => {
+                    again(command.arguments).map(|()| exactly(b""))
+                }
+                ([false, false], _) => Ok(exactly(b"")),
+                (left, end) => Err(format!("ended with {end:?}, left {left:?} of data and metadata")),
+            }
+        }
+        Does::Looks | Does::Creates | Does::Trims => Ok(exactly(held)),
+    }
+}
+
+/// "(N bytes were not stored)"
+fn unstored(stderr: &str) -> usize {
+    let number =
+        stderr.split_once(" bytes were not stored)").and_then(|(before, _)| before.rsplit('(').next());
+    number.and_then(|n| n.parse().ok()).unwrap_or(0)
+}
+
+fn done(ran: &Ran) -> Verdict {
+    match ran.end {
+        End::Code(0) => Ok(()),
+        end => Err(format!("`{}` afterwards ended with {end:?}, said {:?}", ran.command_line, ran.stderr)),
+    }
+}
+
+/// A plain append works at once, and then everything is there that must be.
+fn whole(tool: &Tool, scene: &Scene, content: &Content, target: &Target) -> Verdict {
+    let run = |arguments: &[&str], input: &[u8]| {
+        scene.plainly(tool, arguments, input).map_err(|e| format!("{e:#}"))
+    };
+    done(&run(&["append", "LOG"], AFTER)?)?;
+    let cat = run(&["cat", "LOG"], b"")?;
+    done(&cat)?;
+    matches(&cat.stdout, content)?;
+    at_rest(&scene.log)?;
+    let raw = fs::read(&scene.log).map_err(|e| format!("read the data file: {e}"))?;
+    // Of a hole nothing is left but NULs, unless the very call that zeroes or measures it was spoiled.
+    let may_stay = matches!(target.call.as_str(), "statx" | "fallocate" | "pwrite64");
+    let without_holes: Vec<u8> = raw.iter().copied().filter(|&b| b != 0).collect();
+    if without_holes != cat.stdout && !may_stay {
+        return Err("the data file has other bytes than cat shows".into());
+    }
+    let strangers: Vec<_> = fs::read_dir(scene.directory())
+        .map_err(|e| format!("read the directory: {e}"))?
+        .flatten()
+        .map(|entry| entry.file_name())
+        .filter(|name| name != "app.log" && name != "app.log.mmlog")
+        .collect();
+    if strangers.is_empty() { Ok(()) } else { Err(format!("left behind: {strangers:?}")) }
+}
+
+fn matches(got: &[u8], content: &Content) -> Verdict {
+    let middle = got.strip_prefix(&content.always[..]).and_then(|rest| rest.strip_suffix(AFTER));
+    let right = |middle: &[u8]| match content.perhaps.is_empty() {
+        true => middle.is_empty(),
+        false => content.perhaps.starts_with(middle) && (middle.is_empty() || middle.ends_with(b"\n")),
+    };
+    if middle.is_some_and(right) {
+        return Ok(());
+    }
+    let (got_len, must) = (got.len(), content.always.len() + AFTER.len());
+    Err(format!("cat shows {got_len} bytes, {must} (to {}) must be there", must + content.perhaps.len()))
+}
