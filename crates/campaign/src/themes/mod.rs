@@ -9,6 +9,7 @@ mod t06_errors;
 mod t07_full;
 mod t08_power;
 mod t09_states;
+mod t10_hostile;
 mod t11_vandal;
 
 use crate::children::Role;
@@ -31,6 +32,7 @@ pub(crate) const THEMES: &[Theme] = &[
     t07_full::THEME,
     t08_power::THEME,
     t09_states::THEME,
+    t10_hostile::THEME,
     t11_vandal::THEME,
 ];
 
@@ -43,5 +45,6 @@ pub(crate) const ROLES: &[&[Role]] = &[
     t07_full::ROLES,
     t08_power::ROLES,
     t09_states::ROLES,
+    t10_hostile::ROLES,
     t11_vandal::ROLES,
 ];
