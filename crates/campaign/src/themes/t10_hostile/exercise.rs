@@ -33,6 +33,7 @@ pub(super) const COUNTS: &[&str] = &[
     "refused writes",
     "repairs",
     "refused repairs",
+    "repaired, not sound",
     "deep checks",
     "metadata removed",
 ];
@@ -81,6 +82,9 @@ const CHECK_EACH: u64 = 512;
 const SLOW_EACH: u64 = 64;
 const NEIGHBOURS_EACH: u64 = 4096;
 const WAIT: Duration = Duration::from_millis(20);
+
+const ALL_WISHES: &[Wish] =
+    &[Wish::ClearPanic, Wish::Rebuild, Wish::Recreate, Wish::Upgrade, Wish::AcceptLoss];
 
 thread_local! {
     static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
@@ -164,11 +168,13 @@ impl One<'_> {
         }
         if self.forged.random.below(REPAIR_EACH) == 0 {
             self.examine(&log, &options)?;
+            // Whatever it was, it may be something else now.
+            self.forged.expect = Expect::Survival;
         }
         if self.forged.random.below(WRITE_EACH) == 0 || self.forged.expect == Expect::Good {
             self.stage(3)?;
             self.bench.let_change();
-            let wrote = write(&log, &options, &mut self.forged.random);
+            let wrote = write(&log, &options, &mut self.forged);
             self.progress.count(if wrote.is_ok() { "writes" } else { "refused writes" }, 1);
             match (self.forged.expect, &wrote) {
                 (Expect::Good, Err(e)) => bail!("good, but cannot be written: {e}"),
@@ -230,8 +236,7 @@ impl One<'_> {
     fn examine(&mut self, log: &Path, options: &Options) -> Result<()> {
         self.stage(4)?;
         let random = &mut self.forged.random;
-        let wishes = [Wish::ClearPanic, Wish::Rebuild, Wish::Recreate, Wish::Upgrade, Wish::AcceptLoss];
-        let wishes: Vec<Wish> = wishes.into_iter().filter(|_| random.below(2) == 0).collect();
+        let wishes: Vec<Wish> = ALL_WISHES.iter().copied().filter(|_| random.below(2) == 0).collect();
         let plan = repair::examine(log, options).map(|found| found.plan(&wishes));
         if random.below(CHECK_EACH / REPAIR_EACH) == 0 {
             self.stage(5)?;
@@ -244,10 +249,35 @@ impl One<'_> {
         self.stage(4)?;
         // Making metadata anew takes a lease: nobody else may have the data file open for writing.
         self.bench.let_go();
+        let whole = plan.as_ref().is_ok_and(|plan| plan.left.is_empty());
         let done = plan.and_then(|plan| plan.apply());
         self.progress.count(if done.is_ok() { "repairs" } else { "refused repairs" }, 1);
+        match done {
+            Ok(steps) if whole => {
+                let sound = repaired(log, options).with_context(|| format!("after {steps:?}"))?;
+                self.progress.count("repaired, not sound", (!sound).into());
+            }
+            _ => {}
+        }
         Ok(())
     }
+}
+
+/// Repairs come to an end: at last nothing is left to do. Whether the invariants hold as well: repair does not know all
+/// of them.
+fn repaired(log: &Path, options: &Options) -> Result<bool> {
+    let mut last = Vec::new();
+    for _ in 0..3 {
+        let plan = repair::examine(log, options)?.plan(ALL_WISHES);
+        if plan.is_healthy() {
+            return Ok(check::deep(log, options)?.holds());
+        }
+        if !plan.left.is_empty() {
+            return Ok(false);
+        }
+        last = plan.apply()?;
+    }
+    bail!("done again and again: {last:?}")
 }
 
 fn look(log: &Path, options: &Options, thorough: bool) -> mmlog::Result<()> {
@@ -289,9 +319,14 @@ fn steps(follower: &mut Follower) -> mmlog::Result<Vec<u8>> {
     Ok(read)
 }
 
-fn write(path: &Path, options: &Options, random: &mut Random) -> mmlog::Result<()> {
-    // Creating may remove metadata that nobody has finished.
-    let log = if random.below(8) == 0 { options.open_or_create(path)? } else { options.open(path)? };
+fn write(path: &Path, options: &Options, forged: &mut Forged) -> mmlog::Result<()> {
+    let random = &mut forged.random;
+    // What must be refused may still be made anew.
+    let log = if forged.expect != Expect::Refused && random.below(8) == 0 {
+        options.open_or_create(path)?
+    } else {
+        options.open(path)?
+    };
     let mut writer = log.writer()?;
     let first = writer.append(b"a line behind whatever there is\n");
     if random.below(4) == 0 {
