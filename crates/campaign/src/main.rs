@@ -12,6 +12,7 @@ mod run;
 mod steps;
 mod surgeon;
 mod themes;
+mod tool;
 
 use std::process::ExitCode;
 use std::time::{Duration, Instant};

@@ -8,6 +8,7 @@ use mmlog::{Log, Observer};
 use super::commands::{Before, Command, Does, HELD, Prints};
 use super::scene::{End, Ran, Scene, Tool};
 use super::trace::{Fault, Target};
+use crate::tool::speaks_plainly;
 
 /// Something that must hold does not.
 pub(super) type Verdict = Result<(), String>;
@@ -62,14 +63,7 @@ fn ended(command: &Command, ran: &Ran) -> Verdict {
 /// One line for a failure, besides notices of something that was got over.
 fn spoke(ran: &Ran) -> Verdict {
     let is_notice = |line: &&str| NOTICES.iter().any(|notice| line.contains(notice));
-    let ugly =
-        ["panicked at", "RUST_BACKTRACE", "Os {", "Error(", "Some(", "None", "Io {", "memory allocation"];
-    if let Some(ugly) = ugly.iter().find(|ugly| ran.stderr.contains(**ugly)) {
-        return Err(format!("{ugly:?} on standard error: {:?}", ran.stderr));
-    }
-    if let Some(line) = ran.stderr.lines().find(|line| !line.starts_with("mmlogctl: ")) {
-        return Err(format!("a line on standard error that does not say whose it is: {line:?}"));
-    }
+    speaks_plainly(&ran.stderr)?;
     let failures = ran.stderr.lines().filter(|line| !is_notice(line)).count();
     // The call that failed may have been the one that says so.
     let silenced = ran.spoiled.as_ref().is_some_and(|line| line.contains("write(2"));

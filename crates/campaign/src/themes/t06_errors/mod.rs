@@ -7,7 +7,6 @@ mod judge;
 mod scene;
 mod trace;
 
-use std::path::PathBuf;
 use std::process::{Command as Process, Stdio};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -75,18 +74,7 @@ fn run(run: &mut Run) -> Result<()> {
 
 /// `mmlogctl` of the same build, and an `strace` that works here.
 fn tool() -> Result<Tool> {
-    let directory = std::env::current_exe()?.parent().map(PathBuf::from).unwrap_or_default();
-    let mmlogctl = directory.join("mmlogctl");
-    if !mmlogctl.is_file() {
-        let profile: &[&str] = if directory.ends_with("release") { &["--release"] } else { &[] };
-        let target = directory.parent().map(PathBuf::from).unwrap_or_default();
-        let cargo = std::env::var_os("CARGO").unwrap_or("cargo".into());
-        let mut build = Process::new(cargo);
-        build.args(["build", "--quiet", "-p", "mmlogctl"]).args(profile).env("CARGO_TARGET_DIR", target);
-        if !build.status().context("no mmlogctl beside this program, and no cargo to build it")?.success() {
-            bail!("no mmlogctl beside this program, and it does not build");
-        }
-    }
+    let mmlogctl = crate::tool::mmlogctl()?;
     let strace = |arguments: &[&str]| {
         let mut strace = Process::new("strace");
         strace.args(["-f", "-o", "/dev/null", "-e", "trace=getpid", "-e", "inject=getpid:error=EIO:when=99"]);

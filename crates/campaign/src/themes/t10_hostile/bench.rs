@@ -39,7 +39,6 @@ impl Pair {
 }
 
 pub(super) struct Bench {
-    directory: PathBuf,
     pub(super) log: PathBuf,
     metadata_path: PathBuf,
     /// Open but while somebody else must be alone with them.
@@ -48,7 +47,7 @@ pub(super) struct Bench {
     templates: Vec<Template>,
     /// Metadata of the neighbour that is a log.
     other: Vec<u8>,
-    neighbours: BTreeMap<PathBuf, Vec<u8>>,
+    neighbours: Neighbours,
     canvas: Canvas,
     current: usize,
     /// The files may differ from the canvas anywhere.
@@ -60,16 +59,11 @@ impl Bench {
     /// Makes files and neighbours in an empty directory.
     pub(super) fn new(directory: &Path) -> Result<Self> {
         let log = directory.join("app.log");
-        let neighbour = directory.join("other.log");
-        make(&neighbour, &content(CONTENT / 2))?;
-        fs::write(directory.join("plain"), content(8192))?;
-        fs::write(directory.join("app.log.tmp"), content(100))?;
-        let neighbours = listing(directory)?;
-        let other = fs::read(metadata_of(&neighbour))?;
+        let neighbours = Neighbours::new(directory)?;
+        let other = fs::read(metadata_of(&directory.join("other.log")))?;
         let metadata_path = metadata_of(&log);
         let (templates, inodes) = templates(&log)?;
         Ok(Self {
-            directory: directory.into(),
             log,
             metadata_path,
             inodes,
@@ -181,22 +175,50 @@ impl Bench {
         Ok(true)
     }
 
-    /// What is in the directory besides the log, and differs from what was there.
+    /// The neighbour that is not what it was.
+    pub(super) fn spilled(&self) -> Result<Option<String>> {
+        self.neighbours.spilled()
+    }
+}
+
+/// The files beside `app.log`, which nobody may change: another log, and plain files.
+pub(super) struct Neighbours {
+    directory: PathBuf,
+    files: BTreeMap<PathBuf, Vec<u8>>,
+}
+
+impl Neighbours {
+    /// Makes them in an empty directory.
+    pub(super) fn new(directory: &Path) -> Result<Self> {
+        make(&directory.join("other.log"), &content(CONTENT / 2))?;
+        fs::write(directory.join("plain"), content(8192))?;
+        fs::write(directory.join("app.log.tmp"), content(100))?;
+        Ok(Self { directory: directory.into(), files: listing(directory)? })
+    }
+
+    /// One that is not what it was, or that was not there.
     pub(super) fn spilled(&self) -> Result<Option<String>> {
         let now = listing(&self.directory)?;
-        let ours = |path: &Path| path == self.log || path == self.metadata_path;
-        let differs = |path: &&PathBuf| !ours(path) && now.get(*path) != self.neighbours.get(*path);
-        Ok(now.keys().chain(self.neighbours.keys()).find(differs).map(|path| path.display().to_string()))
+        let log = self.directory.join("app.log");
+        let ours = |path: &Path| path == log || path == metadata_of(&log);
+        let differs = |path: &&PathBuf| !ours(path) && now.get(*path) != self.files.get(*path);
+        Ok(now.keys().chain(self.files.keys()).find(differs).map(|path| path.display().to_string()))
     }
 }
 
 /// All files of a directory.
 fn listing(directory: &Path) -> Result<BTreeMap<PathBuf, Vec<u8>>> {
-    let read = |entry: std::io::Result<fs::DirEntry>| {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(directory)? {
         let path = entry?.path();
-        fs::read(&path).map(|bytes| (path, bytes))
-    };
-    Ok(fs::read_dir(directory)?.map(read).collect::<std::io::Result<_>>()?)
+        match fs::read(&path) {
+            Ok(bytes) => drop(files.insert(path, bytes)),
+            // Only the log itself comes and goes.
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+    Ok(files)
 }
 
 /// Lines, `len` bytes of them.
@@ -204,7 +226,7 @@ fn content(len: usize) -> Vec<u8> {
     (0..).flat_map(|i| format!("line {i}\n").into_bytes()).take(len - 1).chain([b'\n']).collect()
 }
 
-fn metadata_of(log: &Path) -> PathBuf {
+pub(super) fn metadata_of(log: &Path) -> PathBuf {
     let mut path = log.as_os_str().to_os_string();
     path.push(mmlog::METADATA_SUFFIX);
     path.into()

@@ -79,7 +79,7 @@ impl Progress {
 const WRITE_EACH: u64 = 8;
 const REPAIR_EACH: u64 = 64;
 const CHECK_EACH: u64 = 512;
-const SLOW_EACH: u64 = 64;
+const SLOW_EACH: u64 = 400;
 const NEIGHBOURS_EACH: u64 = 4096;
 const WAIT: Duration = Duration::from_millis(20);
 
@@ -90,20 +90,24 @@ thread_local! {
     static PANIC: RefCell<String> = const { RefCell::new(String::new()) };
 }
 
-/// The role: seed, first number, how many, directory, and what a control spoils.
-pub(super) fn play(arguments: &[String]) -> Result<()> {
-    let [seed, first, count, directory, control] = arguments else { bail!("five arguments") };
-    let (seed, first, count): (u64, u64, u64) = (seed.parse()?, first.parse()?, count.parse()?);
-    let directory = PathBuf::from(directory);
+/// Dies with its parent, and lets an absurd allocation, mapping or file length show.
+pub(super) fn confine() -> Result<()> {
     nix::sys::prctl::set_pdeathsig(nix::sys::signal::Signal::SIGKILL)?;
-    // An absurd allocation, mapping or file length is to show.
     let limits = [
         (Resource::RLIMIT_CORE, 0),
         (Resource::RLIMIT_DATA, 256 << 20),
         (Resource::RLIMIT_AS, 5 << 30),
         (Resource::RLIMIT_FSIZE, 4 << 20),
     ];
-    limits.into_iter().try_for_each(|(what, limit)| setrlimit(what, limit, limit))?;
+    Ok(limits.into_iter().try_for_each(|(what, limit)| setrlimit(what, limit, limit))?)
+}
+
+/// The role: seed, first number, how many, directory, and what a control spoils.
+pub(super) fn play(arguments: &[String]) -> Result<()> {
+    let [seed, first, count, directory, control] = arguments else { bail!("five arguments") };
+    let (seed, first, count): (u64, u64, u64) = (seed.parse()?, first.parse()?, count.parse()?);
+    let directory = PathBuf::from(directory);
+    confine()?;
     panic::set_hook(Box::new(|info| {
         PANIC.with_borrow_mut(|text| *text = info.to_string().replace('\n', " "));
     }));
