@@ -54,6 +54,7 @@ const DAMAGES: &[Damage] = &[
     ("a wrong base", |log| poke(log, at::BASE, &[15]), &["repair", "repair --rebuild"]),
     ("a cut file", |log| cut(log, 5), &["repair"]),
     ("another file", |log| replace(log), &["repair --rebuild"]),
+    ("another metadata file", |log| replace(&metadata_of(log)), &["repair --rebuild"]),
     ("a journal of another build", |log| poke(log, at::JOURNAL, &[77]), &["repair --rebuild"]),
     ("a panic flag", |log| poison(log), &["repair --clear-panic"]),
     ("a panic flag and a broken invariant", |log| broken(log), &["repair --clear-panic", "repair --rebuild"]),

@@ -9,11 +9,12 @@ use crate::cli::{Held, Scratch, at, mmlogctl, poke, raw, slot, write_slot};
 use crate::{CONTENT, cut, poison, repair};
 
 const KEYS: [&str; 8] = ["schema", "path", "facts", "steps", "left", "holes", "applied", "error"];
-const FACTS: [&str; 20] = [
+const FACTS: [&str; 21] = [
     "metadata",
     "metadata_problem",
     "data",
     "foreign",
+    "copied",
     "base",
     "other_base",
     "cursor",

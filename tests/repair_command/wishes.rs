@@ -161,6 +161,16 @@ fn a_foreign_data_file_gets_metadata_of_its_own() {
 }
 
 #[test]
+fn a_copied_metadata_file_is_made_anew_when_nobody_writes() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    replace_by(&metadata_of(&log), &fs::read(metadata_of(&log)).unwrap());
+    needs(&log, "--rebuild", &["fact  the metadata file is a copy (", "put the original back"]);
+    mends(&log, &["--rebuild"], &["plan  make new metadata from the data file (the metadata file is a copy"]);
+    goes_on(&log, CONTENT);
+}
+
+#[test]
 fn a_missing_data_file_is_made_anew_behind_the_lost_positions() {
     for rest in [None, Some(&b""[..])] {
         let scratch = Scratch::new();

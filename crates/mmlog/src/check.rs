@@ -1,7 +1,7 @@
 //! Checking a log's invariants, also while it is written to.
 //!
 //! What is read is bounded by a snapshot of the cursor. Anything that looks wrong is looked at again: a claim counts
-//! as violated only when it fails [`LOOKS`] times in a row, since each of them compares words that are stored one
+//! as violated only when it fails several times in a row, since each of them compares words that are stored one
 //! after the other. What a dead process left half done is a fact, not a fault: the next lock finishes it.
 
 pub(crate) mod data;

@@ -78,6 +78,7 @@ fn sentences(facts: &Facts) -> Vec<String> {
         |data| format!("data file of {} bytes, inode {}", data.len, data.inode),
     ));
     said.extend(facts.foreign.map(|inode| format!("the metadata is of another file (inode {inode})")));
+    said.extend(facts.copied.clone());
     if facts.rebooted {
         said.push("not used since the reboot".to_owned());
     }

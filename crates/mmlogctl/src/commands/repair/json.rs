@@ -65,6 +65,7 @@ fn facts(f: &Facts) -> Value {
         "metadata_problem": why,
         "data": f.data.map(|d| json!({ "len": d.len, "inode": d.inode })),
         "foreign": f.foreign,
+        "copied": f.copied,
         "base": f.base,
         "other_base": f.other_base,
         "cursor": f.cursor,
