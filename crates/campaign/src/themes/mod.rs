@@ -14,6 +14,7 @@ mod t11_vandal;
 
 use crate::children::Role;
 use crate::run::Run;
+use crate::steps;
 
 /// One theme.
 pub(crate) struct Theme {
@@ -38,6 +39,7 @@ pub(crate) const THEMES: &[Theme] = &[
 
 /// The roles of all themes' child processes.
 pub(crate) const ROLES: &[&[Role]] = &[
+    steps::ROLES,
     t02_kill::ROLES,
     t03_stop::ROLES,
     t04_double::ROLES,

@@ -14,6 +14,7 @@ use nix::libc;
 use super::Files;
 use super::meta::page_size;
 use super::owner::{self, Operation};
+use super::reboot::extent;
 use super::turn::try_mutex;
 use crate::chunks::Segment;
 use crate::crash::crash_point;
@@ -135,6 +136,7 @@ impl LogLock<'_> {
             control.publish_size(file_size);
         }
         if found > file_size {
+            self.expect_nothing(file_size, found)?;
             self.cut(file_size)?;
         }
         if control.look().gate == Gate::Closed {
@@ -142,6 +144,17 @@ impl LogLock<'_> {
         }
         if kind != JOURNAL_EMPTY {
             journal.clear();
+        }
+        Ok(())
+    }
+
+    /// A dead grower leaves zeros behind the size. Bytes below the cursor there mean that the size is wrong.
+    fn expect_nothing(&self, file_size: u64, len: u64) -> Result<(), Fault> {
+        let appended = self.control().look().start - self.control().base();
+        let found = extent(self.segment.file(), file_size, appended.min(len));
+        let end = found.map_err(Fault::io("read the data file"))?.end;
+        if end > file_size {
+            return Err(Fault::OutOfRange { field: "file_size", value: file_size, min: end, max: len });
         }
         Ok(())
     }

@@ -45,7 +45,7 @@ pub(crate) fn stage(file: &File) -> Result<Stage, Fault> {
     match head.get(0xc0..0xc8) {
         Some(magic) if magic == MAGIC => {}
         Some([0, 0, 0, 0, 0, 0, 0, 0]) if version == 0 => return Ok(Stage::Unfinished),
-        _ => return not(format!("no magic, version field {version}, {} bytes", file_len(file))),
+        _ => return not(format!("no magic, version field {version}, {} bytes", file_len(file)?)),
     }
     if version > VERSION {
         return Err(Fault::Version { found: version });
@@ -70,8 +70,8 @@ fn read_start(file: &File, into: &mut [u8]) -> io::Result<usize> {
     Ok(len)
 }
 
-fn file_len(file: &File) -> u64 {
-    file.metadata().map_or(0, |m| m.len())
+fn file_len(file: &File) -> Result<u64, Fault> {
+    Ok(file.metadata().map_err(Fault::io("stat the metadata file"))?.len())
 }
 
 /// The fields that never change after creation, loaded once and checked.
@@ -151,7 +151,7 @@ impl Meta {
 
     /// Maps a file that is [`Stage::Ready`] and checks what the fields say against each other.
     pub(crate) fn check(file: &File, protection: Protection) -> Result<Self, Fault> {
-        let len = file_len(file);
+        let len = file_len(file)?;
         if len < total_len(WRITERS_RANGE.0) as u64 {
             return Err(Fault::NotMetadata { why: format!("cut to {len} bytes") });
         }

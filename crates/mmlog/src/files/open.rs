@@ -266,7 +266,15 @@ impl Opening<'_> {
         let checked = if believed { meta.check_positions() } else { Ok(()) };
         let segment = match checked.and_then(|()| self.open_segment(&meta, &opened)) {
             Ok(segment) => Some(Arc::new(segment)),
-            Err(_) if looks => None,
+            Err(
+                Fault::NoData
+                | Fault::Foreign { .. }
+                | Fault::Copied { .. }
+                | Fault::OutOfRange { .. }
+                | Fault::OwnersDiffer { .. }
+                | Fault::NotRegular { .. }
+                | Fault::Symlink,
+            ) if looks => None,
             // Both files may have been replaced between our looks at the one and the other.
             Err(_) if !self.is_still(opened.id)? => return Err(Fault::Replaced),
             Err(fault) => return Err(fault),

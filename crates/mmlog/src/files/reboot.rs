@@ -105,7 +105,9 @@ impl LogLock<'_> {
             extent(self.segment.file(), synced - base, len).map_err(Fault::io("read the data file"))?;
         let end = base + found.end;
         holes::retain(table, |hole| hole.end() <= end);
-        let mut lost = hint.clamp(end, end + len) - end;
+        // In the same boot the cursor was spoiled, and says nothing of what is missing.
+        let expected = if self.files.is_of_this_boot() { end } else { hint };
+        let mut lost = expected.clamp(end, end + len) - end;
         for &(from, to) in &found.missing {
             lost += to - from;
             let known = |hole: &Hole| hole.start < base + to && base + from < hole.end();

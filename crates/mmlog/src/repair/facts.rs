@@ -137,7 +137,7 @@ pub(super) fn gather(path: &Path, config: &Config) -> Result<Facts> {
     if files.is_version_1() {
         return without(MetadataFact::Version1);
     }
-    Ok(of_files(&files, data))
+    of_files(&files, data).at(path)
 }
 
 impl Facts {
@@ -181,10 +181,10 @@ struct Standing {
 }
 
 impl Standing {
-    fn look(files: &Files) -> Self {
+    fn look(files: &Files) -> std::result::Result<Self, Fault> {
         let (header, control) = (files.meta.header(), files.control());
         let file_size = control.file_size();
-        let data = files.place.find(Part::Data).ok().flatten();
+        let data = files.place.find(Part::Data).map_err(Fault::io("stat the data file"))?;
         let len = data.map(|found| found.len);
         let cursor = control.look();
         let seen = Self {
@@ -199,30 +199,30 @@ impl Standing {
             misfit: len.is_some_and(|len| len != file_size) && control.file_size() == file_size,
         };
         // Asked last: whoever was at it has finished, or still holds the lock.
-        if files.is_held(LOCK_BYTE) { Self::default() } else { seen }
+        Ok(if files.is_held(LOCK_BYTE) { Self::default() } else { seen })
     }
 
     /// The same at several looks.
-    fn confirmed(files: &Files) -> Self {
-        let first = Self::look(files);
+    fn confirmed(files: &Files) -> std::result::Result<Self, Fault> {
+        let first = Self::look(files)?;
         let nothing = |s: &Self| *s == Self { len: s.len, ..Self::default() };
         for _ in 0..LOOKS {
             if nothing(&first) {
-                return first;
+                return Ok(first);
             }
             std::thread::sleep(PAUSE);
-            let again = Self::look(files);
+            let again = Self::look(files)?;
             if again != first {
-                return Self { len: again.len, ..Self::default() };
+                return Ok(Self { len: again.len, ..Self::default() });
             }
         }
-        first
+        Ok(first)
     }
 }
 
-fn of_files(files: &Files, data: Option<DataFact>) -> Facts {
+fn of_files(files: &Files, data: Option<DataFact>) -> std::result::Result<Facts, Fault> {
     let (header, control) = (files.meta.header(), files.control());
-    let standing = Standing::confirmed(files);
+    let standing = Standing::confirmed(files)?;
     let recorded = header.identity.inode.load(Ordering::Relaxed);
     let file_size = control.file_size();
     let len = if standing.misfit { standing.len.unwrap_or(0) } else { file_size };
@@ -253,7 +253,7 @@ fn of_files(files: &Files, data: Option<DataFact>) -> Facts {
     for (index, slot) in (0u32..).zip(files.meta.slots()) {
         look_at_slot(files, index, slot, &mut facts);
     }
-    facts
+    Ok(facts)
 }
 
 /// What position fields say that cannot be.

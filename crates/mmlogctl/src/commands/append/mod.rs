@@ -189,8 +189,12 @@ impl Job<'_> {
                     "{path}: a line longer than {limit} bytes is split; raise --max-line to keep it whole"
                 ));
             }
-            self.store.append(self.lines.parts(&piece), out)?;
+            let parts = self.lines.parts(&piece);
+            self.store.append(parts, out)?;
+            // Stored, whatever becomes of the rest: who repeats what was not must not repeat this.
+            let settled = self.store.settle(parts, out);
             self.buffer.consume(taken.bytes);
+            settled?;
         }
         Ok(())
     }

@@ -77,6 +77,11 @@ impl<'a> Store<'a> {
             [first, second] => writer.append_vectored(&[IoSlice::new(first), IoSlice::new(second)]),
         })?;
         self.end = at + (parts[0].len() + parts[1].len()) as u64;
+        Ok(())
+    }
+
+    /// Makes what was appended durable, if that was asked for, and copies it.
+    pub(super) fn settle(&mut self, parts: [&[u8]; 2], out: &mut Output) -> Result<(), Failure> {
         match &self.syncer {
             Some(syncer) => {
                 syncer.appended(self.end);
