@@ -108,7 +108,7 @@ impl Turn<'_> {
         self.go(Step::Ready)
     }
 
-    pub(super) fn look_grow(mut self) -> Outcome {
+    pub(super) fn look_grow(self) -> Outcome {
         let end = self.world.cursor + self.len();
         if end <= self.world.limit { self.unlock_then(Step::Ready) } else { self.grow(end, Step::Ready) }
     }
@@ -221,6 +221,9 @@ impl Turn<'_> {
     }
 
     pub(super) fn copy(mut self) -> Outcome {
+        if self.model.configuration.errors {
+            self.or().go(Step::Abandon)?;
+        }
         let Process { x, base, inode, .. } = *self.my();
         let position = self.start() + x;
         self.world.store(self.model.name(self.me), inode, base, position)?;

@@ -91,7 +91,7 @@ impl Model {
     /// Nobody moves any more, and nobody has anything left to do.
     pub(super) fn check_end(&self, world: &World) -> Outcome {
         let c = &self.configuration;
-        let calm = world.crashes == c.crashes && c.disk.is_none() && !c.deadlines && !c.gives_up;
+        let calm = world.crashes == c.crashes && c.disk.is_none() && !c.deadlines && !c.gives_up && !c.errors;
         if calm {
             let missing = world.messages[..self.messages].iter().position(|m| m.fate != Fate::Acknowledged);
             if let Some(m) = missing {

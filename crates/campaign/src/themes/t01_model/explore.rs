@@ -1,6 +1,7 @@
 //! Breadth first through every world that can be reached.
 
 use super::broken::{Broken, Kind, broken};
+use super::coverage::Coverage;
 use super::models::Model;
 use super::packed::Packed;
 use super::seen::Seen;
@@ -28,6 +29,7 @@ pub(super) struct Explored {
     pub(super) states: u64,
     pub(super) steps: u64,
     pub(super) ends: u64,
+    pub(super) coverage: Coverage,
     pub(super) found: Option<Found>,
 }
 
@@ -162,6 +164,7 @@ impl Exploration<'_> {
                 self.graph.by.push(p as u8);
             }
             self.explored.steps += 1;
+            self.explored.coverage.note(model, &world, by, next);
         }
         self.steps = steps;
         stepped?;

@@ -52,10 +52,10 @@ impl Reading<'_> {
             f.seen = Follower::NEW.seen;
         }
         f.is_free &= at == Again;
-        if !matches!(at, Cursor | Scan | Probe | Again) {
+        if !matches!(at, Scan | Probe | Again) {
             f.i = 0;
         }
-        if !matches!(at, Cursor | Scan | Probe | Again | Table) {
+        if !matches!(at, Scan | Probe | Again | Table) {
             f.watermark = 0;
         }
         if !matches!(at, EntryAgain | OpenPath | OpenName | Read | Cuts | Length | Stat | CutsAgain | Inode) {
@@ -83,10 +83,6 @@ impl Reading<'_> {
             Idle if f.segment == NO_SEGMENT => Generation,
             Idle if world.cursor <= f.position => return Ok(None),
             Idle => self.begin(),
-            Cursor => {
-                self.my().watermark = f.watermark.min(world.cursor);
-                self.scanned()?
-            }
             Scan => self.scan()?,
             Probe => {
                 self.my().is_free = world.slots[usize::from(f.i)].owner == NOBODY;
@@ -102,7 +98,10 @@ impl Reading<'_> {
             }
             Generation => self.generation(world.generation),
             Entry => {
-                self.my().entry = world.entries[usize::from(f.generation % 2)];
+                let previous =
+                    self.model.is(Mutant::PreviousEntry) && f.generation == f.segment.wrapping_add(2);
+                let of = if previous { f.generation - 1 } else { f.generation };
+                self.my().entry = world.entries[usize::from(of % 2)];
                 EntryAgain
             }
             EntryAgain if world.generation != f.generation => Generation,
@@ -117,7 +116,7 @@ impl Reading<'_> {
                     OpenPath
                 }
             }
-            EntryAgain => self.to_the_old(),
+            EntryAgain => self.old_segment(),
             EndName => self.end_name()?,
             OpenPath if world.path == f.entry.inode => self.open_path()?,
             OpenPath if self.model.is(Mutant::StableNameFirst) => {
@@ -182,12 +181,12 @@ impl Reading<'_> {
     fn next_slot(&mut self) -> Result<Following, Broken> {
         self.my().i += 1;
         if usize::from(self.my().i) < self.model.slots() {
-            Ok(Scan)
-        } else if self.model.is(Mutant::SlotsBeforeCursor) {
-            Ok(Cursor)
-        } else {
-            self.scanned()
+            return Ok(Scan);
         }
+        if self.model.is(Mutant::SlotsBeforeCursor) {
+            self.my().watermark = self.my().watermark.min(self.world.cursor);
+        }
+        self.scanned()
     }
 
     /// A live owner holds the watermark; a dead one left a hole, unless nobody can know where.
@@ -239,12 +238,13 @@ impl Reading<'_> {
             _ if f.segment == NO_SEGMENT => Entry,
             0 if f.file != NO_FILE => Read,
             0 | 1 => Entry,
+            2 if self.model.is(Mutant::PreviousEntry) => Entry,
             _ => EndName,
         }
     }
 
     /// The end of an old segment is known.
-    fn to_the_old(&mut self) -> Following {
+    fn old_segment(&mut self) -> Following {
         if self.my().file == NO_FILE { OpenName } else { Read }
     }
 
@@ -254,7 +254,7 @@ impl Reading<'_> {
             return broken(Kind::Reader, format!("segment {next} is over and has no stable name"));
         };
         self.my().entry = SegmentEntry { base: file.base, inode: NO_FILE };
-        Ok(self.to_the_old())
+        Ok(self.old_segment())
     }
 
     fn open_path(&mut self) -> Result<Following, Broken> {

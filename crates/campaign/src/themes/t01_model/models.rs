@@ -52,7 +52,7 @@ pub(super) struct Configuration {
     pub(super) deadlines: bool,
     /// A drain may be given up.
     pub(super) gives_up: bool,
-    /// `link` and `rename` may fail.
+    /// Copies, `link` and `rename` may fail.
     pub(super) errors: bool,
     pub(super) records: Records,
     /// Whether a trim drains although there is space up to the gate.
@@ -126,10 +126,6 @@ impl Configuration {
 
     pub(super) const fn hasty(self) -> Self {
         Self { trim_waits: false, ..self }
-    }
-
-    pub(super) const fn three(self) -> Self {
-        Self { records: Records::Three, ..self }
     }
 
     pub(super) const fn most(self, most: u64) -> Self {

@@ -49,6 +49,7 @@ pub(super) enum Mutant {
     StableNameFirst,
     LengthWithoutInode,
     JudgeByFileSize,
+    PreviousEntry,
 }
 use Mutant::*;
 
@@ -60,7 +61,7 @@ pub(super) struct Control {
 
 const fn of(mutant: Mutant, configuration: Configuration, expected: &'static [Kind]) -> Control {
     Control {
-        configuration: Configuration { mutant: Some(mutant), most: 6_000_000, ..configuration },
+        configuration: Configuration { mutant: Some(mutant), most: 3_200_000, ..configuration },
         expected,
     }
 }
@@ -107,6 +108,10 @@ const CLOSE: Configuration =
     Configuration { programs: &[&[Append(1), Close], &[Append(1), Close]], size: 4, ..PLAIN };
 const THREE: Configuration = Configuration { records: Records::Three, ..ROTATE };
 
+const ROTATE_THRICE: Configuration = Configuration {
+    programs: &[&[Append(1), Append(1), Append(1)], &[Rotate, Rotate, Rotate]],
+    ..ROTATE_READ
+};
 const JUDGE: Configuration = Configuration {
     programs: &[&[Append(1), Append(2)], &[Append(2)], &[Trim]],
     crashes: 1,
@@ -160,4 +165,5 @@ pub(super) const CONTROLS: &[Control] = &[
     of(StableNameFirst, ROTATE_READ, &[Kind::Reader]),
     of(LengthWithoutInode, Configuration { judges: true, ..ROTATE_READ_DEATH }, &[Kind::FalseDamage]),
     of(JudgeByFileSize, JUDGE, &[Kind::FalseDamage]),
+    of(PreviousEntry, ROTATE_THRICE, &[Kind::Reader]),
 ];

@@ -118,18 +118,18 @@ impl World {
     #[inline(always)]
     fn code_rotation(&mut self, model: &Model, b: &mut impl Bits) {
         self.base = b.bits(4, self.base);
-        self.inode = b.bits(2, self.inode);
+        self.inode = b.bits(3, self.inode);
         self.generation = b.bits(2, self.generation);
         for entry in &mut self.entries {
             entry.code(b);
         }
         let j = &mut self.journal;
-        (j.old, j.new) = (b.bits(2, j.old), b.bits(2, j.new));
+        (j.old, j.new) = (b.bits(3, j.old), b.bits(3, j.new));
         (j.generation, j.position) = (b.bits(2, j.generation), b.bits(4, j.position));
         (j.old_base, j.new_size) = (b.bits(4, j.old_base), b.bits(4, j.new_size));
-        (self.path, self.temp) = (b.bits(2, self.path), b.bits(2, self.temp));
+        (self.path, self.temp) = (b.bits(3, self.path), b.bits(3, self.temp));
         for name in &mut self.names[..model.files - 1] {
-            *name = b.bits(2, *name);
+            *name = b.bits(3, *name);
         }
         for file in &mut self.files[1..model.files] {
             file.base = b.bits(4, file.base);
@@ -145,8 +145,8 @@ impl World {
         f.at = Following::of(b.bits(5, f.at as u8));
         f.i = b.bits(2, f.i);
         (f.watermark, f.most) = (b.bits(4, f.watermark), b.bits(4, f.most));
-        (f.position, f.segment) = (b.bits(4, f.position), b.bits(2, f.segment));
-        (f.file, f.generation) = (b.bits(2, f.file), b.bits(2, f.generation));
+        (f.position, f.segment) = (b.bits(4, f.position), b.bits(3, f.segment));
+        (f.file, f.generation) = (b.bits(3, f.file), b.bits(2, f.generation));
         f.entry.code(b);
         f.holes = b.wide(f.holes);
         let (phase, position, len) = f.seen;
@@ -173,7 +173,7 @@ impl Entry {
     #[inline(always)]
     fn code(&mut self, b: &mut impl Bits) {
         self.base = b.bits(4, self.base);
-        self.inode = b.bits(2, self.inode);
+        self.inode = b.bits(3, self.inode);
     }
 }
 
@@ -188,7 +188,37 @@ impl Process {
         (self.c, self.i) = (b.bits(4, self.c), b.bits(2, self.i));
         self.full = b.flag(self.full);
         if rotates {
-            (self.base, self.inode) = (b.bits(4, self.base), b.bits(2, self.inode));
+            (self.base, self.inode) = (b.bits(4, self.base), b.bits(3, self.inode));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::themes::t01_model::explore::Steps;
+    use crate::themes::t01_model::models::{Configuration, Task::*};
+    use crate::themes::t01_model::seen::Seen;
+
+    #[test]
+    fn what_is_packed_comes_back() {
+        let programs = &[&[Append(1), Append(2)] as &[_], &[Append(1)], &[Rotate], &[Trim]];
+        let model = Model::new(Configuration::of("", programs).deaths(1).disk(3).judged().late());
+        let mut worlds = vec![model.initial()];
+        let mut seen = Seen::new(Packed::of(&mut model.initial(), &model).len());
+        let mut steps = Steps::default();
+        let mut at = 0;
+        while at < 20_000 {
+            steps.from(&model, &worlds[at]).unwrap();
+            for (_, next) in steps.iter() {
+                let packed = Packed::of(&mut next.clone(), &model);
+                let words = &packed.words[..packed.len()];
+                assert!(World::unpack(words, &model) == *next);
+                if seen.insert(words).1 {
+                    worlds.push(*next);
+                }
+            }
+            at += 1;
         }
     }
 }

@@ -6,7 +6,7 @@ macro_rules! coded {
         $(#[$doc])* #[derive(Clone, Copy, PartialEq, Eq, Debug)]
         pub(super) enum $name { $($(#[$vdoc])* $variant),* }
         impl $name {
-            const ALL: &[Self] = &[$(Self::$variant),*];
+            pub(super) const ALL: &[Self] = &[$(Self::$variant),*];
             pub(super) fn of(number: u8) -> Self {
                 Self::ALL[number as usize]
             }
@@ -15,15 +15,24 @@ macro_rules! coded {
 }
 pub(super) use coded;
 
-/// As `coded`, with words for a trace, and the registers that mean something at that step; the others are zeroed
-/// on entering it, so that states which differ in nothing are one.
-macro_rules! steps {
-    ($(#[$doc:meta])* $name:ident { $($step:ident [$($kept:ident)*] $words:literal)* }) => {
+/// As `coded`, with words for a trace.
+macro_rules! worded {
+    ($(#[$doc:meta])* $name:ident { $($step:ident $words:literal)* }) => {
         coded! { $(#[$doc])* $name { $($step),* } }
         impl $name {
             pub(super) fn words(self) -> &'static str {
                 match self { $(Self::$step => $words),* }
             }
+        }
+    };
+}
+
+/// As `worded`, with the registers that mean something at that step; the others are zeroed on entering it, so that
+/// states which differ in nothing are one.
+macro_rules! steps {
+    ($(#[$doc:meta])* $name:ident { $($step:ident [$($kept:ident)*] $words:literal)* }) => {
+        worded! { $(#[$doc])* $name { $($step $words)* } }
+        impl $name {
             pub(super) fn keeps(self) -> u8 {
                 match self { $(Self::$step => 0 $(| keep::$kept)*),* }
             }
@@ -113,26 +122,25 @@ steps! {
     }
 }
 
-steps! {
+worded! {
     /// What the follower does next.
     Following {
-        Idle [] "loads the cursor"
-        Cursor [] "loads the cursor, after the slots"
-        Scan [] "loads a slot"
-        Probe [] "probes the slot's byte"
-        Again [] "loads the slot again"
-        Table [] "reads the table of holes"
-        Generation [] "loads the generation"
-        Entry [] "loads the generation's entry"
-        EntryAgain [] "loads the generation again"
-        EndName [] "looks the next segment up by its stable name"
-        OpenPath [] "opens the file at the path"
-        OpenName [] "opens the stable name"
-        Read [] "reads"
-        Cuts [] "nothing there: loads the count of cuts"
-        Length [] "nothing there: loads file_size"
-        Stat [] "nothing there: fstat"
-        CutsAgain [] "nothing there: loads the count of cuts again"
-        Inode [] "nothing there: loads the inode in use"
+        Idle "loads the cursor"
+        Scan "loads a slot"
+        Probe "probes the slot's byte"
+        Again "loads the slot again"
+        Table "reads the table of holes"
+        Generation "loads the generation"
+        Entry "loads the generation's entry"
+        EntryAgain "loads the generation again"
+        EndName "looks the next segment up by its stable name"
+        OpenPath "opens the file at the path"
+        OpenName "opens the stable name"
+        Read "reads"
+        Cuts "nothing there: loads the count of cuts"
+        Length "nothing there: loads file_size"
+        Stat "nothing there: fstat"
+        CutsAgain "nothing there: loads the count of cuts again"
+        Inode "nothing there: loads the inode in use"
     }
 }

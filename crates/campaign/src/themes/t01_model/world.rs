@@ -10,13 +10,13 @@ use super::steps::{Following, Step, coded, keep};
 pub(super) const PROCESSES: usize = 6;
 pub(super) const SLOTS: usize = 3;
 pub(super) const MESSAGES: usize = 6;
-pub(super) const FILES: usize = 3;
+pub(super) const FILES: usize = 4;
 
 pub(super) const NOBODY: u8 = 7;
 pub(super) const NO_SLOT: u8 = 3;
-pub(super) const NO_FILE: u8 = 3;
+pub(super) const NO_FILE: u8 = 7;
 /// Of a follower that has not begun.
-pub(super) const NO_SEGMENT: u8 = 3;
+pub(super) const NO_SEGMENT: u8 = 7;
 /// Pages on a disk that is never full.
 pub(super) const PLENTY: u8 = 100;
 /// Base of a file that is no segment yet.
