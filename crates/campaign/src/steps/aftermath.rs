@@ -18,12 +18,13 @@ const HEAL: u64 = 83;
 const AFTER: u64 = 71;
 
 impl Scene {
-    /// Somebody goes on: the next append succeeds, whatever was left. Returns how long it took.
+    /// Somebody goes on: the next append succeeds, whatever was left. Returns how long it took. What an outsider did
+    /// is repaired before.
     fn heal(&mut self) -> anyhow::Result<Duration> {
-        let begun = Instant::now();
         if let Found::Damaged(damage) = self.found {
             mend(&self.log, damage.wishes()).context("repair after the kill")?;
         }
+        let begun = Instant::now();
         if self.handle.is_none() {
             self.come().context("open after the kill")?;
         }

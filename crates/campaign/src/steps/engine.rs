@@ -7,11 +7,13 @@ use std::str::FromStr;
 
 use anyhow::{Context, bail, ensure};
 use nix::errno::Errno;
+use nix::libc::c_long;
 use nix::sys::ptrace::{self, Options};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
+use super::registers;
 use crate::children;
 
 /// The role that every victim plays.
@@ -87,10 +89,23 @@ impl Victim {
         self.pid.as_raw().cast_unsigned()
     }
 
-    /// One instruction. One that makes a system call ends behind the call.
+    /// One instruction. One that makes a system call ends behind the call; filling memory is one, however much.
     pub(crate) fn step(&mut self) -> anyhow::Result<At> {
+        let before = self.address()?;
         ptrace::step(self.pid, None)?;
-        self.stopped()
+        let at = self.stopped()?;
+        if at == At::Mark || self.address()? != before {
+            return Ok(at);
+        }
+        match registers::length_of_fill(self.word_at(before)?) {
+            Some(length) if self.watch_for(before + length)? => {
+                ptrace::cont(self.pid, None)?;
+                let at = self.stopped()?;
+                self.watch_for_nothing()?;
+                Ok(at)
+            }
+            _ => Ok(at),
+        }
     }
 
     /// At full speed to behind the next system call.
@@ -188,8 +203,12 @@ impl Victim {
 
     /// Whether the instruction at that address is a system call.
     pub(crate) fn is_call(&self, address: u64) -> anyhow::Result<bool> {
+        Ok(registers::is_call(self.word_at(address)?))
+    }
+
+    fn word_at(&self, address: u64) -> anyhow::Result<c_long> {
         let at = address.wrapping_add(self.loaded_at);
-        Ok(registers::is_call(ptrace::read(self.pid, at as ptrace::AddressType)?))
+        Ok(ptrace::read(self.pid, at as ptrace::AddressType)?)
     }
 
     /// False where the processor's breakpoints cannot be had.
@@ -210,55 +229,6 @@ fn loaded_at(pid: Pid) -> anyhow::Result<u64> {
         auxiliary.chunks_exact(8).filter_map(|b| Some(u64::from_ne_bytes(b.try_into().ok()?))).collect();
     let found = words.chunks_exact(2).find(|entry| entry[0] == AT_PHDR);
     Ok(found.context("no AT_PHDR")?[1])
-}
-
-#[cfg(target_arch = "x86_64")]
-mod registers {
-    use std::mem::offset_of;
-
-    use nix::errno::Errno;
-    use nix::libc::{c_long, user};
-    use nix::sys::ptrace::{self, AddressType};
-    use nix::unistd::Pid;
-
-    pub(super) fn instruction(pid: Pid) -> Result<u64, Errno> {
-        Ok(ptrace::getregs(pid)?.rip)
-    }
-
-    /// `syscall` is 0f 05.
-    pub(super) fn is_call(word: c_long) -> bool {
-        word & 0xffff == 0x050f
-    }
-
-    /// A breakpoint in the first debug register, or none.
-    pub(super) fn break_at(pid: Pid, address: Option<u64>) -> Result<(), Errno> {
-        const REGISTERS: usize = offset_of!(user, u_debugreg);
-        const CONTROL: usize = REGISTERS + 7 * size_of::<u64>();
-        let enabled = c_long::from(address.is_some());
-        if let Some(address) = address {
-            ptrace::write_user(pid, REGISTERS as AddressType, address.cast_signed())?;
-        }
-        ptrace::write_user(pid, CONTROL as AddressType, enabled)
-    }
-}
-
-#[cfg(not(target_arch = "x86_64"))]
-mod registers {
-    use nix::errno::Errno;
-    use nix::libc::c_long;
-    use nix::unistd::Pid;
-
-    pub(super) fn instruction(_: Pid) -> Result<u64, Errno> {
-        Err(Errno::ENOSYS)
-    }
-
-    pub(super) fn is_call(_: c_long) -> bool {
-        false
-    }
-
-    pub(super) fn break_at(_: Pid, _: Option<u64>) -> Result<(), Errno> {
-        Err(Errno::ENOSYS)
-    }
 }
 
 impl Drop for Victim {

@@ -8,6 +8,7 @@
 //! somebody has gone on ([`aftermath`]).
 
 mod aftermath;
+mod arrange;
 pub(crate) mod damage;
 pub(crate) mod engine;
 pub(crate) mod ledger;
@@ -15,6 +16,7 @@ pub(crate) mod metadata;
 pub(crate) mod operations;
 pub(crate) mod others;
 pub(crate) mod pool;
+mod registers;
 pub(crate) mod sabotage;
 pub(crate) mod scene;
 pub(crate) mod situation;

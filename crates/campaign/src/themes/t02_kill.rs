@@ -24,7 +24,7 @@ pub(crate) const ROLES: &[Role] = &[(REPLAY, replay)];
 
 const REPLAY: &str = "kill-at";
 /// Instructions of a longer operation that nobody else can tell, and at which it is killed too.
-const OTHERS: u64 = 500;
+const OTHERS: u64 = 300;
 
 /// One kill.
 struct Kill {
