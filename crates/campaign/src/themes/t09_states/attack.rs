@@ -114,7 +114,7 @@ fn on_slots(scene: &mut Scene) -> anyhow::Result<()> {
     for _ in 0..scene.rounds.min(5) {
         let path = scene.log.clone();
         let writer = scene.writer(&path)?;
-        scene.get_on(50);
+        scene.get_on(50)?;
         kill(writer, Signal::SIGSTOP)?;
         let slots = mmlog::layout::SLOT_BYTES;
         let reader = attacker(scene, Kind::OfDescription, slots + 1, 63)?;
@@ -123,7 +123,7 @@ fn on_slots(scene: &mut Scene) -> anyhow::Result<()> {
         let alive = |log: &Log| anyhow::Ok(log.status()?.writers.iter().filter(|w| w.alive).count());
         anyhow::ensure!(alive(&log)? == 1, "{} writers live, one does", alive(&log)?);
         kill(writer, Signal::SIGCONT)?;
-        scene.get_on(50);
+        scene.get_on(50)?;
         kill_and_wait(writer)?;
         anyhow::ensure!(alive(&log)? == 0, "a reader's lock passes for a writer's life");
         kill_and_wait(reader)?;

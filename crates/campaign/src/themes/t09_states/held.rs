@@ -28,12 +28,12 @@ pub(super) const CASES: &[Case] = &[
 /// What the held writer appends: long enough to be met at it.
 const LONG: u64 = 3 * CHUNK;
 
-fn long_writer(scene: &mut Scene, prepare: impl Fn() -> anyhow::Result<()>) -> nix::Result<Pid> {
+fn writer_of(scene: &mut Scene, longest: u64, prepare: impl Fn() -> anyhow::Result<()>) -> nix::Result<Pid> {
     let id = scene.id();
     let scene = &*scene;
     children::fork(|| {
         prepare()?;
-        scene.append_until_closed(&scene.options().open(&scene.log)?, id, LONG)
+        scene.append_until_closed(&scene.options().open(&scene.log)?, id, longest)
     })
 }
 
@@ -87,7 +87,7 @@ fn hold(
     release: &dyn Fn() -> anyhow::Result<()>,
 ) -> anyhow::Result<u64> {
     loop {
-        scene.get_on(1);
+        scene.get_on(1)?;
         hold()?;
         if let Some((start, alive)) = flight(&log.status()?, pid) {
             anyhow::ensure!(alive, "a held writer is called dead");
@@ -99,7 +99,7 @@ fn hold(
 
 fn stopped(scene: &mut Scene) -> anyhow::Result<()> {
     let log = scene.create()?;
-    let pid = long_writer(scene, || Ok(()))?;
+    let pid = writer_of(scene, LONG, || Ok(()))?;
     let stop = || {
         kill(pid, Signal::SIGSTOP)?;
         until(|| Ok(state_of(pid)? == 'T'))
@@ -181,7 +181,7 @@ impl Drop for Freezer {
 fn frozen(scene: &mut Scene) -> anyhow::Result<()> {
     let freezer = Freezer::new()?;
     let log = scene.create()?;
-    let pid = long_writer(scene, || Ok(()))?;
+    let pid = writer_of(scene, LONG, || Ok(()))?;
     write(&freezer.group.join("cgroup.procs"), &pid.to_string())?;
     for _ in 0..scene.rounds {
         let start = hold(scene, &log, pid, &|| freezer.freeze(), &|| freezer.thaw())?;
@@ -203,7 +203,7 @@ impl Island {
     fn new(scene: &Scene) -> anyhow::Result<Self> {
         own_mounts()?;
         let (image, path) = (scene.directory.join("image"), scene.directory.join("island"));
-        fs::File::create(&image)?.set_len(64 << 20)?;
+        fs::File::create(&image)?.set_len(1 << 30)?;
         fs::create_dir(&path)?;
         let (image, at) = (image.display().to_string(), path.display().to_string());
         tool("mkfs.ext4", &["-q", "-F", &image])?;
@@ -243,12 +243,12 @@ fn dumping(scene: &mut Scene) -> anyhow::Result<()> {
     let island = Island::new(scene)?;
     let (mut met, path) = (0, island.path.clone());
     while met < scene.rounds.min(5) {
-        let pid = long_writer(scene, || {
+        let pid = writer_of(scene, LONG, || {
             setrlimit(Resource::RLIMIT_CORE, RLIM_INFINITY, RLIM_INFINITY)?;
             Ok(std::env::set_current_dir(&path)?)
         })?;
         let some = 2 + scene.random.below(8);
-        scene.get_on(some);
+        scene.get_on(some)?;
         island.freeze()?;
         kill(pid, Signal::SIGABRT)?;
         until(|| Ok(fs::read_to_string(format!("/proc/{pid}/status"))?.contains("CoreDumping:\t1")))?;
@@ -302,10 +302,10 @@ fn stopped_trimmer(scene: &mut Scene) -> anyhow::Result<()> {
         }
         if round % 2 == 0 {
             kill(trimmer, Signal::SIGCONT)?;
-            scene.get_on(20);
+            scene.get_on(20)?;
         }
         kill_and_wait(trimmer)?;
-        scene.get_on(20);
+        scene.get_on(20)?;
     }
     scene.count(scene.rounds, "kills");
     scene.close(&[writer])?;
@@ -318,10 +318,11 @@ fn frozen_file_system(scene: &mut Scene) -> anyhow::Result<()> {
     let island = Island::new(scene)?;
     scene.log = island.path.join("odd.log");
     drop(scene.create()?);
-    let path = scene.log.clone();
-    let writers = [scene.writer(&path)?, scene.writer(&path)?, scene.writer(&path)?];
+    // Short messages: who freezes it may be slow, and its space is not to run out.
+    let mut short = || writer_of(scene, 100, || Ok(()));
+    let writers = [short()?, short()?, short()?];
     for _ in 0..scene.rounds.min(10) {
-        scene.get_on(200);
+        scene.get_on(200)?;
         island.freeze()?;
         until(|| {
             let before = scene.acks.handed_out();
@@ -344,7 +345,7 @@ fn frozen_file_system(scene: &mut Scene) -> anyhow::Result<()> {
     for pid in writers {
         anyhow::ensure!(state_of(pid)? != 'Z', "a writer did not survive");
     }
-    scene.get_on(200);
+    scene.get_on(200)?;
     scene.acks.close();
     writers.into_iter().try_for_each(ended_well)?;
     scene.judge()

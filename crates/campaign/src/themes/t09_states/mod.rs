@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use mmlog::{Log, Options};
 use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::{WaitStatus, waitpid};
+use nix::sys::wait::{Id, WaitPidFlag, WaitStatus, waitid, waitpid};
 use nix::unistd::Pid;
 
 use crate::children::{self, Role};
@@ -34,7 +34,7 @@ const COUNTS: &[&str] = &["cases", "kills", "forks", "held in flight", "messages
 /// Catches a hang.
 const DEADLINE: Duration = Duration::from_secs(180);
 /// How often a case repeats what comes out differently each time.
-const ROUNDS: u64 = 20;
+const ROUNDS: u64 = 40;
 
 fn run(run: &mut Run) -> anyhow::Result<()> {
     for (name, _) in CASES.concat() {
@@ -138,12 +138,16 @@ impl Scene {
         children::fork(|| scene.append_until_closed(&scene.options().open(path)?, id, 2000))
     }
 
-    /// Until that many more numbers were handed out.
-    fn get_on(&self, numbers: u64) {
+    /// Until that many more numbers were handed out; an error when a child ends meanwhile.
+    fn get_on(&self, numbers: u64) -> anyhow::Result<()> {
         let goal = self.acks.handed_out() + numbers;
-        while self.acks.handed_out() < goal {
-            pause();
-        }
+        until(|| {
+            let look = WaitPidFlag::WEXITED | WaitPidFlag::WNOHANG | WaitPidFlag::WNOWAIT;
+            match waitid(Id::All, look) {
+                Ok(WaitStatus::StillAlive) | Err(nix::Error::ECHILD) => Ok(self.acks.handed_out() >= goal),
+                ended => anyhow::bail!("a child ended too early: {ended:?}"),
+            }
+        })
     }
 
     /// Everybody ends by himself, and well.

@@ -94,13 +94,13 @@ fn among_strangers(scene: &mut Scene, prepare: fn() -> anyhow::Result<()>) -> an
     for _ in 0..scene.rounds {
         let strangers = [Stranger::new(scene, prepare)?, Stranger::new(scene, prepare)?];
         super::until(|| Ok(log.status()?.writers.iter().filter(|w| w.alive).count() == 3))?;
-        scene.get_on(50);
+        scene.get_on(50)?;
         everybody_lives(&log.status()?, 3)?;
         let [one, other] = strangers;
         one.kill()?;
-        scene.get_on(20);
+        scene.get_on(20)?;
         log.trim(Duration::from_secs(60))?;
-        scene.get_on(20);
+        scene.get_on(20)?;
         everybody_lives(&log.status()?, 2)?;
         other.kill()?;
         scene.count(2, "kills");
@@ -193,9 +193,9 @@ fn bind_mounts(scene: &mut Scene) -> anyhow::Result<()> {
     needs("read-only mount", mount(none, &readonly, none, remount, none))?;
     let by_both = [scene.writer(&home.join("odd.log"))?, scene.writer(&other.join("odd.log"))?];
     for _ in 0..scene.rounds {
-        scene.get_on(50);
+        scene.get_on(50)?;
         let killed = scene.writer(&other.join("odd.log"))?;
-        scene.get_on(50);
+        scene.get_on(50)?;
         kill_and_wait(killed)?;
         log.trim(Duration::from_secs(60))?;
     }

@@ -68,7 +68,7 @@ fn over_a_log(scene: &mut Scene) -> anyhow::Result<()> {
     overlay.mount(scene)?;
     let path = scene.log.clone();
     let writer = scene.writer(&path)?;
-    scene.get_on(100);
+    scene.get_on(100)?;
     kill_and_wait(writer)?;
     scene.judge()?;
     reads(&merged, &scene.acks)?;
@@ -79,7 +79,7 @@ fn over_a_log(scene: &mut Scene) -> anyhow::Result<()> {
     reads(&merged, &scene.acks)?;
     anyhow::ensure!(early.watermark()? == early.cursor(), "the reader that was there before the copy-up");
     let writer = scene.writer(&path)?;
-    scene.get_on(100);
+    scene.get_on(100)?;
     kill_and_wait(writer)?;
     scene.judge()
 }
@@ -96,7 +96,7 @@ fn in_an_overlay(scene: &mut Scene) -> anyhow::Result<()> {
     let writers = [scene.writer(&path)?, scene.writer(&path)?];
     for _ in 0..scene.rounds {
         let killed = scene.writer(&path)?;
-        scene.get_on(100);
+        scene.get_on(100)?;
         is_foreign(&upper)?;
         let seen = in_child(|| Ok(Options::new().open_reader(&upper)?.watermark()?.to_string()))?;
         anyhow::ensure!(seen != "0", "the upper view is empty");
