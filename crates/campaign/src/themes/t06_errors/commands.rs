@@ -2,6 +2,8 @@
 
 /// What the log holds before most commands.
 pub(super) const HELD: &[u8] = b"the first line\nthe second line\nthe third and last line\n";
+/// Length of its first two.
+pub(super) const TWO_LINES: usize = 31;
 /// What a data file holds that is taken over.
 pub(super) const PLAIN: &[u8] = b"a line from before there was a log\n";
 
@@ -30,6 +32,12 @@ pub(super) enum Before {
     Open,
     /// The same, left by a writer, a grower and a trimmer that were killed.
     Wreck,
+    /// The same, its data file cut behind the second line.
+    Cut,
+    /// The same, its data file removed.
+    Gone,
+    /// The same in the original's format.
+    Version1,
 }
 
 /// Standard input.
@@ -54,6 +62,8 @@ pub(super) enum Does {
     /// The file is as long as its content afterwards.
     Trims,
     Removes,
+    /// It can be written to afterwards; done again if it failed.
+    Mends,
 }
 
 /// What standard output is, if all went well.
@@ -66,10 +76,12 @@ pub(super) enum Prints {
     Stored,
     /// Whole lines, at least one.
     Lines,
+    /// A line that says how it is, failures included.
+    Verdict,
 }
 
 const ALL: Prints = Prints::Held(0, HELD.len());
-const LAST: Prints = Prints::Held(31, HELD.len());
+const LAST: Prints = Prints::Held(TWO_LINES, HELD.len());
 const CHUNK: &str = "--chunk-size=4096";
 const WRITERS: &str = "--max-writers=4";
 
@@ -85,12 +97,20 @@ const fn changes(name: &'static str, arguments: Arguments, before: Before, does:
     Command { name, arguments, before, input, does, prints, codes: &[0, 1, 3] }
 }
 
+const fn mends(name: &'static str, arguments: Arguments, before: Before) -> Command {
+    Command { prints: Prints::Lines, ..changes(name, arguments, before, Does::Mends) }
+}
+
+const fn checks(name: &'static str, arguments: Arguments, before: Before) -> Command {
+    Command { codes: &[0, 3], ..reads(name, arguments, before, Prints::Verdict) }
+}
+
 const fn appends(name: &'static str, arguments: Arguments, before: Before, input: Input) -> Command {
     let (does, prints) = (Does::Appends(""), Prints::Nothing);
     Command { name, arguments, before, input, does, prints, codes: &[0, 1, 3] }
 }
 
-use Before::{Log, Nothing, Open, Plain, Wreck};
+use Before::{Cut, Gone, Log, Nothing, Open, Plain, Version1, Wreck};
 use Does::{Appends, Creates, Removes, Trims};
 use Input::{File, Pipe};
 
@@ -103,6 +123,11 @@ pub(super) const COMMANDS: &[Command] = &[
     appends("append, pwrite", &["append", "LOG"], Log, File(300, 100)),
     appends("append, wreck", &["append", "LOG"], Wreck, Pipe(20, 30)),
     appends("append, no waiting", &["append", "--on-full=fail", "LOG"], Log, File(3000, 100)),
+    // A sync that failed has lost what only repair can give back.
+    Command {
+        codes: &[0, 1, 3, 4],
+        ..appends("append --sync", &["append", "--sync=always", "LOG"], Log, File(3000, 100))
+    },
     Command {
         does: Appends("p1 "),
         ..appends("append, two messages", &["append", "--prefix=p1 ", "LOG"], Log, File(3000, 100))
@@ -122,6 +147,14 @@ pub(super) const COMMANDS: &[Command] = &[
     reads("status --json", &["status", "--json", "LOG"], Wreck, Prints::Lines),
     changes("trim", &["trim", "LOG"], Open, Trims),
     changes("trim, wreck", &["trim", "LOG"], Wreck, Trims),
+    checks("check", &["check", "LOG"], Log),
+    checks("check --deep", &["check", "--deep", "LOG"], Wreck),
+    reads("repair --dry-run", &["repair", "--dry-run", "LOG"], Wreck, Prints::Lines),
+    mends("repair, wreck", &["repair", "LOG"], Wreck),
+    mends("repair, cut", &["repair", "LOG"], Cut),
+    mends("repair --recreate", &["repair", "--recreate", "LOG"], Gone),
+    mends("repair --rebuild", &["repair", "--rebuild", "LOG"], Plain),
+    mends("repair --upgrade", &["repair", "--upgrade", "LOG"], Version1),
     changes("rm", &["rm", "LOG"], Log, Removes),
 ];
 
@@ -150,9 +183,10 @@ impl Command {
     /// What the log holds before.
     pub(super) fn held(&self) -> &'static [u8] {
         match self.before {
-            Before::Nothing => b"",
+            Before::Nothing | Before::Gone => b"",
             Before::Plain => PLAIN,
-            Before::Log | Before::Open | Before::Wreck => HELD,
+            Before::Cut => &HELD[..TWO_LINES],
+            Before::Log | Before::Open | Before::Wreck | Before::Version1 => HELD,
         }
     }
 }

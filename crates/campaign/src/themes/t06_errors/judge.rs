@@ -42,10 +42,10 @@ pub(super) fn judge(
     let killed = target.fault == Fault::Kill && ran.end == End::Signal(9);
     if !killed {
         ended(command, ran)?;
-        spoke(ran)?;
+        spoke(command, ran)?;
     }
     printed(command, ran, scene)?;
-    if ran.end == End::Code(0) && command.does != Does::Looks && command.does != Does::Removes {
+    if ran.end == End::Code(0) && !matches!(command.does, Does::Looks | Does::Removes | Does::Mends) {
         at_rest(&scene.log)?;
     }
     scene.let_go();
@@ -56,18 +56,23 @@ pub(super) fn judge(
 fn ended(command: &Command, ran: &Ran) -> Verdict {
     match ran.end {
         End::Code(code) if command.codes.contains(&code) => Ok(()),
-        end => Err(format!("ended with {end:?}, said {:?}", ran.stderr)),
+        end => {
+            let printed = String::from_utf8_lossy(&ran.stdout[..ran.stdout.len().min(400)]);
+            Err(format!("ended with {end:?}, said {:?}, printed {printed:?}", ran.stderr))
+        }
     }
 }
 
 /// One line for a failure, besides notices of something that was got over.
-fn spoke(ran: &Ran) -> Verdict {
+fn spoke(command: &Command, ran: &Ran) -> Verdict {
     let is_notice = |line: &&str| NOTICES.iter().any(|notice| line.contains(notice));
     speaks_plainly(&ran.stderr)?;
     let failures = ran.stderr.lines().filter(|line| !is_notice(line)).count();
     // The call that failed may have been the one that says so.
     let silenced = ran.spoiled.as_ref().is_some_and(|line| line.contains("write(2"));
     match ran.end {
+        // It is said on standard output, for monitoring.
+        End::Code(_) if command.prints == Prints::Verdict => Ok(()),
         End::Code(0) if failures == 0 => Ok(()),
         End::Code(code) if code != 0 && failures <= 1 && (silenced || !ran.stderr.is_empty()) => Ok(()),
         end => Err(format!("ended with {end:?}, and said {:?}", ran.stderr)),
@@ -79,6 +84,14 @@ fn printed(command: &Command, ran: &Ran, scene: &Scene) -> Verdict {
         Prints::Nothing => Vec::new(),
         Prints::Held(from, to) => HELD[from..to].to_vec(),
         Prints::Stored => command.stored(&command.input.bytes()),
+        Prints::Verdict => {
+            let text = String::from_utf8_lossy(&ran.stdout);
+            let right = text.ends_with('\n') && text.starts_with("OK - ") == (ran.end == End::Code(0));
+            let killed = matches!(ran.end, End::Signal(_)) && text.is_empty();
+            // The call that failed may have been the one that says so.
+            let silenced = text.is_empty() && ran.stderr.contains("standard output");
+            return if right || killed || silenced { Ok(()) } else { Err(format!("printed {text:?}")) };
+        }
         Prints::Lines => {
             let whole = ran.stdout.last() == Some(&b'\n');
             return if whole || ran.end != End::Code(0) {
@@ -107,8 +120,9 @@ fn printed(command: &Command, ran: &Ran, scene: &Scene) -> Verdict {
 fn at_rest(log: &Path) -> Verdict {
     let fault = |e: mmlog::Error| format!("cannot be looked at: {e}");
     let status = Observer::open(log, &Log::options()).and_then(|mut o| o.look()).map_err(fault)?;
-    if status.file.len != status.cursor {
-        return Err(format!("at rest it has {} bytes, the cursor says {}", status.file.len, status.cursor));
+    if status.file.len != status.cursor - status.base {
+        let (len, content) = (status.file.len, status.cursor - status.base);
+        return Err(format!("at rest it has {len} bytes, of content {content}"));
     }
     if status.gate.is_some() || status.lock.held || status.maintenance.held {
         return Err(format!("at rest, but gate {:?}, {:?}", status.gate, status.lock));
@@ -147,6 +161,10 @@ fn content(
             again(command.arguments)?;
             Ok(exactly(held))
         }
+        Does::Mends if ran.end != End::Code(0) => {
+            again(command.arguments)?;
+            Ok(exactly(held))
+        }
         Does::Removes => {
             let mut metadata = scene.log.clone().into_os_string();
             metadata.push(".mmlog");
@@ -160,7 +178,7 @@ fn content(
                 (left, end) => Err(format!("ended with {end:?}, left {left:?} of data and metadata")),
             }
         }
-        Does::Looks | Does::Creates | Does::Trims => Ok(exactly(held)),
+        Does::Looks | Does::Creates | Does::Trims | Does::Mends => Ok(exactly(held)),
     }
 }
 

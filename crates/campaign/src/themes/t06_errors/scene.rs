@@ -13,7 +13,7 @@ use mmlog::{Log, Options, Writer};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
-use super::commands::{Before, Command, HELD, Input, PLAIN};
+use super::commands::{Before, Command, HELD, Input, PLAIN, TWO_LINES};
 use super::trace::{Fault, Target};
 use crate::surgeon::{Surgeon, word};
 
@@ -69,7 +69,8 @@ impl Scene {
         match before {
             Before::Nothing => return Ok(scene),
             Before::Plain => return Ok(fs::write(&scene.log, PLAIN).map(|()| scene)?),
-            Before::Log | Before::Open | Before::Wreck => {}
+            Before::Version1 => return Ok(of_version_1(&scene.log).map(|()| scene)?),
+            Before::Log | Before::Open | Before::Wreck | Before::Cut | Before::Gone => {}
         }
         let log = options().open_or_create(&scene.log)?;
         let mut writer = log.writer()?;
@@ -80,8 +81,11 @@ impl Scene {
         }
         drop(writer);
         log.close()?;
-        if before == Before::Wreck {
-            wreck(&scene.log)?;
+        match before {
+            Before::Wreck => wreck(&scene.log)?,
+            Before::Cut => File::options().write(true).open(&scene.log)?.set_len(TWO_LINES as u64)?,
+            Before::Gone => fs::remove_file(&scene.log)?,
+            _ => {}
         }
         Ok(scene)
     }
@@ -218,6 +222,16 @@ fn wait(child: &mut Child) -> Result<End> {
         }
         std::thread::sleep(Duration::from_micros(300));
     }
+}
+
+/// What the original leaves: whole chunks, and 32 bytes of metadata.
+fn of_version_1(log: &Path) -> std::io::Result<()> {
+    const CHUNK: u64 = 4096;
+    let mut data = HELD.to_vec();
+    data.resize(CHUNK as usize, 0);
+    fs::write(log, data)?;
+    let words = [1 | 1 << 32, CHUNK, HELD.len() as u64, CHUNK | CHUNK << 32];
+    fs::write(format!("{}{}", log.display(), mmlog::METADATA_SUFFIX), words.map(u64::to_le_bytes).concat())
 }
 
 /// Makes of a log what is left when a writer is killed in its copy, a grower before it could announce the space,

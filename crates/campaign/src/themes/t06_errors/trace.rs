@@ -125,6 +125,17 @@ pub(super) fn calls<'a>(thread: &'a str, directory: &Path) -> Vec<Call<'a>> {
     thread.lines().filter_map(parse).collect()
 }
 
+/// Of calls in a row that differ in numbers only, the first and the last: a thousand slots are asked in one way.
+fn ends_of_rows<'a, 'b>(thread: &'b [Call<'a>]) -> impl Iterator<Item = &'b Call<'a>> {
+    let shape = |call: &Call<'a>| call.line.replace(|c: char| c.is_ascii_digit(), "");
+    let shapes: Vec<String> = thread.iter().map(shape).collect();
+    thread.iter().enumerate().filter_map(move |(i, call)| {
+        let is = |other: Option<usize>| other.and_then(|o| shapes.get(o)) == Some(&shapes[i]);
+        let inside = is(i.checked_sub(1)) && is(Some(i + 1));
+        (!inside).then_some(call)
+    })
+}
+
 /// Everything that can be done to the calls that these threads made after the program's start. One that `waits` for
 /// space is not given a disk that stays full.
 pub(super) fn targets(threads: &[String], directory: &Path, waits: bool) -> BTreeSet<Target> {
@@ -138,7 +149,7 @@ pub(super) fn targets(threads: &[String], directory: &Path, waits: bool) -> BTre
     let mut start_up: HashMap<&str, u32> = HashMap::new();
     main[..started].iter().for_each(|call| *start_up.entry(call.name).or_default() += 1);
     let mut targets = BTreeSet::new();
-    for call in threads.iter().flatten() {
+    for call in threads.iter().flat_map(|thread| ends_of_rows(thread)) {
         let spared =
             SPARED.contains(&call.name) || (call.name == "mmap" && call.line.contains("MAP_ANONYMOUS"));
         // A number counts in each thread: in the main one it would be a call of the start-up.
