@@ -30,11 +30,15 @@ impl Surgeon {
         Ok(u64::from_ne_bytes(word))
     }
 
+    pub(crate) fn put(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_all_at(bytes, offset)
+    }
+
     pub(crate) fn set(&self, offset: u64, value: u64) -> io::Result<()> {
-        self.0.write_all_at(&value.to_ne_bytes(), offset)
+        self.put(offset, &value.to_ne_bytes())
     }
 
     pub(crate) fn set32(&self, offset: u64, value: u32) -> io::Result<()> {
-        self.0.write_all_at(&value.to_ne_bytes(), offset)
+        self.put(offset, &value.to_ne_bytes())
     }
 }

@@ -22,7 +22,7 @@ use crate::run::{Place, Run};
 
 pub(crate) const THEME: Theme = Theme { id: "T6", about: "error sweep", run };
 
-/// At its CI size so many runs are made at most, which is all of them; fewer are drawn from all that there are.
+/// At its CI size so many runs are made at most; they are drawn from all that there are.
 const RUNS: u64 = 7000;
 
 /// One run to make.

@@ -14,6 +14,7 @@ use nix::sys::resource::{Resource, setrlimit};
 
 use super::bench::{Bench, options};
 use super::forge::{Expect, Forged};
+use super::tooled;
 use crate::random::Random;
 
 /// What a child is doing, and what it has done, in a file that its parent reads.
@@ -35,11 +36,12 @@ pub(super) const COUNTS: &[&str] = &[
     "refused repairs",
     "repaired, not sound",
     "deep checks",
+    "mmlogctl runs",
     "metadata removed",
 ];
 
 /// The stages, by the number that the progress names.
-pub(super) const STAGES: &[&str] = &["prepare", "look", "follow", "write", "repair", "check"];
+pub(super) const STAGES: &[&str] = &["prepare", "look", "follow", "write", "repair", "check", "mmlogctl"];
 
 impl Progress {
     pub(super) fn create(path: &Path) -> Result<Self> {
@@ -63,7 +65,7 @@ impl Progress {
         Ok(self.file.write_all_at(&bytes, 0)?)
     }
 
-    fn at(&mut self, number: u64, stage: u64) -> Result<()> {
+    pub(super) fn at(&mut self, number: u64, stage: u64) -> Result<()> {
         (self.words[0], self.words[1]) = (number, stage);
         self.show()
     }
@@ -74,6 +76,9 @@ impl Progress {
         }
     }
 }
+
+/// In place of a control: the logs are given to `mmlogctl`.
+pub(super) const TOOLED: &str = "mmlogctl";
 
 /// How often the dearer stages come: one in so many headers.
 const WRITE_EACH: u64 = 8;
@@ -156,6 +161,12 @@ impl One<'_> {
     fn run(&mut self) -> Result<()> {
         let options = options().wait(WAIT);
         let log = self.bench.log.clone();
+        if self.control == TOOLED {
+            self.stage(6)?;
+            self.bench.let_go();
+            self.progress.count("mmlogctl runs", tooled::run_all(&log)?);
+            return Ok(());
+        }
         let thorough = !self.forged.is_slow || self.forged.random.below(SLOW_EACH) == 0;
         self.stage(1)?;
         let looked = look(&log, &options, thorough);

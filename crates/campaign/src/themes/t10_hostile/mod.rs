@@ -6,13 +6,17 @@
 //! | `spoil`, `fields` | the ways to spoil one |
 //! | `bench` | the files it is put into, and their neighbours |
 //! | `exercise` | a child looks, follows, writes, repairs |
+//! | `tooled` | the same logs in the hands of `mmlogctl` |
+//! | `live` | metadata that is scribbled on while it is in use |
 //! | `watch` | the parent: a child that dies or stalls is a violation, another goes on behind it |
 
 mod bench;
 mod exercise;
 mod fields;
 mod forge;
+mod live;
 mod spoil;
+mod tooled;
 mod watch;
 
 use std::time::Duration;
@@ -25,29 +29,35 @@ use crate::children::Role;
 use crate::run::{Place, Run};
 
 pub(crate) const THEME: Theme = Theme { id: "T10", about: "hostile metadata", run };
-pub(crate) const ROLES: &[Role] = &[("hostile", exercise::play)];
+pub(crate) const ROLES: &[Role] = &[("hostile", exercise::play), ("scribbled", live::play)];
 
 /// Headers at the CI size.
 const HEADERS: u64 = 1_000_000;
+/// Those that `mmlogctl` gets.
+const TOOLED: u64 = 120;
 /// Only catches a hang: a header takes a millisecond.
 const DEADLINE: Duration = Duration::from_secs(180);
 
 fn run(run: &mut Run) -> Result<()> {
-    let headers = run.size.of(HEADERS);
+    shifts(run, HEADERS, "")?;
+    shifts(run, TOOLED, exercise::TOOLED)?;
+    live::run(run)?;
+    controls(run)
+}
+
+/// Works through headers, with a child for each processor.
+fn shifts(run: &mut Run, at_ci: u64, control: &'static str) -> Result<()> {
+    let headers = run.size.of(at_ci);
     let workers = std::thread::available_parallelism().map_or(1, usize::from) as u64;
     let share = headers.div_ceil(workers);
     let (seed, place) = (run.seed, Place::Memory);
     let directories = (0..workers).map(|_| run.directory(place)).collect::<std::io::Result<Vec<_>>>()?;
     let reports: Vec<Result<Report>> = std::thread::scope(|scope| {
         let watch = |(i, directory): (u64, &tempfile::TempDir)| {
-            let shift = Shift {
-                seed,
-                first: i * share,
-                count: share.min(headers.saturating_sub(i * share)),
-                directory: directory.path().into(),
-                control: "",
-                deadline: DEADLINE,
-            };
+            let first = (i * share).min(headers);
+            let count = share.min(headers - first);
+            let directory = directory.path().into();
+            let shift = Shift { seed, first, count, directory, control, deadline: DEADLINE };
             scope.spawn(move || shift.watch())
         };
         let watched: Vec<_> = (0..).zip(&directories).map(watch).collect();
@@ -61,7 +71,7 @@ fn run(run: &mut Run) -> Result<()> {
         exercise::COUNTS.iter().zip(&report.counts).for_each(|(what, n)| run.count(what, *n));
         report.violations.into_iter().for_each(|v| run.violation(v));
     }
-    controls(run)
+    Ok(())
 }
 
 /// Each way to go wrong, on purpose: it must be noticed.

@@ -52,6 +52,44 @@ pub(super) struct Forging<'a> {
     pub(super) expect: Expect,
 }
 
+/// A value that is likely to hurt in a field that holds `old`.
+pub(super) fn value(random: &mut Random, old: u64, others: &[u64; 2]) -> u64 {
+    let noise = random.next();
+    let values = [
+        0,
+        1,
+        2,
+        noise & 0xff,
+        noise & 0xffff,
+        noise,
+        noise % POSITION_END,
+        u64::MAX,
+        u64::MAX - 1,
+        u64::from(u32::MAX),
+        1 << 31,
+        1 << 63,
+        old ^ GATE,
+        POSITION_END,
+        POSITION_END - 1,
+        old.wrapping_add(1),
+        old.wrapping_sub(1),
+        old ^ 1 << (noise % 64),
+        old.wrapping_add(4096),
+        old.wrapping_sub(4096),
+        old.wrapping_mul(2),
+        old & !4095,
+        4096,
+        65_536,
+        1 << 20,
+        1 << 30,
+        (1 << 30) + 1,
+        1 << 40,
+        others[0],
+        others[1],
+    ];
+    *random.pick(&values)
+}
+
 impl Forging<'_> {
     /// Spoils it in one way, and says which.
     pub(super) fn spoil(&mut self) -> &'static str {
@@ -66,43 +104,11 @@ impl Forging<'_> {
         name
     }
 
-    /// A value that is likely to hurt in a field that holds `old`.
+    /// As [`value`], with what else is in the header.
     fn value(&mut self, old: u64) -> u64 {
         let other = *self.random.pick(FIELDS);
-        let noise = self.random.next();
-        let values = [
-            0,
-            1,
-            2,
-            noise & 0xff,
-            noise & 0xffff,
-            noise,
-            noise % POSITION_END,
-            u64::MAX,
-            u64::MAX - 1,
-            u64::from(u32::MAX),
-            1 << 31,
-            1 << 63,
-            old ^ GATE,
-            POSITION_END,
-            POSITION_END - 1,
-            old.wrapping_add(1),
-            old.wrapping_sub(1),
-            old ^ 1 << (noise % 64),
-            old.wrapping_add(4096),
-            old.wrapping_sub(4096),
-            old.wrapping_mul(2),
-            old.next_multiple_of(4096),
-            4096,
-            65_536,
-            1 << 20,
-            1 << 30,
-            (1 << 30) + 1,
-            1 << 40,
-            self.canvas.get(other),
-            self.position(),
-        ];
-        *self.random.pick(&values)
+        let others = [self.canvas.get(other), self.position()];
+        value(&mut self.random, old, &others)
     }
 
     /// A position near what the header says.

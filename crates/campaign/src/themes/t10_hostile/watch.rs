@@ -65,7 +65,10 @@ impl Shift {
         };
         report.counts.iter_mut().zip(counts).for_each(|(sum, n)| *sum += n);
         let replay = |number: &str| {
-            format!("replay: campaign role hostile -- {} {number} 1 EMPTY_DIRECTORY ''", self.seed)
+            format!(
+                "replay: campaign role hostile -- {} {number} 1 EMPTY_DIRECTORY '{}'",
+                self.seed, self.control
+            )
         };
         for line in text(&out).lines() {
             let number = line.split(' ').next().unwrap_or_default();

@@ -1,0 +1,206 @@
+//! Live mutation: the metadata is scribbled on under writers, followers, a trimmer and an observer.
+//!
+//! What a scribble may do to them: errors, lost bytes, and SIGBUS where a believed limit lies beyond the file. What it
+//! may not: any other signal, a panic, a hang, a write to other files.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+use mmlog::layout::{Control, SLOTS_AT, Slot};
+use mmlog::{Next, Observer, Options, Start, check, repair};
+
+use super::bench::{Neighbours, metadata_of};
+use super::exercise::{Progress, confine};
+use super::fields::{FIELDS, Field};
+use super::spoil::value;
+use crate::children;
+use crate::random::Random;
+use crate::run::{Place, Run};
+use crate::surgeon::{Surgeon, word};
+
+const ROUNDS: u64 = 150;
+const SCRIBBLES: u64 = 40;
+/// Who is there.
+const CAST: &[&str] = &["writer", "writer", "writer", "follower", "follower", "trimmer", "observer"];
+/// Each of them does so many things between two rounds, if only to be refused.
+const TURNS: u64 = 3;
+/// Only catches a hang.
+const DEADLINE: Duration = Duration::from_secs(180);
+const WAIT: Duration = Duration::from_millis(50);
+
+fn options() -> Options {
+    mmlog::Log::options().chunk_size(16_384).max_writers(8).gate_ms(5).ring_chunks(2).wait(WAIT)
+}
+
+/// The role: what it plays, the log, and where it shows its progress. Goes on until it is killed.
+pub(super) fn play(arguments: &[String]) -> Result<()> {
+    let [part, log, progress] = arguments else { bail!("three arguments") };
+    confine()?;
+    let (log, mut progress) = (PathBuf::from(log), Progress::create(Path::new(progress))?);
+    let mut random = Random::new(std::process::id().into());
+    for turn in 1.. {
+        // What becomes of it is nobody's business but a signal's.
+        let _ = match part.as_str() {
+            "writer" => write(&log, &mut random),
+            "follower" => follow(&log),
+            "trimmer" => options().open(&log).and_then(|log| log.trim(WAIT)).map(drop),
+            _ => observe(&log),
+        };
+        progress.at(turn, 0)?;
+    }
+    Ok(())
+}
+
+fn write(log: &Path, random: &mut Random) -> mmlog::Result<()> {
+    let log = options().open_or_create(log)?;
+    let mut writer = log.writer()?;
+    for _ in 0..200 {
+        let len = if random.below(10) == 0 { random.below(40_000) } else { random.below(300) };
+        writer.append(&vec![b'w'; len as usize + 1])?;
+    }
+    drop(writer);
+    log.close()
+}
+
+fn follow(log: &Path) -> mmlog::Result<()> {
+    let log = options().open_reader(log)?;
+    let mut follower = log.follow(Start::Oldest)?;
+    let mut buf = vec![0; 8192];
+    for _ in 0..200 {
+        if follower.next(&mut buf)? == Next::CaughtUp {
+            follower.wait(Duration::from_millis(2))?;
+        }
+    }
+    Ok(())
+}
+
+fn observe(log: &Path) -> mmlog::Result<()> {
+    let mut observer = Observer::open(log, &options())?;
+    observer.look()?;
+    observer.look()?;
+    let plan = repair::examine(log, &options())?.plan(&[]);
+    check::deep(log, &options())?;
+    plan.apply().map(drop)
+}
+
+/// One of the cast.
+struct Actor {
+    part: &'static str,
+    child: Child,
+    progress: PathBuf,
+}
+
+impl Actor {
+    fn start(part: &'static str, log: &Path, progress: PathBuf) -> Result<Self> {
+        let _ = fs::remove_file(&progress);
+        let arguments = [part.into(), log.display().to_string(), progress.display().to_string()];
+        let said = fs::File::create(progress.with_extension("stderr"))?;
+        let child = children::role("scribbled", &arguments)?.stdin(Stdio::null()).stderr(said).spawn()?;
+        Ok(Self { part, child, progress })
+    }
+
+    fn turns(&self) -> u64 {
+        Progress::read(&self.progress).ok().and_then(|words| words.first().copied()).unwrap_or(0)
+    }
+}
+
+impl Drop for Actor {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+pub(super) fn run(run: &mut Run) -> Result<()> {
+    let dir = run.directory(Place::Memory)?;
+    let place = dir.path().join("place");
+    fs::create_dir(&place)?;
+    let (log, neighbours) = (place.join("app.log"), Neighbours::new(&place)?);
+    let start = |i: usize, part| Actor::start(part, &log, dir.path().join(format!("actor{i}")));
+    let mut cast: Vec<Actor> =
+        CAST.iter().enumerate().map(|(i, part)| start(i, part)).collect::<Result<_>>()?;
+    for round in 0..run.size.of(ROUNDS) {
+        renew(&log)?;
+        let turns: Vec<u64> = cast.iter().map(Actor::turns).collect();
+        let mut scribbles = Vec::new();
+        let begun = Instant::now();
+        for number in 0.. {
+            let behind = cast.iter().zip(&turns).find(|(actor, before)| actor.turns() < **before + TURNS);
+            match behind {
+                _ if number < SCRIBBLES => scribbles.extend(scribble(&log, &mut run.random)),
+                Some((actor, _)) if begun.elapsed() > DEADLINE => {
+                    let part = actor.part;
+                    run.violation(format!(
+                        "live round {round}: the {part} stands still after {scribbles:x?}"
+                    ));
+                    return Ok(());
+                }
+                Some(_) => std::thread::sleep(Duration::from_millis(1)),
+                None => break,
+            }
+            for i in 0..cast.len() {
+                if let Some(status) = cast[i].child.try_wait()? {
+                    let part = cast[i].part;
+                    use std::os::unix::process::ExitStatusExt;
+                    if status.signal() == Some(nix::libc::SIGBUS) {
+                        run.count("SIGBUS by a believed limit", 1);
+                    } else {
+                        let said =
+                            fs::read_to_string(cast[i].progress.with_extension("stderr")).unwrap_or_default();
+                        let said = said.lines().next().unwrap_or_default();
+                        run.violation(format!(
+                            "live round {round}: a {part} ended with {status}: {said}; {scribbles:x?}"
+                        ));
+                    }
+                    cast[i] = start(i, part)?;
+                }
+            }
+        }
+        run.count("scribbles", scribbles.len() as u64);
+        if let Some(path) = neighbours.spilled()? {
+            run.violation(format!("live round {round}: {path} is not what it was; {scribbles:x?}"));
+            return Ok(());
+        }
+    }
+    run.count("turns under scribbles", cast.iter().map(Actor::turns).sum());
+    Ok(())
+}
+
+/// A new log at the path; whoever has the old one open notices.
+fn renew(log: &Path) -> Result<()> {
+    for path in [log.to_path_buf(), metadata_of(log)] {
+        match fs::remove_file(path) {
+            Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),
+            _ => {}
+        }
+    }
+    // Somebody else may have been first, or may be at it.
+    let _ = options().open_or_create(log);
+    Ok(())
+}
+
+/// Changes one word, if there is metadata; what it was that was stored, and where.
+fn scribble(log: &Path, random: &mut Random) -> Option<(u64, u64)> {
+    let metadata = Surgeon::open(log).ok()?;
+    let slot = SLOTS_AT + random.below(4) as usize * size_of::<Slot>();
+    let choices = [
+        *random.pick(FIELDS),
+        *random.pick(&FIELDS[..13]),
+        Field { offset: slot + 8 * random.below(2) as usize, size: 8 },
+        Field { offset: random.below(SLOTS_AT as u64 / 8) as usize * 8, size: 8 },
+    ];
+    let field = *random.pick(&choices);
+    // A drain that waits for a minute is what was asked for, and a test that waits for it is of no use.
+    if field.offset as u64 == word!(control: Control, gate_ms) {
+        return None;
+    }
+    let at = field.offset as u64;
+    let old = metadata.get(at).ok()?;
+    let others = [random.next(), metadata.get(word!(control: Control, cursor)).ok()?];
+    let new = value(random, old, &others);
+    metadata.put(at, &new.to_ne_bytes()[..field.size.min(8)]).ok()?;
+    Some((at, new))
+}
