@@ -36,6 +36,9 @@ enum Command {
         /// Only these themes: T1, T5
         #[arg(long, value_delimiter = ',')]
         only: Vec<String>,
+        /// How much of the CI size, to fit a time
+        #[arg(long, default_value_t = 1.0)]
+        scale: f64,
     },
     /// Every theme again and again, fresh seeds, totals at the end
     Soak {
@@ -63,7 +66,7 @@ enum Command {
 
 fn main() -> ExitCode {
     let ok = match Arguments::parse().command {
-        Command::Ci { only } => rounds(&only, 1.0, || 1, |rounds| rounds == 0),
+        Command::Ci { only, scale } => rounds(&only, scale, || 1, |rounds| rounds == 0),
         Command::Soak { hours, only } => {
             let end = Instant::now() + Duration::from_secs_f64(hours * 3600.0);
             rounds(&only, 1.0, random::fresh_seed, |_| Instant::now() < end)

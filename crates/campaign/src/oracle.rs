@@ -5,7 +5,7 @@
 //! - Each is announced in a table before its append and acknowledged there after it ([`Acks`]). The table lies in
 //!   memory that the processes share and the log knows nothing of. A writer that is killed between the two leaves
 //!   a "maybe": whole, or absent.
-//! - [`check`] reads the log once, in order of positions, and accounts for every byte.
+//! - [`check()`] reads the log once, in order of positions, and accounts for every byte.
 //! - What followers read while it was going on is compared by [`Sightings`] with what was there in the end.
 
 mod acks;

@@ -5,6 +5,7 @@
 //! - Standard error carries notices, one line each, and at most one progress line, which is
 //!   cleared before anything else is printed.
 
+use std::fmt::Write as _;
 use std::io::{self, IsTerminal, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -208,6 +209,20 @@ fn write_unless(fd: BorrowedFd<'_>, signals: &Signals, bytes: &[u8]) -> Result<(
         write_all(fd, piece).map_err(failed)?;
     }
     Ok(())
+}
+
+/// JSON in which no control character stands as it is, as serde_json leaves those from DEL on: it may be shown on a
+/// terminal.
+pub fn json_line(json: &str) -> String {
+    let mut safe = String::with_capacity(json.len());
+    for character in json.chars() {
+        if character.is_control() {
+            let _ = write!(safe, "\\u{:04x}", u32::from(character));
+        } else {
+            safe.push(character);
+        }
+    }
+    safe
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! One pass over a log at rest that accounts for every byte.
 //!
 //! 1. The acknowledged messages, by position: each is there, whole; none overlaps another.
-//! 2. What lies between them ([`gap`](super::gap)): holes that the log reports, whole messages of writers that died
+//! 2. What lies between them ([`super::gap`]): holes that the log reports, whole messages of writers that died
 //!    before they could acknowledge, NULs. Nothing else.
 //! 3. Each writer's messages are in the order in which it appended them, and it has lost at most one.
 //! 4. Every hole is explained by a lost message of that length, and runs of NULs are as many as the metadata

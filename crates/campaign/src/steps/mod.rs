@@ -2,7 +2,7 @@
 //! make of it when it is killed or stopped there.
 //!
 //! The child ([`operations`]) prepares, stops itself, does the operation, and stops itself again. The tracer
-//! ([`engine`]) brings it to a [`Point`] in between. Which points matter is known from a reference run
+//! ([`engine`]) brings it to a [`Point`](engine::Point) in between. Which points matter is known from a reference run
 //! ([`trace`]): those around instructions that other processes can tell from their effects. Around the child is a
 //! [`scene`]: the log, who else has it open, and a [`ledger`] of all appends, against which every byte is held when
 //! somebody has gone on ([`aftermath`]).

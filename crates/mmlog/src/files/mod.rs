@@ -252,7 +252,13 @@ impl Files {
 
     /// Whether another handle holds that lock byte. When in doubt it does.
     pub(crate) fn is_held(&self, byte: u64) -> bool {
-        self.lock_file.fd().is_none_or(|fd| !matches!(lock::is_locked(fd, byte, 1), Ok(false)))
+        self.ask_held(byte).unwrap_or(true)
+    }
+
+    /// Whether another handle holds that lock byte.
+    pub(crate) fn ask_held(&self, byte: u64) -> Result<bool, Fault> {
+        let fd = self.lock_file.fd().ok_or(Fault::Replaced)?;
+        lock::is_locked(fd, byte, 1).map_err(Fault::io("ask who has a lock byte"))
     }
 
     /// Whether the metadata file of that name is still this one.

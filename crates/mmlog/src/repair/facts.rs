@@ -199,7 +199,7 @@ impl Standing {
             misfit: len.is_some_and(|len| len != file_size) && control.file_size() == file_size,
         };
         // Asked last: whoever was at it has finished, or still holds the lock.
-        Ok(if files.is_held(LOCK_BYTE) { Self::default() } else { seen })
+        Ok(if files.ask_held(LOCK_BYTE)? { Self::default() } else { seen })
     }
 
     /// The same at several looks.
@@ -245,7 +245,7 @@ fn of_files(files: &Files, data: Option<DataFact>) -> std::result::Result<Facts,
         panic: control.is_panicked().then(|| files.panic_record()),
         ..Facts::nothing(data)
     };
-    if files.is_held(LOCK_BYTE) {
+    if files.ask_held(LOCK_BYTE)? {
         facts
             .suspects
             .extend(stopped(files.blocker("the log's lock", &header.lock_owner), &header.lock_owner));

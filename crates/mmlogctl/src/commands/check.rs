@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use crate::arguments::Access;
 use crate::commands::status::APART;
 use crate::exit::{Failure, Verdict, printable, shown};
-use crate::output::Output;
+use crate::output::{Output, json_line};
 
 /// Check a log for monitoring: one line, figures, and an exit code that Nagios understands.
 ///
@@ -85,7 +85,8 @@ fn deep(args: &CheckArgs, options: &Options) -> (Verdict, String) {
         Err(error) => return unknown(&error),
     };
     let verdict = if found.holds() { Verdict::Fine } else { Verdict::Critical };
-    let text = if args.json { format!("{}\n", object(args, &found)) } else { report(args, &found) };
+    let text =
+        if args.json { json_line(&object(args, &found).to_string()) + "\n" } else { report(args, &found) };
     (verdict, text)
 }
 

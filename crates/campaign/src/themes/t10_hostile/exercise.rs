@@ -139,10 +139,10 @@ pub(super) fn play(arguments: &[String]) -> Result<()> {
         let removed = bench.renew().context("renew")?;
         progress.count("metadata removed", removed.into());
         progress.count("headers", 1);
-        if number.is_multiple_of(NEIGHBOURS_EACH) || number + 1 == first + count {
-            if let Some(path) = bench.spilled()? {
-                bail!("{path} is not what it was, at {number} or up to {NEIGHBOURS_EACH} before");
-            }
+        if (number.is_multiple_of(NEIGHBOURS_EACH) || number + 1 == first + count)
+            && let Some(path) = bench.spilled()?
+        {
+            bail!("{path} is not what it was, at {number} or up to {NEIGHBOURS_EACH} before");
         }
     }
     progress.at(first + count, 0)
@@ -212,23 +212,23 @@ impl One<'_> {
     /// What the watcher must notice.
     fn sabotage(&mut self) -> Result<()> {
         match self.control {
-            "expect good" => return Ok(self.forged.expect = Expect::Good),
-            "expect refused" => return Ok(self.forged.expect = Expect::Refused),
+            "expect good" => self.forged.expect = Expect::Good,
+            "expect refused" => self.forged.expect = Expect::Refused,
             _ if self.number % 1000 != 700 => return Ok(()),
-            "panic" => self.control.split_at(99).0.len(),
+            "panic" => drop(self.control.split_at(99)),
             "abort" => std::process::abort(),
             "stall" => loop {
                 std::thread::park();
             },
-            "memory" => std::hint::black_box(vec![1u8; 1 << 30]).len(),
+            "memory" => drop(std::hint::black_box(vec![1u8; 1 << 30])),
             "spill" => return Ok(std::fs::write(self.bench.log.with_file_name("plain"), "spilled")?),
             "store" => {
                 let file =
                     File::options().write(true).open(self.bench.log.with_file_name("app.log.mmlog"))?;
                 return Ok(file.write_all_at(b"!", 0x500)?);
             }
-            _ => return Ok(()),
-        };
+            _ => {}
+        }
         Ok(())
     }
 

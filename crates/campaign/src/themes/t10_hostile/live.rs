@@ -141,21 +141,21 @@ pub(super) fn run(run: &mut Run) -> Result<()> {
                 Some(_) => std::thread::sleep(Duration::from_millis(1)),
                 None => break,
             }
-            for i in 0..cast.len() {
-                if let Some(status) = cast[i].child.try_wait()? {
-                    let part = cast[i].part;
+            for (i, actor) in cast.iter_mut().enumerate() {
+                if let Some(status) = actor.child.try_wait()? {
+                    let part = actor.part;
                     use std::os::unix::process::ExitStatusExt;
                     if status.signal() == Some(nix::libc::SIGBUS) {
                         run.count("SIGBUS by a believed limit", 1);
                     } else {
                         let said =
-                            fs::read_to_string(cast[i].progress.with_extension("stderr")).unwrap_or_default();
+                            fs::read_to_string(actor.progress.with_extension("stderr")).unwrap_or_default();
                         let said = said.lines().next().unwrap_or_default();
                         run.violation(format!(
                             "live round {round}: a {part} ended with {status}: {said}; {scribbles:x?}"
                         ));
                     }
-                    cast[i] = start(i, part)?;
+                    *actor = start(i, part)?;
                 }
             }
         }

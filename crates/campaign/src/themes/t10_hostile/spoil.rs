@@ -23,8 +23,11 @@ const MAX_WRITERS: usize = word!(tables: Tables, max_writers) as usize;
 const TOTAL_LEN: usize = word!(tables: Tables, total_len) as usize;
 const MAGIC: usize = word!(identity: Identity, magic) as usize;
 
+/// How often, its name, and the way.
+type Kind = (u64, &'static str, fn(&mut Forging<'_>));
+
 /// The ways to spoil a canvas, and how often each is taken.
-const KINDS: &[(u64, &str, fn(&mut Forging<'_>))] = &[
+const KINDS: &[Kind] = &[
     (30, "fields", |f| (0..=f.random.below(4)).for_each(|_| f.field())),
     (8, "bits", |f| (0..=f.random.below(8)).for_each(|_| f.bit())),
     (10, "words", |f| (0..=f.random.below(8)).for_each(|_| f.any_word())),

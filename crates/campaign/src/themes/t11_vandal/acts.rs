@@ -123,7 +123,8 @@ const GARBAGE: (&[&str], &[&str]) = (
 );
 
 /// Whoever went on with it would do so from an older cursor.
-const COPY: (&[&str], &[&str]) = (&["Foreign", "Replaced"], &["metadata belongs to another file", "a copy"]);
+const COPY: (&[&str], &[&str]) =
+    (&["Copied", "Foreign", "Replaced"], &["metadata belongs to another file", "a copy"]);
 
 /// The control: harm that is declared as none.
 pub(super) const LIE: Act = act("a cut that is called a touch", Harm::None, SILENT, truncate);

@@ -9,7 +9,7 @@ use mmlog::{Class, Error, Hole, Log, Observer, Options};
 
 use crate::arguments::{Access, duration};
 use crate::exit::{Exit, Failure};
-use crate::output::Output;
+use crate::output::{Output, json_line};
 
 mod human;
 mod json;
@@ -90,7 +90,8 @@ pub fn run(args: &RepairArgs, out: &mut Output) -> Result<Exit, Failure> {
     let mut report = Report { facts, steps, left, holes: Vec::new(), applied: false };
     let ended = if args.dry_run { Ok(plan) } else { repair.apply(plan, &mut report) };
     if args.json {
-        repair.out.line(&json::object(&args.log, &report, ended.as_ref().err()).to_string())?;
+        let object = json::object(&args.log, &report, ended.as_ref().err());
+        repair.out.line(&json_line(&object.to_string()))?;
     }
     Ok(match ended?.class() {
         None => Exit::Done,

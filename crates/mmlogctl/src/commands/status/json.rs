@@ -6,9 +6,11 @@ use jiff::Timestamp;
 use mmlog::{Durability, Hole, InFlight, Lock, PanicRecord, SegmentStatus, Status, WriterStatus};
 use serde_json::{Value, json};
 
+use crate::output::json_line;
+
 /// One object on one line.
 pub(super) fn text(status: &Status) -> String {
-    let mut line = object(status).to_string();
+    let mut line = json_line(&object(status).to_string());
     line.push('\n');
     line
 }

@@ -2,10 +2,9 @@
 //!
 //! A line is put together across reads and holes; only whole ones are given out before the end.
 
-use std::fmt::Write as _;
-
 use mmlog::{Hole, Position};
 
+use crate::output::json_line;
 use crate::reading::copy::Render;
 
 /// The renderer.
@@ -120,21 +119,8 @@ impl Render for JsonLines {
     }
 }
 
-/// A JSON string, in which no control character stands as it is: it may be shown on a terminal.
 fn quoted(text: &str) -> String {
-    let json = serde_json::to_string(text).unwrap_or_default();
-    if !json.contains(char::is_control) {
-        return json;
-    }
-    let mut safe = String::with_capacity(json.len() + 8);
-    for character in json.chars() {
-        if character.is_control() {
-            let _ = write!(safe, "\\u{:04x}", u32::from(character));
-        } else {
-            safe.push(character);
-        }
-    }
-    safe
+    json_line(&serde_json::to_string(text).unwrap_or_default())
 }
 
 /// RFC 4648, with padding.
