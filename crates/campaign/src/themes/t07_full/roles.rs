@@ -12,9 +12,12 @@ use crate::actor::{end_with_parent, listen, say};
 use crate::oracle::{Acks, Scribe};
 use crate::random::Random;
 
+/// Catches a hang: who is short of space may take long to find that out.
+const PATIENCE: Duration = Duration::from_secs(100);
+
 /// How a log is opened here.
 pub(super) fn options(chunk: u64) -> mmlog::Options {
-    Log::options().chunk_size(chunk).ring_chunks(2).max_writers(64)
+    Log::options().chunk_size(chunk).ring_chunks(2).max_writers(64).wait(PATIENCE)
 }
 
 /// A log, a writer and the hand that notes what it appends.

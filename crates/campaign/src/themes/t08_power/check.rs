@@ -10,7 +10,7 @@ use anyhow::{Context, bail};
 use mmlog::layout::{Header, MAGIC};
 use mmlog::{Log, Next, Start};
 
-use super::notes::Name;
+use super::notes::Note;
 use super::promise::{By, Promise};
 use super::writers::{Subject, metadata_of, options};
 use crate::actor::{end_with_parent, say};
@@ -156,7 +156,8 @@ pub(super) fn reboot(log: &Path) -> anyhow::Result<()> {
     let mut header = vec![0; size_of::<Header>()];
     if file.read_at(&mut header, 0)? == header.len() && is_metadata(&header) {
         let at = offset_of!(Header, identity.boot_id);
-        file.write_all_at(&[header[at] ^ 0xff], at as u64)?;
+        // Also after an earlier one that nobody has recovered from, it is not this kernel's.
+        file.write_all_at(&[header[at].wrapping_add(1)], at as u64)?;
     }
     Ok(())
 }
@@ -214,11 +215,15 @@ fn check_recovery(path: &Path, promise: &Promise, findings: &mut Findings) -> an
     findings.demand(read == recovered, || format!("{read} bytes can be read, the cursor is {recovered}"));
     findings.demand_kept("recovered", promise, &content, &[By::Checkpoint, By::ItsBytes]);
     // A log that was made anew has another uuid.
-    let name = Name::of(log.status()?.id);
-    for seen in promise.names.iter().filter(|seen| seen.uuid == name.uuid) {
-        findings
-            .demand(name.epoch > seen.epoch, || format!("epoch {}, somebody saw {}", name.epoch, seen.epoch));
-    }
+    let now = Note::opened(&log)?;
+    let is_older = |seen: &Note| match (seen, now) {
+        (Note::Opened { uuid, epoch }, Note::Opened { uuid: same, epoch: now }) => {
+            *uuid != same || *epoch < now
+        }
+        _ => true,
+    };
+    let newer = promise.opened.iter().find(|seen| !is_older(seen));
+    findings.demand(newer.is_none(), || format!("the log is {now:?}, somebody has seen {newer:?}"));
     go_on(log, path, recovered, content, findings)
 }
 

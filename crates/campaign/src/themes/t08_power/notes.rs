@@ -8,24 +8,10 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::Ordering;
 
-use mmlog::LogId;
+use mmlog::Log;
 
 use crate::oracle::Words;
 use crate::random::Random;
-
-/// What positions belong to.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) struct Name {
-    pub(super) uuid: u64,
-    pub(super) epoch: u64,
-}
-
-impl Name {
-    pub(super) fn of(id: LogId) -> Self {
-        let uuid = id.uuid.first_chunk().map_or(0, |half| u64::from_ne_bytes(*half));
-        Self { uuid, epoch: id.epoch }
-    }
-}
 
 /// Words that all processes of a round share.
 #[derive(Clone, Copy)]
@@ -40,10 +26,6 @@ pub(super) enum Word {
     End,
     /// Not 0: messages have no NULs.
     Text,
-    /// The highest epoch that a writer saw.
-    Epoch,
-    /// Eight bytes of the log's uuid.
-    Uuid,
 }
 
 /// The directory, in memory, where a round's notes lie.
@@ -54,7 +36,7 @@ pub(super) struct Stage {
 
 impl Stage {
     pub(super) fn create(directory: &Path) -> io::Result<Self> {
-        let words = Words::create(&directory.join("words"), 7)?;
+        let words = Words::create(&directory.join("words"), 5)?;
         Ok(Self { directory: directory.to_path_buf(), words })
     }
 
@@ -76,16 +58,6 @@ impl Stage {
 
     pub(super) fn raise(&self, word: Word, by: u64) -> u64 {
         self.words.get(word as usize).fetch_add(by, Ordering::SeqCst)
-    }
-
-    pub(super) fn saw(&self, id: LogId) {
-        let Name { uuid, epoch } = Name::of(id);
-        self.words.get(Word::Uuid as usize).store(uuid, Ordering::SeqCst);
-        self.words.get(Word::Epoch as usize).fetch_max(epoch, Ordering::SeqCst);
-    }
-
-    pub(super) fn name(&self) -> Name {
-        Name { uuid: self.get(Word::Uuid), epoch: self.get(Word::Epoch) }
     }
 
     /// Message `number` of that writer; nobody has to remember it.
@@ -132,6 +104,7 @@ impl Notebook {
             Note::SyncedOwn => [2, time, 0, 0],
             Note::Watermark { at } => [3, time, at, 0],
             Note::Durable { at, number } => [4, time, at, number],
+            Note::Opened { uuid, epoch } => [5, time, uuid, epoch],
         };
         self.0.write_all(fields.map(u64::to_ne_bytes).as_flattened())
     }
@@ -147,11 +120,20 @@ pub(super) enum Note {
     SyncedOwn,
     /// `append_durable` returned this position.
     Durable { at: u64, number: u64 },
+    /// The log had this name, to which positions belong: half of its uuid, and its epoch.
+    Opened { uuid: u64, epoch: u64 },
     /// The watermark was there, and nothing was synced. For the control.
     Watermark { at: u64 },
 }
 
 impl Note {
+    /// What somebody sees who has opened the log.
+    pub(super) fn opened(log: &Log) -> mmlog::Result<Self> {
+        let id = log.status()?.id;
+        let uuid = id.uuid.first_chunk().map_or(0, |half| u64::from_ne_bytes(*half));
+        Ok(Self::Opened { uuid, epoch: id.epoch })
+    }
+
     fn parse(bytes: &[u8]) -> Vec<(u64, Self)> {
         let word = |bytes: &[u8]| bytes.try_into().map_or(0, u64::from_ne_bytes);
         let note = |record: &[u8]| {
@@ -161,7 +143,8 @@ impl Note {
                 1 => Self::Synced { below: fields[2] },
                 2 => Self::SyncedOwn,
                 3 => Self::Watermark { at: fields[2] },
-                _ => Self::Durable { at: fields[2], number: fields[3] },
+                4 => Self::Durable { at: fields[2], number: fields[3] },
+                _ => Self::Opened { uuid: fields[2], epoch: fields[3] },
             };
             (fields[1], note)
         };

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use super::notes::{Name, Note, Stage, WriterNotes};
+use super::notes::{Note, Stage, WriterNotes};
 
 /// One life of a disk, from power-on to a cut.
 struct Life {
@@ -85,8 +85,8 @@ pub(super) struct Promise {
     pub(super) unnoted: Vec<Vec<u8>>,
     /// Positions that an earlier cut left with whatever had reached the disk.
     pub(super) doubtful: Vec<(u64, u64)>,
-    /// The names that the log had.
-    pub(super) names: Vec<Name>,
+    /// The names of the log that somebody saw.
+    pub(super) opened: Vec<Note>,
 }
 
 impl Promise {
@@ -105,7 +105,9 @@ impl Promise {
             }
             promise.unnoted.extend(life.unnoted());
             promise.synced = promise.synced.max(synced);
-            promise.names.push(life.stage.name());
+            let opened = |(noted, note): &&(u64, Note)| *noted <= time && matches!(note, Note::Opened { .. });
+            let notes = life.writers.iter().flat_map(|writer| &writer.notes);
+            promise.opened.extend(notes.filter(opened).map(|(_, note)| *note));
         }
         Ok(promise)
     }

@@ -18,9 +18,12 @@ use crate::random::Random;
 /// Small chunks: growth, and messages over several chunks, all the time.
 pub(super) const CHUNK: u64 = 64 << 10;
 
+/// Catches a hang: a sync may take long on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(100);
+
 /// How the logs of this theme are opened.
 pub(super) fn options() -> mmlog::Options {
-    Log::options().chunk_size(CHUNK).ring_chunks(2).max_writers(64)
+    Log::options().chunk_size(CHUNK).ring_chunks(2).max_writers(64).wait(PATIENCE)
 }
 
 /// What is written to.
@@ -146,11 +149,10 @@ enum Target {
 }
 
 impl Target {
-    fn open(subject: Subject, path: &Path, stage: &Stage) -> anyhow::Result<Self> {
+    fn open(subject: Subject, path: &Path) -> anyhow::Result<Self> {
         Ok(match subject {
             Subject::Log => {
                 let log = options().open_or_create(path)?;
-                stage.saw(log.status()?.id);
                 let writer = Box::new(log.writer()?);
                 Self::Log(log, writer)
             }
@@ -206,8 +208,12 @@ pub(super) fn role(arguments: &[String]) -> anyhow::Result<()> {
     let [log, stage, id, subject, syncs, seed] = arguments else { bail!("six arguments") };
     let stage = Stage::open(Path::new(stage))?;
     let (id, syncs) = (id.parse()?, syncs.parse()?);
-    let mut target = Target::open(subject.parse()?, Path::new(log), &stage)?;
+    let mut target = Target::open(subject.parse()?, Path::new(log))?;
     let mut notebook = stage.notebook(id)?;
+    if let Target::Log(log, _) = &target {
+        let opened = Note::opened(log)?;
+        notebook.note(stage.get(Word::Clock), opened)?;
+    }
     let mut random = Random::new(seed.parse()?);
     let every = if syncs == Syncs::Rarely { 60 } else { 6 };
     for number in 0.. {
