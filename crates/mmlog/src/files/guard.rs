@@ -132,11 +132,14 @@ impl LogLock<'_> {
             return Err(Fault::Truncated { expected: file_size, found });
         }
         self.believe(file_size);
-        if control.limit() != control.base() + file_size {
+        let limit = control.limit();
+        if found > file_size && limit > control.base() + file_size {
+            self.expect_nothing(file_size, found)?;
+        }
+        if limit != control.base() + file_size {
             control.publish_size(file_size);
         }
         if found > file_size {
-            self.expect_nothing(file_size, found)?;
             self.cut(file_size)?;
         }
         if control.look().gate == Gate::Closed {
@@ -148,7 +151,8 @@ impl LogLock<'_> {
         Ok(())
     }
 
-    /// A dead grower leaves zeros behind the size. Bytes below the cursor there mean that the size is wrong.
+    /// The limit says that there was more, and a dead trimmer would have left nothing of ours there: bytes below the
+    /// cursor mean that the size is wrong. (Bytes behind size and limit are an outsider's.)
     fn expect_nothing(&self, file_size: u64, len: u64) -> Result<(), Fault> {
         let appended = self.control().look().start - self.control().base();
         let found = extent(self.segment.file(), file_size, appended.min(len));
