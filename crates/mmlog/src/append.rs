@@ -62,6 +62,8 @@ pub struct Writer {
     bytes: u64,
     /// Behind the last append.
     end: u64,
+    /// A cursor that was seen: ranges below it are not ours.
+    floor: u64,
     line: Vec<u8>,
 }
 
@@ -78,6 +80,7 @@ impl Writer {
             messages: 0,
             bytes: 0,
             end: 0,
+            floor: 0,
             line: Vec::new(),
         };
         writer.register(0).at(writer.files.path())?;
@@ -182,7 +185,7 @@ impl Writer {
     ) -> std::result::Result<Position, Fault> {
         self.register(len)?;
         let here = self.look(len)?;
-        let Self { files, segment, slot: mine, doubt, hint, messages, bytes, end, .. } = self;
+        let Self { files, segment, slot: mine, doubt, hint, messages, bytes, end, floor, .. } = self;
         let Some(slot) = *mine else { return Err(Fault::Replaced) };
         let (control, hot) = (files.control(), &files.meta.slots()[slot as usize].hot);
         if hot.pending().phase().is_some() {
@@ -206,7 +209,7 @@ impl Writer {
             }
         };
         // The cursor only grows: else the metadata was changed under us, and the range is somebody else's.
-        let least = here.max(*end);
+        let least = here.max(*floor);
         if start < least {
             hot.settle();
             std::mem::forget(abandon);
@@ -230,6 +233,7 @@ impl Writer {
         *messages += 1;
         *bytes += len;
         *end = start + len;
+        *floor = *end;
         hot.messages.store(*messages, Ordering::Relaxed);
         hot.bytes.store(*bytes, Ordering::Relaxed);
         // The slot's own page was stored to just now: settling it reaches the others, or is an error.
@@ -306,6 +310,7 @@ impl Writer {
             self.doubt = None;
         }
         let slot = self.files.claim()?;
+        self.floor = self.floor.max(self.files.control().look().start);
         (self.messages, self.bytes) = (0, 0);
         self.slot = Some(slot);
         Ok(slot)
@@ -341,7 +346,7 @@ impl Writer {
         self.leave();
         self.segment = files.segment().at(files.path())?;
         self.files = files;
-        (self.doubt, self.hint, self.end) = (None, 0, 0);
+        (self.doubt, self.hint, self.end, self.floor) = (None, 0, 0, 0);
         self.register(0).at(self.files.path()).map(drop)
     }
 

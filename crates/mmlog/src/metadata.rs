@@ -101,6 +101,21 @@ impl Control {
         self.limit.store(self.base().saturating_add(file_size), Ordering::Release); // limit
     }
 
+    /// Announces a new length in place of the one that was checked; false, with nothing announced that could be used,
+    /// when somebody else has changed it.
+    #[must_use]
+    pub fn exchange_size(&self, seen: u64, file_size: u64) -> bool {
+        let (old, new) = (self.base().saturating_add(seen), self.base().saturating_add(file_size));
+        let sized = self.file_size.compare_exchange(seen, file_size, Ordering::Release, Ordering::Relaxed); // size
+        sized.is_ok() && self.exchange_limit(old, new)
+    }
+
+    /// Corrects the limit; false when it is no longer the one that was seen.
+    #[must_use]
+    pub fn exchange_limit(&self, seen: u64, limit: u64) -> bool {
+        self.limit.compare_exchange(seen, limit, Ordering::Release, Ordering::Relaxed).is_ok() // limit
+    }
+
     /// Makes `at`, where the gate is closed and drained, the first position of a new, empty data file.
     pub fn begin_segment(&self, at: u64) {
         self.file_size.store(0, Ordering::Release); // size

@@ -126,18 +126,18 @@ impl LogLock<'_> {
         }
         let control = self.control();
         self.files.meta.check_positions()?;
-        let file_size = control.file_size();
-        let found = self.data_len()?;
+        let (file_size, limit) = (control.file_size(), control.limit());
+        self.believe(file_size);
+        let (found, end) = (self.data_len()?, control.base() + file_size);
         if found < file_size {
             return Err(Fault::Truncated { expected: file_size, found });
         }
-        self.believe(file_size);
-        let limit = control.limit();
-        if found > file_size && limit > control.base() + file_size {
+        if found > file_size && limit > end {
             self.expect_nothing(file_size, found)?;
         }
-        if limit != control.base() + file_size {
-            control.publish_size(file_size);
+        self.still_believed(None)?;
+        if limit != end && !control.exchange_limit(limit, end) {
+            return Err(Fault::OutOfRange { field: "limit", value: control.limit(), min: limit, max: limit });
         }
         if found > file_size {
             self.cut(file_size)?;
@@ -188,11 +188,17 @@ impl LogLock<'_> {
         if cursor < seen.cursor { out("cursor", cursor, seen.cursor, POSITION_END - 1) } else { Ok(()) }
     }
 
-    fn publish_size(&self, file_size: u64) {
-        self.control().publish_size(file_size);
-        if self.believed.get().is_some() {
-            self.believe(file_size);
+    fn publish_size(&self, file_size: u64) -> Result<(), Fault> {
+        let Some(seen) = self.believed.get() else {
+            self.control().publish_size(file_size);
+            return Ok(());
+        };
+        if !self.control().exchange_size(seen.file_size, file_size) {
+            let value = self.control().file_size();
+            return Err(Fault::OutOfRange { field: "file_size", value, min: seen.file_size, max: file_size });
         }
+        self.believe(file_size);
+        Ok(())
     }
 
     pub(super) fn data_len(&self) -> Result<u64, Fault> {
@@ -267,7 +273,7 @@ impl LogLock<'_> {
         }
         crash_point("grow:allocated");
         self.still_believed(None)?;
-        self.publish_size(to);
+        self.publish_size(to)?;
         crash_point("grow:published");
         Ok(())
     }
@@ -282,7 +288,7 @@ impl LogLock<'_> {
         let len = end - self.control().base();
         self.cut(len)?;
         crash_point("extend:sparse");
-        self.publish_size(len);
+        self.publish_size(len)?;
         crash_point("extend:published");
         Ok(())
     }
@@ -292,7 +298,7 @@ impl LogLock<'_> {
     pub(crate) fn shrink(&self, end: u64) -> Result<(), Fault> {
         self.still_believed(Some(end))?;
         let len = end - self.control().base();
-        self.publish_size(len);
+        self.publish_size(len)?;
         crash_point("shrink:published");
         self.cut(len)?;
         crash_point("shrink:cut");
