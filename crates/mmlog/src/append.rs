@@ -15,7 +15,9 @@
 //! range may be nobody's. A cut chunk has lost the copy: the message goes by `pwrite`, which knows the reason if
 //! it fails too.
 
-use std::io::{self, IoSlice, Write};
+mod line;
+
+use std::io::IoSlice;
 use std::sync::Arc;
 
 use crate::chunks::{Pin, Segment, Unstored};
@@ -32,7 +34,7 @@ use crate::slots::{self, Placed};
 use crate::sync::Ordering;
 use crate::sys::{fs, sigbus};
 
-/// Longest line that the [`Write`] side of a [`Writer`] holds back while it waits for a newline, bytes.
+/// Longest line that the [`Write`](std::io::Write) side of a [`Writer`] holds back while it waits for a newline, bytes.
 pub const LINE_BUFFER: usize = 64 * 1024;
 
 /// What may keep the next append from being stored, like the last one.
@@ -461,44 +463,4 @@ impl Drop for Writer {
             self.leave();
         }
     }
-}
-
-impl Write for Writer {
-    fn write(&mut self, buf: &[u8]) -> io::Result<usize> {
-        if self.files.is_stale() {
-            self.reattach().map_err(as_io)?;
-        }
-        let whole = buf.iter().rposition(|&b| b == b'\n').map_or(0, |i| i + 1);
-        if whole > 0 {
-            if self.line.is_empty() {
-                self.append(&buf[..whole]).map_err(as_io)?;
-            } else {
-                let line = std::mem::take(&mut self.line);
-                let done = self.append_vectored(&[IoSlice::new(&line), IoSlice::new(&buf[..whole])]);
-                self.line = line;
-                done.map_err(as_io)?;
-                self.line.clear();
-            }
-            return Ok(whole);
-        }
-        if self.line.len() + buf.len() > LINE_BUFFER {
-            self.flush_line().map_err(as_io)?;
-        }
-        let taken = buf.len().min(LINE_BUFFER);
-        self.line.extend_from_slice(&buf[..taken]);
-        Ok(taken)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        self.flush_line().map_err(as_io)
-    }
-}
-
-fn as_io(error: Error) -> io::Error {
-    let kind = match error.fault() {
-        Fault::NoSpace { .. } => io::ErrorKind::StorageFull,
-        Fault::Stalled { .. } => io::ErrorKind::TimedOut,
-        _ => io::ErrorKind::Other,
-    };
-    io::Error::new(kind, error)
 }
