@@ -107,8 +107,8 @@ impl Model {
         Ok(())
     }
 
-    /// Everybody is dead, and one comes who opens the log for writing: the log must be sound and complete then,
-    /// also for a follower that was there all the time and for a new one.
+    /// Everybody is dead, and one comes who opens the log for writing: the log must be sound and complete
+    /// then, also for a follower that was there all the time and for a new one.
     pub(super) fn check_with_all_dead(&self, mut world: World, way: &mut Vec<World>) -> Outcome {
         let opener = self.opener();
         world.processes[opener] = Process::NEW;
@@ -137,8 +137,8 @@ impl Model {
             return Ok(());
         }
         let text = format!(
-            "all others are dead, and after an opener's work: done {done}, settled {settled}, trimmed {trimmed} (cursor \
-             {cursor}, base {base}, file_size {file_size}, limit {limit}, size {size}), gate closed: {}",
+            "all others are dead, and after an opener's work: done {done}, settled {settled}, trimmed {trimmed} \
+             (cursor {cursor}, base {base}, file_size {file_size}, limit {limit}, size {size}), gate closed: {}",
             world.gate
         );
         broken(Kind::Incomplete, text)

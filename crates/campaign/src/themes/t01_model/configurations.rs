@@ -1,4 +1,5 @@
-//! The configurations that are explored, by what they are about. `most` is a bound with some room, and says how large they are.
+//! The configurations that are explored, by what they are about. `most` is a bound with some room, and says
+//! how large they are.
 
 use super::models::Configuration;
 use super::models::Task::{self, *};
@@ -80,7 +81,7 @@ pub(super) const ROTATION: &[Configuration] = &[
     large("rotate, follow, long", &[A12, A2, ROTATE]).deaths(1).followed(),
     large("rotate, follow, judge, long", &[A12, A1, ROTATE]).deaths(1).judged(),
     large("rotate twice, follow, a death", &[A11, A1, TWICE]).deaths(1).followed(),
-    large("rotate and trim, follow, a death", &[A11, A1, ROTATE, TRIM]).deaths(1).followed().most(20_000_000),
+    large("rotate and trim, follow, a death", &[A1, A2, ROTATE, TRIM]).deaths(1).followed(),
     large("two rotators, follow", &[A11, A1, ROTATE, ROTATE]).followed(),
     large("two rotators, trim", &[A12, A2, TWICE, TRIM]).deaths(2),
     large("three writers, rotate", &[A11, A1, A1, ROTATE]).slots(3).deaths(2),

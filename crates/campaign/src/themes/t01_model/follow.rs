@@ -2,15 +2,15 @@
 //!
 //! What of section 9 had to be made exact for rotation:
 //!
-//! - the file of the current generation is looked for at the path, then at the stable name; of an older one only at its
-//!   stable name;
-//! - the end of a segment is the base in the entry of the next generation while that is the current one, checked by loading the
-//!   generation again; of older ones it is in the next stable name. An entry of an older generation is never used: the next
-//!   rotation but one may be overwriting it;
-//! - a short read in the current segment is a hole. That the file was cut from outside may only be said if a count of cuts,
-//!   raised between publishing a shorter `file_size` and each cut to it, was the same before and after `file_size` and fstat were
-//!   looked at, and the inode in use, loaded last, is still the file's. (Not: the same `file_size` before and after; a trim and a growth
-//!   can lie between.)
+//! - the file of the current generation is looked for at the path, then at the stable name; of an older one
+//!   only at its stable name;
+//! - the end of a segment is the base in the entry of the next generation while that is the current one,
+//!   checked by loading the generation again; of older ones it is in the next stable name. An entry of an
+//!   older generation is never used: the next rotation but one may be overwriting it;
+//! - a short read in the current segment is a hole. That the file was cut from outside may only be said if a
+//!   count of cuts, raised between publishing a shorter `file_size` and each cut to it, was the same before
+//!   and after `file_size` and fstat were looked at, and the inode in use, loaded last, is still the file's.
+//!   (Not: the same `file_size` before and after; a trim and a growth can lie between.)
 
 use super::broken::{Broken, Kind, Outcome, broken};
 use super::models::Model;
@@ -336,7 +336,7 @@ impl Reading<'_> {
         }
         let taken = if is_hole { "a hole" } else { "content" };
         let text = format!(
-            "position {position} ({fate:?}, written: {written}, in this file: {right_file}) is read as {taken}"
+            "position {position} is read as {taken} ({fate:?}, written: {written}, in this file: {right_file})"
         );
         broken(Kind::Reader, text)
     }

@@ -1,4 +1,5 @@
-//! Sections 5 and 6, what is done with the lock: growing, settling the dead. Settling can also be done without it.
+//! Sections 5 and 6, what is done with the lock: growing, settling the dead. Settling can also be done
+//! without it.
 
 use super::broken::{Kind, Outcome, broken};
 use super::models::Task;

@@ -32,6 +32,15 @@ pub(super) enum Records {
     Three,
 }
 
+impl Records {
+    pub(super) fn words(self) -> &'static str {
+        match self {
+            Self::One => "one record",
+            Self::Three => "three records",
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Configuration {
     pub(super) name: &'static str,
@@ -124,8 +133,9 @@ impl Configuration {
         Self { errors: true, ..self }
     }
 
+    /// Trims do not drain where there is space, and so need not give up.
     pub(super) const fn hasty(self) -> Self {
-        Self { trim_waits: false, ..self }
+        Self { trim_waits: false, gives_up: false, ..self }
     }
 
     pub(super) const fn most(self, most: u64) -> Self {

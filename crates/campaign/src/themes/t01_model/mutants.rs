@@ -1,4 +1,5 @@
-//! What must not be: each mutant has one step in the wrong place, or none where one belongs, and must be caught.
+//! What must not be: each mutant has one step in the wrong place, or none where one belongs, and must be
+//! caught.
 
 use super::broken::Kind;
 use super::models::{Configuration, PLAIN, Records, Task::*};

@@ -1,5 +1,6 @@
-//! What whoever gets the lock does first: finish or undo what a dead owner has left. Each store is "compare, then store", so
-//! that it may die and be repeated. Trim and rotation end with it too: after their commit they do what recovery does.
+//! What whoever gets the lock does first: finish or undo what a dead owner has left. Each store is "compare,
+//! then store", so that it may die and be repeated. Trim and rotation end with it too: after their commit
+//! they do what recovery does.
 
 use super::broken::{Broken, Kind, Outcome, broken};
 use super::models::Records;
@@ -102,7 +103,8 @@ impl Turn<'_> {
         Ok(if one { self.after_gate() } else { Some(Store::Journal(Record::Rotate3)) })
     }
 
-    /// C of a rotation: with one record `gate_at` has it, since no other gate closes before the journal is empty.
+    /// C of a rotation: with one record `gate_at` has it, since no other gate closes before the journal is
+    /// empty.
     fn rotated_at(&self) -> u8 {
         match self.model.configuration.records {
             Records::One => self.world.gate_at,

@@ -6,7 +6,8 @@ pub(super) struct Seen {
     /// Words of one state.
     width: usize,
     words: Vec<u64>,
-    /// Open addressing: a state's number, and above it as many bits of its hash, so that few others are compared.
+    /// Open addressing: a state's number, and above it as many bits of its hash, so that few others are
+    /// compared.
     table: Vec<u64>,
 }
 

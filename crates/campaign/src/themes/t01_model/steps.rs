@@ -27,8 +27,8 @@ macro_rules! worded {
     };
 }
 
-/// As `worded`, with the registers that mean something at that step; the others are zeroed on entering it, so that
-/// states which differ in nothing are one.
+/// As `worded`, with the registers that mean something at that step; the others are zeroed on entering it, so
+/// that states which differ in nothing are one.
 macro_rules! steps {
     ($(#[$doc:meta])* $name:ident { $($step:ident [$($kept:ident)*] $words:literal)* }) => {
         worded! { $(#[$doc])* $name { $($step $words)* } }

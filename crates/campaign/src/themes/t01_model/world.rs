@@ -1,8 +1,8 @@
-//! The world of the model: the words of the metadata, the kernel's locks, directory, files and disk, and where everybody
-//! stands; beside that, known to nobody in it, what really happened.
+//! The world of the model: the words of the metadata, the kernel's locks, directory, files and disk, and
+//! where everybody stands; beside that, known to nobody in it, what really happened.
 //!
-//! A byte is one position, a page is one byte. What a file holds needs no values: the first byte that lands where it does not belong ends
-//! the run, so "written" says all.
+//! A byte is one position, a page is one byte. What a file holds needs no values: the first byte that lands
+//! where it does not belong ends the run, so "written" says all.
 
 use super::broken::{Kind, Outcome, broken};
 use super::steps::{Following, Step, coded, keep};
