@@ -16,6 +16,8 @@ const TRIM: &[Task] = &[Trim];
 const ROTATE: &[Task] = &[Rotate];
 const TWICE: &[Task] = &[Rotate, Rotate];
 const REPAIR: &[Task] = &[Repair];
+const AR: &[Task] = &[Append(1), Rotate, Append(2), Close];
+const RA: &[Task] = &[Append(1), Rotate, Append(1)];
 const STRANGER: &[Task] = &[Fills, Frees(2)];
 
 const fn small(name: &'static str, programs: &'static [&'static [Task]]) -> Configuration {
@@ -70,6 +72,9 @@ pub(super) const ROTATION: &[Configuration] = &[
     small("rotate twice, two deaths", &[A12, A2, TWICE]).deaths(2),
     medium("two rotators, two deaths", &[A12, A2, ROTATE, ROTATE]).deaths(2),
     medium("rotate and trim, two deaths", &[A12, A2, ROTATE, TRIM]).deaths(2),
+    small("writers rotate", &[AR, RA]).deaths(2),
+    small("writers rotate, full disk", &[AR, RA]).deaths(1).disk(3),
+    medium("writers rotate, follow", &[RA, &[Append(1), Rotate]]).deaths(1).followed(),
     small("rotate, full disk: no page", &[A12, A2, ROTATE, TRIM]).deaths(1).disk(0),
     small("rotate, full disk: one page", &[A12, A2, TWICE, TRIM]).deaths(1).disk(1),
     small("rotate, full disk: three pages", &[A12, A2, ROTATE, TRIM]).deaths(1).disk(3),

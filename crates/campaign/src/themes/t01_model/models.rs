@@ -143,14 +143,17 @@ impl Configuration {
     }
 }
 
+/// The most tasks of a process.
+const TASKS: usize = 4;
+
 /// A configuration, and what follows from it.
 pub(super) struct Model {
     pub(super) configuration: Configuration,
     /// Files that can exist at a time.
     pub(super) files: usize,
     pub(super) messages: usize,
-    /// Number of the first message of each process.
-    first_message: [usize; PROCESSES],
+    /// The message that is a process's task, by process and task.
+    message_of: [[usize; TASKS]; PROCESSES],
     lengths: [u8; MESSAGES],
     writers: [usize; MESSAGES],
     names: Vec<String>,
@@ -167,7 +170,7 @@ impl Model {
             configuration,
             files: 1 + programs.iter().flat_map(|p| p.iter()).filter(|task| **task == Rotate).count(),
             messages: 0,
-            first_message: [0; PROCESSES],
+            message_of: [[0; TASKS]; PROCESSES],
             lengths: [0; MESSAGES],
             writers: [0; MESSAGES],
             names: Vec::new(),
@@ -175,11 +178,9 @@ impl Model {
         };
         assert!(programs.len() < PROCESSES && model.files <= FILES && model.slots() <= SLOTS);
         for (p, program) in programs.iter().enumerate() {
-            model.first_message[p] = model.messages;
-            // A message has its task's number: appends come first.
             for (n, task) in program.iter().enumerate() {
                 if let Append(len) = *task {
-                    assert_eq!(model.messages, model.first_message[p] + n);
+                    model.message_of[p][n] = model.messages;
                     (model.lengths[model.messages], model.writers[model.messages]) = (len, p);
                     model.messages += 1;
                 }
@@ -240,7 +241,7 @@ impl Model {
 
     /// The message that is the process's present task.
     pub(super) fn message(&self, world: &World, process: usize) -> usize {
-        self.first_message[process] + usize::from(world.processes[process].task)
+        self.message_of[process][usize::from(world.processes[process].task)]
     }
 
     pub(super) fn len_of(&self, message: usize) -> u8 {
