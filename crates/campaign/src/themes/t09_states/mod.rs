@@ -121,12 +121,15 @@ impl Scene {
         self.next_id
     }
 
-    /// Appends until it is killed or the table is closed.
+    /// Appends until it is killed or the table is closed; not so fast that a slow machine fills table or disk.
     fn append_until_closed(&self, log: &Log, id: u32, longest: u64) -> anyhow::Result<()> {
         let mut writer = log.writer()?;
         let (mut scribe, mut random) = (Scribe::new(&self.acks, id), Random::new(id.into()));
         while !self.acks.is_closed() {
-            scribe.append(&mut writer, 1 + random.below(longest) as usize)?;
+            for _ in 0..8 {
+                scribe.append(&mut writer, 1 + random.below(longest) as usize)?;
+            }
+            pause();
         }
         Ok(())
     }
