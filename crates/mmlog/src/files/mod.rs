@@ -38,9 +38,6 @@ pub const METADATA_SUFFIX: &str = ".mmlog";
 /// Longest sleep of anybody who waits for a writer, the lock or space: what a lost wake-up costs at most.
 pub(crate) const SLICE: Duration = Duration::from_millis(10);
 
-/// With so many bytes free on its file system, a page of the metadata that was lost was not lost for want of space.
-const PLENTY: u64 = 64 << 20;
-
 /// Whether paths are taken as they come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Trust {
@@ -188,9 +185,6 @@ impl Files {
             return Fault::NotMetadata { why: format!("cut to {len} bytes while it was open") };
         }
         let free = self.segment().map_or(0, |segment| fs::free_bytes(segment.file()));
-        if free > PLENTY {
-            return Fault::NotMetadata { why: "written over while it was open".into() };
-        }
         Fault::NoSpace { needed: meta::page_size(), free, source: nix::Error::ENOSPC.into() }
     }
 
