@@ -114,16 +114,33 @@ fn a_file_that_is_no_metadata_is_left_alone() {
     let log = log_with(&scratch, at::MAGIC, b"MMLOG");
     refused(&COMMANDS, &log, 1, &["not a log's metadata (no magic", "; move it away if it is not needed"]);
     fs::write(metadata_of(&log), "a letter to a friend\n").unwrap();
-    refused(&COMMANDS, &log, 1, &["not a log's metadata"]);
+    refused(&COMMANDS, &log, 1, &["not a log's metadata (21 bytes, too short for a header)"]);
 }
 
 #[test]
 fn metadata_that_was_cut_is_named() {
-    for len in [1, 31, 100, 5000] {
+    for (len, words) in [
+        (1, "(1 bytes, too short for a header)"),
+        (31, "(31 bytes, too short for a header)"),
+        (199, "(199 bytes, too short for a header)"),
+        (5000, "(cut to 5000 bytes)"),
+    ] {
         let scratch = Scratch::new();
         let log = scratch.log(CONTENT);
         fs::File::options().write(true).open(metadata_of(&log)).unwrap().set_len(len).unwrap();
-        refused(&KEEPING, &log, 1, &["not a log's metadata", &format!("{len} bytes")]);
+        refused(&KEEPING, &log, 1, &["not a log's metadata", words]);
+    }
+}
+
+#[test]
+fn first_words_that_contradict_each_other_are_named_as_numbers() {
+    for (version, ready, words) in
+        [(0_u32, 1_u8, "(version 0, is_ready 1)"), (2, 7, "(version 2, is_ready 7)")]
+    {
+        let scratch = Scratch::new();
+        let log = log_with(&scratch, at::VERSION, &version.to_ne_bytes());
+        poke(&log, at::IS_READY, &[ready]);
+        refused(&KEEPING, &log, 1, &["not a log's metadata", words]);
     }
 }
 

@@ -45,15 +45,16 @@ pub(crate) fn stage(file: &File) -> Result<Stage, Fault> {
     match head.get(0xc0..0xc8) {
         Some(magic) if magic == MAGIC => {}
         Some([0, 0, 0, 0, 0, 0, 0, 0]) if version == 0 => return Ok(Stage::Unfinished),
+        None => return not(format!("{len} bytes, too short for a header")),
         _ => return not(format!("no magic, version field {version}, {} bytes", file_len(file)?)),
     }
     if version > VERSION {
         return Err(Fault::Version { found: version });
     }
-    match head.get(4) {
-        Some(1) if version == VERSION => Ok(Stage::Ready),
-        Some(0) => Ok(Stage::Unfinished),
-        ready => not(format!("version {version}, is_ready {ready:?}")),
+    match head[4] {
+        1 if version == VERSION => Ok(Stage::Ready),
+        0 => Ok(Stage::Unfinished),
+        ready => not(format!("version {version}, is_ready {ready}")),
     }
 }
 
