@@ -17,6 +17,8 @@ use nix::unistd::Pid;
 
 /// Offset of the boot id's first word.
 const BOOT_ID: usize = 0xf0;
+/// The entry of the current segment: generation, base, inode.
+const SEGMENT: usize = 0x440;
 
 #[test]
 fn role() {
@@ -201,6 +203,24 @@ fn after_a_reboot_the_log_ends_where_the_data_does() {
         assert_eq!((now.uuid, now.epoch), (id.uuid, id.epoch + 1), "{cursor}");
         assert!(check::deep(&scene.log, &options()).unwrap().holds());
     }
+}
+
+#[test]
+fn after_a_reboot_the_current_segment_is_the_one_that_the_identity_names() {
+    let scene = scene();
+    synced_log(&scene);
+    let surgeon = Surgeon::new(&scene.log);
+    let entry = [0, 8, 16].map(|at| SEGMENT + at);
+    let before = entry.map(|word| surgeon.get(word));
+    // The sector with the entry did not reach the disk, the one with the identity did.
+    for word in entry {
+        surgeon.set(word, 0xdead);
+    }
+    another_boot(&surgeon);
+    let log = options().open(&scene.log).unwrap();
+    log.writer().unwrap().append(b"three\n").unwrap();
+    assert_eq!(entry.map(|word| surgeon.get(word)), before);
+    assert_eq!(check::deep(&scene.log, &options()).unwrap().violations, []);
 }
 
 #[test]

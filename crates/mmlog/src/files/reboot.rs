@@ -120,6 +120,9 @@ impl LogLock<'_> {
         crash_point("reboot:cursor");
         self.cut(end - base)?;
         header.journal.clear();
+        // The entry may be of another write-back than the identity, which the data file has confirmed.
+        let Identity { generation, inode, .. } = &header.identity;
+        header.segments[0].set(generation.load(Ordering::Relaxed), base, inode.load(Ordering::Relaxed));
         crash_point("reboot:cut");
         // On the disk before the boot id is: after another power cut, what the slots said is not applied again to
         // bytes that came later, and no epoch is given twice.
