@@ -142,10 +142,9 @@ fn check_words(files: &Files, found: &mut Deep) {
     });
     claim(found, "metadata-file", || files.is_copied().map(|fault| fault.problem()));
     claim(found, "length", || {
-        let expected = control.file_size();
-        let len = files.place.find(Part::Data).ok()??.len;
-        // Cutting publishes before it cuts, so a size that still stands was promised when the file was asked.
-        let short = len < expected && control.file_size() == expected && files.is_of_this_boot();
+        let (expected, there) = control.size_and(|| files.place.find(Part::Data));
+        let len = there.ok()??.len;
+        let short = len < expected && files.is_of_this_boot();
         short.then(|| Fault::Truncated { expected, found: len }.problem())
     });
     claim(found, "limit", || {

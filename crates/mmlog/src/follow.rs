@@ -181,15 +181,10 @@ impl Follower {
 
     /// Tells a hole behind the end from a file that was cut from outside.
     fn check_length(&self) -> std::result::Result<(), Fault> {
-        let control = self.files.control();
-        loop {
-            let expected = control.file_size();
-            self.files.intact()?;
-            let found = self.segment.file().metadata().map_err(Fault::io("stat the data file"))?.len();
-            if control.file_size() == expected {
-                return if found < expected { Err(Fault::Truncated { expected, found }) } else { Ok(()) };
-            }
-        }
+        let (expected, asked) = self.files.control().size_and(|| self.segment.file().metadata());
+        self.files.intact()?;
+        let found = asked.map_err(Fault::io("stat the data file"))?.len();
+        if found < expected { Err(Fault::Truncated { expected, found }) } else { Ok(()) }
     }
 
     /// Sleeps until something may be there, at most `timeout`.

@@ -17,6 +17,7 @@
 //! | 0x0028 | 8 | `base`: position of the data file's first byte | rotation |
 //! | 0x0030 | 8 | `gate_at`: position at which the gate last closed | whoever closes the gate |
 //! | 0x0038 | 4 | `gate_ms`: how long a drain may hold writers up | creation |
+//! | 0x003c | 4 | `cuts`: raised between storing a shorter `file_size` and each cut of the data file | owner of the log's lock |
 //! | 0x0040 | 64 | data wake: `seq` u32 (futex), `want` u32 | followers, woken by appends |
 //! | 0x0080 | 64 | space wake: `seq` u32 (futex), `want` u32 | waiting writers, woken by growth and gates |
 //! | 0x00c0 | 128 | identity: magic, byte order, features, uuid, epoch, boot id, device, inode, generation, created, inode of the metadata itself | creation, recovery, rotation |
@@ -168,6 +169,7 @@ shared! {
         pub base: AtomicU64,
         pub gate_at: AtomicU64,
         pub gate_ms: AtomicU32,
+        pub cuts: AtomicU32,
     }
 }
 

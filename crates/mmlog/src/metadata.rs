@@ -8,6 +8,7 @@
 //!   the order and acquires it: the slot is visible to whoever closed the gate. No store-load fence is needed.
 //! - `limit`: whoever reads a limit sees the file grown to it.
 //! - `size`: as `limit`, for readers of `file_size`.
+//! - `cuts`: whoever reads a count of cuts sees the shorter size that was published before that cut, or a later one.
 //! - `gate-at`: a waiter that finds its start below `gate_at` sees base and limit as that gate's operation left them.
 //! - `journal`: the fields are complete when the kind is seen.
 //! - `panic`: the record is complete when the flag is seen.
@@ -16,7 +17,7 @@
 //! - `ready`: everything that creation stored is seen with `is_ready`.
 
 use crate::layout::{Checkpoint, Commit, Control, GATE, Journal, POSITION_END, Panic, Segment, Wake};
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicU32, Ordering, fence};
 
 /// What a `fetch_add` on the cursor gave.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -92,6 +93,26 @@ impl Control {
     #[inline]
     pub fn file_size(&self) -> u64 {
         self.file_size.load(Ordering::Acquire) // size
+    }
+
+    /// Before each cut of the data file, behind the announcement of its new length.
+    pub fn count_cut(&self) {
+        self.cuts.fetch_add(1, Ordering::AcqRel); // cuts
+        fence(Ordering::Release);
+    }
+
+    /// `file_size`, and what `ask` said while the file was at least that long, unless somebody cut it from outside.
+    /// (Not: the same `file_size` before and after; a trim and a growth can lie between, and `ask` between those.)
+    pub fn size_and<T>(&self, mut ask: impl FnMut() -> T) -> (u64, T) {
+        loop {
+            let cuts = self.cuts.load(Ordering::Acquire); // cuts
+            let seen = (self.file_size(), ask());
+            // Whoever saw a cut sees its count.
+            fence(Ordering::Acquire);
+            if self.cuts.load(Ordering::Relaxed) == cuts {
+                return seen;
+            }
+        }
     }
 
     /// Announces a new length: after the file has grown to it, or before it is cut to it. The caller has the

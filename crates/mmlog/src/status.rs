@@ -348,6 +348,7 @@ impl Observer {
         let forgotten = header.hole_counts.forgotten.load(Ordering::Relaxed);
         let geometry = files.meta.geometry();
         let generation = header.identity.generation.load(Ordering::Relaxed);
+        let (file_size, file) = control.size_and(|| file_facts(&files.place));
         let mut status = Status {
             path: files.path().to_path_buf(),
             format: if files.is_version_1() { 1 } else { VERSION },
@@ -356,7 +357,7 @@ impl Observer {
             next_step: String::new(),
             cursor: cursor.start,
             watermark: scan.watermark,
-            file_size: control.file_size(),
+            file_size,
             base: control.base(),
             generation,
             limit: control.limit(),
@@ -381,7 +382,7 @@ impl Observer {
                 path: files.path().to_path_buf(),
             }],
             panic: control.is_panicked().then(|| files.panic_record()),
-            file: file_facts(&files.place)?,
+            file: file?,
             durability: Durability::of(&header.checkpoint),
         };
         files.intact()?;

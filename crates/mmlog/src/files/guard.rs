@@ -216,6 +216,7 @@ impl LogLock<'_> {
             // Lengthening past the limit would be a SIGXFSZ.
             alloc::within_file_size_limit(len).map_err(|source| self.no_space(len, source))?;
         }
+        self.control().count_cut();
         self.segment.file().set_len(len).map_err(Fault::io("truncate the data file"))
     }
 

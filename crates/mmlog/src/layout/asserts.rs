@@ -38,6 +38,7 @@ at!(
     Control.base == 40,
     Control.gate_at == 48,
     Control.gate_ms == 56,
+    Control.cuts == 60,
     Header.data_wake.seq == 0x40,
     Header.data_wake.want == 0x44,
     Header.space_wake.seq == 0x80,

@@ -89,8 +89,7 @@ impl Observer {
                 "chown one of the two files, or use --trust-path".into(),
             ));
         }
-        // Cutting publishes before it cuts, so a size that still stands was promised when the file was asked.
-        if s.file.len < s.file_size && self.files.control().file_size() == s.file_size {
+        if s.file.len < s.file_size {
             let why = Fault::Truncated { expected: s.file_size, found: s.file.len };
             return damaged(why.problem());
         }

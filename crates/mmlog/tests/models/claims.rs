@@ -7,6 +7,7 @@ use mmlog::sync::{Ordering, fence};
 use crate::actors::*;
 use crate::checker::{JoinHandle, STUCK, caught, holds, spawn};
 use crate::mutants::Variant::{self, *};
+use crate::mutants::{cut, size_and_length};
 use crate::world::*;
 
 fn world(cursor: u64, file_size: u64, live: usize) -> Arc<World> {
@@ -371,4 +372,32 @@ fn looking_before_asking_is_caught() {
 #[test]
 fn waking_before_the_append_is_final_is_caught() {
     caught(2, &[LOST_WAKE], || wake(Sleep::TakeBeforeAppend));
+}
+
+// ---- the length of the file against what is published
+
+/// A trim and a growth beside somebody who looks whether the file was cut from outside.
+pub(crate) fn judge_length(variant: Variant) {
+    let world = world(1, 4, 0);
+    let operator = spawn({
+        let world = Arc::clone(&world);
+        move || {
+            cut(&world, 1, variant);
+            world.file.allocate(4);
+            world.control.publish_size(4);
+        }
+    });
+    let (expected, found) = size_and_length(&world, variant);
+    assert!(found >= expected, "{FALSE_DAMAGE}: {found} bytes of {expected}");
+    operator.join().unwrap();
+}
+
+#[test]
+fn a_file_that_is_cut_and_grows_again_is_never_taken_for_one_cut_from_outside() {
+    holds(3, || judge_length(AsShipped));
+}
+
+#[test]
+fn counting_a_cut_before_its_size_is_published_is_caught() {
+    caught(3, &[FALSE_DAMAGE], || judge_length(CountBeforePublish));
 }

@@ -71,9 +71,9 @@ mod checker {
 
 use actors::TrimDies;
 use checker::caught;
-use claims::{Sleep, append_and_follow, gate_against_append, slot_claim, wake};
+use claims::{Sleep, append_and_follow, gate_against_append, judge_length, slot_claim, wake};
 use mutants::Variant::*;
-use world::{BEYOND, LOST_WAKE, NOT_WRITTEN, TORN_SHOWN, UNDER_A_WRITER};
+use world::{BEYOND, FALSE_DAMAGE, LOST_WAKE, NOT_WRITTEN, TORN_SHOWN, UNDER_A_WRITER};
 
 #[test]
 fn settling_without_release_is_caught() {
@@ -118,4 +118,21 @@ fn loading_the_length_without_acquire_mistakes_the_next_owners_for_the_dead_ones
 #[test]
 fn without_the_barrier_a_wake_can_be_lost() {
     caught(2, &[LOST_WAKE], || wake(Sleep::NoBarrier));
+}
+
+#[test]
+fn cutting_without_a_fence_behind_the_count_is_caught() {
+    caught(3, &[FALSE_DAMAGE], || judge_length(NoFenceBeforeCut));
+}
+
+#[test]
+fn counting_again_without_a_fence_behind_the_length_is_caught() {
+    caught(3, &[FALSE_DAMAGE], || judge_length(NoFenceAfterLength));
+}
+
+// ---- three switches at the right places: shuttle does not come across them
+
+#[test]
+fn judging_by_the_same_size_before_and_after_is_caught() {
+    caught(3, &[FALSE_DAMAGE], || judge_length(SameSizeTwice));
 }

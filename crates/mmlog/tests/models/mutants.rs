@@ -36,6 +36,9 @@ pub(crate) enum Variant {
     SlotsBeforeCursor,
     HolesBeforeSlots,
     ProbeWithoutSecondLoad,
+    // Lengths.
+    SameSizeTwice,
+    CountBeforePublish,
     // Orderings.
     RelaxedReserve,
     RelaxedSettle,
@@ -44,6 +47,8 @@ pub(crate) enum Variant {
     RelaxedLen,
     RelaxedClose,
     RelaxedOpen,
+    NoFenceBeforeCut,
+    NoFenceAfterLength,
 }
 use Variant::*;
 
@@ -102,4 +107,39 @@ pub(crate) fn scan(world: &World, bound: u64, variant: Variant) -> Scan {
         }
     }
     scan
+}
+
+/// `LogLock::shrink`, or with a step in the wrong place.
+pub(crate) fn cut(world: &World, to: u64, variant: Variant) {
+    let count = || match variant {
+        NoFenceBeforeCut => drop(world.control.cuts.fetch_add(1, Ordering::AcqRel)),
+        _ => world.control.count_cut(),
+    };
+    if variant == CountBeforePublish {
+        count();
+    }
+    world.control.publish_size(to);
+    if variant != CountBeforePublish {
+        count();
+    }
+    world.file.cut(to);
+}
+
+/// [`Control::size_and`] the file's length, or as it must not be.
+pub(crate) fn size_and_length(world: &World, variant: Variant) -> (u64, u64) {
+    let control = &world.control;
+    if !matches!(variant, SameSizeTwice | NoFenceAfterLength) {
+        return control.size_and(|| world.file.len());
+    }
+    loop {
+        let (cuts, size) = (control.cuts.load(Ordering::Acquire), control.file_size());
+        let len = world.file.len();
+        let same = match variant {
+            SameSizeTwice => control.file_size() == size,
+            _ => control.cuts.load(Ordering::Relaxed) == cuts,
+        };
+        if same {
+            return (size, len);
+        }
+    }
 }

@@ -25,6 +25,7 @@ pub(crate) const NO_HOLE: &str = "an append that was not abandoned is taken for 
 pub(crate) const INHERITED: &str = "a claimed slot is not idle";
 pub(crate) const TWO_OWNERS: &str = "a slot has two owners";
 pub(crate) const SETTLED_TWICE: &str = "a dead writer's slot is settled twice, or never";
+pub(crate) const FALSE_DAMAGE: &str = "a sound log is called truncated";
 pub(crate) const LOST_WAKE: &str = "a follower sleeps although there is something";
 
 /// What a checker has found is one of these.
