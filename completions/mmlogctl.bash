@@ -34,6 +34,9 @@ _mmlogctl() {
             mmlogctl,rm)
                 cmd="mmlogctl__subcmd__rm"
                 ;;
+            mmlogctl,rotate)
+                cmd="mmlogctl__subcmd__rotate"
+                ;;
             mmlogctl,status)
                 cmd="mmlogctl__subcmd__status"
                 ;;
@@ -50,7 +53,7 @@ _mmlogctl() {
 
     case "${cmd}" in
         mmlogctl)
-            opts="-h -V --trust-path --help --version init append cat tail status check repair trim rm"
+            opts="-h -V --trust-path --help --version init append cat tail status check repair trim rotate rm"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -204,6 +207,32 @@ _mmlogctl() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mmlogctl__subcmd__rotate)
+            opts="-n -h --dry-run --if-size --if-age --wait --utc --trust-path --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --if-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --if-age)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

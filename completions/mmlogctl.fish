@@ -35,6 +35,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "status" -d 'Say h
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "check" -d 'Check a log for monitoring: one line, figures, and an exit code that Nagios understands'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "repair" -d 'Examine a log and mend it: say what was found, what is to be done, and do that'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "trim" -d 'Cut off the preallocated space behind the last byte'
+complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "rotate" -d 'Make what was appended a final segment and go on in a new data file'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "rm" -d 'Remove a log that nobody has open: data, segments and metadata'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l chunk-size -d 'By how much the data file grows at a time, a multiple of the page size [default: 16.0 MiB]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l max-writers -d 'How many writers may have the log open at once [default: 1024]' -r
@@ -103,6 +104,13 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand trim" -l wait -d 'How 
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand trim" -s n -l dry-run -d 'Say what would be cut; change nothing'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand trim" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand trim" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l if-size -d 'Only if the segment has at least that many bytes: 64M, 1G' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l if-age -d 'Only if the segment began at least that long ago: 1h, 1d' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l wait -d 'How long to wait for another maintenance command, or for a writer that does not finish its append' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -s n -l dry-run -d 'Say what would be rotated; change nothing'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l utc -d 'Add the time (UTC) to the segment\'s name: LOG.GENERATION-POSITION-20261121T093000Z'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rm" -l force -d 'Remove it although somebody has it open; what they append from then on is lost'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rm" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rm" -s h -l help -d 'Print help'

@@ -48,6 +48,7 @@ const SCENARIOS: &[Scenario] = &[
     heals("append", acknowledged, append),
     heals("grow", acknowledged, grow),
     heals("trim", acknowledged, trim),
+    heals("rotate", acknowledged, rotate),
     heals("close", acknowledged, close),
     heals("settle", dead_writer, trim),
     heals("sync", acknowledged, sync),
@@ -117,6 +118,10 @@ fn grow(log: &Path) {
 
 fn trim(log: &Path) {
     options().open(log).unwrap().trim(Duration::from_secs(10)).unwrap();
+}
+
+fn rotate(log: &Path) {
+    options().open(log).unwrap().rotate(&mmlog::Rotation::default()).unwrap();
 }
 
 fn close(log: &Path) {

@@ -194,20 +194,21 @@ impl Writer {
             return Err(files.broken("a live writer's slot was changed by somebody else"));
         }
         // Where no mapping can be had, the copy goes by pwrite.
-        let mut pin = if segment.maps(len) { segment.pin(here, hint).unwrap_or(None) } else { None };
+        let pin = if segment.maps(len) { segment.pin(here, hint).unwrap_or(None) } else { None };
         // From here on, leaving early abandons the slot.
         *mine = None;
         let abandon = Abandon { files, slot };
-        let start = match slots::place(control, hot, len, here, segment.base()) {
-            Placed::Now(start) => start,
+        let (start, pin) = match slots::place(control, hot, len, here, segment.base()) {
+            Placed::Now(start) => (start, pin),
             Placed::Later(start) => {
-                pin = None;
+                drop(pin);
                 wait_for_space(files, start, len)?;
+                // Rotated meanwhile: the range is in the segment that came after.
                 if control.base() != segment.base() {
-                    return Err(Fault::Replaced);
+                    *segment = current_segment(files)?;
                 }
                 hot.copying(start);
-                start
+                (start, None)
             }
         };
         // The cursor only grows: else the metadata was changed under us, and the range is somebody else's.
@@ -278,18 +279,15 @@ impl Writer {
             (now.gate == Gate::Open && now.start + len <= control.limit()).then_some(now.start)
         };
         loop {
-            let base = control.base();
             files.intact()?;
-            if base != self.segment.base() {
-                return Err(Fault::Replaced);
-            }
             let start = control.look().start;
             if !Control::has_positions(start, len) {
                 let max = POSITION_END - 1;
                 return Err(Fault::OutOfRange { field: "cursor", value: start, min: 0, max });
             }
             match files.turn(Operation::Grow, files.config.wait, fits)? {
-                Turn::Ready(start) => return Ok(start),
+                Turn::Ready(start) if control.base() == self.segment.base() => return Ok(start),
+                Turn::Ready(_) => self.segment = current_segment(files)?,
                 Turn::Locked(guard) => guard.grow(control.look().start + len)?,
             }
         }
@@ -384,6 +382,21 @@ fn wait_for_space(files: &Files, start: u64, len: u64) -> std::result::Result<()
             Turn::Locked(guard) => guard.grow(start + len)?,
         }
     }
+}
+
+/// The data file that appends go to, once the gate is open.
+#[cold]
+fn current_segment(files: &Files) -> std::result::Result<Arc<Segment>, Fault> {
+    let segment = files.renew()?;
+    let base = files.control().base();
+    if segment.base() == base {
+        return Ok(segment);
+    }
+    // Rotated again, or damaged: whoever takes the lock finds the segment that the metadata means.
+    drop(files.lock(Operation::Settle, files.config.wait)?);
+    let segment = files.renew()?;
+    let (value, min) = (files.control().base(), segment.base());
+    if value == min { Ok(segment) } else { Err(Fault::OutOfRange { field: "base", value, min, max: min }) }
 }
 
 /// Leaves a slot to whoever needs it settled.

@@ -163,7 +163,7 @@ fn check_words(files: &Files, found: &mut Deep) {
             .then(|| format!("{synced} is beyond the cursor {cursor}"))
     });
     claim(found, "segment", || {
-        let (entry, identity) = (&header.segments[0], &header.identity);
+        let (entry, identity) = (header.segment(header.generation()), &header.identity);
         let pairs = [
             ("inode", entry.inode.load(Ordering::Relaxed), identity.inode.load(Ordering::Relaxed)),
             (

@@ -9,14 +9,19 @@
 //! 4. The watermark is W. `fdatasync` the data file: what waits for bytes without NULs is served. Then, if somebody
 //!    needs it, the checkpoint is raised to W and the metadata (once the directory, too) synced: in this order, a
 //!    checkpoint on the disk is true whatever else reached it.
+//! 5. Until the checkpoint has passed the base, as after a rotation, final segments are synced before the current one,
+//!    and nobody is served before the names and the metadata are durable too: from them a recovery knows the base.
 //!
 //! Why bytes without NULs need the data file alone: recovery after a reboot goes from the checkpoint to the last byte
 //! that is not NUL, takes whole pages of NULs for lost, and an append in flight for done if no byte of its range is
 //! NUL (space is zeros before it is stored to). For content with NULs it needs the checkpoint.
 
+use std::fs::File;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use crate::chunks::Segment;
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::files::owner::Operation;
@@ -104,25 +109,73 @@ fn sync_all(files: &Files, target: u64) -> Result<Option<u32>, Fault> {
         }
         std::thread::yield_now();
     };
-    let header = files.meta.header();
-    let full = needs_checkpoint(files);
     let begun = Instant::now();
-    let done = if watermark <= header.commit.checkpointed() {
-        Ok(())
-    } else if full {
-        sync_data(files, watermark).and_then(|()| sync_checkpoint(files, watermark))
-    } else if watermark > header.commit.data_synced() {
-        sync_data(files, watermark)
-    } else {
-        Ok(())
-    };
-    if let Err(e) = done {
-        header.checkpoint.fail(e.raw_os_error().unwrap_or(nix::libc::EIO).unsigned_abs());
+    let to_sync = ToSync::of(files)?;
+    if let Err(e) = to_sync.sync(files, watermark) {
+        let checkpoint = &files.meta.header().checkpoint;
+        checkpoint.fail(e.raw_os_error().unwrap_or(nix::libc::EIO).unsigned_abs());
         return Ok(None);
     }
     let took = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
     files.sync_took_ns.store(took, Ordering::Relaxed);
     Ok(holder.map(|h| h.slot))
+}
+
+/// The files between the checkpoint and a watermark that was looked at before.
+struct ToSync {
+    generation: u64,
+    /// Oldest first.
+    finals: Vec<File>,
+    current: Arc<Segment>,
+}
+
+impl ToSync {
+    fn of(files: &Files) -> Result<Self, Fault> {
+        let generation = files.meta.header().generation();
+        let current = files.renew()?;
+        let checkpointed = files.meta.header().commit.checkpointed();
+        let finals = match checkpointed < current.base() {
+            true => files.open_finals(checkpointed)?,
+            false => Vec::new(),
+        };
+        Ok(Self { generation, finals, current })
+    }
+
+    fn sync(&self, files: &Files, watermark: u64) -> std::io::Result<()> {
+        let commit = &files.meta.header().commit;
+        if watermark <= commit.checkpointed() {
+            return Ok(());
+        }
+        let base_is_durable = commit.checkpointed() >= self.current.base();
+        let full = needs_checkpoint(files) || !base_is_durable;
+        if !full && watermark <= commit.data_synced() {
+            return Ok(());
+        }
+        self.finals.iter().try_for_each(fs::fdatasync)?;
+        fs::fdatasync(self.current.file())?;
+        crash_point("sync:data");
+        if base_is_durable {
+            commit.raise(watermark);
+            files.wake_syncers();
+        }
+        if full { self.sync_checkpoint(files, watermark) } else { Ok(()) }
+    }
+
+    fn sync_checkpoint(&self, files: &Files, watermark: u64) -> std::io::Result<()> {
+        let header = files.meta.header();
+        if files.names_synced.load(Ordering::Relaxed) <= self.generation {
+            files.place.sync_names(self.current.file())?;
+            files.names_synced.store(self.generation + 1, Ordering::Relaxed);
+        }
+        let noted = header.hole_counts.noted.load(Ordering::Acquire);
+        header.checkpoint.raise(watermark, process::now_ns());
+        crash_point("sync:checkpoint");
+        files.sync_metadata()?;
+        crash_point("sync:metadata");
+        header.commit.noted.store(noted, Ordering::Relaxed);
+        header.commit.raise_checkpoint(watermark);
+        Ok(())
+    }
 }
 
 fn needs_checkpoint(files: &Files) -> bool {
@@ -132,30 +185,4 @@ fn needs_checkpoint(files: &Files) -> bool {
     header.commit.wanted() > header.commit.checkpointed()
         || Duration::from_nanos(age) >= CHECKPOINT_EVERY
         || header.hole_counts.noted.load(Ordering::Acquire) != header.commit.noted.load(Ordering::Relaxed)
-}
-
-fn sync_data(files: &Files, watermark: u64) -> std::io::Result<()> {
-    let segment = files.segment().map_err(|_| std::io::ErrorKind::NotFound)?;
-    fs::fdatasync(segment.file())?;
-    crash_point("sync:data");
-    files.meta.header().commit.raise(watermark);
-    files.wake_syncers();
-    Ok(())
-}
-
-fn sync_checkpoint(files: &Files, watermark: u64) -> std::io::Result<()> {
-    let header = files.meta.header();
-    if !files.directory_synced.load(Ordering::Relaxed) {
-        let segment = files.segment().map_err(|_| std::io::ErrorKind::NotFound)?;
-        files.place.sync_names(segment.file())?;
-        files.directory_synced.store(true, Ordering::Relaxed);
-    }
-    let noted = header.hole_counts.noted.load(Ordering::Acquire);
-    header.checkpoint.raise(watermark, process::now_ns());
-    crash_point("sync:checkpoint");
-    files.sync_metadata()?;
-    crash_point("sync:metadata");
-    header.commit.noted.store(noted, Ordering::Relaxed);
-    header.commit.raise_checkpoint(watermark);
-    Ok(())
 }

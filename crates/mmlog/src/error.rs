@@ -239,6 +239,12 @@ pub enum Fault {
         /// The journal's kind.
         kind: u64,
     },
+    /// The name that a segment is to have belongs to another file.
+    #[error("a file {name} is there already, and is not this segment; move it away")]
+    SegmentExists {
+        /// The name, in the log's directory.
+        name: String,
+    },
     /// A file system on which the protocol cannot hold.
     #[error("on {name}, where shared memory and locks are not coherent; use a local file system")]
     FileSystem {

@@ -3,21 +3,25 @@
 //! 1. `C` = cursor, then the slots: the watermark is the least of `C` and every live writer's pending position.
 //! 2. Then the table of holes: whoever settled a slot before step 1 saw it idle has noted its hole by now; the
 //!    holes of dead writers not settled yet are known from step 1.
-//! 3. Read up to the watermark with `pread`, never through a mapping: no race with the writers' stores, no SIGBUS.
+//! 3. Then the generation: if the segment that is read is no longer the current one, it is final, and ends at the base
+//!    of the next. (Not: generation before watermark; a short read would be taken for a hole, and the bytes lost.)
+//! 4. Read up to the watermark, or the segment's end, with `pread`, never through a mapping: no race with the writers'
+//!    stores, no SIGBUS. Then load `first_kept` again: what lies below may have been punched meanwhile.
+//! 5. At the segment's end go on in the next one, by its name in the directory, or at the path.
 //!
 //! A follower sleeps on a futex that appends wake when somebody asked. It asks, forces every running writer
 //! through a memory barrier (so that none is between "settled" and "does anybody sleep?" without our seeing the
 //! one or its seeing the other), and looks once more. A lost wake-up costs at most [`LONGEST_SLEEP`].
 
+mod source;
 mod version1;
 
 use std::ops::Range;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use crate::chunks::Segment;
 use crate::error::{At, Fault, Result};
 use crate::files::version1::PATIENCE;
 use crate::files::{Files, SLICE};
@@ -25,6 +29,7 @@ use crate::holes::{self, Hole, HoleKind};
 use crate::position::Position;
 use crate::status::LogId;
 use crate::sys::{barrier, futex};
+use source::Source;
 
 /// What a lost wake-up costs at most.
 pub const LONGEST_SLEEP: Duration = Duration::from_millis(250);
@@ -50,6 +55,8 @@ pub enum Next {
     Bytes(Range<u64>),
     /// A range without content. Never delivered as bytes.
     Hole(Hole),
+    /// What follows lies in the segment of this generation.
+    Rotated(u64),
     /// Nothing more is final now.
     CaughtUp,
 }
@@ -84,7 +91,7 @@ pub enum Wait {
 /// ```
 pub struct Follower {
     files: Arc<Files>,
-    segment: Arc<Segment>,
+    source: Source,
     at: u64,
     /// The most that was ever final.
     watermark: u64,
@@ -97,13 +104,17 @@ pub struct Follower {
     doubt: version1::Doubt,
 }
 
+pub(crate) fn oldest(files: &Files) -> std::result::Result<u64, Fault> {
+    Source::oldest(files)
+}
+
 impl Follower {
     pub(crate) fn new(files: Arc<Files>, start: Start) -> Result<Self> {
-        let segment = files.segment().at(files.path())?;
-        let at = segment.base();
+        let source = Source::current(&files).at(files.path())?;
+        let at = source.base;
         let mut follower = Self {
             files,
-            segment,
+            source,
             at,
             watermark: at,
             cursor: 0,
@@ -118,7 +129,10 @@ impl Follower {
             follower.look()?;
         }
         match start {
-            Start::Oldest => {}
+            Start::Oldest => {
+                let oldest = Source::oldest(&follower.files).at(follower.files.path())?;
+                follower.seek(Position::new(oldest))?;
+            }
             Start::Newest => follower.at = follower.watermark,
             Start::At(position) => follower.seek(position)?,
         }
@@ -136,13 +150,18 @@ impl Follower {
         if self.at >= self.watermark || buf.is_empty() {
             return Ok(Next::CaughtUp);
         }
-        let base = self.segment.base();
-        if self.at < base {
-            let hole = Hole::lost(self.at, base);
-            self.at = base;
-            return Ok(Next::Hole(hole));
+        if !self.source.has(self.at) {
+            self.source = Source::of(&self.files, self.at).at(self.files.path())?;
+            if self.source.is_there() {
+                return Ok(Next::Rotated(self.source.generation));
+            }
+        }
+        let final_below = self.source.end.unwrap_or(self.watermark).min(self.watermark);
+        if let Some(pruned) = self.pruned(final_below) {
+            return Ok(Next::Hole(pruned));
         }
         // A range that was never reserved is no hole of this log, whatever the table says.
+        let base = self.source.base;
         let upcoming =
             self.holes.iter().find(|h| h.end() > self.at && h.end() <= self.cursor && h.start >= base);
         let end = match upcoming {
@@ -153,38 +172,52 @@ impl Follower {
                 self.at = end;
                 return Ok(Next::Hole(hole));
             }
-            Some(hole) => hole.start.min(self.watermark),
-            None => self.watermark,
+            Some(hole) => hole.start.min(final_below),
+            None => final_below,
         };
         self.read(buf, end).at(self.files.path())
+    }
+
+    /// What prune has taken at the position it is at.
+    fn pruned(&mut self, end: u64) -> Option<Hole> {
+        let kept = self.files.first_kept().min(end);
+        let start = self.at;
+        (start < kept).then(|| {
+            self.at = kept;
+            Hole::pruned(start, kept)
+        })
     }
 
     fn read(&mut self, buf: &mut [u8], end: u64) -> std::result::Result<Next, Fault> {
         let start = self.at;
         let most = (end - start).min(buf.len() as u64) as usize;
-        let read = loop {
-            match self.segment.file().read_at(&mut buf[..most], start - self.segment.base()) {
-                Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                done => break done.map_err(Fault::io("read the data file"))?,
-            }
-        };
+        let read = self.source.read_at(&mut buf[..most], start);
+        let read = read.map_err(Fault::io("read the log's data"))? as u64;
+        if let Some(pruned) = self.pruned(end) {
+            return Ok(Next::Hole(pruned));
+        }
         if read > 0 {
-            self.at = start + read as u64;
+            self.at = start + read;
             return Ok(Next::Bytes(start..self.at));
         }
         self.check_length()?;
-        // Below the watermark and behind the end: reserved by one that died before there was space.
         self.at = end;
-        let kind = HoleKind::Unplaced;
-        Ok(Next::Hole(Hole { start, len: end - start, pid: 0, command: String::new(), kind, at: None }))
+        // Below the watermark and behind the end: reserved by one that died before there was space. In a final segment
+        // nothing is missing, unless somebody took it.
+        let kind = if self.source.grows() { HoleKind::Unplaced } else { HoleKind::Gone };
+        Ok(Next::Hole(Hole { kind, ..Hole::lost(start, end) }))
     }
 
     /// Tells a hole behind the end from a file that was cut from outside.
     fn check_length(&self) -> std::result::Result<(), Fault> {
-        let (expected, asked) = self.files.control().size_and(|| self.segment.file().metadata());
+        let Some(file) = self.source.file() else { return Ok(()) };
+        let (expected, asked) = self.files.control().size_and(|| file.metadata());
         self.files.intact()?;
-        let found = asked.map_err(Fault::io("stat the data file"))?.len();
-        if found < expected { Err(Fault::Truncated { expected, found }) } else { Ok(()) }
+        let stat = asked.map_err(Fault::io("stat the data file"))?;
+        // Rotated meanwhile: then the size was another file's.
+        let is_current = self.files.meta.header().identity.inode.load(Ordering::Acquire) == stat.ino();
+        let found = stat.len();
+        if found < expected && is_current { Err(Fault::Truncated { expected, found }) } else { Ok(()) }
     }
 
     /// Sleeps until something may be there, at most `timeout`.
@@ -222,6 +255,11 @@ impl Follower {
         Position::new(self.at)
     }
 
+    /// The number of the segment that it reads now.
+    pub fn generation(&self) -> u64 {
+        self.source.generation
+    }
+
     /// Every byte below is final now.
     ///
     /// # Errors
@@ -234,12 +272,16 @@ impl Follower {
     /// Goes to `position`, forwards or backwards.
     ///
     /// # Errors
-    /// [`Fault::NoPosition`] when it is not between the oldest byte and the cursor.
+    /// [`Fault::NoPosition`] when it is beyond the cursor. Below the oldest byte, what was pruned comes first, as a hole.
     pub fn seek(&mut self, position: Position) -> Result<()> {
-        let (min, max) = (self.segment.base(), self.files.control().look().start);
+        let max = self.files.control().look().start;
         let value = position.get();
-        if value < min || value > max {
+        if value > max {
+            let min = Source::oldest(&self.files).at(self.files.path())?;
             return Err(Fault::NoPosition { value, min, max }).at(self.files.path());
+        }
+        if !self.source.has(value) {
+            self.source = Source::of(&self.files, value).at(self.files.path())?;
         }
         if value < self.at {
             self.noted = None;
@@ -255,19 +297,16 @@ impl Follower {
 
     /// Steps 1 and 2.
     fn look(&mut self) -> Result<()> {
-        // In a forked child, or when positions go on in another data file.
-        let base = self.files.control().base();
         self.files.intact().at(self.files.path())?;
-        if self.files.is_stale() || base != self.segment.base() {
+        if self.files.is_stale() {
             self.files = Arc::new(self.files.open_again()?);
-            self.segment = self.files.segment().at(self.files.path())?;
         }
         if self.files.is_version_1() {
             return self.look_at_version_1();
         }
         let cursor = self.files.control().look().start;
         if cursor == self.cursor && self.watermark == cursor && self.noted.is_some() {
-            return self.files.intact().at(self.files.path());
+            return self.look_for_the_end();
         }
         let scan = self.files.scan(cursor);
         self.holes.retain(|h| h.end() > self.at);
@@ -284,6 +323,16 @@ impl Follower {
         self.files.intact().at(self.files.path())?;
         self.cursor = cursor;
         self.watermark = self.watermark.max(scan.watermark);
+        self.look_for_the_end()
+    }
+
+    /// Step 3.
+    fn look_for_the_end(&mut self) -> Result<()> {
+        let generation = self.files.meta.header().generation();
+        self.files.intact().at(self.files.path())?;
+        if self.source.grows() && generation != self.source.generation {
+            self.source.finish(&self.files).at(self.files.path())?;
+        }
         Ok(())
     }
 }

@@ -22,6 +22,10 @@ pub enum HoleKind {
     Unwritten,
     /// Somebody who is no writer, or a power cut, took the bytes.
     Lost,
+    /// Given up by prune. Never in the table.
+    Pruned,
+    /// The segment's file was removed by somebody. Never in the table.
+    Gone,
     /// Below the watermark but behind the end of the data file, or of a place that cannot be told.
     Unplaced,
 }
@@ -32,7 +36,7 @@ impl HoleKind {
         match self {
             Self::Torn => 3,
             Self::Lost => 4,
-            Self::Unwritten | Self::Unplaced => 2,
+            Self::Unwritten | Self::Unplaced | Self::Pruned | Self::Gone => 2,
         }
     }
 
@@ -51,6 +55,8 @@ impl fmt::Display for HoleKind {
             Self::Torn => "torn",
             Self::Unwritten => "unwritten",
             Self::Lost => "lost",
+            Self::Pruned => "pruned",
+            Self::Gone => "gone",
             Self::Unplaced => "unplaced",
         })
     }
@@ -83,6 +89,11 @@ impl Hole {
     pub(crate) fn lost(start: u64, end: u64) -> Self {
         let len = end.saturating_sub(start);
         Self { start, len, pid: 0, command: String::new(), kind: HoleKind::Lost, at: None }
+    }
+
+    /// A range that prune gave up.
+    pub(crate) fn pruned(start: u64, end: u64) -> Self {
+        Self { kind: HoleKind::Pruned, ..Self::lost(start, end) }
     }
 
     /// The hole that a dead writer's slot stands for, `None` when its place cannot be told.

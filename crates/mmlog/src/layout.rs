@@ -27,9 +27,9 @@
 //! | 0x0200 | 64 | checkpoint: `synced`, `synced_ns`, `sync_error_at`, `sync_errno`; the last recovery after a reboot: `recovered_ns`, `recovered_end`, `lost` | owner of the sync byte; first opener after a reboot |
 //! | 0x0240 | 64 | owner of the log's lock: pid, operation, start time, pid namespace, since, command | owner of the log's lock |
 //! | 0x0280 | 64 | owner of the maintenance byte, the same fields | owner of the maintenance byte |
-//! | 0x02c0 | 64 | journal: `kind`, old inode, new inode, generation, position, old base, new size | owner of the log's lock |
+//! | 0x02c0 | 64 | journal: `kind`, old inode, new inode, generation, time, old base, new size | owner of the log's lock |
 //! | 0x0300 | 320 | panic record: `state`, `errno`, `pid`, spare, `at_ns`, command, reason | first to poison |
-//! | 0x0440 | 128 | two segment entries, current and previous: generation, base, inode | rotation |
+//! | 0x0440 | 128 | two segment entries, that of generation g at index g mod 2: generation, base, inode, when it began | rotation |
 //! | 0x04c0 | 64 | hole counters: noted, forgotten, unplaced, not zeroed | owner of the log's lock |
 //! | 0x0500 | 256 | policy of rotation and retention (reserved) | `init`, `rotate` |
 //! | 0x0600 | 64 | sync wake: `seq` u32 (futex), `want` u32 | who waits for a sync, woken by who did it |
@@ -293,7 +293,7 @@ shared! {
         pub old_inode: AtomicU64,
         pub new_inode: AtomicU64,
         pub generation: AtomicU64,
-        pub position: AtomicU64,
+        pub at_ns: AtomicU64,
         pub old_base: AtomicU64,
         pub new_size: AtomicU64,
     }
@@ -318,6 +318,7 @@ shared! {
         pub generation: AtomicU64,
         pub base: AtomicU64,
         pub inode: AtomicU64,
+        pub began_ns: AtomicU64,
     }
 }
 

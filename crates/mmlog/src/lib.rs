@@ -56,9 +56,13 @@ mod log;
 #[doc(hidden)]
 pub mod metadata;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod names;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod position;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 pub mod repair;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod rotate;
 #[doc(hidden)]
 pub mod slots;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
@@ -82,7 +86,9 @@ mod door {
     pub use crate::log::{
         DEFAULT_CHUNK_SIZE, DEFAULT_GATE_MS, DEFAULT_MAX_WRITERS, DEFAULT_RING_CHUNKS, Log, Options,
     };
+    pub use crate::names::{Compression, Stamp};
     pub use crate::position::Position;
+    pub use crate::rotate::{Rotated, Rotation};
     pub use crate::slots::Phase;
     pub use crate::status::{
         Durability, FileFacts, InFlight, Lock, LogId, Observer, Recovered, SegmentStatus, State, Status,

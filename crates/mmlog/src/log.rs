@@ -2,14 +2,15 @@
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use crate::append::Writer;
 use crate::durable::{self, Need};
 use crate::error::{At, Result};
 use crate::files::{Adopt, Config, Files, Intent, Origin, Trust};
-use crate::follow::{Follower, Start};
+use crate::follow::{self, Follower, Start};
 use crate::position::Position;
+use crate::rotate::{self, Rotated, Rotation};
 use crate::status::{Observer, Status};
 use crate::trim::{self, Trimmed};
 
@@ -265,9 +266,12 @@ impl Log {
         Position::new(self.files.control().look().start)
     }
 
-    /// The first position that is kept.
-    pub fn oldest(&self) -> Position {
-        Position::new(self.files.control().base())
+    /// The first position that still has bytes, in the oldest segment that is there.
+    ///
+    /// # Errors
+    /// When the log's directory cannot be read.
+    pub fn oldest(&self) -> Result<Position> {
+        follow::oldest(&self.files).map(Position::new).at(self.path())
     }
 
     /// Everything there is to know, from one look. For "since when", look twice with an [`Observer`].
@@ -291,6 +295,44 @@ impl Log {
     pub fn trim(&self, wait: Duration) -> Result<Trimmed> {
         let files = self.current()?;
         trim::trim(&files, wait).at(self.path())
+    }
+
+    /// What [`rotate`](Self::rotate) would make final now; `None` when it would do nothing. Changes nothing.
+    pub fn plan_rotation(&self, how: &Rotation) -> Option<Rotated> {
+        rotate::plan(&self.files, how)
+    }
+
+    /// Makes the data file a final segment with a name of its own, and goes on in a new one; `None` when there was
+    /// nothing to do: no byte in the segment, or not due. Safe at any time and under any load: no message is lost,
+    /// doubled or split, writers and followers go on by themselves, and whoever dies in the middle is finished or
+    /// undone by the next one.
+    ///
+    /// # Errors
+    /// After [`Rotation::wait`]: [`Fault::Busy`](crate::Fault::Busy), [`Fault::Stalled`](crate::Fault::Stalled), with
+    /// nothing changed. [`Fault::Io`](crate::Fault::Io) when the new file cannot be made like the old one.
+    ///
+    /// ```
+    /// # fn main() -> mmlog::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("app.log");
+    /// let log = mmlog::Log::options().open_or_create(&path)?;
+    /// let mut writer = log.writer()?;
+    /// writer.append(b"old\n")?;
+    /// let segment = log.rotate(&mmlog::Rotation::default())?.expect("it has bytes");
+    /// assert_eq!(std::fs::read(&segment.path).unwrap(), b"old\n");
+    /// let at = writer.append(b"new\n")?;
+    /// assert_eq!(at.get(), segment.end);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn rotate(&self, how: &Rotation) -> Result<Option<Rotated>> {
+        let files = self.current()?;
+        rotate::rotate(&files, how).at(self.path())
+    }
+
+    /// When the current segment began, as the metadata has it.
+    pub fn segment_began(&self) -> Option<SystemTime> {
+        rotate::began(&self.files)
     }
 
     /// Sets the panic flag: every writing operation of every process refuses from now on, and names the reason.

@@ -11,12 +11,14 @@
 //! - `cuts`: whoever reads a count of cuts sees the shorter size that was published before that cut, or a later one.
 //! - `gate-at`: a waiter that finds its start below `gate_at` sees base and limit as that gate's operation left them.
 //! - `journal`: the fields are complete when the kind is seen.
+//! - `generation`: the entry of that generation is complete when the generation is seen, and is not stored to again
+//!   before the generation after the next: who finds the generation unchanged has read the entry of that one.
 //! - `panic`: the record is complete when the flag is seen.
 //! - `checkpoint`: the bytes below it, and what the metadata said of them, were durable when it was raised.
 //! - `sync-error`: where durability ends is stored when the errno is seen.
 //! - `ready`: everything that creation stored is seen with `is_ready`.
 
-use crate::layout::{Checkpoint, Commit, Control, GATE, Journal, POSITION_END, Panic, Segment, Wake};
+use crate::layout::{Checkpoint, Commit, Control, GATE, Header, Journal, POSITION_END, Panic, Segment, Wake};
 use crate::sync::{AtomicU32, Ordering, fence};
 
 /// What a `fetch_add` on the cursor gave.
@@ -137,10 +139,10 @@ impl Control {
         self.limit.compare_exchange(seen, limit, Ordering::Release, Ordering::Relaxed).is_ok() // limit
     }
 
-    /// Makes `at`, where the gate is closed and drained, the first position of a new, empty data file.
-    pub fn begin_segment(&self, at: u64) {
-        self.file_size.store(0, Ordering::Release); // size
-        self.limit.store(at, Ordering::Release); // limit
+    /// Makes `at`, where the gate is closed and drained, the first position of a new data file of that size.
+    pub fn begin_segment(&self, at: u64, file_size: u64) {
+        self.file_size.store(file_size, Ordering::Release); // size
+        self.limit.store(at.saturating_add(file_size), Ordering::Release); // limit
         self.base.store(at, Ordering::Release); // limit
     }
 
@@ -192,8 +194,10 @@ impl Wake {
     }
 }
 
-/// Kinds of journalled operations. 1 to 3 are the steps of a rotation.
+/// Nothing is half done.
 pub const JOURNAL_EMPTY: u64 = 0;
+/// A rotation: undone while the old data file is at the path, finished once the new one is.
+pub const JOURNAL_ROTATE: u64 = 1;
 /// A trim: undone by opening the gate, the size rule does the rest.
 pub const JOURNAL_TRIM: u64 = 4;
 
@@ -214,12 +218,65 @@ impl Journal {
     }
 }
 
+/// A segment's entry, loaded once.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Entry {
+    /// Its number.
+    pub generation: u64,
+    /// Position of its first byte.
+    pub base: u64,
+    /// Its data file.
+    pub inode: u64,
+    /// When it began, nanoseconds since the epoch.
+    pub began_ns: u64,
+}
+
 impl Segment {
     /// Names a data file; the caller has the log's lock.
-    pub fn set(&self, generation: u64, base: u64, inode: u64) {
-        self.generation.store(generation, Ordering::Relaxed);
-        self.base.store(base, Ordering::Relaxed);
-        self.inode.store(inode, Ordering::Release);
+    pub fn set(&self, entry: Entry) {
+        self.generation.store(entry.generation, Ordering::Relaxed);
+        self.base.store(entry.base, Ordering::Relaxed);
+        self.began_ns.store(entry.began_ns, Ordering::Relaxed);
+        self.inode.store(entry.inode, Ordering::Release);
+    }
+
+    /// What it says now.
+    pub fn get(&self) -> Entry {
+        Entry {
+            generation: self.generation.load(Ordering::Relaxed),
+            base: self.base.load(Ordering::Relaxed),
+            inode: self.inode.load(Ordering::Relaxed),
+            began_ns: self.began_ns.load(Ordering::Relaxed),
+        }
+    }
+}
+
+impl Header {
+    /// Where the entry of that generation is, while it is the current or the next one.
+    pub fn segment(&self, generation: u64) -> &Segment {
+        &self.segments[(generation % 2) as usize]
+    }
+
+    /// The number of the current segment.
+    pub fn generation(&self) -> u64 {
+        self.identity.generation.load(Ordering::Acquire) // generation
+    }
+
+    /// Names the current segment; the caller has the log's lock, and has set its entry.
+    pub fn set_generation(&self, generation: u64) {
+        self.identity.generation.store(generation, Ordering::Release); // generation
+    }
+
+    /// The current segment.
+    pub fn current(&self) -> Entry {
+        loop {
+            let generation = self.generation();
+            let entry = self.segment(generation).get();
+            fence(Ordering::Acquire);
+            if self.generation() == generation {
+                return entry;
+            }
+        }
     }
 }
 

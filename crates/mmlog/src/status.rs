@@ -4,6 +4,7 @@
 //! its looks; two of them 50 ms apart tell a stalled writer from a busy one.
 
 mod judge;
+mod segments;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -12,6 +13,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
+
+pub use segments::SegmentStatus;
 
 use crate::error::{At, Fault, PanicRecord, Result};
 use crate::files::{Config, Files, Intent, owner};
@@ -137,21 +140,6 @@ pub struct WriterStatus {
     pub bytes: u64,
     /// When it became a writer.
     pub since: Option<SystemTime>,
-}
-
-/// A data file and the positions it holds.
-#[derive(Clone, Debug)]
-pub struct SegmentStatus {
-    /// Its number, from 0.
-    pub generation: u64,
-    /// Position of its first byte.
-    pub base: u64,
-    /// First position behind it; of the current segment, the cursor.
-    pub end: u64,
-    /// Its inode.
-    pub inode: u64,
-    /// Where it is.
-    pub path: PathBuf,
 }
 
 /// What the file system says of the data file; zeros when it is gone.
@@ -347,8 +335,7 @@ impl Observer {
         let unplaced = header.hole_counts.unplaced.load(Ordering::Relaxed);
         let forgotten = header.hole_counts.forgotten.load(Ordering::Relaxed);
         let geometry = files.meta.geometry();
-        let generation = header.identity.generation.load(Ordering::Relaxed);
-        let (file_size, file) = control.size_and(|| file_facts(&files.place));
+        let (entry, file_size, file) = segments::data_file(files, || file_facts(&files.place))?;
         let mut status = Status {
             path: files.path().to_path_buf(),
             format: if files.is_version_1() { 1 } else { VERSION },
@@ -358,8 +345,8 @@ impl Observer {
             cursor: cursor.start,
             watermark: scan.watermark,
             file_size,
-            base: control.base(),
-            generation,
+            base: entry.base,
+            generation: entry.generation,
             limit: control.limit(),
             gate: (cursor.gate == Gate::Closed).then(|| control.gate_at.load(Ordering::Relaxed)),
             page_size: geometry.page_size as u32,
@@ -374,15 +361,9 @@ impl Observer {
             holes_total: holes.len() as u64 + forgotten + unplaced,
             holes,
             holes_forgotten: forgotten,
-            segments: vec![SegmentStatus {
-                generation,
-                base: control.base(),
-                end: cursor.start,
-                inode: header.identity.inode.load(Ordering::Relaxed),
-                path: files.path().to_path_buf(),
-            }],
+            segments: segments::all(files, &entry, cursor.start, &file),
             panic: control.is_panicked().then(|| files.panic_record()),
-            file: file?,
+            file,
             durability: Durability::of(&header.checkpoint),
         };
         files.intact()?;

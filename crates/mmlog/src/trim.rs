@@ -13,6 +13,7 @@ use crate::files::guard::LogLock;
 use crate::files::owner::Operation;
 use crate::files::{Files, SLICE};
 use crate::metadata::Gate;
+use crate::slots::Pending;
 
 /// Length of the data file before and after a trim, bytes; equal when there was nothing to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -25,7 +26,8 @@ pub struct Trimmed {
 
 pub(crate) enum Drained {
     All,
-    HeldUpBy(u32),
+    /// By that slot's append.
+    HeldUpBy(u32, Pending),
 }
 
 /// Opens the gate again, however the operation ends.
@@ -69,14 +71,15 @@ fn trim_once(files: &Files, guard: &LogLock<'_>) -> Result<Result<Trimmed, u32>,
     }
     let at = guard.close_gate();
     let _gate = ClosedGate(guard);
-    if let Drained::HeldUpBy(slot) = drain(files, guard, at)? {
+    if let Drained::HeldUpBy(slot, _) = drain(files, guard, at)? {
         return Ok(Err(slot));
     }
     guard.shrink(at)?;
     Ok(Ok(Trimmed { before: planned.before, after: files.control().file_size() }))
 }
 
-fn drain(files: &Files, guard: &LogLock<'_>, at: u64) -> Result<Drained, Fault> {
+/// Waits until everything below the closed gate is final, growing the file as far as that needs it.
+pub(crate) fn drain(files: &Files, guard: &LogLock<'_>, at: u64) -> Result<Drained, Fault> {
     let full = guard.grow(at).err();
     files.wake_waiters();
     let drained = wait_until_final(files, guard, at, full)?;
@@ -104,7 +107,7 @@ pub(crate) fn wait_until_final(
         let needs_space = holder.pending.position().saturating_add(holder.len) > files.control().limit();
         match full {
             Some(fault) if needs_space && scan.holder.is_some() => return Err(fault),
-            _ if Instant::now() >= until => return Ok(Drained::HeldUpBy(holder.slot)),
+            _ if Instant::now() >= until => return Ok(Drained::HeldUpBy(holder.slot, holder.pending)),
             _ => {}
         }
         looks += 1;

@@ -9,6 +9,7 @@ use crate::commands::check::CheckArgs;
 use crate::commands::init::InitArgs;
 use crate::commands::repair::RepairArgs;
 use crate::commands::rm::RmArgs;
+use crate::commands::rotate::RotateArgs;
 use crate::commands::status::StatusArgs;
 use crate::commands::tail::TailArgs;
 use crate::commands::trim::TrimArgs;
@@ -36,6 +37,7 @@ pub enum Command {
     Check(CheckArgs),
     Repair(RepairArgs),
     Trim(TrimArgs),
+    Rotate(RotateArgs),
     Rm(RmArgs),
 }
 

@@ -7,7 +7,7 @@ use std::num::NonZero;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use mmlog::{Hole, Log, Options, Position, Trust};
+use mmlog::{Hole, HoleKind, Log, Options, Position, Trust};
 
 use crate::exit::{Exit, Failure, printable, shown};
 use crate::output::Output;
@@ -73,6 +73,9 @@ pub fn report(failure: Failure, out: &mut Output) -> Result<Exit, Failure> {
 #[must_use]
 pub fn describe(hole: &Hole) -> String {
     let Hole { start, len, pid, kind, .. } = hole;
+    if let HoleKind::Pruned | HoleKind::Gone = kind {
+        return format!("positions {start} to {} are {kind} ({len} bytes)", hole.end());
+    }
     let command = printable(&hole.command);
     let who = match (NonZero::new(*pid), command.as_str()) {
         (None, _) => "an unknown process".to_owned(),

@@ -22,7 +22,7 @@ pub(crate) struct Content {
 impl Content {
     pub(crate) fn of(log: &Log) -> anyhow::Result<Self> {
         let mut follower = log.follow(Start::Oldest)?;
-        let base = log.oldest().get();
+        let base = log.oldest()?.get();
         let mut content = Self { base, bytes: Vec::new(), holes: Vec::new(), cursor: log.cursor().get() };
         content.bytes.reserve((content.cursor - base) as usize);
         let mut buf = vec![0; 1 << 17];

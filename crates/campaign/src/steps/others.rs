@@ -205,7 +205,7 @@ fn close(stopped: &mut Stopped<'_>) -> anyhow::Result<()> {
 /// A new reader reads what there is.
 fn read(stopped: &mut Stopped<'_>) -> anyhow::Result<()> {
     let log = stopped.scene.options().open_reader(&stopped.scene.log)?;
-    let mut reading = Reading::from(log.oldest().get());
+    let mut reading = Reading::from(log.oldest()?.get());
     reading.go_on(&mut log.follow(Start::Oldest)?)?;
     stopped.is_shown_nothing(reading.end())?;
     stopped.early = reading;

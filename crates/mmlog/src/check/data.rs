@@ -13,8 +13,12 @@ use crate::layout::LOCK_BYTE;
 const READ_AT_A_TIME: usize = 1 << 20;
 
 pub(super) fn check(files: &Files, holes: &[Hole], found: &mut Deep) -> Result<(), Fault> {
-    let Ok(segment) = files.segment() else { return Ok(()) };
+    let Ok(segment) = files.renew() else { return Ok(()) };
     let (file, base) = (segment.file(), segment.base());
+    // Rotated since, or the entry is wrong, which has been said.
+    if base != files.control().base() {
+        return Ok(());
+    }
     torn_holes(files, file, base, holes, found);
     let mut at = base.max(files.meta.header().kept.first.load(Ordering::Acquire));
     for hole in holes.iter().filter(|h| h.start >= base) {

@@ -12,6 +12,7 @@ use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::holes::{self, Hole};
 use crate::layout::{LOCK_BYTE, Version1, WRITERS_RANGE, total_len};
+use crate::metadata::Entry;
 use crate::sys::lock::{self, Lease};
 use crate::sys::place::{Access, Part};
 use crate::sys::{alloc, fs, process};
@@ -114,7 +115,8 @@ impl Opening<'_> {
         self.place.sync(&opened.file).map_err(Fault::io("make the metadata file durable"))?;
         crash_point("create:allocated");
         let meta = Meta::fill(&opened.file, geometry, identity, found.end)?;
-        meta.header().segments[0].inode.store(stat.ino(), Ordering::Relaxed);
+        let inode = stat.ino();
+        meta.header().segment(0).set(Entry { generation: 0, base: 0, inode, began_ns: process::now_ns() });
         for &(from, to) in &found.missing {
             holes::note(meta.holes(), &meta.header().hole_counts, &Hole::lost(from, to));
         }

@@ -59,7 +59,7 @@ impl Drop for LogLock<'_> {
 impl Files {
     /// The lock if nobody has it. What a dead owner left half done is finished before this returns.
     pub(crate) fn try_lock(&self, operation: Operation) -> Result<Option<LogLock<'_>>, Fault> {
-        let Some(guard) = self.try_lock_as_is(operation)? else { return Ok(None) };
+        let Some(mut guard) = self.try_lock_as_is(operation)? else { return Ok(None) };
         let recovered = guard.verify().and_then(|()| guard.recover());
         // Whatever they found, it was zeros if the metadata is cut by now.
         self.intact()?;
@@ -97,30 +97,42 @@ impl LogLock<'_> {
     }
 
     /// The files behind the handle are still those at its path.
-    fn verify(&self) -> Result<(), Fault> {
-        let verified = self.verify_data();
+    fn verify(&mut self) -> Result<(), Fault> {
+        let verified = self.find_segment().and_then(|()| self.verify_data());
         // What is wrong with the data file may be that somebody removed, and perhaps made anew, both files.
         if self.files.is_current()? { verified } else { Err(Fault::Replaced) }
     }
 
-    fn verify_data(&self) -> Result<(), Fault> {
+    /// The metadata names the file at the path, whoever died in a rotation.
+    fn find_segment(&self) -> Result<(), Fault> {
+        if self.is_after_reboot()? { self.recover_segments() } else { self.finish_rotation() }
+    }
+
+    fn is_after_reboot(&self) -> Result<bool, Fault> {
+        Ok(!self.files.is_of_this_boot() && !self.files.any_writer()?)
+    }
+
+    fn verify_data(&mut self) -> Result<(), Fault> {
         let recorded = self.files.meta.header().identity.inode.load(Ordering::Relaxed);
         let found = self.files.place.find(Part::Data).map_err(Fault::io("stat the data file"))?;
         match found.map(|f| f.id.1) {
             None => Err(Fault::NoData),
             Some(found) if found != recorded => Err(Fault::Foreign { recorded, found }),
-            Some(_) if recorded != self.segment.inode() => Err(Fault::Replaced),
-            Some(_) => Ok(()),
+            Some(_) => {
+                self.segment = self.files.renew()?;
+                if recorded == self.segment.inode() { Ok(()) } else { Err(Fault::Replaced) }
+            }
         }
     }
 
     /// Journal first, then the size rule: `file_size` is the truth. After a reboot it is not.
     fn recover(&self) -> Result<(), Fault> {
-        if !self.files.is_of_this_boot() && !self.files.any_writer()? {
+        if self.is_after_reboot()? {
             return self.recover_after_reboot();
         }
         let journal = &self.files.meta.header().journal;
         let kind = journal.kind();
+        // A rotation's is finished by now, or nobody knows the file at the path.
         if kind != JOURNAL_EMPTY && kind != JOURNAL_TRIM {
             return Err(Fault::Journal { kind });
         }
@@ -169,7 +181,7 @@ impl LogLock<'_> {
     }
 
     /// The header says what it said. `end`: where the log is about to be cut.
-    fn still_believed(&self, end: Option<u64>) -> Result<(), Fault> {
+    pub(super) fn still_believed(&self, end: Option<u64>) -> Result<(), Fault> {
         self.files.intact()?;
         let Some(seen) = self.believed.get() else { return Ok(()) };
         let control = self.control();
@@ -222,7 +234,12 @@ impl LogLock<'_> {
 
     /// Closes the gate for an operation that a successor can undo by opening it.
     pub(crate) fn close_gate(&self) -> u64 {
-        self.files.meta.header().journal.begin(JOURNAL_TRIM);
+        self.close_gate_as(JOURNAL_TRIM)
+    }
+
+    /// The caller has stored the journal's other fields.
+    pub(super) fn close_gate_as(&self, kind: u64) -> u64 {
+        self.files.meta.header().journal.begin(kind);
         crash_point("gate:journal");
         let at = self.control().close_gate();
         crash_point("gate:closed");

@@ -8,9 +8,10 @@ use crate::chunks::Segment;
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::holes::{self, Hole};
+use crate::metadata::Entry;
 use crate::sync::Ordering;
-use crate::sys::fs;
 use crate::sys::place::{Access, Part};
+use crate::sys::{fs, process};
 
 impl Files {
     /// Makes an empty data file where there is none, of the metadata's owner and mode, and uses it. Nobody else does
@@ -38,25 +39,18 @@ impl LogLock<'_> {
     pub(crate) fn begin_segment(&self, at: u64) -> Result<(), Fault> {
         let header = self.files.meta.header();
         let (identity, control) = (&header.identity, self.control());
-        let old = &header.segments[0];
-        let generation = identity.generation.load(Ordering::Relaxed);
+        let generation = header.generation() + 1;
         let inode = self.segment.inode();
-        if old.inode.load(Ordering::Relaxed) != inode {
-            header.segments[1].set(
-                generation,
-                old.base.load(Ordering::Relaxed),
-                old.inode.load(Ordering::Relaxed),
-            );
-        }
-        holes::retain(self.files.meta.holes(), |hole| hole.start >= at);
+        let final_below = header.current().base;
+        holes::retain(self.files.meta.holes(), |h| h.end() <= final_below || h.start >= at);
         // Until the end no data file is the log's: the new one may have got the inode of the lost one.
         identity.inode.store(0, Ordering::Release);
         crash_point("recreate:none");
         header.commit.reset(header.checkpoint.synced());
-        control.begin_segment(at);
+        control.begin_segment(at, 0);
         crash_point("recreate:base");
-        old.set(generation + 1, at, inode);
-        identity.generation.store(generation + 1, Ordering::Relaxed);
+        header.segment(generation).set(Entry { generation, base: at, inode, began_ns: process::now_ns() });
+        header.set_generation(generation);
         identity.device.store(self.device()?, Ordering::Relaxed);
         identity.inode.store(inode, Ordering::Release);
         crash_point("recreate:inode");

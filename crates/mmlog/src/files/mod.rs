@@ -3,6 +3,7 @@
 //! Only this module changes a file's length or name, and only with a [`guard::LogLock`] as the witness.
 
 mod create;
+pub(crate) mod exchange;
 pub(crate) mod guard;
 mod mend;
 pub(crate) mod meta;
@@ -10,6 +11,7 @@ pub(crate) mod open;
 pub(crate) mod owner;
 pub(crate) mod reboot;
 pub(crate) mod remove;
+pub(crate) mod segments;
 pub(crate) mod turn;
 pub(crate) mod version1;
 
@@ -133,7 +135,8 @@ pub(crate) struct Files {
     syncing: Mutex<()>,
     /// How long this handle's last sync took, nanoseconds.
     pub(crate) sync_took_ns: AtomicU64,
-    pub(crate) directory_synced: AtomicBool,
+    /// One more than the generation whose names this handle has made durable; 0 for none.
+    pub(crate) names_synced: AtomicU64,
     /// `None` only for a handle that looks at a log whose data file is gone.
     segment: Mutex<Option<Arc<Segment>>>,
 }
@@ -160,6 +163,11 @@ impl Files {
 
     pub(crate) fn had_writers(&self) -> bool {
         self.had_writers.load(Ordering::Relaxed)
+    }
+
+    /// Closing this handle trims the log if no writer is left.
+    pub(crate) fn expect_writers(&self) {
+        self.had_writers.store(true, Ordering::Relaxed);
     }
 
     /// So that closing is done once.
@@ -357,7 +365,7 @@ impl Files {
         hot.bytes.store(0, Ordering::Relaxed);
         self.meta.header().high_water.slots.fetch_max(slot + 1, Ordering::AcqRel);
         crash_point("claim:owner");
-        self.had_writers.store(true, Ordering::Relaxed);
+        self.expect_writers();
         Ok(Claim::Mine)
     }
 

@@ -21,6 +21,7 @@ use std::time::{Duration, Instant};
 use super::meta::{self, Meta, Stage};
 use super::owner::Operation;
 use super::reboot::is_of_this_boot;
+use super::segments::{CannotOpen, Others, open_current};
 use super::{Adopt, Config, Files, Intent, METADATA_SUFFIX, Origin, Trust};
 use crate::chunks::Segment;
 use crate::error::{At, Blocker, Fault, Result};
@@ -295,7 +296,7 @@ impl Opening<'_> {
             maintenance: Mutex::new(()),
             syncing: Mutex::new(()),
             sync_took_ns: AtomicU64::new(0),
-            directory_synced: AtomicBool::new(false),
+            names_synced: AtomicU64::new(0),
             segment: Mutex::new(segment),
         };
         if self.intent.writes() {
@@ -310,17 +311,21 @@ impl Opening<'_> {
 
     fn open_segment(&self, meta: &Meta, opened: &Opened) -> std::result::Result<Segment, Fault> {
         let access = if self.intent.writes() { Access::Write } else { Access::Read };
-        let data = loop {
-            match self.place.open(Part::Data, access) {
+        // After a reboot the names may say more than the metadata: judged under the lock.
+        let judged = self.intent.writes() && is_of_this_boot(&meta.header().identity);
+        let others = if judged { Others::Refused } else { Others::Taken };
+        let opened_data = loop {
+            match open_current(self.place, meta.header(), access, others) {
                 // Leased for a moment by who adopts or removes it.
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => self.pause()?,
+                Err(CannotOpen::Path(e)) if e.kind() == io::ErrorKind::WouldBlock => self.pause()?,
                 opened => break opened,
             }
         };
-        let data = match data {
-            Ok(data) => data,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Err(Fault::NoData),
-            Err(e) => return Err(self.explain(e, Part::Data, "open the data file")),
+        let (entry, data) = match opened_data {
+            Ok(found) => found,
+            Err(CannotOpen::Path(e)) if e.kind() == io::ErrorKind::NotFound => return Err(Fault::NoData),
+            Err(CannotOpen::Path(e)) => return Err(self.explain(e, Part::Data, "open the data file")),
+            Err(CannotOpen::Fault(fault)) => return Err(fault),
         };
         let stat = data.metadata().map_err(Fault::io("stat the data file"))?;
         self.check_data(&data, &stat)?;
@@ -329,18 +334,17 @@ impl Opening<'_> {
             return Err(fault);
         }
         let identity = &meta.header().identity;
-        let recorded = identity.inode.load(Ordering::Relaxed);
         // Device numbers hold for one boot; inodes of two file systems may be equal.
         let other_device =
             || stat.dev() != identity.device.load(Ordering::Relaxed) && is_of_this_boot(identity);
-        if self.intent.writes() && (stat.ino() != recorded || other_device()) {
-            return Err(Fault::Foreign { recorded, found: stat.ino() });
+        if self.intent.writes() && other_device() {
+            return Err(Fault::Foreign { recorded: entry.inode, found: stat.ino() });
         }
         let made_as = identity.own_inode.load(Ordering::Relaxed);
         if self.intent.writes() && made_as != opened.id.1 {
             return Err(Fault::Copied { recorded: made_as, found: opened.id.1 });
         }
-        let (base, chunk_size) = (meta.control().base(), meta.geometry().chunk_size);
+        let (base, chunk_size) = (entry.base, meta.geometry().chunk_size);
         Ok(Segment::new(data, base, stat.ino(), chunk_size, self.config.ring_chunks))
     }
 }

@@ -20,6 +20,7 @@ pub(crate) enum Operation {
     Close = 5,
     Sync = 6,
     Repair = 7,
+    Rotate = 8,
 }
 
 impl Operation {
@@ -33,6 +34,7 @@ impl Operation {
             5 => "close",
             6 => "sync",
             7 => "repair",
+            8 => "rotate",
             _ => "unknown operation",
         }
     }

@@ -12,6 +12,8 @@
 //! 4. The file is cut there, the cursor set, and all this synced; then the epoch is raised, since positions above the
 //!    checkpoint may mean other bytes now, and synced, before anybody appends.
 
+mod segments;
+
 use std::os::unix::fs::FileExt;
 
 use super::Files;
@@ -99,7 +101,8 @@ impl LogLock<'_> {
         let hint = control.look().start;
         let table = self.files.meta.holes();
         header.commit.reset(synced);
-        holes::retain(table, |hole| hole.start >= base && hole.end() <= base + len);
+        // Those of final segments stay.
+        holes::retain(table, |h| h.end() <= base || h.start >= base && h.end() <= base + len);
         self.settle_after_reboot(synced, base + len);
         let found =
             extent(self.segment.file(), synced - base, len).map_err(Fault::io("read the data file"))?;
@@ -120,9 +123,6 @@ impl LogLock<'_> {
         crash_point("reboot:cursor");
         self.cut(end - base)?;
         header.journal.clear();
-        // The entry may be of another write-back than the identity, which the data file has confirmed.
-        let Identity { generation, inode, .. } = &header.identity;
-        header.segments[0].set(generation.load(Ordering::Relaxed), base, inode.load(Ordering::Relaxed));
         crash_point("reboot:cut");
         // On the disk before the boot id is: after another power cut, what the slots said is not applied again to
         // bytes that came later, and no epoch is given twice.

@@ -15,6 +15,7 @@ use super::open::Opening;
 use super::reboot::Extent;
 use crate::error::Fault;
 use crate::layout::HOLES_MAX;
+use crate::metadata::Entry;
 use crate::sync::Ordering;
 use crate::sys::place::Part;
 use crate::sys::process;
@@ -46,7 +47,7 @@ impl Opening<'_> {
         let (identity, data) = (&meta.header().identity, self.place.find(Part::Data));
         let data = data.map_err(Fault::io("stat the data file"))?.ok_or(Fault::NoData)?;
         identity.inode.store(data.id.1, Ordering::Relaxed);
-        meta.header().segments[0].set(0, 0, data.id.1);
+        meta.header().segment(0).set(Entry { generation: 0, base: 0, inode: data.id.1, began_ns: 0 });
         for (word, value) in identity.boot_id.iter().zip(process::boot_id()) {
             word.store(value, Ordering::Relaxed);
         }

@@ -22,7 +22,8 @@ impl Follower {
         self.cursor = control.look().start;
         let end = self.cursor.min(control.limit());
         while self.watermark < end {
-            let nuls = next_nuls(self.segment.file(), self.watermark, end);
+            let Some(file) = self.source.file() else { return Ok(()) };
+            let nuls = next_nuls(file, self.watermark, end);
             let nuls = nuls.map_err(Fault::io("read the data file")).at(self.files.path())?;
             let Some((from, to)) = nuls else {
                 self.watermark = end;

@@ -79,7 +79,7 @@ fn behind_a_gate(
         let gate = ClosedGate(&guard);
         let slot = match wait_until_final(files, &guard, at, None)? {
             Drained::All => return act(&guard, at),
-            Drained::HeldUpBy(slot) => slot,
+            Drained::HeldUpBy(slot, _) => slot,
         };
         drop(gate);
         drop(guard);

@@ -193,8 +193,7 @@ impl Standing {
             gate: (cursor.gate == Gate::Closed).then_some(cursor.start),
             journal: header.journal.kind(),
             wrong_limit: control.limit() != control.base().saturating_add(file_size),
-            other_base: Some(header.segments[0].base.load(Ordering::Relaxed))
-                .filter(|&b| b != control.base()),
+            other_base: Some(header.current().base).filter(|&b| b != control.base()),
             len,
             misfit: len.is_some_and(|len| len != file_size) && control.file_size() == file_size,
         };

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::{InFlight, Lock, Observer, State, Status, Still};
 use crate::error::Fault;
 use crate::layout::Version1;
-use crate::metadata::JOURNAL_TRIM;
+use crate::metadata::{JOURNAL_EMPTY, JOURNAL_ROTATE, JOURNAL_TRIM};
 use crate::sys::process::{self, ProcessState};
 
 /// How long something must stand still to be called held or stalled.
@@ -72,11 +72,15 @@ impl Observer {
         if let Err(fault) = self.files.meta.check_positions() {
             return damaged(fault.problem());
         }
-        let recorded = s.segments.first().map_or(0, |segment| segment.inode);
+        let header = self.files.meta.header();
+        let kind = header.journal.kind();
+        let recorded = header.identity.inode.load(Ordering::Relaxed);
         if s.file.inode == 0 {
             return damaged("the data file is gone".into());
         }
-        if s.file.inode != recorded {
+        // A rotation in the middle, of somebody dead or stopped, is finished by whoever gets the lock.
+        let rotating = kind == JOURNAL_ROTATE;
+        if s.file.inode != recorded && !rotating {
             return damaged(Fault::Foreign { recorded, found: s.file.inode }.problem());
         }
         if let Some(fault) = self.files.is_copied() {
@@ -89,12 +93,11 @@ impl Observer {
                 "chown one of the two files, or use --trust-path".into(),
             ));
         }
-        if s.file.len < s.file_size {
+        if s.file.len < s.file_size && !rotating {
             let why = Fault::Truncated { expected: s.file_size, found: s.file.len };
             return damaged(why.problem());
         }
-        let kind = self.files.meta.header().journal.kind();
-        if kind > JOURNAL_TRIM {
+        if !matches!(kind, JOURNAL_EMPTY | JOURNAL_TRIM | JOURNAL_ROTATE) {
             return damaged(Fault::Journal { kind }.problem());
         }
         let (from, errno) = s.durability.error?;

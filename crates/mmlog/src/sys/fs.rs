@@ -1,5 +1,7 @@
 //! What the kernel says about files and file systems, and what new files need.
 
+use std::collections::BTreeMap;
+use std::ffi::CString;
 use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::AsFd;
@@ -96,6 +98,47 @@ pub(crate) fn take_after(file: &File, like: &Metadata) -> Result<(), Fault> {
             .map_err(|e| Fault::io("give the metadata file the data file's mode")(e.into()))?;
     }
     Ok(())
+}
+
+/// Gives `file`, which is new, the owner, group, extended attributes (ACL and labels among them) and mode of `like`.
+pub(crate) fn look_like(file: &File, like: &File) -> io::Result<()> {
+    let stat = like.metadata()?;
+    give_to(file, stat.uid(), stat.gid())?;
+    let (mine, wanted) = (attributes(file)?, attributes(like)?);
+    for (name, value) in &wanted {
+        if mine.get(name) != Some(value) {
+            rustix::fs::fsetxattr(file, name.as_c_str(), value, rustix::fs::XattrFlags::empty())?;
+        }
+    }
+    // A directory's default ACL, for one.
+    for name in mine.keys().filter(|name| !wanted.contains_key(*name)) {
+        rustix::fs::fremovexattr(file, name.as_c_str())?;
+    }
+    Ok(nix::sys::stat::fchmod(file, nix::sys::stat::Mode::from_bits_truncate(stat.mode() & 0o7777))?)
+}
+
+/// Extended attributes by name; none where the file system has no such thing.
+fn attributes(file: &File) -> io::Result<BTreeMap<CString, Vec<u8>>> {
+    use rustix::io::Errno;
+    const MOST: usize = 64 * 1024;
+    let mut names = vec![0; MOST];
+    let len = match rustix::fs::flistxattr(file, &mut names[..]) {
+        Err(Errno::NOTSUP) => 0,
+        len => len?,
+    };
+    let mut found = BTreeMap::new();
+    for name in names[..len].split(|&b| b == 0).filter(|name| !name.is_empty()) {
+        let name = CString::new(name)?;
+        let mut value = vec![0; MOST];
+        match rustix::fs::fgetxattr(file, name.as_c_str(), &mut value[..]) {
+            Ok(len) => value.truncate(len),
+            // Gone meanwhile, or not for us to see.
+            Err(Errno::NODATA | Errno::PERM | Errno::ACCESS) => continue,
+            Err(e) => return Err(e.into()),
+        }
+        found.insert(name, value);
+    }
+    Ok(found)
 }
 
 /// Makes data, and the length it needs, durable; also what was stored through mappings.

@@ -8,9 +8,11 @@ use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, fstat, openat, statat, unlinkat};
+use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, linkat, openat, renameat, statat, unlinkat};
 
 use super::fs;
 
@@ -21,13 +23,17 @@ pub(crate) enum Access {
     Write,
     /// Write; made with these permission bits when it is not there.
     Create(u32),
+    /// Write; made with these permission bits, and an error when it is there.
+    New(u32),
 }
 
-/// Which of a log's two files.
+/// Which of a log's files that have one name each.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Part {
     Data,
     Metadata,
+    /// The data file of the next segment, before it has its name.
+    Next,
 }
 
 /// What the directory says of a name.
@@ -39,6 +45,8 @@ pub(crate) struct Found {
     pub(crate) mode: u32,
     pub(crate) len: u64,
     pub(crate) links: u64,
+    /// When its content last changed.
+    pub(crate) changed: SystemTime,
     kind: FileType,
 }
 
@@ -51,6 +59,7 @@ impl Found {
             mode: stat.st_mode & 0o7777,
             len: stat.st_size.unsigned_abs(),
             links: stat.st_nlink,
+            changed: time_of(stat.st_mtime, stat.st_mtime_nsec),
             kind: FileType::from_raw_mode(stat.st_mode),
         }
     }
@@ -68,6 +77,12 @@ impl Found {
     }
 }
 
+fn time_of(seconds: i64, nanos: u64) -> SystemTime {
+    let nanos = Duration::from_nanos(nanos.min(999_999_999));
+    let seconds = Duration::from_secs(seconds.max(0).unsigned_abs());
+    UNIX_EPOCH.checked_add(seconds + nanos).unwrap_or(UNIX_EPOCH)
+}
+
 /// A log's directory and names.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -76,6 +91,7 @@ pub(crate) struct Place {
     metadata_path: PathBuf,
     name: OsString,
     metadata_name: OsString,
+    next_name: OsString,
 }
 
 impl Place {
@@ -95,7 +111,9 @@ impl Place {
         };
         let metadata_path = with_suffix(path.as_os_str()).into();
         let metadata_name = with_suffix(&name);
-        Ok(Self { directory, path: path.to_path_buf(), metadata_path, name, metadata_name })
+        let mut next_name = metadata_name.clone();
+        next_name.push("-next");
+        Ok(Self { directory, path: path.to_path_buf(), metadata_path, name, metadata_name, next_name })
     }
 
     /// The path that was given, for messages.
@@ -113,23 +131,31 @@ impl Place {
         self.path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."))
     }
 
-    fn name(&self, part: Part) -> &OsStr {
+    /// The name of one of the files.
+    pub(crate) fn name(&self, part: Part) -> &OsStr {
         match part {
             Part::Data => &self.name,
             Part::Metadata => &self.metadata_name,
+            Part::Next => &self.next_name,
         }
     }
 
     /// Opens a file: never follows a link, never blocks on a FIFO or a lease, never becomes a terminal.
     pub(crate) fn open(&self, part: Part, access: Access) -> io::Result<File> {
+        self.open_named(self.name(part), access)
+    }
+
+    /// As [`open`](Self::open), any name in the directory.
+    pub(crate) fn open_named(&self, name: &OsStr, access: Access) -> io::Result<File> {
         let common = OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY | OFlags::CLOEXEC;
         let (flags, mode) = match access {
             Access::Read => (OFlags::RDONLY, 0),
             Access::Write => (OFlags::RDWR, 0),
             Access::Create(mode) => (OFlags::RDWR | OFlags::CREATE, mode),
+            Access::New(mode) => (OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, mode),
         };
         loop {
-            match openat(&self.directory, self.name(part), common | flags, Mode::from_raw_mode(mode)) {
+            match openat(&self.directory, name, common | flags, Mode::from_raw_mode(mode)) {
                 Ok(fd) => return Ok(fd.into()),
                 Err(rustix::io::Errno::INTR) => {}
                 Err(e) => return Err(e.into()),
@@ -139,7 +165,12 @@ impl Place {
 
     /// What has that name now, `None` for nothing.
     pub(crate) fn find(&self, part: Part) -> io::Result<Option<Found>> {
-        match statat(&self.directory, self.name(part), AtFlags::SYMLINK_NOFOLLOW) {
+        self.find_named(self.name(part))
+    }
+
+    /// As [`find`](Self::find), any name in the directory.
+    pub(crate) fn find_named(&self, name: &OsStr) -> io::Result<Option<Found>> {
+        match statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(Found::of(&stat))),
             Err(rustix::io::Errno::NOENT) => Ok(None),
             Err(e) => Err(e.into()),
@@ -148,7 +179,35 @@ impl Place {
 
     /// Takes the name away.
     pub(crate) fn remove(&self, part: Part) -> io::Result<()> {
-        Ok(unlinkat(&self.directory, self.name(part), AtFlags::empty())?)
+        self.remove_named(self.name(part))
+    }
+
+    /// Takes any name in the directory away.
+    pub(crate) fn remove_named(&self, name: &OsStr) -> io::Result<()> {
+        Ok(unlinkat(&self.directory, name, AtFlags::empty())?)
+    }
+
+    /// Gives the data file a second name. An error when that is taken.
+    pub(crate) fn link_data(&self, name: &OsStr) -> io::Result<()> {
+        Ok(linkat(&self.directory, &self.name, &self.directory, name, AtFlags::empty())?)
+    }
+
+    /// Puts the next segment's file in the data file's place: at every instant one of them is there.
+    pub(crate) fn put_next(&self) -> io::Result<()> {
+        Ok(renameat(&self.directory, &self.next_name, &self.directory, &self.name)?)
+    }
+
+    /// Every name in the directory that begins with the data file's, in no order.
+    pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut names = Vec::new();
+        for entry in Dir::new(openat(&self.directory, c".", flags, Mode::empty())?)? {
+            let name = OsStr::from_bytes(entry?.file_name().to_bytes()).to_os_string();
+            if name.as_bytes().starts_with(self.name.as_bytes()) {
+                names.push(name);
+            }
+        }
+        Ok(names)
     }
 
     /// The directory itself.

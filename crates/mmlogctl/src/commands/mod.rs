@@ -12,6 +12,7 @@ pub mod check;
 pub mod init;
 pub mod repair;
 pub mod rm;
+pub mod rotate;
 pub mod status;
 pub mod tail;
 pub mod trim;
@@ -31,6 +32,7 @@ pub fn run(cli: &Cli, out: &mut Output) -> Result<ExitCode, Failure> {
         Command::Check(args) => return Ok(check::run(args, out).into()),
         Command::Repair(args) => repair::run(args, out)?,
         Command::Trim(args) => trim::run(args, out)?,
+        Command::Rotate(args) => rotate::run(args, out)?,
         Command::Rm(args) => rm::run(args, out)?,
     };
     Ok(exit.into())

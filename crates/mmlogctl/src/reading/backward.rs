@@ -92,6 +92,7 @@ fn read_block<S: Source>(
                 first = first.min(Position::new(hole.start));
                 runs.push(Run::Hole { at, len });
             }
+            Piece::Segment(_) => {}
             Piece::CaughtUp | Piece::End => return Ok(Some((runs, first))),
         }
     }
@@ -161,7 +162,7 @@ mod tests {
             match next_piece(log, Some(end), &mut buf) {
                 Ok(Piece::Data { bytes, .. }) => all.extend_from_slice(bytes),
                 Ok(Piece::Hole { len, .. }) if holes == Holes::Nul => all.resize(all.len() + len as usize, 0),
-                Ok(Piece::Hole { .. }) => {}
+                Ok(Piece::Hole { .. } | Piece::Segment(_)) => {}
                 Ok(Piece::End | Piece::CaughtUp) => return all,
                 Err(e) => unreachable!("{e}"),
             }

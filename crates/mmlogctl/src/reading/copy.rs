@@ -2,7 +2,7 @@
 //!
 //! Bytes go from the read buffer to write(2) without a copy unless their form has to change.
 
-use mmlog::{Hole, Position};
+use mmlog::{Hole, HoleKind, Position};
 
 use super::escape::Escaper;
 use super::skip::Skip;
@@ -126,13 +126,15 @@ impl Copier {
         while sink.order() == Order::GoOn {
             match next_piece(source, until, buf)? {
                 Piece::Data { at, bytes } => put(render.as_mut(), skip, at, bytes, sink)?,
+                Piece::Segment(generation) => render.segment(generation),
+                // Nobody asked for it to be said, but it is no longer what the log was.
+                Piece::Hole { at, len, hole } if is_news(&hole) => {
+                    say(render.as_mut(), at, len, &hole, sink)?
+                }
                 Piece::Hole { at, len, hole } => match holes {
                     Holes::Skip => {}
                     Holes::Nul => put_nuls(render.as_mut(), skip, at, len, sink)?,
-                    Holes::Say if skip.is_over() => match render.hole(at, len, &hole) {
-                        Some(bytes) => sink.write(bytes)?,
-                        None => sink.say(&describe(&hole)),
-                    },
+                    Holes::Say if skip.is_over() => say(render.as_mut(), at, len, &hole, sink)?,
                     Holes::Say => {}
                 },
                 Piece::CaughtUp | Piece::End => return Ok(Stopped::Complete),
@@ -153,6 +155,27 @@ impl Copier {
         }
         sink.settled(self.render.settled(source.position()));
         Ok(())
+    }
+}
+
+/// Bytes that were in the log and are no longer: said whatever was asked for.
+fn is_news(hole: &Hole) -> bool {
+    matches!(hole.kind, HoleKind::Pruned | HoleKind::Gone)
+}
+
+fn say(
+    render: &mut dyn Render,
+    at: Position,
+    len: u64,
+    hole: &Hole,
+    sink: &mut dyn Sink,
+) -> Result<(), Failure> {
+    match render.hole(at, len, hole) {
+        Some(bytes) => sink.write(bytes),
+        None => {
+            sink.say(&describe(hole));
+            Ok(())
+        }
     }
 }
 

@@ -56,6 +56,8 @@ pub enum Piece<'b> {
         /// The whole hole.
         hole: Hole,
     },
+    /// What follows lies in the segment of this generation.
+    Segment(u64),
     /// Nothing more is final now.
     CaughtUp,
     /// The bound is reached.
@@ -88,6 +90,7 @@ pub fn next_piece<'b, S: Source>(
                 let end = Position::new(hole.end()).min(at + left);
                 Piece::Hole { at: start, len: end - start, hole }
             }
+            Next::Rotated(generation) => Piece::Segment(generation),
             Next::CaughtUp => Piece::CaughtUp,
             // An event that this tool does not know yet; the next call goes on behind it.
             _ => continue,

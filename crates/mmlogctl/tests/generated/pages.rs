@@ -136,6 +136,21 @@ pub(crate) fn of(command: &str) -> Page {
             caveats: &[],
             see_also: &["mmlogctl(1)", "mmlogctl-trim(1)", "mmlog(5)"],
         },
+        "rotate" => Page {
+            examples: &[
+                (
+                    "Every night, from cron; the segment is final, so it can be shipped at once:",
+                    "mmlogctl rotate app.log",
+                ),
+                (
+                    "Every few minutes, from cron; once it has 64 MiB, or is a day old:",
+                    "mmlogctl rotate --if-size 64M --if-age 24h app.log",
+                ),
+                ("What would be rotated:", "mmlogctl rotate --dry-run app.log"),
+            ],
+            see_also: &["mmlogctl(1)", "mmlogctl-trim(1)", "mmlogctl-tail(1)", "mmlog(5)"],
+            ..Page::default()
+        },
         "trim" => Page {
             examples: &[
                 ("What would be cut:", "mmlogctl trim --dry-run app.log"),

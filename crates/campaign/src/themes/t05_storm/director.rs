@@ -203,7 +203,7 @@ impl Director<'_> {
 fn leave_at_rest(stage: &Stage) -> anyhow::Result<()> {
     let log = stage.options.open(&stage.log)?;
     Scribe::new(&stage.acks, 0).append(&mut log.writer()?, 100)?;
-    let content = log.cursor() - log.oldest();
+    let content = log.cursor() - log.oldest()?;
     log.close()?;
     let len = std::fs::metadata(&stage.log)?.len();
     anyhow::ensure!(len == content, "at rest the file has {len} bytes, {content} were appended");

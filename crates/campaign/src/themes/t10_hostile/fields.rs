@@ -43,7 +43,7 @@ pub(super) const FIELDS: &[Field] = fields! {
     checkpoint: Checkpoint { synced, synced_ns, sync_error_at, sync_errno, recovered_ns, recovered_end, lost },
     lock_owner: Owner { pid, operation, start_time, pid_namespace, since_ns, command },
     maintenance_owner: Owner { pid, operation, start_time, pid_namespace, since_ns, command },
-    journal: Journal { kind, old_inode, new_inode, generation, position, old_base, new_size },
+    journal: Journal { kind, old_inode, new_inode, generation, at_ns, old_base, new_size },
     panic: Panic { state, errno, pid, spare, at_ns, command, reason },
     hole_counts: HoleCounts { noted, forgotten, unplaced, not_zeroed },
 };

@@ -36,7 +36,17 @@ fn hole(start: u64) -> Hole {
 pub(super) fn worst() -> Status {
     let words = "many words that go on and on ".repeat(20);
     let path: PathBuf = "/a-long-directory-name".repeat(9).into();
-    let segment = |generation| SegmentStatus { generation, base: 1, end: 2, inode: 3, path: path.clone() };
+    let segment = |generation| SegmentStatus {
+        generation,
+        base: 1,
+        end: 2,
+        len: 1,
+        compression: None,
+        began: at(),
+        changed: at(),
+        inode: 3,
+        path: path.clone(),
+    };
     let holes: Vec<Hole> = (0..1024).map(hole).collect();
     let reason = words.clone();
     Status {

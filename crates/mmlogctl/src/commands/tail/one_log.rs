@@ -44,7 +44,7 @@ impl OneLog {
         follower.seek(start)?;
         let mut copier = Copier::new(plan.holes, skip, plan.render(index));
         if plan.form == Form::Json {
-            copier.segment(generation_at(&log, start)?);
+            copier.segment(follower.generation());
         }
         let one = Self { index, id: follower.log_id(), log, follower, copier, present };
         if let Some(file) = &plan.cursor_file {
@@ -98,7 +98,7 @@ fn beginning(
     log: &Log,
     follower: &mut Follower,
 ) -> Result<(Position, Skip), Failure> {
-    let (oldest, present) = (log.oldest(), follower.watermark()?);
+    let (oldest, present) = (log.oldest()?, follower.watermark()?);
     if came == Appearance::Successor {
         return Ok((oldest, Skip::NOTHING));
     }
@@ -123,12 +123,4 @@ fn beginning(
             Ok((start, Skip::NOTHING))
         }
     }
-}
-
-/// The generation of the segment that holds a position.
-fn generation_at(log: &Log, position: Position) -> Result<u64, Failure> {
-    let status = log.status()?;
-    let at = position.get();
-    let segment = status.segments.iter().find(|segment| (segment.base..segment.end).contains(&at));
-    Ok(segment.map_or(status.generation, |segment| segment.generation))
 }

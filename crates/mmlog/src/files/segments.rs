@@ -1,0 +1,179 @@
+//! The segments of a log: the current one by its entry in the metadata, the final ones by their names.
+//!
+//! In the middle of a rotation the entry's file is no longer at the path; then it is at its final name.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::sync::{Arc, PoisonError};
+
+use super::Files;
+use crate::chunks::Segment;
+use crate::error::Fault;
+use crate::layout::Header;
+use crate::metadata::Entry;
+use crate::names::SegmentName;
+use crate::sync::Ordering;
+use crate::sys::place::{Access, Part, Place};
+use crate::sys::{fs, process};
+
+/// A file in the directory whose name is a segment's.
+#[derive(Clone, Debug)]
+pub(crate) struct Named {
+    pub(crate) says: SegmentName,
+    pub(crate) name: OsString,
+}
+
+/// Every name of a segment, by generation; a plain file before its compressed copy.
+pub(crate) fn named(place: &Place) -> Result<Vec<Named>, Fault> {
+    let log = place.name(Part::Data);
+    let names = place.names().map_err(Fault::io("read the log's directory"))?;
+    let parsed = |name: OsString| SegmentName::parse(log, &name).map(|says| Named { says, name });
+    let mut found: Vec<Named> = names.into_iter().filter_map(parsed).collect();
+    found.sort_by_key(|n| (n.says.generation, n.says.compression.is_some(), n.says.base));
+    Ok(found)
+}
+
+/// Opens the data file of the current segment. What is at the path instead is given where `others` is
+/// [`Others::Taken`].
+pub(super) fn open_current(
+    place: &Place,
+    header: &Header,
+    access: Access,
+    others: Others,
+) -> Result<(Entry, File), CannotOpen> {
+    loop {
+        let entry = header.current();
+        let at_path = place.open(Part::Data, access).map_err(CannotOpen::Path);
+        let found = match &at_path {
+            Ok(file) => fs::identity(&stat(file)?).1,
+            Err(_) => 0,
+        };
+        if found == entry.inode && at_path.is_ok() {
+            return at_path.map(|file| (entry, file));
+        }
+        if let Some(file) = open_final(place, &entry, access)? {
+            return Ok((entry, file));
+        }
+        if header.current() != entry {
+            continue;
+        }
+        return match at_path {
+            Ok(file) if others == Others::Taken => Ok((entry, file)),
+            Ok(_) => Err(Fault::Foreign { recorded: entry.inode, found }.into()),
+            Err(e) => Err(e),
+        };
+    }
+}
+
+/// What to do with a file at the path that is not the log's.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Others {
+    Refused,
+    Taken,
+}
+
+/// Why the current data file could not be opened.
+pub(super) enum CannotOpen {
+    /// What the file system said of the path.
+    Path(io::Error),
+    Fault(Fault),
+}
+
+impl From<Fault> for CannotOpen {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
+
+fn stat(file: &File) -> Result<std::fs::Metadata, Fault> {
+    file.metadata().map_err(Fault::io("stat the data file"))
+}
+
+/// Between the two names a rotation gives it, the file of the current entry has the final one alone.
+fn open_final(place: &Place, entry: &Entry, access: Access) -> Result<Option<File>, Fault> {
+    // Who may not read the directory finds it at the path, a moment later.
+    let Ok(named) = named(place) else { return Ok(None) };
+    for n in named.iter().filter(|n| n.says.generation == entry.generation) {
+        if let Ok(file) = place.open_named(&n.name, access)
+            && fs::identity(&stat(&file)?).1 == entry.inode
+        {
+            return Ok(Some(file));
+        }
+    }
+    Ok(None)
+}
+
+impl Files {
+    /// The current data file, opened if it is another than the last time.
+    pub(crate) fn renew(&self) -> Result<Arc<Segment>, Fault> {
+        let mut mine = self.segment.lock().unwrap_or_else(PoisonError::into_inner);
+        let header = self.meta.header();
+        let entry = header.current();
+        self.intact()?;
+        if let Some(segment) = mine.as_ref().filter(|s| (s.inode(), s.base()) == (entry.inode, entry.base)) {
+            return Ok(Arc::clone(segment));
+        }
+        let (access, others) = match self.intent.writes() {
+            true => (Access::Write, Others::Refused),
+            false => (Access::Read, Others::Taken),
+        };
+        let opened = open_current(&self.place, header, access, others);
+        let opened = opened.map_err(|e| match e {
+            CannotOpen::Path(e) if e.kind() == io::ErrorKind::NotFound => Fault::NoData,
+            CannotOpen::Path(e) => Fault::Io { operation: "open the data file", source: e },
+            CannotOpen::Fault(fault) => fault,
+        });
+        self.intact()?;
+        let (entry, file) = opened?;
+        let stat = stat(&file)?;
+        self.admit(&stat)?;
+        let (chunk_size, ring) = (self.meta.geometry().chunk_size, self.config.ring_chunks);
+        let segment = Arc::new(Segment::new(file, entry.base, stat.ino(), chunk_size, ring));
+        *mine = Some(Arc::clone(&segment));
+        Ok(segment)
+    }
+
+    /// What was asked of the data file when the log was opened, of one that took its place.
+    fn admit(&self, stat: &std::fs::Metadata) -> Result<(), Fault> {
+        if !stat.is_file() {
+            return Err(Fault::NotRegular { kind: "device" });
+        }
+        if let Some(fault) = self.owners_differ(stat.uid()) {
+            return Err(fault);
+        }
+        let directory = self.place.directory().map_err(Fault::io("look at the directory"))?;
+        // A rotation gives it two names for a moment.
+        if process::is_root() && directory.uid != 0 && stat.nlink() > 2 {
+            return Err(Fault::HardLinked { links: stat.nlink() });
+        }
+        Ok(())
+    }
+
+    /// Final segments that have a name, by generation; each once.
+    pub(crate) fn final_segments(&self) -> Result<Vec<Named>, Fault> {
+        // Of a later one it is not sure yet that it becomes final.
+        let current = self.meta.header().generation();
+        let mut found = named(&self.place)?;
+        found.retain(|n| n.says.generation < current);
+        found.dedup_by_key(|n| n.says.generation);
+        Ok(found)
+    }
+
+    /// The first position that prune has left; what lies below is given up.
+    pub(crate) fn first_kept(&self) -> u64 {
+        self.meta.header().kept.first.load(Ordering::Acquire) // kept
+    }
+
+    /// The final segments that have bytes at or behind `from`, oldest first. Without those that are compressed, which
+    /// were durable before they had their names, and those that are pruned by now.
+    pub(crate) fn open_finals(&self, from: u64) -> Result<Vec<File>, Fault> {
+        let named = self.final_segments()?;
+        let first = named.iter().rposition(|n| n.says.base <= from).unwrap_or(0);
+        let plain = named[first..].iter().filter(|n| n.says.compression.is_none());
+        let opened = plain.map(|n| self.place.open_named(&n.name, Access::Read));
+        let there = opened.filter(|o| !matches!(o, Err(e) if e.kind() == io::ErrorKind::NotFound));
+        there.collect::<io::Result<_>>().map_err(Fault::io("open a final segment"))
+    }
+}

@@ -1,0 +1,191 @@
+//! Rotating: the data file becomes a final segment under a name of its own, an empty one takes its place. No signal
+//! to anybody, no copy, nobody stopped for longer than `gate_ms`.
+//!
+//! 1. Maintenance byte; lock, so that nothing is half done. Make the next file under a temporary name, allocated, with
+//!    the owner, group, mode, ACL and labels of the log. Writers go on meanwhile.
+//! 2. Lock, journal; close the gate at C. Grow if the limit is below C. Drain; after `gate_ms` open the gate and try
+//!    again: the caller's patience is spent with the gate open, and a writer that held a drain up is first waited for.
+//! 3. Link the final name, rename the temporary file over the path: the commit. From here on whoever gets the lock
+//!    finishes it ([`exchange`](crate::files::exchange)): segment entry, inode, size, limit, base, generation, gate;
+//!    cut the old file to C.
+//!
+//! Writers find the new base at their next look, or where they wait at the gate, and open the file at the path.
+//! Everything below C was drained, so nobody stores to the old file any more: it is final when this returns.
+
+use std::path::PathBuf;
+use std::time::{Duration, Instant, SystemTime};
+
+use crate::error::Fault;
+use crate::files::exchange::NextFile;
+use crate::files::guard::LogLock;
+use crate::files::owner::Operation;
+use crate::files::{Files, SLICE};
+use crate::metadata::Entry;
+use crate::names::{GENERATION_END, SegmentName, Stamp};
+use crate::slots::Pending;
+use crate::sys::place::Part;
+use crate::sys::process;
+use crate::trim::{Drained, drain};
+
+/// When to rotate, and how. The default: now, with 2 s of patience.
+///
+/// With both [`if_size`](Self::if_size) and [`if_age`](Self::if_age), either is enough.
+#[derive(Clone, Debug)]
+pub struct Rotation {
+    wait: Duration,
+    if_size: Option<u64>,
+    if_age: Option<Duration>,
+    stamp: Option<Stamp>,
+}
+
+impl Default for Rotation {
+    fn default() -> Self {
+        Self { wait: Duration::from_secs(2), if_size: None, if_age: None, stamp: None }
+    }
+}
+
+impl Rotation {
+    /// How long to wait for another maintenance operation, or for a writer that does not finish its append.
+    pub fn wait(mut self, longest: Duration) -> Self {
+        self.wait = longest;
+        self
+    }
+
+    /// Only if the segment has at least that many bytes.
+    pub fn if_size(mut self, bytes: u64) -> Self {
+        self.if_size = Some(bytes);
+        self
+    }
+
+    /// Only if the segment began at least that long ago.
+    pub fn if_age(mut self, age: Duration) -> Self {
+        self.if_age = Some(age);
+        self
+    }
+
+    /// Adds a time to the segment's name, behind generation and base.
+    pub fn stamp(mut self, stamp: Stamp) -> Self {
+        self.stamp = Some(stamp);
+        self
+    }
+}
+
+/// A segment that a rotation made final.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Rotated {
+    /// Where it is now: final, nobody ever stores there again.
+    pub path: PathBuf,
+    /// Its number.
+    pub generation: u64,
+    /// Position of its first byte.
+    pub base: u64,
+    /// Position behind its last byte; `end - base` is the file's length.
+    pub end: u64,
+    /// For how long the gate was closed in the try that succeeded: what a writer may have waited.
+    pub pause: Duration,
+}
+
+/// What a rotation would make final now; `None` if it would do nothing.
+pub(crate) fn plan(files: &Files, how: &Rotation) -> Option<Rotated> {
+    let current = files.meta.header().current();
+    let end = files.control().look().start;
+    let bytes = end.saturating_sub(current.base);
+    let age = Duration::from_nanos(process::now_ns().saturating_sub(current.began_ns));
+    let due = match (how.if_size, how.if_age) {
+        (None, None) => true,
+        (size, least) => size.is_some_and(|s| bytes >= s) || least.is_some_and(|a| age >= a),
+    };
+    (bytes > 0 && due).then(|| rotated(files, &current, how.stamp, end, Duration::ZERO))
+}
+
+fn rotated(files: &Files, current: &Entry, stamp: Option<Stamp>, end: u64, pause: Duration) -> Rotated {
+    let Entry { generation, base, .. } = *current;
+    let name = SegmentName::plain(generation, base, stamp).of(files.place.name(Part::Data));
+    Rotated { path: files.path().with_file_name(name), generation, base, end, pause }
+}
+
+pub(crate) fn rotate(files: &Files, how: &Rotation) -> Result<Option<Rotated>, Fault> {
+    files.writable()?;
+    files.poisoned()?;
+    if plan(files, how).is_none() {
+        return Ok(None);
+    }
+    let begun = Instant::now();
+    let left = || how.wait.saturating_sub(begun.elapsed());
+    let _maintenance = files.maintenance(Operation::Rotate, begun + how.wait)?;
+    drop(files.lock(Operation::Rotate, left())?);
+    // Another one may have been at it.
+    if plan(files, how).is_none() {
+        return Ok(None);
+    }
+    let next = files.prepare_next()?;
+    let mut holder = None;
+    // It has space allocated ahead: whoever closes last trims it.
+    files.expect_writers();
+    loop {
+        if !holder.is_some_and(|h| is_still(files, h)) {
+            let guard = files.lock(Operation::Rotate, left())?;
+            match rotate_once(files, &guard, &next, how.stamp)? {
+                Ok(done) => return Ok(Some(done)),
+                Err(slot) => holder = Some(slot),
+            }
+        }
+        if let Some((slot, _)) = holder.filter(|_| begun.elapsed() >= how.wait) {
+            return Err(Fault::Stalled { blocker: files.slot_blocker(slot), waited: begun.elapsed() });
+        }
+        std::thread::sleep(SLICE);
+    }
+}
+
+/// Whether the append that held a drain up is still in flight.
+fn is_still(files: &Files, (slot, pending): (u32, Pending)) -> bool {
+    files.meta.slots()[slot as usize].hot.pending() == pending && !files.is_free(slot)
+}
+
+/// `Err` of the inner result: what holds the drain up.
+fn rotate_once(
+    files: &Files,
+    guard: &LogLock<'_>,
+    next: &NextFile<'_>,
+    stamp: Option<Stamp>,
+) -> Result<Result<Rotated, (u32, Pending)>, Fault> {
+    let current = files.meta.header().current();
+    if current.generation >= GENERATION_END - 1 {
+        return Err(Fault::OutOfRange {
+            field: "generation",
+            value: current.generation,
+            min: 0,
+            max: GENERATION_END - 2,
+        });
+    }
+    let closed = Instant::now();
+    let at = guard.close_gate_to_rotate(next);
+    let name = SegmentName::plain(current.generation, current.base, stamp).of(files.place.name(Part::Data));
+    let tried = drain(files, guard, at).and_then(|drained| match drained {
+        Drained::All => guard.exchange(&name, at).map(Ok),
+        Drained::HeldUpBy(slot, pending) => Ok(Err((slot, pending))),
+    });
+    // Whatever was done, the file at the path says whether this finishes or undoes it.
+    let finished = guard.finish_rotation();
+    let pause = closed.elapsed();
+    match tried? {
+        Err(holder) => finished.map(|()| Err(holder)),
+        Ok(()) => {
+            finished?;
+            guard.cut_this(at - current.base)?;
+            Ok(Ok(rotated(files, &current, stamp, at, pause)))
+        }
+    }
+}
+
+impl Rotated {
+    /// Bytes of the segment.
+    pub fn bytes(&self) -> u64 {
+        self.end - self.base
+    }
+}
+
+/// When the current segment began.
+pub(crate) fn began(files: &Files) -> Option<SystemTime> {
+    process::time_of(files.meta.header().current().began_ns)
+}
