@@ -7,15 +7,19 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::meta::{self, Geometry, Meta, Stage};
 use super::open::{Metadata, Opened, Opening};
 use super::reboot::{Extent, extent};
+use super::segments::named;
 use super::{Adopt, Config, Files, Intent, Origin, version1};
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::holes::{self, Hole};
-use crate::layout::{LOCK_BYTE, Version1, WRITERS_RANGE, total_len};
+use crate::layout::{Control, LOCK_BYTE, POSITION_END, Version1, WRITERS_RANGE, total_len};
 use crate::metadata::Entry;
 use crate::sys::lock::{self, Lease};
 use crate::sys::place::{Access, Part};
 use crate::sys::{alloc, fs, process};
+
+/// More than a compressed segment holds: positions of a new log go on behind it, with a gap.
+const UNKNOWN_LEN: u64 = 1 << 40;
 
 /// Where appends begin in a data file that has bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -114,11 +118,14 @@ impl Opening<'_> {
         // From here on a power cut leaves a file whose length says that this was a log.
         self.place.sync(&opened.file).map_err(Fault::io("make the metadata file durable"))?;
         crash_point("create:allocated");
-        let meta = Meta::fill(&opened.file, geometry, identity, found.end)?;
-        let inode = stat.ino();
-        meta.header().segment(0).set(Entry { generation: 0, base: 0, inode, began_ns: process::now_ns() });
+        let first = self.first_segment(stat.ino())?;
+        let meta = Meta::fill(&opened.file, geometry, identity, first, found.end)?;
         for &(from, to) in &found.missing {
-            holes::note(meta.holes(), &meta.header().hole_counts, &Hole::lost(from, to));
+            holes::note(
+                meta.holes(),
+                &meta.header().hole_counts,
+                &Hole::lost(first.base + from, first.base + to),
+            );
         }
         crash_point("create:filled");
         if meta.control().is_panicked() {
@@ -127,6 +134,29 @@ impl Opening<'_> {
         meta.make_ready();
         crash_point("create:ready");
         Ok(if len > 0 { Origin::Adopted { len } } else { Origin::Created })
+    }
+
+    /// Behind what a log left at this path that is gone, or whose metadata is: no segment is ever overwritten, and no
+    /// position is given twice.
+    fn first_segment(&self, inode: u64) -> std::result::Result<Entry, Fault> {
+        let began_ns = process::now_ns();
+        let look = || Fault::io("stat a final segment");
+        let mut behind = (0, 0);
+        // Where the directory may not be read, a rotation still overwrites nothing.
+        for n in named(self.place).unwrap_or_default() {
+            let Some(found) = self.place.find_named(&n.name).map_err(look())? else { continue };
+            // A rotation was given up, or interrupted, before the new file had its place.
+            if found.id.1 == inode {
+                return Ok(Entry { generation: n.says.generation, base: n.says.base, inode, began_ns });
+            }
+            let len = if n.says.compression.is_some() { UNKNOWN_LEN } else { found.len };
+            behind = (n.says.generation + 1, behind.1.max(n.says.base.saturating_add(len)));
+        }
+        let (generation, base) = behind;
+        if !Control::has_positions(base, POSITION_END / 2) {
+            return Err(Fault::OutOfRange { field: "base", value: base, min: 0, max: POSITION_END / 2 });
+        }
+        Ok(Entry { generation, base, inode, began_ns })
     }
 
     fn create_data(&self) -> std::result::Result<File, Fault> {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use crate::error::Fault;
 use crate::layout::*;
+use crate::metadata::Entry;
 use crate::sync::Ordering;
 use crate::sys::map::{Protection, SharedMap, View};
 
@@ -176,7 +177,7 @@ impl Meta {
         let geometry = Geometry::of_version_1(&version_1[0]);
         let own = SharedMap::anonymous(total_len(geometry.max_writers)).map_err(map())?;
         let header: View<Header> = view(&own, 0, 1)?;
-        fill_header(&header[0], geometry, 0);
+        fill_header(&header[0], geometry);
         let slots = view(&own, SLOTS_AT, geometry.max_writers as usize)?;
         let holes = view(&own, HOLES_AT, HOLES_MAX)?;
         Ok(Self { header, slots, holes, geometry, version_1: Some(version_1) })
@@ -192,13 +193,18 @@ impl Meta {
         file: &File,
         geometry: Geometry,
         identity: impl FnOnce(&Identity),
-        start: u64,
+        first: Entry,
+        len: u64,
     ) -> Result<Self, Fault> {
         let map = SharedMap::new(file, total_len(geometry.max_writers), Protection::ReadWrite)
             .map_err(Fault::io("map the metadata file"))?;
         let header: View<Header> = view(&map, 0, 1)?;
-        fill_header(&header[0], geometry, start);
+        fill_header(&header[0], geometry);
         identity(&header[0].identity);
+        header[0].segment(first.generation).set(first);
+        header[0].set_generation(first.generation);
+        header[0].control.begin_segment(first.base, len);
+        header[0].control.cursor.store(first.base + len, Ordering::Relaxed);
         let slots = view(&map, SLOTS_AT, geometry.max_writers as usize)?;
         let holes = view(&map, HOLES_AT, HOLES_MAX)?;
         Ok(Self { header, slots, holes, geometry, version_1: None })
@@ -215,7 +221,7 @@ fn view<T: Shared>(map: &Arc<SharedMap>, offset: usize, count: usize) -> Result<
     map.view(offset, count).ok_or_else(|| Fault::NotMetadata { why: "shorter than it was made".into() })
 }
 
-fn fill_header(header: &Header, geometry: Geometry, start: u64) {
+fn fill_header(header: &Header, geometry: Geometry) {
     let set32 = |word: &crate::sync::AtomicU32, value: u32| word.store(value, Ordering::Relaxed);
     let set = |word: &crate::sync::AtomicU64, value: u64| word.store(value, Ordering::Relaxed);
     let Header { control, tables, identity, .. } = header;
@@ -224,9 +230,6 @@ fn fill_header(header: &Header, geometry: Geometry, start: u64) {
     set32(&control.page_size, geometry.page_size as u32);
     set32(&control.chunk_size, geometry.chunk_size as u32);
     set32(&control.gate_ms, geometry.gate_ms);
-    set(&control.cursor, start);
-    set(&control.file_size, start);
-    set(&control.limit, start);
     set(&identity.magic, u64::from_ne_bytes(MAGIC));
     set32(&identity.byte_order, BYTE_ORDER);
     set32(&tables.max_writers, geometry.max_writers);

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 use super::meta::{self, Meta, Stage};
 use super::owner::Operation;
 use super::reboot::is_of_this_boot;
-use super::segments::{CannotOpen, Others, open_current};
+use super::segments::{CannotOpen, Named, Others, named, open_current};
 use super::{Adopt, Config, Files, Intent, METADATA_SUFFIX, Origin, Trust};
 use crate::chunks::Segment;
 use crate::error::{At, Blocker, Fault, Result};
@@ -94,13 +94,24 @@ fn check_directory_owner(place: &Place) -> std::result::Result<(), Fault> {
     // Who owns a directory can give root's maintenance a second name of a file that is not the log's.
     if process::is_root() && directory.uid != 0 {
         for part in [Part::Data, Part::Metadata] {
-            let found = place.find(part).map_err(Fault::io("look at the path"))?;
-            if let Some(links) = found.map(|f| f.links).filter(|&links| links > 1) {
+            // A rotation that is given up takes a name away again.
+            if has_other_names(place, part)?.is_some()
+                && let Some(links) = has_other_names(place, part)?
+            {
                 return Err(Fault::HardLinked { links });
             }
         }
     }
     Ok(())
+}
+
+/// How many links the file has, if not all of them are the log's: in a rotation the data file has its final name, too.
+fn has_other_names(place: &Place, part: Part) -> std::result::Result<Option<u64>, Fault> {
+    let look = || Fault::io("look at the path");
+    let Some(found) = place.find(part).map_err(look())?.filter(|f| f.links > 1) else { return Ok(None) };
+    let is_it = |n: &Named| place.find_named(&n.name).is_ok_and(|f| f.is_some_and(|f| f.id == found.id));
+    let rotating = part == Part::Data && found.links == 2 && named(place)?.iter().any(is_it);
+    Ok((!rotating).then_some(found.links))
 }
 
 /// What becomes of metadata that is there.

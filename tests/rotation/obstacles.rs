@@ -1,0 +1,157 @@
+//! What is in the way of a rotation: clear errors, nothing changed.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::process::Command;
+use std::time::Duration;
+
+use super::{is_sound, names, options, rotate};
+use crate::common::surgeon::{COPYING, Surgeon, WAITING};
+use crate::common::{self, Actor, committed, scene};
+use mmlog::{Fault, Rotation};
+
+/// Has slot 1 and does nothing.
+pub(crate) fn bystander() {
+    let log = options().open(common::log_path()).unwrap();
+    let _writer = log.writer().unwrap();
+    common::say("here");
+    while common::listen() {}
+}
+
+#[test]
+fn a_writer_that_does_not_finish_is_named_and_nothing_has_changed() {
+    for (state, wait) in [(COPYING, 0), (COPYING, 300), (WAITING, 0)] {
+        let scene = scene();
+        let log = options().open_or_create(&scene.log).unwrap();
+        let mut writer = log.writer().unwrap();
+        writer.append(b"before\n").unwrap();
+        let mut other = Actor::new("bystander", &[("LOG", scene.log.display().to_string())]);
+        assert_eq!(other.hear(), "here");
+        let start = Surgeon::new(&scene.log).append_in_flight(1, state, 100);
+        let before = names(&scene.log);
+        let error = log.rotate(&Rotation::default().wait(Duration::from_millis(wait))).unwrap_err();
+        let Fault::Stalled { blocker, .. } = error.fault() else { panic!("{error}") };
+        assert_eq!((blocker.pid, &*blocker.what), (other.child.id(), "slot 1"));
+        assert_eq!(names(&scene.log), before);
+        writer.append(b"after\n").unwrap();
+        assert_eq!(log.status().unwrap().gate, None);
+        other.kill();
+        let rotated = common::until("its death", || log.rotate(&Rotation::default()).ok().flatten());
+        assert_eq!((rotated.base, rotated.end), (0, start + 100 + 6));
+        assert_eq!(committed(&scene.log), b"before\nafter\n");
+        is_sound(&scene.log);
+    }
+}
+
+#[test]
+fn a_file_of_the_segments_name_is_never_overwritten() {
+    let scene = scene();
+    let log = options().open_or_create(&scene.log).unwrap();
+    log.writer().unwrap().append(b"one\n").unwrap();
+    let taken = log.plan_rotation(&Rotation::default()).unwrap().path;
+    fs::write(&taken, b"somebody else's").unwrap();
+    let before = names(&scene.log);
+    let error = log.rotate(&Rotation::default()).unwrap_err();
+    assert!(matches!(error.fault(), Fault::SegmentExists { .. }), "{error}");
+    assert_eq!(names(&scene.log), before);
+    assert_eq!(fs::read(&taken).unwrap(), b"somebody else's");
+    log.writer().unwrap().append(b"two\n").unwrap();
+    fs::remove_file(&taken).unwrap();
+    assert_eq!(fs::read(rotate(&log).path).unwrap(), b"one\ntwo\n");
+}
+
+#[test]
+fn what_a_dead_rotator_left_is_removed_by_the_next() {
+    let scene = scene();
+    let log = options().open_or_create(&scene.log).unwrap();
+    log.writer().unwrap().append(b"one\n").unwrap();
+    fs::write(scene.log.with_file_name("app.log.mmlog-next"), vec![0; 65536]).unwrap();
+    fs::hard_link(
+        &scene.log,
+        scene.log.with_file_name("app.log.0000000000-0000000000000000000-20260101T000000Z"),
+    )
+    .unwrap();
+    assert_eq!(committed(&scene.log), b"one\n", "a name of the current segment is no segment");
+    rotate(&log);
+    let expected = ["app.log", "app.log.0000000000-0000000000000000000", "app.log.mmlog"];
+    assert_eq!(names(&scene.log), expected);
+    assert_eq!(committed(&scene.log), b"one\n");
+}
+
+#[test]
+fn a_directory_without_permission_is_an_error_and_the_log_goes_on() {
+    if nix::unistd::geteuid().is_root()
+        && !Command::new("setpriv").arg("--version").output().is_ok_and(|o| o.status.success())
+    {
+        println!("SKIPPED: needs setpriv to be no root");
+        return;
+    }
+    let scene = scene();
+    let tool = scene.dir.path().join("tool");
+    fs::copy(env!("CARGO_BIN_EXE_mmlogctl"), &tool).unwrap();
+    let log = options().mode(0o666).open_or_create(&scene.log).unwrap();
+    log.writer().unwrap().append(b"one\n").unwrap();
+    fs::set_permissions(scene.dir.path(), fs::Permissions::from_mode(0o555)).unwrap();
+    let mut command = Command::new("setpriv");
+    if nix::unistd::geteuid().is_root() {
+        command.args(["--reuid=1001", "--regid=1001", "--clear-groups"]);
+    }
+    let ended = command.arg("--").arg(&tool).arg("rotate").arg(&scene.log).output().unwrap();
+    fs::set_permissions(scene.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert_eq!(ended.status.code(), Some(1), "{said}");
+    assert!(said.contains("cannot create the next segment's file: Permission denied"), "{said}");
+    log.writer().unwrap().append(b"two\n").unwrap();
+    assert_eq!(committed(&scene.log), b"one\ntwo\n");
+}
+
+/// A small tmpfs of its own.
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    fn new(bytes: u64) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let size = format!("size={bytes}");
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path()).output();
+        if mounted.is_ok_and(|m| m.status.success()) {
+            return Some(Self(dir));
+        }
+        println!("SKIPPED: cannot mount a tmpfs here (needs root)");
+        None
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn on_a_nearly_full_disk_the_new_segment_starts_with_a_page_and_on_a_full_one_nothing_changes() {
+    let Some(disk) = Disk::new(4 << 20) else { return };
+    let path = disk.0.path().join("app.log");
+    let log = options().open_or_create(&path).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append(b"one\n").unwrap();
+    let ballast = disk.0.path().join("ballast");
+    let fill = |leave: u64| {
+        let free = || rustix::fs::statvfs(disk.0.path()).unwrap();
+        let _ = fs::remove_file(&ballast);
+        let bytes = free().f_bavail * free().f_bsize - leave;
+        fs::write(&ballast, vec![1; bytes as usize]).unwrap();
+    };
+    fill(0);
+    let before = names(&path);
+    let error = log.rotate(&Rotation::default()).unwrap_err();
+    assert!(matches!(error.fault(), Fault::NoSpace { .. }), "{error}");
+    assert_eq!(names(&path), before);
+    writer.append(b"two\n").unwrap();
+    fill(2 * 4096);
+    assert_eq!(fs::read(rotate(&log).path).unwrap(), b"one\ntwo\n");
+    assert_eq!(fs::metadata(&path).unwrap().len(), 4096);
+    writer.append(b"three\n").unwrap();
+    assert_eq!(committed(&path), b"one\ntwo\nthree\n");
+    is_sound(&path);
+}

@@ -1,0 +1,108 @@
+//! After a reboot: names, metadata and data may each be older or newer on the disk than the others.
+
+use std::fs;
+use std::io::Write;
+use std::path::Path;
+
+use super::{is_sound, names, options, rotate};
+use crate::common::surgeon::Surgeon;
+use crate::common::{committed, metadata_of, scene};
+
+/// The boot id.
+const BOOT_ID: usize = 0xf0;
+
+/// What the metadata file holds.
+fn saved(log: &Path) -> Vec<u8> {
+    fs::read(metadata_of(log)).unwrap()
+}
+
+/// Puts that back, as of another boot.
+fn restored(log: &Path, bytes: &[u8]) {
+    fs::File::options().write(true).open(metadata_of(log)).unwrap().write_all(bytes).unwrap();
+    let surgeon = Surgeon::new(log);
+    surgeon.set(BOOT_ID, !surgeon.get(BOOT_ID));
+}
+
+fn goes_on(log: &Path, expected: &[u8]) {
+    let opened = options().open(log).unwrap();
+    assert_eq!(String::from_utf8_lossy(&committed(log)), String::from_utf8_lossy(expected));
+    opened.writer().unwrap().append(b"goes on\n").unwrap();
+    rotate(&opened);
+    opened.writer().unwrap().append(b"and on\n").unwrap();
+    assert_eq!(committed(log), [expected, b"goes on\nand on\n"].concat());
+    opened.close().unwrap();
+    is_sound(log);
+}
+
+#[test]
+fn rotations_that_the_metadata_does_not_know_of_are_found_by_their_names() {
+    for rotations in 1..5 {
+        let scene = scene();
+        let log = options().open_or_create(&scene.log).unwrap();
+        let mut writer = log.writer().unwrap();
+        writer.append(b"first\n").unwrap();
+        rotate(&log);
+        writer.append(b"second\n").unwrap();
+        let old = saved(&scene.log);
+        let mut expected = b"first\nsecond\n".to_vec();
+        for n in 0..rotations {
+            rotate(&log);
+            writer.append(format!("later {n}\n").as_bytes()).unwrap();
+            expected.extend(format!("later {n}\n").as_bytes());
+        }
+        drop(writer);
+        log.close().unwrap();
+        restored(&scene.log, &old);
+        goes_on(&scene.log, &expected);
+    }
+}
+
+#[test]
+fn a_rename_that_did_not_reach_the_disk_is_undone() {
+    let scene = scene();
+    let log = options().open_or_create(&scene.log).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append(b"first\n").unwrap();
+    rotate(&log);
+    writer.append(b"second\n").unwrap();
+    let rotated = rotate(&log);
+    drop(writer);
+    log.close().unwrap();
+    let new = saved(&scene.log);
+    fs::rename(&scene.log, scene.log.with_file_name("app.log.mmlog-next")).unwrap();
+    fs::rename(&rotated.path, &scene.log).unwrap();
+    restored(&scene.log, &new);
+    goes_on(&scene.log, b"first\nsecond\n");
+    assert!(!names(&scene.log).contains(&"app.log.mmlog-next".into()));
+}
+
+#[test]
+fn the_link_alone_is_undone() {
+    let scene = scene();
+    let log = options().open_or_create(&scene.log).unwrap();
+    log.writer().unwrap().append(b"first\n").unwrap();
+    let name = log.plan_rotation(&mmlog::Rotation::default()).unwrap().path;
+    log.close().unwrap();
+    fs::hard_link(&scene.log, name).unwrap();
+    let old = saved(&scene.log);
+    restored(&scene.log, &old);
+    goes_on(&scene.log, b"first\n");
+}
+
+#[test]
+fn a_strangers_file_at_the_path_is_no_segment() {
+    let scene = scene();
+    let log = options().open_or_create(&scene.log).unwrap();
+    log.writer().unwrap().append(b"first\n").unwrap();
+    rotate(&log);
+    log.writer().unwrap().append(b"second\n").unwrap();
+    log.close().unwrap();
+    let old = saved(&scene.log);
+    let other = scene.log.with_file_name("other");
+    fs::write(&other, b"somebody else's").unwrap();
+    fs::rename(&other, &scene.log).unwrap();
+    restored(&scene.log, &old);
+    let error = options().open(&scene.log).err().unwrap();
+    assert!(matches!(error.fault(), mmlog::Fault::Foreign { .. }), "{error}");
+    assert_eq!(fs::read(&scene.log).unwrap(), b"somebody else's");
+}
