@@ -67,7 +67,7 @@ _mmlogctl() {
             return 0
             ;;
         mmlogctl__subcmd__append)
-            opts="-h --no-create --raw --linger --max-line --on-full --sync --tee --timestamp --prefix --chunk-size --max-writers --mode --trust-path --help"
+            opts="-h --no-create --linger --max-line --on-full --sync --timestamp --prefix --chunk-size --max-writers --mode --trust-path --raw --tee --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

@@ -54,10 +54,10 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l chunk-size 
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l max-writers -d 'How many writers may have the log open at once [default: 1024]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l mode -d 'The permission bits of the files, in octal [default: 0666 without the umask]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l no-create -d 'Fail when the log does not exist'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l raw -d 'Bytes as they come: no waiting for a newline, none added at the end'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l tee -d 'Copy to standard output what was stored'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l timestamp -d 'Put the time of storing before each line: RFC 3339, UTC, microseconds'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l raw -d 'Bytes as they come: no waiting for a newline, none added at the end'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l tee -d 'Copy to standard output what was stored'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -l from -d 'Start at this position instead of the oldest one that is kept' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -l to -d 'Stop before this position' -r

@@ -8,6 +8,8 @@ use std::process::ExitCode;
 
 use mmlog::{Class, Error, Fault, State};
 
+use crate::output::Standard;
+
 /// Every exit code of the tool; EXIT STATUS in the man pages is rendered from it.
 #[derive(Copy, Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]
 pub enum Exit {
@@ -139,12 +141,12 @@ impl Failure {
         Self::new(Exit::Failed, format!("{}: {operation} failed: {error}", shown(path)))
     }
 
-    /// A failure of standard output; a closed pipe is the quiet one.
+    /// A failure of a standard stream; a closed pipe is the quiet one.
     #[must_use]
-    pub fn output(error: &io::Error) -> Self {
+    pub fn of_stream(stream: Standard, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::OutputClosed,
-            _ => Self::new(Exit::Failed, format!("standard output: write failed: {error}")),
+            _ => Self::new(Exit::Failed, format!("{stream}: write failed: {error}")),
         }
     }
 
@@ -219,8 +221,9 @@ mod tests {
     #[test]
     fn a_closed_pipe_is_success() {
         let closed = io::Error::from(io::ErrorKind::BrokenPipe);
-        assert_eq!(Failure::output(&closed).exit(), Exit::Done);
-        assert_eq!(Failure::output(&io::Error::from(io::ErrorKind::StorageFull)).exit(), Exit::Failed);
+        let of = |error: &io::Error| Failure::of_stream(Standard::Output, error).exit();
+        assert_eq!(of(&closed), Exit::Done);
+        assert_eq!(of(&io::Error::from(io::ErrorKind::StorageFull)), Exit::Failed);
     }
 
     #[test]

@@ -15,6 +15,7 @@ pub mod output;
 pub mod progress;
 pub mod reading;
 pub mod signals;
+pub mod storing;
 
 use cli::Cli;
 use exit::{Exit, Verdict};

@@ -5,7 +5,7 @@
 //! - Standard error carries notices, one line each, and at most one progress line, which is
 //!   cleared before anything else is printed.
 
-use std::fmt::Write as _;
+use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 
@@ -15,6 +15,33 @@ use rustix::io::Errno;
 
 use crate::exit::{Exit, Failure, printable};
 use crate::signals::Signals;
+
+/// One of the two streams.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Standard {
+    /// Standard output.
+    Output,
+    /// Standard error.
+    Error,
+}
+
+impl fmt::Display for Standard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Output => "standard output",
+            Self::Error => "standard error",
+        })
+    }
+}
+
+impl AsFd for Standard {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        match self {
+            Self::Output => rustix::stdio::stdout(),
+            Self::Error => rustix::stdio::stderr(),
+        }
+    }
+}
 
 /// Standard output and standard error of a command.
 #[derive(Debug)]
@@ -67,7 +94,8 @@ impl Output {
     /// [`Failure::OutputClosed`] when nobody reads any more.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
         match &mut self.sink {
-            Sink::Standard => write_all(io::stdout().as_fd(), bytes).map_err(|e| Failure::output(&e.into())),
+            Sink::Standard => write_all(io::stdout().as_fd(), bytes)
+                .map_err(|e| Failure::of_stream(Standard::Output, &e.into())),
             #[cfg(test)]
             Sink::Memory { stdout, .. } => {
                 stdout.extend_from_slice(bytes);
@@ -76,14 +104,14 @@ impl Output {
         }
     }
 
-    /// Writes `bytes` to standard output, but after a signal only what its reader takes at once:
+    /// Writes `bytes` to one of the streams, but after a signal only what its reader takes at once:
     /// a reader that has stopped reading must not keep us from ending.
     ///
     /// # Errors
     /// As [`Output::write`]; also when a signal cut it short.
-    pub fn write_unless(&mut self, signals: &Signals, bytes: &[u8]) -> Result<(), Failure> {
+    pub fn write_unless(&mut self, to: Standard, signals: &Signals, bytes: &[u8]) -> Result<(), Failure> {
         match &self.sink {
-            Sink::Standard => write_unless(io::stdout().as_fd(), signals, bytes),
+            Sink::Standard => write_unless(to, signals, bytes),
             #[cfg(test)]
             Sink::Memory { .. } => self.write(bytes),
         }
@@ -188,8 +216,9 @@ fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
     Ok(())
 }
 
-fn write_unless(fd: BorrowedFd<'_>, signals: &Signals, bytes: &[u8]) -> Result<(), Failure> {
-    let failed = |e: Errno| Failure::output(&e.into());
+fn write_unless(to: Standard, signals: &Signals, bytes: &[u8]) -> Result<(), Failure> {
+    let failed = |e: Errno| Failure::of_stream(to, &e.into());
+    let fd = to.as_fd();
     let regular = fstat(fd).is_ok_and(|s| FileType::from_raw_mode(s.st_mode) == FileType::RegularFile);
     if regular {
         return write_all(fd, bytes).map_err(failed);
@@ -204,7 +233,7 @@ fn write_unless(fd: BorrowedFd<'_>, signals: &Signals, bytes: &[u8]) -> Result<(
             }
         }
         if ready[0].revents().is_empty() {
-            return Err(Failure::new(Exit::Failed, "standard output: nobody reads it, and a signal came"));
+            return Err(Failure::new(Exit::Failed, format!("{to}: nobody reads it, and a signal came")));
         }
         write_all(fd, piece).map_err(failed)?;
     }

@@ -9,13 +9,10 @@ use rustix::fs::{FileType, fstat, tell};
 use rustix::io::{Errno, ioctl_fionread, read};
 use rustix::pipe::fcntl_setpipe_size;
 
-use super::buffer::BUFFER;
 use crate::exit::{Exit, Failure};
 use crate::signals::Signals;
-
-/// The most bytes read at a time: what was read should still be in the processor's cache when it
-/// is stored, and a store that is longer fills larger folios. 256 KiB measured best of 64 to 1024.
-const AT_ONCE: usize = 256 << 10;
+use crate::storing::AT_ONCE;
+use crate::storing::buffer::BUFFER;
 
 #[derive(Debug)]
 pub(super) struct Input {

@@ -6,11 +6,11 @@
 use std::ops::Range;
 
 /// How much is read, and appended as one message, at a time.
-pub(super) const BUFFER: usize = 1 << 20;
+pub(crate) const BUFFER: usize = 1 << 20;
 
 /// What may be stored on its own.
 #[derive(Copy, Clone, Debug)]
-pub(super) enum Framing {
+pub(crate) enum Framing {
     /// Whole lines; one longer than `longest`, newline not counted, comes in pieces.
     Lines { longest: usize },
     /// Anything.
@@ -19,7 +19,7 @@ pub(super) enum Framing {
 
 /// How much is to be stored now.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
-pub(super) enum Upto {
+pub(crate) enum Upto {
     /// A line without its newline waits for more.
     LastLine,
     /// Nothing more comes.
@@ -28,7 +28,7 @@ pub(super) enum Upto {
 
 /// The next bytes to store.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
-pub(super) enum Piece<'a> {
+pub(crate) enum Piece<'a> {
     /// As they are: whole lines, or raw bytes.
     Whole(&'a [u8]),
     /// Some of a line too long to be held, which goes on afterwards.
@@ -38,7 +38,7 @@ pub(super) enum Piece<'a> {
 }
 
 #[derive(Debug)]
-pub(super) struct Buffer {
+pub(crate) struct Buffer {
     bytes: Vec<u8>,
     /// What is read and not stored.
     held: Range<usize>,
@@ -48,20 +48,20 @@ pub(super) struct Buffer {
 }
 
 impl Buffer {
-    pub(super) fn new(framing: Framing) -> Self {
+    pub(crate) fn new(framing: Framing) -> Self {
         Self { bytes: vec![0; BUFFER], held: 0..0, line_end: 0, framing }
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.held.len()
     }
 
-    pub(super) fn is_full(&self) -> bool {
+    pub(crate) fn is_full(&self) -> bool {
         self.held.len() == self.bytes.len()
     }
 
     /// Where to read to; never empty if [`Buffer::piece`] was asked until it had none.
-    pub(super) fn space(&mut self) -> &mut [u8] {
+    pub(crate) fn space(&mut self) -> &mut [u8] {
         if self.held.start > 0 {
             self.bytes.copy_within(self.held.clone(), 0);
             self.line_end -= self.held.start;
@@ -76,7 +76,7 @@ impl Buffer {
     }
 
     /// `n` bytes were read into the space.
-    pub(super) fn filled(&mut self, n: usize) {
+    pub(crate) fn filled(&mut self, n: usize) {
         let new = self.held.end..self.held.end + n;
         self.held.end = new.end;
         match self.framing {
@@ -90,7 +90,7 @@ impl Buffer {
     }
 
     /// What to store next.
-    pub(super) fn piece(&self, upto: Upto) -> Option<Piece<'_>> {
+    pub(crate) fn piece(&self, upto: Upto) -> Option<Piece<'_>> {
         if self.line_end > self.held.start {
             return Some(Piece::Whole(&self.bytes[self.held.start..self.line_end]));
         }
@@ -107,7 +107,7 @@ impl Buffer {
     }
 
     /// The first `n` bytes are stored.
-    pub(super) fn consume(&mut self, n: usize) {
+    pub(crate) fn consume(&mut self, n: usize) {
         self.held.start += n;
         self.line_end = self.line_end.max(self.held.start);
     }

@@ -6,11 +6,10 @@
 use jiff::Timestamp;
 use memchr::memchr;
 
-use super::AppendArgs;
 use super::buffer::{BUFFER, Piece};
 
 #[derive(Debug)]
-pub(super) struct Lines {
+pub(crate) struct Lines {
     longest: usize,
     style: Style,
     /// The line that comes next is the rest of one that has been split, and said so.
@@ -30,35 +29,39 @@ enum Style {
 }
 
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
-enum Time {
+pub(crate) enum Time {
     Omit,
     Put,
 }
 
 /// What [`Lines::next`] took from its piece.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
-pub(super) struct Taken {
+pub(crate) struct Taken {
     /// Bytes of the piece.
-    pub(super) bytes: usize,
+    pub(crate) bytes: usize,
     /// How many lines in it are too long, each counted once.
-    pub(super) split_lines: usize,
+    pub(crate) split_lines: usize,
 }
 
 impl Lines {
-    pub(super) fn new(args: &AppendArgs) -> Self {
-        let time = if args.timestamp { Time::Put } else { Time::Omit };
-        let prefix = args.prefix.clone().unwrap_or_default();
-        let plain = time == Time::Omit && prefix.is_empty() && (args.raw || args.max_line >= BUFFER);
-        let style = if plain { Style::Plain } else { Style::Each { time, prefix } };
-        Self { longest: args.max_line, style, continuing: false, dressed: Vec::new() }
+    /// No line is longer than `longest`; each gets the time, if asked for, and the prefix.
+    pub(crate) fn new(longest: usize, time: Time, prefix: &str) -> Self {
+        let plain = time == Time::Omit && prefix.is_empty() && longest >= BUFFER;
+        let style = if plain { Style::Plain } else { Style::Each { time, prefix: prefix.to_owned() } };
+        Self { longest, style, continuing: false, dressed: Vec::new() }
     }
 
-    pub(super) const fn longest(&self) -> usize {
+    /// Nothing is looked at.
+    pub(crate) const fn untouched() -> Self {
+        Self { longest: BUFFER, style: Style::Plain, continuing: false, dressed: Vec::new() }
+    }
+
+    pub(crate) const fn longest(&self) -> usize {
         self.longest
     }
 
     /// Takes some of `piece` and makes it ready; [`Lines::parts`] is what to store for it.
-    pub(super) fn next(&mut self, piece: &Piece<'_>) -> Taken {
+    pub(crate) fn next(&mut self, piece: &Piece<'_>) -> Taken {
         match &self.style {
             Style::Plain => self.plain(piece),
             Style::Each { time, prefix } => {
@@ -73,7 +76,7 @@ impl Lines {
     }
 
     /// What to store for what was taken, in two parts so that nothing is copied for a newline.
-    pub(super) fn parts<'a>(&'a self, piece: &Piece<'a>) -> [&'a [u8]; 2] {
+    pub(crate) fn parts<'a>(&'a self, piece: &Piece<'a>) -> [&'a [u8]; 2] {
         match (&self.style, piece) {
             (Style::Each { .. }, _) => [&self.dressed, b""],
             (Style::Plain, Piece::Whole(bytes)) => [bytes, b""],
@@ -119,12 +122,11 @@ mod tests {
     use super::*;
 
     fn each(longest: usize, prefix: &str) -> Lines {
-        let style = Style::Each { time: Time::Omit, prefix: prefix.to_owned() };
-        Lines { longest, style, continuing: false, dressed: Vec::new() }
+        Lines::new(longest, Time::Omit, prefix)
     }
 
     fn plain() -> Lines {
-        Lines { longest: BUFFER, style: Style::Plain, continuing: false, dressed: Vec::new() }
+        Lines::new(BUFFER, Time::Omit, "")
     }
 
     #[test]
@@ -181,8 +183,7 @@ mod tests {
 
     #[test]
     fn the_time_is_rfc_3339_in_utc_with_microseconds() {
-        let style = Style::Each { time: Time::Put, prefix: "p ".to_owned() };
-        let mut lines = Lines { longest: 100, style, continuing: false, dressed: Vec::new() };
+        let mut lines = Lines::new(100, Time::Put, "p ");
         lines.next(&Piece::Whole(b"x\n"));
         let text = String::from_utf8_lossy(&lines.dressed);
         let (time, line) = text.split_once(' ').unwrap_or_default();

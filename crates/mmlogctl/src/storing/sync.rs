@@ -16,7 +16,7 @@ use crate::arguments::duration;
 
 /// When to sync.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
-pub(super) enum When {
+pub(crate) enum When {
     /// The kernel writes back when it likes.
     Never,
     /// What was appended waits for this long at most.
@@ -26,7 +26,7 @@ pub(super) enum When {
 }
 
 /// Parses `never`, `always`, `interval=200ms`.
-pub(super) fn parse(text: &str) -> Result<When, String> {
+pub(crate) fn parse(text: &str) -> Result<When, String> {
     match text.split_once('=') {
         None if text == "never" => Ok(When::Never),
         None if text == "always" => Ok(When::Always),
@@ -36,7 +36,7 @@ pub(super) fn parse(text: &str) -> Result<When, String> {
 }
 
 /// Syncs a log in the background. Its descriptor is readable once a sync has failed.
-pub(super) struct Syncer {
+pub(crate) struct Syncer {
     shared: Arc<Shared>,
     thread: JoinHandle<()>,
     trouble: UnixStream,
@@ -67,7 +67,7 @@ impl Shared {
 impl Syncer {
     /// # Errors
     /// When the system refuses a socket pair.
-    pub(super) fn start(log: Log, options: Options, interval: Duration) -> io::Result<Self> {
+    pub(crate) fn start(log: Log, options: Options, interval: Duration) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let (trouble, its_end) = UnixStream::pair()?;
         let mut job = Job { shared: Arc::clone(&shared), log, options, interval, trouble: its_end };
@@ -76,7 +76,7 @@ impl Syncer {
     }
 
     /// What lies below `end` was appended.
-    pub(super) fn appended(&self, end: Position) {
+    pub(crate) fn appended(&self, end: Position) {
         let mut state = self.shared.state();
         state.end = end;
         if state.dirty_since.is_none() {
@@ -86,11 +86,11 @@ impl Syncer {
     }
 
     /// The error of a sync since, once.
-    pub(super) fn failure(&self) -> Option<Error> {
+    pub(crate) fn failure(&self) -> Option<Error> {
         self.shared.state().failed.take()
     }
 
-    pub(super) fn end(self) {
+    pub(crate) fn end(self) {
         self.shared.state().ending = true;
         self.shared.changed.notify_one();
         let _ = self.thread.join();

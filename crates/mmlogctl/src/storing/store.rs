@@ -1,4 +1,4 @@
-//! The log that input is stored in: full disk, stopped processes, `--tee`, progress.
+//! The log that input is stored in: full disk, stopped processes, progress.
 
 use std::io::IoSlice;
 use std::os::fd::{AsFd, BorrowedFd};
@@ -9,7 +9,7 @@ use mmlog::{Class, Error, Log, Position, Writer};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::sync::{Syncer, When};
-use super::{AppendArgs, OnFull};
+use super::{OnFull, Storing};
 use crate::exit::{Failure, shown};
 use crate::output::Output;
 use crate::progress::Progress;
@@ -18,7 +18,7 @@ use crate::signals::Signals;
 /// The pauses between two attempts: the first, and what doubling ends at.
 const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
-pub(super) struct Store<'a> {
+pub(crate) struct Store<'a> {
     log: Log,
     writer: Writer,
     /// Behind the last append.
@@ -26,19 +26,12 @@ pub(super) struct Store<'a> {
     sync: When,
     syncer: Option<Syncer>,
     patience: Patience<'a>,
-    tee: Tee,
     progress: Progress,
 }
 
-#[derive(Copy, Clone, Debug, Eq, PartialEq)]
-enum Tee {
-    On,
-    Off,
-}
-
 impl<'a> Store<'a> {
-    pub(super) fn open(
-        args: &AppendArgs,
+    pub(crate) fn open(
+        args: &Storing,
         signals: &'a Signals,
         progress: Progress,
         out: &mut Output,
@@ -60,17 +53,21 @@ impl<'a> Store<'a> {
             // What was lost before cannot be had again; it costs nothing to ask.
             writer.sync()?;
         }
-        let tee = if args.tee { Tee::On } else { Tee::Off };
         let end = Position::default();
-        Ok(Self { log, writer, end, sync: args.sync, syncer, patience, tee, progress })
+        Ok(Self { log, writer, end, sync: args.sync, syncer, patience, progress })
     }
 
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.log.path()
     }
 
+    /// What ends every wait.
+    pub(crate) const fn signals(&self) -> &'a Signals {
+        self.patience.signals
+    }
+
     /// Stores the two parts as one message.
-    pub(super) fn append(&mut self, parts: [&[u8]; 2], out: &mut Output) -> Result<(), Failure> {
+    pub(crate) fn append(&mut self, parts: [&[u8]; 2], out: &mut Output) -> Result<(), Failure> {
         let writer = &mut self.writer;
         let at = self.patience.insist(out, self.log.path(), || match parts {
             [all, []] => writer.append(all),
@@ -80,34 +77,22 @@ impl<'a> Store<'a> {
         Ok(())
     }
 
-    /// Makes what was appended durable, if that was asked for, and copies it.
-    pub(super) fn settle(&mut self, parts: [&[u8]; 2], out: &mut Output) -> Result<(), Failure> {
+    /// Makes what was appended durable, if that was asked for.
+    pub(crate) fn settle(&mut self, out: &mut Output) -> Result<(), Failure> {
         match &self.syncer {
             Some(syncer) => {
                 syncer.appended(self.end);
-                self.check()?;
+                self.check()
             }
-            None if self.sync == When::Always => self.make_durable(out)?,
-            None => {}
+            None if self.sync == When::Always => self.make_durable(out),
+            None => Ok(()),
         }
-        for part in parts {
-            self.copy(part, out);
-            self.progress.passed(part, out);
-        }
-        Ok(())
     }
 
-    fn copy(&mut self, part: &[u8], out: &mut Output) {
-        if self.tee == Tee::Off {
-            return;
-        }
-        if let Err(failure) = out.write_unless(self.patience.signals, part) {
-            self.tee = Tee::Off;
-            let why = match failure {
-                Failure::OutputClosed => "standard output: closed",
-                Failure::Said { ref text, .. } => text,
-            };
-            out.notice(&format!("{why}; the log goes on without the copy"));
+    /// The two parts are through.
+    pub(crate) fn passed(&mut self, parts: [&[u8]; 2], out: &mut Output) {
+        for part in parts {
+            self.progress.passed(part, out);
         }
     }
 
@@ -118,18 +103,18 @@ impl<'a> Store<'a> {
     }
 
     /// Readable when [`Store::check`] has something to say.
-    pub(super) fn trouble(&self) -> Option<BorrowedFd<'_>> {
+    pub(crate) fn trouble(&self) -> Option<BorrowedFd<'_>> {
         self.syncer.as_ref().map(AsFd::as_fd)
     }
 
     /// Whether a sync in the background has failed.
-    pub(super) fn check(&self) -> Result<(), Failure> {
+    pub(crate) fn check(&self) -> Result<(), Failure> {
         let failure = self.syncer.as_ref().and_then(Syncer::failure);
         failure.map_or(Ok(()), |e| Err(not_durable(e, self.end)))
     }
 
     /// Makes durable what has to be, and leaves the log.
-    pub(super) fn close(mut self, out: &mut Output) -> Result<(), Failure> {
+    pub(crate) fn close(mut self, out: &mut Output) -> Result<(), Failure> {
         if let Some(syncer) = self.syncer.take() {
             syncer.end();
         }

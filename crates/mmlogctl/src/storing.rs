@@ -1,0 +1,184 @@
+//! What the commands share that store lines in a log.
+//!
+//! One bounded buffer a stream: all whole lines in it are appended as one message, the rest waits. Nothing
+//! is ever dropped by this: what cannot be stored is the caller's to count and say.
+//!
+//! | file | job |
+//! |---|---|
+//! | `buffer` | the bytes read and not yet stored, and where the last line ends |
+//! | `lines` | time, prefix and line limit, line by line for those who asked |
+//! | `store` | the log: full disk, stopped processes, progress |
+//! | `sync` | when what was appended is made durable |
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{Args, ValueEnum};
+
+use crate::arguments::{Access, duration, size};
+use crate::commands::init::Creation;
+use crate::exit::{Failure, shown};
+use crate::output::{Output, Standard};
+use crate::signals::Signals;
+
+pub(crate) mod buffer;
+pub(crate) mod lines;
+pub(crate) mod store;
+pub(crate) mod sync;
+
+use buffer::{Buffer, Framing, Upto};
+use lines::{Lines, Time};
+use store::Store;
+use sync::When;
+
+/// The most bytes read at a time: what was read should still be in the processor's cache when it
+/// is stored, and a store that is longer fills larger folios. 256 KiB measured best of 64 to 1024.
+pub(crate) const AT_ONCE: usize = 256 << 10;
+
+/// How lines are stored.
+#[derive(Args, Debug)]
+pub(crate) struct Storing {
+    /// The log's data file; created when it is missing.
+    pub(crate) log: PathBuf,
+    /// Fail when the log does not exist.
+    #[arg(long)]
+    no_create: bool,
+    /// Collect for up to DUR before appending, so that batches are fewer and bigger.
+    #[arg(long, value_name = "DUR", value_parser = duration, default_value = "0s")]
+    pub(crate) linger: Duration,
+    /// Split a line that is longer than this, and say so.
+    #[arg(long, value_name = "SIZE", value_parser = line_limit, default_value = "1M")]
+    max_line: usize,
+    /// What to do while the log cannot grow because the disk is full.
+    #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnFull::Retry)]
+    on_full: OnFull,
+    /// When to make durable what was stored, against power failures: never, interval=DUR, or always,
+    /// which is before anything more is read. After either of the last two, exit code 0 means that
+    /// all of it is durable.
+    #[arg(long, value_name = "WHEN", value_parser = sync::parse, default_value = "never")]
+    sync: When,
+    /// Put the time of storing before each line: RFC 3339, UTC, microseconds.
+    #[arg(long)]
+    timestamp: bool,
+    /// Put TEXT before each line (after the time, if both are asked for).
+    #[arg(long, value_name = "TEXT")]
+    prefix: Option<String>,
+    #[command(flatten)]
+    creation: Creation,
+    #[command(flatten)]
+    access: Access,
+}
+
+impl Storing {
+    /// What is put before each line, and how long one may be.
+    pub(crate) fn lines(&self) -> Lines {
+        self.lines_prefixed(self.prefix.as_deref().unwrap_or_default())
+    }
+
+    /// The same with another prefix.
+    pub(crate) fn lines_prefixed(&self, prefix: &str) -> Lines {
+        let time = if self.timestamp { Time::Put } else { Time::Omit };
+        Lines::new(self.max_line, time, prefix)
+    }
+}
+
+/// What to do while the disk is full.
+#[derive(Copy, Clone, Debug, Eq, PartialEq, ValueEnum)]
+pub(crate) enum OnFull {
+    /// Say it once, wait, and go on when there is space.
+    Retry,
+    /// Fail with how many bytes were not stored.
+    Fail,
+}
+
+/// The longest line; it must fit into one message with its newline.
+fn line_limit(text: &str) -> Result<usize, String> {
+    let limit = size(text)?;
+    match usize::try_from(limit) {
+        Ok(fits) if limit > 0 && limit < mmlog::MAX_MESSAGE => Ok(fits),
+        _ => Err(format!("out of range [1, {}]", mmlog::MAX_MESSAGE - 1)),
+    }
+}
+
+/// One stream's way into the log.
+pub(crate) struct Stream {
+    buffer: Buffer,
+    lines: Lines,
+    /// Where `--tee` copies to, as long as it can.
+    copies: Option<Standard>,
+}
+
+impl Stream {
+    /// Whole lines.
+    pub(crate) fn of_lines(lines: Lines, copies: Option<Standard>) -> Self {
+        let framing = Framing::Lines { longest: lines.longest() };
+        Self { buffer: Buffer::new(framing), lines, copies }
+    }
+
+    /// Bytes as they come.
+    pub(crate) fn of_bytes(copies: Option<Standard>) -> Self {
+        Self { buffer: Buffer::new(Framing::Bytes), lines: Lines::untouched(), copies }
+    }
+
+    /// How many bytes are read and not stored.
+    pub(crate) fn held(&self) -> usize {
+        self.buffer.len()
+    }
+
+    pub(crate) fn is_full(&self) -> bool {
+        self.buffer.is_full()
+    }
+
+    /// Where to read to; never empty if [`Stream::flush`] came behind what was read last.
+    pub(crate) fn space(&mut self) -> &mut [u8] {
+        self.buffer.space()
+    }
+
+    /// `n` bytes were read into the space.
+    pub(crate) fn filled(&mut self, n: usize) {
+        self.buffer.filled(n);
+    }
+
+    /// Stores what can be stored of what is held, and copies it.
+    pub(crate) fn flush(
+        &mut self,
+        upto: Upto,
+        store: &mut Store<'_>,
+        out: &mut Output,
+    ) -> Result<(), Failure> {
+        while let Some(piece) = self.buffer.piece(upto) {
+            let taken = self.lines.next(&piece);
+            for _ in 0..taken.split_lines {
+                let (path, limit) = (shown(store.path()), self.lines.longest());
+                out.notice(&format!(
+                    "{path}: a line longer than {limit} bytes is split; raise --max-line to keep it whole"
+                ));
+            }
+            let parts = self.lines.parts(&piece);
+            store.append(parts, out)?;
+            // Stored, whatever becomes of the rest: who repeats what was not must not repeat this.
+            let settled = store.settle(out);
+            if settled.is_ok() {
+                copy(parts, &mut self.copies, store.signals(), out);
+                store.passed(parts, out);
+            }
+            self.buffer.consume(taken.bytes);
+            settled?;
+        }
+        Ok(())
+    }
+}
+
+fn copy(parts: [&[u8]; 2], copies: &mut Option<Standard>, signals: &Signals, out: &mut Output) {
+    for part in parts {
+        let Some(to) = *copies else { return };
+        if let Err(failure) = out.write_unless(to, signals, part) {
+            *copies = None;
+            let why = match failure {
+                Failure::OutputClosed => format!("{to}: closed"),
+                Failure::Said { text, .. } => text,
+            };
+            out.notice(&format!("{why}; the log goes on without the copy"));
+        }
+    }
+}
