@@ -25,6 +25,9 @@ _mmlogctl() {
             mmlogctl,check)
                 cmd="mmlogctl__subcmd__check"
                 ;;
+            mmlogctl,exec)
+                cmd="mmlogctl__subcmd__exec"
+                ;;
             mmlogctl,init)
                 cmd="mmlogctl__subcmd__init"
                 ;;
@@ -53,7 +56,7 @@ _mmlogctl() {
 
     case "${cmd}" in
         mmlogctl)
-            opts="-h -V --trust-path --help --version init append cat tail status check repair trim rotate rm"
+            opts="-h -V --trust-path --help --version init append exec cat tail status check repair trim rotate rm"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -145,6 +148,56 @@ _mmlogctl() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mmlogctl__subcmd__exec)
+            opts="-h --no-create --linger --max-line --on-full --sync --timestamp --prefix --chunk-size --max-writers --mode --trust-path --stderr-prefix --tee --until-closed --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --linger)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-line)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --on-full)
+                    COMPREPLY=($(compgen -W "retry fail" -- "${cur}"))
+                    return 0
+                    ;;
+                --sync)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --prefix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --chunk-size)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --max-writers)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --mode)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --stderr-prefix)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -29,6 +29,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -s h -l help -d 'Print h
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -s V -l version -d 'Print version'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "init" -d 'Create a log, or check that an existing one has these options'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "append" -d 'Append standard input to a log: whole lines, nothing ever dropped'
+complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "exec" -d 'Run a program, and append what it writes to standard output and standard error'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "cat" -d 'Print logs: exactly the committed bytes, without holes'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "tail" -d 'Print the end of logs, and follow them'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "status" -d 'Say how a log is: state, positions, lock, writers, holes, what to do next'
@@ -59,6 +60,22 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l trust-path 
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l raw -d 'Bytes as they come: no waiting for a newline, none added at the end'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l tee -d 'Copy to standard output what was stored'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l linger -d 'Collect for up to DUR before appending, so that batches are fewer and bigger' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l max-line -d 'Split a line that is longer than this, and say so' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l on-full -d 'What to do while the log cannot grow because the disk is full' -r -f -a "retry\t'Say it once, wait, and go on when there is space'
+fail\t'Fail with how many bytes were not stored'"
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l sync -d 'When to make durable what was stored, against power failures: never, interval=DUR, or always, which is before anything more is read. After either of the last two, exit code 0 means that all of it is durable' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l prefix -d 'Put TEXT before each line (after the time, if both are asked for)' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l chunk-size -d 'By how much the data file grows at a time, a multiple of the page size [default: 16.0 MiB]' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l max-writers -d 'How many writers may have the log open at once [default: 1024]' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l mode -d 'The permission bits of the files, in octal [default: 0666 without the umask]' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l stderr-prefix -d 'Put TEXT before each line of standard error, instead of that of --prefix' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l no-create -d 'Fail when the log does not exist'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l timestamp -d 'Put the time of storing before each line: RFC 3339, UTC, microseconds'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l tee -d 'Copy what was stored: of standard output to standard output, of standard error to standard error'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l until-closed -d 'Go on after CMD has ended, until all processes have closed the output that they inherited from it, or until SIGTERM, SIGINT or SIGQUIT'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -l from -d 'Start at this position instead of the oldest one that is kept' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -l to -d 'Stop before this position' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -l holes -d 'What to print for a hole, a range whose writer died before it was written' -r -f -a "skip\t'Nothing'

@@ -6,6 +6,7 @@ use crate::arguments::Access;
 use crate::commands::append::AppendArgs;
 use crate::commands::cat::CatArgs;
 use crate::commands::check::CheckArgs;
+use crate::commands::exec::ExecArgs;
 use crate::commands::init::InitArgs;
 use crate::commands::repair::RepairArgs;
 use crate::commands::rm::RmArgs;
@@ -31,6 +32,7 @@ pub struct Cli {
 pub enum Command {
     Init(InitArgs),
     Append(AppendArgs),
+    Exec(ExecArgs),
     Cat(CatArgs),
     Tail(TailArgs),
     Status(StatusArgs),

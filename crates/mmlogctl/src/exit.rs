@@ -81,14 +81,6 @@ impl Verdict {
         }
     }
 
-    /// What a command line that cannot be parsed ends with: clap's 2 would read as critical.
-    #[must_use]
-    pub fn of_usage(line: impl Iterator<Item = OsString>) -> Option<Self> {
-        // Options that stand before the command have no values.
-        let command = line.skip(1).find(|word| !word.as_encoded_bytes().starts_with(b"-"));
-        (command? == "check").then_some(Self::Unknown)
-    }
-
     /// What the shell sees.
     #[must_use]
     pub const fn code(self) -> u8 {
@@ -112,6 +104,68 @@ impl Verdict {
 impl From<Verdict> for ExitCode {
     fn from(verdict: Verdict) -> Self {
         Self::from(verdict.code())
+    }
+}
+
+/// The exit codes of `exec` that say that CMD never ran.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum NotRun {
+    /// Of our own doing.
+    Failed = 125,
+    /// It is there.
+    Refused = 126,
+    /// It is not.
+    Missing = 127,
+}
+
+impl NotRun {
+    /// All of them, in the order of their codes.
+    pub const ALL: [Self; 3] = [Self::Failed, Self::Refused, Self::Missing];
+
+    /// What the shell sees.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// One sentence for the man page.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Failed => {
+                "The log could not be opened, or the command line was wrong: CMD was not started."
+            }
+            Self::Refused => "CMD was found, and could not be executed.",
+            Self::Missing => "CMD was not found.",
+        }
+    }
+}
+
+impl From<NotRun> for ExitCode {
+    fn from(not_run: NotRun) -> Self {
+        Self::from(not_run.code())
+    }
+}
+
+/// The exit codes of `exec` once CMD was started, as the man page has them.
+pub const RAN: [(&str, &str); 3] = [
+    ("N", "The exit code of CMD, which ended by itself."),
+    ("128+N", "Signal N ended CMD."),
+    (
+        "1",
+        "CMD was successful, and some of its output was not stored, or not made durable: standard error says why.",
+    ),
+];
+
+/// What a command line that cannot be parsed ends with. For `check`, 2 would read as critical; for `exec`, as CMD's.
+#[must_use]
+pub fn of_usage(line: impl Iterator<Item = OsString>) -> ExitCode {
+    // Options that stand before the command have no values.
+    let command = line.skip(1).find(|word| !word.as_encoded_bytes().starts_with(b"-"));
+    match command.as_ref().and_then(|word| word.to_str()) {
+        Some("check") => Verdict::Unknown.into(),
+        Some("exec") => NotRun::Failed.into(),
+        _ => Exit::Usage.into(),
     }
 }
 
@@ -205,16 +259,20 @@ mod tests {
     fn codes_are_the_documented_ones() {
         assert_eq!(Exit::ALL.map(Exit::code), [0, 1, 2, 3, 4]);
         assert_eq!(Verdict::ALL.map(Verdict::code), [0, 1, 2, 3]);
+        assert_eq!(NotRun::ALL.map(NotRun::code), [125, 126, 127]);
     }
 
     #[test]
-    fn a_wrong_command_line_of_check_is_not_critical() {
-        let of = |line: &str| Verdict::of_usage(line.split(' ').map(OsString::from));
+    fn a_wrong_command_line_is_not_taken_for_an_answer() {
+        let of = |line: &str| of_usage(line.split(' ').map(OsString::from));
         for line in ["mmlogctl check", "mmlogctl --trust-path check --nonsense LOG", "mmlogctl -x check"] {
-            assert_eq!(of(line), Some(Verdict::Unknown), "{line}");
+            assert_eq!(of(line), Verdict::Unknown.into(), "{line}");
+        }
+        for line in ["mmlogctl exec", "mmlogctl --trust-path exec LOG"] {
+            assert_eq!(of(line), NotRun::Failed.into(), "{line}");
         }
         for line in ["mmlogctl", "mmlogctl cat check", "mmlogctl --check"] {
-            assert_eq!(of(line), None, "{line}");
+            assert_eq!(of(line), Exit::Usage.into(), "{line}");
         }
     }
 

@@ -18,7 +18,7 @@ pub mod signals;
 pub mod storing;
 
 use cli::Cli;
-use exit::{Exit, Verdict};
+use exit::Exit;
 use output::Output;
 
 /// Parses the command line, runs the command, reports its failure.
@@ -32,7 +32,7 @@ pub fn main() -> ExitCode {
             if !help_or_usage.use_stderr() {
                 return Exit::Done.into();
             }
-            return Verdict::of_usage(std::env::args_os()).map_or(Exit::Usage.into(), ExitCode::from);
+            return exit::of_usage(std::env::args_os());
         }
     };
     let mut out = Output::standard();

@@ -5,7 +5,7 @@
 //! - A signal that was ignored when we started (`nohup`, a background job of a script) stays so.
 
 use std::fs;
-use std::io;
+use std::io::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -29,7 +29,7 @@ impl Signals {
     pub fn catch() -> io::Result<Self> {
         let raised = Arc::new(AtomicBool::new(false));
         let (wake, handler_end) = UnixStream::pair()?;
-        let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
+        let status = own_status();
         for signal in [SIGTERM, SIGINT] {
             if is_ignored(&status, signal) {
                 continue;
@@ -39,9 +39,19 @@ impl Signals {
             flag::register(signal, Arc::clone(&raised))?;
             pipe::register(signal, handler_end.try_clone()?)?;
         }
-        // A file size limit then is an errno of the write, which can be reported.
-        flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
+        survive_size_limit(&status)?;
         Ok(Self { raised, wake })
+    }
+
+    /// Catches none of them: whoever does raises these. A file size limit is caught.
+    ///
+    /// # Errors
+    /// As [`Signals::catch`].
+    pub fn by_hand() -> io::Result<(Self, Raise)> {
+        let raised = Arc::new(AtomicBool::new(false));
+        let (wake, other_end) = UnixStream::pair()?;
+        survive_size_limit(&own_status())?;
+        Ok((Self { raised: Arc::clone(&raised), wake }, Raise { raised, wake: other_end }))
     }
 
     /// Whether one came.
@@ -51,11 +61,47 @@ impl Signals {
     }
 }
 
+/// Raises [`Signals::by_hand`].
+#[derive(Debug)]
+pub struct Raise {
+    raised: Arc<AtomicBool>,
+    wake: UnixStream,
+}
+
+impl Raise {
+    /// As if a signal had come.
+    pub fn raise(&mut self) {
+        self.raised.store(true, Ordering::Release);
+        // Of many the first is enough; a full socket says the same.
+        let _ = self.wake.write(b"!");
+    }
+}
+
 impl AsFd for Signals {
     /// Readable from the first signal on, for ever.
     fn as_fd(&self) -> BorrowedFd<'_> {
         self.wake.as_fd()
     }
+}
+
+/// Those of `signals` that we did not inherit "ignore" for.
+#[must_use]
+pub fn not_ignored(signals: &[i32]) -> Vec<i32> {
+    let status = own_status();
+    signals.iter().copied().filter(|signal| !is_ignored(&status, *signal)).collect()
+}
+
+/// A file size limit then is an errno of the write, which can be reported. Ignored, it is one anyway, and stays ignored
+/// in a process that we start.
+fn survive_size_limit(status: &str) -> io::Result<()> {
+    if !is_ignored(status, SIGXFSZ) {
+        flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
+    }
+    Ok(())
+}
+
+fn own_status() -> String {
+    fs::read_to_string("/proc/self/status").unwrap_or_default()
 }
 
 /// Whether we inherited "ignore" for a signal, as a background job of a script does for INT.

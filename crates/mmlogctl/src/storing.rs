@@ -10,6 +10,7 @@
 //! | `store` | the log: full disk, stopped processes, progress |
 //! | `sync` | when what was appended is made durable |
 
+use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -17,7 +18,7 @@ use clap::{Args, ValueEnum};
 
 use crate::arguments::{Access, duration, size};
 use crate::commands::init::Creation;
-use crate::exit::{Failure, shown};
+use crate::exit::{Exit, Failure, shown};
 use crate::output::{Output, Standard};
 use crate::signals::Signals;
 
@@ -39,7 +40,7 @@ pub(crate) const AT_ONCE: usize = 256 << 10;
 #[derive(Args, Debug)]
 pub(crate) struct Storing {
     /// The log's data file; created when it is missing.
-    pub(crate) log: PathBuf,
+    log: PathBuf,
     /// Fail when the log does not exist.
     #[arg(long)]
     no_create: bool,
@@ -70,6 +71,12 @@ pub(crate) struct Storing {
 }
 
 impl Storing {
+    /// Why there are no signals.
+    pub(crate) fn uncaught(&self, e: &io::Error) -> Failure {
+        let log = shown(&self.log);
+        Failure::new(Exit::Failed, format!("{log}: cannot catch signals: {e}; raise the limit (`ulimit -n`)"))
+    }
+
     /// What is put before each line, and how long one may be.
     pub(crate) fn lines(&self) -> Lines {
         self.lines_prefixed(self.prefix.as_deref().unwrap_or_default())

@@ -9,6 +9,7 @@ use crate::output::Output;
 pub mod append;
 pub mod cat;
 pub mod check;
+pub mod exec;
 pub mod init;
 pub mod repair;
 pub mod rm;
@@ -17,8 +18,8 @@ pub mod status;
 pub mod tail;
 pub mod trim;
 
-/// Runs the command that was typed. Its exit code is one of [`Exit`], or for `check` one of
-/// [`Verdict`](crate::exit::Verdict).
+/// Runs the command that was typed. Its exit code is one of [`Exit`], for `check` one of
+/// [`Verdict`](crate::exit::Verdict), for `exec` that of the program.
 ///
 /// # Errors
 /// What the command could not do.
@@ -26,6 +27,7 @@ pub fn run(cli: &Cli, out: &mut Output) -> Result<ExitCode, Failure> {
     let exit: Exit = match &cli.command {
         Command::Init(args) => init::run(args, out)?,
         Command::Append(args) => append::run(args, out)?,
+        Command::Exec(args) => return Ok(exec::run(args, out)),
         Command::Cat(args) => cat::run(args, out)?,
         Command::Tail(args) => tail::run(args, out)?,
         Command::Status(args) => status::run(args, out)?,

@@ -26,7 +26,15 @@ pub(crate) struct Store<'a> {
     sync: When,
     syncer: Option<Syncer>,
     patience: Patience<'a>,
+    taking: Taking,
     progress: Progress,
+}
+
+/// What becomes of an append.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Taking {
+    All,
+    Nothing,
 }
 
 impl<'a> Store<'a> {
@@ -53,8 +61,8 @@ impl<'a> Store<'a> {
             // What was lost before cannot be had again; it costs nothing to ask.
             writer.sync()?;
         }
-        let end = Position::default();
-        Ok(Self { log, writer, end, sync: args.sync, syncer, patience, progress })
+        let (end, taking) = (Position::default(), Taking::All);
+        Ok(Self { log, writer, end, sync: args.sync, syncer, patience, taking, progress })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -66,8 +74,16 @@ impl<'a> Store<'a> {
         self.patience.signals
     }
 
+    /// Stores nothing from now on, as if it had.
+    pub(crate) fn give_up(&mut self) {
+        self.taking = Taking::Nothing;
+    }
+
     /// Stores the two parts as one message.
     pub(crate) fn append(&mut self, parts: [&[u8]; 2], out: &mut Output) -> Result<(), Failure> {
+        if self.taking == Taking::Nothing {
+            return Ok(());
+        }
         let writer = &mut self.writer;
         let at = self.patience.insist(out, self.log.path(), || match parts {
             [all, []] => writer.append(all),
@@ -80,6 +96,7 @@ impl<'a> Store<'a> {
     /// Makes what was appended durable, if that was asked for.
     pub(crate) fn settle(&mut self, out: &mut Output) -> Result<(), Failure> {
         match &self.syncer {
+            _ if self.taking == Taking::Nothing => Ok(()),
             Some(syncer) => {
                 syncer.appended(self.end);
                 self.check()

@@ -13,7 +13,7 @@ use clap_complete::{Shell, generate};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use mmlogctl::cli::Cli;
-use mmlogctl::exit::{Exit, Verdict};
+use mmlogctl::exit::{Exit, NotRun, RAN, Verdict};
 use pages::Page;
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -59,11 +59,16 @@ fn a_page_names_every_exit_code() -> Outcome {
     Ok(())
 }
 
-/// Those of `check` are what monitoring makes of them.
-fn exit_codes(page: &str) -> Vec<(u8, &'static str)> {
+/// Those of `check` are what monitoring makes of them, those of `exec` mostly the program's.
+fn exit_codes(page: &str) -> Vec<(String, &'static str)> {
     match page {
-        "mmlogctl-check" => Verdict::ALL.map(|v| (v.code(), v.meaning())).to_vec(),
-        _ => Exit::ALL.map(|exit| (exit.code(), exit.meaning())).to_vec(),
+        "mmlogctl-check" => Verdict::ALL.map(|v| (v.code().to_string(), v.meaning())).to_vec(),
+        "mmlogctl-exec" => {
+            let ran = RAN.map(|(code, meaning)| (code.to_owned(), meaning));
+            let not_run = NotRun::ALL.map(|not_run| (not_run.code().to_string(), not_run.meaning()));
+            ran.into_iter().chain(not_run).collect()
+        }
+        _ => Exit::ALL.map(|exit| (exit.code().to_string(), exit.meaning())).to_vec(),
     }
 }
 
@@ -142,13 +147,15 @@ fn exit_status(name: &str) -> Roff {
     let mut section = Roff::new();
     section.control("SH", ["EXIT STATUS"]);
     for (code, meaning) in exit_codes(name) {
-        section.control("TP", []).text([bold(code.to_string())]);
+        section.control("TP", []).text([bold(code)]);
         section.text([roman(meaning)]);
     }
     if name == "mmlogctl" {
         section.control("PP", []).text([
             bold("mmlogctl check"),
-            roman(" has exit codes of its own, those of monitoring: see mmlogctl-check(1)."),
+            roman(" has exit codes of its own, those of monitoring: see mmlogctl-check(1). "),
+            bold("mmlogctl exec"),
+            roman(" has those of the program that it runs: see mmlogctl-exec(1)."),
         ]);
     }
     section

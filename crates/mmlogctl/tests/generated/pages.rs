@@ -29,6 +29,17 @@ const LIVE_LOG: &[&str] = &[
      against it die of SIGBUS.",
 ];
 
+/// What surprises whoever runs a service with it.
+const EXEC: &[&str] = &[
+    "If mmlogctl is killed (SIGKILL), CMD goes on: what it has written and nobody has read is lost, and its next write \
+     meets a closed pipe.",
+    "systemd sends SIGTERM to every process of a unit, and mmlogctl sends it on: KillMode=mixed lets CMD have it \
+     once. A signal that a process sends to a whole process group arrives twice in the same way.",
+    "SIGTSTP, SIGCONT and SIGWINCH are not sent on: a terminal sends them to CMD itself.",
+    "CMD writes to pipes. Many programs then hold lines back until they have a few kilobytes: stdbuf -oL CMD, or an \
+     option of the program's own.",
+];
+
 /// What the options of `repair` cost.
 const REPAIR: &[&str] = &[
     "--rebuild needs a data file that nobody has open for writing. Positions begin at 0 again, the log has a new \
@@ -53,6 +64,7 @@ pub(crate) fn of(command: &str) -> Page {
                 "mmlogctl-append(1)",
                 "mmlogctl-cat(1)",
                 "mmlogctl-check(1)",
+                "mmlogctl-exec(1)",
                 "mmlogctl-init(1)",
                 "mmlogctl-repair(1)",
                 "mmlogctl-rm(1)",
@@ -83,7 +95,28 @@ pub(crate) fn of(command: &str) -> Page {
                 ),
             ],
             caveats: LIVE_LOG,
-            see_also: &["mmlogctl(1)", "mmlogctl-tail(1)", "mmlogctl-status(1)", "mmlog(5)"],
+            see_also: &[
+                "mmlogctl(1)",
+                "mmlogctl-exec(1)",
+                "mmlogctl-tail(1)",
+                "mmlogctl-status(1)",
+                "mmlog(5)",
+            ],
+        },
+        "exec" => Page {
+            examples: &[
+                ("Log both streams of a program:", "mmlogctl exec app.log -- program --option"),
+                ("Told apart:", "mmlogctl exec --prefix 'out: ' --stderr-prefix 'err: ' app.log -- program"),
+                ("In a crontab, with the time before each line:", "mmlogctl exec --timestamp job.log -- job"),
+                (
+                    "In a unit of systemd, with KillMode=mixed:",
+                    "ExecStart=/usr/bin/mmlogctl exec /var/log/app/app.log -- /usr/bin/app",
+                ),
+                ("In a container, whose own log goes on:", "mmlogctl exec --tee /log/app.log -- app"),
+                ("A program that goes to the background:", "mmlogctl exec --until-closed d.log -- daemon"),
+            ],
+            caveats: EXEC,
+            see_also: &["mmlogctl(1)", "mmlogctl-append(1)", "mmlogctl-tail(1)", "mmlog(5)"],
         },
         "cat" => Page {
             examples: &[

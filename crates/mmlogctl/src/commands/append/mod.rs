@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use crate::exit::{Exit, Failure, shown};
+use crate::exit::{Exit, Failure};
 use crate::output::{Output, Standard};
 use crate::progress::Progress;
 use crate::signals::Signals;
@@ -48,13 +48,8 @@ pub struct AppendArgs {
 /// What stopped it, with how many bytes were not stored.
 pub fn run(args: &AppendArgs, out: &mut Output) -> Result<Exit, Failure> {
     let storing = &args.storing;
-    let uncaught = |e: std::io::Error| {
-        let text =
-            format!("{}: cannot catch signals: {e}; raise the limit (`ulimit -n`)", shown(&storing.log));
-        Failure::new(Exit::Failed, text)
-    };
     let input = Input::stdin();
-    let signals = Signals::catch().map_err(|e| counted(uncaught(e), input.lying()))?;
+    let signals = Signals::catch().map_err(|e| counted(storing.uncaught(&e), input.lying()))?;
     let progress = match (out.error_is_terminal(), input.is_terminal()) {
         (true, false) => Progress::showing(),
         _ => Progress::hidden(),

@@ -1,0 +1,111 @@
+//! `mmlogctl exec LOG -- CMD ARGS`: what a program writes to its two streams, into a log.
+//!
+//! The log is opened first, so that no program runs without it. From then on nothing of ours may harm
+//! the program: when its output cannot be stored any more, it is still read.
+//!
+//! | file | job |
+//! |---|---|
+//! | `child` | the program: started, sent the signals that come for it, waited for |
+//! | `pump` | its two pipes, into the store |
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use crate::exit::{Failure, NotRun};
+use crate::output::{Output, Standard};
+use crate::progress::Progress;
+use crate::signals::Signals;
+use crate::storing::store::Store;
+use crate::storing::{Storing, Stream};
+
+mod child;
+mod pump;
+
+use child::Child;
+use pump::{NotAll, Pump};
+
+/// Run a program, and append what it writes to standard output and standard error.
+///
+/// Stores whole lines, as append does; a line has bytes of one stream only. The order of lines of
+/// different streams is that in which they were read, which is not always that in which they were written:
+/// where it counts, let a shell make them one (`sh -c 'exec CMD 2>&1'`).
+///
+/// CMD is looked for in PATH and has our standard input, environment and other open files. It is
+/// started when the log is open, or not at all. Its exit code is ours.
+///
+/// SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are sent on to CMD, and end us only when CMD
+/// ends. SIGINT and SIGQUIT from the keys of a terminal are not, since the terminal sends them to CMD
+/// itself. What was ignored when we were started (nohup) stays ignored, by CMD too.
+///
+/// When CMD has ended, what lies in its pipes is stored, and that is the end: processes that CMD left
+/// behind with its output open are not waited for, and what they write later meets a closed pipe
+/// (SIGPIPE, EPIPE). --until-closed waits for them.
+///
+/// While the disk is full, or a stopped process is in the way, CMD's output waits in its pipes, and CMD
+/// with it once they are full. With --on-full fail, after SIGTERM, SIGINT or SIGQUIT, and when the log
+/// cannot be used any more, CMD goes on: its output is read and not stored, and how much it was is said at
+/// the end.
+#[derive(Args, Debug)]
+pub struct ExecArgs {
+    #[command(flatten)]
+    storing: Storing,
+    /// Put TEXT before each line of standard error, instead of that of --prefix.
+    #[arg(long, value_name = "TEXT")]
+    stderr_prefix: Option<String>,
+    /// Copy what was stored: of standard output to standard output, of standard error to standard error.
+    #[arg(long)]
+    tee: bool,
+    /// Go on after CMD has ended, until all processes have closed the output that they inherited from it,
+    /// or until SIGTERM, SIGINT or SIGQUIT.
+    #[arg(long)]
+    until_closed: bool,
+    /// The program and its arguments.
+    #[arg(last = true, required = true, value_name = "CMD")]
+    command: Vec<OsString>,
+}
+
+/// Runs the program to its end. The exit code is the program's, unless it was not started, or was
+/// successful and some of its output was not stored.
+pub fn run(args: &ExecArgs, out: &mut Output) -> ExitCode {
+    let failed = |failure: &Failure, out: &mut Output| {
+        out.report(failure);
+        ExitCode::from(NotRun::Failed)
+    };
+    let (signals, raise) = match Signals::by_hand() {
+        Ok(both) => both,
+        Err(e) => return failed(&args.storing.uncaught(&e), out),
+    };
+    let store = match Store::open(&args.storing, &signals, Progress::hidden(), out) {
+        Ok(store) => store,
+        Err(failure) => return failed(&failure, out),
+    };
+    let mut child = match Child::start(&args.command, raise) {
+        Ok(child) => child,
+        Err((not_run, text)) => {
+            out.notice(&text);
+            // Nothing was appended; what is wrong with the log now is the next one's business.
+            let _ = store.close(out);
+            return not_run.into();
+        }
+    };
+    let stored = Pump::new(store, &mut child, streams(args), args).run(out);
+    match (child.code(), stored) {
+        (0, Err(NotAll)) => ExitCode::FAILURE,
+        (code, _) => ExitCode::from(code),
+    }
+}
+
+fn streams(args: &ExecArgs) -> [Stream; 2] {
+    let storing = &args.storing;
+    let of_error = match &args.stderr_prefix {
+        Some(prefix) => storing.lines_prefixed(prefix),
+        None => storing.lines(),
+    };
+    let copies = |to| args.tee.then_some(to);
+    [
+        Stream::of_lines(storing.lines(), copies(Standard::Output)),
+        Stream::of_lines(of_error, copies(Standard::Error)),
+    ]
+}

@@ -1,0 +1,88 @@
+//! Signals reach the program, each once, and the program decides what becomes of it.
+
+use std::process::Command;
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::cli::{Scratch, Tool, skipped, succeeds};
+use crate::{content, holds, line_after, shell};
+
+#[test]
+fn a_signal_is_sent_on_and_the_exit_code_is_the_programs() {
+    let signals = [
+        (Signal::SIGTERM, "TERM"),
+        (Signal::SIGINT, "INT"),
+        (Signal::SIGHUP, "HUP"),
+        (Signal::SIGQUIT, "QUIT"),
+        (Signal::SIGUSR1, "USR1"),
+        (Signal::SIGUSR2, "USR2"),
+    ];
+    for (signal, name) in signals {
+        let scratch = Scratch::new();
+        let log = scratch.file("app.log");
+        let script =
+            format!("sleep 1000 & trap 'kill $!; echo {name} came; exit 7' {name}; echo ready; wait");
+        let running = shell(&log, &[], &script).start();
+        line_after(&log, "ready");
+        running.signal(signal);
+        let ended = running.end();
+        assert_eq!((ended.code, ended.stderr.as_str()), (7, ""), "{name}");
+        holds(&log, &["ready", &format!("{name} came")]);
+    }
+}
+
+#[test]
+fn a_program_that_does_not_end_is_not_left() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let script =
+        "trap 'echo TERM' TERM; trap 'exit 7' USR1; sleep 1000 & echo sleeper $!; wait; echo goes on; wait";
+    let running = shell(&log, &[], script).start();
+    let sleeper = line_after(&log, "sleeper ");
+    running.signal(Signal::SIGTERM);
+    line_after(&log, "goes on");
+    running.signal(Signal::SIGUSR1);
+    assert_eq!(running.end().code, 7);
+    end(&sleeper);
+    holds(&log, &[&format!("sleeper {sleeper}"), "TERM", "goes on"]);
+}
+
+#[test]
+fn a_signal_without_a_trap_ends_both() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let running = shell(&log, &[], "echo ready; exec sleep 1000").start();
+    line_after(&log, "ready");
+    running.signal(Signal::SIGTERM);
+    let ended = running.end();
+    assert_eq!((ended.code, ended.stderr.as_str()), (143, ""));
+}
+
+#[test]
+fn an_interrupt_from_a_terminal_reaches_the_program_once() {
+    if !succeeds(Command::new("script").arg("--version")) {
+        return skipped(
+            "an interrupt from a terminal reaches the program once",
+            "there is no script(1) here",
+        );
+    }
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let program = "trap 'echo INT' INT; trap 'exit 7' TERM; echo parent $PPID; while :; do read go; done";
+    let line = format!("{} exec {} -- sh -c \"{program}\"", env!("CARGO_BIN_EXE_mmlogctl"), log.display());
+    let line = line.replace("$PPID", "\\$PPID");
+    let mut terminal = Tool::new("script").args(["-q", "-e", "-c", &line, "/dev/null"]).start();
+    let parent: i32 = line_after(&log, "parent ").parse().unwrap();
+    terminal.feed(b"\x03");
+    line_after(&log, "INT");
+    // A second one would be sent on before this.
+    kill(Pid::from_raw(parent), Signal::SIGTERM).unwrap();
+    assert_eq!(terminal.end().code, 7);
+    assert_eq!(content(&log), format!("parent {parent}\nINT\n"));
+}
+
+/// Ends a process that a program of ours left behind.
+pub(crate) fn end(pid: &str) {
+    kill(Pid::from_raw(pid.parse().unwrap()), Signal::SIGKILL).unwrap();
+}
