@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures what the README claims, on this machine: medians of interleaved runs. Not part of the tests.
-#   tests/measure.sh throughput [ROUNDS] | latency [LINES] | idle [SECONDS] | chunk [ROUNDS] | sync [ROUNDS]
+#   tests/measure.sh throughput [ROUNDS] | latency [LINES] | idle [SECONDS] | chunk [ROUNDS] | sync [ROUNDS] | rotation [SECONDS]
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cargo build --quiet --release --manifest-path "$root/Cargo.toml" --bins --examples --workspace
@@ -79,6 +79,16 @@ sync_shared() {
     strace -f -c -e trace=fdatasync -o calls "$bin/examples/durable" s.log "$n" "$each" mmlog > /dev/null
     calls=$(awk '$NF == "fdatasync" {print $4}' calls)
     echo "$n processes: write+fdatasync $w/s, mmlog $m/s: $(ratio "$m" "$w") times; $((n * each)) messages, $calls fdatasync calls"
+  done
+}
+
+# Writers at full speed and a rotation every 20 ms: how long the gate was closed, and what the appends took that met one.
+rotation() {
+  local seconds=${1:-10} writers
+  for writers in 1 2 8; do
+    echo "$writers writers"
+    "$bin/examples/rotations" r.log "$seconds" "$writers" 20
+    rm -f r.log*
   done
 }
 

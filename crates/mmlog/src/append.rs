@@ -20,7 +20,7 @@ mod line;
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use crate::chunks::{Pin, Segment, Unstored};
+use crate::chunks::{Pin, Retired, Segment, Unstored};
 use crate::crash::crash_point;
 use crate::durable::{self, Need};
 use crate::error::{At, Error, Fault, Result};
@@ -57,6 +57,8 @@ enum Doubt {
 pub struct Writer {
     files: Arc<Files>,
     segment: Arc<Segment>,
+    /// Of the segment before.
+    retired: Option<Retired>,
     slot: Option<u32>,
     doubt: Option<Doubt>,
     hint: usize,
@@ -76,6 +78,7 @@ impl Writer {
         let mut writer = Self {
             files,
             segment,
+            retired: None,
             slot: None,
             doubt: None,
             hint: 0,
@@ -187,7 +190,7 @@ impl Writer {
     ) -> std::result::Result<Position, Fault> {
         self.register(len)?;
         let here = self.look(len)?;
-        let Self { files, segment, slot: mine, doubt, hint, messages, bytes, end, floor, .. } = self;
+        let Self { files, segment, retired, slot: mine, doubt, hint, messages, bytes, end, floor, .. } = self;
         let Some(slot) = *mine else { return Err(Fault::Replaced) };
         let (control, hot) = (files.control(), &files.meta.slots()[slot as usize].hot);
         if hot.pending().phase().is_some() {
@@ -205,7 +208,7 @@ impl Writer {
                 wait_for_space(files, start, len)?;
                 // Rotated meanwhile: the range is in the segment that came after.
                 if control.base() != segment.base() {
-                    *segment = current_segment(files)?;
+                    *retired = Retired::of(std::mem::replace(segment, current_segment(files)?));
                 }
                 hot.copying(start);
                 (start, None)
@@ -248,6 +251,9 @@ impl Writer {
         hot.settle();
         crash_point("append:settled");
         files.wake_followers();
+        if retired.is_some() {
+            give_back(retired);
+        }
         Ok(Position::new(start))
     }
 
@@ -287,7 +293,9 @@ impl Writer {
             }
             match files.turn(Operation::Grow, files.config.wait, fits)? {
                 Turn::Ready(start) if control.base() == self.segment.base() => return Ok(start),
-                Turn::Ready(_) => self.segment = current_segment(files)?,
+                Turn::Ready(_) => {
+                    self.retired = Retired::of(std::mem::replace(&mut self.segment, current_segment(files)?));
+                }
                 Turn::Locked(guard) => guard.grow(control.look().start + len)?,
             }
         }
@@ -397,6 +405,12 @@ fn current_segment(files: &Files) -> std::result::Result<Arc<Segment>, Fault> {
     let segment = files.renew()?;
     let (value, min) = (files.control().base(), segment.base());
     if value == min { Ok(segment) } else { Err(Fault::OutOfRange { field: "base", value, min, max: min }) }
+}
+
+#[cold]
+#[inline(never)]
+fn give_back(retired: &mut Option<Retired>) {
+    *retired = retired.take().and_then(Retired::give_back);
 }
 
 /// Leaves a slot to whoever needs it settled.

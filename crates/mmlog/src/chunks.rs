@@ -15,7 +15,7 @@ use std::fs::File;
 use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use crate::sys::map::{ChunkBytes, ChunkMap};
 use crate::sys::{alloc, fs, sigbus};
@@ -83,6 +83,38 @@ pub(crate) struct Segment {
     pwrite_from: usize,
     entries: Box<[Entry]>,
     mapped: Mutex<Vec<Mapped>>,
+}
+
+/// The mappings of a data file that nobody stores to any more. Unmapping them takes up to a millisecond, which an
+/// append should not wait for: they are given back in pieces.
+pub(crate) struct Retired {
+    maps: Vec<ChunkMap>,
+    /// How much of the last one is given back.
+    released: usize,
+}
+
+/// What one page of a page table maps.
+const RELEASE_AT_A_TIME: usize = 2 << 20;
+
+impl Retired {
+    /// `None` while somebody else uses the segment, and when nothing of it is mapped.
+    pub(crate) fn of(segment: Arc<Segment>) -> Option<Self> {
+        let mapped = Arc::into_inner(segment)?.mapped.into_inner().unwrap_or_else(PoisonError::into_inner);
+        let maps: Vec<ChunkMap> = mapped.into_iter().filter_map(|m| m.map).collect();
+        (!maps.is_empty()).then_some(Self { maps, released: 0 })
+    }
+
+    /// Gives some of it back; `None` when nothing is left.
+    pub(crate) fn give_back(mut self) -> Option<Self> {
+        let map = self.maps.last()?;
+        map.release_pages(self.released, RELEASE_AT_A_TIME);
+        self.released += RELEASE_AT_A_TIME;
+        if self.released >= map.len() {
+            self.maps.pop();
+            self.released = 0;
+        }
+        (!self.maps.is_empty()).then_some(self)
+    }
 }
 
 /// A chunk that stays mapped while this lives.

@@ -330,6 +330,11 @@ impl Log {
         rotate::rotate(&files, how).at(self.path())
     }
 
+    /// The number of the current segment, from 0.
+    pub fn generation(&self) -> u64 {
+        self.files.meta.header().generation()
+    }
+
     /// When the current segment began, as the metadata has it.
     pub fn segment_began(&self) -> Option<SystemTime> {
         rotate::began(&self.files)

@@ -167,11 +167,11 @@ fn rotate_once(
     });
     // Whatever was done, the file at the path says whether this finishes or undoes it.
     let finished = guard.finish_rotation();
-    let pause = closed.elapsed();
     match tried? {
-        Err(holder) => finished.map(|()| Err(holder)),
+        Err(holder) => finished.map(|_| Err(holder)),
         Ok(()) => {
-            finished?;
+            let opened = finished?.unwrap_or_else(Instant::now);
+            let pause = opened.saturating_duration_since(closed);
             guard.cut_this(at - current.base)?;
             Ok(Ok(rotated(files, &current, stamp, at, pause)))
         }

@@ -10,6 +10,7 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::time::Instant;
 
 use super::Files;
 use super::guard::{LogLock, is_full};
@@ -22,6 +23,9 @@ use crate::metadata::{Entry, JOURNAL_ROTATE};
 use crate::sync::{AtomicU64, Ordering};
 use crate::sys::place::{Access, Part};
 use crate::sys::{alloc, fs, process};
+
+/// So much of the next file is in the cache before anybody stores there, bytes.
+const TOUCHED: u64 = 128 * 1024;
 
 /// The data file of the next segment, under its temporary name until the exchange.
 pub(crate) struct NextFile<'a> {
@@ -68,7 +72,11 @@ impl Files {
             true => file.set_len(0).and_then(|()| allocate(page_size())),
             false => Err(e),
         });
-        allocated.map_err(|e| self.full_or(e, page_size(), Fault::io("allocate the next segment's file")))
+        let touched = allocated.and_then(|len| {
+            // The first appends find their pages in the cache: a fault in a fresh file can wait for the disk's journal.
+            alloc::write_at(file, 0, &vec![0; TOUCHED.min(len) as usize]).map(|()| len)
+        });
+        touched.map_err(|e| self.full_or(e, page_size(), Fault::io("allocate the next segment's file")))
     }
 
     fn full_or(&self, source: io::Error, needed: u64, other: impl FnOnce(io::Error) -> Fault) -> Fault {
@@ -138,23 +146,23 @@ impl LogLock<'_> {
     }
 
     /// Finishes or undoes the rotation in the journal, if there is one: by which file is at the path. Where neither is,
-    /// nothing is done.
-    pub(crate) fn finish_rotation(&self) -> Result<(), Fault> {
+    /// nothing is done. Returns when the gate was opened.
+    pub(crate) fn finish_rotation(&self) -> Result<Option<Instant>, Fault> {
         let journal = &self.files.meta.header().journal;
         if journal.kind() != JOURNAL_ROTATE {
-            return Ok(());
+            return Ok(None);
         }
         let there = self.files.place.find(Part::Data).map_err(Fault::io("stat the data file"))?;
         let is_at_path = |inode: &AtomicU64| there.is_some_and(|f| f.id.1 == inode.load(Ordering::Relaxed));
         if is_at_path(&journal.old_inode) {
             self.open_gate();
         } else if is_at_path(&journal.new_inode) {
-            self.redo()?;
+            return self.redo().map(Some);
         }
-        Ok(())
+        Ok(None)
     }
 
-    fn redo(&self) -> Result<(), Fault> {
+    fn redo(&self) -> Result<Instant, Fault> {
         let (header, control) = (self.files.meta.header(), self.control());
         let journal = &header.journal;
         let load = |word: &AtomicU64| word.load(Ordering::Relaxed);
@@ -177,6 +185,7 @@ impl LogLock<'_> {
         header.set_generation(generation);
         crash_point("rotate:generation");
         control.open_gate();
+        let opened = Instant::now();
         self.files.wake_waiters();
         crash_point("rotate:open");
         // One that stays longer than its positions is read right all the same: nobody is held up by it.
@@ -185,7 +194,7 @@ impl LogLock<'_> {
         journal.clear();
         self.files.wake_waiters();
         self.files.wake_followers();
-        Ok(())
+        Ok(opened)
     }
 
     /// Cuts the segment that has become final behind its last byte.

@@ -105,7 +105,7 @@ impl LogLock<'_> {
 
     /// The metadata names the file at the path, whoever died in a rotation.
     fn find_segment(&self) -> Result<(), Fault> {
-        if self.is_after_reboot()? { self.recover_segments() } else { self.finish_rotation() }
+        if self.is_after_reboot()? { self.recover_segments() } else { self.finish_rotation().map(drop) }
     }
 
     fn is_after_reboot(&self) -> Result<bool, Fault> {

@@ -7,7 +7,7 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use memmap2::{MmapOptions, MmapRaw};
+use memmap2::{MmapOptions, MmapRaw, UncheckedAdvice};
 
 use super::sigbus::Registered;
 use crate::layout::Shared;
@@ -107,6 +107,19 @@ impl ChunkMap {
     /// The first byte, for [`copy_in`].
     pub(crate) fn base(&self) -> NonNull<u8> {
         NonNull::new(self.map.as_mut_ptr()).unwrap_or(NonNull::dangling())
+    }
+
+    /// Its length, bytes.
+    pub(crate) fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Takes the pages of that range out of this process's tables; what was stored there stays in the file.
+    pub(crate) fn release_pages(&self, offset: usize, len: usize) {
+        let len = len.min(self.map.len().saturating_sub(offset));
+        // SAFETY: in bounds (memmap2 checks it, too), and the mapping is shared: no content is lost, and a later access
+        // would find it again. It can only fail for memory that is locked, which then stays until it is unmapped.
+        let _ = unsafe { self.map.unchecked_advise_range(UncheckedAdvice::DontNeed, offset, len) };
     }
 
     /// Whether some of what was stored went to pages that are not the file's.
