@@ -129,19 +129,24 @@ fn while_siblings_append(scene: &mut Scene) -> anyhow::Result<()> {
     let (shared, log) = (&*scene, &log);
     std::thread::scope(|scope| {
         let threads = siblings.map(|id| scope.spawn(move || shared.append_until_closed(log, id, 3000)));
-        for (id, killed) in children {
-            let child = children::fork(|| match killed {
-                true => shared.append_until_closed(log, id, 3000),
-                false => append_some(shared, log, id),
-            })?;
-            shared.get_on(50)?;
-            if killed { kill_and_wait(child)? } else { ended_well(child)? }
-        }
+        let done = children.into_iter().try_for_each(|(id, killed)| child_beside(shared, log, id, killed));
+        // Whatever came of them: the siblings would go on for ever.
         shared.acks.close();
-        threads.into_iter().try_for_each(|t| t.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?)
+        let joined = threads.map(|t| t.join().map_err(|_| anyhow::anyhow!("a thread panicked"))?);
+        joined.into_iter().fold(done, |done, ended| done.and(ended))
     })?;
     scene.count(scene.rounds, "forks");
     scene.judge()
+}
+
+/// One that is killed at its appends, or ends by itself, however little the others have done by then.
+fn child_beside(scene: &Scene, log: &Log, id: u32, killed: bool) -> anyhow::Result<()> {
+    if !killed {
+        return ended_well(children::fork(|| append_some(scene, log, id))?);
+    }
+    let child = children::fork(|| scene.append_until_closed(log, id, 3000))?;
+    scene.get_on(50)?;
+    kill_and_wait(child)
 }
 
 /// A program that a writer has started keeps nothing of the log when the writer dies.
