@@ -136,7 +136,12 @@ fn parent() {
 }
 
 fn writers_of(status: &Status, pid: i32) -> Vec<u32> {
-    status.writers.iter().filter(|w| w.alive && w.pid.cast_signed() == pid).map(|w| w.slot).collect()
+    status
+        .writers
+        .iter()
+        .filter(|w| w.alive == Ok(true) && w.pid.cast_signed() == pid)
+        .map(|w| w.slot)
+        .collect()
 }
 
 #[test]

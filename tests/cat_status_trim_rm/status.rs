@@ -1,11 +1,12 @@
 //! `status` for people: the truth on one screen.
 
 use std::path::Path;
+use std::process::Command;
 
 use mmlog::Log;
 use mmlog::layout::LOCK_BYTE;
 
-use crate::cli::{Bytes, Held, Scratch, at, mmlogctl, mounted, poke, skipped, slot, write_slot};
+use crate::cli::{Bytes, Held, Scratch, at, mmlogctl, mounted, poke, skipped, slot, succeeds, write_slot};
 use crate::{CONTENT, live};
 
 /// The screen, checked to be one: at most 24 lines of 80 columns, nothing but text. Looking changes nothing.
@@ -161,4 +162,31 @@ fn a_state_is_the_worst_that_is_true() {
     poke(&log, at::IS_PANICKED, &[1]);
     shows(&log, "PANICKED", &[]);
     drop(Log::options().open_reader(&log));
+}
+
+#[test]
+fn what_the_kernel_does_not_say_is_said_and_never_called_a_fault_of_the_log() {
+    if !succeeds(Command::new("strace").args(["-o", "/dev/null", "true"])) {
+        return skipped("calls that fail", "strace is missing or may not trace");
+    }
+    let scratch = Scratch::new();
+    let (log, _open, _writer) = live(&scratch);
+    for (call, most, wanted) in [
+        ("fstatfs", 8, &["free space could not be seen: Input/output error"][..]),
+        ("fcntl", 30, &["lock could not be seen: Input", "maintenance could not be seen: Input", "writer"]),
+    ] {
+        let screens = (1..=most).filter_map(|nth| {
+            let inject = format!("inject={call}:error=EIO:when={nth}");
+            let strace = ["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject];
+            let ended = mmlogctl("status", &log).through("strace", &strace).run();
+            // Opening may need the answer.
+            (ended.code == 0).then(|| ended.text().split_whitespace().collect::<Vec<_>>().join(" "))
+        });
+        let screens: Vec<String> = screens.collect();
+        assert!(screens.iter().all(|screen| screen.starts_with("OK ")), "{screens:#?}");
+        for words in wanted {
+            let said = |screen: &String| screen.contains(words) && screen.contains("could not be seen");
+            assert!(screens.iter().any(said), "nowhere {words:?}: {screens:#?}");
+        }
+    }
 }

@@ -44,8 +44,9 @@ const STATUS: [Key; 31] = [
     ("durability", "object"),
 ];
 
-const LOCK: [Key; 6] = [
-    ("held", "boolean"),
+const LOCK: [Key; 7] = [
+    ("held", "boolean?"),
+    ("unseen", "string?"),
     ("pid", "number?"),
     ("command", "string?"),
     ("operation", "string?"),
@@ -53,12 +54,13 @@ const LOCK: [Key; 6] = [
     ("process", "string?"),
 ];
 
-const WRITER: [Key; 9] = [
+const WRITER: [Key; 10] = [
     ("slot", "number"),
     ("pid", "number"),
     ("command", "string"),
     ("process", "string"),
-    ("alive", "boolean"),
+    ("alive", "boolean?"),
+    ("unseen", "string?"),
     ("in_flight", "object?"),
     ("messages", "number"),
     ("bytes", "number"),
@@ -88,7 +90,7 @@ const SEGMENT: [Key; 5] = [
 const PANIC: [Key; 5] =
     [("reason", "string"), ("errno", "number"), ("pid", "number"), ("command", "string"), ("at", "time?")];
 
-const FILE: [Key; 8] = [
+const FILE: [Key; 9] = [
     ("len", "number"),
     ("allocated", "number"),
     ("mode", "string"),
@@ -96,7 +98,8 @@ const FILE: [Key; 8] = [
     ("gid", "number"),
     ("inode", "number"),
     ("device", "number"),
-    ("free", "number"),
+    ("free", "number?"),
+    ("unseen", "string?"),
 ];
 
 const DURABILITY: [Key; 4] =

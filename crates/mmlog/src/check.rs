@@ -130,10 +130,7 @@ fn check_words(files: &Files, found: &mut Deep) {
     claim(found, "positions", || files.meta.check_positions().err().map(|fault| fault.problem()));
     claim(found, "data-file", || {
         let recorded = header.identity.inode.load(Ordering::Relaxed);
-        let there = match files.place.find(Part::Data) {
-            Ok(there) => there?.id.1,
-            Err(e) => return Some(format!("cannot be asked: {e}")),
-        };
+        let there = files.place.find(Part::Data).ok()??.id.1;
         (there != recorded).then(|| Fault::Foreign { recorded, found: there }.problem())
     });
     claim(found, "data-file", || {
@@ -261,8 +258,17 @@ fn note_facts(files: &Files, dead: usize, found: &mut Deep) {
     if control.is_panicked() {
         found.facts.push("the panic flag is set".into());
     }
-    if !files.is_held(LOCK_BYTE) && header.journal.kind() != 0 {
-        found.facts.push("a dead process left an operation half done; the next lock finishes it".into());
+    match files.ask_held(LOCK_BYTE) {
+        Ok(false) if header.journal.kind() != 0 => {
+            found.facts.push("a dead process left an operation half done; the next lock finishes it".into())
+        }
+        Ok(_) => {}
+        Err(fault) => {
+            found.facts.push(format!("the owner of the log's lock could not be seen: {}", fault.problem()))
+        }
+    }
+    if let Err(e) = files.place.find(Part::Data) {
+        found.facts.push(format!("the data file could not be seen: {e}"));
     }
     if !files.is_of_this_boot() {
         found.facts.push("not recovered since the reboot; the first writer does that".into());

@@ -91,8 +91,8 @@ mod door {
     pub use crate::rotate::{Rotated, Rotation};
     pub use crate::slots::Phase;
     pub use crate::status::{
-        Durability, FileFacts, InFlight, Lock, LogId, Observer, Recovered, SegmentStatus, State, Status,
-        WriterStatus,
+        Durability, FileFacts, InFlight, Lock, LogId, Observer, Recovered, Seen, SegmentStatus, State,
+        Status, WriterStatus,
     };
     pub use crate::sys::process::ProcessState;
     pub use crate::sys::sigbus::guard_against_sigbus;

@@ -89,11 +89,14 @@ impl fmt::Display for LogId {
     }
 }
 
+/// What the kernel was asked, or why it did not say.
+pub type Seen<T> = std::result::Result<T, String>;
+
 /// A lock and who has it, or had it last.
 #[derive(Clone, Debug)]
 pub struct Lock {
     /// Whether the kernel says that somebody has it.
-    pub held: bool,
+    pub held: Seen<bool>,
     /// Process id in its own namespace.
     pub pid: u32,
     /// Name of the process.
@@ -131,7 +134,7 @@ pub struct WriterStatus {
     /// What it is doing.
     pub process: ProcessState,
     /// Whether the kernel says that the slot has an owner.
-    pub alive: bool,
+    pub alive: Seen<bool>,
     /// Its append, if one is in flight.
     pub in_flight: Option<InFlight>,
     /// Messages so far.
@@ -143,7 +146,7 @@ pub struct WriterStatus {
 }
 
 /// What the file system says of the data file; zeros when it is gone.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct FileFacts {
     /// Length, bytes.
     pub len: u64,
@@ -160,7 +163,7 @@ pub struct FileFacts {
     /// Device.
     pub device: u64,
     /// Bytes that the file system has left for this user.
-    pub free: u64,
+    pub free: Seen<u64>,
 }
 
 /// What a power cut would leave.
@@ -373,17 +376,17 @@ impl Observer {
 
     fn writer(&self, index: u32, slot: &Slot, seen: &mut HashMap<Still, Instant>) -> Option<WriterStatus> {
         let pending = slot.hot.pending();
-        let alive = !self.files.is_free(index);
+        let alive = seen_by(self.files.ask_alive(index));
         let who = owner::of(&slot.cold);
         let in_flight = pending.phase().map(|phase| {
             let start = pending.position();
             let end = start.saturating_add(slot.hot.len.load(Ordering::Relaxed));
             InFlight { phase, start, end, for_at_least: self.age(Still::Slot(index, start, phase), seen) }
         });
-        (alive || in_flight.is_some()).then(|| WriterStatus {
+        (alive != Ok(false) || in_flight.is_some()).then(|| WriterStatus {
             slot: index,
             pid: who.pid,
-            process: state(alive, &who),
+            process: state(&alive, &who),
             command: who.command,
             alive,
             in_flight,
@@ -395,18 +398,25 @@ impl Observer {
 }
 
 /// Who has a lock byte lives, whatever its start time looks like from another time namespace.
-fn state(alive: bool, who: &Who) -> ProcessState {
+fn state(alive: &Seen<bool>, who: &Who) -> ProcessState {
     match process::state_of(who) {
-        _ if !alive => ProcessState::Gone,
+        _ if *alive == Ok(false) => ProcessState::Gone,
         ProcessState::Gone => ProcessState::Unknown,
         state => state,
     }
 }
 
+fn seen_by<T>(asked: std::result::Result<T, Fault>) -> Seen<T> {
+    asked.map_err(|fault| match fault {
+        Fault::Io { source, .. } => source.to_string(),
+        other => other.problem(),
+    })
+}
+
 fn lock(files: &Files, owner: &Owner, byte: u64) -> Lock {
-    let held = files.is_held(byte);
+    let held = seen_by(files.ask_held(byte));
     let last = || (owner::of(owner), process::state_of(&owner::of(owner)));
-    let (who, process) = if held { owner::holder(owner) } else { last() };
+    let (who, process) = if held == Ok(true) { owner::holder(owner) } else { last() };
     Lock {
         held,
         pid: who.pid,
@@ -418,7 +428,8 @@ fn lock(files: &Files, owner: &Owner, byte: u64) -> Lock {
 }
 
 fn file_facts(place: &Place) -> std::result::Result<FileFacts, Fault> {
-    let free = fs::free_bytes(place.directory_fd());
+    let free = fs::ask_free_bytes(place.directory_fd()).map_err(|e| e.to_string());
+    let gone = FileFacts { len: 0, allocated: 0, mode: 0, uid: 0, gid: 0, inode: 0, device: 0, free };
     match place.open(Part::Data, Access::Read).and_then(|file| file.metadata()) {
         Ok(m) => Ok(FileFacts {
             len: m.size(),
@@ -428,9 +439,9 @@ fn file_facts(place: &Place) -> std::result::Result<FileFacts, Fault> {
             gid: m.gid(),
             inode: m.ino(),
             device: m.dev(),
-            free,
+            ..gone
         }),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(FileFacts { free, ..FileFacts::default() }),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(gone),
         Err(e) => Err(Fault::io("open the data file")(e)),
     }
 }

@@ -136,8 +136,9 @@ impl Scene {
 
     fn look(&self) -> anyhow::Result<()> {
         let status = Observer::open(&self.log, &options())?.look()?;
-        let is_quiet = status.writers.iter().all(|w| w.alive && w.in_flight.is_none());
-        let is_free = !status.lock.held && !status.maintenance.held && status.gate.is_none();
+        let is_quiet = status.writers.iter().all(|w| w.alive == Ok(true) && w.in_flight.is_none());
+        let is_free =
+            status.lock.held == Ok(false) && status.maintenance.held == Ok(false) && status.gate.is_none();
         let is_ok = matches!(status.state, State::Ok | State::FullSoon) && status.panic.is_none();
         ensure!(is_quiet && is_free && is_ok && status.watermark == status.cursor, "{status:?}");
         Ok(())

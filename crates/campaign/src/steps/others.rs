@@ -215,7 +215,8 @@ fn read(stopped: &mut Stopped<'_>) -> anyhow::Result<()> {
 /// The status says of a victim in flight that it is stopped.
 fn look(stopped: &mut Stopped<'_>) -> anyhow::Result<()> {
     let status = Observer::open(&stopped.scene.log, &stopped.scene.options())?.look()?;
-    for writer in status.writers.iter().filter(|writer| writer.pid == stopped.pid && writer.alive) {
+    for writer in status.writers.iter().filter(|writer| writer.pid == stopped.pid && writer.alive == Ok(true))
+    {
         ensure!(writer.process == ProcessState::Stopped, "{writer:?}");
     }
     let was_poisoned = stopped.scene.found == Found::Damaged(Damage::Panic);

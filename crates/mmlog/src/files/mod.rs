@@ -247,8 +247,12 @@ impl Files {
 
     /// Whether the slot's owner is dead, or was never there. When in doubt it lives.
     pub(crate) fn is_free(&self, slot: u32) -> bool {
-        let Some(fd) = self.lock_file.fd() else { return false };
-        !self.owns(slot) && matches!(lock::is_locked(fd, SLOT_BYTES + u64::from(slot), 1), Ok(false))
+        matches!(self.ask_alive(slot), Ok(false))
+    }
+
+    /// Whether the slot has an owner.
+    pub(crate) fn ask_alive(&self, slot: u32) -> Result<bool, Fault> {
+        Ok(self.owns(slot) || self.ask_held(SLOT_BYTES + u64::from(slot))?)
     }
 
     /// Whether any slot has an owner besides this handle.

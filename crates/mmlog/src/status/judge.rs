@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{InFlight, Lock, Observer, State, Status, Still};
+use super::{InFlight, Lock, Observer, State, Status, Still, WriterStatus};
 use crate::error::Fault;
 use crate::layout::Version1;
 use crate::metadata::{JOURNAL_EMPTY, JOURNAL_ROTATE, JOURNAL_TRIM};
@@ -28,9 +28,10 @@ impl Observer {
             .or_else(|| self.judge_lock(s, seen))
             .or_else(|| self.judge_standstill(s, seen))
             .or_else(|| judge_space(s, 2 * u64::from(s.chunk_size), State::FullSoon));
-        match found {
-            Some((state, problem, next)) => (state, Some(problem), next),
-            None => (State::Ok, None, "nothing to do".into()),
+        match (found, unseen(s)) {
+            (Some((state, problem, next)), _) => (state, Some(problem), next),
+            (None, Some(unseen)) => (State::Ok, Some(unseen), "look again; nothing else is wrong".into()),
+            (None, None) => (State::Ok, None, "nothing to do".into()),
         }
     }
 
@@ -107,7 +108,7 @@ impl Observer {
     }
 
     fn judge_lock(&self, s: &Status, seen: &mut HashMap<Still, Instant>) -> Option<Judgement> {
-        if !s.lock.held {
+        if s.lock.held != Ok(true) {
             return None;
         }
         let since = self.files.meta.header().lock_owner.since_ns.load(Ordering::Relaxed);
@@ -120,7 +121,7 @@ impl Observer {
     }
 
     fn judge_standstill(&self, s: &Status, seen: &mut HashMap<Still, Instant>) -> Option<Judgement> {
-        let slow = s.writers.iter().filter(|w| w.alive).find_map(|w| {
+        let slow = s.writers.iter().filter(|w| w.alive == Ok(true)).find_map(|w| {
             let flight = w.in_flight.as_ref()?;
             let still = flight.for_at_least >= STANDSTILL || w.process == ProcessState::Stopped;
             still.then_some((w, flight))
@@ -157,10 +158,23 @@ fn resume(pid: u32, process: ProcessState) -> String {
 }
 
 fn judge_space(s: &Status, least: u64, state: State) -> Option<Judgement> {
-    let slack = s.limit.saturating_sub(s.cursor);
-    if s.file.free >= least.max(u64::from(s.page_size)) || (state == State::Full && slack > 0) {
+    let (slack, free) = (s.limit.saturating_sub(s.cursor), *s.file.free.as_ref().ok()?);
+    if free >= least.max(u64::from(s.page_size)) || (state == State::Full && slack > 0) {
         return None;
     }
-    let why = format!("{} bytes free on the file system, {slack} allocated ahead", s.file.free);
+    let why = format!("{free} bytes free on the file system, {slack} allocated ahead");
     Some((state, why, "free space; appends that wait go on by themselves".into()))
+}
+
+/// What the kernel did not say, which is no fault of the log.
+fn unseen(s: &Status) -> Option<String> {
+    let of = |what: &str, reason: &String| format!("{what} could not be seen: {reason}");
+    let writer = |w: &WriterStatus| {
+        let reason = w.alive.as_ref().err()?;
+        Some(of(&format!("whether writer {} ({}) lives", w.pid, w.command), reason))
+    };
+    let free = s.file.free.as_ref().err().map(|e| of("the free space", e));
+    let lock = s.lock.held.as_ref().err().map(|e| of("the owner of the log's lock", e));
+    let maintenance = s.maintenance.held.as_ref().err().map(|e| of("the owner of maintenance", e));
+    free.or(lock).or(maintenance).or_else(|| s.writers.iter().find_map(writer))
 }

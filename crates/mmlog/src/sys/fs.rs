@@ -38,8 +38,14 @@ pub(crate) fn incoherent_file_system(file: impl AsFd) -> io::Result<Option<&'sta
 }
 
 /// Bytes that the file system has left for this user.
+pub(crate) fn ask_free_bytes(file: impl AsFd) -> io::Result<u64> {
+    let s = statfs::fstatfs(file)?;
+    Ok(s.blocks_available().saturating_mul(s.block_size().unsigned_abs()))
+}
+
+/// The same; none when it cannot be asked.
 pub(crate) fn free_bytes(file: impl AsFd) -> u64 {
-    statfs::fstatfs(file).map_or(0, |s| s.blocks_available().saturating_mul(s.block_size().unsigned_abs()))
+    ask_free_bytes(file).unwrap_or(0)
 }
 
 /// Whether the immutable or append-only attribute is set.

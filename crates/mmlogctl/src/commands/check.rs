@@ -69,7 +69,7 @@ fn line(s: &Status) -> String {
         None => one_line(&format!("{}: {}", shown(&s.path), s.next_step)),
         Some(problem) => one_line(&format!("{}: {problem}; {}", shown(&s.path), s.next_step)),
     };
-    let alive = s.writers.iter().filter(|w| w.alive).count();
+    let alive = s.writers.iter().filter(|w| w.alive != Ok(false)).count();
     let bytes = format!("cursor={}B watermark={}B file_size={}B", s.cursor, s.watermark, s.file_size);
     format!("{} - {said} | {bytes} writers={alive} holes={}\n", s.state, s.holes_total)
 }

@@ -124,7 +124,7 @@ fn at_rest(log: &Path) -> Verdict {
         let (len, content) = (status.file.len, status.cursor - status.base);
         return Err(format!("at rest it has {len} bytes, of content {content}"));
     }
-    if status.gate.is_some() || status.lock.held || status.maintenance.held {
+    if status.gate.is_some() || status.lock.held != Ok(false) || status.maintenance.held != Ok(false) {
         return Err(format!("at rest, but gate {:?}, {:?}", status.gate, status.lock));
     }
     match status.writers.iter().find(|w| w.in_flight.is_some()) {

@@ -120,7 +120,8 @@ fn on_slots(scene: &mut Scene) -> anyhow::Result<()> {
         let reader = attacker(scene, Kind::OfDescription, slots + 1, 63)?;
         let late = log.writer().map(drop).err().map(|e| e.to_string());
         anyhow::ensure!(late.is_some(), "a slot could be claimed beside a read lock");
-        let alive = |log: &Log| anyhow::Ok(log.status()?.writers.iter().filter(|w| w.alive).count());
+        let alive =
+            |log: &Log| anyhow::Ok(log.status()?.writers.iter().filter(|w| w.alive == Ok(true)).count());
         anyhow::ensure!(alive(&log)? == 1, "{} writers live, one does", alive(&log)?);
         kill(writer, Signal::SIGCONT)?;
         scene.get_on(50)?;

@@ -67,7 +67,8 @@ fn parent_dies(scene: &mut Scene) -> anyhow::Result<()> {
         scene.get_on(20)?;
         kill_and_wait(parent)?;
         // Dead at once, although its child has every descriptor but those of locks.
-        let alive: Vec<u32> = log.status()?.writers.iter().filter(|w| w.alive).map(|w| w.pid).collect();
+        let alive: Vec<u32> =
+            log.status()?.writers.iter().filter(|w| w.alive == Ok(true)).map(|w| w.pid).collect();
         let number = parent.as_raw().unsigned_abs();
         anyhow::ensure!(!alive.contains(&number), "the killed parent {parent} lives: {alive:?}");
         anyhow::ensure!(line(&mut from)? == "done", "the orphan failed");
@@ -170,7 +171,7 @@ fn by_exec(scene: &mut Scene) -> anyhow::Result<()> {
         scene.get_on(20)?;
         kill_and_wait(writer)?;
         // The kernel lets the writer go on a moment before it closes the program's copies of descriptors.
-        until(|| Ok(log.status()?.writers.iter().all(|w| !w.alive)))?;
+        until(|| Ok(log.status()?.writers.iter().all(|w| w.alive == Ok(false))))?;
         kill(program, Signal::SIGKILL)?;
     }
     drop(log);

@@ -40,8 +40,9 @@ fn writer_of(scene: &mut Scene, longest: u64, prepare: impl Fn() -> anyhow::Resu
 /// Its append, if it is copying, and has no lock.
 fn flight(status: &Status, pid: Pid) -> Option<(u64, bool)> {
     let writer = status.writers.iter().find(|w| w.pid == pid.as_raw().unsigned_abs())?;
-    let flight = writer.in_flight.as_ref().filter(|f| f.phase == Phase::Copying && !status.lock.held)?;
-    Some((flight.start, writer.alive && writer.process != ProcessState::Gone))
+    let flight =
+        writer.in_flight.as_ref().filter(|f| f.phase == Phase::Copying && status.lock.held == Ok(false))?;
+    Some((flight.start, writer.alive == Ok(true) && writer.process != ProcessState::Gone))
 }
 
 /// What holds while the writer `pid`, and nobody else, is held in the append that starts at `start`.
@@ -286,8 +287,9 @@ fn stopped_trimmer(scene: &mut Scene) -> anyhow::Result<()> {
             kill(trimmer, Signal::SIGSTOP)?;
             until(|| Ok(state_of(trimmer)? == 'T'))?;
             let status = log.status()?;
-            let mine = |lock: &mmlog::Lock| lock.held && lock.pid == trimmer.as_raw().unsigned_abs();
-            let held = mine(&status.maintenance) && (mine(&status.lock) || !status.lock.held);
+            let mine =
+                |lock: &mmlog::Lock| lock.held == Ok(true) && lock.pid == trimmer.as_raw().unsigned_abs();
+            let held = mine(&status.maintenance) && (mine(&status.lock) || status.lock.held == Ok(false));
             if !held {
                 kill(trimmer, Signal::SIGCONT)?;
             }
@@ -337,7 +339,7 @@ fn frozen_file_system(scene: &mut Scene) -> anyhow::Result<()> {
             let log = Options::new().open_reader(&scene.log)?;
             let next = log.follow(Start::Oldest)?.next(&mut [0; 1000])?;
             anyhow::ensure!(matches!(next, Next::Bytes(_)), "a follower is given {next:?}");
-            Ok(format!("{}", status.writers.iter().filter(|w| w.alive).count()))
+            Ok(format!("{}", status.writers.iter().filter(|w| w.alive == Ok(true)).count()))
         });
         island.thaw()?;
         anyhow::ensure!(looked? == "3", "not every writer was seen alive on the frozen file system");

@@ -77,9 +77,9 @@ fn new_times() -> anyhow::Result<()> {
 
 /// Nobody who is alive is called dead.
 fn everybody_lives(status: &Status, writers: usize) -> anyhow::Result<()> {
-    let alive = status.writers.iter().filter(|w| w.alive).count();
+    let alive = status.writers.iter().filter(|w| w.alive == Ok(true)).count();
     anyhow::ensure!(alive == writers, "{writers} writers live, status shows {:?}", status.writers);
-    for writer in status.writers.iter().filter(|w| w.alive) {
+    for writer in status.writers.iter().filter(|w| w.alive == Ok(true)) {
         let gone = matches!(writer.process, ProcessState::Gone | ProcessState::Zombie);
         anyhow::ensure!(!gone, "status calls a living writer {}: {writer:?}", writer.process);
     }
@@ -93,7 +93,7 @@ fn among_strangers(scene: &mut Scene, prepare: fn() -> anyhow::Result<()>) -> an
     let ours = scene.writer(&path)?;
     for _ in 0..scene.rounds {
         let strangers = [Stranger::new(scene, prepare)?, Stranger::new(scene, prepare)?];
-        super::until(|| Ok(log.status()?.writers.iter().filter(|w| w.alive).count() == 3))?;
+        super::until(|| Ok(log.status()?.writers.iter().filter(|w| w.alive == Ok(true)).count() == 3))?;
         scene.get_on(50)?;
         everybody_lives(&log.status()?, 3)?;
         let [one, other] = strangers;

@@ -92,14 +92,11 @@ fn since(word: &str, at: Option<SystemTime>) -> String {
 
 fn file(s: &Status) -> String {
     let f = &s.file;
-    format!(
-        "mode {:04o}, owner {}:{}, inode {}, {} free on its disk",
-        f.mode,
-        f.uid,
-        f.gid,
-        f.inode,
-        human(f.free)
-    )
+    let free = match &f.free {
+        Ok(free) => format!("{} free on its disk", human(*free)),
+        Err(reason) => format!("free space could not be seen: {reason}"),
+    };
+    format!("mode {:04o}, owner {}:{}, inode {}, {free}", f.mode, f.uid, f.gid, f.inode)
 }
 
 fn durable(page: &mut Page, d: &Durability) {
@@ -128,8 +125,10 @@ fn ago(at: SystemTime, now: SystemTime) -> String {
 }
 
 fn lock(lock: &Lock) -> String {
-    if !lock.held {
-        return "free".to_owned();
+    match &lock.held {
+        Ok(true) => {}
+        Ok(false) => return "free".to_owned(),
+        Err(reason) => return format!("could not be seen: {reason}"),
     }
     let operation = if lock.operation.is_empty() { "unknown operation" } else { &lock.operation };
     let Lock { pid, command, process, .. } = lock;
@@ -138,7 +137,7 @@ fn lock(lock: &Lock) -> String {
 
 fn writers(page: &mut Page, writers: &[WriterStatus], most: usize) {
     let in_flight = writers.iter().filter(|w| w.in_flight.is_some()).count();
-    let dead = writers.iter().filter(|w| !w.alive).count();
+    let dead = writers.iter().filter(|w| w.alive == Ok(false)).count();
     let mut summary = match writers.len() {
         0 => "none".to_owned(),
         n => n.to_string(),
@@ -157,7 +156,7 @@ fn writers(page: &mut Page, writers: &[WriterStatus], most: usize) {
 }
 
 fn writer(w: &WriterStatus) -> String {
-    let process = if w.alive { w.process.to_string() } else { "dead".to_owned() };
+    let process = if w.alive == Ok(false) { "dead".to_owned() } else { w.process.to_string() };
     let doing = match &w.in_flight {
         Some(f) => {
             let (len, ms) = (f.end.saturating_sub(f.start), f.for_at_least.as_millis());

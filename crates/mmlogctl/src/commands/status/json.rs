@@ -54,7 +54,8 @@ fn object(s: &Status) -> Value {
             "gid": s.file.gid,
             "inode": s.file.inode,
             "device": s.file.device,
-            "free": s.file.free,
+            "free": s.file.free.as_ref().ok(),
+            "unseen": s.file.free.as_ref().err(),
         },
         "durability": durability(&s.durability),
     })
@@ -71,9 +72,10 @@ fn durability(d: &Durability) -> Value {
 
 /// A lock that nobody holds still remembers its last holder, which is nobody's business here.
 fn lock(lock: &Lock) -> Value {
-    let held = lock.held.then_some(lock);
+    let held = (lock.held == Ok(true)).then_some(lock);
     json!({
-        "held": lock.held,
+        "held": lock.held.as_ref().ok(),
+        "unseen": lock.held.as_ref().err(),
         "pid": held.map(|l| l.pid),
         "command": held.map(|l| &l.command),
         "operation": held.map(|l| &l.operation),
@@ -88,7 +90,8 @@ fn writer(w: &WriterStatus) -> Value {
         "pid": w.pid,
         "command": w.command,
         "process": w.process.to_string(),
-        "alive": w.alive,
+        "alive": w.alive.as_ref().ok(),
+        "unseen": w.alive.as_ref().err(),
         "in_flight": w.in_flight.as_ref().map(in_flight),
         "messages": w.messages,
         "bytes": w.bytes,
@@ -176,8 +179,19 @@ mod tests {
     #[test]
     fn a_free_lock_has_no_holder() {
         let mut status = sample::worst();
-        status.lock.held = false;
+        status.lock.held = Ok(false);
         assert!(object(&status)["lock"]["pid"].is_null());
+    }
+
+    #[test]
+    fn what_could_not_be_seen_is_null_and_says_why() {
+        let mut status = sample::worst();
+        status.lock.held = Err("no".to_owned());
+        status.file.free = Err("no".to_owned());
+        let object = object(&status);
+        for (part, key) in [("lock", "held"), ("file", "free")] {
+            assert_eq!((&object[part][key], &object[part]["unseen"]), (&Value::Null, &json!("no")), "{part}");
+        }
     }
 
     #[test]

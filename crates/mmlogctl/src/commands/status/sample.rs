@@ -14,7 +14,7 @@ fn at() -> Option<SystemTime> {
 
 fn lock(operation: &str) -> Lock {
     let (operation, command) = (operation.to_owned(), "a-long-command".to_owned());
-    Lock { held: true, pid: 4_000_001, command, operation, since: at(), process: ProcessState::Stopped }
+    Lock { held: Ok(true), pid: 4_000_001, command, operation, since: at(), process: ProcessState::Stopped }
 }
 
 fn writer(slot: u32) -> WriterStatus {
@@ -26,7 +26,17 @@ fn writer(slot: u32) -> WriterStatus {
     });
     let (command, process) = ("a-long-command".to_owned(), ProcessState::DiskSleep);
     let (pid, messages, bytes) = (4_000_000 + slot, u64::MAX, u64::MAX);
-    WriterStatus { slot, pid, command, process, alive: slot != 3, in_flight, messages, bytes, since: at() }
+    WriterStatus {
+        slot,
+        pid,
+        command,
+        process,
+        alive: Ok(slot != 3),
+        in_flight,
+        messages,
+        bytes,
+        since: at(),
+    }
 }
 
 fn hole(start: u64) -> Hole {
@@ -76,7 +86,16 @@ pub(super) fn worst() -> Status {
         holes_forgotten: 976,
         segments: vec![segment(1), segment(0)],
         panic: Some(PanicRecord { reason, errno: 5, pid: 1, command: "\x1b[31m".to_owned(), at: at() }),
-        file: FileFacts { len: 1, allocated: 1, mode: 0o640, uid: 1, gid: 1, inode: 1, device: 1, free: 1 },
+        file: FileFacts {
+            len: 1,
+            allocated: 1,
+            mode: 0o640,
+            uid: 1,
+            gid: 1,
+            inode: 1,
+            device: 1,
+            free: Ok(1),
+        },
         durability: Durability {
             synced: u64::MAX,
             synced_at: at(),
