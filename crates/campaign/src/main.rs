@@ -1,7 +1,7 @@
 //! Tries to lose bytes: one file a theme, one oracle for all (`mmlog::check`, and what was acknowledged).
 //!
 //! `campaign ci` runs every theme at its CI size with fixed seeds; `campaign soak --hours N` runs them again and
-//! again with fresh seeds and prints totals; `campaign run T5 --seed 7` runs one.
+//! again with fresh seeds (the model, which has none, once) and prints totals; `campaign run T5 --seed 7` runs one.
 
 mod actor;
 mod children;
@@ -40,7 +40,7 @@ enum Command {
         #[arg(long, default_value_t = 1.0)]
         scale: f64,
     },
-    /// Every theme again and again, fresh seeds, totals at the end
+    /// Every theme again and again (the model once), fresh seeds, totals at the end
     Soak {
         /// How long
         #[arg(long)]
@@ -94,6 +94,9 @@ fn rounds(only: &[String], scale: f64, seed: impl Fn() -> u64, again: impl Fn(u6
             if done > 0 && !again(done) {
                 break;
             }
+            if done > 0 && !theme.repeats() {
+                continue;
+            }
             let mut run = Run::new(theme.id, theme.about, seed(), Size(scale));
             println!("{} {}: seed {}", theme.id, theme.about, run.seed);
             let begun = Instant::now();
@@ -105,6 +108,9 @@ fn rounds(only: &[String], scale: f64, seed: impl Fn() -> u64, again: impl Fn(u6
             total.add(run.tally);
         }
         done += 1;
+        if !chosen.iter().any(|theme| theme.repeats()) {
+            break;
+        }
     }
     println!("\ntotals after {done} rounds:");
     total.iter().for_each(|t| println!("{t}"));

@@ -23,6 +23,13 @@ pub(crate) struct Theme {
     pub(crate) run: fn(&mut Run) -> anyhow::Result<()>,
 }
 
+impl Theme {
+    /// Whether another seed is another run. The model has none: it tries everything each time.
+    pub(crate) fn repeats(&self) -> bool {
+        self.id != t01_model::THEME.id
+    }
+}
+
 pub(crate) const THEMES: &[Theme] = &[
     t01_model::THEME,
     t02_kill::THEME,
