@@ -245,6 +245,26 @@ pub enum Fault {
         /// The name, in the log's directory.
         name: String,
     },
+    /// A compressed segment that does not hold what its name and the next segment's say.
+    #[error(
+        "{name} cannot be decompressed at position {at}: {problem}; put a good copy in its place, or move it away and its bytes are reported as gone"
+    )]
+    Undecodable {
+        /// Its name.
+        name: String,
+        /// The first position that could not be had.
+        at: u64,
+        /// What is wrong there.
+        problem: String,
+    },
+    /// A compressed segment, in a build without the feature `compressed`.
+    #[error(
+        "{name} is compressed, and this build does not read such segments; decompress it, or build mmlog with the feature `compressed`"
+    )]
+    Compressed {
+        /// Its name.
+        name: String,
+    },
     /// A file system on which the protocol cannot hold.
     #[error("on {name}, where shared memory and locks are not coherent; use a local file system")]
     FileSystem {
@@ -349,6 +369,7 @@ impl Fault {
             | Fault::Journal { .. }
             | Fault::SyncFailed { .. }
             | Fault::Unsound { .. }
+            | Fault::Undecodable { .. }
             | Fault::Poisoned(_) => Class::Damaged,
             _ => Class::Refused,
         }

@@ -13,6 +13,7 @@
 //! through a memory barrier (so that none is between "settled" and "does anybody sleep?" without our seeing the
 //! one or its seeing the other), and looks once more. A lost wake-up costs at most [`LONGEST_SLEEP`].
 
+mod compressed;
 mod source;
 mod version1;
 
@@ -191,8 +192,7 @@ impl Follower {
     fn read(&mut self, buf: &mut [u8], end: u64) -> std::result::Result<Next, Fault> {
         let start = self.at;
         let most = (end - start).min(buf.len() as u64) as usize;
-        let read = self.source.read_at(&mut buf[..most], start);
-        let read = read.map_err(Fault::io("read the log's data"))? as u64;
+        let read = self.source.read_at(&mut buf[..most], start)? as u64;
         if let Some(pruned) = self.pruned(end) {
             return Ok(Next::Hole(pruned));
         }

@@ -38,6 +38,8 @@ pub mod check;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod chunks;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod codec;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
 #[doc(hidden)]
 pub mod crash;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]

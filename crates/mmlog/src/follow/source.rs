@@ -4,6 +4,7 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
+use super::compressed::Decoder;
 use crate::chunks::Segment;
 use crate::error::Fault;
 use crate::files::Files;
@@ -23,6 +24,7 @@ enum Bytes {
     /// It was the current data file when it was opened.
     Current(Arc<Segment>),
     Final(File),
+    Compressed(Box<Decoder>),
     /// Pruned, or removed by somebody.
     Gone,
 }
@@ -54,18 +56,27 @@ impl Source {
             }
             let finals = files.final_segments()?;
             let behind = finals.iter().position(|n| n.says.base > at).unwrap_or(finals.len());
+            let next = finals.get(behind).map_or(current.generation, |n| n.says.generation);
             let end = finals.get(behind).map_or(current.base, |n| n.says.base);
             let Some(found) = behind.checked_sub(1).map(|i| &finals[i]) else {
                 return Ok(Self { generation: 0, base: at, end: Some(end), bytes: Bytes::Gone });
             };
             let file = match files.place.open_named(&found.name, Access::Read) {
                 Ok(file) => file,
-                // Pruned or compressed since the directory was read.
+                // Pruned or compressed since the directory was read: a name is taken away for good, so this ends.
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(e) => return Err(Fault::io("open a final segment")(e)),
             };
             let (generation, base) = (found.says.generation, found.says.base);
-            return Ok(Self { generation, base, end: Some(end), bytes: Bytes::Final(file) });
+            let bytes = match found.says.compression {
+                None => Bytes::Final(file),
+                Some(compression) => {
+                    let is_whole = next == generation + 1;
+                    let decoder = Decoder::new(file, compression, &found.name, base..end, is_whole)?;
+                    Bytes::Compressed(Box::new(decoder))
+                }
+            };
+            return Ok(Self { generation, base, end: Some(end), bytes });
         }
     }
 
@@ -106,16 +117,17 @@ impl Source {
     }
 
     /// Reads at a position; 0 bytes where there are none.
-    pub(super) fn read_at(&self, buf: &mut [u8], position: u64) -> std::io::Result<usize> {
-        let file = match &self.bytes {
+    pub(super) fn read_at(&mut self, buf: &mut [u8], position: u64) -> Result<usize, Fault> {
+        let file = match &mut self.bytes {
             Bytes::Current(segment) => segment.file(),
             Bytes::Final(file) => file,
+            Bytes::Compressed(decoder) => return decoder.read_at(buf, position),
             Bytes::Gone => return Ok(0),
         };
         loop {
             match file.read_at(buf, position - self.base) {
                 Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-                done => return done,
+                done => return done.map_err(Fault::io("read the log's data")),
             }
         }
     }
