@@ -5,7 +5,8 @@
 //! - Each is announced in a table before its append and acknowledged there after it ([`Acks`]). The table lies in
 //!   memory that the processes share and the log knows nothing of. A writer that is killed between the two leaves
 //!   a "maybe": whole, or absent.
-//! - [`check()`] reads the log once, in order of positions, and accounts for every byte.
+//! - [`check()`] reads the log once, in order of positions, across all segments, and accounts for every byte.
+//! - What lies in the directory, and that a final segment never changes, is [`Segments`]' to say.
 //! - What followers read while it was going on is compared by [`Sightings`] with what was there in the end.
 
 mod acks;
@@ -13,11 +14,13 @@ mod check;
 mod content;
 mod gap;
 mod message;
+mod segments;
 mod sightings;
 mod words;
 
 pub(crate) use acks::{Acks, Scribe};
 pub(crate) use check::{Found, check};
 pub(crate) use message::HEAD;
+pub(crate) use segments::{Seal, Seals, Segments};
 pub(crate) use sightings::{Sightings, Watcher};
 pub(crate) use words::Words;

@@ -6,7 +6,8 @@
 //! 3. Each writer's messages are in the order in which it appended them, and it has lost at most one.
 //! 4. Every hole is explained by a lost message of that length, and runs of NULs are as many as the metadata
 //!    says there are holes of unknown place.
-//! 5. What the library itself can check holds.
+//! 5. The segments join, and nothing else lies beside them.
+//! 6. What the library itself can check holds.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -17,6 +18,7 @@ use super::acks::{Acks, Fate};
 use super::content::Content;
 use super::gap;
 use super::message::Label;
+use super::segments::Segments;
 
 /// What a log was found to hold.
 #[derive(Default)]
@@ -58,6 +60,9 @@ pub(crate) fn check(path: &Path, acks: &Acks) -> anyhow::Result<(Found, Content)
     found.check_order(acks);
     let maybes = found.check_places(acks, &content);
     found.check_holes(&log, &maybes, &content, status.holes_total - status.holes.len() as u64);
+    for wrong in Segments::look(path)?.check(status.base) {
+        found.wrong(|| wrong);
+    }
     for violation in mmlog::check::deep(path, &Options::new())?.violations {
         found.wrong(|| violation.to_string());
     }

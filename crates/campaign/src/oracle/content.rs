@@ -40,6 +40,7 @@ impl Content {
                     content.bytes.resize((hole.end() - base) as usize, 0);
                     (hole.start, hole.end())
                 }
+                Next::Rotated(_) => continue,
                 Next::CaughtUp => return Ok(content),
                 other => anyhow::bail!("a follower said {other:?} at {end}"),
             };

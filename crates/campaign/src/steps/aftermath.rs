@@ -12,6 +12,7 @@ use super::operations::Found;
 use super::sabotage::Sabotage;
 use super::scene::Scene;
 use super::{PATIENCE, options};
+use crate::oracle::{Seal, Segments};
 
 /// Bytes of the messages of those who go on.
 const HEAL: u64 = 83;
@@ -54,6 +55,10 @@ impl Scene {
         claim("a newcomer appends", self.come_and_append());
         claim("trim", self.trim(patience));
         claim("sync", self.sync());
+        claim("invariants before a rotation", self.look_deep());
+        claim("segments", self.seal());
+        claim("rotation", self.rotate());
+        claim("a rotation leaves nothing", self.is_tidy());
         claim("append after the trim", self.append(AFTER).map_err(Into::into));
         claim("status", self.look());
         claim("readers at the end", self.read_all());
@@ -65,7 +70,8 @@ impl Scene {
 
     /// What a reader was given early is what is there now, unless repair has put the data file away.
     pub(crate) fn begins_with(&self, early: &Reading) -> anyhow::Result<()> {
-        let is_same = early.base != self.base || std::fs::read(&self.log)?.starts_with(&early.bytes);
+        let is_same =
+            early.base != self.base || Segments::look(&self.log)?.bytes()?.starts_with(&early.bytes);
         ensure!(is_same, "the {} bytes that a reader was given early are others now", early.bytes.len());
         Ok(())
     }
@@ -114,7 +120,7 @@ impl Scene {
     fn trim(&mut self, patience: Duration) -> anyhow::Result<()> {
         let log = self.handle()?;
         let trimmed = log.trim(patience)?;
-        let (size, len) = (log.cursor().get() - self.base, self.log.metadata()?.size());
+        let (size, len) = (log.cursor().get() - self.current_base()?, self.log.metadata()?.size());
         ensure!((trimmed.after, len) == (size, size), "{trimmed:?}, {size} bytes appended, file {len}");
         Ok(())
     }
@@ -129,7 +135,8 @@ impl Scene {
     fn look_deep(&self) -> anyhow::Result<()> {
         let found = check::deep(&self.log, &options())?;
         ensure!(found.holds(), "{:?}", found.violations);
-        let nuls = self.ledger.nuls();
+        // The bytes of the current segment are what it reads.
+        let nuls = self.read_anew()?.nuls_from(self.current_base()?);
         ensure!(found.nuls == nuls, "{} NULs that no hole explains; there should be {nuls}", found.nuls);
         Ok(())
     }
@@ -144,6 +151,27 @@ impl Scene {
         Ok(())
     }
 
+    /// The final segments stay as they are from now on.
+    fn seal(&mut self) -> anyhow::Result<()> {
+        let seals = Segments::look(&self.log)?.seals()?;
+        self.seals.extend(seals);
+        Ok(())
+    }
+
+    /// The segments join, and nothing else is there.
+    fn is_tidy(&self) -> anyhow::Result<()> {
+        let segments = Segments::look(&self.log)?;
+        let wrong = segments.check(self.current_base()?);
+        // What repair has put away may stay.
+        ensure!(wrong.is_empty() || matches!(self.found, Found::Damaged(_)), "{}", wrong.join("; "));
+        ensure!(!segments.has_next, "a temporary file is left");
+        Ok(())
+    }
+
+    fn current_base(&self) -> anyhow::Result<u64> {
+        Ok(self.ready()?.header().control.base())
+    }
+
     fn close(&mut self) -> anyhow::Result<()> {
         self.writer = None;
         match self.handle.take() {
@@ -154,9 +182,11 @@ impl Scene {
 
     /// At rest the file is exactly what was appended.
     fn rest(&self) -> anyhow::Result<()> {
-        let (cursor, file) = (self.cursor()?, std::fs::read(&self.log)?);
+        let (cursor, file) = (self.cursor()?, Segments::look(&self.log)?.bytes()?);
         let size = cursor - self.base;
         ensure!(file.len() as u64 == size, "the file has {} bytes, {size} were appended", file.len());
+        self.seals.iter().try_for_each(Seal::holds)?;
+        self.is_tidy()?;
         let reading = self.read_anew()?;
         self.ledger.verify(&reading, cursor)?;
         ensure!(reading.bytes == file, "the file is not what readers are given");

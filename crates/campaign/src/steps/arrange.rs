@@ -31,7 +31,14 @@ impl Scene {
         match part.operation.company {
             Company::Nobody => {}
             Company::Sleeper => self.put_to_sleep()?,
-            Company::Taker => self.take_space(part)?,
+            Company::Taker => {
+                self.let_reserve(part)?;
+                self.take_space()?;
+            }
+            Company::Rotator => {
+                self.let_reserve(part)?;
+                self.rotate()?;
+            }
         }
         self.begins(part)
     }
@@ -48,7 +55,8 @@ impl Scene {
         metadata.header().control.reserve(DEAD);
         slot.hot.copying(start);
         let half = message(id, DEAD / 2);
-        File::options().write(true).open(&self.log)?.write_all_at(&half, start)?;
+        let base = metadata.header().control.base();
+        File::options().write(true).open(&self.log)?.write_all_at(&half, start - base)?;
         self.ledger.note(id, DEAD, Fate::Killed(Left::Hole(start)));
         Ok(())
     }
@@ -70,7 +78,7 @@ impl Scene {
         let control = &metadata.header().control;
         let needed = metadata.cursor() + space;
         if needed > control.limit() {
-            let len = needed.next_multiple_of(CHUNK);
+            let len = (needed - control.base()).next_multiple_of(CHUNK);
             let data = File::options().write(true).open(&self.log)?;
             fallocate(&data, FallocateFlags::empty(), 0, len.cast_signed())?;
             control.publish_size(len);
@@ -90,12 +98,17 @@ impl Scene {
         Ok(())
     }
 
-    /// The victim has seen space, and is about to reserve; then somebody else takes it all.
-    fn take_space(&mut self, part: &mut Part) -> anyhow::Result<()> {
+    /// The victim has looked, and is about to reserve.
+    fn let_reserve(&self, part: &mut Part) -> anyhow::Result<()> {
         let metadata = self.ready()?;
         while metadata.pending_of(part.victim.pid()).is_none() {
             ensure!(part.victim.step()? == At::Inside, "it never was reserving");
         }
+        Ok(())
+    }
+
+    fn take_space(&mut self) -> anyhow::Result<()> {
+        let metadata = self.ready()?;
         let space = metadata.header().control.limit() - metadata.cursor();
         Ok(self.append(space)?)
     }

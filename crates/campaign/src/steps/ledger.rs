@@ -75,12 +75,6 @@ impl Ledger {
         self.entries.clear();
     }
 
-    /// Bytes that read as NULs for good, since nobody knows that they are a hole.
-    pub(crate) fn nuls(&self) -> u64 {
-        let nuls = self.entries.iter().filter(|entry| entry.fate == Fate::Killed(Left::Nuls));
-        nuls.map(|entry| entry.len).sum()
-    }
-
     /// The first message that was acknowledged: its position and bytes.
     pub(crate) fn first_acknowledged(&self) -> anyhow::Result<(u64, Vec<u8>)> {
         let first = self.entries.iter().find_map(|e| match e.fate {
@@ -145,7 +139,9 @@ impl Reading {
                     self.bytes.resize((hole.end() - self.base) as usize, 0);
                     (hole.start, hole.end())
                 }
-                _ => return Ok(()),
+                Next::CaughtUp => return Ok(()),
+                // It goes on in the next segment.
+                _ => continue,
             };
             ensure!(self.end() == end, "a reader was given [{start}, {end}) out of turn");
         }
@@ -153,6 +149,15 @@ impl Reading {
 
     pub(crate) fn end(&self) -> u64 {
         self.base + self.bytes.len() as u64
+    }
+
+    /// Bytes from that position on that read as NULs, and are in no exact hole.
+    pub(crate) fn nuls_from(&self, from: u64) -> u64 {
+        let exact =
+            self.holes.iter().filter(|(start, (_, kind))| **start >= from && *kind != HoleKind::Unplaced);
+        let holes: u64 = exact.map(|(_, (len, _))| len).sum();
+        let rest = self.bytes.get((from - self.base) as usize..).unwrap_or(&[]);
+        rest.iter().filter(|&&b| b == 0).count() as u64 - holes
     }
 
     fn range(&self, at: u64, len: u64) -> Option<&[u8]> {
@@ -172,13 +177,13 @@ impl Reading {
             Fate::Killed(Left::Nothing) => false,
             Fate::Killed(Left::Whole) => is_message(),
             Fate::Killed(Left::Hole(place)) => place == at && is_hole(),
-            Fate::Killed(Left::Nuls) => match hole {
-                Some(&(found, kind)) => found == len && kind == HoleKind::Unplaced,
-                None => {
-                    let found = self.range(at, len).unwrap_or(&[1]);
-                    self.holes.range(at..at + len).next().is_none() && found.iter().all(|&b| b == 0)
-                }
-            },
+            // The file may end within it: NULs, then what was behind the end.
+            Fate::Killed(Left::Nuls) => {
+                let nuls = self.range(at, len).is_some_and(|found| found.iter().all(|&b| b == 0));
+                let mut holes = self.holes.range(at..at + len);
+                nuls && holes
+                    .all(|(start, (len_of, kind))| *kind == HoleKind::Unplaced && start + len_of <= at + len)
+            }
         }
     }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use mmlog::{Adopt, Log, Writer};
+use mmlog::{Adopt, Log, Rotation, Writer};
 use nix::sys::signal::{Signal, raise};
 use nix::unistd::alarm;
 
@@ -30,6 +30,8 @@ pub(crate) enum Company {
     Sleeper,
     /// Once the victim is reserving, another writer takes all the space, so that the victim has to wait for some.
     Taker,
+    /// Once the victim is reserving, somebody else rotates: what it reserves lies in another file.
+    Rotator,
 }
 
 /// One operation, and the situation in which it is stepped through.
@@ -85,9 +87,16 @@ pub(crate) const TABLE: &[Operation] = &[
     Operation { name: "append-durable", act: append_durable, ..APPEND },
     Operation { name: "append-wake", company: Company::Sleeper, ..APPEND },
     Operation { name: "append-wait", company: Company::Taker, ..APPEND },
+    Operation { name: "append-rotated", company: Company::Rotator, ..APPEND },
+    Operation { name: "append-large-rotated", company: Company::Rotator, message: CHUNK + 1001, ..APPEND },
     Operation { name: "leave", act: leave, ..PLAIN },
     Operation { name: "trim", act: trim, space: Some(5000), ..PLAIN },
     Operation { name: "trim-settle", act: trim, dead: true, space: Some(5000), ..PLAIN },
+    Operation { name: "rotate", act: rotate, space: Some(5000), ..PLAIN },
+    Operation { name: "rotate-settle", act: rotate, dead: true, space: Some(5000), ..PLAIN },
+    Operation { name: "rotate-wake", act: rotate, company: Company::Sleeper, ..PLAIN },
+    Operation { name: "rotate-again", act: rotate_again, space: Some(5000), ..PLAIN },
+    Operation { name: "rotate-alone", act: rotate_alone, space: Some(5000), ..EMPTY_HANDED },
     Operation { name: "close", act: close, alone: true, space: Some(5000), ..PLAIN },
     Operation { name: "sync", act: sync, space: Some(5000), ..PLAIN },
     Operation { name: "sync-settle", act: sync, dead: true, space: Some(5000), ..PLAIN },
@@ -236,6 +245,38 @@ fn trim(child: &Child) -> anyhow::Result<()> {
     let _writer = child.writer(&log)?;
     marked(|| log.trim(PATIENCE))?;
     Ok(())
+}
+
+fn rotate(child: &Child) -> anyhow::Result<()> {
+    let log = child.open()?;
+    let _writer = child.writer(&log)?;
+    marked(|| log.rotate(&rotation()))?;
+    Ok(())
+}
+
+/// Somebody who has done it before, and something has been appended since.
+fn rotate_again(child: &Child) -> anyhow::Result<()> {
+    let log = child.open()?;
+    let _writer = child.writer(&log)?;
+    log.rotate(&rotation())?;
+    marked(|| log.rotate(&rotation()))?;
+    Ok(())
+}
+
+/// As `mmlogctl rotate`: without a writer of its own, and it closes the log.
+fn rotate_alone(child: &Child) -> anyhow::Result<()> {
+    let options = options();
+    marked(|| {
+        let log = options.open(child.log)?;
+        log.rotate(&rotation())?;
+        log.close()
+    })?;
+    Ok(())
+}
+
+/// Nobody in a hurry.
+pub(crate) fn rotation() -> Rotation {
+    Rotation::default().wait(PATIENCE)
 }
 
 fn close(child: &Child) -> anyhow::Result<()> {

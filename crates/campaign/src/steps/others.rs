@@ -34,6 +34,7 @@ const TABLE: &[Other] = &[
     Other { name: "claim", needs_log: true, act: |s| Ok(s.scene.handle()?.writer().map(drop)?) },
     Other { name: "close", needs_log: true, act: close },
     Other { name: "trim", needs_log: true, act: |s| Ok(s.scene.handle()?.trim(s.scene.wait).map(drop)?) },
+    Other { name: "rotate", needs_log: true, act: |s| s.scene.rotate_within(s.scene.wait).map(drop) },
     Other { name: "sync", needs_log: true, act: |s| Ok(s.scene.handle()?.sync().map(drop)?) },
     Other { name: "repair", needs_log: true, act: repair },
     Other { name: "follow", needs_log: true, act: |s| s.scene.read_on() },
@@ -122,7 +123,8 @@ impl Stopped<'_> {
         let pending = words.hot.pending();
         if pending.phase() == Some(Phase::Copying) {
             range.resize(words.hot.len.load(Ordering::Relaxed) as usize, 0);
-            File::open(&self.scene.log)?.read_exact_at(&mut range, pending.position())?;
+            let base = metadata.header().control.base();
+            File::open(&self.scene.log)?.read_exact_at(&mut range, pending.position() - base)?;
         }
         Ok(Some(Belongings { slot: metadata.slot_words(slot), range }))
     }
@@ -167,7 +169,8 @@ impl Stopped<'_> {
             Some(Foul::Settled) => slot.hot.settle(),
             Some(Foul::Overwritten) => {
                 let data = File::options().write(true).open(&self.scene.log)?;
-                data.write_all_at(&[0xff], slot.hot.pending().position())?;
+                let base = metadata.header().control.base();
+                data.write_all_at(&[0xff], slot.hot.pending().position() - base)?;
             }
             Some(Foul::Blamed) | None => {}
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use mmlog::layout::SLOT_BYTES;
-use mmlog::{Adopt, Follower, Log, Options, Phase, Position, Start, Wait, Writer};
+use mmlog::{Adopt, Follower, Log, Options, Phase, Position, Rotated, Rotation, Start, Wait, Writer};
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 
@@ -16,6 +16,7 @@ use super::ledger::{Fate, Ledger, Left, Reading, message};
 use super::metadata::{Metadata, path_of};
 use super::operations::{Found, Operation};
 use super::{PATIENCE, options};
+use crate::oracle::Seal;
 
 /// Bytes of the messages that are there before.
 pub(super) const BEFORE: u64 = 53;
@@ -89,6 +90,8 @@ pub(crate) struct Scene {
     pub(crate) log: PathBuf,
     /// The first position.
     pub(super) base: u64,
+    /// Final segments; they may not change any more.
+    pub(super) seals: Vec<Seal>,
     pub(super) found: Found,
     gate_ms: u32,
     pub(super) wait: Duration,
@@ -109,6 +112,7 @@ impl Scene {
             ledger: Ledger::default(),
             log: directory.path().join("app.log"),
             base: 0,
+            seals: Vec::new(),
             found,
             gate_ms: setting.gate_ms,
             wait: setting.wait,
@@ -194,6 +198,21 @@ impl Scene {
         let done = writer.append(&message(id, len)).map(Position::get);
         self.ledger.note(id, len, done.as_ref().map_or(Fate::Failed, |&at| Fate::Acknowledged(at)));
         done.map(drop)
+    }
+
+    /// Somebody rotates, whoever is there; the segment is final from then on.
+    pub(crate) fn rotate_within(&mut self, wait: Duration) -> anyhow::Result<Option<Rotated>> {
+        let newcomer = self.handle.is_none().then(|| self.options().open(&self.log)).transpose()?;
+        let log = self.handle.as_ref().or(newcomer.as_ref()).context("nobody has it open")?;
+        let rotated = log.rotate(&Rotation::default().wait(wait))?;
+        if let Some(rotated) = &rotated {
+            self.seals.push(Seal::of(&rotated.path)?);
+        }
+        Ok(rotated)
+    }
+
+    pub(super) fn rotate(&mut self) -> anyhow::Result<()> {
+        self.rotate_within(PATIENCE)?.map(drop).context("there was nothing to rotate")
     }
 
     pub(crate) fn metadata(&self) -> anyhow::Result<Option<Metadata>> {

@@ -119,6 +119,10 @@ struct Watch {
     words: Vec<u64>,
     files: [Option<(u64, u64)>; 2],
     data: Option<File>,
+    /// Length of the next segment's file.
+    next: Option<u64>,
+    /// Names of the data file.
+    links: u64,
     from: u64,
     window: Vec<u8>,
 }
@@ -131,6 +135,8 @@ impl Watch {
             words: Vec::new(),
             files: [None, None],
             data: None,
+            next: None,
+            links: 1,
             from: 0,
             window: Vec::new(),
         };
@@ -144,6 +150,10 @@ impl Watch {
     fn look_at_files(&mut self) -> anyhow::Result<bool> {
         let look = |path: &Path| path.symlink_metadata().ok().map(|m| (m.ino(), m.len()));
         let now = [look(&path_of(&self.log)), look(&self.log)];
+        let mut next = path_of(&self.log).into_os_string();
+        next.push("-next");
+        self.next = look(next.as_ref()).map(|(_, len)| len);
+        self.links = self.log.symlink_metadata().map_or(1, |m| m.nlink());
         if now == self.files {
             return Ok(false);
         }
@@ -163,7 +173,9 @@ impl Watch {
             _ => false,
         };
         let mut window = [0; WINDOW];
-        let len = self.data.as_ref().map_or(Ok(0), |data| data.read_at(&mut window, self.from))?;
+        let base = self.metadata.as_ref().map_or(0, |metadata| metadata.header().control.base());
+        let from = self.from.saturating_sub(base);
+        let len = self.data.as_ref().map_or(Ok(0), |data| data.read_at(&mut window, from))?;
         let bytes = self.window != window[..len];
         if bytes {
             self.window = window[..len].to_vec();
@@ -198,6 +210,10 @@ impl Watch {
         note(data_len > size, "file longer");
         note(data_len < size, "file shorter");
         note(limit != load(&control.base) + size, "limit differs");
+        let inode = self.files[1].map_or(0, |(inode, _)| inode);
+        note(load(&header.identity.inode) != inode, "exchanged");
+        note(self.next.is_some(), "next file");
+        note(self.links > 1, "two names");
         parts.join(", ")
     }
 }

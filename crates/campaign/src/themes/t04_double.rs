@@ -34,6 +34,8 @@ const SECONDS: &[&str] = &[
     "append",
     "append-large-grow",
     "trim",
+    "rotate",
+    "rotate-alone",
     "close",
     "sync",
     "repair-settle",
@@ -124,7 +126,7 @@ fn chosen(run: &mut Run) -> Vec<Pair> {
 
 /// Whether the second can stand by while the first begins.
 fn may_follow(first: &Operation, second: &Operation) -> bool {
-    let comes_later = matches!(second.name, "open" | "arrive" | "claim" | "repair-settle");
+    let comes_later = matches!(second.name, "open" | "arrive" | "claim" | "repair-settle" | "rotate-alone");
     match first.found {
         Found::Nothing => matches!(second.name, "create" | "arrive"),
         Found::Data => second.name == "create",

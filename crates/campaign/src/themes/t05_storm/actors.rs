@@ -3,9 +3,9 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mmlog::{Class, Log, Next, Options, Start, repair};
+use mmlog::{Class, Log, Next, Options, Rotation, Start, repair};
 
-use crate::oracle::{Acks, HEAD, Scribe, Sightings, Watcher};
+use crate::oracle::{Acks, HEAD, Scribe, Seal, Seals, Sightings, Watcher};
 use crate::random::Random;
 
 /// Nobody is stopped for nearly as long.
@@ -18,6 +18,8 @@ pub(super) struct Stage {
     pub(super) chunk: u64,
     pub(super) acks: Acks,
     pub(super) sightings: Sightings,
+    /// Final segments, as they were when their rotations returned.
+    pub(super) seals: Seals,
 }
 
 /// One kind of actor.
@@ -33,8 +35,9 @@ pub(super) struct Kind {
 
 pub(super) const WRITERS: usize = 8;
 pub(super) const KINDS: &[Kind] = &[
-    Kind { name: "writer", crew: WRITERS, share: 84, act: writer },
+    Kind { name: "writer", crew: WRITERS, share: 80, act: writer },
     Kind { name: "operator", crew: 1, share: 6, act: operator },
+    Kind { name: "rotator", crew: 2, share: 4, act: rotator },
     Kind { name: "opener", crew: 1, share: 6, act: opener },
     Kind { name: "follower", crew: 2, share: 4, act: follower },
 ];
@@ -82,8 +85,9 @@ impl Stage {
             .gate_ms(gate_ms)
             .max_writers(64)
             .wait(PATIENCE);
+        let seals = Seals::beside(acks)?;
         let (acks, sightings) = (Acks::open(acks)?, Sightings::open(sightings)?);
-        Ok(Self { log: log.to_path_buf(), options, chunk, acks, sightings })
+        Ok(Self { log: log.to_path_buf(), options, chunk, acks, sightings, seals })
     }
 
     fn open(&self) -> mmlog::Result<Log> {
@@ -147,6 +151,23 @@ fn operator(stage: &Stage, _: u32, random: &mut Random) -> anyhow::Result<()> {
         random.pick(OPERATIONS)(&log, random)?;
         // Not to hold the writers up all the time.
         std::thread::sleep(Duration::from_millis(random.below(8)));
+    }
+    Ok(())
+}
+
+/// With a handle that it keeps for some rotations. What it made final is noted.
+fn rotator(stage: &Stage, _: u32, random: &mut Random) -> anyhow::Result<()> {
+    while !stage.acks.is_closed() {
+        let log = stage.open()?;
+        for _ in 0..1 + random.below(6) {
+            match log.rotate(&Rotation::default().wait(Duration::from_millis(random.below(60)))) {
+                Err(e) if e.fault().class() != Class::Busy => return Err(e.into()),
+                Ok(Some(rotated)) => stage.seals.note(&Seal::of(&rotated.path)?)?,
+                Ok(None) | Err(_) => {}
+            }
+            std::thread::sleep(Duration::from_millis(random.below(4)));
+        }
+        log.close()?;
     }
     Ok(())
 }

@@ -2,12 +2,14 @@
 //! that read something else, and writers that acknowledge too early.
 
 use std::fs::File;
+use std::io::Write;
 use std::os::unix::fs::FileExt;
 
+use anyhow::Context;
 use mmlog::Options;
 
 use super::{Order, Scene};
-use crate::oracle::{HEAD, check};
+use crate::oracle::{HEAD, Seal, Segments, check};
 use crate::run::{Place, Run};
 
 type Tamper = fn(&Scene, u64, &[u8]) -> anyhow::Result<()>;
@@ -21,8 +23,15 @@ const TAMPERING: &[(&str, &str, Tamper)] = &[
     ("bytes of nobody", "nobody's", |scene, _, _| append(scene, &[0xff; 20])),
 ];
 
+/// In whatever segments have the positions.
 fn store(scene: &Scene, at: u64, bytes: &[u8]) -> anyhow::Result<()> {
-    Ok(File::options().write(true).open(&scene.log)?.write_all_at(bytes, at)?)
+    let base = Options::new().open_reader(&scene.log)?.status()?.base;
+    let segments = Segments::look(&scene.log)?;
+    for (at, byte) in (at..).zip(bytes) {
+        let (path, offset) = segments.locate(base, at);
+        File::options().write(true).open(path)?.write_all_at(&[*byte], offset)?;
+    }
+    Ok(())
 }
 
 fn append(scene: &Scene, bytes: &[u8]) -> anyhow::Result<()> {
@@ -42,6 +51,7 @@ pub(super) fn run(run: &mut Run) -> anyhow::Result<()> {
         run.control(name, found.violations.iter().any(|v| v.contains(word)));
     }
     misread(run)?;
+    reopened(run)?;
     hasty(run)
 }
 
@@ -58,7 +68,7 @@ fn small_storm(run: &mut Run) -> anyhow::Result<Scene> {
 /// One byte of every block is another than followers had read.
 fn misread(run: &mut Run) -> anyhow::Result<()> {
     let scene = small_storm(run)?;
-    let bytes = std::fs::read(&scene.log)?;
+    let bytes = Segments::look(&scene.log)?.bytes()?;
     for (at, byte) in bytes.iter().enumerate().step_by(1000) {
         store(&scene, at as u64, &[byte ^ 1])?;
     }
@@ -66,6 +76,20 @@ fn misread(run: &mut Run) -> anyhow::Result<()> {
     let mut violations = Vec::new();
     scene.sightings.compare(&content, &mut violations);
     run.control("a follower read other bytes", !violations.is_empty());
+    Ok(())
+}
+
+/// A byte more in a segment that was final.
+fn reopened(run: &mut Run) -> anyhow::Result<()> {
+    let scene = small_storm(run)?;
+    let segments = Segments::look(&scene.log)?;
+    let last = segments.finals.last().context("nobody has rotated")?;
+    scene.seals()?.note(&Seal::of(&last.path)?)?;
+    File::options().append(true).open(&last.path)?.write_all(b"!")?;
+    let (mut violations, base) = (Vec::new(), Options::new().open_reader(&scene.log)?.status()?.base);
+    scene.check_seals(&mut violations)?;
+    run.control("a final segment has changed", !violations.is_empty());
+    run.control("a final segment is too long", !segments.check(base).is_empty());
     Ok(())
 }
 

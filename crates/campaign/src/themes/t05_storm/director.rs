@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use mmlog::Rotation;
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -11,7 +12,7 @@ use nix::unistd::Pid;
 use super::Order;
 use super::actors::{HASTY, KINDS, Kind, Stage};
 use crate::children;
-use crate::oracle::Scribe;
+use crate::oracle::{Scribe, Segments};
 use crate::random::Random;
 
 /// Numbers of a handful that a killed writer leaves unused, and one in flight.
@@ -203,9 +204,12 @@ impl Director<'_> {
 fn leave_at_rest(stage: &Stage) -> anyhow::Result<()> {
     let log = stage.options.open(&stage.log)?;
     Scribe::new(&stage.acks, 0).append(&mut log.writer()?, 100)?;
+    // What a killed rotator has left goes with the next rotation.
+    log.rotate(&Rotation::default())?;
+    anyhow::ensure!(!Segments::look(&stage.log)?.has_next, "a rotation has left a temporary file");
     let content = log.cursor() - log.oldest()?;
     log.close()?;
-    let len = std::fs::metadata(&stage.log)?.len();
-    anyhow::ensure!(len == content, "at rest the file has {len} bytes, {content} were appended");
+    let len = Segments::look(&stage.log)?.bytes()?.len() as u64;
+    anyhow::ensure!(len == content, "at rest the files have {len} bytes, {content} were appended");
     Ok(())
 }

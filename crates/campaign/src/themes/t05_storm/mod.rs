@@ -1,4 +1,4 @@
-//! T5: a storm. Eight writer processes, followers, operators and openers on one log; any of them is killed or
+//! T5: a storm. Eight writer processes, followers, operators, a rotator and openers on one log; any of them is killed or
 //! stopped at any moment, and replaced at once. Each round has a fresh log, in memory or on disk, and an oracle that
 //! the log knows nothing of (`crate::oracle`). Nothing acknowledged may be lost, torn or doubled.
 
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::children::{self, Role};
-use crate::oracle::{Acks, Found, Sightings, check};
+use crate::oracle::{Acks, Found, Seals, Sightings, check};
 use crate::run::{Place, Run};
 use crate::themes::Theme;
 
@@ -77,6 +77,8 @@ struct Outcome {
     kills: u64,
     stops: u64,
     seen: u64,
+    /// Rotations that returned.
+    finals: u64,
     found: Found,
     violations: Vec<String>,
 }
@@ -119,9 +121,21 @@ impl Scene {
         let counts: Vec<u64> = did.split_whitespace().filter_map(|n| n.parse().ok()).collect();
         let [kills, stops] = counts[..] else { anyhow::bail!("the director said {did:?}") };
         let (found, content) = check(&self.log, &self.acks)?;
+        outcome.finals = self.check_seals(&mut outcome.violations)?;
         outcome.seen = self.sightings.compare(&content, &mut outcome.violations);
         outcome.violations.extend(found.violations.iter().cloned());
         Ok(Outcome { kills, stops, found, ..outcome })
+    }
+
+    fn seals(&self) -> anyhow::Result<Seals> {
+        Ok(Seals::beside(&self.notes.join("acks"))?)
+    }
+
+    /// Nothing that was final has changed.
+    fn check_seals(&self, violations: &mut Vec<String>) -> anyhow::Result<u64> {
+        let seals = self.seals()?.all()?;
+        violations.extend(seals.iter().filter_map(|seal| Some(format!("{:#}", seal.holds().err()?))));
+        Ok(seals.len() as u64)
     }
 
     /// What the log says of itself when nothing goes on.
@@ -141,6 +155,7 @@ impl Outcome {
         run.count("not acknowledged, gone", found.lost);
         run.count("holes", found.holes);
         run.count("runs of NULs", found.runs);
+        run.count("rotations", self.finals);
         run.count("KiB", found.bytes >> 10);
         run.count("blocks compared with followers", self.seen);
     }
