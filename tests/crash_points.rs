@@ -49,6 +49,7 @@ const SCENARIOS: &[Scenario] = &[
     heals("grow", acknowledged, grow),
     heals("trim", acknowledged, trim),
     heals("rotate", acknowledged, rotate),
+    Scenario { name: "rotate, then repair", prepare: acknowledged, act: rotate, again: |log| mend(log, &[]) },
     heals("close", acknowledged, close),
     heals("settle", dead_writer, trim),
     heals("sync", acknowledged, sync),

@@ -236,6 +236,29 @@ fn a_log_made_anew_goes_on_behind_the_segments_that_are_there() {
 }
 
 #[test]
+fn a_log_made_anew_leaves_a_gap_behind_a_segment_whose_length_is_not_known() {
+    let scene = scene();
+    let log = options().open_or_create(&scene.log).unwrap();
+    log.writer().unwrap().append(b"old\n").unwrap();
+    let rotated = rotate(&log);
+    log.close().unwrap();
+    let compressed = std::process::Command::new("gzip").arg(&rotated.path).status().unwrap();
+    assert!(compressed.success());
+    common::until("the removal", || {
+        mmlog::remove(&scene.log, mmlog::Force::IfUnused, mmlog::Trust::Strict).ok()
+    });
+    let log = options().open_or_create(&scene.log).unwrap();
+    assert!(log.writer().unwrap().append(b"new\n").unwrap().get() > 4);
+    let read = std::process::Command::new(env!("CARGO_BIN_EXE_mmlogctl"))
+        .arg("cat")
+        .arg(&scene.log)
+        .output()
+        .unwrap();
+    assert_eq!(read.stdout, b"old\nnew\n");
+    assert!(String::from_utf8_lossy(&read.stderr).contains("positions 4 to"), "the gap is said: {read:?}");
+}
+
+#[test]
 fn metadata_made_anew_knows_generation_and_base_from_the_names() {
     let scene = scene();
     let log = options().open_or_create(&scene.log).unwrap();

@@ -149,8 +149,9 @@ impl Opening<'_> {
             if found.id.1 == inode {
                 return Ok(Entry { generation: n.says.generation, base: n.says.base, inode, began_ns });
             }
-            let len = if n.says.compression.is_some() { UNKNOWN_LEN } else { found.len };
-            behind = (n.says.generation + 1, behind.1.max(n.says.base.saturating_add(len)));
+            // A generation is left out, too: readers then know that positions may be.
+            let (next, len) = if n.says.compression.is_some() { (2, UNKNOWN_LEN) } else { (1, found.len) };
+            behind = (n.says.generation + next, behind.1.max(n.says.base.saturating_add(len)));
         }
         let (generation, base) = behind;
         if !Control::has_positions(base, POSITION_END / 2) {

@@ -8,7 +8,7 @@ use crate::error::{Blocker, Class, PanicRecord};
 use crate::holes::{Hole, HoleKind};
 use crate::layout::POSITION_END;
 use crate::log::Options;
-use crate::metadata::JOURNAL_TRIM;
+use crate::metadata::{JOURNAL_ROTATE, JOURNAL_TRIM};
 
 /// What is only done when somebody asks for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -361,6 +361,9 @@ impl fmt::Display for Step {
                 write!(f, "clear is_locked: nobody has the lock any more, the last was {who}")
             }
             Self::OpenGate { at } => write!(f, "open the gate that a dead process closed at {at}"),
+            Self::FinishJournal { kind: JOURNAL_ROTATE } => {
+                f.write_str("finish or undo the rotation that a dead process began, by the file at the path")
+            }
             Self::FinishJournal { kind } => {
                 write!(f, "undo the operation of kind {kind} that a dead process began")
             }
