@@ -65,6 +65,11 @@ const VIOLATIONS: &[Violation] = &[
     (&["segment"], |log| poke(log, at::SEGMENT, &word(9))),
     (&["segment"], |log| poke(log, at::SEGMENT + 8, &word(9))),
     (&["segment"], |log| poke(log, at::SEGMENT + 16, &word(9))),
+    (&["final-segment"], |log| {
+        let opened = mmlog::Log::options().open(log).unwrap();
+        let rotated = opened.rotate(&mmlog::Rotation::default()).unwrap().unwrap();
+        fs::File::options().write(true).open(rotated.path).unwrap().set_len(5).unwrap();
+    }),
     (&["slot-range"], |log| {
         write_slot(log, 3, slot(3, 4), 400, 4242);
         held(log, 3);

@@ -97,6 +97,7 @@ pub(crate) fn of_files(files: &Files) -> std::result::Result<Deep, Fault> {
     let scan = files.scan(cursor);
     let mut found = Deep { cursor, watermark: scan.watermark, ..Deep::default() };
     check_words(files, &mut found);
+    check_segments(files, &mut found);
     check_slots(files, &mut found);
     let mut known = holes::all(files.meta.holes());
     known.extend(scan.dead.iter().filter_map(|dead| files.hole_of(dead)));
@@ -172,6 +173,25 @@ fn check_words(files: &Files, found: &mut Deep) {
         ];
         let differs = pairs.iter().find(|(_, a, b)| a != b)?;
         Some(format!("{} of the current segment is {}, the header says {}", differs.0, differs.1, differs.2))
+    });
+}
+
+/// Each final segment has all its positions. (A longer one is read right all the same: a cut may have failed.)
+fn check_segments(files: &Files, found: &mut Deep) {
+    claim(found, "final-segment", || {
+        let named = files.final_segments().ok()?;
+        let current = files.meta.header().current();
+        let nexts = named.iter().skip(1).map(|n| (n.says.generation, n.says.base));
+        for (n, next) in named.iter().zip(nexts.chain([(current.generation, current.base)])) {
+            let plain = n.says.compression.is_none() && n.says.generation.checked_add(1) == Some(next.0);
+            let len = files.place.find_named(&n.name).ok().flatten().filter(|_| plain).map(|there| there.len);
+            let expected = next.1.saturating_sub(n.says.base);
+            if len.is_some_and(|len| len < expected) {
+                let (name, len) = (n.name.to_string_lossy(), len.unwrap_or(0));
+                return Some(format!("{name} has {len} bytes, up to the next segment there are {expected}"));
+            }
+        }
+        None
     });
 }
 
