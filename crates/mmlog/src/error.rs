@@ -301,6 +301,38 @@ pub enum Fault {
         /// Why not.
         cause: Box<Fault>,
     },
+    /// The position was given up by prune.
+    #[error(
+        "position {value} is pruned, the log is kept from {kept} on; go on there, what lies between is gone"
+    )]
+    Pruned {
+        /// The position asked for.
+        value: u64,
+        /// The first one that is kept.
+        kept: u64,
+    },
+    /// A name that a hold cannot have.
+    #[error(
+        "a hold's name has 1 to {max} bytes and no control characters, this one has {len} bytes; choose another"
+    )]
+    HoldName {
+        /// Its length, bytes.
+        len: usize,
+        /// The most allowed.
+        max: usize,
+    },
+    /// Every record of a hold is in use.
+    #[error("all {max} holds are in use; `mmlogctl status` lists them, `prune --forget NAME` ends one")]
+    HoldsFull {
+        /// Records in the metadata.
+        max: usize,
+    },
+    /// Nobody has registered a hold of that name, or somebody ended it, or another process has it now.
+    #[error("no such hold: {name}, or another process has taken it over; `mmlogctl status` lists the holds")]
+    NoHold {
+        /// The name.
+        name: String,
+    },
     /// Every slot has a live owner.
     #[error("{max} writers are open; raise --max-writers (a new log), or close some")]
     WritersFull {

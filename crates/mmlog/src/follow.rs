@@ -145,11 +145,14 @@ impl Follower {
     /// # Errors
     /// [`Fault::Truncated`] when somebody who is no writer cut the data file.
     pub fn next(&mut self, buf: &mut [u8]) -> Result<Next> {
-        if self.at >= self.watermark {
+        if self.at >= self.watermark || self.watermark < self.files.first_kept() {
             self.look()?;
         }
         if self.at >= self.watermark || buf.is_empty() {
             return Ok(Next::CaughtUp);
+        }
+        if let Some(pruned) = self.pruned() {
+            return Ok(Next::Hole(pruned));
         }
         if !self.source.has(self.at) {
             self.source = Source::of(&self.files, self.at).at(self.files.path())?;
@@ -158,9 +161,6 @@ impl Follower {
             }
         }
         let final_below = self.source.end.unwrap_or(self.watermark).min(self.watermark);
-        if let Some(pruned) = self.pruned(final_below) {
-            return Ok(Next::Hole(pruned));
-        }
         // A range that was never reserved is no hole of this log, whatever the table says.
         let base = self.source.base;
         let upcoming =
@@ -179,9 +179,9 @@ impl Follower {
         self.read(buf, end).at(self.files.path())
     }
 
-    /// What prune has taken at the position it is at.
-    fn pruned(&mut self, end: u64) -> Option<Hole> {
-        let kept = self.files.first_kept().min(end);
+    /// What prune has taken from the position it is at on.
+    fn pruned(&mut self) -> Option<Hole> {
+        let kept = self.files.first_kept().min(self.watermark);
         let start = self.at;
         (start < kept).then(|| {
             self.at = kept;
@@ -193,7 +193,7 @@ impl Follower {
         let start = self.at;
         let most = (end - start).min(buf.len() as u64) as usize;
         let read = self.source.read_at(&mut buf[..most], start)? as u64;
-        if let Some(pruned) = self.pruned(end) {
+        if let Some(pruned) = self.pruned() {
             return Ok(Next::Hole(pruned));
         }
         if read > 0 {

@@ -36,7 +36,7 @@
 //! | 0x0640 | 64 | owner of the sync byte, the fields of the other owners | owner of the sync byte |
 //! | 0x0680 | 64 | commit: `data_synced`, `wanted`, `noted`, `checkpointed` | owner of the sync byte; who wants a sync |
 //! | 0x06c0 | 2368 | spare, zero | |
-//! | 0x1000 | 64 × 128 | follower records (reserved): name, pid, position, hold, last seen | followers |
+//! | 0x1000 | 64 × 128 | follower records: name, pid, hold, last seen | owner of the log's lock |
 //! | 0x3000 | 1024 × 64 | holes: start + 1 (0: free), length, pid, kind, time, command | owner of the log's lock |
 //! | 0x13000 | max_writers × 128 | slots: a hot line (pending, len, messages, bytes) and a cold one (who) | the slot's owner |
 //!
@@ -373,11 +373,13 @@ shared! {
 }
 
 shared! {
-    /// Reserved for named followers.
+    /// A follower that has a name, and keeps prune from what it has not read. Published by its `state`, see `holds`.
     pub struct FollowerRecord align 64 {
+        /// 0 free, 1 in use.
         pub state: AtomicU32,
         pub pid: AtomicU32,
-        pub position: AtomicU64,
+        pub since_ns: AtomicU64,
+        /// The first position that prune keeps for it.
         pub hold: AtomicU64,
         pub last_seen_ns: AtomicU64,
         pub start_time: AtomicU64,

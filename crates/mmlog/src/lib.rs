@@ -51,6 +51,8 @@ mod files;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod follow;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod holds;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod holes;
 pub mod layout;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
@@ -61,6 +63,8 @@ pub mod metadata;
 mod names;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod position;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod prune;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 pub mod repair;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
@@ -83,6 +87,7 @@ mod door {
     pub use crate::files::remove::{Force, Removed, remove};
     pub use crate::files::{Adopt, METADATA_SUFFIX, Origin, Trust};
     pub use crate::follow::{Follower, LONGEST_SLEEP, Next, Start, Wait};
+    pub use crate::holds::{Hold, HoldStatus};
     pub use crate::holes::{Hole, HoleKind};
     pub use crate::layout::MAX_MESSAGE;
     pub use crate::log::{
@@ -90,6 +95,7 @@ mod door {
     };
     pub use crate::names::{Compression, Stamp};
     pub use crate::position::Position;
+    pub use crate::prune::{Holds, PrunedSegment, Pruning, Retention, Rule};
     pub use crate::rotate::{Rotated, Rotation};
     pub use crate::slots::Phase;
     pub use crate::status::{

@@ -9,7 +9,9 @@ use crate::durable::{self, Need};
 use crate::error::{At, Result};
 use crate::files::{Adopt, Config, Files, Intent, Origin, Trust};
 use crate::follow::{self, Follower, Start};
+use crate::holds::{self, Hold, HoldStatus};
 use crate::position::Position;
+use crate::prune::{self, Pruning, Retention};
 use crate::rotate::{self, Rotated, Rotation};
 use crate::status::{Observer, Status};
 use crate::trim::{self, Trimmed};
@@ -333,6 +335,66 @@ impl Log {
     /// The number of the current segment, from 0.
     pub fn generation(&self) -> u64 {
         self.files.meta.header().generation()
+    }
+
+    /// What [`prune`](Self::prune) would do now. Changes nothing.
+    ///
+    /// # Errors
+    /// When the log's directory cannot be read.
+    pub fn plan_prune(&self, how: &Retention) -> Result<Pruning> {
+        prune::plan(&self.files, how).at(self.path())
+    }
+
+    /// Removes final segments, oldest first, and perhaps gives the oldest blocks of the current one back, as far as the
+    /// rules say and the holds let. Positions stay as they are. Safe at any time; one that was interrupted is finished
+    /// by the next.
+    ///
+    /// # Errors
+    /// After [`Retention::wait`]: [`Fault::Busy`](crate::Fault::Busy), with nothing changed.
+    ///
+    /// ```
+    /// # fn main() -> mmlog::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("app.log");
+    /// let log = mmlog::Log::options().open_or_create(&path)?;
+    /// for line in ["old\n", "new\n"] {
+    ///     log.writer()?.append(line.as_bytes())?;
+    ///     log.rotate(&mmlog::Rotation::default())?;
+    /// }
+    /// let hold = log.hold("shipper", log.oldest()?)?;
+    /// assert!(log.prune(&mmlog::Retention::default().keep(1))?.is_empty());
+    /// hold.advance(log.cursor())?;
+    /// assert_eq!(log.prune(&mmlog::Retention::default().keep(1))?.first_kept, 4);
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn prune(&self, how: &Retention) -> Result<Pruning> {
+        let files = self.current()?;
+        prune::prune(&files, how).at(self.path())
+    }
+
+    /// Keeps prune from everything at or behind `position`, under a name, until [`forget`](Self::forget): also when this
+    /// process ends. Who claims a name again takes its hold over, at the position given.
+    ///
+    /// # Errors
+    /// [`Fault::Pruned`](crate::Fault::Pruned) when it is too late; [`Fault::HoldsFull`](crate::Fault::HoldsFull),
+    /// [`Fault::HoldName`](crate::Fault::HoldName), [`Fault::NoPosition`](crate::Fault::NoPosition).
+    pub fn hold(&self, name: &str, position: Position) -> Result<Hold> {
+        Hold::claim(self.current()?, name, position)
+    }
+
+    /// Every hold, the one that keeps most first.
+    pub fn holds(&self) -> Vec<HoldStatus> {
+        holds::all(&self.files)
+    }
+
+    /// Ends the hold of that name, whoever has it.
+    ///
+    /// # Errors
+    /// [`Fault::NoHold`](crate::Fault::NoHold).
+    pub fn forget(&self, name: &str) -> Result<()> {
+        let files = self.current()?;
+        holds::forget(&files, name).at(self.path())
     }
 
     /// When the current segment began, as the metadata has it.

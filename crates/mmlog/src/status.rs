@@ -18,6 +18,7 @@ pub use segments::SegmentStatus;
 
 use crate::error::{At, Fault, PanicRecord, Result};
 use crate::files::{Config, Files, Intent, owner};
+use crate::holds::{self, HoldStatus};
 use crate::holes::{self, Hole};
 use crate::layout::{Checkpoint, Identity, LOCK_BYTE, MAINTENANCE_BYTE, Owner, Slot, VERSION};
 use crate::metadata::Gate;
@@ -162,6 +163,8 @@ pub struct FileFacts {
     pub inode: u64,
     /// Device.
     pub device: u64,
+    /// When its content last changed, as far as the kernel knows; `None` when it is gone.
+    pub changed: Option<SystemTime>,
     /// Bytes that the file system has left for this user.
     pub free: Seen<u64>,
 }
@@ -259,6 +262,10 @@ pub struct Status {
     pub holes_forgotten: u64,
     /// Data files, the current one last.
     pub segments: Vec<SegmentStatus>,
+    /// The first position that prune has kept.
+    pub first_kept: u64,
+    /// Consumers that prune keeps bytes for, the one that needs most first.
+    pub holds: Vec<HoldStatus>,
     /// Why the log refuses to be written.
     pub panic: Option<PanicRecord>,
     /// The data file.
@@ -365,6 +372,8 @@ impl Observer {
             holes,
             holes_forgotten: forgotten,
             segments: segments::all(files, &entry, cursor.start, &file),
+            first_kept: files.first_kept(),
+            holds: holds::all(files),
             panic: control.is_panicked().then(|| files.panic_record()),
             file,
             durability: Durability::of(&header.checkpoint),
@@ -429,7 +438,8 @@ fn lock(files: &Files, owner: &Owner, byte: u64) -> Lock {
 
 fn file_facts(place: &Place) -> std::result::Result<FileFacts, Fault> {
     let free = fs::ask_free_bytes(place.directory_fd()).map_err(|e| e.to_string());
-    let gone = FileFacts { len: 0, allocated: 0, mode: 0, uid: 0, gid: 0, inode: 0, device: 0, free };
+    let gone =
+        FileFacts { len: 0, allocated: 0, mode: 0, uid: 0, gid: 0, inode: 0, device: 0, changed: None, free };
     match place.open(Part::Data, Access::Read).and_then(|file| file.metadata()) {
         Ok(m) => Ok(FileFacts {
             len: m.size(),
@@ -439,6 +449,7 @@ fn file_facts(place: &Place) -> std::result::Result<FileFacts, Fault> {
             gid: m.gid(),
             inode: m.ino(),
             device: m.dev(),
+            changed: m.modified().ok(),
             ..gone
         }),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(gone),

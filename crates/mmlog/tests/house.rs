@@ -216,8 +216,20 @@ fn every_process_test_is_a_target_and_says_what_it_guards() {
 #[test]
 fn every_release_of_the_protocol_has_the_label_of_an_acquire() {
     let all = library();
-    let labels =
-        ["cursor-order", "limit", "size", "cuts", "gate-at", "panic", "ready", "journal", "slot", "hole"];
+    let labels = [
+        "cursor-order",
+        "limit",
+        "size",
+        "cuts",
+        "gate-at",
+        "panic",
+        "ready",
+        "journal",
+        "slot",
+        "hole",
+        "kept",
+        "held",
+    ];
     for label in labels {
         let lines = |order: &str| {
             let labelled = |l: &str| l.trim_end().ends_with(&format!("// {label}"));

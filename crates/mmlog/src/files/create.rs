@@ -1,7 +1,8 @@
 //! Creating, adopting, rebuilding: metadata for a data file.
 
 use std::fs::File;
-use std::os::unix::fs::MetadataExt;
+use std::mem::offset_of;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::meta::{self, Geometry, Meta, Stage};
@@ -12,7 +13,7 @@ use super::{Adopt, Config, Files, Intent, Origin, version1};
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::holes::{self, Hole};
-use crate::layout::{Control, LOCK_BYTE, POSITION_END, Version1, WRITERS_RANGE, total_len};
+use crate::layout::{Control, Header, LOCK_BYTE, POSITION_END, Version1, WRITERS_RANGE, total_len};
 use crate::metadata::Entry;
 use crate::sys::lock::{self, Lease};
 use crate::sys::place::{Access, Part};
@@ -96,6 +97,7 @@ impl Opening<'_> {
         self.check_data(&data, &stat)?;
         let _lease =
             if len > 0 || matches!(start, Start::Version1 { .. }) { Some(self.lease()?) } else { None };
+        let kept = said_kept(&opened.file);
         self.allocate(opened, &stat, geometry.max_writers, start)?;
         let identity = |to: &crate::layout::Identity| {
             let set = |words: &[AtomicU64], values: [u64; 2]| {
@@ -108,7 +110,7 @@ impl Opening<'_> {
             to.own_inode.store(opened.id.1, Ordering::Relaxed);
             to.created_ns.store(process::now_ns(), Ordering::Relaxed);
         };
-        let found = match start {
+        let mut found = match start {
             Start::Here => Extent { end: len, missing: Vec::new() },
             Start::Version1 { cursor, .. } => {
                 version1::extent(&data, cursor.min(len)).map_err(Fault::io("read the data file"))?
@@ -120,6 +122,12 @@ impl Opening<'_> {
         crash_point("create:allocated");
         let first = self.first_segment(stat.ino())?;
         let meta = Meta::fill(&opened.file, geometry, identity, first, found.end)?;
+        if let Some(kept) =
+            kept.filter(|&kept| start == Start::WhereDataEnds && is_pruned(&found, &first, kept))
+        {
+            meta.header().kept.first.store(kept, Ordering::Release); // kept
+            found.missing.remove(0);
+        }
         for &(from, to) in &found.missing {
             holes::note(
                 meta.holes(),
@@ -213,6 +221,19 @@ impl Opening<'_> {
             }
         })
     }
+}
+
+/// What the metadata that is made anew says that prune kept; not believed yet.
+fn said_kept(metadata: &File) -> Option<u64> {
+    let mut word = [0; 8];
+    metadata.read_exact_at(&mut word, offset_of!(Header, kept.first) as u64).ok()?;
+    Some(u64::from_ne_bytes(word))
+}
+
+/// Whether the data file looks as a prune that kept everything from there on has left it: all whole pages below are NULs.
+fn is_pruned(found: &Extent, segment: &Entry, kept: u64) -> bool {
+    let below = kept.saturating_sub(segment.base) / meta::page_size() * meta::page_size();
+    below > 0 && kept <= segment.base.saturating_add(found.end) && found.missing.first() == Some(&(0, below))
 }
 
 impl Config {

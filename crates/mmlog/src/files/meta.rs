@@ -90,6 +90,7 @@ pub(crate) struct Meta {
     header: View<Header>,
     slots: View<Slot>,
     holes: View<HoleEntry>,
+    followers: View<FollowerRecord>,
     geometry: Geometry,
     /// Where the truth of a log of version 1 is; the other fields are then this process's own.
     version_1: Option<View<Version1>>,
@@ -111,6 +112,10 @@ impl Meta {
 
     pub(crate) fn holes(&self) -> &[HoleEntry] {
         &self.holes
+    }
+
+    pub(crate) fn followers(&self) -> &[FollowerRecord] {
+        &self.followers
     }
 
     pub(crate) fn geometry(&self) -> Geometry {
@@ -148,6 +153,10 @@ impl Meta {
         if cursor < base || cursor > most {
             return out("cursor", cursor, base, most);
         }
+        let kept = self.header().kept.first.load(Ordering::Acquire); // kept
+        if kept > cursor {
+            return out("first_kept", kept, 0, cursor);
+        }
         Ok(())
     }
 
@@ -165,7 +174,8 @@ impl Meta {
         let geometry = check_header(&header[0])?;
         let slots = mapping.view(SLOTS_AT, geometry.max_writers as usize).ok_or_else(too_short)?;
         let holes = mapping.view(HOLES_AT, HOLES_MAX).ok_or_else(too_short)?;
-        Ok(Self { header, slots, holes, geometry, version_1: None })
+        let followers = mapping.view(FOLLOWERS_AT, FOLLOWERS_MAX).ok_or_else(too_short)?;
+        Ok(Self { header, slots, holes, followers, geometry, version_1: None })
     }
 
     /// Metadata of version 1, shown as one of version 2 without slots and holes, in memory of this process.
@@ -180,7 +190,8 @@ impl Meta {
         fill_header(&header[0], geometry);
         let slots = view(&own, SLOTS_AT, geometry.max_writers as usize)?;
         let holes = view(&own, HOLES_AT, HOLES_MAX)?;
-        Ok(Self { header, slots, holes, geometry, version_1: Some(version_1) })
+        let followers = view(&own, FOLLOWERS_AT, FOLLOWERS_MAX)?;
+        Ok(Self { header, slots, holes, followers, geometry, version_1: Some(version_1) })
     }
 
     /// The metadata of a log of version 1.
@@ -207,7 +218,8 @@ impl Meta {
         header[0].control.cursor.store(first.base + len, Ordering::Relaxed);
         let slots = view(&map, SLOTS_AT, geometry.max_writers as usize)?;
         let holes = view(&map, HOLES_AT, HOLES_MAX)?;
-        Ok(Self { header, slots, holes, geometry, version_1: None })
+        let followers = view(&map, FOLLOWERS_AT, FOLLOWERS_MAX)?;
+        Ok(Self { header, slots, holes, followers, geometry, version_1: None })
     }
 
     /// The last stores of creation. While the version is 0, whoever has the lock byte starts over.

@@ -5,6 +5,7 @@
 mod create;
 pub(crate) mod exchange;
 pub(crate) mod guard;
+mod kept;
 mod mend;
 pub(crate) mod meta;
 pub(crate) mod open;

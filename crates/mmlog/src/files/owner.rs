@@ -21,6 +21,8 @@ pub(crate) enum Operation {
     Sync = 6,
     Repair = 7,
     Rotate = 8,
+    Prune = 9,
+    Hold = 11,
 }
 
 impl Operation {
@@ -35,6 +37,8 @@ impl Operation {
             6 => "sync",
             7 => "repair",
             8 => "rotate",
+            9 => "prune",
+            11 => "hold",
             _ => "unknown operation",
         }
     }

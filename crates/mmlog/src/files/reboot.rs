@@ -94,7 +94,12 @@ impl LogLock<'_> {
         if base >= POSITION_END - len.min(POSITION_END - 1) {
             return self.files.meta.check_positions();
         }
-        let synced = checkpoint.synced().max(base);
+        let kept = &header.kept.first;
+        if kept.load(Ordering::Relaxed) > base + len {
+            kept.store(base, Ordering::Release); // kept
+        }
+        // What is pruned was durable, and reads as NULs.
+        let synced = checkpoint.synced().max(base).max(kept.load(Ordering::Relaxed));
         if len < synced - base {
             return Err(Fault::Truncated { expected: synced - base, found: len });
         }

@@ -14,7 +14,6 @@ use crate::error::Fault;
 use crate::layout::Header;
 use crate::metadata::Entry;
 use crate::names::SegmentName;
-use crate::sync::Ordering;
 use crate::sys::place::{Access, Part, Place};
 use crate::sys::{fs, process};
 
@@ -153,17 +152,18 @@ impl Files {
 
     /// Final segments that have a name, by generation; each once.
     pub(crate) fn final_segments(&self) -> Result<Vec<Named>, Fault> {
-        // Of a later one it is not sure yet that it becomes final.
-        let current = self.meta.header().generation();
-        let mut found = named(&self.place)?;
-        found.retain(|n| n.says.generation < current);
+        let mut found = self.final_names()?;
         found.dedup_by_key(|n| n.says.generation);
         Ok(found)
     }
 
-    /// The first position that prune has left; what lies below is given up.
-    pub(crate) fn first_kept(&self) -> u64 {
-        self.meta.header().kept.first.load(Ordering::Acquire) // kept
+    /// Every name of a final segment, by generation; a plain file before its compressed copy.
+    pub(crate) fn final_names(&self) -> Result<Vec<Named>, Fault> {
+        // Of a later one it is not sure yet that it becomes final.
+        let current = self.meta.header().generation();
+        let mut found = named(&self.place)?;
+        found.retain(|n| n.says.generation < current);
+        Ok(found)
     }
 
     /// The final segments that have bytes at or behind `from`, oldest first. Without those that are compressed, which

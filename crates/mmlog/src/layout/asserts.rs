@@ -121,7 +121,7 @@ at!(
     Header.spare == 0x6c0,
     FollowerRecord.state == 0,
     FollowerRecord.pid == 4,
-    FollowerRecord.position == 8,
+    FollowerRecord.since_ns == 8,
     FollowerRecord.hold == 16,
     FollowerRecord.last_seen_ns == 24,
     FollowerRecord.start_time == 32,

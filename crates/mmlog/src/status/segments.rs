@@ -25,11 +25,13 @@ pub struct SegmentStatus {
     pub end: u64,
     /// Length of its file, bytes.
     pub len: u64,
+    /// Bytes of disk that it takes, with a compressed copy if there is one.
+    pub allocated: u64,
     /// How it is compressed.
     pub compression: Option<Compression>,
     /// When it began, if the metadata still knows.
     pub began: Option<SystemTime>,
-    /// When its file was last changed, if the file can be asked.
+    /// When its file was last changed, if the file can be asked; stores through memory change it late.
     pub changed: Option<SystemTime>,
     /// Its inode.
     pub inode: u64,
@@ -58,7 +60,13 @@ pub(super) fn data_file(
 
 /// Oldest first. Where the directory may not be read, the current one alone.
 pub(super) fn all(files: &Files, current: &Entry, cursor: u64, file: &FileFacts) -> Vec<SegmentStatus> {
-    let finals = files.final_segments().unwrap_or_default();
+    let names = files.final_names().unwrap_or_default();
+    let allocated = |generation| {
+        let of_it = names.iter().filter(|n| n.says.generation == generation);
+        of_it.filter_map(|n| files.place.find_named(&n.name).ok()?).map(|there| there.allocated).sum()
+    };
+    let mut finals = names.clone();
+    finals.dedup_by_key(|n| n.says.generation);
     let ends = finals.iter().skip(1).map(|n| n.says.base).chain([current.base]);
     let mut found: Vec<SegmentStatus> = finals
         .iter()
@@ -71,6 +79,7 @@ pub(super) fn all(files: &Files, current: &Entry, cursor: u64, file: &FileFacts)
                 base: n.says.base,
                 end,
                 len: there.len,
+                allocated: allocated(n.says.generation),
                 compression: n.says.compression,
                 began: (entry.generation == n.says.generation).then(|| time_of(entry.began_ns)).flatten(),
                 changed: Some(there.changed),
@@ -84,9 +93,10 @@ pub(super) fn all(files: &Files, current: &Entry, cursor: u64, file: &FileFacts)
         base: current.base,
         end: cursor,
         len: file.len,
+        allocated: file.allocated,
         compression: None,
         began: time_of(current.began_ns),
-        changed: None,
+        changed: file.changed,
         inode: file.inode,
         path: files.path().to_path_buf(),
     });

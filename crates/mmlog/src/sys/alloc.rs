@@ -51,14 +51,25 @@ pub(crate) fn write_at(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()>
     file.write_all_at(bytes, offset)
 }
 
+/// Gives the blocks of `[from, to)` back; the range reads as zeros, and the file's length stays. Needs no space.
+pub(crate) fn punch(file: &File, from: u64, to: u64) -> io::Result<()> {
+    let punch = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
+    loop {
+        match fallocate(file, punch, from.cast_signed(), (to - from).cast_signed()) {
+            Ok(()) => return Ok(()),
+            Err(nix::Error::EINTR) => {}
+            Err(e) => return Err(e.into()),
+        }
+    }
+}
+
 /// Makes `[from, to)` read as zeros without changing the file's length. Blocks SIGXFSZ meanwhile.
 pub(crate) fn zero(file: &File, from: u64, to: u64) -> io::Result<()> {
     let to = to.min(file.metadata()?.len());
     if from >= to {
         return Ok(());
     }
-    let punch = FallocateFlags::FALLOC_FL_PUNCH_HOLE | FallocateFlags::FALLOC_FL_KEEP_SIZE;
-    match fallocate(file, punch, from.cast_signed(), (to - from).cast_signed()) {
+    match punch(file, from, to) {
         Ok(()) => Ok(()),
         Err(_) => without_sigxfsz(|| {
             let zeros = [0; 65536];

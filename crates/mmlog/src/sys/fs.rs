@@ -48,6 +48,16 @@ pub(crate) fn free_bytes(file: impl AsFd) -> u64 {
     ask_free_bytes(file).unwrap_or(0)
 }
 
+/// Where the file's first byte lies that has a block; its end where none has one. Nobody of ours uses the offset of a
+/// descriptor.
+pub(crate) fn first_block(file: &File) -> io::Result<u64> {
+    match rustix::fs::seek(file, rustix::fs::SeekFrom::Data(0)) {
+        Ok(at) => Ok(at),
+        Err(rustix::io::Errno::NXIO) => Ok(file.metadata()?.len()),
+        Err(e) => Err(e.into()),
+    }
+}
+
 /// Whether the immutable or append-only attribute is set.
 pub(crate) fn is_protected(file: &File) -> io::Result<bool> {
     use rustix::fs::{AtFlags, StatxAttributes, StatxFlags, statx};

@@ -44,6 +44,8 @@ pub(crate) struct Found {
     pub(crate) gid: u32,
     pub(crate) mode: u32,
     pub(crate) len: u64,
+    /// Bytes of disk that it takes.
+    pub(crate) allocated: u64,
     pub(crate) links: u64,
     /// When its content last changed.
     pub(crate) changed: SystemTime,
@@ -58,6 +60,7 @@ impl Found {
             gid: stat.st_gid,
             mode: stat.st_mode & 0o7777,
             len: stat.st_size.unsigned_abs(),
+            allocated: stat.st_blocks.unsigned_abs() * 512,
             links: stat.st_nlink,
             changed: time_of(stat.st_mtime, stat.st_mtime_nsec),
             kind: FileType::from_raw_mode(stat.st_mode),

@@ -15,6 +15,8 @@
 //!     4712 (web, stopped) copying 567 bytes for >= 50 ms at 1234000
 //!     4713 (web, sleeping) 120 messages, 14.1 KiB
 //!   holes        none
+//!   holds        1
+//!     shipper at 1200000, 33.8 KiB behind, seen 3 s ago (4714, sleeping)
 //!   next         continue process 4712 (kill -CONT 4712) or end it
 //! ```
 
@@ -22,7 +24,7 @@ use std::cmp::Reverse;
 use std::time::SystemTime;
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
-use mmlog::{Durability, Hole, Lock, SegmentStatus, Status, WriterStatus};
+use mmlog::{Durability, HoldStatus, Hole, Lock, Status, WriterStatus};
 
 use crate::exit::{printable, shown};
 use crate::progress::human;
@@ -34,6 +36,7 @@ const LINES: usize = 24;
 /// Lines that the lists may take, if they can be had.
 const WRITERS: usize = 5;
 const HOLES: usize = 3;
+const HOLDS: usize = 3;
 /// Lines that a sentence may take.
 const SENTENCE: usize = 2;
 
@@ -63,15 +66,17 @@ pub(super) fn text(s: &Status) -> String {
     page.field("lock", &lock(&s.lock));
     page.field("maintenance", &lock(&s.maintenance));
     let mut end = Page::default();
-    if s.segments.len() > 1 {
-        end.field("segments", &segments(&s.segments));
+    if s.segments.len() > 1 || s.first_kept > s.base {
+        end.field("segments", &segments(s));
     }
     end.sentence("next", &s.next_step);
     // Each list has a line of its own before it.
-    let room = LINES - page.lines() - end.lines() - 2;
+    let room = LINES - page.lines() - end.lines() - 2 - usize::from(!s.holds.is_empty());
     let most_holes = HOLES.min(room / 3);
-    writers(&mut page, &s.writers, WRITERS.min(room - most_holes));
+    let most_holds = s.holds.len().min(HOLDS).min(room / 3);
+    writers(&mut page, &s.writers, WRITERS.min(room - most_holes - most_holds));
     holes(&mut page, s, most_holes);
+    holds(&mut page, s, most_holds);
     page.0 + &end.0
 }
 
@@ -188,11 +193,32 @@ fn hole(h: &Hole) -> String {
     format!("{} bytes at {}, {}, left by {who}{}", h.len, h.start, h.kind, since(", at", h.at))
 }
 
-fn segments(segments: &[SegmentStatus]) -> String {
-    let oldest = segments.iter().min_by_key(|g| g.generation);
+/// Consumers that prune keeps bytes for; nothing where there is none.
+fn holds(page: &mut Page, s: &Status, most: usize) {
+    if s.holds.is_empty() {
+        return;
+    }
+    page.field("holds", &s.holds.len().to_string());
+    page.list(most, s.holds.iter().map(|h| hold(h, s.cursor)));
+}
+
+fn hold(h: &HoldStatus, cursor: u64) -> String {
+    let behind = human(cursor.saturating_sub(h.position));
+    let seen = h.last_seen.map_or_else(String::new, |at| format!(", seen {}", ago(at, SystemTime::now())));
+    format!("{} at {}, {behind} behind{seen} ({}, {})", h.name, h.position, h.pid, h.process)
+}
+
+fn segments(s: &Status) -> String {
+    let oldest = s.segments.iter().min_by_key(|g| g.generation);
+    let pruned = match s.first_kept {
+        kept if kept > s.base => format!(", kept from {kept} on"),
+        _ => String::new(),
+    };
     match oldest {
-        Some(g) => format!("{}, the oldest from {} in {}", segments.len(), g.base, shown(&g.path)),
-        None => "none".to_owned(),
+        Some(g) if s.segments.len() > 1 => {
+            format!("{}{pruned}, the oldest from {} in {}", s.segments.len(), g.base, shown(&g.path))
+        }
+        _ => format!("1{pruned}"),
     }
 }
 

@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use mmlog::{Durability, Hole, InFlight, Lock, PanicRecord, SegmentStatus, Status, WriterStatus};
+use mmlog::{Durability, HoldStatus, Hole, InFlight, Lock, PanicRecord, SegmentStatus, Status, WriterStatus};
 use serde_json::{Value, json};
 
 use crate::output::json_line;
@@ -45,6 +45,8 @@ fn object(s: &Status) -> Value {
         "holes_total": s.holes_total,
         "holes_forgotten": s.holes_forgotten,
         "segments": s.segments.iter().map(segment).collect::<Vec<_>>(),
+        "first_kept": s.first_kept,
+        "holds": s.holds.iter().map(|h| hold(h, s.cursor)).collect::<Vec<_>>(),
         "panic": s.panic.as_ref().map(panic),
         "file": {
             "len": s.file.len,
@@ -129,6 +131,18 @@ fn segment(s: &SegmentStatus) -> Value {
     })
 }
 
+fn hold(h: &HoldStatus, cursor: u64) -> Value {
+    json!({
+        "name": h.name,
+        "position": h.position,
+        "lag": cursor.saturating_sub(h.position),
+        "pid": h.pid,
+        "process": h.process.to_string(),
+        "since": time(h.since),
+        "last_seen": time(h.last_seen),
+    })
+}
+
 fn panic(p: &PanicRecord) -> Value {
     json!({
         "reason": p.reason,
@@ -164,6 +178,8 @@ mod tests {
             "writers",
             "holes",
             "segments",
+            "holds",
+            "first_kept",
             "next_step",
         ] {
             assert!(!status[key].is_null(), "{key}");

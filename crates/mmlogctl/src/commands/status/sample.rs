@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use mmlog::{
-    Durability, FileFacts, Hole, HoleKind, InFlight, Lock, LogId, PanicRecord, Phase, ProcessState,
-    Recovered, SegmentStatus, State, Status, WriterStatus,
+    Durability, FileFacts, HoldStatus, Hole, HoleKind, InFlight, Lock, LogId, PanicRecord, Phase,
+    ProcessState, Recovered, SegmentStatus, State, Status, WriterStatus,
 };
 
 fn at() -> Option<SystemTime> {
@@ -43,6 +43,11 @@ fn hole(start: u64) -> Hole {
     Hole { start, len: 9, pid: 0, command: String::new(), kind: HoleKind::Torn, at: at() }
 }
 
+fn hold(position: u64) -> HoldStatus {
+    let (name, process) = ("a-long-name-of-a-consumer".repeat(2), ProcessState::Gone);
+    HoldStatus { name, position, pid: 4_000_001, process, since: at(), last_seen: at() }
+}
+
 pub(super) fn worst() -> Status {
     let words = "many words that go on and on ".repeat(20);
     let path: PathBuf = "/a-long-directory-name".repeat(9).into();
@@ -51,6 +56,7 @@ pub(super) fn worst() -> Status {
         base: 1,
         end: 2,
         len: 1,
+        allocated: 4096,
         compression: None,
         began: at(),
         changed: at(),
@@ -85,6 +91,8 @@ pub(super) fn worst() -> Status {
         holes_total: 2000,
         holes_forgotten: 976,
         segments: vec![segment(1), segment(0)],
+        first_kept: 1 << 60,
+        holds: (0..64).map(hold).collect(),
         panic: Some(PanicRecord { reason, errno: 5, pid: 1, command: "\x1b[31m".to_owned(), at: at() }),
         file: FileFacts {
             len: 1,
@@ -94,6 +102,7 @@ pub(super) fn worst() -> Status {
             gid: 1,
             inode: 1,
             device: 1,
+            changed: at(),
             free: Ok(1),
         },
         durability: Durability {

@@ -1,0 +1,219 @@
+//! Holds: consumers that have names, and that prune keeps what they have not read yet for, whether or not they run.
+//!
+//! 1. A record is claimed, advanced and forgotten under the log's lock, under which prune decides too: what a hold says
+//!    when prune decides is what prune obeys, and a process that stopped in the middle never stores to a record that
+//!    has become another's. A record is its holder's while `since_ns` is what it stored there.
+//! 2. Taking over a name sets the hold to the position given, lower or higher: the place that the consumer keeps for
+//!    itself is the truth. From then on it only rises.
+//! 3. A claim is durable when it returns. An advance need not be: an older one keeps more.
+
+use std::sync::Arc;
+use std::time::SystemTime;
+
+use crate::crash::crash_point;
+use crate::error::{At, Fault, Result};
+use crate::files::Files;
+use crate::files::guard::LogLock;
+use crate::files::owner::Operation;
+use crate::layout::{FOLLOWERS_MAX, FollowerRecord};
+use crate::position::Position;
+use crate::sync::{Ordering, fence};
+use crate::sys::process::{self, ProcessState, Who, now_ns, time_of};
+
+/// The most bytes that a name may have.
+const NAME_MAX: usize = 64;
+const FREE: u32 = 0;
+const IN_USE: u32 = 1;
+/// How often a record that changes is read again.
+const LOOKS: u32 = 16;
+
+/// A hold, as it is now.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct HoldStatus {
+    /// Its name.
+    pub name: String,
+    /// Prune keeps everything from here on.
+    pub position: u64,
+    /// Who has it, or had it last; in its own namespace.
+    pub pid: u32,
+    /// What that process is doing.
+    pub process: ProcessState,
+    /// When that process took it.
+    pub since: Option<SystemTime>,
+    /// When that process last said where it is.
+    pub last_seen: Option<SystemTime>,
+}
+
+/// Keeps prune from everything at or behind its position, also after the process has ended, until somebody forgets it.
+/// Made by [`Log::hold`](crate::Log::hold).
+pub struct Hold {
+    files: Arc<Files>,
+    name: String,
+    record: usize,
+    since_ns: u64,
+}
+
+impl Hold {
+    pub(crate) fn claim(files: Arc<Files>, name: &str, position: Position) -> Result<Self> {
+        let claimed = claim(&files, name, position.get());
+        let (record, since_ns) = claimed.at(files.path())?;
+        Ok(Self { files, name: name.into(), record, since_ns })
+    }
+
+    /// Lets prune take what lies below `position`, and says that this consumer is alive. Never goes back.
+    ///
+    /// # Errors
+    /// [`Fault::NoHold`] when somebody forgot it, or another process took the name over.
+    pub fn advance(&self, position: Position) -> Result<()> {
+        self.advance_to(position.get()).at(self.files.path())
+    }
+
+    fn advance_to(&self, position: u64) -> std::result::Result<(), Fault> {
+        let files = &self.files;
+        let _guard = files.lock(Operation::Hold, files.config.wait)?;
+        let record = &files.meta.followers()[self.record];
+        let seen = load(record).filter(|said| said.since_ns == self.since_ns && said.name == self.name);
+        files.intact()?;
+        if seen.is_none() {
+            return Err(Fault::NoHold { name: self.name.clone() });
+        }
+        within(files, position)?;
+        record.hold.fetch_max(position, Ordering::Release); // held
+        record.last_seen_ns.store(now_ns(), Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+fn claim(files: &Files, name: &str, position: u64) -> std::result::Result<(usize, u64), Fault> {
+    files.writable()?;
+    let fits = (1..=NAME_MAX).contains(&name.len()) && !name.contains(char::is_control);
+    if !fits {
+        return Err(Fault::HoldName { len: name.len(), max: NAME_MAX });
+    }
+    let claimed = {
+        let guard = files.lock(Operation::Hold, files.config.wait)?;
+        within(files, position)?;
+        let kept = files.first_kept();
+        files.intact()?;
+        if position < kept {
+            return Err(Fault::Pruned { value: position, kept });
+        }
+        store(&guard, files.meta.followers(), name, position)?
+    };
+    files.sync_metadata().map_err(Fault::io("make the hold durable"))?;
+    crash_point("hold:durable");
+    Ok(claimed)
+}
+
+fn within(files: &Files, position: u64) -> std::result::Result<(), Fault> {
+    let max = files.control().look().start;
+    if position <= max {
+        Ok(())
+    } else {
+        Err(Fault::NoPosition { value: position, min: files.first_kept(), max })
+    }
+}
+
+/// Into the record of that name, or a free one.
+fn store(
+    _guard: &LogLock<'_>,
+    records: &[FollowerRecord],
+    name: &str,
+    position: u64,
+) -> std::result::Result<(usize, u64), Fault> {
+    let named = |r: &FollowerRecord| load(r).is_some_and(|said| said.name == name);
+    let free = |r: &FollowerRecord| load(r).is_none();
+    let found = records.iter().position(named).or_else(|| records.iter().position(free));
+    let index = found.ok_or(Fault::HoldsFull { max: FOLLOWERS_MAX })?;
+    let record = &records[index];
+    let me = process::me();
+    let since_ns = now_ns().max(record.since_ns.load(Ordering::Relaxed).saturating_add(1));
+    record.hold.store(position, Ordering::Release); // held
+    record.pid.store(me.pid, Ordering::Relaxed);
+    record.start_time.store(me.start_time, Ordering::Relaxed);
+    record.pid_namespace.store(me.pid_namespace, Ordering::Relaxed);
+    record.last_seen_ns.store(now_ns(), Ordering::Relaxed);
+    record.name.store(name);
+    record.since_ns.store(since_ns, Ordering::Relaxed);
+    crash_point("hold:stored");
+    record.state.store(IN_USE, Ordering::Release); // held
+    crash_point("hold:claimed");
+    Ok((index, since_ns))
+}
+
+/// Ends a hold, whoever has it.
+pub(crate) fn forget(files: &Files, name: &str) -> std::result::Result<(), Fault> {
+    files.writable()?;
+    {
+        let _guard = files.lock(Operation::Hold, files.config.wait)?;
+        let named = |r: &&FollowerRecord| load(r).is_some_and(|said| said.name == name);
+        let record = files.meta.followers().iter().find(named);
+        files.intact()?;
+        let record = record.ok_or_else(|| Fault::NoHold { name: name.into() })?;
+        record.state.store(FREE, Ordering::Release); // held
+        crash_point("hold:forgotten");
+    }
+    files.sync_metadata().map_err(Fault::io("make it durable that the hold is forgotten"))
+}
+
+/// Every hold, the one that keeps most first.
+pub(crate) fn all(files: &Files) -> Vec<HoldStatus> {
+    let status = |said: Said| HoldStatus {
+        process: process::state_of(&said.who),
+        pid: said.who.pid,
+        name: said.name,
+        position: said.position,
+        since: time_of(said.since_ns),
+        last_seen: said.last_seen,
+    };
+    in_order(files).into_iter().map(status).collect()
+}
+
+/// Name and position of every hold, the one that keeps most first.
+pub(crate) fn positions(files: &Files) -> Vec<(String, u64)> {
+    in_order(files).into_iter().map(|said| (said.name, said.position)).collect()
+}
+
+fn in_order(files: &Files) -> Vec<Said> {
+    let mut found: Vec<_> = files.meta.followers().iter().filter_map(load).collect();
+    found.sort_by(|a, b| (a.position, &a.name).cmp(&(b.position, &b.name)));
+    found
+}
+
+/// A record that is in use, loaded once.
+struct Said {
+    name: String,
+    position: u64,
+    who: Who,
+    since_ns: u64,
+    last_seen: Option<SystemTime>,
+}
+
+fn load(record: &FollowerRecord) -> Option<Said> {
+    let mut looks = 0;
+    loop {
+        // held
+        if record.state.load(Ordering::Acquire) != IN_USE {
+            return None;
+        }
+        let said = Said {
+            since_ns: record.since_ns.load(Ordering::Relaxed),
+            name: record.name.load(),
+            position: record.hold.load(Ordering::Acquire), // held
+            who: Who {
+                pid: record.pid.load(Ordering::Relaxed),
+                start_time: record.start_time.load(Ordering::Relaxed),
+                pid_namespace: record.pid_namespace.load(Ordering::Relaxed),
+                command: String::new(),
+            },
+            last_seen: time_of(record.last_seen_ns.load(Ordering::Relaxed)),
+        };
+        fence(Ordering::Acquire);
+        let again = (record.state.load(Ordering::Relaxed), record.since_ns.load(Ordering::Relaxed));
+        looks += 1;
+        // Who scribbles there is no reason to look for ever.
+        if again == (IN_USE, said.since_ns) || looks == LOOKS {
+            return Some(said);
+        }
+    }
+}
