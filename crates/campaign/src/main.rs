@@ -51,7 +51,7 @@ enum Command {
     },
     /// One theme once
     Run {
-        /// T1 to T11
+        /// T1 to T12
         theme: String,
         #[arg(long, default_value_t = 1)]
         seed: u64,

@@ -11,6 +11,7 @@ mod t08_power;
 mod t09_states;
 mod t10_hostile;
 mod t11_vandal;
+mod t12_rotation;
 
 use crate::children::Role;
 use crate::run::Run;
@@ -42,6 +43,7 @@ pub(crate) const THEMES: &[Theme] = &[
     t09_states::THEME,
     t10_hostile::THEME,
     t11_vandal::THEME,
+    t12_rotation::THEME,
 ];
 
 /// The roles of all themes' child processes.
@@ -56,4 +58,5 @@ pub(crate) const ROLES: &[&[Role]] = &[
     t09_states::ROLES,
     t10_hostile::ROLES,
     t11_vandal::ROLES,
+    t12_rotation::ROLES,
 ];

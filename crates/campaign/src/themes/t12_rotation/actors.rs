@@ -1,0 +1,85 @@
+//! Writers and rotators, a process each.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+use mmlog::{Class, Log, Rotation};
+
+use super::stage::{Stage, line};
+use crate::actor::{end_with_parent, say};
+use crate::oracle::{Seal, Seals};
+
+/// A rotation, as long as nobody is in its way.
+const EVERY: Duration = Duration::from_millis(20);
+/// Catches a hang.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+pub(super) fn options() -> mmlog::Options {
+    Log::options().chunk_size(256 << 10).max_writers(64).wait(PATIENCE)
+}
+
+/// Role: `LOG STAGE ID RATE`; bytes a second, 0 for as fast as it goes. Appends numbered lines until the stage is
+/// closed.
+pub(super) fn writer(arguments: &[String]) -> anyhow::Result<()> {
+    end_with_parent()?;
+    let [log, stage, id, rate] = arguments else { bail!("four arguments") };
+    let (id, rate): (u32, u64) = (id.parse()?, rate.parse()?);
+    let stage = Stage::open(Path::new(stage))?;
+    let log = options().open(log)?;
+    let mut writer = log.writer()?;
+    let (begun, mut bytes, mut number, mut text) = (Instant::now(), 0, 0, Vec::new());
+    while !stage.is_closed() {
+        line(id, number, &mut text);
+        let before = stage.rotations();
+        let appending = Instant::now();
+        writer.append(&text)?;
+        let took = appending.elapsed();
+        number += 1;
+        stage.acknowledge(id, number);
+        stage.took(before.0 != before.1 || stage.rotations() != before, took);
+        bytes += text.len() as u64;
+        if let Some(due) = (bytes * 1_000_000_000).checked_div(rate) {
+            std::thread::sleep(Duration::from_nanos(due).saturating_sub(begun.elapsed()));
+        }
+    }
+    drop(writer);
+    Ok(log.close()?)
+}
+
+/// Role: `LOG STAGE`. Rotates all the time, and notes what a segment is when its rotation has returned.
+pub(super) fn rotator(arguments: &[String]) -> anyhow::Result<()> {
+    end_with_parent()?;
+    let [log, stage] = arguments else { bail!("two arguments") };
+    let seals = Seals::beside(Path::new(stage))?;
+    let stage = Stage::open(Path::new(stage))?;
+    let log = options().open(log)?;
+    let mut next = Instant::now();
+    while !stage.is_closed() {
+        match stage.rotates(|| log.rotate(&Rotation::default())) {
+            Ok(Some(rotated)) => seals.note(&Seal::of(&rotated.path)?)?,
+            Err(e) if e.fault().class() != Class::Busy => return Err(e.into()),
+            Ok(None) | Err(_) => {}
+        }
+        next = (next + EVERY).max(Instant::now());
+        std::thread::sleep(next.saturating_duration_since(Instant::now()));
+    }
+    Ok(log.close()?)
+}
+
+/// Role: `LOG ROTATIONS`. A line and a rotation, again and again.
+pub(super) fn many(arguments: &[String]) -> anyhow::Result<()> {
+    end_with_parent()?;
+    let [log, rotations] = arguments else { bail!("two arguments") };
+    let log = options().chunk_size(4096).open_or_create(log)?;
+    let (mut writer, mut text) = (log.writer()?, Vec::new());
+    for number in 0..rotations.parse()? {
+        line(1, number, &mut text);
+        writer.append(&text)?;
+        anyhow::ensure!(log.rotate(&Rotation::default())?.is_some(), "rotation {number} did nothing");
+    }
+    drop(writer);
+    log.close()?;
+    say("done");
+    Ok(())
+}
