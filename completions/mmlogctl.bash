@@ -31,6 +31,9 @@ _mmlogctl() {
             mmlogctl,init)
                 cmd="mmlogctl__subcmd__init"
                 ;;
+            mmlogctl,prune)
+                cmd="mmlogctl__subcmd__prune"
+                ;;
             mmlogctl,repair)
                 cmd="mmlogctl__subcmd__repair"
                 ;;
@@ -39,6 +42,9 @@ _mmlogctl() {
                 ;;
             mmlogctl,rotate)
                 cmd="mmlogctl__subcmd__rotate"
+                ;;
+            mmlogctl,segments)
+                cmd="mmlogctl__subcmd__segments"
                 ;;
             mmlogctl,status)
                 cmd="mmlogctl__subcmd__status"
@@ -56,7 +62,7 @@ _mmlogctl() {
 
     case "${cmd}" in
         mmlogctl)
-            opts="-h -V --trust-path --help --version init append exec cat tail status check repair trim rotate rm"
+            opts="-h -V --trust-path --help --version init append exec cat tail status check repair trim rotate prune segments rm"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -235,6 +241,40 @@ _mmlogctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mmlogctl__subcmd__prune)
+            opts="-n -h --keep --keep-bytes --keep-age --punch --force --forget --dry-run --wait --trust-path --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --keep)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keep-bytes)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --keep-age)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --forget)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mmlogctl__subcmd__repair)
             opts="-n -h --dry-run --json --clear-panic --rebuild --recreate --upgrade --accept-loss --wait --trust-path --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -254,7 +294,7 @@ _mmlogctl() {
             return 0
             ;;
         mmlogctl__subcmd__rm)
-            opts="-h --force --trust-path --help"
+            opts="-h --force --all --trust-path --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -293,6 +333,20 @@ _mmlogctl() {
             COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
             return 0
             ;;
+        mmlogctl__subcmd__segments)
+            opts="-h --json --trust-path --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
         mmlogctl__subcmd__status)
             opts="-h --json --trust-path --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
@@ -308,7 +362,7 @@ _mmlogctl() {
             return 0
             ;;
         mmlogctl__subcmd__tail)
-            opts="-n -c -f -F -q -v -o -h --trust-path --lines --bytes --follow --silent --quiet --verbose --pid --from --cursor-file --until-now --output --holes --help"
+            opts="-n -c -f -F -q -v -o -h --trust-path --lines --bytes --follow --silent --quiet --verbose --pid --from --cursor-file --hold --until-now --output --holes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -339,6 +393,10 @@ _mmlogctl() {
                     return 0
                     ;;
                 --cursor-file)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --hold)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

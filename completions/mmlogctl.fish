@@ -37,7 +37,9 @@ complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "check" -d 'Check 
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "repair" -d 'Examine a log and mend it: say what was found, what is to be done, and do that'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "trim" -d 'Cut off the preallocated space behind the last byte'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "rotate" -d 'Make what was appended a final segment and go on in a new data file'
-complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "rm" -d 'Remove a log that nobody has open: data, segments and metadata'
+complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "prune" -d 'Remove final segments that are no longer wanted'
+complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "segments" -d 'List the segments of a log, oldest first'
+complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "rm" -d 'Remove a log that nobody has open: data and metadata, with --all its final segments too'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l chunk-size -d 'By how much the data file grows at a time, a multiple of the page size [default: 16.0 MiB]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l max-writers -d 'How many writers may have the log open at once [default: 1024]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l mode -d 'The permission bits of the files, in octal [default: 0666 without the umask]' -r
@@ -88,6 +90,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s c -l bytes -d
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l pid -d 'With -f or -F, end when this process has ended; given several times, when all have' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l from -d 'Start at this position' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l cursor-file -d 'Start where this file says, and keep in it how far the output has come' -r -F
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l hold -d 'Keep prune from what this consumer has not read yet, under this name' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s o -l output -d 'The form of the output' -r -f -a "text\t'The bytes as they were appended'
 json\t'One JSON object for each line of the log: position, end, segment, and text or base64'"
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l holes -d 'What to print for a hole, a range whose writer died before it was written' -r -f -a "skip\t'Nothing'
@@ -128,6 +131,20 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -s n -l dry-ru
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l utc -d 'Add the time (UTC) to the segment\'s name: LOG.GENERATION-POSITION-20261121T093000Z'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l keep -d 'Keep the newest N final segments' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l keep-bytes -d 'Keep as many of the newest final segments as take that much of the disk: 64M, 1G. With --punch, that many of the log\'s last bytes' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l keep-age -d 'Keep final segments that became so less than that long ago: 12h, 7d' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l forget -d 'End the hold of that name, and prune nothing' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l wait -d 'How long to wait for another maintenance command' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l punch -d 'Give back the blocks of the current segment\'s oldest part, up to the first line in the last --keep-bytes bytes; final segments, which are older still, go too'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l force -d 'Also what holds keep'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -s n -l dry-run -d 'Say what would be removed; change nothing'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand segments" -l json -d 'One JSON object, {"schema":1,"segments":[...]}: generation, base, end, bytes, allocated, began, changed, state, compression, held_by, first_kept, path'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand segments" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand segments" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rm" -l force -d 'Remove it although somebody has it open; what they append from then on is lost'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rm" -l all -d 'Also the final segments, which else stay where they are'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rm" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rm" -s h -l help -d 'Print help'

@@ -50,6 +50,9 @@ const SCENARIOS: &[Scenario] = &[
     heals("trim", acknowledged, trim),
     heals("rotate", acknowledged, rotate),
     Scenario { name: "rotate, then repair", prepare: acknowledged, act: rotate, again: |log| mend(log, &[]) },
+    asked("prune", segments, prune),
+    asked("punch", long, punch),
+    asked("hold", acknowledged, hold),
     heals("close", acknowledged, close),
     heals("settle", dead_writer, trim),
     heals("sync", acknowledged, sync),
@@ -59,6 +62,7 @@ const SCENARIOS: &[Scenario] = &[
     asked("rebuild", torn, |log| mend(log, &[Wish::Rebuild])),
     asked("upgrade", version_1, |log| mend(log, &[Wish::Upgrade])),
     asked("remove", acknowledged, remove),
+    asked("remove all", segments, remove_all),
 ];
 
 fn acknowledged(log: &Path) {
@@ -125,6 +129,52 @@ fn rotate(log: &Path) {
     options().open(log).unwrap().rotate(&mmlog::Rotation::default()).unwrap();
 }
 
+/// The acknowledged message in the current segment, behind two final ones.
+fn segments(log: &Path) {
+    let opened = options().open_or_create(log).unwrap();
+    for line in ["pruned\n", "pruned, too\n"] {
+        opened.writer().unwrap().append(line.as_bytes()).unwrap();
+        opened.rotate(&mmlog::Rotation::default()).unwrap();
+    }
+    drop(opened);
+    acknowledged(log);
+}
+
+/// How many files beside the log have the name of a final segment.
+fn finals(log: &Path) -> usize {
+    let names = fs::read_dir(log.parent().unwrap()).unwrap().map(|e| e.unwrap().file_name());
+    names.filter(|n| n.to_str().unwrap().starts_with("app.log.0")).count()
+}
+
+fn prune(log: &Path) {
+    let opened = options().open(log).unwrap();
+    opened.prune(&mmlog::Retention::default().keep(0)).unwrap();
+    assert_eq!(finals(log), 0);
+}
+
+/// The acknowledged message behind three pages.
+fn long(log: &Path) {
+    let opened = options().open_or_create(log).unwrap();
+    opened.writer().unwrap().append(&[[b'p'; 12287].as_slice(), b"\n"].concat()).unwrap();
+    drop(opened);
+    acknowledged(log);
+}
+
+fn punch(log: &Path) {
+    let opened = options().open(log).unwrap();
+    let from = mmlog::Position::new(12288);
+    opened.prune(&mmlog::Retention::default().keep_from(from)).unwrap();
+    let plan = opened.plan_prune(&mmlog::Retention::default().keep_from(from)).unwrap();
+    assert!(plan.is_empty(), "{plan:?}");
+}
+
+fn hold(log: &Path) {
+    let opened = options().open(log).unwrap();
+    opened.hold("shipper", opened.oldest().unwrap()).unwrap().advance(opened.cursor()).unwrap();
+    opened.forget("shipper").unwrap();
+    assert_eq!(opened.holds(), []);
+}
+
 fn close(log: &Path) {
     let log = options().open(log).unwrap();
     log.writer().unwrap().append(b"in flight\n").unwrap();
@@ -138,8 +188,17 @@ fn sync(log: &Path) {
 }
 
 fn remove(log: &Path) {
+    gone_by(|| mmlog::remove(log, mmlog::Force::IfUnused, mmlog::Trust::Strict));
+}
+
+fn remove_all(log: &Path) {
+    gone_by(|| mmlog::remove_all(log, mmlog::Force::IfUnused, mmlog::Trust::Strict));
+    assert_eq!(finals(log), 0);
+}
+
+fn gone_by(remove: impl Fn() -> mmlog::Result<mmlog::Removed>) {
     common::until("the removal", || {
-        let removed = mmlog::remove(log, mmlog::Force::IfUnused, mmlog::Trust::Strict);
+        let removed = remove();
         match removed {
             Err(e) if matches!(e.fault(), mmlog::Fault::NoLog) => Some(()),
             removed => removed.ok().map(drop),
@@ -182,7 +241,7 @@ fn check_after(scenario: &Scenario, at: &str, log: &Path) {
     let whole = |l: &&str| l.len() == 9999 && l.bytes().all(|b| b == b'x');
     let rest: Vec<&str> = text.lines().filter(|l| !whole(l) && *l != "in flight").collect();
     let expected: &[&str] = match scenario.name {
-        "create" | "recreate" | "remove" => &["goes on"],
+        "create" | "recreate" | "remove" | "remove all" => &["goes on"],
         _ => &["acknowledged", "goes on"],
     };
     assert_eq!(rest, expected, "{context}");

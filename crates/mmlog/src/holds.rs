@@ -7,8 +7,9 @@
 //!    itself is the truth. From then on it only rises.
 //! 3. A claim is durable when it returns. An advance need not be: an older one keeps more.
 
+use std::fmt;
 use std::sync::Arc;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use crate::crash::crash_point;
 use crate::error::{At, Fault, Result};
@@ -51,26 +52,42 @@ pub struct Hold {
     name: String,
     record: usize,
     since_ns: u64,
+    wait: Duration,
+}
+
+impl fmt::Debug for Hold {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Hold").field("name", &self.name).finish_non_exhaustive()
+    }
 }
 
 impl Hold {
     pub(crate) fn claim(files: Arc<Files>, name: &str, position: Position) -> Result<Self> {
         let claimed = claim(&files, name, position.get());
         let (record, since_ns) = claimed.at(files.path())?;
-        Ok(Self { files, name: name.into(), record, since_ns })
+        let wait = files.config.wait;
+        Ok(Self { files, name: name.into(), record, since_ns, wait })
+    }
+
+    /// How long [`advance`](Self::advance) waits for a live process that has the log's lock; as the log was opened, if
+    /// not set.
+    pub fn patience(mut self, longest: Duration) -> Self {
+        self.wait = longest;
+        self
     }
 
     /// Lets prune take what lies below `position`, and says that this consumer is alive. Never goes back.
     ///
     /// # Errors
-    /// [`Fault::NoHold`] when somebody forgot it, or another process took the name over.
+    /// [`Fault::NoHold`] when somebody forgot it, or another process took the name over; [`Fault::Stalled`] when a live
+    /// process keeps the log's lock, and nothing has changed.
     pub fn advance(&self, position: Position) -> Result<()> {
         self.advance_to(position.get()).at(self.files.path())
     }
 
     fn advance_to(&self, position: u64) -> std::result::Result<(), Fault> {
         let files = &self.files;
-        let _guard = files.lock(Operation::Hold, files.config.wait)?;
+        let _guard = files.lock(Operation::Hold, self.wait)?;
         let record = &files.meta.followers()[self.record];
         let seen = load(record).filter(|said| said.since_ns == self.since_ns && said.name == self.name);
         files.intact()?;

@@ -84,7 +84,7 @@ mod trim;
 mod door {
     pub use crate::append::{LINE_BUFFER, Writer};
     pub use crate::error::{Blocker, Class, Error, Fault, PanicRecord, Result};
-    pub use crate::files::remove::{Force, Removed, remove};
+    pub use crate::files::remove::{Force, Removed, remove, remove_all};
     pub use crate::files::{Adopt, METADATA_SUFFIX, Origin, Trust};
     pub use crate::follow::{Follower, LONGEST_SLEEP, Next, Start, Wait};
     pub use crate::holds::{Hold, HoldStatus};

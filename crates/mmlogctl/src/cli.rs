@@ -8,9 +8,11 @@ use crate::commands::cat::CatArgs;
 use crate::commands::check::CheckArgs;
 use crate::commands::exec::ExecArgs;
 use crate::commands::init::InitArgs;
+use crate::commands::prune::PruneArgs;
 use crate::commands::repair::RepairArgs;
 use crate::commands::rm::RmArgs;
 use crate::commands::rotate::RotateArgs;
+use crate::commands::segments::SegmentsArgs;
 use crate::commands::status::StatusArgs;
 use crate::commands::tail::TailArgs;
 use crate::commands::trim::TrimArgs;
@@ -40,6 +42,8 @@ pub enum Command {
     Repair(RepairArgs),
     Trim(TrimArgs),
     Rotate(RotateArgs),
+    Prune(PruneArgs),
+    Segments(SegmentsArgs),
     Rm(RmArgs),
 }
 

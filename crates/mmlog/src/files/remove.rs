@@ -1,13 +1,15 @@
 //! Removing a log that nobody uses.
 //!
 //! 1. Leases on both files: the kernel grants them only when nobody else has the file open or mapped.
-//! 2. Data file first, metadata last: what an interrupted removal leaves is still found by the next one.
+//! 2. Data file first, final segments if they are to go, metadata last: what an interrupted removal leaves is still found
+//!    by the next one.
 
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use super::open::resolve;
+use super::segments::{Named, named};
 use super::{Trust, in_use};
 use crate::crash::crash_point;
 use crate::error::{At, Fault, Result};
@@ -30,9 +32,11 @@ pub enum Force {
 pub struct Removed {
     /// Paths, in the order of removal.
     pub files: Vec<PathBuf>,
+    /// Paths of final segments that are still there, oldest first.
+    pub left: Vec<PathBuf>,
 }
 
-/// Removes a log: its data file and its metadata file.
+/// Removes a log: its data file and its metadata file. Final segments stay, see [`remove_all`].
 ///
 /// # Errors
 /// [`Fault::InUse`] when somebody has either file open, [`Fault::NoLog`] when there is none,
@@ -50,10 +54,25 @@ pub struct Removed {
 /// ```
 pub fn remove(path: &Path, force: Force, trust: Trust) -> Result<Removed> {
     let place = resolve(path, trust).at(path)?;
-    remove_pair(&place, force).at(place.path())
+    remove_parts(&place, force, Finals::Leave).at(place.path())
 }
 
-fn remove_pair(place: &Place, force: Force) -> std::result::Result<Removed, Fault> {
+/// As [`remove`], with all final segments; also those of a log of which nothing else is left.
+///
+/// # Errors
+/// As [`remove`].
+pub fn remove_all(path: &Path, force: Force, trust: Trust) -> Result<Removed> {
+    let place = resolve(path, trust).at(path)?;
+    remove_parts(&place, force, Finals::Remove).at(place.path())
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Finals {
+    Leave,
+    Remove,
+}
+
+fn remove_parts(place: &Place, force: Force, finals: Finals) -> std::result::Result<Removed, Fault> {
     let look = || Fault::io("open the log's files");
     let open = |part| match place.open(part, Access::Read) {
         Ok(file) => Ok(Some(file)),
@@ -62,7 +81,11 @@ fn remove_pair(place: &Place, force: Force) -> std::result::Result<Removed, Faul
     };
     let data = open(Part::Data)?;
     let Some(metadata) = open(Part::Metadata)? else {
+        let segments = paths_of(place, &named(place)?);
         return Err(match data {
+            None if finals == Finals::Remove && !segments.is_empty() => {
+                return remove_finals(place).map(|files| Removed { files, left: Vec::new() });
+            }
             Some(file) => Fault::NoMetadata { len: file.metadata().map_err(look())?.len() },
             None => Fault::NoLog,
         });
@@ -81,13 +104,35 @@ fn remove_pair(place: &Place, force: Force) -> std::result::Result<Removed, Faul
     // Both can go, or none goes.
     leased.into_iter().flatten().try_for_each(removable)?;
     let mut files = Vec::new();
-    let parts = [(data.is_some(), Part::Data, place.path()), (true, Part::Metadata, place.metadata_path())];
-    for (_, part, path) in parts.into_iter().filter(|(present, ..)| *present) {
+    let mut take = |part, path: &Path| {
         place.remove(part).map_err(Fault::io("remove the log's files"))?;
         crash_point("remove:file");
         files.push(path.to_path_buf());
+        Ok(())
+    };
+    if data.is_some() {
+        take(Part::Data, place.path())?;
     }
-    Ok(Removed { files })
+    let gone = if finals == Finals::Remove { remove_finals(place)? } else { Vec::new() };
+    take(Part::Metadata, place.metadata_path())?;
+    files.splice(files.len() - 1..files.len() - 1, gone);
+    // Who may not read the directory is not told of them.
+    let left = named(place).map(|names| paths_of(place, &names)).unwrap_or_default();
+    Ok(Removed { files, left })
+}
+
+/// Oldest first.
+fn remove_finals(place: &Place) -> std::result::Result<Vec<PathBuf>, Fault> {
+    let names = named(place)?;
+    for n in &names {
+        place.remove_named(&n.name).map_err(Fault::io("remove a final segment"))?;
+        crash_point("remove:final");
+    }
+    Ok(paths_of(place, &names))
+}
+
+fn paths_of(place: &Place, names: &[Named]) -> Vec<PathBuf> {
+    names.iter().map(|n| place.path().with_file_name(&n.name)).collect()
 }
 
 fn removable(file: &File) -> std::result::Result<(), Fault> {

@@ -11,9 +11,11 @@ pub mod cat;
 pub mod check;
 pub mod exec;
 pub mod init;
+pub mod prune;
 pub mod repair;
 pub mod rm;
 pub mod rotate;
+pub mod segments;
 pub mod status;
 pub mod tail;
 pub mod trim;
@@ -35,6 +37,8 @@ pub fn run(cli: &Cli, out: &mut Output) -> Result<ExitCode, Failure> {
         Command::Repair(args) => repair::run(args, out)?,
         Command::Trim(args) => trim::run(args, out)?,
         Command::Rotate(args) => rotate::run(args, out)?,
+        Command::Prune(args) => prune::run(args, out)?,
+        Command::Segments(args) => segments::run(args, out)?,
         Command::Rm(args) => rm::run(args, out)?,
     };
     Ok(exit.into())

@@ -6,10 +6,10 @@ use clap::Args;
 use mmlog::Force;
 
 use crate::arguments::Access;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
 
-/// Remove a log that nobody has open: data, segments and metadata.
+/// Remove a log that nobody has open: data and metadata, with --all its final segments too.
 #[derive(Args, Debug)]
 pub struct RmArgs {
     /// The log's data file.
@@ -17,6 +17,9 @@ pub struct RmArgs {
     /// Remove it although somebody has it open; what they append from then on is lost.
     #[arg(long)]
     force: bool,
+    /// Also the final segments, which else stay where they are.
+    #[arg(long)]
+    all: bool,
     #[command(flatten)]
     access: Access,
 }
@@ -25,8 +28,14 @@ pub struct RmArgs {
 ///
 /// # Errors
 /// Busy when somebody has it open.
-pub fn run(args: &RmArgs, _out: &mut Output) -> Result<Exit, Failure> {
+pub fn run(args: &RmArgs, out: &mut Output) -> Result<Exit, Failure> {
     let force = if args.force { Force::Always } else { Force::IfUnused };
-    mmlog::remove(&args.log, force, args.access.trust())?;
+    let remove = if args.all { mmlog::remove_all } else { mmlog::remove };
+    let removed = remove(&args.log, force, args.access.trust())?;
+    if let [first, ..] = removed.left.as_slice() {
+        let (log, count, first) = (shown(&args.log), removed.left.len(), shown(first));
+        let segments = if count == 1 { "final segment stays" } else { "final segments stay" };
+        out.notice(&format!("{log}: {count} {segments}, the oldest is {first}; `rm --all` removes them"));
+    }
     Ok(Exit::Done)
 }

@@ -1,9 +1,10 @@
 //! A consumer's place in a log, kept in a small file: `UUID EPOCH POSITION`, one line.
 //!
 //! Replaced by rename, so that a reader finds the old place or the new one, never half of one. It is
-//! not synced: after a reboot the epoch tells old places from valid ones anyway.
+//! synced only where a hold goes by it, lest prune take what a power cut makes this consumer need again:
+//! else the epoch tells places of before a reboot from valid ones anyway.
 
-use std::fs::{self, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 
@@ -68,13 +69,23 @@ fn parse_uuid(text: &str) -> Option<[u8; 16]> {
 #[derive(Clone, Debug)]
 pub struct CursorFile {
     path: PathBuf,
+    lasting: Lasting,
+}
+
+/// What a power cut may do to a place that was saved.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Lasting {
+    /// Bring an older one back.
+    Unsynced,
+    /// Nothing.
+    Durable,
 }
 
 impl CursorFile {
     /// The file at `path`, which need not exist.
     #[must_use]
-    pub const fn new(path: PathBuf) -> Self {
-        Self { path }
+    pub const fn new(path: PathBuf, lasting: Lasting) -> Self {
+        Self { path, lasting }
     }
 
     /// The place it holds, if it exists.
@@ -118,11 +129,20 @@ impl CursorFile {
             .write(true)
             .create_new(true)
             .open(&temporary)
-            .and_then(|mut file| file.write_all(place.line().as_bytes()))
-            .and_then(|()| fs::rename(&temporary, &self.path));
+            .and_then(|mut file| {
+                file.write_all(place.line().as_bytes())?;
+                if self.lasting == Lasting::Durable { file.sync_all() } else { Ok(()) }
+            })
+            .and_then(|()| fs::rename(&temporary, &self.path))
+            .and_then(|()| if self.lasting == Lasting::Durable { self.sync_name() } else { Ok(()) });
         written.inspect_err(|_| {
             let _ = fs::remove_file(&temporary);
         })
+    }
+
+    fn sync_name(&self) -> io::Result<()> {
+        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
+        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
     }
 
     fn temporary(&self) -> PathBuf {
@@ -148,9 +168,10 @@ mod tests {
     #[test]
     fn a_place_survives_the_file() -> Result<(), Box<dyn std::error::Error>> {
         let directory = tempfile::tempdir()?;
-        let file = CursorFile::new(directory.path().join("place"));
-        assert!(matches!(file.load(), Ok(None)));
-        for _ in 0..2 {
+        assert!(matches!(CursorFile::new(directory.path().join("place"), Lasting::Durable).load(), Ok(None)));
+        let mut file = CursorFile::new(directory.path().join("place"), Lasting::Unsynced);
+        for lasting in [Lasting::Unsynced, Lasting::Durable] {
+            file.lasting = lasting;
             assert!(file.save(&place()).is_ok());
         }
         assert_eq!(fs::read_to_string(directory.path().join("place"))?, LINE);

@@ -135,6 +135,10 @@ pub(crate) fn of(command: &str) -> Page {
                     "A collector that goes on where it was after a restart:",
                     "mmlogctl tail -F --cursor-file /var/lib/collector/app app.log | collector",
                 ),
+                (
+                    "The same, and prune waits for it:",
+                    "mmlogctl tail -F --cursor-file /var/lib/collector/app --hold collector app.log | collector",
+                ),
             ],
             caveats: LIVE_LOG,
             see_also: &["mmlogctl(1)", "mmlogctl-cat(1)", "mmlog(5)"],
@@ -184,6 +188,42 @@ pub(crate) fn of(command: &str) -> Page {
             see_also: &["mmlogctl(1)", "mmlogctl-trim(1)", "mmlogctl-tail(1)", "mmlog(5)"],
             ..Page::default()
         },
+        "prune" => Page {
+            examples: &[
+                (
+                    "Every night, from cron; two weeks, and never more than 10 GiB:",
+                    "mmlogctl prune --keep-age 14d --keep-bytes 10G app.log",
+                ),
+                ("What would be removed, and why:", "mmlogctl prune --keep 7 --dry-run app.log"),
+                (
+                    "A log that never rotates, in use, on a full disk; its last GiB stays:",
+                    "mmlogctl prune --punch --keep-bytes 1G app.log",
+                ),
+                ("A consumer that will not come back:", "mmlogctl prune --forget shipper app.log"),
+            ],
+            caveats: &[
+                "The head of a data file that was punched reads as NUL bytes to anything but mmlogctl, also when the \
+                file has become a final segment.",
+            ],
+            see_also: &[
+                "mmlogctl(1)",
+                "mmlogctl-rotate(1)",
+                "mmlogctl-segments(1)",
+                "mmlogctl-tail(1)",
+                "mmlog(5)",
+            ],
+        },
+        "segments" => Page {
+            examples: &[
+                ("What is there, and what keeps it:", "mmlogctl segments app.log"),
+                (
+                    "Files that can be shipped:",
+                    "mmlogctl segments --json app.log | jq -r '.segments[] | select(.state != \"current\").path'",
+                ),
+            ],
+            see_also: &["mmlogctl(1)", "mmlogctl-rotate(1)", "mmlogctl-prune(1)", "mmlog(5)"],
+            ..Page::default()
+        },
         "trim" => Page {
             examples: &[
                 ("What would be cut:", "mmlogctl trim --dry-run app.log"),
@@ -193,7 +233,10 @@ pub(crate) fn of(command: &str) -> Page {
             see_also: &["mmlogctl(1)", "mmlogctl-status(1)", "mmlog(5)"],
         },
         "rm" => Page {
-            examples: &[("Remove a log and its metadata:", "mmlogctl rm app.log")],
+            examples: &[
+                ("Remove a log and its metadata:", "mmlogctl rm app.log"),
+                ("Its final segments too:", "mmlogctl rm --all app.log"),
+            ],
             caveats: &[],
             see_also: &["mmlogctl(1)", "mmlogctl-status(1)"],
         },

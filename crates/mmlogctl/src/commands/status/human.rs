@@ -15,8 +15,7 @@
 //!     4712 (web, stopped) copying 567 bytes for >= 50 ms at 1234000
 //!     4713 (web, sleeping) 120 messages, 14.1 KiB
 //!   holes        none
-//!   holds        1
-//!     shipper at 1200000, 33.8 KiB behind, seen 3 s ago (4714, sleeping)
+//!   holds        shipper at 1200000, 33.8 KiB behind, seen 3 s ago (4714, sleeping)
 //!   next         continue process 4712 (kill -CONT 4712) or end it
 //! ```
 
@@ -73,7 +72,7 @@ pub(super) fn text(s: &Status) -> String {
     // Each list has a line of its own before it.
     let room = LINES - page.lines() - end.lines() - 2 - usize::from(!s.holds.is_empty());
     let most_holes = HOLES.min(room / 3);
-    let most_holds = s.holds.len().min(HOLDS).min(room / 3);
+    let most_holds = s.holds.len().saturating_sub(1).min(HOLDS).min(room / 3);
     writers(&mut page, &s.writers, WRITERS.min(room - most_holes - most_holds));
     holes(&mut page, s, most_holes);
     holds(&mut page, s, most_holds);
@@ -195,11 +194,10 @@ fn hole(h: &Hole) -> String {
 
 /// Consumers that prune keeps bytes for; nothing where there is none.
 fn holds(page: &mut Page, s: &Status, most: usize) {
-    if s.holds.is_empty() {
-        return;
-    }
-    page.field("holds", &s.holds.len().to_string());
-    page.list(most, s.holds.iter().map(|h| hold(h, s.cursor)));
+    let Some(last) = s.holds.first() else { return };
+    let count = if s.holds.len() > 1 { format!("{}, farthest back ", s.holds.len()) } else { String::new() };
+    page.field("holds", &(count + &hold(last, s.cursor)));
+    page.list(most, s.holds.iter().skip(1).map(|h| hold(h, s.cursor)));
 }
 
 fn hold(h: &HoldStatus, cursor: u64) -> String {
@@ -299,8 +297,9 @@ mod tests {
         assert!(page.lines().count() <= 24, "{page}");
         assert!(page.lines().all(|line| line.chars().count() <= 80), "{page}");
         assert!(page.starts_with("FULL SOON  /a-long"), "{page}");
-        assert!(page.contains("    ... and 96 more\n"), "{page}");
-        assert!(page.contains("    ... and 1023 more\n"), "{page}");
+        assert!(page.contains("    ... and 97 more\n"), "{page}");
+        assert!(page.contains("    ... and 1024 more\n"), "{page}");
+        assert!(page.contains("    ... and 63 more\n"), "{page}");
     }
 
     #[test]

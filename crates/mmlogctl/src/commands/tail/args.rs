@@ -73,6 +73,16 @@ pub struct TailArgs {
         following and always at the end. A file that belongs to another log is an error. For one log."
     )]
     pub(super) cursor_file: Option<PathBuf>,
+    /// Keep prune from what this consumer has not read yet, under this name.
+    #[arg(
+        long,
+        value_name = "NAME",
+        requires = "cursor_file",
+        long_help = "Keep prune from what this consumer has not read yet, under this name, also while it does not run: \
+        `mmlogctl status` lists it, `mmlogctl prune --forget NAME` ends it. The cursor-file is then synced, about once \
+        a second, and the hold follows it; it never comes first. Needs permission to write to the log's files."
+    )]
+    pub(super) hold: Option<String>,
     /// Print everything that is final now, from the start or where -n, -c, --from or --cursor-file say, then end.
     #[arg(long, conflicts_with = "following")]
     pub(super) until_now: bool,

@@ -1,13 +1,14 @@
 //! `mmlogctl tail`: the end of logs, and what is appended to them.
 //!
 //! - `plan` is what the options mean, `shared` the output that all logs share and the orders
-//!   they get, `one_log` a log on its way to the output.
+//!   they get, `one_log` a log on its way to the output, `held` what keeps prune from it.
 //! - Without -f one log follows the other and the command ends. With -f each log has a thread
 //!   (`follow`), so that a line is written by the thread that was woken for it, and the main
 //!   thread watches for signals, processes and a reader that goes away (`supervise`).
 
 mod args;
 mod follow;
+mod held;
 mod json;
 mod one_log;
 mod plan;

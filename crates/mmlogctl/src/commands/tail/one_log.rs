@@ -3,6 +3,7 @@
 use mmlog::{Follower, Log, LogId, Position, Start};
 
 use super::args::Form;
+use super::held::Held;
 use super::plan::{Begin, Plan};
 use super::shared::{Share, Shared};
 use crate::exit::Failure;
@@ -49,7 +50,11 @@ impl OneLog {
         let one = Self { index, id: follower.log_id(), log, follower, copier, present };
         if let Some(file) = &plan.cursor_file {
             // Here and not only at the end: a file that cannot be written is better known now.
-            file.save(&Place { id: one.id, position: start })?;
+            let place = Place { id: one.id, position: start };
+            file.save(&place)?;
+            if let Some(name) = &plan.hold {
+                shared.hold(Held::begin(&plan.logs[index], plan.trust, name, place)?);
+            }
         }
         Ok(one)
     }

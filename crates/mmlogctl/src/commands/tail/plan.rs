@@ -11,7 +11,7 @@ use crate::output::Output;
 use crate::reading::Holes;
 use crate::reading::backward::Last;
 use crate::reading::copy::{Plain, Render};
-use crate::reading::cursor_file::CursorFile;
+use crate::reading::cursor_file::{CursorFile, Lasting};
 use crate::reading::escape::Escaper;
 use crate::reading::skip::Skip;
 
@@ -26,6 +26,8 @@ pub(super) struct Plan {
     pub(super) form: Form,
     pub(super) holes: Holes,
     pub(super) cursor_file: Option<CursorFile>,
+    /// The name of the hold that goes by the cursor-file.
+    pub(super) hold: Option<String>,
     surface: Surface,
 }
 
@@ -71,6 +73,7 @@ impl Plan {
         if args.cursor_file.is_some() && args.logs.len() > 1 {
             return Err(Failure::new(Exit::Usage, "--cursor-file keeps one place; name one log"));
         }
+        let lasting = if args.hold.is_some() { Lasting::Durable } else { Lasting::Unsynced };
         Ok(Self {
             logs: args.logs.clone(),
             trust: args.access.trust(),
@@ -86,7 +89,8 @@ impl Plan {
             },
             form: args.output,
             holes: args.holes,
-            cursor_file: args.cursor_file.clone().map(CursorFile::new),
+            cursor_file: args.cursor_file.clone().map(|path| CursorFile::new(path, lasting)),
+            hold: args.hold.clone(),
             surface: if out.is_terminal() { Surface::Terminal } else { Surface::Other },
         })
     }

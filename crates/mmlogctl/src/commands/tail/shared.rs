@@ -8,6 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use mmlog::{LogId, Position};
 
+use super::held::Held;
 use super::plan::Plan;
 use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
@@ -21,6 +22,7 @@ pub(super) struct Shared {
     screen: Mutex<Screen>,
     task: AtomicU8,
     reached: Mutex<Reached>,
+    held: Mutex<Option<Held>>,
     worst: Mutex<Result<Exit, Failure>>,
 }
 
@@ -57,6 +59,7 @@ impl Shared {
             screen: Mutex::new(Screen { out: Output::standard(), of: None }),
             task: AtomicU8::new(Task::Follow as u8),
             reached: Mutex::default(),
+            held: Mutex::default(),
             worst: Mutex::new(Ok(Exit::Done)),
         }
     }
@@ -122,10 +125,33 @@ impl Shared {
             (Some(file), Some(place)) if now != saved => {
                 file.save(&place)?;
                 hold(&self.reached).saved = now;
+                self.hold_by(|held| held.follow(&place))?;
                 Ok(Saved::Anew)
+            }
+            (_, Some(place)) => {
+                self.hold_by(|held| held.stay(&place))?;
+                Ok(Saved::Already)
             }
             _ => Ok(Saved::Already),
         }
+    }
+
+    /// From now on this hold goes by the cursor-file.
+    pub(super) fn hold(&self, held: Held) {
+        *hold(&self.held) = Some(held);
+    }
+
+    /// Says once that the hold is gone.
+    fn hold_by(&self, go: impl FnOnce(&mut Held) -> bool) -> Result<(), Failure> {
+        let mut held = hold(&self.held);
+        if held.as_mut().is_none_or(go) {
+            return Ok(());
+        }
+        *held = None;
+        let (log, name) = (shown(&self.plan.logs[0]), self.plan.hold.as_deref().unwrap_or_default());
+        let text =
+            format!("{log}: hold {name} was ended, or another process has it now; this one goes on without");
+        Err(Failure::new(Exit::Failed, text))
     }
 }
 

@@ -24,6 +24,8 @@ use crate::signals::Signals;
 /// Time between two looks at the place reached, for the cursor-file: while it moves, and while not.
 const MOVING: Duration = Duration::from_millis(100);
 const STANDING: Duration = Duration::from_millis(250);
+/// The same while it moves, where each place is synced.
+const SYNCED: Duration = Duration::from_secs(1);
 
 /// How long the other threads may take to end. One that waits for the reader of standard output
 /// takes for ever.
@@ -171,6 +173,7 @@ impl Saving {
     /// Saves the place; how long to wait before the next time.
     fn save(&mut self, shared: &Shared, out: &mut Output) -> Option<Duration> {
         shared.plan().cursor_file.as_ref()?;
+        let moving = if shared.plan().hold.is_some() { SYNCED } else { MOVING };
         match shared.save_place() {
             Ok(Saved::Anew) => self.said = false,
             Ok(Saved::Already) => return Some(STANDING),
@@ -180,6 +183,6 @@ impl Saving {
             }
             Err(_) => {}
         }
-        Some(MOVING)
+        Some(moving)
     }
 }

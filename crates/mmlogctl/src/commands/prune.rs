@@ -1,0 +1,170 @@
+//! `mmlogctl prune LOG`: remove final segments that are no longer wanted, or the oldest part of a log that never rotates.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::{ArgGroup, Args};
+use mmlog::{Holds, Log, Next, Position, Pruning, Retention, Rule, Start};
+
+use crate::arguments::{Access, duration, size};
+use crate::exit::{Exit, Failure, shown};
+use crate::output::Output;
+use crate::progress::human;
+use crate::reading::READ_SIZE;
+
+/// Remove final segments that are no longer wanted.
+///
+/// The oldest go first; of several rules the one that keeps least holds. The current segment is never removed, nor one
+/// that a hold has not passed (see `tail --hold`). Positions stay as they are; a reader that has not come so far is told
+/// what it missed, and goes on behind. Nothing to do is exit 0 without a word.
+/// With --punch the blocks of the oldest part of the data file are given back while it is in use: for a log that never
+/// rotates. It needs no free space.
+#[derive(Args, Debug)]
+#[command(group = ArgGroup::new("rules").args(["keep", "keep_bytes", "keep_age", "forget"]).multiple(true).required(true))]
+pub struct PruneArgs {
+    /// The log's data file.
+    log: PathBuf,
+    /// Keep the newest N final segments.
+    #[arg(long, value_name = "N")]
+    keep: Option<u64>,
+    /// Keep as many of the newest final segments as take that much of the disk: 64M, 1G. With --punch, that many of the
+    /// log's last bytes.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    keep_bytes: Option<u64>,
+    /// Keep final segments that became so less than that long ago: 12h, 7d.
+    #[arg(long, value_name = "DUR", value_parser = duration)]
+    keep_age: Option<Duration>,
+    /// Give back the blocks of the current segment's oldest part, up to the first line in the last --keep-bytes bytes;
+    /// final segments, which are older still, go too.
+    #[arg(long, requires = "keep_bytes", conflicts_with_all = ["keep", "keep_age"])]
+    punch: bool,
+    /// Also what holds keep.
+    #[arg(long)]
+    force: bool,
+    /// End the hold of that name, and prune nothing.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["keep", "keep_bytes", "keep_age", "force", "dry_run"])]
+    forget: Option<String>,
+    /// Say what would be removed; change nothing.
+    #[arg(short = 'n', long)]
+    dry_run: bool,
+    /// How long to wait for another maintenance command.
+    #[arg(long, value_name = "DUR", value_parser = duration, default_value = "2s")]
+    wait: Duration,
+    #[command(flatten)]
+    access: Access,
+}
+
+impl PruneArgs {
+    fn how(&self, log: &Log) -> mmlog::Result<Retention> {
+        let holds = if self.force { Holds::Override } else { Holds::Obey };
+        let mut how = Retention::default().wait(self.wait).holds(holds);
+        if let Some(segments) = self.keep {
+            how = how.keep(segments);
+        }
+        if let Some(age) = self.keep_age {
+            how = how.keep_age(age);
+        }
+        Ok(match self.keep_bytes {
+            Some(bytes) if self.punch => match first_line_of_last(log, bytes)? {
+                Some(position) => how.keep_from(position),
+                None => how,
+            },
+            Some(bytes) => how.keep_bytes(bytes),
+            None => how,
+        })
+    }
+}
+
+/// Prunes; success is silent unless somebody is looking, for cron.
+///
+/// # Errors
+/// When the log cannot be had; busy after `--wait`, with who it is.
+pub fn run(args: &PruneArgs, out: &mut Output) -> Result<Exit, Failure> {
+    let options = Log::options().trust(args.access.trust()).wait(args.wait);
+    if let Some(name) = &args.forget {
+        options.open(&args.log)?.forget(name)?;
+        return Ok(Exit::Done);
+    }
+    let (tense, pruned) = if args.dry_run {
+        let log = options.open_reader(&args.log)?;
+        (Tense::Would, log.plan_prune(&args.how(&log)?)?)
+    } else {
+        let log = options.open(&args.log)?;
+        (Tense::Did, log.prune(&args.how(&log)?)?)
+    };
+    if args.dry_run || out.is_terminal() {
+        for line in said(args, tense, &pruned) {
+            out.line(&line)?;
+        }
+    }
+    Ok(Exit::Done)
+}
+
+/// Where the first line starts that lies wholly in the last `bytes` bytes; nothing when all of them belong to one, or
+/// there are no more than that.
+fn first_line_of_last(log: &Log, bytes: u64) -> mmlog::Result<Option<Position>> {
+    let mut follower = log.follow(Start::Oldest)?;
+    let (oldest, end) = (follower.position(), follower.watermark()?);
+    // A line may start just there: then the byte before it is a newline.
+    let before = end.get().saturating_sub(bytes).saturating_sub(1);
+    if before <= oldest.get() {
+        return Ok(None);
+    }
+    follower.seek(Position::new(before))?;
+    let mut buf = vec![0; READ_SIZE];
+    while follower.position() < end {
+        match follower.next(&mut buf)? {
+            Next::Bytes(range) => {
+                let read = &buf[..usize::try_from(range.end - range.start).unwrap_or(0)];
+                if let Some(newline) = memchr::memchr(b'\n', read) {
+                    return Ok(Some(Position::new(range.start + newline as u64 + 1)));
+                }
+            }
+            Next::CaughtUp => break,
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+/// Whether it is a plan or a report.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+enum Tense {
+    Would,
+    Did,
+}
+
+fn said(args: &PruneArgs, tense: Tense, pruned: &Pruning) -> Vec<String> {
+    let log = shown(&args.log);
+    let (remove, give) = match tense {
+        Tense::Would => ("would remove", "would give back"),
+        Tense::Did => ("removed", "gave back"),
+    };
+    let mut lines = Vec::new();
+    for s in &pruned.segments {
+        let names: Vec<String> = s.paths.iter().map(|path| shown(path).to_string()).collect();
+        let (names, disk, why) = (names.join(" and "), human(s.allocated), reason(args, s.rule));
+        lines.push(format!("{log}: {remove} {names}, {disk} [{}, {}): {why}", s.base, s.end));
+    }
+    if let Some(range) = &pruned.punched {
+        let len = human(range.end - range.start);
+        let kept = pruned.first_kept;
+        lines.push(format!("{log}: {give} {len} [{}, {}), kept from {kept} on", range.start, range.end));
+    }
+    if let Some(name) = &pruned.held_by {
+        let text = "keeps the rest; --force takes it, --forget ends the hold";
+        lines.push(format!("{log}: hold {name} {text}"));
+    }
+    lines
+}
+
+/// The rule as it was typed.
+fn reason(args: &PruneArgs, rule: Rule) -> String {
+    let age = || args.keep_age.unwrap_or_default();
+    match rule {
+        Rule::Count => format!("--keep {}", args.keep.unwrap_or_default()),
+        Rule::Bytes | Rule::Position => format!("--keep-bytes {}", args.keep_bytes.unwrap_or_default()),
+        Rule::Age => format!("--keep-age {:#}", jiff::SignedDuration::try_from(age()).unwrap_or_default()),
+        Rule::Unfinished => "an earlier prune did not come to its end".to_owned(),
+    }
+}

@@ -1,0 +1,142 @@
+//! `mmlogctl segments LOG`: the files of a log, oldest first.
+//!
+//! ```text
+//! GEN  BASE   END  BYTES     ON DISK   CHANGED               STATE
+//!   0     0  4000  3.9 KiB   4.0 KiB   2026-11-21T09:30:00Z  compressed zst
+//!   1  4000  9000  4.9 KiB   8.0 KiB   2026-11-21T09:40:00Z  final, held by shipper
+//!   2  9000  9100  100 B     64.0 KiB  2026-11-21T09:41:00Z  current
+//! ```
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use clap::Args;
+use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
+use mmlog::{Log, Observer, SegmentStatus, Status};
+use serde_json::{Value, json};
+
+use crate::arguments::Access;
+use crate::exit::{Exit, Failure, printable};
+use crate::output::{Output, json_line};
+use crate::progress::human;
+
+const COLUMNS: usize = 80;
+
+/// List the segments of a log, oldest first.
+///
+/// The current one is the last. A final one is the file LOG.GENERATION-POSITION, its compressed copy has .zst or .gz
+/// behind that. A hold keeps prune from a segment that its consumer has not passed.
+#[derive(Args, Debug)]
+pub struct SegmentsArgs {
+    /// The log's data file.
+    log: PathBuf,
+    /// One JSON object, {"schema":1,"segments":[...]}: generation, base, end, bytes, allocated, began, changed, state,
+    /// compression, held_by, first_kept, path.
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// Lists them.
+///
+/// # Errors
+/// When there is no log that could be asked.
+pub fn run(args: &SegmentsArgs, out: &mut Output) -> Result<Exit, Failure> {
+    let options = Log::options().trust(args.access.trust());
+    let status = Observer::open(&args.log, &options)?.look()?;
+    if args.json {
+        let segments: Vec<Value> = status.segments.iter().map(|s| object(s, &status)).collect();
+        out.line(&json_line(&json!({ "schema": 1, "segments": segments }).to_string()))?;
+        return Ok(Exit::Done);
+    }
+    for line in table(&status) {
+        out.line(&line)?;
+    }
+    Ok(Exit::Done)
+}
+
+/// What it is in one word.
+fn state(s: &SegmentStatus, status: &Status) -> &'static str {
+    match s.compression {
+        _ if s.generation == status.generation => "current",
+        _ if s.end <= status.first_kept => "pruned",
+        Some(_) => "compressed",
+        None => "final",
+    }
+}
+
+/// Names of the holds that keep it, the one that is farthest back first.
+fn holders<'a>(s: &SegmentStatus, status: &'a Status) -> Vec<&'a str> {
+    let keeps = status.holds.iter().filter(|h| h.position < s.end);
+    keeps.map(|h| h.name.as_str()).collect()
+}
+
+/// Where its bytes begin, if prune has taken some of them.
+fn kept(s: &SegmentStatus, status: &Status) -> Option<u64> {
+    (s.base < status.first_kept).then(|| status.first_kept.min(s.end))
+}
+
+fn object(s: &SegmentStatus, status: &Status) -> Value {
+    let time = |at: Option<SystemTime>| at.and_then(|at| Timestamp::try_from(at).ok()).map(|t| t.to_string());
+    json!({
+        "generation": s.generation,
+        "base": s.base,
+        "end": s.end,
+        "bytes": s.end.saturating_sub(s.base),
+        "allocated": s.allocated,
+        "began": time(s.began),
+        "changed": time(s.changed),
+        "state": state(s, status),
+        "compression": s.compression.map(|c| c.suffix().trim_start_matches('.')),
+        "held_by": holders(s, status),
+        "first_kept": kept(s, status),
+        "path": s.path.to_string_lossy(),
+    })
+}
+
+/// Lines of equal columns; where they would be too wide, without the ends, which are the next one's base.
+fn table(status: &Status) -> Vec<String> {
+    const END: usize = 2;
+    let head = ["GEN", "BASE", "END", "BYTES", "ON DISK", "CHANGED", "STATE"].map(str::to_owned);
+    let mut rows = vec![head];
+    rows.extend(status.segments.iter().map(|s| row(s, status)));
+    let mut widths: Vec<usize> = (0..7).map(|c| rows.iter().map(|r| r[c].len()).max().unwrap_or(0)).collect();
+    let mut columns: Vec<usize> = (0..7).collect();
+    if columns[..6].iter().map(|&c| widths[c] + 2).sum::<usize>() + "compressed".len() > COLUMNS {
+        columns.remove(END);
+    }
+    widths[6] = 0;
+    let line = |row: &[String; 7]| {
+        let cell = |&c: &usize| match c {
+            0..=2 => format!("{:>w$}", row[c], w = widths[c]),
+            _ => format!("{:<w$}", row[c], w = widths[c]),
+        };
+        let text = columns.iter().map(cell).collect::<Vec<_>>().join("  ");
+        text.chars().take(COLUMNS).collect()
+    };
+    rows.iter().map(line).collect()
+}
+
+fn row(s: &SegmentStatus, status: &Status) -> [String; 7] {
+    let seconds = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Trunc);
+    let changed = s.changed.and_then(|at| Timestamp::try_from(at).ok()?.round(seconds).ok());
+    let mut said = state(s, status).to_owned();
+    if let Some(kept) = kept(s, status).filter(|kept| *kept < s.end) {
+        said.push_str(&format!(" from {kept}"));
+    }
+    match holders(s, status).as_slice() {
+        [] => {}
+        [name] => said.push_str(&format!(", held by {}", printable(name))),
+        [name, more @ ..] => said.push_str(&format!(", held by {} +{}", printable(name), more.len())),
+    }
+    [
+        s.generation.to_string(),
+        s.base.to_string(),
+        s.end.to_string(),
+        human(s.end.saturating_sub(s.base)),
+        human(s.allocated),
+        changed.map_or_else(|| "-".to_owned(), |t| t.to_string()),
+        said,
+    ]
+}
