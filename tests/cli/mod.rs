@@ -27,7 +27,7 @@ pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
 pub(crate) const NOBODY: u32 = 65534;
 
 /// Every command that takes a log, with nothing but its path; not `check` and `repair`, which say what is wrong with it.
-pub(crate) const COMMANDS: [&str; 7] = ["init", "append", "cat", "tail", "status", "trim", "rm"];
+pub(crate) const COMMANDS: [&str; 8] = ["init", "append", "cat", "tail", "status", "segments", "trim", "rm"];
 
 /// Those of them that write to the log's files.
 pub(crate) const WRITING: [&str; 3] = ["init", "append", "trim"];

@@ -117,7 +117,8 @@ fn first_line_of_last(log: &Log, bytes: u64) -> mmlog::Result<Option<Position>> 
             Next::Bytes(range) => {
                 let read = &buf[..usize::try_from(range.end - range.start).unwrap_or(0)];
                 if let Some(newline) = memchr::memchr(b'\n', read) {
-                    return Ok(Some(Position::new(range.start + newline as u64 + 1)));
+                    let start = Position::new(range.start + newline as u64 + 1);
+                    return Ok(Some(start).filter(|start| *start < end));
                 }
             }
             Next::CaughtUp => break,

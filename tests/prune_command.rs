@@ -1,0 +1,249 @@
+//! Guards `mmlogctl prune`: it takes what the rules say, oldest first, and nothing that is current or held; readers are
+//! told what they missed, and one that was killed is redone by the next.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod cli;
+#[path = "prune_command/holds.rs"]
+mod holds;
+#[path = "prune_command/punch.rs"]
+mod punch;
+#[path = "prune_command/readers.rs"]
+mod readers;
+
+use std::fs::{self, File};
+use std::os::unix::fs::MetadataExt as _;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use bytesize::ByteSize;
+use cli::{Bytes, Held, Scratch, Tool, is_root, metadata_of, mmlogctl, skipped};
+
+fn append(log: &Path, bytes: &[u8]) {
+    mmlogctl("append", log)
+        .args(["--raw", "--chunk-size=64K", "--max-writers=8"])
+        .input(bytes)
+        .run()
+        .is_success();
+}
+
+/// What segment `generation` holds.
+fn content(generation: u64) -> String {
+    format!("generation {generation}\n")
+}
+
+/// A log of so many final segments, and a current one that has a line, too.
+fn segmented(scratch: &Scratch, finals: u64) -> PathBuf {
+    let log = scratch.file("app.log");
+    for generation in 0..finals {
+        append(&log, content(generation).as_bytes());
+        mmlogctl("rotate", &log).run().printed(b"");
+    }
+    append(&log, content(finals).as_bytes());
+    log
+}
+
+/// All that `segmented` has appended from that generation on.
+fn contents(from: u64, finals: u64) -> Vec<u8> {
+    (from..=finals).flat_map(|generation| content(generation).into_bytes()).collect()
+}
+
+/// The final segments that are there, oldest first.
+fn finals(log: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(log.parent().unwrap()).unwrap().map(|e| e.unwrap().path());
+    let mut finals: Vec<PathBuf> =
+        entries.filter(|p| p.file_name().unwrap().to_str().unwrap().starts_with("app.log.0")).collect();
+    finals.sort();
+    finals
+}
+
+fn prune(log: &Path, options: &[&str]) -> Tool {
+    mmlogctl("prune", log).args(options)
+}
+
+fn is_sound(log: &Path) {
+    let ended = mmlogctl("check", log).arg("--deep").run();
+    assert_eq!(ended.code, 0, "{ended:?}");
+}
+
+/// Makes a final segment look as if it had become one so long ago.
+fn age(segment: &Path, age: Duration) {
+    File::options().write(true).open(segment).unwrap().set_modified(SystemTime::now() - age).unwrap();
+}
+
+fn allocated(file: &Path) -> u64 {
+    fs::metadata(file).unwrap().blocks() * 512
+}
+
+#[test]
+fn the_newest_n_stay() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 5);
+    let all = finals(&log);
+    prune(&log, &["--keep=2"]).run().printed(b"");
+    assert_eq!(finals(&log), all[3..]);
+    mmlogctl("cat", &log).run().printed(&contents(3, 5));
+    is_sound(&log);
+    prune(&log, &["--keep=0"]).run().printed(b"");
+    assert_eq!(finals(&log), [""; 0].map(PathBuf::from));
+    mmlogctl("cat", &log).run().printed(&contents(5, 5));
+    is_sound(&log);
+}
+
+#[test]
+fn as_many_of_the_newest_stay_as_fit_the_bytes() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 4);
+    let all = finals(&log);
+    let two: u64 = all[2..].iter().map(|segment| allocated(segment)).sum();
+    prune(&log, &[&format!("--keep-bytes={two}")]).run().printed(b"");
+    assert_eq!(finals(&log), all[2..]);
+    prune(&log, &[&format!("--keep-bytes={}", two - 1)]).run().printed(b"");
+    assert_eq!(finals(&log), all[3..]);
+    mmlogctl("cat", &log).run().printed(&contents(3, 4));
+}
+
+#[test]
+fn those_that_are_young_enough_stay() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 4);
+    let all = finals(&log);
+    let hour = Duration::from_secs(3600);
+    age(&all[0], 9 * hour);
+    age(&all[1], 2 * hour);
+    prune(&log, &["--keep-age=3h"]).run().printed(b"");
+    assert_eq!(finals(&log), all[1..]);
+    prune(&log, &["--keep-age=90m"]).run().printed(b"");
+    assert_eq!(finals(&log), all[2..]);
+}
+
+#[test]
+fn the_rule_that_keeps_least_holds() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 4);
+    let all = finals(&log);
+    age(&all[0], Duration::from_secs(7200));
+    prune(&log, &["--keep=3", "--keep-age=1h", "--keep-bytes=1T"]).run().printed(b"");
+    assert_eq!(finals(&log), all[1..]);
+    prune(&log, &["--keep=1", "--keep-age=1h"]).run().printed(b"");
+    assert_eq!(finals(&log), all[3..]);
+}
+
+#[test]
+fn nothing_to_do_is_silent_success_and_changes_nothing() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 2);
+    let before = Bytes::of(&log);
+    for options in
+        [&["--keep=2"][..], &["--keep=2", "-n"], &["--keep-age=1h"], &["--keep-bytes=1G", "--wait=0s"]]
+    {
+        prune(&log, options).run().printed(b"");
+    }
+    prune(&log, &["--punch", "--keep-bytes=1G"]).run().printed(b"");
+    before.are_still_in(&log);
+    assert_eq!(finals(&log).len(), 2);
+}
+
+#[test]
+fn a_dry_run_says_exactly_what_a_prune_then_does() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 3);
+    let all = finals(&log);
+    age(&all[0], Duration::from_secs(7200));
+    age(&all[1], Duration::from_secs(7200));
+    let before = Bytes::of(&log);
+    let line = |i: usize, range: &str, why: &str| {
+        let disk = ByteSize::b(allocated(&all[i])).display().iec();
+        format!("{}: would remove {}, {disk} {range}: {why}\n", log.display(), all[i].display())
+    };
+    let plan = line(0, "[0, 13)", "--keep 2") + &line(1, "[13, 26)", "--keep-age 1h");
+    let rules = ["--keep=2", "--keep-age=1h"];
+    prune(&log, &rules).arg("--dry-run").run().printed(plan.as_bytes());
+    before.are_still_in(&log);
+    assert_eq!(finals(&log), all);
+    prune(&log, &rules).run().printed(b"");
+    assert_eq!(finals(&log), all[2..]);
+    prune(&log, &rules).arg("-n").run().printed(b"");
+}
+
+#[test]
+fn a_compressed_copy_goes_with_its_segment() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 2);
+    let all = finals(&log);
+    let twin = PathBuf::from(format!("{}.zst", all[0].display()));
+    fs::write(&twin, [1; 100]).unwrap();
+    let plan = prune(&log, &["--keep=1", "-n"]).run();
+    assert!(plan.text().contains(&format!("{} and {}", all[0].display(), twin.display())), "{plan:?}");
+    prune(&log, &["--keep=1"]).run().printed(b"");
+    assert_eq!(finals(&log), all[1..]);
+}
+
+#[test]
+fn only_a_rule_prunes() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 1);
+    for wrong in [&[][..], &["--force"], &["--punch"], &["--punch", "--keep=1"], &["--forget=a", "--keep=1"]]
+    {
+        assert_eq!(prune(&log, wrong).run().code, 2, "{wrong:?}");
+    }
+    assert_eq!(finals(&log).len(), 1);
+}
+
+#[test]
+fn another_maintenance_command_is_busy_and_named() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 1);
+    let held = Held::maintenance(&log);
+    let ended = prune(&log, &["--keep=0", "--wait=0s"]).run();
+    let holder = format!("process {} (night-shift, ", std::process::id());
+    ended.is_refused(3, &log, &["busy: ", &holder, "trim"]);
+    assert_eq!(finals(&log).len(), 1);
+    // It is waited for.
+    let running = prune(&log, &["--keep=0", "--wait=1h"]).start();
+    running.until_open(&metadata_of(&log));
+    drop(held);
+    running.end().printed(b"");
+    assert_eq!(finals(&log).len(), 0);
+}
+
+#[test]
+fn what_cannot_be_removed_is_an_error_and_the_next_one_goes_on() {
+    if !is_root() {
+        return skipped("what cannot be removed is an error", "needs root to set an attribute");
+    }
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 2);
+    let all = finals(&log);
+    let chattr = |flag: &str| cli::succeeds(std::process::Command::new("chattr").arg(flag).arg(&all[0]));
+    if !chattr("+i") {
+        return skipped("what cannot be removed is an error", "needs a file system with attributes");
+    }
+    let ended = prune(&log, &["--keep=0"]).run();
+    assert!(chattr("-i"));
+    ended.is_refused(1, &log, &["cannot remove a final segment"]);
+    assert_eq!(finals(&log), all);
+    // It was given up all the same.
+    mmlogctl("cat", &log).run().printed(&contents(2, 2));
+    is_sound(&log);
+    let plan = prune(&log, &["--keep=9", "-n"]).run();
+    assert_eq!(plan.text().matches("an earlier prune did not come to its end").count(), 2, "{plan:?}");
+    prune(&log, &["--keep=9"]).run().printed(b"");
+    assert_eq!(finals(&log).len(), 0);
+}
+
+#[test]
+fn rm_leaves_final_segments_and_says_so_unless_all_are_to_go() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 2);
+    let all = finals(&log);
+    let ended = mmlogctl("rm", &log).run();
+    assert_eq!(ended.code, 0);
+    ended.says(&log, &["2 final segments stay", &all[0].display().to_string(), "`rm --all` removes them"]);
+    assert_eq!(finals(&log), all);
+    mmlogctl("rm", &log).arg("--all").run().printed(b"");
+    assert_eq!(finals(&log).len(), 0);
+    let log = segmented(&scratch, 2);
+    mmlogctl("rm", &log).arg("--all").run().printed(b"");
+    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
+}

@@ -1,0 +1,175 @@
+//! Holds: what a consumer has not read stays, whether or not it runs, until somebody says otherwise.
+
+use std::fs;
+use std::path::Path;
+
+use mmlog::{Fault, Log, Position, Retention};
+use nix::sys::signal::Signal;
+
+use crate::cli::{Ended, Scratch, Tool, mmlogctl, wait_for};
+use crate::{append, content, contents, finals, is_sound, prune, segmented};
+
+fn tail(log: &Path, options: &[&str]) -> Tool {
+    let place = format!("--cursor-file={}.place", log.display());
+    mmlogctl("tail", log).args(["--hold=shipper", &place]).args(options)
+}
+
+fn status(log: &Path) -> serde_json::Value {
+    serde_json::from_slice(&mmlogctl("status", log).arg("--json").run().stdout).unwrap()
+}
+
+fn hold_at(log: &Path) -> u64 {
+    status(log)["holds"][0]["position"].as_u64().unwrap()
+}
+
+fn stop(running: crate::cli::Running) -> Ended {
+    running.signal(Signal::SIGTERM);
+    running.end()
+}
+
+#[test]
+fn what_a_hold_has_not_passed_stays_until_it_has() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 3);
+    let opened = Log::options().open(&log).unwrap();
+    let hold = opened.hold("shipper", Position::new(13)).unwrap();
+    let all = finals(&log);
+    prune(&log, &["--keep=0"]).run().printed(b"");
+    assert_eq!(finals(&log), all[1..]);
+    let plan = prune(&log, &["--keep=0", "-n"]).run();
+    plan.printed(
+        format!("{}: hold shipper keeps the rest; --force takes it, --forget ends the hold\n", log.display())
+            .as_bytes(),
+    );
+    hold.advance(Position::new(38)).unwrap();
+    hold.advance(Position::new(20)).unwrap();
+    prune(&log, &["--keep=0"]).run().printed(b"");
+    assert_eq!(finals(&log), all[2..], "one byte of it is not read; a hold never goes back");
+    hold.advance(Position::new(39)).unwrap();
+    prune(&log, &["--keep=0"]).run().printed(b"");
+    assert_eq!(finals(&log).len(), 0);
+}
+
+#[test]
+fn a_consumer_that_does_not_run_keeps_what_it_has_not_read_and_goes_on_there() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 1);
+    tail(&log, &["--until-now"]).run().printed(&contents(0, 1));
+    assert_eq!(hold_at(&log), 26);
+    mmlogctl("rotate", &log).run().printed(b"");
+    append(&log, content(2).as_bytes());
+    mmlogctl("rotate", &log).run().printed(b"");
+    prune(&log, &["--keep=0"]).run().printed(b"");
+    assert_eq!(finals(&log).len(), 1, "only the one that it has not read");
+    tail(&log, &["--until-now"]).run().printed(content(2).as_bytes());
+    prune(&log, &["--keep=0"]).run().printed(b"");
+    assert_eq!(finals(&log).len(), 0);
+}
+
+#[test]
+fn while_it_follows_the_hold_is_never_beyond_its_cursor_file() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 1);
+    let place = scratch.file("app.log.place");
+    let tail = tail(&log, &["-f", "-n+1"]).start();
+    let end = 26 + 13;
+    wait_for("the tail has registered", || (!status(&log)["holds"].as_array()?.is_empty()).then_some(()));
+    append(&log, content(2).as_bytes());
+    wait_for("the hold follows", || {
+        let held = hold_at(&log);
+        let text = fs::read_to_string(&place).unwrap();
+        let saved: u64 = text.split_ascii_whitespace().nth(2).unwrap().parse().unwrap();
+        assert!(held <= saved, "held {held}, saved {saved}");
+        (held == end).then_some(())
+    });
+    let held = &status(&log)["holds"][0];
+    assert_eq!((held["name"].as_str(), held["lag"].as_u64()), (Some("shipper"), Some(0)));
+    assert_eq!(held["pid"].as_u64(), Some(tail.pid().into()));
+    assert!(held["last_seen"].is_string());
+    let human = mmlogctl("status", &log).run().text();
+    assert!(human.contains("  holds        shipper at 39, 0 B behind, seen "), "{human}");
+    assert!(human.lines().count() <= 24);
+    let ended = stop(tail);
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert_eq!(hold_at(&log), end, "it stays");
+    is_sound(&log);
+}
+
+#[test]
+fn force_takes_what_is_held_and_the_consumer_is_told_what_it_missed() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 2);
+    tail(&log, &["--until-now", "--from=5"]).run().is_success();
+    // Its place is an older one again, as after it was restored.
+    let place = scratch.file("app.log.place");
+    let text = fs::read_to_string(&place).unwrap();
+    fs::write(&place, text.replace(" 39\n", " 5\n")).unwrap();
+    let opened = Log::options().open(&log).unwrap();
+    drop(opened.hold("shipper", Position::new(5)).unwrap());
+    prune(&log, &["--keep=0"]).run().printed(b"");
+    assert_eq!(finals(&log).len(), 2);
+    prune(&log, &["--keep=0", "--force"]).run().printed(b"");
+    assert_eq!(finals(&log).len(), 0);
+    let late = opened.hold("late", Position::new(5)).unwrap_err();
+    assert!(matches!(late.fault(), Fault::Pruned { value: 5, kept: 26 }), "{late}");
+    assert!(late.to_string().contains("position 5 is pruned, the log is kept from 26 on"), "{late}");
+    let ended = tail(&log, &["--until-now"]).run();
+    assert_eq!((ended.code, &ended.stdout), (0, &contents(2, 2)));
+    ended.says(&log, &["positions 5 to 26 are pruned (21 bytes)"]);
+    assert_eq!(hold_at(&log), 39);
+}
+
+#[test]
+fn a_hold_that_is_forgotten_holds_nothing_and_its_consumer_is_told() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 1);
+    let running = tail(&log, &["-f", "-n+1"]).start();
+    running.until_stdout(|printed| printed == contents(0, 1));
+    prune(&log, &["--forget=shipper"]).run().printed(b"");
+    assert_eq!(status(&log)["holds"].as_array().unwrap().len(), 0);
+    append(&log, b"later\n");
+    running.until_stderr("hold shipper was ended");
+    running.until_stdout(|printed| printed.ends_with(b"later\n"));
+    stop(running);
+    assert_eq!(status(&log)["holds"].as_array().unwrap().len(), 0, "it does not come back by itself");
+    let ended = prune(&log, &["--forget=shipper"]).run();
+    ended.is_refused(1, &log, &["no such hold: shipper"]);
+}
+
+#[test]
+fn a_name_that_is_claimed_again_goes_over_to_the_new_process_at_its_place() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 2);
+    let opened = Log::options().open(&log).unwrap();
+    let old = opened.hold("shipper", Position::new(30)).unwrap();
+    let new = opened.hold("shipper", Position::new(5)).unwrap();
+    let holds = opened.holds();
+    assert_eq!((holds.len(), holds[0].position), (1, 5), "where its consumer says");
+    let error = old.advance(Position::new(39)).unwrap_err();
+    assert!(matches!(error.fault(), Fault::NoHold { .. }), "{error}");
+    assert!(opened.prune(&Retention::default().keep(0)).unwrap().is_empty());
+    new.advance(Position::new(39)).unwrap();
+    assert_eq!(opened.prune(&Retention::default().keep(0)).unwrap().segments.len(), 2);
+}
+
+#[test]
+fn the_sixty_fifth_hold_and_bad_names_are_refused() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 1);
+    let opened = Log::options().open(&log).unwrap();
+    for name in ["", "a\nb", &"x".repeat(65)] {
+        let error = opened.hold(name, Position::new(0)).unwrap_err();
+        assert!(matches!(error.fault(), Fault::HoldName { .. }), "{error}");
+    }
+    let beyond = opened.hold("beyond", Position::new(99)).unwrap_err();
+    assert!(matches!(beyond.fault(), Fault::NoPosition { value: 99, max: 26, .. }), "{beyond}");
+    for n in 0..64 {
+        opened.hold(&format!("{n:064}"), Position::new(n % 26)).unwrap();
+    }
+    let full = opened.hold("one more", Position::new(0)).unwrap_err();
+    assert!(full.to_string().contains("all 64 holds are in use; `mmlogctl status` lists them"), "{full}");
+    assert!(mmlogctl("status", &log).run().text().lines().count() <= 24);
+    opened.forget(&format!("{:064}", 7)).unwrap();
+    opened.hold("one more", Position::new(0)).unwrap();
+    is_sound(&log);
+}

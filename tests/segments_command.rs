@@ -1,0 +1,109 @@
+//! Guards `mmlogctl segments`: what a log consists of, for people and for programs.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod cli;
+
+use std::fs;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::PathBuf;
+
+use cli::{Scratch, at, mmlogctl, poke};
+use mmlog::{Log, Position};
+use serde_json::{Value, json};
+
+/// Two final segments of 4 bytes and a current one of 6.
+fn three(scratch: &Scratch) -> PathBuf {
+    let log = scratch.log(b"one\n");
+    mmlogctl("rotate", &log).run().printed(b"");
+    mmlogctl("append", &log).input(b"two\n").run().is_success();
+    mmlogctl("rotate", &log).run().printed(b"");
+    mmlogctl("append", &log).input(b"three\n").run().is_success();
+    log
+}
+
+fn listed(log: &std::path::Path) -> Vec<Value> {
+    let ended = mmlogctl("segments", log).arg("--json").run();
+    ended.is_success();
+    let text = ended.text();
+    assert_eq!(text.lines().count(), 1);
+    let all: Value = serde_json::from_str(&text).unwrap();
+    assert_eq!(all["schema"], 1);
+    all["segments"].as_array().unwrap().clone()
+}
+
+#[test]
+fn json_has_every_segment_with_its_positions_bytes_times_state_and_path() {
+    let scratch = Scratch::new();
+    let log = three(&scratch);
+    let all = listed(&log);
+    assert_eq!(all.len(), 3);
+    for (i, (base, end, state)) in
+        [(0, 4, "final"), (4, 8, "final"), (8, 14, "current")].into_iter().enumerate()
+    {
+        let segment = &all[i];
+        let keys = ["generation", "base", "end", "bytes", "state", "compression", "held_by", "first_kept"];
+        let found: Vec<&Value> = keys.iter().map(|key| &segment[key]).collect();
+        let expected = json!([i, base, end, end - base, state, null, [], null]);
+        assert_eq!(json!(found), expected);
+        let path = segment["path"].as_str().unwrap();
+        assert_eq!(segment["allocated"], fs::metadata(path).unwrap().blocks() * 512);
+        assert!(segment["changed"].is_string());
+    }
+    assert!(all[2]["began"].is_string());
+    let content = |i: usize| fs::read(all[i]["path"].as_str().unwrap()).unwrap();
+    assert_eq!((content(0), content(1), content(2)), (b"one\n".into(), b"two\n".into(), b"three\n".into()));
+}
+
+#[test]
+fn who_holds_a_segment_and_what_is_pruned_is_said() {
+    let scratch = Scratch::new();
+    let log = three(&scratch);
+    let opened = Log::options().open(&log).unwrap();
+    opened.hold("shipper", Position::new(4)).unwrap();
+    opened.hold("auditor", Position::new(7)).unwrap();
+    let held = |all: &[Value]| all.iter().map(|s| s["held_by"].clone()).collect::<Vec<_>>();
+    let both = json!(["shipper", "auditor"]);
+    assert_eq!(held(&listed(&log)), [json!([]), both.clone(), both.clone()]);
+    let table = mmlogctl("segments", &log).run().text();
+    assert!(table.lines().nth(2).unwrap().ends_with("final, held by shipper +1"), "{table}");
+    mmlogctl("prune", &log).arg("--keep=0").run().printed(b"");
+    assert_eq!(held(&listed(&log)), [both.clone(), both]);
+}
+
+#[test]
+fn a_compressed_segment_is_one_and_its_leftover_twin_is_counted_with_it() {
+    let scratch = Scratch::new();
+    let log = three(&scratch);
+    let path = listed(&log)[0]["path"].as_str().unwrap().to_owned();
+    fs::rename(&path, format!("{path}.zst")).unwrap();
+    let all = listed(&log);
+    assert_eq!(
+        (all.len(), &all[0]["state"], &all[0]["compression"]),
+        (3, &"compressed".into(), &"zst".into())
+    );
+}
+
+#[test]
+fn the_table_fits_80_columns_whatever_the_positions() {
+    let scratch = Scratch::new();
+    let log = three(&scratch);
+    let opened = Log::options().open(&log).unwrap();
+    opened.hold(&"a-long-name".repeat(5), Position::new(0)).unwrap();
+    drop(opened);
+    let table = mmlogctl("segments", &log).run().text();
+    assert!(table.starts_with("GEN  BASE  END  BYTES"), "{table}");
+    assert_eq!(table.lines().count(), 4);
+    assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+    let far = 1_u64 << 60;
+    poke(&log, at::CURSOR, &far.to_ne_bytes());
+    let table = mmlogctl("segments", &log).run().text();
+    assert!(table.lines().all(|line| line.chars().count() <= 80), "{table}");
+}
+
+#[test]
+fn what_is_no_log_is_refused() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    mmlogctl("segments", &log).run().is_refused(1, &log, &["no such log"]);
+}
