@@ -10,7 +10,7 @@ use crate::{CONTENT, live};
 /// A key and its type: `?` may be null.
 type Key = (&'static str, &'static str);
 
-const STATUS: [Key; 31] = [
+const STATUS: [Key; 33] = [
     ("schema", "number"),
     ("path", "string"),
     ("format", "number"),
@@ -39,6 +39,8 @@ const STATUS: [Key; 31] = [
     ("holes_total", "number"),
     ("holes_forgotten", "number"),
     ("segments", "array"),
+    ("first_kept", "number"),
+    ("holds", "array"),
     ("panic", "object?"),
     ("file", "object"),
     ("durability", "object"),
