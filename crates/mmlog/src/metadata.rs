@@ -267,6 +267,11 @@ impl Header {
         self.identity.generation.store(generation, Ordering::Release); // generation
     }
 
+    /// Whether the file with that inode is at the path because of a rotation that is not finished.
+    pub fn is_exchanged_for(&self, inode: u64) -> bool {
+        self.journal.kind() == JOURNAL_ROTATE && self.journal.new_inode.load(Ordering::Relaxed) == inode
+    }
+
     /// The current segment.
     pub fn current(&self) -> Entry {
         loop {

@@ -8,7 +8,7 @@ use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, PoisonError};
 
-use super::Files;
+use super::{Files, SLICE};
 use crate::chunks::Segment;
 use crate::error::Fault;
 use crate::layout::Header;
@@ -16,6 +16,9 @@ use crate::metadata::Entry;
 use crate::names::SegmentName;
 use crate::sys::place::{Access, Part, Place};
 use crate::sys::{fs, process};
+
+/// How often somebody who may not read the directory looks for the end of a rotation.
+const LOOKS: u32 = 10;
 
 /// A file in the directory whose name is a segment's.
 #[derive(Clone, Debug)]
@@ -42,6 +45,7 @@ pub(super) fn open_current(
     access: Access,
     others: Others,
 ) -> Result<(Entry, File), CannotOpen> {
+    let mut looks = 0;
     loop {
         let entry = header.current();
         let at_path = place.open(Part::Data, access).map_err(CannotOpen::Path);
@@ -57,6 +61,16 @@ pub(super) fn open_current(
         }
         if header.current() != entry {
             continue;
+        }
+        // In the middle of a rotation, and the final name cannot be looked for: soon the entry names what is there.
+        if header.is_exchanged_for(found) {
+            looks += 1;
+            if looks < LOOKS {
+                std::thread::sleep(SLICE);
+                continue;
+            }
+            let source = io::ErrorKind::PermissionDenied.into();
+            return Err(Fault::Io { operation: "read the log's directory", source }.into());
         }
         return match at_path {
             Ok(file) if others == Others::Taken => Ok((entry, file)),
@@ -92,8 +106,12 @@ fn stat(file: &File) -> Result<std::fs::Metadata, Fault> {
 
 /// Between the two names a rotation gives it, the file of the current entry has the final one alone.
 fn open_final(place: &Place, entry: &Entry, access: Access) -> Result<Option<File>, Fault> {
-    // Who may not read the directory finds it at the path, a moment later.
-    let Ok(named) = named(place) else { return Ok(None) };
+    let named = match named(place) {
+        Ok(named) => named,
+        // Who may not read the directory finds it at the path, a moment later.
+        Err(Fault::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
+        Err(fault) => return Err(fault),
+    };
     for n in named.iter().filter(|n| n.says.generation == entry.generation) {
         if let Ok(file) = place.open_named(&n.name, access)
             && fs::identity(&stat(&file)?).1 == entry.inode

@@ -186,16 +186,20 @@ impl Standing {
         let file_size = control.file_size();
         let data = files.place.find(Part::Data).map_err(Fault::io("stat the data file"))?;
         let len = data.map(|found| found.len);
+        // Then the lock's next owner makes the words fit the file.
+        let fits = data.is_some_and(|found| header.is_exchanged_for(found.id.1));
         let cursor = control.look();
         let seen = Self {
             lock_since: (control.is_locked.load(Ordering::Relaxed) != 0)
                 .then(|| header.lock_owner.since_ns.load(Ordering::Relaxed)),
             gate: (cursor.gate == Gate::Closed).then_some(cursor.start),
             journal: header.journal.kind(),
-            wrong_limit: control.limit() != control.base().saturating_add(file_size),
-            other_base: Some(header.current().base).filter(|&b| b != control.base()),
+            wrong_limit: !fits && control.limit() != control.base().saturating_add(file_size),
+            other_base: Some(header.current().base).filter(|&b| !fits && b != control.base()),
             len,
-            misfit: len.is_some_and(|len| len != file_size) && control.file_size() == file_size,
+            misfit: !fits
+                && len.is_some_and(|len| len != file_size)
+                && control.file_size() == file_size,
         };
         // Asked last: whoever was at it has finished, or still holds the lock.
         Ok(if files.ask_held(LOCK_BYTE)? { Self::default() } else { seen })
@@ -236,7 +240,9 @@ fn of_files(files: &Files, data: Option<DataFact>) -> std::result::Result<Facts,
         positions: positions(files, standing.misfit),
         wrong_limit: standing.wrong_limit,
         other_base: standing.other_base,
-        foreign: data.filter(|d| d.inode != recorded).map(|_| recorded),
+        foreign: data
+            .filter(|d| d.inode != recorded && !header.is_exchanged_for(d.inode))
+            .map(|_| recorded),
         copied: files.is_copied().map(|fault| fault.problem()),
         rebooted: !files.is_of_this_boot(),
         synced: header.checkpoint.synced(),

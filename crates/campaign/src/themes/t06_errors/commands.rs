@@ -32,6 +32,10 @@ pub(super) enum Before {
     Open,
     /// The same, left by a writer, a grower and a trimmer that were killed.
     Wreck,
+    /// The same, left by a rotator that was killed behind its closed gate.
+    Rotating,
+    /// The same, left by one that was killed when it had exchanged the files.
+    Exchanged,
     /// The same, its data file cut behind the second line.
     Cut,
     /// The same, its data file removed.
@@ -61,6 +65,8 @@ pub(super) enum Does {
     Appends(&'static str),
     /// The file is as long as its content afterwards.
     Trims,
+    /// What was there is in final segments afterwards.
+    Rotates,
     Removes,
     /// It can be written to afterwards; done again if it failed.
     Mends,
@@ -110,8 +116,8 @@ const fn appends(name: &'static str, arguments: Arguments, before: Before, input
     Command { name, arguments, before, input, does, prints, codes: &[0, 1, 3] }
 }
 
-use Before::{Cut, Gone, Log, Nothing, Open, Plain, Version1, Wreck};
-use Does::{Appends, Creates, Removes, Trims};
+use Before::{Cut, Exchanged, Gone, Log, Nothing, Open, Plain, Rotating, Version1, Wreck};
+use Does::{Appends, Creates, Looks, Removes, Rotates, Trims};
 use Input::{File, Pipe};
 
 pub(super) const COMMANDS: &[Command] = &[
@@ -147,6 +153,17 @@ pub(super) const COMMANDS: &[Command] = &[
     reads("status --json", &["status", "--json", "LOG"], Wreck, Prints::Lines),
     changes("trim", &["trim", "LOG"], Open, Trims),
     changes("trim, wreck", &["trim", "LOG"], Wreck, Trims),
+    changes("rotate", &["rotate", "LOG"], Log, Rotates),
+    changes("rotate, open", &["rotate", "--utc", "LOG"], Open, Rotates),
+    changes("rotate, wreck", &["rotate", "LOG"], Wreck, Rotates),
+    changes("rotate, rotating", &["rotate", "LOG"], Rotating, Rotates),
+    changes("rotate, exchanged", &["rotate", "LOG"], Exchanged, Looks),
+    appends("append, rotating", &["append", "LOG"], Rotating, Pipe(20, 30)),
+    appends("append, exchanged", &["append", "LOG"], Exchanged, Pipe(20, 30)),
+    reads("cat, exchanged", &["cat", "LOG"], Exchanged, ALL),
+    reads("tail, exchanged", &["tail", "-n1", "LOG"], Exchanged, LAST),
+    mends("repair, exchanged", &["repair", "LOG"], Exchanged),
+    checks("check --deep, exchanged", &["check", "--deep", "LOG"], Exchanged),
     checks("check", &["check", "LOG"], Log),
     checks("check --deep", &["check", "--deep", "LOG"], Wreck),
     reads("repair --dry-run", &["repair", "--dry-run", "LOG"], Wreck, Prints::Lines),
@@ -186,7 +203,17 @@ impl Command {
             Before::Nothing | Before::Gone => b"",
             Before::Plain => PLAIN,
             Before::Cut => &HELD[..TWO_LINES],
-            Before::Log | Before::Open | Before::Wreck | Before::Version1 => HELD,
+            Before::Log
+            | Before::Open
+            | Before::Wreck
+            | Before::Rotating
+            | Before::Exchanged
+            | Before::Version1 => HELD,
         }
+    }
+
+    /// Whether there may be more than one segment, or what is left of a rotation.
+    pub(super) fn has_segments(&self) -> bool {
+        self.does == Rotates || matches!(self.before, Before::Rotating | Before::Exchanged)
     }
 }

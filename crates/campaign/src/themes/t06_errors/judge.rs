@@ -3,11 +3,12 @@
 use std::fs;
 use std::path::Path;
 
-use mmlog::{Log, Observer};
+use mmlog::{Log, Observer, Status};
 
 use super::commands::{Before, Command, Does, HELD, Prints};
 use super::scene::{End, Ran, Scene, Tool};
 use super::trace::{Fault, Target};
+use crate::oracle::Segments;
 use crate::tool::speaks_plainly;
 
 /// Something that must hold does not.
@@ -45,12 +46,20 @@ pub(super) fn judge(
         spoke(command, ran)?;
     }
     printed(command, ran, scene)?;
-    if ran.end == End::Code(0) && !matches!(command.does, Does::Looks | Does::Removes | Does::Mends) {
+    // Beside a writer the file that a rotation has made is not.
+    let busy = command.does == Does::Rotates && command.before == Before::Open;
+    if ran.end == End::Code(0)
+        && !busy
+        && !matches!(command.does, Does::Looks | Does::Removes | Does::Mends)
+    {
         at_rest(&scene.log)?;
     }
     scene.let_go();
     let content = content(tool, scene, command, ran, killed)?;
-    whole(tool, scene, &content, target)
+    if command.does == Does::Rotates && ran.end == End::Code(0) {
+        is_rotated(&scene.log, command)?;
+    }
+    whole(tool, scene, command, &content, target)
 }
 
 fn ended(command: &Command, ran: &Ran) -> Verdict {
@@ -118,8 +127,7 @@ fn printed(command: &Command, ran: &Ran, scene: &Scene) -> Verdict {
 
 /// A log that nobody has open, or that was just trimmed, is exactly as long as its content.
 fn at_rest(log: &Path) -> Verdict {
-    let fault = |e: mmlog::Error| format!("cannot be looked at: {e}");
-    let status = Observer::open(log, &Log::options()).and_then(|mut o| o.look()).map_err(fault)?;
+    let status = status(log)?;
     if status.file.len != status.cursor - status.base {
         let (len, content) = (status.file.len, status.cursor - status.base);
         return Err(format!("at rest it has {len} bytes, of content {content}"));
@@ -131,6 +139,22 @@ fn at_rest(log: &Path) -> Verdict {
         Some(writer) => Err(format!("at rest, but {writer:?}")),
         None => Ok(()),
     }
+}
+
+fn status(log: &Path) -> Result<Status, String> {
+    let fault = |e: mmlog::Error| format!("cannot be looked at: {e}");
+    Observer::open(log, &Log::options()).and_then(|mut o| o.look()).map_err(fault)
+}
+
+/// All that was there is in a final segment, of its length.
+fn is_rotated(log: &Path, command: &Command) -> Verdict {
+    let segments = Segments::look(log).map_err(|e| format!("{e:#}"))?;
+    let (base, held) = (status(log)?.base, command.held().len() as u64);
+    let wrong = segments.check(base);
+    if base < held || segments.has_next || !wrong.is_empty() {
+        return Err(format!("it said that it has rotated; the base is {base} of {held}, {wrong:?}"));
+    }
+    Ok(())
 }
 
 /// What the log must hold after that end; brings back what the command itself has to.
@@ -178,7 +202,7 @@ fn content(
                 (left, end) => Err(format!("ended with {end:?}, left {left:?} of data and metadata")),
             }
         }
-        Does::Looks | Does::Creates | Does::Trims | Does::Mends => Ok(exactly(held)),
+        Does::Looks | Does::Creates | Does::Trims | Does::Rotates | Does::Mends => Ok(exactly(held)),
     }
 }
 
@@ -197,7 +221,13 @@ fn done(ran: &Ran) -> Verdict {
 }
 
 /// A plain append works at once, and then everything is there that must be.
-fn whole(tool: &Tool, scene: &Scene, content: &Content, target: &Target) -> Verdict {
+fn whole(
+    tool: &Tool,
+    scene: &Scene,
+    command: &Command,
+    content: &Content,
+    target: &Target,
+) -> Verdict {
     let run = |arguments: &[&str], input: &[u8]| {
         scene.plainly(tool, arguments, input).map_err(|e| format!("{e:#}"))
     };
@@ -206,20 +236,29 @@ fn whole(tool: &Tool, scene: &Scene, content: &Content, target: &Target) -> Verd
     done(&cat)?;
     matches(&cat.stdout, content)?;
     at_rest(&scene.log)?;
-    let raw = fs::read(&scene.log).map_err(|e| format!("read the data file: {e}"))?;
+    if command.has_segments() {
+        // What an error or a death has left goes with the next rotation.
+        done(&run(&["rotate", "LOG"], b"")?)?;
+        let again = run(&["cat", "LOG"], b"")?;
+        if again.stdout != cat.stdout {
+            return Err(format!("cat shows {} bytes, {} before", again.stdout.len(), cat.stdout.len()));
+        }
+        at_rest(&scene.log)?;
+    }
+    let segments = Segments::look(&scene.log).map_err(|e| format!("{e:#}"))?;
+    let base = status(&scene.log)?.base;
+    let wrong = segments.check(base);
+    if !wrong.is_empty() || segments.has_next || (!command.has_segments() && !segments.finals.is_empty()) {
+        return Err(format!("left behind: {wrong:?}, {:?}, {}", segments.finals, segments.has_next));
+    }
+    let raw = segments.bytes().map_err(|e| format!("{e:#}"))?;
     // Of a hole nothing is left but NULs, unless the very call that zeroes or measures it was spoiled.
     let may_stay = matches!(target.call.as_str(), "statx" | "fallocate" | "pwrite64");
     let without_holes: Vec<u8> = raw.iter().copied().filter(|&b| b != 0).collect();
     if without_holes != cat.stdout && !may_stay {
         return Err("the data file has other bytes than cat shows".into());
     }
-    let strangers: Vec<_> = fs::read_dir(scene.directory())
-        .map_err(|e| format!("read the directory: {e}"))?
-        .flatten()
-        .map(|entry| entry.file_name())
-        .filter(|name| name != "app.log" && name != "app.log.mmlog")
-        .collect();
-    if strangers.is_empty() { Ok(()) } else { Err(format!("left behind: {strangers:?}")) }
+    Ok(())
 }
 
 fn matches(got: &[u8], content: &Content) -> Verdict {

@@ -2,6 +2,7 @@
 
 use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::fs::MetadataExt;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
@@ -70,7 +71,7 @@ impl Scene {
             Before::Nothing => return Ok(scene),
             Before::Plain => return Ok(fs::write(&scene.log, PLAIN).map(|()| scene)?),
             Before::Version1 => return Ok(of_version_1(&scene.log).map(|()| scene)?),
-            Before::Log | Before::Open | Before::Wreck | Before::Cut | Before::Gone => {}
+            _ => {}
         }
         let log = options().open_or_create(&scene.log)?;
         let mut writer = log.writer()?;
@@ -83,6 +84,8 @@ impl Scene {
         log.close()?;
         match before {
             Before::Wreck => wreck(&scene.log)?,
+            Before::Rotating => rotating(&scene.log, false)?,
+            Before::Exchanged => rotating(&scene.log, true)?,
             Before::Cut => File::options().write(true).open(&scene.log)?.set_len(TWO_LINES as u64)?,
             Before::Gone => fs::remove_file(&scene.log)?,
             _ => {}
@@ -252,5 +255,28 @@ fn wreck(log: &Path) -> Result<()> {
     metadata.set(word!(control: Control, cursor), (cursor + TORN) | mmlog::layout::GATE)?;
     data.set_len(8192)?;
     std::os::unix::fs::FileExt::write_all_at(&data, &[b'T'; TORN as usize / 2], cursor)?;
+    Ok(())
+}
+
+/// Makes of a log what a killed rotator leaves: behind its closed gate, or when it has `exchanged` the files.
+fn rotating(log: &Path, exchanged: bool) -> Result<()> {
+    const SIZE: u64 = 4096;
+    let metadata = Surgeon::open(log)?;
+    let cursor = metadata.get(word!(control: Control, cursor))?;
+    let beside = |suffix: &str| format!("{}{suffix}", log.display());
+    let next = beside(".mmlog-next");
+    fs::write(&next, vec![0; SIZE as usize])?;
+    metadata.set(word!(journal: Journal, old_inode), fs::metadata(log)?.ino())?;
+    metadata.set(word!(journal: Journal, new_inode), fs::metadata(&next)?.ino())?;
+    metadata.set(word!(journal: Journal, generation), 1)?;
+    metadata.set(word!(journal: Journal, old_base), 0)?;
+    metadata.set(word!(journal: Journal, new_size), SIZE)?;
+    metadata.set(word!(journal: Journal, kind), mmlog::metadata::JOURNAL_ROTATE)?;
+    metadata.set(word!(control: Control, cursor), cursor | mmlog::layout::GATE)?;
+    metadata.set(word!(control: Control, gate_at), cursor)?;
+    if exchanged {
+        fs::hard_link(log, beside(&format!(".{:010}-{:019}", 0, 0)))?;
+        fs::rename(&next, log)?;
+    }
     Ok(())
 }
