@@ -28,7 +28,10 @@ pub(crate) struct Segments {
     pub(crate) finals: Vec<Final>,
     /// Whether a rotation has left its temporary file.
     pub(crate) has_next: bool,
+    /// Whose name begins as the log's.
     strangers: Vec<String>,
+    /// Everything else; nothing, in a directory of the log's own.
+    pub(crate) others: Vec<String>,
 }
 
 /// A file that may never change from now on.
@@ -42,8 +45,13 @@ pub(crate) struct Seal {
 impl Segments {
     /// Reads the log's directory.
     pub(crate) fn look(log: &Path) -> anyhow::Result<Self> {
-        let mut found =
-            Self { log: log.to_path_buf(), finals: Vec::new(), has_next: false, strangers: Vec::new() };
+        let mut found = Self {
+            log: log.to_path_buf(),
+            finals: Vec::new(),
+            has_next: false,
+            strangers: Vec::new(),
+            others: Vec::new(),
+        };
         let stem = log.file_name().context("a log's name")?.as_bytes();
         for entry in fs::read_dir(log.parent().context("a log's directory")?)? {
             let (path, name) = entry.map(|e| (e.path(), e.file_name()))?;
@@ -55,7 +63,8 @@ impl Segments {
                     let (generation, base) = numbers(rest).unwrap_or_default();
                     found.finals.push(Final { generation, base, path });
                 }
-                _ => found.strangers.push(name.to_string_lossy().into_owned()),
+                Some(_) => found.strangers.push(name.to_string_lossy().into_owned()),
+                None => found.others.push(name.to_string_lossy().into_owned()),
             }
         }
         found.finals.sort_by(|a, b| a.path.cmp(&b.path));

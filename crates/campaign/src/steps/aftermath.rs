@@ -165,6 +165,7 @@ impl Scene {
         // What repair has put away may stay.
         ensure!(wrong.is_empty() || matches!(self.found, Found::Damaged(_)), "{}", wrong.join("; "));
         ensure!(!segments.has_next, "a temporary file is left");
+        ensure!(segments.others.is_empty(), "beside the log lies {:?}", segments.others);
         Ok(())
     }
 

@@ -197,9 +197,7 @@ impl Standing {
             wrong_limit: !fits && control.limit() != control.base().saturating_add(file_size),
             other_base: Some(header.current().base).filter(|&b| !fits && b != control.base()),
             len,
-            misfit: !fits
-                && len.is_some_and(|len| len != file_size)
-                && control.file_size() == file_size,
+            misfit: !fits && len.is_some_and(|len| len != file_size) && control.file_size() == file_size,
         };
         // Asked last: whoever was at it has finished, or still holds the lock.
         Ok(if files.ask_held(LOCK_BYTE)? { Self::default() } else { seen })
@@ -240,9 +238,7 @@ fn of_files(files: &Files, data: Option<DataFact>) -> std::result::Result<Facts,
         positions: positions(files, standing.misfit),
         wrong_limit: standing.wrong_limit,
         other_base: standing.other_base,
-        foreign: data
-            .filter(|d| d.inode != recorded && !header.is_exchanged_for(d.inode))
-            .map(|_| recorded),
+        foreign: data.filter(|d| d.inode != recorded && !header.is_exchanged_for(d.inode)).map(|_| recorded),
         copied: files.is_copied().map(|fault| fault.problem()),
         rebooted: !files.is_of_this_boot(),
         synced: header.checkpoint.synced(),

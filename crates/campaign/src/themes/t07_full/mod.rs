@@ -19,7 +19,7 @@ use super::Theme;
 use crate::actor::Actor;
 use crate::children::Role;
 use crate::disks::{self, Disk, Kind};
-use crate::oracle::{self, Acks};
+use crate::oracle::{self, Acks, Segments};
 use crate::run::Run;
 use roles::options;
 
@@ -29,6 +29,7 @@ pub(crate) const ROLES: &[Role] = &[
     ("t07-writer", roles::writer),
     ("t07-creator", roles::creator),
     ("t07-file-size", roles::file_size),
+    ("t07-file-size-rotated", roles::file_size_rotated),
     ("t07-descriptors", roles::descriptors),
     ("t07-address-space", roles::address_space),
 ];
@@ -43,6 +44,9 @@ const EVERYWHERE: &[(&str, Cell)] = &[
     ("fill", Scene::fill),
     ("race", Scene::race),
     ("RLIMIT_FSIZE", |scene| scene.alone("t07-file-size")),
+    ("rotated", Scene::rotated),
+    ("rotating race", Scene::rotating_race),
+    ("RLIMIT_FSIZE, rotated", |scene| scene.alone("t07-file-size-rotated")),
     ("RLIMIT_NOFILE", |scene| scene.alone("t07-descriptors")),
     ("RLIMIT_AS", |scene| scene.alone("t07-address-space")),
 ];
@@ -201,6 +205,52 @@ impl Scene {
         self.look()
     }
 
+    /// A rotation needs a page; without one it is refused, and the log goes on in its old file.
+    fn rotated(&mut self) -> anyhow::Result<()> {
+        const CHUNK: u64 = 1 << 20;
+        let writer = self.writer(CHUNK)?;
+        self.ask(writer, "append 50")?;
+        self.ask(writer, "surely-rotate 0")?;
+        let freed = self.spare(4 << 20)?;
+        let sliver = self.disk.path().join("sliver");
+        fallocate(File::create(&sliver)?, FallocateFlags::empty(), 0, 256 << 10)?;
+        // On a full xfs no file can be made.
+        File::create(self.disk.path().join("the rest"))?;
+        self.ballast("ballast", 2 << 20)?;
+        self.ask(writer, "fill 20")?;
+        self.ballast("the rest", 0)?;
+        self.ask(writer, "rotate 3")?;
+        self.look()?;
+        // Room for the next file, not for a chunk.
+        self.free(&sliver)?;
+        self.ask(writer, "surely-rotate 0")?;
+        let before = self.ask(writer, "fill 20")?;
+        self.ask(writer, "rotate 3")?;
+        self.free(&freed)?;
+        let after = self.ask(writer, "append 500")?;
+        ensure!(after >= before + 500, "{before} messages before, {after} after space came back");
+        self.ask(writer, "surely-rotate 0")?;
+        self.look()
+    }
+
+    /// Writers and rotators for the last space.
+    fn rotating_race(&mut self) -> anyhow::Result<()> {
+        let actors: Vec<usize> = (0..6).map(|_| self.writer(64 << 10)).collect::<anyhow::Result<_>>()?;
+        let freed = self.spare(3 << 20)?;
+        self.ballast("ballast", 3 << 20)?;
+        for round in 0..2 {
+            for (index, &actor) in actors.iter().enumerate() {
+                self.tell(actor, if index < 2 { "rotate 100" } else { "fill 50" });
+            }
+            if round == 0 {
+                self.look()?;
+                self.free(&freed)?;
+            }
+            actors.iter().try_for_each(|&actor| self.hear(actor, "fill or rotate").map(drop))?;
+        }
+        self.look()
+    }
+
     /// Several writers for the last space, in small steps.
     fn race(&mut self) -> anyhow::Result<()> {
         let writers: Vec<usize> = (0..6).map(|_| self.writer(64 << 10)).collect::<anyhow::Result<_>>()?;
@@ -316,7 +366,10 @@ impl Scene {
         run.count("refused", found.refused);
         run.count("holes", found.holes);
         ensure!(found.violations.is_empty(), "{}", found.violations.join("; "));
-        let len = fs::metadata(&self.log)?.len();
+        let segments = Segments::look(&self.log)?;
+        ensure!(!segments.has_next, "a rotation has left a temporary file");
+        run.count("segments", segments.finals.len() as u64);
+        let len = segments.bytes()?.len() as u64;
         let log = Log::options().open(&self.log).context("open in the end")?;
         ensure!(log.cursor().get() == len, "{len} bytes at rest, the cursor is {}", log.cursor().get());
         Ok(())

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
-use mmlog::{Fault, Log, Writer};
+use mmlog::{Fault, Log, Rotation, Writer};
 use nix::libc;
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit, setrlimit};
 
@@ -64,6 +64,14 @@ impl<'a> Desk<'a> {
         Ok(())
     }
 
+    /// Makes a final segment; a full disk is told apart.
+    fn rotate(&self) -> mmlog::Result<bool> {
+        match self.log.rotate(&Rotation::default().wait(PATIENCE)) {
+            Err(e) if matches!(e.fault(), Fault::NoSpace { .. }) => Ok(false),
+            done => done.map(|_| true),
+        }
+    }
+
     /// Ends the writer, then the handle, which trims.
     fn close(self) -> mmlog::Result<()> {
         drop(self.writer);
@@ -87,6 +95,10 @@ pub(super) fn writer(arguments: &[String]) -> anyhow::Result<()> {
         match what {
             "fill" => desk.fill(number)?,
             "append" => (0..number).try_for_each(|_| desk.append_any())?,
+            // So many, as far as there is space for them.
+            "rotate" => (0..number).try_for_each(|_| desk.rotate().map(drop))?,
+            // There is space for it.
+            "surely-rotate" => ensure!(desk.rotate()?, "no space for a page"),
             "trim" => desk.log.trim(Duration::from_secs(30)).map(drop)?,
             other => bail!("told to {other}"),
         }
@@ -111,6 +123,30 @@ pub(super) fn creator(arguments: &[String]) -> anyhow::Result<()> {
 fn limit(resource: Resource, soft: u64) -> anyhow::Result<()> {
     let (_, hard) = getrlimit(resource)?;
     Ok(setrlimit(resource, soft.min(hard), hard)?)
+}
+
+/// Role: `LOG ACKS`. Segments under a file size limit, and rotations where not even a page can be had.
+pub(super) fn file_size_rotated(arguments: &[String]) -> anyhow::Result<()> {
+    end_with_parent()?;
+    let [log, acks] = arguments else { bail!("two arguments") };
+    let acks = Acks::open(Path::new(acks))?;
+    let mut desk = Desk::open(log, 64 << 10, &acks, 0)?;
+    limit(Resource::RLIMIT_FSIZE, 256 << 10)?;
+    for _ in 0..8 {
+        desk.fill(3)?;
+        ensure!(desk.rotate()?, "no rotation at the limit");
+    }
+    // A page and no chunk, then not even a page.
+    for (most, fits) in [(4096, true), (4095, false), (0, false)] {
+        limit(Resource::RLIMIT_FSIZE, 256 << 10)?;
+        desk.append(500)?;
+        limit(Resource::RLIMIT_FSIZE, most)?;
+        ensure!(desk.rotate()? == fits, "a rotation under a limit of {most}");
+    }
+    limit(Resource::RLIMIT_FSIZE, RLIM_INFINITY)?;
+    (0..500).try_for_each(|_| desk.append_any()).context("after the limit was lifted")?;
+    ensure!(desk.rotate()?, "no rotation without a limit");
+    Ok(desk.close()?)
 }
 
 /// Role: `LOG ACKS`. A file size limit that comes and goes.

@@ -72,6 +72,7 @@ pub(super) fn judge(
     let base = Log::options().open_reader(log)?.status()?.base;
     found.segments = segments.finals.len() as u64;
     found.wrong.extend(segments.check(base));
+    found.wrong.extend(segments.others.iter().map(|other| format!("beside the log lies {other}")));
     if segments.has_next {
         found.wrong.push("a temporary file is left".into());
     }
