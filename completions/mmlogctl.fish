@@ -127,6 +127,10 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand trim" -s h -l help -d 
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l if-size -d 'Only if the segment has at least that many bytes: 64M, 1G' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l if-age -d 'Only if the segment began at least that long ago: 1h, 1d' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l wait -d 'How long to wait for another maintenance command, or for a writer that does not finish its append' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l compress -d 'Then compress it, and every final segment that is not compressed yet' -r -f -a "zstd\t'Zstandard, .zst: faster, and smaller'
+gzip\t'gzip, .gz: every tool reads it'"
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l level -d 'From 1, fast, to 22 for zstd (default 3), or 9 for gzip (default 6)' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l run -d 'Then, if there is a new segment, run CMD with sh -c' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -s n -l dry-run -d 'Say what would be rotated; change nothing'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l utc -d 'Add the time (UTC) to the segment\'s name: LOG.GENERATION-POSITION-20261121T093000Z'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'

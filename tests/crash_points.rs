@@ -15,7 +15,7 @@ use common::original::Original;
 use common::surgeon::{COPYING, Surgeon};
 use common::{Actor, log_path, parameter, say, scene};
 use mmlog::repair::{self, Wish};
-use mmlog::{Log, Options, check};
+use mmlog::{Compress, Compression, Log, Options, check};
 
 #[test]
 fn role() {
@@ -57,6 +57,7 @@ const SCENARIOS: &[Scenario] = &[
     heals("settle", dead_writer, trim),
     heals("sync", acknowledged, sync),
     heals("reboot", rebooted, append),
+    asked("compress", rotated, compress),
     asked("truncation", truncated, |log| mend(log, &[])),
     asked("recreate", gone, |log| mend(log, &[Wish::Recreate])),
     asked("rebuild", torn, |log| mend(log, &[Wish::Rebuild])),
@@ -173,6 +174,18 @@ fn hold(log: &Path) {
     opened.hold("shipper", opened.oldest().unwrap()).unwrap().advance(opened.cursor()).unwrap();
     opened.forget("shipper").unwrap();
     assert_eq!(opened.holds(), []);
+}
+
+fn rotated(log: &Path) {
+    acknowledged(log);
+    rotate(log);
+}
+
+fn compress(log: &Path) {
+    let log = options().open(log).unwrap();
+    log.compress(&Compress::new(Compression::Zstd), |_| {}).unwrap();
+    let status = log.status().unwrap();
+    assert_eq!(status.segments[0].compression, Some(Compression::Zstd));
 }
 
 fn close(log: &Path) {

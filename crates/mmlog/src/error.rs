@@ -1,12 +1,13 @@
 //! What can go wrong, one variant for each different next step.
 
+mod words;
+
 use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use nix::libc;
-use nix::sys::resource::{Resource, getrlimit};
+use words::{advice, bytes, make_room, misfit, words};
 
 /// The library's result.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -265,6 +266,18 @@ pub enum Fault {
         /// Its name.
         name: String,
     },
+    /// A final segment that somebody cut is left as it is.
+    #[error(
+        "{name} has {found} of its {expected} bytes: somebody cut it, and it is not compressed; put a good copy in its place, or move it away"
+    )]
+    SegmentShort {
+        /// Its name.
+        name: String,
+        /// Bytes up to the next segment.
+        expected: u64,
+        /// Bytes there.
+        found: u64,
+    },
     /// A file system on which the protocol cannot hold.
     #[error("on {name}, where shared memory and locks are not coherent; use a local file system")]
     FileSystem {
@@ -430,64 +443,5 @@ pub(crate) trait At<T> {
 impl<T> At<T> for std::result::Result<T, Fault> {
     fn at(self, path: &Path) -> Result<T> {
         self.map_err(|fault| fault.at(path))
-    }
-}
-
-fn misfit(value: u64, min: u64, max: u64, multiple: u64) -> String {
-    if (min..=max).contains(&value) {
-        return format!("is not a multiple of {multiple}");
-    }
-    // Small and odd numbers read best as they are: a range of counts, or of bytes.
-    let max = if max >= 1 << 20 { bytes(max) } else { max.to_string() };
-    format!("out of range [{min}, {max}]")
-}
-
-/// Exact when small or odd, else in the largest binary unit.
-fn bytes(n: u64) -> String {
-    match n {
-        0..1024 => format!("{n} bytes"),
-        1024..1_048_576 => format!("{} KiB", n / 1024),
-        1_048_576..1_073_741_824 => format!("{} MiB", n >> 20),
-        _ => format!("{} GiB", n >> 30),
-    }
-}
-
-fn make_room(e: &io::Error) -> &'static str {
-    match e.raw_os_error() {
-        Some(libc::EFBIG) => "raise the limit, or start with a new log",
-        Some(libc::EDQUOT) => "free some of this user's quota and try again, nothing was taken",
-        _ => "free some and try again, nothing was taken",
-    }
-}
-
-/// The reasons behind the errnos that surprise people here, and what to do.
-fn words(e: &io::Error) -> String {
-    let limit = |resource, name: &str| {
-        let now = getrlimit(resource).map_or_else(|_| "unknown".into(), |(soft, _)| soft.to_string());
-        format!("{e} ({name} is {now})")
-    };
-    match e.raw_os_error() {
-        Some(libc::EMFILE) => limit(Resource::RLIMIT_NOFILE, "RLIMIT_NOFILE, `ulimit -n`,"),
-        Some(libc::ENOMEM) => limit(Resource::RLIMIT_AS, "RLIMIT_AS, `ulimit -v`,"),
-        Some(libc::EFBIG) => limit(Resource::RLIMIT_FSIZE, "RLIMIT_FSIZE, `ulimit -f`,"),
-        Some(libc::ENFILE) => format!("{e} (system-wide limit, fs.file-max)"),
-        Some(libc::ENOLCK) => format!("{e} (the kernel is out of lock records)"),
-        Some(libc::EROFS) => format!("{e} (the mount is read-only)"),
-        Some(libc::EPERM) => format!("{e} (append-only or immutable attribute set?)"),
-        _ => e.to_string(),
-    }
-}
-
-fn advice(e: &io::Error) -> &'static str {
-    match e.raw_os_error() {
-        Some(libc::ENOENT | libc::ENOTDIR) => "make the directory first, or correct the path",
-        Some(libc::EACCES) => "run as the file's owner or group, or chmod it",
-        Some(libc::EPERM) => "see lsattr; mapped writers need both attributes off",
-        Some(libc::EROFS) => "remount it writable; cat, tail and status work as it is",
-        Some(libc::EMFILE | libc::ENOMEM | libc::EFBIG) => "raise the limit",
-        Some(libc::ENFILE | libc::ENOLCK) => "close what holds them, then try again",
-        Some(libc::ENAMETOOLONG) => "shorten it: a name has at most 255 bytes, and `.mmlog` needs 6 of them",
-        Some(libc::EIO) => "look at dmesg for the disk's errors",
-        _ => "nothing was changed; look at the file system and try again",
     }
 }

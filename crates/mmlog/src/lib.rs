@@ -39,6 +39,8 @@ pub mod check;
 mod chunks;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod codec;
+#[cfg(all(feature = "compressed", not(any(feature = "loom", feature = "shuttle"))))]
+mod compress;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 #[doc(hidden)]
 pub mod crash;
@@ -83,6 +85,8 @@ mod trim;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod door {
     pub use crate::append::{LINE_BUFFER, Writer};
+    #[cfg(feature = "compressed")]
+    pub use crate::compress::{Compress, Compressed, Compressing};
     pub use crate::error::{Blocker, Class, Error, Fault, PanicRecord, Result};
     pub use crate::files::remove::{Force, Removed, remove, remove_all};
     pub use crate::files::{Adopt, METADATA_SUFFIX, Origin, Trust};

@@ -5,6 +5,8 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::append::Writer;
+#[cfg(feature = "compressed")]
+use crate::compress;
 use crate::durable::{self, Need};
 use crate::error::{At, Result};
 use crate::files::{Adopt, Config, Files, Intent, Origin, Trust};
@@ -395,6 +397,25 @@ impl Log {
     pub fn forget(&self, name: &str) -> Result<()> {
         let files = self.current()?;
         holds::forget(&files, name).at(self.path())
+    }
+
+    /// Compresses every final segment that is not compressed, oldest first, in the calling thread: minutes for a large
+    /// one, in which nobody waits for it, not even a rotation. Each takes its plain file's place when it was read back,
+    /// compared, and is durable. Segments that another process compresses are left to it.
+    ///
+    /// Whoever dies in the middle leaves the plain file; the next one compresses it.
+    ///
+    /// # Errors
+    /// Of the first segment that could not be compressed; the others are. [`Fault::Busy`](crate::Fault::Busy) and
+    /// [`Fault::NoSpace`](crate::Fault::NoSpace) end it at once, with what was compressed so far.
+    #[cfg(feature = "compressed")]
+    pub fn compress(
+        &self,
+        how: &compress::Compress,
+        mut progress: impl FnMut(compress::Compressing<'_>),
+    ) -> Result<Vec<compress::Compressed>> {
+        let files = self.current()?;
+        compress::compress(&files, how, &mut progress).at(self.path())
     }
 
     /// When the current segment began, as the metadata has it.

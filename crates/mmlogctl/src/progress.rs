@@ -1,4 +1,4 @@
-//! The progress line of long work: bytes, lines, rate, on a terminal only.
+//! The progress line of long work: bytes, lines, rate, or a bar; on a terminal only.
 
 use std::time::{Duration, Instant};
 
@@ -69,6 +69,37 @@ fn line(bytes: u64, lines: u64, rate: f64) -> String {
     format!("{}  {lines} lines  {rate}/s", human(bytes))
 }
 
+/// How far the work on one of several files is.
+#[derive(Debug)]
+pub struct Bar {
+    shows: bool,
+    drawn: Option<Instant>,
+}
+
+impl Bar {
+    /// One that is shown, or one that is not.
+    #[must_use]
+    pub const fn new(shows: bool) -> Self {
+        Self { shows, drawn: None }
+    }
+
+    /// So much of the work on `name` is done; redraws if it is time.
+    pub fn at(&mut self, name: &str, done: u64, total: u64, out: &mut Output) {
+        if self.shows && self.drawn.is_none_or(|drawn| drawn.elapsed() >= REDRAW) {
+            self.drawn = Some(Instant::now());
+            out.progress(&bar(name, done, total));
+        }
+    }
+}
+
+/// `name [#####---------------]  25%`
+fn bar(name: &str, done: u64, total: u64) -> String {
+    const WIDTH: usize = 20;
+    let percent = (u128::from(done) * 100).checked_div(u128::from(total)).unwrap_or(100).min(100);
+    let full = usize::try_from(percent).map_or(WIDTH, |percent| percent * WIDTH / 100);
+    format!("{name} [{}{}] {percent:3}%", "#".repeat(full), "-".repeat(WIDTH - full))
+}
+
 /// `11.8 MiB`: a size for people.
 #[must_use]
 pub fn human(bytes: u64) -> String {
@@ -88,6 +119,14 @@ mod tests {
     #[test]
     fn a_line_has_bytes_lines_and_rate() {
         assert_eq!(line(3 << 20, 1000, f64::from(1 << 20)), "3.0 MiB  1000 lines  1.0 MiB/s");
+    }
+
+    #[test]
+    fn a_bar_is_as_full_as_the_work_is_done() {
+        assert_eq!(bar("a", 0, 40), "a [--------------------]   0%");
+        assert_eq!(bar("a", 10, 40), "a [#####---------------]  25%");
+        assert_eq!(bar("a", u64::MAX, u64::MAX), "a [####################] 100%");
+        assert_eq!(bar("a", 0, 0), "a [####################] 100%");
     }
 
     #[test]

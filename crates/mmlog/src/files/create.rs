@@ -20,7 +20,7 @@ use crate::sys::place::{Access, Part};
 use crate::sys::{alloc, fs, process};
 
 /// More than a compressed segment holds: positions of a new log go on behind it, with a gap.
-const UNKNOWN_LEN: u64 = 1 << 40;
+pub(crate) const UNKNOWN_LEN: u64 = 1 << 40;
 
 /// Where appends begin in a data file that has bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -152,7 +152,7 @@ impl Opening<'_> {
         let mut behind = (0, 0);
         // Where the directory may not be read, a rotation still overwrites nothing.
         for n in named(self.place).unwrap_or_default() {
-            let Some(found) = self.place.find_named(&n.name).map_err(look())? else { continue };
+            let Some(found) = n.find().map_err(look())? else { continue };
             // A rotation was given up, or interrupted, before the new file had its place.
             if found.id.1 == inode {
                 return Ok(Entry { generation: n.says.generation, base: n.says.base, inode, began_ns });

@@ -79,7 +79,12 @@ impl Files {
         touched.map_err(|e| self.full_or(e, page_size(), Fault::io("allocate the next segment's file")))
     }
 
-    fn full_or(&self, source: io::Error, needed: u64, other: impl FnOnce(io::Error) -> Fault) -> Fault {
+    pub(super) fn full_or(
+        &self,
+        source: io::Error,
+        needed: u64,
+        other: impl FnOnce(io::Error) -> Fault,
+    ) -> Fault {
         match is_full(&source) {
             true => Fault::NoSpace { needed, free: fs::free_bytes(self.place.directory_fd()), source },
             false => other(source),
@@ -92,11 +97,12 @@ impl Files {
         if self.place.find(Part::Next).map_err(clean())?.is_some() {
             self.place.remove(Part::Next).map_err(clean())?;
         }
+        self.remove_dead_parts();
         let current = self.meta.header().current();
         for n in named(&self.place)?.iter().filter(|n| n.says.generation >= current.generation) {
-            let found = self.place.find_named(&n.name).map_err(clean())?;
+            let found = n.find().map_err(clean())?;
             if found.is_some_and(|f| f.id.1 == current.inode) {
-                self.place.remove_named(&n.name).map_err(clean())?;
+                n.remove().map_err(clean())?;
             }
         }
         Ok(())
@@ -204,7 +210,7 @@ impl LogLock<'_> {
         }
         let place = &self.files.place;
         for n in named(place)?.iter().filter(|n| n.says.generation == generation) {
-            if let Ok(file) = place.open_named(&n.name, Access::Write)
+            if let Ok(file) = n.open(Access::Write)
                 && file.metadata().is_ok_and(|stat| stat.ino() == inode)
             {
                 return cut(&file, len);

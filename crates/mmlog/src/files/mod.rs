@@ -2,6 +2,8 @@
 //!
 //! Only this module changes a file's length or name, and only with a [`guard::LogLock`] as the witness.
 
+#[cfg(feature = "compressed")]
+pub(crate) mod compress;
 mod create;
 pub(crate) mod exchange;
 pub(crate) mod guard;
@@ -10,6 +12,7 @@ mod mend;
 pub(crate) mod meta;
 pub(crate) mod open;
 pub(crate) mod owner;
+mod parts;
 pub(crate) mod reboot;
 pub(crate) mod remove;
 pub(crate) mod segments;
@@ -32,6 +35,7 @@ use crate::sys::fork::LockFile;
 use crate::sys::place::{Part, Place};
 use crate::sys::process;
 use crate::sys::{fs, futex, lock};
+pub(crate) use create::UNKNOWN_LEN;
 use meta::Meta;
 use owner::Operation;
 

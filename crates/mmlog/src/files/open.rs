@@ -9,6 +9,7 @@
 //! The metadata file may be unlinked at any time (`remove`, or a creator that gives up): after taking a lock, its
 //! path must still be this inode, else start over.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -21,7 +22,7 @@ use std::time::{Duration, Instant};
 use super::meta::{self, Meta, Stage};
 use super::owner::Operation;
 use super::reboot::is_of_this_boot;
-use super::segments::{CannotOpen, Named, Others, named, open_current};
+use super::segments::{self, CannotOpen, Others, open_current};
 use super::{Adopt, Config, Files, Intent, METADATA_SUFFIX, Origin, Trust};
 use crate::chunks::Segment;
 use crate::error::{At, Blocker, Fault, Result};
@@ -109,8 +110,9 @@ fn check_directory_owner(place: &Place) -> std::result::Result<(), Fault> {
 fn has_other_names(place: &Place, part: Part) -> std::result::Result<Option<u64>, Fault> {
     let look = || Fault::io("look at the path");
     let Some(found) = place.find(part).map_err(look())?.filter(|f| f.links > 1) else { return Ok(None) };
-    let is_it = |n: &Named| place.find_named(&n.name).is_ok_and(|f| f.is_some_and(|f| f.id == found.id));
-    let rotating = part == Part::Data && found.links == 2 && named(place)?.iter().any(is_it);
+    let is_it =
+        |(_, name): &(_, OsString)| place.find_named(name).is_ok_and(|f| f.is_some_and(|f| f.id == found.id));
+    let rotating = part == Part::Data && found.links == 2 && segments::names(place)?.iter().any(is_it);
     Ok((!rotating).then_some(found.links))
 }
 

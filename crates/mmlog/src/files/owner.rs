@@ -22,6 +22,8 @@ pub(crate) enum Operation {
     Repair = 7,
     Rotate = 8,
     Prune = 9,
+    #[cfg(feature = "compressed")]
+    Compress = 10,
     Hold = 11,
 }
 
@@ -38,6 +40,7 @@ impl Operation {
             7 => "repair",
             8 => "rotate",
             9 => "prune",
+            10 => "compress",
             11 => "hold",
             _ => "unknown operation",
         }

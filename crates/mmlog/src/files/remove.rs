@@ -7,6 +7,7 @@
 use std::fs::File;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use super::open::resolve;
 use super::segments::{Named, named};
@@ -53,7 +54,7 @@ pub struct Removed {
 /// # }
 /// ```
 pub fn remove(path: &Path, force: Force, trust: Trust) -> Result<Removed> {
-    let place = resolve(path, trust).at(path)?;
+    let place = Arc::new(resolve(path, trust).at(path)?);
     remove_parts(&place, force, Finals::Leave).at(place.path())
 }
 
@@ -62,7 +63,7 @@ pub fn remove(path: &Path, force: Force, trust: Trust) -> Result<Removed> {
 /// # Errors
 /// As [`remove`].
 pub fn remove_all(path: &Path, force: Force, trust: Trust) -> Result<Removed> {
-    let place = resolve(path, trust).at(path)?;
+    let place = Arc::new(resolve(path, trust).at(path)?);
     remove_parts(&place, force, Finals::Remove).at(place.path())
 }
 
@@ -72,7 +73,7 @@ enum Finals {
     Remove,
 }
 
-fn remove_parts(place: &Place, force: Force, finals: Finals) -> std::result::Result<Removed, Fault> {
+fn remove_parts(place: &Arc<Place>, force: Force, finals: Finals) -> std::result::Result<Removed, Fault> {
     let look = || Fault::io("open the log's files");
     let open = |part| match place.open(part, Access::Read) {
         Ok(file) => Ok(Some(file)),
@@ -122,7 +123,7 @@ fn remove_parts(place: &Place, force: Force, finals: Finals) -> std::result::Res
 }
 
 /// Oldest first.
-fn remove_finals(place: &Place) -> std::result::Result<Vec<PathBuf>, Fault> {
+fn remove_finals(place: &Arc<Place>) -> std::result::Result<Vec<PathBuf>, Fault> {
     let names = named(place)?;
     for n in &names {
         place.remove_named(&n.name).map_err(Fault::io("remove a final segment"))?;

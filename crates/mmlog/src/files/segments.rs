@@ -6,6 +6,7 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use super::{Files, SLICE};
@@ -14,25 +15,50 @@ use crate::error::Fault;
 use crate::layout::Header;
 use crate::metadata::Entry;
 use crate::names::SegmentName;
-use crate::sys::place::{Access, Part, Place};
+use crate::sys::place::{Access, Found, Part, Place};
 use crate::sys::{fs, process};
 
 /// How often somebody who may not read the directory looks for the end of a rotation.
 const LOOKS: u32 = 10;
 
-/// A file in the directory whose name is a segment's.
+/// A file whose name is a segment's, and the directory that it was found in.
 #[derive(Clone, Debug)]
 pub(crate) struct Named {
     pub(crate) says: SegmentName,
     pub(crate) name: OsString,
+    pub(crate) place: Arc<Place>,
+}
+
+impl Named {
+    pub(crate) fn open(&self, access: Access) -> io::Result<File> {
+        self.place.open_named(&self.name, access)
+    }
+
+    /// What has the name now.
+    pub(crate) fn find(&self) -> io::Result<Option<Found>> {
+        self.place.find_named(&self.name)
+    }
+
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        self.place.remove_named(&self.name)
+    }
+
+    pub(crate) fn path(&self) -> PathBuf {
+        self.place.path().with_file_name(&self.name)
+    }
+}
+
+/// The names in one directory that are a segment's, in no order.
+pub(super) fn names(place: &Place) -> Result<Vec<(SegmentName, OsString)>, Fault> {
+    let log = place.name(Part::Data);
+    let names = place.names().map_err(Fault::io("read the log's directory"))?;
+    Ok(names.into_iter().filter_map(|name| Some((SegmentName::parse(log, &name)?, name))).collect())
 }
 
 /// Every name of a segment, by generation; a plain file before its compressed copy.
-pub(crate) fn named(place: &Place) -> Result<Vec<Named>, Fault> {
-    let log = place.name(Part::Data);
-    let names = place.names().map_err(Fault::io("read the log's directory"))?;
-    let parsed = |name: OsString| SegmentName::parse(log, &name).map(|says| Named { says, name });
-    let mut found: Vec<Named> = names.into_iter().filter_map(parsed).collect();
+pub(crate) fn named(place: &Arc<Place>) -> Result<Vec<Named>, Fault> {
+    let of = |(says, name)| Named { says, name, place: Arc::clone(place) };
+    let mut found: Vec<Named> = names(place)?.into_iter().map(of).collect();
     found.sort_by_key(|n| (n.says.generation, n.says.compression.is_some(), n.says.base));
     Ok(found)
 }
@@ -40,7 +66,7 @@ pub(crate) fn named(place: &Place) -> Result<Vec<Named>, Fault> {
 /// Opens the data file of the current segment. What is at the path instead is given where `others` is
 /// [`Others::Taken`].
 pub(super) fn open_current(
-    place: &Place,
+    place: &Arc<Place>,
     header: &Header,
     access: Access,
     others: Others,
@@ -105,7 +131,7 @@ fn stat(file: &File) -> Result<std::fs::Metadata, Fault> {
 }
 
 /// Between the two names a rotation gives it, the file of the current entry has the final one alone.
-fn open_final(place: &Place, entry: &Entry, access: Access) -> Result<Option<File>, Fault> {
+fn open_final(place: &Arc<Place>, entry: &Entry, access: Access) -> Result<Option<File>, Fault> {
     let named = match named(place) {
         Ok(named) => named,
         // Who may not read the directory finds it at the path, a moment later.
@@ -113,7 +139,7 @@ fn open_final(place: &Place, entry: &Entry, access: Access) -> Result<Option<Fil
         Err(fault) => return Err(fault),
     };
     for n in named.iter().filter(|n| n.says.generation == entry.generation) {
-        if let Ok(file) = place.open_named(&n.name, access)
+        if let Ok(file) = n.open(access)
             && fs::identity(&stat(&file)?).1 == entry.inode
         {
             return Ok(Some(file));
@@ -145,7 +171,8 @@ impl Files {
         self.intact()?;
         let (entry, file) = opened?;
         let stat = stat(&file)?;
-        self.admit(&stat)?;
+        // A rotation gives it two names for a moment.
+        self.admit(&stat, 2)?;
         let (chunk_size, ring) = (self.meta.geometry().chunk_size, self.config.ring_chunks);
         let segment = Arc::new(Segment::new(file, entry.base, stat.ino(), chunk_size, ring));
         *mine = Some(Arc::clone(&segment));
@@ -153,7 +180,7 @@ impl Files {
     }
 
     /// What was asked of the data file when the log was opened, of one that took its place.
-    fn admit(&self, stat: &std::fs::Metadata) -> Result<(), Fault> {
+    pub(super) fn admit(&self, stat: &std::fs::Metadata, most_links: u64) -> Result<(), Fault> {
         if !stat.is_file() {
             return Err(Fault::NotRegular { kind: "device" });
         }
@@ -161,8 +188,7 @@ impl Files {
             return Err(fault);
         }
         let directory = self.place.directory().map_err(Fault::io("look at the directory"))?;
-        // A rotation gives it two names for a moment.
-        if process::is_root() && directory.uid != 0 && stat.nlink() > 2 {
+        if process::is_root() && directory.uid != 0 && stat.nlink() > most_links {
             return Err(Fault::HardLinked { links: stat.nlink() });
         }
         Ok(())
@@ -190,7 +216,7 @@ impl Files {
         let named = self.final_segments()?;
         let first = named.iter().rposition(|n| n.says.base <= from).unwrap_or(0);
         let plain = named[first..].iter().filter(|n| n.says.compression.is_none());
-        let opened = plain.map(|n| self.place.open_named(&n.name, Access::Read));
+        let opened = plain.map(|n| n.open(Access::Read));
         let there = opened.filter(|o| !matches!(o, Err(e) if e.kind() == io::ErrorKind::NotFound));
         there.collect::<io::Result<_>>().map_err(Fault::io("open a final segment"))
     }

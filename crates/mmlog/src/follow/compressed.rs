@@ -2,7 +2,8 @@
 //! goes backwards a block at a time rarely starts again.
 //!
 //! What the segment has to hold is known before: it ends where the next one begins. The last bytes are given out only
-//! when the decoder has come to its end there, and has found its checksum right.
+//! when the decoder has come to its end there, and has found its checksum right; of a byte that was changed, that may be
+//! the first to know.
 
 use std::collections::VecDeque;
 use std::ffi::OsStr;

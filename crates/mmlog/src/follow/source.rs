@@ -7,7 +7,7 @@ use std::sync::Arc;
 use super::compressed::Decoder;
 use crate::chunks::Segment;
 use crate::error::Fault;
-use crate::files::Files;
+use crate::files::{Files, UNKNOWN_LEN};
 use crate::sys::place::Access;
 
 /// A stretch of positions and what has their bytes.
@@ -61,7 +61,7 @@ impl Source {
             let Some(found) = behind.checked_sub(1).map(|i| &finals[i]) else {
                 return Ok(Self { generation: 0, base: at, end: Some(end), bytes: Bytes::Gone });
             };
-            let file = match files.place.open_named(&found.name, Access::Read) {
+            let file = match found.open(Access::Read) {
                 Ok(file) => file,
                 // Pruned or compressed since the directory was read: a name is taken away for good, so this ends.
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
@@ -71,7 +71,7 @@ impl Source {
             let bytes = match found.says.compression {
                 None => Bytes::Final(file),
                 Some(compression) => {
-                    let is_whole = next == generation + 1;
+                    let is_whole = next == generation + 1 && end - base < UNKNOWN_LEN;
                     let decoder = Decoder::new(file, compression, &found.name, base..end, is_whole)?;
                     Bytes::Compressed(Box::new(decoder))
                 }

@@ -72,7 +72,7 @@ pub(super) fn all(files: &Files, current: &Entry, cursor: u64, file: &FileFacts)
         .iter()
         .zip(ends)
         .filter_map(|(n, end)| {
-            let there = files.place.find_named(&n.name).ok()??;
+            let there = n.find().ok()??;
             let entry = files.meta.header().segment(n.says.generation).get();
             Some(SegmentStatus {
                 generation: n.says.generation,
@@ -84,7 +84,7 @@ pub(super) fn all(files: &Files, current: &Entry, cursor: u64, file: &FileFacts)
                 began: (entry.generation == n.says.generation).then(|| time_of(entry.began_ns)).flatten(),
                 changed: Some(there.changed),
                 inode: there.id.1,
-                path: files.path().with_file_name(&n.name),
+                path: n.path(),
             })
         })
         .collect();

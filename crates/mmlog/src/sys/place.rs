@@ -200,6 +200,12 @@ impl Place {
         Ok(renameat(&self.directory, &self.next_name, &self.directory, &self.name)?)
     }
 
+    /// Gives what has the one name the other; what has that is replaced.
+    #[cfg(feature = "compressed")]
+    pub(crate) fn rename_named(&self, from: &OsStr, to: &OsStr) -> io::Result<()> {
+        Ok(renameat(&self.directory, from, &self.directory, to)?)
+    }
+
     /// Every name in the directory that begins with the data file's, in no order.
     pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;

@@ -1,5 +1,9 @@
 //! `mmlogctl rotate LOG`: make what was appended a final segment and go on in a new data file.
 
+mod after;
+mod compress;
+
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -10,6 +14,7 @@ use mmlog::{Log, Rotated, Rotation, Stamp};
 use crate::arguments::{Access, duration, size};
 use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
+use compress::Format;
 
 /// Make what was appended a final segment and go on in a new data file.
 ///
@@ -36,6 +41,22 @@ pub struct RotateArgs {
     /// Add the time (UTC) to the segment's name: LOG.GENERATION-POSITION-20261121T093000Z.
     #[arg(long)]
     utc: bool,
+    /// Then compress it, and every final segment that is not compressed yet.
+    ///
+    /// Also when there is nothing to rotate: what a killed run left is caught up. At the lowest priority; writers and
+    /// rotations never wait for it. cat and tail read compressed segments as they read plain ones.
+    #[arg(long, value_name = "FORMAT")]
+    compress: Option<Format>,
+    /// From 1, fast, to 22 for zstd (default 3), or 9 for gzip (default 6).
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=22), requires = "compress")]
+    level: Option<i32>,
+    /// Then, if there is a new segment, run CMD with sh -c.
+    ///
+    /// In its environment: MMLOG_SEGMENT, the path of the final segment as it is now; MMLOG_LOG; MMLOG_GENERATION;
+    /// MMLOG_BASE and MMLOG_END, its positions; MMLOG_BYTES, what it holds. If CMD fails, so does this command; the
+    /// segment stays.
+    #[arg(long, value_name = "CMD")]
+    run: Option<OsString>,
     #[command(flatten)]
     pub(crate) access: Access,
 }
@@ -63,19 +84,58 @@ impl RotateArgs {
 /// When the log cannot be had; busy after `--wait`, with who it is.
 pub fn run(args: &RotateArgs, out: &mut Output) -> Result<Exit, Failure> {
     let options = Log::options().trust(args.access.trust());
-    let how = args.how();
-    let (verb, rotated) = if args.dry_run {
-        ("would make", options.open_reader(&args.log)?.plan_rotation(&how))
-    } else {
-        let log = options.open(&args.log)?;
-        let rotated = log.rotate(&how)?;
-        log.close()?;
-        ("made", rotated)
+    if args.dry_run {
+        return plan(args, &options.open_reader(&args.log)?, out);
+    }
+    let log = options.open(&args.log)?;
+    let rotated = log.rotate(&args.how())?;
+    if let Some(rotated) = rotated.as_ref().filter(|_| out.is_terminal()) {
+        out.line(&said("made", args, rotated))?;
+    }
+    // What is to be done with a new segment is done whether it could be compressed or not: it is new only once.
+    let compressed = match args.compress {
+        Some(format) => compress::compress(&log, args, format, out),
+        None => Ok(()),
     };
-    if let Some(rotated) = rotated.filter(|_| args.dry_run || out.is_terminal()) {
-        out.line(&said(verb, args, &rotated))?;
+    let new = rotated.map(|rotated| Rotated { path: where_now(&log, &rotated), ..rotated });
+    log.close()?;
+    let ran = match (&args.run, new) {
+        (Some(command), Some(new)) => after::run(command, &args.log, &new),
+        _ => Ok(()),
+    };
+    match (compressed, ran) {
+        (Err(first), Err(second)) => {
+            out.report(&first);
+            Err(second)
+        }
+        (compressed, ran) => compressed.and(ran).map(|()| Exit::Done),
+    }
+}
+
+/// Says what would be done.
+fn plan(args: &RotateArgs, log: &Log, out: &mut Output) -> Result<Exit, Failure> {
+    let rotated = log.plan_rotation(&args.how());
+    if let Some(rotated) = &rotated {
+        out.line(&said("would make", args, rotated))?;
+    }
+    if args.compress.is_some() {
+        let status = log.status()?;
+        let plain = status.segments.iter().filter(|s| s.generation < status.generation);
+        let plain = plain.filter(|s| s.compression.is_none()).map(|s| &s.path);
+        for path in plain.chain(rotated.as_ref().map(|rotated| &rotated.path)) {
+            out.line(&format!("{}: would compress {}", shown(&args.log), shown(path)))?;
+        }
     }
     Ok(Exit::Done)
+}
+
+/// Where a segment is, compressed or not.
+fn where_now(log: &Log, rotated: &Rotated) -> PathBuf {
+    let there = log.status().ok().and_then(|status| {
+        let mut segments = status.segments.into_iter();
+        segments.find(|s| s.generation == rotated.generation).map(|s| s.path)
+    });
+    there.unwrap_or_else(|| rotated.path.clone())
 }
 
 fn said(verb: &str, args: &RotateArgs, rotated: &Rotated) -> String {

@@ -183,6 +183,10 @@ pub(crate) fn of(command: &str) -> Page {
                     "Every few minutes, from cron; once it has 64 MiB, or is a day old:",
                     "mmlogctl rotate --if-size 64M --if-age 24h app.log",
                 ),
+                (
+                    "The same, compressed; then something is told of each new segment:",
+                    "mmlogctl rotate --if-size 64M --compress zstd --run 'ship \"$MMLOG_SEGMENT\"' app.log",
+                ),
                 ("What would be rotated:", "mmlogctl rotate --dry-run app.log"),
             ],
             see_also: &["mmlogctl(1)", "mmlogctl-trim(1)", "mmlogctl-tail(1)", "mmlog(5)"],

@@ -42,7 +42,7 @@ impl LogLock<'_> {
         }
         let mut newest = None;
         for n in named(place)? {
-            let inode = place.find_named(&n.name).map_err(look())?.map(|found| found.id.1);
+            let inode = n.find().map_err(look())?.map(|found| found.id.1);
             if inode.is_some() && inode != Some(at_path) && n.says.generation >= current.generation {
                 newest = Some(n);
             }
@@ -68,7 +68,7 @@ impl LogLock<'_> {
     /// Position behind the last byte of a final segment that the metadata does not know to be one; it is cut there.
     fn end_of(&self, segment: &Named) -> Result<u64, Fault> {
         let look = || Fault::io("read a final segment");
-        let file = self.files.place.open_named(&segment.name, Access::Write).map_err(look())?;
+        let file = segment.open(Access::Write).map_err(look())?;
         let (base, len) = (segment.says.base, file.metadata().map_err(look())?.len());
         let synced = self.files.meta.header().checkpoint.synced();
         let from = synced.saturating_sub(base).min(len);

@@ -1,0 +1,244 @@
+//! Compressing final segments: each is read, written compressed under a temporary name, read back and compared, and
+//! then takes the plain file's place ([`files::compress`](crate::files::compress) has those steps).
+//!
+//! Before anything, the metadata on the disk is made to know that the segments are final: after a reboot a plain file's
+//! length may have to say where the log goes on, and a compressed one's cannot.
+
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use crate::codec::{self, Encoder};
+use crate::crash::crash_point;
+use crate::durable::{self, Need};
+use crate::error::{Class, Fault};
+use crate::files::compress::PartFile;
+use crate::files::segments::Named;
+use crate::files::{Files, UNKNOWN_LEN};
+use crate::names::Compression;
+use crate::sys::alloc;
+use crate::sys::place::Access;
+
+/// Bytes read at a time.
+const STEP: usize = 256 << 10;
+
+/// How to compress. The default level is the format's own; patience is 2 s.
+#[derive(Clone, Copy, Debug)]
+pub struct Compress {
+    compression: Compression,
+    level: Option<i32>,
+    wait: Duration,
+}
+
+impl Compress {
+    /// In that format.
+    pub fn new(compression: Compression) -> Self {
+        Self { compression, level: None, wait: Duration::from_secs(2) }
+    }
+
+    /// From 1, fast, to 22 for zstd, or 9 for gzip; the nearest that the format has.
+    pub fn level(mut self, level: i32) -> Self {
+        self.level = Some(level);
+        self
+    }
+
+    /// How long to wait for another maintenance operation.
+    pub fn wait(mut self, longest: Duration) -> Self {
+        self.wait = longest;
+        self
+    }
+}
+
+/// How far a compression is.
+#[derive(Clone, Copy, Debug)]
+pub struct Compressing<'a> {
+    /// The segment.
+    pub path: &'a Path,
+    /// Bytes that were compressed, and then read back: of each there are `total`.
+    pub done: u64,
+    /// Twice the segment's length.
+    pub total: u64,
+}
+
+/// A segment that was compressed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Compressed {
+    /// Where it is now.
+    pub path: PathBuf,
+    /// Its number.
+    pub generation: u64,
+    /// Length of the plain file, bytes.
+    pub before: u64,
+    /// Length of the compressed one.
+    pub after: u64,
+}
+
+/// A plain final segment.
+struct Task {
+    segment: Named,
+    /// Its length, unless what follows it is missing.
+    len: Option<u64>,
+}
+
+/// The final segments that are not compressed, oldest first.
+fn tasks(files: &Files) -> Result<Vec<Task>, Fault> {
+    let current = files.meta.header().current();
+    let mut finals = files.final_segments()?;
+    finals.retain(|n| n.says.generation < current.generation);
+    let next = finals.iter().skip(1).map(|n| (n.says.generation, n.says.base));
+    let next: Vec<(u64, u64)> = next.chain([(current.generation, current.base)]).collect();
+    let task = |(segment, (generation, base)): (Named, (u64, u64))| {
+        let len = base.checked_sub(segment.says.base).filter(|len| *len < UNKNOWN_LEN);
+        Task { len: len.filter(|_| generation == segment.says.generation + 1), segment }
+    };
+    let all = finals.into_iter().zip(next).map(task);
+    Ok(all.filter(|task| task.segment.says.compression.is_none()).collect())
+}
+
+/// Compresses every plain final segment that nobody else is at; one that cannot be does not keep it from the others.
+pub(crate) fn compress(
+    files: &Files,
+    how: &Compress,
+    progress: &mut dyn FnMut(Compressing<'_>),
+) -> Result<Vec<Compressed>, Fault> {
+    files.writable()?;
+    files.poisoned()?;
+    let tasks = tasks(files)?;
+    if tasks.is_empty() {
+        return Ok(Vec::new());
+    }
+    durable::sync_to(files, files.meta.header().current().base, Need::Checkpoint)?;
+    let (mut done, mut failed) = (Vec::new(), None);
+    for task in &tasks {
+        match compress_one(files, task, how, progress) {
+            Ok(compressed) => done.extend(compressed),
+            Err(fault) if matches!(fault.class(), Class::Retry | Class::Busy) => return Err(fault),
+            Err(fault) => failed = failed.or(Some(fault)),
+        }
+    }
+    failed.map_or(Ok(done), Err)
+}
+
+fn compress_one(
+    files: &Files,
+    task: &Task,
+    how: &Compress,
+    progress: &mut dyn FnMut(Compressing<'_>),
+) -> Result<Option<Compressed>, Fault> {
+    let Some(part) = files.claim_segment(&task.segment, Instant::now() + how.wait)? else { return Ok(None) };
+    let found = part.source_len();
+    let len = task.len.unwrap_or(found);
+    let name = |n: &Named| n.name.to_string_lossy().into_owned();
+    if found < len {
+        return Err(Fault::SegmentShort { name: name(&task.segment), expected: len, found });
+    }
+    let path = task.segment.path();
+    let mut work = Work { part: &part, len, passed: 0, path: &path, progress };
+    let replaced = match part.twin()? {
+        Some(twin) => {
+            let copy = twin.open(Access::Read).map_err(Fault::io("open a final segment"))?;
+            let compression = twin.says.compression.unwrap_or(how.compression);
+            if !work.is_same(compression, &copy)? {
+                return Err(Fault::SegmentExists { name: name(&twin) });
+            }
+            part.settle(&twin, &copy)?.then_some((twin, copy))
+        }
+        None => {
+            work.encode(how)?;
+            crash_point("compress:written");
+            let copy = part.file().try_clone().map_err(Fault::io("read the compressed copy"))?;
+            if !work.is_same(how.compression, &copy)? {
+                let source = io::Error::new(io::ErrorKind::InvalidData, "it is not what was written");
+                return Err(Fault::Io { operation: "read the compressed copy", source });
+            }
+            part.publish(how.compression)?.map(|named| (named, copy))
+        }
+    };
+    let Some((named, copy)) = replaced else { return Ok(None) };
+    let after = copy.metadata().map_err(Fault::io("stat the compressed copy"))?.len();
+    Ok(Some(Compressed { path: named.path(), generation: named.says.generation, before: len, after }))
+}
+
+/// One segment's compression.
+struct Work<'a, 'b> {
+    part: &'a PartFile<'b>,
+    len: u64,
+    /// Bytes compressed, then read back.
+    passed: u64,
+    path: &'a Path,
+    progress: &'a mut dyn FnMut(Compressing<'_>),
+}
+
+impl Work<'_, '_> {
+    fn pass(&mut self, bytes: u64) {
+        self.passed += bytes;
+        (self.progress)(Compressing { path: self.path, done: self.passed, total: 2 * self.len });
+    }
+
+    fn read_source<'b>(&self, buf: &'b mut [u8], at: u64) -> Result<&'b [u8], Fault> {
+        let most = (self.len - at).min(buf.len() as u64) as usize;
+        let read = self.part.source().read_exact_at(&mut buf[..most], at);
+        read.map_err(Fault::io("read a final segment"))?;
+        Ok(&buf[..most])
+    }
+
+    fn encode(&mut self, how: &Compress) -> Result<(), Fault> {
+        let part = self.part;
+        let to = Appending { file: part.file(), at: 0 };
+        let written = |e| part.cannot_write(e);
+        let mut encoder = Encoder::new(how.compression, how.level, self.len, to).map_err(written)?;
+        let (mut buf, mut at) = (vec![0; STEP], 0);
+        while at < self.len {
+            let bytes = self.read_source(&mut buf, at)?;
+            encoder.write_all(bytes).map_err(written)?;
+            at += bytes.len() as u64;
+            self.pass(bytes.len() as u64);
+        }
+        encoder.finish().map(drop).map_err(written)
+    }
+
+    /// Whether the compressed file holds the segment's bytes, all of them and nothing else.
+    fn is_same(&mut self, compression: Compression, copy: &File) -> Result<bool, Fault> {
+        let decode = || copy.try_clone().and_then(|copy| codec::decoder(compression, copy));
+        let mut decoder = decode().map_err(Fault::io("read the compressed copy"))?;
+        let (mut decoded, mut plain, mut at) = (vec![0; STEP], vec![0; STEP], 0);
+        loop {
+            let read = match decoder.read(&mut decoded) {
+                Ok(read) => read,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
+                Err(e) if e.raw_os_error().is_some() => {
+                    return Err(Fault::io("read the compressed copy")(e));
+                }
+                Err(_) => return Ok(false),
+            };
+            if read == 0 {
+                return Ok(at == self.len);
+            }
+            if read as u64 > self.len - at || self.read_source(&mut plain[..read], at)? != &decoded[..read] {
+                return Ok(false);
+            }
+            at += read as u64;
+            self.pass(read as u64);
+        }
+    }
+}
+
+/// Writes at the end, and never past the file size limit, which would be a signal.
+struct Appending<'a> {
+    file: &'a File,
+    at: u64,
+}
+
+impl Write for Appending<'_> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        alloc::write_at(self.file, self.at, bytes)?;
+        self.at += bytes.len() as u64;
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}

@@ -1,0 +1,65 @@
+//! Words of error messages: numbers as people read them, reasons and advice behind errnos.
+
+use std::io;
+
+use nix::libc;
+use nix::sys::resource::{Resource, getrlimit};
+
+pub(super) fn misfit(value: u64, min: u64, max: u64, multiple: u64) -> String {
+    if (min..=max).contains(&value) {
+        return format!("is not a multiple of {multiple}");
+    }
+    // Small and odd numbers read best as they are: a range of counts, or of bytes.
+    let max = if max >= 1 << 20 { bytes(max) } else { max.to_string() };
+    format!("out of range [{min}, {max}]")
+}
+
+/// Exact when small or odd, else in the largest binary unit.
+pub(super) fn bytes(n: u64) -> String {
+    match n {
+        0..1024 => format!("{n} bytes"),
+        1024..1_048_576 => format!("{} KiB", n / 1024),
+        1_048_576..1_073_741_824 => format!("{} MiB", n >> 20),
+        _ => format!("{} GiB", n >> 30),
+    }
+}
+
+pub(super) fn make_room(e: &io::Error) -> &'static str {
+    match e.raw_os_error() {
+        Some(libc::EFBIG) => "raise the limit, or start with a new log",
+        Some(libc::EDQUOT) => "free some of this user's quota and try again, nothing was taken",
+        _ => "free some and try again, nothing was taken",
+    }
+}
+
+/// The reasons behind the errnos that surprise people here, and what to do.
+pub(super) fn words(e: &io::Error) -> String {
+    let limit = |resource, name: &str| {
+        let now = getrlimit(resource).map_or_else(|_| "unknown".into(), |(soft, _)| soft.to_string());
+        format!("{e} ({name} is {now})")
+    };
+    match e.raw_os_error() {
+        Some(libc::EMFILE) => limit(Resource::RLIMIT_NOFILE, "RLIMIT_NOFILE, `ulimit -n`,"),
+        Some(libc::ENOMEM) => limit(Resource::RLIMIT_AS, "RLIMIT_AS, `ulimit -v`,"),
+        Some(libc::EFBIG) => limit(Resource::RLIMIT_FSIZE, "RLIMIT_FSIZE, `ulimit -f`,"),
+        Some(libc::ENFILE) => format!("{e} (system-wide limit, fs.file-max)"),
+        Some(libc::ENOLCK) => format!("{e} (the kernel is out of lock records)"),
+        Some(libc::EROFS) => format!("{e} (the mount is read-only)"),
+        Some(libc::EPERM) => format!("{e} (append-only or immutable attribute set?)"),
+        _ => e.to_string(),
+    }
+}
+
+pub(super) fn advice(e: &io::Error) -> &'static str {
+    match e.raw_os_error() {
+        Some(libc::ENOENT | libc::ENOTDIR) => "make the directory first, or correct the path",
+        Some(libc::EACCES) => "run as the file's owner or group, or chmod it",
+        Some(libc::EPERM) => "see lsattr; mapped writers need both attributes off",
+        Some(libc::EROFS) => "remount it writable; cat, tail and status work as it is",
+        Some(libc::EMFILE | libc::ENOMEM | libc::EFBIG) => "raise the limit",
+        Some(libc::ENFILE | libc::ENOLCK) => "close what holds them, then try again",
+        Some(libc::ENAMETOOLONG) => "shorten it: a name has at most 255 bytes, and `.mmlog` needs 6 of them",
+        Some(libc::EIO) => "look at dmesg for the disk's errors",
+        _ => "nothing was changed; look at the file system and try again",
+    }
+}

@@ -1,0 +1,163 @@
+//! The steps of a compression that change names.
+//!
+//! The maintenance byte is had twice, and briefly: to claim a segment, and to put its finished copy in its place. In
+//! between, which may take minutes, the lock on the copy in the making keeps other compressions off, and rotations go on.
+//! Whoever takes a segment away meanwhile, as prune does under the same byte, is noticed at the end.
+//!
+//! Killed anywhere, the plain file is still there, or the copy is whole: it was verified, and durable, before it got
+//! its name. Where both have names, the next compression compares them and takes the plain one away.
+
+use std::ffi::OsString;
+use std::fs::{File, FileTimes, Metadata};
+use std::io;
+use std::os::fd::AsFd;
+use std::time::{Duration, Instant};
+
+use super::Files;
+use super::owner::Operation;
+use super::parts::{self, MAKER_BYTE};
+use super::segments::Named;
+use crate::crash::crash_point;
+use crate::error::Fault;
+use crate::names::{Compression, SegmentName};
+use crate::sys::place::{Access, Part};
+use crate::sys::{fs, lock};
+
+/// How long the end of a compression waits for another maintenance operation, rather than to throw its work away.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// A compressed copy in the making, and the segment that it is of.
+pub(crate) struct PartFile<'a> {
+    files: &'a Files,
+    segment: &'a Named,
+    source: File,
+    stat: Metadata,
+    file: File,
+    name: OsString,
+}
+
+impl Drop for PartFile<'_> {
+    /// Takes the temporary name away, if it still has it.
+    fn drop(&mut self) {
+        let mine = self.file.metadata().map(|stat| fs::identity(&stat));
+        let there = self.segment.place.find_named(&self.name).ok().flatten();
+        if there.is_some_and(|found| mine.is_ok_and(|id| id == found.id)) {
+            let _ = self.segment.place.remove_named(&self.name);
+        }
+    }
+}
+
+impl Files {
+    /// Claims a plain final segment. None when another process compresses it, or it is gone.
+    pub(crate) fn claim_segment<'a>(
+        &'a self,
+        segment: &'a Named,
+        deadline: Instant,
+    ) -> Result<Option<PartFile<'a>>, Fault> {
+        let _maintenance = self.maintenance(Operation::Compress, deadline)?;
+        let source = match segment.open(Access::Read) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(Fault::io("open a final segment")(e)),
+        };
+        let stat = source.metadata().map_err(Fault::io("stat a final segment"))?;
+        self.admit(&stat, 1)?;
+        self.remove_dead_parts();
+        let name = parts::name_of(&segment.name);
+        if parts::is_being_made(&segment.place, &name) {
+            return Ok(None);
+        }
+        let create = || Fault::io("create the compressed copy");
+        let file = segment.place.open_named(&name, Access::New(0o600));
+        let file = file.map_err(|e| self.full_or(e, 1, create()))?;
+        let part = PartFile { files: self, segment, source, stat, file, name };
+        crash_point("compress:created");
+        lock::try_lock(part.file.as_fd(), MAKER_BYTE).map_err(create())?;
+        fs::prepare_new(&part.file, None, &part.file.metadata().map_err(create())?).map_err(create())?;
+        Ok(Some(part))
+    }
+}
+
+impl PartFile<'_> {
+    /// The plain file.
+    pub(crate) fn source(&self) -> &File {
+        &self.source
+    }
+
+    /// Bytes of the plain file.
+    pub(crate) fn source_len(&self) -> u64 {
+        self.stat.len()
+    }
+
+    /// The copy.
+    pub(crate) fn file(&self) -> &File {
+        &self.file
+    }
+
+    /// What a write to the copy failed with.
+    pub(crate) fn cannot_write(&self, e: io::Error) -> Fault {
+        self.files.full_or(e, 1, Fault::io("write the compressed copy"))
+    }
+
+    /// A compressed copy that has its name already, and how it is compressed.
+    pub(crate) fn twin(&self) -> Result<Option<Named>, Fault> {
+        for compression in [Compression::Zstd, Compression::Gzip] {
+            let twin = self.named(compression);
+            if twin.find().map_err(Fault::io("stat a final segment"))?.is_some() {
+                return Ok(Some(twin));
+            }
+        }
+        Ok(None)
+    }
+
+    fn named(&self, compression: Compression) -> Named {
+        let says = SegmentName { compression: Some(compression), ..self.segment.says.clone() };
+        let name = says.of(self.segment.place.name(Part::Data));
+        Named { says, name, place: self.segment.place.clone() }
+    }
+
+    /// Gives the copy, which is whole, the segment's owner, group, mode, labels and time, and its place. None when the
+    /// segment was taken away meanwhile.
+    pub(crate) fn publish(&self, compression: Compression) -> Result<Option<Named>, Fault> {
+        fs::look_like(&self.file, &self.source)
+            .map_err(Fault::io("give the compressed copy the owner, mode and labels of the segment"))?;
+        let changed = self.stat.modified().map(|at| FileTimes::new().set_modified(at));
+        changed.and_then(|times| self.file.set_times(times)).map_err(|e| self.cannot_write(e))?;
+        self.file.sync_all().map_err(Fault::io("make the compressed copy durable"))?;
+        crash_point("compress:synced");
+        let copy = self.named(compression);
+        self.replace_by(&copy, &self.file, || {
+            self.segment.place.rename_named(&self.name, &copy.name)?;
+            crash_point("compress:renamed");
+            Ok(())
+        })
+        .map(|there| there.then_some(copy))
+    }
+
+    /// Takes the plain file away: a dead compressor had come that far. False when it is gone.
+    pub(crate) fn settle(&self, twin: &Named, copy: &File) -> Result<bool, Fault> {
+        copy.sync_all().map_err(Fault::io("make the compressed copy durable"))?;
+        self.replace_by(twin, copy, || Ok(()))
+    }
+
+    fn replace_by(
+        &self,
+        copy: &Named,
+        file: &File,
+        put: impl FnOnce() -> io::Result<()>,
+    ) -> Result<bool, Fault> {
+        let _maintenance = self.files.maintenance(Operation::Compress, Instant::now() + PATIENCE)?;
+        let there = self.segment.find().map_err(Fault::io("stat a final segment"))?;
+        if there.is_none_or(|found| found.id != fs::identity(&self.stat)) {
+            return Ok(false);
+        }
+        let replace = || {
+            put()?;
+            copy.place.sync_names(file)?;
+            self.segment.remove()
+        };
+        replace().map_err(Fault::io("put the compressed copy in the segment's place"))?;
+        crash_point("compress:removed");
+        Ok(true)
+    }
+}

@@ -1,0 +1,69 @@
+//! `--compress`: on a thread of the lowest priority, with a bar on a terminal.
+
+use std::thread;
+
+use mmlog::{Compress, Compressed, Compression, Log};
+
+use super::RotateArgs;
+use crate::exit::{Failure, shown};
+use crate::output::Output;
+use crate::progress::{Bar, human};
+
+/// What `--compress` takes.
+#[derive(Copy, Clone, Debug, Eq, PartialEq, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// Zstandard, .zst: faster, and smaller.
+    Zstd,
+    /// gzip, .gz: every tool reads it.
+    Gzip,
+}
+
+impl From<Format> for Compression {
+    fn from(format: Format) -> Self {
+        match format {
+            Format::Zstd => Self::Zstd,
+            Format::Gzip => Self::Gzip,
+        }
+    }
+}
+
+/// Compresses what is final and plain.
+///
+/// # Errors
+/// As [`Log::compress`].
+pub(crate) fn compress(
+    log: &Log,
+    args: &RotateArgs,
+    format: Format,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    let mut how = Compress::new(format.into()).wait(args.wait);
+    if let Some(level) = args.level {
+        how = how.level(level);
+    }
+    let mut bar = Bar::new(out.error_is_terminal());
+    let work = || {
+        lower_priority();
+        log.compress(&how, |at| {
+            let name = at.path.file_name().unwrap_or_default().to_string_lossy();
+            bar.at(&name, at.done, at.total, out);
+        })
+    };
+    // The priority is the thread's: what runs afterwards keeps its own.
+    let done = thread::scope(|scope| scope.spawn(work).join());
+    out.clear_progress();
+    let done = done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    let is_watched = out.is_terminal();
+    for Compressed { path, before, after, .. } in done.iter().filter(|_| is_watched) {
+        let (log, path) = (shown(&args.log), shown(path));
+        out.line(&format!("{log}: compressed {path}, {} to {}", human(*before), human(*after)))?;
+    }
+    Ok(())
+}
+
+/// The kernel takes the priority of input and output from that of the processor: the last of those that still get
+/// some. (Not the idle class: in it, this thread could hold the file system's journal while others wait for it.)
+fn lower_priority() {
+    // Only raising it needs permission.
+    let _ = rustix::process::setpriority_process(None, 19);
+}
