@@ -308,7 +308,7 @@ _mmlogctl() {
             return 0
             ;;
         mmlogctl__subcmd__rotate)
-            opts="-n -h --dry-run --if-size --if-age --wait --utc --compress --level --run --trust-path --help"
+            opts="-n -h --dry-run --if-size --if-age --wait --utc --compress --level --olddir --run --trust-path --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -331,6 +331,10 @@ _mmlogctl() {
                     return 0
                     ;;
                 --level)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --olddir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -130,6 +130,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l wait -d 'Ho
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l compress -d 'Then compress it, and every final segment that is not compressed yet' -r -f -a "zstd\t'Zstandard, .zst: faster, and smaller'
 gzip\t'gzip, .gz: every tool reads it'"
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l level -d 'From 1, fast, to 22 for zstd (default 3), or 9 for gzip (default 6)' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l olddir -d 'Then move final segments to DIR, which is relative to the log\'s directory' -r -F
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l run -d 'Then, if there is a new segment, run CMD with sh -c' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -s n -l dry-run -d 'Say what would be rotated; change nothing'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l utc -d 'Add the time (UTC) to the segment\'s name: LOG.GENERATION-POSITION-20261121T093000Z'

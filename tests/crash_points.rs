@@ -58,6 +58,7 @@ const SCENARIOS: &[Scenario] = &[
     heals("sync", acknowledged, sync),
     heals("reboot", rebooted, append),
     asked("compress", rotated, compress),
+    asked("olddir", rotated, move_segments),
     asked("truncation", truncated, |log| mend(log, &[])),
     asked("recreate", gone, |log| mend(log, &[Wish::Recreate])),
     asked("rebuild", torn, |log| mend(log, &[Wish::Rebuild])),
@@ -186,6 +187,12 @@ fn compress(log: &Path) {
     log.compress(&Compress::new(Compression::Zstd), |_| {}).unwrap();
     let status = log.status().unwrap();
     assert_eq!(status.segments[0].compression, Some(Compression::Zstd));
+}
+
+fn move_segments(log: &Path) {
+    let _ = fs::create_dir(log.with_file_name("old"));
+    let log = options().open(log).unwrap();
+    log.move_segments(Path::new("old"), Duration::from_secs(10)).unwrap();
 }
 
 fn close(log: &Path) {

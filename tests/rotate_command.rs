@@ -7,6 +7,8 @@ mod cli;
 mod compress;
 #[path = "rotate_command/killed.rs"]
 mod killed;
+#[path = "rotate_command/olddir.rs"]
+mod olddir;
 #[path = "rotate_command/read.rs"]
 mod read;
 #[path = "rotate_command/run.rs"]

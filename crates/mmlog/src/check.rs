@@ -188,7 +188,7 @@ fn check_segments(files: &Files, found: &mut Deep) {
         let nexts = named.iter().skip(1).map(|n| (n.says.generation, n.says.base));
         for (n, next) in named.iter().zip(nexts.chain([(current.generation, current.base)])) {
             let plain = n.says.compression.is_none() && n.says.generation.checked_add(1) == Some(next.0);
-            let len = files.place.find_named(&n.name).ok().flatten().filter(|_| plain).map(|there| there.len);
+            let len = n.find().ok().flatten().filter(|_| plain).map(|there| there.len);
             let expected = next.1.saturating_sub(n.says.base);
             if len.is_some_and(|len| len < expected) {
                 let (name, len) = (n.name.to_string_lossy(), len.unwrap_or(0));

@@ -121,6 +121,14 @@ pub enum Fault {
         /// The directory.
         directory: PathBuf,
     },
+    /// Final segments cannot be moved there, or are not looked for there.
+    #[error("directory {} cannot hold the log's old segments: {problem}", directory.display())]
+    OldDirectory {
+        /// The directory.
+        directory: PathBuf,
+        /// Why not, and what to do.
+        problem: String,
+    },
     /// Root was asked to work in somebody else's directory on a file that has other names as well.
     #[error(
         "{links} hard links, in a directory that is not root's: it may be another file than it seems; remove the other names, run as the owner, or use --trust-path (Trust::AnyPath)"

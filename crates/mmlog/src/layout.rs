@@ -334,7 +334,7 @@ shared! {
 }
 
 shared! {
-    /// Reserved for rotation and retention.
+    /// Where final segments are moved to; the rest is reserved for rotation and retention.
     pub struct Policy align 64 {
         pub rotate_size: AtomicU64,
         pub rotate_age_ns: AtomicU64,
@@ -342,7 +342,9 @@ shared! {
         pub keep_bytes: AtomicU64,
         pub keep_age_ns: AtomicU64,
         pub flags: AtomicU64,
-        pub spare: [AtomicU64; 26],
+        pub olddir_changes: AtomicU64,
+        pub olddir: Text<24>,
+        pub spare: AtomicU64,
     }
 }
 

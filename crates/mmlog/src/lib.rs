@@ -64,6 +64,8 @@ pub mod metadata;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod names;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod olddir;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod position;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod prune;

@@ -1,6 +1,6 @@
 //! The facade: each method is one call down.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -12,6 +12,7 @@ use crate::error::{At, Result};
 use crate::files::{Adopt, Config, Files, Intent, Origin, Trust};
 use crate::follow::{self, Follower, Start};
 use crate::holds::{self, Hold, HoldStatus};
+use crate::olddir;
 use crate::position::Position;
 use crate::prune::{self, Pruning, Retention};
 use crate::rotate::{self, Rotated, Rotation};
@@ -416,6 +417,27 @@ impl Log {
     ) -> Result<Vec<compress::Compressed>> {
         let files = self.current()?;
         compress::compress(&files, how, &mut progress).at(self.path())
+    }
+
+    /// Makes `directory`, relative to the log's, the one that [`move_segments`](Self::move_segments) moves final segments
+    /// to, and that everybody looks for them in. It is this log's alone, on the same mount, owned by root or the
+    /// log's owner.
+    ///
+    /// # Errors
+    /// [`Fault::OldDirectory`](crate::Fault::OldDirectory), also while another one has segments still.
+    pub fn set_old_directory(&self, directory: &Path, wait: Duration) -> Result<()> {
+        let files = self.current()?;
+        olddir::set(&files, directory, wait).at(self.path())
+    }
+
+    /// Renames every final segment to `directory`, when it is durable; where they are then. Readers find them in either
+    /// place. Those that are being compressed stay for the next time; so do all when this is interrupted.
+    ///
+    /// # Errors
+    /// As [`set_old_directory`](Self::set_old_directory), which it does first.
+    pub fn move_segments(&self, directory: &Path, wait: Duration) -> Result<Vec<PathBuf>> {
+        let files = self.current()?;
+        olddir::move_there(&files, directory, wait).at(self.path())
     }
 
     /// When the current segment began, as the metadata has it.

@@ -16,9 +16,12 @@
 //! - `panic`: the record is complete when the flag is seen.
 //! - `checkpoint`: the bytes below it, and what the metadata said of them, were durable when it was raised.
 //! - `sync-error`: where durability ends is stored when the errno is seen.
+//! - `olddir`: who finds an even count of changes, the same before and after it read the name, has read all of it.
 //! - `ready`: everything that creation stored is seen with `is_ready`.
 
-use crate::layout::{Checkpoint, Commit, Control, GATE, Header, Journal, POSITION_END, Panic, Segment, Wake};
+use crate::layout::{
+    Checkpoint, Commit, Control, GATE, Header, Journal, POSITION_END, Panic, Policy, Segment, Wake,
+};
 use crate::sync::{AtomicU32, Ordering, fence};
 
 /// What a `fetch_add` on the cursor gave.
@@ -282,6 +285,32 @@ impl Header {
                 return entry;
             }
         }
+    }
+}
+
+impl Policy {
+    /// The directory of old segments; none while it is not set, or is being set.
+    pub fn old_directory(&self) -> Option<String> {
+        loop {
+            let changes = self.olddir_changes.load(Ordering::Acquire); // olddir
+            if changes == 0 || !changes.is_multiple_of(2) {
+                return None;
+            }
+            let name = self.olddir.load();
+            fence(Ordering::Acquire);
+            if self.olddir_changes.load(Ordering::Relaxed) == changes {
+                return Some(name);
+            }
+        }
+    }
+
+    /// Sets it; the caller has the maintenance byte. Whoever dies here leaves none set.
+    pub fn set_old_directory(&self, name: &str) {
+        let odd = self.olddir_changes.load(Ordering::Relaxed) | 1;
+        self.olddir_changes.store(odd, Ordering::Relaxed);
+        fence(Ordering::Release);
+        self.olddir.store(name);
+        self.olddir_changes.store(odd.wrapping_add(1), Ordering::Release); // olddir
     }
 }
 

@@ -9,7 +9,6 @@
 //!
 //! Positions do not change. Followers look at `first_kept` after each read, and report what they missed as one range.
 
-use std::ffi::OsString;
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
@@ -20,6 +19,7 @@ use crate::durable::{self, Need};
 use crate::error::Fault;
 use crate::files::Files;
 use crate::files::owner::Operation;
+use crate::files::segments::Named;
 use crate::holds;
 use crate::position::Position;
 
@@ -161,7 +161,7 @@ struct Final {
     end: u64,
     allocated: u64,
     changed: SystemTime,
-    names: Vec<OsString>,
+    names: Vec<Named>,
 }
 
 /// What a decision rests on, besides holds and rules.
@@ -180,12 +180,12 @@ impl Facts {
         let base = files.meta.header().current().base;
         let mut finals: Vec<Final> = Vec::new();
         for n in files.final_names()? {
-            let found = files.place.find_named(&n.name).map_err(Fault::io("stat a final segment"))?;
+            let found = n.find().map_err(Fault::io("stat a final segment"))?;
             let Some(found) = found else { continue };
             match finals.last_mut().filter(|f| f.generation == n.says.generation) {
                 Some(twin) => {
                     twin.allocated += found.allocated;
-                    twin.names.push(n.name);
+                    twin.names.push(n);
                 }
                 None => finals.push(Final {
                     generation: n.says.generation,
@@ -193,7 +193,7 @@ impl Facts {
                     end: base,
                     allocated: found.allocated,
                     changed: found.changed,
-                    names: vec![n.name],
+                    names: vec![n],
                 }),
             }
         }
@@ -256,14 +256,13 @@ fn rule_against(facts: &Facts, how: &Retention, index: usize) -> Option<Rule> {
 /// What the decision means for the files.
 fn pruning(files: &Files, facts: &Facts, how: &Retention, decision: Decision) -> Result<Pruning, Fault> {
     let Decision { rules, first_kept, held_by } = decision;
-    let path = |name: &OsString| files.path().with_file_name(name);
     let segment = |(f, rule): (&Final, Rule)| PrunedSegment {
         generation: f.generation,
         base: f.base,
         end: f.end,
         allocated: f.allocated,
         rule,
-        paths: f.names.iter().map(path).collect(),
+        paths: f.names.iter().map(Named::path).collect(),
     };
     let segments: Vec<_> = facts.finals.iter().zip(rules).map(segment).collect();
     let punched = match how.from {

@@ -61,7 +61,7 @@ impl Files {
             Err(e) => return Err(Fault::io("open a final segment")(e)),
         };
         let stat = source.metadata().map_err(Fault::io("stat a final segment"))?;
-        self.admit(&stat, 1)?;
+        self.admit(&stat, &segment.place, 1)?;
         self.remove_dead_parts();
         let name = parts::name_of(&segment.name);
         if parts::is_being_made(&segment.place, &name) {

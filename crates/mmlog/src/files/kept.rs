@@ -3,13 +3,13 @@
 //! `kept` is the label of the word that readers look at again after each `pread`: who has read what a punch left sees
 //! that it is pruned.
 
-use std::ffi::OsStr;
 use std::io;
 use std::ops::Range;
 
 use super::Files;
 use super::guard::LogLock;
 use super::meta::page_size;
+use super::segments::Named;
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::holes;
@@ -23,8 +23,8 @@ impl Files {
     }
 
     /// Takes a name of a final segment away; no error when somebody has done it.
-    pub(crate) fn remove_final(&self, name: &OsStr) -> Result<(), Fault> {
-        match self.place.remove_named(name) {
+    pub(crate) fn remove_final(&self, segment: &Named) -> Result<(), Fault> {
+        match segment.remove() {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Fault::io("remove a final segment")(e)),
             _ => Ok(()),
         }

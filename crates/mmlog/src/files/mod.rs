@@ -10,6 +10,7 @@ pub(crate) mod guard;
 mod kept;
 mod mend;
 pub(crate) mod meta;
+mod olddir;
 pub(crate) mod open;
 pub(crate) mod owner;
 mod parts;

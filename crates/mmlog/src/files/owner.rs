@@ -25,6 +25,7 @@ pub(crate) enum Operation {
     #[cfg(feature = "compressed")]
     Compress = 10,
     Hold = 11,
+    Move = 12,
 }
 
 impl Operation {
@@ -42,6 +43,7 @@ impl Operation {
             9 => "prune",
             10 => "compress",
             11 => "hold",
+            12 => "move",
             _ => "unknown operation",
         }
     }

@@ -17,7 +17,6 @@ const SUFFIX: &str = ".mmlog-part";
 pub(super) const MAKER_BYTE: u64 = 0;
 
 /// The name of a copy of that segment in the making, of whatever format: there is one at a time.
-#[cfg(feature = "compressed")]
 pub(super) fn name_of(segment: &OsStr) -> OsString {
     let mut name = segment.to_os_string();
     name.push(SUFFIX);
@@ -40,10 +39,12 @@ pub(super) fn is_being_made(place: &Place, name: &OsStr) -> bool {
 impl Files {
     /// Takes away what dead makers left. The caller has the maintenance byte; what it may not take away stays.
     pub(super) fn remove_dead_parts(&self) {
-        let place = &self.place;
-        let names: Vec<OsString> = place.names().unwrap_or_default();
-        for name in names.iter().filter(|name| is_part(place, name) && !is_being_made(place, name)) {
-            let _ = place.remove_named(name);
+        let old = self.old_directory().ok().flatten();
+        for place in [Some(&self.place), old.as_ref()].into_iter().flatten() {
+            let names = place.names().unwrap_or_default();
+            for name in names.iter().filter(|name| is_part(place, name) && !is_being_made(place, name)) {
+                let _ = place.remove_named(name);
+            }
         }
     }
 }

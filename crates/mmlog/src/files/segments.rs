@@ -31,7 +31,11 @@ pub(crate) struct Named {
 
 impl Named {
     pub(crate) fn open(&self, access: Access) -> io::Result<File> {
-        self.place.open_named(&self.name, access)
+        let file = self.place.open_named(&self.name, access)?;
+        match file.metadata()?.is_file() {
+            true => Ok(file),
+            false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")),
+        }
     }
 
     /// What has the name now.
@@ -172,22 +176,27 @@ impl Files {
         let (entry, file) = opened?;
         let stat = stat(&file)?;
         // A rotation gives it two names for a moment.
-        self.admit(&stat, 2)?;
+        self.admit(&stat, &self.place, 2)?;
         let (chunk_size, ring) = (self.meta.geometry().chunk_size, self.config.ring_chunks);
         let segment = Arc::new(Segment::new(file, entry.base, stat.ino(), chunk_size, ring));
         *mine = Some(Arc::clone(&segment));
         Ok(segment)
     }
 
-    /// What was asked of the data file when the log was opened, of one that took its place.
-    pub(super) fn admit(&self, stat: &std::fs::Metadata, most_links: u64) -> Result<(), Fault> {
+    /// What was asked of the data file when the log was opened, of one that took its place, or of a final segment.
+    pub(super) fn admit(
+        &self,
+        stat: &std::fs::Metadata,
+        place: &Place,
+        most_links: u64,
+    ) -> Result<(), Fault> {
         if !stat.is_file() {
             return Err(Fault::NotRegular { kind: "device" });
         }
         if let Some(fault) = self.owners_differ(stat.uid()) {
             return Err(fault);
         }
-        let directory = self.place.directory().map_err(Fault::io("look at the directory"))?;
+        let directory = place.directory().map_err(Fault::io("look at the directory"))?;
         if process::is_root() && directory.uid != 0 && stat.nlink() > most_links {
             return Err(Fault::HardLinked { links: stat.nlink() });
         }
@@ -206,14 +215,21 @@ impl Files {
         // Of a later one it is not sure yet that it becomes final.
         let current = self.meta.header().generation();
         let mut found = named(&self.place)?;
+        // In this order: what moves meanwhile is seen in one of both.
+        if let Some(old) = self.old_directory()? {
+            found.extend(named(&old)?);
+            found.sort_by_key(|n| (n.says.generation, n.says.compression.is_some(), n.says.base));
+        }
         found.retain(|n| n.says.generation < current);
         Ok(found)
     }
 
-    /// The final segments that have bytes at or behind `from`, oldest first. Without those that are compressed, which
-    /// were durable before they had their names, and those that are pruned by now.
+    /// The final segments that have bytes at or behind `from`, oldest first. Without those that were compressed, or moved
+    /// to another directory, which were durable before, and those that are pruned by now.
     pub(crate) fn open_finals(&self, from: u64) -> Result<Vec<File>, Fault> {
-        let named = self.final_segments()?;
+        let current = self.meta.header().generation();
+        let mut named = named(&self.place)?;
+        named.retain(|n| n.says.generation < current);
         let first = named.iter().rposition(|n| n.says.base <= from).unwrap_or(0);
         let plain = named[first..].iter().filter(|n| n.says.compression.is_none());
         let opened = plain.map(|n| n.open(Access::Read));

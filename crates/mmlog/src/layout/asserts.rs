@@ -111,6 +111,8 @@ at!(
     Policy.keep_bytes == 24,
     Policy.keep_age_ns == 32,
     Policy.flags == 40,
+    Policy.olddir_changes == 48,
+    Policy.olddir == 56,
     Header.sync_wake.seq == 0x600,
     Header.sync_wake.want == 0x604,
     Header.sync_owner == 0x640,

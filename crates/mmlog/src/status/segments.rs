@@ -63,7 +63,7 @@ pub(super) fn all(files: &Files, current: &Entry, cursor: u64, file: &FileFacts)
     let names = files.final_names().unwrap_or_default();
     let allocated = |generation| {
         let of_it = names.iter().filter(|n| n.says.generation == generation);
-        of_it.filter_map(|n| files.place.find_named(&n.name).ok()?).map(|there| there.allocated).sum()
+        of_it.filter_map(|n| n.find().ok()?).map(|there| there.allocated).sum()
     };
     let mut finals = names.clone();
     finals.dedup_by_key(|n| n.says.generation);

@@ -58,6 +58,17 @@ pub(crate) fn first_block(file: &File) -> io::Result<u64> {
     }
 }
 
+/// Whether files can be renamed from one directory to the other.
+pub(crate) fn is_same_mount(a: impl AsFd, b: impl AsFd) -> io::Result<bool> {
+    use rustix::fs::{AtFlags, StatxFlags, statx};
+    let mount = |of| {
+        let stat = statx(of, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS | StatxFlags::MNT_ID)?;
+        // Kernels before 5.8 do not know the mount: 0 then.
+        io::Result::Ok((stat.stx_dev_major, stat.stx_dev_minor, stat.stx_mnt_id))
+    };
+    Ok(mount(a.as_fd())? == mount(b.as_fd())?)
+}
+
 /// Whether the immutable or append-only attribute is set.
 pub(crate) fn is_protected(file: &File) -> io::Result<bool> {
     use rustix::fs::{AtFlags, StatxAttributes, StatxFlags, statx};

@@ -119,6 +119,27 @@ impl Place {
         Ok(Self { directory, path: path.to_path_buf(), metadata_path, name, metadata_name, next_name })
     }
 
+    /// The same log's names in another directory, relative to this one.
+    pub(crate) fn beside(&self, directory: &Path) -> io::Result<Self> {
+        // Its last component is no link, as no name of the log's is.
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let opened = openat(&self.directory, directory, flags, Mode::empty())?;
+        Ok(Self {
+            directory: opened,
+            path: self.path.with_file_name(directory).join(&self.name),
+            metadata_path: self.metadata_path.clone(),
+            name: self.name.clone(),
+            metadata_name: self.metadata_name.clone(),
+            next_name: self.next_name.clone(),
+        })
+    }
+
+    /// Moves a file here from another place. An error when the name is taken.
+    pub(crate) fn take_named(&self, from: &Self, name: &OsStr) -> io::Result<()> {
+        use rustix::fs::{RenameFlags, renameat_with};
+        Ok(renameat_with(&from.directory, name, &self.directory, name, RenameFlags::NOREPLACE)?)
+    }
+
     /// The path that was given, for messages.
     pub(crate) fn path(&self) -> &Path {
         &self.path

@@ -50,6 +50,12 @@ pub struct RotateArgs {
     /// From 1, fast, to 22 for zstd (default 3), or 9 for gzip (default 6).
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(i32).range(1..=22), requires = "compress")]
     level: Option<i32>,
+    /// Then move final segments to DIR, which is relative to the log's directory.
+    ///
+    /// By renaming, so on the same file system. cat, tail, status and prune look for segments there from then on. DIR
+    /// is for one log of that name; root or the log's owner owns it.
+    #[arg(long, value_name = "DIR")]
+    olddir: Option<PathBuf>,
     /// Then, if there is a new segment, run CMD with sh -c.
     ///
     /// In its environment: MMLOG_SEGMENT, the path of the final segment as it is now; MMLOG_LOG; MMLOG_GENERATION;
@@ -88,28 +94,28 @@ pub fn run(args: &RotateArgs, out: &mut Output) -> Result<Exit, Failure> {
         return plan(args, &options.open_reader(&args.log)?, out);
     }
     let log = options.open(&args.log)?;
+    if let Some(directory) = &args.olddir {
+        log.set_old_directory(directory, args.wait)?;
+    }
     let rotated = log.rotate(&args.how())?;
     if let Some(rotated) = rotated.as_ref().filter(|_| out.is_terminal()) {
         out.line(&said("made", args, rotated))?;
     }
-    // What is to be done with a new segment is done whether it could be compressed or not: it is new only once.
-    let compressed = match args.compress {
-        Some(format) => compress::compress(&log, args, format, out),
-        None => Ok(()),
-    };
-    let new = rotated.map(|rotated| Rotated { path: where_now(&log, &rotated), ..rotated });
-    log.close()?;
-    let ran = match (&args.run, new) {
-        (Some(command), Some(new)) => after::run(command, &args.log, &new),
-        _ => Ok(()),
-    };
-    match (compressed, ran) {
-        (Err(first), Err(second)) => {
-            out.report(&first);
-            Err(second)
-        }
-        (compressed, ran) => compressed.and(ran).map(|()| Exit::Done),
+    // What is to be done with a new segment is done whatever failed before: it is new only once.
+    let mut failures = Vec::new();
+    if let Some(directory) = &args.olddir {
+        failures.extend(log.move_segments(directory, args.wait).err().map(Failure::from));
     }
+    if let Some(format) = args.compress {
+        failures.extend(compress::compress(&log, args, format, out).err());
+    }
+    let new = rotated.map(|rotated| Rotated { path: where_now(&log, &rotated), ..rotated });
+    failures.extend(log.close().err().map(Failure::from));
+    if let (Some(command), Some(new)) = (&args.run, new) {
+        failures.extend(after::run(command, &args.log, &new).err());
+    }
+    failures.iter().for_each(|failure| out.report(failure));
+    Ok(failures.first().map_or(Exit::Done, Failure::exit))
 }
 
 /// Says what would be done.
@@ -118,11 +124,17 @@ fn plan(args: &RotateArgs, log: &Log, out: &mut Output) -> Result<Exit, Failure>
     if let Some(rotated) = &rotated {
         out.line(&said("would make", args, rotated))?;
     }
+    let status = log.status()?;
+    let finals = || status.segments.iter().filter(|s| s.generation < status.generation);
+    let new = || rotated.iter().map(|rotated| &rotated.path);
+    if let Some(directory) = &args.olddir {
+        let is_here = |path: &&PathBuf| path.parent() == args.log.parent();
+        for path in finals().map(|s| &s.path).filter(is_here).chain(new()) {
+            out.line(&format!("{}: would move {} to {}", shown(&args.log), shown(path), shown(directory)))?;
+        }
+    }
     if args.compress.is_some() {
-        let status = log.status()?;
-        let plain = status.segments.iter().filter(|s| s.generation < status.generation);
-        let plain = plain.filter(|s| s.compression.is_none()).map(|s| &s.path);
-        for path in plain.chain(rotated.as_ref().map(|rotated| &rotated.path)) {
+        for path in finals().filter(|s| s.compression.is_none()).map(|s| &s.path).chain(new()) {
             out.line(&format!("{}: would compress {}", shown(&args.log), shown(path)))?;
         }
     }

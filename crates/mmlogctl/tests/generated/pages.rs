@@ -187,6 +187,10 @@ pub(crate) fn of(command: &str) -> Page {
                     "The same, compressed; then something is told of each new segment:",
                     "mmlogctl rotate --if-size 64M --compress zstd --run 'ship \"$MMLOG_SEGMENT\"' app.log",
                 ),
+                (
+                    "Old segments in a directory of their own, beside the log:",
+                    "mkdir old; mmlogctl rotate --olddir old app.log",
+                ),
                 ("What would be rotated:", "mmlogctl rotate --dry-run app.log"),
             ],
             see_also: &["mmlogctl(1)", "mmlogctl-trim(1)", "mmlogctl-tail(1)", "mmlog(5)"],
