@@ -317,6 +317,7 @@ pub(crate) fn prune(files: &Files, how: &Retention) -> Result<Pruning, Fault> {
             crash_point("prune:removed");
         }
     }
+    files.remove_dead_parts();
     if let Some(range) = &planned.punched {
         files.lock(Operation::Prune, files.config.wait)?.punch(range)?;
         crash_point("prune:punched");

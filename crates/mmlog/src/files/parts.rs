@@ -38,7 +38,7 @@ pub(super) fn is_being_made(place: &Place, name: &OsStr) -> bool {
 
 impl Files {
     /// Takes away what dead makers left. The caller has the maintenance byte; what it may not take away stays.
-    pub(super) fn remove_dead_parts(&self) {
+    pub(crate) fn remove_dead_parts(&self) {
         let old = self.old_directory().ok().flatten();
         for place in [Some(&self.place), old.as_ref()].into_iter().flatten() {
             let names = place.names().unwrap_or_default();

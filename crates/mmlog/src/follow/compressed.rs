@@ -253,3 +253,19 @@ mod tests {
         }
     }
 }
+
+#[cfg(all(test, not(feature = "compressed")))]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_build_without_decoders_says_so() {
+        for compression in [Compression::Zstd, Compression::Gzip] {
+            let file = tempfile::tempfile().unwrap();
+            let opened = Decoder::new(file, compression, OsStr::new("a.log.1.zst"), 0..10, true);
+            let fault = opened.err().unwrap().to_string();
+            assert!(fault.starts_with("a.log.1.zst is compressed, and this build does not"), "{fault}");
+        }
+    }
+}
