@@ -151,3 +151,14 @@ fn what_a_plan_says_is_what_is_done() {
     assert!(plan.text().contains("would move") && plan.text().contains("would compress"), "{plan:?}");
     assert!(segments_in(&old).is_empty() && segments(&log).is_empty());
 }
+
+#[test]
+fn a_log_that_is_removed_with_all_segments_leaves_none_there() {
+    let scratch = Scratch::new();
+    let (log, old) = beside(&scratch);
+    rotate(&log, &["--olddir=old"]).run().printed(b"");
+    append(&log, &lines(1000, 2000));
+    rotate(&log, &[]).run().printed(b"");
+    mmlogctl("rm", &log).arg("--all").run().is_success();
+    assert!(segments_in(&old).is_empty() && segments(&log).is_empty());
+}

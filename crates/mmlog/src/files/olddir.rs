@@ -6,6 +6,8 @@
 //! Nothing is moved to a directory because the metadata names it: the caller does. Where the metadata's is only looked
 //! in, it must be one that others cannot put files in, as the log's own.
 
+use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -15,12 +17,40 @@ use super::segments::{Named, named};
 use super::{Files, Trust, parts};
 use crate::crash::crash_point;
 use crate::error::Fault;
-use crate::layout::Text;
+use crate::layout::{Header, Text};
 use crate::sys::fs;
 use crate::sys::place::{Access, Part, Place};
 
 /// Bytes of the field for its name.
 const MOST: usize = size_of::<Text<24>>();
+
+/// Opens the directory of that name, as metadata has it, if it is there.
+fn look_there(place: &Place, name: &str, trust: Trust) -> Result<Option<Arc<Place>>, Fault> {
+    let directory = Path::new(name);
+    match place.beside(directory) {
+        Ok(there) => check(place, directory, &there, trust).map(|()| Some(Arc::new(there))),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) => Err(cannot(directory, e.to_string())),
+    }
+}
+
+/// The directory of old segments by the metadata file, of a log that nobody uses.
+pub(super) fn of_metadata(metadata: &File, place: &Place, trust: Trust) -> Result<Option<Arc<Place>>, Fault> {
+    const AT: usize = std::mem::offset_of!(Header, policy.olddir_changes);
+    let mut field = [0; 8 + MOST];
+    // A shorter file has none.
+    if metadata.read_exact_at(&mut field, AT as u64).is_err() {
+        return Ok(None);
+    }
+    let (changes, name) = field.split_at(8);
+    let name = name.split(|&byte| byte == 0).next().and_then(|name| std::str::from_utf8(name).ok());
+    let is_set =
+        changes != [0; 8] && u64::from_ne_bytes(changes.try_into().unwrap_or_default()).is_multiple_of(2);
+    match name.filter(|name| is_set && !name.is_empty()) {
+        Some(name) => look_there(place, name, trust),
+        None => Ok(None),
+    }
+}
 
 impl Files {
     /// The directory that the metadata names, if it is there.
@@ -30,29 +60,7 @@ impl Files {
         let Some(name) = name.filter(|name| !name.is_empty() && !self.is_version_1()) else {
             return Ok(None);
         };
-        let directory = Path::new(&name);
-        match self.place.beside(directory) {
-            Ok(place) => self.check_old_directory(directory, &place).map(|()| Some(Arc::new(place))),
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
-            Err(e) => Err(cannot(directory, e.to_string())),
-        }
-    }
-
-    /// Whoever else could put files there could give readers, and maintenance, what is not the log's.
-    fn check_old_directory(&self, directory: &Path, place: &Place) -> Result<(), Fault> {
-        let look = || Fault::io("look at the directory of old segments");
-        let there = place.directory().map_err(look())?;
-        let owner = self.place.find(Part::Metadata).map_err(look())?.map_or(0, |found| found.uid);
-        let problem = if self.config.trust == Trust::AnyPath {
-            return Ok(());
-        } else if there.mode & 0o002 != 0 && there.mode & 0o1000 == 0 {
-            "it is writable by everybody and has no sticky bit; chmod o-w it".to_owned()
-        } else if ![0, owner].contains(&there.uid) {
-            format!("user {} owns it, who is neither root nor the log's ({owner}); chown it", there.uid)
-        } else {
-            return Ok(());
-        };
-        Err(cannot(directory, format!("{problem}, or use --trust-path (Trust::AnyPath)")))
+        look_there(&self.place, &name, self.config.trust)
     }
 
     /// Opens a directory for the log's final segments, and notes it in the metadata.
@@ -65,7 +73,7 @@ impl Files {
         };
         let place =
             self.place.beside(directory).map_err(|e| cannot(directory, format!("{e}; make it first")))?;
-        self.check_old_directory(directory, &place)?;
+        check(&self.place, directory, &place, self.config.trust)?;
         let look = || Fault::io("look at the directory of old segments");
         if !fs::is_same_mount(place.directory_fd(), self.place.directory_fd()).map_err(look())? {
             return refused(
@@ -144,6 +152,23 @@ impl Files {
         }
         Ok(moved)
     }
+}
+
+/// Whoever else could put files there could give readers, and maintenance, what is not the log's.
+fn check(log: &Place, directory: &Path, place: &Place, trust: Trust) -> Result<(), Fault> {
+    let look = || Fault::io("look at the directory of old segments");
+    let there = place.directory().map_err(look())?;
+    let owner = log.find(Part::Metadata).map_err(look())?.map_or(0, |found| found.uid);
+    let problem = if trust == Trust::AnyPath {
+        return Ok(());
+    } else if there.mode & 0o002 != 0 && there.mode & 0o1000 == 0 {
+        "it is writable by everybody and has no sticky bit; chmod o-w it".to_owned()
+    } else if ![0, owner].contains(&there.uid) {
+        format!("user {} owns it, who is neither root nor the log's ({owner}); chown it", there.uid)
+    } else {
+        return Ok(());
+    };
+    Err(cannot(directory, format!("{problem}, or use --trust-path (Trust::AnyPath)")))
 }
 
 fn cannot(directory: &Path, problem: String) -> Fault {

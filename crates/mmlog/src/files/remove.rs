@@ -55,7 +55,7 @@ pub struct Removed {
 /// ```
 pub fn remove(path: &Path, force: Force, trust: Trust) -> Result<Removed> {
     let place = Arc::new(resolve(path, trust).at(path)?);
-    remove_parts(&place, force, Finals::Leave).at(place.path())
+    remove_parts(&place, force, trust, Finals::Leave).at(place.path())
 }
 
 /// As [`remove`], with all final segments; also those of a log of which nothing else is left.
@@ -64,7 +64,7 @@ pub fn remove(path: &Path, force: Force, trust: Trust) -> Result<Removed> {
 /// As [`remove`].
 pub fn remove_all(path: &Path, force: Force, trust: Trust) -> Result<Removed> {
     let place = Arc::new(resolve(path, trust).at(path)?);
-    remove_parts(&place, force, Finals::Remove).at(place.path())
+    remove_parts(&place, force, trust, Finals::Remove).at(place.path())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -73,7 +73,12 @@ enum Finals {
     Remove,
 }
 
-fn remove_parts(place: &Arc<Place>, force: Force, finals: Finals) -> std::result::Result<Removed, Fault> {
+fn remove_parts(
+    place: &Arc<Place>,
+    force: Force,
+    trust: Trust,
+    finals: Finals,
+) -> std::result::Result<Removed, Fault> {
     let look = || Fault::io("open the log's files");
     let open = |part| match place.open(part, Access::Read) {
         Ok(file) => Ok(Some(file)),
@@ -82,10 +87,10 @@ fn remove_parts(place: &Arc<Place>, force: Force, finals: Finals) -> std::result
     };
     let data = open(Part::Data)?;
     let Some(metadata) = open(Part::Metadata)? else {
-        let segments = paths_of(place, &named(place)?);
+        let segments = everywhere(place, None)?;
         return Err(match data {
             None if finals == Finals::Remove && !segments.is_empty() => {
-                return remove_finals(place).map(|files| Removed { files, left: Vec::new() });
+                return remove_finals(&segments).map(|files| Removed { files, left: Vec::new() });
             }
             Some(file) => Fault::NoMetadata { len: file.metadata().map_err(look())?.len() },
             None => Fault::NoLog,
@@ -102,6 +107,7 @@ fn remove_parts(place: &Arc<Place>, force: Force, finals: Finals) -> std::result
     if force == Force::IfUnused {
         leased.into_iter().flatten().try_for_each(claim)?;
     }
+    let old = super::olddir::of_metadata(&metadata, place, trust)?;
     // Both can go, or none goes.
     leased.into_iter().flatten().try_for_each(removable)?;
     let mut files = Vec::new();
@@ -114,26 +120,34 @@ fn remove_parts(place: &Arc<Place>, force: Force, finals: Finals) -> std::result
     if data.is_some() {
         take(Part::Data, place.path())?;
     }
-    let gone = if finals == Finals::Remove { remove_finals(place)? } else { Vec::new() };
+    let gone = match finals {
+        Finals::Remove => remove_finals(&everywhere(place, old.as_ref())?)?,
+        Finals::Leave => Vec::new(),
+    };
     take(Part::Metadata, place.metadata_path())?;
     files.splice(files.len() - 1..files.len() - 1, gone);
     // Who may not read the directory is not told of them.
-    let left = named(place).map(|names| paths_of(place, &names)).unwrap_or_default();
+    let left = everywhere(place, old.as_ref()).unwrap_or_default();
+    let left = left.iter().map(Named::path).collect();
     Ok(Removed { files, left })
 }
 
-/// Oldest first.
-fn remove_finals(place: &Arc<Place>) -> std::result::Result<Vec<PathBuf>, Fault> {
-    let names = named(place)?;
-    for n in &names {
-        place.remove_named(&n.name).map_err(Fault::io("remove a final segment"))?;
-        crash_point("remove:final");
+/// The final segments in the log's directory and that of old ones, oldest first.
+fn everywhere(place: &Arc<Place>, old: Option<&Arc<Place>>) -> std::result::Result<Vec<Named>, Fault> {
+    let mut all = named(place)?;
+    if let Some(old) = old {
+        all.extend(named(old)?);
+        all.sort_by_key(|n| n.says.generation);
     }
-    Ok(paths_of(place, &names))
+    Ok(all)
 }
 
-fn paths_of(place: &Place, names: &[Named]) -> Vec<PathBuf> {
-    names.iter().map(|n| place.path().with_file_name(&n.name)).collect()
+fn remove_finals(segments: &[Named]) -> std::result::Result<Vec<PathBuf>, Fault> {
+    for n in segments {
+        n.remove().map_err(Fault::io("remove a final segment"))?;
+        crash_point("remove:final");
+    }
+    Ok(segments.iter().map(Named::path).collect())
 }
 
 fn removable(file: &File) -> std::result::Result<(), Fault> {
