@@ -309,3 +309,43 @@ fn a_live_writer_of_this_boot_is_never_taken_for_one_of_before() {
     writer.append(b"three\n").unwrap();
     assert_eq!(surgeon.get(CURSOR), 14);
 }
+
+/// As if the rotations of the metadata had not reached the disk from that one on; the boot is another one.
+fn forget_rotations(log: &std::path::Path, finals: &[std::path::PathBuf], from: usize) {
+    fs::rename(&finals[from], log).unwrap();
+    finals[from + 1..].iter().for_each(|path| fs::remove_file(path).unwrap());
+    another_boot(&Surgeon::new(log));
+}
+
+#[test]
+fn after_a_reboot_the_names_decide_however_many_rotations_did_not_reach_the_disk() {
+    for from in 0..4 {
+        let scene = scene();
+        let log = options().open_or_create(&scene.log).unwrap();
+        let mut writer = log.writer().unwrap();
+        let mut finals = Vec::new();
+        for number in 0..4 {
+            writer.append(format!("{number}\n").as_bytes()).unwrap();
+            if number == 0 {
+                log.sync().unwrap();
+            }
+            finals.push(log.rotate(&mmlog::Rotation::default()).unwrap().expect("it has bytes").path);
+        }
+        drop(writer);
+        log.close().unwrap();
+        forget_rotations(&scene.log, &finals, from);
+        let expected = (0..=from).map(|number| format!("{number}\n")).collect::<String>();
+
+        let reader = options().open_reader(&scene.log).unwrap();
+        let shown = common::rest(&mut reader.follow(Start::Oldest).unwrap());
+        assert_eq!(shown, b"0\n", "{from}: a reader is shown what is certain");
+
+        let log = options().open(&scene.log).unwrap();
+        assert_eq!(log.cursor(), Position::new(expected.len() as u64), "{from}");
+        assert_eq!(common::rest(&mut log.follow(Start::Oldest).unwrap()), expected.as_bytes(), "{from}");
+        log.writer().unwrap().append(b"on\n").unwrap();
+        let rotated = log.rotate(&mmlog::Rotation::default()).unwrap().expect("it has bytes");
+        assert_eq!((rotated.path, rotated.generation), (finals[from].clone(), from as u64));
+        assert_eq!(check::deep(&scene.log, &options()).unwrap().violations, []);
+    }
+}

@@ -117,7 +117,8 @@ impl Follower {
             files,
             source,
             at,
-            watermark: at,
+            // After a reboot the current segment may begin above what is certain.
+            watermark: 0,
             cursor: 0,
             holes: Vec::new(),
             noted: None,
@@ -328,7 +329,7 @@ impl Follower {
 
     /// Step 3.
     fn look_for_the_end(&mut self) -> Result<()> {
-        let generation = self.files.meta.header().generation();
+        let generation = self.files.current_segment().at(self.files.path())?.generation;
         self.files.intact().at(self.files.path())?;
         if self.source.grows() && generation != self.source.generation {
             self.source.finish(&self.files).at(self.files.path())?;

@@ -12,7 +12,7 @@
 //! 4. The file is cut there, the cursor set, and all this synced; then the epoch is raised, since positions above the
 //!    checkpoint may mean other bytes now, and synced, before anybody appends.
 
-mod segments;
+pub(super) mod segments;
 
 use std::os::unix::fs::FileExt;
 

@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
+use super::reboot::segments::current;
 use super::{Files, SLICE};
 use crate::chunks::Segment;
 use crate::error::Fault;
@@ -77,7 +78,7 @@ pub(super) fn open_current(
 ) -> Result<(Entry, File), CannotOpen> {
     let mut looks = 0;
     loop {
-        let entry = header.current();
+        let entry = current(place, header)?;
         let at_path = place.open(Part::Data, access).map_err(CannotOpen::Path);
         let found = match &at_path {
             Ok(file) => fs::identity(&stat(file)?).1,
@@ -89,7 +90,7 @@ pub(super) fn open_current(
         if let Some(file) = open_final(place, &entry, access)? {
             return Ok((entry, file));
         }
-        if header.current() != entry {
+        if current(place, header)? != entry {
             continue;
         }
         // In the middle of a rotation, and the final name cannot be looked for: soon the entry names what is there.
@@ -157,7 +158,7 @@ impl Files {
     pub(crate) fn renew(&self) -> Result<Arc<Segment>, Fault> {
         let mut mine = self.segment.lock().unwrap_or_else(PoisonError::into_inner);
         let header = self.meta.header();
-        let entry = header.current();
+        let entry = self.current_segment()?;
         self.intact()?;
         if let Some(segment) = mine.as_ref().filter(|s| (s.inode(), s.base()) == (entry.inode, entry.base)) {
             return Ok(Arc::clone(segment));
@@ -181,6 +182,11 @@ impl Files {
         let segment = Arc::new(Segment::new(file, entry.base, stat.ino(), chunk_size, ring));
         *mine = Some(Arc::clone(&segment));
         Ok(segment)
+    }
+
+    /// The entry of the current segment.
+    pub(crate) fn current_segment(&self) -> Result<Entry, Fault> {
+        current(&self.place, self.meta.header())
     }
 
     /// What was asked of the data file when the log was opened, of one that took its place, or of a final segment.
@@ -213,7 +219,7 @@ impl Files {
     /// Every name of a final segment, by generation; a plain file before its compressed copy.
     pub(crate) fn final_names(&self) -> Result<Vec<Named>, Fault> {
         // Of a later one it is not sure yet that it becomes final.
-        let current = self.meta.header().generation();
+        let current = self.current_segment()?.generation;
         let mut found = named(&self.place)?;
         // In this order: what moves meanwhile is seen in one of both.
         if let Some(old) = self.old_directory()? {

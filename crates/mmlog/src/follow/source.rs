@@ -33,9 +33,9 @@ impl Source {
     /// The current segment.
     pub(super) fn current(files: &Files) -> Result<Self, Fault> {
         loop {
-            let generation = files.meta.header().generation();
+            let generation = files.current_segment()?.generation;
             let segment = files.renew()?;
-            if files.meta.header().generation() == generation {
+            if files.current_segment()?.generation == generation {
                 let (base, bytes) = (segment.base(), Bytes::Current(segment));
                 return Ok(Self { generation, base, end: None, bytes });
             }
@@ -45,7 +45,7 @@ impl Source {
     /// What has the byte at `at`, which is not beyond the cursor.
     pub(super) fn of(files: &Files, at: u64) -> Result<Self, Fault> {
         loop {
-            let current = files.meta.header().current();
+            let current = files.current_segment()?;
             if at >= current.base {
                 let found = Self::current(files)?;
                 // Rotated again meanwhile.
@@ -82,7 +82,7 @@ impl Source {
 
     /// The oldest position that has bytes.
     pub(super) fn oldest(files: &Files) -> Result<u64, Fault> {
-        let current = files.meta.header().current().base;
+        let current = files.current_segment()?.base;
         // Who may not read the directory sees the current segment.
         let first = files.final_segments().ok().and_then(|finals| Some(finals.first()?.says.base));
         Ok(first.unwrap_or(current).min(current).max(files.first_kept()))
@@ -95,7 +95,7 @@ impl Source {
 
     /// The segment is final: finds out where it ends.
     pub(super) fn finish(&mut self, files: &Files) -> Result<(), Fault> {
-        let current = files.meta.header().current();
+        let current = files.current_segment()?;
         let end = if current.generation == self.generation + 1 {
             current.base
         } else {

@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use mmlog::layout::{Header, MAGIC};
-use mmlog::{Log, Next, Start};
+use mmlog::{Log, Next, Rotation, Start};
 
 use super::notes::Note;
 use super::promise::{By, Promise};
 use super::writers::{Subject, metadata_of, options};
 use crate::actor::{end_with_parent, say};
+use crate::oracle::Segments;
 
 /// Bytes by position, and which of them are holes.
 #[derive(Default)]
@@ -25,6 +26,12 @@ struct Content {
 impl Content {
     fn read(log: &Log) -> anyhow::Result<Self> {
         let mut content = Self::default();
+        // A segment whose name did not reach the disk.
+        let oldest = log.oldest()?.get();
+        if oldest > 0 {
+            content.bytes.resize(oldest as usize, 0);
+            content.holes.push((0, oldest));
+        }
         let mut follower = log.follow(Start::Oldest)?;
         let mut buffer = vec![0; 1 << 20];
         loop {
@@ -32,6 +39,7 @@ impl Content {
                 Next::Bytes(range) => {
                     content.bytes.extend_from_slice(&buffer[..(range.end - range.start) as usize]);
                 }
+                Next::Rotated(_) => {}
                 Next::Hole(hole) => {
                     content.bytes.resize(hole.end() as usize, 0);
                     content.holes.push((hole.start, hole.end()));
@@ -124,12 +132,16 @@ fn describe(log: &Path) -> anyhow::Result<Option<String>> {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
         Err(e) => return Err(e.into()),
     };
-    let text = format!("before: data up to {} of {} bytes", end_of(&data), data.len());
+    let finals = Segments::look(log)?.finals;
+    let finals: Vec<String> = finals.iter().map(|f| format!("{} from {}", f.generation, f.base)).collect();
+    let text = format!("before: segments {finals:?}, data up to {} of {} bytes", end_of(&data), data.len());
     Ok(Some(match fs::read(metadata_of(log)) {
         Ok(metadata) if is_metadata(&metadata) => {
             let word = |at: usize| metadata[at..at + 8].try_into().map_or(0, u64::from_ne_bytes);
             format!(
-                "{text}, cursor {}, file_size {}, checkpoint {}, epoch {}",
+                "{text}, generation {}, base {}, cursor {}, file_size {}, checkpoint {}, epoch {}",
+                word(offset_of!(Header, identity.generation)),
+                word(offset_of!(Header, control.base)),
                 word(offset_of!(Header, control.cursor)),
                 word(offset_of!(Header, control.file_size)),
                 word(offset_of!(Header, checkpoint.synced)),
@@ -208,7 +220,8 @@ fn check_recovery(path: &Path, promise: &Promise, findings: &mut Findings) -> an
     let log = options().open_or_create(path).context("recovery")?;
     let recovered = log.cursor().get();
     // Recovery may have zeroed what was in flight at the end.
-    let least = promise.synced.max(end_of(&fs::read(path)?));
+    let base = log.status()?.base;
+    let least = promise.synced.max(base + end_of(&fs::read(path)?));
     findings.demand(recovered >= least, || format!("recovered to {recovered}, below {least}"));
     let content = Content::read(&log).context("read after recovery")?;
     let read = content.bytes.len() as u64;
@@ -260,13 +273,18 @@ fn go_on(
         content.bytes.extend_from_slice(&message);
     }
     log.trim(Duration::from_secs(30)).context("trim after recovery")?;
+    let rotated = log.rotate(&Rotation::default()).context("rotate after recovery")?;
+    findings.demand(rotated.is_some(), || "a rotation after recovery did nothing".into());
+    findings.demand(!Segments::look(path)?.has_next, || "a rotation has left a temporary file".into());
+    let last = writer.append(b"the end\n").context("append after a rotation")?.get();
+    content.bytes.extend_from_slice(b"the end\n");
     let synced = log.sync().context("sync after recovery")?.get();
     let end = content.bytes.len() as u64;
     findings.demand(synced == end, || format!("synced to {synced}, appended to {end}"));
     drop(writer);
     log.close().context("close after recovery")?;
     let len = fs::metadata(path)?.len();
-    findings.demand(len == end, || format!("{len} bytes at rest, appended to {end}"));
+    findings.demand(last + len == end, || format!("{len} bytes at rest from {last}, appended to {end}"));
     deep(path, "at rest", findings)?;
     let again = Content::read(&options().open_reader(path)?).context("read at rest")?;
     findings.demand(again.bytes == content.bytes && again.holes == content.holes, || {

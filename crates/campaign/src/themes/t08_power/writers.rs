@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use mmlog::{Log, Writer};
+use mmlog::{Log, Rotation, Writer};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use super::notes::{Note, Notebook, Stage, Word};
@@ -256,9 +256,12 @@ fn nudge(
     let at = target.watermark()?;
     notebook.note(stage.get(Word::Clock), Note::Watermark { at })?;
     let Target::Log(log, _) = target else { return Ok(()) };
-    match random.below(5) {
+    match random.below(6) {
         0 => {
             log.trim(Duration::from_secs(30))?;
+        }
+        4 | 5 => {
+            log.rotate(&Rotation::default().wait(Duration::from_secs(30)))?;
         }
         1 | 2 => write_back(path)?,
         3 => write_back(&metadata_of(path))?,

@@ -1,56 +1,114 @@
 //! Which segment the file at the path is, after a reboot: the names in the directory are the truth, the metadata may be
-//! older or newer than they are.
+//! older or newer than they are, by any number of rotations.
 //!
 //! - Its inode is that of the current entry: nothing was half done.
 //! - It is that of the entry before: the rename of the last rotation did not reach the disk. The log goes on there.
-//! - The file of the current entry, or of a later generation, has a final name: rotations reached the disk that the
-//!   metadata does not know of. The file at the path is the next generation, its base where the newest final segment's
-//!   data ends.
+//! - The newest final name is that of the current entry's file, or of a later generation: rotations reached the disk that
+//!   the metadata does not know of. Or names of generations before the current one are missing: the metadata knows of
+//!   rotations that did not reach the disk. In both the file at the path is the generation behind the newest final
+//!   segment, its base where that one's data ends.
 
-use super::extent;
+use std::fs::File;
+use std::sync::Arc;
+
+use super::{extent, is_of_this_boot};
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::files::guard::LogLock;
 use crate::files::segments::{Named, named};
+use crate::layout::Header;
 use crate::metadata::{Entry, JOURNAL_ROTATE};
 use crate::sync::Ordering;
-use crate::sys::place::{Access, Part};
+use crate::sys::place::{Access, Part, Place};
 use crate::sys::process;
+
+/// The current segment: as the metadata has it, or, until somebody has recovered after a reboot, as the names have it.
+pub(in crate::files) fn current(place: &Arc<Place>, header: &Header) -> Result<Entry, Fault> {
+    let entry = header.current();
+    match is_of_this_boot(&header.identity) {
+        true => Ok(entry),
+        false => Ok(at_path(place, header)?.map_or(entry, |found| found.entry)),
+    }
+}
+
+/// The segment at the path, and a final one that has to end where it begins.
+struct Found {
+    entry: Entry,
+    behind: Option<Named>,
+}
+
+/// `None` where it cannot be told.
+fn at_path(place: &Arc<Place>, header: &Header) -> Result<Option<Found>, Fault> {
+    let look = || Fault::io("stat the log's segments");
+    let Some(inode) = place.find(Part::Data).map_err(look())?.map(|found| found.id.1) else {
+        return Ok(None);
+    };
+    let known = |entry| Ok(Some(Found { entry, behind: None }));
+    let current = header.current();
+    let before = header.segment(current.generation.wrapping_sub(1)).get();
+    if current.inode == inode {
+        return known(current);
+    }
+    let rotating =
+        header.journal.kind() == JOURNAL_ROTATE && header.journal.new_inode.load(Ordering::Relaxed) == inode;
+    // The entry may be of another write-back than the identity, which the data file confirms.
+    if header.identity.inode.load(Ordering::Relaxed) == inode && !rotating {
+        let (base, generation) = (header.control.base(), header.generation());
+        return known(Entry { generation, base, inode, ..current });
+    }
+    if before.inode == inode && before.generation.checked_add(1) == Some(current.generation) {
+        return known(before);
+    }
+    let mut newest = None;
+    for n in named(place)? {
+        let there = n.find().map_err(look())?.map(|found| found.id.1);
+        if there.is_some_and(|there| there != inode) {
+            newest = Some(n);
+        }
+    }
+    let began_ns = process::now_ns();
+    let Some(newest) = newest else {
+        // Not one rotation reached the disk.
+        let generation = current.generation.max(header.generation());
+        let nothing_left = header.kept.first.load(Ordering::Acquire) == 0
+            && header.policy.olddir_changes.load(Ordering::Acquire) == 0;
+        let is_first = generation > 0 && nothing_left;
+        let first = Entry { generation: 0, base: 0, inode, began_ns };
+        return Ok(is_first.then_some(Found { entry: first, behind: None }));
+    };
+    let generation = newest.says.generation + 1;
+    // All names are there, and it is none of theirs; or nobody knows how long a compressed one was.
+    if generation == current.generation || newest.says.compression.is_some() {
+        return Ok(None);
+    }
+    let base = newest.says.base + end_of(header, &newest)?.1;
+    Ok(Some(Found { entry: Entry { generation, base, inode, began_ns }, behind: Some(newest) }))
+}
+
+/// A final segment that the metadata does not know to be one, or not where it ends; its length, and up to where it has
+/// bytes.
+fn end_of(header: &Header, segment: &Named) -> Result<(u64, u64), Fault> {
+    let look = || Fault::io("read a final segment");
+    let file: File = segment.open(Access::Read).map_err(look())?;
+    let len = file.metadata().map_err(look())?.len();
+    let from = header.checkpoint.synced().saturating_sub(segment.says.base).min(len);
+    Ok((len, extent(&file, from, len).map_err(look())?.end))
+}
 
 impl LogLock<'_> {
     /// Makes the metadata name the file at the path. Does nothing where it cannot be told which segment that is.
     pub(in crate::files) fn recover_segments(&self) -> Result<(), Fault> {
         let (header, place) = (self.files.meta.header(), &self.files.place);
-        let look = || Fault::io("stat the log's segments");
-        let Some(at_path) = place.find(Part::Data).map_err(look())?.map(|found| found.id.1) else {
-            return Ok(());
-        };
-        let current = header.current();
-        let before = header.segment(current.generation.wrapping_sub(1)).get();
-        if current.inode == at_path {
-            return self.name_current(current);
-        }
-        let rotating = header.journal.kind() == JOURNAL_ROTATE
-            && header.journal.new_inode.load(Ordering::Relaxed) == at_path;
-        // The entry may be of another write-back than the identity, which the data file confirms.
-        if header.identity.inode.load(Ordering::Relaxed) == at_path && !rotating {
-            let (base, generation) = (self.control().base(), header.generation());
-            return self.name_current(Entry { generation, base, inode: at_path, ..current });
-        }
-        if before.inode == at_path && before.generation.checked_add(1) == Some(current.generation) {
-            return self.name_current(before);
-        }
-        let mut newest = None;
-        for n in named(place)? {
-            let inode = n.find().map_err(look())?.map(|found| found.id.1);
-            if inode.is_some() && inode != Some(at_path) && n.says.generation >= current.generation {
-                newest = Some(n);
+        let Some(found) = at_path(place, header)? else { return Ok(()) };
+        if let Some(behind) = found.behind {
+            let (len, end) = end_of(header, &behind)?;
+            if end < len {
+                let file = behind.open(Access::Write);
+                let cut = file.and_then(|file| file.set_len(end));
+                cut.map_err(Fault::io("cut the final segment behind its last byte"))?;
             }
         }
-        let Some(newest) = newest else { return Ok(()) };
-        let base = self.end_of(&newest)?;
-        let generation = newest.says.generation + 1;
-        self.name_current(Entry { generation, base, inode: at_path, began_ns: process::now_ns() })
+        self.name_current(found.entry)
     }
 
     fn name_current(&self, entry: Entry) -> Result<(), Fault> {
@@ -63,19 +121,5 @@ impl LogLock<'_> {
         }
         crash_point("reboot:named");
         Ok(())
-    }
-
-    /// Position behind the last byte of a final segment that the metadata does not know to be one; it is cut there.
-    fn end_of(&self, segment: &Named) -> Result<u64, Fault> {
-        let look = || Fault::io("read a final segment");
-        let file = segment.open(Access::Write).map_err(look())?;
-        let (base, len) = (segment.says.base, file.metadata().map_err(look())?.len());
-        let synced = self.files.meta.header().checkpoint.synced();
-        let from = synced.saturating_sub(base).min(len);
-        let end = extent(&file, from, len).map_err(look())?.end;
-        if end < len {
-            file.set_len(end).map_err(Fault::io("cut the final segment behind its last byte"))?;
-        }
-        Ok(base.saturating_add(end))
     }
 }
