@@ -47,7 +47,7 @@ fn run(run: &mut Run) -> Result<()> {
         }
     };
     let mut cases = Vec::new();
-    for command in COMMANDS.iter().filter(|c| std::env::var("T6_ONLY").is_err() || c.has_segments()) {
+    for command in COMMANDS {
         let targets = traced(run, &tool, command)?;
         cases.extend(targets.into_iter().map(|target| Case { command, target }));
     }
