@@ -174,6 +174,7 @@ fn a_reboot_does_not_take_what_was_punched_for_lost() {
     let log = scratch.file("app.log");
     append(&log, &lines(0, 1000));
     punch(&log, 10_000);
+    drop(Log::options().open(&log).unwrap().hold("shipper", Position::new(100_000)).unwrap());
     // Another boot, and a checkpoint that did not reach the disk.
     poke(&log, crate::cli::at::BOOT_ID, &[7; 16]);
     poke(&log, crate::cli::at::SYNCED, &0_u64.to_ne_bytes());
@@ -183,6 +184,7 @@ fn a_reboot_does_not_take_what_was_punched_for_lost() {
     let status = mmlogctl("status", &log).run().text();
     assert!(status.contains("recovered    0 bytes lost, went on at 100000"), "{status}");
     assert!(status.contains("  holes        none"), "{status}");
+    assert!(status.contains("  holds        shipper at 90000, "), "from there on bytes may be new: {status}");
 }
 
 #[test]
@@ -213,6 +215,10 @@ fn a_spoiled_first_kept_is_named_and_repaired() {
     let ended = mmlogctl("append", &log).input(b"x\n").run();
     assert_eq!(ended.code, 4, "{ended:?}");
     assert!(ended.stderr.contains("first_kept out of range"), "{ended:?}");
+    let ended = mmlogctl("cat", &log).run();
+    assert!(ended.stderr.contains("first_kept out of range"), "{ended:?}");
+    let status = mmlogctl("status", &log).run().text();
+    assert!(status.starts_with("DAMAGED") && status.contains("first_kept out of range"), "{status}");
     let repaired = mmlogctl("repair", &log).run();
     assert_eq!(repaired.code, 0, "{repaired:?}");
     mmlogctl("cat", &log).run().printed(&lines(0, 10));

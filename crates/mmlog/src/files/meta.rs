@@ -137,6 +137,8 @@ impl Meta {
     /// Checks that the positions fit each other; `Err` says which does not.
     pub(crate) fn check_positions(&self) -> Result<(), Fault> {
         let control = self.control();
+        // Each before the cursor, which it never passes.
+        let kept = self.header().kept.first.load(Ordering::Acquire); // kept
         let base = control.base();
         let file_size = control.file_size();
         let cursor = control.look().start;
@@ -153,7 +155,6 @@ impl Meta {
         if cursor < base || cursor > most {
             return out("cursor", cursor, base, most);
         }
-        let kept = self.header().kept.first.load(Ordering::Acquire); // kept
         if kept > cursor {
             return out("first_kept", kept, 0, cursor);
         }

@@ -100,6 +100,10 @@ impl LogLock<'_> {
         }
         // What is pruned was durable, and reads as NULs.
         let synced = checkpoint.synced().max(base).max(kept.load(Ordering::Relaxed));
+        // Positions from there on may mean other bytes now, which nobody has read.
+        for record in self.files.meta.followers() {
+            record.hold.fetch_min(synced, Ordering::Release); // held
+        }
         if len < synced - base {
             return Err(Fault::Truncated { expected: synced - base, found: len });
         }

@@ -7,7 +7,7 @@ use clap::{ArgGroup, Args};
 use mmlog::{Holds, Log, Next, Position, Pruning, Retention, Rule, Start};
 
 use crate::arguments::{Access, duration, size};
-use crate::exit::{Exit, Failure, shown};
+use crate::exit::{Exit, Failure, printable, shown};
 use crate::output::Output;
 use crate::progress::human;
 use crate::reading::READ_SIZE;
@@ -154,7 +154,7 @@ fn said(args: &PruneArgs, tense: Tense, pruned: &Pruning) -> Vec<String> {
     }
     if let Some(name) = &pruned.held_by {
         let text = "keeps the rest; --force takes it, --forget ends the hold";
-        lines.push(format!("{log}: hold {name} {text}"));
+        lines.push(format!("{log}: hold {} {text}", printable(name)));
     }
     lines
 }
