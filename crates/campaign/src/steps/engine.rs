@@ -81,6 +81,10 @@ impl Victim {
                 victim.loaded_at = loaded_at(victim.pid)?;
                 Ok(victim)
             }
+            WaitStatus::Exited(_, code) => {
+                victim.reaped = true;
+                bail!("its preparations ended early, exit code {code}")
+            }
             other => bail!("its preparations ended early: {other:?}"),
         }
     }

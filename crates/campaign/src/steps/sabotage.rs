@@ -5,9 +5,13 @@ use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use anyhow::Context;
+use mmlog::sync::Ordering;
 
 use super::PATIENCE;
 use super::scene::{Scene, hold_slot};
+
+/// How long a drain tries at a stuck log.
+const GATE_MS: u32 = 2;
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Sabotage {
@@ -57,6 +61,9 @@ impl Sabotage {
                 let found = in_flight.find(|(_, slot)| slot.hot.pending().phase().is_some());
                 let (index, slot) = found.context("nothing is in flight")?;
                 if self == Self::Stuck {
+                    // Those who come wait for it in vain: briefly.
+                    metadata.header().control.gate_ms.store(GATE_MS, Ordering::Relaxed);
+                    scene.wait = self.patience();
                     return Ok(Some(hold_slot(&scene.log, index)?));
                 }
                 slot.hot.settle();

@@ -44,7 +44,9 @@ fn run(run: &mut Run) -> anyhow::Result<()> {
         return Ok(());
     }
     let directory = run.directory(Place::Memory)?;
-    let situations = Situation::all();
+    let mut situations = Situation::all();
+    let count = run.size.of(situations.len() as u64) as usize;
+    choose(&mut situations, count, &mut run.random);
     let traces = pool::run(&situations, |situation| situation.trace(&situation.patient(directory.path())));
     let mut kills = Vec::new();
     for (situation, trace) in situations.iter().zip(traces) {
@@ -79,15 +81,8 @@ fn chosen(situation: Situation, trace: &Trace, run: &mut Run) -> Vec<Kill> {
         points.extend(trace.others(OTHERS / healers as u64, &mut run.random));
         points
     };
-    let mut kills: Vec<Kill> = points
-        .into_iter()
-        .map(|point| Kill { situation, goal: Goal::of(trace, point), sabotage: None })
-        .collect();
-    let count = run.size.of(kills.len() as u64) as usize;
-    if count < kills.len() {
-        choose(&mut kills, count, &mut run.random);
-    }
-    kills
+    let kill = |point| Kill { situation, goal: Goal::of(trace, point), sabotage: None };
+    points.into_iter().map(kill).collect()
 }
 
 impl Kill {

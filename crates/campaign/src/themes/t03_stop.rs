@@ -50,7 +50,9 @@ fn run(run: &mut Run) -> anyhow::Result<()> {
     }
     let directory = run.directory(Place::Memory)?;
     controls(run, directory.path())?;
-    let situations = with_most_company();
+    let mut situations = with_most_company();
+    let count = run.size.of(situations.len() as u64) as usize;
+    choose(&mut situations, count, &mut run.random);
     let traces = pool::run(&situations, |situation| {
         situation.trace(&setting(situation, directory.path(), PATIENCE, 60_000))
     });
@@ -92,10 +94,6 @@ fn with_most_company() -> Vec<Situation> {
 fn chosen(situation: Situation, trace: &Trace, run: &mut Run) -> Vec<Stop> {
     let mut points = trace.telling();
     points.extend(trace.others(OTHERS, &mut run.random));
-    let count = run.size.of(points.len() as u64) as usize;
-    if count < points.len() {
-        choose(&mut points, count, &mut run.random);
-    }
     let stop = |point| Stop { situation, goal: Goal::of(trace, point), seed: run.random.next(), foul: None };
     points.into_iter().map(stop).collect()
 }
