@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use crate::cli::{Scratch, WRITING, at, metadata_of, mmlogctl, wait_for};
+use crate::cli::{Scratch, WRITING, at, metadata_of, mmlogctl, poke, wait_for};
 use crate::{CONTENT, has_status, is_readable, refused};
 
 fn cut(path: &Path, len: u64) {
@@ -115,6 +115,21 @@ fn a_writer_goes_on_in_a_log_that_was_made_anew() {
     append.feed(&lines());
     append.end();
     is_readable_whole(&log, &lines());
+}
+
+#[test]
+fn a_follower_whose_metadata_is_overwritten_says_so_and_follows_no_garbage() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    let reader = mmlog::Log::options().open_reader(&log).unwrap();
+    let mut follower = reader.follow(mmlog::Start::Oldest).unwrap();
+    let mut buf = [0; 100];
+    assert_eq!(follower.next(&mut buf).unwrap(), mmlog::Next::Bytes(0..CONTENT.len() as u64));
+    let len = fs::metadata(metadata_of(&log)).unwrap().len();
+    poke(&log, 0, &vec![b'x'; len as usize]);
+    let error = follower.next(&mut buf).unwrap_err();
+    assert!(error.to_string().contains("not a log's metadata (overwritten while it was open)"), "{error}");
+    assert_eq!(follower.position().get(), CONTENT.len() as u64);
 }
 
 fn is_readable_whole(log: &Path, content: &[u8]) {

@@ -322,6 +322,11 @@ impl Follower {
         self.holes.sort_by_key(|h| (h.start, h.at.is_none()));
         self.holes.dedup_by_key(|h| h.start);
         self.files.intact().at(self.files.path())?;
+        // Bytes that somebody copied over the metadata are nobody's watermark.
+        self.files.meta.check_magic().at(self.files.path())?;
+        if self.files.is_of_this_boot() {
+            self.files.meta.check_positions().at(self.files.path())?;
+        }
         self.cursor = cursor;
         self.watermark = self.watermark.max(scan.watermark);
         self.look_for_the_end()

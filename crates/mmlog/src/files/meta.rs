@@ -134,6 +134,15 @@ impl Meta {
         &self.slots[..used.min(self.slots.len())]
     }
 
+    /// Whether this is metadata still, or will be: a rebuild begins with zeros.
+    pub(crate) fn check_magic(&self) -> Result<(), Fault> {
+        let magic = self.header().identity.magic.load(Ordering::Relaxed);
+        if magic == 0 || magic == u64::from_ne_bytes(MAGIC) {
+            return Ok(());
+        }
+        Err(Fault::NotMetadata { why: "overwritten while it was open".into() })
+    }
+
     /// Checks that the positions fit each other; `Err` says which does not.
     pub(crate) fn check_positions(&self) -> Result<(), Fault> {
         let control = self.control();
