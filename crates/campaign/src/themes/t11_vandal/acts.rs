@@ -29,7 +29,8 @@ pub(super) enum Harm {
     Unseen,
     /// The log is damaged, and everybody who looks says so.
     Damage,
-    /// As a power cut may leave it, too: damage until somebody opens the log, and nobody else has it open.
+    /// As a power cut may leave it, too: damage until somebody opens the log, and nobody else has it open. The log then
+    /// ends behind the last byte that is not NUL.
     Curable,
 }
 
@@ -121,6 +122,23 @@ const GARBAGE: (&[&str], &[&str]) = (
     ],
     &["not a log's metadata", "no metadata"],
 );
+/// As garbage; and who stores while the file is empty, and looks when it has its length again, takes that for a full disk.
+const COPIED_OVER: (&[&str], &[&str]) = (
+    &[
+        "NoSpace",
+        "NotMetadata",
+        "NoMetadata",
+        "NoLog",
+        "Replaced",
+        "Foreign",
+        "OutOfRange",
+        "Journal",
+        "Truncated",
+        "InUse",
+        "Poisoned",
+    ],
+    GARBAGE.1,
+);
 
 /// Whoever went on with it would do so from an older cursor.
 const COPY: (&[&str], &[&str]) =
@@ -137,7 +155,7 @@ pub(super) const ON_METADATA: &[Act] = &[
     cut("truncate", GARBAGE, truncate),
     cut(">", GARBAGE, |target, _| overwrite(target, b"")),
     cut("echo >", GARBAGE, |target, _| overwrite(target, b"somebody was here\n")),
-    cut("cp -f over", GARBAGE, |target, _| overwrite(target, &[b'x'; 300_000])),
+    cut("cp -f over", COPIED_OVER, |target, _| overwrite(target, &[b'x'; 300_000])),
     act("punch", Harm::Curable, GARBAGE, punch_header),
     act("unlink", Harm::Damage, GONE, unlink),
     act("rename over", Harm::Damage, GARBAGE, |target, _| rename_over(target, b"another's\n")),

@@ -80,6 +80,10 @@ impl Director {
         let sightings = Sightings::create(&self.notes.join("sightings"), 1 << 30)?;
         drop(crew::options().open_or_create(&log)?);
         let (mut said, pids) = self.begin(&Stage { log: &log, acks: &acks, sightings: &sightings })?;
+        // While it is empty, a creator makes anew what was moved away for a moment.
+        while acks.acknowledged().next().is_none() {
+            std::thread::sleep(Duration::from_micros(100));
+        }
         let (mut done, mut wrong, mut reach) = (Done::default(), Vec::new(), None);
         if let Some(lie) = lie {
             while acks.handed_out() < 100 {
@@ -113,7 +117,7 @@ impl Director {
         if !done.damaged() {
             wrong.extend(judge_content(&log, &acks, &sightings, &done)?);
         }
-        wrong.extend(judge_data(&log, &acknowledged, &done));
+        wrong.extend(self.judge_data(&log, &acknowledged, &done));
         self.use_again(&log, &done, &mut wrong);
         for entry in fs::read_dir(&self.directory)? {
             fs::remove_file(entry?.path())?;
@@ -185,7 +189,10 @@ impl Director {
         };
         let nothing = fs::metadata(log).is_ok_and(|data| data.len() == 0) && text.contains("no such log");
         if is_damaged(&said) && (nothing || act.status.iter().any(|word| text.contains(word))) {
-            return said.ok().map(|status| crew::reach(status.limit));
+            // A copy of the metadata says how far the log went when it was made; the data file was allocated since.
+            return said
+                .ok()
+                .map(|status| crew::reach(status.limit.max(status.base.saturating_add(status.file.len))));
         }
         match said {
             // A grower that had looked before allocates behind the cut, or pwrite fills it: the length is right again.
@@ -247,6 +254,28 @@ impl Director {
         }
     }
 
+    /// Whatever was done to the metadata, the data file has every byte that nobody touched. Where its cursor is gone, the
+    /// log goes on behind the last byte that is not NUL: of the last message before that, NULs at its end are lost.
+    fn judge_data(&mut self, log: &Path, acknowledged: &[(u64, Vec<u8>)], done: &Done) -> Option<String> {
+        let is_spoilt =
+            |at: u64, end: u64| done.spoilt.iter().any(|range| range.start < end && at < range.end);
+        let untouched = |at: u64, bytes: &[u8]| !is_spoilt(at, at + bytes.len() as u64);
+        let mut expected = acknowledged.iter().filter(|(at, bytes)| untouched(*at, bytes)).peekable();
+        expected.peek()?;
+        let data = fs::read(log).unwrap_or_default();
+        let is_there = |at: u64, bytes: &[u8]| data[data.len().min(at as usize)..].starts_with(bytes);
+        let mut lost: Vec<_> = expected.filter(|(at, bytes)| !is_there(*at, bytes)).collect();
+        if let [(at, bytes)] = lost[..]
+            && done.acts.iter().any(|act| act.harm == Harm::Curable)
+            && is_there(*at, without_last_nuls(bytes))
+        {
+            self.count("messages whose last NULs were lost with the cursor", 1);
+            lost.clear();
+        }
+        let ((first, _), len) = (lost.first()?, data.len());
+        Some(format!("{} messages are not in the data file ({len} bytes), the first at {first}", lost.len()))
+    }
+
     /// Mends the log, or removes it, and uses it.
     fn use_again(&mut self, log: &Path, done: &Done, wrong: &mut Vec<String>) {
         let wishes = [Wish::ClearPanic, Wish::Rebuild, Wish::Recreate];
@@ -303,19 +332,8 @@ fn judge_content(log: &Path, acks: &Acks, sightings: &Sightings, done: &Done) ->
     Ok(wrong)
 }
 
-/// Whatever was done to the metadata, the data file has every byte that nobody touched.
-fn judge_data(log: &Path, acknowledged: &[(u64, Vec<u8>)], done: &Done) -> Option<String> {
-    let is_spoilt = |at: u64, end: u64| done.spoilt.iter().any(|range| range.start < end && at < range.end);
-    let untouched = |at: u64, bytes: &[u8]| !is_spoilt(at, at + bytes.len() as u64);
-    let mut expected = acknowledged.iter().filter(|(at, bytes)| untouched(*at, bytes)).peekable();
-    expected.peek()?;
-    let data = fs::read(log).unwrap_or_default();
-    let lost: Vec<u64> = expected
-        .filter(|(at, bytes)| !data[data.len().min(*at as usize)..].starts_with(bytes))
-        .map(|(at, _)| *at)
-        .collect();
-    let (first, len) = (lost.first()?, data.len());
-    Some(format!("{} messages are not in the data file ({len} bytes), the first at {first}", lost.len()))
+fn without_last_nuls(bytes: &[u8]) -> &[u8] {
+    &bytes[..bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)]
 }
 
 fn try_out(log: &Path) -> anyhow::Result<()> {

@@ -32,6 +32,7 @@ const COUNTS: &[&str] = &[
     "clear errors",
     "cuts that a growth hid",
     "logs repaired",
+    "messages whose last NULs were lost with the cursor",
     "logs removed and made anew",
 ];
 
