@@ -198,7 +198,8 @@ impl Files {
         if len < total_len(self.meta.geometry().max_writers) as u64 {
             return Fault::NotMetadata { why: format!("cut to {len} bytes while it was open") };
         }
-        let free = self.segment().map_or(0, |segment| fs::free_bytes(segment.file()));
+        // By the directory: whoever asks may have the lock on the data file in use.
+        let free = fs::free_bytes(self.place.directory_fd());
         Fault::NoSpace { needed: meta::page_size(), free, source: nix::Error::ENOSPC.into() }
     }
 
