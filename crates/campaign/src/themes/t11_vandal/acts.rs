@@ -122,10 +122,12 @@ const GARBAGE: (&[&str], &[&str]) = (
     ],
     &["not a log's metadata", "no metadata"],
 );
-/// As garbage; and who stores while the file is empty, and looks when it has its length again, takes that for a full disk.
+/// As garbage, or any half of it; and who stores while the file is empty, and looks when it has its length again, takes that for a full disk.
 const COPIED_OVER: (&[&str], &[&str]) = (
     &[
         "NoSpace",
+        "Copied",
+        "Geometry",
         "NotMetadata",
         "NoMetadata",
         "NoLog",
@@ -144,8 +146,10 @@ const COPIED_OVER: (&[&str], &[&str]) = (
 const COPY: (&[&str], &[&str]) =
     (&["Copied", "Foreign", "Replaced"], &["metadata belongs to another file", "a copy"]);
 
-/// The control: harm that is declared as none.
-pub(super) const LIE: Act = act("a cut that is called a touch", Harm::None, SILENT, truncate);
+/// The control: harm that is declared as none, also where a growth hides it from everybody who looks at lengths.
+pub(super) const LIE: Act = act("a cut that is called a touch", Harm::None, SILENT, |target, _| {
+    overwrite(target, b"").map(|_| NO_BYTES)
+});
 
 pub(super) const ON_METADATA: &[Act] = &[
     act("touch", Harm::None, SILENT, touch),
