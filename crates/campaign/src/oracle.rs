@@ -21,6 +21,6 @@ mod words;
 pub(crate) use acks::{Acks, Scribe};
 pub(crate) use check::{Found, check};
 pub(crate) use message::HEAD;
-pub(crate) use segments::{Seal, Seals, Segments};
+pub(crate) use segments::{Seal, Seals, Segments, open};
 pub(crate) use sightings::{Sightings, Watcher};
 pub(crate) use words::Words;

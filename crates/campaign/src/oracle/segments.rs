@@ -12,6 +12,7 @@ use anyhow::{Context, ensure};
 /// Behind the log's name.
 const METADATA: &str = ".mmlog";
 const NEXT: &str = ".mmlog-next";
+const COMPRESSED: &str = ".zst";
 
 /// One final segment.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -42,6 +43,28 @@ pub(crate) struct Seal {
     pub(crate) hash: u64,
 }
 
+impl Final {
+    fn is_compressed(&self) -> bool {
+        self.path.as_os_str().as_bytes().ends_with(COMPRESSED.as_bytes())
+    }
+}
+
+/// What a segment holds, also if it is, or has become, a compressed one.
+pub(crate) fn open(path: &Path) -> std::io::Result<Box<dyn Read>> {
+    if path.as_os_str().as_bytes().ends_with(COMPRESSED.as_bytes()) {
+        return Ok(Box::new(zstd::Decoder::new(File::open(path)?)?));
+    }
+    match File::open(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let mut compressed = path.as_os_str().to_os_string();
+            compressed.push(COMPRESSED);
+            let file = File::open(compressed).map_err(|_| e)?;
+            Ok(Box::new(zstd::Decoder::new(file)?))
+        }
+        opened => Ok(Box::new(opened?)),
+    }
+}
+
 impl Segments {
     /// Reads the log's directory.
     pub(crate) fn look(log: &Path) -> anyhow::Result<Self> {
@@ -56,7 +79,8 @@ impl Segments {
         for entry in fs::read_dir(log.parent().context("a log's directory")?)? {
             let (path, name) = entry.map(|e| (e.path(), e.file_name()))?;
             let rest = name.as_bytes().strip_prefix(stem).map(OsStr::from_bytes);
-            match rest.and_then(OsStr::to_str) {
+            let rest = rest.and_then(OsStr::to_str);
+            match rest.map(|rest| rest.strip_suffix(COMPRESSED).unwrap_or(rest)) {
                 Some("" | METADATA) => {}
                 Some(NEXT) => found.has_next = true,
                 Some(rest) if numbers(rest).is_some() => {
@@ -68,6 +92,8 @@ impl Segments {
             }
         }
         found.finals.sort_by(|a, b| a.path.cmp(&b.path));
+        // A plain file comes before its compressed copy.
+        found.finals.dedup_by_key(|f| f.generation);
         Ok(found)
     }
 
@@ -85,6 +111,7 @@ impl Segments {
                 wrong.push(format!("{name} is followed by generation {generation:?}"));
             }
             match fs::symlink_metadata(&this.path) {
+                Ok(_) if this.is_compressed() => {}
                 Ok(stat) if this.base + stat.len() != next => {
                     wrong.push(format!("{name} has {} bytes, the next segment begins at {next}", stat.len()));
                 }
@@ -100,7 +127,7 @@ impl Segments {
     pub(crate) fn bytes(&self) -> anyhow::Result<Vec<u8>> {
         let mut all = Vec::new();
         for path in self.finals.iter().map(|f| &f.path).chain([&self.log]) {
-            File::open(path)?.read_to_end(&mut all).with_context(|| path.display().to_string())?;
+            open(path)?.read_to_end(&mut all).with_context(|| path.display().to_string())?;
         }
         Ok(all)
     }
@@ -119,7 +146,7 @@ impl Segments {
 
 impl Seal {
     pub(crate) fn of(path: &Path) -> anyhow::Result<Self> {
-        let (mut file, path) = (File::open(path)?, path.to_path_buf());
+        let (mut file, path) = (open(path)?, path.to_path_buf());
         let (mut len, mut hash, mut buf) = (0, 0xcbf2_9ce4_8422_2325, vec![0; 1 << 16]);
         loop {
             let read = file.read(&mut buf)?;

@@ -9,6 +9,7 @@ use mmlog::{Class, Log, Rotation};
 use super::stage::{Stage, line};
 use crate::actor::{end_with_parent, say};
 use crate::oracle::{Seal, Seals};
+use crate::tool::mmlogctl;
 
 /// A rotation, as long as nobody is in its way.
 const EVERY: Duration = Duration::from_millis(20);
@@ -47,17 +48,27 @@ pub(super) fn writer(arguments: &[String]) -> anyhow::Result<()> {
     Ok(log.close()?)
 }
 
-/// Role: `LOG STAGE`. Rotates all the time, and notes what a segment is when its rotation has returned.
+/// Role: `LOG STAGE ARCHIVE`. Rotates all the time, and notes what a segment is when its rotation has returned; gives
+/// it a second name in the archive, if there is one.
 pub(super) fn rotator(arguments: &[String]) -> anyhow::Result<()> {
     end_with_parent()?;
-    let [log, stage] = arguments else { bail!("two arguments") };
+    let [log, stage, archive] = arguments else { bail!("three arguments") };
+    let archive = Path::new(archive);
     let seals = Seals::beside(Path::new(stage))?;
     let stage = Stage::open(Path::new(stage))?;
     let log = options().open(log)?;
     let mut next = Instant::now();
     while !stage.is_closed() {
         match stage.rotates(|| log.rotate(&Rotation::default())) {
-            Ok(Some(rotated)) => seals.note(&Seal::of(&rotated.path)?)?,
+            Ok(Some(rotated)) => {
+                if archive.is_dir() {
+                    std::fs::hard_link(
+                        &rotated.path,
+                        archive.join(rotated.path.file_name().unwrap_or_default()),
+                    )?;
+                }
+                seals.note(&Seal::of(&rotated.path)?)?;
+            }
             Err(e) if e.fault().class() != Class::Busy => return Err(e.into()),
             Ok(None) | Err(_) => {}
         }
@@ -65,6 +76,20 @@ pub(super) fn rotator(arguments: &[String]) -> anyhow::Result<()> {
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
     }
     Ok(log.close()?)
+}
+
+/// Role: `LOG STAGE COMMAND...`. Runs that command of `mmlogctl` again and again.
+pub(super) fn beside(arguments: &[String]) -> anyhow::Result<()> {
+    end_with_parent()?;
+    let [log, stage, command @ ..] = arguments else { bail!("two arguments, and a command") };
+    let (stage, mmlogctl) = (Stage::open(Path::new(stage))?, mmlogctl()?);
+    while !stage.is_closed() {
+        let ended = std::process::Command::new(&mmlogctl).args(command).arg(log).status()?;
+        // Busy is another one at it.
+        anyhow::ensure!(matches!(ended.code(), Some(0 | 3)), "{command:?} ended with {ended}");
+        std::thread::sleep(EVERY);
+    }
+    Ok(())
 }
 
 /// Role: `LOG ROTATIONS`. A line and a rotation, again and again.

@@ -1,7 +1,8 @@
 //! T12: rotation under load. Writers append numbered lines, paced and as fast as they can; somebody rotates every
 //! 20 ms; real `mmlogctl tail -F` read, one late, one restarted from its cursor-file, one through a slow pipe. Then the
 //! segments, by name, and the current file are every line exactly once, and so is what each reader printed. The same
-//! with kill -9 of writers and rotators.
+//! with kill -9 of writers and rotators, with `rotate --compress` beside it, and with `prune` beside it: then readers may
+//! miss what they were told of, and nothing else.
 
 mod actors;
 mod judge;
@@ -22,14 +23,18 @@ use crate::children::Role;
 use crate::oracle::{Seals, Segments};
 use crate::run::{Place, Run};
 use actors::options;
-use judge::{Found, judge};
+use judge::{ARCHIVE, Found, Wants, judge};
 use readers::Readers;
 use stage::Stage;
 
 pub(crate) const THEME: Theme = Theme { id: "T12", about: "rotation", run };
 
-pub(crate) const ROLES: &[Role] =
-    &[("t12-writer", actors::writer), ("t12-rotator", actors::rotator), ("t12-many", actors::many)];
+pub(crate) const ROLES: &[Role] = &[
+    ("t12-writer", actors::writer),
+    ("t12-rotator", actors::rotator),
+    ("t12-beside", actors::beside),
+    ("t12-many", actors::many),
+];
 
 const WRITERS: u64 = 8;
 /// Bytes a second, of all writers.
@@ -45,14 +50,25 @@ struct Play {
     /// At CI size.
     seconds: f64,
     paced: bool,
-    kills: bool,
+    beside: Beside,
+}
+
+/// What goes on beside writers, readers and the rotator.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beside {
+    Nothing,
+    Kills,
+    Compress,
+    /// Keeps so many segments.
+    Prune(u32),
 }
 
 const PLAYS: &[Play] = &[
-    Play { name: "paced", place: Place::Disk, seconds: 60.0, paced: true, kills: false },
-    Play { name: "unpaced", place: Place::Memory, seconds: 5.0, paced: false, kills: false },
-    Play { name: "paced, kills", place: Place::Memory, seconds: 60.0, paced: true, kills: true },
-    Play { name: "unpaced, kills", place: Place::Disk, seconds: 5.0, paced: false, kills: true },
+    Play { name: "paced", place: Place::Disk, seconds: 60.0, paced: true, beside: Beside::Compress },
+    Play { name: "unpaced", place: Place::Memory, seconds: 5.0, paced: false, beside: Beside::Nothing },
+    Play { name: "paced, kills", place: Place::Memory, seconds: 60.0, paced: true, beside: Beside::Kills },
+    Play { name: "unpaced, kills", place: Place::Disk, seconds: 5.0, paced: false, beside: Beside::Kills },
+    Play { name: "paced, pruned", place: Place::Disk, seconds: 20.0, paced: true, beside: Beside::Prune(20) },
 ];
 
 fn run(run: &mut Run) -> anyhow::Result<()> {
@@ -67,6 +83,7 @@ fn run(run: &mut Run) -> anyhow::Result<()> {
         run.count("rotations", found.segments);
         run.count("segments compared", found.seals);
         run.count("not acknowledged, whole", found.unacknowledged);
+        run.count("KiB pruned before they were read", found.pruned >> 10);
         found.wrong.into_iter().for_each(|wrong| run.violation(format!("{}: {wrong}", play.name)));
     }
     many(run)
@@ -94,8 +111,29 @@ impl Scene {
         Actor::start("t12-writer", &[&log, &stage.display(), &id, &rate])
     }
 
-    fn rotator(&self) -> anyhow::Result<Actor> {
-        Actor::start("t12-rotator", &[&self.log.display(), &self.notes.join("stage").display()])
+    fn rotator(&self, beside: Beside) -> anyhow::Result<Actor> {
+        let archive = self.archive(beside).map_or_else(String::new, |path| path.display().to_string());
+        Actor::start("t12-rotator", &[&self.log.display(), &self.notes.join("stage").display(), &archive])
+    }
+
+    /// Where pruned segments are kept, on the log's file system.
+    fn archive(&self, beside: Beside) -> Option<PathBuf> {
+        matches!(beside, Beside::Prune(_)).then(|| self.log.with_file_name(ARCHIVE))
+    }
+
+    fn beside(&self, beside: Beside) -> anyhow::Result<Option<Actor>> {
+        let (log, stage) = (self.log.display().to_string(), self.notes.join("stage").display().to_string());
+        let start = |command: &[&str]| {
+            let arguments = [&[log.as_str(), stage.as_str()], command].concat();
+            let arguments: Vec<&dyn std::fmt::Display> =
+                arguments.iter().map(|a| a as &dyn std::fmt::Display).collect();
+            Actor::start("t12-beside", &arguments).map(Some)
+        };
+        match beside {
+            Beside::Nothing | Beside::Kills => Ok(None),
+            Beside::Compress => start(&["rotate", "--if-size=1T", "--compress=zstd"]),
+            Beside::Prune(keep) => start(&["prune", "--keep", &keep.to_string()]),
+        }
     }
 
     fn seals(&self) -> anyhow::Result<Seals> {
@@ -105,9 +143,12 @@ impl Scene {
     /// Lets them write, rotate and read for so long, and judges what is left.
     fn play(&self, run: &mut Run, play: &Play, seconds: Duration) -> anyhow::Result<Found> {
         let log = options().open_or_create(&self.log)?;
+        let archive = self.archive(play.beside);
+        archive.iter().try_for_each(fs::create_dir)?;
         let mut readers = Readers::new(&self.log, &self.notes)?;
         let mut writers = (0..WRITERS).map(|id| self.writer(id, play)).collect::<anyhow::Result<Vec<_>>>()?;
-        let (mut rotator, mut next_id) = (self.rotator()?, WRITERS);
+        let (mut rotator, mut next_id) = (self.rotator(play.beside)?, WRITERS);
+        let mut beside = self.beside(play.beside)?;
         let begun = Instant::now();
         while begun.elapsed() < seconds {
             std::thread::sleep(KILL_EVERY);
@@ -115,7 +156,7 @@ impl Scene {
                 readers.start("late")?;
             }
             readers.restart()?;
-            if play.kills {
+            if play.beside == Beside::Kills {
                 let chosen = run.random.below(WRITERS + 2) as usize;
                 run.count("kills", 1);
                 if let Some(writer) = writers.get_mut(chosen) {
@@ -124,23 +165,30 @@ impl Scene {
                 } else {
                     drop(rotator);
                     self.stage.forget_rotation();
-                    rotator = self.rotator()?;
+                    rotator = self.rotator(play.beside)?;
                 }
             }
         }
         self.stage.close();
-        for actor in writers.iter_mut().chain([&mut rotator]) {
+        for actor in writers.iter_mut().chain([&mut rotator]).chain(&mut beside) {
             let status = actor.end()?;
-            ensure!(status.success(), "a writer or the rotator ended with {status}");
+            ensure!(status.success(), "one of the actors ended with {status}");
         }
         // What a killed rotator has left goes with the next rotation, what killed writers have left before it.
-        log.rotate(&Rotation::default())?;
+        if let (Some(rotated), Some(archive)) = (log.rotate(&Rotation::default())?, &archive) {
+            fs::hard_link(&rotated.path, archive.join(rotated.path.file_name().unwrap_or_default()))?;
+        }
         log.close()?;
         let wrong = readers.finish()?;
         run.count("restarts of a reader", readers.restarts);
         let outputs: Vec<(&str, &Path)> = readers.all.iter().map(|r| (r.name, r.output.as_path())).collect();
         ensure!(outputs.len() == 3, "{} readers", outputs.len());
-        let mut found = judge(&self.log, &self.stage, &self.seals()?, &outputs, play.kills)?;
+        let wants = match &archive {
+            Some(archive) => Wants::Pruned(archive),
+            None if play.beside == Beside::Kills => Wants::Killed,
+            None => Wants::Everything,
+        };
+        let mut found = judge(&self.log, &self.stage, &self.seals()?, &outputs, &wants)?;
         found.wrong.extend(wrong);
         Ok(found)
     }
@@ -166,7 +214,7 @@ fn many(run: &mut Run) -> anyhow::Result<()> {
     ensure!(actor.ended()?.success(), "many rotations failed");
     println!("T12  {rotations} rotations in one directory: {:?}", begun.elapsed());
     scene.stage.acknowledge(1, rotations);
-    let found = judge(&scene.log, &scene.stage, &scene.seals()?, &[], false)?;
+    let found = judge(&scene.log, &scene.stage, &scene.seals()?, &[], &Wants::Everything)?;
     run.count("rotations", found.segments);
     let all = found.segments == rotations;
     found.wrong.into_iter().for_each(|wrong| run.violation(format!("many rotations: {wrong}")));
@@ -218,16 +266,32 @@ impl Scene {
 }
 
 fn controls(run: &mut Run) -> anyhow::Result<()> {
-    let play = Play { name: "control", place: Place::Memory, seconds: 0.3, paced: true, kills: false };
+    let play =
+        Play { name: "control", place: Place::Memory, seconds: 0.3, paced: true, beside: Beside::Nothing };
     for (name, word, tamper) in TAMPERING {
         let scene = Scene::new(play.place)?;
         let sound = scene.play(run, &play, Duration::from_secs_f64(play.seconds))?;
         sound.wrong.into_iter().for_each(|wrong| run.violation(format!("before a control: {wrong}")));
         tamper(&scene)?;
         let slow = scene.notes.join("slow");
-        let found = judge(&scene.log, &scene.stage, &scene.seals()?, &[("slow", &slow)], false);
+        let found = judge(&scene.log, &scene.stage, &scene.seals()?, &[("slow", &slow)], &Wants::Everything);
         let said = found.map_or_else(|e| format!("{e:#}"), |found| found.wrong.join("; "));
         run.control(name, said.contains(word));
     }
+    not_told(run)
+}
+
+/// The control of the play beside prune: a reader that was not told.
+fn not_told(run: &mut Run) -> anyhow::Result<()> {
+    let beside = Beside::Prune(2);
+    let play = Play { name: "control", place: Place::Memory, seconds: 0.5, paced: true, beside };
+    let scene = Scene::new(play.place)?;
+    let sound = scene.play(run, &play, Duration::from_secs_f64(play.seconds))?;
+    sound.wrong.into_iter().for_each(|wrong| run.violation(format!("before a control: {wrong}")));
+    let (slow, archive) = (scene.notes.join("slow"), scene.archive(beside).context("an archive")?);
+    fs::write(slow.with_extension("told"), "")?;
+    let wants = Wants::Pruned(&archive);
+    let found = judge(&scene.log, &scene.stage, &scene.seals()?, &[("slow", &slow)], &wants)?;
+    run.control("a reader was not told what was pruned", found.wrong.join("; ").contains("the slow reader"));
     Ok(())
 }

@@ -62,28 +62,32 @@ impl Readers {
         Ok(readers)
     }
 
-    fn tail(&self, name: &str) -> Command {
+    fn tail(&self, name: &str) -> anyhow::Result<Command> {
+        let told =
+            File::options().append(true).create(true).open(self.home.join(name).with_extension("told"))?;
         let mut tail = Command::new(&self.mmlogctl);
-        tail.args(["tail", "-F", "-n+1", "--pid"]).arg(self.writers.id().to_string()).stdin(Stdio::null());
+        tail.args(["tail", "-F", "--from=0", "--pid"])
+            .arg(self.writers.id().to_string())
+            .stdin(Stdio::null());
         if name == "restarted" {
             tail.arg("--cursor-file").arg(self.home.join("cursor"));
         }
-        tail.arg(&self.log);
-        tail
+        tail.arg(&self.log).stderr(told);
+        Ok(tail)
     }
 
     /// One whose output goes to a file, behind what is there.
     pub(super) fn start(&mut self, name: &'static str) -> anyhow::Result<()> {
         let output = self.home.join(name);
         let file = File::options().append(true).create(true).open(&output)?;
-        let child = self.tail(name).stdout(file).spawn().context("mmlogctl tail")?;
+        let child = self.tail(name)?.stdout(file).spawn().context("mmlogctl tail")?;
         self.all.push(Reader { name, output, child, taker: None });
         Ok(())
     }
 
     fn start_slow(&mut self) -> anyhow::Result<()> {
         let output = self.home.join("slow");
-        let mut child = self.tail("slow").stdout(Stdio::piped()).spawn().context("mmlogctl tail")?;
+        let mut child = self.tail("slow")?.stdout(Stdio::piped()).spawn().context("mmlogctl tail")?;
         let (pipe, file) = (child.stdout.take().context("a pipe")?, File::create(&output)?);
         let hurry = Arc::clone(&self.hurry);
         let taker = std::thread::spawn(move || take(pipe, file, &hurry));
