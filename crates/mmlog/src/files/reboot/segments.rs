@@ -90,9 +90,15 @@ fn at_path(place: &Arc<Place>, header: &Header) -> Result<Option<Found>, Fault> 
 fn end_of(header: &Header, segment: &Named) -> Result<(u64, u64), Fault> {
     let look = || Fault::io("read a final segment");
     let file: File = segment.open(Access::Read).map_err(look())?;
-    let len = file.metadata().map_err(look())?.len();
-    let from = header.checkpoint.synced().saturating_sub(segment.says.base).min(len);
-    Ok((len, extent(&file, from, len).map_err(look())?.end))
+    loop {
+        let len = file.metadata().map_err(look())?.len();
+        let from = header.checkpoint.synced().saturating_sub(segment.says.base).min(len);
+        match extent(&file, from, len) {
+            // Whoever has the lock cuts it just now.
+            Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {}
+            found => return Ok((len, found.map_err(look())?.end)),
+        }
+    }
 }
 
 impl LogLock<'_> {
