@@ -43,6 +43,36 @@ fn a_writer_that_does_not_finish_is_named_and_nothing_has_changed() {
     }
 }
 
+/// The longest append is printed, not asserted: one closing of the gate is at most `gate_ms`, 50.
+#[test]
+fn beside_a_writer_that_does_not_finish_the_others_go_on_while_a_rotation_waits() {
+    let scene = scene();
+    let log = options().open_or_create(&scene.log).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append(b"before\n").unwrap();
+    let mut other = Actor::new("bystander", &[("LOG", scene.log.display().to_string())]);
+    assert_eq!(other.hear(), "here");
+    Surgeon::new(&scene.log).append_in_flight(1, COPYING, 100);
+    std::thread::scope(|scope| {
+        let rotating =
+            scope.spawn(|| log.rotate(&Rotation::default().wait(Duration::from_secs(1))).unwrap_err());
+        let (mut appends, mut longest) = (0_u32, Duration::ZERO);
+        while !rotating.is_finished() {
+            let begun = std::time::Instant::now();
+            writer.append(b"meanwhile\n").unwrap();
+            longest = longest.max(begun.elapsed());
+            appends += 1;
+        }
+        let error = rotating.join().unwrap();
+        assert!(matches!(error.fault(), Fault::Stalled { .. }), "{error}");
+        println!("{appends} appends while the rotation waited 1 s, the longest took {longest:?}");
+        assert!(appends > 1000, "only {appends} appends");
+    });
+    other.kill();
+    common::until("its death", || log.rotate(&Rotation::default()).ok().flatten());
+    is_sound(&scene.log);
+}
+
 #[test]
 fn a_file_of_the_segments_name_is_never_overwritten() {
     let scene = scene();
