@@ -3,8 +3,8 @@
 use std::fs;
 use std::path::Path;
 
-use crate::cli::{Ended, Scratch, at, metadata_of, mmlogctl, poke, write_hole};
-use crate::{CONTENT, cut, poison};
+use crate::cli::{Ended, Scratch, at, metadata_of, mmlogctl, poke, skipped, succeeds, write_hole};
+use crate::{CONTENT, cut, poison, repair};
 
 /// What is between backticks and is a command line of ours, as arguments.
 fn commands(said: &str) -> Vec<Vec<String>> {
@@ -110,4 +110,31 @@ fn following_the_advice_of_status_ends_there_too() {
             assert!(ended.code == 0 || ended.text().contains("`repair --"), "{what}: {ended:?}");
         }
     }
+}
+
+#[test]
+fn an_upgrade_that_cannot_read_the_old_metadata_leaves_it_as_it_is() {
+    if !succeeds(std::process::Command::new("strace").args(["-o", "/dev/null", "true"])) {
+        return skipped("reads that fail", "strace is missing or may not trace");
+    }
+    let mut failed = 0;
+    for (call, error) in [("pread64", "EIO"), ("mmap", "ENOMEM")] {
+        for nth in 1..=8 {
+            let scratch = Scratch::new();
+            let log = scratch.log(CONTENT);
+            version_1(&log);
+            let (path, metadata) = (log.to_str().unwrap(), metadata_of(&log));
+            let inject = format!("inject={call}:error={error}:when={nth}+");
+            let files = ["-P", path, "-P", metadata.to_str().unwrap()];
+            let strace = ["-f", "-qq", "-o", "/dev/null", "-e", &format!("trace={call}"), "-e", &inject];
+            let strace = [&files[..], &strace[..]].concat();
+            let ended = mmlogctl("repair", &log).arg("--upgrade").through("strace", &strace).run();
+            failed += u32::from(ended.code != 0);
+            let again = repair(&log, &["--upgrade"]);
+            assert_eq!(again.code, 0, "{call} {nth}: {again:?}");
+            mmlogctl("append", &log).input(b"next\n").run().is_success();
+            mmlogctl("cat", &log).run().printed(&[CONTENT, b"next\n"].concat());
+        }
+    }
+    assert!(failed > 6, "{failed} upgrades that failed");
 }

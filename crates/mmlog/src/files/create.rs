@@ -52,7 +52,7 @@ impl Opening<'_> {
         }
         let allocated = opened.file.metadata().map_err(Fault::io("stat the metadata file"))?.len();
         let was_log = self.metadata == Metadata::Rebuild || allocated >= total_len(WRITERS_RANGE.0) as u64;
-        let created = match version1::cursor_and_chunk(&opened.file) {
+        let created = match version1::cursor_and_chunk(&opened.file)? {
             Some((cursor, chunk_size)) if self.metadata == Metadata::Rebuild => {
                 self.fill(&opened, Start::Version1 { cursor, chunk_size })
             }

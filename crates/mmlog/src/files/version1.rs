@@ -57,13 +57,18 @@ impl Opening<'_> {
 }
 
 /// Cursor and chunk size of a metadata file of version 1; `None` if it is something else.
-pub(super) fn cursor_and_chunk(file: &File) -> Option<(u64, u64)> {
-    if meta::stage(file).ok()? != meta::Stage::Version1 {
-        return None;
+///
+/// # Errors
+/// Where that cannot be seen: its only cursor would be lost if it were taken for something else.
+pub(super) fn cursor_and_chunk(file: &File) -> Result<Option<(u64, u64)>, Fault> {
+    match meta::stage(file) {
+        Ok(meta::Stage::Version1) => {}
+        Err(fault @ Fault::Io { .. }) => return Err(fault),
+        _ => return Ok(None),
     }
-    let meta = Meta::of_version_1(file).ok()?;
-    let cursor = meta.version_1()?.cursor.load(Ordering::Acquire);
-    Some((cursor, meta.geometry().chunk_size))
+    let meta = Meta::of_version_1(file)?;
+    let cursor = meta.version_1().map(|old| old.cursor.load(Ordering::Acquire));
+    Ok(cursor.map(|cursor| (cursor, meta.geometry().chunk_size)))
 }
 
 /// What becomes of a data file of version 1: appends go on at the cursor, NULs below are holes.
