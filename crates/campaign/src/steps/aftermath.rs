@@ -57,7 +57,7 @@ impl Scene {
         claim("sync", self.sync());
         claim("invariants before a rotation", self.look_deep());
         claim("segments", self.seal());
-        claim("rotation", self.rotate());
+        claim("rotation", self.rotate(patience));
         claim("a rotation leaves nothing", self.is_tidy());
         claim("append after the trim", self.append(AFTER).map_err(Into::into));
         claim("status", self.look());

@@ -12,7 +12,7 @@ use super::engine::At;
 use super::ledger::{Fate, Left, message};
 use super::operations::Company;
 use super::scene::{Part, Scene, hold_slot};
-use super::{CHUNK, HANG};
+use super::{CHUNK, HANG, PATIENCE};
 
 /// Bytes of the append of which a planted dead writer has stored half.
 const DEAD: u64 = 200;
@@ -37,7 +37,7 @@ impl Scene {
             }
             Company::Rotator => {
                 self.let_reserve(part)?;
-                self.rotate()?;
+                self.rotate(PATIENCE)?;
             }
         }
         self.begins(part)

@@ -211,8 +211,8 @@ impl Scene {
         Ok(rotated)
     }
 
-    pub(super) fn rotate(&mut self) -> anyhow::Result<()> {
-        self.rotate_within(PATIENCE)?.map(drop).context("there was nothing to rotate")
+    pub(super) fn rotate(&mut self, patience: Duration) -> anyhow::Result<()> {
+        self.rotate_within(patience)?.map(drop).context("there was nothing to rotate")
     }
 
     pub(crate) fn metadata(&self) -> anyhow::Result<Option<Metadata>> {

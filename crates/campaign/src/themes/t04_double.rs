@@ -41,7 +41,7 @@ const SECONDS: &[&str] = &[
     "repair-settle",
 ];
 /// How many pairs of operations are tried, and in how many states the first leaves the log.
-const PAIRS: u64 = 12;
+const PAIRS: u64 = 16;
 const STATES: usize = 3;
 
 /// Two operations that follow each other; the healer comes third.
