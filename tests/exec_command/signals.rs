@@ -70,7 +70,9 @@ fn an_interrupt_from_a_terminal_reaches_the_program_once() {
     let scratch = Scratch::new();
     let log = scratch.file("app.log");
     let program = "trap 'echo INT' INT; trap 'exit 7' TERM; echo parent $PPID; while :; do read go; done";
-    let line = format!("{} exec {} -- sh -c \"{program}\"", env!("CARGO_BIN_EXE_mmlogctl"), log.display());
+    // Without a shell in between, which would die of the interrupt in its own right.
+    let line =
+        format!("exec {} exec {} -- sh -c \"{program}\"", env!("CARGO_BIN_EXE_mmlogctl"), log.display());
     let line = line.replace("$PPID", "\\$PPID");
     let mut terminal = Tool::new("script").args(["-q", "-e", "-c", &line, "/dev/null"]).start();
     let parent: i32 = line_after(&log, "parent ").parse().unwrap();
