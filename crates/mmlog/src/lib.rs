@@ -105,8 +105,9 @@ mod door {
     pub use crate::rotate::{Rotated, Rotation};
     pub use crate::slots::Phase;
     pub use crate::status::{
-        Durability, FileFacts, InFlight, Lock, LogId, Observer, Recovered, Seen, SegmentStatus, State,
-        Status, WriterStatus,
+        Damage, Durability, FileFacts, Finding, FindingId, InFlight, Lock, LogId, Medium, Observer,
+        Recovered, Seat, Seen, SegmentStatus, Severity, State, Status, Thresholds, Version1Flags,
+        WriterStatus, explain,
     };
     pub use crate::sys::process::ProcessState;
     pub use crate::sys::sigbus::guard_against_sigbus;

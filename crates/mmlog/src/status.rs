@@ -3,29 +3,29 @@
 //! "Since when" is "at least since the first look that saw it": an append pays for no clock. [`Observer`] remembers
 //! its looks; two of them 50 ms apart tell a stalled writer from a busy one.
 
-mod judge;
+mod diagnose;
+mod facts;
+mod finding;
+mod observer;
 mod segments;
 
-use std::collections::HashMap;
 use std::fmt;
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant, SystemTime};
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
 
+pub use diagnose::explain;
+pub use finding::{Finding, FindingId, Severity, Thresholds};
+pub use observer::Observer;
 pub use segments::SegmentStatus;
 
-use crate::error::{At, Fault, PanicRecord, Result};
-use crate::files::{Config, Files, Intent, owner};
-use crate::holds::{self, HoldStatus};
-use crate::holes::{self, Hole};
-use crate::layout::{Checkpoint, Identity, LOCK_BYTE, MAINTENANCE_BYTE, Owner, Slot, VERSION};
-use crate::metadata::Gate;
+use crate::error::PanicRecord;
+use crate::holds::HoldStatus;
+use crate::holes::Hole;
+use crate::layout::{Checkpoint, Identity};
 use crate::slots::Phase;
-use crate::sys::fs;
-use crate::sys::place::{Access, Part, Place};
-use crate::sys::process::{self, ProcessState, Who, time_of};
+use crate::sync::Ordering;
+pub use crate::sys::fs::Medium;
+use crate::sys::process::{ProcessState, time_of};
 
 /// The worst that is the case, worst first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -100,6 +100,8 @@ pub struct Lock {
     pub held: Seen<bool>,
     /// Process id in its own namespace.
     pub pid: u32,
+    /// Where that process is.
+    pub seat: Seat,
     /// Name of the process.
     pub command: String,
     /// What it is, or was, held for.
@@ -108,6 +110,19 @@ pub struct Lock {
     pub since: Option<SystemTime>,
     /// What the owner is doing.
     pub process: ProcessState,
+    /// Unchanged since the first look that saw it.
+    pub for_at_least: Duration,
+    /// Nobody holds it, but its record says that somebody does: he died with it.
+    pub is_stale: bool,
+}
+
+/// Where a process is, as seen from here: in which PID namespace, and what its id is in ours.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Seat {
+    /// Its PID namespace, if that is not ours: the number that `lsns -t pid` shows.
+    pub namespace: Option<u64>,
+    /// Its id in our namespace; `None` when it cannot be found from here.
+    pub pid: Option<u32>,
 }
 
 /// A reservation that is not finished.
@@ -130,6 +145,8 @@ pub struct WriterStatus {
     pub slot: u32,
     /// Process id in its own namespace.
     pub pid: u32,
+    /// Where that process is.
+    pub seat: Seat,
     /// Name of the process.
     pub command: String,
     /// What it is doing.
@@ -163,8 +180,11 @@ pub struct FileFacts {
     pub inode: u64,
     /// Device.
     pub device: u64,
-    /// When its content last changed, as far as the kernel knows; `None` when it is gone.
+    /// When its content last changed, as far as the kernel knows; `None` when it is gone. Stores through memory move it
+    /// when a page was clean: on a disk within about a minute, in memory hardly ever.
     pub changed: Option<SystemTime>,
+    /// What kind of file system it lies on.
+    pub medium: Medium,
     /// Bytes that the file system has left for this user.
     pub free: Seen<u64>,
 }
@@ -209,11 +229,33 @@ impl Durability {
     }
 }
 
+/// A contradiction between the files, in words.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Damage {
+    /// Which.
+    pub id: FindingId,
+    /// What was found, with the numbers.
+    pub problem: String,
+}
+
+/// The flags of a log of the original's format, which have no owner that could be asked.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Version1Flags {
+    /// `is_locked`.
+    pub is_locked: bool,
+    /// `is_panicked`.
+    pub is_panicked: bool,
+    /// Processes that have the data file open, as far as can be seen: pid and command.
+    pub holders: Vec<(u32, String)>,
+}
+
 /// The whole picture at one moment.
 #[derive(Clone, Debug)]
 pub struct Status {
     /// Path of the data file.
     pub path: PathBuf,
+    /// Path of the metadata file.
+    pub metadata_path: PathBuf,
     /// Version of the metadata's format: 2, or 1 for the original's, which is only read.
     pub format: u32,
     /// The worst that is the case.
@@ -222,6 +264,12 @@ pub struct Status {
     pub problem: Option<String>,
     /// What to do next, in words.
     pub next_step: String,
+    /// All that is wrong or worth knowing, worst first; by the default [`Thresholds`].
+    pub findings: Vec<Finding>,
+    /// What contradicts each other.
+    pub damage: Vec<Damage>,
+    /// The original's flags, in a log of its format.
+    pub version_1: Option<Version1Flags>,
     /// Where the next append goes.
     pub cursor: u64,
     /// Every byte below is final.
@@ -236,6 +284,10 @@ pub struct Status {
     pub limit: u64,
     /// Where the gate is closed, if it is.
     pub gate: Option<u64>,
+    /// How long it was seen closed there.
+    pub gate_for_at_least: Duration,
+    /// The operation that the journal has open.
+    pub unfinished: Option<&'static str>,
     /// Bytes.
     pub page_size: u32,
     /// Bytes.
@@ -272,187 +324,4 @@ pub struct Status {
     pub file: FileFacts,
     /// What is durable.
     pub durability: Durability,
-}
-
-/// Looks at a log, whatever state it is in, and remembers since when things stand still.
-///
-/// ```
-/// # fn main() -> mmlog::Result<()> {
-/// # let dir = tempfile::tempdir().unwrap();
-/// # let path = dir.path().join("app.log");
-/// use mmlog::{Log, Observer, State};
-/// let log = Log::options().open_or_create(&path)?;
-/// let mut writer = log.writer()?;
-/// writer.append(b"hello\n")?;
-/// let status = Observer::open(&path, &Log::options())?.look()?;
-/// assert_eq!((status.cursor, status.state), (6, State::Ok));
-/// assert_eq!(status.writers[0].messages, 1);
-/// # Ok(())
-/// # }
-/// ```
-pub struct Observer {
-    files: Arc<Files>,
-    first_seen: HashMap<Still, Instant>,
-}
-
-/// Something that can stand still: the same key at two looks means that it did.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-enum Still {
-    Slot(u32, u64, Phase),
-    Gate(u64),
-    Lock(u32, u64),
-}
-
-impl Observer {
-    pub(crate) fn open_with(path: &Path, config: &Config) -> Result<Self> {
-        Ok(Self::of(Arc::new(Files::open(path, config, Intent::Look)?)))
-    }
-
-    pub(crate) fn of(files: Arc<Files>) -> Self {
-        Self { files, first_seen: HashMap::new() }
-    }
-
-    /// Looks once.
-    ///
-    /// # Errors
-    /// Only when the files cannot be asked at all.
-    pub fn look(&mut self) -> Result<Status> {
-        let mut seen = HashMap::new();
-        let status = self.snapshot(&mut seen).at(self.files.path())?;
-        self.first_seen = seen;
-        Ok(status)
-    }
-
-    /// For how long this was seen unchanged.
-    fn age(&self, what: Still, seen: &mut HashMap<Still, Instant>) -> Duration {
-        let since = *self.first_seen.get(&what).unwrap_or(&Instant::now());
-        seen.insert(what, since);
-        since.elapsed()
-    }
-
-    fn snapshot(&self, seen: &mut HashMap<Still, Instant>) -> std::result::Result<Status, Fault> {
-        let files = &self.files;
-        files.refresh();
-        let (header, control) = (files.meta.header(), files.control());
-        let cursor = control.look();
-        let scan = files.scan(cursor.start);
-        let used = (0u32..).zip(files.meta.used_slots());
-        let writers = used.filter_map(|(i, slot)| self.writer(i, slot, seen)).collect();
-        let mut holes = holes::all(files.meta.holes());
-        holes.extend(scan.dead.iter().filter_map(|dead| files.hole_of(dead)));
-        holes.sort_by_key(|h| (h.start, h.at.is_none()));
-        holes.dedup_by_key(|h| h.start);
-        let unplaced = header.hole_counts.unplaced.load(Ordering::Relaxed);
-        let forgotten = header.hole_counts.forgotten.load(Ordering::Relaxed);
-        let geometry = files.meta.geometry();
-        let (entry, file_size, file) = segments::data_file(files, || file_facts(&files.place))?;
-        let mut status = Status {
-            path: files.path().to_path_buf(),
-            format: if files.is_version_1() { 1 } else { VERSION },
-            state: State::Ok,
-            problem: None,
-            next_step: String::new(),
-            cursor: cursor.start,
-            watermark: scan.watermark,
-            file_size,
-            base: entry.base,
-            generation: entry.generation,
-            limit: control.limit(),
-            gate: (cursor.gate == Gate::Closed).then(|| control.gate_at.load(Ordering::Relaxed)),
-            page_size: geometry.page_size as u32,
-            chunk_size: geometry.chunk_size as u32,
-            max_writers: geometry.max_writers,
-            gate_ms: geometry.gate_ms,
-            id: LogId::of(&header.identity),
-            created: time_of(header.identity.created_ns.load(Ordering::Relaxed)),
-            lock: lock(files, &header.lock_owner, LOCK_BYTE),
-            maintenance: lock(files, &header.maintenance_owner, MAINTENANCE_BYTE),
-            writers,
-            holes_total: holes.len() as u64 + forgotten + unplaced,
-            holes,
-            holes_forgotten: forgotten,
-            segments: segments::all(files, &entry, cursor.start, &file),
-            first_kept: files.first_kept(),
-            holds: holds::all(files),
-            panic: control.is_panicked().then(|| files.panic_record()),
-            file,
-            durability: Durability::of(&header.checkpoint),
-        };
-        files.intact()?;
-        (status.state, status.problem, status.next_step) = self.judge(&status, seen);
-        Ok(status)
-    }
-
-    fn writer(&self, index: u32, slot: &Slot, seen: &mut HashMap<Still, Instant>) -> Option<WriterStatus> {
-        let pending = slot.hot.pending();
-        let alive = seen_by(self.files.ask_alive(index));
-        let who = owner::of(&slot.cold);
-        let in_flight = pending.phase().map(|phase| {
-            let start = pending.position();
-            let end = start.saturating_add(slot.hot.len.load(Ordering::Relaxed));
-            InFlight { phase, start, end, for_at_least: self.age(Still::Slot(index, start, phase), seen) }
-        });
-        (alive != Ok(false) || in_flight.is_some()).then(|| WriterStatus {
-            slot: index,
-            pid: who.pid,
-            process: state(&alive, &who),
-            command: who.command,
-            alive,
-            in_flight,
-            messages: slot.hot.messages.load(Ordering::Relaxed),
-            bytes: slot.hot.bytes.load(Ordering::Relaxed),
-            since: time_of(slot.cold.since_ns.load(Ordering::Relaxed)),
-        })
-    }
-}
-
-/// Who has a lock byte lives, whatever its start time looks like from another time namespace.
-fn state(alive: &Seen<bool>, who: &Who) -> ProcessState {
-    match process::state_of(who) {
-        _ if *alive == Ok(false) => ProcessState::Gone,
-        ProcessState::Gone => ProcessState::Unknown,
-        state => state,
-    }
-}
-
-fn seen_by<T>(asked: std::result::Result<T, Fault>) -> Seen<T> {
-    asked.map_err(|fault| match fault {
-        Fault::Io { source, .. } => source.to_string(),
-        other => other.problem(),
-    })
-}
-
-fn lock(files: &Files, owner: &Owner, byte: u64) -> Lock {
-    let held = seen_by(files.ask_held(byte));
-    let last = || (owner::of(owner), process::state_of(&owner::of(owner)));
-    let (who, process) = if held == Ok(true) { owner::holder(owner) } else { last() };
-    Lock {
-        held,
-        pid: who.pid,
-        operation: owner::operation_of(owner).into(),
-        since: time_of(owner.since_ns.load(Ordering::Relaxed)),
-        process,
-        command: who.command,
-    }
-}
-
-fn file_facts(place: &Place) -> std::result::Result<FileFacts, Fault> {
-    let free = fs::ask_free_bytes(place.directory_fd()).map_err(|e| e.to_string());
-    let gone =
-        FileFacts { len: 0, allocated: 0, mode: 0, uid: 0, gid: 0, inode: 0, device: 0, changed: None, free };
-    match place.open(Part::Data, Access::Read).and_then(|file| file.metadata()) {
-        Ok(m) => Ok(FileFacts {
-            len: m.size(),
-            allocated: m.blocks() * 512,
-            mode: m.mode() & 0o7777,
-            uid: m.uid(),
-            gid: m.gid(),
-            inode: m.ino(),
-            device: m.dev(),
-            changed: m.modified().ok(),
-            ..gone
-        }),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(gone),
-        Err(e) => Err(Fault::io("open the data file")(e)),
-    }
 }

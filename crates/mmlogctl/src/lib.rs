@@ -14,6 +14,8 @@ pub mod exit;
 pub mod output;
 pub mod progress;
 pub mod reading;
+#[cfg(test)]
+mod sample;
 pub mod signals;
 pub mod storing;
 

@@ -12,6 +12,18 @@ use nix::sys::statfs::{self, FsType};
 
 use crate::error::Fault;
 
+/// Kinds of file systems, as far as they make a difference to what can be said.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub enum Medium {
+    /// With a disk behind it.
+    #[default]
+    Disk,
+    /// In memory: tmpfs, ramfs.
+    Memory,
+    /// An overlay of other file systems: one file may have two inodes.
+    Overlay,
+}
+
 /// The name of the file system, if the protocol cannot hold on it.
 pub(crate) fn incoherent_file_system(file: impl AsFd) -> io::Result<Option<&'static str>> {
     const HUGETLBFS: FsType = FsType(libc::HUGETLBFS_MAGIC);
@@ -35,6 +47,16 @@ pub(crate) fn incoherent_file_system(file: impl AsFd) -> io::Result<Option<&'sta
         SYSFS => Some("sysfs"),
         _ => None,
     })
+}
+
+/// What kind of file system it is, as far as anybody asks.
+pub(crate) fn medium(file: impl AsFd) -> Medium {
+    const RAMFS: FsType = FsType(0x8584_58f6);
+    match statfs::fstatfs(file).map(|s| s.filesystem_type()) {
+        Ok(statfs::TMPFS_MAGIC | RAMFS) => Medium::Memory,
+        Ok(statfs::OVERLAYFS_SUPER_MAGIC) => Medium::Overlay,
+        _ => Medium::Disk,
+    }
 }
 
 /// Bytes that the file system has left for this user.

@@ -82,26 +82,57 @@ fn pid_namespace() -> u64 {
 
 /// The state of the process that wrote `who`, if that can be told from this PID namespace.
 pub(crate) fn state_of(who: &Who) -> ProcessState {
-    if who.pid == 0 || (who.pid_namespace != 0 && who.pid_namespace != me().pid_namespace) {
-        return ProcessState::Unknown;
+    match other_namespace(who) {
+        Some(_) => ProcessState::Unknown,
+        None => state_at(who, Some(who.pid)),
     }
-    let Ok(pid) = i32::try_from(who.pid) else { return ProcessState::Unknown };
-    let stat = match procfs::process::Process::new(pid).and_then(|p| p.stat()) {
+}
+
+/// The same for a process that has the id `here` in this PID namespace.
+pub(crate) fn state_at(who: &Who, here: Option<u32>) -> ProcessState {
+    let Some(pid) = here.filter(|pid| *pid != 0) else { return ProcessState::Unknown };
+    // Not by the crate for it, which opens the directory first and parses fifty fields: this is asked often.
+    let stat = match fs::read_to_string(format!("/proc/{pid}/stat")) {
         Ok(stat) => stat,
-        Err(procfs::ProcError::NotFound(_)) => return ProcessState::Gone,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return ProcessState::Gone,
         Err(_) => return ProcessState::Unknown,
     };
-    if who.start_time != 0 && stat.starttime != who.start_time {
+    // The command, in parentheses, may hold anything.
+    let mut fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_ascii_whitespace();
+    let (state, started) = (fields.next(), fields.nth(18).and_then(|ticks| ticks.parse().ok()));
+    if other_namespace(who).is_none() && who.start_time != 0 && started != Some(who.start_time) {
         return ProcessState::Gone;
     }
-    match stat.state {
-        'R' => ProcessState::Running,
-        'S' | 'I' => ProcessState::Sleeping,
-        'D' => ProcessState::DiskSleep,
-        'T' | 't' => ProcessState::Stopped,
-        'Z' | 'X' | 'x' => ProcessState::Zombie,
+    match state {
+        Some("R") => ProcessState::Running,
+        Some("S" | "I") => ProcessState::Sleeping,
+        Some("D") => ProcessState::DiskSleep,
+        Some("T" | "t") => ProcessState::Stopped,
+        Some("Z" | "X" | "x") => ProcessState::Zombie,
         _ => ProcessState::Unknown,
     }
+}
+
+/// The PID namespace of a process, if it is not this one's.
+pub(crate) fn other_namespace(who: &Who) -> Option<u64> {
+    (who.pid_namespace != 0 && who.pid_namespace != me().pid_namespace).then_some(who.pid_namespace)
+}
+
+/// The id in this PID namespace of a process of another one, as far as this user may see it.
+pub(crate) fn find_in_namespace(who: &Who) -> Option<u32> {
+    let entries = fs::read_dir("/proc").ok()?;
+    let mut ids = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
+    ids.find(|here| {
+        let is_there =
+            || fs::metadata(format!("/proc/{here}/ns/pid")).is_ok_and(|m| m.ino() == who.pid_namespace);
+        is_there() && innermost_pid(*here) == Some(who.pid)
+    })
+}
+
+/// What a process is called in its own PID namespace.
+fn innermost_pid(here: u32) -> Option<u32> {
+    let status = fs::read_to_string(format!("/proc/{here}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_ascii_whitespace().last()?.parse().ok()
 }
 
 /// Processes that have the file open or mapped, as far as this user may see.

@@ -288,8 +288,8 @@ fn wrap(text: &str, columns: usize, most: usize) -> Vec<String> {
 mod tests {
     use std::time::Duration;
 
-    use super::super::sample;
     use super::*;
+    use crate::sample;
 
     #[test]
     fn the_worst_status_fits_24_lines_of_80_columns() {

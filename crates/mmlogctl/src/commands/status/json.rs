@@ -160,8 +160,8 @@ fn time(at: Option<SystemTime>) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::sample;
     use super::*;
+    use crate::sample;
 
     #[test]
     fn the_keys_of_schema_1_are_there() {

@@ -15,8 +15,6 @@ use crate::output::Output;
 
 mod human;
 mod json;
-#[cfg(test)]
-mod sample;
 
 /// Between the two looks.
 pub(super) const APART: Duration = Duration::from_millis(50);

@@ -1,11 +1,11 @@
-//! The worst status one can think of, for the tests of both views.
+//! The worst status one can think of, for the tests of all views.
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use mmlog::{
-    Durability, FileFacts, HoldStatus, Hole, HoleKind, InFlight, Lock, LogId, PanicRecord, Phase,
-    ProcessState, Recovered, SegmentStatus, State, Status, WriterStatus,
+    Durability, FileFacts, HoldStatus, Hole, HoleKind, InFlight, Lock, LogId, Medium, PanicRecord, Phase,
+    ProcessState, Recovered, Seat, SegmentStatus, State, Status, WriterStatus,
 };
 
 fn at() -> Option<SystemTime> {
@@ -14,7 +14,17 @@ fn at() -> Option<SystemTime> {
 
 fn lock(operation: &str) -> Lock {
     let (operation, command) = (operation.to_owned(), "a-long-command".to_owned());
-    Lock { held: Ok(true), pid: 4_000_001, command, operation, since: at(), process: ProcessState::Stopped }
+    Lock {
+        held: Ok(true),
+        pid: 4_000_001,
+        seat: Seat { namespace: None, pid: Some(4_000_001) },
+        command,
+        operation,
+        since: at(),
+        process: ProcessState::Stopped,
+        for_at_least: Duration::from_secs(99),
+        is_stale: false,
+    }
 }
 
 fn writer(slot: u32) -> WriterStatus {
@@ -29,6 +39,7 @@ fn writer(slot: u32) -> WriterStatus {
     WriterStatus {
         slot,
         pid,
+        seat: Seat { namespace: None, pid: Some(pid) },
         command,
         process,
         alive: Ok(slot != 3),
@@ -48,7 +59,7 @@ fn hold(position: u64) -> HoldStatus {
     HoldStatus { name, position, pid: 4_000_001, process, since: at(), last_seen: at() }
 }
 
-pub(super) fn worst() -> Status {
+pub(crate) fn worst() -> Status {
     let words = "many words that go on and on ".repeat(20);
     let path: PathBuf = "/a-long-directory-name".repeat(9).into();
     let segment = |generation| SegmentStatus {
@@ -67,10 +78,14 @@ pub(super) fn worst() -> Status {
     let reason = words.clone();
     Status {
         path: path.clone(),
+        metadata_path: path.clone(),
         format: 2,
         state: State::FullSoon,
         problem: Some(words.clone()),
         next_step: words,
+        findings: Vec::new(),
+        damage: Vec::new(),
+        version_1: None,
         cursor: 1 << 61,
         watermark: 1 << 60,
         file_size: (1 << 61) + 5,
@@ -78,6 +93,8 @@ pub(super) fn worst() -> Status {
         generation: u64::MAX,
         limit: u64::MAX,
         gate: Some(1 << 61),
+        gate_for_at_least: Duration::from_secs(99),
+        unfinished: Some("trim"),
         page_size: 4096,
         chunk_size: 1 << 30,
         max_writers: 16384,
@@ -103,6 +120,7 @@ pub(super) fn worst() -> Status {
             inode: 1,
             device: 1,
             changed: at(),
+            medium: Medium::Disk,
             free: Ok(1),
         },
         durability: Durability {

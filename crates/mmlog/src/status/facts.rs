@@ -1,0 +1,115 @@
+//! What contradicts each other, and what the file system says.
+
+use std::os::unix::fs::MetadataExt;
+
+use super::{Damage, FileFacts, FindingId, Version1Flags};
+use crate::error::Fault;
+use crate::files::Files;
+use crate::metadata::{JOURNAL_EMPTY, JOURNAL_ROTATE, JOURNAL_TRIM};
+use crate::sync::Ordering;
+use crate::sys::fs;
+use crate::sys::place::{Access, Part, Place};
+use crate::sys::process;
+
+use super::Medium;
+
+/// Every contradiction; none in a log of the original's format, which keeps less to contradict.
+pub(super) fn damage(files: &Files, file_size: u64, file: &FileFacts) -> Vec<Damage> {
+    if files.is_version_1() {
+        return Vec::new();
+    }
+    let of = |id: FindingId, fault: Fault| Damage { id, problem: fault.problem() };
+    let (mut found, header) = (Vec::new(), files.meta.header());
+    let kind = header.journal.kind();
+    found.extend(files.meta.check_positions().err().map(|fault| of(FindingId::Positions, fault)));
+    found.extend(data_file(files, file_size, file));
+    found.extend(files.is_copied().map(|fault| of(FindingId::MetadataCopied, fault)));
+    let differ = if file.inode == 0 { None } else { files.owners_differ(file.uid) };
+    found.extend(differ.map(|fault| of(FindingId::OwnersDiffer, fault)));
+    let known = matches!(kind, JOURNAL_EMPTY | JOURNAL_TRIM | JOURNAL_ROTATE);
+    found.extend((!known).then(|| of(FindingId::UnknownOperation, Fault::Journal { kind })));
+    found
+}
+
+fn data_file(files: &Files, file_size: u64, file: &FileFacts) -> Option<Damage> {
+    let header = files.meta.header();
+    let recorded = header.identity.inode.load(Ordering::Relaxed);
+    let recorded_device = header.identity.device.load(Ordering::Relaxed);
+    // A rotation in the middle, of somebody dead or stopped, is finished by whoever gets the lock.
+    let rotating = header.journal.kind() == JOURNAL_ROTATE;
+    let found = |id, problem| Some(Damage { id, problem });
+    if file.inode == 0 {
+        return found(FindingId::DataGone, "the data file is gone".into());
+    }
+    if file.inode != recorded && !rotating {
+        let foreign = Fault::Foreign { recorded, found: file.inode }.problem();
+        return match file.medium {
+            Medium::Overlay => found(FindingId::OverlayView, foreign),
+            _ => found(FindingId::DataReplaced, foreign),
+        };
+    }
+    // Device numbers hold for one boot.
+    if file.device != recorded_device && files.is_of_this_boot() {
+        let problem = format!(
+            "the data file is on device {:#x}, the metadata was made for device {recorded_device:#x}",
+            file.device
+        );
+        return found(FindingId::OverlayView, problem);
+    }
+    let truncated = Fault::Truncated { expected: file_size, found: file.len };
+    (file.len < file_size && !rotating)
+        .then(|| Damage { id: FindingId::DataTruncated, problem: truncated.problem() })
+}
+
+pub(super) fn version_1(files: &Files, file: &FileFacts) -> Option<Version1Flags> {
+    let old = files.meta.version_1()?;
+    let set = |flag: &crate::sync::AtomicU8| flag.load(Ordering::Relaxed) != 0;
+    let (is_locked, is_panicked) = (set(&old.is_locked), set(&old.is_panicked));
+    let holders = match is_locked || is_panicked {
+        true => {
+            process::holders_of(file.device, file.inode).into_iter().map(|w| (w.pid, w.command)).collect()
+        }
+        false => Vec::new(),
+    };
+    Some(Version1Flags { is_locked, is_panicked, holders })
+}
+
+pub(super) fn unfinished(kind: u64) -> Option<&'static str> {
+    match kind {
+        JOURNAL_TRIM => Some("trim"),
+        JOURNAL_ROTATE => Some("rotate"),
+        _ => None,
+    }
+}
+
+pub(super) fn file(place: &Place) -> Result<FileFacts, Fault> {
+    let free = fs::ask_free_bytes(place.directory_fd()).map_err(|e| e.to_string());
+    let medium = fs::medium(place.directory_fd());
+    let gone = FileFacts {
+        len: 0,
+        allocated: 0,
+        mode: 0,
+        uid: 0,
+        gid: 0,
+        inode: 0,
+        device: 0,
+        changed: None,
+        medium,
+        free,
+    };
+    match place.open(Part::Data, Access::Read).and_then(|file| file.metadata()) {
+        Ok(m) => Ok(FileFacts {
+            len: m.size(),
+            allocated: m.blocks() * 512,
+            mode: m.mode() & 0o7777,
+            uid: m.uid(),
+            gid: m.gid(),
+            inode: m.ino(),
+            device: m.dev(),
+            changed: m.modified().ok(),
+            ..gone
+        }),
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(gone),
+        Err(e) => Err(Fault::io("open the data file")(e)),
+    }
+}

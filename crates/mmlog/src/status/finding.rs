@@ -1,0 +1,148 @@
+//! The words of the diagnosis: what can be found, how bad it is, from which thresholds on.
+
+use std::fmt;
+use std::time::Duration;
+
+use super::State;
+
+macro_rules! findings {
+    ($($(#[$doc:meta])* $variant:ident = $name:literal),* $(,)?) => {
+        /// What can be found. Its name, in small letters and dashes, is a contract: names are added, never changed.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+        #[non_exhaustive]
+        pub enum FindingId { $($(#[$doc])* $variant),* }
+
+        impl FindingId {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+
+            /// Its name.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$variant => $name),* }
+            }
+        }
+    };
+}
+
+findings! {
+    /// The panic flag is set.
+    Panicked = "panicked",
+    /// The log cannot be opened, not even to look at it.
+    Unreadable = "unreadable",
+    /// There is no data file at the path.
+    DataGone = "data-gone",
+    /// The data file is not the one that the metadata describes.
+    DataReplaced = "data-replaced",
+    /// The data file is shorter than its metadata says.
+    DataTruncated = "data-truncated",
+    /// The metadata file was made for another log: it is a copy.
+    MetadataCopied = "metadata-copied",
+    /// The files are another view of an overlay's.
+    OverlayView = "overlay-view",
+    /// The two files belong to different users.
+    OwnersDiffer = "owners-differ",
+    /// The metadata's positions contradict each other.
+    Positions = "positions",
+    /// A half-done operation that this build does not know.
+    UnknownOperation = "unknown-operation",
+    /// A sync failed: durability is lost.
+    SyncFailed = "sync-failed",
+    /// A log of the original's format with a flag set that nobody may ever clear.
+    Version1Flag = "version-1-flag",
+    /// There is no space for another page.
+    DiskFull = "disk-full",
+    /// A live process keeps the log's lock.
+    LockHeld = "lock-held",
+    /// A stopped process keeps the maintenance byte.
+    MaintenanceHeld = "maintenance-held",
+    /// A live writer stands in the middle of an append.
+    WriterStalled = "writer-stalled",
+    /// The gate stays closed.
+    GateClosed = "gate-closed",
+    /// Little space is left.
+    DiskNearlyFull = "disk-nearly-full",
+    /// A dead writer's append is still in flight.
+    DeadWriter = "dead-writer",
+    /// Somebody died with the log's lock.
+    LockStale = "lock-stale",
+    /// Every slot has a live owner.
+    WritersFull = "writers-full",
+    /// A follower that runs is far behind.
+    FollowerBehind = "follower-behind",
+    /// A consumer that does not run keeps old bytes from being pruned.
+    HoldKeeps = "hold-keeps",
+    /// Something could not be seen.
+    Unseen = "unseen",
+    /// Nothing was appended for long.
+    Idle = "idle",
+    /// A log of the original's format.
+    Version1 = "version-1",
+    /// Bytes were lost at a reboot.
+    Recovered = "recovered",
+    /// Ranges that writers reserved and never finished.
+    Holes = "holes",
+}
+
+impl fmt::Display for FindingId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.name())
+    }
+}
+
+/// How soon somebody should look at it; worst first.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub enum Severity {
+    /// Now: somebody cannot write, or bytes are at stake.
+    Critical,
+    /// Today.
+    Warning,
+    /// Worth knowing.
+    Info,
+}
+
+impl fmt::Display for Severity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Critical => "critical",
+            Self::Warning => "warning",
+            Self::Info => "info",
+        })
+    }
+}
+
+/// One thing that is the case, in words for whoever is on call.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Finding {
+    /// What it is.
+    pub id: FindingId,
+    /// How soon somebody should look at it.
+    pub severity: Severity,
+    /// What it makes of the log; [`State::Ok`] where everybody can go on.
+    pub state: State,
+    /// What is the case, with who and the numbers.
+    pub sentence: String,
+    /// What to do; commands are in backquotes, the first one is the one to try.
+    pub next_step: String,
+    /// Whose doing it is, if one process's: its id in this PID namespace.
+    pub pid: Option<u32>,
+}
+
+/// From when on something is worth a finding.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Thresholds {
+    /// A lock, a gate or an append is called held or stalled after standing still for so long.
+    pub standstill: Duration,
+    /// Free bytes below which a disk is nearly full; two chunks if `None`.
+    pub free: Option<u64>,
+    /// Bytes behind the cursor from which a follower is far behind; 16 chunks if `None`.
+    pub behind: Option<u64>,
+    /// Nothing appended for so long is said.
+    pub idle: Duration,
+}
+
+impl Default for Thresholds {
+    fn default() -> Self {
+        let (standstill, idle) = (Duration::from_millis(40), Duration::from_secs(24 * 3600));
+        Self { standstill, free: None, behind: None, idle }
+    }
+}

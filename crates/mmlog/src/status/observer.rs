@@ -1,0 +1,230 @@
+//! Looking: one snapshot, and since when things have been as they are.
+
+use std::collections::HashMap;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::{
+    Durability, InFlight, Lock, LogId, Seat, Seen, State, Status, Thresholds, WriterStatus, facts, segments,
+};
+use crate::error::{At, Fault, Result};
+use crate::files::{Config, Files, Intent, owner};
+use crate::holds;
+use crate::holes;
+use crate::layout::{HELD, LOCK_BYTE, MAINTENANCE_BYTE, Owner, Slot, VERSION};
+use crate::metadata::Gate;
+use crate::slots::Phase;
+use crate::sync::Ordering;
+use crate::sys::process::{self, ProcessState, Who, time_of};
+
+/// How long it is believed where a process of another PID namespace is.
+const SEATED: Duration = Duration::from_secs(5);
+
+/// Looks at a log, whatever state it is in, and remembers since when things stand still.
+///
+/// ```
+/// # fn main() -> mmlog::Result<()> {
+/// # let dir = tempfile::tempdir().unwrap();
+/// # let path = dir.path().join("app.log");
+/// use mmlog::{Log, Observer, State};
+/// let log = Log::options().open_or_create(&path)?;
+/// let mut writer = log.writer()?;
+/// writer.append(b"hello\n")?;
+/// let status = Observer::open(&path, &Log::options())?.look()?;
+/// assert_eq!((status.cursor, status.state), (6, State::Ok));
+/// assert_eq!(status.writers[0].messages, 1);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Observer {
+    files: Arc<Files>,
+    first_seen: HashMap<Still, Instant>,
+    seats: HashMap<(u64, u32), (Option<u32>, Instant)>,
+}
+
+/// Something that can stand still: the same key at two looks means that it did.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+enum Still {
+    Slot(u32, u64, Phase),
+    Gate(u64),
+    Lock(u64, u32, u64),
+}
+
+/// What one look has seen, for the next one.
+type Sightings = HashMap<Still, Instant>;
+
+impl Observer {
+    pub(crate) fn open_with(path: &Path, config: &Config) -> Result<Self> {
+        Ok(Self::of(Arc::new(Files::open(path, config, Intent::Look)?)))
+    }
+
+    pub(crate) fn of(files: Arc<Files>) -> Self {
+        Self { files, first_seen: HashMap::new(), seats: HashMap::new() }
+    }
+
+    /// Looks once.
+    ///
+    /// # Errors
+    /// Only when the files cannot be asked at all.
+    pub fn look(&mut self) -> Result<Status> {
+        let mut seen = HashMap::new();
+        let files = Arc::clone(&self.files);
+        let status = self.snapshot(&files, &mut seen).at(files.path())?;
+        self.first_seen = seen;
+        Ok(status)
+    }
+
+    /// For how long this was seen unchanged.
+    fn age(&self, what: Still, seen: &mut Sightings) -> Duration {
+        let since = *self.first_seen.get(&what).unwrap_or(&Instant::now());
+        seen.insert(what, since);
+        since.elapsed()
+    }
+
+    fn snapshot(&mut self, files: &Files, seen: &mut Sightings) -> std::result::Result<Status, Fault> {
+        files.refresh();
+        let (header, control) = (files.meta.header(), files.control());
+        let cursor = control.look();
+        let scan = files.scan(cursor.start);
+        let used = (0u32..).zip(files.meta.used_slots());
+        let writers = used.filter_map(|(i, slot)| self.writer(files, i, slot, seen)).collect();
+        let mut holes = holes::all(files.meta.holes());
+        holes.extend(scan.dead.iter().filter_map(|dead| files.hole_of(dead)));
+        holes.sort_by_key(|h| (h.start, h.at.is_none()));
+        holes.dedup_by_key(|h| h.start);
+        let unplaced = header.hole_counts.unplaced.load(Ordering::Relaxed);
+        let forgotten = header.hole_counts.forgotten.load(Ordering::Relaxed);
+        let geometry = files.meta.geometry();
+        let (entry, file_size, file) = segments::data_file(files, || facts::file(&files.place))?;
+        let gate = (cursor.gate == Gate::Closed).then(|| control.gate_at.load(Ordering::Relaxed));
+        let mut status = Status {
+            path: files.path().to_path_buf(),
+            metadata_path: files.place.metadata_path().to_path_buf(),
+            format: if files.is_version_1() { 1 } else { VERSION },
+            state: State::Ok,
+            problem: None,
+            next_step: String::new(),
+            findings: Vec::new(),
+            damage: facts::damage(files, file_size, &file),
+            version_1: facts::version_1(files, &file),
+            cursor: cursor.start,
+            watermark: scan.watermark,
+            file_size,
+            base: entry.base,
+            generation: entry.generation,
+            limit: control.limit(),
+            gate,
+            gate_for_at_least: gate.map_or(Duration::ZERO, |at| self.age(Still::Gate(at), seen)),
+            unfinished: facts::unfinished(header.journal.kind()),
+            page_size: geometry.page_size as u32,
+            chunk_size: geometry.chunk_size as u32,
+            max_writers: geometry.max_writers,
+            gate_ms: geometry.gate_ms,
+            id: LogId::of(&header.identity),
+            created: time_of(header.identity.created_ns.load(Ordering::Relaxed)),
+            lock: self.lock(files, &header.lock_owner, LOCK_BYTE, seen),
+            maintenance: self.lock(files, &header.maintenance_owner, MAINTENANCE_BYTE, seen),
+            writers,
+            holes_total: holes.len() as u64 + forgotten + unplaced,
+            holes,
+            holes_forgotten: forgotten,
+            segments: segments::all(files, &entry, cursor.start, &file),
+            first_kept: files.first_kept(),
+            holds: holds::all(files),
+            panic: control.is_panicked().then(|| files.panic_record()),
+            file,
+            durability: Durability::of(&header.checkpoint),
+        };
+        files.intact()?;
+        status.conclude(&Thresholds::default());
+        Ok(status)
+    }
+
+    fn writer(
+        &mut self,
+        files: &Files,
+        index: u32,
+        slot: &Slot,
+        seen: &mut Sightings,
+    ) -> Option<WriterStatus> {
+        let pending = slot.hot.pending();
+        let alive = seen_by(files.ask_alive(index));
+        let in_flight = pending.phase().map(|phase| {
+            let start = pending.position();
+            let end = start.saturating_add(slot.hot.len.load(Ordering::Relaxed));
+            InFlight { phase, start, end, for_at_least: self.age(Still::Slot(index, start, phase), seen) }
+        });
+        if alive == Ok(false) && in_flight.is_none() {
+            return None;
+        }
+        let who = owner::of(&slot.cold);
+        let seat = self.seat(&who);
+        Some(WriterStatus {
+            slot: index,
+            pid: who.pid,
+            seat,
+            process: state(&alive, &who, seat),
+            command: who.command,
+            alive,
+            in_flight,
+            messages: slot.hot.messages.load(Ordering::Relaxed),
+            bytes: slot.hot.bytes.load(Ordering::Relaxed),
+            since: time_of(slot.cold.since_ns.load(Ordering::Relaxed)),
+        })
+    }
+
+    fn lock(&mut self, files: &Files, record: &Owner, byte: u64, seen: &mut Sightings) -> Lock {
+        let said = record.operation.load(Ordering::Acquire) & HELD != 0; // owner
+        let held = seen_by(files.ask_held(byte));
+        let who = if held == Ok(true) { owner::holder(record).0 } else { owner::of(record) };
+        let since = record.since_ns.load(Ordering::Relaxed);
+        let seat = self.seat(&who);
+        let for_at_least = match held {
+            Ok(true) => self.age(Still::Lock(byte, who.pid, since), seen),
+            _ => Duration::ZERO,
+        };
+        Lock {
+            is_stale: said && held == Ok(false) && owner::of(record).pid != 0,
+            held,
+            pid: who.pid,
+            seat,
+            operation: owner::operation_of(record).into(),
+            since: time_of(since),
+            process: process::state_at(&who, seat.pid),
+            command: who.command,
+            for_at_least,
+        }
+    }
+
+    /// Where a process is. Those of other PID namespaces are looked for in /proc, and not at every look.
+    fn seat(&mut self, who: &Who) -> Seat {
+        let Some(namespace) = process::other_namespace(who) else {
+            return Seat { namespace: None, pid: (who.pid != 0).then_some(who.pid) };
+        };
+        let key = (namespace, who.pid);
+        let known = self.seats.get(&key).filter(|(_, at)| at.elapsed() < SEATED).map(|(pid, _)| *pid);
+        let pid = known.unwrap_or_else(|| {
+            let pid = process::find_in_namespace(who);
+            self.seats.insert(key, (pid, Instant::now()));
+            pid
+        });
+        Seat { namespace: Some(namespace), pid }
+    }
+}
+
+/// Who has a lock byte lives, whatever its start time looks like from another time namespace.
+fn state(alive: &Seen<bool>, who: &Who, seat: Seat) -> ProcessState {
+    match process::state_at(who, seat.pid) {
+        _ if *alive == Ok(false) => ProcessState::Gone,
+        ProcessState::Gone => ProcessState::Unknown,
+        state => state,
+    }
+}
+
+fn seen_by<T>(asked: std::result::Result<T, Fault>) -> Seen<T> {
+    asked.map_err(|fault| match fault {
+        Fault::Io { source, .. } => source.to_string(),
+        other => other.problem(),
+    })
+}
