@@ -63,9 +63,9 @@ fn a_writer_that_stands_is_stalled_and_named() {
     let (log, _open, _writer) = live(&scratch);
     let _owner = Held::slot(&log, 5);
     write_slot(&log, 5, slot(3, 4), 4, std::process::id());
-    let who = format!("process {} (dead-writer", std::process::id());
-    let waits = "is copying [4, 8) for at least";
-    shows(&log, "STALLED", &[&who, waits, "readers wait at 4", "watermark 4, 10 bytes not final", "next"]);
+    let who = format!("writer {} (dead-writer", std::process::id());
+    let waits = "with 4 bytes in flight at 4 (copying, for at least";
+    shows(&log, "STALLED", &[&who, waits, "cannot pass it", "watermark 4, 10 bytes not final", "next"]);
 }
 
 #[test]

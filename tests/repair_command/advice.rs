@@ -106,7 +106,9 @@ fn following_the_advice_of_status_ends_there_too() {
         let advised = commands(next);
         assert!(!advised.is_empty() || status["state"] == "OK", "{what}: {next}");
         for words in advised {
-            let ended = mmlogctl(&words[0], &log).args(&words[1..]).run();
+            // What status advises names the log.
+            let options = words[1..].iter().filter(|word| Path::new(word) != log);
+            let ended = mmlogctl(&words[0], &log).args(options).run();
             assert!(ended.code == 0 || ended.text().contains("`repair --"), "{what}: {ended:?}");
         }
     }

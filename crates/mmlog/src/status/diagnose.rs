@@ -55,7 +55,7 @@ impl Status {
     }
 
     fn panicked(&self) -> Option<Finding> {
-        let p = self.panic.as_ref()?;
+        let p = self.panic.as_ref().filter(|_| self.version_1.is_none())?;
         let sentence =
             format!("poisoned by process {} ({}), errno {}: {}", p.pid, p.command, p.errno, p.reason);
         let clear = self.command("repair --clear-panic");
