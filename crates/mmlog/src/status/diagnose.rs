@@ -1,6 +1,7 @@
 //! What a snapshot means: a pure function from facts to findings. Every word that an operator reads about the state
 //! of a log is said here, whichever command shows it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
@@ -240,11 +241,10 @@ impl Status {
         (open >= self.max_writers as usize).then(|| {
             let sentence =
                 format!("all {} slots for writers are taken; no other process can append", self.max_writers);
-            let mut counts = std::collections::BTreeMap::new();
-            self.writers.iter().for_each(|w| *counts.entry((w.pid, &w.command)).or_insert(0) += 1);
+            let mut counts = BTreeMap::new();
+            self.writers.iter().for_each(|w| *counts.entry(w.pid).or_insert(0) += 1);
             let most = counts.into_iter().max_by_key(|(_, n)| *n);
-            let who = most
-                .map_or_else(String::new, |((pid, name), n)| format!(" (process {pid}, {name}, has {n})"));
+            let who = most.map_or_else(String::new, |(pid, n)| format!(" (process {pid} has {n})"));
             let next = format!(
                 "end writers that are not needed{who}; {} lists them, a new log takes more by --max-writers",
                 self.command("status --json"),
@@ -271,7 +271,9 @@ impl Status {
                     hold.pid
                 ),
             };
-            return Some(warning(FindingId::FollowerBehind, State::Ok, sentence, next).of(hold.pid));
+            // Of another PID namespace, it could not be seen.
+            let known = if hold.process == ProcessState::Unknown { 0 } else { hold.pid };
+            return Some(warning(FindingId::FollowerBehind, State::Ok, sentence, next).of(known));
         }
         let kept = self.segments.iter().filter(|g| g.end > hold.position && g.generation < self.generation);
         let (count, bytes) = kept.fold((0, 0), |(n, sum), g| (n + 1, sum + g.allocated));
