@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::fs;
+use std::io::Read as _;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -92,9 +93,13 @@ pub(crate) fn state_of(who: &Who) -> ProcessState {
 pub(crate) fn state_at(who: &Who, here: Option<u32>) -> ProcessState {
     let Some(pid) = here.filter(|pid| *pid != 0) else { return ProcessState::Unknown };
     // Not by the crate for it, which opens the directory first and parses fifty fields: this is asked often.
-    let stat = match fs::read_to_string(format!("/proc/{pid}/stat")) {
-        Ok(stat) => stat,
+    let mut buffer = [0; 1024];
+    let read = fs::File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut buffer));
+    let stat = match read {
+        Ok(len) => String::from_utf8_lossy(&buffer[..len]),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return ProcessState::Gone,
+        // It ended between the two calls.
+        Err(e) if e.raw_os_error() == Some(nix::libc::ESRCH) => return ProcessState::Gone,
         Err(_) => return ProcessState::Unknown,
     };
     // The command, in parentheses, may hold anything.
