@@ -20,7 +20,7 @@ mod line;
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use crate::chunks::{Pin, Retired, Segment, Unstored};
+use crate::chunks::{Pin, Retired, Segment, Unstored, Way};
 use crate::crash::crash_point;
 use crate::durable::{self, Need};
 use crate::error::{At, Error, Fault, Result};
@@ -197,7 +197,8 @@ impl Writer {
             return Err(files.broken("a live writer's slot was changed by somebody else"));
         }
         // Where no mapping can be had, the copy goes by pwrite.
-        let pin = if segment.maps(len) { segment.pin(here, hint).unwrap_or(None) } else { None };
+        let mut way = Way { hint, pages: &|| files.pages() };
+        let pin = if segment.maps(len) { segment.pin(here, &mut way).unwrap_or(None) } else { None };
         // From here on, leaving early abandons the slot.
         *mine = None;
         let abandon = Abandon { files, slot };
@@ -232,7 +233,7 @@ impl Writer {
         if sigbus::any_cut() {
             look_at_metadata(files)?;
         }
-        if let Err(why) = put(&mut Target { segment, pin, hint }, start) {
+        if let Err(why) = put(&mut Target { segment, pin, way }, start) {
             return Err(unstored(files, why, len, doubt));
         }
         crash_point("append:copied");
@@ -472,13 +473,13 @@ type Put = std::result::Result<(), Unstored>;
 struct Target<'a> {
     segment: &'a Segment,
     pin: Option<Pin<'a>>,
-    hint: &'a mut usize,
+    way: Way<'a>,
 }
 
 impl Target<'_> {
     #[inline]
     fn put(&mut self, at: u64, bytes: &[u8]) -> Put {
-        self.segment.write(at, bytes, self.pin.as_ref(), self.hint)
+        self.segment.write(at, bytes, self.pin.as_ref(), &mut self.way)
     }
 }
 

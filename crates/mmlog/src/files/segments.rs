@@ -11,7 +11,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::reboot::segments::current;
 use super::{Files, SLICE};
-use crate::chunks::Segment;
+use crate::chunks::{Pages, Segment};
 use crate::error::Fault;
 use crate::layout::Header;
 use crate::metadata::Entry;
@@ -21,6 +21,9 @@ use crate::sys::{fs, process};
 
 /// How often somebody who may not read the directory looks for the end of a rotation.
 const LOOKS: u32 = 10;
+
+/// Bytes that are unsynced at most, where syncs come often.
+const SYNCED_OFTEN: u64 = 4 << 20;
 
 /// A file whose name is a segment's, and the directory that it was found in.
 #[derive(Clone, Debug)]
@@ -154,6 +157,15 @@ fn open_final(place: &Arc<Place>, entry: &Entry, access: Access) -> Result<Optio
 }
 
 impl Files {
+    /// Which pages appends should get. While less is unsynced than a few large pages, syncs come so often that each
+    /// would write more of them than there is new.
+    pub(crate) fn pages(&self) -> Pages {
+        let commit = &self.meta.header().commit;
+        let durable = commit.data_synced().max(commit.checkpointed());
+        let unsynced = self.control().look().start.saturating_sub(durable);
+        if unsynced < SYNCED_OFTEN { Pages::Small } else { Pages::Large }
+    }
+
     /// The current data file, opened if it is another than the last time.
     pub(crate) fn renew(&self) -> Result<Arc<Segment>, Fault> {
         let mut mine = self.segment.lock().unwrap_or_else(PoisonError::into_inner);

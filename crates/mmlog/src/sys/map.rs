@@ -7,7 +7,7 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use memmap2::{MmapOptions, MmapRaw, UncheckedAdvice};
+use memmap2::{Advice, MmapOptions, MmapRaw, UncheckedAdvice};
 
 use super::sigbus::Registered;
 use crate::layout::Shared;
@@ -112,6 +112,11 @@ impl ChunkMap {
     /// Its length, bytes.
     pub(crate) fn len(&self) -> usize {
         self.map.len()
+    }
+
+    /// Asks for pages of 2 MiB from the first fault on, where the file system has such; otherwise nothing changes.
+    pub(crate) fn prefer_large_pages(&self) {
+        let _ = self.map.advise(Advice::HugePage);
     }
 
     /// Takes the pages of that range out of this process's tables; what was stored there stays in the file.
