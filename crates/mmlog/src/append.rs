@@ -20,7 +20,7 @@ mod line;
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use crate::chunks::{Pin, Retired, Segment, Unstored, Way};
+use crate::chunks::{Hint, Pin, Retired, Segment, Unstored, Way};
 use crate::crash::crash_point;
 use crate::durable::{self, Need};
 use crate::error::{At, Error, Fault, Result};
@@ -61,7 +61,7 @@ pub struct Writer {
     retired: Option<Retired>,
     slot: Option<u32>,
     doubt: Option<Doubt>,
-    hint: usize,
+    hint: Hint,
     messages: u64,
     bytes: u64,
     /// Behind the last append.
@@ -81,7 +81,7 @@ impl Writer {
             retired: None,
             slot: None,
             doubt: None,
-            hint: 0,
+            hint: Hint::default(),
             messages: 0,
             bytes: 0,
             end: 0,
@@ -355,7 +355,7 @@ impl Writer {
         self.leave();
         self.segment = files.segment().at(files.path())?;
         self.files = files;
-        (self.doubt, self.hint, self.end, self.floor) = (None, 0, 0, 0);
+        (self.doubt, self.hint, self.end, self.floor) = (None, Hint::default(), 0, 0);
         self.register(0).at(self.files.path()).map(drop)
     }
 

@@ -48,10 +48,19 @@ pub(crate) enum Pages {
     Large,
 }
 
+/// Where a writer found its last chunk: any value will do, the last one saves a search and a division.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct Hint {
+    index: usize,
+    chunk: u64,
+    /// The chunk's first byte in the file.
+    first: u64,
+}
+
 /// How a writer finds and maps chunks.
 pub(crate) struct Way<'a> {
-    /// Any number, best the one that the last pin left here.
-    pub(crate) hint: &'a mut usize,
+    /// Left here by the last pin.
+    pub(crate) hint: &'a mut Hint,
     /// Asked when a chunk is mapped.
     pub(crate) pages: &'a dyn Fn() -> Pages,
 }
@@ -172,6 +181,8 @@ impl Retired {
 pub(crate) struct Pin<'a> {
     entry: &'a Entry,
     chunk: u64,
+    /// The chunk's first byte in the file.
+    first: u64,
     bytes: ChunkBytes,
 }
 
@@ -214,22 +225,21 @@ impl Segment {
         self.inode
     }
 
-    fn chunk_of(&self, position: u64) -> u64 {
-        (position - self.base) / self.chunk_size
-    }
-
     /// Keeps the chunk of `position` mapped; `None` when all entries are in use.
     #[inline]
     pub(crate) fn pin(&self, position: u64, way: &mut Way<'_>) -> io::Result<Option<Pin<'_>>> {
-        let chunk = self.chunk_of(position);
-        if let Some(pin) = self.entries.get(*way.hint).and_then(|e| self.pin_entry(e, chunk)) {
+        let offset = position - self.base;
+        let Hint { index, chunk, first } = *way.hint;
+        if offset.wrapping_sub(first) < self.chunk_size
+            && let Some(pin) = self.entries.get(index).and_then(|e| self.pin_entry(e, chunk, first))
+        {
             return Ok(Some(pin));
         }
-        self.pin_slowly(chunk, way)
+        self.pin_slowly(offset / self.chunk_size, way)
     }
 
     #[inline]
-    fn pin_entry<'a>(&'a self, entry: &'a Entry, chunk: u64) -> Option<Pin<'a>> {
+    fn pin_entry<'a>(&'a self, entry: &'a Entry, chunk: u64, first: u64) -> Option<Pin<'a>> {
         if !entry.holds(chunk) {
             return None;
         }
@@ -238,22 +248,23 @@ impl Segment {
             entry.word.fetch_sub(1, Ordering::Release);
             return None;
         }
-        Some(self.pinned(entry, chunk))
+        Some(self.pinned(entry, chunk, first))
     }
 
-    fn pinned<'a>(&'a self, entry: &'a Entry, chunk: u64) -> Pin<'a> {
+    fn pinned<'a>(&'a self, entry: &'a Entry, chunk: u64, first: u64) -> Pin<'a> {
         let base = NonNull::new(entry.base.load(Ordering::Relaxed)).unwrap_or(NonNull::dangling());
         // SAFETY: the entry names the chunk and has our pin, so its map, `chunk_size` bytes from `base`, stays.
         let bytes = unsafe { ChunkBytes::new(base, self.chunk_size as usize) };
-        Pin { entry, chunk, bytes }
+        Pin { entry, chunk, first, bytes }
     }
 
     #[cold]
     fn pin_slowly(&self, chunk: u64, way: &mut Way<'_>) -> io::Result<Option<Pin<'_>>> {
-        let find = |hint: &mut usize| {
-            self.entries.iter().enumerate().find_map(|(i, e)| {
-                let pin = self.pin_entry(e, chunk)?;
-                *hint = i;
+        let first = chunk * self.chunk_size;
+        let find = |hint: &mut Hint| {
+            self.entries.iter().enumerate().find_map(|(index, e)| {
+                let pin = self.pin_entry(e, chunk, first)?;
+                *hint = Hint { index, chunk, first };
                 Some(pin)
             })
         };
@@ -265,7 +276,7 @@ impl Segment {
             return Ok(Some(pin));
         }
         let Some(index) = self.vacate(&mut ring.mapped) else { return Ok(None) };
-        *way.hint = index;
+        *way.hint = Hint { index, chunk, first };
         self.map_into(&mut ring, index, chunk, way.pages).map(Some)
     }
 
@@ -295,7 +306,8 @@ impl Segment {
         chunk: u64,
         pages: &dyn Fn() -> Pages,
     ) -> io::Result<Pin<'_>> {
-        let map = ChunkMap::new(&self.file, chunk * self.chunk_size, self.chunk_size as usize)?;
+        let first = chunk * self.chunk_size;
+        let map = ChunkMap::new(&self.file, first, self.chunk_size as usize)?;
         if ring.arrives(chunk, self.chunk_size) && pages() == Pages::Large {
             map.prefer_large_pages();
         }
@@ -304,7 +316,7 @@ impl Segment {
         let age = ring.mapped.iter().map(|m| m.age).max().unwrap_or(FREE) + 1;
         ring.mapped[index] = Mapped { map: Some(map), age };
         entry.word.fetch_add((chunk + 1) << PIN_BITS | 1, Ordering::AcqRel);
-        Ok(self.pinned(entry, chunk))
+        Ok(self.pinned(entry, chunk, first))
     }
 
     /// Stores `bytes` at `position`: through `pin` or other chunks of the ring, or by `pwrite` where that is
@@ -335,9 +347,20 @@ impl Segment {
     }
 
     /// Copies into at most two chunks. Unless all of it was possible, the caller writes all of it.
+    #[inline]
     fn copy(&self, offset: u64, bytes: &[u8], pin: Option<&Pin<'_>>, way: &mut Way<'_>) -> Copied {
-        let within = (offset % self.chunk_size) as usize;
-        let room = self.chunk_size as usize - within;
+        if let Some(pin) = pin {
+            let within = offset.wrapping_sub(pin.first);
+            if within < self.chunk_size && bytes.len() as u64 <= self.chunk_size - within {
+                return self.store(pin, within as usize, bytes);
+            }
+        }
+        self.copy_elsewhere(offset, bytes, pin, way)
+    }
+
+    #[cold]
+    fn copy_elsewhere(&self, offset: u64, bytes: &[u8], pin: Option<&Pin<'_>>, way: &mut Way<'_>) -> Copied {
+        let room = (self.chunk_size - offset % self.chunk_size) as usize;
         if bytes.len() > room {
             let (first, second) = bytes.split_at(room);
             if second.len() as u64 > self.chunk_size {
@@ -348,11 +371,8 @@ impl Segment {
                 not => not,
             };
         }
-        if let Some(pin) = pin.filter(|p| p.chunk == offset / self.chunk_size) {
-            return self.store(pin, within, bytes);
-        }
         match self.pin(self.base + offset, way) {
-            Ok(Some(pin)) => self.store(&pin, within, bytes),
+            Ok(Some(pin)) => self.store(&pin, (offset - pin.first) as usize, bytes),
             _ => Copied::Impossible,
         }
     }
