@@ -10,7 +10,7 @@ use crate::{CONTENT, live};
 /// A key and its type: `?` may be null.
 type Key = (&'static str, &'static str);
 
-const STATUS: [Key; 33] = [
+const STATUS: [Key; 34] = [
     ("schema", "number"),
     ("path", "string"),
     ("format", "number"),
@@ -19,6 +19,7 @@ const STATUS: [Key; 33] = [
     ("state", "string"),
     ("problem", "string?"),
     ("next_step", "string"),
+    ("findings", "array"),
     ("cursor", "number"),
     ("watermark", "number"),
     ("file_size", "number"),
@@ -44,6 +45,15 @@ const STATUS: [Key; 33] = [
     ("panic", "object?"),
     ("file", "object"),
     ("durability", "object"),
+];
+
+const FINDING: [Key; 6] = [
+    ("id", "string"),
+    ("severity", "string"),
+    ("state", "string"),
+    ("sentence", "string"),
+    ("next_step", "string"),
+    ("pid", "number?"),
 ];
 
 const LOCK: [Key; 7] = [
@@ -145,6 +155,7 @@ fn status(log: &Path) -> Value {
     has(&status["durability"], &DURABILITY);
     let each =
         |name: &str, keys: &[Key]| status[name].as_array().unwrap().iter().for_each(|one| has(one, keys));
+    each("findings", &FINDING);
     each("writers", &WRITER);
     each("holes", &HOLE);
     each("segments", &SEGMENT);
@@ -187,6 +198,8 @@ fn everything_that_can_be_the_case_has_the_documented_keys() {
     let status = status(&log);
     assert_eq!(status["state"], "PANICKED");
     assert_eq!(status["panic"]["reason"], "why not");
+    assert_eq!(status["findings"][0]["id"], "panicked");
+    assert_eq!(status["findings"][0]["pid"], std::process::id());
     assert_eq!(
         (&status["maintenance"]["held"], &status["maintenance"]["operation"]),
         (&true.into(), &"trim".into())

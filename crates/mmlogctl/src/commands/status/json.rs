@@ -3,7 +3,10 @@
 use std::time::SystemTime;
 
 use jiff::Timestamp;
-use mmlog::{Durability, HoldStatus, Hole, InFlight, Lock, PanicRecord, SegmentStatus, Status, WriterStatus};
+use mmlog::{
+    Durability, FileFacts, Finding, HoldStatus, Hole, InFlight, Lock, PanicRecord, SegmentStatus, Status,
+    WriterStatus,
+};
 use serde_json::{Value, json};
 
 use crate::output::json_line;
@@ -25,6 +28,7 @@ fn object(s: &Status) -> Value {
         "state": s.state.to_string(),
         "problem": s.problem,
         "next_step": s.next_step,
+        "findings": s.findings.iter().map(finding).collect::<Vec<_>>(),
         "cursor": s.cursor,
         "watermark": s.watermark,
         "file_size": s.file_size,
@@ -48,18 +52,34 @@ fn object(s: &Status) -> Value {
         "first_kept": s.first_kept,
         "holds": s.holds.iter().map(|h| hold(h, s.cursor)).collect::<Vec<_>>(),
         "panic": s.panic.as_ref().map(panic),
-        "file": {
-            "len": s.file.len,
-            "allocated": s.file.allocated,
-            "mode": format!("{:04o}", s.file.mode),
-            "uid": s.file.uid,
-            "gid": s.file.gid,
-            "inode": s.file.inode,
-            "device": s.file.device,
-            "free": s.file.free.as_ref().ok(),
-            "unseen": s.file.free.as_ref().err(),
-        },
+        "file": file(&s.file),
         "durability": durability(&s.durability),
+    })
+}
+
+/// `pid` is the culprit's in this PID namespace, if it is one process's doing.
+fn finding(f: &Finding) -> Value {
+    json!({
+        "id": f.id.name(),
+        "severity": f.severity.to_string(),
+        "state": f.state.to_string(),
+        "sentence": f.sentence,
+        "next_step": f.next_step,
+        "pid": f.pid,
+    })
+}
+
+fn file(f: &FileFacts) -> Value {
+    json!({
+        "len": f.len,
+        "allocated": f.allocated,
+        "mode": format!("{:04o}", f.mode),
+        "uid": f.uid,
+        "gid": f.gid,
+        "inode": f.inode,
+        "device": f.device,
+        "free": f.free.as_ref().ok(),
+        "unseen": f.free.as_ref().err(),
     })
 }
 
@@ -181,6 +201,7 @@ mod tests {
             "holds",
             "first_kept",
             "next_step",
+            "findings",
         ] {
             assert!(!status[key].is_null(), "{key}");
         }
