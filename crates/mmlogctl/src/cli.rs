@@ -6,6 +6,8 @@ use crate::arguments::Access;
 use crate::commands::append::AppendArgs;
 use crate::commands::cat::CatArgs;
 use crate::commands::check::CheckArgs;
+use crate::commands::drill::DrillArgs;
+use crate::commands::drill::role::RoleArgs;
 use crate::commands::exec::ExecArgs;
 use crate::commands::init::InitArgs;
 use crate::commands::prune::PruneArgs;
@@ -45,6 +47,9 @@ pub enum Command {
     Prune(PruneArgs),
     Segments(SegmentsArgs),
     Rm(RmArgs),
+    Drill(DrillArgs),
+    #[command(hide = true)]
+    DrillRole(RoleArgs),
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use crate::output::Output;
 pub mod append;
 pub mod cat;
 pub mod check;
+pub mod drill;
 pub mod exec;
 pub mod init;
 pub mod prune;
@@ -40,6 +41,8 @@ pub fn run(cli: &Cli, out: &mut Output) -> Result<ExitCode, Failure> {
         Command::Prune(args) => prune::run(args, out)?,
         Command::Segments(args) => segments::run(args, out)?,
         Command::Rm(args) => rm::run(args, out)?,
+        Command::Drill(args) => drill::run(args, out)?,
+        Command::DrillRole(args) => drill::role::run(args, out)?,
     };
     Ok(exit.into())
 }

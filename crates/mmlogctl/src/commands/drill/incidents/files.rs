@@ -1,0 +1,131 @@
+//! What outsiders do to the two files.
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
+
+use mmlog::FindingId;
+use rustix::fs::{Uid, chown};
+
+use super::super::mounts::Mount;
+use super::super::stage::{Done, Looks, NOBODY, Stage, Stop};
+use super::{Cure, Incident, needs_root};
+
+const LINES: &[u8] = b"one line\nand another one\n";
+
+pub(super) const INCIDENTS: &[Incident] = &[
+    Incident {
+        finding: FindingId::Unreadable,
+        about: "Whoever looks may not read the metadata.",
+        needs: "",
+        stage: |stage| {
+            stage.log(&[], LINES)?;
+            if rustix::process::geteuid().is_root() {
+                stage.looks = Looks::As(NOBODY);
+            }
+            if stage.says(FindingId::Unreadable)?.is_some() {
+                return Err(Stop::Skipped(format!("user {NOBODY} cannot reach {}", stage.dir.display())));
+            }
+            mode(stage, 0o000)?;
+            Ok(None)
+        },
+        command: "",
+        cure: Cure::People("let them read it (here: chmod a+r)", |stage| mode(stage, 0o644)),
+    },
+    Incident {
+        finding: FindingId::DataGone,
+        about: "Somebody removed the data file.",
+        needs: "",
+        stage: |stage| {
+            stage.log(&[], LINES)?;
+            fs::remove_file(&stage.log)?;
+            Ok(None)
+        },
+        command: "mmlogctl repair --recreate {log}",
+        cure: Cure::Command,
+    },
+    Incident {
+        finding: FindingId::DataReplaced,
+        about: "Somebody renamed another file over the data file, as editors and sed -i do.",
+        needs: "",
+        stage: |stage| {
+            stage.log(&[], LINES)?;
+            let edited = stage.dir.join("edited");
+            fs::copy(&stage.log, &edited)?;
+            fs::rename(edited, &stage.log)?;
+            Ok(None)
+        },
+        command: "mmlogctl repair --rebuild {log}",
+        cure: Cure::Command,
+    },
+    Incident {
+        finding: FindingId::DataTruncated,
+        about: "Somebody truncated the data file.",
+        needs: "",
+        stage: |stage| {
+            stage.log(&[], LINES)?;
+            File::options().write(true).open(&stage.log)?.set_len(9)?;
+            Ok(None)
+        },
+        command: "mmlogctl repair {log}",
+        cure: Cure::Command,
+    },
+    Incident {
+        finding: FindingId::MetadataCopied,
+        about: "Both files were copied to another name, as from a backup.",
+        needs: "",
+        stage: |stage| {
+            stage.log(&[], LINES)?;
+            let (log, metadata) = (stage.log.clone(), stage.metadata());
+            stage.log = stage.dir.join("copy.log");
+            fs::copy(log, &stage.log)?;
+            fs::copy(metadata, stage.metadata())?;
+            Ok(None)
+        },
+        command: "mmlogctl repair --rebuild {log}",
+        cure: Cure::Command,
+    },
+    Incident {
+        finding: FindingId::OverlayView,
+        about: "A container sees the log through an overlay that its writers do not use.",
+        needs: "root and the overlay file system",
+        stage: |stage| overlay(stage).map(|()| None),
+        command: "findmnt -t overlay",
+        cure: Cure::People("use the log where its writers do (here: outside the overlay)", |stage| {
+            stage.log = stage.dir.join("lower/app.log");
+            Ok(())
+        }),
+    },
+    Incident {
+        finding: FindingId::OwnersDiffer,
+        about: "The data file was given to another user, and its metadata was not.",
+        needs: "root, to give a file away",
+        stage: |stage| {
+            needs_root("give a file away")?;
+            stage.log(&[], LINES)?;
+            chown(&stage.log, Some(Uid::from_raw(NOBODY)), None)?;
+            Ok(None)
+        },
+        command: "chown 65534 {metadata}",
+        cure: Cure::Command,
+    },
+];
+
+fn mode(stage: &Stage<'_>, bits: u32) -> Done {
+    Ok(fs::set_permissions(stage.metadata(), fs::Permissions::from_mode(bits))?)
+}
+
+fn overlay(stage: &mut Stage<'_>) -> Done {
+    needs_root("mount an overlay")?;
+    let place = |name: &str| stage.dir.join(name);
+    let (lower, upper, work, merged) = (place("lower"), place("upper"), place("work"), place("merged"));
+    for dir in [&lower, &upper, &work] {
+        fs::create_dir(dir)?;
+    }
+    stage.log = lower.join("app.log");
+    stage.log(&[], LINES)?;
+    let [lower, upper, work] = [lower, upper, work].map(|dir| dir.display().to_string());
+    let options = format!("lowerdir={lower},upperdir={upper},workdir={work}");
+    stage.mount(Mount::at(&merged, "overlay", &options)?);
+    stage.log = merged.join("app.log");
+    Ok(())
+}

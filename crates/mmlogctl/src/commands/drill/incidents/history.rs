@@ -1,0 +1,52 @@
+//! What was, or has not been for long.
+
+use std::fs::{File, FileTimes};
+use std::mem::offset_of;
+use std::time::{Duration, SystemTime};
+
+use mmlog::layout::Header;
+use mmlog::{FindingId, Medium};
+
+use super::super::stage::Stop;
+use super::{Cure, Incident};
+
+pub(super) const INCIDENTS: &[Incident] = &[
+    Incident {
+        finding: FindingId::Idle,
+        about: "Nothing was appended for two days.",
+        needs: "a scratch directory on a disk: in memory nobody knows when a file was last written",
+        stage: |stage| {
+            stage.log(&[], b"a line of the day before yesterday\n")?;
+            if stage.look()?.file.medium == Medium::Memory {
+                let why =
+                    "the scratch directory lies in memory, where nobody knows when a file was written; --dir";
+                return Err(Stop::Skipped(why.to_owned()));
+            }
+            let then = SystemTime::now() - Duration::from_secs(2 * 24 * 3600);
+            File::options().write(true).open(&stage.log)?.set_times(FileTimes::new().set_modified(then))?;
+            Ok(None)
+        },
+        command: "echo test | mmlogctl append {log}",
+        cure: Cure::Command,
+    },
+    Incident {
+        finding: FindingId::Recovered,
+        about: "After a power cut the log went on behind what was on the disk.",
+        needs: "",
+        stage: |stage| {
+            stage.log(&[], b"")?;
+            let durable = b"durable\n";
+            let sync = stage.tool("append").args(["--sync", "always"]).arg(&stage.log);
+            sync.finish(durable)?.or_fail("append --sync")?;
+            let lost = b"not durable\n".repeat(1000);
+            stage.append(&lost)?;
+            // What did not reach the disk reads as zeros; the boot is another one.
+            stage.poke(&stage.log, durable.len(), &vec![0; lost.len()])?;
+            stage.poke(&stage.metadata(), offset_of!(Header, identity.boot_id), &[0xb0; 16])?;
+            stage.append(b"after the power cut\n")?;
+            Ok(None)
+        },
+        command: "mmlogctl cat --holes say {log}",
+        cure: Cure::Stays("what a power cut cost stays on record"),
+    },
+];

@@ -1,0 +1,64 @@
+//! Consumers that are behind or gone, and looks that do not see everything.
+
+use mmlog::FindingId;
+use rustix::process::Signal;
+
+use super::super::role::Role;
+use super::super::stage::Looks;
+use super::{Cure, Incident};
+
+/// More than 16 chunks of the smallest size.
+const MUCH: usize = 100 << 10;
+
+pub(super) const INCIDENTS: &[Incident] = &[
+    Incident {
+        finding: FindingId::FollowerBehind,
+        about: "A consumer is stopped, and far behind: old segments are kept for it.",
+        needs: "",
+        stage: |stage| {
+            stage.log(&["--chunk-size", "4096"], b"the first line\n")?;
+            let index = stage.start(Role::Follow, 0)?;
+            stage.until("the consumer's hold", |stage| {
+                let status = stage.look()?;
+                Ok(status.holds.iter().any(|hold| hold.position == status.cursor).then_some(()))
+            })?;
+            stage.actor(index).signal(Signal::STOP)?;
+            stage.until("its stop", |stage| Ok(stage.actor(index).is_stopped().then_some(())))?;
+            stage.append(&b"a line that it does not see\n".repeat(MUCH / 28))?;
+            Ok(Some(stage.actor(index).pid()))
+        },
+        command: "kill -CONT {pid}",
+        cure: Cure::Command,
+    },
+    Incident {
+        finding: FindingId::HoldKeeps,
+        about: "A consumer that runs no more keeps old segments from being pruned.",
+        needs: "",
+        stage: |stage| {
+            stage.log(&[], b"a line that nobody fetches\n")?;
+            let pid = stage.play(Role::Hold)?;
+            for _ in 0..2 {
+                stage.tool("rotate").arg(&stage.log).finish(b"")?.or_fail("rotate")?;
+                stage.append(b"a line of the next segment\n")?;
+            }
+            Ok(Some(pid))
+        },
+        command: "mmlogctl prune --forget rehearsal {log}",
+        cure: Cure::Command,
+    },
+    Incident {
+        finding: FindingId::Unseen,
+        about: "Whoever looks may not ask the kernel who holds the locks, as in a sandbox.",
+        needs: "a kernel that filters system calls (seccomp)",
+        stage: |stage| {
+            stage.log(&[], b"a line\n")?;
+            stage.looks = Looks::Blindly;
+            Ok(None)
+        },
+        command: "mmlogctl status {log}",
+        cure: Cure::PeopleThenCommand("look from outside the sandbox", |stage| {
+            stage.looks = Looks::Plainly;
+            Ok(())
+        }),
+    },
+];

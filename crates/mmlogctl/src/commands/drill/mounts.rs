@@ -1,0 +1,51 @@
+//! File systems on stage; each goes with its guard.
+
+use std::ffi::CString;
+use std::fs::{self, File};
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use rustix::io::Errno;
+use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+
+use super::stage::{Done, Stop};
+
+#[derive(Debug)]
+pub(super) struct Mount(PathBuf);
+
+impl Mount {
+    /// At a new directory.
+    pub(super) fn at(place: &Path, kind: &str, options: &str) -> Done<Self> {
+        fs::create_dir(place)?;
+        let options = CString::new(options).map_err(|e| Stop::Failed(e.to_string()))?;
+        match mount(kind, place, kind, MountFlags::NOSUID | MountFlags::NODEV, options.as_c_str()) {
+            Ok(()) => Ok(Self(place.to_path_buf())),
+            Err(e @ (Errno::PERM | Errno::ACCESS | Errno::NODEV | Errno::INVAL)) => {
+                Err(Stop::Skipped(format!("no {kind} can be mounted here: {e}")))
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+}
+
+impl Drop for Mount {
+    fn drop(&mut self) {
+        // Also when somebody stands in it, in another terminal.
+        let _ = unmount(&self.0, UnmountFlags::DETACH);
+    }
+}
+
+/// Takes space until only so much is left.
+pub(super) fn fill(ballast: &Path, leave: u64) -> Done {
+    let mut file = File::create(ballast)?;
+    let page = vec![b'.'; 4096];
+    loop {
+        match file.write_all(&page) {
+            Ok(()) => {}
+            Err(e) if e.raw_os_error() == Some(Errno::NOSPC.raw_os_error()) => break,
+            Err(e) => return Err(e.into()),
+        }
+    }
+    let len = file.metadata()?.len();
+    Ok(file.set_len(len.saturating_sub(leave))?)
+}

@@ -1,0 +1,202 @@
+//! `mmlogctl drill-role`: what the processes on stage do. Not for people: a drill starts them.
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use clap::{Args, Parser as _, ValueEnum};
+use mmlog::{Log, Next, Position, Retention, Rotation, Start};
+use rustix::io::Errno;
+use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use seccompiler::{
+    BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
+    apply_filter,
+};
+
+use crate::cli::Cli;
+use crate::exit::{Exit, Failure};
+use crate::output::Output;
+
+/// The name under which the consumers on stage are known.
+pub(super) const CONSUMER: &str = "rehearsal";
+/// So many bytes, then the log starts over: a drill takes little space.
+const ENOUGH: usize = 16 << 20;
+
+/// Play a part in a drill.
+#[derive(Args, Debug)]
+pub struct RoleArgs {
+    /// The drill: when it ends, so does this.
+    drill: i32,
+    #[arg(value_enum)]
+    role: Role,
+    log: PathBuf,
+    /// Bytes of a message, or how many writers.
+    size: usize,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Role {
+    /// Appends for ever.
+    Append,
+    /// Appends a line and trims, for ever.
+    Trim,
+    /// Sets the panic flag.
+    Poison,
+    /// Is so many writers, which do nothing.
+    Write,
+    /// Has the data file open, as a program of the original's does.
+    Original,
+    /// Reads for ever, with a hold.
+    Follow,
+    /// Takes a hold, and ends.
+    Hold,
+    /// Appends, and its disk does not take it.
+    Sync,
+    /// Looks at the log, and may not ask the kernel about locks.
+    Blind,
+}
+
+impl Role {
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Append => "append",
+            Self::Trim => "trim",
+            Self::Poison => "poison",
+            Self::Write => "write",
+            Self::Original => "original",
+            Self::Follow => "follow",
+            Self::Hold => "hold",
+            Self::Sync => "sync",
+            Self::Blind => "blind",
+        }
+    }
+}
+
+/// Plays the role.
+///
+/// # Errors
+/// When the log cannot be had, or the kernel takes no filter.
+pub fn run(args: &RoleArgs, out: &mut Output) -> Result<Exit, Failure> {
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| failed("prctl", &e.into()))?;
+    if getppid().is_none_or(|parent| parent.as_raw_pid() != args.drill) {
+        return Err(Failure::new(Exit::Usage, "drill-role is started by `mmlogctl drill`; use that"));
+    }
+    let (log, size) = (&args.log, args.size);
+    match args.role {
+        Role::Append => append(log, size),
+        Role::Trim => trim(log),
+        Role::Poison => Ok(Log::options()
+            .open(log)?
+            .poison("a drill: the disk gave an error", Errno::IO.raw_os_error())?),
+        Role::Write => {
+            let log = Log::options().open(log)?;
+            let _writers = (0..size).map(|_| log.writer()).collect::<Result<Vec<_>, _>>()?;
+            wait_for_end()
+        }
+        Role::Original => {
+            let _data = File::options().write(true).open(log).map_err(|e| Failure::io(log, "open", &e))?;
+            wait_for_end()
+        }
+        Role::Follow => follow(log),
+        Role::Hold => {
+            let log = Log::options().open(log)?;
+            let oldest = log.oldest()?;
+            Ok(drop(log.hold(CONSUMER, oldest)?))
+        }
+        Role::Sync => sync(log),
+        Role::Blind => return look_blindly(log, out),
+    }?;
+    Ok(Exit::Done)
+}
+
+fn failed(what: &str, error: &io::Error) -> Failure {
+    Failure::new(Exit::Failed, format!("{what}: {error}"))
+}
+
+/// Until the drill closes its end.
+fn wait_for_end() -> Result<(), Failure> {
+    let read = io::stdin().read_to_end(&mut Vec::new());
+    read.map(drop).map_err(|e| failed("standard input", &e))
+}
+
+fn append(path: &Path, size: usize) -> Result<(), Failure> {
+    let log = Log::options().open(path)?;
+    let mut writer = log.writer()?;
+    let mut message = vec![b'm'; size.max(1)];
+    message[size.max(1) - 1] = b'\n';
+    loop {
+        for _ in 0..ENOUGH.div_ceil(message.len()) {
+            writer.append(&message)?;
+        }
+        start_over(&log)?;
+    }
+}
+
+fn start_over(log: &Log) -> Result<(), Failure> {
+    log.rotate(&Rotation::default())?;
+    log.prune(&Retention::default().keep(0))?;
+    Ok(())
+}
+
+fn trim(path: &Path) -> Result<(), Failure> {
+    let log = Log::options().open(path)?;
+    let mut writer = log.writer()?;
+    loop {
+        writer.append(b"a line\n")?;
+        log.trim(Duration::from_secs(2))?;
+    }
+}
+
+fn follow(path: &Path) -> Result<(), Failure> {
+    let log = Log::options().open(path)?;
+    let hold = log.hold(CONSUMER, log.oldest()?)?;
+    let mut follower = log.follow(Start::Oldest)?;
+    let mut buf = vec![0; 64 << 10];
+    loop {
+        match follower.next(&mut buf)? {
+            Next::CaughtUp => {
+                hold.advance(Position::new(follower.position().get()))?;
+                follower.wait(Duration::from_secs(1))?;
+            }
+            _ => {}
+        }
+    }
+}
+
+/// As on a disk that fails: the errno is the kernel's, only its reason is ours.
+fn sync(path: &Path) -> Result<(), Failure> {
+    let log = Log::options().open(path)?;
+    log.writer()?.append(b"not durable\n")?;
+    refuse(libc::SYS_fdatasync, Vec::new(), Errno::IO)?;
+    match log.sync() {
+        Ok(_) => Err(Failure::new(Exit::Failed, "the sync did not fail")),
+        Err(_) => Ok(()),
+    }
+}
+
+fn look_blindly(log: &Path, out: &mut Output) -> Result<Exit, Failure> {
+    let asks = u64::from(libc::F_OFD_GETLK.unsigned_abs());
+    let is = SeccompCondition::new(1, SeccompCmpArgLen::Dword, SeccompCmpOp::Eq, asks);
+    let rule = is.and_then(|condition| SeccompRule::new(vec![condition])).map_err(no_filter)?;
+    refuse(libc::SYS_fcntl, vec![rule], Errno::PERM)?;
+    let line = ["mmlogctl", "status", "--json"].map(PathBuf::from);
+    let cli = Cli::try_parse_from(line.iter().map(PathBuf::as_path).chain([log]));
+    match cli {
+        Ok(Cli { command: crate::cli::Command::Status(args), .. }) => super::super::status::run(&args, out),
+        _ => Err(Failure::new(Exit::Usage, "status: its arguments have changed")),
+    }
+}
+
+fn no_filter(error: impl std::fmt::Display) -> Failure {
+    Failure::new(Exit::Failed, format!("no system call can be made to fail here: {error}"))
+}
+
+/// From now on that system call of this thread fails.
+fn refuse(call: i64, rules: Vec<SeccompRule>, errno: Errno) -> Result<(), Failure> {
+    let arch = std::env::consts::ARCH.try_into().map_err(no_filter)?;
+    let errno = SeccompAction::Errno(errno.raw_os_error().unsigned_abs());
+    let filter = SeccompFilter::new([(call, rules)].into(), SeccompAction::Allow, errno, arch);
+    let program: BpfProgram = filter.and_then(TryInto::try_into).map_err(no_filter)?;
+    apply_filter(&program).map_err(no_filter)
+}

@@ -1,0 +1,51 @@
+//! What `status` says, as somebody reads it who has only that.
+
+use std::path::Path;
+
+use mmlog::FindingId;
+use serde_json::Value;
+
+use super::stage::{Done, Ended, Stop};
+
+/// One finding.
+#[derive(Clone, Debug)]
+pub(super) struct Found {
+    pub(super) sentence: String,
+    pub(super) next_step: String,
+    pub(super) pid: Option<u32>,
+}
+
+impl Found {
+    /// The first text in backquotes: what to try.
+    pub(super) fn command(&self) -> Option<&str> {
+        self.next_step.split('`').nth(1)
+    }
+}
+
+/// The finding of that kind, if it was said.
+pub(super) fn finding(ended: &Ended, log: &Path, id: FindingId) -> Done<Option<Found>> {
+    if ended.code != Some(0) {
+        return match id {
+            FindingId::Unreadable => Ok(Some(refusal(&ended.stderr, log))),
+            _ => Err(Stop::Failed(format!("status: {}", ended.stderr.trim_end()))),
+        };
+    }
+    let status: Value = serde_json::from_slice(&ended.stdout)
+        .map_err(|e| Stop::Failed(format!("status --json is no JSON: {e}")))?;
+    let said = status["findings"].as_array().into_iter().flatten();
+    let found = said.into_iter().find(|f| f["id"] == id.name()).map(|f| Found {
+        sentence: f["sentence"].as_str().unwrap_or_default().to_owned(),
+        next_step: f["next_step"].as_str().unwrap_or_default().to_owned(),
+        pid: f["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()),
+    });
+    Ok(found)
+}
+
+/// `mmlogctl: PATH: problem; what to do`.
+fn refusal(stderr: &str, log: &Path) -> Found {
+    let line = stderr.lines().next().unwrap_or_default();
+    let start = format!("mmlogctl: {}: ", log.display());
+    let text = line.strip_prefix(&start).unwrap_or(line);
+    let (sentence, next_step) = text.split_once("; ").unwrap_or((text, ""));
+    Found { sentence: sentence.to_owned(), next_step: next_step.to_owned(), pid: None }
+}
