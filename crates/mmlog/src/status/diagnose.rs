@@ -244,12 +244,15 @@ impl Status {
             let mut counts = BTreeMap::new();
             self.writers.iter().for_each(|w| *counts.entry(w.pid).or_insert(0) += 1);
             let most = counts.into_iter().max_by_key(|(_, n)| *n);
+            // Of many who have one each, none is to blame.
+            let greedy = most.filter(|(_, n)| *n > 1);
+            let seat = greedy.and_then(|(pid, _)| self.writers.iter().find(|w| w.pid == pid)).map(|w| w.seat);
             let who = most.map_or_else(String::new, |(pid, n)| format!(" (process {pid} has {n})"));
             let next = format!(
                 "end writers that are not needed{who}; {} lists them, a new log takes more by --max-writers",
                 self.command("status --json"),
             );
-            warning(FindingId::WritersFull, State::Ok, sentence, next)
+            warning(FindingId::WritersFull, State::Ok, sentence, next).at(seat.unwrap_or_default())
         })
     }
 
@@ -265,7 +268,10 @@ impl Status {
             let sentence =
                 format!("follower {} (process {}, {}) is {at}{seen}", hold.name, hold.pid, hold.process);
             let next = match hold.process {
-                ProcessState::Stopped => resume(Seat { namespace: None, pid: Some(hold.pid) }, hold.process),
+                ProcessState::Stopped => format!(
+                    "`kill -CONT {}`: it goes on where it was; old segments are kept until it has passed",
+                    hold.pid
+                ),
                 _ => format!(
                     "look at process {} and at whoever reads from it; old segments are kept until it has passed",
                     hold.pid
@@ -300,8 +306,11 @@ impl Status {
         });
         let said: Vec<String> =
             [free, lock, maintenance].into_iter().flatten().chain(writers.take(1)).collect();
-        let next = "look again, as root if it stays so; nothing else is wrong with what could be seen";
-        (!said.is_empty()).then(|| warning(FindingId::Unseen, State::Ok, said.join("; "), next.to_owned()))
+        let next = format!(
+            "look again from outside its sandbox or container, as root if it stays so: {}; nothing else is wrong with what could be seen",
+            self.command("status")
+        );
+        (!said.is_empty()).then(|| warning(FindingId::Unseen, State::Ok, said.join("; "), next))
     }
 
     /// In memory nobody knows: stores do not move the time there.
