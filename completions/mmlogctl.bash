@@ -25,6 +25,9 @@ _mmlogctl() {
             mmlogctl,check)
                 cmd="mmlogctl__subcmd__check"
                 ;;
+            mmlogctl,drill)
+                cmd="mmlogctl__subcmd__drill"
+                ;;
             mmlogctl,exec)
                 cmd="mmlogctl__subcmd__exec"
                 ;;
@@ -62,7 +65,7 @@ _mmlogctl() {
 
     case "${cmd}" in
         mmlogctl)
-            opts="-h -V --trust-path --help --version init append exec cat tail status check repair trim rotate prune segments rm"
+            opts="-h -V --trust-path --help --version init append exec cat tail status check repair trim rotate prune segments rm drill"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -154,6 +157,24 @@ _mmlogctl() {
                 return 0
             fi
             case "${prev}" in
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mmlogctl__subcmd__drill)
+            opts="-h --all --list --json --dir --keep --trust-path --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --dir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;

@@ -40,6 +40,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "rotate" -d 'Make 
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "prune" -d 'Remove final segments that are no longer wanted'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "segments" -d 'List the segments of a log, oldest first'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "rm" -d 'Remove a log that nobody has open: data and metadata, with --all its final segments too'
+complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "drill" -d 'Rehearse incidents: stage them on a scratch log, see what `status` says, do it'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l chunk-size -d 'By how much the data file grows at a time, a multiple of the page size [default: 16.0 MiB]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l max-writers -d 'How many writers may have the log open at once [default: 1024]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l mode -d 'The permission bits of the files, in octal [default: 0666 without the umask]' -r
@@ -153,3 +154,10 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rm" -l force -d 'Remov
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rm" -l all -d 'Also the final segments, which else stay where they are'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rm" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rm" -s h -l help -d 'Print help'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand drill" -l dir -d 'Make the scratch directory there [default: where temporary directories are]' -r -F
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand drill" -l all -d 'All of them'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand drill" -l list -d 'Say which there are, and what they need'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand drill" -l json -d 'One JSON object'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand drill" -l keep -d 'Leave the scratch directory, and say where it is'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand drill" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand drill" -s h -l help -d 'Print help (see more with \'--help\')'

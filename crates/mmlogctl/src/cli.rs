@@ -7,7 +7,6 @@ use crate::commands::append::AppendArgs;
 use crate::commands::cat::CatArgs;
 use crate::commands::check::CheckArgs;
 use crate::commands::drill::DrillArgs;
-use crate::commands::drill::role::RoleArgs;
 use crate::commands::exec::ExecArgs;
 use crate::commands::init::InitArgs;
 use crate::commands::prune::PruneArgs;
@@ -48,8 +47,6 @@ pub enum Command {
     Segments(SegmentsArgs),
     Rm(RmArgs),
     Drill(DrillArgs),
-    #[command(hide = true)]
-    DrillRole(RoleArgs),
 }
 
 #[cfg(test)]

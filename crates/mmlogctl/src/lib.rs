@@ -20,12 +20,17 @@ pub mod signals;
 pub mod storing;
 
 use cli::Cli;
-use exit::Exit;
+use commands::drill::role::{self, RoleArgs};
+use exit::{Exit, Failure};
 use output::Output;
 
 /// Parses the command line, runs the command, reports its failure.
 #[must_use]
 pub fn main() -> ExitCode {
+    // On the stage of a drill; no command, so that no page and no completion has it.
+    if let Some(role) = RoleArgs::asked(std::env::args_os()) {
+        return finish(|out| role::run(&role, out).map(ExitCode::from));
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(help_or_usage) => {
@@ -37,11 +42,15 @@ pub fn main() -> ExitCode {
             return exit::of_usage(std::env::args_os());
         }
     };
+    finish(|out| commands::run(&cli, out))
+}
+
+fn finish(run: impl FnOnce(&mut Output) -> Result<ExitCode, Failure>) -> ExitCode {
     let mut out = Output::standard();
     if let Err(e) = mmlog::guard_against_sigbus() {
         out.notice(&format!("SIGBUS stays deadly: {e}; do not truncate logs that are open"));
     }
-    let ended = commands::run(&cli, &mut out);
+    let ended = run(&mut out);
     out.clear_progress();
     match ended {
         Ok(exit) => exit,

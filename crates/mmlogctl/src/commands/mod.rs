@@ -42,7 +42,6 @@ pub fn run(cli: &Cli, out: &mut Output) -> Result<ExitCode, Failure> {
         Command::Segments(args) => segments::run(args, out)?,
         Command::Rm(args) => rm::run(args, out)?,
         Command::Drill(args) => drill::run(args, out)?,
-        Command::DrillRole(args) => drill::role::run(args, out)?,
     };
     Ok(exit.into())
 }

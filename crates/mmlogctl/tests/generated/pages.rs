@@ -51,6 +51,14 @@ const REPAIR: &[&str] = &[
      not take.",
 ];
 
+/// What is real about it.
+const DRILL: &[&str] = &[
+    "As root it mounts small file systems inside its scratch directory, where others can see them, and unmounts them at \
+     its end. SIGTERM and SIGINT end it with all that it has started; after SIGKILL its processes end too, but the \
+     scratch directory stays, perhaps with a mount.",
+    "Whoever is root can rehearse everything. Others cannot give files away or mount: those incidents are SKIPPED.",
+];
+
 pub(crate) fn of(command: &str) -> Page {
     match command {
         "mmlogctl" => Page {
@@ -164,6 +172,15 @@ pub(crate) fn of(command: &str) -> Page {
             ],
             caveats: REPAIR,
             see_also: &["mmlogctl(1)", "mmlogctl-check(1)", "mmlogctl-status(1)", "mmlog(5)"],
+        },
+        "drill" => Page {
+            examples: &[
+                ("Which incidents there are:", "mmlogctl drill --list"),
+                ("Rehearse one, at your own pace:", "mmlogctl drill writer-stalled"),
+                ("See that all are named and healed here, in CI:", "mmlogctl drill --all --json"),
+            ],
+            caveats: DRILL,
+            see_also: &["mmlogctl(1)", "mmlogctl-status(1)", "mmlogctl-repair(1)", "mmlog(5)"],
         },
         "status" => Page {
             examples: &[

@@ -46,7 +46,7 @@ impl Outcome {
     /// An interruption ends all; the rest is this one's outcome.
     pub(super) fn stopped(&mut self, stop: Stop) -> Done {
         match stop {
-            Stop::Interrupted => return Err(Stop::Interrupted),
+            Stop::Interrupted | Stop::Output(_) => return Err(stop),
             Stop::Skipped(why) if !self.staged => self.skipped = Some(why),
             Stop::Skipped(why) | Stop::Failed(why) => {
                 self.healed = Some(false);
@@ -109,12 +109,11 @@ fn command(stage: &Stage<'_>, incident: &Incident, pid: Option<u32>) -> String {
 /// Does what is printed; the log has to be well afterwards.
 pub(super) fn heal(stage: &mut Stage<'_>, incident: &Incident, outcome: &mut Outcome) -> Done {
     let by_hand = match incident.cure {
-        Cure::Command => None,
+        Cure::Command | Cure::Stays(_) => None,
         Cure::People(words, people) | Cure::PeopleThenCommand(words, people) => {
             people(stage)?;
             Some(words)
         }
-        Cure::Stays(_) => None,
     };
     if !matches!(incident.cure, Cure::People(..)) {
         let printed = outcome.found.as_ref().and_then(Found::command);

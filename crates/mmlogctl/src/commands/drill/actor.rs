@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 
 use rustix::process::{Pid, Signal, kill_process};
 
-use super::role::Role;
+use super::role::{self, Role};
 use super::stage::{Done, Stop};
 
 #[derive(Debug)]
@@ -20,7 +20,7 @@ impl Actor {
     /// `tool` is this program; `words` is where it says what went wrong.
     pub(super) fn start(tool: &Path, role: Role, log: &Path, size: usize, words: &Path) -> Done<Self> {
         let mut command = Command::new(tool);
-        command.args(["drill-role", &std::process::id().to_string(), role.name()]);
+        command.args([role::NAME, &std::process::id().to_string(), role.name()]);
         command.arg(log).arg(size.to_string());
         // A Ctrl-C is for us; we end it. It waits for its input, if for anything.
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(File::create(words)?);

@@ -67,7 +67,7 @@ pub fn run(args: &DrillArgs, out: &mut Output) -> Result<Exit, Failure> {
     let theatre = Theatre::open(args.dir.as_deref(), args.keep, signals).map_err(failure)?;
     let watched = rehearse::is_watched(out) && !args.json;
     if let ([incident], false, true) = (&chosen[..], args.all, watched) {
-        let outcome = rehearse::rehearse(&theatre, incident, out)?;
+        let outcome = rehearse::rehearse(&theatre, incident, out).map_err(failure)?;
         kept(args, &theatre, out);
         return Ok(if outcome.is_good() { Exit::Done } else { Exit::Failed });
     }
@@ -99,11 +99,9 @@ fn choose(args: &DrillArgs) -> Result<Vec<&'static Incident>, Failure> {
 }
 
 fn failure(stop: Stop) -> Failure {
-    Failure::new(
-        Exit::Failed,
-        match stop {
-            Stop::Interrupted => "drill: interrupted; nothing of it is left".to_owned(),
-            Stop::Failed(why) | Stop::Skipped(why) => format!("drill: {why}"),
-        },
-    )
+    match stop {
+        Stop::Interrupted => Failure::new(Exit::Failed, "drill: interrupted; everything on stage has ended"),
+        Stop::Failed(why) | Stop::Skipped(why) => Failure::new(Exit::Failed, format!("drill: {why}")),
+        Stop::Output(failure) => failure,
+    }
 }

@@ -8,9 +8,9 @@ use rustix::io::Errno;
 
 use super::act::{self, Outcome};
 use super::incidents::{Cure, Incident};
+use super::report;
 use super::sight::Found;
 use super::stage::{Done, Stage, Stop, Theatre};
-use super::{failure, report};
 use crate::exit::{Failure, printable, shown};
 use crate::output::Output;
 
@@ -20,45 +20,40 @@ pub(super) fn is_watched(out: &Output) -> bool {
 }
 
 /// Stages it, and waits before each thing that is given away.
-pub(super) fn rehearse(theatre: &Theatre, incident: &Incident, out: &mut Output) -> Result<Outcome, Failure> {
+pub(super) fn rehearse(theatre: &Theatre, incident: &Incident, out: &mut Output) -> Done<Outcome> {
     let mut outcome = Outcome::new(incident);
-    let mut stage = theatre.stage(incident.finding.name()).map_err(failure)?;
     out.line(&format!("{}: staging it ...", incident.finding))?;
-    let mut rest = || -> Result<Done, Failure> {
-        if let Err(stop) = act::raise_curtain(&mut stage, incident, &mut outcome) {
-            return Ok(Err(stop));
-        }
-        let log = shown(&stage.log);
-        out.line(&format!("Something is wrong with {log}"))?;
-        out.line(&format!("  look:  mmlogctl status {log}      (or inspect, in another terminal)"))?;
-        out.line("Mend it there if you like. Enter shows what status says.")?;
-        if let Err(stop) = enter(theatre) {
-            return Ok(Err(stop));
-        }
-        match stage.says(incident.finding) {
-            Ok(Some(_)) => {}
-            Ok(None) => return Ok(mended(&mut stage, &mut outcome)),
-            Err(stop) => return Ok(Err(stop)),
-        }
-        if let Err(stop) = act::look(&mut stage, incident, &mut outcome) {
-            return Ok(Err(stop));
-        }
-        tell(incident, outcome.found.as_ref(), out)?;
-        if let Err(stop) = enter(theatre) {
-            return Ok(Err(stop));
-        }
-        let again = stage.says(incident.finding);
-        Ok(match again {
-            Ok(None) => mended(&mut stage, &mut outcome),
-            Ok(Some(_)) => act::heal(&mut stage, incident, &mut outcome),
-            Err(stop) => Err(stop),
-        })
-    };
-    if let Err(stop) = rest()? {
-        outcome.stopped(stop).map_err(failure)?;
-    }
+    let acted = theatre
+        .stage(incident.finding.name())
+        .and_then(|mut stage| act_by_act(theatre, &mut stage, incident, &mut outcome, out));
+    acted.or_else(|stop| outcome.stopped(stop))?;
     report::told(&outcome, out)?;
     Ok(outcome)
+}
+
+fn act_by_act(
+    theatre: &Theatre,
+    stage: &mut Stage<'_>,
+    incident: &Incident,
+    outcome: &mut Outcome,
+    out: &mut Output,
+) -> Done {
+    act::raise_curtain(stage, incident, outcome)?;
+    let log = shown(&stage.log);
+    out.line(&format!("Something is wrong with {log}"))?;
+    out.line(&format!("In another terminal: mmlogctl status {log}, or inspect; mend it if you like."))?;
+    out.line("Enter shows what status says.")?;
+    enter(theatre)?;
+    if stage.says(incident.finding)?.is_none() {
+        return mended(stage, outcome);
+    }
+    act::look(stage, incident, outcome)?;
+    tell(incident, outcome.found.as_ref(), out)?;
+    enter(theatre)?;
+    match stage.says(incident.finding)? {
+        None => mended(stage, outcome),
+        Some(_) => act::heal(stage, incident, outcome),
+    }
 }
 
 /// It was the trainee.

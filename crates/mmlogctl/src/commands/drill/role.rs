@@ -1,12 +1,13 @@
 //! `mmlogctl drill-role`: what the processes on stage do. Not for people: a drill starts them.
 
+use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use clap::{Args, Parser as _, ValueEnum};
-use mmlog::{Log, Next, Position, Retention, Rotation, Start};
+use clap::{Parser, ValueEnum};
+use mmlog::{Log, Next, Retention, Rotation, Start};
 use rustix::io::Errno;
 use rustix::process::{Signal, getppid, set_parent_process_death_signal};
 use seccompiler::{
@@ -14,17 +15,23 @@ use seccompiler::{
     apply_filter,
 };
 
-use crate::cli::Cli;
+use crate::cli::{Cli, Command};
+use crate::commands::status;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
+/// The word that makes this program one of these.
+pub(super) const NAME: &str = "drill-role";
 /// The name under which the consumers on stage are known.
 pub(super) const CONSUMER: &str = "rehearsal";
+/// Said where the kernel takes no filter.
+pub(super) const NO_FILTER: &str = "no system call can be made to fail here";
 /// So many bytes, then the log starts over: a drill takes little space.
 const ENOUGH: usize = 16 << 20;
 
-/// Play a part in a drill.
-#[derive(Args, Debug)]
+/// What a process on stage is told.
+#[derive(Parser, Debug)]
+#[command(name = NAME)]
 pub struct RoleArgs {
     /// The drill: when it ends, so does this.
     drill: i32,
@@ -33,6 +40,15 @@ pub struct RoleArgs {
     log: PathBuf,
     /// Bytes of a message, or how many writers.
     size: usize,
+}
+
+impl RoleArgs {
+    /// From a whole command line, if it is one of these.
+    pub fn asked(line: impl Iterator<Item = OsString>) -> Option<Self> {
+        let line: Vec<OsString> = line.skip(1).collect();
+        line.first().filter(|word| *word == NAME)?;
+        Self::try_parse_from(line).ok()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
@@ -102,7 +118,8 @@ pub fn run(args: &RoleArgs, out: &mut Output) -> Result<Exit, Failure> {
         Role::Hold => {
             let log = Log::options().open(log)?;
             let oldest = log.oldest()?;
-            Ok(drop(log.hold(CONSUMER, oldest)?))
+            log.hold(CONSUMER, oldest)?;
+            Ok(())
         }
         Role::Sync => sync(log),
         Role::Blind => return look_blindly(log, out),
@@ -154,12 +171,9 @@ fn follow(path: &Path) -> Result<(), Failure> {
     let mut follower = log.follow(Start::Oldest)?;
     let mut buf = vec![0; 64 << 10];
     loop {
-        match follower.next(&mut buf)? {
-            Next::CaughtUp => {
-                hold.advance(Position::new(follower.position().get()))?;
-                follower.wait(Duration::from_secs(1))?;
-            }
-            _ => {}
+        if follower.next(&mut buf)? == Next::CaughtUp {
+            hold.advance(follower.position())?;
+            follower.wait(Duration::from_secs(1))?;
         }
     }
 }
@@ -183,13 +197,13 @@ fn look_blindly(log: &Path, out: &mut Output) -> Result<Exit, Failure> {
     let line = ["mmlogctl", "status", "--json"].map(PathBuf::from);
     let cli = Cli::try_parse_from(line.iter().map(PathBuf::as_path).chain([log]));
     match cli {
-        Ok(Cli { command: crate::cli::Command::Status(args), .. }) => super::super::status::run(&args, out),
+        Ok(Cli { command: Command::Status(args), .. }) => status::run(&args, out),
         _ => Err(Failure::new(Exit::Usage, "status: its arguments have changed")),
     }
 }
 
 fn no_filter(error: impl std::fmt::Display) -> Failure {
-    Failure::new(Exit::Failed, format!("no system call can be made to fail here: {error}"))
+    Failure::new(Exit::Failed, format!("{NO_FILTER}: {error}"))
 }
 
 /// From now on that system call of this thread fails.

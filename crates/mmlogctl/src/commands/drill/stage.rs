@@ -16,8 +16,9 @@ use tempfile::TempDir;
 
 use super::actor::Actor;
 use super::mounts::Mount;
-use super::role::Role;
+use super::role::{self, Role};
 use super::sight::{self, Found};
+use crate::exit::Failure;
 use crate::signals::Signals;
 
 /// Catches a hang, measures nothing.
@@ -35,6 +36,8 @@ pub(super) enum Stop {
     Failed(String),
     /// TERM or INT.
     Interrupted,
+    /// Nobody reads what it says.
+    Output(Failure),
 }
 
 pub(super) type Done<T = ()> = Result<T, Stop>;
@@ -42,6 +45,12 @@ pub(super) type Done<T = ()> = Result<T, Stop>;
 impl From<std::io::Error> for Stop {
     fn from(e: std::io::Error) -> Self {
         Self::Failed(e.to_string())
+    }
+}
+
+impl From<Failure> for Stop {
+    fn from(failure: Failure) -> Self {
+        Self::Output(failure)
     }
 }
 
@@ -189,7 +198,7 @@ impl Stage<'_> {
         let pid = self.actors[index].pid();
         self.until("the end of the role", |stage| Ok(stage.actors[index].has_ended()?.then_some(())))?;
         let said = fs::read_to_string(self.words())?;
-        if said.is_empty() { Ok(pid) } else { Err(Stop::Skipped(said.trim_end().to_owned())) }
+        if said.is_empty() { Ok(pid) } else { Err(of_role(&said)) }
     }
 
     pub(super) fn mount(&mut self, mount: Mount) {
@@ -249,14 +258,18 @@ impl Stage<'_> {
             Looks::As(uid) => self.tool("status").args(["--json"]).arg(&self.log).by(uid),
             Looks::Blindly => {
                 let drill = std::process::id().to_string();
-                self.tool("drill-role").args([&drill, Role::Blind.name()]).arg(&self.log).args(["0"])
+                self.tool(role::NAME).args([&drill, Role::Blind.name()]).arg(&self.log).args(["0"])
             }
         };
         let ended = match status.finish(b"") {
+            // Another user may not run this program, or there is no other user.
             Err(Stop::Failed(why)) if self.looks != Looks::Plainly => return Err(Stop::Skipped(why)),
             ended => ended?,
         };
-        sight::finding(&ended, &self.log, id)
+        match (self.looks, ended.code) {
+            (Looks::Blindly, Some(1)) => Err(of_role(&ended.stderr)),
+            _ => sight::finding(&ended, &self.log, id),
+        }
     }
 
     /// Writes into a file of this directory as an outsider does.
@@ -269,6 +282,12 @@ impl Stage<'_> {
         path.push(mmlog::METADATA_SUFFIX);
         path.into()
     }
+}
+
+/// What a role did not do; without a filter of system calls it could not.
+fn of_role(said: &str) -> Stop {
+    let said = said.trim_end().to_owned();
+    if said.contains(role::NO_FILTER) { Stop::Skipped(said) } else { Stop::Failed(said) }
 }
 
 /// A command line in the making.

@@ -53,6 +53,8 @@ pub(super) const INCIDENTS: &[Incident] = &[
         stage: |stage| {
             stage.log(&[], b"a line\n")?;
             stage.looks = Looks::Blindly;
+            // Here it shows whether the kernel takes the filter.
+            stage.says(FindingId::Unseen)?;
             Ok(None)
         },
         command: "mmlogctl status {log}",
