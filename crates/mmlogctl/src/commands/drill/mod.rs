@@ -95,7 +95,11 @@ fn choose(args: &DrillArgs) -> Result<Vec<&'static Incident>, Failure> {
         let unknown = || format!("drill: no incident {name:?}; `mmlogctl drill --list` names them");
         incidents::named(name).ok_or_else(|| Failure::new(Exit::Usage, unknown()))
     };
-    args.names.iter().map(find).collect()
+    let mut chosen = args.names.iter().map(find).collect::<Result<Vec<_>, _>>()?;
+    // Each has a directory of its name.
+    chosen.sort_by_key(|incident| incident.finding);
+    chosen.dedup_by_key(|incident| incident.finding);
+    Ok(chosen)
 }
 
 fn failure(stop: Stop) -> Failure {

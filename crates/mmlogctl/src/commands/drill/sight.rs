@@ -49,3 +49,21 @@ fn refusal(stderr: &str, log: &Path) -> Found {
     let (sentence, next_step) = text.split_once("; ").unwrap_or((text, ""));
     Found { sentence: sentence.to_owned(), next_step: next_step.to_owned(), pid: None }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_first_text_in_backquotes_is_what_is_tried() {
+        let of = |step: &str| Found { sentence: String::new(), next_step: step.to_owned(), pid: None };
+        assert_eq!(of("put it back, else `a b` or `c`").command(), Some("a b"));
+        assert_eq!(of("put it back").command(), None);
+    }
+
+    #[test]
+    fn a_refusal_is_parted_into_what_is_wrong_and_what_to_do() {
+        let found = refusal("mmlogctl: /a/app.log: no; run as root; or not\n", Path::new("/a/app.log"));
+        assert_eq!((&*found.sentence, &*found.next_step), ("no", "run as root; or not"));
+    }
+}

@@ -1,0 +1,227 @@
+//! Guards `mmlogctl drill`, and through it the diagnosis: every incident is staged for real, named with its culprit, and
+//! healed by the printed step, as root and as anybody; and nothing of a drill stays, however it ends.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::exit)]
+
+mod cli;
+
+use std::fs::{self, Permissions};
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use cli::{Ended, NOBODY, Running, Scratch, Tool, is_root, own_mounts, skipped, succeeds, wait_for};
+use mmlog::FindingId;
+use nix::pty::openpty;
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+const TOOL: &str = env!("CARGO_BIN_EXE_mmlogctl");
+
+fn drill(names: &[&str], place: &Path) -> Tool {
+    Tool::new(TOOL).arg("drill").args(names).arg("--dir").arg(place)
+}
+
+/// That of all incidents, each of which is named and healed, or skipped with a reason; how many were skipped.
+#[track_caller]
+fn all_is_well(ended: &Ended) -> usize {
+    ended.is_success();
+    let report: Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert_eq!(report["schema"], 1);
+    let drills = report["drills"].as_array().unwrap();
+    let names: Vec<&str> = drills.iter().map(|drill| drill["finding"].as_str().unwrap()).collect();
+    let expected: Vec<&str> = FindingId::ALL.iter().map(|id| id.name()).collect();
+    assert_eq!(names, expected);
+    for drill in drills {
+        if let Some(why) = drill["skipped"].as_str() {
+            assert!(!why.is_empty() && drill["staged"] == false, "{drill}");
+            skipped(drill["name"].as_str().unwrap(), why);
+            continue;
+        }
+        assert!(drill["staged"] == true && drill["named"] == true, "{drill}");
+        let on_record = drill["healed"].is_null() && drill["note"].is_string();
+        assert!(drill["healed"] == true || on_record, "{drill}");
+    }
+    let skipped = drills.iter().filter(|drill| drill["skipped"].is_string()).count();
+    assert_eq!(report["counts"]["skipped"], skipped);
+    skipped
+}
+
+fn is_empty(place: &Path) -> bool {
+    fs::read_dir(place).unwrap().next().is_none()
+}
+
+#[test]
+fn every_incident_is_named_with_its_culprit_and_healed_by_the_printed_step() {
+    // Of this test alone, so that they go with it.
+    own_mounts();
+    let scratch = Scratch::new();
+    all_is_well(&drill(&["--all", "--json"], scratch.path()).run());
+    assert!(is_empty(scratch.path()));
+}
+
+#[test]
+fn whoever_is_not_root_is_told_what_only_root_can_stage() {
+    let scratch = Scratch::new();
+    let place = scratch.file("anybody's");
+    fs::create_dir(&place).unwrap();
+    if is_root() {
+        fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).unwrap();
+        fs::set_permissions(&place, Permissions::from_mode(0o777)).unwrap();
+        if !succeeds(Command::new(TOOL).arg("--version").uid(NOBODY).gid(NOBODY)) {
+            return skipped("drills of another user", "it cannot reach the program");
+        }
+    }
+    let by = |command: &mut Command| {
+        if is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+    };
+    let run = drill(&["--all", "--json"], &place).with(|command| {
+        by(command);
+        command
+    });
+    assert!(all_is_well(&run.run()) >= 4);
+    assert!(is_empty(&place));
+}
+
+#[test]
+fn the_list_has_a_sentence_for_each_incident() {
+    let list = Tool::new(TOOL).args(["drill", "--list"]).run();
+    list.is_success();
+    let text = list.text();
+    assert_eq!(text.lines().count(), FindingId::ALL.len());
+    for (line, id) in text.lines().zip(FindingId::ALL) {
+        let about = line.strip_prefix(id.name()).unwrap().trim();
+        assert!(about.ends_with('.') && about.len() > 20, "{line}");
+    }
+    let list = Tool::new(TOOL).args(["drill", "--list", "--json"]).run();
+    let list: Value = serde_json::from_slice(&list.stdout).unwrap();
+    assert_eq!(list["drills"].as_array().unwrap().len(), FindingId::ALL.len());
+}
+
+#[test]
+fn an_incident_that_nobody_knows_is_a_usage_error() {
+    let ended = Tool::new(TOOL).args(["drill", "meteorite"]).run();
+    assert_eq!(ended.code, 2, "{ended:?}");
+    assert!(ended.stderr.contains("meteorite") && ended.stderr.contains("drill --list"), "{ended:?}");
+}
+
+/// Processes whose command line has that path.
+fn about(place: &Path) -> Vec<String> {
+    let place = place.to_str().unwrap();
+    let lines = fs::read_dir("/proc").unwrap().flatten();
+    let lines = lines.filter_map(|entry| fs::read(entry.path().join("cmdline")).ok());
+    lines
+        .map(|line| String::from_utf8_lossy(&line).replace('\0', " "))
+        .filter(|l| l.contains(place))
+        .collect()
+}
+
+/// A drill that has a process on stage.
+fn underway(place: &Path) -> Running {
+    let running = drill(&["--all"], place).start();
+    wait_for("a process on stage", || {
+        about(place).iter().any(|line| line.contains("drill-role")).then_some(())
+    });
+    running
+}
+
+#[test]
+fn an_interrupted_drill_leaves_no_process_and_no_directory() {
+    own_mounts();
+    let scratch = Scratch::new();
+    let running = underway(scratch.path());
+    running.signal(Signal::SIGTERM);
+    let ended = running.end();
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.stderr.contains("interrupted"), "{ended:?}");
+    assert_eq!(about(scratch.path()), Vec::<String>::new());
+    assert!(is_empty(scratch.path()));
+}
+
+#[test]
+fn a_killed_drill_leaves_no_process() {
+    own_mounts();
+    let scratch = Scratch::new();
+    let running = underway(scratch.path());
+    running.signal(Signal::SIGKILL);
+    running.end();
+    wait_for("the end of all processes", || about(scratch.path()).is_empty().then_some(()));
+}
+
+#[test]
+fn a_directory_is_kept_when_asked_for_and_its_name_may_hold_anything() {
+    let scratch = Scratch::new();
+    let place = scratch.file("it's a \"dir\"");
+    fs::create_dir(&place).unwrap();
+    let ended = drill(&["data-truncated", "dead-writer", "--keep"], &place).run();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    assert!(ended.text().contains("2 staged: 2 named, 2 healed"), "{ended:?}");
+    let kept = fs::read_dir(&place).unwrap().next().unwrap().unwrap().path();
+    assert!(ended.stderr.contains(kept.to_str().unwrap()), "{ended:?}");
+    assert!(kept.join("data-truncated/app.log").exists());
+}
+
+/// Somebody at a terminal.
+struct Trainee {
+    terminal: fs::File,
+    shown: String,
+    running: Running,
+}
+
+impl Trainee {
+    fn at(name: &str, place: &Path) -> Self {
+        let terminal = openpty(None, None).unwrap();
+        let stdin = terminal.slave.try_clone().unwrap();
+        let running = drill(&[name], place).stdin(stdin).stdout(terminal.slave).start_unread();
+        Self { terminal: fs::File::from(terminal.master), shown: String::new(), running }
+    }
+
+    fn reads(&mut self, words: &str) {
+        let mut buf = [0; 4096];
+        while !self.shown.contains(words) {
+            let len = self.terminal.read(&mut buf).unwrap();
+            self.shown.push_str(&String::from_utf8_lossy(&buf[..len]));
+        }
+    }
+
+    fn presses_enter(&mut self) {
+        self.terminal.write_all(b"\n").unwrap();
+    }
+
+    /// The word behind some others.
+    fn word_after(&self, words: &str) -> String {
+        let rest = self.shown.split_once(words).unwrap().1;
+        rest.split_whitespace().next().unwrap().trim_matches('`').to_owned()
+    }
+}
+
+#[test]
+fn a_rehearsal_waits_then_shows_the_step_then_does_it() {
+    let scratch = Scratch::new();
+    let mut trainee = Trainee::at("data-truncated", scratch.path());
+    trainee.reads("Enter shows what status says.");
+    assert!(!trainee.shown.contains("repair"), "{}", trainee.shown);
+    trainee.presses_enter();
+    trainee.reads("Enter does that");
+    assert!(trainee.shown.contains("next step: `mmlogctl repair "), "{}", trainee.shown);
+    trainee.presses_enter();
+    trainee.reads("healed; an append and check --deep work");
+    trainee.running.end().is_success();
+    assert!(is_empty(scratch.path()));
+}
+
+#[test]
+fn a_trainee_may_mend_it_from_another_terminal() {
+    let scratch = Scratch::new();
+    let mut trainee = Trainee::at("data-truncated", scratch.path());
+    trainee.reads("Enter shows what status says.");
+    let log = trainee.word_after("Something is wrong with ");
+    Tool::new(TOOL).args(["repair", &log]).run().is_success();
+    trainee.presses_enter();
+    trainee.reads("healed (by you)");
+    trainee.running.end().is_success();
+}
