@@ -1,9 +1,9 @@
 //! One incident from its staging to a log that is well again.
 
-use mmlog::FindingId;
+use mmlog::{FindingId, State};
 
 use super::incidents::{Cure, Incident};
-use super::sight::Found;
+use super::sight::{self, Found};
 use super::stage::{Done, Ended, Stage, Stop, Theatre};
 
 /// What came of one.
@@ -139,6 +139,11 @@ pub(super) fn is_well(stage: &mut Stage<'_>) -> Done {
     stage.end_actors();
     // What a killed one left.
     stage.append(b"and after everybody\n")?;
+    let status = stage.tool("status").args(["--json"]).arg(&stage.log).finish(b"")?.or_fail("status")?;
+    match sight::state(&status)? {
+        state if state == State::Ok.to_string() => {}
+        state => return Err(Stop::Failed(format!("the log is {state} afterwards"))),
+    }
     let checked: Ended = stage.tool("check").args(["--deep"]).arg(&stage.log).finish(b"")?;
     match checked.code {
         Some(0) => Ok(()),

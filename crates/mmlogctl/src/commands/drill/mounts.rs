@@ -1,14 +1,14 @@
 //! File systems on stage; each goes with its guard.
 
 use std::ffi::CString;
-use std::fs::{self, File};
+use std::fs::File;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
 
-use super::stage::{Done, Stop};
+use super::stage::{Done, Stop, directory};
 
 #[derive(Debug)]
 pub(super) struct Mount(PathBuf);
@@ -16,7 +16,7 @@ pub(super) struct Mount(PathBuf);
 impl Mount {
     /// At a new directory.
     pub(super) fn at(place: &Path, kind: &str, options: &str) -> Done<Self> {
-        fs::create_dir(place)?;
+        directory(place)?;
         let options = CString::new(options).map_err(|e| Stop::Failed(e.to_string()))?;
         match mount(kind, place, kind, MountFlags::NOSUID | MountFlags::NODEV, options.as_c_str()) {
             Ok(()) => Ok(Self(place.to_path_buf())),

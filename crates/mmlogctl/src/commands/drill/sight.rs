@@ -30,8 +30,7 @@ pub(super) fn finding(ended: &Ended, log: &Path, id: FindingId) -> Done<Option<F
             _ => Err(Stop::Failed(format!("status: {}", ended.stderr.trim_end()))),
         };
     }
-    let status: Value = serde_json::from_slice(&ended.stdout)
-        .map_err(|e| Stop::Failed(format!("status --json is no JSON: {e}")))?;
+    let status = parse(ended)?;
     let said = status["findings"].as_array().into_iter().flatten();
     let found = said.into_iter().find(|f| f["id"] == id.name()).map(|f| Found {
         sentence: f["sentence"].as_str().unwrap_or_default().to_owned(),
@@ -39,6 +38,16 @@ pub(super) fn finding(ended: &Ended, log: &Path, id: FindingId) -> Done<Option<F
         pid: f["pid"].as_u64().and_then(|pid| u32::try_from(pid).ok()),
     });
     Ok(found)
+}
+
+/// The worst that is the case, in a word.
+pub(super) fn state(ended: &Ended) -> Done<String> {
+    Ok(parse(ended)?["state"].as_str().unwrap_or_default().to_owned())
+}
+
+fn parse(ended: &Ended) -> Done<Value> {
+    let parsed = serde_json::from_slice(&ended.stdout);
+    parsed.map_err(|e| Stop::Failed(format!("status --json is no JSON: {e}")))
 }
 
 /// `mmlogctl: PATH: problem; what to do`.

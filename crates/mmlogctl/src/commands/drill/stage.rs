@@ -86,7 +86,7 @@ impl Theatre {
         // Some incidents are of another user.
         fs::set_permissions(root.path(), fs::Permissions::from_mode(0o755))?;
         let bin = root.path().join("bin");
-        fs::create_dir(&bin)?;
+        directory(&bin)?;
         let tool = bin.join("mmlogctl");
         std::os::unix::fs::symlink(std::env::current_exe()?, &tool)?;
         Ok(Self { root, tool, signals })
@@ -98,10 +98,16 @@ impl Theatre {
 
     pub(super) fn stage(&self, name: &str) -> Done<Stage<'_>> {
         let dir = self.root().join(name);
-        fs::create_dir(&dir)?;
+        directory(&dir)?;
         let log = dir.join("app.log");
         Ok(Stage { theatre: self, actors: Vec::new(), mounts: Vec::new(), looks: Looks::Plainly, dir, log })
     }
+}
+
+/// One in which a log may lie, whatever the umask.
+pub(super) fn directory(path: &Path) -> Done {
+    fs::create_dir(path)?;
+    Ok(fs::set_permissions(path, fs::Permissions::from_mode(0o755))?)
 }
 
 /// How the status of an incident is asked for.

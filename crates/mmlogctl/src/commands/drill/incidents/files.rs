@@ -7,7 +7,7 @@ use mmlog::FindingId;
 use rustix::fs::{Uid, chown};
 
 use super::super::mounts::Mount;
-use super::super::stage::{Done, Looks, NOBODY, Stage, Stop};
+use super::super::stage::{Done, Looks, NOBODY, Stage, Stop, directory};
 use super::{Cure, Incident, needs_root};
 
 const LINES: &[u8] = b"one line\nand another one\n";
@@ -18,7 +18,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         about: "Whoever looks may not read the metadata.",
         needs: "",
         stage: |stage| {
-            stage.log(&[], LINES)?;
+            stage.log(&["--mode", "0644"], LINES)?;
             if rustix::process::geteuid().is_root() {
                 stage.looks = Looks::As(NOBODY);
             }
@@ -120,9 +120,7 @@ fn overlay(stage: &mut Stage<'_>) -> Done {
     needs_root("mount an overlay")?;
     let place = |name: &str| stage.dir.join(name);
     let (lower, upper, work, merged) = (place("lower"), place("upper"), place("work"), place("merged"));
-    for dir in [&lower, &upper, &work] {
-        fs::create_dir(dir)?;
-    }
+    [&lower, &upper, &work].into_iter().try_for_each(|dir| directory(dir))?;
     stage.log = lower.join("app.log");
     stage.log(&[], LINES)?;
     let [lower, upper, work] = [lower, upper, work].map(|dir| dir.display().to_string());
