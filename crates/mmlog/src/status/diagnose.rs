@@ -134,7 +134,8 @@ impl Status {
         let soon = thresholds.free.unwrap_or(2 * u64::from(self.chunk_size));
         let sentence = format!("{free} bytes free on the file system, {slack} allocated ahead");
         let blocked = self.writers.iter().filter(|w| w.in_flight.as_ref().is_some_and(|f| f.waits())).count();
-        let waits = if blocked > 0 { format!("; {blocked} appends wait") } else { String::new() };
+        let waits =
+            if blocked > 0 { format!("; {} held up", some(blocked as u64, "append")) } else { String::new() };
         let next = format!(
             "free space on it (`df -h {}`): {} lists old segments, `mmlogctl prune` takes them; appends that wait go on by themselves",
             quoted(self.path.parent().unwrap_or(&self.path)),
@@ -285,8 +286,10 @@ impl Status {
         let (count, bytes) = kept.fold((0, 0), |(n, sum), g| (n + 1, sum + g.allocated));
         (!runs && count > 0).then(|| {
             let sentence = format!(
-                "hold {} {at}{seen} keeps {count} old segments ({bytes} bytes); its process {} is gone",
-                hold.name, hold.pid
+                "hold {} {at}{seen} keeps {} ({bytes} bytes); its process {} is gone",
+                hold.name,
+                some(count, "old segment"),
+                hold.pid
             );
             let forget = self.command(&format!("prune --forget {}", quoted(Path::new(&hold.name))));
             let next = format!("start that consumer again, or {forget} if nobody needs it any more");
@@ -317,7 +320,11 @@ impl Status {
     fn idle(&self, thresholds: &Thresholds) -> Option<Finding> {
         let quiet = self.idle_for().filter(|quiet| *quiet >= thresholds.idle)?;
         let writers = self.writers.iter().filter(|w| w.alive != Ok(false)).count();
-        let sentence = format!("nothing was appended for {}; {writers} writers have it open", lasting(quiet));
+        let sentence = format!(
+            "nothing was appended for {}; open in {}",
+            lasting(quiet),
+            some(writers as u64, "writer")
+        );
         let next = format!(
             "see whether the programs that should write still run; `echo test | mmlogctl append {}` shows whether the log works",
             quoted(&self.path)
@@ -358,8 +365,11 @@ impl Status {
             format!("process {} ({})", last.pid, last.command)
         };
         let sentence = format!(
-            "{} holes, the latest of {} bytes at {}, {}, left by {who}",
-            self.holes_total, last.len, last.start, last.kind
+            "{}, the latest of {} bytes at {}, {}, left by {who}",
+            some(self.holes_total, "hole"),
+            last.len,
+            last.start,
+            last.kind
         );
         let next = format!(
             "nothing is lost that was acknowledged; `mmlogctl cat --holes say {}` names them all",
@@ -470,6 +480,11 @@ fn lasting(duration: Duration) -> String {
         3600..86_400 => format!("{}h{:02}m", s / 3600, s / 60 % 60),
         _ => format!("{}d{:02}h", s / 86_400, s / 3600 % 24),
     }
+}
+
+/// 1 hole, 2 holes.
+fn some(count: u64, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 
 /// As a shell reads it back.
