@@ -4,13 +4,13 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::cli::{Held, Scratch, mmlogctl, slot, write_slot};
+use crate::cli::{Held, Scratch, at, mmlogctl, poke, slot, write_slot};
 use crate::{CONTENT, live};
 
 /// A key and its type: `?` may be null.
 type Key = (&'static str, &'static str);
 
-const STATUS: [Key; 34] = [
+const STATUS: [Key; 39] = [
     ("schema", "number"),
     ("path", "string"),
     ("format", "number"),
@@ -20,6 +20,8 @@ const STATUS: [Key; 34] = [
     ("problem", "string?"),
     ("next_step", "string"),
     ("findings", "array"),
+    ("damage", "array"),
+    ("version_1", "object?"),
     ("cursor", "number"),
     ("watermark", "number"),
     ("file_size", "number"),
@@ -28,6 +30,9 @@ const STATUS: [Key; 34] = [
     ("limit", "number"),
     ("generation", "number"),
     ("gate", "number?"),
+    ("gate_for_at_least_ms", "number?"),
+    ("unfinished", "string?"),
+    ("idle_s", "number?"),
     ("created", "time?"),
     ("page_size", "number"),
     ("chunk_size", "number"),
@@ -56,7 +61,21 @@ const FINDING: [Key; 6] = [
     ("pid", "number?"),
 ];
 
-const LOCK: [Key; 7] = [
+const DAMAGE: [Key; 2] = [("id", "string"), ("problem", "string")];
+
+const VERSION_1: [Key; 3] = [("is_locked", "boolean"), ("is_panicked", "boolean"), ("holders", "array")];
+
+/// Of a log that cannot be opened.
+const UNREADABLE: [Key; 6] = [
+    ("schema", "number"),
+    ("path", "string"),
+    ("state", "string"),
+    ("problem", "string"),
+    ("next_step", "string"),
+    ("findings", "array"),
+];
+
+const LOCK: [Key; 11] = [
     ("held", "boolean?"),
     ("unseen", "string?"),
     ("pid", "number?"),
@@ -64,11 +83,17 @@ const LOCK: [Key; 7] = [
     ("operation", "string?"),
     ("since", "time?"),
     ("process", "string?"),
+    ("namespace", "number?"),
+    ("pid_here", "number?"),
+    ("for_at_least_ms", "number?"),
+    ("stale", "boolean"),
 ];
 
-const WRITER: [Key; 10] = [
+const WRITER: [Key; 12] = [
     ("slot", "number"),
     ("pid", "number"),
+    ("namespace", "number?"),
+    ("pid_here", "number?"),
     ("command", "string"),
     ("process", "string"),
     ("alive", "boolean?"),
@@ -156,6 +181,7 @@ fn status(log: &Path) -> Value {
     let each =
         |name: &str, keys: &[Key]| status[name].as_array().unwrap().iter().for_each(|one| has(one, keys));
     each("findings", &FINDING);
+    each("damage", &DAMAGE);
     each("writers", &WRITER);
     each("holes", &HOLE);
     each("segments", &SEGMENT);
@@ -163,6 +189,9 @@ fn status(log: &Path) -> Value {
         if !writer["in_flight"].is_null() {
             has(&writer["in_flight"], &IN_FLIGHT);
         }
+    }
+    if !status["version_1"].is_null() {
+        has(&status["version_1"], &VERSION_1);
     }
     if !status["panic"].is_null() {
         has(&status["panic"], &PANIC);
@@ -198,8 +227,6 @@ fn everything_that_can_be_the_case_has_the_documented_keys() {
     let status = status(&log);
     assert_eq!(status["state"], "PANICKED");
     assert_eq!(status["panic"]["reason"], "why not");
-    assert_eq!(status["findings"][0]["id"], "panicked");
-    assert_eq!(status["findings"][0]["pid"], std::process::id());
     assert_eq!(
         (&status["maintenance"]["held"], &status["maintenance"]["operation"]),
         (&true.into(), &"trim".into())
@@ -215,6 +242,40 @@ fn everything_that_can_be_the_case_has_the_documented_keys() {
     assert_eq!(in_flight(5), (true.into(), "copying".into(), 10.into()));
     assert_eq!((&writers[0]["messages"], &writers[0]["bytes"]), (&1.into(), &14.into()));
     assert_eq!(status["watermark"], 10);
+    assert_eq!(writers[0]["pid_here"], writers[0]["pid"]);
+    let ids = status["findings"].as_array().unwrap().iter().map(|f| f["id"].as_str().unwrap());
+    let ids: Vec<&str> = ids.collect();
+    assert_eq!((ids[0], ids[1]), ("panicked", "writer-stalled"), "{ids:?}");
+    assert_eq!(status["findings"][1]["pid"], std::process::id());
+    assert_eq!(status["findings"][0]["sentence"], status["problem"], "the first one is the problem");
+}
+
+#[test]
+fn damage_is_an_object_each_and_a_finding_each() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    std::fs::File::options().write(true).open(&log).unwrap().set_len(5).unwrap();
+    let status = status(&log);
+    let (damage, finding) = (&status["damage"][0], &status["findings"][0]);
+    assert_eq!((&damage["id"], &finding["id"]), (&"data-truncated".into(), &"data-truncated".into()));
+    assert_eq!((&finding["severity"], &finding["state"]), (&"critical".into(), &"DAMAGED".into()));
+}
+
+#[test]
+fn a_log_that_cannot_be_opened_is_an_object_too_and_still_a_failure() {
+    let scratch = Scratch::new();
+    let (log, missing) = (scratch.log(CONTENT), scratch.file("missing.log"));
+    let ended = mmlogctl("status", &missing).arg(&log).arg("--json").run();
+    ended.is_refused(1, &missing, &["no such log"]);
+    let objects: Vec<Value> = ended.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    has(&objects[0], &UNREADABLE);
+    has(&objects[0]["findings"][0], &FINDING);
+    has(&objects[1], &STATUS);
+    assert_eq!((&objects[0]["state"], &objects[1]["state"]), (&"UNKNOWN".into(), &"OK".into()));
+    poke(&log, at::MAGIC, b"MMLOG");
+    let ended = mmlogctl("status", &log).arg("--json").run();
+    let object: Value = serde_json::from_slice(&ended.stdout).unwrap();
+    assert_eq!((ended.code, &object["state"]), (1, &"DAMAGED".into()), "{ended:?}");
 }
 
 #[test]

@@ -1,24 +1,41 @@
 //! The machine's view of a log: `"schema": 1`, a contract. Keys are added, never changed.
 
-use std::time::SystemTime;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use mmlog::{
-    Durability, FileFacts, Finding, HoldStatus, Hole, InFlight, Lock, PanicRecord, SegmentStatus, Status,
-    WriterStatus,
+    Damage, Durability, Error, FileFacts, Finding, HoldStatus, Hole, InFlight, Lock, PanicRecord,
+    SegmentStatus, State, Status, Version1Flags, WriterStatus, explain,
 };
 use serde_json::{Value, json};
 
 use crate::output::json_line;
 
 /// One object on one line.
-pub(super) fn text(status: &Status) -> String {
-    let mut line = json_line(&object(status).to_string());
+pub(crate) fn line(object: &Value) -> String {
+    let mut line = json_line(&object.to_string());
     line.push('\n');
     line
 }
 
-fn object(s: &Status) -> Value {
+/// A log that cannot even be looked at: what is known of it, under the keys of [`object`].
+pub(crate) fn unreadable(path: &Path, error: &Error) -> Value {
+    let found = explain(error);
+    // Its state would be OK where only the looking failed.
+    let state = if found.state == State::Ok { "UNKNOWN".to_owned() } else { found.state.to_string() };
+    json!({
+        "schema": 1,
+        "path": path.to_string_lossy(),
+        "state": state,
+        "problem": found.sentence,
+        "next_step": found.next_step,
+        "findings": [finding(&found)],
+    })
+}
+
+/// Everything that a look has seen.
+pub(crate) fn object(s: &Status) -> Value {
     json!({
         "schema": 1,
         "path": s.path.to_string_lossy(),
@@ -29,6 +46,8 @@ fn object(s: &Status) -> Value {
         "problem": s.problem,
         "next_step": s.next_step,
         "findings": s.findings.iter().map(finding).collect::<Vec<_>>(),
+        "damage": s.damage.iter().map(damage).collect::<Vec<_>>(),
+        "version_1": s.version_1.as_ref().map(version_1),
         "cursor": s.cursor,
         "watermark": s.watermark,
         "file_size": s.file_size,
@@ -37,6 +56,9 @@ fn object(s: &Status) -> Value {
         "limit": s.limit,
         "generation": s.generation,
         "gate": s.gate,
+        "gate_for_at_least_ms": s.gate.map(|_| ms(s.gate_for_at_least)),
+        "unfinished": s.unfinished,
+        "idle_s": s.idle_for().map(|idle| idle.as_secs()),
         "created": time(s.created),
         "page_size": s.page_size,
         "chunk_size": s.chunk_size,
@@ -57,6 +79,20 @@ fn object(s: &Status) -> Value {
     })
 }
 
+fn file(f: &FileFacts) -> Value {
+    json!({
+        "len": f.len,
+        "allocated": f.allocated,
+        "mode": format!("{:04o}", f.mode),
+        "uid": f.uid,
+        "gid": f.gid,
+        "inode": f.inode,
+        "device": f.device,
+        "free": f.free.as_ref().ok(),
+        "unseen": f.free.as_ref().err(),
+    })
+}
+
 /// `pid` is the culprit's in this PID namespace, if it is one process's doing.
 fn finding(f: &Finding) -> Value {
     json!({
@@ -69,17 +105,16 @@ fn finding(f: &Finding) -> Value {
     })
 }
 
-fn file(f: &FileFacts) -> Value {
+fn damage(d: &Damage) -> Value {
+    json!({ "id": d.id.name(), "problem": d.problem })
+}
+
+fn version_1(flags: &Version1Flags) -> Value {
+    let holder = |(pid, command): &(u32, String)| json!({ "pid": pid, "command": command });
     json!({
-        "len": f.len,
-        "allocated": f.allocated,
-        "mode": format!("{:04o}", f.mode),
-        "uid": f.uid,
-        "gid": f.gid,
-        "inode": f.inode,
-        "device": f.device,
-        "free": f.free.as_ref().ok(),
-        "unseen": f.free.as_ref().err(),
+        "is_locked": flags.is_locked,
+        "is_panicked": flags.is_panicked,
+        "holders": flags.holders.iter().map(holder).collect::<Vec<_>>(),
     })
 }
 
@@ -103,6 +138,10 @@ fn lock(lock: &Lock) -> Value {
         "operation": held.map(|l| &l.operation),
         "since": held.and_then(|l| time(l.since)),
         "process": held.map(|l| l.process.to_string()),
+        "namespace": held.and_then(|l| l.seat.namespace),
+        "pid_here": held.and_then(|l| l.seat.pid),
+        "for_at_least_ms": held.map(|l| ms(l.for_at_least)),
+        "stale": lock.is_stale,
     })
 }
 
@@ -110,6 +149,8 @@ fn writer(w: &WriterStatus) -> Value {
     json!({
         "slot": w.slot,
         "pid": w.pid,
+        "namespace": w.seat.namespace,
+        "pid_here": w.seat.pid,
         "command": w.command,
         "process": w.process.to_string(),
         "alive": w.alive.as_ref().ok(),
@@ -126,7 +167,7 @@ fn in_flight(f: &InFlight) -> Value {
         "phase": f.phase.to_string(),
         "start": f.start,
         "end": f.end,
-        "for_at_least_ms": u64::try_from(f.for_at_least.as_millis()).unwrap_or(u64::MAX),
+        "for_at_least_ms": ms(f.for_at_least),
     })
 }
 
@@ -173,6 +214,10 @@ fn panic(p: &PanicRecord) -> Value {
     })
 }
 
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
 /// RFC 3339, or null.
 fn time(at: Option<SystemTime>) -> Option<String> {
     super::human::timestamp(at).map(|t: Timestamp| t.to_string())
@@ -201,7 +246,6 @@ mod tests {
             "holds",
             "first_kept",
             "next_step",
-            "findings",
         ] {
             assert!(!status[key].is_null(), "{key}");
         }
@@ -233,6 +277,6 @@ mod tests {
 
     #[test]
     fn an_object_is_one_line() {
-        assert_eq!(text(&sample::worst()).matches('\n').count(), 1);
+        assert_eq!(line(&object(&sample::worst())).matches('\n').count(), 1);
     }
 }

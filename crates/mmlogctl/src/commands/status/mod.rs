@@ -14,7 +14,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
 mod human;
-mod json;
+pub(crate) mod json;
 
 /// Between the two looks.
 pub(super) const APART: Duration = Duration::from_millis(50);
@@ -29,7 +29,7 @@ pub struct StatusArgs {
     /// The data files of the logs.
     #[arg(required = true, value_name = "LOG")]
     logs: Vec<PathBuf>,
-    /// One JSON object for each log, one per line.
+    /// One JSON object for each log, one per line; of a log that cannot be read, what is known.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -43,14 +43,17 @@ pub struct StatusArgs {
 pub fn run(args: &StatusArgs, out: &mut Output) -> Result<Exit, Failure> {
     let mut exit = Exit::Done;
     let mut gap = "";
-    for looked in look_twice(args) {
+    for (path, looked) in args.logs.iter().zip(look_twice(&args.logs, &args.access)) {
         match looked {
-            Ok(status) if args.json => out.write(json::text(&status).as_bytes())?,
+            Ok(status) if args.json => out.write(json::line(&json::object(&status)).as_bytes())?,
             Ok(status) => {
                 out.write(format!("{gap}{}", human::text(&status)).as_bytes())?;
                 gap = "\n";
             }
             Err(error) => {
+                if args.json {
+                    out.write(json::line(&json::unreadable(path, &error)).as_bytes())?;
+                }
                 let failure = Failure::from(error);
                 exit = exit.max(failure.exit());
                 out.report(&failure);
@@ -60,14 +63,15 @@ pub fn run(args: &StatusArgs, out: &mut Output) -> Result<Exit, Failure> {
     Ok(exit)
 }
 
-fn look_twice(args: &StatusArgs) -> Vec<Result<Status, Error>> {
-    let options = Log::options().trust(args.access.trust());
+/// Looks at each log, at all of them within the same short time.
+pub(super) fn look_twice(logs: &[PathBuf], access: &Access) -> Vec<Result<Status, Error>> {
+    let options = Log::options().trust(access.trust());
     let first = |path: &PathBuf| {
         let mut observer = Observer::open(path, &options)?;
         observer.look()?;
         Ok(observer)
     };
-    let seen: Vec<Result<Observer, Error>> = args.logs.iter().map(first).collect();
+    let seen: Vec<Result<Observer, Error>> = logs.iter().map(first).collect();
     if seen.iter().any(Result::is_ok) {
         thread::sleep(APART);
     }
