@@ -33,7 +33,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "exec" -d 'Run a p
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "cat" -d 'Print logs: exactly the committed bytes, without holes'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "tail" -d 'Print the end of logs, and follow them'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "status" -d 'Say how a log is: state, positions, lock, writers, holes, what to do next'
-complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "check" -d 'Check a log for monitoring: one line, figures, and an exit code that Nagios understands'
+complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "check" -d 'Check logs for monitoring: one line each, figures, and an exit code that Nagios understands'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "repair" -d 'Examine a log and mend it: say what was found, what is to be done, and do that'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "trim" -d 'Cut off the preallocated space behind the last byte'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "rotate" -d 'Make what was appended a final segment and go on in a new data file'
@@ -107,8 +107,11 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s h -l help -d 
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand status" -l json -d 'One JSON object for each log, one per line; of a log that cannot be read, what is known'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand status" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -s w -l warning -d 'Warn when METRIC is above VALUE (file_size, writers, holes, lag, in_flight, slack, idle, behind, segments, size, lock, maintenance, unsynced), or below it (free). Sizes as 64M, durations as 5m. May be given more than once; of two for the same METRIC the last one counts' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -s c -l critical -d 'The same for critical: -w free=1G,idle=10m -c free=64M' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -l prom -d 'Write metrics of all LOGs to FILE, in the text format of Prometheus: for node_exporter\'s textfile collector, which wants a name that ends in .prom. FILE is replaced as a whole, with mode 0644. `-` writes them to standard output, in place of the lines' -r -F
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -l deep -d 'Check the invariants, and read all of the data'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -l json -d 'One JSON object'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -l json -d 'One JSON object for each log'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l wait -d 'How long to wait for another maintenance command or a writer in the way' -r

@@ -1,5 +1,5 @@
 //! Guards `mmlogctl check`: monitoring gets one line and the exit code that fits, `--deep` names every invariant that
-//! does not hold, and none that does, however busy the log is.
+//! does not hold, and none that does, however busy the log is; Prometheus gets a file that a strict parser reads.
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::exit)]
 
@@ -11,6 +11,10 @@ mod deep;
 mod live;
 #[path = "check_command/plugin.rs"]
 mod plugin;
+#[path = "check_command/prometheus.rs"]
+mod prometheus;
+#[path = "check_command/thresholds.rs"]
+mod thresholds;
 
 use std::path::Path;
 

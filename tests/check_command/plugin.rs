@@ -25,27 +25,36 @@ fn says(log: &Path, code: i32, start: &str) {
     }
     let (said, figures) = text.trim_end().split_once(" | ").unwrap();
     assert!(said.contains("; ") || code == 0, "what to do? {ended:?}");
-    let names: Vec<&str> = figures.split(' ').map(|figure| figure.split_once('=').unwrap().0).collect();
-    assert_eq!(names, ["cursor", "watermark", "file_size", "writers", "holes"]);
+    let names: Vec<&str> = figures.split(' ').map(figure).collect();
+    assert_eq!(names[..5], ["cursor", "watermark", "file_size", "writers", "holes"]);
+    assert!((1..names.len()).all(|nth| !names[..nth].contains(&names[nth])), "{names:?}");
+}
+
+/// The name of `name=value[unit];warning;critical;least;most`, as the plugins' guidelines have it.
+#[track_caller]
+fn figure(text: &str) -> &str {
+    let (name, values) = text.split_once('=').unwrap();
+    let number = |text: &str| text.parse::<f64>().is_ok() && !text.contains(['e', 'n', '-', '+']);
+    let range = |text: &str| text.is_empty() || number(text.strip_suffix(':').unwrap_or(text));
+    let values: Vec<&str> = values.split(';').collect();
+    let value = values[0].trim_end_matches(['B', 's', 'c']);
+    assert!(number(value) && values[0].len() - value.len() <= 1 || value == "U", "{text}");
+    assert!((4..=5).contains(&values.len()) && values[1..].iter().all(|value| range(value)), "{text}");
+    assert!(!name.contains(['\'', '=', ' ']), "{text}");
+    name
 }
 
 #[test]
 fn a_log_at_rest_is_ok_and_has_figures() {
     let scratch = Scratch::new();
     let log = scratch.log(CONTENT);
-    says(
-        &log,
-        0,
-        &format!(
-            "OK - {}: nothing to do | cursor=14B watermark=14B file_size=14B writers=0 holes=0",
-            log.display()
-        ),
-    );
+    let figures = "cursor=14B;;;0 watermark=14B;;;0 file_size=14B;;;0 writers=0;;;0;8 holes=0;;;0 ";
+    says(&log, 0, &format!("OK - {}: nothing to do | {figures}", log.display()));
     let open = Log::options().open(&log).unwrap();
     let _writer = open.writer().unwrap();
     write_slot(&log, 3, slot(3, 4), 4, 4242);
     let ended = check(&log, &[]);
-    assert!(ended.text().ends_with("writers=1 holes=1\n"), "{ended:?}");
+    assert!(ended.text().contains(" writers=1;;;0;8 holes=1;;;0 "), "{ended:?}");
 }
 
 #[test]
@@ -102,10 +111,43 @@ fn what_cannot_be_checked_is_unknown_and_said_on_standard_output() {
 }
 
 #[test]
+fn several_logs_are_a_line_each_and_the_worst_counts() {
+    let scratch = Scratch::new();
+    let (log, missing) = (scratch.log(CONTENT), scratch.file("missing.log"));
+    let ended = mmlogctl("check", &log).arg(&missing).arg(&log).run();
+    let words: Vec<String> =
+        ended.text().lines().map(|line| line.split(' ').next().unwrap().to_owned()).collect();
+    assert_eq!((ended.code, words), (3, ["OK", "UNKNOWN", "OK"].map(str::to_owned).to_vec()));
+    let damaged = scratch.file("damaged.log");
+    mmlogctl("append", &damaged).input(CONTENT).run().is_success();
+    fs::File::options().write(true).open(&damaged).unwrap().set_len(5).unwrap();
+    assert_eq!(mmlogctl("check", &damaged).arg(&missing).arg(&log).run().code, 2);
+    assert_eq!(mmlogctl("check", &damaged).arg(&log).arg("--deep").run().code, 2);
+}
+
+#[test]
+fn a_finding_that_stops_nobody_is_a_warning_all_the_same() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let open = Log::options().max_writers(1).open_or_create(&log).unwrap();
+    let _writer = open.writer().unwrap();
+    says(&log, 1, &format!("WARNING - {}: all 1 slots for writers are taken", log.display()));
+}
+
+#[test]
 fn a_wrong_command_line_is_unknown_and_never_critical() {
     let scratch = Scratch::new();
     let log = scratch.log(CONTENT);
-    for options in [&["--nonsense"][..], &["--json"], &["second.log"]] {
+    for options in [
+        &["--nonsense"][..],
+        &["--json"],
+        &["-w", "nonsense=1"],
+        &["-c", "free"],
+        &["--critical=idle=5"],
+        &["-w", "cursor=1"],
+        &["--deep", "-w", "holes=1"],
+        &["--deep", "--prom", "-"],
+    ] {
         let ended = check(&log, options);
         assert!(ended.code == 3 && !ended.stderr.is_empty(), "{options:?}: {ended:?}");
     }

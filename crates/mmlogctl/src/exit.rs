@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use mmlog::{Class, Error, Fault, State};
+use mmlog::{Class, Error, Fault, Finding, Severity};
 
 use crate::output::Standard;
 
@@ -71,13 +71,36 @@ impl Verdict {
     /// All of them, in the order of their codes.
     pub const ALL: [Self; 4] = [Self::Fine, Self::Warning, Self::Critical, Self::Unknown];
 
-    /// What a state of a log means to monitoring.
+    /// What the diagnosis of a log means to monitoring: the worst of its findings.
     #[must_use]
-    pub const fn of(state: State) -> Self {
-        match state {
-            State::Ok => Self::Fine,
-            State::FullSoon | State::Stalled | State::Locked => Self::Warning,
-            State::Full | State::Damaged | State::Panicked => Self::Critical,
+    pub fn of(findings: &[Finding]) -> Self {
+        match findings.iter().map(|finding| finding.severity).min() {
+            Some(Severity::Critical) => Self::Critical,
+            Some(Severity::Warning) => Self::Warning,
+            Some(Severity::Info) | None => Self::Fine,
+        }
+    }
+
+    /// Whichever somebody has to look at sooner: what nobody knows may be anything but worse than critical.
+    #[must_use]
+    pub fn or_worse(self, other: Self) -> Self {
+        let rank = |verdict| match verdict {
+            Self::Fine => 0,
+            Self::Warning => 1,
+            Self::Unknown => 2,
+            Self::Critical => 3,
+        };
+        if rank(other) > rank(self) { other } else { self }
+    }
+
+    /// The word of the monitoring plugins.
+    #[must_use]
+    pub const fn word(self) -> &'static str {
+        match self {
+            Self::Fine => "OK",
+            Self::Warning => "WARNING",
+            Self::Critical => "CRITICAL",
+            Self::Unknown => "UNKNOWN",
         }
     }
 
@@ -91,12 +114,16 @@ impl Verdict {
     #[must_use]
     pub const fn meaning(self) -> &'static str {
         match self {
-            Self::Fine => "The state is OK; with --deep, every invariant holds.",
-            Self::Warning => "The state is FULL SOON, STALLED or LOCKED. Never with --deep.",
-            Self::Critical => {
-                "The state is PANICKED, DAMAGED or FULL; with --deep, an invariant is violated."
+            Self::Fine => "Nothing that somebody has to look at; with --deep, every invariant holds.",
+            Self::Warning => {
+                "Somebody should look at it today: the worst finding is a warning (FULL SOON, STALLED, LOCKED, ...), or a threshold of --warning is passed. Never with --deep."
             }
-            Self::Unknown => "It could not be checked, or the command line was wrong.",
+            Self::Critical => {
+                "Somebody should look at it now: PANICKED, DAMAGED or FULL, or a threshold of --critical is passed; with --deep, an invariant is violated."
+            }
+            Self::Unknown => {
+                "It could not be checked, or the command line was wrong. Of several logs the worst counts: 2, then 3, then 1."
+            }
         }
     }
 }
@@ -260,6 +287,15 @@ mod tests {
         assert_eq!(Exit::ALL.map(Exit::code), [0, 1, 2, 3, 4]);
         assert_eq!(Verdict::ALL.map(Verdict::code), [0, 1, 2, 3]);
         assert_eq!(NotRun::ALL.map(NotRun::code), [125, 126, 127]);
+    }
+
+    #[test]
+    fn of_several_verdicts_the_one_to_look_at_first_counts() {
+        use Verdict::{Critical, Fine, Unknown, Warning};
+        let worst = |all: &[Verdict]| all.iter().fold(Fine, |worst, one| worst.or_worse(*one));
+        assert_eq!(worst(&[Warning, Unknown, Fine]), Unknown);
+        assert_eq!(worst(&[Unknown, Critical, Unknown]), Critical);
+        assert_eq!((worst(&[Warning, Fine]), worst(&[])), (Warning, Fine));
     }
 
     #[test]

@@ -11,9 +11,11 @@ pub mod arguments;
 pub mod cli;
 pub mod commands;
 pub mod exit;
+mod metrics;
 pub mod output;
 pub mod progress;
 pub mod reading;
+mod replace;
 #[cfg(test)]
 mod sample;
 pub mod signals;

@@ -1,125 +1,121 @@
-//! `mmlogctl check LOG`: one line and an exit code for monitoring; with `--deep`, the invariants.
+//! `mmlogctl check LOG...`: one line and an exit code for monitoring, metrics for Prometheus; with `--deep`, the
+//! invariants.
 
-use std::path::PathBuf;
-use std::thread;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
-use mmlog::check::{self, Deep, Violation};
-use mmlog::{Error, Log, Observer, Options, Status};
-use serde_json::{Value, json};
+use mmlog::{Error, Finding, Log, Status, explain};
 
+use self::limits::{Limit, Limits};
 use crate::arguments::Access;
-use crate::commands::status::APART;
-use crate::exit::{Failure, Verdict, printable, shown};
-use crate::output::{Output, json_line};
+use crate::commands::status::look_twice;
+use crate::exit::{Failure, Verdict};
+use crate::output::Output;
 
-/// Check a log for monitoring: one line, figures, and an exit code that Nagios understands.
+mod deep;
+mod limits;
+mod plugin;
+mod prometheus;
+
+/// Check logs for monitoring: one line each, figures, and an exit code that Nagios understands.
 ///
-/// The state is that of status. With --deep the invariants are checked instead, every byte
-/// included, also while others append, trim and die: what a dead process left half done is a
-/// fact, not a fault. It only looks.
+/// The line is `STATE - LOG: what is the case; what to do | figures`, with the diagnosis of status. A threshold that is
+/// passed makes it a warning or critical, and is named with its numbers.
+/// With --prom the figures are written for Prometheus too. With --deep the invariants are checked instead, every byte
+/// included, also while others append, trim and die: what a dead process left half done is a fact, not a fault. It
+/// only looks.
 #[derive(Args, Debug)]
 pub struct CheckArgs {
-    /// The log's data file.
-    log: PathBuf,
+    /// The data files of the logs.
+    #[arg(required = true, value_name = "LOG")]
+    logs: Vec<PathBuf>,
+    #[arg(
+        short,
+        long,
+        value_name = "METRIC=VALUE",
+        value_delimiter = ',',
+        value_parser = limits::parse,
+        conflicts_with = "deep",
+        help = limits::help("Warn"),
+    )]
+    warning: Vec<Limit>,
+    /// The same for critical: -w free=1G,idle=10m -c free=64M.
+    #[arg(
+        short,
+        long,
+        value_name = "METRIC=VALUE",
+        value_delimiter = ',',
+        value_parser = limits::parse,
+        conflicts_with = "deep",
+    )]
+    critical: Vec<Limit>,
+    /// Write metrics of all LOGs to FILE, in the text format of Prometheus: for node_exporter's textfile collector, which
+    /// wants a name that ends in .prom. FILE is replaced as a whole, with mode 0644. `-` writes them to standard output,
+    /// in place of the lines.
+    #[arg(long, value_name = "FILE", conflicts_with = "deep")]
+    prom: Option<PathBuf>,
     /// Check the invariants, and read all of the data.
     #[arg(long)]
     deep: bool,
-    /// One JSON object.
+    /// One JSON object for each log.
     #[arg(long, requires = "deep")]
     json: bool,
     #[command(flatten)]
     access: Access,
 }
 
+/// What there is to know of a log.
+type Look = Result<Status, Finding>;
+
 /// Checks; its exit codes are its own.
 pub fn run(args: &CheckArgs, out: &mut Output) -> Verdict {
-    let options = Log::options().trust(args.access.trust());
-    let (verdict, text) = if args.deep { deep(args, &options) } else { state(args, &options) };
+    let mut verdict = Verdict::Fine;
+    let mut text = String::new();
+    let checked = if args.deep { deep_looks(args) } else { plain_looks(args, out, &mut verdict) };
+    for (of_log, said) in checked {
+        verdict = verdict.or_worse(of_log);
+        text.push_str(&said);
+    }
     match out.write(text.as_bytes()) {
         Ok(()) | Err(Failure::OutputClosed) => verdict,
         Err(failure) => {
             out.report(&failure);
-            Verdict::Unknown
+            verdict.or_worse(Verdict::Unknown)
         }
     }
 }
 
-fn state(args: &CheckArgs, options: &Options) -> (Verdict, String) {
-    match look_twice(args, options) {
-        Ok(status) => (Verdict::of(status.state), line(&status)),
-        Err(error) => unknown(&error),
+fn deep_looks(args: &CheckArgs) -> Vec<(Verdict, String)> {
+    let options = Log::options().trust(args.access.trust());
+    let checked = |log: &PathBuf| {
+        let unknown = |e: Error| plugin::unknown(log, &explain(&e));
+        deep::check(log, &options, args.json).unwrap_or_else(unknown)
+    };
+    args.logs.iter().map(checked).collect()
+}
+
+fn plain_looks(args: &CheckArgs, out: &mut Output, verdict: &mut Verdict) -> Vec<(Verdict, String)> {
+    let limits = Limits { warning: &args.warning, critical: &args.critical };
+    let looked = look_twice(&args.logs, &args.access).into_iter();
+    let known = looked.map(|look| look.map(|status| limits.judge(status)).map_err(|e| explain(&e)));
+    let looks: Vec<(&Path, Look)> = args.logs.iter().map(PathBuf::as_path).zip(known).collect();
+    let lines: Vec<(Verdict, String)> = looks.iter().map(|(log, look)| line(log, look, &limits)).collect();
+    let Some(file) = &args.prom else { return lines };
+    let metrics = prometheus::text(&looks);
+    if file.as_os_str() == "-" {
+        let only_codes = lines.into_iter().map(|(code, _)| (code, String::new()));
+        return std::iter::once((Verdict::Fine, metrics)).chain(only_codes).collect();
     }
-}
-
-fn unknown(error: &Error) -> (Verdict, String) {
-    (Verdict::Unknown, format!("UNKNOWN - {}\n", one_line(&error.to_string())))
-}
-
-fn look_twice(args: &CheckArgs, options: &Options) -> Result<Status, Error> {
-    let mut observer = Observer::open(&args.log, options)?;
-    observer.look()?;
-    thread::sleep(APART);
-    observer.look()
-}
-
-/// `STATE - LOG: why; what to do | figures`.
-fn line(s: &Status) -> String {
-    let said = match &s.problem {
-        None => one_line(&format!("{}: {}", shown(&s.path), s.next_step)),
-        Some(problem) => one_line(&format!("{}: {problem}; {}", shown(&s.path), s.next_step)),
-    };
-    let alive = s.writers.iter().filter(|w| w.alive != Ok(false)).count();
-    let bytes = format!("cursor={}B watermark={}B file_size={}B", s.cursor, s.watermark, s.file_size);
-    format!("{} - {said} | {bytes} writers={alive} holes={}\n", s.state, s.holes_total)
-}
-
-/// Figures begin at the first bar.
-fn one_line(text: &str) -> String {
-    printable(text).replace('|', "/")
-}
-
-fn deep(args: &CheckArgs, options: &Options) -> (Verdict, String) {
-    let found = match check::deep(&args.log, options) {
-        Ok(found) => found,
-        Err(error) => return unknown(&error),
-    };
-    let verdict = if found.holds() { Verdict::Fine } else { Verdict::Critical };
-    let text =
-        if args.json { json_line(&object(args, &found).to_string()) + "\n" } else { report(args, &found) };
-    (verdict, text)
-}
-
-fn report(args: &CheckArgs, found: &Deep) -> String {
-    let Deep { cursor, watermark, read, holes, .. } = found;
-    let verdict = match found.violations.len() {
-        0 => "OK - every invariant holds".to_owned(),
-        1 => "VIOLATED - 1 invariant".to_owned(),
-        n => format!("VIOLATED - {n} invariants"),
-    };
-    let figures = format!("cursor {cursor}, watermark {watermark}, {read} bytes read, {holes} holes");
-    let mut text = format!("{verdict}: {}: {figures}\n", shown(&args.log));
-    let mut add = |word: &str, said: &str| text.push_str(&format!("  {word}  {}\n", printable(said)));
-    found.violations.iter().for_each(|v| add("violated", &v.to_string()));
-    found.facts.iter().for_each(|fact| add("fact", fact));
-    if !found.holds() {
-        add("next", "`mmlogctl repair --dry-run`; what that does not mend, `mmlogctl repair --rebuild` does");
+    if let Err(failure) = prometheus::write(file, &metrics) {
+        out.report(&failure);
+        *verdict = Verdict::Unknown;
     }
-    text
+    lines
 }
 
-fn object(args: &CheckArgs, found: &Deep) -> Value {
-    let violation = |v: &Violation| json!({ "invariant": v.invariant, "found": v.found });
-    json!({
-        "schema": 1,
-        "path": args.log.to_string_lossy(),
-        "holds": found.holds(),
-        "violations": found.violations.iter().map(violation).collect::<Vec<_>>(),
-        "facts": found.facts,
-        "cursor": found.cursor,
-        "watermark": found.watermark,
-        "read": found.read,
-        "nuls": found.nuls,
-        "holes": found.holes,
-    })
+fn line(log: &Path, look: &Look, limits: &Limits<'_>) -> (Verdict, String) {
+    match look {
+        Ok(status) => plugin::line(status, limits),
+        Err(finding) => plugin::unknown(log, finding),
+    }
 }

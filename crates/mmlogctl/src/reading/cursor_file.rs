@@ -4,13 +4,14 @@
 //! synced only where a hold goes by it, lest prune take what a power cut makes this consumer need again:
 //! else the epoch tells places of before a reboot from valid ones anyway.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write as _};
+use std::fs::{self, File};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use mmlog::{LogId, Position};
 
 use crate::exit::{Exit, Failure, shown};
+use crate::replace::replace;
 
 /// A place in a log.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -119,37 +120,15 @@ impl CursorFile {
     }
 
     fn replace(&self, place: &Place) -> io::Result<()> {
-        let temporary = self.temporary();
-        // Left by an earlier process with our pid, or put there by somebody else: never written through.
-        match fs::remove_file(&temporary) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
-            _ => {}
-        }
-        let written = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(&temporary)
-            .and_then(|mut file| {
-                file.write_all(place.line().as_bytes())?;
-                if self.lasting == Lasting::Durable { file.sync_all() } else { Ok(()) }
-            })
-            .and_then(|()| fs::rename(&temporary, &self.path))
-            .and_then(|()| if self.lasting == Lasting::Durable { self.sync_name() } else { Ok(()) });
-        written.inspect_err(|_| {
-            let _ = fs::remove_file(&temporary);
-        })
+        let durable = self.lasting == Lasting::Durable;
+        let sync = |file: &File| if durable { file.sync_all() } else { Ok(()) };
+        replace(&self.path, place.line().as_bytes(), sync)?;
+        if durable { self.sync_name() } else { Ok(()) }
     }
 
     fn sync_name(&self) -> io::Result<()> {
         let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
         File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
-    }
-
-    fn temporary(&self) -> PathBuf {
-        let name = self.path.file_name().unwrap_or_default();
-        let mut temporary = Path::new(name).as_os_str().to_owned();
-        temporary.push(format!(".{}.tmp", std::process::id()));
-        self.path.with_file_name(temporary)
     }
 }
 

@@ -41,6 +41,13 @@ const EXEC: &[&str] = &[
 ];
 
 /// What the options of `repair` cost.
+const CHECK: &[&str] = &[
+    "Nagios takes the figures of one line: give it one LOG a service. Of a log in memory nobody knows how long it was \
+     idle: a threshold for it is exit code 3 there.",
+    "lag and in_flight are those of one moment. An append is called stalled when it stood still for the 50 ms of the \
+     look; nobody knows from one look for how long it has.",
+];
+
 const REPAIR: &[&str] = &[
     "--rebuild needs a data file that nobody has open for writing. Positions begin at 0 again, the log has a new \
      identity, and holes that were known are forgotten: their bytes read as NULs. Chunk size and number of writers \
@@ -154,13 +161,21 @@ pub(crate) fn of(command: &str) -> Page {
         "check" => Page {
             examples: &[
                 ("For Nagios and what understands its plugins:", "mmlogctl check /var/log/app/app.log"),
+                (
+                    "Warn below 5 GiB of free space and after 10 quiet minutes, be critical below 1 GiB:",
+                    "mmlogctl check -w free=5G,idle=10m -c free=1G app.log",
+                ),
+                (
+                    "For Prometheus, each minute from cron, through node_exporter's textfile collector:",
+                    "* * * * * root mmlogctl check --prom /var/lib/node_exporter/mmlog.prom /var/log/app/*.log >/dev/null",
+                ),
                 ("Prove the invariants of a live log:", "mmlogctl check --deep app.log"),
                 (
                     "Which do not hold:",
                     "mmlogctl check --deep --json app.log | jq -r '.violations[].invariant'",
                 ),
             ],
-            caveats: &[],
+            caveats: CHECK,
             see_also: &["mmlogctl(1)", "mmlogctl-status(1)", "mmlogctl-repair(1)", "mmlog(5)"],
         },
         "repair" => Page {

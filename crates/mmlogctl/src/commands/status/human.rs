@@ -26,6 +26,7 @@ use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use mmlog::{Durability, HoldStatus, Hole, Lock, Status, WriterStatus};
 
 use crate::exit::{printable, shown};
+use crate::metrics::slack;
 use crate::progress::human;
 
 const COLUMNS: usize = 80;
@@ -77,11 +78,6 @@ pub(super) fn text(s: &Status) -> String {
     holes(&mut page, s, most_holes);
     holds(&mut page, s, most_holds);
     page.0 + &end.0
-}
-
-/// Allocated and not yet appended to.
-pub(super) fn slack(s: &Status) -> u64 {
-    s.file_size.saturating_sub(s.cursor.saturating_sub(s.base))
 }
 
 pub(super) fn timestamp(at: Option<SystemTime>) -> Option<Timestamp> {

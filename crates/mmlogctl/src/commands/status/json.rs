@@ -10,6 +10,7 @@ use mmlog::{
 };
 use serde_json::{Value, json};
 
+use crate::metrics::slack;
 use crate::output::json_line;
 
 /// One object on one line.
@@ -51,7 +52,7 @@ pub(crate) fn object(s: &Status) -> Value {
         "cursor": s.cursor,
         "watermark": s.watermark,
         "file_size": s.file_size,
-        "slack": super::human::slack(s),
+        "slack": slack(s),
         "base": s.base,
         "limit": s.limit,
         "generation": s.generation,

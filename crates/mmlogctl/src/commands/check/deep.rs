@@ -1,0 +1,51 @@
+//! `--deep`: the invariants of a live log, one by one.
+
+use std::path::Path;
+
+use mmlog::check::{self, Deep, Violation};
+use mmlog::{Error, Options};
+use serde_json::{Value, json};
+
+use crate::exit::{Verdict, printable, shown};
+use crate::output::json_line;
+
+pub(super) fn check(log: &Path, options: &Options, as_json: bool) -> Result<(Verdict, String), Error> {
+    let found = check::deep(log, options)?;
+    let verdict = if found.holds() { Verdict::Fine } else { Verdict::Critical };
+    let text = if as_json { json_line(&object(log, &found).to_string()) + "\n" } else { report(log, &found) };
+    Ok((verdict, text))
+}
+
+fn report(log: &Path, found: &Deep) -> String {
+    let Deep { cursor, watermark, read, holes, .. } = found;
+    let verdict = match found.violations.len() {
+        0 => "OK - every invariant holds".to_owned(),
+        1 => "VIOLATED - 1 invariant".to_owned(),
+        n => format!("VIOLATED - {n} invariants"),
+    };
+    let figures = format!("cursor {cursor}, watermark {watermark}, {read} bytes read, {holes} holes");
+    let mut text = format!("{verdict}: {}: {figures}\n", shown(log));
+    let mut add = |word: &str, said: &str| text.push_str(&format!("  {word}  {}\n", printable(said)));
+    found.violations.iter().for_each(|v| add("violated", &v.to_string()));
+    found.facts.iter().for_each(|fact| add("fact", fact));
+    if !found.holds() {
+        add("next", "`mmlogctl repair --dry-run`; what that does not mend, `mmlogctl repair --rebuild` does");
+    }
+    text
+}
+
+fn object(log: &Path, found: &Deep) -> Value {
+    let violation = |v: &Violation| json!({ "invariant": v.invariant, "found": v.found });
+    json!({
+        "schema": 1,
+        "path": log.to_string_lossy(),
+        "holds": found.holds(),
+        "violations": found.violations.iter().map(violation).collect::<Vec<_>>(),
+        "facts": found.facts,
+        "cursor": found.cursor,
+        "watermark": found.watermark,
+        "read": found.read,
+        "nuls": found.nuls,
+        "holes": found.holes,
+    })
+}

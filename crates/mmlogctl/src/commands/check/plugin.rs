@@ -1,0 +1,67 @@
+//! The line of a monitoring plugin: `STATE - LOG: what is the case; what to do | figures`.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use mmlog::{Finding, State, Status};
+
+use super::limits::{self, Limits};
+use crate::exit::{Verdict, printable, shown};
+use crate::metrics::{ALL, Bad, Kind, Metric, Unit};
+
+pub(super) fn line(s: &Status, limits: &Limits<'_>) -> (Verdict, String) {
+    let (found, passed) = (Verdict::of(&s.findings), limits.passed(s));
+    let verdict = passed.iter().fold(found, |worst, one| worst.or_worse(one.verdict));
+    // The state of the log says more than a word of monitoring's, where it is what counts.
+    let state =
+        if found == verdict && s.state != State::Ok { s.state.to_string() } else { verdict.word().into() };
+    let next = passed.first().filter(|_| found != verdict).map_or(&s.next_step, |one| &one.next);
+    let as_bad = passed.partition_point(|one| found.or_worse(one.verdict) == one.verdict);
+    let mut said: Vec<&str> = passed.iter().map(|one| one.said.as_str()).collect();
+    said.splice(as_bad..as_bad, s.problem.as_deref());
+    said.push(next);
+    let said = one_line(&said.join("; "));
+    (verdict, format!("{state} - {}: {said} | {}\n", one_line(&shown(&s.path)), figures(s, limits)))
+}
+
+/// A log that cannot be looked at.
+pub(super) fn unknown(log: &Path, finding: &Finding) -> (Verdict, String) {
+    let said = format!("{}: {}; {}", shown(log), finding.sentence, finding.next_step);
+    (Verdict::Unknown, format!("{} - {}\n", Verdict::Unknown.word(), one_line(&said)))
+}
+
+/// Figures begin at the first bar.
+fn one_line(text: &str) -> String {
+    printable(text).replace('|', "/")
+}
+
+/// `name=value[unit];warning;critical;least;most`, what is empty at the end left out; U is not known.
+fn figures(s: &Status, limits: &Limits<'_>) -> String {
+    let mut text = String::new();
+    for metric in ALL {
+        let Metric { name, unit, value, most, .. } = metric;
+        let value = value(s).map_or_else(|| "U".to_owned(), |value| unit.number(value) + uom(metric));
+        let [warning, critical] =
+            [limits.warning, limits.critical].map(|set| limits::of(set, name).map(|at| range(metric, at)));
+        let most = most.map(|most| format!(";{}", most(s)));
+        let (warning, critical) = (warning.unwrap_or_default(), critical.unwrap_or_default());
+        let gap = if text.is_empty() { "" } else { " " };
+        let _ = write!(text, "{gap}{name}={value};{warning};{critical};0{}", most.unwrap_or_default());
+    }
+    text
+}
+
+fn uom(metric: &Metric) -> &'static str {
+    match (metric.unit, metric.kind) {
+        (Unit::Bytes, _) => "B",
+        (Unit::Seconds, _) => "s",
+        (Unit::Count, Kind::Counter) => "c",
+        (Unit::Count, Kind::Gauge) => "",
+    }
+}
+
+/// What is fine, as the plugins write it: up to 64, or from 64 on (`64:`).
+fn range(metric: &Metric, at: u64) -> String {
+    let from = metric.judged.as_ref().is_some_and(|judged| judged.bad == Bad::TooLittle);
+    metric.unit.number(at) + if from { ":" } else { "" }
+}

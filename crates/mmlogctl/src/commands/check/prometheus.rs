@@ -1,0 +1,136 @@
+//! Metrics in the text format of Prometheus, for the textfile collector of node_exporter: no times beside the samples,
+//! which it refuses.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Write as _;
+use std::fs::{self, Permissions};
+use std::io;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use mmlog::{Finding, State, Status};
+
+use super::Look;
+use crate::exit::{Exit, Failure, shown};
+use crate::metrics::{ALL, Kind};
+use crate::replace::replace;
+
+/// The collector runs as another user.
+const MODE: u32 = 0o644;
+const STATES: [State; 7] =
+    [State::Panicked, State::Damaged, State::Full, State::Locked, State::Stalled, State::FullSoon, State::Ok];
+
+/// Replaces the file.
+///
+/// # Errors
+/// When it cannot be written; the old one is there still.
+pub(super) fn write(path: &Path, metrics: &str) -> Result<(), Failure> {
+    let special = fs::symlink_metadata(path).is_ok_and(|found| !found.is_file());
+    if special {
+        let problem = "not a regular file; name a file that may be replaced, or - for standard output";
+        return Err(Failure::new(Exit::Failed, format!("{}: {problem}", shown(path))));
+    }
+    let readable = |file: &fs::File| file.set_permissions(Permissions::from_mode(MODE));
+    replace(path, metrics.as_bytes(), readable).map_err(|e| {
+        let next = match e.kind() {
+            io::ErrorKind::NotFound => "make its directory, or name a file elsewhere",
+            io::ErrorKind::PermissionDenied => "run it as a user who may write to its directory",
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => "free some space on its file system",
+            _ => "name a file elsewhere, or - for standard output",
+        };
+        let text = format!("{}: writing the metrics failed: {e}, nothing was replaced; {next}", shown(path));
+        Failure::new(Exit::Failed, text)
+    })
+}
+
+/// Every family once, with the samples of all logs.
+pub(super) fn text(looks: &[(&Path, Look)]) -> String {
+    let mut logs = HashSet::new();
+    let named = looks.iter().map(|(path, look)| (path.to_string_lossy().into_owned(), look));
+    // A log that was named twice has its samples once.
+    let named: Vec<(String, &Look)> = named.filter(|(log, _)| logs.insert(log.clone())).collect();
+    let seen: Vec<(&str, &Status)> =
+        named.iter().filter_map(|(log, look)| Some((log.as_str(), look.as_ref().ok()?))).collect();
+    let mut page = Page::default();
+    let version = env!("CARGO_PKG_VERSION");
+    page.gauge("mmlog_build_info", "1; the version is that of mmlogctl.", [(vec![("version", version)], 1)]);
+    let up = named.iter().map(|(log, look)| (vec![("log", log.as_str())], u64::from(look.is_ok())));
+    page.gauge("mmlog_up", "Whether the log could be looked at.", up);
+    states(&mut page, &seen);
+    findings(&mut page, &named);
+    for metric in ALL {
+        let samples = seen.iter().filter_map(|(log, s)| Some((vec![("log", *log)], (metric.value)(s)?)));
+        let samples = samples.map(|(labels, value)| (labels, metric.unit.number(value)));
+        page.family(metric.family, metric.kind, metric.help, samples);
+    }
+    let holds = seen.iter().flat_map(|(log, s)| {
+        let behind = |at| s.cursor.saturating_sub(at);
+        s.holds.iter().map(move |h| (vec![("log", *log), ("hold", h.name.as_str())], behind(h.position)))
+    });
+    page.gauge("mmlog_hold_lag_bytes", "Bytes between a hold and the cursor.", holds);
+    page.0
+}
+
+fn states(page: &mut Page, seen: &[(&str, &Status)]) {
+    let words = STATES.map(|state| (state, state.to_string()));
+    let samples = seen.iter().flat_map(|(log, s)| {
+        let one = |(state, word)| (vec![("log", *log), ("state", word)], u64::from(s.state == state));
+        words.iter().map(|(state, word)| (*state, word.as_str())).map(one)
+    });
+    page.gauge("mmlog_state", "1 for the state that the log is in, 0 for the others.", samples);
+}
+
+fn findings(page: &mut Page, named: &[(String, &Look)]) {
+    let mut counts: BTreeMap<(&str, &str, String), u64> = BTreeMap::new();
+    for (log, look) in named {
+        let found = match look {
+            Ok(status) => status.findings.as_slice(),
+            Err(finding) => std::slice::from_ref(finding),
+        };
+        for Finding { id, severity, .. } in found {
+            *counts.entry((log, id.name(), severity.to_string())).or_default() += 1;
+        }
+    }
+    let samples = counts.iter().map(|((log, id, severity), count)| {
+        (vec![("log", *log), ("id", *id), ("severity", severity.as_str())], *count)
+    });
+    page.gauge("mmlog_finding", "How often the diagnosis found that; absent where it did not.", samples);
+}
+
+type Labels<'a> = Vec<(&'a str, &'a str)>;
+
+#[derive(Debug, Default)]
+struct Page(String);
+
+impl Page {
+    fn gauge<'a>(&mut self, name: &str, help: &str, samples: impl IntoIterator<Item = (Labels<'a>, u64)>) {
+        let samples = samples.into_iter().map(|(labels, value)| (labels, value.to_string()));
+        self.family(name, Kind::Gauge, help, samples);
+    }
+
+    /// Nothing where there is no sample.
+    fn family<'a>(
+        &mut self,
+        name: &str,
+        kind: Kind,
+        help: &str,
+        samples: impl Iterator<Item = (Labels<'a>, String)>,
+    ) {
+        let kind = match kind {
+            Kind::Counter => "counter",
+            Kind::Gauge => "gauge",
+        };
+        let mut head = Some(format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
+        for (labels, value) in samples {
+            let labels: Vec<String> =
+                labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escaped(value))).collect();
+            self.0.push_str(&head.take().unwrap_or_default());
+            let _ = writeln!(self.0, "{name}{{{}}} {value}", labels.join(","));
+        }
+    }
+}
+
+/// As a label's value has to be written.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
+}

@@ -1,0 +1,378 @@
+//! What can be measured of a log: one table, from which thresholds, performance data and Prometheus's families come.
+
+use std::time::{Duration, SystemTime};
+
+use mmlog::{FindingId, Lock, Status};
+
+use crate::arguments::{duration, size};
+
+/// What a value counts.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Unit {
+    Bytes,
+    /// Values are in milliseconds, and written as seconds.
+    Seconds,
+    Count,
+}
+
+/// A type of Prometheus's.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Kind {
+    Counter,
+    Gauge,
+}
+
+/// Which side of a threshold is bad.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub(crate) enum Bad {
+    TooMuch,
+    TooLittle,
+}
+
+/// What a passed threshold means.
+#[derive(Debug)]
+pub(crate) struct Judged {
+    pub(crate) bad: Bad,
+    /// Findings that know better what to do.
+    pub(crate) findings: &'static [FindingId],
+    /// What to do where none of them was found; LOG stands for the path.
+    pub(crate) next: &'static str,
+}
+
+/// One row of the table.
+#[derive(Debug)]
+pub(crate) struct Metric {
+    /// On the command line and in performance data.
+    pub(crate) name: &'static str,
+    pub(crate) unit: Unit,
+    pub(crate) kind: Kind,
+    /// Name for Prometheus.
+    pub(crate) family: &'static str,
+    /// What it is.
+    pub(crate) help: &'static str,
+    /// `None` when it could not be seen.
+    pub(crate) value: fn(&Status) -> Option<u64>,
+    /// It cannot be more.
+    pub(crate) most: Option<fn(&Status) -> u64>,
+    /// `None` where no value is a bad one.
+    pub(crate) judged: Option<Judged>,
+}
+
+/// All that can be measured, in the order in which it is said.
+pub(crate) const ALL: &[Metric] = &[
+    Metric {
+        name: "cursor",
+        unit: Unit::Bytes,
+        kind: Kind::Counter,
+        family: "mmlog_appended_bytes_total",
+        help: "Bytes appended since the log was made: its cursor.",
+        value: |s| Some(s.cursor),
+        most: None,
+        judged: None,
+    },
+    Metric {
+        name: "watermark",
+        unit: Unit::Bytes,
+        kind: Kind::Counter,
+        family: "mmlog_final_bytes_total",
+        help: "Bytes that are final, all that readers may see: the watermark.",
+        value: |s| Some(s.watermark),
+        most: None,
+        judged: None,
+    },
+    Metric {
+        name: "file_size",
+        unit: Unit::Bytes,
+        kind: Kind::Gauge,
+        family: "mmlog_file_size_bytes",
+        help: "Bytes of the data file, those allocated ahead included.",
+        value: |s| Some(s.file_size),
+        most: None,
+        judged: too_much(&[], "`mmlogctl rotate LOG` begins a new file"),
+    },
+    Metric {
+        name: "writers",
+        unit: Unit::Count,
+        kind: Kind::Gauge,
+        family: "mmlog_writers",
+        help: "Writers that have the log open.",
+        value: |s| Some(s.writers.iter().filter(|w| w.alive != Ok(false)).count() as u64),
+        most: Some(|s| u64::from(s.max_writers)),
+        judged: too_much(
+            &[FindingId::WritersFull],
+            "`mmlogctl status --json LOG` lists them; end those that are not needed",
+        ),
+    },
+    Metric {
+        name: "holes",
+        unit: Unit::Count,
+        kind: Kind::Gauge,
+        family: "mmlog_holes",
+        help: "Ranges that writers reserved and never finished, in what is kept of the log.",
+        value: |s| Some(s.holes_total),
+        most: None,
+        judged: too_much(
+            &[FindingId::Holes],
+            "`mmlogctl cat --holes say LOG` names whose they are; find out what ends these writers",
+        ),
+    },
+    Metric {
+        name: "lag",
+        unit: Unit::Bytes,
+        kind: Kind::Gauge,
+        family: "mmlog_lag_bytes",
+        help: "Bytes between watermark and cursor: appended, and not final yet.",
+        value: |s| Some(s.cursor.saturating_sub(s.watermark)),
+        most: None,
+        judged: too_much(STANDING, "`mmlogctl status LOG` names the writers with appends in flight"),
+    },
+    Metric {
+        name: "in_flight",
+        unit: Unit::Count,
+        kind: Kind::Gauge,
+        family: "mmlog_appends_in_flight",
+        help: "Appends that were announced and are not finished.",
+        value: |s| Some(s.writers.iter().filter(|w| w.in_flight.is_some()).count() as u64),
+        most: Some(|s| u64::from(s.max_writers)),
+        judged: too_much(STANDING, "`mmlogctl status LOG` names the writers with appends in flight"),
+    },
+    Metric {
+        name: "slack",
+        unit: Unit::Bytes,
+        kind: Kind::Gauge,
+        family: "mmlog_slack_bytes",
+        help: "Bytes of the data file that are allocated ahead.",
+        value: |s| Some(slack(s)),
+        most: None,
+        judged: too_much(&[], "`mmlogctl trim LOG` gives them back"),
+    },
+    Metric {
+        name: "free",
+        unit: Unit::Bytes,
+        kind: Kind::Gauge,
+        family: "mmlog_disk_free_bytes",
+        help: "Bytes that the file system of the log has left for this user.",
+        value: |s| s.file.free.as_ref().ok().copied(),
+        most: None,
+        judged: Some(Judged {
+            bad: Bad::TooLittle,
+            findings: &[FindingId::DiskFull, FindingId::DiskNearlyFull],
+            next: "free space on its file system: `mmlogctl segments LOG` lists old segments, `mmlogctl prune` takes them",
+        }),
+    },
+    Metric {
+        name: "idle",
+        unit: Unit::Seconds,
+        kind: Kind::Gauge,
+        family: "mmlog_idle_seconds",
+        help: "Seconds since the last append, within about a minute; not known of a log in memory.",
+        value: |s| s.idle_for().map(ms),
+        most: None,
+        judged: too_much(
+            &[],
+            "see whether the programs that should write still run; `mmlogctl status LOG` lists who has it open",
+        ),
+    },
+    Metric {
+        name: "behind",
+        unit: Unit::Bytes,
+        kind: Kind::Gauge,
+        family: "mmlog_behind_bytes",
+        help: "Bytes between the hold that is farthest back and the cursor.",
+        value: |s| Some(s.holds.iter().map(|h| s.cursor.saturating_sub(h.position)).max().unwrap_or(0)),
+        most: None,
+        judged: too_much(
+            &[FindingId::FollowerBehind, FindingId::HoldKeeps],
+            "`mmlogctl status LOG` names that consumer; start it again, or `mmlogctl prune --forget NAME LOG`",
+        ),
+    },
+    Metric {
+        name: "segments",
+        unit: Unit::Count,
+        kind: Kind::Gauge,
+        family: "mmlog_segments",
+        help: "Data files, the current one included.",
+        value: |s| Some(s.segments.len() as u64),
+        most: None,
+        judged: too_much(&[FindingId::HoldKeeps], PRUNE),
+    },
+    Metric {
+        name: "size",
+        unit: Unit::Bytes,
+        kind: Kind::Gauge,
+        family: "mmlog_segments_allocated_bytes",
+        help: "Bytes of disk that all data files take.",
+        value: |s| Some(s.segments.iter().map(|segment| segment.allocated).sum()),
+        most: None,
+        judged: too_much(&[FindingId::HoldKeeps], PRUNE),
+    },
+    Metric {
+        name: "generation",
+        unit: Unit::Count,
+        kind: Kind::Counter,
+        family: "mmlog_rotations_total",
+        help: "Rotations since the log was made: the number of the current segment.",
+        value: |s| Some(s.generation),
+        most: None,
+        judged: None,
+    },
+    Metric {
+        name: "lock",
+        unit: Unit::Seconds,
+        kind: Kind::Gauge,
+        family: "mmlog_lock_held_seconds",
+        help: "Seconds since the log's lock was taken; 0 when it is free.",
+        value: |s| held(&s.lock),
+        most: None,
+        judged: too_much(&[FindingId::LockHeld], "`mmlogctl status LOG` names its holder"),
+    },
+    Metric {
+        name: "maintenance",
+        unit: Unit::Seconds,
+        kind: Kind::Gauge,
+        family: "mmlog_maintenance_held_seconds",
+        help: "Seconds since a trim, rotate, prune or repair began; 0 when none runs.",
+        value: |s| held(&s.maintenance),
+        most: None,
+        judged: too_much(&[FindingId::MaintenanceHeld], "`mmlogctl status LOG` names its holder"),
+    },
+    Metric {
+        name: "unsynced",
+        unit: Unit::Bytes,
+        kind: Kind::Gauge,
+        family: "mmlog_unsynced_bytes",
+        help: "Bytes that no sync has made durable.",
+        value: |s| Some(s.cursor.saturating_sub(s.durability.synced)),
+        most: None,
+        judged: too_much(
+            &[FindingId::SyncFailed],
+            "see whether what should sync still runs (`mmlogctl append --sync`)",
+        ),
+    },
+];
+
+const STANDING: &[FindingId] =
+    &[FindingId::WriterStalled, FindingId::GateClosed, FindingId::LockHeld, FindingId::DeadWriter];
+const PRUNE: &str = "`mmlogctl segments LOG` lists them, `mmlogctl prune` takes those no longer wanted";
+
+const fn too_much(findings: &'static [FindingId], next: &'static str) -> Option<Judged> {
+    Some(Judged { bad: Bad::TooMuch, findings, next })
+}
+
+/// Allocated and not yet appended to.
+pub(crate) fn slack(s: &Status) -> u64 {
+    s.file_size.saturating_sub(s.cursor.saturating_sub(s.base))
+}
+
+/// A holder that has said since when is believed, else what was seen.
+fn held(lock: &Lock) -> Option<u64> {
+    let said = lock.since.and_then(|at| SystemTime::now().duration_since(at).ok());
+    lock.held.as_ref().ok().map(|held| if *held { ms(said.unwrap_or(lock.for_at_least)) } else { 0 })
+}
+
+fn ms(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
+}
+
+impl Metric {
+    pub(crate) fn find(name: &str) -> Option<&'static Self> {
+        ALL.iter().find(|metric| metric.name == name)
+    }
+}
+
+impl Unit {
+    /// A value as people type it: `64M`, `5m`, `3`.
+    pub(crate) fn parse(self, text: &str) -> Result<u64, String> {
+        match self {
+            Self::Bytes => size(text),
+            Self::Seconds => duration(text).map(ms),
+            Self::Count => text.parse().map_err(|_| "not a number such as 3".to_owned()),
+        }
+    }
+
+    /// A number in the base unit.
+    pub(crate) fn number(self, value: u64) -> String {
+        match self {
+            Self::Seconds if !value.is_multiple_of(1000) => format!("{}.{:03}", value / 1000, value % 1000),
+            Self::Seconds => (value / 1000).to_string(),
+            Self::Bytes | Self::Count => value.to_string(),
+        }
+    }
+
+    /// A number and its unit, for people.
+    pub(crate) fn words(self, value: u64) -> String {
+        let unit = match self {
+            Self::Bytes => " bytes",
+            Self::Seconds => " s",
+            Self::Count => "",
+        };
+        self.number(value) + unit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn every_name_is_there_once() {
+        let distinct = |of: fn(&Metric) -> &str| ALL.iter().map(of).collect::<HashSet<_>>().len();
+        assert_eq!([distinct(|m| m.name), distinct(|m| m.family), distinct(|m| m.help)], [ALL.len(); 3]);
+    }
+
+    #[test]
+    fn families_keep_the_conventions_of_prometheus() {
+        for Metric { name, unit, kind, family, help, .. } in ALL {
+            let plain = |c: char| c.is_ascii_lowercase() || c == '_';
+            assert!(family.starts_with("mmlog_") && family.chars().all(plain), "{name}: {family}");
+            assert_eq!(*kind == Kind::Counter, family.ends_with("_total"), "{name}: {family}");
+            let base = family.trim_end_matches("_total");
+            let ends = |unit| base.ends_with(unit);
+            let (bytes, seconds) = (ends("_bytes"), ends("_seconds"));
+            assert_eq!((bytes, seconds), (*unit == Unit::Bytes, *unit == Unit::Seconds), "{name}: {family}");
+            for never in ["_count", "_sum", "_bucket", "_info", "_ms", "_kb"] {
+                assert!(!family.ends_with(never), "{name}: {family}");
+            }
+            assert!(help.ends_with('.') && !help.contains(['\n', '\\']), "{name}: {help}");
+        }
+    }
+
+    #[test]
+    fn names_need_no_quotes_in_performance_data() {
+        assert!(ALL.iter().all(|m| m.name.chars().all(|c| c.is_ascii_lowercase() || c == '_')));
+    }
+
+    #[test]
+    fn every_threshold_says_what_to_do() {
+        let judged = ALL.iter().filter_map(|m| m.judged.as_ref());
+        assert!(judged.clone().count() > 10 && judged.into_iter().all(|j| !j.next.is_empty()));
+        let too_little = |m: &&Metric| m.judged.as_ref().is_some_and(|j| j.bad == Bad::TooLittle);
+        assert_eq!(ALL.iter().filter(too_little).map(|m| m.name).collect::<Vec<_>>(), ["free"]);
+    }
+
+    #[test]
+    fn values_are_those_of_the_status() {
+        let status = sample::worst();
+        let value = |name| Metric::find(name).and_then(|m| (m.value)(&status));
+        assert_eq!(value("lag"), Some((1 << 61) - (1 << 60)));
+        assert_eq!((value("behind"), value("free")), (Some(1 << 61), Some(1)));
+        assert_eq!((value("writers"), value("in_flight"), value("size")), (Some(98), Some(49), Some(8192)));
+        let mut status = sample::worst();
+        status.lock.held = Ok(false);
+        assert_eq!((Metric::find("lock").map(|m| (m.value)(&status))), Some(Some(0)));
+        status.lock.held = Err("no".to_owned());
+        assert_eq!((Metric::find("lock").map(|m| (m.value)(&status))), Some(None));
+    }
+
+    #[test]
+    fn seconds_have_a_point_where_they_need_one() {
+        assert_eq!([0, 5000, 1234, 50].map(|ms| Unit::Seconds.number(ms)), ["0", "5", "1.234", "0.050"]);
+        assert_eq!(Unit::Seconds.parse("5m"), Ok(300_000));
+        assert_eq!(Unit::Bytes.parse("64M"), Ok(64 << 20));
+        assert_eq!(Unit::Count.parse("3"), Ok(3));
+        assert!(Unit::Count.parse("3M").is_err() && Unit::Seconds.parse("3").is_err());
+    }
+}
