@@ -77,6 +77,23 @@ fn a_lock_that_is_kept_is_locked() {
 }
 
 #[test]
+fn what_else_was_found_follows_what_to_do() {
+    let scratch = Scratch::new();
+    let (log, _open, _writer) = live(&scratch);
+    let _held = Held::byte(&log, LOCK_BYTE);
+    let _owner = Held::slot(&log, 5);
+    write_slot(&log, 5, slot(3, 4), 4, std::process::id());
+    let screen = screen(&log);
+    let begins: Vec<&str> = screen.lines().map(|line| line.get(..15).unwrap_or(line).trim()).collect();
+    let places = ["problem", "next", "also", "cursor"].map(|name| begins.iter().position(|one| *one == name));
+    assert!(
+        screen.starts_with("LOCKED  ") && places.iter().all(Option::is_some) && places.is_sorted(),
+        "{screen}"
+    );
+    assert!(screen.contains("  also         writer-stalled: writer "), "{screen}");
+}
+
+#[test]
 fn maintenance_that_runs_is_shown() {
     let scratch = Scratch::new();
     let (log, _open, _writer) = live(&scratch);

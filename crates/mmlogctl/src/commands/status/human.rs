@@ -2,7 +2,11 @@
 //!
 //! ```text
 //! STALLED  app.log
-//!   problem      a stopped writer holds the watermark
+//!   problem      writer 4712 (web) is stopped with 567 bytes in flight at 1234000
+//!                (copying, for at least 50 ms); followers cannot pass it
+//!   next         `kill -CONT 4712`, or `kill -9 4712`: it heals by itself, at
+//!                most its one append is lost
+//!   also         follower-behind: follower shipper (process 4714, sleeping) is...
 //!   cursor       1234567 (1.2 MiB), watermark 1234000, 567 bytes not final
 //!   file_size    16777216 (16.0 MiB), slack 15542649 (14.8 MiB)
 //!   generation   0, base 0, limit 16777216, gate open
@@ -13,39 +17,94 @@
 //!   maintenance  held by 4711 for trim since 2026-01-02T03:04:05Z (mmlogctl, sleeping)
 //!   writers      2, 1 with an append in flight
 //!     4712 (web, stopped) copying 567 bytes for >= 50 ms at 1234000
-//!     4713 (web, sleeping) 120 messages, 14.1 KiB
+//!     4713 (web, sleeping, 7 in PID namespace 4026532281) 120 messages, 14.1 KiB
 //!   holes        none
 //!   holds        shipper at 1200000, 33.8 KiB behind, seen 3 s ago (4714, sleeping)
-//!   next         continue process 4712 (kill -CONT 4712) or end it
 //! ```
 
 use std::cmp::Reverse;
 use std::time::SystemTime;
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
-use mmlog::{Durability, HoldStatus, Hole, Lock, Status, WriterStatus};
+use mmlog::{Durability, Finding, HoldStatus, Hole, Lock, Seat, Status, WriterStatus};
 
-use crate::exit::{printable, shown};
+use super::page::Page;
+use crate::exit::shown;
 use crate::metrics::slack;
 use crate::progress::human;
 
-const COLUMNS: usize = 80;
-/// Where values begin.
-const INDENT: usize = 15;
 const LINES: usize = 24;
 /// Lines that the lists may take, if they can be had.
+const FINDINGS: usize = 6;
 const WRITERS: usize = 5;
 const HOLES: usize = 3;
 const HOLDS: usize = 3;
-/// Lines that a sentence may take.
-const SENTENCE: usize = 2;
+/// Lines that a sentence may take, and where there is too much to say.
+const SENTENCE: usize = 3;
+const SHORT: usize = 2;
 
 pub(super) fn text(s: &Status) -> String {
+    let facts = facts(s);
+    let mut end = Page::default();
+    if s.segments.len() > 1 || s.first_kept > s.base {
+        end.field("segments", &segments(s));
+    }
+    // Writers, holes and holds have a line of their own before the list, and some of each is shown.
+    let listed_holds = s.holds.len().saturating_sub(1);
+    let lists = s.writers.len().min(2) + s.holes.len().min(1) + listed_holds.min(1);
+    let room = LINES - facts.lines() - end.lines() - 2 - usize::from(!s.holds.is_empty());
+    let further = further(s);
+    let mut page = diagnosis(s, SENTENCE);
+    if page.lines() + lists + further.len().min(2) > room {
+        page = diagnosis(s, SHORT);
+    }
+    let room = room - page.lines();
+    let findings = further.len().min(FINDINGS).min(room - lists);
+    also(&mut page, further, findings);
+    page.0.push_str(&facts.0);
+    let room = room - findings;
+    let share = (room / 3).max(1);
+    let most_holes = s.holes.len().min(HOLES).min(share);
+    let most_holds = listed_holds.min(HOLDS).min(share);
+    writers(&mut page, &s.writers, WRITERS.min(room - most_holes - most_holds));
+    holes(&mut page, s, most_holes);
+    holds(&mut page, s, most_holds);
+    page.0 + &end.0
+}
+
+/// How it is, why, and what to do.
+fn diagnosis(s: &Status, sentence: usize) -> Page {
     let mut page = Page::default();
     page.line(&format!("{}  {}", s.state, shown(&s.path)));
     if let Some(problem) = &s.problem {
-        page.sentence("problem", problem);
+        page.sentence("problem", problem, sentence);
     }
+    page.sentence("next", &s.next_step, sentence);
+    page
+}
+
+/// Findings beyond the one that is the problem.
+fn further(s: &Status) -> &[Finding] {
+    s.findings.get(usize::from(s.problem.is_some())..).unwrap_or_default()
+}
+
+/// At most `most` lines, the last of which names those that are missing.
+fn also(page: &mut Page, findings: &[Finding], most: usize) {
+    let shown = if findings.len() > most { most.saturating_sub(1) } else { findings.len() };
+    let (said, missing) = findings.split_at(shown);
+    let mut lines: Vec<String> = said.iter().map(|f| format!("{}: {}", f.id, f.sentence)).collect();
+    if !missing.is_empty() {
+        let mut ids: Vec<&str> = missing.iter().map(|f| f.id.name()).collect();
+        ids.dedup();
+        lines.push(format!("... and {} more: {}", missing.len(), ids.join(", ")));
+    }
+    for (nth, line) in lines.iter().enumerate() {
+        page.field(if nth == 0 { "also" } else { "" }, line);
+    }
+}
+
+fn facts(s: &Status) -> Page {
+    let mut page = Page::default();
     if let Some(p) = &s.panic {
         let who = format!("by {} ({}), errno {}{}", p.pid, p.command, p.errno, since(", at", p.at));
         page.field("panic", &format!("{who}: {}", p.reason));
@@ -65,19 +124,7 @@ pub(super) fn text(s: &Status) -> String {
     durable(&mut page, &s.durability);
     page.field("lock", &lock(&s.lock));
     page.field("maintenance", &lock(&s.maintenance));
-    let mut end = Page::default();
-    if s.segments.len() > 1 || s.first_kept > s.base {
-        end.field("segments", &segments(s));
-    }
-    end.sentence("next", &s.next_step);
-    // Each list has a line of its own before it.
-    let room = LINES - page.lines() - end.lines() - 2 - usize::from(!s.holds.is_empty());
-    let most_holes = HOLES.min(room / 3);
-    let most_holds = s.holds.len().saturating_sub(1).min(HOLDS).min(room / 3);
-    writers(&mut page, &s.writers, WRITERS.min(room - most_holes - most_holds));
-    holes(&mut page, s, most_holes);
-    holds(&mut page, s, most_holds);
-    page.0 + &end.0
+    page
 }
 
 pub(super) fn timestamp(at: Option<SystemTime>) -> Option<Timestamp> {
@@ -131,8 +178,9 @@ fn lock(lock: &Lock) -> String {
         Err(reason) => return format!("could not be seen: {reason}"),
     }
     let operation = if lock.operation.is_empty() { "unknown operation" } else { &lock.operation };
-    let Lock { pid, command, process, .. } = lock;
-    format!("held by {pid} for {operation}{} ({command}, {process})", since(" since", lock.since))
+    let (pid, home) = seated(lock.pid, lock.seat);
+    let (command, process) = (&lock.command, lock.process);
+    format!("held by {pid} for {operation}{} ({command}, {process}{home})", since(" since", lock.since))
 }
 
 fn writers(page: &mut Page, writers: &[WriterStatus], most: usize) {
@@ -164,7 +212,17 @@ fn writer(w: &WriterStatus) -> String {
         }
         None => format!("{} messages, {}{}", w.messages, human(w.bytes), since(", since", w.since)),
     };
-    format!("{} ({}, {process}) {doing}", w.pid, w.command)
+    let (pid, home) = seated(w.pid, w.seat);
+    format!("{pid} ({}, {process}{home}) {doing}", w.command)
+}
+
+/// The id that finds a process from here, and where it is if that is another container.
+fn seated(pid: u32, seat: Seat) -> (u32, String) {
+    match (seat.namespace, seat.pid) {
+        (None, _) => (pid, String::new()),
+        (Some(namespace), Some(here)) => (here, format!(", {pid} in PID namespace {namespace}")),
+        (Some(namespace), None) => (pid, format!(", of PID namespace {namespace}")),
+    }
 }
 
 fn holes(page: &mut Page, s: &Status, most: usize) {
@@ -216,73 +274,11 @@ fn segments(s: &Status) -> String {
     }
 }
 
-/// Lines that fit.
-#[derive(Debug, Default)]
-struct Page(String);
-
-impl Page {
-    fn lines(&self) -> usize {
-        self.0.lines().count()
-    }
-
-    fn line(&mut self, text: &str) {
-        self.0.push_str(&clip(&printable(text), COLUMNS));
-        self.0.push('\n');
-    }
-
-    fn field(&mut self, name: &str, value: &str) {
-        self.line(&format!("  {name:width$}{value}", width = INDENT - 2));
-    }
-
-    /// A value that may take two lines.
-    fn sentence(&mut self, name: &str, text: &str) {
-        for (nth, line) in wrap(&printable(text), COLUMNS - INDENT, SENTENCE).iter().enumerate() {
-            self.field(if nth == 0 { name } else { "" }, line);
-        }
-    }
-
-    /// At most `most` lines, the last of which says how many are missing.
-    fn list(&mut self, most: usize, items: impl ExactSizeIterator<Item = String>) {
-        let all = items.len();
-        let shown = if all > most { most - 1 } else { all };
-        for item in items.take(shown) {
-            self.line(&format!("    {item}"));
-        }
-        if all > shown {
-            self.line(&format!("    ... and {} more", all - shown));
-        }
-    }
-}
-
-fn clip(text: &str, columns: usize) -> String {
-    if text.chars().count() <= columns {
-        return text.to_owned();
-    }
-    let mut clipped: String = text.chars().take(columns - 3).collect();
-    clipped.push_str("...");
-    clipped
-}
-
-/// Words on at most `most` lines; what does not fit is clipped.
-fn wrap(text: &str, columns: usize, most: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        let fits = |line: &String| line.chars().count() + 1 + word.chars().count() <= columns;
-        let full = lines.len() == most;
-        match lines.last_mut() {
-            Some(line) if full || fits(line) => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines.iter().map(|line| clip(line, columns)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::time::Duration;
+
+    use mmlog::Thresholds;
 
     use super::*;
     use crate::sample;
@@ -296,6 +292,81 @@ mod tests {
         assert!(page.contains("    ... and 97 more\n"), "{page}");
         assert!(page.contains("    ... and 1024 more\n"), "{page}");
         assert!(page.contains("    ... and 63 more\n"), "{page}");
+    }
+
+    /// With what is diagnosed of it.
+    fn diagnosed() -> Status {
+        let mut status = sample::worst();
+        status.findings = status.diagnose(&Thresholds::default());
+        status
+    }
+
+    #[test]
+    fn the_worst_status_fits_with_all_its_findings_too() {
+        let status = diagnosed();
+        let page = text(&status);
+        assert_eq!(page.lines().count(), 24, "{page}");
+        assert!(page.lines().all(|line| line.chars().count() <= 80), "{page}");
+        let also =
+            format!("  also         ... and {} more: sync-failed, lock-held", status.findings.len() - 1);
+        assert!(page.contains(&also), "{page}");
+    }
+
+    #[test]
+    fn whatever_there_is_to_say_fits() {
+        let full = diagnosed();
+        for nth in 0..4_usize.pow(5) {
+            let digit = |place: u32| [0, 1, 2, 50][nth / 4_usize.pow(place) % 4];
+            let mut status = full.clone();
+            status.findings.truncate(digit(0));
+            status.writers.truncate(digit(1));
+            status.holes.truncate(digit(2));
+            status.holds.truncate(digit(3));
+            if digit(4) == 0 {
+                status.panic = None;
+            }
+            if digit(4) == 1 {
+                status.problem = None;
+            }
+            let page = text(&status);
+            assert!(page.lines().count() <= 24, "{page}");
+            let some = status.findings.len() > usize::from(status.problem.is_some());
+            assert_eq!(page.contains("  also  "), some, "{page}");
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_done_comes_before_the_facts_and_further_findings_after_it() {
+        let mut status = diagnosed();
+        (status.panic, status.durability.recovered) = (None, None);
+        status.holds.clear();
+        status.writers.truncate(1);
+        status.holes.clear();
+        status.segments.clear();
+        status.findings = status.diagnose(&Thresholds::default());
+        let page = text(&status);
+        let places = ["FULL SOON", "  problem", "  next", "  also         lock-held: process", "  cursor"];
+        let places = places.map(|words| page.find(words));
+        assert!(
+            places.iter().all(Option::is_some) && places.is_sorted() && page.lines().count() <= 24,
+            "{page}"
+        );
+        assert!(page.contains("               disk-nearly-full: 1 bytes free on the file"), "{page}");
+    }
+
+    #[test]
+    fn a_process_in_another_container_is_named_as_it_is_found_from_here() {
+        let mut writer = sample::worst().writers.remove(0);
+        let mut said = |namespace, pid| {
+            writer.seat = Seat { namespace, pid };
+            super::writer(&writer).split(')').next().map(str::to_owned)
+        };
+        let here = said(Some(4_026_532_281), Some(77));
+        let expected = "77 (a-long-command, disk sleep, 4000000 in PID namespace 4026532281";
+        assert_eq!(here.as_deref(), Some(expected));
+        let nowhere = said(Some(4_026_532_281), None);
+        let expected = "4000000 (a-long-command, disk sleep, of PID namespace 4026532281";
+        assert_eq!(nowhere.as_deref(), Some(expected));
     }
 
     #[test]
@@ -314,34 +385,5 @@ mod tests {
             ["just now", "119 s ago", "60 min ago", "2 h ago", "2 days ago"]
         );
         assert_eq!(ago(SystemTime::now() + Duration::from_secs(99), SystemTime::now()), "just now");
-    }
-
-    #[test]
-    fn a_long_line_is_clipped_to_the_width() {
-        assert_eq!(clip("short", 80), "short");
-        assert_eq!(clip("0123456789", 8), "01234...");
-    }
-
-    #[test]
-    fn a_sentence_takes_two_lines_at_most() {
-        assert_eq!(wrap("one two three four", 9, 2), ["one two", "three ..."]);
-        assert_eq!(wrap("one two", 9, 2), ["one two"]);
-    }
-
-    #[test]
-    fn a_long_list_says_how_many_are_missing() {
-        let mut page = Page::default();
-        page.list(3, (1..=9).map(|n| n.to_string()).collect::<Vec<_>>().into_iter());
-        assert_eq!(page.0, "    1\n    2\n    ... and 7 more\n");
-        let mut page = Page::default();
-        page.list(3, vec!["a".to_owned(); 3].into_iter());
-        assert_eq!(page.0.lines().count(), 3);
-    }
-
-    #[test]
-    fn control_characters_do_not_reach_the_terminal() {
-        let mut page = Page::default();
-        page.field("lock", "held by 1 (\x1b[31mevil\n)");
-        assert_eq!(page.0.matches(|c: char| c.is_control()).count(), 1);
     }
 }

@@ -15,6 +15,7 @@ use crate::output::Output;
 
 mod human;
 pub(crate) mod json;
+mod page;
 
 /// Between the two looks.
 pub(super) const APART: Duration = Duration::from_millis(50);
