@@ -41,8 +41,8 @@ impl Status {
         found
     }
 
-    /// Sets what follows from the findings.
-    pub(super) fn conclude(&mut self, thresholds: &Thresholds) {
+    /// Judges anew, by other thresholds: findings, state, problem and next step.
+    pub fn conclude(&mut self, thresholds: &Thresholds) {
         self.findings = self.diagnose(thresholds);
         let worst = self.findings.first().filter(|f| f.severity < Severity::Info);
         self.state = worst.map_or(State::Ok, |f| f.state);

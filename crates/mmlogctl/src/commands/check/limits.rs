@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mmlog::{Severity, State, Status, Thresholds};
+use mmlog::{Status, Thresholds};
 
 use crate::exit::Verdict;
 use crate::metrics::{ALL, Bad, Judged, Metric};
@@ -71,11 +71,7 @@ pub(super) fn of(limits: &[Limit], name: &str) -> Option<u64> {
 impl Limits<'_> {
     /// The status as these thresholds see it: they are the diagnosis's, too.
     pub(super) fn judge(&self, mut status: Status) -> Status {
-        status.findings = status.diagnose(&self.thresholds(&status));
-        let worst = status.findings.first().filter(|finding| finding.severity < Severity::Info);
-        status.state = worst.map_or(State::Ok, |finding| finding.state);
-        status.problem = worst.map(|finding| finding.sentence.clone());
-        status.next_step = worst.map_or_else(|| "nothing to do".to_owned(), |f| f.next_step.clone());
+        status.conclude(&self.thresholds(&status));
         status
     }
 
