@@ -1,8 +1,8 @@
-//! TERM and INT: what a producer has handed over is stored, then it ends.
+//! TERM, INT and HUP: what a producer has handed over is stored, then it ends.
 
 use nix::sys::signal::Signal;
 
-use crate::cli::{Running, Scratch};
+use crate::cli::{Running, Scratch, is_ignored, skipped};
 use crate::{append, holds, wait_until_it_holds};
 
 /// An appender that has stored a first line, so that it is known to catch signals.
@@ -16,7 +16,14 @@ fn appending(scratch: &Scratch, options: &[&str]) -> Running {
 
 #[test]
 fn a_signal_to_one_that_waits_for_input_ends_it_well() {
-    for signal in [Signal::SIGTERM, Signal::SIGINT] {
+    for signal in [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP] {
+        if is_ignored(signal) {
+            skipped(
+                &format!("a signal ends it well: {signal}"),
+                "whoever started the tests ignores it (nohup)",
+            );
+            continue;
+        }
         let scratch = Scratch::new();
         let mut running = appending(&scratch, &[]);
         running.signal(signal);

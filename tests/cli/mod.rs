@@ -62,6 +62,13 @@ pub(crate) fn skipped(claim: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED {claim}: {why}");
 }
 
+/// Whether this process ignores the signal, as under nohup, and so does what it starts.
+pub(crate) fn is_ignored(signal: nix::sys::signal::Signal) -> bool {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
+    u64::from_str_radix(mask.trim(), 16).unwrap() >> (signal as i32 - 1) & 1 == 1
+}
+
 pub(crate) fn is_root() -> bool {
     geteuid().is_root()
 }

@@ -5,7 +5,7 @@ use std::process::Command;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::cli::{Scratch, Tool, skipped, succeeds};
+use crate::cli::{Scratch, Tool, is_ignored, skipped, succeeds};
 use crate::{content, holds, line_after, shell};
 
 #[test]
@@ -18,9 +18,8 @@ fn a_signal_is_sent_on_and_the_exit_code_is_the_programs() {
         (Signal::SIGUSR1, "USR1"),
         (Signal::SIGUSR2, "USR2"),
     ];
-    let ignored = ignored();
     for (signal, name) in signals {
-        if ignored >> (signal as i32 - 1) & 1 == 1 {
+        if is_ignored(signal) {
             skipped(&format!("a signal is sent on: {name}"), "whoever started the tests ignores it (nohup)");
             continue;
         }
@@ -35,13 +34,6 @@ fn a_signal_is_sent_on_and_the_exit_code_is_the_programs() {
         assert_eq!((ended.code, ended.stderr.as_str()), (7, ""), "{name}");
         holds(&log, &["ready", &format!("{name} came")]);
     }
-}
-
-/// The signals that this process ignores, and so what it starts: a bit each.
-fn ignored() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap();
-    let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:")).unwrap();
-    u64::from_str_radix(mask.trim(), 16).unwrap()
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! TERM and INT as something a command can look at and poll, instead of a sudden end.
+//! TERM, INT and HUP as something a command can look at and poll, instead of a sudden end.
 //!
 //! - The first one sets a flag and makes a descriptor readable; the command ends in its own time.
 //! - The second one ends the process at once, the way the system does without a handler.
@@ -11,10 +11,10 @@ use std::os::unix::net::UnixStream;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::{SIGINT, SIGTERM, SIGXFSZ};
+use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::{flag, low_level::pipe};
 
-/// TERM and INT, caught.
+/// TERM, INT and HUP, caught.
 #[derive(Debug)]
 pub struct Signals {
     raised: Arc<AtomicBool>,
@@ -30,7 +30,7 @@ impl Signals {
         let raised = Arc::new(AtomicBool::new(false));
         let (wake, handler_end) = UnixStream::pair()?;
         let status = own_status();
-        for signal in [SIGTERM, SIGINT] {
+        for signal in [SIGTERM, SIGINT, SIGHUP] {
             if is_ignored(&status, signal) {
                 continue;
             }

@@ -28,7 +28,7 @@ use input::{Input, Read};
 /// cannot take yet stays in the pipe, which stops whoever writes to it.
 ///
 /// While the disk is full, or a stopped process is in the way, it says so once, waits, and
-/// goes on by itself. After SIGTERM or SIGINT it stores what lies in the pipe and ends; a
+/// goes on by itself. After SIGTERM, SIGINT or SIGHUP it stores what lies in the pipe and ends; a
 /// second signal ends it at once.
 #[derive(Args, Debug)]
 pub struct AppendArgs {

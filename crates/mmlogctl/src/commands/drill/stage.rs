@@ -34,7 +34,7 @@ pub(super) enum Stop {
     /// It cannot be staged here.
     Skipped(String),
     Failed(String),
-    /// TERM or INT.
+    /// TERM, INT or HUP.
     Interrupted,
     /// Nobody reads what it says.
     Output(Failure),
