@@ -20,7 +20,7 @@ mod line;
 use std::io::IoSlice;
 use std::sync::Arc;
 
-use crate::chunks::{Hint, Pin, Retired, Segment, Unstored, Way};
+use crate::chunks::{Lane, Pin, Retired, Segment, Unstored, Way};
 use crate::crash::crash_point;
 use crate::durable::{self, Need};
 use crate::error::{At, Error, Fault, Result};
@@ -56,12 +56,11 @@ enum Doubt {
 /// had begun stays the parent's.
 pub struct Writer {
     files: Arc<Files>,
-    segment: Arc<Segment>,
+    lane: Lane,
     /// Of the segment before.
     retired: Option<Retired>,
     slot: Option<u32>,
     doubt: Option<Doubt>,
-    hint: Hint,
     messages: u64,
     bytes: u64,
     /// Behind the last append.
@@ -74,14 +73,13 @@ pub struct Writer {
 impl Writer {
     pub(crate) fn new(files: Arc<Files>) -> Result<Self> {
         files.writable().and_then(|()| files.poisoned()).at(files.path())?;
-        let segment = files.segment().at(files.path())?;
+        let lane = Lane::new(files.segment().at(files.path())?);
         let mut writer = Self {
             files,
-            segment,
+            lane,
             retired: None,
             slot: None,
             doubt: None,
-            hint: Hint::default(),
             messages: 0,
             bytes: 0,
             end: 0,
@@ -190,26 +188,28 @@ impl Writer {
     ) -> std::result::Result<Position, Fault> {
         self.register(len)?;
         let here = self.look(len)?;
-        let Self { files, segment, retired, slot: mine, doubt, hint, messages, bytes, end, floor, .. } = self;
+        let Self { files, lane, retired, slot: mine, doubt, messages, bytes, end, floor, .. } = self;
         let Some(slot) = *mine else { return Err(Fault::Replaced) };
         let (control, hot) = (files.control(), &files.meta.slots()[slot as usize].hot);
         if hot.pending().phase().is_some() {
             return Err(files.broken("a live writer's slot was changed by somebody else"));
         }
         // Where no mapping can be had, the copy goes by pwrite.
-        let mut way = Way { hint, pages: &|| files.pages() };
-        let pin = if segment.maps(len) { segment.pin(here, &mut way).unwrap_or(None) } else { None };
+        let pages = || files.pages();
+        let mut way = Way { hint: &mut lane.hint, pins: &lane.pins, pages: &pages };
+        let pin =
+            if lane.segment.maps(len) { lane.segment.pin(here, &lane.pins.here, &mut way) } else { None };
         // From here on, leaving early abandons the slot.
         *mine = None;
         let abandon = Abandon { files, slot };
-        let (start, pin) = match slots::place(control, hot, len, here, segment.base()) {
+        let (start, pin) = match slots::place(control, hot, len, here, lane.segment.base()) {
             Placed::Now(start) => (start, pin),
             Placed::Later(start) => {
                 drop(pin);
                 wait_for_space(files, start, len)?;
                 // Rotated meanwhile: the range is in the segment that came after.
-                if control.base() != segment.base() {
-                    *retired = Retired::of(std::mem::replace(segment, current_segment(files)?));
+                if control.base() != lane.segment.base() {
+                    *retired = lane.move_to(current_segment(files)?);
                 }
                 hot.copying(start);
                 (start, None)
@@ -233,7 +233,8 @@ impl Writer {
         if sigbus::any_cut() {
             look_at_metadata(files)?;
         }
-        if let Err(why) = put(&mut Target { segment, pin, way }, start) {
+        let way = Way { hint: &mut lane.hint, pins: &lane.pins, pages: &pages };
+        if let Err(why) = put(&mut Target { segment: &lane.segment, pin, way }, start) {
             return Err(unstored(files, why, len, doubt));
         }
         crash_point("append:copied");
@@ -264,7 +265,10 @@ impl Writer {
         let control = self.files.control();
         let now = control.look();
         let open = now.gate == Gate::Open && !control.is_panicked() && len != 0 && len <= MAX_MESSAGE;
-        if open && now.start.saturating_add(len) <= control.limit() && control.base() == self.segment.base() {
+        if open
+            && now.start.saturating_add(len) <= control.limit()
+            && control.base() == self.lane.segment.base()
+        {
             return Ok(now.start);
         }
         self.look_closely(len)
@@ -293,9 +297,9 @@ impl Writer {
                 return Err(Fault::OutOfRange { field: "cursor", value: start, min: 0, max });
             }
             match files.turn(Operation::Grow, files.config.wait, fits)? {
-                Turn::Ready(start) if control.base() == self.segment.base() => return Ok(start),
+                Turn::Ready(start) if control.base() == self.lane.segment.base() => return Ok(start),
                 Turn::Ready(_) => {
-                    self.retired = Retired::of(std::mem::replace(&mut self.segment, current_segment(files)?));
+                    self.retired = self.lane.move_to(current_segment(files)?);
                 }
                 Turn::Locked(guard) => guard.grow(control.look().start + len)?,
             }
@@ -335,7 +339,8 @@ impl Writer {
         }
         // Whoever takes the lock compares the data file with what the metadata promises.
         self.files.lock(Operation::Settle, self.files.config.wait)?.settle_all();
-        let (needed, free) = (len.next_multiple_of(meta::page_size()), fs::free_bytes(self.segment.file()));
+        let (needed, free) =
+            (len.next_multiple_of(meta::page_size()), fs::free_bytes(self.lane.segment.file()));
         // Trying costs a hole: only when somebody has freed something.
         if matches!(doubt, Doubt::Space { free: then } if free <= then.max(needed)) {
             return Err(Fault::NoSpace { needed, free, source: nix::Error::ENOSPC.into() });
@@ -353,9 +358,9 @@ impl Writer {
         }
         let files = Arc::new(self.files.open_again()?);
         self.leave();
-        self.segment = files.segment().at(files.path())?;
+        self.lane = Lane::new(files.segment().at(files.path())?);
         self.files = files;
-        (self.doubt, self.hint, self.end, self.floor) = (None, Hint::default(), 0, 0);
+        (self.doubt, self.end, self.floor) = (None, 0, 0);
         self.register(0).at(self.files.path()).map(drop)
     }
 

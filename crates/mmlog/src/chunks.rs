@@ -6,10 +6,10 @@
 //! - a full ring never fails and never waits: the caller writes with `pwrite` instead;
 //! - a chunk that the SIGBUS guard has cut is pinned no more, and unmapped first of all.
 //!
-//! An entry's word holds the chunk's number + 1 and its pins. A pin is one `fetch_add`: when the word turns out to
-//! name another chunk by then, it is taken back. Such a stray pin may stand on an entry that is being reused, so a
-//! word is changed by compare-exchange from "no pins", or by addition, never by a plain store.
+//! A pin is a word of its writer's that names the chunk, see [`pins`].
 #![allow(unsafe_code, reason = "a pin says that its chunk is mapped")]
+
+mod pins;
 
 use std::fs::File;
 use std::io;
@@ -18,10 +18,10 @@ use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use pins::{Everybody, PinWord, Pins};
+
 use crate::sys::map::{ChunkBytes, ChunkMap};
 use crate::sys::{alloc, fs, sigbus};
-
-const PIN_BITS: u32 = 20;
 
 /// From this length on a message goes by `pwrite`, which fills large folios where a mapping faults page by page:
 /// on ext4 0.3 to 0.5 s of processor a GiB against 0.6 at 16 KiB, 0.2 against 0.7 at 64 KiB; even at 8 KiB.
@@ -57,24 +57,40 @@ pub(crate) struct Hint {
     first: u64,
 }
 
+/// One writer's way into a segment.
+pub(crate) struct Lane {
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) hint: Hint,
+    pub(crate) pins: Arc<Pins>,
+}
+
+impl Lane {
+    pub(crate) fn new(segment: Arc<Segment>) -> Self {
+        let pins = segment.everybody.join();
+        Self { segment, hint: Hint::default(), pins }
+    }
+
+    /// Goes on in another segment; what is left of this one.
+    pub(crate) fn move_to(&mut self, segment: Arc<Segment>) -> Option<Retired> {
+        Retired::of(std::mem::replace(self, Self::new(segment)))
+    }
+}
+
 /// How a writer finds and maps chunks.
 pub(crate) struct Way<'a> {
     /// Left here by the last pin.
     pub(crate) hint: &'a mut Hint,
+    /// The writer's own.
+    pub(crate) pins: &'a Pins,
     /// Asked when a chunk is mapped.
     pub(crate) pages: &'a dyn Fn() -> Pages,
 }
 
 #[repr(align(64))]
 struct Entry {
-    word: AtomicU64,
+    /// Of the chunk that is mapped: its number + 1, or 0.
+    name: AtomicU64,
     base: AtomicPtr<u8>,
-}
-
-impl Entry {
-    fn holds(&self, chunk: u64) -> bool {
-        self.word.load(Ordering::Relaxed) >> PIN_BITS == chunk + 1
-    }
 }
 
 /// Ages of what is mapped begin behind these two.
@@ -84,10 +100,12 @@ const FREE: u64 = 1;
 struct Mapped {
     map: Option<ChunkMap>,
     age: u64,
+    /// What its pins say, also when the entry has lost its name.
+    name: u64,
 }
 
 impl Mapped {
-    const NOTHING: Self = Self { map: None, age: FREE };
+    const NOTHING: Self = Self { map: None, age: FREE, name: 0 };
 }
 
 /// What is mapped, and how fast the log goes.
@@ -142,6 +160,7 @@ pub(crate) struct Segment {
     chunk_size: u64,
     pwrite_from: usize,
     entries: Box<[Entry]>,
+    everybody: Everybody,
     ring: Mutex<Ring>,
 }
 
@@ -158,8 +177,8 @@ const RELEASE_AT_A_TIME: usize = 2 << 20;
 
 impl Retired {
     /// `None` while somebody else uses the segment, and when nothing of it is mapped.
-    pub(crate) fn of(segment: Arc<Segment>) -> Option<Self> {
-        let ring = Arc::into_inner(segment)?.ring.into_inner().unwrap_or_else(PoisonError::into_inner);
+    pub(crate) fn of(lane: Lane) -> Option<Self> {
+        let ring = Arc::into_inner(lane.segment)?.ring.into_inner().unwrap_or_else(PoisonError::into_inner);
         let maps: Vec<ChunkMap> = ring.mapped.into_iter().filter_map(|m| m.map).collect();
         (!maps.is_empty()).then_some(Self { maps, released: 0 })
     }
@@ -179,6 +198,7 @@ impl Retired {
 
 /// A chunk that stays mapped while this lives.
 pub(crate) struct Pin<'a> {
+    word: &'a PinWord,
     entry: &'a Entry,
     chunk: u64,
     /// The chunk's first byte in the file.
@@ -189,18 +209,19 @@ pub(crate) struct Pin<'a> {
 impl Drop for Pin<'_> {
     #[inline]
     fn drop(&mut self) {
-        self.entry.word.fetch_sub(1, Ordering::Release);
+        // Release: pairs with the acquire of whoever unmaps the chunk; the copy has happened.
+        self.word.store(0, Ordering::Release);
     }
 }
 
 impl Segment {
     pub(crate) fn new(file: File, base: u64, inode: u64, chunk_size: u64, capacity: usize) -> Self {
         let entries = (0..capacity)
-            .map(|_| Entry { word: AtomicU64::new(0), base: AtomicPtr::new(std::ptr::null_mut()) })
+            .map(|_| Entry { name: AtomicU64::new(0), base: AtomicPtr::new(std::ptr::null_mut()) })
             .collect();
         let ring = Mutex::new(Ring::new(capacity));
         let pwrite_from = if fs::is_btrfs(&file) { PWRITE_FROM_ON_BTRFS } else { PWRITE_FROM };
-        Self { file, base, inode, chunk_size, pwrite_from, entries, ring }
+        Self { file, base, inode, chunk_size, pwrite_from, entries, everybody: Everybody::new(), ring }
     }
 
     /// Whether a message of that length is stored through a mapping.
@@ -225,59 +246,58 @@ impl Segment {
         self.inode
     }
 
-    /// Keeps the chunk of `position` mapped; `None` when all entries are in use.
+    /// Keeps the chunk of `position` mapped while the pin, in `word`, lives; `None` when all entries are in use, or no
+    /// mapping can be had.
     #[inline]
-    pub(crate) fn pin(&self, position: u64, way: &mut Way<'_>) -> io::Result<Option<Pin<'_>>> {
+    pub(crate) fn pin<'a>(&'a self, position: u64, word: &'a PinWord, way: &mut Way<'_>) -> Option<Pin<'a>> {
         let offset = position - self.base;
-        let Hint { index, chunk, first } = *way.hint;
-        if offset.wrapping_sub(first) < self.chunk_size
-            && let Some(pin) = self.entries.get(index).and_then(|e| self.pin_entry(e, chunk, first))
+        let hint = *way.hint;
+        if offset.wrapping_sub(hint.first) < self.chunk_size
+            && let Some(pin) = self.pin_entry(hint, word)
         {
-            return Ok(Some(pin));
+            return Some(pin);
         }
-        self.pin_slowly(offset / self.chunk_size, way)
+        self.pin_slowly(offset / self.chunk_size, word, way)
     }
 
     #[inline]
-    fn pin_entry<'a>(&'a self, entry: &'a Entry, chunk: u64, first: u64) -> Option<Pin<'a>> {
-        if !entry.holds(chunk) {
+    fn pin_entry<'a>(&'a self, at: Hint, word: &'a PinWord) -> Option<Pin<'a>> {
+        let entry = self.entries.get(at.index)?;
+        let name = at.chunk + 1;
+        self.everybody.pin(word, name);
+        // Acquire: pairs with the release in `map_into` that names the chunk, after its base was stored.
+        if entry.name.load(Ordering::Acquire) != name {
+            word.store(0, Ordering::Release);
             return None;
         }
-        // Acquire: pairs with the addition in `map_into` that names the chunk, after its base was stored.
-        if entry.word.fetch_add(1, Ordering::Acquire) >> PIN_BITS != chunk + 1 {
-            entry.word.fetch_sub(1, Ordering::Release);
-            return None;
-        }
-        Some(self.pinned(entry, chunk, first))
-    }
-
-    fn pinned<'a>(&'a self, entry: &'a Entry, chunk: u64, first: u64) -> Pin<'a> {
         let base = NonNull::new(entry.base.load(Ordering::Relaxed)).unwrap_or(NonNull::dangling());
-        // SAFETY: the entry names the chunk and has our pin, so its map, `chunk_size` bytes from `base`, stays.
+        // SAFETY: the entry named the chunk after our word did, so its map, `chunk_size` bytes from `base`, stays.
         let bytes = unsafe { ChunkBytes::new(base, self.chunk_size as usize) };
-        Pin { entry, chunk, first, bytes }
+        Some(Pin { word, entry, chunk: at.chunk, first: at.first, bytes })
     }
 
     #[cold]
-    fn pin_slowly(&self, chunk: u64, way: &mut Way<'_>) -> io::Result<Option<Pin<'_>>> {
+    fn pin_slowly<'a>(&'a self, chunk: u64, word: &'a PinWord, way: &mut Way<'_>) -> Option<Pin<'a>> {
         let first = chunk * self.chunk_size;
         let find = |hint: &mut Hint| {
-            self.entries.iter().enumerate().find_map(|(index, e)| {
-                let pin = self.pin_entry(e, chunk, first)?;
-                *hint = Hint { index, chunk, first };
+            let mut places = (0..self.entries.len()).map(|index| Hint { index, chunk, first });
+            places.find_map(|at| {
+                let pin = self.pin_entry(at, word)?;
+                *hint = at;
                 Some(pin)
             })
         };
         if let Some(pin) = find(way.hint) {
-            return Ok(Some(pin));
+            return Some(pin);
         }
         let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(pin) = find(way.hint) {
-            return Ok(Some(pin));
+            return Some(pin);
         }
-        let Some(index) = self.vacate(&mut ring.mapped) else { return Ok(None) };
-        *way.hint = Hint { index, chunk, first };
-        self.map_into(&mut ring, index, chunk, way.pages).map(Some)
+        let index = self.vacate(&mut ring.mapped)?;
+        self.map_into(&mut ring, index, chunk, way.pages).ok()?;
+        // Nobody vacates it while we have the ring.
+        find(way.hint)
     }
 
     /// An entry without a chunk: one that was cut, a free one, or the oldest; none that somebody has pinned.
@@ -288,14 +308,21 @@ impl Segment {
             if mapped[i].map.is_none() {
                 return true;
             }
-            let word = &self.entries[i].word;
-            let unpinned = word.load(Ordering::Relaxed) >> PIN_BITS << PIN_BITS;
-            // Acquire: every copy that a past pin covered has happened.
-            let freed = word.compare_exchange(unpinned, 0, Ordering::Acquire, Ordering::Relaxed).is_ok();
-            if freed {
-                mapped[i] = Mapped::NOTHING;
+            let (entry, name) = (&self.entries[i].name, mapped[i].name);
+            let named = entry.load(Ordering::Relaxed);
+            // Once before the name is taken away: a full ring should cost no barrier.
+            if self.everybody.uses(name) {
+                return false;
             }
-            freed
+            entry.store(0, Ordering::Relaxed);
+            self.everybody.hear();
+            if self.everybody.uses(name) {
+                // Release: pairs with the acquire of `pin_entry`, as if it had not been away.
+                entry.store(named, Ordering::Release);
+                return false;
+            }
+            mapped[i] = Mapped::NOTHING;
+            true
         })
     }
 
@@ -305,7 +332,7 @@ impl Segment {
         index: usize,
         chunk: u64,
         pages: &dyn Fn() -> Pages,
-    ) -> io::Result<Pin<'_>> {
+    ) -> io::Result<()> {
         let first = chunk * self.chunk_size;
         let map = ChunkMap::new(&self.file, first, self.chunk_size as usize)?;
         if ring.arrives(chunk, self.chunk_size) && pages() == Pages::Large {
@@ -314,9 +341,9 @@ impl Segment {
         let entry = &self.entries[index];
         entry.base.store(map.base().as_ptr(), Ordering::Relaxed);
         let age = ring.mapped.iter().map(|m| m.age).max().unwrap_or(FREE) + 1;
-        ring.mapped[index] = Mapped { map: Some(map), age };
-        entry.word.fetch_add((chunk + 1) << PIN_BITS | 1, Ordering::AcqRel);
-        Ok(self.pinned(entry, chunk, first))
+        ring.mapped[index] = Mapped { map: Some(map), age, name: chunk + 1 };
+        entry.name.store(chunk + 1, Ordering::Release);
+        Ok(())
     }
 
     /// Stores `bytes` at `position`: through `pin` or other chunks of the ring, or by `pwrite` where that is
@@ -371,9 +398,9 @@ impl Segment {
                 not => not,
             };
         }
-        match self.pin(self.base + offset, way) {
-            Ok(Some(pin)) => self.store(&pin, (offset - pin.first) as usize, bytes),
-            _ => Copied::Impossible,
+        match self.pin(self.base + offset, &way.pins.elsewhere, way) {
+            Some(pin) => self.store(&pin, (offset - pin.first) as usize, bytes),
+            None => Copied::Impossible,
         }
     }
 
@@ -396,8 +423,8 @@ impl Segment {
         if !mine.map.as_ref().is_some_and(ChunkMap::is_cut) {
             return false;
         }
-        if pin.entry.holds(pin.chunk) {
-            pin.entry.word.fetch_sub((pin.chunk + 1) << PIN_BITS, Ordering::Relaxed);
+        if pin.entry.name.load(Ordering::Relaxed) == pin.chunk + 1 {
+            pin.entry.name.store(0, Ordering::Relaxed);
             mine.age = RETIRED;
         }
         true

@@ -13,3 +13,14 @@ pub(crate) fn take_part() {
 pub(crate) fn force_on_writers() {
     let _ = membarrier(MembarrierCommand::GlobalExpedited);
 }
+
+/// Lets [`force_on_this_process`] work; false where the kernel refuses it.
+pub(crate) fn take_part_privately() -> bool {
+    membarrier(MembarrierCommand::RegisterPrivateExpedited).is_ok()
+}
+
+/// Every thread of this process, running now, passes a full memory barrier before this returns. It cannot fail after
+/// [`take_part_privately`] was true.
+pub(crate) fn force_on_this_process() {
+    let _ = membarrier(MembarrierCommand::PrivateExpedited);
+}
