@@ -34,6 +34,9 @@ _mmlogctl() {
             mmlogctl,init)
                 cmd="mmlogctl__subcmd__init"
                 ;;
+            mmlogctl,inspect)
+                cmd="mmlogctl__subcmd__inspect"
+                ;;
             mmlogctl,prune)
                 cmd="mmlogctl__subcmd__prune"
                 ;;
@@ -65,7 +68,7 @@ _mmlogctl() {
 
     case "${cmd}" in
         mmlogctl)
-            opts="-h -V --trust-path --help --version init append exec cat tail status check repair trim rotate prune segments rm drill"
+            opts="-h -V --trust-path --help --version init append exec cat tail status check inspect repair trim rotate prune segments rm drill"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -272,6 +275,36 @@ _mmlogctl() {
                     return 0
                     ;;
                 --gate-ms)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                *)
+                    COMPREPLY=()
+                    ;;
+            esac
+            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+            return 0
+            ;;
+        mmlogctl__subcmd__inspect)
+            opts="-d -n -h --interval --once --batch --json --count --read-only --trust-path --help"
+            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
+                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
+                return 0
+            fi
+            case "${prev}" in
+                --interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -d)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --count)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -n)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

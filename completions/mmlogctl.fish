@@ -34,6 +34,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "cat" -d 'Print lo
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "tail" -d 'Print the end of logs, and follow them'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "status" -d 'Say how a log is: state, positions, lock, writers, holes, what to do next'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "check" -d 'Check logs for monitoring: one line each, figures, and an exit code that Nagios understands'
+complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "inspect" -d 'Watch logs on a live screen: what is wrong, who it is, what to do next'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "repair" -d 'Examine a log and mend it: say what was found, what is to be done, and do that'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "trim" -d 'Cut off the preallocated space behind the last byte'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "rotate" -d 'Make what was appended a final segment and go on in a new data file'
@@ -114,6 +115,14 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -l deep -d 'Che
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -l json -d 'One JSON object for each log'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand inspect" -s d -l interval -d 'Between two looks: 250ms, 2s; a bare number is seconds. The default is 250ms, with --batch 2s' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand inspect" -s n -l count -d 'With --batch: end after so many' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand inspect" -l once -d 'Print one frame as plain text and exit; 80x24, or as COLUMNS and LINES say'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand inspect" -l batch -d 'Print a frame as plain text at each interval'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand inspect" -l json -d 'With --batch or --once: one JSON object for each log and tick, that of status --json with rates'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand inspect" -l read-only -d 'No operations, nor keys for them'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand inspect" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand inspect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l wait -d 'How long to wait for another maintenance command or a writer in the way' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -s n -l dry-run -d 'Say what was found and what would be done; change nothing'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l json -d 'One JSON object'

@@ -9,6 +9,7 @@ use crate::commands::check::CheckArgs;
 use crate::commands::drill::DrillArgs;
 use crate::commands::exec::ExecArgs;
 use crate::commands::init::InitArgs;
+use crate::commands::inspect::InspectArgs;
 use crate::commands::prune::PruneArgs;
 use crate::commands::repair::RepairArgs;
 use crate::commands::rm::RmArgs;
@@ -40,6 +41,7 @@ pub enum Command {
     Tail(TailArgs),
     Status(StatusArgs),
     Check(CheckArgs),
+    Inspect(InspectArgs),
     Repair(RepairArgs),
     Trim(TrimArgs),
     Rotate(RotateArgs),

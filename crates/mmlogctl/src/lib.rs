@@ -11,6 +11,7 @@ pub mod arguments;
 pub mod cli;
 pub mod commands;
 pub mod exit;
+pub mod inspect;
 mod metrics;
 pub mod output;
 pub mod progress;

@@ -12,6 +12,7 @@ pub mod check;
 pub mod drill;
 pub mod exec;
 pub mod init;
+pub mod inspect;
 pub mod prune;
 pub mod repair;
 pub mod rm;
@@ -35,6 +36,7 @@ pub fn run(cli: &Cli, out: &mut Output) -> Result<ExitCode, Failure> {
         Command::Tail(args) => tail::run(args, out)?,
         Command::Status(args) => status::run(args, out)?,
         Command::Check(args) => return Ok(check::run(args, out).into()),
+        Command::Inspect(args) => inspect::run(args, out)?,
         Command::Repair(args) => repair::run(args, out)?,
         Command::Trim(args) => trim::run(args, out)?,
         Command::Rotate(args) => rotate::run(args, out)?,

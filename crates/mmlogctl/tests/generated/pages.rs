@@ -81,6 +81,7 @@ pub(crate) fn of(command: &str) -> Page {
                 "mmlogctl-check(1)",
                 "mmlogctl-exec(1)",
                 "mmlogctl-init(1)",
+                "mmlogctl-inspect(1)",
                 "mmlogctl-repair(1)",
                 "mmlogctl-rm(1)",
                 "mmlogctl-status(1)",
@@ -97,6 +98,29 @@ pub(crate) fn of(command: &str) -> Page {
             ],
             caveats: &[],
             see_also: &["mmlogctl(1)", "mmlogctl-append(1)", "mmlog(5)"],
+        },
+        "inspect" => Page {
+            examples: &[
+                ("Watch logs, only to look:", "mmlogctl inspect --read-only app.log web.log"),
+                ("What the screen would show, for a ticket:", "LINES=60 mmlogctl inspect --once app.log"),
+                (
+                    "Bytes per second, every two seconds:",
+                    "mmlogctl inspect --batch -d 2 --json app.log | jq .rates.bytes_per_second",
+                ),
+            ],
+            caveats: &[
+                "On the map of the file, = is written, > in flight, x a hole, . slack, _ punched; whatever needs attention \
+                 is shown where several meet in one character.",
+                "trim, rotate and repair are run as commands of their own: what they say and their exit status are theirs. \
+                 repair is run without options; what needs one has to be done on the command line.",
+            ],
+            see_also: &[
+                "mmlogctl(1)",
+                "mmlogctl-status(1)",
+                "mmlogctl-check(1)",
+                "mmlogctl-repair(1)",
+                "mmlog(5)",
+            ],
         },
         "append" => Page {
             examples: &[

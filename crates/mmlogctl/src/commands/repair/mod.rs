@@ -54,7 +54,7 @@ pub struct RepairArgs {
 }
 
 /// The options and what they ask for.
-const OPTIONS: [(&str, Wish); 5] = [
+pub(crate) const OPTIONS: [(&str, Wish); 5] = [
     ("--clear-panic", Wish::ClearPanic),
     ("--rebuild", Wish::Rebuild),
     ("--recreate", Wish::Recreate),

@@ -22,7 +22,11 @@ pub(crate) fn line(object: &Value) -> String {
 
 /// A log that cannot even be looked at: what is known of it, under the keys of [`object`].
 pub(crate) fn unreadable(path: &Path, error: &Error) -> Value {
-    let found = explain(error);
+    explained(path, &explain(error))
+}
+
+/// The same, where the error was explained already.
+pub(crate) fn explained(path: &Path, found: &Finding) -> Value {
     // Its state would be OK where only the looking failed.
     let state = if found.state == State::Ok { "UNKNOWN".to_owned() } else { found.state.to_string() };
     json!({
@@ -31,7 +35,7 @@ pub(crate) fn unreadable(path: &Path, error: &Error) -> Value {
         "state": state,
         "problem": found.sentence,
         "next_step": found.next_step,
-        "findings": [finding(&found)],
+        "findings": [finding(found)],
     })
 }
 

@@ -18,7 +18,7 @@ pub(crate) mod json;
 mod page;
 
 /// Between the two looks.
-pub(super) const APART: Duration = Duration::from_millis(50);
+pub(crate) const APART: Duration = Duration::from_millis(50);
 
 /// Say how a log is: state, positions, lock, writers, holes, what to do next.
 ///

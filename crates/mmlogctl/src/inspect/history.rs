@@ -1,0 +1,173 @@
+//! What the figures were at earlier looks: rates, growth, a sparkline.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// No two samples that stay are closer together.
+const SPACING: Duration = Duration::from_millis(500);
+/// The sparkline's time, and how long samples are kept.
+const SPAN: Duration = Duration::from_secs(300);
+/// What a rate is the mean of, at least.
+const RATE: Duration = Duration::from_secs(1);
+/// What the growth is the mean of, at most.
+const GROWTH: Duration = Duration::from_secs(60);
+
+#[derive(Clone, Copy, Debug)]
+struct Sample {
+    /// Since the inspector began.
+    at: Duration,
+    cursor: u64,
+    messages: u64,
+}
+
+/// The ring of samples of one log.
+#[derive(Debug, Default)]
+pub struct History {
+    samples: VecDeque<Sample>,
+}
+
+/// What a log does in a second.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Rates {
+    /// Bytes appended.
+    pub bytes: f64,
+    /// Messages appended.
+    pub messages: f64,
+    /// Bytes appended, over a longer time.
+    pub growth: f64,
+}
+
+impl History {
+    /// Notes a look. A cursor that went back belongs to another log: what was before says nothing.
+    pub fn note(&mut self, at: Duration, cursor: u64, messages: u64) {
+        let sample = Sample { at, cursor, messages };
+        if self.samples.back().is_some_and(|last| last.cursor > cursor || last.at > at) {
+            self.samples.clear();
+        }
+        let len = self.samples.len();
+        let last_two = len.checked_sub(2).map(|i| (self.samples[i], self.samples[i + 1]));
+        match last_two {
+            Some((before, last)) if last.at - before.at < SPACING => self.samples[len - 1] = sample,
+            _ => self.samples.push_back(sample),
+        }
+        while self.samples.front().is_some_and(|first| at - first.at > SPAN + SPACING) {
+            self.samples.pop_front();
+        }
+    }
+
+    /// As of the last look; `None` after the first.
+    #[must_use]
+    pub fn rates(&self) -> Option<Rates> {
+        let last = self.samples.back()?;
+        let newest = self.samples.iter().rev().find(|s| last.at - s.at >= RATE).or(self.samples.front())?;
+        let oldest = self.samples.iter().find(|s| last.at - s.at <= GROWTH)?;
+        let seconds = |from: &Sample| Some((last.at - from.at).as_secs_f64()).filter(|s| *s > 0.0);
+        let (short, long) = (seconds(newest)?, seconds(oldest)?);
+        Some(Rates {
+            bytes: float(last.cursor - newest.cursor) / short,
+            messages: float(last.messages.saturating_sub(newest.messages)) / short,
+            growth: float(last.cursor - oldest.cursor) / long,
+        })
+    }
+
+    /// When so many bytes are used up.
+    #[must_use]
+    pub fn full_in(&self, left: u64) -> Option<Duration> {
+        let growth = self.rates()?.growth;
+        Duration::try_from_secs_f64(float(left) / growth).ok()
+    }
+
+    /// Bytes per second in each of so many equal parts of the last minutes, oldest first; `None` before the first look.
+    #[must_use]
+    pub fn sparkline(&self, cells: u16) -> Vec<Option<f64>> {
+        let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else {
+            return vec![None; usize::from(cells)];
+        };
+        // Whole seconds, at fixed times, so that cells move on and do not waver.
+        let part = SPAN.as_secs().div_ceil(u64::from(cells.max(1)));
+        let end = last.at.as_secs() / part + 1;
+        let time = |n: u64| Duration::from_secs(n.saturating_mul(part));
+        (end.saturating_sub(u64::from(cells))..end)
+            .map(|n| {
+                let (from, to) = (time(n).max(first.at), time(n + 1).min(last.at));
+                let seconds = to.checked_sub(from)?.as_secs_f64();
+                (seconds > 0.0).then(|| (self.cursor_at(to) - self.cursor_at(from)) / seconds)
+            })
+            .collect()
+    }
+
+    /// Between two samples, as if it had grown evenly.
+    fn cursor_at(&self, at: Duration) -> f64 {
+        let next = self.samples.partition_point(|s| s.at < at);
+        let (Some(b), a) = (self.samples.get(next), next.checked_sub(1)) else {
+            return self.samples.back().map_or(0.0, |s| float(s.cursor));
+        };
+        let Some(a) = a.and_then(|i| self.samples.get(i)) else { return float(b.cursor) };
+        let part = (at - a.at).as_secs_f64() / (b.at - a.at).as_secs_f64();
+        float(a.cursor) + float(b.cursor - a.cursor) * part
+    }
+}
+
+#[expect(clippy::cast_precision_loss, reason = "figures for people")]
+const fn float(n: u64) -> f64 {
+    n as f64
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn steady(seconds: u64) -> History {
+        let mut history = History::default();
+        for quarter in 0..=seconds * 4 {
+            history.note(Duration::from_millis(quarter * 250), quarter * 1000, quarter * 10);
+        }
+        history
+    }
+
+    #[test]
+    fn a_steady_log_has_steady_rates() {
+        let rates = steady(10).rates();
+        assert_eq!(rates, Some(Rates { bytes: 4000.0, messages: 40.0, growth: 4000.0 }));
+        assert_eq!(steady(10).full_in(40_000), Some(Duration::from_secs(10)));
+    }
+
+    #[test]
+    fn one_look_tells_no_rate() {
+        assert_eq!(steady(0).rates(), None);
+        assert_eq!(steady(0).full_in(1), None);
+    }
+
+    #[test]
+    fn an_idle_log_never_fills_the_disk() {
+        let mut history = History::default();
+        history.note(Duration::ZERO, 7, 1);
+        history.note(Duration::from_secs(5), 7, 1);
+        assert_eq!(history.rates(), Some(Rates::default()));
+        assert_eq!(history.full_in(1), None);
+    }
+
+    #[test]
+    fn the_ring_keeps_some_minutes() {
+        let history = steady(3600);
+        assert!(history.samples.len() < 700, "{}", history.samples.len());
+        let line = history.sparkline(30);
+        assert_eq!(line.len(), 30);
+        assert!(line.iter().flatten().all(|rate| (rate - 4000.0).abs() < 1.0), "{line:?}");
+    }
+
+    #[test]
+    fn a_young_sparkline_is_empty_on_the_left() {
+        let line = steady(25).sparkline(30);
+        assert_eq!(line.iter().flatten().count(), 3, "{line:?}");
+        assert_eq!(History::default().sparkline(4), [None; 4]);
+        assert!(steady(25).sparkline(0).is_empty());
+    }
+
+    #[test]
+    fn a_cursor_that_went_back_begins_anew() {
+        let mut history = steady(10);
+        history.note(Duration::from_secs(11), 5, 5);
+        assert_eq!(history.rates(), None);
+    }
+}

@@ -1,0 +1,301 @@
+//! What the inspector knows and shows: plain data that events change.
+//!
+//! It opens nothing, starts nothing and asks no clock. What has to be done in the world it returns as a [`Request`].
+
+mod act;
+pub mod lines;
+pub mod log;
+pub mod operation;
+
+use std::path::PathBuf;
+use std::time::{Duration, SystemTime};
+
+use ratatui::crossterm::event::KeyEvent;
+use ratatui::layout::Size;
+
+use super::action::{News, Order};
+use super::keys::{Access, Place};
+use super::source::Look;
+use super::tables::writers;
+use super::tail::Piece;
+use log::Log;
+use operation::Operating;
+
+/// The parts of a log that there is one place on the screen for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Pane {
+    /// Who appends.
+    #[default]
+    Writers,
+    /// What was appended last.
+    Lines,
+    /// Lock, gate, maintenance, who waits, the last operations.
+    Lock,
+    /// Consumers that announced themselves.
+    Followers,
+    /// Ranges without content.
+    Holes,
+    /// Data files.
+    Segments,
+    /// All that is wrong or worth knowing.
+    Findings,
+}
+
+impl Pane {
+    /// In the order of Tab.
+    pub const ALL: [Self; 7] = [
+        Self::Writers,
+        Self::Lines,
+        Self::Lock,
+        Self::Followers,
+        Self::Holes,
+        Self::Segments,
+        Self::Findings,
+    ];
+
+    /// Its name on the screen.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Writers => "writers",
+            Self::Lines => "lines",
+            Self::Lock => "lock",
+            Self::Followers => "followers",
+            Self::Holes => "holes",
+            Self::Segments => "segments",
+            Self::Findings => "findings",
+        }
+    }
+
+    /// Whether it is rows and columns.
+    #[must_use]
+    pub const fn is_table(self) -> bool {
+        matches!(self, Self::Writers | Self::Followers | Self::Holes | Self::Segments)
+    }
+}
+
+/// What is on the screen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Screen {
+    /// The list of several logs.
+    List,
+    /// The one that is chosen.
+    Log,
+}
+
+/// Whether looks are taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Motion {
+    /// They are.
+    Live,
+    /// All stands still, to be read.
+    Paused,
+}
+
+/// Something that lies over the screen.
+#[derive(Debug)]
+pub enum Dialog {
+    /// The keys; the first line that is shown.
+    Help(usize),
+    /// An operation.
+    Operating(Operating),
+}
+
+/// What is typed for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// A text that rows must have.
+    Filter,
+    /// A text to look for.
+    Search,
+    /// A word without which nothing is done.
+    Confirmation,
+}
+
+/// A line that is being typed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// For what.
+    pub purpose: Purpose,
+    /// So far.
+    pub text: String,
+}
+
+/// How the open log is shown.
+#[derive(Debug, Default)]
+pub struct Shown {
+    /// Which pane.
+    pub pane: Pane,
+    /// The first row of it that is shown.
+    pub top: usize,
+    /// So many columns are left of the screen; of lines, characters.
+    pub left: usize,
+    /// Rows must have it; empty for all.
+    pub filter: String,
+    /// What is looked for in the lines; empty for nothing.
+    pub search: String,
+    /// The number of the line at the top, unless the end is followed.
+    pub line: Option<u64>,
+    /// The number of the match that was gone to.
+    pub found: Option<u64>,
+}
+
+/// Everything that is known and shown.
+#[derive(Debug)]
+pub struct Model {
+    /// In the order of the command line.
+    pub logs: Vec<Log>,
+    /// The chosen one.
+    pub chosen: usize,
+    /// What is on the screen.
+    pub screen: Screen,
+    /// How the open log is shown.
+    pub shown: Shown,
+    /// How writers are sorted.
+    pub sorting: writers::Sorting,
+    /// What lies over it.
+    pub dialog: Option<Dialog>,
+    /// What is typed.
+    pub entry: Option<Entry>,
+    /// One line about the last key.
+    pub notice: Option<String>,
+    /// Whether looks are taken.
+    pub motion: Motion,
+    /// Who may change logs.
+    pub access: Access,
+    /// The screen.
+    pub size: Size,
+    /// At the last look.
+    pub now: SystemTime,
+}
+
+/// What happened.
+#[derive(Debug)]
+pub enum Event {
+    /// A key was pressed.
+    Key(KeyEvent),
+    /// The screen has another size.
+    Size(Size),
+    /// A log was looked at.
+    Looked {
+        /// Which.
+        log: usize,
+        /// Since the inspector began.
+        at: Duration,
+        /// By the clock on the wall.
+        now: SystemTime,
+        /// What was seen.
+        look: Look,
+    },
+    /// The end of a log was read.
+    Read {
+        /// Which.
+        log: usize,
+        /// What came.
+        pieces: Vec<Piece>,
+    },
+    /// The child said something, or ended.
+    Job(News),
+}
+
+/// What has to be done in the world.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Request {
+    /// End.
+    Quit,
+    /// Stop, as a shell's job.
+    Suspend,
+    /// Look now.
+    Look,
+    /// Run the tool.
+    Run(Order),
+}
+
+impl Model {
+    /// Nothing was looked at yet.
+    #[must_use]
+    pub fn new(logs: &[PathBuf], access: Access, size: Size) -> Self {
+        Self {
+            logs: logs.iter().map(|path| Log::new(path)).collect(),
+            chosen: 0,
+            screen: if logs.len() == 1 { Screen::Log } else { Screen::List },
+            shown: Shown::default(),
+            sorting: writers::Sorting::default(),
+            dialog: None,
+            entry: None,
+            notice: None,
+            motion: Motion::Live,
+            access,
+            size,
+            now: SystemTime::UNIX_EPOCH,
+        }
+    }
+
+    /// The open log, or the one that the list has chosen.
+    #[must_use]
+    pub fn log(&self) -> &Log {
+        &self.logs[self.chosen]
+    }
+
+    /// Whether a look at that log is shown.
+    #[must_use]
+    pub fn wants(&self, log: usize) -> bool {
+        self.motion == Motion::Live && (self.screen == Screen::List || log == self.chosen)
+    }
+
+    /// Whether the last lines of that log are shown.
+    #[must_use]
+    pub fn wants_lines(&self, log: usize) -> bool {
+        self.wants(log) && self.screen == Screen::Log && self.shown.pane == Pane::Lines
+    }
+
+    /// Where keys are looked at now.
+    #[must_use]
+    pub fn places(&self) -> Vec<Place> {
+        if self.entry.is_some() {
+            return vec![Place::Always, Place::Typing];
+        }
+        let mut places = vec![Place::Always, Place::Anywhere];
+        match (&self.dialog, self.screen) {
+            (Some(_), _) => {}
+            (None, Screen::List) => places.push(Place::List),
+            (None, Screen::Log) => {
+                places.push(Place::Log);
+                places.extend(self.shown.pane.is_table().then_some(Place::Tables));
+                places.extend((self.shown.pane == Pane::Writers).then_some(Place::Writers));
+                places.extend((self.shown.pane == Pane::Lines).then_some(Place::Lines));
+            }
+        }
+        places
+    }
+
+    /// Takes what happened.
+    pub fn update(&mut self, event: Event) -> Option<Request> {
+        match event {
+            Event::Key(key) => return self.key(&key),
+            Event::Size(size) => self.size = size,
+            Event::Looked { log, at, now, look } => {
+                self.now = now;
+                if let Some(log) = self.logs.get_mut(log) {
+                    log.looked(at, look);
+                }
+            }
+            Event::Read { log, pieces } => {
+                if let Some(log) = self.logs.get_mut(log) {
+                    pieces.iter().for_each(|piece| log.lines.take(piece));
+                }
+            }
+            Event::Job(news) => self.job(&news),
+        }
+        self.keep_in_range();
+        None
+    }
+
+    fn job(&mut self, news: &News) {
+        let Some(Dialog::Operating(operating)) = &mut self.dialog else { return };
+        operating.take(news);
+        if operating.wants_confirmation() && self.entry.is_none() {
+            self.entry = Some(Entry { purpose: Purpose::Confirmation, text: String::new() });
+        }
+    }
+}

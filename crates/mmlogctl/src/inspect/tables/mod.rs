@@ -1,0 +1,46 @@
+//! The tables of the screen: what their rows are, and one list of columns each, which drawing, sorting and filtering
+//! share.
+
+pub mod followers;
+pub mod holes;
+pub mod segments;
+pub mod writers;
+
+/// The side of its column at which a cell stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    /// Words.
+    Left,
+    /// Figures.
+    Right,
+}
+
+/// A column of a table with rows `R`.
+pub struct Column<R> {
+    /// Its title; the field's name where there is one.
+    pub name: &'static str,
+    /// Of its cells; one more stays empty.
+    pub width: u16,
+    /// Where cells stand.
+    pub side: Side,
+    /// What a row has there.
+    pub cell: fn(&R) -> String,
+}
+
+impl<R> Column<R> {
+    const fn words(name: &'static str, width: u16, cell: fn(&R) -> String) -> Self {
+        Self { name, width, side: Side::Left, cell }
+    }
+
+    const fn figures(name: &'static str, width: u16, cell: fn(&R) -> String) -> Self {
+        Self { name, width, side: Side::Right, cell }
+    }
+}
+
+/// Leaves the rows that have the text in a cell, in small or capital letters.
+pub fn filter<R>(rows: &mut Vec<R>, columns: &[Column<R>], text: &str) {
+    if !text.is_empty() {
+        let wanted = text.to_lowercase();
+        rows.retain(|row| columns.iter().any(|c| (c.cell)(row).to_lowercase().contains(&wanted)));
+    }
+}

@@ -1,0 +1,149 @@
+//! Figures and sentences as they stand on the screen.
+
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+
+/// 950, 12.3k, 4.5M: a count in at most five characters.
+#[must_use]
+pub fn count(n: u64) -> String {
+    const UNITS: [(u64, &str); 6] = [
+        (1_000_000_000_000_000_000, "E"),
+        (1_000_000_000_000_000, "P"),
+        (1_000_000_000_000, "T"),
+        (1_000_000_000, "G"),
+        (1_000_000, "M"),
+        (1000, "k"),
+    ];
+    in_units(n, &UNITS, "")
+}
+
+/// 950B, 12.3K, 4.5M: bytes in binary units, in at most six characters.
+#[must_use]
+pub fn bytes(n: u64) -> String {
+    const UNITS: [(u64, &str); 6] =
+        [(1 << 60, "E"), (1 << 50, "P"), (1 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")];
+    in_units(n, &UNITS, "B")
+}
+
+fn in_units(n: u64, units: &[(u64, &str)], one: &str) -> String {
+    let Some((unit, name)) = units.iter().find(|(unit, _)| n >= *unit) else { return format!("{n}{one}") };
+    let tenths = u128::from(n) * 10 / u128::from(*unit);
+    if tenths < 1000 {
+        format!("{}.{}{name}", tenths / 10, tenths % 10)
+    } else {
+        format!("{}{name}", n / unit)
+    }
+}
+
+/// A rate for people.
+#[must_use]
+#[expect(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rate for people; `as` saturates"
+)]
+pub fn rounded(rate: f64) -> u64 {
+    rate.round() as u64
+}
+
+/// 40ms, 12s, 3m12s, 2h05m, 3d04h, 2.1y: a duration in at most six characters.
+#[must_use]
+pub fn lasting(duration: Duration) -> String {
+    let (ms, s) = (duration.as_millis(), duration.as_secs());
+    match s {
+        0 => format!("{ms}ms"),
+        1..60 => format!("{s}s"),
+        60..3600 => format!("{}m{:02}s", s / 60, s % 60),
+        3600..86_400 => format!("{}h{:02}m", s / 3600, s / 60 % 60),
+        86_400..31_536_000 => format!("{}d{:02}h", s / 86_400, s / 3600 % 24),
+        _ if s / 31_536_000 < 1000 => format!("{}y", s / 31_536_000),
+        _ => ">999y".to_owned(),
+    }
+}
+
+/// How long ago that was; `-` when nobody knows.
+#[must_use]
+pub fn ago(at: Option<SystemTime>, now: SystemTime) -> String {
+    at.map_or_else(|| "-".to_owned(), |at| lasting(now.duration_since(at).unwrap_or_default()))
+}
+
+/// 2026-01-02T03:04:05Z; `-` when nobody knows.
+#[must_use]
+pub fn clock(at: Option<SystemTime>) -> String {
+    let time = at.and_then(|at| Timestamp::try_from(at).ok());
+    time.map_or_else(|| "-".to_owned(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
+}
+
+/// Words on at most `most` lines of so many columns; what does not fit is clipped and ends with dots.
+#[must_use]
+pub fn wrapped(text: &str, columns: usize, most: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        let fits = |line: &String| line.chars().count() + 1 + word.chars().count() <= columns;
+        let full = lines.len() == most;
+        match lines.last_mut() {
+            Some(line) if full || fits(line) => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ if full => break,
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.iter().map(|line| clipped(line, columns)).collect()
+}
+
+/// The front of a text, with dots where something is missing.
+#[must_use]
+pub fn clipped(text: &str, columns: usize) -> String {
+    if text.chars().nth(columns).is_none() {
+        return text.to_owned();
+    }
+    let dots = if columns > 6 { "..." } else { "" };
+    let mut front: String = text.chars().take(columns - dots.len()).collect();
+    front.push_str(dots);
+    front
+}
+
+/// The end of a text, with dots where something is missing: of a path, the name counts.
+#[must_use]
+pub fn ending(text: &str, columns: usize) -> String {
+    let all = text.chars().count();
+    if all <= columns {
+        return text.to_owned();
+    }
+    let dots = if columns > 6 { "..." } else { "" };
+    let end: String = text.chars().skip(all - (columns - dots.len())).collect();
+    format!("{dots}{end}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn figures_are_short() {
+        assert_eq!([0, 999, 1000, 12_345, 999_999].map(count), ["0", "999", "1.0k", "12.3k", "999k"]);
+        assert_eq!([0, 1023, 1024, 16 << 20].map(bytes), ["0B", "1023B", "1.0K", "16.0M"]);
+        assert!(bytes(u64::MAX).len() <= 6 && count(u64::MAX).len() <= 5);
+        let at = |s| lasting(Duration::from_secs(s));
+        assert_eq!([12, 192, 7500, 273_600].map(at), ["12s", "3m12s", "2h05m", "3d04h"]);
+        assert_eq!(at(u64::MAX), ">999y");
+    }
+
+    #[test]
+    fn a_sentence_is_wrapped_and_then_clipped() {
+        assert_eq!(wrapped("one two three four", 9, 2), ["one two", "three ..."]);
+        assert_eq!(wrapped("one two", 9, 2), ["one two"]);
+        assert_eq!(wrapped("one two", 9, 0), Vec::<String>::new());
+        assert_eq!(wrapped("abc", 1, 3), ["a"]);
+    }
+
+    #[test]
+    fn of_a_path_the_end_stays() {
+        assert_eq!(ending("/var/log/app.log", 10), "...app.log");
+        assert_eq!(ending("app.log", 10), "app.log");
+        assert_eq!(ending("app.log", 0), "");
+    }
+}
