@@ -1,0 +1,68 @@
+//! Operations from the screen: plan, typed word, done by the tool itself.
+
+use mmlog::Log;
+
+use crate::tmux::Pane;
+
+#[test]
+fn a_trim_shows_its_plan_and_is_done_after_the_word() {
+    let Some(pane) = Pane::new("a_trim_shows_its_plan_and_is_done_after_the_word") else { return };
+    let path = pane.scratch.log(b"one\n");
+    let log = Log::options().open(&path).unwrap();
+    log.writer().unwrap().append(b"two\n").unwrap();
+    let allocated = std::fs::metadata(&path).unwrap().len();
+    assert!(allocated > 8);
+    pane.inspects("", &[&path]);
+    pane.types("T");
+    pane.until("would cut the data file");
+    pane.runs("yes");
+    pane.until("not done: type trim");
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), allocated);
+    pane.runs("trim");
+    pane.until("done: exit status: 0");
+    assert_eq!(std::fs::metadata(&path).unwrap().len(), 8);
+    pane.press("Escape");
+    pane.until("WRITERS");
+}
+
+#[test]
+fn a_rotation_is_confirmed_by_the_file_s_name() {
+    let Some(pane) = Pane::new("a_rotation_is_confirmed_by_the_file_s_name") else { return };
+    let path = pane.scratch.log(b"one\n");
+    pane.inspects("", &[&path]);
+    pane.types("R");
+    pane.until("type rotate or app.log");
+    pane.runs("app.log");
+    pane.until("done: exit status: 0");
+    pane.press("Escape");
+    pane.until("segments 2");
+}
+
+#[test]
+fn escape_leaves_a_plan_undone() {
+    let Some(pane) = Pane::new("escape_leaves_a_plan_undone") else { return };
+    let path = pane.scratch.log(b"one\n");
+    pane.inspects("", &[&path]);
+    pane.types("R");
+    pane.until("type rotate or app.log");
+    pane.press("Escape");
+    pane.until("WRITERS");
+    pane.types("X");
+    pane.until("repair app.log");
+    pane.until("Esc");
+    pane.press("Escape");
+    let screen = pane.until("segments 1");
+    assert!(screen.starts_with("OK "), "{screen}");
+}
+
+#[test]
+fn read_only_has_no_operations() {
+    let Some(pane) = Pane::new("read_only_has_no_operations") else { return };
+    let path = pane.scratch.log(b"one\n");
+    pane.inspects("--read-only", &[&path]);
+    pane.types("TRX");
+    pane.types("f");
+    let screen = pane.until("FINDINGS");
+    assert!(!screen.contains("the plan") && !screen.contains("planning"), "{screen}");
+    assert!(screen.contains("read-only"), "{screen}");
+}
