@@ -138,7 +138,10 @@ impl Log {
     pub fn full_in(&self) -> Option<Duration> {
         let status = self.status()?;
         let free = *status.file.free.as_ref().ok()?;
-        self.history.full_in(free.saturating_add(status.limit.saturating_sub(status.cursor)))
+        let left = free.saturating_add(status.limit.saturating_sub(status.cursor));
+        // A file grows by whole pages.
+        let is_full = left < u64::from(status.page_size);
+        if is_full { Some(Duration::ZERO) } else { self.history.full_in(left) }
     }
 
     /// Takes a look.
@@ -252,6 +255,15 @@ mod tests {
         assert_eq!(log.history.rates().map(|r| r.messages), Some(0.0));
         log.looked(Duration::from_secs(2), Ok(status(30, 20)));
         assert_eq!(log.history.rates().map(|r| r.messages), Some(30.0));
+    }
+
+    #[test]
+    fn a_disk_without_a_page_is_full_now() {
+        let mut log = log();
+        let mut full = status(0, u64::MAX);
+        full.file.free = Ok(5);
+        log.looked(Duration::ZERO, Ok(full));
+        assert_eq!(log.full_in(), Some(Duration::ZERO));
     }
 
     #[test]

@@ -11,6 +11,8 @@
 //!  = written  > in flight  x hole  . slack  _ punched
 //! ```
 
+use std::time::Duration;
+
 use mmlog::{Lock, Phase, Status};
 
 use super::Form;
@@ -49,7 +51,7 @@ fn full(log: &Log, s: &Status, canvas: &mut Canvas) {
     size(s, 1, canvas);
     growth(log, s, 2, canvas);
     rates(log, 3, canvas);
-    let x = canvas.field(0, 4, "lock", &lock(&s.lock));
+    let x = canvas.field(0, 4, "lock", &log_lock(s));
     canvas.field(x, 4, "waiting", &waiting(s).to_string());
     let x = canvas.field(0, 5, "gate", &gate(s));
     canvas.field(x, 5, "maintenance", &lock(&s.maintenance));
@@ -64,12 +66,7 @@ fn small(log: &Log, s: &Status, canvas: &mut Canvas) {
     canvas.field(x, 0, "lock", held(&s.lock));
     let rate = log.history.rates().map_or_else(|| "-".to_owned(), |r| bytes(rounded(r.bytes)) + "/s");
     let x = canvas.field(0, 1, "rate", &rate);
-    canvas.field(
-        x,
-        1,
-        "disk full",
-        &log.full_in().map_or_else(|| "-".to_owned(), |d| format!("in {}", lasting(d))),
-    );
+    canvas.field(x, 1, "disk full", &full_when(log, "-"));
     canvas.line(2, &format!("[{}]", strip(s, canvas.width().saturating_sub(2))), canvas.styles.plain);
 }
 
@@ -97,9 +94,7 @@ fn growth(log: &Log, s: &Status, y: u16, canvas: &mut Canvas) {
     let x = canvas.field(x, y, "growth", &growth);
     let free = s.file.free.as_ref().map_or_else(|why| format!("not seen: {why}"), |free| bytes(*free));
     let x = canvas.field(x, y, "free", &free);
-    let full =
-        log.full_in().map_or_else(|| "never at this rate".to_owned(), |d| format!("in {}", lasting(d)));
-    canvas.field(x, y, "disk full", &full);
+    canvas.field(x, y, "disk full", &full_when(log, "never at this rate"));
 }
 
 fn rates(log: &Log, y: u16, canvas: &mut Canvas) {
@@ -113,6 +108,20 @@ fn rates(log: &Log, y: u16, canvas: &mut Canvas) {
     let cells = canvas.width().saturating_sub(AT + 7).min(60);
     canvas.put(AT, y, cells, &sparkline(&log.history.sparkline(cells)), canvas.styles.plain);
     canvas.put(AT + cells + 1, y, u16::MAX, "5 min", canvas.styles.label);
+}
+
+fn full_when(log: &Log, never: &str) -> String {
+    match log.full_in() {
+        None => never.to_owned(),
+        Some(Duration::ZERO) => "now".to_owned(),
+        Some(left) => format!("in {}", lasting(left)),
+    }
+}
+
+/// The original's format has a flag without an owner.
+pub(super) fn log_lock(s: &Status) -> String {
+    let flag = |is_locked| if is_locked { "is_locked is set" } else { "is_locked is not set" };
+    s.version_1.as_ref().map_or_else(|| lock(&s.lock), |flags| flag(flags.is_locked).to_owned())
 }
 
 /// `free`, `held`, or that it cannot be seen.

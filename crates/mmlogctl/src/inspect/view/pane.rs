@@ -9,7 +9,7 @@ use mmlog::Status;
 use ratatui::style::Style;
 
 use super::canvas::{Canvas, TableLook};
-use super::figures::{gate, lock, waiting};
+use super::figures::{gate, lock, log_lock, waiting};
 use crate::exit::printable;
 use crate::inspect::model::lines::Kind;
 use crate::inspect::model::log::Log;
@@ -146,7 +146,7 @@ fn locks(log: &Log, s: &Status, width: usize) -> Vec<Sentence> {
     let recovered =
         |r: mmlog::Recovered| format!("{} bytes lost, went on at {}, {}", r.lost, r.end, clock(Some(r.at)));
     let fields = [
-        ("lock", of(&s.lock)),
+        ("lock", s.version_1.as_ref().map_or_else(|| of(&s.lock), |_| log_lock(s))),
         ("gate", gate(s)),
         ("maintenance", of(&s.maintenance)),
         ("unfinished", s.unfinished.unwrap_or("nothing").to_owned()),
