@@ -42,6 +42,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "prune" -d 'Remove
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "segments" -d 'List the segments of a log, oldest first'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "rm" -d 'Remove a log that nobody has open: data and metadata, with --all its final segments too'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "drill" -d 'Rehearse incidents: stage them on a scratch log, see what `status` says, do it'
+complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "bench" -d 'Compare appending to a log with other ways to append to a file, here and now'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l chunk-size -d 'By how much the data file grows at a time, a multiple of the page size [default: 16.0 MiB]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l max-writers -d 'How many writers may have the log open at once [default: 1024]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l mode -d 'The permission bits of the files, in octal [default: 0666 without the umask]' -r
@@ -173,3 +174,27 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand drill" -l json -d 'One
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand drill" -l keep -d 'Leave the scratch directory, and say where it is'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand drill" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand drill" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l dir -d 'Where the files go: the file system that is measured' -r -F
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l engine -d 'What is compared [default: all]' -r -f -a "mmlog\t'The log: Writer::append of the library, default options'
+write\t'One file, O_APPEND, one write(2) a message'
+writev\t'As write, each message in two parts by writev(2)'
+stdio\t'As write, through a buffer that is flushed after each message'
+direct\t'O_DIRECT: a file a worker, blocks of 128 KiB, 8 in flight; what is not in a full block waits in memory'
+aio\t'One file, O_APPEND, native AIO (io_submit), one a message'
+uring\t'One file, O_APPEND, io_uring, one submission a message, up to 32 in flight'
+pwrite\t'One file, pwrite(2) at a cursor that all share'
+floor\t'A mapped file a worker, nothing shared: what copying and growing cost'
+shared-floor\t'One mapped file and one shared cursor, nothing else'"
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l size -d 'Sizes of a message, 1 to 16M, such as 1,128,4K [default: 1,128,1024,4095,64K]' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l processes -d 'Numbers of processes [default: 4]' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l threads -d 'Numbers of threads in each process; each appends for itself' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l runs -d 'Runs of each row [default: 7; 15 for messages of up to 16 bytes]' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l messages -d 'Messages of each thread in a run [default: as many as take about a quarter of a second]' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l sustain -d 'Append for so long, past the kernel\'s dirty limits, and show what each second brought. Needs much space; messages of 4096 bytes unless --size says otherwise' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l chart -d 'Draw the medians, an SVG' -r -F
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l full -d 'More sizes and numbers of processes; takes the better part of an hour'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l durable -d 'What durability costs: each message synced (a log\'s together with those of other processes), batches of 64, and every 10 ms; and RocksDB, each synced, if db_bench is installed. Only mmlog and write; messages of 128 bytes unless --size says otherwise'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l no-pin -d 'Let the kernel move processes between cores. Otherwise each worker stays on one'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l json -d 'One JSON object, {"schema":1,"rows":[...]}: engine, size_bytes, processes, threads, ns_per_message, ns_min, ns_max, runs, lost_messages, syscalls_per_message, p50_ns, p99_ns, p999_ns, max_ns'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -4,6 +4,7 @@ use clap::{Parser, Subcommand};
 
 use crate::arguments::Access;
 use crate::commands::append::AppendArgs;
+use crate::commands::bench::BenchArgs;
 use crate::commands::cat::CatArgs;
 use crate::commands::check::CheckArgs;
 use crate::commands::drill::DrillArgs;
@@ -49,6 +50,7 @@ pub enum Command {
     Segments(SegmentsArgs),
     Rm(RmArgs),
     Drill(DrillArgs),
+    Bench(BenchArgs),
 }
 
 #[cfg(test)]

@@ -23,6 +23,7 @@ pub mod signals;
 pub mod storing;
 
 use cli::Cli;
+use commands::bench::worker;
 use commands::drill::role::{self, RoleArgs};
 use exit::{Exit, Failure};
 use output::Output;
@@ -30,9 +31,12 @@ use output::Output;
 /// Parses the command line, runs the command, reports its failure.
 #[must_use]
 pub fn main() -> ExitCode {
-    // On the stage of a drill; no command, so that no page and no completion has it.
+    // On the stage of a drill, in a run of a bench; no commands, so that no page and no completion has them.
     if let Some(role) = RoleArgs::asked(std::env::args_os()) {
         return finish(|out| role::run(&role, out).map(ExitCode::from));
+    }
+    if let Some(told) = worker::asked(std::env::args_os()) {
+        return finish(|out| worker::run(&told, out).map(ExitCode::from));
     }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,

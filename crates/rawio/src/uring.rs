@@ -100,7 +100,10 @@ impl Uring {
             self.free.push(place);
             let result = match u32::try_from(done.result()) {
                 Err(_) => Err(io::Error::from_raw_os_error(-done.result())),
-                Ok(written) if written != asked => Err(io::ErrorKind::WriteZero.into()),
+                Ok(written) if written != asked => {
+                    let text = format!("only {written} of {asked} bytes were written, which tears a message");
+                    Err(io::Error::new(io::ErrorKind::WriteZero, text))
+                }
                 Ok(_) => Ok(()),
             };
             first = first.and(result);

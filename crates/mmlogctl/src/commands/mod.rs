@@ -7,6 +7,7 @@ use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
 pub mod append;
+pub mod bench;
 pub mod cat;
 pub mod check;
 pub mod drill;
@@ -44,6 +45,7 @@ pub fn run(cli: &Cli, out: &mut Output) -> Result<ExitCode, Failure> {
         Command::Segments(args) => segments::run(args, out)?,
         Command::Rm(args) => rm::run(args, out)?,
         Command::Drill(args) => drill::run(args, out)?,
+        Command::Bench(args) => bench::run(args, out)?,
     };
     Ok(exit.into())
 }

@@ -66,6 +66,15 @@ const DRILL: &[&str] = &[
     "Whoever is root can rehearse everything. Others cannot give files away or mount: those incidents are SKIPPED.",
 ];
 
+/// What the figures of `bench` do not say.
+const BENCH: &[&str] = &[
+    "Compare ratios, not times: whatever else runs on the machine is in all of them. Ratios are taken round by round.",
+    "direct keeps up to 128 KiB of each worker in memory, where neither readers nor a killed process's successors find \
+     it; uring has messages in flight when an append returns. What all others append is in the file by then.",
+    "The system calls of mmlog are counted by strace in a run of its own, if it is installed; the other engines count \
+     their own.",
+];
+
 pub(crate) fn of(command: &str) -> Page {
     match command {
         "mmlogctl" => Page {
@@ -77,6 +86,7 @@ pub(crate) fn of(command: &str) -> Page {
             caveats: LIVE_LOG,
             see_also: &[
                 "mmlogctl-append(1)",
+                "mmlogctl-bench(1)",
                 "mmlogctl-cat(1)",
                 "mmlogctl-check(1)",
                 "mmlogctl-exec(1)",
@@ -295,6 +305,26 @@ pub(crate) fn of(command: &str) -> Page {
             ],
             caveats: &[],
             see_also: &["mmlogctl(1)", "mmlogctl-status(1)", "mmlog(5)"],
+        },
+        "bench" => Page {
+            examples: &[
+                ("The log against everything else, on the file system of this directory:", "mmlogctl bench"),
+                (
+                    "Two of them, as a table and as a picture:",
+                    "mmlogctl bench --dir /var/log --engine mmlog,write --size 128,4K --chart bench.svg",
+                ),
+                (
+                    "What the disk makes of it in a minute:",
+                    "mmlogctl bench --sustain 60s --engine mmlog,write",
+                ),
+                ("What durability costs:", "mmlogctl bench --durable"),
+                (
+                    "Ratios for a program:",
+                    "mmlogctl bench --json | jq '.rows[] | [.engine, .size_bytes, .ns_per_message]'",
+                ),
+            ],
+            caveats: BENCH,
+            see_also: &["mmlogctl(1)", "mmlog(5)"],
         },
         "rm" => Page {
             examples: &[

@@ -1,0 +1,233 @@
+//! Guards `mmlogctl bench`: what it says is in the schema, every engine's messages are found, nothing stays behind.
+//! That the verifier notices what is lost, doubled or torn is tested beside it.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod cli;
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+
+use cli::{Ended, Scratch, Tool, is_root, mounted, skipped, wait_for};
+use nix::sys::signal::Signal;
+use serde_json::Value;
+
+const ENGINES: [&str; 10] =
+    ["mmlog", "write", "writev", "stdio", "direct", "aio", "uring", "pwrite", "floor", "shared-floor"];
+
+const KEYS: [&str; 14] = [
+    "engine",
+    "size_bytes",
+    "processes",
+    "threads",
+    "ns_per_message",
+    "ns_min",
+    "ns_max",
+    "runs",
+    "lost_messages",
+    "syscalls_per_message",
+    "p50_ns",
+    "p99_ns",
+    "p999_ns",
+    "max_ns",
+];
+
+/// Those need what a sandbox or a file system may refuse.
+const MAY_BE_MISSING: [&str; 3] = ["direct", "aio", "uring"];
+
+fn bench(dir: &Path, line: &str) -> Ended {
+    let tool = Tool::new(env!("CARGO_BIN_EXE_mmlogctl")).arg("bench").arg("--dir").arg(dir);
+    tool.args(line.split_whitespace()).run()
+}
+
+fn rows(ended: &Ended) -> Vec<Value> {
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let all: Value = serde_json::from_str(&ended.text()).unwrap();
+    assert_eq!(all["schema"], 1);
+    all["rows"].as_array().unwrap().clone()
+}
+
+/// Engines of the rows; those that are said to be skipped are said on the terminal too.
+fn engines(ended: &Ended, rows: &[Value]) -> Vec<String> {
+    for line in ended.stderr.lines() {
+        let skip = line.strip_prefix("mmlogctl: SKIPPED ").unwrap_or_else(|| panic!("{ended:?}"));
+        let (engine, why) = skip.split_once(": ").unwrap();
+        assert!(MAY_BE_MISSING.contains(&engine), "{skip}");
+        skipped(engine, why);
+    }
+    rows.iter().map(|row| row["engine"].as_str().unwrap().to_owned()).collect()
+}
+
+fn is_empty(dir: &Path) -> bool {
+    fs::read_dir(dir).unwrap().next().is_none()
+}
+
+#[test]
+fn every_engine_appends_what_is_found_and_leaves_nothing_behind() {
+    let scratch = Scratch::new();
+    // 300 000 bytes a worker and more: direct fills blocks, and its tail is no whole one.
+    let ended = bench(scratch.path(), "--size 1,2,128,5000 --processes 2 --runs 1 --messages 61 --json");
+    let rows = rows(&ended);
+    let measured = engines(&ended, &rows);
+    for engine in ENGINES {
+        let times = measured.iter().filter(|measured| *measured == engine).count();
+        let skipped = ended.stderr.contains(&format!("SKIPPED {engine}: "));
+        assert_eq!(times, if skipped { 0 } else { 4 }, "{engine}");
+    }
+    for row in &rows {
+        let keys: Vec<&String> = row.as_object().unwrap().keys().collect();
+        assert_eq!(keys, KEYS);
+        assert_eq!(row["lost_messages"], 0, "{row}");
+        assert_eq!((&row["processes"], &row["threads"], &row["runs"]), (&2.into(), &1.into(), &1.into()));
+        let (least, median) = (row["ns_min"].as_f64().unwrap(), row["ns_per_message"].as_f64().unwrap());
+        assert!(median > 0.0 && least <= median && median <= row["ns_max"].as_f64().unwrap(), "{row}");
+        assert!(row["p50_ns"].as_u64() <= row["max_ns"].as_u64() && row["max_ns"].is_u64(), "{row}");
+    }
+    assert!(is_empty(scratch.path()));
+}
+
+#[test]
+fn an_append_by_write_is_one_system_call_and_by_a_mapping_hardly_any() {
+    let scratch = Scratch::new();
+    let line = "--engine write,writev,stdio,pwrite,floor,mmlog --size 64 --processes 1 --runs 1 --messages 2000 --json";
+    for row in rows(&bench(scratch.path(), line)) {
+        let calls = row["syscalls_per_message"].as_f64();
+        match row["engine"].as_str().unwrap() {
+            "mmlog" => match calls {
+                Some(calls) => assert!(calls < 0.05, "{row}"),
+                None => skipped("the system calls of mmlog", "no strace, or it may not trace"),
+            },
+            "floor" => assert!(calls.unwrap() < 0.05, "{row}"),
+            _ => assert_eq!(calls, Some(1.0), "{row}"),
+        }
+    }
+}
+
+#[test]
+fn threads_are_workers_too() {
+    let scratch = Scratch::new();
+    let line = "--engine mmlog,write,floor,shared-floor --size 9 --processes 2 --threads 3 --runs 2 --messages 100 --json";
+    let rows = rows(&bench(scratch.path(), line));
+    assert_eq!(rows.len(), 4);
+    for row in rows {
+        assert_eq!((&row["threads"], &row["runs"], &row["lost_messages"]), (&3.into(), &2.into(), &0.into()));
+    }
+}
+
+#[test]
+fn a_table_has_a_line_for_each_engine_and_a_chart_is_drawn() {
+    let scratch = Scratch::new();
+    let chart = scratch.file("chart.svg");
+    let line = format!(
+        "--engine mmlog,write --size 1,128 --processes 1 --runs 1 --messages 50 --no-pin --chart {}",
+        chart.display()
+    );
+    let ended = bench(scratch.path(), &line);
+    ended.is_success();
+    let text = ended.text();
+    assert_eq!(text.matches("\nmmlog  ").count() + text.matches("\nwrite  ").count(), 4, "{text}");
+    assert!(text.starts_with("1 B, 1 process, 1 thread each: 1 run\nENGINE "), "{text}");
+    let svg = fs::read_to_string(chart).unwrap();
+    assert!(svg.starts_with("<svg ") && svg.ends_with("</svg>\n") && svg.matches("<polyline").count() == 2);
+}
+
+#[test]
+fn durable_messages_are_found_under_every_policy() {
+    let scratch = Scratch::new();
+    let ended = bench(scratch.path(), "--durable --processes 2 --runs 1 --messages 70 --json");
+    let rows = rows(&ended);
+    let names: Vec<&str> = rows.iter().map(|row| row["engine"].as_str().unwrap()).collect();
+    let ours = ["mmlog:each", "mmlog:batch-64", "mmlog:10ms", "write:each", "write:batch-64", "write:10ms"];
+    assert_eq!(names[..6], ours);
+    assert!(rows[..6].iter().all(|row| row["lost_messages"] == 0), "{rows:?}");
+    assert!(names.len() == 7 || ended.stderr.contains("SKIPPED rocksdb: "), "{ended:?}");
+}
+
+#[test]
+fn a_sustained_run_is_verified_too() {
+    let scratch = Scratch::new();
+    let ended = bench(scratch.path(), "--sustain 100ms --engine mmlog,write --processes 2 --size 64K --json");
+    for row in rows(&ended) {
+        assert_eq!(row["lost_messages"], 0, "{row}");
+        assert!(row["bytes_in_each_second"][0].as_u64().unwrap() > 0, "{row}");
+    }
+    assert!(is_empty(scratch.path()));
+}
+
+#[test]
+fn a_signal_ends_it_and_leaves_nothing_behind() {
+    let scratch = Scratch::new();
+    let line = ["--engine", "write", "--size", "1", "--runs", "60000", "--messages", "10"];
+    let running = Tool::new(env!("CARGO_BIN_EXE_mmlogctl"))
+        .args(["bench", "--dir"])
+        .arg(scratch.path())
+        .args(line)
+        .start();
+    wait_for("a run", || (!is_empty(scratch.path())).then_some(()));
+    running.signal(Signal::SIGTERM);
+    let ended = running.end();
+    assert!(ended.code == 1 && ended.stderr.contains("signal"), "{ended:?}");
+    assert!(is_empty(scratch.path()));
+}
+
+#[test]
+fn a_full_disk_is_said_for_each_engine_that_meets_it() {
+    let scratch = Scratch::new();
+    let Some(small) = mounted(&scratch, "tmpfs", "size=1m") else {
+        return skipped("a full disk", "no mounts of our own");
+    };
+    let ended = bench(&small, "--engine write,mmlog,floor --size 64K --runs 1 --messages 20");
+    assert_eq!(ended.code, 1, "{ended:?}");
+    for engine in ["write", "mmlog", "floor"] {
+        assert!(ended.stderr.contains(&format!("mmlogctl: {engine} at 65536 B, 4 processes")), "{ended:?}");
+    }
+    assert!(
+        ended.stderr.contains("rows that are no measurement: 3; ") && ended.stdout.is_empty(),
+        "{ended:?}"
+    );
+    assert!(is_empty(&small));
+}
+
+#[test]
+fn a_wrong_command_line_is_refused_before_anything_is_written() {
+    let scratch = Scratch::new();
+    for line in [
+        "--size 0",
+        "--size 17M",
+        "--size x",
+        "--engine cat",
+        "--processes 0",
+        "--processes 256",
+        "--processes 128 --threads 2",
+        "--runs 0",
+        "--messages 0",
+        "--durable --engine floor",
+        "--sustain 1s --durable",
+    ] {
+        assert_eq!(bench(scratch.path(), line).code, 2, "{line}");
+        assert!(is_empty(scratch.path()), "{line}");
+    }
+}
+
+#[test]
+fn a_directory_that_cannot_be_written_to_is_named() {
+    let scratch = Scratch::new();
+    let missing = scratch.file("missing");
+    let below = |dir: &Path, ended: &Ended| {
+        assert_eq!(ended.code, 1, "{ended:?}");
+        assert!(
+            ended.stderr.contains(&dir.display().to_string()) && ended.stderr.contains("; "),
+            "{ended:?}"
+        );
+    };
+    below(&missing, &bench(&missing, "--messages 1"));
+    if is_root() {
+        skipped("a read-only directory", "root may write everywhere");
+        return;
+    }
+    let locked = scratch.file("locked");
+    fs::create_dir(&locked).unwrap();
+    fs::set_permissions(&locked, fs::Permissions::from_mode(0o500)).unwrap();
+    below(&locked, &bench(&locked, "--messages 1"));
+}
