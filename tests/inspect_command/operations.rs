@@ -39,6 +39,42 @@ fn a_rotation_is_confirmed_by_the_file_s_name() {
 }
 
 #[test]
+fn a_damaged_log_is_repaired_from_the_screen() {
+    let Some(pane) = Pane::new("a_damaged_log_is_repaired_from_the_screen") else { return };
+    let path = pane.scratch.log(&b"line\n".repeat(1000));
+    std::fs::File::options().write(true).open(&path).unwrap().set_len(4000).unwrap();
+    pane.inspects("", &[&path]);
+    assert!(pane.screen().starts_with("DAMAGED"), "{}", pane.screen());
+    pane.press("Tab");
+    pane.until("LINES");
+    pane.types("X");
+    pane.until("type repair or app.log");
+    pane.runs("repair --nonsense");
+    pane.until("not done: type repair");
+    pane.runs("repair");
+    pane.until("done: exit status: 0");
+    pane.press("Escape");
+    pane.until_screen("OK", |screen| screen.starts_with("OK ") && screen.contains("holes 1"));
+}
+
+#[test]
+fn a_log_whose_data_file_is_gone_is_made_anew_with_an_option() {
+    let Some(pane) = Pane::new("a_log_whose_data_file_is_gone_is_made_anew_with_an_option") else { return };
+    let path = pane.scratch.log(b"one\n");
+    std::fs::remove_file(&path).unwrap();
+    pane.inspects("", &[&path]);
+    pane.types("X");
+    pane.until("type repair or app.log");
+    pane.runs("repair --recreate");
+    pane.until("repair --recreate app.log: the plan");
+    pane.runs("repair");
+    pane.until("done: exit status: 0");
+    pane.press("Escape");
+    pane.until_screen("OK", |screen| screen.starts_with("OK "));
+    assert!(path.exists());
+}
+
+#[test]
 fn escape_leaves_a_plan_undone() {
     let Some(pane) = Pane::new("escape_leaves_a_plan_undone") else { return };
     let path = pane.scratch.log(b"one\n");

@@ -89,6 +89,26 @@ fn of_several_logs_there_is_a_list_first() {
 }
 
 #[test]
+fn colours_are_left_out_when_nobody_wants_them() {
+    let Some(pane) = Pane::new("colours_are_left_out_when_nobody_wants_them") else { return };
+    let log = pane.scratch.log(b"one\n");
+    let has_colours = |screen: &str| {
+        // 39 and 49 are the terminal's own.
+        let set = screen.replace("\x1b[39m", "").replace("\x1b[49m", "");
+        ["\x1b[3", "\x1b[1;3", "\x1b[4"].iter().any(|start| set.contains(start))
+    };
+    for (setting, wanted) in [("unset NO_COLOR", true), ("export NO_COLOR=1", false)] {
+        pane.runs(setting);
+        pane.runs("clear");
+        pane.inspects("", &[&log]);
+        let screen = pane.coloured();
+        assert_eq!(has_colours(&screen), wanted, "{setting}: {screen:?}");
+        pane.press("q");
+        pane.until("ended 0");
+    }
+}
+
+#[test]
 fn a_stopped_writer_appears_by_itself() {
     let Some(pane) = Pane::new("a_stopped_writer_appears_by_itself") else { return };
     let log = pane.scratch.log(b"");

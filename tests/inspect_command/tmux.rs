@@ -58,6 +58,11 @@ impl Pane {
         self.tmux(&["capture-pane", "-p"])
     }
 
+    /// With its colours.
+    pub(crate) fn coloured(&self) -> String {
+        self.tmux(&["capture-pane", "-e", "-p"])
+    }
+
     /// Waits until the screen has this.
     #[track_caller]
     pub(crate) fn until(&self, words: &str) -> String {
