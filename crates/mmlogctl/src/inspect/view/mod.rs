@@ -31,6 +31,7 @@ mod tests;
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Rect, Size};
 
+use crate::exit::printable;
 use crate::inspect::model::{Dialog, Model, Pane, Screen};
 use crate::inspect::style::Styles;
 use crate::inspect::text;
@@ -114,22 +115,17 @@ fn parts(model: &Model, area: Rect) -> Parts {
 /// The diagnosis and the next step, wrapped.
 fn sentences(model: &Model, width: u16, height: u16) -> Vec<String> {
     let (problem, next) = model.log().diagnosis();
-    let (width, clean) = (usize::from(width), |text: &str| crate::exit::printable(text));
-    // Of each, so many lines.
-    let most = match (form(Size::new(width_of(width), height)), height) {
-        (Form::Full, 30..) => 4,
-        (Form::Full, 20..) => 2,
-        _ => 1,
+    let (of_problem, of_next) = match (form(Size::new(width, height)), height) {
+        (Form::Full, 30..) => (4, 4),
+        (Form::Full, 20..) => (2, 2),
+        (_, 9..) => (2, 1),
+        (_, 7..) => (1, 1),
+        _ => (1, 0),
     };
-    let mut lines = text::wrapped(&clean(&problem), width, most.max(usize::from(height >= 9) * 2));
-    if height >= 7 {
-        lines.extend(text::wrapped(&format!("next: {}", clean(&next)), width, most));
-    }
+    let wrap = |text: &str, most| text::wrapped(&printable(text), usize::from(width), most);
+    let mut lines = wrap(&problem, of_problem);
+    lines.extend(wrap(&format!("next: {next}"), of_next));
     lines
-}
-
-fn width_of(width: usize) -> u16 {
-    u16::try_from(width).unwrap_or(u16::MAX)
 }
 
 /// How many rows of what is scrolled are on the screen.
