@@ -16,35 +16,31 @@
 //! it fails too.
 
 mod line;
+mod trouble;
 
 use std::io::IoSlice;
 use std::sync::Arc;
+
+use trouble::{
+    Abandon, Doubt, current_segment, give_back, look_at_metadata, look_closely, unstored, wait_for_space,
+};
 
 use crate::chunks::{Lane, Pin, Retired, Segment, Unstored, Way};
 use crate::crash::crash_point;
 use crate::durable::{self, Need};
 use crate::error::{At, Error, Fault, Result};
 use crate::files::owner::Operation;
-use crate::files::turn::Turn;
-use crate::files::{Files, guard, meta};
+use crate::files::{Files, meta};
 use crate::layout::{Control, MAX_MESSAGE, POSITION_END};
 use crate::metadata::Gate;
 use crate::position::Position;
 use crate::slots::{self, Placed};
 use crate::sync::Ordering;
+use crate::sys::map::prefetch_to_store;
 use crate::sys::{fs, sigbus};
 
 /// Longest line that the [`Write`](std::io::Write) side of a [`Writer`] holds back while it waits for a newline, bytes.
 pub const LINE_BUFFER: usize = 64 * 1024;
-
-/// What may keep the next append from being stored, like the last one.
-#[derive(Clone, Copy)]
-enum Doubt {
-    /// There was no space for bytes whose range was reserved, when this much was free.
-    Space { free: u64 },
-    /// Anything else.
-    Log,
-}
 
 /// One thread's way to append; owns a slot. Made by [`Log::writer`](crate::Log::writer).
 ///
@@ -187,18 +183,32 @@ impl Writer {
         put: &impl Fn(&mut Target<'_>, u64) -> Put,
     ) -> std::result::Result<Position, Fault> {
         self.register(len)?;
-        let here = self.look(len)?;
         let Self { files, lane, retired, slot: mine, doubt, messages, bytes, end, floor, .. } = self;
         let Some(slot) = *mine else { return Err(Fault::Replaced) };
         let (control, hot) = (files.control(), &files.meta.slots()[slot as usize].hot);
         if hot.pending().phase().is_some() {
             return Err(files.broken("a live writer's slot was changed by somebody else"));
         }
-        // Where no mapping can be had, the copy goes by pwrite.
         let pages = || files.pages();
-        let mut way = Way { hint: &mut lane.hint, pins: &lane.pins, pages: &pages };
-        let pin =
-            if lane.segment.maps(len) { lane.segment.pin(here, &lane.pins.here, &mut way) } else { None };
+        let (here, pin) = loop {
+            // The chunk of the last append: nearly always this one's, too. Pinned first, so that nothing stands between
+            // the look and the reservation, while the hot line is ours.
+            let mapped = lane.segment.maps(len);
+            let pin = if mapped { lane.segment.pin_entry(lane.hint, &lane.pins.here) } else { None };
+            let Some(here) = look(control, len, lane.segment.base()) else {
+                drop(pin);
+                look_closely(files, lane, retired, len)?;
+                continue;
+            };
+            if !mapped || pin.as_ref().is_some_and(|pin| lane.segment.has(pin, here)) {
+                break (here, pin);
+            }
+            drop(pin);
+            if !lane.find(here, &pages) {
+                // Where no mapping can be had, the copy goes by pwrite.
+                break (here, None);
+            }
+        };
         // From here on, leaving early abandons the slot.
         *mine = None;
         let abandon = Abandon { files, slot };
@@ -257,53 +267,6 @@ impl Writer {
             give_back(retired);
         }
         Ok(Position::new(start))
-    }
-
-    /// Step 1. Returns where the cursor was when there was space for `len` bytes, and the gate was open.
-    #[inline]
-    fn look(&mut self, len: u64) -> std::result::Result<u64, Fault> {
-        let control = self.files.control();
-        let now = control.look();
-        let open = now.gate == Gate::Open && !control.is_panicked() && len != 0 && len <= MAX_MESSAGE;
-        if open
-            && now.start.saturating_add(len) <= control.limit()
-            && control.base() == self.lane.segment.base()
-        {
-            return Ok(now.start);
-        }
-        self.look_closely(len)
-    }
-
-    #[cold]
-    fn look_closely(&mut self, len: u64) -> std::result::Result<u64, Fault> {
-        let files = &self.files;
-        files.poisoned()?;
-        if len == 0 {
-            return Err(Fault::EmptyMessage);
-        }
-        if len > MAX_MESSAGE {
-            return Err(Fault::TooLarge { len, max: MAX_MESSAGE });
-        }
-        let control = files.control();
-        let fits = || {
-            let now = control.look();
-            (now.gate == Gate::Open && now.start + len <= control.limit()).then_some(now.start)
-        };
-        loop {
-            files.intact()?;
-            let start = control.look().start;
-            if !Control::has_positions(start, len) {
-                let max = POSITION_END - 1;
-                return Err(Fault::OutOfRange { field: "cursor", value: start, min: 0, max });
-            }
-            match files.turn(Operation::Grow, files.config.wait, fits)? {
-                Turn::Ready(start) if control.base() == self.lane.segment.base() => return Ok(start),
-                Turn::Ready(_) => {
-                    self.retired = self.lane.move_to(current_segment(files)?);
-                }
-                Turn::Locked(guard) => guard.grow(control.look().start + len)?,
-            }
-        }
     }
 
     /// Owns a slot, before an append of `len` bytes.
@@ -386,90 +349,15 @@ impl Writer {
     }
 }
 
-/// Step 3: at most 10 ms a look. With the lock, grows as far as this append needs.
-fn wait_for_space(files: &Files, start: u64, len: u64) -> std::result::Result<(), Fault> {
-    let control = files.control();
-    let ready = || slots::may_copy(control, start, len).then_some(());
-    loop {
-        match files.turn(Operation::Grow, files.config.wait, ready)? {
-            Turn::Ready(()) => return Ok(()),
-            Turn::Locked(guard) => guard.grow(start + len)?,
-        }
-    }
-}
-
-/// The data file that appends go to, once the gate is open.
-#[cold]
-fn current_segment(files: &Files) -> std::result::Result<Arc<Segment>, Fault> {
-    let segment = files.renew()?;
-    let base = files.control().base();
-    if segment.base() == base {
-        return Ok(segment);
-    }
-    // Rotated again, or damaged: whoever takes the lock finds the segment that the metadata means.
-    drop(files.lock(Operation::Settle, files.config.wait)?);
-    let segment = files.renew()?;
-    let (value, min) = (files.control().base(), segment.base());
-    if value == min { Ok(segment) } else { Err(Fault::OutOfRange { field: "base", value, min, max: min }) }
-}
-
-#[cold]
-#[inline(never)]
-fn give_back(retired: &mut Option<Retired>) {
-    *retired = retired.take().and_then(Retired::give_back);
-}
-
-/// Leaves a slot to whoever needs it settled.
-struct Abandon<'a> {
-    files: &'a Files,
-    slot: u32,
-}
-
-impl Drop for Abandon<'_> {
-    fn drop(&mut self) {
-        self.files.release(self.slot);
-        // Best done at once, while the reason is known; not waited for.
-        if let Ok(Some(guard)) = self.files.try_lock(Operation::Settle) {
-            guard.settle_all();
-        }
-    }
-}
-
-/// Some mapping of this process is cut: whether it is this log's metadata.
-#[cold]
-#[inline(never)]
-fn look_at_metadata(files: &Files) -> std::result::Result<(), Fault> {
-    files.intact()
-}
-
-/// Why an append failed whose range was reserved, and what is in doubt now.
-#[cold]
-#[inline(never)]
-fn unstored(files: &Files, why: Unstored, len: u64, doubt: &mut Option<Doubt>) -> Fault {
-    if let Err(cut) = files.intact() {
-        return cut;
-    }
-    let fault = match why {
-        Unstored::Truncated { found } => Fault::Truncated { expected: files.control().file_size(), found },
-        Unstored::Failed(source) if guard::is_full(&source) => {
-            let free = files.segment().map_or(0, |segment| fs::free_bytes(segment.file()));
-            Fault::NoSpace { needed: len, free, source }
-        }
-        Unstored::Failed(source) => Fault::Io { operation: "write to the data file", source },
-    };
-    *doubt = Some(Doubt::after(&fault));
-    fault
-}
-
-impl Doubt {
-    fn after(fault: &Fault) -> Self {
-        match *fault {
-            Fault::NoSpace { free, ref source, .. } if source.raw_os_error() == Some(nix::libc::ENOSPC) => {
-                Self::Space { free }
-            }
-            _ => Self::Log,
-        }
-    }
+/// Step 1. Where the cursor was when there was space for `len` bytes, and the gate was open.
+#[inline]
+fn look(control: &Control, len: u64, base: u64) -> Option<u64> {
+    // The line is wanted for the reservation that follows: fetched once, not once for each.
+    prefetch_to_store(control);
+    let now = control.look();
+    let open = now.gate == Gate::Open && !control.is_panicked() && len != 0 && len <= MAX_MESSAGE;
+    let fits = now.start.saturating_add(len) <= control.limit() && control.base() == base;
+    (open && fits).then_some(now.start)
 }
 
 type Put = std::result::Result<(), Unstored>;

@@ -70,6 +70,14 @@ impl Lane {
         Self { segment, hint: Hint::default(), pins }
     }
 
+    /// Has the hint lead to the chunk of `position`; false when no mapping can be had.
+    #[cold]
+    pub(crate) fn find(&mut self, position: u64, pages: &dyn Fn() -> Pages) -> bool {
+        let Self { segment, hint, pins } = self;
+        let mut way = Way { hint, pins, pages };
+        segment.pin(position, &pins.here, &mut way).is_some()
+    }
+
     /// Goes on in another segment; what is left of this one.
     pub(crate) fn move_to(&mut self, segment: Arc<Segment>) -> Option<Retired> {
         Retired::of(std::mem::replace(self, Self::new(segment)))
@@ -246,6 +254,12 @@ impl Segment {
         self.inode
     }
 
+    /// Whether the pinned chunk is that of `position`.
+    #[inline]
+    pub(crate) fn has(&self, pin: &Pin<'_>, position: u64) -> bool {
+        (position - self.base).wrapping_sub(pin.first) < self.chunk_size
+    }
+
     /// Keeps the chunk of `position` mapped while the pin, in `word`, lives; `None` when all entries are in use, or no
     /// mapping can be had.
     #[inline]
@@ -260,8 +274,9 @@ impl Segment {
         self.pin_slowly(offset / self.chunk_size, word, way)
     }
 
+    /// Keeps a chunk mapped that was pinned before, if it still is there.
     #[inline]
-    fn pin_entry<'a>(&'a self, at: Hint, word: &'a PinWord) -> Option<Pin<'a>> {
+    pub(crate) fn pin_entry<'a>(&'a self, at: Hint, word: &'a PinWord) -> Option<Pin<'a>> {
         let entry = self.entries.get(at.index)?;
         let name = at.chunk + 1;
         self.everybody.pin(word, name);
