@@ -94,6 +94,19 @@ impl Window {
     }
 }
 
+/// Takes `len` bytes of memory in the largest pages that there are, stores to all of it, and gives it back: whoever
+/// allocates next finds memory that a hypervisor has really given to this machine.
+///
+/// # Errors
+/// When there is no such memory.
+pub fn warm_memory(len: usize) -> io::Result<()> {
+    let mut memory = memmap2::MmapOptions::new().len(len.max(1)).map_anon()?;
+    // A hint: kernels without large pages do without.
+    let _ = memory.advise(memmap2::Advice::HugePage);
+    memory.fill(1);
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
