@@ -25,7 +25,7 @@ use trouble::{
     Abandon, Doubt, current_segment, give_back, look_at_metadata, look_closely, unstored, wait_for_space,
 };
 
-use crate::chunks::{Lane, Pin, Retired, Segment, Unstored, Way};
+use crate::chunks::{Lane, Retired, Segment, Unstored, Way};
 use crate::crash::crash_point;
 use crate::durable::{self, Need};
 use crate::error::{At, Error, Fault, Result};
@@ -111,7 +111,10 @@ impl Writer {
     /// # }
     /// ```
     pub fn append(&mut self, message: &[u8]) -> Result<Position> {
-        self.append_parts(message.len(), |to, at| to.put(at, message))
+        match self.append_straight(message) {
+            Some(done) => done,
+            None => self.append_parts(message.len(), |to, at| to.put(at, message)),
+        }
     }
 
     /// Appends the parts as one message.
@@ -152,16 +155,74 @@ impl Writer {
         Ok(at)
     }
 
+    /// The way of nearly every message: into a chunk that is mapped, nothing to wait for, nothing in doubt. `None` when
+    /// it has not begun. All the others go by [`try_append`](Self::try_append), which does the same with less haste.
+    #[inline]
+    fn append_straight(&mut self, message: &[u8]) -> Option<Result<Position>> {
+        let len = message.len() as u64;
+        let Self { files, lane, retired, slot, messages, bytes, end, floor, .. } = self;
+        let slot = (*slot)?;
+        let (control, hot, segment) =
+            (files.control(), &files.meta.slots().get(slot as usize)?.hot, &lane.segment);
+        let odd = files.is_stale() || retired.is_some() || sigbus::any_cut() || !segment.maps(len);
+        if odd || hot.pending().phase().is_some() {
+            return None;
+        }
+        // The chunk of the last append, nearly always this one's, too. Pinned first, so that little stands between the
+        // look and the reservation, while the hot line is ours.
+        let pin = segment.pin_entry(lane.hint, &lane.pins)?;
+        let here = look(control, len, segment.base())?;
+        if !segment.has(&pin, here) {
+            return None;
+        }
+        let placed = slots::place(control, hot, len, here, segment.base());
+        if let Placed::Now(start) = placed
+            && start >= here.max(*floor)
+            && !sigbus::any_cut()
+            && {
+                crash_point("append:placed");
+                segment.store_in(&pin, start, message)
+            }
+        {
+            crash_point("append:copied");
+            hot.messages.store(*messages + 1, Ordering::Relaxed);
+            hot.bytes.store(*bytes + len, Ordering::Relaxed);
+            // The slot's own page was stored to just now: settling it reaches the others, or is an error.
+            if !sigbus::any_cut() {
+                (*messages, *bytes) = (*messages + 1, *bytes + len);
+                (*end, *floor) = (start + len, start + len);
+                hot.settle();
+                crash_point("append:settled");
+                files.wake_followers();
+                return Some(Ok(Position::new(start)));
+            }
+        }
+        drop(pin);
+        self.slot = None;
+        let tried = self.finish(slot, placed, here, len, &|to: &mut Target<'_>, at| to.put(at, message));
+        Some(self.conclude(tried, len, &|to: &mut Target<'_>, at| to.put(at, message)))
+    }
+
     fn append_parts(&mut self, len: usize, put: impl Fn(&mut Target<'_>, u64) -> Put) -> Result<Position> {
         if self.files.is_stale() {
             self.reattach()?;
         }
-        match self.try_append(len as u64, &put) {
+        let tried = self.try_append(len as u64, &put);
+        self.conclude(tried, len as u64, &put)
+    }
+
+    fn conclude(
+        &mut self,
+        tried: std::result::Result<Position, Fault>,
+        len: u64,
+        put: &impl Fn(&mut Target<'_>, u64) -> Put,
+    ) -> Result<Position> {
+        match tried {
             Ok(at) => Ok(at),
             // Somebody replaced or removed the files: go on with those that are there now.
             Err(Fault::Replaced) => {
                 self.reattach()?;
-                self.try_append(len as u64, &put).map_err(|fault| self.failed(fault))
+                self.try_append(len, put).map_err(|fault| self.failed(fault))
             }
             Err(fault) => Err(self.failed(fault)),
         }
@@ -183,46 +244,51 @@ impl Writer {
         put: &impl Fn(&mut Target<'_>, u64) -> Put,
     ) -> std::result::Result<Position, Fault> {
         self.register(len)?;
-        let Self { files, lane, retired, slot: mine, doubt, messages, bytes, end, floor, .. } = self;
+        let Self { files, lane, retired, slot: mine, .. } = self;
         let Some(slot) = *mine else { return Err(Fault::Replaced) };
         let (control, hot) = (files.control(), &files.meta.slots()[slot as usize].hot);
         if hot.pending().phase().is_some() {
             return Err(files.broken("a live writer's slot was changed by somebody else"));
         }
         let pages = || files.pages();
-        let (here, pin) = loop {
-            // The chunk of the last append: nearly always this one's, too. Pinned first, so that nothing stands between
-            // the look and the reservation, while the hot line is ours.
-            let mapped = lane.segment.maps(len);
-            let pin = if mapped { lane.segment.pin_entry(lane.hint, &lane.pins.here) } else { None };
+        let here = loop {
             let Some(here) = look(control, len, lane.segment.base()) else {
-                drop(pin);
                 look_closely(files, lane, retired, len)?;
                 continue;
             };
-            if !mapped || pin.as_ref().is_some_and(|pin| lane.segment.has(pin, here)) {
-                break (here, pin);
-            }
-            drop(pin);
-            if !lane.find(here, &pages) {
-                // Where no mapping can be had, the copy goes by pwrite.
-                break (here, None);
+            // Mapped before a range is taken; where no mapping can be had, the copy goes by pwrite.
+            if !lane.segment.maps(len) || lane.leads_to(here) || !lane.find(here, &pages) {
+                break here;
             }
         };
         // From here on, leaving early abandons the slot.
         *mine = None;
+        let placed = slots::place(control, hot, len, here, lane.segment.base());
+        self.finish(slot, placed, here, len, put)
+    }
+
+    /// From the reservation on. The slot is taken from the writer, which gets it back when all is done.
+    fn finish(
+        &mut self,
+        slot: u32,
+        placed: Placed,
+        here: u64,
+        len: u64,
+        put: &impl Fn(&mut Target<'_>, u64) -> Put,
+    ) -> std::result::Result<Position, Fault> {
+        let Self { files, lane, retired, slot: mine, doubt, messages, bytes, end, floor, .. } = self;
         let abandon = Abandon { files, slot };
-        let (start, pin) = match slots::place(control, hot, len, here, lane.segment.base()) {
-            Placed::Now(start) => (start, pin),
+        let (control, hot) = (files.control(), &files.meta.slots()[slot as usize].hot);
+        let start = match placed {
+            Placed::Now(start) => start,
             Placed::Later(start) => {
-                drop(pin);
                 wait_for_space(files, start, len)?;
                 // Rotated meanwhile: the range is in the segment that came after.
                 if control.base() != lane.segment.base() {
                     *retired = lane.move_to(current_segment(files)?);
                 }
                 hot.copying(start);
-                (start, None)
+                start
             }
         };
         // The cursor only grows: else the metadata was changed under us, and the range is somebody else's.
@@ -243,8 +309,9 @@ impl Writer {
         if sigbus::any_cut() {
             look_at_metadata(files)?;
         }
+        let pages = || files.pages();
         let way = Way { hint: &mut lane.hint, pins: &lane.pins, pages: &pages };
-        if let Err(why) = put(&mut Target { segment: &lane.segment, pin, way }, start) {
+        if let Err(why) = put(&mut Target { segment: &lane.segment, way }, start) {
             return Err(unstored(files, why, len, doubt));
         }
         crash_point("append:copied");
@@ -365,14 +432,13 @@ type Put = std::result::Result<(), Unstored>;
 /// Where a message goes.
 struct Target<'a> {
     segment: &'a Segment,
-    pin: Option<Pin<'a>>,
     way: Way<'a>,
 }
 
 impl Target<'_> {
     #[inline]
     fn put(&mut self, at: u64, bytes: &[u8]) -> Put {
-        self.segment.write(at, bytes, self.pin.as_ref(), &mut self.way)
+        self.segment.write(at, bytes, &mut self.way)
     }
 }
 

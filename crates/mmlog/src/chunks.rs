@@ -70,12 +70,18 @@ impl Lane {
         Self { segment, hint: Hint::default(), pins }
     }
 
+    /// Whether the hint is of the chunk of `position`.
+    pub(crate) fn leads_to(&self, position: u64) -> bool {
+        let Self { segment, hint, pins } = self;
+        segment.pin_entry(*hint, pins).is_some_and(|pin| segment.has(&pin, position))
+    }
+
     /// Has the hint lead to the chunk of `position`; false when no mapping can be had.
     #[cold]
     pub(crate) fn find(&mut self, position: u64, pages: &dyn Fn() -> Pages) -> bool {
         let Self { segment, hint, pins } = self;
         let mut way = Way { hint, pins, pages };
-        segment.pin(position, &pins.here, &mut way).is_some()
+        segment.pin(position, &mut way).is_some()
     }
 
     /// Goes on in another segment; what is left of this one.
@@ -260,23 +266,31 @@ impl Segment {
         (position - self.base).wrapping_sub(pin.first) < self.chunk_size
     }
 
-    /// Keeps the chunk of `position` mapped while the pin, in `word`, lives; `None` when all entries are in use, or no
+    /// Stores `bytes` at `position`, if all of them lie in the pinned chunk.
+    #[inline]
+    pub(crate) fn store_in(&self, pin: &Pin<'_>, position: u64, bytes: &[u8]) -> bool {
+        let within = (position - self.base).wrapping_sub(pin.first);
+        within < self.chunk_size && pin.bytes.copy_in(within as usize, bytes)
+    }
+
+    /// Keeps the chunk of `position` mapped while the pin lives; `None` when all entries are in use, or no
     /// mapping can be had.
     #[inline]
-    pub(crate) fn pin<'a>(&'a self, position: u64, word: &'a PinWord, way: &mut Way<'_>) -> Option<Pin<'a>> {
+    fn pin<'a>(&'a self, position: u64, way: &mut Way<'a>) -> Option<Pin<'a>> {
         let offset = position - self.base;
         let hint = *way.hint;
         if offset.wrapping_sub(hint.first) < self.chunk_size
-            && let Some(pin) = self.pin_entry(hint, word)
+            && let Some(pin) = self.pin_entry(hint, way.pins)
         {
             return Some(pin);
         }
-        self.pin_slowly(offset / self.chunk_size, word, way)
+        self.pin_slowly(offset / self.chunk_size, way)
     }
 
     /// Keeps a chunk mapped that was pinned before, if it still is there.
     #[inline]
-    pub(crate) fn pin_entry<'a>(&'a self, at: Hint, word: &'a PinWord) -> Option<Pin<'a>> {
+    pub(crate) fn pin_entry<'a>(&'a self, at: Hint, pins: &'a Pins) -> Option<Pin<'a>> {
+        let word = &pins.0;
         let entry = self.entries.get(at.index)?;
         let name = at.chunk + 1;
         self.everybody.pin(word, name);
@@ -292,12 +306,12 @@ impl Segment {
     }
 
     #[cold]
-    fn pin_slowly<'a>(&'a self, chunk: u64, word: &'a PinWord, way: &mut Way<'_>) -> Option<Pin<'a>> {
-        let first = chunk * self.chunk_size;
+    fn pin_slowly<'a>(&'a self, chunk: u64, way: &mut Way<'a>) -> Option<Pin<'a>> {
+        let (first, pins) = (chunk * self.chunk_size, way.pins);
         let find = |hint: &mut Hint| {
             let mut places = (0..self.entries.len()).map(|index| Hint { index, chunk, first });
             places.find_map(|at| {
-                let pin = self.pin_entry(at, word)?;
+                let pin = self.pin_entry(at, pins)?;
                 *hint = at;
                 Some(pin)
             })
@@ -361,18 +375,17 @@ impl Segment {
         Ok(())
     }
 
-    /// Stores `bytes` at `position`: through `pin` or other chunks of the ring, or by `pwrite` where that is
-    /// the better or the only way. The range is reserved, and the file long enough.
-    pub(crate) fn write(
-        &self,
+    /// Stores `bytes` at `position`: through chunks of the ring, or by `pwrite` where that is the better or the only
+    /// way. The range is reserved, and the file long enough.
+    pub(crate) fn write<'a>(
+        &'a self,
         position: u64,
         bytes: &[u8],
-        pin: Option<&Pin<'_>>,
-        way: &mut Way<'_>,
+        way: &mut Way<'a>,
     ) -> Result<(), Unstored> {
         let offset = position - self.base;
         if self.maps(bytes.len() as u64) {
-            match self.copy(offset, bytes, pin, way) {
+            match self.copy(offset, bytes, way) {
                 Copied::Whole => return Ok(()),
                 Copied::Impossible => {}
                 // Where a store can have no space, `pwrite` either finds some or says why not.
@@ -389,37 +402,24 @@ impl Segment {
     }
 
     /// Copies into at most two chunks. Unless all of it was possible, the caller writes all of it.
-    #[inline]
-    fn copy(&self, offset: u64, bytes: &[u8], pin: Option<&Pin<'_>>, way: &mut Way<'_>) -> Copied {
-        if let Some(pin) = pin {
-            let within = offset.wrapping_sub(pin.first);
-            if within < self.chunk_size && bytes.len() as u64 <= self.chunk_size - within {
-                return self.store(pin, within as usize, bytes);
-            }
-        }
-        self.copy_elsewhere(offset, bytes, pin, way)
-    }
-
-    #[cold]
-    fn copy_elsewhere(&self, offset: u64, bytes: &[u8], pin: Option<&Pin<'_>>, way: &mut Way<'_>) -> Copied {
+    fn copy<'a>(&'a self, offset: u64, bytes: &[u8], way: &mut Way<'a>) -> Copied {
         let room = (self.chunk_size - offset % self.chunk_size) as usize;
         if bytes.len() > room {
             let (first, second) = bytes.split_at(room);
             if second.len() as u64 > self.chunk_size {
                 return Copied::Impossible;
             }
-            return match self.copy(offset, first, pin, way) {
-                Copied::Whole => self.copy(offset + room as u64, second, pin, way),
+            return match self.copy(offset, first, way) {
+                Copied::Whole => self.copy(offset + room as u64, second, way),
                 not => not,
             };
         }
-        match self.pin(self.base + offset, &way.pins.elsewhere, way) {
+        match self.pin(self.base + offset, way) {
             Some(pin) => self.store(&pin, (offset - pin.first) as usize, bytes),
             None => Copied::Impossible,
         }
     }
 
-    #[inline]
     fn store(&self, pin: &Pin<'_>, within: usize, bytes: &[u8]) -> Copied {
         if !pin.bytes.copy_in(within, bytes) {
             return Copied::Impossible;

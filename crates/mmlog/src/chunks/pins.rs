@@ -14,22 +14,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use crate::sys::barrier;
 
 /// Chunk + 1; 0 while nothing is pinned.
-pub(crate) type PinWord = AtomicU64;
+pub(super) type PinWord = AtomicU64;
 
-/// One writer's words, on a line of their own.
+/// One writer's word, on a line of its own.
 #[derive(Default)]
 #[repr(align(64))]
-pub(crate) struct Pins {
-    /// The chunk at the cursor when the append began.
-    pub(crate) here: PinWord,
-    /// Another one, if the range is not in that.
-    pub(crate) elsewhere: PinWord,
-}
+pub(crate) struct Pins(pub(super) PinWord);
 
 impl Pins {
     fn has(&self, name: u64) -> bool {
         // Acquire: pairs with the release that ends a pin; every copy under it has happened.
-        [&self.here, &self.elsewhere].iter().any(|word| word.load(Ordering::Acquire) == name)
+        self.0.load(Ordering::Acquire) == name
     }
 }
 
