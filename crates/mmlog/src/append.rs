@@ -180,11 +180,11 @@ impl Writer {
             && start >= here.max(*floor)
             && !sigbus::any_cut()
             && {
-                crash_point("append:placed");
+                crash_point("straight:placed");
                 segment.store_in(&pin, start, message)
             }
         {
-            crash_point("append:copied");
+            crash_point("straight:copied");
             hot.messages.store(*messages + 1, Ordering::Relaxed);
             hot.bytes.store(*bytes + len, Ordering::Relaxed);
             // The slot's own page was stored to just now: settling it reaches the others, or is an error.
@@ -192,7 +192,7 @@ impl Writer {
                 (*messages, *bytes) = (*messages + 1, *bytes + len);
                 (*end, *floor) = (start + len, start + len);
                 hot.settle();
-                crash_point("append:settled");
+                crash_point("straight:settled");
                 files.wake_followers();
                 return Some(Ok(Position::new(start)));
             }
