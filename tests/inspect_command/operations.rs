@@ -19,7 +19,7 @@ fn a_trim_shows_its_plan_and_is_done_after_the_word() {
     pane.until("not done: type trim");
     assert_eq!(std::fs::metadata(&path).unwrap().len(), allocated);
     pane.runs("trim");
-    pane.until("done: exit status: 0");
+    pane.until("Enter closes");
     assert_eq!(std::fs::metadata(&path).unwrap().len(), 8);
     pane.press("Escape");
     pane.until("WRITERS");
@@ -33,7 +33,7 @@ fn a_rotation_is_confirmed_by_the_file_s_name() {
     pane.types("R");
     pane.until("type rotate or app.log");
     pane.runs("app.log");
-    pane.until("done: exit status: 0");
+    pane.until("Enter closes");
     pane.press("Escape");
     pane.until("segments 2");
 }
@@ -52,7 +52,7 @@ fn a_damaged_log_is_repaired_from_the_screen() {
     pane.runs("repair --nonsense");
     pane.until("not done: type repair");
     pane.runs("repair");
-    pane.until("done: exit status: 0");
+    pane.until("Enter closes");
     pane.press("Escape");
     pane.until_screen("OK", |screen| screen.starts_with("OK ") && screen.contains("holes 1"));
 }
@@ -68,7 +68,7 @@ fn a_log_whose_data_file_is_gone_is_made_anew_with_an_option() {
     pane.runs("repair --recreate");
     pane.until("repair --recreate app.log: the plan");
     pane.runs("repair");
-    pane.until("done: exit status: 0");
+    pane.until("Enter closes");
     pane.press("Escape");
     pane.until_screen("OK", |screen| screen.starts_with("OK "));
     assert!(path.exists());

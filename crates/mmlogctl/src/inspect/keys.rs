@@ -82,6 +82,8 @@ pub enum Place {
     Writers,
     /// In the pane of the last lines.
     Lines,
+    /// Before a dialog, nothing to type in it.
+    Dialog,
     /// While something is typed.
     Typing,
 }
@@ -98,6 +100,7 @@ impl Place {
             Self::Tables => "tables",
             Self::Writers => "writers",
             Self::Lines => "lines",
+            Self::Dialog => "dialog",
             Self::Typing => "typing",
         }
     }
@@ -174,6 +177,7 @@ pub const TABLE: &[Binding] = bindings![
     [char('/')], "/", Act::Search, Lines, "search";
     [char('n')], "n", Act::NextMatch, Lines, "next match";
     [char('N')], "N", Act::PreviousMatch, Lines, "previous match";
+    [key(KeyCode::Enter)], "Enter", Act::Back, Dialog, "close it";
     [key(KeyCode::Enter)], "Enter", Act::Take, Typing, "take what was typed";
     [key(KeyCode::Esc)], "Esc", Act::Back, Typing, "leave it";
     [key(KeyCode::Backspace)], "Backspace", Act::Erase, Typing, "remove a character";

@@ -257,7 +257,7 @@ impl Model {
         }
         let mut places = vec![Place::Always, Place::Anywhere];
         match (&self.dialog, self.screen) {
-            (Some(_), _) => {}
+            (Some(_), _) => places.push(Place::Dialog),
             (None, Screen::List) => places.push(Place::List),
             (None, Screen::Log) => {
                 places.push(Place::Log);

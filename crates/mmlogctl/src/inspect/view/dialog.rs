@@ -126,7 +126,7 @@ fn draw_operation(model: &Model, operating: &Operating, screen: Rect, part: &mut
 fn below(model: &Model, operating: &Operating, name: &str) -> (String, String) {
     let entry = model.entry.as_ref().map(|entry| format!("> {}_", entry.text));
     let notice = model.notice.clone().unwrap_or_default();
-    let close = "Esc closes".to_owned();
+    let close = "Enter closes".to_owned();
     match &operating.stage {
         Stage::Planning => ("asking for the plan ...".to_owned(), notice),
         Stage::Planned(_) if operating.wants_confirmation() => {
@@ -141,7 +141,7 @@ fn below(model: &Model, operating: &Operating, name: &str) -> (String, String) {
         Stage::Planned(ended) if ended.code == Some(0) => ("nothing to do".to_owned(), close),
         Stage::Planned(ended) => (format!("no plan: {}", ended.words), close),
         Stage::Doing => ("at work ...".to_owned(), notice),
-        Stage::Done(ended) if ended.code == Some(0) => (format!("done: {}", ended.words), close),
+        Stage::Done(ended) if ended.code == Some(0) => ("done".to_owned(), close),
         Stage::Done(ended) => (format!("not done: {}", ended.words), close),
     }
 }
