@@ -87,7 +87,7 @@ rotation() {
   local seconds=${1:-10} writers
   for writers in 1 2 8; do
     echo "$writers writers"
-    "$bin/examples/rotations" r.log "$seconds" "$writers" 20
+    "$bin/examples/rotations" "$work/r.log" "$seconds" "$writers" 20
     rm -f r.log*
   done
 }
