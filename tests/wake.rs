@@ -9,7 +9,7 @@ use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use common::surgeon::{DATA_WAKE_WANT, Surgeon};
 use common::{Actor, Scene, log_path, message, parameter, parse, say, scene};
@@ -161,6 +161,16 @@ fn core_time(pid: u32) -> Duration {
     Duration::from_nanos(tasks.map(|task| ns(task.unwrap())).sum())
 }
 
+/// How often its threads have gone to sleep.
+fn sleeps(pid: u32) -> u64 {
+    let of = |task: fs::DirEntry| -> u64 {
+        let status = fs::read_to_string(task.path().join("status")).unwrap();
+        let count = status.lines().find_map(|line| line.strip_prefix("voluntary_ctxt_switches:")).unwrap();
+        count.trim().parse().unwrap()
+    };
+    fs::read_dir(format!("/proc/{pid}/task")).unwrap().map(|task| of(task.unwrap())).sum()
+}
+
 #[test]
 fn idle_followers_sleep() {
     const WINDOW: Duration = Duration::from_secs(5);
@@ -176,17 +186,22 @@ fn idle_followers_sleep() {
         .unwrap();
     let mut out = BufReader::new(tail.stdout.take().unwrap());
     assert_eq!(out.read_line(&mut String::new()).unwrap(), 1);
-    let before = [core_time(follower.child.id()), core_time(tail.id())];
-    // This measures a span of time; nothing waits for it.
+    let ids = [follower.child.id(), tail.id()];
+    let look = || (Instant::now(), ids.map(|id| (core_time(id), sleeps(id))));
+    let before = look();
+    // This watches a span of time; nothing waits for it.
     std::thread::sleep(WINDOW);
-    let after = [core_time(follower.child.id()), core_time(tail.id())];
+    let after = look();
     tail.kill().unwrap();
     tail.wait().unwrap();
-    for (who, (before, after)) in ["a follower", "tail -f"].into_iter().zip(before.into_iter().zip(after)) {
-        let used = after - before;
-        println!("{who}: {used:?} of a core in {WINDOW:?}");
-        // A thousandth of a core is meant; ten times that is what a loaded machine may make of it.
-        assert!(used < WINDOW / 100, "{who} used {used:?} of a core in {WINDOW:?}");
+    let span = after.0 - before.0;
+    for (who, (before, after)) in ["a follower", "tail -f"].into_iter().zip(before.1.into_iter().zip(after.1))
+    {
+        let (used, slept) = (after.0 - before.0, after.1 - before.1);
+        println!("{who}: {used:?} of a core in {span:?}, {slept} sleeps");
+        // What a sleep costs is the machine's affair. Meant are 4 a second; who polls has hundreds.
+        let most = 20 * (span.as_secs() + 1);
+        assert!(slept <= most, "{who} slept {slept} times in {span:?}, at most {most} are meant");
     }
 }
 
