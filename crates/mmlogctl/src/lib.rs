@@ -21,6 +21,7 @@ mod replace;
 mod sample;
 pub mod signals;
 pub mod storing;
+pub mod text;
 
 use cli::Cli;
 use commands::bench::worker;

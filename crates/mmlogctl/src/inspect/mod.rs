@@ -20,5 +20,4 @@ pub mod style;
 pub mod tables;
 pub mod tail;
 pub mod terminal;
-pub mod text;
 pub mod view;

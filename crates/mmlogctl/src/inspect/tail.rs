@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use mmlog::{Follower, Hole, Next, Options, Position, Start, explain};
 
-use super::text;
+use crate::text;
 
 /// So far before the end it starts, and after having been left behind goes on.
 const BACK: u64 = 64 << 10;

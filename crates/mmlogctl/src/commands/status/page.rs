@@ -1,6 +1,7 @@
 //! Text that fits a screen: lines of 80 columns, fields with their values below each other.
 
 use crate::exit::printable;
+use crate::text::{clipped, wrapped};
 
 const COLUMNS: usize = 80;
 /// Where values begin.
@@ -16,7 +17,7 @@ impl Page {
     }
 
     pub(super) fn line(&mut self, text: &str) {
-        self.0.push_str(&clip(&printable(text), COLUMNS));
+        self.0.push_str(&clipped(&printable(text), COLUMNS));
         self.0.push('\n');
     }
 
@@ -26,7 +27,7 @@ impl Page {
 
     /// A value that may take `most` lines.
     pub(super) fn sentence(&mut self, name: &str, text: &str, most: usize) {
-        for (nth, line) in wrap(&printable(text), COLUMNS - INDENT, most).iter().enumerate() {
+        for (nth, line) in wrapped(&printable(text), COLUMNS - INDENT, most).iter().enumerate() {
             self.field(if nth == 0 { name } else { "" }, line);
         }
     }
@@ -44,46 +45,20 @@ impl Page {
     }
 }
 
-fn clip(text: &str, columns: usize) -> String {
-    if text.chars().count() <= columns {
-        return text.to_owned();
-    }
-    let mut clipped: String = text.chars().take(columns - 3).collect();
-    clipped.push_str("...");
-    clipped
-}
-
-/// Words on at most `most` lines; what does not fit is clipped.
-fn wrap(text: &str, columns: usize, most: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
-        let fits = |line: &String| line.chars().count() + 1 + word.chars().count() <= columns;
-        let full = lines.len() == most;
-        match lines.last_mut() {
-            Some(line) if full || fits(line) => {
-                line.push(' ');
-                line.push_str(word);
-            }
-            _ => lines.push(word.to_owned()),
-        }
-    }
-    lines.iter().map(|line| clip(line, columns)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
     fn a_long_line_is_clipped_to_the_width() {
-        assert_eq!(clip("short", 80), "short");
-        assert_eq!(clip("0123456789", 8), "01234...");
+        assert_eq!(clipped("short", 80), "short");
+        assert_eq!(clipped("0123456789", 8), "01234...");
     }
 
     #[test]
     fn a_sentence_takes_two_lines_at_most() {
-        assert_eq!(wrap("one two three four", 9, 2), ["one two", "three ..."]);
-        assert_eq!(wrap("one two", 9, 2), ["one two"]);
+        assert_eq!(wrapped("one two three four", 9, 2), ["one two", "three ..."]);
+        assert_eq!(wrapped("one two", 9, 2), ["one two"]);
     }
 
     #[test]

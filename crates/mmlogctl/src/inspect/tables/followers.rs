@@ -6,7 +6,7 @@ use mmlog::HoldStatus;
 
 use super::Column;
 use crate::inspect::model::Model;
-use crate::inspect::text::{ago, bytes, clock};
+use crate::text::{ago, bytes, clock};
 
 /// A hold, and where the log is.
 #[derive(Clone, Copy)]

@@ -4,7 +4,7 @@ use mmlog::Hole;
 
 use super::Column;
 use crate::inspect::model::Model;
-use crate::inspect::text::{bytes, clock};
+use crate::text::{bytes, clock};
 
 /// Its columns.
 #[must_use]

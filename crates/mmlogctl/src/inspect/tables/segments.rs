@@ -5,7 +5,7 @@ use mmlog::SegmentStatus;
 use super::Column;
 use crate::exit::shown;
 use crate::inspect::model::Model;
-use crate::inspect::text::{bytes, clock};
+use crate::text::{bytes, clock};
 
 /// Its columns.
 #[must_use]

@@ -7,7 +7,7 @@ use mmlog::{InFlight, WriterStatus};
 use super::Column;
 use crate::inspect::history::Rates;
 use crate::inspect::model::Model;
-use crate::inspect::text::{bytes, count, lasting, rounded};
+use crate::text::{bytes, count, lasting, rounded};
 
 /// A writer, and what it does in a second.
 #[derive(Clone, Copy)]

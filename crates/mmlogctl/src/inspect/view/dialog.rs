@@ -17,7 +17,7 @@ use crate::inspect::action::Operation;
 use crate::inspect::keys::TABLE;
 use crate::inspect::model::operation::{Operating, Stage};
 use crate::inspect::model::{Dialog, Model};
-use crate::inspect::text::{clipped, wrapped};
+use crate::text::{clipped, wrapped};
 
 /// Frame above and below.
 const FRAME: u16 = 2;

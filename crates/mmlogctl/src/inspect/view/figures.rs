@@ -20,7 +20,7 @@ use super::canvas::Canvas;
 use super::strip::{LEGEND, bar, sparkline, strip};
 use crate::inspect::model::Model;
 use crate::inspect::model::log::Log;
-use crate::inspect::text::{bytes, count, lasting, rounded};
+use crate::text::{bytes, count, lasting, rounded};
 
 /// Rows that the figures take.
 pub(super) const fn height(form: Form, height: u16) -> usize {

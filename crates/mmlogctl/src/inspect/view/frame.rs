@@ -20,7 +20,7 @@ use crate::inspect::model::log::Log;
 use crate::inspect::model::{Model, Motion, Pane, Purpose};
 use crate::inspect::style::Styles;
 use crate::inspect::tables::writers;
-use crate::inspect::text::{clock, ending};
+use crate::text::{clock, ending};
 
 pub(super) fn too_small(canvas: &mut Canvas) {
     canvas.line(0, "too small", canvas.styles.plain);

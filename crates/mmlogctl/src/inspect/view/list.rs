@@ -14,7 +14,7 @@ use super::canvas::Canvas;
 use super::frame::state_style;
 use crate::exit::{printable, shown};
 use crate::inspect::model::{Model, Motion};
-use crate::inspect::text::{bytes, clock, ending, rounded, wrapped};
+use crate::text::{bytes, clock, ending, rounded, wrapped};
 
 /// Rows for logs; the rest is for the diagnosis of the chosen one.
 pub(super) const fn page(height: u16) -> u16 {

@@ -34,7 +34,7 @@ use ratatui::layout::{Rect, Size};
 use crate::exit::printable;
 use crate::inspect::model::{Dialog, Model, Pane, Screen};
 use crate::inspect::style::Styles;
-use crate::inspect::text;
+use crate::text;
 use canvas::Canvas;
 
 /// From here on all figures are shown.

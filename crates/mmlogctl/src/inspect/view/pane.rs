@@ -16,7 +16,7 @@ use crate::inspect::model::log::Log;
 use crate::inspect::model::{Model, Pane};
 use crate::inspect::style::Styles;
 use crate::inspect::tables::{followers, holes, segments, writers};
-use crate::inspect::text::{clock, lasting, wrapped};
+use crate::text::{clock, lasting, wrapped};
 
 /// Instead of what only a look can tell.
 const UNSEEN: &str = "the log cannot be looked at";

@@ -1,4 +1,4 @@
-//! Figures and sentences as they stand on the screen.
+//! Figures and sentences in the room that there is.
 
 use std::time::{Duration, SystemTime};
 
