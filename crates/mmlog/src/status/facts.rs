@@ -2,7 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 
-use super::{Damage, FileFacts, FindingId, Version1Flags};
+use super::{Damage, FileFacts, FindingId, Medium, Version1Flags};
 use crate::error::Fault;
 use crate::files::Files;
 use crate::metadata::{JOURNAL_EMPTY, JOURNAL_ROTATE, JOURNAL_TRIM};
@@ -10,8 +10,6 @@ use crate::sync::Ordering;
 use crate::sys::fs;
 use crate::sys::place::{Access, Part, Place};
 use crate::sys::process;
-
-use super::Medium;
 
 /// Every contradiction; none in a log of the original's format, which keeps less to contradict.
 pub(super) fn damage(files: &Files, file_size: u64, file: &FileFacts) -> Vec<Damage> {
@@ -83,8 +81,9 @@ pub(super) fn unfinished(kind: u64) -> Option<&'static str> {
 }
 
 pub(super) fn file(place: &Place) -> Result<FileFacts, Fault> {
-    let free = fs::ask_free_bytes(place.directory_fd()).map_err(|e| e.to_string());
-    let medium = fs::medium(place.directory_fd());
+    let asked = fs::ask_file_system(place.directory_fd()).map_err(|e| e.to_string());
+    let medium = asked.as_ref().map_or_else(|_| Medium::default(), |(_, medium)| *medium);
+    let free = asked.map(|(free, _)| free);
     let gone = FileFacts {
         len: 0,
         allocated: 0,

@@ -49,25 +49,21 @@ pub(crate) fn incoherent_file_system(file: impl AsFd) -> io::Result<Option<&'sta
     })
 }
 
-/// What kind of file system it is, as far as anybody asks.
-pub(crate) fn medium(file: impl AsFd) -> Medium {
+/// Bytes that the file system has left for this user, and what kind it is.
+pub(crate) fn ask_file_system(file: impl AsFd) -> io::Result<(u64, Medium)> {
     const RAMFS: FsType = FsType(0x8584_58f6);
-    match statfs::fstatfs(file).map(|s| s.filesystem_type()) {
-        Ok(statfs::TMPFS_MAGIC | RAMFS) => Medium::Memory,
-        Ok(statfs::OVERLAYFS_SUPER_MAGIC) => Medium::Overlay,
-        _ => Medium::Disk,
-    }
-}
-
-/// Bytes that the file system has left for this user.
-pub(crate) fn ask_free_bytes(file: impl AsFd) -> io::Result<u64> {
     let s = statfs::fstatfs(file)?;
-    Ok(s.blocks_available().saturating_mul(s.block_size().unsigned_abs()))
+    let medium = match s.filesystem_type() {
+        statfs::TMPFS_MAGIC | RAMFS => Medium::Memory,
+        statfs::OVERLAYFS_SUPER_MAGIC => Medium::Overlay,
+        _ => Medium::Disk,
+    };
+    Ok((s.blocks_available().saturating_mul(s.block_size().unsigned_abs()), medium))
 }
 
-/// The same; none when it cannot be asked.
+/// Bytes that it has left for this user; none when it cannot be asked.
 pub(crate) fn free_bytes(file: impl AsFd) -> u64 {
-    ask_free_bytes(file).unwrap_or(0)
+    ask_file_system(file).map_or(0, |(free, _)| free)
 }
 
 /// Where the file's first byte lies that has a block; its end where none has one. Nobody of ours uses the offset of a
