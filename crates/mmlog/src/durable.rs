@@ -9,8 +9,9 @@
 //! 4. The watermark is W. `fdatasync` the data file: what waits for bytes without NULs is served. Then, if somebody
 //!    needs it, the checkpoint is raised to W and the metadata (once the directory, too) synced: in this order, a
 //!    checkpoint on the disk is true whatever else reached it.
-//! 5. Until the checkpoint has passed the base, as after a rotation, final segments are synced before the current one,
-//!    and nobody is served before the names and the metadata are durable too: from them a recovery knows the base.
+//! 5. Until the checkpoint has passed the base, as in a new log and after a rotation, final segments are synced before
+//!    the current one, and nobody is served before the names and the metadata are durable too: from them a recovery
+//!    knows the base.
 //!
 //! Why bytes without NULs need the data file alone: recovery after a reboot goes from the checkpoint to the last byte
 //! that is not NUL, takes whole pages of NULs for lost, and an append in flight for done if no byte of its range is
@@ -146,7 +147,8 @@ impl ToSync {
         if watermark <= commit.checkpointed() {
             return Ok(());
         }
-        let base_is_durable = commit.checkpointed() >= self.current.base();
+        // A checkpoint at the base is of before the rotation, or of before there was any.
+        let base_is_durable = commit.checkpointed() > self.current.base();
         let full = needs_checkpoint(files) || !base_is_durable;
         if !full && watermark <= commit.data_synced() {
             return Ok(());

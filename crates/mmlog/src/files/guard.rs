@@ -373,10 +373,16 @@ impl LogLock<'_> {
         let counts = &self.files.meta.header().hole_counts;
         holes::note(self.files.meta.holes(), counts, hole);
         crash_point("settle:noted");
-        if hole.kind == HoleKind::Torn && self.zero(hole).is_err() {
-            counts.not_zeroed.fetch_add(1, Ordering::Relaxed);
+        if hole.kind == HoleKind::Torn {
+            self.zero_torn(hole);
         }
         crash_point("settle:zeroed");
+    }
+
+    pub(super) fn zero_torn(&self, hole: &Hole) {
+        if self.zero(hole).is_err() {
+            self.files.meta.header().hole_counts.not_zeroed.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn is_placed(&self, hole: &Hole) -> bool {

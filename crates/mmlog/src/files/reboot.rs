@@ -8,9 +8,11 @@
 //!    below the checkpoint.
 //! 2. The log ends behind the last byte that is not NUL, never below the checkpoint. The cursor of before was ahead
 //!    of the data or behind it, and says nothing.
-//! 3. Whole pages of NULs between the checkpoint and the end did not reach the disk: holes.
-//! 4. The file is cut there, the cursor set, and all this synced; then the epoch is raised, since positions above the
-//!    checkpoint may mean other bytes now, and synced, before anybody appends.
+//! 3. Whole pages of NULs between the checkpoint and the end did not reach the disk: holes. Of torn holes there, the
+//!    zeros may not have.
+//! 4. The file is cut there, the cursor set, and all this synced; then the checkpoint is raised to the end and the
+//!    epoch by one, since positions above the old checkpoint may mean other bytes now, and synced, before anybody
+//!    appends.
 
 pub(super) mod segments;
 
@@ -21,7 +23,7 @@ use super::guard::LogLock;
 use super::version1::next_nuls;
 use crate::crash::crash_point;
 use crate::error::Fault;
-use crate::holes::{self, Hole};
+use crate::holes::{self, Hole, HoleKind};
 use crate::layout::{Identity, POSITION_END};
 use crate::slots::Phase;
 use crate::sync::Ordering;
@@ -109,10 +111,11 @@ impl LogLock<'_> {
         }
         let hint = control.look().start;
         let table = self.files.meta.holes();
-        header.commit.reset(synced);
+        header.commit.reset(checkpoint.synced());
         // Those of final segments stay.
         holes::retain(table, |h| h.end() <= base || h.start >= base && h.end() <= base + len);
         self.settle_after_reboot(synced, base + len);
+        self.zero_again(synced);
         let found =
             extent(self.segment.file(), synced - base, len).map_err(Fault::io("read the data file"))?;
         let end = base + found.end;
@@ -137,12 +140,18 @@ impl LogLock<'_> {
         // bytes that came later, and no epoch is given twice.
         self.make_durable()?;
         crash_point("reboot:durable");
+        // In the same boot final segments may wait for a sync.
+        if !self.files.is_of_this_boot() {
+            checkpoint.raise(end, process::now_ns());
+        }
         checkpoint.lost.store(lost, Ordering::Relaxed);
         checkpoint.recovered_end.store(end, Ordering::Relaxed);
         checkpoint.recovered_ns.store(process::now_ns(), Ordering::Relaxed);
         self.note_boot()?;
         crash_point("reboot:noted");
-        self.make_durable()
+        self.make_durable()?;
+        header.commit.raise_checkpoint(checkpoint.synced());
+        Ok(())
     }
 
     fn make_durable(&self) -> Result<(), Fault> {
@@ -166,6 +175,14 @@ impl LogLock<'_> {
                 self.note_hole(&hole);
             }
             slot.hot.settle();
+        }
+    }
+
+    /// Behind the checkpoint a torn hole may have reached the disk, and its zeros not.
+    fn zero_again(&self, from: u64) {
+        let table = self.files.meta.holes();
+        for hole in holes::all(table).iter().filter(|h| h.kind == HoleKind::Torn && h.start >= from) {
+            self.zero_torn(hole);
         }
     }
 

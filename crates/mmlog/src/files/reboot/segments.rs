@@ -20,7 +20,7 @@ use crate::layout::Header;
 use crate::metadata::{Entry, JOURNAL_ROTATE};
 use crate::sync::Ordering;
 use crate::sys::place::{Access, Part, Place};
-use crate::sys::process;
+use crate::sys::{fs, process};
 
 /// The current segment: as the metadata has it, or, until somebody has recovered after a reboot, as the names have it.
 pub(in crate::files) fn current(place: &Arc<Place>, header: &Header) -> Result<Entry, Fault> {
@@ -110,7 +110,7 @@ impl LogLock<'_> {
             let (len, end) = end_of(header, &behind)?;
             if end < len {
                 let file = behind.open(Access::Write);
-                let cut = file.and_then(|file| file.set_len(end));
+                let cut = file.and_then(|file| file.set_len(end).and_then(|()| fs::fdatasync(&file)));
                 cut.map_err(Fault::io("cut the final segment behind its last byte"))?;
             }
         }
