@@ -131,7 +131,7 @@ _mmlogctl() {
             return 0
             ;;
         mmlogctl__subcmd__bench)
-            opts="-h --dir --engine --size --processes --threads --runs --messages --full --sustain --durable --no-pin --json --chart --trust-path --help"
+            opts="-h --dir --engine --size --processes --threads --runs --messages --full --sustain --durable --growth --no-pin --json --chart --trust-path --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

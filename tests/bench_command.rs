@@ -105,6 +105,25 @@ fn an_append_by_write_is_one_system_call_and_by_a_mapping_hardly_any() {
 }
 
 #[test]
+fn growth_has_a_row_for_each_thing_that_a_log_may_have() {
+    let scratch = Scratch::new();
+    let line = "--growth --size 9 --processes 2 --runs 1 --messages 100 --json";
+    let rows = rows(&bench(scratch.path(), line));
+    let names: Vec<&str> = rows.iter().map(|row| row["engine"].as_str().unwrap()).collect();
+    let beside = ["base=2^32", "base=2^48", "base=2^60", "ring=2", "ring=16", "ring=64"];
+    let others = ["idle=10", "idle=100", "idle=1000", "follower", "stopped"];
+    let appends = beside.iter().chain(&others).map(|name| format!("mmlog+{name}"));
+    let looks = [0, 10, 100, 1000].map(|idle| format!("look+idle={idle}"));
+    let expected: Vec<String> = std::iter::once("mmlog".to_owned()).chain(appends).chain(looks).collect();
+    assert_eq!(names, expected);
+    for row in &rows {
+        let lost = if row["engine"].as_str().unwrap().starts_with("mmlog") { 0.into() } else { Value::Null };
+        assert_eq!((&row["lost_messages"], row["ns_per_message"].as_f64() > Some(0.0)), (&lost, true), "{row}");
+    }
+    assert!(is_empty(scratch.path()));
+}
+
+#[test]
 fn threads_are_workers_too() {
     let scratch = Scratch::new();
     let line = "--engine mmlog,write,floor,shared-floor --size 9 --processes 2 --threads 3 --runs 2 --messages 100 --json";

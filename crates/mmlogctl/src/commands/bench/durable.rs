@@ -2,6 +2,7 @@
 
 use std::process::Command;
 
+use super::company::Company;
 use super::engines::Kind;
 use super::job::Policy;
 use super::measure::{Contender, Group, Row};
@@ -20,8 +21,9 @@ const ROCKSDB_MESSAGES: u64 = 500;
 pub(super) fn contenders(kinds: &[Kind]) -> Result<Vec<Contender>, Failure> {
     let policies = [Policy::Each, Policy::Batch(BATCH), Policy::Every(EVERY_MS)];
     let syncing = kinds.iter().filter(|kind| matches!(kind, Kind::Mmlog | Kind::Write));
-    let contenders: Vec<Contender> =
-        syncing.flat_map(|&kind| policies.map(|policy| Contender { kind, policy })).collect();
+    let contenders: Vec<Contender> = syncing
+        .flat_map(|&kind| policies.map(|policy| Contender { kind, policy, company: Company::Nobody }))
+        .collect();
     if contenders.is_empty() {
         return Err(Failure::new(Exit::Usage, "--durable has mmlog and write only; name one of them"));
     }

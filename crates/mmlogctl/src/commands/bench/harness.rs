@@ -12,8 +12,10 @@ use std::io::{self, BufRead as _, BufReader, PipeReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use super::company::{Company, Guests};
 use super::job::{Job, Outcome, Purpose};
 use super::place::Place;
 use super::verify::{Verdict, verify};
@@ -101,6 +103,8 @@ fn run_through(
     let dir = place.fresh().map_err(told)?;
     let mut crew = Crew(Vec::new());
     let (end, begin) = io::pipe().map_err(told)?;
+    let guests = Guests::arrive(job, &dir).map_err(told)?;
+    let _follower = follower(job, &dir, &end)?;
     for process in 0..processes {
         let job = Job { dir: dir.clone(), process, ..job.clone() };
         crew.0.push(
@@ -115,10 +119,26 @@ fn run_through(
     for worker in &mut crew.0 {
         workers.extend(worker.outcomes()?);
     }
+    guests.map_or(Ok(()), Guests::leave).map_err(told)?;
     let appended: Vec<u64> = workers.iter().map(|w| w.appended).collect();
     let written = job.kind.written(&dir, job.size, &appended);
     let verdict = verify(&written, job.size, &appended).map_err(told)?;
     Ok((Run { workers, verdict }, dir))
+}
+
+/// The process that follows, where the job wants one; stopped, where it wants that.
+fn follower(job: &Job, dir: &Path, end: &PipeReader) -> Result<Option<Crew>, String> {
+    if !matches!(job.company, Company::Follower | Company::Stopped) {
+        return Ok(None);
+    }
+    let told = |e: io::Error| e.to_string();
+    let role = Job { dir: dir.to_owned(), purpose: Purpose::Follow, ..job.clone() };
+    let mut follower = Worker::start(&role, None, end.try_clone().map_err(told)?).map_err(told)?;
+    follower.is_ready()?;
+    if job.company == Company::Stopped {
+        kill_process(Pid::from_child(&follower.child), Signal::STOP).map_err(|e| told(e.into()))?;
+    }
+    Ok(Some(Crew(vec![follower])))
 }
 
 /// The worker processes of a run: none outlives it.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
+use super::company::Company;
 use super::engines::Kind;
 
 /// When messages are made durable.
@@ -52,6 +53,8 @@ pub(super) enum Purpose {
     Latency,
     /// What happens in a long time.
     Sustain(Duration),
+    /// Nothing is appended: a follower that others are measured beside.
+    Follow,
 }
 
 /// Whether workers stay on one core each.
@@ -69,6 +72,7 @@ pub(super) struct Job {
     pub(super) dir: PathBuf,
     pub(super) kind: Kind,
     pub(super) policy: Policy,
+    pub(super) company: Company,
     pub(super) purpose: Purpose,
     pub(super) cores: Cores,
     pub(super) size: usize,
@@ -84,12 +88,14 @@ impl Job {
         let (purpose, ms) = match self.purpose {
             Purpose::Throughput => ("throughput", 0),
             Purpose::Latency => ("latency", 0),
+            Purpose::Follow => ("follow", 0),
             Purpose::Sustain(time) => ("sustain", u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
         };
         json!({
             "dir": self.dir.to_string_lossy(),
             "engine": self.kind.name(),
             "policy": self.policy.name(),
+            "company": self.company.name(),
             "purpose": purpose,
             "ms": ms,
             "pinned": self.cores == Cores::Pinned,
@@ -109,9 +115,11 @@ impl Job {
             dir: told["dir"].as_str()?.into(),
             kind: Kind::named(told["engine"].as_str()?)?,
             policy: Policy::named(told["policy"].as_str()?)?,
+            company: Company::named(told["company"].as_str()?)?,
             purpose: match told["purpose"].as_str()? {
                 "throughput" => Purpose::Throughput,
                 "latency" => Purpose::Latency,
+                "follow" => Purpose::Follow,
                 _ => Purpose::Sustain(Duration::from_millis(told["ms"].as_u64()?)),
             },
             cores: if told["pinned"].as_bool()? { Cores::Pinned } else { Cores::Free },
@@ -172,13 +180,16 @@ mod tests {
     #[test]
     fn what_is_told_is_what_is_heard() {
         let policies = [Policy::Never, Policy::Each, Policy::Batch(64), Policy::Every(10)];
-        let purposes = [Purpose::Throughput, Purpose::Latency, Purpose::Sustain(Duration::from_millis(1500))];
+        let sustain = Purpose::Sustain(Duration::from_millis(1500));
+        let purposes = [Purpose::Throughput, Purpose::Latency, sustain, Purpose::Follow];
+        let companies = [Company::Nobody, Company::Base(60), Company::Idle(1000), Company::Stopped];
         for (n, policy) in policies.into_iter().enumerate() {
             let job = Job {
                 dir: "/a dir/\"x\"".into(),
                 kind: Kind::SharedFloor,
                 policy,
-                purpose: purposes[n % 3],
+                company: companies[n],
+                purpose: purposes[n],
                 cores: [Cores::Pinned, Cores::Free][n % 2],
                 size: 128,
                 process: 3,

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
+use super::company::Company;
 use super::engines::Kind;
 use super::harness::{self, Run};
 use super::job::{Cores, Job, Policy, Purpose};
@@ -24,13 +25,15 @@ const FIRST_DURABLE_TRY: u64 = 16;
 pub(super) struct Contender {
     pub(super) kind: Kind,
     pub(super) policy: Policy,
+    pub(super) company: Company,
 }
 
 impl Contender {
     pub(super) fn name(self) -> String {
-        match self.policy {
-            Policy::Never => self.kind.name(),
-            policy => format!("{}:{}", self.kind.name(), policy.name()),
+        match (self.policy, self.company) {
+            (Policy::Never, Company::Nobody) => self.kind.name(),
+            (Policy::Never, company) => format!("{}+{}", self.kind.name(), company.name()),
+            (policy, _) => format!("{}:{}", self.kind.name(), policy.name()),
         }
     }
 }
@@ -186,6 +189,7 @@ impl Measuring<'_> {
             dir: self.place.path().to_owned(),
             kind: contender.kind,
             policy: contender.policy,
+            company: contender.company,
             purpose,
             cores: self.how.cores,
             size: self.group.size,

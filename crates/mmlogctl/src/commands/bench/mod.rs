@@ -16,6 +16,7 @@ use crate::output::{Output, json_line};
 use crate::signals::Signals;
 
 mod chart;
+mod company;
 mod durable;
 mod engines;
 mod harness;
@@ -28,6 +29,7 @@ mod sustain;
 mod verify;
 pub mod worker;
 
+use company::Company;
 use engines::Kind;
 use job::{Cores, Policy};
 use measure::{Contender, Failed, Group, How, Interrupted, Measuring, Row};
@@ -38,6 +40,8 @@ use verify::Verdict;
 const SIZES: [usize; 5] = [1, 128, 1024, 4095, 65536];
 const FULL_SIZES: [usize; 10] = [1, 16, 128, 512, 1024, 4095, 4096, 16384, 65536, 1 << 20];
 const PROCESSES: [usize; 1] = [4];
+const GROWTH_PROCESSES: [usize; 2] = [1, 4];
+const LOOK_RUNS: usize = 7;
 const FULL_PROCESSES: [usize; 4] = [1, 2, 4, 16];
 
 /// Compare appending to a log with other ways to append to a file, here and now.
@@ -81,6 +85,11 @@ pub struct BenchArgs {
     /// --size says otherwise.
     #[arg(long)]
     durable: bool,
+    /// What an append costs beside a high base, a longer ring of chunks, idle writers, a follower that reads and one that
+    /// is stopped, and what idle writers cost a follower's look. Only mmlog; messages of 128 bytes, 1 and 4 processes
+    /// unless --size and --processes say otherwise.
+    #[arg(long, conflicts_with_all = ["durable", "sustain", "full", "engine", "chart"])]
+    growth: bool,
     /// Let the kernel move processes between cores. Otherwise each worker stays on one.
     #[arg(long)]
     no_pin: bool,
@@ -139,13 +148,14 @@ pub fn run(args: &BenchArgs, out: &mut Output) -> Result<Exit, Failure> {
 fn groups(args: &BenchArgs) -> Result<Vec<Group>, Failure> {
     let sizes: &[usize] = match (args.size.as_slice(), args.full) {
         ([], _) if args.sustain.is_some() => &[4096],
-        ([], _) if args.durable => &[128],
+        ([], _) if args.durable || args.growth => &[128],
         ([], true) => &FULL_SIZES,
         ([], false) => &SIZES,
         (sizes, _) => sizes,
     };
     let processes: &[usize] = match (args.processes.as_slice(), args.full) {
         ([], true) => &FULL_PROCESSES,
+        ([], false) if args.growth => &GROWTH_PROCESSES,
         ([], false) => &PROCESSES,
         (processes, _) => processes,
     };
@@ -166,7 +176,13 @@ fn groups(args: &BenchArgs) -> Result<Vec<Group>, Failure> {
 
 /// The engines that were asked for and work here; of the others, why not.
 fn usable(args: &BenchArgs, place: &Place, out: &mut Output) -> Result<Vec<Kind>, Failure> {
-    let asked = if args.engine.is_empty() { Kind::value_variants() } else { args.engine.as_slice() };
+    let asked = if args.growth {
+        &[Kind::Mmlog]
+    } else if args.engine.is_empty() {
+        Kind::value_variants()
+    } else {
+        args.engine.as_slice()
+    };
     let mut kinds = Vec::new();
     for &kind in asked {
         let tried = place.fresh().and_then(|dir| kind.probe(&dir));
@@ -204,7 +220,13 @@ impl Bench<'_> {
         let contenders: Vec<Contender> = if self.args.durable {
             durable::contenders(kinds)?
         } else {
-            kinds.iter().map(|&kind| Contender { kind, policy: Policy::Never }).collect()
+            let companies = if self.args.growth { company::ALL.as_slice() } else { &[Company::Nobody] };
+            let of = |&kind| companies.iter().map(move |&company| (kind, company));
+            kinds
+                .iter()
+                .flat_map(of)
+                .map(|(kind, company)| Contender { kind, policy: Policy::Never, company })
+                .collect()
         };
         let mut all = Vec::new();
         for &group in groups {
@@ -218,7 +240,22 @@ impl Bench<'_> {
             }
             all.append(&mut rows);
         }
+        if self.args.growth {
+            all.extend(self.looks(out)?);
+        }
         Ok(all)
+    }
+
+    fn looks(&mut self, out: &mut Output) -> Result<Vec<Row>, Failure> {
+        let runs = self.how().runs.unwrap_or(LOOK_RUNS);
+        let rows = company::looks(self.place, runs).map_err(|why| Failure::new(Exit::Failed, why))?;
+        if !self.args.json {
+            out.line(&format!(
+                "\na follower's look at one new message beside idle writers, ns: {runs} runs"
+            ))?;
+            report::table_of(&rows).iter().try_for_each(|line| out.line(line))?;
+        }
+        Ok(rows)
     }
 
     fn group(

@@ -41,13 +41,17 @@ fn tenths(ns: f64) -> f64 {
 /// One group's table.
 pub(super) fn table(group: Group, rows: &[Row]) -> Vec<String> {
     let runs = rows.iter().map(|row| row.ns.len()).max().unwrap_or(0);
-    let mut lines = vec![
-        format!("{group}: {runs} run{}", if runs == 1 { "" } else { "s" }),
-        format!(
-            "{:<16} {:>11} {:>21} {:>8} {:>9} {:>8} {:>8} {:>8} {:>9} {:>5}",
-            "ENGINE", "ns/message", "min - max", "x mmlog", "calls/msg", "p50", "p99", "p99.9", "max", "lost"
-        ),
-    ];
+    let mut lines = vec![format!("{group}: {runs} run{}", if runs == 1 { "" } else { "s" })];
+    lines.extend(table_of(rows));
+    lines
+}
+
+/// The rows under their heads.
+pub(super) fn table_of(rows: &[Row]) -> Vec<String> {
+    let mut lines = vec![format!(
+        "{:<16} {:>11} {:>21} {:>8} {:>9} {:>8} {:>8} {:>8} {:>9} {:>5}",
+        "ENGINE", "ns/message", "min - max", "x mmlog", "calls/msg", "p50", "p99", "p99.9", "max", "lost"
+    )];
     lines.extend(rows.iter().map(|row| line(row, log_of(row, rows))));
     lines
 }

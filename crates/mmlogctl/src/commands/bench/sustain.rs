@@ -12,6 +12,7 @@ use std::time::Duration;
 use rustix::param::page_size;
 use serde_json::{Value, json};
 
+use super::company::Company;
 use super::engines::Kind;
 use super::harness::{self, Run};
 use super::job::{Job, Policy, Purpose};
@@ -71,6 +72,7 @@ fn run(bench: &Bench<'_>, time: Duration, group: Group, kind: Kind) -> Result<Ru
         dir: bench.place.path().to_owned(),
         kind,
         policy: Policy::Never,
+        company: Company::Nobody,
         purpose: Purpose::Sustain(time),
         cores: bench.how().cores,
         size: group.size,

@@ -13,6 +13,7 @@ use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
+use super::company;
 use super::engines::{self, Engine, Kind, Site};
 use super::job::{Cores, Job, Outcome, Policy, Purpose};
 use super::message::Messages;
@@ -43,11 +44,14 @@ pub fn run(told: &str, out: &mut Output) -> Result<Exit, Failure> {
     };
     // Which engine it was, and where, says whoever started us.
     let failed = |e: io::Error| Failure::new(Exit::Failed, e.to_string());
+    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| failed(e.into()))?;
+    if job.purpose == Purpose::Follow {
+        return company::follow(&job, out);
+    }
     let log = match job.kind {
-        Kind::Mmlog => Some(Log::options().open_or_create(engines::data(&job.dir))?),
+        Kind::Mmlog => Some(job.company.options().open_or_create(engines::data(&job.dir))?),
         _ => None,
     };
-    set_parent_process_death_signal(Some(Signal::KILL)).map_err(|e| failed(e.into()))?;
     let cores = allowed().map_err(failed)?;
     let (opened, begin) = (Barrier::new(job.threads + 1), Barrier::new(job.threads + 1));
     let outcomes = thread::scope(|scope| {
@@ -127,6 +131,7 @@ impl Turn<'_> {
             Purpose::Throughput => self.all(&mut engine, &mut messages)?,
             Purpose::Latency => self.each(&mut engine, &mut messages, &mut outcome)?,
             Purpose::Sustain(time) => sustain(&mut engine, &mut messages, self.job, time, &mut outcome)?,
+            Purpose::Follow => {}
         }
         engine.finish()?;
         outcome.ended = now();
