@@ -11,6 +11,8 @@ const LEFT: f64 = 70.0;
 const RIGHT: f64 = 660.0;
 const TOP: f64 = 40.0;
 const BOTTOM: f64 = 370.0;
+/// What the text of a size takes.
+const LABEL: f64 = 50.0;
 /// Okabe and Ito's colours, which colour-blind people can tell apart, and two greys for the floors.
 const COLOURS: [&str; 10] = [
     "#d55e00", "#0072b2", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000", "#b8a800", "#999999",
@@ -84,10 +86,14 @@ fn panel(svg: &mut String, rows: &[&Row], names: &[&str]) {
     let mut sizes: Vec<usize> = rows.iter().map(|r| r.group.size).collect();
     sizes.sort_unstable();
     sizes.dedup();
+    let mut labelled = f64::NEG_INFINITY;
     for size in sizes {
         let at = x.at(size as f64);
         line(svg, (at, TOP), (at, BOTTOM));
-        text(svg, at, BOTTOM + 18.0, "middle", &format!("{size} B"));
+        if at - labelled >= LABEL {
+            text(svg, at, BOTTOM + 18.0, "middle", &format!("{size} B"));
+            labelled = at;
+        }
     }
     for power in 0..10 {
         let value = 10_f64.powi(power);
