@@ -102,14 +102,21 @@ impl Victim {
             return Ok(at);
         }
         match registers::length_of_fill(self.word_at(before)?) {
-            Some(length) if self.watch_for(before + length)? => {
-                ptrace::cont(self.pid, None)?;
-                let at = self.stopped()?;
-                self.watch_for_nothing()?;
-                Ok(at)
-            }
-            _ => Ok(at),
+            Some(length) => self.run_to(before + length),
+            None => Ok(at),
         }
+    }
+
+    /// At full speed to the instruction at `address`, or to the system call or the mark that comes before.
+    pub(crate) fn run_to(&mut self, address: u64) -> anyhow::Result<At> {
+        let word = self.word_at(address)?;
+        let place = address.wrapping_add(self.loaded_at);
+        ptrace::write(self.pid, place as ptrace::AddressType, registers::with_breakpoint(word))?;
+        ptrace::syscall(self.pid, None)?;
+        let at = self.stopped()?;
+        ptrace::write(self.pid, place as ptrace::AddressType, word)?;
+        registers::leave_breakpoint(self.pid, place)?;
+        Ok(at)
     }
 
     /// At full speed to behind the next system call.
@@ -143,17 +150,19 @@ impl Victim {
             }
         }
         let steps = match landmark {
-            Some(landmark) if self.watch_for(landmark.address)? => {
-                for _ in 0..landmark.hits {
-                    ptrace::syscall(self.pid, None)?;
-                    if self.stopped()? == At::Mark {
+            Some(landmark) => {
+                for hit in 0..landmark.hits {
+                    // From the breakpoint it has come to, on.
+                    if hit > 0 && self.step()? == At::Mark {
+                        return Ok(At::Mark);
+                    }
+                    if self.run_to(landmark.address)? == At::Mark {
                         return Ok(At::Mark);
                     }
                 }
-                self.watch_for_nothing()?;
                 landmark.rest
             }
-            _ => point.steps,
+            None => point.steps,
         };
         for _ in 0..steps {
             if self.step()? == At::Mark {
@@ -213,15 +222,6 @@ impl Victim {
     fn word_at(&self, address: u64) -> anyhow::Result<c_long> {
         let at = address.wrapping_add(self.loaded_at);
         Ok(ptrace::read(self.pid, at as ptrace::AddressType)?)
-    }
-
-    /// False where the processor's breakpoints cannot be had.
-    fn watch_for(&self, address: u64) -> anyhow::Result<bool> {
-        Ok(registers::break_at(self.pid, Some(address.wrapping_add(self.loaded_at))).is_ok())
-    }
-
-    fn watch_for_nothing(&self) -> anyhow::Result<()> {
-        Ok(registers::break_at(self.pid, None)?)
     }
 }
 

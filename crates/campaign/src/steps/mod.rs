@@ -25,6 +25,7 @@ pub(crate) mod trace;
 use std::path::Path;
 use std::time::Duration;
 
+use anyhow::ensure;
 use mmlog::{Log, Options};
 
 use crate::children::Role;
@@ -54,6 +55,9 @@ pub(crate) fn is_possible(run: &mut Run) -> bool {
     }
     let probed = engine::Victim::start(operations::PROBE, Path::new("/"), 0).and_then(|mut victim| {
         victim.step()?;
+        let here = victim.address()?;
+        victim.run_to(here)?;
+        ensure!(victim.address()? == here, "it goes on at a breakpoint");
         victim.finish()
     });
     if let Err(e) = &probed {

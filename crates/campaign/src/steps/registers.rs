@@ -1,15 +1,13 @@
-//! What differs between processors: registers, instructions, breakpoints. Elsewhere than on x86_64 nothing is
+//! What differs between processors: registers and instructions. Elsewhere than on x86_64 nothing is
 //! stepped.
 
 pub(super) use here::*;
 
 #[cfg(target_arch = "x86_64")]
 mod here {
-    use std::mem::offset_of;
-
     use nix::errno::Errno;
-    use nix::libc::{c_long, user};
-    use nix::sys::ptrace::{self, AddressType};
+    use nix::libc::c_long;
+    use nix::sys::ptrace;
     use nix::unistd::Pid;
 
     pub(in crate::steps) fn instruction(pid: Pid) -> Result<u64, Errno> {
@@ -30,15 +28,19 @@ mod here {
         }
     }
 
-    /// A breakpoint in the first debug register, or none.
-    pub(in crate::steps) fn break_at(pid: Pid, address: Option<u64>) -> Result<(), Errno> {
-        const REGISTERS: usize = offset_of!(user, u_debugreg);
-        const CONTROL: usize = REGISTERS + 7 * size_of::<u64>();
-        let enabled = c_long::from(address.is_some());
-        if let Some(address) = address {
-            ptrace::write_user(pid, REGISTERS as AddressType, address.cast_signed())?;
+    /// `int3` in place of the first byte of `word`: it stops behind that byte.
+    pub(in crate::steps) fn with_breakpoint(word: c_long) -> c_long {
+        word & !0xff | 0xcc
+    }
+
+    /// From behind a breakpoint at `address`, which is no more, back to the instruction there.
+    pub(in crate::steps) fn leave_breakpoint(pid: Pid, address: u64) -> Result<(), Errno> {
+        let mut registers = ptrace::getregs(pid)?;
+        if registers.rip != address + 1 {
+            return Ok(());
         }
-        ptrace::write_user(pid, CONTROL as AddressType, enabled)
+        registers.rip = address;
+        ptrace::setregs(pid, registers)
     }
 }
 
@@ -60,7 +62,11 @@ mod here {
         None
     }
 
-    pub(in crate::steps) fn break_at(_: Pid, _: Option<u64>) -> Result<(), Errno> {
+    pub(in crate::steps) fn with_breakpoint(word: c_long) -> c_long {
+        word
+    }
+
+    pub(in crate::steps) fn leave_breakpoint(_: Pid, _: u64) -> Result<(), Errno> {
         Err(Errno::ENOSYS)
     }
 }

@@ -25,6 +25,8 @@ struct Step {
     visits: u32,
 }
 
+/// A breakpoint is as dear as that many steps.
+const HIT: u32 = 4;
 /// Instructions of the program itself are that near to where it is loaded.
 const PROGRAM: u64 = 1 << 28;
 
@@ -78,7 +80,8 @@ impl Trace {
             hits: step.visits,
             rest: to.steps - step.point.steps,
         });
-        ways.min_by_key(|way| 2 * way.hits + way.rest).filter(|way| 2 * way.hits + way.rest + 8 < to.steps)
+        let cost = |way: &Landmark| HIT * way.hits + way.rest;
+        ways.min_by_key(cost).filter(|way| cost(way) < to.steps)
     }
 
     /// Every instruction.
