@@ -1,8 +1,10 @@
 //! Child processes: this program again, in a role of a theme; or a fork of a role.
 #![allow(unsafe_code, reason = "fork")]
 
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::process::{Child, Command, ExitCode, ExitStatus};
+use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
 
 use nix::sys::prctl::set_pdeathsig;
@@ -19,6 +21,51 @@ pub(crate) fn role(name: &str, arguments: &[String]) -> std::io::Result<Command>
     let mut command = Command::new(std::env::current_exe()?);
     command.arg("role").arg(name).arg("--").args(arguments);
     Ok(command)
+}
+
+/// Read by who must not have his files in a child, written by who makes one.
+static FORKS: RwLock<()> = RwLock::new(());
+
+thread_local! {
+    static NO_FORKS: RefCell<Option<RwLockReadGuard<'static, ()>>> = const { RefCell::new(None) };
+}
+
+/// As long as it lives, no other thread makes a child by [`spawn`]: until a child has become its program it has a copy
+/// of every file that is open here, and whoever asks for a lease on one is told that it is in use.
+pub(crate) struct WithoutForks(());
+
+impl WithoutForks {
+    pub(crate) fn begin() -> Self {
+        NO_FORKS.set(Some(FORKS.read().unwrap_or_else(PoisonError::into_inner)));
+        Self(())
+    }
+}
+
+impl Drop for WithoutForks {
+    fn drop(&mut self) {
+        NO_FORKS.take();
+    }
+}
+
+/// Lets others make children meanwhile; `act` uses no log.
+pub(crate) fn with_forks<R>(act: impl FnOnce() -> R) -> R {
+    match NO_FORKS.take() {
+        Some(guard) => {
+            drop(guard);
+            let done = act();
+            NO_FORKS.set(Some(FORKS.read().unwrap_or_else(PoisonError::into_inner)));
+            done
+        }
+        None => act(),
+    }
+}
+
+/// Starts it, while nobody else is at what is done [without forks](WithoutForks).
+pub(crate) fn spawn(command: &mut Command) -> std::io::Result<Child> {
+    with_forks(|| {
+        let _alone = FORKS.write().unwrap_or_else(PoisonError::into_inner);
+        command.spawn()
+    })
 }
 
 /// Plays a role; the exit code is 0 unless it failed.

@@ -72,7 +72,8 @@ impl Victim {
     pub(crate) fn start(operation: &str, log: &Path, first_message: u64) -> anyhow::Result<Self> {
         let log = log.to_str().context("the path is text")?;
         let arguments = [operation, log, &first_message.to_string()].map(String::from);
-        let child = children::role(ROLE, &arguments)?.stdin(Stdio::null()).stdout(Stdio::null()).spawn()?;
+        let mut command = children::role(ROLE, &arguments)?;
+        let child = children::spawn(command.stdin(Stdio::null()).stdout(Stdio::null()))?;
         let mut victim = Self { pid: Pid::from_raw(child.id().cast_signed()), loaded_at: 0, reaped: false };
         match waitpid(victim.pid, None)? {
             WaitStatus::Stopped(_, Signal::SIGSTOP) => {

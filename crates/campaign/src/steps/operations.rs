@@ -22,6 +22,13 @@ pub(crate) enum Found {
     Damaged(Damage),
 }
 
+impl Found {
+    /// Whether metadata is made for bytes that are there, which takes a lease on them.
+    pub(crate) fn is_leased(self) -> bool {
+        matches!(self, Self::Data | Self::Damaged(Damage::NoMetadata | Damage::Original))
+    }
+}
+
 /// Who else does something with the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Company {

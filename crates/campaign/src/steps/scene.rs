@@ -16,6 +16,7 @@ use super::ledger::{Fate, Ledger, Left, Reading, message};
 use super::metadata::{Metadata, path_of};
 use super::operations::{Found, Operation};
 use super::{PATIENCE, options};
+use crate::children::WithoutForks;
 use crate::oracle::Seal;
 
 /// Bytes of the messages that are there before.
@@ -96,11 +97,13 @@ pub(crate) struct Scene {
     gate_ms: u32,
     pub(super) wait: Duration,
     _directory: tempfile::TempDir,
+    _without_forks: Option<WithoutForks>,
 }
 
 impl Scene {
     /// A log as that operation finds it, with the future healer in its place.
     pub(crate) fn new(setting: &Setting<'_>, found: Found) -> anyhow::Result<Self> {
+        let without_forks = found.is_leased().then(WithoutForks::begin);
         let directory = tempfile::Builder::new().prefix("log").tempdir_in(setting.below)?;
         let mut scene = Self {
             handle: None,
@@ -117,6 +120,7 @@ impl Scene {
             gate_ms: setting.gate_ms,
             wait: setting.wait,
             _directory: directory,
+            _without_forks: without_forks,
         };
         match found {
             Found::Nothing => {}

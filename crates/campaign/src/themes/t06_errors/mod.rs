@@ -18,6 +18,7 @@ use self::judge::Verdict;
 use self::scene::{End, Ran, Scene, Tool};
 use self::trace::{Fault, Target};
 use super::Theme;
+use crate::children::WithoutForks;
 use crate::run::{Place, Run};
 
 pub(crate) const THEME: Theme = Theme { id: "T6", about: "error sweep", run };
@@ -108,6 +109,7 @@ fn sweep(run: &Run, tool: &Tool, cases: &[Case]) -> Result<Vec<Judged>> {
     let work = || {
         while let Some(i) = Some(next.fetch_add(1, Ordering::Relaxed)).filter(|&i| i < cases.len()) {
             let Case { command, target } = &cases[i];
+            let _alone = WithoutForks::begin();
             let done = try_once(run, tool, command, target, |_, _| Ok(()));
             if let Ok(mut judged) = judged.lock() {
                 judged[i] = Some(done);

@@ -16,6 +16,7 @@ use nix::unistd::Pid;
 
 use super::commands::{Before, Command, HELD, Input, PLAIN, TWO_LINES};
 use super::trace::{Fault, Target};
+use crate::children::{spawn, with_forks};
 use crate::surgeon::{Surgeon, word};
 
 /// Only catches a hang: the longest wait that a command may have is its 10 s for a lock.
@@ -160,8 +161,8 @@ impl Scene {
     }
 
     fn run(&self, tool: &Tool, arguments: &[&str], input: Input, strace: Option<&[String]>) -> Result<Ran> {
-        let ends_soon =
-            arguments.contains(&"SOON").then(|| std::process::Command::new("sleep").arg("0.03").spawn());
+        let mut sleep = std::process::Command::new("sleep");
+        let ends_soon = arguments.contains(&"SOON").then(|| spawn(sleep.arg("0.03")));
         let mut ends_soon = ends_soon.transpose()?;
         let fill = |argument: &&str| match *argument {
             "LOG" => self.log.display().to_string(),
@@ -192,10 +193,10 @@ impl Scene {
             (Input::Pipe(..), _) => command.stdin(filled_pipe(&bytes)?),
         };
         let command_line = format!("{command:?}").replace('"', "");
-        let mut child = command.spawn().context("start the command")?;
+        let mut child = spawn(&mut command).context("start the command")?;
         // The pipe's end that the command has is not to stay open here.
         drop(command);
-        let end = wait(&mut child)?;
+        let end = with_forks(|| wait(&mut child))?;
         if let Some(child) = &mut ends_soon {
             child.wait()?;
         }
