@@ -102,6 +102,12 @@ impl Actor {
         Ok(Self { part, child, progress })
     }
 
+    /// Where the kernel sees it: its state and processor time, the system call it is in, what it waits for there.
+    fn stands(&self) -> String {
+        let of = |name| fs::read_to_string(format!("/proc/{}/{name}", self.child.id())).unwrap_or_default();
+        ["stat", "syscall", "wchan", "stack"].map(of).join("; ").replace('\n', " ")
+    }
+
     fn turns(&self) -> u64 {
         Progress::read(&self.progress).ok().and_then(|words| words.first().copied()).unwrap_or(0)
     }
@@ -132,9 +138,9 @@ pub(super) fn run(run: &mut Run) -> Result<()> {
             match behind {
                 _ if number < SCRIBBLES => scribbles.extend(scribble(&log, &mut run.random)),
                 Some((actor, _)) if begun.elapsed() > DEADLINE => {
-                    let part = actor.part;
+                    let (part, stands) = (actor.part, actor.stands());
                     run.violation(format!(
-                        "live round {round}: the {part} stands still after {scribbles:x?}"
+                        "live round {round}: the {part} stands still ({stands}) after {scribbles:x?}"
                     ));
                     return Ok(());
                 }
