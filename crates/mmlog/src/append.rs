@@ -15,12 +15,14 @@
 //! range may be nobody's. A cut chunk has lost the copy: the message goes by `pwrite`, which knows the reason if
 //! it fails too.
 
+mod behind;
 mod line;
 mod trouble;
 
 use std::io::IoSlice;
 use std::sync::Arc;
 
+use behind::leave_behind;
 use trouble::{
     Abandon, Doubt, current_segment, give_back, look_at_metadata, look_closely, unstored, wait_for_space,
 };
@@ -332,6 +334,9 @@ impl Writer {
         files.wake_followers();
         if retired.is_some() {
             give_back(retired);
+        }
+        if files.config.drop_behind != 0 {
+            leave_behind(files, &lane.segment, start, *end);
         }
         Ok(Position::new(start))
     }

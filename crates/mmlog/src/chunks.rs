@@ -255,6 +255,11 @@ impl Segment {
         self.base
     }
 
+    /// Bytes of a chunk.
+    pub(crate) fn chunk_size(&self) -> u64 {
+        self.chunk_size
+    }
+
     /// Its inode.
     pub(crate) fn inode(&self) -> u64 {
         self.inode

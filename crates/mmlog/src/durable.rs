@@ -126,7 +126,7 @@ fn sync_all(files: &Files, target: u64) -> Result<Option<u32>, Fault> {
 struct ToSync {
     generation: u64,
     /// Oldest first.
-    finals: Vec<File>,
+    finals: Vec<(File, u64)>,
     current: Arc<Segment>,
 }
 
@@ -153,7 +153,7 @@ impl ToSync {
         if !full && watermark <= commit.data_synced() {
             return Ok(());
         }
-        self.finals.iter().try_for_each(fs::fdatasync)?;
+        self.finals.iter().try_for_each(|(file, _)| fs::fdatasync(file))?;
         fs::fdatasync(self.current.file())?;
         crash_point("sync:data");
         if base_is_durable {

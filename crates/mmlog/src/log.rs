@@ -43,6 +43,7 @@ impl Default for Options {
             wait: Duration::from_secs(10),
             trust: Trust::Strict,
             adopt: Adopt::Refuse,
+            drop_behind: 0,
         })
     }
 }
@@ -98,6 +99,20 @@ impl Options {
     /// What to do with a data file that has bytes but no metadata.
     pub fn adopt(mut self, adopt: Adopt) -> Self {
         self.0.adopt = adopt;
+        self
+    }
+
+    /// Leaves the page cache to other programs: what lies more than `bytes` behind the newest message is written to the
+    /// disk and dropped. 0, the default, leaves all that to the kernel. Whole chunks (of 1 MiB at least) are kept, no
+    /// fewer than the handle has mapped ([`ring_chunks`](Self::ring_chunks)), and those where another writer has
+    /// appended last.
+    ///
+    /// It is of this handle's writers; set it for all of a log. The writer whose message begins a chunk does the
+    /// work: a few system calls, and where the disk is more than `bytes` behind, a wait for it: `bytes` is what
+    /// a burst may have. No other writer waits. Followers that lag further behind read from the disk; nothing is lost. A
+    /// write to the disk that failed is noted as a failed [`sync`](Log::sync). On tmpfs nothing happens.
+    pub fn drop_behind(mut self, bytes: u64) -> Self {
+        self.0.drop_behind = bytes;
         self
     }
 

@@ -58,6 +58,11 @@ pub(crate) struct Storing {
     /// all of it is durable.
     #[arg(long, value_name = "WHEN", value_parser = sync::parse, default_value = "never")]
     sync: When,
+    /// Keep about this much of the log's end in the page cache, and write out and drop what lies further behind: for hosts
+    /// whose other programs need the cache. A burst of more has to wait for the disk. Whole chunks are kept, at
+    /// least as many as are mapped.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    drop_behind: Option<u64>,
     /// Put the time of storing before each line: RFC 3339, UTC, microseconds.
     #[arg(long)]
     timestamp: bool,

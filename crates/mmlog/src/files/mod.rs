@@ -113,6 +113,8 @@ pub(crate) struct Config {
     pub(crate) wait: Duration,
     pub(crate) trust: Trust,
     pub(crate) adopt: Adopt,
+    /// 0: nothing is dropped.
+    pub(crate) drop_behind: u64,
 }
 
 impl Config {

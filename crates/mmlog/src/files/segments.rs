@@ -242,16 +242,17 @@ impl Files {
         Ok(found)
     }
 
-    /// The final segments that have bytes at or behind `from`, oldest first. Without those that were compressed, or moved
+    /// The final segments that have bytes at or behind `from`, oldest first, each with its base. Without those that were compressed, or moved
     /// to another directory, which were durable before, and those that are pruned by now.
-    pub(crate) fn open_finals(&self, from: u64) -> Result<Vec<File>, Fault> {
+    pub(crate) fn open_finals(&self, from: u64) -> Result<Vec<(File, u64)>, Fault> {
         let current = self.meta.header().generation();
         let mut named = named(&self.place)?;
         named.retain(|n| n.says.generation < current);
         let first = named.iter().rposition(|n| n.says.base <= from).unwrap_or(0);
         let plain = named[first..].iter().filter(|n| n.says.compression.is_none());
-        let opened = plain.map(|n| n.open(Access::Read));
-        let there = opened.filter(|o| !matches!(o, Err(e) if e.kind() == io::ErrorKind::NotFound));
+        let opened = plain.map(|n| Ok((n.open(Access::Read)?, n.says.base)));
+        let there =
+            opened.filter(|o: &io::Result<_>| !matches!(o, Err(e) if e.kind() == io::ErrorKind::NotFound));
         there.collect::<io::Result<_>>().map_err(Fault::io("open a final segment"))
     }
 }

@@ -3,6 +3,7 @@
 
 pub(crate) mod alloc;
 pub(crate) mod barrier;
+pub(crate) mod cache;
 pub(crate) mod fork;
 pub(crate) mod fs;
 pub(crate) mod futex;

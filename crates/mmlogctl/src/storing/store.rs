@@ -45,7 +45,8 @@ impl<'a> Store<'a> {
         out: &mut Output,
     ) -> Result<Self, Failure> {
         let patience = Patience { on_full: args.on_full, signals };
-        let options = args.creation.apply(Log::options().trust(args.access.trust()));
+        let options = Log::options().trust(args.access.trust()).drop_behind(args.drop_behind.unwrap_or(0));
+        let options = args.creation.apply(options);
         let log = patience.insist(out, &args.log, || {
             if args.no_create { options.open(&args.log) } else { options.open_or_create(&args.log) }
         })?;
