@@ -85,7 +85,7 @@ _mmlogctl() {
             return 0
             ;;
         mmlogctl__subcmd__append)
-            opts="-h --no-create --linger --max-line --on-full --sync --timestamp --prefix --chunk-size --max-writers --mode --trust-path --raw --tee --help"
+            opts="-h --no-create --linger --max-line --on-full --sync --drop-behind --timestamp --prefix --chunk-size --max-writers --mode --trust-path --raw --tee --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -104,6 +104,10 @@ _mmlogctl() {
                     return 0
                     ;;
                 --sync)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --drop-behind)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -142,7 +146,7 @@ _mmlogctl() {
                     return 0
                     ;;
                 --engine)
-                    COMPREPLY=($(compgen -W "mmlog write writev stdio direct aio uring pwrite floor shared-floor" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "mmlog mmlog-drop write writev stdio direct aio uring pwrite floor shared-floor" -- "${cur}"))
                     return 0
                     ;;
                 --size)
@@ -259,7 +263,7 @@ _mmlogctl() {
             return 0
             ;;
         mmlogctl__subcmd__exec)
-            opts="-h --no-create --linger --max-line --on-full --sync --timestamp --prefix --chunk-size --max-writers --mode --trust-path --stderr-prefix --tee --until-closed --help"
+            opts="-h --no-create --linger --max-line --on-full --sync --drop-behind --timestamp --prefix --chunk-size --max-writers --mode --trust-path --stderr-prefix --tee --until-closed --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -278,6 +282,10 @@ _mmlogctl() {
                     return 0
                     ;;
                 --sync)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --drop-behind)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

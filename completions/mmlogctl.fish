@@ -55,6 +55,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l max-line -d
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l on-full -d 'What to do while the log cannot grow because the disk is full' -r -f -a "retry\t'Say it once, wait, and go on when there is space'
 fail\t'Fail with how many bytes were not stored'"
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l sync -d 'When to make durable what was stored, against power failures: never, interval=DUR, or always, which is before anything more is read. After either of the last two, exit code 0 means that all of it is durable' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l drop-behind -d 'Keep about this much of the log\'s end in the page cache, and write out and drop what lies further behind: for hosts whose other programs need the cache. A burst of more has to wait for the disk. Whole chunks are kept, at least as many as are mapped' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l prefix -d 'Put TEXT before each line (after the time, if both are asked for)' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l chunk-size -d 'By how much the data file grows at a time, a multiple of the page size [default: 16.0 MiB]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l max-writers -d 'How many writers may have the log open at once [default: 1024]' -r
@@ -70,6 +71,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l max-line -d '
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l on-full -d 'What to do while the log cannot grow because the disk is full' -r -f -a "retry\t'Say it once, wait, and go on when there is space'
 fail\t'Fail with how many bytes were not stored'"
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l sync -d 'When to make durable what was stored, against power failures: never, interval=DUR, or always, which is before anything more is read. After either of the last two, exit code 0 means that all of it is durable' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l drop-behind -d 'Keep about this much of the log\'s end in the page cache, and write out and drop what lies further behind: for hosts whose other programs need the cache. A burst of more has to wait for the disk. Whole chunks are kept, at least as many as are mapped' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l prefix -d 'Put TEXT before each line (after the time, if both are asked for)' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l chunk-size -d 'By how much the data file grows at a time, a multiple of the page size [default: 16.0 MiB]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l max-writers -d 'How many writers may have the log open at once [default: 1024]' -r
@@ -176,6 +178,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand drill" -l trust-path -
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand drill" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l dir -d 'Where the files go: the file system that is measured' -r -F
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l engine -d 'What is compared [default: all]' -r -f -a "mmlog\t'The log: Writer::append of the library, default options'
+mmlog-drop\t'As mmlog, with what is more than 64 MiB behind dropped from the page cache; only with --sustain, or by name'
 write\t'One file, O_APPEND, one write(2) a message'
 writev\t'As write, each message in two parts by writev(2)'
 stdio\t'As write, through a buffer that is flushed after each message'
@@ -190,7 +193,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l processes -d
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l threads -d 'Numbers of threads in each process; each appends for itself' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l runs -d 'Runs of each row [default: 7; 15 for messages of up to 16 bytes]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l messages -d 'Messages of each thread in a run [default: as many as take about a quarter of a second]' -r
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l sustain -d 'Append for so long, past the kernel\'s dirty limits, and show what each second brought. Needs much space; messages of 4096 bytes unless --size says otherwise' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l sustain -d 'Append for so long, past the kernel\'s dirty limits, and show what each second brought, and what is in the page cache at the end (--json: bytes_in_each_second, cached_bytes, dirty_bytes). Needs much space; messages of 4096 bytes unless --size says otherwise' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l chart -d 'Draw the medians, an SVG' -r -F
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l full -d 'More sizes and numbers of processes; takes the better part of an hour'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l durable -d 'What durability costs: each message synced (a log\'s together with those of other processes), batches of 64, and every 10 ms; and RocksDB, each synced, if db_bench is installed. Only mmlog and write; messages of 128 bytes unless --size says otherwise'

@@ -7,11 +7,12 @@
 //! 5. The files are verified.
 
 use std::ffi::OsString;
-use std::fs;
+use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, PipeReader, Read as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
+use rawio::cache::Cached;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
@@ -25,6 +26,8 @@ use super::worker::{NAME, READY};
 pub(super) struct Run {
     pub(super) workers: Vec<Outcome>,
     pub(super) verdict: Verdict,
+    /// What is in the page cache at the end; kernels before 6.5 do not say.
+    pub(super) cached: Option<Cached>,
 }
 
 impl Run {
@@ -122,8 +125,11 @@ fn run_through(
     guests.map_or(Ok(()), Guests::leave).map_err(told)?;
     let appended: Vec<u64> = workers.iter().map(|w| w.appended).collect();
     let written = job.kind.written(&dir, job.size, &appended);
+    // Before somebody reads them.
+    let cached = written.iter().map(|w| Cached::of(&File::open(&w.path).ok()?).ok());
+    let cached = cached.reduce(|all, one| Some(all?.and(one?))).flatten();
     let verdict = verify(&written, job.size, &appended).map_err(told)?;
-    Ok((Run { workers, verdict }, dir))
+    Ok((Run { workers, verdict, cached }, dir))
 }
 
 /// The process that follows, where the job wants one; stopped, where it wants that.

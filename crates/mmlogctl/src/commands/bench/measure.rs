@@ -265,7 +265,7 @@ impl Measuring<'_> {
         lane.found(timed.verdict);
         lane.row.samples = timed.workers.into_iter().flat_map(|w| w.samples).collect();
         lane.row.samples.sort_unstable();
-        if lane.contender.kind == Kind::Mmlog && has_strace(self.place.path()) {
+        if lane.contender.kind.is_log() && has_strace(self.place.path()) {
             let job = self.job(lane.contender, Purpose::Throughput, lane.messages);
             // A sandbox without ptrace has no figure.
             if let Ok((run, calls)) = harness::run_traced(self.place, &job, self.group.processes) {

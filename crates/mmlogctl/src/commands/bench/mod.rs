@@ -76,8 +76,9 @@ pub struct BenchArgs {
     /// More sizes and numbers of processes; takes the better part of an hour.
     #[arg(long)]
     full: bool,
-    /// Append for so long, past the kernel's dirty limits, and show what each second brought. Needs much space; messages
-    /// of 4096 bytes unless --size says otherwise.
+    /// Append for so long, past the kernel's dirty limits, and show what each second brought, and what is in the page cache
+    /// at the end (--json: bytes_in_each_second, cached_bytes, dirty_bytes). Needs much space; messages of 4096
+    /// bytes unless --size says otherwise.
     #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with_all = ["durable", "messages", "runs"])]
     sustain: Option<Duration>,
     /// What durability costs: each message synced (a log's together with those of other processes), batches of 64, and
@@ -176,15 +177,14 @@ fn groups(args: &BenchArgs) -> Result<Vec<Group>, Failure> {
 
 /// The engines that were asked for and work here; of the others, why not.
 fn usable(args: &BenchArgs, place: &Place, out: &mut Output) -> Result<Vec<Kind>, Failure> {
-    let asked = if args.growth {
-        &[Kind::Mmlog]
-    } else if args.engine.is_empty() {
-        Kind::value_variants()
-    } else {
-        args.engine.as_slice()
-    };
+    let mut asked = if args.growth { vec![Kind::Mmlog] } else { args.engine.clone() };
+    if asked.is_empty() {
+        // What it is about shows in the long run only.
+        let wanted = |kind: &Kind| args.sustain.is_some() || *kind != Kind::MmlogDrop;
+        asked.extend(Kind::value_variants().iter().copied().filter(wanted));
+    }
     let mut kinds = Vec::new();
-    for &kind in asked {
+    for kind in asked {
         let tried = place.fresh().and_then(|dir| kind.probe(&dir));
         match tried {
             Ok(()) if !kinds.contains(&kind) => kinds.push(kind),

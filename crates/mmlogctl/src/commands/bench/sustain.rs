@@ -2,13 +2,14 @@
 //!
 //! ```text
 //! 4096 B, 4 processes, 1 thread each, 60 s; the kernel holds writers back from 4.4 GiB of dirty pages on
-//! ENGINE              MiB/s  first s  worst s   last s   written  longest append   lost
-//! mmlog               812.0   1920.0     55.0    310.0  47.5 GiB          813 ms      0
+//! ENGINE              MiB/s  first s  worst s   last s    written    cached     dirty  longest append   lost
+//! mmlog               812.0   1920.0     55.0    310.0   47.5 GiB  18.1 GiB   4.4 GiB          813 ms      0
 //! ```
 
 use std::fs;
 use std::time::Duration;
 
+use rawio::cache::Cached;
 use rustix::param::page_size;
 use serde_json::{Value, json};
 
@@ -93,8 +94,17 @@ fn head(group: Group, time: Duration) -> [String; 2] {
             time.as_secs_f32()
         ),
         format!(
-            "{:<16} {:>8} {:>8} {:>8} {:>8} {:>10} {:>15} {:>6}",
-            "ENGINE", "MiB/s", "first s", "worst s", "last s", "written", "longest append", "lost"
+            "{:<16} {:>8} {:>8} {:>8} {:>8} {:>10} {:>10} {:>10} {:>15} {:>6}",
+            "ENGINE",
+            "MiB/s",
+            "first s",
+            "worst s",
+            "last s",
+            "written",
+            "cached",
+            "dirty",
+            "longest append",
+            "lost"
         ),
     ]
 }
@@ -115,14 +125,19 @@ fn line(kind: Kind, group: Group, run: &Run) -> String {
     let rate = u128::from(bytes) * 1_000_000_000 / u128::from(run.nanoseconds().max(1));
     let longest = run.workers.iter().map(|w| w.longest).max().unwrap_or(0);
     let bad = run.verdict.lost + run.verdict.doubled + run.verdict.torn;
+    let cached = |of: fn(Cached) -> u64| {
+        run.cached.map_or_else(|| "-".to_owned(), |c| human(of(c) * page_size() as u64))
+    };
     format!(
-        "{:<16} {:>8} {:>8} {:>8} {:>8} {:>10} {:>15} {:>6}",
+        "{:<16} {:>8} {:>8} {:>8} {:>8} {:>10} {:>10} {:>10} {:>15} {:>6}",
         kind.name(),
         mib(u64::try_from(rate).unwrap_or(u64::MAX)),
         mib(seconds.first().copied().unwrap_or(0)),
         mib(seconds.iter().copied().min().unwrap_or(0)),
         mib(seconds.last().copied().unwrap_or(0)),
         human(bytes),
+        cached(|c| c.pages),
+        cached(|c| c.dirty),
         format!("{:?}", Duration::from_micros(longest / 1000)),
         bad
     )
@@ -146,5 +161,7 @@ fn object(kind: Kind, group: Group, run: &Run) -> Value {
         "p999_ns": null,
         "max_ns": run.workers.iter().map(|w| w.longest).max(),
         "bytes_in_each_second": seconds(run, group),
+        "cached_bytes": run.cached.map(|c| c.pages * page_size() as u64),
+        "dirty_bytes": run.cached.map(|c| c.dirty * page_size() as u64),
     })
 }

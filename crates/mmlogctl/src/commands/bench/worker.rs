@@ -48,9 +48,9 @@ pub fn run(told: &str, out: &mut Output) -> Result<Exit, Failure> {
     if job.purpose == Purpose::Follow {
         return company::follow(&job, out);
     }
-    let log = match job.kind {
-        Kind::Mmlog => Some(job.company.options().open_or_create(engines::data(&job.dir))?),
-        _ => None,
+    let log = match job.kind.options(job.company.options()) {
+        Some(options) => Some(options.open_or_create(engines::data(&job.dir))?),
+        None => None,
     };
     let cores = allowed().map_err(failed)?;
     let (opened, begin) = (Barrier::new(job.threads + 1), Barrier::new(job.threads + 1));
@@ -103,7 +103,7 @@ struct Turn<'a> {
 impl Turn<'_> {
     fn of_kind(&self) -> io::Result<Outcome> {
         match self.job.kind {
-            Kind::Mmlog => self.take::<engines::Logged>(),
+            Kind::Mmlog | Kind::MmlogDrop => self.take::<engines::Logged>(),
             Kind::Write => self.take::<engines::Write>(),
             Kind::Writev => self.take::<engines::Writev>(),
             Kind::Stdio => self.take::<engines::Stdio>(),

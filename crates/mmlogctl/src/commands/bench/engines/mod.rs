@@ -7,7 +7,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use clap::ValueEnum;
-use mmlog::Log;
+use mmlog::{Log, Options};
 use rawio::map::Words;
 use rustix::fs::OFlags;
 
@@ -25,11 +25,16 @@ pub(super) use logged::Logged;
 pub(super) use rings::{NativeAio, Ring};
 pub(super) use writes::{Pwrite, Stdio, Write, Writev};
 
+/// As much as a handle has mapped by default.
+const DROP_BEHIND: u64 = 64 << 20;
+
 /// The engines by name, in the order of the tables.
 #[derive(Clone, Copy, Debug, Eq, PartialEq, ValueEnum)]
 pub(super) enum Kind {
     /// The log: Writer::append of the library, default options
     Mmlog,
+    /// As mmlog, with what is more than 64 MiB behind dropped from the page cache; only with --sustain, or by name
+    MmlogDrop,
     /// One file, O_APPEND, one write(2) a message
     Write,
     /// As write, each message in two parts by writev(2)
@@ -54,6 +59,20 @@ impl Kind {
     /// As it is typed and shown.
     pub(super) fn name(self) -> String {
         self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+    }
+
+    /// Whether it is the log.
+    pub(super) const fn is_log(self) -> bool {
+        matches!(self, Self::Mmlog | Self::MmlogDrop)
+    }
+
+    /// With what else it wants of the log, if it is the log.
+    pub(super) fn options(self, options: Options) -> Option<Options> {
+        match self {
+            Self::Mmlog => Some(options),
+            Self::MmlogDrop => Some(options.drop_behind(DROP_BEHIND)),
+            _ => None,
+        }
     }
 
     pub(super) fn named(name: &str) -> Option<Self> {
