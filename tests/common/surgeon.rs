@@ -9,9 +9,9 @@ use mmlog::layout::SLOTS_AT;
 /// Offsets of words in the metadata file, see `mmlog::layout`.
 pub const FILE_SIZE: usize = 0x08;
 pub const CURSOR: usize = 0x10;
-pub const LIMIT: usize = 0x20;
-pub const GATE_AT: usize = 0x30;
-pub const DATA_WAKE_WANT: usize = 0x44;
+pub const LIMIT: usize = 0x40;
+pub const GATE_AT: usize = 0x50;
+pub const DATA_WAKE_WANT: usize = 0x6c4;
 pub const HIGH_WATER: usize = 0x180;
 pub const JOURNAL: usize = 0x2c0;
 /// States of a slot.

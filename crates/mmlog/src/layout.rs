@@ -13,12 +13,11 @@
 //! | 0x0010 | 8 | `cursor`: position of the next reservation, bit 63 is the gate | every append (`fetch_add`) |
 //! | 0x0018 | 4 | `page_size`, bytes | creation |
 //! | 0x001c | 4 | `chunk_size`, bytes: mapping unit and growth step | creation |
-//! | 0x0020 | 8 | `limit` = base + file_size | owner of the log's lock |
-//! | 0x0028 | 8 | `base`: position of the data file's first byte | rotation |
-//! | 0x0030 | 8 | `gate_at`: position at which the gate last closed | whoever closes the gate |
-//! | 0x0038 | 4 | `gate_ms`: how long a drain may hold writers up | creation |
-//! | 0x003c | 4 | `cuts`: raised between storing a shorter `file_size` and each cut of the data file | owner of the log's lock |
-//! | 0x0040 | 64 | data wake: `seq` u32 (futex), `want` u32 | followers, woken by appends |
+//! | 0x0040 | 8 | `limit` = base + file_size | owner of the log's lock |
+//! | 0x0048 | 8 | `base`: position of the data file's first byte | rotation |
+//! | 0x0050 | 8 | `gate_at`: position at which the gate last closed | whoever closes the gate |
+//! | 0x0058 | 4 | `gate_ms`: how long a drain may hold writers up | creation |
+//! | 0x005c | 4 | `cuts`: raised between storing a shorter `file_size` and each cut of the data file | owner of the log's lock |
 //! | 0x0080 | 64 | space wake: `seq` u32 (futex), `want` u32 | waiting writers, woken by growth and gates |
 //! | 0x00c0 | 128 | identity: magic, byte order, features, uuid, epoch, boot id, device, inode, generation, created, inode of the metadata itself | creation, recovery, rotation |
 //! | 0x0140 | 64 | geometry: `max_writers`, `holes_max`, `followers_max`, spare, `followers_at`, `holes_at`, `slots_at`, `total_len` | creation |
@@ -35,7 +34,8 @@
 //! | 0x0600 | 64 | sync wake: `seq` u32 (futex), `want` u32 | who waits for a sync, woken by who did it |
 //! | 0x0640 | 64 | owner of the sync byte, the fields of the other owners | owner of the sync byte |
 //! | 0x0680 | 64 | commit: `data_synced`, `wanted`, `noted`, `checkpointed` | owner of the sync byte; who wants a sync |
-//! | 0x06c0 | 2368 | spare, zero | |
+//! | 0x06c0 | 64 | data wake: `seq` u32 (futex), `want` u32 | followers, woken by appends |
+//! | 0x0700 | 2304 | spare, zero | |
 //! | 0x1000 | 64 × 128 | follower records: name, pid, hold, last seen | owner of the log's lock |
 //! | 0x3000 | 1024 × 64 | holes: start + 1 (0: free), length, pid, kind, time, command | owner of the log's lock |
 //! | 0x13000 | max_writers × 128 | slots: a hot line (pending, len, messages, bytes) and a cold one (who) | the slot's owner |
@@ -154,7 +154,8 @@ impl<const N: usize> Text<N> {
 }
 
 shared! {
-    /// The hot line: all that the fast path of an append loads, and the one word that it contends for.
+    /// The hot line, with the one word that appends contend for, and one that they only load: what is loaded behind the
+    /// reservation would bring the hot line back from whoever reserved next.
     pub struct Control align 64 {
         pub version: AtomicU32,
         pub is_ready: AtomicU8,
@@ -165,6 +166,7 @@ shared! {
         pub cursor: AtomicU64,
         pub page_size: AtomicU32,
         pub chunk_size: AtomicU32,
+        pub spare_line: [AtomicU64; 4],
         pub limit: AtomicU64,
         pub base: AtomicU64,
         pub gate_at: AtomicU64,
@@ -174,7 +176,7 @@ shared! {
 }
 
 shared! {
-    /// All of a metadata file of version 1: the first half of [`Control`], with no more behind it.
+    /// All of a metadata file of version 1: the front of [`Control`], with no more behind it.
     pub struct Version1 {
         pub version: AtomicU32,
         pub is_ready: AtomicU8,
@@ -352,7 +354,6 @@ shared! {
     /// The first page: everything that there is once.
     pub struct Header align 4096 {
         pub control: Control,
-        pub data_wake: Wake,
         pub space_wake: Wake,
         pub identity: Identity,
         pub tables: Tables,
@@ -369,8 +370,8 @@ shared! {
         pub sync_wake: Wake,
         pub sync_owner: Owner,
         pub commit: Commit,
+        pub data_wake: Wake,
         pub spare: [[AtomicU64; 32]; 9],
-        pub spare_end: [AtomicU64; 8],
     }
 }
 

@@ -22,7 +22,7 @@ const _: () = assert!(
         && offset_of!(Version1, page_size) == offset_of!(Control, page_size)
         && offset_of!(Version1, chunk_size) == offset_of!(Control, chunk_size)
 );
-len!(Control: 64, Wake: 64, Identity: 128, Tables: 64, HighWater: 64, Kept: 64, Checkpoint: 64, Commit: 64, Owner: 64,
+len!(Control: 128, Wake: 64, Identity: 128, Tables: 64, HighWater: 64, Kept: 64, Checkpoint: 64, Commit: 64, Owner: 64,
     Journal: 64, Panic: 320, Segment: 64, HoleCounts: 64, Policy: 256, Header: 4096, FollowerRecord: 128,
     HoleEntry: 64, SlotHot: 64, SlotCold: 64, Slot: 128);
 at!(
@@ -34,13 +34,11 @@ at!(
     Control.cursor == 16,
     Control.page_size == 24,
     Control.chunk_size == 28,
-    Control.limit == 32,
-    Control.base == 40,
-    Control.gate_at == 48,
-    Control.gate_ms == 56,
-    Control.cuts == 60,
-    Header.data_wake.seq == 0x40,
-    Header.data_wake.want == 0x44,
+    Control.limit == 0x40,
+    Control.base == 0x48,
+    Control.gate_at == 0x50,
+    Control.gate_ms == 0x58,
+    Control.cuts == 0x5c,
     Header.space_wake.seq == 0x80,
     Header.space_wake.want == 0x84,
     Header.identity.magic == 0xc0,
@@ -120,7 +118,9 @@ at!(
     Header.commit.wanted == 0x688,
     Header.commit.noted == 0x690,
     Header.commit.checkpointed == 0x698,
-    Header.spare == 0x6c0,
+    Header.data_wake.seq == 0x6c0,
+    Header.data_wake.want == 0x6c4,
+    Header.spare == 0x700,
     FollowerRecord.state == 0,
     FollowerRecord.pid == 4,
     FollowerRecord.since_ns == 8,

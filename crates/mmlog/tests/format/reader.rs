@@ -74,7 +74,7 @@ impl Reader {
 
     /// "Watermark", steps 1 to 5, and the table of holes.
     fn look(&self) -> io::Result<(u64, Vec<Range<u64>>)> {
-        let (cursor, base) = (self.u64(0x10)? & !(1 << 63), self.u64(0x28)?);
+        let (cursor, base) = (self.u64(0x10)? & !(1 << 63), self.u64(0x48)?);
         let used = self.u32(0x180)?.min(self.max_writers);
         let (mut watermark, mut holes) = (cursor, Vec::new());
         for slot in 0..u64::from(used) {
@@ -112,7 +112,7 @@ impl Reader {
     pub(crate) fn read(&self) -> io::Result<Seen> {
         let (watermark, mut holes) = self.look()?;
         holes.retain(|h| h.start < watermark);
-        let base = self.u64(0x28)?;
+        let base = self.u64(0x48)?;
         let (mut at, mut bytes) = (base, Vec::new());
         for hole in holes.iter().cloned().chain(std::iter::once(watermark..watermark)) {
             let mut part = vec![0; (hole.start - at) as usize];
