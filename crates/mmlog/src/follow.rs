@@ -34,6 +34,8 @@ use source::Source;
 
 /// What a lost wake-up costs at most.
 pub const LONGEST_SLEEP: Duration = Duration::from_millis(250);
+/// While bytes keep coming, what comes in so long is read together.
+const GATHER: Duration = Duration::from_micros(50);
 /// How often a follower looks that may not announce itself.
 const UNANNOUNCED: Duration = Duration::from_millis(20);
 
@@ -103,6 +105,8 @@ pub struct Follower {
     /// How many holes had been noted when the table was last read.
     noted: Option<u64>,
     doubt: version1::Doubt,
+    /// Where it was when it last waited.
+    waited_at: u64,
 }
 
 pub(crate) fn oldest(files: &Files) -> std::result::Result<u64, Fault> {
@@ -123,6 +127,7 @@ impl Follower {
             holes: Vec::new(),
             noted: None,
             doubt: version1::Doubt::default(),
+            waited_at: 0,
         };
         follower.look()?;
         if follower.files.is_version_1() && follower.watermark < follower.cursor {
@@ -223,10 +228,21 @@ impl Follower {
 
     /// Sleeps until something may be there, at most `timeout`.
     ///
+    /// A writer pays a system call for waking a follower, so one that was given something since it last waited lets more
+    /// come for some 0.1 ms before it asks to be woken.
+    ///
     /// # Errors
     /// Only in a forked child, when the log cannot be opened again.
     pub fn wait(&mut self, timeout: Duration) -> Result<Wait> {
         let deadline = Instant::now() + timeout;
+        if self.at != self.waited_at {
+            self.waited_at = self.at;
+            std::thread::sleep(GATHER.min(timeout));
+            self.look()?;
+            if self.watermark > self.at {
+                return Ok(Wait::Moved);
+            }
+        }
         loop {
             let files = Arc::clone(&self.files);
             let wake = &files.meta.header().data_wake;
