@@ -148,6 +148,9 @@ impl Follower {
 
     /// The next bytes or hole, at most `buf.len()` bytes. Never blocks.
     ///
+    /// Beyond what the last look found it looks again, which takes cache lines from those who append: beside writers in a
+    /// hurry, read up to [`watermark`](Self::watermark), then [`wait`](Self::wait).
+    ///
     /// # Errors
     /// [`Fault::Truncated`] when somebody who is no writer cut the data file.
     pub fn next(&mut self, buf: &mut [u8]) -> Result<Next> {

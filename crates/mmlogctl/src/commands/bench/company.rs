@@ -155,9 +155,10 @@ pub(super) fn follow(job: &Job, out: &mut Output) -> Result<Exit, Failure> {
     let mut buffer = vec![0; 1 << 20];
     out.line(READY)?;
     loop {
-        if matches!(follower.next(&mut buffer)?, Next::CaughtUp) {
-            follower.wait(Duration::from_secs(1))?;
-        }
+        // As `tail -f` does it.
+        let now = follower.watermark()?;
+        while follower.position() < now && !matches!(follower.next(&mut buffer)?, Next::CaughtUp) {}
+        follower.wait(Duration::from_secs(1))?;
     }
 }
 

@@ -94,7 +94,10 @@ fn print_until_replaced(one: &mut OneLog, shared: &Shared) -> Result<Option<Log>
             Task::End if caught_up => return one.finish(shared).map(|()| None),
             Task::End => return Ok(None),
         }
-        caught_up = one.print(None, shared)? == Stopped::Complete;
+        // One look a turn: each takes the cursor's and the slots' cache lines from those who append.
+        let follower = one.follower();
+        let now = follower.watermark()?.max(follower.position());
+        caught_up = one.print(Some(now), shared)? == Stopped::Complete;
         if caught_up {
             if let Some(log) = successor(one, &mut name, shared)? {
                 one.print(None, shared)?;
