@@ -5,7 +5,7 @@
 
 use std::num::NonZero;
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mmlog::{Hole, HoleKind, Log, Options, Position, Trust};
 
@@ -33,6 +33,14 @@ pub enum Holes {
     Nul,
     /// Nothing; where the hole is and who left it is said on standard error.
     Say,
+}
+
+/// The metadata file of the log at `path`.
+#[must_use]
+pub fn metadata_of(path: &Path) -> PathBuf {
+    let mut metadata = path.as_os_str().to_owned();
+    metadata.push(mmlog::METADATA_SUFFIX);
+    metadata.into()
 }
 
 /// Opens a log for reading.

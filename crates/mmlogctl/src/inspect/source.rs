@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use mmlog::{Error, Finding, Observer, Options, Status, explain};
 
 use super::tail::{Piece, Tail};
+use crate::reading::metadata_of;
 
 /// How often what cannot be opened is tried, and what is open is compared with its path.
 const AGAIN: Duration = Duration::from_secs(1);
@@ -79,9 +80,7 @@ impl Source {
 }
 
 fn metadata_inode(log: &Path) -> Option<u64> {
-    let mut path = log.as_os_str().to_owned();
-    path.push(mmlog::METADATA_SUFFIX);
-    fs::metadata(path).ok().map(|m| m.ino())
+    fs::metadata(metadata_of(log)).ok().map(|m| m.ino())
 }
 
 fn not_yet() -> Finding {

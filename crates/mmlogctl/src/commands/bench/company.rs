@@ -15,9 +15,10 @@ use super::engines;
 use super::job::Job;
 use super::measure::{Group, Row};
 use super::place::Place;
-use super::worker::READY;
+use super::worker::{READY, nanoseconds};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
+use crate::reading::metadata_of;
 
 /// One thing that is not as in an ordinary row.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -111,7 +112,7 @@ fn look(path: &Path, idle: u32) -> mmlog::Result<Vec<u64>> {
             writer.append(&[b'x'; 128])?;
             let begun = Instant::now();
             follower.next(&mut buffer)?;
-            Ok(u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX))
+            Ok(nanoseconds(begun.elapsed()))
         })
         .collect()
 }
@@ -164,9 +165,7 @@ pub(super) fn follow(job: &Job, out: &mut Output) -> Result<Exit, Failure> {
 
 /// Lets a log that nobody uses, and that has no byte, begin there.
 fn begin_at(log: &Path, base: u64) -> io::Result<()> {
-    let mut path = log.as_os_str().to_os_string();
-    path.push(mmlog::METADATA_SUFFIX);
-    let metadata = File::options().write(true).open(path)?;
+    let metadata = File::options().write(true).open(metadata_of(log))?;
     let control = offset_of!(Header, control);
     let words = [
         control + offset_of!(Control, base),

@@ -19,6 +19,7 @@ use super::mounts::Mount;
 use super::role::{self, Role};
 use super::sight::{self, Found};
 use crate::exit::Failure;
+use crate::reading::metadata_of;
 use crate::signals::Signals;
 
 /// Catches a hang, measures nothing.
@@ -284,9 +285,7 @@ impl Stage<'_> {
     }
 
     pub(super) fn metadata(&self) -> PathBuf {
-        let mut path = self.log.clone().into_os_string();
-        path.push(mmlog::METADATA_SUFFIX);
-        path.into()
+        metadata_of(&self.log)
     }
 }
 
