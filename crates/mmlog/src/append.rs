@@ -17,12 +17,14 @@
 
 mod behind;
 mod line;
+mod others;
 mod trouble;
 
 use std::io::IoSlice;
 use std::sync::Arc;
 
 use behind::leave_behind;
+use others::Others;
 use trouble::{
     Abandon, Doubt, current_segment, give_back, look_at_metadata, look_closely, unstored, wait_for_space,
 };
@@ -65,6 +67,7 @@ pub struct Writer {
     end: u64,
     /// A cursor that was seen: ranges below it are not ours.
     floor: u64,
+    others: Others,
     line: Vec<u8>,
 }
 
@@ -82,6 +85,7 @@ impl Writer {
             bytes: 0,
             end: 0,
             floor: 0,
+            others: Others::default(),
             line: Vec::new(),
         };
         writer.register(0).at(writer.files.path())?;
@@ -92,6 +96,9 @@ impl Writer {
     ///
     /// All or nothing: after an error no byte of it will ever be read. The bytes are visible to followers when
     /// this returns (a release that pairs with the follower's acquire of the slot).
+    ///
+    /// Under contention, writers of messages shorter than 256 bytes take turns: one that comes back within 1 us may wait
+    /// for the rest of it.
     ///
     /// # Errors
     /// [`Fault::NoSpace`] before anything is taken (the cursor has not moved, unless others took the last space
@@ -162,8 +169,9 @@ impl Writer {
     #[inline]
     fn append_straight(&mut self, message: &[u8]) -> Option<Result<Position>> {
         let len = message.len() as u64;
-        let Self { files, lane, retired, slot, messages, bytes, end, floor, .. } = self;
+        let Self { files, lane, retired, slot, messages, bytes, end, floor, others, .. } = self;
         let slot = (*slot)?;
+        others.let_go_first();
         let (control, hot, segment) =
             (files.control(), &files.meta.slots().get(slot as usize)?.hot, &lane.segment);
         let odd = files.is_stale() || retired.is_some() || sigbus::any_cut() || !segment.maps(len);
@@ -192,10 +200,18 @@ impl Writer {
             // The slot's own page was stored to just now: settling it reaches the others, or is an error.
             if !sigbus::any_cut() {
                 (*messages, *bytes) = (*messages + 1, *bytes + len);
+                let alone = start == *floor;
                 (*end, *floor) = (start + len, start + len);
                 hot.settle();
                 crash_point("straight:settled");
                 files.wake_followers();
+                drop(pin);
+                if !alone {
+                    others.were_between(*messages, start..*end, segment.chunk_size());
+                }
+                if others.append_at(start) {
+                    others::make_ready(files, lane, start..*end);
+                }
                 return Some(Ok(Position::new(start)));
             }
         }
@@ -206,6 +222,7 @@ impl Writer {
     }
 
     fn append_parts(&mut self, len: usize, put: impl Fn(&mut Target<'_>, u64) -> Put) -> Result<Position> {
+        self.others.let_go_first();
         if self.files.is_stale() {
             self.reattach()?;
         }
@@ -246,7 +263,7 @@ impl Writer {
         put: &impl Fn(&mut Target<'_>, u64) -> Put,
     ) -> std::result::Result<Position, Fault> {
         self.register(len)?;
-        let Self { files, lane, retired, slot: mine, .. } = self;
+        let Self { files, lane, retired, slot: mine, others, .. } = self;
         let Some(slot) = *mine else { return Err(Fault::Replaced) };
         let (control, hot) = (files.control(), &files.meta.slots()[slot as usize].hot);
         if hot.pending().phase().is_some() {
@@ -259,7 +276,8 @@ impl Writer {
                 continue;
             };
             // Mapped before a range is taken; where no mapping can be had, the copy goes by pwrite.
-            if !lane.segment.maps(len) || lane.leads_to(here) || !lane.find(here, &pages) {
+            let pwrite_from = lane.segment.pwrite_from(here, others.append_at(here), &pages);
+            if len >= pwrite_from || lane.leads_to(here) || !lane.find(here, &pages) {
                 break here;
             }
         };
@@ -278,7 +296,7 @@ impl Writer {
         len: u64,
         put: &impl Fn(&mut Target<'_>, u64) -> Put,
     ) -> std::result::Result<Position, Fault> {
-        let Self { files, lane, retired, slot: mine, doubt, messages, bytes, end, floor, .. } = self;
+        let Self { files, lane, retired, slot: mine, doubt, messages, bytes, end, floor, others, .. } = self;
         let abandon = Abandon { files, slot };
         let (control, hot) = (files.control(), &files.meta.slots()[slot as usize].hot);
         let start = match placed {
@@ -313,14 +331,15 @@ impl Writer {
         }
         let pages = || files.pages();
         let way = Way { hint: &mut lane.hint, pins: &lane.pins, pages: &pages };
-        if let Err(why) = put(&mut Target { segment: &lane.segment, way }, start) {
+        let pwrite_from = lane.segment.pwrite_from(start, others.append_at(start), &pages);
+        if let Err(why) = put(&mut Target { segment: &lane.segment, pwrite_from, way }, start) {
             return Err(unstored(files, why, len, doubt));
         }
         crash_point("append:copied");
         *messages += 1;
         *bytes += len;
         *end = start + len;
-        *floor = *end;
+        let alone = start == std::mem::replace(floor, *end);
         hot.messages.store(*messages, Ordering::Relaxed);
         hot.bytes.store(*bytes, Ordering::Relaxed);
         // The slot's own page was stored to just now: settling it reaches the others, or is an error.
@@ -332,6 +351,12 @@ impl Writer {
         hot.settle();
         crash_point("append:settled");
         files.wake_followers();
+        if !alone {
+            others.were_between(*messages, start..*end, lane.segment.chunk_size());
+        }
+        if others.append_at(start) && len < pwrite_from {
+            others::make_ready(files, lane, start..*end);
+        }
         if retired.is_some() {
             give_back(retired);
         }
@@ -359,7 +384,7 @@ impl Writer {
         }
         let slot = self.files.claim()?;
         self.floor = self.floor.max(self.files.control().look().start);
-        (self.messages, self.bytes) = (0, 0);
+        (self.messages, self.bytes, self.others) = (0, 0, Others::default());
         self.slot = Some(slot);
         Ok(slot)
     }
@@ -437,13 +462,14 @@ type Put = std::result::Result<(), Unstored>;
 /// Where a message goes.
 struct Target<'a> {
     segment: &'a Segment,
+    pwrite_from: u64,
     way: Way<'a>,
 }
 
 impl Target<'_> {
     #[inline]
     fn put(&mut self, at: u64, bytes: &[u8]) -> Put {
-        self.segment.write(at, bytes, &mut self.way)
+        self.segment.write(at, bytes, self.pwrite_from, &mut self.way)
     }
 }
 

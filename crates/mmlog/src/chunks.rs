@@ -9,15 +9,18 @@
 //! A pin is a word of its writer's that names the chunk, see [`pins`].
 #![allow(unsafe_code, reason = "a pin says that its chunk is mapped")]
 
+mod pages;
 mod pins;
 
 use std::fs::File;
 use std::io;
 use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
+use pages::Pace;
+pub(crate) use pages::Pages;
 use pins::{Everybody, PinWord, Pins};
 
 use crate::sys::map::{ChunkBytes, ChunkMap};
@@ -25,28 +28,11 @@ use crate::sys::{alloc, fs, sigbus};
 
 /// From this length on a message goes by `pwrite`, which fills large folios where a mapping faults page by page:
 /// on ext4 0.3 to 0.5 s of processor a GiB against 0.6 at 16 KiB, 0.2 against 0.7 at 64 KiB; even at 8 KiB.
-const PWRITE_FROM: usize = 16 * 1024;
+const PWRITE_FROM: u64 = 16 * 1024;
 
 /// On btrfs everything goes by `pwrite`. On a full disk each first store into a clean page flushes the others, so a
 /// copy whose stores straddle two pages makes no progress (Linux 6.18), and no signal says so.
-const PWRITE_FROM_ON_BTRFS: usize = 0;
-
-/// The size of a large page, where there are any.
-const LARGE_PAGE: u64 = 2 << 20;
-
-/// A log that grows by a large page in less time gets large pages. With them one fault stands for 512, and a 1 KiB append
-/// of four processes on ext4 costs half; but the first store into one makes all of it dirty, so a slow log would
-/// have 2 MiB written to the disk each time the kernel writes back, instead of 4 KiB.
-const FAST: Duration = Duration::from_millis(500);
-
-/// Which pages a new chunk gets, if the log is fast enough.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Pages {
-    /// Somebody syncs often: each sync writes whole dirty pages.
-    Small,
-    /// Nobody does.
-    Large,
-}
+const PWRITE_FROM_ON_BTRFS: u64 = 0;
 
 /// Where a writer found its last chunk: any value will do, the last one saves a search and a division.
 #[derive(Clone, Copy, Default)]
@@ -122,29 +108,11 @@ impl Mapped {
     const NOTHING: Self = Self { map: None, age: FREE, name: 0 };
 }
 
-/// What is mapped, and how fast the log goes.
+/// What is mapped.
 struct Ring {
     mapped: Vec<Mapped>,
-    /// The newest chunk that was ever mapped, and when.
-    newest: Option<(u64, Instant)>,
-}
-
-impl Ring {
-    fn new(capacity: usize) -> Self {
-        Self { mapped: (0..capacity).map(|_| Mapped::NOTHING).collect(), newest: None }
-    }
-
-    /// Whether the log has come to `chunk` fast. Unknown is slow.
-    fn arrives(&mut self, chunk: u64, chunk_size: u64) -> bool {
-        let now = Instant::now();
-        let Some((before, at)) = self.newest.replace((chunk, now)) else { return false };
-        if chunk <= before {
-            self.newest = Some((before, at));
-            return false;
-        }
-        let pages = (chunk - before).saturating_mul(chunk_size / LARGE_PAGE);
-        now.duration_since(at) < FAST.saturating_mul(u32::try_from(pages).unwrap_or(u32::MAX))
-    }
+    /// When the log came to the newest chunk.
+    came: Option<Instant>,
 }
 
 /// Why bytes were not stored.
@@ -172,9 +140,10 @@ pub(crate) struct Segment {
     base: u64,
     inode: u64,
     chunk_size: u64,
-    pwrite_from: usize,
+    pwrite_from: u64,
     entries: Box<[Entry]>,
     everybody: Everybody,
+    pace: Pace,
     ring: Mutex<Ring>,
 }
 
@@ -233,15 +202,21 @@ impl Segment {
         let entries = (0..capacity)
             .map(|_| Entry { name: AtomicU64::new(0), base: AtomicPtr::new(std::ptr::null_mut()) })
             .collect();
-        let ring = Mutex::new(Ring::new(capacity));
+        let mapped = (0..capacity).map(|_| Mapped::NOTHING).collect();
+        let ring = Mutex::new(Ring { mapped, came: None });
         let pwrite_from = if fs::is_btrfs(&file) { PWRITE_FROM_ON_BTRFS } else { PWRITE_FROM };
-        Self { file, base, inode, chunk_size, pwrite_from, entries, everybody: Everybody::new(), ring }
+        let (everybody, pace) = (Everybody::new(), Pace::new());
+        Self { file, base, inode, chunk_size, pwrite_from, entries, everybody, pace, ring }
     }
 
-    /// Whether a message of that length is stored through a mapping.
+    /// Whether a message of that length is always stored through a mapping.
     #[inline]
     pub(crate) fn maps(&self, len: u64) -> bool {
-        len < self.pwrite_from as u64
+        len < self.pwrite_from
+    }
+
+    fn ring(&self) -> MutexGuard<'_, Ring> {
+        self.ring.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The data file.
@@ -324,7 +299,7 @@ impl Segment {
         if let Some(pin) = find(way.hint) {
             return Some(pin);
         }
-        let mut ring = self.ring.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ring = self.ring();
         if let Some(pin) = find(way.hint) {
             return Some(pin);
         }
@@ -369,7 +344,7 @@ impl Segment {
     ) -> io::Result<()> {
         let first = chunk * self.chunk_size;
         let map = ChunkMap::new(&self.file, first, self.chunk_size as usize)?;
-        if ring.arrives(chunk, self.chunk_size) && pages() == Pages::Large {
+        if self.pages_of(chunk, &mut ring.came, pages) == Pages::Large {
             map.prefer_large_pages();
         }
         let entry = &self.entries[index];
@@ -380,16 +355,17 @@ impl Segment {
         Ok(())
     }
 
-    /// Stores `bytes` at `position`: through chunks of the ring, or by `pwrite` where that is the better or the only
+    /// Stores `bytes` at `position`: through chunks of the ring, or by `pwrite` from that length on and where it is the only
     /// way. The range is reserved, and the file long enough.
     pub(crate) fn write<'a>(
         &'a self,
         position: u64,
         bytes: &[u8],
+        pwrite_from: u64,
         way: &mut Way<'a>,
     ) -> Result<(), Unstored> {
         let offset = position - self.base;
-        if self.maps(bytes.len() as u64) {
+        if (bytes.len() as u64) < pwrite_from {
             match self.copy(offset, bytes, way) {
                 Copied::Whole => return Ok(()),
                 Copied::Impossible => {}
@@ -437,7 +413,7 @@ impl Segment {
     /// finds the mark after the copy, as we did.
     #[cold]
     fn retire_if_cut(&self, pin: &Pin<'_>) -> bool {
-        let mapped = &mut self.ring.lock().unwrap_or_else(PoisonError::into_inner).mapped;
+        let mapped = &mut self.ring().mapped;
         let index = self.entries.iter().position(|e| std::ptr::eq(e, pin.entry));
         let Some(mine) = index.and_then(|i| mapped.get_mut(i)) else { return false };
         if !mine.map.as_ref().is_some_and(ChunkMap::is_cut) {

@@ -8,6 +8,7 @@ use std::ptr::NonNull;
 use std::sync::Arc;
 
 use memmap2::{Advice, MmapOptions, MmapRaw, UncheckedAdvice};
+use nix::libc;
 
 use super::sigbus::Registered;
 use crate::layout::Shared;
@@ -127,9 +128,12 @@ impl ChunkMap {
         self.map.len()
     }
 
-    /// Asks for pages of 2 MiB from the first fault on, where the file system has such; otherwise nothing changes.
+    /// Asks for pages of 2 MiB from the first fault on, one at a time, where the file system has such; otherwise little
+    /// changes.
     pub(crate) fn prefer_large_pages(&self) {
         let _ = self.map.advise(Advice::HugePage);
+        // Random: no reading ahead.
+        let _ = self.map.advise(Advice::Random);
     }
 
     /// Takes the pages of that range out of this process's tables; what was stored there stays in the file.
@@ -158,6 +162,18 @@ impl ChunkBytes {
     /// `base` is the base of a [`ChunkMap`] of `len` bytes that stays mapped as long as this value is used.
     pub(crate) unsafe fn new(base: NonNull<u8>, len: usize) -> Self {
         Self { base, len }
+    }
+
+    /// Has the pages of that range ready to be stored to, as far as that is possible; no byte changes.
+    pub(crate) fn populate(&self, offset: usize, len: usize) {
+        if offset > self.len || len > self.len - offset {
+            return;
+        }
+        // SAFETY: in bounds, checked above.
+        let from = unsafe { self.base.as_ptr().add(offset) };
+        // SAFETY: the range stays mapped. The call changes page tables only, and what it cannot do is an error (beyond
+        // the file's end, too), not a signal.
+        unsafe { libc::madvise(from.cast(), len, libc::MADV_POPULATE_WRITE) };
     }
 
     /// Copies `bytes` to `offset`; false, with nothing stored, when they do not fit.

@@ -8,6 +8,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use nix::sys::resource::{UsageWho, getrusage};
+
 /// A process's state as the kernel tells it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum ProcessState {
@@ -195,6 +197,12 @@ fn hex_words(text: &str) -> [u64; 2] {
     let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
     let bytes = u128::from_str_radix(&digits, 16).unwrap_or(0).to_be_bytes();
     [0, 8].map(|half| u64::from_ne_bytes(std::array::from_fn(|i| bytes[half + i])))
+}
+
+/// Page faults of this thread so far.
+pub(crate) fn page_faults() -> u64 {
+    let usage = getrusage(UsageWho::RUSAGE_THREAD).ok();
+    usage.map_or(0, |u| (u.minor_page_faults() + u.major_page_faults()).unsigned_abs())
 }
 
 /// Wall clock, nanoseconds since 1970.

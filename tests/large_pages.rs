@@ -1,0 +1,103 @@
+//! Guards who makes large pages ready, as strace sees it: one writer for all, only where several append and nobody syncs often;
+//! and that long messages go through them, whole.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::exit)]
+
+mod common;
+
+use std::fs;
+
+use common::{Actor, assert_complete, committed, log_path, message, parameter, parse, scene};
+use mmlog::Log;
+
+const MIB: u64 = 1 << 20;
+const CHUNK: u64 = 16 * MIB;
+const LARGE_PAGE: u64 = 2 * MIB;
+const TOTAL: u64 = 128 * MIB;
+/// Slow, as far as is known, is the log in its first chunk.
+const FIRST: u64 = CHUNK;
+/// So many pages are tried before it is known that the file system has no large ones.
+const TRIED: u64 = 4;
+
+#[test]
+fn role() {
+    common::play(&[("writers", writers)]);
+}
+
+/// `WRITERS` writers append in turns, one message after the other, until the log has `TOTAL` bytes.
+fn writers() {
+    let log = Log::options().chunk_size(CHUNK).open_or_create(log_path()).unwrap();
+    let (count, len, sync): (u64, u64, u64) = (parameter("WRITERS"), parameter("LEN"), parameter("SYNC"));
+    let mut writers: Vec<_> = (0..count).map(|_| log.writer().unwrap()).collect();
+    for number in 0..TOTAL / len / count {
+        for (id, writer) in writers.iter_mut().enumerate() {
+            writer.append(&message(id as u64, number, len as usize)).unwrap();
+        }
+        if sync != 0 && number % sync == 0 {
+            log.sync().unwrap();
+        }
+    }
+}
+
+/// How many pages were made ready and how many messages written by system calls, if that can be traced.
+fn traced(count: u64, len: u64, sync: u64) -> Option<(u64, u64)> {
+    let scene = scene();
+    let trace = scene.dir.path().join("trace");
+    let strace = common::strace(&[
+        "-e",
+        "trace=madvise,pwrite64",
+        "-e",
+        "signal=none",
+        "-o",
+        trace.to_str().unwrap(),
+    ])?;
+    let mut parameters = vec![("LOG", scene.log.display().to_string())];
+    parameters
+        .extend([("WRITERS", count), ("LEN", len), ("SYNC", sync)].map(|(name, n)| (name, n.to_string())));
+    Actor::under(strace, "writers", &parameters).finish();
+    assert_complete(&parse(&committed(&scene.log)), count, TOTAL / len / count);
+    assert_eq!(
+        fs::metadata(&scene.log).unwrap().len(),
+        TOTAL / len / count * count * len,
+        "nothing stays behind"
+    );
+    let seen = fs::read_to_string(&trace).unwrap();
+    let calls = |name: &str| seen.lines().filter(|line| line.contains(name)).count() as u64;
+    println!(
+        "{count} writers, {len} B: {} made ready, {} written",
+        calls("MADV_POPULATE"),
+        calls("pwrite64(")
+    );
+    Some((calls("MADV_POPULATE"), calls("pwrite64(")))
+}
+
+#[test]
+fn beside_others_each_large_page_is_made_ready_by_one() {
+    let Some((ready, _)) = traced(2, 4096, 0) else { return };
+    let pages = (TOTAL - FIRST) / LARGE_PAGE;
+    assert!(ready == TRIED || (pages - TRIED..=pages + TRIED).contains(&ready), "{ready} of {pages}");
+}
+
+#[test]
+fn a_writer_alone_makes_no_page_ready() {
+    let Some((ready, _)) = traced(1, 4096, 0) else { return };
+    assert_eq!(ready, 0);
+}
+
+#[test]
+fn who_syncs_often_has_small_pages() {
+    let Some((ready, _)) = traced(2, 4096, MIB / 8192) else { return };
+    assert_eq!(ready, 0);
+}
+
+#[test]
+fn long_messages_beside_others_go_through_large_pages() {
+    let len = 64 << 10;
+    let Some((ready, written)) = traced(2, len, 0) else { return };
+    // Where there are none, all of them are written.
+    let least = if ready > TRIED { 0 } else { TOTAL / len };
+    let most = if ready > TRIED { FIRST / len + 8 } else { u64::MAX };
+    assert!((least..=most).contains(&written), "{written} written, {ready} made ready");
+    let Some((ready, written)) = traced(1, len, 0) else { return };
+    assert_eq!(ready, 0);
+    assert!(written >= TOTAL / len, "{written} written");
+}
