@@ -40,7 +40,12 @@ fn writers() {
 
 /// How many pages were made ready and how many messages written by system calls, if that can be traced.
 fn traced(count: u64, len: u64, sync: u64) -> Option<(u64, u64)> {
+    const BTRFS: u64 = 0x9123_683e;
     let scene = scene();
+    if rustix::fs::statfs(scene.dir.path()).unwrap().f_type.cast_unsigned() == BTRFS {
+        println!("SKIPPED: on btrfs nothing is mapped");
+        return None;
+    }
     let trace = scene.dir.path().join("trace");
     let strace = common::strace(&[
         "-e",
@@ -93,8 +98,8 @@ fn who_syncs_often_has_small_pages() {
 fn long_messages_beside_others_go_through_large_pages() {
     let len = 64 << 10;
     let Some((ready, written)) = traced(2, len, 0) else { return };
-    // Where there are none, all of them are written.
-    let least = if ready > TRIED { 0 } else { TOTAL / len };
+    // Where there are none, all of them are written, but for those while it was tried.
+    let least = if ready > TRIED { 0 } else { (TOTAL - CHUNK) / len };
     let most = if ready > TRIED { FIRST / len + 8 } else { u64::MAX };
     assert!((least..=most).contains(&written), "{written} written, {ready} made ready");
     let Some((ready, written)) = traced(1, len, 0) else { return };

@@ -32,7 +32,7 @@ const LARGE_BELOW: u64 = LARGE_PAGE;
 /// one of 512.
 const FAULTS: u64 = 16;
 
-/// So many pages in a row that are not large: the file system has no large ones.
+/// So many pages that are not large, and none that is: the file system has no large ones.
 const DOUBTS: u32 = 4;
 const NO_DOUBT: u32 = u32::MAX;
 
@@ -68,8 +68,8 @@ impl Pace {
         self.newest.load(Ordering::Relaxed) / 2
     }
 
-    fn learn(&self, faults: u64) {
-        let learnt = |before| if faults > FAULTS { before - 1 } else { NO_DOUBT };
+    fn learn(&self, is_large: bool) {
+        let learnt = |before| if is_large { NO_DOUBT } else { before - 1 };
         let open = |doubts| (1..=DOUBTS).contains(&doubts).then(|| learnt(doubts));
         let _ = self.doubts.fetch_update(Ordering::Relaxed, Ordering::Relaxed, open);
     }
@@ -142,9 +142,10 @@ impl Lane {
             let within = (offset - pin.first) as usize;
             let known = segment.pace.doubts.load(Ordering::Relaxed) == NO_DOUBT;
             let before = if known { 0 } else { process::page_faults() };
-            pin.bytes.populate(within, LARGE_PAGE as usize);
+            let done = pin.bytes.populate(within, LARGE_PAGE as usize);
             if !known {
-                segment.pace.learn(process::page_faults().saturating_sub(before));
+                let faults = process::page_faults().saturating_sub(before);
+                segment.pace.learn(done && faults <= FAULTS);
             }
         }
     }

@@ -164,16 +164,16 @@ impl ChunkBytes {
         Self { base, len }
     }
 
-    /// Has the pages of that range ready to be stored to, as far as that is possible; no byte changes.
-    pub(crate) fn populate(&self, offset: usize, len: usize) {
+    /// Has the pages of that range ready to be stored to; no byte changes. False when not all of them could be had.
+    pub(crate) fn populate(&self, offset: usize, len: usize) -> bool {
         if offset > self.len || len > self.len - offset {
-            return;
+            return false;
         }
         // SAFETY: in bounds, checked above.
         let from = unsafe { self.base.as_ptr().add(offset) };
         // SAFETY: the range stays mapped. The call changes page tables only, and what it cannot do is an error (beyond
         // the file's end, too), not a signal.
-        unsafe { libc::madvise(from.cast(), len, libc::MADV_POPULATE_WRITE) };
+        unsafe { libc::madvise(from.cast(), len, libc::MADV_POPULATE_WRITE) == 0 }
     }
 
     /// Copies `bytes` to `offset`; false, with nothing stored, when they do not fit.
