@@ -62,6 +62,9 @@ pub(crate) fn skipped(claim: &str, why: &str) {
     let _ = writeln!(std::io::stderr(), "SKIPPED {claim}: {why}");
 }
 
+/// Why what such a signal does cannot be tried.
+pub(crate) const IGNORED: &str = "whoever started the tests ignores it (nohup, a job in the background)";
+
 /// Whether this process ignores the signal, as under nohup, and so does what it starts.
 pub(crate) fn is_ignored(signal: nix::sys::signal::Signal) -> bool {
     let status = std::fs::read_to_string("/proc/self/status").unwrap();

@@ -5,7 +5,7 @@ use std::process::Command;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::cli::{Scratch, Tool, is_ignored, skipped, succeeds};
+use crate::cli::{IGNORED, Scratch, Tool, is_ignored, skipped, succeeds};
 use crate::{content, holds, line_after, shell};
 
 #[test]
@@ -20,7 +20,7 @@ fn a_signal_is_sent_on_and_the_exit_code_is_the_programs() {
     ];
     for (signal, name) in signals {
         if is_ignored(signal) {
-            skipped(&format!("a signal is sent on: {name}"), "whoever started the tests ignores it (nohup)");
+            skipped(&format!("a signal is sent on: {name}"), IGNORED);
             continue;
         }
         let scratch = Scratch::new();
@@ -65,6 +65,9 @@ fn a_signal_without_a_trap_ends_both() {
 
 #[test]
 fn an_interrupt_from_a_terminal_reaches_the_program_once() {
+    if is_ignored(Signal::SIGINT) {
+        return skipped("an interrupt from a terminal reaches the program once", IGNORED);
+    }
     if !succeeds(Command::new("script").arg("--version")) {
         return skipped(
             "an interrupt from a terminal reaches the program once",

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use nix::sys::signal::Signal;
 
-use crate::cli::{Ended, Running, Scratch, mmlogctl};
+use crate::cli::{Ended, IGNORED, Running, Scratch, is_ignored, mmlogctl, skipped};
 use crate::{append, tail, watched};
 
 /// Ends it as an operator does.
@@ -78,6 +78,9 @@ fn following_begins_where_the_options_say() {
 
 #[test]
 fn int_ends_it_as_term_does() {
+    if is_ignored(Signal::SIGINT) {
+        return skipped("INT ends it as TERM does", IGNORED);
+    }
     let scratch = Scratch::new();
     let log = scratch.file("app.log");
     append(&log, b"one\n");
