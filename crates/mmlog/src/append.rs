@@ -209,9 +209,7 @@ impl Writer {
                 if !alone {
                     others.were_between(*messages, start..*end, segment.chunk_size());
                 }
-                if others.append_at(start) {
-                    others::make_ready(files, lane, start..*end);
-                }
+                others.make_ready(files, lane, start..*end);
                 return Some(Ok(Position::new(start)));
             }
         }
@@ -354,8 +352,8 @@ impl Writer {
         if !alone {
             others.were_between(*messages, start..*end, lane.segment.chunk_size());
         }
-        if others.append_at(start) && len < pwrite_from {
-            others::make_ready(files, lane, start..*end);
+        if len < pwrite_from {
+            others.make_ready(files, lane, start..*end);
         }
         if retired.is_some() {
             give_back(retired);

@@ -60,6 +60,17 @@ impl Others {
         position < self.until
     }
 
+    /// After an append by a mapping whose message begins a large page where others append: has one ready that will be
+    /// needed soon. Nothing of this writer is in flight.
+    #[inline]
+    pub(super) fn make_ready(&self, files: &Files, lane: &Lane, message: Range<u64>) {
+        if self.append_at(message.start)
+            && let Some(page) = lane.segment.page_ahead(&message)
+        {
+            make_page_ready(files, lane, page);
+        }
+    }
+
     #[cold]
     fn end_turn(&mut self, messages: u64, position: u64) {
         // Two writers never have the same position: they draw different lengths (Knuth's multiplicative hash).
@@ -73,15 +84,6 @@ impl Others {
 fn rest(until: Instant) {
     while Instant::now() < until {
         std::hint::spin_loop();
-    }
-}
-
-/// After an append whose message begins a large page: has one ready that will be needed soon. Nothing of this writer is in
-/// flight.
-#[inline]
-pub(super) fn make_ready(files: &Files, lane: &Lane, range: Range<u64>) {
-    if let Some(page) = lane.segment.page_ahead(&range) {
-        make_page_ready(files, lane, page);
     }
 }
 
