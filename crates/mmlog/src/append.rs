@@ -406,7 +406,7 @@ impl Writer {
         Ok(())
     }
 
-    /// Becomes a writer of the log that is at the path now: in a forked child, which leaves the line that its parent
+    /// Becomes a writer of the log that has its names now: in a forked child, which leaves the line that its parent
     /// had begun to the parent, or after a replacement.
     #[cold]
     fn reattach(&mut self) -> Result<()> {
@@ -414,7 +414,7 @@ impl Writer {
             self.line.clear();
             self.slot = None;
         }
-        let files = Arc::new(self.files.open_again()?);
+        let files = Arc::new(self.files.open_or_make_there()?);
         self.leave();
         self.lane = Lane::new(files.segment().at(files.path())?);
         self.files = files;

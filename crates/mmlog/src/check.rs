@@ -8,17 +8,18 @@ pub(crate) mod data;
 
 use std::fmt;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::error::{At, Fault, Result};
-use crate::files::{Files, Intent};
+use crate::files::{Config, Files, Intent, open};
 use crate::holes::{self, Hole};
 use crate::layout::LOCK_BYTE;
 use crate::log::Options;
 use crate::metadata::Gate;
 use crate::slots::Phase;
-use crate::sys::place::Part;
+use crate::sys::place::{Part, Place};
 
 /// How often something has to look wrong.
 const LOOKS: u32 = 5;
@@ -84,9 +85,14 @@ impl Deep {
 /// # }
 /// ```
 pub fn deep(path: impl AsRef<Path>, options: &Options) -> Result<Deep> {
-    let path = path.as_ref();
-    let files = Files::open(path, &options.0, Intent::Look)?;
-    of_files(&files).at(path)
+    let (path, config) = (path.as_ref(), &options.0);
+    deep_in(&Arc::new(open::resolve(path, config.trust).at(path)?), config)
+}
+
+/// The same for the log of these names in a directory that is open.
+pub(crate) fn deep_in(place: &Arc<Place>, config: &Config) -> Result<Deep> {
+    let files = Files::open_in(place, config, Intent::Look)?;
+    of_files(&files).at(place.path())
 }
 
 pub(crate) fn of_files(files: &Files) -> std::result::Result<Deep, Fault> {

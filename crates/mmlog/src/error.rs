@@ -22,6 +22,10 @@ impl Error {
         &self.0.1
     }
 
+    pub(crate) fn into_fault(self) -> Fault {
+        self.0.1
+    }
+
     /// The file concerned, usually the log's data file.
     pub fn path(&self) -> &Path {
         &self.0.0
@@ -402,9 +406,28 @@ pub enum Fault {
         /// How long we waited.
         waited: Duration,
     },
-    /// The files under this handle are no longer the ones at its path.
-    #[error("the log at this path was replaced or removed; open it again")]
+    /// The files under this handle no longer have their names in the directory that was opened.
+    #[error("the log was replaced or removed since it was opened; open it again")]
     Replaced,
+    /// The directory of the log was removed since it was opened.
+    #[error(
+        "the directory that the log was opened in is removed; make it anew, then open the log again (restart)"
+    )]
+    DirectoryGone,
+    /// The process gave its rights up after it had opened the log, and has to open a file of it again: after a rotation, in
+    /// a forked child.
+    #[error(
+        "cannot {operation} again: it was opened by uid {opened_as}, and uid {now}, which this process has become, may not; \
+         `chown {now}` the log's files (LOG, LOG.mmlog and its old segments), or open the log after giving up rights"
+    )]
+    UserChanged {
+        /// What was tried.
+        operation: &'static str,
+        /// The effective user id that opened the log.
+        opened_as: u32,
+        /// The effective user id now.
+        now: u32,
+    },
 }
 
 impl Fault {

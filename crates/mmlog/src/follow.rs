@@ -319,7 +319,7 @@ impl Follower {
     fn look(&mut self) -> Result<()> {
         self.files.intact().at(self.files.path())?;
         if self.files.is_stale() {
-            self.files = Arc::new(self.files.open_again()?);
+            self.files = self.files.of_this_process()?;
         }
         if self.files.is_version_1() {
             return self.look_at_version_1();

@@ -18,7 +18,7 @@ use crate::files::guard::LogLock;
 use crate::files::owner::Operation;
 use crate::layout::{FOLLOWERS_MAX, FollowerRecord};
 use crate::position::Position;
-use crate::sync::{Ordering, fence};
+use crate::sync::{AtomicU64, Ordering, fence};
 use crate::sys::process::{self, ProcessState, Who, now_ns, time_of};
 
 /// The most bytes that a name may have.
@@ -76,17 +76,18 @@ impl Hold {
         self
     }
 
-    /// Lets prune take what lies below `position`, and says that this consumer is alive. Never goes back.
+    /// Lets prune take what lies below `position`, and says that this consumer is alive. Never goes back. In a forked child
+    /// too, which is then the process that has the hold; it opens the log for each call.
     ///
     /// # Errors
     /// [`Fault::NoHold`] when somebody forgot it, or another process took the name over; [`Fault::Stalled`] when a live
     /// process keeps the log's lock, and nothing has changed.
     pub fn advance(&self, position: Position) -> Result<()> {
-        self.advance_to(position.get()).at(self.files.path())
+        let files = self.files.of_this_process()?;
+        self.advance_to(&files, position.get()).at(self.files.path())
     }
 
-    fn advance_to(&self, position: u64) -> std::result::Result<(), Fault> {
-        let files = &self.files;
+    fn advance_to(&self, files: &Files, position: u64) -> std::result::Result<(), Fault> {
         let _guard = files.lock(Operation::Hold, self.wait)?;
         let record = &files.meta.followers()[self.record];
         let seen = load(record).filter(|said| said.since_ns == self.since_ns && said.name == self.name);
@@ -96,7 +97,8 @@ impl Hold {
         }
         within(files, position)?;
         record.hold.fetch_max(position, Ordering::Release); // held
-        record.last_seen_ns.store(now_ns(), Ordering::Relaxed);
+        // A forked child may have taken it over.
+        store_who(record);
         Ok(())
     }
 }
@@ -143,19 +145,24 @@ fn store(
     let found = records.iter().position(named).or_else(|| records.iter().position(free));
     let index = found.ok_or(Fault::HoldsFull { max: FOLLOWERS_MAX })?;
     let record = &records[index];
-    let me = process::me();
     let since_ns = now_ns().max(record.since_ns.load(Ordering::Relaxed).saturating_add(1));
     record.hold.store(position, Ordering::Release); // held
-    record.pid.store(me.pid, Ordering::Relaxed);
-    record.start_time.store(me.start_time, Ordering::Relaxed);
-    record.pid_namespace.store(me.pid_namespace, Ordering::Relaxed);
-    record.last_seen_ns.store(now_ns(), Ordering::Relaxed);
+    store_who(record);
     record.name.store(name);
     record.since_ns.store(since_ns, Ordering::Relaxed);
     crash_point("hold:stored");
     record.state.store(IN_USE, Ordering::Release); // held
     crash_point("hold:claimed");
     Ok((index, since_ns))
+}
+
+/// Who has it, and that it is there.
+fn store_who(record: &FollowerRecord) {
+    let me = process::me();
+    record.pid.store(me.pid, Ordering::Relaxed);
+    record.start_time.store(me.start_time, Ordering::Relaxed);
+    record.pid_namespace.store(me.pid_namespace, Ordering::Relaxed);
+    record.last_seen_ns.store(now_ns(), Ordering::Relaxed);
 }
 
 /// Ends a hold, whoever has it.
@@ -226,10 +233,15 @@ fn load(record: &FollowerRecord) -> Option<Said> {
             last_seen: time_of(record.last_seen_ns.load(Ordering::Relaxed)),
         };
         fence(Ordering::Acquire);
-        let again = (record.state.load(Ordering::Relaxed), record.since_ns.load(Ordering::Relaxed));
+        let now = |word: &AtomicU64| word.load(Ordering::Relaxed);
+        let unchanged = record.state.load(Ordering::Relaxed) == IN_USE
+            && now(&record.since_ns) == said.since_ns
+            && record.pid.load(Ordering::Relaxed) == said.who.pid
+            && now(&record.start_time) == said.who.start_time
+            && now(&record.pid_namespace) == said.who.pid_namespace;
         looks += 1;
         // Who scribbles there is no reason to look for ever.
-        if again == (IN_USE, said.since_ns) || looks == LOOKS {
+        if unchanged || looks == LOOKS {
             return Some(said);
         }
     }

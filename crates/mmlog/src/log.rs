@@ -1,5 +1,7 @@
 //! The facade: each method is one call down.
 
+mod options;
+
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -8,8 +10,8 @@ use crate::append::Writer;
 #[cfg(feature = "compressed")]
 use crate::compress;
 use crate::durable::{self, Need};
-use crate::error::{At, Result};
-use crate::files::{Adopt, Config, Files, Intent, Origin, Trust};
+use crate::error::{At, Fault, Result};
+use crate::files::{Files, Origin};
 use crate::follow::{self, Follower, Start};
 use crate::holds::{self, Hold, HoldStatus};
 use crate::olddir;
@@ -18,144 +20,7 @@ use crate::prune::{self, Pruning, Retention};
 use crate::rotate::{self, Rotated, Rotation};
 use crate::status::{Observer, Status};
 use crate::trim::{self, Trimmed};
-
-/// Bytes of a chunk unless [`Options::chunk_size`] says otherwise: 16 MiB.
-pub const DEFAULT_CHUNK_SIZE: u64 = 16 << 20;
-/// Chunks a handle keeps mapped unless [`Options::ring_chunks`] says otherwise.
-pub const DEFAULT_RING_CHUNKS: usize = 4;
-/// Slots for writers unless [`Options::max_writers`] says otherwise.
-pub const DEFAULT_MAX_WRITERS: u32 = 1024;
-/// How long a drain may hold writers up unless [`Options::gate_ms`] says otherwise.
-pub const DEFAULT_GATE_MS: u32 = 50;
-
-/// How to open a log. What is fixed at creation (chunk size, writers, mode, gate) is taken from an existing log.
-#[derive(Clone, Debug)]
-pub struct Options(pub(crate) Config);
-
-impl Default for Options {
-    fn default() -> Self {
-        Self(Config {
-            chunk_size: DEFAULT_CHUNK_SIZE,
-            ring_chunks: DEFAULT_RING_CHUNKS,
-            max_writers: DEFAULT_MAX_WRITERS,
-            mode: None,
-            gate_ms: DEFAULT_GATE_MS,
-            wait: Duration::from_secs(10),
-            trust: Trust::Strict,
-            adopt: Adopt::Refuse,
-            drop_behind: 0,
-        })
-    }
-}
-
-impl Options {
-    /// The defaults.
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Bytes that the file grows by, and that are mapped at a time: a multiple of the page size, 4 KiB to 1 GiB.
-    pub fn chunk_size(mut self, bytes: u64) -> Self {
-        self.0.chunk_size = bytes;
-        self
-    }
-
-    /// Chunks that this handle keeps mapped, at least 2.
-    pub fn ring_chunks(mut self, chunks: usize) -> Self {
-        self.0.ring_chunks = chunks.max(2);
-        self
-    }
-
-    /// Writers at a time, 1 to 16384; each takes 128 bytes of metadata.
-    pub fn max_writers(mut self, slots: u32) -> Self {
-        self.0.max_writers = slots;
-        self
-    }
-
-    /// Permission bits of a created log, in spite of the umask; unset, 0666 less the umask.
-    pub fn mode(mut self, bits: u32) -> Self {
-        self.0.mode = Some(bits & 0o7777);
-        self
-    }
-
-    /// How long a trim or rotation may hold writers up before it gives way, 1 to 60000 milliseconds.
-    pub fn gate_ms(mut self, milliseconds: u32) -> Self {
-        self.0.gate_ms = milliseconds;
-        self
-    }
-
-    /// How long an append or an open waits for a live process that holds the log up; 10 s if not set.
-    pub fn wait(mut self, longest: Duration) -> Self {
-        self.0.wait = longest;
-        self
-    }
-
-    /// Whether paths are taken as they come.
-    pub fn trust(mut self, trust: Trust) -> Self {
-        self.0.trust = trust;
-        self
-    }
-
-    /// What to do with a data file that has bytes but no metadata.
-    pub fn adopt(mut self, adopt: Adopt) -> Self {
-        self.0.adopt = adopt;
-        self
-    }
-
-    /// Leaves the page cache to other programs: what lies more than `bytes` behind the newest message is written to the
-    /// disk and dropped. 0, the default, leaves all that to the kernel. Whole chunks (of 1 MiB at least) are kept, no
-    /// fewer than the handle has mapped ([`ring_chunks`](Self::ring_chunks)), and those where another writer has
-    /// appended last.
-    ///
-    /// It is of this handle's writers; set it for all of a log. The writer whose message begins a chunk does the
-    /// work: a few system calls, and where the disk is more than `bytes` behind, a wait for it: `bytes` is what
-    /// a burst may have. No other writer waits. Followers that lag further behind read from the disk; nothing is lost. A
-    /// write to the disk that failed is noted as a failed [`sync`](Log::sync). On tmpfs nothing happens.
-    pub fn drop_behind(mut self, bytes: u64) -> Self {
-        self.0.drop_behind = bytes;
-        self
-    }
-
-    /// Opens the log at `path` for appending, and makes it if it is missing. Any number of processes may race.
-    ///
-    /// # Errors
-    /// [`Fault::NoMetadata`](crate::Fault::NoMetadata) for a data file with bytes that may not be adopted,
-    /// [`Fault::Geometry`](crate::Fault::Geometry) for options out of range, and whatever the file system says.
-    pub fn open_or_create(&self, path: impl AsRef<Path>) -> Result<Log> {
-        self.open_for(path.as_ref(), Intent::Create)
-    }
-
-    /// Opens the log at `path` for appending.
-    ///
-    /// # Errors
-    /// [`Fault::NoLog`](crate::Fault::NoLog) when it is missing; else as [`open_or_create`](Self::open_or_create).
-    pub fn open(&self, path: impl AsRef<Path>) -> Result<Log> {
-        self.open_for(path.as_ref(), Intent::Write)
-    }
-
-    /// Opens the log at `path` for following and looking. Uses permission to write the metadata, if there is any,
-    /// only to announce that somebody sleeps; without it, a follower looks every 20 ms.
-    ///
-    /// # Errors
-    /// As [`open`](Self::open).
-    pub fn open_reader(&self, path: impl AsRef<Path>) -> Result<Log> {
-        self.open_for(path.as_ref(), Intent::Read)
-    }
-
-    fn open_for(&self, path: &Path, intent: Intent) -> Result<Log> {
-        Files::open(path, &self.0, intent).map(|files| Log { files: Arc::new(files) })
-    }
-}
-
-impl Observer {
-    /// Opens the log at `path` only to look at it, also a damaged one.
-    ///
-    /// # Errors
-    /// When there is no metadata that says anything.
-    pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self> {
-        Self::open_with(path.as_ref(), &options.0)
-    }
-}
+pub use options::{DEFAULT_CHUNK_SIZE, DEFAULT_GATE_MS, DEFAULT_MAX_WRITERS, DEFAULT_RING_CHUNKS, Options};
 
 /// An open log. Clones are the same handle; it may be shared by threads, each with a [`Writer`] of its own.
 ///
@@ -179,6 +44,10 @@ pub struct Log {
 }
 
 impl Log {
+    fn of(files: Files) -> Self {
+        Self { files: Arc::new(files) }
+    }
+
     /// The defaults, to be changed and opened.
     pub fn options() -> Options {
         Options::new()
@@ -189,7 +58,7 @@ impl Log {
         self.files.origin
     }
 
-    /// Path of the data file.
+    /// Path of the data file, as it was given: for messages. All work is relative to the directory that was opened.
     pub fn path(&self) -> &Path {
         self.files.path()
     }
@@ -217,9 +86,20 @@ impl Log {
         self.files.mode().at(self.path())
     }
 
-    /// Whether the path still leads to this log; it does not after it was removed or replaced.
+    /// Whether the path still leads to this log, from the directory that was the working directory when it was opened; it
+    /// does not after the log, or a directory on the way, was removed or replaced. Where that cannot be told, it does.
     pub fn is_current(&self) -> bool {
         self.files.is_at_its_path()
+    }
+
+    /// The log that this handle's writers go on in: this one, or what was made in its place, in the directory that was
+    /// opened.
+    ///
+    /// # Errors
+    /// [`Fault::NoLog`](crate::Fault::NoLog) when it was removed.
+    pub fn renewed(&self) -> Result<Self> {
+        let current = !self.files.is_stale() && self.files.is_current().at(self.path())?;
+        if current { Ok(self.clone()) } else { self.files.open_there().map(Self::of) }
     }
 
     /// Claims a slot for a thread that appends.
@@ -228,7 +108,13 @@ impl Log {
     /// [`Fault::WritersFull`](crate::Fault::WritersFull), [`Fault::Poisoned`](crate::Fault::Poisoned),
     /// [`Fault::ReadOnly`](crate::Fault::ReadOnly).
     pub fn writer(&self) -> Result<Writer> {
-        Writer::new(self.current()?)
+        match self.files.of_this_process() {
+            // As a writer would, which the parent had opened.
+            Err(e) if matches!(e.fault(), Fault::Replaced) && self.files.is_stale() => {
+                Writer::new(Arc::new(self.files.open_or_make_there()?))
+            }
+            files => Writer::new(files?),
+        }
     }
 
     /// Reads from `start` on.
@@ -236,7 +122,7 @@ impl Log {
     /// # Errors
     /// [`Fault::NoPosition`](crate::Fault::NoPosition) for a position that the log does not have.
     pub fn follow(&self, start: Start) -> Result<Follower> {
-        Follower::new(self.current()?, start)
+        Follower::new(self.files.of_this_process()?, start)
     }
 
     /// Every byte below is final: written, or a hole.
@@ -244,7 +130,7 @@ impl Log {
     /// # Errors
     /// Only in a forked child, when the log cannot be opened again.
     pub fn watermark(&self) -> Result<Position> {
-        let files = self.current()?;
+        let files = self.files.of_this_process()?;
         files.refresh();
         Ok(Position::new(files.scan(files.control().look().start).watermark))
     }
@@ -269,7 +155,7 @@ impl Log {
     /// # }
     /// ```
     pub fn sync(&self) -> Result<Position> {
-        let files = self.current()?;
+        let files = self.files.of_this_process()?;
         let watermark = files.scan(files.control().look().start).watermark;
         durable::sync_to(&files, watermark, Need::Checkpoint).at(self.path())?;
         Ok(Position::new(watermark))
@@ -299,7 +185,7 @@ impl Log {
     /// # Errors
     /// When the files cannot be asked.
     pub fn status(&self) -> Result<Status> {
-        Observer::of(self.current()?).look()
+        Observer::of(self.files.of_this_process()?).look()
     }
 
     /// What [`trim`](Self::trim) would do now. Changes nothing.
@@ -313,7 +199,7 @@ impl Log {
     /// After `wait`: [`Fault::Busy`](crate::Fault::Busy) when another maintenance operation runs,
     /// [`Fault::Stalled`](crate::Fault::Stalled) when a live writer does not finish its append.
     pub fn trim(&self, wait: Duration) -> Result<Trimmed> {
-        let files = self.current()?;
+        let files = self.files.of_this_process()?;
         trim::trim(&files, wait).at(self.path())
     }
 
@@ -346,7 +232,7 @@ impl Log {
     /// # }
     /// ```
     pub fn rotate(&self, how: &Rotation) -> Result<Option<Rotated>> {
-        let files = self.current()?;
+        let files = self.files.of_this_process()?;
         rotate::rotate(&files, how).at(self.path())
     }
 
@@ -387,7 +273,7 @@ impl Log {
     /// # }
     /// ```
     pub fn prune(&self, how: &Retention) -> Result<Pruning> {
-        let files = self.current()?;
+        let files = self.files.of_this_process()?;
         prune::prune(&files, how).at(self.path())
     }
 
@@ -398,7 +284,7 @@ impl Log {
     /// [`Fault::Pruned`](crate::Fault::Pruned) when it is too late; [`Fault::HoldsFull`](crate::Fault::HoldsFull),
     /// [`Fault::HoldName`](crate::Fault::HoldName), [`Fault::NoPosition`](crate::Fault::NoPosition).
     pub fn hold(&self, name: &str, position: Position) -> Result<Hold> {
-        Hold::claim(self.current()?, name, position)
+        Hold::claim(self.files.of_this_process()?, name, position)
     }
 
     /// Every hold, the one that keeps most first.
@@ -411,7 +297,7 @@ impl Log {
     /// # Errors
     /// [`Fault::NoHold`](crate::Fault::NoHold).
     pub fn forget(&self, name: &str) -> Result<()> {
-        let files = self.current()?;
+        let files = self.files.of_this_process()?;
         holds::forget(&files, name).at(self.path())
     }
 
@@ -430,7 +316,7 @@ impl Log {
         how: &compress::Compress,
         mut progress: impl FnMut(compress::Compressing<'_>),
     ) -> Result<Vec<compress::Compressed>> {
-        let files = self.current()?;
+        let files = self.files.of_this_process()?;
         compress::compress(&files, how, &mut progress).at(self.path())
     }
 
@@ -441,7 +327,7 @@ impl Log {
     /// # Errors
     /// [`Fault::OldDirectory`](crate::Fault::OldDirectory), also while another one has segments still.
     pub fn set_old_directory(&self, directory: &Path, wait: Duration) -> Result<()> {
-        let files = self.current()?;
+        let files = self.files.of_this_process()?;
         olddir::set(&files, directory, wait).at(self.path())
     }
 
@@ -451,7 +337,7 @@ impl Log {
     /// # Errors
     /// As [`set_old_directory`](Self::set_old_directory), which it does first.
     pub fn move_segments(&self, directory: &Path, wait: Duration) -> Result<Vec<PathBuf>> {
-        let files = self.current()?;
+        let files = self.files.of_this_process()?;
         olddir::move_there(&files, directory, wait).at(self.path())
     }
 
@@ -467,7 +353,7 @@ impl Log {
     /// [`Fault::ReadOnly`](crate::Fault::ReadOnly).
     #[doc(alias = "panic")]
     pub fn poison(&self, reason: &str, errno: i32) -> Result<()> {
-        let files = self.current()?;
+        let files = self.files.of_this_process()?;
         files.writable().at(self.path())?;
         files.poison(reason, errno);
         Ok(())
@@ -483,15 +369,6 @@ impl Log {
         match Arc::into_inner(self.files) {
             Some(files) => files.close().at(&path),
             None => Ok(()),
-        }
-    }
-
-    /// These files, or, in a forked child, the log opened anew.
-    fn current(&self) -> Result<Arc<Files>> {
-        if self.files.is_stale() {
-            self.files.open_again().map(Arc::new)
-        } else {
-            Ok(Arc::clone(&self.files))
         }
     }
 }

@@ -14,20 +14,23 @@ mod facts;
 mod plan;
 mod step;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
+use std::sync::Arc;
 
 pub use facts::{DataFact, DeadSlot, Facts, MetadataFact, Suspect};
 pub use plan::{Left, Plan, Step, Why, Wish};
 pub use step::Touched;
 
 use crate::check;
-use crate::error::{Fault, Result};
+use crate::error::{At, Fault, Result};
+use crate::files::open;
 use crate::log::Options;
+use crate::sys::place::Place;
 
 /// What was found, and the way to a plan.
 #[derive(Clone, Debug)]
 pub struct Examination {
-    path: PathBuf,
+    place: Arc<Place>,
     options: Options,
     facts: Facts,
 }
@@ -53,9 +56,10 @@ pub struct Examination {
 /// # }
 /// ```
 pub fn examine(path: impl AsRef<Path>, options: &Options) -> Result<Examination> {
-    let path = path.as_ref().to_path_buf();
-    let facts = facts::gather(&path, &options.0)?;
-    Ok(Examination { path, options: options.clone(), facts })
+    let path = path.as_ref();
+    let place = Arc::new(open::resolve(path, options.0.trust).at(path)?);
+    let facts = facts::gather(&place, &options.0)?;
+    Ok(Examination { place, options: options.clone(), facts })
 }
 
 impl Examination {
@@ -71,7 +75,7 @@ impl Examination {
     /// When the files cannot be read.
     pub fn look_deeper(mut self) -> Result<Self> {
         if self.facts.metadata == MetadataFact::Sound && self.facts.data.is_some() {
-            self.facts.violation = match check::deep(&self.path, &self.options) {
+            self.facts.violation = match check::deep_in(&self.place, &self.options.0) {
                 Ok(found) => found.violations.first().map(ToString::to_string),
                 // Replaced since.
                 Err(e) if matches!(e.fault(), Fault::Replaced) => None,
@@ -84,6 +88,6 @@ impl Examination {
     /// What would be done about it, given what was asked for.
     pub fn plan(&self, wishes: &[Wish]) -> Plan {
         let (steps, left) = plan::decide(&self.facts, wishes);
-        Plan { path: self.path.clone(), options: self.options.clone(), steps, left }
+        Plan { place: Arc::clone(&self.place), options: self.options.clone(), steps, left }
     }
 }

@@ -132,6 +132,8 @@ pub(crate) struct Files {
     pub(crate) origin: Origin,
     pub(crate) meta: Meta,
     metadata_id: (u64, u64),
+    /// The user whose rights opened it.
+    opened_as: u32,
     lock_file: LockFile,
     /// A read-only mapping cannot announce that somebody sleeps.
     may_announce: bool,
@@ -288,10 +290,9 @@ impl Files {
         Ok(found.is_some_and(|f| f.id == self.metadata_id))
     }
 
-    /// Whether the path, directories included, still leads to this metadata file.
+    /// Whether the path, directories included, still leads to this metadata file, as far as can be told.
     pub(crate) fn is_at_its_path(&self) -> bool {
-        let now = self.place.metadata_path().symlink_metadata();
-        now.is_ok_and(|m| (m.dev(), m.ino()) == self.metadata_id)
+        !self.place.is_led_astray(self.metadata_id)
     }
 
     /// Why this metadata file is not the one that was made, if it is not.

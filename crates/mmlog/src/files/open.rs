@@ -44,23 +44,77 @@ impl Files {
     /// Opens the log at `path`.
     pub(crate) fn open(path: &Path, config: &Config, intent: Intent) -> Result<Self> {
         let place = Arc::new(resolve(path, config.trust).at(path)?);
-        let deadline = Instant::now() + config.wait;
-        Opening { place: &place, config, intent, deadline, metadata: Metadata::Keep }.run().at(place.path())
+        Self::open_in(&place, config, intent)
     }
 
-    /// Makes the metadata of the log at `path` anew from its data file, which nobody may have open for writing.
-    pub(crate) fn rebuild(path: &Path, config: &Config) -> Result<Self> {
-        let place = Arc::new(resolve(path, config.trust).at(path)?);
+    /// Opens the log of these names in a directory that is open.
+    pub(crate) fn open_in(place: &Arc<Place>, config: &Config, intent: Intent) -> Result<Self> {
+        let deadline = Instant::now() + config.wait;
+        Opening { place, config, intent, deadline, metadata: Metadata::Keep }.run().at(place.path())
+    }
+
+    /// Makes the metadata of the log at `place` anew from its data file, which nobody may have open for writing.
+    pub(crate) fn rebuild(place: &Arc<Place>, config: &Config) -> Result<Self> {
         let (intent, deadline) = (Intent::Create, Instant::now() + config.wait);
         let config = Config { adopt: Adopt::Existing, ..config.clone() };
-        Opening { place: &place, config: &config, intent, deadline, metadata: Metadata::Rebuild }
+        Opening { place, config: &config, intent, deadline, metadata: Metadata::Rebuild }
             .run()
             .at(place.path())
     }
 
-    /// Opens the log at this handle's path again: in a forked child, or when its files were replaced.
-    pub(crate) fn open_again(&self) -> Result<Self> {
-        Self::open(self.path(), &self.config, self.intent)
+    /// These files, or, in a forked child, the same opened again.
+    ///
+    /// # Errors
+    /// [`Fault::Replaced`] when other files have their names now, or none have.
+    pub(crate) fn of_this_process(self: &Arc<Self>) -> Result<Arc<Self>> {
+        if !self.is_stale() {
+            return Ok(Arc::clone(self));
+        }
+        let opened = match self.open_there() {
+            Err(e) if matches!(e.fault(), Fault::NoLog | Fault::NoMetadata { .. }) => {
+                return Err(Fault::Replaced.at(self.path()));
+            }
+            opened => opened?,
+        };
+        // The mapping keeps this handle's inode from being another file's.
+        match opened.metadata_id == self.metadata_id {
+            true => Ok(Arc::new(opened)),
+            false => Err(Fault::Replaced.at(self.path())),
+        }
+    }
+
+    /// Opens what has these names now: this log, or the one that was made in its place.
+    pub(crate) fn open_there(&self) -> Result<Self> {
+        // What is gone is not made anew.
+        let intent = if self.intent == Intent::Create { Intent::Write } else { self.intent };
+        let mut opened = self.open_by_directory(intent)?;
+        opened.intent = self.intent;
+        Ok(opened)
+    }
+
+    /// As [`open_there`](Self::open_there), and makes it when it is gone, if this handle may.
+    pub(crate) fn open_or_make_there(&self) -> Result<Self> {
+        self.open_by_directory(self.intent)
+    }
+
+    /// Never by the path: a working directory, a root or a directory's name may be another by now.
+    fn open_by_directory(&self, intent: Intent) -> Result<Self> {
+        check_place(&self.place, self.config.trust).at(self.path())?;
+        let opened = Self::open_in(&self.place, &self.config, intent);
+        opened.map_err(|e| self.explain_denied(e.into_fault()).at(self.path()))
+    }
+
+    /// What a process may open, and this one could open before, may be a matter of who it was then.
+    pub(super) fn explain_denied(&self, fault: Fault) -> Fault {
+        let now = process::effective_user();
+        match fault {
+            Fault::Io { operation, source }
+                if source.kind() == io::ErrorKind::PermissionDenied && now != self.opened_as =>
+            {
+                Fault::UserChanged { operation, opened_as: self.opened_as, now }
+            }
+            fault => fault,
+        }
     }
 }
 
@@ -80,10 +134,12 @@ pub(crate) fn resolve(path: &Path, trust: Trust) -> std::result::Result<Place, F
         Some("symbolic link") => return Err(Fault::Symlink),
         Some(kind) => return Err(Fault::NotRegular { kind }),
     }
-    if trust == Trust::Strict {
-        check_directory_owner(&place)?;
-    }
+    check_place(&place, trust)?;
     Ok(place)
+}
+
+fn check_place(place: &Place, trust: Trust) -> std::result::Result<(), Fault> {
+    if trust == Trust::Strict { check_directory_owner(place) } else { Ok(()) }
 }
 
 /// What others may do in the directory must not lead us to files that are not theirs.
@@ -171,10 +227,11 @@ impl Opening<'_> {
                     return if self.metadata_id()?.is_some() { Ok(None) } else { Err(fault) };
                 }
                 let create = Access::Create(self.metadata_mode());
-                let file = self
-                    .place
-                    .open(Part::Metadata, create)
-                    .map_err(|e| self.no_space_or(e, "create the metadata file"))?;
+                let file = self.place.open(Part::Metadata, create).map_err(|e| match e.kind() {
+                    // There is a directory, since it is open, and nothing can be made in it any more.
+                    io::ErrorKind::NotFound => Fault::DirectoryGone,
+                    _ => self.no_space_or(e, "create the metadata file"),
+                })?;
                 (file, Access::Write)
             }
             // Leased for a moment by who adopts or removes it.
@@ -301,6 +358,7 @@ impl Opening<'_> {
             origin,
             meta,
             metadata_id: opened.id,
+            opened_as: process::effective_user(),
             lock_file: opened.lock_file,
             may_announce: protection == Protection::ReadWrite && !version_1,
             own: (0..max_writers.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),

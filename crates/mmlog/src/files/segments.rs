@@ -182,7 +182,9 @@ impl Files {
         let opened = open_current(&self.place, header, access, others);
         let opened = opened.map_err(|e| match e {
             CannotOpen::Path(e) if e.kind() == io::ErrorKind::NotFound => Fault::NoData,
-            CannotOpen::Path(e) => Fault::Io { operation: "open the data file", source: e },
+            CannotOpen::Path(e) => {
+                self.explain_denied(Fault::Io { operation: "open the data file", source: e })
+            }
             CannotOpen::Fault(fault) => fault,
         });
         self.intact()?;

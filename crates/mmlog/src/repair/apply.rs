@@ -25,11 +25,11 @@ impl Plan {
         let Some(first) = self.steps.first() else { return Ok(Vec::new()) };
         let config = &self.options.0;
         if matches!(first, Step::Rebuild { .. } | Step::Upgrade) {
-            Files::rebuild(&self.path, config)?;
+            Files::rebuild(&self.place, config)?;
             return Ok(self.steps.clone());
         }
-        let files = Files::open(&self.path, config, Intent::Repair)?;
-        self.mend(&files).at(&self.path)
+        let files = Files::open_in(&self.place, config, Intent::Repair)?;
+        self.mend(&files).at(self.place.path())
     }
 
     fn mend(&self, files: &Files) -> std::result::Result<Vec<Step>, Fault> {

@@ -1,17 +1,17 @@
 //! What a look says, as plain data.
 
-use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::check;
 use crate::error::{At, Blocker, Fault, PanicRecord, Result};
-use crate::files::{Config, Files, Intent, open, owner};
+use crate::files::{Config, Files, Intent, owner};
 use crate::holes::Hole;
 use crate::layout::{LOCK_BYTE, Owner, Slot};
 use crate::metadata::Gate;
 use crate::slots::Phase;
-use crate::sys::place::Part;
+use crate::sys::place::{Part, Place};
 use crate::sys::process::ProcessState;
 
 /// How often what looks abandoned is looked at again.
@@ -113,12 +113,12 @@ pub struct Facts {
     pub panic: Option<PanicRecord>,
 }
 
-pub(super) fn gather(path: &Path, config: &Config) -> Result<Facts> {
-    let place = open::resolve(path, config.trust).at(path)?;
+pub(super) fn gather(place: &Arc<Place>, config: &Config) -> Result<Facts> {
+    let path = place.path();
     let data = place.find(Part::Data).map_err(Fault::io("stat the data file")).at(path)?;
     let data = data.map(|found| DataFact { len: found.len, inode: found.id.1 });
     let without = |metadata| Ok(Facts { metadata, ..Facts::nothing(data) });
-    let files = match Files::open(path, config, Intent::Look) {
+    let files = match Files::open_in(place, config, Intent::Look) {
         Ok(files) => files,
         Err(e) => {
             let present = place.find(Part::Metadata).map_err(Fault::io("stat the metadata file")).at(path)?;

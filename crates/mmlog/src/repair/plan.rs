@@ -1,7 +1,7 @@
 //! Facts and wishes in, steps out: the whole decision, and nothing but it.
 
 use std::fmt;
-use std::path::PathBuf;
+use std::sync::Arc;
 
 use super::facts::{Facts, MetadataFact};
 use crate::error::{Blocker, Class, PanicRecord};
@@ -9,6 +9,7 @@ use crate::holes::{Hole, HoleKind};
 use crate::layout::POSITION_END;
 use crate::log::Options;
 use crate::metadata::{JOURNAL_ROTATE, JOURNAL_TRIM};
+use crate::sys::place::Place;
 
 /// What is only done when somebody asks for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -131,7 +132,7 @@ pub struct Left {
 /// What to do, and what to leave.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    pub(super) path: PathBuf,
+    pub(super) place: Arc<Place>,
     pub(super) options: Options,
     /// In the order in which they are done.
     pub steps: Vec<Step>,

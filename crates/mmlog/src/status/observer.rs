@@ -69,6 +69,7 @@ impl Observer {
     /// Only when the files cannot be asked at all.
     pub fn look(&mut self) -> Result<Status> {
         let mut seen = HashMap::new();
+        self.files = self.files.of_this_process()?;
         let files = Arc::clone(&self.files);
         let status = self.snapshot(&files, &mut seen).at(files.path())?;
         self.first_seen = seen;

@@ -92,6 +92,8 @@ pub(crate) struct Place {
     directory: OwnedFd,
     path: PathBuf,
     metadata_path: PathBuf,
+    /// The metadata file's path from the root, as it was when this was opened.
+    metadata_from_root: PathBuf,
     name: OsString,
     metadata_name: OsString,
     next_name: OsString,
@@ -112,11 +114,15 @@ impl Place {
             text.push(metadata_suffix);
             text
         };
-        let metadata_path = with_suffix(path.as_os_str()).into();
+        let metadata_path = PathBuf::from(with_suffix(path.as_os_str()));
+        // Later, the working directory may be another one. One that has no path any more leaves the path as it is.
+        let metadata_from_root =
+            std::path::absolute(&metadata_path).unwrap_or_else(|_| metadata_path.clone());
         let metadata_name = with_suffix(&name);
         let mut next_name = metadata_name.clone();
         next_name.push("-next");
-        Ok(Self { directory, path: path.to_path_buf(), metadata_path, name, metadata_name, next_name })
+        let path = path.to_path_buf();
+        Ok(Self { directory, path, metadata_path, metadata_from_root, name, metadata_name, next_name })
     }
 
     /// The same log's names in another directory, relative to this one.
@@ -128,6 +134,7 @@ impl Place {
             directory: opened,
             path: self.path.with_file_name(directory).join(&self.name),
             metadata_path: self.metadata_path.clone(),
+            metadata_from_root: self.metadata_from_root.clone(),
             name: self.name.clone(),
             metadata_name: self.metadata_name.clone(),
             next_name: self.next_name.clone(),
@@ -148,6 +155,16 @@ impl Place {
     /// The metadata file's path, for messages.
     pub(crate) fn metadata_path(&self) -> &Path {
         &self.metadata_path
+    }
+
+    /// Whether the path that was given, directories included, leads to another metadata file than `id` now, or to none.
+    /// Where that cannot be told it does not.
+    pub(crate) fn is_led_astray(&self, id: (u64, u64)) -> bool {
+        use std::os::unix::fs::MetadataExt;
+        match self.metadata_from_root.symlink_metadata() {
+            Ok(found) => (found.dev(), found.ino()) != id,
+            Err(e) => matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory),
+        }
     }
 
     /// The directory's path, for messages.

@@ -57,6 +57,11 @@ pub(crate) fn is_root() -> bool {
     nix::unistd::geteuid().is_root()
 }
 
+/// The user whose rights this process has.
+pub(crate) fn effective_user() -> u32 {
+    nix::unistd::geteuid().as_raw()
+}
+
 /// This process. Read once, and again after a fork.
 pub(crate) fn me() -> Who {
     static ME: Mutex<Option<Who>> = Mutex::new(None);

@@ -53,7 +53,7 @@ impl<'a> Store<'a> {
         let mut writer = patience.insist(out, &args.log, || log.writer())?;
         let syncer = match args.sync {
             When::Interval(length) => {
-                let started = Syncer::start(log.clone(), options, length);
+                let started = Syncer::start(log.clone(), length);
                 Some(started.map_err(|e| Failure::io(&args.log, "starting to sync", &e))?)
             }
             When::Never | When::Always => None,

@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use mmlog::{Class, Error, Log, Options, Position};
+use mmlog::{Class, Error, Log, Position};
 
 use crate::arguments::duration;
 
@@ -67,10 +67,10 @@ impl Shared {
 impl Syncer {
     /// # Errors
     /// When the system refuses a socket pair.
-    pub(crate) fn start(log: Log, options: Options, interval: Duration) -> io::Result<Self> {
+    pub(crate) fn start(log: Log, interval: Duration) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let (trouble, its_end) = UnixStream::pair()?;
-        let mut job = Job { shared: Arc::clone(&shared), log, options, interval, trouble: its_end };
+        let mut job = Job { shared: Arc::clone(&shared), log, interval, trouble: its_end };
         let thread = thread::Builder::new().spawn(move || job.run())?;
         Ok(Self { shared, thread, trouble })
     }
@@ -106,7 +106,6 @@ impl AsFd for Syncer {
 struct Job {
     shared: Arc<Shared>,
     log: Log,
-    options: Options,
     interval: Duration,
     trouble: UnixStream,
 }
@@ -145,10 +144,8 @@ impl Job {
     }
 
     fn sync(&mut self) -> Result<Position, Error> {
-        if !self.log.is_current() {
-            // Writers go on in a log that was made anew.
-            self.log = self.options.open(self.log.path())?;
-        }
+        // Writers go on in a log that was made anew.
+        self.log = self.log.renewed()?;
         self.log.sync()
     }
 }

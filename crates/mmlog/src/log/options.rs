@@ -1,0 +1,147 @@
+//! How a log is opened.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::Log;
+use crate::error::Result;
+use crate::files::{Adopt, Config, Files, Intent, Trust};
+use crate::status::Observer;
+
+/// Bytes of a chunk unless [`Options::chunk_size`] says otherwise: 16 MiB.
+pub const DEFAULT_CHUNK_SIZE: u64 = 16 << 20;
+/// Chunks a handle keeps mapped unless [`Options::ring_chunks`] says otherwise.
+pub const DEFAULT_RING_CHUNKS: usize = 4;
+/// Slots for writers unless [`Options::max_writers`] says otherwise.
+pub const DEFAULT_MAX_WRITERS: u32 = 1024;
+/// How long a drain may hold writers up unless [`Options::gate_ms`] says otherwise.
+pub const DEFAULT_GATE_MS: u32 = 50;
+
+/// How to open a log. What is fixed at creation (chunk size, writers, mode, gate) is taken from an existing log.
+#[derive(Clone, Debug)]
+pub struct Options(pub(crate) Config);
+
+impl Default for Options {
+    fn default() -> Self {
+        Self(Config {
+            chunk_size: DEFAULT_CHUNK_SIZE,
+            ring_chunks: DEFAULT_RING_CHUNKS,
+            max_writers: DEFAULT_MAX_WRITERS,
+            mode: None,
+            gate_ms: DEFAULT_GATE_MS,
+            wait: Duration::from_secs(10),
+            trust: Trust::Strict,
+            adopt: Adopt::Refuse,
+            drop_behind: 0,
+        })
+    }
+}
+
+impl Options {
+    /// The defaults.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Bytes that the file grows by, and that are mapped at a time: a multiple of the page size, 4 KiB to 1 GiB.
+    pub fn chunk_size(mut self, bytes: u64) -> Self {
+        self.0.chunk_size = bytes;
+        self
+    }
+
+    /// Chunks that this handle keeps mapped, at least 2.
+    pub fn ring_chunks(mut self, chunks: usize) -> Self {
+        self.0.ring_chunks = chunks.max(2);
+        self
+    }
+
+    /// Writers at a time, 1 to 16384; each takes 128 bytes of metadata.
+    pub fn max_writers(mut self, slots: u32) -> Self {
+        self.0.max_writers = slots;
+        self
+    }
+
+    /// Permission bits of a created log, in spite of the umask; unset, 0666 less the umask.
+    pub fn mode(mut self, bits: u32) -> Self {
+        self.0.mode = Some(bits & 0o7777);
+        self
+    }
+
+    /// How long a trim or rotation may hold writers up before it gives way, 1 to 60000 milliseconds.
+    pub fn gate_ms(mut self, milliseconds: u32) -> Self {
+        self.0.gate_ms = milliseconds;
+        self
+    }
+
+    /// How long an append or an open waits for a live process that holds the log up; 10 s if not set.
+    pub fn wait(mut self, longest: Duration) -> Self {
+        self.0.wait = longest;
+        self
+    }
+
+    /// Whether paths are taken as they come.
+    pub fn trust(mut self, trust: Trust) -> Self {
+        self.0.trust = trust;
+        self
+    }
+
+    /// What to do with a data file that has bytes but no metadata.
+    pub fn adopt(mut self, adopt: Adopt) -> Self {
+        self.0.adopt = adopt;
+        self
+    }
+
+    /// Leaves the page cache to other programs: what lies more than `bytes` behind the newest message is written to the
+    /// disk and dropped. 0, the default, leaves all that to the kernel. Whole chunks (of 1 MiB at least) are kept, no
+    /// fewer than the handle has mapped ([`ring_chunks`](Self::ring_chunks)), and those where another writer has
+    /// appended last.
+    ///
+    /// It is of this handle's writers; set it for all of a log. The writer whose message begins a chunk does the
+    /// work: a few system calls, and where the disk is more than `bytes` behind, a wait for it: `bytes` is what
+    /// a burst may have. No other writer waits. Followers that lag further behind read from the disk; nothing is lost. A
+    /// write to the disk that failed is noted as a failed [`sync`](Log::sync). On tmpfs nothing happens.
+    pub fn drop_behind(mut self, bytes: u64) -> Self {
+        self.0.drop_behind = bytes;
+        self
+    }
+
+    /// Opens the log at `path` for appending, and makes it if it is missing. Any number of processes may race.
+    ///
+    /// # Errors
+    /// [`Fault::NoMetadata`](crate::Fault::NoMetadata) for a data file with bytes that may not be adopted,
+    /// [`Fault::Geometry`](crate::Fault::Geometry) for options out of range, and whatever the file system says.
+    pub fn open_or_create(&self, path: impl AsRef<Path>) -> Result<Log> {
+        self.open_for(path.as_ref(), Intent::Create)
+    }
+
+    /// Opens the log at `path` for appending.
+    ///
+    /// # Errors
+    /// [`Fault::NoLog`](crate::Fault::NoLog) when it is missing; else as [`open_or_create`](Self::open_or_create).
+    pub fn open(&self, path: impl AsRef<Path>) -> Result<Log> {
+        self.open_for(path.as_ref(), Intent::Write)
+    }
+
+    /// Opens the log at `path` for following and looking. Uses permission to write the metadata, if there is any,
+    /// only to announce that somebody sleeps; without it, a follower looks every 20 ms.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    pub fn open_reader(&self, path: impl AsRef<Path>) -> Result<Log> {
+        self.open_for(path.as_ref(), Intent::Read)
+    }
+
+    fn open_for(&self, path: &Path, intent: Intent) -> Result<Log> {
+        Files::open(path, &self.0, intent).map(Log::of)
+    }
+}
+
+impl Observer {
+    /// Opens the log at `path` only to look at it, also a damaged one.
+    ///
+    /// # Errors
+    /// When there is no metadata that says anything.
+    pub fn open(path: impl AsRef<Path>, options: &Options) -> Result<Self> {
+        Self::open_with(path.as_ref(), &options.0)
+    }
+}
