@@ -85,7 +85,7 @@ _mmlogctl() {
             return 0
             ;;
         mmlogctl__subcmd__append)
-            opts="-h --no-create --linger --max-line --on-full --sync --drop-behind --timestamp --prefix --chunk-size --max-writers --mode --trust-path --raw --tee --help"
+            opts="-h --no-create --linger --max-line --on-full --sync --drop-behind --timestamp --prefix --chunk-size --max-writers --mode --trust-path --raw --tee --grace --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -124,6 +124,10 @@ _mmlogctl() {
                     return 0
                     ;;
                 --mode)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --grace)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

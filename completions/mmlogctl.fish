@@ -60,6 +60,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l prefix -d '
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l chunk-size -d 'By how much the data file grows at a time, a multiple of the page size [default: 16.0 MiB]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l max-writers -d 'How many writers may have the log open at once [default: 1024]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l mode -d 'The permission bits of the files, in octal [default: 0666 without the umask]' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l grace -d 'How long to go on reading after SIGTERM, SIGINT or SIGHUP, if the input does not end before; 0s stores what lies in the pipe' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l no-create -d 'Fail when the log does not exist'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l timestamp -d 'Put the time of storing before each line: RFC 3339, UTC, microseconds'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'

@@ -80,7 +80,7 @@ fn an_interval_passes_also_when_input_pauses_and_when_nobody_reads_the_copy() {
     until_synced(&log, 8);
     running.end().is_success();
     let stuck = scratch.file("stuck.log");
-    let mut running = append(&stuck, "interval=20ms").arg("--tee").start_unread();
+    let mut running = append(&stuck, "interval=20ms").args(["--tee", "--grace=0s"]).start_unread();
     let line = [&[b'x'; 199_999][..], b"\n"].concat();
     running.feed(&line);
     until_synced(&stuck, line.len() as u64);
@@ -106,7 +106,7 @@ fn after_a_signal_what_was_stored_is_durable() {
     for sync in ["always", "interval=1h"] {
         let scratch = Scratch::new();
         let log = scratch.file("app.log");
-        let mut running = append(&log, sync).start();
+        let mut running = append(&log, sync).arg("--grace=0s").start();
         running.feed(b"one\ntwo\n");
         until_stored(&log, b"one\ntwo\n");
         running.signal(Signal::SIGTERM);

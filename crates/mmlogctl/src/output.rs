@@ -8,6 +8,7 @@
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat};
@@ -104,8 +105,8 @@ impl Output {
         }
     }
 
-    /// Writes `bytes` to one of the streams, but after a signal only what its reader takes at once:
-    /// a reader that has stopped reading must not keep us from ending.
+    /// Writes `bytes` to one of the streams, but after a signal only what its reader takes before
+    /// [`Signals::grace_ends`]: a reader that has stopped reading must not keep us from ending.
     ///
     /// # Errors
     /// As [`Output::write`]; also when a signal cut it short.
@@ -226,14 +227,20 @@ fn write_unless(to: Standard, signals: &Signals, bytes: &[u8]) -> Result<(), Fai
     let signal = signals.as_fd();
     // A pipe that polls writable takes PIPE_BUF bytes without waiting.
     for piece in bytes.chunks(rustix::pipe::PIPE_BUF) {
-        let mut ready = [PollFd::new(&fd, PollFlags::OUT), PollFd::new(&signal, PollFlags::IN)];
-        while let Err(e) = poll(&mut ready, None) {
-            if e != Errno::INTR {
-                return Err(failed(e));
+        loop {
+            let mut ready = [PollFd::new(&fd, PollFlags::OUT), PollFd::new(&signal, PollFlags::IN)];
+            let left = signals.grace_ends().map(|at| at.saturating_duration_since(Instant::now()));
+            // A signal that has been heard is not polled for again.
+            let watched = if left.is_some() { &mut ready[..1] } else { &mut ready[..] };
+            match poll(watched, left.and_then(|left| left.try_into().ok()).as_ref()) {
+                Ok(0) => {
+                    let text = format!("{to}: nobody reads it, and a signal came");
+                    return Err(Failure::new(Exit::Failed, text));
+                }
+                Ok(_) if !ready[0].revents().is_empty() => break,
+                Ok(_) | Err(Errno::INTR) => {}
+                Err(e) => return Err(failed(e)),
             }
-        }
-        if ready[0].revents().is_empty() {
-            return Err(Failure::new(Exit::Failed, format!("{to}: nobody reads it, and a signal came")));
         }
         write_all(fd, piece).map_err(failed)?;
     }

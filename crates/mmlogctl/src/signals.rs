@@ -1,15 +1,17 @@
 //! TERM, INT and HUP as something a command can look at and poll, instead of a sudden end.
 //!
 //! - The first one sets a flag and makes a descriptor readable; the command ends in its own time.
-//! - The second one ends the process at once, the way the system does without a handler.
+//! - The second one ends the process at once, the way the system does without a handler; a second HUP does not, since a
+//!   terminal that goes away sends two: one from the kernel, one from its shell.
 //! - A signal that was ignored when we started (`nohup`, a background job of a script) stays so.
 
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::{flag, low_level::pipe};
@@ -19,6 +21,8 @@ use signal_hook::{flag, low_level::pipe};
 pub struct Signals {
     raised: Arc<AtomicBool>,
     wake: UnixStream,
+    grace: Duration,
+    grace_ends: OnceLock<Instant>,
 }
 
 impl Signals {
@@ -35,12 +39,14 @@ impl Signals {
                 continue;
             }
             // The order counts: the first signal finds the flag down, the second finds it up.
-            flag::register_conditional_default(signal, Arc::clone(&raised))?;
+            if signal != SIGHUP {
+                flag::register_conditional_default(signal, Arc::clone(&raised))?;
+            }
             flag::register(signal, Arc::clone(&raised))?;
             pipe::register(signal, handler_end.try_clone()?)?;
         }
         survive_size_limit(&status)?;
-        Ok(Self { raised, wake })
+        Ok(Self::new(raised, wake))
     }
 
     /// Catches none of them: whoever does raises these. A file size limit is caught.
@@ -51,7 +57,27 @@ impl Signals {
         let raised = Arc::new(AtomicBool::new(false));
         let (wake, other_end) = UnixStream::pair()?;
         survive_size_limit(&own_status())?;
-        Ok((Self { raised: Arc::clone(&raised), wake }, Raise { raised, wake: other_end }))
+        Ok((Self::new(Arc::clone(&raised), wake), Raise { raised, wake: other_end }))
+    }
+
+    const fn new(raised: Arc<AtomicBool>, wake: UnixStream) -> Self {
+        Self { raised, wake, grace: Duration::ZERO, grace_ends: OnceLock::new() }
+    }
+
+    /// The same, leaving others this long after the first one to finish what they are at.
+    #[must_use]
+    pub fn with_grace(self, grace: Duration) -> Self {
+        Self { grace, ..self }
+    }
+
+    /// Until when others may finish: nothing before the first signal, and from then on always the same.
+    #[must_use]
+    pub fn grace_ends(&self) -> Option<Instant> {
+        let from_now = || {
+            let now = Instant::now();
+            now.checked_add(self.grace).unwrap_or(now)
+        };
+        self.raised().then(|| *self.grace_ends.get_or_init(from_now))
     }
 
     /// Whether one came.

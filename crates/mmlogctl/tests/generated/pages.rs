@@ -138,6 +138,7 @@ pub(crate) fn of(command: &str) -> Page {
                 ("With the time before each line:", "program | mmlogctl append --timestamp app.log"),
                 ("Two programs, one log, told apart:", "worker 1 | mmlogctl append --prefix '[1] ' app.log"),
                 ("Collect for a tenth of a second:", "program | mmlogctl append --linger 100ms app.log"),
+                ("A program that takes a minute to stop:", "program | mmlogctl append --grace 1m app.log"),
                 (
                     "Lose at most a second of it to a power failure:",
                     "program | mmlogctl append --sync interval=1s app.log",

@@ -1,7 +1,7 @@
 //! Standard input: waiting, reading, and what still lies in it.
 
 use std::io::{self, IsTerminal as _};
-use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -23,8 +23,10 @@ pub(super) struct Input {
 enum Kind {
     /// Has an end already, and nothing in flight that could be lost.
     File,
-    /// Pipe, socket, terminal, device.
+    /// Pipe, socket, device: somebody else writes to it.
     Stream,
+    /// Whoever writes to it has sent the signal.
+    Terminal,
 }
 
 /// What came of waiting for input.
@@ -43,6 +45,7 @@ impl Input {
     pub(super) fn stdin() -> Self {
         let kind = match fstat(fd()) {
             Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => Kind::File,
+            Ok(_) | Err(_) if io::stdin().is_terminal() => Kind::Terminal,
             Ok(_) | Err(_) => Kind::Stream,
         };
         // Not a pipe, or more than this user may have: the default will do.
@@ -51,39 +54,49 @@ impl Input {
     }
 
     pub(super) fn is_terminal(&self) -> bool {
-        io::stdin().is_terminal()
+        self.kind == Kind::Terminal
+    }
+
+    /// Whether another process may have something to say yet.
+    pub(super) fn has_producer(&self) -> bool {
+        self.kind == Kind::Stream
+    }
+
+    /// Whether somebody has it open for writing.
+    pub(super) fn is_open(&self) -> bool {
+        let mut ready = [PollFd::from_borrowed_fd(fd(), PollFlags::IN)];
+        let nothing = Timespec { tv_sec: 0, tv_nsec: 0 };
+        poll(&mut ready, Some(&nothing)).is_ok() && !ready[0].revents().contains(PollFlags::HUP)
     }
 
     pub(super) fn is_file(&self) -> bool {
         self.kind == Kind::File
     }
 
-    /// Reads what is there, or waits for it, for the deadline, for a signal or for trouble.
+    /// Reads what is there, or waits for it, for the deadline, for a signal (if one is given to listen to) or for trouble.
     pub(super) fn read(
         &self,
         space: &mut [u8],
         deadline: Option<Instant>,
-        signals: &Signals,
+        signals: Option<&Signals>,
         trouble: Option<BorrowedFd<'_>>,
     ) -> Result<Read, Failure> {
         loop {
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-            let signal = signals.as_fd();
-            let mut ready = [
-                PollFd::from_borrowed_fd(fd(), PollFlags::IN),
-                PollFd::new(&signal, PollFlags::IN),
-                PollFd::from_borrowed_fd(trouble.unwrap_or(signal), PollFlags::IN),
-            ];
+            let signal = signals.map(AsFd::as_fd);
+            // Standard input stands in for what is not there.
+            let mut ready = [Some(fd()), signal, trouble]
+                .map(|other| PollFd::from_borrowed_fd(other.unwrap_or(fd()), PollFlags::IN));
             match poll(&mut ready, left.and_then(timespec).as_ref()) {
                 Ok(0) => return Ok(Read::TimeUp),
                 Ok(_) => {}
                 Err(Errno::INTR) => continue,
                 Err(e) => return Err(broken(e)),
             }
-            if !ready[1].revents().is_empty() {
+            if signal.is_some() && !ready[1].revents().is_empty() {
                 return Ok(Read::Signal);
             }
-            if !ready[2].revents().is_empty() {
+            if trouble.is_some() && !ready[2].revents().is_empty() {
                 return Ok(Read::Trouble);
             }
             let most = space.len().min(AT_ONCE);
@@ -115,7 +128,7 @@ impl Input {
     /// How many bytes can be read without waiting.
     pub(super) fn lying(&self) -> u64 {
         match self.kind {
-            Kind::Stream => ioctl_fionread(fd()).unwrap_or(0),
+            Kind::Stream | Kind::Terminal => ioctl_fionread(fd()).unwrap_or(0),
             Kind::File => {
                 let size = fstat(fd()).map_or(0, |stat| u64::try_from(stat.st_size).unwrap_or(0));
                 size.saturating_sub(tell(fd()).unwrap_or(size))
@@ -127,7 +140,7 @@ impl Input {
     /// loses nothing.
     pub(super) fn drainable(&self) -> usize {
         match self.kind {
-            Kind::Stream => usize::try_from(self.lying()).unwrap_or(usize::MAX),
+            Kind::Stream | Kind::Terminal => usize::try_from(self.lying()).unwrap_or(usize::MAX),
             Kind::File => 0,
         }
     }

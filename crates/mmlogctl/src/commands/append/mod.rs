@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 
-use crate::exit::{Exit, Failure};
+use crate::arguments::duration;
+use crate::exit::{Exit, Failure, shown};
 use crate::output::{Output, Standard};
 use crate::progress::Progress;
 use crate::signals::Signals;
@@ -17,6 +18,9 @@ use crate::storing::store::Store;
 use crate::storing::{Storing, Stream};
 
 mod input;
+
+/// A program that had the signal as well has this long to end before we speak of waiting for it.
+const SOON: Duration = Duration::from_millis(200);
 
 use input::{Input, Read};
 
@@ -28,8 +32,13 @@ use input::{Input, Read};
 /// cannot take yet stays in the pipe, which stops whoever writes to it.
 ///
 /// While the disk is full, or a stopped process is in the way, it says so once, waits, and
-/// goes on by itself. After SIGTERM, SIGINT or SIGHUP it stores what lies in the pipe and ends; a
-/// second signal ends it at once.
+/// goes on by itself.
+///
+/// After SIGTERM, SIGINT or SIGHUP, which the program at the other end of the pipe often has as well, it
+/// goes on to the end of its input, so that the program's last words are stored; after --grace it stores
+/// what lies in the pipe and ends. A second signal ends it at once (not a second SIGHUP: a terminal that
+/// goes away sends two). A file and a terminal are not read on,
+/// and a log that cannot take more is not waited for: what was not stored is said.
 #[derive(Args, Debug)]
 pub struct AppendArgs {
     #[command(flatten)]
@@ -40,6 +49,10 @@ pub struct AppendArgs {
     /// Copy to standard output what was stored.
     #[arg(long)]
     tee: bool,
+    /// How long to go on reading after SIGTERM, SIGINT or SIGHUP, if the input does not end before; 0s
+    /// stores what lies in the pipe.
+    #[arg(long, value_name = "DUR", value_parser = duration, default_value = "5s")]
+    grace: Duration,
 }
 
 /// Appends standard input until it ends or a signal comes.
@@ -50,6 +63,8 @@ pub fn run(args: &AppendArgs, out: &mut Output) -> Result<Exit, Failure> {
     let storing = &args.storing;
     let input = Input::stdin();
     let signals = Signals::catch().map_err(|e| counted(storing.uncaught(&e), input.lying()))?;
+    let grace = if input.has_producer() { args.grace } else { Duration::ZERO };
+    let signals = signals.with_grace(grace);
     let progress = match (out.error_is_terminal(), input.is_terminal()) {
         (true, false) => Progress::showing(),
         _ => Progress::hidden(),
@@ -57,7 +72,7 @@ pub fn run(args: &AppendArgs, out: &mut Output) -> Result<Exit, Failure> {
     let store = Store::open(storing, &signals, progress, out).map_err(|e| counted(e, input.lying()))?;
     let copies = args.tee.then_some(Standard::Output);
     let stream = if args.raw { Stream::of_bytes(copies) } else { Stream::of_lines(storing.lines(), copies) };
-    let mut job = Job { stream, store, linger: storing.linger, input: &input, signals: &signals };
+    let mut job = Job { stream, store, linger: storing.linger, grace, input: &input, signals: &signals };
     let pumped = job.pump(out);
     let unstored = job.stream.held() as u64;
     let closed = job.store.close(out);
@@ -82,6 +97,7 @@ struct Job<'a> {
     stream: Stream,
     store: Store<'a>,
     linger: Duration,
+    grace: Duration,
     input: &'a Input,
     signals: &'a Signals,
 }
@@ -90,7 +106,8 @@ impl Job<'_> {
     fn pump(&mut self, out: &mut Output) -> Result<(), Failure> {
         let mut deadline = None;
         loop {
-            match self.input.read(self.stream.space(), deadline, self.signals, self.store.trouble()) {
+            let (space, signals) = (self.stream.space(), Some(self.signals));
+            match self.input.read(space, deadline, signals, self.store.trouble()) {
                 Ok(Read::Bytes(n)) => {
                     self.stream.filled(n);
                     if deadline.is_none() && !self.linger.is_zero() {
@@ -103,7 +120,7 @@ impl Job<'_> {
                 }
                 Ok(Read::TimeUp) => self.flush(Upto::LastLine, out)?,
                 Ok(Read::End) => return self.flush(Upto::End, out),
-                Ok(Read::Signal) => return self.drain(out),
+                Ok(Read::Signal) => return self.last_words(out),
                 Ok(Read::Trouble) => return self.store.check(),
                 Err(failure) => {
                     self.flush(Upto::End, out)?;
@@ -118,8 +135,47 @@ impl Job<'_> {
         self.stream.flush(upto, &mut self.store, out)
     }
 
-    /// After a signal: what lies in the pipe at this moment, without waiting for more, and no
-    /// more than that, or a busy producer would keep us here.
+    /// After a signal: to the end of the input, for the grace at most.
+    fn last_words(&mut self, out: &mut Output) -> Result<(), Failure> {
+        let mut say_at = Instant::now().checked_add(SOON).filter(|_| !self.grace.is_zero());
+        let until = self.signals.grace_ends();
+        while until.is_some_and(|until| Instant::now() < until) {
+            if say_at.is_some_and(|at| at <= Instant::now()) && self.input.is_open() {
+                say_at = None;
+                out.notice(&format!(
+                    "{}: a signal came; standard input is still open, and is read to its end, for {:?} at most; a second signal ends this at once",
+                    shown(self.store.path()),
+                    self.grace
+                ));
+            }
+            let deadline = say_at.into_iter().chain(until).min();
+            match self.input.read(self.stream.space(), deadline, None, self.store.trouble()) {
+                Ok(Read::Bytes(n)) => {
+                    self.stream.filled(n);
+                    self.flush(Upto::LastLine, out)?;
+                }
+                Ok(Read::End) => return self.flush(Upto::End, out),
+                Ok(Read::TimeUp | Read::Signal) => {}
+                Ok(Read::Trouble) => return self.store.check(),
+                Err(failure) => {
+                    self.flush(Upto::End, out)?;
+                    return Err(failure);
+                }
+            }
+        }
+        self.drain(out)?;
+        if !self.grace.is_zero() {
+            out.notice(&format!(
+                "{}: standard input is still open after {:?}; what comes now is not stored (--grace waits longer)",
+                shown(self.store.path()),
+                self.grace
+            ));
+        }
+        Ok(())
+    }
+
+    /// What lies in the pipe at this moment, without waiting for more, and no more than that, or a busy
+    /// producer would keep us here.
     fn drain(&mut self, out: &mut Output) -> Result<(), Failure> {
         let mut left = self.input.drainable();
         while left > 0 {
