@@ -92,7 +92,11 @@ fn a_writer_that_stands_is_named_and_nothing_is_taken_from_it() {
     let before = fs::read(&log).unwrap();
     let ended = mmlogctl("trim", &log).arg("--wait=0s").run();
     let holder = format!("process {} (dead-writer, ", std::process::id());
-    ended.is_refused(3, &log, &[&holder, "holds slot 5", "; continue or kill it (it was not touched)"]);
+    ended.is_refused(
+        3,
+        &log,
+        &[&holder, "holds slot 5", "; try again later, or end it: `kill ", "` (it was not touched)"],
+    );
     assert!(fs::read(&log).unwrap() == before);
     // The gate is open again: others append.
     mmlogctl("append", &log).input(b"four\n").run().is_success();

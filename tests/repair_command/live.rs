@@ -76,7 +76,11 @@ fn what_needs_a_drain_waits_for_a_live_writer_and_names_it() {
     cut(&log, 8);
     let ended = repair(&log, &["--wait=0s"]);
     let holder = format!("process {} (dead-writer, ", std::process::id());
-    ended.is_refused(3, &log, &[&holder, "holds slot 5", "; continue or kill it (it was not touched)"]);
+    ended.is_refused(
+        3,
+        &log,
+        &[&holder, "holds slot 5", "; try again later, or end it: `kill ", "` (it was not touched)"],
+    );
     assert_eq!(fs::read(&log).unwrap(), b"one\ntwo\n");
 }
 

@@ -148,7 +148,8 @@ impl Writer {
     /// [`Fault::SyncFailed`] and [`Fault::Stalled`]: what was appended is in the log, but not durable.
     pub fn sync(&mut self) -> Result<()> {
         self.flush_line()?;
-        durable::sync_to(&self.files, self.end, Need::Checkpoint).at(self.files.path())
+        durable::sync_to(&self.files, self.end, Need::Checkpoint, &self.files.patience())
+            .at(self.files.path())
     }
 
     /// Appends `message` and returns when it is durable.
@@ -160,7 +161,9 @@ impl Writer {
         let at = self.append(message)?;
         let need = if message.contains(&0) { Need::Checkpoint } else { Need::Data };
         let not_durable = |cause| Fault::NotDurable { at: at.get(), cause: Box::new(cause) };
-        durable::sync_to(&self.files, self.end, need).map_err(not_durable).at(self.files.path())?;
+        durable::sync_to(&self.files, self.end, need, &self.files.patience())
+            .map_err(not_durable)
+            .at(self.files.path())?;
         Ok(at)
     }
 
@@ -396,7 +399,7 @@ impl Writer {
             intact => intact?,
         }
         // Whoever takes the lock compares the data file with what the metadata promises.
-        self.files.lock(Operation::Settle, self.files.config.wait)?.settle_all();
+        self.files.lock(Operation::Settle, &self.files.patience())?.settle_all();
         let (needed, free) =
             (len.next_multiple_of(meta::page_size()), fs::free_bytes(self.lane.segment.file()));
         // Trying costs a hole: only when somebody has freed something.

@@ -8,7 +8,7 @@ use std::fs::File;
 use std::io::{self, Read, Write};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::codec::{self, Encoder};
 use crate::crash::crash_point;
@@ -109,7 +109,7 @@ pub(crate) fn compress(
     if tasks.is_empty() {
         return Ok(Vec::new());
     }
-    durable::sync_to(files, files.meta.header().current().base, Need::Checkpoint)?;
+    durable::sync_to(files, files.meta.header().current().base, Need::Checkpoint, &files.deadline(how.wait))?;
     let (mut done, mut failed) = (Vec::new(), None);
     for task in &tasks {
         match compress_one(files, task, how, progress) {
@@ -127,7 +127,7 @@ fn compress_one(
     how: &Compress,
     progress: &mut dyn FnMut(Compressing<'_>),
 ) -> Result<Option<Compressed>, Fault> {
-    let Some(part) = files.claim_segment(&task.segment, Instant::now() + how.wait)? else { return Ok(None) };
+    let Some(part) = files.claim_segment(&task.segment, &files.deadline(how.wait))? else { return Ok(None) };
     let found = part.source_len();
     let len = task.len.unwrap_or(found);
     let name = |n: &Named| n.name.to_string_lossy().into_owned();

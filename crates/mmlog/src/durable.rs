@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use crate::chunks::Segment;
 use crate::crash::crash_point;
+use crate::deadline::Deadline;
 use crate::error::Fault;
 use crate::files::owner::Operation;
 use crate::files::turn::Turn;
@@ -50,13 +51,12 @@ pub(crate) enum Need {
 }
 
 /// Returns when every byte below `target`, a position that the cursor has passed, is durable.
-pub(crate) fn sync_to(files: &Files, target: u64, need: Need) -> Result<(), Fault> {
+pub(crate) fn sync_to(files: &Files, target: u64, need: Need, deadline: &Deadline) -> Result<(), Fault> {
     files.writable()?;
     let (checkpoint, commit) = (&files.meta.header().checkpoint, &files.meta.header().commit);
     if need == Need::Checkpoint {
         commit.want(target);
     }
-    let begun = Instant::now();
     let durable = || match files.intact().map(|()| checkpoint.failed())? {
         Some((from, errno)) => {
             let source = std::io::Error::from_raw_os_error(errno.cast_signed());
@@ -66,18 +66,16 @@ pub(crate) fn sync_to(files: &Files, target: u64, need: Need) -> Result<(), Faul
         None => Ok((need == Need::Data && commit.data_synced() >= target).then_some(())),
     };
     loop {
-        let held = match files.sync_turn(files.config.wait, durable)? {
+        let held = match files.sync_turn(deadline, durable)? {
             Turn::Ready(()) => return Ok(()),
             Turn::Locked(held) => held,
         };
         gather(files);
-        let holder = sync_all(files, target)?;
+        let holder = sync_all(files, target, deadline)?;
         drop(held);
         files.wake_syncers();
         if let Some(slot) = holder {
-            if begun.elapsed() >= files.config.wait {
-                return Err(Fault::Stalled { blocker: files.slot_blocker(slot), waited: begun.elapsed() });
-            }
+            deadline.check(|| files.slot_blocker(slot))?;
             std::thread::sleep(SLICE / 10);
         }
     }
@@ -97,12 +95,12 @@ fn gather(files: &Files) {
 }
 
 /// Syncs what is final. The live writer's slot that keeps the target from being final, if one does.
-fn sync_all(files: &Files, target: u64) -> Result<Option<u32>, Fault> {
+fn sync_all(files: &Files, target: u64, deadline: &Deadline) -> Result<Option<u32>, Fault> {
     let begun = Instant::now();
     let (watermark, holder) = loop {
         let scan = files.scan(files.control().look().start);
         if !scan.dead.is_empty() {
-            files.lock(Operation::Settle, files.config.wait)?.settle(&scan.dead);
+            files.lock(Operation::Settle, deadline)?.settle(&scan.dead);
             continue;
         }
         if scan.watermark >= target || begun.elapsed() >= IN_FLIGHT {

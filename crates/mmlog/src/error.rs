@@ -1,5 +1,6 @@
 //! What can go wrong, one variant for each different next step.
 
+mod blocker;
 mod words;
 
 use std::fmt;
@@ -7,7 +8,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use words::{advice, bytes, make_room, misfit, words};
+pub use blocker::Blocker;
+use words::{advice, bytes, lasted, make_room, misfit, words};
 
 /// The library's result.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -60,29 +62,6 @@ pub struct PanicRecord {
     pub command: String,
     /// When, by that host's clock.
     pub at: Option<std::time::SystemTime>,
-}
-
-/// A live process that holds an operation up.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Blocker {
-    /// What it holds: "the log's lock", "slot 3".
-    pub what: String,
-    /// Process id in its own namespace; 0 when it had no time to say.
-    pub pid: u32,
-    /// Name of the process.
-    pub command: String,
-    /// Its state in words: running, sleeping, stopped.
-    pub process: String,
-}
-
-impl fmt::Display for Blocker {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Blocker { what, pid, command, process } = self;
-        if *pid == 0 {
-            return write!(f, "a process that has not said who it is holds {what}");
-        }
-        write!(f, "process {pid} ({command}, {process}) holds {what}")
-    }
 }
 
 /// What the caller can do about a [`Fault`].
@@ -399,11 +378,19 @@ pub enum Fault {
     #[error("busy: {0}; try again later")]
     Busy(Blocker),
     /// A live process holds the operation up past its deadline. Nothing was taken from it.
-    #[error("{blocker} for more than {} ms; continue or kill it (it was not touched)", waited.as_millis())]
+    #[error("{blocker} for more than {}; {} (it was not touched)", lasted(*waited), blocker.step())]
     Stalled {
         /// Who.
         blocker: Blocker,
         /// How long we waited.
+        waited: Duration,
+    },
+    /// The program that waits was told to stop ([`Options::stop`](crate::Options::stop)). Nothing was done.
+    #[error("stopped while it waited: {blocker}, for {}; do it again once that has ended", lasted(*waited))]
+    Stopped {
+        /// Who was waited for.
+        blocker: Blocker,
+        /// How long.
         waited: Duration,
     },
     /// The files under this handle no longer have their names in the directory that was opened.
@@ -436,7 +423,9 @@ impl Fault {
         match self {
             Fault::NotDurable { cause, .. } => cause.class(),
             Fault::NoSpace { .. } => Class::Retry,
-            Fault::Busy(_) | Fault::Stalled { .. } | Fault::InUse { .. } => Class::Busy,
+            Fault::Busy(_) | Fault::Stalled { .. } | Fault::Stopped { .. } | Fault::InUse { .. } => {
+                Class::Busy
+            }
             Fault::NoData
             | Fault::OutOfRange { .. }
             | Fault::Truncated { .. }

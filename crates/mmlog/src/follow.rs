@@ -21,7 +21,7 @@ use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::error::{At, Fault, Result};
 use crate::files::version1::PATIENCE;
@@ -237,7 +237,7 @@ impl Follower {
     /// # Errors
     /// Only in a forked child, when the log cannot be opened again.
     pub fn wait(&mut self, timeout: Duration) -> Result<Wait> {
-        let deadline = Instant::now() + timeout;
+        let deadline = self.files.deadline(timeout);
         if self.at != self.waited_at {
             self.waited_at = self.at;
             std::thread::sleep(GATHER.min(timeout));
@@ -252,7 +252,7 @@ impl Follower {
             let expected = files.may_announce().then(|| wake.ask());
             barrier::force_on_writers();
             self.look()?;
-            let left = deadline.saturating_duration_since(Instant::now());
+            let left = deadline.left().unwrap_or(Duration::MAX);
             // Somebody in flight may die there, and the dead wake nobody.
             let longest = if self.watermark < self.cursor { SLICE } else { LONGEST_SLEEP };
             match expected {
@@ -264,7 +264,7 @@ impl Follower {
             if self.watermark > self.at {
                 return Ok(Wait::Moved);
             }
-            if Instant::now() >= deadline {
+            if deadline.is_over() {
                 return Ok(Wait::TimedOut);
             }
         }

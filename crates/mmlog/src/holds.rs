@@ -88,7 +88,7 @@ impl Hold {
     }
 
     fn advance_to(&self, files: &Files, position: u64) -> std::result::Result<(), Fault> {
-        let _guard = files.lock(Operation::Hold, self.wait)?;
+        let _guard = files.lock(Operation::Hold, &files.deadline(self.wait))?;
         let record = &files.meta.followers()[self.record];
         let seen = load(record).filter(|said| said.since_ns == self.since_ns && said.name == self.name);
         files.intact()?;
@@ -110,7 +110,7 @@ fn claim(files: &Files, name: &str, position: u64) -> std::result::Result<(usize
         return Err(Fault::HoldName { len: name.len(), max: NAME_MAX });
     }
     let claimed = {
-        let guard = files.lock(Operation::Hold, files.config.wait)?;
+        let guard = files.lock(Operation::Hold, &files.patience())?;
         within(files, position)?;
         let kept = files.first_kept();
         files.intact()?;
@@ -169,7 +169,7 @@ fn store_who(record: &FollowerRecord) {
 pub(crate) fn forget(files: &Files, name: &str) -> std::result::Result<(), Fault> {
     files.writable()?;
     {
-        let _guard = files.lock(Operation::Hold, files.config.wait)?;
+        let _guard = files.lock(Operation::Hold, &files.patience())?;
         let named = |r: &&FollowerRecord| load(r).is_some_and(|said| said.name == name);
         let record = files.meta.followers().iter().find(named);
         files.intact()?;

@@ -46,6 +46,8 @@ mod compress;
 #[doc(hidden)]
 pub mod crash;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod deadline;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod durable;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod error;

@@ -157,7 +157,7 @@ impl Log {
     pub fn sync(&self) -> Result<Position> {
         let files = self.files.of_this_process()?;
         let watermark = files.scan(files.control().look().start).watermark;
-        durable::sync_to(&files, watermark, Need::Checkpoint).at(self.path())?;
+        durable::sync_to(&files, watermark, Need::Checkpoint, &files.patience()).at(self.path())?;
         Ok(Position::new(watermark))
     }
 
@@ -200,7 +200,7 @@ impl Log {
     /// [`Fault::Stalled`](crate::Fault::Stalled) when a live writer does not finish its append.
     pub fn trim(&self, wait: Duration) -> Result<Trimmed> {
         let files = self.files.of_this_process()?;
-        trim::trim(&files, wait).at(self.path())
+        trim::trim(&files, &files.deadline(wait)).at(self.path())
     }
 
     /// What [`rotate`](Self::rotate) would make final now; `None` when it would do nothing. Changes nothing.

@@ -11,19 +11,20 @@ use crate::files::Files;
 pub(crate) fn set(files: &Files, directory: &Path, wait: Duration) -> Result<(), Fault> {
     files.writable()?;
     files.poisoned()?;
-    files.set_old_directory(directory, wait).map(drop)
+    files.set_old_directory(directory, &files.deadline(wait)).map(drop)
 }
 
 /// Moves the final segments there; where they are then.
 pub(crate) fn move_there(files: &Files, directory: &Path, wait: Duration) -> Result<Vec<PathBuf>, Fault> {
     files.writable()?;
     files.poisoned()?;
-    let place = files.set_old_directory(directory, wait)?;
+    let deadline = files.deadline(wait);
+    let place = files.set_old_directory(directory, &deadline)?;
     let current = files.meta.header().current();
     if !files.has_finals_here(current.generation)? {
         return Ok(Vec::new());
     }
-    durable::sync_to(files, current.base, Need::Checkpoint)?;
-    let moved = files.move_finals(&place, current.generation, wait)?;
+    durable::sync_to(files, current.base, Need::Checkpoint, &deadline)?;
+    let moved = files.move_finals(&place, current.generation, &deadline)?;
     Ok(moved.iter().map(|n| n.path()).collect())
 }

@@ -12,9 +12,10 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 
 use crate::crash::crash_point;
+use crate::deadline::Deadline;
 use crate::durable::{self, Need};
 use crate::error::Fault;
 use crate::files::Files;
@@ -296,19 +297,18 @@ pub(crate) fn prune(files: &Files, how: &Retention) -> Result<Pruning, Fault> {
     if planned.is_empty() {
         return Ok(planned);
     }
-    let begun = Instant::now();
-    let left = || how.wait.saturating_sub(begun.elapsed());
-    let _maintenance = files.maintenance(Operation::Prune, begun + how.wait)?;
-    drop(files.lock(Operation::Prune, left())?);
+    let deadline = files.deadline(how.wait);
+    let _maintenance = files.maintenance(Operation::Prune, &deadline)?;
+    drop(files.lock(Operation::Prune, &deadline)?);
     // Another one may have been at it.
     let planned = plan(files, how)?;
     if planned.is_empty() {
         return Ok(planned);
     }
     let facts = Facts::gather(files)?;
-    durable::sync_to(files, how.from.unwrap_or(0).max(facts.base), Need::Checkpoint)?;
+    durable::sync_to(files, how.from.unwrap_or(0).max(facts.base), Need::Checkpoint, &deadline)?;
     crash_point("prune:synced");
-    let planned = announce(files, &facts, how, left())?;
+    let planned = announce(files, &facts, how, &deadline)?;
     files.sync_metadata().map_err(Fault::io("make durable what is kept"))?;
     crash_point("prune:durable");
     for segment in facts.finals.iter().take(planned.segments.len()) {
@@ -319,15 +319,15 @@ pub(crate) fn prune(files: &Files, how: &Retention) -> Result<Pruning, Fault> {
     }
     files.remove_dead_parts();
     if let Some(range) = &planned.punched {
-        files.lock(Operation::Prune, files.config.wait)?.punch(range)?;
+        files.lock(Operation::Prune, &deadline)?.punch(range)?;
         crash_point("prune:punched");
     }
     Ok(planned)
 }
 
 /// Step 3: nobody claims or moves a hold meanwhile.
-fn announce(files: &Files, facts: &Facts, how: &Retention, wait: Duration) -> Result<Pruning, Fault> {
-    let guard = files.lock(Operation::Prune, wait)?;
+fn announce(files: &Files, facts: &Facts, how: &Retention, deadline: &Deadline) -> Result<Pruning, Fault> {
+    let guard = files.lock(Operation::Prune, deadline)?;
     let decision = decide(facts, how, &holds::positions(files));
     let planned = pruning(files, facts, how, decision)?;
     files.intact()?;

@@ -15,6 +15,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::deadline::Deadline;
 use crate::error::Fault;
 use crate::files::exchange::NextFile;
 use crate::files::guard::LogLock;
@@ -110,10 +111,9 @@ pub(crate) fn rotate(files: &Files, how: &Rotation) -> Result<Option<Rotated>, F
     if plan(files, how).is_none() {
         return Ok(None);
     }
-    let begun = Instant::now();
-    let left = || how.wait.saturating_sub(begun.elapsed());
-    let _maintenance = files.maintenance(Operation::Rotate, begun + how.wait)?;
-    drop(files.lock(Operation::Rotate, left())?);
+    let deadline = files.deadline(how.wait);
+    let _maintenance = files.maintenance(Operation::Rotate, &deadline)?;
+    drop(files.lock(Operation::Rotate, &deadline)?);
     // Another one may have been at it.
     if plan(files, how).is_none() {
         return Ok(None);
@@ -124,14 +124,14 @@ pub(crate) fn rotate(files: &Files, how: &Rotation) -> Result<Option<Rotated>, F
     files.expect_writers();
     loop {
         if !holder.is_some_and(|h| is_still(files, h)) {
-            let guard = files.lock(Operation::Rotate, left())?;
-            match rotate_once(files, &guard, &next, how.stamp)? {
+            let guard = files.lock(Operation::Rotate, &deadline)?;
+            match rotate_once(files, &guard, &next, how.stamp, &deadline)? {
                 Ok(done) => return Ok(Some(done)),
                 Err(slot) => holder = Some(slot),
             }
         }
-        if let Some((slot, _)) = holder.filter(|_| begun.elapsed() >= how.wait) {
-            return Err(Fault::Stalled { blocker: files.slot_blocker(slot), waited: begun.elapsed() });
+        if let Some((slot, _)) = holder {
+            deadline.check(|| files.slot_blocker(slot))?;
         }
         std::thread::sleep(SLICE);
     }
@@ -148,6 +148,7 @@ fn rotate_once(
     guard: &LogLock<'_>,
     next: &NextFile<'_>,
     stamp: Option<Stamp>,
+    deadline: &Deadline,
 ) -> Result<Result<Rotated, (u32, Pending)>, Fault> {
     let current = files.meta.header().current();
     if current.generation >= GENERATION_END - 1 {
@@ -161,7 +162,7 @@ fn rotate_once(
     let closed = Instant::now();
     let at = guard.close_gate_to_rotate(next);
     let name = SegmentName::plain(current.generation, current.base, stamp).of(files.place.name(Part::Data));
-    let tried = drain(files, guard, at).and_then(|drained| match drained {
+    let tried = drain(files, guard, at, deadline).and_then(|drained| match drained {
         Drained::All => guard.exchange(&name, at).map(Ok),
         Drained::HeldUpBy(slot, pending) => Ok(Err((slot, pending))),
     });

@@ -6,8 +6,9 @@
 //!    gate and give up; the caller's patience is spent with the gate open.
 //! 4. Publish the size, truncate, open the gate.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
+use crate::deadline::Deadline;
 use crate::error::Fault;
 use crate::files::guard::LogLock;
 use crate::files::owner::Operation;
@@ -23,6 +24,9 @@ pub struct Trimmed {
     /// After.
     pub after: u64,
 }
+
+/// How often a drain looks before it sleeps between two looks: a copy takes microseconds.
+const LOOKS: u32 = 64;
 
 pub(crate) enum Drained {
     All,
@@ -44,34 +48,31 @@ pub(crate) fn plan(files: &Files) -> Trimmed {
     Trimmed { before: control.file_size(), after: control.look().start.saturating_sub(control.base()) }
 }
 
-pub(crate) fn trim(files: &Files, wait: Duration) -> Result<Trimmed, Fault> {
+pub(crate) fn trim(files: &Files, deadline: &Deadline) -> Result<Trimmed, Fault> {
     files.writable()?;
     files.poisoned()?;
-    let begun = Instant::now();
-    let _maintenance = files.maintenance(Operation::Trim, begun + wait)?;
+    let _maintenance = files.maintenance(Operation::Trim, deadline)?;
     loop {
-        let guard = files.lock(Operation::Trim, wait.saturating_sub(begun.elapsed()))?;
-        let slot = match trim_once(files, &guard)? {
+        let guard = files.lock(Operation::Trim, deadline)?;
+        let slot = match trim_once(files, &guard, deadline)? {
             Ok(trimmed) => return Ok(trimmed),
             Err(slot) => slot,
         };
         drop(guard);
-        if begun.elapsed() >= wait {
-            return Err(Fault::Stalled { blocker: files.slot_blocker(slot), waited: begun.elapsed() });
-        }
+        deadline.check(|| files.slot_blocker(slot))?;
         std::thread::sleep(SLICE);
     }
 }
 
 /// `Err` of the inner result: the slot that holds the drain up.
-fn trim_once(files: &Files, guard: &LogLock<'_>) -> Result<Result<Trimmed, u32>, Fault> {
+fn trim_once(files: &Files, guard: &LogLock<'_>, deadline: &Deadline) -> Result<Result<Trimmed, u32>, Fault> {
     let planned = plan(files);
     if planned.before == planned.after && files.control().look().gate == Gate::Open {
         return Ok(Ok(planned));
     }
     let at = guard.close_gate();
     let _gate = ClosedGate(guard);
-    if let Drained::HeldUpBy(slot, _) = drain(files, guard, at)? {
+    if let Drained::HeldUpBy(slot, _) = drain(files, guard, at, deadline)? {
         return Ok(Err(slot));
     }
     guard.shrink(at)?;
@@ -79,10 +80,15 @@ fn trim_once(files: &Files, guard: &LogLock<'_>) -> Result<Result<Trimmed, u32>,
 }
 
 /// Waits until everything below the closed gate is final, growing the file as far as that needs it.
-pub(crate) fn drain(files: &Files, guard: &LogLock<'_>, at: u64) -> Result<Drained, Fault> {
+pub(crate) fn drain(
+    files: &Files,
+    guard: &LogLock<'_>,
+    at: u64,
+    deadline: &Deadline,
+) -> Result<Drained, Fault> {
     let full = guard.grow(at).err();
     files.wake_waiters();
-    let drained = wait_until_final(files, guard, at, full)?;
+    let drained = wait_until_final(files, guard, at, full, deadline)?;
     // Only holes lie beyond what the disk could give: nobody stores there.
     if matches!(drained, Drained::All) && files.control().limit() < at {
         guard.extend_sparsely(at)?;
@@ -96,8 +102,9 @@ pub(crate) fn wait_until_final(
     guard: &LogLock<'_>,
     at: u64,
     full: Option<Fault>,
+    deadline: &Deadline,
 ) -> Result<Drained, Fault> {
-    let until = Instant::now() + Duration::from_millis(files.meta.geometry().gate_ms.into());
+    let closed = deadline.within(Duration::from_millis(files.meta.geometry().gate_ms.into()));
     let mut looks = 0u32;
     loop {
         let scan = files.scan(at);
@@ -107,11 +114,14 @@ pub(crate) fn wait_until_final(
         let needs_space = holder.pending.position().saturating_add(holder.len) > files.control().limit();
         match full {
             Some(fault) if needs_space && scan.holder.is_some() => return Err(fault),
-            _ if Instant::now() >= until => return Ok(Drained::HeldUpBy(holder.slot, holder.pending)),
+            // Whoever has no patience left still sees those to their end who are in the middle of a copy.
+            _ if looks >= LOOKS && closed.is_over() => {
+                return Ok(Drained::HeldUpBy(holder.slot, holder.pending));
+            }
             _ => {}
         }
         looks += 1;
-        if looks < 64 { std::thread::yield_now() } else { std::thread::sleep(Duration::from_micros(100)) }
+        if looks < LOOKS { std::thread::yield_now() } else { std::thread::sleep(Duration::from_micros(100)) }
     }
 }
 
@@ -127,9 +137,10 @@ impl Files {
         if self.is_stale() || !self.had_writers() || self.control().is_panicked() {
             return Ok(());
         }
+        let deadline = self.patience();
         match self
-            .is_last()
-            .and_then(|last| if last { trim(self, self.config.wait).map(drop) } else { Ok(()) })
+            .is_last(&deadline)
+            .and_then(|last| if last { trim(self, &deadline).map(drop) } else { Ok(()) })
         {
             // Removed or replaced meanwhile: there is nothing left to trim.
             Err(Fault::Replaced) => Ok(()),
@@ -138,8 +149,8 @@ impl Files {
     }
 
     /// The lock orders closers: of two, the later one sees no other.
-    fn is_last(&self) -> Result<bool, Fault> {
-        let _guard = self.lock(Operation::Close, self.config.wait)?;
+    fn is_last(&self, deadline: &Deadline) -> Result<bool, Fault> {
+        let _guard = self.lock(Operation::Close, deadline)?;
         Ok(!self.any_writer()?)
     }
 }

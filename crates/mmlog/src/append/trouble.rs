@@ -41,6 +41,7 @@ pub(super) fn look_closely(
         let now = control.look();
         (now.gate == Gate::Open && now.start + len <= control.limit()).then_some(())
     };
+    let deadline = files.patience();
     loop {
         files.intact()?;
         let start = control.look().start;
@@ -48,7 +49,7 @@ pub(super) fn look_closely(
             let max = POSITION_END - 1;
             return Err(Fault::OutOfRange { field: "cursor", value: start, min: 0, max });
         }
-        match files.turn(Operation::Grow, files.config.wait, fits)? {
+        match files.turn(Operation::Grow, &deadline, fits)? {
             Turn::Ready(()) if control.base() == lane.segment.base() => return Ok(()),
             Turn::Ready(()) => {
                 *retired = lane.move_to(current_segment(files)?);
@@ -62,8 +63,9 @@ pub(super) fn look_closely(
 pub(super) fn wait_for_space(files: &Files, start: u64, len: u64) -> std::result::Result<(), Fault> {
     let control = files.control();
     let ready = || slots::may_copy(control, start, len).then_some(());
+    let deadline = files.patience();
     loop {
-        match files.turn(Operation::Grow, files.config.wait, ready)? {
+        match files.turn(Operation::Grow, &deadline, ready)? {
             Turn::Ready(()) => return Ok(()),
             Turn::Locked(guard) => guard.grow(start + len)?,
         }
@@ -79,7 +81,7 @@ pub(super) fn current_segment(files: &Files) -> std::result::Result<Arc<Segment>
         return Ok(segment);
     }
     // Rotated again, or damaged: whoever takes the lock finds the segment that the metadata means.
-    drop(files.lock(Operation::Settle, files.config.wait)?);
+    drop(files.lock(Operation::Settle, &files.patience())?);
     let segment = files.renew()?;
     let (value, min) = (files.control().base(), segment.base());
     if value == min { Ok(segment) } else { Err(Fault::OutOfRange { field: "base", value, min, max: min }) }

@@ -1,6 +1,7 @@
 //! Words of error messages: numbers as people read them, reasons and advice behind errnos.
 
 use std::io;
+use std::time::Duration;
 
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit};
@@ -21,6 +22,15 @@ pub(super) fn bytes(n: u64) -> String {
         1024..1_048_576 => format!("{} KiB", n / 1024),
         1_048_576..1_073_741_824 => format!("{} MiB", n >> 20),
         _ => format!("{} GiB", n >> 30),
+    }
+}
+
+/// Exact below a second, else to the tenth.
+pub(super) fn lasted(time: Duration) -> String {
+    match time.as_millis() {
+        ms @ 0..1000 => format!("{ms} ms"),
+        ms @ 1000..10_000 => format!("{}.{} s", ms / 1000, ms / 100 % 10),
+        ms => format!("{} s", ms / 1000),
     }
 }
 

@@ -11,13 +11,14 @@ use std::ffi::OsString;
 use std::fs::{File, FileTimes, Metadata};
 use std::io;
 use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::Files;
 use super::owner::Operation;
 use super::parts::{self, MAKER_BYTE};
 use super::segments::Named;
 use crate::crash::crash_point;
+use crate::deadline::Deadline;
 use crate::error::Fault;
 use crate::names::{Compression, SegmentName};
 use crate::sys::place::{Access, Part};
@@ -52,7 +53,7 @@ impl Files {
     pub(crate) fn claim_segment<'a>(
         &'a self,
         segment: &'a Named,
-        deadline: Instant,
+        deadline: &Deadline,
     ) -> Result<Option<PartFile<'a>>, Fault> {
         let _maintenance = self.maintenance(Operation::Compress, deadline)?;
         let source = match segment.open(Access::Read) {
@@ -146,7 +147,7 @@ impl PartFile<'_> {
         file: &File,
         put: impl FnOnce() -> io::Result<()>,
     ) -> Result<bool, Fault> {
-        let _maintenance = self.files.maintenance(Operation::Compress, Instant::now() + PATIENCE)?;
+        let _maintenance = self.files.maintenance(Operation::Compress, &self.files.deadline(PATIENCE))?;
         let there = self.segment.find().map_err(Fault::io("stat a final segment"))?;
         if there.is_none_or(|found| found.id != fs::identity(&self.stat)) {
             return Ok(false);

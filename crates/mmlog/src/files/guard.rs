@@ -7,7 +7,6 @@
 use std::cell::Cell;
 use std::os::unix::fs::MetadataExt;
 use std::sync::{Arc, MutexGuard};
-use std::time::{Duration, Instant};
 
 use nix::libc;
 
@@ -18,6 +17,7 @@ use super::reboot::extent;
 use super::turn::try_mutex;
 use crate::chunks::Segment;
 use crate::crash::crash_point;
+use crate::deadline::Deadline;
 use crate::error::Fault;
 use crate::holes::{self, Hole, HoleKind};
 use crate::layout::{Control, LOCK_BYTE, POSITION_END, SLOT_BYTES, Slot};
@@ -82,12 +82,10 @@ impl Files {
         Ok(Some(guard))
     }
 
-    /// As [`try_lock_as_is`](Self::try_lock_as_is), waiting for it at most for `wait`.
-    pub(crate) fn lock_as_is(&self, wait: Duration) -> Result<LogLock<'_>, Fault> {
-        let begun = Instant::now();
-        let wake = &self.meta.header().space_wake;
-        let guard = Self::wait_for(wake, wait, || self.try_lock_as_is(Operation::Repair))?;
-        guard.ok_or_else(|| self.stalled_by_lock(begun))
+    /// As [`try_lock_as_is`](Self::try_lock_as_is), waiting for it.
+    pub(crate) fn lock_as_is(&self, deadline: &Deadline) -> Result<LogLock<'_>, Fault> {
+        let step = || self.try_lock_as_is(Operation::Repair);
+        Self::wait_for(&self.meta.header().space_wake, deadline, || self.lock_holder(), step)
     }
 }
 

@@ -24,10 +24,11 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use crate::chunks::Segment;
 use crate::crash::crash_point;
+use crate::deadline::{Deadline, Waits};
 use crate::error::Fault;
 use crate::holes::Hole;
 use crate::layout::{Control, SLOT_BYTES, Slot, total_len};
@@ -111,6 +112,7 @@ pub(crate) struct Config {
     pub(crate) mode: Option<u32>,
     pub(crate) gate_ms: u32,
     pub(crate) wait: Duration,
+    pub(crate) waits: Waits,
     pub(crate) trust: Trust,
     pub(crate) adopt: Adopt,
     /// 0: nothing is dropped.
@@ -183,6 +185,16 @@ impl Files {
     /// So that closing is done once.
     pub(crate) fn forget_writers(&self) {
         self.had_writers.store(false, Ordering::Relaxed);
+    }
+
+    /// The patience of an operation that has one of its own.
+    pub(crate) fn deadline(&self, wait: Duration) -> Deadline {
+        Deadline::after(wait, &self.config.waits)
+    }
+
+    /// The patience of all others.
+    pub(crate) fn patience(&self) -> Deadline {
+        self.deadline(self.config.wait)
     }
 
     pub(crate) fn writable(&self) -> Result<(), Fault> {
@@ -331,7 +343,8 @@ impl Files {
     /// Claims a slot for a writer, settling what a dead owner left in it.
     pub(crate) fn claim(&self) -> Result<u32, Fault> {
         let max = self.meta.geometry().max_writers;
-        let begun = Instant::now();
+        let deadline = self.patience();
+        let settled = deadline.within(4 * SLICE);
         loop {
             let (mut skipped, mut busy) = (false, false);
             for slot in 0..max {
@@ -342,13 +355,10 @@ impl Files {
                 }
             }
             // Somebody may have a busy slot only to settle it.
-            let settling = busy && begun.elapsed() < 4 * SLICE;
-            if !skipped && !settling {
+            if !skipped && (!busy || settled.is_over()) {
                 return Err(Fault::WritersFull { max });
             }
-            if begun.elapsed() >= self.config.wait {
-                return Err(self.stalled_by_lock(begun));
-            }
+            deadline.check(|| self.lock_holder())?;
             std::thread::sleep(Duration::from_millis(1));
         }
     }

@@ -10,12 +10,12 @@ use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 use super::owner::Operation;
 use super::segments::{Named, named};
 use super::{Files, Trust, parts};
 use crate::crash::crash_point;
+use crate::deadline::Deadline;
 use crate::error::Fault;
 use crate::layout::{Header, Text};
 use crate::sys::fs;
@@ -64,7 +64,11 @@ impl Files {
     }
 
     /// Opens a directory for the log's final segments, and notes it in the metadata.
-    pub(crate) fn set_old_directory(&self, directory: &Path, wait: Duration) -> Result<Arc<Place>, Fault> {
+    pub(crate) fn set_old_directory(
+        &self,
+        directory: &Path,
+        deadline: &Deadline,
+    ) -> Result<Arc<Place>, Fault> {
         let refused = |problem: &str| Err(cannot(directory, problem.to_owned()));
         let Some(name) = directory.to_str().filter(|name| !name.is_empty() && name.len() <= MOST) else {
             return refused(
@@ -85,7 +89,7 @@ impl Files {
             return refused("it is the log's own; leave --olddir away");
         }
         let place = Arc::new(place);
-        let _maintenance = self.maintenance(Operation::Move, Instant::now() + wait)?;
+        let _maintenance = self.maintenance(Operation::Move, deadline)?;
         let policy = &self.meta.header().policy;
         if policy.old_directory().is_some_and(|before| before == name) {
             return Ok(place);
@@ -122,12 +126,11 @@ impl Files {
         &self,
         to: &Arc<Place>,
         below: u64,
-        wait: Duration,
+        deadline: &Deadline,
     ) -> Result<Vec<Named>, Fault> {
-        let begun = Instant::now();
-        let _maintenance = self.maintenance(Operation::Move, begun + wait)?;
+        let _maintenance = self.maintenance(Operation::Move, deadline)?;
         // The cut of the newest one may be what a dead rotator left to do, and finds it by its name.
-        drop(self.lock(Operation::Move, wait.saturating_sub(begun.elapsed()))?);
+        drop(self.lock(Operation::Move, deadline)?);
         let mut moved = Vec::new();
         for n in named(&self.place)?.into_iter().filter(|n| n.says.generation < below) {
             if parts::is_being_made(&self.place, &parts::name_of(&n.name)) {

@@ -17,7 +17,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::meta::{self, Meta, Stage};
 use super::owner::Operation;
@@ -25,6 +25,7 @@ use super::reboot::is_of_this_boot;
 use super::segments::{self, CannotOpen, Others, open_current};
 use super::{Adopt, Config, Files, Intent, METADATA_SUFFIX, Origin, Trust};
 use crate::chunks::Segment;
+use crate::deadline::Deadline;
 use crate::error::{At, Blocker, Fault, Result};
 use crate::sys::fork::LockFile;
 use crate::sys::fs;
@@ -49,13 +50,13 @@ impl Files {
 
     /// Opens the log of these names in a directory that is open.
     pub(crate) fn open_in(place: &Arc<Place>, config: &Config, intent: Intent) -> Result<Self> {
-        let deadline = Instant::now() + config.wait;
+        let deadline = Deadline::after(config.wait, &config.waits);
         Opening { place, config, intent, deadline, metadata: Metadata::Keep }.run().at(place.path())
     }
 
     /// Makes the metadata of the log at `place` anew from its data file, which nobody may have open for writing.
     pub(crate) fn rebuild(place: &Arc<Place>, config: &Config) -> Result<Self> {
-        let (intent, deadline) = (Intent::Create, Instant::now() + config.wait);
+        let (intent, deadline) = (Intent::Create, Deadline::after(config.wait, &config.waits));
         let config = Config { adopt: Adopt::Existing, ..config.clone() };
         Opening { place, config: &config, intent, deadline, metadata: Metadata::Rebuild }
             .run()
@@ -185,7 +186,7 @@ pub(super) struct Opening<'a> {
     pub(super) place: &'a Arc<Place>,
     pub(super) config: &'a Config,
     pub(super) intent: Intent,
-    pub(super) deadline: Instant,
+    pub(super) deadline: Deadline,
     pub(super) metadata: Metadata,
 }
 
@@ -307,13 +308,12 @@ impl Opening<'_> {
 
     /// Before another look; an error when the patience is spent.
     pub(super) fn pause(&self) -> std::result::Result<(), Fault> {
-        if Instant::now() < self.deadline {
-            std::thread::sleep(Duration::from_millis(1));
-            return Ok(());
-        }
-        let what = "the log's files (to create, adopt or remove it)".into();
-        let blocker = Blocker { what, pid: 0, command: "unknown".into(), process: "alive".into() };
-        Err(Fault::Stalled { blocker, waited: self.config.wait })
+        self.deadline.check(|| {
+            let what = "the log's files (to create, adopt or remove it)".into();
+            Blocker { what, pid: 0, command: "unknown".into(), process: "alive".into() }
+        })?;
+        std::thread::sleep(Duration::from_millis(1));
+        Ok(())
     }
 
     pub(super) fn check_data(&self, data: &File, stat: &std::fs::Metadata) -> std::result::Result<(), Fault> {
@@ -374,7 +374,7 @@ impl Opening<'_> {
             barrier::take_part();
         }
         if matches!(self.intent, Intent::Create | Intent::Write) && !files.control().is_panicked() {
-            let guard = files.lock(Operation::Open, self.config.wait)?;
+            let guard = files.lock(Operation::Open, &self.deadline)?;
             guard.settle_all();
         }
         Ok(files)

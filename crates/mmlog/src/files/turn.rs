@@ -5,12 +5,12 @@
 //! mutex of the handle before it.
 
 use std::sync::{Mutex, MutexGuard, TryLockError};
-use std::time::{Duration, Instant};
 
 use super::guard::LogLock;
 use super::owner::{self, Operation};
 use super::{Files, SLICE};
-use crate::error::Fault;
+use crate::deadline::Deadline;
+use crate::error::{Blocker, Fault};
 use crate::layout::{MAINTENANCE_BYTE, Owner, SYNC_BYTE, Wake};
 use crate::sys::{futex, lock, process};
 
@@ -40,65 +40,58 @@ impl Drop for Held<'_> {
 }
 
 impl Files {
-    /// Waits until `step` gives something, at most for `wait`; who wakes `wake` is waited for.
+    /// Waits until `step` gives something; who wakes `wake` is waited for, and `who` is to blame.
     pub(super) fn wait_for<T>(
         wake: &Wake,
-        wait: Duration,
+        deadline: &Deadline,
+        who: impl Fn() -> Blocker,
         mut step: impl FnMut() -> Result<Option<T>, Fault>,
-    ) -> Result<Option<T>, Fault> {
-        let begun = Instant::now();
+    ) -> Result<T, Fault> {
         let mut seq = None;
         loop {
             if let Some(value) = step()? {
-                return Ok(Some(value));
+                return Ok(value);
             }
             // Look once more after having asked to be woken.
             let Some(expected) = seq.take() else {
                 seq = Some(wake.ask());
                 continue;
             };
-            if begun.elapsed() >= wait {
-                return Ok(None);
-            }
+            deadline.check(&who)?;
             futex::wait(wake.word(), expected, SLICE);
         }
     }
 
-    /// Waits until `ready` says so or the lock is had, whichever is first; at most for `wait`.
+    /// Waits until `ready` says so or the lock is had, whichever is first.
     pub(crate) fn turn<T>(
         &self,
         operation: Operation,
-        wait: Duration,
+        deadline: &Deadline,
         mut ready: impl FnMut() -> Option<T>,
     ) -> Result<Turn<T, LogLock<'_>>, Fault> {
-        let begun = Instant::now();
         let step = || match ready() {
             Some(value) => Ok(Some(Turn::Ready(value))),
             None => Ok(self.try_lock(operation)?.map(Turn::Locked)),
         };
-        let turn = Self::wait_for(&self.meta.header().space_wake, wait, step)?;
-        turn.ok_or_else(|| self.stalled_by_lock(begun))
+        Self::wait_for(&self.meta.header().space_wake, deadline, || self.lock_holder(), step)
     }
 
-    /// The log's lock, waiting for it at most for `wait`.
-    pub(crate) fn lock(&self, operation: Operation, wait: Duration) -> Result<LogLock<'_>, Fault> {
-        let begun = Instant::now();
-        let guard = Self::wait_for(&self.meta.header().space_wake, wait, || self.try_lock(operation))?;
-        guard.ok_or_else(|| self.stalled_by_lock(begun))
+    /// The log's lock, waiting for it.
+    pub(crate) fn lock(&self, operation: Operation, deadline: &Deadline) -> Result<LogLock<'_>, Fault> {
+        let step = || self.try_lock(operation);
+        Self::wait_for(&self.meta.header().space_wake, deadline, || self.lock_holder(), step)
     }
 
-    pub(super) fn stalled_by_lock(&self, since: Instant) -> Fault {
-        let blocker = self.blocker("the log's lock", &self.meta.header().lock_owner);
-        Fault::Stalled { blocker, waited: since.elapsed() }
+    pub(super) fn lock_holder(&self) -> Blocker {
+        self.blocker("the log's lock", &self.meta.header().lock_owner)
     }
 
     /// Waits until `ready` says so or this caller is the one that syncs.
     pub(crate) fn sync_turn<T>(
         &self,
-        wait: Duration,
+        deadline: &Deadline,
         mut ready: impl FnMut() -> Result<Option<T>, Fault>,
     ) -> Result<Turn<T, Held<'_>>, Fault> {
-        let begun = Instant::now();
         let header = self.meta.header();
         let step = || match ready()? {
             Some(value) => Ok(Some(Turn::Ready(value))),
@@ -107,23 +100,21 @@ impl Files {
                 Ok(held.map(Turn::Locked))
             }
         };
-        let stalled = || {
-            let blocker = self.blocker("the sync", &header.sync_owner);
-            Fault::Stalled { blocker, waited: begun.elapsed() }
-        };
-        Self::wait_for(&header.sync_wake, wait, step)?.ok_or_else(stalled)
+        let who = || self.blocker("the sync", &header.sync_owner);
+        Self::wait_for(&header.sync_wake, deadline, who, step)
     }
 
-    /// The maintenance byte: one operation that takes long at a time, waited for until `deadline`.
-    pub(crate) fn maintenance(&self, operation: Operation, deadline: Instant) -> Result<Held<'_>, Fault> {
+    /// The maintenance byte: one operation that takes long at a time.
+    pub(crate) fn maintenance(&self, operation: Operation, deadline: &Deadline) -> Result<Held<'_>, Fault> {
         let owner = &self.meta.header().maintenance_owner;
         loop {
             if let Some(held) = self.try_held(&self.maintenance, MAINTENANCE_BYTE, owner, operation)? {
                 return Ok(held);
             }
-            if Instant::now() >= deadline {
-                return Err(Fault::Busy(self.blocker("maintenance", owner)));
-            }
+            deadline.check(|| self.blocker("maintenance", owner)).map_err(|fault| match fault {
+                Fault::Stalled { blocker, .. } => Fault::Busy(blocker),
+                stopped => stopped,
+            })?;
             std::thread::sleep(SLICE / 4);
         }
     }

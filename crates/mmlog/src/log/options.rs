@@ -1,10 +1,13 @@
 //! How a log is opened.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::Log;
-use crate::error::Result;
+use crate::deadline::Waits;
+use crate::error::{Blocker, Result};
 use crate::files::{Adopt, Config, Files, Intent, Trust};
 use crate::status::Observer;
 
@@ -30,6 +33,7 @@ impl Default for Options {
             mode: None,
             gate_ms: DEFAULT_GATE_MS,
             wait: Duration::from_secs(10),
+            waits: Waits::default(),
             trust: Trust::Strict,
             adopt: Adopt::Refuse,
             drop_behind: 0,
@@ -73,9 +77,39 @@ impl Options {
         self
     }
 
-    /// How long an append or an open waits for a live process that holds the log up; 10 s if not set.
+    /// How long an append or an open waits for a live process that holds the log up; 10 s if not set. Of any length:
+    /// what no clock can say is for ever.
     pub fn wait(mut self, longest: Duration) -> Self {
         self.0.wait = longest;
+        self
+    }
+
+    /// Ends the waits of this handle sooner: once `raised` is true, whoever waits for another process goes on for at most
+    /// 0.3 s (what a healthy log makes anybody wait is over by then) and returns
+    /// [`Fault::Stopped`](crate::Fault::Stopped); so does whoever has to wait from then on. What need not wait is done as
+    /// ever. Raise it once, from a signal handler or any thread, with [`Ordering::Release`](std::sync::atomic::Ordering).
+    ///
+    /// ```
+    /// # fn main() -> mmlog::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("app.log");
+    /// use std::sync::{Arc, atomic::{AtomicBool, Ordering}};
+    /// let stop = Arc::new(AtomicBool::new(false));
+    /// let log = mmlog::Log::options().stop(Arc::clone(&stop)).open_or_create(&path)?;
+    /// stop.store(true, Ordering::Release); // as a handler of SIGTERM would
+    /// log.writer()?.append(b"nobody is in the way\n")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn stop(mut self, raised: Arc<AtomicBool>) -> Self {
+        self.0.waits.stop_at(raised);
+        self
+    }
+
+    /// Calls `tell` from within a wait that has taken 1 s, once, with whoever is waited for, and how long by then.
+    /// It is called in the thread that waits, and should be quick.
+    pub fn tell(mut self, tell: impl Fn(&Blocker, Duration) + Send + Sync + 'static) -> Self {
+        self.0.waits.tell(Arc::new(tell));
         self
     }
 

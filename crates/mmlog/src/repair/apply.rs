@@ -1,11 +1,11 @@
 //! Doing what a plan says: each step looks again under the lock, and may die and be repeated.
 
 use std::sync::atomic::Ordering;
-use std::time::{Duration, Instant};
 
 use super::plan::{Plan, Step};
 use crate::check;
 use crate::crash::crash_point;
+use crate::deadline::Deadline;
 use crate::error::{At, Fault, Result};
 use crate::files::guard::LogLock;
 use crate::files::owner::Operation;
@@ -33,26 +33,26 @@ impl Plan {
     }
 
     fn mend(&self, files: &Files) -> std::result::Result<Vec<Step>, Fault> {
-        let wait = files.config.wait;
-        let _maintenance = files.maintenance(Operation::Repair, Instant::now() + wait)?;
+        let deadline = &files.patience();
+        let _maintenance = files.maintenance(Operation::Repair, deadline)?;
         for step in &self.steps {
             match step {
                 Step::Recreate { .. } => {
                     files.recreate_data()?;
-                    behind_a_gate(files, wait, |guard, at| guard.begin_segment(at))?;
+                    behind_a_gate(files, deadline, |guard, at| guard.begin_segment(at))?;
                 }
                 Step::AcceptTruncation { .. } => {
                     let found =
                         files.segment()?.file().metadata().map_err(Fault::io("stat the data file"))?.len();
-                    behind_a_gate(files, wait, |guard, at| guard.accept_truncation(found, at))?;
+                    behind_a_gate(files, deadline, |guard, at| guard.accept_truncation(found, at))?;
                 }
-                Step::RecoverFromData { .. } => files.lock_as_is(wait)?.recover_from_data()?,
+                Step::RecoverFromData { .. } => files.lock_as_is(deadline)?.recover_from_data()?,
                 _ => {}
             }
             crash_point("repair:step");
         }
         // All that a dead process leaves is healed by taking the lock.
-        let guard = files.lock(Operation::Repair, wait)?;
+        let guard = files.lock(Operation::Repair, deadline)?;
         guard.settle_all();
         drop(guard);
         for step in &self.steps {
@@ -66,26 +66,23 @@ impl Plan {
     }
 }
 
-/// Closes the gate, waits until all below it is final, and acts. Tries again for `wait`, with the gate open in between.
+/// Closes the gate, waits until all below it is final, and acts. Tries again until the deadline, with the gate open in between.
 fn behind_a_gate(
     files: &Files,
-    wait: Duration,
+    deadline: &Deadline,
     mut act: impl FnMut(&LogLock<'_>, u64) -> std::result::Result<(), Fault>,
 ) -> std::result::Result<(), Fault> {
-    let begun = Instant::now();
     loop {
-        let guard = files.lock_as_is(wait.saturating_sub(begun.elapsed()))?;
+        let guard = files.lock_as_is(deadline)?;
         let at = guard.close_gate();
         let gate = ClosedGate(&guard);
-        let slot = match wait_until_final(files, &guard, at, None)? {
+        let slot = match wait_until_final(files, &guard, at, None, deadline)? {
             Drained::All => return act(&guard, at),
             Drained::HeldUpBy(slot, _) => slot,
         };
         drop(gate);
         drop(guard);
-        if begun.elapsed() >= wait {
-            return Err(Fault::Stalled { blocker: files.slot_blocker(slot), waited: begun.elapsed() });
-        }
+        deadline.check(|| files.slot_blocker(slot))?;
         std::thread::sleep(SLICE);
     }
 }

@@ -1,0 +1,39 @@
+//! Who is in the way, and what to do about it.
+
+use std::fmt;
+
+/// A live process that holds an operation up.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blocker {
+    /// What it holds: "the log's lock", "slot 3".
+    pub what: String,
+    /// Process id in its own namespace; 0 when it had no time to say.
+    pub pid: u32,
+    /// Name of the process.
+    pub command: String,
+    /// Its state in words: running, sleeping, stopped.
+    pub process: String,
+}
+
+impl Blocker {
+    /// What ends the wait for it.
+    pub(super) fn step(&self) -> String {
+        match self {
+            Self { pid: 0, .. } => "continue or kill it".into(),
+            Self { pid, process, .. } if process == "stopped" => {
+                format!("`kill -CONT {pid}` lets it go on, `kill -KILL {pid}` ends it")
+            }
+            Self { pid, .. } => format!("try again later, or end it: `kill {pid}`"),
+        }
+    }
+}
+
+impl fmt::Display for Blocker {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Blocker { what, pid, command, process } = self;
+        if *pid == 0 {
+            return write!(f, "a process that has not said who it is holds {what}");
+        }
+        write!(f, "process {pid} ({command}, {process}) holds {what}")
+    }
+}
