@@ -1,12 +1,15 @@
 //! Holds: what a consumer has not read stays, whether or not it runs, until somebody says otherwise.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 
 use mmlog::{Fault, Log, Position, Retention};
+use nix::mount::{MsFlags, mount};
 use nix::sys::signal::Signal;
 
-use crate::cli::{Ended, Scratch, Tool, mmlogctl, wait_for};
+use crate::cli::{Ended, NOBODY, Scratch, Tool, mmlogctl, own_mounts, skipped, wait_for};
 use crate::{append, content, contents, finals, is_sound, prune, segmented};
 
 fn tail(log: &Path, options: &[&str]) -> Tool {
@@ -172,4 +175,22 @@ fn the_sixty_fifth_hold_and_bad_names_are_refused() {
     opened.forget(&format!("{:064}", 7)).unwrap();
     opened.hold("one more", Position::new(0)).unwrap();
     is_sound(&log);
+}
+
+#[test]
+fn a_consumer_that_proc_hides_from_this_user_is_not_taken_for_gone() {
+    let claim = "a_consumer_that_proc_hides_from_this_user_is_not_taken_for_gone";
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 3);
+    fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let opened = Log::options().open(&log).unwrap();
+    let _hold = opened.hold("shipper", Position::new(0)).unwrap();
+    let hide = || mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), Some("hidepid=2"));
+    if !own_mounts() || hide().is_err() {
+        return skipped(claim, "not root, or no hidepid");
+    }
+    let said = mmlogctl("status", &log).arg("--json").with(|c| c.uid(NOBODY).gid(NOBODY)).run();
+    let status: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+    assert_eq!(status["holds"][0]["process"], "hidden", "{said:?}");
+    assert!(!said.text().contains("is gone"), "{said:?}");
 }

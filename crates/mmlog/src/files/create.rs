@@ -192,8 +192,7 @@ impl Opening<'_> {
         if lock::try_lease(&file, Lease::Read).map_err(Fault::io("take a lease on the data file"))? {
             return Ok(file);
         }
-        let (device, inode) = fs::identity(&file.metadata().map_err(Fault::io("stat the data file"))?);
-        Err(super::in_use(device, inode))
+        Err(super::in_use(&file))
     }
 
     fn allocate(

@@ -20,6 +20,7 @@ pub(crate) mod segments;
 pub(crate) mod turn;
 pub(crate) mod version1;
 
+use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
@@ -34,6 +35,7 @@ use crate::holes::Hole;
 use crate::layout::{Control, SLOT_BYTES, Slot, total_len};
 use crate::slots::{self, Scan};
 use crate::sys::fork::LockFile;
+use crate::sys::holders::holders_of;
 use crate::sys::place::{Part, Place};
 use crate::sys::process;
 use crate::sys::{fs, futex, lock};
@@ -460,12 +462,16 @@ enum Claim {
 }
 
 /// Says who has the file open, as far as this user may see.
-pub(crate) fn in_use(device: u64, inode: u64) -> Fault {
-    let who: Vec<String> = process::holders_of(device, inode)
-        .iter()
-        .map(|w| format!("process {} ({})", w.pid, w.command))
-        .collect();
-    let who =
-        if who.is_empty() { "this process, or one that this user cannot see".into() } else { who.join(", ") };
+pub(crate) fn in_use(file: &File) -> Fault {
+    let who: Vec<String> =
+        holders_of(file).iter().map(|w| format!("process {} ({})", w.pid, w.command)).collect();
+    let who = match who.is_empty() {
+        true if process::is_root() => "this process, or one of another PID namespace".into(),
+        true => {
+            let me = process::effective_user();
+            format!("this process, or one that uid {me} may not look at (root sees it)")
+        }
+        false => who.join(", "),
+    };
     Fault::InUse { who }
 }

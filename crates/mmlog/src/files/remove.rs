@@ -162,6 +162,5 @@ fn claim(file: &File) -> std::result::Result<(), Fault> {
     if lock::try_lease(file, Lease::Write).map_err(Fault::io("ask whether the log is in use"))? {
         return Ok(());
     }
-    let (device, inode) = fs::identity(&file.metadata().map_err(Fault::io("stat the log's files"))?);
-    Err(in_use(device, inode))
+    Err(in_use(file))
 }

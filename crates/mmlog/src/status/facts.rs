@@ -8,8 +8,8 @@ use crate::files::Files;
 use crate::metadata::{JOURNAL_EMPTY, JOURNAL_ROTATE, JOURNAL_TRIM};
 use crate::sync::Ordering;
 use crate::sys::fs;
+use crate::sys::holders::holders_of;
 use crate::sys::place::{Access, Part, Place};
-use crate::sys::process;
 
 /// Every contradiction; none in a log of the original's format, which keeps less to contradict.
 pub(super) fn damage(files: &Files, file_size: u64, file: &FileFacts) -> Vec<Damage> {
@@ -59,14 +59,15 @@ fn data_file(files: &Files, file_size: u64, file: &FileFacts) -> Option<Damage> 
         .then(|| Damage { id: FindingId::DataTruncated, problem: truncated.problem() })
 }
 
-pub(super) fn version_1(files: &Files, file: &FileFacts) -> Option<Version1Flags> {
+pub(super) fn version_1(files: &Files) -> Option<Version1Flags> {
     let old = files.meta.version_1()?;
     let set = |flag: &crate::sync::AtomicU8| flag.load(Ordering::Relaxed) != 0;
     let (is_locked, is_panicked) = (set(&old.is_locked), set(&old.is_panicked));
     let holders = match is_locked || is_panicked {
-        true => {
-            process::holders_of(file.device, file.inode).into_iter().map(|w| (w.pid, w.command)).collect()
-        }
+        true => match files.place.open(Part::Data, Access::Read) {
+            Ok(data) => holders_of(data).into_iter().map(|w| (w.pid, w.command)).collect(),
+            Err(_) => Vec::new(),
+        },
         false => Vec::new(),
     };
     Some(Version1Flags { is_locked, is_panicked, holders })

@@ -108,7 +108,7 @@ impl Observer {
             next_step: String::new(),
             findings: Vec::new(),
             damage: facts::damage(files, file_size, &file),
-            version_1: facts::version_1(files, &file),
+            version_1: facts::version_1(files),
             cursor: cursor.start,
             watermark: scan.watermark,
             file_size,

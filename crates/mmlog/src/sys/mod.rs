@@ -7,6 +7,7 @@ pub(crate) mod cache;
 pub(crate) mod fork;
 pub(crate) mod fs;
 pub(crate) mod futex;
+pub(crate) mod holders;
 pub(crate) mod lock;
 pub(crate) mod map;
 pub(crate) mod place;

@@ -25,6 +25,8 @@ pub enum ProcessState {
     Zombie,
     /// There is no such process.
     Gone,
+    /// It is there, and this user may not look at it (`hidepid`).
+    Hidden,
     /// Cannot be told from here: another PID namespace, no permission.
     Unknown,
 }
@@ -38,6 +40,7 @@ impl fmt::Display for ProcessState {
             Self::Stopped => "stopped",
             Self::Zombie => "zombie",
             Self::Gone => "gone",
+            Self::Hidden => "hidden",
             Self::Unknown => "unknown",
         })
     }
@@ -104,7 +107,10 @@ pub(crate) fn state_at(who: &Who, here: Option<u32>) -> ProcessState {
     let read = fs::File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut buffer));
     let stat = match read {
         Ok(len) => String::from_utf8_lossy(&buffer[..len]),
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return ProcessState::Gone,
+        // Not there for this user.
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            return if exists(pid) { ProcessState::Hidden } else { ProcessState::Gone };
+        }
         // It ended between the two calls.
         Err(e) if e.raw_os_error() == Some(nix::libc::ESRCH) => return ProcessState::Gone,
         Err(_) => return ProcessState::Unknown,
@@ -123,6 +129,13 @@ pub(crate) fn state_at(who: &Who, here: Option<u32>) -> ProcessState {
         Some("Z" | "X" | "x") => ProcessState::Zombie,
         _ => ProcessState::Unknown,
     }
+}
+
+/// Whether there is such a process, also one that `/proc` does not show.
+fn exists(pid: u32) -> bool {
+    let Ok(pid) = i32::try_from(pid) else { return false };
+    let asked = nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None);
+    asked != Err(nix::errno::Errno::ESRCH)
 }
 
 /// The PID namespace of a process, if it is not this one's.
@@ -145,28 +158,6 @@ pub(crate) fn find_in_namespace(who: &Who) -> Option<u32> {
 fn innermost_pid(here: u32) -> Option<u32> {
     let status = fs::read_to_string(format!("/proc/{here}/status")).ok()?;
     status.lines().find_map(|line| line.strip_prefix("NSpid:"))?.split_ascii_whitespace().last()?.parse().ok()
-}
-
-/// Processes that have the file open or mapped, as far as this user may see.
-pub(crate) fn holders_of(device: u64, inode: u64) -> Vec<Who> {
-    let mine = std::process::id();
-    let Ok(all) = procfs::process::all_processes() else { return Vec::new() };
-    all.flatten()
-        .filter(|p| u32::try_from(p.pid()).is_ok_and(|pid| pid != mine))
-        .filter(|p| has_open(p.pid(), device, inode))
-        .filter_map(|p| p.stat().ok())
-        .map(|s| Who { pid: s.pid.unsigned_abs(), command: s.comm, ..Who::default() })
-        .collect()
-}
-
-fn has_open(pid: i32, device: u64, inode: u64) -> bool {
-    ["fd", "map_files"].iter().any(|kind| {
-        let Ok(entries) = fs::read_dir(format!("/proc/{pid}/{kind}")) else { return false };
-        entries
-            .flatten()
-            .filter_map(|e| fs::metadata(e.path()).ok())
-            .any(|m| m.ino() == inode && m.dev() == device)
-    })
 }
 
 /// This boot's id as two words, zeros if the kernel does not tell. No process outlives a boot: read once (or twice,
