@@ -256,6 +256,7 @@ fn a_log_made_anew_leaves_a_gap_behind_a_segment_whose_length_is_not_known() {
         .unwrap();
     assert_eq!(read.stdout, b"old\nnew\n");
     assert!(String::from_utf8_lossy(&read.stderr).contains("positions 4 to"), "the gap is said: {read:?}");
+    assert!(read.status.success(), "nobody has lost anything: {read:?}");
 }
 
 #[test]

@@ -48,12 +48,61 @@ fn a_copied_log_can_be_read_and_no_more() {
     let copy = scratch.file("copy.log");
     fs::copy(&log, &copy).unwrap();
     fs::copy(metadata_of(&log), metadata_of(&copy)).unwrap();
-    replace_by_a_copy(&log);
-    for log in [log, copy] {
-        refused(&WRITING, &log, 4, &["metadata belongs to another file", "only status, cat and tail work"]);
-        is_readable(&log, CONTENT);
+    refused(&WRITING, &copy, 4, &["metadata belongs to another file", "only status, cat and tail work"]);
+    is_readable(&copy, CONTENT);
+    has_status(&copy, "DAMAGED", "metadata belongs to another file");
+    // A copy that was made while the log grew lacks what its metadata counts.
+    cut(&copy, 5);
+    for command in ["cat", "tail"] {
+        mmlogctl(command, &copy).run().is_refused(4, &copy, &["metadata belongs to another file"]);
+    }
+}
+
+#[test]
+fn a_log_whose_data_file_was_replaced_is_damage_and_what_is_there_is_read() {
+    // As cp(1) and mv(1) do; as `sed -i` does, which makes it longer, or shorter.
+    for content in [CONTENT, b"one\ntwotwo\nthree\n", b"one\n"] {
+        let scratch = Scratch::new();
+        let log = scratch.log(CONTENT);
+        fs::write(&log, content).unwrap();
+        replace_by_a_copy(&log);
+        refused(&WRITING, &log, 4, &["metadata belongs to another file"]);
+        for command in ["cat", "tail"] {
+            let ended = mmlogctl(command, &log).run();
+            ended.is_refused(4, &log, &["metadata belongs to another file"]);
+            // Where lines cannot be counted from the end, there are none.
+            assert!(
+                command == "tail" || ended.stdout == content[..content.len().min(CONTENT.len())],
+                "{ended:?}"
+            );
+        }
         has_status(&log, "DAMAGED", "metadata belongs to another file");
     }
+}
+
+#[test]
+fn a_segment_that_somebody_removed_is_damage_until_somebody_takes_note() {
+    let scratch = Scratch::new();
+    let log = scratch.log(b"old\n");
+    mmlogctl("rotate", &log).run().is_success();
+    mmlogctl("append", &log).input(b"new\n").run().is_success();
+    let of_segment = |file: &std::path::PathBuf| file.to_string_lossy().contains("app.log.0");
+    let files = || fs::read_dir(scratch.path()).unwrap().map(|entry| entry.unwrap().path());
+    fs::remove_file(files().find(of_segment).unwrap()).unwrap();
+    let said = "positions 0 to 4 are gone (4 bytes)";
+    for options in [&["cat"][..], &["tail"], &["tail", "-n+1", "-ojson"]] {
+        let ended = mmlogctl(options[0], &log).args(&options[1..]).run();
+        ended.is_refused(4, &log, &[said, "; put it back"]);
+        assert!(ended.text().contains("new"), "{ended:?}");
+    }
+    mmlogctl("cat", &log).arg("--from=4").run().printed(b"new\n");
+    // The data file, too; whoever goes on without it has been told.
+    fs::remove_file(&log).unwrap();
+    mmlogctl("repair", &log).arg("--recreate").run();
+    mmlogctl("append", &log).input(b"newest\n").run().is_success();
+    let ended = mmlogctl("cat", &log).arg("--from=4").run();
+    assert_eq!((ended.code, ended.text().as_str()), (0, "newest\n"), "{ended:?}");
+    ended.says(&log, &["positions 4 to 8 are gone (4 bytes)"]);
 }
 
 /// A command that appends, and has stored its first line.

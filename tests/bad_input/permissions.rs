@@ -62,6 +62,32 @@ fn another_users_readable_log_can_be_read_and_no_more() {
 }
 
 #[test]
+fn who_may_not_list_the_directory_is_told_what_could_not_be_looked_at() {
+    if !nobody_can_run() {
+        return skipped("a hidden directory is said", "only root can act as another user");
+    }
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    set_mode(scratch.path(), 0o711);
+    for file in [&log, &metadata_of(&log)] {
+        set_mode(file, 0o644);
+    }
+    for command in ["cat", "tail"] {
+        as_nobody(mmlogctl(command, &log)).run().printed(CONTENT);
+    }
+    mmlogctl("rotate", &log).run().is_success();
+    mmlogctl("append", &log).input(b"four\nfive\n").run().is_success();
+    for options in [&["cat"][..], &["tail"], &["tail", "-n+1", "-ojson"]] {
+        let ended = as_nobody(mmlogctl(options[0], &log).args(&options[1..])).run();
+        ended.is_refused(1, &log, &["positions 0 to 14 could not be looked at", "may not list"]);
+        assert!(ended.text().contains("four"), "{ended:?}");
+    }
+    // What does not lie there is not concerned.
+    as_nobody(mmlogctl("tail", &log).arg("-n1")).run().printed(b"five\n");
+    as_nobody(mmlogctl("cat", &log).arg("--from=14")).run().printed(b"four\nfive\n");
+}
+
+#[test]
 fn files_of_different_owners_are_refused_and_the_option_that_allows_them_named() {
     if !is_root() {
         return skipped("files of different owners are refused", "only root can give files away");

@@ -28,7 +28,7 @@ use crate::files::version1::PATIENCE;
 use crate::files::{Files, SLICE};
 use crate::holes::{self, Hole, HoleKind};
 use crate::position::Position;
-use crate::status::LogId;
+use crate::status::{self, Damage, LogId};
 use crate::sys::{barrier, futex};
 use source::Source;
 
@@ -42,7 +42,7 @@ const UNANNOUNCED: Duration = Duration::from_millis(20);
 /// Where a follower starts.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Start {
-    /// At the first byte that is kept.
+    /// At the first byte that is kept. If its segment is not there any more, at the hole that it left.
     Oldest,
     /// At the watermark: only what comes.
     Newest,
@@ -137,8 +137,8 @@ impl Follower {
         }
         match start {
             Start::Oldest => {
-                let oldest = Source::oldest(&follower.files).at(follower.files.path())?;
-                follower.seek(Position::new(oldest))?;
+                let first = Source::first(&follower.files).at(follower.files.path())?;
+                follower.seek(Position::new(first))?;
             }
             Start::Newest => follower.at = follower.watermark,
             Start::At(position) => follower.seek(position)?,
@@ -171,7 +171,7 @@ impl Follower {
         }
         let final_below = self.source.end.unwrap_or(self.watermark).min(self.watermark);
         // A range that was never reserved is no hole of this log, whatever the table says.
-        let base = self.source.base;
+        let base = if self.source.is_there() { self.source.base } else { 0 };
         let upcoming =
             self.holes.iter().find(|h| h.end() > self.at && h.end() <= self.cursor && h.start >= base);
         let end = match upcoming {
@@ -179,6 +179,10 @@ impl Follower {
                 let mut hole = hole.clone();
                 let end = hole.end();
                 (hole.start, hole.len) = (self.at, end - self.at);
+                // The whole segment is lost, and somebody knows.
+                if !self.source.is_there() {
+                    hole.kind = HoleKind::Gone;
+                }
                 self.at = end;
                 return Ok(Next::Hole(hole));
             }
@@ -211,10 +215,7 @@ impl Follower {
         }
         self.check_length()?;
         self.at = end;
-        // Below the watermark and behind the end: reserved by one that died before there was space. In a final segment
-        // nothing is missing, unless somebody took it.
-        let kind = if self.source.grows() { HoleKind::Unplaced } else { HoleKind::Gone };
-        Ok(Next::Hole(Hole { kind, ..Hole::lost(start, end) }))
+        Ok(Next::Hole(self.source.lack(start, end, &self.files)))
     }
 
     /// Tells a hole behind the end from a file that was cut from outside.
@@ -223,10 +224,28 @@ impl Follower {
         let (expected, asked) = self.files.control().size_and(|| file.metadata());
         self.files.intact()?;
         let stat = asked.map_err(Fault::io("stat the data file"))?;
-        // Rotated meanwhile: then the size was another file's.
-        let is_current = self.files.meta.header().identity.inode.load(Ordering::Acquire) == stat.ino();
+        let recorded = self.files.meta.header().identity.inode.load(Ordering::Acquire);
         let found = stat.len();
-        if found < expected && is_current { Err(Fault::Truncated { expected, found }) } else { Ok(()) }
+        // Rotated meanwhile: then the size was another file's.
+        match recorded == stat.ino() {
+            true if found < expected => Err(Fault::Truncated { expected, found }),
+            false if self.source.is_foreign() && self.files.is_of_this_boot() => {
+                Err(Fault::Foreign { recorded, found: stat.ino() })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// What is wrong with the log's files, so that what is read may not be what was appended: they contradict each other.
+    /// Empty for a whole log, and for a copy of one that nobody writes to.
+    ///
+    /// Missing bytes are said by [`next`](Self::next), as they are come by. This finds a data file that was replaced by
+    /// one as long or longer, as `sed -i` does.
+    ///
+    /// # Errors
+    /// When the files cannot be asked.
+    pub fn damage(&mut self) -> Result<Vec<Damage>> {
+        status::to_readers(&self.files).at(self.files.path())
     }
 
     /// Sleeps until something may be there, at most `timeout`.

@@ -24,8 +24,10 @@ pub enum HoleKind {
     Lost,
     /// Given up by prune. Never in the table.
     Pruned,
-    /// The segment's file was removed by somebody. Never in the table.
+    /// The segment's file was removed by somebody; [`Hole::at`] says when somebody took note of that. Never in the table.
     Gone,
+    /// In segments that nobody could look for: this user may not list the log's directory. Never in the table.
+    Unseen,
     /// Below the watermark but behind the end of the data file, or of a place that cannot be told.
     Unplaced,
 }
@@ -36,7 +38,7 @@ impl HoleKind {
         match self {
             Self::Torn => 3,
             Self::Lost => 4,
-            Self::Unwritten | Self::Unplaced | Self::Pruned | Self::Gone => 2,
+            Self::Unwritten | Self::Unplaced | Self::Pruned | Self::Gone | Self::Unseen => 2,
         }
     }
 
@@ -57,6 +59,7 @@ impl fmt::Display for HoleKind {
             Self::Lost => "lost",
             Self::Pruned => "pruned",
             Self::Gone => "gone",
+            Self::Unseen => "unseen",
             Self::Unplaced => "unplaced",
         })
     }

@@ -18,7 +18,8 @@ pub use finding::{Finding, FindingId, Severity, Thresholds};
 pub use observer::Observer;
 pub use segments::SegmentStatus;
 
-use crate::error::PanicRecord;
+use crate::error::{Fault, PanicRecord};
+use crate::files::Files;
 use crate::holds::HoldStatus;
 use crate::holes::Hole;
 use crate::layout::{Checkpoint, Identity};
@@ -26,6 +27,9 @@ use crate::slots::Phase;
 use crate::sync::Ordering;
 pub use crate::sys::fs::Medium;
 use crate::sys::process::{ProcessState, time_of};
+
+/// How long contradictions have to last before a reader is told.
+const SETTLED: Duration = Duration::from_millis(20);
 
 /// The worst that is the case, worst first.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
@@ -236,6 +240,36 @@ pub struct Damage {
     pub id: FindingId,
     /// What was found, with the numbers.
     pub problem: String,
+}
+
+/// What makes it doubtful that a reader gets what was appended.
+pub(crate) fn to_readers(files: &Files) -> std::result::Result<Vec<Damage>, Fault> {
+    let look = || {
+        let (_, file_size, file) = segments::data_file(files, || facts::file(&files.place))?;
+        Ok(facts::damage(files, file_size, &file))
+    };
+    let mut found = look()?;
+    // Until somebody has recovered it after a reboot, the names and the checkpoint are the truth.
+    if found.is_empty() || !files.is_of_this_boot() {
+        return Ok(Vec::new());
+    }
+    // The files at the path are another log's, or nobody's; the one that is open is whole.
+    if !files.is_current()? {
+        return Ok(Vec::new());
+    }
+    // What another process is just changing contradicts itself for a moment.
+    std::thread::sleep(SETTLED);
+    let again = look()?;
+    found.retain(|damage| again.iter().any(|a| a.id == damage.id));
+    let has = |id| found.iter().any(|damage| damage.id == id);
+    // The data file of a copy is another one, as its metadata file is.
+    let is_copy = has(FindingId::DataReplaced) && has(FindingId::MetadataCopied);
+    found.retain(|damage| match damage.id {
+        FindingId::DataReplaced | FindingId::MetadataCopied => !is_copy,
+        // Others keep writers away, or are another view of the same bytes.
+        id => matches!(id, FindingId::DataGone | FindingId::DataTruncated | FindingId::Positions),
+    });
+    Ok(found)
 }
 
 /// The flags of a log of the original's format, which have no owner that could be asked.

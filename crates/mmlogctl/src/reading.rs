@@ -7,7 +7,7 @@ use std::num::NonZero;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use mmlog::{Hole, HoleKind, Log, Options, Position, Trust};
+use mmlog::{Follower, Hole, HoleKind, Log, Options, Position, Trust};
 
 use crate::exit::{Exit, Failure, printable, shown};
 use crate::output::Output;
@@ -77,12 +77,42 @@ pub fn report(failure: Failure, out: &mut Output) -> Result<Exit, Failure> {
     }
 }
 
+/// What is wrong with the files of a log that was read, for standard error.
+///
+/// # Errors
+/// When they cannot be asked.
+pub fn damage(path: &Path, follower: &mut Follower) -> Result<Option<Failure>, Failure> {
+    let found = follower.damage()?;
+    let Some(first) = found.first() else { return Ok(None) };
+    let text = format!(
+        "{}: {}; what was read may not be what was appended, `mmlogctl status` says what to do",
+        shown(path),
+        first.problem
+    );
+    Ok(Some(Failure::new(Exit::Damaged, text)))
+}
+
 /// One line about a hole for `--holes say`.
 #[must_use]
 pub fn describe(hole: &Hole) -> String {
     let Hole { start, len, pid, kind, .. } = hole;
-    if let HoleKind::Pruned | HoleKind::Gone = kind {
-        return format!("positions {start} to {} are {kind} ({len} bytes)", hole.end());
+    let end = hole.end();
+    match kind {
+        HoleKind::Pruned => return format!("positions {start} to {end} are pruned ({len} bytes)"),
+        HoleKind::Gone if hole.at.is_some() => {
+            return format!("positions {start} to {end} are gone ({len} bytes)");
+        }
+        HoleKind::Gone => {
+            return format!(
+                "positions {start} to {end} are gone ({len} bytes): somebody removed or cut their segment; put it back if you have it"
+            );
+        }
+        HoleKind::Unseen => {
+            return format!(
+                "positions {start} to {end} could not be looked at ({len} bytes): this user may not list the log's directory; run as the log's owner or group, or chmod it"
+            );
+        }
+        _ => {}
     }
     let command = printable(&hole.command);
     let who = match (NonZero::new(*pid), command.as_str()) {

@@ -43,6 +43,10 @@ impl LogLock<'_> {
         let inode = self.segment.inode();
         let final_below = header.current().base;
         holes::retain(self.files.meta.holes(), |h| h.end() <= final_below || h.start >= at);
+        if final_below < at {
+            // So that readers can tell it from a segment that nobody knows to be missing.
+            self.note_hole(&Hole::lost(final_below, at));
+        }
         // Until the end no data file is the log's: the new one may have got the inode of the lost one.
         identity.inode.store(0, Ordering::Release);
         crash_point("recreate:none");

@@ -18,7 +18,10 @@ use crate::reading::{self, Holes};
 #[command(
     long_about = "Print logs: exactly the committed bytes, up to the last one that was final when the \
     command started, so that it also ends while others append. Neither preallocated space nor what a \
-    dead writer left behind is shown, unlike by cat(1). On a terminal control characters are escaped."
+    dead writer left behind is shown, unlike by cat(1). On a terminal control characters are escaped. What \
+    could not be printed is said on standard error: of a damaged log, or one that lacks a segment, what is there \
+    is printed and the exit code is 4; where something could not be looked at it is 1. Holes and pruned ranges \
+    are no failure."
 )]
 pub struct CatArgs {
     #[command(flatten)]
@@ -50,14 +53,16 @@ pub fn run(args: &CatArgs, out: &mut Output) -> Result<Exit, Failure> {
     reading::widen_pipe(out);
     let mut worst = Exit::Done;
     for path in &args.logs {
-        if let Err(failure) = print(path, args, out) {
-            worst = worst.max(reading::report(failure, out)?);
-        }
+        let ended = match print(path, args, out) {
+            Ok(ended) => ended,
+            Err(failure) => reading::report(failure, out)?,
+        };
+        worst = worst.max(ended);
     }
     Ok(worst)
 }
 
-fn print(path: &Path, args: &CatArgs, out: &mut Output) -> Result<(), Failure> {
+fn print(path: &Path, args: &CatArgs, out: &mut Output) -> Result<Exit, Failure> {
     let log = reading::open(path, args.access.trust())?;
     let now = log.watermark()?;
     let start = match args.from.map(Position::new) {
@@ -72,15 +77,21 @@ fn print(path: &Path, args: &CatArgs, out: &mut Output) -> Result<(), Failure> {
     let render: Box<dyn Render> =
         if out.is_terminal() { Box::new(Escaper::default()) } else { Box::new(Plain) };
     let mut copier = Copier::new(args.holes, Skip::NOTHING, render);
-    let mut sink = Printed { path, out };
+    let mut sink = Printed { path, out, worst: Exit::Done };
     copier.copy(&mut follower, Some(until), &mut sink)?;
-    copier.finish(&follower, &mut sink)
+    copier.finish(&follower, &mut sink)?;
+    let worst = sink.worst;
+    match reading::damage(path, &mut follower)? {
+        Some(damage) => Ok(worst.max(reading::report(damage, out)?)),
+        None => Ok(worst),
+    }
 }
 
 /// Standard output for one log.
 struct Printed<'a> {
     path: &'a Path,
     out: &'a mut Output,
+    worst: Exit,
 }
 
 impl Sink for Printed<'_> {
@@ -90,5 +101,9 @@ impl Sink for Printed<'_> {
 
     fn say(&mut self, text: &str) {
         self.out.notice(&format!("{}: {text}", shown(self.path)));
+    }
+
+    fn worsen(&mut self, to: Exit) {
+        self.worst = self.worst.max(to);
     }
 }

@@ -8,7 +8,7 @@ use super::escape::Escaper;
 use super::skip::Skip;
 use super::stretch::{Piece, Source, next_piece};
 use super::{Holes, READ_SIZE, describe};
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 
 /// How content looks on standard output.
 pub trait Render: Send {
@@ -64,6 +64,9 @@ pub trait Sink {
 
     /// One line on standard error about the log.
     fn say(&mut self, text: &str);
+
+    /// Something could not be given out, or not be looked at: the command ends with this, or with worse.
+    fn worsen(&mut self, _to: Exit) {}
 
     /// Everything below the position has been written.
     fn settled(&mut self, _below: Position) {}
@@ -158,9 +161,19 @@ impl Copier {
     }
 }
 
-/// Bytes that were in the log and are no longer: said whatever was asked for.
+/// Bytes that were in the log and are no longer, or cannot be looked at: said whatever was asked for.
 fn is_news(hole: &Hole) -> bool {
-    matches!(hole.kind, HoleKind::Pruned | HoleKind::Gone)
+    matches!(hole.kind, HoleKind::Pruned | HoleKind::Gone | HoleKind::Unseen)
+}
+
+/// What the command has to end with because of a hole.
+fn lacks(hole: &Hole) -> Option<Exit> {
+    match hole.kind {
+        // What somebody has taken note of, by `repair`, is history.
+        HoleKind::Gone if hole.at.is_none() => Some(Exit::Damaged),
+        HoleKind::Unseen => Some(Exit::Failed),
+        _ => None,
+    }
 }
 
 fn say(
@@ -170,13 +183,15 @@ fn say(
     hole: &Hole,
     sink: &mut dyn Sink,
 ) -> Result<(), Failure> {
-    match render.hole(at, len, hole) {
-        Some(bytes) => sink.write(bytes),
-        None => {
-            sink.say(&describe(hole));
-            Ok(())
-        }
+    let lacks = lacks(hole);
+    if let Some(exit) = lacks {
+        sink.worsen(exit);
     }
+    let shown = render.hole(at, len, hole);
+    if shown.is_none() || lacks.is_some() {
+        sink.say(&describe(hole));
+    }
+    shown.map_or(Ok(()), |bytes| sink.write(bytes))
 }
 
 fn put(

@@ -14,7 +14,9 @@ use crate::reading::Holes;
     long_about = "Print the end of logs, and follow them. The letters are those of tail(1), which itself must \
     not be used on a live log: it shows preallocated space as NUL bytes and misses what is stored through \
     memory. Numbers may have a suffix K, M or G (1024, 1024^2, 1024^3). On a terminal control characters \
-    are escaped.",
+    are escaped. What could not be printed is said on standard error: of a damaged log, or one that lacks a segment, \
+    what is there is printed and the exit code is 4; where something could not be looked at it is 1. Holes and \
+    pruned ranges are no failure.",
     group = ArgGroup::new("following").args(["follow", "follow_name"]).multiple(true)
 )]
 pub struct TailArgs {

@@ -104,6 +104,7 @@ fn print_until_replaced(one: &mut OneLog, shared: &Shared) -> Result<Option<Log>
                 one.finish(shared)?;
                 return Ok(Some(log));
             }
+            one.look_for_damage(shared)?;
             one.follower().wait(SLICE)?;
         }
     }

@@ -1,5 +1,7 @@
 //! One log on its way to the output.
 
+use std::time::{Duration, Instant};
+
 use mmlog::{Follower, Log, LogId, Position, Start};
 
 use super::args::Form;
@@ -22,7 +24,18 @@ pub(super) struct OneLog {
     copier: Copier,
     /// The watermark when it was opened.
     present: Position,
+    damage: Damage,
 }
+
+/// The looks for what is wrong with the log's files.
+#[derive(Debug, Default)]
+struct Damage {
+    looked: Option<Instant>,
+    said: bool,
+}
+
+/// How often a followed log is asked whether its files still fit each other.
+const LOOKS: Duration = Duration::from_secs(5);
 
 /// How a log came to be read.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -41,13 +54,14 @@ impl OneLog {
         let plan = shared.plan();
         let mut follower = log.follow(Start::Oldest)?;
         let present = follower.watermark()?;
-        let (start, skip) = beginning(index, plan, came, &log, &mut follower)?;
+        let (start, skip) = beginning(index, plan, came, &mut follower)?;
         follower.seek(start)?;
         let mut copier = Copier::new(plan.holes, skip, plan.render(index));
         if plan.form == Form::Json {
             copier.segment(follower.generation());
         }
-        let one = Self { index, id: follower.log_id(), log, follower, copier, present };
+        let one =
+            Self { index, id: follower.log_id(), log, follower, copier, present, damage: Damage::default() };
         if let Some(file) = &plan.cursor_file {
             // Here and not only at the end: a file that cannot be written is better known now.
             let place = Place { id: one.id, position: start };
@@ -91,7 +105,23 @@ impl OneLog {
     /// Prints what was held back: nothing more comes from this log.
     pub(super) fn finish(&mut self, shared: &Shared) -> Result<(), Failure> {
         let mut share = Share { shared, index: self.index, id: self.id };
-        self.copier.finish(&self.follower, &mut share)
+        self.copier.finish(&self.follower, &mut share)?;
+        self.damage.looked = None;
+        self.look_for_damage(shared)
+    }
+
+    /// Says once what is wrong with the log's files; looks now and then.
+    pub(super) fn look_for_damage(&mut self, shared: &Shared) -> Result<(), Failure> {
+        let Damage { looked, said } = &mut self.damage;
+        if *said || looked.is_some_and(|at| at.elapsed() < LOOKS) {
+            return Ok(());
+        }
+        *looked = Some(Instant::now());
+        if let Some(damage) = reading::damage(&shared.plan().logs[self.index], &mut self.follower)? {
+            *said = true;
+            shared.fail(damage);
+        }
+        Ok(())
     }
 }
 
@@ -100,10 +130,9 @@ fn beginning(
     index: usize,
     plan: &Plan,
     came: Appearance,
-    log: &Log,
     follower: &mut Follower,
 ) -> Result<(Position, Skip), Failure> {
-    let (oldest, present) = (log.oldest()?, follower.watermark()?);
+    let (oldest, present) = (follower.position(), follower.watermark()?);
     if came == Appearance::Successor {
         return Ok((oldest, Skip::NOTHING));
     }

@@ -97,6 +97,13 @@ impl Shared {
         }
     }
 
+    /// Notes what the command has to end with at least.
+    fn worsen(&self, to: Exit) {
+        if let Ok(worst) = hold(&self.worst).as_mut() {
+            *worst = to.max(*worst);
+        }
+    }
+
     /// How the command ends.
     pub(super) fn ended(&self) -> Result<Exit, Failure> {
         match &*hold(&self.worst) {
@@ -190,6 +197,10 @@ impl Sink for Share<'_> {
 
     fn say(&mut self, text: &str) {
         self.shared.say(self.index, text);
+    }
+
+    fn worsen(&mut self, to: Exit) {
+        self.shared.worsen(to);
     }
 
     fn settled(&mut self, below: Position) {
