@@ -223,6 +223,12 @@ pub enum Fault {
         /// Its inode.
         found: u64,
     },
+    /// Nobody works with the log, and its boot cannot be told from this one: whether the metadata is older than the
+    /// data is not known.
+    #[error(
+        "cannot tell whether the log was used since the last boot: /proc/sys/kernel/random/boot_id cannot be read here, and who used the log last recorded no clocks; mount /proc there (`mount -t proc proc /proc`, in a unit ProcSubset=all), or `mmlogctl repair` recovers it as after a reboot"
+    )]
+    BootUnknown,
     /// An operation that this build cannot finish is half done.
     #[error(
         "unfinished operation of kind {kind} in the journal; use the build that began it, or `mmlogctl repair --rebuild` makes new metadata from the data file"

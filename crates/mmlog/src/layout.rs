@@ -19,7 +19,7 @@
 //! | 0x0058 | 4 | `gate_ms`: how long a drain may hold writers up | creation |
 //! | 0x005c | 4 | `cuts`: raised between storing a shorter `file_size` and each cut of the data file | owner of the log's lock |
 //! | 0x0080 | 64 | space wake: `seq` u32 (futex), `want` u32 | waiting writers, woken by growth and gates |
-//! | 0x00c0 | 128 | identity: magic, byte order, features, uuid, epoch, boot id, device, inode, generation, created, inode of the metadata itself | creation, recovery, rotation |
+//! | 0x00c0 | 128 | identity: magic, byte order, features, uuid, epoch, boot id, device, inode, generation, created, inode of the metadata itself, clocks of the boot | creation, recovery, rotation |
 //! | 0x0140 | 64 | geometry: `max_writers`, `holes_max`, `followers_max`, spare, `followers_at`, `holes_at`, `slots_at`, `total_len` | creation |
 //! | 0x0180 | 64 | `high_water`: slots ever used | slot claims |
 //! | 0x01c0 | 64 | `first_kept`: first position that prune kept | prune |
@@ -35,7 +35,8 @@
 //! | 0x0640 | 64 | owner of the sync byte, the fields of the other owners | owner of the sync byte |
 //! | 0x0680 | 64 | commit: `data_synced`, `wanted`, `noted`, `checkpointed` | owner of the sync byte; who wants a sync |
 //! | 0x06c0 | 64 | data wake: `seq` u32 (futex), `want` u32 | followers, woken by appends |
-//! | 0x0700 | 2304 | spare, zero | |
+//! | 0x0700 | 192 | epochs: where the last eight began; the file system | first opener after a reboot; creation |
+//! | 0x07c0 | 2112 | spare, zero | |
 //! | 0x1000 | 64 × 128 | follower records: name, pid, hold, last seen | owner of the log's lock |
 //! | 0x3000 | 1024 × 64 | holes: start + 1 (0: free), length, pid, kind, time, command | owner of the log's lock |
 //! | 0x13000 | max_writers × 128 | slots: a hot line (pending, len, messages, bytes) and a cold one (who) | the slot's owner |
@@ -217,6 +218,12 @@ shared! {
         pub created_ns: AtomicU64,
         /// Of this metadata file: a copy of it is not the log's.
         pub own_inode: AtomicU64,
+        /// Which `boot_id` the clocks were recorded with; 0: none were.
+        pub clocks_of: AtomicU64,
+        /// The wall clock less the time since the boot.
+        pub booted_ns: AtomicU64,
+        /// The time since the boot, suspend included.
+        pub up_ns: AtomicU64,
     }
 }
 
@@ -351,6 +358,26 @@ shared! {
 }
 
 shared! {
+    /// Where an epoch began.
+    pub struct Epoch {
+        /// Which; 0: not said, since none begins the epoch 0.
+        pub epoch: AtomicU64,
+        /// The checkpoint then: positions below mean what they meant in the epoch before.
+        pub from: AtomicU64,
+    }
+}
+
+shared! {
+    /// The last epochs, that of epoch e at index e mod 8; and what tells file systems with the same device apart.
+    pub struct Epochs align 64 {
+        pub began: [Epoch; 8],
+        /// What `statvfs` calls the data file's file system; 0: not said.
+        pub file_system: AtomicU64,
+        pub spare: [AtomicU64; 7],
+    }
+}
+
+shared! {
     /// The first page: everything that there is once.
     pub struct Header align 4096 {
         pub control: Control,
@@ -371,7 +398,8 @@ shared! {
         pub sync_owner: Owner,
         pub commit: Commit,
         pub data_wake: Wake,
-        pub spare: [[AtomicU64; 32]; 9],
+        pub epochs: Epochs,
+        pub spare: [[AtomicU64; 24]; 11],
     }
 }
 

@@ -107,7 +107,7 @@ pub(crate) fn wait_until_final(
     let closed = deadline.within(Duration::from_millis(files.meta.geometry().gate_ms.into()));
     let mut looks = 0u32;
     loop {
-        let scan = files.scan(at);
+        let scan = guard.scan(at);
         files.intact()?;
         guard.settle(&scan.dead);
         let Some(holder) = scan.holder.or(scan.dead.first().copied()) else { return Ok(Drained::All) };

@@ -5,6 +5,7 @@ use std::mem::offset_of;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::boot;
 use super::meta::{self, Geometry, Meta, Stage};
 use super::open::{Metadata, Opened, Opening};
 use super::reboot::{Extent, extent};
@@ -104,11 +105,11 @@ impl Opening<'_> {
                 words.iter().zip(values).for_each(|(w, v)| w.store(v, Ordering::Relaxed));
             };
             set(&to.uuid, process::random_id());
-            set(&to.boot_id, process::boot_id());
             to.device.store(stat.dev(), Ordering::Relaxed);
             to.inode.store(stat.ino(), Ordering::Relaxed);
             to.own_inode.store(opened.id.1, Ordering::Relaxed);
             to.created_ns.store(process::now_ns(), Ordering::Relaxed);
+            boot::record(to);
         };
         let mut found = match start {
             Start::Here => Extent { end: len, missing: Vec::new() },
@@ -135,6 +136,7 @@ impl Opening<'_> {
                 &Hole::lost(first.base + from, first.base + to),
             );
         }
+        meta.header().epochs.file_system.store(fs::file_system(&data), Ordering::Relaxed);
         crash_point("create:filled");
         if meta.control().is_panicked() {
             meta.header().panic.fill("set in format 1, which records no reason", 0, 0, "", process::now_ns());

@@ -11,6 +11,7 @@ use std::sync::{Arc, MutexGuard};
 use nix::libc;
 
 use super::Files;
+use super::boot::{Boot, Quiet};
 use super::meta::page_size;
 use super::owner::{self, Operation};
 use super::reboot::extent;
@@ -22,7 +23,7 @@ use crate::error::Fault;
 use crate::holes::{self, Hole, HoleKind};
 use crate::layout::{Control, LOCK_BYTE, POSITION_END, SLOT_BYTES, Slot};
 use crate::metadata::{Gate, JOURNAL_EMPTY, JOURNAL_TRIM};
-use crate::slots::{InFlight, Phase};
+use crate::slots::{InFlight, Phase, Scan};
 use crate::sync::Ordering;
 use crate::sys::place::Part;
 use crate::sys::{alloc, fs, lock, process};
@@ -60,7 +61,10 @@ impl Files {
     /// The lock if nobody has it. What a dead owner left half done is finished before this returns.
     pub(crate) fn try_lock(&self, operation: Operation) -> Result<Option<LogLock<'_>>, Fault> {
         let Some(mut guard) = self.try_lock_as_is(operation)? else { return Ok(None) };
-        let recovered = guard.verify().and_then(|()| guard.recover());
+        let recovered = guard.after_reboot().and_then(|rebooted| {
+            guard.verify(rebooted.as_ref())?;
+            guard.recover(rebooted.as_ref())
+        });
         // Whatever they found, it was zeros if the metadata is cut by now.
         self.intact()?;
         recovered.map(|()| Some(guard))
@@ -95,19 +99,30 @@ impl LogLock<'_> {
     }
 
     /// The files behind the handle are still those at its path.
-    fn verify(&mut self) -> Result<(), Fault> {
-        let verified = self.find_segment().and_then(|()| self.verify_data());
+    fn verify(&mut self, rebooted: Option<&Quiet>) -> Result<(), Fault> {
+        let verified = self.find_segment(rebooted).and_then(|()| self.verify_data());
         // What is wrong with the data file may be that somebody removed, and perhaps made anew, both files.
         if self.files.is_current()? { verified } else { Err(Fault::Replaced) }
     }
 
     /// The metadata names the file at the path, whoever died in a rotation.
-    fn find_segment(&self) -> Result<(), Fault> {
-        if self.is_after_reboot()? { self.recover_segments() } else { self.finish_rotation().map(drop) }
+    fn find_segment(&self, rebooted: Option<&Quiet>) -> Result<(), Fault> {
+        if rebooted.is_some() { self.recover_segments() } else { self.finish_rotation().map(drop) }
     }
 
-    fn is_after_reboot(&self) -> Result<bool, Fault> {
-        Ok(!self.files.is_of_this_boot() && !self.files.any_writer()?)
+    /// Whether the log is of another boot; then nobody begins to work with it as long as the result is kept.
+    fn after_reboot(&self) -> Result<Option<Quiet>, Fault> {
+        match self.files.boot()? {
+            Boot::This => Ok(None),
+            // Somebody who has the log open has begun to work with it since, or not.
+            Boot::Another => self.files.quiet(),
+            Boot::Unknown => Err(Fault::BootUnknown),
+        }
+    }
+
+    /// Everything below `bound` that is not final. Whoever has the lock sees every slot, whichever boot is recorded.
+    pub(crate) fn scan(&self, bound: u64) -> Scan {
+        self.files.scan_slots(bound)
     }
 
     fn verify_data(&mut self) -> Result<(), Fault> {
@@ -124,8 +139,8 @@ impl LogLock<'_> {
     }
 
     /// Journal first, then the size rule: `file_size` is the truth. After a reboot it is not.
-    fn recover(&self) -> Result<(), Fault> {
-        if self.is_after_reboot()? {
+    fn recover(&self, rebooted: Option<&Quiet>) -> Result<(), Fault> {
+        if rebooted.is_some() {
             return self.recover_after_reboot();
         }
         let journal = &self.files.meta.header().journal;
@@ -215,8 +230,13 @@ impl LogLock<'_> {
         Ok(self.segment.file().metadata().map_err(Fault::io("stat the data file"))?.size())
     }
 
-    pub(super) fn device(&self) -> Result<u64, Fault> {
-        Ok(self.segment.file().metadata().map_err(Fault::io("stat the data file"))?.dev())
+    /// Records where the data file lies now.
+    pub(super) fn note_mount(&self) -> Result<(), Fault> {
+        let (file, header) = (self.segment.file(), self.files.meta.header());
+        let device = file.metadata().map_err(Fault::io("stat the data file"))?.dev();
+        header.identity.device.store(device, Ordering::Relaxed);
+        header.epochs.file_system.store(fs::file_system(file), Ordering::Relaxed);
+        Ok(())
     }
 
     pub(super) fn cut(&self, len: u64) -> Result<(), Fault> {

@@ -55,7 +55,7 @@ impl LogLock<'_> {
         crash_point("recreate:base");
         header.segment(generation).set(Entry { generation, base: at, inode, began_ns: process::now_ns() });
         header.set_generation(generation);
-        identity.device.store(self.device()?, Ordering::Relaxed);
+        self.note_mount()?;
         identity.inode.store(inode, Ordering::Release);
         crash_point("recreate:inode");
         self.files.wake_followers();
@@ -74,9 +74,9 @@ impl LogLock<'_> {
 
     /// Cursor and size are set by the data file. Nobody has a slot.
     pub(crate) fn recover_from_data(&self) -> Result<(), Fault> {
-        if self.files.any_writer()? {
+        let Some(_quiet) = self.files.quiet()? else {
             return Err(Fault::InUse { who: "a writer of this log".into() });
-        }
+        };
         let checkpoint = &self.files.meta.header().checkpoint;
         let end = self.control().base().saturating_add(self.data_len()?);
         checkpoint.synced.fetch_min(end, Ordering::AcqRel); // checkpoint

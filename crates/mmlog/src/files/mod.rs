@@ -2,6 +2,7 @@
 //!
 //! Only this module changes a file's length or name, and only with a [`guard::LogLock`] as the witness.
 
+pub(crate) mod boot;
 #[cfg(feature = "compressed")]
 pub(crate) mod compress;
 mod create;
@@ -139,6 +140,8 @@ pub(crate) struct Files {
     /// The user whose rights opened it.
     opened_as: u32,
     lock_file: LockFile,
+    /// Whether it is of this boot.
+    known: boot::Known,
     /// A read-only mapping cannot announce that somebody sleeps.
     may_announce: bool,
     /// Slots of this handle: their own locks look free to it.
@@ -327,6 +330,10 @@ impl Files {
         let checkpoint = &self.meta.header().checkpoint;
         let bound = if self.is_version_1() { bound.min(self.control().limit()) } else { bound };
         let bound = if self.is_of_this_boot() { bound } else { bound.min(checkpoint.synced()) };
+        self.scan_slots(bound)
+    }
+
+    fn scan_slots(&self, bound: u64) -> Scan {
         let scan =
             slots::scan(bound, self.meta.used_slots().iter().map(|s| &s.hot), |slot| self.is_free(slot));
         if self.meta.is_cut() { Scan::default() } else { scan }
@@ -357,7 +364,7 @@ impl Files {
                 }
             }
             // Somebody may have a busy slot only to settle it.
-            if !skipped && (!busy || settled.is_over()) {
+            if !skipped && (!busy || settled.is_over()) && !self.is_being_recovered() {
                 return Err(Fault::WritersFull { max });
             }
             deadline.check(|| self.lock_holder())?;

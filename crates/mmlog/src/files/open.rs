@@ -19,9 +19,9 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::boot::{Boot, Known};
 use super::meta::{self, Meta, Stage};
 use super::owner::Operation;
-use super::reboot::is_of_this_boot;
 use super::segments::{self, CannotOpen, Others, open_current};
 use super::{Adopt, Config, Files, Intent, METADATA_SUFFIX, Origin, Trust};
 use crate::chunks::Segment;
@@ -332,10 +332,14 @@ impl Opening<'_> {
         };
         let looks = matches!(self.intent, Intent::Look | Intent::Repair);
         // What a power cut left is judged under the lock, by the data.
-        let this_boot = is_of_this_boot(&meta.header().identity);
-        let believed = this_boot && self.intent != Intent::Repair;
+        let known = Known::default();
+        if version_1 {
+            known.is_this();
+        }
+        let boot = || known.boot(&meta.header().identity, opened.lock_file.fd());
+        let believed = self.intent != Intent::Repair && boot()? == Boot::This;
         let checked = if believed { meta.check_positions() } else { Ok(()) };
-        let segment = match checked.and_then(|()| self.open_segment(&meta, &opened)) {
+        let segment = match checked.and_then(|()| self.open_segment(&meta, &opened, boot)) {
             Ok(segment) => Some(Arc::new(segment)),
             Err(
                 Fault::NoData
@@ -360,6 +364,7 @@ impl Opening<'_> {
             metadata_id: opened.id,
             opened_as: process::effective_user(),
             lock_file: opened.lock_file,
+            known,
             may_announce: protection == Protection::ReadWrite && !version_1,
             own: (0..max_writers.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
             had_writers: AtomicBool::new(false),
@@ -380,13 +385,18 @@ impl Opening<'_> {
         Ok(files)
     }
 
-    fn open_segment(&self, meta: &Meta, opened: &Opened) -> std::result::Result<Segment, Fault> {
+    fn open_segment(
+        &self,
+        meta: &Meta,
+        opened: &Opened,
+        boot: impl Fn() -> std::result::Result<Boot, Fault>,
+    ) -> std::result::Result<Segment, Fault> {
         let access = if self.intent.writes() { Access::Write } else { Access::Read };
         // After a reboot the names may say more than the metadata: judged under the lock.
-        let judged = self.intent.writes() && is_of_this_boot(&meta.header().identity);
+        let judged = self.intent.writes() && boot()? == Boot::This;
         let others = if judged { Others::Refused } else { Others::Taken };
         let opened_data = loop {
-            match open_current(self.place, meta.header(), access, others) {
+            match open_current(self.place, meta.header(), access, others, &boot) {
                 // Leased for a moment by who adopts or removes it.
                 Err(CannotOpen::Path(e)) if e.kind() == io::ErrorKind::WouldBlock => self.pause()?,
                 opened => break opened,
@@ -406,9 +416,8 @@ impl Opening<'_> {
         }
         let identity = &meta.header().identity;
         // Device numbers hold for one boot; inodes of two file systems may be equal.
-        let other_device =
-            || stat.dev() != identity.device.load(Ordering::Relaxed) && is_of_this_boot(identity);
-        if self.intent.writes() && other_device() {
+        let other_device = stat.dev() != identity.device.load(Ordering::Relaxed);
+        if self.intent.writes() && other_device && boot()? == Boot::This {
             return Err(Fault::Foreign { recorded: entry.inode, found: stat.ino() });
         }
         let made_as = identity.own_inode.load(Ordering::Relaxed);

@@ -18,13 +18,13 @@ pub(super) mod segments;
 
 use std::os::unix::fs::FileExt;
 
-use super::Files;
+use super::boot;
 use super::guard::LogLock;
 use super::version1::next_nuls;
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::holes::{self, Hole, HoleKind};
-use crate::layout::{Identity, POSITION_END};
+use crate::layout::POSITION_END;
 use crate::slots::Phase;
 use crate::sync::Ordering;
 use crate::sys::{fs, process};
@@ -32,20 +32,6 @@ use crate::sys::{fs, process};
 /// What pages are made of, on disks and in caches.
 const PAGE: usize = 4096;
 const READ_AT_A_TIME: usize = 1 << 20;
-
-/// Whether a boot other than this one recorded itself there. Where a boot has no id, nothing is concluded.
-pub(super) fn is_of_this_boot(identity: &Identity) -> bool {
-    let boot = process::boot_id();
-    let recorded = [0, 1].map(|i: usize| identity.boot_id[i].load(Ordering::Relaxed));
-    boot == recorded || boot == [0; 2] || recorded == [0; 2]
-}
-
-impl Files {
-    /// Whether what the metadata says is of this boot. If not, only what lies below the checkpoint is certain.
-    pub(crate) fn is_of_this_boot(&self) -> bool {
-        is_of_this_boot(&self.meta.header().identity)
-    }
-}
 
 /// What a look at the bytes behind the checkpoint says.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -102,6 +88,7 @@ impl LogLock<'_> {
         }
         // What is pruned was durable, and reads as NULs.
         let synced = checkpoint.synced().max(base).max(kept.load(Ordering::Relaxed));
+        header.note_beginning(synced);
         // Positions from there on may mean other bytes now, which nobody has read.
         for record in self.files.meta.followers() {
             record.hold.fetch_min(synced, Ordering::Release); // held
@@ -151,6 +138,7 @@ impl LogLock<'_> {
         crash_point("reboot:noted");
         self.make_durable()?;
         header.commit.raise_checkpoint(checkpoint.synced());
+        self.files.known.is_this();
         Ok(())
     }
 
@@ -194,12 +182,10 @@ impl LogLock<'_> {
     }
 
     fn note_boot(&self) -> Result<(), Fault> {
+        self.note_mount()?;
         let identity = &self.files.meta.header().identity;
-        identity.device.store(self.device()?, Ordering::Relaxed);
-        identity.epoch.fetch_add(1, Ordering::Relaxed);
-        for (word, value) in identity.boot_id.iter().zip(process::boot_id()) {
-            word.store(value, Ordering::Relaxed);
-        }
+        identity.epoch.fetch_add(1, Ordering::Release); // epoch
+        boot::record(identity);
         Ok(())
     }
 }

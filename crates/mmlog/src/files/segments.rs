@@ -9,6 +9,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
+use super::boot::Boot;
 use super::reboot::segments::current;
 use super::{Files, SLICE};
 use crate::chunks::{Pages, Segment};
@@ -78,10 +79,11 @@ pub(super) fn open_current(
     header: &Header,
     access: Access,
     others: Others,
+    boot: impl Fn() -> Result<Boot, Fault>,
 ) -> Result<(Entry, File), CannotOpen> {
     let mut looks = 0;
     loop {
-        let entry = current(place, header)?;
+        let entry = current(place, header, boot()?)?;
         let at_path = place.open(Part::Data, access).map_err(CannotOpen::Path);
         let found = match &at_path {
             Ok(file) => fs::identity(&stat(file)?).1,
@@ -93,7 +95,7 @@ pub(super) fn open_current(
         if let Some(file) = open_final(place, &entry, access)? {
             return Ok((entry, file));
         }
-        if current(place, header)? != entry {
+        if current(place, header, boot()?)? != entry {
             continue;
         }
         // In the middle of a rotation, and the final name cannot be looked for: soon the entry names what is there.
@@ -179,7 +181,7 @@ impl Files {
             true => (Access::Write, Others::Refused),
             false => (Access::Read, Others::Taken),
         };
-        let opened = open_current(&self.place, header, access, others);
+        let opened = open_current(&self.place, header, access, others, || self.boot());
         let opened = opened.map_err(|e| match e {
             CannotOpen::Path(e) if e.kind() == io::ErrorKind::NotFound => Fault::NoData,
             CannotOpen::Path(e) => {
@@ -200,7 +202,7 @@ impl Files {
 
     /// The entry of the current segment.
     pub(crate) fn current_segment(&self) -> Result<Entry, Fault> {
-        current(&self.place, self.meta.header())
+        current(&self.place, self.meta.header(), self.boot()?)
     }
 
     /// What was asked of the data file when the log was opened, of one that took its place, or of a final segment.

@@ -18,7 +18,6 @@ use crate::layout::HOLES_MAX;
 use crate::metadata::Entry;
 use crate::sync::Ordering;
 use crate::sys::place::Part;
-use crate::sys::process;
 
 /// How long a run of NULs may be an append in flight; the original's takes microseconds.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(200);
@@ -48,9 +47,6 @@ impl Opening<'_> {
         let data = data.map_err(Fault::io("stat the data file"))?.ok_or(Fault::NoData)?;
         identity.inode.store(data.id.1, Ordering::Relaxed);
         meta.header().segment(0).set(Entry { generation: 0, base: 0, inode: data.id.1, began_ns: 0 });
-        for (word, value) in identity.boot_id.iter().zip(process::boot_id()) {
-            word.store(value, Ordering::Relaxed);
-        }
         meta.make_ready();
         Ok(meta)
     }

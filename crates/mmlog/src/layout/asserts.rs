@@ -24,7 +24,7 @@ const _: () = assert!(
 );
 len!(Control: 128, Wake: 64, Identity: 128, Tables: 64, HighWater: 64, Kept: 64, Checkpoint: 64, Commit: 64, Owner: 64,
     Journal: 64, Panic: 320, Segment: 64, HoleCounts: 64, Policy: 256, Header: 4096, FollowerRecord: 128,
-    HoleEntry: 64, SlotHot: 64, SlotCold: 64, Slot: 128);
+    HoleEntry: 64, SlotHot: 64, SlotCold: 64, Slot: 128, Epoch: 16, Epochs: 192);
 at!(
     Control.version == 0,
     Control.is_ready == 4,
@@ -53,6 +53,9 @@ at!(
     Header.identity.generation == 0x110,
     Header.identity.created_ns == 0x118,
     Header.identity.own_inode == 0x120,
+    Header.identity.clocks_of == 0x128,
+    Header.identity.booted_ns == 0x130,
+    Header.identity.up_ns == 0x138,
     Header.tables.max_writers == 0x140,
     Header.tables.holes_max == 0x144,
     Header.tables.followers_max == 0x148,
@@ -120,7 +123,11 @@ at!(
     Header.commit.checkpointed == 0x698,
     Header.data_wake.seq == 0x6c0,
     Header.data_wake.want == 0x6c4,
-    Header.spare == 0x700,
+    Header.epochs.began == 0x700,
+    Header.epochs.file_system == 0x780,
+    Epoch.epoch == 0,
+    Epoch.from == 8,
+    Header.spare == 0x7c0,
     FollowerRecord.state == 0,
     FollowerRecord.pid == 4,
     FollowerRecord.since_ns == 8,

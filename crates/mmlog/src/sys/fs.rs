@@ -61,6 +61,11 @@ pub(crate) fn ask_file_system(file: impl AsFd) -> io::Result<(u64, Medium)> {
     Ok((s.blocks_available().saturating_mul(s.block_size().unsigned_abs()), medium))
 }
 
+/// What tells the file system, or subvolume, from others, as long as it lives; 0 where it says nothing.
+pub(crate) fn file_system(file: impl AsFd) -> u64 {
+    rustix::fs::fstatvfs(file).map_or(0, |s| s.f_fsid)
+}
+
 /// Bytes that it has left for this user; none when it cannot be asked.
 pub(crate) fn free_bytes(file: impl AsFd) -> u64 {
     ask_file_system(file).map_or(0, |(free, _)| free)

@@ -22,8 +22,13 @@ fn range(kind: i32, start: u64, len: u64) -> libc::flock {
 
 /// Takes the write lock on one byte; false when another description has it.
 pub(crate) fn try_lock(fd: BorrowedFd<'_>, byte: u64) -> io::Result<bool> {
+    try_lock_range(fd, byte, 1)
+}
+
+/// Takes the write lock on all of the bytes; false when another description has a lock on any of them.
+pub(crate) fn try_lock_range(fd: BorrowedFd<'_>, start: u64, len: u64) -> io::Result<bool> {
     loop {
-        return match fcntl(fd, FcntlArg::F_OFD_SETLK(&range(libc::F_WRLCK, byte, 1))) {
+        return match fcntl(fd, FcntlArg::F_OFD_SETLK(&range(libc::F_WRLCK, start, len))) {
             Ok(_) => Ok(true),
             Err(nix::Error::EAGAIN | nix::Error::EACCES) => Ok(false),
             Err(nix::Error::EINTR) => continue,
@@ -41,13 +46,19 @@ pub(crate) fn unlock(fd: BorrowedFd<'_>, byte: u64) -> io::Result<()> {
 /// Whether another description holds a write lock on any of the bytes. Asks for a read lock, so that a
 /// reader's lock cannot pass for a live writer.
 pub(crate) fn is_locked(fd: BorrowedFd<'_>, start: u64, len: u64) -> io::Result<bool> {
+    blocking(fd, start, len).map(|found| found.is_some())
+}
+
+/// The first write lock that another description holds on any of the bytes: where it begins, and how long it is.
+pub(crate) fn blocking(fd: BorrowedFd<'_>, start: u64, len: u64) -> io::Result<Option<(u64, u64)>> {
     let mut found = range(libc::F_RDLCK, start, len);
     while let Err(e) = fcntl(fd, FcntlArg::F_OFD_GETLK(&mut found)) {
         if e != nix::Error::EINTR {
             return Err(e.into());
         }
     }
-    Ok(i32::from(found.l_type) != libc::F_UNLCK)
+    let is_held = i32::from(found.l_type) != libc::F_UNLCK;
+    Ok(is_held.then(|| (found.l_start.cast_unsigned(), found.l_len.cast_unsigned())))
 }
 
 /// Whether the kernel grants a lease, which proves that nobody else has the file open: for writing

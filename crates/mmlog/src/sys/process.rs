@@ -207,6 +207,13 @@ pub(crate) fn now_ns() -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// How long this boot has been up, suspend included; nanoseconds.
+pub(crate) fn up_ns() -> u64 {
+    let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let seconds = u64::try_from(up.tv_sec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(up.tv_nsec).unwrap_or(0))
+}
+
 /// The time that [`now_ns`] stored; 0 is "never".
 pub(crate) fn time_of(ns: u64) -> Option<SystemTime> {
     (ns != 0).then(|| UNIX_EPOCH + Duration::from_nanos(ns))

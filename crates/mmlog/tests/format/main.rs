@@ -19,15 +19,16 @@ use mmlog::{Log, Next, Start};
 use reader::{Reader, Seen};
 
 /// Bytes that differ from log to log, or from process to process.
-const VARIABLE: [Range<usize>; 9] = [
+const VARIABLE: [Range<usize>; 10] = [
     0x00d8..0x00e8,   // uuid
     0x00f0..0x0110,   // boot_id, device, inode
-    0x0118..0x0128,   // created_ns, own_inode
+    0x0118..0x0140,   // created_ns, own_inode, clocks_of, booted_ns, up_ns
     0x0240..0x0244,   // the log's lock: pid
     0x0248..0x0280,   // its start_time, pid_namespace, since_ns, command
     0x0280..0x0284,   // maintenance: the same
     0x0288..0x02c0,   //
     0x0450..0x0460,   // segments[0]: inode, began_ns
+    0x0780..0x0788,   // file_system
     0x13040..0x13080, // slot 0, who
 ];
 

@@ -152,6 +152,7 @@ pub(crate) fn sections_of(owner: &str) -> Option<(&'static str, u64)> {
         "Owner" => ("Owner record", 0),
         "Segment" => ("Segment entry", 0),
         "FollowerRecord" => ("Follower record", 0),
+        "Epoch" => ("Epoch,", 0),
         "HoleEntry" => ("Hole,", 0),
         "SlotHot" => ("Slot,", 0),
         "SlotCold" => ("Slot,", 64),

@@ -11,9 +11,10 @@
 use std::fs::File;
 use std::sync::Arc;
 
-use super::{extent, is_of_this_boot};
+use super::extent;
 use crate::crash::crash_point;
 use crate::error::Fault;
+use crate::files::boot::Boot;
 use crate::files::guard::LogLock;
 use crate::files::segments::{Named, named};
 use crate::layout::Header;
@@ -23,11 +24,11 @@ use crate::sys::place::{Access, Part, Place};
 use crate::sys::{fs, process};
 
 /// The current segment: as the metadata has it, or, until somebody has recovered after a reboot, as the names have it.
-pub(in crate::files) fn current(place: &Arc<Place>, header: &Header) -> Result<Entry, Fault> {
+pub(in crate::files) fn current(place: &Arc<Place>, header: &Header, boot: Boot) -> Result<Entry, Fault> {
     let entry = header.current();
-    match is_of_this_boot(&header.identity) {
-        true => Ok(entry),
-        false => Ok(at_path(place, header)?.map_or(entry, |found| found.entry)),
+    match boot {
+        Boot::This => Ok(entry),
+        Boot::Another | Boot::Unknown => Ok(at_path(place, header)?.map_or(entry, |found| found.entry)),
     }
 }
 

@@ -1,0 +1,184 @@
+//! Guards that everybody finds the same answer to "is this log of this boot": containers with a boot id of their own,
+//! processes that can read none, logs that nobody has recovered yet.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+mod cli;
+
+use std::fs;
+use std::mem::offset_of;
+use std::path::{Path, PathBuf};
+
+use cli::{Ended, Held, Scratch, Tool, at, is_root, metadata_of, mmlogctl, poke, skipped, slot, write_slot};
+use mmlog::layout::{Header, SYNC_BYTE};
+use mmlog::{Log, Options};
+
+const BOOTED: usize = offset_of!(Header, identity.booted_ns);
+const CLOCKS_OF: usize = offset_of!(Header, identity.clocks_of);
+
+/// Runs it with other mounts: `set_up` is a shell's.
+fn with_mounts(tool: Tool, set_up: &str) -> Tool {
+    let script = format!("mount --make-rprivate / && {set_up} && exec \"$@\"");
+    tool.through("unshare", &["-m", "sh", "-c", &script, "sh"])
+}
+
+/// As systemd-nspawn and LXC set up a container: with a boot id of its own.
+fn in_container(scratch: &Scratch, tool: Tool) -> Tool {
+    let id = scratch.file("boot_id");
+    fs::write(&id, "11111111-2222-3333-4444-555555555555\n").unwrap();
+    with_mounts(tool, &format!("mount --bind {} /proc/sys/kernel/random/boot_id", id.display()))
+}
+
+/// As a unit with `ProcSubset=pid`: without `/proc/sys`.
+fn without_boot_id(tool: Tool) -> Tool {
+    with_mounts(tool, "mount -t proc -o subset=pid proc /proc")
+}
+
+/// Whether this machine lets us set such things up.
+fn mounts(claim: &str) -> bool {
+    let scratch = Scratch::new();
+    let tried = |tool: Tool| tool.run().code == 0;
+    let there = is_root()
+        && tried(in_container(&scratch, Tool::new("true")))
+        && tried(without_boot_id(Tool::new("true")));
+    if !there {
+        skipped(claim, "needs root, mounts and procfs's subset=pid");
+    }
+    there
+}
+
+/// A power cut, after which the disk has the metadata that was copied before, and another boot.
+fn power_cut(log: &Path, metadata: &[u8]) {
+    fs::write(metadata_of(log), metadata).unwrap();
+    reboot(log);
+}
+
+/// Another boot an hour ago, whichever way it was recorded.
+fn reboot(log: &Path) {
+    let read = |offset: usize| {
+        let all = fs::read(metadata_of(log)).unwrap();
+        u64::from_ne_bytes(all[offset..offset + 8].try_into().unwrap())
+    };
+    poke(log, BOOTED, &(read(BOOTED) - 3_600_000_000_000).to_ne_bytes());
+    if [0, 8].map(|half| read(at::BOOT_ID + half)) != [0; 2] {
+        let id = [0xb0b0_u64, 0xb0b1];
+        poke(log, at::BOOT_ID, &id.map(u64::to_ne_bytes).concat());
+        poke(log, CLOCKS_OF, &(id[0] ^ id[1].rotate_left(32) | 1).to_ne_bytes());
+    }
+}
+
+fn epoch(log: &Path) -> u64 {
+    Options::new().open_reader(log).unwrap().status().unwrap().id.epoch
+}
+
+fn append(log: &Path, line: &str) -> Tool {
+    mmlogctl("append", log).input(line.as_bytes())
+}
+
+fn lines(ended: &Ended) -> usize {
+    ended.stdout.iter().filter(|&&b| b == b'\n').count()
+}
+
+/// A log with a live writer that stands still in the middle of an append at 6.
+fn with_a_writer(scratch: &Scratch) -> (PathBuf, Held) {
+    let log = scratch.log(b"hello\n");
+    let held = Held::slot(&log, 0);
+    poke(&log, at::CURSOR, &106_u64.to_ne_bytes());
+    write_slot(&log, 0, slot(3, 6), 100, 4711);
+    (log, held)
+}
+
+#[test]
+fn in_a_container_with_a_boot_id_of_its_own_a_live_writer_is_waited_for() {
+    if !mounts("in_a_container_with_a_boot_id_of_its_own_a_live_writer_is_waited_for") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let (log, _held) = with_a_writer(&scratch);
+    let before = epoch(&log);
+    let rotated = in_container(&scratch, mmlogctl("rotate", &log).args(["--wait", "300ms"])).run();
+    assert_eq!(rotated.code, 3, "{rotated:?}");
+    assert!(rotated.stderr.contains("holds slot 0"), "{rotated:?}");
+    let read = in_container(&scratch, mmlogctl("cat", &log)).run();
+    assert_eq!((read.code, &*read.stdout), (0, &b"hello\n"[..]), "{read:?}");
+    in_container(&scratch, append(&log, "from the container\n")).run().is_success();
+    assert_eq!(epoch(&log), before, "nobody has recovered a log that is in use");
+}
+
+#[test]
+fn who_syncs_is_of_this_boot_too_and_who_only_has_the_lock_need_not_be() {
+    let scratch = Scratch::new();
+    for (byte, other) in [(SYNC_BYTE, 0), (mmlog::layout::MAINTENANCE_BYTE, 1)] {
+        let log = scratch.file(&format!("{byte}.log"));
+        append(&log, "one\n").run().is_success();
+        reboot(&log);
+        let held = Held::byte(&log, byte);
+        let opened = Log::options().open(&log).unwrap();
+        assert_eq!(opened.status().unwrap().id.epoch, other, "byte {byte:#x}");
+        drop(held);
+    }
+}
+
+#[test]
+fn without_a_boot_id_what_was_durable_survives_a_power_cut() {
+    if !mounts("without_a_boot_id_what_was_durable_survives_a_power_cut") {
+        return;
+    }
+    let scratch = Scratch::new();
+    // Made where the id can be read, and where it cannot; recovered where it cannot, and where it can.
+    for (made_without, mended_without) in [(false, true), (true, false), (true, true)] {
+        let log = scratch.file(&format!("{made_without}-{mended_without}.log"));
+        let run = |without: bool, tool: Tool| if without { without_boot_id(tool) } else { tool }.run();
+        let text = |from: usize, to: usize| (from..to).map(|n| format!("line {n:04}\n")).collect::<String>();
+        let sync = ["--sync", "always"];
+        run(made_without, append(&log, &text(0, 5)).args(sync)).is_success();
+        let old = fs::read(metadata_of(&log)).unwrap();
+        run(made_without, append(&log, &text(5, 20)).args(sync)).is_success();
+        assert_eq!(epoch(&log), 0, "one boot, whether or not its id can be read");
+        power_cut(&log, &old);
+        run(mended_without, append(&log, &text(20, 21))).is_success();
+        let read = mmlogctl("cat", &log).run();
+        assert_eq!(String::from_utf8_lossy(&read.stdout), text(0, 21), "{made_without} {mended_without}");
+        assert_eq!(epoch(&log), 1);
+    }
+}
+
+#[test]
+fn where_the_boot_cannot_be_told_nobody_writes_and_the_error_says_what_to_do() {
+    if !mounts("where_the_boot_cannot_be_told_nobody_writes_and_the_error_says_what_to_do") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let log = scratch.log(b"hello\n");
+    // As earlier software left it, which records no clocks.
+    poke(&log, CLOCKS_OF, &[0; 24]);
+    let refused = without_boot_id(append(&log, "lost\n")).run();
+    assert_eq!(refused.code, 1, "{refused:?}");
+    for word in ["/proc/sys/kernel/random/boot_id", "mount -t proc", "mmlogctl repair"] {
+        assert!(refused.stderr.contains(word), "{refused:?}");
+    }
+    let read = without_boot_id(mmlogctl("cat", &log)).run();
+    assert_eq!(read.code, 0, "{read:?}");
+    // Beside a living writer there is no doubt.
+    {
+        let _held = Held::slot(&log, 3);
+        without_boot_id(append(&log, "one\n")).run().is_success();
+    }
+    without_boot_id(mmlogctl("repair", &log)).run().is_success();
+    without_boot_id(append(&log, "two\n")).run().is_success();
+    append(&log, "three\n").run().is_success();
+    assert_eq!(epoch(&log), 1);
+    assert_eq!(lines(&mmlogctl("cat", &log).run()), 4);
+}
+
+#[test]
+fn a_log_of_earlier_software_that_knew_no_boot_id_is_recovered_once() {
+    let scratch = Scratch::new();
+    let log = scratch.log(b"hello\n");
+    poke(&log, at::BOOT_ID, &[0; 16]);
+    poke(&log, CLOCKS_OF, &[0; 24]);
+    for line in ["one\n", "two\n"] {
+        append(&log, line).run().is_success();
+        assert_eq!(epoch(&log), 1);
+    }
+    assert_eq!(lines(&mmlogctl("cat", &log).run()), 3);
+}
