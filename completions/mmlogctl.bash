@@ -100,7 +100,7 @@ _mmlogctl() {
                     return 0
                     ;;
                 --on-full)
-                    COMPREPLY=($(compgen -W "retry fail" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "retry fail drop" -- "${cur}"))
                     return 0
                     ;;
                 --sync)
@@ -282,7 +282,7 @@ _mmlogctl() {
                     return 0
                     ;;
                 --on-full)
-                    COMPREPLY=($(compgen -W "retry fail" -- "${cur}"))
+                    COMPREPLY=($(compgen -W "retry fail drop" -- "${cur}"))
                     return 0
                     ;;
                 --sync)

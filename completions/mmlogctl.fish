@@ -28,7 +28,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -l trust-path -d 'Accept
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -s h -l help -d 'Print help'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -s V -l version -d 'Print version'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "init" -d 'Create a log, or check that an existing one has these options'
-complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "append" -d 'Append standard input to a log: whole lines, nothing ever dropped'
+complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "append" -d 'Append standard input to a log: whole lines, nothing dropped unless told to'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "exec" -d 'Run a program, and append what it writes to standard output and standard error'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "cat" -d 'Print logs: exactly the committed bytes, without holes'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "tail" -d 'Print the end of logs, and follow them'
@@ -53,7 +53,8 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -s h -l help -d 
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l linger -d 'Collect for up to DUR before appending, so that batches are fewer and bigger' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l max-line -d 'Split a line that is longer than this, and say so' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l on-full -d 'What to do while the log cannot grow because the disk is full' -r -f -a "retry\t'Say it once, wait, and go on when there is space'
-fail\t'Fail with how many bytes were not stored'"
+fail\t'Fail with how many bytes were not stored; for exec, the former name of drop'
+drop\t'Drop what comes, go on when there is space, and leave one line in the log that says how much was dropped'"
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l sync -d 'When to make durable what was stored, against power failures: never, interval=DUR, or always, which is before anything more is read. After either of the last two, exit code 0 means that all of it is durable' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l drop-behind -d 'Keep about this much of the log\'s end in the page cache, and write out and drop what lies further behind: for hosts whose other programs need the cache. A burst of more has to wait for the disk. Whole chunks are kept, at least as many as are mapped' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l prefix -d 'Put TEXT before each line (after the time, if both are asked for)' -r
@@ -70,7 +71,8 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -s h -l help -
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l linger -d 'Collect for up to DUR before appending, so that batches are fewer and bigger' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l max-line -d 'Split a line that is longer than this, and say so' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l on-full -d 'What to do while the log cannot grow because the disk is full' -r -f -a "retry\t'Say it once, wait, and go on when there is space'
-fail\t'Fail with how many bytes were not stored'"
+fail\t'Fail with how many bytes were not stored; for exec, the former name of drop'
+drop\t'Drop what comes, go on when there is space, and leave one line in the log that says how much was dropped'"
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l sync -d 'When to make durable what was stored, against power failures: never, interval=DUR, or always, which is before anything more is read. After either of the last two, exit code 0 means that all of it is durable' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l drop-behind -d 'Keep about this much of the log\'s end in the page cache, and write out and drop what lies further behind: for hosts whose other programs need the cache. A burst of more has to wait for the disk. Whole chunks are kept, at least as many as are mapped' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l prefix -d 'Put TEXT before each line (after the time, if both are asked for)' -r

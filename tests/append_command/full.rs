@@ -9,9 +9,9 @@ use nix::sys::signal::Signal;
 use crate::cli::{Ended, Scratch, mmlogctl, mounted, skipped, succeeds};
 use crate::{append, holds};
 
-const MIB: usize = 1 << 20;
+pub(crate) const MIB: usize = 1 << 20;
 
-fn small_disk(scratch: &Scratch, claim: &str) -> Option<PathBuf> {
+pub(crate) fn small_disk(scratch: &Scratch, claim: &str) -> Option<PathBuf> {
     let disk = mounted(scratch, "tmpfs", "size=2m");
     if disk.is_none() {
         skipped(claim, "mounting a small tmpfs needs root");
@@ -19,7 +19,7 @@ fn small_disk(scratch: &Scratch, claim: &str) -> Option<PathBuf> {
     disk
 }
 
-fn lines(bytes: usize) -> Vec<u8> {
+pub(crate) fn lines(bytes: usize) -> Vec<u8> {
     let lines: String = (0..bytes / 16).map(|n| format!("{n:015}\n")).collect();
     lines.into_bytes()
 }

@@ -147,6 +147,17 @@ impl Running {
         self.stderr.as_ref().unwrap().until(|bytes| String::from_utf8_lossy(bytes).contains(wanted));
     }
 
+    /// Waits until its standard error so far contains this so many times.
+    pub(crate) fn until_stderr_times(&self, wanted: &str, times: usize) {
+        let stderr = self.stderr.as_ref().unwrap();
+        stderr.until(|bytes| String::from_utf8_lossy(bytes).matches(wanted).count() >= times);
+    }
+
+    /// Its standard error so far.
+    pub(crate) fn said(&self) -> String {
+        String::from_utf8_lossy(&self.stderr.as_ref().unwrap().bytes()).into_owned()
+    }
+
     /// What it has printed so far.
     pub(crate) fn printed(&self) -> Vec<u8> {
         self.stdout.as_ref().unwrap().bytes()

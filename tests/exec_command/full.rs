@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
 
-use crate::cli::{Ended, Scratch, mounted, skipped};
+use crate::cli::{Ended, Scratch, mmlogctl, mounted, skipped, wait_for};
 use crate::{content, line_after, shell};
 
 const MIB: usize = 1 << 20;
@@ -30,22 +30,71 @@ const MUCH: &str = "seq 100000 742856";
 const MUCH_BYTES: usize = 642_857 * 7;
 
 #[test]
-fn a_program_on_a_full_disk_ends_well_and_what_was_not_stored_is_said() {
+fn a_program_on_a_full_disk_ends_well_and_what_was_dropped_is_said() {
     let scratch = Scratch::new();
     let Some(disk) = small_disk(&scratch, "a program on a full disk ends well") else { return };
+    // Where a line has no room, the longer one that says so has not either.
+    let prefix = format!("--prefix={}", "p".repeat(100_000));
     for (name, end, code) in [("ok", "true", 1), ("failing", "exit 7", 7)] {
         let log = disk.join(name);
-        let ended = shell(&log, &["--on-full=fail", "--chunk-size=64K"], &format!("{MUCH}; {end}")).run();
+        let options = ["--on-full=drop", "--chunk-size=64K", &prefix];
+        let mut running = shell(&log, &options, &format!("while read go; do echo $go; done; {end}")).start();
+        let mut fed = 0;
+        while !running.said().contains(DROPPING) {
+            running.feed(b"123456\n");
+            fed += 1;
+            let is_in = || log.exists() && content(&log).lines().count() == fed;
+            wait_for("a line", || (running.said().contains(DROPPING) || is_in()).then_some(()));
+        }
+        running.feed(b"123456\n123456\n");
+        let ended = running.end();
         assert_eq!(ended.code, code, "{ended:?}");
         let said: Vec<&str> = ended.stderr.lines().collect();
         assert_eq!(said.len(), 2, "{ended:?}");
-        let parts =
-            ["No space left on device", "; free some", "(nothing more of the program's output is stored)"];
+        let parts = ["No space left on device", "; free some", DROPPING];
         assert!(parts.iter().all(|part| said[0].contains(part)), "{ended:?}");
-        let stored = content(&log);
-        assert!(stored.starts_with("100000\n100001\n") && stored.ends_with('\n'));
-        assert_eq!(stored.len() + not_stored(&ended), MUCH_BYTES);
-        fs::remove_file(&log).unwrap();
+        assert!(said[1].ends_with(": no space; the log does not say so"), "{ended:?}");
+        let stored = content(&log).lines().count();
+        assert_eq!(7 * stored + dropped(said[1]), 7 * (fed + 2));
+        mmlogctl("rm", &log).run().is_success();
+    }
+}
+
+/// What it says when it begins to drop.
+const DROPPING: &str = "(dropping what comes, until there is space)";
+
+/// How many bytes a line says were dropped.
+fn dropped(line: &str) -> usize {
+    let (before, _) = line.split_once(" bytes (").unwrap();
+    before.rsplit(' ').next().unwrap().parse().unwrap()
+}
+
+#[test]
+fn drop_holds_no_program_up_and_goes_on_when_there_is_space() {
+    let scratch = Scratch::new();
+    let Some(disk) = small_disk(&scratch, "drop goes on when there is space") else { return };
+    for on_full in ["drop", "fail"] {
+        let (log, filler) = (disk.join(on_full), disk.join("filler"));
+        fs::write(&filler, vec![1; MIB]).unwrap();
+        let script = "seq 100000 399999; read go; echo last words; echo last words >&2; exit 7";
+        let options =
+            [&format!("--on-full={on_full}"), "--chunk-size=64K", "--prefix=p: ", "--stderr-prefix=e: "];
+        let mut running = shell(&log, &options, script).start();
+        running.until_stderr(DROPPING);
+        fs::remove_file(&filler).unwrap();
+        running.feed(b"\n");
+        let ended = running.end();
+        assert_eq!(ended.code, 7, "{ended:?}");
+        let deprecated = ended.stderr.matches("mmlogctl: --on-full fail is now called drop").count();
+        assert_eq!(deprecated, usize::from(on_full == "fail"), "{ended:?}");
+        let content = content(&log);
+        let (told, stored): (Vec<&str>, Vec<&str>) =
+            content.lines().partition(|line| line.starts_with("p: mmlogctl: "));
+        assert!(told.iter().all(|line| line.ends_with("Z: no space")), "{told:?}");
+        let plain = stored.iter().map(|line| line[3..].len() + 1).sum::<usize>();
+        let said = told.iter().map(|line| dropped(line)).sum::<usize>();
+        assert_eq!(plain + said, 7 * 300_000 + 2 * "last words\n".len());
+        mmlogctl("rm", &log).run().is_success();
     }
 }
 
@@ -54,8 +103,7 @@ fn copies_go_on_when_the_log_cannot() {
     let scratch = Scratch::new();
     let Some(disk) = small_disk(&scratch, "copies go on when the log cannot") else { return };
     let log = disk.join("app.log");
-    let ended = shell(&log, &["--on-full=fail", "--chunk-size=64K", "--tee"], MUCH).run();
-    assert_eq!(ended.code, 1, "{ended:?}");
+    let ended = shell(&log, &["--on-full=drop", "--chunk-size=64K", "--tee"], MUCH).run();
     assert_eq!(ended.stdout.len(), MUCH_BYTES);
 }
 

@@ -1,13 +1,15 @@
 //! What the commands share that store lines in a log.
 //!
 //! One bounded buffer a stream: all whole lines in it are appended as one message, the rest waits. Nothing
-//! is ever dropped by this: what cannot be stored is the caller's to count and say.
+//! is dropped unless that was asked for (`--on-full drop`), and then the log says how much: what cannot be stored
+//! for another reason is the caller's to count and say.
 //!
 //! | file | job |
 //! |---|---|
 //! | `buffer` | the bytes read and not yet stored, and where the last line ends |
 //! | `lines` | time, prefix and line limit, line by line for those who asked |
 //! | `store` | the log: full disk, stopped processes, progress |
+//! | `dropped` | what `--on-full drop` dropped, and the line that says so |
 //! | `sync` | when what was appended is made durable |
 
 use std::io;
@@ -23,11 +25,12 @@ use crate::output::{Output, Standard};
 use crate::signals::Signals;
 
 pub(crate) mod buffer;
+mod dropped;
 pub(crate) mod lines;
 pub(crate) mod store;
 pub(crate) mod sync;
 
-use buffer::{Buffer, Framing, Upto};
+use buffer::{BUFFER, Buffer, Framing, Upto};
 use lines::{Lines, Time};
 use store::Store;
 use sync::When;
@@ -52,7 +55,7 @@ pub(crate) struct Storing {
     max_line: usize,
     /// What to do while the log cannot grow because the disk is full.
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnFull::Retry)]
-    on_full: OnFull,
+    pub(crate) on_full: OnFull,
     /// When to make durable what was stored, against power failures: never, interval=DUR, or always,
     /// which is before anything more is read. After either of the last two, exit code 0 means that
     /// all of it is durable.
@@ -99,16 +102,21 @@ impl Storing {
 pub(crate) enum OnFull {
     /// Say it once, wait, and go on when there is space.
     Retry,
-    /// Fail with how many bytes were not stored.
+    /// Fail with how many bytes were not stored; for exec, the former name of drop.
     Fail,
+    /// Drop what comes, go on when there is space, and leave one line in the log that says how much was dropped.
+    Drop,
 }
 
-/// The longest line; it must fit into one message with its newline.
+/// The longest line; it must fit into one message with the lines before it, a time, a prefix, and a line about what was
+/// dropped. The system lets an argument have 128 KiB.
+const LONGEST_LINE: u64 = mmlog::MAX_MESSAGE - 2 * BUFFER as u64;
+
 fn line_limit(text: &str) -> Result<usize, String> {
     let limit = size(text)?;
     match usize::try_from(limit) {
-        Ok(fits) if limit > 0 && limit < mmlog::MAX_MESSAGE => Ok(fits),
-        _ => Err(format!("out of range [1, {}]", mmlog::MAX_MESSAGE - 1)),
+        Ok(fits) if (1..=LONGEST_LINE).contains(&limit) => Ok(fits),
+        _ => Err(format!("out of range [1, {LONGEST_LINE}]")),
     }
 }
 
@@ -167,7 +175,7 @@ impl Stream {
                 ));
             }
             let parts = self.lines.parts(&piece);
-            store.append(parts, out)?;
+            store.append(parts, taken.bytes, out)?;
             // Stored, whatever becomes of the rest: who repeats what was not must not repeat this.
             let settled = store.settle(out);
             if settled.is_ok() {

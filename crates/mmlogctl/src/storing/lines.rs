@@ -65,13 +65,17 @@ impl Lines {
         match &self.style {
             Style::Plain => self.plain(piece),
             Style::Each { time, prefix } => {
-                let mut before = match time {
-                    Time::Omit => String::new(),
-                    Time::Put => format!("{:.6} ", Timestamp::now()),
-                };
-                before.push_str(prefix);
+                let before = before(*time, prefix);
                 self.each(piece, before.as_bytes())
             }
+        }
+    }
+
+    /// A line of our own, as those of the input are.
+    pub(crate) fn own(&self, text: &str) -> String {
+        match &self.style {
+            Style::Plain => format!("{text}\n"),
+            Style::Each { time, prefix } => format!("{}{text}\n", before(*time, prefix)),
         }
     }
 
@@ -114,6 +118,14 @@ impl Lines {
             self.continuing = !ended;
         }
         taken
+    }
+}
+
+/// What stands before a line.
+fn before(time: Time, prefix: &str) -> String {
+    match time {
+        Time::Omit => prefix.to_owned(),
+        Time::Put => format!("{:.6} {prefix}", Timestamp::now()),
     }
 }
 

@@ -8,15 +8,17 @@ use std::time::{Duration, Instant};
 use mmlog::{Class, Error, Log, Position, Writer};
 use rustix::event::{PollFd, PollFlags, poll};
 
+use super::dropped::Dropped;
+use super::lines::Lines;
 use super::sync::{Syncer, When};
 use super::{OnFull, Storing};
-use crate::exit::{Failure, shown};
+use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::signals::Signals;
 
 /// The pauses between two attempts: the first, and what doubling ends at.
-const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+pub(super) const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
 pub(crate) struct Store<'a> {
     log: Log,
@@ -27,6 +29,12 @@ pub(crate) struct Store<'a> {
     syncer: Option<Syncer>,
     patience: Patience<'a>,
     taking: Taking,
+    /// What `--on-full drop` has dropped and not told the log.
+    dropped: Option<Dropped>,
+    /// How the line that tells it looks.
+    own_lines: Lines,
+    /// The last byte stored is a newline.
+    at_line_start: bool,
     progress: Progress,
 }
 
@@ -40,11 +48,12 @@ enum Taking {
 impl<'a> Store<'a> {
     pub(crate) fn open(
         args: &Storing,
+        on_full: OnFull,
         signals: &'a Signals,
         progress: Progress,
         out: &mut Output,
     ) -> Result<Self, Failure> {
-        let patience = Patience { on_full: args.on_full, signals };
+        let patience = Patience { on_full, signals };
         let options = Log::options().trust(args.access.trust()).drop_behind(args.drop_behind.unwrap_or(0));
         let options = args.creation.apply(options);
         let log = patience.insist(out, &args.log, || {
@@ -62,8 +71,19 @@ impl<'a> Store<'a> {
             // What was lost before cannot be had again; it costs nothing to ask.
             writer.sync()?;
         }
-        let (end, taking) = (Position::default(), Taking::All);
-        Ok(Self { log, writer, end, sync: args.sync, syncer, patience, taking, progress })
+        Ok(Self {
+            log,
+            writer,
+            end: Position::default(),
+            sync: args.sync,
+            syncer,
+            patience,
+            taking: Taking::All,
+            dropped: None,
+            own_lines: args.lines(),
+            at_line_start: true,
+            progress,
+        })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -80,24 +100,88 @@ impl<'a> Store<'a> {
         self.taking = Taking::Nothing;
     }
 
-    /// Stores the two parts as one message.
-    pub(crate) fn append(&mut self, parts: [&[u8]; 2], out: &mut Output) -> Result<(), Failure> {
+    /// Stores the two parts, made from `input` bytes, as one message; drops them where that is what to do.
+    pub(crate) fn append(
+        &mut self,
+        parts: [&[u8]; 2],
+        input: usize,
+        out: &mut Output,
+    ) -> Result<(), Failure> {
         if self.taking == Taking::Nothing {
             return Ok(());
         }
+        let drops = self.patience.on_full == OnFull::Drop;
+        let stored = match &self.dropped {
+            Some(dropped) if !dropped.is_due() => false,
+            Some(_) => self.tell(parts, out)?,
+            None => match self.put(&[parts[0], parts[1]], out) {
+                Err(e) if drops && e.fault().class() == Class::Retry => {
+                    out.notice(&format!("{e} (dropping what comes, until there is space)"));
+                    self.dropped = Some(Dropped::since(&e));
+                    false
+                }
+                put => put.map(|()| true)?,
+            },
+        };
+        if let (false, Some(dropped)) = (stored, &mut self.dropped) {
+            dropped.add(input, parts);
+        }
+        Ok(())
+    }
+
+    /// Appends the line that says what was dropped and the two parts behind it; false while there is no space. One
+    /// message: the line alone would fit where the parts do not, again and again.
+    fn tell(&mut self, parts: [&[u8]; 2], out: &mut Output) -> Result<bool, Failure> {
+        let Some(dropped) = &self.dropped else { return Ok(true) };
+        let mut line = self.own_lines.own(&dropped.text());
+        if !self.at_line_start {
+            line.insert(0, '\n');
+        }
+        match self.put(&[line.as_bytes(), parts[0], parts[1]], out) {
+            Ok(()) => {
+                if let Some(told) = self.dropped.take() {
+                    out.notice(&format!("{}: {}", shown(self.path()), told.over()));
+                }
+                Ok(true)
+            }
+            Err(e) if e.fault().class() == Class::Retry => {
+                self.dropped.as_mut().map(Dropped::postpone);
+                Ok(false)
+            }
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    fn put(&mut self, parts: &[&[u8]], out: &mut Output) -> Result<(), Error> {
         let writer = &mut self.writer;
         let at = self.patience.insist(out, self.log.path(), || match parts {
-            [all, []] => writer.append(all),
-            [first, second] => writer.append_vectored(&[IoSlice::new(first), IoSlice::new(second)]),
+            [all] | [all, []] => writer.append(all),
+            parts => writer.append_vectored(&parts.iter().map(|part| IoSlice::new(part)).collect::<Vec<_>>()),
         })?;
-        self.end = at + (parts[0].len() + parts[1].len()) as u64;
+        self.end = at + parts.iter().map(|part| part.len() as u64).sum::<u64>();
+        let last = parts.iter().rev().find_map(|part| part.last());
+        self.at_line_start = last.is_none_or(|last| *last == b'\n');
+        Ok(())
+    }
+
+    /// When [`Store::attend`] has something to do.
+    pub(crate) fn due(&self) -> Option<Instant> {
+        let dropped = self.dropped.as_ref().filter(|_| self.taking == Taking::All);
+        dropped.map(Dropped::idle_at)
+    }
+
+    /// What has to be done at times, whether anything comes or not.
+    pub(crate) fn attend(&mut self, out: &mut Output) -> Result<(), Failure> {
+        if self.due().is_some_and(|due| due <= Instant::now()) {
+            self.tell([b""; 2], out)?;
+        }
         Ok(())
     }
 
     /// Makes what was appended durable, if that was asked for.
     pub(crate) fn settle(&mut self, out: &mut Output) -> Result<(), Failure> {
         match &self.syncer {
-            _ if self.taking == Taking::Nothing => Ok(()),
+            _ if self.taking == Taking::Nothing || self.dropped.is_some() => Ok(()),
             Some(syncer) => {
                 syncer.appended(self.end);
                 self.check()
@@ -131,16 +215,24 @@ impl<'a> Store<'a> {
         failure.map_or(Ok(()), |e| Err(not_durable(e, self.end)))
     }
 
-    /// Makes durable what has to be, and leaves the log.
-    pub(crate) fn close(mut self, out: &mut Output) -> Result<(), Failure> {
+    /// Makes durable what has to be, and leaves the log. Not done is what was dropped without a line in the log that
+    /// says so: standard error says it instead.
+    pub(crate) fn close(mut self, out: &mut Output) -> Result<Exit, Failure> {
+        let told =
+            if self.taking == Taking::All { self.tell([b""; 2], out) } else { Ok(self.dropped.is_none()) };
+        if let Some(dropped) = &self.dropped {
+            out.notice(&format!("{}: {}; the log does not say so", shown(self.path()), dropped.text()));
+        }
         if let Some(syncer) = self.syncer.take() {
             syncer.end();
         }
         let durable = if self.sync == When::Never { Ok(()) } else { self.make_durable(out) };
         drop(self.writer);
         let closed = self.log.close();
+        let told = told?;
         durable?;
-        Ok(closed?)
+        closed?;
+        Ok(if told { Exit::Done } else { Exit::Failed })
     }
 }
 

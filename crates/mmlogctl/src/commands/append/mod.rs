@@ -1,8 +1,8 @@
 //! `cmd | mmlogctl append LOG`: standard input into a log.
 //!
 //! Read what lies there, append all whole lines in it as one message, keep the rest: see [`crate::storing`].
-//! A log that cannot take more stops the reading, and the pipe stops the producer. Nothing is ever
-//! dropped: what cannot be stored is counted and said.
+//! A log that cannot take more stops the reading, and the pipe stops the producer. Nothing is dropped unless
+//! `--on-full drop` asks for it: what cannot be stored is counted and said.
 
 use std::time::{Duration, Instant};
 
@@ -24,7 +24,7 @@ const SOON: Duration = Duration::from_millis(200);
 
 use input::{Input, Read};
 
-/// Append standard input to a log: whole lines, nothing ever dropped.
+/// Append standard input to a log: whole lines, nothing dropped unless told to.
 ///
 /// Creates the log when it is missing. All whole lines that lie in the input are appended as
 /// one message, so lines of several writers never mix; a line without its newline waits for
@@ -32,7 +32,15 @@ use input::{Input, Read};
 /// cannot take yet stays in the pipe, which stops whoever writes to it.
 ///
 /// While the disk is full, or a stopped process is in the way, it says so once, waits, and
-/// goes on by itself.
+/// goes on by itself. With --on-full drop it does not wait for space: what comes is read and dropped, and
+/// when there is space the log gets a line that says so, such as
+///
+/// mmlogctl: 2640176 bytes (44 lines) dropped, 2026-11-28T23:10:02Z to 2026-11-28T23:10:05Z: no space
+///
+/// with bytes and lines of the input, the times in UTC of the first and the last that were dropped, and the
+/// reason: no space (or no inode), quota, or file size limit; later versions keep to this form. The line has --timestamp and --prefix as others
+/// have. If there is no space before the end of the input, standard error has the line, and the exit code
+/// is 1.
 ///
 /// After SIGTERM, SIGINT or SIGHUP, which the program at the other end of the pipe often has as well, it
 /// goes on to the end of its input, so that the program's last words are stored; after --grace it stores
@@ -69,7 +77,8 @@ pub fn run(args: &AppendArgs, out: &mut Output) -> Result<Exit, Failure> {
         (true, false) => Progress::showing(),
         _ => Progress::hidden(),
     };
-    let store = Store::open(storing, &signals, progress, out).map_err(|e| counted(e, input.lying()))?;
+    let store = Store::open(storing, storing.on_full, &signals, progress, out)
+        .map_err(|e| counted(e, input.lying()))?;
     let copies = args.tee.then_some(Standard::Output);
     let stream = if args.raw { Stream::of_bytes(copies) } else { Stream::of_lines(storing.lines(), copies) };
     let mut job = Job { stream, store, linger: storing.linger, grace, input: &input, signals: &signals };
@@ -78,8 +87,7 @@ pub fn run(args: &AppendArgs, out: &mut Output) -> Result<Exit, Failure> {
     let closed = job.store.close(out);
     // The first reason is the one to act on, also when closing failed too.
     pumped.map_err(|e| counted(e, unstored + input.lying()))?;
-    closed?;
-    Ok(Exit::Done)
+    closed
 }
 
 /// Adds what the failure cost.
@@ -104,20 +112,24 @@ struct Job<'a> {
 
 impl Job<'_> {
     fn pump(&mut self, out: &mut Output) -> Result<(), Failure> {
-        let mut deadline = None;
+        // When what lingers is stored.
+        let mut lingers = None;
         loop {
+            self.store.attend(out)?;
+            let deadline = lingers.into_iter().chain(self.store.due()).min();
             let (space, signals) = (self.stream.space(), Some(self.signals));
             match self.input.read(space, deadline, signals, self.store.trouble()) {
                 Ok(Read::Bytes(n)) => {
                     self.stream.filled(n);
-                    if deadline.is_none() && !self.linger.is_zero() {
-                        deadline = Instant::now().checked_add(self.linger);
+                    if lingers.is_none() && !self.linger.is_zero() {
+                        lingers = Instant::now().checked_add(self.linger);
                     }
-                    if deadline.is_some() && !self.stream.is_full() {
+                    if lingers.is_some() && !self.stream.is_full() {
                         continue;
                     }
                     self.flush(Upto::LastLine, out)?;
                 }
+                Ok(Read::TimeUp) if lingers.is_none_or(|at| at > Instant::now()) => continue,
                 Ok(Read::TimeUp) => self.flush(Upto::LastLine, out)?,
                 Ok(Read::End) => return self.flush(Upto::End, out),
                 Ok(Read::Signal) => return self.last_words(out),
@@ -127,7 +139,7 @@ impl Job<'_> {
                     return Err(failure);
                 }
             }
-            deadline = None;
+            lingers = None;
         }
     }
 
@@ -148,7 +160,8 @@ impl Job<'_> {
                     self.grace
                 ));
             }
-            let deadline = say_at.into_iter().chain(until).min();
+            self.store.attend(out)?;
+            let deadline = say_at.into_iter().chain(until).chain(self.store.due()).min();
             match self.input.read(self.stream.space(), deadline, None, self.store.trouble()) {
                 Ok(Read::Bytes(n)) => {
                     self.stream.filled(n);

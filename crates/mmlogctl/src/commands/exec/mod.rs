@@ -18,7 +18,7 @@ use crate::output::{Output, Standard};
 use crate::progress::Progress;
 use crate::signals::Signals;
 use crate::storing::store::Store;
-use crate::storing::{Storing, Stream};
+use crate::storing::{OnFull, Storing, Stream};
 
 mod child;
 mod pump;
@@ -44,9 +44,11 @@ use pump::{NotAll, Pump};
 /// (SIGPIPE, EPIPE). --until-closed waits for them.
 ///
 /// While the disk is full, or a stopped process is in the way, CMD's output waits in its pipes, and CMD
-/// with it once they are full. With --on-full fail, after SIGTERM, SIGINT or SIGQUIT, and when the log
-/// cannot be used any more, CMD goes on: its output is read and not stored, and how much it was is said at
-/// the end.
+/// with it once they are full. With --on-full drop CMD goes on: what it writes is read and dropped, and when
+/// there is space the log gets a line that says so, as mmlogctl-append(1) has it, with the time and the
+/// --prefix; if there is none before the end, standard error has the line, and the exit code is 1 where
+/// that of CMD is 0. After SIGTERM, SIGINT or SIGQUIT, and when the log cannot be used any more, CMD goes on,
+/// too: its output is read and not stored, and how much it was is said at the end.
 #[derive(Args, Debug)]
 pub struct ExecArgs {
     #[command(flatten)]
@@ -77,7 +79,14 @@ pub fn run(args: &ExecArgs, out: &mut Output) -> ExitCode {
         Ok(both) => both,
         Err(e) => return failed(&args.storing.uncaught(&e), out),
     };
-    let store = match Store::open(&args.storing, &signals, Progress::hidden(), out) {
+    let on_full = match args.storing.on_full {
+        OnFull::Fail => {
+            out.notice("--on-full fail is now called drop: what comes is stored again when there is space");
+            OnFull::Drop
+        }
+        other => other,
+    };
+    let store = match Store::open(&args.storing, on_full, &signals, Progress::hidden(), out) {
         Ok(store) => store,
         Err(failure) => return failed(&failure, out),
     };

@@ -11,7 +11,7 @@ use rustix::io::{Errno, ioctl_fionread, read};
 
 use super::ExecArgs;
 use super::child::Child;
-use crate::exit::{Failure, shown};
+use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
 use crate::storing::buffer::Upto;
 use crate::storing::store::Store;
@@ -72,6 +72,11 @@ impl<'a> Pump<'a> {
                     Source::End => self.ended = true,
                 }
             }
+            if self.lost.is_none()
+                && let Err(failure) = self.store.attend(out)
+            {
+                self.give_up(&failure, out);
+            }
             if self.deadline.is_some_and(|at| at <= Instant::now()) {
                 self.deadline = None;
                 self.flush(0, Upto::LastLine, out);
@@ -102,7 +107,8 @@ impl<'a> Pump<'a> {
         let there = all.into_iter().filter_map(|(source, fd)| Some((source, fd?)));
         let (sources, mut fds): (Vec<Source>, Vec<PollFd<'_>>) =
             there.map(|(source, fd)| (source, PollFd::from_borrowed_fd(fd, PollFlags::IN))).unzip();
-        let left = self.deadline.map(|at| at.saturating_duration_since(Instant::now()));
+        let next = self.deadline.into_iter().chain(self.store.due()).min();
+        let left = next.map(|at| at.saturating_duration_since(Instant::now()));
         if poll(&mut fds, left.and_then(|left| left.try_into().ok()).as_ref()).is_err() {
             return Vec::new();
         }
@@ -181,7 +187,9 @@ impl<'a> Pump<'a> {
         let path = shown(self.store.path());
         let closed = self.store.close(out);
         match (self.lost, closed) {
-            (None, Ok(())) => Ok(()),
+            (None, Ok(Exit::Done)) => Ok(()),
+            // What was dropped is said.
+            (None, Ok(_)) => Err(NotAll),
             // The first reason is the one to act on, also when closing failed too.
             (Some(bytes), _) => {
                 out.notice(&format!("{path}: {bytes} bytes of the program's output were not stored"));

@@ -1,0 +1,88 @@
+//! `--on-full drop`: what was dropped while the disk was full, and the line of the log that says so.
+
+use std::time::{Duration, Instant};
+
+use jiff::Timestamp;
+use memchr::memchr_iter;
+use mmlog::{Error, Fault};
+use rustix::io::Errno;
+
+use super::store::PAUSES;
+
+/// What is not in the log, and nothing in the log says so yet.
+#[derive(Debug)]
+pub(crate) struct Dropped {
+    /// Of the input.
+    bytes: u64,
+    lines: u64,
+    first: Timestamp,
+    last: Timestamp,
+    why: &'static str,
+    since: Instant,
+    /// When it is tried again, and how long after that the next time.
+    due: Instant,
+    pause: Duration,
+    /// When that is tried although nothing more comes.
+    idle: Instant,
+}
+
+impl Dropped {
+    /// Nothing yet; this is what comes in the way.
+    pub(crate) fn since(error: &Error) -> Self {
+        let (now, time) = (Instant::now(), Timestamp::now());
+        let (pause, longest) = PAUSES;
+        let (due, idle) = (now + pause, now + longest);
+        Self { bytes: 0, lines: 0, first: time, last: time, why: why(error), since: now, due, pause, idle }
+    }
+
+    /// Drops `input` bytes, which would have been stored as these parts.
+    pub(crate) fn add(&mut self, input: usize, parts: [&[u8]; 2]) {
+        self.bytes += input as u64;
+        self.lines += parts.map(|part| memchr_iter(b'\n', part).count() as u64).iter().sum::<u64>();
+        self.last = Timestamp::now();
+        self.idle = Instant::now() + PAUSES.1;
+    }
+
+    /// It was tried, in vain.
+    pub(crate) fn postpone(&mut self) {
+        self.pause = PAUSES.1.min(2 * self.pause);
+        self.due = Instant::now() + self.pause;
+        self.idle = self.idle.max(self.due);
+    }
+
+    /// Whether more that comes is tried; each attempt at a full disk costs system calls.
+    pub(crate) fn is_due(&self) -> bool {
+        self.due <= Instant::now()
+    }
+
+    /// When to try although nothing comes. Not earlier: what is left of the space would go to these lines, one for each
+    /// piece of input that is too large for it.
+    pub(crate) const fn idle_at(&self) -> Instant {
+        self.idle
+    }
+
+    /// What has happened, as the log has it and people read it.
+    pub(crate) fn text(&self) -> String {
+        let Self { bytes, lines, first, last, why, .. } = self;
+        let plural = if *lines == 1 { "" } else { "s" };
+        format!("mmlogctl: {bytes} bytes ({lines} line{plural}) dropped, {first:.0} to {last:.0}: {why}")
+    }
+
+    /// For whoever watches standard error.
+    pub(crate) fn over(&self) -> String {
+        let seconds = self.since.elapsed().as_secs_f64();
+        format!("goes on after {seconds:.1} s; {} bytes were dropped, the log says so", self.bytes)
+    }
+}
+
+fn why(error: &Error) -> &'static str {
+    let errno = match error.fault() {
+        Fault::NoSpace { source, .. } => Errno::from_io_error(source),
+        _ => None,
+    };
+    match errno {
+        Some(Errno::DQUOT) => "quota",
+        Some(Errno::FBIG) => "file size limit",
+        _ => "no space",
+    }
+}

@@ -1,0 +1,170 @@
+//! `--on-full drop`: every byte of the input is in the log or counted, in a line of the log or, at the end, on standard error.
+
+use std::fs;
+use std::path::Path;
+use std::process::Command;
+
+use jiff::Timestamp;
+
+use crate::cli::{Ended, Scratch, mmlogctl, skipped, succeeds, wait_for};
+use crate::full::{MIB, lines, small_disk};
+use crate::{append, holds};
+
+/// What it says when it begins to.
+const DROPPING: &str = "(dropping what comes, until there is space)";
+
+/// Bytes and reason of a line that says what was dropped; nothing for another line.
+fn dropped(line: &str) -> Option<(usize, String)> {
+    let (bytes, rest) = line.strip_prefix("mmlogctl: ")?.split_once(" bytes (")?;
+    let (lines, rest) = rest.split_once(")")?;
+    let (from, rest) = rest.strip_prefix(" dropped, ")?.split_once(" to ")?;
+    let (to, why) = rest.split_once(": ")?;
+    let bytes: usize = bytes.parse().unwrap();
+    let plural = if bytes == 16 { "" } else { "s" };
+    assert_eq!(lines, format!("{} line{plural}", bytes / 16), "of 16 bytes each");
+    assert!(from.parse::<Timestamp>().unwrap() <= to.parse::<Timestamp>().unwrap(), "{line}");
+    assert!(from.len() == 20 && to.len() == 20, "whole seconds, UTC: {line}");
+    Some((bytes, why.to_owned()))
+}
+
+/// What the log has of the input, each line once and in order, and how many bytes it says were dropped.
+fn accounted(log: &Path, prefix: &str) -> (usize, Vec<usize>) {
+    let content = mmlogctl("cat", log).run().text();
+    let (mut stored, mut missing, mut next) = (0, Vec::new(), 0);
+    for line in content.lines() {
+        let line = line.strip_prefix(prefix).unwrap();
+        match dropped(line) {
+            Some((bytes, why)) => {
+                assert!(["no space", "file size limit"].contains(&why.as_str()), "{line}");
+                missing.push(bytes);
+                next += bytes / 16;
+            }
+            None => {
+                assert_eq!(line.parse::<usize>().unwrap(), next);
+                stored += 16;
+                next += 1;
+            }
+        }
+    }
+    (stored, missing)
+}
+
+/// How many bytes standard error says were dropped.
+fn said_at_the_end(ended: &Ended) -> usize {
+    let line = ended.stderr.lines().last().unwrap().strip_suffix("; the log does not say so").unwrap();
+    dropped(&line[line.find(": mmlogctl: ").unwrap() + 2..]).unwrap().0
+}
+
+#[test]
+fn drop_goes_on_when_there_is_space_and_the_log_says_what_is_missing() {
+    let scratch = Scratch::new();
+    let Some(disk) = small_disk(&scratch, "drop goes on when there is space") else { return };
+    let (log, filler) = (disk.join("app.log"), disk.join("filler"));
+    fs::write(&filler, vec![1; MIB]).unwrap();
+    let input = lines(4 * MIB);
+    let (before, behind) = input.split_at(3 * MIB);
+    let mut running = append(&log, &["--on-full=drop", "--chunk-size=64K", "--prefix=p: "]).start();
+    running.feed(before);
+    running.until_stderr(DROPPING);
+    // Nothing more comes, and still the log says it.
+    fs::remove_file(&filler).unwrap();
+    wait_for("the log accounts for all", || {
+        let (stored, missing) = accounted(&log, "p: ");
+        (stored + missing.iter().sum::<usize>() == before.len()).then_some(())
+    });
+    running.feed(&behind[..MIB / 4]);
+    let ended = running.end();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let (stored, missing) = accounted(&log, "p: ");
+    assert_eq!(stored + missing.iter().sum::<usize>(), before.len() + MIB / 4);
+    assert_eq!(missing.len(), ended.stderr.matches("the log says so").count(), "{ended:?}");
+}
+
+#[test]
+fn each_drop_has_its_line() {
+    if !succeeds(Command::new("prlimit").arg("--version")) {
+        return skipped("each drop has its line", "there is no prlimit(1) here");
+    }
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let input = lines(4 * MIB);
+    let limited =
+        append(&log, &["--on-full=drop", "--chunk-size=64K"]).through("prlimit", &["--fsize=500000:"]);
+    let mut running = limited.start();
+    let limit = |pid: u32, limit: &str| {
+        let arguments = [format!("--pid={pid}"), format!("--fsize={limit}:")];
+        assert!(succeeds(Command::new("prlimit").args(arguments)));
+    };
+    for (round, soft) in ["1500000", "unlimited"].into_iter().enumerate() {
+        running.feed(&input[2 * round * MIB..][..2 * MIB]);
+        let says = |what: &str| running.until_stderr_times(what, round + 1);
+        says(DROPPING);
+        limit(running.pid(), soft);
+        says("goes on after");
+    }
+    let ended = running.end();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    let (stored, missing) = accounted(&log, "");
+    assert_eq!((stored + missing.iter().sum::<usize>(), missing.len()), (input.len(), 2));
+    assert!(mmlogctl("cat", &log).run().text().contains("Z: file size limit\n"));
+}
+
+#[test]
+fn what_no_line_could_say_is_said_at_the_end() {
+    let scratch = Scratch::new();
+    let Some(disk) = small_disk(&scratch, "what no line could say is said at the end") else { return };
+    let log = disk.join("app.log");
+    // Where a line of the input has no room, one that is longer has not either.
+    let prefix = "p".repeat(100_000);
+    let options = ["--on-full=drop", "--chunk-size=64K", &format!("--prefix={prefix}")];
+    let (input, mut fed) = (lines(100 * 16), 0);
+    let mut running = append(&log, &options).start();
+    while !running.said().contains(DROPPING) {
+        running.feed(&input[fed..fed + 16]);
+        fed += 16;
+        let is_in = || log.exists() && accounted(&log, &prefix).0 == fed;
+        wait_for("a line", || (running.said().contains(DROPPING) || is_in()).then_some(()));
+    }
+    running.feed(&input[fed..]);
+    let ended = running.end();
+    assert_eq!((ended.code, ended.stderr.lines().count()), (1, 2), "{ended:?}");
+    let (stored, missing) = accounted(&log, &prefix);
+    assert_eq!((stored + said_at_the_end(&ended), missing.len()), (input.len(), 0));
+}
+
+#[test]
+fn the_line_about_raw_bytes_is_a_line_of_its_own() {
+    let scratch = Scratch::new();
+    let Some(disk) = small_disk(&scratch, "the line about raw bytes is a line of its own") else { return };
+    let (log, filler) = (disk.join("app.log"), disk.join("filler"));
+    fs::write(&filler, vec![1; MIB]).unwrap();
+    let mut running = append(&log, &["--on-full=drop", "--chunk-size=64K", "--raw"]).start();
+    running.feed(b"no newline");
+    crate::wait_until_it_holds(&log, b"no newline");
+    // One write of more than there is room for would be read in pieces, some of which fit.
+    let mut fed = 0;
+    while !running.said().contains(DROPPING) {
+        running.feed(&[b'\0'; 60_000]);
+        fed += 60_000;
+    }
+    fs::remove_file(&filler).unwrap();
+    running.until_stderr("goes on after");
+    running.feed(b"behind");
+    assert_eq!(running.end().code, 0);
+    let content = mmlogctl("cat", &log).run().stdout;
+    let content = String::from_utf8(content).unwrap();
+    let lines: Vec<&str> = content.split('\n').collect();
+    let [before, line, behind] = lines[..] else { panic!("{} lines", lines.len()) };
+    let zeros = before.strip_prefix("no newline").unwrap().len();
+    let missing: usize = line.split(' ').nth(1).unwrap().parse().unwrap();
+    assert_eq!((zeros + missing, behind), (fed, "behind"), "{line}");
+    assert!(line.contains("bytes (0 lines) dropped, "), "{line}");
+}
+
+#[test]
+fn a_log_that_has_space_is_not_told_of_drops() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    append(&log, &["--on-full=drop"]).input(b"one\ntwo").run().printed(b"");
+    holds(&log, b"one\ntwo\n");
+}
