@@ -24,7 +24,7 @@ fn three(scratch: &Scratch) -> PathBuf {
 
 fn listed(log: &std::path::Path) -> Vec<Value> {
     let ended = mmlogctl("segments", log).arg("--json").run();
-    ended.is_success();
+    assert_eq!(ended.code, 0, "{ended:?}");
     let text = ended.text();
     assert_eq!(text.lines().count(), 1);
     let all: Value = serde_json::from_str(&text).unwrap();
@@ -75,13 +75,58 @@ fn who_holds_a_segment_and_what_is_pruned_is_said() {
 fn a_compressed_segment_is_one_and_its_leftover_twin_is_counted_with_it() {
     let scratch = Scratch::new();
     let log = three(&scratch);
-    let path = listed(&log)[0]["path"].as_str().unwrap().to_owned();
-    fs::rename(&path, format!("{path}.zst")).unwrap();
+    let path = listed(&log)[1]["path"].as_str().unwrap().to_owned();
+    let plain = fs::read(&path).unwrap();
+    let ended = mmlogctl("rotate", &log).args(["--compress", "zstd"]).run();
+    ended.is_success();
+    fs::write(&path, plain).unwrap();
     let all = listed(&log);
-    assert_eq!(
-        (all.len(), &all[0]["state"], &all[0]["compression"]),
-        (3, &"compressed".into(), &"zst".into())
-    );
+    assert_eq!(all.len(), 4);
+    let both: u64 =
+        [path.clone(), format!("{path}.zst")].map(|p| fs::metadata(p).unwrap().blocks() * 512).iter().sum();
+    assert_eq!((&all[1]["state"], &all[1]["allocated"]), (&"final".into(), &both.into()));
+    fs::remove_file(&path).unwrap();
+    let all = listed(&log);
+    assert_eq!((&all[1]["state"], &all[1]["compression"]), (&"compressed".into(), &"zst".into()));
+    assert_eq!((&all[1]["bytes"], &all[1]["flaw"]), (&4.into(), &Value::Null));
+}
+
+#[test]
+fn what_is_missing_has_a_line_and_the_file_before_it_its_own_end() {
+    let scratch = Scratch::new();
+    let log = three(&scratch);
+    fs::remove_file(listed(&log)[1]["path"].as_str().unwrap()).unwrap();
+    let ended = mmlogctl("segments", &log).run();
+    assert_eq!(ended.code, 4, "{ended:?}");
+    let rows: Vec<Vec<String>> =
+        ended.text().lines().map(|line| line.split_whitespace().map(str::to_owned).collect()).collect();
+    assert_eq!(rows[1][..4], ["0", "0", "4", "4"]);
+    assert_eq!(rows[2], ["-", "4", "8", "4", "B", "-", "-", "missing"]);
+    assert!(ended.stderr.contains("old segment 1 is missing: no file has the positions [4, 8)"), "{ended:?}");
+}
+
+#[test]
+fn what_is_left_of_a_pruned_log_is_no_flaw_nor_is_what_a_rebuild_could_not_know() {
+    let scratch = Scratch::new();
+    let log = three(&scratch);
+    mmlogctl("prune", &log).arg("--keep=1").run().printed(b"");
+    mmlogctl("check", &log).run().is_success();
+    fs::remove_file(format!("{}.mmlog", log.display())).unwrap();
+    mmlogctl("repair", &log).arg("--rebuild").run().is_success();
+    let ended = mmlogctl("check", &log).run();
+    ended.is_success();
+    assert_eq!(listed(&log)[0]["base"], 4);
+}
+
+#[test]
+fn a_current_file_that_was_recreated_is_no_missing_old_segment() {
+    let scratch = Scratch::new();
+    let log = three(&scratch);
+    fs::remove_file(&log).unwrap();
+    mmlogctl("repair", &log).arg("--recreate").run().is_success();
+    mmlogctl("append", &log).input(b"four\n").run().is_success();
+    mmlogctl("check", &log).run().is_success();
+    assert_eq!(mmlogctl("segments", &log).run().code, 0);
 }
 
 #[test]

@@ -10,7 +10,7 @@ use crate::{CONTENT, live};
 /// A key and its type: `?` may be null.
 type Key = (&'static str, &'static str);
 
-const STATUS: [Key; 39] = [
+const STATUS: [Key; 40] = [
     ("schema", "number"),
     ("path", "string"),
     ("format", "number"),
@@ -45,6 +45,7 @@ const STATUS: [Key; 39] = [
     ("holes_total", "number"),
     ("holes_forgotten", "number"),
     ("segments", "array"),
+    ("flaws", "array"),
     ("first_kept", "number"),
     ("holds", "array"),
     ("panic", "object?"),

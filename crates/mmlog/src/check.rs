@@ -7,6 +7,7 @@
 pub(crate) mod data;
 
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -19,6 +20,8 @@ use crate::layout::LOCK_BYTE;
 use crate::log::Options;
 use crate::metadata::Gate;
 use crate::slots::Phase;
+use crate::status::flaws::{Peeks, survey};
+use crate::status::{FindingId, SegmentFlaw};
 use crate::sys::place::{Part, Place};
 
 /// How often something has to look wrong.
@@ -186,26 +189,35 @@ fn check_words(files: &Files, found: &mut Deep) {
     });
 }
 
-/// Each final segment has all its positions. (A longer one is read right all the same: a cut may have failed.)
+/// Each old segment is there, and has its positions by its length and headers. What readers do not take is a fact.
 fn check_segments(files: &Files, found: &mut Deep) {
-    claim(found, "final-segment", || {
-        let named = files.final_segments().ok()?;
-        let current = files.meta.header().current();
-        let nexts = named.iter().skip(1).map(|n| (n.says.generation, n.says.base));
-        for (n, next) in named.iter().zip(nexts.chain([(current.generation, current.base)])) {
-            let plain = n.says.compression.is_none() && n.says.generation.checked_add(1) == Some(next.0);
-            let len = n.find().ok().flatten().filter(|_| plain).map(|there| there.len);
-            let expected = next.1.saturating_sub(n.says.base);
-            if len.is_some_and(|len| len < expected) {
-                let (name, len) = (n.name.to_string_lossy(), len.unwrap_or(0));
-                return Some(format!("{name} has {len} bytes, up to the next segment there are {expected}"));
-            }
+    let survey = || {
+        let current = files.current_segment().ok()?;
+        Some(survey(files, &current, &mut Peeks::default()).1)
+    };
+    let costs = |flaw: &SegmentFlaw| flaw.id != FindingId::SegmentSurplus;
+    let said = |flaw: &SegmentFlaw| {
+        let (path, Range { start, end }) = (flaw.path.display(), &flaw.positions);
+        format!("{path}: {}; positions [{start}, {end})", flaw.problem)
+    };
+    let mut all: Vec<SegmentFlaw> = survey().unwrap_or_default();
+    // Each that looks wrong again is wrong.
+    for _ in 1..LOOKS {
+        if all.is_empty() {
+            return;
         }
-        None
-    });
+        std::thread::sleep(PAUSE);
+        let again = survey().unwrap_or_default();
+        all.retain(|flaw| again.contains(flaw));
+    }
+    let (cost, beside): (Vec<_>, Vec<_>) = all.iter().partition(|flaw| costs(flaw));
+    found
+        .violations
+        .extend(cost.into_iter().map(|flaw| Violation { invariant: "final-segment", found: said(flaw) }));
+    found.facts.extend(beside.into_iter().map(said));
 }
 
-struct Range {
+struct InFlight {
     slot: u32,
     pending: crate::slots::Pending,
     start: u64,
@@ -226,7 +238,7 @@ fn check_slots(files: &Files, found: &mut Deep) {
             }
             let start = pending.position();
             let len = if phase == Phase::Reserving { 0 } else { len };
-            ranges.push(Range { slot, pending, start, end: start.saturating_add(len) });
+            ranges.push(InFlight { slot, pending, start, end: start.saturating_add(len) });
         }
         ranges
     };
@@ -235,7 +247,7 @@ fn check_slots(files: &Files, found: &mut Deep) {
         let seen = ranges();
         let (base, cursor, used) = (control.base(), control.look().start, files.meta.used_slots().len());
         let bad = seen.iter().find(|r| r.end > cursor || r.start < base || r.slot as usize >= used)?;
-        let Range { slot, start, end, .. } = bad;
+        let InFlight { slot, start, end, .. } = bad;
         Some(format!(
             "slot {slot} has [{start}, {end}) in flight; the log has [{base}, {cursor}), {used} slots"
         ))
@@ -244,8 +256,8 @@ fn check_slots(files: &Files, found: &mut Deep) {
         let mut seen = ranges();
         seen.retain(|r| r.end > r.start);
         seen.sort_by_key(|r| r.start);
-        let clash = |pair: &&[Range]| {
-            let still = |r: &Range| slots[r.slot as usize].hot.pending() == r.pending;
+        let clash = |pair: &&[InFlight]| {
+            let still = |r: &InFlight| slots[r.slot as usize].hot.pending() == r.pending;
             pair[0].end > pair[1].start && pair.iter().all(still)
         };
         let pair = seen.windows(2).find(clash)?;

@@ -109,8 +109,8 @@ mod door {
     pub use crate::slots::Phase;
     pub use crate::status::{
         Damage, Durability, FileFacts, Finding, FindingId, InFlight, Lock, LogId, Medium, Observer,
-        Recovered, Seat, Seen, SegmentStatus, Severity, State, Status, Thresholds, Version1Flags,
-        WriterStatus, explain,
+        Recovered, Seat, Seen, SegmentFlaw, SegmentStatus, Severity, State, Status, Thresholds,
+        Version1Flags, WriterStatus, explain,
     };
     pub use crate::sys::process::ProcessState;
     pub use crate::sys::sigbus::guard_against_sigbus;

@@ -146,12 +146,14 @@ pub struct Pruning {
     pub first_kept: u64,
     /// The hold that keeps more than the rules do.
     pub held_by: Option<String>,
+    /// Positions are given up, with files or without: old segments may be missing.
+    pub gives_up: bool,
 }
 
 impl Pruning {
     /// Nothing to do.
     pub fn is_empty(&self) -> bool {
-        self.segments.is_empty() && self.punched.is_none()
+        self.segments.is_empty() && self.punched.is_none() && !self.gives_up
     }
 }
 
@@ -229,6 +231,11 @@ fn decide(facts: &Facts, how: &Retention, holds: &[(String, u64)]) -> Decision {
         decision.rules.push(rule);
         decision.first_kept = decision.first_kept.max(segment.end);
     }
+    // What is older than the newest so many segments is given up, also where its file is missing.
+    let oldest_kept = facts.finals.get(decision.rules.len()).map_or(facts.base, |f| f.base);
+    if how.keep == Some((facts.finals.len() - decision.rules.len()) as u64) && held_from >= oldest_kept {
+        decision.first_kept = decision.first_kept.max(oldest_kept);
+    }
     if let Some(from) = how.from.filter(|&from| from > facts.base) {
         is_held |= held_from < from;
         let from = from.min(held_from);
@@ -256,7 +263,7 @@ fn rule_against(facts: &Facts, how: &Retention, index: usize) -> Option<Rule> {
 
 /// What the decision means for the files.
 fn pruning(files: &Files, facts: &Facts, how: &Retention, decision: Decision) -> Result<Pruning, Fault> {
-    let Decision { rules, first_kept, held_by } = decision;
+    let Decision { rules, first_kept: decided, held_by } = decision;
     let segment = |(f, rule): (&Final, Rule)| PrunedSegment {
         generation: f.generation,
         base: f.base,
@@ -267,15 +274,15 @@ fn pruning(files: &Files, facts: &Facts, how: &Retention, decision: Decision) ->
     };
     let segments: Vec<_> = facts.finals.iter().zip(rules).map(segment).collect();
     let punched = match how.from {
-        Some(_) => files.blocks_below(first_kept)?,
+        Some(_) => files.blocks_below(decided)?,
         None => None,
     };
     // Less than a page below it is not worth announcing.
     let first_kept = match &punched {
-        None => segments.last().map_or(facts.first_kept, |s| s.end.max(facts.first_kept)),
-        Some(_) => first_kept,
+        None => decided.min(facts.base).max(facts.first_kept),
+        Some(_) => decided,
     };
-    Ok(Pruning { segments, punched, first_kept, held_by })
+    Ok(Pruning { segments, punched, first_kept, held_by, gives_up: first_kept > facts.first_kept })
 }
 
 /// What a prune would do now.
@@ -396,6 +403,17 @@ mod tests {
         assert_eq!(rules(&how, &[("a", 600)]), (vec![Rule::Position; 5], 600, Some("a".into())));
         assert_eq!(rules(&how, &[("a", 250)]), (vec![Rule::Position; 2], 200, Some("a".into())));
         assert_eq!(rules(&keep().keep_from(Position::new(250)), &[]), (vec![Rule::Position; 2], 200, None));
+    }
+
+    #[test]
+    fn what_is_missing_before_the_newest_so_many_is_given_up() {
+        let mut facts = facts(5);
+        facts.finals.drain(..2);
+        let first_kept = |keep, held| decide(&facts, &Retention::default().keep(keep), held).first_kept;
+        assert_eq!((first_kept(3, &[]), first_kept(4, &[])), (200, 0));
+        assert_eq!(first_kept(3, &[("a".into(), 100)]), 0, "a hold keeps it");
+        facts.finals.clear();
+        assert_eq!(decide(&facts, &Retention::default().keep(0), &[]).first_kept, 500);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 mod diagnose;
 mod facts;
 mod finding;
+pub(crate) mod flaws;
 mod observer;
 mod segments;
 
@@ -15,6 +16,7 @@ use std::time::{Duration, SystemTime};
 
 pub use diagnose::explain;
 pub use finding::{Finding, FindingId, Severity, Thresholds};
+pub use flaws::SegmentFlaw;
 pub use observer::Observer;
 pub use segments::SegmentStatus;
 
@@ -348,6 +350,8 @@ pub struct Status {
     pub holes_forgotten: u64,
     /// Data files, the current one last.
     pub segments: Vec<SegmentStatus>,
+    /// What is wrong with old segments.
+    pub flaws: Vec<SegmentFlaw>,
     /// The first position that prune has kept.
     pub first_kept: u64,
     /// Consumers that prune keeps bytes for, the one that needs most first.

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use mmlog::{
-    Durability, FileFacts, HoldStatus, Hole, HoleKind, InFlight, Lock, LogId, Medium, PanicRecord, Phase,
-    ProcessState, Recovered, Seat, SegmentStatus, State, Status, WriterStatus,
+    Durability, FileFacts, FindingId, HoldStatus, Hole, HoleKind, InFlight, Lock, LogId, Medium, PanicRecord,
+    Phase, ProcessState, Recovered, Seat, SegmentFlaw, SegmentStatus, State, Status, WriterStatus,
 };
 
 fn at() -> Option<SystemTime> {
@@ -73,6 +73,13 @@ pub(crate) fn worst() -> Status {
         changed: at(),
         inode: 3,
         path: path.clone(),
+        flaw: Some(FindingId::SegmentDamaged),
+    };
+    let flaw = SegmentFlaw {
+        id: FindingId::SegmentDamaged,
+        path: path.clone(),
+        positions: 0..u64::MAX,
+        problem: words.clone(),
     };
     let holes: Vec<Hole> = (0..1024).map(hole).collect();
     let reason = words.clone();
@@ -108,6 +115,7 @@ pub(crate) fn worst() -> Status {
         holes_total: 2000,
         holes_forgotten: 976,
         segments: vec![segment(1), segment(0)],
+        flaws: vec![flaw],
         first_kept: 1 << 60,
         holds: (0..64).map(hold).collect(),
         panic: Some(PanicRecord { reason, errno: 5, pid: 1, command: "\x1b[31m".to_owned(), at: at() }),

@@ -2,6 +2,7 @@
 //! of a log is said here, whichever command shows it.
 
 mod hold;
+mod segments;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -25,6 +26,7 @@ impl Status {
         found.extend(self.panicked());
         found.extend(self.damage.iter().map(|damage| self.damaged(damage)));
         found.extend(self.sync_failed());
+        found.extend(self.flaws.iter().map(|flaw| self.flawed(flaw)));
         found.extend(self.original());
         found.extend(self.space(thresholds));
         found.extend(self.lock_held(thresholds));

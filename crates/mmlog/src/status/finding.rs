@@ -41,6 +41,10 @@ findings! {
     OverlayView = "overlay-view",
     /// The two files belong to different users.
     OwnersDiffer = "owners-differ",
+    /// Positions that are kept have no file: an old segment is missing.
+    SegmentMissing = "segment-missing",
+    /// An old segment does not hold what it should.
+    SegmentDamaged = "segment-damaged",
     /// The metadata's positions contradict each other.
     Positions = "positions",
     /// A half-done operation that this build does not know.
@@ -71,6 +75,10 @@ findings! {
     FollowerBehind = "follower-behind",
     /// A consumer that does not run keeps old bytes from being pruned.
     HoldKeeps = "hold-keeps",
+    /// An old segment could not be looked at.
+    SegmentUnreadable = "segment-unreadable",
+    /// A file, or bytes, beside the old segments that readers do not take.
+    SegmentSurplus = "segment-surplus",
     /// Something could not be seen.
     Unseen = "unseen",
     /// Nothing was appended for long.

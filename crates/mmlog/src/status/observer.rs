@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::flaws::Peeks;
 use super::{
     Durability, InFlight, Lock, LogId, Seat, Seen, State, Status, Thresholds, WriterStatus, facts, segments,
 };
@@ -41,6 +42,7 @@ pub struct Observer {
     files: Arc<Files>,
     first_seen: HashMap<Still, Instant>,
     seats: HashMap<(u64, u32), (Option<u32>, Instant)>,
+    peeks: Peeks,
 }
 
 /// Something that can stand still: the same key at two looks means that it did.
@@ -60,7 +62,7 @@ impl Observer {
     }
 
     pub(crate) fn of(files: Arc<Files>) -> Self {
-        Self { files, first_seen: HashMap::new(), seats: HashMap::new() }
+        Self { files, first_seen: HashMap::new(), seats: HashMap::new(), peeks: Peeks::default() }
     }
 
     /// Looks once.
@@ -98,6 +100,7 @@ impl Observer {
         let forgotten = header.hole_counts.forgotten.load(Ordering::Relaxed);
         let geometry = files.meta.geometry();
         let (entry, file_size, file) = segments::data_file(files, || facts::file(&files.place))?;
+        let (all, flaws) = segments::all(files, &entry, cursor.start, &file, &mut self.peeks);
         let gate = (cursor.gate == Gate::Closed).then(|| control.gate_at.load(Ordering::Relaxed));
         let mut status = Status {
             path: files.path().to_path_buf(),
@@ -130,7 +133,8 @@ impl Observer {
             holes_total: holes.len() as u64 + forgotten + unplaced,
             holes,
             holes_forgotten: forgotten,
-            segments: segments::all(files, &entry, cursor.start, &file),
+            segments: all,
+            flaws,
             first_kept: files.first_kept(),
             holds: holds::all(files),
             panic: control.is_panicked().then(|| files.panic_record()),

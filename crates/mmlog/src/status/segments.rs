@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use super::FileFacts;
+use super::flaws::{self, Peeks, SegmentFlaw};
+use super::{FileFacts, FindingId};
 use crate::error::Fault;
 use crate::files::Files;
 use crate::metadata::Entry;
@@ -21,7 +22,7 @@ pub struct SegmentStatus {
     pub generation: u64,
     /// Position of its first byte.
     pub base: u64,
-    /// First position behind it; of the current segment, the cursor.
+    /// First position behind what its file has, as far as lengths and headers tell; of the current segment, the cursor.
     pub end: u64,
     /// Length of its file, bytes.
     pub len: u64,
@@ -37,6 +38,8 @@ pub struct SegmentStatus {
     pub inode: u64,
     /// Where it is.
     pub path: PathBuf,
+    /// What is wrong with it, if that costs positions: [`Status::flaws`](crate::Status::flaws) has the words.
+    pub flaw: Option<FindingId>,
 }
 
 /// The data file at the path, its entry, and its size as they are together; the last look where they never are.
@@ -58,34 +61,33 @@ pub(super) fn data_file(
     }
 }
 
-/// Oldest first. Where the directory may not be read, the current one alone.
-pub(super) fn all(files: &Files, current: &Entry, cursor: u64, file: &FileFacts) -> Vec<SegmentStatus> {
-    let names = files.final_names().unwrap_or_default();
-    let allocated = |generation| {
-        let of_it = names.iter().filter(|n| n.says.generation == generation);
-        of_it.filter_map(|n| n.find().ok()?).map(|there| there.allocated).sum()
-    };
-    let mut finals = names.clone();
-    finals.dedup_by_key(|n| n.says.generation);
-    let ends = finals.iter().skip(1).map(|n| n.says.base).chain([current.base]);
+/// Oldest first, and what is wrong with them. Where the directory may not be read, the current one alone.
+pub(super) fn all(
+    files: &Files,
+    current: &Entry,
+    cursor: u64,
+    file: &FileFacts,
+    peeks: &mut Peeks,
+) -> (Vec<SegmentStatus>, Vec<SegmentFlaw>) {
+    let (finals, flaws) = flaws::survey(files, current, peeks);
     let mut found: Vec<SegmentStatus> = finals
-        .iter()
-        .zip(ends)
-        .filter_map(|(n, end)| {
-            let there = n.find().ok()??;
-            let entry = files.meta.header().segment(n.says.generation).get();
-            Some(SegmentStatus {
-                generation: n.says.generation,
-                base: n.says.base,
-                end,
-                len: there.len,
-                allocated: allocated(n.says.generation),
-                compression: n.says.compression,
-                began: (entry.generation == n.says.generation).then(|| time_of(entry.began_ns)).flatten(),
-                changed: Some(there.changed),
-                inode: there.id.1,
-                path: n.path(),
-            })
+        .into_iter()
+        .map(|s| {
+            let says = &s.name.says;
+            let entry = files.meta.header().segment(says.generation).get();
+            SegmentStatus {
+                generation: says.generation,
+                base: says.base,
+                end: s.end,
+                len: s.stat.map_or(0, |stat| stat.len),
+                allocated: s.allocated,
+                compression: says.compression,
+                began: (entry.generation == says.generation).then(|| time_of(entry.began_ns)).flatten(),
+                changed: s.stat.map(|stat| stat.changed),
+                inode: s.stat.map_or(0, |stat| stat.id.1),
+                path: s.name.path(),
+                flaw: s.flaw,
+            }
         })
         .collect();
     found.push(SegmentStatus {
@@ -99,6 +101,7 @@ pub(super) fn all(files: &Files, current: &Entry, cursor: u64, file: &FileFacts)
         changed: file.changed,
         inode: file.inode,
         path: files.path().to_path_buf(),
+        flaw: None,
     });
-    found
+    (found, flaws)
 }

@@ -152,6 +152,9 @@ fn said(args: &PruneArgs, tense: Tense, pruned: &Pruning) -> Vec<String> {
         let kept = pruned.first_kept;
         lines.push(format!("{log}: {give} {len} [{}, {}), kept from {kept} on", range.start, range.end));
     }
+    if pruned.segments.is_empty() && pruned.punched.is_none() && pruned.gives_up {
+        lines.push(format!("{log}: kept from {} on; no file has what is older", pruned.first_kept));
+    }
     if let Some(name) = &pruned.held_by {
         let text = "keeps the rest; --force takes it, --forget ends the hold";
         lines.push(format!("{log}: hold {} {text}", printable(name)));

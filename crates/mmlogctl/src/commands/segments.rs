@@ -7,16 +7,17 @@
 //!   2  9000  9100  100 B     64.0 KiB  2026-11-21T09:41:00Z  current
 //! ```
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use clap::Args;
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
-use mmlog::{Log, Observer, SegmentStatus, Status};
+use mmlog::{FindingId, Log, Observer, SegmentFlaw, SegmentStatus, Status};
 use serde_json::{Value, json};
 
 use crate::arguments::Access;
-use crate::exit::{Exit, Failure, printable};
+use crate::commands::status::json::flaw;
+use crate::exit::{Exit, Failure, printable, shown};
 use crate::output::{Output, json_line};
 use crate::progress::human;
 
@@ -26,12 +27,16 @@ const COLUMNS: usize = 80;
 ///
 /// The current one is the last. A final one is the file LOG.GENERATION-POSITION, its compressed copy has .zst or .gz
 /// behind that. A hold keeps prune from a segment that its consumer has not passed.
+/// END and BYTES are what each file has, as far as its length or its headers tell; an old segment that is missing has a
+/// line of its own. What is wrong with old ones is said on standard error too: exit 4 when one is missing or damaged, 1
+/// when one could not be looked at.
 #[derive(Args, Debug)]
 pub struct SegmentsArgs {
     /// The log's data file.
     log: PathBuf,
     /// One JSON object, {"schema":1,"segments":[...]}: generation, base, end, bytes, allocated, began, changed, state,
-    /// compression, held_by, first_kept, path.
+    /// compression, held_by, first_kept, path, flaw; and "flaws":[...], what is wrong with old ones: id, path, from, to,
+    /// problem.
     #[arg(long)]
     json: bool,
     #[command(flatten)]
@@ -47,13 +52,30 @@ pub fn run(args: &SegmentsArgs, out: &mut Output) -> Result<Exit, Failure> {
     let status = Observer::open(&args.log, &options)?.look()?;
     if args.json {
         let segments: Vec<Value> = status.segments.iter().map(|s| object(s, &status)).collect();
-        out.line(&json_line(&json!({ "schema": 1, "segments": segments }).to_string()))?;
-        return Ok(Exit::Done);
+        let flaws: Vec<Value> = status.flaws.iter().map(flaw).collect();
+        out.line(&json_line(&json!({ "schema": 1, "segments": segments, "flaws": flaws }).to_string()))?;
+    } else {
+        for line in table(&status) {
+            out.line(&line)?;
+        }
     }
-    for line in table(&status) {
-        out.line(&line)?;
+    Ok(wrong(&args.log, &status, out))
+}
+
+/// Says what is wrong with old segments.
+fn wrong(log: &Path, status: &Status, out: &mut Output) -> Exit {
+    let of_segments = |id| status.flaws.iter().any(|flaw| flaw.id == id);
+    let mut exit = Exit::Done;
+    for finding in status.findings.iter().filter(|f| of_segments(f.id)) {
+        let of_this = match finding.id {
+            FindingId::SegmentSurplus => Exit::Done,
+            FindingId::SegmentUnreadable => Exit::Failed,
+            _ => Exit::Damaged,
+        };
+        exit = exit.max(of_this);
+        out.notice(&format!("{}: {}; {}", shown(log), printable(&finding.sentence), finding.next_step));
     }
-    Ok(Exit::Done)
+    exit
 }
 
 /// What it is in one word.
@@ -92,6 +114,7 @@ fn object(s: &SegmentStatus, status: &Status) -> Value {
         "held_by": holders(s, status),
         "first_kept": kept(s, status),
         "path": s.path.to_string_lossy(),
+        "flaw": s.flaw.map(FindingId::name),
     })
 }
 
@@ -100,7 +123,12 @@ fn table(status: &Status) -> Vec<String> {
     const END: usize = 2;
     let head = ["GEN", "BASE", "END", "BYTES", "ON DISK", "CHANGED", "STATE"].map(str::to_owned);
     let mut rows = vec![head];
-    rows.extend(status.segments.iter().map(|s| row(s, status)));
+    let missing = status.flaws.iter().filter(|flaw| flaw.id == FindingId::SegmentMissing);
+    let mut all: Vec<(u64, [String; 7])> = missing.map(|flaw| (flaw.positions.start, gap(flaw))).collect();
+    all.extend(status.segments.iter().map(|s| (s.base, row(s, status))));
+    // What is missing begins where the file before it ends.
+    all.sort_by_key(|(base, _)| *base);
+    rows.extend(all.into_iter().map(|(_, row)| row));
     let mut widths: Vec<usize> = (0..7).map(|c| rows.iter().map(|r| r[c].len()).max().unwrap_or(0)).collect();
     let mut columns: Vec<usize> = (0..7).collect();
     if columns[..6].iter().map(|&c| widths[c] + 2).sum::<usize>() + "compressed".len() > COLUMNS {
@@ -118,10 +146,21 @@ fn table(status: &Status) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
+fn gap(flaw: &SegmentFlaw) -> [String; 7] {
+    let (from, to) = (flaw.positions.start, flaw.positions.end);
+    let none = || "-".to_owned();
+    [none(), from.to_string(), to.to_string(), human(to - from), none(), none(), "missing".to_owned()]
+}
+
 fn row(s: &SegmentStatus, status: &Status) -> [String; 7] {
     let seconds = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Trunc);
     let changed = s.changed.and_then(|at| Timestamp::try_from(at).ok()?.round(seconds).ok());
     let mut said = state(s, status).to_owned();
+    match s.flaw {
+        Some(FindingId::SegmentUnreadable) => said.push_str(", unreadable"),
+        Some(_) => said.push_str(", damaged"),
+        None => {}
+    }
     if let Some(kept) = kept(s, status).filter(|kept| *kept < s.end) {
         said.push_str(&format!(" from {kept}"));
     }

@@ -28,7 +28,18 @@ fn report(log: &Path, found: &Deep) -> String {
     let mut add = |word: &str, said: &str| text.push_str(&format!("  {word}  {}\n", printable(said)));
     found.violations.iter().for_each(|v| add("violated", &v.to_string()));
     found.facts.iter().for_each(|fact| add("fact", fact));
-    if !found.holds() {
+    let of_old = |v: &&Violation| v.invariant == "final-segment";
+    let old = found.violations.iter().filter(of_old).count();
+    if old > 0 {
+        add(
+            "next",
+            &format!(
+                "`mmlogctl segments {}` lists old segments: put good copies in the place of those named above, or `mmlogctl prune` gives them up",
+                shown(log)
+            ),
+        );
+    }
+    if old < found.violations.len() {
         add("next", "`mmlogctl repair --dry-run`; what that does not mend, `mmlogctl repair --rebuild` does");
     }
     text

@@ -307,8 +307,10 @@ mod tests {
         let page = text(&status);
         assert_eq!(page.lines().count(), 24, "{page}");
         assert!(page.lines().all(|line| line.chars().count() <= 80), "{page}");
-        let also =
-            format!("  also         ... and {} more: sync-failed, lock-held", status.findings.len() - 1);
+        let also = format!(
+            "  also         ... and {} more: sync-failed, segment-damaged",
+            status.findings.len() - 1
+        );
         assert!(page.contains(&also), "{page}");
     }
 
@@ -343,6 +345,7 @@ mod tests {
         status.writers.truncate(1);
         status.holes.clear();
         status.segments.clear();
+        status.flaws.clear();
         status.findings = status.diagnose(&Thresholds::default());
         let page = text(&status);
         let places = ["FULL SOON", "  problem", "  next", "  also         lock-held: process", "  cursor"];

@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use mmlog::{
     Damage, Durability, Error, FileFacts, Finding, HoldStatus, Hole, InFlight, Lock, PanicRecord,
-    SegmentStatus, State, Status, Version1Flags, WriterStatus, explain,
+    SegmentFlaw, SegmentStatus, State, Status, Version1Flags, WriterStatus, explain,
 };
 use serde_json::{Value, json};
 
@@ -76,6 +76,7 @@ pub(crate) fn object(s: &Status) -> Value {
         "holes_total": s.holes_total,
         "holes_forgotten": s.holes_forgotten,
         "segments": s.segments.iter().map(segment).collect::<Vec<_>>(),
+        "flaws": s.flaws.iter().map(flaw).collect::<Vec<_>>(),
         "first_kept": s.first_kept,
         "holds": s.holds.iter().map(|h| hold(h, s.cursor)).collect::<Vec<_>>(),
         "panic": s.panic.as_ref().map(panic),
@@ -112,6 +113,17 @@ fn finding(f: &Finding) -> Value {
 
 fn damage(d: &Damage) -> Value {
     json!({ "id": d.id.name(), "problem": d.problem })
+}
+
+/// Something wrong with an old segment, and the positions that cannot be read because of it.
+pub(crate) fn flaw(f: &SegmentFlaw) -> Value {
+    json!({
+        "id": f.id.name(),
+        "path": f.path.to_string_lossy(),
+        "from": f.positions.start,
+        "to": f.positions.end,
+        "problem": f.problem,
+    })
 }
 
 fn version_1(flags: &Version1Flags) -> Value {

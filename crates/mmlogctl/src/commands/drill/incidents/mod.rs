@@ -10,6 +10,7 @@ mod history;
 mod locks;
 mod metadata;
 mod readers;
+mod segments;
 mod writers;
 
 /// One of them; it has the name of its finding.
@@ -43,11 +44,12 @@ pub(super) enum Cure {
 
 /// All of them, in the order of the findings.
 pub(super) fn all() -> Vec<&'static Incident> {
-    let themes: [&'static [Incident]; 7] = [
+    let themes: [&'static [Incident]; 8] = [
         writers::INCIDENTS,
         locks::INCIDENTS,
         disk::INCIDENTS,
         files::INCIDENTS,
+        segments::INCIDENTS,
         metadata::INCIDENTS,
         readers::INCIDENTS,
         history::INCIDENTS,

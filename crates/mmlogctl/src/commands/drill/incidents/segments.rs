@@ -1,0 +1,87 @@
+//! What outsiders do to old segments.
+
+use std::fs::{self, File};
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::PathBuf;
+
+use mmlog::FindingId;
+
+use super::super::stage::{Done, Looks, NOBODY, Stage, Stop};
+use super::{Cure, Incident};
+
+const LINES: &[u8] = b"one line\nand another one\n";
+
+pub(super) const INCIDENTS: &[Incident] = &[
+    Incident {
+        finding: FindingId::SegmentMissing,
+        about: "Somebody removed the oldest segment by hand.",
+        needs: "",
+        stage: |stage| {
+            fs::remove_file(rotated(stage)?)?;
+            Ok(None)
+        },
+        command: "mmlogctl prune --keep 1 {log}",
+        cure: Cure::Command,
+    },
+    Incident {
+        finding: FindingId::SegmentDamaged,
+        about: "Somebody cut an old segment.",
+        needs: "",
+        stage: |stage| {
+            File::options().write(true).open(rotated(stage)?)?.set_len(9)?;
+            Ok(None)
+        },
+        command: "mmlogctl prune --keep 1 {log}",
+        cure: Cure::Command,
+    },
+    Incident {
+        finding: FindingId::SegmentUnreadable,
+        about: "Whoever looks may not read an old segment.",
+        needs: "",
+        stage: |stage| {
+            let oldest = rotated(stage)?;
+            if rustix::process::geteuid().is_root() {
+                stage.looks = Looks::As(NOBODY);
+                fs::set_permissions(stage.metadata(), fs::Permissions::from_mode(0o644))?;
+                fs::set_permissions(&stage.log, fs::Permissions::from_mode(0o644))?;
+            }
+            if stage.says(FindingId::Unreadable)?.is_some() {
+                return Err(Stop::Skipped(format!("user {NOBODY} cannot reach {}", stage.dir.display())));
+            }
+            mode(oldest, 0o000)?;
+            Ok(None)
+        },
+        command: "ls -ld {directory}/app.log.0000000000-0000000000000000000",
+        cure: Cure::People("let them read it (here: chmod a+r)", |stage| mode(oldest(stage)?, 0o644)),
+    },
+    Incident {
+        finding: FindingId::SegmentSurplus,
+        about: "Somebody appended to an old segment.",
+        needs: "",
+        stage: |stage| {
+            File::options().write(true).open(rotated(stage)?)?.set_len(99)?;
+            Ok(None)
+        },
+        command: "truncate -s 25 {directory}/app.log.0000000000-0000000000000000000",
+        cure: Cure::Command,
+    },
+];
+
+/// Two old segments; the path of the oldest.
+fn rotated(stage: &Stage<'_>) -> Done<PathBuf> {
+    stage.log(&["--mode", "0644"], LINES)?;
+    for _ in 0..2 {
+        stage.tool("rotate").arg(&stage.log).finish(b"")?.or_fail("rotate")?;
+        stage.append(LINES)?;
+    }
+    oldest(stage)
+}
+
+fn oldest(stage: &Stage<'_>) -> Done<PathBuf> {
+    let first = stage.look()?.segments.into_iter().next();
+    first.map(|segment| segment.path).ok_or_else(|| Stop::Failed("no old segment".to_owned()))
+}
+
+fn mode(path: PathBuf, bits: u32) -> Done {
+    Ok(fs::set_permissions(path, fs::Permissions::from_mode(bits))?)
+}

@@ -1,0 +1,280 @@
+//! Guards what is said of old segments: whatever happens to one, plain or compressed, `check`, `status` and `segments`
+//! name its file and the positions that it costs, and readers never take it for the end or give NULs for its bytes.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
+
+mod cli;
+
+use std::fs::{self, File, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::process::CommandExt as _;
+use std::path::{Path, PathBuf};
+
+use cli::{NOBODY, Scratch, Tool, is_root, mmlogctl, skipped, succeeds};
+use serde_json::Value;
+
+const TOOL: &str = env!("CARGO_BIN_EXE_mmlogctl");
+
+/// Text that compresses into more than a few bytes.
+fn text(segment: u64) -> Vec<u8> {
+    (0..2000 + 10 * segment)
+        .flat_map(|i: u64| {
+            format!("line {i} of {segment}: {:x}\n", i.wrapping_mul(0x9e37_79b9_7f4a_7c15)).into_bytes()
+        })
+        .collect()
+}
+
+/// Three old segments and a current one; those of `files` are compressed.
+struct Log {
+    _scratch: Scratch,
+    path: PathBuf,
+}
+
+impl Log {
+    fn new(compression: Option<&str>) -> Self {
+        let scratch = Scratch::new();
+        let path = scratch.log(&text(0));
+        for segment in 1..4 {
+            let mut rotate = mmlogctl("rotate", &path);
+            if let Some(compression) = compression {
+                rotate = rotate.args(["--compress", compression]);
+            }
+            rotate.run().is_success();
+            mmlogctl("append", &path).input(&text(segment)).run().is_success();
+        }
+        Self { path, _scratch: scratch }
+    }
+
+    /// The files of old segments, oldest first.
+    fn files(&self) -> Vec<PathBuf> {
+        let all = fs::read_dir(self.path.parent().unwrap()).unwrap();
+        let mut all: Vec<PathBuf> = all.map(|entry| entry.unwrap().path()).collect();
+        all.retain(|path| path.to_str().unwrap().contains(".log.0"));
+        all.sort();
+        all
+    }
+
+    fn base(segment: u64) -> u64 {
+        (0..segment).map(|s| text(s).len() as u64).sum()
+    }
+
+    fn status(&self) -> Value {
+        let ended = mmlogctl("status", &self.path).arg("--json").run();
+        ended.is_success();
+        serde_json::from_slice(&ended.stdout).unwrap()
+    }
+}
+
+/// What happens to the middle one of three old segments: how, to which formats, the finding, and the positions that it
+/// costs, relative to its first.
+struct Way {
+    name: &'static str,
+    done: fn(&Path),
+    formats: &'static [Option<&'static str>],
+    finding: &'static str,
+    costs: fn(u64) -> (u64, u64),
+}
+
+const PLAIN: &[Option<&str>] = &[None];
+const COMPRESSED: &[Option<&str>] = &[Some("zstd"), Some("gzip")];
+const ALL: &[Option<&str>] = &[None, Some("zstd"), Some("gzip")];
+
+fn all_of(len: u64) -> (u64, u64) {
+    (0, len)
+}
+
+fn len(path: &Path) -> u64 {
+    fs::metadata(path).unwrap().len()
+}
+
+fn cut(path: &Path, len: u64) {
+    File::options().write(true).open(path).unwrap().set_len(len).unwrap();
+}
+
+fn add(path: &Path, bytes: &[u8]) {
+    File::options().append(true).open(path).unwrap().write_all(bytes).unwrap();
+}
+
+fn instead(path: &Path, put: impl FnOnce(&Path)) {
+    fs::rename(path, path.with_extension("away")).unwrap();
+    put(path);
+}
+
+/// The file before it.
+fn neighbour(path: &Path) -> PathBuf {
+    let mut all: Vec<PathBuf> =
+        fs::read_dir(path.parent().unwrap()).unwrap().map(|e| e.unwrap().path()).collect();
+    all.retain(|other| other.to_str().unwrap().contains(".log.0000000000-"));
+    all.pop().unwrap()
+}
+
+const WAYS: &[Way] = &[
+    Way {
+        name: "removed",
+        done: |p| fs::remove_file(p).unwrap(),
+        formats: ALL,
+        finding: "segment-missing",
+        costs: all_of,
+    },
+    Way {
+        name: "cut",
+        done: |p| cut(p, len(p) - 1),
+        formats: PLAIN,
+        finding: "segment-damaged",
+        costs: |len| (len - 1, len),
+    },
+    Way {
+        name: "cut in half",
+        done: |p| cut(p, len(p) / 2),
+        formats: COMPRESSED,
+        finding: "segment-damaged",
+        costs: all_of,
+    },
+    Way {
+        name: "cut by a byte",
+        done: |p| cut(p, len(p) - 1),
+        formats: COMPRESSED,
+        finding: "segment-damaged",
+        costs: all_of,
+    },
+    Way { name: "emptied", done: |p| cut(p, 0), formats: ALL, finding: "segment-damaged", costs: all_of },
+    Way {
+        name: "lengthened",
+        done: |p| add(p, b"more\n"),
+        formats: PLAIN,
+        finding: "segment-surplus",
+        costs: |_| (0, 0),
+    },
+    Way {
+        name: "lengthened, compressed",
+        done: |p| add(p, b"more\n"),
+        formats: COMPRESSED,
+        finding: "segment-damaged",
+        costs: all_of,
+    },
+    Way {
+        name: "overwritten at its head",
+        done: |p| fs::write(p, [&[0; 64], &fs::read(p).unwrap()[64..]].concat()).unwrap(),
+        formats: COMPRESSED,
+        finding: "segment-damaged",
+        costs: all_of,
+    },
+    Way {
+        name: "replaced by another's",
+        done: |p| fs::write(p, fs::read(neighbour(p)).unwrap()).unwrap(),
+        formats: ALL,
+        finding: "segment-damaged",
+        costs: |len| (text(0).len() as u64, len),
+    },
+    Way {
+        name: "a directory",
+        done: |p| instead(p, |p| fs::create_dir(p).unwrap()),
+        formats: ALL,
+        finding: "segment-damaged",
+        costs: all_of,
+    },
+    Way {
+        name: "a link",
+        done: |p| instead(p, |p| symlink(p.with_extension("away"), p).unwrap()),
+        formats: ALL,
+        finding: "segment-damaged",
+        costs: all_of,
+    },
+    Way {
+        name: "a stray compressed copy",
+        done: |p| fs::write(format!("{}.zst", p.display()), b"stray").unwrap(),
+        formats: PLAIN,
+        finding: "segment-surplus",
+        costs: |_| (0, 0),
+    },
+];
+
+#[test]
+fn whatever_happens_to_an_old_segment_is_said_with_its_name_and_positions() {
+    for way in WAYS {
+        for format in way.formats {
+            let log = Log::new(*format);
+            mmlogctl("check", &log.path).run().is_success();
+            let file = log.files()[1].clone();
+            (way.done)(&file);
+            let what = format!("{} ({format:?})", way.name);
+            let base = Log::base(1);
+            let (from, to) = (way.costs)(text(1).len() as u64);
+            let status = log.status();
+            let flaw = &status["flaws"][0];
+            assert_eq!(flaw["id"], way.finding, "{what}: {status}");
+            let expected = if from == to { (0, 0) } else { (base + from, base + to) };
+            assert_eq!(
+                (flaw["from"].as_u64().unwrap(), flaw["to"].as_u64().unwrap()),
+                expected,
+                "{what}: {flaw}"
+            );
+            let name = file
+                .file_name()
+                .unwrap()
+                .to_str()
+                .unwrap()
+                .split(".zst")
+                .next()
+                .unwrap()
+                .split(".gz")
+                .next()
+                .unwrap()
+                .to_owned();
+            let check = mmlogctl("check", &log.path).run();
+            let code = if way.finding == "segment-surplus" { 1 } else { 2 };
+            assert_eq!(check.code, code, "{what}: {check:?}");
+            let deep = mmlogctl("check", &log.path).arg("--deep").run();
+            assert_eq!(deep.code, if code == 1 { 0 } else { 2 }, "{what}: {deep:?}");
+            let segments = mmlogctl("segments", &log.path).run();
+            assert_eq!(segments.code, if code == 1 { 0 } else { 4 }, "{what}: {segments:?}");
+            for said in [check.text(), deep.text(), segments.stderr.clone()] {
+                assert!(said.contains(&name), "{what}: {said}");
+                assert!(
+                    from == to || said.contains(&format!("[{}, {})", expected.0, expected.1)),
+                    "{what}: {said}"
+                );
+            }
+        }
+    }
+}
+
+/// By somebody who is neither root nor the log's owner.
+fn as_nobody(command: &str, log: &Path) -> Tool {
+    mmlogctl(command, log).with(|command| {
+        if is_root() {
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        command
+    })
+}
+
+#[test]
+fn an_old_segment_or_a_directory_that_may_not_be_read_is_said() {
+    let log = Log::new(None);
+    let directory = log.path.parent().unwrap();
+    for path in [&log.path, &PathBuf::from(format!("{}.mmlog", log.path.display()))] {
+        fs::set_permissions(path, Permissions::from_mode(0o644)).unwrap();
+    }
+    let mode = |path: &Path, bits| fs::set_permissions(path, Permissions::from_mode(bits)).unwrap();
+    mode(directory, 0o755);
+    if is_root() && !succeeds(std::process::Command::new(TOOL).arg("--version").uid(NOBODY)) {
+        return skipped("what another user is told", "it cannot reach the program");
+    }
+    let file = log.files()[1].clone();
+    let (base, end) = (Log::base(1), Log::base(2));
+    for (path, bits, range) in [(file.as_path(), 0o200, (base, end)), (directory, 0o711, (0, Log::base(3)))] {
+        mode(path, bits);
+        let range = format!("[{}, {})", range.0, range.1);
+        for command in ["check", "segments"] {
+            let ended = as_nobody(command, &log.path).run();
+            assert_eq!(ended.code, 1, "{ended:?}");
+            let said = format!("{}{}", ended.text(), ended.stderr);
+            let name = path.file_name().unwrap().to_str().unwrap();
+            assert!(said.contains(name) && said.contains(&range) && said.contains("denied"), "{ended:?}");
+        }
+        mode(path, 0o755);
+    }
+    as_nobody("check", &log.path).run().is_success();
+}
