@@ -7,6 +7,7 @@ mod common;
 
 use std::collections::BTreeSet;
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -59,6 +60,8 @@ const SCENARIOS: &[Scenario] = &[
     heals("reboot", rebooted, append),
     asked("compress", rotated, compress),
     asked("olddir", rotated, move_segments),
+    heals("outside", outside, append),
+    heals("outside, a dead writer", outside_dead, append),
     asked("truncation", truncated, |log| mend(log, &[])),
     asked("recreate", gone, |log| mend(log, &[Wish::Recreate])),
     asked("rebuild", torn, |log| mend(log, &[Wish::Rebuild])),
@@ -91,6 +94,24 @@ fn rebooted(log: &Path) {
     dead_writer(log);
     let surgeon = Surgeon::new(log);
     surgeon.set(0xf0, !surgeon.get(0xf0));
+}
+
+/// At rest, with something that `>>` put there.
+fn outside(log: &Path) {
+    let opened = options().open_or_create(log).unwrap();
+    opened.writer().unwrap().append(b"acknowledged\n").unwrap();
+    drop(opened);
+    put_behind(log);
+}
+
+/// The same behind the space that a dead writer has left.
+fn outside_dead(log: &Path) {
+    acknowledged(log);
+    put_behind(log);
+}
+
+fn put_behind(log: &Path) {
+    File::options().append(true).open(log).unwrap().write_all(b"from outside\n").unwrap();
 }
 
 fn truncated(log: &Path) {
@@ -266,6 +287,7 @@ fn check_after(scenario: &Scenario, at: &str, log: &Path) {
     let rest: Vec<&str> = text.lines().filter(|l| !whole(l) && *l != "in flight").collect();
     let expected: &[&str] = match scenario.name {
         "create" | "recreate" | "remove" | "remove all" => &["goes on"],
+        "outside" | "outside, a dead writer" => &["acknowledged", "from outside", "goes on"],
         _ => &["acknowledged", "goes on"],
     };
     assert_eq!(rest, expected, "{context}");

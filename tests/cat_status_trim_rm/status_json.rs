@@ -10,7 +10,7 @@ use crate::{CONTENT, live};
 /// A key and its type: `?` may be null.
 type Key = (&'static str, &'static str);
 
-const STATUS: [Key; 40] = [
+const STATUS: [Key; 41] = [
     ("schema", "number"),
     ("path", "string"),
     ("format", "number"),
@@ -28,6 +28,7 @@ const STATUS: [Key; 40] = [
     ("slack", "number"),
     ("base", "number"),
     ("limit", "number"),
+    ("outside", "number"),
     ("generation", "number"),
     ("gate", "number?"),
     ("gate_for_at_least_ms", "number?"),

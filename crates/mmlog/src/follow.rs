@@ -329,6 +329,15 @@ impl Follower {
         self.look()
     }
 
+    /// How many bytes lie behind the end of a log at rest, put there by somebody who is no writer. They have no
+    /// position yet: whoever takes the log's lock next, for an append or a trim, takes them in.
+    ///
+    /// # Errors
+    /// [`Fault::Io`] when the file or its locks cannot be asked.
+    pub fn outside(&self) -> Result<u64> {
+        self.files.waiting_outside().at(self.files.path())
+    }
+
     /// Which log this is.
     pub fn log_id(&self) -> LogId {
         LogId::of(&self.files.meta.header().identity)

@@ -94,6 +94,11 @@ impl Hole {
         Self { start, len, pid: 0, command: String::new(), kind: HoleKind::Lost, at: None }
     }
 
+    /// A range that nobody ever stored in.
+    pub(crate) fn unwritten(start: u64, end: u64) -> Self {
+        Self { kind: HoleKind::Unwritten, ..Self::lost(start, end) }
+    }
+
     /// A range that prune gave up.
     pub(crate) fn pruned(start: u64, end: u64) -> Self {
         Self { kind: HoleKind::Pruned, ..Self::lost(start, end) }

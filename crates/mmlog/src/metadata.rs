@@ -133,8 +133,27 @@ impl Control {
     #[must_use]
     pub fn exchange_size(&self, seen: u64, file_size: u64) -> bool {
         let (old, new) = (self.base().saturating_add(seen), self.base().saturating_add(file_size));
-        let sized = self.file_size.compare_exchange(seen, file_size, Ordering::Release, Ordering::Relaxed); // size
-        sized.is_ok() && self.exchange_limit(old, new)
+        self.exchange_size_only(seen, file_size) && self.exchange_limit(old, new)
+    }
+
+    /// Announces a new length, and no space up to there yet; false when it is no longer the one that was seen.
+    #[must_use]
+    pub fn exchange_size_only(&self, seen: u64, file_size: u64) -> bool {
+        self.file_size.compare_exchange(seen, file_size, Ordering::Release, Ordering::Relaxed).is_ok() // size
+    }
+
+    /// Gives the positions from `seen` to `to`, which lies behind it, to bytes that are there already; false when
+    /// somebody has reserved since, or moved the gate. The caller has the log's lock.
+    #[must_use]
+    pub fn move_cursor(&self, seen: Reserved, to: u64) -> bool {
+        let gate = if seen.gate == Gate::Closed { GATE } else { 0 };
+        let moved = self.cursor.compare_exchange(
+            seen.start | gate,
+            to | gate,
+            Ordering::AcqRel, // cursor-order
+            Ordering::Relaxed,
+        );
+        moved.is_ok()
     }
 
     /// Corrects the limit; false when it is no longer the one that was seen.

@@ -9,6 +9,7 @@ mod finding;
 pub(crate) mod flaws;
 mod observer;
 mod segments;
+mod waiting;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -318,6 +319,9 @@ pub struct Status {
     pub generation: u64,
     /// The first position without space behind it.
     pub limit: u64,
+    /// Bytes that somebody who is no writer put behind the end of the log at rest; whoever takes its lock next takes them
+    /// in.
+    pub outside: u64,
     /// Where the gate is closed, if it is.
     pub gate: Option<u64>,
     /// How long it was seen closed there.

@@ -92,6 +92,19 @@ pub fn damage(path: &Path, follower: &mut Follower) -> Result<Option<Failure>, F
     Ok(Some(Failure::new(Exit::Damaged, text)))
 }
 
+/// What to say of bytes that were put behind the log at rest, which nobody can read yet.
+///
+/// # Errors
+/// When the log cannot be asked.
+pub fn outside(path: &Path, log: &Follower) -> mmlog::Result<Option<String>> {
+    let (bytes, log) = (log.outside()?, shown(path));
+    let text = format!(
+        "{bytes} bytes that >> put behind its end are not shown; the next append takes them in, or now: \
+         `mmlogctl trim {log}`"
+    );
+    Ok((bytes > 0).then_some(text))
+}
+
 /// One line about a hole for `--holes say`.
 #[must_use]
 pub fn describe(hole: &Hole) -> String {

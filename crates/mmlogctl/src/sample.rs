@@ -99,6 +99,7 @@ pub(crate) fn worst() -> Status {
         base: 0,
         generation: u64::MAX,
         limit: u64::MAX,
+        outside: 0,
         gate: Some(1 << 61),
         gate_for_at_least: Duration::from_secs(99),
         unfinished: Some("trim"),

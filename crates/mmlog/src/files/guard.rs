@@ -161,10 +161,12 @@ impl LogLock<'_> {
             self.expect_nothing(file_size, found)?;
         }
         self.still_believed(None)?;
+        let file_size = self.undo_take_over(file_size, limit)?;
+        let end = control.base() + file_size;
         if limit != end && !control.exchange_limit(limit, end) {
             return Err(Fault::OutOfRange { field: "limit", value: control.limit(), min: limit, max: limit });
         }
-        if found > file_size {
+        if found > file_size && !self.take_over(file_size, found)? {
             self.cut(file_size)?;
         }
         if control.look().gate == Gate::Closed {
@@ -188,7 +190,7 @@ impl LogLock<'_> {
         Ok(())
     }
 
-    fn believe(&self, file_size: u64) {
+    pub(super) fn believe(&self, file_size: u64) {
         let control = self.control();
         self.believed.set(Some(Believed { base: control.base(), file_size, cursor: control.look().start }));
     }

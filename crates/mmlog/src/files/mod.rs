@@ -13,6 +13,7 @@ mod mend;
 pub(crate) mod meta;
 mod olddir;
 pub(crate) mod open;
+mod outside;
 pub(crate) mod owner;
 mod parts;
 pub(crate) mod reboot;

@@ -87,6 +87,8 @@ pub struct Facts {
     pub live_writers: usize,
     /// Bytes that the metadata promises.
     pub file_size: u64,
+    /// Of those behind them, bytes that somebody who is no writer put there at rest.
+    pub outside: u64,
     /// Position of the data file's first byte.
     pub base: u64,
     /// Where the next append goes.
@@ -152,6 +154,7 @@ impl Facts {
             suspects: Vec::new(),
             live_writers: 0,
             file_size: 0,
+            outside: 0,
             base: 0,
             cursor: 0,
             positions: None,
@@ -233,6 +236,7 @@ fn of_files(files: &Files, data: Option<DataFact>) -> std::result::Result<Facts,
         stale_gate: standing.gate,
         stale_journal: standing.journal,
         file_size,
+        outside: if standing.misfit { files.waiting_outside().unwrap_or(0) } else { 0 },
         base: control.base(),
         cursor: control.look().start,
         positions: positions(files, standing.misfit),

@@ -61,12 +61,19 @@ pub enum Step {
         /// What it should be.
         limit: u64,
     },
-    /// Bytes behind what the metadata promises: a dead grower's, or appended from outside.
+    /// Bytes behind what the metadata promises: a dead grower's, or appended from outside while somebody wrote.
     CutExcess {
         /// Length now.
         from: u64,
         /// Length after.
         to: u64,
+    },
+    /// Bytes that somebody who is no writer put behind the log at rest become its own.
+    TakeOver {
+        /// Position of the first of them.
+        at: u64,
+        /// How many.
+        bytes: u64,
     },
     /// Somebody cut the file: what he took becomes a hole, appends go on behind.
     AcceptTruncation {
@@ -292,6 +299,9 @@ impl Deciding<'_> {
             let from = facts.base + len;
             let lost = (from, facts.cursor.max(from));
             self.steps.push(Step::AcceptTruncation { expected: facts.file_size, found: len, lost });
+        } else if facts.outside > 0 {
+            let at = facts.base + facts.file_size;
+            self.steps.push(Step::TakeOver { at, bytes: facts.outside });
         } else if len > facts.file_size && self.nobody_works() {
             self.steps.push(Step::CutExcess { from: len, to: facts.file_size });
         }
@@ -382,6 +392,9 @@ impl fmt::Display for Step {
             Self::PublishLimit { limit } => write!(f, "set limit to {limit}"),
             Self::CutExcess { from, to } => {
                 write!(f, "cut the data file from {from} to {to} bytes: nothing was appended there")
+            }
+            Self::TakeOver { at, bytes } => {
+                write!(f, "take over {bytes} bytes that somebody put behind the log, from position {at} on")
             }
             Self::AcceptTruncation { expected, found, lost: (from, to) } if from == to => write!(
                 f,

@@ -24,6 +24,7 @@ impl Step {
             Self::Settle { .. } => "settle",
             Self::PublishLimit { .. } => "publish-limit",
             Self::CutExcess { .. } => "cut-excess",
+            Self::TakeOver { .. } => "take-over",
             Self::AcceptTruncation { .. } => "accept-truncation",
             Self::RecoverFromData { .. } => "recover-from-data",
             Self::Recreate { .. } => "recreate",

@@ -41,6 +41,7 @@ impl Status {
         found.extend(self.idle(thresholds));
         found.extend(self.recovered());
         found.extend(self.holed());
+        found.extend(self.outside_bytes());
         found.sort_by_key(|f| (f.state, f.severity));
         found
     }
@@ -55,7 +56,7 @@ impl Status {
     }
 
     /// A command of the tool on this log.
-    fn command(&self, words: &str) -> String {
+    pub(super) fn command(&self, words: &str) -> String {
         format!("`mmlogctl {words} {}`", quoted(&self.path))
     }
 
@@ -374,7 +375,7 @@ fn warning(id: FindingId, state: State, sentence: String, next_step: String) -> 
     Finding { id, severity: Severity::Warning, state, sentence, next_step, pid: None }
 }
 
-fn info(id: FindingId, sentence: String, next_step: String) -> Finding {
+pub(super) fn info(id: FindingId, sentence: String, next_step: String) -> Finding {
     Finding { id, severity: Severity::Info, state: State::Ok, sentence, next_step, pid: None }
 }
 
@@ -447,7 +448,7 @@ fn lasting(duration: Duration) -> String {
 }
 
 /// 1 hole, 2 holes.
-fn some(count: u64, what: &str) -> String {
+pub(super) fn some(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }
 

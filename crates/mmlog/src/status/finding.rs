@@ -89,6 +89,8 @@ findings! {
     Recovered = "recovered",
     /// Ranges that writers reserved and never finished.
     Holes = "holes",
+    /// Bytes that somebody who is no writer put behind the log at rest.
+    OutsideBytes = "outside-bytes",
 }
 
 impl fmt::Display for FindingId {

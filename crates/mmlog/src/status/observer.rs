@@ -118,6 +118,7 @@ impl Observer {
             base: entry.base,
             generation: entry.generation,
             limit: control.limit(),
+            outside: files.waiting_outside().unwrap_or(0),
             gate,
             gate_for_at_least: gate.map_or(Duration::ZERO, |at| self.age(Still::Gate(at), seen)),
             unfinished: facts::unfinished(header.journal.kind()),

@@ -80,6 +80,11 @@ fn print(path: &Path, args: &CatArgs, out: &mut Output) -> Result<Exit, Failure>
     let mut sink = Printed { path, out, worst: Exit::Done };
     copier.copy(&mut follower, Some(until), &mut sink)?;
     copier.finish(&follower, &mut sink)?;
+    if args.to.is_none()
+        && let Some(text) = reading::outside(path, &follower)?
+    {
+        sink.say(&text);
+    }
     let worst = sink.worst;
     match reading::damage(path, &mut follower)? {
         Some(damage) => Ok(worst.max(reading::report(damage, out)?)),

@@ -19,6 +19,8 @@ const REPAIR: &[Task] = &[Repair];
 const AR: &[Task] = &[Append(1), Rotate, Append(2), Close];
 const RA: &[Task] = &[Append(1), Rotate, Append(1)];
 const STRANGER: &[Task] = &[Fills, Frees(2)];
+const OUTSIDE: &[Task] = &[AppendsOutside, AppendsOutside];
+const OUTSIDE_ONCE: &[Task] = &[AppendsOutside];
 
 const fn small(name: &'static str, programs: &'static [&'static [Task]]) -> Configuration {
     Configuration::of(name, programs).most(700_000)
@@ -56,6 +58,9 @@ pub(super) const APPEND_AND_TRIM: &[Configuration] = &[
     small("close", &[C11, C1, C2]).slots(3).deaths(1),
     small("close, follow", &[C11, C1]).deaths(2).followed(),
     small("one is stopped: close", &[C1, C2, TRIM]).deaths(1).late(),
+    small("somebody appends from outside", &[A21, A1, TRIM, OUTSIDE]).deaths(1),
+    small("somebody appends from outside, two deaths", &[A2, A1, TRIM, OUTSIDE_ONCE, REPAIR]).deaths(2),
+    medium("somebody appends from outside, follow", &[A21, A1, TRIM, OUTSIDE_ONCE]).followed(),
     large("three writers, trim", &[A11, A1, A1, TRIM]).slots(3).deaths(2),
     large("one is stopped: trim, follow, a death", &[A12, A2, TRIM]).deaths(1).late().followed(),
     large("two trims, follow, a death", &[A11, A1, TRIM, TRIM]).deaths(1).followed(),
@@ -83,6 +88,7 @@ pub(super) const ROTATION: &[Configuration] = &[
     small("rotate, close", &[C11, C2, ROTATE]).deaths(1),
     small("one is stopped: rotate", &[A12, A2, ROTATE]).deaths(1).late(),
     small("rotate, settle without the lock", &[A12, A2, ROTATE, &[RepairLoosely]]).deaths(2),
+    medium("rotate, somebody appends from outside", &[A12, C2, ROTATE, OUTSIDE_ONCE]).deaths(1),
     large("rotate, follow, long", &[A12, A2, ROTATE]).deaths(1).followed(),
     large("rotate, follow, judge, long", &[A12, A1, ROTATE]).deaths(1).judged(),
     large("rotate twice, follow, a death", &[A11, A1, TWICE]).deaths(1).followed(),

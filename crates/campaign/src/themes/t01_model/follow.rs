@@ -204,7 +204,8 @@ impl Reading<'_> {
         let Follower { position, watermark, .. } = *self.my();
         for p in position..watermark {
             let fate = self.model.owner(&self.world, p).map(|m| self.world.messages[m].fate);
-            if matches!(fate, None | Some(Fate::InFlight)) {
+            let taken_over = fate.is_none() && self.world.outside & 1 << p != 0;
+            if matches!(fate, None | Some(Fate::InFlight)) && !taken_over {
                 let text = format!("the watermark is {watermark}, and position {p} is not final ({fate:?})");
                 return broken(Kind::Watermark, text);
             }
@@ -329,7 +330,8 @@ impl Reading<'_> {
             Fate::Acknowledged => !is_hole && written && right_file,
             Fate::Abandoned => is_hole,
             Fate::Unplaced => true,
-            Fate::None | Fate::InFlight => false,
+            Fate::None => !is_hole && right_file && self.world.outside & 1 << position != 0,
+            Fate::InFlight => false,
         };
         if fine {
             return Ok(());

@@ -5,12 +5,13 @@
 //! that may not write, a stranger who fills the disk. A step is one shared-memory operation or one system
 //! call. Every order of steps is followed, breadth first; anybody may die at any step (once or twice, the one
 //! who recovers included), drains may be given up, waits may end, copies, `link` and `rename` may fail, the
-//! disk may be full from the start or fill up.
+//! disk may be full from the start or fill up; an outsider may append to the log at rest, by `>>`.
 //!
 //! *What is checked*: each store hits a byte of its own range, in the current segment's file, with space
 //! behind it; no cut takes a written byte; no hole is noted and no byte zeroed but of an abandoned append;
 //! what is in flight is covered by its slot; a closed gate and a path that differs from the metadata are
-//! explained by the journal; each segment has a name. The follower's watermark passes nothing unfinished, and
+//! explained by the journal; each segment has a name; what an outsider appended at rest is cut only where somebody has
+//! reserved its place meanwhile. The follower's watermark passes nothing unfinished, and
 //! it is shown exactly what was acknowledged. Nobody is stuck: somebody can always move, and the end can
 //! always be reached without a death; where waits have deadlines, also with any one process stopped for ever.
 //! And in *every* state everybody dies at once, and one opener comes: it must find a sound log, settle and

@@ -22,6 +22,8 @@ pub(super) enum Task {
     Fills,
     /// Somebody else gives that many pages back.
     Frees(u8),
+    /// Somebody else appends a byte to the data file, by `>>`, when the log is at rest; or never gets to it.
+    AppendsOutside,
 }
 use Task::*;
 
@@ -222,6 +224,11 @@ impl Model {
         self.configuration.slots.into()
     }
 
+    /// Whether somebody appends who is no writer.
+    pub(super) fn has_outsiders(&self) -> bool {
+        self.configuration.programs.iter().any(|program| program.contains(&AppendsOutside))
+    }
+
     pub(super) fn rotates(&self) -> bool {
         self.files > 1
     }
@@ -271,7 +278,7 @@ impl Model {
             Trim => "trimmer",
             Rotate => "rotator",
             Settle | Repair | RepairLoosely => "repairer",
-            Fills | Frees(_) => "stranger",
+            Fills | Frees(_) | AppendsOutside => "stranger",
         }
     }
 }
@@ -300,6 +307,7 @@ const EMPTY_WORLD: World = World {
     follower: Follower::NEW,
     messages: [Message { fate: Fate::None, start: 0 }; MESSAGES],
     written: 0,
+    outside: 0,
     sparse: 0,
     crashes: 0,
 };

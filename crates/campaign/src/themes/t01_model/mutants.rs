@@ -32,6 +32,10 @@ pub(super) enum Mutant {
     GateBeforeCut,
     StaleHandle,
     ProbeBeforeRelease,
+    // What comes from outside.
+    CutsWithoutALook,
+    CursorStored,
+    CursorBeforeSize,
     // Rotation.
     NoEmptyCheck,
     OldBaseFromMetadata,
@@ -121,6 +125,9 @@ const JUDGE: Configuration = Configuration {
     ..PLAIN
 };
 
+const OUTSIDE: Configuration =
+    Configuration { programs: &[&[Append(2), Append(1)], &[Append(1)], &[Trim], &[AppendsOutside]], ..PLAIN };
+
 pub(super) const CONTROLS: &[Control] = &[
     of(ReserveBeforeBegin, READ, &[Kind::Watermark]),
     of(LimitBeforeReserve, TRIM, &[Kind::Beyond]),
@@ -146,6 +153,13 @@ pub(super) const CONTROLS: &[Control] = &[
     of(GateBeforeCut, TRIM_DEATH, &[Kind::Beyond, Kind::Lost]),
     of(StaleHandle, ROTATE_TRIM, &[Kind::Lost, Kind::FalseDamage]),
     of(ProbeBeforeRelease, CLOSE, &[Kind::Incomplete]),
+    of(CutsWithoutALook, OUTSIDE, &[Kind::Lost]),
+    of(CursorStored, OUTSIDE, &[Kind::Overlap, Kind::Lost]),
+    of(
+        CursorBeforeSize,
+        Configuration { crashes: 1, ..OUTSIDE },
+        &[Kind::Lost, Kind::Incomplete, Kind::Reader],
+    ),
     of(NoEmptyCheck, ROTATE_TWICE, &[Kind::FinalSegment, Kind::Misplaced]),
     of(OldBaseFromMetadata, ROTATE, &[Kind::Lost]),
     of(SizeRuleFirst, ROTATE, &[Kind::FalseDamage, Kind::Incomplete]),

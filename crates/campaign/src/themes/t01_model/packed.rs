@@ -106,6 +106,9 @@ impl World {
         if model.files > 1 {
             self.code_rotation(model, b);
         }
+        if model.has_outsiders() {
+            self.outside = b.wide(self.outside);
+        }
         if model.configuration.disk.is_some() {
             self.free = b.bits(4, self.free);
             self.sparse = b.wide(self.sparse);

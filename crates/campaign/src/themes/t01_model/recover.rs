@@ -20,7 +20,14 @@ enum Store {
     Generation(u8),
     Journal(Record),
     OpenGate,
-    Cut { inode: u8, to: u8 },
+    Cut {
+        inode: u8,
+        to: u8,
+    },
+    /// What an outsider has appended to the log at rest: its new size.
+    TakeOver {
+        size: u8,
+    },
 }
 
 impl Turn<'_> {
@@ -32,6 +39,13 @@ impl Turn<'_> {
                 self.my().x = 1;
                 self.go(Step::Recover)
             }
+            Some(Store::TakeOver { size }) => {
+                self.my().x = self.world.cursor;
+                if !self.is(Mutant::CursorBeforeSize) {
+                    self.world.file_size = size;
+                }
+                self.go(Step::TakeOver)
+            }
             Some(store) => {
                 self.apply(store)?;
                 self.my().x = 0;
@@ -42,6 +56,18 @@ impl Turn<'_> {
                 self.run()
             }
         }
+    }
+
+    /// Size, cursor, limit, in this order: whoever comes after a death in between sees from the cursor what was done.
+    /// Where somebody has reserved meanwhile, the log is in use and the bytes are in nobody's range.
+    pub(super) fn take_over(mut self) -> Outcome {
+        let x = std::mem::take(&mut self.my().x);
+        let inode = self.guarded();
+        let end = self.world.base + self.world.files[inode as usize].size;
+        if self.world.cursor == x || self.is(Mutant::CursorStored) {
+            self.world.cursor = end;
+        }
+        self.go(Step::Recover)
     }
 
     fn left_to_do(&mut self) -> Result<Option<Store>, Broken> {
@@ -151,8 +177,19 @@ impl Turn<'_> {
             );
             return broken(Kind::FalseDamage, text);
         }
+        let World { base, limit, cursor, .. } = self.world;
+        let from_outside = |from: u8, to: u8| self.world.outside & bits(from, to) != 0;
+        let from = limit.max(cursor);
+        if limit < base + expected && from < base + expected && from_outside(from, base + expected) {
+            return Ok(Some(Store::FileSize(from - base)));
+        }
         if self.world.limit != self.world.base + expected {
             return Ok(Some(Store::Limit(self.world.base + expected)));
+        }
+        let end = base + expected;
+        let looks = !self.is(Mutant::CutsWithoutALook);
+        if size > expected && cursor == end && from_outside(end, base + size) && looks {
+            return Ok(Some(Store::TakeOver { size }));
         }
         Ok((size > expected).then_some(Store::Cut { inode, to: expected }))
     }
@@ -172,7 +209,17 @@ impl Turn<'_> {
             Store::OpenGate => world.gate = false,
             Store::Journal(Record::Empty) => world.journal = Journal::EMPTY,
             Store::Journal(kind) => world.journal.kind = kind,
-            Store::Cut { inode, to } => return world.cut(who, inode, to),
+            Store::Cut { inode, to } => {
+                let (from, end) = (world.base + to, world.base + world.files[inode as usize].size);
+                let taken = world.inode == inode && world.outside & bits(from, end) != 0;
+                if taken && self.model.owner(world, from).is_none() {
+                    let text =
+                        format!("{who} cuts what was appended from outside at {from}, in nobody's range");
+                    return broken(Kind::Lost, text);
+                }
+                return world.cut(who, inode, to);
+            }
+            Store::TakeOver { .. } => {}
         }
         Ok(())
     }

@@ -85,6 +85,7 @@ steps! {
 
         // With the lock.
         Recover [X BACK C] "recovers"
+        TakeOver [X BACK C] "takes bytes from outside over: moves the cursor (compare_exchange)"
         Unlock [BACK] "unlocks"
         Allocate [X END BACK C] "fallocate"
         CutBack [X END BACK C] "gives a part of an allocation back"

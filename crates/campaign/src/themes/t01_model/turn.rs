@@ -135,8 +135,23 @@ impl<'a> Turn<'a> {
                 self.world.free += pages;
                 self.next_task()
             }
+            Some(Task::AppendsOutside) => self.append_outside(),
             Some(Task::Repair) | None => self.blocked(),
         }
+    }
+
+    /// By `>>`, to a log at rest and to no other.
+    fn append_outside(mut self) -> Outcome {
+        self.or().next_task()?;
+        let World { cursor, gate, limit, base, file_size, inode, path, lock, .. } = self.world;
+        let file = &mut self.world.files[usize::from(path)];
+        let at_rest = limit == cursor && base + file_size == cursor && file.size == file_size && !gate;
+        if !at_rest || lock != NOBODY || inode != path || self.world.journal.kind != Record::Empty {
+            return Ok(());
+        }
+        file.size += 1;
+        self.world.outside |= 1 << cursor;
+        self.next_task()
     }
 
     fn needs_repair(&self) -> bool {
@@ -172,6 +187,7 @@ impl<'a> Turn<'a> {
             Step::Abandon => self.abandon(),
             Step::AbandonLock => self.abandon_lock(),
             Step::Recover => self.recover(),
+            Step::TakeOver => self.take_over(),
             Step::Unlock => self.unlock(),
             Step::Allocate => self.allocate(),
             Step::CutBack => self.cut_back(),

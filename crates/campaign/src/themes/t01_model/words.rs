@@ -62,6 +62,7 @@ fn begins(world: &World, process: usize, task: Task) -> &'static str {
         Task::Settle | Task::Repair => "takes the lock, to recover and to settle",
         Task::Fills => "fills the disk",
         Task::Frees(_) => "frees pages",
+        Task::AppendsOutside => "appends a byte from outside, or does not",
         Task::RepairLoosely => "takes the byte of a dead writer's slot",
     }
 }
@@ -98,6 +99,7 @@ fn facts(model: &Model, w: &World) -> Vec<(String, String)> {
     fact("journal".into(), format!("{:?}", w.journal.kind));
     fact("holes".into(), format!("{:b}", w.holes));
     fact("written".into(), format!("{:b}", w.written));
+    fact("from outside".into(), format!("{:b}", w.outside));
     for (n, slot) in w.slots[..model.slots()].iter().enumerate() {
         let owner = if slot.owner == NOBODY { "nobody" } else { model.name(slot.owner.into()) };
         fact(

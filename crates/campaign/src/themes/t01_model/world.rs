@@ -227,6 +227,8 @@ pub(super) struct World {
     // The truth.
     pub(super) messages: [Message; MESSAGES],
     pub(super) written: u16,
+    /// Positions with bytes that an outsider has put behind the log at rest, by `>>`.
+    pub(super) outside: u16,
     /// Positions inside a file that have no space.
     pub(super) sparse: u16,
     pub(super) crashes: u8,
@@ -287,12 +289,14 @@ impl World {
             return broken(Kind::Overlap, format!("{who} stores position {position}, which is written"));
         }
         self.written |= 1 << position;
+        self.outside &= !(1 << position);
         Ok(())
     }
 
     pub(super) fn zero(&mut self, who: &str, inode: u8, base: u8, position: u8) -> Outcome {
         self.target(who, inode, base, position)?;
         self.written &= !(1 << position);
+        self.outside &= !(1 << position);
         Ok(())
     }
 
@@ -312,6 +316,9 @@ impl World {
             }
         }
         self.free_pages(inode, size);
+        if file.base != NO_BASE && size < file.size {
+            self.outside &= !bits(file.base + size, file.base + file.size);
+        }
         self.files[inode as usize].size = size;
         Ok(())
     }

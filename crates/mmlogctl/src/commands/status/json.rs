@@ -59,6 +59,7 @@ pub(crate) fn object(s: &Status) -> Value {
         "slack": slack(s),
         "base": s.base,
         "limit": s.limit,
+        "outside": s.outside,
         "generation": s.generation,
         "gate": s.gate,
         "gate_for_at_least_ms": s.gate.map(|_| ms(s.gate_for_at_least)),

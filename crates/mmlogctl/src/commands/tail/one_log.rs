@@ -10,7 +10,7 @@ use super::plan::{Begin, Plan};
 use super::shared::{Share, Shared};
 use crate::exit::Failure;
 use crate::reading::backward::start_of_last;
-use crate::reading::copy::{Copier, Stopped};
+use crate::reading::copy::{Copier, Sink as _, Stopped};
 use crate::reading::cursor_file::Place;
 use crate::reading::skip::Skip;
 use crate::reading::{self, READ_SIZE};
@@ -93,6 +93,9 @@ impl OneLog {
     /// Prints what was final when the log was opened.
     pub(super) fn print_present(&mut self, shared: &Shared) -> Result<Stopped, Failure> {
         shared.title(self.index)?;
+        if let Some(text) = reading::outside(&shared.plan().logs[self.index], &self.follower)? {
+            Share { shared, index: self.index, id: self.id }.say(&text);
+        }
         self.print(Some(self.present), shared)
     }
 

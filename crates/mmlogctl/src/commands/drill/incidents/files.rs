@@ -1,6 +1,7 @@
 //! What outsiders do to the two files.
 
 use std::fs::{self, File};
+use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 
 use mmlog::FindingId;
@@ -108,6 +109,18 @@ pub(super) const INCIDENTS: &[Incident] = &[
                 .map_err(|e| Stop::Skipped(format!("no file can be given to user {NOBODY}: {e}")))
         },
         command: "chown 65534 {metadata}",
+        cure: Cure::Command,
+    },
+    Incident {
+        finding: FindingId::OutsideBytes,
+        about: "Somebody appended to the log with >>, as to any file, while nobody had it open.",
+        needs: "",
+        stage: |stage| {
+            stage.log(&[], LINES)?;
+            File::options().append(true).open(&stage.log)?.write_all(b"a line from a script\n")?;
+            Ok(None)
+        },
+        command: "mmlogctl trim {log}",
         cure: Cure::Command,
     },
 ];

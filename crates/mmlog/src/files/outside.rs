@@ -1,0 +1,133 @@
+//! What somebody who is no writer has put behind the log's end, by `>>`.
+//!
+//! At rest the data file is a plain file, so such bytes belong to the log: whoever takes its lock takes them over,
+//! in three stores.
+//!
+//! 1. `file_size`. Nobody reserves by it.
+//! 2. The cursor, by compare-and-exchange: whoever has reserved since it was looked at (a writer that had looked before
+//!    the file was cut there) wins, and the log is not at rest.
+//! 3. The limit. Only now is there a position for others behind the new end.
+//!
+//! Who dies in between leaves a limit below the size, as a grower does; but a grower leaves zeros there. The cursor
+//! tells how far it came: behind the new end, or at it, the bytes are the log's (or of those who reserved there, who
+//! will store their own); below it, the size is taken back to it, and all begins anew.
+//!
+//! Where somebody writes, space is allocated ahead, and what `>>` puts behind that has no position: it is cut off. Where
+//! nobody has a slot the space between the cursor and those bytes, which a dead writer has left, becomes a hole.
+
+use std::os::unix::fs::FileExt;
+use std::sync::atomic::Ordering;
+
+use super::Files;
+use super::guard::LogLock;
+use crate::crash::crash_point;
+use crate::error::Fault;
+use crate::holes::Hole;
+use crate::layout::Control;
+
+const READ_AT_A_TIME: u64 = 1 << 16;
+
+impl Files {
+    /// Whether somebody has a slot, this handle included.
+    fn anybody_writes(&self) -> Result<bool, Fault> {
+        let mine = self.own.iter().any(|word| word.load(Ordering::Acquire) != 0);
+        Ok(mine || self.any_writer()?)
+    }
+
+    /// How many bytes lie behind the end of a log that nobody writes to, which the next owner of its lock takes over.
+    pub(crate) fn waiting_outside(&self) -> Result<u64, Fault> {
+        let control = self.control();
+        let (file_size, base) = (control.file_size(), control.base());
+        let segment = self.segment()?;
+        let found = segment.file().metadata().map_err(Fault::io("stat the data file"))?.len();
+        let fits = segment.base() == base && control.look().start <= base.saturating_add(file_size);
+        if found <= file_size || !fits || self.is_version_1() || self.anybody_writes()? {
+            return Ok(0);
+        }
+        let first = first_byte(segment.file(), file_size, found).map_err(Fault::io("read the data file"))?;
+        // Nobody began to meanwhile.
+        let still = control.file_size() == file_size && control.base() == base;
+        Ok(first.filter(|_| still).map_or(0, |_| found - file_size))
+    }
+}
+
+impl LogLock<'_> {
+    /// Takes back what somebody announced who died before the cursor had moved. Returns the size that holds.
+    pub(super) fn undo_take_over(&self, file_size: u64, limit: u64) -> Result<u64, Fault> {
+        let control = self.control();
+        let (base, end) = (control.base(), control.base() + file_size);
+        // Not below the cursor: where somebody has reserved, he stores.
+        let from = limit.max(control.look().start);
+        if limit >= end || from < base || from >= end {
+            return Ok(file_size);
+        }
+        let from = from - base;
+        match first_byte(self.segment.file(), from, file_size).map_err(Fault::io("read the data file"))? {
+            None => Ok(file_size),
+            Some(_) => self.announce_size(file_size, from).map(|()| from),
+        }
+    }
+
+    /// Takes over what lies between `file_size` and `found`, the data file's length, if it is an outsider's and the log
+    /// is at rest. False when there is nothing to keep.
+    pub(super) fn take_over(&self, file_size: u64, found: u64) -> Result<bool, Fault> {
+        let control = self.control();
+        let cursor = control.look();
+        let first = first_byte(self.segment.file(), file_size, found);
+        let Some(first) = first.map_err(Fault::io("read the data file"))? else { return Ok(false) };
+        let (base, end) = (control.base(), control.base() + file_size);
+        let is_at_rest = cursor.start == end || cursor.start < end && !self.files.anybody_writes()?;
+        if !is_at_rest || !Control::has_positions(base, found) {
+            return Ok(false);
+        }
+        self.still_believed(None)?;
+        self.announce_size(file_size, found)?;
+        crash_point("outside:size");
+        if !control.move_cursor(cursor, base + found) {
+            self.announce_size(found, file_size)?;
+            return Ok(false);
+        }
+        crash_point("outside:cursor");
+        let nothing = Hole::unwritten(cursor.start, base + first);
+        if nothing.len > 0 {
+            self.note_hole(&nothing);
+        }
+        crash_point("outside:hole");
+        if !control.exchange_limit(end, base + found) {
+            let value = control.limit();
+            return Err(Fault::OutOfRange { field: "limit", value, min: end, max: end });
+        }
+        crash_point("outside:limit");
+        self.files.wake_waiters();
+        self.files.wake_followers();
+        Ok(true)
+    }
+
+    fn announce_size(&self, seen: u64, file_size: u64) -> Result<(), Fault> {
+        let control = self.control();
+        if !control.exchange_size_only(seen, file_size) {
+            let value = control.file_size();
+            return Err(Fault::OutOfRange { field: "file_size", value, min: seen, max: file_size });
+        }
+        self.believe(file_size);
+        Ok(())
+    }
+}
+
+/// Offset of the first byte in `[from, to)` that is not NUL.
+fn first_byte(file: &std::fs::File, from: u64, to: u64) -> std::io::Result<Option<u64>> {
+    let mut buf = vec![0; READ_AT_A_TIME.min(to - from) as usize];
+    let mut at = from;
+    while at < to {
+        let want = READ_AT_A_TIME.min(to - at) as usize;
+        match file.read_at(&mut buf[..want], at)? {
+            // Cut meanwhile.
+            0 => break,
+            n => match buf[..n].iter().position(|&b| b != 0) {
+                Some(i) => return Ok(Some(at + i as u64)),
+                None => at += n as u64,
+            },
+        }
+    }
+    Ok(None)
+}
