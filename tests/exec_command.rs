@@ -8,6 +8,8 @@ mod cli;
 mod full;
 #[path = "exec_command/left_behind.rs"]
 mod left_behind;
+#[path = "exec_command/reading.rs"]
+mod reading;
 #[path = "exec_command/signals.rs"]
 mod signals;
 #[path = "exec_command/start.rs"]

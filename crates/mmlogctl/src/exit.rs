@@ -180,7 +180,7 @@ pub const RAN: [(&str, &str); 3] = [
     ("128+N", "Signal N ended CMD."),
     (
         "1",
-        "CMD was successful, and some of its output was not stored, or not made durable: standard error says why. Not for what --on-full drop has dropped and the log says so.",
+        "CMD was successful, and some of its output was not read, not stored, or not made durable: standard error says why. Not for what --on-full drop has dropped and the log says so.",
     ),
 ];
 

@@ -18,7 +18,7 @@ use crate::progress::Progress;
 use crate::signals::Signals;
 
 /// The pauses between two attempts: the first, and what doubling ends at.
-pub(super) const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
+pub(crate) const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
 pub(crate) struct Store<'a> {
     log: Log,

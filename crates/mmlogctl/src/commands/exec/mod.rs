@@ -47,7 +47,7 @@ use pump::{NotAll, Pump};
 /// with it once they are full. With --on-full drop CMD goes on: what it writes is read and dropped, and when
 /// there is space the log gets a line that says so, as mmlogctl-append(1) has it, with the time and the
 /// --prefix; if there is none before the end, standard error has the line, and the exit code is 1 where
-/// that of CMD is 0. After SIGTERM, SIGINT or SIGQUIT, and when the log cannot be used any more, CMD goes on,
+/// that of CMD is 0. A pipe that cannot be read is said and tried again. After SIGTERM, SIGINT or SIGQUIT, and when the log cannot be used any more, CMD goes on,
 /// too: its output is read and not stored, and how much it was is said at the end.
 #[derive(Args, Debug)]
 pub struct ExecArgs {

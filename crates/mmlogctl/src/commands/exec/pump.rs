@@ -3,7 +3,9 @@
 //! Whatever becomes of the store, the pipes are read: the program must neither wait for ever nor die of
 //! SIGPIPE because of us.
 
+use std::io;
 use std::os::fd::{AsFd, OwnedFd};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, poll};
@@ -14,8 +16,14 @@ use super::child::Child;
 use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
 use crate::storing::buffer::Upto;
-use crate::storing::store::Store;
+use crate::storing::store::{PAUSES, Store};
 use crate::storing::{AT_ONCE, Stream};
+
+/// What the two pipes are, for people.
+const NAMES: [&str; 2] = ["the program's standard output", "the program's standard error"];
+
+/// How often a read that fails is tried again once the program has ended, a second in all.
+const ATTEMPTS: usize = 100;
 
 /// Some of the output was not stored, or not made durable, and that was said.
 #[derive(Debug)]
@@ -32,12 +40,27 @@ pub(super) struct Pump<'a> {
     deadline: Option<Instant>,
     /// How many bytes were not stored, once the store was given up.
     lost: Option<u64>,
+    /// A pipe could not be read to its end.
+    unread: bool,
 }
 
 struct Pipe {
     /// `None` at its end.
     end: Option<OwnedFd>,
     stream: Stream,
+    /// The last read failed: when the next one is due, and how long to wait after that.
+    failing: Option<(Instant, Duration)>,
+}
+
+impl Pipe {
+    const fn new(end: Option<OwnedFd>, stream: Stream) -> Self {
+        Self { end, stream, failing: None }
+    }
+
+    /// When it may be read, if that is later than now.
+    fn rests_until(&self) -> Option<Instant> {
+        self.failing.map(|(until, _)| until).filter(|until| *until > Instant::now())
+    }
 }
 
 /// What there is to look at.
@@ -53,9 +76,10 @@ enum Source {
 impl<'a> Pump<'a> {
     pub(super) fn new(store: Store<'a>, child: &'a mut Child, streams: [Stream; 2], args: &ExecArgs) -> Self {
         let ([output, error], [of_output, of_error]) = (std::mem::take(&mut child.pipes), streams);
-        let pipes = [Pipe { end: output, stream: of_output }, Pipe { end: error, stream: of_error }];
+        let pipes = [Pipe::new(output, of_output), Pipe::new(error, of_error)];
         let (linger, until_closed) = (args.storing.linger, args.until_closed);
-        Self { store, pipes, child, ended: false, until_closed, linger, deadline: None, lost: None }
+        let (deadline, lost, unread) = (None, None, false);
+        Self { store, pipes, child, ended: false, until_closed, linger, deadline, lost, unread }
     }
 
     /// Reads and stores to the end, and leaves the log.
@@ -95,7 +119,10 @@ impl<'a> Pump<'a> {
 
     /// Waits for something to do; nothing is the end of the linger, or a signal.
     fn wait(&self) -> Vec<Source> {
-        let pipe = |index: usize| self.pipes[index].end.as_ref().map(AsFd::as_fd);
+        let pipe = |index: usize| match &self.pipes[index] {
+            resting if resting.rests_until().is_some() => None,
+            pipe => pipe.end.as_ref().map(AsFd::as_fd),
+        };
         let end = if self.ended { self.store.signals().as_fd() } else { self.child.as_fd() };
         let trouble = if self.lost.is_none() { self.store.trouble() } else { None };
         let all = [
@@ -107,10 +134,17 @@ impl<'a> Pump<'a> {
         let there = all.into_iter().filter_map(|(source, fd)| Some((source, fd?)));
         let (sources, mut fds): (Vec<Source>, Vec<PollFd<'_>>) =
             there.map(|(source, fd)| (source, PollFd::from_borrowed_fd(fd, PollFlags::IN))).unzip();
-        let next = self.deadline.into_iter().chain(self.store.due()).min();
+        let rests = self.pipes.iter().filter_map(Pipe::rests_until);
+        let next = self.deadline.into_iter().chain(self.store.due()).chain(rests).min();
         let left = next.map(|at| at.saturating_duration_since(Instant::now()));
-        if poll(&mut fds, left.and_then(|left| left.try_into().ok()).as_ref()).is_err() {
-            return Vec::new();
+        match poll(&mut fds, left.and_then(|left| left.try_into().ok()).as_ref()) {
+            Ok(_) => {}
+            Err(Errno::INTR) => return Vec::new(),
+            Err(_) => {
+                // Short of memory: not at full speed.
+                thread::sleep(PAUSES.0);
+                return Vec::new();
+            }
         }
         let ready = sources.into_iter().zip(&fds).filter(|(_, fd)| !fd.revents().is_empty());
         ready.map(|(source, _)| source).collect()
@@ -119,8 +153,8 @@ impl<'a> Pump<'a> {
     fn read(&mut self, index: usize, out: &mut Output) {
         match self.take(index, AT_ONCE) {
             Err(Errno::INTR | Errno::AGAIN) => {}
-            // A pipe that is open for reading fails in no other way.
-            Ok(0) | Err(_) => {
+            Err(e) => self.failed(index, e, out),
+            Ok(0) => {
                 self.pipes[index].end = None;
                 self.flush(index, Upto::End, out);
             }
@@ -135,13 +169,24 @@ impl<'a> Pump<'a> {
         }
     }
 
+    /// What lies in the pipe stays there: it is tried again, for as long as the program may write to it.
+    fn failed(&mut self, index: usize, error: Errno, out: &mut Output) {
+        let pause = self.pipes[index].failing.map_or(PAUSES.0, |(_, pause)| PAUSES.1.min(2 * pause));
+        if self.pipes[index].failing.is_none() {
+            let (name, error) = (NAMES[index], io::Error::from(error));
+            out.notice(&format!("{name}: read failed: {error} (trying again; nothing is lost)"));
+        }
+        self.pipes[index].failing = Some((Instant::now() + pause, pause));
+    }
+
     /// Reads once, `most` bytes at most.
     fn take(&mut self, index: usize, most: usize) -> Result<usize, Errno> {
-        let Pipe { end: Some(end), stream } = &mut self.pipes[index] else { return Ok(0) };
+        let Pipe { end: Some(end), stream, failing } = &mut self.pipes[index] else { return Ok(0) };
         let space = stream.space();
         let most = space.len().min(most);
         let n = read(&*end, &mut space[..most])?;
         stream.filled(n);
+        *failing = None;
         if let Some(lost) = &mut self.lost {
             *lost += n as u64;
         }
@@ -153,11 +198,22 @@ impl<'a> Pump<'a> {
     fn drain(&mut self, index: usize, out: &mut Output) {
         let lying = self.pipes[index].end.as_ref().map_or(0, |end| ioctl_fionread(end).unwrap_or(0));
         let mut left = usize::try_from(lying).unwrap_or(usize::MAX);
+        let mut attempts = 0;
         while left > 0 {
             match self.take(index, left) {
                 Err(Errno::INTR) => {}
-                Ok(0) | Err(_) => break,
+                Ok(0) | Err(Errno::AGAIN) => break,
                 Ok(n) => left -= n,
+                Err(_) if attempts < ATTEMPTS => {
+                    attempts += 1;
+                    thread::sleep(PAUSES.0);
+                }
+                Err(e) => {
+                    let (name, error) = (NAMES[index], io::Error::from(e));
+                    out.notice(&format!("{name}: read failed: {error} ({left} bytes were not stored)"));
+                    self.unread = true;
+                    break;
+                }
             }
             self.flush(index, Upto::LastLine, out);
         }
@@ -187,8 +243,8 @@ impl<'a> Pump<'a> {
         let path = shown(self.store.path());
         let closed = self.store.close(out);
         match (self.lost, closed) {
-            (None, Ok(Exit::Done)) => Ok(()),
-            // What was dropped is said.
+            (None, Ok(Exit::Done)) if !self.unread => Ok(()),
+            // What was dropped or could not be read is said.
             (None, Ok(_)) => Err(NotAll),
             // The first reason is the one to act on, also when closing failed too.
             (Some(bytes), _) => {
