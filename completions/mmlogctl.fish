@@ -129,7 +129,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand inspect" -l json -d 'W
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand inspect" -l read-only -d 'No operations, nor keys for them'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand inspect" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand inspect" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l wait -d 'How long to wait for another maintenance command or a writer in the way' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l wait -d 'How long to wait for others, in all: another maintenance command, the log\'s lock, a writer in the way' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -s n -l dry-run -d 'Say what was found and what would be done; change nothing'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l json -d 'One JSON object'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l clear-panic -d 'Take the panic flag away, if every invariant holds; its cause is shown first'
@@ -139,13 +139,13 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l upgrade -d 
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l accept-loss -d 'Forget that a sync failed: what was not durable then may be lost'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand trim" -l wait -d 'How long to wait for another maintenance command or a writer in the way' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand trim" -l wait -d 'How long to wait for others, in all: another maintenance command, the log\'s lock, a writer in the way' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand trim" -s n -l dry-run -d 'Say what would be cut; change nothing'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand trim" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand trim" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l if-size -d 'Only if the segment has at least that many bytes: 64M, 1G' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l if-age -d 'Only if the segment began at least that long ago: 1h, 1d' -r
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l wait -d 'How long to wait for another maintenance command, or for a writer that does not finish its append' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l wait -d 'How long to wait for others, in all: another maintenance command, the log\'s lock, a writer that does not finish its append. Compressing and moving have as much again' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l compress -d 'Then compress it, and every final segment that is not compressed yet' -r -f -a "zstd\t'Zstandard, .zst: faster, and smaller'
 gzip\t'gzip, .gz: every tool reads it'"
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l level -d 'From 1, fast, to 22 for zstd (default 3), or 9 for gzip (default 6)' -r
@@ -159,7 +159,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l keep -d 'Kee
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l keep-bytes -d 'Keep as many of the newest final segments as take that much of the disk: 64M, 1G. With --punch, that many of the log\'s last bytes' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l keep-age -d 'Keep final segments that became so less than that long ago: 12h, 7d' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l forget -d 'End the hold of that name, and prune nothing' -r
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l wait -d 'How long to wait for another maintenance command' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l wait -d 'How long to wait for others, in all: another maintenance command, whoever holds the log\'s lock or syncs' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l punch -d 'Give back the blocks of the current segment\'s oldest part, up to the first line in the last --keep-bytes bytes; final segments, which are older still, go too'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l force -d 'Also what holds keep'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -s n -l dry-run -d 'Say what would be removed; change nothing'

@@ -10,8 +10,11 @@ use std::time::Duration;
 
 use common::surgeon::{COPYING, CURSOR, Surgeon};
 use common::{Actor, log_path, metadata_of, parameter, say, scene};
+use mmlog::layout::SLOT_BYTES;
 use mmlog::repair::{self, Wish};
 use mmlog::{Class, Fault, HoleKind, Log, Next, Options, Position, Start, check};
+use nix::fcntl::{FcntlArg, fcntl};
+use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -22,7 +25,14 @@ const SEGMENT: usize = 0x440;
 
 #[test]
 fn role() {
-    common::play(&[("durable", durable), ("failing", failing), ("stopped", stopped), ("before", before)]);
+    common::play(&[
+        ("durable", durable),
+        ("failing", failing),
+        ("stopped", stopped),
+        ("before", before),
+        ("crowded", crowded),
+        ("cramped", cramped),
+    ]);
 }
 
 fn options() -> Options {
@@ -156,6 +166,100 @@ fn a_sync_behind_a_stopped_writer_names_it() {
     actor.kill();
     writer.sync().unwrap();
     assert_eq!(log.synced(), at + 4);
+}
+
+/// Keeps the slot's byte from whoever wants to write-lock it, as somebody can who may only read the metadata.
+fn read_lock(log: &std::path::Path, slot: u64) -> File {
+    let file = File::open(metadata_of(log)).unwrap();
+    let lock = nix::libc::flock {
+        l_type: nix::libc::F_RDLCK as nix::libc::c_short,
+        l_whence: nix::libc::SEEK_SET as nix::libc::c_short,
+        l_start: (SLOT_BYTES + slot).cast_signed(),
+        l_len: 1,
+        l_pid: 0,
+    };
+    fcntl(&file, FcntlArg::F_OFD_SETLK(&lock)).unwrap();
+    file
+}
+
+#[test]
+fn a_sync_ends_where_a_dead_writers_slot_cannot_be_had_and_names_it() {
+    let scene = scene();
+    let log = options().wait(Duration::from_millis(30)).open_or_create(&scene.log).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append(b"one\n").unwrap();
+    let start = Surgeon::new(&scene.log).append_in_flight(7, COPYING, 10);
+    let held = read_lock(&scene.log, 7);
+    let at = writer.append(b"two\n").unwrap();
+    let error = writer.sync().unwrap_err();
+    assert!(matches!(error.fault(), Fault::Stalled { .. }), "{error}");
+    assert!(error.to_string().contains("slot 7") && error.to_string().contains("dead"), "{error}");
+    assert_eq!(log.synced(), Position::new(start), "what is below it is durable");
+    drop(held);
+    writer.sync().unwrap();
+    assert_eq!(log.synced(), at + 4);
+}
+
+#[test]
+fn a_sync_of_what_a_spoiled_cursor_does_not_reach_is_an_error() {
+    let scene = scene();
+    let log = options().open_or_create(&scene.log).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append(b"one\n").unwrap();
+    Surgeon::new(&scene.log).set(CURSOR, 0);
+    let error = writer.sync().unwrap_err();
+    assert!(matches!(error.fault(), Fault::OutOfRange { field: "cursor", value: 0, .. }), "{error}");
+}
+
+/// Has every descriptor in use that it may have when it syncs.
+fn crowded() {
+    let log = options().open_or_create(log_path()).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append(b"one\n").unwrap();
+    let mut crowd = Vec::new();
+    setrlimit(Resource::RLIMIT_NOFILE, 64, 64).unwrap();
+    while let Ok(file) = File::open("/dev/null") {
+        crowd.push(file);
+    }
+    let error = writer.sync().unwrap_err();
+    let Fault::Io { source, .. } = error.fault() else { panic!("{error}") };
+    assert_eq!(source.raw_os_error(), Some(nix::libc::EMFILE));
+    say("crowded");
+    common::listen();
+    drop(crowd);
+    writer.sync().unwrap();
+}
+
+#[test]
+fn a_process_out_of_descriptors_costs_nobody_durability() {
+    let scene = scene();
+    let mut actor = Actor::new("crowded", &[("LOG", scene.log.display().to_string())]);
+    assert_eq!(actor.hear(), "crowded");
+    let log = options().open(&scene.log).unwrap();
+    assert_eq!(log.sync().unwrap(), Position::new(4), "others sync");
+    actor.tell("go");
+    actor.finish();
+}
+
+/// As `failing`, with an error that says nothing of the disk.
+fn cramped() {
+    let log = options().open(log_path()).unwrap();
+    let mut writer = log.writer().unwrap();
+    let error = writer.append_durable(b"one\n").unwrap_err();
+    let Fault::NotDurable { at: 0, cause } = error.fault() else { panic!("{error}") };
+    assert!(matches!(**cause, Fault::Io { .. }), "{error}");
+    writer.sync().unwrap();
+}
+
+#[test]
+fn a_sync_that_fails_for_want_of_memory_can_be_done_again() {
+    let scene = scene();
+    let Some(strace) = common::strace(&["-o", "/dev/null", "-e", "inject=fdatasync:error=ENOMEM:when=1"])
+    else {
+        return;
+    };
+    options().open_or_create(&scene.log).unwrap().close().unwrap();
+    Actor::under(strace, "cramped", &[("LOG", scene.log.display().to_string())]).finish();
 }
 
 /// Appends two messages and syncs them.

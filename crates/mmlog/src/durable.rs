@@ -1,7 +1,8 @@
 //! Durability: one sync serves everybody who waits for one, in all processes (group commit).
 //!
 //! 1. What is below the checkpoint is durable. A sync that failed once has failed for good: afterwards the kernel
-//!    reports success although data is gone.
+//!    reports success although data is gone. Only the errors that mean that are noted for all: what else a call fails
+//!    with (no descriptor, no memory, a sandbox) is its caller's.
 //! 2. Otherwise whoever takes the sync byte syncs for all; the others sleep until the checkpoint has passed them, or
 //!    it is their turn.
 //! 3. Who syncs first lets those come whom the sync before has set free: for a fraction of the time that one took,
@@ -25,16 +26,20 @@ use std::time::{Duration, Instant};
 use crate::chunks::Segment;
 use crate::crash::crash_point;
 use crate::deadline::Deadline;
-use crate::error::Fault;
+use crate::error::{Blocker, Fault};
 use crate::files::owner::Operation;
 use crate::files::turn::Turn;
 use crate::files::{Files, SLICE};
+use crate::layout::POSITION_END;
+use crate::sys::place::Names;
 use crate::sys::{fs, process};
 
 /// Part of the last sync's duration that the next one waits for company.
 const GATHER_PART: u64 = 8;
 /// How often the cursor has to be seen unmoved for nobody else to be on the way.
 const GATHER_LOOKS: u32 = 4;
+/// The longest of that.
+const GATHER_MOST: Duration = Duration::from_millis(1);
 /// How long to spin for an append in flight below the target, which takes microseconds, before asking who it is.
 const IN_FLIGHT: Duration = Duration::from_millis(1);
 
@@ -65,28 +70,37 @@ pub(crate) fn sync_to(files: &Files, target: u64, need: Need, deadline: &Deadlin
         None if commit.checkpointed() >= target => Ok(Some(())),
         None => Ok((need == Need::Data && commit.data_synced() >= target).then_some(())),
     };
+    let mut pause = SLICE / 16;
     loop {
+        // Nobody will ever append what lies between the two: the cursor was changed under us.
+        let cursor = files.control().look().start;
+        if cursor < target {
+            files.intact()?;
+            let max = POSITION_END - 1;
+            return Err(Fault::OutOfRange { field: "cursor", value: cursor, min: target, max });
+        }
         let held = match files.sync_turn(deadline, durable)? {
             Turn::Ready(()) => return Ok(()),
             Turn::Locked(held) => held,
         };
-        gather(files);
-        let holder = sync_all(files, target, deadline)?;
+        gather(files, deadline);
+        let holder = sync_all(files, target, deadline);
         drop(held);
         files.wake_syncers();
-        if let Some(slot) = holder {
-            deadline.check(|| files.slot_blocker(slot))?;
-            std::thread::sleep(SLICE / 10);
+        if let Some(holder) = holder? {
+            deadline.check(|| holder)?;
+            std::thread::sleep(pause);
+            pause = SLICE.min(2 * pause);
         }
     }
 }
 
 /// Lets others append what they want durable too.
-fn gather(files: &Files) {
-    let most = Duration::from_nanos(files.sync_took_ns.load(Ordering::Relaxed) / GATHER_PART);
-    let begun = Instant::now();
+fn gather(files: &Files, deadline: &Deadline) {
+    let part = Duration::from_nanos(files.sync_took_ns.load(Ordering::Relaxed) / GATHER_PART);
+    let gathered = deadline.within(part.min(GATHER_MOST));
     let (mut last, mut unmoved) = (files.control().look().start, 0);
-    while unmoved < GATHER_LOOKS && begun.elapsed() < most {
+    while unmoved < GATHER_LOOKS && !gathered.is_over() {
         std::thread::yield_now();
         let now = files.control().look().start;
         unmoved = if now == last { unmoved + 1 } else { 0 };
@@ -94,30 +108,53 @@ fn gather(files: &Files) {
     }
 }
 
-/// Syncs what is final. The live writer's slot that keeps the target from being final, if one does.
-fn sync_all(files: &Files, target: u64, deadline: &Deadline) -> Result<Option<u32>, Fault> {
-    let begun = Instant::now();
-    let (watermark, holder) = loop {
-        let scan = files.scan(files.control().look().start);
-        if !scan.dead.is_empty() {
-            files.lock(Operation::Settle, deadline)?.settle(&scan.dead);
-            continue;
-        }
-        if scan.watermark >= target || begun.elapsed() >= IN_FLIGHT {
-            break (scan.watermark, scan.holder.filter(|_| scan.watermark < target));
-        }
-        std::thread::yield_now();
-    };
+/// Syncs what is final. What keeps the target from being final, if something does.
+fn sync_all(files: &Files, target: u64, deadline: &Deadline) -> Result<Option<Blocker>, Fault> {
+    let (final_below, holder) = settled(files, target, deadline)?;
     let begun = Instant::now();
     let to_sync = ToSync::of(files)?;
-    if let Err(e) = to_sync.sync(files, watermark) {
-        let checkpoint = &files.meta.header().checkpoint;
-        checkpoint.fail(e.raw_os_error().unwrap_or(nix::libc::EIO).unsigned_abs());
-        return Ok(None);
+    match to_sync.sync(files, final_below) {
+        Ok(()) => {}
+        Err(e) if fs::means_loss(&e) => {
+            let errno = e.raw_os_error().unwrap_or(nix::libc::EIO);
+            files.meta.header().checkpoint.fail(errno.unsigned_abs());
+            return Ok(None);
+        }
+        // This process's own trouble: nothing is lost, and the next one may do it.
+        Err(e) => return Err(Fault::io("sync the log")(e)),
     }
     let took = u64::try_from(begun.elapsed().as_nanos()).unwrap_or(u64::MAX);
     files.sync_took_ns.store(took, Ordering::Relaxed);
-    Ok(holder.map(|h| h.slot))
+    Ok(holder)
+}
+
+/// Below what everything is final and settled, once dead writers' slots have been: with who is in the way if that is
+/// not the target.
+fn settled(files: &Files, target: u64, deadline: &Deadline) -> Result<(u64, Option<Blocker>), Fault> {
+    let in_flight = deadline.within(IN_FLIGHT);
+    let mut tried = false;
+    loop {
+        let scan = files.scan(files.control().look().start);
+        files.intact()?;
+        if !scan.dead.is_empty() && !tried {
+            files.lock(Operation::Settle, deadline)?.settle(&scan.dead);
+            tried = true;
+            continue;
+        }
+        // Only just dead, or somebody keeps the slot's byte from everybody.
+        let dead = scan.dead.iter().min_by_key(|dead| dead.pending.position());
+        let dead = dead.filter(|dead| dead.pending.position() < scan.watermark);
+        let final_below = dead.map_or(scan.watermark, |dead| dead.pending.position());
+        if final_below < target && !in_flight.is_over() {
+            std::thread::yield_now();
+            continue;
+        }
+        let holder = (final_below < target).then(|| match dead.or(scan.holder.as_ref()) {
+            Some(holder) => files.slot_blocker(holder.slot),
+            None => Blocker::unknown("what is not recovered since a reboot"),
+        });
+        return Ok((final_below, holder));
+    }
 }
 
 /// The files between the checkpoint and a watermark that was looked at before.
@@ -126,6 +163,8 @@ struct ToSync {
     /// Oldest first.
     finals: Vec<(File, u64)>,
     current: Arc<Segment>,
+    /// The directory, as long as its names are not durable.
+    names: Option<Names>,
 }
 
 impl ToSync {
@@ -137,7 +176,12 @@ impl ToSync {
             true => files.open_finals(checkpointed)?,
             false => Vec::new(),
         };
-        Ok(Self { generation, finals, current })
+        // Had before anything is synced: what it takes to open a directory has nothing to do with the disk.
+        let names = match files.names_synced.load(Ordering::Relaxed) <= generation {
+            true => Some(files.place.open_names().map_err(Fault::io("open the directory to sync it"))?),
+            false => None,
+        };
+        Ok(Self { generation, finals, current, names })
     }
 
     fn sync(&self, files: &Files, watermark: u64) -> std::io::Result<()> {
@@ -163,8 +207,8 @@ impl ToSync {
 
     fn sync_checkpoint(&self, files: &Files, watermark: u64) -> std::io::Result<()> {
         let header = files.meta.header();
-        if files.names_synced.load(Ordering::Relaxed) <= self.generation {
-            files.place.sync_names(self.current.file())?;
+        if let Some(names) = &self.names {
+            names.sync(self.current.file())?;
             files.names_synced.store(self.generation + 1, Ordering::Relaxed);
         }
         let noted = header.hole_counts.noted.load(Ordering::Acquire);

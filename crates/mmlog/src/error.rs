@@ -384,7 +384,7 @@ pub enum Fault {
     #[error("busy: {0}; try again later")]
     Busy(Blocker),
     /// A live process holds the operation up past its deadline. Nothing was taken from it.
-    #[error("{blocker} for more than {}; {} (it was not touched)", lasted(*waited), blocker.step())]
+    #[error("{blocker} for more than {}; {} (it was not touched)", lasted(*waited), blocker.next_step())]
     Stalled {
         /// Who.
         blocker: Blocker,

@@ -363,7 +363,8 @@ impl Log {
     /// cannot say what went wrong.
     ///
     /// # Errors
-    /// As [`trim`](Self::trim). Nothing is lost: the file is then longer than what was appended.
+    /// As [`trim`](Self::trim), after 1 s at most. Nothing is lost: the file is then longer than what was appended, until a
+    /// trim or the next one that closes the log.
     pub fn close(self) -> Result<()> {
         let path = self.path().to_path_buf();
         match Arc::into_inner(self.files) {

@@ -1,8 +1,9 @@
 //! Pruning: final segments that nobody needs any more go, the oldest first; of a log that never rotates the oldest part
 //! of the data file gives its blocks back, while it is in use.
 //!
-//! 1. Maintenance byte, so that no segment becomes final, or compressed, meanwhile; lock, so that nothing is half done.
-//! 2. Sync up to what will be kept: a checkpoint below which nothing is needed for a recovery after a reboot.
+//! 1. Lock, so that nothing is half done. Sync up to what will be kept: a checkpoint below which nothing is needed for a
+//!    recovery after a reboot. Nothing is held meanwhile: a slow disk is nobody else's wait.
+//! 2. Maintenance byte, so that no segment becomes final, or compressed, from here on; once more from 1 if one has.
 //! 3. Lock; decide (a pure function) with the holds as they are now; publish `first_kept`, forget the holes below.
 //! 4. Make that durable; from here on what lies below it is gone for everybody, whatever is there.
 //! 5. Unlink, oldest first; lock, give blocks back. Who finds less than that done, the next time, does the rest.
@@ -17,7 +18,7 @@ use std::time::{Duration, SystemTime};
 use crate::crash::crash_point;
 use crate::deadline::Deadline;
 use crate::durable::{self, Need};
-use crate::error::Fault;
+use crate::error::{Blocker, Fault};
 use crate::files::Files;
 use crate::files::owner::Operation;
 use crate::files::segments::Named;
@@ -305,16 +306,25 @@ pub(crate) fn prune(files: &Files, how: &Retention) -> Result<Pruning, Fault> {
         return Ok(planned);
     }
     let deadline = files.deadline(how.wait);
-    let _maintenance = files.maintenance(Operation::Prune, &deadline)?;
     drop(files.lock(Operation::Prune, &deadline)?);
+    let needed = || how.from.unwrap_or(0).max(files.meta.header().current().base);
+    let _maintenance = loop {
+        durable::sync_to(files, needed(), Need::Checkpoint, &deadline)?;
+        crash_point("prune:synced");
+        let maintenance = files.maintenance(Operation::Prune, &deadline)?;
+        drop(files.lock(Operation::Prune, &deadline)?);
+        if files.meta.header().commit.checkpointed() >= needed() {
+            break maintenance;
+        }
+        // Rotated meanwhile.
+        deadline.check(|| Blocker::unknown("the maintenance byte, by turns"))?;
+    };
     // Another one may have been at it.
     let planned = plan(files, how)?;
     if planned.is_empty() {
         return Ok(planned);
     }
     let facts = Facts::gather(files)?;
-    durable::sync_to(files, how.from.unwrap_or(0).max(facts.base), Need::Checkpoint, &deadline)?;
-    crash_point("prune:synced");
     let planned = announce(files, &facts, how, &deadline)?;
     files.sync_metadata().map_err(Fault::io("make durable what is kept"))?;
     crash_point("prune:durable");

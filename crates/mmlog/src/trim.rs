@@ -28,6 +28,9 @@ pub struct Trimmed {
 /// How often a drain looks before it sleeps between two looks: a copy takes microseconds.
 const LOOKS: u32 = 64;
 
+/// How long the last writer waits for others to trim what it leaves.
+const CLOSING: Duration = Duration::from_secs(1);
+
 pub(crate) enum Drained {
     All,
     /// By that slot's append.
@@ -137,7 +140,8 @@ impl Files {
         if self.is_stale() || !self.had_writers() || self.control().is_panicked() {
             return Ok(());
         }
-        let deadline = self.patience();
+        // Whoever leaves has done what it came for: what keeps it from this is not worth a long wait.
+        let deadline = self.patience().within(CLOSING);
         match self
             .is_last(&deadline)
             .and_then(|last| if last { trim(self, &deadline).map(drop) } else { Ok(()) })

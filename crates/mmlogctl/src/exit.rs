@@ -42,7 +42,9 @@ impl Exit {
             Self::Done => "Done, or nothing to do; also when the reader of standard output went away.",
             Self::Failed => "Failed; one line on standard error names the file, the problem and what to do.",
             Self::Usage => "The command line was wrong.",
-            Self::Busy => "Busy: another process is in the way, standard error says which. Try again later.",
+            Self::Busy => {
+                "Busy: another process is in the way, standard error says which. Try again later. (Not for space that could not be cut off once all else was done: that is a notice.)"
+            }
             Self::Damaged => "The log is damaged or was marked unusable; it needs repair.",
         }
     }

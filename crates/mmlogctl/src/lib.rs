@@ -22,6 +22,7 @@ mod sample;
 pub mod signals;
 pub mod storing;
 pub mod text;
+mod waits;
 
 use cli::Cli;
 use commands::bench::worker;

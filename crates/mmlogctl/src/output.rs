@@ -44,6 +44,12 @@ impl AsFd for Standard {
     }
 }
 
+/// A notice from where nobody has the [`Output`]: from within a wait of the library. Only for a terminal, whose progress
+/// line it takes the place of.
+pub fn aside(text: &str) {
+    let _ = io::stderr().write_all(format!("\r\x1b[Kmmlogctl: {}\n", printable(text)).as_bytes());
+}
+
 /// Standard output and standard error of a command.
 #[derive(Debug)]
 pub struct Output {

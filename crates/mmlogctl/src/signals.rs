@@ -80,6 +80,12 @@ impl Signals {
         self.raised().then(|| *self.grace_ends.get_or_init(from_now))
     }
 
+    /// The flag that the first one raises.
+    #[must_use]
+    pub fn flag(&self) -> Arc<AtomicBool> {
+        Arc::clone(&self.raised)
+    }
+
     /// Whether one came.
     #[must_use]
     pub fn raised(&self) -> bool {

@@ -14,12 +14,10 @@ use std::fs::File;
 use std::io;
 use std::ops::Range;
 
-use nix::libc;
-
 use crate::chunks::Segment;
 use crate::files::Files;
 use crate::layout::POSITION_END;
-use crate::sys::cache;
+use crate::sys::{cache, fs};
 
 /// Smaller chunks are handled together.
 const LEAST_PIECE: u64 = 1 << 20;
@@ -89,10 +87,9 @@ fn finals(files: &Files, segment: &Segment, from: u64) -> Vec<(File, Range<u64>)
 }
 
 /// A write to the disk that failed is told once to each descriptor: a later sync would find nothing wrong. So it is a sync
-/// that failed. A file system or a sandbox without such calls is none of that.
+/// that failed. What says nothing of the disk, such as a file system or a sandbox without such calls, is none of that.
 fn note(files: &Files, e: &io::Error) {
-    match e.raw_os_error() {
-        Some(libc::EINVAL | libc::ENOSYS | libc::ESPIPE | libc::EOPNOTSUPP | libc::EPERM) | None => {}
-        Some(errno) => files.meta.header().checkpoint.fail(errno.unsigned_abs()),
+    if let Some(errno) = e.raw_os_error().filter(|_| fs::means_loss(e)) {
+        files.meta.header().checkpoint.fail(errno.unsigned_abs());
     }
 }

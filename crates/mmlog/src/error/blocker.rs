@@ -16,8 +16,13 @@ pub struct Blocker {
 }
 
 impl Blocker {
-    /// What ends the wait for it.
-    pub(super) fn step(&self) -> String {
+    /// Nobody knows who.
+    pub(crate) fn unknown(what: &str) -> Self {
+        Self { what: what.into(), pid: 0, command: "unknown".into(), process: "alive".into() }
+    }
+
+    /// What ends the wait for it: a command that can be pasted, where there is one.
+    pub fn next_step(&self) -> String {
         match self {
             Self { pid: 0, .. } => "continue or kill it".into(),
             Self { pid, process, .. } if process == "stopped" => {

@@ -308,10 +308,7 @@ impl Opening<'_> {
 
     /// Before another look; an error when the patience is spent.
     pub(super) fn pause(&self) -> std::result::Result<(), Fault> {
-        self.deadline.check(|| {
-            let what = "the log's files (to create, adopt or remove it)".into();
-            Blocker { what, pid: 0, command: "unknown".into(), process: "alive".into() }
-        })?;
+        self.deadline.check(|| Blocker::unknown("the log's files (to create, adopt or remove it)"))?;
         std::thread::sleep(Duration::from_millis(1));
         Ok(())
     }

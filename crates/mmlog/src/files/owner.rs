@@ -6,7 +6,7 @@
 
 use super::Files;
 use crate::error::Blocker;
-use crate::layout::{HELD, Owner};
+use crate::layout::{HELD, Owner, SLOT_BYTES};
 use crate::sync::Ordering;
 use crate::sys::process::{self, ProcessState, Who};
 
@@ -103,8 +103,18 @@ impl Files {
         named(format!("{what} ({})", operation_of(owner)), owner)
     }
 
+    /// Who has that slot in flight. Of a dead writer, whoever keeps the slot's byte from those who would settle it: who may
+    /// read the metadata file can, with a lock for reading.
     pub(crate) fn slot_blocker(&self, slot: u32) -> Blocker {
-        named(format!("slot {slot}"), &self.meta.slots()[slot as usize].cold)
+        let writer = named(format!("slot {slot}"), &self.meta.slots()[slot as usize].cold);
+        if !self.is_free(slot) {
+            return writer;
+        }
+        let Blocker { pid, command, .. } = writer;
+        let byte = SLOT_BYTES + u64::from(slot);
+        Blocker::unknown(&format!(
+            "slot {slot} of process {pid} ({command}), which is dead: `lslocks` tells who has byte {byte} of the metadata"
+        ))
     }
 }
 

@@ -200,3 +200,9 @@ pub(crate) fn fdatasync(file: impl AsFd) -> io::Result<()> {
         }
     }
 }
+
+/// Whether a sync that failed so has lost data, which the kernel says only once. Whatever else it fails with is its
+/// caller's trouble: no memory, a sandbox.
+pub(crate) fn means_loss(e: &io::Error) -> bool {
+    matches!(e.raw_os_error(), Some(libc::EIO | libc::ENOSPC | libc::EDQUOT | libc::EROFS))
+}

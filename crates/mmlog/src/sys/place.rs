@@ -86,6 +86,19 @@ fn time_of(seconds: i64, nanos: u64) -> SystemTime {
     UNIX_EPOCH.checked_add(seconds + nanos).unwrap_or(UNIX_EPOCH)
 }
 
+/// A directory's names, to be made durable; `None` where it may not be read.
+pub(crate) struct Names(Option<OwnedFd>);
+
+impl Names {
+    /// Does it; where the directory may not be read, for the whole file system of `file`.
+    pub(crate) fn sync(&self, file: impl AsFd) -> io::Result<()> {
+        match &self.0 {
+            Some(directory) => Ok(rustix::fs::fsync(directory)?),
+            None => Ok(rustix::fs::syncfs(file)?),
+        }
+    }
+}
+
 /// A log's directory and names.
 #[derive(Debug)]
 pub(crate) struct Place {
@@ -275,10 +288,15 @@ impl Place {
 
     /// Makes the names in the directory durable; where it may not be read, the whole file system of `file`.
     pub(crate) fn sync_names(&self, file: impl AsFd) -> io::Result<()> {
+        self.open_names()?.sync(file)
+    }
+
+    /// The names in the directory, to be made durable.
+    pub(crate) fn open_names(&self) -> io::Result<Names> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match openat(&self.directory, c".", flags, Mode::empty()) {
-            Ok(directory) => Ok(rustix::fs::fsync(directory)?),
-            Err(rustix::io::Errno::ACCESS) => Ok(rustix::fs::syncfs(file)?),
+            Ok(directory) => Ok(Names(Some(directory))),
+            Err(rustix::io::Errno::ACCESS) => Ok(Names(None)),
             Err(e) => Err(e.into()),
         }
     }

@@ -9,6 +9,7 @@ use crate::arguments::{Access, octal, size};
 use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
 use crate::progress::human;
+use crate::waits::leave;
 
 /// Create a log, or check that an existing one has these options.
 ///
@@ -74,7 +75,7 @@ impl Creation {
 /// When the log cannot be had, or an existing one has other options.
 pub fn run(args: &InitArgs, out: &mut Output) -> Result<Exit, Failure> {
     let adopt = if args.adopt { Adopt::Existing } else { Adopt::Refuse };
-    let mut options = args.creation.apply(Log::options().trust(args.access.trust()).adopt(adopt));
+    let mut options = args.creation.apply(args.access.options(&args.log).adopt(adopt));
     if let Some(ms) = args.gate_ms {
         options = options.gate_ms(ms);
     }
@@ -86,7 +87,7 @@ pub fn run(args: &InitArgs, out: &mut Output) -> Result<Exit, Failure> {
         }
         Origin::Opened => agree(args, &log)?,
     }
-    log.close()?;
+    leave(log, out)?;
     Ok(Exit::Done)
 }
 

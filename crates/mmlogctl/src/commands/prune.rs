@@ -1,7 +1,7 @@
 //! `mmlogctl prune LOG`: remove final segments that are no longer wanted, or the oldest part of a log that never rotates.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::{ArgGroup, Args};
 use mmlog::{Holds, Log, Next, Position, Pruning, Retention, Rule, Start};
@@ -47,7 +47,7 @@ pub struct PruneArgs {
     /// Say what would be removed; change nothing.
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// How long to wait for another maintenance command.
+    /// How long to wait for others, in all: another maintenance command, whoever holds the log's lock or syncs.
     #[arg(long, value_name = "DUR", value_parser = duration, default_value = "2s")]
     wait: Duration,
     #[command(flatten)]
@@ -80,7 +80,8 @@ impl PruneArgs {
 /// # Errors
 /// When the log cannot be had; busy after `--wait`, with who it is.
 pub fn run(args: &PruneArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let options = Log::options().trust(args.access.trust()).wait(args.wait);
+    let begun = Instant::now();
+    let options = args.access.options(&args.log).wait(args.wait);
     if let Some(name) = &args.forget {
         options.open(&args.log)?.forget(name)?;
         return Ok(Exit::Done);
@@ -90,7 +91,7 @@ pub fn run(args: &PruneArgs, out: &mut Output) -> Result<Exit, Failure> {
         (Tense::Would, log.plan_prune(&args.how(&log)?)?)
     } else {
         let log = options.open(&args.log)?;
-        (Tense::Did, log.prune(&args.how(&log)?)?)
+        (Tense::Did, log.prune(&args.how(&log)?.wait(args.wait.saturating_sub(begun.elapsed())))?)
     };
     if args.dry_run || out.is_terminal() {
         for line in said(args, tense, &pruned) {

@@ -5,7 +5,7 @@ mod compress;
 
 use std::ffi::OsString;
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
 use jiff::Timestamp;
@@ -14,6 +14,7 @@ use mmlog::{Log, Rotated, Rotation, Stamp};
 use crate::arguments::{Access, duration, size};
 use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
+use crate::waits::leave;
 use compress::Format;
 
 /// Make what was appended a final segment and go on in a new data file.
@@ -35,7 +36,8 @@ pub struct RotateArgs {
     /// Only if the segment began at least that long ago: 1h, 1d.
     #[arg(long, value_name = "DUR", value_parser = duration)]
     if_age: Option<Duration>,
-    /// How long to wait for another maintenance command, or for a writer that does not finish its append.
+    /// How long to wait for others, in all: another maintenance command, the log's lock, a writer that does not finish its
+    /// append. Compressing and moving have as much again.
     #[arg(long, value_name = "DUR", value_parser = duration, default_value = "2s")]
     wait: Duration,
     /// Add the time (UTC) to the segment's name: LOG.GENERATION-POSITION-20261121T093000Z.
@@ -89,15 +91,17 @@ impl RotateArgs {
 /// # Errors
 /// When the log cannot be had; busy after `--wait`, with who it is.
 pub fn run(args: &RotateArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let options = Log::options().trust(args.access.trust());
+    let begun = Instant::now();
+    let left = || args.wait.saturating_sub(begun.elapsed());
+    let options = args.access.options(&args.log).wait(args.wait);
     if args.dry_run {
         return plan(args, &options.open_reader(&args.log)?, out);
     }
     let log = options.open(&args.log)?;
     if let Some(directory) = &args.olddir {
-        log.set_old_directory(directory, args.wait)?;
+        log.set_old_directory(directory, left())?;
     }
-    let rotated = log.rotate(&args.how())?;
+    let rotated = log.rotate(&args.how().wait(left()))?;
     if let Some(rotated) = rotated.as_ref().filter(|_| out.is_terminal()) {
         out.line(&said("made", args, rotated))?;
     }
@@ -110,7 +114,7 @@ pub fn run(args: &RotateArgs, out: &mut Output) -> Result<Exit, Failure> {
         failures.extend(compress::compress(&log, args, format, out).err());
     }
     let new = rotated.map(|rotated| Rotated { path: where_now(&log, &rotated), ..rotated });
-    failures.extend(log.close().err().map(Failure::from));
+    failures.extend(leave(log, out).err());
     if let (Some(command), Some(new)) = (&args.run, new) {
         failures.extend(after::run(command, &args.log, &new).err());
     }

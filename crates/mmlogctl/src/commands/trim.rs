@@ -1,10 +1,10 @@
 //! `mmlogctl trim LOG`: cut the preallocated space behind the last byte off.
 
 use std::path::PathBuf;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clap::Args;
-use mmlog::{Log, Trimmed};
+use mmlog::Trimmed;
 
 use crate::arguments::{Access, duration};
 use crate::exit::{Exit, Failure, shown};
@@ -21,7 +21,7 @@ pub struct TrimArgs {
     /// Say what would be cut; change nothing.
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// How long to wait for another maintenance command or a writer in the way.
+    /// How long to wait for others, in all: another maintenance command, the log's lock, a writer in the way.
     #[arg(long, value_name = "DUR", value_parser = duration, default_value = "2s")]
     wait: Duration,
     #[command(flatten)]
@@ -33,13 +33,14 @@ pub struct TrimArgs {
 /// # Errors
 /// When the log cannot be had; busy after `--wait`, with who it is.
 pub fn run(args: &TrimArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let options = Log::options().trust(args.access.trust());
+    let begun = Instant::now();
+    let options = args.access.options(&args.log).wait(args.wait);
     let (verb, trimmed) = if args.dry_run {
         // A reader: closing a writing handle could itself trim.
         ("would cut", options.open_reader(&args.log)?.plan_trim())
     } else {
         let log = options.open(&args.log)?;
-        let trimmed = log.trim(args.wait)?;
+        let trimmed = log.trim(args.wait.saturating_sub(begun.elapsed()))?;
         log.close()?;
         ("cut", trimmed)
     };

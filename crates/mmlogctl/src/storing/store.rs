@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mmlog::{Class, Error, Log, Position, Writer};
+use mmlog::{Class, Error, Fault, Log, Position, Writer};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::dropped::Dropped;
@@ -16,6 +16,7 @@ use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::signals::Signals;
+use crate::waits::leave;
 
 /// The pauses between two attempts: the first, and what doubling ends at.
 pub(crate) const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
@@ -54,7 +55,8 @@ impl<'a> Store<'a> {
         out: &mut Output,
     ) -> Result<Self, Failure> {
         let patience = Patience { on_full, signals };
-        let options = Log::options().trust(args.access.trust()).drop_behind(args.drop_behind.unwrap_or(0));
+        let options =
+            args.access.options(&args.log).stop(signals.flag()).drop_behind(args.drop_behind.unwrap_or(0));
         let options = args.creation.apply(options);
         let log = patience.insist(out, &args.log, || {
             if args.no_create { options.open(&args.log) } else { options.open_or_create(&args.log) }
@@ -228,7 +230,7 @@ impl<'a> Store<'a> {
         }
         let durable = if self.sync == When::Never { Ok(()) } else { self.make_durable(out) };
         drop(self.writer);
-        let closed = self.log.close();
+        let closed = leave(self.log, out);
         let told = told?;
         durable?;
         closed?;
@@ -278,6 +280,7 @@ impl Patience<'_> {
 
     fn is_worth_waiting(&self, error: &Error) -> bool {
         match error.fault().class() {
+            _ if matches!(error.fault(), Fault::Stopped { .. }) => false,
             Class::Retry => self.on_full == OnFull::Retry,
             Class::Busy => true,
             Class::Damaged | Class::Refused => false,

@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use mmlog::repair::{self, Examination, Facts, Left, Plan, Step, Wish};
-use mmlog::{Class, Error, Hole, Log, Observer, Options};
+use mmlog::{Class, Error, Hole, Observer, Options};
 
 use crate::arguments::{Access, duration};
 use crate::exit::{Exit, Failure};
@@ -46,7 +46,7 @@ pub struct RepairArgs {
     /// Forget that a sync failed: what was not durable then may be lost.
     #[arg(long)]
     accept_loss: bool,
-    /// How long to wait for another maintenance command or a writer in the way.
+    /// How long to wait for others, in all: another maintenance command, the log's lock, a writer in the way.
     #[arg(long, value_name = "DUR", value_parser = duration, default_value = "2s")]
     wait: Duration,
     #[command(flatten)]
@@ -81,7 +81,7 @@ struct Report {
 /// # Errors
 /// When the log cannot be looked at, or a step failed; what was done until then stays done.
 pub fn run(args: &RepairArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let mut repair = Repair { args, options: Log::options().trust(args.access.trust()).wait(args.wait), out };
+    let mut repair = Repair { args, options: args.access.options(&args.log).wait(args.wait), out };
     let found = repair.examine()?;
     let plan = found.plan(&args.wishes());
     let facts = found.facts().clone();

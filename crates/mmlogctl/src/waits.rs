@@ -1,0 +1,42 @@
+//! What commands have in common where others are in the way: saying who, and leaving all the same.
+
+use std::io::{IsTerminal as _, stderr};
+use std::path::Path;
+
+use mmlog::{Class, Log, Options};
+
+use crate::arguments::Access;
+use crate::exit::{Failure, shown};
+use crate::output::{self, Output};
+
+impl Access {
+    /// How every command opens its log: who looks at a terminal is told whom a wait of more than 1 s is for.
+    #[must_use]
+    pub fn options(&self, log: &Path) -> Options {
+        let options = Log::options().trust(self.trust());
+        if !stderr().is_terminal() {
+            return options;
+        }
+        let log = shown(log).to_string();
+        options.tell(move |who, _| output::aside(&format!("{log}: waiting: {who}; {}", who.next_step())))
+    }
+}
+
+/// Closes a log after what it was opened for is done. That the space behind the last byte could not be cut off is no
+/// failure: nobody has to do anything again.
+///
+/// # Errors
+/// When closing finds the log damaged.
+pub(crate) fn leave(log: Log, out: &mut Output) -> Result<(), Failure> {
+    match log.close() {
+        Err(e) if e.fault().class() != Class::Damaged => {
+            let (path, fault) = (shown(e.path()), e.fault().to_string());
+            let problem = fault.split_once("; ").map_or(&*fault, |(problem, _)| problem);
+            let rest =
+                format!("nothing is lost; `mmlogctl trim {path}` cuts off the space behind the last byte");
+            out.notice(&format!("{path}: {problem} ({rest})"));
+            Ok(())
+        }
+        closed => Ok(closed?),
+    }
+}
