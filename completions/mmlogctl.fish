@@ -66,7 +66,8 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l no-create -
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l timestamp -d 'Put the time of storing before each line: RFC 3339, UTC, microseconds'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l raw -d 'Bytes as they come: no waiting for a newline, none added at the end'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l tee -d 'Copy to standard output what was stored'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l tee -d 'Copy to standard output what was stored. When the copy cannot be written any more (its reader went away), that is said, and the log goes on without it'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l tee-ends -d 'The same, and end when the copy cannot be written any more, as in `append --tee-ends app.log | head`: what lies in the pipe is stored. The exit code is 0 if the reader went away, else 1'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l linger -d 'Collect for up to DUR before appending, so that batches are fewer and bigger' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l max-line -d 'Split a line that is longer than this, and say so' -r
@@ -83,7 +84,8 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l stderr-prefix
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l no-create -d 'Fail when the log does not exist'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l timestamp -d 'Put the time of storing before each line: RFC 3339, UTC, microseconds'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l tee -d 'Copy what was stored: of standard output to standard output, of standard error to standard error'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l tee -d 'Copy what was stored: of standard output to standard output, of standard error to standard error. A copy that cannot be written any more (its reader went away) is said, and CMD goes on without it'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l tee-ends -d 'The same, and when a copy cannot be written any more, close the pipe of that stream: CMD meets what it would without us (SIGPIPE, EPIPE), and the exit code is what CMD makes of it'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l until-closed -d 'Go on after CMD has ended, until all processes have closed the output that they inherited from it, or until SIGTERM, SIGINT or SIGQUIT'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -l from -d 'Start at this position instead of the oldest one that is kept' -r

@@ -12,9 +12,11 @@ mod full;
 mod signals;
 
 use std::fs::{self, File};
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
+
+use nix::sys::signal::Signal;
 
 use cli::{Scratch, Tool, messages, metadata_of, mmlogctl, wait_for};
 
@@ -178,6 +180,55 @@ fn a_broken_standard_output_does_not_stop_the_log() {
         assert_eq!(ended.stderr.lines().count(), 1);
         holds(&log, &lines);
     }
+}
+
+#[test]
+fn tee_ends_ends_when_nobody_reads_the_copy() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let mut running = append(&log, &["--tee-ends"]).start_unread();
+    running.feed(b"one\ntwo\n");
+    let mut reader = running.unread.take().unwrap();
+    let mut copy = [0; 8];
+    reader.read_exact(&mut copy).unwrap();
+    assert_eq!(&copy, b"one\ntwo\n");
+    // Nothing more comes: it is not the next line that ends it.
+    drop(reader);
+    let open = running.stdin.take();
+    running.end().is_success();
+    drop(open);
+    holds(&log, b"one\ntwo\n");
+}
+
+#[test]
+fn what_lies_in_the_pipe_when_nobody_reads_the_copy_is_stored() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let mut running = append(&log, &["--tee-ends"]).start_unread();
+    running.until_open(&metadata_of(&log));
+    running.signal(Signal::SIGSTOP);
+    running.feed(b"one\ntwo");
+    drop(running.unread.take());
+    running.signal(Signal::SIGCONT);
+    let open = running.stdin.take();
+    running.end().is_success();
+    drop(open);
+    holds(&log, b"one\ntwo\n");
+}
+
+#[test]
+fn a_copy_that_fails_ends_tee_ends_with_a_failure() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let full = File::options().write(true).open("/dev/full").unwrap();
+    let mut running = append(&log, &["--tee-ends"]).stdout(full).start();
+    running.feed(b"one\n");
+    let open = running.stdin.take();
+    let ended = running.end();
+    drop(open);
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(ended.stderr.starts_with("mmlogctl: standard output: write failed: No space left"), "{ended:?}");
+    holds(&log, b"one\n");
 }
 
 #[test]

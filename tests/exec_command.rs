@@ -137,6 +137,23 @@ fn a_copy_that_breaks_stops_neither_the_log_nor_the_program() {
 }
 
 #[test]
+fn with_tee_ends_the_program_meets_what_it_would_without_us() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let script = "echo one; read go; trap '' TERM; while echo more; do :; done; echo failed >&2; exit 7";
+    let mut running = shell(&log, &["--tee-ends"], script).start_unread();
+    line_after(&log, "one");
+    drop(running.unread.take());
+    running
+        .until_stderr("standard output: closed; the program's standard output is closed, too (--tee-ends)\n");
+    running.feed(b"\n");
+    // A shell that does not die of SIGPIPE sees EPIPE.
+    let ended = running.end();
+    assert!([7, 141].contains(&ended.code), "{ended:?}");
+    assert_eq!(content(&log).lines().next(), Some("one"));
+}
+
+#[test]
 fn lines_that_linger_are_stored_when_the_program_ends() {
     let scratch = Scratch::new();
     let log = scratch.file("app.log");

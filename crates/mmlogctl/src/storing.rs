@@ -125,19 +125,36 @@ pub(crate) struct Stream {
     buffer: Buffer,
     lines: Lines,
     /// Where `--tee` copies to, as long as it can.
-    copies: Option<Standard>,
+    copies: Option<Copies>,
+    /// Why it cannot any more, where `--tee-ends` wants to know.
+    broken: Option<Failure>,
+}
+
+/// `--tee`, `--tee-ends`.
+#[derive(Copy, Clone, Debug)]
+pub(crate) struct Copies {
+    to: Standard,
+    /// Without them the stream is over.
+    ends: bool,
+}
+
+impl Copies {
+    /// What was asked for.
+    pub(crate) fn asked(tee: bool, tee_ends: bool, to: Standard) -> Option<Self> {
+        (tee || tee_ends).then_some(Self { to, ends: tee_ends })
+    }
 }
 
 impl Stream {
     /// Whole lines.
-    pub(crate) fn of_lines(lines: Lines, copies: Option<Standard>) -> Self {
+    pub(crate) fn of_lines(lines: Lines, copies: Option<Copies>) -> Self {
         let framing = Framing::Lines { longest: lines.longest() };
-        Self { buffer: Buffer::new(framing), lines, copies }
+        Self { buffer: Buffer::new(framing), lines, copies, broken: None }
     }
 
     /// Bytes as they come.
-    pub(crate) fn of_bytes(copies: Option<Standard>) -> Self {
-        Self { buffer: Buffer::new(Framing::Bytes), lines: Lines::untouched(), copies }
+    pub(crate) fn of_bytes(copies: Option<Copies>) -> Self {
+        Self { buffer: Buffer::new(Framing::Bytes), lines: Lines::untouched(), copies, broken: None }
     }
 
     /// How many bytes are read and not stored.
@@ -147,6 +164,21 @@ impl Stream {
 
     pub(crate) fn is_full(&self) -> bool {
         self.buffer.is_full()
+    }
+
+    /// Where copies go, if the stream is over without them: its reader may be gone (POLLERR) before anything is written.
+    pub(crate) fn needs(&self) -> Option<Standard> {
+        self.copies.filter(|copies| copies.ends).map(|copies| copies.to)
+    }
+
+    /// Why the stream is over, if it is: its copies could not be written.
+    pub(crate) fn broken(&mut self) -> Option<Failure> {
+        self.broken.take()
+    }
+
+    /// Copies no more.
+    pub(crate) fn copy_no_more(&mut self) {
+        self.copies = None;
     }
 
     /// Where to read to; never empty if [`Stream::flush`] came behind what was read last.
@@ -179,7 +211,8 @@ impl Stream {
             // Stored, whatever becomes of the rest: who repeats what was not must not repeat this.
             let settled = store.settle(out);
             if settled.is_ok() {
-                copy(parts, &mut self.copies, store.signals(), out);
+                let broken = copy(parts, &mut self.copies, store.signals(), out);
+                self.broken = broken.or(self.broken.take());
                 store.passed(parts, out);
             }
             self.buffer.consume(taken.bytes);
@@ -189,16 +222,30 @@ impl Stream {
     }
 }
 
-fn copy(parts: [&[u8]; 2], copies: &mut Option<Standard>, signals: &Signals, out: &mut Output) {
+/// Copies as long as it can; says why not any more, or returns it where the stream is over then.
+fn copy(
+    parts: [&[u8]; 2],
+    copies: &mut Option<Copies>,
+    signals: &Signals,
+    out: &mut Output,
+) -> Option<Failure> {
     for part in parts {
-        let Some(to) = *copies else { return };
-        if let Err(failure) = out.write_unless(to, signals, part) {
-            *copies = None;
-            let why = match failure {
-                Failure::OutputClosed => format!("{to}: closed"),
-                Failure::Said { text, .. } => text,
-            };
-            out.notice(&format!("{why}; the log goes on without the copy"));
+        let Copies { to, ends } = (*copies)?;
+        let Err(failure) = out.write_unless(to, signals, part) else { continue };
+        *copies = None;
+        // After a signal the reader is not to blame.
+        if ends && !signals.raised() {
+            return Some(failure);
         }
+        out.notice(&format!("{}; the log goes on without the copy", why(to, &failure)));
+    }
+    None
+}
+
+/// Why copies cannot be written.
+pub(crate) fn why(to: Standard, failure: &Failure) -> String {
+    match failure {
+        Failure::OutputClosed => format!("{to}: closed"),
+        Failure::Said { text, .. } => text.clone(),
     }
 }

@@ -38,6 +38,15 @@ pub(super) enum Read {
     Signal,
     /// The descriptor of somebody who wants to be heard is readable.
     Trouble,
+    /// Nobody reads the copies.
+    NoReader,
+}
+
+/// What else ends the wait for input.
+pub(super) struct Others<'a> {
+    pub(super) signals: Option<&'a Signals>,
+    pub(super) trouble: Option<BorrowedFd<'a>>,
+    pub(super) copies: Option<BorrowedFd<'a>>,
 }
 
 impl Input {
@@ -73,20 +82,25 @@ impl Input {
         self.kind == Kind::File
     }
 
-    /// Reads what is there, or waits for it, for the deadline, for a signal (if one is given to listen to) or for trouble.
-    pub(super) fn read(
+    /// Reads what is there, or waits for it, for the deadline or for one of the others.
+    pub(super) fn read<'a>(
         &self,
         space: &mut [u8],
         deadline: Option<Instant>,
-        signals: Option<&Signals>,
-        trouble: Option<BorrowedFd<'_>>,
+        others: &Others<'a>,
     ) -> Result<Read, Failure> {
         loop {
+            let signal = others.signals.map(AsFd::as_fd);
             let left = deadline.map(|at| at.saturating_duration_since(Instant::now()));
-            let signal = signals.map(AsFd::as_fd);
-            // Standard input stands in for what is not there.
-            let mut ready = [Some(fd()), signal, trouble]
-                .map(|other| PollFd::from_borrowed_fd(other.unwrap_or(fd()), PollFlags::IN));
+            // Standard input stands in for what is not there. A pipe that nobody reads is an error, whatever is asked.
+            let watched =
+                |other: Option<BorrowedFd<'a>>, flags| PollFd::from_borrowed_fd(other.unwrap_or(fd()), flags);
+            let mut ready = [
+                watched(None, PollFlags::IN),
+                watched(signal, PollFlags::IN),
+                watched(others.trouble, PollFlags::IN),
+                watched(others.copies, PollFlags::empty()),
+            ];
             match poll(&mut ready, left.and_then(timespec).as_ref()) {
                 Ok(0) => return Ok(Read::TimeUp),
                 Ok(_) => {}
@@ -96,8 +110,11 @@ impl Input {
             if signal.is_some() && !ready[1].revents().is_empty() {
                 return Ok(Read::Signal);
             }
-            if trouble.is_some() && !ready[2].revents().is_empty() {
+            if others.trouble.is_some() && !ready[2].revents().is_empty() {
                 return Ok(Read::Trouble);
+            }
+            if others.copies.is_some() && ready[3].revents().contains(PollFlags::ERR) {
+                return Ok(Read::NoReader);
             }
             let most = space.len().min(AT_ONCE);
             match read(fd(), &mut space[..most]) {

@@ -4,6 +4,7 @@
 //! A log that cannot take more stops the reading, and the pipe stops the producer. Nothing is dropped unless
 //! `--on-full drop` asks for it: what cannot be stored is counted and said.
 
+use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -15,14 +16,14 @@ use crate::progress::Progress;
 use crate::signals::Signals;
 use crate::storing::buffer::Upto;
 use crate::storing::store::Store;
-use crate::storing::{Storing, Stream};
+use crate::storing::{Copies, Storing, Stream};
 
 mod input;
 
 /// A program that had the signal as well has this long to end before we speak of waiting for it.
 const SOON: Duration = Duration::from_millis(200);
 
-use input::{Input, Read};
+use input::{Input, Others, Read};
 
 /// Append standard input to a log: whole lines, nothing dropped unless told to.
 ///
@@ -54,9 +55,14 @@ pub struct AppendArgs {
     /// Bytes as they come: no waiting for a newline, none added at the end.
     #[arg(long, conflicts_with_all = ["max_line", "timestamp", "prefix"])]
     raw: bool,
-    /// Copy to standard output what was stored.
+    /// Copy to standard output what was stored. When the copy cannot be written any more (its reader went away),
+    /// that is said, and the log goes on without it.
     #[arg(long)]
     tee: bool,
+    /// The same, and end when the copy cannot be written any more, as in `append --tee-ends app.log | head`: what
+    /// lies in the pipe is stored. The exit code is 0 if the reader went away, else 1.
+    #[arg(long)]
+    tee_ends: bool,
     /// How long to go on reading after SIGTERM, SIGINT or SIGHUP, if the input does not end before; 0s
     /// stores what lies in the pipe.
     #[arg(long, value_name = "DUR", value_parser = duration, default_value = "5s")]
@@ -79,7 +85,7 @@ pub fn run(args: &AppendArgs, out: &mut Output) -> Result<Exit, Failure> {
     };
     let store = Store::open(storing, storing.on_full, &signals, progress, out)
         .map_err(|e| counted(e, input.lying()))?;
-    let copies = args.tee.then_some(Standard::Output);
+    let copies = Copies::asked(args.tee, args.tee_ends, Standard::Output);
     let stream = if args.raw { Stream::of_bytes(copies) } else { Stream::of_lines(storing.lines(), copies) };
     let mut job = Job { stream, store, linger: storing.linger, grace, input: &input, signals: &signals };
     let pumped = job.pump(out);
@@ -117,8 +123,7 @@ impl Job<'_> {
         loop {
             self.store.attend(out)?;
             let deadline = lingers.into_iter().chain(self.store.due()).min();
-            let (space, signals) = (self.stream.space(), Some(self.signals));
-            match self.input.read(space, deadline, signals, self.store.trouble()) {
+            match self.read(deadline, Some(self.signals)) {
                 Ok(Read::Bytes(n)) => {
                     self.stream.filled(n);
                     if lingers.is_none() && !self.linger.is_zero() {
@@ -134,6 +139,7 @@ impl Job<'_> {
                 Ok(Read::End) => return self.flush(Upto::End, out),
                 Ok(Read::Signal) => return self.last_words(out),
                 Ok(Read::Trouble) => return self.store.check(),
+                Ok(Read::NoReader) => return self.without_copies(Failure::OutputClosed, out),
                 Err(failure) => {
                     self.flush(Upto::End, out)?;
                     return Err(failure);
@@ -143,8 +149,26 @@ impl Job<'_> {
         }
     }
 
+    fn read(&mut self, deadline: Option<Instant>, signals: Option<&Signals>) -> Result<Read, Failure> {
+        let copies = self.stream.needs();
+        let others =
+            Others { signals, trouble: self.store.trouble(), copies: copies.as_ref().map(AsFd::as_fd) };
+        self.input.read(self.stream.space(), deadline, &others)
+    }
+
     fn flush(&mut self, upto: Upto, out: &mut Output) -> Result<(), Failure> {
-        self.stream.flush(upto, &mut self.store, out)
+        self.stream.flush(upto, &mut self.store, out)?;
+        match self.stream.broken() {
+            Some(failure) => self.without_copies(failure, out),
+            None => Ok(()),
+        }
+    }
+
+    /// Ends, for want of copies, with what lies in the pipe.
+    fn without_copies(&mut self, failure: Failure, out: &mut Output) -> Result<(), Failure> {
+        self.stream.copy_no_more();
+        self.drain(out)?;
+        Err(failure)
     }
 
     /// After a signal: to the end of the input, for the grace at most.
@@ -162,7 +186,7 @@ impl Job<'_> {
             }
             self.store.attend(out)?;
             let deadline = say_at.into_iter().chain(until).chain(self.store.due()).min();
-            match self.input.read(self.stream.space(), deadline, None, self.store.trouble()) {
+            match self.read(deadline, None) {
                 Ok(Read::Bytes(n)) => {
                     self.stream.filled(n);
                     self.flush(Upto::LastLine, out)?;
@@ -170,6 +194,7 @@ impl Job<'_> {
                 Ok(Read::End) => return self.flush(Upto::End, out),
                 Ok(Read::TimeUp | Read::Signal) => {}
                 Ok(Read::Trouble) => return self.store.check(),
+                Ok(Read::NoReader) => self.stream.copy_no_more(),
                 Err(failure) => {
                     self.flush(Upto::End, out)?;
                     return Err(failure);

@@ -18,7 +18,7 @@ use crate::output::{Output, Standard};
 use crate::progress::Progress;
 use crate::signals::Signals;
 use crate::storing::store::Store;
-use crate::storing::{OnFull, Storing, Stream};
+use crate::storing::{Copies, OnFull, Storing, Stream};
 
 mod child;
 mod pump;
@@ -57,8 +57,13 @@ pub struct ExecArgs {
     #[arg(long, value_name = "TEXT")]
     stderr_prefix: Option<String>,
     /// Copy what was stored: of standard output to standard output, of standard error to standard error.
+    /// A copy that cannot be written any more (its reader went away) is said, and CMD goes on without it.
     #[arg(long)]
     tee: bool,
+    /// The same, and when a copy cannot be written any more, close the pipe of that stream: CMD meets what it
+    /// would without us (SIGPIPE, EPIPE), and the exit code is what CMD makes of it.
+    #[arg(long)]
+    tee_ends: bool,
     /// Go on after CMD has ended, until all processes have closed the output that they inherited from it,
     /// or until SIGTERM, SIGINT or SIGQUIT.
     #[arg(long)]
@@ -112,7 +117,7 @@ fn streams(args: &ExecArgs) -> [Stream; 2] {
         Some(prefix) => storing.lines_prefixed(prefix),
         None => storing.lines(),
     };
-    let copies = |to| args.tee.then_some(to);
+    let copies = |to| Copies::asked(args.tee, args.tee_ends, to);
     [
         Stream::of_lines(storing.lines(), copies(Standard::Output)),
         Stream::of_lines(of_error, copies(Standard::Error)),

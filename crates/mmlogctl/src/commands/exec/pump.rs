@@ -14,10 +14,10 @@ use rustix::io::{Errno, ioctl_fionread, read};
 use super::ExecArgs;
 use super::child::Child;
 use crate::exit::{Exit, Failure, shown};
-use crate::output::Output;
+use crate::output::{Output, Standard};
 use crate::storing::buffer::Upto;
 use crate::storing::store::{PAUSES, Store};
-use crate::storing::{AT_ONCE, Stream};
+use crate::storing::{AT_ONCE, Stream, why};
 
 /// What the two pipes are, for people.
 const NAMES: [&str; 2] = ["the program's standard output", "the program's standard error"];
@@ -67,6 +67,8 @@ impl Pipe {
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 enum Source {
     Pipe(usize),
+    /// Nobody reads the copies of this pipe.
+    NoReader(usize),
     /// A sync in the background.
     Trouble,
     /// The program; when it has ended, signals.
@@ -88,6 +90,7 @@ impl<'a> Pump<'a> {
             for source in self.wait() {
                 match source {
                     Source::Pipe(index) => self.read(index, out),
+                    Source::NoReader(index) => self.without_copies(index, &Failure::OutputClosed, out),
                     Source::Trouble => {
                         if let Err(failure) = self.store.check() {
                             self.give_up(&failure, out);
@@ -125,15 +128,22 @@ impl<'a> Pump<'a> {
         };
         let end = if self.ended { self.store.signals().as_fd() } else { self.child.as_fd() };
         let trouble = if self.lost.is_none() { self.store.trouble() } else { None };
+        let needs = [0, 1].map(|index| self.pipes[index].end.as_ref().and(self.pipes[index].stream.needs()));
+        let copies = |index: usize| needs[index].as_ref().map(AsFd::as_fd);
         let all = [
             (Source::Pipe(0), pipe(0)),
             (Source::Pipe(1), pipe(1)),
             (Source::Trouble, trouble),
             (Source::End, Some(end)),
+            (Source::NoReader(0), copies(0)),
+            (Source::NoReader(1), copies(1)),
         ];
         let there = all.into_iter().filter_map(|(source, fd)| Some((source, fd?)));
+        // A pipe that nobody reads is an error, whatever is asked.
+        let flags =
+            |source| if matches!(source, Source::NoReader(_)) { PollFlags::empty() } else { PollFlags::IN };
         let (sources, mut fds): (Vec<Source>, Vec<PollFd<'_>>) =
-            there.map(|(source, fd)| (source, PollFd::from_borrowed_fd(fd, PollFlags::IN))).unzip();
+            there.map(|(source, fd)| (source, PollFd::from_borrowed_fd(fd, flags(source)))).unzip();
         let rests = self.pipes.iter().filter_map(Pipe::rests_until);
         let next = self.deadline.into_iter().chain(self.store.due()).chain(rests).min();
         let left = next.map(|at| at.saturating_duration_since(Instant::now()));
@@ -227,6 +237,19 @@ impl<'a> Pump<'a> {
             // What is not stored is copied, if that was asked for; nothing of this fails.
             let _ = self.pipes[index].stream.flush(upto, &mut self.store, out);
         }
+        if let Some(failure) = self.pipes[index].stream.broken() {
+            self.without_copies(index, &failure, out);
+        }
+    }
+
+    /// `--tee-ends`: the program is to meet what it would without us.
+    fn without_copies(&mut self, index: usize, failure: &Failure, out: &mut Output) {
+        let to = [Standard::Output, Standard::Error][index];
+        if self.pipes[index].end.is_some() {
+            out.notice(&format!("{}; {} is closed, too (--tee-ends)", why(to, failure), NAMES[index]));
+        }
+        self.pipes[index].stream.copy_no_more();
+        self.drain(index, out);
     }
 
     /// From now on output is read and not stored.
