@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod cli;
+#[path = "tail_command/delivery.rs"]
+mod delivery;
 #[path = "tail_command/follow.rs"]
 mod follow;
 #[path = "tail_command/forms.rs"]

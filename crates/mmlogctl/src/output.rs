@@ -8,6 +8,7 @@
 use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
@@ -100,9 +101,19 @@ impl Output {
     /// # Errors
     /// [`Failure::OutputClosed`] when nobody reads any more.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+        self.write_counted(bytes, &AtomicU64::new(0))
+    }
+
+    /// As [`Output::write`]; counts the bytes as they are written, for whoever looks meanwhile.
+    ///
+    /// # Errors
+    /// As [`Output::write`].
+    pub fn write_counted(&mut self, bytes: &[u8], count: &AtomicU64) -> Result<(), Failure> {
         match &mut self.sink {
-            Sink::Standard => write_all(io::stdout().as_fd(), bytes)
-                .map_err(|e| Failure::of_stream(Standard::Output, &e.into())),
+            Sink::Standard => write_all(io::stdout().as_fd(), bytes, |written| {
+                count.fetch_add(written as u64, Ordering::Release);
+            })
+            .map_err(|e| Failure::of_stream(Standard::Output, &e.into())),
             #[cfg(test)]
             Sink::Memory { stdout, .. } => {
                 stdout.extend_from_slice(bytes);
@@ -145,6 +156,15 @@ impl Output {
     #[must_use]
     pub fn error_is_terminal(&self) -> bool {
         matches!(self.sink, Sink::Standard) && io::stderr().is_terminal()
+    }
+
+    /// Bytes that the pipe at standard output still holds; nothing where it is no pipe.
+    #[must_use]
+    pub fn unread(&self) -> Option<u64> {
+        let stdout = self.as_fd();
+        let stat = fstat(stdout).ok()?;
+        let is_pipe = FileType::from_raw_mode(stat.st_mode) == FileType::Fifo;
+        is_pipe.then(|| rustix::io::ioctl_fionread(stdout).ok()).flatten()
     }
 
     /// Whether the reader of standard output has gone away, asked without writing or waiting.
@@ -209,10 +229,13 @@ impl AsFd for Output {
 }
 
 /// write(2) until all is written; a descriptor that somebody made non-blocking is waited for.
-fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8]) -> Result<(), Errno> {
+fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8], mut wrote: impl FnMut(usize)) -> Result<(), Errno> {
     while !bytes.is_empty() {
         match rustix::io::write(fd, bytes) {
-            Ok(written) => bytes = &bytes[written..],
+            Ok(written) => {
+                wrote(written);
+                bytes = &bytes[written..];
+            }
             Err(Errno::INTR) => {}
             Err(Errno::AGAIN) => {
                 poll(&mut [PollFd::new(&fd, PollFlags::OUT)], None)?;
@@ -228,7 +251,7 @@ fn write_unless(to: Standard, signals: &Signals, bytes: &[u8]) -> Result<(), Fai
     let fd = to.as_fd();
     let regular = fstat(fd).is_ok_and(|s| FileType::from_raw_mode(s.st_mode) == FileType::RegularFile);
     if regular {
-        return write_all(fd, bytes).map_err(failed);
+        return write_all(fd, bytes, drop).map_err(failed);
     }
     let signal = signals.as_fd();
     // A pipe that polls writable takes PIPE_BUF bytes without waiting.
@@ -248,7 +271,7 @@ fn write_unless(to: Standard, signals: &Signals, bytes: &[u8]) -> Result<(), Fai
                 Err(e) => return Err(failed(e)),
             }
         }
-        write_all(fd, piece).map_err(failed)?;
+        write_all(fd, piece, drop).map_err(failed)?;
     }
     Ok(())
 }

@@ -8,7 +8,7 @@ use mmlog::{Position, Start};
 use crate::arguments::{Access, size};
 use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
-use crate::reading::copy::{Copier, Plain, Render, Sink};
+use crate::reading::copy::{Copier, Plain, Render, Shown, Sink};
 use crate::reading::escape::Escaper;
 use crate::reading::skip::Skip;
 use crate::reading::{self, Holes};
@@ -100,8 +100,8 @@ struct Printed<'a> {
 }
 
 impl Sink for Printed<'_> {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-        self.out.write(bytes)
+    fn write(&mut self, shown: Shown<'_>) -> Result<(), Failure> {
+        self.out.write(shown.bytes)
     }
 
     fn say(&mut self, text: &str) {

@@ -10,10 +10,30 @@ use super::stretch::{Piece, Source, next_piece};
 use super::{Holes, READ_SIZE, describe};
 use crate::exit::{Exit, Failure};
 
+/// What is written for bytes of a log.
+#[derive(Copy, Clone, Debug)]
+pub struct Shown<'a> {
+    /// The bytes to write.
+    pub bytes: &'a [u8],
+    /// What they are of the log.
+    pub given: Given<'a>,
+}
+
+/// Which places of the log are reached in the middle of what is written.
+#[derive(Copy, Clone, Debug)]
+pub enum Given<'a> {
+    /// Each byte is one of the log's, from this position on.
+    Bytes(Position),
+    /// After so many bytes everything below a position has been given out.
+    Records(&'a [(usize, Position)]),
+    /// None that is known.
+    Whole,
+}
+
 /// How content looks on standard output.
 pub trait Render: Send {
     /// What is written for these bytes.
-    fn data<'a>(&'a mut self, at: Position, bytes: &'a [u8]) -> &'a [u8];
+    fn data<'a>(&'a mut self, at: Position, bytes: &'a [u8]) -> Shown<'a>;
 
     /// What is written for a hole under `--holes say`; nothing when it is said on standard error.
     fn hole(&mut self, _at: Position, _len: u64, _hole: &Hole) -> Option<&[u8]> {
@@ -39,14 +59,14 @@ pub trait Render: Send {
 pub struct Plain;
 
 impl Render for Plain {
-    fn data<'a>(&'a mut self, _at: Position, bytes: &'a [u8]) -> &'a [u8] {
-        bytes
+    fn data<'a>(&'a mut self, at: Position, bytes: &'a [u8]) -> Shown<'a> {
+        Shown { bytes, given: Given::Bytes(at) }
     }
 }
 
 impl Render for Escaper {
-    fn data<'a>(&'a mut self, _at: Position, bytes: &'a [u8]) -> &'a [u8] {
-        self.feed(bytes)
+    fn data<'a>(&'a mut self, _at: Position, bytes: &'a [u8]) -> Shown<'a> {
+        Shown { bytes: self.feed(bytes), given: Given::Whole }
     }
 
     fn rest(&mut self) -> &[u8] {
@@ -60,7 +80,7 @@ pub trait Sink {
     ///
     /// # Errors
     /// When standard output does not take them.
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure>;
+    fn write(&mut self, shown: Shown<'_>) -> Result<(), Failure>;
 
     /// One line on standard error about the log.
     fn say(&mut self, text: &str);
@@ -154,7 +174,7 @@ impl Copier {
     pub fn finish<S: Source>(&mut self, source: &S, sink: &mut dyn Sink) -> Result<(), Failure> {
         let rest = self.render.rest();
         if !rest.is_empty() {
-            sink.write(rest)?;
+            sink.write(Shown { bytes: rest, given: Given::Whole })?;
         }
         sink.settled(self.render.settled(source.position()));
         Ok(())
@@ -191,7 +211,7 @@ fn say(
     if shown.is_none() || lacks.is_some() {
         sink.say(&describe(hole));
     }
-    shown.map_or(Ok(()), |bytes| sink.write(bytes))
+    shown.map_or(Ok(()), |bytes| sink.write(Shown { bytes, given: Given::Whole }))
 }
 
 fn put(
@@ -203,7 +223,7 @@ fn put(
 ) -> Result<(), Failure> {
     let left_out = skip.of(bytes);
     let shown = render.data(at + left_out as u64, &bytes[left_out..]);
-    if shown.is_empty() { Ok(()) } else { sink.write(shown) }
+    if shown.bytes.is_empty() { Ok(()) } else { sink.write(shown) }
 }
 
 fn put_nuls(
@@ -236,8 +256,8 @@ mod tests {
     }
 
     impl Sink for Kept {
-        fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
-            self.stdout.extend_from_slice(bytes);
+        fn write(&mut self, shown: Shown<'_>) -> Result<(), Failure> {
+            self.stdout.extend_from_slice(shown.bytes);
             Ok(())
         }
 

@@ -72,7 +72,10 @@ pub struct TailArgs {
         value_name = "FILE",
         long_help = "Start where this file says, if it exists, else as the other options say, and keep in it how far \
         the output has come: one line `UUID EPOCH POSITION`, replaced by rename at most ten times a second while \
-        following and always at the end. A file that belongs to another log is an error. For one log."
+        following and always at the end. Where standard output is a pipe, that is what its reader has taken and has \
+        lived on with for 50 ms; at its end tail waits until the reader has taken everything or has gone, or for a \
+        signal. So nothing is missing after a reader died; the last it took may come again. A file that belongs \
+        to another log is an error. For one log."
     )]
     pub(super) cursor_file: Option<PathBuf>,
     /// Keep prune from what this consumer has not read yet, under this name.

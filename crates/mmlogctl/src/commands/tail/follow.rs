@@ -71,6 +71,9 @@ impl Followed {
                 None => return Ok(()),
             },
         };
+        if shared.plan().follow == Follow::No {
+            return one.finish(shared);
+        }
         while let Some(log) = print_until_replaced(&mut one, shared)? {
             one = OneLog::begin(one.index(), log, Appearance::Successor, shared)?;
         }

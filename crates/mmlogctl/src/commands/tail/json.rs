@@ -5,7 +5,7 @@
 use mmlog::{Hole, Position};
 
 use crate::output::json_line;
-use crate::reading::copy::Render;
+use crate::reading::copy::{Given, Render, Shown};
 
 /// The renderer.
 #[derive(Debug)]
@@ -15,6 +15,8 @@ pub(super) struct JsonLines {
     generation: u64,
     open: Option<OpenLine>,
     out: Vec<u8>,
+    /// Where in it which line ends.
+    ends: Vec<(usize, Position)>,
 }
 
 /// The beginning of a line whose newline has not been read.
@@ -37,7 +39,7 @@ impl JsonLines {
     /// Objects that name the log, if there is a name to give.
     pub(super) fn new(log: Option<&str>) -> Self {
         let prefix = log.map_or_else(String::new, |name| format!("\"log\":{},", quoted(name)));
-        Self { prefix, generation: 0, open: None, out: Vec::new() }
+        Self { prefix, generation: 0, open: None, out: Vec::new(), ends: Vec::new() }
     }
 
     /// A piece of data without newlines in front of its end, newline excluded.
@@ -70,6 +72,7 @@ impl JsonLines {
         self.put(&format!(
             "{{{prefix}\"position\":{start},\"end\":{end},\"segment\":{segment},{content}{partial}}}\n"
         ));
+        self.ends.push((self.out.len(), end));
     }
 
     fn put(&mut self, object: &str) {
@@ -78,8 +81,9 @@ impl JsonLines {
 }
 
 impl Render for JsonLines {
-    fn data<'a>(&'a mut self, at: Position, bytes: &'a [u8]) -> &'a [u8] {
+    fn data<'a>(&'a mut self, at: Position, bytes: &'a [u8]) -> Shown<'a> {
         self.out.clear();
+        self.ends.clear();
         let mut line = 0;
         for newline in memchr::memchr_iter(b'\n', bytes) {
             self.line(at + line as u64, &bytes[line..newline]);
@@ -88,7 +92,7 @@ impl Render for JsonLines {
         if line < bytes.len() {
             self.begin(at + line as u64, &bytes[line..]);
         }
-        &self.out
+        Shown { bytes: &self.out, given: Given::Records(&self.ends) }
     }
 
     fn hole(&mut self, at: Position, len: u64, hole: &Hole) -> Option<&[u8]> {
@@ -146,7 +150,7 @@ mod tests {
     use super::*;
 
     fn fed(json: &mut JsonLines, at: u64, bytes: &[u8]) -> String {
-        String::from_utf8_lossy(json.data(Position::new(at), bytes)).into_owned()
+        String::from_utf8_lossy(json.data(Position::new(at), bytes).bytes).into_owned()
     }
 
     fn rest(json: &mut JsonLines) -> String {

@@ -7,6 +7,7 @@
 //!   thread watches for signals, processes and a reader that goes away (`supervise`).
 
 mod args;
+mod delivery;
 mod follow;
 mod held;
 mod json;
@@ -32,7 +33,8 @@ use shared::Shared;
 pub fn run(args: &TailArgs, out: &mut Output) -> Result<Exit, Failure> {
     let plan = Plan::new(args, out)?;
     reading::widen_pipe(out);
-    if plan.follow == Follow::No {
+    // Where a place is kept, the main thread has to see what the reader has taken.
+    if plan.follow == Follow::No && plan.cursor_file.is_none() {
         return print_once(&Shared::new(plan));
     }
     supervise::run(plan, &args.pids, out)
@@ -49,7 +51,6 @@ fn print_once(shared: &Shared) -> Result<Exit, Failure> {
             Ok(()) => {}
         }
     }
-    shared.save_place()?;
     shared.ended()
 }
 

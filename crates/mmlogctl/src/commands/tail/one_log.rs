@@ -65,7 +65,12 @@ impl OneLog {
         if let Some(file) = &plan.cursor_file {
             // Here and not only at the end: a file that cannot be written is better known now.
             let place = Place { id: one.id, position: start };
-            file.save(&place)?;
+            if came == Appearance::Successor {
+                shared.go_on(place);
+            } else {
+                file.save(&place)?;
+                shared.start(place);
+            }
             if let Some(name) = &plan.hold {
                 shared.hold(Held::begin(&plan.logs[index], plan.trust, name, place)?);
             }

@@ -3,16 +3,18 @@
 //! The main thread takes neither the output nor any lock that is held while writing: it must be
 //! able to end the command when the reader of the output stands still.
 
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
 use mmlog::{LogId, Position};
 
+use super::delivery::{Delivery, Reader};
 use super::held::Held;
 use super::plan::Plan;
 use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
-use crate::reading::copy::{Order, Sink};
+use crate::reading::copy::{Given, Order, Shown, Sink};
 use crate::reading::cursor_file::Place;
 
 /// The shared things.
@@ -21,7 +23,10 @@ pub(super) struct Shared {
     plan: Plan,
     screen: Mutex<Screen>,
     task: AtomicU8,
-    reached: Mutex<Reached>,
+    /// Bytes of output that were written.
+    written: AtomicU64,
+    delivery: Mutex<Delivery>,
+    saved: Mutex<Option<Place>>,
     held: Mutex<Option<Held>>,
     worst: Mutex<Result<Exit, Failure>>,
 }
@@ -45,20 +50,15 @@ struct Screen {
     of: Option<usize>,
 }
 
-/// The place for the cursor-file.
-#[derive(Debug, Default)]
-struct Reached {
-    now: Option<Place>,
-    saved: Option<Place>,
-}
-
 impl Shared {
     pub(super) fn new(plan: Plan) -> Self {
         Self {
             plan,
             screen: Mutex::new(Screen { out: Output::standard(), of: None }),
             task: AtomicU8::new(Task::Follow as u8),
-            reached: Mutex::default(),
+            written: AtomicU64::new(0),
+            delivery: Mutex::default(),
+            saved: Mutex::default(),
             held: Mutex::default(),
             worst: Mutex::new(Ok(Exit::Done)),
         }
@@ -119,28 +119,62 @@ impl Shared {
 
     /// Says whose lines follow, unless that is known.
     pub(super) fn title(&self, index: usize) -> Result<(), Failure> {
-        hold(&self.screen).turn_to(index, &self.plan)
+        self.write_title(&mut hold(&self.screen), index)
     }
 
-    /// Writes the place that was reached to the cursor-file, if it has changed.
-    pub(super) fn save_place(&self) -> Result<Saved, Failure> {
-        let (now, saved) = {
-            let reached = hold(&self.reached);
-            (reached.now, reached.saved)
+    fn write_title(&self, screen: &mut Screen, index: usize) -> Result<(), Failure> {
+        let title = screen.turn_to(index, &self.plan);
+        self.write(screen, Shown { bytes: &title, given: Given::Whole }, LogId::default())
+    }
+
+    fn write(&self, screen: &mut Screen, shown: Shown<'_>, id: LogId) -> Result<(), Failure> {
+        if self.plan.cursor_file.is_some() {
+            hold(&self.delivery).begin(shown.bytes.len(), shown.given, id);
+        }
+        screen.out.write_counted(shown.bytes, &self.written)
+    }
+
+    /// The output goes on at this place, of another log than before.
+    pub(super) fn go_on(&self, place: Place) {
+        hold(&self.delivery).settled(place);
+    }
+
+    /// The place where the output begins, which has been saved.
+    pub(super) fn start(&self, place: Place) {
+        hold(&self.delivery).start(place);
+        *hold(&self.saved) = Some(place);
+    }
+
+    /// Looks how far the consumer has come, and writes that place to the cursor-file if it has changed.
+    pub(super) fn save_place(&self, out: &Output) -> Result<Saved, Failure> {
+        let Some(file) = &self.plan.cursor_file else { return Ok(Saved::Already) };
+        // Before the reader is asked: what is written meanwhile counts the next time.
+        let written = self.written.load(Ordering::Acquire);
+        let reader = match out.unread() {
+            None => Reader::Nobody,
+            Some(_) if out.is_closed() => Reader::Gone,
+            Some(bytes) => Reader::Behind(bytes),
         };
-        match (&self.plan.cursor_file, now) {
-            (Some(file), Some(place)) if now != saved => {
+        let now = hold(&self.delivery).look(written, reader, Instant::now());
+        let saved = *hold(&self.saved);
+        match now {
+            Some(place) if now != saved => {
                 file.save(&place)?;
-                hold(&self.reached).saved = now;
+                *hold(&self.saved) = now;
                 self.hold_by(|held| held.follow(&place))?;
                 Ok(Saved::Anew)
             }
-            (_, Some(place)) => {
+            Some(place) => {
                 self.hold_by(|held| held.stay(&place))?;
                 Ok(Saved::Already)
             }
-            _ => Ok(Saved::Already),
+            None => Ok(Saved::Already),
         }
+    }
+
+    /// Whether the consumer has everything, as far as can be seen.
+    pub(super) fn is_delivered(&self) -> bool {
+        self.plan.cursor_file.is_none() || hold(&self.delivery).is_settled()
     }
 
     /// From now on this hold goes by the cursor-file.
@@ -170,13 +204,14 @@ pub(super) enum Saved {
 }
 
 impl Screen {
-    fn turn_to(&mut self, index: usize, plan: &Plan) -> Result<(), Failure> {
+    /// What says whose lines follow, unless that is known.
+    fn turn_to(&mut self, index: usize, plan: &Plan) -> Vec<u8> {
         let turns = self.of != Some(index);
         let is_first = self.of.replace(index).is_none();
         match plan.title(index) {
-            Some(title) if turns && is_first => self.out.write(&title),
-            Some(title) if turns => self.out.write(&[b"\n", title.as_slice()].concat()),
-            _ => Ok(()),
+            Some(title) if turns && is_first => title,
+            Some(title) if turns => [b"\n", title.as_slice()].concat(),
+            _ => Vec::new(),
         }
     }
 }
@@ -189,10 +224,10 @@ pub(super) struct Share<'a> {
 }
 
 impl Sink for Share<'_> {
-    fn write(&mut self, bytes: &[u8]) -> Result<(), Failure> {
+    fn write(&mut self, shown: Shown<'_>) -> Result<(), Failure> {
         let mut screen = hold(&self.shared.screen);
-        screen.turn_to(self.index, &self.shared.plan)?;
-        screen.out.write(bytes)
+        self.shared.write_title(&mut screen, self.index)?;
+        self.shared.write(&mut screen, shown, self.id)
     }
 
     fn say(&mut self, text: &str) {
@@ -205,7 +240,7 @@ impl Sink for Share<'_> {
 
     fn settled(&mut self, below: Position) {
         if self.shared.plan.cursor_file.is_some() {
-            hold(&self.shared.reached).now = Some(Place { id: self.id, position: below });
+            hold(&self.shared.delivery).settled(Place { id: self.id, position: below });
         }
     }
 
@@ -229,7 +264,8 @@ mod tests {
         let mut screen = Screen { out: Output::memory(), of: None };
         let Ok(plan) = Plan::new(&args, &screen.out) else { unreachable!("{line:?} is no plan") };
         for index in turns {
-            assert!(screen.turn_to(*index, &plan).is_ok());
+            let title = screen.turn_to(*index, &plan);
+            assert!(screen.out.write(&title).is_ok());
         }
         String::from_utf8_lossy(screen.out.taken().0).into_owned()
     }

@@ -8,7 +8,7 @@ use std::io::{self, PipeReader};
 use std::os::fd::{AsFd, OwnedFd};
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
@@ -27,9 +27,11 @@ const STANDING: Duration = Duration::from_millis(250);
 /// The same while it moves, where each place is synced.
 const SYNCED: Duration = Duration::from_secs(1);
 
-/// How long the other threads may take to end. One that waits for the reader of standard output
-/// takes for ever.
-const GRACE: Duration = Duration::from_secs(1);
+/// How long the other threads may take to end, and then the reader of standard output to take what the pipe holds: half
+/// of it each. One that stands still takes for ever.
+const GRACE: Duration = Duration::from_millis(900);
+/// Time between two looks at the reader, at the end.
+const LOOKS: Duration = Duration::from_millis(10);
 
 /// Follows the logs until something ends it.
 pub(super) fn run(plan: Plan, pids: &[i32], out: &mut Output) -> Result<Exit, Failure> {
@@ -55,8 +57,22 @@ pub(super) fn run(plan: Plan, pids: &[i32], out: &mut Output) -> Result<Exit, Fa
     {
         std::panic::resume_unwind(panic);
     }
-    shared.save_place()?;
+    deliver(&shared, &signals, out)?;
     shared.ended()
+}
+
+/// Waits until the reader has taken everything, or has gone; not for long behind a signal.
+fn deliver(shared: &Shared, signals: &Signals, out: &Output) -> Result<(), Failure> {
+    let begun = Instant::now();
+    let is_over = || signals.raised() && begun.elapsed() >= GRACE / 2;
+    while !(shared.is_delivered() || out.is_closed() || is_over()) {
+        shared.save_place(out)?;
+        let signal = if signals.raised() { PollFlags::empty() } else { PollFlags::IN };
+        let (stdout, signals) = (out.as_fd(), signals.as_fd());
+        wait(&mut [PollFd::new(&stdout, PollFlags::empty()), PollFd::new(&signals, signal)], Some(LOOKS))?;
+    }
+    shared.save_place(out)?;
+    Ok(())
 }
 
 /// What is known of the other threads.
@@ -88,7 +104,7 @@ fn supervise(
             }
             Event::ToEnd => {
                 shared.give(Task::End);
-                let ended = wait(&mut [PollFd::new(threads, PollFlags::IN)], Some(GRACE))?;
+                let ended = wait(&mut [PollFd::new(threads, PollFlags::IN)], Some(GRACE / 2))?;
                 return Ok(if ended { Threads::Ended } else { Threads::Stuck });
             }
         }
@@ -174,7 +190,7 @@ impl Saving {
     fn save(&mut self, shared: &Shared, out: &mut Output) -> Option<Duration> {
         shared.plan().cursor_file.as_ref()?;
         let moving = if shared.plan().hold.is_some() { SYNCED } else { MOVING };
-        match shared.save_place() {
+        match shared.save_place(out) {
             Ok(Saved::Anew) => self.said = false,
             Ok(Saved::Already) => return Some(STANDING),
             Err(Failure::Said { text, .. }) if !self.said => {
