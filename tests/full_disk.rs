@@ -10,11 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{Actor, assert_complete, log_path, message, parameter, parse};
-use mmlog::{Fault, Log};
+use mmlog::{Fault, Log, Options};
+use nix::libc;
+use nix::sys::resource::{Resource, setrlimit};
 
 #[test]
 fn role() {
-    common::play(&[("filler", filler), ("limited", limited)]);
+    common::play(&[("filler", filler), ("limited", limited), ("confined", confined), ("unlucky", unlucky)]);
 }
 
 /// A small tmpfs of its own, unmounted at the end.
@@ -180,4 +182,79 @@ fn a_file_size_limit_is_an_error_and_no_signal() {
     let number: u64 = actor.finish().lines().next().unwrap().parse().unwrap();
     assert_eq!(number, (1 << 20) / 1000, "all of the limit is used");
     assert_complete(&parse(&fs::read(&scene.log).unwrap()), 1, number);
+}
+
+/// A log with a chunk of space that another writer had allocated.
+fn with_space(log: &Path) -> (Log, mmlog::Writer) {
+    let log = options().open_or_create(log).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append(&message(1, 0, 5000)).unwrap();
+    (log, writer)
+}
+
+fn options() -> Options {
+    Log::options().chunk_size(8 << 20)
+}
+
+/// Sets a limit below the file's length, which others have made: large messages are refused, small ones are not.
+fn confined() {
+    let log = options().open(log_path()).unwrap();
+    let mut writer = log.writer().unwrap();
+    setrlimit(Resource::RLIMIT_FSIZE, 4096, 4096).unwrap();
+    for number in 0..20 {
+        let error = writer.append(&message(2, 0, 20_000)).unwrap_err();
+        let Fault::NoSpace { source, .. } = error.fault() else { panic!("{error}") };
+        assert_eq!(source.raw_os_error(), Some(libc::EFBIG));
+        writer.append(&message(2, number, 1000)).unwrap();
+    }
+}
+
+#[test]
+fn a_limit_below_the_length_that_others_made_takes_no_range() {
+    let scene = common::scene();
+    let (log, writer) = with_space(&scene.log);
+    Actor::new("confined", &[("LOG", scene.log.display().to_string())]).finish();
+    assert_eq!(log.status().unwrap().holes_total, 0);
+    drop(writer);
+    log.close().unwrap();
+    assert_complete_of(&scene.log, &[(1, 1), (2, 20)]);
+}
+
+/// Cannot store for a while, by strace; then it can.
+fn unlucky() {
+    let log = options().open(log_path()).unwrap();
+    let mut writer = log.writer().unwrap();
+    for _ in 0..parameter("FAILURES") {
+        let error = writer.append(&message(2, 0, 20_000)).unwrap_err();
+        assert!(matches!(error.fault(), Fault::Io { .. } | Fault::NoSpace { .. }), "{error}");
+    }
+    writer.append(&message(2, 0, 20_000)).unwrap();
+}
+
+#[test]
+fn a_log_that_cannot_be_stored_to_gets_one_hole_of_a_writer_and_not_one_of_each_attempt() {
+    for errno in ["EIO", "EDQUOT", "EFBIG"] {
+        let scene = common::scene();
+        let inject = format!("inject=pwrite64:error={errno}:when=1..8");
+        let args = ["-o", "/dev/null", "-e", "trace=pwrite64", "-e", &inject];
+        let Some(strace) = common::strace(&args) else { return };
+        let (log, writer) = with_space(&scene.log);
+        let parameters = [("LOG", scene.log.display().to_string()), ("FAILURES", "8".into())];
+        // EFBIG of the file system itself, which no limit of the process tells.
+        Actor::under(strace, "unlucky", &parameters).finish();
+        let status = log.status().unwrap();
+        assert_eq!((status.holes_total, status.holes.len()), (1, 1), "{errno}");
+        drop(writer);
+        log.close().unwrap();
+        assert_complete_of(&scene.log, &[(1, 1), (2, 1)]);
+    }
+}
+
+/// Each writer's messages are there.
+fn assert_complete_of(log: &Path, writers: &[(u64, u64)]) {
+    let content = parse(&common::committed(log));
+    for &(writer, messages) in writers {
+        let found = content.lines.get(&writer).map_or(0, |found| found.len() as u64);
+        assert_eq!(found, messages, "of writer {writer}");
+    }
 }

@@ -6,7 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::{is_sound, names, options, rotate};
-use crate::common::surgeon::{COPYING, Surgeon, WAITING};
+use crate::common::surgeon::{COPYING, CURSOR, Surgeon, WAITING};
 use crate::common::{self, Actor, committed, scene};
 use mmlog::{Fault, Rotation};
 
@@ -184,4 +184,25 @@ fn on_a_nearly_full_disk_the_new_segment_starts_with_a_page_and_on_a_full_one_no
     writer.append(b"three\n").unwrap();
     assert_eq!(committed(&path), b"one\ntwo\nthree\n");
     is_sound(&path);
+}
+
+#[test]
+fn a_cursor_set_back_below_the_segment_is_an_error_of_each_append() {
+    let scene = scene();
+    let log = options().open_or_create(&scene.log).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append(&[b'x'; 100]).unwrap();
+    rotate(&log);
+    writer.append(b"known\n").unwrap();
+    let surgeon = Surgeon::new(&scene.log);
+    let cursor = surgeon.get(CURSOR);
+    for spoiled in [0, 99] {
+        surgeon.set(CURSOR, spoiled);
+        for message in [&b"short\n"[..], &[b'x'; 20_000]] {
+            let error = writer.append(message).unwrap_err();
+            assert!(matches!(error.fault(), Fault::OutOfRange { field: "cursor", .. }), "{error}");
+        }
+    }
+    surgeon.set(CURSOR, cursor);
+    writer.append(b"as before\n").unwrap();
 }

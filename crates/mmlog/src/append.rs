@@ -8,8 +8,8 @@
 //! 4. *Copy*, settle the slot, wake followers if any sleep.
 //!
 //! An append that fails after step 2 abandons its slot as if its process had died: the range becomes a hole that
-//! whoever needs it settles, and the writer claims another slot for its next append, after a look at what is wrong:
-//! a log that cannot be stored to gets one hole of a writer, not one of each attempt.
+//! whoever needs it settles, and the writer claims another slot for its next append, once zeros could be stored in that
+//! hole: a log that cannot be stored to gets one hole of a writer, not one of each attempt.
 //!
 //! The SIGBUS guard ([`sigbus`]) may cut a mapping at any access. No byte is stored while the metadata is cut: the
 //! range may be nobody's. A cut chunk has lost the copy: the message goes by `pwrite`, which knows the reason if
@@ -26,22 +26,23 @@ use std::sync::Arc;
 use behind::leave_behind;
 use others::Others;
 use trouble::{
-    Abandon, Doubt, current_segment, give_back, look_at_metadata, look_closely, unstored, wait_for_space,
+    Abandon, Doubt, current_segment, give_back, look_at_metadata, look_closely, no_space, spoiled_cursor,
+    unstored, wait_for_space,
 };
 
 use crate::chunks::{Lane, Retired, Segment, Unstored, Way};
 use crate::crash::crash_point;
 use crate::durable::{self, Need};
 use crate::error::{At, Error, Fault, Result};
+use crate::files::Files;
 use crate::files::owner::Operation;
-use crate::files::{Files, meta};
-use crate::layout::{Control, MAX_MESSAGE, POSITION_END};
+use crate::layout::{Control, MAX_MESSAGE};
 use crate::metadata::Gate;
 use crate::position::Position;
 use crate::slots::{self, Placed};
 use crate::sync::Ordering;
 use crate::sys::map::prefetch_to_store;
-use crate::sys::{fs, sigbus};
+use crate::sys::sigbus;
 
 /// Longest line that the [`Write`](std::io::Write) side of a [`Writer`] holds back while it waits for a newline, bytes.
 pub const LINE_BUFFER: usize = 64 * 1024;
@@ -253,7 +254,7 @@ impl Writer {
     fn failed(&mut self, fault: Fault) -> Error {
         if self.files.meta.is_cut() {
             self.leave();
-            self.doubt = Some(Doubt::Log);
+            self.doubt = Some(Doubt::default());
         }
         fault.at(self.files.path())
     }
@@ -276,9 +277,18 @@ impl Writer {
                 look_closely(files, lane, retired, len)?;
                 continue;
             };
-            // Mapped before a range is taken; where no mapping can be had, the copy goes by pwrite.
+            let base = lane.segment.base();
+            if here < base {
+                return Err(spoiled_cursor(here, base));
+            }
+            // Mapped before a range is taken; where no mapping can be had, the copy goes by pwrite, which has to be
+            // allowed.
             let pwrite_from = lane.segment.pwrite_from(here, others.append_at(here), &pages);
-            if len >= pwrite_from || lane.leads_to(here) || !lane.find(here, &pages) {
+            if len < pwrite_from && lane.leads_to(here) {
+                break here;
+            }
+            if len >= pwrite_from || !lane.find(here, &pages) {
+                lane.segment.admits(here, len).map_err(|source| no_space(&lane.segment, len, source))?;
                 break here;
             }
         };
@@ -313,17 +323,12 @@ impl Writer {
             }
         };
         // The cursor only grows: else the metadata was changed under us, and the range is somebody else's.
-        let least = here.max(*floor);
+        let least = here.max(*floor).max(lane.segment.base());
         if start < least {
             hot.settle();
             std::mem::forget(abandon);
             *mine = Some(slot);
-            return Err(Fault::OutOfRange {
-                field: "cursor",
-                value: start,
-                min: least,
-                max: POSITION_END - 1,
-            });
+            return Err(spoiled_cursor(start, least));
         }
         crash_point("append:placed");
         // Before a byte is stored: the range is ours only if the cursor was.
@@ -334,7 +339,7 @@ impl Writer {
         let way = Way { hint: &mut lane.hint, pins: &lane.pins, pages: &pages };
         let pwrite_from = lane.segment.pwrite_from(start, others.append_at(start), &pages);
         if let Err(why) = put(&mut Target { segment: &lane.segment, pwrite_from, way }, start) {
-            return Err(unstored(files, why, len, doubt));
+            return Err(unstored(files, &lane.segment, why, start, len, doubt));
         }
         crash_point("append:copied");
         *messages += 1;
@@ -399,14 +404,9 @@ impl Writer {
             intact => intact?,
         }
         // Whoever takes the lock compares the data file with what the metadata promises.
-        self.files.lock(Operation::Settle, &self.files.patience())?.settle_all();
-        let (needed, free) =
-            (len.next_multiple_of(meta::page_size()), fs::free_bytes(self.lane.segment.file()));
-        // Trying costs a hole: only when somebody has freed something.
-        if matches!(doubt, Doubt::Space { free: then } if free <= then.max(needed)) {
-            return Err(Fault::NoSpace { needed, free, source: nix::Error::ENOSPC.into() });
-        }
-        Ok(())
+        let guard = self.files.lock(Operation::Settle, &self.files.patience())?;
+        guard.settle_all();
+        doubt.clear(&guard, &self.lane.segment, len)
     }
 
     /// Becomes a writer of the log that has its names now: in a forked child, which leaves the line that its parent

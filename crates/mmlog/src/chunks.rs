@@ -243,13 +243,14 @@ impl Segment {
     /// Whether the pinned chunk is that of `position`.
     #[inline]
     pub(crate) fn has(&self, pin: &Pin<'_>, position: u64) -> bool {
-        (position - self.base).wrapping_sub(pin.first) < self.chunk_size
+        // A position below the base, which only a spoiled cursor gives, is in no chunk.
+        position.wrapping_sub(self.base).wrapping_sub(pin.first) < self.chunk_size
     }
 
     /// Stores `bytes` at `position`, if all of them lie in the pinned chunk.
     #[inline]
     pub(crate) fn store_in(&self, pin: &Pin<'_>, position: u64, bytes: &[u8]) -> bool {
-        let within = (position - self.base).wrapping_sub(pin.first);
+        let within = position.wrapping_sub(self.base).wrapping_sub(pin.first);
         within < self.chunk_size && pin.bytes.copy_in(within as usize, bytes)
     }
 
@@ -257,7 +258,7 @@ impl Segment {
     /// mapping can be had.
     #[inline]
     fn pin<'a>(&'a self, position: u64, way: &mut Way<'a>) -> Option<Pin<'a>> {
-        let offset = position - self.base;
+        let offset = position.checked_sub(self.base)?;
         let hint = *way.hint;
         if offset.wrapping_sub(hint.first) < self.chunk_size
             && let Some(pin) = self.pin_entry(hint, way.pins)
@@ -374,6 +375,11 @@ impl Segment {
             }
         }
         alloc::write_at(&self.file, offset, bytes).map_err(Unstored::Failed)
+    }
+
+    /// Whether this process may write there, as far as its file size limit goes: others may have a file that is longer.
+    pub(crate) fn admits(&self, position: u64, len: u64) -> io::Result<()> {
+        alloc::within_file_size_limit(position.saturating_sub(self.base).saturating_add(len))
     }
 
     /// The file was at least that long when the range was reserved.

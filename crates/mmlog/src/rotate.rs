@@ -173,7 +173,9 @@ fn rotate_once(
         Ok(()) => {
             let opened = finished?.unwrap_or_else(Instant::now);
             let pause = opened.saturating_duration_since(closed);
-            guard.cut_this(at - current.base)?;
+            if let Some(len) = at.checked_sub(current.base) {
+                guard.cut_this(len)?;
+            }
             Ok(Ok(rotated(files, &current, stamp, at, pause)))
         }
     }

@@ -1,24 +1,29 @@
 //! What an append does off its straight way: waiting for space, another segment, a range that could not be stored.
 
+use std::io;
 use std::sync::Arc;
+
+use nix::libc;
 
 use crate::chunks::{Lane, Retired, Segment, Unstored};
 use crate::error::Fault;
+use crate::files::guard::LogLock;
 use crate::files::owner::Operation;
 use crate::files::turn::Turn;
-use crate::files::{Files, guard};
+use crate::files::{Files, guard, meta};
 use crate::layout::{Control, MAX_MESSAGE, POSITION_END};
 use crate::metadata::Gate;
 use crate::slots;
-use crate::sys::fs;
+use crate::sys::{fs, sigbus};
 
 /// What may keep the next append from being stored, like the last one.
-#[derive(Clone, Copy)]
-pub(super) enum Doubt {
-    /// There was no space for bytes whose range was reserved, when this much was free.
-    Space { free: u64 },
-    /// Anything else.
-    Log,
+#[derive(Clone, Copy, Default)]
+pub(super) struct Doubt {
+    /// The range that could not be stored; empty where the metadata was the trouble.
+    at: u64,
+    len: u64,
+    /// How much was free, where that was not enough.
+    free: Option<u64>,
 }
 
 /// Step 1, where something is not as it should be: waits, grows, or says what is wrong.
@@ -119,29 +124,65 @@ pub(super) fn look_at_metadata(files: &Files) -> std::result::Result<(), Fault> 
 /// Why an append failed whose range was reserved, and what is in doubt now.
 #[cold]
 #[inline(never)]
-pub(super) fn unstored(files: &Files, why: Unstored, len: u64, doubt: &mut Option<Doubt>) -> Fault {
+pub(super) fn unstored(
+    files: &Files,
+    segment: &Segment,
+    why: Unstored,
+    start: u64,
+    len: u64,
+    doubt: &mut Option<Doubt>,
+) -> Fault {
     if let Err(cut) = files.intact() {
         return cut;
     }
-    let fault = match why {
-        Unstored::Truncated { found } => Fault::Truncated { expected: files.control().file_size(), found },
-        Unstored::Failed(source) if guard::is_full(&source) => {
-            let free = files.segment().map_or(0, |segment| fs::free_bytes(segment.file()));
-            Fault::NoSpace { needed: len, free, source }
+    let source = match why {
+        Unstored::Truncated { found } => {
+            *doubt = Some(Doubt { at: start, len, free: None });
+            return Fault::Truncated { expected: files.control().file_size(), found };
         }
-        Unstored::Failed(source) => Fault::Io { operation: "write to the data file", source },
+        Unstored::Failed(source) => source,
     };
-    *doubt = Some(Doubt::after(&fault));
-    fault
+    // This process's own limit is looked at before a range is taken, unless that counts on a mapping.
+    let is_looked_at = segment.admits(start, len).is_err() && !sigbus::any_cut();
+    let free = (source.raw_os_error() == Some(libc::ENOSPC)).then(|| fs::free_bytes(segment.file()));
+    *doubt = (!is_looked_at).then_some(Doubt { at: start, len, free });
+    cannot_store(segment, len, source)
+}
+
+fn cannot_store(segment: &Segment, len: u64, source: io::Error) -> Fault {
+    match guard::is_full(&source) {
+        true => no_space(segment, len, source),
+        false => Fault::Io { operation: "write to the data file", source },
+    }
+}
+
+#[cold]
+pub(super) fn no_space(segment: &Segment, needed: u64, source: io::Error) -> Fault {
+    Fault::NoSpace { needed, free: fs::free_bytes(segment.file()), source }
+}
+
+/// The cursor leads to positions that are not the writer's to store in: somebody set it back.
+#[cold]
+pub(super) fn spoiled_cursor(value: u64, min: u64) -> Fault {
+    Fault::OutOfRange { field: "cursor", value, min, max: POSITION_END - 1 }
 }
 
 impl Doubt {
-    fn after(fault: &Fault) -> Self {
-        match *fault {
-            Fault::NoSpace { free, ref source, .. } if source.raw_os_error() == Some(nix::libc::ENOSPC) => {
-                Self::Space { free }
-            }
-            _ => Self::Log,
+    /// Whether a message of that length can be stored, as far as can be known before a range is taken for it.
+    pub(super) fn clear(
+        self,
+        guard: &LogLock<'_>,
+        segment: &Segment,
+        len: u64,
+    ) -> std::result::Result<(), Fault> {
+        let needed = len.next_multiple_of(meta::page_size());
+        // Nobody has freed anything.
+        if let Some(then) = self.free
+            && fs::free_bytes(segment.file()) <= then.max(needed)
+        {
+            return Err(no_space(segment, needed, nix::Error::ENOSPC.into()));
         }
+        let stored = guard.store_nothing(segment, self.at, self.len);
+        stored.map_err(|source| cannot_store(segment, needed, source))
     }
 }

@@ -195,7 +195,7 @@ impl LogLock<'_> {
         self.files.wake_waiters();
         crash_point("rotate:open");
         // One that stays longer than its positions is read right all the same: nobody is held up by it.
-        let _ = self.cut_final(generation - 1, load(&journal.old_inode), at - old_base);
+        let _ = self.cut_final(generation.saturating_sub(1), load(&journal.old_inode), at - old_base);
         crash_point("rotate:cut");
         journal.clear();
         self.files.wake_waiters();

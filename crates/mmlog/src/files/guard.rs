@@ -28,6 +28,9 @@ use crate::sync::Ordering;
 use crate::sys::place::Part;
 use crate::sys::{alloc, fs, lock, process};
 
+/// The most that is stored of nothing, to know whether something could be.
+const PROBE_MOST: u64 = 1 << 20;
+
 /// The log's lock, held.
 pub(crate) struct LogLock<'a> {
     pub(super) files: &'a Files,
@@ -181,7 +184,7 @@ impl LogLock<'_> {
     /// The limit says that there was more, and a dead trimmer would have left nothing of ours there: bytes below the
     /// cursor mean that the size is wrong. (Bytes behind size and limit are an outsider's.)
     fn expect_nothing(&self, file_size: u64, len: u64) -> Result<(), Fault> {
-        let appended = self.control().look().start - self.control().base();
+        let appended = self.offset(self.control().look().start)?;
         let found = extent(self.segment.file(), file_size, appended.min(len));
         let end = found.map_err(Fault::io("read the data file"))?.end;
         if end > file_size {
@@ -288,7 +291,7 @@ impl LogLock<'_> {
             return Ok(());
         }
         self.still_believed(None)?;
-        let (from, need) = (control.file_size(), end - control.base());
+        let (from, need) = (control.file_size(), self.offset(end)?);
         let least = need.next_multiple_of(page_size());
         let mut to = need.next_multiple_of(self.files.meta.geometry().chunk_size);
         let page_end = from.next_multiple_of(page_size());
@@ -323,7 +326,7 @@ impl LogLock<'_> {
     /// Lets the file end at `end` although there may be no space: nobody will store in what that adds.
     pub(crate) fn extend_sparsely(&self, end: u64) -> Result<(), Fault> {
         self.still_believed(Some(end))?;
-        let len = end - self.control().base();
+        let len = self.offset(end)?;
         self.cut(len)?;
         crash_point("extend:sparse");
         self.publish_size(len)?;
@@ -335,7 +338,7 @@ impl LogLock<'_> {
     /// successor can finish it.
     pub(crate) fn shrink(&self, end: u64) -> Result<(), Fault> {
         self.still_believed(Some(end))?;
-        let len = end - self.control().base();
+        let len = self.offset(end)?;
         self.publish_size(len)?;
         crash_point("shrink:published");
         self.cut(len)?;
@@ -411,7 +414,29 @@ impl LogLock<'_> {
 
     pub(super) fn zero(&self, hole: &Hole) -> std::io::Result<()> {
         let base = self.control().base();
-        alloc::zero(self.segment.file(), hole.start - base, hole.end() - base)
+        let from = hole.start.checked_sub(base).ok_or(std::io::ErrorKind::InvalidInput)?;
+        alloc::zero(self.segment.file(), from, from + hole.len)
+    }
+
+    /// Stores zeros in a range whose message could not be stored, so that it is a hole, and gives their blocks back:
+    /// whether the file takes stores again. Where it is final by now, no other store will tell.
+    pub(crate) fn store_nothing(&self, of: &Segment, start: u64, len: u64) -> std::io::Result<()> {
+        let end = start.saturating_add(len);
+        let is_there = len > 0 && start >= of.base() && end <= self.control().limit();
+        if of.inode() != self.segment.inode() || !is_there {
+            return Ok(());
+        }
+        let (from, to) = (start.max(end.saturating_sub(PROBE_MOST)) - of.base(), end - of.base());
+        let zeros = vec![0; (to - from) as usize];
+        alloc::write_at(self.segment.file(), from, &zeros)?;
+        alloc::zero(self.segment.file(), from, to)
+    }
+
+    /// Where that position is in the data file.
+    fn offset(&self, position: u64) -> Result<u64, Fault> {
+        let base = self.control().base();
+        let offset = position.checked_sub(base).filter(|_| position < POSITION_END);
+        offset.ok_or(Fault::OutOfRange { field: "cursor", value: position, min: base, max: POSITION_END - 1 })
     }
 }
 
