@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
 mod cli;
+#[path = "old_segments/readers.rs"]
+mod readers;
 
 use std::fs::{self, File, Permissions};
 use std::io::Write as _;

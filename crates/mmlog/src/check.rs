@@ -5,6 +5,7 @@
 //! after the other. What a dead process left half done is a fact, not a fault: the next lock finishes it.
 
 pub(crate) mod data;
+mod finals;
 
 use std::fmt;
 use std::ops::Range;
@@ -55,7 +56,7 @@ pub struct Deep {
     pub cursor: u64,
     /// Every byte below was final.
     pub watermark: u64,
-    /// Bytes of the data file that were read.
+    /// Bytes of the segments that were read, those of compressed ones decoded.
     pub read: u64,
     /// NULs below the watermark that no hole explains. A text log has none, but for holes of unknown place; in a
     /// binary log they are content.
@@ -116,6 +117,7 @@ pub(crate) fn of_files(files: &Files) -> std::result::Result<Deep, Fault> {
     check_holes(files, &known, &mut found);
     note_facts(files, scan.dead.len(), &mut found);
     data::check(files, &known, &mut found)?;
+    finals::check(files, &known, &mut found)?;
     Ok(found)
 }
 

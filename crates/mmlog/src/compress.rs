@@ -131,16 +131,21 @@ fn compress_one(
     let found = part.source_len();
     let len = task.len.unwrap_or(found);
     let name = |n: &Named| n.name.to_string_lossy().into_owned();
-    if found < len {
+    let twin = part.twin()?;
+    if found < len && twin.is_none() {
         return Err(Fault::SegmentShort { name: name(&task.segment), expected: len, found });
     }
     let path = task.segment.path();
     let mut work = Work { part: &part, len, passed: 0, path: &path, progress };
-    let replaced = match part.twin()? {
+    let replaced = match twin {
         Some(twin) => {
             let copy = twin.open(Access::Read).map_err(Fault::io("open a final segment"))?;
             let compression = twin.says.compression.unwrap_or(how.compression);
-            if !work.is_same(compression, &copy)? {
+            // Cut by a compression that was killed, or by somebody.
+            if found < len && !work.is_whole(compression, &copy)? {
+                return Err(Fault::SegmentShort { name: name(&task.segment), expected: len, found });
+            }
+            if found >= len && !work.is_same(compression, &copy)? {
                 return Err(Fault::SegmentExists { name: name(&twin) });
             }
             part.settle(&twin, &copy)?.then_some((twin, copy))
@@ -197,6 +202,16 @@ impl Work<'_, '_> {
             self.pass(bytes.len() as u64);
         }
         encoder.finish().map(drop).map_err(written)
+    }
+
+    /// Whether the compressed file holds as many bytes as the segment has to, and its recorded sums are right.
+    fn is_whole(&self, compression: Compression, copy: &File) -> Result<bool, Fault> {
+        let decoded = copy.try_clone().and_then(|copy| codec::decode_all(compression, copy));
+        match decoded {
+            Ok(len) => Ok(len == self.len),
+            Err(e) if e.raw_os_error().is_some() => Err(Fault::io("read the compressed copy")(e)),
+            Err(_) => Ok(false),
+        }
     }
 
     /// Whether the compressed file holds the segment's bytes, all of them and nothing else.

@@ -205,17 +205,56 @@ impl Follower {
     fn read(&mut self, buf: &mut [u8], end: u64) -> std::result::Result<Next, Fault> {
         let start = self.at;
         let most = (end - start).min(buf.len() as u64) as usize;
-        let read = self.source.read_at(&mut buf[..most], start)? as u64;
-        if let Some(pruned) = self.pruned() {
-            return Ok(Next::Hole(pruned));
+        loop {
+            let read = self.source.read_at(&mut buf[..most], start)?;
+            if let Some(pruned) = self.pruned() {
+                return Ok(Next::Hole(pruned));
+            }
+            let read = self.source.vouched(&buf[..read], start)?;
+            if read > 0 {
+                return self.written(&buf[..read], end);
+            }
+            self.check_length()?;
+            if !self.goes_on_in_copy()? {
+                break;
+            }
         }
-        if read > 0 {
-            self.at = start + read;
-            return Ok(Next::Bytes(start..self.at));
-        }
-        self.check_length()?;
         self.at = end;
         Ok(Next::Hole(self.source.lack(start, end, &self.files)))
+    }
+
+    /// The bytes that were read, up to where no writer has ever stored any.
+    fn written(&mut self, got: &[u8], end: u64) -> std::result::Result<Next, Fault> {
+        let start = self.at;
+        self.at = start + got.len() as u64;
+        if let Some(gap) = self.source.unwritten(got, start, end)? {
+            if gap.start == start {
+                self.at = gap.end;
+                return Ok(Next::Hole(self.source.lack(start, gap.end, &self.files)));
+            }
+            self.at = gap.start;
+        }
+        Ok(Next::Bytes(start..self.at))
+    }
+
+    /// A compression cuts the plain file when the copy has its name, so whoever is in the middle of it, and finds its end
+    /// too soon, goes on in the copy. The segment became final before: the generation is looked at after the read.
+    fn goes_on_in_copy(&mut self) -> std::result::Result<bool, Fault> {
+        if self.files.is_version_1() || self.source.is_compressed() {
+            return Ok(false);
+        }
+        if self.source.grows() {
+            if self.files.current_segment()?.generation == self.source.generation {
+                return Ok(false);
+            }
+            self.source.finish(&self.files)?;
+        }
+        let found = Source::of(&self.files, self.at)?;
+        let is_copy = found.is_compressed() && found.generation == self.source.generation;
+        if is_copy {
+            self.source = found;
+        }
+        Ok(is_copy)
     }
 
     /// Tells a hole behind the end from a file that was cut from outside.
@@ -385,6 +424,11 @@ impl Follower {
         self.files.intact().at(self.files.path())?;
         if self.source.grows() && generation != self.source.generation {
             self.source.finish(&self.files).at(self.files.path())?;
+        }
+        if self.source.end.is_some_and(|end| self.at >= end) && self.source.is_there() {
+            self.source.let_go();
+            // What the handle has open itself; if that fails, whoever reads on is told.
+            let _ = self.files.renew();
         }
         Ok(())
     }

@@ -5,7 +5,8 @@
 //! Whoever takes a segment away meanwhile, as prune does under the same byte, is noticed at the end.
 //!
 //! Killed anywhere, the plain file is still there, or the copy is whole: it was verified, and durable, before it got
-//! its name. Where both have names, the next compression compares them and takes the plain one away.
+//! its name. Where both have names, the next compression compares them and takes the plain one away; where the plain one
+//! was cut already, it decodes the copy to its end.
 
 use std::ffi::OsString;
 use std::fs::{File, FileTimes, Metadata};
@@ -152,12 +153,12 @@ impl PartFile<'_> {
         if there.is_none_or(|found| found.id != fs::identity(&self.stat)) {
             return Ok(false);
         }
-        let replace = || {
+        let put = || {
             put()?;
-            copy.place.sync_names(file)?;
-            self.segment.remove()
+            copy.place.sync_names(file)
         };
-        replace().map_err(Fault::io("put the compressed copy in the segment's place"))?;
+        put().map_err(Fault::io("put the compressed copy in the segment's place"))?;
+        self.files.remove_final(self.segment)?;
         crash_point("compress:removed");
         Ok(true)
     }

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 
 use super::Files;
 use super::guard::LogLock;
@@ -14,6 +15,7 @@ use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::holes;
 use crate::sync::Ordering;
+use crate::sys::place::Access;
 use crate::sys::{alloc, fs};
 
 impl Files {
@@ -22,8 +24,31 @@ impl Files {
         self.meta.header().kept.first.load(Ordering::Acquire) // kept
     }
 
-    /// Takes a name of a final segment away; no error when somebody has done it.
+    /// Takes a name of a final segment away, its bytes first; no error when somebody has done it.
+    ///
+    /// An idle writer has the file mapped, an idle reader has it open, and both keep its blocks for as long as they sleep,
+    /// and they run nothing of ours. So the file is cut before it loses its name, unless it has another one, by which
+    /// somebody wants it. What makes that sound:
+    /// - Nobody stores to it: a rotation drains every append below its end before the segment is final, and an append that
+    ///   comes later sees another base. A mapping that stays behind is never touched again, only unmapped: no SIGBUS.
+    /// - Readers use `pread`. Below `first_kept`, which was published, and made durable, before, they look at that
+    ///   word after each read, and report what is pruned. In a segment that was compressed they find the end too soon, and go on
+    ///   in the copy, which has had its name, durably, before ([`Follower::next`](crate::Follower::next)). A file that is cut
+    ///   becomes shorter before its pages go: NULs of those are never taken for content.
+    /// - Syncs and recoveries need no bytes of it: both callers have raised the checkpoint above it, and the metadata on the
+    ///   disk knows that it is final.
+    /// - Killed in between, an empty file has the name. Below `first_kept` the next prune takes it away; beside a compressed
+    ///   copy the next compression does, and until then readers take the copy, since the plain file lacks the byte.
+    ///
+    /// Where the file cannot be opened for writing, it loses the name alone, and its blocks go with the last who has it open.
     pub(crate) fn remove_final(&self, segment: &Named) -> Result<(), Fault> {
+        if let Ok(file) = segment.open(Access::Write) {
+            let stat = file.metadata().map_err(Fault::io("stat a final segment"))?;
+            if stat.nlink() == 1 && self.admit(&stat, &segment.place, 1).is_ok() {
+                let _ = file.set_len(0);
+                crash_point("final:cut");
+            }
+        }
         match segment.remove() {
             Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Fault::io("remove a final segment")(e)),
             _ => Ok(()),

@@ -1,6 +1,7 @@
 //! Where the bytes at a position are: in the current data file, in a final segment, or nowhere any more.
 
 use std::fs::File;
+use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 use std::time::SystemTime;
@@ -12,6 +13,7 @@ use crate::files::segments::Named;
 use crate::files::{Files, UNKNOWN_LEN};
 use crate::holes::{self, Hole, HoleKind};
 use crate::sync::Ordering;
+use crate::sys::fs;
 use crate::sys::place::Access;
 use crate::sys::process::time_of;
 
@@ -81,6 +83,10 @@ impl Source {
                 // Pruned or compressed since the directory was read: a name is taken away for good, so this ends.
                 Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
                 Err(e) => return Err(Fault::io("open a final segment")(e)),
+            };
+            let (found, file) = match found.says.compression {
+                None => or_copy(files, found, file, at)?,
+                Some(_) => (found.clone(), file),
             };
             let (generation, base) = (found.says.generation, found.says.base);
             let bytes = match found.says.compression {
@@ -182,6 +188,46 @@ impl Source {
         }
     }
 
+    /// How many of the bytes that were read at a position the file has still. Who cuts a file makes it shorter before its
+    /// pages go, so that NULs of pages that went are read by nobody who looks at the length afterwards.
+    pub(super) fn vouched(&self, got: &[u8], position: u64) -> Result<usize, Fault> {
+        match self.plain().filter(|_| got.contains(&0)) {
+            Some(file) => {
+                let len = file.metadata().map_err(Fault::io("stat the log's data"))?.len();
+                Ok(len.saturating_sub(position - self.base).min(got.len() as u64) as usize)
+            }
+            None => Ok(got.len()),
+        }
+    }
+
+    /// Positions among those of the bytes read, and up to `end`, that no writer has ever stored to, though the segment is
+    /// final: its file was cut and made longer again, or blocks of it were lost.
+    pub(super) fn unwritten(&self, got: &[u8], at: u64, end: u64) -> Result<Option<Range<u64>>, Fault> {
+        let Some(file) = self.plain().filter(|_| !self.grows() && got.contains(&0)) else { return Ok(None) };
+        let offsets = at - self.base..end - self.base;
+        let found = fs::unwritten(file, &offsets).map_err(Fault::io("ask what was written of a segment"))?;
+        let found = found.map(|r| self.base + r.start..self.base + r.end);
+        Ok(found.filter(|r| r.start < at + got.len() as u64))
+    }
+
+    /// The file, if it is not compressed.
+    fn plain(&self) -> Option<&File> {
+        match &self.bytes {
+            Bytes::Current(segment) | Bytes::Foreign(segment) => Some(segment.file()),
+            Bytes::Final(file) => Some(file),
+            Bytes::Compressed(_) | Bytes::Gone | Bytes::Unseen => None,
+        }
+    }
+
+    pub(super) fn is_compressed(&self) -> bool {
+        matches!(self.bytes, Bytes::Compressed(_))
+    }
+
+    /// Closes the file of a segment that has been read to its end: who sleeps there must not keep its blocks.
+    pub(super) fn let_go(&mut self) {
+        self.bytes = Bytes::Gone;
+    }
+
     /// The data file that was the current one when it was opened.
     pub(super) fn file(&self) -> Option<&File> {
         match &self.bytes {
@@ -194,6 +240,22 @@ impl Source {
     pub(super) fn is_foreign(&self) -> bool {
         matches!(self.bytes, Bytes::Foreign(_))
     }
+}
+
+/// A plain segment, or, if it does not have the byte at `at`, its compressed copy: a compression cuts the plain file
+/// when the copy is whole, and durable under its name.
+fn or_copy(files: &Files, plain: &Named, file: File, at: u64) -> Result<(Named, File), Fault> {
+    let len = file.metadata().map_err(Fault::io("stat a final segment"))?.len();
+    if at < plain.says.base.saturating_add(len) {
+        return Ok((plain.clone(), file));
+    }
+    let same = |n: &Named| n.says.generation == plain.says.generation && n.says.compression.is_some();
+    for copy in files.final_names()?.into_iter().filter(same) {
+        if let Ok(file) = copy.open(Access::Read) {
+            return Ok((copy, file));
+        }
+    }
+    Ok((plain.clone(), file))
 }
 
 /// The final segments; `None` where this user may not list the directory.

@@ -87,6 +87,8 @@ impl Observer {
 
     fn snapshot(&mut self, files: &Files, seen: &mut Sightings) -> std::result::Result<Status, Fault> {
         files.refresh();
+        // A screen that stays open does not keep the file of an old segment; who may not open the new one has seen that.
+        let _ = files.renew();
         let (header, control) = (files.meta.header(), files.control());
         let cursor = control.look();
         let scan = files.scan(cursor.start);

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::{File, Metadata};
 use std::io;
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::fs::MetadataExt;
 
@@ -79,6 +80,23 @@ pub(crate) fn first_block(file: &File) -> io::Result<u64> {
         Err(rustix::io::Errno::NXIO) => Ok(file.metadata()?.len()),
         Err(e) => Err(e.into()),
     }
+}
+
+/// The first stretch within that range of offsets, all of which the file has, that the file system has never written:
+/// it reads as NULs. Whole pages, where the file system tells at all. Moves the descriptor's offset.
+pub(crate) fn unwritten(file: &File, within: &Range<u64>) -> io::Result<Option<Range<u64>>> {
+    use rustix::fs::{SeekFrom, seek};
+    let from = match seek(file, SeekFrom::Hole(within.start)) {
+        Ok(at) if at < within.end => at,
+        Ok(_) | Err(rustix::io::Errno::NXIO | rustix::io::Errno::INVAL) => return Ok(None),
+        Err(e) => return Err(e.into()),
+    };
+    let to = match seek(file, SeekFrom::Data(from)) {
+        Ok(at) => at.min(within.end),
+        Err(rustix::io::Errno::NXIO) => within.end,
+        Err(e) => return Err(e.into()),
+    };
+    Ok((from < to).then_some(from..to))
 }
 
 /// Whether files can be renamed from one directory to the other.

@@ -1,0 +1,146 @@
+//! The bytes of old segments: whether they can be read, what the compressed ones' recorded sums say, and NULs that no hole
+//! explains.
+
+use std::fs::File;
+use std::io::{self, Read, Seek};
+use std::ops::Range;
+
+use super::{Deep, Violation};
+use crate::codec;
+use crate::error::Fault;
+use crate::files::Files;
+use crate::holes::Hole;
+use crate::status::flaws::{Peeks, Survey, survey};
+use crate::sync::Ordering;
+use crate::sys::fs;
+use crate::sys::place::Access;
+
+const READ_AT_A_TIME: usize = 1 << 20;
+
+pub(super) fn check(files: &Files, known: &[Hole], found: &mut Deep) -> Result<(), Fault> {
+    let current = files.current_segment()?;
+    let (finals, _) = survey(files, &current, &mut Peeks::default());
+    let kept = files.first_kept();
+    for segment in finals.iter().filter(|s| s.flaw.is_none() && s.end > kept) {
+        // Of a binary log there may be as many NULs as bytes.
+        let in_it = |h: &&Hole| h.end() > segment.name.says.base && h.start < segment.end;
+        let known: Vec<&Hole> = known.iter().filter(in_it).collect();
+        let mut look = Look { files, known, kept, segment, nuls: 0, first: None, read: 0 };
+        let problem = look.at_bytes();
+        // Pruned, compressed or moved meanwhile: what was read of it counts, what went does not.
+        let is_there = segment.name.find().ok().flatten().map(|now| (now.id, now.len))
+            == segment.stat.map(|stat| (stat.id, stat.len));
+        found.read += look.read;
+        found.nuls += look.nuls;
+        let path = segment.name.path();
+        if let Some(problem) = problem.filter(|_| is_there && segment.end > files.first_kept()) {
+            let said = format!("{}: {problem}", path.display());
+            found.violations.push(Violation { invariant: "final-segment", found: said });
+        }
+        if let Some(first) = look.first {
+            let nuls = look.nuls;
+            found.facts.push(format!(
+                "{}: {nuls} NULs that no hole explains, the first at {first}; in a text log they are damage",
+                path.display()
+            ));
+        }
+    }
+    Ok(())
+}
+
+struct Look<'a> {
+    files: &'a Files,
+    known: Vec<&'a Hole>,
+    kept: u64,
+    segment: &'a Survey,
+    nuls: u64,
+    first: Option<u64>,
+    read: u64,
+}
+
+impl Look<'_> {
+    /// What is wrong with them, if something is.
+    fn at_bytes(&mut self) -> Option<String> {
+        let says = &self.segment.name.says;
+        let file = match self.segment.name.open(Access::Read) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return None,
+            Err(e) => return Some(format!("it could not be opened: {e}")),
+        };
+        let end = self.segment.end;
+        let range = |from: u64| format!("positions [{from}, {end})");
+        let read = match says.compression {
+            None => {
+                if let Some(gap) = self.never_written(&file) {
+                    return Some(format!(
+                        "positions [{}, {}) were never written: blocks of it were lost, or it was cut and made longer",
+                        gap.start, gap.end
+                    ));
+                }
+                let mut file = file;
+                file.rewind().and_then(|()| self.all(file.take(end - says.base)))
+            }
+            Some(compression) => codec::decoder(compression, file).and_then(|decoder| self.all(decoder)),
+        };
+        let has = says.base + self.read;
+        match read {
+            Err(e) if e.kind() == io::ErrorKind::Unsupported => {
+                Some("it is compressed, and this build does not decompress".into())
+            }
+            Err(e) => Some(format!("it cannot be read from position {has} on: {e}; {}", range(has))),
+            Ok(()) if has < end => Some(format!("it ends at position {has}; {}", range(has))),
+            Ok(()) if has > end => {
+                Some(format!("it holds bytes up to {has}, beyond its end {end}; {}", range(says.base)))
+            }
+            Ok(()) => None,
+        }
+    }
+
+    fn all(&mut self, mut from: impl Read) -> io::Result<()> {
+        let mut buf = vec![0; READ_AT_A_TIME];
+        loop {
+            match from.read(&mut buf) {
+                Ok(0) => return Ok(()),
+                Ok(n) => {
+                    let at = self.segment.name.says.base + self.read;
+                    self.count(at, &buf[..n]);
+                    self.read += n as u64;
+                }
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(e) => return Err(e),
+            }
+        }
+    }
+
+    fn count(&mut self, at: u64, bytes: &[u8]) {
+        if !bytes.contains(&0) {
+            return;
+        }
+        for (position, _) in (at..).zip(bytes).filter(|(_, byte)| **byte == 0) {
+            let explained = self.known.iter().any(|h| h.start <= position && position < h.end());
+            if position >= self.kept && !explained {
+                self.nuls += 1;
+                self.first = self.first.or(Some(position));
+            }
+        }
+    }
+
+    /// Pages that no writer has stored to, and that no hole explains.
+    fn never_written(&self, file: &File) -> Option<Range<u64>> {
+        let counts = &self.files.meta.header().hole_counts;
+        if counts.unplaced.load(Ordering::Relaxed) + counts.forgotten.load(Ordering::Relaxed) > 0 {
+            return None;
+        }
+        let (base, end) = (self.segment.name.says.base, self.segment.end);
+        let mut at = base.max(self.kept);
+        while at < end {
+            let gap = fs::unwritten(file, &(at - base..end - base)).ok()??;
+            let gap = base + gap.start..base + gap.end;
+            match self.known.iter().find(|h| h.start <= gap.start && gap.start < h.end()) {
+                Some(hole) => at = hole.end(),
+                None => return Some(gap),
+            }
+        }
+        None
+    }
+}

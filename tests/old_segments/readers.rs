@@ -1,0 +1,159 @@
+//! Whoever reads, or sleeps, in an old segment while it is compressed, pruned or damaged.
+
+use std::fs::{self, File};
+
+use std::os::unix::fs::MetadataExt as _;
+
+use mmlog::{Compress, Compression, Follower, HoleKind, Next, Retention, Rotation, Start};
+
+use crate::cli::{Scratch, mmlogctl, wait_for};
+use crate::{Log, cut, text};
+
+/// Everything from where it is on: bytes, and holes with their kinds.
+fn rest(follower: &mut Follower) -> (Vec<u8>, Vec<(HoleKind, u64, u64)>) {
+    let (mut bytes, mut holes, mut buf) = (Vec::new(), Vec::new(), vec![0; 1000]);
+    loop {
+        match follower.next(&mut buf).unwrap() {
+            Next::Bytes(range) => bytes.extend_from_slice(&buf[..(range.end - range.start) as usize]),
+            Next::Hole(hole) => holes.push((hole.kind, hole.start, hole.end())),
+            Next::CaughtUp => return (bytes, holes),
+            _ => {}
+        }
+    }
+}
+
+/// A follower that has read the first bytes.
+fn begun(log: &mmlog::Log) -> Follower {
+    let mut follower = log.follow(Start::Oldest).unwrap();
+    assert_eq!(follower.next(&mut [0; 1000]).unwrap(), Next::Bytes(0..1000));
+    follower
+}
+
+#[test]
+fn readers_in_a_segment_that_is_compressed_go_on_in_the_copy() {
+    let scratch = Scratch::new();
+    let path = scratch.log(&text(0));
+    let log = mmlog::Log::options().open(&path).unwrap();
+    let mut in_current = begun(&log);
+    let rotated = log.rotate(&Rotation::default()).unwrap().unwrap();
+    let mut in_final = begun(&log);
+    let held = File::open(&rotated.path).unwrap();
+    log.compress(&Compress::new(Compression::Zstd), &mut |_: mmlog::Compressing<'_>| {}).unwrap();
+    assert_eq!(held.metadata().unwrap().len(), 0, "who has it open keeps no blocks");
+    for follower in [&mut in_current, &mut in_final] {
+        let (bytes, holes) = rest(follower);
+        assert!(bytes == text(0)[1000..] && holes.is_empty(), "{holes:?}");
+    }
+}
+
+#[test]
+fn readers_in_a_segment_that_is_pruned_are_told_so() {
+    let scratch = Scratch::new();
+    let path = scratch.log(&text(0));
+    let log = mmlog::Log::options().open(&path).unwrap();
+    let mut in_current = begun(&log);
+    let rotated = log.rotate(&Rotation::default()).unwrap().unwrap();
+    let mut in_final = begun(&log);
+    let held = File::open(&rotated.path).unwrap();
+    log.prune(&Retention::default().keep(0)).unwrap();
+    assert_eq!(held.metadata().unwrap().len(), 0, "who has it open keeps no blocks");
+    let end = text(0).len() as u64;
+    for follower in [&mut in_current, &mut in_final] {
+        assert_eq!(rest(follower), (Vec::new(), vec![(HoleKind::Pruned, 1000, end)]));
+    }
+}
+
+#[test]
+fn a_segment_that_has_a_second_name_keeps_its_bytes_there() {
+    let log = Log::new(None);
+    let files = log.files();
+    let kept: Vec<_> = files.iter().map(|file| format!("{}.kept", file.display())).collect();
+    files.iter().zip(&kept).for_each(|(file, kept)| fs::hard_link(file, kept).unwrap());
+    mmlogctl("prune", &log.path).arg("--keep=1").run().is_success();
+    mmlogctl("rotate", &log.path).args(["--compress", "gzip"]).run().is_success();
+    for (segment, kept) in (0..).zip(&kept) {
+        assert!(fs::read(kept).unwrap() == text(segment));
+    }
+}
+
+#[test]
+fn a_compression_that_was_killed_behind_its_cut_is_read_and_finished() {
+    let log = Log::new(Some("zstd"));
+    let plain = log.files()[1].with_extension("");
+    assert!(plain.to_str().unwrap().len() > log.path.to_str().unwrap().len());
+    File::create(&plain).unwrap();
+    let whole: Vec<u8> = (0..4).flat_map(text).collect();
+    let cat = mmlogctl("cat", &log.path).run();
+    assert!(cat.code == 0 && cat.stdout == whole);
+    let check = mmlogctl("check", &log.path).run();
+    assert!(check.code == 1 && check.text().contains("second file of this segment"), "{check:?}");
+    mmlogctl("rotate", &log.path).args(["--compress", "zstd"]).run().is_success();
+    assert!(!plain.exists());
+    mmlogctl("check", &log.path).run().is_success();
+}
+
+#[test]
+fn pages_that_nobody_wrote_are_a_gap_and_never_nuls() {
+    let scratch = Scratch::new();
+    let mut content = text(0);
+    content.extend_from_slice(&[0; 10]);
+    let path = scratch.log(&content);
+    mmlogctl("rotate", &path).run().is_success();
+    mmlogctl("append", &path).input(b"more\n").run().is_success();
+    let log = mmlog::Log::options().open_reader(&path).unwrap();
+    let mut whole = log.follow(Start::Oldest).unwrap();
+    assert!(rest(&mut whole).0.starts_with(&content), "NULs that were appended are content");
+    let segment = &mmlog::Observer::open(&path, &mmlog::Log::options()).unwrap().look().unwrap().segments[0];
+    let (len, from) = (content.len() as u64, 8192);
+    cut(&segment.path, from);
+    cut(&segment.path, len);
+    let mut follower = log.follow(Start::Oldest).unwrap();
+    let (bytes, holes) = rest(&mut follower);
+    assert!(bytes == [&content[..8192], b"more\n"].concat());
+    assert_eq!(holes, [(HoleKind::Gone, from, len)]);
+    mmlogctl("check", &path).run().is_success();
+    let deep = mmlogctl("check", &path).arg("--deep").run();
+    assert!(
+        deep.code == 2 && deep.text().contains(&format!("[{from}, {len}) were never written")),
+        "{deep:?}"
+    );
+}
+
+#[test]
+fn a_compressed_segment_with_a_wrong_sum_is_found_when_all_is_read() {
+    for format in ["zstd", "gzip"] {
+        let log = Log::new(Some(format));
+        let file = log.files()[1].clone();
+        let mut bytes = fs::read(&file).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0x10;
+        fs::write(&file, bytes).unwrap();
+        let deep = mmlogctl("check", &log.path).arg("--deep").run();
+        let name = file.file_name().unwrap().to_str().unwrap();
+        assert!(deep.code == 2 && deep.text().contains(name), "{deep:?}");
+        assert!(deep.text().contains("cannot be read from position"), "{deep:?}");
+        let cat = mmlogctl("cat", &log.path).run();
+        assert!(cat.code == 4 && cat.stderr.contains(name), "{cat:?}");
+    }
+}
+
+/// Descriptors of a process that are old segments of the log.
+fn old_open(pid: u32, log: &Log) -> usize {
+    let name = format!("{}.0", log.path.display());
+    let all = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
+    all.filter_map(|fd| fs::read_link(fd.unwrap().path()).ok())
+        .filter(|to| to.to_string_lossy().starts_with(&name))
+        .count()
+}
+
+#[test]
+fn an_idle_tail_lets_go_of_what_it_has_read() {
+    let log = Log::new(None);
+    let tail = mmlogctl("tail", &log.path).args(["-n", "1", "-f"]).start();
+    mmlogctl("append", &log.path).input(b"seen\n").run().is_success();
+    tail.until_stdout(|printed| printed.ends_with(b"seen\n"));
+    let inode = fs::metadata(&log.path).unwrap().ino();
+    mmlogctl("rotate", &log.path).run().is_success();
+    assert!(log.files().iter().any(|file| fs::metadata(file).unwrap().ino() == inode));
+    wait_for("the old segment is closed", || (old_open(tail.pid(), &log) == 0).then_some(()));
+}
