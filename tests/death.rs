@@ -276,3 +276,45 @@ fn a_stopped_writer_is_named_and_never_robbed() {
 fn signal(pid: i32, name: &str) {
     assert!(Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).status().unwrap().success());
 }
+
+#[test]
+fn a_range_of_unknown_place_that_is_left_out_once_is_left_out_for_good() {
+    let scene = scene();
+    let log = options().open_or_create(&scene.log).unwrap();
+    log.writer().unwrap().append(b"one\n").unwrap();
+    log.close().unwrap();
+    // Its writer died behind the reservation, and the file does not reach there.
+    Surgeon::new(&scene.log).append_in_flight(0, RESERVING, 5000);
+    let reader = Log::options().open_reader(&scene.log).unwrap();
+    let (mut early, mut late) =
+        (reader.follow(Start::Oldest).unwrap(), reader.follow(Start::Oldest).unwrap());
+    assert_eq!(common::rest(&mut early), b"one\n");
+    // One that has looked, and has not read.
+    assert_eq!(late.watermark().unwrap().get(), 5004);
+    let log = options().open(&scene.log).unwrap();
+    log.writer().unwrap().append(b"two\n").unwrap();
+    assert_eq!(common::rest(&mut early), b"two\n");
+    assert_eq!(common::rest(&mut late), b"one\ntwo\n");
+    assert_eq!(common::committed(&scene.log), b"one\ntwo\n");
+    let status = log.status().unwrap();
+    let holes: Vec<_> = status.holes.iter().map(|h| (h.start, h.len, h.kind)).collect();
+    assert_eq!((holes.as_slice(), status.holes_total), (&[(4, 5000, HoleKind::Unwritten)][..], 1));
+}
+
+#[test]
+fn growing_notes_no_hole_where_a_live_writer_waits_or_may_have_a_range() {
+    for state in [RESERVING, WAITING] {
+        let scene = scene();
+        let log = options().open_or_create(&scene.log).unwrap();
+        let mut writer = log.writer().unwrap();
+        writer.append(b"one\n").unwrap();
+        let other = options().open(&scene.log).unwrap();
+        let mut late = other.writer().unwrap();
+        // Behind the file's end, and the slot's lock byte is held.
+        let len = 100_000;
+        Surgeon::new(&scene.log).append_in_flight(0, state, len);
+        late.append(b"two\n").unwrap();
+        assert_eq!(other.status().unwrap().holes, []);
+        Surgeon::new(&scene.log).set_pending(0, 0, 0);
+    }
+}

@@ -5,7 +5,7 @@ use std::fs;
 use mmlog::layout::{GATE, POSITION_END};
 use mmlog::metadata::JOURNAL_TRIM;
 
-use crate::cli::{Scratch, at, mmlogctl, poke, slot, write_slot};
+use crate::cli::{Scratch, at, mmlogctl, poke, slot, write_hole, write_slot};
 use crate::{CONTENT, cut, goes_on, mends, nothing_to_repair, reboot, repair};
 
 #[test]
@@ -204,4 +204,41 @@ fn after_a_reboot_pages_that_did_not_reach_the_disk_become_holes_and_are_said() 
     ended.is_success();
     assert!(ended.text().contains("  hole  [4096, 8192) lost\n"), "{ended:?}");
     goes_on(&log, (first + &last).as_bytes());
+}
+
+#[test]
+fn what_a_truncation_took_and_what_the_dead_had_left_there_is_one_hole() {
+    for in_flight_first in [true, false] {
+        let scratch = Scratch::new();
+        let log = scratch.log(b"one\n");
+        poke(&log, at::CURSOR, &504_u64.to_ne_bytes());
+        write_slot(&log, 3, slot(3, 4), 500, 4242);
+        if in_flight_first {
+            // Settled: a hole in the table before the file is cut.
+            mmlogctl("append", &log).input(b"more\n").run().is_success();
+        }
+        let end = if in_flight_first { 509 } else { 504 };
+        cut(&log, 0);
+        mends(&log, &[], &[&format!("[0, {end})")]);
+        let deep = mmlogctl("check", &log).arg("--deep").run();
+        assert_eq!(deep.code, 0, "{deep:?}");
+        let status: serde_json::Value =
+            serde_json::from_slice(&mmlogctl("status", &log).arg("--json").run().stdout).unwrap();
+        assert_eq!(status["holes"].as_array().map(Vec::len), Some(1), "{status}");
+        goes_on(&log, b"");
+    }
+}
+
+#[test]
+fn a_lost_hole_around_others_as_earlier_builds_noted_it_is_no_violation() {
+    let scratch = Scratch::new();
+    let log = scratch.log(b"one\n");
+    poke(&log, at::CURSOR, &504_u64.to_ne_bytes());
+    write_slot(&log, 3, slot(3, 4), 500, 4242);
+    cut(&log, 0);
+    repair(&log, &[]).is_success();
+    write_hole(&log, 7, 4, 500);
+    let deep = mmlogctl("check", &log).arg("--deep").run();
+    assert_eq!(deep.code, 0, "{deep:?}");
+    goes_on(&log, b"");
 }

@@ -36,6 +36,8 @@ use source::Source;
 pub const LONGEST_SLEEP: Duration = Duration::from_millis(250);
 /// While bytes keep coming, what comes in so long is read together.
 const GATHER: Duration = Duration::from_micros(50);
+/// How often bytes are read again because holes were noted meanwhile.
+const LOOKS: u32 = 8;
 /// How often a follower looks that may not announce itself.
 const UNANNOUNCED: Duration = Duration::from_millis(20);
 
@@ -154,6 +156,25 @@ impl Follower {
     /// # Errors
     /// [`Fault::Truncated`] when somebody who is no writer cut the data file.
     pub fn next(&mut self, buf: &mut [u8]) -> Result<Next> {
+        for _ in 0..LOOKS {
+            let next = self.step(buf)?;
+            let Next::Bytes(range) = &next else { return Ok(next) };
+            // Whoever makes the file reach a range without content notes it first: NULs read since the last look may be
+            // such.
+            if self.noted.is_none_or(|seen| seen == self.noted()) {
+                return Ok(next);
+            }
+            self.at = range.start;
+            self.look()?;
+            if !self.holes.iter().any(|h| h.start < range.end && h.end() > range.start) {
+                self.at = range.end;
+                return Ok(next);
+            }
+        }
+        self.step(buf)
+    }
+
+    fn step(&mut self, buf: &mut [u8]) -> Result<Next> {
         if self.at >= self.watermark || self.watermark < self.files.first_kept() {
             self.look()?;
         }
@@ -190,6 +211,10 @@ impl Follower {
             None => final_below,
         };
         self.read(buf, end).at(self.files.path())
+    }
+
+    fn noted(&self) -> u64 {
+        self.files.meta.header().hole_counts.noted.load(Ordering::Acquire) // hole
     }
 
     /// What prune has taken from the position it is at on.
@@ -392,13 +417,13 @@ impl Follower {
             return self.look_at_version_1();
         }
         let cursor = self.files.control().look().start;
-        if cursor == self.cursor && self.watermark == cursor && self.noted.is_some() {
+        if cursor == self.cursor && self.watermark == cursor && self.noted == Some(self.noted()) {
             return self.look_for_the_end();
         }
         let scan = self.files.scan(cursor);
         self.holes.retain(|h| h.end() > self.at);
         self.holes.extend(scan.dead.iter().filter_map(|dead| self.files.hole_of(dead)));
-        let noted = self.files.meta.header().hole_counts.noted.load(Ordering::Acquire); // hole
+        let noted = self.noted();
         if self.noted != Some(noted) {
             let (at, table) = (self.at, self.files.meta.holes());
             self.holes.extend(holes::all(table).into_iter().filter(|h| h.end() > at));

@@ -115,26 +115,61 @@ impl Hole {
     }
 }
 
-/// Notes a hole; the caller has the log's lock. When the table is full the oldest is forgotten and counted.
+/// Notes a hole, as far as the table does not have it; the caller has the log's lock. No two entries overlap: what is
+/// noted before keeps its place, but for what lies wholly in the new one. When the table is full the oldest is forgotten
+/// and counted.
 pub(crate) fn note(table: &[HoleEntry], counts: &HoleCounts, hole: &Hole) {
-    let key = hole.start + 1;
-    let starts = || table.iter().map(|e| (e.start.load(Ordering::Relaxed), e));
-    if !starts().any(|(start, _)| start == key)
-        && let Some((old, entry)) = starts().min_by_key(|&(start, _)| start)
+    let mut rest = hole.start..hole.end();
+    let mut covered = Vec::new();
+    let mut known: Vec<_> = table.iter().filter_map(|e| Some((range_of(e)?, e))).collect();
+    known.sort_by_key(|(known, _)| known.start);
+    for (known, entry) in known.iter().filter(|(known, _)| known.start < hole.end() && known.end > hole.start)
     {
-        if old != 0 {
-            counts.forgotten.fetch_add(1, Ordering::Relaxed);
+        if known.start >= hole.start && known.end <= hole.end() && *known != (hole.start..hole.end()) {
+            covered.push(*entry);
+        } else if known.start <= rest.start {
+            rest.start = rest.start.max(known.end);
+        } else {
+            rest.end = rest.end.min(known.start);
         }
-        entry.start.store(0, Ordering::Relaxed);
-        fence(Ordering::Release);
-        entry.len.store(hole.len, Ordering::Relaxed);
-        entry.pid.store(hole.pid, Ordering::Relaxed);
-        entry.kind.store(hole.kind.number(), Ordering::Relaxed);
-        entry.at_ns.store(now_ns(), Ordering::Relaxed);
-        entry.command.store(&hole.command);
-        entry.start.store(key, Ordering::Release); // hole
+    }
+    if rest.start < rest.end {
+        put(table, counts, hole, rest, &covered);
     }
     counts.noted.fetch_add(1, Ordering::Release); // hole
+}
+
+/// For whoever has the log's lock: nobody else stores there.
+fn range_of(entry: &HoleEntry) -> Option<std::ops::Range<u64>> {
+    let start = entry.start.load(Ordering::Relaxed).checked_sub(1)?;
+    Some(start..start.saturating_add(entry.len.load(Ordering::Relaxed)))
+}
+
+/// `covered`: entries of which nothing is left beside the new one.
+fn put(
+    table: &[HoleEntry],
+    counts: &HoleCounts,
+    hole: &Hole,
+    range: std::ops::Range<u64>,
+    covered: &[&HoleEntry],
+) {
+    let starts = table.iter().map(|e| (e.start.load(Ordering::Relaxed), e));
+    let oldest = starts.min_by_key(|&(start, _)| start);
+    let Some((old, entry)) = covered.first().map(|e| (0, *e)).or(oldest) else { return };
+    if old != 0 {
+        counts.forgotten.fetch_add(1, Ordering::Relaxed);
+    }
+    entry.start.store(0, Ordering::Relaxed);
+    fence(Ordering::Release);
+    entry.len.store(range.end - range.start, Ordering::Relaxed);
+    entry.pid.store(hole.pid, Ordering::Relaxed);
+    entry.kind.store(hole.kind.number(), Ordering::Relaxed);
+    entry.at_ns.store(now_ns(), Ordering::Relaxed);
+    entry.command.store(&hole.command);
+    entry.start.store(range.start + 1, Ordering::Release); // hole
+    for entry in covered.iter().skip(1) {
+        entry.start.store(0, Ordering::Release); // hole
+    }
 }
 
 /// Forgets the holes that `keep` does not want, because their positions mean something else now; the caller has the
@@ -152,6 +187,16 @@ pub(crate) fn all(table: &[HoleEntry]) -> Vec<Hole> {
     let mut holes: Vec<Hole> = table.iter().filter_map(load).collect();
     holes.sort_by_key(|h| h.start);
     holes
+}
+
+/// Those in the table, and those that dead writers' slots stand for and it does not have; by position.
+pub(crate) fn with_dead(noted: Vec<Hole>, dead: impl Iterator<Item = Hole>) -> Vec<Hole> {
+    let is_noted = |hole: &Hole| noted.iter().any(|h| h.start <= hole.start && hole.end() <= h.end());
+    let unnoted: Vec<Hole> = dead.filter(|hole| !is_noted(hole)).collect();
+    let mut all = [noted, unnoted].concat();
+    all.sort_by_key(|h| (h.start, h.at.is_none()));
+    all.dedup_by_key(|h| h.start);
+    all
 }
 
 fn load(entry: &HoleEntry) -> Option<Hole> {

@@ -291,6 +291,7 @@ impl LogLock<'_> {
             return Ok(());
         }
         self.still_believed(None)?;
+        self.note_unplaced();
         let (from, need) = (control.file_size(), self.offset(end)?);
         let least = need.next_multiple_of(page_size());
         let mut to = need.next_multiple_of(self.files.meta.geometry().chunk_size);
@@ -326,6 +327,7 @@ impl LogLock<'_> {
     /// Lets the file end at `end` although there may be no space: nobody will store in what that adds.
     pub(crate) fn extend_sparsely(&self, end: u64) -> Result<(), Fault> {
         self.still_believed(Some(end))?;
+        self.note_unplaced();
         let len = self.offset(end)?;
         self.cut(len)?;
         crash_point("extend:sparse");

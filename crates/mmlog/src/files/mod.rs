@@ -20,6 +20,7 @@ pub(crate) mod reboot;
 pub(crate) mod remove;
 pub(crate) mod segments;
 pub(crate) mod turn;
+mod unplaced;
 pub(crate) mod version1;
 
 use std::fs::File;

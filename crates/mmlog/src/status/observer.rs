@@ -94,10 +94,8 @@ impl Observer {
         let scan = files.scan(cursor.start);
         let used = (0u32..).zip(files.meta.used_slots());
         let writers = used.filter_map(|(i, slot)| self.writer(files, i, slot, seen)).collect();
-        let mut holes = holes::all(files.meta.holes());
-        holes.extend(scan.dead.iter().filter_map(|dead| files.hole_of(dead)));
-        holes.sort_by_key(|h| (h.start, h.at.is_none()));
-        holes.dedup_by_key(|h| h.start);
+        let dead = scan.dead.iter().filter_map(|dead| files.hole_of(dead));
+        let holes = holes::with_dead(holes::all(files.meta.holes()), dead);
         let unplaced = header.hole_counts.unplaced.load(Ordering::Relaxed);
         let forgotten = header.hole_counts.forgotten.load(Ordering::Relaxed);
         let geometry = files.meta.geometry();

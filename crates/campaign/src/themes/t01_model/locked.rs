@@ -31,7 +31,34 @@ impl Turn<'_> {
         if attempt == 0 { need.next_multiple_of(self.model.configuration.chunk) } else { need }
     }
 
+    /// What lies between limit and cursor and is in no slot was reserved by one that died before he knew it: noted before
+    /// the file reaches there. In doubt nothing is.
+    fn note_unplaced(&mut self) -> Outcome {
+        let live = |slot: &Slot| slot.owner != NOBODY;
+        let (slots, limit, cursor) = (self.world.slots, self.world.limit, self.world.cursor);
+        let slots = &slots[..self.model.slots()];
+        let in_doubt = |s: &Slot| s.phase == Phase::Reserving && s.position < cursor && live(s);
+        if slots.iter().any(in_doubt) && !self.is(Mutant::NotesInDoubt) {
+            return Ok(());
+        }
+        let exact = |s: &&Slot| matches!(s.phase, Phase::Waiting | Phase::Copying);
+        let taken = slots.iter().filter(exact).fold(0, |all, s| all | bits(s.position, s.position + s.len));
+        let taken = taken | self.world.holes;
+        for position in (limit..cursor).filter(|p| taken & 1 << p == 0) {
+            let fate = self.model.owner(&self.world, position).map(|m| self.world.messages[m].fate);
+            if fate != Some(Fate::Unplaced) {
+                let who = self.model.name(self.me);
+                let text =
+                    format!("{who} notes a hole at position {position}, which is somebody's ({fate:?})");
+                return broken(Kind::Robbed, text);
+            }
+            self.world.holes |= bits(position, position + 1);
+        }
+        Ok(())
+    }
+
     pub(super) fn allocate(mut self) -> Outcome {
+        self.note_unplaced()?;
         let to = self.wanted();
         let inode = self.world.inode;
         let from = self.world.files[inode as usize].size;

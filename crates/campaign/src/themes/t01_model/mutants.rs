@@ -17,6 +17,7 @@ pub(super) enum Mutant {
     BaseNotChecked,
     FileBeforeBase,
     LimitBeforeAllocation,
+    NotesInDoubt,
     // Settling.
     SettleBeforeNote,
     SettleWithoutTheByte,
@@ -139,6 +140,11 @@ pub(super) const CONTROLS: &[Control] = &[
     of(BaseNotChecked, ROTATE, &[Kind::FinalSegment, Kind::Misplaced]),
     of(FileBeforeBase, ROTATE_TWICE, &[Kind::FinalSegment, Kind::Misplaced]),
     of(LimitBeforeAllocation, Configuration { size: 0, ..TRIM }, &[Kind::Beyond]),
+    of(
+        NotesInDoubt,
+        Configuration { programs: &[&[Append(2), Append(2)], &[Append(2)]], ..PLAIN },
+        &[Kind::Robbed],
+    ),
     of(SettleBeforeNote, READ_DEATH, &[Kind::Reader]),
     of(SettleWithoutTheByte, LOOSE, &[Kind::Robbed]),
     of(FileOfBefore, LOOSE_ROTATE, &[Kind::FinalSegment, Kind::Misplaced]),
