@@ -8,6 +8,8 @@ mod cli;
 mod dropping;
 #[path = "append_command/full.rs"]
 mod full;
+#[path = "append_command/place.rs"]
+mod place;
 #[path = "append_command/signals.rs"]
 mod signals;
 

@@ -10,6 +10,7 @@
 //! | `lines` | time, prefix and line limit, line by line for those who asked |
 //! | `store` | the log: full disk, stopped processes, progress |
 //! | `dropped` | what `--on-full drop` dropped, and the line that says so |
+//! | `place` | whether a stream is the log itself, and whether the path still leads to it |
 //! | `sync` | when what was appended is made durable |
 
 use std::io;
@@ -27,6 +28,7 @@ use crate::signals::Signals;
 pub(crate) mod buffer;
 mod dropped;
 pub(crate) mod lines;
+pub(crate) mod place;
 pub(crate) mod store;
 pub(crate) mod sync;
 

@@ -10,6 +10,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 
 use super::dropped::Dropped;
 use super::lines::Lines;
+use super::place::{self, Watch};
 use super::sync::{Syncer, When};
 use super::{OnFull, Storing};
 use crate::exit::{Exit, Failure, shown};
@@ -30,6 +31,7 @@ pub(crate) struct Store<'a> {
     syncer: Option<Syncer>,
     patience: Patience<'a>,
     taking: Taking,
+    watch: Watch,
     /// What `--on-full drop` has dropped and not told the log.
     dropped: Option<Dropped>,
     /// How the line that tells it looks.
@@ -81,11 +83,18 @@ impl<'a> Store<'a> {
             syncer,
             patience,
             taking: Taking::All,
+            watch: Watch::new(),
             dropped: None,
             own_lines: args.lines(),
             at_line_start: true,
             progress,
         })
+    }
+
+    /// # Errors
+    /// When one of the streams is a file of the log.
+    pub(crate) fn refuse_itself(&self, streams: &[place::Stream]) -> Result<(), Failure> {
+        place::refuse_itself(&self.log, streams)
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -168,13 +177,21 @@ impl<'a> Store<'a> {
 
     /// When [`Store::attend`] has something to do.
     pub(crate) fn due(&self) -> Option<Instant> {
-        let dropped = self.dropped.as_ref().filter(|_| self.taking == Taking::All);
-        dropped.map(Dropped::idle_at)
+        let dropped = self.dropped.as_ref().map(Dropped::idle_at);
+        let next = dropped.into_iter().chain([self.watch.next()]).min();
+        next.filter(|_| self.taking == Taking::All)
     }
 
     /// What has to be done at times, whether anything comes or not.
     pub(crate) fn attend(&mut self, out: &mut Output) -> Result<(), Failure> {
-        if self.due().is_some_and(|due| due <= Instant::now()) {
+        let now = Instant::now();
+        if self.due().is_none_or(|due| due > now) {
+            return Ok(());
+        }
+        if self.watch.next() <= now {
+            self.watch.look(&mut self.log, &mut self.writer, out);
+        }
+        if self.dropped.as_ref().is_some_and(|dropped| dropped.idle_at() <= now) {
             self.tell([b""; 2], out)?;
         }
         Ok(())
@@ -229,6 +246,9 @@ impl<'a> Store<'a> {
             syncer.end();
         }
         let durable = if self.sync == When::Never { Ok(()) } else { self.make_durable(out) };
+        if self.taking == Taking::All {
+            self.watch.look(&mut self.log, &mut self.writer, out);
+        }
         drop(self.writer);
         let closed = leave(self.log, out);
         let told = told?;

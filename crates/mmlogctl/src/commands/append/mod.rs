@@ -15,6 +15,7 @@ use crate::output::{Output, Standard};
 use crate::progress::Progress;
 use crate::signals::Signals;
 use crate::storing::buffer::Upto;
+use crate::storing::place;
 use crate::storing::store::Store;
 use crate::storing::{Copies, Storing, Stream};
 
@@ -48,6 +49,10 @@ use input::{Input, Others, Read};
 /// what lies in the pipe and ends. A second signal ends it at once (not a second SIGHUP: a terminal that
 /// goes away sends two). A file and a terminal are not read on,
 /// and a log that cannot take more is not waited for: what was not stored is said.
+///
+/// A log that is removed or replaced while it is open is noticed within seconds and at the end, and said
+/// once: what is appended then is in a file without a name. If another log was made in its place, append goes
+/// on in that one. A file of the log itself is refused as input, and as where copies and messages go.
 #[derive(Args, Debug)]
 pub struct AppendArgs {
     #[command(flatten)]
@@ -85,6 +90,9 @@ pub fn run(args: &AppendArgs, out: &mut Output) -> Result<Exit, Failure> {
     };
     let store = Store::open(storing, storing.on_full, &signals, progress, out)
         .map_err(|e| counted(e, input.lying()))?;
+    let output = (args.tee || args.tee_ends).then_some(place::Stream::Output);
+    let streams: Vec<_> = [place::Stream::Input, place::Stream::Error].into_iter().chain(output).collect();
+    store.refuse_itself(&streams)?;
     let copies = Copies::asked(args.tee, args.tee_ends, Standard::Output);
     let stream = if args.raw { Stream::of_bytes(copies) } else { Stream::of_lines(storing.lines(), copies) };
     let mut job = Job { stream, store, linger: storing.linger, grace, input: &input, signals: &signals };

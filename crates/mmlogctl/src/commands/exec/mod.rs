@@ -17,6 +17,7 @@ use crate::exit::{Failure, NotRun};
 use crate::output::{Output, Standard};
 use crate::progress::Progress;
 use crate::signals::Signals;
+use crate::storing::place;
 use crate::storing::store::Store;
 use crate::storing::{Copies, OnFull, Storing, Stream};
 
@@ -95,6 +96,11 @@ pub fn run(args: &ExecArgs, out: &mut Output) -> ExitCode {
         Ok(store) => store,
         Err(failure) => return failed(&failure, out),
     };
+    let output = (args.tee || args.tee_ends).then_some(place::Stream::Output);
+    let ours: Vec<_> = [place::Stream::Error].into_iter().chain(output).collect();
+    if let Err(failure) = store.refuse_itself(&ours) {
+        return failed(&failure, out);
+    }
     let mut child = match Child::start(&args.command, raise) {
         Ok(child) => child,
         Err((not_run, text)) => {

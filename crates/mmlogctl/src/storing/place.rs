@@ -1,0 +1,119 @@
+//! The files of the log and where they are: whether one of our streams is one of them, and whether the path still leads to
+//! the log.
+
+use std::fs;
+use std::os::fd::BorrowedFd;
+use std::os::unix::fs::MetadataExt as _;
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use mmlog::{Log, Writer};
+use rustix::fs::{FileType, fstat};
+
+use crate::exit::{Exit, Failure, shown};
+use crate::output::Output;
+use crate::reading::metadata_of;
+
+/// How often we look whether the path still leads to the log.
+const EVERY: Duration = Duration::from_secs(5);
+
+/// A standard stream that might be a file of the log.
+#[derive(Copy, Clone, Debug)]
+pub(crate) enum Stream {
+    Input,
+    Output,
+    Error,
+}
+
+impl Stream {
+    fn fd(self) -> BorrowedFd<'static> {
+        match self {
+            Self::Input => rustix::stdio::stdin(),
+            Self::Output => rustix::stdio::stdout(),
+            Self::Error => rustix::stdio::stderr(),
+        }
+    }
+
+    fn trouble(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Input => (
+                "standard input",
+                "it would be fed by what it appends; `mmlogctl cat LOG > COPY` first, and append that",
+            ),
+            Self::Output => {
+                ("standard output", "what is written there would be written over the log; name another file")
+            }
+            Self::Error => {
+                ("standard error", "what is said there would be written into the log; name another file")
+            }
+        }
+    }
+}
+
+/// # Errors
+/// When one of the streams is the log's data file, its metadata or an old segment of it.
+pub(super) fn refuse_itself(log: &Log, streams: &[Stream]) -> Result<(), Failure> {
+    for stream in streams {
+        let Ok(stat) = fstat(stream.fd()) else { continue };
+        if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
+            continue;
+        }
+        let is = |path: &Path| {
+            fs::metadata(path).is_ok_and(|file| (file.dev(), file.ino()) == (stat.st_dev, stat.st_ino))
+        };
+        let segments = || log.status().is_ok_and(|status| status.segments.iter().any(|one| is(&one.path)));
+        if is(log.path()) || is(&metadata_of(log.path())) || segments() {
+            let (name, trouble) = stream.trouble();
+            let text = format!("{}: {name} is a file of this log; {trouble}", shown(log.path()));
+            return Err(Failure::new(Exit::Failed, text));
+        }
+    }
+    Ok(())
+}
+
+/// Whether the path still leads to the log, looked at now and then.
+#[derive(Debug)]
+pub(super) struct Watch {
+    next: Instant,
+    /// It does not, and that was said.
+    lost: bool,
+}
+
+impl Watch {
+    pub(super) fn new() -> Self {
+        Self { next: Instant::now() + EVERY, lost: false }
+    }
+
+    pub(super) const fn next(&self) -> Instant {
+        self.next
+    }
+
+    /// Looks, and goes on in the log that was made in this one's place, as writers do when they have to grow; says what
+    /// was found, once.
+    pub(super) fn look(&mut self, log: &mut Log, writer: &mut Writer, out: &mut Output) {
+        self.next = Instant::now() + EVERY;
+        if log.is_current() {
+            return;
+        }
+        let path = shown(log.path());
+        let renewed = log.renewed();
+        if let Ok(new) = &renewed
+            && new.is_current()
+            && let Ok(its_writer) = new.writer()
+        {
+            (*log, *writer, self.lost) = (new.clone(), its_writer, false);
+            return out.notice(&format!(
+                "{path}: another log is at this path; what was appended to the one before is in a file that has no name here any more; goes on in this one"
+            ));
+        }
+        if !std::mem::replace(&mut self.lost, true) {
+            // It is where it was opened: a directory on the way is another one.
+            let what = if renewed.is_ok() {
+                "the path does not lead to this log any more: its directory was renamed or replaced; it goes on where it was opened, restart it to append at this path"
+            } else {
+                "the log was removed under this process; what is appended goes to a file without a name, and is gone when nobody has it open; make another (`mmlogctl init`), or restart this"
+            };
+            out.notice(&format!("{path}: {what}"));
+        }
+    }
+}

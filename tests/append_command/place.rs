@@ -1,0 +1,113 @@
+//! The log's own files as input and output, and a log that is taken away from under an appender.
+
+use std::fs::{self, File};
+
+use crate::cli::{Running, Scratch, metadata_of, mmlogctl};
+use crate::{append, holds, wait_until_it_holds};
+
+#[test]
+fn a_log_is_not_appended_to_itself() {
+    let scratch = Scratch::new();
+    let log = scratch.log(b"one\ntwo\n");
+    mmlogctl("rotate", &log).run();
+    append(&log, &[]).input(b"three\n").run().is_success();
+    let open = append(&log, &[]).start();
+    open.until_open(&metadata_of(&log));
+    let segments = fs::read_dir(scratch.path()).unwrap().map(|entry| entry.unwrap().path());
+    let files: Vec<_> = segments.collect();
+    assert_eq!(files.len(), 3, "data, metadata, an old segment: {files:?}");
+    for file in files {
+        let ended = append(&log, &[]).stdin(File::open(&file).unwrap()).start().end();
+        ended.is_refused(1, &log, &["standard input is a file of this log; ", "mmlogctl cat LOG > COPY"]);
+    }
+    open.end().is_success();
+    holds(&log, b"one\ntwo\nthree\n");
+    // A copy is as good as any other input.
+    let copy = scratch.file("copy");
+    fs::copy(&log, &copy).unwrap();
+    append(&log, &[]).stdin(File::open(&copy).unwrap()).start().end().is_success();
+    holds(&log, b"one\ntwo\nthree\nthree\n");
+}
+
+#[test]
+fn copies_are_not_written_over_the_log() {
+    let scratch = Scratch::new();
+    let log = scratch.log(b"one\n");
+    for option in ["--tee", "--tee-ends"] {
+        let over = File::options().write(true).open(&log).unwrap();
+        let ended = append(&log, &[option]).input(b"two\n").stdout(over).run();
+        ended.is_refused(1, &log, &["standard output is a file of this log; "]);
+    }
+    // Nothing is written to it without.
+    let over = File::options().write(true).open(&log).unwrap();
+    append(&log, &[]).input(b"two\n").stdout(over).run().is_success();
+    holds(&log, b"one\ntwo\n");
+}
+
+fn appending(scratch: &Scratch) -> Running {
+    let log = scratch.file("app.log");
+    let mut running = append(&log, &[]).start();
+    running.feed(b"before\n");
+    wait_until_it_holds(&log, b"before\n");
+    running
+}
+
+#[test]
+fn a_log_that_is_removed_under_an_appender_is_said_once() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let mut running = appending(&scratch);
+    fs::remove_file(&log).unwrap();
+    fs::remove_file(metadata_of(&log)).unwrap();
+    // Though it is idle.
+    running.until_stderr(
+        "the log was removed under this process; what is appended goes to a file without a name",
+    );
+    running.feed(b"lost\n");
+    let ended = running.end();
+    assert_eq!((ended.code, ended.stderr.lines().count()), (0, 1), "{ended:?}");
+}
+
+#[test]
+fn an_appender_goes_on_in_a_log_that_was_made_in_its_logs_place_and_says_so() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let mut running = appending(&scratch);
+    fs::remove_file(&log).unwrap();
+    fs::remove_file(metadata_of(&log)).unwrap();
+    append(&log, &[]).input(b"of another\n").run().is_success();
+    running.until_stderr("another log is at this path; ");
+    running.feed(b"behind\n");
+    let ended = running.end();
+    assert_eq!((ended.code, ended.stderr.lines().count()), (0, 1), "{ended:?}");
+    holds(&log, b"of another\nbehind\n");
+}
+
+#[test]
+fn a_short_run_says_at_its_end_that_its_log_was_removed() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let running = appending(&scratch);
+    fs::remove_file(&log).unwrap();
+    fs::remove_file(metadata_of(&log)).unwrap();
+    let ended = running.end();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    ended.says(&log, &["the log was removed under this process"]);
+}
+
+#[test]
+fn a_directory_that_is_renamed_under_an_appender_is_said_and_nothing_is_lost() {
+    let scratch = Scratch::new();
+    let (directory, moved) = (scratch.file("logs"), scratch.file("moved"));
+    fs::create_dir(&directory).unwrap();
+    let log = directory.join("app.log");
+    let mut running = append(&log, &[]).start();
+    running.feed(b"before\n");
+    wait_until_it_holds(&log, b"before\n");
+    fs::rename(&directory, &moved).unwrap();
+    running.until_stderr("its directory was renamed or replaced");
+    running.feed(b"behind\n");
+    let ended = running.end();
+    assert_eq!((ended.code, ended.stderr.lines().count()), (0, 1), "{ended:?}");
+    holds(&moved.join("app.log"), b"before\nbehind\n");
+}
