@@ -381,7 +381,7 @@ _mmlogctl() {
             return 0
             ;;
         mmlogctl__subcmd__prune)
-            opts="-n -h --keep --keep-bytes --keep-age --punch --force --forget --dry-run --wait --trust-path --help"
+            opts="-n -h --keep --keep-bytes --keep-age --punch --keep-unrun --force --forget --dry-run --wait --trust-path --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0

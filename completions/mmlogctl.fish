@@ -152,7 +152,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l compress -d
 gzip\t'gzip, .gz: every tool reads it'"
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l level -d 'From 1, fast, to 22 for zstd (default 3), or 9 for gzip (default 6)' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l olddir -d 'Then move final segments to DIR, which is relative to the log\'s directory' -r -F
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l run -d 'Then, if there is a new segment, run CMD with sh -c' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l run -d 'Then run CMD with sh -c for the new segment, and before it for each one for which it did not end with 0 yet' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -s n -l dry-run -d 'Say what would be rotated; change nothing'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l utc -d 'Add the time (UTC) to the segment\'s name: LOG.GENERATION-POSITION-20261121T093000Z'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
@@ -163,6 +163,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l keep-age -d 
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l forget -d 'End the hold of that name, and prune nothing' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l wait -d 'How long to wait for others, in all: another maintenance command, whoever holds the log\'s lock or syncs' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l punch -d 'Give back the blocks of the current segment\'s oldest part, up to the first line in the last --keep-bytes bytes; final segments, which are older still, go too'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l keep-unrun -d 'Keep segments for which the command of `rotate --run` did not end with 0 yet, and all behind them'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l force -d 'Also what holds keep'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -s n -l dry-run -d 'Say what would be removed; change nothing'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'

@@ -50,6 +50,9 @@ const SCENARIOS: &[Scenario] = &[
     heals("grow", acknowledged, grow),
     heals("trim", acknowledged, trim),
     heals("rotate", acknowledged, rotate),
+    heals("rotate with a hook", acknowledged, |log| {
+        drop(options().open(log).unwrap().rotate(&mmlog::Rotation::default().with_hook()).unwrap());
+    }),
     Scenario { name: "rotate, then repair", prepare: acknowledged, act: rotate, again: |log| mend(log, &[]) },
     asked("prune", segments, prune),
     asked("punch", long, punch),

@@ -10,7 +10,7 @@ use crate::{CONTENT, live};
 /// A key and its type: `?` may be null.
 type Key = (&'static str, &'static str);
 
-const STATUS: [Key; 41] = [
+const STATUS: [Key; 42] = [
     ("schema", "number"),
     ("path", "string"),
     ("format", "number"),
@@ -28,7 +28,8 @@ const STATUS: [Key; 41] = [
     ("slack", "number"),
     ("base", "number"),
     ("limit", "number"),
-    ("outside", "number"),
+    ("outside", "object"),
+    ("unrun", "object"),
     ("generation", "number"),
     ("gate", "number?"),
     ("gate_for_at_least_ms", "number?"),

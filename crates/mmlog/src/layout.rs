@@ -36,12 +36,15 @@
 //! | 0x0680 | 64 | commit: `data_synced`, `wanted`, `noted`, `checkpointed` | owner of the sync byte; who wants a sync |
 //! | 0x06c0 | 64 | data wake: `seq` u32 (futex), `want` u32 | followers, woken by appends |
 //! | 0x0700 | 192 | epochs: where the last eight began; the file system | first opener after a reboot; creation |
-//! | 0x07c0 | 2112 | spare, zero | |
+//! | 0x07c0 | 64 | who has the turn for hooks, the fields of the other owners | who has it |
+//! | 0x0800 | 64 | hooks: `from`, `to` | rotation; who has the turn for hooks |
+//! | 0x0840 | 64 | outside: `taken`, `cut`, `cuts`, `cut_ns` | owner of the log's lock |
+//! | 0x0880 | 1920 | spare, zero | |
 //! | 0x1000 | 64 × 128 | follower records: name, pid, hold, last seen | owner of the log's lock |
 //! | 0x3000 | 1024 × 64 | holes: start + 1 (0: free), length, pid, kind, time, command | owner of the log's lock |
 //! | 0x13000 | max_writers × 128 | slots: a hot line (pending, len, messages, bytes) and a cold one (who) | the slot's owner |
 //!
-//! Lock bytes (OFD locks) lie beyond the file's end: [`LOCK_BYTE`], [`MAINTENANCE_BYTE`], [`SYNC_BYTE`],
+//! Lock bytes (OFD locks) lie beyond the file's end: [`LOCK_BYTE`], [`MAINTENANCE_BYTE`], [`SYNC_BYTE`], [`HOOK_BYTE`],
 //! [`SLOT_BYTES`] + slot.
 #![allow(missing_docs, reason = "the table says what each field is")]
 #![allow(unsafe_code, reason = "the one unsafe impl is made by `shared!`, which checks every field")]
@@ -68,8 +71,13 @@ pub const LOCK_BYTE: u64 = 1 << 40;
 pub const MAINTENANCE_BYTE: u64 = LOCK_BYTE + 1;
 /// Lock byte of who syncs for everybody.
 pub const SYNC_BYTE: u64 = LOCK_BYTE + 2;
+/// Lock byte of who does what is to be done with final segments.
+pub const HOOK_BYTE: u64 = LOCK_BYTE + 3;
 /// Lock byte of slot 0; slot `i` has byte `SLOT_BYTES + i`.
 pub const SLOT_BYTES: u64 = LOCK_BYTE + 4096;
+
+/// Bit of `features_optional`: segments were noted in [`Hooks`].
+pub const FEATURE_HOOKS: u32 = 1;
 
 /// Bit of an owner's `operation`: the record is the holder's. Without it, it is of who had the byte last.
 pub const HELD: u32 = 1 << 31;
@@ -378,6 +386,30 @@ shared! {
 }
 
 shared! {
+    /// The final segments with which something is still to be done: generations from `from` up to `to`.
+    pub struct Hooks align 64 {
+        pub from: AtomicU64,
+        pub to: AtomicU64,
+        pub spare: [AtomicU64; 6],
+    }
+}
+
+shared! {
+    /// Bytes that somebody who is no writer put behind the log.
+    pub struct Outside align 64 {
+        /// How many became the log's.
+        pub taken: AtomicU64,
+        /// How many were cut off.
+        pub cut: AtomicU64,
+        /// How often that was.
+        pub cuts: AtomicU64,
+        /// When it last was.
+        pub cut_ns: AtomicU64,
+        pub spare: [AtomicU64; 4],
+    }
+}
+
+shared! {
     /// The first page: everything that there is once.
     pub struct Header align 4096 {
         pub control: Control,
@@ -399,7 +431,10 @@ shared! {
         pub commit: Commit,
         pub data_wake: Wake,
         pub epochs: Epochs,
-        pub spare: [[AtomicU64; 24]; 11],
+        pub hook_owner: Owner,
+        pub hooks: Hooks,
+        pub outside: Outside,
+        pub spare: [[AtomicU64; 24]; 10],
     }
 }
 

@@ -59,6 +59,8 @@ mod follow;
 mod holds;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod holes;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod hooks;
 pub mod layout;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod log;
@@ -98,6 +100,7 @@ mod door {
     pub use crate::follow::{Follower, LONGEST_SLEEP, Next, Start, Wait};
     pub use crate::holds::{Hold, HoldStatus};
     pub use crate::holes::{Hole, HoleKind};
+    pub use crate::hooks::{Due, HookTurn};
     pub use crate::layout::MAX_MESSAGE;
     pub use crate::log::{
         DEFAULT_CHUNK_SIZE, DEFAULT_GATE_MS, DEFAULT_MAX_WRITERS, DEFAULT_RING_CHUNKS, Log, Options,
@@ -112,6 +115,7 @@ mod door {
         Recovered, Seat, Seen, SegmentFlaw, SegmentStatus, Severity, State, Status, Thresholds,
         Version1Flags, WriterStatus, explain,
     };
+    pub use crate::status::{OutsideBytes, UnrunHooks};
     pub use crate::sys::process::ProcessState;
     pub use crate::sys::sigbus::guard_against_sigbus;
     pub use crate::trim::Trimmed;

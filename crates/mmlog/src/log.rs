@@ -14,6 +14,7 @@ use crate::error::{At, Fault, Result};
 use crate::files::{Files, Origin};
 use crate::follow::{self, Follower, Start};
 use crate::holds::{self, Hold, HoldStatus};
+use crate::hooks::{self, HookTurn};
 use crate::olddir;
 use crate::position::Position;
 use crate::prune::{self, Pruning, Retention};
@@ -234,6 +235,20 @@ impl Log {
     pub fn rotate(&self, how: &Rotation) -> Result<Option<Rotated>> {
         let files = self.files.of_this_process()?;
         rotate::rotate(&files, how).at(self.path())
+    }
+
+    /// The numbers of final segments with which something is still to be done: noted by [`Rotation::with_hook`].
+    pub fn waiting_for_hook(&self) -> std::ops::Range<u64> {
+        hooks::pending(&self.files)
+    }
+
+    /// The turn to do what is to be done with final segments, for one at a time in all processes; waits for it.
+    ///
+    /// # Errors
+    /// [`Fault::Busy`] when somebody else has it after `wait`.
+    pub fn hook_turn(&self, wait: Duration) -> Result<HookTurn> {
+        let files = self.files.of_this_process()?;
+        hooks::turn(files, wait).at(self.path())
     }
 
     /// The number of the current segment, from 0.

@@ -18,10 +18,13 @@
 //! - `sync-error`: where durability ends is stored when the errno is seen.
 //! - `olddir`: who finds an even count of changes, the same before and after it read the name, has read all of it.
 //! - `epoch`: where an epoch began is stored when the epoch is seen.
+//! - `hooks`: who finds a generation noted, and the current one behind it, finds its segment.
 //! - `ready`: everything that creation stored is seen with `is_ready`.
 
+use std::ops::Range;
+
 use crate::layout::{
-    Checkpoint, Commit, Control, GATE, Header, Journal, POSITION_END, Panic, Policy, Segment, Wake,
+    Checkpoint, Commit, Control, GATE, Header, Hooks, Journal, POSITION_END, Panic, Policy, Segment, Wake,
 };
 use crate::sync::{AtomicU32, Ordering, fence};
 
@@ -359,6 +362,32 @@ impl Policy {
         fence(Ordering::Release);
         self.olddir.store(name);
         self.olddir_changes.store(odd.wrapping_add(1), Ordering::Release); // olddir
+    }
+}
+
+impl Hooks {
+    /// The generations below `current`, so those of final segments, with which something is still to be done.
+    pub fn pending(&self, current: u64) -> Range<u64> {
+        let to = self.to.load(Ordering::Acquire).min(current); // hooks
+        self.from.load(Ordering::Acquire).min(to)..to
+    }
+
+    /// Notes a generation; the caller has the log's lock, and it is the current one.
+    pub fn note(&self, generation: u64) {
+        if self.pending(u64::MAX).is_empty() {
+            self.from.fetch_max(generation, Ordering::AcqRel);
+        }
+        self.to.fetch_max(generation + 1, Ordering::AcqRel); // hooks
+    }
+
+    /// It did not become final; the caller has the log's lock.
+    pub fn take_back(&self, generation: u64) {
+        let _ = self.to.compare_exchange(generation + 1, generation, Ordering::AcqRel, Ordering::Relaxed);
+    }
+
+    /// All is done up to that generation.
+    pub fn done(&self, generation: u64) {
+        self.from.fetch_max(generation.saturating_add(1), Ordering::AcqRel); // hooks
     }
 }
 

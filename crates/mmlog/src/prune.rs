@@ -23,6 +23,7 @@ use crate::files::Files;
 use crate::files::owner::Operation;
 use crate::files::segments::Named;
 use crate::holds;
+use crate::hooks;
 use crate::position::Position;
 
 /// Whether prune keeps what holds keep.
@@ -44,12 +45,13 @@ pub struct Retention {
     age: Option<Duration>,
     from: Option<u64>,
     holds: Holds,
+    unrun: bool,
 }
 
 impl Default for Retention {
     fn default() -> Self {
         let (keep, bytes, age, from) = (None, None, None, None);
-        Self { wait: Duration::from_secs(2), keep, bytes, age, from, holds: Holds::Obey }
+        Self { wait: Duration::from_secs(2), keep, bytes, age, from, holds: Holds::Obey, unrun: false }
     }
 }
 
@@ -82,6 +84,13 @@ impl Retention {
     /// give their blocks back.
     pub fn keep_from(mut self, position: Position) -> Self {
         self.from = Some(position.get());
+        self
+    }
+
+    /// Whether also those are kept with which something is still to be done, see
+    /// [`Rotation::with_hook`](crate::Rotation::with_hook), and all behind them.
+    pub fn keep_unrun(mut self, keep: bool) -> Self {
+        self.unrun = keep;
         self
     }
 
@@ -147,6 +156,10 @@ pub struct Pruning {
     pub first_kept: u64,
     /// The hold that keeps more than the rules do.
     pub held_by: Option<String>,
+    /// Final segments that go although something is still to be done with them, by number.
+    pub unrun: Vec<u64>,
+    /// The segment that is kept, with all behind it, because something is still to be done with it.
+    pub waits_for_hook: Option<u64>,
     /// Positions are given up, with files or without: old segments may be missing.
     pub gives_up: bool,
 }
@@ -218,7 +231,7 @@ struct Decision {
 
 /// The whole decision, and nothing but it. `holds`: names and positions, the one that keeps most first.
 fn decide(facts: &Facts, how: &Retention, holds: &[(String, u64)]) -> Decision {
-    let held = holds.first().filter(|_| how.holds == Holds::Obey);
+    let held = holds.first().filter(|(name, _)| how.holds == Holds::Obey || name.is_empty());
     let held_from = held.map_or(u64::MAX, |(_, position)| *position);
     let mut decision = Decision { rules: Vec::new(), first_kept: facts.first_kept, held_by: None };
     let mut is_held = false;
@@ -262,6 +275,22 @@ fn rule_against(facts: &Facts, how: &Retention, index: usize) -> Option<Rule> {
     against.into_iter().find(|(goes, _)| *goes).map(|(_, rule)| rule)
 }
 
+/// Names and positions of what keeps more than the rules do, the one that keeps most first: a segment with which something
+/// is still to be done has no name.
+fn held(files: &Files, facts: &Facts, how: &Retention) -> Vec<(String, u64)> {
+    let mut held = match how.holds {
+        Holds::Obey => holds::positions(files),
+        Holds::Override => Vec::new(),
+    };
+    if how.unrun {
+        let pending = hooks::pending(files);
+        let first = facts.finals.iter().find(|f| pending.contains(&f.generation));
+        held.extend(first.map(|f| (String::new(), f.base)));
+        held.sort_by_key(|(_, position)| *position);
+    }
+    held
+}
+
 /// What the decision means for the files.
 fn pruning(files: &Files, facts: &Facts, how: &Retention, decision: Decision) -> Result<Pruning, Fault> {
     let Decision { rules, first_kept: decided, held_by } = decision;
@@ -274,6 +303,10 @@ fn pruning(files: &Files, facts: &Facts, how: &Retention, decision: Decision) ->
         paths: f.names.iter().map(Named::path).collect(),
     };
     let segments: Vec<_> = facts.finals.iter().zip(rules).map(segment).collect();
+    let pending = hooks::pending(files);
+    let unrun = segments.iter().map(|s| s.generation).filter(|g| pending.contains(g)).collect();
+    let waits_for_hook = held_by.as_ref().filter(|name| name.is_empty()).map(|_| pending.start);
+    let held_by = held_by.filter(|name| !name.is_empty());
     let punched = match how.from {
         Some(_) => files.blocks_below(decided)?,
         None => None,
@@ -283,7 +316,8 @@ fn pruning(files: &Files, facts: &Facts, how: &Retention, decision: Decision) ->
         None => decided.min(facts.base).max(facts.first_kept),
         Some(_) => decided,
     };
-    Ok(Pruning { segments, punched, first_kept, held_by, gives_up: first_kept > facts.first_kept })
+    let gives_up = first_kept > facts.first_kept;
+    Ok(Pruning { segments, punched, first_kept, held_by, unrun, waits_for_hook, gives_up })
 }
 
 /// What a prune would do now.
@@ -293,7 +327,7 @@ pub(crate) fn plan(files: &Files, how: &Retention) -> Result<Pruning, Fault> {
         return Err(Fault::NoPosition { value, min: files.first_kept(), max });
     }
     let facts = Facts::gather(files)?;
-    let decision = decide(&facts, how, &holds::positions(files));
+    let decision = decide(&facts, how, &held(files, &facts, how));
     let planned = pruning(files, &facts, how, decision)?;
     files.intact().map(|()| planned)
 }
@@ -334,6 +368,9 @@ pub(crate) fn prune(files: &Files, how: &Retention) -> Result<Pruning, Fault> {
             crash_point("prune:removed");
         }
     }
+    if let Some(&last) = planned.unrun.last() {
+        files.meta.header().hooks.done(last);
+    }
     files.remove_dead_parts();
     if let Some(range) = &planned.punched {
         files.lock(Operation::Prune, &deadline)?.punch(range)?;
@@ -345,7 +382,7 @@ pub(crate) fn prune(files: &Files, how: &Retention) -> Result<Pruning, Fault> {
 /// Step 3: nobody claims or moves a hold meanwhile.
 fn announce(files: &Files, facts: &Facts, how: &Retention, deadline: &Deadline) -> Result<Pruning, Fault> {
     let guard = files.lock(Operation::Prune, deadline)?;
-    let decision = decide(facts, how, &holds::positions(files));
+    let decision = decide(facts, how, &held(files, facts, how));
     let planned = pruning(files, facts, how, decision)?;
     files.intact()?;
     if planned.punched.is_some() {

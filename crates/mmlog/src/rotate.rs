@@ -9,21 +9,26 @@
 //!    finishes it ([`exchange`](crate::files::exchange)): segment entry, inode, size, limit, base, generation, gate;
 //!    cut the old file to C.
 //!
+//! Where something is to be done with the segment ([`hooks`](crate::hooks)), that is noted and on the disk before.
+//!
 //! Writers find the new base at their next look, or where they wait at the gate, and open the file at the path.
 //! Everything below C was drained, so nobody stores to the old file any more: it is final when this returns.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
+use crate::crash::crash_point;
 use crate::deadline::Deadline;
 use crate::error::Fault;
 use crate::files::exchange::NextFile;
 use crate::files::guard::LogLock;
 use crate::files::owner::Operation;
 use crate::files::{Files, SLICE};
+use crate::layout::FEATURE_HOOKS;
 use crate::metadata::Entry;
 use crate::names::{GENERATION_END, SegmentName, Stamp};
 use crate::slots::Pending;
+use crate::sync::Ordering;
 use crate::sys::place::Part;
 use crate::sys::process;
 use crate::trim::{Drained, drain};
@@ -37,11 +42,12 @@ pub struct Rotation {
     if_size: Option<u64>,
     if_age: Option<Duration>,
     stamp: Option<Stamp>,
+    hook: bool,
 }
 
 impl Default for Rotation {
     fn default() -> Self {
-        Self { wait: Duration::from_secs(2), if_size: None, if_age: None, stamp: None }
+        Self { wait: Duration::from_secs(2), if_size: None, if_age: None, stamp: None, hook: false }
     }
 }
 
@@ -61,6 +67,13 @@ impl Rotation {
     /// Only if the segment began at least that long ago.
     pub fn if_age(mut self, age: Duration) -> Self {
         self.if_age = Some(age);
+        self
+    }
+
+    /// Notes that something is to be done with the segment: [`Log::hook_turn`](crate::Log::hook_turn) tells of it until
+    /// it is said to be done, whoever is killed.
+    pub fn with_hook(mut self) -> Self {
+        self.hook = true;
         self
     }
 
@@ -119,6 +132,7 @@ pub(crate) fn rotate(files: &Files, how: &Rotation) -> Result<Option<Rotated>, F
         return Ok(None);
     }
     let next = files.prepare_next()?;
+    let noted = if how.hook { Some(Noted::note(files, &deadline)?) } else { None };
     let mut holder = None;
     // It has space allocated ahead: whoever closes last trims it.
     files.expect_writers();
@@ -126,7 +140,10 @@ pub(crate) fn rotate(files: &Files, how: &Rotation) -> Result<Option<Rotated>, F
         if !holder.is_some_and(|h| is_still(files, h)) {
             let guard = files.lock(Operation::Rotate, &deadline)?;
             match rotate_once(files, &guard, &next, how.stamp, &deadline)? {
-                Ok(done) => return Ok(Some(done)),
+                Ok(done) => {
+                    noted.into_iter().for_each(Noted::stay);
+                    return Ok(Some(done));
+                }
                 Err(slot) => holder = Some(slot),
             }
         }
@@ -134,6 +151,41 @@ pub(crate) fn rotate(files: &Files, how: &Rotation) -> Result<Option<Rotated>, F
             deadline.check(|| files.slot_blocker(slot))?;
         }
         std::thread::sleep(SLICE);
+    }
+}
+
+/// That something is to be done with the current segment, once it is final: taken back unless it becomes so.
+struct Noted<'a> {
+    files: &'a Files,
+    generation: u64,
+}
+
+impl<'a> Noted<'a> {
+    /// On the disk before the rotation is. The caller has the maintenance byte.
+    fn note(files: &'a Files, deadline: &Deadline) -> Result<Self, Fault> {
+        let guard = files.lock(Operation::Rotate, deadline)?;
+        let header = files.meta.header();
+        let noted = Self { files, generation: header.generation() };
+        header.identity.features_optional.fetch_or(FEATURE_HOOKS, Ordering::Relaxed);
+        header.hooks.note(noted.generation);
+        drop(guard);
+        crash_point("rotate:noted");
+        files.sync_metadata().map_err(Fault::io("make durable that the segment has a hook"))?;
+        Ok(noted)
+    }
+
+    fn stay(self) {
+        std::mem::forget(self);
+    }
+}
+
+impl Drop for Noted<'_> {
+    fn drop(&mut self) {
+        // Committed, and an error afterwards?
+        let header = self.files.meta.header();
+        if header.generation() == self.generation {
+            header.hooks.take_back(self.generation);
+        }
     }
 }
 

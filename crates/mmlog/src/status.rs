@@ -10,6 +10,7 @@ pub(crate) mod flaws;
 mod observer;
 mod segments;
 mod waiting;
+pub use waiting::{OutsideBytes, UnrunHooks};
 
 use std::fmt;
 use std::path::PathBuf;
@@ -319,9 +320,10 @@ pub struct Status {
     pub generation: u64,
     /// The first position without space behind it.
     pub limit: u64,
-    /// Bytes that somebody who is no writer put behind the end of the log at rest; whoever takes its lock next takes them
-    /// in.
-    pub outside: u64,
+    /// What somebody who is no writer put behind the log.
+    pub outside: OutsideBytes,
+    /// Final segments with which something is still to be done.
+    pub unrun: UnrunHooks,
     /// Where the gate is closed, if it is.
     pub gate: Option<u64>,
     /// How long it was seen closed there.

@@ -2,6 +2,8 @@
 //!
 //! One file a command under [`commands`], each with clap's arguments and `run(args, out)`.
 //! [`output`] is the only module that prints, [`exit`] the only one that knows exit codes.
+// For `json!`, which needs one for each key of `status --json`.
+#![recursion_limit = "256"]
 
 use std::process::ExitCode;
 

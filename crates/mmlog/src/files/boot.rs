@@ -178,20 +178,22 @@ impl Files {
         matches!(work(self.lock_file.fd()), Ok(Work::Recovery))
     }
 
+    /// The metadata file, opened once more, for locks that are not this handle's.
+    pub(crate) fn open_for_locks(&self) -> Result<std::fs::File, Fault> {
+        self.another_description().map_err(cannot_lock)
+    }
+
+    fn another_description(&self) -> std::io::Result<std::fs::File> {
+        let file = self.place.open(Part::Metadata, Access::Write)?;
+        let same = fs::identity(&file.metadata()?) == self.metadata_id;
+        if same { Ok(file) } else { Err(std::io::ErrorKind::NotFound.into()) }
+    }
+
     /// Keeps others from beginning anything; none when somebody has. The caller has the log's lock.
     ///
     /// By a description of its own: a handle's own locks do not keep its threads out.
     pub(super) fn quiet(&self) -> Result<Option<Quiet>, Fault> {
-        let open = || Fault::io("open the metadata file for locks");
-        let locks = LockFile::open(|| {
-            let file = self.place.open(Part::Metadata, Access::Write)?;
-            let same = fs::identity(&file.metadata()?) == self.metadata_id;
-            if same { Ok(file) } else { Err(std::io::ErrorKind::NotFound.into()) }
-        });
-        let locks = match locks {
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Err(Fault::Replaced),
-            locks => locks.map_err(open())?,
-        };
+        let locks = LockFile::open(|| self.another_description()).map_err(cannot_lock)?;
         let Some(fd) = locks.fd() else { return Err(Fault::Replaced) };
         if lock::try_lock_range(fd, WORKING.0, WORKING.1).map_err(Fault::io("keep writers out"))? {
             return Ok(Some(Quiet { _locks: Some(locks) }));
@@ -201,6 +203,13 @@ impl Files {
             Work::None => Ok(Some(Quiet { _locks: None })),
             Work::Recovery | Work::Going => Ok(None),
         }
+    }
+}
+
+fn cannot_lock(e: std::io::Error) -> Fault {
+    match e.kind() {
+        std::io::ErrorKind::NotFound => Fault::Replaced,
+        _ => Fault::io("open the metadata file for locks")(e),
     }
 }
 

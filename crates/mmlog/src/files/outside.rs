@@ -24,6 +24,7 @@ use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::holes::Hole;
 use crate::layout::Control;
+use crate::sys::process;
 
 const READ_AT_A_TIME: u64 = 1 << 16;
 
@@ -78,6 +79,7 @@ impl LogLock<'_> {
         let (base, end) = (control.base(), control.base() + file_size);
         let is_at_rest = cursor.start == end || cursor.start < end && !self.files.anybody_writes()?;
         if !is_at_rest || !Control::has_positions(base, found) {
+            self.count_cut_off(found - first);
             return Ok(false);
         }
         self.still_believed(None)?;
@@ -85,6 +87,7 @@ impl LogLock<'_> {
         crash_point("outside:size");
         if !control.move_cursor(cursor, base + found) {
             self.announce_size(found, file_size)?;
+            self.count_cut_off(found - first);
             return Ok(false);
         }
         crash_point("outside:cursor");
@@ -98,9 +101,17 @@ impl LogLock<'_> {
             return Err(Fault::OutOfRange { field: "limit", value, min: end, max: end });
         }
         crash_point("outside:limit");
+        self.files.meta.header().outside.taken.fetch_add(found - first, Ordering::Relaxed);
         self.files.wake_waiters();
         self.files.wake_followers();
         Ok(true)
+    }
+
+    fn count_cut_off(&self, bytes: u64) {
+        let counts = &self.files.meta.header().outside;
+        counts.cut.fetch_add(bytes, Ordering::Relaxed);
+        counts.cuts.fetch_add(1, Ordering::Relaxed);
+        counts.cut_ns.store(process::now_ns(), Ordering::Relaxed);
     }
 
     fn announce_size(&self, seen: u64, file_size: u64) -> Result<(), Fault> {

@@ -26,6 +26,7 @@ pub(crate) enum Operation {
     Compress = 10,
     Hold = 11,
     Move = 12,
+    Hook = 13,
 }
 
 impl Operation {
@@ -44,6 +45,7 @@ impl Operation {
             10 => "compress",
             11 => "hold",
             12 => "move",
+            13 => "hook",
             _ => "unknown operation",
         }
     }

@@ -24,7 +24,8 @@ const _: () = assert!(
 );
 len!(Control: 128, Wake: 64, Identity: 128, Tables: 64, HighWater: 64, Kept: 64, Checkpoint: 64, Commit: 64, Owner: 64,
     Journal: 64, Panic: 320, Segment: 64, HoleCounts: 64, Policy: 256, Header: 4096, FollowerRecord: 128,
-    HoleEntry: 64, SlotHot: 64, SlotCold: 64, Slot: 128, Epoch: 16, Epochs: 192);
+    HoleEntry: 64, SlotHot: 64, SlotCold: 64, Slot: 128, Epoch: 16, Epochs: 192, Hooks: 64,
+    Outside: 64);
 at!(
     Control.version == 0,
     Control.is_ready == 4,
@@ -125,9 +126,16 @@ at!(
     Header.data_wake.want == 0x6c4,
     Header.epochs.began == 0x700,
     Header.epochs.file_system == 0x780,
+    Header.hook_owner == 0x7c0,
+    Header.hooks.from == 0x800,
+    Header.hooks.to == 0x808,
+    Header.outside.taken == 0x840,
+    Header.outside.cut == 0x848,
+    Header.outside.cuts == 0x850,
+    Header.outside.cut_ns == 0x858,
     Epoch.epoch == 0,
     Epoch.from == 8,
-    Header.spare == 0x7c0,
+    Header.spare == 0x880,
     FollowerRecord.state == 0,
     FollowerRecord.pid == 4,
     FollowerRecord.since_ns == 8,

@@ -42,6 +42,8 @@ impl Status {
         found.extend(self.recovered());
         found.extend(self.holed());
         found.extend(self.outside_bytes());
+        found.extend(self.outside_cut());
+        found.extend(self.hooks_unrun());
         found.sort_by_key(|f| (f.state, f.severity));
         found
     }
@@ -371,7 +373,7 @@ fn critical(id: FindingId, state: State, sentence: String, next_step: String) ->
     Finding { id, severity: Severity::Critical, state, sentence, next_step, pid: None }
 }
 
-fn warning(id: FindingId, state: State, sentence: String, next_step: String) -> Finding {
+pub(super) fn warning(id: FindingId, state: State, sentence: String, next_step: String) -> Finding {
     Finding { id, severity: Severity::Warning, state, sentence, next_step, pid: None }
 }
 
@@ -436,7 +438,7 @@ fn resume(seat: Seat, process: ProcessState) -> String {
 }
 
 /// 40 ms, 12 s, 3m12s, 2h05m, 3d04h.
-fn lasting(duration: Duration) -> String {
+pub(super) fn lasting(duration: Duration) -> String {
     let (ms, s) = (duration.as_millis(), duration.as_secs());
     match s {
         0 => format!("{ms} ms"),

@@ -91,6 +91,10 @@ findings! {
     Holes = "holes",
     /// Bytes that somebody who is no writer put behind the log at rest.
     OutsideBytes = "outside-bytes",
+    /// Bytes that somebody who is no writer put behind a log in use were cut off.
+    OutsideCut = "outside-cut",
+    /// Segments wait for the command of a rotation, and nobody is at it.
+    HooksUnrun = "hooks-unrun",
 }
 
 impl fmt::Display for FindingId {

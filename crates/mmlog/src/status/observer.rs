@@ -13,6 +13,7 @@ use crate::error::{At, Fault, Result};
 use crate::files::{Config, Files, Intent, owner};
 use crate::holds;
 use crate::holes;
+use crate::hooks;
 use crate::layout::{HELD, LOCK_BYTE, MAINTENANCE_BYTE, Owner, Slot, VERSION};
 use crate::metadata::Gate;
 use crate::slots::Phase;
@@ -118,7 +119,12 @@ impl Observer {
             base: entry.base,
             generation: entry.generation,
             limit: control.limit(),
-            outside: files.waiting_outside().unwrap_or(0),
+            outside: super::OutsideBytes {
+                waiting: files.waiting_outside().unwrap_or(0),
+                cut: header.outside.cut.load(Ordering::Relaxed),
+                cut_at: time_of(header.outside.cut_ns.load(Ordering::Relaxed)),
+            },
+            unrun: super::UnrunHooks { segments: hooks::pending(files), at_work: hooks::is_at_work(files) },
             gate,
             gate_for_at_least: gate.map_or(Duration::ZERO, |at| self.age(Still::Gate(at), seen)),
             unfinished: facts::unfinished(header.journal.kind()),

@@ -38,6 +38,9 @@ pub struct PruneArgs {
     /// final segments, which are older still, go too.
     #[arg(long, requires = "keep_bytes", conflicts_with_all = ["keep", "keep_age"])]
     punch: bool,
+    /// Keep segments for which the command of `rotate --run` did not end with 0 yet, and all behind them.
+    #[arg(long, conflicts_with = "forget")]
+    keep_unrun: bool,
     /// Also what holds keep.
     #[arg(long)]
     force: bool,
@@ -57,7 +60,7 @@ pub struct PruneArgs {
 impl PruneArgs {
     fn how(&self, log: &Log) -> mmlog::Result<Retention> {
         let holds = if self.force { Holds::Override } else { Holds::Obey };
-        let mut how = Retention::default().wait(self.wait).holds(holds);
+        let mut how = Retention::default().wait(self.wait).holds(holds).keep_unrun(self.keep_unrun);
         if let Some(segments) = self.keep {
             how = how.keep(segments);
         }
@@ -93,6 +96,11 @@ pub fn run(args: &PruneArgs, out: &mut Output) -> Result<Exit, Failure> {
         let log = options.open(&args.log)?;
         (Tense::Did, log.prune(&args.how(&log)?.wait(args.wait.saturating_sub(begun.elapsed())))?)
     };
+    for segment in &pruned.unrun {
+        let verb = if args.dry_run { "would take" } else { "took" };
+        let text = "for which the command of rotate --run has not ended yet; --keep-unrun keeps such";
+        out.notice(&format!("{}: {verb} segment {segment}, {text}", shown(&args.log)));
+    }
     if args.dry_run || out.is_terminal() {
         for line in said(args, tense, &pruned) {
             out.line(&line)?;
@@ -155,6 +163,9 @@ fn said(args: &PruneArgs, tense: Tense, pruned: &Pruning) -> Vec<String> {
     }
     if pruned.segments.is_empty() && pruned.punched.is_none() && pruned.gives_up {
         lines.push(format!("{log}: kept from {} on; no file has what is older", pruned.first_kept));
+    }
+    if let Some(segment) = pruned.waits_for_hook {
+        lines.push(format!("{log}: segment {segment} waits for rotate --run, and keeps the rest"));
     }
     if let Some(name) = &pruned.held_by {
         let text = "keeps the rest; --force takes it, --forget ends the hold";

@@ -12,9 +12,10 @@ use jiff::Timestamp;
 use mmlog::{Log, Rotated, Rotation, Stamp};
 
 use crate::arguments::{Access, duration, size};
-use crate::exit::{Exit, Failure, shown};
+use crate::exit::{Exit, Failure, printable, shown};
 use crate::output::Output;
 use crate::waits::leave;
+use after::Hook;
 use compress::Format;
 
 /// Make what was appended a final segment and go on in a new data file.
@@ -58,11 +59,14 @@ pub struct RotateArgs {
     /// is for one log of that name; root or the log's owner owns it.
     #[arg(long, value_name = "DIR")]
     olddir: Option<PathBuf>,
-    /// Then, if there is a new segment, run CMD with sh -c.
+    /// Then run CMD with sh -c for the new segment, and before it for each one for which it did not end with 0 yet.
     ///
     /// In its environment: MMLOG_SEGMENT, the path of the final segment as it is now; MMLOG_LOG; MMLOG_GENERATION;
-    /// MMLOG_BASE and MMLOG_END, its positions; MMLOG_BYTES, what it holds. If CMD fails, so does this command; the
-    /// segment stays.
+    /// MMLOG_BASE and MMLOG_END, its positions; MMLOG_BYTES, what it holds. Oldest first, one at a time whoever else
+    /// rotates. If CMD fails, or is killed, so does this command; that segment and all behind it wait, and the next rotate
+    /// --run begins with it, also when there is nothing to rotate. So CMD may run more than once for a segment. The log
+    /// notes which segments wait, never a command; `check` says how many, and `prune --keep-unrun` keeps them. TERM, INT
+    /// and HUP end CMD, its whole process group, within 5 seconds.
     #[arg(long, value_name = "CMD")]
     run: Option<OsString>,
     #[command(flatten)]
@@ -72,6 +76,9 @@ pub struct RotateArgs {
 impl RotateArgs {
     fn how(&self) -> Rotation {
         let mut how = Rotation::default().wait(self.wait);
+        if self.run.is_some() {
+            how = how.with_hook();
+        }
         if let Some(bytes) = self.if_size {
             how = how.if_size(bytes);
         }
@@ -101,22 +108,32 @@ pub fn run(args: &RotateArgs, out: &mut Output) -> Result<Exit, Failure> {
     if let Some(directory) = &args.olddir {
         log.set_old_directory(directory, left())?;
     }
-    let rotated = log.rotate(&args.how().wait(left()))?;
+    let hook = args.run.as_ref().map(|command| Hook { command, log: &args.log });
+    // By a handle of its own, which nobody appends to: the log's is closed, and so trimmed, before the command runs.
+    let for_hook = hook.as_ref().map(|_| options.open(&args.log)).transpose()?;
+    // From here on, so that what is compressed first does not look as if nobody cared.
+    let turn = for_hook.as_ref().and_then(|log| log.hook_turn(Duration::ZERO).ok());
+    let mut failures = Vec::new();
+    let rotated = match log.rotate(&args.how().wait(left())) {
+        Err(e) if hook.is_none() => return Err(e.into()),
+        rotated => rotated.unwrap_or_else(|e| {
+            failures.push(Failure::from(e));
+            None
+        }),
+    };
     if let Some(rotated) = rotated.as_ref().filter(|_| out.is_terminal()) {
         out.line(&said("made", args, rotated))?;
     }
-    // What is to be done with a new segment is done whatever failed before: it is new only once.
-    let mut failures = Vec::new();
+    // What is to be done with final segments is done whatever failed before.
     if let Some(directory) = &args.olddir {
         failures.extend(log.move_segments(directory, args.wait).err().map(Failure::from));
     }
     if let Some(format) = args.compress {
         failures.extend(compress::compress(&log, args, format, out).err());
     }
-    let new = rotated.map(|rotated| Rotated { path: where_now(&log, &rotated), ..rotated });
     failures.extend(leave(log, out).err());
-    if let (Some(command), Some(new)) = (&args.run, new) {
-        failures.extend(after::run(command, &args.log, &new).err());
+    if let (Some(hook), Some(log)) = (&hook, &for_hook) {
+        failures.extend(after::catch_up(hook, log, turn, args.wait, out).err());
     }
     failures.iter().for_each(|failure| out.report(failure));
     Ok(failures.first().map_or(Exit::Done, Failure::exit))
@@ -142,16 +159,14 @@ fn plan(args: &RotateArgs, log: &Log, out: &mut Output) -> Result<Exit, Failure>
             out.line(&format!("{}: would compress {}", shown(&args.log), shown(path)))?;
         }
     }
+    if let Some(command) = &args.run {
+        let (waiting, command) = (log.waiting_for_hook(), printable(&command.to_string_lossy()));
+        let waits = finals().filter(|s| waiting.contains(&s.generation)).map(|s| &s.path);
+        for path in waits.chain(new()) {
+            out.line(&format!("{}: would run `{command}` for {}", shown(&args.log), shown(path)))?;
+        }
+    }
     Ok(Exit::Done)
-}
-
-/// Where a segment is, compressed or not.
-fn where_now(log: &Log, rotated: &Rotated) -> PathBuf {
-    let there = log.status().ok().and_then(|status| {
-        let mut segments = status.segments.into_iter();
-        segments.find(|s| s.generation == rotated.generation).map(|s| s.path)
-    });
-    there.unwrap_or_else(|| rotated.path.clone())
 }
 
 fn said(verb: &str, args: &RotateArgs, rotated: &Rotated) -> String {

@@ -59,7 +59,8 @@ pub(crate) fn object(s: &Status) -> Value {
         "slack": slack(s),
         "base": s.base,
         "limit": s.limit,
-        "outside": s.outside,
+        "outside": outside(s),
+        "unrun": unrun(s),
         "generation": s.generation,
         "gate": s.gate,
         "gate_for_at_least_ms": s.gate.map(|_| ms(s.gate_for_at_least)),
@@ -84,6 +85,16 @@ pub(crate) fn object(s: &Status) -> Value {
         "file": file(&s.file),
         "durability": durability(&s.durability),
     })
+}
+
+fn outside(s: &Status) -> Value {
+    let bytes = s.outside;
+    json!({ "waiting": bytes.waiting, "cut": bytes.cut, "cut_at": time(bytes.cut_at) })
+}
+
+fn unrun(s: &Status) -> Value {
+    let (count, first) = (s.unrun.count(), s.unrun.segments.start);
+    json!({ "count": count, "first": (count > 0).then_some(first), "at_work": s.unrun.at_work })
 }
 
 fn file(f: &FileFacts) -> Value {

@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
 
-use mmlog::FindingId;
+use mmlog::{FindingId, Log};
 use rustix::fs::{Uid, chown};
 
 use super::super::mounts::Mount;
@@ -122,6 +122,22 @@ pub(super) const INCIDENTS: &[Incident] = &[
         },
         command: "mmlogctl trim {log}",
         cure: Cure::Command,
+    },
+    Incident {
+        finding: FindingId::OutsideCut,
+        about: "Somebody appended to the log with >> while a program was writing to it.",
+        needs: "",
+        stage: |stage| {
+            let log = Log::options().chunk_size(1 << 20).open_or_create(&stage.log)?;
+            let mut writer = log.writer()?;
+            writer.append(LINES)?;
+            File::options().append(true).open(&stage.log)?.write_all(b"a line from a script\n")?;
+            // It needs more space than it has.
+            writer.append(&[b"x".repeat(1 << 20), b"\n".to_vec()].concat())?;
+            Ok(None)
+        },
+        command: "mmlogctl append {log}",
+        cure: Cure::Stays("what was cut off stays on record for a day"),
     },
 ];
 

@@ -49,4 +49,27 @@ pub(super) const INCIDENTS: &[Incident] = &[
         command: "mmlogctl cat --holes say {log}",
         cure: Cure::Stays("what a power cut cost stays on record"),
     },
+    Incident {
+        finding: FindingId::HooksUnrun,
+        about: "The command of rotate --run failed: the segment waits for the next one.",
+        needs: "",
+        stage: |stage| {
+            stage.log(&[], b"to be shipped\n")?;
+            stage.tool("rotate").args(["--run", "exit 1"]).arg(&stage.log).finish(b"")?;
+            Ok(None)
+        },
+        command: "mmlogctl segments {log}",
+        cure: Cure::PeopleThenCommand(
+            "mend what failed, and rotate with --run again (here: with true)",
+            |stage| {
+                stage
+                    .tool("rotate")
+                    .args(["--run", "true"])
+                    .arg(&stage.log)
+                    .finish(b"")?
+                    .or_fail("rotate")
+                    .map(drop)
+            },
+        ),
+    },
 ];
