@@ -165,6 +165,79 @@ fn the_library_prints_nothing_starts_no_thread_and_never_exits() {
     assert_eq!(holders_of(&library(), &needles), [].into());
 }
 
+/// Functions of the library that sleep, yield or spin, and what in them says that this has an end. Whoever waits for
+/// others asks a `Deadline`, which hears the stop flag; the rest is bounded by a count or a constant.
+const WAITS: [(&str, &str, &str); 22] = [
+    ("append/others.rs", "rest", "Instant::now() < until"),
+    ("check.rs", "claim", "LOOKS"),
+    ("check.rs", "check_segments", "LOOKS"),
+    ("durable.rs", "gather", "gathered.is_over()"),
+    ("durable.rs", "settled", "in_flight.is_over()"),
+    ("durable.rs", "sync_to", "deadline.check("),
+    ("files/mod.rs", "claim", "deadline.check("),
+    ("files/open.rs", "pause", "self.deadline.check("),
+    ("files/segments.rs", "open_current", "looks < LOOKS"),
+    ("files/turn.rs", "maintenance", "deadline.check("),
+    ("files/turn.rs", "wait_for", "deadline.check("),
+    ("follow.rs", "new", "PATIENCE"),
+    ("follow.rs", "wait", "deadline.is_over()"),
+    ("repair/apply.rs", "behind_a_gate", "deadline.check("),
+    ("repair/facts.rs", "confirmed", "LOOKS"),
+    ("rotate.rs", "rotate", "deadline.check("),
+    ("status.rs", "to_readers", "SETTLED"),
+    ("status/segments.rs", "data_file", "look == LOOKS"),
+    // Another thread of this process opens or closes a descriptor, or forks.
+    ("sys/fork.rs", "enter", "BUSY"),
+    ("sys/futex.rs", "wait", "timeout"),
+    ("trim.rs", "trim", "deadline.check("),
+    ("trim.rs", "wait_until_final", "closed.is_over()"),
+];
+
+/// Name and text of each function.
+fn functions(code: &str) -> Vec<(String, String)> {
+    let mut found: Vec<(String, String)> = Vec::new();
+    for line in code.lines() {
+        let words = line.trim_start().split("fn ").collect::<Vec<_>>();
+        let heads = ["", "pub ", "pub(crate) ", "pub(super) ", "extern \"C\" ", "pub const ", "const "];
+        if words.len() > 1 && heads.contains(&words[0]) {
+            let name = words[1].chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect();
+            found.push((name, String::new()));
+        }
+        if let Some((_, text)) = found.last_mut() {
+            text.push_str(line);
+            text.push('\n');
+        }
+    }
+    found
+}
+
+#[test]
+fn whatever_waits_in_the_library_has_an_end_that_is_named_here() {
+    let calls = ["sleep(", "futex::wait(", "yield_now(", "spin_loop(", "poll(", "park", "Condvar"];
+    let mut waits = BTreeSet::new();
+    for source in library() {
+        for (name, text) in functions(&source.code()) {
+            if !calls.iter().any(|call| text.contains(call)) {
+                continue;
+            }
+            let wait = WAITS.iter().find(|(path, function, _)| *path == source.path && *function == name);
+            let (_, _, end) =
+                wait.unwrap_or_else(|| panic!("what ends the wait in {} of {}?", name, source.path));
+            assert!(text.contains(end), "{name} of {} no longer looks at {end}", source.path);
+            waits.insert((source.path.clone(), name));
+        }
+    }
+    let named = WAITS.map(|(path, name, _)| (path.to_owned(), name.to_owned()));
+    assert_eq!(waits, BTreeSet::from(named), "what no longer waits is not named");
+}
+
+#[test]
+fn no_function_of_the_library_adds_to_a_time() {
+    // Any Duration may come from outside: an addition that does not fit is a panic.
+    let needles = ["Instant::now() +", "SystemTime::now() +", "Instant::now().add"];
+    assert_eq!(holders_of(&library(), &needles), [].into());
+}
+
 #[test]
 fn only_files_changes_a_length_or_a_name() {
     let needles = ["set_len", "remove_file", "fs::rename", "hard_link", "alloc::allocate", "ftruncate"];

@@ -7,10 +7,11 @@ use std::num::NonZero;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use mmlog::{Follower, Hole, HoleKind, Log, Options, Position, Trust};
+use mmlog::{Follower, Hole, HoleKind, Log, Position, Trust};
 
 use crate::exit::{Exit, Failure, printable, shown};
 use crate::output::Output;
+use crate::waits;
 
 pub mod backward;
 pub mod copy;
@@ -46,9 +47,9 @@ pub fn metadata_of(path: &Path) -> PathBuf {
 /// Opens a log for reading.
 ///
 /// # Errors
-/// As [`Options::open_reader`].
+/// As [`mmlog::Options::open_reader`].
 pub fn open(path: &Path, trust: Trust) -> mmlog::Result<Log> {
-    Options::new().trust(trust).open_reader(path)
+    waits::options(path, trust).open_reader(path)
 }
 
 /// Checks a position that a person or a consumer gave.

@@ -3,7 +3,7 @@
 use std::io::{IsTerminal as _, stderr};
 use std::path::Path;
 
-use mmlog::{Class, Log, Options};
+use mmlog::{Class, Log, Options, Trust};
 
 use crate::arguments::Access;
 use crate::exit::{Failure, shown};
@@ -13,13 +13,18 @@ impl Access {
     /// How every command opens its log: who looks at a terminal is told whom a wait of more than 1 s is for.
     #[must_use]
     pub fn options(&self, log: &Path) -> Options {
-        let options = Log::options().trust(self.trust());
-        if !stderr().is_terminal() {
-            return options;
-        }
-        let log = shown(log).to_string();
-        options.tell(move |who, _| output::aside(&format!("{log}: waiting: {who}; {}", who.next_step())))
+        options(log, self.trust())
     }
+}
+
+/// The same, where only the trust is at hand.
+pub(crate) fn options(log: &Path, trust: Trust) -> Options {
+    let options = Log::options().trust(trust);
+    if !stderr().is_terminal() {
+        return options;
+    }
+    let log = shown(log).to_string();
+    options.tell(move |who, _| output::aside(&format!("{log}: waiting: {who}; {}", who.next_step())))
 }
 
 /// Closes a log after what it was opened for is done. That the space behind the last byte could not be cut off is no

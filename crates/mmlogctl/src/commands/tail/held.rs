@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mmlog::{Fault, Hold, LogId, Options, Start, Trust};
+use mmlog::{Fault, Hold, LogId, Start, Trust};
 
 use crate::exit::Failure;
 use crate::reading::cursor_file::Place;
+use crate::waits;
 
 /// How long the log's lock is waited for; nothing is lost when it is not had, the hold then comes later.
 const PATIENCE: Duration = Duration::from_millis(100);
@@ -24,7 +25,7 @@ pub(super) struct Held {
 impl Held {
     /// Registers it at a place that is in the cursor-file; behind what is pruned, if that is too late.
     pub(super) fn begin(path: &Path, trust: Trust, name: &str, place: Place) -> Result<Self, Failure> {
-        let log = Options::new().trust(trust).open(path)?;
+        let log = waits::options(path, trust).open(path)?;
         let id = log.follow(Start::Newest)?.log_id();
         let mut position = place.position;
         let hold = loop {
