@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::path::Path;
 
 use crate::cli::{Scratch, WRITING, at, metadata_of, mmlogctl, poke, wait_for};
-use crate::{CONTENT, has_status, is_readable, refused};
+use crate::{Bytes, CONTENT, has_status, is_readable, refused};
 
 fn cut(path: &Path, len: u64) {
     File::options().write(true).open(path).unwrap().set_len(len).unwrap();
@@ -32,13 +32,20 @@ fn a_log_truncated_from_outside_is_damage_and_what_is_left_is_read() {
 }
 
 #[test]
-fn bytes_that_a_shell_appended_are_not_shown_as_the_logs() {
+fn bytes_that_a_shell_appended_are_told_of_until_the_next_append_takes_them_in() {
     let scratch = Scratch::new();
     let log = scratch.log(CONTENT);
-    fs::write(&log, [CONTENT, b"from a shell\n"].concat()).unwrap();
-    is_readable(&log, CONTENT);
+    let shell = b"from a shell\n";
+    fs::write(&log, [CONTENT, shell].concat()).unwrap();
+    let before = Bytes::of(&log);
+    for command in ["cat", "tail"] {
+        let ended = mmlogctl(command, &log).run();
+        assert_eq!((ended.code, ended.stdout.as_slice()), (0, CONTENT), "{ended:?}");
+        assert!(ended.stderr.contains("13 bytes that >> put behind its end are not shown"), "{ended:?}");
+    }
+    before.are_still_in(&log);
     mmlogctl("append", &log).input(b"four\n").run().is_success();
-    is_readable(&log, &[CONTENT, b"four\n"].concat());
+    is_readable(&log, &[CONTENT, shell, b"four\n"].concat());
 }
 
 #[test]

@@ -41,7 +41,9 @@ impl Files {
         let (file_size, base) = (control.file_size(), control.base());
         let segment = self.segment()?;
         let found = segment.file().metadata().map_err(Fault::io("stat the data file"))?.len();
-        let fits = segment.base() == base && control.look().start <= base.saturating_add(file_size);
+        // A file that took its place has bytes of its own.
+        let is_ours = (segment.base(), segment.inode()) == (base, self.meta.header().current().inode);
+        let fits = is_ours && control.look().start <= base.saturating_add(file_size);
         if found <= file_size || !fits || self.is_version_1() || self.anybody_writes()? {
             return Ok(0);
         }
