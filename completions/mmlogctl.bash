@@ -85,7 +85,7 @@ _mmlogctl() {
             return 0
             ;;
         mmlogctl__subcmd__append)
-            opts="-h --no-create --linger --max-line --on-full --sync --drop-behind --timestamp --prefix --chunk-size --max-writers --mode --trust-path --raw --tee --tee-ends --grace --help"
+            opts="-h --no-create --linger --max-line --split-mark --on-full --sync --drop-behind --timestamp --prefix --chunk-size --max-writers --mode --trust-path --raw --tee --tee-ends --grace --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -96,6 +96,10 @@ _mmlogctl() {
                     return 0
                     ;;
                 --max-line)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --split-mark)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -267,7 +271,7 @@ _mmlogctl() {
             return 0
             ;;
         mmlogctl__subcmd__exec)
-            opts="-h --no-create --linger --max-line --on-full --sync --drop-behind --timestamp --prefix --chunk-size --max-writers --mode --trust-path --stderr-prefix --tee --tee-ends --until-closed --help"
+            opts="-h --no-create --linger --max-line --split-mark --on-full --sync --drop-behind --timestamp --prefix --chunk-size --max-writers --mode --trust-path --stderr-prefix --tee --tee-ends --until-closed --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -278,6 +282,10 @@ _mmlogctl() {
                     return 0
                     ;;
                 --max-line)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --split-mark)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

@@ -51,7 +51,8 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l adopt -d 'Log
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l linger -d 'Collect for up to DUR before appending, so that batches are fewer and bigger' -r
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l max-line -d 'Split a line that is longer than this, and say so' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l max-line -d 'Split a line that is longer than this, and say so. Each piece is a line of exactly SIZE bytes, the last one may be shorter; --split-mark tells them from lines of that length. This much of a line is held in memory (but at least 1M), twice with --timestamp or --prefix' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l split-mark -d 'Put TEXT at the end of each piece of a split line but the last, so that whoever reads can join them: where a line ends with TEXT, the next one of the same writer (told by --prefix, where there are several) goes on with it' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l on-full -d 'What to do while the log cannot grow because the disk is full' -r -f -a "retry\t'Say it once, wait, and go on when there is space'
 fail\t'Fail with how many bytes were not stored; for exec, the former name of drop'
 drop\t'Drop what comes, go on when there is space, and leave one line in the log that says how much was dropped'"
@@ -70,7 +71,8 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l tee -d 'Cop
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l tee-ends -d 'The same, and end when the copy cannot be written any more, as in `append --tee-ends app.log | head`: what lies in the pipe is stored. The exit code is 0 if the reader went away, else 1'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l linger -d 'Collect for up to DUR before appending, so that batches are fewer and bigger' -r
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l max-line -d 'Split a line that is longer than this, and say so' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l max-line -d 'Split a line that is longer than this, and say so. Each piece is a line of exactly SIZE bytes, the last one may be shorter; --split-mark tells them from lines of that length. This much of a line is held in memory (but at least 1M), twice with --timestamp or --prefix' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l split-mark -d 'Put TEXT at the end of each piece of a split line but the last, so that whoever reads can join them: where a line ends with TEXT, the next one of the same writer (told by --prefix, where there are several) goes on with it' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l on-full -d 'What to do while the log cannot grow because the disk is full' -r -f -a "retry\t'Say it once, wait, and go on when there is space'
 fail\t'Fail with how many bytes were not stored; for exec, the former name of drop'
 drop\t'Drop what comes, go on when there is space, and leave one line in the log that says how much was dropped'"

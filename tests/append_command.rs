@@ -8,6 +8,8 @@ mod cli;
 mod dropping;
 #[path = "append_command/full.rs"]
 mod full;
+#[path = "append_command/limits.rs"]
+mod limits;
 #[path = "append_command/place.rs"]
 mod place;
 #[path = "append_command/signals.rs"]
@@ -90,6 +92,20 @@ fn a_line_over_the_limit_is_split_and_that_is_said_once() {
     assert_eq!(ended.code, 0);
     ended.says(&log, &["a line longer than 10 bytes is split; raise --max-line to keep it whole"]);
     holds(&log, b"0123456789\n0123456789\nABCDEFGHIJ\nxyz\nshort\n");
+}
+
+#[test]
+fn marked_pieces_of_a_split_line_can_be_joined() {
+    let line = |len: usize| "x".repeat(len) + "\n";
+    let long: String = [9, 10, 11, 20, 21, 3 << 20, 5].map(line).concat();
+    for options in [&["--max-line=10"][..], &["--max-line=1M"], &["--max-line=10", "--prefix=p: "]] {
+        let scratch = Scratch::new();
+        let log = scratch.file("app.log");
+        let ended = append(&log, options).arg("--split-mark=\\").input(long.as_bytes()).run();
+        assert!(ended.code == 0 && ended.stderr.contains("is split"), "{ended:?}");
+        let content = mmlogctl("cat", &log).run().text().replace("p: ", "");
+        assert!(content.replace("\\\n", "") == long, "{options:?}");
+    }
 }
 
 #[test]

@@ -61,6 +61,8 @@ fn finish(run: impl FnOnce(&mut Output) -> Result<ExitCode, Failure>) -> ExitCod
     if let Err(e) = mmlog::guard_against_sigbus() {
         out.notice(&format!("SIGBUS stays deadly: {e}; do not truncate logs that are open"));
     }
+    // Without the handler the limit ends us, as it does others.
+    let _ = signals::survive_size_limit();
     let ended = run(&mut out);
     out.clear_progress();
     match ended {

@@ -45,18 +45,16 @@ impl Signals {
             flag::register(signal, Arc::clone(&raised))?;
             pipe::register(signal, handler_end.try_clone()?)?;
         }
-        survive_size_limit(&status)?;
         Ok(Self::new(raised, wake))
     }
 
-    /// Catches none of them: whoever does raises these. A file size limit is caught.
+    /// Catches none of them: whoever does raises these.
     ///
     /// # Errors
     /// As [`Signals::catch`].
     pub fn by_hand() -> io::Result<(Self, Raise)> {
         let raised = Arc::new(AtomicBool::new(false));
         let (wake, other_end) = UnixStream::pair()?;
-        survive_size_limit(&own_status())?;
         Ok((Self::new(Arc::clone(&raised), wake), Raise { raised, wake: other_end }))
     }
 
@@ -123,10 +121,13 @@ pub fn not_ignored(signals: &[i32]) -> Vec<i32> {
     signals.iter().copied().filter(|signal| !is_ignored(&status, *signal)).collect()
 }
 
-/// A file size limit then is an errno of the write, which can be reported. Ignored, it is one anyway, and stays ignored
-/// in a process that we start.
-fn survive_size_limit(status: &str) -> io::Result<()> {
-    if !is_ignored(status, SIGXFSZ) {
+/// A file size limit then is an errno of the write, which can be reported, for the log as for standard output and
+/// standard error. Ignored, it is one anyway, and stays ignored in a process that we start.
+///
+/// # Errors
+/// When the system refuses a handler.
+pub fn survive_size_limit() -> io::Result<()> {
+    if !is_ignored(&own_status(), SIGXFSZ) {
         flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
     }
     Ok(())

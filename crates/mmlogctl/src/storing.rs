@@ -52,9 +52,15 @@ pub(crate) struct Storing {
     /// Collect for up to DUR before appending, so that batches are fewer and bigger.
     #[arg(long, value_name = "DUR", value_parser = duration, default_value = "0s")]
     pub(crate) linger: Duration,
-    /// Split a line that is longer than this, and say so.
+    /// Split a line that is longer than this, and say so. Each piece is a line of exactly SIZE bytes, the last one may
+    /// be shorter; --split-mark tells them from lines of that length. This much of a line is held in
+    /// memory (but at least 1M), twice with --timestamp or --prefix.
     #[arg(long, value_name = "SIZE", value_parser = line_limit, default_value = "1M")]
     max_line: usize,
+    /// Put TEXT at the end of each piece of a split line but the last, so that whoever reads can join them: where a
+    /// line ends with TEXT, the next one of the same writer (told by --prefix, where there are several) goes on with it.
+    #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
+    split_mark: String,
     /// What to do while the log cannot grow because the disk is full.
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnFull::Retry)]
     pub(crate) on_full: OnFull,
@@ -95,7 +101,7 @@ impl Storing {
     /// The same with another prefix.
     pub(crate) fn lines_prefixed(&self, prefix: &str) -> Lines {
         let time = if self.timestamp { Time::Put } else { Time::Omit };
-        Lines::new(self.max_line, time, prefix)
+        Lines::new(self.max_line, time, prefix).marking(&self.split_mark)
     }
 }
 
@@ -149,14 +155,30 @@ impl Copies {
 
 impl Stream {
     /// Whole lines.
-    pub(crate) fn of_lines(lines: Lines, copies: Option<Copies>) -> Self {
-        let framing = Framing::Lines { longest: lines.longest() };
-        Self { buffer: Buffer::new(framing), lines, copies, broken: None }
+    ///
+    /// # Errors
+    /// When there is no memory for the longest line.
+    pub(crate) fn of_lines(lines: Lines, copies: Option<Copies>) -> Result<Self, Failure> {
+        Self::new(Framing::Lines { longest: lines.longest() }, lines, copies)
     }
 
     /// Bytes as they come.
-    pub(crate) fn of_bytes(copies: Option<Copies>) -> Self {
-        Self { buffer: Buffer::new(Framing::Bytes), lines: Lines::untouched(), copies, broken: None }
+    ///
+    /// # Errors
+    /// When there is no memory for them.
+    pub(crate) fn of_bytes(copies: Option<Copies>) -> Result<Self, Failure> {
+        Self::new(Framing::Bytes, Lines::untouched(), copies)
+    }
+
+    fn new(framing: Framing, mut lines: Lines, copies: Option<Copies>) -> Result<Self, Failure> {
+        let short = |e| {
+            let text = format!(
+                "no memory to hold lines in: {e}; raise the limit (`ulimit -v`), or lower --max-line"
+            );
+            Failure::new(Exit::Failed, text)
+        };
+        lines.reserve().map_err(short)?;
+        Ok(Self { buffer: Buffer::new(framing).map_err(short)?, lines, copies, broken: None })
     }
 
     /// How many bytes are read and not stored.

@@ -68,7 +68,9 @@ pub(super) fn advice(e: &io::Error) -> &'static str {
         Some(libc::EROFS) => "remount it writable; cat, tail and status work as it is",
         Some(libc::EMFILE | libc::ENOMEM | libc::EFBIG) => "raise the limit",
         Some(libc::ENFILE | libc::ENOLCK) => "close what holds them, then try again",
-        Some(libc::ENAMETOOLONG) => "shorten it: a name has at most 255 bytes, and `.mmlog` needs 6 of them",
+        Some(libc::ENAMETOOLONG) => {
+            "shorten it: a name has at most 255 bytes, `.mmlog` needs 6 of them, and an old segment up to 63"
+        }
         Some(libc::EIO) => "look at dmesg for the disk's errors",
         _ => "nothing was changed; look at the file system and try again",
     }

@@ -1,8 +1,9 @@
 //! The bytes read and not yet stored, and where the last line ends.
 //!
-//! Bounded: [`BUFFER`] bytes, or as many as the longest line and its newline need. A newline is
-//! looked for once in every byte, backwards from the end of what was read.
+//! Bounded: [`BUFFER`] bytes, or as many as the longest line and its newline need; all of it is reserved before the first
+//! byte is read, so that memory cannot run out later. A newline is looked for once in every byte, backwards from the end of what was read.
 
+use std::collections::TryReserveError;
 use std::ops::Range;
 
 /// How much is read, and appended as one message, at a time.
@@ -48,8 +49,11 @@ pub(crate) struct Buffer {
 }
 
 impl Buffer {
-    pub(crate) fn new(framing: Framing) -> Self {
-        Self { bytes: vec![0; BUFFER], held: 0..0, line_end: 0, framing }
+    pub(crate) fn new(framing: Framing) -> Result<Self, TryReserveError> {
+        let mut buffer = Self { bytes: Vec::new(), held: 0..0, line_end: 0, framing };
+        buffer.bytes.try_reserve_exact(buffer.capacity())?;
+        buffer.bytes.resize(BUFFER, 0);
+        Ok(buffer)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -69,7 +73,7 @@ impl Buffer {
         }
         if self.is_full() {
             let grown = (2 * self.bytes.len()).min(self.capacity());
-            self.bytes.reserve_exact(grown - self.bytes.len());
+            // Reserved; only what is used is touched.
             self.bytes.resize(grown, 0);
         }
         &mut self.bytes[self.held.end..]
@@ -121,6 +125,7 @@ impl Buffer {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use super::*;
 
@@ -136,7 +141,7 @@ mod tests {
 
     #[test]
     fn whole_lines_are_one_piece_and_the_rest_waits() {
-        let mut buffer = Buffer::new(Framing::Lines { longest: BUFFER });
+        let mut buffer = Buffer::new(Framing::Lines { longest: BUFFER }).unwrap();
         put(&mut buffer, b"one\ntwo\nthr");
         assert_eq!(buffer.piece(Upto::LastLine), Some(Piece::Whole(b"one\ntwo\n")));
         buffer.consume(8);
@@ -149,7 +154,7 @@ mod tests {
 
     #[test]
     fn the_last_line_without_newline_is_stored_at_the_end() {
-        let mut buffer = Buffer::new(Framing::Lines { longest: BUFFER });
+        let mut buffer = Buffer::new(Framing::Lines { longest: BUFFER }).unwrap();
         put(&mut buffer, b"a\nb");
         assert_eq!(buffer.piece(Upto::End), Some(Piece::Whole(b"a\n")));
         buffer.consume(2);
@@ -158,27 +163,27 @@ mod tests {
 
     #[test]
     fn raw_bytes_wait_for_nothing() {
-        let mut buffer = Buffer::new(Framing::Bytes);
+        let mut buffer = Buffer::new(Framing::Bytes).unwrap();
         put(&mut buffer, b"a\nb");
         assert_eq!(buffer.piece(Upto::LastLine), Some(Piece::Whole(b"a\nb")));
     }
 
     #[test]
     fn the_longest_line_is_whole_and_one_byte_more_is_split() {
-        let mut buffer = Buffer::new(Framing::Lines { longest: BUFFER });
+        let mut buffer = Buffer::new(Framing::Lines { longest: BUFFER }).unwrap();
         put(&mut buffer, &vec![b'x'; BUFFER]);
         assert_eq!(buffer.piece(Upto::LastLine), None);
         put(&mut buffer, b"\n");
         assert!(matches!(buffer.piece(Upto::LastLine), Some(Piece::Whole(line)) if line.len() == BUFFER + 1));
 
-        let mut buffer = Buffer::new(Framing::Lines { longest: BUFFER });
+        let mut buffer = Buffer::new(Framing::Lines { longest: BUFFER }).unwrap();
         put(&mut buffer, &vec![b'x'; BUFFER + 1]);
         assert!(matches!(buffer.piece(Upto::LastLine), Some(Piece::Split(piece)) if piece.len() == BUFFER));
     }
 
     #[test]
     fn a_full_buffer_is_split_at_multiples_of_a_short_limit() {
-        let mut buffer = Buffer::new(Framing::Lines { longest: 1000 });
+        let mut buffer = Buffer::new(Framing::Lines { longest: 1000 }).unwrap();
         put(&mut buffer, &vec![b'x'; BUFFER]);
         let piece = buffer.piece(Upto::LastLine);
         assert!(matches!(piece, Some(Piece::Split(piece)) if piece.len() == 1_048_000));
@@ -186,7 +191,7 @@ mod tests {
 
     #[test]
     fn the_buffer_grows_only_as_far_as_the_longest_line_needs() {
-        let mut buffer = Buffer::new(Framing::Lines { longest: 3 * BUFFER });
+        let mut buffer = Buffer::new(Framing::Lines { longest: 3 * BUFFER }).unwrap();
         put(&mut buffer, &vec![b'x'; 3 * BUFFER]);
         put(&mut buffer, b"\n");
         assert_eq!(buffer.bytes.len(), 3 * BUFFER + 1);

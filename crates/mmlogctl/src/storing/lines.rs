@@ -3,6 +3,8 @@
 //! Most of the time that is the piece itself, untouched and uncopied; only who asks for a time,
 //! a prefix or a line limit below the buffer's size pays for looking at each line.
 
+use std::collections::TryReserveError;
+
 use jiff::Timestamp;
 use memchr::memchr;
 
@@ -12,6 +14,8 @@ use super::buffer::{BUFFER, Piece};
 pub(crate) struct Lines {
     longest: usize,
     style: Style,
+    /// What stands behind a piece of a line that goes on in the next: a mark, and a newline.
+    split_end: Vec<u8>,
     /// The line that comes next is the rest of one that has been split, and said so.
     continuing: bool,
     /// What is stored, where it differs from the input.
@@ -48,12 +52,29 @@ impl Lines {
     pub(crate) fn new(longest: usize, time: Time, prefix: &str) -> Self {
         let plain = time == Time::Omit && prefix.is_empty() && longest >= BUFFER;
         let style = if plain { Style::Plain } else { Style::Each { time, prefix: prefix.to_owned() } };
-        Self { longest, style, continuing: false, dressed: Vec::new() }
+        Self { longest, style, ..Self::untouched() }
+    }
+
+    /// The same with a mark at the end of each piece of a line that goes on in the next.
+    pub(crate) fn marking(self, mark: &str) -> Self {
+        Self { split_end: format!("{mark}\n").into_bytes(), ..self }
+    }
+
+    /// Reserves all that is ever needed, so that memory cannot run out later.
+    pub(crate) fn reserve(&mut self) -> Result<(), TryReserveError> {
+        match &self.style {
+            Style::Plain => Ok(()),
+            Style::Each { time, prefix } => {
+                let before = before(*time, prefix).len();
+                self.dressed.try_reserve_exact(BUFFER + before + self.longest + self.split_end.len())
+            }
+        }
     }
 
     /// Nothing is looked at.
-    pub(crate) const fn untouched() -> Self {
-        Self { longest: BUFFER, style: Style::Plain, continuing: false, dressed: Vec::new() }
+    pub(crate) fn untouched() -> Self {
+        let split_end = b"\n".to_vec();
+        Self { longest: BUFFER, style: Style::Plain, split_end, continuing: false, dressed: Vec::new() }
     }
 
     pub(crate) const fn longest(&self) -> usize {
@@ -84,7 +105,8 @@ impl Lines {
         match (&self.style, piece) {
             (Style::Each { .. }, _) => [&self.dressed, b""],
             (Style::Plain, Piece::Whole(bytes)) => [bytes, b""],
-            (Style::Plain, Piece::Split(bytes) | Piece::Rest(bytes)) => [bytes, b"\n"],
+            (Style::Plain, Piece::Split(bytes)) => [bytes, &self.split_end],
+            (Style::Plain, Piece::Rest(bytes)) => [bytes, b"\n"],
         }
     }
 
@@ -112,7 +134,8 @@ impl Lines {
             };
             self.dressed.extend_from_slice(before);
             self.dressed.extend_from_slice(line);
-            self.dressed.push(b'\n');
+            let end: &[u8] = if ended { b"\n" } else { &self.split_end };
+            self.dressed.extend_from_slice(end);
             taken.bytes += length;
             taken.split_lines += usize::from(!ended && !self.continuing);
             self.continuing = !ended;
@@ -174,6 +197,18 @@ mod tests {
         let taken = lines.next(&Piece::Whole(b"abc\nabcd\nabcdefg\nx\n"));
         assert_eq!(lines.dressed, b"abc\nabc\nd\nabc\ndef\ng\nx\n");
         assert_eq!(taken.split_lines, 2);
+    }
+
+    #[test]
+    fn pieces_that_go_on_are_marked() {
+        for whole in ["abc", "abcd", "abcdefg", "abcdef"] {
+            let mut lines = each(3, "").marking("+");
+            lines.next(&Piece::Whole(format!("{whole}\nx\n").as_bytes()));
+            let joined = String::from_utf8_lossy(&lines.dressed).replace("+\n", "");
+            assert_eq!(joined, format!("{whole}\nx\n"));
+        }
+        let lines = plain().marking("+");
+        assert_eq!(lines.parts(&Piece::Split(b"abc")), [&b"abc"[..], b"+\n"]);
     }
 
     #[test]

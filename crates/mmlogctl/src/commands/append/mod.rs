@@ -58,7 +58,7 @@ pub struct AppendArgs {
     #[command(flatten)]
     storing: Storing,
     /// Bytes as they come: no waiting for a newline, none added at the end.
-    #[arg(long, conflicts_with_all = ["max_line", "timestamp", "prefix"])]
+    #[arg(long, conflicts_with_all = ["max_line", "split_mark", "timestamp", "prefix"])]
     raw: bool,
     /// Copy to standard output what was stored. When the copy cannot be written any more (its reader went away),
     /// that is said, and the log goes on without it.
@@ -95,6 +95,7 @@ pub fn run(args: &AppendArgs, out: &mut Output) -> Result<Exit, Failure> {
     store.refuse_itself(&streams)?;
     let copies = Copies::asked(args.tee, args.tee_ends, Standard::Output);
     let stream = if args.raw { Stream::of_bytes(copies) } else { Stream::of_lines(storing.lines(), copies) };
+    let stream = stream.map_err(|e| counted(e, input.lying()))?;
     let mut job = Job { stream, store, linger: storing.linger, grace, input: &input, signals: &signals };
     let pumped = job.pump(out);
     let unstored = job.stream.held() as u64;

@@ -101,6 +101,11 @@ pub fn run(args: &ExecArgs, out: &mut Output) -> ExitCode {
     if let Err(failure) = store.refuse_itself(&ours) {
         return failed(&failure, out);
     }
+    // Nothing of ours may fail, for want of memory, once there is a program.
+    let streams = match streams(args) {
+        Ok(streams) => streams,
+        Err(failure) => return failed(&failure, out),
+    };
     let mut child = match Child::start(&args.command, raise) {
         Ok(child) => child,
         Err((not_run, text)) => {
@@ -110,22 +115,22 @@ pub fn run(args: &ExecArgs, out: &mut Output) -> ExitCode {
             return not_run.into();
         }
     };
-    let stored = Pump::new(store, &mut child, streams(args), args).run(out);
+    let stored = Pump::new(store, &mut child, streams, args).run(out);
     match (child.code(), stored) {
         (0, Err(NotAll)) => ExitCode::FAILURE,
         (code, _) => ExitCode::from(code),
     }
 }
 
-fn streams(args: &ExecArgs) -> [Stream; 2] {
+fn streams(args: &ExecArgs) -> Result<[Stream; 2], Failure> {
     let storing = &args.storing;
     let of_error = match &args.stderr_prefix {
         Some(prefix) => storing.lines_prefixed(prefix),
         None => storing.lines(),
     };
     let copies = |to| Copies::asked(args.tee, args.tee_ends, to);
-    [
-        Stream::of_lines(storing.lines(), copies(Standard::Output)),
-        Stream::of_lines(of_error, copies(Standard::Error)),
-    ]
+    Ok([
+        Stream::of_lines(storing.lines(), copies(Standard::Output))?,
+        Stream::of_lines(of_error, copies(Standard::Error))?,
+    ])
 }
