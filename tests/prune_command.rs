@@ -118,6 +118,24 @@ fn those_that_are_young_enough_stay() {
 }
 
 #[test]
+fn age_counts_from_becoming_final_however_old_the_last_line_is() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    append(&log, b"an old line\n");
+    age(&log, Duration::from_secs(3600));
+    mmlogctl("rotate", &log).run().printed(b"");
+    append(&log, b"a second one\n");
+    age(&log, Duration::from_secs(3600));
+    mmlogctl("rotate", &log).args(["--compress", "zstd"]).run().is_success();
+    prune(&log, &["--keep-age=30m"]).run().printed(b"");
+    assert_eq!(finals(&log).len(), 2);
+    // As an earlier version left the newest one; the one before looks as old as its last line.
+    finals(&log).iter().for_each(|segment| age(segment, Duration::from_secs(3600)));
+    prune(&log, &["--keep-age=30m"]).run().printed(b"");
+    assert_eq!(finals(&log).len(), 1);
+}
+
+#[test]
 fn the_rule_that_keeps_least_holds() {
     let scratch = Scratch::new();
     let log = segmented(&scratch, 4);

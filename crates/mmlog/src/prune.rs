@@ -177,7 +177,8 @@ struct Final {
     base: u64,
     end: u64,
     allocated: u64,
-    changed: SystemTime,
+    /// When it became final.
+    since: SystemTime,
     names: Vec<Named>,
 }
 
@@ -209,7 +210,7 @@ impl Facts {
                     base: n.says.base,
                     end: base,
                     allocated: found.allocated,
-                    changed: found.changed,
+                    since: files.final_since(n.says.generation, found.changed),
                     names: vec![n],
                 }),
             }
@@ -265,7 +266,7 @@ fn decide(facts: &Facts, how: &Retention, holds: &[(String, u64)]) -> Decision {
 fn rule_against(facts: &Facts, how: &Retention, index: usize) -> Option<Rule> {
     let (segment, from_here) = (&facts.finals[index], &facts.finals[index..]);
     let bytes = from_here.iter().fold(0u64, |sum, f| sum.saturating_add(f.allocated));
-    let age = facts.now.duration_since(segment.changed).unwrap_or_default();
+    let age = facts.now.duration_since(segment.since).unwrap_or_default();
     let against = [
         (how.keep.is_some_and(|keep| from_here.len() as u64 > keep), Rule::Count),
         (how.bytes.is_some_and(|most| bytes > most), Rule::Bytes),
@@ -406,7 +407,7 @@ mod tests {
             base: generation * 100,
             end: generation * 100 + 100,
             allocated: 4096,
-            changed: now - Duration::from_secs(60 * (segments - generation)),
+            since: now - Duration::from_secs(60 * (segments - generation)),
             names: Vec::new(),
         };
         Facts { finals: (0..segments).map(segment).collect(), base: segments * 100, first_kept: 0, now }

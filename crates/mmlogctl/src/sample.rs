@@ -71,6 +71,7 @@ pub(crate) fn worst() -> Status {
         compression: None,
         began: at(),
         changed: at(),
+        final_since: at(),
         inode: 3,
         path: path.clone(),
         flaw: Some(FindingId::SegmentDamaged),

@@ -6,6 +6,7 @@
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
+use std::time::SystemTime;
 
 use super::Files;
 use super::guard::LogLock;
@@ -16,12 +17,21 @@ use crate::error::Fault;
 use crate::holes;
 use crate::sync::Ordering;
 use crate::sys::place::Access;
+use crate::sys::process::time_of;
 use crate::sys::{alloc, fs};
 
 impl Files {
     /// The first position that prune has left; what lies below is given up.
     pub(crate) fn first_kept(&self) -> u64 {
         self.meta.header().kept.first.load(Ordering::Acquire) // kept
+    }
+
+    /// When a segment of that generation became final, at the earliest, whose file says `changed`: rotations set that.
+    /// Those of earlier versions did not, so the newest one's is not believed below the time at which the current one began.
+    pub(crate) fn final_since(&self, generation: u64, changed: SystemTime) -> SystemTime {
+        let current = self.meta.header().current();
+        let is_newest = generation.checked_add(1) == Some(current.generation);
+        time_of(current.began_ns).filter(|_| is_newest).map_or(changed, |began| began.max(changed))
     }
 
     /// Takes a name of a final segment away, its bytes first; no error when somebody has done it.

@@ -34,6 +34,9 @@ pub struct SegmentStatus {
     pub began: Option<SystemTime>,
     /// When its file was last changed, if the file can be asked; stores through memory change it late.
     pub changed: Option<SystemTime>,
+    /// When it became final, as prune's `keep_age` counts; `None` of the current one. Of segments that earlier versions
+    /// made, but for the newest, it may be earlier than it was.
+    pub final_since: Option<SystemTime>,
     /// Its inode.
     pub inode: u64,
     /// Where it is.
@@ -84,6 +87,7 @@ pub(super) fn all(
                 compression: says.compression,
                 began: (entry.generation == says.generation).then(|| time_of(entry.began_ns)).flatten(),
                 changed: s.stat.map(|stat| stat.changed),
+                final_since: s.stat.map(|stat| files.final_since(says.generation, stat.changed)),
                 inode: s.stat.map_or(0, |stat| stat.id.1),
                 path: s.name.path(),
                 flaw: s.flaw,
@@ -99,6 +103,7 @@ pub(super) fn all(
         compression: None,
         began: time_of(current.began_ns),
         changed: file.changed,
+        final_since: None,
         inode: file.inode,
         path: files.path().to_path_buf(),
         flaw: None,

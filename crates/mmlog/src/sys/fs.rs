@@ -82,6 +82,13 @@ pub(crate) fn first_block(file: &File) -> io::Result<u64> {
     }
 }
 
+/// Sets a file's times to now.
+pub(crate) fn touch(file: &File) -> io::Result<()> {
+    use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens};
+    let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+    Ok(futimens(file, &Timestamps { last_access: now, last_modification: now })?)
+}
+
 /// The first stretch within that range of offsets, all of which the file has, that the file system has never written:
 /// it reads as NULs. Whole pages, where the file system tells at all. Moves the descriptor's offset.
 pub(crate) fn unwritten(file: &File, within: &Range<u64>) -> io::Result<Option<Range<u64>>> {

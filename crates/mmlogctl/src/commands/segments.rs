@@ -27,6 +27,7 @@ const COLUMNS: usize = 80;
 ///
 /// The current one is the last. A final one is the file LOG.GENERATION-POSITION, its compressed copy has .zst or .gz
 /// behind that. A hold keeps prune from a segment that its consumer has not passed.
+/// CHANGED of a final one is when it became final, which is what prune --keep-age counts from.
 /// END and BYTES are what each file has, as far as its length or its headers tell; an old segment that is missing has a
 /// line of its own. What is wrong with old ones is said on standard error too: exit 4 when one is missing or damaged, 1
 /// when one could not be looked at.
@@ -34,7 +35,7 @@ const COLUMNS: usize = 80;
 pub struct SegmentsArgs {
     /// The log's data file.
     log: PathBuf,
-    /// One JSON object, {"schema":1,"segments":[...]}: generation, base, end, bytes, allocated, began, changed, state,
+    /// One JSON object, {"schema":1,"segments":[...]}: generation, base, end, bytes, allocated, began, changed, final_since, state,
     /// compression, held_by, first_kept, path, flaw; and "flaws":[...], what is wrong with old ones: id, path, from, to,
     /// problem.
     #[arg(long)]
@@ -109,6 +110,7 @@ fn object(s: &SegmentStatus, status: &Status) -> Value {
         "allocated": s.allocated,
         "began": time(s.began),
         "changed": time(s.changed),
+        "final_since": time(s.final_since),
         "state": state(s, status),
         "compression": s.compression.map(|c| c.suffix().trim_start_matches('.')),
         "held_by": holders(s, status),
@@ -154,7 +156,8 @@ fn gap(flaw: &SegmentFlaw) -> [String; 7] {
 
 fn row(s: &SegmentStatus, status: &Status) -> [String; 7] {
     let seconds = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Trunc);
-    let changed = s.changed.and_then(|at| Timestamp::try_from(at).ok()?.round(seconds).ok());
+    let changed =
+        s.final_since.or(s.changed).and_then(|at| Timestamp::try_from(at).ok()?.round(seconds).ok());
     let mut said = state(s, status).to_owned();
     match s.flaw {
         Some(FindingId::SegmentUnreadable) => said.push_str(", unreadable"),
