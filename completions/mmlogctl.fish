@@ -170,7 +170,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l force -d 'Al
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -s n -l dry-run -d 'Say what would be removed; change nothing'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand segments" -l json -d 'One JSON object, {"schema":1,"segments":[...]}: generation, base, end, bytes, allocated, began, changed, state, compression, held_by, first_kept, path, flaw; and "flaws":[...], what is wrong with old ones: id, path, from, to, problem'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand segments" -l json -d 'One JSON object, {"schema":1,"segments":[...]}: generation, base, end, bytes, allocated, began, changed, final_since, state, compression, held_by, first_kept, path, flaw; and "flaws":[...], what is wrong with old ones: id, path, from, to, problem'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand segments" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand segments" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rm" -l force -d 'Remove it although somebody has it open; what they append from then on is lost'

@@ -137,13 +137,13 @@ fn a_compressed_segment_with_a_wrong_sum_is_found_when_all_is_read() {
     }
 }
 
-/// Descriptors of a process that are old segments of the log.
-fn old_open(pid: u32, log: &Log) -> usize {
-    let name = format!("{}.0", log.path.display());
-    let all = fs::read_dir(format!("/proc/{pid}/fd")).unwrap();
-    all.filter_map(|fd| fs::read_link(fd.unwrap().path()).ok())
-        .filter(|to| to.to_string_lossy().starts_with(&name))
-        .count()
+/// How often a process has that file open or mapped.
+fn held(pid: u32, inode: u64) -> usize {
+    let open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    let open = open.filter_map(|fd| fs::metadata(fd.path()).ok()).filter(|stat| stat.ino() == inode);
+    let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap();
+    let mapped = maps.lines().filter(|line| line.split_whitespace().nth(4) == Some(&inode.to_string()));
+    open.count() + mapped.count()
 }
 
 #[test]
@@ -153,7 +153,23 @@ fn an_idle_tail_lets_go_of_what_it_has_read() {
     mmlogctl("append", &log.path).input(b"seen\n").run().is_success();
     tail.until_stdout(|printed| printed.ends_with(b"seen\n"));
     let inode = fs::metadata(&log.path).unwrap().ino();
+    assert!(held(tail.pid(), inode) > 0);
     mmlogctl("rotate", &log.path).run().is_success();
-    assert!(log.files().iter().any(|file| fs::metadata(file).unwrap().ino() == inode));
-    wait_for("the old segment is closed", || (old_open(tail.pid(), &log) == 0).then_some(()));
+    wait_for("the old segment is closed", || (held(tail.pid(), inode) == 0).then_some(()));
+}
+
+#[test]
+fn an_idle_append_lets_go_of_what_it_has_written() {
+    let log = Log::new(None);
+    let mut append = mmlogctl("append", &log.path).start();
+    append.feed(b"a line\n");
+    append.until_open(&log.path);
+    wait_for("the line is in the log", || {
+        let status = log.status();
+        (status["writers"][0]["messages"] == 1).then_some(())
+    });
+    let inode = fs::metadata(&log.path).unwrap().ino();
+    assert!(held(append.pid(), inode) > 0);
+    mmlogctl("rotate", &log.path).run().is_success();
+    wait_for("the old segment is closed", || (held(append.pid(), inode) == 0).then_some(()));
 }

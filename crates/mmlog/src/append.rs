@@ -16,6 +16,7 @@
 //! it fails too.
 
 mod behind;
+mod idle;
 mod line;
 mod others;
 mod trouble;

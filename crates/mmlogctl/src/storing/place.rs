@@ -92,6 +92,8 @@ impl Watch {
     /// was found, once.
     pub(super) fn look(&mut self, log: &mut Log, writer: &mut Writer, out: &mut Output) {
         self.next = Instant::now() + EVERY;
+        // Nor does it keep the file of an old segment.
+        writer.let_go();
         if log.is_current() {
             return;
         }
