@@ -525,7 +525,7 @@ _mmlogctl() {
             return 0
             ;;
         mmlogctl__subcmd__tail)
-            opts="-n -c -f -F -q -v -o -h --trust-path --lines --bytes --follow --silent --quiet --verbose --pid --from --cursor-file --hold --until-now --output --holes --help"
+            opts="-n -c -f -F -q -v -o -h --trust-path --lines --bytes --follow --silent --quiet --verbose --pid --from --cursor-file --hold --until-now --output --max-line --holes --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -569,6 +569,10 @@ _mmlogctl() {
                     ;;
                 -o)
                     COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --max-line)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 --holes)

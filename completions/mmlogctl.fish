@@ -105,6 +105,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l cursor-file -
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l hold -d 'Keep prune from what this consumer has not read yet, under this name' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s o -l output -d 'The form of the output' -r -f -a "text\t'The bytes as they were appended'
 json\t'One JSON object for each line of the log: position, end, segment, and text or base64'"
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l max-line -d 'With -o json, give a longer line in pieces of so many bytes' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l holes -d 'What to print for a hole, a range whose writer died before it was written' -r -f -a "skip\t'Nothing'
 nul\t'As many NUL bytes as the hole is long, so that offsets in the output are positions'
 say\t'Nothing; where the hole is and who left it is said on standard error'"

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use nix::sys::signal::Signal;
 use serde_json::{Value, json};
 
-use crate::cli::{Scratch, mmlogctl, slot, write_slot};
+use crate::cli::{Scratch, Tool, mmlogctl, slot, write_slot};
 use crate::{append, tail, watched};
 
 fn objects(stdout: &[u8]) -> Vec<Value> {
@@ -154,4 +154,33 @@ fn a_follower_passes_the_hole_of_a_writer_that_died() {
     running.until_stdout(|printed| printed == b"one\nthree\nfour\n");
     running.signal(Signal::SIGTERM);
     running.end().printed(b"one\nthree\nfour\n");
+}
+
+#[test]
+fn a_line_without_end_takes_little_memory_and_can_be_joined() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let long = "ä".repeat(20 << 20);
+    append(&log, &[long.as_bytes(), b"\nshort\n"].concat());
+    // Less than what it takes to hold the line three times.
+    let limited = |tool: Tool| tool.through("prlimit", &["--as=120000000"]).run();
+    let ended = limited(tail(&log, &["-n+1", "-ojson"]));
+    ended.is_success();
+    let objects = objects(&ended.stdout);
+    let (short, pieces) = objects.split_last().unwrap();
+    assert_eq!((short["text"].as_str(), short.get("partial")), (Some("short"), None));
+    let (last, before) = pieces.split_last().unwrap();
+    assert!(before.len() >= 39 && last.get("partial").is_none(), "the last piece ends the line");
+    let mut end = json!(0);
+    for piece in pieces {
+        assert!(piece["position"] == end && piece["text"].as_str().unwrap().len() <= 1 << 20);
+        end = piece["end"].clone();
+    }
+    assert!(before.iter().all(|piece| piece["partial"] == true));
+    let text: String = pieces.iter().map(|piece| piece["text"].as_str().unwrap()).collect();
+    assert!(text == long);
+    // The bytes as they are, and their end, are read in blocks.
+    for command in [&["cat"][..], &["tail", "-n2"], &["tail", "-n+1"], &["tail", "-c5"]] {
+        limited(mmlogctl(command[0], &log).args(&command[1..])).is_success();
+    }
 }

@@ -266,12 +266,21 @@ pub fn shown(path: &Path) -> String {
     printable(&path.to_string_lossy())
 }
 
-/// Text with its control characters escaped.
+/// Whether a terminal does something for a character besides showing it: control characters, and those that turn the
+/// direction of writing, so that what is read is not what is there.
+#[must_use]
+pub fn is_unsafe(c: char) -> bool {
+    let turns =
+        matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+    c.is_control() || turns || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// Text with what [`is_unsafe`] escaped.
 #[must_use]
 pub fn printable(text: &str) -> String {
     let mut safe = String::with_capacity(text.len());
     for c in text.chars() {
-        if c.is_control() {
+        if is_unsafe(c) {
             let _ = write!(safe, "{}", c.escape_default());
         } else {
             safe.push(c);
@@ -324,6 +333,6 @@ mod tests {
 
     #[test]
     fn a_newline_in_a_name_stays_on_the_line() {
-        assert_eq!(shown(Path::new("a\nb\x1b[0m")), "a\\nb\\u{1b}[0m");
+        assert_eq!(shown(Path::new("a\nb\x1b[0m\u{202e}")), "a\\nb\\u{1b}[0m\\u{202e}");
     }
 }

@@ -15,7 +15,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
 
-use crate::exit::{Exit, Failure, printable};
+use crate::exit::{Exit, Failure, is_unsafe, printable};
 use crate::signals::Signals;
 
 /// One of the two streams.
@@ -276,12 +276,12 @@ fn write_unless(to: Standard, signals: &Signals, bytes: &[u8]) -> Result<(), Fai
     Ok(())
 }
 
-/// JSON in which no control character stands as it is, as serde_json leaves those from DEL on: it may be shown on a
-/// terminal.
+/// JSON in which nothing [unsafe](is_unsafe) stands as it is, as serde_json leaves that from DEL on: it may be shown on
+/// a terminal.
 pub fn json_line(json: &str) -> String {
     let mut safe = String::with_capacity(json.len());
     for character in json.chars() {
-        if character.is_control() {
+        if is_unsafe(character) {
             let _ = write!(safe, "\\u{:04x}", u32::from(character));
         } else {
             safe.push(character);

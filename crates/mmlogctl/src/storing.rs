@@ -120,7 +120,7 @@ pub(crate) enum OnFull {
 /// dropped. The system lets an argument have 128 KiB.
 const LONGEST_LINE: u64 = mmlog::MAX_MESSAGE - 2 * BUFFER as u64;
 
-fn line_limit(text: &str) -> Result<usize, String> {
+pub(crate) fn line_limit(text: &str) -> Result<usize, String> {
     let limit = size(text)?;
     match usize::try_from(limit) {
         Ok(fits) if (1..=LONGEST_LINE).contains(&limit) => Ok(fits),

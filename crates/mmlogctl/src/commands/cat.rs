@@ -18,7 +18,7 @@ use crate::reading::{self, Holes};
 #[command(
     long_about = "Print logs: exactly the committed bytes, up to the last one that was final when the \
     command started, so that it also ends while others append. Neither preallocated space nor what a \
-    dead writer left behind is shown, unlike by cat(1). On a terminal control characters are escaped. What \
+    dead writer left behind is shown, unlike by cat(1). On a terminal control characters are escaped, also those that turn the direction of writing. What \
     could not be printed is said on standard error: of a damaged log, or one that lacks a segment, what is there \
     is printed and the exit code is 4; where something could not be looked at it is 1. Holes and pruned ranges \
     are no failure."

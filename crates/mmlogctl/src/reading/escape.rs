@@ -3,7 +3,9 @@
 use std::io::Write as _;
 use std::mem;
 
-/// Escapes control characters (all but newline and tab) and bytes that are not UTF-8. Characters
+use crate::exit::is_unsafe;
+
+/// Escapes control characters (all but newline and tab), those that turn the direction of writing, and bytes that are not UTF-8. Characters
 /// may be spread over several reads.
 #[derive(Debug, Default)]
 pub struct Escaper {
@@ -49,7 +51,7 @@ impl Escaper {
 }
 
 fn escape_character(character: char, safe: &mut Vec<u8>) {
-    if character.is_control() && !matches!(character, '\n' | '\t') {
+    if is_unsafe(character) && !matches!(character, '\n' | '\t') {
         let _ = write!(safe, "{}", character.escape_default());
     } else {
         safe.extend_from_slice(character.encode_utf8(&mut [0; 4]).as_bytes());
@@ -88,6 +90,7 @@ mod tests {
         assert_eq!(escaped(&[b"\x1b[2J\r\0\x7f"]), "\\u{1b}[2J\\r\\u{0}\\u{7f}");
         assert_eq!(escaped(&["\u{9b}31m".as_bytes()]), "\\u{9b}31m");
         assert_eq!(escaped(&[b"a\xffb\x9b"]), "a\\xffb\\x9b");
+        assert_eq!(escaped(&["exe.\u{202e}fdp\u{2066}".as_bytes()]), "exe.\\u{202e}fdp\\u{2066}");
     }
 
     #[test]

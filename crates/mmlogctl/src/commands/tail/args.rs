@@ -7,6 +7,7 @@ use clap::{ArgGroup, Args, ValueEnum};
 
 use crate::arguments::{Access, size};
 use crate::reading::Holes;
+use crate::storing::line_limit;
 
 /// Print the end of logs, and follow them.
 #[derive(Args, Debug)]
@@ -14,7 +15,7 @@ use crate::reading::Holes;
     long_about = "Print the end of logs, and follow them. The letters are those of tail(1), which itself must \
     not be used on a live log: it shows preallocated space as NUL bytes and misses what is stored through \
     memory. Numbers may have a suffix K, M or G (1024, 1024^2, 1024^3). On a terminal control characters \
-    are escaped. What could not be printed is said on standard error: of a damaged log, or one that lacks a segment, \
+    are escaped, also those that turn the direction of writing. What could not be printed is said on standard error: of a damaged log, or one that lacks a segment, \
     what is there is printed and the exit code is 4; where something could not be looked at it is 1. Holes and \
     pruned ranges are no failure.",
     group = ArgGroup::new("following").args(["follow", "follow_name"]).multiple(true)
@@ -102,10 +103,22 @@ pub struct TailArgs {
         `end` (where the line begins, and where the next byte after it and its newline lies), `segment` (the \
         generation of the file it begins in), and `text`, or `base64` where the line is not UTF-8; the newline is in \
         neither. A last line without newline is held back while following and has `\"partial\": true` when printed at \
-        the end. With --holes say, a hole is an object with `position`, `end` and `hole`, which holds `pid` (null when \
-        unknown), `command` and `kind`. With several logs or -v each object has `log`, the path as it was typed."
+        the end, and so has a piece of a line longer than --max-line: the next object goes on with the line. With --holes say, a hole is an object with `position`, `end` and `hole`, which holds `pid` (null when \
+        unknown), `command` and `kind`. With several logs or -v each object has `log`, the path as it was typed, and \
+        `log_base64` where that is not UTF-8."
     )]
     pub(super) output: Form,
+    /// With -o json, give a longer line in pieces of so many bytes.
+    #[arg(
+        long,
+        value_name = "SIZE",
+        value_parser = line_limit,
+        default_value = "1M",
+        long_help = "With -o json, give a longer line in pieces of so many bytes at most, so that no line takes much memory: \
+        about 20 times as much at worst. All but the last piece have `\"partial\": true`, and the next object with `text` \
+        or `base64` of the same log goes on with the line, at the position where the piece before ended."
+    )]
+    pub(super) max_line: usize,
     /// What to print for a hole, a range whose writer died before it was written.
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     pub(super) holes: Holes,

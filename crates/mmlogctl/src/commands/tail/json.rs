@@ -1,11 +1,16 @@
 //! `-o json`: one object for each line of the log, one on a line. The keys are a contract.
 //!
-//! A line is put together across reads and holes; only whole ones are given out before the end.
+//! A line is put together across reads and holes, up to a limit: a longer one comes in pieces, each behind the one
+//! before, so that no line of anybody's ends us. Else only whole ones are given out before the end.
+
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 
 use mmlog::{Hole, Position};
 
 use crate::output::json_line;
 use crate::reading::copy::{Given, Render, Shown};
+use crate::text::base64;
 
 /// The renderer.
 #[derive(Debug)]
@@ -13,6 +18,8 @@ pub(super) struct JsonLines {
     /// `"log":NAME,` in front of the other keys, or nothing.
     prefix: String,
     generation: u64,
+    /// Bytes of a line in one object.
+    most: usize,
     open: Option<OpenLine>,
     out: Vec<u8>,
     /// Where in it which line ends.
@@ -36,48 +43,91 @@ enum Ending {
 }
 
 impl JsonLines {
-    /// Objects that name the log, if there is a name to give.
-    pub(super) fn new(log: Option<&str>) -> Self {
-        let prefix = log.map_or_else(String::new, |name| format!("\"log\":{},", quoted(name)));
-        Self { prefix, generation: 0, open: None, out: Vec::new(), ends: Vec::new() }
+    /// Objects that name the log, if there is a name to give, with so many bytes of a line at most.
+    pub(super) fn new(log: Option<&Path>, most: usize) -> Self {
+        let prefix = log.map_or_else(String::new, path_prefix);
+        Self { prefix, generation: 0, most, open: None, out: Vec::new(), ends: Vec::new() }
     }
 
-    /// A piece of data without newlines in front of its end, newline excluded.
+    /// The end of a line, newline excluded.
     fn line(&mut self, at: Position, bytes: &[u8]) {
         let end = at + (bytes.len() as u64 + 1);
-        match self.open.take() {
-            None => self.object(at, end, self.generation, bytes, Ending::Newline),
-            Some(mut open) => {
-                open.bytes.extend_from_slice(bytes);
-                self.object(open.start, end, open.segment, &open.bytes, Ending::Newline);
-            }
+        if self.open.is_none() && bytes.len() <= self.most {
+            return self.object(at, end, self.generation, bytes, Ending::Newline);
+        }
+        self.begin(at, bytes);
+        if let Some(OpenLine { start, segment, bytes, .. }) = self.open.take() {
+            self.object(start, end, segment, &bytes, Ending::Newline);
         }
     }
 
-    fn begin(&mut self, at: Position, bytes: &[u8]) {
+    /// Bytes of a line that goes on, or ends behind them.
+    fn begin(&mut self, mut at: Position, mut bytes: &[u8]) {
         let segment = self.generation;
-        let open =
-            self.open.get_or_insert_with(|| OpenLine { start: at, end: at, segment, bytes: Vec::new() });
-        open.bytes.extend_from_slice(bytes);
-        open.end = at + bytes.len() as u64;
+        loop {
+            let begun = || OpenLine { start: at, end: at, segment, bytes: Vec::new() };
+            let open = self.open.get_or_insert_with(begun);
+            let room = self.most.saturating_sub(open.bytes.len()).min(bytes.len());
+            open.bytes.extend_from_slice(&bytes[..room]);
+            (at, bytes) = (at + room as u64, &bytes[room..]);
+            open.end = at;
+            if bytes.is_empty() {
+                return;
+            }
+            self.cut(at);
+        }
+    }
+
+    /// Gives out what there is of a line, but for the beginning of a character at its end.
+    fn cut(&mut self, end: Position) {
+        let Some(OpenLine { start, segment, bytes, .. }) = self.open.take() else { return };
+        let whole = whole_characters(&bytes);
+        let (piece, rest) = bytes.split_at(whole);
+        let middle = Position::new(end.get() - rest.len() as u64);
+        self.object(start, middle, segment, piece, Ending::Missing);
+        let rest = rest.to_vec();
+        self.open = Some(OpenLine { start: middle, end, segment: self.generation, bytes: rest });
     }
 
     fn object(&mut self, start: Position, end: Position, segment: u64, bytes: &[u8], ending: Ending) {
-        let content = match str::from_utf8(bytes) {
-            Ok(text) => format!("\"text\":{}", quoted(text)),
-            Err(_) => format!("\"base64\":\"{}\"", base64(bytes)),
-        };
-        let partial = if ending == Ending::Missing { ",\"partial\":true" } else { "" };
         let prefix = &self.prefix;
-        self.put(&format!(
-            "{{{prefix}\"position\":{start},\"end\":{end},\"segment\":{segment},{content}{partial}}}\n"
-        ));
+        let head = format!("{{{prefix}\"position\":{start},\"end\":{end},\"segment\":{segment},");
+        self.put(&head);
+        match str::from_utf8(bytes) {
+            Ok(text) => {
+                self.put("\"text\":");
+                self.put(&quoted(text));
+            }
+            Err(_) => {
+                self.put("\"base64\":\"");
+                self.put(&base64(bytes));
+                self.put("\"");
+            }
+        }
+        self.put(if ending == Ending::Missing { ",\"partial\":true}\n" } else { "}\n" });
         self.ends.push((self.out.len(), end));
     }
 
     fn put(&mut self, object: &str) {
         self.out.extend_from_slice(object.as_bytes());
     }
+}
+
+/// How many of the bytes are before a character that they do not hold whole; all, where none of that is text.
+fn whole_characters(bytes: &[u8]) -> usize {
+    match str::from_utf8(bytes) {
+        Err(e) if e.error_len().is_none() && e.valid_up_to() > 0 => e.valid_up_to(),
+        _ => bytes.len(),
+    }
+}
+
+/// The keys that name the log: `log_base64` beside `log` where its path is not UTF-8.
+fn path_prefix(path: &Path) -> String {
+    let mut prefix = format!("\"log\":{},", quoted(&path.to_string_lossy()));
+    if path.to_str().is_none() {
+        prefix.push_str(&format!("\"log_base64\":\"{}\",", base64(path.as_os_str().as_bytes())));
+    }
+    prefix
 }
 
 impl Render for JsonLines {
@@ -127,21 +177,6 @@ fn quoted(text: &str) -> String {
     json_line(&serde_json::to_string(text).unwrap_or_default())
 }
 
-/// RFC 4648, with padding.
-fn base64(bytes: &[u8]) -> String {
-    const DIGITS: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-    let mut text = String::with_capacity(bytes.len().div_ceil(3) * 4);
-    for group in bytes.chunks(3) {
-        let byte = |i: usize| u32::from(group.get(i).copied().unwrap_or(0));
-        let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
-        for digit in 0..4 {
-            let index = bits >> (18 - 6 * digit) & 63;
-            text.push(if digit > group.len() { '=' } else { char::from(DIGITS[index as usize]) });
-        }
-    }
-    text
-}
-
 #[cfg(test)]
 mod tests {
     use mmlog::HoleKind;
@@ -159,7 +194,7 @@ mod tests {
 
     #[test]
     fn each_line_is_an_object_without_its_newline() {
-        let objects = fed(&mut JsonLines::new(None), 100, b"a \"b\"\n\nc\n");
+        let objects = fed(&mut JsonLines::new(None, 1 << 20), 100, b"a \"b\"\n\nc\n");
         assert_eq!(
             objects,
             "{\"position\":100,\"end\":106,\"segment\":0,\"text\":\"a \\\"b\\\"\"}\n\
@@ -170,7 +205,7 @@ mod tests {
 
     #[test]
     fn a_line_is_put_together_across_reads_and_holes() {
-        let mut json = JsonLines::new(None);
+        let mut json = JsonLines::new(None, 1 << 20);
         json.segment(3);
         assert_eq!(fed(&mut json, 10, b"one"), "");
         assert_eq!(json.settled(Position::new(13)), Position::new(10));
@@ -188,27 +223,60 @@ mod tests {
 
     #[test]
     fn what_is_not_text_is_base64() {
-        let object = fed(&mut JsonLines::new(Some("a\"b")), 0, b"\xff\0\n");
+        let object = fed(&mut JsonLines::new(Some(Path::new("a\"b")), 99), 0, b"\xff\0\n");
         assert_eq!(
             object,
             "{\"log\":\"a\\\"b\",\"position\":0,\"end\":3,\"segment\":0,\"base64\":\"/wA=\"}\n"
         );
-        let vectors = [
-            ("", ""),
-            ("f", "Zg=="),
-            ("fo", "Zm8="),
-            ("foo", "Zm9v"),
-            ("foob", "Zm9vYg=="),
-            ("foobar", "Zm9vYmFy"),
-        ];
-        for (bytes, text) in vectors {
-            assert_eq!(base64(bytes.as_bytes()), text);
+    }
+
+    /// The text of all objects, and how many there were.
+    fn joined(objects: &str) -> (String, usize) {
+        let (mut text, mut count, mut end) = (String::new(), 0, None);
+        for line in objects.lines() {
+            let Ok(object) = serde_json::from_str::<Value>(line) else { unreachable!("{line}") };
+            assert!(end.is_none_or(|end| end == object["position"]), "{objects}");
+            end = Some(object["end"].clone());
+            text.push_str(object["text"].as_str().unwrap_or_default());
+            if object.get("partial").is_none() {
+                text.push('\n');
+            }
+            count += 1;
+        }
+        (text, count)
+    }
+
+    #[test]
+    fn a_line_that_is_too_long_comes_in_pieces_that_can_be_joined() {
+        let line = "abc☃é\n".to_owned() + &"☃".repeat(50) + "\nshort\n";
+        for most in [4, 5, 7, 150, 151] {
+            for read in [1, 2, 3, 64, 1000] {
+                let (mut json, mut objects, mut at) = (JsonLines::new(None, most), String::new(), 0);
+                for bytes in line.as_bytes().chunks(read) {
+                    objects.push_str(&fed(&mut json, at, bytes));
+                    at += bytes.len() as u64;
+                    assert!(json.open.as_ref().is_none_or(|open| open.bytes.len() <= most));
+                }
+                let (text, count) = joined(&objects);
+                assert_eq!(text, line, "{most} {read}");
+                assert!(count == 3 || most < 150, "{objects}");
+            }
         }
     }
 
     #[test]
+    fn a_path_that_is_not_text_is_there_as_bytes_too() {
+        use std::ffi::OsStr;
+        let object = fed(&mut JsonLines::new(Some(Path::new(OsStr::from_bytes(b"a\xff"))), 99), 0, b"x\n");
+        assert!(
+            object.starts_with("{\"log\":\"a\u{fffd}\",\"log_base64\":\"Yf8=\",\"position\":0"),
+            "{object}"
+        );
+    }
+
+    #[test]
     fn a_hole_says_who_left_it() {
-        let mut json = JsonLines::new(None);
+        let mut json = JsonLines::new(None, 1 << 20);
         let hole = Hole { start: 5, len: 4, pid: 0, command: "w".to_owned(), kind: HoleKind::Torn, at: None };
         let object =
             json.hole(Position::new(6), 2, &hole).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
@@ -219,7 +287,7 @@ mod tests {
 
     #[test]
     fn every_object_is_json_and_harmless_on_a_terminal() {
-        let mut json = JsonLines::new(Some("\u{9b}"));
+        let mut json = JsonLines::new(Some(Path::new("\u{9b}")), 99);
         let object = fed(&mut json, 0, "\u{9b}\x7f\x1b\0 ☃\n".as_bytes());
         assert!(!object.trim_end().contains(char::is_control), "{object}");
         let parsed: Result<Value, _> = serde_json::from_str(&object);

@@ -28,6 +28,8 @@ pub(super) struct Plan {
     pub(super) cursor_file: Option<CursorFile>,
     /// The name of the hold that goes by the cursor-file.
     pub(super) hold: Option<String>,
+    /// Bytes of a line in one JSON object.
+    max_line: usize,
     surface: Surface,
 }
 
@@ -91,6 +93,7 @@ impl Plan {
             holes: args.holes,
             cursor_file: args.cursor_file.clone().map(|path| CursorFile::new(path, lasting)),
             hold: args.hold.clone(),
+            max_line: args.max_line,
             surface: if out.is_terminal() { Surface::Terminal } else { Surface::Other },
         })
     }
@@ -98,8 +101,10 @@ impl Plan {
     /// A renderer for the log that was named `index`th.
     pub(super) fn render(&self, index: usize) -> Box<dyn Render> {
         match (self.form, self.surface) {
-            (Form::Json, _) if self.titles == Titles::Never => Box::new(JsonLines::new(None)),
-            (Form::Json, _) => Box::new(JsonLines::new(Some(&self.logs[index].to_string_lossy()))),
+            (Form::Json, _) => {
+                let named = (self.titles != Titles::Never).then(|| self.logs[index].as_path());
+                Box::new(JsonLines::new(named, self.max_line))
+            }
             (Form::Text, Surface::Terminal) => Box::new(Escaper::default()),
             (Form::Text, Surface::Other) => Box::new(Plain),
         }

@@ -150,5 +150,5 @@ pub struct TableLook<'a, R> {
 
 /// Escaped where it has to be: names of processes and files come from anywhere.
 fn printable(text: &str) -> std::borrow::Cow<'_, str> {
-    if text.chars().any(char::is_control) { crate::exit::printable(text).into() } else { text.into() }
+    if text.chars().any(crate::exit::is_unsafe) { crate::exit::printable(text).into() } else { text.into() }
 }
