@@ -167,7 +167,7 @@ fn the_library_prints_nothing_starts_no_thread_and_never_exits() {
 
 /// Functions of the library that sleep, yield or spin, and what in them says that this has an end. Whoever waits for
 /// others asks a `Deadline`, which hears the stop flag; the rest is bounded by a count or a constant.
-const WAITS: [(&str, &str, &str); 22] = [
+const WAITS: [(&str, &str, &str); 23] = [
     ("append/others.rs", "rest", "Instant::now() < until"),
     ("check.rs", "claim", "LOOKS"),
     ("check.rs", "check_segments", "LOOKS"),
@@ -181,6 +181,7 @@ const WAITS: [(&str, &str, &str); 22] = [
     ("files/turn.rs", "wait_for", "deadline.check("),
     ("follow.rs", "new", "PATIENCE"),
     ("follow.rs", "wait", "deadline.is_over()"),
+    ("hooks.rs", "turn", "deadline.check("),
     ("repair/apply.rs", "behind_a_gate", "deadline.check("),
     ("repair/facts.rs", "confirmed", "LOOKS"),
     ("rotate.rs", "rotate", "deadline.check("),
