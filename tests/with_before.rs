@@ -1,0 +1,183 @@
+//! Guards that the version before the spare fields of the format came into use, and this one, work on one log at the same
+//! time, both ways. `MMLOGCTL_BEFORE` is the path of its `mmlogctl`; `.ci/run` builds it from the history.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod cli;
+
+use std::collections::BTreeMap;
+use std::fs::OpenOptions;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use cli::{Running, Scratch, Tool, at, poke, skipped, wait_for};
+use nix::sys::signal::Signal;
+
+/// A version of the tool.
+#[derive(Clone, Debug)]
+struct Version {
+    name: &'static str,
+    program: PathBuf,
+}
+
+impl Version {
+    fn tool(&self, command: &str, log: &Path) -> Tool {
+        Tool::new(&self.program).arg(command).arg(log)
+    }
+
+    fn content(&self, log: &Path) -> String {
+        let ended = self.tool("cat", log).run();
+        assert_eq!(ended.code, 0, "{self:?}: {ended:?}");
+        ended.text()
+    }
+
+    fn says_it_is_sound(&self, log: &Path) {
+        let ended = self.tool("check", log).arg("--deep").run();
+        assert_eq!(ended.code, 0, "{self:?}: {ended:?}");
+    }
+}
+
+/// The version before and this one, and the other way round; nothing where there is none.
+fn both_ways(claim: &str) -> Vec<[Version; 2]> {
+    let Some(program) = std::env::var_os("MMLOGCTL_BEFORE").map(PathBuf::from) else {
+        skipped(claim, "MMLOGCTL_BEFORE does not name the tool of the version before");
+        return Vec::new();
+    };
+    let before = Version { name: "before", program };
+    let now = Version { name: "now", program: env!("CARGO_BIN_EXE_mmlogctl").into() };
+    vec![[before.clone(), now.clone()], [now, before]]
+}
+
+fn appending(version: &Version, log: &Path) -> Running {
+    let small = ["--chunk-size=64K", "--max-writers=16"];
+    version.tool("append", log).args(small).start()
+}
+
+/// How often each line is there, in the order of each writer.
+fn lines_of(text: &str) -> BTreeMap<&str, Vec<u32>> {
+    let mut found: BTreeMap<&str, Vec<u32>> = BTreeMap::new();
+    for line in text.lines() {
+        let (writer, number) = line.split_once(' ').unwrap_or_else(|| panic!("no line of ours: {line:?}"));
+        found.entry(writer).or_default().push(number.parse().unwrap());
+    }
+    found
+}
+
+#[test]
+fn both_append_follow_rotate_trim_and_read_one_log_at_the_same_time() {
+    const ROUNDS: u32 = 12;
+    const LINES: u32 = 500;
+    for versions in both_ways("both work on one log at the same time") {
+        let scratch = Scratch::new();
+        let log = scratch.file("app.log");
+        let mut writers: Vec<(String, Running)> = Vec::new();
+        for version in versions.iter().chain(&versions) {
+            let name = format!("{}-{}", version.name, writers.len());
+            writers.push((name, appending(version, &log)));
+            writers.last().unwrap().1.until_open(&cli::metadata_of(&log));
+        }
+        let tails: Vec<Running> =
+            versions.iter().map(|v| v.tool("tail", &log).args(["-F", "-n", "+1"]).start()).collect();
+        for round in 0..ROUNDS {
+            for (name, writer) in &mut writers {
+                let lines = (round * LINES..(round + 1) * LINES).map(|n| format!("{name} {n}\n"));
+                writer.feed(lines.collect::<String>().as_bytes());
+            }
+            let version = &versions[(round % 2) as usize];
+            let command = if round % 3 == 0 { "trim" } else { "rotate" };
+            version.tool(command, &log).args(["--wait", "30s"]).run().is_success();
+        }
+        let names: Vec<String> = writers.iter().map(|(name, _)| name.clone()).collect();
+        writers.into_iter().for_each(|(_, writer)| writer.end().is_success());
+        let wanted: Vec<u32> = (0..ROUNDS * LINES).collect();
+        let is_all = |text: &str| {
+            let found = lines_of(text);
+            found.len() == names.len() && names.iter().all(|name| found[name.as_str()] == wanted)
+        };
+        for version in &versions {
+            assert!(is_all(&version.content(&log)), "{version:?} reads something else");
+            version.says_it_is_sound(&log);
+        }
+        for tail in tails {
+            tail.until_stdout(|seen| seen.iter().filter(|b| **b == b'\n').count() == 4 * wanted.len());
+            assert!(is_all(&String::from_utf8(tail.printed()).unwrap()));
+        }
+        // Both prune, and both go on with what is left.
+        versions[0].tool("prune", &log).args(["--keep", "3"]).run().is_success();
+        versions[1].tool("prune", &log).args(["--keep", "1"]).run().is_success();
+        let rest = versions.each_ref().map(|v| v.content(&log));
+        assert!(rest[0] == rest[1] && !rest[0].is_empty());
+        versions.iter().for_each(|v| v.says_it_is_sound(&log));
+    }
+}
+
+#[test]
+fn each_goes_on_where_the_other_was_killed() {
+    for [victim, heir] in both_ways("each goes on where the other was killed") {
+        let scratch = Scratch::new();
+        let log = scratch.file("app.log");
+        let mut wanted = String::new();
+        for number in 0..5 {
+            let mut append = appending(&victim, &log);
+            append.feed(format!("victim {number}\n").as_bytes());
+            wanted.push_str(&format!("victim {number}\n"));
+            wait_for("the line", || (heir.tool("cat", &log).run().text() == wanted).then_some(()));
+            append.signal(Signal::SIGKILL);
+            append.end();
+            heir.tool("append", &log).input(format!("heir {number}\n").as_bytes()).run().is_success();
+            wanted.push_str(&format!("heir {number}\n"));
+            if number % 2 == 0 {
+                heir.tool("rotate", &log).run().is_success();
+            }
+        }
+        assert_eq!((victim.content(&log), heir.content(&log)), (wanted.clone(), wanted));
+        victim.says_it_is_sound(&log);
+        heir.says_it_is_sound(&log);
+    }
+}
+
+#[test]
+fn each_recovers_after_a_reboot_what_the_other_has_written() {
+    for [writer, heir] in both_ways("each recovers what the other has written") {
+        let scratch = Scratch::new();
+        let log = scratch.file("app.log");
+        let mut append = appending(&writer, &log);
+        append.feed(b"durable\n");
+        wait_for("the line", || (writer.tool("cat", &log).run().text() == "durable\n").then_some(()));
+        append.signal(Signal::SIGKILL);
+        append.end();
+        poke(&log, at::BOOT_ID, &[0xb0; 16]);
+        heir.tool("append", &log).input(b"after the reboot\n").run().is_success();
+        writer.tool("append", &log).input(b"and on\n").run().is_success();
+        for version in [&writer, &heir] {
+            assert_eq!(version.content(&log), "durable\nafter the reboot\nand on\n", "{version:?}");
+            version.says_it_is_sound(&log);
+        }
+    }
+}
+
+#[test]
+fn what_this_version_notes_does_not_trouble_the_one_before() {
+    for versions in both_ways("what this version notes does not trouble the one before").into_iter().take(1) {
+        let [before, now] = versions;
+        let scratch = Scratch::new();
+        let log = scratch.file("app.log");
+        let here = |tool: Tool| tool.with(|command| command.current_dir(scratch.path()));
+        now.tool("append", &log).input(b"one\n").run().is_success();
+        let failed = here(now.tool("rotate", &log).args(["--run", "exit 1"])).run();
+        assert_eq!(failed.code, 1, "{failed:?}");
+        OpenOptions::new().append(true).open(&log).unwrap().write_all(b"by a script\n").unwrap();
+        now.tool("append", &log).input(b"two\n").run().is_success();
+        before.tool("append", &log).input(b"three\n").run().is_success();
+        here(before.tool("rotate", &log).args(["--run", "echo $MMLOG_GENERATION >> by_before"]))
+            .run()
+            .is_success();
+        here(now.tool("rotate", &log).args(["--run", "echo $MMLOG_GENERATION >> by_now"])).run().is_success();
+        let read = |name: &str| std::fs::read_to_string(scratch.file(name)).unwrap();
+        assert_eq!((read("by_before").as_str(), read("by_now").as_str()), ("1\n", "0\n"));
+        for version in [&before, &now] {
+            assert_eq!(version.content(&log), "one\nby a script\ntwo\nthree\n", "{version:?}");
+            version.says_it_is_sound(&log);
+        }
+    }
+}
