@@ -127,3 +127,21 @@ fn the_last_writer_that_closes_keeps_them() {
     assert_eq!(content(&log), "one\ntwo\nby a script\n");
     mmlogctl("check", &log).arg("--deep").run();
 }
+
+#[test]
+fn the_next_line_does_not_go_on_where_a_file_without_a_final_newline_ends() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    fs::write(&log, b"adopted").unwrap();
+    assert_eq!(mmlogctl("init", &log).arg("--adopt").run().code, 0);
+    mmlogctl("append", &log).input(b"one\n").run().is_success();
+    put_behind(&log, b"by a script");
+    mmlogctl("append", &log).input(b"two\nthree\n").run().is_success();
+    put_behind(&log, b"again");
+    let exec = mmlogctl("exec", &log).args(["--", "echo", "four"]).run();
+    assert_eq!(exec.code, 0, "{exec:?}");
+    assert_eq!(content(&log), "adopted\none\nby a script\ntwo\nthree\nagain\nfour\n");
+    put_behind(&log, b"raw");
+    mmlogctl("append", &log).arg("--raw").input(b" bytes\n").run().is_success();
+    assert!(content(&log).ends_with("raw bytes\n"), "bytes go where they come");
+}

@@ -18,7 +18,7 @@ mod source;
 mod version1;
 
 use std::ops::Range;
-use std::os::unix::fs::MetadataExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -113,6 +113,19 @@ pub struct Follower {
 
 pub(crate) fn oldest(files: &Files) -> std::result::Result<u64, Fault> {
     Source::oldest(files)
+}
+
+pub(crate) fn last_byte(files: &Files) -> std::result::Result<Option<u8>, Fault> {
+    let (segment, end) = (files.renew()?, files.control().look().start);
+    let is_hole = |hole: &Hole| hole.start < end && hole.end() >= end;
+    if end <= segment.base().max(files.first_kept()) || files.scan(end).watermark < end {
+        return Ok(None);
+    }
+    let mut byte = [0];
+    let read = segment.file().read_at(&mut byte, end - 1 - segment.base());
+    let read = read.map_err(Fault::io("read the data file"))?;
+    let there = read == 1 && !holes::all(files.meta.holes()).iter().any(is_hole);
+    files.intact().map(|()| there.then_some(byte[0]))
 }
 
 impl Follower {

@@ -173,6 +173,15 @@ impl Log {
         Position::new(self.files.control().look().start)
     }
 
+    /// The last byte of the current data file, if the log has one there and it is final and no hole: what the next append
+    /// goes behind.
+    ///
+    /// # Errors
+    /// [`Fault::Io`] when it cannot be read.
+    pub fn last_byte(&self) -> Result<Option<u8>> {
+        follow::last_byte(&self.files).at(self.path())
+    }
+
     /// The first position that still has bytes, in the oldest segment that is there.
     ///
     /// # Errors

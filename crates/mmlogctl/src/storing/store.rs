@@ -39,6 +39,8 @@ pub(crate) struct Store<'a> {
     own_lines: Lines,
     /// The last byte stored is a newline.
     at_line_start: bool,
+    /// Somebody else left a line without its newline.
+    owes_newline: bool,
     progress: Progress,
 }
 
@@ -89,8 +91,20 @@ impl<'a> Store<'a> {
             dropped: None,
             own_lines: args.lines(),
             at_line_start: true,
+            owes_newline: false,
             progress,
         })
+    }
+
+    /// Begins a line of its own: behind a file that was adopted, or bytes that were taken over, without a newline at the
+    /// end.
+    ///
+    /// # Errors
+    /// When the log's last byte cannot be read.
+    pub(crate) fn begin_a_line(&mut self) -> Result<(), Failure> {
+        self.at_line_start = self.log.last_byte()?.is_none_or(|last| last == b'\n');
+        self.owes_newline = !self.at_line_start;
+        Ok(())
     }
 
     /// # Errors
@@ -127,7 +141,7 @@ impl<'a> Store<'a> {
         let stored = match &self.dropped {
             Some(dropped) if !dropped.is_due() => false,
             Some(_) => self.tell(parts, out)?,
-            None => match self.put(&[parts[0], parts[1]], out) {
+            None => match self.put_behind(parts, out) {
                 Err(e) if drops && e.fault().class() == Class::Retry => {
                     out.notice(&format!("{e} (dropping what comes, until there is space)"));
                     self.dropped = Some(Dropped::since(&e));
@@ -163,6 +177,13 @@ impl<'a> Store<'a> {
             }
             Err(e) => Err(e.into()),
         }
+    }
+
+    fn put_behind(&mut self, parts: [&[u8]; 2], out: &mut Output) -> Result<(), Error> {
+        if std::mem::take(&mut self.owes_newline) && !self.at_line_start {
+            return self.put(&[b"\n", parts[0], parts[1]], out);
+        }
+        self.put(&parts, out)
     }
 
     fn put(&mut self, parts: &[&[u8]], out: &mut Output) -> Result<(), Error> {

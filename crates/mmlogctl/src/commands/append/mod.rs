@@ -88,8 +88,11 @@ pub fn run(args: &AppendArgs, out: &mut Output) -> Result<Exit, Failure> {
         (true, false) => Progress::showing(),
         _ => Progress::hidden(),
     };
-    let store = Store::open(storing, storing.on_full, &signals, progress, out)
+    let mut store = Store::open(storing, storing.on_full, &signals, progress, out)
         .map_err(|e| counted(e, input.lying()))?;
+    if !args.raw {
+        store.begin_a_line().map_err(|e| counted(e, input.lying()))?;
+    }
     let output = (args.tee || args.tee_ends).then_some(place::Stream::Output);
     let streams: Vec<_> = [place::Stream::Input, place::Stream::Error].into_iter().chain(output).collect();
     store.refuse_itself(&streams)?;

@@ -92,7 +92,8 @@ pub fn run(args: &ExecArgs, out: &mut Output) -> ExitCode {
         }
         other => other,
     };
-    let store = match Store::open(&args.storing, on_full, &signals, Progress::hidden(), out) {
+    let opened = Store::open(&args.storing, on_full, &signals, Progress::hidden(), out);
+    let store = match opened.and_then(|mut store| store.begin_a_line().map(|()| store)) {
         Ok(store) => store,
         Err(failure) => return failed(&failure, out),
     };
