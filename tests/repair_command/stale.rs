@@ -1,11 +1,12 @@
 //! What dead processes, outsiders and hardware leave, and repair mends unasked.
 
 use std::fs;
+use std::path::{Path, PathBuf};
 
 use mmlog::layout::{GATE, POSITION_END};
 use mmlog::metadata::JOURNAL_TRIM;
 
-use crate::cli::{Scratch, at, mmlogctl, poke, slot, write_hole, write_slot};
+use crate::cli::{Held, Scratch, at, mmlogctl, poke, slot, write_hole, write_slot};
 use crate::{CONTENT, cut, goes_on, mends, nothing_to_repair, reboot, repair};
 
 #[test]
@@ -241,4 +242,59 @@ fn a_lost_hole_around_others_as_earlier_builds_noted_it_is_no_violation() {
     let deep = mmlogctl("check", &log).arg("--deep").run();
     assert_eq!(deep.code, 0, "{deep:?}");
     goes_on(&log, b"");
+}
+
+/// What a killed rotation and a killed compression leave.
+fn leave(log: &Path) -> [PathBuf; 2] {
+    let left = ["app.log.mmlog-next", "app.log.0000000000-0000000000000000000.mmlog-part"];
+    left.map(|name| {
+        let path = log.with_file_name(name);
+        fs::write(&path, [0; 65536]).unwrap();
+        path
+    })
+}
+
+#[test]
+fn what_killed_operations_left_is_told_and_taken_away() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    let left = leave(&log);
+    let told = mmlogctl("status", &log).arg("--json").run();
+    for path in &left {
+        let sentence = format!("a killed operation left 65536 bytes: {}", path.display());
+        assert!(told.text().contains(&sentence), "{told:?}");
+    }
+    let check = mmlogctl("check", &log).run();
+    assert!(check.code == 1 && check.text().contains("a killed operation left"), "{check:?}");
+    mends(&log, &[], &[&format!("remove {}, which a killed operation left", left[0].display())]);
+    assert!(left.iter().all(|path| !path.exists()));
+    // Those who come by take what holds a whole chunk.
+    for command in ["trim", "append"] {
+        let [next, part] = leave(&log);
+        mmlogctl(command, &log).input(b"").run().is_success();
+        assert!(!next.exists() && part.exists(), "{command}");
+    }
+    goes_on(&log, CONTENT);
+}
+
+#[test]
+fn a_rotation_under_way_leaves_nothing_to_take_away() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    let left = leave(&log);
+    let _held = Held::maintenance(&log);
+    assert!(!mmlogctl("status", &log).run().text().contains("killed operation"));
+    nothing_to_repair(&log);
+    assert!(left.iter().all(|path| path.exists()));
+}
+
+#[test]
+fn removing_a_log_takes_what_killed_operations_left() {
+    for options in [&[][..], &["--all"]] {
+        let scratch = Scratch::new();
+        let log = scratch.log(CONTENT);
+        leave(&log);
+        mmlogctl("rm", &log).args(options).run().is_success();
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
+    }
 }

@@ -195,7 +195,7 @@ fn check_segments(files: &Files, found: &mut Deep) {
         let current = files.current_segment().ok()?;
         Some(survey(files, &current, &mut Peeks::default()).1)
     };
-    let costs = |flaw: &SegmentFlaw| flaw.id != FindingId::SegmentSurplus;
+    let costs = |flaw: &SegmentFlaw| !matches!(flaw.id, FindingId::SegmentSurplus | FindingId::Leftover);
     let said = |flaw: &SegmentFlaw| {
         let (path, Range { start, end }) = (flaw.path.display(), &flaw.positions);
         format!("{path}: {}; positions [{start}, {end})", flaw.problem)

@@ -58,7 +58,12 @@ pub(crate) fn trim(files: &Files, deadline: &Deadline) -> Result<Trimmed, Fault>
     loop {
         let guard = files.lock(Operation::Trim, deadline)?;
         let slot = match trim_once(files, &guard, deadline)? {
-            Ok(trimmed) => return Ok(trimmed),
+            Ok(trimmed) => {
+                drop(guard);
+                // What stays is found by status and by repair.
+                let _ = files.remove_next();
+                return Ok(trimmed);
+            }
             Err(slot) => slot,
         };
         drop(guard);

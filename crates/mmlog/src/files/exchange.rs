@@ -94,9 +94,7 @@ impl Files {
     /// What a dead rotator left: the file that never became a segment, second names of the current one.
     fn remove_strays(&self) -> Result<(), Fault> {
         let clean = || Fault::io("remove what an unfinished rotation left");
-        if self.place.find(Part::Next).map_err(clean())?.is_some() {
-            self.place.remove(Part::Next).map_err(clean())?;
-        }
+        self.remove_next().map_err(clean())?;
         self.remove_dead_parts();
         let current = self.meta.header().current();
         for n in named(&self.place)?.iter().filter(|n| n.says.generation >= current.generation) {
@@ -161,6 +159,11 @@ impl LogLock<'_> {
         let there = self.files.place.find(Part::Data).map_err(Fault::io("stat the data file"))?;
         let is_at_path = |inode: &AtomicU64| there.is_some_and(|f| f.id.1 == inode.load(Ordering::Relaxed));
         if is_at_path(&journal.old_inode) {
+            let next = self.files.place.find(Part::Next).ok().flatten();
+            if next.is_some_and(|f| f.id.1 == journal.new_inode.load(Ordering::Relaxed)) {
+                // What stays is found by status and by repair.
+                let _ = self.files.remove_next();
+            }
             self.open_gate();
         } else if is_at_path(&journal.new_inode) {
             return self.redo().map(Some);

@@ -9,6 +9,7 @@ mod create;
 pub(crate) mod exchange;
 pub(crate) mod guard;
 mod kept;
+pub(crate) mod leftovers;
 mod mend;
 pub(crate) mod meta;
 mod olddir;

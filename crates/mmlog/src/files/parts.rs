@@ -36,14 +36,20 @@ pub(super) fn is_being_made(place: &Place, name: &OsStr) -> bool {
     }
 }
 
+/// Those without a maker, in that directory.
+pub(super) fn dead(place: &Place) -> Vec<OsString> {
+    let mut names = place.names().unwrap_or_default();
+    names.retain(|name| is_part(place, name) && !is_being_made(place, name));
+    names
+}
+
 impl Files {
     /// Takes away what dead makers left. The caller has the maintenance byte; what it may not take away stays.
     pub(crate) fn remove_dead_parts(&self) {
         let old = self.old_directory().ok().flatten();
         for place in [Some(&self.place), old.as_ref()].into_iter().flatten() {
-            let names = place.names().unwrap_or_default();
-            for name in names.iter().filter(|name| is_part(place, name) && !is_being_made(place, name)) {
-                let _ = place.remove_named(name);
+            for name in dead(place) {
+                let _ = place.remove_named(&name);
             }
         }
     }

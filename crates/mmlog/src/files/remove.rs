@@ -124,6 +124,9 @@ fn remove_parts(
         Finals::Remove => remove_finals(&everywhere(place, old.as_ref())?)?,
         Finals::Leave => Vec::new(),
     };
+    for left in super::leftovers::in_directories(place, old.as_ref(), true) {
+        left.remove().map_err(look())?;
+    }
     take(Part::Metadata, place.metadata_path())?;
     files.splice(files.len() - 1..files.len() - 1, gone);
     // Who may not read the directory is not told of them.

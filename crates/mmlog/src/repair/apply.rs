@@ -57,6 +57,7 @@ impl Plan {
         drop(guard);
         for step in &self.steps {
             match step {
+                Step::RemoveLeftover { .. } => files.remove_leftovers()?,
                 Step::AcceptLoss { .. } => files.meta.header().checkpoint.accept_loss(),
                 Step::ClearPanic(_) => clear_panic(files)?,
                 _ => {}

@@ -1,5 +1,6 @@
 //! What a look says, as plain data.
 
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -111,6 +112,8 @@ pub struct Facts {
     pub synced: u64,
     /// Where durability was lost, and the errno.
     pub sync_failed: Option<(u64, i32)>,
+    /// Files that killed operations left, and the bytes of disk that each takes.
+    pub leftovers: Vec<(PathBuf, u64)>,
     /// Why the log refuses to be written.
     pub panic: Option<PanicRecord>,
 }
@@ -166,6 +169,7 @@ impl Facts {
             rebooted: false,
             synced: 0,
             sync_failed: None,
+            leftovers: Vec::new(),
             panic: None,
         }
     }
@@ -247,6 +251,7 @@ fn of_files(files: &Files, data: Option<DataFact>) -> std::result::Result<Facts,
         rebooted: !files.is_of_this_boot(),
         synced: header.checkpoint.synced(),
         sync_failed: header.checkpoint.failed().map(|(from, errno)| (from, errno.cast_signed())),
+        leftovers: files.leftovers().iter().map(|left| (left.path(), left.allocated)).collect(),
         panic: control.is_panicked().then(|| files.panic_record()),
         ..Facts::nothing(data)
     };

@@ -1,6 +1,7 @@
 //! Facts and wishes in, steps out: the whole decision, and nothing but it.
 
 use std::fmt;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::facts::{Facts, MetadataFact};
@@ -105,6 +106,13 @@ pub enum Step {
     },
     /// Metadata of this format in place of the original's.
     Upgrade,
+    /// A file that a killed operation left.
+    RemoveLeftover {
+        /// Where it is.
+        path: PathBuf,
+        /// Bytes of disk that it takes.
+        bytes: u64,
+    },
     /// The sync error is forgotten.
     AcceptLoss {
         /// Where durability was lost.
@@ -258,6 +266,8 @@ impl Deciding<'_> {
         }
         self.decide_stale();
         self.decide_flags();
+        let left = facts.leftovers.iter().cloned();
+        self.steps.extend(left.map(|(path, bytes)| Step::RemoveLeftover { path, bytes }));
     }
 
     /// What nobody can tell from the rest of the metadata.
@@ -417,6 +427,9 @@ impl fmt::Display for Step {
                 )
             }
             Self::Rebuild { why } => write!(f, "make new metadata from the data file ({why})"),
+            Self::RemoveLeftover { path, bytes } => {
+                write!(f, "remove {}, which a killed operation left ({bytes} bytes)", path.display())
+            }
             Self::Upgrade => f.write_str("make the metadata of format 1 one of format 2"),
             Self::AcceptLoss { from, errno } => {
                 write!(f, "forget the failed sync (errno {errno}, from position {from} on)")

@@ -30,6 +30,7 @@ impl Step {
             Self::Recreate { .. } => "recreate",
             Self::Rebuild { .. } => "rebuild",
             Self::Upgrade => "upgrade",
+            Self::RemoveLeftover { .. } => "remove-leftover",
             Self::AcceptLoss { .. } => "accept-loss",
             Self::ClearPanic(_) => "clear-panic",
         }

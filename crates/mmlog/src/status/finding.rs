@@ -79,6 +79,8 @@ findings! {
     SegmentUnreadable = "segment-unreadable",
     /// A file, or bytes, beside the old segments that readers do not take.
     SegmentSurplus = "segment-surplus",
+    /// A file that a killed operation left, and that is nobody's.
+    Leftover = "leftover",
     /// Something could not be seen.
     Unseen = "unseen",
     /// Nothing was appended for long.

@@ -103,7 +103,9 @@ fn look(files: &Files, current: &Entry, peeks: &mut Peeks) -> Option<(Vec<Survey
     };
     judge.front(groups.first(), current);
     let judged = groups.iter().zip(contents?).map(|(g, content)| judge.segment(g, content));
-    Some((judged.collect(), judge.flaws))
+    let judged = judged.collect();
+    judge.leftovers();
+    Some((judged, judge.flaws))
 }
 
 /// The files of each generation, in the order in which readers take them: a plain one that has all its positions, else
@@ -221,6 +223,14 @@ impl Judge<'_> {
     ) -> Option<FindingId> {
         self.flaws.push(SegmentFlaw { id, path, positions, problem });
         Some(id)
+    }
+
+    /// What is no segment, nor becomes one.
+    fn leftovers(&mut self) {
+        for left in self.files.leftovers() {
+            let problem = format!("a killed operation left {} bytes", left.allocated);
+            self.flaw(FindingId::Leftover, left.path(), 0..0, problem);
+        }
     }
 
     /// What is missing before the oldest one. Metadata that was made later than that became final never knew it.

@@ -69,7 +69,7 @@ fn wrong(log: &Path, status: &Status, out: &mut Output) -> Exit {
     let mut exit = Exit::Done;
     for finding in status.findings.iter().filter(|f| of_segments(f.id)) {
         let of_this = match finding.id {
-            FindingId::SegmentSurplus => Exit::Done,
+            FindingId::SegmentSurplus | FindingId::Leftover => Exit::Done,
             FindingId::SegmentUnreadable => Exit::Failed,
             _ => Exit::Damaged,
         };

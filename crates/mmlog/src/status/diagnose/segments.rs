@@ -33,6 +33,10 @@ impl Status {
                 let next = format!("see who may read it (`ls -ld {path}`), and look again as such a user");
                 warning(flaw.id, State::Ok, sentence, next)
             }
+            FindingId::Leftover => {
+                let sentence = format!("{}: {file}", flaw.problem);
+                warning(flaw.id, State::Ok, sentence, format!("{} takes it away", self.command("repair")))
+            }
             _ => self.surplus(flaw),
         }
     }

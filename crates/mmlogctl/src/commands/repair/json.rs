@@ -1,6 +1,6 @@
 //! The machine's view of a repair: `"schema": 1`, a contract. Keys are added, never changed.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mmlog::repair::{DeadSlot, Facts, Left, MetadataFact, Step, Suspect, Touched, Why};
 use mmlog::{Blocker, Hole, PanicRecord};
@@ -81,6 +81,7 @@ fn facts(f: &Facts) -> Value {
         "suspects": f.suspects.iter().map(suspect).collect::<Vec<_>>(),
         "synced": f.synced,
         "sync_error": f.sync_failed.map(|(from, errno)| json!({ "from": from, "errno": errno })),
+        "leftovers": f.leftovers.iter().map(leftover).collect::<Vec<_>>(),
         "panic": f.panic.as_ref().map(panic),
         "violation": f.violation,
     })
@@ -89,6 +90,10 @@ fn facts(f: &Facts) -> Value {
 fn dead(d: &DeadSlot) -> Value {
     let range = d.hole.as_ref().map(|h| json!({ "start": h.start, "end": h.end() }));
     json!({ "slot": d.slot, "pid": d.pid, "command": d.command, "phase": d.phase.to_string(), "range": range })
+}
+
+fn leftover((path, bytes): &(PathBuf, u64)) -> Value {
+    json!({ "path": path.to_string_lossy(), "bytes": bytes })
 }
 
 fn suspect(s: &Suspect) -> Value {

@@ -65,6 +65,18 @@ pub(super) const INCIDENTS: &[Incident] = &[
         command: "truncate -s 25 {directory}/app.log.0000000000-0000000000000000000",
         cure: Cure::Command,
     },
+    Incident {
+        finding: FindingId::Leftover,
+        about: "A rotation was killed while it made the next segment's file.",
+        needs: "",
+        stage: |stage| {
+            stage.log(&[], LINES)?;
+            fs::write(stage.dir.join("app.log.mmlog-next"), [0; 65536])?;
+            Ok(None)
+        },
+        command: "mmlogctl repair {log}",
+        cure: Cure::Command,
+    },
 ];
 
 /// Two old segments; the path of the oldest.
