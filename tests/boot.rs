@@ -182,3 +182,138 @@ fn a_log_of_earlier_software_that_knew_no_boot_id_is_recovered_once() {
     }
     assert_eq!(lines(&mmlogctl("cat", &log).run()), 3);
 }
+
+/// What a collector with a cursor-file prints that starts now.
+fn collected(log: &Path, place: &Path) -> Ended {
+    let tail = mmlogctl("tail", log).args(["-n", "+1", "--until-now", "--cursor-file"]);
+    tail.arg(place).run()
+}
+
+#[test]
+fn a_collector_goes_on_after_a_reboot_by_itself() {
+    let scratch = Scratch::new();
+    let (log, place) = (scratch.file("app.log"), scratch.file("place"));
+    append(&log, "one\ntwo\n").args(["--sync", "always"]).run().is_success();
+    assert_eq!(lines(&collected(&log, &place)), 2);
+    // Eight epochs later the ring still knows where each began.
+    for round in 0..8 {
+        reboot(&log);
+        append(&log, &format!("round {round}\n")).args(["--sync", "always"]).run().is_success();
+    }
+    let later = collected(&log, &place);
+    assert_eq!((later.code, lines(&later)), (0, 8), "{later:?}");
+    reboot(&log);
+    assert_eq!(collected(&log, &place).stdout, b"");
+    append(&log, "three\n").run().is_success();
+    assert_eq!(collected(&log, &place).stdout, b"three\n");
+}
+
+#[test]
+fn a_collector_that_started_before_the_first_writer_goes_on_after_it() {
+    let scratch = Scratch::new();
+    let (log, place) = (scratch.file("app.log"), scratch.file("place"));
+    append(&log, "one\ntwo\n").run().is_success();
+    reboot(&log);
+    // Nothing of it was durable for sure; what is there is read as the first writer will leave it.
+    assert_eq!(collected(&log, &place).stdout, b"one\ntwo\n");
+    append(&log, "three\n").run().is_success();
+    assert_eq!(collected(&log, &place).stdout, b"three\n");
+    assert_eq!(epoch(&log), 1);
+}
+
+#[test]
+fn a_collector_that_follows_while_the_first_writer_recovers_saves_places_of_the_new_epoch() {
+    let scratch = Scratch::new();
+    let (log, place) = (scratch.file("app.log"), scratch.file("place"));
+    append(&log, "one\n").run().is_success();
+    reboot(&log);
+    let tail = mmlogctl("tail", &log).args(["-n", "+1", "-f", "--cursor-file"]).arg(&place).start();
+    tail.until_stdout(|printed| printed == b"one\n");
+    append(&log, "two\n").run().is_success();
+    tail.until_stdout(|printed| printed == b"one\ntwo\n");
+    tail.signal(nix::sys::signal::Signal::SIGTERM);
+    assert_eq!(tail.end().code, 0);
+    append(&log, "three\n").run().is_success();
+    assert_eq!(collected(&log, &place).stdout, b"three\n");
+}
+
+#[test]
+fn a_place_above_what_was_durable_at_the_reboot_is_refused_with_a_step_that_works() {
+    let scratch = Scratch::new();
+    let (log, place) = (scratch.file("app.log"), scratch.file("place"));
+    append(&log, "durable\n").args(["--sync", "always"]).run().is_success();
+    append(&log, "not durable\n").run().is_success();
+    assert_eq!(lines(&collected(&log, &place)), 2);
+    reboot(&log);
+    append(&log, "after\n").run().is_success();
+    let refused = collected(&log, &place);
+    assert_eq!(refused.code, 1, "{refused:?}");
+    assert!(refused.stderr.contains("12 bytes above what was durable"), "{refused:?}");
+    let line = refused.stderr.split('`').nth(1).unwrap();
+    fs::write(&place, format!("{line}\n")).unwrap();
+    assert_eq!(collected(&log, &place).stdout, b"not durable\nafter\n");
+    // Recovered once more, by earlier software, which does not say where its epoch began.
+    reboot(&log);
+    append(&log, "again\n").run().is_success();
+    poke(&log, offset_of!(Header, epochs.began) + 2 * 16, &[0; 16]);
+    let refused = collected(&log, &place);
+    assert!(refused.code == 1 && refused.stderr.contains("remove it to start anew"), "{refused:?}");
+}
+
+#[test]
+fn a_log_that_nobody_recovered_is_read_as_the_recovery_leaves_it_and_that_is_said() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let text: String = (0..2000).map(|n| format!("line {n:06}\n")).collect();
+    append(&log, &text).run().is_success();
+    // A page that did not reach the disk, an append that was torn at the end, one that is whole.
+    let data = fs::OpenOptions::new().write(true).open(&log).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&data, &[0; 4096], 8192).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&data, b"torn", text.len() as u64).unwrap();
+    data.set_len(text.len() as u64 + 50).unwrap();
+    write_slot(&log, 0, slot(3, text.len() as u64), 20, 4711);
+    write_slot(&log, 1, slot(3, 120), 12, 4712);
+    poke(&log, at::CURSOR, &7_u64.to_ne_bytes());
+    reboot(&log);
+    let foreseen = mmlogctl("cat", &log).run();
+    assert_eq!(foreseen.code, 0, "{foreseen:?}");
+    assert_eq!(foreseen.stdout.len(), text.len() - 4096);
+    assert!(foreseen.stderr.contains("not recovered since the reboot"), "{foreseen:?}");
+    let said = mmlogctl("cat", &log).args(["--holes", "say"]).run().stderr;
+    let status = mmlogctl("status", &log).run();
+    assert_eq!(status.code, 0, "{status:?}");
+    assert!(String::from_utf8_lossy(&status.stdout).contains("not recovered since the reboot"), "{status:?}");
+    mmlogctl("check", &log).run().is_success();
+    let tail = mmlogctl("tail", &log).args(["-n", "1"]).run();
+    assert_eq!((tail.code, &*tail.stdout), (0, &b"line 001999\n"[..]), "{tail:?}");
+
+    Log::options().open(&log).unwrap();
+    let recovered = mmlogctl("cat", &log).run();
+    assert_eq!((recovered.stdout, &*recovered.stderr), (foreseen.stdout, ""));
+    let holes = mmlogctl("cat", &log).args(["--holes", "say"]).run().stderr;
+    let ranges = |said: &str| -> Vec<String> {
+        let of_hole = |line: &str| line.split_once("hole at ").map(|(_, hole)| hole.to_owned());
+        said.lines().filter_map(of_hole).map(|hole| hole.split(" (").next().unwrap().to_owned()).collect()
+    };
+    assert_eq!(ranges(&said), ranges(&holes));
+    assert!(!ranges(&said).is_empty());
+}
+
+#[test]
+fn what_a_container_wrote_is_read_on_the_host_while_nobody_has_it_open() {
+    if !mounts("what_a_container_wrote_is_read_on_the_host_while_nobody_has_it_open") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let (log, place) = (scratch.file("app.log"), scratch.file("place"));
+    for round in 0..10 {
+        in_container(&scratch, append(&log, "container\n")).run().is_success();
+        let read = collected(&log, &place);
+        assert_eq!((read.code, lines(&read)), (0, 1), "round {round}: {read:?}");
+        append(&log, "host\n").run().is_success();
+        let read = in_container(&scratch, mmlogctl("cat", &log)).run();
+        assert_eq!(lines(&read), 2 * (round + 1), "{read:?}");
+        let read = collected(&log, &place);
+        assert_eq!((read.code, lines(&read)), (0, 1), "round {round}: {read:?}");
+    }
+}

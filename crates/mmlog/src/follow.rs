@@ -15,6 +15,7 @@
 
 mod compressed;
 mod source;
+mod standing;
 mod version1;
 
 use std::ops::Range;
@@ -31,6 +32,7 @@ use crate::position::Position;
 use crate::status::{self, Damage, LogId};
 use crate::sys::{barrier, futex};
 use source::Source;
+pub use standing::Standing;
 
 /// What a lost wake-up costs at most.
 pub const LONGEST_SLEEP: Duration = Duration::from_millis(250);
@@ -106,6 +108,8 @@ pub struct Follower {
     holes: Vec<Hole>,
     /// How many holes had been noted when the table was last read.
     noted: Option<u64>,
+    /// The epoch of what is below the watermark.
+    epoch: u64,
     doubt: version1::Doubt,
     /// Where it was when it last waited.
     waited_at: u64,
@@ -141,6 +145,7 @@ impl Follower {
             cursor: 0,
             holes: Vec::new(),
             noted: None,
+            epoch: 0,
             doubt: version1::Doubt::default(),
             waited_at: 0,
         };
@@ -390,7 +395,7 @@ impl Follower {
     /// # Errors
     /// [`Fault::NoPosition`] when it is beyond the cursor. Below the oldest byte, what was pruned comes first, as a hole.
     pub fn seek(&mut self, position: Position) -> Result<()> {
-        let max = self.files.control().look().start;
+        let max = self.files.end();
         let value = position.get();
         if value > max {
             let min = Source::oldest(&self.files).at(self.files.path())?;
@@ -415,9 +420,10 @@ impl Follower {
         self.files.waiting_outside().at(self.files.path())
     }
 
-    /// Which log this is.
+    /// Which log this is, and the epoch of what was final at the last look: a position that was read means something
+    /// together with it. Ask anew for each position that is kept.
     pub fn log_id(&self) -> LogId {
-        LogId::of(&self.files.meta.header().identity)
+        LogId { epoch: self.epoch, ..LogId::of(&self.files.meta.header().identity) }
     }
 
     /// Steps 1 and 2.
@@ -429,8 +435,9 @@ impl Follower {
         if self.files.is_version_1() {
             return self.look_at_version_1();
         }
-        let cursor = self.files.control().look().start;
+        let cursor = self.files.end();
         if cursor == self.cursor && self.watermark == cursor && self.noted == Some(self.noted()) {
+            self.epoch = self.files.epoch();
             return self.look_for_the_end();
         }
         let scan = self.files.scan(cursor);
@@ -441,6 +448,9 @@ impl Follower {
             let (at, table) = (self.at, self.files.meta.holes());
             self.holes.extend(holes::all(table).into_iter().filter(|h| h.end() > at));
             self.noted = Some(noted);
+        }
+        if let Some(found) = self.files.foreseen() {
+            self.holes.extend(found.holes.iter().filter(|h| h.end() > self.at).cloned());
         }
         // What the table says of a hole is the later and fuller word.
         self.holes.sort_by_key(|h| (h.start, h.at.is_none()));
@@ -453,6 +463,8 @@ impl Follower {
         }
         self.cursor = cursor;
         self.watermark = self.watermark.max(scan.watermark);
+        // Behind the watermark, which may be of before a recovery: bytes that come after it are not below.
+        self.epoch = self.files.epoch();
         self.look_for_the_end()
     }
 

@@ -95,9 +95,10 @@ mod door {
     #[cfg(feature = "compressed")]
     pub use crate::compress::{Compress, Compressed, Compressing};
     pub use crate::error::{Blocker, Class, Error, Fault, PanicRecord, Result};
+    pub use crate::files::reboot::foreseen::Unrecovered;
     pub use crate::files::remove::{Force, Removed, remove, remove_all};
     pub use crate::files::{Adopt, METADATA_SUFFIX, Origin, Trust};
-    pub use crate::follow::{Follower, LONGEST_SLEEP, Next, Start, Wait};
+    pub use crate::follow::{Follower, LONGEST_SLEEP, Next, Standing, Start, Wait};
     pub use crate::holds::{Hold, HoldStatus};
     pub use crate::holes::{Hole, HoleKind};
     pub use crate::hooks::{Due, HookTurn};

@@ -133,7 +133,7 @@ impl Log {
     pub fn watermark(&self) -> Result<Position> {
         let files = self.files.of_this_process()?;
         files.refresh();
-        Ok(Position::new(files.scan(files.control().look().start).watermark))
+        Ok(Position::new(files.scan(files.end()).watermark))
     }
 
     /// Makes everything durable that is final now, and returns the position below which that holds. Syncs are shared:
@@ -170,7 +170,7 @@ impl Log {
     /// Where the next append goes. Bytes below it may still be in flight.
     pub fn cursor(&self) -> Position {
         self.files.refresh();
-        Position::new(self.files.control().look().start)
+        Position::new(self.files.end())
     }
 
     /// The last byte of the current data file, if the log has one there and it is final and no hole: what the next append

@@ -24,6 +24,7 @@ pub use segments::SegmentStatus;
 
 use crate::error::{Fault, PanicRecord};
 use crate::files::Files;
+use crate::files::reboot::foreseen::Unrecovered;
 use crate::holds::HoldStatus;
 use crate::holes::Hole;
 use crate::layout::{Checkpoint, Identity};
@@ -368,4 +369,6 @@ pub struct Status {
     pub file: FileFacts,
     /// What is durable.
     pub durability: Durability,
+    /// What waits for somebody to recover the log after a reboot.
+    pub unrecovered: Option<Unrecovered>,
 }

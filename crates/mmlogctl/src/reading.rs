@@ -106,6 +106,19 @@ pub fn outside(path: &Path, log: &Follower) -> mmlog::Result<Option<String>> {
     Ok((bytes > 0).then_some(text))
 }
 
+/// What readers of a log have to know that nobody has recovered since the reboot, for standard error.
+#[must_use]
+pub fn unrecovered(path: &Path, follower: &Follower) -> Option<String> {
+    let waiting = follower.unrecovered()?;
+    Some(format!(
+        "{}: not recovered since the reboot: {} bytes from {} on are as they have reached the disk; the next append recovers it, or `mmlogctl repair {}`",
+        shown(path),
+        waiting.end - waiting.synced,
+        waiting.synced,
+        shown(path)
+    ))
+}
+
 /// One line about a hole for `--holes say`.
 #[must_use]
 pub fn describe(hole: &Hole) -> String {

@@ -140,5 +140,6 @@ pub(crate) fn worst() -> Status {
             error: Some((u64::MAX, i32::MAX)),
             recovered: at().map(|at| Recovered { at, end: u64::MAX, lost: u64::MAX }),
         },
+        unrecovered: None,
     }
 }

@@ -19,7 +19,7 @@ use std::sync::atomic::AtomicBool;
 
 use super::Files;
 use crate::error::Fault;
-use crate::layout::{Identity, SLOT_BYTES, SYNC_BYTE, WRITERS_RANGE};
+use crate::layout::{Header, Identity, SLOT_BYTES, SYNC_BYTE, WRITERS_RANGE};
 use crate::sync::Ordering;
 use crate::sys::fork::LockFile;
 use crate::sys::place::{Access, Part};
@@ -105,6 +105,18 @@ fn by_record(identity: &Identity) -> Boot {
         None if recorded == none => Boot::Another,
         None => Boot::Unknown,
     }
+}
+
+/// Whether by the clocks the metadata is of this boot, although the ids differ: containers and their host take turns.
+/// It does not keep the log from being recovered, since where no clock runs through a reboot it may be wrong; but
+/// nothing that was read need then be doubted. (There time goes back, which is seen if it goes far enough.)
+pub(super) fn is_of_this_boot_by_clocks(header: &Header) -> bool {
+    let identity = &header.identity;
+    let then = Clocks::recorded(identity, identity.boot_id.each_ref().map(load));
+    let times =
+        [&header.maintenance_owner.since_ns, &header.checkpoint.synced_ns, &header.checkpoint.recovered_ns];
+    let last = times.into_iter().map(load).max().unwrap_or(0);
+    then.is_some_and(|then| Clocks::now().is_boot_of(&then)) && process::now_ns() >= last
 }
 
 fn load(word: &crate::sync::AtomicU64) -> u64 {

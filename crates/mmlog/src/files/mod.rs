@@ -46,6 +46,7 @@ use crate::sys::{fs, futex, lock};
 pub(crate) use create::UNKNOWN_LEN;
 use meta::Meta;
 use owner::Operation;
+use reboot::foreseen::Foreseen;
 
 /// Suffix of the metadata file's name.
 pub const METADATA_SUFFIX: &str = ".mmlog";
@@ -157,6 +158,8 @@ pub(crate) struct Files {
     pub(crate) sync_took_ns: AtomicU64,
     /// One more than the generation whose names this handle has made durable; 0 for none.
     pub(crate) names_synced: AtomicU64,
+    /// What a reader has found that a recovery would leave.
+    foreseen: Mutex<Option<Arc<Foreseen>>>,
     /// `None` only for a handle that looks at a log whose data file is gone.
     segment: Mutex<Option<Arc<Segment>>>,
 }
@@ -328,10 +331,13 @@ impl Files {
     }
 
     /// What is final below `bound`, a cursor loaded before. After a reboot, until somebody has recovered the log,
-    /// only what is below the checkpoint.
+    /// what readers foresee that he will leave, and for others only what is below the checkpoint.
     pub(crate) fn scan(&self, bound: u64) -> Scan {
         let checkpoint = &self.meta.header().checkpoint;
         let bound = if self.is_version_1() { bound.min(self.control().limit()) } else { bound };
+        if let Some(found) = self.foreseen() {
+            return Scan { watermark: bound.min(found.end), ..Scan::default() };
+        }
         let bound = if self.is_of_this_boot() { bound } else { bound.min(checkpoint.synced()) };
         self.scan_slots(bound)
     }

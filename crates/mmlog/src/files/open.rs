@@ -370,6 +370,7 @@ impl Opening<'_> {
             syncing: Mutex::new(()),
             sync_took_ns: AtomicU64::new(0),
             names_synced: AtomicU64::new(0),
+            foreseen: Mutex::new(None),
             segment: Mutex::new(segment),
         };
         if self.intent.writes() {

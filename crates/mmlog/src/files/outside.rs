@@ -43,7 +43,9 @@ impl Files {
         let found = segment.file().metadata().map_err(Fault::io("stat the data file"))?.len();
         // A file that took its place has bytes of its own.
         let is_ours = (segment.base(), segment.inode()) == (base, self.meta.header().current().inode);
-        let fits = is_ours && control.look().start <= base.saturating_add(file_size);
+        // What a reboot left is the recovery's to judge.
+        let believed = is_ours && self.is_of_this_boot();
+        let fits = believed && control.look().start <= base.saturating_add(file_size);
         if found <= file_size || !fits || self.is_version_1() || self.anybody_writes()? {
             return Ok(0);
         }

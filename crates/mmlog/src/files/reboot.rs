@@ -14,17 +14,19 @@
 //!    epoch by one, since positions above the old checkpoint may mean other bytes now, and synced, before anybody
 //!    appends.
 
+pub(crate) mod foreseen;
 pub(super) mod segments;
 
+use std::fs::File;
 use std::os::unix::fs::FileExt;
 
-use super::boot;
 use super::guard::LogLock;
 use super::version1::next_nuls;
+use super::{Files, boot, owner};
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::holes::{self, Hole, HoleKind};
-use crate::layout::POSITION_END;
+use crate::layout::{Control, POSITION_END, Slot};
 use crate::slots::Phase;
 use crate::sync::Ordering;
 use crate::sys::{fs, process};
@@ -43,7 +45,12 @@ pub(super) struct Extent {
 }
 
 /// Reads `[from, len)` of a file. Offsets, not positions.
-pub(super) fn extent(file: &std::fs::File, from: u64, len: u64) -> std::io::Result<Extent> {
+pub(super) fn extent(file: &File, from: u64, len: u64) -> std::io::Result<Extent> {
+    extent_without(file, from, len, &[])
+}
+
+/// As [`extent`], with zeros in these ranges.
+fn extent_without(file: &File, from: u64, len: u64, zeroed: &[(u64, u64)]) -> std::io::Result<Extent> {
     let mut found = Extent { end: from, ..Extent::default() };
     let mut empty: Option<(u64, u64)> = None;
     let mut buf = vec![0; READ_AT_A_TIME];
@@ -53,6 +60,8 @@ pub(super) fn extent(file: &std::fs::File, from: u64, len: u64) -> std::io::Resu
         let next = (at + READ_AT_A_TIME as u64) / PAGE as u64 * PAGE as u64;
         let want = (next.min(len) - at) as usize;
         file.read_exact_at(&mut buf[..want], at)?;
+        let within = |to: u64| (to.clamp(at, at + want as u64) - at) as usize;
+        zeroed.iter().for_each(|&(from, to)| buf[within(from)..within(to)].fill(0));
         let mut rest = &buf[..want];
         while !rest.is_empty() {
             let page = rest.len().min(PAGE - at as usize % PAGE);
@@ -74,39 +83,104 @@ pub(super) fn extent(file: &std::fs::File, from: u64, len: u64) -> std::io::Resu
     Ok(found)
 }
 
+/// Behind the last byte of `[from, len)` that is not NUL; `from` if there is none.
+fn last_byte(file: &File, from: u64, len: u64) -> std::io::Result<u64> {
+    let mut buf = vec![0; READ_AT_A_TIME];
+    let mut end = len;
+    while end > from {
+        let start = end.saturating_sub(buf.len() as u64).max(from);
+        let part = &mut buf[..(end - start) as usize];
+        file.read_exact_at(part, start)?;
+        if let Some(last) = part.iter().rposition(|&b| b != 0) {
+            return Ok(start + last as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(from)
+}
+
+/// The data file that a reboot left, and how much of it is certain.
+struct Left<'a> {
+    file: &'a File,
+    base: u64,
+    len: u64,
+    /// Everything below is: not below what prune has left, which was durable and reads as NULs.
+    synced: u64,
+}
+
+impl<'a> Left<'a> {
+    fn of(files: &Files, file: &'a File, base: u64) -> Result<Self, Fault> {
+        let len = file.metadata().map_err(Fault::io("stat the data file"))?.len();
+        let header = files.meta.header();
+        if base >= POSITION_END - len.min(POSITION_END - 1) {
+            files.meta.check_positions()?;
+            return Err(Fault::OutOfRange { field: "base", value: base, min: 0, max: POSITION_END - 1 });
+        }
+        let kept = header.kept.first.load(Ordering::Relaxed);
+        let kept = if kept > base + len { base } else { kept };
+        let synced = header.checkpoint.synced().max(base).max(kept);
+        if len < synced - base {
+            return Err(Fault::Truncated { expected: synced - base, found: len });
+        }
+        Ok(Self { file, base, len, synced })
+    }
+
+    /// Those of final segments, and those that the file has room for.
+    fn keeps(&self, hole: &Hole) -> bool {
+        hole.end() <= self.base || hole.start >= self.base && hole.end() <= self.base + self.len
+    }
+
+    /// The hole that a dead writer's slot stands for; none where the append was complete.
+    fn in_doubt(&self, slot: &Slot) -> Option<Hole> {
+        let pending = slot.hot.pending();
+        let phase = pending.phase().filter(|&phase| phase != Phase::Reserving)?;
+        let len = slot.hot.len.load(Ordering::Relaxed);
+        let start = pending.position();
+        if len == 0 || !Control::has_positions(start, len) {
+            return None;
+        }
+        let mut hole = Hole::of_slot(phase, start, len, &owner::of(&slot.cold))?;
+        let end = self.base + self.len;
+        if hole.start < self.synced || hole.start >= end || self.is_complete(&hole) {
+            return None;
+        }
+        hole.len = hole.end().min(end) - hole.start;
+        Some(hole)
+    }
+
+    /// Whether the disk has all of an append without NULs. Where that cannot be told it is not.
+    fn is_complete(&self, hole: &Hole) -> bool {
+        let (from, to) = (hole.start - self.base, hole.end() - self.base);
+        to <= self.len && matches!(next_nuls(self.file, from, to), Ok(None))
+    }
+}
+
 impl LogLock<'_> {
     pub(super) fn recover_after_reboot(&self) -> Result<(), Fault> {
         let header = self.files.meta.header();
         let (control, checkpoint) = (self.control(), &header.checkpoint);
-        let (base, len) = (control.base(), self.data_len()?);
-        if base >= POSITION_END - len.min(POSITION_END - 1) {
-            return self.files.meta.check_positions();
+        let left = Left::of(self.files, self.segment.file(), control.base())?;
+        let (base, len, synced) = (left.base, left.len, left.synced);
+        if header.kept.first.load(Ordering::Relaxed) > base + len {
+            header.kept.first.store(base, Ordering::Release); // kept
         }
-        let kept = &header.kept.first;
-        if kept.load(Ordering::Relaxed) > base + len {
-            kept.store(base, Ordering::Release); // kept
-        }
-        // What is pruned was durable, and reads as NULs.
-        let synced = checkpoint.synced().max(base).max(kept.load(Ordering::Relaxed));
-        header.note_beginning(synced);
-        // Positions from there on may mean other bytes now, which nobody has read.
-        for record in self.files.meta.followers() {
-            record.hold.fetch_min(synced, Ordering::Release); // held
-        }
-        if len < synced - base {
-            return Err(Fault::Truncated { expected: synced - base, found: len });
-        }
+        let same_boot = boot::is_of_this_boot_by_clocks(header);
         let hint = control.look().start;
         let table = self.files.meta.holes();
         header.commit.reset(checkpoint.synced());
-        // Those of final segments stay.
-        holes::retain(table, |h| h.end() <= base || h.start >= base && h.end() <= base + len);
-        self.settle_after_reboot(synced, base + len);
+        holes::retain(table, |hole| left.keeps(hole));
+        self.settle_after_reboot(&left);
         self.zero_again(synced);
         let found =
             extent(self.segment.file(), synced - base, len).map_err(Fault::io("read the data file"))?;
         let end = base + found.end;
         holes::retain(table, |hole| hole.end() <= end);
+        // Positions from there on may mean other bytes now, which nobody has read.
+        let same_below = if same_boot { end } else { synced };
+        header.note_beginning(same_below);
+        for record in self.files.meta.followers() {
+            record.hold.fetch_min(same_below, Ordering::Release); // held
+        }
         // In the same boot the cursor was spoiled, and says nothing of what is missing.
         let expected = if self.files.is_of_this_boot() { end } else { hint };
         let mut lost = expected.clamp(end, end + len) - end;
@@ -148,18 +222,9 @@ impl LogLock<'_> {
     }
 
     /// Empties every slot; the high-water mark of before says nothing.
-    fn settle_after_reboot(&self, synced: u64, end: u64) {
-        for (index, slot) in (0u32..).zip(self.files.meta.slots()) {
-            let pending = slot.hot.pending();
-            if pending.phase().is_none() {
-                continue;
-            }
-            let len = slot.hot.len.load(Ordering::Relaxed);
-            let seen = crate::slots::InFlight { slot: index, pending, len };
-            let exact = pending.phase() != Some(Phase::Reserving);
-            let in_doubt = |h: &Hole| exact && h.start >= synced && h.start < end && !self.is_complete(h);
-            if let Some(mut hole) = self.files.hole_of(&seen).filter(in_doubt) {
-                hole.len = hole.end().min(end) - hole.start;
+    fn settle_after_reboot(&self, left: &Left<'_>) {
+        for slot in self.files.meta.slots().iter().filter(|slot| slot.hot.pending().phase().is_some()) {
+            if let Some(hole) = left.in_doubt(slot) {
                 self.note_hole(&hole);
             }
             slot.hot.settle();
@@ -172,13 +237,6 @@ impl LogLock<'_> {
         for hole in holes::all(table).iter().filter(|h| h.kind == HoleKind::Torn && h.start >= from) {
             self.zero_torn(hole);
         }
-    }
-
-    /// Whether the disk has all of an append without NULs. Where that cannot be told it is not.
-    fn is_complete(&self, hole: &Hole) -> bool {
-        let base = self.control().base();
-        let reaches = self.data_len().is_ok_and(|len| hole.end() <= base + len);
-        reaches && matches!(next_nuls(self.segment.file(), hole.start - base, hole.end() - base), Ok(None))
     }
 
     fn note_boot(&self) -> Result<(), Fault> {

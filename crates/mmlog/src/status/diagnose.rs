@@ -40,6 +40,7 @@ impl Status {
         found.extend(self.unseen());
         found.extend(self.idle(thresholds));
         found.extend(self.recovered());
+        found.extend(self.not_recovered());
         found.extend(self.holed());
         found.extend(self.outside_bytes());
         found.extend(self.outside_cut());
@@ -320,6 +321,20 @@ impl Status {
             quoted(&self.path)
         );
         Some(info(FindingId::Recovered, sentence, next))
+    }
+
+    fn not_recovered(&self) -> Option<Finding> {
+        let waiting = self.unrecovered?;
+        let sentence = format!(
+            "not recovered since the reboot: {} bytes from {} on are as they have reached the disk",
+            waiting.end - waiting.synced,
+            waiting.synced
+        );
+        let next = format!(
+            "the next append recovers it, {} does it now; cat and tail show what that will leave",
+            self.command("repair")
+        );
+        Some(info(FindingId::NotRecovered, sentence, next))
     }
 
     fn holed(&self) -> Option<Finding> {

@@ -19,7 +19,10 @@ pub(super) fn damage(files: &Files, file_size: u64, file: &FileFacts) -> Vec<Dam
     let of = |id: FindingId, fault: Fault| Damage { id, problem: fault.problem() };
     let (mut found, header) = (Vec::new(), files.meta.header());
     let kind = header.journal.kind();
-    found.extend(files.meta.check_positions().err().map(|fault| of(FindingId::Positions, fault)));
+    // What a reboot left is no damage as long as the next writer recovers it.
+    let believed = files.is_of_this_boot();
+    let positions = || files.meta.check_positions().err().map(|fault| of(FindingId::Positions, fault));
+    found.extend(believed.then(positions).flatten());
     found.extend(data_file(files, file_size, file));
     found.extend(files.is_copied().map(|fault| of(FindingId::MetadataCopied, fault)));
     let differ = if file.inode == 0 { None } else { files.owners_differ(file.uid) };
@@ -31,7 +34,11 @@ pub(super) fn damage(files: &Files, file_size: u64, file: &FileFacts) -> Vec<Dam
 
 fn data_file(files: &Files, file_size: u64, file: &FileFacts) -> Option<Damage> {
     let header = files.meta.header();
-    let recorded = header.identity.inode.load(Ordering::Relaxed);
+    let this_boot = files.is_of_this_boot();
+    let recorded = match files.current_segment() {
+        Ok(entry) if !this_boot => entry.inode,
+        _ => header.identity.inode.load(Ordering::Relaxed),
+    };
     let recorded_device = header.identity.device.load(Ordering::Relaxed);
     // A rotation in the middle, of somebody dead or stopped, is finished by whoever gets the lock.
     let rotating = header.journal.kind() == JOURNAL_ROTATE;
@@ -47,15 +54,16 @@ fn data_file(files: &Files, file_size: u64, file: &FileFacts) -> Option<Damage> 
         };
     }
     // Device numbers hold for one boot.
-    if file.device != recorded_device && files.is_of_this_boot() {
+    if file.device != recorded_device && this_boot {
         let problem = format!(
             "the data file is on device {:#x}, the metadata was made for device {recorded_device:#x}",
             file.device
         );
         return found(FindingId::OverlayView, problem);
     }
-    let truncated = Fault::Truncated { expected: file_size, found: file.len };
-    (file.len < file_size && !rotating)
+    let expected = if this_boot { file_size } else { files.certain() };
+    let truncated = Fault::Truncated { expected, found: file.len };
+    (file.len < expected && !rotating)
         .then(|| Damage { id: FindingId::DataTruncated, problem: truncated.problem() })
 }
 

@@ -89,6 +89,8 @@ findings! {
     Version1 = "version-1",
     /// Bytes were lost at a reboot.
     Recovered = "recovered",
+    /// Nobody has recovered the log since the reboot.
+    NotRecovered = "not-recovered",
     /// Ranges that writers reserved and never finished.
     Holes = "holes",
     /// Bytes that somebody who is no writer put behind the log at rest.

@@ -147,6 +147,7 @@ impl Observer {
             panic: control.is_panicked().then(|| files.panic_record()),
             file,
             durability: Durability::of(&header.checkpoint),
+            unrecovered: files.unrecovered(),
         };
         files.intact()?;
         status.conclude(&Thresholds::default());

@@ -211,3 +211,49 @@ fn a_reader_written_from_the_manual_alone_sees_what_the_library_sees() {
     assert_eq!(fs::metadata(&path).unwrap().len(), end, "at rest the file is what was appended");
     assert_eq!(both(&path), seen);
 }
+
+#[test]
+fn boots_and_epochs_are_told_from_the_manual_alone() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("app.log");
+    let append = |line: &[u8], durable| {
+        let log = Log::options().open_or_create(&path).unwrap();
+        let mut writer = log.writer().unwrap();
+        if durable {
+            writer.append_durable(line).unwrap()
+        } else {
+            writer.append(line).unwrap()
+        };
+        drop(writer);
+        log.close().unwrap();
+    };
+    let reader = || Reader::open(&path).unwrap();
+    append(b"durable\n", true);
+    assert_eq!(reader().is_of_this_boot().unwrap(), Some(true));
+    append(b"not\n", false);
+    for epoch in 1..=9 {
+        leave(&path, 0xf0, epoch);
+        assert_eq!(reader().is_of_this_boot().unwrap(), None);
+        append(b"again\n", false);
+        assert_eq!(reader().is_of_this_boot().unwrap(), Some(true));
+    }
+    let read = |at| u64::from_ne_bytes(fs::read(metadata_of(&path)).unwrap()[at..at + 8].try_into().unwrap());
+    assert_eq!(
+        (reader().same_below(9).unwrap(), reader().same_below(8).unwrap()),
+        (Some(u64::MAX), Some(12 + 7 * 6))
+    );
+    assert_eq!((reader().same_below(1).unwrap(), reader().same_below(0).unwrap()), (Some(12), None));
+    // A boot without an id, with its clocks: the same one, and one of an hour ago.
+    for at in [0xf0, 0xf8] {
+        leave(&path, at, 0);
+    }
+    assert_eq!(reader().is_of_this_boot().unwrap(), Some(false), "of earlier software");
+    leave(&path, 0x128, 1);
+    assert_eq!(reader().is_of_this_boot().unwrap(), Some(true));
+    append(b"the same boot\n", false);
+    assert_eq!(read(0xe8), 9);
+    leave(&path, 0x130, read(0x130) - 3_600_000_000_000);
+    assert_eq!(reader().is_of_this_boot().unwrap(), Some(false));
+    append(b"another\n", false);
+    assert_eq!(read(0xe8), 10);
+}

@@ -108,6 +108,43 @@ impl Reader {
         Ok((watermark, holes))
     }
 
+    /// "Boots", rules 1, 3 and 4: whether the metadata is of this one; `None` where lock bytes have to say.
+    pub(crate) fn is_of_this_boot(&self) -> io::Result<Option<bool>> {
+        let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;
+        let digits: String = text.chars().filter(char::is_ascii_hexdigit).collect();
+        let mine = u128::from_str_radix(&digits, 16).unwrap().to_be_bytes();
+        let recorded = self.bytes::<16>(0xf0)?;
+        if recorded == mine {
+            return Ok(Some(true));
+        }
+        if recorded != [0; 16] {
+            return Ok(None);
+        }
+        let [first, last] = [0xf0, 0xf8].map(|at| self.u64(at).unwrap());
+        if self.u64(0x128)? != (first ^ last.rotate_left(32)) | 1 {
+            return Ok(Some(false));
+        }
+        let up = std::fs::read_to_string("/proc/uptime")?;
+        let up: f64 = up.split(' ').next().unwrap().parse().unwrap();
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
+        let booted = now.as_secs_f64() - up;
+        let then = self.u64(0x130)? as f64 / 1e9;
+        Ok(Some((booted - then).abs() < 2.0 && up + 0.1 >= self.u64(0x138)? as f64 / 1e9))
+    }
+
+    /// "Epoch": below which position one that was noted in that epoch means what it meant.
+    pub(crate) fn same_below(&self, then: u64) -> io::Result<Option<u64>> {
+        let mut least = u64::MAX;
+        for epoch in then + 1..=self.u64(0xe8)? {
+            let at = 0x700 + 16 * (epoch % 8);
+            if self.u64(at)? != epoch {
+                return Ok(None);
+            }
+            least = least.min(self.u64(at + 8)?);
+        }
+        Ok(Some(least))
+    }
+
     /// Everything that is final now.
     pub(crate) fn read(&self) -> io::Result<Seen> {
         let (watermark, mut holes) = self.look()?;

@@ -74,6 +74,9 @@ fn print(path: &Path, args: &CatArgs, out: &mut Output) -> Result<Exit, Failure>
     };
     let until = args.to.map_or(now, |to| now.min(Position::new(to)));
     let mut follower = log.follow(start)?;
+    if let Some(notice) = reading::unrecovered(path, &follower) {
+        out.notice(&notice);
+    }
     let render: Box<dyn Render> =
         if out.is_terminal() { Box::new(Escaper::default()) } else { Box::new(Plain) };
     let mut copier = Copier::new(args.holes, Skip::NOTHING, render);

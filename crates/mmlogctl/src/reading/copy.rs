@@ -2,7 +2,7 @@
 //!
 //! Bytes go from the read buffer to write(2) without a copy unless their form has to change.
 
-use mmlog::{Hole, HoleKind, Position};
+use mmlog::{Hole, HoleKind, LogId, Position};
 
 use super::escape::Escaper;
 use super::skip::Skip;
@@ -88,6 +88,9 @@ pub trait Sink {
     /// Something could not be given out, or not be looked at: the command ends with this, or with worse.
     fn worsen(&mut self, _to: Exit) {}
 
+    /// What is given out from here on was read from this log, in this epoch.
+    fn reading(&mut self, _of: LogId) {}
+
     /// Everything below the position has been written.
     fn settled(&mut self, _below: Position) {}
 
@@ -147,7 +150,9 @@ impl Copier {
     ) -> Result<Stopped, Failure> {
         let Self { holes, skip, render, buf } = self;
         while sink.order() == Order::GoOn {
-            match next_piece(source, until, buf)? {
+            let piece = next_piece(source, until, buf)?;
+            sink.reading(source.log_id());
+            match piece {
                 Piece::Data { at, bytes } => put(render.as_mut(), skip, at, bytes, sink)?,
                 Piece::Segment(generation) => render.segment(generation),
                 // Nobody asked for it to be said, but it is no longer what the log was.

@@ -2,13 +2,13 @@
 //!
 //! Replaced by rename, so that a reader finds the old place or the new one, never half of one. It is
 //! synced only where a hold goes by it, lest prune take what a power cut makes this consumer need again:
-//! else the epoch tells places of before a reboot from valid ones anyway.
+//! else a place that a reboot has overtaken is told from valid ones by its epoch anyway.
 
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-use mmlog::{LogId, Position};
+use mmlog::{Follower, LogId, Position, Standing};
 
 use crate::exit::{Exit, Failure, shown};
 use crate::replace::replace;
@@ -41,22 +41,35 @@ impl Place {
         format!("{} {} {}\n", self.id, self.id.epoch, self.position)
     }
 
-    /// Checks that the place is one in the log `id`.
+    /// Checks that the place is one in the log that is followed, and means what it meant when it was noted.
     ///
     /// # Errors
-    /// When it is not, with the reason.
-    pub fn check(&self, id: LogId) -> Result<(), String> {
+    /// When it does not, with the reason.
+    pub fn check(&self, follower: &Follower) -> Result<(), String> {
+        self.judge(follower.log_id(), follower.standing(self.id, self.position))
+    }
+
+    fn judge(&self, log: LogId, standing: Standing) -> Result<(), String> {
         let ours = self.id;
-        if ours.uuid != id.uuid {
-            return Err(format!(
-                "a place in another log ({ours}, this one is {id}); remove it to start anew"
-            ));
+        let epochs = format!("epoch {}, the log's is {}", ours.epoch, log.epoch);
+        match standing {
+            Standing::Same => Ok(()),
+            Standing::OtherLog => {
+                Err(format!("a place in another log ({ours}, this one is {log}); remove it to start anew"))
+            }
+            Standing::Changed { from: None } => {
+                Err(format!("a place from before a reboot ({epochs}); remove it to start anew"))
+            }
+            Standing::Changed { from: Some(position) } => {
+                let certain = Self { id: log, position }.line();
+                Err(format!(
+                    "a place from before a reboot ({epochs}), {} bytes above what was durable then; remove it to start anew, or \
+                     put `{}` there to go on behind what is certain",
+                    self.position.get() - position.get(),
+                    certain.trim_end()
+                ))
+            }
         }
-        if ours.epoch != id.epoch {
-            let epochs = format!("epoch {}, the log's is {}", ours.epoch, id.epoch);
-            return Err(format!("a place from before a reboot ({epochs}); remove it to start anew"));
-        }
-        Ok(())
     }
 }
 
@@ -177,9 +190,16 @@ mod tests {
 
     #[test]
     fn a_place_in_another_log_is_refused_with_the_reason() {
-        let id = place().id;
-        assert_eq!(place().check(id), Ok(()));
-        assert!(place().check(LogId { epoch: 3, ..id }).is_err_and(|why| why.contains("reboot")));
-        assert!(place().check(LogId { uuid: [1; 16], ..id }).is_err_and(|why| why.contains("another log")));
+        let id = LogId { epoch: 3, ..place().id };
+        assert_eq!(place().judge(id, Standing::Same), Ok(()));
+        let refused =
+            |standing, why: &str| assert!(place().judge(id, standing).is_err_and(|e| e.contains(why)));
+        refused(Standing::OtherLog, "another log");
+        refused(Standing::Changed { from: None }, "epoch 2, the log's is 3");
+        refused(Standing::Changed { from: Some(Position::new(12000)) }, "345 bytes above");
+        refused(
+            Standing::Changed { from: Some(Position::new(12000)) },
+            "`00112233-4455-6677-8899-aabbccddeeff 3 12000`",
+        );
     }
 }

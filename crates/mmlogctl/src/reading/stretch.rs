@@ -3,7 +3,7 @@
 //! Holds: no piece reaches beyond the bound, bytes of a known hole are never data, pieces come in
 //! the order of their positions.
 
-use mmlog::{Follower, Hole, Next, Position};
+use mmlog::{Follower, Hole, LogId, Next, Position};
 
 /// Something that is read forwards from any position: a [`Follower`], or a mock in tests.
 pub trait Source {
@@ -21,6 +21,9 @@ pub trait Source {
 
     /// As [`Follower::position`].
     fn position(&self) -> Position;
+
+    /// As [`Follower::log_id`].
+    fn log_id(&self) -> LogId;
 }
 
 impl Source for Follower {
@@ -34,6 +37,10 @@ impl Source for Follower {
 
     fn position(&self) -> Position {
         Follower::position(self)
+    }
+
+    fn log_id(&self) -> LogId {
+        Follower::log_id(self)
     }
 }
 
@@ -168,6 +175,10 @@ pub(crate) mod mock {
 
         fn position(&self) -> Position {
             Position::new(self.at)
+        }
+
+        fn log_id(&self) -> LogId {
+            LogId::default()
         }
     }
 }

@@ -216,7 +216,7 @@ fn check_log(path: &Path, promise: &Promise, findings: &mut Findings) -> anyhow:
 }
 
 fn check_recovery(path: &Path, promise: &Promise, findings: &mut Findings) -> anyhow::Result<()> {
-    check_reader_before(path, promise, findings)?;
+    let before = check_reader_before(path, promise, findings)?;
     let log = options().open_or_create(path).context("recovery")?;
     let recovered = log.cursor().get();
     // Recovery may have zeroed what was in flight at the end.
@@ -224,6 +224,8 @@ fn check_recovery(path: &Path, promise: &Promise, findings: &mut Findings) -> an
     let least = promise.synced.max(base + end_of(&fs::read(path)?));
     findings.demand(recovered >= least, || format!("recovered to {recovered}, below {least}"));
     let content = Content::read(&log).context("read after recovery")?;
+    let foreseen = before.is_none_or(|seen| seen.bytes == content.bytes && seen.holes == content.holes);
+    findings.demand(foreseen, || "a reader before recovery has read something else than is there now".into());
     let read = content.bytes.len() as u64;
     findings.demand(read == recovered, || format!("{read} bytes can be read, the cursor is {recovered}"));
     findings.demand_kept("recovered", promise, &content, &[By::Checkpoint, By::ItsBytes]);
@@ -240,18 +242,22 @@ fn check_recovery(path: &Path, promise: &Promise, findings: &mut Findings) -> an
     go_on(log, path, recovered, content, findings)
 }
 
-/// A reader that comes before the first writer sees what was synced, and nothing torn.
-fn check_reader_before(path: &Path, promise: &Promise, findings: &mut Findings) -> anyhow::Result<()> {
+/// A reader that comes before the first writer sees what was synced, and whatever else the recovery will leave.
+fn check_reader_before(
+    path: &Path,
+    promise: &Promise,
+    findings: &mut Findings,
+) -> anyhow::Result<Option<Content>> {
     if promise.is_empty() {
-        return Ok(());
+        return Ok(None);
     }
     let log = options().open_reader(path).context("a reader before recovery")?;
     let content = Content::read(&log).context("read before recovery")?;
     let watermark = log.watermark()?.get();
     let synced = promise.synced;
     findings.demand(watermark >= synced, || format!("a reader's watermark {watermark}, synced {synced}"));
-    findings.demand_kept("a reader before recovery", promise, &content, &[By::Checkpoint]);
-    Ok(())
+    findings.demand_kept("a reader before recovery", promise, &content, &[By::Checkpoint, By::ItsBytes]);
+    Ok(Some(content))
 }
 
 /// The log can be appended to, followed, synced and trimmed, and nothing that was there changes.

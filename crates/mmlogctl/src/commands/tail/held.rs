@@ -41,7 +41,7 @@ impl Held {
 
     /// Follows the cursor-file, which is on the disk as it says. False when somebody has ended the hold.
     pub(super) fn follow(&mut self, place: &Place) -> bool {
-        if place.id != self.id {
+        if place.id.uuid != self.id.uuid {
             return true;
         }
         self.said = Instant::now();

@@ -62,6 +62,9 @@ impl OneLog {
         }
         let one =
             Self { index, id: follower.log_id(), log, follower, copier, present, damage: Damage::default() };
+        if let Some(notice) = reading::unrecovered(&plan.logs[index], &one.follower) {
+            shared.notice(&notice);
+        }
         if let Some(file) = &plan.cursor_file {
             // Here and not only at the end: a file that cannot be written is better known now.
             let place = Place { id: one.id, position: start };
@@ -99,20 +102,20 @@ impl OneLog {
     pub(super) fn print_present(&mut self, shared: &Shared) -> Result<Stopped, Failure> {
         shared.title(self.index)?;
         if let Some(text) = reading::outside(&shared.plan().logs[self.index], &self.follower)? {
-            Share { shared, index: self.index, id: self.id }.say(&text);
+            Share { shared, index: self.index, id: self.follower.log_id() }.say(&text);
         }
         self.print(Some(self.present), shared)
     }
 
     /// Prints what is final, up to `until`.
     pub(super) fn print(&mut self, until: Option<Position>, shared: &Shared) -> Result<Stopped, Failure> {
-        let mut share = Share { shared, index: self.index, id: self.id };
+        let mut share = Share { shared, index: self.index, id: self.follower.log_id() };
         self.copier.copy(&mut self.follower, until, &mut share)
     }
 
     /// Prints what was held back: nothing more comes from this log.
     pub(super) fn finish(&mut self, shared: &Shared) -> Result<(), Failure> {
-        let mut share = Share { shared, index: self.index, id: self.id };
+        let mut share = Share { shared, index: self.index, id: self.follower.log_id() };
         self.copier.finish(&self.follower, &mut share)?;
         self.damage.looked = None;
         self.look_for_damage(shared)
@@ -151,7 +154,7 @@ fn beginning(
     if let Some(file) = &plan.cursor_file
         && let Some(place) = file.load()?
     {
-        place.check(follower.log_id()).map_err(|problem| file.refuse(&problem))?;
+        place.check(follower).map_err(|problem| file.refuse(&problem))?;
         return at(place.position);
     }
     match plan.begin {

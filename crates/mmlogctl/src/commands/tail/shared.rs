@@ -112,6 +112,11 @@ impl Shared {
         }
     }
 
+    /// One line on standard error.
+    pub(super) fn notice(&self, text: &str) {
+        hold(&self.screen).out.notice(text);
+    }
+
     /// One line on standard error about the log that was named `index`th.
     pub(super) fn say(&self, index: usize, text: &str) {
         hold(&self.screen).out.notice(&format!("{}: {text}", shown(&self.plan.logs[index])));
@@ -236,6 +241,10 @@ impl Sink for Share<'_> {
 
     fn worsen(&mut self, to: Exit) {
         self.shared.worsen(to);
+    }
+
+    fn reading(&mut self, of: LogId) {
+        self.id = of;
     }
 
     fn settled(&mut self, below: Position) {

@@ -72,4 +72,16 @@ pub(super) const INCIDENTS: &[Incident] = &[
             },
         ),
     },
+    Incident {
+        finding: FindingId::NotRecovered,
+        about: "The machine was started again, and nobody has written yet.",
+        needs: "",
+        stage: |stage| {
+            stage.log(&[], b"a line of before the reboot\n")?;
+            stage.poke(&stage.metadata(), offset_of!(Header, identity.boot_id), &[0xb0; 16])?;
+            Ok(None)
+        },
+        command: "mmlogctl repair {log}",
+        cure: Cure::Command,
+    },
 ];

@@ -1,0 +1,111 @@
+//! What readers see of a log that nobody has recovered since the reboot: what the recovery will leave, looked at
+//! without changing anything. An archive that nobody writes to again is read like this for ever.
+//!
+//! The recovery raises the epoch and changes no byte of what was foreseen, so positions up to there are those of the
+//! epoch to come. Should the log be in use in this boot after all, by somebody with another boot id who has it closed
+//! just now, then no epoch comes, and the bytes are what they are.
+
+use std::sync::{Arc, PoisonError};
+
+use super::{Left, extent_without};
+use crate::error::Fault;
+use crate::files::{Files, Intent, boot};
+use crate::holes::{self, Hole, HoleKind};
+use crate::layout::LOCK_BYTE;
+use crate::sync::Ordering;
+
+/// What a recovery would leave.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Foreseen {
+    /// Positions below would mean what they mean now.
+    pub(crate) same_below: u64,
+    /// Where the log would end.
+    pub(crate) end: u64,
+    /// What it would note, besides what is in the table.
+    pub(crate) holes: Vec<Hole>,
+    /// It is about this file, of that length.
+    file: (u64, u64),
+}
+
+/// A log that nobody has recovered since the reboot.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Unrecovered {
+    /// Everything below was durable.
+    pub synced: u64,
+    /// Up to there the data file has bytes, as far as they have reached the disk.
+    pub end: u64,
+}
+
+impl Files {
+    /// Where the log ends: the cursor, or where a recovery would set it.
+    pub(crate) fn end(&self) -> u64 {
+        match self.foreseen() {
+            Some(found) => found.end,
+            None => self.control().look().start,
+        }
+    }
+
+    /// For readers of a log of another boot. None where it cannot be told, so that only the checkpoint is certain.
+    pub(crate) fn foreseen(&self) -> Option<Arc<Foreseen>> {
+        if self.intent != Intent::Read || self.is_of_this_boot() {
+            return None;
+        }
+        let mut known = self.foreseen.lock().unwrap_or_else(PoisonError::into_inner);
+        let segment = self.renew().ok()?;
+        let file = (segment.inode(), segment.file().metadata().ok()?.len());
+        if known.as_ref().is_none_or(|known| known.file != file) {
+            *known = None;
+            let found = self.foresee(file).ok()?;
+            // Whoever recovers it just now has changed what was looked at.
+            let is_still = !self.is_held(LOCK_BYTE) && !self.is_of_this_boot() && self.intact().is_ok();
+            *known = is_still.then(|| Arc::new(found));
+        }
+        known.clone()
+    }
+
+    fn foresee(&self, file: (u64, u64)) -> Result<Foreseen, Fault> {
+        let segment = self.renew()?;
+        let left = Left::of(self, segment.file(), segment.base())?;
+        let (base, synced) = (left.base, left.synced);
+        let in_doubt: Vec<Hole> = self.meta.slots().iter().filter_map(|slot| left.in_doubt(slot)).collect();
+        let mut noted = holes::all(self.meta.holes());
+        noted.retain(|h| left.keeps(h));
+        noted.extend(in_doubt.iter().cloned());
+        let torn = |h: &&Hole| h.kind == HoleKind::Torn && h.start >= synced;
+        let zeroed: Vec<_> = noted.iter().filter(torn).map(|h| (h.start - base, h.end() - base)).collect();
+        let found = extent_without(segment.file(), synced - base, left.len, &zeroed)
+            .map_err(Fault::io("read the data file"))?;
+        let end = base + found.end;
+        let missing = found.missing.iter().map(|&(from, to)| Hole::lost(base + from, base + to));
+        let unknown = |lost: &Hole| !noted.iter().any(|h| h.start < lost.end() && lost.start < h.end());
+        let mut holes: Vec<Hole> = missing.filter(unknown).collect();
+        holes.extend(in_doubt);
+        holes.retain(|h| h.end() <= end);
+        let same_boot = boot::is_of_this_boot_by_clocks(self.meta.header());
+        Ok(Foreseen { same_below: if same_boot { end } else { synced }, end, holes, file })
+    }
+
+    /// Bytes that the data file has to have after a reboot.
+    pub(crate) fn certain(&self) -> u64 {
+        let base = self.current_segment().map_or(0, |entry| entry.base);
+        self.meta.header().checkpoint.synced().saturating_sub(base)
+    }
+
+    /// The epoch of what is read now.
+    pub(crate) fn epoch(&self) -> u64 {
+        let epoch = self.meta.header().identity.epoch.load(Ordering::Acquire); // epoch
+        epoch + u64::from(self.foreseen().is_some())
+    }
+
+    /// How much waits for a recovery, if it does; the last bytes of the file are looked at, not all of it.
+    pub(crate) fn unrecovered(&self) -> Option<Unrecovered> {
+        if self.is_of_this_boot() {
+            return None;
+        }
+        let synced = self.meta.header().checkpoint.synced();
+        let segment = self.renew().ok()?;
+        let left = Left::of(self, segment.file(), segment.base()).ok()?;
+        let end = super::last_byte(segment.file(), left.synced - left.base, left.len).ok()?;
+        Some(Unrecovered { synced, end: left.base + end })
+    }
+}
