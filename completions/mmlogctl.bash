@@ -193,7 +193,7 @@ _mmlogctl() {
             return 0
             ;;
         mmlogctl__subcmd__cat)
-            opts="-h --trust-path --from --to --holes --help"
+            opts="-h --trust-path --from --to --holes --olddir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -211,6 +211,10 @@ _mmlogctl() {
                     COMPREPLY=($(compgen -W "skip nul say" -- "${cur}"))
                     return 0
                     ;;
+                --olddir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -219,7 +223,7 @@ _mmlogctl() {
             return 0
             ;;
         mmlogctl__subcmd__check)
-            opts="-w -c -h --warning --critical --prom --deep --json --trust-path --help"
+            opts="-w -c -h --warning --critical --prom --deep --json --olddir --trust-path --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -242,6 +246,10 @@ _mmlogctl() {
                     return 0
                     ;;
                 --prom)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --olddir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -389,7 +397,7 @@ _mmlogctl() {
             return 0
             ;;
         mmlogctl__subcmd__prune)
-            opts="-n -h --keep --keep-bytes --keep-age --punch --keep-unrun --force --forget --dry-run --wait --trust-path --help"
+            opts="-n -h --keep --keep-bytes --keep-age --punch --keep-unrun --force --forget --dry-run --wait --olddir --trust-path --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -412,6 +420,10 @@ _mmlogctl() {
                     return 0
                     ;;
                 --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --olddir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -441,12 +453,16 @@ _mmlogctl() {
             return 0
             ;;
         mmlogctl__subcmd__rm)
-            opts="-h --force --all --trust-path --help"
+            opts="-h --force --all --olddir --trust-path --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --olddir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -497,12 +513,16 @@ _mmlogctl() {
             return 0
             ;;
         mmlogctl__subcmd__segments)
-            opts="-h --json --trust-path --help"
+            opts="-h --json --olddir --trust-path --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --olddir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -511,12 +531,16 @@ _mmlogctl() {
             return 0
             ;;
         mmlogctl__subcmd__status)
-            opts="-h --json --trust-path --help"
+            opts="-h --json --olddir --trust-path --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
+                --olddir)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
                 *)
                     COMPREPLY=()
                     ;;
@@ -525,7 +549,7 @@ _mmlogctl() {
             return 0
             ;;
         mmlogctl__subcmd__tail)
-            opts="-n -c -f -F -q -v -o -h --trust-path --lines --bytes --follow --silent --quiet --verbose --pid --from --cursor-file --hold --until-now --output --max-line --holes --help"
+            opts="-n -c -f -F -q -v -o -h --trust-path --lines --bytes --follow --silent --quiet --verbose --pid --from --cursor-file --hold --until-now --output --max-line --holes --olddir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -577,6 +601,10 @@ _mmlogctl() {
                     ;;
                 --holes)
                     COMPREPLY=($(compgen -W "skip nul say" -- "${cur}"))
+                    return 0
+                    ;;
+                --olddir)
+                    COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
                 *)

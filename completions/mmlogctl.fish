@@ -24,7 +24,7 @@ function __fish_mmlogctl_using_subcommand
     contains -- $cmd[1] $argv
 end
 
-complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -s h -l help -d 'Print help'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -s V -l version -d 'Print version'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "init" -d 'Create a log, or check that an existing one has these options'
@@ -48,7 +48,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l max-writers -
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l mode -d 'The permission bits of the files, in octal [default: 0666 without the umask]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l gate-ms -d 'How long a trim keeps writers waiting before it gives up, in milliseconds [default: 50]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l adopt -d 'Log behind the bytes of a data file that has no metadata'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l linger -d 'Collect for up to DUR before appending, so that batches are fewer and bigger' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l max-line -d 'Split a line that is longer than this, and say so. Each piece is a line of exactly SIZE bytes, the last one may be shorter; --split-mark tells them from lines of that length. This much of a line is held in memory (but at least 1M), twice with --timestamp or --prefix' -r
@@ -65,7 +65,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l mode -d 'Th
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l grace -d 'How long to go on reading after SIGTERM, SIGINT or SIGHUP, if the input does not end before; 0s stores what lies in the pipe' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l no-create -d 'Fail when the log does not exist'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l timestamp -d 'Put the time of storing before each line: RFC 3339, UTC, microseconds'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l raw -d 'Bytes as they come: no waiting for a newline, none added at the end'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l tee -d 'Copy to standard output what was stored. When the copy cannot be written any more (its reader went away), that is said, and the log goes on without it'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l tee-ends -d 'The same, and end when the copy cannot be written any more, as in `append --tee-ends app.log | head`: what lies in the pipe is stored. The exit code is 0 if the reader went away, else 1'
@@ -85,7 +85,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l mode -d 'The 
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l stderr-prefix -d 'Put TEXT before each line of standard error, instead of that of --prefix' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l no-create -d 'Fail when the log does not exist'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l timestamp -d 'Put the time of storing before each line: RFC 3339, UTC, microseconds'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l tee -d 'Copy what was stored: of standard output to standard output, of standard error to standard error. A copy that cannot be written any more (its reader went away) is said, and CMD goes on without it'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l tee-ends -d 'The same, and when a copy cannot be written any more, close the pipe of that stream: CMD meets what it would without us (SIGPIPE, EPIPE), and the exit code is what CMD makes of it'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l until-closed -d 'Go on after CMD has ended, until all processes have closed the output that they inherited from it, or until SIGTERM, SIGINT or SIGQUIT'
@@ -95,7 +95,8 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -l to -d 'Stop be
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -l holes -d 'What to print for a hole, a range whose writer died before it was written' -r -f -a "skip\t'Nothing'
 nul\t'As many NUL bytes as the hole is long, so that offsets in the output are positions'
 say\t'Nothing; where the hole is and who left it is said on standard error'"
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -r -F
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s n -l lines -d 'Print the last N lines (without this option 10), or with +N all from line N on' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s c -l bytes -d 'Print the last N bytes, or with +N all from byte N on' -r
@@ -109,22 +110,25 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l max-line -d '
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l holes -d 'What to print for a hole, a range whose writer died before it was written' -r -f -a "skip\t'Nothing'
 nul\t'As many NUL bytes as the hole is long, so that offsets in the output are positions'
 say\t'Nothing; where the hole is and who left it is said on standard error'"
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -r -F
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s f -l follow -d 'Print what is appended, as soon as it is'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s F -d 'As -f, and wait for a log that does not exist yet, and go on with one that was made anew'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s q -l quiet -l silent -d 'Never print whose lines follow'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s v -l verbose -d 'Always print whose lines follow'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l until-now -d 'Print everything that is final now, from the start or where -n, -c, --from or --cursor-file say, then end'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand status" -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -r -F
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand status" -l json -d 'One JSON object for each log, one per line; of a log that cannot be read, what is known'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand status" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand status" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -s w -l warning -d 'Warn when METRIC is above VALUE (file_size, writers, holes, lag, in_flight, slack, idle, behind, segments, size, lock, maintenance, unsynced), or below it (free). Sizes as 64M, durations as 5m. May be given more than once; of two for the same METRIC the last one counts' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -s c -l critical -d 'The same for critical: -w free=1G,idle=10m -c free=64M' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -l prom -d 'Write metrics of all LOGs to FILE, in the text format of Prometheus: for node_exporter\'s textfile collector, which wants a name that ends in .prom. FILE is replaced as a whole, with mode 0644. `-` writes them to standard output, in place of the lines' -r -F
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -r -F
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -l deep -d 'Check the invariants, and read all of the data'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -l json -d 'One JSON object for each log'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand inspect" -s d -l interval -d 'Between two looks: 250ms, 2s; a bare number is seconds. The default is 250ms, with --batch 2s' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand inspect" -s n -l count -d 'With --batch: end after so many' -r
@@ -132,7 +136,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand inspect" -l once -d 'P
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand inspect" -l batch -d 'Print a frame as plain text at each interval'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand inspect" -l json -d 'With --batch or --once: one JSON object for each log and tick, that of status --json with rates'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand inspect" -l read-only -d 'No operations, nor keys for them'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand inspect" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand inspect" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand inspect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l wait -d 'How long to wait for others, in all: another maintenance command, the log\'s lock, a writer in the way' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -s n -l dry-run -d 'Say what was found and what would be done; change nothing'
@@ -142,11 +146,11 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l rebuild -d 
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l recreate -d 'Make an empty data file behind the lost positions, when it is gone'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l upgrade -d 'Make a log of the original\'s format (version 1) one of this format'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l accept-loss -d 'Forget that a sync failed: what was not durable then may be lost'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand trim" -l wait -d 'How long to wait for others, in all: another maintenance command, the log\'s lock, a writer in the way' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand trim" -s n -l dry-run -d 'Say what would be cut; change nothing'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand trim" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand trim" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand trim" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l if-size -d 'Only if the segment has at least that many bytes: 64M, 1G' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l if-age -d 'Only if the segment began at least that long ago: 1h, 1d' -r
@@ -158,32 +162,35 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l olddir -d '
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l run -d 'Then run CMD with sh -c for the new segment, and before it for each one for which it did not end with 0 yet' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -s n -l dry-run -d 'Say what would be rotated; change nothing'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l utc -d 'Add the time (UTC) to the segment\'s name: LOG.GENERATION-POSITION-20261121T093000Z'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rotate" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l keep -d 'Keep the newest N final segments' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l keep-bytes -d 'Keep as many of the newest final segments as take that much of the disk: 64M, 1G. With --punch, that many of the log\'s last bytes' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l keep-age -d 'Keep final segments that became so less than that long ago: 12h, 7d' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l forget -d 'End the hold of that name, and prune nothing' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l wait -d 'How long to wait for others, in all: another maintenance command, whoever holds the log\'s lock or syncs' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -r -F
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l punch -d 'Give back the blocks of the current segment\'s oldest part, up to the first line in the last --keep-bytes bytes; final segments, which are older still, go too'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l keep-unrun -d 'Keep segments for which the command of `rotate --run` did not end with 0 yet, and all behind them'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l force -d 'Also what holds keep'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -s n -l dry-run -d 'Say what would be removed; change nothing'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand prune" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand segments" -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -r -F
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand segments" -l json -d 'One JSON object, {"schema":1,"segments":[...]}: generation, base, end, bytes, allocated, began, changed, final_since, state, compression, held_by, first_kept, path, flaw; and "flaws":[...], what is wrong with old ones: id, path, from, to, problem'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand segments" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand segments" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand segments" -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rm" -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -r -F
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rm" -l force -d 'Remove it although somebody has it open; what they append from then on is lost'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rm" -l all -d 'Also the final segments, which else stay where they are'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rm" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rm" -s h -l help -d 'Print help'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rm" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand rm" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand drill" -l dir -d 'Make the scratch directory there [default: where temporary directories are]' -r -F
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand drill" -l all -d 'All of them'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand drill" -l list -d 'Say which there are, and what they need'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand drill" -l json -d 'One JSON object'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand drill" -l keep -d 'Leave the scratch directory, and say where it is'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand drill" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand drill" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand drill" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l dir -d 'Where the files go: the file system that is measured' -r -F
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l engine -d 'What is compared [default: all]' -r -f -a "mmlog\t'The log: Writer::append of the library, default options'
@@ -209,5 +216,5 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l durable -d '
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l growth -d 'What an append costs beside a high base, a longer ring of chunks, idle writers, a follower that reads and one that is stopped, and what idle writers cost a follower\'s look. Only mmlog; messages of 128 bytes, 1 and 4 processes unless --size and --processes say otherwise'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l no-pin -d 'Let the kernel move processes between cores. Otherwise each worker stays on one'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l json -d 'One JSON object, {"schema":1,"rows":[...]}: engine, size_bytes, processes, threads, ns_per_message, ns_min, ns_max, runs, lost_messages, syscalls_per_message, p50_ns, p99_ns, p999_ns, max_ns'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and a data file and metadata file of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand bench" -s h -l help -d 'Print help (see more with \'--help\')'

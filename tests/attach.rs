@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use common::surgeon::{COPYING, Surgeon};
 use common::{Actor, Scene, committed, log_path, message, metadata_of, parameter, parse, rest, say, scene};
-use mmlog::{Fault, Force, Log, Next, Options, Start, Trust, Wait, Writer};
+use mmlog::{Fault, Force, Log, Next, Options, Start, Wait, Writer};
 
 #[test]
 fn role() {
@@ -22,7 +22,7 @@ fn options() -> Options {
 }
 
 fn remove(log: &Path) {
-    mmlog::remove(log, Force::Always, Trust::Strict).unwrap();
+    mmlog::remove(log, Force::Always, &Options::new()).unwrap();
 }
 
 fn append(writer: &mut Writer, numbers: std::ops::Range<u64>, len: usize) {
@@ -150,7 +150,7 @@ fn removing_is_refused_while_any_handle_is_open() {
     let scene = scene();
     let log = options().open_or_create(&scene.log).unwrap();
     let refused = |scene: &Scene| {
-        let error = mmlog::remove(&scene.log, Force::IfUnused, Trust::Strict).unwrap_err();
+        let error = mmlog::remove(&scene.log, Force::IfUnused, &Options::new()).unwrap_err();
         assert!(matches!(error.fault(), Fault::InUse { .. }), "{error}");
     };
     refused(&scene);
@@ -159,7 +159,7 @@ fn removing_is_refused_while_any_handle_is_open() {
     refused(&scene);
     drop(reader);
     // A process that another test starts has its parent's files open until its exec.
-    common::until("the removal", || mmlog::remove(&scene.log, Force::IfUnused, Trust::Strict).ok());
+    common::until("the removal", || mmlog::remove(&scene.log, Force::IfUnused, &Options::new()).ok());
     assert!(!scene.log.exists() && !metadata_of(&scene.log).exists());
 }
 

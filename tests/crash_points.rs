@@ -236,11 +236,11 @@ fn sync(log: &Path) {
 }
 
 fn remove(log: &Path) {
-    gone_by(|| mmlog::remove(log, mmlog::Force::IfUnused, mmlog::Trust::Strict));
+    gone_by(|| mmlog::remove(log, mmlog::Force::IfUnused, &mmlog::Log::options()));
 }
 
 fn remove_all(log: &Path) {
-    gone_by(|| mmlog::remove_all(log, mmlog::Force::IfUnused, mmlog::Trust::Strict));
+    gone_by(|| mmlog::remove_all(log, mmlog::Force::IfUnused, &mmlog::Log::options()));
     assert_eq!(finals(log), 0);
 }
 

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::{Actor, Scene, committed, metadata_of, parameter, scene};
-use mmlog::{Fault, Force, Log, Next, Observer, Options, Position, Rotation, Start, Trust, Writer, repair};
+use mmlog::{Fault, Force, Log, Next, Observer, Options, Position, Rotation, Start, Writer, repair};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Uid, fork, geteuid, seteuid};
 
@@ -164,7 +164,7 @@ fn moved_on() {
     let (log, mut writer) = open_here();
     set_current_dir(there()).unwrap();
     assert!(log.is_current());
-    let remove = || mmlog::remove(&here().join(NAME), Force::Always, Trust::Strict).unwrap();
+    let remove = || mmlog::remove(&here().join(NAME), Force::Always, &Options::new()).unwrap();
     remove();
     assert!(!log.is_current());
     let new = options().open_or_create(here().join(NAME)).unwrap();
@@ -207,7 +207,7 @@ fn orphans() {
     let mut follower = log.follow(Start::Oldest).unwrap();
     let mut observer = Observer::open(NAME, &options()).unwrap();
     let hold = log.hold("shipper", Position::default()).unwrap();
-    mmlog::remove(Path::new(NAME), Force::Always, Trust::Strict).unwrap();
+    mmlog::remove(Path::new(NAME), Force::Always, &Options::new()).unwrap();
     let replaced = |e: mmlog::Error| assert!(matches!(e.fault(), Fault::Replaced), "{e}");
     in_child(|| {
         replaced(log.status().unwrap_err());

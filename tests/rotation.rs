@@ -225,7 +225,7 @@ fn a_log_made_anew_goes_on_behind_the_segments_that_are_there() {
     rotate_on(&log, 2);
     log.close().unwrap();
     common::until("the removal", || {
-        mmlog::remove(&scene.log, mmlog::Force::IfUnused, mmlog::Trust::Strict).ok()
+        mmlog::remove(&scene.log, mmlog::Force::IfUnused, &mmlog::Log::options()).ok()
     });
     let log = options().open_or_create(&scene.log).unwrap();
     let at = log.writer().unwrap().append(b"new\n").unwrap();
@@ -245,7 +245,7 @@ fn a_log_made_anew_leaves_a_gap_behind_a_segment_whose_length_is_not_known() {
     let compressed = std::process::Command::new("gzip").arg(&rotated.path).status().unwrap();
     assert!(compressed.success());
     common::until("the removal", || {
-        mmlog::remove(&scene.log, mmlog::Force::IfUnused, mmlog::Trust::Strict).ok()
+        mmlog::remove(&scene.log, mmlog::Force::IfUnused, &mmlog::Log::options()).ok()
     });
     let log = options().open_or_create(&scene.log).unwrap();
     assert!(log.writer().unwrap().append(b"new\n").unwrap().get() > 4);

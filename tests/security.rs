@@ -51,7 +51,7 @@ fn a_second_name_in_somebody_elses_directory_is_refused_to_root() {
         assert!(matches!(error.fault(), Fault::HardLinked { links: 2 }), "{error}");
         let error = repair::examine(&scene.log, &options()).unwrap_err();
         assert!(matches!(error.fault(), Fault::HardLinked { .. }), "{error}");
-        let error = mmlog::remove(&scene.log, Force::IfUnused, Trust::Strict).unwrap_err();
+        let error = mmlog::remove(&scene.log, Force::IfUnused, &Options::new()).unwrap_err();
         assert!(matches!(error.fault(), Fault::HardLinked { .. }), "{error}");
         assert!(options().trust(Trust::AnyPath).open(&scene.log).is_ok(), "the option that the error names");
     }

@@ -319,6 +319,10 @@ fn note_facts(files: &Files, dead: usize, found: &mut Deep) {
             found.facts.push(format!("the owner of the log's lock could not be seen: {}", fault.problem()))
         }
     }
+    match files.finals() {
+        Ok(finals) => found.facts.extend(finals.left_out.iter().map(ToString::to_string)),
+        Err(fault) => found.facts.push(format!("old segments were not looked at: {fault}")),
+    }
     if let Err(e) = files.place.find(Part::Data) {
         found.facts.push(format!("the data file could not be seen: {e}"));
     }

@@ -139,7 +139,7 @@ fn compress_one(
     let mut work = Work { part: &part, len, passed: 0, path: &path, progress };
     let replaced = match twin {
         Some(twin) => {
-            let copy = twin.open(Access::Read).map_err(Fault::io("open a final segment"))?;
+            let Some(copy) = twin.open(Access::Read)? else { return Ok(None) };
             let compression = twin.says.compression.unwrap_or(how.compression);
             // Cut by a compression that was killed, or by somebody.
             if found < len && !work.is_whole(compression, &copy)? {

@@ -1,6 +1,7 @@
 //! What can go wrong, one variant for each different next step.
 
 mod blocker;
+mod class;
 mod words;
 
 use std::fmt;
@@ -9,7 +10,9 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 pub use blocker::Blocker;
+pub use class::Class;
 use words::{advice, bytes, lasted, make_room, misfit, words};
+pub(crate) use words::{quoted, shown};
 
 /// The library's result.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -36,10 +39,7 @@ impl Error {
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for c in self.path().to_string_lossy().chars() {
-            if c.is_control() { write!(f, "{}", c.escape_default())? } else { write!(f, "{c}")? }
-        }
-        write!(f, ": {}", self.fault())
+        write!(f, "{}: {}", shown(self.path()), self.fault())
     }
 }
 
@@ -62,19 +62,6 @@ pub struct PanicRecord {
     pub command: String,
     /// When, by that host's clock.
     pub at: Option<std::time::SystemTime>,
-}
-
-/// What the caller can do about a [`Fault`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Class {
-    /// Free space, then try again.
-    Retry,
-    /// Somebody else is at it: wait.
-    Busy,
-    /// Needs repair.
-    Damaged,
-    /// The input, a permission or a limit has to change.
-    Refused,
 }
 
 /// The problem, without the path.
@@ -105,7 +92,7 @@ pub enum Fault {
         directory: PathBuf,
     },
     /// Final segments cannot be moved there, or are not looked for there.
-    #[error("directory {} cannot hold the log's old segments: {problem}", directory.display())]
+    #[error("directory {} cannot hold the log's old segments: {problem}", shown(directory))]
     OldDirectory {
         /// The directory.
         directory: PathBuf,
@@ -242,6 +229,34 @@ pub enum Fault {
     SegmentExists {
         /// The name, in the log's directory.
         name: String,
+    },
+    /// What has a segment's name is not taken for one.
+    #[error("{name} is not taken for a segment of this log: {why}")]
+    NotASegment {
+        /// The name.
+        name: String,
+        /// Why not, and what to do.
+        why: String,
+    },
+    /// Something has the name that a file in the making is to have, and no rotation or compression left it.
+    #[error("{what} is at {name}, where a file is to be made; move it away")]
+    InTheWay {
+        /// The name.
+        name: String,
+        /// What it is.
+        what: String,
+    },
+    /// The metadata names a directory of old segments that its owner's word is not enough for.
+    #[error(
+        "metadata names {} for old segments: {problem}; if that is right, say it again: --olddir {}",
+        shown(directory),
+        quoted(directory)
+    )]
+    OldDirectoryElsewhere {
+        /// The directory, as the metadata has it: relative to the log's.
+        directory: PathBuf,
+        /// Why it is not looked in.
+        problem: String,
     },
     /// A compressed segment that does not hold what its name and the next segment's say.
     #[error(
@@ -424,32 +439,15 @@ pub enum Fault {
 }
 
 impl Fault {
-    /// What the caller can do about it.
-    pub fn class(&self) -> Class {
-        match self {
-            Fault::NotDurable { cause, .. } => cause.class(),
-            Fault::NoSpace { .. } => Class::Retry,
-            Fault::Busy(_) | Fault::Stalled { .. } | Fault::Stopped { .. } | Fault::InUse { .. } => {
-                Class::Busy
-            }
-            Fault::NoData
-            | Fault::OutOfRange { .. }
-            | Fault::Truncated { .. }
-            | Fault::Foreign { .. }
-            | Fault::Copied { .. }
-            | Fault::Journal { .. }
-            | Fault::SyncFailed { .. }
-            | Fault::Unsound { .. }
-            | Fault::Undecodable { .. }
-            | Fault::Poisoned(_) => Class::Damaged,
-            _ => Class::Refused,
-        }
-    }
-
     /// Without what to do about it.
     pub(crate) fn problem(&self) -> String {
         let text = self.to_string();
         text.split_once("; ").map_or(text.clone(), |(problem, _)| problem.to_owned())
+    }
+
+    /// Whether this user lacks a permission.
+    pub(crate) fn is_denied(&self) -> bool {
+        matches!(self, Fault::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
     }
 
     pub(crate) fn at(self, path: &Path) -> Error {

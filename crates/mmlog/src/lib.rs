@@ -96,7 +96,8 @@ mod door {
     pub use crate::compress::{Compress, Compressed, Compressing};
     pub use crate::error::{Blocker, Class, Error, Fault, PanicRecord, Result};
     pub use crate::files::reboot::foreseen::Unrecovered;
-    pub use crate::files::remove::{Force, Removed, remove, remove_all};
+    pub use crate::files::remove::{Force, Removed};
+    pub use crate::files::segment_dir::LeftOut;
     pub use crate::files::{Adopt, METADATA_SUFFIX, Origin, Trust};
     pub use crate::follow::{Follower, LONGEST_SLEEP, Next, Standing, Start, Wait};
     pub use crate::holds::{Hold, HoldStatus};
@@ -104,7 +105,8 @@ mod door {
     pub use crate::hooks::{Due, HookTurn};
     pub use crate::layout::MAX_MESSAGE;
     pub use crate::log::{
-        DEFAULT_CHUNK_SIZE, DEFAULT_GATE_MS, DEFAULT_MAX_WRITERS, DEFAULT_RING_CHUNKS, Log, Options,
+        DEFAULT_CHUNK_SIZE, DEFAULT_GATE_MS, DEFAULT_MAX_WRITERS, DEFAULT_RING_CHUNKS, Log, Options, remove,
+        remove_all,
     };
     pub use crate::names::{Compression, Stamp};
     pub use crate::position::Position;

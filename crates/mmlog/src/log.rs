@@ -1,6 +1,7 @@
 //! The facade: each method is one call down.
 
 mod options;
+mod removal;
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -11,6 +12,7 @@ use crate::append::Writer;
 use crate::compress;
 use crate::durable::{self, Need};
 use crate::error::{At, Fault, Result};
+use crate::files::segment_dir::LeftOut;
 use crate::files::{Files, Origin};
 use crate::follow::{self, Follower, Start};
 use crate::holds::{self, Hold, HoldStatus};
@@ -22,6 +24,7 @@ use crate::rotate::{self, Rotated, Rotation};
 use crate::status::{Observer, Status};
 use crate::trim::{self, Trimmed};
 pub use options::{DEFAULT_CHUNK_SIZE, DEFAULT_GATE_MS, DEFAULT_MAX_WRITERS, DEFAULT_RING_CHUNKS, Options};
+pub use removal::{remove, remove_all};
 
 /// An open log. Clones are the same handle; it may be shared by threads, each with a [`Writer`] of its own.
 ///
@@ -346,7 +349,7 @@ impl Log {
 
     /// Makes `directory`, relative to the log's, the one that [`move_segments`](Self::move_segments) moves final segments
     /// to, and that everybody looks for them in. It is this log's alone, on the same mount, owned by root or the
-    /// log's owner.
+    /// log's owner, below the log's directory with no link on the way; one elsewhere, which earlier versions took, stays.
     ///
     /// # Errors
     /// [`Fault::OldDirectory`](crate::Fault::OldDirectory), also while another one has segments still.
@@ -363,6 +366,18 @@ impl Log {
     pub fn move_segments(&self, directory: &Path, wait: Duration) -> Result<Vec<PathBuf>> {
         let files = self.files.of_this_process()?;
         olddir::move_there(&files, directory, wait).at(self.path())
+    }
+
+    /// What has the name of a segment of this log, and is not taken for one: readers leave it out, maintenance leaves it
+    /// alone. Nothing, where this user may not list the directory.
+    ///
+    /// # Errors
+    /// When the directory of old segments cannot be read, or is not looked in.
+    pub fn left_out(&self) -> Result<Vec<LeftOut>> {
+        match self.files.finals() {
+            Err(fault) if fault.is_denied() => Ok(Vec::new()),
+            finals => finals.map(|listing| listing.left_out).at(self.path()),
+        }
     }
 
     /// When the current segment began, as the metadata has it.

@@ -1,18 +1,19 @@
 //! What commands have in common on the command line: path access, sizes, durations, modes.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Args;
 use jiff::SignedDuration;
-use mmlog::Trust;
+use mmlog::{Log, Options, Trust};
 
 /// How carefully the log's path is looked at. Flattened into every command, so that the option
 /// may stand before or after the command's name.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Access {
     /// Accept a symbolic link as the last component, a directory that everybody may write to,
-    /// and a data file and metadata file of different owners.
+    /// and files of different owners.
     #[arg(long, global = true)]
     trust_path: bool,
 }
@@ -22,6 +23,34 @@ impl Access {
     #[must_use]
     pub const fn trust(&self) -> Trust {
         if self.trust_path { Trust::AnyPath } else { Trust::Strict }
+    }
+}
+
+/// Where old segments are, said again. Flattened into the commands that look for them.
+#[derive(Args, Clone, Debug, Default)]
+pub struct OldSegments {
+    /// Old segments are in DIR, relative to the log's directory.
+    ///
+    /// Only needed where the log's metadata names a directory that is not below the log's, or across a symbolic link, and
+    /// that does not wholly belong to the log's owner: the error prints it.
+    #[arg(long, value_name = "DIR")]
+    olddir: Option<PathBuf>,
+}
+
+impl OldSegments {
+    /// The library's options with what was typed.
+    #[must_use]
+    pub fn options(&self, access: &Access) -> Options {
+        self.say(Log::options().trust(access.trust()))
+    }
+
+    /// As [`options`](Self::options), on top of others.
+    #[must_use]
+    pub fn say(&self, options: Options) -> Options {
+        match &self.olddir {
+            Some(directory) => options.old_directory(directory),
+            None => options,
+        }
     }
 }
 

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use mmlog::{Class, Error, Fault, Finding, Severity};
+use mmlog::{Class, Error, Fault, Finding, LeftOut, Severity};
 
 use crate::output::Standard;
 
@@ -222,6 +222,17 @@ impl Failure {
     #[must_use]
     pub fn io(path: &Path, operation: &str, error: &io::Error) -> Self {
         Self::new(Exit::Failed, format!("{}: {operation} failed: {error}", shown(path)))
+    }
+
+    /// What has the name of a segment and was left out, if anything: the command did less than it seems.
+    #[must_use]
+    pub fn of_left_out(log: &Path, left_out: &[LeftOut]) -> Option<Self> {
+        let first = left_out.first()?;
+        let more = match left_out.len() {
+            1 => String::new(),
+            n => format!(" ({} more like it)", n - 1),
+        };
+        Some(Self::new(Exit::Failed, format!("{}: {first}{more}", shown(log))))
     }
 
     /// A failure of a standard stream; a closed pipe is the quiet one.

@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use mmlog::{Follower, Hole, HoleKind, Log, Position, Trust};
 
+use crate::arguments::OldSegments;
 use crate::exit::{Exit, Failure, printable, shown};
 use crate::output::Output;
 use crate::waits;
@@ -48,8 +49,19 @@ pub fn metadata_of(path: &Path) -> PathBuf {
 ///
 /// # Errors
 /// As [`mmlog::Options::open_reader`].
-pub fn open(path: &Path, trust: Trust) -> mmlog::Result<Log> {
-    waits::options(path, trust).open_reader(path)
+pub fn open(path: &Path, trust: Trust, old: &OldSegments) -> mmlog::Result<Log> {
+    old.say(waits::options(path, trust)).open_reader(path)
+}
+
+/// Says on standard error what has a segment's name and is not printed. What is missing for it is said by itself.
+///
+/// # Errors
+/// When old segments cannot be looked for.
+pub fn say_left_out(log: &Log, out: &mut Output) -> Result<(), Failure> {
+    if let Some(Failure::Said { text, .. }) = Failure::of_left_out(log.path(), &log.left_out()?) {
+        out.notice(&text);
+    }
+    Ok(())
 }
 
 /// Checks a position that a person or a consumer gave.

@@ -63,8 +63,8 @@ impl Look<'_> {
     fn at_bytes(&mut self) -> Option<String> {
         let says = &self.segment.name.says;
         let file = match self.segment.name.open(Access::Read) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return None,
+            Ok(Some(file)) => file,
+            Ok(None) => return None,
             Err(e) => return Some(format!("it could not be opened: {e}")),
         };
         let end = self.segment.end;

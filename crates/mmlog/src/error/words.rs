@@ -1,6 +1,7 @@
 //! Words of error messages: numbers as people read them, reasons and advice behind errnos.
 
 use std::io;
+use std::path::Path;
 use std::time::Duration;
 
 use nix::libc;
@@ -74,4 +75,28 @@ pub(super) fn advice(e: &io::Error) -> &'static str {
         Some(libc::EIO) => "look at dmesg for the disk's errors",
         _ => "nothing was changed; look at the file system and try again",
     }
+}
+
+/// A path as it may stand in a line, control characters escaped.
+pub(crate) fn shown(path: &Path) -> String {
+    let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    path.to_string_lossy().chars().map(escaped).collect()
+}
+
+/// As a shell reads it back.
+pub(crate) fn quoted(path: &Path) -> String {
+    let text = path.to_string_lossy();
+    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
+    if !text.is_empty() && text.chars().all(plain) {
+        return text.into_owned();
+    }
+    if !text.contains(char::is_control) {
+        return format!("'{}'", text.replace('\'', "'\\''"));
+    }
+    let escaped = |c: char| match c {
+        '\'' | '\\' => format!("\\{c}"),
+        c if c.is_control() => format!("\\u{:04x}", u32::from(c)),
+        c => c.to_string(),
+    };
+    format!("$'{}'", text.chars().map(escaped).collect::<String>())
 }

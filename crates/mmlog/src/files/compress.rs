@@ -22,7 +22,7 @@ use crate::crash::crash_point;
 use crate::deadline::Deadline;
 use crate::error::Fault;
 use crate::names::{Compression, SegmentName};
-use crate::sys::place::{Access, Part};
+use crate::sys::place::Access;
 use crate::sys::{fs, lock};
 
 /// How long the end of a compression waits for another maintenance operation, rather than to throw its work away.
@@ -42,9 +42,9 @@ impl Drop for PartFile<'_> {
     /// Takes the temporary name away, if it still has it.
     fn drop(&mut self) {
         let mine = self.file.metadata().map(|stat| fs::identity(&stat));
-        let there = self.segment.place.find_named(&self.name).ok().flatten();
+        let there = self.segment.dir.place().find_named(&self.name).ok().flatten();
         if there.is_some_and(|found| mine.is_ok_and(|id| id == found.id)) {
-            let _ = self.segment.place.remove_named(&self.name);
+            let _ = self.segment.dir.place().remove_named(&self.name);
         }
     }
 }
@@ -57,20 +57,19 @@ impl Files {
         deadline: &Deadline,
     ) -> Result<Option<PartFile<'a>>, Fault> {
         let _maintenance = self.maintenance(Operation::Compress, deadline)?;
-        let source = match segment.open(Access::Read) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(Fault::io("open a final segment")(e)),
-        };
+        let Some(source) = segment.open(Access::Read)? else { return Ok(None) };
         let stat = source.metadata().map_err(Fault::io("stat a final segment"))?;
-        self.admit(&stat, &segment.place, 1)?;
+        // Another file than the one that was looked at.
+        if fs::identity(&stat) != segment.id() {
+            return Ok(None);
+        }
         self.remove_dead_parts();
         let name = parts::name_of(&segment.name);
-        if parts::is_being_made(&segment.place, &name) {
+        if parts::is_being_made(&segment.dir, &name)? {
             return Ok(None);
         }
         let create = || Fault::io("create the compressed copy");
-        let file = segment.place.open_named(&name, Access::New(0o600));
+        let file = segment.dir.place().open_named(&name, Access::New(0o600));
         let file = file.map_err(|e| self.full_or(e, 1, create()))?;
         let part = PartFile { files: self, segment, source, stat, file, name };
         crash_point("compress:created");
@@ -104,18 +103,17 @@ impl PartFile<'_> {
     /// A compressed copy that has its name already, and how it is compressed.
     pub(crate) fn twin(&self) -> Result<Option<Named>, Fault> {
         for compression in [Compression::Zstd, Compression::Gzip] {
-            let twin = self.named(compression);
-            if twin.find().map_err(Fault::io("stat a final segment"))?.is_some() {
-                return Ok(Some(twin));
+            let twin = self.named(compression, (0, 0));
+            if let Some(found) = twin.find().map_err(Fault::io("stat a final segment"))? {
+                return Ok(Some(self.named(compression, found.id)));
             }
         }
         Ok(None)
     }
 
-    fn named(&self, compression: Compression) -> Named {
+    fn named(&self, compression: Compression, id: (u64, u64)) -> Named {
         let says = SegmentName { compression: Some(compression), ..self.segment.says.clone() };
-        let name = says.of(self.segment.place.name(Part::Data));
-        Named { says, name, place: self.segment.place.clone() }
+        self.segment.beside(says, id)
     }
 
     /// Gives the copy, which is whole, the segment's owner, group, mode, labels and time, and its place. None when the
@@ -127,9 +125,10 @@ impl PartFile<'_> {
         changed.and_then(|times| self.file.set_times(times)).map_err(|e| self.cannot_write(e))?;
         self.file.sync_all().map_err(Fault::io("make the compressed copy durable"))?;
         crash_point("compress:synced");
-        let copy = self.named(compression);
+        let id = self.file.metadata().map(|stat| fs::identity(&stat));
+        let copy = self.named(compression, id.map_err(Fault::io("stat the compressed copy"))?);
         self.replace_by(&copy, &self.file, || {
-            self.segment.place.rename_named(&self.name, &copy.name)?;
+            self.segment.dir.place().rename_named(&self.name, &copy.name)?;
             crash_point("compress:renamed");
             Ok(())
         })
@@ -155,11 +154,11 @@ impl PartFile<'_> {
         }
         let put = || {
             put()?;
-            copy.place.sync_names(file)
+            copy.dir.place().sync_names(file)
         };
         put().map_err(Fault::io("put the compressed copy in the segment's place"))?;
-        self.files.remove_final(self.segment)?;
+        let removed = self.files.remove_final(self.segment)?;
         crash_point("compress:removed");
-        Ok(true)
+        Ok(removed)
     }
 }

@@ -9,7 +9,7 @@ use super::boot;
 use super::meta::{self, Geometry, Meta, Stage};
 use super::open::{Metadata, Opened, Opening};
 use super::reboot::{Extent, extent};
-use super::segments::named;
+use super::segment_dir::{Owner, SegmentDir, Stranger};
 use super::{Adopt, Config, Files, Intent, Origin, version1};
 use crate::crash::crash_point;
 use crate::error::Fault;
@@ -17,7 +17,7 @@ use crate::holes::{self, Hole};
 use crate::layout::{Control, Header, LOCK_BYTE, POSITION_END, Version1, WRITERS_RANGE, total_len};
 use crate::metadata::Entry;
 use crate::sys::lock::{self, Lease};
-use crate::sys::place::{Access, Part};
+use crate::sys::place::{Access, Found, Part};
 use crate::sys::{alloc, fs, process};
 
 /// More than a compressed segment holds: positions of a new log go on behind it, with a gap.
@@ -51,7 +51,9 @@ impl Opening<'_> {
         if !self.is_still(opened.id)? || ready {
             return Ok(None);
         }
-        let allocated = opened.file.metadata().map_err(Fault::io("stat the metadata file"))?.len();
+        let found = Found::by(&opened.file).map_err(Fault::io("stat the metadata file"))?;
+        self.check_owner(&found)?;
+        let allocated = found.len;
         let was_log = self.metadata == Metadata::Rebuild || allocated >= total_len(WRITERS_RANGE.0) as u64;
         let created = match version1::cursor_and_chunk(&opened.file)? {
             Some((cursor, chunk_size)) if self.metadata == Metadata::Rebuild => {
@@ -66,6 +68,19 @@ impl Opening<'_> {
         let origin = created?;
         lock::unlock(fd, LOCK_BYTE).map_err(Fault::io("give the log's lock back"))?;
         self.assemble(opened, origin).map(Some)
+    }
+
+    /// What has the metadata's name and is filled, or emptied first, has to be the log's; without a byte, it may be what a
+    /// dead creator left.
+    fn check_owner(&self, metadata: &Found) -> std::result::Result<(), Fault> {
+        let data = self.place.find(Part::Data).map_err(Fault::io("stat the data file"))?;
+        let owner = Owner::of(self.config.trust, data.map_or(process::effective_user(), |found| found.uid));
+        let dir = SegmentDir::new(self.place, owner);
+        let admitted = if metadata.len == 0 { dir.admit_work(metadata) } else { dir.admit(metadata) };
+        admitted.map_err(|stranger| match stranger {
+            Stranger::Owner { uid, log } => Fault::OwnersDiffer { data_uid: log, metadata_uid: uid },
+            other => other.of_data(),
+        })
     }
 
     /// Metadata that says nothing, beside data or not.
@@ -96,6 +111,9 @@ impl Opening<'_> {
             return Err(Fault::NoMetadata { len });
         }
         self.check_data(&data, &stat)?;
+        let dir = SegmentDir::new(self.place, Owner::of(self.config.trust, stat.uid()));
+        let found = Found::by(&data).map_err(Fault::io("stat the data file"))?;
+        dir.admit(&found).map_err(Stranger::of_data)?;
         let _lease =
             if len > 0 || matches!(start, Start::Version1 { .. }) { Some(self.lease()?) } else { None };
         let kept = said_kept(&opened.file);
@@ -121,7 +139,7 @@ impl Opening<'_> {
         // From here on a power cut leaves a file whose length says that this was a log.
         self.place.sync(&opened.file).map_err(Fault::io("make the metadata file durable"))?;
         crash_point("create:allocated");
-        let first = self.first_segment(stat.ino())?;
+        let first = self.first_segment(&dir, stat.ino())?;
         let meta = Meta::fill(&opened.file, geometry, identity, first, found.end)?;
         if let Some(kept) =
             kept.filter(|&kept| start == Start::WhereDataEnds && is_pruned(&found, &first, kept))
@@ -148,12 +166,12 @@ impl Opening<'_> {
 
     /// Behind what a log left at this path that is gone, or whose metadata is: no segment is ever overwritten, and no
     /// position is given twice.
-    fn first_segment(&self, inode: u64) -> std::result::Result<Entry, Fault> {
+    fn first_segment(&self, dir: &SegmentDir, inode: u64) -> std::result::Result<Entry, Fault> {
         let began_ns = process::now_ns();
         let look = || Fault::io("stat a final segment");
         let mut behind = (0, 0);
         // Where the directory may not be read, a rotation still overwrites nothing.
-        for n in named(self.place).unwrap_or_default() {
+        for n in dir.named().unwrap_or_default() {
             let Some(found) = n.find().map_err(look())? else { continue };
             // A rotation was given up, or interrupted, before the new file had its place.
             if found.id.1 == inode {

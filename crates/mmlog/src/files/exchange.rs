@@ -15,7 +15,6 @@ use std::time::Instant;
 use super::Files;
 use super::guard::{LogLock, is_full};
 use super::meta::page_size;
-use super::segments::named;
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::layout::POSITION_END;
@@ -94,14 +93,14 @@ impl Files {
     /// What a dead rotator left: the file that never became a segment, second names of the current one.
     fn remove_strays(&self) -> Result<(), Fault> {
         let clean = || Fault::io("remove what an unfinished rotation left");
-        self.remove_next().map_err(clean())?;
+        let dir = self.log_directory()?;
+        self.remove_next()?;
         self.remove_dead_parts();
         let current = self.meta.header().current();
-        for n in named(&self.place)?.iter().filter(|n| n.says.generation >= current.generation) {
-            let found = n.find().map_err(clean())?;
-            if found.is_some_and(|f| f.id.1 == current.inode) {
-                n.remove().map_err(clean())?;
-            }
+        let names = dir.named()?;
+        let strays = names.iter().filter(|n| n.says.generation >= current.generation);
+        for n in strays.filter(|n| n.id().1 == current.inode) {
+            n.remove().map_err(clean())?;
         }
         Ok(())
     }
@@ -211,9 +210,9 @@ impl LogLock<'_> {
         if self.segment.inode() == inode {
             return self.cut_this(len);
         }
-        let place = &self.files.place;
-        for n in named(place)?.iter().filter(|n| n.says.generation == generation) {
-            if let Ok(file) = n.open(Access::Write)
+        let names = self.files.log_directory()?.named()?;
+        for n in names.iter().filter(|n| n.says.generation == generation) {
+            if let Ok(Some(file)) = n.open(Access::Write)
                 && file.metadata().is_ok_and(|stat| stat.ino() == inode)
             {
                 return cut(&file, len);

@@ -34,7 +34,8 @@ impl Files {
         time_of(current.began_ns).filter(|_| is_newest).map_or(changed, |began| began.max(changed))
     }
 
-    /// Takes a name of a final segment away, its bytes first; no error when somebody has done it.
+    /// Takes a name of a final segment away, its bytes first; whether it was still that of the file that was
+    /// looked at.
     ///
     /// An idle writer has the file mapped, an idle reader has it open, and both keep its blocks for as long as they sleep,
     /// and they run nothing of ours. So the file is cut before it loses its name, unless it has another one, by which
@@ -51,17 +52,17 @@ impl Files {
     ///   copy the next compression does, and until then readers take the copy, since the plain file lacks the byte.
     ///
     /// Where the file cannot be opened for writing, it loses the name alone, and its blocks go with the last who has it open.
-    pub(crate) fn remove_final(&self, segment: &Named) -> Result<(), Fault> {
-        if let Ok(file) = segment.open(Access::Write) {
+    pub(crate) fn remove_final(&self, segment: &Named) -> Result<bool, Fault> {
+        if let Ok(Some(file)) = segment.open(Access::Write) {
             let stat = file.metadata().map_err(Fault::io("stat a final segment"))?;
-            if stat.nlink() == 1 && self.admit(&stat, &segment.place, 1).is_ok() {
+            if stat.nlink() == 1 && fs::identity(&stat) == segment.id() {
                 let _ = file.set_len(0);
                 crash_point("final:cut");
             }
         }
         match segment.remove() {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(Fault::io("remove a final segment")(e)),
-            _ => Ok(()),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+            removed => removed.map_err(Fault::io("remove a final segment")),
         }
     }
 

@@ -7,49 +7,54 @@
 use std::ffi::OsString;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
 
+use super::segment_dir::SegmentDir;
 use super::{Files, parts};
 use crate::error::Fault;
 use crate::layout::MAINTENANCE_BYTE;
 use crate::sync::Ordering;
-use crate::sys::place::{Found, Part, Place};
+use crate::sys::place::{Found, Part};
 
 /// A file that is nobody's.
 pub(crate) struct Leftover {
-    place: Arc<Place>,
+    dir: SegmentDir,
     name: OsString,
-    /// Bytes of disk that it takes.
-    pub(crate) allocated: u64,
+    found: Found,
 }
 
 impl Leftover {
     pub(crate) fn path(&self) -> PathBuf {
-        self.place.path().with_file_name(&self.name)
+        self.dir.path(&self.name)
+    }
+
+    /// Bytes of disk that it takes.
+    pub(crate) fn allocated(&self) -> u64 {
+        self.found.allocated
     }
 
     pub(super) fn remove(&self) -> io::Result<()> {
-        match self.place.remove_named(&self.name) {
-            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        let place = self.dir.place();
+        match place.find_named(&self.name)? {
+            Some(found) if found.id == self.found.id => place.remove_named(&self.name),
             _ => Ok(()),
         }
     }
 }
 
-/// What a log's operations may have left in its directory and that of its old segments, where nobody is at work.
-pub(super) fn in_directories(place: &Arc<Place>, old: Option<&Arc<Place>>, next: bool) -> Vec<Leftover> {
+/// What a log's operations may have left in its directory and that of its old segments, where nobody is at work; without
+/// what has such a name and is none of theirs.
+pub(super) fn in_directories(log: &SegmentDir, old: Option<&SegmentDir>, next: bool) -> Vec<Leftover> {
     let mut found = Vec::new();
-    let mut add = |place: &Arc<Place>, name: OsString, is: Option<Found>| {
-        found.extend(is.map(|is| Leftover { place: Arc::clone(place), name, allocated: is.allocated }));
+    let mut add = |dir: &SegmentDir, name: OsString| {
+        if let Ok(Some(is)) = dir.find_work(&name) {
+            found.push(Leftover { dir: dir.clone(), name, found: is });
+        }
     };
     if next {
-        add(place, place.name(Part::Next).to_owned(), place.find(Part::Next).ok().flatten());
+        add(log, log.place().name(Part::Next).to_owned());
     }
-    for place in [Some(place), old].into_iter().flatten() {
-        for name in parts::dead(place) {
-            let is = place.find_named(&name).ok().flatten();
-            add(place, name, is);
-        }
+    for dir in [Some(log), old].into_iter().flatten() {
+        parts::dead(dir).into_iter().for_each(|name| add(dir, name));
     }
     found
 }
@@ -69,22 +74,26 @@ impl Files {
             same && next.id.1 != own && self.is_of_this_boot()
         };
         let old = self.old_directory().ok().flatten();
-        in_directories(&self.place, old.as_ref(), first.is_some_and(is_nobodys))
+        let Ok(log) = self.log_directory() else { return Vec::new() };
+        in_directories(&log, old.as_ref(), first.is_some_and(is_nobodys))
     }
 
     /// Takes away what killed operations left. The caller has the maintenance byte, and has had the lock.
     pub(crate) fn remove_leftovers(&self) -> Result<(), Fault> {
         let old = self.old_directory().ok().flatten();
-        for left in in_directories(&self.place, old.as_ref(), true) {
+        for left in in_directories(&self.log_directory()?, old.as_ref(), true) {
             left.remove().map_err(Fault::io("remove what a killed operation left"))?;
         }
         Ok(())
     }
 
     /// Takes a dead rotator's file away. The caller has the maintenance byte, and has had the lock.
-    pub(crate) fn remove_next(&self) -> io::Result<()> {
-        match self.place.find(Part::Next)? {
-            Some(_) => self.place.remove(Part::Next),
+    /// An error where something else has its name.
+    pub(crate) fn remove_next(&self) -> Result<(), Fault> {
+        match self.log_directory()?.find_work(self.place.name(Part::Next))? {
+            Some(_) => {
+                self.place.remove(Part::Next).map_err(Fault::io("remove what an unfinished rotation left"))
+            }
             None => Ok(()),
         }
     }

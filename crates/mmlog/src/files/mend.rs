@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::guard::LogLock;
+use super::segment_dir::Stranger;
 use super::{Files, PoisonError};
 use crate::chunks::Segment;
 use crate::crash::crash_point;
@@ -10,7 +11,7 @@ use crate::error::Fault;
 use crate::holes::{self, Hole};
 use crate::metadata::Entry;
 use crate::sync::Ordering;
-use crate::sys::place::{Access, Part};
+use crate::sys::place::{Access, Found, Part};
 use crate::sys::{fs, process};
 
 impl Files {
@@ -21,6 +22,9 @@ impl Files {
         let like = found.ok_or(Fault::Replaced)?;
         let file = self.place.open(Part::Data, Access::Create(like.mode));
         let file = file.map_err(Fault::io("create the data file"))?;
+        // The name may have been somebody's since.
+        let found = Found::by(&file).map_err(Fault::io("stat the data file"))?;
+        self.log_directory()?.admit_work(&found).map_err(Stranger::of_data)?;
         let stat = file.metadata().map_err(Fault::io("stat the data file"))?;
         if stat.len() > 0 {
             return Err(Fault::Replaced);

@@ -19,6 +19,7 @@ pub(crate) mod owner;
 mod parts;
 pub(crate) mod reboot;
 pub(crate) mod remove;
+pub(crate) mod segment_dir;
 pub(crate) mod segments;
 pub(crate) mod turn;
 mod unplaced;
@@ -26,7 +27,7 @@ pub(crate) mod version1;
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -58,7 +59,7 @@ pub(crate) const SLICE: Duration = Duration::from_millis(10);
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub enum Trust {
     /// Refuses symbolic links as the last component, directories that everybody may write to without a sticky
-    /// bit, and files of two owners.
+    /// bit, and files of two owners; old segments of another owner are left out.
     #[default]
     Strict,
     /// Takes any path.
@@ -122,15 +123,10 @@ pub(crate) struct Config {
     pub(crate) waits: Waits,
     pub(crate) trust: Trust,
     pub(crate) adopt: Adopt,
+    /// The directory of old segments, as the caller names it.
+    pub(crate) old_directory: Option<PathBuf>,
     /// 0: nothing is dropped.
     pub(crate) drop_behind: u64,
-}
-
-impl Config {
-    fn owners_differ(&self, data_uid: u32, metadata_uid: u32) -> Option<Fault> {
-        let refused = self.trust == Trust::Strict && data_uid != metadata_uid;
-        refused.then_some(Fault::OwnersDiffer { data_uid, metadata_uid })
-    }
 }
 
 /// An open log.
@@ -327,7 +323,12 @@ impl Files {
 
     /// Why a data file of that owner would be refused, if it would.
     pub(crate) fn owners_differ(&self, data_uid: u32) -> Option<Fault> {
-        self.config.owners_differ(data_uid, self.place.find(Part::Metadata).ok()??.uid)
+        match self.owner().ok()? {
+            segment_dir::Owner::User(metadata_uid) if metadata_uid != data_uid => {
+                Some(Fault::OwnersDiffer { data_uid, metadata_uid })
+            }
+            _ => None,
+        }
     }
 
     /// What is final below `bound`, a cursor loaded before. After a reboot, until somebody has recovered the log,

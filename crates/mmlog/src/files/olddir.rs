@@ -3,39 +3,89 @@
 //! A segment is durable, and known to the metadata on the disk to be final, before it is moved: so syncs and recoveries
 //! look in the log's directory alone. Readers look there first, then load the name of the other one, and look there.
 //!
-//! Nothing is moved to a directory because the metadata names it: the caller does. Where the metadata's is only looked
-//! in, it must be one that others cannot put files in, as the log's own.
+//! Nothing is moved to a directory because the metadata names it: the caller does. The metadata's word alone is enough
+//! for a directory below the log's. For one elsewhere (an absolute name, `..`, a link on the way; earlier versions took
+//! such) the caller has to say it again, unless it and every segment in it belong to the log's owner: whoever may write
+//! the metadata could else have maintenance delete, and readers show, what he may not even read.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
 
 use super::owner::Operation;
-use super::segments::{Named, named};
-use super::{Files, Trust, parts};
+use super::segment_dir::{Named, Owner, SegmentDir};
+use super::{Config, Files, parts};
 use crate::crash::crash_point;
 use crate::deadline::Deadline;
-use crate::error::Fault;
+use crate::error::{Fault, quoted};
 use crate::layout::{Header, Text};
 use crate::sys::fs;
-use crate::sys::place::{Access, Part, Place};
+use crate::sys::place::{Access, Place, Way, is_elsewhere};
 
 /// Bytes of the field for its name.
 const MOST: usize = size_of::<Text<24>>();
 
-/// Opens the directory of that name, as metadata has it, if it is there.
-fn look_there(place: &Place, name: &str, trust: Trust) -> Result<Option<Arc<Place>>, Fault> {
+/// Opens the directory that the metadata names, if it is there. `said`: how the caller names it, if he does.
+fn look_there(log: &SegmentDir, name: &str, said: Option<&Path>) -> Result<Option<SegmentDir>, Fault> {
     let directory = Path::new(name);
-    match place.beside(directory) {
-        Ok(there) => check(place, directory, &there, trust).map(|()| Some(Arc::new(there))),
+    if let Some(said) = said {
+        return as_said(log, directory, said).map(Some);
+    }
+    let way = if log.owner() == Owner::Anybody { Way::Any } else { Way::Below };
+    match log.place().beside(directory, way) {
+        Ok(there) => {
+            check(log, directory, &there)?;
+            Ok(Some(log.with(there)))
+        }
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) if way == Way::Below && is_elsewhere(&e) => elsewhere(log, directory),
         Err(e) => Err(cannot(directory, e.to_string())),
     }
 }
 
+/// The caller's word is enough, where it is not another directory than the metadata's.
+fn as_said(log: &SegmentDir, directory: &Path, said: &Path) -> Result<SegmentDir, Fault> {
+    let there = log.place().beside(said, Way::Any).map_err(|e| cannot(said, e.to_string()))?;
+    check(log, said, &there)?;
+    if said != directory
+        && let Ok(other) = log.place().beside(directory, Way::Any)
+        && id(&other)? != id(&there)?
+    {
+        let name = quoted(directory);
+        return Err(cannot(said, format!("the metadata names another one, {name}; name that")));
+    }
+    Ok(log.with(there))
+}
+
+/// One that is not below the log's, and that nobody but the metadata names.
+fn elsewhere(log: &SegmentDir, directory: &Path) -> Result<Option<SegmentDir>, Fault> {
+    let there = match log.place().beside(directory, Way::Any) {
+        Ok(there) => there,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(cannot(directory, e.to_string())),
+    };
+    let refused = |why: String| {
+        let problem = format!("it is not below the log's directory, or across a link, and {why}");
+        Err(Fault::OldDirectoryElsewhere { directory: directory.to_path_buf(), problem })
+    };
+    let uid = there.directory().map_err(look())?.uid;
+    if log.owner() != Owner::User(uid) {
+        return refused(format!("it belongs to uid {uid}, who is not the log's owner"));
+    }
+    check(log, directory, &there)?;
+    let dir = log.with(there);
+    match dir.list()?.left_out.first() {
+        Some(_) => refused("not every segment there belongs to the log's owner".to_owned()),
+        None => Ok(Some(dir)),
+    }
+}
+
 /// The directory of old segments by the metadata file, of a log that nobody uses.
-pub(super) fn of_metadata(metadata: &File, place: &Place, trust: Trust) -> Result<Option<Arc<Place>>, Fault> {
+pub(super) fn of_metadata(
+    metadata: &File,
+    log: &SegmentDir,
+    config: &Config,
+) -> Result<Option<SegmentDir>, Fault> {
     const AT: usize = std::mem::offset_of!(Header, policy.olddir_changes);
     let mut field = [0; 8 + MOST];
     // A shorter file has none.
@@ -47,20 +97,20 @@ pub(super) fn of_metadata(metadata: &File, place: &Place, trust: Trust) -> Resul
     let is_set =
         changes != [0; 8] && u64::from_ne_bytes(changes.try_into().unwrap_or_default()).is_multiple_of(2);
     match name.filter(|name| is_set && !name.is_empty()) {
-        Some(name) => look_there(place, name, trust),
+        Some(name) => look_there(log, name, config.old_directory.as_deref()),
         None => Ok(None),
     }
 }
 
 impl Files {
     /// The directory that the metadata names, if it is there.
-    pub(crate) fn old_directory(&self) -> Result<Option<Arc<Place>>, Fault> {
+    pub(crate) fn old_directory(&self) -> Result<Option<SegmentDir>, Fault> {
         let name = self.meta.header().policy.old_directory();
         self.intact()?;
         let Some(name) = name.filter(|name| !name.is_empty() && !self.is_version_1()) else {
             return Ok(None);
         };
-        look_there(&self.place, &name, self.config.trust)
+        look_there(&self.log_directory()?, &name, self.config.old_directory.as_deref())
     }
 
     /// Opens a directory for the log's final segments, and notes it in the metadata.
@@ -68,87 +118,106 @@ impl Files {
         &self,
         directory: &Path,
         deadline: &Deadline,
-    ) -> Result<Arc<Place>, Fault> {
+    ) -> Result<SegmentDir, Fault> {
         let refused = |problem: &str| Err(cannot(directory, problem.to_owned()));
         let Some(name) = directory.to_str().filter(|name| !name.is_empty() && name.len() <= MOST) else {
             return refused(
                 "its name has to be UTF-8 of at most 192 bytes; use a shorter path, relative to the log's",
             );
         };
-        let place =
-            self.place.beside(directory).map_err(|e| cannot(directory, format!("{e}; make it first")))?;
-        check(&self.place, directory, &place, self.config.trust)?;
-        let look = || Fault::io("look at the directory of old segments");
+        let log = self.log_directory()?;
+        let place = self.place.beside(directory, Way::Any);
+        let place = place.map_err(|e| cannot(directory, format!("{e}; make it first")))?;
+        check(&log, directory, &place)?;
         if !fs::is_same_mount(place.directory_fd(), self.place.directory_fd()).map_err(look())? {
             return refused(
                 "it is on another file system, and segments are renamed, not copied; use one beside the log",
             );
         }
-        let id = |place: &Place| place.directory().map(|found| found.id).map_err(look());
-        if id(&place)? == id(&self.place)? {
+        let wanted = id(&place)?;
+        if wanted == id(&self.place)? {
             return refused("it is the log's own; leave --olddir away");
         }
-        let place = Arc::new(place);
         let _maintenance = self.maintenance(Operation::Move, deadline)?;
         let policy = &self.meta.header().policy;
-        if policy.old_directory().is_some_and(|before| before == name) {
-            return Ok(place);
-        }
-        if let Some(before) = self.old_directory()?
-            && id(&before)? != id(&place)?
-            && let Some(n) = named(&before)?.first()
+        let before = policy.old_directory().filter(|before| !before.is_empty());
+        if let Some(before) = &before
+            && let Ok(there) = self.place.beside(Path::new(before), Way::Any)
         {
-            let problem =
-                format!("there are some in {} still; move them there, or beside the log", n.path().display());
-            return Err(cannot(directory, problem));
+            // Said again, by whichever name.
+            if id(&there)? == wanted {
+                return Ok(log.with(place));
+            }
+            if let Some(n) = log.with(there).named()?.first() {
+                let problem = format!(
+                    "there are some in {} still; move them there, or beside the log",
+                    n.path().display()
+                );
+                return Err(cannot(directory, problem));
+            }
         }
-        let is_new = self.old_directory()?.is_none_or(|before| id(&before).ok() != id(&place).ok());
-        if is_new && let Some(n) = named(&place)?.first() {
-            let name = n.name.to_string_lossy();
+        let dir = log.with(place);
+        if let Some((_, name)) = dir.names()?.first() {
+            let name = name.to_string_lossy();
             return refused(&format!(
                 "it has segments of another log of this name ({name}); use one for each log"
             ));
         }
+        match self.place.beside(directory, Way::Below) {
+            Ok(below) if id(&below)? == wanted => {}
+            Err(e) if !is_elsewhere(&e) => return Err(look()(e)),
+            _ => {
+                return refused(
+                    "it is not below the log's directory, or there is a link on the way, so the metadata could lead whoever works on the log anywhere; use one below it, named relative to it",
+                );
+            }
+        }
         policy.set_old_directory(name);
         crash_point("olddir:set");
         self.sync_metadata().map_err(Fault::io("make the directory of old segments durable"))?;
-        Ok(place)
+        Ok(dir)
     }
 
     /// Whether the log's own directory has final segments.
     pub(crate) fn has_finals_here(&self, below: u64) -> Result<bool, Fault> {
-        Ok(named(&self.place)?.iter().any(|n| n.says.generation < below))
+        Ok(self.log_directory()?.named()?.iter().any(|n| n.says.generation < below))
     }
 
     /// Renames final segments to that directory; the caller has made sure that they are durable. Those that are being
     /// compressed stay. Gives those that were moved, as they are there.
     pub(crate) fn move_finals(
         &self,
-        to: &Arc<Place>,
+        to: &SegmentDir,
         below: u64,
         deadline: &Deadline,
     ) -> Result<Vec<Named>, Fault> {
         let _maintenance = self.maintenance(Operation::Move, deadline)?;
         // The cut of the newest one may be what a dead rotator left to do, and finds it by its name.
         drop(self.lock(Operation::Move, deadline)?);
-        let mut moved = Vec::new();
-        for n in named(&self.place)?.into_iter().filter(|n| n.says.generation < below) {
-            if parts::is_being_made(&self.place, &parts::name_of(&n.name)) {
+        let (mut moved, log) = (Vec::new(), self.log_directory()?);
+        for n in log.named()?.into_iter().filter(|n| n.says.generation < below) {
+            if parts::is_being_made(&log, &parts::name_of(&n.name))? {
                 continue;
             }
-            to.take_named(&self.place, &n.name).map_err(|e| match e.kind() {
+            to.place().take_named(&self.place, &n.name).map_err(|e| match e.kind() {
                 std::io::ErrorKind::AlreadyExists => Fault::SegmentExists {
-                    name: to.path().with_file_name(&n.name).to_string_lossy().into_owned(),
+                    name: to.place().path().with_file_name(&n.name).to_string_lossy().into_owned(),
                 },
                 _ => Fault::io("move a final segment to the directory of old ones")(e),
             })?;
             crash_point("olddir:moved");
-            moved.push(Named { place: Arc::clone(to), ..n });
+            let n = n.moved(to);
+            // In somebody's own directory a name can become another file's at any time: that is not left there.
+            if n.find().map_err(look())?.is_none_or(|found| found.id != n.id()) {
+                return Err(Fault::Replaced);
+            }
+            moved.push(n);
         }
-        if let Some(last) = moved.last() {
+        if let Some(last) = moved.last()
+            && let Some(file) = last.open(Access::Read)?
+        {
             let sync = || {
-                let file = last.open(Access::Read)?;
-                to.sync_names(&file)?;
+                to.place().sync_names(&file)?;
                 self.place.sync_names(&file)
             };
             sync().map_err(Fault::io("make moved segments durable"))?;
@@ -158,13 +227,10 @@ impl Files {
 }
 
 /// Whoever else could put files there could give readers, and maintenance, what is not the log's.
-fn check(log: &Place, directory: &Path, place: &Place, trust: Trust) -> Result<(), Fault> {
-    let look = || Fault::io("look at the directory of old segments");
+fn check(log: &SegmentDir, directory: &Path, place: &Place) -> Result<(), Fault> {
     let there = place.directory().map_err(look())?;
-    let owner = log.find(Part::Metadata).map_err(look())?.map_or(0, |found| found.uid);
-    let problem = if trust == Trust::AnyPath {
-        return Ok(());
-    } else if there.mode & 0o002 != 0 && there.mode & 0o1000 == 0 {
+    let Owner::User(owner) = log.owner() else { return Ok(()) };
+    let problem = if there.mode & 0o002 != 0 && there.mode & 0o1000 == 0 {
         "it is writable by everybody and has no sticky bit; chmod o-w it".to_owned()
     } else if ![0, owner].contains(&there.uid) {
         format!("user {} owns it, who is neither root nor the log's ({owner}); chown it", there.uid)
@@ -172,6 +238,14 @@ fn check(log: &Place, directory: &Path, place: &Place, trust: Trust) -> Result<(
         return Ok(());
     };
     Err(cannot(directory, format!("{problem}, or use --trust-path (Trust::AnyPath)")))
+}
+
+fn id(place: &Place) -> Result<(u64, u64), Fault> {
+    place.directory().map(|found| found.id).map_err(look())
+}
+
+fn look() -> impl FnOnce(std::io::Error) -> Fault {
+    Fault::io("look at the directory of old segments")
 }
 
 fn cannot(directory: &Path, problem: String) -> Fault {

@@ -9,7 +9,6 @@
 //! The metadata file may be unlinked at any time (`remove`, or a creator that gives up): after taking a lock, its
 //! path must still be this inode, else start over.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -22,7 +21,8 @@ use std::time::Duration;
 use super::boot::{Boot, Known};
 use super::meta::{self, Meta, Stage};
 use super::owner::Operation;
-use super::segments::{self, CannotOpen, Others, open_current};
+use super::segment_dir::{Owner, SegmentDir, Stranger};
+use super::segments::{CannotOpen, Others, open_current};
 use super::{Adopt, Config, Files, Intent, METADATA_SUFFIX, Origin, Trust};
 use crate::chunks::Segment;
 use crate::deadline::Deadline;
@@ -30,7 +30,7 @@ use crate::error::{At, Blocker, Fault, Result};
 use crate::sys::fork::LockFile;
 use crate::sys::fs;
 use crate::sys::map::Protection;
-use crate::sys::place::{Access, Part, Place};
+use crate::sys::place::{Access, Found, Part, Place};
 use crate::sys::{barrier, process};
 
 /// A metadata file and a second description of it, for locks only.
@@ -149,28 +149,7 @@ fn check_directory_owner(place: &Place) -> std::result::Result<(), Fault> {
     if directory.mode & 0o002 != 0 && directory.mode & 0o1000 == 0 {
         return Err(Fault::UnsafeDirectory { directory: place.directory_path().to_path_buf() });
     }
-    // Who owns a directory can give root's maintenance a second name of a file that is not the log's.
-    if process::is_root() && directory.uid != 0 {
-        for part in [Part::Data, Part::Metadata] {
-            // A rotation that is given up takes a name away again.
-            if has_other_names(place, part)?.is_some()
-                && let Some(links) = has_other_names(place, part)?
-            {
-                return Err(Fault::HardLinked { links });
-            }
-        }
-    }
     Ok(())
-}
-
-/// How many links the file has, if not all of them are the log's: in a rotation the data file has its final name, too.
-fn has_other_names(place: &Place, part: Part) -> std::result::Result<Option<u64>, Fault> {
-    let look = || Fault::io("look at the path");
-    let Some(found) = place.find(part).map_err(look())?.filter(|f| f.links > 1) else { return Ok(None) };
-    let is_it =
-        |(_, name): &(_, OsString)| place.find_named(name).is_ok_and(|f| f.is_some_and(|f| f.id == found.id));
-    let rotating = part == Part::Data && found.links == 2 && segments::names(place)?.iter().any(is_it);
-    Ok((!rotating).then_some(found.links))
 }
 
 /// What becomes of metadata that is there.
@@ -239,8 +218,10 @@ impl Opening<'_> {
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
             Err(e) => return Err(self.explain(e, Part::Metadata, "open the metadata file")),
         };
-        let found = file.metadata().map_err(Fault::io("stat the metadata file"))?;
-        let id = fs::identity(&found);
+        let found = Found::by(&file).map_err(Fault::io("stat the metadata file"))?;
+        let dir = SegmentDir::new(self.place, Owner::of(self.config.trust, found.uid));
+        dir.admit(&found).map_err(Stranger::of_data)?;
+        let id = found.id;
         let lock_file = match LockFile::open(|| self.place.open(Part::Metadata, access)) {
             Ok(lock_file) => lock_file,
             Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::WouldBlock) => {
@@ -393,8 +374,10 @@ impl Opening<'_> {
         // After a reboot the names may say more than the metadata: judged under the lock.
         let judged = self.intent.writes() && boot()? == Boot::This;
         let others = if judged { Others::Refused } else { Others::Taken };
+        let owner = opened.file.metadata().map_err(Fault::io("stat the metadata file"))?;
+        let dir = SegmentDir::new(self.place, Owner::of(self.config.trust, owner.uid()));
         let opened_data = loop {
-            match open_current(self.place, meta.header(), access, others, &boot) {
+            match open_current(&dir, meta.header(), access, others, &boot) {
                 // Leased for a moment by who adopts or removes it.
                 Err(CannotOpen::Path(e)) if e.kind() == io::ErrorKind::WouldBlock => self.pause()?,
                 opened => break opened,
@@ -408,10 +391,7 @@ impl Opening<'_> {
         };
         let stat = data.metadata().map_err(Fault::io("stat the data file"))?;
         self.check_data(&data, &stat)?;
-        let owner = opened.file.metadata().map_err(Fault::io("stat the metadata file"))?;
-        if let Some(fault) = self.config.owners_differ(stat.uid(), owner.uid()) {
-            return Err(fault);
-        }
+        dir.admit(&Found::by(&data).map_err(Fault::io("stat the data file"))?).map_err(Stranger::of_data)?;
         let identity = &meta.header().identity;
         // Device numbers hold for one boot; inodes of two file systems may be equal.
         let other_device = stat.dev() != identity.device.load(Ordering::Relaxed);

@@ -4,10 +4,13 @@
 //! dead maker.
 
 use std::ffi::{OsStr, OsString};
+use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 
 use super::Files;
+use super::segment_dir::SegmentDir;
+use crate::error::Fault;
 use crate::names::SegmentName;
 use crate::sys::lock;
 use crate::sys::place::{Access, Part, Place};
@@ -28,28 +31,35 @@ fn is_part(place: &Place, name: &OsStr) -> bool {
     segment.is_some_and(|segment| SegmentName::parse(place.name(Part::Data), segment).is_some())
 }
 
-/// Whether a live process has a copy of that name in the making. When in doubt it has.
-pub(super) fn is_being_made(place: &Place, name: &OsStr) -> bool {
-    match place.open_named(name, Access::Read) {
-        Ok(file) => lock::is_locked(file.as_fd(), MAKER_BYTE, 1).unwrap_or(true),
-        Err(e) => e.kind() != std::io::ErrorKind::NotFound,
+/// Whether a live process has a copy of that name in the making. An error where what has the name is none, or it cannot
+/// be told.
+pub(super) fn is_being_made(dir: &SegmentDir, name: &OsStr) -> Result<bool, Fault> {
+    if dir.find_work(name)?.is_none() {
+        return Ok(false);
     }
+    let file = match dir.place().open_named(name, Access::Read) {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(e) => return Err(Fault::io("see whether somebody makes the compressed copy")(e)),
+    };
+    lock::is_locked(file.as_fd(), MAKER_BYTE, 1).map_err(Fault::io("ask who makes the compressed copy"))
 }
 
 /// Those without a maker, in that directory.
-pub(super) fn dead(place: &Place) -> Vec<OsString> {
-    let mut names = place.names().unwrap_or_default();
-    names.retain(|name| is_part(place, name) && !is_being_made(place, name));
+pub(super) fn dead(dir: &SegmentDir) -> Vec<OsString> {
+    let mut names = dir.place().names().unwrap_or_default();
+    names.retain(|name| is_part(dir.place(), name) && matches!(is_being_made(dir, name), Ok(false)));
     names
 }
 
 impl Files {
-    /// Takes away what dead makers left. The caller has the maintenance byte; what it may not take away stays.
+    /// Takes away what dead makers left. The caller has the maintenance byte; what it may not take away stays, and what
+    /// is no copy of ours, which is said when the name is needed.
     pub(crate) fn remove_dead_parts(&self) {
-        let old = self.old_directory().ok().flatten();
-        for place in [Some(&self.place), old.as_ref()].into_iter().flatten() {
-            for name in dead(place) {
-                let _ = place.remove_named(&name);
+        let dirs = [self.log_directory().ok(), self.old_directory().ok().flatten()];
+        for dir in dirs.into_iter().flatten() {
+            for name in dead(&dir) {
+                let _ = dir.place().remove_named(&name);
             }
         }
     }

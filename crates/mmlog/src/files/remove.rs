@@ -6,17 +6,18 @@
 
 use std::fs::File;
 use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::open::resolve;
-use super::segments::{Named, named};
-use super::{Trust, in_use};
+use super::segment_dir::{LeftOut, Listing, Named, Owner, SegmentDir, Stranger};
+use super::{Config, in_use};
 use crate::crash::crash_point;
 use crate::error::{At, Fault, Result};
 use crate::sys::fs;
 use crate::sys::lock::{self, Lease};
-use crate::sys::place::{Access, Part, Place};
+use crate::sys::place::{Access, Found, Part, Place};
 
 /// Whether a log in use is removed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -35,36 +36,18 @@ pub struct Removed {
     pub files: Vec<PathBuf>,
     /// Paths of final segments that are still there, oldest first.
     pub left: Vec<PathBuf>,
+    /// What has a segment's name, and was not taken for one.
+    pub left_out: Vec<LeftOut>,
 }
 
-/// Removes a log: its data file and its metadata file. Final segments stay, see [`remove_all`].
-///
-/// # Errors
-/// [`Fault::InUse`] when somebody has either file open, [`Fault::NoLog`] when there is none,
-/// [`Fault::NoMetadata`] for a plain file: that is not a log.
-///
-/// ```
-/// # fn main() -> mmlog::Result<()> {
-/// # let dir = tempfile::tempdir().unwrap();
-/// # let path = dir.path().join("app.log");
-/// mmlog::Log::options().open_or_create(&path)?.close()?;
-/// let gone = mmlog::remove(&path, mmlog::Force::IfUnused, mmlog::Trust::Strict)?;
-/// assert_eq!(gone.files.len(), 2);
-/// # Ok(())
-/// # }
-/// ```
-pub fn remove(path: &Path, force: Force, trust: Trust) -> Result<Removed> {
-    let place = Arc::new(resolve(path, trust).at(path)?);
-    remove_parts(&place, force, trust, Finals::Leave).at(place.path())
+pub(crate) fn remove(path: &Path, force: Force, config: &Config) -> Result<Removed> {
+    let place = Arc::new(resolve(path, config.trust).at(path)?);
+    remove_parts(&place, force, config, Finals::Leave).at(place.path())
 }
 
-/// As [`remove`], with all final segments; also those of a log of which nothing else is left.
-///
-/// # Errors
-/// As [`remove`].
-pub fn remove_all(path: &Path, force: Force, trust: Trust) -> Result<Removed> {
-    let place = Arc::new(resolve(path, trust).at(path)?);
-    remove_parts(&place, force, trust, Finals::Remove).at(place.path())
+pub(crate) fn remove_all(path: &Path, force: Force, config: &Config) -> Result<Removed> {
+    let place = Arc::new(resolve(path, config.trust).at(path)?);
+    remove_parts(&place, force, config, Finals::Remove).at(place.path())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -76,7 +59,7 @@ enum Finals {
 fn remove_parts(
     place: &Arc<Place>,
     force: Force,
-    trust: Trust,
+    config: &Config,
     finals: Finals,
 ) -> std::result::Result<Removed, Fault> {
     let look = || Fault::io("open the log's files");
@@ -87,15 +70,19 @@ fn remove_parts(
     };
     let data = open(Part::Data)?;
     let Some(metadata) = open(Part::Metadata)? else {
-        let segments = everywhere(place, None)?;
+        // Nothing says whose they were: the command line alone names the directory.
+        let segments = SegmentDir::new(place, Owner::Anybody).named()?;
         return Err(match data {
             None if finals == Finals::Remove && !segments.is_empty() => {
-                return remove_finals(&segments).map(|files| Removed { files, left: Vec::new() });
+                let files = remove_finals(&segments)?;
+                return Ok(Removed { files, left: Vec::new(), left_out: Vec::new() });
             }
             Some(file) => Fault::NoMetadata { len: file.metadata().map_err(look())?.len() },
             None => Fault::NoLog,
         });
     };
+    let owner = Owner::of(config.trust, metadata.metadata().map_err(look())?.uid());
+    let log = SegmentDir::new(place, owner);
     // Version 1 is a log too; anything else that is no metadata is not ours to remove.
     match super::meta::stage(&metadata) {
         Ok(_) | Err(Fault::Version { .. }) => {}
@@ -107,7 +94,14 @@ fn remove_parts(
     if force == Force::IfUnused {
         leased.into_iter().flatten().try_for_each(claim)?;
     }
-    let old = super::olddir::of_metadata(&metadata, place, trust)?;
+    for file in [Some(&metadata), data.as_ref()].into_iter().flatten() {
+        log.admit(&Found::by(file).map_err(look())?).map_err(Stranger::of_data)?;
+    }
+    let old = match super::olddir::of_metadata(&metadata, &log, config) {
+        // Nothing is looked for there.
+        Err(Fault::OldDirectoryElsewhere { .. }) if finals == Finals::Leave => None,
+        old => old?,
+    };
     // Both can go, or none goes.
     leased.into_iter().flatten().try_for_each(removable)?;
     let mut files = Vec::new();
@@ -121,26 +115,24 @@ fn remove_parts(
         take(Part::Data, place.path())?;
     }
     let gone = match finals {
-        Finals::Remove => remove_finals(&everywhere(place, old.as_ref())?)?,
+        Finals::Remove => remove_finals(&everywhere(&log, old.as_ref())?.named)?,
         Finals::Leave => Vec::new(),
     };
-    for left in super::leftovers::in_directories(place, old.as_ref(), true) {
+    for left in super::leftovers::in_directories(&log, old.as_ref(), true) {
         left.remove().map_err(look())?;
     }
     take(Part::Metadata, place.metadata_path())?;
     files.splice(files.len() - 1..files.len() - 1, gone);
     // Who may not read the directory is not told of them.
-    let left = everywhere(place, old.as_ref()).unwrap_or_default();
-    let left = left.iter().map(Named::path).collect();
-    Ok(Removed { files, left })
+    let Listing { named, left_out } = everywhere(&log, old.as_ref()).unwrap_or_default();
+    Ok(Removed { files, left: named.iter().map(Named::path).collect(), left_out })
 }
 
 /// The final segments in the log's directory and that of old ones, oldest first.
-fn everywhere(place: &Arc<Place>, old: Option<&Arc<Place>>) -> std::result::Result<Vec<Named>, Fault> {
-    let mut all = named(place)?;
+fn everywhere(log: &SegmentDir, old: Option<&SegmentDir>) -> std::result::Result<Listing, Fault> {
+    let mut all = log.list()?;
     if let Some(old) = old {
-        all.extend(named(old)?);
-        all.sort_by_key(|n| n.says.generation);
+        all.add(old.list()?);
     }
     Ok(all)
 }

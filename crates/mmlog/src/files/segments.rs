@@ -2,23 +2,21 @@
 //!
 //! In the middle of a rotation the entry's file is no longer at the path; then it is at its final name.
 
-use std::ffi::OsString;
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
 
 use super::boot::Boot;
 use super::reboot::segments::current;
+pub(crate) use super::segment_dir::Named;
+use super::segment_dir::{Listing, Owner, SegmentDir, Stranger};
 use super::{Files, SLICE};
 use crate::chunks::{Pages, Segment};
 use crate::error::Fault;
 use crate::layout::Header;
 use crate::metadata::Entry;
-use crate::names::SegmentName;
-use crate::sys::place::{Access, Found, Part, Place};
-use crate::sys::{fs, process};
+use crate::sys::fs;
+use crate::sys::place::{Access, Found, Part};
 
 /// How often somebody who may not read the directory looks for the end of a rotation.
 const LOOKS: u32 = 10;
@@ -26,56 +24,10 @@ const LOOKS: u32 = 10;
 /// Bytes that are unsynced at most, where syncs come often.
 const SYNCED_OFTEN: u64 = 4 << 20;
 
-/// A file whose name is a segment's, and the directory that it was found in.
-#[derive(Clone, Debug)]
-pub(crate) struct Named {
-    pub(crate) says: SegmentName,
-    pub(crate) name: OsString,
-    pub(crate) place: Arc<Place>,
-}
-
-impl Named {
-    pub(crate) fn open(&self, access: Access) -> io::Result<File> {
-        let file = self.place.open_named(&self.name, access)?;
-        match file.metadata()?.is_file() {
-            true => Ok(file),
-            false => Err(io::Error::new(io::ErrorKind::InvalidInput, "it is no regular file")),
-        }
-    }
-
-    /// What has the name now.
-    pub(crate) fn find(&self) -> io::Result<Option<Found>> {
-        self.place.find_named(&self.name)
-    }
-
-    pub(crate) fn remove(&self) -> io::Result<()> {
-        self.place.remove_named(&self.name)
-    }
-
-    pub(crate) fn path(&self) -> PathBuf {
-        self.place.path().with_file_name(&self.name)
-    }
-}
-
-/// The names in one directory that are a segment's, in no order.
-pub(super) fn names(place: &Place) -> Result<Vec<(SegmentName, OsString)>, Fault> {
-    let log = place.name(Part::Data);
-    let names = place.names().map_err(Fault::io("read the log's directory"))?;
-    Ok(names.into_iter().filter_map(|name| Some((SegmentName::parse(log, &name)?, name))).collect())
-}
-
-/// Every name of a segment, by generation; a plain file before its compressed copy.
-pub(crate) fn named(place: &Arc<Place>) -> Result<Vec<Named>, Fault> {
-    let of = |(says, name)| Named { says, name, place: Arc::clone(place) };
-    let mut found: Vec<Named> = names(place)?.into_iter().map(of).collect();
-    found.sort_by_key(|n| (n.says.generation, n.says.compression.is_some(), n.says.base));
-    Ok(found)
-}
-
 /// Opens the data file of the current segment. What is at the path instead is given where `others` is
 /// [`Others::Taken`].
 pub(super) fn open_current(
-    place: &Arc<Place>,
+    dir: &SegmentDir,
     header: &Header,
     access: Access,
     others: Others,
@@ -83,8 +35,8 @@ pub(super) fn open_current(
 ) -> Result<(Entry, File), CannotOpen> {
     let mut looks = 0;
     loop {
-        let entry = current(place, header, boot()?)?;
-        let at_path = place.open(Part::Data, access).map_err(CannotOpen::Path);
+        let entry = current(dir, header, boot()?)?;
+        let at_path = dir.place().open(Part::Data, access).map_err(CannotOpen::Path);
         let found = match &at_path {
             Ok(file) => fs::identity(&stat(file)?).1,
             Err(_) => 0,
@@ -92,10 +44,10 @@ pub(super) fn open_current(
         if found == entry.inode && at_path.is_ok() {
             return at_path.map(|file| (entry, file));
         }
-        if let Some(file) = open_final(place, &entry, access)? {
+        if let Some(file) = open_final(dir, &entry, access)? {
             return Ok((entry, file));
         }
-        if current(place, header, boot()?)? != entry {
+        if current(dir, header, boot()?)? != entry {
             continue;
         }
         // In the middle of a rotation, and the final name cannot be looked for: soon the entry names what is there.
@@ -141,15 +93,15 @@ fn stat(file: &File) -> Result<std::fs::Metadata, Fault> {
 }
 
 /// Between the two names a rotation gives it, the file of the current entry has the final one alone.
-fn open_final(place: &Arc<Place>, entry: &Entry, access: Access) -> Result<Option<File>, Fault> {
-    let named = match named(place) {
+fn open_final(dir: &SegmentDir, entry: &Entry, access: Access) -> Result<Option<File>, Fault> {
+    let named = match dir.named() {
         Ok(named) => named,
         // Who may not read the directory finds it at the path, a moment later.
-        Err(Fault::Io { source, .. }) if source.kind() == io::ErrorKind::PermissionDenied => return Ok(None),
+        Err(fault) if fault.is_denied() => return Ok(None),
         Err(fault) => return Err(fault),
     };
     for n in named.iter().filter(|n| n.says.generation == entry.generation) {
-        if let Ok(file) = n.open(access)
+        if let Ok(Some(file)) = n.open(access)
             && fs::identity(&stat(&file)?).1 == entry.inode
         {
             return Ok(Some(file));
@@ -181,7 +133,8 @@ impl Files {
             true => (Access::Write, Others::Refused),
             false => (Access::Read, Others::Taken),
         };
-        let opened = open_current(&self.place, header, access, others, || self.boot());
+        let dir = self.log_directory()?;
+        let opened = open_current(&dir, header, access, others, || self.boot());
         let opened = opened.map_err(|e| match e {
             CannotOpen::Path(e) if e.kind() == io::ErrorKind::NotFound => Fault::NoData,
             CannotOpen::Path(e) => {
@@ -191,38 +144,32 @@ impl Files {
         });
         self.intact()?;
         let (entry, file) = opened?;
-        let stat = stat(&file)?;
-        // A rotation gives it two names for a moment.
-        self.admit(&stat, &self.place, 2)?;
+        let found = Found::by(&file).map_err(Fault::io("stat the data file"))?;
+        dir.admit(&found).map_err(Stranger::of_data)?;
         let (chunk_size, ring) = (self.meta.geometry().chunk_size, self.config.ring_chunks);
-        let segment = Arc::new(Segment::new(file, entry.base, stat.ino(), chunk_size, ring));
+        let segment = Arc::new(Segment::new(file, entry.base, found.id.1, chunk_size, ring));
         *mine = Some(Arc::clone(&segment));
         Ok(segment)
     }
 
     /// The entry of the current segment.
     pub(crate) fn current_segment(&self) -> Result<Entry, Fault> {
-        current(&self.place, self.meta.header(), self.boot()?)
+        current(&self.log_directory()?, self.meta.header(), self.boot()?)
     }
 
-    /// What was asked of the data file when the log was opened, of one that took its place, or of a final segment.
-    pub(super) fn admit(
-        &self,
-        stat: &std::fs::Metadata,
-        place: &Place,
-        most_links: u64,
-    ) -> Result<(), Fault> {
-        if !stat.is_file() {
-            return Err(Fault::NotRegular { kind: "device" });
-        }
-        if let Some(fault) = self.owners_differ(stat.uid()) {
-            return Err(fault);
-        }
-        let directory = place.directory().map_err(Fault::io("look at the directory"))?;
-        if process::is_root() && directory.uid != 0 && stat.nlink() > most_links {
-            return Err(Fault::HardLinked { links: stat.nlink() });
-        }
-        Ok(())
+    /// Who has to own the log's files: as the metadata's, which is open.
+    pub(super) fn owner(&self) -> Result<Owner, Fault> {
+        let asked = match self.lock_file.fd() {
+            Some(fd) => rustix::fs::fstat(fd).map(|stat| stat.st_uid).map_err(io::Error::from),
+            // In a forked child.
+            None => self.place.find(Part::Metadata).map(|found| found.map_or(u32::MAX, |found| found.uid)),
+        };
+        Ok(Owner::of(self.config.trust, asked.map_err(Fault::io("stat the metadata file"))?))
+    }
+
+    /// The log's own directory, to look for segments in.
+    pub(crate) fn log_directory(&self) -> Result<SegmentDir, Fault> {
+        Ok(SegmentDir::new(&self.place, self.owner()?))
     }
 
     /// Final segments that have a name, by generation; each once.
@@ -234,15 +181,19 @@ impl Files {
 
     /// Every name of a final segment, by generation; a plain file before its compressed copy.
     pub(crate) fn final_names(&self) -> Result<Vec<Named>, Fault> {
+        self.finals().map(|listing| listing.named)
+    }
+
+    /// As [`final_names`](Self::final_names), with what has such a name and is not taken for one.
+    pub(crate) fn finals(&self) -> Result<Listing, Fault> {
         // Of a later one it is not sure yet that it becomes final.
         let current = self.current_segment()?.generation;
-        let mut found = named(&self.place)?;
+        let mut found = self.log_directory()?.list()?;
         // In this order: what moves meanwhile is seen in one of both.
         if let Some(old) = self.old_directory()? {
-            found.extend(named(&old)?);
-            found.sort_by_key(|n| (n.says.generation, n.says.compression.is_some(), n.says.base));
+            found.add(old.list()?);
         }
-        found.retain(|n| n.says.generation < current);
+        found.named.retain(|n| n.says.generation < current);
         Ok(found)
     }
 
@@ -250,13 +201,11 @@ impl Files {
     /// to another directory, which were durable before, and those that are pruned by now.
     pub(crate) fn open_finals(&self, from: u64) -> Result<Vec<(File, u64)>, Fault> {
         let current = self.meta.header().generation();
-        let mut named = named(&self.place)?;
+        let mut named = self.log_directory()?.named()?;
         named.retain(|n| n.says.generation < current);
         let first = named.iter().rposition(|n| n.says.base <= from).unwrap_or(0);
         let plain = named[first..].iter().filter(|n| n.says.compression.is_none());
-        let opened = plain.map(|n| Ok((n.open(Access::Read)?, n.says.base)));
-        let there =
-            opened.filter(|o: &io::Result<_>| !matches!(o, Err(e) if e.kind() == io::ErrorKind::NotFound));
-        there.collect::<io::Result<_>>().map_err(Fault::io("open a final segment"))
+        let opened = plain.map(|n| Ok(n.open(Access::Read)?.map(|file| (file, n.says.base))));
+        opened.filter_map(Result::transpose).collect()
     }
 }

@@ -78,12 +78,8 @@ impl Source {
             let Some(found) = behind.checked_sub(1).map(|i| &finals[i]) else {
                 return Ok(Self { generation: 0, base: at, end: Some(end), bytes: Bytes::Gone });
             };
-            let file = match found.open(Access::Read) {
-                Ok(file) => file,
-                // Pruned or compressed since the directory was read: a name is taken away for good, so this ends.
-                Err(e) if e.kind() == std::io::ErrorKind::NotFound => continue,
-                Err(e) => return Err(Fault::io("open a final segment")(e)),
-            };
+            // Pruned or compressed since the directory was read: a name is taken away for good, so this ends.
+            let Some(file) = found.open(Access::Read)? else { continue };
             let (found, file) = match found.says.compression {
                 None => or_copy(files, found, file, at)?,
                 Some(_) => (found.clone(), file),
@@ -251,7 +247,7 @@ fn or_copy(files: &Files, plain: &Named, file: File, at: u64) -> Result<(Named, 
     }
     let same = |n: &Named| n.says.generation == plain.says.generation && n.says.compression.is_some();
     for copy in files.final_names()?.into_iter().filter(same) {
-        if let Ok(file) = copy.open(Access::Read) {
+        if let Some(file) = copy.open(Access::Read)? {
             return Ok((copy, file));
         }
     }
@@ -262,7 +258,7 @@ fn or_copy(files: &Files, plain: &Named, file: File, at: u64) -> Result<(Named, 
 fn seen(files: &Files) -> Result<Option<Vec<Named>>, Fault> {
     match files.final_segments() {
         Ok(finals) => Ok(Some(finals)),
-        Err(Fault::Io { source, .. }) if source.kind() == std::io::ErrorKind::PermissionDenied => Ok(None),
+        Err(fault) if fault.is_denied() => Ok(None),
         Err(fault) => Err(fault),
     }
 }

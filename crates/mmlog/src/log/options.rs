@@ -1,6 +1,6 @@
 //! How a log is opened.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -36,6 +36,7 @@ impl Default for Options {
             waits: Waits::default(),
             trust: Trust::Strict,
             adopt: Adopt::Refuse,
+            old_directory: None,
             drop_behind: 0,
         })
     }
@@ -116,6 +117,14 @@ impl Options {
     /// Whether paths are taken as they come.
     pub fn trust(mut self, trust: Trust) -> Self {
         self.0.trust = trust;
+        self
+    }
+
+    /// Says that `directory`, relative to the log's, is where old segments are, if the metadata names one: needed for one
+    /// that is not below the log's directory, or across a link, and not wholly the log owner's. Metadata is the word of
+    /// whoever may write it, and that alone is not followed there.
+    pub fn old_directory(mut self, directory: impl Into<PathBuf>) -> Self {
+        self.0.old_directory = Some(directory.into());
         self
     }
 

@@ -251,7 +251,7 @@ fn of_files(files: &Files, data: Option<DataFact>) -> std::result::Result<Facts,
         rebooted: !files.is_of_this_boot(),
         synced: header.checkpoint.synced(),
         sync_failed: header.checkpoint.failed().map(|(from, errno)| (from, errno.cast_signed())),
-        leftovers: files.leftovers().iter().map(|left| (left.path(), left.allocated)).collect(),
+        leftovers: files.leftovers().iter().map(|left| (left.path(), left.allocated())).collect(),
         panic: control.is_panicked().then(|| files.panic_record()),
         ..Facts::nothing(data)
     };

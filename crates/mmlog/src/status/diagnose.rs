@@ -5,13 +5,12 @@ mod hold;
 mod segments;
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::{
     Damage, Finding, FindingId, InFlight, Lock, Seat, Severity, State, Status, Thresholds, WriterStatus,
 };
-use crate::error::{Class, Error, Fault};
+use crate::error::{Class, Error, Fault, quoted};
 use crate::sys::fs::Medium;
 use crate::sys::process::ProcessState;
 
@@ -467,14 +466,4 @@ pub(super) fn lasting(duration: Duration) -> String {
 /// 1 hole, 2 holes.
 pub(super) fn some(count: u64, what: &str) -> String {
     format!("{count} {what}{}", if count == 1 { "" } else { "s" })
-}
-
-/// As a shell reads it back.
-fn quoted(path: &Path) -> String {
-    let text = path.to_string_lossy();
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
-    match !text.is_empty() && text.chars().all(plain) {
-        true => text.into_owned(),
-        false => format!("'{}'", text.replace('\'', "'\\''")),
-    }
 }

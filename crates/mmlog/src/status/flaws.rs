@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use super::FindingId;
 use crate::codec::{self, Peek};
-use crate::files::segments::Named;
+use crate::files::segment_dir::{LeftOut, Listing, Named};
 use crate::files::{Files, UNKNOWN_LEN};
 use crate::holes;
 use crate::layout::MAINTENANCE_BYTE;
@@ -82,30 +82,36 @@ pub(crate) fn survey(files: &Files, current: &Entry, peeks: &mut Peeks) -> (Vec<
 
 /// `None` when something went while it was looked at.
 fn look(files: &Files, current: &Entry, peeks: &mut Peeks) -> Option<(Vec<Survey>, Vec<SegmentFlaw>)> {
-    let names = match files.final_names() {
-        Ok(names) => names,
+    let Listing { named, left_out } = match files.finals() {
+        Ok(finals) => finals,
         Err(fault) => {
             let positions = files.first_kept().min(current.base)..current.base;
             let path = files.place.directory_path().to_path_buf();
-            let problem = format!("old segments could not be looked for: {}", fault.problem());
+            let problem = format!("old segments could not be looked for: {fault}");
             let unseen = SegmentFlaw { id: FindingId::SegmentUnreadable, path, positions, problem };
             let some = (!unseen.positions.is_empty()).then_some(unseen);
             return Some((Vec::new(), some.into_iter().collect()));
         }
     };
-    let groups = group(names, current)?;
-    let contents: Option<Vec<Content>> = groups.iter().map(|g| content(files, g, peeks)).collect();
+    let groups = group(named, current)?;
+    let contents: Option<Vec<Content>> = groups.iter().map(|g| content(g, peeks)).collect();
     let mut judge = Judge {
         files,
         kept: files.first_kept(),
         is_at_rest: !files.is_held(MAINTENANCE_BYTE) && files.is_of_this_boot(),
-        flaws: Vec::new(),
+        flaws: left_out.into_iter().map(not_taken).collect(),
     };
     judge.front(groups.first(), current);
     let judged = groups.iter().zip(contents?).map(|(g, content)| judge.segment(g, content));
     let judged = judged.collect();
     judge.leftovers();
     Some((judged, judge.flaws))
+}
+
+/// What readers leave out costs no positions by itself: those that no other file has are said to be missing.
+fn not_taken(left_out: LeftOut) -> SegmentFlaw {
+    let LeftOut { path, why } = left_out;
+    SegmentFlaw { id: FindingId::SegmentSurplus, path, positions: 0..0, problem: why }
 }
 
 /// The files of each generation, in the order in which readers take them: a plain one that has all its positions, else
@@ -149,20 +155,17 @@ impl Group {
     }
 }
 
-fn content(files: &Files, group: &Group, peeks: &mut Peeks) -> Option<Content> {
+fn content(group: &Group, peeks: &mut Peeks) -> Option<Content> {
     let (name, stat) = &group.names[0];
     let Some(stat) = stat else { return Some(Content::Unseen(unseen(name))) };
     if let Some(kind) = stat.odd_kind() {
         return Some(Content::Broken(format!("it is a {kind}, not a file")));
     }
     let file = match name.open(Access::Read) {
-        Ok(file) => file,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return None,
-        Err(e) => return Some(Content::Unseen(format!("it could not be opened: {e}"))),
+        Ok(Some(file)) => file,
+        Ok(None) => return None,
+        Err(fault) => return Some(Content::Unseen(fault.problem())),
     };
-    if let Some(fault) = files.owners_differ(stat.uid) {
-        return Some(Content::Unseen(format!("it is not believed: {}", fault.problem())));
-    }
     let Some(compression) = name.says.compression else { return Some(Content::Holds(stat.len)) };
     let key = (stat.id.0, stat.id.1, stat.len, stat.changed);
     let peeked = match peeks.0.get(&key) {
@@ -228,7 +231,7 @@ impl Judge<'_> {
     /// What is no segment, nor becomes one.
     fn leftovers(&mut self) {
         for left in self.files.leftovers() {
-            let problem = format!("a killed operation left {} bytes", left.allocated);
+            let problem = format!("a killed operation left {} bytes", left.allocated());
             self.flaw(FindingId::Leftover, left.path(), 0..0, problem);
         }
     }

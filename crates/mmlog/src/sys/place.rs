@@ -9,10 +9,13 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags, fstat, linkat, openat, renameat, statat, unlinkat};
+use rustix::fs::{
+    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, linkat, openat, openat2, renameat, statat,
+    unlinkat,
+};
 
 use super::fs;
 
@@ -67,6 +70,16 @@ impl Found {
         }
     }
 
+    /// What an open file is.
+    pub(crate) fn by(file: &File) -> io::Result<Self> {
+        Ok(Self::of(&fstat(file)?))
+    }
+
+    /// Whether others than root may give names to files in it, if it is a directory.
+    pub(crate) fn is_open_to_others(&self) -> bool {
+        self.uid != 0 || self.mode & 0o002 != 0 || self.gid != 0 && self.mode & 0o020 != 0
+    }
+
     /// What it is, when it is no regular file.
     pub(crate) fn odd_kind(&self) -> Option<&'static str> {
         match self.kind {
@@ -97,6 +110,47 @@ impl Names {
             None => Ok(rustix::fs::syncfs(file)?),
         }
     }
+}
+
+/// How a directory may be come to.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Way {
+    /// Down from the log's: not by an absolute name, not by `..`, not across a link.
+    Below,
+    /// As the name says.
+    Any,
+}
+
+/// Opens a directory below another one. An error of [`is_elsewhere`] when the way there leads out of it, or across a link.
+fn open_below(from: &OwnedFd, directory: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    use rustix::io::Errno;
+    if !directory.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir)) {
+        return Err(Errno::XDEV.into());
+    }
+    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+    match openat2(from, directory, flags, Mode::empty(), resolve) {
+        // Kernels before 5.6; filters of system calls that do not know it.
+        Err(Errno::NOSYS | Errno::PERM) => step_by_step(from, directory, flags),
+        opened => Ok(opened?),
+    }
+}
+
+/// As [`open_below`], a component at a time.
+fn step_by_step(from: &OwnedFd, directory: &Path, flags: OFlags) -> io::Result<OwnedFd> {
+    let mut at = openat(from, c".", flags, Mode::empty())?;
+    for component in directory.components() {
+        at = openat(&at, component.as_os_str(), flags, Mode::empty())?;
+    }
+    Ok(at)
+}
+
+/// Whether [`Way::Below`] is not the way to that directory. (Where it crosses a link, the kernel says "no directory" of
+/// one system call, and "a loop" of the other.)
+pub(crate) fn is_elsewhere(e: &io::Error) -> bool {
+    use rustix::io::Errno;
+    [Errno::XDEV, Errno::LOOP, Errno::NOTDIR]
+        .iter()
+        .any(|errno| e.raw_os_error() == Some(errno.raw_os_error()))
 }
 
 /// A log's directory and names.
@@ -139,10 +193,13 @@ impl Place {
     }
 
     /// The same log's names in another directory, relative to this one.
-    pub(crate) fn beside(&self, directory: &Path) -> io::Result<Self> {
-        // Its last component is no link, as no name of the log's is.
+    pub(crate) fn beside(&self, directory: &Path, way: Way) -> io::Result<Self> {
+        // Its last component is no link either way, as no name of the log's is.
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
-        let opened = openat(&self.directory, directory, flags, Mode::empty())?;
+        let opened = match way {
+            Way::Below => open_below(&self.directory, directory, flags)?,
+            Way::Any => openat(&self.directory, directory, flags, Mode::empty())?,
+        };
         Ok(Self {
             directory: opened,
             path: self.path.with_file_name(directory).join(&self.name),

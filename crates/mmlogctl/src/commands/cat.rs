@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use clap::Args;
 use mmlog::{Position, Start};
 
-use crate::arguments::{Access, size};
+use crate::arguments::{Access, OldSegments, size};
 use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
 use crate::reading::copy::{Copier, Plain, Render, Shown, Sink};
@@ -38,6 +38,8 @@ pub struct CatArgs {
     /// What to print for a hole, a range whose writer died before it was written.
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     holes: Holes,
+    #[command(flatten)]
+    old: OldSegments,
 }
 
 /// Prints the logs; one that fails does not keep the others from being printed.
@@ -63,7 +65,8 @@ pub fn run(args: &CatArgs, out: &mut Output) -> Result<Exit, Failure> {
 }
 
 fn print(path: &Path, args: &CatArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let log = reading::open(path, args.access.trust())?;
+    let log = reading::open(path, args.access.trust(), &args.old)?;
+    reading::say_left_out(&log, out)?;
     let now = log.watermark()?;
     let start = match args.from.map(Position::new) {
         None => Start::Oldest,

@@ -4,10 +4,10 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use mmlog::{Error, Finding, Log, Status, explain};
+use mmlog::{Error, Finding, Status, explain};
 
 use self::limits::{Limit, Limits};
-use crate::arguments::Access;
+use crate::arguments::{Access, OldSegments};
 use crate::commands::status::look_twice;
 use crate::exit::{Failure, Verdict};
 use crate::output::Output;
@@ -61,6 +61,8 @@ pub struct CheckArgs {
     #[arg(long, requires = "deep")]
     json: bool,
     #[command(flatten)]
+    old: OldSegments,
+    #[command(flatten)]
     access: Access,
 }
 
@@ -86,7 +88,7 @@ pub fn run(args: &CheckArgs, out: &mut Output) -> Verdict {
 }
 
 fn deep_looks(args: &CheckArgs) -> Vec<(Verdict, String)> {
-    let options = Log::options().trust(args.access.trust());
+    let options = args.old.options(&args.access);
     let checked = |log: &PathBuf| {
         let unknown = |e: Error| plugin::unknown(log, &explain(&e));
         deep::check(log, &options, args.json).unwrap_or_else(unknown)
@@ -96,7 +98,7 @@ fn deep_looks(args: &CheckArgs) -> Vec<(Verdict, String)> {
 
 fn plain_looks(args: &CheckArgs, out: &mut Output, verdict: &mut Verdict) -> Vec<(Verdict, String)> {
     let limits = Limits { warning: &args.warning, critical: &args.critical };
-    let looked = look_twice(&args.logs, &args.access).into_iter();
+    let looked = look_twice(&args.logs, &args.old.options(&args.access)).into_iter();
     let known = looked.map(|look| look.map(|status| limits.judge(status)).map_err(|e| explain(&e)));
     let looks: Vec<(&Path, Look)> = args.logs.iter().map(PathBuf::as_path).zip(known).collect();
     let lines: Vec<(Verdict, String)> = looks.iter().map(|(log, look)| line(log, look, &limits)).collect();

@@ -6,11 +6,11 @@ use std::time::{Duration, Instant};
 use clap::{ArgGroup, Args};
 use mmlog::{Holds, Log, Next, Position, Pruning, Retention, Rule, Start};
 
-use crate::arguments::{Access, duration, size};
+use crate::arguments::{Access, OldSegments, duration, size};
 use crate::exit::{Exit, Failure, printable, shown};
 use crate::output::Output;
 use crate::progress::human;
-use crate::reading::READ_SIZE;
+use crate::reading::{READ_SIZE, report};
 
 /// Remove final segments that are no longer wanted.
 ///
@@ -54,6 +54,8 @@ pub struct PruneArgs {
     #[arg(long, value_name = "DUR", value_parser = duration, default_value = "2s")]
     wait: Duration,
     #[command(flatten)]
+    old: OldSegments,
+    #[command(flatten)]
     access: Access,
 }
 
@@ -84,18 +86,17 @@ impl PruneArgs {
 /// When the log cannot be had; busy after `--wait`, with who it is.
 pub fn run(args: &PruneArgs, out: &mut Output) -> Result<Exit, Failure> {
     let begun = Instant::now();
-    let options = args.access.options(&args.log).wait(args.wait);
+    let options = args.old.say(args.access.options(&args.log)).wait(args.wait);
     if let Some(name) = &args.forget {
         options.open(&args.log)?.forget(name)?;
         return Ok(Exit::Done);
     }
-    let (tense, pruned) = if args.dry_run {
-        let log = options.open_reader(&args.log)?;
-        (Tense::Would, log.plan_prune(&args.how(&log)?)?)
-    } else {
-        let log = options.open(&args.log)?;
-        (Tense::Did, log.prune(&args.how(&log)?.wait(args.wait.saturating_sub(begun.elapsed())))?)
+    let (tense, log) = match args.dry_run {
+        true => (Tense::Would, options.open_reader(&args.log)?),
+        false => (Tense::Did, options.open(&args.log)?),
     };
+    let how = args.how(&log)?.wait(args.wait.saturating_sub(begun.elapsed()));
+    let pruned = if args.dry_run { log.plan_prune(&how)? } else { log.prune(&how)? };
     for segment in &pruned.unrun {
         let verb = if args.dry_run { "would take" } else { "took" };
         let text = "for which the command of rotate --run has not ended yet; --keep-unrun keeps such";
@@ -106,7 +107,8 @@ pub fn run(args: &PruneArgs, out: &mut Output) -> Result<Exit, Failure> {
             out.line(&line)?;
         }
     }
-    Ok(Exit::Done)
+    let left_out = Failure::of_left_out(&args.log, &log.left_out()?);
+    left_out.map_or(Ok(Exit::Done), |failure| report(failure, out))
 }
 
 /// Where the first line starts that lies wholly in the last `bytes` bytes; nothing when all of them belong to one, or

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use clap::Args;
 use mmlog::Force;
 
-use crate::arguments::Access;
+use crate::arguments::{Access, OldSegments};
 use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
+use crate::reading::report;
 
 /// Remove a log that nobody has open: data and metadata, with --all its final segments too.
 #[derive(Args, Debug)]
@@ -21,6 +22,8 @@ pub struct RmArgs {
     #[arg(long)]
     all: bool,
     #[command(flatten)]
+    old: OldSegments,
+    #[command(flatten)]
     access: Access,
 }
 
@@ -31,11 +34,14 @@ pub struct RmArgs {
 pub fn run(args: &RmArgs, out: &mut Output) -> Result<Exit, Failure> {
     let force = if args.force { Force::Always } else { Force::IfUnused };
     let remove = if args.all { mmlog::remove_all } else { mmlog::remove };
-    let removed = remove(&args.log, force, args.access.trust())?;
+    let removed = remove(&args.log, force, &args.old.options(&args.access))?;
     if let [first, ..] = removed.left.as_slice() {
         let (log, count, first) = (shown(&args.log), removed.left.len(), shown(first));
         let segments = if count == 1 { "final segment stays" } else { "final segments stay" };
         out.notice(&format!("{log}: {count} {segments}, the oldest is {first}; `rm --all` removes them"));
     }
-    Ok(Exit::Done)
+    match Failure::of_left_out(&args.log, &removed.left_out).filter(|_| args.all) {
+        Some(failure) => report(failure, out),
+        None => Ok(Exit::Done),
+    }
 }

@@ -56,7 +56,8 @@ pub struct RotateArgs {
     /// Then move final segments to DIR, which is relative to the log's directory.
     ///
     /// By renaming, so on the same file system. cat, tail, status and prune look for segments there from then on. DIR
-    /// is for one log of that name; root or the log's owner owns it.
+    /// is for one log of that name, below the log's directory, with no symbolic link on the way; root or the log's owner
+    /// owns it. One elsewhere, which earlier versions took, goes on to be used while it is named here.
     #[arg(long, value_name = "DIR")]
     olddir: Option<PathBuf>,
     /// Then run CMD with sh -c for the new segment, and before it for each one for which it did not end with 0 yet.
@@ -100,7 +101,10 @@ impl RotateArgs {
 pub fn run(args: &RotateArgs, out: &mut Output) -> Result<Exit, Failure> {
     let begun = Instant::now();
     let left = || args.wait.saturating_sub(begun.elapsed());
-    let options = args.access.options(&args.log).wait(args.wait);
+    let mut options = args.access.options(&args.log).wait(args.wait);
+    if let Some(directory) = &args.olddir {
+        options = options.old_directory(directory);
+    }
     if args.dry_run {
         return plan(args, &options.open_reader(&args.log)?, out);
     }
@@ -130,6 +134,12 @@ pub fn run(args: &RotateArgs, out: &mut Output) -> Result<Exit, Failure> {
     }
     if let Some(format) = args.compress {
         failures.extend(compress::compress(&log, args, format, out).err());
+    }
+    if args.olddir.is_some() || args.compress.is_some() {
+        match log.left_out() {
+            Ok(left_out) => failures.extend(Failure::of_left_out(&args.log, &left_out)),
+            Err(e) => failures.push(e.into()),
+        }
     }
     failures.extend(leave(log, out).err());
     if let (Some(hook), Some(log)) = (&hook, &for_hook) {

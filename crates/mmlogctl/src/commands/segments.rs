@@ -12,10 +12,10 @@ use std::time::SystemTime;
 
 use clap::Args;
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
-use mmlog::{FindingId, Log, Observer, SegmentFlaw, SegmentStatus, Status};
+use mmlog::{FindingId, Observer, SegmentFlaw, SegmentStatus, Status};
 use serde_json::{Value, json};
 
-use crate::arguments::Access;
+use crate::arguments::{Access, OldSegments};
 use crate::commands::status::json::flaw;
 use crate::exit::{Exit, Failure, printable, shown};
 use crate::output::{Output, json_line};
@@ -41,6 +41,8 @@ pub struct SegmentsArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    old: OldSegments,
+    #[command(flatten)]
     access: Access,
 }
 
@@ -49,7 +51,7 @@ pub struct SegmentsArgs {
 /// # Errors
 /// When there is no log that could be asked.
 pub fn run(args: &SegmentsArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let options = Log::options().trust(args.access.trust());
+    let options = args.old.options(&args.access);
     let status = Observer::open(&args.log, &options)?.look()?;
     if args.json {
         let segments: Vec<Value> = status.segments.iter().map(|s| object(s, &status)).collect();

@@ -96,7 +96,7 @@ fn not_yet() -> Finding {
 
 #[cfg(test)]
 mod tests {
-    use mmlog::{Force, Log, State, Trust};
+    use mmlog::{Force, Log, State};
 
     use super::*;
 
@@ -118,7 +118,7 @@ mod tests {
         later(&mut source);
         let look = |source: &mut Source| source.look().map_err(|f| f.sentence);
         assert_eq!(look(&mut source).map(|s| (s.state, s.cursor)), Ok((State::Ok, 4)));
-        mmlog::remove(&path, Force::Always, Trust::Strict)?;
+        mmlog::remove(&path, Force::Always, &Options::new())?;
         later(&mut source);
         assert!(source.look().is_err());
         Log::options().open_or_create(&path)?;

@@ -3,7 +3,7 @@
 use std::io::{PipeWriter, Write};
 use std::process::{Command, Stdio};
 
-use mmlog::{Force, Log, Trust};
+use mmlog::{Force, Log, Options};
 use nix::sys::prctl::set_pdeathsig;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::{Pid, getpid, getppid};
@@ -177,6 +177,6 @@ fn by_exec(scene: &mut Scene) -> anyhow::Result<()> {
     drop(log);
     scene.judge()?;
     scene.count(scene.rounds, "kills");
-    mmlog::remove(&scene.log, Force::IfUnused, Trust::Strict)?;
+    mmlog::remove(&scene.log, Force::IfUnused, &Options::new())?;
     Ok(())
 }

@@ -9,7 +9,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use mmlog::repair::{self, Wish};
-use mmlog::{Force, Observer, Options, State, Status, Trust};
+use mmlog::{Force, Observer, Options, State, Status};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
@@ -285,7 +285,7 @@ impl Director {
             Some(Ok(_)) => self.count("logs repaired", 1),
             Some(Err(e)) if !done.damaged() => wrong.push(format!("repair of a sound log: {e}")),
             _ => {
-                let removed = mmlog::remove(log, Force::IfUnused, Trust::Strict);
+                let removed = mmlog::remove(log, Force::IfUnused, &Options::new());
                 if let Err(e) = &removed
                     && !done.damaged()
                 {

@@ -8,27 +8,24 @@
 //!   rotations that did not reach the disk. In both the file at the path is the generation behind the newest final
 //!   segment, its base where that one's data ends.
 
-use std::fs::File;
-use std::sync::Arc;
-
 use super::extent;
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::files::boot::Boot;
 use crate::files::guard::LogLock;
-use crate::files::segments::{Named, named};
+use crate::files::segment_dir::{Named, SegmentDir};
 use crate::layout::Header;
 use crate::metadata::{Entry, JOURNAL_ROTATE};
 use crate::sync::Ordering;
-use crate::sys::place::{Access, Part, Place};
+use crate::sys::place::{Access, Part};
 use crate::sys::{fs, process};
 
 /// The current segment: as the metadata has it, or, until somebody has recovered after a reboot, as the names have it.
-pub(in crate::files) fn current(place: &Arc<Place>, header: &Header, boot: Boot) -> Result<Entry, Fault> {
+pub(in crate::files) fn current(dir: &SegmentDir, header: &Header, boot: Boot) -> Result<Entry, Fault> {
     let entry = header.current();
     match boot {
         Boot::This => Ok(entry),
-        Boot::Another | Boot::Unknown => Ok(at_path(place, header)?.map_or(entry, |found| found.entry)),
+        Boot::Another | Boot::Unknown => Ok(at_path(dir, header)?.map_or(entry, |found| found.entry)),
     }
 }
 
@@ -39,9 +36,9 @@ struct Found {
 }
 
 /// `None` where it cannot be told.
-fn at_path(place: &Arc<Place>, header: &Header) -> Result<Option<Found>, Fault> {
+fn at_path(dir: &SegmentDir, header: &Header) -> Result<Option<Found>, Fault> {
     let look = || Fault::io("stat the log's segments");
-    let Some(inode) = place.find(Part::Data).map_err(look())?.map(|found| found.id.1) else {
+    let Some(inode) = dir.place().find(Part::Data).map_err(look())?.map(|found| found.id.1) else {
         return Ok(None);
     };
     let known = |entry| Ok(Some(Found { entry, behind: None }));
@@ -61,9 +58,8 @@ fn at_path(place: &Arc<Place>, header: &Header) -> Result<Option<Found>, Fault> 
         return known(before);
     }
     let mut newest = None;
-    for n in named(place)? {
-        let there = n.find().map_err(look())?.map(|found| found.id.1);
-        if there.is_some_and(|there| there != inode) {
+    for n in dir.named()? {
+        if n.id().1 != inode {
             newest = Some(n);
         }
     }
@@ -90,7 +86,9 @@ fn at_path(place: &Arc<Place>, header: &Header) -> Result<Option<Found>, Fault> 
 /// bytes.
 fn end_of(header: &Header, segment: &Named) -> Result<(u64, u64), Fault> {
     let look = || Fault::io("read a final segment");
-    let file: File = segment.open(Access::Read).map_err(look())?;
+    let Some(file) = segment.open(Access::Read)? else {
+        return Err(look()(std::io::ErrorKind::NotFound.into()));
+    };
     loop {
         let len = file.metadata().map_err(look())?.len();
         let from = header.checkpoint.synced().saturating_sub(segment.says.base).min(len);
@@ -105,13 +103,14 @@ fn end_of(header: &Header, segment: &Named) -> Result<(u64, u64), Fault> {
 impl LogLock<'_> {
     /// Makes the metadata name the file at the path. Does nothing where it cannot be told which segment that is.
     pub(in crate::files) fn recover_segments(&self) -> Result<(), Fault> {
-        let (header, place) = (self.files.meta.header(), &self.files.place);
-        let Some(found) = at_path(place, header)? else { return Ok(()) };
+        let header = self.files.meta.header();
+        let Some(found) = at_path(&self.files.log_directory()?, header)? else { return Ok(()) };
         if let Some(behind) = found.behind {
             let (len, end) = end_of(header, &behind)?;
-            if end < len {
-                let file = behind.open(Access::Write);
-                let cut = file.and_then(|file| file.set_len(end).and_then(|()| fs::fdatasync(&file)));
+            if end < len
+                && let Some(file) = behind.open(Access::Write)?
+            {
+                let cut = file.set_len(end).and_then(|()| fs::fdatasync(&file));
                 cut.map_err(Fault::io("cut the final segment behind its last byte"))?;
             }
         }

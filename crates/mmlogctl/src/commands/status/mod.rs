@@ -7,9 +7,9 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args;
-use mmlog::{Error, Log, Observer, Status};
+use mmlog::{Error, Observer, Options, Status};
 
-use crate::arguments::Access;
+use crate::arguments::{Access, OldSegments};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
@@ -34,6 +34,8 @@ pub struct StatusArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    old: OldSegments,
+    #[command(flatten)]
     access: Access,
 }
 
@@ -44,7 +46,7 @@ pub struct StatusArgs {
 pub fn run(args: &StatusArgs, out: &mut Output) -> Result<Exit, Failure> {
     let mut exit = Exit::Done;
     let mut gap = "";
-    for (path, looked) in args.logs.iter().zip(look_twice(&args.logs, &args.access)) {
+    for (path, looked) in args.logs.iter().zip(look_twice(&args.logs, &args.old.options(&args.access))) {
         match looked {
             Ok(status) if args.json => out.write(json::line(&json::object(&status)).as_bytes())?,
             Ok(status) => {
@@ -65,10 +67,9 @@ pub fn run(args: &StatusArgs, out: &mut Output) -> Result<Exit, Failure> {
 }
 
 /// Looks at each log, at all of them within the same short time.
-pub(super) fn look_twice(logs: &[PathBuf], access: &Access) -> Vec<Result<Status, Error>> {
-    let options = Log::options().trust(access.trust());
+pub(super) fn look_twice(logs: &[PathBuf], options: &Options) -> Vec<Result<Status, Error>> {
     let first = |path: &PathBuf| {
-        let mut observer = Observer::open(path, &options)?;
+        let mut observer = Observer::open(path, options)?;
         observer.look()?;
         Ok(observer)
     };

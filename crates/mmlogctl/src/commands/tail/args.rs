@@ -5,7 +5,7 @@ use std::str::FromStr;
 
 use clap::{ArgGroup, Args, ValueEnum};
 
-use crate::arguments::{Access, size};
+use crate::arguments::{Access, OldSegments, size};
 use crate::reading::Holes;
 use crate::storing::line_limit;
 
@@ -122,6 +122,8 @@ pub struct TailArgs {
     /// What to print for a hole, a range whose writer died before it was written.
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     pub(super) holes: Holes,
+    #[command(flatten)]
+    pub(super) old: OldSegments,
 }
 
 /// The form of the output.

@@ -50,7 +50,7 @@ enum Followed {
 impl Followed {
     fn begin(index: usize, shared: &Shared) -> Result<Self, Failure> {
         let plan = shared.plan();
-        match reading::open(&plan.logs[index], plan.trust) {
+        match reading::open(&plan.logs[index], plan.trust, &plan.old) {
             Ok(log) => {
                 let mut one = OneLog::begin(index, log, Appearance::Present, shared)?;
                 one.print_present(shared)?;
@@ -129,7 +129,7 @@ fn successor(one: &OneLog, name: &mut Name, shared: &Shared) -> Result<Option<Lo
     if one.has_its_name() {
         return Ok(None);
     }
-    let opened = reading::open(&plan.logs[one.index()], plan.trust);
+    let opened = reading::open(&plan.logs[one.index()], plan.trust, &plan.old);
     match opened.and_then(|log| Ok((log.follow(Start::Oldest)?.log_id(), log))) {
         Ok((id, _)) if id.uuid == one.id().uuid => Ok(None),
         Ok((_, log)) => {

@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mmlog::{Fault, Hold, LogId, Start, Trust};
+use mmlog::{Fault, Hold, LogId, Start};
 
+use super::plan::Plan;
 use crate::exit::Failure;
 use crate::reading::cursor_file::Place;
 use crate::waits;
@@ -24,8 +25,8 @@ pub(super) struct Held {
 
 impl Held {
     /// Registers it at a place that is in the cursor-file; behind what is pruned, if that is too late.
-    pub(super) fn begin(path: &Path, trust: Trust, name: &str, place: Place) -> Result<Self, Failure> {
-        let log = waits::options(path, trust).open(path)?;
+    pub(super) fn begin(path: &Path, plan: &Plan, name: &str, place: Place) -> Result<Self, Failure> {
+        let log = plan.old.say(waits::options(path, plan.trust)).open(path)?;
         let id = log.follow(Start::Newest)?.log_id();
         let mut position = place.position;
         let hold = loop {

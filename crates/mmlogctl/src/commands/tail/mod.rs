@@ -55,7 +55,7 @@ fn print_once(shared: &Shared) -> Result<Exit, Failure> {
 }
 
 fn print_one(index: usize, shared: &Shared) -> Result<(), Failure> {
-    let log = reading::open(&shared.plan().logs[index], shared.plan().trust)?;
+    let log = reading::open(&shared.plan().logs[index], shared.plan().trust, &shared.plan().old)?;
     let mut one = OneLog::begin(index, log, Appearance::Present, shared)?;
     one.print_present(shared)?;
     one.finish(shared)

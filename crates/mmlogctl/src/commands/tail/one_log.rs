@@ -52,6 +52,9 @@ impl OneLog {
     /// Goes to where the output of the log that was named `index`th begins.
     pub(super) fn begin(index: usize, log: Log, came: Appearance, shared: &Shared) -> Result<Self, Failure> {
         let plan = shared.plan();
+        if let Some(Failure::Said { text, .. }) = Failure::of_left_out(log.path(), &log.left_out()?) {
+            shared.notice(&text);
+        }
         let mut follower = log.follow(Start::Oldest)?;
         let present = follower.watermark()?;
         let (start, skip) = beginning(index, plan, came, &mut follower)?;
@@ -75,7 +78,7 @@ impl OneLog {
                 shared.start(place);
             }
             if let Some(name) = &plan.hold {
-                shared.hold(Held::begin(&plan.logs[index], plan.trust, name, place)?);
+                shared.hold(Held::begin(&plan.logs[index], plan, name, place)?);
             }
         }
         Ok(one)

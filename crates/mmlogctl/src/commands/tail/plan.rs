@@ -6,6 +6,7 @@ use mmlog::{Position, Trust};
 
 use super::args::{Count, Form, TailArgs};
 use super::json::JsonLines;
+use crate::arguments::OldSegments;
 use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
 use crate::reading::Holes;
@@ -20,6 +21,7 @@ use crate::reading::skip::Skip;
 pub(super) struct Plan {
     pub(super) logs: Vec<PathBuf>,
     pub(super) trust: Trust,
+    pub(super) old: OldSegments,
     pub(super) begin: Begin,
     pub(super) follow: Follow,
     pub(super) titles: Titles,
@@ -79,6 +81,7 @@ impl Plan {
         Ok(Self {
             logs: args.logs.clone(),
             trust: args.access.trust(),
+            old: args.old.clone(),
             begin: begin(args),
             follow: match (args.follow_name, args.follow) {
                 (true, _) => Follow::Name,

@@ -112,14 +112,14 @@ impl Shared {
         }
     }
 
-    /// One line on standard error.
-    pub(super) fn notice(&self, text: &str) {
-        hold(&self.screen).out.notice(text);
-    }
-
     /// One line on standard error about the log that was named `index`th.
     pub(super) fn say(&self, index: usize, text: &str) {
         hold(&self.screen).out.notice(&format!("{}: {text}", shown(&self.plan.logs[index])));
+    }
+
+    /// One line on standard error.
+    pub(super) fn notice(&self, text: &str) {
+        hold(&self.screen).out.notice(text);
     }
 
     /// Says whose lines follow, unless that is known.

@@ -37,7 +37,7 @@ pub(super) fn wait_for_log(index: usize, shared: &Shared) -> Result<Option<Log>,
     let _watcher = watch(path, wake.clone());
     let mut trouble = Trouble::default();
     while shared.task() == Task::Follow {
-        match reading::open(path, shared.plan().trust) {
+        match reading::open(path, shared.plan().trust, &shared.plan().old) {
             Ok(log) => {
                 shared.say(index, "the log has appeared; following it");
                 return Ok(Some(log));

@@ -1,0 +1,40 @@
+//! Faults by what the caller can do about them.
+
+use super::Fault;
+
+/// What the caller can do about a [`Fault`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Class {
+    /// Free space, then try again.
+    Retry,
+    /// Somebody else is at it: wait.
+    Busy,
+    /// Needs repair.
+    Damaged,
+    /// The input, a permission or a limit has to change.
+    Refused,
+}
+
+impl Fault {
+    /// What the caller can do about it.
+    pub fn class(&self) -> Class {
+        match self {
+            Fault::NotDurable { cause, .. } => cause.class(),
+            Fault::NoSpace { .. } => Class::Retry,
+            Fault::Busy(_) | Fault::Stalled { .. } | Fault::Stopped { .. } | Fault::InUse { .. } => {
+                Class::Busy
+            }
+            Fault::NoData
+            | Fault::OutOfRange { .. }
+            | Fault::Truncated { .. }
+            | Fault::Foreign { .. }
+            | Fault::Copied { .. }
+            | Fault::Journal { .. }
+            | Fault::SyncFailed { .. }
+            | Fault::Unsound { .. }
+            | Fault::Undecodable { .. }
+            | Fault::Poisoned(_) => Class::Damaged,
+            _ => Class::Refused,
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! Guards the files of others against whoever owns a log, or may write its metadata: root's `prune`, `rm --all`, `rotate`
+//! and readers touch and show nothing that he could not have had himself. (logrotate had CVE-2011-1548 and CVE-2016-1247.)
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod cli;
+
+use std::fs;
+use std::mem::offset_of;
+use std::os::unix::fs::{MetadataExt as _, chown, symlink};
+use std::path::{Path, PathBuf};
+
+use cli::{Ended, NOBODY, Scratch, Tool, is_root, metadata_of, mmlogctl, poke, skipped};
+use mmlog::layout::Header;
+
+const OURS: &[u8] = b"ours 1\nours 2\nours 3\n";
+const THEIRS: &[u8] = b"secret 1\nsecret 2\nsecret 3\n";
+
+/// A directory with a log `app.log` of three segments, the last one current.
+fn log_in(directory: &Path, content: &[u8]) -> PathBuf {
+    fs::create_dir_all(directory).unwrap();
+    let log = directory.join("app.log");
+    let lines: Vec<&[u8]> = content.split_inclusive(|b| *b == b'\n').collect();
+    for (i, line) in lines.iter().enumerate() {
+        mmlogctl("append", &log).arg("--raw").input(line).run().is_success();
+        if i + 1 < lines.len() {
+            mmlogctl("rotate", &log).run().printed(b"");
+        }
+    }
+    log
+}
+
+/// Gives the directory and everything in it to a user.
+fn give(directory: &Path, uid: u32) {
+    chown(directory, Some(uid), Some(uid)).unwrap();
+    for entry in fs::read_dir(directory).unwrap() {
+        let path = entry.unwrap().path();
+        if !path.is_symlink() {
+            chown(path, Some(uid), Some(uid)).unwrap();
+        }
+    }
+}
+
+/// What whoever may write the metadata stores there: the name of a directory of old segments.
+fn name_directory(log: &Path, name: &str) {
+    let mut field = [0; 192];
+    field[..name.len()].copy_from_slice(name.as_bytes());
+    poke(log, offset_of!(Header, policy.olddir_changes), &2_u64.to_ne_bytes());
+    poke(log, offset_of!(Header, policy.olddir), &field);
+}
+
+/// Everything in a directory: name, owner, links, content.
+fn everything(directory: &Path) -> Vec<(PathBuf, u32, u64, Vec<u8>)> {
+    let look = |path: PathBuf| {
+        let stat = fs::symlink_metadata(&path).unwrap();
+        (path.clone(), stat.uid(), stat.nlink(), fs::read(&path).unwrap_or_default())
+    };
+    let mut all: Vec<_> = fs::read_dir(directory).unwrap().map(|entry| look(entry.unwrap().path())).collect();
+    all.sort();
+    all
+}
+
+/// Every command that looks for segments, on a log of somebody else.
+fn commands(log: &Path) -> Vec<Tool> {
+    let tool = |command: &str, args: &[&str]| mmlogctl(command, log).args(args);
+    vec![
+        tool("cat", &[]),
+        tool("tail", &["-n+1"]),
+        tool("segments", &[]),
+        tool("status", &[]),
+        tool("check", &[]),
+        tool("check", &["--deep"]),
+        tool("prune", &["--keep=0", "-n"]),
+        tool("prune", &["--keep=0"]),
+        tool("rotate", &["--compress=zstd"]),
+        tool("rotate", &[]),
+        tool("rm", &["--all"]),
+    ]
+}
+
+fn shows_a_secret(ended: &Ended) -> bool {
+    ended.stdout.windows(6).any(|window| window == b"secret") || ended.stderr.contains("secret")
+}
+
+#[test]
+fn a_neighbours_segments_are_neither_shown_nor_touched_whatever_the_metadata_names() {
+    if !is_root() {
+        return skipped("a hostile owner", "needs root");
+    }
+    let scratch = Scratch::new();
+    let victim = scratch.file("victim");
+    log_in(&victim, THEIRS);
+    let before = everything(&victim);
+    let mallory = scratch.file("mallory");
+    let log = log_in(&mallory, OURS);
+    symlink(&victim, mallory.join("link")).unwrap();
+    symlink(scratch.path(), mallory.join("up")).unwrap();
+    give(&mallory, NOBODY);
+    let absolute = victim.to_str().unwrap().to_owned();
+    for name in [absolute.as_str(), "../victim", "./../victim", "up/victim", "link/", "link/."] {
+        name_directory(&log, name);
+        for tool in commands(&log) {
+            let ended = tool.run();
+            assert!(!shows_a_secret(&ended), "{name}: {ended:?}");
+            assert!(everything(&victim) == before, "{name}: {ended:?}");
+        }
+    }
+}
+
+#[test]
+fn a_directory_elsewhere_is_looked_in_when_the_command_line_says_it_again() {
+    let scratch = Scratch::new();
+    let log = log_in(&scratch.file("here"), OURS);
+    let old = scratch.file("it's old");
+    fs::create_dir(&old).unwrap();
+    for entry in fs::read_dir(log.parent().unwrap()).unwrap().map(Result::unwrap) {
+        if entry.file_name().to_string_lossy().starts_with("app.log.0") {
+            fs::rename(entry.path(), old.join(entry.file_name())).unwrap();
+        }
+    }
+    let name = "../it's old";
+    name_directory(&log, name);
+    // All of it belongs to the log's owner: nobody has to say anything, as before.
+    mmlogctl("cat", &log).run().printed(OURS);
+    if !is_root() {
+        return skipped("a hostile owner", "needs root");
+    }
+    give(&scratch.file("here"), NOBODY);
+    // Now the directory is root's, and the segments in it are not the log's owner's.
+    let said = r"--olddir '../it'\''s old'";
+    for command in ["cat", "tail", "segments"] {
+        let ended = mmlogctl(command, &log).run();
+        assert!(ended.code == 1 && ended.stderr.contains(said), "{command}: {ended:?}");
+    }
+    mmlogctl("prune", &log).arg("--keep=0").run().is_refused(1, &log, &[said]);
+    mmlogctl("rm", &log).arg("--all").run().is_refused(1, &log, &[said]);
+    assert!(mmlogctl("check", &log).run().text().contains(said));
+    assert_eq!(everything(&old).len(), 2);
+    // Root has moved the log owner's segments to a directory of his own.
+    for entry in fs::read_dir(&old).unwrap() {
+        chown(entry.unwrap().path(), Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    mmlogctl("cat", &log).run().is_refused(1, &log, &[said]);
+    for command in ["cat", "tail"] {
+        mmlogctl(command, &log).args(["--olddir", name]).run().printed(OURS);
+    }
+    mmlogctl("segments", &log).args(["--olddir", name]).run().is_success();
+    mmlogctl("check", &log).args(["--olddir", name]).run().is_success();
+    mmlogctl("cat", &log).args(["--olddir", "."]).run().is_refused(1, &log, &["names another one"]);
+    mmlogctl("prune", &log).args(["--keep=1", "--olddir", name]).run().printed(b"");
+    assert_eq!(everything(&old).len(), 1);
+    // It was moved there by an earlier version, and goes on to be.
+    mmlogctl("rotate", &log).args(["--olddir", name]).run().printed(b"");
+    assert_eq!(everything(&old).len(), 2);
+    mmlogctl("rm", &log).args(["--all", "--olddir", name]).run().is_success();
+    assert!(everything(&old).is_empty());
+}
+
+#[test]
+fn a_segment_of_another_owner_is_left_out_and_said_and_stays() {
+    if !is_root() {
+        return skipped("segments of another owner", "needs root");
+    }
+    for place in ["", "old"] {
+        let scratch = Scratch::new();
+        let log = log_in(&scratch.file("here"), OURS);
+        let directory = log.parent().unwrap().join(place);
+        if !place.is_empty() {
+            fs::create_dir(&directory).unwrap();
+            mmlogctl("rotate", &log).args(["--olddir", place]).run().printed(b"");
+        }
+        give(log.parent().unwrap(), NOBODY);
+        give(&directory, NOBODY);
+        let strange = directory.join("app.log.0000000000-0000000000000000000");
+        chown(&strange, Some(0), Some(0)).unwrap();
+        let words =
+            ["0000000000-0000000000000000000", "uid 0 owns it, the log belongs to uid 65534", "chown it"];
+        let tool = |command: &str, args: &[&str]| mmlogctl(command, &log).args(args);
+        let says = [
+            (tool("cat", &[]), 4),
+            (tool("tail", &["-n+1"]), 4),
+            (tool("segments", &[]), 4),
+            (tool("rotate", &["--compress=zstd"]), 1),
+            (tool("prune", &["--keep=0"]), 1),
+            (tool("rm", &["--all"]), 1),
+        ];
+        for (tool, code) in says {
+            let ended = tool.run();
+            assert!(words.iter().all(|word| ended.stderr.contains(word)), "{ended:?}");
+            assert!(ended.code == code && !ended.text().contains("ours 1"), "{ended:?}");
+        }
+        assert_eq!(fs::read(&strange).unwrap(), b"ours 1\n");
+        assert!(!log.exists() && !metadata_of(&log).exists(), "the rest is gone");
+    }
+}
+
+#[test]
+fn new_names_of_directories_elsewhere_are_refused() {
+    let scratch = Scratch::new();
+    let log = log_in(&scratch.file("here"), OURS);
+    let elsewhere = scratch.file("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    symlink("../elsewhere", scratch.file("here/link")).unwrap();
+    fs::create_dir_all(scratch.file("elsewhere/sub")).unwrap();
+    for name in [elsewhere.to_str().unwrap(), "../elsewhere", "link/sub"] {
+        mmlogctl("rotate", &log).args(["--olddir", name]).run().is_refused(
+            1,
+            &log,
+            &["below the log's directory"],
+        );
+    }
+    assert_eq!(everything(&elsewhere).len(), 1);
+    fs::create_dir_all(scratch.file("here/a/b")).unwrap();
+    mmlogctl("rotate", &log).args(["--olddir", "a/./b"]).run().printed(b"");
+    assert_eq!(everything(&scratch.file("here/a/b")).len(), 3);
+    mmlogctl("cat", &log).run().printed(OURS);
+}
