@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use nix::sys::signal::Signal;
+use nix::sys::signal::{SigSet, Signal};
 
 use crate::cli::{Scratch, mmlogctl, wait_for};
 use crate::{content, exec, holds, line_after, shell};
@@ -128,6 +128,7 @@ fn mask(status: &str, name: &str) -> u64 {
 #[test]
 fn the_program_has_signals_as_our_caller_had_them() {
     const HUP: u64 = 1;
+    const PIPE: u64 = 1 << 12;
     // What a thread library keeps for itself.
     const NAMED: u64 = (1 << 31) - 1;
     let scratch = Scratch::new();
@@ -140,10 +141,23 @@ fn the_program_has_signals_as_our_caller_had_them() {
     for name in ["SigBlk:", "SigIgn:", "SigCgt:"] {
         assert_eq!(mask(&is, name) & NAMED, mask(&direct, name) & NAMED, "{name}");
     }
-    assert_eq!(mask(&is, "SigIgn:") & 1 << 12, 0, "SIGPIPE");
+    assert_eq!(mask(&is, "SigIgn:") & PIPE, 0, "SIGPIPE");
 
     let log = scratch.file("ignoring.log");
-    let ignoring = exec(&log, &[], &status).through("sh", &["-c", "trap '' HUP; exec \"$@\"", "sh"]);
-    ignoring.run().printed(b"");
-    assert_eq!(mask(&content(&log), "SigIgn:") & HUP, HUP);
+    let ignoring = |trap: &str, status: &[&str]| {
+        let script = format!("trap '' {trap}; exec \"$@\"");
+        exec(&log, &[], status).through("sh", &["-c", &script, "sh"]).run().printed(b"");
+        mask(content(&log).lines().rfind(|line| line.starts_with("SigIgn:")).unwrap(), "SigIgn:")
+    };
+    assert_eq!(ignoring("HUP", &status) & HUP, HUP);
+    // An exception, and the way round it that the page names.
+    assert_eq!(ignoring("PIPE", &status) & PIPE, 0);
+    let shell = ["sh", "-c", "trap '' PIPE; exec \"$0\" \"$@\""];
+    assert_eq!(ignoring("PIPE", &[&shell[..], &status].concat()) & PIPE, PIPE);
+
+    // Blocked in this thread, so in what it starts.
+    let log = scratch.file("blocking.log");
+    SigSet::from_iter([Signal::SIGUSR1]).thread_block().unwrap();
+    exec(&log, &[], &status).run().printed(b"");
+    assert_eq!(mask(&content(&log), "SigBlk:"), 1 << (Signal::SIGUSR1 as i32 - 1));
 }

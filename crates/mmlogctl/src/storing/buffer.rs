@@ -1,9 +1,10 @@
 //! The bytes read and not yet stored, and where the last line ends.
 //!
-//! Bounded: [`BUFFER`] bytes, or as many as the longest line and its newline need; all of it is reserved before the first
-//! byte is read, so that memory cannot run out later. A newline is looked for once in every byte, backwards from the end of what was read.
+//! Bounded: [`BUFFER`] bytes, or as many as the longest line and its newline need; all of it is had before the first
+//! byte is read, so that memory cannot run out later; only what is used is touched. A newline is looked for once in every byte, backwards from the end of what was read.
 
 use std::collections::TryReserveError;
+use std::hint::black_box;
 use std::ops::Range;
 
 /// How much is read, and appended as one message, at a time.
@@ -50,18 +51,24 @@ pub(crate) struct Buffer {
 
 impl Buffer {
     pub(crate) fn new(framing: Framing) -> Result<Self, TryReserveError> {
-        let mut buffer = Self { bytes: Vec::new(), held: 0..0, line_end: 0, framing };
-        buffer.bytes.try_reserve_exact(buffer.capacity())?;
-        buffer.bytes.resize(BUFFER, 0);
-        Ok(buffer)
+        let capacity = match framing {
+            Framing::Lines { longest } => BUFFER.max(longest + 1),
+            Framing::Bytes => BUFFER,
+        };
+        // Whether there is so much; zeros from the system cost nothing until they are touched, and come in no other way.
+        let mut probe = Vec::<u8>::new();
+        probe.try_reserve_exact(capacity)?;
+        drop(black_box(probe));
+        Ok(Self { bytes: vec![0; capacity], held: 0..0, line_end: 0, framing })
     }
 
     pub(crate) fn len(&self) -> usize {
         self.held.len()
     }
 
+    /// Whether there is enough for a message.
     pub(crate) fn is_full(&self) -> bool {
-        self.held.len() == self.bytes.len()
+        self.held.len() >= BUFFER
     }
 
     /// Where to read to; never empty if [`Buffer::piece`] was asked until it had none.
@@ -70,11 +77,6 @@ impl Buffer {
             self.bytes.copy_within(self.held.clone(), 0);
             self.line_end -= self.held.start;
             self.held = 0..self.held.len();
-        }
-        if self.is_full() {
-            let grown = (2 * self.bytes.len()).min(self.capacity());
-            // Reserved; only what is used is touched.
-            self.bytes.resize(grown, 0);
         }
         &mut self.bytes[self.held.end..]
     }
@@ -103,7 +105,7 @@ impl Buffer {
             _ if rest.is_empty() => None,
             _ if upto == Upto::End => Some(Piece::Rest(rest)),
             // At least one byte stays, so that what follows is still a line of its own.
-            Framing::Lines { longest } if rest.len() == self.capacity() => {
+            Framing::Lines { longest } if rest.len() == self.bytes.len() => {
                 Some(Piece::Split(&rest[..(rest.len() - 1) / longest * longest]))
             }
             Framing::Lines { .. } | Framing::Bytes => None,
@@ -114,13 +116,6 @@ impl Buffer {
     pub(crate) fn consume(&mut self, n: usize) {
         self.held.start += n;
         self.line_end = self.line_end.max(self.held.start);
-    }
-
-    fn capacity(&self) -> usize {
-        match self.framing {
-            Framing::Lines { longest } => BUFFER.max(longest + 1),
-            Framing::Bytes => BUFFER,
-        }
     }
 }
 
@@ -190,7 +185,7 @@ mod tests {
     }
 
     #[test]
-    fn the_buffer_grows_only_as_far_as_the_longest_line_needs() {
+    fn the_buffer_is_as_large_as_the_longest_line_needs() {
         let mut buffer = Buffer::new(Framing::Lines { longest: 3 * BUFFER }).unwrap();
         put(&mut buffer, &vec![b'x'; 3 * BUFFER]);
         put(&mut buffer, b"\n");

@@ -1,6 +1,7 @@
 //! T7: full disks and limits, on real file systems. Each is an error value, never a signal; the log stays usable,
 //! space that comes back is used by the same writer, and nothing acknowledged is lost.
 
+mod dropping;
 mod roles;
 
 use std::ffi::OsStr;
@@ -21,6 +22,7 @@ use crate::children::Role;
 use crate::disks::{self, Disk, Kind};
 use crate::oracle::{self, Acks, Segments};
 use crate::run::Run;
+use dropping::Feed;
 use roles::options;
 
 pub(crate) const THEME: Theme = Theme { id: "T7", about: "full disks", run };
@@ -46,6 +48,7 @@ const EVERYWHERE: &[(&str, Cell)] = &[
     ("RLIMIT_FSIZE", |scene| scene.alone("t07-file-size")),
     ("rotated", Scene::rotated),
     ("rotating race", Scene::rotating_race),
+    ("dropping", Scene::dropping),
     ("RLIMIT_FSIZE, rotated", |scene| scene.alone("t07-file-size-rotated")),
     ("RLIMIT_NOFILE", |scene| scene.alone("t07-descriptors")),
     ("RLIMIT_AS", |scene| scene.alone("t07-address-space")),
@@ -92,6 +95,9 @@ struct Scene {
     acks: PathBuf,
     log: PathBuf,
     disk: Disk,
+    seed: u64,
+    /// Bytes that `--on-full drop` dropped, and lines of logs that say so.
+    dropped: [u64; 2],
 }
 
 impl Scene {
@@ -99,7 +105,7 @@ impl Scene {
         let disk = Disk::new(kind, kind.least_bytes())?;
         let acks = disk.beside().join("acks");
         Acks::create(&acks, seed, MESSAGES)?;
-        Ok(Self { actors: Vec::new(), acks, log: disk.path().join("app.log"), disk })
+        Ok(Self { actors: Vec::new(), acks, log: disk.path().join("app.log"), disk, seed, dropped: [0; 2] })
     }
 
     /// Starts another writer; its number.
@@ -251,6 +257,34 @@ impl Scene {
         self.look()
     }
 
+    /// `append` and `exec` that do not wait for space; it comes back twice.
+    fn dropping(&mut self) -> anyhow::Result<()> {
+        let writer = self.writer(CHUNK)?;
+        self.ask(writer, "append 50")?;
+        for command in dropping::COMMANDS {
+            let name = command.0;
+            let spares = ["one", "two"].map(|spare| self.disk.path().join(spare));
+            for spare in &spares {
+                fallocate(File::create(spare)?, FallocateFlags::empty(), 0, 3 << 20)?;
+            }
+            // Made while there is space: what cannot be opened is an error for these, too.
+            let log = self.disk.path().join(format!("{name}.log"));
+            options(64 << 10).open_or_create(&log)?.close()?;
+            let ballast = self.ballast("ballast", 2 << 20)?;
+            let mut feed = Feed::start(command, &log, self.disk.beside().join(name), self.seed)?;
+            for (round, spare) in spares.iter().enumerate() {
+                feed.until("(dropping what comes", round + 1)?;
+                self.free(spare)?;
+                feed.until("goes on after", round + 1)?;
+            }
+            let account = feed.finish().with_context(|| name)?;
+            ensure!(account.dropped > 0 && account.told > 0, "{name}: nothing was dropped");
+            self.dropped = [self.dropped[0] + account.dropped, self.dropped[1] + account.told];
+            self.free(&ballast)?;
+        }
+        Ok(())
+    }
+
     /// Several writers for the last space, in small steps.
     fn race(&mut self) -> anyhow::Result<()> {
         let writers: Vec<usize> = (0..6).map(|_| self.writer(64 << 10)).collect::<anyhow::Result<_>>()?;
@@ -364,6 +398,8 @@ impl Scene {
         let (found, _) = oracle::check(&self.log, &Acks::open(&self.acks)?)?;
         run.count("messages", found.acknowledged);
         run.count("refused", found.refused);
+        run.count("bytes dropped", self.dropped[0]);
+        run.count("lines that tell it", self.dropped[1]);
         run.count("holes", found.holes);
         ensure!(found.violations.is_empty(), "{}", found.violations.join("; "));
         let segments = Segments::look(&self.log)?;

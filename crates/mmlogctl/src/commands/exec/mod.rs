@@ -38,7 +38,9 @@ use pump::{NotAll, Pump};
 ///
 /// SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are sent on to CMD, and end us only when CMD
 /// ends. SIGINT and SIGQUIT from the keys of a terminal are not, since the terminal sends them to CMD
-/// itself. What was ignored when we were started (nohup) stays ignored, by CMD too.
+/// itself. What was ignored when we were started (nohup) stays ignored, by CMD too, and what was
+/// blocked stays blocked. SIGPIPE and SIGCHLD are exceptions: CMD always begins with their default actions, and
+/// where it is to ignore SIGPIPE, a shell can see to that (`sh -c 'trap "" PIPE; exec "$0" "$@"' CMD`).
 ///
 /// When CMD has ended, what lies in its pipes is stored, and that is the end: processes that CMD left
 /// behind with its output open are not waited for, and what they write later meets a closed pipe
