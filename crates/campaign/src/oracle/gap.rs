@@ -71,6 +71,9 @@ pub(super) fn walk(
     }
 }
 
+/// What an outsider puts behind a log by `>>`: of no writer, and in the log if it was taken over.
+pub(crate) const FROM_A_SHELL: &[u8] = b"from a shell\n";
+
 /// The length of what stands at the front of `bytes`, which lie at `at`.
 fn piece(found: &mut Found, maybes: &mut Maybes, acks: &Acks, bytes: &[u8], at: u64) -> u64 {
     let run = |belongs: fn(u8) -> bool| bytes.iter().take_while(|&&b| belongs(b)).count();
@@ -78,6 +81,9 @@ fn piece(found: &mut Found, maybes: &mut Maybes, acks: &Acks, bytes: &[u8], at: 
     if nuls > 0 {
         found.runs += 1;
         return nuls as u64;
+    }
+    if bytes.starts_with(FROM_A_SHELL) {
+        return FROM_A_SHELL.len() as u64;
     }
     let tiny = run(is_tiny);
     if tiny > 0 {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use nix::fcntl::{FallocateFlags, fallocate};
 use nix::sys::stat::Mode;
 
+use crate::oracle::FROM_A_SHELL;
 use crate::random::Random;
 
 /// Which file is meant, and a name beside it.
@@ -186,7 +187,7 @@ fn hard_link(target: &Target<'_>, random: &mut Random) -> anyhow::Result<Range<u
 }
 
 fn append(target: &Target<'_>, _: &mut Random) -> anyhow::Result<Range<u64>> {
-    File::options().append(true).open(target.file)?.write_all(b"from a shell\n")?;
+    File::options().append(true).open(target.file)?.write_all(FROM_A_SHELL)?;
     Ok(NO_BYTES)
 }
 

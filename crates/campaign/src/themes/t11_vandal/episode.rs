@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::Read;
+use std::io::{Read, Write};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -17,7 +17,7 @@ use nix::unistd::Pid;
 use super::acts::{Act, Harm, LIE, ON_DATA, ON_METADATA, Target};
 use super::crew::{self, CREW, Stage};
 use crate::children;
-use crate::oracle::{Acks, Sightings, check};
+use crate::oracle::{Acks, FROM_A_SHELL, Sightings, check};
 use crate::random::Random;
 
 /// Catches a hang.
@@ -340,6 +340,18 @@ fn without_last_nuls(bytes: &[u8]) -> &[u8] {
     &bytes[..bytes.iter().rposition(|&byte| byte != 0).map_or(0, |last| last + 1)]
 }
 
+/// At rest it is a plain file: what is put there comes before what is appended next.
+fn try_outside(log: &Path) -> anyhow::Result<()> {
+    let (before, message) = (fs::read(log)?.len(), b"behind it");
+    fs::File::options().append(true).open(log)?.write_all(FROM_A_SHELL)?;
+    let handle = crew::options().open(log)?;
+    handle.writer()?.append(message)?;
+    handle.close()?;
+    let there = fs::read(log)?.split_off(before);
+    anyhow::ensure!(there == [FROM_A_SHELL, message].concat(), "what >> put behind the log is {there:?}");
+    Ok(())
+}
+
 fn try_out(log: &Path) -> anyhow::Result<()> {
     let handle = crew::options().open_or_create(log)?;
     let message = b"as if nothing had happened";
@@ -350,6 +362,7 @@ fn try_out(log: &Path) -> anyhow::Result<()> {
     let expected = mmlog::Next::Bytes(at.get()..at.get() + message.len() as u64);
     anyhow::ensure!(next == expected && buf.starts_with(message), "{next:?} follows, not {expected:?}");
     handle.close()?;
+    try_outside(log)?;
     let status = look(log)?;
     anyhow::ensure!(status.state >= State::FullSoon, "{}: {:?}", status.state, status.problem);
     Ok(())

@@ -2,9 +2,11 @@
 //! 20 ms; real `mmlogctl tail -F` read, one late, one restarted from its cursor-file, one through a slow pipe. Then the
 //! segments, by name, and the current file are every line exactly once, and so is what each reader printed. The same
 //! with kill -9 of writers and rotators, with `rotate --compress` beside it, and with `prune` beside it: then readers may
-//! miss what they were told of, and nothing else.
+//! miss what they were told of, and nothing else. Beside that `rotate --run`, killed at any time, and `prune
+//! --keep-unrun`.
 
 mod actors;
+mod hooks;
 mod judge;
 mod readers;
 mod stage;
@@ -86,6 +88,7 @@ fn run(run: &mut Run) -> anyhow::Result<()> {
         run.count("KiB pruned before they were read", found.pruned >> 10);
         found.wrong.into_iter().for_each(|wrong| run.violation(format!("{}: {wrong}", play.name)));
     }
+    hooks::run(run)?;
     many(run)
 }
 
