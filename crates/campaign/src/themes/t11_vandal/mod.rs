@@ -4,10 +4,13 @@
 //! What is harmless costs nothing: everybody goes on, and the log holds what was acknowledged. What is not gives
 //! everybody a clear error, at the latest at the next growth; `status` says what is wrong at once; after `repair`, or
 //! when the files are removed, the log can be used again. Nobody hangs, or dies of a signal.
+//!
+//! Then he takes, cuts and replaces old segments: each way is named, and readers never take the damage for the end.
 
 mod acts;
 mod crew;
 mod episode;
+mod old;
 
 use std::time::Duration;
 
@@ -46,5 +49,5 @@ fn run(run: &mut Run) -> anyhow::Result<()> {
         let director = children::role("vandal", &arguments)?;
         run.delegate(&format!("{place:?}, vandal {seed}"), director, DEADLINE, COUNTS)?;
     }
-    Ok(())
+    old::segments(run)
 }

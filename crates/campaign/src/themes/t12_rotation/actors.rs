@@ -48,8 +48,8 @@ pub(super) fn writer(arguments: &[String]) -> anyhow::Result<()> {
     Ok(log.close()?)
 }
 
-/// Role: `LOG STAGE ARCHIVE`. Rotates all the time, and notes what a segment is when its rotation has returned; gives
-/// it a second name in the archive, if there is one.
+/// Role: `LOG STAGE ARCHIVE`. Rotates all the time, and notes what a segment is when its rotation has returned;
+/// puts a copy in the archive, if there is one: of a segment with a second name prune takes the name alone.
 pub(super) fn rotator(arguments: &[String]) -> anyhow::Result<()> {
     end_with_parent()?;
     let [log, stage, archive] = arguments else { bail!("three arguments") };
@@ -62,10 +62,7 @@ pub(super) fn rotator(arguments: &[String]) -> anyhow::Result<()> {
         match stage.rotates(|| log.rotate(&Rotation::default())) {
             Ok(Some(rotated)) => {
                 if archive.is_dir() {
-                    std::fs::hard_link(
-                        &rotated.path,
-                        archive.join(rotated.path.file_name().unwrap_or_default()),
-                    )?;
+                    std::fs::copy(&rotated.path, archive.join(rotated.path.file_name().unwrap_or_default()))?;
                 }
                 seals.note(&Seal::of(&rotated.path)?)?;
             }

@@ -179,7 +179,7 @@ impl Scene {
         }
         // What a killed rotator has left goes with the next rotation, what killed writers have left before it.
         if let (Some(rotated), Some(archive)) = (log.rotate(&Rotation::default())?, &archive) {
-            fs::hard_link(&rotated.path, archive.join(rotated.path.file_name().unwrap_or_default()))?;
+            fs::copy(&rotated.path, archive.join(rotated.path.file_name().unwrap_or_default()))?;
         }
         log.close()?;
         let wrong = readers.finish()?;
