@@ -173,3 +173,21 @@ fn an_idle_append_lets_go_of_what_it_has_written() {
     mmlogctl("rotate", &log.path).run().is_success();
     wait_for("the old segment is closed", || (held(append.pid(), inode) == 0).then_some(()));
 }
+
+#[test]
+fn who_keeps_the_blocks_of_a_removed_segment_is_named() {
+    let log = Log::new(None);
+    let oldest = log.files()[0].clone();
+    let second = format!("{}.second", oldest.display());
+    fs::hard_link(&oldest, &second).unwrap();
+    let held = File::open(&oldest).unwrap();
+    mmlogctl("prune", &log.path).arg("--keep=2").run().is_success();
+    let findings = || log.status()["findings"].to_string();
+    assert!(!findings().contains("space-held"), "it has a name");
+    fs::remove_file(second).unwrap();
+    let (bytes, pid) = (held.metadata().unwrap().blocks() * 512, std::process::id());
+    let said = format!("{bytes} bytes of removed segments are not free yet: process {pid} ");
+    assert!(findings().contains("space-held") && findings().contains(&said), "{}", findings());
+    drop(held);
+    assert!(!findings().contains("space-held"));
+}

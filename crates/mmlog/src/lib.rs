@@ -115,7 +115,7 @@ mod door {
     pub use crate::slots::Phase;
     pub use crate::status::{
         Damage, Durability, FileFacts, Finding, FindingId, InFlight, Lock, LogId, Medium, Observer,
-        Recovered, Seat, Seen, SegmentFlaw, SegmentStatus, Severity, State, Status, Thresholds,
+        Recovered, RemovedHeld, Seat, Seen, SegmentFlaw, SegmentStatus, Severity, State, Status, Thresholds,
         Version1Flags, WriterStatus, explain,
     };
     pub use crate::status::{OutsideBytes, UnrunHooks};

@@ -20,7 +20,7 @@ pub use diagnose::explain;
 pub use finding::{Finding, FindingId, Severity, Thresholds};
 pub use flaws::SegmentFlaw;
 pub use observer::Observer;
-pub use segments::SegmentStatus;
+pub use segments::{RemovedHeld, SegmentStatus};
 
 use crate::error::{Fault, PanicRecord};
 use crate::files::Files;
@@ -359,6 +359,8 @@ pub struct Status {
     pub segments: Vec<SegmentStatus>,
     /// What is wrong with old segments.
     pub flaws: Vec<SegmentFlaw>,
+    /// Who keeps blocks of segments that were removed, as far as this user may see.
+    pub removed_held: Vec<RemovedHeld>,
     /// The first position that prune has kept.
     pub first_kept: u64,
     /// Consumers that prune keeps bytes for, the one that needs most first.

@@ -119,6 +119,7 @@ pub(crate) fn worst() -> Status {
         holes_forgotten: 976,
         segments: vec![segment(1), segment(0)],
         flaws: vec![flaw],
+        removed_held: Vec::new(),
         first_kept: 1 << 60,
         holds: (0..64).map(hold).collect(),
         panic: Some(PanicRecord { reason, errno: 5, pid: 1, command: "\x1b[31m".to_owned(), at: at() }),

@@ -40,6 +40,7 @@ impl Status {
         found.extend(self.idle(thresholds));
         found.extend(self.recovered());
         found.extend(self.not_recovered());
+        found.extend(self.space_held());
         found.extend(self.holed());
         found.extend(self.outside_bytes());
         found.extend(self.outside_cut());

@@ -91,6 +91,8 @@ findings! {
     Recovered = "recovered",
     /// Nobody has recovered the log since the reboot.
     NotRecovered = "not-recovered",
+    /// Processes keep the blocks of segments that were removed.
+    SpaceHeld = "space-held",
     /// Ranges that writers reserved and never finished.
     Holes = "holes",
     /// Bytes that somebody who is no writer put behind the log at rest.

@@ -7,7 +7,8 @@ use std::time::{Duration, Instant};
 
 use super::flaws::Peeks;
 use super::{
-    Durability, InFlight, Lock, LogId, Seat, Seen, State, Status, Thresholds, WriterStatus, facts, segments,
+    Durability, InFlight, Lock, LogId, RemovedHeld, Seat, Seen, State, Status, Thresholds, WriterStatus,
+    facts, segments,
 };
 use crate::error::{At, Fault, Result};
 use crate::files::{Config, Files, Intent, owner};
@@ -19,6 +20,9 @@ use crate::metadata::Gate;
 use crate::slots::Phase;
 use crate::sync::Ordering;
 use crate::sys::process::{self, ProcessState, Who, time_of};
+
+/// How long it is believed who has removed segments open.
+const HELD_FOR: Duration = Duration::from_secs(10);
 
 /// How long it is believed where a process of another PID namespace is.
 const SEATED: Duration = Duration::from_secs(5);
@@ -44,6 +48,8 @@ pub struct Observer {
     first_seen: HashMap<Still, Instant>,
     seats: HashMap<(u64, u32), (Option<u32>, Instant)>,
     peeks: Peeks,
+    /// Who had removed segments open, and when that was asked.
+    held: Option<(Instant, Vec<RemovedHeld>)>,
 }
 
 /// Something that can stand still: the same key at two looks means that it did.
@@ -63,7 +69,7 @@ impl Observer {
     }
 
     pub(crate) fn of(files: Arc<Files>) -> Self {
-        Self { files, first_seen: HashMap::new(), seats: HashMap::new(), peeks: Peeks::default() }
+        Self { files, first_seen: HashMap::new(), seats: HashMap::new(), peeks: Peeks::default(), held: None }
     }
 
     /// Looks once.
@@ -77,6 +83,13 @@ impl Observer {
         let status = self.snapshot(&files, &mut seen).at(files.path())?;
         self.first_seen = seen;
         Ok(status)
+    }
+
+    /// Every descriptor of everybody is looked at for that: not at every look.
+    fn removed_held(&mut self, files: &Files) -> Vec<RemovedHeld> {
+        let known = self.held.take().filter(|(at, _)| at.elapsed() < HELD_FOR);
+        let known = known.unwrap_or_else(|| (Instant::now(), segments::removed_held(files)));
+        self.held.insert(known).1.clone()
     }
 
     /// For how long this was seen unchanged.
@@ -142,6 +155,7 @@ impl Observer {
             holes_forgotten: forgotten,
             segments: all,
             flaws,
+            removed_held: self.removed_held(files),
             first_kept: files.first_kept(),
             holds: holds::all(files),
             panic: control.is_panicked().then(|| files.panic_record()),

@@ -1,6 +1,6 @@
 //! What a status says of the segments.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::flaws::{self, Peeks, SegmentFlaw};
@@ -8,7 +8,9 @@ use super::{FileFacts, FindingId};
 use crate::error::Fault;
 use crate::files::Files;
 use crate::metadata::Entry;
-use crate::names::Compression;
+use crate::names::{Compression, SegmentName};
+use crate::sys::holders::{Unnamed, unnamed_in};
+use crate::sys::place::Part;
 use crate::sys::process::time_of;
 
 /// How often the data file and its entry have to disagree; a rotation makes them agree in microseconds.
@@ -109,4 +111,39 @@ pub(super) fn all(
         flaw: None,
     });
     (found, flaws)
+}
+
+/// Somebody who keeps blocks of a segment that was removed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RemovedHeld {
+    /// Its process id.
+    pub pid: u32,
+    /// Its name.
+    pub command: String,
+    /// The inode of the file, which has no name any more.
+    pub inode: u64,
+    /// Bytes of disk.
+    pub allocated: u64,
+}
+
+/// Who has old segments open that were removed, as far as this user may see. Where none was ever removed, nobody is asked.
+pub(super) fn removed_held(files: &Files) -> Vec<RemovedHeld> {
+    let was_rotated = files.meta.header().generation() > 0;
+    let Some(directory) = was_rotated.then(|| files.place.directory_path().canonicalize().ok()).flatten()
+    else {
+        return Vec::new();
+    };
+    let log = files.place.name(Part::Data);
+    // The file that was at the path is named by that, whatever its name became.
+    let was_ours = |path: &Path| {
+        let name = path.file_name().unwrap_or_default();
+        path.parent() == Some(&directory) && (name == log || SegmentName::parse(log, name).is_some())
+    };
+    let held = |u: Unnamed| RemovedHeld {
+        pid: u.who.pid,
+        command: u.who.command,
+        inode: u.inode,
+        allocated: u.allocated,
+    };
+    unnamed_in(files.place.directory_fd(), was_ours).into_iter().map(held).collect()
 }

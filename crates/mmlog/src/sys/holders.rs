@@ -4,8 +4,11 @@
 //! server that is gone. So nobody is asked but `/proc`, which knows inode and mount of each descriptor and mapping; what
 //! has our inode on our file system is then asked what it is.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
@@ -30,6 +33,48 @@ pub(crate) fn holders_of(file: impl AsFd) -> Vec<Who> {
         .filter_map(|p| p.stat().ok())
         .map(|s| Who { pid: s.pid.unsigned_abs(), command: s.comm, ..Who::default() })
         .collect()
+}
+
+/// A file without a name that a process has open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Unnamed {
+    pub(crate) who: Who,
+    pub(crate) inode: u64,
+    /// Bytes of disk that it takes.
+    pub(crate) allocated: u64,
+}
+
+/// Files on the file system of `place` that have lost their last name, which was one that `was_ours` knows, and that some
+/// process has open, as far as this user may see. A process in another mount namespace may see them by another path.
+pub(crate) fn unnamed_in(place: impl AsFd, was_ours: impl Fn(&Path) -> bool) -> Vec<Unnamed> {
+    let Some(here) = Wanted::of(place) else { return Vec::new() };
+    let Ok(all) = procfs::process::all_processes() else { return Vec::new() };
+    let mut found = Vec::new();
+    for process in all.flatten() {
+        let pid = process.pid().to_string();
+        let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
+        for fd in entries.flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok()) {
+            let link = format!("/proc/{pid}/fd/{fd}");
+            let is_ours = fs::read_link(&link).is_ok_and(|to| {
+                let name = to.as_os_str().as_bytes().strip_suffix(b" (deleted)");
+                name.is_some_and(|name| was_ours(Path::new(OsStr::from_bytes(name))))
+            });
+            let mount = || facts(&pid, fd)?.mount.and_then(|mount| super_block(&pid, mount));
+            if !is_ours || mount() != Some(here.super_block) {
+                continue;
+            }
+            let asked = statx(CWD, link.as_str(), AtFlags::STATX_DONT_SYNC, StatxFlags::BASIC_STATS);
+            if let (Ok(stat), Ok(who)) = (asked, process.stat())
+                && stat.stx_nlink == 0
+                && stat.stx_blocks > 0
+            {
+                let who = Who { pid: who.pid.unsigned_abs(), command: who.comm, ..Who::default() };
+                found.push(Unnamed { who, inode: stat.stx_ino, allocated: stat.stx_blocks * 512 });
+            }
+        }
+    }
+    found.dedup();
+    found
 }
 
 impl Wanted {

@@ -1,7 +1,7 @@
 //! The words about old segments.
 
 use super::super::SegmentFlaw;
-use super::{critical, quoted, warning};
+use super::{critical, info, quoted, warning};
 use crate::status::{Finding, FindingId, State, Status};
 
 impl Status {
@@ -39,6 +39,24 @@ impl Status {
             }
             _ => self.surplus(flaw),
         }
+    }
+
+    /// Segments that were removed, and take space all the same.
+    pub(super) fn space_held(&self) -> Option<Finding> {
+        let first = self.removed_held.first()?;
+        let mut files: Vec<(u64, u64)> = self.removed_held.iter().map(|h| (h.inode, h.allocated)).collect();
+        files.sort_unstable();
+        files.dedup();
+        let bytes: u64 = files.iter().map(|(_, allocated)| allocated).sum();
+        let mut who: Vec<String> =
+            self.removed_held.iter().map(|h| format!("{} ({})", h.pid, h.command)).collect();
+        who.dedup();
+        let sentence = format!(
+            "{bytes} bytes of removed segments are not free yet: process {} has them open",
+            who.join(", ")
+        );
+        let next = "it lets go when it appends or reads on; restart it if the space is needed now".to_owned();
+        Some(info(FindingId::SpaceHeld, sentence, next).of(first.pid))
     }
 
     /// What is there beside what readers take.

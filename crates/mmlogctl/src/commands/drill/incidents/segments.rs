@@ -77,7 +77,34 @@ pub(super) const INCIDENTS: &[Incident] = &[
         command: "mmlogctl repair {log}",
         cure: Cure::Command,
     },
+    Incident {
+        finding: FindingId::SpaceHeld,
+        about: "A process has an old segment open that was removed.",
+        needs: "",
+        stage: |stage| {
+            let oldest = rotated(stage)?;
+            let second = stage.dir.join("second");
+            fs::hard_link(&oldest, &second)?;
+            *held() = Some(File::open(&oldest)?);
+            // Of a file with a second name prune takes the name alone.
+            let prune = stage.tool("prune").args(["--keep", "1"]).arg(&stage.log);
+            prune.finish(b"")?.or_fail("prune")?;
+            fs::remove_file(second)?;
+            Ok(Some(std::process::id()))
+        },
+        command: "",
+        cure: Cure::People("have it close the file (here: this program does)", |_| {
+            *held() = None;
+            Ok(())
+        }),
+    },
 ];
+
+/// What this process has open to stage it.
+fn held() -> std::sync::MutexGuard<'static, Option<File>> {
+    static HELD: std::sync::Mutex<Option<File>> = std::sync::Mutex::new(None);
+    HELD.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
 
 /// Two old segments; the path of the oldest.
 fn rotated(stage: &Stage<'_>) -> Done<PathBuf> {
