@@ -210,6 +210,28 @@ pub enum Fault {
         /// Its inode.
         found: u64,
     },
+    /// Somebody took the data file away and left an empty one in its place.
+    #[error(
+        "an empty file is in the data file's place (inode {recorded} is gone, this is {found}); only status, cat and tail work; put the right file back, or `mmlogctl repair --recreate` goes on in this one behind the lost positions"
+    )]
+    Emptied {
+        /// Inode in the metadata.
+        recorded: u64,
+        /// Inode at the path.
+        found: u64,
+    },
+    /// The log was used by another mount, and is there still: this may be a snapshot, or another view of it.
+    #[error(
+        "the log was used on device {recorded:#x}, the data file is on {found:#x}, and {why}; use it where its writers do, or, if this one is to be a log of its own, `mmlogctl repair --rebuild` makes new metadata for it"
+    )]
+    OtherMount {
+        /// Device in the metadata.
+        recorded: u64,
+        /// Device of the data file.
+        found: u64,
+        /// What is different from a mount that was made anew.
+        why: String,
+    },
     /// Nobody works with the log, and its boot cannot be told from this one: whether the metadata is older than the
     /// data is not known.
     #[error(

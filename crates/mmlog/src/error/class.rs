@@ -29,6 +29,8 @@ impl Fault {
             | Fault::Truncated { .. }
             | Fault::Foreign { .. }
             | Fault::Copied { .. }
+            | Fault::OtherMount { .. }
+            | Fault::Emptied { .. }
             | Fault::Journal { .. }
             | Fault::SyncFailed { .. }
             | Fault::Unsound { .. }

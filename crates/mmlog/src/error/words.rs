@@ -7,6 +7,15 @@ use std::time::Duration;
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit};
 
+use super::Fault;
+
+impl Fault {
+    /// A file of that length is in the data file's place.
+    pub(crate) fn replaced_by(len: u64, recorded: u64, found: u64) -> Self {
+        if len == 0 { Self::Emptied { recorded, found } } else { Self::Foreign { recorded, found } }
+    }
+}
+
 pub(super) fn misfit(value: u64, min: u64, max: u64, multiple: u64) -> String {
     if (min..=max).contains(&value) {
         return format!("is not a multiple of {multiple}");

@@ -131,12 +131,17 @@ impl LogLock<'_> {
     fn verify_data(&mut self) -> Result<(), Fault> {
         let recorded = self.files.meta.header().identity.inode.load(Ordering::Relaxed);
         let found = self.files.place.find(Part::Data).map_err(Fault::io("stat the data file"))?;
-        match found.map(|f| f.id.1) {
+        match found.map(|f| (f.id, f.len)) {
             None => Err(Fault::NoData),
-            Some(found) if found != recorded => Err(Fault::Foreign { recorded, found }),
-            Some(_) => {
+            Some(((_, found), len)) if found != recorded => Err(Fault::replaced_by(len, recorded, found)),
+            Some(((device, _), _)) => {
                 self.segment = self.files.renew()?;
-                if recorded == self.segment.inode() { Ok(()) } else { Err(Fault::Replaced) }
+                if recorded != self.segment.inode() {
+                    return Err(Fault::Replaced);
+                }
+                // Whoever opened it here has found that it is the log's on another mount.
+                let known = &self.files.meta.header().identity.device;
+                if known.load(Ordering::Relaxed) == device { Ok(()) } else { self.note_mount() }
             }
         }
     }

@@ -12,6 +12,7 @@ mod kept;
 pub(crate) mod leftovers;
 mod mend;
 pub(crate) mod meta;
+mod mount;
 mod olddir;
 pub(crate) mod open;
 mod outside;

@@ -33,6 +33,9 @@ use crate::sys::map::Protection;
 use crate::sys::place::{Access, Found, Part, Place};
 use crate::sys::{barrier, process};
 
+/// How often a data file on another device is looked at before it is refused.
+const LOOKS: u32 = 100;
+
 /// A metadata file and a second description of it, for locks only.
 pub(super) struct Opened {
     pub(super) file: File,
@@ -323,6 +326,8 @@ impl Opening<'_> {
                 Fault::NoData
                 | Fault::Foreign { .. }
                 | Fault::Copied { .. }
+                | Fault::OtherMount { .. }
+                | Fault::Emptied { .. }
                 | Fault::OutOfRange { .. }
                 | Fault::OwnersDiffer { .. }
                 | Fault::NotRegular { .. }
@@ -370,6 +375,12 @@ impl Opening<'_> {
         opened: &Opened,
         boot: impl Fn() -> std::result::Result<Boot, Fault>,
     ) -> std::result::Result<Segment, Fault> {
+        let identity = &meta.header().identity;
+        // Of a copy both files may be others: what helps is the same.
+        let made_as = identity.own_inode.load(Ordering::Relaxed);
+        if self.intent.writes() && made_as != opened.id.1 {
+            return Err(Fault::Copied { recorded: made_as, found: opened.id.1 });
+        }
         let access = if self.intent.writes() { Access::Write } else { Access::Read };
         // After a reboot the names may say more than the metadata: judged under the lock.
         let judged = self.intent.writes() && boot()? == Boot::This;
@@ -392,15 +403,28 @@ impl Opening<'_> {
         let stat = data.metadata().map_err(Fault::io("stat the data file"))?;
         self.check_data(&data, &stat)?;
         dir.admit(&Found::by(&data).map_err(Fault::io("stat the data file"))?).map_err(Stranger::of_data)?;
-        let identity = &meta.header().identity;
-        // Device numbers hold for one boot; inodes of two file systems may be equal.
         let other_device = stat.dev() != identity.device.load(Ordering::Relaxed);
         if self.intent.writes() && other_device && boot()? == Boot::This {
-            return Err(Fault::Foreign { recorded: entry.inode, found: stat.ino() });
-        }
-        let made_as = identity.own_inode.load(Ordering::Relaxed);
-        if self.intent.writes() && made_as != opened.id.1 {
-            return Err(Fault::Copied { recorded: made_as, found: opened.id.1 });
+            drop(data);
+            let mut looks = 0;
+            while let Some(fault) = super::mount::differs(self.place, meta.header(), opened.id.1)? {
+                looks += 1;
+                // Others who find the log on its new mount have it open, too, until one of them has recorded that.
+                if looks > LOOKS || self.pause().is_err() {
+                    return Err(fault);
+                }
+            }
+            // Recorded under the lock.
+            let again = self.place.open(Part::Data, access);
+            let data = again.map_err(|e| self.explain(e, Part::Data, "open the data file"))?;
+            dir.admit(&Found::by(&data).map_err(Fault::io("stat the data file"))?)
+                .map_err(Stranger::of_data)?;
+            let stat = data.metadata().map_err(Fault::io("stat the data file"))?;
+            if stat.ino() != entry.inode {
+                return Err(Fault::Replaced);
+            }
+            let (base, chunk_size) = (entry.base, meta.geometry().chunk_size);
+            return Ok(Segment::new(data, base, stat.ino(), chunk_size, self.config.ring_chunks));
         }
         let (base, chunk_size) = (entry.base, meta.geometry().chunk_size);
         Ok(Segment::new(data, base, stat.ino(), chunk_size, self.config.ring_chunks))

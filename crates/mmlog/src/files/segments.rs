@@ -62,7 +62,7 @@ pub(super) fn open_current(
         }
         return match at_path {
             Ok(file) if others == Others::Taken => Ok((entry, file)),
-            Ok(_) => Err(Fault::Foreign { recorded: entry.inode, found }.into()),
+            Ok(file) => Err(Fault::replaced_by(stat(&file)?.len(), entry.inode, found).into()),
             Err(e) => Err(e),
         };
     }

@@ -106,6 +106,8 @@ pub struct Facts {
     pub foreign: Option<u64>,
     /// The metadata file is a copy, in words.
     pub copied: Option<String>,
+    /// The log was used by another mount, and this may be another one, in words.
+    pub other_mount: Option<String>,
     /// The metadata was last used before a reboot.
     pub rebooted: bool,
     /// Everything below is durable.
@@ -166,6 +168,7 @@ impl Facts {
             violation: None,
             foreign: None,
             copied: None,
+            other_mount: None,
             rebooted: false,
             synced: 0,
             sync_failed: None,
@@ -248,6 +251,10 @@ fn of_files(files: &Files, data: Option<DataFact>) -> std::result::Result<Facts,
         other_base: standing.other_base,
         foreign: data.filter(|d| d.inode != recorded && !header.is_exchanged_for(d.inode)).map(|_| recorded),
         copied: files.is_copied().map(|fault| fault.problem()),
+        other_mount: Some(files)
+            .filter(|f| f.is_of_this_boot())
+            .and_then(|f| f.other_mount())
+            .map(|f| f.problem()),
         rebooted: !files.is_of_this_boot(),
         synced: header.checkpoint.synced(),
         sync_failed: header.checkpoint.failed().map(|(from, errno)| (from, errno.cast_signed())),

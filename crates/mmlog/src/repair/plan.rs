@@ -229,8 +229,14 @@ impl Deciding<'_> {
             let what = format!("{}; its owner is alive ({}), not touched", suspect.blocker, suspect.process);
             self.left.push(Left { what, why: Why::Alive });
         }
+        // Both files of a restored copy are others, its data perhaps empty: a recreation that was interrupted leaves the
+        // metadata as it was.
+        if let Some(why) = &facts.copied {
+            return self.wanted(Wish::Rebuild, Step::Rebuild { why: why.clone() }, || {
+                format!("{why}; put the original back, or stop all writers and `repair --rebuild`")
+            });
+        }
         if let Some(recorded) = facts.foreign {
-            // What a recreation that was interrupted left.
             if facts.data.is_some_and(|d| d.len == 0) {
                 return self.recreate();
             }
@@ -242,9 +248,9 @@ impl Deciding<'_> {
                 )
             });
         }
-        if let Some(why) = &facts.copied {
+        if let Some(why) = &facts.other_mount {
             return self.wanted(Wish::Rebuild, Step::Rebuild { why: why.clone() }, || {
-                format!("{why}; put the original back, or stop all writers and `repair --rebuild`")
+                format!("{why}; use it where its writers do, or `repair --rebuild` makes this one a log of its own")
             });
         }
         match facts.data {

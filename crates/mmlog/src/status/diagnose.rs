@@ -80,6 +80,12 @@ impl Status {
                 let recreate = self.command("repair --recreate");
                 format!("put the file back if you have it, else {recreate} goes on behind the lost positions")
             }
+            FindingId::DataReplaced if self.file.len == 0 && !self.is_copied() => {
+                let recreate = self.command("repair --recreate");
+                format!(
+                    "put the right file back, or {recreate} goes on in this one behind the lost positions"
+                )
+            }
             FindingId::DataReplaced => {
                 format!("put the right file back, or {rebuild} makes new metadata for this one")
             }
@@ -87,12 +93,17 @@ impl Status {
                 format!("put the original metadata back, or stop all writers and {rebuild}")
             }
             FindingId::OverlayView => {
-                "use the log where its writers do, inside the same mount (`findmnt -t overlay` lists them); here it can only be read"
-                    .to_owned()
+                format!(
+                    "use the log where its writers do, inside the same mount (`findmnt` lists them), here it can only be read; or, if this one is to be a log of its own, {rebuild} makes new metadata for it"
+                )
             }
             FindingId::OwnersDiffer => {
                 let owner = format!("chown {}", self.file.uid);
-                format!("`{owner} {}` if it is right that uid {} owns the log, or use --trust-path", quoted(&self.metadata_path), self.file.uid)
+                format!(
+                    "`{owner} {}` if it is right that uid {} owns the log, or use --trust-path",
+                    quoted(&self.metadata_path),
+                    self.file.uid
+                )
             }
             FindingId::UnknownOperation => {
                 format!("use the build that began it, or {rebuild} makes new metadata from the data file")
@@ -100,6 +111,10 @@ impl Status {
             _ => format!("{repair}{plan}"),
         };
         critical(damage.id, State::Damaged, damage.problem.clone(), next)
+    }
+
+    fn is_copied(&self) -> bool {
+        self.damage.iter().any(|damage| damage.id == FindingId::MetadataCopied)
     }
 
     fn sync_failed(&self) -> Option<Finding> {
@@ -369,8 +384,9 @@ pub fn explain(error: &Error) -> Finding {
         text.split_once("; ").unwrap_or((&text, "look at the path, and at who may read it"));
     let id = match error.fault() {
         Fault::NoData => FindingId::DataGone,
-        Fault::Foreign { .. } => FindingId::DataReplaced,
+        Fault::Foreign { .. } | Fault::Emptied { .. } => FindingId::DataReplaced,
         Fault::Copied { .. } => FindingId::MetadataCopied,
+        Fault::OtherMount { .. } => FindingId::OverlayView,
         Fault::Truncated { .. } => FindingId::DataTruncated,
         Fault::OwnersDiffer { .. } => FindingId::OwnersDiffer,
         Fault::OutOfRange { .. } => FindingId::Positions,

@@ -47,19 +47,18 @@ fn data_file(files: &Files, file_size: u64, file: &FileFacts) -> Option<Damage> 
         return found(FindingId::DataGone, "the data file is gone".into());
     }
     if file.inode != recorded && !rotating {
-        let foreign = Fault::Foreign { recorded, found: file.inode }.problem();
+        let foreign = Fault::replaced_by(file.len, recorded, file.inode).problem();
         return match file.medium {
             Medium::Overlay => found(FindingId::OverlayView, foreign),
             _ => found(FindingId::DataReplaced, foreign),
         };
     }
-    // Device numbers hold for one boot.
-    if file.device != recorded_device && this_boot {
-        let problem = format!(
-            "the data file is on device {:#x}, the metadata was made for device {recorded_device:#x}",
-            file.device
-        );
-        return found(FindingId::OverlayView, problem);
+    // Device numbers hold for one mount.
+    if file.device != recorded_device
+        && this_boot
+        && let Some(other) = files.other_mount()
+    {
+        return found(FindingId::OverlayView, other.problem());
     }
     let expected = if this_boot { file_size } else { files.certain() };
     let truncated = Fault::Truncated { expected, found: file.len };

@@ -10,6 +10,7 @@ pub(crate) mod futex;
 pub(crate) mod holders;
 pub(crate) mod lock;
 pub(crate) mod map;
+pub(crate) mod mounts;
 pub(crate) mod place;
 pub(crate) mod process;
 pub(crate) mod sigbus;

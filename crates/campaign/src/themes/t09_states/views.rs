@@ -45,7 +45,10 @@ impl Overlay {
 fn is_foreign(path: &Path) -> anyhow::Result<()> {
     match Log::options().open(path) {
         Ok(_) => anyhow::bail!("a writer was let in at {}", path.display()),
-        Err(e) => anyhow::ensure!(matches!(e.fault(), Fault::Foreign { .. }), "refused with {e}"),
+        Err(e) => anyhow::ensure!(
+            matches!(e.fault(), Fault::Foreign { .. } | Fault::OtherMount { .. }),
+            "refused with {e}"
+        ),
     }
     Ok(())
 }
