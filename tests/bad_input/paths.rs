@@ -137,7 +137,9 @@ fn a_name_too_long_for_its_metadata_is_said_in_words() {
     refused(&COMMANDS, &scratch.file(&"n".repeat(255)), 1, &["File name too long", "255 bytes", "`.mmlog`"]);
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "nothing is left there");
     let longest = scratch.file(&"n".repeat(249));
-    mmlogctl("append", &longest).input(CONTENT).run().is_success();
+    let made = mmlogctl("append", &longest).input(CONTENT).run();
+    assert_eq!(made.code, 0, "{made:?}");
+    made.says(&longest, &["rotate will fail"]);
     is_readable(&longest, CONTENT);
 }
 

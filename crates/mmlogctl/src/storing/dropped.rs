@@ -7,6 +7,7 @@ use memchr::memchr_iter;
 use mmlog::{Error, Fault};
 use rustix::io::Errno;
 
+use super::lines::now;
 use super::store::PAUSES;
 
 /// What is not in the log, and nothing in the log says so yet.
@@ -29,17 +30,17 @@ pub(crate) struct Dropped {
 impl Dropped {
     /// Nothing yet; this is what comes in the way.
     pub(crate) fn since(error: &Error) -> Self {
-        let (now, time) = (Instant::now(), Timestamp::now());
+        let (begun, time) = (Instant::now(), now());
         let (pause, longest) = PAUSES;
-        let (due, idle) = (now + pause, now + longest);
-        Self { bytes: 0, lines: 0, first: time, last: time, why: why(error), since: now, due, pause, idle }
+        let (due, idle) = (begun + pause, begun + longest);
+        Self { bytes: 0, lines: 0, first: time, last: time, why: why(error), since: begun, due, pause, idle }
     }
 
     /// Drops `input` bytes, which would have been stored as these parts.
     pub(crate) fn add(&mut self, input: usize, parts: [&[u8]; 2]) {
         self.bytes += input as u64;
         self.lines += parts.map(|part| memchr_iter(b'\n', part).count() as u64).iter().sum::<u64>();
-        self.last = Timestamp::now();
+        self.last = now();
         self.idle = Instant::now() + PAUSES.1;
     }
 

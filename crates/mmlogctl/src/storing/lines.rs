@@ -4,6 +4,7 @@
 //! a prefix or a line limit below the buffer's size pays for looking at each line.
 
 use std::collections::TryReserveError;
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use memchr::memchr;
@@ -144,11 +145,16 @@ impl Lines {
     }
 }
 
+/// The time, or the last one that has a year of four digits: a clock may say anything.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::MAX)
+}
+
 /// What stands before a line.
 fn before(time: Time, prefix: &str) -> String {
     match time {
         Time::Omit => prefix.to_owned(),
-        Time::Put => format!("{:.6} {prefix}", Timestamp::now()),
+        Time::Put => format!("{:.6} {prefix}", now()),
     }
 }
 
