@@ -140,9 +140,9 @@ fn a_program_that_ends_is_not_outlived_by_a_wait_after_a_signal() {
     }
     let scratch = Scratch::new();
     let log = scratch.log(b"one\n");
-    let program = "trap '' TERM; read go; head -c 100000 /dev/zero | tr '\\0' x; echo";
+    let program = "trap '' TERM; echo up; read go; head -c 100000 /dev/zero | tr '\\0' x; echo";
     let mut running = mmlogctl("exec", &log).args(["--", "sh", "-c", program]).start();
-    until_it_waits(&running, &log);
+    wait_for("the program runs", || (mmlogctl("cat", &log).run().stdout == b"one\nup\n").then_some(()));
     // More than a chunk: it has to grow, and cannot.
     let _held = Held::byte(&log, LOCK_BYTE);
     running.signal(Signal::SIGTERM);

@@ -3,6 +3,7 @@
 
 use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitCode, ExitStatus};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard};
 use std::time::{Duration, Instant};
@@ -18,9 +19,24 @@ pub(crate) type Role = (&'static str, fn(&[String]) -> anyhow::Result<()>);
 
 /// This program, ready to be started in that role.
 pub(crate) fn role(name: &str, arguments: &[String]) -> std::io::Result<Command> {
-    let mut command = Command::new(std::env::current_exe()?);
+    Ok(role_of(&std::env::current_exe()?, name, arguments))
+}
+
+/// The same of another build.
+pub(crate) fn role_of(program: &Path, name: &str, arguments: &[String]) -> Command {
+    let mut command = Command::new(program);
     command.arg("role").arg(name).arg("--").args(arguments);
-    Ok(command)
+    command
+}
+
+/// A build of this program with overflow checks: itself, or the one for development beside it.
+pub(crate) fn checked() -> Option<PathBuf> {
+    let me = std::env::current_exe().ok()?;
+    if cfg!(debug_assertions) {
+        return Some(me);
+    }
+    let beside = me.parent()?.parent()?.join("debug").join(me.file_name()?);
+    beside.exists().then_some(beside)
 }
 
 /// Read by who must not have his files in a child, written by who makes one.

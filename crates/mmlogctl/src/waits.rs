@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, stderr};
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use mmlog::{Class, Log, Options, Trust};
 
@@ -24,7 +25,16 @@ pub(crate) fn options(log: &Path, trust: Trust) -> Options {
         return options;
     }
     let log = shown(log).to_string();
-    options.tell(move |who, _| output::aside(&format!("{log}: waiting: {who}; {}", who.next_step())))
+    // Whoever tries again waits for the same one again.
+    let said = Mutex::new(None);
+    options.tell(move |who, _| {
+        let text = format!("{log}: waiting: {who}; {}", who.next_step());
+        let mut said = said.lock().unwrap_or_else(PoisonError::into_inner);
+        if said.as_ref() != Some(&text) {
+            output::aside(&text);
+            *said = Some(text);
+        }
+    })
 }
 
 /// Closes a log after what it was opened for is done. That the space behind the last byte could not be cut off is no

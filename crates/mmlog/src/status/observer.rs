@@ -150,7 +150,7 @@ impl Observer {
             lock: self.lock(files, &header.lock_owner, LOCK_BYTE, seen),
             maintenance: self.lock(files, &header.maintenance_owner, MAINTENANCE_BYTE, seen),
             writers,
-            holes_total: holes.len() as u64 + forgotten + unplaced,
+            holes_total: (holes.len() as u64).saturating_add(forgotten).saturating_add(unplaced),
             holes,
             holes_forgotten: forgotten,
             segments: all,

@@ -17,12 +17,16 @@ pub(super) type Verdict = Result<(), String>;
 /// Of something that was got over.
 const NOTICES: &[&str] = &[
     "(waiting; nothing is lost)",
+    TRIM_ADVISED,
     ": goes on after",
     "the log goes on without the copy",
     "logs behind the existing",
     // Said once, and tried again; only the last attempt counts.
     "writing the cursor-file failed",
 ];
+
+/// All is stored, and the space behind it stays until the next one closes the log.
+const TRIM_ADVISED: &str = "(nothing is lost; `mmlogctl trim ";
 
 const AFTER: &[u8] = b"a line after it\n";
 
@@ -48,10 +52,14 @@ pub(super) fn judge(
     printed(command, ran, scene)?;
     // Beside a writer the file that a rotation has made is not.
     let busy = command.does == Does::Rotates && command.before == Before::Open;
-    if ran.end == End::Code(0) && !busy && !matches!(command.does, Does::Looks | Does::Removes | Does::Mends)
+    let untrimmed = busy || ran.stderr.contains(TRIM_ADVISED);
+    if ran.end == End::Code(0)
+        && !untrimmed
+        && !matches!(command.does, Does::Looks | Does::Removes | Does::Mends)
     {
         at_rest(&scene.log)?;
     }
+    lost_nothing(&scene.log, target)?;
     scene.let_go();
     let content = content(tool, scene, command, ran, killed)?;
     if command.does == Does::Rotates && ran.end == End::Code(0) {
@@ -121,6 +129,18 @@ fn printed(command: &Command, ran: &Ran, scene: &Scene) -> Verdict {
         }
     }
     Ok(())
+}
+
+/// That the disk has lost something is told by a call that syncs, and by nothing else that fails.
+fn lost_nothing(log: &Path, target: &Target) -> Verdict {
+    let syncs = ["fsync", "fdatasync", "syncfs", "msync", "sync_file_range"];
+    let Ok(status) = status(log) else { return Ok(()) };
+    match status.durability.error {
+        Some((from, errno)) if !syncs.contains(&target.call.as_str()) => {
+            Err(format!("durability is lost from {from} on (errno {errno}) by a failed {}", target.call))
+        }
+        _ => Ok(()),
+    }
 }
 
 /// A log that nobody has open, or that was just trimmed, is exactly as long as its content.

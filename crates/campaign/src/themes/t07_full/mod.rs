@@ -32,6 +32,7 @@ pub(crate) const ROLES: &[Role] = &[
     ("t07-creator", roles::creator),
     ("t07-file-size", roles::file_size),
     ("t07-file-size-rotated", roles::file_size_rotated),
+    ("t07-confined", roles::confined),
     ("t07-descriptors", roles::descriptors),
     ("t07-address-space", roles::address_space),
 ];
@@ -46,6 +47,7 @@ const EVERYWHERE: &[(&str, Cell)] = &[
     ("fill", Scene::fill),
     ("race", Scene::race),
     ("RLIMIT_FSIZE", |scene| scene.alone("t07-file-size")),
+    ("RLIMIT_FSIZE beside others", Scene::confined),
     ("rotated", Scene::rotated),
     ("rotating race", Scene::rotating_race),
     ("dropping", Scene::dropping),
@@ -283,6 +285,17 @@ impl Scene {
             self.free(&ballast)?;
         }
         Ok(())
+    }
+
+    /// One writer may not write where the others have made the file long: that is its own trouble, and takes no range.
+    fn confined(&mut self) -> anyhow::Result<()> {
+        let other = self.writer(CHUNK)?;
+        self.ask(other, "append 50")?;
+        self.alone("t07-confined")?;
+        let holes = options(CHUNK).open_reader(&self.log)?.status()?.holes_total;
+        ensure!(holes == 0, "{holes} holes of messages that were refused");
+        self.ask(other, "append 50")?;
+        self.look()
     }
 
     /// Several writers for the last space, in small steps.

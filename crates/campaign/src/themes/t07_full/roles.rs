@@ -179,6 +179,25 @@ pub(super) fn file_size(arguments: &[String]) -> anyhow::Result<()> {
     Ok(desk.close()?)
 }
 
+/// Role: `LOG ACKS`. A file size limit below what others have made of the file: each large message is refused.
+pub(super) fn confined(arguments: &[String]) -> anyhow::Result<()> {
+    end_with_parent()?;
+    let [log, acks] = arguments else { bail!("two arguments") };
+    let acks = Acks::open(Path::new(acks))?;
+    let mut desk = Desk::open(log, 1 << 20, &acks, 9)?;
+    limit(Resource::RLIMIT_FSIZE, 4096)?;
+    for _ in 0..30 {
+        match desk.append(20_000) {
+            Err(e) if matches!(e.fault(), Fault::NoSpace { .. }) => {}
+            done => bail!("a pwrite behind the limit: {:?}", done.map_err(|e| e.to_string())),
+        }
+    }
+    limit(Resource::RLIMIT_FSIZE, RLIM_INFINITY)?;
+    desk.append(20_000).context("after the limit was lifted")?;
+    say(desk.acknowledged);
+    Ok(desk.close()?)
+}
+
 /// Whether that is an error of the limit: names its errno, whatever was tried.
 fn is_errno(fault: &Fault, errno: i32) -> bool {
     matches!(fault, Fault::Io { source, .. } if source.raw_os_error() == Some(errno))

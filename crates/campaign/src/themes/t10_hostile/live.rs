@@ -1,16 +1,19 @@
-//! Live mutation: the metadata is scribbled on under writers, followers, a trimmer and an observer.
+//! Live mutation: the metadata is scribbled on under writers, who sync, too, followers, a trimmer and an observer. Somebody
+//! who may only read it keeps the bytes of some slots locked: whoever dies there cannot be settled.
 //!
 //! What a scribble may do to them: errors, lost bytes, and SIGBUS where a believed limit lies beyond the file. What it
 //! may not: any other signal, a panic, a hang, a write to other files.
 
-use std::fs;
+use std::fs::{self, File};
+use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
-use mmlog::layout::{Control, SLOTS_AT, Slot};
+use mmlog::layout::{Control, HighWater, SLOT_BYTES, SLOTS_AT, Slot, SlotHot};
 use mmlog::{Next, Observer, Options, Start, check, repair};
+use nix::fcntl::{FcntlArg, fcntl};
 
 use super::bench::{Neighbours, metadata_of};
 use super::exercise::{Progress, confine};
@@ -23,8 +26,16 @@ use crate::surgeon::{Surgeon, word};
 
 const ROUNDS: u64 = 150;
 const SCRIBBLES: u64 = 40;
+const TRAPS: u64 = 20;
+/// Only catches a hang: a turn has five syncs, each of which has a patience of 50 ms.
+const TRAPPED: Duration = Duration::from_secs(60);
 /// Who is there.
-const CAST: &[&str] = &["writer", "writer", "writer", "follower", "follower", "trimmer", "observer"];
+const CAST: &[&str] =
+    &["writer", "writer", CHECKED, "syncer", "keeper", "follower", "follower", "trimmer", "observer"];
+/// A writer of a build in which an addition or a subtraction that does not fit is a panic.
+const CHECKED: &str = "checked writer";
+/// The slots that the keeper keeps, of eight.
+const KEPT: std::ops::Range<u64> = 5..8;
 /// Each of them does so many things between two rounds, if only to be refused.
 const TURNS: u64 = 3;
 /// Only catches a hang.
@@ -41,10 +52,16 @@ pub(super) fn play(arguments: &[String]) -> Result<()> {
     confine()?;
     let (log, mut progress) = (PathBuf::from(log), Progress::create(Path::new(progress))?);
     let mut random = Random::new(std::process::id().into());
+    let mut keeper = Keeper::default();
     for turn in 1.. {
         // What becomes of it is nobody's business but a signal's.
         let _ = match part.as_str() {
-            "writer" => write(&log, &mut random),
+            "writer" | CHECKED => write(&log, &mut random),
+            "syncer" => sync(&log, &mut random),
+            "keeper" => {
+                keeper.keep(&log);
+                Ok(())
+            }
             "follower" => follow(&log),
             "trimmer" => options().open(&log).and_then(|log| log.trim(WAIT)).map(drop),
             _ => observe(&log),
@@ -63,6 +80,43 @@ fn write(log: &Path, random: &mut Random) -> mmlog::Result<()> {
     }
     drop(writer);
     log.close()
+}
+
+/// Appends a little, and waits until it is durable.
+fn sync(log: &Path, random: &mut Random) -> mmlog::Result<()> {
+    let log = options().open_or_create(log)?;
+    let mut writer = log.writer()?;
+    for _ in 0..5 {
+        writer.append(&vec![b's'; random.below(300) as usize + 1])?;
+        // A target that a spoiled cursor does not reach, a slot that cannot be settled: an error, in the end.
+        let synced = writer.sync();
+        log.sync()?;
+        synced?;
+    }
+    drop(writer);
+    log.close()
+}
+
+/// Locks for reading on the bytes of some slots, of the metadata that is at the path.
+#[derive(Default)]
+struct Keeper(Option<File>);
+
+impl Keeper {
+    /// The next one is had before this one is let go: there is no moment without.
+    fn keep(&mut self, log: &Path) {
+        let lock = nix::libc::flock {
+            l_type: nix::libc::F_RDLCK as nix::libc::c_short,
+            l_whence: nix::libc::SEEK_SET as nix::libc::c_short,
+            l_start: (SLOT_BYTES + KEPT.start).cast_signed(),
+            l_len: (KEPT.end - KEPT.start).cast_signed(),
+            l_pid: 0,
+        };
+        if let Ok(next) = File::open(metadata_of(log)) {
+            let _ = fcntl(&next, FcntlArg::F_OFD_SETLK(&lock));
+            self.0 = Some(next);
+        }
+        std::thread::sleep(WAIT / 10);
+    }
 }
 
 fn follow(log: &Path) -> mmlog::Result<()> {
@@ -98,7 +152,13 @@ impl Actor {
         let _ = fs::remove_file(&progress);
         let arguments = [part.into(), log.display().to_string(), progress.display().to_string()];
         let said = fs::File::create(progress.with_extension("stderr"))?;
-        let child = children::role("scribbled", &arguments)?.stdin(Stdio::null()).stderr(said).spawn()?;
+        let mut command = children::role("scribbled", &arguments)?;
+        if part == CHECKED
+            && let Some(checked) = children::checked()
+        {
+            command = children::role_of(&checked, "scribbled", &arguments);
+        }
+        let child = command.stdin(Stdio::null()).stderr(said).spawn()?;
         Ok(Self { part, child, progress })
     }
 
@@ -121,6 +181,9 @@ impl Drop for Actor {
 }
 
 pub(super) fn run(run: &mut Run) -> Result<()> {
+    if children::checked().is_none() {
+        run.skipped("a writer with overflow checks: no such build (`cargo build -p campaign`)");
+    }
     let dir = run.directory(Place::Memory)?;
     let place = dir.path().join("place");
     fs::create_dir(&place)?;
@@ -191,7 +254,7 @@ fn renew(log: &Path) -> Result<()> {
 /// Changes one word, if there is metadata; what it was that was stored, and where.
 fn scribble(log: &Path, random: &mut Random) -> Option<(u64, u64)> {
     let metadata = Surgeon::open(log).ok()?;
-    let slot = SLOTS_AT + random.below(4) as usize * size_of::<Slot>();
+    let slot = SLOTS_AT + random.below(8) as usize * size_of::<Slot>();
     let choices = [
         *random.pick(FIELDS),
         *random.pick(&FIELDS[..13]),
@@ -209,4 +272,45 @@ fn scribble(log: &Path, random: &mut Random) -> Option<(u64, u64)> {
     let new = value(random, old, &others);
     metadata.put(at, &new.to_ne_bytes()[..field.size.min(8)]).ok()?;
     Some((at, new))
+}
+
+/// Who syncs, alone with what a sync could wait for in vain: a cursor below what was appended, a dead writer's slot whose
+/// byte is kept. Nobody else is there who would mend it.
+pub(super) fn trapped(run: &mut Run) -> Result<()> {
+    let dir = run.directory(Place::Memory)?;
+    let log = dir.path().join("app.log");
+    for round in 0..run.size.of(TRAPS) {
+        renew(&log)?;
+        let actor = Actor::start("syncer", &log, dir.path().join("syncer"))?;
+        let mut keeper = Keeper::default();
+        keeper.keep(&log);
+        for trap in [dead_slot, spoiled_cursor] {
+            let (before, begun) = (actor.turns(), Instant::now());
+            while actor.turns() < before + TURNS {
+                trap(&Surgeon::open(&log)?)?;
+                if begun.elapsed() > TRAPPED {
+                    let stands = actor.stands();
+                    run.violation(format!("trap {round}: a sync waits for ever ({stands})"));
+                    return Ok(());
+                }
+                std::thread::sleep(Duration::from_millis(1));
+            }
+        }
+        run.count("syncs let go of", 2);
+    }
+    Ok(())
+}
+
+fn spoiled_cursor(metadata: &Surgeon) -> std::io::Result<()> {
+    let at = word!(control: Control, cursor);
+    metadata.put(at, &(metadata.get(at)? / 2).to_ne_bytes())
+}
+
+fn dead_slot(metadata: &Surgeon) -> std::io::Result<()> {
+    let cursor = metadata.get(word!(control: Control, cursor))?;
+    let slot = SLOTS_AT as u64 + KEPT.start * size_of::<Slot>() as u64;
+    metadata.put(word!(high_water: HighWater, slots), &8u32.to_ne_bytes())?;
+    metadata.put(slot + offset_of!(SlotHot, len) as u64, &1u64.to_ne_bytes())?;
+    metadata
+        .put(slot + offset_of!(SlotHot, pending) as u64, &(3 << 62 | cursor.saturating_sub(1)).to_ne_bytes())
 }

@@ -41,6 +41,7 @@ const DEADLINE: Duration = Duration::from_secs(180);
 fn run(run: &mut Run) -> Result<()> {
     shifts(run, HEADERS, "")?;
     shifts(run, TOOLED, exercise::TOOLED)?;
+    live::trapped(run)?;
     live::run(run)?;
     controls(run)
 }
