@@ -7,6 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use nix::mount::{MsFlags, mount};
+use nix::sys::signal::Signal;
 
 use crate::cli::{
     Bytes, COMMANDS, NOBODY, Scratch, Tool, WRITING, is_root, metadata_of, mmlogctl, own_mounts, skipped,
@@ -85,6 +86,34 @@ fn who_may_not_list_the_directory_is_told_what_could_not_be_looked_at() {
     // What does not lie there is not concerned.
     as_nobody(mmlogctl("tail", &log).arg("-n1")).run().printed(b"five\n");
     as_nobody(mmlogctl("cat", &log).arg("--from=14")).run().printed(b"four\nfive\n");
+}
+
+#[test]
+fn who_follows_by_name_goes_on_while_the_directory_may_not_be_looked_at() {
+    if !nobody_can_run() {
+        return skipped("an inaccessible directory is waited for", "only root can act as another user");
+    }
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    set_mode(scratch.path(), 0o755);
+    for file in [&log, &metadata_of(&log)] {
+        set_mode(file, 0o644);
+    }
+    let running = as_nobody(mmlogctl("tail", &log).args(["-F", "-n+1"])).start();
+    running.until_stdout(|printed| printed == CONTENT);
+    set_mode(scratch.path(), 0o000);
+    running.until_stderr("inaccessible, going on with what is open");
+    mmlogctl("append", &log).input(b"four\n").run().is_success();
+    running.until_stdout(|printed| printed.ends_with(b"four\n"));
+    mmlogctl("rotate", &log).run().is_success();
+    mmlogctl("append", &log).input(b"five\n").run().is_success();
+    set_mode(scratch.path(), 0o755);
+    running.until_stderr("accessible again");
+    running.until_stdout(|printed| printed.ends_with(b"five\n"));
+    running.signal(Signal::SIGTERM);
+    let ended = running.end();
+    assert_eq!((ended.code, ended.stderr.lines().count()), (0, 2), "{ended:?}");
+    assert_eq!(ended.stdout, [CONTENT, b"four\nfive\n"].concat());
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use nix::sys::signal::Signal;
 
-use crate::cli::{Scratch, mmlogctl, wait_for};
+use crate::cli::{Scratch, mmlogctl, mounted, own_mounts, skipped, wait_for};
 use crate::{append, tail};
 
 const LINES: &[u8] = b"one\ntwo\nthree\n";
@@ -38,11 +38,11 @@ fn until_now_is_all_that_is_final_and_then_it_ends() {
     tail(&log, &["--until-now", "--from=4"]).run().printed(&many.as_bytes()[4..]);
 }
 
-/// `UUID EPOCH POSITION`.
+/// `UUID EPOCH POSITION LOG`; where it is written in place, twice, each with a sum.
 fn position_in(file: &Path) -> Option<usize> {
     let line = fs::read_to_string(file).ok()?;
     let words: Vec<&str> = line.split_ascii_whitespace().collect();
-    assert!(words.len() == 3 && line.ends_with('\n'), "{line:?}");
+    assert!([4, 10].contains(&words.len()) && line.ends_with('\n'), "{line:?}");
     words[2].parse().ok()
 }
 
@@ -125,7 +125,7 @@ fn a_cursor_file_of_another_log_or_of_no_log_is_refused() {
     assert_eq!(fs::read_to_string(&place).unwrap(), "some notes\n");
     fs::remove_file(&place).unwrap();
     tail(&log, &["--until-now", &option]).run().printed(LINES);
-    let beyond = fs::read_to_string(&place).unwrap().replace(" 14\n", " 15\n");
+    let beyond = fs::read_to_string(&place).unwrap().replace(" 14 ", " 15 ");
     fs::write(&place, beyond).unwrap();
     tail(&log, &["--until-now", &option]).run().is_refused(1, &log, &["position 15 is beyond the end 14; "]);
 }
@@ -138,4 +138,108 @@ fn a_cursor_file_that_cannot_be_written_is_a_failure_before_anything_is_printed(
     let ended = tail(&log, &["-f", &format!("--cursor-file={}", place.display())]).run();
     assert_eq!((ended.code, ended.text().as_str()), (1, ""), "{ended:?}");
     ended.says(&place, &["writing the cursor-file failed: No such file or directory"]);
+}
+
+#[test]
+fn an_empty_cursor_file_is_a_fresh_start_and_a_link_is_followed() {
+    let scratch = Scratch::new();
+    let (log, place, link) = (scratch.file("app.log"), scratch.file("place"), scratch.file("link"));
+    append(&log, LINES);
+    // As mktemp(1) makes it; before that, a link to nothing.
+    std::os::unix::fs::symlink(&place, &link).unwrap();
+    let option = format!("--cursor-file={}", link.display());
+    tail(&log, &["--until-now", &option]).run().printed(LINES);
+    fs::write(&place, "").unwrap();
+    tail(&log, &["--until-now", &option]).run().printed(LINES);
+    append(&log, b"four\n");
+    tail(&log, &["--until-now", &option]).run().printed(b"four\n");
+    assert!(fs::symlink_metadata(&link).unwrap().is_symlink());
+    assert_eq!(position_in(&place), Some(19));
+}
+
+#[test]
+fn the_second_consumer_of_one_cursor_file_is_told_who_has_it() {
+    let scratch = Scratch::new();
+    let (log, place) = (scratch.file("app.log"), scratch.file("place"));
+    append(&log, LINES);
+    let option = format!("--cursor-file={}", place.display());
+    let first = tail(&log, &["-F", "-n+1", &option]).start();
+    first.until_stdout(|printed| printed == LINES);
+    wait_for("the place", || (position_in(&place) == Some(14)).then_some(()));
+    for _ in 0..2 {
+        let who = format!("process {} (mmlogctl) has this cursor-file", first.pid());
+        tail(&log, &["-F", &option]).run().is_refused(3, &place, &[&who]);
+        append(&log, b"more\n");
+        wait_for("the next place", || position_in(&place).filter(|at| *at > 14));
+    }
+    first.signal(Signal::SIGTERM);
+    first.end().is_success();
+    tail(&log, &["--until-now", &option]).run().printed(b"");
+}
+
+#[test]
+fn a_place_in_a_log_that_was_made_anew_goes_on_in_the_new_one() {
+    let scratch = Scratch::new();
+    let (log, other, place) = (scratch.file("app.log"), scratch.file("other.log"), scratch.file("place"));
+    let option = format!("--cursor-file={}", place.display());
+    append(&log, LINES);
+    append(&other, LINES);
+    tail(&log, &["--until-now", &option]).run().printed(LINES);
+    mmlogctl("rm", &log).arg("--force").run().is_success();
+    append(&log, b"new\n");
+    tail(&other, &["--until-now", &option]).run().is_refused(1, &place, &["a place in another log"]);
+    tail(&log, &["-f", &option]).run().is_refused(1, &place, &["a place in another log"]);
+    let ended = tail(&log, &["--until-now", &option]).run();
+    assert_eq!((ended.code, ended.text().as_str()), (0, "new\n"), "{ended:?}");
+    ended.says(&log, &["the log was made anew since its place was saved"]);
+    assert_eq!(position_in(&place), Some(4));
+}
+
+#[test]
+fn a_cursor_file_that_cannot_be_renamed_over_is_written_in_place() {
+    let scratch = Scratch::new();
+    let (log, place, mounted) = (scratch.file("app.log"), scratch.file("place"), scratch.file("mounted"));
+    for file in [&place, &mounted] {
+        fs::write(file, "").unwrap();
+    }
+    let bind = nix::mount::MsFlags::MS_BIND;
+    if !own_mounts() || nix::mount::mount(Some(&place), &mounted, None::<&str>, bind, None::<&str>).is_err() {
+        return skipped("a mounted cursor-file is written in place", "mounting needs root");
+    }
+    let option = format!("--cursor-file={}", mounted.display());
+    for lines in [LINES, b"four\n", b"five\n"] {
+        append(&log, lines);
+        tail(&log, &["--until-now", &option]).run().printed(lines);
+    }
+    assert_eq!(position_in(&place), Some(24));
+}
+
+#[test]
+fn on_a_full_disk_the_output_goes_on_and_the_place_is_kept() {
+    let scratch = Scratch::new();
+    let Some(disk) = mounted(&scratch, "tmpfs", "size=4m") else {
+        return skipped("on a full disk the output goes on", "mounting needs root");
+    };
+    let (log, place) = (disk.join("app.log"), disk.join("place"));
+    let option = format!("--cursor-file={}", place.display());
+    append(&log, LINES);
+    let options = ["--until-now", "--hold=shipper", &option];
+    tail(&log, &options).run().printed(LINES);
+    let more: String = (0..300_000).map(|n| format!("{n}\n")).collect();
+    append(&log, more.as_bytes());
+    mmlogctl("rotate", &log).run().is_success();
+    let fill = || {
+        let mut file = fs::File::options().append(true).create(true).open(disk.join("fill")).unwrap();
+        while std::io::Write::write_all(&mut file, &[1; 4096]).is_ok() {}
+    };
+    fill();
+    tail(&log, &options).run().printed(more.as_bytes());
+    assert_eq!(position_in(&place), Some(14 + more.len()));
+    mmlogctl("prune", &log).arg("--keep=0").run().is_success();
+    // Where it was never saved there is nothing to write over.
+    fill();
+    let other = format!("--cursor-file={}", disk.join("other").display());
+    let ended = tail(&log, &["--until-now", &other]).run();
+    assert_eq!(ended.code, 1, "{ended:?}");
+    ended.says(&disk.join("other"), &["writing the cursor-file failed: No space left on device"]);
 }

@@ -1,17 +1,14 @@
-//! A consumer's place in a log, kept in a small file: `UUID EPOCH POSITION`, one line.
+//! A consumer's place in a log, and the file that is named for it. What is in the file, and how it is written, is in
+//! [`place_file`](super::place_file).
 //!
-//! Replaced by rename, so that a reader finds the old place or the new one, never half of one. It is
-//! synced only where a hold goes by it, lest prune take what a power cut makes this consumer need again:
-//! else a place that a reboot has overtaken is told from valid ones by its epoch anyway.
+//! It is synced only where a hold goes by it, lest prune take what a power cut makes this consumer need again: else a
+//! place that a reboot has overtaken is told from valid ones by its epoch anyway.
 
-use std::fs::{self, File};
-use std::io;
 use std::path::{Path, PathBuf};
 
 use mmlog::{Follower, LogId, Position, Standing};
 
 use crate::exit::{Exit, Failure, shown};
-use crate::replace::replace;
 
 /// A place in a log.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -102,46 +99,28 @@ impl CursorFile {
         Self { path, lasting }
     }
 
-    /// The place it holds, if it exists.
-    ///
-    /// # Errors
-    /// When it cannot be read or holds something else.
-    pub fn load(&self) -> Result<Option<Place>, Failure> {
-        let text = match fs::read_to_string(&self.path) {
-            Ok(text) => text,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(Failure::io(&self.path, "reading the cursor-file", &e)),
-        };
-        match Place::parse(&text) {
-            Some(place) => Ok(Some(place)),
-            None => Err(self.refuse("not a cursor-file (UUID EPOCH POSITION); name another file")),
-        }
+    /// Its path, as it was typed.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
     }
 
-    /// Replaces it.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn save(&self, place: &Place) -> Result<(), Failure> {
-        self.replace(place).map_err(|e| Failure::io(&self.path, "writing the cursor-file", &e))
+    /// What a power cut may do to it.
+    #[must_use]
+    pub const fn lasting(&self) -> Lasting {
+        self.lasting
     }
 
     /// A failure that concerns this file.
     #[must_use]
     pub fn refuse(&self, problem: &str) -> Failure {
-        Failure::new(Exit::Failed, format!("{}: {problem}", shown(&self.path)))
+        self.refuse_with(Exit::Failed, problem)
     }
 
-    fn replace(&self, place: &Place) -> io::Result<()> {
-        let durable = self.lasting == Lasting::Durable;
-        let sync = |file: &File| if durable { file.sync_all() } else { Ok(()) };
-        replace(&self.path, place.line().as_bytes(), sync)?;
-        if durable { self.sync_name() } else { Ok(()) }
-    }
-
-    fn sync_name(&self) -> io::Result<()> {
-        let parent = self.path.parent().filter(|parent| !parent.as_os_str().is_empty());
-        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
+    /// The same, with this exit code.
+    #[must_use]
+    pub fn refuse_with(&self, exit: Exit, problem: &str) -> Failure {
+        Failure::new(exit, format!("{}: {problem}", shown(&self.path)))
     }
 }
 
@@ -155,21 +134,6 @@ mod tests {
         let uuid =
             [0x00, 0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88, 0x99, 0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff];
         Place { id: LogId { uuid, epoch: 2 }, position: Position::new(12345) }
-    }
-
-    #[test]
-    fn a_place_survives_the_file() -> Result<(), Box<dyn std::error::Error>> {
-        let directory = tempfile::tempdir()?;
-        assert!(matches!(CursorFile::new(directory.path().join("place"), Lasting::Durable).load(), Ok(None)));
-        let mut file = CursorFile::new(directory.path().join("place"), Lasting::Unsynced);
-        for lasting in [Lasting::Unsynced, Lasting::Durable] {
-            file.lasting = lasting;
-            assert!(file.save(&place()).is_ok());
-        }
-        assert_eq!(fs::read_to_string(directory.path().join("place"))?, LINE);
-        assert!(file.load().is_ok_and(|loaded| loaded == Some(place())));
-        assert_eq!(fs::read_dir(directory.path())?.count(), 1, "the temporary file is gone");
-        Ok(())
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! Following: a thread for each log.
 
+use std::io;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -9,7 +10,7 @@ use super::one_log::{Appearance, OneLog};
 use super::plan::Follow;
 use super::shared::{Shared, Task};
 use super::waiting;
-use crate::exit::Failure;
+use crate::exit::{Exit, Failure};
 use crate::reading;
 use crate::reading::copy::Stopped;
 
@@ -84,7 +85,7 @@ impl Followed {
 /// Prints what is appended until told to end, or until another log has the name.
 fn print_until_replaced(one: &mut OneLog, shared: &Shared) -> Result<Option<Log>, Failure> {
     let mut caught_up = false;
-    let mut name = Name { looked: Instant::now(), removal_said: false };
+    let mut name = Name { looked: Instant::now(), removal_said: false, is_unseen: false };
     loop {
         // Asked first, so that what was final when the order came is printed.
         match shared.task() {
@@ -100,7 +101,17 @@ fn print_until_replaced(one: &mut OneLog, shared: &Shared) -> Result<Option<Log>
         // One look a turn: each takes the cursor's and the slots' cache lines from those who append.
         let follower = one.follower();
         let now = follower.watermark()?.max(follower.position());
-        caught_up = one.print(Some(now), shared)? == Stopped::Complete;
+        caught_up = match one.print(Some(now), shared) {
+            // What comes next cannot be opened while the directory may not be looked at.
+            Err(Failure::Said { exit: Exit::Failed, text })
+                if shared.plan().follow == Follow::Name && Name::hidden(one, shared).is_some() =>
+            {
+                name.unseen(one, &text, shared);
+                thread::sleep(SLICE);
+                continue;
+            }
+            printed => printed? == Stopped::Complete,
+        };
         if caught_up {
             if let Some(log) = successor(one, &mut name, shared)? {
                 one.print(None, shared)?;
@@ -117,6 +128,28 @@ fn print_until_replaced(one: &mut OneLog, shared: &Shared) -> Result<Option<Log>
 struct Name {
     looked: Instant,
     removal_said: bool,
+    /// It could not be looked at, which has been said.
+    is_unseen: bool,
+}
+
+impl Name {
+    /// Why the log's directory may not be looked at.
+    fn hidden(one: &OneLog, shared: &Shared) -> Option<io::Error> {
+        let found = shared.plan().logs[one.index()].symlink_metadata();
+        found.err().filter(|e| e.kind() == io::ErrorKind::PermissionDenied)
+    }
+
+    fn unseen(&mut self, one: &OneLog, why: &str, shared: &Shared) {
+        if !std::mem::replace(&mut self.is_unseen, true) {
+            shared.say(one.index(), &format!("inaccessible, going on with what is open ({why})"));
+        }
+    }
+
+    fn seen(&mut self, one: &OneLog, shared: &Shared) {
+        if std::mem::take(&mut self.is_unseen) {
+            shared.say(one.index(), "accessible again");
+        }
+    }
 }
 
 /// The log that has the name now, if that is another one.
@@ -126,13 +159,19 @@ fn successor(one: &OneLog, name: &mut Name, shared: &Shared) -> Result<Option<Lo
         return Ok(None);
     }
     name.looked = Instant::now();
+    if let Some(e) = Name::hidden(one, shared) {
+        name.unseen(one, &e.to_string(), shared);
+        return Ok(None);
+    }
     if one.has_its_name() {
+        name.seen(one, shared);
         return Ok(None);
     }
     let opened = reading::open(&plan.logs[one.index()], plan.trust, &plan.old);
     match opened.and_then(|log| Ok((log.follow(Start::Oldest)?.log_id(), log))) {
         Ok((id, _)) if id.uuid == one.id().uuid => Ok(None),
         Ok((_, log)) => {
+            name.seen(one, shared);
             shared.say(one.index(), "the log was made anew; following the new one");
             Ok(Some(log))
         }
@@ -142,6 +181,10 @@ fn successor(one: &OneLog, name: &mut Name, shared: &Shared) -> Result<Option<Lo
             }
             Ok(None)
         }
-        Err(e) => Err(e.into()),
+        // Whatever it is, the log that is open is there.
+        Err(e) => {
+            name.unseen(one, &e.fault().to_string(), shared);
+            Ok(None)
+        }
     }
 }

@@ -6,12 +6,13 @@ use mmlog::{Follower, Log, LogId, Position, Start};
 
 use super::args::Form;
 use super::held::Held;
-use super::plan::{Begin, Plan};
+use super::plan::{Begin, Follow};
 use super::shared::{Share, Shared};
 use crate::exit::Failure;
 use crate::reading::backward::start_of_last;
 use crate::reading::copy::{Copier, Sink as _, Stopped};
 use crate::reading::cursor_file::Place;
+use crate::reading::place_file::Kept;
 use crate::reading::skip::Skip;
 use crate::reading::{self, READ_SIZE};
 
@@ -57,7 +58,7 @@ impl OneLog {
         }
         let mut follower = log.follow(Start::Oldest)?;
         let present = follower.watermark()?;
-        let (start, skip) = beginning(index, plan, came, &mut follower)?;
+        let (start, skip) = beginning(index, shared, came, &mut follower)?;
         follower.seek(start)?;
         let mut copier = Copier::new(plan.holes, skip, plan.render(index));
         if plan.form == Form::Json {
@@ -68,14 +69,13 @@ impl OneLog {
         if let Some(notice) = reading::unrecovered(&plan.logs[index], &one.follower) {
             shared.notice(&notice);
         }
-        if let Some(file) = &plan.cursor_file {
-            // Here and not only at the end: a file that cannot be written is better known now.
+        if plan.cursor_file.is_some() {
             let place = Place { id: one.id, position: start };
             if came == Appearance::Successor {
                 shared.go_on(place);
             } else {
-                file.save(&place)?;
-                shared.start(place);
+                // Here and not only at the end: a file that cannot be written is better known now.
+                shared.start(place)?;
             }
             if let Some(name) = &plan.hold {
                 shared.hold(Held::begin(&plan.logs[index], plan, name, place)?);
@@ -131,7 +131,12 @@ impl OneLog {
             return Ok(());
         }
         *looked = Some(Instant::now());
-        if let Some(damage) = reading::damage(&shared.plan().logs[self.index], &mut self.follower)? {
+        let found = match reading::damage(&shared.plan().logs[self.index], &mut self.follower) {
+            // Said where the name is looked at.
+            Err(_) if shared.plan().follow == Follow::Name => None,
+            found => found?,
+        };
+        if let Some(damage) = found {
             *said = true;
             shared.fail(damage);
         }
@@ -142,10 +147,11 @@ impl OneLog {
 /// The position at which the output begins, and what is left out from there.
 fn beginning(
     index: usize,
-    plan: &Plan,
+    shared: &Shared,
     came: Appearance,
     follower: &mut Follower,
 ) -> Result<(Position, Skip), Failure> {
+    let plan = shared.plan();
     let (oldest, present) = (follower.position(), follower.watermark()?);
     if came == Appearance::Successor {
         return Ok((oldest, Skip::NOTHING));
@@ -155,8 +161,16 @@ fn beginning(
         Ok((position, Skip::NOTHING))
     };
     if let Some(file) = &plan.cursor_file
-        && let Some(place) = file.load()?
+        && let Some(Kept { place, same_path }) = shared.open_cursor_file(file, index)?
     {
+        // A log that was made anew, as who follows by name has to expect, has nothing of what the place was in.
+        if place.id.uuid != follower.log_id().uuid && same_path && plan.follow != Follow::Log {
+            shared.say(
+                index,
+                "the log was made anew since its place was saved; going on with the new one from its start",
+            );
+            return Ok((oldest, Skip::NOTHING));
+        }
         place.check(follower).map_err(|problem| file.refuse(&problem))?;
         return at(place.position);
     }

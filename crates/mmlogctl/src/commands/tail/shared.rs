@@ -3,6 +3,8 @@
 //! The main thread takes neither the output nor any lock that is held while writing: it must be
 //! able to end the command when the reader of the output stands still.
 
+use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -15,7 +17,8 @@ use super::plan::Plan;
 use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
 use crate::reading::copy::{Given, Order, Shown, Sink};
-use crate::reading::cursor_file::Place;
+use crate::reading::cursor_file::{CursorFile, Place};
+use crate::reading::place_file::{Kept, PlaceFile};
 
 /// The shared things.
 #[derive(Debug)]
@@ -26,7 +29,7 @@ pub(super) struct Shared {
     /// Bytes of output that were written.
     written: AtomicU64,
     delivery: Mutex<Delivery>,
-    saved: Mutex<Option<Place>>,
+    saved: Mutex<Saved>,
     held: Mutex<Option<Held>>,
     worst: Mutex<Result<Exit, Failure>>,
 }
@@ -144,15 +147,34 @@ impl Shared {
         hold(&self.delivery).settled(place);
     }
 
-    /// The place where the output begins, which has been saved.
-    pub(super) fn start(&self, place: Place) {
+    /// Opens the cursor-file, for the log that was named `index`th; what it holds.
+    pub(super) fn open_cursor_file(&self, file: &CursorFile, index: usize) -> Result<Option<Kept>, Failure> {
+        let opened = PlaceFile::open(file, &self.plan.logs[index])?;
+        let kept = opened.load()?;
+        hold(&self.saved).file = Some(opened);
+        Ok(kept)
+    }
+
+    /// The output begins at this place, which is saved if it can be.
+    pub(super) fn start(&self, place: Place) -> Result<(), Failure> {
         hold(&self.delivery).start(place);
-        *hold(&self.saved) = Some(place);
+        match hold(&self.saved).save(place) {
+            // Others are no passing trouble.
+            Err(e) if !is_passing(&e) => Err(self.not_saved(&e)),
+            _ => Ok(()),
+        }
+    }
+
+    fn not_saved(&self, error: &io::Error) -> Failure {
+        let path = self.plan.cursor_file.as_ref().map_or(Path::new(""), CursorFile::path);
+        Failure::io(path, "writing the cursor-file", error)
     }
 
     /// Looks how far the consumer has come, and writes that place to the cursor-file if it has changed.
-    pub(super) fn save_place(&self, out: &Output) -> Result<Saved, Failure> {
-        let Some(file) = &self.plan.cursor_file else { return Ok(Saved::Already) };
+    pub(super) fn save_place(&self, out: &mut Output) -> Result<Came, Failure> {
+        if self.plan.cursor_file.is_none() {
+            return Ok(Came::Nowhere);
+        }
         // Before the reader is asked: what is written meanwhile counts the next time.
         let written = self.written.load(Ordering::Acquire);
         let reader = match out.unread() {
@@ -161,20 +183,15 @@ impl Shared {
             Some(bytes) => Reader::Behind(bytes),
         };
         let now = hold(&self.delivery).look(written, reader, Instant::now());
-        let saved = *hold(&self.saved);
-        match now {
-            Some(place) if now != saved => {
-                file.save(&place)?;
-                *hold(&self.saved) = now;
-                self.hold_by(|held| held.follow(&place))?;
-                Ok(Saved::Anew)
-            }
-            Some(place) => {
-                self.hold_by(|held| held.stay(&place))?;
-                Ok(Saved::Already)
-            }
-            None => Ok(Saved::Already),
+        let mut saved = hold(&self.saved);
+        let Some(place) = now else { return Ok(Came::Nowhere) };
+        if saved.place == Some(place) {
+            self.hold_by(out, |held| held.stay(&place));
+            return Ok(Came::Nowhere);
         }
+        saved.save(place).map_err(|e| self.not_saved(&e))?;
+        self.hold_by(out, |held| held.follow(&place));
+        Ok(Came::Further)
     }
 
     /// Whether the consumer has everything, as far as can be seen.
@@ -188,24 +205,48 @@ impl Shared {
     }
 
     /// Says once that the hold is gone.
-    fn hold_by(&self, go: impl FnOnce(&mut Held) -> bool) -> Result<(), Failure> {
+    fn hold_by(&self, out: &mut Output, go: impl FnOnce(&mut Held) -> bool) {
         let mut held = hold(&self.held);
         if held.as_mut().is_none_or(go) {
-            return Ok(());
+            return;
         }
         *held = None;
         let (log, name) = (shown(&self.plan.logs[0]), self.plan.hold.as_deref().unwrap_or_default());
-        let text =
-            format!("{log}: hold {name} was ended, or another process has it now; this one goes on without");
-        Err(Failure::new(Exit::Failed, text))
+        out.notice(&format!(
+            "{log}: hold {name} was ended, or another process has it now; this one goes on without"
+        ));
     }
 }
 
-/// Whether the cursor-file had to be written.
+/// Whether the place is another one than before.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
-pub(super) enum Saved {
-    Anew,
-    Already,
+pub(super) enum Came {
+    Further,
+    Nowhere,
+}
+
+/// The cursor-file, and what is in it.
+#[derive(Debug, Default)]
+struct Saved {
+    file: Option<PlaceFile>,
+    place: Option<Place>,
+}
+
+impl Saved {
+    fn save(&mut self, place: Place) -> io::Result<()> {
+        if let Some(file) = &mut self.file {
+            file.save(&place)?;
+            self.place = Some(place);
+        }
+        Ok(())
+    }
+}
+
+/// Whether it may work again without anybody correcting the command line.
+fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind::{FileTooLarge, QuotaExceeded, ResourceBusy, StorageFull};
+    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge | ResourceBusy)
+        || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }
 
 impl Screen {

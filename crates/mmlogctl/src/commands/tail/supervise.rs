@@ -16,8 +16,8 @@ use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
 use super::follow::follow_all;
 use super::plan::Plan;
-use super::shared::{Saved, Shared, Task};
-use crate::exit::{Exit, Failure};
+use super::shared::{Came, Shared, Task};
+use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
 use crate::signals::Signals;
 
@@ -51,27 +51,29 @@ pub(super) fn run(plan: Plan, pids: &[i32], out: &mut Output) -> Result<Exit, Fa
         }
     };
     let worker = thread::Builder::new().spawn(work).map_err(failed("start a thread"))?;
-    let ended = supervise(&shared, &signals, &mut processes, &threads, out)?;
+    let mut saving = Saving::default();
+    let ended = supervise(&shared, &signals, &mut processes, &threads, &mut saving, out)?;
     if ended == Threads::Ended
         && let Err(panic) = worker.join()
     {
         std::panic::resume_unwind(panic);
     }
-    deliver(&shared, &signals, out)?;
-    shared.ended()
+    deliver(&shared, &signals, &mut saving, out)?;
+    let ended = shared.ended()?;
+    Ok(saving.trouble.map_or(ended, |trouble| ended.max(trouble)))
 }
 
 /// Waits until the reader has taken everything, or has gone; not for long behind a signal.
-fn deliver(shared: &Shared, signals: &Signals, out: &Output) -> Result<(), Failure> {
+fn deliver(shared: &Shared, signals: &Signals, saving: &mut Saving, out: &mut Output) -> Result<(), Failure> {
     let begun = Instant::now();
     let is_over = || signals.raised() && begun.elapsed() >= GRACE / 2;
     while !(shared.is_delivered() || out.is_closed() || is_over()) {
-        shared.save_place(out)?;
+        saving.save(shared, out);
         let signal = if signals.raised() { PollFlags::empty() } else { PollFlags::IN };
         let (stdout, signals) = (out.as_fd(), signals.as_fd());
         wait(&mut [PollFd::new(&stdout, PollFlags::empty()), PollFd::new(&signals, signal)], Some(LOOKS))?;
     }
-    shared.save_place(out)?;
+    saving.save(shared, out);
     Ok(())
 }
 
@@ -88,9 +90,9 @@ fn supervise(
     signals: &Signals,
     processes: &mut Vec<OwnedFd>,
     threads: &PipeReader,
+    saving: &mut Saving,
     out: &mut Output,
 ) -> Result<Threads, Failure> {
-    let mut saving = Saving::default();
     loop {
         let pause = saving.save(shared, out);
         match look(out, signals, processes, threads, pause)? {
@@ -179,10 +181,10 @@ fn cannot(operation: &str, error: &io::Error) -> Failure {
     Failure::new(Exit::Failed, format!("tail: cannot {operation}: {error}; look at the limits (`ulimit -a`)"))
 }
 
-/// Keeps the cursor-file current; what goes wrong is said once, and counts at the end.
+/// Keeps the cursor-file current. What goes wrong is said once, and so is that it works again; the output goes on.
 #[derive(Default)]
 struct Saving {
-    said: bool,
+    trouble: Option<Exit>,
 }
 
 impl Saving {
@@ -191,13 +193,20 @@ impl Saving {
         shared.plan().cursor_file.as_ref()?;
         let moving = if shared.plan().hold.is_some() { SYNCED } else { MOVING };
         match shared.save_place(out) {
-            Ok(Saved::Anew) => self.said = false,
-            Ok(Saved::Already) => return Some(STANDING),
-            Err(Failure::Said { text, .. }) if !self.said => {
-                out.notice(&text);
-                self.said = true;
+            Ok(Came::Further) => {
+                if self.trouble.take().is_some() {
+                    let file = shared.plan().cursor_file.as_ref();
+                    let path = file.map(|file| shown(file.path())).unwrap_or_default();
+                    out.notice(&format!("{path}: writing the cursor-file works again"));
+                }
             }
-            Err(_) => {}
+            Ok(Came::Nowhere) => return Some(STANDING),
+            Err(Failure::Said { text, exit }) => {
+                if self.trouble.replace(exit).is_none() {
+                    out.notice(&text);
+                }
+            }
+            Err(Failure::OutputClosed) => {}
         }
         Some(moving)
     }
