@@ -7,7 +7,7 @@ mod cli;
 
 use std::fs;
 use std::mem::offset_of;
-use std::os::unix::fs::{MetadataExt as _, chown, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
 
 use cli::{Ended, NOBODY, Scratch, Tool, is_root, metadata_of, mmlogctl, poke, skipped};
@@ -214,4 +214,98 @@ fn new_names_of_directories_elsewhere_are_refused() {
     mmlogctl("rotate", &log).args(["--olddir", "a/./b"]).run().printed(b"");
     assert_eq!(everything(&scratch.file("here/a/b")).len(), 3);
     mmlogctl("cat", &log).run().printed(OURS);
+}
+
+#[test]
+fn what_stands_where_a_file_is_to_be_made_is_said_and_stays() {
+    let scratch = Scratch::new();
+    let victim = scratch.file("victim");
+    fs::write(&victim, b"secret").unwrap();
+    let log = log_in(&scratch.file("here"), OURS);
+    let segment = "app.log.0000000000-0000000000000000000";
+    let cases: [(&str, &[&str]); 2] = [(segment, &["--compress=zstd"]), ("app.log.mmlog", &[])];
+    for (of, args) in cases {
+        let suffix = if args.is_empty() { "-next" } else { ".mmlog-part" };
+        let name = scratch.file("here").join(format!("{of}{suffix}"));
+        let refused = |kind: &str| {
+            mmlogctl("append", &log).input(b"more\n").run().is_success();
+            let ended = mmlogctl("rotate", &log).args(args).run();
+            ended.is_refused(1, &log, &[kind, suffix, "move it away"]);
+        };
+        symlink(&victim, &name).unwrap();
+        refused("a symbolic link is at");
+        fs::remove_file(&name).unwrap();
+        fs::create_dir(&name).unwrap();
+        refused("a directory is at");
+        fs::remove_dir(&name).unwrap();
+        if is_root() {
+            fs::write(&name, b"theirs").unwrap();
+            chown(&name, Some(NOBODY), Some(NOBODY)).unwrap();
+            refused("a file of uid 65534 is at");
+            assert_eq!(fs::read(&name).unwrap(), b"theirs");
+            fs::remove_file(&name).unwrap();
+        }
+        mmlogctl("rotate", &log).args(args).run().printed(b"");
+    }
+    assert_eq!(fs::read(&victim).unwrap(), b"secret");
+}
+
+#[test]
+fn the_way_below_is_kept_where_the_kernel_does_not_know_openat2() {
+    let injected: Vec<String> = ["ENOSYS", "EPERM"].map(|errno| format!("openat2:error={errno}")).into();
+    let strace = |how: &str, tool: Tool| {
+        let inject = format!("--inject={how}");
+        tool.through("strace", &["-qq", "-f", "-o", "/dev/null", "--trace=openat2", &inject])
+    };
+    if !cli::succeeds(std::process::Command::new("strace").args(["-qq", "-o", "/dev/null", "true"])) {
+        return skipped("a kernel without openat2", "no strace here");
+    }
+    for how in &injected {
+        let scratch = Scratch::new();
+        let log = log_in(&scratch.file("here"), OURS);
+        fs::create_dir_all(scratch.file("here/a/old")).unwrap();
+        fs::create_dir_all(scratch.file("elsewhere/old")).unwrap();
+        symlink("../elsewhere", scratch.file("here/link")).unwrap();
+        for name in ["link/old", "../elsewhere", "a/../../elsewhere"] {
+            let ended = strace(how, mmlogctl("rotate", &log).args(["--olddir", name])).run();
+            ended.is_refused(1, &log, &["below the log's directory"]);
+        }
+        strace(how, mmlogctl("rotate", &log).args(["--olddir", "a/old"])).run().printed(b"");
+        strace(how, mmlogctl("cat", &log)).run().printed(OURS);
+        assert_eq!(everything(&scratch.file("here/a/old")).len(), 3);
+    }
+}
+
+#[test]
+fn root_empties_and_gives_away_no_file_for_a_name_that_is_the_metadatas() {
+    if !is_root() {
+        return skipped("a second name", "needs root");
+    }
+    let scratch = Scratch::new();
+    let victim = scratch.file("victim");
+    for sticky in [false, true] {
+        fs::write(&victim, b"secret".repeat(1000)).unwrap();
+        let here = scratch.file(if sticky { "sticky" } else { "theirs" });
+        fs::create_dir(&here).unwrap();
+        let log = here.join("app.log");
+        fs::write(&log, OURS).unwrap();
+        chown(&log, Some(NOBODY), Some(NOBODY)).unwrap();
+        match sticky {
+            true => fs::set_permissions(&here, fs::Permissions::from_mode(0o1777)).unwrap(),
+            false => chown(&here, Some(NOBODY), Some(NOBODY)).unwrap(),
+        }
+        fs::hard_link(&victim, metadata_of(&log)).unwrap();
+        let before = (fs::metadata(&victim).unwrap().uid(), fs::read(&victim).unwrap());
+        for args in [&["repair", "--rebuild"][..], &["init", "--adopt"], &["append"], &["rm", "--force"]] {
+            let ended = mmlogctl(args[0], &log).args(&args[1..]).input(b"more\n").run();
+            assert!(ended.code != 0, "{args:?}: {ended:?}");
+            assert!(before == (fs::metadata(&victim).unwrap().uid(), fs::read(&victim).unwrap()), "{args:?}");
+        }
+        fs::remove_file(metadata_of(&log)).unwrap();
+        // A file of another owner, with one name: repair does not take it over.
+        fs::write(metadata_of(&log), b"secret".repeat(1000)).unwrap();
+        let ended = mmlogctl("repair", &log).arg("--rebuild").run();
+        assert!(ended.code != 0 && ended.stderr.contains("uid 0"), "{ended:?}");
+        assert_eq!(fs::read(metadata_of(&log)).unwrap(), b"secret".repeat(1000));
+    }
 }

@@ -7,6 +7,7 @@
 //! | `bench` | the files it is put into, and their neighbours |
 //! | `exercise` | a child looks, follows, writes, repairs |
 //! | `tooled` | the same logs in the hands of `mmlogctl` |
+//! | `neighbour` | root works on a log whose owner names a neighbour's directory for his old segments |
 //! | `live` | metadata that is scribbled on while it is in use |
 //! | `watch` | the parent: a child that dies or stalls is a violation, another goes on behind it |
 
@@ -15,6 +16,7 @@ mod exercise;
 mod fields;
 mod forge;
 mod live;
+mod neighbour;
 mod spoil;
 mod tooled;
 mod watch;
@@ -43,6 +45,7 @@ fn run(run: &mut Run) -> Result<()> {
     shifts(run, TOOLED, exercise::TOOLED)?;
     live::trapped(run)?;
     live::run(run)?;
+    neighbour::run(run)?;
     controls(run)
 }
 
