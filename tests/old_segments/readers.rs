@@ -191,3 +191,50 @@ fn who_keeps_the_blocks_of_a_removed_segment_is_named() {
     drop(held);
     assert!(!findings().contains("space-held"));
 }
+
+/// Moves old segments to `old`, and gives its path.
+fn olddir(log: &Log, count: usize) -> std::path::PathBuf {
+    let old = log.path.with_file_name("old");
+    fs::create_dir(&old).unwrap();
+    for file in &log.files()[..count] {
+        fs::rename(file, old.join(file.file_name().unwrap())).unwrap();
+    }
+    old
+}
+
+#[test]
+fn metadata_that_was_made_anew_takes_a_directory_of_its_old_segments_back() {
+    for format in [None, Some("zstd")] {
+        let log = Log::new(format);
+        olddir(&log, 2);
+        fs::remove_file(format!("{}.mmlog", log.path.display())).unwrap();
+        mmlogctl("repair", &log.path).arg("--rebuild").run().is_success();
+        let ended = mmlogctl("rotate", &log.path).args(["--olddir", "old"]).run();
+        assert_eq!(ended.code, 0, "{ended:?}");
+        let cat = mmlogctl("cat", &log.path).run();
+        let whole: Vec<u8> = (0..4).flat_map(text).collect();
+        assert!(cat.stdout == whole, "{cat:?}");
+        assert_eq!(mmlogctl("segments", &log.path).run().text().lines().count(), 6, "{format:?}");
+        mmlogctl("check", &log.path).run().is_success();
+        mmlogctl("prune", &log.path).arg("--keep=1").run().is_success();
+        assert_eq!(mmlogctl("segments", &log.path).run().text().lines().count(), 3);
+    }
+}
+
+#[test]
+fn a_directory_of_segments_that_do_not_fit_is_refused_with_the_step() {
+    let log = Log::new(None);
+    let old = olddir(&log, 3);
+    fs::remove_file(old.join(fs::read_dir(&old).unwrap().next().unwrap().unwrap().file_name())).unwrap();
+    fs::remove_file(format!("{}.mmlog", log.path.display())).unwrap();
+    mmlogctl("repair", &log.path).arg("--rebuild").run().is_success();
+    let ended = mmlogctl("rotate", &log.path).args(["--olddir", "old"]).run();
+    assert!(ended.code == 1 && ended.stderr.contains("move them beside the log"), "{ended:?}");
+    for file in fs::read_dir(&old).unwrap().flatten() {
+        fs::rename(file.path(), log.path.with_file_name(file.file_name())).unwrap();
+    }
+    fs::rename(format!("{}.mmlog", log.path.display()), log.path.with_file_name("away")).unwrap();
+    mmlogctl("repair", &log.path).arg("--rebuild").run().is_success();
+    let ended = mmlogctl("rotate", &log.path).args(["--olddir", "old"]).run();
+    assert_eq!(ended.code, 0, "{ended:?}");
+}

@@ -14,11 +14,13 @@ use std::path::Path;
 
 use super::owner::Operation;
 use super::segment_dir::{Named, Owner, SegmentDir};
-use super::{Config, Files, parts};
+use super::{Config, Files, UNKNOWN_LEN, parts};
+use crate::codec::{self, Peek};
 use crate::crash::crash_point;
 use crate::deadline::Deadline;
 use crate::error::{Fault, quoted};
 use crate::layout::{Header, Text};
+use crate::names::Compression;
 use crate::sys::fs;
 use crate::sys::place::{Access, Place, Way, is_elsewhere};
 
@@ -157,10 +159,12 @@ impl Files {
             }
         }
         let dir = log.with(place);
-        if let Some((_, name)) = dir.names()?.first() {
-            let name = name.to_string_lossy();
+        if let Some(n) = dir.named()?.last()
+            && !self.is_just_before(n, &log)?
+        {
+            let name = n.name.to_string_lossy();
             return refused(&format!(
-                "it has segments of another log of this name ({name}); use one for each log"
+                "it has segments that this log does not know ({name}): if they are its own, move them beside the log and its metadata file away, and `mmlogctl repair --rebuild` goes on behind them; if they are another's, use one directory for each log"
             ));
         }
         match self.place.beside(directory, Way::Below) {
@@ -176,6 +180,34 @@ impl Files {
         crash_point("olddir:set");
         self.sync_metadata().map_err(Fault::io("make the directory of old segments durable"))?;
         Ok(dir)
+    }
+
+    /// Whether a segment ends where the oldest one that the log knows begins: metadata that was made anew did not know of the
+    /// directory.
+    fn is_just_before(&self, n: &Named, log: &SegmentDir) -> Result<bool, Fault> {
+        let current = self.current_segment()?;
+        let here = log.names()?.into_iter().map(|(says, _)| (says.generation, says.base));
+        let oldest = here.min().unwrap_or((current.generation, current.base));
+        let oldest = oldest.min((current.generation, current.base));
+        let Some(len) = oldest.1.checked_sub(n.says.base).filter(|_| n.says.generation < oldest.0) else {
+            return Ok(false);
+        };
+        // Behind a compressed one, metadata that is made anew leaves a generation out, and positions.
+        let next = oldest.0 - n.says.generation;
+        let Some(compression) = n.says.compression else {
+            let found = n.find().map_err(Fault::io("stat a final segment"))?;
+            return Ok(next == 1 && found.is_some_and(|found| found.len == len));
+        };
+        let Some(file) = n.open(Access::Read)? else { return Ok(false) };
+        Ok(match codec::peek(compression, &file).map_err(Fault::io("read a final segment"))? {
+            _ if next == 2 && len >= UNKNOWN_LEN => true,
+            Peek::Holds(said) if compression == Compression::Gzip => {
+                next == 1 && codec::gzip_agrees(said, len)
+            }
+            Peek::Holds(said) => next == 1 && said == len,
+            Peek::Unknown => next == 1,
+            Peek::Broken(_) => false,
+        })
     }
 
     /// Whether the log's own directory has final segments.
