@@ -219,7 +219,10 @@ fn the_slot_after_the_last_is_an_error_that_says_so() {
     let other = options().open(&scene.log).unwrap();
     let writers = (log.writer().unwrap(), other.writer().unwrap());
     let error = log.writer().err().unwrap();
-    assert!(matches!(error.fault(), Fault::WritersFull { max: 2 }), "{error}");
+    assert!(matches!(error.fault(), Fault::WritersFull { max: 2, .. }), "{error}");
+    let us = format!("process {} (", std::process::id());
+    assert!(error.to_string().contains(&us) && error.to_string().contains(" has 2"), "{error}");
+    assert_eq!(error.fault().class(), mmlog::Class::Busy);
     drop(writers.1);
     assert!(log.writer().is_ok());
 }

@@ -453,3 +453,18 @@ fn after_a_reboot_the_names_decide_however_many_rotations_did_not_reach_the_disk
         assert_eq!(check::deep(&scene.log, &options()).unwrap().violations, []);
     }
 }
+
+#[test]
+fn a_checkpoint_is_taken_also_after_the_clock_was_set_back() {
+    let scene = scene();
+    let log = options().open_or_create(&scene.log).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append_durable(b"one\n").unwrap();
+    log.sync().unwrap();
+    let synced_ns = 0x208;
+    let surgeon = Surgeon::new(&scene.log);
+    // A year ahead of what the clock says now.
+    surgeon.set(synced_ns, surgeon.get(synced_ns) + 365 * 86_400 * 1_000_000_000);
+    writer.append_durable(b"two\n").unwrap();
+    assert_eq!(log.synced().get(), 8);
+}

@@ -133,6 +133,13 @@ fn metadata_that_was_cut_is_named() {
 }
 
 #[test]
+fn a_version_field_of_1_in_metadata_of_version_2_is_damage() {
+    let scratch = Scratch::new();
+    let log = log_with(&scratch, at::VERSION, &1_u32.to_ne_bytes());
+    refused(&KEEPING, &log, 1, &["not a log's metadata", "its version field says 1"]);
+}
+
+#[test]
 fn first_words_that_contradict_each_other_are_named_as_numbers() {
     for (version, ready, words) in
         [(0_u32, 1_u8, "(version 0, is_ready 1)"), (2, 7, "(version 2, is_ready 7)")]
@@ -287,15 +294,31 @@ fn more_slots_in_use_than_there_are_do_no_harm() {
 }
 
 #[test]
-fn all_slots_taken_is_an_error_and_not_a_hang() {
+fn all_slots_taken_is_busy_with_who_has_them_and_waited_for_until_one_is_free() {
     let scratch = Scratch::new();
     let log = scratch.file("app.log");
     let open = mmlog::Log::options().max_writers(1).open_or_create(&log).unwrap();
     let mut writer = open.writer().unwrap();
     writer.append(CONTENT).unwrap();
     let before = Bytes::of(&log);
-    let ended = mmlogctl("append", &log).input(b"x\n").run();
-    ended.is_refused(1, &log, &["1 writers are open; raise --max-writers", "(2 bytes were not stored)"]);
+    let us = format!("busy: 1 writers are open: process {} (", std::process::id());
+    let wait = || {
+        let running = mmlogctl("append", &log).start();
+        running.until_stderr(&us);
+        running
+    };
+    let mut ended = wait();
+    drop(ended.stdin.take());
+    ended.signal(nix::sys::signal::Signal::SIGTERM);
+    let ended = ended.end();
+    assert!(ended.code == 3 && ended.stderr.contains("raise --max-writers"), "{ended:?}");
     before.are_still_in(&log);
     is_readable(&log, CONTENT);
+    let mut waiting = wait();
+    waiting.feed(b"x\n");
+    drop(waiting.stdin.take());
+    drop(writer);
+    let ended = waiting.end();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    is_readable(&log, &[CONTENT, b"x\n"].concat());
 }

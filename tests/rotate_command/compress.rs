@@ -151,3 +151,18 @@ fn a_bar_is_shown_on_a_terminal_only() {
         assert!(ended.text().contains(wanted), "without {wanted:?}: {ended:?}");
     }
 }
+
+#[test]
+fn where_no_thread_can_be_had_segments_are_compressed_all_the_same() {
+    let trace = ["-f", "-qq", "-o", "/dev/null", "-e", "trace=clone3"];
+    if !succeeds(Command::new("strace").args(trace).arg("true")) {
+        return skipped("compressing without a thread", "strace is missing or may not trace");
+    }
+    let scratch = Scratch::new();
+    let log = scratch.log(b"one\n");
+    let fails = [&trace[..], &["-e", "inject=clone3:error=EAGAIN"]].concat();
+    let ended = mmlogctl("rotate", &log).arg("--compress=gzip").through("strace", &fails).run();
+    ended.is_success();
+    let names = || fs::read_dir(scratch.path()).unwrap().map(|e| e.unwrap().file_name());
+    assert!(names().any(|name| name.to_string_lossy().ends_with(".gz")), "{ended:?}");
+}

@@ -225,8 +225,9 @@ impl ToSync {
 fn needs_checkpoint(files: &Files) -> bool {
     let header = files.meta.header();
     let checkpoint = &header.checkpoint;
-    let age = process::now_ns().saturating_sub(checkpoint.synced_ns.load(Ordering::Relaxed));
+    // One of the future is of before somebody set the clock back: nobody knows how old it is.
+    let age = process::now_ns().checked_sub(checkpoint.synced_ns.load(Ordering::Relaxed));
     header.commit.wanted() > header.commit.checkpointed()
-        || Duration::from_nanos(age) >= CHECKPOINT_EVERY
+        || age.is_none_or(|age| Duration::from_nanos(age) >= CHECKPOINT_EVERY)
         || header.hole_counts.noted.load(Ordering::Acquire) != header.commit.noted.load(Ordering::Relaxed)
 }

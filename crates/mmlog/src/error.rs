@@ -381,10 +381,12 @@ pub enum Fault {
         name: String,
     },
     /// Every slot has a live owner.
-    #[error("{max} writers are open; raise --max-writers (a new log), or close some")]
+    #[error("busy: {max} writers are open: {who}; close some, or raise --max-writers (a new log)")]
     WritersFull {
         /// Slots in the metadata.
         max: u32,
+        /// Who has them, as far as they have said.
+        who: String,
     },
     /// A message of no bytes.
     #[error("empty message; a message has at least 1 byte")]

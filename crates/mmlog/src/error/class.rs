@@ -21,9 +21,11 @@ impl Fault {
         match self {
             Fault::NotDurable { cause, .. } => cause.class(),
             Fault::NoSpace { .. } => Class::Retry,
-            Fault::Busy(_) | Fault::Stalled { .. } | Fault::Stopped { .. } | Fault::InUse { .. } => {
-                Class::Busy
-            }
+            Fault::Busy(_)
+            | Fault::Stalled { .. }
+            | Fault::Stopped { .. }
+            | Fault::InUse { .. }
+            | Fault::WritersFull { .. } => Class::Busy,
             Fault::NoData
             | Fault::OutOfRange { .. }
             | Fault::Truncated { .. }

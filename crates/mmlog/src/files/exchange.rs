@@ -148,6 +148,19 @@ impl LogLock<'_> {
         })
     }
 
+    /// As [`finish_rotation`](Self::finish_rotation), of a rotator that is dead: nobody needs the file that it made. What
+    /// stays of it is found by status and by repair.
+    pub(super) fn finish_dead_rotation(&self) -> Result<(), Fault> {
+        let journal = &self.files.meta.header().journal;
+        let made = (journal.kind() == JOURNAL_ROTATE).then(|| journal.new_inode.load(Ordering::Relaxed));
+        self.finish_rotation()?;
+        let next = self.files.place.find(Part::Next);
+        if made.is_some() && next.is_ok_and(|next| next.map(|next| next.id.1) == made) {
+            let _ = self.files.remove_next();
+        }
+        Ok(())
+    }
+
     /// Finishes or undoes the rotation in the journal, if there is one: by which file is at the path. Where neither is,
     /// nothing is done. Returns when the gate was opened.
     pub(crate) fn finish_rotation(&self) -> Result<Option<Instant>, Fault> {
@@ -158,11 +171,6 @@ impl LogLock<'_> {
         let there = self.files.place.find(Part::Data).map_err(Fault::io("stat the data file"))?;
         let is_at_path = |inode: &AtomicU64| there.is_some_and(|f| f.id.1 == inode.load(Ordering::Relaxed));
         if is_at_path(&journal.old_inode) {
-            let next = self.files.place.find(Part::Next).ok().flatten();
-            if next.is_some_and(|f| f.id.1 == journal.new_inode.load(Ordering::Relaxed)) {
-                // What stays is found by status and by repair.
-                let _ = self.files.remove_next();
-            }
             self.open_gate();
         } else if is_at_path(&journal.new_inode) {
             return self.redo().map(Some);

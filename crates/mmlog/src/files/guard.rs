@@ -110,7 +110,7 @@ impl LogLock<'_> {
 
     /// The metadata names the file at the path, whoever died in a rotation.
     fn find_segment(&self, rebooted: Option<&Quiet>) -> Result<(), Fault> {
-        if rebooted.is_some() { self.recover_segments() } else { self.finish_rotation().map(drop) }
+        if rebooted.is_some() { self.recover_segments() } else { self.finish_dead_rotation() }
     }
 
     /// Whether the log is of another boot; then nobody begins to work with it as long as the result is kept.

@@ -37,6 +37,9 @@ pub(crate) fn stage(file: &File) -> Result<Stage, Fault> {
     let u32_at = |at: usize| head.get(at..at + 4).map(|b| u32::from_ne_bytes([b[0], b[1], b[2], b[3]]));
     let version = u32_at(0).unwrap_or(u32::MAX);
     let not = |why: String| Err(Fault::NotMetadata { why });
+    if version == 1 && head.get(0xc0..0xc8) == Some(&MAGIC[..]) {
+        return not("its version field says 1, and its magic and length version 2".into());
+    }
     if version == 1 && len >= 32 {
         return Ok(Stage::Version1);
     }

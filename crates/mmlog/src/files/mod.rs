@@ -376,7 +376,7 @@ impl Files {
             }
             // Somebody may have a busy slot only to settle it.
             if !skipped && (!busy || settled.is_over()) && !self.is_being_recovered() {
-                return Err(Fault::WritersFull { max });
+                return Err(Fault::WritersFull { max, who: self.who_writes() });
             }
             deadline.check(|| self.lock_holder())?;
             std::thread::sleep(Duration::from_millis(1));

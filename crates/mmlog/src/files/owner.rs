@@ -120,6 +120,29 @@ impl Files {
     }
 }
 
+/// How many are named where many hold something.
+const NAMED: usize = 16;
+
+impl Files {
+    /// Everybody who has a slot, and how many.
+    pub(crate) fn who_writes(&self) -> String {
+        let mut counts = std::collections::BTreeMap::new();
+        for slot in self.meta.slots() {
+            let who = of(&slot.cold);
+            *counts.entry((who.pid, who.command)).or_insert(0) += 1;
+        }
+        let mut most: Vec<_> = counts.into_iter().collect();
+        most.sort_by_key(|(_, slots)| std::cmp::Reverse(*slots));
+        let said =
+            |((pid, command), slots): &((u32, String), u32)| format!("process {pid} ({command}) has {slots}");
+        let mut all: Vec<String> = most.iter().take(NAMED).map(said).collect();
+        if most.len() > NAMED {
+            all.push(format!("{} more processes have the rest", most.len() - NAMED));
+        }
+        all.join(", ")
+    }
+}
+
 fn named(what: String, owner: &Owner) -> Blocker {
     let (who, state) = holder(owner);
     Blocker { what, pid: who.pid, command: who.command, process: state.to_string() }

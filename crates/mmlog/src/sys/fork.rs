@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::{BorrowedFd, IntoRawFd, RawFd};
 use std::sync::Once;
 use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
+use std::time::Duration;
 
 use nix::libc;
 
@@ -17,6 +18,10 @@ static FORKS: AtomicU64 = AtomicU64::new(0);
 static CELLS: AtomicPtr<Cell> = AtomicPtr::new(std::ptr::null_mut());
 /// Held while a lock descriptor is opened or closed, and across fork.
 static BUSY: AtomicBool = AtomicBool::new(false);
+
+/// How often somebody yields for another thread's open or close before he sleeps.
+const LOOKS: u32 = 64;
+const PAUSE: Duration = Duration::from_micros(50);
 
 /// Where the child's handler finds a descriptor. Cells are linked once and reused, never freed.
 struct Cell {
@@ -31,8 +36,11 @@ pub(crate) fn count() -> u64 {
 }
 
 fn enter() {
+    let mut looks = 0u32;
     while BUSY.compare_exchange_weak(false, true, Ordering::Acquire, Ordering::Relaxed).is_err() {
-        std::thread::yield_now();
+        looks += 1;
+        // Yielding lets nobody of a lower real-time priority run: sleeping does.
+        if looks < LOOKS { std::thread::yield_now() } else { std::thread::sleep(PAUSE) }
     }
 }
 
@@ -113,11 +121,12 @@ impl Drop for LockFile {
         }
         enter();
         let fd = self.cell.fd.swap(-1, Ordering::AcqRel);
-        leave();
         if fd >= 0 {
             // SAFETY: the cell owned the descriptor, and has just given it up.
             unsafe { libc::close(fd) };
         }
+        // A child forked before the close would inherit what no cell names any more.
+        leave();
     }
 }
 

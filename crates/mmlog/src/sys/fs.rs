@@ -25,28 +25,50 @@ pub enum Medium {
     Overlay,
 }
 
-/// The name of the file system, if the protocol cannot hold on it.
+/// The name of the file system, if the protocol cannot hold on it, or nobody knows whether it does.
 pub(crate) fn incoherent_file_system(file: impl AsFd) -> io::Result<Option<&'static str>> {
-    const HUGETLBFS: FsType = FsType(libc::HUGETLBFS_MAGIC);
-    const NFS: FsType = FsType(libc::NFS_SUPER_MAGIC);
-    const SMB: FsType = FsType(libc::SMB_SUPER_MAGIC);
-    const PROC: FsType = FsType(libc::PROC_SUPER_MAGIC);
-    const CIFS: FsType = FsType(0xff53_4d42);
-    const SMB2: FsType = FsType(0xfe53_4d42);
-    const NINE_P: FsType = FsType(0x0102_1997);
-    const FUSE: FsType = FsType(0x6573_5546);
-    const SYSFS: FsType = FsType(0x6265_6572);
-    const CEPH: FsType = FsType(0x00c3_6400);
-    Ok(match statfs::fstatfs(file)?.filesystem_type() {
-        NFS => Some("NFS"),
-        SMB | CIFS | SMB2 => Some("SMB"),
-        NINE_P => Some("9p"),
-        FUSE => Some("FUSE or virtiofs"),
-        HUGETLBFS => Some("hugetlbfs"),
-        CEPH => Some("Ceph"),
-        PROC => Some("procfs"),
-        SYSFS => Some("sysfs"),
-        _ => None,
+    let FsType(magic) = statfs::fstatfs(&file)?.filesystem_type();
+    let device = rustix::fs::fstat(&file)?.st_dev;
+    Ok(incoherent(magic as u32, rustix::fs::major(device) != 0))
+}
+
+/// Those of the network and those that several hosts mount at once, by their magic numbers (`statfs(2)`). Of the rest,
+/// what is on a block device is this host's; what is not is refused unless it is known: it may be anybody's.
+fn incoherent(magic: u32, has_block_device: bool) -> Option<&'static str> {
+    /// Of this host, without a block device of their own, or with a device number that does not show it: tmpfs, ramfs,
+    /// overlayfs, btrfs, ZFS, bcachefs, UBIFS, eCryptfs.
+    const LOCAL: [u32; 8] = [
+        0x0102_1994,
+        0x8584_58f6,
+        0x794c_7630,
+        0x9123_683e,
+        0x2fc1_2fc1,
+        0xca45_1a4e,
+        0x2405_1905,
+        0x0000_f15f,
+    ];
+    Some(match magic {
+        0x0000_6969 => "NFS",
+        0x0000_517b | 0xff53_4d42 | 0xfe53_4d42 => "SMB",
+        0x0102_1997 => "9p",
+        0x6573_5546 => "FUSE or virtiofs",
+        0x00c3_6400 => "Ceph",
+        0x0bd0_0bd0 => "Lustre",
+        0x7461_636f => "OCFS2",
+        0x0116_1970 => "GFS2",
+        0x5346_414f | 0x6b41_4653 => "AFS",
+        0x1983_0326 => "BeeGFS",
+        0x7375_7245 => "Coda",
+        0x786f_4256 => "vboxsf",
+        0x2003_0528 => "OrangeFS",
+        0x4750_4653 => "GPFS",
+        0x0000_564c => "NCP",
+        0xaad7_aaea => "PanFS",
+        0x9584_58f6 => "hugetlbfs",
+        0x0000_9fa0 => "procfs",
+        0x6265_6572 => "sysfs",
+        known if has_block_device || LOCAL.contains(&known) => return None,
+        _ => "a file system that is not known here and has no block device",
     })
 }
 
@@ -202,7 +224,9 @@ fn attributes(file: &File) -> io::Result<BTreeMap<CString, Vec<u8>>> {
         len => len?,
     };
     let mut found = BTreeMap::new();
-    for name in names[..len].split(|&b| b == 0).filter(|name| !name.is_empty()) {
+    // The kernel's own, of one file's content: no other may have them.
+    let is_own = |name: &[u8]| matches!(name, b"security.evm" | b"security.ima");
+    for name in names[..len].split(|&b| b == 0).filter(|name| !name.is_empty() && !is_own(name)) {
         let name = CString::new(name)?;
         let mut value = vec![0; MOST];
         match rustix::fs::fgetxattr(file, name.as_c_str(), &mut value[..]) {
@@ -230,4 +254,25 @@ pub(crate) fn fdatasync(file: impl AsFd) -> io::Result<()> {
 /// caller's trouble: no memory, a sandbox.
 pub(crate) fn means_loss(e: &io::Error) -> bool {
     matches!(e.raw_os_error(), Some(libc::EIO | libc::ENOSPC | libc::EDQUOT | libc::EROFS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::incoherent;
+
+    #[test]
+    fn what_several_hosts_may_mount_is_refused_and_what_is_on_a_disk_of_this_host_is_not() {
+        for (magic, name) in [(0x6969, "NFS"), (0x0bd0_0bd0, "Lustre"), (0x7461_636f, "OCFS2")] {
+            assert_eq!([incoherent(magic, false), incoherent(magic, true)], [Some(name); 2]);
+        }
+        // ext4, XFS, F2FS, and one that is not known.
+        for magic in [0xef53, 0x5846_5342, 0xf2f5_2010, 0x1234_5678] {
+            assert_eq!(incoherent(magic, true), None);
+        }
+        // tmpfs, overlayfs, btrfs, ZFS.
+        for magic in [0x0102_1994, 0x794c_7630, 0x9123_683e, 0x2fc1_2fc1] {
+            assert_eq!(incoherent(magic, false), None);
+        }
+        assert!(incoherent(0x1234_5678, false).is_some_and(|said| said.contains("not known here")));
+    }
 }

@@ -49,9 +49,9 @@ const CHECK: &[&str] = &[
 ];
 
 const REPAIR: &[&str] = &[
-    "--rebuild needs a data file that nobody has open for writing. Positions begin at 0 again, the log has a new \
-     identity, and holes that were known are forgotten: their bytes read as NULs. Chunk size and number of writers \
-     are the defaults.",
+    "--rebuild needs a data file that nobody has open for writing. Positions go on behind the old segments that are \
+     found, or begin at 0; the log has a new identity, and holes that were known are forgotten: their bytes read as \
+     NULs. Chunk size and number of writers are the defaults.",
     "--recreate loses the positions of the data file that is gone, and says so to whoever follows the log; live \
      writers go on in the new one.",
     "--accept-loss makes nothing durable. Copy the log first: the kernel may still have in memory what the disk did \

@@ -42,17 +42,27 @@ pub(crate) fn compress(
         how = how.level(level);
     }
     let mut bar = Bar::new(out.error_is_terminal());
-    let work = || {
-        lower_priority();
+    let mut work = || {
         log.compress(&how, |at| {
             let name = at.path.file_name().unwrap_or_default().to_string_lossy();
             bar.at(&name, at.done, at.total, out);
         })
     };
     // The priority is the thread's: what runs afterwards keeps its own.
-    let done = thread::scope(|scope| scope.spawn(work).join());
+    let in_thread = thread::scope(|scope| {
+        let low = || {
+            lower_priority();
+            work()
+        };
+        thread::Builder::new().spawn_scoped(scope, low).map(thread::ScopedJoinHandle::join)
+    });
+    let done = match in_thread {
+        Ok(done) => done.unwrap_or_else(|panic| std::panic::resume_unwind(panic)),
+        // No thread can be had (RLIMIT_NPROC, pids.max): then with this one's priority.
+        Err(_) => work(),
+    };
     out.clear_progress();
-    let done = done.unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+    let done = done?;
     let is_watched = out.is_terminal();
     for Compressed { path, before, after, .. } in done.iter().filter(|_| is_watched) {
         let (log, path) = (shown(&args.log), shown(path));
