@@ -160,6 +160,26 @@ fn by_name_a_log_that_was_made_anew_is_followed() {
 }
 
 #[test]
+fn by_name_a_link_that_leads_to_another_log_now_is_followed_there() {
+    let scratch = Scratch::new();
+    let (first, second) = (scratch.file("first.log"), scratch.file("second.log"));
+    append(&first, b"first\n");
+    append(&second, b"second\n");
+    let (link, new) = (scratch.file("app.log"), scratch.file("new"));
+    std::os::unix::fs::symlink("first.log", &link).unwrap();
+    let running = tail(&link, &["-F", "--trust-path"]).start();
+    running.until_stdout(|printed| printed == b"first\n");
+    append(&first, b"still\n");
+    running.until_stdout(|printed| printed == b"first\nstill\n");
+    std::os::unix::fs::symlink("second.log", &new).unwrap();
+    std::fs::rename(&new, &link).unwrap();
+    running.until_stdout(|printed| printed == b"first\nstill\nsecond\n");
+    append(&second, b"more\n");
+    running.until_stdout(|printed| printed == b"first\nstill\nsecond\nmore\n");
+    assert_eq!(stop(running).code, 0);
+}
+
+#[test]
 fn waiting_for_a_log_ends_with_a_signal() {
     let scratch = Scratch::new();
     let running = tail(&scratch.file("app.log"), &["-F"]).start();

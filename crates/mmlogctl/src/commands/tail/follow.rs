@@ -163,7 +163,7 @@ fn successor(one: &OneLog, name: &mut Name, shared: &Shared) -> Result<Option<Lo
         name.unseen(one, &e.to_string(), shared);
         return Ok(None);
     }
-    if one.has_its_name() {
+    if one.has_its_name(&plan.logs[one.index()]) {
         name.seen(one, shared);
         return Ok(None);
     }

@@ -2,6 +2,8 @@
 
 use std::time::{Duration, Instant};
 
+use std::path::Path;
+
 use mmlog::{Follower, Log, LogId, Position, Start};
 
 use super::args::Form;
@@ -92,9 +94,15 @@ impl OneLog {
         self.id
     }
 
-    /// Whether the log that was opened still has its name.
-    pub(super) fn has_its_name(&self) -> bool {
-        self.log.is_current()
+    /// Whether the log that was opened still has its name, which may be a symbolic link.
+    pub(super) fn has_its_name(&self, name: &Path) -> bool {
+        self.log.is_current() && self.is_led_to_by(name)
+    }
+
+    fn is_led_to_by(&self, name: &Path) -> bool {
+        // Anything else that was followed is no link: its path is the one that was typed.
+        name == self.log.path()
+            || matches!((name.canonicalize(), self.log.path().canonicalize()), (Ok(now), Ok(log)) if now == log)
     }
 
     pub(super) const fn follower(&mut self) -> &mut Follower {
