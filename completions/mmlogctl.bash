@@ -549,7 +549,7 @@ _mmlogctl() {
             return 0
             ;;
         mmlogctl__subcmd__tail)
-            opts="-n -c -f -F -q -v -o -h --trust-path --lines --bytes --follow --silent --quiet --verbose --pid --from --cursor-file --hold --until-now --output --max-line --holes --olddir --help"
+            opts="-n -c -f -F -q -v -o -h --trust-path --lines --bytes --follow --silent --quiet --verbose --pid --from --cursor-file --hold --ack --until-now --output --max-line --holes --olddir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -584,6 +584,10 @@ _mmlogctl() {
                     return 0
                     ;;
                 --hold)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --ack)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

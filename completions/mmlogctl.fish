@@ -104,6 +104,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l pid -d 'With 
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l from -d 'Start at this position' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l cursor-file -d 'Start where this file says, and keep in it how far the output has come' -r -F
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l hold -d 'Keep prune from what this consumer has not read yet, under this name' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l ack -d 'With -o json, keep in the cursor-file only what the consumer acknowledges on this descriptor' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s o -l output -d 'The form of the output' -r -f -a "text\t'The bytes as they were appended'
 json\t'One JSON object for each line of the log: position, end, segment, and text or base64'"
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l max-line -d 'With -o json, give a longer line in pieces of so many bytes' -r

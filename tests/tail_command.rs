@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "tail_command/acks.rs"]
+mod acks;
 mod cli;
 #[path = "tail_command/delivery.rs"]
 mod delivery;

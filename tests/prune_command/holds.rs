@@ -106,7 +106,7 @@ fn force_takes_what_is_held_and_the_consumer_is_told_what_it_missed() {
     // Its place is an older one again, as after it was restored.
     let place = scratch.file("app.log.place");
     let text = fs::read_to_string(&place).unwrap();
-    fs::write(&place, text.replace(" 39\n", " 5\n")).unwrap();
+    fs::write(&place, text.replace(" 39 ", " 5 ")).unwrap();
     let opened = Log::options().open(&log).unwrap();
     drop(opened.hold("shipper", Position::new(5)).unwrap());
     prune(&log, &["--keep=0"]).run().printed(b"");

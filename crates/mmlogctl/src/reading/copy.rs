@@ -44,8 +44,8 @@ pub trait Render: Send {
     fn segment(&mut self, _generation: u64) {}
 
     /// What is still held back, when nothing more comes.
-    fn rest(&mut self) -> &[u8] {
-        &[]
+    fn rest(&mut self) -> Shown<'_> {
+        Shown { bytes: &[], given: Given::Whole }
     }
 
     /// Below this position everything read has been given out, when it was read up to `read`.
@@ -69,8 +69,8 @@ impl Render for Escaper {
         Shown { bytes: self.feed(bytes), given: Given::Whole }
     }
 
-    fn rest(&mut self) -> &[u8] {
-        self.finish()
+    fn rest(&mut self) -> Shown<'_> {
+        Shown { bytes: self.finish(), given: Given::Whole }
     }
 }
 
@@ -178,8 +178,8 @@ impl Copier {
     /// When standard output cannot be written.
     pub fn finish<S: Source>(&mut self, source: &S, sink: &mut dyn Sink) -> Result<(), Failure> {
         let rest = self.render.rest();
-        if !rest.is_empty() {
-            sink.write(Shown { bytes: rest, given: Given::Whole })?;
+        if !rest.bytes.is_empty() {
+            sink.write(rest)?;
         }
         sink.settled(self.render.settled(source.position()));
         Ok(())

@@ -92,6 +92,19 @@ pub struct TailArgs {
         a second, and the hold follows it; it never comes first. Needs permission to write to the log's files."
     )]
     pub(super) hold: Option<String>,
+    /// With -o json, keep in the cursor-file only what the consumer acknowledges on this descriptor.
+    #[arg(
+        long,
+        value_name = "FD",
+        requires = "cursor_file",
+        long_help = "With -o json, keep in the cursor-file, and in the hold, only what the consumer acknowledges: it writes the \
+        `end` of an object that it is done with, one number a line, to the pipe or FIFO that tail has open as FD. A \
+        number that was not printed, or that is smaller than before, is an error, exit code 1. When the consumer closes \
+        it, the place stays where it is. At its end tail waits for the last acknowledgement. After 1048576 objects \
+        without one, it waits for that. In bash, with a FIFO: `mkfifo acks; mmlogctl tail -F -o json --cursor-file place \
+        --ack 3 app.log 3<acks | while read -r line; do ship \"$line\" && jq .end <<<\"$line\"; done >acks`"
+    )]
+    pub(super) ack: Option<u32>,
     /// Print everything that is final now, from the start or where -n, -c, --from or --cursor-file say, then end.
     #[arg(long, conflicts_with = "following")]
     pub(super) until_now: bool,

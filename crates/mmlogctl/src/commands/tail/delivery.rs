@@ -27,7 +27,23 @@ pub(super) struct Delivery {
     now: Option<Place>,
     /// What it seems to have since then.
     taken: Option<(Place, Instant)>,
+    by: By,
 }
+
+/// What says how far the consumer has come.
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq)]
+pub(super) enum By {
+    /// What it takes from the pipe.
+    #[default]
+    Taking,
+    /// Its acknowledgements.
+    Acks,
+    /// Nothing any more.
+    Nothing,
+}
+
+/// So many objects may wait for an acknowledgement.
+const UNACKNOWLEDGED: usize = 1 << 20;
 
 /// The bytes `[from, to)` of the output lead to a place.
 #[derive(Copy, Clone, Debug)]
@@ -60,6 +76,7 @@ impl Delivery {
         let from = self.begun;
         self.begun += len as u64;
         match given {
+            _ if self.by == By::Nothing => {}
             Given::Whole => {}
             Given::Bytes(at) => {
                 let place = Place { id, position: at + len as u64 };
@@ -75,8 +92,38 @@ impl Delivery {
         }
     }
 
+    /// From now on the consumer's acknowledgements count, or nothing does.
+    pub(super) fn go_by(&mut self, by: By) {
+        self.by = by;
+        if by == By::Nothing {
+            self.marks.clear();
+        }
+    }
+
+    /// Whether more may be written.
+    pub(super) fn has_room(&self) -> bool {
+        self.by != By::Acks || self.marks.len() < UNACKNOWLEDGED
+    }
+
+    /// The consumer is done with everything up to the end of an object; false when that was not printed, or is smaller
+    /// than before.
+    pub(super) fn acknowledge(&mut self, position: u64) -> bool {
+        if self.now.is_some_and(|now| now.position.get() == position) {
+            return true;
+        }
+        let Some(index) = self.marks.iter().position(|mark| mark.place.position.get() == position) else {
+            return false;
+        };
+        self.now = self.marks.drain(..=index).next_back().map(|mark| mark.place);
+        true
+    }
+
     /// Everything below the place has been given out by what was written until now.
     pub(super) fn settled(&mut self, place: Place) {
+        // Only an object can be acknowledged.
+        if self.by != By::Taking {
+            return;
+        }
         if self.marks.back().map_or(self.now, |mark| Some(mark.place)) != Some(place) {
             self.marks.push_back(Mark { from: self.begun, to: self.begun, place });
         }
@@ -84,6 +131,9 @@ impl Delivery {
 
     /// Looks at the reader, who was given `written` bytes; the place to save.
     pub(super) fn look(&mut self, written: u64, reader: Reader, now: Instant) -> Option<Place> {
+        if self.by != By::Taking {
+            return self.now;
+        }
         match reader {
             // What it had not been seen to live on with may be lost.
             Reader::Gone => return self.now,

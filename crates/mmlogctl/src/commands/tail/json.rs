@@ -160,12 +160,13 @@ impl Render for JsonLines {
         self.generation = generation;
     }
 
-    fn rest(&mut self) -> &[u8] {
+    fn rest(&mut self) -> Shown<'_> {
         self.out.clear();
+        self.ends.clear();
         if let Some(OpenLine { start, end, segment, bytes }) = self.open.take() {
             self.object(start, end, segment, &bytes, Ending::Missing);
         }
-        &self.out
+        Shown { bytes: &self.out, given: Given::Records(&self.ends) }
     }
 
     fn settled(&self, read: Position) -> Position {
@@ -189,7 +190,7 @@ mod tests {
     }
 
     fn rest(json: &mut JsonLines) -> String {
-        String::from_utf8_lossy(json.rest()).into_owned()
+        String::from_utf8_lossy(json.rest().bytes).into_owned()
     }
 
     #[test]

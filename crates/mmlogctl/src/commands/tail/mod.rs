@@ -6,6 +6,7 @@
 //!   (`follow`), so that a line is written by the thread that was woken for it, and the main
 //!   thread watches for signals, processes and a reader that goes away (`supervise`).
 
+mod acks;
 mod args;
 mod delivery;
 mod follow;
@@ -37,7 +38,7 @@ pub fn run(args: &TailArgs, out: &mut Output) -> Result<Exit, Failure> {
     if plan.follow == Follow::No && plan.cursor_file.is_none() {
         return print_once(&Shared::new(plan));
     }
-    supervise::run(plan, &args.pids, out)
+    supervise::run(plan, &args.pids, args.ack, out)
 }
 
 fn print_once(shared: &Shared) -> Result<Exit, Failure> {

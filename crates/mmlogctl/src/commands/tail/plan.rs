@@ -77,6 +77,9 @@ impl Plan {
         if args.cursor_file.is_some() && args.logs.len() > 1 {
             return Err(Failure::new(Exit::Usage, "--cursor-file keeps one place; name one log"));
         }
+        if args.ack.is_some() && args.output != Form::Json {
+            return Err(Failure::new(Exit::Usage, "--ack is for the positions of -o json; add that"));
+        }
         let lasting = if args.hold.is_some() { Lasting::Durable } else { Lasting::Unsynced };
         Ok(Self {
             logs: args.logs.clone(),

@@ -11,7 +11,8 @@ use std::time::Instant;
 
 use mmlog::{LogId, Position};
 
-use super::delivery::{Delivery, Reader};
+use super::delivery::{By, Delivery, Reader};
+use super::follow::SLICE;
 use super::held::Held;
 use super::plan::Plan;
 use crate::exit::{Exit, Failure, shown};
@@ -140,6 +141,20 @@ impl Shared {
             hold(&self.delivery).begin(shown.bytes.len(), shown.given, id);
         }
         screen.out.write_counted(shown.bytes, &self.written)
+    }
+
+    /// What says from now on how far the consumer has come.
+    pub(super) fn go_by(&self, by: By) {
+        hold(&self.delivery).go_by(by);
+    }
+
+    /// Takes acknowledgements; the first that cannot be one.
+    pub(super) fn acknowledge(&self, positions: &[u64]) -> Result<(), u64> {
+        let mut delivery = hold(&self.delivery);
+        positions
+            .iter()
+            .find(|position| !delivery.acknowledge(**position))
+            .map_or(Ok(()), |wrong| Err(*wrong))
     }
 
     /// The output goes on at this place, of another log than before.
@@ -271,6 +286,9 @@ pub(super) struct Share<'a> {
 
 impl Sink for Share<'_> {
     fn write(&mut self, shown: Shown<'_>) -> Result<(), Failure> {
+        while !hold(&self.shared.delivery).has_room() && self.order() == Order::GoOn {
+            std::thread::sleep(SLICE / 10);
+        }
         let mut screen = hold(&self.shared.screen);
         self.shared.write_title(&mut screen, self.index)?;
         self.shared.write(&mut screen, shown, self.id)

@@ -14,6 +14,8 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 
+use super::acks::Acks;
+use super::delivery::By;
 use super::follow::follow_all;
 use super::plan::Plan;
 use super::shared::{Came, Shared, Task};
@@ -34,7 +36,7 @@ const GRACE: Duration = Duration::from_millis(900);
 const LOOKS: Duration = Duration::from_millis(10);
 
 /// Follows the logs until something ends it.
-pub(super) fn run(plan: Plan, pids: &[i32], out: &mut Output) -> Result<Exit, Failure> {
+pub(super) fn run(plan: Plan, pids: &[i32], ack: Option<u32>, out: &mut Output) -> Result<Exit, Failure> {
     let failed = |operation: &'static str| move |e: io::Error| cannot(operation, &e);
     let signals = Signals::catch().map_err(failed("catch signals"))?;
     let mut processes = open_processes(pids)?;
@@ -43,6 +45,7 @@ pub(super) fn run(plan: Plan, pids: &[i32], out: &mut Output) -> Result<Exit, Fa
     if processes.is_empty() && !pids.is_empty() {
         shared.give(Task::Drain);
     }
+    let mut saving = Saving::of(ack, &shared)?;
     let work = {
         let shared = Arc::clone(&shared);
         move || {
@@ -51,7 +54,6 @@ pub(super) fn run(plan: Plan, pids: &[i32], out: &mut Output) -> Result<Exit, Fa
         }
     };
     let worker = thread::Builder::new().spawn(work).map_err(failed("start a thread"))?;
-    let mut saving = Saving::default();
     let ended = supervise(&shared, &signals, &mut processes, &threads, &mut saving, out)?;
     if ended == Threads::Ended
         && let Err(panic) = worker.join()
@@ -59,6 +61,9 @@ pub(super) fn run(plan: Plan, pids: &[i32], out: &mut Output) -> Result<Exit, Fa
         std::panic::resume_unwind(panic);
     }
     deliver(&shared, &signals, &mut saving, out)?;
+    if saving.is_misled {
+        return Ok(Exit::Failed);
+    }
     let ended = shared.ended()?;
     Ok(saving.trouble.map_or(ended, |trouble| ended.max(trouble)))
 }
@@ -67,7 +72,7 @@ pub(super) fn run(plan: Plan, pids: &[i32], out: &mut Output) -> Result<Exit, Fa
 fn deliver(shared: &Shared, signals: &Signals, saving: &mut Saving, out: &mut Output) -> Result<(), Failure> {
     let begun = Instant::now();
     let is_over = || signals.raised() && begun.elapsed() >= GRACE / 2;
-    while !(shared.is_delivered() || out.is_closed() || is_over()) {
+    while !(shared.is_delivered() || out.is_closed() || is_over() || saving.is_misled) {
         saving.save(shared, out);
         let signal = if signals.raised() { PollFlags::empty() } else { PollFlags::IN };
         let (stdout, signals) = (out.as_fd(), signals.as_fd());
@@ -95,7 +100,11 @@ fn supervise(
 ) -> Result<Threads, Failure> {
     loop {
         let pause = saving.save(shared, out);
-        match look(out, signals, processes, threads, pause)? {
+        let event = match saving.is_misled {
+            true => Event::ToEnd,
+            false => look(out, signals, processes, threads, pause)?,
+        };
+        match event {
             Event::Nothing => {}
             Event::ThreadsEnded => return Ok(Threads::Ended),
             Event::ProcessEnded(index) => {
@@ -185,12 +194,49 @@ fn cannot(operation: &str, error: &io::Error) -> Failure {
 #[derive(Default)]
 struct Saving {
     trouble: Option<Exit>,
+    acks: Option<Acks>,
+    /// It was no acknowledgement that came.
+    is_misled: bool,
 }
 
 impl Saving {
+    fn of(ack: Option<u32>, shared: &Shared) -> Result<Self, Failure> {
+        let acks = ack.map(Acks::open).transpose()?;
+        if acks.is_some() {
+            shared.go_by(By::Acks);
+        }
+        Ok(Self { acks, ..Self::default() })
+    }
+
+    /// Takes the acknowledgements that are there; one that cannot be one ends everything.
+    fn take_acks(&mut self, shared: &Shared, out: &mut Output) {
+        let Some(acks) = &mut self.acks else { return };
+        let taken = acks.read().and_then(|came| {
+            let wrong = |position| {
+                let text = format!(
+                    "--ack: {position} is the end of no object that was printed, or smaller than before"
+                );
+                Failure::new(Exit::Failed, text)
+            };
+            shared.acknowledge(&came.positions).map_err(wrong).map(|()| came.is_closed)
+        });
+        match taken {
+            Ok(false) => return,
+            Ok(true) => {}
+            Err(failure) => {
+                out.report(&failure);
+                self.is_misled = true;
+                shared.give(Task::End);
+            }
+        }
+        self.acks = None;
+        shared.go_by(By::Nothing);
+    }
+
     /// Saves the place; how long to wait before the next time.
     fn save(&mut self, shared: &Shared, out: &mut Output) -> Option<Duration> {
         shared.plan().cursor_file.as_ref()?;
+        self.take_acks(shared, out);
         let moving = if shared.plan().hold.is_some() { SYNCED } else { MOVING };
         match shared.save_place(out) {
             Ok(Came::Further) => {
