@@ -111,3 +111,24 @@ fn a_directory_that_is_renamed_under_an_appender_is_said_and_nothing_is_lost() {
     assert_eq!((ended.code, ended.stderr.lines().count()), (0, 1), "{ended:?}");
     holds(&moved.join("app.log"), b"before\nbehind\n");
 }
+
+#[test]
+fn a_link_that_comes_to_lead_elsewhere_is_said_once_and_the_log_is_kept() {
+    let scratch = Scratch::new();
+    let (first, other, link) =
+        (scratch.file("first.log"), scratch.file("other.log"), scratch.file("link.log"));
+    mmlogctl("init", &first).run().is_success();
+    mmlogctl("init", &other).run().is_success();
+    std::os::unix::fs::symlink(&first, &link).unwrap();
+    let mut append = mmlogctl("append", &link).arg("--trust-path").start();
+    append.feed(b"one\n");
+    wait_until_it_holds(&first, b"one\n");
+    std::fs::remove_file(&link).unwrap();
+    std::os::unix::fs::symlink(&other, &link).unwrap();
+    append.until_stderr("other.log now; this goes on with");
+    append.feed(b"two\n");
+    let ended = append.end();
+    assert!(ended.code == 0 && ended.stderr.lines().count() == 1, "{ended:?}");
+    mmlogctl("cat", &first).run().printed(b"one\ntwo\n");
+    mmlogctl("cat", &other).run().printed(b"");
+}

@@ -14,6 +14,7 @@ pub mod cli;
 pub mod commands;
 pub mod exit;
 pub mod inspect;
+mod link;
 mod metrics;
 pub mod output;
 pub mod progress;

@@ -11,6 +11,7 @@ use mmlog::{Log, Writer};
 use rustix::fs::{FileType, fstat};
 
 use crate::exit::{Exit, Failure, shown};
+use crate::link::Link;
 use crate::output::Output;
 use crate::reading::metadata_of;
 
@@ -77,11 +78,13 @@ pub(super) struct Watch {
     next: Instant,
     /// It does not, and that was said.
     lost: bool,
+    link: Link,
 }
 
 impl Watch {
-    pub(super) fn new() -> Self {
-        Self { next: Instant::now() + EVERY, lost: false }
+    /// Of the log that was named so.
+    pub(super) fn new(named: &Path, opened: &Path) -> Self {
+        Self { next: Instant::now() + EVERY, lost: false, link: Link::at(named, opened) }
     }
 
     pub(super) const fn next(&self) -> Instant {
@@ -94,6 +97,9 @@ impl Watch {
         self.next = Instant::now() + EVERY;
         // Nor does it keep the file of an old segment.
         writer.let_go();
+        if let Some(text) = self.link.moved() {
+            out.notice(&format!("{}: {text}", shown(log.path())));
+        }
         if log.is_current() {
             return;
         }

@@ -79,6 +79,7 @@ impl<'a> Store<'a> {
             // What was lost before cannot be had again; it costs nothing to ask.
             writer.sync()?;
         }
+        let watch = Watch::new(&args.log, log.path());
         Ok(Self {
             log,
             writer,
@@ -87,7 +88,7 @@ impl<'a> Store<'a> {
             syncer,
             patience,
             taking: Taking::All,
-            watch: Watch::new(),
+            watch,
             dropped: None,
             own_lines: args.lines(),
             at_line_start: true,

@@ -347,7 +347,8 @@ fn try_outside(log: &Path) -> anyhow::Result<()> {
     let handle = crew::options().open(log)?;
     handle.writer()?.append(message)?;
     handle.close()?;
-    let there = fs::read(log)?.split_off(before);
+    let there = fs::read(log)?;
+    let there = there.get(before..).unwrap_or_default();
     anyhow::ensure!(there == [FROM_A_SHELL, message].concat(), "what >> put behind the log is {there:?}");
     Ok(())
 }
@@ -361,6 +362,7 @@ fn try_out(log: &Path) -> anyhow::Result<()> {
     let next = follower.next(&mut buf)?;
     let expected = mmlog::Next::Bytes(at.get()..at.get() + message.len() as u64);
     anyhow::ensure!(next == expected && buf.starts_with(message), "{next:?} follows, not {expected:?}");
+    drop(follower);
     handle.close()?;
     try_outside(log)?;
     let status = look(log)?;
