@@ -435,13 +435,17 @@ _mmlogctl() {
             return 0
             ;;
         mmlogctl__subcmd__repair)
-            opts="-n -h --dry-run --json --clear-panic --rebuild --recreate --upgrade --accept-loss --wait --trust-path --help"
+            opts="-n -h --dry-run --json --clear-panic --rebuild --recreate --upgrade --accept-loss --wait --olddir --trust-path --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
             fi
             case "${prev}" in
                 --wait)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --olddir)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;

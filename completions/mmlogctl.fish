@@ -140,6 +140,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand inspect" -l read-only 
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand inspect" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand inspect" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l wait -d 'How long to wait for others, in all: another maintenance command, the log\'s lock, a writer in the way' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -r -F
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -s n -l dry-run -d 'Say what was found and what would be done; change nothing'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l json -d 'One JSON object'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand repair" -l clear-panic -d 'Take the panic flag away, if every invariant holds; its cause is shown first'

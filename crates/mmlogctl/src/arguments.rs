@@ -32,7 +32,7 @@ pub struct OldSegments {
     /// Old segments are in DIR, relative to the log's directory.
     ///
     /// Only needed where the log's metadata names a directory that is not below the log's, or across a symbolic link, and
-    /// that does not wholly belong to the log's owner: the error prints it.
+    /// that does not wholly belong to the log's owner: the error prints it; or where the metadata is gone.
     #[arg(long, value_name = "DIR")]
     olddir: Option<PathBuf>,
 }

@@ -5,12 +5,12 @@ use std::mem::offset_of;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use super::boot;
 use super::meta::{self, Geometry, Meta, Stage};
 use super::open::{Metadata, Opened, Opening};
 use super::reboot::{Extent, extent};
 use super::segment_dir::{Owner, SegmentDir, Stranger};
 use super::{Adopt, Config, Files, Intent, Origin, version1};
+use super::{boot, olddir};
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::holes::{self, Hole};
@@ -103,7 +103,7 @@ impl Opening<'_> {
         }
         geometry.check()?;
         crash_point("create:metadata");
-        let data = self.create_data()?;
+        let (data, existed) = self.create_data()?;
         crash_point("create:data");
         let stat = data.metadata().map_err(Fault::io("stat the data file"))?;
         let len = stat.size();
@@ -114,9 +114,17 @@ impl Opening<'_> {
         let dir = SegmentDir::new(self.place, Owner::of(self.config.trust, stat.uid()));
         let found = Found::by(&data).map_err(Fault::io("stat the data file"))?;
         dir.admit(&found).map_err(Stranger::of_data)?;
-        let _lease =
-            if len > 0 || matches!(start, Start::Version1 { .. }) { Some(self.lease()?) } else { None };
+        let _lease = match self.lease() {
+            _ if !existed => None,
+            // Where the kernel has no leases, nothing speaks against an empty file.
+            Err(Fault::Io { .. }) if len == 0 && start == Start::Here => None,
+            lease => Some(lease?),
+        };
         let kept = said_kept(&opened.file);
+        let old = match start {
+            Start::WhereDataEnds => olddir::to_keep(&opened.file, &dir, self.config)?,
+            Start::Here | Start::Version1 { .. } => None,
+        };
         self.allocate(opened, &stat, geometry.max_writers, start)?;
         let identity = |to: &crate::layout::Identity| {
             let set = |words: &[AtomicU64], values: [u64; 2]| {
@@ -139,7 +147,7 @@ impl Opening<'_> {
         // From here on a power cut leaves a file whose length says that this was a log.
         self.place.sync(&opened.file).map_err(Fault::io("make the metadata file durable"))?;
         crash_point("create:allocated");
-        let first = self.first_segment(&dir, stat.ino())?;
+        let first = self.first_segment(&dir, old.as_ref().map(|(_, there)| there), stat.ino())?;
         let meta = Meta::fill(&opened.file, geometry, identity, first, found.end)?;
         if let Some(kept) =
             kept.filter(|&kept| start == Start::WhereDataEnds && is_pruned(&found, &first, kept))
@@ -155,6 +163,9 @@ impl Opening<'_> {
             );
         }
         meta.header().epochs.file_system.store(fs::file_system(&data), Ordering::Relaxed);
+        if let Some((name, _)) = &old {
+            meta.header().policy.set_old_directory(name);
+        }
         crash_point("create:filled");
         if meta.control().is_panicked() {
             meta.header().panic.fill("set in format 1, which records no reason", 0, 0, "", process::now_ns());
@@ -166,12 +177,20 @@ impl Opening<'_> {
 
     /// Behind what a log left at this path that is gone, or whose metadata is: no segment is ever overwritten, and no
     /// position is given twice.
-    fn first_segment(&self, dir: &SegmentDir, inode: u64) -> std::result::Result<Entry, Fault> {
+    fn first_segment(
+        &self,
+        dir: &SegmentDir,
+        old: Option<&SegmentDir>,
+        inode: u64,
+    ) -> std::result::Result<Entry, Fault> {
         let began_ns = process::now_ns();
         let look = || Fault::io("stat a final segment");
         let mut behind = (0, 0);
         // Where the directory may not be read, a rotation still overwrites nothing.
-        for n in dir.named().unwrap_or_default() {
+        let mut names = dir.named().unwrap_or_default();
+        names.extend(old.map(SegmentDir::named).transpose()?.unwrap_or_default());
+        names.sort_by_key(|n| (n.says.generation, n.says.compression.is_some(), n.says.base));
+        for n in names {
             let Some(found) = n.find().map_err(look())? else { continue };
             // A rotation was given up, or interrupted, before the new file had its place.
             if found.id.1 == inode {
@@ -188,7 +207,8 @@ impl Opening<'_> {
         Ok(Entry { generation, base, inode, began_ns })
     }
 
-    fn create_data(&self) -> std::result::Result<File, Fault> {
+    /// The data file, and whether it was there.
+    fn create_data(&self) -> std::result::Result<(File, bool), Fault> {
         let existed = self.place.find(Part::Data).map_err(Fault::io("stat the data file"))?.is_some();
         let mode = self.config.mode.unwrap_or(0o666);
         // Adopting takes a lease, which our own descriptor for writing would refuse to us.
@@ -202,7 +222,7 @@ impl Opening<'_> {
         // An empty one may be what a dead creator left; one with bytes is somebody's, and stays as it is.
         match fs::prepare_new(&data, self.config.mode, &stat) {
             Err(e) if !existed => Err(Fault::io("set the data file's mode")(e)),
-            _ => Ok(data),
+            _ => Ok((data, existed)),
         }
     }
 

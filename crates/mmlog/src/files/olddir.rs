@@ -88,20 +88,34 @@ pub(super) fn of_metadata(
     log: &SegmentDir,
     config: &Config,
 ) -> Result<Option<SegmentDir>, Fault> {
-    const AT: usize = std::mem::offset_of!(Header, policy.olddir_changes);
-    let mut field = [0; 8 + MOST];
-    // A shorter file has none.
-    if metadata.read_exact_at(&mut field, AT as u64).is_err() {
-        return Ok(None);
-    }
-    let (changes, name) = field.split_at(8);
-    let name = name.split(|&byte| byte == 0).next().and_then(|name| std::str::from_utf8(name).ok());
-    let is_set =
-        changes != [0; 8] && u64::from_ne_bytes(changes.try_into().unwrap_or_default()).is_multiple_of(2);
-    match name.filter(|name| is_set && !name.is_empty()) {
-        Some(name) => look_there(log, name, config.old_directory.as_deref()),
+    match said(metadata) {
+        Some(name) => look_there(log, &name, config.old_directory.as_deref()),
         None => Ok(None),
     }
+}
+
+/// What a metadata file says that nobody uses; a shorter file says nothing.
+fn said(metadata: &File) -> Option<String> {
+    const AT: usize = std::mem::offset_of!(Header, policy.olddir_changes);
+    let mut field = [0; 8 + MOST];
+    metadata.read_exact_at(&mut field, AT as u64).ok()?;
+    let (changes, name) = field.split_at(8);
+    let name = name.split(|&byte| byte == 0).next().and_then(|name| std::str::from_utf8(name).ok())?;
+    let is_set =
+        changes != [0; 8] && u64::from_ne_bytes(changes.try_into().unwrap_or_default()).is_multiple_of(2);
+    (is_set && !name.is_empty()).then(|| name.to_owned())
+}
+
+/// The directory of old segments for metadata that is made anew, with its name: the old metadata's, or, where that says
+/// none, the caller's.
+pub(super) fn to_keep(
+    metadata: &File,
+    log: &SegmentDir,
+    config: &Config,
+) -> Result<Option<(String, SegmentDir)>, Fault> {
+    let by_caller = || Some(config.old_directory.as_ref()?.to_str()?.to_owned());
+    let Some(name) = said(metadata).or_else(by_caller) else { return Ok(None) };
+    Ok(look_there(log, &name, config.old_directory.as_deref())?.map(|there| (name, there)))
 }
 
 impl Files {

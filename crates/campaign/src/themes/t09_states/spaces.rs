@@ -6,7 +6,7 @@ use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
-use mmlog::{Log, Options, ProcessState, Status};
+use mmlog::{Log, Options, ProcessState, Rotation, Status};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
 use nix::sys::signal::{Signal, kill};
@@ -20,6 +20,8 @@ pub(super) const CASES: &[Case] = &[
     ("writers in different PID namespaces", pid_namespaces),
     ("writers in different time namespaces", time_namespaces),
     ("a writer in a chroot without /proc", chroot),
+    ("writers with a boot id of their own", own_boot_ids),
+    ("writers that can read no boot id", no_boot_ids),
     ("one log by two mounts", bind_mounts),
 ];
 
@@ -166,6 +168,64 @@ fn chroot(scene: &mut Scene) -> anyhow::Result<()> {
         made.chars().any(|c| c != '0' && c != '-'),
         "a log that was made in a chroot has no id: {made}"
     );
+    scene.judge()
+}
+
+/// As systemd-nspawn and LXC set up a container.
+fn own_boot_id() -> anyhow::Result<()> {
+    own_mounts()?;
+    let none = None::<&str>;
+    needs("tmpfs", mount(Some("tmpfs"), "/mnt", Some("tmpfs"), MsFlags::empty(), none))?;
+    fs::write("/mnt/boot_id", "11111111-2222-3333-4444-555555555555\n")?;
+    let id = "/proc/sys/kernel/random/boot_id";
+    needs("bind mount", mount(Some("/mnt/boot_id"), id, none, MsFlags::MS_BIND, none))
+}
+
+/// As a unit with `ProcSubset=pid`.
+fn no_boot_id() -> anyhow::Result<()> {
+    own_mounts()?;
+    needs("subset=pid", mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), Some("subset=pid")))
+}
+
+fn own_boot_ids(scene: &mut Scene) -> anyhow::Result<()> {
+    by_turns(scene, own_boot_id)
+}
+
+fn no_boot_ids(scene: &mut Scene) -> anyhow::Result<()> {
+    by_turns(scene, no_boot_id)
+}
+
+/// One of us and a stranger append; each side rotates beside the other's writer, and is killed. Whoever comes next finds
+/// the log of this boot, or recovers it, and loses nothing. Nobody here looks at the boot id before he is a stranger.
+fn by_turns(scene: &mut Scene, prepare: fn() -> anyhow::Result<()>) -> anyhow::Result<()> {
+    in_child(|| scene.create().map(|_| String::new()).map_err(Into::into))?;
+    let path = scene.log.clone();
+    for _ in 0..scene.rounds {
+        let ours = scene.writer(&path)?;
+        let stranger = Stranger::new(scene, prepare)?;
+        scene.get_on(50)?;
+        let options = scene.options();
+        for strange in [true, false] {
+            in_child(|| {
+                if strange {
+                    prepare()?;
+                }
+                options.open(&path)?.rotate(&Rotation::default())?;
+                Ok(String::new())
+            })?;
+            scene.get_on(20)?;
+        }
+        stranger.kill()?;
+        scene.get_on(20)?;
+        kill_and_wait(ours)?;
+        scene.count(2, "kills");
+    }
+    in_child(|| {
+        let options = scene.options();
+        let seen = options.open_reader(&path)?.watermark()?;
+        anyhow::ensure!(seen.get() > 0, "nothing can be read");
+        Ok(String::new())
+    })?;
     scene.judge()
 }
 

@@ -7,7 +7,7 @@ use clap::Args;
 use mmlog::repair::{self, Examination, Facts, Left, Plan, Step, Wish};
 use mmlog::{Class, Error, Hole, Observer, Options};
 
-use crate::arguments::{Access, duration};
+use crate::arguments::{Access, OldSegments, duration};
 use crate::exit::{Exit, Failure};
 use crate::output::{Output, json_line};
 
@@ -50,6 +50,8 @@ pub struct RepairArgs {
     #[arg(long, value_name = "DUR", value_parser = duration, default_value = "2s")]
     wait: Duration,
     #[command(flatten)]
+    old_segments: OldSegments,
+    #[command(flatten)]
     access: Access,
 }
 
@@ -81,7 +83,8 @@ struct Report {
 /// # Errors
 /// When the log cannot be looked at, or a step failed; what was done until then stays done.
 pub fn run(args: &RepairArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let mut repair = Repair { args, options: args.access.options(&args.log).wait(args.wait), out };
+    let mut repair =
+        Repair { args, options: args.old_segments.say(args.access.options(&args.log)).wait(args.wait), out };
     let found = repair.examine()?;
     let plan = found.plan(&args.wishes());
     let facts = found.facts().clone();

@@ -1,0 +1,205 @@
+//! Which file is the log's: on a new mount, beside its original, restored, emptied, or somebody else's.
+
+use std::fs;
+
+use mmlog::{Log, Options};
+
+use crate::cli::{Scratch, Tool, at, metadata_of, mmlogctl, poke, skipped};
+use crate::{append, mounts};
+
+/// A shell in mounts of its own, in which `$M` is the tool and everything is below `$D`; what it printed, without the
+/// scratch directory's name.
+fn script(scratch: &Scratch, text: &str) -> String {
+    let prepared = format!("mount --make-rprivate / && cd $D && {{ {text}\n}} 2>&1");
+    let tool = Tool::new("unshare").args(["-m", "sh", "-c", &prepared]);
+    let d = scratch.path().to_owned();
+    let ran = tool.with(|c| c.env("D", &d).env("M", env!("CARGO_BIN_EXE_mmlogctl"))).run();
+    String::from_utf8_lossy(&ran.stdout).replace(&*d.to_string_lossy(), "$D")
+}
+
+#[test]
+fn a_log_on_a_new_mount_goes_on_whatever_its_device_number() {
+    if !mounts("a_log_on_a_new_mount_goes_on_whatever_its_device_number") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let said = script(
+        &scratch,
+        "mkdir low up work fs other; m() { mount -t overlay overlay -o lowerdir=low,upperdir=up,workdir=work fs; }
+         m; seq 5 | $M append fs/app.log; umount fs; mount -t tmpfs tmpfs other
+         m; $M check fs/app.log | cut -d'|' -f1; echo x | $M append fs/app.log; echo append $?
+         $M exec fs/app.log -- true; echo exec $?; $M cat fs/app.log | wc -l; $M repair fs/app.log
+         umount fs; mount -t tmpfs tmpfs low; m; for i in 1 2 3 4; do echo $i | $M append fs/app.log & done; wait; $M cat fs/app.log | wc -l",
+    );
+    assert_eq!(
+        said, "OK - fs/app.log: nothing to do \nappend 0\nexec 0\n6\nfs/app.log: nothing to repair\n10\n",
+        "{said}"
+    );
+}
+
+#[test]
+fn a_log_that_was_baked_into_a_lower_layer_goes_on_above_it() {
+    if !mounts("a_log_that_was_baked_into_a_lower_layer_goes_on_above_it") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let said = script(
+        &scratch,
+        "mkdir low low2 up up2 work fs; mount -t overlay overlay -o lowerdir=low2,upperdir=low,workdir=work fs
+         seq 5 | $M append fs/app.log; umount fs; rm -rf work; mkdir work
+         mount -t overlay overlay -o lowerdir=low,upperdir=up,workdir=work fs
+         $M cat fs/app.log | wc -l; echo x | $M append fs/app.log; echo append $?; $M cat fs/app.log | wc -l",
+    );
+    assert_eq!(said, "5\nappend 0\n6\n", "{said}");
+}
+
+#[test]
+fn another_view_of_a_log_beside_its_original_is_refused_with_a_step_that_works() {
+    if !mounts("another_view_of_a_log_beside_its_original_is_refused_with_a_step_that_works") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let said = script(
+        &scratch,
+        "mkdir low up work fs; mount -t overlay overlay -o lowerdir=$D/low,upperdir=$D/up,workdir=$D/work fs
+         seq 5 | $M append fs/app.log; echo x | $M append up/app.log; echo append $?
+         $M check up/app.log | cut -c1-10; $M repair --rebuild up/app.log; echo x | $M append up/app.log; echo append $?; $M cat up/app.log | wc -l",
+    );
+    assert!(said.contains("the same log is in $D/fs there") && said.contains("append 4\nDAMAGED"), "{said}");
+    assert!(said.ends_with("append 0\n6\n"), "{said}");
+}
+
+/// A volume that is attached again, a btrfs that is mounted again, and snapshots of both beside them.
+#[test]
+fn volumes_go_on_where_they_are_mounted_again_and_their_snapshots_do_not() {
+    let there = mounts("volumes_go_on_where_they_are_mounted_again_and_their_snapshots_do_not");
+    for kind in ["ext4 -q", "btrfs -q"] {
+        let scratch = Scratch::new();
+        let made = script(
+            &scratch,
+            &format!(
+                "truncate -s 200M img && mkfs.{kind} img 2>/dev/null >&2 && mkdir a b && mount -o loop img a && umount a && echo made"
+            ),
+        );
+        if !there || made != "made\n" {
+            skipped("volumes_go_on_where_they_are_mounted_again_and_their_snapshots_do_not", &made);
+            continue;
+        }
+        let said = script(
+            &scratch,
+            "dd if=/dev/zero of=img2 bs=1M count=120 status=none; mkfs.btrfs -q img2 >/dev/null 2>&1; mkdir -p c; mount -o loop img a
+             seq 5 | $M append a/app.log; umount a
+             mount -o loop img2 c; mount -o loop img b; $M check b/app.log | cut -d'|' -f1
+             echo x | $M append b/app.log; echo append $?; $M cat b/app.log | wc -l; umount b c",
+        );
+        assert_eq!(said, "OK - b/app.log: nothing to do \nappend 0\n6\n", "{kind}: {said}");
+        if kind.starts_with("ext4") {
+            let said = script(
+                &scratch,
+                "mount -o loop img a; echo y | $M append a/app.log; sync; cp img snap; mount -o loop snap b
+                 echo z | $M append b/app.log; echo append $?; umount b a",
+            );
+            assert!(said.contains("the same log is in $D/a there") && said.ends_with("append 4\n"), "{said}");
+        } else {
+            let said = script(
+                &scratch,
+                "mount -o loop img a; btrfs -q subvolume create a/sub; seq 3 | $M append a/sub/app.log
+                 btrfs -q subvolume snapshot a/sub a/snap; echo z | $M append a/snap/app.log; echo append $?
+                 $M repair --rebuild a/snap/app.log | tail -1; echo z | $M append a/snap/app.log; echo append $?; umount a",
+            );
+            assert!(said.contains("another subvolume of a btrfs") && said.contains("append 4\n"), "{said}");
+            assert!(said.ends_with("append 0\n"), "{said}");
+        }
+    }
+}
+
+#[test]
+fn a_restored_copy_goes_on_by_the_first_step_that_is_printed() {
+    let scratch = Scratch::new();
+    let (source, copy) = (scratch.file("source"), scratch.file("copy"));
+    fs::create_dir(&source).unwrap();
+    let log = source.join("app.log");
+    append(&log, "one\ntwo\n").run().is_success();
+    mmlogctl("rotate", &log).run();
+    for rest in ["", "three\n"] {
+        if !rest.is_empty() {
+            append(&log, rest).run().is_success();
+        }
+        let _ = fs::remove_dir_all(&copy);
+        assert!(
+            std::process::Command::new("cp").arg("-a").args([&source, &copy]).status().unwrap().success()
+        );
+        let log = copy.join("app.log");
+        let refused = append(&log, "lost\n").run();
+        assert_eq!(refused.code, 4, "{refused:?}");
+        let status = String::from_utf8(mmlogctl("status", &log).run().stdout).unwrap();
+        let step = status.split('`').nth(1).unwrap();
+        assert!(step.starts_with("mmlogctl repair --rebuild"), "{status}");
+        assert!(refused.stderr.contains("`mmlogctl repair --rebuild`"), "{refused:?}");
+        mmlogctl("repair", &log).args(["--rebuild"]).run().is_success();
+        append(&log, "four\n").run().is_success();
+        let read = mmlogctl("cat", &log).run();
+        assert_eq!(String::from_utf8_lossy(&read.stdout), format!("one\ntwo\n{rest}four\n"));
+        let status = Options::new().open_reader(&log).unwrap().status().unwrap();
+        assert_eq!((status.base, status.generation), (8, 1), "positions go on");
+    }
+}
+
+#[test]
+fn where_only_recreate_works_only_recreate_is_advised() {
+    let scratch = Scratch::new();
+    let log = scratch.log(b"one\ntwo\n");
+    fs::rename(&log, scratch.file("app.log.1")).unwrap();
+    fs::write(&log, "").unwrap();
+    let refused = append(&log, "lost\n").run();
+    let status = String::from_utf8(mmlogctl("status", &log).run().stdout).unwrap();
+    for text in [&refused.stderr, &status] {
+        assert!(text.contains("repair --recreate") && !text.contains("--rebuild"), "{text}");
+    }
+    mmlogctl("repair", &log).arg("--recreate").run().is_success();
+    append(&log, "three\n").run().is_success();
+}
+
+#[test]
+fn an_empty_file_that_somebody_writes_to_is_not_made_a_log() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    fs::write(&log, "").unwrap();
+    let writer = fs::OpenOptions::new().append(true).open(&log).unwrap();
+    let refused = mmlogctl("init", &log).run();
+    assert!(refused.code == 3 && refused.stderr.contains("in use by"), "{refused:?}");
+    drop(writer);
+    append(&log, "one\n").run().is_success();
+    // Only the data file of it is in a container, which is to be a log of its own: its writer is open still.
+    let elsewhere = scratch.file("elsewhere.log");
+    let fresh = scratch.file("fresh.log");
+    let open = Log::options().open_or_create(&fresh).unwrap();
+    fs::hard_link(&fresh, &elsewhere).unwrap();
+    let refused = mmlogctl("init", &elsewhere).arg("--trust-path").run();
+    assert_eq!(refused.code, 3, "{refused:?}");
+    drop(open);
+}
+
+#[test]
+fn rebuilt_metadata_knows_the_segments_in_the_directory_of_old_ones() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.file("old")).unwrap();
+    for gone in [false, true] {
+        let log = scratch.file(&format!("{gone}.log"));
+        append(&log, "one\n").run().is_success();
+        mmlogctl("rotate", &log).args(["--olddir", "old"]).run();
+        append(&log, "two\n").run().is_success();
+        if gone {
+            fs::remove_file(metadata_of(&log)).unwrap();
+        } else {
+            poke(&log, at::CHUNK_SIZE, &[0; 4]);
+        }
+        let rebuilt = mmlogctl("repair", &log).args(["--rebuild", "--olddir", "old"]).run();
+        rebuilt.is_success();
+        assert_eq!(mmlogctl("cat", &log).run().stdout, b"one\ntwo\n");
+        append(&log, "three\n").run().is_success();
+        let rotated = mmlogctl("rotate", &log).args(["--olddir", "old"]).run();
+        assert_eq!(rotated.code, 0, "{rotated:?}");
+        assert_eq!(mmlogctl("cat", &log).run().stdout, b"one\ntwo\nthree\n");
+    }
+}
