@@ -55,7 +55,7 @@ fn a_copied_log_can_be_read_and_no_more() {
     let copy = scratch.file("copy.log");
     fs::copy(&log, &copy).unwrap();
     fs::copy(metadata_of(&log), metadata_of(&copy)).unwrap();
-    refused(&WRITING, &copy, 4, &["metadata belongs to another file", "only status, cat and tail work"]);
+    refused(&WRITING, &copy, 4, &["the metadata file is a copy", "only status, cat and tail work"]);
     is_readable(&copy, CONTENT);
     has_status(&copy, "DAMAGED", "metadata belongs to another file");
     // A copy that was made while the log grew lacks what its metadata counts.

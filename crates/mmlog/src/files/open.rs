@@ -223,7 +223,7 @@ impl Opening<'_> {
         };
         let found = Found::by(&file).map_err(Fault::io("stat the metadata file"))?;
         let dir = SegmentDir::new(self.place, Owner::of(self.config.trust, found.uid));
-        dir.admit(&found).map_err(Stranger::of_data)?;
+        dir.admit(&found).map_err(Stranger::of_metadata)?;
         let id = found.id;
         let lock_file = match LockFile::open(|| self.place.open(Part::Metadata, access)) {
             Ok(lock_file) => lock_file,

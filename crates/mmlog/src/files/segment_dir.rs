@@ -86,6 +86,14 @@ impl Stranger {
         }
     }
 
+    /// Of the metadata file.
+    pub(crate) fn of_metadata(self) -> Fault {
+        match self {
+            Self::Kind(kind) => Fault::NotMetadata { why: format!("not a regular file ({kind})") },
+            other => other.of_data(),
+        }
+    }
+
     /// Of the data file.
     pub(crate) fn of_data(self) -> Fault {
         match self {
