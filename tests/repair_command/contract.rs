@@ -9,7 +9,7 @@ use crate::cli::{Held, Scratch, at, mmlogctl, poke, raw, slot, write_slot};
 use crate::{CONTENT, cut, poison, repair};
 
 const KEYS: [&str; 8] = ["schema", "path", "facts", "steps", "left", "holes", "applied", "error"];
-const FACTS: [&str; 21] = [
+const FACTS: [&str; 22] = [
     "metadata",
     "metadata_problem",
     "data",
@@ -30,6 +30,7 @@ const FACTS: [&str; 21] = [
     "suspects",
     "synced",
     "sync_error",
+    "leftovers",
     "panic",
 ];
 

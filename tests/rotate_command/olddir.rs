@@ -123,7 +123,7 @@ fn the_directory_of_another_log_of_that_name_is_refused() {
     let other = Scratch::new();
     append(&other.file("app.log"), b"other\n");
     let ended = rotate(&other.file("app.log"), &["--olddir", old.to_str().unwrap()]).run();
-    ended.is_refused(1, &other.file("app.log"), &["segments of another log"]);
+    ended.is_refused(1, &other.file("app.log"), &["segments that this log does not know"]);
     mmlogctl("cat", &other.file("app.log")).run().printed(b"other\n");
 }
 

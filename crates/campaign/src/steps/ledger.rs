@@ -151,13 +151,11 @@ impl Reading {
         self.base + self.bytes.len() as u64
     }
 
-    /// Bytes from that position on that read as NULs, and are in no exact hole.
-    pub(crate) fn nuls_from(&self, from: u64) -> u64 {
-        let exact =
-            self.holes.iter().filter(|(start, (_, kind))| **start >= from && *kind != HoleKind::Unplaced);
-        let holes: u64 = exact.map(|(_, (len, _))| len).sum();
-        let rest = self.bytes.get((from - self.base) as usize..).unwrap_or(&[]);
-        rest.iter().filter(|&&b| b == 0).count() as u64 - holes
+    /// Bytes that read as NULs, and are in no exact hole.
+    pub(crate) fn nuls(&self) -> u64 {
+        let exact = self.holes.values().filter(|(_, kind)| *kind != HoleKind::Unplaced);
+        let holes: u64 = exact.map(|(len, _)| len).sum();
+        self.bytes.iter().filter(|&&b| b == 0).count() as u64 - holes
     }
 
     fn range(&self, at: u64, len: u64) -> Option<&[u8]> {
@@ -177,12 +175,13 @@ impl Reading {
             Fate::Killed(Left::Nothing) => false,
             Fate::Killed(Left::Whole) => is_message(),
             Fate::Killed(Left::Hole(place)) => place == at && is_hole(),
-            // The file may end within it: NULs, then what was behind the end.
+            // The file may end within it: NULs, then what was behind the end, which whoever grew over it has noted.
             Fate::Killed(Left::Nuls) => {
                 let nuls = self.range(at, len).is_some_and(|found| found.iter().all(|&b| b == 0));
                 let mut holes = self.holes.range(at..at + len);
+                let behind = [HoleKind::Unplaced, HoleKind::Unwritten];
                 nuls && holes
-                    .all(|(start, (len_of, kind))| *kind == HoleKind::Unplaced && start + len_of <= at + len)
+                    .all(|(start, (len_of, kind))| behind.contains(kind) && start + len_of <= at + len)
             }
         }
     }

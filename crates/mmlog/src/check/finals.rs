@@ -4,6 +4,7 @@
 use std::fs::File;
 use std::io::{self, Read, Seek};
 use std::ops::Range;
+use std::os::unix::fs::MetadataExt;
 
 use super::{Deep, Violation};
 use crate::codec;
@@ -12,7 +13,7 @@ use crate::files::Files;
 use crate::holes::Hole;
 use crate::status::flaws::{Peeks, Survey, survey};
 use crate::sync::Ordering;
-use crate::sys::fs;
+use crate::sys::fs::{self, PAGE};
 use crate::sys::place::Access;
 
 const READ_AT_A_TIME: usize = 1 << 20;
@@ -125,22 +126,30 @@ impl Look<'_> {
         }
     }
 
-    /// Pages that no writer has stored to, and that no hole explains.
+    /// Whole pages that no writer has stored to, that no hole explains, and that have no block. Where a power cut came
+    /// before the bytes, allocated blocks are there, and read as NULs.
     fn never_written(&self, file: &File) -> Option<Range<u64>> {
         let counts = &self.files.meta.header().hole_counts;
         if counts.unplaced.load(Ordering::Relaxed) + counts.forgotten.load(Ordering::Relaxed) > 0 {
             return None;
         }
-        let (base, end) = (self.segment.name.says.base, self.segment.end);
-        let mut at = base.max(self.kept);
-        while at < end {
-            let gap = fs::unwritten(file, &(at - base..end - base)).ok()??;
-            let gap = base + gap.start..base + gap.end;
-            match self.known.iter().find(|h| h.start <= gap.start && gap.start < h.end()) {
-                Some(hole) => at = hole.end(),
-                None => return Some(gap),
-            }
+        let base = self.segment.name.says.base;
+        let stat = file.metadata().ok()?;
+        let has_no_block = |gap: &Range<u64>| {
+            stat.blocks() * 512 + (gap.end - gap.start) <= stat.len().next_multiple_of(PAGE)
+        };
+        let within = base.max(self.kept) - base..self.segment.end - base;
+        let gaps = fs::unwritten_pages(file, &within).ok()?;
+        let gaps = gaps.into_iter().filter(has_no_block);
+        let mut gaps = gaps.map(|gap| base + gap.start..base + gap.end);
+        gaps.find(|gap| !self.is_explained(gap.clone()))
+    }
+
+    /// Whether holes cover all of it.
+    fn is_explained(&self, mut gap: Range<u64>) -> bool {
+        while let Some(hole) = self.known.iter().find(|h| h.start <= gap.start && gap.start < h.end()) {
+            gap.start = hole.end();
         }
-        None
+        gap.is_empty()
     }
 }

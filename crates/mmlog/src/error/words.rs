@@ -10,9 +10,9 @@ use nix::sys::resource::{Resource, getrlimit};
 use super::Fault;
 
 impl Fault {
-    /// A file of that length is in the data file's place.
-    pub(crate) fn replaced_by(len: u64, recorded: u64, found: u64) -> Self {
-        if len == 0 { Self::Emptied { recorded, found } } else { Self::Foreign { recorded, found } }
+    /// Another file is in the data file's place, an empty one or not.
+    pub(crate) fn replaced_by(is_emptied: bool, recorded: u64, found: u64) -> Self {
+        if is_emptied { Self::Emptied { recorded, found } } else { Self::Foreign { recorded, found } }
     }
 }
 

@@ -114,11 +114,10 @@ impl Opening<'_> {
         let dir = SegmentDir::new(self.place, Owner::of(self.config.trust, stat.uid()));
         let found = Found::by(&data).map_err(Fault::io("stat the data file"))?;
         dir.admit(&found).map_err(Stranger::of_data)?;
-        let _lease = match self.lease() {
-            _ if !existed => None,
+        let _lease = match existed.then(|| self.lease()).transpose() {
             // Where the kernel has no leases, nothing speaks against an empty file.
             Err(Fault::Io { .. }) if len == 0 && start == Start::Here => None,
-            lease => Some(lease?),
+            lease => lease?,
         };
         let kept = said_kept(&opened.file);
         let old = match start {

@@ -131,9 +131,11 @@ impl LogLock<'_> {
     fn verify_data(&mut self) -> Result<(), Fault> {
         let recorded = self.files.meta.header().identity.inode.load(Ordering::Relaxed);
         let found = self.files.place.find(Part::Data).map_err(Fault::io("stat the data file"))?;
-        match found.map(|f| (f.id, f.len)) {
+        match found.map(|f| (f.id, f.is_emptied())) {
             None => Err(Fault::NoData),
-            Some(((_, found), len)) if found != recorded => Err(Fault::replaced_by(len, recorded, found)),
+            Some(((_, found), is_emptied)) if found != recorded => {
+                Err(Fault::replaced_by(is_emptied, recorded, found))
+            }
             Some(((device, _), _)) => {
                 self.segment = self.files.renew()?;
                 if recorded != self.segment.inode() {

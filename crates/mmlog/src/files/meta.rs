@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::mem::offset_of;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
@@ -37,7 +38,9 @@ pub(crate) fn stage(file: &File) -> Result<Stage, Fault> {
     let u32_at = |at: usize| head.get(at..at + 4).map(|b| u32::from_ne_bytes([b[0], b[1], b[2], b[3]]));
     let version = u32_at(0).unwrap_or(u32::MAX);
     let not = |why: String| Err(Fault::NotMetadata { why });
-    if version == 1 && head.get(0xc0..0xc8) == Some(&MAGIC[..]) {
+    // An upgrade that was killed leaves both, and no writer before its last store.
+    let had_writers = u32_at(offset_of!(Header, high_water.slots)).is_some_and(|slots| slots > 0);
+    if version == 1 && had_writers && head.get(0xc0..0xc8) == Some(&MAGIC[..]) {
         return not("its version field says 1, and its magic and length version 2".into());
     }
     if version == 1 && len >= 32 {

@@ -157,6 +157,7 @@ impl Named {
     }
 
     /// The same segment's file of another name, beside it, that has just been looked at.
+    #[cfg(feature = "compressed")]
     pub(crate) fn beside(&self, says: SegmentName, id: (u64, u64)) -> Self {
         let name = says.of(self.dir.place.name(Part::Data));
         Self { says, name, dir: self.dir.clone(), id }

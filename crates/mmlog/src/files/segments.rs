@@ -62,7 +62,10 @@ pub(super) fn open_current(
         }
         return match at_path {
             Ok(file) if others == Others::Taken => Ok((entry, file)),
-            Ok(file) => Err(Fault::replaced_by(stat(&file)?.len(), entry.inode, found).into()),
+            Ok(file) => {
+                let stat = stat(&file)?;
+                Err(Fault::replaced_by(stat.is_file() && stat.len() == 0, entry.inode, found).into())
+            }
             Err(e) => Err(e),
         };
     }

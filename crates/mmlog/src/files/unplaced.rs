@@ -8,6 +8,7 @@
 //! there, for some instructions, nothing is noted.
 
 use std::ops::Range;
+use std::os::unix::fs::FileExt;
 
 use super::guard::LogLock;
 use crate::holes::{self, Hole, HoleKind};
@@ -28,10 +29,10 @@ impl LogLock<'_> {
         taken.sort_by_key(|range| range.start);
         let mut from = limit;
         for range in taken {
-            self.note_gap(from..range.start.min(cursor));
+            self.note_gap(from..range.start.min(cursor), limit);
             from = from.max(range.end);
         }
-        self.note_gap(from..cursor);
+        self.note_gap(from..cursor, limit);
     }
 
     /// Ranges of appends in flight that may begin below `cursor`; `None` where that cannot be told.
@@ -55,12 +56,23 @@ impl LogLock<'_> {
         Some(ranges)
     }
 
-    fn note_gap(&self, gap: Range<u64>) {
+    /// Whether somebody's message ends there, as far as a byte that is not NUL tells.
+    fn ends_with_a_byte(&self, at: u64) -> bool {
+        let mut byte = [0];
+        let offset = at.checked_sub(self.control().base() + 1);
+        offset
+            .is_none_or(|offset| self.segment.file().read_exact_at(&mut byte, offset).is_ok() && byte != [0])
+    }
+
+    fn note_gap(&self, gap: Range<u64>, limit: u64) {
         if gap.start >= gap.end {
             return;
         }
         self.note_hole(&Hole { kind: HoleKind::Unwritten, ..Hole::lost(gap.start, gap.end) });
-        // It has a place now.
+        // What begins at the limit may begin below it, where nobody knows its place.
+        if gap.start == limit && !self.ends_with_a_byte(limit) {
+            return;
+        }
         let unplaced = &self.files.meta.header().hole_counts.unplaced;
         unplaced.store(unplaced.load(Ordering::Relaxed).saturating_sub(1), Ordering::Relaxed);
     }

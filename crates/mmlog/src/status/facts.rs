@@ -47,7 +47,7 @@ fn data_file(files: &Files, file_size: u64, file: &FileFacts) -> Option<Damage> 
         return found(FindingId::DataGone, "the data file is gone".into());
     }
     if file.inode != recorded && !rotating {
-        let foreign = Fault::replaced_by(file.len, recorded, file.inode).problem();
+        let foreign = Fault::replaced_by(file.len == 0, recorded, file.inode).problem();
         return match file.medium {
             Medium::Overlay => found(FindingId::OverlayView, foreign),
             _ => found(FindingId::DataReplaced, foreign),
@@ -62,7 +62,8 @@ fn data_file(files: &Files, file_size: u64, file: &FileFacts) -> Option<Damage> 
     }
     let expected = if this_boot { file_size } else { files.certain() };
     let truncated = Fault::Truncated { expected, found: file.len };
-    (file.len < expected && !rotating)
+    // What a copy says of the length is of when it was made.
+    (file.len < expected && !rotating && files.is_copied().is_none())
         .then(|| Damage { id: FindingId::DataTruncated, problem: truncated.problem() })
 }
 

@@ -297,7 +297,8 @@ impl Judge<'_> {
     fn fitness(&mut self, group: &Group, content: Content, own: u64) -> Option<FindingId> {
         let name = &group.names[0].0;
         let (base, next, path) = (group.base(), group.next.1, name.path());
-        if base >= next {
+        // A power cut may leave one without a byte.
+        if base > next {
             let problem = format!("by its name it begins at {base}, the next segment at {next}");
             return self.flaw(FindingId::SegmentDamaged, path, base..base, problem);
         }

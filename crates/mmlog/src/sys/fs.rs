@@ -111,6 +111,9 @@ pub(crate) fn touch(file: &File) -> io::Result<()> {
     Ok(futimens(file, &Timestamps { last_access: now, last_modification: now })?)
 }
 
+/// What a disk has whole, or not at all.
+pub(crate) const PAGE: u64 = 4096;
+
 /// The first stretch within that range of offsets, all of which the file has, that the file system has never written:
 /// it reads as NULs. Whole pages, where the file system tells at all. Moves the descriptor's offset.
 pub(crate) fn unwritten(file: &File, within: &Range<u64>) -> io::Result<Option<Range<u64>>> {
@@ -126,6 +129,21 @@ pub(crate) fn unwritten(file: &File, within: &Range<u64>) -> io::Result<Option<R
         Err(e) => return Err(e.into()),
     };
     Ok((from < to).then_some(from..to))
+}
+
+/// All whole pages within that range of offsets that the file system has never written, neighbours joined.
+pub(crate) fn unwritten_pages(file: &File, within: &Range<u64>) -> io::Result<Vec<Range<u64>>> {
+    let (mut found, mut at) = (Vec::new(), within.start);
+    while at < within.end
+        && let Some(gap) = unwritten(file, &(at..within.end))?
+    {
+        let pages = gap.start.next_multiple_of(PAGE)..gap.end / PAGE * PAGE;
+        at = gap.end;
+        if !pages.is_empty() {
+            found.push(pages);
+        }
+    }
+    Ok(found)
 }
 
 /// Whether files can be renamed from one directory to the other.

@@ -56,6 +56,11 @@ pub(crate) struct Found {
 }
 
 impl Found {
+    /// Whether it is a file without a byte.
+    pub(crate) fn is_emptied(&self) -> bool {
+        self.odd_kind().is_none() && self.len == 0
+    }
+
     fn of(stat: &rustix::fs::Stat) -> Self {
         Self {
             id: (stat.st_dev, stat.st_ino),

@@ -224,8 +224,15 @@ fn check_recovery(path: &Path, promise: &Promise, findings: &mut Findings) -> an
     let least = promise.synced.max(base + end_of(&fs::read(path)?));
     findings.demand(recovered >= least, || format!("recovered to {recovered}, below {least}"));
     let content = Content::read(&log).context("read after recovery")?;
-    let foreseen = before.is_none_or(|seen| seen.bytes == content.bytes && seen.holes == content.holes);
-    findings.demand(foreseen, || "a reader before recovery has read something else than is there now".into());
+    let foreseen =
+        before.as_ref().is_none_or(|seen| seen.bytes == content.bytes && seen.holes == content.holes);
+    findings.demand(foreseen, || {
+        let seen = before.as_ref().map(|seen| (seen.bytes.len(), &seen.holes));
+        format!(
+            "a reader before recovery has read something else than is there now: {seen:?}; {:?}",
+            (content.bytes.len(), &content.holes)
+        )
+    });
     let read = content.bytes.len() as u64;
     findings.demand(read == recovered, || format!("{read} bytes can be read, the cursor is {recovered}"));
     findings.demand_kept("recovered", promise, &content, &[By::Checkpoint, By::ItsBytes]);

@@ -62,7 +62,7 @@ fn claims(scene: &mut Scene, log: &Log, pid: Pid, start: u64) -> anyhow::Result<
     until(|| Ok(observer.look()?.state == State::Stalled))?;
     let said = observer.look()?.problem.unwrap_or_default();
     anyhow::ensure!(
-        said.contains(&format!("process {number} ")),
+        said.contains(&format!("writer {number} ")),
         "status says {said:?}, and does not name {number}"
     );
     match log.trim(Duration::ZERO).map_err(|e| e.to_string()) {

@@ -90,7 +90,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         about: "A container sees the log through an overlay that its writers do not use.",
         needs: "root and the overlay file system",
         stage: |stage| overlay(stage).map(|()| None),
-        command: "findmnt -t overlay",
+        command: "findmnt",
         cure: Cure::People("use the log where its writers do (here: outside the overlay)", |stage| {
             stage.log = stage.dir.join("lower/app.log");
             Ok(())
