@@ -92,6 +92,19 @@ impl Delivery {
         }
     }
 
+    /// Only so many bytes could be written: nobody is to be waited for who takes more.
+    pub(super) fn broke_off(&mut self, written: u64) {
+        self.begun = written;
+        self.marks.retain_mut(|mark| {
+            let lacks = mark.to.saturating_sub(written);
+            if mark.from < written && lacks > 0 {
+                mark.place.position = Position::new(mark.place.position.get() - lacks);
+                mark.to = written;
+            }
+            mark.to <= written
+        });
+    }
+
     /// From now on the consumer's acknowledgements count, or nothing does.
     pub(super) fn go_by(&mut self, by: By) {
         self.by = by;
@@ -192,6 +205,17 @@ mod tests {
         let now = Instant::now();
         delivery.look(written, Reader::Behind(left), now);
         delivery.look(written, Reader::Behind(left), now + LIVES_ON).map(|place| place.position.get())
+    }
+
+    #[test]
+    fn what_could_not_be_written_is_not_waited_for() {
+        let mut delivery = Delivery::default();
+        delivery.start(place(100));
+        delivery.begin(10, Given::Bytes(Position::new(100)), ID);
+        delivery.begin(10, Given::Bytes(Position::new(110)), ID);
+        delivery.broke_off(4);
+        let now = delivery.look(4, Reader::Nobody, Instant::now());
+        assert_eq!((now, delivery.is_settled()), (Some(place(104)), true));
     }
 
     #[test]

@@ -140,7 +140,11 @@ impl Shared {
         if self.plan.cursor_file.is_some() {
             hold(&self.delivery).begin(shown.bytes.len(), shown.given, id);
         }
-        screen.out.write_counted(shown.bytes, &self.written)
+        let done = screen.out.write_counted(shown.bytes, &self.written);
+        if done.is_err() {
+            hold(&self.delivery).broke_off(self.written.load(Ordering::Acquire));
+        }
+        done
     }
 
     /// What says from now on how far the consumer has come.
