@@ -29,7 +29,7 @@ pub enum Force {
     Always,
 }
 
-/// What [`remove`] took away.
+/// What [`remove`](crate::remove) took away.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Removed {
     /// Paths, in the order of removal.
