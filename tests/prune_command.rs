@@ -265,3 +265,20 @@ fn rm_leaves_final_segments_and_says_so_unless_all_are_to_go() {
     mmlogctl("rm", &log).arg("--all").run().printed(b"");
     assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
 }
+
+#[test]
+fn who_reads_an_old_segment_without_the_log_reads_all_of_it() {
+    let scratch = Scratch::new();
+    let log = scratch.log(b"one\ntwo\n");
+    mmlogctl("rotate", &log).run().is_success();
+    mmlogctl("append", &log).input(b"three\n").run().is_success();
+    let segment =
+        mmlog::Observer::open(&log, &mmlog::Options::new()).unwrap().look().unwrap().segments[0].path.clone();
+    // As cp(1), sha256sum(1) or a hook have it open.
+    let mut reader = std::fs::File::open(&segment).unwrap();
+    mmlogctl("prune", &log).args(["--keep", "0"]).run().is_success();
+    assert!(!segment.exists());
+    let mut read = Vec::new();
+    std::io::Read::read_to_end(&mut reader, &mut read).unwrap();
+    assert_eq!(read, b"one\ntwo\n");
+}

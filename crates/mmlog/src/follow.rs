@@ -122,13 +122,16 @@ pub(crate) fn oldest(files: &Files) -> std::result::Result<u64, Fault> {
 pub(crate) fn last_byte(files: &Files) -> std::result::Result<Option<u8>, Fault> {
     let (segment, end) = (files.renew()?, files.control().look().start);
     let is_hole = |hole: &Hole| hole.start < end && hole.end() >= end;
-    if end <= segment.base().max(files.first_kept()) || files.scan(end).watermark < end {
+    let scan = files.scan(end);
+    if end <= segment.base().max(files.first_kept()) || scan.watermark < end {
         return Ok(None);
     }
+    let mut holes = holes::all(files.meta.holes());
+    holes.extend(scan.dead.iter().filter_map(|dead| files.hole_of(dead)));
     let mut byte = [0];
     let read = segment.file().read_at(&mut byte, end - 1 - segment.base());
     let read = read.map_err(Fault::io("read the data file"))?;
-    let there = read == 1 && !holes::all(files.meta.holes()).iter().any(is_hole);
+    let there = read == 1 && !holes.iter().any(is_hole);
     files.intact().map(|()| there.then_some(byte[0]))
 }
 

@@ -90,7 +90,7 @@ impl HookTurn {
         if range.is_empty() {
             return Ok(None);
         }
-        let finals = self.files.final_segments()?;
+        let finals = self.files.final_contents()?;
         let found = finals.iter().position(|n| n.says.generation >= range.start);
         let found = found.filter(|&i| range.contains(&finals[i].says.generation));
         let first = found.map_or(range.end, |i| finals[i].says.generation);

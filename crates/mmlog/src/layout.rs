@@ -38,7 +38,7 @@
 //! | 0x0700 | 192 | epochs: where the last eight began; the file system | first opener after a reboot; creation |
 //! | 0x07c0 | 64 | who has the turn for hooks, the fields of the other owners | who has it |
 //! | 0x0800 | 64 | hooks: `from`, `to` | rotation; who has the turn for hooks |
-//! | 0x0840 | 64 | outside: `taken`, `cut`, `cuts`, `cut_ns` | owner of the log's lock |
+//! | 0x0840 | 64 | outside: `taken`, `cut`, `cuts`, `cut_ns`, `from` | owner of the log's lock |
 //! | 0x0880 | 1920 | spare, zero | |
 //! | 0x1000 | 64 × 128 | follower records: name, pid, hold, last seen | owner of the log's lock |
 //! | 0x3000 | 1024 × 64 | holes: start + 1 (0: free), length, pid, kind, time, command | owner of the log's lock |
@@ -405,7 +405,9 @@ shared! {
         pub cuts: AtomicU64,
         /// When it last was.
         pub cut_ns: AtomicU64,
-        pub spare: [AtomicU64; 4],
+        /// One more than the cursor of before a take-over that leaves a hole; 0 for none.
+        pub from: AtomicU64,
+        pub spare: [AtomicU64; 3],
     }
 }
 

@@ -165,6 +165,15 @@ pub(super) fn record(identity: &Identity) {
     }
 }
 
+/// Whether others are kept out.
+pub(super) enum Quieted {
+    Mine(Quiet),
+    /// Somebody works with the log, which is of this boot then.
+    Working,
+    /// Somebody who recovers it has all bytes still; perhaps he is dying.
+    Recovering,
+}
+
 /// While this is had, nobody begins an append or a sync.
 pub(super) struct Quiet {
     _locks: Option<LockFile>,
@@ -201,19 +210,20 @@ impl Files {
         if same { Ok(file) } else { Err(std::io::ErrorKind::NotFound.into()) }
     }
 
-    /// Keeps others from beginning anything; none when somebody has. The caller has the log's lock.
+    /// Keeps others from beginning anything, unless somebody has. The caller has the log's lock.
     ///
     /// By a description of its own: a handle's own locks do not keep its threads out.
-    pub(super) fn quiet(&self) -> Result<Option<Quiet>, Fault> {
+    pub(super) fn quiet(&self) -> Result<Quieted, Fault> {
         let locks = LockFile::open(|| self.another_description()).map_err(cannot_lock)?;
         let Some(fd) = locks.fd() else { return Err(Fault::Replaced) };
         if lock::try_lock_range(fd, WORKING.0, WORKING.1).map_err(Fault::io("keep writers out"))? {
-            return Ok(Some(Quiet { _locks: Some(locks) }));
+            return Ok(Quieted::Mine(Quiet { _locks: Some(locks) }));
         }
         // A read lock is nobody's who works with the log, and must not keep it from being recovered.
         match work(Some(fd))? {
-            Work::None => Ok(Some(Quiet { _locks: None })),
-            Work::Recovery | Work::Going => Ok(None),
+            Work::None => Ok(Quieted::Mine(Quiet { _locks: None })),
+            Work::Recovery => Ok(Quieted::Recovering),
+            Work::Going => Ok(Quieted::Working),
         }
     }
 }

@@ -97,9 +97,8 @@ impl Files {
         self.remove_next()?;
         self.remove_dead_parts();
         let current = self.meta.header().current();
-        let names = dir.named()?;
-        let strays = names.iter().filter(|n| n.says.generation >= current.generation);
-        for n in strays.filter(|n| n.id().1 == current.inode) {
+        let strays = dir.named_of(current.generation..)?;
+        for n in strays.iter().filter(|n| n.id().1 == current.inode) {
             n.remove().map_err(clean())?;
         }
         Ok(())
@@ -218,8 +217,7 @@ impl LogLock<'_> {
         if self.segment.inode() == inode {
             return self.cut_this(len);
         }
-        let names = self.files.log_directory()?.named()?;
-        for n in names.iter().filter(|n| n.says.generation == generation) {
+        for n in self.files.log_directory()?.named_of(generation..=generation)? {
             if let Ok(Some(file)) = n.open(Access::Write)
                 && file.metadata().is_ok_and(|stat| stat.ino() == inode)
             {

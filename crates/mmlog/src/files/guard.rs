@@ -11,7 +11,7 @@ use std::sync::{Arc, MutexGuard};
 use nix::libc;
 
 use super::Files;
-use super::boot::{Boot, Quiet};
+use super::boot::{Boot, Quiet, Quieted};
 use super::meta::page_size;
 use super::owner::{self, Operation};
 use super::reboot::extent;
@@ -65,12 +65,19 @@ impl Files {
     pub(crate) fn try_lock(&self, operation: Operation) -> Result<Option<LogLock<'_>>, Fault> {
         let Some(mut guard) = self.try_lock_as_is(operation)? else { return Ok(None) };
         let recovered = guard.after_reboot().and_then(|rebooted| {
+            let rebooted = match rebooted {
+                Quieted::Mine(quiet) => Some(quiet),
+                Quieted::Working => None,
+                // The lock is free already, or not yet: whoever died in it had all of the rest.
+                Quieted::Recovering => return Ok(false),
+            };
             guard.verify(rebooted.as_ref())?;
-            guard.recover(rebooted.as_ref())
+            guard.recover(rebooted.as_ref())?;
+            Ok(true)
         });
         // Whatever they found, it was zeros if the metadata is cut by now.
         self.intact()?;
-        recovered.map(|()| Some(guard))
+        Ok(recovered?.then_some(guard))
     }
 
     /// The lock if nobody has it, with everything as the last owner left it: for repair.
@@ -114,9 +121,9 @@ impl LogLock<'_> {
     }
 
     /// Whether the log is of another boot; then nobody begins to work with it as long as the result is kept.
-    fn after_reboot(&self) -> Result<Option<Quiet>, Fault> {
+    fn after_reboot(&self) -> Result<Quieted, Fault> {
         match self.files.boot()? {
-            Boot::This => Ok(None),
+            Boot::This => Ok(Quieted::Working),
             // Somebody who has the log open has begun to work with it since, or not.
             Boot::Another => self.files.quiet(),
             Boot::Unknown => Err(Fault::BootUnknown),
@@ -171,6 +178,7 @@ impl LogLock<'_> {
             self.expect_nothing(file_size, found)?;
         }
         self.still_believed(None)?;
+        self.finish_take_over(file_size, limit)?;
         let file_size = self.undo_take_over(file_size, limit)?;
         let end = control.base() + file_size;
         if limit != end && !control.exchange_limit(limit, end) {

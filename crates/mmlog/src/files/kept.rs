@@ -3,6 +3,7 @@
 //! `kept` is the label of the word that readers look at again after each `pread`: who has read what a punch left sees
 //! that it is pruned.
 
+use std::fs::File;
 use std::io;
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
@@ -15,9 +16,11 @@ use super::segments::Named;
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::holes;
+use crate::layout::HOOK_BYTE;
 use crate::sync::Ordering;
+use crate::sys::holders::holders_of;
 use crate::sys::place::Access;
-use crate::sys::process::time_of;
+use crate::sys::process::{self, time_of};
 use crate::sys::{alloc, fs};
 
 impl Files {
@@ -51,11 +54,12 @@ impl Files {
     /// - Killed in between, an empty file has the name. Below `first_kept` the next prune takes it away; beside a compressed
     ///   copy the next compression does, and until then readers take the copy, since the plain file lacks the byte.
     ///
-    /// Where the file cannot be opened for writing, it loses the name alone, and its blocks go with the last who has it open.
+    /// Where the file cannot be opened for writing, or somebody reads it who does not have the log open (a copy, a hook), it
+    /// loses the name alone, and its blocks go with the last who has it open.
     pub(crate) fn remove_final(&self, segment: &Named) -> Result<bool, Fault> {
         if let Ok(Some(file)) = segment.open(Access::Write) {
             let stat = file.metadata().map_err(Fault::io("stat a final segment"))?;
-            if stat.nlink() == 1 && fs::identity(&stat) == segment.id() {
+            if stat.nlink() == 1 && fs::identity(&stat) == segment.id() && self.only_we_read(&file) {
                 let _ = file.set_len(0);
                 crash_point("final:cut");
             }
@@ -64,6 +68,20 @@ impl Files {
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
             removed => removed.map_err(Fault::io("remove a final segment")),
         }
+    }
+
+    /// Whether all who have a final segment open are known to have the log open as well, as far as this user may see.
+    fn only_we_read(&self, file: &File) -> bool {
+        // A hook's shell has inherited its turn.
+        if self.ask_held(HOOK_BYTE).unwrap_or(true) {
+            return false;
+        }
+        let others = holders_of(file);
+        if others.is_empty() {
+            return process::is_root();
+        }
+        let ours = self.lock_file.fd().map_or_else(Vec::new, holders_of);
+        others.iter().all(|who| ours.iter().any(|our| our.pid == who.pid))
     }
 
     /// The whole pages of the current data file below `position` that have blocks, as positions.

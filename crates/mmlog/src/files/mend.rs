@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::boot::Quieted;
 use super::guard::LogLock;
 use super::segment_dir::Stranger;
 use super::{Files, PoisonError};
@@ -78,7 +79,7 @@ impl LogLock<'_> {
 
     /// Cursor and size are set by the data file. Nobody has a slot.
     pub(crate) fn recover_from_data(&self) -> Result<(), Fault> {
-        let Some(_quiet) = self.files.quiet()? else {
+        let Quieted::Mine(_quiet) = self.files.quiet()? else {
             return Err(Fault::InUse { who: "a writer of this log".into() });
         };
         let checkpoint = &self.files.meta.header().checkpoint;

@@ -366,7 +366,7 @@ impl Files {
         let deadline = self.patience();
         let settled = deadline.within(4 * SLICE);
         loop {
-            let (mut skipped, mut busy) = (false, false);
+            let (mut skipped, mut busy) = (self.is_being_recovered(), false);
             for slot in 0..max {
                 match self.claim_one(slot)? {
                     Claim::Mine => return Ok(slot),

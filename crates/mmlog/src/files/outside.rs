@@ -8,6 +8,8 @@
 //!    the file was cut there) wins, and the log is not at rest.
 //! 3. The limit. Only now is there a position for others behind the new end.
 //!
+//! What it leaves out before those bytes is noted before the limit; a word says from where on, should its owner die first.
+//!
 //! Who dies in between leaves a limit below the size, as a grower does; but a grower leaves zeros there. The cursor
 //! tells how far it came: behind the new end, or at it, the bytes are the log's (or of those who reserved there, who
 //! will store their own); below it, the size is taken back to it, and all begins anew.
@@ -89,16 +91,19 @@ impl LogLock<'_> {
         self.still_believed(None)?;
         self.announce_size(file_size, found)?;
         crash_point("outside:size");
+        let nothing = Hole::unwritten(cursor.start, base + first);
+        let from = &self.files.meta.header().outside.from;
+        if nothing.len > 0 {
+            from.store(cursor.start + 1, Ordering::Release);
+        }
         if !control.move_cursor(cursor, base + found) {
+            from.store(0, Ordering::Release);
             self.announce_size(found, file_size)?;
             self.count_cut_off(found - first);
             return Ok(false);
         }
         crash_point("outside:cursor");
-        let nothing = Hole::unwritten(cursor.start, base + first);
-        if nothing.len > 0 {
-            self.note_hole(&nothing);
-        }
+        self.note_nothing(&nothing);
         crash_point("outside:hole");
         if !control.exchange_limit(end, base + found) {
             let value = control.limit();
@@ -109,6 +114,34 @@ impl LogLock<'_> {
         self.files.wake_waiters();
         self.files.wake_followers();
         Ok(true)
+    }
+
+    /// What lies before the bytes that were taken over, and is nobody's, becomes a hole without blocks.
+    fn note_nothing(&self, nothing: &Hole) {
+        if nothing.len > 0 {
+            self.note_hole(nothing);
+            // It reads as NULs with them, too.
+            let _ = self.zero(nothing);
+        }
+        self.files.meta.header().outside.from.store(0, Ordering::Release);
+    }
+
+    /// Notes the hole of a take-over whose owner died when the cursor had moved. Where it had not, somebody may have
+    /// reserved there since, and has stored bytes, or a limit below them keeps him waiting.
+    pub(super) fn finish_take_over(&self, file_size: u64, limit: u64) -> Result<(), Fault> {
+        let word = &self.files.meta.header().outside.from;
+        let Some(from) = word.load(Ordering::Acquire).checked_sub(1) else { return Ok(()) };
+        let base = self.control().base();
+        let (cursor, end) = (self.control().look().start, base + file_size);
+        let moved = base <= from && from <= limit && limit < end && end <= cursor;
+        let first = match moved {
+            true => first_byte(self.segment.file(), from - base, file_size)
+                .map_err(Fault::io("read the data file"))?
+                .filter(|first| base + first >= limit),
+            false => None,
+        };
+        self.note_nothing(&Hole::unwritten(from, first.map_or(from, |first| base + first)));
+        Ok(())
     }
 
     fn count_cut_off(&self, bytes: u64) {

@@ -15,6 +15,7 @@ use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
 use std::io;
+use std::ops::RangeBounds;
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -272,8 +273,13 @@ impl SegmentDir {
 
     /// Every name of a segment that is there.
     pub(crate) fn list(&self) -> Result<Listing, Fault> {
+        self.list_those(|_| true)
+    }
+
+    /// As [`list`](Self::list), of those names alone: the others are not even looked at.
+    fn list_those(&self, wanted: impl Fn(&SegmentName) -> bool) -> Result<Listing, Fault> {
         let mut listing = Listing::default();
-        for (says, name) in self.names()? {
+        for (says, name) in self.names()?.into_iter().filter(|(says, _)| wanted(says)) {
             let found = self.place.find_named(&name).map_err(Fault::io("stat a final segment"))?;
             let Some(found) = found else { continue };
             match self.admit(&found) {
@@ -292,5 +298,10 @@ impl SegmentDir {
     /// As [`list`](Self::list), without what is left out.
     pub(crate) fn named(&self) -> Result<Vec<Named>, Fault> {
         self.list().map(|listing| listing.named)
+    }
+
+    /// As [`named`](Self::named), of those generations alone.
+    pub(crate) fn named_of(&self, generations: impl RangeBounds<u64>) -> Result<Vec<Named>, Fault> {
+        self.list_those(|says| generations.contains(&says.generation)).map(|listing| listing.named)
     }
 }

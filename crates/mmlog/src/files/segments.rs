@@ -97,13 +97,13 @@ fn stat(file: &File) -> Result<std::fs::Metadata, Fault> {
 
 /// Between the two names a rotation gives it, the file of the current entry has the final one alone.
 fn open_final(dir: &SegmentDir, entry: &Entry, access: Access) -> Result<Option<File>, Fault> {
-    let named = match dir.named() {
+    let named = match dir.named_of(entry.generation..=entry.generation) {
         Ok(named) => named,
         // Who may not read the directory finds it at the path, a moment later.
         Err(fault) if fault.is_denied() => return Ok(None),
         Err(fault) => return Err(fault),
     };
-    for n in named.iter().filter(|n| n.says.generation == entry.generation) {
+    for n in &named {
         if let Ok(Some(file)) = n.open(access)
             && fs::identity(&stat(&file)?).1 == entry.inode
         {
@@ -157,7 +157,11 @@ impl Files {
 
     /// The entry of the current segment.
     pub(crate) fn current_segment(&self) -> Result<Entry, Fault> {
-        current(&self.log_directory()?, self.meta.header(), self.boot()?)
+        match self.boot()? {
+            // As it is nearly always: no name has to be looked at.
+            Boot::This => Ok(self.meta.header().current()),
+            boot => current(&self.log_directory()?, self.meta.header(), boot),
+        }
     }
 
     /// Who has to own the log's files: as the metadata's, which is open.
@@ -179,6 +183,20 @@ impl Files {
     pub(crate) fn final_segments(&self) -> Result<Vec<Named>, Fault> {
         let mut found = self.final_names()?;
         found.dedup_by_key(|n| n.says.generation);
+        Ok(found)
+    }
+
+    /// As [`final_segments`](Self::final_segments), each by the name that has its bytes.
+    pub(crate) fn final_contents(&self) -> Result<Vec<Named>, Fault> {
+        let mut found = self.final_names()?;
+        found.dedup_by(|twin, first| {
+            let is_twin = twin.says.generation == first.says.generation;
+            // A compression that died before it had taken the plain file away.
+            if is_twin && first.find().is_ok_and(|found| found.is_some_and(|found| found.is_emptied())) {
+                std::mem::swap(twin, first);
+            }
+            is_twin
+        });
         Ok(found)
     }
 

@@ -133,6 +133,7 @@ at!(
     Header.outside.cut == 0x848,
     Header.outside.cuts == 0x850,
     Header.outside.cut_ns == 0x858,
+    Header.outside.from == 0x860,
     Epoch.epoch == 0,
     Epoch.from == 8,
     Header.spare == 0x880,
