@@ -206,3 +206,27 @@ fn a_segment_that_is_gone_is_said_once() {
     assert_eq!(shipped(&scratch).len(), 1);
     ship(&scratch, &log, &[]).printed(b"");
 }
+
+#[test]
+fn it_is_given_the_file_that_has_the_bytes_where_a_killed_compression_left_two() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    append(&log, b"one\n");
+    assert_eq!(rotate(&log, &["--compress", "zstd", "--run", "false"]).run().code, 1);
+    let copy = segments(&log).remove(0);
+    // The plain file was cut, and its compressor died before it took the name away.
+    fs::write(copy.with_extension(""), "").unwrap();
+    let ended = rotate(&log, &["--if-size", "1G", "--run", "echo $MMLOG_SEGMENT"]).run();
+    ended.printed(format!("{}\n", copy.display()).as_bytes());
+}
+
+#[test]
+fn it_reads_all_of_its_segment_while_another_compresses_it() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    append(&log, &lines(0, 1000));
+    let tool = env!("CARGO_BIN_EXE_mmlogctl");
+    let other = format!("{tool} rotate --compress zstd --if-size 1G {}", log.display());
+    let hook = format!("exec 3<$MMLOG_SEGMENT; {other} >&2 3<&- && cat <&3");
+    rotate(&log, &["--run", &hook]).run().printed(&lines(0, 1000));
+}
