@@ -60,7 +60,17 @@ impl Reader {
         self.bytes(at).map(u64::from_ne_bytes)
     }
 
+    /// While locks come and go, a read of `/proc/locks` can miss one that stays: what is not there is looked for again.
     fn is_alive(&self, slot: u64) -> io::Result<bool> {
+        for _ in 0..16 {
+            if self.is_listed(slot)? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    fn is_listed(&self, slot: u64) -> io::Result<bool> {
         let inode = format!(":{}", self.meta.metadata()?.ino());
         let byte = (1u64 << 40) + 4096 + slot;
         Ok(std::fs::read_to_string("/proc/locks")?.lines().any(|line| {
