@@ -153,7 +153,8 @@ impl Reading {
 
     /// Bytes that read as NULs, and are in no exact hole.
     pub(crate) fn nuls(&self) -> u64 {
-        let exact = self.holes.values().filter(|(_, kind)| *kind != HoleKind::Unplaced);
+        let noted = |kind| ![HoleKind::Unplaced, HoleKind::Gone].contains(&kind);
+        let exact = self.holes.values().filter(|(_, kind)| noted(*kind));
         let holes: u64 = exact.map(|(len, _)| len).sum();
         self.bytes.iter().filter(|&&b| b == 0).count() as u64 - holes
     }
@@ -175,11 +176,12 @@ impl Reading {
             Fate::Killed(Left::Nothing) => false,
             Fate::Killed(Left::Whole) => is_message(),
             Fate::Killed(Left::Hole(place)) => place == at && is_hole(),
-            // The file may end within it: NULs, then what was behind the end, which whoever grew over it has noted.
+            // The file may end within it: NULs, then what was behind the end, which whoever grew over it has noted. Of a
+            // final segment pages without a block are a gap.
             Fate::Killed(Left::Nuls) => {
                 let nuls = self.range(at, len).is_some_and(|found| found.iter().all(|&b| b == 0));
                 let mut holes = self.holes.range(at..at + len);
-                let behind = [HoleKind::Unplaced, HoleKind::Unwritten];
+                let behind = [HoleKind::Unplaced, HoleKind::Unwritten, HoleKind::Gone];
                 nuls && holes
                     .all(|(start, (len_of, kind))| behind.contains(kind) && start + len_of <= at + len)
             }
