@@ -4,7 +4,7 @@
 //! as violated only when it fails several times in a row, since each of them compares words that are stored one
 //! after the other. What a dead process left half done is a fact, not a fault: the next lock finishes it.
 
-pub(crate) mod data;
+mod data;
 mod finals;
 
 use std::fmt;

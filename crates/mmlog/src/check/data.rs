@@ -1,16 +1,15 @@
 //! The bytes of the current data file: NULs where they must be, and how many there are elsewhere.
 
+use std::convert::Infallible;
 use std::fs::File;
-use std::os::unix::fs::FileExt;
+use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
 use super::{Deep, Violation, claim};
 use crate::error::Fault;
-use crate::files::Files;
+use crate::files::{Files, content};
 use crate::holes::{Hole, HoleKind};
 use crate::layout::LOCK_BYTE;
-
-const READ_AT_A_TIME: usize = 1 << 20;
 
 pub(super) fn check(files: &Files, holes: &[Hole], found: &mut Deep) -> Result<(), Fault> {
     let Ok(segment) = files.renew() else { return Ok(()) };
@@ -23,59 +22,41 @@ pub(super) fn check(files: &Files, holes: &[Hole], found: &mut Deep) -> Result<(
     let mut at = base.max(files.meta.header().kept.first.load(Ordering::Acquire));
     for hole in holes.iter().filter(|h| h.start >= base) {
         let end = hole.start.min(found.watermark);
-        count_nuls(file, base, at, end, found)?;
+        count_nuls(file, base, (at, end), found)?;
         at = at.max(hole.end());
     }
     let end = found.watermark;
-    count_nuls(file, base, at, end, found)?;
+    count_nuls(file, base, (at, end), found)?;
     if found.nuls > 0 {
         found.facts.push(format!("{} NULs below the watermark that no hole explains", found.nuls));
     }
     beyond_the_cursor(files, file, base, found)
 }
 
-/// Reads `[from, to)` piece by piece, as far as the file reaches.
-fn pieces(
+/// Has `each` read the positions `[from, to)`, as far as the file reaches, and counts them.
+fn read(
     file: &File,
     base: u64,
-    from: u64,
-    to: u64,
+    (from, to): (u64, u64),
+    found: &mut Deep,
     mut each: impl FnMut(u64, &[u8]),
-) -> Result<u64, Fault> {
-    let mut buf = vec![0; READ_AT_A_TIME];
-    let mut at = from;
-    while at < to {
-        let want = (to - at).min(buf.len() as u64) as usize;
-        match file.read_at(&mut buf[..want], at - base) {
-            Ok(0) => break,
-            Ok(n) => {
-                each(at, &buf[..n]);
-                at += n as u64;
-            }
-            Err(e) if e.kind() == std::io::ErrorKind::Interrupted => {}
-            Err(e) => return Err(Fault::io("read the data file")(e)),
-        }
-    }
-    Ok(at.saturating_sub(from))
-}
-
-fn count_nuls(file: &File, base: u64, from: u64, to: u64, found: &mut Deep) -> Result<(), Fault> {
-    let mut nuls = 0;
-    let count = |_, bytes: &[u8]| nuls += bytes.iter().filter(|&&b| b == 0).count() as u64;
-    found.read += pieces(file, base, from, to, count)?;
-    found.nuls += nuls;
+) -> Result<(), Fault> {
+    let from = from - base;
+    let reached = content::pieces(file, from, to.saturating_sub(base), |at, piece| {
+        each(base + at, piece);
+        ControlFlow::<Infallible>::Continue(())
+    });
+    let ControlFlow::Continue(reached) = reached.map_err(Fault::io("read the data file"))?;
+    found.read += reached - from;
     Ok(())
 }
 
-pub(crate) fn first_byte(file: &File, base: u64, from: u64, to: u64) -> Option<u64> {
-    let mut first = None;
-    let look = |at, bytes: &[u8]| {
-        if let (None, Some(i)) = (first, bytes.iter().position(|&b| b != 0)) {
-            first = Some(at + i as u64);
-        }
-    };
-    pieces(file, base, from, to, look).ok()?;
-    first
+fn count_nuls(file: &File, base: u64, range: (u64, u64), found: &mut Deep) -> Result<(), Fault> {
+    let mut nuls = 0;
+    let count = |_, bytes: &[u8]| nuls += bytes.iter().filter(|&&b| b == 0).count() as u64;
+    read(file, base, range, found, count)?;
+    found.nuls += nuls;
+    Ok(())
 }
 
 /// A torn hole is noted, then zeroed, under the lock.
@@ -86,7 +67,7 @@ fn torn_holes(files: &Files, file: &File, base: u64, holes: &[Hole], found: &mut
     let noted = |h: &&Hole| h.kind == HoleKind::Torn && h.at.is_some() && h.start >= base;
     for hole in holes.iter().filter(noted) {
         claim(found, "torn-hole", || {
-            let at = first_byte(file, base, hole.start, hole.end())?;
+            let at = base + content::first_byte(file, hole.start - base, hole.end() - base).ok()??;
             let said = format!("byte at {at} in the torn hole [{}, {})", hole.start, hole.end());
             // Who died between noting and zeroing left its slot, too; and who has the lock may be at it.
             let settled = !files.is_held(LOCK_BYTE)
@@ -108,7 +89,7 @@ fn beyond_the_cursor(files: &Files, file: &File, base: u64, found: &mut Deep) ->
             stray = Some(at + (reserved + i) as u64);
         }
     };
-    found.read += pieces(file, base, from, to, look)?;
+    read(file, base, (from, to), found, look)?;
     // A recovery may have set the cursor back, a rotation may have changed the file.
     if let Some(at) = stray.filter(|&at| files.is_of_this_boot() && at >= control.look().start) {
         let said = format!("a byte at {at}, the cursor is {}", control.look().start);

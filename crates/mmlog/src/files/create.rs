@@ -5,9 +5,9 @@ use std::mem::offset_of;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use super::content::{Extent, extent};
 use super::meta::{self, Geometry, Meta, Stage};
 use super::open::{Metadata, Opened, Opening};
-use super::reboot::{Extent, extent};
 use super::segment_dir::{Owner, SegmentDir, Stranger};
 use super::{Adopt, Config, Files, Intent, Origin, version1};
 use super::{boot, olddir};

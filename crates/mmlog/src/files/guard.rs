@@ -12,9 +12,9 @@ use nix::libc;
 
 use super::Files;
 use super::boot::{Boot, Quiet, Quieted};
+use super::content::extent;
 use super::meta::page_size;
 use super::owner::{self, Operation};
-use super::reboot::extent;
 use super::turn::try_mutex;
 use crate::chunks::Segment;
 use crate::crash::crash_point;

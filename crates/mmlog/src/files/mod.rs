@@ -5,6 +5,7 @@
 pub(crate) mod boot;
 #[cfg(feature = "compressed")]
 pub(crate) mod compress;
+pub(crate) mod content;
 mod create;
 pub(crate) mod exchange;
 pub(crate) mod guard;

@@ -17,18 +17,16 @@
 //! Where somebody writes, space is allocated ahead, and what `>>` puts behind that has no position: it is cut off. Where
 //! nobody has a slot the space between the cursor and those bytes, which a dead writer has left, becomes a hole.
 
-use std::os::unix::fs::FileExt;
 use std::sync::atomic::Ordering;
 
 use super::Files;
+use super::content::first_byte;
 use super::guard::LogLock;
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::holes::Hole;
 use crate::layout::Control;
 use crate::sys::process;
-
-const READ_AT_A_TIME: u64 = 1 << 16;
 
 impl Files {
     /// Whether somebody has a slot, this handle included.
@@ -160,22 +158,4 @@ impl LogLock<'_> {
         self.believe(file_size);
         Ok(())
     }
-}
-
-/// Offset of the first byte in `[from, to)` that is not NUL.
-fn first_byte(file: &std::fs::File, from: u64, to: u64) -> std::io::Result<Option<u64>> {
-    let mut buf = vec![0; READ_AT_A_TIME.min(to - from) as usize];
-    let mut at = from;
-    while at < to {
-        let want = READ_AT_A_TIME.min(to - at) as usize;
-        match file.read_at(&mut buf[..want], at)? {
-            // Cut meanwhile.
-            0 => break,
-            n => match buf[..n].iter().position(|&b| b != 0) {
-                Some(i) => return Ok(Some(at + i as u64)),
-                None => at += n as u64,
-            },
-        }
-    }
-    Ok(None)
 }

@@ -18,10 +18,9 @@ pub(crate) mod foreseen;
 pub(super) mod segments;
 
 use std::fs::File;
-use std::os::unix::fs::FileExt;
 
+use super::content::{extent, next_nuls};
 use super::guard::LogLock;
-use super::version1::next_nuls;
 use super::{Files, boot, owner};
 use crate::crash::crash_point;
 use crate::error::Fault;
@@ -30,74 +29,6 @@ use crate::layout::{Control, POSITION_END, Slot};
 use crate::slots::Phase;
 use crate::sync::Ordering;
 use crate::sys::{fs, process};
-
-/// What pages are made of, on disks and in caches.
-const PAGE: usize = 4096;
-const READ_AT_A_TIME: usize = 1 << 20;
-
-/// What a look at the bytes behind the checkpoint says.
-#[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Extent {
-    /// Behind the last byte that is not NUL; the start of the look if there is none.
-    pub(super) end: u64,
-    /// Whole pages of NULs below the end, neighbours joined.
-    pub(super) missing: Vec<(u64, u64)>,
-}
-
-/// Reads `[from, len)` of a file. Offsets, not positions.
-pub(super) fn extent(file: &File, from: u64, len: u64) -> std::io::Result<Extent> {
-    extent_without(file, from, len, &[])
-}
-
-/// As [`extent`], with zeros in these ranges.
-fn extent_without(file: &File, from: u64, len: u64, zeroed: &[(u64, u64)]) -> std::io::Result<Extent> {
-    let mut found = Extent { end: from, ..Extent::default() };
-    let mut empty: Option<(u64, u64)> = None;
-    let mut buf = vec![0; READ_AT_A_TIME];
-    let mut at = from;
-    while at < len {
-        // Up to a multiple of the page, so that pages never straddle two reads.
-        let next = (at + READ_AT_A_TIME as u64) / PAGE as u64 * PAGE as u64;
-        let want = (next.min(len) - at) as usize;
-        file.read_exact_at(&mut buf[..want], at)?;
-        let within = |to: u64| (to.clamp(at, at + want as u64) - at) as usize;
-        zeroed.iter().for_each(|&(from, to)| buf[within(from)..within(to)].fill(0));
-        let mut rest = &buf[..want];
-        while !rest.is_empty() {
-            let page = rest.len().min(PAGE - at as usize % PAGE);
-            match rest[..page].iter().rposition(|&b| b != 0) {
-                Some(last) => {
-                    found.missing.extend(empty.take());
-                    found.end = at + last as u64 + 1;
-                }
-                None if page == PAGE => {
-                    empty = Some((empty.map_or(at, |(start, _)| start), at + PAGE as u64))
-                }
-                // The rest of a page whose front is below the checkpoint, or of the last one.
-                None => {}
-            }
-            at += page as u64;
-            rest = &rest[page..];
-        }
-    }
-    Ok(found)
-}
-
-/// Behind the last byte of `[from, len)` that is not NUL; `from` if there is none.
-fn last_byte(file: &File, from: u64, len: u64) -> std::io::Result<u64> {
-    let mut buf = vec![0; READ_AT_A_TIME];
-    let mut end = len;
-    while end > from {
-        let start = end.saturating_sub(buf.len() as u64).max(from);
-        let part = &mut buf[..(end - start) as usize];
-        file.read_exact_at(part, start)?;
-        if let Some(last) = part.iter().rposition(|&b| b != 0) {
-            return Ok(start + last as u64 + 1);
-        }
-        end = start;
-    }
-    Ok(from)
-}
 
 /// The data file that a reboot left, and how much of it is certain.
 struct Left<'a> {

@@ -6,13 +6,12 @@
 
 use std::fs::File;
 use std::io;
-use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use super::Files;
+use super::content::{Extent, next_nuls};
 use super::meta::{self, Meta};
 use super::open::Opening;
-use super::reboot::Extent;
 use crate::error::Fault;
 use crate::layout::HOLES_MAX;
 use crate::metadata::Entry;
@@ -21,8 +20,6 @@ use crate::sys::place::Part;
 
 /// How long a run of NULs may be an append in flight; the original's takes microseconds.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(200);
-
-const READ_AT_A_TIME: usize = 1 << 18;
 
 impl Files {
     pub(crate) fn is_version_1(&self) -> bool {
@@ -78,34 +75,4 @@ pub(super) fn extent(file: &File, cursor: u64) -> io::Result<Extent> {
         at = to;
     }
     Ok(found)
-}
-
-/// The first run of NULs in `[from, to)`, as far as the file reaches.
-pub(crate) fn next_nuls(file: &File, from: u64, to: u64) -> io::Result<Option<(u64, u64)>> {
-    let (mut at, mut begun) = (from, None);
-    let mut buf = vec![0; READ_AT_A_TIME];
-    while at < to {
-        let want = (to - at).min(buf.len() as u64) as usize;
-        let n = match file.read_at(&mut buf[..want], at) {
-            Ok(0) => break,
-            Ok(n) => n,
-            Err(e) if e.kind() == io::ErrorKind::Interrupted => continue,
-            Err(e) => return Err(e),
-        };
-        let mut bytes = &buf[..n];
-        if begun.is_none() {
-            let skipped = bytes.iter().position(|&b| b == 0).unwrap_or(n);
-            bytes = &bytes[skipped..];
-            at += skipped as u64;
-            begun = (!bytes.is_empty()).then_some(at);
-        }
-        if let Some(start) = begun {
-            let run = bytes.iter().position(|&b| b != 0);
-            at += run.unwrap_or(bytes.len()) as u64;
-            if run.is_some() {
-                return Ok(Some((start, at)));
-            }
-        }
-    }
-    Ok(begun.map(|start| (start, at)))
 }

@@ -4,7 +4,8 @@ use std::time::Instant;
 
 use super::Follower;
 use crate::error::{At, Fault, Result};
-use crate::files::version1::{PATIENCE, next_nuls};
+use crate::files::content::next_nuls;
+use crate::files::version1::PATIENCE;
 use crate::holes::{Hole, HoleKind};
 
 /// NULs below the cursor are in doubt: in flight, or lost.

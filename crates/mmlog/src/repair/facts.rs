@@ -5,9 +5,8 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crate::check;
 use crate::error::{At, Blocker, Fault, PanicRecord, Result};
-use crate::files::{Config, Files, Intent, owner};
+use crate::files::{Config, Files, Intent, content, owner};
 use crate::holes::Hole;
 use crate::layout::{LOCK_BYTE, Owner, Slot};
 use crate::metadata::Gate;
@@ -281,7 +280,8 @@ fn positions(files: &Files, misfit: bool) -> Option<String> {
     // A grower that died leaves zeros there, since nobody stores beyond the limit.
     let (base, size) = (files.control().base(), files.control().file_size());
     let segment = files.segment().ok().filter(|_| misfit)?;
-    let appended = check::data::first_byte(segment.file(), base, base + size, files.control().look().start)?;
+    let cursor = files.control().look().start;
+    let appended = base + content::first_byte(segment.file(), size, cursor.saturating_sub(base)).ok()??;
     Some(format!("file_size is {size}, and there is a byte at {appended}, below the cursor"))
 }
 

@@ -7,8 +7,9 @@
 
 use std::sync::{Arc, PoisonError};
 
-use super::{Left, extent_without};
+use super::Left;
 use crate::error::Fault;
+use crate::files::content::{extent_without, last_byte};
 use crate::files::{Files, Intent, boot};
 use crate::holes::{self, Hole, HoleKind};
 use crate::layout::LOCK_BYTE;
@@ -105,7 +106,7 @@ impl Files {
         let synced = self.meta.header().checkpoint.synced();
         let segment = self.renew().ok()?;
         let left = Left::of(self, segment.file(), segment.base()).ok()?;
-        let end = super::last_byte(segment.file(), left.synced - left.base, left.len).ok()?;
+        let end = last_byte(segment.file(), left.synced - left.base, left.len).ok()?;
         Some(Unrecovered { synced, end: left.base + end })
     }
 }

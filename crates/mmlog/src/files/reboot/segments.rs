@@ -8,10 +8,10 @@
 //!   rotations that did not reach the disk. In both the file at the path is the generation behind the newest final
 //!   segment, its base where that one's data ends.
 
-use super::extent;
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::files::boot::Boot;
+use crate::files::content::extent;
 use crate::files::guard::LogLock;
 use crate::files::segment_dir::{Named, SegmentDir};
 use crate::layout::Header;

@@ -1,0 +1,197 @@
+//! Which bytes of a data file are content: space is zeros before it is stored to, so what is not NUL was appended.
+//!
+//! All here are offsets, not positions.
+
+use std::fs::File;
+use std::io;
+use std::ops::ControlFlow;
+use std::os::unix::fs::FileExt;
+
+/// What pages are made of, on disks and in caches.
+const PAGE: u64 = 4096;
+/// Whole pages.
+const READ_AT_A_TIME: u64 = 64 * PAGE;
+
+/// What a look at the bytes behind the checkpoint says.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Extent {
+    /// Behind the last byte that is not NUL; the start of the look if there is none.
+    pub(super) end: u64,
+    /// Whole pages of NULs below the end, neighbours joined.
+    pub(super) missing: Vec<(u64, u64)>,
+}
+
+/// Reads `[from, to)` as far as the file reaches, until `each` breaks off. A piece ends with a page, but for the last one.
+/// Up to where it read.
+pub(crate) fn pieces<T>(
+    file: &File,
+    from: u64,
+    to: u64,
+    mut each: impl FnMut(u64, &mut [u8]) -> ControlFlow<T>,
+) -> io::Result<ControlFlow<T, u64>> {
+    let mut buf = vec![0; READ_AT_A_TIME.min(to.saturating_sub(from)) as usize];
+    let mut at = from;
+    while at < to {
+        let want = (READ_AT_A_TIME - at % PAGE).min(to - at) as usize;
+        let read = fill(file, &mut buf[..want], at)?;
+        if let ControlFlow::Break(found) = each(at, &mut buf[..read]) {
+            return Ok(ControlFlow::Break(found));
+        }
+        at += read as u64;
+        // Where the file ends, or was cut meanwhile.
+        if read < want {
+            break;
+        }
+    }
+    Ok(ControlFlow::Continue(at))
+}
+
+/// Reads until the buffer is full, or the file ends.
+fn fill(file: &File, buf: &mut [u8], at: u64) -> io::Result<usize> {
+    let mut read = 0;
+    while read < buf.len() {
+        match file.read_at(&mut buf[read..], at + read as u64) {
+            Ok(0) => break,
+            Ok(n) => read += n,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(read)
+}
+
+/// Reads `[from, len)` of a file.
+///
+/// # Errors
+/// Of the kind `UnexpectedEof` where the file is shorter.
+pub(super) fn extent(file: &File, from: u64, len: u64) -> io::Result<Extent> {
+    extent_without(file, from, len, &[])
+}
+
+/// As [`extent`], with zeros in these ranges.
+pub(super) fn extent_without(file: &File, from: u64, len: u64, zeroed: &[(u64, u64)]) -> io::Result<Extent> {
+    let mut found = Extent { end: from, ..Extent::default() };
+    let mut empty: Option<(u64, u64)> = None;
+    let reached = pieces(file, from, len, |mut at, piece| {
+        let end = at + piece.len() as u64;
+        let within = |to: u64| (to.clamp(at, end) - at) as usize;
+        zeroed.iter().for_each(|&(from, to)| piece[within(from)..within(to)].fill(0));
+        let mut rest = &*piece;
+        while !rest.is_empty() {
+            let page = rest.len().min((PAGE - at % PAGE) as usize);
+            match rest[..page].iter().rposition(|&b| b != 0) {
+                Some(last) => {
+                    found.missing.extend(empty.take());
+                    found.end = at + last as u64 + 1;
+                }
+                None if page as u64 == PAGE => {
+                    empty = Some((empty.map_or(at, |(start, _)| start), at + PAGE));
+                }
+                // The rest of a page whose front is below the checkpoint, or of the last one.
+                None => {}
+            }
+            at += page as u64;
+            rest = &rest[page..];
+        }
+        ControlFlow::<()>::Continue(())
+    })?;
+    match reached {
+        ControlFlow::Continue(at) if at < len => Err(io::ErrorKind::UnexpectedEof.into()),
+        _ => Ok(found),
+    }
+}
+
+/// The first byte in `[from, to)` that is not NUL, as far as the file reaches.
+pub(crate) fn first_byte(file: &File, from: u64, to: u64) -> io::Result<Option<u64>> {
+    let found = pieces(file, from, to, |at, piece| match piece.iter().position(|&b| b != 0) {
+        Some(i) => ControlFlow::Break(at + i as u64),
+        None => ControlFlow::Continue(()),
+    });
+    Ok(found?.break_value())
+}
+
+/// Behind the last byte of `[from, len)` that is not NUL; `from` if there is none.
+///
+/// # Errors
+/// Of the kind `UnexpectedEof` where the file is shorter.
+pub(super) fn last_byte(file: &File, from: u64, len: u64) -> io::Result<u64> {
+    let mut buf = vec![0; READ_AT_A_TIME.min(len.saturating_sub(from)) as usize];
+    let mut end = len;
+    while end > from {
+        let start = end.saturating_sub(buf.len() as u64).max(from);
+        let part = &mut buf[..(end - start) as usize];
+        file.read_exact_at(part, start)?;
+        if let Some(last) = part.iter().rposition(|&b| b != 0) {
+            return Ok(start + last as u64 + 1);
+        }
+        end = start;
+    }
+    Ok(from)
+}
+
+/// The first run of NULs in `[from, to)`, as far as the file reaches.
+pub(crate) fn next_nuls(file: &File, from: u64, to: u64) -> io::Result<Option<(u64, u64)>> {
+    let mut begun = None;
+    let found = pieces(file, from, to, |at, piece| {
+        let start = match begun {
+            Some(_) => 0,
+            None => piece.iter().position(|&b| b == 0).unwrap_or(piece.len()),
+        };
+        if start == piece.len() {
+            return ControlFlow::Continue(());
+        }
+        let begun = *begun.get_or_insert(at + start as u64);
+        match piece[start..].iter().position(|&b| b != 0) {
+            Some(run) => ControlFlow::Break((begun, at + (start + run) as u64)),
+            None => ControlFlow::Continue(()),
+        }
+    });
+    Ok(match found? {
+        ControlFlow::Break(run) => Some(run),
+        ControlFlow::Continue(reached) => begun.map(|start| (start, reached)),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of that length with bytes in these ranges.
+    fn file(len: u64, ranges: &[(u64, u64)]) -> io::Result<File> {
+        let file = tempfile::tempfile()?;
+        file.set_len(len)?;
+        for &(from, to) in ranges {
+            file.write_all_at(&vec![b'x'; (to - from) as usize], from)?;
+        }
+        Ok(file)
+    }
+
+    #[test]
+    fn runs_across_the_pieces_that_are_read_are_one() -> io::Result<()> {
+        let piece = READ_AT_A_TIME;
+        let (first, second) = ((10, piece - 5), (2 * piece + 5 * PAGE + 7, 3 * piece));
+        let file = file(4 * piece, &[first, second])?;
+        assert_eq!(next_nuls(&file, 10, 4 * piece)?, Some((first.1, second.0)));
+        assert_eq!(next_nuls(&file, second.0, 9 * piece)?, Some((second.1, 4 * piece)));
+        assert_eq!(next_nuls(&file, second.0, second.1)?, None);
+        assert_eq!(first_byte(&file, first.1, 4 * piece)?, Some(second.0));
+        assert_eq!(first_byte(&file, second.1, 9 * piece)?, None);
+        assert_eq!(last_byte(&file, 3, 4 * piece)?, second.1);
+        assert_eq!(last_byte(&file, second.1, 4 * piece)?, second.1);
+        let missing = vec![(piece, 2 * piece + 5 * PAGE)];
+        assert_eq!(extent(&file, 3, 4 * piece)?, Extent { end: second.1, missing });
+        let whole = vec![(0, 2 * piece + 5 * PAGE)];
+        let without = extent_without(&file, 0, 4 * piece, &[first])?;
+        assert_eq!(without, Extent { end: second.1, missing: whole });
+        Ok(())
+    }
+
+    #[test]
+    fn a_file_that_is_shorter_than_it_should_be_has_no_extent() -> io::Result<()> {
+        let file = file(PAGE, &[(0, 1)])?;
+        for found in [extent(&file, 0, 2 * PAGE).map(drop), last_byte(&file, 0, 2 * PAGE).map(drop)] {
+            assert_eq!(found.map_err(|e| e.kind()), Err(io::ErrorKind::UnexpectedEof));
+        }
+        Ok(())
+    }
+}
