@@ -11,7 +11,7 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use super::engine::At;
 use super::ledger::{Fate, Left, message};
 use super::operations::Company;
-use super::scene::{Part, Scene, hold_slot};
+use super::scene::{Part, Scene, is_slot_free};
 use super::{CHUNK, HANG, PATIENCE};
 
 /// Bytes of the append of which a planted dead writer has stored half.
@@ -47,7 +47,8 @@ impl Scene {
     fn plant_dead(&mut self) -> anyhow::Result<()> {
         self.extend(DEAD)?;
         let metadata = self.ready()?;
-        let free = (0..).zip(metadata.slots()).find(|(slot, _)| hold_slot(&self.log, *slot).is_ok());
+        let is_free = |slot| is_slot_free(&self.log, slot).unwrap_or(false);
+        let free = (0..).zip(metadata.slots()).find(|(slot, _)| is_free(*slot));
         let (index, slot) = free.context("all slots are taken")?;
         let (id, start) = (self.ledger.ids(1), metadata.cursor());
         slot.hot.begin(DEAD, start);

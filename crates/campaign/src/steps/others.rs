@@ -12,7 +12,7 @@ use super::CHUNK;
 use super::damage::Damage;
 use super::ledger::Reading;
 use super::operations::Found;
-use super::scene::{Scene, hold_slot};
+use super::scene::{Scene, is_slot_free};
 
 /// Bytes of their messages.
 const SMALL: u64 = 67;
@@ -116,7 +116,7 @@ impl Stopped<'_> {
         let Some(metadata) = self.scene.metadata()? else { return Ok(None) };
         let Some((slot, words)) = metadata.slot_of(self.pid) else { return Ok(None) };
         // One that it has given back is anybody's.
-        if hold_slot(&self.scene.log, slot).is_ok() {
+        if is_slot_free(&self.scene.log, slot)? {
             return Ok(None);
         }
         let mut range = Vec::new();

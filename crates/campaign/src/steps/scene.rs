@@ -286,13 +286,24 @@ impl Scene {
 /// Takes the lock byte of a slot, as if its owner lived; until the file is closed.
 pub(crate) fn hold_slot(log: &Path, slot: u32) -> anyhow::Result<File> {
     let file = File::options().read(true).write(true).open(path_of(log))?;
-    let range = libc::flock {
+    fcntl(&file, FcntlArg::F_OFD_SETLK(&byte_of(slot)))?;
+    Ok(file)
+}
+
+/// Whether nobody has that slot. Only asked, not tried: a child that another thread forks would keep what was taken
+/// until it executes its program.
+pub(crate) fn is_slot_free(log: &Path, slot: u32) -> anyhow::Result<bool> {
+    let (file, mut range) = (File::options().read(true).write(true).open(path_of(log))?, byte_of(slot));
+    fcntl(&file, FcntlArg::F_OFD_GETLK(&mut range))?;
+    Ok(range.l_type == libc::F_UNLCK as libc::c_short)
+}
+
+fn byte_of(slot: u32) -> libc::flock {
+    libc::flock {
         l_type: libc::F_WRLCK as libc::c_short,
         l_whence: libc::SEEK_SET as libc::c_short,
         l_start: (SLOT_BYTES + u64::from(slot)).cast_signed(),
         l_len: 1,
         l_pid: 0,
-    };
-    fcntl(&file, FcntlArg::F_OFD_SETLK(&range))?;
-    Ok(file)
+    }
 }
