@@ -4,11 +4,15 @@
 //! -----------|------
 //! 0          | no message: a hole of unknown place
 //! 1 to 0x7f  | a message shorter than a head, of such bytes only
-//! `MARK`     | a head: mark, check (3 bytes), number, writer, length (4 bytes each); the body has any bytes
+//! `MARK`     | a head: mark, check (3 bytes), number, writer, length (4 bytes each); the body has any bytes, its second
+//!            | half only NULs if the writer's number has the bit `ENDS_IN_NULS`
 
 /// Bytes of a head.
 pub(crate) const HEAD: usize = 16;
 const MARK: u8 = 0xa7;
+/// What such a writer appends, a recovery after a reboot may take for space that nobody filled: where the log ends, and
+/// what the pages within it hold, only the metadata of this boot knows.
+pub(crate) const ENDS_IN_NULS: u32 = 1 << 31;
 
 /// Who, which, how long.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -45,6 +49,8 @@ impl Label {
         for (to, field) in head.chunks_exact_mut(4).zip(fields) {
             to.copy_from_slice(&field.to_le_bytes());
         }
+        let filled = if self.writer & ENDS_IN_NULS == 0 { body.len() } else { body.len() / 2 };
+        let body = &mut body[..filled];
         let mut word = origin;
         for to in body.chunks_mut(8) {
             word = word.wrapping_add(0x9e37_79b9_7f4a_7c15);

@@ -12,7 +12,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::Pid;
 
-use super::spaces::own_mounts;
+use super::containers::own_mounts;
 use super::{CHUNK, Case, Scene, Skip, ended_well, in_child, kill_and_wait, pause, tool, until, write};
 use crate::children;
 use crate::oracle::Scribe;

@@ -1,10 +1,12 @@
-//! T9: namespaces and odd states of processes: writers that have other numbers, clocks or roots; forks without exec;
-//! writers that are stopped, frozen or dumping core in the middle of an append; one file by two paths; readers who
-//! lock what they can. Each case has a process of its own, in which it may unshare and mount.
+//! T9: namespaces and odd states of processes: writers that have other numbers, clocks, boot ids or roots; forks without
+//! exec; writers that are stopped, frozen or dumping core in the middle of an append; one file by two paths, or on a file
+//! system that is mounted again; readers who lock what they can. Each case has a process of its own, in which it may unshare and mount.
 
 mod attack;
+mod containers;
 mod forks;
 mod held;
+mod remounts;
 mod spaces;
 mod views;
 
@@ -29,7 +31,15 @@ pub(crate) const ROLES: &[Role] = &[("odd", odd)];
 
 type Case = (&'static str, fn(&mut Scene) -> anyhow::Result<()>);
 
-const CASES: &[&[Case]] = &[spaces::CASES, views::CASES, forks::CASES, held::CASES, attack::CASES];
+const CASES: &[&[Case]] = &[
+    spaces::CASES,
+    containers::CASES,
+    views::CASES,
+    remounts::CASES,
+    forks::CASES,
+    held::CASES,
+    attack::CASES,
+];
 const COUNTS: &[&str] = &["cases", "kills", "forks", "held in flight", "messages"];
 /// Catches a hang.
 const DEADLINE: Duration = Duration::from_secs(180);
@@ -132,6 +142,18 @@ impl Scene {
             pause();
         }
         Ok(())
+    }
+
+    /// Comes, appends and leaves.
+    fn append_some(&self, id: u32, longest: u64) -> anyhow::Result<()> {
+        let log = self.options().open(&self.log)?;
+        let mut writer = log.writer()?;
+        let (mut scribe, mut random) = (Scribe::new(&self.acks, id), Random::new(id.into()));
+        for _ in 0..20 {
+            scribe.append(&mut writer, 1 + random.below(longest) as usize)?;
+        }
+        drop(writer);
+        Ok(log.close()?)
     }
 
     /// A process that opens the log at `path` and appends.

@@ -1,74 +1,26 @@
 //! Writers for which processes have other numbers, clocks another time, or paths another root.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::symlink;
 use std::path::Path;
 use std::time::Duration;
 
-use mmlog::{Log, Options, ProcessState, Rotation, Status};
+use mmlog::{Log, Options, ProcessState, Status};
 use nix::mount::{MsFlags, mount};
 use nix::sched::{CloneFlags, unshare};
-use nix::sys::signal::{Signal, kill};
-use nix::sys::wait::waitpid;
-use nix::unistd::Pid;
 
-use super::{Case, Scene, Skip, ended_well, in_child, kill_and_wait, line, needs};
-use crate::children;
+use super::containers::{Container, Stranger, new_pids, own_mounts};
+use super::{Case, Scene, Skip, in_child, kill_and_wait, needs};
 
 pub(super) const CASES: &[Case] = &[
     ("writers in different PID namespaces", pid_namespaces),
     ("writers in different time namespaces", time_namespaces),
     ("a writer in a chroot without /proc", chroot),
-    ("writers with a boot id of their own", own_boot_ids),
-    ("writers that can read no boot id", no_boot_ids),
     ("one log by two mounts", bind_mounts),
 ];
 
 /// Not in nix.
 const CLONE_NEWTIME: i32 = 0x80;
-
-/// A process of the new namespaces that `prepare` asks for, and the one that waits for it.
-struct Stranger {
-    keeper: Pid,
-    pid: Pid,
-}
-
-impl Stranger {
-    fn new(scene: &mut Scene, prepare: fn() -> anyhow::Result<()>) -> anyhow::Result<Self> {
-        let (id, path) = (scene.id(), scene.log.clone());
-        let (mut from, mut to) = std::io::pipe()?;
-        let scene = &*scene;
-        let keeper = children::fork(|| {
-            if let Err(e) = prepare() {
-                writeln!(to, "{e:#}")?;
-                return Ok(());
-            }
-            let pid = children::fork(|| scene.append_until_closed(&scene.options().open(path)?, id, 2000))?;
-            writeln!(to, "{pid}")?;
-            let ended = waitpid(pid, None)?;
-            anyhow::ensure!(ended.pid() == Some(pid), "{ended:?}");
-            Ok(())
-        })?;
-        let said = line(&mut from)?;
-        match said.parse() {
-            Ok(pid) => Ok(Self { keeper, pid: Pid::from_raw(pid) }),
-            Err(_) => {
-                ended_well(keeper)?;
-                Err(Skip(said).into())
-            }
-        }
-    }
-
-    fn kill(self) -> anyhow::Result<()> {
-        kill(self.pid, Signal::SIGKILL)?;
-        ended_well(self.keeper)
-    }
-}
-
-fn new_pids() -> anyhow::Result<()> {
-    needs("unshare(CLONE_NEWPID)", unshare(CloneFlags::CLONE_NEWPID))
-}
 
 /// Ten days later.
 fn new_times() -> anyhow::Result<()> {
@@ -89,12 +41,14 @@ fn everybody_lives(status: &Status, writers: usize) -> anyhow::Result<()> {
 }
 
 /// Strangers come, append, and are killed, while one of us appends and another trims.
-fn among_strangers(scene: &mut Scene, prepare: fn() -> anyhow::Result<()>) -> anyhow::Result<()> {
+fn among_strangers(scene: &mut Scene, container: Container) -> anyhow::Result<()> {
     let log = scene.create()?;
     let path = scene.log.clone();
     let ours = scene.writer(&path)?;
     for _ in 0..scene.rounds {
-        let strangers = [Stranger::new(scene, prepare)?, Stranger::new(scene, prepare)?];
+        let ids = [scene.id(), scene.id()];
+        let strangers =
+            [Stranger::new(scene, container, ids[0], 2000)?, Stranger::new(scene, container, ids[1], 2000)?];
         super::until(|| Ok(log.status()?.writers.iter().filter(|w| w.alive == Ok(true)).count() == 3))?;
         scene.get_on(50)?;
         everybody_lives(&log.status()?, 3)?;
@@ -114,11 +68,11 @@ fn among_strangers(scene: &mut Scene, prepare: fn() -> anyhow::Result<()>) -> an
 
 /// Both have the number 1, each in its own.
 fn pid_namespaces(scene: &mut Scene) -> anyhow::Result<()> {
-    among_strangers(scene, new_pids)
+    among_strangers(scene, Container::of(new_pids))
 }
 
 fn time_namespaces(scene: &mut Scene) -> anyhow::Result<()> {
-    among_strangers(scene, new_times)
+    among_strangers(scene, Container::of(new_times))
 }
 
 /// It knows neither the boot nor itself. What it appends, and that it was there, is as good as anybody's.
@@ -169,71 +123,6 @@ fn chroot(scene: &mut Scene) -> anyhow::Result<()> {
         "a log that was made in a chroot has no id: {made}"
     );
     scene.judge()
-}
-
-/// As systemd-nspawn and LXC set up a container.
-fn own_boot_id() -> anyhow::Result<()> {
-    own_mounts()?;
-    let none = None::<&str>;
-    needs("tmpfs", mount(Some("tmpfs"), "/mnt", Some("tmpfs"), MsFlags::empty(), none))?;
-    fs::write("/mnt/boot_id", "11111111-2222-3333-4444-555555555555\n")?;
-    let id = "/proc/sys/kernel/random/boot_id";
-    needs("bind mount", mount(Some("/mnt/boot_id"), id, none, MsFlags::MS_BIND, none))
-}
-
-/// As a unit with `ProcSubset=pid`.
-fn no_boot_id() -> anyhow::Result<()> {
-    own_mounts()?;
-    needs("subset=pid", mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), Some("subset=pid")))
-}
-
-fn own_boot_ids(scene: &mut Scene) -> anyhow::Result<()> {
-    by_turns(scene, own_boot_id)
-}
-
-fn no_boot_ids(scene: &mut Scene) -> anyhow::Result<()> {
-    by_turns(scene, no_boot_id)
-}
-
-/// One of us and a stranger append; each side rotates beside the other's writer, and is killed. Whoever comes next finds
-/// the log of this boot, or recovers it, and loses nothing. Nobody here looks at the boot id before he is a stranger.
-fn by_turns(scene: &mut Scene, prepare: fn() -> anyhow::Result<()>) -> anyhow::Result<()> {
-    in_child(|| scene.create().map(|_| String::new()).map_err(Into::into))?;
-    let path = scene.log.clone();
-    for _ in 0..scene.rounds {
-        let ours = scene.writer(&path)?;
-        let stranger = Stranger::new(scene, prepare)?;
-        scene.get_on(50)?;
-        let options = scene.options();
-        for strange in [true, false] {
-            in_child(|| {
-                if strange {
-                    prepare()?;
-                }
-                options.open(&path)?.rotate(&Rotation::default())?;
-                Ok(String::new())
-            })?;
-            scene.get_on(20)?;
-        }
-        stranger.kill()?;
-        scene.get_on(20)?;
-        kill_and_wait(ours)?;
-        scene.count(2, "kills");
-    }
-    in_child(|| {
-        let options = scene.options();
-        let seen = options.open_reader(&path)?.watermark()?;
-        anyhow::ensure!(seen.get() > 0, "nothing can be read");
-        Ok(String::new())
-    })?;
-    scene.judge()
-}
-
-/// In a mount namespace of its own, which takes its mounts along when it ends.
-pub(super) fn own_mounts() -> anyhow::Result<()> {
-    needs("unshare(CLONE_NEWNS)", unshare(CloneFlags::CLONE_NEWNS))?;
-    let none = None::<&str>;
-    needs("private mounts", mount(none, "/", none, MsFlags::MS_REC | MsFlags::MS_PRIVATE, none))
 }
 
 fn bind_mounts(scene: &mut Scene) -> anyhow::Result<()> {

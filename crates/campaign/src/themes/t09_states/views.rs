@@ -6,43 +6,57 @@ use std::path::{Path, PathBuf};
 use mmlog::{Fault, Log, Options};
 use nix::mount::{MsFlags, mount};
 
-use super::spaces::own_mounts;
+use super::containers::own_mounts;
 use super::{Case, Scene, in_child, kill_and_wait, needs};
 use crate::oracle::{Acks, check};
 
 pub(super) const CASES: &[Case] =
     &[("an overlay over a log", over_a_log), ("a log in an overlay", in_an_overlay)];
 
-struct Overlay {
-    lower: PathBuf,
+pub(super) struct Overlay {
+    /// The highest one first.
+    lower: Vec<PathBuf>,
     upper: PathBuf,
+    work: PathBuf,
     merged: PathBuf,
 }
 
 impl Overlay {
-    fn directories(scene: &Scene) -> std::io::Result<Self> {
+    pub(super) fn directories(scene: &Scene) -> std::io::Result<Self> {
         let make = |name: &str| {
             let path = scene.directory.join(name);
             fs::create_dir(&path).map(|()| path)
         };
-        make("work")?;
-        Ok(Self { lower: make("lower")?, upper: make("upper")?, merged: make("merged")? })
+        Ok(Self {
+            lower: vec![make("lower")?],
+            upper: make("upper")?,
+            work: make("work")?,
+            merged: make("merged")?,
+        })
     }
 
-    fn mount(&self, scene: &Scene) -> anyhow::Result<()> {
-        let show = |path: &Path| path.display().to_string();
-        let (lower, upper) = (show(&self.lower), show(&self.upper));
-        let options =
-            format!("lowerdir={lower},upperdir={upper},workdir={}", show(&scene.directory.join("work")));
-        needs(
-            "overlay",
-            mount(Some("overlay"), &self.merged, Some("overlay"), MsFlags::empty(), Some(&*options)),
-        )
+    pub(super) fn mount_at(&self, at: &Path) -> anyhow::Result<()> {
+        let show = |path: &PathBuf| path.display().to_string();
+        let lower = self.lower.iter().map(show).collect::<Vec<_>>().join(":");
+        let options = format!("lowerdir={lower},upperdir={},workdir={}", show(&self.upper), show(&self.work));
+        needs("overlay", mount(Some("overlay"), at, Some("overlay"), MsFlags::empty(), Some(&*options)))
+    }
+
+    /// While it is not mounted: the upper directory becomes a lower one, under a new one.
+    pub(super) fn commit(&mut self) -> std::io::Result<()> {
+        let new = |path: &Path| {
+            let path = path.with_extension("new");
+            fs::create_dir(&path).map(|()| path)
+        };
+        let upper = new(&self.upper)?;
+        self.lower.insert(0, std::mem::replace(&mut self.upper, upper));
+        self.work = new(&self.work)?;
+        Ok(())
     }
 }
 
 /// Appends are refused as those of a copy.
-fn is_foreign(path: &Path) -> anyhow::Result<()> {
+pub(super) fn is_foreign(path: &Path) -> anyhow::Result<()> {
     match Log::options().open(path) {
         Ok(_) => anyhow::bail!("a writer was let in at {}", path.display()),
         Err(e) => anyhow::ensure!(
@@ -65,10 +79,10 @@ fn reads(path: &Path, acks: &Acks) -> anyhow::Result<()> {
 fn over_a_log(scene: &mut Scene) -> anyhow::Result<()> {
     own_mounts()?;
     let overlay = Overlay::directories(scene)?;
-    scene.log = overlay.lower.join("odd.log");
+    scene.log = overlay.lower[0].join("odd.log");
     let merged = overlay.merged.join("odd.log");
     drop(scene.create()?);
-    overlay.mount(scene)?;
+    overlay.mount_at(&overlay.merged)?;
     let path = scene.log.clone();
     let writer = scene.writer(&path)?;
     scene.get_on(100)?;
@@ -91,7 +105,7 @@ fn over_a_log(scene: &mut Scene) -> anyhow::Result<()> {
 fn in_an_overlay(scene: &mut Scene) -> anyhow::Result<()> {
     own_mounts()?;
     let overlay = Overlay::directories(scene)?;
-    overlay.mount(scene)?;
+    overlay.mount_at(&overlay.merged)?;
     scene.log = overlay.merged.join("odd.log");
     let upper = overlay.upper.join("odd.log");
     drop(scene.create()?);
