@@ -108,7 +108,7 @@ fn a_segment_that_is_not_due_is_left() {
         assert_eq!(log.rotate(&how).unwrap(), None);
     }
     let either = Rotation::default().if_age(hour).if_size(100);
-    assert!(log.plan_rotation(&either).is_some());
+    assert!(log.plan_rotation(&either).unwrap().is_some());
     assert!(log.rotate(&either).unwrap().is_some());
 }
 

@@ -132,24 +132,6 @@ fn a_log_that_does_not_exist_is_made_by_init_and_append_only() {
 }
 
 #[test]
-fn a_name_too_long_for_its_metadata_is_said_in_words() {
-    let scratch = Scratch::new();
-    refused(&COMMANDS, &scratch.file(&"n".repeat(255)), 1, &["File name too long", "255 bytes", "`.mmlog`"]);
-    assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "nothing is left there");
-    let longest = scratch.file(&"n".repeat(249));
-    let made = mmlogctl("append", &longest).input(CONTENT).run();
-    assert_eq!(made.code, 0, "{made:?}");
-    made.says(&longest, &["rotate will fail"]);
-    is_readable(&longest, CONTENT);
-}
-
-#[test]
-fn a_path_too_long_is_said_in_words() {
-    let scratch = Scratch::new();
-    refused(&COMMANDS, &scratch.file(&"directory/".repeat(500)).join("log"), 1, &["File name too long"]);
-}
-
-#[test]
 fn a_newline_in_the_name_stays_on_the_line() {
     let scratch = Scratch::new();
     let (name, shown) = ("a\nmmlogctl: all is well\x1b[2J", "a\\nmmlogctl: all is well\\u{1b}[2J");

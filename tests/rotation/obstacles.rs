@@ -78,7 +78,7 @@ fn a_file_of_the_segments_name_is_never_overwritten() {
     let scene = scene();
     let log = options().open_or_create(&scene.log).unwrap();
     log.writer().unwrap().append(b"one\n").unwrap();
-    let taken = log.plan_rotation(&Rotation::default()).unwrap().path;
+    let taken = log.plan_rotation(&Rotation::default()).unwrap().unwrap().path;
     fs::write(&taken, b"somebody else's").unwrap();
     let before = names(&scene.log);
     let error = log.rotate(&Rotation::default()).unwrap_err();

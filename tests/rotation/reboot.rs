@@ -81,7 +81,7 @@ fn the_link_alone_is_undone() {
     let scene = scene();
     let log = options().open_or_create(&scene.log).unwrap();
     log.writer().unwrap().append(b"first\n").unwrap();
-    let name = log.plan_rotation(&mmlog::Rotation::default()).unwrap().path;
+    let name = log.plan_rotation(&mmlog::Rotation::default()).unwrap().unwrap().path;
     log.close().unwrap();
     fs::hard_link(&scene.log, name).unwrap();
     let old = saved(&scene.log);

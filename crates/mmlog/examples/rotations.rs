@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     while begun.elapsed() < span {
         let next = Instant::now() + every;
         pauses.extend(log.rotate(&Rotation::default())?.map(|r| r.pause));
-        if let Some(rotated) = log.plan_rotation(&Rotation::default()) {
+        if let Some(rotated) = log.plan_rotation(&Rotation::default())? {
             // Space for as many as come.
             let old = rotated.generation.saturating_sub(20);
             let name = format!("{path}.{old:010}-");

@@ -1,53 +1,23 @@
 //! What can go wrong, one variant for each different next step.
 
+mod at;
 mod blocker;
 mod class;
 mod words;
 
-use std::fmt;
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::Duration;
 
+pub(crate) use at::At;
+pub use at::Error;
 pub use blocker::Blocker;
 pub use class::Class;
-use words::{advice, bytes, lasted, make_room, misfit, words};
+use words::{advice, bytes, lasted, make_room, misfit, shorter, words};
 pub(crate) use words::{quoted, shown};
 
 /// The library's result.
 pub type Result<T> = std::result::Result<T, Error>;
-
-/// An error: which file, and what is wrong with it. Displays as `PATH: problem; what to do`.
-#[derive(Debug)]
-pub struct Error(Box<(PathBuf, Fault)>);
-
-impl Error {
-    /// What is wrong.
-    pub fn fault(&self) -> &Fault {
-        &self.0.1
-    }
-
-    pub(crate) fn into_fault(self) -> Fault {
-        self.0.1
-    }
-
-    /// The file concerned, usually the log's data file.
-    pub fn path(&self) -> &Path {
-        &self.0.0
-    }
-}
-
-impl fmt::Display for Error {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", shown(self.path()), self.fault())
-    }
-}
-
-impl std::error::Error for Error {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        std::error::Error::source(self.fault())
-    }
-}
 
 /// Who poisoned the log, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -312,6 +282,25 @@ pub enum Fault {
         /// Bytes there.
         found: u64,
     },
+    /// A name of the log's files is longer than its file system allows.
+    #[error(
+        "the name has {name} bytes, {what}'s would have {needed}, and {most} is the most here; {}",
+        shorter(*fits, *exists)
+    )]
+    NameTooLong {
+        /// Bytes of the data file's name.
+        name: usize,
+        /// Whose name does not fit.
+        what: &'static str,
+        /// Bytes of that name.
+        needed: usize,
+        /// The most that the file system allows, bytes.
+        most: usize,
+        /// The most that the data file's name may have so that all fit, bytes.
+        fits: usize,
+        /// Whether the log is there already.
+        exists: bool,
+    },
     /// A file system on which the protocol cannot hold.
     #[error("on {name}, where shared memory and locks are not coherent; use a local file system")]
     FileSystem {
@@ -474,22 +463,7 @@ impl Fault {
         matches!(self, Fault::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
     }
 
-    pub(crate) fn at(self, path: &Path) -> Error {
-        Error(Box::new((path.to_path_buf(), self)))
-    }
-
     pub(crate) fn io(operation: &'static str) -> impl FnOnce(io::Error) -> Fault {
         move |source| Fault::Io { operation, source }
-    }
-}
-
-/// Adds the path to a fault.
-pub(crate) trait At<T> {
-    fn at(self, path: &Path) -> Result<T>;
-}
-
-impl<T> At<T> for std::result::Result<T, Fault> {
-    fn at(self, path: &Path) -> Result<T> {
-        self.map_err(|fault| fault.at(path))
     }
 }

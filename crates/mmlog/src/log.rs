@@ -217,8 +217,11 @@ impl Log {
     }
 
     /// What [`rotate`](Self::rotate) would make final now; `None` when it would do nothing. Changes nothing.
-    pub fn plan_rotation(&self, how: &Rotation) -> Option<Rotated> {
-        rotate::plan(&self.files, how)
+    ///
+    /// # Errors
+    /// [`Fault::NameTooLong`](crate::Fault::NameTooLong) when the segment cannot have its name.
+    pub fn plan_rotation(&self, how: &Rotation) -> Result<Option<Rotated>> {
+        rotate::plan(&self.files, how).at(self.path())
     }
 
     /// Makes the data file a final segment with a name of its own, and goes on in a new one; `None` when there was
@@ -228,7 +231,8 @@ impl Log {
     ///
     /// # Errors
     /// After [`Rotation::wait`]: [`Fault::Busy`](crate::Fault::Busy), [`Fault::Stalled`](crate::Fault::Stalled), with
-    /// nothing changed. [`Fault::Io`](crate::Fault::Io) when the new file cannot be made like the old one.
+    /// nothing changed. [`Fault::Io`](crate::Fault::Io) when the new file cannot be made like the old one,
+    /// [`Fault::NameTooLong`](crate::Fault::NameTooLong) when the segment cannot have its name.
     ///
     /// ```
     /// # fn main() -> mmlog::Result<()> {

@@ -11,6 +11,12 @@ use crate::layout::POSITION_END;
 
 const GENERATION_DIGITS: usize = 10;
 const BASE_DIGITS: usize = 19;
+/// What a copy of a segment in the making has behind the segment's name.
+pub(crate) const PART_SUFFIX: &str = ".mmlog-part";
+/// How many bytes a final segment's name has more than its log's.
+pub(crate) const SEGMENT_BYTES: usize = 1 + GENERATION_DIGITS + 1 + BASE_DIGITS;
+/// How many the longest name of all has: that of a segment with a time, while a compressed copy of it is made.
+pub(crate) const LONGEST_BYTES: usize = SEGMENT_BYTES + 1 + size_of::<Stamp>() + PART_SUFFIX.len();
 /// The first generation that has no name.
 pub(crate) const GENERATION_END: u64 = 10_u64.pow(GENERATION_DIGITS as u32);
 
@@ -126,6 +132,16 @@ mod tests {
                 assert_eq!(SegmentName::parse(OsStr::new("app.log"), &text), Some(name));
             }
         }
+    }
+
+    #[test]
+    fn names_are_as_long_as_they_are_said_to_be() {
+        let log = OsStr::new("app.log");
+        let of = |stamp| SegmentName::plain(GENERATION_END - 1, POSITION_END - 1, stamp).of(log).len();
+        assert_eq!(of(None) - log.len(), SEGMENT_BYTES);
+        let stamp = Stamp::new("20261121T093000Z");
+        assert_eq!(of(stamp) + PART_SUFFIX.len() - log.len(), LONGEST_BYTES);
+        assert!([Compression::Zstd, Compression::Gzip].iter().all(|c| c.suffix().len() <= PART_SUFFIX.len()));
     }
 
     #[test]

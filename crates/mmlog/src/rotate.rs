@@ -23,6 +23,7 @@ use crate::error::Fault;
 use crate::files::exchange::NextFile;
 use crate::files::guard::LogLock;
 use crate::files::owner::Operation;
+use crate::files::room::Room;
 use crate::files::{Files, SLICE};
 use crate::layout::FEATURE_HOOKS;
 use crate::metadata::Entry;
@@ -99,8 +100,8 @@ pub struct Rotated {
     pub pause: Duration,
 }
 
-/// What a rotation would make final now; `None` if it would do nothing.
-pub(crate) fn plan(files: &Files, how: &Rotation) -> Option<Rotated> {
+/// What a rotation would make final now; `None` if it would do nothing. An error where the segment's name does not fit.
+pub(crate) fn plan(files: &Files, how: &Rotation) -> Result<Option<Rotated>, Fault> {
     let current = files.meta.header().current();
     let end = files.control().look().start;
     let bytes = end.saturating_sub(current.base);
@@ -109,7 +110,13 @@ pub(crate) fn plan(files: &Files, how: &Rotation) -> Option<Rotated> {
         (None, None) => true,
         (size, least) => size.is_some_and(|s| bytes >= s) || least.is_some_and(|a| age >= a),
     };
-    (bytes > 0 && due).then(|| rotated(files, &current, how.stamp, end, Duration::ZERO))
+    if bytes == 0 || !due {
+        return Ok(None);
+    }
+    let planned = rotated(files, &current, how.stamp, end, Duration::ZERO);
+    let what = if how.stamp.is_some() { "an old segment with its time" } else { "an old segment" };
+    Room::of(&files.place)?.check(planned.path.file_name().unwrap_or_default(), what)?;
+    Ok(Some(planned))
 }
 
 fn rotated(files: &Files, current: &Entry, stamp: Option<Stamp>, end: u64, pause: Duration) -> Rotated {
@@ -121,14 +128,14 @@ fn rotated(files: &Files, current: &Entry, stamp: Option<Stamp>, end: u64, pause
 pub(crate) fn rotate(files: &Files, how: &Rotation) -> Result<Option<Rotated>, Fault> {
     files.writable()?;
     files.poisoned()?;
-    if plan(files, how).is_none() {
+    if plan(files, how)?.is_none() {
         return Ok(None);
     }
     let deadline = files.deadline(how.wait);
     let _maintenance = files.maintenance(Operation::Rotate, &deadline)?;
     drop(files.lock(Operation::Rotate, &deadline)?);
     // Another one may have been at it.
-    if plan(files, how).is_none() {
+    if plan(files, how)?.is_none() {
         return Ok(None);
     }
     let next = files.prepare_next()?;

@@ -196,6 +196,8 @@ pub struct FileFacts {
     pub medium: Medium,
     /// Bytes that the file system has left for this user.
     pub free: Seen<u64>,
+    /// The most bytes that a name has on the file system; 0 when it cannot be asked.
+    pub longest_name: usize,
 }
 
 /// What a power cut would leave.

@@ -134,6 +134,7 @@ pub(crate) fn worst() -> Status {
             changed: at(),
             medium: Medium::Disk,
             free: Ok(1),
+            longest_name: 255,
         },
         durability: Durability {
             synced: u64::MAX,

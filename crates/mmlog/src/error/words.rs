@@ -79,10 +79,20 @@ pub(super) fn advice(e: &io::Error) -> &'static str {
         Some(libc::EMFILE | libc::ENOMEM | libc::EFBIG) => "raise the limit",
         Some(libc::ENFILE | libc::ENOLCK) => "close what holds them, then try again",
         Some(libc::ENAMETOOLONG) => {
-            "shorten it: a name has at most 255 bytes, `.mmlog` needs 6 of them, and an old segment up to 63"
+            "name it from a directory nearer to it: a path has at most 4095 bytes, most file systems allow a name 255"
         }
         Some(libc::EIO) => "look at dmesg for the disk's errors",
         _ => "nothing was changed; look at the file system and try again",
+    }
+}
+
+/// What to do about a name that is too long.
+pub(super) fn shorter(fits: usize, exists: bool) -> String {
+    match exists {
+        false => format!("choose a name of at most {fits} bytes"),
+        true => format!(
+            "stop its programs and give it a name of at most {fits} bytes (`mv` LOG, LOG.mmlog and its old segments)"
+        ),
     }
 }
 

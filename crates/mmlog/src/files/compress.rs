@@ -17,6 +17,7 @@ use std::time::Duration;
 use super::Files;
 use super::owner::Operation;
 use super::parts::{self, MAKER_BYTE};
+use super::room::Room;
 use super::segments::Named;
 use crate::crash::crash_point;
 use crate::deadline::Deadline;
@@ -65,6 +66,7 @@ impl Files {
         }
         self.remove_dead_parts();
         let name = parts::name_of(&segment.name);
+        Room::of(segment.dir.place())?.check(&name, "the compressed copy in the making")?;
         if parts::is_being_made(&segment.dir, &name)? {
             return Ok(None);
         }

@@ -21,6 +21,7 @@ pub(crate) mod owner;
 mod parts;
 pub(crate) mod reboot;
 pub(crate) mod remove;
+pub(crate) mod room;
 pub(crate) mod segment_dir;
 pub(crate) mod segments;
 pub(crate) mod turn;

@@ -21,6 +21,7 @@ use std::time::Duration;
 use super::boot::{Boot, Known};
 use super::meta::{self, Meta, Stage};
 use super::owner::Operation;
+use super::room::Room;
 use super::segment_dir::{Owner, SegmentDir, Stranger};
 use super::segments::{CannotOpen, Others, open_current};
 use super::{Adopt, Config, Files, Intent, METADATA_SUFFIX, Origin, Trust};
@@ -129,6 +130,7 @@ pub(crate) fn resolve(path: &Path, trust: Trust) -> std::result::Result<Place, F
         io::ErrorKind::IsADirectory => Fault::NotRegular { kind: "directory" },
         _ => Fault::io("look at the directory")(e),
     })?;
+    Room::check_pair(&place)?;
     match place.find(Part::Data).map_err(look())?.and_then(|f| f.odd_kind()) {
         None => {}
         Some("symbolic link") if trust == Trust::AnyPath => {
@@ -259,7 +261,11 @@ impl Opening<'_> {
         // Before anything is made there.
         check_file_system(self.place.directory_fd())?;
         match (len, self.intent, self.config.adopt) {
-            (0, Intent::Create, _) | (_, Intent::Create, Adopt::Existing) => Ok(()),
+            // One that was a log may have the name that it has.
+            _ if self.metadata == Metadata::Rebuild => Ok(()),
+            (0, Intent::Create, _) | (_, Intent::Create, Adopt::Existing) => {
+                Room::of(self.place)?.check_new()
+            }
             (0, ..) => Err(Fault::NoLog),
             _ => Err(Fault::NoMetadata { len }),
         }

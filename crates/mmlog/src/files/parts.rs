@@ -11,23 +11,22 @@ use std::os::unix::ffi::OsStrExt;
 use super::Files;
 use super::segment_dir::SegmentDir;
 use crate::error::Fault;
-use crate::names::SegmentName;
+use crate::names::{PART_SUFFIX, SegmentName};
 use crate::sys::lock;
 use crate::sys::place::{Access, Part, Place};
 
-const SUFFIX: &str = ".mmlog-part";
 /// The byte of such a file that its maker locks.
 pub(super) const MAKER_BYTE: u64 = 0;
 
 /// The name of a copy of that segment in the making, of whatever format: there is one at a time.
 pub(super) fn name_of(segment: &OsStr) -> OsString {
     let mut name = segment.to_os_string();
-    name.push(SUFFIX);
+    name.push(PART_SUFFIX);
     name
 }
 
 fn is_part(place: &Place, name: &OsStr) -> bool {
-    let segment = name.as_bytes().strip_suffix(SUFFIX.as_bytes()).map(OsStr::from_bytes);
+    let segment = name.as_bytes().strip_suffix(PART_SUFFIX.as_bytes()).map(OsStr::from_bytes);
     segment.is_some_and(|segment| SegmentName::parse(place.name(Part::Data), segment).is_some())
 }
 

@@ -45,6 +45,7 @@ impl Status {
         found.extend(self.outside_bytes());
         found.extend(self.outside_cut());
         found.extend(self.hooks_unrun());
+        found.extend(self.name_too_long());
         found.sort_by_key(|f| (f.state, f.severity));
         found
     }

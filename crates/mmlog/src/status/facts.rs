@@ -104,6 +104,7 @@ pub(super) fn file(place: &Place) -> Result<FileFacts, Fault> {
         changed: None,
         medium,
         free,
+        longest_name: fs::longest_name(place.directory_fd()).unwrap_or(0),
     };
     match place.open(Part::Data, Access::Read).and_then(|file| file.metadata()) {
         Ok(m) => Ok(FileFacts {

@@ -101,6 +101,8 @@ findings! {
     OutsideCut = "outside-cut",
     /// Segments wait for the command of a rotation, and nobody is at it.
     HooksUnrun = "hooks-unrun",
+    /// The log's name is too long for those of its old segments.
+    NameTooLong = "name-too-long",
 }
 
 impl fmt::Display for FindingId {

@@ -84,6 +84,14 @@ pub(crate) fn ask_file_system(file: impl AsFd) -> io::Result<(u64, Medium)> {
     Ok((s.blocks_available().saturating_mul(s.block_size().unsigned_abs()), medium))
 }
 
+/// The most bytes that a name has there. (The kernel says 0 where a file system does not, and more where it counts
+/// characters.)
+pub(crate) fn longest_name(directory: impl AsFd) -> io::Result<usize> {
+    const USUAL: u64 = 255;
+    let said = rustix::fs::fstatvfs(directory)?.f_namemax;
+    Ok(if said == 0 { USUAL } else { said.min(USUAL) } as usize)
+}
+
 /// What tells the file system, or subvolume, from others, as long as it lives; 0 where it says nothing.
 pub(crate) fn file_system(file: impl AsFd) -> u64 {
     rustix::fs::fstatvfs(file).map_or(0, |s| s.f_fsid)

@@ -1,6 +1,5 @@
 //! `mmlogctl init LOG`: create a log, or check that an existing one has these options.
 
-use std::ffi::OsStr;
 use std::path::PathBuf;
 
 use clap::Args;
@@ -70,26 +69,6 @@ impl Creation {
     }
 }
 
-/// Bytes that the names of a log's old segments have more than its own: generation and base; the time of `rotate --utc`;
-/// the suffixes of a segment that is being compressed.
-const SEGMENT: [usize; 3] = [31, 17, 15];
-
-/// Says when a log that was just made has too long a name to be rotated.
-pub(crate) fn warn_of_name(log: &Log, out: &mut Output) {
-    const LONGEST: usize = 255;
-    let len = log.path().file_name().map_or(0, OsStr::len);
-    let all: usize = SEGMENT.iter().sum();
-    if log.origin() == Origin::Opened || len + all <= LONGEST {
-        return;
-    }
-    let which = if len + SEGMENT[0] > LONGEST { "rotate" } else { "rotate with --utc or --compress" };
-    out.notice(&format!(
-        "{}: the name has {len} bytes, old segments need up to {all} more, and {LONGEST} is the most: {which} will fail; choose a name of at most {} bytes",
-        shown(log.path()),
-        LONGEST - all
-    ));
-}
-
 /// Creates the log, or compares.
 ///
 /// # Errors
@@ -101,7 +80,6 @@ pub fn run(args: &InitArgs, out: &mut Output) -> Result<Exit, Failure> {
         options = options.gate_ms(ms);
     }
     let log = options.open_or_create(&args.log)?;
-    warn_of_name(&log, out);
     match log.origin() {
         Origin::Created => {}
         Origin::Adopted { len } => {

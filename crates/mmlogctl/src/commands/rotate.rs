@@ -151,7 +151,7 @@ pub fn run(args: &RotateArgs, out: &mut Output) -> Result<Exit, Failure> {
 
 /// Says what would be done.
 fn plan(args: &RotateArgs, log: &Log, out: &mut Output) -> Result<Exit, Failure> {
-    let rotated = log.plan_rotation(&args.how());
+    let rotated = log.plan_rotation(&args.how())?;
     if let Some(rotated) = &rotated {
         out.line(&said("would make", args, rotated))?;
     }

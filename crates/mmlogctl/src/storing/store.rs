@@ -13,7 +13,6 @@ use super::lines::Lines;
 use super::place::{self, Watch};
 use super::sync::{Syncer, When};
 use super::{OnFull, Storing};
-use crate::commands::init::warn_of_name;
 use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
 use crate::progress::Progress;
@@ -66,7 +65,6 @@ impl<'a> Store<'a> {
         let log = patience.insist(out, &args.log, || {
             if args.no_create { options.open(&args.log) } else { options.open_or_create(&args.log) }
         })?;
-        warn_of_name(&log, out);
         let mut writer = patience.insist(out, &args.log, || log.writer())?;
         let syncer = match args.sync {
             When::Interval(length) => {

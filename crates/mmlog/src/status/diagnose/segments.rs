@@ -2,6 +2,7 @@
 
 use super::super::SegmentFlaw;
 use super::{critical, info, quoted, warning};
+use crate::names::{LONGEST_BYTES, SEGMENT_BYTES};
 use crate::status::{Finding, FindingId, State, Status};
 
 impl Status {
@@ -57,6 +58,33 @@ impl Status {
         );
         let next = "it lets go when it appends or reads on; restart it if the space is needed now".to_owned();
         Some(info(FindingId::SpaceHeld, sentence, next).of(first.pid))
+    }
+
+    /// A log that an earlier version made, or that was given its name afterwards.
+    pub(super) fn name_too_long(&self) -> Option<Finding> {
+        let (len, most) = (self.path.file_name()?.len(), self.file.longest_name);
+        if most == 0 || len + LONGEST_BYTES <= most {
+            return None;
+        }
+        let fits = most.saturating_sub(LONGEST_BYTES);
+        let is_barred = len + SEGMENT_BYTES > most;
+        let sentence = match is_barred {
+            true => format!(
+                "the name has {len} bytes, an old segment's {SEGMENT_BYTES} more, and {most} is the most here: rotate fails"
+            ),
+            false => format!(
+                "the name has {len} bytes, an old segment's up to {LONGEST_BYTES} more, and {most} is the most here: rotate works, with --utc or --compress it may fail"
+            ),
+        };
+        let path = quoted(&self.path);
+        let next = format!(
+            "stop its programs and give it a name of at most {fits} bytes: `mv {path} NAME && mv {} NAME.mmlog`, its old segments likewise;              everything else works as it is",
+            quoted(&self.metadata_path)
+        );
+        Some(match is_barred {
+            true => warning(FindingId::NameTooLong, State::Ok, sentence, next),
+            false => info(FindingId::NameTooLong, sentence, next),
+        })
     }
 
     /// What is there beside what readers take.

@@ -139,7 +139,28 @@ pub(super) const INCIDENTS: &[Incident] = &[
         command: "mmlogctl append {log}",
         cure: Cure::Stays("what was cut off stays on record for a day"),
     },
+    Incident {
+        finding: FindingId::NameTooLong,
+        about: "A log that cannot be rotated: its old segments' names would be too long.",
+        needs: "",
+        stage: |stage| {
+            stage.log(&[], LINES)?;
+            rename(stage, &"long-".repeat(48)).map(|()| None)
+        },
+        command: "mv {log} NAME && mv {metadata} NAME.mmlog",
+        cure: Cure::People("give both files a shorter name (here: app.log)", |stage| {
+            rename(stage, "app.log")
+        }),
+    },
 ];
+
+/// The two files of a log at rest.
+fn rename(stage: &mut Stage<'_>, name: &str) -> Done {
+    let (log, metadata) = (stage.log.clone(), stage.metadata());
+    stage.log = stage.dir.join(name);
+    fs::rename(log, &stage.log)?;
+    Ok(fs::rename(metadata, stage.metadata())?)
+}
 
 fn mode(stage: &Stage<'_>, bits: u32) -> Done {
     Ok(fs::set_permissions(stage.metadata(), fs::Permissions::from_mode(bits))?)
