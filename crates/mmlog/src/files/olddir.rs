@@ -226,7 +226,7 @@ impl Files {
 
     /// Whether the log's own directory has final segments.
     pub(crate) fn has_finals_here(&self, below: u64) -> Result<bool, Fault> {
-        Ok(self.log_directory()?.named()?.iter().any(|n| n.says.generation < below))
+        Ok(!self.log_directory()?.named_back_to(..below, |_| true)?.is_empty())
     }
 
     /// Renames final segments to that directory; the caller has made sure that they are durable. Those that are being
@@ -241,7 +241,7 @@ impl Files {
         // The cut of the newest one may be what a dead rotator left to do, and finds it by its name.
         drop(self.lock(Operation::Move, deadline)?);
         let (mut moved, log) = (Vec::new(), self.log_directory()?);
-        for n in log.named()?.into_iter().filter(|n| n.says.generation < below) {
+        for n in log.named_of(..below)? {
             if parts::is_being_made(&log, &parts::name_of(&n.name))? {
                 continue;
             }

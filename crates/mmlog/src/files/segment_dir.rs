@@ -117,7 +117,7 @@ impl Listing {
     pub(crate) fn add(&mut self, other: Self) {
         self.named.extend(other.named);
         self.left_out.extend(other.left_out);
-        self.named.sort_by_key(|n| (n.says.generation, n.says.compression.is_some(), n.says.base));
+        self.named.sort_by_key(|n| order(&n.says));
     }
 }
 
@@ -264,33 +264,39 @@ impl SegmentDir {
         has() || has()
     }
 
-    /// The names in the directory that are a segment's, whoever has them, in no order.
+    /// The names in the directory that are a segment's, whoever has them: by generation, a plain file before its compressed copy.
     pub(super) fn names(&self) -> Result<Vec<(SegmentName, OsString)>, Fault> {
         let log = self.place.name(Part::Data);
         let names = self.place.names().map_err(Fault::io("read the log's directory"))?;
-        Ok(names.into_iter().filter_map(|name| Some((SegmentName::parse(log, &name)?, name))).collect())
+        let parsed = names.into_iter().filter_map(|name| Some((SegmentName::parse(log, &name)?, name)));
+        let mut names: Vec<_> = parsed.collect();
+        names.sort_by_key(|(says, _)| order(says));
+        Ok(names)
+    }
+
+    /// What has such a name: a segment, or something that is left out; `None` when the name is gone.
+    fn look_at(&self, says: SegmentName, name: OsString) -> Result<Option<Result<Named, LeftOut>>, Fault> {
+        let found = self.place.find_named(&name).map_err(Fault::io("stat a final segment"))?;
+        let Some(found) = found else { return Ok(None) };
+        Ok(Some(match self.admit(&found) {
+            Ok(()) => Ok(Named { says, name, dir: self.clone(), id: found.id }),
+            Err(stranger) => {
+                let why = format!("not taken for a segment of this log: {}", stranger.why());
+                Err(LeftOut { path: self.path(&name), why })
+            }
+        }))
     }
 
     /// Every name of a segment that is there.
     pub(crate) fn list(&self) -> Result<Listing, Fault> {
-        self.list_those(|_| true)
-    }
-
-    /// As [`list`](Self::list), of those names alone: the others are not even looked at.
-    fn list_those(&self, wanted: impl Fn(&SegmentName) -> bool) -> Result<Listing, Fault> {
         let mut listing = Listing::default();
-        for (says, name) in self.names()?.into_iter().filter(|(says, _)| wanted(says)) {
-            let found = self.place.find_named(&name).map_err(Fault::io("stat a final segment"))?;
-            let Some(found) = found else { continue };
-            match self.admit(&found) {
-                Ok(()) => listing.named.push(Named { says, name, dir: self.clone(), id: found.id }),
-                Err(stranger) => {
-                    let why = format!("not taken for a segment of this log: {}", stranger.why());
-                    listing.left_out.push(LeftOut { path: self.path(&name), why });
-                }
+        for (says, name) in self.names()? {
+            match self.look_at(says, name)? {
+                Some(Ok(named)) => listing.named.push(named),
+                Some(Err(left_out)) => listing.left_out.push(left_out),
+                None => {}
             }
         }
-        listing.named.sort_by_key(|n| (n.says.generation, n.says.compression.is_some(), n.says.base));
         listing.left_out.sort_by(|a, b| a.path.cmp(&b.path));
         Ok(listing)
     }
@@ -300,8 +306,32 @@ impl SegmentDir {
         self.list().map(|listing| listing.named)
     }
 
-    /// As [`named`](Self::named), of those generations alone.
+    /// As [`named`](Self::named), of those generations alone: other files are not even looked at.
     pub(crate) fn named_of(&self, generations: impl RangeBounds<u64>) -> Result<Vec<Named>, Fault> {
-        self.list_those(|says| generations.contains(&says.generation)).map(|listing| listing.named)
+        self.named_back_to(generations, |_| false)
     }
+
+    /// As [`named_of`](Self::named_of), and none before the newest that is `enough`.
+    pub(crate) fn named_back_to(
+        &self,
+        generations: impl RangeBounds<u64>,
+        enough: impl Fn(&Named) -> bool,
+    ) -> Result<Vec<Named>, Fault> {
+        let mut found = Vec::new();
+        let wanted = self.names()?.into_iter().filter(|(says, _)| generations.contains(&says.generation));
+        for (says, name) in wanted.rev() {
+            let Some(Ok(named)) = self.look_at(says, name)? else { continue };
+            found.push(named);
+            if found.last().is_some_and(&enough) {
+                break;
+            }
+        }
+        found.reverse();
+        Ok(found)
+    }
+}
+
+/// By generation, a plain file before its compressed copy.
+fn order(says: &SegmentName) -> impl Ord + use<> {
+    (says.generation, says.compression.is_some(), says.base)
 }

@@ -35,7 +35,7 @@ pub(super) fn open_current(
 ) -> Result<(Entry, File), CannotOpen> {
     let mut looks = 0;
     loop {
-        let entry = current(dir, header, boot()?)?;
+        let entry = current(|| Ok(dir.clone()), header, boot()?)?;
         let at_path = dir.place().open(Part::Data, access).map_err(CannotOpen::Path);
         let found = match &at_path {
             Ok(file) => fs::identity(&stat(file)?).1,
@@ -47,7 +47,7 @@ pub(super) fn open_current(
         if let Some(file) = open_final(dir, &entry, access)? {
             return Ok((entry, file));
         }
-        if current(dir, header, boot()?)? != entry {
+        if current(|| Ok(dir.clone()), header, boot()?)? != entry {
             continue;
         }
         // In the middle of a rotation, and the final name cannot be looked for: soon the entry names what is there.
@@ -157,11 +157,7 @@ impl Files {
 
     /// The entry of the current segment.
     pub(crate) fn current_segment(&self) -> Result<Entry, Fault> {
-        match self.boot()? {
-            // As it is nearly always: no name has to be looked at.
-            Boot::This => Ok(self.meta.header().current()),
-            boot => current(&self.log_directory()?, self.meta.header(), boot),
-        }
+        current(|| self.log_directory(), self.meta.header(), self.boot()?)
     }
 
     /// Who has to own the log's files: as the metadata's, which is open.
@@ -222,10 +218,8 @@ impl Files {
     /// to another directory, which were durable before, and those that are pruned by now.
     pub(crate) fn open_finals(&self, from: u64) -> Result<Vec<(File, u64)>, Fault> {
         let current = self.meta.header().generation();
-        let mut named = self.log_directory()?.named()?;
-        named.retain(|n| n.says.generation < current);
-        let first = named.iter().rposition(|n| n.says.base <= from).unwrap_or(0);
-        let plain = named[first..].iter().filter(|n| n.says.compression.is_none());
+        let named = self.log_directory()?.named_back_to(..current, |n| n.says.base <= from)?;
+        let plain = named.iter().filter(|n| n.says.compression.is_none());
         let opened = plain.map(|n| Ok(n.open(Access::Read)?.map(|file| (file, n.says.base))));
         opened.filter_map(Result::transpose).collect()
     }

@@ -21,11 +21,16 @@ use crate::sys::place::{Access, Part};
 use crate::sys::{fs, process};
 
 /// The current segment: as the metadata has it, or, until somebody has recovered after a reboot, as the names have it.
-pub(in crate::files) fn current(dir: &SegmentDir, header: &Header, boot: Boot) -> Result<Entry, Fault> {
+/// `dir` is where those are: not asked for nearly always.
+pub(in crate::files) fn current(
+    dir: impl FnOnce() -> Result<SegmentDir, Fault>,
+    header: &Header,
+    boot: Boot,
+) -> Result<Entry, Fault> {
     let entry = header.current();
     match boot {
         Boot::This => Ok(entry),
-        Boot::Another | Boot::Unknown => Ok(at_path(dir, header)?.map_or(entry, |found| found.entry)),
+        Boot::Another | Boot::Unknown => Ok(at_path(&dir()?, header)?.map_or(entry, |found| found.entry)),
     }
 }
 
@@ -57,12 +62,7 @@ fn at_path(dir: &SegmentDir, header: &Header) -> Result<Option<Found>, Fault> {
     if before.inode == inode && before.generation.checked_add(1) == Some(current.generation) {
         return known(before);
     }
-    let mut newest = None;
-    for n in dir.named()? {
-        if n.id().1 != inode {
-            newest = Some(n);
-        }
-    }
+    let newest = dir.named_back_to(.., |n| n.id().1 != inode)?.into_iter().find(|n| n.id().1 != inode);
     let began_ns = process::now_ns();
     let Some(newest) = newest else {
         // Not one rotation reached the disk.
