@@ -10,11 +10,12 @@ use std::fs;
 use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 
-use cli::{Ended, Held, Scratch, Tool, at, is_root, metadata_of, mmlogctl, poke, skipped, slot, write_slot};
+use cli::{
+    Ended, Held, Scratch, Tool, at, is_root, metadata_of, mmlogctl, poke, reboot, skipped, slot, write_slot,
+};
 use mmlog::layout::{Header, SYNC_BYTE};
 use mmlog::{Log, Options};
 
-const BOOTED: usize = offset_of!(Header, identity.booted_ns);
 const CLOCKS_OF: usize = offset_of!(Header, identity.clocks_of);
 
 /// Runs it with other mounts: `set_up` is a shell's.
@@ -52,20 +53,6 @@ fn mounts(claim: &str) -> bool {
 fn power_cut(log: &Path, metadata: &[u8]) {
     fs::write(metadata_of(log), metadata).unwrap();
     reboot(log);
-}
-
-/// Another boot an hour ago, whichever way it was recorded.
-fn reboot(log: &Path) {
-    let read = |offset: usize| {
-        let all = fs::read(metadata_of(log)).unwrap();
-        u64::from_ne_bytes(all[offset..offset + 8].try_into().unwrap())
-    };
-    poke(log, BOOTED, &(read(BOOTED) - 3_600_000_000_000).to_ne_bytes());
-    if [0, 8].map(|half| read(at::BOOT_ID + half)) != [0; 2] {
-        let id = [0xb0b0_u64, 0xb0b1];
-        poke(log, at::BOOT_ID, &id.map(u64::to_ne_bytes).concat());
-        poke(log, CLOCKS_OF, &(id[0] ^ id[1].rotate_left(32) | 1).to_ne_bytes());
-    }
 }
 
 fn epoch(log: &Path) -> u64 {

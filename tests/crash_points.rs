@@ -95,8 +95,7 @@ fn dead_writer(log: &Path) {
 
 fn rebooted(log: &Path) {
     dead_writer(log);
-    let surgeon = Surgeon::new(log);
-    surgeon.set(0xf0, !surgeon.get(0xf0));
+    Surgeon::new(log).reboot();
 }
 
 /// At rest, with something that `>>` put there.

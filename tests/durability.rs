@@ -18,8 +18,6 @@ use nix::sys::resource::{Resource, setrlimit};
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-/// Offset of the boot id's first word.
-const BOOT_ID: usize = 0xf0;
 /// The entry of the current segment: generation, base, inode.
 const SEGMENT: usize = 0x440;
 
@@ -280,10 +278,6 @@ fn synced_log(scene: &common::Scene) -> u64 {
     synced
 }
 
-fn another_boot(surgeon: &Surgeon) {
-    surgeon.set(BOOT_ID, !surgeon.get(BOOT_ID));
-}
-
 #[test]
 fn after_a_reboot_the_log_ends_where_the_data_does() {
     for cursor in ["behind the data", "ahead of the data"] {
@@ -293,7 +287,7 @@ fn after_a_reboot_the_log_ends_where_the_data_does() {
         let data = File::options().write(true).open(&scene.log).unwrap();
         data.write_all_at(b"three\n", synced).unwrap();
         surgeon.set(CURSOR, if cursor == "behind the data" { synced } else { synced + 5000 });
-        another_boot(&surgeon);
+        surgeon.reboot();
         let id = mmlog::Observer::open(&scene.log, &options()).unwrap().look().unwrap().id;
 
         let reader = options().open_reader(&scene.log).unwrap();
@@ -320,7 +314,7 @@ fn after_a_reboot_the_current_segment_is_the_one_that_the_identity_names() {
     for word in entry {
         surgeon.set(word, 0xdead);
     }
-    another_boot(&surgeon);
+    surgeon.reboot();
     let log = options().open(&scene.log).unwrap();
     log.writer().unwrap().append(b"three\n").unwrap();
     assert_eq!(entry.map(|word| surgeon.get(word)), before);
@@ -336,7 +330,7 @@ fn after_a_reboot_pages_that_were_lost_are_holes() {
     // The message's second and third page did not reach the disk.
     data.write_all_at(&vec![b'x'; 4096 - synced as usize], synced).unwrap();
     data.write_all_at(b"end\n", 3 * 4096).unwrap();
-    another_boot(&surgeon);
+    surgeon.reboot();
     let log = options().open(&scene.log).unwrap();
     let mut follower = log.follow(Start::At(Position::new(synced))).unwrap();
     let mut buf = [0; 65536];
@@ -361,7 +355,7 @@ fn after_a_reboot_appends_in_flight_are_torn_above_the_checkpoint_and_done_below
     // What this slot says is older than the checkpoint that reached the disk.
     surgeon.set_pending(2, COPYING, 4);
     surgeon.set(mmlog::layout::SLOTS_AT + 128 * 2 + 8, 4);
-    another_boot(&surgeon);
+    surgeon.reboot();
     let log = options().open(&scene.log).unwrap();
     assert_eq!(common::committed(&scene.log), b"one\ntwo\nafter\n");
     let holes = log.status().unwrap().holes;
@@ -388,7 +382,7 @@ fn after_a_reboot_a_file_shorter_than_the_checkpoint_is_damage() {
     let synced = synced_log(&scene);
     let surgeon = Surgeon::new(&scene.log);
     File::options().write(true).open(&scene.log).unwrap().set_len(4).unwrap();
-    another_boot(&surgeon);
+    surgeon.reboot();
     let error = options().open(&scene.log).err().unwrap();
     assert!(
         matches!(error.fault(), Fault::Truncated { expected, found: 4 } if *expected == synced),
@@ -407,7 +401,7 @@ fn a_live_writer_of_this_boot_is_never_taken_for_one_of_before() {
     let mut writer = log.writer().unwrap();
     writer.append(b"one\n").unwrap();
     let surgeon = Surgeon::new(&scene.log);
-    another_boot(&surgeon);
+    surgeon.reboot();
     let second = options().open(&scene.log).unwrap();
     second.writer().unwrap().append(b"two\n").unwrap();
     writer.append(b"three\n").unwrap();
@@ -418,7 +412,7 @@ fn a_live_writer_of_this_boot_is_never_taken_for_one_of_before() {
 fn forget_rotations(log: &std::path::Path, finals: &[std::path::PathBuf], from: usize) {
     fs::rename(&finals[from], log).unwrap();
     finals[from + 1..].iter().for_each(|path| fs::remove_file(path).unwrap());
-    another_boot(&Surgeon::new(log));
+    Surgeon::new(log).reboot();
 }
 
 #[test]

@@ -20,7 +20,7 @@ mod wishes;
 use std::fs;
 use std::path::Path;
 
-use cli::{Ended, at, mmlogctl, poke, raw};
+use cli::{Ended, mmlogctl, raw};
 
 /// What the logs here hold.
 const CONTENT: &[u8] = b"one\ntwo\nthree\n";
@@ -91,9 +91,4 @@ fn cut(path: &Path, len: u64) {
 /// Sets the panic flag as a process does that found an invariant broken.
 fn poison(log: &Path) {
     mmlog::Log::options().open(log).unwrap().poison("the disk said no", 5).unwrap();
-}
-
-/// The metadata is of another boot.
-fn reboot(log: &Path) {
-    poke(log, at::BOOT_ID, &[7; 16]);
 }

@@ -10,7 +10,7 @@ use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use cli::{Running, Scratch, Tool, at, poke, skipped, wait_for};
+use cli::{Running, Scratch, Tool, reboot, skipped, wait_for};
 use nix::sys::signal::Signal;
 
 /// A version of the tool.
@@ -146,7 +146,7 @@ fn each_recovers_after_a_reboot_what_the_other_has_written() {
         wait_for("the line", || (writer.tool("cat", &log).run().text() == "durable\n").then_some(()));
         append.signal(Signal::SIGKILL);
         append.end();
-        poke(&log, at::BOOT_ID, &[0xb0; 16]);
+        reboot(&log);
         heir.tool("append", &log).input(b"after the reboot\n").run().is_success();
         writer.tool("append", &log).input(b"and on\n").run().is_success();
         for version in [&writer, &heir] {

@@ -49,6 +49,12 @@ pub(crate) fn poke(log: &Path, offset: usize, bytes: &[u8]) {
     file.write_all_at(bytes, offset as u64).unwrap();
 }
 
+/// The log is of another boot now.
+pub(crate) fn reboot(log: &Path) {
+    let file = OpenOptions::new().read(true).write(true).open(metadata_of(log)).unwrap();
+    mmlog::pretend_reboot(&file).unwrap();
+}
+
 /// How many messages the last owner of slot 0 has appended.
 pub(crate) fn messages(log: &Path) -> u64 {
     let mut word = [0; 8];

@@ -17,7 +17,9 @@ use nix::sched::{CloneFlags, unshare};
 use nix::unistd::geteuid;
 use tempfile::TempDir;
 
-pub(crate) use files::{Bytes, Held, at, messages, metadata_of, poke, raw, slot, write_hole, write_slot};
+pub(crate) use files::{
+    Bytes, Held, at, messages, metadata_of, poke, raw, reboot, slot, write_hole, write_slot,
+};
 pub(crate) use process::{Ended, Running, Tool, mmlogctl, succeeds};
 
 /// No test needs a fraction of it.

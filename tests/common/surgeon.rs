@@ -31,6 +31,11 @@ impl Surgeon {
         Self(File::options().read(true).write(true).open(super::metadata_of(log)).unwrap())
     }
 
+    /// The log is of another boot now.
+    pub fn reboot(&self) {
+        mmlog::pretend_reboot(&self.0).unwrap();
+    }
+
     pub fn get(&self, offset: usize) -> u64 {
         let mut word = [0; 8];
         self.0.read_exact_at(&mut word, offset as u64).unwrap();

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use mmlog::{Fault, HoleKind, Log, Next, Position, Retention, Start};
 
-use crate::cli::{Scratch, metadata_of, mmlogctl, mounted, poke, skipped, wait_for};
+use crate::cli::{Scratch, metadata_of, mmlogctl, mounted, poke, reboot, skipped, wait_for};
 use crate::{allocated, append, is_sound, prune};
 
 /// Lines of 100 bytes.
@@ -176,7 +176,7 @@ fn a_reboot_does_not_take_what_was_punched_for_lost() {
     punch(&log, 10_000);
     drop(Log::options().open(&log).unwrap().hold("shipper", Position::new(100_000)).unwrap());
     // Another boot, and a checkpoint that did not reach the disk.
-    poke(&log, crate::cli::at::BOOT_ID, &[7; 16]);
+    reboot(&log);
     poke(&log, crate::cli::at::SYNCED, &0_u64.to_ne_bytes());
     append(&log, &lines(1000, 1001));
     mmlogctl("cat", &log).run().printed(&lines(900, 1001));

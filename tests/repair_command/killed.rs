@@ -5,8 +5,8 @@ use std::path::Path;
 
 use mmlog::metadata::JOURNAL_TRIM;
 
-use crate::cli::{Scratch, at, mmlogctl, poke, skipped, slot, succeeds, write_slot};
-use crate::{CONTENT, cut, reboot, repair};
+use crate::cli::{Scratch, at, mmlogctl, poke, reboot, skipped, slot, succeeds, write_slot};
+use crate::{CONTENT, cut, repair};
 
 /// Those that change something or decide whose turn it is.
 const CALLS: [&str; 5] = ["ftruncate", "fallocate", "pwrite64", "fcntl", "openat"];

@@ -6,8 +6,8 @@ use std::path::{Path, PathBuf};
 use mmlog::layout::{GATE, POSITION_END};
 use mmlog::metadata::JOURNAL_TRIM;
 
-use crate::cli::{Held, Scratch, at, mmlogctl, poke, slot, write_hole, write_slot};
-use crate::{CONTENT, cut, goes_on, mends, nothing_to_repair, reboot, repair};
+use crate::cli::{Held, Scratch, at, mmlogctl, poke, reboot, slot, write_hole, write_slot};
+use crate::{CONTENT, cut, goes_on, mends, nothing_to_repair, repair};
 
 #[test]
 fn a_healthy_log_is_one_line_and_not_touched() {

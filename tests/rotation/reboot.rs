@@ -8,9 +8,6 @@ use super::{is_sound, names, options, rotate};
 use crate::common::surgeon::Surgeon;
 use crate::common::{committed, metadata_of, scene};
 
-/// The boot id.
-const BOOT_ID: usize = 0xf0;
-
 /// What the metadata file holds.
 fn saved(log: &Path) -> Vec<u8> {
     fs::read(metadata_of(log)).unwrap()
@@ -19,8 +16,7 @@ fn saved(log: &Path) -> Vec<u8> {
 /// Puts that back, as of another boot.
 fn restored(log: &Path, bytes: &[u8]) {
     fs::File::options().write(true).open(metadata_of(log)).unwrap().write_all(bytes).unwrap();
-    let surgeon = Surgeon::new(log);
-    surgeon.set(BOOT_ID, !surgeon.get(BOOT_ID));
+    Surgeon::new(log).reboot();
 }
 
 fn goes_on(log: &Path, expected: &[u8]) {

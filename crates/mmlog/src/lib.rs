@@ -95,6 +95,8 @@ mod door {
     #[cfg(feature = "compressed")]
     pub use crate::compress::{Compress, Compressed, Compressing};
     pub use crate::error::{Blocker, Class, Error, Fault, PanicRecord, Result};
+    #[doc(hidden)]
+    pub use crate::files::boot::pretend_reboot;
     pub use crate::files::reboot::foreseen::Unrecovered;
     pub use crate::files::remove::{Force, Removed};
     pub use crate::files::segment_dir::LeftOut;

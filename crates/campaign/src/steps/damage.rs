@@ -1,5 +1,6 @@
 //! What is no process's doing and needs a recovery or a repair, which may be killed too.
 
+use std::fs::File;
 use std::path::Path;
 
 use mmlog::repair::{self, Wish};
@@ -48,12 +49,15 @@ impl Damage {
         let metadata = scene.ready()?;
         let (header, cursor) = (metadata.header(), metadata.cursor());
         match self {
-            Self::Rebooted => header.identity.boot_id[0].store(1, Ordering::Relaxed),
+            Self::Rebooted => {
+                let file = File::options().read(true).write(true).open(path_of(&scene.log))?;
+                mmlog::pretend_reboot(&file)?;
+            }
             Self::Panic => options().open(&scene.log)?.poison("a control room on fire", 5)?,
             Self::SyncFailed => header.checkpoint.fail(5),
             Self::WildCursor => header.control.cursor.store(1 << 50, Ordering::Relaxed),
             Self::Truncated => {
-                std::fs::File::options().write(true).open(&scene.log)?.set_len(cursor - BEFORE)?;
+                File::options().write(true).open(&scene.log)?.set_len(cursor - BEFORE)?;
                 scene.ledger.revise_last(Fate::Killed(Left::Hole(cursor - BEFORE)));
             }
             Self::NoMetadata => std::fs::remove_file(path_of(&scene.log))?,

@@ -14,7 +14,11 @@
 //!
 //! A process does not outlive a boot, so a handle that once found the log to be of this one need not ask again.
 
+use std::fs::File;
+use std::io;
+use std::mem::offset_of;
 use std::os::fd::BorrowedFd;
+use std::os::unix::fs::FileExt;
 use std::sync::atomic::AtomicBool;
 
 use super::Files;
@@ -165,6 +169,35 @@ pub(super) fn record(identity: &Identity) {
     }
 }
 
+/// Makes a metadata file what another boot has left, an hour before: for who tries what a reboot does, under the same
+/// kernel. Once more before anybody has recovered the log, it is of yet another boot.
+///
+/// # Errors
+/// When the file cannot be read and written, or is shorter than metadata.
+#[doc(hidden)]
+pub fn pretend_reboot(metadata: &File) -> io::Result<()> {
+    const IDENTITY: usize = offset_of!(Header, identity);
+    const BOOT_ID: usize = IDENTITY + offset_of!(Identity, boot_id);
+    const CLOCKS_OF: usize = IDENTITY + offset_of!(Identity, clocks_of);
+    const BOOTED: usize = IDENTITY + offset_of!(Identity, booted_ns);
+    let get = |offset: usize| {
+        let mut word = [0; 8];
+        metadata.read_exact_at(&mut word, offset as u64).map(|()| u64::from_ne_bytes(word))
+    };
+    let set = |offset: usize, word: u64| metadata.write_all_at(&word.to_ne_bytes(), offset as u64);
+    let id = [get(BOOT_ID)?, get(BOOT_ID + 8)?];
+    set(BOOTED, get(BOOTED)?.wrapping_sub(3_600_000_000_000))?;
+    // One that could not be read cannot be read after a reboot either.
+    if id != [0; 2] {
+        let other = [id[0].wrapping_add(0x0101_0101_0101_0101), id[1]];
+        if get(CLOCKS_OF)? == tag(id) {
+            set(CLOCKS_OF, tag(other))?;
+        }
+        set(BOOT_ID, other[0])?;
+    }
+    Ok(())
+}
+
 /// Whether others are kept out.
 pub(super) enum Quieted {
     Mine(Quiet),
@@ -200,14 +233,14 @@ impl Files {
     }
 
     /// The metadata file, opened once more, for locks that are not this handle's.
-    pub(crate) fn open_for_locks(&self) -> Result<std::fs::File, Fault> {
+    pub(crate) fn open_for_locks(&self) -> Result<File, Fault> {
         self.another_description().map_err(cannot_lock)
     }
 
-    fn another_description(&self) -> std::io::Result<std::fs::File> {
+    fn another_description(&self) -> io::Result<File> {
         let file = self.place.open(Part::Metadata, Access::Write)?;
         let same = fs::identity(&file.metadata()?) == self.metadata_id;
-        if same { Ok(file) } else { Err(std::io::ErrorKind::NotFound.into()) }
+        if same { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
     }
 
     /// Keeps others from beginning anything, unless somebody has. The caller has the log's lock.
@@ -228,9 +261,9 @@ impl Files {
     }
 }
 
-fn cannot_lock(e: std::io::Error) -> Fault {
+fn cannot_lock(e: io::Error) -> Fault {
     match e.kind() {
-        std::io::ErrorKind::NotFound => Fault::Replaced,
+        io::ErrorKind::NotFound => Fault::Replaced,
         _ => Fault::io("open the metadata file for locks")(e),
     }
 }

@@ -158,7 +158,7 @@ fn is_metadata(bytes: &[u8]) -> bool {
     bytes.len() >= size_of::<Header>() && bytes[magic..].starts_with(&MAGIC)
 }
 
-/// The kernel that looks is the one that wrote: another boot id in the metadata stands for the reboot.
+/// The kernel that looks is the one that wrote: another boot in the metadata stands for the reboot.
 pub(super) fn reboot(log: &Path) -> anyhow::Result<()> {
     let file = match File::options().read(true).write(true).open(metadata_of(log)) {
         Ok(file) => file,
@@ -167,9 +167,7 @@ pub(super) fn reboot(log: &Path) -> anyhow::Result<()> {
     };
     let mut header = vec![0; size_of::<Header>()];
     if file.read_at(&mut header, 0)? == header.len() && is_metadata(&header) {
-        let at = offset_of!(Header, identity.boot_id);
-        // Also after an earlier one that nobody has recovered from, it is not this kernel's.
-        file.write_all_at(&[header[at].wrapping_add(1)], at as u64)?;
+        mmlog::pretend_reboot(&file)?;
     }
     Ok(())
 }

@@ -284,6 +284,12 @@ impl Stage<'_> {
         Ok(File::options().write(true).open(file)?.write_all_at(bytes, at as u64)?)
     }
 
+    /// The log is of another boot now.
+    pub(super) fn reboot(&self) -> Done {
+        let file = File::options().read(true).write(true).open(self.metadata())?;
+        Ok(mmlog::pretend_reboot(&file)?)
+    }
+
     pub(super) fn metadata(&self) -> PathBuf {
         metadata_of(&self.log)
     }

@@ -1,10 +1,8 @@
 //! What was, or has not been for long.
 
 use std::fs::{File, FileTimes};
-use std::mem::offset_of;
 use std::time::{Duration, SystemTime};
 
-use mmlog::layout::Header;
 use mmlog::{FindingId, Medium};
 
 use super::super::stage::Stop;
@@ -40,9 +38,9 @@ pub(super) const INCIDENTS: &[Incident] = &[
             sync.finish(durable)?.or_fail("append --sync")?;
             let lost = b"not durable\n".repeat(1000);
             stage.append(&lost)?;
-            // What did not reach the disk reads as zeros; the boot is another one.
+            // What did not reach the disk reads as zeros.
             stage.poke(&stage.log, durable.len(), &vec![0; lost.len()])?;
-            stage.poke(&stage.metadata(), offset_of!(Header, identity.boot_id), &[0xb0; 16])?;
+            stage.reboot()?;
             stage.append(b"after the power cut\n")?;
             Ok(None)
         },
@@ -78,7 +76,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         needs: "",
         stage: |stage| {
             stage.log(&[], b"a line of before the reboot\n")?;
-            stage.poke(&stage.metadata(), offset_of!(Header, identity.boot_id), &[0xb0; 16])?;
+            stage.reboot()?;
             Ok(None)
         },
         command: "mmlogctl repair {log}",
