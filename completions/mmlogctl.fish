@@ -43,7 +43,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "segments" -d 'Lis
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "rm" -d 'Remove a log that nobody has open: data and metadata, with --all its final segments too'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "drill" -d 'Rehearse incidents: stage them on a scratch log, see what `status` says, do it'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "bench" -d 'Compare appending to a log with other ways to append to a file, here and now'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l chunk-size -d 'By how much the data file grows at a time, a multiple of the page size [default: 16.0 MiB]' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l chunk-size -d 'By how much the data file grows at a time, a multiple of the page size [default: 16 MiB]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l max-writers -d 'How many writers may have the log open at once [default: 1024]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l mode -d 'The permission bits of the files, in octal [default: 0666 without the umask]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand init" -l gate-ms -d 'How long a trim keeps writers waiting before it gives up, in milliseconds [default: 50]' -r
@@ -59,7 +59,7 @@ drop\t'Drop what comes, go on when there is space, and leave one line in the log
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l sync -d 'When to make durable what was stored, against power failures: never, interval=DUR, or always, which is before anything more is read. After either of the last two, exit code 0 means that all of it is durable' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l drop-behind -d 'Keep about this much of the log\'s end in the page cache, and write out and drop what lies further behind: for hosts whose other programs need the cache. A burst of more has to wait for the disk. Whole chunks are kept, at least as many as are mapped' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l prefix -d 'Put TEXT before each line (after the time, if both are asked for)' -r
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l chunk-size -d 'By how much the data file grows at a time, a multiple of the page size [default: 16.0 MiB]' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l chunk-size -d 'By how much the data file grows at a time, a multiple of the page size [default: 16 MiB]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l max-writers -d 'How many writers may have the log open at once [default: 1024]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l mode -d 'The permission bits of the files, in octal [default: 0666 without the umask]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand append" -l grace -d 'How long to go on reading after SIGTERM, SIGINT or SIGHUP, if the input does not end before; 0s stores what lies in the pipe' -r
@@ -79,7 +79,7 @@ drop\t'Drop what comes, go on when there is space, and leave one line in the log
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l sync -d 'When to make durable what was stored, against power failures: never, interval=DUR, or always, which is before anything more is read. After either of the last two, exit code 0 means that all of it is durable' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l drop-behind -d 'Keep about this much of the log\'s end in the page cache, and write out and drop what lies further behind: for hosts whose other programs need the cache. A burst of more has to wait for the disk. Whole chunks are kept, at least as many as are mapped' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l prefix -d 'Put TEXT before each line (after the time, if both are asked for)' -r
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l chunk-size -d 'By how much the data file grows at a time, a multiple of the page size [default: 16.0 MiB]' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l chunk-size -d 'By how much the data file grows at a time, a multiple of the page size [default: 16 MiB]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l max-writers -d 'How many writers may have the log open at once [default: 1024]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l mode -d 'The permission bits of the files, in octal [default: 0666 without the umask]' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand exec" -l stderr-prefix -d 'Put TEXT before each line of standard error, instead of that of --prefix' -r
@@ -123,7 +123,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand status" -l olddir -d '
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand status" -l json -d 'One JSON object for each log, one per line; of a log that cannot be read, what is known'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand status" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand status" -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -s w -l warning -d 'Warn when METRIC is above VALUE (file_size, writers, holes, lag, in_flight, slack, idle, behind, segments, size, lock, maintenance, unsynced), or below it (free). Sizes as 64M, durations as 5m. May be given more than once; of two for the same METRIC the last one counts' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -s w -l warning -d 'Warn when METRIC is above VALUE (file_size, writers, holes, lag, in_flight, slack, idle, behind, segments, size, lock, maintenance, unsynced), or below it (free). Sizes as 64M (K is 1024, up to P and E), durations as 5m, 1d12h or 2w. May be given more than once; of two for the same METRIC the last one counts' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -s c -l critical -d 'The same for critical: -w free=1G,idle=10m -c free=64M' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -l prom -d 'Write metrics of all LOGs to FILE, in the text format of Prometheus: for node_exporter\'s textfile collector, which wants a name that ends in .prom. FILE is replaced as a whole, with mode 0644. `-` writes them to standard output, in place of the lines' -r -F
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand check" -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -r -F

@@ -16,7 +16,6 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use bytesize::ByteSize;
 use cli::{Bytes, Held, Scratch, Tool, is_root, metadata_of, mmlogctl, skipped};
 
 fn append(log: &Path, bytes: &[u8]) {
@@ -118,6 +117,24 @@ fn those_that_are_young_enough_stay() {
 }
 
 #[test]
+fn ages_may_be_days_weeks_and_sums() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 3);
+    let all = finals(&log);
+    let day = Duration::from_secs(86_400);
+    age(&all[0], 15 * day);
+    age(&all[1], 40 * day / 24);
+    prune(&log, &["--keep-age=14d"]).run().printed(b"");
+    assert_eq!(finals(&log), all[1..]);
+    prune(&log, &["--keep-age=2w"]).run().printed(b"");
+    let dry = prune(&log, &["--keep-age=1d12h", "-n"]).run();
+    assert!(dry.text().ends_with(": --keep-age 1d12h\n"), "{dry:?}");
+    mmlogctl("rotate", &log).args(["-n", "--if-age", "1d"]).run().printed(b"");
+    let wrong = prune(&log, &["--keep-age=14y"]).run();
+    assert!(wrong.code == 2 && wrong.stderr.contains("1d12h or 2w"), "{wrong:?}");
+}
+
+#[test]
 fn age_counts_from_becoming_final_however_old_the_last_line_is() {
     let scratch = Scratch::new();
     let log = scratch.file("app.log");
@@ -171,7 +188,7 @@ fn a_dry_run_says_exactly_what_a_prune_then_does() {
     age(&all[1], Duration::from_secs(7200));
     let before = Bytes::of(&log);
     let line = |i: usize, range: &str, why: &str| {
-        let disk = ByteSize::b(allocated(&all[i])).display().iec();
+        let disk = mmlog::units::size(allocated(&all[i]));
         format!("{}: would remove {}, {disk} {range}: {why}\n", log.display(), all[i].display())
     };
     let plan = line(0, "[0, 13)", "--keep 2") + &line(1, "[13, 26)", "--keep-age 1h");

@@ -301,7 +301,7 @@ fn all_slots_taken_is_busy_with_who_has_them_and_waited_for_until_one_is_free() 
     let mut writer = open.writer().unwrap();
     writer.append(CONTENT).unwrap();
     let before = Bytes::of(&log);
-    let us = format!("busy: 1 writers are open: process {} (", std::process::id());
+    let us = format!("busy: 1 writer open already: process {} (", std::process::id());
     let wait = || {
         let running = mmlogctl("append", &log).start();
         running.until_stderr(&us);

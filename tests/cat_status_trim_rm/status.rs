@@ -52,7 +52,7 @@ fn live_writers_are_listed_and_the_list_is_cut() {
     let scratch = Scratch::new();
     let (log, open, _writer) = live(&scratch);
     let us = format!("{} (", std::process::id());
-    shows(&log, "OK", &["writers 1", &us, "1 messages, 14 B"]);
+    shows(&log, "OK", &["writers 1", &us, "1 message, 14 B"]);
     let _more: Vec<_> = (0..40).map(|_| open.writer().unwrap()).collect();
     shows(&log, "OK", &["writers 41", "... and 37 more"]);
 }
@@ -65,7 +65,7 @@ fn a_writer_that_stands_is_stalled_and_named() {
     write_slot(&log, 5, slot(3, 4), 4, std::process::id());
     let who = format!("writer {} (dead-writer", std::process::id());
     let waits = "with 4 bytes in flight at 4 (copying, for at least";
-    shows(&log, "STALLED", &[&who, waits, "cannot pass it", "watermark 4, 10 bytes not final", "next"]);
+    shows(&log, "STALLED", &[&who, waits, "cannot pass it", "watermark 4, 10 B not final", "next"]);
 }
 
 #[test]

@@ -33,17 +33,17 @@ fn every_threshold_can_be_passed_and_is_named_with_its_numbers() {
     let scratch = Scratch::new();
     let (log, _all) = staged(&scratch);
     for (name, at, said) in [
-        ("file_size", "1K", "file_size is 65536 bytes, above the 1024 of --critical; "),
+        ("file_size", "1K", "file_size is 64 KiB, above the 1K of --critical; "),
         ("writers", "1", "writers is 2, above the 1 of --critical; "),
         ("holes", "0", "holes is 1, above the 0 of --critical; "),
-        ("lag", "5", "lag is 6 bytes, above the 5 of --critical; "),
+        ("lag", "5", "lag is 6 B, above the 5 of --critical; "),
         ("in_flight", "0", "in_flight is 1, above the 0 of --critical; "),
-        ("slack", "1K", "slack is 65522 bytes, above the 1024 of --critical; "),
-        ("free", "1000T", " bytes, below the 1099511627776000 of --critical; "),
-        ("behind", "9", "behind is 10 bytes, above the 9 of --critical; "),
+        ("slack", "1K", "slack is 64 KiB, above the 1K of --critical; "),
+        ("free", "1000T", ", below the 1000T of --critical; "),
+        ("behind", "9", "behind is 10 B, above the 9 of --critical; "),
         ("segments", "0", "segments is 1, above the 0 of --critical; "),
-        ("size", "0", " bytes, above the 0 of --critical; "),
-        ("unsynced", "13", "unsynced is 14 bytes, above the 13 of --critical; "),
+        ("size", "0", " KiB, above the 0 of --critical; "),
+        ("unsynced", "13", "unsynced is 14 B, above the 13 of --critical; "),
     ] {
         let said_line = line(&log, &["-c", &format!("{name}={at}")], 2);
         assert!(said_line.starts_with("CRITICAL - ") && said_line.contains(said), "{name}: {said_line}");
@@ -55,13 +55,27 @@ fn every_threshold_can_be_passed_and_is_named_with_its_numbers() {
 }
 
 #[test]
+fn sizes_and_durations_of_thresholds_have_one_meaning() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    for (typed, figure) in [("1P", 1_u64 << 50), ("1PiB", 1 << 50), ("1E", 1 << 60), ("1.5T", 3 << 39)] {
+        let said = line(&log, &["-w", &format!("free={typed}")], 1);
+        assert!(said.contains(&format!("B;{figure}:;;0 ")), "{typed}: {said}");
+    }
+    for (typed, seconds) in [("14d", 1_209_600), ("2w", 1_209_600), ("1d12h", 129_600)] {
+        let said = line(&log, &["-w", &format!("lock={typed}")], 0);
+        assert!(said.contains(&format!(" lock=0s;{seconds};;0")), "{typed}: {said}");
+    }
+}
+
+#[test]
 fn a_threshold_that_is_just_reached_is_not_passed() {
     let scratch = Scratch::new();
     let log = scratch.log(CONTENT);
     let at = ["-w", "file_size=14,segments=1,holes=0,lag=0", "--critical=unsynced=14", "-c", "behind=0"];
     assert!(line(&log, &at, 0).starts_with("OK - "));
     let said = line(&log, &["-w", "unsynced=13", "-c", "unsynced=14"], 1);
-    assert!(said.starts_with("WARNING - ") && said.contains("unsynced is 14 bytes, above the 13 of --warn"));
+    assert!(said.starts_with("WARNING - ") && said.contains("unsynced is 14 B, above the 13 of --warn"));
     assert!(said.ends_with(" unsynced=14B;13;14;0\n"), "{said}");
 }
 
@@ -90,7 +104,7 @@ fn an_idle_log_is_what_the_threshold_says() {
         assert_eq!(ended.code, 3, "a threshold that nobody can tell of");
         return skipped("an idle log is a warning", "the temporary directory is in memory");
     }
-    assert!(ended.code == 1 && ended.text().contains(" s, above the 0 of --warning; "), "{ended:?}");
+    assert!(ended.code == 1 && ended.text().contains(" s, above the 0s of --warning; "), "{ended:?}");
     assert!(line(&log, &["-w", "idle=100h"], 0).contains(";360000;;0 "));
 }
 

@@ -26,7 +26,7 @@ fn the_last_bytes_stay_from_a_line_on_and_positions_do_not_change() {
     append(&log, &lines(0, 1000));
     let (len, before) = (fs::metadata(&log).unwrap().len(), allocated(&log));
     let plan = prune(&log, &["--punch", "--keep-bytes=20050", "-n"]).run();
-    let said = format!("{}: would give back 76.0 KiB [0, 77824), kept from 80000 on\n", log.display());
+    let said = format!("{}: would give back 76 KiB [0, 77824), kept from 80000 on\n", log.display());
     plan.printed(said.as_bytes());
     punch(&log, 20_050);
     assert_eq!(fs::metadata(&log).unwrap().len(), len);

@@ -261,7 +261,7 @@ fn what_killed_operations_left_is_told_and_taken_away() {
     let left = leave(&log);
     let told = mmlogctl("status", &log).arg("--json").run();
     for path in &left {
-        let sentence = format!("a killed operation left 65536 bytes: {}", path.display());
+        let sentence = format!("a killed operation left 64 KiB: {}", path.display());
         assert!(told.text().contains(&sentence), "{told:?}");
     }
     let check = mmlogctl("check", &log).run();

@@ -13,8 +13,10 @@ pub(crate) use at::At;
 pub use at::Error;
 pub use blocker::Blocker;
 pub use class::Class;
-use words::{advice, bytes, lasted, make_room, misfit, shorter, words};
+use words::{advice, make_room, misfit, shorter, words};
 pub(crate) use words::{quoted, shown};
+
+use crate::units::{counted, lasting, size};
 
 /// The library's result.
 pub type Result<T> = std::result::Result<T, Error>;
@@ -309,7 +311,7 @@ pub enum Fault {
     },
     /// No space, quota or file size limit; the log stays usable. The cursor has not moved, except when others took
     /// the last space between the look and the reservation: then the range became a hole.
-    #[error("no space to grow by {} ({} free): {}; {}", bytes(*needed), bytes(*free), words(source), make_room(source))]
+    #[error("no space to grow by {} ({} free): {}; {}", size(*needed), size(*free), words(source), make_room(source))]
     NoSpace {
         /// Bytes asked for.
         needed: u64,
@@ -370,7 +372,7 @@ pub enum Fault {
         name: String,
     },
     /// Every slot has a live owner.
-    #[error("busy: {max} writers are open: {who}; close some, or raise --max-writers (a new log)")]
+    #[error("busy: {} open already: {who}; close some, or raise --max-writers (a new log)", counted(u64::from(*max), "writer"))]
     WritersFull {
         /// Slots in the metadata.
         max: u32,
@@ -412,7 +414,7 @@ pub enum Fault {
     #[error("busy: {0}; try again later")]
     Busy(Blocker),
     /// A live process holds the operation up past its deadline. Nothing was taken from it.
-    #[error("{blocker} for more than {}; {} (it was not touched)", lasted(*waited), blocker.next_step())]
+    #[error("{blocker} for more than {}; {} (it was not touched)", lasting(*waited), blocker.next_step())]
     Stalled {
         /// Who.
         blocker: Blocker,
@@ -420,7 +422,7 @@ pub enum Fault {
         waited: Duration,
     },
     /// The program that waits was told to stop ([`Options::stop`](crate::Options::stop)). Nothing was done.
-    #[error("stopped while it waited: {blocker}, for {}; do it again once that has ended", lasted(*waited))]
+    #[error("stopped while it waited: {blocker}, for {}; do it again once that has ended", lasting(*waited))]
     Stopped {
         /// Who was waited for.
         blocker: Blocker,

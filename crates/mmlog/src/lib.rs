@@ -88,6 +88,7 @@ pub mod sync;
 mod sys;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod trim;
+pub mod units;
 
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod door {

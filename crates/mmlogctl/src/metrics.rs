@@ -2,9 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use mmlog::{FindingId, Lock, Status};
+use mmlog::{FindingId, Lock, Status, units};
 
-use crate::arguments::{duration, size};
+use crate::arguments::{duration, exact_duration, exact_size, size};
 
 /// What a value counts.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -299,14 +299,22 @@ impl Unit {
         }
     }
 
-    /// A number and its unit, for people.
+    /// A value for people.
     pub(crate) fn words(self, value: u64) -> String {
-        let unit = match self {
-            Self::Bytes => " bytes",
-            Self::Seconds => " s",
-            Self::Count => "",
-        };
-        self.number(value) + unit
+        match self {
+            Self::Bytes => units::size(value),
+            Self::Seconds => units::lasting(Duration::from_millis(value)),
+            Self::Count => value.to_string(),
+        }
+    }
+
+    /// A value as it may be typed, exactly.
+    pub(crate) fn typed(self, value: u64) -> String {
+        match self {
+            Self::Bytes => exact_size(value),
+            Self::Seconds => exact_duration(Duration::from_millis(value)),
+            Self::Count => value.to_string(),
+        }
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use bytesize::ByteSize;
+use mmlog::units::{counted, size};
 
 use crate::output::Output;
 
@@ -65,8 +65,8 @@ impl Meter {
 
 fn line(bytes: u64, lines: u64, rate: f64) -> String {
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rate for people")]
-    let rate = human(rate as u64);
-    format!("{}  {lines} lines  {rate}/s", human(bytes))
+    let rate = size(rate as u64);
+    format!("{}  {}  {rate}/s", size(bytes), counted(lines, "line"))
 }
 
 /// How far the work on one of several files is.
@@ -100,25 +100,13 @@ fn bar(name: &str, done: u64, total: u64) -> String {
     format!("{name} [{}{}] {percent:3}%", "#".repeat(full), "-".repeat(WIDTH - full))
 }
 
-/// `11.8 MiB`: a size for people.
-#[must_use]
-pub fn human(bytes: u64) -> String {
-    ByteSize::b(bytes).display().iec().to_string()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn sizes_are_for_people() {
-        assert_eq!(human(0), "0 B");
-        assert_eq!(human(16 << 20), "16.0 MiB");
-    }
-
-    #[test]
     fn a_line_has_bytes_lines_and_rate() {
-        assert_eq!(line(3 << 20, 1000, f64::from(1 << 20)), "3.0 MiB  1000 lines  1.0 MiB/s");
+        assert_eq!(line(3 << 20, 1000, f64::from(1 << 20)), "3 MiB  1000 lines  1 MiB/s");
     }
 
     #[test]

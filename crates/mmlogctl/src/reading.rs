@@ -7,7 +7,7 @@ use std::num::NonZero;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use mmlog::{Follower, Hole, HoleKind, Log, Position, Trust};
+use mmlog::{Follower, Hole, HoleKind, Log, Position, Trust, units};
 
 use crate::arguments::OldSegments;
 use crate::exit::{Exit, Failure, printable, shown};
@@ -112,9 +112,11 @@ pub fn damage(path: &Path, follower: &mut Follower) -> Result<Option<Failure>, F
 /// When the log cannot be asked.
 pub fn outside(path: &Path, log: &Follower) -> mmlog::Result<Option<String>> {
     let (bytes, log) = (log.outside()?, shown(path));
+    let what = units::counted(bytes, "byte");
     let text = format!(
-        "{bytes} bytes that >> put behind its end are not shown; the next append takes them in, or now: \
-         `mmlogctl trim {log}`"
+        "{what} that >> put behind its end {} not shown; the next append takes them in, or now: \
+         `mmlogctl trim {log}`",
+        units::agree(bytes, "is", "are")
     );
     Ok((bytes > 0).then_some(text))
 }
@@ -124,9 +126,9 @@ pub fn outside(path: &Path, log: &Follower) -> mmlog::Result<Option<String>> {
 pub fn unrecovered(path: &Path, follower: &Follower) -> Option<String> {
     let waiting = follower.unrecovered()?;
     Some(format!(
-        "{}: not recovered since the reboot: {} bytes from {} on are as they have reached the disk; the next append recovers it, or `mmlogctl repair {}`",
+        "{}: not recovered since the reboot: {} from {} on are as they have reached the disk; the next append recovers it, or `mmlogctl repair {}`",
         shown(path),
-        waiting.end - waiting.synced,
+        units::counted(waiting.end - waiting.synced, "byte"),
         waiting.synced,
         shown(path)
     ))
@@ -136,20 +138,20 @@ pub fn unrecovered(path: &Path, follower: &Follower) -> Option<String> {
 #[must_use]
 pub fn describe(hole: &Hole) -> String {
     let Hole { start, len, pid, kind, .. } = hole;
-    let end = hole.end();
+    let (end, len) = (hole.end(), units::counted(*len, "byte"));
     match kind {
-        HoleKind::Pruned => return format!("positions {start} to {end} are pruned ({len} bytes)"),
+        HoleKind::Pruned => return format!("positions {start} to {end} are pruned ({len})"),
         HoleKind::Gone if hole.at.is_some() => {
-            return format!("positions {start} to {end} are gone ({len} bytes)");
+            return format!("positions {start} to {end} are gone ({len})");
         }
         HoleKind::Gone => {
             return format!(
-                "positions {start} to {end} are gone ({len} bytes): somebody removed or cut their segment; put it back if you have it"
+                "positions {start} to {end} are gone ({len}): somebody removed or cut their segment; put it back if you have it"
             );
         }
         HoleKind::Unseen => {
             return format!(
-                "positions {start} to {end} could not be looked at ({len} bytes): this user may not list the log's directory; run as the log's owner or group, or chmod it"
+                "positions {start} to {end} could not be looked at ({len}): this user may not list the log's directory; run as the log's owner or group, or chmod it"
             );
         }
         _ => {}
@@ -160,7 +162,7 @@ pub fn describe(hole: &Hole) -> String {
         (Some(pid), "") => format!("process {pid}"),
         (Some(pid), command) => format!("process {pid} ({command})"),
     };
-    format!("hole at {start}, {len} bytes ({kind}), left by {who}")
+    format!("hole at {start}, {len} ({kind}), left by {who}")
 }
 
 /// Makes the pipe at standard output hold more, so that writer and reader take turns less often.

@@ -18,6 +18,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
+use mmlog::units;
 
 use crate::arguments::{Access, duration, size};
 use crate::commands::init::Creation;
@@ -264,6 +265,11 @@ fn copy(
         out.notice(&format!("{}; the log goes on without the copy", why(to, &failure)));
     }
     None
+}
+
+/// `2 bytes were not stored`: what a failure cost.
+pub(crate) fn unstored(bytes: u64) -> String {
+    format!("{} {} not stored", units::counted(bytes, "byte"), units::agree(bytes, "was", "were"))
 }
 
 /// Why copies cannot be written.

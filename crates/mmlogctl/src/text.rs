@@ -3,6 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
+use mmlog::units;
 
 /// 950, 12.3k, 4.5M: a count in at most five characters.
 #[must_use]
@@ -15,19 +16,17 @@ pub fn count(n: u64) -> String {
         (1_000_000, "M"),
         (1000, "k"),
     ];
-    in_units(n, &UNITS, "")
+    in_units(n, &UNITS)
 }
 
-/// 950B, 12.3K, 4.5M: bytes in binary units, in at most six characters.
+/// [`units::size`] in at most five characters: `512B`, `16M`, `8.5M`, `163K`.
 #[must_use]
 pub fn bytes(n: u64) -> String {
-    const UNITS: [(u64, &str); 6] =
-        [(1 << 60, "E"), (1 << 50, "P"), (1 << 40, "T"), (1 << 30, "G"), (1 << 20, "M"), (1 << 10, "K")];
-    in_units(n, &UNITS, "B")
+    units::size(n).replace("iB", "").replace(' ', "")
 }
 
-fn in_units(n: u64, units: &[(u64, &str)], one: &str) -> String {
-    let Some((unit, name)) = units.iter().find(|(unit, _)| n >= *unit) else { return format!("{n}{one}") };
+fn in_units(n: u64, units: &[(u64, &str)]) -> String {
+    let Some((unit, name)) = units.iter().find(|(unit, _)| n >= *unit) else { return n.to_string() };
     let tenths = u128::from(n) * 10 / u128::from(*unit);
     if tenths < 1000 {
         format!("{}.{}{name}", tenths / 10, tenths % 10)
@@ -47,19 +46,10 @@ pub fn rounded(rate: f64) -> u64 {
     rate.round() as u64
 }
 
-/// 40ms, 12s, 3m12s, 2h05m, 3d04h, 2.1y: a duration in at most six characters.
+/// [`units::lasting`] in at most six characters: `40ms`, `12s`, `3m12s`.
 #[must_use]
 pub fn lasting(duration: Duration) -> String {
-    let (ms, s) = (duration.as_millis(), duration.as_secs());
-    match s {
-        0 => format!("{ms}ms"),
-        1..60 => format!("{s}s"),
-        60..3600 => format!("{}m{:02}s", s / 60, s % 60),
-        3600..86_400 => format!("{}h{:02}m", s / 3600, s / 60 % 60),
-        86_400..31_536_000 => format!("{}d{:02}h", s / 86_400, s / 3600 % 24),
-        _ if s / 31_536_000 < 1000 => format!("{}y", s / 31_536_000),
-        _ => ">999y".to_owned(),
-    }
+    units::lasting(duration).replace(' ', "")
 }
 
 /// How long ago that was; `-` when nobody knows.
@@ -156,8 +146,8 @@ mod tests {
     #[test]
     fn figures_are_short() {
         assert_eq!([0, 999, 1000, 12_345, 999_999].map(count), ["0", "999", "1.0k", "12.3k", "999k"]);
-        assert_eq!([0, 1023, 1024, 16 << 20].map(bytes), ["0B", "1023B", "1.0K", "16.0M"]);
-        assert!(bytes(u64::MAX).len() <= 6 && count(u64::MAX).len() <= 5);
+        assert_eq!([0, 1023, 1024, 16 << 20].map(bytes), ["0B", "1023B", "1K", "16M"]);
+        assert!(bytes(1023 << 50).len() <= 5 && count(u64::MAX).len() <= 5);
         let at = |s| lasting(Duration::from_secs(s));
         assert_eq!([12, 192, 7500, 273_600].map(at), ["12s", "3m12s", "2h05m", "3d04h"]);
         assert_eq!(at(u64::MAX), ">999y");

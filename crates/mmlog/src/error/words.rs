@@ -2,12 +2,12 @@
 
 use std::io;
 use std::path::Path;
-use std::time::Duration;
 
 use nix::libc;
 use nix::sys::resource::{Resource, getrlimit};
 
 use super::Fault;
+use crate::units::size;
 
 impl Fault {
     /// Another file is in the data file's place, an empty one or not.
@@ -21,27 +21,8 @@ pub(super) fn misfit(value: u64, min: u64, max: u64, multiple: u64) -> String {
         return format!("is not a multiple of {multiple}");
     }
     // Small and odd numbers read best as they are: a range of counts, or of bytes.
-    let max = if max >= 1 << 20 { bytes(max) } else { max.to_string() };
+    let max = if max >= 1 << 20 { size(max) } else { max.to_string() };
     format!("out of range [{min}, {max}]")
-}
-
-/// Exact when small or odd, else in the largest binary unit.
-pub(super) fn bytes(n: u64) -> String {
-    match n {
-        0..1024 => format!("{n} bytes"),
-        1024..1_048_576 => format!("{} KiB", n / 1024),
-        1_048_576..1_073_741_824 => format!("{} MiB", n >> 20),
-        _ => format!("{} GiB", n >> 30),
-    }
-}
-
-/// Exact below a second, else to the tenth.
-pub(super) fn lasted(time: Duration) -> String {
-    match time.as_millis() {
-        ms @ 0..1000 => format!("{ms} ms"),
-        ms @ 1000..10_000 => format!("{}.{} s", ms / 1000, ms / 100 % 10),
-        ms => format!("{} s", ms / 1000),
-    }
 }
 
 pub(super) fn make_room(e: &io::Error) -> &'static str {

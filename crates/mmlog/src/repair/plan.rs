@@ -11,6 +11,7 @@ use crate::layout::POSITION_END;
 use crate::log::Options;
 use crate::metadata::{JOURNAL_ROTATE, JOURNAL_TRIM};
 use crate::sys::place::Place;
+use crate::units::{counted, size};
 
 /// What is only done when somebody asks for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -306,7 +307,10 @@ impl Deciding<'_> {
         };
         if let Some(why) = needs_data {
             if facts.live_writers > 0 {
-                let what = format!("{why}; {} writers are open, stop them first", facts.live_writers);
+                let what = format!(
+                    "{why}; {} still open, stop all of them first",
+                    counted(facts.live_writers as u64, "writer")
+                );
                 return self.left.push(Left { what, why: Why::Alive });
             }
             return self.steps.push(Step::RecoverFromData { why, synced: facts.synced });
@@ -410,7 +414,8 @@ impl fmt::Display for Step {
                 write!(f, "cut the data file from {from} to {to} bytes: nothing was appended there")
             }
             Self::TakeOver { at, bytes } => {
-                write!(f, "take over {bytes} bytes that somebody put behind the log, from position {at} on")
+                let bytes = counted(*bytes, "byte");
+                write!(f, "take over {bytes} that somebody put behind the log, from position {at} on")
             }
             Self::AcceptTruncation { expected, found, lost: (from, to) } if from == to => write!(
                 f,
@@ -434,7 +439,7 @@ impl fmt::Display for Step {
             }
             Self::Rebuild { why } => write!(f, "make new metadata from the data file ({why})"),
             Self::RemoveLeftover { path, bytes } => {
-                write!(f, "remove {}, which a killed operation left ({bytes} bytes)", path.display())
+                write!(f, "remove {}, which a killed operation left ({})", path.display(), size(*bytes))
             }
             Self::Upgrade => f.write_str("make the metadata of format 1 one of format 2"),
             Self::AcceptLoss { from, errno } => {

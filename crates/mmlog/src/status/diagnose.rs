@@ -13,6 +13,7 @@ use super::{
 use crate::error::{Class, Error, Fault, quoted};
 use crate::sys::fs::Medium;
 use crate::sys::process::ProcessState;
+use crate::units::{counted, lasting, size};
 
 /// Holes older than this are history.
 const RECENT: Duration = Duration::from_secs(24 * 3600);
@@ -156,10 +157,13 @@ impl Status {
     fn space(&self, thresholds: &Thresholds) -> Option<Finding> {
         let (slack, free) = (self.limit.saturating_sub(self.cursor), *self.file.free.as_ref().ok()?);
         let soon = thresholds.free.unwrap_or(2 * u64::from(self.chunk_size));
-        let sentence = format!("{free} bytes free on the file system, {slack} allocated ahead");
+        let sentence = format!("{} free on the file system, {} allocated ahead", size(free), size(slack));
         let blocked = self.writers.iter().filter(|w| w.in_flight.as_ref().is_some_and(|f| f.waits())).count();
-        let waits =
-            if blocked > 0 { format!("; {} held up", some(blocked as u64, "append")) } else { String::new() };
+        let waits = if blocked > 0 {
+            format!("; {} held up", counted(blocked as u64, "append"))
+        } else {
+            String::new()
+        };
         let next = format!(
             "free space on it (`df -h {}`): {} lists old segments, `mmlogctl prune` takes them; appends that wait go on by themselves",
             quoted(self.path.parent().unwrap_or(&self.path)),
@@ -197,10 +201,10 @@ impl Status {
             return None;
         }
         let sentence = format!(
-            "writer {} is {} with {} bytes in flight at {} ({}, for at least {}); followers cannot pass it",
+            "writer {} is {} with {} in flight at {} ({}, for at least {}); followers cannot pass it",
             named(w.pid, &w.command, w.seat),
             w.process,
-            f.end.saturating_sub(f.start),
+            counted(f.end.saturating_sub(f.start), "byte"),
             f.start,
             f.phase,
             lasting(f.for_at_least),
@@ -241,9 +245,9 @@ impl Status {
             0 => String::new(),
             n => format!(", and {n} more"),
         };
-        let (len, start) = (f.end.saturating_sub(f.start), f.start);
+        let (len, start) = (counted(f.end.saturating_sub(f.start), "byte"), f.start);
         let sentence = format!(
-            "writer {} ({}) died with {len} bytes in flight at {start}{more}; readers pass it as a hole",
+            "writer {} ({}) died with {len} in flight at {start}{more}; readers pass it as a hole",
             first.pid, first.command
         );
         let next =
@@ -307,7 +311,7 @@ impl Status {
         let sentence = format!(
             "nothing was appended for {}; open in {}",
             lasting(quiet),
-            some(writers as u64, "writer")
+            counted(writers as u64, "writer")
         );
         let next = format!(
             "see whether the programs that should write still run; `echo test | mmlogctl append {}` shows whether the log works",
@@ -327,8 +331,8 @@ impl Status {
         let r = self.durability.recovered.filter(|r| r.lost > 0)?;
         let ago = SystemTime::now().duration_since(r.at).unwrap_or_default();
         let sentence = format!(
-            "a reboot or power cut cost {} bytes {} ago; the log went on at {}",
-            r.lost,
+            "a reboot or power cut cost {} {} ago; the log went on at {}",
+            counted(r.lost, "byte"),
             lasting(ago),
             r.end
         );
@@ -342,8 +346,8 @@ impl Status {
     fn not_recovered(&self) -> Option<Finding> {
         let waiting = self.unrecovered?;
         let sentence = format!(
-            "not recovered since the reboot: {} bytes from {} on are as they have reached the disk",
-            waiting.end - waiting.synced,
+            "not recovered since the reboot: {} from {} on are as they have reached the disk",
+            counted(waiting.end - waiting.synced, "byte"),
             waiting.synced
         );
         let next = format!(
@@ -363,9 +367,9 @@ impl Status {
             format!("process {} ({})", last.pid, last.command)
         };
         let sentence = format!(
-            "{}, the latest of {} bytes at {}, {}, left by {who}",
-            some(self.holes_total, "hole"),
-            last.len,
+            "{}, the latest of {} at {}, {}, left by {who}",
+            counted(self.holes_total, "hole"),
+            counted(last.len, "byte"),
             last.start,
             last.kind
         );
@@ -467,21 +471,4 @@ fn resume(seat: Seat, process: ProcessState) -> String {
             "look at process {pid} (`cat /proc/{pid}/stack`); if it hangs, `kill -9 {pid}` costs at most its one append"
         ),
     }
-}
-
-/// 40 ms, 12 s, 3m12s, 2h05m, 3d04h.
-pub(super) fn lasting(duration: Duration) -> String {
-    let (ms, s) = (duration.as_millis(), duration.as_secs());
-    match s {
-        0 => format!("{ms} ms"),
-        1..60 => format!("{s} s"),
-        60..3600 => format!("{}m{:02}s", s / 60, s % 60),
-        3600..86_400 => format!("{}h{:02}m", s / 3600, s / 60 % 60),
-        _ => format!("{}d{:02}h", s / 86_400, s / 3600 % 24),
-    }
-}
-
-/// 1 hole, 2 holes.
-pub(super) fn some(count: u64, what: &str) -> String {
-    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
 }

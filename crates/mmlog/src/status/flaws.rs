@@ -20,6 +20,7 @@ use crate::names::{Compression, SegmentName};
 use crate::sync::Ordering;
 use crate::sys::place::{Access, Found, Part};
 use crate::sys::process::time_of;
+use crate::units::size;
 
 /// How often files may go while they are looked at.
 const LOOKS: u32 = 5;
@@ -231,7 +232,7 @@ impl Judge<'_> {
     /// What is no segment, nor becomes one.
     fn leftovers(&mut self) {
         for left in self.files.leftovers() {
-            let problem = format!("a killed operation left {} bytes", left.allocated());
+            let problem = format!("a killed operation left {}", size(left.allocated()));
             self.flaw(FindingId::Leftover, left.path(), 0..0, problem);
         }
     }

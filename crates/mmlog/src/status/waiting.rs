@@ -2,8 +2,9 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::diagnose::{info, lasting, some, warning};
+use super::diagnose::{info, warning};
 use super::{Finding, FindingId, State, Status};
+use crate::units::{counted, lasting};
 
 /// A cut older than this is history.
 const RECENT: Duration = Duration::from_secs(24 * 3600);
@@ -39,7 +40,7 @@ impl UnrunHooks {
 impl Status {
     /// Readers see what has a position.
     pub(super) fn outside_bytes(&self) -> Option<Finding> {
-        let bytes = some(self.outside.waiting, "byte");
+        let bytes = counted(self.outside.waiting, "byte");
         let sentence =
             format!("{bytes} that somebody put behind the log at rest, by `>>`, cannot be read yet");
         let next = format!("{} takes them into the log, as the next append does", self.command("trim"));
@@ -50,7 +51,7 @@ impl Status {
         let ago = self.outside.cut_at?.elapsed().unwrap_or_default();
         let sentence = format!(
             "{} that somebody put behind the log by `>>` while a program was writing were cut off, the last {} ago",
-            some(self.outside.cut, "byte"),
+            counted(self.outside.cut, "byte"),
             lasting(ago)
         );
         let next = format!("append with {} instead, which goes beside others", self.command("append"));
@@ -64,7 +65,7 @@ impl Status {
         }
         let sentence = format!(
             "{}, from number {first} on, {} for the command of rotate --run, which has not ended with 0",
-            some(count, "final segment"),
+            counted(count, "final segment"),
             if count == 1 { "waits" } else { "wait" }
         );
         let next = format!(

@@ -3,12 +3,11 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use mmlog::{Adopt, Log, Options, Origin};
+use mmlog::{Adopt, Log, Options, Origin, units};
 
 use crate::arguments::{Access, octal, size};
 use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
-use crate::progress::human;
 use crate::waits::leave;
 
 /// Create a log, or check that an existing one has these options.
@@ -39,7 +38,7 @@ pub struct InitArgs {
 pub struct Creation {
     #[arg(long, value_name = "SIZE", value_parser = size, help = format!(
         "By how much the data file grows at a time, a multiple of the page size [default: {}]",
-        human(mmlog::DEFAULT_CHUNK_SIZE)
+        units::size(mmlog::DEFAULT_CHUNK_SIZE)
     ))]
     chunk_size: Option<u64>,
     #[arg(long, value_name = "N", help = format!(
@@ -83,7 +82,11 @@ pub fn run(args: &InitArgs, out: &mut Output) -> Result<Exit, Failure> {
     match log.origin() {
         Origin::Created => {}
         Origin::Adopted { len } => {
-            out.notice(&format!("{}: logs behind the existing {len} bytes", shown(&args.log)));
+            out.notice(&format!(
+                "{}: logs behind the existing {}",
+                shown(&args.log),
+                units::counted(len, "byte")
+            ));
         }
         Origin::Opened => agree(args, &log)?,
     }

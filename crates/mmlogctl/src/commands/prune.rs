@@ -4,12 +4,11 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::{ArgGroup, Args};
-use mmlog::{Holds, Log, Next, Position, Pruning, Retention, Rule, Start};
+use mmlog::{Holds, Log, Next, Position, Pruning, Retention, Rule, Start, units};
 
-use crate::arguments::{Access, OldSegments, duration, size};
+use crate::arguments::{Access, OldSegments, duration, exact_duration, exact_size, size};
 use crate::exit::{Exit, Failure, printable, shown};
 use crate::output::Output;
-use crate::progress::human;
 use crate::reading::{READ_SIZE, report};
 
 /// Remove final segments that are no longer wanted.
@@ -155,11 +154,11 @@ fn said(args: &PruneArgs, tense: Tense, pruned: &Pruning) -> Vec<String> {
     let mut lines = Vec::new();
     for s in &pruned.segments {
         let names: Vec<String> = s.paths.iter().map(|path| shown(path).to_string()).collect();
-        let (names, disk, why) = (names.join(" and "), human(s.allocated), reason(args, s.rule));
+        let (names, disk, why) = (names.join(" and "), units::size(s.allocated), reason(args, s.rule));
         lines.push(format!("{log}: {remove} {names}, {disk} [{}, {}): {why}", s.base, s.end));
     }
     if let Some(range) = &pruned.punched {
-        let len = human(range.end - range.start);
+        let len = units::size(range.end - range.start);
         let kept = pruned.first_kept;
         lines.push(format!("{log}: {give} {len} [{}, {}), kept from {kept} on", range.start, range.end));
     }
@@ -178,11 +177,12 @@ fn said(args: &PruneArgs, tense: Tense, pruned: &Pruning) -> Vec<String> {
 
 /// The rule as it was typed.
 fn reason(args: &PruneArgs, rule: Rule) -> String {
-    let age = || args.keep_age.unwrap_or_default();
     match rule {
         Rule::Count => format!("--keep {}", args.keep.unwrap_or_default()),
-        Rule::Bytes | Rule::Position => format!("--keep-bytes {}", args.keep_bytes.unwrap_or_default()),
-        Rule::Age => format!("--keep-age {:#}", jiff::SignedDuration::try_from(age()).unwrap_or_default()),
+        Rule::Bytes | Rule::Position => {
+            format!("--keep-bytes {}", exact_size(args.keep_bytes.unwrap_or_default()))
+        }
+        Rule::Age => format!("--keep-age {}", exact_duration(args.keep_age.unwrap_or_default())),
         Rule::Unfinished => "an earlier prune did not come to its end".to_owned(),
     }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use clap::Args;
 use jiff::Timestamp;
-use mmlog::{Log, Rotated, Rotation, Stamp};
+use mmlog::{Log, Rotated, Rotation, Stamp, units};
 
 use crate::arguments::{Access, duration, size};
 use crate::exit::{Exit, Failure, printable, shown};
@@ -181,6 +181,6 @@ fn plan(args: &RotateArgs, log: &Log, out: &mut Output) -> Result<Exit, Failure>
 
 fn said(verb: &str, args: &RotateArgs, rotated: &Rotated) -> String {
     let Rotated { base, end, path, .. } = rotated;
-    let (log, path, bytes) = (shown(&args.log), shown(path), end - base);
-    format!("{log}: {verb} {path} of {bytes} bytes [{base}, {end})")
+    let (log, path, bytes) = (shown(&args.log), shown(path), units::counted(end - base, "byte"));
+    format!("{log}: {verb} {path} of {bytes} [{base}, {end})")
 }

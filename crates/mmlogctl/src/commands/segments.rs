@@ -12,14 +12,13 @@ use std::time::SystemTime;
 
 use clap::Args;
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
-use mmlog::{FindingId, Observer, SegmentFlaw, SegmentStatus, Status};
+use mmlog::{FindingId, Observer, SegmentFlaw, SegmentStatus, Status, units};
 use serde_json::{Value, json};
 
 use crate::arguments::{Access, OldSegments};
 use crate::commands::status::json::flaw;
 use crate::exit::{Exit, Failure, printable, shown};
 use crate::output::{Output, json_line};
-use crate::progress::human;
 
 const COLUMNS: usize = 80;
 
@@ -153,7 +152,7 @@ fn table(status: &Status) -> Vec<String> {
 fn gap(flaw: &SegmentFlaw) -> [String; 7] {
     let (from, to) = (flaw.positions.start, flaw.positions.end);
     let none = || "-".to_owned();
-    [none(), from.to_string(), to.to_string(), human(to - from), none(), none(), "missing".to_owned()]
+    [none(), from.to_string(), to.to_string(), units::size(to - from), none(), none(), "missing".to_owned()]
 }
 
 fn row(s: &SegmentStatus, status: &Status) -> [String; 7] {
@@ -178,8 +177,8 @@ fn row(s: &SegmentStatus, status: &Status) -> [String; 7] {
         s.generation.to_string(),
         s.base.to_string(),
         s.end.to_string(),
-        human(s.end.saturating_sub(s.base)),
-        human(s.allocated),
+        units::size(s.end.saturating_sub(s.base)),
+        units::size(s.allocated),
         changed.map_or_else(|| "-".to_owned(), |t| t.to_string()),
         said,
     ]

@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use memchr::memchr_iter;
-use mmlog::{Error, Fault};
+use mmlog::{Error, Fault, units};
 use rustix::io::Errno;
 
 use super::lines::now;
@@ -65,14 +65,18 @@ impl Dropped {
     /// What has happened, as the log has it and people read it.
     pub(crate) fn text(&self) -> String {
         let Self { bytes, lines, first, last, why, .. } = self;
-        let plural = if *lines == 1 { "" } else { "s" };
-        format!("mmlogctl: {bytes} bytes ({lines} line{plural}) dropped, {first:.0} to {last:.0}: {why}")
+        // Later versions keep to this form, so it is "bytes" whatever their number.
+        let lines = units::counted(*lines, "line");
+        format!("mmlogctl: {bytes} bytes ({lines}) dropped, {first:.0} to {last:.0}: {why}")
     }
 
     /// For whoever watches standard error.
     pub(crate) fn over(&self) -> String {
-        let seconds = self.since.elapsed().as_secs_f64();
-        format!("goes on after {seconds:.1} s; {} bytes were dropped, the log says so", self.bytes)
+        let (time, dropped) = (units::lasting(self.since.elapsed()), units::counted(self.bytes, "byte"));
+        format!(
+            "goes on after {time}; {dropped} {} dropped, the log says so",
+            units::agree(self.bytes, "was", "were")
+        )
     }
 }
 

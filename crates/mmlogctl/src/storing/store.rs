@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mmlog::{Class, Error, Fault, Log, Position, Writer};
+use mmlog::{Class, Error, Fault, Log, Position, Writer, units};
 use rustix::event::{PollFd, PollFlags, poll};
 
 use super::dropped::Dropped;
@@ -295,14 +295,18 @@ impl Patience<'_> {
         path: &Path,
         mut attempt: impl FnMut() -> mmlog::Result<T>,
     ) -> Result<T, Error> {
-        let mut waiting_since = None;
+        let mut waiting_since: Option<Instant> = None;
         let (mut pause, longest) = PAUSES;
         loop {
             let last = self.signals.raised();
             let error = match attempt() {
                 Ok(done) => {
                     if let Some(since) = waiting_since {
-                        out.notice(&format!("{}: goes on after {}", shown(path), seconds(since)));
+                        out.notice(&format!(
+                            "{}: goes on after {}",
+                            shown(path),
+                            units::lasting(since.elapsed())
+                        ));
                     }
                     return Ok(done);
                 }
@@ -345,8 +349,4 @@ fn not_durable(error: Error, end: Position) -> Failure {
         ),
         other => other,
     }
-}
-
-fn seconds(since: Instant) -> String {
-    format!("{:.1} s", since.elapsed().as_secs_f64())
 }

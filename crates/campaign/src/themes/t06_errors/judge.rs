@@ -224,11 +224,10 @@ fn content(
     }
 }
 
-/// "(N bytes were not stored)"
+/// "(N bytes were not stored)", "(1 byte was not stored)"
 fn unstored(stderr: &str) -> usize {
-    let number =
-        stderr.split_once(" bytes were not stored)").and_then(|(before, _)| before.rsplit('(').next());
-    number.and_then(|n| n.parse().ok()).unwrap_or(0)
+    let said = stderr.split_once(" not stored)").and_then(|(before, _)| before.rsplit('(').next());
+    said.and_then(|said| said.split(' ').next()?.parse().ok()).unwrap_or(0)
 }
 
 fn done(ran: &Ran) -> Verdict {

@@ -3,9 +3,10 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::{Finding, FindingId, State, Status, Thresholds, lasting, quoted, some, warning};
+use super::{Finding, FindingId, State, Status, Thresholds, quoted, warning};
 use crate::holds::HoldStatus;
 use crate::sys::process::{self, ProcessState};
+use crate::units::{counted, lasting, size};
 
 impl Status {
     /// A consumer that runs is behind; one that does not only keeps.
@@ -15,7 +16,7 @@ impl Status {
         let most = thresholds.behind.unwrap_or(16 * u64::from(self.chunk_size));
         let seen = hold.last_seen.and_then(|at| SystemTime::now().duration_since(at).ok());
         let seen = seen.map_or_else(String::new, |ago| format!(", last seen {} ago", lasting(ago)));
-        let at = format!("at {}, {behind} bytes behind", hold.position);
+        let at = format!("at {}, {} behind", hold.position, size(behind));
         if runs && behind >= most {
             let sentence =
                 format!("follower {} (process {}, {}) is {at}{seen}", hold.name, hold.pid, hold.process);
@@ -36,9 +37,10 @@ impl Status {
         let (count, bytes) = kept.fold((0, 0), |(n, sum), g| (n + 1, sum + g.allocated));
         (!runs && count > 0).then(|| {
             let sentence = format!(
-                "hold {} {at}{seen} keeps {} ({bytes} bytes); its process {} is gone",
+                "hold {} {at}{seen} keeps {} ({}); its process {} is gone",
                 hold.name,
-                some(count, "old segment"),
+                counted(count, "old segment"),
+                size(bytes),
                 hold.pid
             );
             let forget = self.command(&format!("prune --forget {}", quoted(Path::new(&hold.name))));

@@ -4,6 +4,7 @@ use super::super::SegmentFlaw;
 use super::{critical, info, quoted, warning};
 use crate::names::{LONGEST_BYTES, SEGMENT_BYTES};
 use crate::status::{Finding, FindingId, State, Status};
+use crate::units::size;
 
 impl Status {
     pub(super) fn flawed(&self, flaw: &SegmentFlaw) -> Finding {
@@ -53,7 +54,8 @@ impl Status {
             self.removed_held.iter().map(|h| format!("{} ({})", h.pid, h.command)).collect();
         who.dedup();
         let sentence = format!(
-            "{bytes} bytes of removed segments are not free yet: process {} has them open",
+            "{} of removed segments are not free yet: process {} has them open",
+            size(bytes),
             who.join(", ")
         );
         let next = "it lets go when it appends or reads on; restart it if the space is needed now".to_owned();

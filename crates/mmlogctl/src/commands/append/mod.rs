@@ -14,9 +14,9 @@ use crate::exit::{Exit, Failure, shown};
 use crate::output::{Output, Standard};
 use crate::progress::Progress;
 use crate::signals::Signals;
-use crate::storing::buffer::Upto;
 use crate::storing::place;
 use crate::storing::store::Store;
+use crate::storing::{self, buffer::Upto};
 use crate::storing::{Copies, Storing, Stream};
 
 mod input;
@@ -112,7 +112,7 @@ pub fn run(args: &AppendArgs, out: &mut Output) -> Result<Exit, Failure> {
 fn counted(failure: Failure, unstored: u64) -> Failure {
     match failure {
         Failure::Said { exit, text } if unstored > 0 => {
-            Failure::new(exit, format!("{text} ({unstored} bytes were not stored)"))
+            Failure::new(exit, format!("{text} ({})", storing::unstored(unstored)))
         }
         other => other,
     }

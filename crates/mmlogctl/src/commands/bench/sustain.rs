@@ -9,6 +9,7 @@
 use std::fs;
 use std::time::Duration;
 
+use mmlog::units;
 use rawio::cache::Cached;
 use rustix::param::page_size;
 use serde_json::{Value, json};
@@ -21,7 +22,6 @@ use super::measure::Group;
 use super::{Bench, interrupted};
 use crate::exit::Failure;
 use crate::output::Output;
-use crate::progress::human;
 
 /// What the verifier can keep count of.
 const MOST_MESSAGES: u64 = 100_000_000;
@@ -87,7 +87,7 @@ fn run(bench: &Bench<'_>, time: Duration, group: Group, kind: Kind) -> Result<Ru
 fn head(group: Group, time: Duration) -> [String; 2] {
     let vmstat = fs::read_to_string("/proc/vmstat").unwrap_or_default();
     let pages = vmstat.lines().find_map(|line| line.strip_prefix("nr_dirty_threshold ")?.parse::<u64>().ok());
-    let limit = pages.map_or_else(|| "?".to_owned(), |pages| human(pages * page_size() as u64));
+    let limit = pages.map_or_else(|| "?".to_owned(), |pages| units::size(pages * page_size() as u64));
     [
         format!(
             "{group}, {} s; the kernel holds writers back from {limit} of dirty pages on",
@@ -126,7 +126,7 @@ fn line(kind: Kind, group: Group, run: &Run) -> String {
     let longest = run.workers.iter().map(|w| w.longest).max().unwrap_or(0);
     let bad = run.verdict.lost + run.verdict.doubled + run.verdict.torn;
     let cached = |of: fn(Cached) -> u64| {
-        run.cached.map_or_else(|| "-".to_owned(), |c| human(of(c) * page_size() as u64))
+        run.cached.map_or_else(|| "-".to_owned(), |c| units::size(of(c) * page_size() as u64))
     };
     format!(
         "{:<16} {:>8} {:>8} {:>8} {:>8} {:>10} {:>10} {:>10} {:>15} {:>6}",
@@ -135,7 +135,7 @@ fn line(kind: Kind, group: Group, run: &Run) -> String {
         mib(seconds.first().copied().unwrap_or(0)),
         mib(seconds.iter().copied().min().unwrap_or(0)),
         mib(seconds.last().copied().unwrap_or(0)),
-        human(bytes),
+        units::size(bytes),
         cached(|c| c.pages),
         cached(|c| c.dirty),
         format!("{:?}", Duration::from_micros(longest / 1000)),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use mmlog::check::{self, Deep, Violation};
-use mmlog::{Error, Options};
+use mmlog::{Error, Options, units};
 use serde_json::{Value, json};
 
 use crate::exit::{Verdict, printable, shown};
@@ -18,13 +18,13 @@ pub(super) fn check(log: &Path, options: &Options, as_json: bool) -> Result<(Ver
 
 fn report(log: &Path, found: &Deep) -> String {
     let Deep { cursor, watermark, read, holes, .. } = found;
-    let verdict = match found.violations.len() {
-        0 => "OK - every invariant holds".to_owned(),
-        1 => "VIOLATED - 1 invariant".to_owned(),
-        n => format!("VIOLATED - {n} invariants"),
+    let (state, said) = match found.violations.len() as u64 {
+        0 => ("OK", "every invariant holds".to_owned()),
+        n => ("VIOLATED", units::counted(n, "invariant")),
     };
-    let figures = format!("cursor {cursor}, watermark {watermark}, {read} bytes read, {holes} holes");
-    let mut text = format!("{verdict}: {}: {figures}\n", shown(log));
+    let (read, holes) = (units::size(*read), units::counted(*holes, "hole"));
+    let figures = format!("cursor {cursor}, watermark {watermark}, {read} read, {holes}");
+    let mut text = format!("{state} - {}: {said}; {figures}\n", shown(log));
     let mut add = |word: &str, said: &str| text.push_str(&format!("  {word}  {}\n", printable(said)));
     found.violations.iter().for_each(|v| add("violated", &v.to_string()));
     found.facts.iter().for_each(|fact| add("fact", fact));

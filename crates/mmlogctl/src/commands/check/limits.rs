@@ -44,7 +44,7 @@ fn names(bad: Bad) -> String {
 /// What the option says of itself; the table has the names.
 pub(super) fn help(verb: &str) -> String {
     format!(
-        "{verb} when METRIC is above VALUE ({}), or below it ({}). Sizes as 64M, durations as 5m. May be given more than \
+        "{verb} when METRIC is above VALUE ({}), or below it ({}). Sizes as 64M (K is 1024, up to P and E), durations as 5m, 1d12h or 2w. May be given more than \
          once; of two for the same METRIC the last one counts",
         names(Bad::TooMuch),
         names(Bad::TooLittle)
@@ -130,7 +130,10 @@ impl Limit {
             Bad::TooLittle => "below",
         };
         let threshold = if verdict == Verdict::Critical { "--critical" } else { "--warning" };
-        let (name, is, at) = (self.metric.name, unit.words(value), unit.number(self.at));
+        let (name, at) = (self.metric.name, unit.typed(self.at));
+        // Two that differ do not read alike.
+        let rounded = unit.words(value);
+        let is = if rounded == unit.words(self.at) { unit.typed(value) } else { rounded };
         format!("{name} is {is}, {side} the {at} of {threshold}")
     }
 
@@ -176,7 +179,7 @@ mod tests {
         assert_eq!(passes(&["free=64M"], &[]), None);
         assert_eq!(passes(&["holes=2000"], &["holes=9999"]), None);
         let both = passes(&["free=1G"], &["free=65M"]);
-        let said = "free is 67108864 bytes, below the 68157440 of --critical";
+        let said = "free is 64 MiB, below the 65M of --critical";
         assert_eq!(both, Some((Verdict::Critical, said.to_owned())));
         let said = "holes is 2000, above the 1999 of --warning";
         assert_eq!(passes(&["holes=9", "holes=1999"], &[]), Some((Verdict::Warning, said.to_owned())));

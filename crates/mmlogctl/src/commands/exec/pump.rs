@@ -11,13 +11,15 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::{Errno, ioctl_fionread, read};
 
+use mmlog::units;
+
 use super::ExecArgs;
 use super::child::Child;
 use crate::exit::{Exit, Failure, shown};
 use crate::output::{Output, Standard};
 use crate::storing::buffer::Upto;
 use crate::storing::store::{PAUSES, Store};
-use crate::storing::{AT_ONCE, Stream, why};
+use crate::storing::{AT_ONCE, Stream, unstored, why};
 
 /// What the two pipes are, for people.
 const NAMES: [&str; 2] = ["the program's standard output", "the program's standard error"];
@@ -220,7 +222,7 @@ impl<'a> Pump<'a> {
                 }
                 Err(e) => {
                     let (name, error) = (NAMES[index], io::Error::from(e));
-                    out.notice(&format!("{name}: read failed: {error} ({left} bytes were not stored)"));
+                    out.notice(&format!("{name}: read failed: {error} ({})", unstored(left as u64)));
                     self.unread = true;
                     break;
                 }
@@ -271,7 +273,8 @@ impl<'a> Pump<'a> {
             (None, Ok(_)) => Err(NotAll),
             // The first reason is the one to act on, also when closing failed too.
             (Some(bytes), _) => {
-                out.notice(&format!("{path}: {bytes} bytes of the program's output were not stored"));
+                let (lost, verb) = (units::counted(bytes, "byte"), units::agree(bytes, "was", "were"));
+                out.notice(&format!("{path}: {lost} of the program's output {verb} not stored"));
                 Err(NotAll)
             }
             (None, Err(failure)) => {

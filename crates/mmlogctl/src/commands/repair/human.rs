@@ -14,6 +14,7 @@ use std::path::Path;
 
 use mmlog::Status;
 use mmlog::repair::{DeadSlot, Facts, Left, MetadataFact, Plan, Step};
+use mmlog::units;
 
 use super::Report;
 use crate::exit::{printable, shown};
@@ -59,7 +60,7 @@ pub(super) fn done(report: &Report, now: &Status) -> String {
 }
 
 fn steps(n: usize) -> String {
-    if n == 1 { "1 step".to_owned() } else { format!("{n} steps") }
+    units::counted(n as u64, "step")
 }
 
 fn line(text: &mut String, word: &str, sentence: &str) {
@@ -75,7 +76,7 @@ fn sentences(facts: &Facts) -> Vec<String> {
     let mut said = vec![metadata(facts)];
     said.push(facts.data.map_or_else(
         || "the data file is gone".to_owned(),
-        |data| format!("data file of {} bytes, inode {}", data.len, data.inode),
+        |data| format!("data file of {}, inode {}", units::counted(data.len, "byte"), data.inode),
     ));
     said.extend(facts.foreign.map(|inode| format!("the metadata is of another file (inode {inode})")));
     said.extend(facts.copied.clone());
@@ -102,7 +103,7 @@ fn sentences(facts: &Facts) -> Vec<String> {
     said.extend(facts.dead.iter().map(dead));
     said.extend(facts.suspects.iter().map(|suspect| suspect.blocker.to_string()));
     if facts.live_writers > 0 {
-        said.push(format!("{} live writers", facts.live_writers));
+        said.push(units::counted(facts.live_writers as u64, "live writer"));
     }
     said.extend(
         facts.sync_failed.map(|(from, errno)| format!("a sync failed (errno {errno}), lost from {from} on")),

@@ -2,12 +2,12 @@
 
 use std::thread;
 
-use mmlog::{Compress, Compressed, Compression, Log};
+use mmlog::{Compress, Compressed, Compression, Log, units};
 
 use super::RotateArgs;
 use crate::exit::{Failure, shown};
 use crate::output::Output;
-use crate::progress::{Bar, human};
+use crate::progress::Bar;
 
 /// What `--compress` takes.
 #[derive(Copy, Clone, Debug, Eq, PartialEq, clap::ValueEnum)]
@@ -66,7 +66,7 @@ pub(crate) fn compress(
     let is_watched = out.is_terminal();
     for Compressed { path, before, after, .. } in done.iter().filter(|_| is_watched) {
         let (log, path) = (shown(&args.log), shown(path));
-        out.line(&format!("{log}: compressed {path}, {} to {}", human(*before), human(*after)))?;
+        out.line(&format!("{log}: compressed {path}, {} to {}", units::size(*before), units::size(*after)))?;
     }
     Ok(())
 }

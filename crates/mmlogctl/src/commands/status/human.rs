@@ -26,12 +26,11 @@ use std::cmp::Reverse;
 use std::time::SystemTime;
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
-use mmlog::{Durability, Finding, HoldStatus, Hole, Lock, Seat, Status, WriterStatus};
+use mmlog::{Durability, Finding, HoldStatus, Hole, Lock, Seat, Status, WriterStatus, units};
 
 use super::page::Page;
 use crate::exit::shown;
 use crate::metrics::slack;
-use crate::progress::human;
 
 const LINES: usize = 24;
 /// Lines that the lists may take, if they can be had.
@@ -110,10 +109,13 @@ fn facts(s: &Status) -> Page {
         page.field("panic", &format!("{who}: {}", p.reason));
     }
     let not_final = s.cursor.saturating_sub(s.watermark);
-    let (cursor, file_size, slack) = (human(s.cursor), human(s.file_size), slack(s));
-    let watermark = format!("watermark {}, {not_final} bytes not final", s.watermark);
+    let (cursor, file_size, slack) = (units::size(s.cursor), units::size(s.file_size), slack(s));
+    let watermark = format!("watermark {}, {} not final", s.watermark, units::size(not_final));
     page.field("cursor", &format!("{} ({cursor}), {watermark}", s.cursor));
-    page.field("file_size", &format!("{} ({file_size}), slack {slack} ({})", s.file_size, human(slack)));
+    page.field(
+        "file_size",
+        &format!("{} ({file_size}), slack {slack} ({})", s.file_size, units::size(slack)),
+    );
     let gate = s.gate.map_or_else(|| "open".to_owned(), |at| format!("closed at {at}"));
     page.field("generation", &format!("{}, base {}, limit {}, gate {gate}", s.generation, s.base, s.limit));
     page.field("file", &file(s));
@@ -140,14 +142,14 @@ fn since(word: &str, at: Option<SystemTime>) -> String {
 fn file(s: &Status) -> String {
     let f = &s.file;
     let free = match &f.free {
-        Ok(free) => format!("{} free on its disk", human(*free)),
+        Ok(free) => format!("{} free on its disk", units::size(*free)),
         Err(reason) => format!("free space could not be seen: {reason}"),
     };
     format!("mode {:04o}, owner {}:{}, inode {}, {free}", f.mode, f.uid, f.gid, f.inode)
 }
 
 fn durable(page: &mut Page, d: &Durability) {
-    let below = format!("below {} ({})", d.synced, human(d.synced));
+    let below = format!("below {} ({})", d.synced, units::size(d.synced));
     let text = match (d.error, d.synced_at) {
         (Some((from, errno)), _) => format!("{below}, lost from {from} on: a sync failed (errno {errno})"),
         (None, Some(at)) => format!("{below}, synced {}", ago(at, SystemTime::now())),
@@ -156,18 +158,17 @@ fn durable(page: &mut Page, d: &Durability) {
     page.field("durable", &text);
     if let Some(r) = d.recovered {
         let at = since(", at", Some(r.at));
-        page.field("recovered", &format!("{} bytes lost, went on at {}{at}", r.lost, r.end));
+        page.field(
+            "recovered",
+            &format!("{} lost, went on at {}{at}", units::counted(r.lost, "byte"), r.end),
+        );
     }
 }
 
 fn ago(at: SystemTime, now: SystemTime) -> String {
-    let seconds = now.duration_since(at).unwrap_or_default().as_secs();
-    match seconds {
-        0 => "just now".to_owned(),
-        1..120 => format!("{seconds} s ago"),
-        120..7200 => format!("{} min ago", seconds / 60),
-        7200..172_800 => format!("{} h ago", seconds / 3600),
-        _ => format!("{} days ago", seconds / 86_400),
+    match now.duration_since(at).unwrap_or_default() {
+        ago if ago.as_secs() == 0 => "just now".to_owned(),
+        ago => format!("{} ago", units::lasting(ago)),
     }
 }
 
@@ -207,10 +208,15 @@ fn writer(w: &WriterStatus) -> String {
     let process = if w.alive == Ok(false) { "dead".to_owned() } else { w.process.to_string() };
     let doing = match &w.in_flight {
         Some(f) => {
-            let (len, ms) = (f.end.saturating_sub(f.start), f.for_at_least.as_millis());
-            format!("{} {len} bytes for >= {ms} ms at {}", f.phase, f.start)
+            let len = units::counted(f.end.saturating_sub(f.start), "byte");
+            format!("{} {len} for >= {} at {}", f.phase, units::lasting(f.for_at_least), f.start)
         }
-        None => format!("{} messages, {}{}", w.messages, human(w.bytes), since(", since", w.since)),
+        None => format!(
+            "{}, {}{}",
+            units::counted(w.messages, "message"),
+            units::size(w.bytes),
+            since(", since", w.since)
+        ),
     };
     let (pid, home) = seated(w.pid, w.seat);
     format!("{pid} ({}, {process}{home}) {doing}", w.command)
@@ -243,7 +249,13 @@ fn hole(h: &Hole) -> String {
         0 => "unknown".to_owned(),
         pid => format!("{pid} ({})", h.command),
     };
-    format!("{} bytes at {}, {}, left by {who}{}", h.len, h.start, h.kind, since(", at", h.at))
+    format!(
+        "{} at {}, {}, left by {who}{}",
+        units::counted(h.len, "byte"),
+        h.start,
+        h.kind,
+        since(", at", h.at)
+    )
 }
 
 /// Consumers that prune keeps bytes for; nothing where there is none.
@@ -255,7 +267,7 @@ fn holds(page: &mut Page, s: &Status, most: usize) {
 }
 
 fn hold(h: &HoldStatus, cursor: u64) -> String {
-    let behind = human(cursor.saturating_sub(h.position));
+    let behind = units::size(cursor.saturating_sub(h.position));
     let seen = h.last_seen.map_or_else(String::new, |at| format!(", seen {}", ago(at, SystemTime::now())));
     format!("{} at {}, {behind} behind{seen} ({}, {})", h.name, h.position, h.pid, h.process)
 }
@@ -354,7 +366,7 @@ mod tests {
             places.iter().all(Option::is_some) && places.is_sorted() && page.lines().count() <= 24,
             "{page}"
         );
-        assert!(page.contains("               disk-nearly-full: 1 bytes free on the file"), "{page}");
+        assert!(page.contains("               disk-nearly-full: 1 B free on the file"), "{page}");
     }
 
     #[test]
@@ -381,12 +393,9 @@ mod tests {
     }
 
     #[test]
-    fn how_long_ago_is_said_in_the_largest_unit_that_tells() {
+    fn how_long_ago_is_said_in_units_that_tell() {
         let at = |seconds| ago(SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-        assert_eq!(
-            [0, 119, 3600, 7200, 200_000].map(at),
-            ["just now", "119 s ago", "60 min ago", "2 h ago", "2 days ago"]
-        );
+        assert_eq!([0, 12, 3600, 200_000].map(at), ["just now", "12 s ago", "1h00m ago", "2d07h ago"]);
         assert_eq!(ago(SystemTime::now() + Duration::from_secs(99), SystemTime::now()), "just now");
     }
 }

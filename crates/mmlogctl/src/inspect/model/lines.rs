@@ -159,7 +159,7 @@ mod tests {
     fn a_line_whose_beginning_was_not_read_is_not_shown() {
         assert_eq!(texts(&of(&[Piece::Start(7), bytes(b"ne\ntwo\n")])), ["two"]);
         let lines = of(&[Piece::Start(0), bytes(b"a\nb"), Piece::Skipped(2048), bytes(b"c\nd\n")]);
-        assert_eq!(texts(&lines), ["a", "b", "2.0K came faster than can be shown; `cat` has them", "d"]);
+        assert_eq!(texts(&lines), ["a", "b", "2K came faster than can be shown; `cat` has them", "d"]);
     }
 
     #[test]

@@ -10,6 +10,8 @@
 //! Enter open  ? keys  q quit
 //! ```
 
+use mmlog::units;
+
 use super::canvas::Canvas;
 use super::frame::state_style;
 use crate::exit::{printable, shown};
@@ -27,7 +29,7 @@ pub(super) const fn page(height: u16) -> u16 {
 
 pub(super) fn draw(model: &Model, canvas: &mut Canvas) {
     let styles = canvas.styles;
-    let title = format!("{} logs", model.logs.len());
+    let title = units::counted(model.logs.len() as u64, "log");
     let x = canvas.put(0, 0, u16::MAX, &title, styles.label);
     let clock = clock(Some(model.now));
     let clock = if model.motion == Motion::Paused { format!("PAUSED {clock}") } else { clock };

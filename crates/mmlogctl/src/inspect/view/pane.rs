@@ -6,6 +6,7 @@
 //! ```
 
 use mmlog::Status;
+use mmlog::units;
 use ratatui::style::Style;
 
 use super::canvas::{Canvas, TableLook};
@@ -143,8 +144,9 @@ fn findings(log: &Log, width: usize) -> Vec<Sentence> {
 fn locks(log: &Log, s: &Status, width: usize) -> Vec<Sentence> {
     let of = |l: &mmlog::Lock| format!("{}, since {}", lock(l), clock(l.since));
     let d = &s.durability;
-    let recovered =
-        |r: mmlog::Recovered| format!("{} bytes lost, went on at {}, {}", r.lost, r.end, clock(Some(r.at)));
+    let recovered = |r: mmlog::Recovered| {
+        format!("{} lost, went on at {}, {}", units::counted(r.lost, "byte"), r.end, clock(Some(r.at)))
+    };
     let fields = [
         ("lock", s.version_1.as_ref().map_or_else(|| of(&s.lock), |_| log_lock(s))),
         ("gate", gate(s)),
