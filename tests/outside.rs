@@ -145,3 +145,34 @@ fn the_next_line_does_not_go_on_where_a_file_without_a_final_newline_ends() {
     mmlogctl("append", &log).arg("--raw").input(b" bytes\n").run().is_success();
     assert!(content(&log).ends_with("raw bytes\n"), "bytes go where they come");
 }
+
+#[test]
+fn the_next_line_does_not_go_on_where_a_segment_without_a_final_newline_ends() {
+    for compress in [&[][..], &["--compress", "zstd"], &["--compress", "gzip"]] {
+        let scratch = Scratch::new();
+        let log = scratch.log(b"one\n");
+        put_behind(&log, b"torn");
+        // Twice: the second has nothing to rotate, or leaves an empty segment.
+        for _ in 0..2 {
+            mmlogctl("rotate", &log).args(compress).run();
+        }
+        mmlogctl("append", &log).input(b"two\n").run().is_success();
+        assert_eq!(content(&log), "one\ntorn\ntwo\n", "{compress:?}");
+        mmlogctl("rotate", &log).args(compress).run().is_success();
+        mmlogctl("append", &log).input(b"three\n").run().is_success();
+        assert_eq!(content(&log), "one\ntorn\ntwo\nthree\n", "and owes none behind one, {compress:?}");
+    }
+}
+
+#[test]
+fn the_next_line_does_not_wait_for_an_old_segment_that_cannot_be_read() {
+    let scratch = Scratch::new();
+    let log = scratch.log(b"one\n");
+    put_behind(&log, b"torn");
+    mmlogctl("rotate", &log).args(["--compress", "zstd"]).run().is_success();
+    let segment = fs::read_dir(log.parent().unwrap()).unwrap().map(|entry| entry.unwrap().path());
+    let segment = segment.into_iter().find(|path| path.extension().is_some_and(|e| e == "zst")).unwrap();
+    fs::write(&segment, b"no zstd").unwrap();
+    mmlogctl("append", &log).input(b"two\n").run().is_success();
+    assert!(fs::read_to_string(&log).unwrap() == "two\n");
+}

@@ -19,7 +19,7 @@ mod standing;
 mod version1;
 
 use std::ops::Range;
-use std::os::unix::fs::{FileExt, MetadataExt};
+use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -120,19 +120,7 @@ pub(crate) fn oldest(files: &Files) -> std::result::Result<u64, Fault> {
 }
 
 pub(crate) fn last_byte(files: &Files) -> std::result::Result<Option<u8>, Fault> {
-    let (segment, end) = (files.renew()?, files.control().look().start);
-    let is_hole = |hole: &Hole| hole.start < end && hole.end() >= end;
-    let scan = files.scan(end);
-    if end <= segment.base().max(files.first_kept()) || scan.watermark < end {
-        return Ok(None);
-    }
-    let mut holes = holes::all(files.meta.holes());
-    holes.extend(scan.dead.iter().filter_map(|dead| files.hole_of(dead)));
-    let mut byte = [0];
-    let read = segment.file().read_at(&mut byte, end - 1 - segment.base());
-    let read = read.map_err(Fault::io("read the data file"))?;
-    let there = read == 1 && !holes.iter().any(is_hole);
-    files.intact().map(|()| there.then_some(byte[0]))
+    Source::last_byte(files)
 }
 
 impl Follower {

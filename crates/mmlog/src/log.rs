@@ -176,11 +176,12 @@ impl Log {
         Position::new(self.files.end())
     }
 
-    /// The last byte of the current data file, if the log has one there and it is final and no hole: what the next append
-    /// goes behind.
+    /// The last byte that readers are given, in whichever segment it is: what the next append goes behind. `None` for a log
+    /// without bytes, while somebody is storing the last one, and where it is in an old segment that is gone, cannot be read,
+    /// or is compressed and holds more than 256 MiB (it would have to be decoded to its end).
     ///
     /// # Errors
-    /// [`Fault::Io`] when it cannot be read.
+    /// [`Fault::Io`] when the data file cannot be read.
     pub fn last_byte(&self) -> Result<Option<u8>> {
         follow::last_byte(&self.files).at(self.path())
     }

@@ -17,6 +17,9 @@ use crate::sys::fs;
 use crate::sys::place::Access;
 use crate::sys::process::time_of;
 
+/// The most that is decoded for one byte at its end: a second of gzip at worst.
+const DECODED_FOR_ONE: u64 = 256 << 20;
+
 /// A stretch of positions and what has their bytes.
 pub(super) struct Source {
     pub(super) generation: u64,
@@ -123,6 +126,41 @@ impl Source {
         let kept = files.first_kept();
         let is_noted = |hole: &Hole| hole.start <= kept && hole.end() >= oldest;
         Ok(if holes::all(files.meta.holes()).iter().any(is_noted) { oldest } else { oldest.min(kept) })
+    }
+
+    /// The last byte that readers are given, whichever segment has it: what the next append goes behind. `None` where there
+    /// is none, where somebody is storing it still, and where an old segment does not give it.
+    pub(super) fn last_byte(files: &Files) -> Result<Option<u8>, Fault> {
+        let (base, mut end) = (files.control().base(), files.control().look().start);
+        let scan = files.scan(end);
+        if scan.watermark < end {
+            return Ok(None);
+        }
+        let mut holes = holes::all(files.meta.holes());
+        holes.extend(scan.dead.iter().filter_map(|dead| files.hole_of(dead)));
+        // Readers go over holes.
+        while let Some(hole) = holes.iter().find(|hole| hole.start < end && hole.end() >= end) {
+            end = hole.start;
+        }
+        if end <= files.first_kept() {
+            return Ok(None);
+        }
+        let mut byte = [0];
+        let read = Self::of(files, end - 1).and_then(|mut source| match source.takes_long() {
+            true => Ok(0),
+            false => source.read_at(&mut byte, end - 1),
+        });
+        files.intact()?;
+        match read {
+            // What is wrong with an old segment keeps nobody from appending.
+            Err(_) if end <= base => Ok(None),
+            read => Ok((read? == 1).then_some(byte[0])),
+        }
+    }
+
+    /// Whether its last byte is behind more than somebody who wants only that should decode.
+    fn takes_long(&self) -> bool {
+        self.is_compressed() && self.end.is_none_or(|end| end - self.base > DECODED_FOR_ONE)
     }
 
     /// Whether it is, as far as known, the segment that grows.

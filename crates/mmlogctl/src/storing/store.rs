@@ -95,8 +95,8 @@ impl<'a> Store<'a> {
         })
     }
 
-    /// Begins a line of its own: behind a file that was adopted, or bytes that were taken over, without a newline at the
-    /// end.
+    /// Begins a line of its own: behind a file that was adopted, or bytes that were taken over or recovered, without a newline
+    /// at the end, also where they are in an old segment by now.
     ///
     /// # Errors
     /// When the log's last byte cannot be read.
