@@ -20,7 +20,7 @@ use mmlog::{Compress, Compression, Log, Options, check};
 
 #[test]
 fn role() {
-    common::play(&[("act", act), ("before", before)]);
+    common::play(&[("act", act), ("before", before), ("late", late)]);
 }
 
 fn options() -> Options {
@@ -112,8 +112,10 @@ fn outside_dead(log: &Path) {
     put_behind(log);
 }
 
+const OUTSIDE: &[u8] = b"from outside\n";
+
 fn put_behind(log: &Path) {
-    File::options().append(true).open(log).unwrap().write_all(b"from outside\n").unwrap();
+    File::options().append(true).open(log).unwrap().write_all(OUTSIDE).unwrap();
 }
 
 fn truncated(log: &Path) {
@@ -334,6 +336,29 @@ fn whoever_is_killed_at_a_crash_point_of_any_operation_the_next_one_goes_on() {
     // These need a disk that is full behind a hole; tests/full_disk.rs has such.
     names.extend(["extend:sparse", "extend:published"].map(String::from));
     assert_eq!(names, declared(), "each name in the sources stands once, and is passed");
+}
+
+/// `>>` behind the space that is allocated ahead, when the log is about to be cut at its end.
+fn late() {
+    acknowledged(&log_path());
+    let log = options().open(log_path()).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append(b"mine\n").unwrap();
+    mmlog::crash::set_hook(|name| {
+        if name == "shrink:published" {
+            put_behind(&log_path());
+        }
+    });
+    log.trim(common::DEADLINE).unwrap();
+    let outside = log.status().unwrap().outside;
+    assert_eq!((outside.cut, outside.waiting), (OUTSIDE.len() as u64, 0));
+}
+
+#[test]
+fn what_is_put_behind_a_log_while_it_is_cut_at_its_end_is_counted() {
+    let scene = scene();
+    Actor::new("late", &[("LOG", scene.log.display().to_string())]).finish();
+    assert_eq!(common::committed(&scene.log), b"acknowledged\nmine\n");
 }
 
 fn declared() -> BTreeSet<String> {

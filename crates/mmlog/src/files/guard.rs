@@ -184,8 +184,8 @@ impl LogLock<'_> {
         if limit != end && !control.exchange_limit(limit, end) {
             return Err(Fault::OutOfRange { field: "limit", value: control.limit(), min: limit, max: limit });
         }
-        if found > file_size && !self.take_over(file_size, found)? {
-            self.cut(file_size)?;
+        if found > file_size {
+            self.take_over_or_cut(file_size, found)?;
         }
         if control.look().gate == Gate::Closed {
             self.open_gate();
@@ -355,9 +355,10 @@ impl LogLock<'_> {
     /// successor can finish it.
     pub(crate) fn shrink(&self, end: u64) -> Result<(), Fault> {
         self.still_believed(Some(end))?;
-        let len = self.offset(end)?;
+        let (len, allocated) = (self.offset(end)?, self.control().file_size());
         self.publish_size(len)?;
         crash_point("shrink:published");
+        self.count_outside(allocated)?;
         self.cut(len)?;
         crash_point("shrink:cut");
         Ok(())

@@ -14,8 +14,13 @@
 //! tells how far it came: behind the new end, or at it, the bytes are the log's (or of those who reserved there, who
 //! will store their own); below it, the size is taken back to it, and all begins anew.
 //!
-//! Where somebody writes, space is allocated ahead, and what `>>` puts behind that has no position: it is cut off. Where
-//! nobody has a slot the space between the cursor and those bytes, which a dead writer has left, becomes a hole.
+//! Where somebody writes, space is allocated ahead, and what `>>` puts behind that has no position: it is cut off, and
+//! counted. Where nobody has a slot the space between the cursor and those bytes, which a dead writer has left, becomes a
+//! hole.
+//!
+//! Just before the cut the length is looked at once more. What lands between that look and the cut, microseconds, is lost
+//! uncounted: `ftruncate` does not say what it cuts, nothing keeps others from writing in between (a lease is not to be had
+//! while the log is open, locks bind only who asks), and neither times nor blocks tell afterwards that bytes had been there.
 
 use std::sync::atomic::Ordering;
 
@@ -27,6 +32,9 @@ use crate::error::Fault;
 use crate::holes::Hole;
 use crate::layout::Control;
 use crate::sys::process;
+
+/// How often a file that becomes longer is looked at again, before it is cut.
+const LOOKS: u32 = 8;
 
 impl Files {
     /// Whether somebody has a slot, this handle included.
@@ -67,23 +75,51 @@ impl LogLock<'_> {
             return Ok(file_size);
         }
         let from = from - base;
-        match first_byte(self.segment.file(), from, file_size).map_err(Fault::io("read the data file"))? {
+        match self.first_byte(from, file_size)? {
             None => Ok(file_size),
             Some(_) => self.announce_size(file_size, from).map(|()| from),
         }
     }
 
     /// Takes over what lies between `file_size` and `found`, the data file's length, if it is an outsider's and the log
-    /// is at rest. False when there is nothing to keep.
-    pub(super) fn take_over(&self, file_size: u64, found: u64) -> Result<bool, Fault> {
+    /// is at rest; else cuts it off.
+    pub(super) fn take_over_or_cut(&self, file_size: u64, mut found: u64) -> Result<(), Fault> {
+        for _ in 0..LOOKS {
+            if self.take_over(file_size, found)? {
+                return Ok(());
+            }
+            match self.data_len()? {
+                longer if longer > found => found = longer,
+                _ => break,
+            }
+        }
+        self.count_outside(file_size)?;
+        self.cut(file_size)
+    }
+
+    /// Counts what `>>` has put behind `file_size`, which is about to be cut off.
+    pub(super) fn count_outside(&self, file_size: u64) -> Result<(), Fault> {
+        let found = self.data_len()?;
+        if found > file_size
+            && let Some(first) = self.first_byte(file_size, found)?
+        {
+            self.count_cut_off(found - first);
+        }
+        Ok(())
+    }
+
+    fn first_byte(&self, from: u64, to: u64) -> Result<Option<u64>, Fault> {
+        first_byte(self.segment.file(), from, to).map_err(Fault::io("read the data file"))
+    }
+
+    /// False when there is nothing to keep.
+    fn take_over(&self, file_size: u64, found: u64) -> Result<bool, Fault> {
         let control = self.control();
         let cursor = control.look();
-        let first = first_byte(self.segment.file(), file_size, found);
-        let Some(first) = first.map_err(Fault::io("read the data file"))? else { return Ok(false) };
+        let Some(first) = self.first_byte(file_size, found)? else { return Ok(false) };
         let (base, end) = (control.base(), control.base() + file_size);
         let is_at_rest = cursor.start == end || cursor.start < end && !self.files.anybody_writes()?;
         if !is_at_rest || !Control::has_positions(base, found) {
-            self.count_cut_off(found - first);
             return Ok(false);
         }
         self.still_believed(None)?;
@@ -97,7 +133,6 @@ impl LogLock<'_> {
         if !control.move_cursor(cursor, base + found) {
             from.store(0, Ordering::Release);
             self.announce_size(found, file_size)?;
-            self.count_cut_off(found - first);
             return Ok(false);
         }
         crash_point("outside:cursor");
@@ -133,9 +168,7 @@ impl LogLock<'_> {
         let (cursor, end) = (self.control().look().start, base + file_size);
         let moved = base <= from && from <= limit && limit < end && end <= cursor;
         let first = match moved {
-            true => first_byte(self.segment.file(), from - base, file_size)
-                .map_err(Fault::io("read the data file"))?
-                .filter(|first| base + first >= limit),
+            true => self.first_byte(from - base, file_size)?.filter(|first| base + first >= limit),
             false => None,
         };
         self.note_nothing(&Hole::unwritten(from, first.map_or(from, |first| base + first)));
