@@ -27,6 +27,9 @@ fn role() {
         ("holder", holder),
         ("dropping", dropping),
         ("mender", mender),
+        ("shut_out", shut_out),
+        ("moved_away", moved_away),
+        ("held", held),
     ]);
 }
 
@@ -319,4 +322,118 @@ fn mender() {
 #[test]
 fn a_repair_is_applied_to_the_log_that_was_examined() {
     play("mender");
+}
+
+/// The directory's mode is taken away from under a process that is not root.
+fn shut_out() {
+    use std::os::unix::fs::PermissionsExt;
+    let somebody = Uid::from_raw(65_534);
+    let as_owner = || seteuid(if Uid::current().is_root() { somebody } else { Uid::current() }).unwrap();
+    let mode = |mode| fs::set_permissions(here(), fs::Permissions::from_mode(mode)).unwrap();
+    as_owner();
+    let (log, mut writer) = open_here();
+    let other = options().open(NAME).unwrap();
+    let hold = log.hold("shipper", Position::default()).unwrap();
+    log.rotate(&Rotation::default()).unwrap().unwrap();
+    writer.append(b"durable\n").unwrap();
+    mode(0);
+    // The old segment cannot be opened, to be synced.
+    assert_eq!(log.sync().unwrap().get(), 15);
+    for _ in 0..3 {
+        writer.append(&[b'x'; 9000]).unwrap();
+    }
+    let mut second = log.writer().unwrap();
+    second.append_durable(&[b'y'; 20_000]).unwrap();
+    drop(second);
+    hold.advance(Position::new(20)).unwrap();
+    log.trim(common::DEADLINE).unwrap();
+    writer.append(b"\ntrimmed\n").unwrap();
+    let end = log.cursor();
+    let denied = |e: mmlog::Error| {
+        assert!(e.to_string().contains("Permission denied"), "{e}");
+        assert_eq!(log.cursor(), end, "nothing was taken");
+    };
+    denied(log.rotate(&Rotation::default()).unwrap_err());
+    denied(log.prune(&mmlog::Retention::default()).unwrap_err());
+    in_child(|| drop(log.writer().err().unwrap()));
+    mode(0o700);
+    other.rotate(&Rotation::default()).unwrap().unwrap();
+    mode(0);
+    for _ in 0..2 {
+        denied(writer.append(b"where is the new segment?\n").unwrap_err());
+    }
+    denied(log.sync().unwrap_err());
+    mode(0o700);
+    writer.append(b"let in\n").unwrap();
+    log.sync().unwrap();
+    assert_eq!(log.status().unwrap().holes, []);
+}
+
+#[test]
+fn who_may_not_search_the_directory_any_more_goes_on_with_what_is_open() {
+    use std::os::unix::fs::{PermissionsExt, chown};
+    let scene = scene();
+    let dir = scene.dir.path();
+    fs::set_permissions(dir, fs::Permissions::from_mode(0o755)).unwrap();
+    fs::create_dir(dir.join("here")).unwrap();
+    if geteuid().is_root() {
+        chown(dir.join("here"), Some(65_534), None).unwrap();
+    }
+    Actor::new("shut_out", &[("DIR", dir.display().to_string())]).finish();
+    let found = text(&scene, "here");
+    let expected =
+        format!("parent\ndurable\n{}{}\ntrimmed\nlet in\n", "x".repeat(27_000), "y".repeat(20_000));
+    assert!(found == expected, "{} bytes, {}", found.len(), expected.len());
+}
+
+/// The files of a log get other names, and it is made anew under a writer that syncs.
+fn moved_away() {
+    let (log, mut writer) = open_here();
+    writer.sync().unwrap();
+    writer.append(b"not durable yet\n").unwrap();
+    for name in [Path::new(NAME), &metadata_of(Path::new(NAME))] {
+        fs::rename(name, there().join(name)).unwrap();
+    }
+    drop(options().open_or_create(NAME).unwrap());
+    assert!(log.is_of(&writer));
+    // Longer than what is allocated.
+    assert_eq!(writer.append(&[b'x'; 9000]).unwrap().get(), 0);
+    assert!(!log.is_of(&writer));
+    let log = Log::of_writer(&writer);
+    writer.sync().unwrap();
+    assert_eq!((log.cursor().get(), log.synced().get()), (9000, 9000));
+    let before = options().open_reader(there().join(NAME)).unwrap();
+    assert_eq!((before.synced(), before.cursor()), (Position::new(23), Position::new(23)));
+}
+
+#[test]
+fn what_a_writer_that_syncs_leaves_in_a_log_that_was_moved_away_is_durable() {
+    let scene = play("moved_away");
+    assert_eq!(text(&scene, "there"), "parent\nnot durable yet\n");
+}
+
+/// A hold on a log that is made anew.
+fn held() {
+    let (log, _writer) = open_here();
+    let hold = log.hold("shipper", Position::default()).unwrap();
+    let replaced = |position| {
+        let error = hold.advance(Position::new(position)).unwrap_err();
+        assert!(matches!(error.fault(), Fault::Replaced), "{error}");
+    };
+    mmlog::remove(Path::new(NAME), Force::Always, &Options::new()).unwrap();
+    replaced(1);
+    let new = options().open_or_create(NAME).unwrap();
+    new.writer().unwrap().append(b"new\n").unwrap();
+    let its_own = new.hold("shipper", Position::default()).unwrap();
+    replaced(2);
+    assert_eq!(new.holds()[0].position, 0, "positions of the one before mean nothing there");
+    its_own.advance(Position::new(3)).unwrap();
+    let renewed = log.renewed().unwrap().hold("shipper", Position::new(1)).unwrap();
+    renewed.advance(Position::new(4)).unwrap();
+    assert_eq!(new.holds()[0].position, 4);
+}
+
+#[test]
+fn a_hold_on_a_log_that_was_made_anew_is_an_error_and_leaves_the_new_ones_alone() {
+    play("held");
 }

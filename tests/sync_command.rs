@@ -130,6 +130,23 @@ fn an_interval_goes_on_in_a_log_that_was_made_anew() {
     running.end();
 }
 
+#[test]
+fn an_interval_covers_what_was_appended_before_a_log_was_moved_away_and_made_anew() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let mut running = append(&log, "interval=2s").start();
+    running.feed(b"one\n");
+    until_stored(&log, b"one\n");
+    let before = scratch.file("before.log");
+    let names = |log: &Path| [log.to_path_buf(), log.with_extension("log.mmlog")];
+    names(&log).iter().zip(names(&before)).for_each(|(from, to)| std::fs::rename(from, to).unwrap());
+    mmlogctl("init", &log).arg("--chunk-size=64K").run().is_success();
+    // Its end is below that of the new log, where somebody else has appended and synced.
+    mmlogctl("append", &log).arg("--sync=always").input(b"somebody else's line\n").run().is_success();
+    until_synced(&before, 4);
+    running.end();
+}
+
 /// The k-th sync of data or metadata fails.
 fn failing(tool: Tool, nth: u32) -> Tool {
     let inject = format!("inject=fdatasync:error=EIO:when={nth}");

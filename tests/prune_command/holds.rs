@@ -99,6 +99,18 @@ fn while_it_follows_the_hold_is_never_beyond_its_cursor_file() {
 }
 
 #[test]
+fn in_a_log_that_was_made_anew_a_follower_has_a_hold_of_its_own_at_its_place_there() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 1);
+    let running = tail(&log, &["-F"]).start();
+    wait_for("the hold", || (hold_at(&log) > 0).then_some(()));
+    mmlogctl("rm", &log).args(["--all", "--force"]).run().is_success();
+    mmlogctl("append", &log).input(b"new\n").run().is_success();
+    wait_for("the new log's hold", || status(&log)["holds"][0]["position"].as_u64().filter(|at| *at == 4));
+    stop(running);
+}
+
+#[test]
 fn force_takes_what_is_held_and_the_consumer_is_told_what_it_missed() {
     let scratch = Scratch::new();
     let log = segmented(&scratch, 2);

@@ -69,6 +69,8 @@ pub struct Writer {
     end: u64,
     /// A cursor that was seen: ranges below it are not ours.
     floor: u64,
+    /// Somebody wants it durable.
+    syncs: bool,
     others: Others,
     line: Vec<u8>,
 }
@@ -87,6 +89,7 @@ impl Writer {
             bytes: 0,
             end: 0,
             floor: 0,
+            syncs: false,
             others: Others::default(),
             line: Vec::new(),
         };
@@ -144,11 +147,13 @@ impl Writer {
     }
 
     /// Makes everything durable that this writer appended; see [`Log::sync`](crate::Log::sync). A line that is held
-    /// back is appended first.
+    /// back is appended first. A writer that was asked once does so, too, with what it leaves in a log that was moved away
+    /// and made anew, before it goes on there.
     ///
     /// # Errors
     /// [`Fault::SyncFailed`] and [`Fault::Stalled`]: what was appended is in the log, but not durable.
     pub fn sync(&mut self) -> Result<()> {
+        self.syncs = true;
         self.flush_line()?;
         durable::sync_to(&self.files, self.end, Need::Checkpoint, &self.files.patience())
             .at(self.files.path())
@@ -160,6 +165,7 @@ impl Writer {
     /// As [`append`](Self::append), with nothing written; [`Fault::NotDurable`] when it is written, will be read, and
     /// is not durable.
     pub fn append_durable(&mut self, message: &[u8]) -> Result<Position> {
+        self.syncs = true;
         let at = self.append(message)?;
         let need = if message.contains(&0) { Need::Checkpoint } else { Need::Data };
         let not_durable = |cause| Fault::NotDurable { at: at.get(), cause: Box::new(cause) };
@@ -408,28 +414,6 @@ impl Writer {
         let guard = self.files.lock(Operation::Settle, &self.files.patience())?;
         guard.settle_all();
         doubt.clear(&guard, &self.lane.segment, len)
-    }
-
-    /// Becomes a writer of the log that has its names now: in a forked child, which leaves the line that its parent
-    /// had begun to the parent, or after a replacement.
-    #[cold]
-    fn reattach(&mut self) -> Result<()> {
-        if self.files.is_stale() {
-            self.line.clear();
-            self.slot = None;
-        }
-        let files = Arc::new(self.files.open_or_make_there()?);
-        self.leave();
-        self.lane = Lane::new(files.segment().at(files.path())?);
-        self.files = files;
-        (self.doubt, self.end, self.floor) = (None, 0, 0);
-        self.register(0).at(self.files.path()).map(drop)
-    }
-
-    fn leave(&mut self) {
-        if let Some(slot) = self.slot.take() {
-            self.files.release(slot);
-        }
     }
 
     /// Appends what the line buffer holds.

@@ -163,7 +163,7 @@ struct ToSync {
     /// Oldest first.
     finals: Vec<(File, u64)>,
     current: Arc<Segment>,
-    /// The directory, as long as its names are not durable.
+    /// The directory, as long as its names are not durable; for old segments, too, where they cannot be opened.
     names: Option<Names>,
 }
 
@@ -173,13 +173,18 @@ impl ToSync {
         let current = files.renew()?;
         let checkpointed = files.meta.header().commit.checkpointed();
         let finals = match checkpointed < current.base() {
-            true => files.open_finals(checkpointed)?,
-            false => Vec::new(),
+            true => files.open_finals(checkpointed),
+            false => Ok(Vec::new()),
         };
         // Had before anything is synced: what it takes to open a directory has nothing to do with the disk.
-        let names = match files.names_synced.load(Ordering::Relaxed) <= generation {
-            true => Some(files.place.open_names().map_err(Fault::io("open the directory to sync it"))?),
-            false => None,
+        let (finals, names) = match finals {
+            // Who may not open them has the whole file system synced.
+            Err(fault) if fault.is_denied() => (Vec::new(), Some(Names::unseen())),
+            Ok(finals) if files.names_synced.load(Ordering::Relaxed) <= generation => {
+                let names = files.place.open_names().map_err(Fault::io("open the directory to sync it"))?;
+                (finals, Some(names))
+            }
+            finals => (finals?, None),
         };
         Ok(Self { generation, finals, current, names })
     }

@@ -441,7 +441,7 @@ pub enum Fault {
     /// a forked child.
     #[error(
         "cannot {operation} again: it was opened by uid {opened_as}, and uid {now}, which this process has become, may not; \
-         `chown {now}` the log's files (LOG, LOG.mmlog and its old segments), or open the log after giving up rights"
+         `chown {now}` the log's files (LOG, LOG.mmlog and its old segments) and let that user search their directory, or open the log after giving up rights"
     )]
     UserChanged {
         /// What was tried.

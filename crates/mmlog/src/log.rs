@@ -52,6 +52,16 @@ impl Log {
         Self { files: Arc::new(files) }
     }
 
+    /// The log that this writer's last append went to: another one than before where the log was made anew.
+    pub fn of_writer(writer: &Writer) -> Self {
+        Self { files: Arc::clone(writer.files()) }
+    }
+
+    /// Whether that is this one, by the same opening.
+    pub fn is_of(&self, writer: &Writer) -> bool {
+        Arc::ptr_eq(&self.files, writer.files())
+    }
+
     /// The defaults, to be changed and opened.
     pub fn options() -> Options {
         Options::new()

@@ -1,8 +1,15 @@
 //! What a writer does while nothing comes.
 
+use std::sync::Arc;
+
 use super::Writer;
+use crate::files::Files;
 
 impl Writer {
+    pub(crate) fn files(&self) -> &Arc<Files> {
+        &self.files
+    }
+
     /// Closes and unmaps what it has of a segment that was rotated away. The next append does that too; a program that
     /// appends seldom calls it every few seconds, so that the blocks of removed segments are free before that. Where nothing
     /// was rotated it costs one load.

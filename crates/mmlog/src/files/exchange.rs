@@ -153,8 +153,9 @@ impl LogLock<'_> {
         let journal = &self.files.meta.header().journal;
         let made = (journal.kind() == JOURNAL_ROTATE).then(|| journal.new_inode.load(Ordering::Relaxed));
         self.finish_rotation()?;
-        let next = self.files.place.find(Part::Next);
-        if made.is_some() && next.is_ok_and(|next| next.map(|next| next.id.1) == made) {
+        let is_there =
+            || self.files.place.find(Part::Next).is_ok_and(|next| next.map(|next| next.id.1) == made);
+        if made.is_some() && is_there() {
             let _ = self.files.remove_next();
         }
         Ok(())
@@ -167,7 +168,9 @@ impl LogLock<'_> {
         if journal.kind() != JOURNAL_ROTATE {
             return Ok(None);
         }
-        let there = self.files.place.find(Part::Data).map_err(Fault::io("stat the data file"))?;
+        let there = self.files.place.find(Part::Data);
+        let there =
+            there.map_err(|e| self.files.explain_denied(Fault::io("finish a dead process's rotation")(e)))?;
         let is_at_path = |inode: &AtomicU64| there.is_some_and(|f| f.id.1 == inode.load(Ordering::Relaxed));
         if is_at_path(&journal.old_inode) {
             self.open_gate();

@@ -137,7 +137,7 @@ impl LogLock<'_> {
 
     fn verify_data(&mut self) -> Result<(), Fault> {
         let recorded = self.files.meta.header().identity.inode.load(Ordering::Relaxed);
-        let found = self.files.place.find(Part::Data).map_err(Fault::io("stat the data file"))?;
+        let found = self.files.find(Part::Data)?;
         match found.map(|f| (f.id, f.is_emptied())) {
             None => Err(Fault::NoData),
             Some(((_, found), is_emptied)) if found != recorded => {

@@ -308,7 +308,7 @@ impl Files {
 
     /// Whether the metadata file of that name is still this one.
     pub(crate) fn is_current(&self) -> Result<bool, Fault> {
-        let found = self.place.find(Part::Metadata).map_err(Fault::io("stat the metadata file"))?;
+        let found = self.find(Part::Metadata)?;
         Ok(found.is_some_and(|f| f.id == self.metadata_id))
     }
 

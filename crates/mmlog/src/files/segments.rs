@@ -15,6 +15,7 @@ use crate::chunks::{Pages, Segment};
 use crate::error::Fault;
 use crate::layout::Header;
 use crate::metadata::Entry;
+use crate::sync::Ordering;
 use crate::sys::fs;
 use crate::sys::place::{Access, Found, Part};
 
@@ -153,6 +154,39 @@ impl Files {
         let segment = Arc::new(Segment::new(file, entry.base, found.id.1, chunk_size, ring));
         *mine = Some(Arc::clone(&segment));
         Ok(segment)
+    }
+
+    /// What has that name now. Who may not search the log's directory any more (its mode was changed, rights were given up)
+    /// goes on with what is open, as long as that is the log's and has a name: growing, recovering, settling, trimming and
+    /// syncing need no other. What has to be opened (the next segment after a rotation, everything in a forked child) or
+    /// made (rotating) is an error, before anything is taken.
+    pub(crate) fn find(&self, part: Part) -> Result<Option<Found>, Fault> {
+        let denied = match self.place.find(part) {
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => e,
+            Err(e) if part == Part::Metadata => return Err(Fault::io("stat the metadata file")(e)),
+            found => return found.map_err(Fault::io("stat the data file")),
+        };
+        match self.opened(part) {
+            Some(opened) => Ok(Some(opened).filter(|opened| opened.links > 0)),
+            None => Err(self.explain_denied(Fault::io("search the log's directory")(denied))),
+        }
+    }
+
+    /// Whether another handle is of the same metadata file.
+    pub(crate) fn is_same_file(&self, other: &Self) -> bool {
+        self.metadata_id == other.metadata_id
+    }
+
+    /// What this handle has open of that name, if it is what the log has there now.
+    fn opened(&self, part: Part) -> Option<Found> {
+        match part {
+            Part::Metadata => Found::by(self.lock_file.fd()?).ok(),
+            Part::Data => {
+                let current = self.meta.header().identity.inode.load(Ordering::Relaxed);
+                Found::by(self.segment().ok()?.file()).ok().filter(|found| found.id.1 == current)
+            }
+            Part::Next => None,
+        }
     }
 
     /// The entry of the current segment.

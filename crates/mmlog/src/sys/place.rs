@@ -76,7 +76,7 @@ impl Found {
     }
 
     /// What an open file is.
-    pub(crate) fn by(file: &File) -> io::Result<Self> {
+    pub(crate) fn by(file: impl AsFd) -> io::Result<Self> {
         Ok(Self::of(&fstat(file)?))
     }
 
@@ -108,6 +108,11 @@ fn time_of(seconds: i64, nanos: u64) -> SystemTime {
 pub(crate) struct Names(Option<OwnedFd>);
 
 impl Names {
+    /// Where names, or segments, cannot be listed.
+    pub(crate) const fn unseen() -> Self {
+        Self(None)
+    }
+
     /// Does it; where the directory may not be read, for the whole file system of `file`.
     pub(crate) fn sync(&self, file: impl AsFd) -> io::Result<()> {
         match &self.0 {

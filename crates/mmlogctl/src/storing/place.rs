@@ -92,8 +92,8 @@ impl Watch {
     }
 
     /// Looks, and goes on in the log that was made in this one's place, as writers do when they have to grow; says what
-    /// was found, once.
-    pub(super) fn look(&mut self, log: &mut Log, writer: &mut Writer, out: &mut Output) {
+    /// was found, once. Gives whether it goes on there.
+    pub(super) fn look(&mut self, log: &mut Log, writer: &mut Writer, out: &mut Output) -> bool {
         self.next = Instant::now() + EVERY;
         // Nor does it keep the file of an old segment.
         writer.let_go();
@@ -101,7 +101,7 @@ impl Watch {
             out.notice(&format!("{}: {text}", shown(log.path())));
         }
         if log.is_current() {
-            return;
+            return false;
         }
         let path = shown(log.path());
         let renewed = log.renewed();
@@ -110,9 +110,10 @@ impl Watch {
             && let Ok(its_writer) = new.writer()
         {
             (*log, *writer, self.lost) = (new.clone(), its_writer, false);
-            return out.notice(&format!(
+            out.notice(&format!(
                 "{path}: another log is at this path; what was appended to the one before is in a file that has no name here any more; goes on in this one"
             ));
+            return true;
         }
         if !std::mem::replace(&mut self.lost, true) {
             // It is where it was opened: a directory on the way is another one.
@@ -123,5 +124,6 @@ impl Watch {
             };
             out.notice(&format!("{path}: {what}"));
         }
+        false
     }
 }

@@ -68,7 +68,7 @@ impl<'a> Store<'a> {
         let mut writer = patience.insist(out, &args.log, || log.writer())?;
         let syncer = match args.sync {
             When::Interval(length) => {
-                let started = Syncer::start(log.clone(), length);
+                let started = Syncer::start(length);
                 Some(started.map_err(|e| Failure::io(&args.log, "starting to sync", &e))?)
             }
             When::Never | When::Always => None,
@@ -211,7 +211,11 @@ impl<'a> Store<'a> {
             return Ok(());
         }
         if self.watch.next() <= now {
-            self.watch.look(&mut self.log, &mut self.writer, out);
+            let is_new = self.watch.look(&mut self.log, &mut self.writer, out);
+            if is_new && self.sync != When::Never {
+                // As when it was opened: from now on it does not leave what is not durable.
+                self.writer.sync()?;
+            }
         }
         if self.dropped.as_ref().is_some_and(|dropped| dropped.idle_at() <= now) {
             self.tell([b""; 2], out)?;
@@ -224,7 +228,7 @@ impl<'a> Store<'a> {
         match &self.syncer {
             _ if self.taking == Taking::Nothing || self.dropped.is_some() => Ok(()),
             Some(syncer) => {
-                syncer.appended(self.end);
+                syncer.appended(&self.writer, self.end);
                 self.check()
             }
             None if self.sync == When::Always => self.make_durable(out),

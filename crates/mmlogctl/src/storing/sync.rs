@@ -10,7 +10,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use mmlog::{Class, Error, Log, Position};
+use mmlog::{Class, Error, Log, Position, Writer};
 
 use crate::arguments::duration;
 
@@ -52,10 +52,20 @@ struct Shared {
 struct State {
     /// Since when something is not durable.
     dirty_since: Option<Instant>,
-    /// Behind the last append.
-    end: Position,
+    /// Where something may not be durable, and behind the last append there. The last one is appended to; before it are
+    /// those that it took the place of.
+    logs: Vec<(Log, Position)>,
     failed: Option<Error>,
     ending: bool,
+}
+
+impl State {
+    /// Those are synced; what was appended meanwhile is not.
+    fn forget(&mut self, synced: &[(Log, Position)]) {
+        let before = self.logs.drain(..synced.len()).next_back();
+        let more = before.filter(|now| synced.last().is_some_and(|then| now.1 > then.1));
+        self.logs.splice(..0, more);
+    }
 }
 
 impl Shared {
@@ -67,18 +77,21 @@ impl Shared {
 impl Syncer {
     /// # Errors
     /// When the system refuses a socket pair.
-    pub(crate) fn start(log: Log, interval: Duration) -> io::Result<Self> {
+    pub(crate) fn start(interval: Duration) -> io::Result<Self> {
         let shared = Arc::new(Shared::default());
         let (trouble, its_end) = UnixStream::pair()?;
-        let mut job = Job { shared: Arc::clone(&shared), log, interval, trouble: its_end };
+        let mut job = Job { shared: Arc::clone(&shared), interval, trouble: its_end };
         let thread = thread::Builder::new().spawn(move || job.run())?;
         Ok(Self { shared, thread, trouble })
     }
 
     /// What lies below `end` was appended.
-    pub(crate) fn appended(&self, end: Position) {
+    pub(crate) fn appended(&self, writer: &Writer, end: Position) {
         let mut state = self.shared.state();
-        state.end = end;
+        match state.logs.last_mut().filter(|(log, _)| log.is_of(writer)) {
+            Some(last) => last.1 = end,
+            None => state.logs.push((Log::of_writer(writer), end)),
+        }
         if state.dirty_since.is_none() {
             state.dirty_since = Some(Instant::now());
             self.shared.changed.notify_one();
@@ -105,7 +118,6 @@ impl AsFd for Syncer {
 
 struct Job {
     shared: Arc<Shared>,
-    log: Log,
     interval: Duration,
     trouble: UnixStream,
 }
@@ -126,12 +138,12 @@ impl Job {
             }
             // What comes from now on may miss this sync.
             state.dirty_since = None;
-            let end = state.end;
+            let logs = state.logs.clone();
             drop(state);
-            let synced = self.sync();
+            let synced: Result<Vec<bool>, Error> = logs.iter().map(is_synced).collect();
             state = shared.state();
             match synced {
-                Ok(to) if to >= end => {}
+                Ok(all) if all.iter().all(|done| *done) => state.forget(&logs),
                 Err(e) if e.fault().class() != Class::Busy => {
                     state.failed = Some(e);
                     let _ = self.trouble.write_all(b"!");
@@ -142,12 +154,11 @@ impl Job {
             }
         }
     }
+}
 
-    fn sync(&mut self) -> Result<Position, Error> {
-        // Writers go on in a log that was made anew.
-        self.log = self.log.renewed()?;
-        self.log.sync()
-    }
+/// Syncs it; false while somebody is still storing below the position.
+fn is_synced((log, end): &(Log, Position)) -> Result<bool, Error> {
+    Ok(log.sync()? >= *end)
 }
 
 #[cfg(test)]
