@@ -16,6 +16,8 @@ use cli::{
 use mmlog::layout::{Header, SYNC_BYTE};
 use mmlog::{Log, Options};
 
+const BOOTED: usize = offset_of!(Header, identity.booted_ns);
+const UP: usize = offset_of!(Header, identity.up_ns);
 const CLOCKS_OF: usize = offset_of!(Header, identity.clocks_of);
 
 /// Runs it with other mounts: `set_up` is a shell's.
@@ -53,6 +55,11 @@ fn mounts(claim: &str) -> bool {
 fn power_cut(log: &Path, metadata: &[u8]) {
     fs::write(metadata_of(log), metadata).unwrap();
     reboot(log);
+}
+
+fn word(log: &Path, offset: usize) -> u64 {
+    let all = fs::read(metadata_of(log)).unwrap();
+    u64::from_ne_bytes(all[offset..offset + 8].try_into().unwrap())
 }
 
 fn epoch(log: &Path) -> u64 {
@@ -288,21 +295,95 @@ fn a_log_that_nobody_recovered_is_read_as_the_recovery_leaves_it_and_that_is_sai
     assert!(!ranges(&said).is_empty());
 }
 
+/// Whether two boots cannot have the same boot time here.
+fn clocks_tell(claim: &str) -> bool {
+    let always = cfg!(any(target_arch = "x86_64", target_arch = "s390x", target_arch = "powerpc64"));
+    if !always {
+        skipped(claim, "a machine that may have no clock that runs through a reboot");
+    }
+    always
+}
+
+#[test]
+fn a_host_and_a_container_that_take_turns_are_in_one_boot() {
+    let claim = "a_host_and_a_container_that_take_turns_are_in_one_boot";
+    if !mounts(claim) || !clocks_tell(claim) {
+        return;
+    }
+    let scratch = Scratch::new();
+    let (log, place) = (scratch.file("app.log"), scratch.file("place"));
+    // What a recovery takes for what did not reach the disk: whole pages, and the end.
+    let nuls = [&b"x"[..], &[0; 3 * 4096], b"\n", &[0; 100]].concat();
+    let mut all = Vec::new();
+    for turn in 0..20 {
+        let text = [format!("turn {turn}\n").as_bytes(), &nuls].concat();
+        let (tool, tail) = (mmlogctl("append", &log).arg("--raw").input(&text), mmlogctl("tail", &log));
+        let tail = tail.args(["-n", "+1", "--until-now", "--cursor-file"]).arg(&place);
+        // Each reads what the other wrote.
+        let (tool, tail) = match turn % 2 {
+            0 => (in_container(&scratch, tool), tail),
+            _ => (tool, in_container(&scratch, tail)),
+        };
+        tool.run().is_success();
+        let read = tail.run();
+        assert!(read.code == 0 && read.stdout == text, "turn {turn}: {} {:?}", read.code, read.stderr);
+        assert_eq!(epoch(&log), 0, "turn {turn}");
+        all.extend(text);
+    }
+    assert_eq!(mmlogctl("cat", &log).run().stdout, all);
+    // A reboot is one still, whoever comes first.
+    for rebooted in 1..=2 {
+        reboot(&log);
+        let tool = append(&log, "after\n");
+        if rebooted == 1 { in_container(&scratch, tool) } else { tool }.run().is_success();
+        assert_eq!(epoch(&log), rebooted);
+    }
+}
+
+#[test]
+fn another_boot_id_without_the_clocks_of_this_boot_is_another_boot() {
+    let claim = "another_boot_id_without_the_clocks_of_this_boot_is_another_boot";
+    if !mounts(claim) {
+        return;
+    }
+    const HOUR_NS: u64 = 3_600_000_000_000;
+    let scratch = Scratch::new();
+    let changes = [
+        ("another boot time", BOOTED, HOUR_NS.wrapping_neg()),
+        ("a time up that fell", UP, HOUR_NS),
+        ("a time to come", offset_of!(Header, checkpoint.synced_ns), u64::MAX / 2),
+        ("clocks of another id", CLOCKS_OF, 2),
+    ];
+    for (what, offset, by) in changes {
+        let log = scratch.log(b"hello\n");
+        poke(&log, offset, &word(&log, offset).wrapping_add(by).to_ne_bytes());
+        append(&log, "on the host\n").run().is_success();
+        assert_eq!(epoch(&log), 0, "{what}: the id is the same");
+        in_container(&scratch, append(&log, "in the container\n")).run().is_success();
+        assert_eq!(epoch(&log), 1, "{what}");
+        // It has recorded what is true.
+        if clocks_tell(claim) {
+            append(&log, "on the host\n").run().is_success();
+            assert_eq!(epoch(&log), 1, "{what}");
+        }
+        fs::remove_file(&log).unwrap();
+        fs::remove_file(metadata_of(&log)).unwrap();
+    }
+}
+
 #[test]
 fn what_a_container_wrote_is_read_on_the_host_while_nobody_has_it_open() {
     if !mounts("what_a_container_wrote_is_read_on_the_host_while_nobody_has_it_open") {
         return;
     }
     let scratch = Scratch::new();
-    let (log, place) = (scratch.file("app.log"), scratch.file("place"));
+    let log = scratch.file("app.log");
     for round in 0..10 {
         in_container(&scratch, append(&log, "container\n")).run().is_success();
-        let read = collected(&log, &place);
-        assert_eq!((read.code, lines(&read)), (0, 1), "round {round}: {read:?}");
+        let read = mmlogctl("cat", &log).run();
+        assert_eq!((read.code, lines(&read)), (0, 2 * round + 1), "round {round}: {read:?}");
         append(&log, "host\n").run().is_success();
         let read = in_container(&scratch, mmlogctl("cat", &log)).run();
-        assert_eq!(lines(&read), 2 * (round + 1), "{read:?}");
-        let read = collected(&log, &place);
-        assert_eq!((read.code, lines(&read)), (0, 1), "round {round}: {read:?}");
+        assert_eq!((read.code, lines(&read)), (0, 2 * round + 2), "round {round}: {read:?}");
     }
 }

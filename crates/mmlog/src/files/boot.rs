@@ -2,15 +2,21 @@
 //!
 //! 1. The boot ids can both be read and are the same: this one.
 //! 2. Somebody has a slot, or syncs: this one, whatever the ids say. Who has come so far has opened the log, and
-//!    recovered it if that was needed. (Containers have boot ids of their own; the kernel's locks are shared.) The log's
-//!    lock alone proves nothing, nor does maintenance: its owner may be about to recover.
-//! 3. Both ids can be read and differ: another one. (Not: the same boot time is the same boot. Where no clock runs
-//!    through a reboot, two boots have the same one.)
-//! 4. An id is missing: the clocks decide. The wall clock less the time since the boot is the same throughout a boot,
-//!    but for what somebody sets the clock by, or a leap second; and the time since the boot only grows. What was
-//!    recorded of them is believed only of the boot id that it was recorded with: earlier software stores the id alone.
-//! 5. A log without an id and without clocks is of earlier software, and taken for another boot's, once. Where this
+//!    recovered it if that was needed. (The kernel's locks are shared by containers.) The log's lock alone proves
+//!    nothing, nor does maintenance: its owner may be about to recover.
+//! 3. The clocks decide. The wall clock less the time since the boot is the same throughout a boot, but for what
+//!    somebody sets the clock by, or a leap second; the time since the boot only grows, and so does the wall clock. What
+//!    was recorded of them is believed only of the boot id that it was recorded with: earlier software stores the id
+//!    alone.
+//!
+//!    Where both ids can be read and differ (containers have ids of their own, and take turns with their host), that is
+//!    believed only as far as no two boots can have the same boot time: of a clock that runs through a reboot, whose date
+//!    can be true, and of a boot that was older than that time is exact. Otherwise it is another boot.
+//! 4. A log without an id and without clocks is of earlier software, and taken for another boot's, once. Where this
 //!    process cannot read its own id and the log has no clocks, nobody knows, and nobody may write.
+//!
+//! What is recorded stays as it is as long as the log is of this boot, whoever opens it: earlier software goes by the id
+//! alone, and recovers the log after each change of it.
 //!
 //! A process does not outlive a boot, so a handle that once found the log to be of this one need not ask again.
 
@@ -27,10 +33,17 @@ use crate::layout::{Header, Identity, SLOT_BYTES, SYNC_BYTE, WRITERS_RANGE};
 use crate::sync::Ordering;
 use crate::sys::fork::LockFile;
 use crate::sys::place::{Access, Part};
-use crate::sys::{fs, lock, process};
+use crate::sys::{clock, fs, lock, process};
 
 /// By how much the boot time may seem to change within a boot: a leap second, and reading two clocks.
 const TOLERANCE_NS: u64 = 2_000_000_000;
+
+/// How old a boot was at least when its boot time was recorded, for the next one's to differ by more than the tolerance,
+/// although hardware clocks count whole seconds.
+const OLD_ENOUGH_NS: u64 = 2 * TOLERANCE_NS;
+
+/// No clock is right that shows a time before this software was written, 2025: those without a battery begin there.
+const WRITTEN_NS: u64 = 1_735_689_600_000_000_000;
 
 /// The bytes that writers and syncers have; whoever recovers has all of them at once.
 const WORKING: (u64, u64) = (SYNC_BYTE, SLOT_BYTES + WRITERS_RANGE.1 as u64 - SYNC_BYTE);
@@ -54,11 +67,11 @@ pub(super) struct Known {
 
 impl Known {
     /// Asks, if it has to. `locks`: a descriptor of the metadata file.
-    pub(super) fn boot(&self, identity: &Identity, locks: Option<BorrowedFd<'_>>) -> Result<Boot, Fault> {
+    pub(super) fn boot(&self, header: &Header, locks: Option<BorrowedFd<'_>>) -> Result<Boot, Fault> {
         if self.is_this.load(Ordering::Relaxed) {
             return Ok(Boot::This);
         }
-        let mut boot = by_record(identity);
+        let mut boot = by_record(header);
         if boot != Boot::This && work(locks)? == Work::Going {
             boot = Boot::This;
         }
@@ -94,33 +107,50 @@ fn work(locks: Option<BorrowedFd<'_>>) -> Result<Work, Fault> {
 }
 
 /// By ids and clocks alone.
-fn by_record(identity: &Identity) -> Boot {
-    let (mine, recorded) = (process::boot_id(), identity.boot_id.each_ref().map(load));
-    let none = [0; 2];
-    if mine == recorded && mine != none {
-        return Boot::This;
-    }
-    if mine != none && recorded != none {
-        return Boot::Another;
-    }
-    match Clocks::recorded(identity, recorded) {
-        Some(then) if Clocks::now().is_boot_of(&then) => Boot::This,
-        Some(_) => Boot::Another,
-        None if recorded == none => Boot::Another,
-        None => Boot::Unknown,
-    }
+fn by_record(header: &Header) -> Boot {
+    Record::of(header).judge(process::boot_id(), &Clocks::now(), clock::runs_through_reboots)
 }
 
-/// Whether by the clocks the metadata is of this boot, although the ids differ: containers and their host take turns.
-/// It does not keep the log from being recovered, since where no clock runs through a reboot it may be wrong; but
-/// nothing that was read need then be doubted. (There time goes back, which is seen if it goes far enough.)
-pub(super) fn is_of_this_boot_by_clocks(header: &Header) -> bool {
-    let identity = &header.identity;
-    let then = Clocks::recorded(identity, identity.boot_id.each_ref().map(load));
-    let times =
-        [&header.maintenance_owner.since_ns, &header.checkpoint.synced_ns, &header.checkpoint.recovered_ns];
-    let last = times.into_iter().map(load).max().unwrap_or(0);
-    then.is_some_and(|then| Clocks::now().is_boot_of(&then)) && process::now_ns() >= last
+/// What the metadata says of its boot.
+struct Record {
+    /// Zeros if it could not be read.
+    boot_id: [u64; 2],
+    /// None were recorded with the boot id.
+    clocks: Option<Clocks>,
+    /// The newest time by the wall clock.
+    last_ns: u64,
+}
+
+impl Record {
+    fn of(header: &Header) -> Self {
+        let (identity, checkpoint) = (&header.identity, &header.checkpoint);
+        let boot_id = identity.boot_id.each_ref().map(load);
+        let clocks = Clocks { booted_ns: load(&identity.booted_ns), up_ns: load(&identity.up_ns) };
+        let times = [&header.maintenance_owner.since_ns, &checkpoint.synced_ns, &checkpoint.recovered_ns];
+        Self {
+            boot_id,
+            clocks: (load(&identity.clocks_of) == tag(boot_id)).then_some(clocks),
+            last_ns: times.into_iter().map(load).max().unwrap_or(0),
+        }
+    }
+
+    /// `mine`: this boot's id, zeros if it cannot be read. `runs_through`: whether the wall clock runs through a reboot.
+    fn judge(&self, mine: [u64; 2], now: &Clocks, runs_through: impl FnOnce() -> bool) -> Boot {
+        let [knows_mine, knows_its] = [mine, self.boot_id].map(|id| id != [0; 2]);
+        if knows_mine && mine == self.boot_id {
+            return Boot::This;
+        }
+        let Some(then) = &self.clocks else {
+            return if knows_its && !knows_mine { Boot::Unknown } else { Boot::Another };
+        };
+        let fits = now.is_boot_of(then) && self.last_ns <= now.wall_ns().saturating_add(TOLERANCE_NS);
+        let ids_differ = knows_mine && knows_its;
+        if fits && (!ids_differ || then.is_of_one_boot() && runs_through()) {
+            Boot::This
+        } else {
+            Boot::Another
+        }
+    }
 }
 
 fn load(word: &crate::sync::AtomicU64) -> u64 {
@@ -142,14 +172,17 @@ impl Clocks {
         Self { booted_ns: process::now_ns().saturating_sub(up_ns), up_ns }
     }
 
-    /// None when they were not recorded together with this boot id.
-    fn recorded(identity: &Identity, boot_id: [u64; 2]) -> Option<Self> {
-        let said = load(&identity.clocks_of) == tag(boot_id);
-        said.then(|| Self { booted_ns: load(&identity.booted_ns), up_ns: load(&identity.up_ns) })
+    fn wall_ns(&self) -> u64 {
+        self.booted_ns.saturating_add(self.up_ns)
     }
 
     fn is_boot_of(&self, then: &Self) -> bool {
         self.booted_ns.abs_diff(then.booted_ns) <= TOLERANCE_NS && self.up_ns >= then.up_ns
+    }
+
+    /// Whether no other boot has that boot time, if the wall clock runs through reboots.
+    fn is_of_one_boot(&self) -> bool {
+        self.booted_ns >= WRITTEN_NS && self.up_ns > OLD_ENOUGH_NS
     }
 }
 
@@ -218,7 +251,7 @@ impl Files {
         if self.is_version_1() {
             return Ok(Boot::This);
         }
-        self.known.boot(&self.meta.header().identity, self.lock_file.fd())
+        self.known.boot(self.meta.header(), self.lock_file.fd())
     }
 
     /// Whether what the metadata says is of this boot, when in doubt. If not, only what lies below the checkpoint is
@@ -237,7 +270,7 @@ impl Files {
         self.another_description().map_err(cannot_lock)
     }
 
-    fn another_description(&self) -> io::Result<File> {
+    fn another_description(&self) -> std::io::Result<File> {
         let file = self.place.open(Part::Metadata, Access::Write)?;
         let same = fs::identity(&file.metadata()?) == self.metadata_id;
         if same { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }
@@ -272,41 +305,94 @@ fn cannot_lock(e: io::Error) -> Fault {
 mod tests {
     use super::*;
 
-    fn of(boot_id: [u64; 2]) -> Identity {
-        let identity = Identity::default();
-        record(&identity);
-        for (word, value) in identity.boot_id.iter().zip(boot_id) {
-            word.store(value, Ordering::Relaxed);
+    const MINE: [u64; 2] = [1, 2];
+    const OTHER: [u64; 2] = [7, 8];
+    const NONE: [u64; 2] = [0; 2];
+    const HOUR_NS: u64 = 3_600_000_000_000;
+
+    /// An hour after the boot, when the log was used last.
+    const THEN: Clocks = Clocks { booted_ns: WRITTEN_NS + HOUR_NS, up_ns: HOUR_NS };
+
+    fn of(boot_id: [u64; 2]) -> Record {
+        Record { boot_id, clocks: Some(THEN), last_ns: THEN.wall_ns() }
+    }
+
+    fn without_clocks(boot_id: [u64; 2]) -> Record {
+        Record { clocks: None, ..of(boot_id) }
+    }
+
+    /// A minute later, in the same boot.
+    fn later() -> Clocks {
+        Clocks { up_ns: THEN.up_ns + HOUR_NS / 60, ..THEN }
+    }
+
+    #[test]
+    fn the_same_id_is_this_boot_whatever_the_clocks_say() {
+        let elsewhere = Clocks { booted_ns: 0, up_ns: 0 };
+        assert_eq!(of(MINE).judge(MINE, &elsewhere, || false), Boot::This);
+        assert_eq!(without_clocks(MINE).judge(MINE, &elsewhere, || false), Boot::This);
+    }
+
+    #[test]
+    fn ids_that_differ_are_one_boot_only_by_a_clock_that_runs_through_reboots() {
+        assert_eq!(of(OTHER).judge(MINE, &later(), || true), Boot::This);
+        // Two boots of a board without a clock have the same boot time.
+        assert_eq!(of(OTHER).judge(MINE, &later(), || false), Boot::Another);
+        assert_eq!(without_clocks(OTHER).judge(MINE, &later(), || true), Boot::Another);
+    }
+
+    #[test]
+    fn where_an_id_is_missing_any_clock_decides() {
+        for (its, mine) in [(OTHER, NONE), (NONE, MINE), (NONE, NONE)] {
+            assert_eq!(of(its).judge(mine, &later(), || false), Boot::This);
+            let another = Clocks { booted_ns: THEN.booted_ns + HOUR_NS, ..later() };
+            assert_eq!(of(its).judge(mine, &another, || true), Boot::Another);
         }
-        identity.clocks_of.store(tag(boot_id), Ordering::Relaxed);
-        identity
+        assert_eq!(without_clocks(OTHER).judge(NONE, &later(), || true), Boot::Unknown);
+        assert_eq!(without_clocks(NONE).judge(NONE, &later(), || true), Boot::Another);
+        assert_eq!(without_clocks(NONE).judge(MINE, &later(), || true), Boot::Another);
     }
 
     #[test]
-    fn clocks_decide_only_where_an_id_is_missing() {
-        let mine = process::boot_id();
-        assert_ne!(mine, [0; 2], "these tests need /proc");
-        assert_eq!(by_record(&of(mine)), Boot::This);
-        // The same boot time, as two boots of a board without a clock have it.
-        assert_eq!(by_record(&of([7, 8])), Boot::Another);
-        assert_eq!(by_record(&of([0; 2])), Boot::This);
+    fn another_boot_time_a_time_up_that_fell_or_a_time_to_come_is_another_boot() {
+        for its in [OTHER, NONE] {
+            let judged = |record: &Record, booted_ns: u64, up_ns: u64| {
+                record.judge(MINE, &Clocks { booted_ns, up_ns }, || true)
+            };
+            let (then, at_rest) = (THEN, Record { last_ns: 0, ..of(its) });
+            assert_eq!(judged(&at_rest, then.booted_ns + TOLERANCE_NS, then.up_ns), Boot::This);
+            assert_eq!(judged(&at_rest, then.booted_ns - TOLERANCE_NS, then.up_ns), Boot::This);
+            assert_eq!(judged(&at_rest, then.booted_ns + TOLERANCE_NS + 1, then.up_ns), Boot::Another);
+            assert_eq!(judged(&at_rest, then.booted_ns - TOLERANCE_NS - 1, then.up_ns), Boot::Another);
+            assert_eq!(judged(&at_rest, then.booted_ns, then.up_ns - 1), Boot::Another);
+            let in_use = |last_ns| Record { last_ns, ..of(its) };
+            let now_ns = then.wall_ns();
+            assert_eq!(judged(&in_use(now_ns + TOLERANCE_NS), then.booted_ns, then.up_ns), Boot::This);
+            assert_eq!(judged(&in_use(now_ns + TOLERANCE_NS + 1), then.booted_ns, then.up_ns), Boot::Another);
+        }
     }
 
     #[test]
-    fn clocks_of_another_boot_id_say_nothing() {
-        let earlier_software = of([0; 2]);
-        earlier_software.clocks_of.store(0, Ordering::Relaxed);
-        assert_eq!(by_record(&earlier_software), Boot::Another);
-        assert!(Clocks::recorded(&of([7, 8]), [7, 9]).is_none());
+    fn a_boot_time_that_two_boots_can_have_says_nothing_of_ids_that_differ() {
+        let judged = |clocks: Clocks| {
+            let record = Record { clocks: Some(clocks), last_ns: 0, ..of(OTHER) };
+            let now = Clocks { up_ns: clocks.up_ns + HOUR_NS, ..clocks };
+            record.judge(MINE, &now, || true)
+        };
+        // Recorded so early that the next boot's is within the tolerance.
+        assert_eq!(judged(Clocks { up_ns: OLD_ENOUGH_NS, ..THEN }), Boot::Another);
+        assert_eq!(judged(Clocks { up_ns: OLD_ENOUGH_NS + 1, ..THEN }), Boot::This);
+        // By a clock that began anew.
+        assert_eq!(judged(Clocks { booted_ns: WRITTEN_NS - 1, ..THEN }), Boot::Another);
+        assert_eq!(judged(Clocks { booted_ns: 0, ..THEN }), Boot::Another);
     }
 
     #[test]
-    fn a_clock_that_was_set_or_a_time_since_the_boot_that_fell_is_another_boot() {
-        let then = Clocks { booted_ns: 1_000_000_000_000, up_ns: 50 };
-        let boot = |booted_ns, up_ns| Clocks { booted_ns, up_ns }.is_boot_of(&then);
-        assert!(boot(then.booted_ns + TOLERANCE_NS, 50));
-        assert!(boot(then.booted_ns - TOLERANCE_NS, 51));
-        assert!(!boot(then.booted_ns + TOLERANCE_NS + 1, 51));
-        assert!(!boot(then.booted_ns, 49));
+    fn clocks_are_believed_only_of_the_boot_id_that_they_were_recorded_with() {
+        let header = Header::default();
+        record(&header.identity);
+        assert!(Record::of(&header).clocks.is_some());
+        header.identity.boot_id[1].fetch_add(1, Ordering::Relaxed);
+        assert!(Record::of(&header).clocks.is_none());
     }
 }

@@ -323,7 +323,7 @@ impl Opening<'_> {
         if version_1 {
             known.is_this();
         }
-        let boot = || known.boot(&meta.header().identity, opened.lock_file.fd());
+        let boot = || known.boot(meta.header(), opened.lock_file.fd());
         let believed = self.intent != Intent::Repair && boot()? == Boot::This;
         let checked = if believed { meta.check_positions() } else { Ok(()) };
         let segment = match checked.and_then(|()| self.open_segment(&meta, &opened, boot)) {

@@ -95,7 +95,7 @@ impl LogLock<'_> {
         if header.kept.first.load(Ordering::Relaxed) > base + len {
             header.kept.first.store(base, Ordering::Release); // kept
         }
-        let same_boot = boot::is_of_this_boot_by_clocks(header);
+        let same_boot = self.files.is_of_this_boot();
         let hint = control.look().start;
         let table = self.files.meta.holes();
         header.commit.reset(checkpoint.synced());
@@ -113,7 +113,7 @@ impl LogLock<'_> {
             record.hold.fetch_min(same_below, Ordering::Release); // held
         }
         // In the same boot the cursor was spoiled, and says nothing of what is missing.
-        let expected = if self.files.is_of_this_boot() { end } else { hint };
+        let expected = if same_boot { end } else { hint };
         let mut lost = expected.clamp(end, end + len) - end;
         for &(from, to) in &found.missing {
             lost += to - from;
@@ -133,7 +133,7 @@ impl LogLock<'_> {
         self.make_durable()?;
         crash_point("reboot:durable");
         // In the same boot final segments may wait for a sync.
-        if !self.files.is_of_this_boot() {
+        if !same_boot {
             checkpoint.raise(end, process::now_ns());
         }
         checkpoint.lost.store(lost, Ordering::Relaxed);

@@ -10,7 +10,7 @@ use std::sync::{Arc, PoisonError};
 use super::Left;
 use crate::error::Fault;
 use crate::files::content::{extent_without, last_byte};
-use crate::files::{Files, Intent, boot};
+use crate::files::{Files, Intent};
 use crate::holes::{self, Hole, HoleKind};
 use crate::layout::LOCK_BYTE;
 use crate::sync::Ordering;
@@ -82,8 +82,7 @@ impl Files {
         let mut holes: Vec<Hole> = missing.filter(unknown).collect();
         holes.extend(in_doubt);
         holes.retain(|h| h.end() <= end);
-        let same_boot = boot::is_of_this_boot_by_clocks(self.meta.header());
-        Ok(Foreseen { same_below: if same_boot { end } else { synced }, end, holes, file })
+        Ok(Foreseen { same_below: synced, end, holes, file })
     }
 
     /// Bytes that the data file has to have after a reboot.
