@@ -1,9 +1,11 @@
 //! The oracle: what a log must be after a power cut and the reboot that follows it. Runs in a process of its own.
 
+use std::fmt;
 use std::fs::{self, File};
 use std::mem::offset_of;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -12,8 +14,9 @@ use mmlog::{Log, Next, Rotation, Start};
 
 use super::notes::Note;
 use super::promise::{By, Promise};
-use super::writers::{Subject, metadata_of, options};
+use super::writers::{Subject, metadata_of, options, words};
 use crate::actor::{end_with_parent, say};
+use crate::disks::hide_boot_id;
 use crate::oracle::Segments;
 
 /// Bytes by position, and which of them are holes.
@@ -158,8 +161,20 @@ fn is_metadata(bytes: &[u8]) -> bool {
     bytes.len() >= size_of::<Header>() && bytes[magic..].starts_with(&MAGIC)
 }
 
+/// What the metadata says of the boot that the cut ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Recorded {
+    /// Whatever was written.
+    AsWritten,
+    /// No boot id: nobody could read it.
+    ClocksOnly,
+    /// Neither: software that did not know the clocks, where nobody could read the id.
+    Nothing,
+}
+words!(Recorded: AsWritten, ClocksOnly, Nothing);
+
 /// The kernel that looks is the one that wrote: another boot in the metadata stands for the reboot.
-pub(super) fn reboot(log: &Path) -> anyhow::Result<()> {
+pub(super) fn reboot(log: &Path, recorded: Recorded) -> anyhow::Result<()> {
     let file = match File::options().read(true).write(true).open(metadata_of(log)) {
         Ok(file) => file,
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
@@ -167,18 +182,32 @@ pub(super) fn reboot(log: &Path) -> anyhow::Result<()> {
     };
     let mut header = vec![0; size_of::<Header>()];
     if file.read_at(&mut header, 0)? == header.len() && is_metadata(&header) {
+        // The clocks say which boot id they were recorded with; this is none's.
+        const OF_NO_BOOT_ID: u64 = 1;
+        let clocks_of = match recorded {
+            Recorded::AsWritten => None,
+            Recorded::ClocksOnly => Some(OF_NO_BOOT_ID),
+            Recorded::Nothing => Some(0),
+        };
+        if let Some(clocks_of) = clocks_of {
+            file.write_all_at(&[0; 16], offset_of!(Header, identity.boot_id) as u64)?;
+            file.write_all_at(&clocks_of.to_ne_bytes(), offset_of!(Header, identity.clocks_of) as u64)?;
+        }
         mmlog::pretend_reboot(&file)?;
     }
     Ok(())
 }
 
-/// Role: `LOG SUBJECT WATERMARKS`, and `STAGE TIME` of each life of the disk. Says `violation TEXT`, `promised NUMBER`,
-/// `refused TEXT`.
+/// Role: `LOG SUBJECT WATERMARKS RECORDED BLIND`, and `STAGE TIME` of each life of the disk. Says `violation TEXT`,
+/// `promised NUMBER`, `refused TEXT`.
 pub(super) fn role(arguments: &[String]) -> anyhow::Result<()> {
     end_with_parent()?;
-    let Some(([log, subject, watermarks], lives)) = arguments.split_first_chunk() else {
-        bail!("three arguments and more")
+    let Some(([log, subject, watermarks, recorded, blind], lives)) = arguments.split_first_chunk() else {
+        bail!("five arguments and more")
     };
+    if blind.parse()? {
+        hide_boot_id()?;
+    }
     let life = |pair: &[String; 2]| -> anyhow::Result<_> { Ok((PathBuf::from(&pair[0]), pair[1].parse()?)) };
     let lives: Vec<(PathBuf, u64)> = lives.as_chunks().0.iter().map(life).collect::<anyhow::Result<_>>()?;
     let lives: Vec<(&Path, u64)> = lives.iter().map(|(stage, time)| (stage.as_path(), *time)).collect();
@@ -186,7 +215,7 @@ pub(super) fn role(arguments: &[String]) -> anyhow::Result<()> {
     let mut findings = Findings::default();
     match subject.parse()? {
         Subject::Plain => check_plain(Path::new(log), &promise, &mut findings),
-        Subject::Log => check_log(Path::new(log), &promise, &mut findings)?,
+        Subject::Log => check_log(Path::new(log), recorded.parse()?, &promise, &mut findings)?,
     }
     findings.0.iter().for_each(|text| say(format_args!("violation {text}")));
     say(format_args!("promised {}", promise.kept.len()));
@@ -198,12 +227,17 @@ fn check_plain(path: &Path, promise: &Promise, findings: &mut Findings) {
     findings.demand_kept("plain file", promise, &Content { bytes, holes: Vec::new() }, &[By::Checkpoint]);
 }
 
-fn check_log(path: &Path, promise: &Promise, findings: &mut Findings) -> anyhow::Result<()> {
+fn check_log(
+    path: &Path,
+    recorded: Recorded,
+    promise: &Promise,
+    findings: &mut Findings,
+) -> anyhow::Result<()> {
     let Some(before) = describe(path)? else {
         findings.demand(promise.is_empty(), || "no data file, but messages were promised".into());
         return Ok(());
     };
-    reboot(path)?;
+    reboot(path, recorded)?;
     match check_recovery(path, promise, findings) {
         Err(e) if promise.is_empty() => say(format_args!("refused {e:#}; {before}")),
         Err(e) => findings.0.push(format!("{e:#}")),

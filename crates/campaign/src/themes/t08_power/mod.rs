@@ -6,6 +6,9 @@
 //!
 //! Each cut is mounted (its file system recovers), "rebooted", and handed to the oracle ([`check`]): what a sync
 //! that had returned by then promised must be there. What was promised is noted outside the disk ([`notes`]).
+//!
+//! That there was a reboot is told by the boot id, by the clocks, or by neither ([`Recorded`]); who writes, and who comes
+//! after the cut, can read the id of his boot or not.
 
 mod check;
 mod cuts;
@@ -14,6 +17,7 @@ mod promise;
 mod recorder;
 mod writers;
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -24,6 +28,7 @@ use crate::actor::Actor;
 use crate::children::Role;
 use crate::disks::{self, Disk, Kind, Mounted, reflink};
 use crate::run::Run;
+use check::Recorded;
 use cuts::{Cutter, Grain};
 use notes::{Stage, Word};
 use recorder::RecordedDisk;
@@ -109,6 +114,11 @@ fn run(run: &mut Run) -> anyhow::Result<()> {
         run.skipped(why);
         return Ok(());
     }
+    let hides = ["-m", "mount", "-t", "proc", "-o", "subset=pid", "proc", "/proc"].map(OsStr::new);
+    let hides = disks::run("unshare", &hides);
+    if let Err(e) = &hides {
+        run.skipped(format!("who can read no boot id: {e:#}"));
+    }
     for (index, round) in ROUNDS.iter().enumerate() {
         if round.engine == Engine::Recordings && !Path::new("/dev/fuse").exists() {
             run.skipped("recordings: no /dev/fuse");
@@ -116,7 +126,7 @@ fn run(run: &mut Run) -> anyhow::Result<()> {
         }
         // All images of a round lie on one host, which can share their blocks.
         let host = Disk::new(Kind::Xfs, 8 << 30)?;
-        Scene { host: &host, round, number: index }.play(run)?;
+        Scene { host: &host, round, number: index, hides: hides.is_ok() }.play(run)?;
     }
     Ok(())
 }
@@ -126,6 +136,9 @@ struct Cut {
     image: PathBuf,
     time: u64,
     grain: Option<Grain>,
+    recorded: Recorded,
+    /// Whether who looks at it can read no boot id.
+    blind: bool,
     /// How it was made, for people.
     how: String,
 }
@@ -142,6 +155,8 @@ struct Scene<'a> {
     host: &'a Disk,
     round: &'a Round,
     number: usize,
+    /// Whether boot ids can be hidden here.
+    hides: bool,
 }
 
 impl Scene<'_> {
@@ -211,8 +226,9 @@ impl Scene<'_> {
     fn crew<'s>(&self, run: &mut Run, life: &'s Life, at: &Path) -> anyhow::Result<Crew<'s>> {
         let Round { subject, writers, .. } = *self.round;
         let log = at.join("app.log");
-        check::reboot(&log)?;
-        Crew::start(&log, &life.stage, subject, run.random.next(), life.number * 1_000_000, writers)
+        check::reboot(&log, Recorded::AsWritten)?;
+        let (first, blind) = (life.number * 1_000_000, self.hides && life.number % 2 == 1);
+        Crew::start(&log, &life.stage, (subject, writers), run.random.next(), first, blind)
     }
 
     /// Only a log goes on when one of its writers is killed.
@@ -222,6 +238,14 @@ impl Scene<'_> {
             crew.kill_one(&mut run.random)?;
         }
         Ok(())
+    }
+
+    /// A cut that is looked at by whoever it may be.
+    fn cut(&self, run: &mut Run, image: PathBuf, time: u64, grain: Option<Grain>, how: &str) -> Cut {
+        let recorded = *run.random.pick(&[Recorded::AsWritten, Recorded::ClocksOnly, Recorded::Nothing]);
+        let blind = self.hides && run.random.below(2) == 0;
+        let hidden = if blind { ", own boot id hidden" } else { "" };
+        Cut { image, time, grain, recorded, blind, how: format!("{how}, boot {recorded}{hidden}") }
     }
 
     fn directory(&self, name: &str) -> anyhow::Result<PathBuf> {
@@ -244,12 +268,8 @@ impl Scene<'_> {
             stage.set(Word::Clock, number + 1);
             let image = self.host.path().join(format!("cut-{number}.img"));
             reflink(live, &image)?;
-            made.push(Cut {
-                image,
-                time: number,
-                grain: None,
-                how: format!("life {life_number}, snapshot {number}"),
-            });
+            let how = format!("life {life_number}, snapshot {number}");
+            made.push(self.cut(run, image, number, None, &how));
             self.kill_some(run, &mut crew)?;
         }
         crew.finish()?;
@@ -292,7 +312,7 @@ impl Scene<'_> {
             let how = format!(
                 "life {life_number}, cut at {time} of {of}, {grain:?}, {kept} kept, {dropped} dropped"
             );
-            made.push(Cut { image, time: time as u64, grain: Some(grain), how });
+            made.push(self.cut(run, image, time as u64, Some(grain), &how));
         }
         Ok(made)
     }
@@ -320,6 +340,8 @@ impl Scene<'_> {
             at.join("app.log").display().to_string(),
             self.round.subject.to_string(),
             watermarks.to_string(),
+            cut.recorded.to_string(),
+            cut.blind.to_string(),
         ];
         for (stage, time) in lives {
             arguments.extend([stage.display().to_string(), time.to_string()]);

@@ -13,6 +13,7 @@ use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use super::notes::{Note, Notebook, Stage, Word};
 use crate::actor::{self, Actor};
+use crate::disks::hide_boot_id;
 use crate::random::Random;
 
 /// Small chunks: growth, and messages over several chunks, all the time.
@@ -69,6 +70,7 @@ macro_rules! words {
         }
     };
 }
+pub(super) use words;
 words!(Subject: Log, Plain);
 words!(Syncs: Often, Rarely, Own, Each, Never, Faked);
 
@@ -78,22 +80,23 @@ pub(super) struct Crew<'a> {
     stage: &'a Stage,
     subject: Subject,
     seed: u64,
+    blind: bool,
     writers: Vec<(Syncs, Actor)>,
     started: u64,
 }
 
 impl<'a> Crew<'a> {
-    /// Writers numbered from `first` on.
+    /// Writers numbered from `first` on; `blind` ones cannot read the boot id.
     pub(super) fn start(
         log: &Path,
         stage: &'a Stage,
-        subject: Subject,
+        (subject, each): (Subject, &[Syncs]),
         seed: u64,
         first: u64,
-        each: &[Syncs],
+        blind: bool,
     ) -> anyhow::Result<Self> {
         let log = log.to_path_buf();
-        let mut crew = Self { log, stage, subject, seed, writers: Vec::new(), started: first };
+        let mut crew = Self { log, stage, subject, seed, blind, writers: Vec::new(), started: first };
         for &syncs in each {
             let actor = crew.writer(syncs)?;
             crew.writers.push((syncs, actor));
@@ -105,7 +108,8 @@ impl<'a> Crew<'a> {
         let id = self.started;
         self.started += 1;
         let (log, stage) = (self.log.display(), self.stage.directory().display());
-        Actor::start("t08-writer", &[&log, &stage, &id, &self.subject, &syncs, &(self.seed ^ id << 40)])
+        let (subject, seed, blind) = (&self.subject, self.seed ^ id << 40, &self.blind);
+        Actor::start("t08-writer", &[&log, &stage, &id, subject, &syncs, &seed, blind])
     }
 
     /// Kills one of the writers, wherever it is, and starts another in its place.
@@ -202,10 +206,13 @@ impl Target {
     }
 }
 
-/// Role: appends, syncs, notes; `LOG STAGE ID SUBJECT SYNCS SEED`.
+/// Role: appends, syncs, notes; `LOG STAGE ID SUBJECT SYNCS SEED BLIND`.
 pub(super) fn role(arguments: &[String]) -> anyhow::Result<()> {
     actor::end_with_parent()?;
-    let [log, stage, id, subject, syncs, seed] = arguments else { bail!("six arguments") };
+    let [log, stage, id, subject, syncs, seed, blind] = arguments else { bail!("seven arguments") };
+    if blind.parse()? {
+        hide_boot_id()?;
+    }
     let stage = Stage::open(Path::new(stage))?;
     let (id, syncs) = (id.parse()?, syncs.parse()?);
     let mut target = Target::open(subject.parse()?, Path::new(log))?;

@@ -13,6 +13,7 @@ use nix::unistd::Pid;
 
 use super::{Case, Scene, Skip, ended_well, in_child, line, needs};
 use crate::children;
+use crate::disks::hide_boot_id;
 use crate::oracle::ENDS_IN_NULS;
 
 pub(super) const CASES: &[Case] = &[
@@ -95,13 +96,12 @@ fn bind_boot_id() -> anyhow::Result<()> {
     needs("bind mount", mount(Some("/mnt/boot_id"), id, none, MsFlags::MS_BIND, none))
 }
 
-fn own_proc(options: Option<&str>) -> anyhow::Result<()> {
-    needs("mount of proc", mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), options))
+fn own_proc() -> anyhow::Result<()> {
+    needs("mount of proc", mount(Some("proc"), "/proc", Some("proc"), MsFlags::empty(), None::<&str>))
 }
 
 fn no_boot_id() -> anyhow::Result<()> {
-    own_mounts()?;
-    own_proc(Some("subset=pid"))
+    needs("mount of proc, with subset=pid", hide_boot_id())
 }
 
 fn nspawn_around() -> anyhow::Result<()> {
@@ -112,7 +112,7 @@ fn nspawn_around() -> anyhow::Result<()> {
 /// It binds the id over procfs, whose other knobs can only be read.
 fn nspawn_within() -> anyhow::Result<()> {
     own_mounts()?;
-    own_proc(None)?;
+    own_proc()?;
     bind_boot_id()?;
     let (none, sys) = (None::<&str>, "/proc/sys");
     needs("bind mount", mount(Some(sys), sys, none, MsFlags::MS_BIND | MsFlags::MS_REC, none))?;
@@ -126,7 +126,7 @@ pub(super) fn new_pids() -> anyhow::Result<()> {
 
 fn lxc_within() -> anyhow::Result<()> {
     own_mounts()?;
-    own_proc(None)?;
+    own_proc()?;
     bind_boot_id()
 }
 
