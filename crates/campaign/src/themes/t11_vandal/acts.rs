@@ -107,7 +107,8 @@ pub(super) const ON_DATA: &[Act] = &[
 ];
 
 const GONE: (&[&str], &[&str]) = (&["NoMetadata", "NoLog", "Replaced"], &["no metadata"]);
-/// Bytes of no log at its place: an opener may catch it empty, take what is empty away, or begin to make it anew.
+/// Bytes of no log at its place: an opener may catch it empty, take what is empty away, or begin to make it anew. Emptied
+/// between two of his looks, it was made for another file, or as one that it is not.
 const GARBAGE: (&[&str], &[&str]) = (
     &[
         "NotMetadata",
@@ -115,6 +116,7 @@ const GARBAGE: (&[&str], &[&str]) = (
         "NoLog",
         "Replaced",
         "Foreign",
+        "Copied",
         "OutOfRange",
         "Geometry",
         "Journal",
@@ -128,12 +130,12 @@ const GARBAGE: (&[&str], &[&str]) = (
 const COPIED_OVER: (&[&str], &[&str]) = (
     &[
         "NoSpace",
-        "Copied",
         "NotMetadata",
         "NoMetadata",
         "NoLog",
         "Replaced",
         "Foreign",
+        "Copied",
         "OutOfRange",
         "Geometry",
         "Journal",
