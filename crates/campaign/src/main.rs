@@ -6,6 +6,7 @@
 mod actor;
 mod children;
 mod disks;
+mod neighbour;
 mod oracle;
 mod random;
 mod run;

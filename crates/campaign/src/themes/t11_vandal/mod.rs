@@ -5,11 +5,13 @@
 //! everybody a clear error, at the latest at the next growth; `status` says what is wrong at once; after `repair`, or
 //! when the files are removed, the log can be used again. Nobody hangs, or dies of a signal.
 //!
-//! Then he takes, cuts and replaces old segments: each way is named, and readers never take the damage for the end.
+//! Then he takes, cuts and replaces old segments: each way is named, and readers never take the damage for the end. And
+//! he links them to a neighbour's, which root's commands on his log neither show nor touch.
 
 mod acts;
 mod crew;
 mod episode;
+mod links;
 mod old;
 
 use std::time::Duration;
@@ -49,5 +51,6 @@ fn run(run: &mut Run) -> anyhow::Result<()> {
         let director = children::role("vandal", &arguments)?;
         run.delegate(&format!("{place:?}, vandal {seed}"), director, DEADLINE, COUNTS)?;
     }
-    old::segments(run)
+    old::segments(run)?;
+    links::links(run)
 }
