@@ -295,7 +295,7 @@ impl Writer {
                 break here;
             }
             if len >= pwrite_from || !lane.find(here, &pages) {
-                lane.segment.admits(here, len).map_err(|source| no_space(&lane.segment, len, source))?;
+                lane.admits(here, len).map_err(|source| no_space(&lane.segment, len, source))?;
                 break here;
             }
         };

@@ -41,6 +41,10 @@ pub(crate) struct Hint {
     chunk: u64,
     /// The chunk's first byte in the file.
     first: u64,
+    /// Positions that the process's file size limit was last asked for, in the look before a reservation. So many are
+    /// reserved then, there or further on: in a later message none of them comes again, and what is found here was asked
+    /// for this one.
+    admitted: (u64, u64),
 }
 
 /// One writer's way into a segment.
@@ -68,6 +72,13 @@ impl Lane {
         let Self { segment, hint, pins } = self;
         let mut way = Way { hint, pins, pages };
         segment.pin(position, &mut way).is_some()
+    }
+
+    /// Whether this process may write there, as [`Segment::admits`] says; whoever does need not ask again.
+    pub(crate) fn admits(&mut self, position: u64, len: u64) -> io::Result<()> {
+        self.segment.admits(position, len)?;
+        self.hint.admitted = (position, position + len);
+        Ok(())
     }
 
     /// Goes on in another segment; what is left of this one.
@@ -290,7 +301,8 @@ impl Segment {
     fn pin_slowly<'a>(&'a self, chunk: u64, way: &mut Way<'a>) -> Option<Pin<'a>> {
         let (first, pins) = (chunk * self.chunk_size, way.pins);
         let find = |hint: &mut Hint| {
-            let mut places = (0..self.entries.len()).map(|index| Hint { index, chunk, first });
+            let mut places =
+                (0..self.entries.len()).map(|index| Hint { index, chunk, first, ..Hint::default() });
             places.find_map(|at| {
                 let pin = self.pin_entry(at, pins)?;
                 *hint = at;
@@ -374,7 +386,12 @@ impl Segment {
                 Copied::Cut => self.reaches(offset + bytes.len() as u64)?,
             }
         }
-        alloc::write_at(&self.file, offset, bytes).map_err(Unstored::Failed)
+        let (from, to) = way.hint.admitted;
+        let write = match from <= position && position + bytes.len() as u64 <= to {
+            true => alloc::write_admitted,
+            false => alloc::write_at,
+        };
+        write(&self.file, offset, bytes).map_err(Unstored::Failed)
     }
 
     /// Whether this process may write there, as far as its file size limit goes: others may have a file that is longer.

@@ -48,6 +48,11 @@ pub(crate) fn within_file_size_limit(end: u64) -> io::Result<()> {
 /// Writes all of `bytes` at `offset`, which lies inside the file.
 pub(crate) fn write_at(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
     within_file_size_limit(offset.saturating_add(bytes.len() as u64))?;
+    write_admitted(file, offset, bytes)
+}
+
+/// As [`write_at`], where [`within_file_size_limit`] has just been asked.
+pub(crate) fn write_admitted(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
     file.write_all_at(bytes, offset)
 }
 
