@@ -174,7 +174,7 @@ const WAITS: [(&str, &str, &str); 23] = [
     ("durable.rs", "gather", "gathered.is_over()"),
     ("durable.rs", "settled", "in_flight.is_over()"),
     ("durable.rs", "sync_to", "deadline.check("),
-    ("files/mod.rs", "claim", "deadline.check("),
+    ("files/writers.rs", "claim", "deadline.check("),
     ("files/open.rs", "pause", "self.deadline.check("),
     ("files/segments.rs", "open_current", "looks < LOOKS"),
     ("files/turn.rs", "maintenance", "deadline.check("),

@@ -27,20 +27,20 @@ pub(crate) mod segments;
 pub(crate) mod turn;
 mod unplaced;
 pub(crate) mod version1;
+mod writers;
 
 use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering, fence};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use crate::chunks::Segment;
-use crate::crash::crash_point;
 use crate::deadline::{Deadline, Waits};
 use crate::error::Fault;
 use crate::holes::Hole;
-use crate::layout::{Control, SLOT_BYTES, Slot, total_len};
+use crate::layout::{Control, total_len};
 use crate::slots::{self, Scan};
 use crate::sys::fork::LockFile;
 use crate::sys::holders::holders_of;
@@ -49,7 +49,6 @@ use crate::sys::process;
 use crate::sys::{fs, futex, lock};
 pub(crate) use create::UNKNOWN_LEN;
 use meta::Meta;
-use owner::Operation;
 use reboot::foreseen::Foreseen;
 
 /// Suffix of the metadata file's name.
@@ -263,38 +262,6 @@ impl Files {
         Fault::Poisoned(self.panic_record())
     }
 
-    fn owns(&self, slot: u32) -> bool {
-        let word = self.own.get(slot as usize / 64);
-        word.is_some_and(|w| w.load(Ordering::Acquire) & 1 << (slot % 64) != 0)
-    }
-
-    /// True when this call made it ours.
-    fn mark_own(&self, slot: u32) -> bool {
-        let bit = 1 << (slot % 64);
-        self.own[slot as usize / 64].fetch_or(bit, Ordering::AcqRel) & bit == 0
-    }
-
-    fn unmark_own(&self, slot: u32) {
-        self.own[slot as usize / 64].fetch_and(!(1 << (slot % 64)), Ordering::AcqRel);
-    }
-
-    /// Whether the slot's owner is dead, or was never there. When in doubt it lives.
-    pub(crate) fn is_free(&self, slot: u32) -> bool {
-        matches!(self.ask_alive(slot), Ok(false))
-    }
-
-    /// Whether the slot has an owner.
-    pub(crate) fn ask_alive(&self, slot: u32) -> Result<bool, Fault> {
-        Ok(self.owns(slot) || self.ask_held(SLOT_BYTES + u64::from(slot))?)
-    }
-
-    /// Whether any slot has an owner besides this handle.
-    pub(crate) fn any_writer(&self) -> Result<bool, Fault> {
-        let fd = self.lock_file.fd().ok_or(Fault::Replaced)?;
-        let count = u64::from(self.meta.geometry().max_writers);
-        lock::is_locked(fd, SLOT_BYTES, count).map_err(Fault::io("ask who writes"))
-    }
-
     /// Whether another handle holds that lock byte. When in doubt it does.
     pub(crate) fn is_held(&self, byte: u64) -> bool {
         self.ask_held(byte).unwrap_or(true)
@@ -362,73 +329,6 @@ impl Files {
         Hole::of_slot(dead.pending.phase()?, dead.pending.position(), len, &owner::of(cold))
     }
 
-    /// Claims a slot for a writer, settling what a dead owner left in it.
-    pub(crate) fn claim(&self) -> Result<u32, Fault> {
-        let max = self.meta.geometry().max_writers;
-        let deadline = self.patience();
-        let settled = deadline.within(4 * SLICE);
-        loop {
-            let (mut skipped, mut busy) = (self.is_being_recovered(), false);
-            for slot in 0..max {
-                match self.claim_one(slot)? {
-                    Claim::Mine => return Ok(slot),
-                    Claim::Taken => busy |= self.meta.slots()[slot as usize].hot.pending().phase().is_some(),
-                    Claim::NeedsLock => skipped = true,
-                }
-            }
-            // Somebody may have a busy slot only to settle it.
-            if !skipped && (!busy || settled.is_over()) && !self.is_being_recovered() {
-                return Err(Fault::WritersFull { max, who: self.who_writes() });
-            }
-            deadline.check(|| self.lock_holder())?;
-            std::thread::sleep(Duration::from_millis(1));
-        }
-    }
-
-    fn claim_one(&self, slot: u32) -> Result<Claim, Fault> {
-        let (fd, me) = (self.lock_file.fd().ok_or(Fault::Replaced)?, process::me());
-        let byte = SLOT_BYTES + u64::from(slot);
-        if !self.mark_own(slot) {
-            return Ok(Claim::Taken);
-        }
-        let taken = lock::try_lock(fd, byte);
-        if !matches!(taken, Ok(true)) {
-            self.unmark_own(slot);
-            return taken.map(|_| Claim::Taken).map_err(Fault::io("lock a slot"));
-        }
-        let Slot { hot, cold } = &self.meta.slots()[slot as usize];
-        if hot.pending().phase().is_some() {
-            // Never wait for the lock here: its owner may wait for this very slot.
-            let Some(guard) = self.try_lock(Operation::Settle).inspect_err(|_| self.release(slot))? else {
-                self.release(slot);
-                return Ok(Claim::NeedsLock);
-            };
-            guard.settle_claimed(slot);
-        }
-        crash_point("claim:taken");
-        owner::store(cold, &me, None);
-        hot.messages.store(0, Ordering::Relaxed);
-        hot.bytes.store(0, Ordering::Relaxed);
-        self.meta.header().high_water.slots.fetch_max(slot + 1, Ordering::AcqRel);
-        crash_point("claim:owner");
-        self.expect_writers();
-        Ok(Claim::Mine)
-    }
-
-    /// Gives a slot back. One that is not idle is thereby abandoned: whoever needs it settles it.
-    pub(crate) fn release(&self, slot: u32) {
-        if let Some(fd) = self.lock_file.fd() {
-            owner::leave(&self.meta.slots()[slot as usize].cold);
-            // Whoever then finds the byte free sees the slot as we left it.
-            fence(Ordering::Release);
-            // An unlock fails only when the kernel is out of memory for splitting a range; the slot then
-            // stays ours until the descriptor closes, which holds nobody up while it is idle.
-            if lock::unlock(fd, SLOT_BYTES + u64::from(slot)).is_ok() {
-                self.unmark_own(slot);
-            }
-        }
-    }
-
     /// Wakes followers, if any sleep.
     #[inline]
     pub(crate) fn wake_followers(&self) {
@@ -473,12 +373,6 @@ impl Files {
     pub(crate) fn path(&self) -> &Path {
         self.place.path()
     }
-}
-
-enum Claim {
-    Mine,
-    Taken,
-    NeedsLock,
 }
 
 /// Says who has the file open, as far as this user may see.
