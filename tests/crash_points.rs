@@ -20,7 +20,7 @@ use mmlog::{Compress, Compression, Log, Options, check};
 
 #[test]
 fn role() {
-    common::play(&[("act", act), ("before", before), ("late", late)]);
+    common::play(&[("act", act), ("before", before), ("late", late), ("recovers", recovers)]);
 }
 
 fn options() -> Options {
@@ -379,4 +379,31 @@ fn declared() -> BTreeSet<String> {
         }
     }
     declared
+}
+
+/// Recovers a log, and waits when it is of this boot.
+fn recovers() {
+    mmlog::crash::set_hook(|name| {
+        if name == "reboot:noted" {
+            say(name);
+            common::listen();
+        }
+    });
+    append(&log_path());
+}
+
+/// Versions that know nothing of a recovery's hold on the slots would say that all are taken.
+#[test]
+fn whoever_has_recovered_a_log_keeps_no_slot_from_others_while_that_becomes_durable() {
+    let scene = scene();
+    acknowledged(&scene.log);
+    // Of before the ids changed: in another container, say. It need not take the log's lock to have a slot.
+    let log = options().wait(Duration::from_millis(200)).open(&scene.log).unwrap();
+    rebooted(&scene.log);
+    let mut recovers = Actor::new("recovers", &[("LOG", scene.log.display().to_string())]);
+    assert_eq!(recovers.hear(), "reboot:noted");
+    let mut writer = log.writer().unwrap();
+    recovers.tell("go on");
+    recovers.finish();
+    writer.append(b"goes on\n").unwrap();
 }

@@ -7,6 +7,7 @@ mod common;
 
 use std::fs;
 use std::io::Write;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -328,4 +329,29 @@ fn a_child_goes_on_after_its_parent_has_closed_and_trims_as_the_last() {
         assert!(said.contains("child done"), "{said}");
         assert_complete(&parse(&fs::read(&scene.log).unwrap()), 2, EACH);
     }
+}
+
+#[test]
+fn a_program_that_is_executed_inherits_no_descriptor_of_a_log() {
+    let scene = scene();
+    let log = options().open_or_create(&scene.log).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append(b"one\n").unwrap();
+    log.sync().unwrap();
+    let _follower = log.follow(Start::Oldest).unwrap();
+    let directory = scene.log.parent().unwrap();
+    let mut ours = 0;
+    for entry in fs::read_dir("/proc/self/fd").unwrap().flatten() {
+        if !fs::read_link(entry.path()).is_ok_and(|to| to.starts_with(directory)) {
+            continue;
+        }
+        ours += 1;
+        let facts = Path::new("/proc/self/fdinfo").join(entry.file_name());
+        let facts = fs::read_to_string(facts).unwrap();
+        let flags = facts.lines().find_map(|line| line.strip_prefix("flags:")).unwrap().trim();
+        let flags = i32::from_str_radix(flags, 8).unwrap();
+        assert_ne!(flags & nix::libc::O_CLOEXEC, 0, "{:?}", fs::read_link(entry.path()));
+    }
+    // The directory, the metadata for locks, the data.
+    assert!(ours >= 3, "{ours}");
 }

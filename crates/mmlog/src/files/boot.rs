@@ -242,7 +242,27 @@ pub(super) enum Quieted {
 
 /// While this is had, nobody begins an append or a sync.
 pub(super) struct Quiet {
-    _locks: Option<LockFile>,
+    locks: Option<LockFile>,
+}
+
+impl Quiet {
+    /// Lets others have slots again: the log is of this boot, and whoever opens it now does not wait for its lock. Versions
+    /// that do not know how a recovery keeps writers out would say that there is no slot.
+    pub(super) fn give_slots_back(&self) {
+        self.unlock(SLOT_BYTES, WORKING.0 + WORKING.1 - SLOT_BYTES);
+    }
+
+    fn unlock(&self, start: u64, len: u64) {
+        if let Some(fd) = self.locks.as_ref().and_then(LockFile::fd) {
+            let _ = lock::unlock_range(fd, start, len);
+        }
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        self.unlock(WORKING.0, WORKING.1);
+    }
 }
 
 impl Files {
@@ -283,11 +303,11 @@ impl Files {
         let locks = LockFile::open(|| self.another_description()).map_err(cannot_lock)?;
         let Some(fd) = locks.fd() else { return Err(Fault::Replaced) };
         if lock::try_lock_range(fd, WORKING.0, WORKING.1).map_err(Fault::io("keep writers out"))? {
-            return Ok(Quieted::Mine(Quiet { _locks: Some(locks) }));
+            return Ok(Quieted::Mine(Quiet { locks: Some(locks) }));
         }
         // A read lock is nobody's who works with the log, and must not keep it from being recovered.
         match work(Some(fd))? {
-            Work::None => Ok(Quieted::Mine(Quiet { _locks: None })),
+            Work::None => Ok(Quieted::Mine(Quiet { locks: None })),
             Work::Recovery => Ok(Quieted::Recovering),
             Work::Going => Ok(Quieted::Working),
         }

@@ -157,8 +157,8 @@ impl LogLock<'_> {
 
     /// Journal first, then the size rule: `file_size` is the truth. After a reboot it is not.
     fn recover(&self, rebooted: Option<&Quiet>) -> Result<(), Fault> {
-        if rebooted.is_some() {
-            return self.recover_after_reboot();
+        if let Some(quiet) = rebooted {
+            return self.recover_after_reboot(quiet);
         }
         let journal = &self.files.meta.header().journal;
         let kind = journal.kind();

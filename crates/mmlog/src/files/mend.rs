@@ -79,12 +79,12 @@ impl LogLock<'_> {
 
     /// Cursor and size are set by the data file. Nobody has a slot.
     pub(crate) fn recover_from_data(&self) -> Result<(), Fault> {
-        let Quieted::Mine(_quiet) = self.files.quiet()? else {
+        let Quieted::Mine(quiet) = self.files.quiet()? else {
             return Err(Fault::InUse { who: "a writer of this log".into() });
         };
         let checkpoint = &self.files.meta.header().checkpoint;
         let end = self.control().base().saturating_add(self.data_len()?);
         checkpoint.synced.fetch_min(end, Ordering::AcqRel); // checkpoint
-        self.recover_after_reboot()
+        self.recover_after_reboot(&quiet)
     }
 }

@@ -19,6 +19,7 @@ pub(super) mod segments;
 
 use std::fs::File;
 
+use super::boot::Quiet;
 use super::content::{extent, next_nuls};
 use super::guard::LogLock;
 use super::{Files, boot, owner};
@@ -87,7 +88,7 @@ impl<'a> Left<'a> {
 }
 
 impl LogLock<'_> {
-    pub(super) fn recover_after_reboot(&self) -> Result<(), Fault> {
+    pub(super) fn recover_after_reboot(&self, quiet: &Quiet) -> Result<(), Fault> {
         let header = self.files.meta.header();
         let (control, checkpoint) = (self.control(), &header.checkpoint);
         let left = Left::of(self.files, self.segment.file(), control.base())?;
@@ -140,6 +141,8 @@ impl LogLock<'_> {
         checkpoint.recovered_end.store(end, Ordering::Relaxed);
         checkpoint.recovered_ns.store(process::now_ns(), Ordering::Relaxed);
         self.note_boot()?;
+        // Appends have to grow first, for which they need the lock. Syncs would say of the metadata what is not done yet.
+        quiet.give_slots_back();
         crash_point("reboot:noted");
         self.make_durable()?;
         header.commit.raise_checkpoint(checkpoint.synced());

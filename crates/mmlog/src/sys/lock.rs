@@ -39,7 +39,13 @@ pub(crate) fn try_lock_range(fd: BorrowedFd<'_>, start: u64, len: u64) -> io::Re
 
 /// Gives one byte back.
 pub(crate) fn unlock(fd: BorrowedFd<'_>, byte: u64) -> io::Result<()> {
-    fcntl(fd, FcntlArg::F_OFD_SETLK(&range(libc::F_UNLCK, byte, 1)))?;
+    unlock_range(fd, byte, 1)
+}
+
+/// Gives all of the bytes back that this description has. (A close does it when the last descriptor goes: a child between
+/// `vfork` and `exec` has another one.)
+pub(crate) fn unlock_range(fd: BorrowedFd<'_>, start: u64, len: u64) -> io::Result<()> {
+    fcntl(fd, FcntlArg::F_OFD_SETLK(&range(libc::F_UNLCK, start, len)))?;
     Ok(())
 }
 
