@@ -196,11 +196,13 @@ fn a_collector_goes_on_after_a_reboot_by_itself() {
         reboot(&log);
         append(&log, &format!("round {round}\n")).args(["--sync", "always"]).run().is_success();
     }
+    assert_eq!(epoch(&log), 8);
     let later = collected(&log, &place);
     assert_eq!((later.code, lines(&later)), (0, 8), "{later:?}");
     reboot(&log);
     assert_eq!(collected(&log, &place).stdout, b"");
     append(&log, "three\n").run().is_success();
+    assert_eq!(epoch(&log), 9);
     assert_eq!(collected(&log, &place).stdout, b"three\n");
 }
 
@@ -231,6 +233,7 @@ fn a_collector_that_follows_while_the_first_writer_recovers_saves_places_of_the_
     assert_eq!(tail.end().code, 0);
     append(&log, "three\n").run().is_success();
     assert_eq!(collected(&log, &place).stdout, b"three\n");
+    assert_eq!(epoch(&log), 1);
 }
 
 #[test]

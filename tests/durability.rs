@@ -406,6 +406,11 @@ fn a_live_writer_of_this_boot_is_never_taken_for_one_of_before() {
     second.writer().unwrap().append(b"two\n").unwrap();
     writer.append(b"three\n").unwrap();
     assert_eq!(surgeon.get(CURSOR), 14);
+    let epoch = |log: &mmlog::Log| log.status().unwrap().id.epoch;
+    assert_eq!(epoch(&second), 0);
+    // With nobody there it is of before.
+    drop((writer, second, log));
+    assert_eq!(epoch(&options().open(&scene.log).unwrap()), 1);
 }
 
 /// As if the rotations of the metadata had not reached the disk from that one on; the boot is another one.

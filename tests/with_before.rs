@@ -149,6 +149,8 @@ fn each_recovers_after_a_reboot_what_the_other_has_written() {
         reboot(&log);
         heir.tool("append", &log).input(b"after the reboot\n").run().is_success();
         writer.tool("append", &log).input(b"and on\n").run().is_success();
+        let status = mmlog::Options::new().open_reader(&log).unwrap().status().unwrap();
+        assert_eq!(status.id.epoch, 1, "it was recovered, once");
         for version in [&writer, &heir] {
             assert_eq!(version.content(&log), "durable\nafter the reboot\nand on\n", "{version:?}");
             version.says_it_is_sound(&log);

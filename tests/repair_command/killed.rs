@@ -42,6 +42,8 @@ fn torn(log: &Path) {
 fn rebooted(log: &Path) {
     poke(log, at::CURSOR, &400_u64.to_ne_bytes());
     reboot(log);
+    let said = mmlogctl("repair", log).arg("--dry-run").run();
+    assert!(String::from_utf8_lossy(&said.stdout).contains("not used since the reboot"), "{said:?}");
 }
 
 #[test]
