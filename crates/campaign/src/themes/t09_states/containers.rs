@@ -21,6 +21,7 @@ pub(super) const CASES: &[Case] = &[
     ("writers that can read no boot id", |scene| beside(scene, NO_BOOT_ID)),
     ("containers of systemd-nspawn's kind beside their host", |scene| beside(scene, NSPAWN)),
     ("containers of LXC's kind beside their host", |scene| beside(scene, LXC)),
+    ("containers with a boot id of their own and their host in turns", |scene| in_turns(scene, OWN_BOOT_ID)),
     ("units with ProcSubset=pid and their host in turns", |scene| in_turns(scene, NO_BOOT_ID)),
 ];
 
