@@ -193,7 +193,7 @@ _mmlogctl() {
             return 0
             ;;
         mmlogctl__subcmd__cat)
-            opts="-h --trust-path --from --to --holes --olddir --help"
+            opts="-o -R -h --trust-path --from --to --holes --output --max-line --color --raw --olddir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -209,6 +209,22 @@ _mmlogctl() {
                     ;;
                 --holes)
                     COMPREPLY=($(compgen -W "skip nul say" -- "${cur}"))
+                    return 0
+                    ;;
+                --output)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                -o)
+                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
+                    return 0
+                    ;;
+                --max-line)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 --olddir)
@@ -553,7 +569,7 @@ _mmlogctl() {
             return 0
             ;;
         mmlogctl__subcmd__tail)
-            opts="-n -c -f -F -q -v -o -h --trust-path --lines --bytes --follow --silent --quiet --verbose --pid --from --cursor-file --hold --ack --until-now --output --max-line --holes --olddir --help"
+            opts="-n -c -f -F -s -q -v -o -z -R -h --trust-path --lines --bytes --follow --retry --sleep-interval --silent --quiet --verbose --pid --from --cursor-file --hold --ack --until-now --output --max-line --zero-terminated --color --raw --holes --olddir --help"
             if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
                 COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
                 return 0
@@ -572,6 +588,22 @@ _mmlogctl() {
                     return 0
                     ;;
                 -c)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --follow)
+                    COMPREPLY=($(compgen -W "descriptor name" -- "${cur}"))
+                    return 0
+                    ;;
+                -f)
+                    COMPREPLY=($(compgen -W "descriptor name" -- "${cur}"))
+                    return 0
+                    ;;
+                --sleep-interval)
+                    COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                -s)
                     COMPREPLY=($(compgen -f "${cur}"))
                     return 0
                     ;;
@@ -605,6 +637,10 @@ _mmlogctl() {
                     ;;
                 --max-line)
                     COMPREPLY=($(compgen -f "${cur}"))
+                    return 0
+                    ;;
+                --color)
+                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
                     return 0
                     ;;
                 --holes)

@@ -25,7 +25,7 @@ function __fish_mmlogctl_using_subcommand
 end
 
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
-complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -s h -l help -d 'Print help'
+complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -s V -l version -d 'Print version'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "init" -d 'Create a log, or check that an existing one has these options'
 complete -c mmlogctl -n "__fish_mmlogctl_needs_command" -f -a "append" -d 'Append standard input to a log: whole lines, nothing dropped unless told to'
@@ -95,11 +95,21 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -l to -d 'Stop be
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -l holes -d 'What to print for a hole, a range whose writer died before it was written' -r -f -a "skip\t'Nothing'
 nul\t'As many NUL bytes as the hole is long, so that offsets in the output are positions'
 say\t'Nothing; where the hole is and who left it is said on standard error'"
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -s o -l output -d 'The form of the output' -r -f -a "text\t'The bytes as they were appended'
+json\t'One JSON object for each line of the log: position, end, segment, and text or base64'"
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -l max-line -d 'With -o json, give a longer line in pieces of so many bytes' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -l color -d 'When to use colours: on a terminal, unless NO_COLOR is set; always; never' -r -f -a "auto\t'On a terminal that has them, unless `NO_COLOR` is set'
+always\t'Always, also into a pipe'
+never\t'Never'"
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -r -F
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -s R -l raw -d 'On a terminal, show the colours of the log\'s own lines (SGR sequences); all other control characters stay escaped. A colour ends with its line. Elsewhere all bytes are as they are anyway'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand cat" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s n -l lines -d 'Print the last N lines (without this option 10), or with +N all from line N on' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s c -l bytes -d 'Print the last N bytes, or with +N all from byte N on' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s f -l follow -d 'Print what is appended, as soon as it is; with `name`, go on with a log that was made anew' -r -f -a "descriptor\t'The one that was opened, whatever becomes of its name'
+name\t'The one that has the name'"
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s s -l sleep-interval -d 'Accepted for the sake of tail(1), and without meaning: nothing is polled, a line is shown when it comes' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l pid -d 'With -f or -F, end when this process has ended; given several times, when all have' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l from -d 'Start at this position' -r
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l cursor-file -d 'Start where this file says, and keep in it how far the output has come' -r -F
@@ -108,16 +118,21 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l ack -d 'With 
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s o -l output -d 'The form of the output' -r -f -a "text\t'The bytes as they were appended'
 json\t'One JSON object for each line of the log: position, end, segment, and text or base64'"
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l max-line -d 'With -o json, give a longer line in pieces of so many bytes' -r
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l color -d 'When to use colours: on a terminal, unless NO_COLOR is set; always; never' -r -f -a "auto\t'On a terminal that has them, unless `NO_COLOR` is set'
+always\t'Always, also into a pipe'
+never\t'Never'"
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l holes -d 'What to print for a hole, a range whose writer died before it was written' -r -f -a "skip\t'Nothing'
 nul\t'As many NUL bytes as the hole is long, so that offsets in the output are positions'
 say\t'Nothing; where the hole is and who left it is said on standard error'"
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -r -F
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s f -l follow -d 'Print what is appended, as soon as it is'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s F -d 'As -f, and wait for a log that does not exist yet, and go on with one that was made anew'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s F -d 'As --follow=name --retry: wait for a log that does not exist yet, and go on with one that was made anew'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l retry -d 'With -f, wait for a log that does not exist yet; with --follow=name, also for one that was removed'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s q -l quiet -l silent -d 'Never print whose lines follow'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s v -l verbose -d 'Always print whose lines follow'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l until-now -d 'Print everything that is final now, from the start or where -n, -c, --from or --cursor-file say, then end'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s z -l zero-terminated -d 'Lines end with NUL, not newline'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s R -l raw -d 'On a terminal, show the colours of the log\'s own lines (SGR sequences); all other control characters stay escaped. A colour ends with its line. Elsewhere all bytes are as they are anyway'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand status" -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -r -F
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand status" -l json -d 'One JSON object for each log, one per line; of a log that cannot be read, what is known'

@@ -7,6 +7,8 @@ mod acks;
 mod cli;
 #[path = "tail_command/delivery.rs"]
 mod delivery;
+#[path = "tail_command/fingers.rs"]
+mod fingers;
 #[path = "tail_command/follow.rs"]
 mod follow;
 #[path = "tail_command/forms.rs"]

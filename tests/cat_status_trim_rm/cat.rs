@@ -90,6 +90,18 @@ fn a_standard_output_that_is_full_is_a_failure() {
     }
 }
 
+/// What a terminal is shown.
+fn on_a_terminal(tool: crate::cli::Tool) -> String {
+    let terminal = openpty(None, None).unwrap();
+    let running =
+        tool.with(|c| c.env("TERM", "xterm").env_remove("NO_COLOR")).stdout(terminal.slave).start_unread();
+    let (mut screen, mut shown) = (fs::File::from(terminal.master), Vec::new());
+    // A terminal that nobody has open any more is an error, after everything that was written to it.
+    let _ = screen.read_to_end(&mut shown);
+    running.end().is_success();
+    String::from_utf8_lossy(&shown).replace("\r\n", "\n")
+}
+
 #[test]
 fn a_terminal_gets_no_control_characters_and_a_pipe_gets_the_bytes() {
     let content = b"\x1b[31mred\tand \xff\n";
@@ -97,12 +109,46 @@ fn a_terminal_gets_no_control_characters_and_a_pipe_gets_the_bytes() {
     let log = scratch.log(content);
     for command in ["cat", "tail"] {
         mmlogctl(command, &log).run().printed(content);
-        let terminal = openpty(None, None).unwrap();
-        let running = mmlogctl(command, &log).stdout(terminal.slave).start_unread();
-        let (mut screen, mut shown) = (fs::File::from(terminal.master), Vec::new());
-        // A terminal that nobody has open any more is an error, after everything that was written to it.
-        let _ = screen.read_to_end(&mut shown);
-        running.end().is_success();
-        assert_eq!(String::from_utf8_lossy(&shown), "\\u{1b}[31mred\tand \\xff\r\n");
+        assert_eq!(on_a_terminal(mmlogctl(command, &log)), "\\u{1b}[31mred\tand \\xff\n");
     }
+}
+
+#[test]
+fn colours_of_the_log_reach_a_terminal_where_raw_is_asked_for_and_nothing_else_does() {
+    let content = b"\x1b[31mERROR\x1b[0m \x1b[2J\x07 \x1b]0;t\x07\x1b[1mx\ny\n";
+    let shown = "\x1b[31mERROR\x1b[0m \\u{1b}[2J\\u{7} \\u{1b}]0;t\\u{7}\x1b[1mx\x1b[0m\ny\n";
+    let scratch = Scratch::new();
+    let log = scratch.log(content);
+    for command in ["cat", "tail"] {
+        for raw in ["-R", "--raw"] {
+            assert_eq!(on_a_terminal(mmlogctl(command, &log).arg(raw)), shown);
+            mmlogctl(command, &log).arg(raw).run().printed(content);
+        }
+        let escaped = on_a_terminal(mmlogctl(command, &log).args(["-R", "--color", "never"]));
+        assert!(!escaped.contains('\x1b'), "{escaped}");
+    }
+}
+
+#[test]
+fn titles_are_coloured_where_colours_are_wanted() {
+    let scratch = Scratch::new();
+    let log = scratch.log(b"a\n");
+    let title = format!("==> {} <==", log.display());
+    let tail = || mmlogctl("tail", &log).arg("-v");
+    assert_eq!(on_a_terminal(tail()), format!("\x1b[1m{title}\x1b[0m\na\n"));
+    assert_eq!(on_a_terminal(tail().args(["--color", "never"])), format!("{title}\na\n"));
+    tail().arg("--color=always").run().printed(format!("\x1b[1m{title}\x1b[0m\na\n").as_bytes());
+    tail().run().printed(format!("{title}\na\n").as_bytes());
+}
+
+#[test]
+fn as_json_it_prints_what_tail_does_from_the_start() {
+    let scratch = Scratch::new();
+    let log = scratch.log(b"a\nb\xff\nc");
+    let tail = ["-n", "+1", "--until-now", "-o", "json", "--max-line", "1"];
+    let wanted = mmlogctl("tail", &log).args(tail).run().stdout;
+    assert_eq!(wanted.iter().filter(|byte| **byte == b'\n').count(), 4);
+    mmlogctl("cat", &log).args(["-o", "json", "--max-line=1"]).run().printed(&wanted);
+    let several = mmlogctl("tail", &log).arg(&log).args(tail).run().stdout;
+    mmlogctl("cat", &log).arg(&log).args(["-o", "json", "--max-line=1"]).run().printed(&several);
 }

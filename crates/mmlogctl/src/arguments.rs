@@ -7,13 +7,14 @@ use std::time::Duration;
 use clap::Args;
 use mmlog::{Log, Options, Trust};
 
+const TRUST_PATH: &str = "Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners";
+
 /// How carefully the log's path is looked at. Flattened into every command, so that the option
 /// may stand before or after the command's name.
 #[derive(Args, Clone, Debug, Default)]
 pub struct Access {
-    /// Accept a symbolic link as the last component, a directory that everybody may write to,
-    /// and files of different owners.
-    #[arg(long, global = true)]
+    // In both forms, as the manual has only the long one of what the short help leaves out.
+    #[arg(long, global = true, hide_short_help = true, display_order = 998, help = TRUST_PATH, long_help = TRUST_PATH)]
     trust_path: bool,
 }
 

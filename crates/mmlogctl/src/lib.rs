@@ -7,10 +7,9 @@
 
 use std::process::ExitCode;
 
-use clap::Parser as _;
-
 pub mod arguments;
 pub mod cli;
+pub mod colours;
 pub mod commands;
 pub mod exit;
 pub mod inspect;
@@ -25,9 +24,9 @@ mod sample;
 pub mod signals;
 pub mod storing;
 pub mod text;
+pub mod typed;
 mod waits;
 
-use cli::Cli;
 use commands::bench::worker;
 use commands::drill::role::{self, RoleArgs};
 use exit::{Exit, Failure};
@@ -43,7 +42,7 @@ pub fn main() -> ExitCode {
     if let Some(told) = worker::asked(std::env::args_os()) {
         return finish(|out| worker::run(&told, out).map(ExitCode::from));
     }
-    let cli = match Cli::try_parse() {
+    let cli = match cli::parse(std::env::args_os()) {
         Ok(cli) => cli,
         Err(help_or_usage) => {
             // clap prints help to stdout and errors to stderr; a closed pipe is none of our business.

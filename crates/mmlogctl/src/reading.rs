@@ -18,6 +18,7 @@ pub mod backward;
 pub mod copy;
 pub mod cursor_file;
 pub mod escape;
+pub mod json;
 pub mod place_file;
 pub mod skip;
 pub mod stretch;

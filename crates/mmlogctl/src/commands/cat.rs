@@ -6,10 +6,11 @@ use clap::Args;
 use mmlog::{Position, Start};
 
 use crate::arguments::{Access, OldSegments, size};
+use crate::colours::Colours;
 use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
 use crate::reading::copy::{Copier, Plain, Render, Shown, Sink};
-use crate::reading::escape::Escaper;
+use crate::reading::json::{Form, Formed, JsonLines};
 use crate::reading::skip::Skip;
 use crate::reading::{self, Holes};
 
@@ -18,7 +19,7 @@ use crate::reading::{self, Holes};
 #[command(
     long_about = "Print logs: exactly the committed bytes, up to the last one that was final when the \
     command started, so that it also ends while others append. Neither preallocated space nor what a \
-    dead writer left behind is shown, unlike by cat(1). On a terminal control characters are escaped, also those that turn the direction of writing. What \
+    dead writer left behind is shown, unlike by cat(1). On a terminal control characters are escaped, also those that turn the direction of writing; -R lets colours through. What \
     could not be printed is said on standard error: of a damaged log, or one that lacks a segment, what is there \
     is printed and the exit code is 4; where something could not be looked at it is 1. Holes and pruned ranges \
     are no failure."
@@ -38,6 +39,10 @@ pub struct CatArgs {
     /// What to print for a hole, a range whose writer died before it was written.
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     holes: Holes,
+    #[command(flatten)]
+    form: Formed,
+    #[command(flatten)]
+    colours: Colours,
     #[command(flatten)]
     old: OldSegments,
 }
@@ -80,9 +85,14 @@ fn print(path: &Path, args: &CatArgs, out: &mut Output) -> Result<Exit, Failure>
     if let Some(notice) = reading::unrecovered(path, &follower) {
         out.notice(&notice);
     }
-    let render: Box<dyn Render> =
-        if out.is_terminal() { Box::new(Escaper::default()) } else { Box::new(Plain) };
+    let named = (args.logs.len() > 1).then_some(path);
+    let render: Box<dyn Render> = match args.form.output {
+        Form::Json => Box::new(JsonLines::new(named, args.form.max_line, b'\n')),
+        Form::Text if out.is_terminal() => Box::new(args.colours.escaper()),
+        Form::Text => Box::new(Plain),
+    };
     let mut copier = Copier::new(args.holes, Skip::NOTHING, render);
+    copier.segment(follower.generation());
     let mut sink = Printed { path, out, worst: Exit::Done };
     copier.copy(&mut follower, Some(until), &mut sink)?;
     copier.finish(&follower, &mut sink)?;

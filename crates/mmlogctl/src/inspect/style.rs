@@ -3,9 +3,9 @@
 //! Colour repeats what a word or a mark says already, and never says more. Red and green are never all that tells two
 //! things apart: good is cyan, attention is yellow, bad is reversed.
 
-use std::env;
-
 use ratatui::style::{Color, Modifier, Style};
+
+use crate::colours::are_wanted;
 
 /// What each kind of text looks like.
 #[derive(Clone, Copy, Debug)]
@@ -50,8 +50,6 @@ impl Styles {
     /// As `NO_COLOR` and `TERM` ask for.
     #[must_use]
     pub fn of_environment() -> &'static Self {
-        let refused = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
-        let dumb = env::var_os("TERM").is_none_or(|term| term == "dumb" || term == "vt100");
-        if refused || dumb { &WORDS } else { &COLOURS }
+        if are_wanted() { &COLOURS } else { &WORDS }
     }
 }

@@ -11,8 +11,8 @@ use super::stretch::{Piece, Source, next_piece};
 /// What is counted.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub enum Last {
-    /// So many lines.
-    Lines(u64),
+    /// So many lines, each with that byte at its end.
+    Lines(u64, u8),
     /// So many bytes.
     Bytes(u64),
 }
@@ -38,8 +38,8 @@ pub fn start_of_last<S: Source>(
     buf: &mut [u8],
 ) -> mmlog::Result<Position> {
     let mut count = match last {
-        Last::Lines(0) | Last::Bytes(0) => return Ok(end),
-        Last::Lines(lines) => Count::Lines { left: lines, place: Place::End },
+        Last::Lines(0, _) | Last::Bytes(0) => return Ok(end),
+        Last::Lines(left, end) => Count::Lines { left, end, place: Place::End },
         Last::Bytes(bytes) => Count::Bytes { left: bytes },
     };
     let fits = buf.len() as u64;
@@ -100,7 +100,7 @@ fn read_block<S: Source>(
 
 /// How many are still to be found.
 enum Count {
-    Lines { left: u64, place: Place },
+    Lines { left: u64, end: u8, place: Place },
     Bytes { left: u64 },
 }
 
@@ -114,15 +114,15 @@ enum Place {
 impl Count {
     /// Counts a run of data; the start when the last one wanted lies in it.
     fn data(&mut self, at: Position, bytes: &[u8]) -> Option<Position> {
-        let Self::Lines { left, place } = self else { return self.nuls(at, bytes.len() as u64) };
+        let Self::Lines { left, end, place } = self else { return self.nuls(at, bytes.len() as u64) };
         let body = match (&*place, bytes) {
-            (Place::End, [body @ .., b'\n']) => body,
+            (Place::End, [body @ .., last]) if last == end => body,
             _ => bytes,
         };
         if !bytes.is_empty() {
             *place = Place::Inside;
         }
-        for newline in memchr::memrchr_iter(b'\n', body) {
+        for newline in memchr::memrchr_iter(*end, body) {
             *left -= 1;
             if *left == 0 {
                 return Some(at + (newline as u64 + 1));
@@ -188,7 +188,7 @@ mod tests {
         for holes in HOLES {
             let mut log = Mock::new(100, 99, &[data(), Part::Hole(1 << 60), data()]);
             let ends = (Position::new(log.base), log.end());
-            let start = start_of_last(&mut log, Last::Lines(5), ends, holes, &mut [0; 16]);
+            let start = start_of_last(&mut log, Last::Lines(5, b'\n'), ends, holes, &mut [0; 16]);
             // A hole that is printed is part of a line.
             assert_eq!(start.ok(), Some(Position::new(104)), "{holes:?}");
         }
@@ -214,7 +214,7 @@ mod tests {
                     let mut log = Mock::new(100, most, parts);
                     let text = printed(&mut log, Position::new(100), holes);
                     for n in 0..9 {
-                        let lines = found(&mut log, Last::Lines(n as u64), holes, block);
+                        let lines = found(&mut log, Last::Lines(n as u64, b'\n'), holes, block);
                         assert_eq!(
                             lines,
                             last_lines(&text, n),

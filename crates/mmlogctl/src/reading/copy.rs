@@ -298,7 +298,7 @@ mod tests {
     fn what_is_left_out_is_counted_in_what_is_printed() {
         assert_eq!(copied(Holes::Skip, Skip::Bytes(5)).stdout, b"\n");
         assert_eq!(copied(Holes::Nul, Skip::Bytes(5)).stdout, b"\0\0c\n");
-        assert_eq!(copied(Holes::Skip, Skip::Lines(2)).stdout, b"c\n");
-        assert_eq!(copied(Holes::Say, Skip::Lines(1)).stderr.lines().count(), 1);
+        assert_eq!(copied(Holes::Skip, Skip::Lines(2, b'\n')).stdout, b"c\n");
+        assert_eq!(copied(Holes::Say, Skip::Lines(1, b'\n')).stderr.lines().count(), 1);
     }
 }

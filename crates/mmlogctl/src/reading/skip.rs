@@ -5,8 +5,8 @@
 /// What is still left out.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub enum Skip {
-    /// So many lines.
-    Lines(u64),
+    /// So many lines, each with that byte at its end.
+    Lines(u64, u8),
     /// So many bytes.
     Bytes(u64),
 }
@@ -18,20 +18,20 @@ impl Skip {
     /// Whether everything from here on is printed.
     #[must_use]
     pub const fn is_over(self) -> bool {
-        matches!(self, Self::Lines(0) | Self::Bytes(0))
+        matches!(self, Self::Lines(0, _) | Self::Bytes(0))
     }
 
     /// How many of `bytes` are left out.
     pub fn of(&mut self, bytes: &[u8]) -> usize {
         match self {
-            Self::Lines(0) | Self::Bytes(0) => 0,
+            Self::Lines(0, _) | Self::Bytes(0) => 0,
             Self::Bytes(left) => {
                 let cut = usize::try_from(*left).map_or(bytes.len(), |left| left.min(bytes.len()));
                 *left -= cut as u64;
                 cut
             }
-            Self::Lines(left) => {
-                for newline in memchr::memchr_iter(b'\n', bytes) {
+            Self::Lines(left, end) => {
+                for newline in memchr::memchr_iter(*end, bytes) {
                     *left -= 1;
                     if *left == 0 {
                         return newline + 1;
@@ -53,9 +53,9 @@ mod tests {
 
     #[test]
     fn lines_are_counted_across_reads() {
-        assert_eq!(kept(Skip::Lines(2), &[b"a\nb", b"b\nc\n", b"d\n"]), b"c\nd\n");
-        assert_eq!(kept(Skip::Lines(0), &[b"a\n"]), b"a\n");
-        assert_eq!(kept(Skip::Lines(9), &[b"a\nb\n"]), b"");
+        assert_eq!(kept(Skip::Lines(2, b'\n'), &[b"a\nb", b"b\nc\n", b"d\n"]), b"c\nd\n");
+        assert_eq!(kept(Skip::Lines(0, b'\n'), &[b"a\n"]), b"a\n");
+        assert_eq!(kept(Skip::Lines(9, b'\n'), &[b"a\nb\n"]), b"");
     }
 
     #[test]

@@ -8,11 +8,11 @@ use std::error::Error;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use clap::{Command, CommandFactory as _};
+use clap::Command;
 use clap_complete::{Shell, generate};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
-use mmlogctl::cli::Cli;
+use mmlogctl::cli;
 use mmlogctl::exit::{Exit, NotRun, RAN, Verdict};
 use pages::Page;
 
@@ -86,7 +86,7 @@ fn compare(rendered: &BTreeMap<PathBuf, Vec<u8>>) -> Outcome {
 }
 
 fn command() -> Command {
-    let mut command = Cli::command();
+    let mut command = cli::command();
     command.build();
     command
 }
@@ -95,7 +95,7 @@ fn completions() -> BTreeMap<PathBuf, Vec<u8>> {
     let shells = [(Shell::Bash, "mmlogctl.bash"), (Shell::Zsh, "_mmlogctl"), (Shell::Fish, "mmlogctl.fish")];
     let render = |(shell, name): (Shell, &str)| {
         let mut bytes = Vec::new();
-        generate(shell, &mut Cli::command(), "mmlogctl", &mut bytes);
+        generate(shell, &mut cli::command(), "mmlogctl", &mut bytes);
         (Path::new("completions").join(name), bytes)
     };
     shells.into_iter().map(render).collect()
@@ -116,6 +116,7 @@ fn man_page(mut command: Command, page: &Page) -> Result<Vec<u8>, Box<dyn Error>
     let usage = command.render_usage().to_string();
     let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
     let has_commands = command.has_subcommands();
+    let groups = groups(&command);
     let man = Man::new(command);
     let mut bytes = Vec::new();
     man.render_name_section(&mut bytes)?;
@@ -123,7 +124,7 @@ fn man_page(mut command: Command, page: &Page) -> Result<Vec<u8>, Box<dyn Error>
     man.render_description_section(&mut bytes)?;
     man.render_options_section(&mut bytes)?;
     if has_commands {
-        man.render_subcommands_section(&mut bytes)?;
+        commands(&groups).to_writer(&mut bytes)?;
     }
     exit_status(&name).to_writer(&mut bytes)?;
     files().to_writer(&mut bytes)?;
@@ -131,7 +132,12 @@ fn man_page(mut command: Command, page: &Page) -> Result<Vec<u8>, Box<dyn Error>
         paragraphs("CAVEATS", page.caveats).to_writer(&mut bytes)?;
     }
     examples(page.examples).to_writer(&mut bytes)?;
-    see_also(page.see_also).to_writer(&mut bytes)?;
+    let pages: Vec<String> =
+        groups.iter().flat_map(|(_, all)| all).map(|(name, _)| format!("{name}(1)")).collect();
+    let mut pages: Vec<&str> = pages.iter().map(String::as_str).collect();
+    pages.sort_unstable();
+    pages.extend(page.see_also);
+    see_also(&pages).to_writer(&mut bytes)?;
     Ok(with_title(&name, &String::from_utf8(bytes)?))
 }
 
@@ -157,6 +163,32 @@ fn exit_status(name: &str) -> Roff {
             bold("mmlogctl exec"),
             roman(" has those of the program that it runs: see mmlogctl-exec(1)."),
         ]);
+    }
+    section
+}
+
+/// The groups of help, with the page and the sentence of each command.
+type Groups = Vec<(&'static str, Vec<(String, String)>)>;
+
+fn groups(command: &Command) -> Groups {
+    if !command.has_subcommands() {
+        return Vec::new();
+    }
+    let of = |name: &&str| {
+        let about = command.find_subcommand(name).and_then(Command::get_about);
+        (format!("mmlogctl-{name}"), about.map(ToString::to_string).unwrap_or_default())
+    };
+    cli::GROUPS.iter().map(|(group, names)| (*group, names.iter().map(of).collect())).collect()
+}
+
+fn commands(groups: &Groups) -> Roff {
+    let mut section = Roff::new();
+    section.control("SH", ["COMMANDS"]);
+    for (group, commands) in groups {
+        section.control("SS", [*group]);
+        for (page, about) in commands {
+            section.control("TP", []).text([bold(page.clone()), roman("(1)")]).text([roman(about.clone())]);
+        }
     }
     section
 }

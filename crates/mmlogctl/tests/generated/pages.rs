@@ -84,21 +84,8 @@ pub(crate) fn of(command: &str) -> Page {
                 ("See how the log is:", "mmlogctl status app.log"),
             ],
             caveats: LIVE_LOG,
-            see_also: &[
-                "mmlogctl-append(1)",
-                "mmlogctl-bench(1)",
-                "mmlogctl-cat(1)",
-                "mmlogctl-check(1)",
-                "mmlogctl-exec(1)",
-                "mmlogctl-init(1)",
-                "mmlogctl-inspect(1)",
-                "mmlogctl-repair(1)",
-                "mmlogctl-rm(1)",
-                "mmlogctl-status(1)",
-                "mmlogctl-tail(1)",
-                "mmlogctl-trim(1)",
-                "mmlog(5)",
-            ],
+            // Behind the pages of all commands.
+            see_also: &["mmlog(5)"],
         },
         "init" => Page {
             examples: &[

@@ -6,16 +6,17 @@ use std::str::FromStr;
 use clap::{ArgGroup, Args, ValueEnum};
 
 use crate::arguments::{Access, OldSegments, size};
+use crate::colours::Colours;
 use crate::reading::Holes;
-use crate::storing::line_limit;
+use crate::reading::json::Formed;
 
 /// Print the end of logs, and follow them.
 #[derive(Args, Debug)]
 #[command(
-    long_about = "Print the end of logs, and follow them. The letters are those of tail(1), which itself must \
-    not be used on a live log: it shows preallocated space as NUL bytes and misses what is stored through \
+    long_about = "Print the end of logs, and follow them. The letters are those of tail(1), also `-50`, `-1f` and `+50`; that one \
+    must not be used on a live log: it shows preallocated space as NUL bytes and misses what is stored through \
     memory. Numbers may have a suffix K, M or G (1024, 1024^2, 1024^3). On a terminal control characters \
-    are escaped, also those that turn the direction of writing. What could not be printed is said on standard error: of a damaged log, or one that lacks a segment, \
+    are escaped, also those that turn the direction of writing; -R lets colours through. What could not be printed is said on standard error: of a damaged log, or one that lacks a segment, \
     what is there is printed and the exit code is 4; where something could not be looked at it is 1. Holes and \
     pruned ranges are no failure.",
     group = ArgGroup::new("following").args(["follow", "follow_name"]).multiple(true)
@@ -44,17 +45,34 @@ pub struct TailArgs {
         overrides_with_all = ["lines", "bytes"]
     )]
     pub(super) bytes: Option<Count>,
-    /// Print what is appended, as soon as it is.
-    #[arg(short, long, overrides_with = "follow")]
-    pub(super) follow: bool,
-    /// As -f, and wait for a log that does not exist yet, and go on with one that was made anew.
+    /// Print what is appended, as soon as it is; with `name`, go on with a log that was made anew.
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "HOW",
+        num_args = 0..=1,
+        require_equals = true,
+        default_missing_value = "descriptor",
+        overrides_with = "follow",
+        long_help = "Print what is appended, as soon as it is. `descriptor`, which is meant without HOW, stays with the log that \
+        was opened, whatever becomes of its name; `name` goes on with a log that was made anew at the path, and ends when \
+        the log was removed, but for --retry."
+    )]
+    pub(super) follow: Option<By>,
+    /// As --follow=name --retry: wait for a log that does not exist yet, and go on with one that was made anew.
     #[arg(
         short = 'F',
         overrides_with = "follow_name",
-        long_help = "As -f, and wait for a log that does not exist yet, and go on with one that was made anew: when \
+        long_help = "As --follow=name --retry: wait for a log that does not exist yet, and go on with one that was made anew: when \
         a log is removed and created again, -F goes on with the new one, while -f stays with the old one."
     )]
     pub(super) follow_name: bool,
+    /// With -f, wait for a log that does not exist yet; with --follow=name, also for one that was removed.
+    #[arg(long)]
+    pub(super) retry: bool,
+    #[arg(short = 's', long, value_name = "N", value_parser = seconds, hide_short_help = true, help = SLEEP, long_help = SLEEP)]
+    pub(super) sleep_interval: Option<f64>,
     /// Never print whose lines follow.
     #[arg(short, long, visible_alias = "silent", overrides_with_all = ["quiet", "verbose"])]
     pub(super) quiet: bool,
@@ -108,33 +126,13 @@ pub struct TailArgs {
     /// Print everything that is final now, from the start or where -n, -c, --from or --cursor-file say, then end.
     #[arg(long, conflicts_with = "following")]
     pub(super) until_now: bool,
-    /// The form of the output.
-    #[arg(
-        short,
-        long,
-        value_enum,
-        value_name = "FORM",
-        default_value_t,
-        long_help = "The form of the output. `json` is one object for each line of the log, one on a line: `position` and \
-        `end` (where the line begins, and where the next byte after it and its newline lies), `segment` (the \
-        generation of the file it begins in), and `text`, or `base64` where the line is not UTF-8; the newline is in \
-        neither. A last line without newline is held back while following and has `\"partial\": true` when printed at \
-        the end, and so has a piece of a line longer than --max-line: the next object goes on with the line. With --holes say, a hole is an object with `position`, `end` and `hole`, which holds `pid` (null when \
-        unknown), `command` and `kind`. With several logs or -v each object has `log`, the path as it was typed, and \
-        `log_base64` where that is not UTF-8."
-    )]
-    pub(super) output: Form,
-    /// With -o json, give a longer line in pieces of so many bytes.
-    #[arg(
-        long,
-        value_name = "SIZE",
-        value_parser = line_limit,
-        default_value = "1M",
-        long_help = "With -o json, give a longer line in pieces of so many bytes at most, so that no line takes much memory: \
-        about 20 times as much at worst. All but the last piece have `\"partial\": true`, and the next object with `text` \
-        or `base64` of the same log goes on with the line, at the position where the piece before ended."
-    )]
-    pub(super) max_line: usize,
+    #[command(flatten)]
+    pub(super) form: Formed,
+    /// Lines end with NUL, not newline.
+    #[arg(short = 'z', long)]
+    pub(super) zero_terminated: bool,
+    #[command(flatten)]
+    pub(super) colours: Colours,
     /// What to print for a hole, a range whose writer died before it was written.
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     pub(super) holes: Holes,
@@ -142,14 +140,22 @@ pub struct TailArgs {
     pub(super) old: OldSegments,
 }
 
-/// The form of the output.
-#[derive(Copy, Clone, Debug, Default, Eq, PartialEq, ValueEnum)]
-pub enum Form {
-    /// The bytes as they were appended.
-    #[default]
-    Text,
-    /// One JSON object for each line of the log: position, end, segment, and text or base64.
-    Json,
+/// Which log is followed.
+#[derive(Copy, Clone, Debug, Eq, PartialEq, ValueEnum)]
+pub enum By {
+    /// The one that was opened, whatever becomes of its name.
+    Descriptor,
+    /// The one that has the name.
+    Name,
+}
+
+const SLEEP: &str =
+    "Accepted for the sake of tail(1), and without meaning: nothing is polled, a line is shown when it comes";
+
+/// Seconds, as tail(1) has them.
+fn seconds(text: &str) -> Result<f64, String> {
+    let seconds = text.parse().ok().filter(|s: &f64| s.is_finite() && *s >= 0.0);
+    seconds.ok_or_else(|| "not a number of seconds such as 1 or 0.5".to_owned())
 }
 
 /// The value of `-n` and `-c`.
@@ -202,6 +208,10 @@ mod tests {
             &["-n", "+5", "a"],
             &["-fn0", "a"],
             &["-c", "+1G", "a", "b"],
+            &["-fn1", "-s", "0.5", "a"],
+            &["--follow=name", "--retry", "-z", "a"],
+            &["--follow", "a"],
+            &["--sleep-interval=1", "a"],
         ] {
             assert!(tail(line), "{line:?}");
         }
@@ -211,6 +221,8 @@ mod tests {
             &["--pid", "1", "a"],
             &["-f", "--until-now", "a"],
             &["-n1", "--from=2", "a"],
+            &["-s", "x", "a"],
+            &["--follow=file", "a"],
         ] {
             assert!(!tail(wrong), "{wrong:?}");
         }

@@ -10,7 +10,7 @@ use super::one_log::{Appearance, OneLog};
 use super::plan::Follow;
 use super::shared::{Shared, Task};
 use super::waiting;
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, shown};
 use crate::reading;
 use crate::reading::copy::Stopped;
 
@@ -57,7 +57,7 @@ impl Followed {
                 one.print_present(shared)?;
                 Ok(Self::Open(Box::new(one)))
             }
-            Err(e) if plan.follow == Follow::Name && waiting::is_to_come(e.fault()) => {
+            Err(e) if plan.follow != Follow::No && plan.retry && waiting::is_to_come(e.fault()) => {
                 Ok(Self::Missing(index))
             }
             Err(e) => Err(e.into()),
@@ -113,10 +113,15 @@ fn print_until_replaced(one: &mut OneLog, shared: &Shared) -> Result<Option<Log>
             printed => printed? == Stopped::Complete,
         };
         if caught_up {
-            if let Some(log) = successor(one, &mut name, shared)? {
+            let next = successor(one, &mut name, shared)?;
+            if !matches!(next, Next::Same) {
                 one.print(None, shared)?;
                 one.finish(shared)?;
-                return Ok(Some(log));
+            }
+            match next {
+                Next::Same => {}
+                Next::Log(log) => return Ok(Some(*log)),
+                Next::Gone(failure) => return Err(failure),
             }
             one.look_for_damage(shared)?;
             one.follower().wait(SLICE)?;
@@ -152,39 +157,54 @@ impl Name {
     }
 }
 
-/// The log that has the name now, if that is another one.
-fn successor(one: &OneLog, name: &mut Name, shared: &Shared) -> Result<Option<Log>, Failure> {
+/// What is behind a followed log's name.
+enum Next {
+    /// The log that is followed, or nothing that ends it.
+    Same,
+    /// Another one.
+    Log(Box<Log>),
+    /// Nothing, and nobody waits for another.
+    Gone(Failure),
+}
+
+/// What has the name now.
+fn successor(one: &OneLog, name: &mut Name, shared: &Shared) -> Result<Next, Failure> {
     let plan = shared.plan();
     if plan.follow != Follow::Name || name.looked.elapsed() < SLICE {
-        return Ok(None);
+        return Ok(Next::Same);
     }
     name.looked = Instant::now();
     if let Some(e) = Name::hidden(one, shared) {
         name.unseen(one, &e.to_string(), shared);
-        return Ok(None);
+        return Ok(Next::Same);
     }
     if one.has_its_name(&plan.logs[one.index()]) {
         name.seen(one, shared);
-        return Ok(None);
+        return Ok(Next::Same);
     }
     let opened = reading::open(&plan.logs[one.index()], plan.trust, &plan.old);
     match opened.and_then(|log| Ok((log.follow(Start::Oldest)?.log_id(), log))) {
-        Ok((id, _)) if id.uuid == one.id().uuid => Ok(None),
+        Ok((id, _)) if id.uuid == one.id().uuid => Ok(Next::Same),
         Ok((_, log)) => {
             name.seen(one, shared);
             shared.say(one.index(), "the log was made anew; following the new one");
-            Ok(Some(log))
+            Ok(Next::Log(Box::new(log)))
+        }
+        Err(e) if waiting::is_to_come(e.fault()) && !plan.retry => {
+            let path = shown(&plan.logs[one.index()]);
+            let text = format!("{path}: the log was removed; --retry would wait for a new one");
+            Ok(Next::Gone(Failure::new(Exit::Failed, text)))
         }
         Err(e) if waiting::is_to_come(e.fault()) => {
             if !std::mem::replace(&mut name.removal_said, true) {
                 shared.say(one.index(), "the log was removed; waiting for a new one");
             }
-            Ok(None)
+            Ok(Next::Same)
         }
         // Whatever it is, the log that is open is there.
         Err(e) => {
             name.unseen(one, &e.fault().to_string(), shared);
-            Ok(None)
+            Ok(Next::Same)
         }
     }
 }

@@ -11,14 +11,13 @@ mod args;
 mod delivery;
 mod follow;
 mod held;
-mod json;
 mod one_log;
 mod plan;
 mod shared;
 mod supervise;
 mod waiting;
 
-pub use args::{Count, Form, TailArgs};
+pub use args::{By, Count, TailArgs};
 
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -33,6 +32,9 @@ use shared::Shared;
 /// When standard output or the cursor-file cannot be written.
 pub fn run(args: &TailArgs, out: &mut Output) -> Result<Exit, Failure> {
     let plan = Plan::new(args, out)?;
+    if args.retry && plan.follow == Follow::No {
+        out.notice("--retry is ignored: it is of use only when following (-f, --follow=name)");
+    }
     reading::widen_pipe(out);
     // Where a place is kept, the main thread has to see what the reader has taken.
     if plan.follow == Follow::No && plan.cursor_file.is_none() {

@@ -6,7 +6,6 @@ use std::path::Path;
 
 use mmlog::{Follower, Log, LogId, Position, Start};
 
-use super::args::Form;
 use super::held::Held;
 use super::plan::{Begin, Follow};
 use super::shared::{Share, Shared};
@@ -14,6 +13,7 @@ use crate::exit::Failure;
 use crate::reading::backward::start_of_last;
 use crate::reading::copy::{Copier, Sink as _, Stopped};
 use crate::reading::cursor_file::Place;
+use crate::reading::json::Form;
 use crate::reading::place_file::Kept;
 use crate::reading::skip::Skip;
 use crate::reading::{self, READ_SIZE};
@@ -63,7 +63,7 @@ impl OneLog {
         let (start, skip) = beginning(index, shared, came, &mut follower)?;
         follower.seek(start)?;
         let mut copier = Copier::new(plan.holes, skip, plan.render(index));
-        if plan.form == Form::Json {
+        if plan.form.output == Form::Json {
             copier.segment(follower.generation());
         }
         let one =

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 
 use mmlog::{Position, Trust};
 
-use super::args::{Count, Form, TailArgs};
-use super::json::JsonLines;
+use super::args::{By, Count, TailArgs};
 use crate::arguments::OldSegments;
+use crate::colours::{Painter, Tone};
 use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
 use crate::reading::Holes;
@@ -14,6 +14,7 @@ use crate::reading::backward::Last;
 use crate::reading::copy::{Plain, Render};
 use crate::reading::cursor_file::{CursorFile, Lasting};
 use crate::reading::escape::Escaper;
+use crate::reading::json::{Form, Formed, JsonLines};
 use crate::reading::skip::Skip;
 
 /// The options, decided.
@@ -24,15 +25,19 @@ pub(super) struct Plan {
     pub(super) old: OldSegments,
     pub(super) begin: Begin,
     pub(super) follow: Follow,
+    /// A log that is not there, or not any more, is waited for.
+    pub(super) retry: bool,
     pub(super) titles: Titles,
-    pub(super) form: Form,
+    pub(super) form: Formed,
     pub(super) holes: Holes,
     pub(super) cursor_file: Option<CursorFile>,
     /// The name of the hold that goes by the cursor-file.
     pub(super) hold: Option<String>,
-    /// Bytes of a line in one JSON object.
-    max_line: usize,
+    /// What ends a line.
+    newline: u8,
     surface: Surface,
+    painter: Painter,
+    escaper: Escaper,
 }
 
 /// Where a log's output begins.
@@ -77,8 +82,12 @@ impl Plan {
         if args.cursor_file.is_some() && args.logs.len() > 1 {
             return Err(Failure::new(Exit::Usage, "--cursor-file keeps one place; name one log"));
         }
-        if args.ack.is_some() && args.output != Form::Json {
+        if args.ack.is_some() && args.form.output != Form::Json {
             return Err(Failure::new(Exit::Usage, "--ack is for the positions of -o json; add that"));
+        }
+        if args.zero_terminated && args.holes == Holes::Nul {
+            let text = "--holes nul prints what ends lines under -z; leave one of them out";
+            return Err(Failure::new(Exit::Usage, text));
         }
         let lasting = if args.hold.is_some() { Lasting::Durable } else { Lasting::Unsynced };
         Ok(Self {
@@ -87,31 +96,34 @@ impl Plan {
             old: args.old.clone(),
             begin: begin(args),
             follow: match (args.follow_name, args.follow) {
-                (true, _) => Follow::Name,
-                (false, true) => Follow::Log,
-                (false, false) => Follow::No,
+                (true, _) | (_, Some(By::Name)) => Follow::Name,
+                (false, Some(By::Descriptor)) => Follow::Log,
+                (false, None) => Follow::No,
             },
+            retry: args.follow_name || args.retry,
             titles: match (args.quiet, args.verbose || args.logs.len() > 1) {
                 (false, true) => Titles::WhenItChanges,
                 _ => Titles::Never,
             },
-            form: args.output,
+            form: args.form,
             holes: args.holes,
             cursor_file: args.cursor_file.clone().map(|path| CursorFile::new(path, lasting)),
             hold: args.hold.clone(),
-            max_line: args.max_line,
+            newline: newline(args),
             surface: if out.is_terminal() { Surface::Terminal } else { Surface::Other },
+            painter: args.colours.painter(out),
+            escaper: args.colours.escaper(),
         })
     }
 
     /// A renderer for the log that was named `index`th.
     pub(super) fn render(&self, index: usize) -> Box<dyn Render> {
-        match (self.form, self.surface) {
+        match (self.form.output, self.surface) {
             (Form::Json, _) => {
                 let named = (self.titles != Titles::Never).then(|| self.logs[index].as_path());
-                Box::new(JsonLines::new(named, self.max_line))
+                Box::new(JsonLines::new(named, self.form.max_line, self.newline))
             }
-            (Form::Text, Surface::Terminal) => Box::new(Escaper::default()),
+            (Form::Text, Surface::Terminal) => Box::new(self.escaper.clone()),
             (Form::Text, Surface::Other) => Box::new(Plain),
         }
     }
@@ -119,26 +131,33 @@ impl Plan {
     /// The line that says whose lines follow, if this form has one.
     pub(super) fn title(&self, index: usize) -> Option<Vec<u8>> {
         use std::os::unix::ffi::OsStrExt as _;
-        if self.titles == Titles::Never || self.form == Form::Json {
+        if self.titles == Titles::Never || self.form.output == Form::Json {
             return None;
         }
         let path = &self.logs[index];
-        Some(match self.surface {
-            Surface::Terminal => format!("==> {} <==\n", shown(path)).into_bytes(),
-            Surface::Other => [b"==> ", path.as_os_str().as_bytes(), b" <==\n"].concat(),
-        })
+        let name = match self.surface {
+            Surface::Terminal => shown(path).into_bytes(),
+            Surface::Other => path.as_os_str().as_bytes().to_vec(),
+        };
+        let (begin, end) = self.painter.around(Tone::Title);
+        Some([begin.as_bytes(), b"==> ", &name, b" <==", end.as_bytes(), b"\n"].concat())
     }
 }
 
+const fn newline(args: &TailArgs) -> u8 {
+    if args.zero_terminated { 0 } else { b'\n' }
+}
+
 fn begin(args: &TailArgs) -> Begin {
+    let newline = newline(args);
     match (args.from, args.bytes, args.lines) {
         (Some(from), ..) => Begin::At(Position::new(from)),
         (None, Some(Count::Last(bytes)), _) => Begin::Last(Last::Bytes(bytes)),
         (None, Some(Count::From(byte)), _) => Begin::Oldest(Skip::Bytes(byte.saturating_sub(1))),
-        (None, None, Some(Count::Last(lines))) => Begin::Last(Last::Lines(lines)),
-        (None, None, Some(Count::From(line))) => Begin::Oldest(Skip::Lines(line.saturating_sub(1))),
+        (None, None, Some(Count::Last(lines))) => Begin::Last(Last::Lines(lines, newline)),
+        (None, None, Some(Count::From(line))) => Begin::Oldest(Skip::Lines(line.saturating_sub(1), newline)),
         (None, None, None) if args.until_now => Begin::Oldest(Skip::NOTHING),
-        (None, None, None) => Begin::Last(Last::Lines(10)),
+        (None, None, None) => Begin::Last(Last::Lines(10, newline)),
     }
 }
 
@@ -153,9 +172,9 @@ mod tests {
 
     #[test]
     fn the_output_begins_where_the_options_say() {
-        assert_eq!(begins(&["a"]), Some(Begin::Last(Last::Lines(10))));
+        assert_eq!(begins(&["a"]), Some(Begin::Last(Last::Lines(10, b'\n'))));
         assert_eq!(begins(&["-n3", "-c2", "a"]), Some(Begin::Last(Last::Bytes(2))));
-        assert_eq!(begins(&["-n+3", "a"]), Some(Begin::Oldest(Skip::Lines(2))));
+        assert_eq!(begins(&["-n+3", "a"]), Some(Begin::Oldest(Skip::Lines(2, b'\n'))));
         assert_eq!(begins(&["-c+0", "a"]), Some(Begin::Oldest(Skip::NOTHING)));
         assert_eq!(begins(&["--from=7", "a"]), Some(Begin::At(Position::new(7))));
     }
@@ -163,6 +182,6 @@ mod tests {
     #[test]
     fn until_now_begins_at_the_start_unless_told_otherwise() {
         assert_eq!(begins(&["--until-now", "a"]), Some(Begin::Oldest(Skip::NOTHING)));
-        assert_eq!(begins(&["--until-now", "-n1", "a"]), Some(Begin::Last(Last::Lines(1))));
+        assert_eq!(begins(&["--until-now", "-n1", "a"]), Some(Begin::Last(Last::Lines(1, b'\n'))));
     }
 }

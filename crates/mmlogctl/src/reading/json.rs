@@ -6,20 +6,66 @@
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
+use clap::{Args, ValueEnum};
 use mmlog::{Hole, Position};
 
+use super::copy::{Given, Render, Shown};
 use crate::output::json_line;
-use crate::reading::copy::{Given, Render, Shown};
+use crate::storing::line_limit;
 use crate::text::base64;
+
+/// The form of the output.
+#[derive(Copy, Clone, Debug, Default, Eq, PartialEq, ValueEnum)]
+pub enum Form {
+    /// The bytes as they were appended.
+    #[default]
+    Text,
+    /// One JSON object for each line of the log: position, end, segment, and text or base64.
+    Json,
+}
+
+/// `-o`, and what belongs to it. Flattened into the commands that print logs.
+#[derive(Args, Clone, Copy, Debug)]
+pub struct Formed {
+    /// The form of the output.
+    #[arg(
+        short,
+        long,
+        value_enum,
+        value_name = "FORM",
+        default_value_t,
+        long_help = "The form of the output. `json` is one object for each line of the log, one on a line: `position` and \
+        `end` (where the line begins, and where the next byte after it and its newline lies), `segment` (the \
+        generation of the file it begins in), and `text`, or `base64` where the line is not UTF-8; the newline is in \
+        neither. A last line without newline is held back while following and has `\"partial\": true` when printed at \
+        the end, and so has a piece of a line longer than --max-line: the next object goes on with the line. With --holes say, a hole is an object with `position`, `end` and `hole`, which holds `pid` (null when \
+        unknown), `command` and `kind`. With several logs (for tail, or -v) each object has `log`, the path as it was typed, and \
+        `log_base64` where that is not UTF-8."
+    )]
+    pub(crate) output: Form,
+    /// With -o json, give a longer line in pieces of so many bytes.
+    #[arg(
+        long,
+        value_name = "SIZE",
+        value_parser = line_limit,
+        default_value = "1M",
+        long_help = "With -o json, give a longer line in pieces of so many bytes at most, so that no line takes much memory: \
+        about 20 times as much at worst. All but the last piece have `\"partial\": true`, and the next object with `text` \
+        or `base64` of the same log goes on with the line, at the position where the piece before ended."
+    )]
+    pub(crate) max_line: usize,
+}
 
 /// The renderer.
 #[derive(Debug)]
-pub(super) struct JsonLines {
+pub(crate) struct JsonLines {
     /// `"log":NAME,` in front of the other keys, or nothing.
     prefix: String,
     generation: u64,
     /// Bytes of a line in one object.
     most: usize,
+    /// What ends a line: a newline, or NUL.
+    newline: u8,
     open: Option<OpenLine>,
     out: Vec<u8>,
     /// Where in it which line ends.
@@ -43,10 +89,10 @@ enum Ending {
 }
 
 impl JsonLines {
-    /// Objects that name the log, if there is a name to give, with so many bytes of a line at most.
-    pub(super) fn new(log: Option<&Path>, most: usize) -> Self {
+    /// Objects that name the log, if there is a name to give, with so many bytes of a line at most; `end` ends a line.
+    pub(crate) fn new(log: Option<&Path>, most: usize, end: u8) -> Self {
         let prefix = log.map_or_else(String::new, path_prefix);
-        Self { prefix, generation: 0, most, open: None, out: Vec::new(), ends: Vec::new() }
+        Self { prefix, generation: 0, most, newline: end, open: None, out: Vec::new(), ends: Vec::new() }
     }
 
     /// The end of a line, newline excluded.
@@ -135,7 +181,7 @@ impl Render for JsonLines {
         self.out.clear();
         self.ends.clear();
         let mut line = 0;
-        for newline in memchr::memchr_iter(b'\n', bytes) {
+        for newline in memchr::memchr_iter(self.newline, bytes) {
             self.line(at + line as u64, &bytes[line..newline]);
             line = newline + 1;
         }
@@ -195,7 +241,7 @@ mod tests {
 
     #[test]
     fn each_line_is_an_object_without_its_newline() {
-        let objects = fed(&mut JsonLines::new(None, 1 << 20), 100, b"a \"b\"\n\nc\n");
+        let objects = fed(&mut JsonLines::new(None, 1 << 20, b'\n'), 100, b"a \"b\"\n\nc\n");
         assert_eq!(
             objects,
             "{\"position\":100,\"end\":106,\"segment\":0,\"text\":\"a \\\"b\\\"\"}\n\
@@ -206,7 +252,7 @@ mod tests {
 
     #[test]
     fn a_line_is_put_together_across_reads_and_holes() {
-        let mut json = JsonLines::new(None, 1 << 20);
+        let mut json = JsonLines::new(None, 1 << 20, b'\n');
         json.segment(3);
         assert_eq!(fed(&mut json, 10, b"one"), "");
         assert_eq!(json.settled(Position::new(13)), Position::new(10));
@@ -224,7 +270,7 @@ mod tests {
 
     #[test]
     fn what_is_not_text_is_base64() {
-        let object = fed(&mut JsonLines::new(Some(Path::new("a\"b")), 99), 0, b"\xff\0\n");
+        let object = fed(&mut JsonLines::new(Some(Path::new("a\"b")), 99, b'\n'), 0, b"\xff\0\n");
         assert_eq!(
             object,
             "{\"log\":\"a\\\"b\",\"position\":0,\"end\":3,\"segment\":0,\"base64\":\"/wA=\"}\n"
@@ -252,7 +298,7 @@ mod tests {
         let line = "abc☃é\n".to_owned() + &"☃".repeat(50) + "\nshort\n";
         for most in [4, 5, 7, 150, 151] {
             for read in [1, 2, 3, 64, 1000] {
-                let (mut json, mut objects, mut at) = (JsonLines::new(None, most), String::new(), 0);
+                let (mut json, mut objects, mut at) = (JsonLines::new(None, most, b'\n'), String::new(), 0);
                 for bytes in line.as_bytes().chunks(read) {
                     objects.push_str(&fed(&mut json, at, bytes));
                     at += bytes.len() as u64;
@@ -268,7 +314,8 @@ mod tests {
     #[test]
     fn a_path_that_is_not_text_is_there_as_bytes_too() {
         use std::ffi::OsStr;
-        let object = fed(&mut JsonLines::new(Some(Path::new(OsStr::from_bytes(b"a\xff"))), 99), 0, b"x\n");
+        let object =
+            fed(&mut JsonLines::new(Some(Path::new(OsStr::from_bytes(b"a\xff"))), 99, b'\n'), 0, b"x\n");
         assert!(
             object.starts_with("{\"log\":\"a\u{fffd}\",\"log_base64\":\"Yf8=\",\"position\":0"),
             "{object}"
@@ -277,7 +324,7 @@ mod tests {
 
     #[test]
     fn a_hole_says_who_left_it() {
-        let mut json = JsonLines::new(None, 1 << 20);
+        let mut json = JsonLines::new(None, 1 << 20, b'\n');
         let hole = Hole { start: 5, len: 4, pid: 0, command: "w".to_owned(), kind: HoleKind::Torn, at: None };
         let object =
             json.hole(Position::new(6), 2, &hole).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
@@ -288,7 +335,7 @@ mod tests {
 
     #[test]
     fn every_object_is_json_and_harmless_on_a_terminal() {
-        let mut json = JsonLines::new(Some(Path::new("\u{9b}")), 99);
+        let mut json = JsonLines::new(Some(Path::new("\u{9b}")), 99, b'\n');
         let object = fed(&mut json, 0, "\u{9b}\x7f\x1b\0 ☃\n".as_bytes());
         assert!(!object.trim_end().contains(char::is_control), "{object}");
         let parsed: Result<Value, _> = serde_json::from_str(&object);

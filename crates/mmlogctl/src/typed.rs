@@ -1,0 +1,196 @@
+//! What fingers type, and clap does not know: `help CMD`, and the counts of tail(1) without a letter. Errors that suggest
+//! what was meant, or nothing.
+
+use std::ffi::{OsStr, OsString};
+
+use clap::builder::StyledStr;
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+
+/// The words of a command line as clap takes them.
+#[must_use]
+pub fn words(line: impl Iterator<Item = OsString>) -> Vec<OsString> {
+    let line: Vec<OsString> = line.collect();
+    let Some(at) = line.iter().skip(1).position(|word| !is_option(word)).map(|at| at + 1) else {
+        return line;
+    };
+    let (before, behind) = (&line[..at], &line[at + 1..]);
+    match line[at].to_str() {
+        Some("help") => [before, behind, &["--help".into()]].concat(),
+        Some("tail") => [before, &[line[at].clone()], &counts(behind)].concat(),
+        _ => line,
+    }
+}
+
+fn is_option(word: &OsStr) -> bool {
+    word.as_encoded_bytes().starts_with(b"-")
+}
+
+/// Words behind `tail`, with `-n 50` for `-50`, and `-n +50` for `+50` where that comes first and something behind it.
+fn counts(words: &[OsString]) -> Vec<OsString> {
+    let mut typed = Vec::with_capacity(words.len());
+    for (nth, word) in words.iter().enumerate() {
+        if word == "--" {
+            typed.extend_from_slice(&words[nth..]);
+            break;
+        }
+        let from = nth == 0 && words.len() > 1;
+        let is_value = nth > 0 && takes_count(&words[nth - 1]);
+        match word.to_str().filter(|_| !is_value).and_then(|word| count(word, from)) {
+            Some(options) => typed.extend(options.into_iter().map(OsString::from)),
+            None => typed.push(word.clone()),
+        }
+    }
+    typed
+}
+
+/// Whether the next word is its value.
+fn takes_count(word: &OsStr) -> bool {
+    let Some(word) = word.to_str() else { return false };
+    let ends_so = word.ends_with(['n', 'c']) && !word.starts_with("--") && word.starts_with('-');
+    ends_so || matches!(word, "--lines" | "--bytes")
+}
+
+/// What `-50`, `-1f`, `-5c`, `+50` stand for.
+fn count(word: &str, from: bool) -> Option<Vec<String>> {
+    let sign = if from && word.starts_with('+') { "+" } else { "" };
+    let behind = word.strip_prefix(if sign.is_empty() { '-' } else { '+' })?;
+    let digits = behind.find(|c: char| !c.is_ascii_digit()).unwrap_or(behind.len());
+    let (number, letters) = behind.split_at(digits);
+    if number.is_empty() {
+        return None;
+    }
+    let (letters, follows) = letters.strip_suffix('f').map_or((letters, false), |letters| (letters, true));
+    let (option, number) = match letters {
+        "" | "l" => ("-n", number.to_owned()),
+        "c" => ("-c", number.to_owned()),
+        // Blocks of 512 bytes.
+        "b" => ("-c", number.parse::<u64>().ok()?.checked_mul(512)?.to_string()),
+        _ => return None,
+    };
+    let mut words = vec![option.to_owned(), format!("{sign}{number}")];
+    words.extend(follows.then(|| "-f".to_owned()));
+    Some(words)
+}
+
+/// What people type who have it from elsewhere, and what there is instead.
+const ELSEWHERE: &[(&str, &str)] = &[
+    (
+        "--since",
+        "lines carry no time that could be looked for: `--from POSITION` begins at a position, `append --timestamp` stores times",
+    ),
+    (
+        "--until",
+        "lines carry no time that could be looked for: `--until-now` ends with what is there, `cat --to POSITION` before a position",
+    ),
+    (
+        "--max-unchanged-stats",
+        "nothing is polled: a log that was replaced is noticed at once with --follow=name",
+    ),
+    ("--no-color", "`--color never`"),
+    ("--no-colour", "`--color never`"),
+    ("--output-format", "`-o json`"),
+    ("--format", "`-o json`"),
+];
+
+/// The error with suggestions that are right: clap's own only where it is a slip of the finger.
+#[must_use]
+pub fn corrected(mut error: clap::Error) -> clap::Error {
+    if error.kind() != ErrorKind::UnknownArgument {
+        return error;
+    }
+    let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidArg).cloned() else { return error };
+    // "To pass it as a value" is hardly ever what was meant.
+    error.remove(ContextKind::Suggested);
+    let suggested = match error.get(ContextKind::SuggestedArg) {
+        Some(ContextValue::String(suggested)) => Some(suggested.clone()),
+        _ => None,
+    };
+    let name = |option: &str| option.split(['=', ' ']).next().unwrap_or_default().to_owned();
+    let is_slip = suggested.is_some_and(|suggested| distance(&name(&typed), &name(&suggested)) <= 2);
+    if !is_slip {
+        error.remove(ContextKind::SuggestedArg);
+        error.remove(ContextKind::SuggestedSubcommand);
+        // It has the option that was suggested.
+        error.remove(ContextKind::Usage);
+        let tip = ELSEWHERE.iter().find(|(option, _)| *option == name(&typed)).map(|(_, tip)| *tip);
+        if let Some(tip) = tip {
+            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
+        }
+    }
+    error
+}
+
+/// How many letters have to be put in, taken away or exchanged.
+fn distance(a: &str, b: &str) -> usize {
+    let b: Vec<char> = b.chars().collect();
+    let mut row: Vec<usize> = (0..=b.len()).collect();
+    for (i, x) in a.chars().enumerate() {
+        let mut corner = std::mem::replace(&mut row[0], i + 1);
+        for (j, y) in b.iter().enumerate() {
+            let changed = corner + usize::from(x != *y);
+            corner = row[j + 1];
+            row[j + 1] = changed.min(row[j] + 1).min(corner + 1);
+        }
+    }
+    row[b.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn typed(line: &str) -> String {
+        let words = words(line.split(' ').map(OsString::from));
+        words.iter().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn counts_without_a_letter_are_those_of_gnu_tail() {
+        for (line, meant) in [
+            ("m tail -50 a", "m tail -n 50 a"),
+            ("m tail -1f a", "m tail -n 1 -f a"),
+            ("m tail a -5", "m tail a -n 5"),
+            ("m tail -f -5 a", "m tail -f -n 5 a"),
+            ("m --trust-path tail -7c a", "m --trust-path tail -c 7 a"),
+            ("m tail -2b a", "m tail -c 1024 a"),
+            ("m tail -3l a", "m tail -n 3 a"),
+            ("m tail +5 a", "m tail -n +5 a"),
+            ("m tail +5f a", "m tail -n +5 -f a"),
+        ] {
+            assert_eq!(typed(line), meant);
+        }
+        for same in [
+            "m tail -n -5 a",
+            "m tail -fn -5 a",
+            "m tail --lines -5 a",
+            "m tail -c -5 a",
+            "m tail -- -5",
+            "m tail -5x a",
+            "m tail +5",
+            "m tail a +5",
+            "m cat -5",
+            "m exec a -- tail -5",
+            "m tail -f - a",
+        ] {
+            assert_eq!(typed(same), same);
+        }
+    }
+
+    #[test]
+    fn help_is_the_help_of_what_is_named() {
+        for (line, meant) in [
+            ("m help", "m --help"),
+            ("m help tail", "m tail --help"),
+            ("m --trust-path help cat", "m --trust-path cat --help"),
+            ("m tail help", "m tail help"),
+            ("m -V", "m -V"),
+        ] {
+            assert_eq!(typed(line), meant);
+        }
+    }
+
+    #[test]
+    fn a_distance_is_that_of_the_fewest_slips() {
+        assert_eq!(["", "--line", "--lnies", "--since"].map(|b| distance("--lines", b)), [7, 1, 2, 3]);
+    }
+}
