@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod cli;
+#[path = "bounds/clocks.rs"]
+mod clocks;
 #[path = "bounds/names.rs"]
 mod names;
 

@@ -13,6 +13,7 @@ pub(crate) use at::At;
 pub use at::Error;
 pub use blocker::Blocker;
 pub use class::Class;
+pub use words::reason;
 use words::{advice, make_room, misfit, shorter, words};
 pub(crate) use words::{quoted, shown};
 

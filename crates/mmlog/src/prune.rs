@@ -13,7 +13,7 @@
 use std::fmt;
 use std::ops::Range;
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
 use crate::crash::crash_point;
 use crate::deadline::Deadline;
@@ -177,8 +177,8 @@ struct Final {
     base: u64,
     end: u64,
     allocated: u64,
-    /// When it became final.
-    since: SystemTime,
+    /// Since it became final, at the least; none where that was at a time that has not come.
+    age: Option<Duration>,
     names: Vec<Named>,
 }
 
@@ -190,12 +190,12 @@ struct Facts {
     base: u64,
     /// What an earlier prune has published.
     first_kept: u64,
-    now: SystemTime,
 }
 
 impl Facts {
     fn gather(files: &Files) -> Result<Self, Fault> {
         let base = files.meta.header().current().base;
+        let clock = files.clock();
         let mut finals: Vec<Final> = Vec::new();
         for n in files.final_names()? {
             let found = n.find().map_err(Fault::io("stat a final segment"))?;
@@ -210,7 +210,7 @@ impl Facts {
                     base: n.says.base,
                     end: base,
                     allocated: found.allocated,
-                    since: files.final_since(n.says.generation, found.changed),
+                    age: clock.age_of_file(files.final_since(n.says.generation, found.changed)),
                     names: vec![n],
                 }),
             }
@@ -218,7 +218,7 @@ impl Facts {
         let ends: Vec<u64> = finals.iter().skip(1).map(|f| f.base).collect();
         finals.iter_mut().zip(ends).for_each(|(f, end)| f.end = end);
         files.intact()?;
-        Ok(Self { finals, base, first_kept: files.first_kept(), now: SystemTime::now() })
+        Ok(Self { finals, base, first_kept: files.first_kept() })
     }
 }
 
@@ -266,7 +266,8 @@ fn decide(facts: &Facts, how: &Retention, holds: &[(String, u64)]) -> Decision {
 fn rule_against(facts: &Facts, how: &Retention, index: usize) -> Option<Rule> {
     let (segment, from_here) = (&facts.finals[index], &facts.finals[index..]);
     let bytes = from_here.iter().fold(0u64, |sum, f| sum.saturating_add(f.allocated));
-    let age = facts.now.duration_since(segment.since).unwrap_or_default();
+    // It is older than the next.
+    let age = from_here.iter().find_map(|f| f.age).unwrap_or_default();
     let against = [
         (how.keep.is_some_and(|keep| from_here.len() as u64 > keep), Rule::Count),
         (how.bytes.is_some_and(|most| bytes > most), Rule::Bytes),
@@ -401,16 +402,15 @@ mod tests {
 
     /// Segments of 100 positions and 4096 bytes each, a minute apart, the newest a minute old.
     fn facts(segments: u64) -> Facts {
-        let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 30);
         let segment = |generation| Final {
             generation,
             base: generation * 100,
             end: generation * 100 + 100,
             allocated: 4096,
-            since: now - Duration::from_secs(60 * (segments - generation)),
+            age: Some(Duration::from_secs(60 * (segments - generation))),
             names: Vec::new(),
         };
-        Facts { finals: (0..segments).map(segment).collect(), base: segments * 100, first_kept: 0, now }
+        Facts { finals: (0..segments).map(segment).collect(), base: segments * 100, first_kept: 0 }
     }
 
     fn rules(how: &Retention, holds: &[(&str, u64)]) -> (Vec<Rule>, u64, Option<String>) {
@@ -433,6 +433,18 @@ mod tests {
         assert_eq!(rules(&keep().keep_age(minutes(3)), &[]), (vec![Rule::Age; 2], 200, None));
         let both = keep().keep(4).keep_age(minutes(2));
         assert_eq!(rules(&both, &[]), (vec![Rule::Count, Rule::Age, Rule::Age], 300, None));
+    }
+
+    #[test]
+    fn a_segment_of_unknown_age_is_as_old_as_the_next() {
+        let how = keep().keep_age(Duration::from_secs(60 * 3 + 30));
+        let of = |unknown: &[usize]| {
+            let mut facts = facts(5);
+            unknown.iter().for_each(|&index| facts.finals[index].age = None);
+            decide(&facts, &how, &[]).rules.len()
+        };
+        assert_eq!([of(&[0]), of(&[1]), of(&[0, 1]), of(&[3, 4])], [2, 1, 0, 2]);
+        assert_eq!(of(&[0, 1, 2, 3, 4]), 0);
     }
 
     #[test]

@@ -65,7 +65,7 @@ impl Rotation {
         self
     }
 
-    /// Only if the segment began at least that long ago.
+    /// Only if the segment began at least that long ago, or at a time that has not come: the clock was set back.
     pub fn if_age(mut self, age: Duration) -> Self {
         self.if_age = Some(age);
         self
@@ -105,10 +105,11 @@ pub(crate) fn plan(files: &Files, how: &Rotation) -> Result<Option<Rotated>, Fau
     let current = files.meta.header().current();
     let end = files.control().look().start;
     let bytes = end.saturating_sub(current.base);
-    let age = Duration::from_nanos(process::now_ns().saturating_sub(current.began_ns));
+    // Of unknown age it is due: the next one's is known.
+    let age = || files.clock().age_of(current.began_ns).unwrap_or(Duration::MAX);
     let due = match (how.if_size, how.if_age) {
         (None, None) => true,
-        (size, least) => size.is_some_and(|s| bytes >= s) || least.is_some_and(|a| age >= a),
+        (size, least) => size.is_some_and(|s| bytes >= s) || least.is_some_and(|a| age() >= a),
     };
     if bytes == 0 || !due {
         return Ok(None);

@@ -1,6 +1,6 @@
 //! Sizes, durations and counts in words: the one printer of each.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 /// A size in bytes in the largest binary unit, rounded, with at most one decimal: `512 B`, `16 MiB`, `8.5 MiB`, `163 KiB`.
 ///
@@ -50,6 +50,33 @@ pub fn lasting(duration: Duration) -> String {
     }
 }
 
+/// How long ago that was; `None` of a time that has not come: whoever told it had a clock that was set back since.
+///
+/// Times that two processors tell at once may differ a little: up to 2 s ahead is now.
+#[must_use]
+pub fn passed(at: SystemTime, now: SystemTime) -> Option<Duration> {
+    const SAME: Duration = Duration::from_secs(2);
+    now.duration_since(at).or_else(|e| if e.duration() < SAME { Ok(Duration::ZERO) } else { Err(e) }).ok()
+}
+
+/// The same in words: `just now`, `12 s ago`, `before the clock was set back`.
+///
+/// ```
+/// use std::time::{Duration, UNIX_EPOCH};
+///
+/// let at = |seconds| UNIX_EPOCH + Duration::from_secs(seconds);
+/// assert_eq!(mmlog::units::ago(at(0), at(7500)), "2h05m ago");
+/// assert_eq!(mmlog::units::ago(at(7500), at(0)), "before the clock was set back");
+/// ```
+#[must_use]
+pub fn ago(at: SystemTime, now: SystemTime) -> String {
+    match passed(at, now) {
+        Some(ago) if ago.as_secs() == 0 => "just now".to_owned(),
+        Some(ago) => format!("{} ago", lasting(ago)),
+        None => "before the clock was set back".to_owned(),
+    }
+}
+
 /// A count and what is counted, in English with the plural by `s`: `1 hole`, `2 holes`.
 ///
 /// ```
@@ -95,6 +122,16 @@ mod tests {
             (lasting(Duration::from_millis(40)), at(u64::MAX)),
             ("40 ms".to_owned(), ">999y".to_owned())
         );
+    }
+
+    #[test]
+    fn a_time_that_has_not_come_is_of_a_clock_that_was_set_back() {
+        let at = |s| SystemTime::UNIX_EPOCH + Duration::from_secs(s);
+        assert_eq!(
+            [0, 12, 3600, 200_000].map(|s| ago(at(0), at(s))),
+            ["just now", "12 s ago", "1h00m ago", "2d07h ago"]
+        );
+        assert_eq!([1, 99].map(|s| ago(at(s), at(0))), ["just now", "before the clock was set back"]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use mmlog::{Class, Error, Fault, Finding, LeftOut, Severity};
+use mmlog::{Class, Error, Fault, Finding, LeftOut, Severity, reason};
 
 use crate::output::Standard;
 
@@ -221,7 +221,7 @@ impl Failure {
     /// A failure of an operation on a file that is not the log's.
     #[must_use]
     pub fn io(path: &Path, operation: &str, error: &io::Error) -> Self {
-        Self::new(Exit::Failed, format!("{}: {operation} failed: {error}", shown(path)))
+        Self::new(Exit::Failed, format!("{}: {operation} failed: {}", shown(path), reason(error)))
     }
 
     /// What has the name of a segment and was left out, if anything: the command did less than it seems.
@@ -240,7 +240,7 @@ impl Failure {
     pub fn of_stream(stream: Standard, error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::BrokenPipe => Self::OutputClosed,
-            _ => Self::new(Exit::Failed, format!("{stream}: write failed: {error}")),
+            _ => Self::new(Exit::Failed, format!("{stream}: write failed: {}", reason(error))),
         }
     }
 

@@ -55,7 +55,7 @@ pub fn lasting(duration: Duration) -> String {
 /// How long ago that was; `-` when nobody knows.
 #[must_use]
 pub fn ago(at: Option<SystemTime>, now: SystemTime) -> String {
-    at.map_or_else(|| "-".to_owned(), |at| lasting(now.duration_since(at).unwrap_or_default()))
+    at.and_then(|at| units::passed(at, now)).map_or_else(|| "-".to_owned(), lasting)
 }
 
 /// 2026-01-02T03:04:05Z; `-` when nobody knows.

@@ -52,18 +52,41 @@ pub(super) fn words(e: &io::Error) -> String {
 }
 
 pub(super) fn advice(e: &io::Error) -> &'static str {
-    match e.raw_os_error() {
-        Some(libc::ENOENT | libc::ENOTDIR) => "make the directory first, or correct the path",
-        Some(libc::EACCES) => "run as the file's owner or group, or chmod it",
-        Some(libc::EPERM) => "see lsattr; mapped writers need both attributes off",
-        Some(libc::EROFS) => "remount it writable; cat, tail and status work as it is",
-        Some(libc::EMFILE | libc::ENOMEM | libc::EFBIG) => "raise the limit",
-        Some(libc::ENFILE | libc::ENOLCK) => "close what holds them, then try again",
-        Some(libc::ENAMETOOLONG) => {
+    known(e).unwrap_or("nothing was changed; look at the file system and try again")
+}
+
+fn known(e: &io::Error) -> Option<&'static str> {
+    Some(match e.raw_os_error()? {
+        libc::ENOENT | libc::ENOTDIR => "make the directory first, or correct the path",
+        libc::EACCES => "run as the file's owner or group, or chmod it",
+        libc::EPERM => "see lsattr; mapped writers need both attributes off",
+        libc::EROFS => "remount it writable; cat, tail and status work as it is",
+        libc::EMFILE | libc::ENOMEM | libc::EFBIG => "raise the limit",
+        libc::ENFILE | libc::ENOLCK => "close what holds them, then try again",
+        libc::ENAMETOOLONG => {
             "name it from a directory nearer to it: a path has at most 4095 bytes, most file systems allow a name 255"
         }
-        Some(libc::EIO) => "look at dmesg for the disk's errors",
-        _ => "nothing was changed; look at the file system and try again",
+        libc::EIO => "look at dmesg for the disk's errors",
+        _ => return None,
+    })
+}
+
+/// An error of the system in the words that this library's own errors have for it: with the limit that was reached, if it is
+/// one, and with what to do behind a semicolon, if that is known.
+///
+/// For programs that have more files than the log's open.
+///
+/// ```
+/// let no_space = std::io::Error::from_raw_os_error(5);
+/// assert_eq!(mmlog::reason(&no_space), "Input/output error (os error 5); look at dmesg for the disk's errors");
+/// ```
+pub fn reason(e: &io::Error) -> String {
+    match (known(e), e.raw_os_error()) {
+        // What they say is about a log.
+        (Some(next), Some(errno)) if !matches!(errno, libc::EROFS | libc::EPERM) => {
+            format!("{}; {next}", words(e))
+        }
+        _ => e.to_string(),
     }
 }
 

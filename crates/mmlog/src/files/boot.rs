@@ -36,7 +36,7 @@ use crate::sys::place::{Access, Part};
 use crate::sys::{clock, fs, lock, process};
 
 /// By how much the boot time may seem to change within a boot: a leap second, and reading two clocks.
-const TOLERANCE_NS: u64 = 2_000_000_000;
+pub(super) const TOLERANCE_NS: u64 = 2_000_000_000;
 
 /// How old a boot was at least when its boot time was recorded, for the next one's to differ by more than the tolerance,
 /// although hardware clocks count whole seconds.
@@ -151,6 +151,14 @@ impl Record {
             Boot::Another
         }
     }
+}
+
+/// When this boot was, by the wall clock as it went when the metadata was made or recovered in it.
+/// (By another id it is of this boot only where the clock was not set.)
+pub(super) fn booted_ns(header: &Header) -> Option<u64> {
+    let (mine, record) = (process::boot_id(), Record::of(header));
+    let then = record.clocks.filter(|_| mine == record.boot_id && mine != [0; 2])?;
+    (then.up_ns <= process::up_ns()).then_some(then.booted_ns)
 }
 
 fn load(word: &crate::sync::AtomicU64) -> u64 {

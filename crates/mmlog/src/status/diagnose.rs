@@ -13,10 +13,7 @@ use super::{
 use crate::error::{Class, Error, Fault, quoted};
 use crate::sys::fs::Medium;
 use crate::sys::process::ProcessState;
-use crate::units::{counted, lasting, size};
-
-/// Holes older than this are history.
-const RECENT: Duration = Duration::from_secs(24 * 3600);
+use crate::units::{ago, counted, lasting, size};
 
 impl Status {
     /// All that is wrong or worth knowing, worst first.
@@ -329,11 +326,10 @@ impl Status {
 
     fn recovered(&self) -> Option<Finding> {
         let r = self.durability.recovered.filter(|r| r.lost > 0)?;
-        let ago = SystemTime::now().duration_since(r.at).unwrap_or_default();
         let sentence = format!(
-            "a reboot or power cut cost {} {} ago; the log went on at {}",
+            "a reboot or power cut cost {} {}; the log went on at {}",
             counted(r.lost, "byte"),
-            lasting(ago),
+            ago(r.at, SystemTime::now()),
             r.end
         );
         let next = format!(
@@ -358,8 +354,7 @@ impl Status {
     }
 
     fn holed(&self) -> Option<Finding> {
-        let recent =
-            |at: Option<SystemTime>| at.and_then(|at| at.elapsed().ok()).is_some_and(|ago| ago < RECENT);
+        let recent = |at: Option<SystemTime>| at.is_some_and(is_recent);
         let last = self.holes.iter().filter(|h| recent(h.at)).max_by_key(|h| h.at)?;
         let who = if last.pid == 0 {
             "unknown".to_owned()
@@ -471,4 +466,10 @@ fn resume(seat: Seat, process: ProcessState) -> String {
             "look at process {pid} (`cat /proc/{pid}/stack`); if it hangs, `kill -9 {pid}` costs at most its one append"
         ),
     }
+}
+
+/// What is older is history. So is what comes later than that: who told the time had another clock.
+pub(super) fn is_recent(at: SystemTime) -> bool {
+    const RECENT: Duration = Duration::from_secs(24 * 3600);
+    at.elapsed().unwrap_or_else(|e| e.duration()) < RECENT
 }

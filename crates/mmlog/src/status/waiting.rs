@@ -1,13 +1,10 @@
 //! What is left over until somebody runs a command.
 
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use super::diagnose::{info, warning};
+use super::diagnose::{info, is_recent, warning};
 use super::{Finding, FindingId, State, Status};
-use crate::units::{counted, lasting};
-
-/// A cut older than this is history.
-const RECENT: Duration = Duration::from_secs(24 * 3600);
+use crate::units::{ago, counted};
 
 /// Bytes that `>>` put behind the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -48,14 +45,14 @@ impl Status {
     }
 
     pub(super) fn outside_cut(&self) -> Option<Finding> {
-        let ago = self.outside.cut_at?.elapsed().unwrap_or_default();
+        let cut_at = self.outside.cut_at?;
         let sentence = format!(
-            "{} that somebody put behind the log by `>>` while a program was writing were cut off, the last {} ago",
+            "{} that somebody put behind the log by `>>` while a program was writing were cut off, the last {}",
             counted(self.outside.cut, "byte"),
-            lasting(ago)
+            ago(cut_at, SystemTime::now())
         );
         let next = format!("append with {} instead, which goes beside others", self.command("append"));
-        (ago < RECENT).then(|| warning(FindingId::OutsideCut, State::Ok, sentence, next))
+        is_recent(cut_at).then(|| warning(FindingId::OutsideCut, State::Ok, sentence, next))
     }
 
     pub(super) fn hooks_unrun(&self) -> Option<Finding> {

@@ -31,6 +31,9 @@ pub struct PruneArgs {
     #[arg(long, value_name = "SIZE", value_parser = size)]
     keep_bytes: Option<u64>,
     /// Keep final segments that became so less than that long ago: 12h, 7d.
+    ///
+    /// A clock that is set in between does not make them older or younger, as long as the machine is not started again. One
+    /// that became final at a time that has not come is as old as the next.
     #[arg(long, value_name = "DUR", value_parser = duration)]
     keep_age: Option<Duration>,
     /// Give back the blocks of the current segment's oldest part, up to the first line in the last --keep-bytes bytes;

@@ -35,6 +35,9 @@ pub struct RotateArgs {
     #[arg(long, value_name = "SIZE", value_parser = size)]
     if_size: Option<u64>,
     /// Only if the segment began at least that long ago: 1h, 1d.
+    ///
+    /// A clock that is set in between does not make it older or younger, as long as the machine is not started again. One that
+    /// began at a time that has not come is due.
     #[arg(long, value_name = "DUR", value_parser = duration)]
     if_age: Option<Duration>,
     /// How long to wait for others, in all: another maintenance command, the log's lock, a writer that does not finish its

@@ -6,7 +6,7 @@ use std::time::SystemTime;
 use super::{Finding, FindingId, State, Status, Thresholds, quoted, warning};
 use crate::holds::HoldStatus;
 use crate::sys::process::{self, ProcessState};
-use crate::units::{counted, lasting, size};
+use crate::units::{ago, counted, size};
 
 impl Status {
     /// A consumer that runs is behind; one that does not only keeps.
@@ -14,8 +14,8 @@ impl Status {
         let behind = self.cursor.saturating_sub(hold.position);
         let runs = !matches!(hold.process, ProcessState::Gone | ProcessState::Zombie);
         let most = thresholds.behind.unwrap_or(16 * u64::from(self.chunk_size));
-        let seen = hold.last_seen.and_then(|at| SystemTime::now().duration_since(at).ok());
-        let seen = seen.map_or_else(String::new, |ago| format!(", last seen {} ago", lasting(ago)));
+        let seen = hold.last_seen;
+        let seen = seen.map_or_else(String::new, |at| format!(", last seen {}", ago(at, SystemTime::now())));
         let at = format!("at {}, {} behind", hold.position, size(behind));
         if runs && behind >= most {
             let sentence =

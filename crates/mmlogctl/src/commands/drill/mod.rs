@@ -63,7 +63,8 @@ pub fn run(args: &DrillArgs, out: &mut Output) -> Result<Exit, Failure> {
         report::list(&chosen, args.json, out)?;
         return Ok(Exit::Done);
     }
-    let signals = Signals::catch().map_err(|e| Failure::new(Exit::Failed, format!("signals: {e}")))?;
+    let signals = Signals::catch()
+        .map_err(|e| Failure::new(Exit::Failed, format!("cannot catch signals: {}", mmlog::reason(&e))))?;
     let theatre = Theatre::open(args.dir.as_deref(), args.keep, signals).map_err(failure)?;
     let watched = rehearse::is_watched(out) && !args.json;
     if let ([incident], false, true) = (&chosen[..], args.all, watched) {

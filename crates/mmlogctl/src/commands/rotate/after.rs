@@ -37,7 +37,8 @@ impl Hook<'_> {
     /// # Errors
     /// When it fails, or when somebody sends a signal.
     pub(crate) fn run_all(&self, turn: &mut HookTurn, out: &mut Output) -> Result<(), Failure> {
-        let signals = Signals::catch().map_err(|e| self.failed(&format!("cannot catch signals: {e}")))?;
+        let signals = Signals::catch()
+            .map_err(|e| self.failed(&format!("cannot catch signals: {}", mmlog::reason(&e))))?;
         let mut gone = None;
         while let Some(due) = turn.due()? {
             match due {

@@ -152,7 +152,7 @@ fn durable(page: &mut Page, d: &Durability) {
     let below = format!("below {} ({})", d.synced, units::size(d.synced));
     let text = match (d.error, d.synced_at) {
         (Some((from, errno)), _) => format!("{below}, lost from {from} on: a sync failed (errno {errno})"),
-        (None, Some(at)) => format!("{below}, synced {}", ago(at, SystemTime::now())),
+        (None, Some(at)) => format!("{below}, synced {}", units::ago(at, SystemTime::now())),
         (None, None) => "nothing yet, nobody has asked for a sync".to_owned(),
     };
     page.field("durable", &text);
@@ -162,13 +162,6 @@ fn durable(page: &mut Page, d: &Durability) {
             "recovered",
             &format!("{} lost, went on at {}{at}", units::counted(r.lost, "byte"), r.end),
         );
-    }
-}
-
-fn ago(at: SystemTime, now: SystemTime) -> String {
-    match now.duration_since(at).unwrap_or_default() {
-        ago if ago.as_secs() == 0 => "just now".to_owned(),
-        ago => format!("{} ago", units::lasting(ago)),
     }
 }
 
@@ -268,7 +261,8 @@ fn holds(page: &mut Page, s: &Status, most: usize) {
 
 fn hold(h: &HoldStatus, cursor: u64) -> String {
     let behind = units::size(cursor.saturating_sub(h.position));
-    let seen = h.last_seen.map_or_else(String::new, |at| format!(", seen {}", ago(at, SystemTime::now())));
+    let seen =
+        h.last_seen.map_or_else(String::new, |at| format!(", seen {}", units::ago(at, SystemTime::now())));
     format!("{} at {}, {behind} behind{seen} ({}, {})", h.name, h.position, h.pid, h.process)
 }
 
@@ -288,7 +282,6 @@ fn segments(s: &Status) -> String {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
 
     use mmlog::Thresholds;
 
@@ -390,12 +383,5 @@ mod tests {
         let first = page.lines().skip_while(|line| !line.starts_with("  writers")).nth(1);
         let expected = "    4000097 (a-long-command, disk sleep) copying 1000 bytes for >= 97 ms";
         assert!(first.is_some_and(|line| line.starts_with(expected)), "{page}");
-    }
-
-    #[test]
-    fn how_long_ago_is_said_in_units_that_tell() {
-        let at = |seconds| ago(SystemTime::UNIX_EPOCH, SystemTime::UNIX_EPOCH + Duration::from_secs(seconds));
-        assert_eq!([0, 12, 3600, 200_000].map(at), ["just now", "12 s ago", "1h00m ago", "2d07h ago"]);
-        assert_eq!(ago(SystemTime::now() + Duration::from_secs(99), SystemTime::now()), "just now");
     }
 }
