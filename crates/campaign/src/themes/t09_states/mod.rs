@@ -6,6 +6,7 @@ mod attack;
 mod containers;
 mod forks;
 mod held;
+mod nspawn;
 mod remounts;
 mod spaces;
 mod views;
@@ -27,13 +28,14 @@ use crate::run::{Place, Run};
 use crate::themes::Theme;
 
 pub(crate) const THEME: Theme = Theme { id: "T9", about: "odd states", run };
-pub(crate) const ROLES: &[Role] = &[("odd", odd)];
+pub(crate) const ROLES: &[Role] = &[("odd", odd), ("odd-guest", nspawn::guest)];
 
 type Case = (&'static str, fn(&mut Scene) -> anyhow::Result<()>);
 
 const CASES: &[&[Case]] = &[
     spaces::CASES,
     containers::CASES,
+    nspawn::CASES,
     views::CASES,
     remounts::CASES,
     forks::CASES,
@@ -66,6 +68,7 @@ fn odd(arguments: &[String]) -> anyhow::Result<()> {
     let mut scene = Scene {
         directory: directory.into(),
         log: Path::new(directory).join("odd.log"),
+        notes: notes.into(),
         acks: Acks::create(&Path::new(notes).join("acks"), seed, 1 << 22)?,
         random: Random::new(seed),
         rounds: rounds.parse()?,
@@ -104,6 +107,8 @@ fn needs<T>(what: &str, done: nix::Result<T>) -> anyhow::Result<T> {
 struct Scene {
     directory: PathBuf,
     log: PathBuf,
+    /// Where the table of `acks` lies.
+    notes: PathBuf,
     acks: Acks,
     random: Random,
     rounds: u64,
