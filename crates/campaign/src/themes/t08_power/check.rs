@@ -170,8 +170,10 @@ pub(super) enum Recorded {
     ClocksOnly,
     /// Neither: software that did not know the clocks, where nobody could read the id.
     Nothing,
+    /// That it is the boot which looks: nobody recovers the log. For the control.
+    ThisBoot,
 }
-words!(Recorded: AsWritten, ClocksOnly, Nothing);
+words!(Recorded: AsWritten, ClocksOnly, Nothing, ThisBoot);
 
 /// The kernel that looks is the one that wrote: another boot in the metadata stands for the reboot.
 pub(super) fn reboot(log: &Path, recorded: Recorded) -> anyhow::Result<()> {
@@ -188,6 +190,7 @@ pub(super) fn reboot(log: &Path, recorded: Recorded) -> anyhow::Result<()> {
             Recorded::AsWritten => None,
             Recorded::ClocksOnly => Some(OF_NO_BOOT_ID),
             Recorded::Nothing => Some(0),
+            Recorded::ThisBoot => return Ok(()),
         };
         if let Some(clocks_of) = clocks_of {
             file.write_all_at(&[0; 16], offset_of!(Header, identity.boot_id) as u64)?;

@@ -54,6 +54,26 @@ enum Expect {
     Loss,
 }
 
+/// How a cut is judged.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+enum Judged {
+    AsIs,
+    /// As if every watermark had been synced.
+    Watermarks,
+    /// As by who takes the boot that the cut ended for his own.
+    ThisBoot,
+}
+
+impl Judged {
+    fn words(self) -> &'static str {
+        match self {
+            Self::AsIs => "as it is",
+            Self::Watermarks => "watermarks as if synced",
+            Self::ThisBoot => "another boot taken for this one",
+        }
+    }
+}
+
 struct Round {
     engine: Engine,
     kind: Kind,
@@ -164,7 +184,13 @@ impl Scene<'_> {
         let round = self.round;
         let mut image = self.host.path().join("empty.img");
         disks::make_image(&image, round.kind, round.kind.least_bytes().max(64 << 20))?;
-        let (mut past, mut losses, mut losses_of_control) = (Vec::new(), 0, 0);
+        let (mut past, mut losses) = (Vec::new(), 0);
+        let controls: &[Judged] = match (round.expect, round.subject) {
+            (Expect::Kept, Subject::Log) => &[Judged::Watermarks, Judged::ThisBoot],
+            (Expect::Kept, Subject::Plain) => &[Judged::Watermarks],
+            (Expect::Loss, _) => &[],
+        };
+        let mut controls: Vec<(Judged, usize)> = controls.iter().map(|&judged| (judged, 0)).collect();
         for number in 0..round.lives {
             let stage_at = self.directory(&format!("stage-{number}"))?;
             let stage = Stage::create(&stage_at)?;
@@ -181,12 +207,12 @@ impl Scene<'_> {
             for cut in &made {
                 let mut lives = past.clone();
                 lives.push((stage_at.clone(), cut.time));
-                if losses_of_control == 0 && round.expect == Expect::Kept {
+                for (judged, found) in controls.iter_mut().filter(|(_, found)| *found == 0) {
                     let again = cut.image.with_extension("again");
                     reflink(&cut.image, &again)?;
-                    losses_of_control += self.check(run, &again, cut, &lives, true)?.len();
+                    *found += self.check(run, &again, cut, &lives, *judged)?.len();
                 }
-                let found = self.check(run, &cut.image, cut, &lives, false)?;
+                let found = self.check(run, &cut.image, cut, &lives, Judged::AsIs)?;
                 run.count("images", 1);
                 losses += found.len();
                 if round.expect == Expect::Kept {
@@ -196,9 +222,11 @@ impl Scene<'_> {
             past.push((stage_at, next));
         }
         let name = format!("{:?} of {:?} on {}", round.engine, round.subject, round.kind.name());
-        match round.expect {
-            Expect::Kept => run.control(&format!("{name}: watermarks as if synced"), losses_of_control > 0),
-            Expect::Loss => run.control(&format!("{name}: syncs faked"), losses > 0),
+        for (judged, found) in controls {
+            run.control(&format!("{name}: {}", judged.words()), found > 0);
+        }
+        if round.expect == Expect::Loss {
+            run.control(&format!("{name}: syncs faked"), losses > 0);
         }
         Ok(())
     }
@@ -324,7 +352,7 @@ impl Scene<'_> {
         image: &Path,
         cut: &Cut,
         lives: &[(PathBuf, u64)],
-        watermarks: bool,
+        judged: Judged,
     ) -> anyhow::Result<Vec<String>> {
         let at = self.directory("cut")?;
         let mounted = match Mounted::image(image, self.round.kind, &at) {
@@ -336,11 +364,12 @@ impl Scene<'_> {
             }
             Err(e) => return Ok(vec![format!("the image cannot be mounted: {e:#}")]),
         };
+        let recorded = if judged == Judged::ThisBoot { Recorded::ThisBoot } else { cut.recorded };
         let mut arguments = vec![
             at.join("app.log").display().to_string(),
             self.round.subject.to_string(),
-            watermarks.to_string(),
-            cut.recorded.to_string(),
+            (judged == Judged::Watermarks).to_string(),
+            recorded.to_string(),
             cut.blind.to_string(),
         ];
         for (stage, time) in lives {
@@ -354,10 +383,10 @@ impl Scene<'_> {
         for line in lines {
             match line.split_once(' ') {
                 Some(("violation", text)) => found.push(text.to_string()),
-                Some(("promised", number)) if !watermarks => {
+                Some(("promised", number)) if judged == Judged::AsIs => {
                     run.count("promised messages", number.parse().unwrap_or(0));
                 }
-                Some(("refused", text)) if !watermarks => {
+                Some(("refused", text)) if judged == Judged::AsIs => {
                     run.count("unsynced logs refused", 1);
                     println!("T8 note: {}", self.describe(cut, text));
                 }
