@@ -132,6 +132,10 @@ fn a_directory_elsewhere_is_looked_in_when_the_command_line_says_it_again() {
         let ended = mmlogctl(command, &log).run();
         assert!(ended.code == 1 && ended.stderr.contains(said), "{command}: {ended:?}");
     }
+    let ended = mmlogctl("segments", &log).run();
+    let sentence =
+        format!("mmlogctl: {}: old segments could not be looked for: metadata names ", log.display());
+    assert!(ended.stderr.starts_with(&sentence), "no directory is an old segment: {ended:?}");
     mmlogctl("prune", &log).arg("--keep=0").run().is_refused(1, &log, &[said]);
     mmlogctl("rm", &log).arg("--all").run().is_refused(1, &log, &[said]);
     assert!(mmlogctl("check", &log).run().text().contains(said));

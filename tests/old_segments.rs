@@ -281,3 +281,40 @@ fn an_old_segment_or_a_directory_that_may_not_be_read_is_said() {
     }
     as_nobody("check", &log.path).run().is_success();
 }
+
+#[test]
+fn the_first_step_for_what_readers_do_not_take_is_one_that_helps() {
+    let step = |log: &Log| {
+        let status = log.status();
+        let findings = status["findings"].as_array().unwrap();
+        let surplus = findings.iter().find(|f| f["id"] == "segment-surplus");
+        surplus.map(|f| {
+            (f["sentence"].as_str().unwrap().to_owned(), f["next_step"].as_str().unwrap().to_owned())
+        })
+    };
+    // A compressed copy beside its plain file.
+    for format in ["zstd", "gzip"] {
+        let (log, compressed) = (Log::new(None), Log::new(Some(format)));
+        let copy = compressed.files()[1].clone();
+        fs::copy(&copy, log.path.with_file_name(copy.file_name().unwrap())).unwrap();
+        let advised = step(&log).unwrap().1;
+        assert!(advised.starts_with(&format!("`mmlogctl rotate --compress {format} ")), "{advised}");
+        mmlogctl("rotate", &log.path).args(["--compress", format]).run().is_success();
+        assert_eq!(step(&log), None, "it helped");
+    }
+    // Two copies: no compression compares those.
+    let (log, other) = (Log::new(Some("zstd")), Log::new(Some("gzip")));
+    let copy = log.path.with_file_name(other.files()[1].file_name().unwrap());
+    fs::copy(&other.files()[1], &copy).unwrap();
+    let (_, advised) = step(&log).unwrap();
+    assert!(!advised.contains("rotate") && advised.contains("move the other away"), "{advised}");
+    fs::remove_file(&copy).unwrap();
+    assert_eq!(step(&log), None);
+    // What is no segment, though it has the name of one.
+    let log = Log::new(None);
+    let link = log.path.with_file_name(format!("app.log.{:010}-{:019}", 9, 9));
+    std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
+    let (sentence, advised) = step(&log).unwrap();
+    assert!(sentence.starts_with(&format!("{}: not taken for a segment", link.display())), "{sentence}");
+    assert_eq!(advised, "move it away");
+}

@@ -67,7 +67,10 @@ fn needs(log: &Path, option: &str, words: &[&str]) {
     assert!(ended.code == 4 && ended.stderr.is_empty(), "{ended:?}");
     let text = ended.text();
     let left = text.lines().find(|line| line.starts_with("  left  ")).unwrap_or_else(|| panic!("{ended:?}"));
-    assert!(left.contains(&format!("`repair {option}`")), "without {option}: {ended:?}");
+    assert!(
+        left.contains(&format!("`mmlogctl repair {option} {}`", log.display())),
+        "without {option}: {ended:?}"
+    );
     for words in words {
         assert!(ended.text().contains(words), "without {words:?}: {ended:?}");
     }
@@ -79,7 +82,9 @@ fn needs(log: &Path, option: &str, words: &[&str]) {
 fn goes_on(log: &Path, content: &[u8]) {
     mmlogctl("cat", log).run().printed(content);
     mmlogctl("append", log).input(b"next\n").run().is_success();
-    mmlogctl("cat", log).run().printed(&[content, b"next\n"].concat());
+    // Not on a line that has no end, also where a hole is behind it.
+    let end: &[u8] = if content.is_empty() || content.ends_with(b"\n") { b"" } else { b"\n" };
+    mmlogctl("cat", log).run().printed(&[content, end, b"next\n"].concat());
     let deep = mmlogctl("check", log).arg("--deep").run();
     assert_eq!(deep.code, 0, "{deep:?}");
 }

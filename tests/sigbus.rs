@@ -83,10 +83,13 @@ fn a_truncated_log_is_an_error_that_costs_one_hole_and_readers_go_on() {
     let mut follower = reader.follow(Start::Oldest).unwrap();
     // The next message begins in a page that is left and ends in one that is not.
     cut(&scene.log, 4096);
-    let words = "truncated from outside (expected >= 65536 bytes, is 4096); run `mmlogctl repair`";
+    let words = format!(
+        "truncated from outside (expected >= 65536 bytes, is 4096); run `mmlogctl repair {}`",
+        scene.log.display()
+    );
     for _ in 0..3 {
         let said = append(&mut actor, 5000);
-        assert!(said.contains(words) && said.ends_with(" at 8000"), "{said}");
+        assert!(said.contains(&words) && said.ends_with(" at 8000"), "{said}");
     }
     let mut buf = [0; 8192];
     assert_eq!(follower.next(&mut buf).unwrap(), Next::Bytes(0..3000));

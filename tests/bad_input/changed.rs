@@ -22,7 +22,11 @@ fn a_log_truncated_from_outside_is_damage_and_what_is_left_is_read() {
     let scratch = Scratch::new();
     let log = scratch.log(CONTENT);
     cut(&log, 5);
-    let words = "truncated from outside (expected >= 14 bytes, is 5); run `mmlogctl repair`";
+    let words = format!(
+        "truncated from outside (expected >= 14 bytes, is 5); run `mmlogctl repair {}`",
+        log.display()
+    );
+    let words = words.as_str();
     refused(&WRITING, &log, 4, &[words]);
     refused(&["tail"], &log, 4, &[words]);
     let ended = mmlogctl("cat", &log).run();

@@ -25,7 +25,8 @@ fn a_data_file_without_metadata_is_never_clobbered_and_can_be_adopted() {
     let scratch = Scratch::new();
     let log = scratch.file("plain.log");
     fs::write(&log, CONTENT).unwrap();
-    refused(&COMMANDS, &log, 1, &["no metadata; `init --adopt` logs behind the existing 14 bytes"]);
+    let step = format!("`mmlogctl init --adopt {}` logs behind the existing 14 bytes", log.display());
+    refused(&COMMANDS, &log, 1, &["no metadata; ", &step]);
     assert!(!metadata_of(&log).exists());
     let adopted = mmlogctl("init", &log).arg("--adopt").run();
     assert_eq!(adopted.code, 0);
@@ -227,7 +228,8 @@ fn a_geometry_that_cannot_be_is_named_with_its_range() {
 
 #[track_caller]
 fn is_damage(log: &Path, words: &str) {
-    refused(&["init", "append", "cat", "tail", "trim"], log, 4, &[words, "; run `mmlogctl repair`"]);
+    let step = format!("; run `mmlogctl repair {}`", log.display());
+    refused(&["init", "append", "cat", "tail", "trim"], log, 4, &[words, &step]);
     has_status(log, "DAMAGED", words.split('(').next().unwrap());
 }
 

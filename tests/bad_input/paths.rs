@@ -126,7 +126,8 @@ fn a_log_that_does_not_exist_is_made_by_init_and_append_only() {
     let scratch = Scratch::new();
     let log = scratch.file("log");
     let others = ["cat", "tail", "status", "trim", "rm"];
-    refused(&others, &log, 1, &["no such log; `mmlogctl init` or `append` makes it"]);
+    let step = format!("no such log; `mmlogctl init {}` makes it, and so does an append", log.display());
+    refused(&others, &log, 1, &[&step]);
     mmlogctl("append", &log).run().is_success();
     is_readable(&log, b"");
 }

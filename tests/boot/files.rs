@@ -135,7 +135,8 @@ fn a_restored_copy_goes_on_by_the_first_step_that_is_printed() {
         let status = String::from_utf8(mmlogctl("status", &log).run().stdout).unwrap();
         let step = status.split('`').nth(1).unwrap();
         assert!(step.starts_with("mmlogctl repair --rebuild"), "{status}");
-        assert!(refused.stderr.contains("`mmlogctl repair --rebuild`"), "{refused:?}");
+        let advised = format!("`mmlogctl repair --rebuild {}`", log.display());
+        assert!(refused.stderr.contains(&advised), "{refused:?}");
         mmlogctl("repair", &log).args(["--rebuild"]).run().is_success();
         append(&log, "four\n").run().is_success();
         let read = mmlogctl("cat", &log).run();

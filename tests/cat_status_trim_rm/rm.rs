@@ -105,6 +105,55 @@ fn a_removal_that_was_interrupted_can_be_finished() {
     is_gone(&scratch);
 }
 
+/// Only the metadata is there, as a killed `rm` leaves it, or somebody who took the data file.
+#[test]
+fn a_log_that_is_half_removed_says_so_and_both_steps_to_whoever_comes() {
+    let commands: [&[&str]; 8] = [
+        &["append"],
+        &["init"],
+        &["cat"],
+        &["tail"],
+        &["check"],
+        &["check", "--deep"],
+        &["status", "--json"],
+        &["repair", "--dry-run"],
+    ];
+    for (name, quoted) in [("app.log", ""), ("my app's.log", "$")] {
+        let scratch = Scratch::new();
+        let log = scratch.file(name);
+        mmlogctl("append", &log).input(CONTENT).run().is_success();
+        mmlogctl("rotate", &log).run().is_success();
+        mmlogctl("append", &log).input(CONTENT).run().is_success();
+        fs::remove_file(&log).unwrap();
+        let path = match quoted {
+            "" => log.display().to_string(),
+            _ => format!("'{}'", log.display().to_string().replace('\'', r"'\''")),
+        };
+        for command in commands {
+            let ended = mmlogctl(command[0], &log).args(&command[1..]).input(b"x\n").run();
+            let said = format!("{}{}", ended.text(), ended.stderr).replace(r"\\", r"\");
+            assert!(ended.code != 0 || command[0] == "status", "{command:?}: {ended:?}");
+            let steps = [
+                "data file is gone".to_owned(),
+                format!("`mmlogctl repair --recreate {path}` goes on behind the lost positions"),
+                format!("if the log was to be removed, `mmlogctl rm {path}` takes away what is left"),
+            ];
+            for step in &steps {
+                assert!(said.contains(step), "{command:?}: {ended:?} has no {step:?}");
+            }
+            assert!(!said.contains("--rebuild"), "does nothing there: {command:?}: {ended:?}");
+            assert!(!log.exists(), "{command:?} made it");
+        }
+        let segment = mmlogctl("rm", &log).run();
+        assert!(
+            segment.code == 0 && segment.stderr.contains(&format!("`mmlogctl rm --all {path}`")),
+            "{segment:?}"
+        );
+        mmlogctl("rm", &log).arg("--all").run().is_success();
+        is_gone(&scratch);
+    }
+}
+
 #[test]
 fn a_plain_file_is_no_log_and_is_kept() {
     let scratch = Scratch::new();

@@ -182,7 +182,8 @@ fn the_sixty_fifth_hold_and_bad_names_are_refused() {
         opened.hold(&format!("{n:064}"), Position::new(n % 26)).unwrap();
     }
     let full = opened.hold("one more", Position::new(0)).unwrap_err();
-    assert!(full.to_string().contains("all 64 holds are in use; `mmlogctl status` lists them"), "{full}");
+    let words = format!("all 64 holds are in use; `mmlogctl status {}` lists them", log.display());
+    assert!(full.to_string().contains(&words), "{full}");
     assert!(mmlogctl("status", &log).run().text().lines().count() <= 24);
     opened.forget(&format!("{:064}", 7)).unwrap();
     opened.hold("one more", Position::new(0)).unwrap();

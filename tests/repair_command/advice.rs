@@ -6,12 +6,19 @@ use std::path::Path;
 use crate::cli::{Ended, Scratch, at, metadata_of, mmlogctl, poke, skipped, succeeds, write_hole};
 use crate::{CONTENT, cut, poison, repair};
 
-/// What is between backticks and is a command line of ours, as arguments.
-fn commands(said: &str) -> Vec<Vec<String>> {
-    let quoted = said.split('`').skip(1).step_by(2);
-    let words =
-        |text: &str| text.split(' ').filter(|w| *w != "mmlogctl").map(String::from).collect::<Vec<_>>();
-    quoted.map(words).filter(|words| ["repair", "init"].contains(&words[0].as_str())).collect()
+/// What is between backticks and mends the log, as arguments without its path: each can be pasted, so it has that.
+#[track_caller]
+fn commands(said: &str, log: &Path) -> Vec<Vec<String>> {
+    let quoted = said.split('`').skip(1).step_by(2).filter(|text| !text.contains("--olddir"));
+    let mending =
+        quoted.filter(|text| ["repair", "init"].iter().any(|word| text.split(' ').any(|w| w == *word)));
+    let path = log.to_str().unwrap();
+    let words = |text: &str| {
+        let words: Vec<&str> = text.split(' ').collect();
+        assert!(words[0] == "mmlogctl" && words.last() == Some(&path), "{text} cannot be pasted");
+        words[1..words.len() - 1].iter().map(|word| (*word).to_owned()).collect()
+    };
+    mending.map(words).collect()
 }
 
 fn append(log: &Path) -> Ended {
@@ -26,7 +33,7 @@ fn follow(log: &Path, preferred: &str) -> Vec<String> {
         if said.is_empty() {
             return done;
         }
-        let advised = commands(&said);
+        let advised = commands(&said, log);
         let chosen = advised.iter().find(|words| words.join(" ") == preferred).or(advised.first());
         let Some(words) = chosen else { panic!("no advice in {said:?} after {done:?}") };
         let ended = mmlogctl(&words[0], log).args(&words[1..]).run();
@@ -103,13 +110,11 @@ fn following_the_advice_of_status_ends_there_too() {
         let Ok(status) = serde_json::from_slice::<serde_json::Value>(&status.stdout) else { continue };
         let next = status["next_step"].as_str().unwrap();
         // A log of format 1 is no damage.
-        let advised = commands(next);
+        let advised = commands(next, &log);
         assert!(!advised.is_empty() || status["state"] == "OK", "{what}: {next}");
         for words in advised {
-            // What status advises names the log.
-            let options = words[1..].iter().filter(|word| Path::new(word) != log);
-            let ended = mmlogctl(&words[0], &log).args(options).run();
-            assert!(ended.code == 0 || ended.text().contains("`repair --"), "{what}: {ended:?}");
+            let ended = mmlogctl(&words[0], &log).args(&words[1..]).run();
+            assert!(ended.code == 0 || ended.text().contains("`mmlogctl repair --"), "{what}: {ended:?}");
         }
     }
 }

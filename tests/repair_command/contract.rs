@@ -9,7 +9,7 @@ use crate::cli::{Held, Scratch, at, mmlogctl, poke, raw, slot, write_slot};
 use crate::{CONTENT, cut, poison, repair};
 
 const KEYS: [&str; 8] = ["schema", "path", "facts", "steps", "left", "holes", "applied", "error"];
-const FACTS: [&str; 22] = [
+const FACTS: [&str; 23] = [
     "metadata",
     "metadata_problem",
     "data",
@@ -30,6 +30,7 @@ const FACTS: [&str; 22] = [
     "suspects",
     "synced",
     "sync_error",
+    "unnamed_directories",
     "leftovers",
     "panic",
 ];

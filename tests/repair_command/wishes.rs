@@ -63,7 +63,11 @@ fn the_panic_flag_is_not_cleared_while_an_invariant_is_violated() {
         let ended = repair(&log, options);
         assert_eq!(ended.code, 4, "{ended:?}");
         let words = "left  an invariant does not hold (hole-range: hole [99, 199) is beyond the cursor 14, or empty); ";
-        assert!(ended.text().contains(words) && ended.text().contains("`repair --rebuild`"), "{ended:?}");
+        assert!(
+            ended.text().contains(words)
+                && ended.text().contains(&format!("`mmlogctl repair --rebuild {}`", log.display())),
+            "{ended:?}"
+        );
     }
     assert!(before == raw(&log));
     mmlogctl("append", &log).input(b"x\n").run().is_refused(4, &log, &["poisoned by process"]);
@@ -110,6 +114,37 @@ fn missing_metadata_is_made_from_the_data_without_the_space_that_was_allocated_a
     mends(&log, &["--rebuild"], &["make new metadata from the data file (there is none)"]);
     assert_eq!(fs::read(&log).unwrap(), CONTENT);
     goes_on(&log, CONTENT);
+}
+
+#[test]
+fn a_rebuild_that_knows_of_no_directory_of_old_segments_says_how_they_are_taken_along() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    let said = |options: &[&str]| repair(&log, options).text();
+    let any = format!("`mmlogctl repair --rebuild --olddir DIR {}`", log.display());
+    let old = format!(
+        "directory 'the old' has files with the names of this log's segments: \
+         `mmlogctl repair --rebuild --olddir 'the old' {}` takes them along",
+        log.display()
+    );
+    fs::create_dir(scratch.file("empty")).unwrap();
+    assert!(!said(&["--dry-run", "--rebuild"]).contains("--olddir"), "the metadata would name it");
+    fs::remove_file(metadata_of(&log)).unwrap();
+    for options in [&["--dry-run"][..], &["--dry-run", "--rebuild"]] {
+        assert!(said(options).contains(&any), "{}", said(options));
+    }
+    mends(&log, &["--rebuild"], &[&any]);
+    fs::create_dir(scratch.file("the old")).unwrap();
+    mmlogctl("rotate", &log).args(["--olddir", "the old"]).run().is_success();
+    mmlogctl("append", &log).input(b"more\n").run().is_success();
+    fs::remove_file(metadata_of(&log)).unwrap();
+    for options in [&["--dry-run"][..], &["--dry-run", "--rebuild"]] {
+        assert!(said(options).contains(&old), "{}", said(options));
+    }
+    let rebuild = ["--rebuild", "--olddir", "the old"];
+    assert!(!said(&[&["--dry-run"], &rebuild[..]].concat()).contains("--olddir"), "it was said");
+    mends(&log, &rebuild, &[]);
+    mmlogctl("cat", &log).run().printed(&[CONTENT, b"more\n"].concat());
 }
 
 #[test]
@@ -228,7 +263,14 @@ fn a_failed_sync_stays_an_error_until_its_loss_is_accepted() {
     let log = scratch.log(CONTENT);
     let append = |text: &[u8]| mmlogctl("append", &log).arg("--sync=always").input(text);
     let ended = append(b"four\n").through("strace", &failing).run();
-    ended.is_refused(4, &log, &["durability lost from position 0 on", "`mmlogctl repair --accept-loss`"]);
+    ended.is_refused(
+        4,
+        &log,
+        &[
+            "durability lost from position 0 on",
+            &format!("`mmlogctl repair --accept-loss {}`", log.display()),
+        ],
+    );
     let status = mmlogctl("status", &log).run().text();
     assert!(
         status.starts_with("DAMAGED  ") && status.contains("durable      below 0 (0 B), lost from 0 on"),

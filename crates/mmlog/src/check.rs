@@ -321,7 +321,10 @@ fn note_facts(files: &Files, dead: usize, found: &mut Deep) {
     }
     match files.finals() {
         Ok(finals) => found.facts.extend(finals.left_out.iter().map(ToString::to_string)),
-        Err(fault) => found.facts.push(format!("old segments were not looked at: {fault}")),
+        Err(fault) => {
+            let why = fault.at(files.path()).words();
+            found.facts.push(format!("old segments were not looked at: {why}"));
+        }
     }
     if let Err(e) = files.place.find(Part::Data) {
         found.facts.push(format!("the data file could not be seen: {e}"));

@@ -13,9 +13,9 @@ pub(crate) use at::At;
 pub use at::Error;
 pub use blocker::Blocker;
 pub use class::Class;
-pub use words::reason;
+pub(crate) use words::{GONE, shown};
 use words::{advice, make_room, misfit, shorter, words};
-pub(crate) use words::{quoted, shown};
+pub use words::{quoted, reason, with_log};
 
 use crate::units::{counted, lasting, size};
 
@@ -37,7 +37,7 @@ pub struct PanicRecord {
     pub at: Option<std::time::SystemTime>,
 }
 
-/// The problem, without the path.
+/// The problem, without the path: `LOG` stands for it in commands.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Fault {
@@ -91,35 +91,35 @@ pub enum Fault {
         metadata_uid: u32,
     },
     /// Neither file exists.
-    #[error("no such log; `mmlogctl init` or `append` makes it")]
+    #[error("no such log; `mmlogctl init LOG` makes it, and so does an append")]
     NoLog,
     /// A data file with bytes in it, without metadata.
     #[error(
-        "no metadata; `init --adopt` logs behind the existing {len} bytes, or, if it was a log, `mmlogctl repair --rebuild` finds where it ends"
+        "no metadata; `mmlogctl init --adopt LOG` logs behind the existing {len} bytes, or, if it was a log, `mmlogctl repair --rebuild LOG` finds where it ends"
     )]
     NoMetadata {
         /// Length of the data file, bytes.
         len: u64,
     },
     /// Metadata without a data file.
-    #[error("data file is gone; `mmlogctl repair --recreate` makes an empty one behind the lost positions")]
+    #[error("data file is gone; {GONE}")]
     NoData,
     /// The metadata file is something else.
     #[error(
-        "not a log's metadata ({why}); move it away if it is not needed, or `mmlogctl repair --rebuild` replaces it"
+        "not a log's metadata ({why}); move it away if it is not needed, or `mmlogctl repair --rebuild LOG` replaces it"
     )]
     NotMetadata {
         /// What gave it away.
         why: String,
     },
     /// A format that this build does not append to.
-    #[error("format {found}, this build {} format 2; {}", if *found == 1 { "appends to" } else { "reads and appends to" }, if *found == 1 { "`mmlogctl repair --upgrade` converts it" } else { "use a newer build" })]
+    #[error("format {found}, this build {} format 2; {}", if *found == 1 { "appends to" } else { "reads and appends to" }, if *found == 1 { "`mmlogctl repair --upgrade LOG` converts it" } else { "use a newer build" })]
     Version {
         /// The version found.
         found: u32,
     },
     /// An option or a metadata field out of its range.
-    #[error("{field} {value} {}; choose another value, or `mmlogctl repair --rebuild` if nobody chose it", misfit(*value, *min, *max, *multiple))]
+    #[error("{field} {value} {}; choose another value, or `mmlogctl repair --rebuild LOG` if nobody chose it", misfit(*value, *min, *max, *multiple))]
     Geometry {
         /// Its name.
         field: &'static str,
@@ -133,7 +133,7 @@ pub enum Fault {
         multiple: u64,
     },
     /// Position fields that contradict each other.
-    #[error("{field} out of range ({value}, allowed [{min}, {max}]); run `mmlogctl repair`")]
+    #[error("{field} out of range ({value}, allowed [{min}, {max}]); run `mmlogctl repair LOG`")]
     OutOfRange {
         /// Its name.
         field: &'static str,
@@ -155,7 +155,7 @@ pub enum Fault {
         max: u64,
     },
     /// Somebody who is no writer of the log cut the data file.
-    #[error("truncated from outside (expected >= {expected} bytes, is {found}); run `mmlogctl repair`")]
+    #[error("truncated from outside (expected >= {expected} bytes, is {found}); run `mmlogctl repair LOG`")]
     Truncated {
         /// Bytes the metadata promises.
         expected: u64,
@@ -164,7 +164,7 @@ pub enum Fault {
     },
     /// The data file is not the one that the metadata describes.
     #[error(
-        "metadata belongs to another file (inode {recorded}, the data file is {found}: a copy or a replaced file); only status, cat and tail work; put the right file back, or `mmlogctl repair --rebuild` makes new metadata for this one"
+        "metadata belongs to another file (inode {recorded}, the data file is {found}: a copy or a replaced file); only status, cat and tail work; put the right file back, or `mmlogctl repair --rebuild LOG` makes new metadata for this one"
     )]
     Foreign {
         /// Inode in the metadata.
@@ -175,7 +175,7 @@ pub enum Fault {
     /// Somebody put a copy of the metadata file in its place: writers of the one it was copied from may still go on, with
     /// a cursor of their own.
     #[error(
-        "the metadata file is a copy (it was made as inode {recorded}, it is {found}); only status, cat and tail work; put the original back, or stop all writers and `mmlogctl repair --rebuild`"
+        "the metadata file is a copy (it was made as inode {recorded}, it is {found}); only status, cat and tail work; put the original back, or stop all writers and `mmlogctl repair --rebuild LOG`"
     )]
     Copied {
         /// Inode that the metadata file was made as.
@@ -185,7 +185,7 @@ pub enum Fault {
     },
     /// Somebody took the data file away and left an empty one in its place.
     #[error(
-        "an empty file is in the data file's place (inode {recorded} is gone, this is {found}); only status, cat and tail work; put the right file back, or `mmlogctl repair --recreate` goes on in this one behind the lost positions"
+        "an empty file is in the data file's place (inode {recorded} is gone, this is {found}); only status, cat and tail work; put the right file back, or `mmlogctl repair --recreate LOG` goes on in this one behind the lost positions"
     )]
     Emptied {
         /// Inode in the metadata.
@@ -195,7 +195,7 @@ pub enum Fault {
     },
     /// The log was used by another mount, and is there still: this may be a snapshot, or another view of it.
     #[error(
-        "the log was used on device {recorded:#x}, the data file is on {found:#x}, and {why}; use it where its writers do, or, if this one is to be a log of its own, `mmlogctl repair --rebuild` makes new metadata for it"
+        "the log was used on device {recorded:#x}, the data file is on {found:#x}, and {why}; use it where its writers do, or, if this one is to be a log of its own, `mmlogctl repair --rebuild LOG` makes new metadata for it"
     )]
     OtherMount {
         /// Device in the metadata.
@@ -208,12 +208,12 @@ pub enum Fault {
     /// Nobody works with the log, and its boot cannot be told from this one: whether the metadata is older than the
     /// data is not known.
     #[error(
-        "cannot tell whether the log was used since the last boot: /proc/sys/kernel/random/boot_id cannot be read here, and who used the log last recorded no clocks; mount /proc there (`mount -t proc proc /proc`, in a unit ProcSubset=all), or `mmlogctl repair` recovers it as after a reboot"
+        "cannot tell whether the log was used since the last boot: /proc/sys/kernel/random/boot_id cannot be read here, and who used the log last recorded no clocks; mount /proc there (`mount -t proc proc /proc`, in a unit ProcSubset=all), or `mmlogctl repair LOG` recovers it as after a reboot"
     )]
     BootUnknown,
     /// An operation that this build cannot finish is half done.
     #[error(
-        "unfinished operation of kind {kind} in the journal; use the build that began it, or `mmlogctl repair --rebuild` makes new metadata from the data file"
+        "unfinished operation of kind {kind} in the journal; use the build that began it, or `mmlogctl repair --rebuild LOG` makes new metadata from the data file"
     )]
     Journal {
         /// The journal's kind.
@@ -323,7 +323,7 @@ pub enum Fault {
     },
     /// A sync failed, now or earlier: the kernel may have dropped what it could not write, and says so only once.
     #[error(
-        "durability lost from position {from} on: {}; copy the log now, then find out about the disk; `mmlogctl repair --accept-loss` ends this error",
+        "durability lost from position {from} on: {}; copy the log now, then find out about the disk; `mmlogctl repair --accept-loss LOG` ends this error",
         words(source)
     )]
     SyncFailed {
@@ -361,13 +361,17 @@ pub enum Fault {
         max: usize,
     },
     /// Every record of a hold is in use.
-    #[error("all {max} holds are in use; `mmlogctl status` lists them, `prune --forget NAME` ends one")]
+    #[error(
+        "all {max} holds are in use; `mmlogctl status LOG` lists them, `mmlogctl prune --forget NAME LOG` ends one"
+    )]
     HoldsFull {
         /// Records in the metadata.
         max: usize,
     },
     /// Nobody has registered a hold of that name, or somebody ended it, or another process has it now.
-    #[error("no such hold: {name}, or another process has taken it over; `mmlogctl status` lists the holds")]
+    #[error(
+        "no such hold: {name}, or another process has taken it over; `mmlogctl status LOG` lists the holds"
+    )]
     NoHold {
         /// The name.
         name: String,
@@ -392,11 +396,11 @@ pub enum Fault {
         max: u64,
     },
     /// The panic flag is set: no writing operation works, readers do.
-    #[error("poisoned by process {} ({}): {}; find the cause, then `mmlogctl repair --clear-panic`", .0.pid, .0.command, .0.reason)]
+    #[error("poisoned by process {} ({}): {}; find the cause, then `mmlogctl repair --clear-panic LOG`", .0.pid, .0.command, .0.reason)]
     Poisoned(PanicRecord),
     /// The panic flag stays, because something is wrong indeed.
     #[error(
-        "an invariant does not hold ({violation}); the panic flag stays, `mmlogctl repair --rebuild` makes new metadata from the data file"
+        "an invariant does not hold ({violation}); the panic flag stays, `mmlogctl repair --rebuild LOG` makes new metadata from the data file"
     )]
     Unsound {
         /// Which, and what was found.

@@ -95,7 +95,7 @@ mod door {
     pub use crate::append::{LINE_BUFFER, Writer};
     #[cfg(feature = "compressed")]
     pub use crate::compress::{Compress, Compressed, Compressing};
-    pub use crate::error::{Blocker, Class, Error, Fault, PanicRecord, Result, reason};
+    pub use crate::error::{Blocker, Class, Error, Fault, PanicRecord, Result, quoted, reason, with_log};
     #[doc(hidden)]
     pub use crate::files::boot::pretend_reboot;
     pub use crate::files::reboot::foreseen::Unrecovered;

@@ -22,7 +22,7 @@ pub use plan::{Left, Plan, Step, Why, Wish};
 pub use step::Touched;
 
 use crate::check;
-use crate::error::{At, Fault, Result};
+use crate::error::{At, Fault, Result, with_log};
 use crate::files::open;
 use crate::log::Options;
 use crate::sys::place::Place;
@@ -87,7 +87,8 @@ impl Examination {
 
     /// What would be done about it, given what was asked for.
     pub fn plan(&self, wishes: &[Wish]) -> Plan {
-        let (steps, left) = plan::decide(&self.facts, wishes);
+        let (steps, mut left) = plan::decide(&self.facts, wishes);
+        left.iter_mut().for_each(|left| left.what = with_log(&left.what, self.place.path()));
         Plan { place: Arc::clone(&self.place), options: self.options.clone(), steps, left }
     }
 }

@@ -157,7 +157,7 @@ pub(crate) const ALL: &[Metric] = &[
         judged: Some(Judged {
             bad: Bad::TooLittle,
             findings: &[FindingId::DiskFull, FindingId::DiskNearlyFull],
-            next: "free space on its file system: `mmlogctl segments LOG` lists old segments, `mmlogctl prune` takes them",
+            next: "free space on its file system: `mmlogctl segments LOG` lists old segments, `mmlogctl prune --keep N LOG` takes all but the newest N",
         }),
     },
     Metric {
@@ -253,7 +253,8 @@ pub(crate) const ALL: &[Metric] = &[
 
 const STANDING: &[FindingId] =
     &[FindingId::WriterStalled, FindingId::GateClosed, FindingId::LockHeld, FindingId::DeadWriter];
-const PRUNE: &str = "`mmlogctl segments LOG` lists them, `mmlogctl prune` takes those no longer wanted";
+const PRUNE: &str =
+    "`mmlogctl segments LOG` lists them, `mmlogctl prune --keep N LOG` takes all but the newest N";
 
 const fn too_much(findings: &'static [FindingId], next: &'static str) -> Option<Judged> {
     Some(Judged { bad: Bad::TooMuch, findings, next })

@@ -7,7 +7,7 @@ use std::num::NonZero;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use mmlog::{Follower, Hole, HoleKind, Log, Position, Trust, units};
+use mmlog::{Follower, Hole, HoleKind, Log, Position, Trust, quoted, units};
 
 use crate::arguments::OldSegments;
 use crate::exit::{Exit, Failure, printable, shown};
@@ -100,9 +100,10 @@ pub fn damage(path: &Path, follower: &mut Follower) -> Result<Option<Failure>, F
     let found = follower.damage()?;
     let Some(first) = found.first() else { return Ok(None) };
     let text = format!(
-        "{}: {}; what was read may not be what was appended, `mmlogctl status` says what to do",
+        "{}: {}; what was read may not be what was appended, `mmlogctl status {}` says what to do",
         shown(path),
-        first.problem
+        first.problem,
+        quoted(path)
     );
     Ok(Some(Failure::new(Exit::Damaged, text)))
 }
@@ -112,7 +113,7 @@ pub fn damage(path: &Path, follower: &mut Follower) -> Result<Option<Failure>, F
 /// # Errors
 /// When the log cannot be asked.
 pub fn outside(path: &Path, log: &Follower) -> mmlog::Result<Option<String>> {
-    let (bytes, log) = (log.outside()?, shown(path));
+    let (bytes, log) = (log.outside()?, quoted(path));
     let what = units::counted(bytes, "byte");
     let text = format!(
         "{what} that >> put behind its end {} not shown; the next append takes them in, or now: \
@@ -131,7 +132,7 @@ pub fn unrecovered(path: &Path, follower: &Follower) -> Option<String> {
         shown(path),
         units::counted(waiting.end - waiting.synced, "byte"),
         waiting.synced,
-        shown(path)
+        quoted(path)
     ))
 }
 

@@ -4,7 +4,7 @@ use std::io::{IsTerminal as _, stderr};
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use mmlog::{Class, Log, Options, Trust};
+use mmlog::{Class, Log, Options, Trust, quoted};
 
 use crate::arguments::Access;
 use crate::exit::{Failure, shown};
@@ -45,10 +45,12 @@ pub(crate) fn options(log: &Path, trust: Trust) -> Options {
 pub(crate) fn leave(log: Log, out: &mut Output) -> Result<(), Failure> {
     match log.close() {
         Err(e) if e.fault().class() != Class::Damaged => {
-            let (path, fault) = (shown(e.path()), e.fault().to_string());
+            let (path, fault) = (shown(e.path()), e.words());
             let problem = fault.split_once("; ").map_or(&*fault, |(problem, _)| problem);
-            let rest =
-                format!("nothing is lost; `mmlogctl trim {path}` cuts off the space behind the last byte");
+            let rest = format!(
+                "nothing is lost; `mmlogctl trim {}` cuts off the space behind the last byte",
+                quoted(e.path())
+            );
             out.notice(&format!("{path}: {problem} ({rest})"));
             Ok(())
         }

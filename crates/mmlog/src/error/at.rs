@@ -3,7 +3,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
-use super::{Fault, shown};
+use super::{Fault, shown, with_log};
 
 /// An error: which file, and what is wrong with it. Displays as `PATH: problem; what to do`.
 #[derive(Debug)]
@@ -23,11 +23,16 @@ impl Error {
     pub fn path(&self) -> &Path {
         &self.0.0
     }
+
+    /// What is wrong and what to do, without the path in front, and with it in the commands.
+    pub fn words(&self) -> String {
+        with_log(&self.fault().to_string(), self.path())
+    }
 }
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", shown(self.path()), self.fault())
+        write!(f, "{}: {}", shown(self.path()), self.words())
     }
 }
 

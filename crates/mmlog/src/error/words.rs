@@ -100,6 +100,22 @@ pub(super) fn shorter(fits: usize, exists: bool) -> String {
     }
 }
 
+/// What to do about a data file that is gone, in words that hold whether somebody took it, or died while he removed the log.
+pub(crate) const GONE: &str = "put it, or a copy, back; else `mmlogctl repair --recreate LOG` goes on behind the lost \
+    positions, or, if the log was to be removed, `mmlogctl rm LOG` takes away what is left";
+
+/// A text with the log's path for `LOG` in the commands that it names, between backticks.
+pub fn with_log(text: &str, log: &Path) -> String {
+    let path = quoted(log);
+    let filled = |command: &str| {
+        let words = command.split(' ').map(|word| if word == "LOG" { path.as_str() } else { word });
+        words.collect::<Vec<_>>().join(" ")
+    };
+    let parts = text.split('`').enumerate();
+    let parts = parts.map(|(i, part)| if i % 2 == 1 { filled(part) } else { part.to_owned() });
+    parts.collect::<Vec<_>>().join("`")
+}
+
 /// A path as it may stand in a line, control characters escaped.
 pub(crate) fn shown(path: &Path) -> String {
     let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
@@ -107,7 +123,7 @@ pub(crate) fn shown(path: &Path) -> String {
 }
 
 /// As a shell reads it back.
-pub(crate) fn quoted(path: &Path) -> String {
+pub fn quoted(path: &Path) -> String {
     let text = path.to_string_lossy();
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
     if !text.is_empty() && text.chars().all(plain) {

@@ -15,7 +15,7 @@ pub(crate) mod leftovers;
 mod mend;
 pub(crate) mod meta;
 mod mount;
-mod olddir;
+pub(crate) mod olddir;
 pub(crate) mod open;
 mod outside;
 pub(crate) mod owner;

@@ -10,7 +10,7 @@
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::owner::Operation;
 use super::segment_dir::{Named, Owner, SegmentDir};
@@ -20,9 +20,9 @@ use crate::crash::crash_point;
 use crate::deadline::Deadline;
 use crate::error::{Fault, quoted};
 use crate::layout::{Header, Text};
-use crate::names::Compression;
+use crate::names::{Compression, SegmentName};
 use crate::sys::fs;
-use crate::sys::place::{Access, Place, Way, is_elsewhere};
+use crate::sys::place::{Access, Part, Place, Way, is_elsewhere};
 
 /// Bytes of the field for its name.
 const MOST: usize = size_of::<Text<24>>();
@@ -118,6 +118,21 @@ pub(super) fn to_keep(
     Ok(look_there(log, &name, config.old_directory.as_deref())?.map(|there| (name, there)))
 }
 
+/// Directories in the log's that have files with the names of its segments, where neither metadata nor caller names one.
+pub(crate) fn unnamed(place: &Place, config: &Config) -> Option<Vec<PathBuf>> {
+    let metadata = place.open(Part::Metadata, Access::Read).ok();
+    if config.old_directory.is_some() || metadata.is_some_and(|metadata| said(&metadata).is_some()) {
+        return None;
+    }
+    let log = place.name(Part::Data);
+    let has_segments = |directory: &PathBuf| {
+        let names = place.beside(directory, Way::Below).and_then(|there| there.names());
+        names.is_ok_and(|names| names.iter().any(|name| SegmentName::parse(log, name).is_some()))
+    };
+    let directories = place.directories().unwrap_or_default().into_iter().map(PathBuf::from);
+    Some(directories.filter(has_segments).collect())
+}
+
 impl Files {
     /// The directory that the metadata names, if it is there.
     pub(crate) fn old_directory(&self) -> Result<Option<SegmentDir>, Fault> {
@@ -178,7 +193,7 @@ impl Files {
         {
             let name = n.name.to_string_lossy();
             return refused(&format!(
-                "it has segments that this log does not know ({name}): if they are its own, move them beside the log and its metadata file away, and `mmlogctl repair --rebuild` goes on behind them; if they are another's, use one directory for each log"
+                "it has segments that this log does not know ({name}): if they are its own, move them beside the log and its metadata file away, and `mmlogctl repair --rebuild LOG` goes on behind them; if they are another's, use one directory for each log"
             ));
         }
         match self.place.beside(directory, Way::Below) {

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::error::{At, Blocker, Fault, PanicRecord, Result};
-use crate::files::{Config, Files, Intent, content, owner};
+use crate::files::{Config, Files, Intent, content, olddir, owner};
 use crate::holes::Hole;
 use crate::layout::{LOCK_BYTE, Owner, Slot};
 use crate::metadata::Gate;
@@ -113,6 +113,9 @@ pub struct Facts {
     pub synced: u64,
     /// Where durability was lost, and the errno.
     pub sync_failed: Option<(u64, i32)>,
+    /// Where the metadata says nothing and the caller names no directory of old segments: those in the log's directory that have
+    /// files with the names of its segments.
+    pub unnamed_directories: Option<Vec<PathBuf>>,
     /// Files that killed operations left, and the bytes of disk that each takes.
     pub leftovers: Vec<(PathBuf, u64)>,
     /// Why the log refuses to be written.
@@ -123,7 +126,10 @@ pub(super) fn gather(place: &Arc<Place>, config: &Config) -> Result<Facts> {
     let path = place.path();
     let data = place.find(Part::Data).map_err(Fault::io("stat the data file")).at(path)?;
     let data = data.map(|found| DataFact { len: found.len, inode: found.id.1 });
-    let without = |metadata| Ok(Facts { metadata, ..Facts::nothing(data) });
+    let without = |metadata| {
+        let unnamed_directories = olddir::unnamed(place, config);
+        Ok(Facts { metadata, unnamed_directories, ..Facts::nothing(data) })
+    };
     let files = match Files::open_in(place, config, Intent::Look) {
         Ok(files) => files,
         Err(e) => {
@@ -141,7 +147,7 @@ pub(super) fn gather(place: &Arc<Place>, config: &Config) -> Result<Facts> {
         }
     };
     if files.is_version_1() {
-        return without(MetadataFact::Version1);
+        return Ok(Facts { metadata: MetadataFact::Version1, ..Facts::nothing(data) });
     }
     of_files(&files, data).at(path)
 }
@@ -171,6 +177,7 @@ impl Facts {
             rebooted: false,
             synced: 0,
             sync_failed: None,
+            unnamed_directories: None,
             leftovers: Vec::new(),
             panic: None,
         }

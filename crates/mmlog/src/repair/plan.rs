@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::facts::{Facts, MetadataFact};
-use crate::error::{Blocker, Class, PanicRecord};
+use crate::error::{Blocker, Class, GONE, PanicRecord};
 use crate::holes::{Hole, HoleKind};
 use crate::layout::POSITION_END;
 use crate::log::Options;
@@ -198,7 +198,7 @@ impl Deciding<'_> {
         match &facts.metadata {
             MetadataFact::Sound => self.decide_sound(),
             MetadataFact::Unfinished if facts.data.is_none() => {
-                let what = "creation was not finished; the next `init` or `append` does".into();
+                let what = "creation was not finished; `mmlogctl init LOG` does it, and so does the next append".into();
                 self.left.push(Left { what, why: Why::Beyond });
             }
             _ if facts.data.is_none() => {
@@ -207,19 +207,19 @@ impl Deciding<'_> {
                 self.left.push(Left { what, why: Why::Beyond });
             }
             MetadataFact::Version1 => self.wanted(Wish::Upgrade, Step::Upgrade, || {
-                "the original's format; cat, tail and status work, `repair --upgrade` makes it writable"
+                "the original's format; cat, tail and status work, `mmlogctl repair --upgrade LOG` makes it writable"
                     .into()
             }),
             MetadataFact::Missing => self.wanted(Wish::Rebuild, rebuild("there is none"), || {
-                "no metadata; `repair --rebuild` makes it from the data file".into()
+                "no metadata; `mmlogctl repair --rebuild LOG` makes it from the data file".into()
             }),
             MetadataFact::Unfinished => {
                 self.wanted(Wish::Rebuild, rebuild("its creation was not finished"), || {
-                    "unfinished metadata; `repair --rebuild` makes it from the data file".into()
+                    "unfinished metadata; `mmlogctl repair --rebuild LOG` makes it from the data file".into()
                 });
             }
             MetadataFact::Torn(why) => self.wanted(Wish::Rebuild, rebuild(why), || {
-                format!("metadata that says nothing ({why}); `repair --rebuild` makes it from the data file")
+                format!("metadata that says nothing ({why}); `mmlogctl repair --rebuild LOG` makes it from the data file")
             }),
         }
     }
@@ -234,7 +234,9 @@ impl Deciding<'_> {
         // metadata as it was.
         if let Some(why) = &facts.copied {
             return self.wanted(Wish::Rebuild, Step::Rebuild { why: why.clone() }, || {
-                format!("{why}; put the original back, or stop all writers and `repair --rebuild`")
+                format!(
+                    "{why}; put the original back, or stop all writers and `mmlogctl repair --rebuild LOG`"
+                )
             });
         }
         if let Some(recorded) = facts.foreign {
@@ -245,13 +247,13 @@ impl Deciding<'_> {
             let why = format!("metadata of another file (inode {recorded}, the data file is {found})");
             return self.wanted(Wish::Rebuild, Step::Rebuild { why: why.clone() }, || {
                 format!(
-                    "{why}; put the right file back, or `repair --rebuild` makes new metadata for this one"
+                    "{why}; put the right file back, or `mmlogctl repair --rebuild LOG` makes new metadata for this one"
                 )
             });
         }
         if let Some(why) = &facts.other_mount {
             return self.wanted(Wish::Rebuild, Step::Rebuild { why: why.clone() }, || {
-                format!("{why}; use it where its writers do, or `repair --rebuild` makes this one a log of its own")
+                format!("{why}; use it where its writers do, or `mmlogctl repair --rebuild LOG` makes this one a log of its own")
             });
         }
         match facts.data {
@@ -265,7 +267,9 @@ impl Deciding<'_> {
             Some(data) => {
                 if let Some(why) = self.unusable() {
                     return self.wanted(Wish::Rebuild, Step::Rebuild { why: why.clone() }, || {
-                        format!("{why}; `repair --rebuild` makes new metadata from the data file")
+                        format!(
+                            "{why}; `mmlogctl repair --rebuild LOG` makes new metadata from the data file"
+                        )
                     });
                 }
                 self.decide_positions(data.len);
@@ -293,8 +297,9 @@ impl Deciding<'_> {
     }
 
     fn recreate(&mut self) {
-        self.wanted(Wish::Recreate, Step::Recreate { from: self.facts.base, at: self.facts.cursor }, || {
-            "the data file is gone; `repair --recreate` makes an empty one behind the lost positions".into()
+        let (from, at) = (self.facts.base, self.facts.cursor);
+        self.wanted(Wish::Recreate, Step::Recreate { from, at }, || {
+            format!("the data file is gone, and with it positions [{from}, {at}); {GONE}")
         });
     }
 
@@ -362,7 +367,7 @@ impl Deciding<'_> {
         let nothing_else = self.steps.is_empty() && self.left.is_empty();
         if let Some(why) = facts.violation.as_ref().filter(|_| nothing_else) {
             self.wanted(Wish::Rebuild, Step::Rebuild { why: why.clone() }, || {
-                format!("an invariant does not hold ({why}); `repair --rebuild` makes new metadata from the data file")
+                format!("an invariant does not hold ({why}); `mmlogctl repair --rebuild LOG` makes new metadata from the data file")
             });
             // New metadata has no flags; without it they stay.
             return;
@@ -370,14 +375,14 @@ impl Deciding<'_> {
         if let Some((from, errno)) = facts.sync_failed {
             self.wanted(Wish::AcceptLoss, Step::AcceptLoss { from, errno }, || {
                 format!(
-                    "a sync failed (errno {errno}): durability lost from {from} on; copy the log, then `repair --accept-loss`"
+                    "a sync failed (errno {errno}): durability lost from {from} on; copy the log, then `mmlogctl repair --accept-loss LOG`"
                 )
             });
         }
         if let Some(record) = &facts.panic {
             self.wanted(Wish::ClearPanic, Step::ClearPanic(record.clone()), || {
                 format!(
-                    "panicked: process {} ({}), errno {}: {}; find the cause, then `repair --clear-panic`",
+                    "panicked: process {} ({}), errno {}: {}; find the cause, then `mmlogctl repair --clear-panic LOG`",
                     record.pid, record.command, record.errno, record.reason
                 )
             });

@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 use super::{
     Damage, Finding, FindingId, InFlight, Lock, Seat, Severity, State, Status, Thresholds, WriterStatus,
 };
-use crate::error::{Class, Error, Fault, quoted};
+use crate::error::{Class, Error, Fault, GONE, quoted, with_log};
 use crate::sys::fs::Medium;
 use crate::sys::process::ProcessState;
 use crate::units::{ago, counted, lasting, size};
@@ -75,10 +75,7 @@ impl Status {
         let (repair, rebuild) = (self.command("repair"), self.command("repair --rebuild"));
         let plan = format!("; `mmlogctl repair --dry-run {}` shows the plan", quoted(&self.path));
         let next = match damage.id {
-            FindingId::DataGone => {
-                let recreate = self.command("repair --recreate");
-                format!("put the file back if you have it, else {recreate} goes on behind the lost positions")
-            }
+            FindingId::DataGone => with_log(GONE, &self.path),
             FindingId::DataReplaced if self.file.len == 0 && !self.is_copied() => {
                 let recreate = self.command("repair --recreate");
                 format!(
@@ -162,9 +159,10 @@ impl Status {
             String::new()
         };
         let next = format!(
-            "free space on it (`df -h {}`): {} lists old segments, `mmlogctl prune` takes them; appends that wait go on by themselves",
+            "free space on it (`df -h {}`): {} lists old segments, {} takes all but the newest N; appends that wait go on by themselves",
             quoted(self.path.parent().unwrap_or(&self.path)),
             self.command("segments"),
+            self.command("prune --keep N"),
         );
         if free < u64::from(self.page_size) && slack < u64::from(self.page_size) {
             return Some(critical(FindingId::DiskFull, State::Full, sentence + &waits, next));
@@ -347,7 +345,7 @@ impl Status {
             waiting.synced
         );
         let next = format!(
-            "the next append recovers it, {} does it now; cat and tail show what that will leave",
+            "nothing to do: the next append recovers it, {} does it now; cat and tail show what that will leave",
             self.command("repair")
         );
         Some(info(FindingId::NotRecovered, sentence, next))
@@ -379,7 +377,7 @@ impl Status {
 /// A log that cannot even be looked at, as a finding.
 #[must_use]
 pub fn explain(error: &Error) -> Finding {
-    let text = error.fault().to_string();
+    let text = error.words();
     let (problem, next) =
         text.split_once("; ").unwrap_or((&text, "look at the path, and at who may read it"));
     let id = match error.fault() {

@@ -88,7 +88,7 @@ fn look(files: &Files, current: &Entry, peeks: &mut Peeks) -> Option<(Vec<Survey
         Err(fault) => {
             let positions = files.first_kept().min(current.base)..current.base;
             let path = files.place.directory_path().to_path_buf();
-            let problem = format!("old segments could not be looked for: {fault}");
+            let problem = format!("old segments could not be looked for: {}", fault.at(files.path()).words());
             let unseen = SegmentFlaw { id: FindingId::SegmentUnreadable, path, positions, problem };
             let some = (!unseen.positions.is_empty()).then_some(unseen);
             return Some((Vec::new(), some.into_iter().collect()));
@@ -348,7 +348,7 @@ impl Judge<'_> {
     fn twins(&mut self, group: &Group) {
         let taken = group.names[0].0.name.to_string_lossy().into_owned();
         for (name, _) in group.names.iter().skip(1).filter(|_| self.is_at_rest) {
-            let problem = format!("it is a second file of this segment; readers take {taken}");
+            let problem = format!("it is a second file of this segment, and readers take {taken}");
             self.flaws.push(SegmentFlaw {
                 id: FindingId::SegmentSurplus,
                 path: name.path(),

@@ -337,6 +337,23 @@ impl Place {
         Ok(names)
     }
 
+    /// The directories in it, in the order of their names; of very many, some.
+    pub(crate) fn directories(&self) -> io::Result<Vec<OsString>> {
+        const MOST: usize = 1000;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let mut names = Vec::new();
+        for entry in Dir::new(openat(&self.directory, c".", flags, Mode::empty())?)? {
+            let entry = entry?;
+            let may_be_one = matches!(entry.file_type(), FileType::Directory | FileType::Unknown);
+            let name = entry.file_name().to_bytes();
+            if may_be_one && ![&b"."[..], b".."].contains(&name) && names.len() < MOST {
+                names.push(OsStr::from_bytes(name).to_os_string());
+            }
+        }
+        names.sort();
+        Ok(names)
+    }
+
     /// The directory itself.
     pub(crate) fn directory(&self) -> io::Result<Found> {
         Ok(Found::of(&fstat(&self.directory)?))

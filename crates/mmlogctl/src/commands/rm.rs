@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::Args;
-use mmlog::Force;
+use mmlog::{Force, quoted};
 
 use crate::arguments::{Access, OldSegments};
 use crate::exit::{Exit, Failure, shown};
@@ -37,8 +37,11 @@ pub fn run(args: &RmArgs, out: &mut Output) -> Result<Exit, Failure> {
     let removed = remove(&args.log, force, &args.old.options(&args.access))?;
     if let [first, ..] = removed.left.as_slice() {
         let (log, count, first) = (shown(&args.log), removed.left.len(), shown(first));
+        let all = quoted(&args.log);
         let segments = if count == 1 { "final segment stays" } else { "final segments stay" };
-        out.notice(&format!("{log}: {count} {segments}, the oldest is {first}; `rm --all` removes them"));
+        out.notice(&format!(
+            "{log}: {count} {segments}, the oldest is {first}; `mmlogctl rm --all {all}` removes them"
+        ));
     }
     match Failure::of_left_out(&args.log, &removed.left_out).filter(|_| args.all) {
         Some(failure) => report(failure, out),

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mmlog::{Log, Writer};
+use mmlog::{Log, Writer, with_log};
 use rustix::fs::{FileType, fstat};
 
 use crate::exit::{Exit, Failure, shown};
@@ -65,6 +65,7 @@ pub(super) fn refuse_itself(log: &Log, streams: &[Stream]) -> Result<(), Failure
         let segments = || log.status().is_ok_and(|status| status.segments.iter().any(|one| is(&one.path)));
         if is(log.path()) || is(&metadata_of(log.path())) || segments() {
             let (name, trouble) = stream.trouble();
+            let trouble = with_log(trouble, log.path());
             let text = format!("{}: {name} is a file of this log; {trouble}", shown(log.path()));
             return Err(Failure::new(Exit::Failed, text));
         }
@@ -120,9 +121,9 @@ impl Watch {
             let what = if renewed.is_ok() {
                 "the path does not lead to this log any more: its directory was renamed or replaced; it goes on where it was opened, restart it to append at this path"
             } else {
-                "the log was removed under this process; what is appended goes to a file without a name, and is gone when nobody has it open; make another (`mmlogctl init`), or restart this"
+                "the log was removed under this process; what is appended goes to a file without a name, and is gone when nobody has it open; make another (`mmlogctl init LOG`), or restart this"
             };
-            out.notice(&format!("{path}: {what}"));
+            out.notice(&format!("{path}: {}", with_log(what, log.path())));
         }
         false
     }

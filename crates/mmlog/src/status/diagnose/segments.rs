@@ -1,7 +1,10 @@
 //! The words about old segments.
 
+use std::path::Path;
+
 use super::super::SegmentFlaw;
 use super::{critical, info, quoted, warning};
+use crate::names::{Compression, SegmentName};
 use crate::names::{LONGEST_BYTES, SEGMENT_BYTES};
 use crate::status::{Finding, FindingId, State, Status};
 use crate::units::size;
@@ -30,10 +33,18 @@ impl Status {
                     format!("put a good copy in its place, or {give_up} gives up it and what is older");
                 critical(flaw.id, State::Damaged, sentence, next)
             }
-            FindingId::SegmentUnreadable => {
+            FindingId::SegmentUnreadable if self.is_segment(&flaw.path) => {
                 let sentence = format!("old segment {file}: {}{lost}", flaw.problem);
                 let next = format!("see who may read it (`ls -ld {path}`), and look again as such a user");
                 warning(flaw.id, State::Ok, sentence, next)
+            }
+            // No segment at all: the directory where they should be.
+            FindingId::SegmentUnreadable => {
+                let (problem, next) = flaw.problem.split_once("; ").unwrap_or((&flaw.problem, ""));
+                let look =
+                    || format!("see who may read {path} (`ls -ld {path}`), and look again as such a user");
+                let next = if next.is_empty() { look() } else { next.to_owned() };
+                warning(flaw.id, State::Ok, format!("{problem}{lost}"), next)
             }
             FindingId::Leftover => {
                 let sentence = format!("{}: {file}", flaw.problem);
@@ -89,21 +100,54 @@ impl Status {
         })
     }
 
+    /// Whether that has the name of one.
+    fn is_segment(&self, path: &Path) -> bool {
+        self.name_of(path).is_some()
+    }
+
+    fn name_of(&self, path: &Path) -> Option<SegmentName> {
+        SegmentName::parse(self.path.file_name()?, path.file_name()?)
+    }
+
     /// What is there beside what readers take.
     fn surplus(&self, flaw: &SegmentFlaw) -> Finding {
-        let sentence = format!("old segment {}: {}", flaw.path.display(), flaw.problem);
-        let own = self.segments.iter().find(|s| s.path == flaw.path);
-        let next = match own {
+        let (path, shown) = (quoted(&flaw.path), flaw.path.display());
+        // What is not taken for a segment says itself what to do.
+        if let Some((problem, next)) = flaw.problem.split_once("; ") {
+            return warning(flaw.id, State::Ok, format!("{shown}: {problem}"), next.to_owned());
+        }
+        let sentence = format!("old segment {shown}: {}", flaw.problem);
+        let next = match self.segments.iter().find(|s| s.path == flaw.path) {
             Some(s) => format!(
-                "`truncate -s {} {}` cuts off what readers do not take; find out who appends to it",
+                "`truncate -s {} {path}` cuts off what readers do not take; find out who appends to it",
                 s.end - s.base,
-                quoted(&flaw.path)
             ),
-            None => format!(
-                "{} compares a compressed copy with the plain file and leaves one; move away what is neither",
-                self.command("rotate --compress zstd")
-            ),
+            None => match self.copied_as(&flaw.path) {
+                Some(format) => format!(
+                    "{} compares the compressed copy with the plain file and leaves one",
+                    self.command(&format!("rotate --compress {format}"))
+                ),
+                None => format!("see which one is right, and move the other away (`ls -l {path}`)"),
+            },
         };
         warning(flaw.id, State::Ok, sentence, next)
+    }
+
+    /// The format of a compressed copy, where that file and the one that readers take are a plain one and its copy beside it:
+    /// those a compression compares.
+    fn copied_as(&self, path: &Path) -> Option<&'static str> {
+        let says = self.name_of(path)?;
+        let taken = self.segments.iter().find(|s| s.generation == says.generation)?;
+        let its = self.name_of(&taken.path)?;
+        let plain = |name: &SegmentName| SegmentName { compression: None, ..name.clone() };
+        let copy = match (says.compression, its.compression) {
+            (Some(copy), None) | (None, Some(copy)) => copy,
+            _ => return None,
+        };
+        let is_copy = plain(&says) == plain(&its) && path.parent() == taken.path.parent();
+        is_copy.then_some(match copy {
+            Compression::Zstd => "zstd",
+            Compression::Gzip => "gzip",
+        })
     }
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use mmlog::check::{self, Deep, Violation};
-use mmlog::{Error, Options, units};
+use mmlog::{Error, Finding, FindingId, Observer, Options, State, Status, units, with_log};
 use serde_json::{Value, json};
 
 use crate::exit::{Verdict, printable, shown};
@@ -12,11 +12,44 @@ use crate::output::json_line;
 pub(super) fn check(log: &Path, options: &Options, as_json: bool) -> Result<(Verdict, String), Error> {
     let found = check::deep(log, options)?;
     let verdict = if found.holds() { Verdict::Fine } else { Verdict::Critical };
-    let text = if as_json { json_line(&object(log, &found).to_string()) + "\n" } else { report(log, &found) };
+    let text = match as_json {
+        true => json_line(&object(log, &found).to_string()) + "\n",
+        false => {
+            let look = || Observer::open(log, options)?.look();
+            report(log, &found, if found.holds() { None } else { look().ok() })
+        }
+    };
     Ok((verdict, text))
 }
 
-fn report(log: &Path, found: &Deep) -> String {
+/// What to do: as the diagnosis says it, where that has found the damage too.
+fn steps(log: &Path, found: &Deep, status: Option<Status>) -> Vec<String> {
+    let of_old = |v: &&Violation| v.invariant == "final-segment";
+    let (old, mut steps) = (found.violations.iter().filter(of_old).count(), Vec::new());
+    if old > 0 {
+        steps.push(
+            "`mmlogctl segments LOG` lists old segments: put good copies in the place of those named above, or `mmlogctl prune --keep N LOG` gives up all but the newest N"
+                .to_owned(),
+        );
+    }
+    if old < found.violations.len() {
+        let is_of_files = |f: &Finding| {
+            !matches!(f.id, FindingId::SegmentMissing | FindingId::SegmentDamaged)
+                && f.state == State::Damaged
+        };
+        let known = status.and_then(|status| status.findings.into_iter().find(is_of_files));
+        steps.push(known.map_or_else(
+            || {
+                "`mmlogctl repair --dry-run LOG` shows what it would do; what that does not mend, `mmlogctl repair --rebuild LOG` does: new metadata from the data file, without the table of holes"
+                    .to_owned()
+            },
+            |finding| finding.next_step,
+        ));
+    }
+    steps.iter().map(|step| with_log(step, log)).collect()
+}
+
+fn report(log: &Path, found: &Deep, status: Option<Status>) -> String {
     let Deep { cursor, watermark, read, holes, .. } = found;
     let (state, said) = match found.violations.len() as u64 {
         0 => ("OK", "every invariant holds".to_owned()),
@@ -28,20 +61,7 @@ fn report(log: &Path, found: &Deep) -> String {
     let mut add = |word: &str, said: &str| text.push_str(&format!("  {word}  {}\n", printable(said)));
     found.violations.iter().for_each(|v| add("violated", &v.to_string()));
     found.facts.iter().for_each(|fact| add("fact", fact));
-    let of_old = |v: &&Violation| v.invariant == "final-segment";
-    let old = found.violations.iter().filter(of_old).count();
-    if old > 0 {
-        add(
-            "next",
-            &format!(
-                "`mmlogctl segments {}` lists old segments: put good copies in the place of those named above, or `mmlogctl prune` gives them up",
-                shown(log)
-            ),
-        );
-    }
-    if old < found.violations.len() {
-        add("next", "`mmlogctl repair --dry-run`; what that does not mend, `mmlogctl repair --rebuild` does");
-    }
+    steps(log, found, status).iter().for_each(|step| add("next", step));
     text
 }
 

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use mmlog::{Status, Thresholds};
+use mmlog::{Status, Thresholds, with_log};
 
 use crate::exit::Verdict;
 use crate::metrics::{ALL, Bad, Judged, Metric};
@@ -139,7 +139,7 @@ impl Limit {
 
     fn next(&self, status: &Status) -> String {
         let knows_better = status.findings.iter().find(|f| self.judged.findings.contains(&f.id));
-        let own = || self.judged.next.replace("LOG", &status.path.to_string_lossy());
+        let own = || with_log(self.judged.next, &status.path);
         knows_better.map_or_else(own, |finding| finding.next_step.clone())
     }
 

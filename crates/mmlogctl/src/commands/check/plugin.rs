@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use mmlog::{Finding, State, Status};
+use mmlog::{Finding, FindingId, State, Status};
 
 use super::limits::{self, Limits};
 use crate::exit::{Verdict, printable, shown};
@@ -19,7 +19,10 @@ pub(super) fn line(s: &Status, limits: &Limits<'_>) -> (Verdict, String) {
     let as_bad = passed.partition_point(|one| found.or_worse(one.verdict) == one.verdict);
     let mut said: Vec<&str> = passed.iter().map(|one| one.said.as_str()).collect();
     said.splice(as_bad..as_bad, s.problem.as_deref());
-    said.push(next);
+    // Nothing that somebody has to look at, and yet not as it will be.
+    let waits = s.findings.iter().find(|f| f.id == FindingId::NotRecovered && said.is_empty());
+    said.extend(waits.map(|f| f.sentence.as_str()));
+    said.push(waits.map_or(next, |f| &f.next_step));
     let said = one_line(&said.join("; "));
     (verdict, format!("{state} - {}: {said} | {}\n", one_line(&shown(&s.path)), figures(s, limits)))
 }

@@ -6,27 +6,27 @@
 //!   fact  data file of 65536 bytes, inode 123
 //!   fact  slot 0: process 4711 (web), dead, was copying [14, 43)
 //!   plan  settle slot 0 of process 4711 (web, dead): [14, 43) is a hole, zeroed
-//!   left  panicked: process 4712 (web), errno 5: why; find the cause, then `repair --clear-panic`
+//!   left  panicked: process 4712 (web), errno 5: why; find the cause, then `mmlogctl repair --clear-panic app.log`
 //!   done  1 step; PANICKED, cursor 43, file_size 65536
 //! ```
 
 use std::path::Path;
 
-use mmlog::Status;
 use mmlog::repair::{DeadSlot, Facts, Left, MetadataFact, Plan, Step};
 use mmlog::units;
+use mmlog::{Status, quoted, with_log};
 
 use super::Report;
 use crate::exit::{printable, shown};
 
 /// What was found and what is to be done, or that there is nothing.
 pub(super) fn found(log: &Path, facts: &Facts, plan: &Plan) -> String {
-    let log = shown(log);
+    let (path, log) = (log, shown(log));
     if plan.is_healthy() {
         return format!("{log}: nothing to repair\n");
     }
     let mut text = format!("{log}: {}, {} left\n", steps(plan.steps.len()), plan.left.len());
-    sentences(facts).iter().for_each(|fact| line(&mut text, "fact", fact));
+    sentences(facts).iter().for_each(|fact| line(&mut text, "fact", &with_log(fact, path)));
     planned(&mut text, &plan.steps, &plan.left);
     text
 }
@@ -72,8 +72,27 @@ fn planned(text: &mut String, steps: &[Step], left: &[Left]) {
     left.iter().for_each(|left| line(text, "left", &left.what));
 }
 
+/// Old segments in another directory, which the metadata that is made anew would know nothing of.
+fn unnamed(facts: &Facts) -> Option<String> {
+    let (first, more) = match facts.unnamed_directories.as_deref()? {
+        [] => {
+            return Some(
+                "if old segments are in another directory, `mmlogctl repair --rebuild --olddir DIR LOG` takes them along"
+                    .to_owned(),
+            );
+        }
+        [first, more @ ..] => (quoted(first), more.len()),
+    };
+    let more = if more > 0 { format!(", and {more} more") } else { String::new() };
+    Some(format!(
+        "directory {first} has files with the names of this log's segments{more}: \
+         `mmlogctl repair --rebuild --olddir {first} LOG` takes them along"
+    ))
+}
+
 fn sentences(facts: &Facts) -> Vec<String> {
     let mut said = vec![metadata(facts)];
+    said.extend(unnamed(facts));
     said.push(facts.data.map_or_else(
         || "the data file is gone".to_owned(),
         |data| format!("data file of {}, inode {}", units::counted(data.len, "byte"), data.inode),

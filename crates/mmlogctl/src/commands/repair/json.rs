@@ -81,6 +81,7 @@ fn facts(f: &Facts) -> Value {
         "suspects": f.suspects.iter().map(suspect).collect::<Vec<_>>(),
         "synced": f.synced,
         "sync_error": f.sync_failed.map(|(from, errno)| json!({ "from": from, "errno": errno })),
+        "unnamed_directories": f.unnamed_directories,
         "leftovers": f.leftovers.iter().map(leftover).collect::<Vec<_>>(),
         "panic": f.panic.as_ref().map(panic),
         "violation": f.violation,

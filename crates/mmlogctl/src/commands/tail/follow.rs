@@ -203,7 +203,7 @@ fn successor(one: &OneLog, name: &mut Name, shared: &Shared) -> Result<Next, Fai
         }
         // Whatever it is, the log that is open is there.
         Err(e) => {
-            name.unseen(one, &e.fault().to_string(), shared);
+            name.unseen(one, &e.words(), shared);
             Ok(Next::Same)
         }
     }

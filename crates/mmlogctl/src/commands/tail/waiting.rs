@@ -71,7 +71,7 @@ impl Trouble {
         }
         let lasts = self.since.get_or_insert_with(Instant::now).elapsed() >= CREATION;
         (lasts && !std::mem::replace(&mut self.said, true))
-            .then(|| format!("still waiting: {}", error.fault()))
+            .then(|| format!("still waiting: {}", error.words()))
     }
 }
 
