@@ -4,12 +4,18 @@ use std::fs::{self, File, OpenOptions};
 use std::mem::{offset_of, size_of};
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 
 use mmlog::layout::{
-    HELD, HOLES_AT, Header, HoleEntry, MAINTENANCE_BYTE, Owner, SLOT_BYTES, SLOTS_AT, Slot, SlotHot,
+    HELD, HOLES_AT, Header, HoleEntry, LOCK_BYTE, MAINTENANCE_BYTE, Owner, SLOT_BYTES, SLOTS_AT, Slot,
+    SlotHot,
 };
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use super::wait_for;
 
 pub(crate) fn metadata_of(log: &Path) -> PathBuf {
     let mut path = log.as_os_str().to_os_string();
@@ -150,6 +156,19 @@ impl Held {
         };
         fcntl(&file, FcntlArg::F_OFD_SETLK(&lock)).unwrap();
         Self(file)
+    }
+
+    /// The log's lock, held by another process, which is stopped, and stored as what it is for.
+    pub(crate) fn by_a_stopped_process(log: &Path) -> Child {
+        const GROW: u32 = 2;
+        let Self(file) = Self::byte(log, LOCK_BYTE);
+        // The lock goes with the open file: who has its descriptor holds it.
+        let child = Command::new("sleep").arg("1d").stdin(file).spawn().unwrap();
+        kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGSTOP).unwrap();
+        let stat = format!("/proc/{}/stat", child.id());
+        wait_for("it is stopped", || fs::read_to_string(&stat).ok()?.contains(") T ").then_some(()));
+        write_owner(log, offset_of!(Header, lock_owner), child.id(), GROW, "night-shift");
+        child
     }
 
     /// The byte of a slot, as its live owner has it.

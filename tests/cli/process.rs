@@ -137,6 +137,18 @@ impl Running {
         kill(Pid::from_raw(self.pid().cast_signed()), signal).unwrap();
     }
 
+    /// The process that a program which started it (unshare, strace) waits for; itself, if it is no such program.
+    pub(crate) fn innermost(&self) -> Pid {
+        let mut pid = self.pid();
+        // `task/TID/children` of the one thread that such a program has.
+        while let Ok(children) = std::fs::read_to_string(format!("/proc/{pid}/task/{pid}/children"))
+            && let Some(child) = children.split_whitespace().next()
+        {
+            pid = child.parse().unwrap();
+        }
+        Pid::from_raw(pid.cast_signed())
+    }
+
     /// Waits until its standard output so far is as wanted.
     pub(crate) fn until_stdout(&self, wanted: impl Fn(&[u8]) -> bool) {
         self.stdout.as_ref().unwrap().until(wanted);

@@ -116,7 +116,8 @@ fn a_rotate_that_is_killed_before_it_leaves_it_to_the_next_one() {
     append(&log, &lines(0, 300_000));
     let arguments = ["--compress=zstd", "--level=22", "--run", "touch ran"];
     let rotating = rotate(&log, &arguments).with(|command| command.current_dir(scratch.path())).start();
-    wait_for("the segment", || (segments(&log).len() == 1).then_some(()));
+    // Its copy in the making may be there, too.
+    wait_for("the segment", || (!segments(&log).is_empty()).then_some(()));
     rotating.signal(Signal::SIGKILL);
     rotating.end();
     assert!(!scratch.file("ran").exists(), "it was killed too late to say anything");
@@ -162,7 +163,7 @@ fn term_ends_it_and_its_children_and_the_segment_waits() {
     let child = String::from_utf8(rotating.printed()).unwrap().trim().to_owned();
     rotating.signal(Signal::SIGTERM);
     let ended = rotating.end();
-    assert!(ended.code == 1 && ended.stderr.contains("told\n"), "{ended:?}");
+    assert!(ended.code == -(Signal::SIGTERM as i32) && ended.stderr.contains("told\n"), "{ended:?}");
     wait_for("its child has ended", || {
         let stat = fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
         (stat.is_empty() || stat.contains(") Z ")).then_some(())

@@ -119,6 +119,12 @@ pub(crate) fn of_files(files: &Files) -> std::result::Result<Deep, Fault> {
     Ok(found)
 }
 
+/// Between two reads, so many bytes in.
+fn go_on(files: &Files, read: u64) -> std::result::Result<(), Fault> {
+    let all = files.control().look().start.saturating_sub(files.first_kept());
+    files.waits().go_on("bytes were checked", read.min(all), all)
+}
+
 /// Adds a violation if `wrong` says so at each of several looks.
 fn claim(found: &mut Deep, invariant: &'static str, mut wrong: impl FnMut() -> Option<String>) {
     let mut said = None;

@@ -112,7 +112,8 @@ pub(crate) fn compress(
     durable::sync_to(files, files.meta.header().current().base, Need::Checkpoint, &files.deadline(how.wait))?;
     let (mut done, mut failed) = (Vec::new(), None);
     for task in &tasks {
-        match compress_one(files, task, how, progress) {
+        let go_on = || files.waits().go_on("segments were compressed", done.len() as u64, tasks.len() as u64);
+        match go_on().and_then(|()| compress_one(files, task, how, &go_on, progress)) {
             Ok(compressed) => done.extend(compressed),
             Err(fault) if matches!(fault.class(), Class::Retry | Class::Busy) => return Err(fault),
             Err(fault) => failed = failed.or(Some(fault)),
@@ -125,6 +126,7 @@ fn compress_one(
     files: &Files,
     task: &Task,
     how: &Compress,
+    go_on: &dyn Fn() -> Result<(), Fault>,
     progress: &mut dyn FnMut(Compressing<'_>),
 ) -> Result<Option<Compressed>, Fault> {
     let Some(part) = files.claim_segment(&task.segment, &files.deadline(how.wait))? else { return Ok(None) };
@@ -136,7 +138,7 @@ fn compress_one(
         return Err(Fault::SegmentShort { name: name(&task.segment), expected: len, found });
     }
     let path = task.segment.path();
-    let mut work = Work { part: &part, len, passed: 0, path: &path, progress };
+    let mut work = Work { part: &part, len, passed: 0, path: &path, go_on, progress };
     let replaced = match twin {
         Some(twin) => {
             let Some(copy) = twin.open(Access::Read)? else { return Ok(None) };
@@ -173,13 +175,16 @@ struct Work<'a, 'b> {
     /// Bytes compressed, then read back.
     passed: u64,
     path: &'a Path,
+    /// Asked between two reads.
+    go_on: &'a dyn Fn() -> Result<(), Fault>,
     progress: &'a mut dyn FnMut(Compressing<'_>),
 }
 
 impl Work<'_, '_> {
-    fn pass(&mut self, bytes: u64) {
+    fn pass(&mut self, bytes: u64) -> Result<(), Fault> {
         self.passed += bytes;
         (self.progress)(Compressing { path: self.path, done: self.passed, total: 2 * self.len });
+        (self.go_on)()
     }
 
     fn read_source<'b>(&self, buf: &'b mut [u8], at: u64) -> Result<&'b [u8], Fault> {
@@ -199,7 +204,7 @@ impl Work<'_, '_> {
             let bytes = self.read_source(&mut buf, at)?;
             encoder.write_all(bytes).map_err(written)?;
             at += bytes.len() as u64;
-            self.pass(bytes.len() as u64);
+            self.pass(bytes.len() as u64)?;
         }
         encoder.finish().map(drop).map_err(written)
     }
@@ -235,7 +240,7 @@ impl Work<'_, '_> {
                 return Ok(false);
             }
             at += read as u64;
-            self.pass(read as u64);
+            self.pass(read as u64)?;
         }
     }
 }

@@ -51,11 +51,23 @@ impl Waits {
         self.tell = Some(tell);
     }
 
+    /// Between two pieces of long work, of which so many are done.
+    ///
+    /// # Errors
+    /// [`Fault::Interrupted`] once the flag is raised.
+    pub(crate) fn go_on(&self, work: &'static str, done: u64, of: u64) -> Result<(), Fault> {
+        if self.is_raised() { Err(Fault::Interrupted { work, done, of }) } else { Ok(()) }
+    }
+
+    /// Whether the flag is.
+    pub(crate) fn is_raised(&self) -> bool {
+        // Acquire: what was done before the flag was raised has happened for who gives up.
+        self.stop.as_ref().is_some_and(|stop| stop.raised.load(Ordering::Acquire))
+    }
+
     /// Whether one that began then has heard the flag long enough.
     fn are_over(&self, begun: Instant) -> bool {
-        // Acquire: what was done before the flag was raised has happened for who gives up.
-        let raised = self.stop.as_ref().filter(|stop| stop.raised.load(Ordering::Acquire));
-        raised.is_some_and(|stop| {
+        self.stop.as_ref().filter(|_| self.is_raised()).is_some_and(|stop| {
             let seen = *stop.seen.get_or_init(Instant::now);
             begun.max(seen).elapsed() >= LAST_PATIENCE
         })

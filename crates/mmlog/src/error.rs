@@ -434,6 +434,17 @@ pub enum Fault {
         /// How long.
         waited: Duration,
     },
+    /// The program was told to stop ([`Options::stop`](crate::Options::stop)) in the middle of work on many pieces. What is
+    /// done stays done, and no piece is half done.
+    #[error("told to stop when {done} of {of} {work}; do it again for the rest")]
+    Interrupted {
+        /// What was done with how many: "segments were removed".
+        work: &'static str,
+        /// How many pieces.
+        done: u64,
+        /// Of how many.
+        of: u64,
+    },
     /// The files under this handle no longer have their names in the directory that was opened.
     #[error("the log was replaced or removed since it was opened; open it again")]
     Replaced,

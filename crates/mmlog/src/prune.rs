@@ -364,7 +364,9 @@ pub(crate) fn prune(files: &Files, how: &Retention) -> Result<Pruning, Fault> {
     let planned = announce(files, &facts, how, &deadline)?;
     files.sync_metadata().map_err(Fault::io("make durable what is kept"))?;
     crash_point("prune:durable");
-    for segment in facts.finals.iter().take(planned.segments.len()) {
+    let going = facts.finals.iter().take(planned.segments.len());
+    for (segment, gone) in going.zip(0..) {
+        files.waits().go_on("segments were removed", gone, planned.segments.len() as u64)?;
         for name in &segment.names {
             files.remove_final(name)?;
             crash_point("prune:removed");

@@ -1,11 +1,11 @@
 //! What commands have in common on the command line: path access, sizes, durations, modes.
 
 use std::fmt::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use clap::Args;
-use mmlog::{Log, Options, Trust};
+use mmlog::{Options, Trust};
 
 const TRUST_PATH: &str = "Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners";
 
@@ -38,13 +38,13 @@ pub struct OldSegments {
 }
 
 impl OldSegments {
-    /// The library's options with what was typed.
+    /// The library's options for a log, with what was typed.
     #[must_use]
-    pub fn options(&self, access: &Access) -> Options {
-        self.say(Log::options().trust(access.trust()))
+    pub fn options(&self, access: &Access, log: &Path) -> Options {
+        self.say(access.options(log))
     }
 
-    /// As [`options`](Self::options), on top of others.
+    /// The same, on top of others.
     #[must_use]
     pub fn say(&self, options: Options) -> Options {
         match &self.olddir {

@@ -136,6 +136,12 @@ impl From<Verdict> for ExitCode {
     }
 }
 
+/// The exit code of a command that a signal ended before all was done, as the man pages have it.
+pub const ENDED: (&str, &str) = (
+    "128+N",
+    "Signal N (SIGTERM, SIGINT, SIGHUP) ended it before all was done, within 1 s wherever it waited or worked. Standard error says what it waited for, or how much was done; the same command does the rest. It dies of the signal; the first process of a container, which cannot, has this exit code.",
+);
+
 /// The exit codes of `exec` that say that CMD never ran.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub enum NotRun {

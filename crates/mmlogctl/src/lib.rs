@@ -65,11 +65,12 @@ fn finish(run: impl FnOnce(&mut Output) -> Result<ExitCode, Failure>) -> ExitCod
     let _ = signals::survive_size_limit();
     let ended = run(&mut out);
     out.clear_progress();
-    match ended {
-        Ok(exit) => exit,
-        Err(failure) => {
-            out.report(&failure);
-            failure.exit().into()
-        }
+    let exit = ended.unwrap_or_else(|failure| {
+        out.report(&failure);
+        failure.exit().into()
+    });
+    match signals::ended_by() {
+        Some(signal) if exit != ExitCode::SUCCESS => signals::die_of(signal),
+        _ => exit,
     }
 }

@@ -51,6 +51,16 @@ pub fn aside(text: &str) {
     let _ = io::stderr().write_all(format!("\r\x1b[Kmmlogctl: {}\n", printable(text)).as_bytes());
 }
 
+/// What is left to be said when the rest of the process may not come back: where standard error does not take it, nothing.
+pub fn last_words(text: &str) {
+    let stderr = rustix::stdio::stderr();
+    let mut ready = [PollFd::from_borrowed_fd(stderr, PollFlags::OUT)];
+    if poll(&mut ready, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|n| n > 0) {
+        let clear = if stderr.is_terminal() { "\r\x1b[K" } else { "" };
+        let _ = rustix::io::write(stderr, format!("{clear}mmlogctl: {}\n", printable(text)).as_bytes());
+    }
+}
+
 /// Standard output and standard error of a command.
 #[derive(Debug)]
 pub struct Output {

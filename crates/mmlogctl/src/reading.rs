@@ -78,6 +78,14 @@ pub fn check_position(path: &Path, given: Position, end: Position) -> Result<(),
     Err(Failure::new(Exit::Failed, format!("{}: {problem}", shown(path))))
 }
 
+/// A signal came while a log was printed.
+#[must_use]
+pub fn stopped(path: &Path, at: Position, end: Position) -> Failure {
+    let text =
+        format!("{}: told to stop at position {at} of {end}; --from {at} goes on from there", shown(path));
+    Failure::new(Exit::Failed, text)
+}
+
 /// Says on standard error what went wrong with one log of several; the exit code it deserves.
 ///
 /// # Errors

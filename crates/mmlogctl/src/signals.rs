@@ -1,22 +1,159 @@
 //! TERM, INT and HUP as something a command can look at and poll, instead of a sudden end.
 //!
-//! - The first one sets a flag and makes a descriptor readable; the command ends in its own time.
+//! - The first one sets a flag, which the library's waits and long work hear too (`Options::stop`), and makes a
+//!   descriptor readable; the command ends in its own time. [`end_by_them`] says for how long at most.
 //! - The second one ends the process at once, the way the system does without a handler; a second HUP does not, since a
 //!   terminal that goes away sends two: one from the kernel, one from its shell.
 //! - A signal that was ignored when we started (`nohup`, a background job of a script) stays so.
+//! - The first process of a container cannot die of a signal that it sends itself: it has the exit code that shells
+//!   give to those who did.
 
 use std::fs;
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::process;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, OnceLock};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
-use signal_hook::{flag, low_level::pipe};
+use signal_hook::low_level::{self, emulate_default_handler, pipe};
+use signal_hook::{SigId, flag};
 
-/// TERM, INT and HUP, caught.
+use crate::output;
+
+const ENDING: [i32; 3] = [SIGTERM, SIGINT, SIGHUP];
+
+/// How long a command may take to end after a signal, beside what it grants to others.
+pub const AT_LAST: Duration = Duration::from_millis(800);
+
+/// How often somebody looks who has no descriptor to wait for.
+const LOOKS: Duration = Duration::from_millis(50);
+
+/// What the handlers store to: they are the process's, and made once.
+static CAUGHT: OnceLock<Caught> = OnceLock::new();
+
+/// Whether the signals end this command wherever it is.
+static IS_ENDED_BY_THEM: AtomicBool = AtomicBool::new(false);
+
+#[derive(Debug, Default)]
+struct Caught {
+    raised: Arc<AtomicBool>,
+    /// The last one.
+    which: Arc<AtomicUsize>,
+    /// Since when it is known.
+    since: OnceLock<Instant>,
+    /// How long others were granted.
+    granted: OnceLock<Duration>,
+}
+
+impl Caught {
+    /// Makes the handlers, the first time.
+    fn once() -> io::Result<&'static Self> {
+        if let Some(caught) = CAUGHT.get() {
+            return Ok(caught);
+        }
+        let caught = CAUGHT.get_or_init(Self::default);
+        for signal in not_ignored(&ENDING) {
+            // Before the flag, by which others know that there is one.
+            flag::register_usize(signal, Arc::clone(&caught.which), signal.unsigned_abs() as usize)?;
+        }
+        raise_by(&caught.raised).map(|_| caught)
+    }
+
+    fn raised(&self) -> bool {
+        self.raised.load(Ordering::Acquire)
+    }
+
+    fn signal(&self) -> i32 {
+        i32::try_from(self.which.load(Ordering::Acquire)).unwrap_or(SIGTERM)
+    }
+
+    /// Waits for a signal, then until the command should have ended, and ends it.
+    fn end(&self) {
+        while !self.raised() {
+            thread::sleep(LOOKS);
+        }
+        let since = *self.since.get_or_init(Instant::now);
+        loop {
+            let all = self.granted.get().copied().unwrap_or_default().saturating_add(AT_LAST);
+            let left = all.saturating_sub(since.elapsed());
+            if left.is_zero() {
+                break;
+            }
+            thread::sleep(left);
+        }
+        output::last_words(
+            "ended by a signal in the middle of a step; the log is as after a crash, and the same command does the rest",
+        );
+        die_of(self.signal());
+    }
+}
+
+/// The first signal raises the flag, the second ends the process.
+fn raise_by(raised: &Arc<AtomicBool>) -> io::Result<Vec<SigId>> {
+    let mut handlers = Vec::new();
+    for signal in not_ignored(&ENDING) {
+        // The order counts: the first signal finds the flag down, the second finds it up.
+        let at_once = match process::id() {
+            _ if signal == SIGHUP => None,
+            1 => Some(flag::register_conditional_shutdown(signal, 128 + signal, Arc::clone(raised))?),
+            _ => Some(flag::register_conditional_default(signal, Arc::clone(raised))?),
+        };
+        handlers.extend(at_once);
+        handlers.push(flag::register(signal, Arc::clone(raised))?);
+    }
+    Ok(handlers)
+}
+
+/// From now on a signal ends this command: the waits and the long work of the library by [`flag`], the rest, such as a
+/// reader of standard output that stands still or a slow disk, a moment later, wherever it is: whatever a command does to a
+/// log may be killed at any step. Needs no descriptor.
+pub fn end_by_them() {
+    // Without handlers the system ends us, as it does others.
+    let Ok(caught) = Caught::once() else { return };
+    IS_ENDED_BY_THEM.store(true, Ordering::Release);
+    // Where no thread can be had, the second signal ends it.
+    let _ = thread::Builder::new().stack_size(64 << 10).spawn(|| caught.end());
+}
+
+/// Lets a command go on for that long after a signal, to leave others the time.
+pub fn grant(grace: Duration) {
+    if let Some(caught) = CAUGHT.get() {
+        let _ = caught.granted.set(grace);
+    }
+}
+
+/// What the library's waits and long work hear, where signals are caught.
+#[must_use]
+pub fn flag() -> Option<Arc<AtomicBool>> {
+    CAUGHT.get().map(|caught| Arc::clone(&caught.raised))
+}
+
+/// Whether one came.
+#[must_use]
+pub fn came() -> bool {
+    CAUGHT.get().is_some_and(Caught::raised)
+}
+
+/// The signal that has ended this command, which could not do all that it was asked to.
+#[must_use]
+pub fn ended_by() -> Option<i32> {
+    let caught = CAUGHT.get().filter(|_| IS_ENDED_BY_THEM.load(Ordering::Acquire))?;
+    caught.raised().then(|| caught.signal())
+}
+
+/// Ends as a process does that does not catch this signal.
+pub fn die_of(signal: i32) -> ! {
+    if process::id() != 1 {
+        let _ = emulate_default_handler(signal);
+    }
+    low_level::exit(128 + signal)
+}
+
+/// TERM, INT and HUP, caught, as a descriptor too.
 #[derive(Debug)]
 pub struct Signals {
     raised: Arc<AtomicBool>,
@@ -26,36 +163,31 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Catches them from now on. Call it once, before the work starts.
+    /// Catches them from now on.
     ///
     /// # Errors
     /// When the system refuses a socket pair or a handler.
     pub fn catch() -> io::Result<Self> {
-        let raised = Arc::new(AtomicBool::new(false));
-        let (wake, handler_end) = UnixStream::pair()?;
-        let status = own_status();
-        for signal in [SIGTERM, SIGINT, SIGHUP] {
-            if is_ignored(&status, signal) {
-                continue;
-            }
-            // The order counts: the first signal finds the flag down, the second finds it up.
-            if signal != SIGHUP {
-                flag::register_conditional_default(signal, Arc::clone(&raised))?;
-            }
-            flag::register(signal, Arc::clone(&raised))?;
+        let caught = Caught::once()?;
+        let (wake, mut handler_end) = UnixStream::pair()?;
+        for signal in not_ignored(&ENDING) {
             pipe::register(signal, handler_end.try_clone()?)?;
         }
-        Ok(Self::new(raised, wake))
+        if caught.raised() {
+            handler_end.write_all(b"!")?;
+        }
+        Ok(Self::new(Arc::clone(&caught.raised), wake))
     }
 
-    /// Catches none of them: whoever does raises these.
+    /// Catches them until somebody else does, who raises these then.
     ///
     /// # Errors
     /// As [`Signals::catch`].
     pub fn by_hand() -> io::Result<(Self, Raise)> {
         let raised = Arc::new(AtomicBool::new(false));
         let (wake, other_end) = UnixStream::pair()?;
-        Ok((Self::new(Arc::clone(&raised), wake), Raise { raised, wake: other_end }))
+        let handlers = raise_by(&raised)?;
+        Ok((Self::new(Arc::clone(&raised), wake), Raise { raised, wake: other_end, handlers }))
     }
 
     const fn new(raised: Arc<AtomicBool>, wake: UnixStream) -> Self {
@@ -96,9 +228,19 @@ impl Signals {
 pub struct Raise {
     raised: Arc<AtomicBool>,
     wake: UnixStream,
+    /// What catches signals still.
+    handlers: Vec<SigId>,
 }
 
 impl Raise {
+    /// Somebody else catches signals from now on; whether one came before.
+    pub fn take_over(&mut self) -> bool {
+        self.handlers.drain(..).for_each(|handler| {
+            low_level::unregister(handler);
+        });
+        self.raised.load(Ordering::Acquire)
+    }
+
     /// As if a signal had come.
     pub fn raise(&mut self) {
         self.raised.store(true, Ordering::Release);

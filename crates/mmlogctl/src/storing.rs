@@ -46,7 +46,7 @@ pub(crate) const AT_ONCE: usize = 256 << 10;
 #[derive(Args, Debug)]
 pub(crate) struct Storing {
     /// The log's data file; created when it is missing.
-    log: PathBuf,
+    pub(crate) log: PathBuf,
     /// Fail when the log does not exist.
     #[arg(long)]
     no_create: bool,

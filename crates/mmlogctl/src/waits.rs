@@ -9,9 +9,11 @@ use mmlog::{Class, Log, Options, Trust, quoted};
 use crate::arguments::Access;
 use crate::exit::{Failure, shown};
 use crate::output::{self, Output};
+use crate::signals;
 
 impl Access {
-    /// How every command opens its log: who looks at a terminal is told whom a wait of more than 1 s is for.
+    /// How every command opens its log: signals that are caught end its waits, and who looks at a terminal is told whom a
+    /// wait of more than 1 s is for.
     #[must_use]
     pub fn options(&self, log: &Path) -> Options {
         options(log, self.trust())
@@ -20,7 +22,10 @@ impl Access {
 
 /// The same, where only the trust is at hand.
 pub(crate) fn options(log: &Path, trust: Trust) -> Options {
-    let options = Log::options().trust(trust);
+    let mut options = Log::options().trust(trust);
+    if let Some(flag) = signals::flag() {
+        options = options.stop(flag);
+    }
     if !stderr().is_terminal() {
         return options;
     }

@@ -1,11 +1,10 @@
 //! The bytes of the current data file: NULs where they must be, and how many there are elsewhere.
 
-use std::convert::Infallible;
 use std::fs::File;
 use std::ops::ControlFlow;
 use std::sync::atomic::Ordering;
 
-use super::{Deep, Violation, claim};
+use super::{Deep, Violation, claim, go_on};
 use crate::error::Fault;
 use crate::files::{Files, content};
 use crate::holes::{Hole, HoleKind};
@@ -22,11 +21,11 @@ pub(super) fn check(files: &Files, holes: &[Hole], found: &mut Deep) -> Result<(
     let mut at = base.max(files.meta.header().kept.first.load(Ordering::Acquire));
     for hole in holes.iter().filter(|h| h.start >= base) {
         let end = hole.start.min(found.watermark);
-        count_nuls(file, base, (at, end), found)?;
+        count_nuls(files, file, base, (at, end), found)?;
         at = at.max(hole.end());
     }
     let end = found.watermark;
-    count_nuls(file, base, (at, end), found)?;
+    count_nuls(files, file, base, (at, end), found)?;
     if found.nuls > 0 {
         found.facts.push(format!("{} NULs below the watermark that no hole explains", found.nuls));
     }
@@ -35,6 +34,7 @@ pub(super) fn check(files: &Files, holes: &[Hole], found: &mut Deep) -> Result<(
 
 /// Has `each` read the positions `[from, to)`, as far as the file reaches, and counts them.
 fn read(
+    files: &Files,
     file: &File,
     base: u64,
     (from, to): (u64, u64),
@@ -44,17 +44,28 @@ fn read(
     let from = from - base;
     let reached = content::pieces(file, from, to.saturating_sub(base), |at, piece| {
         each(base + at, piece);
-        ControlFlow::<Infallible>::Continue(())
+        match go_on(files, found.read + at - from) {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(fault) => ControlFlow::Break(fault),
+        }
     });
-    let ControlFlow::Continue(reached) = reached.map_err(Fault::io("read the data file"))?;
-    found.read += reached - from;
+    match reached.map_err(Fault::io("read the data file"))? {
+        ControlFlow::Continue(reached) => found.read += reached - from,
+        ControlFlow::Break(fault) => return Err(fault),
+    }
     Ok(())
 }
 
-fn count_nuls(file: &File, base: u64, range: (u64, u64), found: &mut Deep) -> Result<(), Fault> {
+fn count_nuls(
+    files: &Files,
+    file: &File,
+    base: u64,
+    range: (u64, u64),
+    found: &mut Deep,
+) -> Result<(), Fault> {
     let mut nuls = 0;
     let count = |_, bytes: &[u8]| nuls += bytes.iter().filter(|&&b| b == 0).count() as u64;
-    read(file, base, range, found, count)?;
+    read(files, file, base, range, found, count)?;
     found.nuls += nuls;
     Ok(())
 }
@@ -89,7 +100,7 @@ fn beyond_the_cursor(files: &Files, file: &File, base: u64, found: &mut Deep) ->
             stray = Some(at + (reserved + i) as u64);
         }
     };
-    read(file, base, (from, to), found, look)?;
+    read(files, file, base, (from, to), found, look)?;
     // A recovery may have set the cursor back, a rotation may have changed the file.
     if let Some(at) = stray.filter(|&at| files.is_of_this_boot() && at >= control.look().start) {
         let said = format!("a byte at {at}, the cursor is {}", control.look().start);

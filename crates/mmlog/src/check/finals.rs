@@ -6,7 +6,7 @@ use std::io::{self, Read, Seek};
 use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 
-use super::{Deep, Violation};
+use super::{Deep, Violation, go_on};
 use crate::codec;
 use crate::error::Fault;
 use crate::files::Files;
@@ -33,6 +33,7 @@ pub(super) fn check(files: &Files, known: &[Hole], found: &mut Deep) -> Result<(
             == segment.stat.map(|stat| (stat.id, stat.len));
         found.read += look.read;
         found.nuls += look.nuls;
+        go_on(files, found.read)?;
         let path = segment.name.path();
         if let Some(problem) = problem.filter(|_| is_there && segment.end > files.first_kept()) {
             let said = format!("{}: {problem}", path.display());
@@ -101,6 +102,8 @@ impl Look<'_> {
         let mut buf = vec![0; READ_AT_A_TIME];
         loop {
             match from.read(&mut buf) {
+                // What it says then is not asked for any more.
+                _ if self.files.waits().is_raised() => return Ok(()),
                 Ok(0) => return Ok(()),
                 Ok(n) => {
                     let at = self.segment.name.says.base + self.read;

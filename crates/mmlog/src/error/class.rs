@@ -7,7 +7,7 @@ use super::Fault;
 pub enum Class {
     /// Free space, then try again.
     Retry,
-    /// Somebody else is at it: wait.
+    /// Somebody else is at it, or this program was told to stop: later.
     Busy,
     /// Needs repair.
     Damaged,
@@ -24,6 +24,7 @@ impl Fault {
             Fault::Busy(_)
             | Fault::Stalled { .. }
             | Fault::Stopped { .. }
+            | Fault::Interrupted { .. }
             | Fault::InUse { .. }
             | Fault::WritersFull { .. } => Class::Busy,
             Fault::NoData

@@ -256,7 +256,13 @@ impl Files {
         // The cut of the newest one may be what a dead rotator left to do, and finds it by its name.
         drop(self.lock(Operation::Move, deadline)?);
         let (mut moved, log) = (Vec::new(), self.log_directory()?);
-        for n in log.named_of(..below)? {
+        let all = log.named_of(..below)?;
+        let (of, mut goes_on) = (all.len() as u64, Ok(()));
+        for n in all {
+            goes_on = self.waits().go_on("segments were moved", moved.len() as u64, of);
+            if goes_on.is_err() {
+                break;
+            }
             if parts::is_being_made(&log, &parts::name_of(&n.name))? {
                 continue;
             }
@@ -283,7 +289,7 @@ impl Files {
             };
             sync().map_err(Fault::io("make moved segments durable"))?;
         }
-        Ok(moved)
+        goes_on.map(|()| moved)
     }
 }
 

@@ -14,6 +14,7 @@ use super::open::resolve;
 use super::segment_dir::{LeftOut, Listing, Named, Owner, SegmentDir, Stranger};
 use super::{Config, in_use};
 use crate::crash::crash_point;
+use crate::deadline::Waits;
 use crate::error::{At, Fault, Result};
 use crate::sys::fs;
 use crate::sys::lock::{self, Lease};
@@ -74,7 +75,7 @@ fn remove_parts(
         let segments = SegmentDir::new(place, Owner::Anybody).named()?;
         return Err(match data {
             None if finals == Finals::Remove && !segments.is_empty() => {
-                let files = remove_finals(&segments)?;
+                let files = remove_finals(&segments, &config.waits)?;
                 return Ok(Removed { files, left: Vec::new(), left_out: Vec::new() });
             }
             Some(file) => Fault::NoMetadata { len: file.metadata().map_err(look())?.len() },
@@ -115,7 +116,7 @@ fn remove_parts(
         take(Part::Data, place.path())?;
     }
     let gone = match finals {
-        Finals::Remove => remove_finals(&everywhere(&log, old.as_ref())?.named)?,
+        Finals::Remove => remove_finals(&everywhere(&log, old.as_ref())?.named, &config.waits)?,
         Finals::Leave => Vec::new(),
     };
     for left in super::leftovers::in_directories(&log, old.as_ref(), true) {
@@ -137,8 +138,9 @@ fn everywhere(log: &SegmentDir, old: Option<&SegmentDir>) -> std::result::Result
     Ok(all)
 }
 
-fn remove_finals(segments: &[Named]) -> std::result::Result<Vec<PathBuf>, Fault> {
-    for n in segments {
+fn remove_finals(segments: &[Named], waits: &Waits) -> std::result::Result<Vec<PathBuf>, Fault> {
+    for (n, gone) in segments.iter().zip(0..) {
+        waits.go_on("segments were removed", gone, segments.len() as u64)?;
         n.remove().map_err(Fault::io("remove a final segment"))?;
         crash_point("remove:final");
     }

@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, TryLockError};
 use super::guard::LogLock;
 use super::owner::{self, Operation};
 use super::{Files, SLICE};
-use crate::deadline::Deadline;
+use crate::deadline::{Deadline, Waits};
 use crate::error::{Blocker, Fault};
 use crate::layout::{MAINTENANCE_BYTE, Owner, SYNC_BYTE, Wake};
 use crate::sys::{futex, lock, process};
@@ -40,6 +40,11 @@ impl Drop for Held<'_> {
 }
 
 impl Files {
+    /// What ends waits and long work sooner.
+    pub(crate) const fn waits(&self) -> &Waits {
+        &self.config.waits
+    }
+
     /// Waits until `step` gives something; who wakes `wake` is waited for, and `who` is to blame.
     pub(super) fn wait_for<T>(
         wake: &Wake,

@@ -87,8 +87,9 @@ impl Options {
 
     /// Ends the waits of this handle sooner: once `raised` is true, whoever waits for another process goes on for at most
     /// 0.2 s (what a healthy log makes anybody wait is over by then) and returns
-    /// [`Fault::Stopped`](crate::Fault::Stopped); so does whoever begins to wait from then on. What need not wait is done
-    /// as ever. Raise it once, from a signal handler or any thread, with [`Ordering::Release`](std::sync::atomic::Ordering).
+    /// [`Fault::Stopped`](crate::Fault::Stopped); so does whoever begins to wait from then on. Long work on many pieces
+    /// (pruning, compressing, moving or removing segments, looking at every byte) ends behind the piece in hand with
+    /// [`Fault::Interrupted`](crate::Fault::Interrupted). What need not wait is done as ever. Raise it once, from a signal handler or any thread, with [`Ordering::Release`](std::sync::atomic::Ordering).
     ///
     /// ```
     /// # fn main() -> mmlog::Result<()> {

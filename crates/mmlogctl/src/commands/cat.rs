@@ -9,10 +9,11 @@ use crate::arguments::{Access, OldSegments, size};
 use crate::colours::Colours;
 use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
-use crate::reading::copy::{Copier, Plain, Render, Shown, Sink};
+use crate::reading::copy::{Copier, Order, Plain, Render, Shown, Sink, Stopped};
 use crate::reading::json::{Form, Formed, JsonLines};
 use crate::reading::skip::Skip;
-use crate::reading::{self, Holes};
+use crate::reading::{self, Holes, stopped};
+use crate::signals;
 
 /// Print logs: exactly the committed bytes, without holes.
 #[derive(Args, Debug)]
@@ -59,7 +60,11 @@ pub fn run(args: &CatArgs, out: &mut Output) -> Result<Exit, Failure> {
     }
     reading::widen_pipe(out);
     let mut worst = Exit::Done;
-    for path in &args.logs {
+    for (path, printed) in args.logs.iter().zip(0..) {
+        if signals::came() {
+            out.notice(&format!("told to stop when {printed} of {} logs were printed", args.logs.len()));
+            return Ok(Exit::Failed);
+        }
         let ended = match print(path, args, out) {
             Ok(ended) => ended,
             Err(failure) => reading::report(failure, out)?,
@@ -94,7 +99,9 @@ fn print(path: &Path, args: &CatArgs, out: &mut Output) -> Result<Exit, Failure>
     let mut copier = Copier::new(args.holes, Skip::NOTHING, render);
     copier.segment(follower.generation());
     let mut sink = Printed { path, out, worst: Exit::Done };
-    copier.copy(&mut follower, Some(until), &mut sink)?;
+    if copier.copy(&mut follower, Some(until), &mut sink)? == Stopped::Ordered {
+        return Err(stopped(path, follower.position(), until));
+    }
     copier.finish(&follower, &mut sink)?;
     if args.to.is_none()
         && let Some(text) = reading::outside(path, &follower)?
@@ -126,5 +133,9 @@ impl Sink for Printed<'_> {
 
     fn worsen(&mut self, to: Exit) {
         self.worst = self.worst.max(to);
+    }
+
+    fn order(&self) -> Order {
+        if signals::came() { Order::Stop } else { Order::GoOn }
     }
 }

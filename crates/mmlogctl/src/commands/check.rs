@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use mmlog::{Error, Finding, Status, explain};
+use mmlog::{Fault, Finding, Status, explain};
 
 use self::limits::{Limit, Limits};
 use crate::arguments::{Access, OldSegments};
@@ -73,7 +73,7 @@ type Look = Result<Status, Finding>;
 pub fn run(args: &CheckArgs, out: &mut Output) -> Verdict {
     let mut verdict = Verdict::Fine;
     let mut text = String::new();
-    let checked = if args.deep { deep_looks(args) } else { plain_looks(args, out, &mut verdict) };
+    let checked = if args.deep { deep_looks(args, out) } else { plain_looks(args, out, &mut verdict) };
     for (of_log, said) in checked {
         verdict = verdict.or_worse(of_log);
         text.push_str(&said);
@@ -87,18 +87,24 @@ pub fn run(args: &CheckArgs, out: &mut Output) -> Verdict {
     }
 }
 
-fn deep_looks(args: &CheckArgs) -> Vec<(Verdict, String)> {
-    let options = args.old.options(&args.access);
+fn deep_looks(args: &CheckArgs, out: &mut Output) -> Vec<(Verdict, String)> {
     let checked = |log: &PathBuf| {
-        let unknown = |e: Error| plugin::unknown(log, &explain(&e));
-        deep::check(log, &options, args.json).unwrap_or_else(unknown)
+        let options = args.old.options(&args.access, log);
+        deep::check(log, &options, args.json).unwrap_or_else(|e| match e.fault() {
+            // Nothing is known of it, good or bad.
+            Fault::Interrupted { .. } | Fault::Stopped { .. } => {
+                out.report(&e.into());
+                (Verdict::Unknown, String::new())
+            }
+            _ => plugin::unknown(log, &explain(&e)),
+        })
     };
     args.logs.iter().map(checked).collect()
 }
 
 fn plain_looks(args: &CheckArgs, out: &mut Output, verdict: &mut Verdict) -> Vec<(Verdict, String)> {
     let limits = Limits { warning: &args.warning, critical: &args.critical };
-    let looked = look_twice(&args.logs, &args.old.options(&args.access)).into_iter();
+    let looked = look_twice(&args.logs, |log| args.old.options(&args.access, log)).into_iter();
     let known = looked.map(|look| look.map(|status| limits.judge(status)).map_err(|e| explain(&e)));
     let looks: Vec<(&Path, Look)> = args.logs.iter().map(PathBuf::as_path).zip(known).collect();
     let lines: Vec<(Verdict, String)> = looks.iter().map(|(log, look)| line(log, look, &limits)).collect();

@@ -16,6 +16,7 @@ use crate::inspect::model::Model;
 use crate::inspect::pace::Pace;
 use crate::inspect::screen;
 use crate::output::Output;
+use crate::signals;
 
 /// Between two looks of the screen.
 const LIVE: Duration = Duration::from_millis(250);
@@ -68,6 +69,8 @@ pub fn run(args: &InspectArgs, out: &mut Output) -> Result<Exit, Failure> {
     let access = if args.read_only { keys::Access::ReadOnly } else { keys::Access::Operate };
     let model = |size: Size| Model::new(&args.logs, access, size);
     if args.once || args.batch {
+        signals::end_by_them();
+        let options = signals::flag().map_or(options.clone(), |flag| options.clone().stop(flag));
         let form = if args.json { Form::Json } else { Form::Text };
         let mut batch = Batch::new(model(batch::size()), &options, form);
         if args.once {

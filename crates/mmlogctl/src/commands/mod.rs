@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use crate::cli::{Cli, Command};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
+use crate::signals;
 
 pub mod append;
 pub mod bench;
@@ -29,6 +30,22 @@ pub mod trim;
 /// # Errors
 /// What the command could not do.
 pub fn run(cli: &Cli, out: &mut Output) -> Result<ExitCode, Failure> {
+    // The others end by signals in their own ways: they have input, output, a program or a screen to see to.
+    if matches!(
+        cli.command,
+        Command::Init(_)
+            | Command::Cat(_)
+            | Command::Status(_)
+            | Command::Check(_)
+            | Command::Repair(_)
+            | Command::Trim(_)
+            | Command::Rotate(_)
+            | Command::Prune(_)
+            | Command::Segments(_)
+            | Command::Rm(_)
+    ) {
+        signals::end_by_them();
+    }
     let exit: Exit = match &cli.command {
         Command::Init(args) => init::run(args, out)?,
         Command::Append(args) => append::run(args, out)?,

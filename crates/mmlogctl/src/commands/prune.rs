@@ -88,7 +88,7 @@ impl PruneArgs {
 /// When the log cannot be had; busy after `--wait`, with who it is.
 pub fn run(args: &PruneArgs, out: &mut Output) -> Result<Exit, Failure> {
     let begun = Instant::now();
-    let options = args.old.say(args.access.options(&args.log)).wait(args.wait);
+    let options = args.old.options(&args.access, &args.log).wait(args.wait);
     if let Some(name) = &args.forget {
         options.open(&args.log)?.forget(name)?;
         return Ok(Exit::Done);

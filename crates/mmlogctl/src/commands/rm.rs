@@ -34,7 +34,7 @@ pub struct RmArgs {
 pub fn run(args: &RmArgs, out: &mut Output) -> Result<Exit, Failure> {
     let force = if args.force { Force::Always } else { Force::IfUnused };
     let remove = if args.all { mmlog::remove_all } else { mmlog::remove };
-    let removed = remove(&args.log, force, &args.old.options(&args.access))?;
+    let removed = remove(&args.log, force, &args.old.options(&args.access, &args.log))?;
     if let [first, ..] = removed.left.as_slice() {
         let (log, count, first) = (shown(&args.log), removed.left.len(), shown(first));
         let all = quoted(&args.log);

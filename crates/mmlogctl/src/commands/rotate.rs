@@ -4,7 +4,7 @@ mod after;
 mod compress;
 
 use std::ffi::OsString;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
@@ -14,6 +14,7 @@ use mmlog::{Log, Rotated, Rotation, Stamp, units};
 use crate::arguments::{Access, duration, size};
 use crate::exit::{Exit, Failure, printable, shown};
 use crate::output::Output;
+use crate::signals;
 use crate::waits::leave;
 use after::Hook;
 use compress::Format;
@@ -70,7 +71,8 @@ pub struct RotateArgs {
     /// rotates. If CMD fails, or is killed, so does this command; that segment and all behind it wait, and the next rotate
     /// --run begins with it, also when there is nothing to rotate. So CMD may run more than once for a segment. The log
     /// notes which segments wait, never a command; `check` says how many, and `prune --keep-unrun` keeps them. TERM, INT
-    /// and HUP end CMD, its whole process group, within 5 seconds.
+    /// and HUP are sent on to CMD as SIGTERM, to its whole process group, which has 5 seconds to end and is then killed; the
+    /// segment waits, whatever CMD ended with.
     #[arg(long, value_name = "CMD")]
     run: Option<OsString>,
     #[command(flatten)]
@@ -131,11 +133,12 @@ pub fn run(args: &RotateArgs, out: &mut Output) -> Result<Exit, Failure> {
     if let Some(rotated) = rotated.as_ref().filter(|_| out.is_terminal()) {
         out.line(&said("made", args, rotated))?;
     }
-    // What is to be done with final segments is done whatever failed before.
-    if let Some(directory) = &args.olddir {
+    // What is to be done with final segments is done whatever failed before, but for a signal.
+    let mut undone = Undone::default();
+    if let Some(directory) = args.olddir.as_ref().filter(|_| undone.may_begin("moving")) {
         failures.extend(log.move_segments(directory, args.wait).err().map(Failure::from));
     }
-    if let Some(format) = args.compress {
+    if let Some(format) = args.compress.filter(|_| undone.may_begin("compressing")) {
         failures.extend(compress::compress(&log, args, format, out).err());
     }
     if args.olddir.is_some() || args.compress.is_some() {
@@ -145,11 +148,36 @@ pub fn run(args: &RotateArgs, out: &mut Output) -> Result<Exit, Failure> {
         }
     }
     failures.extend(leave(log, out).err());
-    if let (Some(hook), Some(log)) = (&hook, &for_hook) {
+    if let (Some(hook), Some(log)) = (&hook, &for_hook)
+        && undone.may_begin("--run")
+    {
         failures.extend(after::catch_up(hook, log, turn, args.wait, out).err());
     }
+    failures.extend(undone.said(&args.log));
     failures.iter().for_each(|failure| out.report(failure));
     Ok(failures.first().map_or(Exit::Done, Failure::exit))
+}
+
+/// What a signal came before.
+#[derive(Default)]
+struct Undone(Vec<&'static str>);
+
+impl Undone {
+    fn may_begin(&mut self, work: &'static str) -> bool {
+        if signals::came() {
+            self.0.push(work);
+        }
+        !signals::came()
+    }
+
+    fn said(&self, log: &Path) -> Option<Failure> {
+        let text = format!(
+            "{}: told to stop, and did not begin {}; the next rotate with these options does",
+            shown(log),
+            self.0.join(", ")
+        );
+        (!self.0.is_empty()).then(|| Failure::new(Exit::Failed, text))
+    }
 }
 
 /// Says what would be done.

@@ -50,7 +50,7 @@ pub struct SegmentsArgs {
 /// # Errors
 /// When there is no log that could be asked.
 pub fn run(args: &SegmentsArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let options = args.old.options(&args.access);
+    let options = args.old.options(&args.access, &args.log);
     let status = Observer::open(&args.log, &options)?.look()?;
     if args.json {
         let segments: Vec<Value> = status.segments.iter().map(|s| object(s, &status)).collect();

@@ -63,7 +63,6 @@ pub fn run(model: Model, options: &Options, trust: Trust, mut pace: Pace) -> io:
         if let Some(signal) = woken.deadly {
             drop(screen);
             die_of(signal);
-            return Ok(());
         }
         let mut next = if woken.stop == Came::Yes { Next::Suspend } else { Next::Draw };
         if woken.anew == Came::Yes {

@@ -24,7 +24,7 @@ use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::flag;
 use signal_hook::low_level::{emulate_default_handler, pipe};
 
-use crate::signals::not_ignored;
+use crate::signals::{self, not_ignored};
 
 /// The terminal is ours now.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -199,7 +199,7 @@ impl Signals {
 }
 
 /// Dies of a signal, as without a handler.
-pub fn die_of(signal: i32) {
+pub fn die_of(signal: i32) -> ! {
     give_back();
-    let _ = emulate_default_handler(signal);
+    signals::die_of(signal)
 }

@@ -13,7 +13,7 @@ use clap_complete::{Shell, generate};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use mmlogctl::cli;
-use mmlogctl::exit::{Exit, NotRun, RAN, Verdict};
+use mmlogctl::exit::{ENDED, Exit, NotRun, RAN, Verdict};
 use pages::Page;
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -59,16 +59,26 @@ fn a_page_names_every_exit_code() -> Outcome {
     Ok(())
 }
 
+/// These end by signals in ways of their own, which their texts have.
+const OTHERWISE: [&str; 4] = ["mmlogctl-append", "mmlogctl-bench", "mmlogctl-drill", "mmlogctl-inspect"];
+
 /// Those of `check` are what monitoring makes of them, those of `exec` mostly the program's.
 fn exit_codes(page: &str) -> Vec<(String, &'static str)> {
+    let ended = (ENDED.0.to_owned(), ENDED.1);
     match page {
-        "mmlogctl-check" => Verdict::ALL.map(|v| (v.code().to_string(), v.meaning())).to_vec(),
+        "mmlogctl-check" => {
+            let verdicts = Verdict::ALL.map(|v| (v.code().to_string(), v.meaning()));
+            verdicts.into_iter().chain([ended]).collect()
+        }
         "mmlogctl-exec" => {
             let ran = RAN.map(|(code, meaning)| (code.to_owned(), meaning));
             let not_run = NotRun::ALL.map(|not_run| (not_run.code().to_string(), not_run.meaning()));
             ran.into_iter().chain(not_run).collect()
         }
-        _ => Exit::ALL.map(|exit| (exit.code().to_string(), exit.meaning())).to_vec(),
+        _ => {
+            let all = Exit::ALL.map(|exit| (exit.code().to_string(), exit.meaning()));
+            all.into_iter().chain(Some(ended).filter(|_| !OTHERWISE.contains(&page))).collect()
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{FileType, fstat, tell};
+use rustix::fs::{FileType, OFlags, fcntl_getfl, fstat, major, minor, tell};
 use rustix::io::{Errno, ioctl_fionread, read};
 use rustix::pipe::fcntl_setpipe_size;
 
@@ -76,6 +76,17 @@ impl Input {
         let mut ready = [PollFd::from_borrowed_fd(fd(), PollFlags::IN)];
         let nothing = Timespec { tv_sec: 0, tv_nsec: 0 };
         poll(&mut ready, Some(&nothing)).is_ok() && !ready[0].revents().contains(PollFlags::HUP)
+    }
+
+    /// Whether it was closed, perhaps: the Rust runtime then opens /dev/null for reading and writing, as daemons and other
+    /// languages do, and shells do not.
+    pub(super) fn is_nothing(&self) -> bool {
+        const NULL: (u32, u32) = (1, 3);
+        let is_null = fstat(fd()).is_ok_and(|stat| {
+            FileType::from_raw_mode(stat.st_mode) == FileType::CharacterDevice
+                && (major(stat.st_rdev), minor(stat.st_rdev)) == NULL
+        });
+        is_null && fcntl_getfl(fd()).is_ok_and(|flags| flags.contains(OFlags::RDWR))
     }
 
     pub(super) fn is_file(&self) -> bool {

@@ -48,7 +48,8 @@ use input::{Input, Others, Read};
 /// goes on to the end of its input, so that the program's last words are stored; after --grace it stores
 /// what lies in the pipe and ends. A second signal ends it at once (not a second SIGHUP: a terminal that
 /// goes away sends two). A file and a terminal are not read on,
-/// and a log that cannot take more is not waited for: what was not stored is said.
+/// and a log that cannot take more is not waited for: what was not stored is said, exit code 3. Standard input that is
+/// closed has nothing to append, which is said.
 ///
 /// A log that is removed or replaced while it is open is noticed within seconds and at the end, and said
 /// once: what is appended then is in a file without a name. If another log was made in its place, append goes
@@ -84,6 +85,12 @@ pub fn run(args: &AppendArgs, out: &mut Output) -> Result<Exit, Failure> {
     let signals = Signals::catch().map_err(|e| counted(storing.uncaught(&e), input.lying()))?;
     let grace = if input.has_producer() { args.grace } else { Duration::ZERO };
     let signals = signals.with_grace(grace);
+    if input.is_nothing() {
+        out.notice(&format!(
+            "{}: standard input is closed, or /dev/null: there is nothing to append",
+            shown(&storing.log)
+        ));
+    }
     let progress = match (out.error_is_terminal(), input.is_terminal()) {
         (true, false) => Progress::showing(),
         _ => Progress::hidden(),

@@ -44,7 +44,7 @@ pub(super) struct Child {
 
 impl Child {
     /// Starts it; `raise` is for the signals that want an end.
-    pub(super) fn start(command: &[OsString], raise: Raise) -> Result<Self, (NotRun, String)> {
+    pub(super) fn start(command: &[OsString], mut raise: Raise) -> Result<Self, (NotRun, String)> {
         let [program, arguments @ ..] = command else {
             return Err((NotRun::Failed, "no program; name one behind `--`".to_owned()));
         };
@@ -54,6 +54,9 @@ impl Child {
         // ignored, or the kernel would forget how the program ended.
         let signals = [not_ignored(&FORWARDED), vec![SIGCHLD]].concat();
         let caught = SignalDelivery::with_pipe(read, write, WithOrigin::default(), signals).map_err(ours)?;
+        if raise.take_over() {
+            return Err((NotRun::Failed, format!("{}: not started: a signal came before", name_of(program))));
+        }
         let (ended, ended_here) = UnixStream::pair().map_err(ours)?;
         let status = Arc::new(OnceLock::new());
         let (started, pid) = mpsc::channel();
@@ -96,8 +99,12 @@ impl AsFd for Child {
     }
 }
 
+fn name_of(program: &OsString) -> String {
+    printable(&program.to_string_lossy())
+}
+
 fn not_run(program: &OsString, error: &io::Error) -> (NotRun, String) {
-    let name = printable(&program.to_string_lossy());
+    let name = name_of(program);
     let (not_run, next) = match Errno::from_io_error(error) {
         Some(Errno::NOENT) => {
             (NotRun::Missing, "look at its name, at PATH and at the first line of a script")

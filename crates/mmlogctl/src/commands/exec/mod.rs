@@ -34,7 +34,7 @@ use pump::{NotAll, Pump};
 /// where it counts, let a shell make them one (`sh -c 'exec CMD 2>&1'`).
 ///
 /// CMD is looked for in PATH and has our standard input, environment and other open files. It is
-/// started when the log is open, or not at all. Its exit code is ours.
+/// started when the log is open, or not at all, as when SIGTERM, SIGINT or SIGHUP come before. Its exit code is ours.
 ///
 /// SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are sent on to CMD, and end us only when CMD
 /// ends. SIGINT and SIGQUIT from the keys of a terminal are not, since the terminal sends them to CMD

@@ -84,7 +84,7 @@ struct Report {
 /// When the log cannot be looked at, or a step failed; what was done until then stays done.
 pub fn run(args: &RepairArgs, out: &mut Output) -> Result<Exit, Failure> {
     let mut repair =
-        Repair { args, options: args.old_segments.say(args.access.options(&args.log)).wait(args.wait), out };
+        Repair { args, options: args.old_segments.options(&args.access, &args.log).wait(args.wait), out };
     let found = repair.examine()?;
     let plan = found.plan(&args.wishes());
     let facts = found.facts().clone();

@@ -16,9 +16,9 @@ use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use crate::exit::{Exit, Failure, printable, shown};
 use crate::output::Output;
-use crate::signals::Signals;
+use crate::signals::{self, Signals};
 
-/// How long a command has to end after a signal.
+/// How long a command has to end after a signal, of which it is told.
 const GRACE: Duration = Duration::from_secs(5);
 
 /// How often a command is asked for where the kernel has no descriptors of processes.
@@ -39,8 +39,13 @@ impl Hook<'_> {
     pub(crate) fn run_all(&self, turn: &mut HookTurn, out: &mut Output) -> Result<(), Failure> {
         let signals = Signals::catch()
             .map_err(|e| self.failed(&format!("cannot catch signals: {}", mmlog::reason(&e))))?;
+        signals::grant(GRACE);
         let mut gone = None;
         while let Some(due) = turn.due()? {
+            if signals.raised() {
+                return Err(self
+                    .failed("was not run for all that wait: told to stop; the next `rotate --run` goes on"));
+            }
             match due {
                 Due::Segment(segment) => {
                     self.run(&segment, turn, &signals)?;

@@ -2,7 +2,7 @@
 //!
 //! It looks twice, 50 ms apart: only what stands still between two looks is said to stand.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
@@ -46,7 +46,9 @@ pub struct StatusArgs {
 pub fn run(args: &StatusArgs, out: &mut Output) -> Result<Exit, Failure> {
     let mut exit = Exit::Done;
     let mut gap = "";
-    for (path, looked) in args.logs.iter().zip(look_twice(&args.logs, &args.old.options(&args.access))) {
+    for (path, looked) in
+        args.logs.iter().zip(look_twice(&args.logs, |log| args.old.options(&args.access, log)))
+    {
         match looked {
             Ok(status) if args.json => out.write(json::line(&json::object(&status)).as_bytes())?,
             Ok(status) => {
@@ -67,9 +69,9 @@ pub fn run(args: &StatusArgs, out: &mut Output) -> Result<Exit, Failure> {
 }
 
 /// Looks at each log, at all of them within the same short time.
-pub(super) fn look_twice(logs: &[PathBuf], options: &Options) -> Vec<Result<Status, Error>> {
+pub(super) fn look_twice(logs: &[PathBuf], options: impl Fn(&Path) -> Options) -> Vec<Result<Status, Error>> {
     let first = |path: &PathBuf| {
-        let mut observer = Observer::open(path, options)?;
+        let mut observer = Observer::open(path, &options(path))?;
         observer.look()?;
         Ok(observer)
     };

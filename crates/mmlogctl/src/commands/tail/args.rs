@@ -18,7 +18,7 @@ use crate::reading::json::Formed;
     memory. Numbers may have a suffix K, M or G (1024, 1024^2, 1024^3). On a terminal control characters \
     are escaped, also those that turn the direction of writing; -R lets colours through. What could not be printed is said on standard error: of a damaged log, or one that lacks a segment, \
     what is there is printed and the exit code is 4; where something could not be looked at it is 1. Holes and \
-    pruned ranges are no failure.",
+    pruned ranges are no failure. SIGTERM, SIGINT and SIGHUP end following, and whatever keeps a place, within 1 s with exit code 0.",
     group = ArgGroup::new("following").args(["follow", "follow_name"]).multiple(true)
 )]
 pub struct TailArgs {

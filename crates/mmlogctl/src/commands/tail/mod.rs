@@ -22,6 +22,8 @@ pub use args::{By, Count, TailArgs};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::reading;
+use crate::reading::copy::Stopped;
+use crate::signals;
 use one_log::{Appearance, OneLog};
 use plan::{Follow, Plan};
 use shared::Shared;
@@ -38,6 +40,7 @@ pub fn run(args: &TailArgs, out: &mut Output) -> Result<Exit, Failure> {
     reading::widen_pipe(out);
     // Where a place is kept, the main thread has to see what the reader has taken.
     if plan.follow == Follow::No && plan.cursor_file.is_none() {
+        signals::end_by_them();
         return print_once(&Shared::new(plan));
     }
     supervise::run(plan, &args.pids, args.ack, out)
@@ -45,6 +48,9 @@ pub fn run(args: &TailArgs, out: &mut Output) -> Result<Exit, Failure> {
 
 fn print_once(shared: &Shared) -> Result<Exit, Failure> {
     for index in 0..shared.plan().logs.len() {
+        if signals::came() {
+            break;
+        }
         match print_one(index, shared) {
             Err(Failure::OutputClosed) => {
                 shared.fail(Failure::OutputClosed);
@@ -60,6 +66,8 @@ fn print_once(shared: &Shared) -> Result<Exit, Failure> {
 fn print_one(index: usize, shared: &Shared) -> Result<(), Failure> {
     let log = reading::open(&shared.plan().logs[index], shared.plan().trust, &shared.plan().old)?;
     let mut one = OneLog::begin(index, log, Appearance::Present, shared)?;
-    one.print_present(shared)?;
-    one.finish(shared)
+    match one.print_present(shared)? {
+        Stopped::Complete => one.finish(shared),
+        Stopped::Ordered => Err(one.stopped(shared)),
+    }
 }

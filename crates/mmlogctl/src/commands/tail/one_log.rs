@@ -118,6 +118,11 @@ impl OneLog {
         self.print(Some(self.present), shared)
     }
 
+    /// A signal came before all of that was.
+    pub(super) fn stopped(&self, shared: &Shared) -> Failure {
+        reading::stopped(&shared.plan().logs[self.index], self.follower.position(), self.present)
+    }
+
     /// Prints what is final, up to `until`.
     pub(super) fn print(&mut self, until: Option<Position>, shared: &Shared) -> Result<Stopped, Failure> {
         let mut share = Share { shared, index: self.index, id: self.follower.log_id() };

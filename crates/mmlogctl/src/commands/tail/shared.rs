@@ -20,6 +20,7 @@ use crate::output::Output;
 use crate::reading::copy::{Given, Order, Shown, Sink};
 use crate::reading::cursor_file::{CursorFile, Place};
 use crate::reading::place_file::{Kept, PlaceFile};
+use crate::signals;
 
 /// The shared things.
 #[derive(Debug)]
@@ -317,7 +318,7 @@ impl Sink for Share<'_> {
     }
 
     fn order(&self) -> Order {
-        if self.shared.task() == Task::End { Order::Stop } else { Order::GoOn }
+        if self.shared.task() == Task::End || signals::came() { Order::Stop } else { Order::GoOn }
     }
 }
 

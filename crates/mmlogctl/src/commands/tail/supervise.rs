@@ -21,7 +21,7 @@ use super::plan::Plan;
 use super::shared::{Came, Shared, Task};
 use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
-use crate::signals::Signals;
+use crate::signals::{AT_LAST, Signals};
 
 /// Time between two looks at the place reached, for the cursor-file: while it moves, and while not.
 const MOVING: Duration = Duration::from_millis(100);
@@ -29,9 +29,9 @@ const STANDING: Duration = Duration::from_millis(250);
 /// The same while it moves, where each place is synced.
 const SYNCED: Duration = Duration::from_secs(1);
 
-/// How long the other threads may take to end, and then the reader of standard output to take what the pipe holds: half
-/// of it each. One that stands still takes for ever.
-const GRACE: Duration = Duration::from_millis(900);
+/// How long the other threads, whose waits hear the signal too, may take to end, and then the reader of standard output
+/// to take what the pipe holds. One that stands still takes for ever.
+const GRACE: Duration = Duration::from_millis(AT_LAST.as_millis() as u64 / 2);
 /// Time between two looks at the reader, at the end.
 const LOOKS: Duration = Duration::from_millis(10);
 
@@ -71,7 +71,7 @@ pub(super) fn run(plan: Plan, pids: &[i32], ack: Option<u32>, out: &mut Output) 
 /// Waits until the reader has taken everything, or has gone; not for long behind a signal.
 fn deliver(shared: &Shared, signals: &Signals, saving: &mut Saving, out: &mut Output) -> Result<(), Failure> {
     let begun = Instant::now();
-    let is_over = || signals.raised() && begun.elapsed() >= GRACE / 2;
+    let is_over = || signals.raised() && begun.elapsed() >= GRACE;
     while !(shared.is_delivered() || out.is_closed() || is_over() || saving.is_misled) {
         saving.save(shared, out);
         let signal = if signals.raised() { PollFlags::empty() } else { PollFlags::IN };
@@ -115,7 +115,7 @@ fn supervise(
             }
             Event::ToEnd => {
                 shared.give(Task::End);
-                let ended = wait(&mut [PollFd::new(threads, PollFlags::IN)], Some(GRACE / 2))?;
+                let ended = wait(&mut [PollFd::new(threads, PollFlags::IN)], Some(GRACE))?;
                 return Ok(if ended { Threads::Ended } else { Threads::Stuck });
             }
         }

@@ -32,6 +32,9 @@ pub(super) fn is_to_come(fault: &Fault) -> bool {
 /// tell, we look every [`SLICE`].
 pub(super) fn wait_for_log(index: usize, shared: &Shared) -> Result<Option<Log>, Failure> {
     let path = &shared.plan().logs[index];
+    if shared.task() != Task::Follow {
+        return Ok(None);
+    }
     shared.say(index, "no log yet; waiting for it");
     let (wake, woken) = mpsc::sync_channel(1);
     let _watcher = watch(path, wake.clone());

@@ -1,0 +1,433 @@
+//! Guards that TERM, INT and HUP end every command soon, wherever it waits or works, also as the first process of a
+//! container; that it says what was and was not done; and that what they leave the next run finishes.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+
+mod cli;
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+
+use cli::{
+    Ended, Held, IGNORED, Running, Scratch, Tool, at, is_ignored, metadata_of, mmlogctl, poke, skipped, slot,
+    succeeds, wait_for, write_slot,
+};
+use mmlog::layout::LOCK_BYTE;
+use nix::sys::signal::{Signal, kill};
+
+/// How a process is started.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum As {
+    /// As any other.
+    Ordinary,
+    /// As the first one of a container, to whom the kernel gives no signal that it does not catch.
+    First,
+}
+
+impl As {
+    /// Those that can be had here.
+    fn all(claim: &str) -> Vec<Self> {
+        if is_ignored(Signal::SIGTERM) {
+            skipped(claim, IGNORED);
+            return Vec::new();
+        }
+        if succeeds(Command::new("unshare").args(UNSHARE).arg("true")) {
+            return vec![Self::Ordinary, Self::First];
+        }
+        skipped(claim, "no PID namespace can be made, so only for ordinary processes");
+        vec![Self::Ordinary]
+    }
+
+    fn start(self, tool: Tool) -> Running {
+        match self {
+            Self::Ordinary => tool.start(),
+            Self::First => tool.through("unshare", &UNSHARE).start(),
+        }
+    }
+
+    /// The code of a process that this signal ended.
+    fn code(self, signal: Signal) -> i32 {
+        match self {
+            Self::Ordinary => -(signal as i32),
+            Self::First => 128 + signal as i32,
+        }
+    }
+}
+
+const UNSHARE: [&str; 4] = ["--pid", "--fork", "--mount-proc", "--kill-child"];
+
+/// Ended with the test, however that ends.
+struct Stopped(Child);
+
+impl Stopped {
+    fn holding(log: &Path) -> Self {
+        Self(Held::by_a_stopped_process(log))
+    }
+}
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// Waits until the tool has the log's metadata open and sleeps, then sends it the signal.
+fn signal_when_it_waits(running: &Running, log: &Path, signal: Signal) {
+    let metadata = metadata_of(log).canonicalize().unwrap();
+    let waiting = || {
+        let pid = running.innermost();
+        let mut open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
+        open.find(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == metadata))?;
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        // Traced, it is stopped at each slow call.
+        stat.rsplit_once(") ")?.1.starts_with(['S', 't']).then_some(pid)
+    };
+    kill(wait_for("it waits", waiting), signal).unwrap();
+}
+
+/// Commands that need the log's lock, and what makes them have something to do.
+const LOCKING: [(&str, &[&str]); 5] = [
+    ("rotate", &["--wait=1h"]),
+    ("trim", &["--wait=1h"]),
+    ("prune", &["--keep=0", "--wait=1h"]),
+    ("prune", &["--forget=x", "--wait=1h"]),
+    ("repair", &["--wait=1h"]),
+];
+
+/// A log with two segments, a hold, and a dead writer's append in flight.
+fn busy_log(scratch: &Scratch) -> PathBuf {
+    let log = scratch.log(b"one\n");
+    mmlogctl("rotate", &log).run().is_success();
+    mmlogctl("append", &log).input(b"two\n").run().is_success();
+    let place = scratch.file("place");
+    let held = ["--hold=x", "--until-now", "--cursor-file"];
+    mmlogctl("tail", &log).args(held).arg(&place).run().printed(b"one\ntwo\n");
+    poke(&log, at::CURSOR, &12_u64.to_ne_bytes());
+    write_slot(&log, 5, slot(3, 8), 4, i32::MAX.cast_unsigned());
+    log
+}
+
+#[test]
+fn a_signal_ends_whoever_waits_for_the_lock_of_a_stopped_process_and_names_it() {
+    for way in As::all("a signal ends whoever waits for the lock") {
+        for (command, args) in LOCKING {
+            let scratch = Scratch::new();
+            let log = busy_log(&scratch);
+            let holder = Stopped::holding(&log);
+            let running = way.start(mmlogctl(command, &log).args(args));
+            signal_when_it_waits(&running, &log, Signal::SIGTERM);
+            let ended = running.end();
+            assert_eq!(ended.code, way.code(Signal::SIGTERM), "{command}, {way:?}: {ended:?}");
+            // A container does not see who is outside.
+            let who = if way == As::First {
+                "a process that has not said who it is"
+            } else {
+                "night-shift, stopped"
+            };
+            ended.says(&log, &["stopped while it waited", who, "the log's lock"]);
+            drop(holder);
+            let again = mmlogctl(command, &log).args(args).run();
+            assert_eq!(again.code, 0, "{command}: {again:?}");
+            assert_eq!(mmlogctl("check", &log).arg("--deep").run().code, 0, "{command}");
+        }
+    }
+}
+
+/// Every command that opens a log, as it is typed.
+const OPENING: [(&str, &[&str]); 15] = [
+    ("init", &[]),
+    ("append", &[]),
+    ("exec", &["--", "true"]),
+    ("cat", &[]),
+    ("tail", &[]),
+    ("tail", &["-f"]),
+    ("status", &[]),
+    ("segments", &[]),
+    ("check", &[]),
+    ("check", &["--deep"]),
+    ("repair", &["--wait=1h"]),
+    ("trim", &["--wait=1h"]),
+    ("rotate", &["--wait=1h"]),
+    ("prune", &["--keep=0", "--wait=1h"]),
+    ("inspect", &["--once"]),
+];
+
+/// What each of them ends with, instead of as the signal would end it.
+fn own_code(command: &str, args: &[&str]) -> Option<i32> {
+    match command {
+        "append" => Some(3),
+        "tail" if args.contains(&"-f") => Some(3),
+        "exec" => Some(125),
+        // It shows what it knows of each log.
+        "inspect" => Some(0),
+        _ => None,
+    }
+}
+
+/// A log that somebody is making, and not done with.
+fn in_the_making(scratch: &Scratch) -> (PathBuf, Held) {
+    let log = scratch.log(b"one\n");
+    let held = Held::byte(&log, LOCK_BYTE);
+    poke(&log, at::IS_READY, &[0]);
+    (log, held)
+}
+
+#[test]
+fn a_signal_ends_every_command_that_waits_for_a_log_to_be_made() {
+    for way in As::all("a signal ends every command that waits for a log to be made") {
+        let scratch = Scratch::new();
+        let (log, held) = in_the_making(&scratch);
+        for (command, args) in OPENING {
+            let running = way.start(mmlogctl(command, &log).args(args));
+            signal_when_it_waits(&running, &log, Signal::SIGINT);
+            let ended = running.end();
+            let code = own_code(command, args).unwrap_or(way.code(Signal::SIGINT));
+            assert_eq!(ended.code, code, "{command} {args:?}, {way:?}: {ended:?}");
+            // A plugin's first line is on standard output.
+            let said = ended.text() + &ended.stderr;
+            assert!(said.contains("stopped while it waited"), "{command} {args:?}: {ended:?}");
+        }
+        poke(&log, at::IS_READY, &[1]);
+        drop(held);
+        mmlogctl("cat", &log).run().printed(b"one\n");
+    }
+}
+
+#[test]
+fn every_command_says_on_a_terminal_whom_it_waits_for() {
+    let scratch = Scratch::new();
+    let (log, held) = in_the_making(&scratch);
+    for (command, args) in OPENING.iter().filter(|(command, _)| *command != "inspect") {
+        let terminal = nix::pty::openpty(None, None).unwrap();
+        let mut tool = Command::new(env!("CARGO_BIN_EXE_mmlogctl"));
+        tool.arg(command)
+            .arg(&log)
+            .args(*args)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(terminal.slave);
+        let mut child = tool.spawn().unwrap();
+        drop(tool);
+        let (mut screen, mut said) = (File::from(terminal.master), Vec::new());
+        // If it is not said, the wait ends, and with it the terminal.
+        while !String::from_utf8_lossy(&said).contains("waiting: ") {
+            let mut piece = [0; 512];
+            let n =
+                screen.read(&mut piece).unwrap_or_else(|e| panic!("{command} {args:?} does not say: {e}"));
+            said.extend_from_slice(&piece[..n]);
+        }
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+    drop(held);
+}
+
+/// A log with so many final segments of a line each.
+fn segmented(scratch: &Scratch, segments: usize) -> PathBuf {
+    let log = scratch.log(b"line 0\n");
+    let open = mmlog::Log::options().open(&log).unwrap();
+    let mut writer = open.writer().unwrap();
+    for line in 1..=segments {
+        open.rotate(&mmlog::Rotation::default()).unwrap().unwrap();
+        writer.append(format!("line {line}\n").as_bytes()).unwrap();
+    }
+    log
+}
+
+fn plain_segments(log: &Path) -> usize {
+    let names = fs::read_dir(log.parent().unwrap()).unwrap().flatten();
+    names.filter(|entry| entry.file_name().to_string_lossy().starts_with("app.log.0")).count()
+}
+
+/// The command, with that system call slow.
+fn slowly(call: &str, tool: Tool) -> Option<Tool> {
+    if !succeeds(Command::new("strace").args(["-o", "/dev/null", "true"])) {
+        skipped("a signal ends work between two pieces", "strace is missing or may not trace");
+        return None;
+    }
+    let (trace, inject) = (format!("trace={call}"), format!("inject={call}:delay_enter=40ms"));
+    Some(tool.through("strace", &["-f", "-o", "/dev/null", "-e", &trace, "-e", &inject]))
+}
+
+/// How many of how many it says to have done.
+fn done_of(ended: &Ended, work: &str) -> (usize, usize) {
+    let (_, said) = ended.stderr.split_once("told to stop when ").unwrap_or_else(|| panic!("{ended:?}"));
+    let words: Vec<&str> = said.split(' ').collect();
+    assert!(said.contains(work), "{ended:?}");
+    (words[0].parse().unwrap(), words[2].parse().unwrap())
+}
+
+const SEGMENTS: usize = 60;
+
+/// Ends the command when some of the segments have gone; how many it says are.
+fn ended_in_the_middle(tool: Tool, log: &Path, work: &str) -> usize {
+    let running = tool.start();
+    wait_for("some are gone", || (plain_segments(log) < SEGMENTS - 2).then_some(()));
+    kill(running.innermost(), Signal::SIGTERM).unwrap();
+    let ended = running.end();
+    assert_eq!(ended.code, -(Signal::SIGTERM as i32), "{ended:?}");
+    let (done, of) = done_of(&ended, work);
+    assert!(of == SEGMENTS && (1..SEGMENTS).contains(&done), "{ended:?}");
+    assert_eq!(plain_segments(log), SEGMENTS - done, "{ended:?}");
+    done
+}
+
+#[test]
+fn a_prune_that_a_signal_ends_says_how_many_went_and_the_next_removes_the_rest() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, SEGMENTS);
+    let Some(tool) = slowly("unlinkat", mmlogctl("prune", &log).arg("--keep=0")) else { return };
+    ended_in_the_middle(tool, &log, "segments were removed");
+    let last = format!("line {SEGMENTS}\n");
+    mmlogctl("cat", &log).run().printed(last.as_bytes());
+    assert_eq!(mmlogctl("check", &log).arg("--deep").run().code, 0);
+    mmlogctl("prune", &log).arg("--keep=0").run().is_success();
+    assert_eq!(plain_segments(&log), 0);
+}
+
+#[test]
+fn moving_that_a_signal_ends_is_gone_on_with_by_the_next_rotate() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, SEGMENTS);
+    let old = scratch.file("old");
+    fs::create_dir(&old).unwrap();
+    let whole = mmlogctl("cat", &log).run().stdout;
+    let arguments = ["--if-size=1G", "--olddir=old"];
+    let Some(tool) = slowly("renameat2", mmlogctl("rotate", &log).args(arguments)) else { return };
+    let moved = ended_in_the_middle(tool, &log, "segments were moved");
+    assert_eq!(fs::read_dir(&old).unwrap().count(), moved);
+    mmlogctl("cat", &log).run().printed(&whole);
+    mmlogctl("rotate", &log).args(arguments).run().is_success();
+    assert_eq!((fs::read_dir(&old).unwrap().count(), plain_segments(&log)), (SEGMENTS, 0));
+    mmlogctl("cat", &log).run().printed(&whole);
+}
+
+#[test]
+fn a_removal_that_a_signal_ends_is_finished_by_the_next() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, SEGMENTS);
+    let Some(tool) = slowly("unlinkat", mmlogctl("rm", &log).arg("--all")) else { return };
+    ended_in_the_middle(tool, &log, "segments were removed");
+    cli::when_out_of_use(|| mmlogctl("rm", &log).arg("--all").run());
+    assert_eq!(plain_segments(&log), 0);
+    assert!(!metadata_of(&log).exists());
+}
+
+/// A log with a final segment of several megabytes that do not compress.
+fn heavy(scratch: &Scratch) -> PathBuf {
+    let log = scratch.file("app.log");
+    let mut bytes = vec![0; 8 << 20];
+    File::open("/dev/urandom").unwrap().read_exact(&mut bytes).unwrap();
+    bytes.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b'x');
+    mmlogctl("append", &log).arg("--raw").input(&bytes).run().is_success();
+    mmlogctl("rotate", &log).run().is_success();
+    log
+}
+
+#[test]
+fn a_compression_that_a_signal_ends_leaves_the_plain_segment_and_no_copy() {
+    for way in As::all("a signal ends a compression") {
+        let scratch = Scratch::new();
+        let log = heavy(&scratch);
+        let files = || {
+            let names = fs::read_dir(scratch.path()).unwrap().flatten();
+            names.map(|entry| entry.file_name().into_string().unwrap()).collect::<Vec<_>>()
+        };
+        let running = way.start(mmlogctl("rotate", &log).args(["--compress=zstd", "--level=22"]));
+        wait_for("it compresses", || files().iter().any(|name| name.contains("mmlog-part")).then_some(()));
+        kill(running.innermost(), Signal::SIGTERM).unwrap();
+        let ended = running.end();
+        assert_eq!(ended.code, way.code(Signal::SIGTERM), "{ended:?}");
+        assert_eq!(done_of(&ended, "segments were compressed"), (0, 1), "{ended:?}");
+        assert!(
+            files().iter().all(|name| !name.contains("part") && !name.ends_with(".zst")),
+            "{:?}",
+            files()
+        );
+        mmlogctl("rotate", &log).args(["--compress=zstd", "--level=1"]).run().is_success();
+        assert_eq!(mmlogctl("check", &log).arg("--deep").run().code, 0);
+    }
+}
+
+#[test]
+fn a_deep_check_that_a_signal_ends_says_how_far_it_came() {
+    let scratch = Scratch::new();
+    let log = heavy(&scratch);
+    for command in [("check", "--deep"), ("repair", "--rebuild")] {
+        let Some(tool) = slowly("read,pread64", mmlogctl(command.0, &log).arg(command.1)) else { return };
+        let running = tool.start();
+        signal_when_it_waits(&running, &log, Signal::SIGTERM);
+        let ended = running.end();
+        assert_eq!(ended.code, -(Signal::SIGTERM as i32), "{command:?}: {ended:?}");
+        let (done, of) = done_of(&ended, "bytes were checked");
+        assert!(of == 8 << 20 && done < of, "{command:?}: {ended:?}");
+    }
+    assert_eq!(mmlogctl("check", &log).arg("--deep").run().code, 0);
+}
+
+#[test]
+fn a_signal_ends_whoever_prints_for_a_reader_that_stands_still() {
+    for way in As::all("a signal ends whoever prints for a reader that stands still") {
+        for (command, args) in [("cat", &[][..]), ("tail", &["-n+1"]), ("tail", &["-n+1", "-f"])] {
+            let scratch = Scratch::new();
+            let log = heavy(&scratch);
+            let tool = mmlogctl(command, &log).args(args);
+            let running = match way {
+                As::Ordinary => tool.start_unread(),
+                As::First => tool.through("unshare", &UNSHARE).start_unread(),
+            };
+            let pid = wait_for("it waits in a write", || {
+                let pid = running.innermost();
+                let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?.flatten();
+                let call = |path: PathBuf| fs::read_to_string(path.join("syscall")).unwrap_or_default();
+                // write(1, ...)
+                threads
+                    .map(|thread| call(thread.path()))
+                    .any(|call| call.starts_with("1 0x1 "))
+                    .then_some(pid)
+            });
+            kill(pid, Signal::SIGTERM).unwrap();
+            let ended = running.end();
+            let follows = args.contains(&"-f");
+            let code = if follows { 0 } else { way.code(Signal::SIGTERM) };
+            assert_eq!(ended.code, code, "{command} {args:?}, {way:?}: {ended:?}");
+            assert!(follows || ended.stderr.contains("ended by a signal"), "{ended:?}");
+        }
+    }
+}
+
+#[test]
+fn an_input_that_was_closed_is_called_empty_and_no_file_of_the_log_takes_its_place() {
+    let scratch = Scratch::new();
+    let log = scratch.log(b"one\n");
+    let shell = |redirections: &str, line: &str| {
+        let tool = env!("CARGO_BIN_EXE_mmlogctl");
+        let script = format!("exec {tool} {line} {redirections}");
+        Tool::new("sh").args(["-c", &script, "sh"]).arg(&log)
+    };
+    let ended = shell("<&-", "append \"$1\"").run();
+    assert_eq!(ended.code, 0, "{ended:?}");
+    ended.says(&log, &["standard input is closed", "nothing to append"]);
+    mmlogctl("append", &log).stdin(Stdio::null()).start().end().is_success();
+    for closed in ["<&- >&- 2>&-", ">&-", "2>&-", "<&- 2>&-"] {
+        for line in
+            ["tail -f \"$1\"", "cat \"$1\" /nonexistent", "append \"$1\"", "trim \"$1\"", "status \"$1\""]
+        {
+            let running = shell(closed, line).start();
+            if line.starts_with("tail") {
+                running.until_open(&metadata_of(&log));
+                for standard in 0..3 {
+                    let there = fs::read_link(format!("/proc/{}/fd/{standard}", running.pid())).unwrap();
+                    assert!(!there.starts_with(scratch.path()), "{closed}: {}", there.display());
+                }
+                running.signal(Signal::SIGTERM);
+            }
+            running.end();
+        }
+    }
+    mmlogctl("cat", &log).run().printed(b"one\n");
+    assert_eq!(mmlogctl("check", &log).arg("--deep").run().code, 0);
+}
