@@ -19,6 +19,7 @@ use crate::holes;
 use crate::layout::HOOK_BYTE;
 use crate::sync::Ordering;
 use crate::sys::holders::holders_of;
+use crate::sys::lock::{self, Lease};
 use crate::sys::place::Access;
 use crate::sys::process::{self, time_of};
 use crate::sys::{alloc, fs};
@@ -75,6 +76,10 @@ impl Files {
         // A hook's shell has inherited its turn.
         if self.ask_held(HOOK_BYTE).unwrap_or(true) {
             return false;
+        }
+        // Nobody has it, the kernel says: /proc need not be asked for each segment that goes.
+        if matches!(lock::try_lease(file, Lease::Write), Ok(true)) {
+            return true;
         }
         let others = holders_of(file);
         if others.is_empty() {
