@@ -3,6 +3,7 @@
 mod options;
 mod removal;
 
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
@@ -210,6 +211,25 @@ impl Log {
     /// When the files cannot be asked.
     pub fn status(&self) -> Result<Status> {
         Observer::of(self.files.of_this_process()?).look()
+    }
+
+    /// Whether that is open on one of the log's files: the metadata, the data file or an old segment.
+    ///
+    /// ```
+    /// # fn main() -> mmlog::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("app.log");
+    /// use mmlog::Log;
+    /// let log = Log::options().open_or_create(&path)?;
+    /// assert!(log.has_file(std::fs::File::open(&path).unwrap())?);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`Fault::Io`] when `file`, or the directory of the log, cannot be asked.
+    pub fn has_file(&self, file: impl AsFd) -> Result<bool> {
+        self.files.has_file(file.as_fd()).at(self.path())
     }
 
     /// What [`trim`](Self::trim) would do now. Changes nothing.

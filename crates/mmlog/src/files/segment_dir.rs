@@ -131,6 +131,20 @@ pub(crate) struct Named {
     id: (u64, u64),
 }
 
+/// A name of a segment: nobody has looked at what has it.
+pub(super) struct Unseen {
+    pub(super) says: SegmentName,
+    name: OsString,
+    dir: SegmentDir,
+}
+
+impl Unseen {
+    /// What has the name: a segment, or something that is left out; `None` when the name is gone.
+    pub(super) fn look(&self) -> Result<Option<Result<Named, LeftOut>>, Fault> {
+        self.dir.look_at(self.says.clone(), self.name.clone())
+    }
+}
+
 impl Named {
     /// Opens it; `None` when the name is gone. An error when what has it now is not the log's.
     pub(crate) fn open(&self, access: Access) -> Result<Option<File>, Fault> {
@@ -274,6 +288,12 @@ impl SegmentDir {
         Ok(names)
     }
 
+    /// As [`names`](Self::names), of those generations, to be looked at one by one.
+    pub(super) fn unseen(&self, generations: impl RangeBounds<u64>) -> Result<Vec<Unseen>, Fault> {
+        let names = self.names()?.into_iter().filter(|(says, _)| generations.contains(&says.generation));
+        Ok(names.map(|(says, name)| Unseen { says, name, dir: self.clone() }).collect())
+    }
+
     /// What has such a name: a segment, or something that is left out; `None` when the name is gone.
     fn look_at(&self, says: SegmentName, name: OsString) -> Result<Option<Result<Named, LeftOut>>, Fault> {
         let found = self.place.find_named(&name).map_err(Fault::io("stat a final segment"))?;
@@ -332,6 +352,6 @@ impl SegmentDir {
 }
 
 /// By generation, a plain file before its compressed copy.
-fn order(says: &SegmentName) -> impl Ord + use<> {
+pub(super) fn order(says: &SegmentName) -> impl Ord + use<> {
     (says.generation, says.compression.is_some(), says.base)
 }

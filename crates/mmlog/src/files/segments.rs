@@ -4,12 +4,13 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::sync::{Arc, PoisonError};
 
 use super::boot::Boot;
 use super::reboot::segments::current;
 pub(crate) use super::segment_dir::Named;
-use super::segment_dir::{Listing, Owner, SegmentDir, Stranger};
+use super::segment_dir::{Listing, Owner, SegmentDir, Stranger, Unseen, order};
 use super::{Files, SLICE};
 use crate::chunks::{Pages, Segment};
 use crate::error::Fault;
@@ -113,6 +114,9 @@ fn open_final(dir: &SegmentDir, entry: &Entry, access: Access) -> Result<Option<
     }
     Ok(None)
 }
+
+/// A final segment, and the next one.
+pub(crate) type Around = (Option<Named>, Option<Named>);
 
 impl Files {
     /// Which pages appends should get. While less is unsynced than a few large pages, syncs come so often that each
@@ -248,6 +252,33 @@ impl Files {
         Ok(found)
     }
 
+    /// Whether that is open on the metadata, the data file or a final segment.
+    pub(crate) fn has_file(&self, file: BorrowedFd<'_>) -> Result<bool, Fault> {
+        let id = Found::by(file).map_err(Fault::io("stat a file that may be the log's"))?.id;
+        let data = self.place.find(Part::Data).map_err(Fault::io("stat the data file"))?;
+        let is_current = id == self.metadata_id || data.is_some_and(|data| data.id == id);
+        Ok(is_current || self.final_names()?.iter().any(|n| n.id() == id))
+    }
+
+    /// The final segment that `at` lies in, and the next one, as [`final_segments`](Self::final_segments) has them; the files
+    /// of others are not looked at.
+    pub(crate) fn finals_around(&self, at: u64) -> Result<Around, Fault> {
+        let mut looks = 0;
+        loop {
+            let current = self.current_segment()?.generation;
+            let mut names = self.log_directory()?.unseen(..current)?;
+            if let Some(old) = self.old_directory()? {
+                names.extend(old.unseen(..current)?);
+            }
+            names.sort_by_key(|n| order(&n.says));
+            match around(&mut names, at, looks >= LOOKS)? {
+                Some(found) => return Ok(found),
+                // Its name is gone, or another, since the directories were read.
+                None => looks += 1,
+            }
+        }
+    }
+
     /// The final segments that have bytes at or behind `from`, oldest first, each with its base. Without those that were compressed, or moved
     /// to another directory, which were durable before, and those that are pruned by now.
     pub(crate) fn open_finals(&self, from: u64) -> Result<Vec<(File, u64)>, Fault> {
@@ -256,5 +287,34 @@ impl Files {
         let plain = named.iter().filter(|n| n.says.compression.is_none());
         let opened = plain.map(|n| Ok(n.open(Access::Read)?.map(|file| (file, n.says.base))));
         opened.filter_map(Result::transpose).collect()
+    }
+}
+
+/// The segment that `at` lies in, and the next one; what is no segment is taken out. `None` where a name is gone, unless
+/// those that are count for nothing.
+fn around(names: &mut Vec<Unseen>, at: u64, without_gone: bool) -> Result<Option<Around>, Fault> {
+    loop {
+        let behind = names.iter().position(|n| n.says.base > at).unwrap_or(names.len());
+        let generation = behind.checked_sub(1).map(|last| names[last].says.generation);
+        // A plain file before its compressed copy.
+        let first = names.iter().position(|n| Some(n.says.generation) == generation);
+        // Another name of the same one.
+        if names.get(behind).is_some_and(|next| Some(next.says.generation) == generation) {
+            names.remove(behind);
+            continue;
+        }
+        let (mut found, mut out) = ([None, None], None);
+        for (found, index) in found.iter_mut().zip([first, Some(behind)]) {
+            let Some(index) = index.filter(|&index| index < names.len()) else { continue };
+            match names[index].look()? {
+                Some(Ok(named)) => *found = Some(named),
+                None if !without_gone => return Ok(None),
+                None | Some(Err(_)) => out = Some(index),
+            }
+        }
+        match out {
+            Some(index) => drop(names.remove(index)),
+            None => return Ok(Some(found.into())),
+        }
     }
 }

@@ -72,20 +72,19 @@ impl Source {
                 }
                 return Ok(found);
             }
-            let Some(finals) = seen(files)? else {
+            let Some((found, next)) = seen(files.finals_around(at))? else {
                 return Ok(Self { generation: 0, base: at, end: Some(current.base), bytes: Bytes::Unseen });
             };
-            let behind = finals.iter().position(|n| n.says.base > at).unwrap_or(finals.len());
-            let next = finals.get(behind).map_or(current.generation, |n| n.says.generation);
-            let end = finals.get(behind).map_or(current.base, |n| n.says.base);
-            let Some(found) = behind.checked_sub(1).map(|i| &finals[i]) else {
+            let next = next.map_or((current.generation, current.base), |n| (n.says.generation, n.says.base));
+            let (next, end) = next;
+            let Some(found) = found else {
                 return Ok(Self { generation: 0, base: at, end: Some(end), bytes: Bytes::Gone });
             };
             // Pruned or compressed since the directory was read: a name is taken away for good, so this ends.
             let Some(file) = found.open(Access::Read)? else { continue };
             let (found, file) = match found.says.compression {
-                None => or_copy(files, found, file, at)?,
-                Some(_) => (found.clone(), file),
+                None => or_copy(files, &found, file, at)?,
+                Some(_) => (found, file),
             };
             let (generation, base) = (found.says.generation, found.says.base);
             let bytes = match found.says.compression {
@@ -103,7 +102,7 @@ impl Source {
     /// The oldest position that has bytes.
     pub(super) fn oldest(files: &Files) -> Result<u64, Fault> {
         let current = files.current_segment()?.base;
-        let first = match seen(files)? {
+        let first = match seen(files.final_segments())? {
             Some(finals) => finals.first().map_or(current, |n| n.says.base),
             // What is kept begins there, wherever its segments are.
             None => 0,
@@ -115,7 +114,7 @@ impl Source {
     pub(super) fn first(files: &Files) -> Result<u64, Fault> {
         let oldest = Self::oldest(files)?;
         let current = files.current_segment()?.generation;
-        let first = seen(files)?.and_then(|finals| finals.into_iter().next());
+        let first = seen(files.final_segments())?.and_then(|finals| finals.into_iter().next());
         let generation = first.as_ref().map_or(current, |n| n.says.generation);
         // Metadata that was made later than that became final never knew what was before.
         let found = first.and_then(|n| n.find().ok()?);
@@ -292,10 +291,10 @@ fn or_copy(files: &Files, plain: &Named, file: File, at: u64) -> Result<(Named, 
     Ok((plain.clone(), file))
 }
 
-/// The final segments; `None` where this user may not list the directory.
-fn seen(files: &Files) -> Result<Option<Vec<Named>>, Fault> {
-    match files.final_segments() {
-        Ok(finals) => Ok(Some(finals)),
+/// What is known of final segments; `None` where this user may not list the directory.
+fn seen<T>(looked: Result<T, Fault>) -> Result<Option<T>, Fault> {
+    match looked {
+        Ok(seen) => Ok(Some(seen)),
         Err(fault) if fault.is_denied() => Ok(None),
         Err(fault) => Err(fault),
     }

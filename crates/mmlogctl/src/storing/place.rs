@@ -1,9 +1,7 @@
 //! The files of the log and where they are: whether one of our streams is one of them, and whether the path still leads to
 //! the log.
 
-use std::fs;
 use std::os::fd::BorrowedFd;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -13,7 +11,6 @@ use rustix::fs::{FileType, fstat};
 use crate::exit::{Exit, Failure, shown};
 use crate::link::Link;
 use crate::output::Output;
-use crate::reading::metadata_of;
 
 /// How often we look whether the path still leads to the log.
 const EVERY: Duration = Duration::from_secs(5);
@@ -59,11 +56,7 @@ pub(super) fn refuse_itself(log: &Log, streams: &[Stream]) -> Result<(), Failure
         if FileType::from_raw_mode(stat.st_mode) != FileType::RegularFile {
             continue;
         }
-        let is = |path: &Path| {
-            fs::metadata(path).is_ok_and(|file| (file.dev(), file.ino()) == (stat.st_dev, stat.st_ino))
-        };
-        let segments = || log.status().is_ok_and(|status| status.segments.iter().any(|one| is(&one.path)));
-        if is(log.path()) || is(&metadata_of(log.path())) || segments() {
+        if log.has_file(stream.fd()).unwrap_or(false) {
             let (name, trouble) = stream.trouble();
             let trouble = with_log(trouble, log.path());
             let text = format!("{}: {name} is a file of this log; {trouble}", shown(log.path()));
