@@ -17,8 +17,19 @@ fn violations(log: &Path) -> Vec<String> {
     assert!(before == raw(log), "a check has changed something");
     let value: Value = serde_json::from_slice(&object.stdout).unwrap();
     let keys: Vec<&str> = value.as_object().unwrap().keys().map(String::as_str).collect();
-    let wanted =
-        ["schema", "path", "holds", "violations", "facts", "cursor", "watermark", "read", "nuls", "holes"];
+    let wanted = [
+        "schema",
+        "path",
+        "holds",
+        "violations",
+        "unseen",
+        "facts",
+        "cursor",
+        "watermark",
+        "read",
+        "nuls",
+        "holes",
+    ];
     assert_eq!(keys, wanted);
     let named: Vec<String> = value["violations"]
         .as_array()

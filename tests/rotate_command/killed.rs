@@ -54,7 +54,12 @@ fn a_live_compressor_is_left_alone_and_what_a_dead_one_left_is_taken_away_by_a_r
     running.signal(Signal::SIGSTOP);
     assert_eq!(parts(&log).len(), 1, "it was stopped in the middle");
     append(&log, b"meanwhile\n");
-    rotate(&log, &["--compress=zstd"]).run().printed(b"");
+    let ended = rotate(&log, &["--compress=zstd"]).run();
+    ended.says(
+        &log,
+        &[&segments(&log)[0].display().to_string(), "left to another process, which compresses it"],
+    );
+    assert_eq!((ended.code, ended.stdout.len()), (0, 0), "{ended:?}");
     let found = segments(&log);
     assert!(parts(&log).len() == 1 && has_suffix(&found[2], ".zst"), "{found:?}");
     running.signal(Signal::SIGKILL);

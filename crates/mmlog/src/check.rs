@@ -8,7 +8,6 @@ mod data;
 mod finals;
 
 use std::fmt;
-use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -50,6 +49,8 @@ impl fmt::Display for Violation {
 pub struct Deep {
     /// Empty when all invariants hold.
     pub violations: Vec<Violation>,
+    /// What could not be looked at: whether all invariants hold is not known then.
+    pub unseen: Vec<String>,
     /// What is worth knowing, and no fault.
     pub facts: Vec<String>,
     /// The cursor that bounded the check.
@@ -66,9 +67,9 @@ pub struct Deep {
 }
 
 impl Deep {
-    /// Whether every invariant holds.
+    /// Whether every invariant holds, and everything could be looked at.
     pub fn holds(&self) -> bool {
-        self.violations.is_empty()
+        self.violations.is_empty() && self.unseen.is_empty()
     }
 }
 
@@ -107,7 +108,7 @@ pub(crate) fn of_files(files: &Files) -> std::result::Result<Deep, Fault> {
     let scan = files.scan(cursor);
     let mut found = Deep { cursor, watermark: scan.watermark, ..Deep::default() };
     check_words(files, &mut found);
-    check_segments(files, &mut found);
+    check_segments(files, &mut found)?;
     check_slots(files, &mut found);
     let dead = scan.dead.iter().filter_map(|dead| files.hole_of(dead));
     let known = holes::with_dead(holes::all(files.meta.holes()), dead);
@@ -196,31 +197,34 @@ fn check_words(files: &Files, found: &mut Deep) {
 }
 
 /// Each old segment is there, and has its positions by its length and headers. What readers do not take is a fact.
-fn check_segments(files: &Files, found: &mut Deep) {
+fn check_segments(files: &Files, found: &mut Deep) -> std::result::Result<(), Fault> {
     let survey = || {
-        let current = files.current_segment().ok()?;
-        Some(survey(files, &current, &mut Peeks::default()).1)
+        let current = files.current_segment()?;
+        Ok(survey(files, &current, &mut Peeks::default()).1)
     };
     let costs = |flaw: &SegmentFlaw| !matches!(flaw.id, FindingId::SegmentSurplus | FindingId::Leftover);
-    let said = |flaw: &SegmentFlaw| {
-        let (path, Range { start, end }) = (flaw.path.display(), &flaw.positions);
-        format!("{path}: {}; positions [{start}, {end})", flaw.problem)
-    };
-    let mut all: Vec<SegmentFlaw> = survey().unwrap_or_default();
+    let mut all: Vec<SegmentFlaw> = survey()?;
     // Each that looks wrong again is wrong.
     for _ in 1..LOOKS {
         if all.is_empty() {
-            return;
+            return Ok(());
         }
         std::thread::sleep(PAUSE);
-        let again = survey().unwrap_or_default();
+        let again = survey()?;
         all.retain(|flaw| again.contains(flaw));
     }
-    let (cost, beside): (Vec<_>, Vec<_>) = all.iter().partition(|flaw| costs(flaw));
-    found
-        .violations
-        .extend(cost.into_iter().map(|flaw| Violation { invariant: "final-segment", found: said(flaw) }));
-    found.facts.extend(beside.into_iter().map(said));
+    for flaw in &all {
+        match flaw.id {
+            FindingId::SegmentUnreadable => found.unseen.push(finals::described(flaw)),
+            _ if costs(flaw) => {
+                found
+                    .violations
+                    .push(Violation { invariant: "final-segment", found: finals::described(flaw) });
+            }
+            _ => found.facts.push(finals::described(flaw)),
+        }
+    }
+    Ok(())
 }
 
 struct InFlight {
@@ -321,19 +325,17 @@ fn note_facts(files: &Files, dead: usize, found: &mut Deep) {
             found.facts.push("a dead process left an operation half done; the next lock finishes it".into())
         }
         Ok(_) => {}
-        Err(fault) => {
-            found.facts.push(format!("the owner of the log's lock could not be seen: {}", fault.problem()))
-        }
+        Err(fault) => found.unseen.push(format!("the owner of the log's lock: {}", fault.problem())),
     }
     match files.finals() {
         Ok(finals) => found.facts.extend(finals.left_out.iter().map(ToString::to_string)),
         Err(fault) => {
             let why = fault.at(files.path()).words();
-            found.facts.push(format!("old segments were not looked at: {why}"));
+            found.unseen.push(format!("old segments: {why}"));
         }
     }
     if let Err(e) = files.place.find(Part::Data) {
-        found.facts.push(format!("the data file could not be seen: {e}"));
+        found.unseen.push(format!("the data file: {e}"));
     }
     if !files.is_of_this_boot() {
         found.facts.push("not recovered since the reboot; the first writer does that".into());

@@ -13,8 +13,8 @@ use std::time::Duration;
 use crate::codec::{self, Encoder};
 use crate::crash::crash_point;
 use crate::durable::{self, Need};
-use crate::error::{Class, Fault};
-use crate::files::compress::PartFile;
+use crate::error::{Class, Error, Fault};
+use crate::files::compress::{Claim, PartFile};
 use crate::files::segments::Named;
 use crate::files::{Files, UNKNOWN_LEN};
 use crate::names::Compression;
@@ -75,6 +75,17 @@ pub struct Compressed {
     pub after: u64,
 }
 
+/// What came of compressing.
+#[derive(Debug, Default)]
+pub struct Compressions {
+    /// Segments that were compressed, oldest first.
+    pub done: Vec<Compressed>,
+    /// Why others could not be, each error with the path of its segment.
+    pub failed: Vec<Error>,
+    /// Segments that another process compresses, and that are left to it.
+    pub at_work: Vec<PathBuf>,
+}
+
 /// A plain final segment.
 struct Task {
     segment: Named,
@@ -102,24 +113,33 @@ pub(crate) fn compress(
     files: &Files,
     how: &Compress,
     progress: &mut dyn FnMut(Compressing<'_>),
-) -> Result<Vec<Compressed>, Fault> {
+) -> Result<Compressions, Fault> {
     files.writable()?;
     files.poisoned()?;
     let tasks = tasks(files)?;
     if tasks.is_empty() {
-        return Ok(Vec::new());
+        return Ok(Compressions::default());
     }
     durable::sync_to(files, files.meta.header().current().base, Need::Checkpoint, &files.deadline(how.wait))?;
-    let (mut done, mut failed) = (Vec::new(), None);
+    let mut all = Compressions::default();
     for task in &tasks {
-        let go_on = || files.waits().go_on("segments were compressed", done.len() as u64, tasks.len() as u64);
+        let made = all.done.len() as u64;
+        let go_on = || files.waits().go_on("segments were compressed", made, tasks.len() as u64);
         match go_on().and_then(|()| compress_one(files, task, how, &go_on, progress)) {
-            Ok(compressed) => done.extend(compressed),
+            Ok(Some(One::Done(compressed))) => all.done.push(compressed),
+            Ok(Some(One::AtWork)) => all.at_work.push(task.segment.path()),
+            Ok(None) => {}
             Err(fault) if matches!(fault.class(), Class::Retry | Class::Busy) => return Err(fault),
-            Err(fault) => failed = failed.or(Some(fault)),
+            Err(fault) => all.failed.push(fault.at(&task.segment.path())),
         }
     }
-    failed.map_or(Ok(done), Err)
+    Ok(all)
+}
+
+/// What came of one that is still there.
+enum One {
+    Done(Compressed),
+    AtWork,
 }
 
 fn compress_one(
@@ -128,8 +148,12 @@ fn compress_one(
     how: &Compress,
     go_on: &dyn Fn() -> Result<(), Fault>,
     progress: &mut dyn FnMut(Compressing<'_>),
-) -> Result<Option<Compressed>, Fault> {
-    let Some(part) = files.claim_segment(&task.segment, &files.deadline(how.wait))? else { return Ok(None) };
+) -> Result<Option<One>, Fault> {
+    let part = match files.claim_segment(&task.segment, &files.deadline(how.wait))? {
+        Claim::Mine(part) => *part,
+        Claim::AtWork => return Ok(Some(One::AtWork)),
+        Claim::Gone => return Ok(None),
+    };
     let found = part.source_len();
     let len = task.len.unwrap_or(found);
     let name = |n: &Named| n.name.to_string_lossy().into_owned();
@@ -165,7 +189,8 @@ fn compress_one(
     };
     let Some((named, copy)) = replaced else { return Ok(None) };
     let after = copy.metadata().map_err(Fault::io("stat the compressed copy"))?.len();
-    Ok(Some(Compressed { path: named.path(), generation: named.says.generation, before: len, after }))
+    let (path, generation) = (named.path(), named.says.generation);
+    Ok(Some(One::Done(Compressed { path, generation, before: len, after })))
 }
 
 /// One segment's compression.

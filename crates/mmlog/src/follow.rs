@@ -16,6 +16,7 @@
 mod compressed;
 mod source;
 mod standing;
+mod unreadable;
 mod version1;
 
 use std::ops::Range;
@@ -163,7 +164,9 @@ impl Follower {
     /// hurry, read up to [`watermark`](Self::watermark), then [`wait`](Self::wait).
     ///
     /// # Errors
-    /// [`Fault::Truncated`] when somebody who is no writer cut the data file.
+    /// [`Fault::Truncated`] when somebody who is no writer cut the data file. [`Fault::Undecodable`],
+    /// [`Fault::NotASegment`], [`Fault::Io`] when a final segment cannot be read: it stays where it is, and
+    /// [`pass_unreadable`](Self::pass_unreadable) goes on behind that one.
     pub fn next(&mut self, buf: &mut [u8]) -> Result<Next> {
         for _ in 0..LOOKS {
             let next = self.step(buf)?;
@@ -392,8 +395,11 @@ impl Follower {
             let min = Source::oldest(&self.files).at(self.files.path())?;
             return Err(Fault::NoPosition { value, min, max }).at(self.files.path());
         }
-        if !self.source.has(value) {
-            self.source = Source::of(&self.files, value).at(self.files.path())?;
+        if !self.source.has(value)
+            && let Ok(source) = Source::of(&self.files, value)
+        {
+            // Else the next read meets the trouble, and whoever reads is told where.
+            self.source = source;
         }
         if value < self.at {
             self.noted = None;

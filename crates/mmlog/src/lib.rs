@@ -94,7 +94,7 @@ pub mod units;
 mod door {
     pub use crate::append::{LINE_BUFFER, Writer};
     #[cfg(feature = "compressed")]
-    pub use crate::compress::{Compress, Compressed, Compressing};
+    pub use crate::compress::{Compress, Compressed, Compressing, Compressions};
     pub use crate::error::{Blocker, Class, Error, Fault, PanicRecord, Result, quoted, reason, with_log};
     #[doc(hidden)]
     pub use crate::files::boot::pretend_reboot;
@@ -112,6 +112,7 @@ mod door {
         remove_all,
     };
     pub use crate::names::{Compression, Stamp};
+    pub use crate::olddir::Moved;
     pub use crate::position::Position;
     pub use crate::prune::{Holds, PrunedSegment, Pruning, Retention, Rule};
     pub use crate::rotate::{Rotated, Rotation};

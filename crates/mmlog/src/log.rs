@@ -4,7 +4,7 @@ mod options;
 mod removal;
 
 use std::os::fd::AsFd;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
@@ -18,7 +18,7 @@ use crate::files::{Files, Origin};
 use crate::follow::{self, Follower, Start};
 use crate::holds::{self, Hold, HoldStatus};
 use crate::hooks::{self, HookTurn};
-use crate::olddir;
+use crate::olddir::{self, Moved};
 use crate::position::Position;
 use crate::prune::{self, Pruning, Retention};
 use crate::rotate::{self, Rotated, Rotation};
@@ -370,14 +370,15 @@ impl Log {
     /// Whoever dies in the middle leaves the plain file; the next one compresses it.
     ///
     /// # Errors
-    /// Of the first segment that could not be compressed; the others are. [`Fault::Busy`](crate::Fault::Busy) and
-    /// [`Fault::NoSpace`](crate::Fault::NoSpace) end it at once, with what was compressed so far.
+    /// [`Fault::Busy`](crate::Fault::Busy) and [`Fault::NoSpace`](crate::Fault::NoSpace) end it at once, with what was
+    /// compressed so far. A segment that cannot be compressed keeps none from it: it is among those that
+    /// [`failed`](compress::Compressions::failed).
     #[cfg(feature = "compressed")]
     pub fn compress(
         &self,
         how: &compress::Compress,
         mut progress: impl FnMut(compress::Compressing<'_>),
-    ) -> Result<Vec<compress::Compressed>> {
+    ) -> Result<compress::Compressions> {
         let files = self.files.of_this_process()?;
         compress::compress(&files, how, &mut progress).at(self.path())
     }
@@ -393,12 +394,12 @@ impl Log {
         olddir::set(&files, directory, wait).at(self.path())
     }
 
-    /// Renames every final segment to `directory`, when it is durable; where they are then. Readers find them in either
+    /// Renames every final segment to `directory`, when it is durable. Readers find them in either
     /// place. Those that are being compressed stay for the next time; so do all when this is interrupted.
     ///
     /// # Errors
     /// As [`set_old_directory`](Self::set_old_directory), which it does first.
-    pub fn move_segments(&self, directory: &Path, wait: Duration) -> Result<Vec<PathBuf>> {
+    pub fn move_segments(&self, directory: &Path, wait: Duration) -> Result<Moved> {
         let files = self.files.of_this_process()?;
         olddir::move_there(&files, directory, wait).at(self.path())
     }

@@ -6,7 +6,7 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use mmlog::{Class, Error, Fault, Finding, LeftOut, Severity, reason};
+use mmlog::{Class, Error, Fault, Finding, FindingId, LeftOut, Severity, Status, reason};
 
 use crate::output::Standard;
 
@@ -40,7 +40,9 @@ impl Exit {
     pub const fn meaning(self) -> &'static str {
         match self {
             Self::Done => "Done, or nothing to do; also when the reader of standard output went away.",
-            Self::Failed => "Failed; one line on standard error names the file, the problem and what to do.",
+            Self::Failed => {
+                "Failed, or something could not be looked at (rights, the disk, no descriptor left) and was left out; a line on standard error names the file, the problem and what to do."
+            }
             Self::Usage => "The command line was wrong.",
             Self::Busy => {
                 "Busy: another process is in the way, standard error says which. Try again later. (Not for space that could not be cut off once all else was done: that is a notice.)"
@@ -124,7 +126,7 @@ impl Verdict {
                 "Somebody should look at it now: PANICKED, DAMAGED or FULL, or a threshold of --critical is passed; with --deep, an invariant is violated."
             }
             Self::Unknown => {
-                "It could not be checked, or the command line was wrong. Of several logs the worst counts: 2, then 3, then 1."
+                "It could not be checked, with --deep also where a part of it could not be looked at, or the command line was wrong. Of several logs the worst counts: 2, then 3, then 1."
             }
         }
     }
@@ -239,6 +241,19 @@ impl Failure {
             n => format!(" ({} more like it)", n - 1),
         };
         Some(Self::new(Exit::Failed, format!("{}: {first}{more}", shown(log))))
+    }
+
+    /// What of the old segments could not be looked at, if anything: there may be more than is told.
+    #[must_use]
+    pub fn of_unseen(log: &Path, status: &Status) -> Option<Self> {
+        let mut unseen = status.findings.iter().filter(|f| f.id == FindingId::SegmentUnreadable);
+        let first = unseen.next()?;
+        let more = match unseen.count() {
+            0 => String::new(),
+            n => format!(" ({n} more like it)"),
+        };
+        let (what, next) = (printable(&first.sentence), &first.next_step);
+        Some(Self::new(Exit::Failed, format!("{}: {what}{more}; {next}", shown(log))))
     }
 
     /// A failure of a standard stream; a closed pipe is the quiet one.

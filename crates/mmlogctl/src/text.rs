@@ -1,9 +1,13 @@
 //! Figures and sentences in the room that there is.
 
+use std::borrow::Cow;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use mmlog::units;
+use serde_json::Value;
 
 /// 950, 12.3k, 4.5M: a count in at most five characters.
 #[must_use]
@@ -122,6 +126,24 @@ pub fn base64(bytes: &[u8]) -> String {
         }
     }
     text
+}
+
+/// A path in JSON: as text, and in base64 too where it is not UTF-8, so that a script can open it.
+#[must_use]
+pub fn json_path(path: &Path) -> (Cow<'_, str>, Option<String>) {
+    let exact = path.to_str().is_none().then(|| base64(path.as_os_str().as_bytes()));
+    (path.to_string_lossy(), exact)
+}
+
+/// Puts a path under `key` of an object, and under `key_base64` where it is not UTF-8.
+#[must_use]
+pub fn with_path(mut object: Value, key: &str, path: &Path) -> Value {
+    let (text, exact) = json_path(path);
+    object[key] = text.into();
+    if let Some(exact) = exact {
+        object[format!("{key}_base64")] = exact.into();
+    }
+    object
 }
 
 #[cfg(test)]

@@ -11,7 +11,13 @@ use crate::holes::{Hole, HoleKind};
 use crate::layout::LOCK_BYTE;
 
 pub(super) fn check(files: &Files, holes: &[Hole], found: &mut Deep) -> Result<(), Fault> {
-    let Ok(segment) = files.renew() else { return Ok(()) };
+    let segment = match files.renew() {
+        Ok(segment) => segment,
+        Err(fault) => {
+            found.unseen.push(format!("the data file: {}", fault.problem()));
+            return Ok(());
+        }
+    };
     let (file, base) = (segment.file(), segment.base());
     // Rotated since, or the entry is wrong, which has been said.
     if base != files.control().base() {
@@ -77,14 +83,22 @@ fn torn_holes(files: &Files, file: &File, base: u64, holes: &[Hole], found: &mut
     }
     let noted = |h: &&Hole| h.kind == HoleKind::Torn && h.at.is_some() && h.start >= base;
     for hole in holes.iter().filter(noted) {
+        let mut failed = None;
         claim(found, "torn-hole", || {
-            let at = base + content::first_byte(file, hole.start - base, hole.end() - base).ok()??;
+            let first = content::first_byte(file, hole.start - base, hole.end() - base);
+            let at = base
+                + first.unwrap_or_else(|e| {
+                    failed = Some(e);
+                    None
+                })?;
             let said = format!("byte at {at} in the torn hole [{}, {})", hole.start, hole.end());
             // Who died between noting and zeroing left its slot, too; and who has the lock may be at it.
             let settled = !files.is_held(LOCK_BYTE)
                 && files.meta.used_slots().iter().all(|s| s.hot.pending().position() != hole.start);
             settled.then_some(said)
         });
+        let unseen = |e| format!("the torn hole [{}, {}): {e}", hole.start, hole.end());
+        found.unseen.extend(failed.map(unseen));
     }
 }
 

@@ -38,6 +38,7 @@ impl Fault {
             | Fault::SyncFailed { .. }
             | Fault::Unsound { .. }
             | Fault::Undecodable { .. }
+            | Fault::SegmentShort { .. }
             | Fault::Poisoned(_) => Class::Damaged,
             _ => Class::Refused,
         }

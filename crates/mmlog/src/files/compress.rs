@@ -29,6 +29,15 @@ use crate::sys::{fs, lock};
 /// How long the end of a compression waits for another maintenance operation, rather than to throw its work away.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What became of a wish to compress a segment.
+pub(crate) enum Claim<'a> {
+    Mine(Box<PartFile<'a>>),
+    /// Another process compresses it.
+    AtWork,
+    /// It was taken away, or compressed, meanwhile.
+    Gone,
+}
+
 /// A compressed copy in the making, and the segment that it is of.
 pub(crate) struct PartFile<'a> {
     files: &'a Files,
@@ -51,24 +60,24 @@ impl Drop for PartFile<'_> {
 }
 
 impl Files {
-    /// Claims a plain final segment. None when another process compresses it, or it is gone.
+    /// Claims a plain final segment.
     pub(crate) fn claim_segment<'a>(
         &'a self,
         segment: &'a Named,
         deadline: &Deadline,
-    ) -> Result<Option<PartFile<'a>>, Fault> {
+    ) -> Result<Claim<'a>, Fault> {
         let _maintenance = self.maintenance(Operation::Compress, deadline)?;
-        let Some(source) = segment.open(Access::Read)? else { return Ok(None) };
+        let Some(source) = segment.open(Access::Read)? else { return Ok(Claim::Gone) };
         let stat = source.metadata().map_err(Fault::io("stat a final segment"))?;
         // Another file than the one that was looked at.
         if fs::identity(&stat) != segment.id() {
-            return Ok(None);
+            return Ok(Claim::Gone);
         }
         self.remove_dead_parts();
         let name = parts::name_of(&segment.name);
         Room::of(segment.dir.place())?.check(&name, "the compressed copy in the making")?;
         if parts::is_being_made(&segment.dir, &name)? {
-            return Ok(None);
+            return Ok(Claim::AtWork);
         }
         let create = || Fault::io("create the compressed copy");
         let file = segment.dir.place().open_named(&name, Access::New(0o600));
@@ -77,7 +86,7 @@ impl Files {
         crash_point("compress:created");
         lock::try_lock(part.file.as_fd(), MAKER_BYTE).map_err(create())?;
         fs::prepare_new(&part.file, None, &part.file.metadata().map_err(create())?).map_err(create())?;
-        Ok(Some(part))
+        Ok(Claim::Mine(Box::new(part)))
     }
 }
 

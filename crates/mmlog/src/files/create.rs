@@ -185,8 +185,11 @@ impl Opening<'_> {
         let began_ns = process::now_ns();
         let look = || Fault::io("stat a final segment");
         let mut behind = (0, 0);
-        // Where the directory may not be read, a rotation still overwrites nothing.
-        let mut names = dir.named().unwrap_or_default();
+        let mut names = match dir.named() {
+            // Where the directory may not be read, a rotation still overwrites nothing.
+            Err(fault) if fault.is_denied() => Vec::new(),
+            names => names?,
+        };
         names.extend(old.map(SegmentDir::named).transpose()?.unwrap_or_default());
         names.sort_by_key(|n| (n.says.generation, n.says.compression.is_some(), n.says.base));
         for n in names {

@@ -18,7 +18,7 @@ use crate::error::Fault;
 use crate::holes;
 use crate::layout::HOOK_BYTE;
 use crate::sync::Ordering;
-use crate::sys::holders::holders_of;
+use crate::sys::holders::{all_holders_of, holders_of};
 use crate::sys::lock::{self, Lease};
 use crate::sys::place::Access;
 use crate::sys::process::{self, time_of};
@@ -81,7 +81,7 @@ impl Files {
         if matches!(lock::try_lease(file, Lease::Write), Ok(true)) {
             return true;
         }
-        let others = holders_of(file);
+        let Some(others) = all_holders_of(file) else { return false };
         if others.is_empty() {
             return process::is_root();
         }

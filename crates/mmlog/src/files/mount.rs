@@ -35,7 +35,8 @@ pub(super) fn differs(place: &Place, header: &Header, own_inode: u64) -> Result<
         return because("it is in another subvolume of a btrfs, as a snapshot is".into());
     }
     let files = [(place.name(Part::Data), stat.ino()), (place.name(Part::Metadata), own_inode)];
-    if let Some(directory) = mounts::also_at(place.directory_fd(), &files, recorded) {
+    let also = mounts::also_at(place.directory_fd(), &files, recorded);
+    if let Some(directory) = also.map_err(Fault::io("ask what is mounted"))? {
         return because(format!("the same log is in {} there", directory.display()));
     }
     // Who may not ask goes without the answer.

@@ -88,22 +88,25 @@ pub(super) fn of_metadata(
     log: &SegmentDir,
     config: &Config,
 ) -> Result<Option<SegmentDir>, Fault> {
-    match said(metadata) {
+    match said(metadata)? {
         Some(name) => look_there(log, &name, config.old_directory.as_deref()),
         None => Ok(None),
     }
 }
 
 /// What a metadata file says that nobody uses; a shorter file says nothing.
-fn said(metadata: &File) -> Option<String> {
+fn said(metadata: &File) -> Result<Option<String>, Fault> {
     const AT: usize = std::mem::offset_of!(Header, policy.olddir_changes);
     let mut field = [0; 8 + MOST];
-    metadata.read_exact_at(&mut field, AT as u64).ok()?;
+    match metadata.read_exact_at(&mut field, AT as u64) {
+        Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => return Ok(None),
+        read => read.map_err(Fault::io("read the metadata file"))?,
+    }
     let (changes, name) = field.split_at(8);
-    let name = name.split(|&byte| byte == 0).next().and_then(|name| std::str::from_utf8(name).ok())?;
+    let name = name.split(|&byte| byte == 0).next().and_then(|name| std::str::from_utf8(name).ok());
     let is_set =
         changes != [0; 8] && u64::from_ne_bytes(changes.try_into().unwrap_or_default()).is_multiple_of(2);
-    (is_set && !name.is_empty()).then(|| name.to_owned())
+    Ok(name.filter(|name| is_set && !name.is_empty()).map(str::to_owned))
 }
 
 /// The directory of old segments for metadata that is made anew, with its name: the old metadata's, or, where that says
@@ -114,14 +117,16 @@ pub(super) fn to_keep(
     config: &Config,
 ) -> Result<Option<(String, SegmentDir)>, Fault> {
     let by_caller = || Some(config.old_directory.as_ref()?.to_str()?.to_owned());
-    let Some(name) = said(metadata).or_else(by_caller) else { return Ok(None) };
+    let Some(name) = said(metadata)?.or_else(by_caller) else { return Ok(None) };
     Ok(look_there(log, &name, config.old_directory.as_deref())?.map(|there| (name, there)))
 }
 
 /// Directories in the log's that have files with the names of its segments, where neither metadata nor caller names one.
 pub(crate) fn unnamed(place: &Place, config: &Config) -> Option<Vec<PathBuf>> {
     let metadata = place.open(Part::Metadata, Access::Read).ok();
-    if config.old_directory.is_some() || metadata.is_some_and(|metadata| said(&metadata).is_some()) {
+    if config.old_directory.is_some()
+        || metadata.is_some_and(|metadata| said(&metadata).is_ok_and(|said| said.is_some()))
+    {
         return None;
     }
     let log = place.name(Part::Data);
@@ -244,18 +249,18 @@ impl Files {
         Ok(!self.log_directory()?.named_back_to(..below, |_| true)?.is_empty())
     }
 
-    /// Renames final segments to that directory; the caller has made sure that they are durable. Those that are being
-    /// compressed stay. Gives those that were moved, as they are there.
+    /// Renames final segments to that directory; the caller has made sure that they are durable. Gives those that were
+    /// moved, as they are there, and those that are being compressed, which stay.
     pub(crate) fn move_finals(
         &self,
         to: &SegmentDir,
         below: u64,
         deadline: &Deadline,
-    ) -> Result<Vec<Named>, Fault> {
+    ) -> Result<(Vec<Named>, Vec<Named>), Fault> {
         let _maintenance = self.maintenance(Operation::Move, deadline)?;
         // The cut of the newest one may be what a dead rotator left to do, and finds it by its name.
         drop(self.lock(Operation::Move, deadline)?);
-        let (mut moved, log) = (Vec::new(), self.log_directory()?);
+        let (mut moved, mut stay, log) = (Vec::new(), Vec::new(), self.log_directory()?);
         let all = log.named_of(..below)?;
         let (of, mut goes_on) = (all.len() as u64, Ok(()));
         for n in all {
@@ -264,6 +269,7 @@ impl Files {
                 break;
             }
             if parts::is_being_made(&log, &parts::name_of(&n.name))? {
+                stay.push(n);
                 continue;
             }
             to.place().take_named(&self.place, &n.name).map_err(|e| match e.kind() {
@@ -289,7 +295,7 @@ impl Files {
             };
             sync().map_err(Fault::io("make moved segments durable"))?;
         }
-        goes_on.map(|()| moved)
+        goes_on.map(|()| (moved, stay))
     }
 }
 

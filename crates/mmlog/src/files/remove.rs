@@ -39,6 +39,8 @@ pub struct Removed {
     pub left: Vec<PathBuf>,
     /// What has a segment's name, and was not taken for one.
     pub left_out: Vec<LeftOut>,
+    /// The directory that could not be looked in for what is still there.
+    pub unseen: Option<LeftOut>,
 }
 
 pub(crate) fn remove(path: &Path, force: Force, config: &Config) -> Result<Removed> {
@@ -76,7 +78,7 @@ fn remove_parts(
         return Err(match data {
             None if finals == Finals::Remove && !segments.is_empty() => {
                 let files = remove_finals(&segments, &config.waits)?;
-                return Ok(Removed { files, left: Vec::new(), left_out: Vec::new() });
+                return Ok(Removed { files, left: Vec::new(), left_out: Vec::new(), unseen: None });
             }
             Some(file) => Fault::NoMetadata { len: file.metadata().map_err(look())?.len() },
             None => Fault::NoLog,
@@ -124,9 +126,15 @@ fn remove_parts(
     }
     take(Part::Metadata, place.metadata_path())?;
     files.splice(files.len() - 1..files.len() - 1, gone);
-    // Who may not read the directory is not told of them.
-    let Listing { named, left_out } = everywhere(&log, old.as_ref()).unwrap_or_default();
-    Ok(Removed { files, left: named.iter().map(Named::path).collect(), left_out })
+    let (Listing { named, left_out }, unseen) = match everywhere(&log, old.as_ref()) {
+        Ok(found) => (found, None),
+        Err(fault) => {
+            let why = format!("old segments were not looked for: {}; what is there stays", fault.problem());
+            let path = place.directory_path().to_path_buf();
+            (Listing::default(), Some(LeftOut { path, why }))
+        }
+    };
+    Ok(Removed { files, left: named.iter().map(Named::path).collect(), left_out, unseen })
 }
 
 /// The final segments in the log's directory and that of old ones, oldest first.

@@ -105,11 +105,13 @@ fn open_final(dir: &SegmentDir, entry: &Entry, access: Access) -> Result<Option<
         Err(fault) if fault.is_denied() => return Ok(None),
         Err(fault) => return Err(fault),
     };
-    for n in &named {
-        if let Ok(Some(file)) = n.open(access)
-            && fs::identity(&stat(&file)?).1 == entry.inode
-        {
-            return Ok(Some(file));
+    for n in named.iter().filter(|n| n.id().1 == entry.inode) {
+        match n.open(access) {
+            Ok(Some(file)) if fs::identity(&stat(&file)?).1 == entry.inode => return Ok(Some(file)),
+            // Somebody took its name meanwhile.
+            Ok(_) | Err(Fault::NotASegment { .. }) => {}
+            // It is there. That this process has no descriptor left, or no right, says nothing of the log.
+            Err(fault) => return Err(fault),
         }
     }
     Ok(None)

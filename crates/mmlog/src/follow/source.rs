@@ -99,6 +99,18 @@ impl Source {
         }
     }
 
+    /// Where the final segment ends in which the position lies, as far as its neighbours' names tell; `None` for the
+    /// current one.
+    pub(super) fn end_of_final(files: &Files, at: u64) -> Result<Option<u64>, Fault> {
+        let current = files.current_segment()?;
+        if at >= current.base {
+            return Ok(None);
+        }
+        let finals = files.final_segments()?;
+        let next = finals.iter().map(|n| n.says.base).find(|base| *base > at);
+        Ok(Some(next.map_or(current.base, |next| next.min(current.base))))
+    }
+
     /// The oldest position that has bytes.
     pub(super) fn oldest(files: &Files) -> Result<u64, Fault> {
         let current = files.current_segment()?.base;
@@ -117,7 +129,10 @@ impl Source {
         let first = seen(files.final_segments())?.and_then(|finals| finals.into_iter().next());
         let generation = first.as_ref().map_or(current, |n| n.says.generation);
         // Metadata that was made later than that became final never knew what was before.
-        let found = first.and_then(|n| n.find().ok()?);
+        let found = match first {
+            Some(first) => first.find().map_err(Fault::io("stat a final segment"))?,
+            None => None,
+        };
         let was_there = created(files).zip(found).is_some_and(|(created, found)| found.changed < created);
         if generation == 0 || was_there || files.is_version_1() || !files.is_of_this_boot() {
             return Ok(oldest);

@@ -67,7 +67,7 @@ enum Content {
 
 /// One generation's files; the first one is what readers take.
 struct Group {
-    names: Vec<(Named, Option<Found>)>,
+    names: Vec<(Named, Result<Found, String>)>,
     /// Generation and base of the segment behind it.
     next: (u64, u64),
 }
@@ -121,8 +121,8 @@ fn group(names: Vec<Named>, current: &Entry) -> Option<Vec<Group>> {
     let mut groups: Vec<Group> = Vec::new();
     for n in names.into_iter().filter(|n| n.says.generation < current.generation) {
         let stat = match n.find() {
-            Ok(found) => Some(found?),
-            Err(_) => None,
+            Ok(found) => Ok(found?),
+            Err(e) => Err(e.to_string()),
         };
         match groups.last_mut().filter(|g| g.generation() == n.says.generation) {
             Some(group) => group.names.push((n, stat)),
@@ -132,7 +132,7 @@ fn group(names: Vec<Named>, current: &Entry) -> Option<Vec<Group>> {
     let nexts: Vec<(u64, u64)> = groups.iter().skip(1).map(|g| (g.generation(), g.base())).collect();
     groups.iter_mut().zip(nexts).for_each(|(g, next)| g.next = next);
     for g in &mut groups {
-        let short = g.names[0].1.is_none_or(|stat| Some(stat.len) < g.expected());
+        let short = g.names[0].1.as_ref().map_or(true, |stat| Some(stat.len) < g.expected());
         if short && g.names[0].0.says.compression.is_none() {
             g.names.rotate_left(1);
         }
@@ -158,7 +158,10 @@ impl Group {
 
 fn content(group: &Group, peeks: &mut Peeks) -> Option<Content> {
     let (name, stat) = &group.names[0];
-    let Some(stat) = stat else { return Some(Content::Unseen(unseen(name))) };
+    let stat = match stat {
+        Ok(stat) => stat,
+        Err(why) => return Some(Content::Unseen(format!("it could not be looked at: {why}"))),
+    };
     if let Some(kind) = stat.odd_kind() {
         return Some(Content::Broken(format!("it is a {kind}, not a file")));
     }
@@ -184,11 +187,6 @@ fn content(group: &Group, peeks: &mut Peeks) -> Option<Content> {
             }
         }
     })
-}
-
-fn unseen(name: &Named) -> String {
-    let e = name.find().err().map_or_else(|| "it went".to_owned(), |e| e.to_string());
-    format!("it could not be looked at: {e}")
 }
 
 /// A gzip trailer counts modulo 2^32, and of the last member alone.
@@ -242,7 +240,7 @@ impl Judge<'_> {
         let (generation, base) =
             oldest.map_or((current.generation, current.base), |g| (g.generation(), g.base()));
         let created = time_of(self.files.meta.header().identity.created_ns.load(Ordering::Relaxed));
-        let stat = oldest.and_then(|g| g.names[0].1);
+        let stat = oldest.and_then(|g| g.names[0].1.as_ref().ok());
         let was_there = created.zip(stat).is_some_and(|(created, stat)| stat.changed < created);
         if generation > 0 && !was_there {
             let path = oldest.map_or_else(|| self.files.path().to_path_buf(), |g| g.names[0].0.path());
@@ -267,6 +265,7 @@ impl Judge<'_> {
 
     fn segment(&mut self, group: &Group, content: Content) -> Survey {
         let (name, stat) = &group.names[0];
+        let stat = stat.as_ref().ok();
         let (base, next) = (group.base(), group.next.1);
         let own = match &content {
             Content::Holds(len) => base.saturating_add(*len).min(next.max(base)),
@@ -284,10 +283,10 @@ impl Judge<'_> {
         if is_kept {
             self.twins(group);
         }
-        let stats = group.names.iter().filter_map(|(_, stat)| *stat);
+        let stats = group.names.iter().filter_map(|(_, stat)| stat.as_ref().ok());
         Survey {
             name: name.clone(),
-            stat: *stat,
+            stat: stat.copied(),
             allocated: stats.map(|stat| stat.allocated).sum(),
             end: own,
             flaw,

@@ -6,6 +6,7 @@
 
 use std::ffi::OsStr;
 use std::fs;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -25,14 +26,47 @@ struct Wanted {
 
 /// Processes other than this one that have the file open or mapped, as far as this user may see.
 pub(crate) fn holders_of(file: impl AsFd) -> Vec<Who> {
-    let (mine, Some(wanted)) = (std::process::id(), Wanted::of(file)) else { return Vec::new() };
-    let Ok(all) = procfs::process::all_processes() else { return Vec::new() };
-    all.flatten()
-        .filter(|p| u32::try_from(p.pid()).is_ok_and(|pid| pid != mine))
-        .filter(|p| wanted.is_mapped_by(p.pid()) || wanted.is_opened_by(p.pid()))
-        .filter_map(|p| p.stat().ok())
-        .map(|s| Who { pid: s.pid.unsigned_abs(), command: s.comm, ..Who::default() })
-        .collect()
+    look_for_holders(file).0
+}
+
+/// The same; `None` where something but a missing permission kept it from looking, so that there may be more.
+pub(crate) fn all_holders_of(file: impl AsFd) -> Option<Vec<Who>> {
+    let (found, saw_all) = look_for_holders(file);
+    saw_all.then_some(found)
+}
+
+fn look_for_holders(file: impl AsFd) -> (Vec<Who>, bool) {
+    let (mine, Some(wanted)) = (std::process::id(), Wanted::of(file)) else { return (Vec::new(), false) };
+    let Ok(entries) = fs::read_dir("/proc") else { return (Vec::new(), false) };
+    let (mut found, mut saw_all) = (Vec::new(), true);
+    for entry in entries {
+        let Ok(entry) = entry else {
+            saw_all = false;
+            break;
+        };
+        let Some(pid) = entry.file_name().to_str().and_then(|name| name.parse::<u32>().ok()) else {
+            continue;
+        };
+        if pid == mine {
+            continue;
+        }
+        match wanted.is_held_by(pid) {
+            Ok(false) => {}
+            Ok(true) => found.push(Who { pid, command: command_of(pid), ..Who::default() }),
+            Err(e) => saw_all &= is_nobody(&e) || e.kind() == io::ErrorKind::PermissionDenied,
+        }
+    }
+    (found, saw_all)
+}
+
+/// Whether what was asked of `/proc` is of a process, or a descriptor, that is no more.
+fn is_nobody(e: &io::Error) -> bool {
+    e.kind() == io::ErrorKind::NotFound || e.raw_os_error() == Some(nix::libc::ESRCH)
+}
+
+fn command_of(pid: u32) -> String {
+    let comm = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
+    String::from_utf8_lossy(comm.strip_suffix(b"\n").unwrap_or(&comm)).into_owned()
 }
 
 /// A file without a name that a process has open.
@@ -59,7 +93,7 @@ pub(crate) fn unnamed_in(place: impl AsFd, was_ours: impl Fn(&Path) -> bool) -> 
                 let name = to.as_os_str().as_bytes().strip_suffix(b" (deleted)");
                 name.is_some_and(|name| was_ours(Path::new(OsStr::from_bytes(name))))
             });
-            let mount = || facts(&pid, fd)?.mount.and_then(|mount| super_block(&pid, mount));
+            let mount = || super_block(&pid, facts(&pid, fd).ok()?.mount?).ok()?;
             if !is_ours || mount() != Some(here.super_block) {
                 continue;
             }
@@ -82,41 +116,53 @@ impl Wanted {
         let fd = file.as_fd();
         let stat = statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS).ok()?;
         let device = (stat.stx_dev_major, stat.stx_dev_minor);
-        let mount = facts("self", fd.as_raw_fd()).and_then(|facts| facts.mount);
-        let super_block = mount.and_then(|mount| super_block("self", mount)).unwrap_or(device);
+        let mount = facts("self", fd.as_raw_fd()).ok().and_then(|facts| facts.mount);
+        let super_block = mount.and_then(|mount| super_block("self", mount).ok()?).unwrap_or(device);
         Some(Self { inode: stat.stx_ino, device, super_block })
     }
 
-    fn is_mapped_by(&self, pid: i32) -> bool {
-        let maps = fs::read_to_string(format!("/proc/{pid}/maps")).unwrap_or_default();
-        maps.lines().any(|line| {
+    fn is_held_by(&self, pid: u32) -> io::Result<bool> {
+        Ok(self.is_mapped_by(pid)? || self.is_opened_by(pid)?)
+    }
+
+    fn is_mapped_by(&self, pid: u32) -> io::Result<bool> {
+        let maps = fs::read(format!("/proc/{pid}/maps"))?;
+        Ok(String::from_utf8_lossy(&maps).lines().any(|line| {
             // Addresses, rights, offset, device, inode, and perhaps a name.
             let mut fields = line.split_ascii_whitespace().skip(3);
             let device = fields.next().and_then(|device| numbers(device, 16));
             let inode = fields.next().and_then(|inode| inode.parse().ok());
             (device, inode) == (Some(self.super_block), Some(self.inode))
-        })
+        }))
     }
 
-    fn is_opened_by(&self, pid: i32) -> bool {
+    fn is_opened_by(&self, pid: u32) -> io::Result<bool> {
         let pid = pid.to_string();
-        let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { return false };
-        let mut descriptors = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse().ok());
-        descriptors.any(|fd| self.is(&pid, fd))
+        for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
+            let Some(fd) = entry?.file_name().to_str().and_then(|fd| fd.parse().ok()) else { continue };
+            match self.is(&pid, fd) {
+                Ok(false) => {}
+                // Closed meanwhile.
+                Err(e) if is_nobody(&e) => {}
+                found => return found,
+            }
+        }
+        Ok(false)
     }
 
-    fn is(&self, pid: &str, fd: i32) -> bool {
-        let Some(facts) = facts(pid, fd) else { return false };
+    fn is(&self, pid: &str, fd: i32) -> io::Result<bool> {
+        let facts = facts(pid, fd)?;
         // Kernels before 5.14 do not tell the inode.
         if facts.inode.is_some_and(|inode| inode != self.inode) {
-            return false;
+            return Ok(false);
         }
-        if facts.mount.and_then(|mount| super_block(pid, mount)) != Some(self.super_block) {
-            return false;
+        let Some(mount) = facts.mount else { return Ok(false) };
+        if super_block(pid, mount)? != Some(self.super_block) {
+            return Ok(false);
         }
         let link = format!("/proc/{pid}/fd/{fd}");
-        let asked = statx(CWD, link.as_str(), AtFlags::STATX_DONT_SYNC, StatxFlags::BASIC_STATS);
-        asked.is_ok_and(|s| (s.stx_ino, (s.stx_dev_major, s.stx_dev_minor)) == (self.inode, self.device))
+        let s = statx(CWD, link.as_str(), AtFlags::STATX_DONT_SYNC, StatxFlags::BASIC_STATS)?;
+        Ok((s.stx_ino, (s.stx_dev_major, s.stx_dev_minor)) == (self.inode, self.device))
     }
 }
 
@@ -126,18 +172,19 @@ struct Descriptor {
     mount: Option<u64>,
 }
 
-fn facts(pid: &str, fd: i32) -> Option<Descriptor> {
-    let said = fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")).ok()?;
+fn facts(pid: &str, fd: i32) -> io::Result<Descriptor> {
+    let said = fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}"))?;
     let number = |name: &str| said.lines().find_map(|l| l.strip_prefix(name))?.trim().parse().ok();
-    Some(Descriptor { inode: number("ino:"), mount: number("mnt_id:") })
+    Ok(Descriptor { inode: number("ino:"), mount: number("mnt_id:") })
 }
 
 /// The device of the file system behind one of a process's mounts.
-fn super_block(pid: &str, mount: u64) -> Option<(u32, u32)> {
-    let mounts = fs::read_to_string(format!("/proc/{pid}/mountinfo")).ok()?;
+fn super_block(pid: &str, mount: u64) -> io::Result<Option<(u32, u32)>> {
+    let mounts = fs::read(format!("/proc/{pid}/mountinfo"))?;
+    let mounts = String::from_utf8_lossy(&mounts);
     // Its id, its parent's, the device.
-    let line = mounts.lines().find(|line| line.split(' ').next() == Some(&mount.to_string()))?;
-    numbers(line.split(' ').nth(2)?, 10)
+    let line = mounts.lines().find(|line| line.split(' ').next() == Some(&mount.to_string()));
+    Ok(line.and_then(|line| numbers(line.split(' ').nth(2)?, 10)))
 }
 
 /// Major and minor number.

@@ -2,6 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::fs;
+use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
@@ -67,9 +68,20 @@ fn unescaped(field: &[u8]) -> OsString {
 
 /// Where files of these names and inodes lie on that device, if they do: below one of its mounts, at the end of the path
 /// that this directory has here; or in a layer of the overlay that it is in.
-pub(crate) fn also_at(directory: impl AsFd, files: &[(&OsStr, u64)], device: u64) -> Option<PathBuf> {
-    let here = fs::read_link(format!("/proc/self/fd/{}", directory.as_fd().as_raw_fd())).ok()?;
-    let table = fs::read("/proc/self/mountinfo").ok()?;
+pub(crate) fn also_at(
+    directory: impl AsFd,
+    files: &[(&OsStr, u64)],
+    device: u64,
+) -> io::Result<Option<PathBuf>> {
+    let asked = || {
+        let here = fs::read_link(format!("/proc/self/fd/{}", directory.as_fd().as_raw_fd()))?;
+        io::Result::Ok((here, fs::read("/proc/self/mountinfo")?))
+    };
+    let (here, table) = match asked() {
+        // No /proc: nobody knows.
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        asked => asked?,
+    };
     let mounts: Vec<Mount> = table.split(|&b| b == b'\n').filter_map(Mount::parse).collect();
     let is_there = |place: &Path| {
         files.iter().all(|(name, inode)| {
@@ -89,7 +101,7 @@ pub(crate) fn also_at(directory: impl AsFd, files: &[(&OsStr, u64)], device: u64
         let (mount, rest) = ours.and_then(|mount| Some((mount, here.strip_prefix(&mount.at).ok()?)))?;
         mount.layers().map(|layer| layer.join(rest)).find(|place| is_there(place))
     };
-    mounts.iter().filter(of_device).find_map(below).or_else(in_layer)
+    Ok(mounts.iter().filter(of_device).find_map(below).or_else(in_layer))
 }
 
 #[cfg(test)]

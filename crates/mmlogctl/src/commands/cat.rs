@@ -22,8 +22,8 @@ use crate::signals;
     command started, so that it also ends while others append. Neither preallocated space nor what a \
     dead writer left behind is shown, unlike by cat(1). On a terminal control characters are escaped, also those that turn the direction of writing; -R lets colours through. What \
     could not be printed is said on standard error: of a damaged log, or one that lacks a segment, what is there \
-    is printed and the exit code is 4; where something could not be looked at it is 1. Holes and pruned ranges \
-    are no failure."
+    is printed, what lies behind a damaged segment too, and the exit code is 4; where something could not be looked at it is 1. \
+    Holes and pruned ranges are no failure."
 )]
 pub struct CatArgs {
     #[command(flatten)]

@@ -43,7 +43,10 @@ pub fn run(args: &RmArgs, out: &mut Output) -> Result<Exit, Failure> {
             "{log}: {count} {segments}, the oldest is {first}; `mmlogctl rm --all {all}` removes them"
         ));
     }
-    match Failure::of_left_out(&args.log, &removed.left_out).filter(|_| args.all) {
+    // Without --all old segments stay anyway, whosever they are.
+    let left_out: Vec<_> =
+        removed.unseen.into_iter().chain(removed.left_out.into_iter().filter(|_| args.all)).collect();
+    match Failure::of_left_out(&args.log, &left_out) {
         Some(failure) => report(failure, out),
         None => Ok(Exit::Done),
     }

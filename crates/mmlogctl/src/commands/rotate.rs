@@ -14,6 +14,7 @@ use mmlog::{Log, Rotated, Rotation, Stamp, units};
 use crate::arguments::{Access, duration, size};
 use crate::exit::{Exit, Failure, printable, shown};
 use crate::output::Output;
+use crate::reading::report;
 use crate::signals;
 use crate::waits::leave;
 use after::Hook;
@@ -136,10 +137,21 @@ pub fn run(args: &RotateArgs, out: &mut Output) -> Result<Exit, Failure> {
     // What is to be done with final segments is done whatever failed before, but for a signal.
     let mut undone = Undone::default();
     if let Some(directory) = args.olddir.as_ref().filter(|_| undone.may_begin("moving")) {
-        failures.extend(log.move_segments(directory, args.wait).err().map(Failure::from));
+        match log.move_segments(directory, args.wait) {
+            Ok(moved) => {
+                for path in &moved.at_work {
+                    let (log, path) = (shown(&args.log), shown(path));
+                    out.notice(&format!("{log}: {path} stays until another process has compressed it"));
+                }
+            }
+            Err(e) => failures.push(e.into()),
+        }
     }
     if let Some(format) = args.compress.filter(|_| undone.may_begin("compressing")) {
-        failures.extend(compress::compress(&log, args, format, out).err());
+        match compress::compress(&log, args, format, out) {
+            Ok(failed) => failures.extend(failed),
+            Err(failure) => failures.push(failure),
+        }
     }
     if args.olddir.is_some() || args.compress.is_some() {
         match log.left_out() {
@@ -155,7 +167,7 @@ pub fn run(args: &RotateArgs, out: &mut Output) -> Result<Exit, Failure> {
     }
     failures.extend(undone.said(&args.log));
     failures.iter().for_each(|failure| out.report(failure));
-    Ok(failures.first().map_or(Exit::Done, Failure::exit))
+    Ok(failures.iter().map(Failure::exit).max().unwrap_or(Exit::Done))
 }
 
 /// What a signal came before.
@@ -187,6 +199,7 @@ fn plan(args: &RotateArgs, log: &Log, out: &mut Output) -> Result<Exit, Failure>
         out.line(&said("would make", args, rotated))?;
     }
     let status = log.status()?;
+    let unseen = Failure::of_unseen(&args.log, &status);
     let finals = || status.segments.iter().filter(|s| s.generation < status.generation);
     let new = || rotated.iter().map(|rotated| &rotated.path);
     if let Some(directory) = &args.olddir {
@@ -207,7 +220,7 @@ fn plan(args: &RotateArgs, log: &Log, out: &mut Output) -> Result<Exit, Failure>
             out.line(&format!("{}: would run `{command}` for {}", shown(&args.log), shown(path)))?;
         }
     }
-    Ok(Exit::Done)
+    unseen.map_or(Ok(Exit::Done), |failure| report(failure, out))
 }
 
 fn said(verb: &str, args: &RotateArgs, rotated: &Rotated) -> String {

@@ -19,6 +19,7 @@ use crate::arguments::{Access, OldSegments};
 use crate::commands::status::json::flaw;
 use crate::exit::{Exit, Failure, printable, shown};
 use crate::output::{Output, json_line};
+use crate::text::with_path;
 
 const COLUMNS: usize = 80;
 
@@ -103,7 +104,7 @@ fn kept(s: &SegmentStatus, status: &Status) -> Option<u64> {
 
 fn object(s: &SegmentStatus, status: &Status) -> Value {
     let time = |at: Option<SystemTime>| at.and_then(|at| Timestamp::try_from(at).ok()).map(|t| t.to_string());
-    json!({
+    let object = json!({
         "generation": s.generation,
         "base": s.base,
         "end": s.end,
@@ -116,9 +117,10 @@ fn object(s: &SegmentStatus, status: &Status) -> Value {
         "compression": s.compression.map(|c| c.suffix().trim_start_matches('.')),
         "held_by": holders(s, status),
         "first_kept": kept(s, status),
-        "path": s.path.to_string_lossy(),
+        "path": null,
         "flaw": s.flaw.map(FindingId::name),
-    })
+    });
+    with_path(object, "path", &s.path)
 }
 
 /// Lines of equal columns; where they would be too wide, without the ends, which are the next one's base.

@@ -92,6 +92,8 @@ fn read_block<S: Source>(
                 first = first.min(Position::new(hole.start));
                 runs.push(Run::Hole { at, len });
             }
+            // It is said when what lies behind is printed.
+            Piece::Unread { at, len, .. } => runs.push(Run::Hole { at, len }),
             Piece::Segment(_) => {}
             Piece::CaughtUp | Piece::End => return Ok(Some((runs, first))),
         }
@@ -164,7 +166,7 @@ mod tests {
                 Ok(Piece::Hole { len, .. }) if holes == Holes::Nul => all.resize(all.len() + len as usize, 0),
                 Ok(Piece::Hole { .. } | Piece::Segment(_)) => {}
                 Ok(Piece::End | Piece::CaughtUp) => return all,
-                Err(e) => unreachable!("{e}"),
+                Ok(Piece::Unread { error: e, .. }) | Err(e) => unreachable!("{e}"),
             }
         }
     }

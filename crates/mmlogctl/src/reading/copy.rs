@@ -2,13 +2,13 @@
 //!
 //! Bytes go from the read buffer to write(2) without a copy unless their form has to change.
 
-use mmlog::{Hole, HoleKind, LogId, Position};
+use mmlog::{Error, Hole, HoleKind, LogId, Position};
 
 use super::escape::Escaper;
 use super::skip::Skip;
 use super::stretch::{Piece, Source, next_piece};
 use super::{Holes, READ_SIZE, describe};
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, exit_of};
 
 /// What is written for bytes of a log.
 #[derive(Copy, Clone, Debug)]
@@ -88,6 +88,12 @@ pub trait Sink {
     /// Something could not be given out, or not be looked at: the command ends with this, or with worse.
     fn worsen(&mut self, _to: Exit) {}
 
+    /// Whether it goes on behind something that it cannot read, which is a failure with this exit code. Damage does not go
+    /// away by trying again; whatever else it is may, and who keeps a place must not pass it by.
+    fn passes(&self, failed: Exit) -> bool {
+        matches!(failed, Exit::Damaged | Exit::Failed)
+    }
+
     /// What is given out from here on was read from this log, in this epoch.
     fn reading(&mut self, _of: LogId) {}
 
@@ -155,6 +161,7 @@ impl Copier {
             match piece {
                 Piece::Data { at, bytes } => put(render.as_mut(), skip, at, bytes, sink)?,
                 Piece::Segment(generation) => render.segment(generation),
+                Piece::Unread { at, len, error } => pass(at, len, error, sink)?,
                 // Nobody asked for it to be said, but it is no longer what the log was.
                 Piece::Hole { at, len, hole } if is_news(&hole) => {
                     say(render.as_mut(), at, len, &hole, sink)?
@@ -199,6 +206,17 @@ fn lacks(hole: &Hole) -> Option<Exit> {
         HoleKind::Unseen => Some(Exit::Failed),
         _ => None,
     }
+}
+
+/// Says what cannot be read, if it goes on behind that.
+fn pass(at: Position, len: u64, error: Error, sink: &mut dyn Sink) -> Result<(), Failure> {
+    let exit = exit_of(error.fault());
+    if !sink.passes(exit) {
+        return Err(error.into());
+    }
+    sink.worsen(exit);
+    sink.say(&format!("positions {at} to {} could not be read ({len} bytes): {}", at + len, error.fault()));
+    Ok(())
 }
 
 fn say(

@@ -3,7 +3,6 @@
 //! A line is put together across reads and holes, up to a limit: a longer one comes in pieces, each behind the one
 //! before, so that no line of anybody's ends us. Else only whole ones are given out before the end.
 
-use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
@@ -12,7 +11,7 @@ use mmlog::{Hole, Position};
 use super::copy::{Given, Render, Shown};
 use crate::output::json_line;
 use crate::storing::line_limit;
-use crate::text::base64;
+use crate::text::{base64, json_path};
 
 /// The form of the output.
 #[derive(Copy, Clone, Debug, Default, Eq, PartialEq, ValueEnum)]
@@ -169,11 +168,9 @@ fn whole_characters(bytes: &[u8]) -> usize {
 
 /// The keys that name the log: `log_base64` beside `log` where its path is not UTF-8.
 fn path_prefix(path: &Path) -> String {
-    let mut prefix = format!("\"log\":{},", quoted(&path.to_string_lossy()));
-    if path.to_str().is_none() {
-        prefix.push_str(&format!("\"log_base64\":\"{}\",", base64(path.as_os_str().as_bytes())));
-    }
-    prefix
+    let (text, exact) = json_path(path);
+    let exact = exact.map_or_else(String::new, |exact| format!("\"log_base64\":\"{exact}\","));
+    format!("\"log\":{},{exact}", quoted(&text))
 }
 
 impl Render for JsonLines {
@@ -314,6 +311,7 @@ mod tests {
     #[test]
     fn a_path_that_is_not_text_is_there_as_bytes_too() {
         use std::ffi::OsStr;
+        use std::os::unix::ffi::OsStrExt as _;
         let object =
             fed(&mut JsonLines::new(Some(Path::new(OsStr::from_bytes(b"a\xff"))), 99, b'\n'), 0, b"x\n");
         assert!(

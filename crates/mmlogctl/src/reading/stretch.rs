@@ -3,7 +3,9 @@
 //! Holds: no piece reaches beyond the bound, bytes of a known hole are never data, pieces come in
 //! the order of their positions.
 
-use mmlog::{Follower, Hole, LogId, Next, Position};
+use std::ops::Range;
+
+use mmlog::{Error, Follower, Hole, LogId, Next, Position};
 
 /// Something that is read forwards from any position: a [`Follower`], or a mock in tests.
 pub trait Source {
@@ -19,6 +21,12 @@ pub trait Source {
     /// As [`Follower::seek`].
     fn seek(&mut self, to: Position) -> mmlog::Result<()>;
 
+    /// As [`Follower::pass_unreadable`].
+    ///
+    /// # Errors
+    /// As [`Follower::pass_unreadable`].
+    fn pass_unreadable(&mut self) -> mmlog::Result<Option<Range<u64>>>;
+
     /// As [`Follower::position`].
     fn position(&self) -> Position;
 
@@ -33,6 +41,10 @@ impl Source for Follower {
 
     fn seek(&mut self, to: Position) -> mmlog::Result<()> {
         Follower::seek(self, to)
+    }
+
+    fn pass_unreadable(&mut self) -> mmlog::Result<Option<Range<u64>>> {
+        Follower::pass_unreadable(self)
     }
 
     fn position(&self) -> Position {
@@ -63,6 +75,15 @@ pub enum Piece<'b> {
         /// The whole hole.
         hole: Hole,
     },
+    /// The rest of a final segment that cannot be read, or the part of it that lies in the stretch.
+    Unread {
+        /// Position of the part's first byte.
+        at: Position,
+        /// Length of the part in bytes.
+        len: u64,
+        /// Why not.
+        error: Error,
+    },
     /// What follows lies in the segment of this generation.
     Segment(u64),
     /// Nothing more is final now.
@@ -74,7 +95,7 @@ pub enum Piece<'b> {
 /// Reads the next piece, not beyond `until`.
 ///
 /// # Errors
-/// As [`Follower::next`].
+/// As [`Follower::next`], where there is nothing to go on behind.
 pub fn next_piece<'b, S: Source>(
     source: &mut S,
     until: Option<Position>,
@@ -87,7 +108,15 @@ pub fn next_piece<'b, S: Source>(
             return Ok(Piece::End);
         }
         let room = usize::try_from(left).map_or(buf.len(), |left| left.min(buf.len()));
-        return Ok(match source.next(&mut buf[..room])? {
+        let next = match source.next(&mut buf[..room]) {
+            Ok(next) => next,
+            Err(error) => {
+                let Ok(Some(passed)) = source.pass_unreadable() else { return Err(error) };
+                let len = (passed.end - passed.start).min(left);
+                return Ok(Piece::Unread { at: Position::new(passed.start), len, error });
+            }
+        };
+        return Ok(match next {
             Next::Bytes(range) => {
                 let bytes = usize::try_from(range.end - range.start).unwrap_or(room).min(room);
                 Piece::Data { at: Position::new(range.start), bytes: &buf[..bytes] }
@@ -171,6 +200,10 @@ pub(crate) mod mock {
         fn seek(&mut self, to: Position) -> mmlog::Result<()> {
             self.at = to.get();
             Ok(())
+        }
+
+        fn pass_unreadable(&mut self) -> mmlog::Result<Option<Range<u64>>> {
+            Ok(None)
         }
 
         fn position(&self) -> Position {

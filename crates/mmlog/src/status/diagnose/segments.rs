@@ -35,7 +35,9 @@ impl Status {
             }
             FindingId::SegmentUnreadable if self.is_segment(&flaw.path) => {
                 let sentence = format!("old segment {file}: {}{lost}", flaw.problem);
-                let next = format!("see who may read it (`ls -ld {path}`), and look again as such a user");
+                let next = format!(
+                    "see who may read it (`ls -ld {path}`), and look again as such a user; of a failing disk `dmesg` tells"
+                );
                 warning(flaw.id, State::Ok, sentence, next)
             }
             // No segment at all: the directory where they should be.

@@ -8,10 +8,15 @@ use serde_json::{Value, json};
 
 use crate::exit::{Verdict, printable, shown};
 use crate::output::json_line;
+use crate::text::with_path;
 
 pub(super) fn check(log: &Path, options: &Options, as_json: bool) -> Result<(Verdict, String), Error> {
     let found = check::deep(log, options)?;
-    let verdict = if found.holds() { Verdict::Fine } else { Verdict::Critical };
+    let verdict = match (found.violations.is_empty(), found.unseen.is_empty()) {
+        (false, _) => Verdict::Critical,
+        (true, false) => Verdict::Unknown,
+        (true, true) => Verdict::Fine,
+    };
     let text = match as_json {
         true => json_line(&object(log, &found).to_string()) + "\n",
         false => {
@@ -31,6 +36,10 @@ fn steps(log: &Path, found: &Deep, status: Option<Status>) -> Vec<String> {
             "`mmlogctl segments LOG` lists old segments: put good copies in the place of those named above, or `mmlogctl prune --keep N LOG` gives up all but the newest N"
                 .to_owned(),
         );
+    }
+    if !found.unseen.is_empty() {
+        let look = "look again as a user who may read the log's directory and its files; of a failing disk `dmesg` tells";
+        steps.push(look.to_owned());
     }
     if old < found.violations.len() {
         let is_of_files = |f: &Finding| {
@@ -52,6 +61,7 @@ fn steps(log: &Path, found: &Deep, status: Option<Status>) -> Vec<String> {
 fn report(log: &Path, found: &Deep, status: Option<Status>) -> String {
     let Deep { cursor, watermark, read, holes, .. } = found;
     let (state, said) = match found.violations.len() as u64 {
+        0 if !found.unseen.is_empty() => ("UNKNOWN", "not all of it could be looked at".to_owned()),
         0 => ("OK", "every invariant holds".to_owned()),
         n => ("VIOLATED", units::counted(n, "invariant")),
     };
@@ -60,6 +70,7 @@ fn report(log: &Path, found: &Deep, status: Option<Status>) -> String {
     let mut text = format!("{state} - {}: {said}; {figures}\n", shown(log));
     let mut add = |word: &str, said: &str| text.push_str(&format!("  {word}  {}\n", printable(said)));
     found.violations.iter().for_each(|v| add("violated", &v.to_string()));
+    found.unseen.iter().for_each(|what| add("unseen", what));
     found.facts.iter().for_each(|fact| add("fact", fact));
     steps(log, found, status).iter().for_each(|step| add("next", step));
     text
@@ -67,16 +78,18 @@ fn report(log: &Path, found: &Deep, status: Option<Status>) -> String {
 
 fn object(log: &Path, found: &Deep) -> Value {
     let violation = |v: &Violation| json!({ "invariant": v.invariant, "found": v.found });
-    json!({
+    let object = json!({
         "schema": 1,
-        "path": log.to_string_lossy(),
+        "path": null,
         "holds": found.holds(),
         "violations": found.violations.iter().map(violation).collect::<Vec<_>>(),
+        "unseen": found.unseen,
         "facts": found.facts,
         "cursor": found.cursor,
         "watermark": found.watermark,
         "read": found.read,
         "nuls": found.nuls,
         "holes": found.holes,
-    })
+    });
+    with_path(object, "path", log)
 }

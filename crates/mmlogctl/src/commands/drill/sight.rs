@@ -27,9 +27,15 @@ pub(super) fn finding(ended: &Ended, log: &Path, id: FindingId) -> Done<Option<F
     if ended.code != Some(0) {
         return match id {
             FindingId::Unreadable => Ok(Some(refusal(&ended.stderr, log))),
+            // The log could be read, an old segment of it could not.
+            FindingId::SegmentUnreadable if ended.code == Some(1) => among_findings(ended, id),
             _ => Err(Stop::Failed(format!("status: {}", ended.stderr.trim_end()))),
         };
     }
+    among_findings(ended, id)
+}
+
+fn among_findings(ended: &Ended, id: FindingId) -> Done<Option<Found>> {
     let status = parse(ended)?;
     let said = status["findings"].as_array().into_iter().flatten();
     let found = said.into_iter().find(|f| f["id"] == id.name()).map(|f| Found {

@@ -8,22 +8,24 @@ use serde_json::{Value, json};
 
 use super::{Report, option_of};
 use crate::exit::Failure;
+use crate::text::with_path;
 
 pub(super) fn object(log: &Path, report: &Report, error: Option<&Failure>) -> Value {
     let error = error.and_then(|failure| match failure {
         Failure::Said { text, .. } => Some(text),
         Failure::OutputClosed => None,
     });
-    json!({
+    let object = json!({
         "schema": 1,
-        "path": log.to_string_lossy(),
+        "path": null,
         "facts": facts(&report.facts),
         "steps": report.steps.iter().map(step).collect::<Vec<_>>(),
         "left": report.left.iter().map(left).collect::<Vec<_>>(),
         "holes": report.holes.iter().map(hole).collect::<Vec<_>>(),
         "applied": report.applied,
         "error": error,
-    })
+    });
+    with_path(object, "path", log)
 }
 
 fn hole(h: &Hole) -> Value {
@@ -94,7 +96,7 @@ fn dead(d: &DeadSlot) -> Value {
 }
 
 fn leftover((path, bytes): &(PathBuf, u64)) -> Value {
-    json!({ "path": path.to_string_lossy(), "bytes": bytes })
+    with_path(json!({ "path": null, "bytes": bytes }), "path", path)
 }
 
 fn suspect(s: &Suspect) -> Value {

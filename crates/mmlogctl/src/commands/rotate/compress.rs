@@ -2,10 +2,10 @@
 
 use std::thread;
 
-use mmlog::{Compress, Compressed, Compression, Log, units};
+use mmlog::{Compress, Compressed, Compression, Compressions, Error, Log, units};
 
 use super::RotateArgs;
-use crate::exit::{Failure, shown};
+use crate::exit::{Failure, exit_of, shown};
 use crate::output::Output;
 use crate::progress::Bar;
 
@@ -27,7 +27,7 @@ impl From<Format> for Compression {
     }
 }
 
-/// Compresses what is final and plain.
+/// Compresses what is final and plain; what kept it from each that it could not compress.
 ///
 /// # Errors
 /// As [`Log::compress`].
@@ -36,7 +36,7 @@ pub(crate) fn compress(
     args: &RotateArgs,
     format: Format,
     out: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<Vec<Failure>, Failure> {
     let mut how = Compress::new(format.into()).wait(args.wait);
     if let Some(level) = args.level {
         how = how.level(level);
@@ -62,13 +62,24 @@ pub(crate) fn compress(
         Err(_) => work(),
     };
     out.clear_progress();
-    let done = done?;
+    let Compressions { done, failed, at_work } = done?;
     let is_watched = out.is_terminal();
+    for path in &at_work {
+        out.notice(&format!(
+            "{}: {} is left to another process, which compresses it",
+            shown(&args.log),
+            shown(path)
+        ));
+    }
     for Compressed { path, before, after, .. } in done.iter().filter(|_| is_watched) {
         let (log, path) = (shown(&args.log), shown(path));
         out.line(&format!("{log}: compressed {path}, {} to {}", units::size(*before), units::size(*after)))?;
     }
-    Ok(())
+    let failure = |e: Error| {
+        let text = format!("{}: not compressed: {e}", shown(&args.log));
+        Failure::new(exit_of(e.fault()), text)
+    };
+    Ok(failed.into_iter().map(failure).collect())
 }
 
 /// The kernel takes the priority of input and output from that of the processor: the last of those that still get

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::metrics::slack;
 use crate::output::json_line;
+use crate::text::with_path;
 
 /// One object on one line.
 pub(crate) fn line(object: &Value) -> String {
@@ -29,21 +30,22 @@ pub(crate) fn unreadable(path: &Path, error: &Error) -> Value {
 pub(crate) fn explained(path: &Path, found: &Finding) -> Value {
     // Its state would be OK where only the looking failed.
     let state = if found.state == State::Ok { "UNKNOWN".to_owned() } else { found.state.to_string() };
-    json!({
+    let object = json!({
         "schema": 1,
-        "path": path.to_string_lossy(),
+        "path": null,
         "state": state,
         "problem": found.sentence,
         "next_step": found.next_step,
         "findings": [finding(found)],
-    })
+    });
+    with_path(object, "path", path)
 }
 
 /// Everything that a look has seen.
 pub(crate) fn object(s: &Status) -> Value {
-    json!({
+    let object = json!({
         "schema": 1,
-        "path": s.path.to_string_lossy(),
+        "path": null,
         "format": s.format,
         "id": s.id.to_string(),
         "epoch": s.id.epoch,
@@ -84,7 +86,8 @@ pub(crate) fn object(s: &Status) -> Value {
         "panic": s.panic.as_ref().map(panic),
         "file": file(&s.file),
         "durability": durability(&s.durability),
-    })
+    });
+    with_path(object, "path", &s.path)
 }
 
 fn outside(s: &Status) -> Value {
@@ -129,13 +132,14 @@ fn damage(d: &Damage) -> Value {
 
 /// Something wrong with an old segment, and the positions that cannot be read because of it.
 pub(crate) fn flaw(f: &SegmentFlaw) -> Value {
-    json!({
+    let object = json!({
         "id": f.id.name(),
-        "path": f.path.to_string_lossy(),
+        "path": null,
         "from": f.positions.start,
         "to": f.positions.end,
         "problem": f.problem,
-    })
+    });
+    with_path(object, "path", &f.path)
 }
 
 fn version_1(flags: &Version1Flags) -> Value {
@@ -212,13 +216,9 @@ fn hole(h: &Hole) -> Value {
 }
 
 fn segment(s: &SegmentStatus) -> Value {
-    json!({
-        "generation": s.generation,
-        "base": s.base,
-        "end": s.end,
-        "inode": s.inode,
-        "path": s.path.to_string_lossy(),
-    })
+    let object =
+        json!({ "generation": s.generation, "base": s.base, "end": s.end, "inode": s.inode, "path": null });
+    with_path(object, "path", &s.path)
 }
 
 fn hold(h: &HoldStatus, cursor: u64) -> Value {

@@ -50,10 +50,17 @@ pub fn run(args: &StatusArgs, out: &mut Output) -> Result<Exit, Failure> {
         args.logs.iter().zip(look_twice(&args.logs, |log| args.old.options(&args.access, log)))
     {
         match looked {
-            Ok(status) if args.json => out.write(json::line(&json::object(&status)).as_bytes())?,
             Ok(status) => {
-                out.write(format!("{gap}{}", human::text(&status)).as_bytes())?;
-                gap = "\n";
+                if args.json {
+                    out.write(json::line(&json::object(&status)).as_bytes())?;
+                } else {
+                    out.write(format!("{gap}{}", human::text(&status)).as_bytes())?;
+                    gap = "\n";
+                }
+                if let Some(failure) = Failure::of_unseen(path, &status) {
+                    exit = exit.max(failure.exit());
+                    out.report(&failure);
+                }
             }
             Err(error) => {
                 if args.json {

@@ -17,8 +17,8 @@ use crate::reading::json::Formed;
     must not be used on a live log: it shows preallocated space as NUL bytes and misses what is stored through \
     memory. Numbers may have a suffix K, M or G (1024, 1024^2, 1024^3). On a terminal control characters \
     are escaped, also those that turn the direction of writing; -R lets colours through. What could not be printed is said on standard error: of a damaged log, or one that lacks a segment, \
-    what is there is printed and the exit code is 4; where something could not be looked at it is 1. Holes and \
-    pruned ranges are no failure. SIGTERM, SIGINT and SIGHUP end following, and whatever keeps a place, within 1 s with exit code 0.",
+    what is there is printed, what lies behind a damaged segment too, and the exit code is 4; where something could not be looked at it is 1, \
+    and with --cursor-file, -f or -F the output ends before it. Holes and pruned ranges are no failure. SIGTERM, SIGINT and SIGHUP end following, and whatever keeps a place, within 1 s with exit code 0.",
     group = ArgGroup::new("following").args(["follow", "follow_name"]).multiple(true)
 )]
 pub struct TailArgs {

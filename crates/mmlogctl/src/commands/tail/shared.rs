@@ -14,7 +14,7 @@ use mmlog::{LogId, Position};
 use super::delivery::{By, Delivery, Reader};
 use super::follow::SLICE;
 use super::held::Held;
-use super::plan::Plan;
+use super::plan::{Follow, Plan};
 use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
 use crate::reading::copy::{Given, Order, Shown, Sink};
@@ -305,6 +305,15 @@ impl Sink for Share<'_> {
 
     fn worsen(&mut self, to: Exit) {
         self.shared.worsen(to);
+    }
+
+    fn passes(&self, failed: Exit) -> bool {
+        let plan = &self.shared.plan;
+        match failed {
+            Exit::Damaged => true,
+            Exit::Failed => plan.follow == Follow::No && plan.cursor_file.is_none(),
+            _ => false,
+        }
     }
 
     fn reading(&mut self, of: LogId) {
