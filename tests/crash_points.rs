@@ -279,6 +279,14 @@ fn act() {
 /// The victim's only message is whole or absent; the acknowledged one is there unless somebody took the file.
 fn check_after(scenario: &Scenario, at: &str, log: &Path) {
     let context = format!("{} killed at {at}", scenario.name);
+    // A removal takes the metadata last: what is left says what it may be, and that it can be gone on with.
+    if scenario.name.starts_with("remove") && common::metadata_of(log).exists() {
+        for opened in [options().open_or_create(log), options().open_reader(log)] {
+            let said = opened.err().unwrap_or_else(|| panic!("{context}: there is no data")).to_string();
+            let step = format!("if the log was to be removed, `mmlogctl rm {}`", log.display());
+            assert!(said.contains("data file is gone; ") && said.contains(&step), "{context}: {said}");
+        }
+    }
     (scenario.again)(log);
     let opened = options().open_or_create(log).unwrap_or_else(|e| panic!("{context}: {e}"));
     let appended = opened.writer().unwrap().append(b"goes on\n");

@@ -274,7 +274,14 @@ fn rm_leaves_final_segments_and_says_so_unless_all_are_to_go() {
     let all = finals(&log);
     let ended = mmlogctl("rm", &log).run();
     assert_eq!(ended.code, 0);
-    ended.says(&log, &["2 final segments stay", &all[0].display().to_string(), "`rm --all` removes them"]);
+    ended.says(
+        &log,
+        &[
+            "2 final segments stay",
+            &all[0].display().to_string(),
+            &format!("`mmlogctl rm --all {}` removes them", log.display()),
+        ],
+    );
     assert_eq!(finals(&log), all);
     mmlogctl("rm", &log).arg("--all").run().printed(b"");
     assert_eq!(finals(&log).len(), 0);

@@ -18,7 +18,8 @@ fn a_log_is_not_appended_to_itself() {
     assert_eq!(files.len(), 3, "data, metadata, an old segment: {files:?}");
     for file in files {
         let ended = append(&log, &[]).stdin(File::open(&file).unwrap()).start().end();
-        ended.is_refused(1, &log, &["standard input is a file of this log; ", "mmlogctl cat LOG > COPY"]);
+        let step = format!("`mmlogctl cat {} > COPY`", log.display());
+        ended.is_refused(1, &log, &["standard input is a file of this log; ", &step]);
     }
     open.end().is_success();
     holds(&log, b"one\ntwo\nthree\n");

@@ -32,6 +32,11 @@ pub use removal::{remove, remove_all};
 /// When the last clone, writer and follower of a writing handle is gone, and no other writer is open anywhere, the
 /// data file is trimmed to exactly what was appended.
 ///
+/// Whoever may not search the log's directory any more (its mode was changed, rights were given up) goes on with the files
+/// that are open: appending, growing, trimming, syncing, settling what the dead left, advancing holds. What has to be opened or
+/// made there is an error before anything is taken: the next segment after a rotation, a rotation, pruning, compressing,
+/// recovering after a reboot, anything in a forked child.
+///
 /// ```
 /// # fn main() -> mmlog::Result<()> {
 /// # let dir = tempfile::tempdir().unwrap();
