@@ -130,7 +130,7 @@ complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s F -d 'As --fo
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l retry -d 'With -f, wait for a log that does not exist yet; with --follow=name, also for one that was removed'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s q -l quiet -l silent -d 'Never print whose lines follow'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s v -l verbose -d 'Always print whose lines follow'
-complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l until-now -d 'Print everything that is final now, from the start or where -n, -c, --from or --cursor-file say, then end'
+complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -l until-now -d 'Print everything that is final now, from the start or where -n, -c, --from or --cursor-file say, then end; with -F, wait first for a log that does not exist yet'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s z -l zero-terminated -d 'Lines end with NUL, not newline'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s R -l raw -d 'On a terminal, show the colours of the log\'s own lines (SGR sequences); all other control characters stay escaped. A colour ends with its line. Elsewhere all bytes are as they are anyway'
 complete -c mmlogctl -n "__fish_mmlogctl_using_subcommand tail" -s h -l help -d 'Print help (see more with \'--help\')'

@@ -156,7 +156,6 @@ fn contradicting_options_are_usage_errors() {
         &["-n", "many"][..],
         &["-c", "-"],
         &["--pid=1"],
-        &["-f", "--until-now"],
         &["-n1", "--from=0"],
         &["--holes=some"],
         &["-o", "xml"],

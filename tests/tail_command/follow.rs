@@ -263,3 +263,22 @@ fn a_signal_ends_it_although_nobody_reads() {
     running.signal(Signal::SIGTERM);
     assert_eq!(running.end().code, 0);
 }
+
+#[test]
+fn until_now_ends_behind_what_is_there_also_where_it_has_to_wait_for_the_log() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let running = mmlogctl("tail", &log).args(["-F", "--until-now"]).start();
+    running.until_stderr("no log yet; waiting for it");
+    mmlogctl("append", &log).input(b"one\n").run().is_success();
+    let ended = running.end();
+    assert_eq!((ended.code, ended.text().as_str()), (0, "one\n"), "{ended:?}");
+    for options in [&["-F", "--until-now"][..], &["-f", "--until-now"], &["--until-now", "-Fn1"]] {
+        mmlogctl("tail", &log).args(options).run().printed(b"one\n");
+    }
+    let place = scratch.file("place");
+    let keeping = ["-F", "--until-now", "--cursor-file", place.to_str().unwrap()];
+    mmlogctl("tail", &log).args(keeping).run().printed(b"one\n");
+    mmlogctl("append", &log).input(b"two\n").run().is_success();
+    mmlogctl("tail", &log).args(keeping).run().printed(b"two\n");
+}

@@ -123,8 +123,8 @@ pub struct TailArgs {
         --ack 3 app.log 3<acks | while read -r line; do ship \"$line\" && jq .end <<<\"$line\"; done >acks`"
     )]
     pub(super) ack: Option<u32>,
-    /// Print everything that is final now, from the start or where -n, -c, --from or --cursor-file say, then end.
-    #[arg(long, conflicts_with = "following")]
+    /// Print everything that is final now, from the start or where -n, -c, --from or --cursor-file say, then end; with -F, wait first for a log that does not exist yet.
+    #[arg(long)]
     pub(super) until_now: bool,
     #[command(flatten)]
     pub(super) form: Formed,
@@ -219,7 +219,6 @@ mod tests {
             &["-n", "x", "a"][..],
             &[],
             &["--pid", "1", "a"],
-            &["-f", "--until-now", "a"],
             &["-n1", "--from=2", "a"],
             &["-s", "x", "a"],
             &["--follow=file", "a"],

@@ -68,11 +68,17 @@ impl Followed {
         let mut one = match self {
             Self::Open(one) => *one,
             Self::Missing(index) => match waiting::wait_for_log(index, shared)? {
-                Some(log) => OneLog::begin(index, log, Appearance::Awaited, shared)?,
+                Some(log) => {
+                    let mut one = OneLog::begin(index, log, Appearance::Awaited, shared)?;
+                    if shared.plan().until_now {
+                        one.print_present(shared)?;
+                    }
+                    one
+                }
                 None => return Ok(()),
             },
         };
-        if shared.plan().follow == Follow::No {
+        if shared.plan().follow == Follow::No || shared.plan().until_now {
             return one.finish(shared);
         }
         while let Some(log) = print_until_replaced(&mut one, shared)? {

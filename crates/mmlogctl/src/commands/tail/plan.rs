@@ -25,6 +25,8 @@ pub(super) struct Plan {
     pub(super) old: OldSegments,
     pub(super) begin: Begin,
     pub(super) follow: Follow,
+    /// What is final when the log is there is all that is printed.
+    pub(super) until_now: bool,
     /// A log that is not there, or not any more, is waited for.
     pub(super) retry: bool,
     pub(super) titles: Titles,
@@ -100,6 +102,7 @@ impl Plan {
                 (false, Some(By::Descriptor)) => Follow::Log,
                 (false, None) => Follow::No,
             },
+            until_now: args.until_now,
             retry: args.follow_name || args.retry,
             titles: match (args.quiet, args.verbose || args.logs.len() > 1) {
                 (false, true) => Titles::WhenItChanges,

@@ -311,7 +311,7 @@ impl Sink for Share<'_> {
         let plan = &self.shared.plan;
         match failed {
             Exit::Damaged => true,
-            Exit::Failed => plan.follow == Follow::No && plan.cursor_file.is_none(),
+            Exit::Failed => (plan.follow == Follow::No || plan.until_now) && plan.cursor_file.is_none(),
             _ => false,
         }
     }
