@@ -6,6 +6,8 @@
 mod cli;
 #[path = "left_out/paths.rs"]
 mod paths;
+#[path = "left_out/plainly.rs"]
+mod plainly;
 #[path = "left_out/rights.rs"]
 mod rights;
 #[path = "left_out/sweep.rs"]

@@ -78,6 +78,31 @@ fn read_start(file: &File, into: &mut [u8]) -> io::Result<usize> {
     Ok(len)
 }
 
+/// Whether a metadata file of that inode is a copy of another one, to which nobody can write: it is what it will be.
+pub(crate) fn is_copy(file: &File, inode: u64) -> Result<bool, Fault> {
+    let mut word = [0; 8];
+    let read = file.read_exact_at(&mut word, offset_of!(Header, identity.own_inode) as u64);
+    match read {
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
+        read => read
+            .map(|()| ![0, inode].contains(&u64::from_ne_bytes(word)))
+            .map_err(Fault::io("read the metadata file")),
+    }
+}
+
+/// The bytes of a metadata file in a file of memory, for one that cannot be mapped, or must not be.
+pub(crate) fn in_memory(file: &File) -> Result<File, Fault> {
+    use rustix::fs::{MemfdFlags, memfd_create};
+    let mut bytes = vec![0; file_len(file)?.min(total_len(WRITERS_RANGE.1) as u64) as usize];
+    let len = read_start(file, &mut bytes).map_err(Fault::io("read the metadata file"))?;
+    let made = memfd_create(c"mmlog", MemfdFlags::CLOEXEC).map_err(io::Error::from).and_then(|fd| {
+        let memory = File::from(fd);
+        memory.write_all_at(&bytes[..len], 0)?;
+        Ok(memory)
+    });
+    made.map_err(Fault::io("read the metadata file into memory"))
+}
+
 fn file_len(file: &File) -> Result<u64, Fault> {
     Ok(file.metadata().map_err(Fault::io("stat the metadata file"))?.len())
 }

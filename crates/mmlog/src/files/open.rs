@@ -181,7 +181,7 @@ impl Opening<'_> {
                 self.pause()?;
                 continue;
             };
-            check_file_system(&opened.file)?;
+            self.is_read_plainly(&opened)?;
             let stage = match self.metadata {
                 Metadata::Keep => meta::stage(&opened.file)?,
                 Metadata::Rebuild => Stage::Unfinished,
@@ -236,6 +236,19 @@ impl Opening<'_> {
         };
         let same = self.is_still(id)?;
         Ok(same.then_some(Opened { file, lock_file, id, access }))
+    }
+
+    /// Whether a copy of a log is read with `read` alone, on a file system where memory is not shared as it has to be.
+    /// Nobody can write to a copy, so nothing is missed. An error for anything else there.
+    fn is_read_plainly(&self, opened: &Opened) -> std::result::Result<bool, Fault> {
+        match check_file_system(&opened.file) {
+            Err(Fault::FileSystem { .. })
+                if !self.intent.writes() && meta::is_copy(&opened.file, opened.id.1)? =>
+            {
+                Ok(true)
+            }
+            checked => checked.map(|()| false),
+        }
     }
 
     /// As the data file's, or as it will be: whoever may write there may finish what a dead creator began.
@@ -312,9 +325,11 @@ impl Opening<'_> {
 
     pub(super) fn assemble(&self, opened: Opened, origin: Origin) -> std::result::Result<Files, Fault> {
         let protection = if opened.access == Access::Read { Protection::Read } else { Protection::ReadWrite };
+        let plain = self.is_read_plainly(&opened)?;
         let version_1 = !self.intent.writes() && meta::stage(&opened.file)? == Stage::Version1;
         let meta = match version_1 {
             true => self.show_version_1(&opened.file)?,
+            false if plain => Meta::check(&meta::in_memory(&opened.file)?, Protection::ReadWrite)?,
             false => Meta::check(&opened.file, protection)?,
         };
         let looks = matches!(self.intent, Intent::Look | Intent::Repair);
@@ -354,7 +369,7 @@ impl Opening<'_> {
             opened_as: process::effective_user(),
             lock_file: opened.lock_file,
             known,
-            may_announce: protection == Protection::ReadWrite && !version_1,
+            may_announce: protection == Protection::ReadWrite && !version_1 && !plain,
             own: (0..max_writers.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
             had_writers: AtomicBool::new(false),
             in_process: Mutex::new(()),
@@ -407,7 +422,9 @@ impl Opening<'_> {
             Err(CannotOpen::Fault(fault)) => return Err(fault),
         };
         let stat = data.metadata().map_err(Fault::io("stat the data file"))?;
-        self.check_data(&data, &stat)?;
+        if !self.is_read_plainly(opened)? {
+            self.check_data(&data, &stat)?;
+        }
         dir.admit(&Found::by(&data).map_err(Fault::io("stat the data file"))?).map_err(Stranger::of_data)?;
         let other_device = stat.dev() != identity.device.load(Ordering::Relaxed);
         if self.intent.writes() && other_device && boot()? == Boot::This {
