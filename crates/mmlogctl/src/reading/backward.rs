@@ -3,7 +3,9 @@
 //! A final newline ends the last line and starts none; a last line without one counts. A hole is
 //! data only where it is printed as NULs.
 
-use mmlog::Position;
+use std::io;
+
+use mmlog::{Class, Fault, Position};
 
 use super::Holes;
 use super::stretch::{Piece, Source, next_piece};
@@ -69,6 +71,13 @@ pub fn start_of_last<S: Source>(
     Ok(oldest)
 }
 
+/// Whether it is the same when it is tried again: damage, or a missing right.
+fn lasts(fault: &Fault) -> bool {
+    let denied =
+        matches!(fault, Fault::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied);
+    fault.class() == Class::Damaged || denied
+}
+
 /// Reads `[lower, upper)`; nothing when it holds more data than the buffer. Also gives the first
 /// position the block's runs belong to: that of a hole may lie below `lower`.
 fn read_block<S: Source>(
@@ -92,6 +101,8 @@ fn read_block<S: Source>(
                 first = first.min(Position::new(hole.start));
                 runs.push(Run::Hole { at, len });
             }
+            // What fails only now would be lines too many, in silence, when it is read forwards.
+            Piece::Unread { error, .. } if !lasts(error.fault()) => return Err(error),
             // It is said when what lies behind is printed.
             Piece::Unread { at, len, .. } => runs.push(Run::Hole { at, len }),
             Piece::Segment(_) => {}

@@ -28,6 +28,8 @@ pub(super) enum Before {
     Plain,
     /// A log at rest, with [`HELD`] in it.
     Log,
+    /// The same in three segments, a line each; the first is compressed.
+    Old,
     /// The same, with a writer of this process open, so that the file is longer than its content.
     Open,
     /// The same, left by a writer, a grower and a trimmer that were killed.
@@ -98,6 +100,11 @@ const fn reads(name: &'static str, arguments: Arguments, before: Before, prints:
     Command { name, arguments, before, input, does, prints, codes: &[0, 1] }
 }
 
+/// What cannot be read of an old segment is passed by, and said; a call that fails may look like damage.
+const fn reads_old(name: &'static str, arguments: Arguments, prints: Prints) -> Command {
+    Command { codes: &[0, 1, 4], ..reads(name, arguments, Before::Old, prints) }
+}
+
 const fn changes(name: &'static str, arguments: Arguments, before: Before, does: Does) -> Command {
     let (input, prints) = (Input::Nothing, Prints::Nothing);
     Command { name, arguments, before, input, does, prints, codes: &[0, 1, 3] }
@@ -116,7 +123,7 @@ const fn appends(name: &'static str, arguments: Arguments, before: Before, input
     Command { name, arguments, before, input, does, prints, codes: &[0, 1, 3] }
 }
 
-use Before::{Cut, Exchanged, Gone, Log, Nothing, Open, Plain, Rotating, Version1, Wreck};
+use Before::{Cut, Exchanged, Gone, Log, Nothing, Old, Open, Plain, Rotating, Version1, Wreck};
 use Does::{Appends, Creates, Looks, Removes, Rotates, Trims};
 use Input::{File, Pipe};
 
@@ -177,6 +184,14 @@ pub(super) const COMMANDS: &[Command] = &[
     mends("repair --recreate", &["repair", "--recreate", "LOG"], Gone),
     mends("repair --rebuild", &["repair", "--rebuild", "LOG"], Plain),
     mends("repair --upgrade", &["repair", "--upgrade", "LOG"], Version1),
+    reads_old("cat, old", &["cat", "LOG"], ALL),
+    reads_old("tail, old", &["tail", "-n2", "LOG"], Prints::Held("the first line\n".len(), HELD.len())),
+    reads_old("segments", &["segments", "LOG"], Prints::Lines),
+    reads_old("status, old", &["status", "LOG"], Prints::Lines),
+    Command { codes: &[0, 1, 2, 3], ..checks("check, old", &["check", "LOG"], Old) },
+    Command { codes: &[0, 2, 3], ..checks("check --deep, old", &["check", "--deep", "LOG"], Old) },
+    changes("prune, nothing to do", &["prune", "--keep=2", "LOG"], Old, Looks),
+    changes("rotate --compress, old", &["rotate", "--compress=zstd", "LOG"], Old, Rotates),
     changes("rm", &["rm", "LOG"], Log, Removes),
 ];
 
@@ -209,6 +224,7 @@ impl Command {
             Before::Plain => PLAIN,
             Before::Cut => &HELD[..TWO_LINES],
             Before::Log
+            | Before::Old
             | Before::Open
             | Before::Wreck
             | Before::Rotating
@@ -219,6 +235,6 @@ impl Command {
 
     /// Whether there may be more than one segment, or what is left of a rotation.
     pub(super) fn has_segments(&self) -> bool {
-        self.does == Rotates || matches!(self.before, Before::Rotating | Before::Exchanged)
+        self.does == Rotates || matches!(self.before, Before::Old | Before::Rotating | Before::Exchanged)
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use mmlog::layout::{Control, HighWater, Journal, SLOTS_AT, SlotHot};
-use mmlog::{Log, Options, Writer};
+use mmlog::{Compress, Compression, Log, Options, Rotation, Writer};
 use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
@@ -76,7 +76,19 @@ impl Scene {
         }
         let log = options().open_or_create(&scene.log)?;
         let mut writer = log.writer()?;
-        writer.append(HELD)?;
+        if before == Before::Old {
+            for (n, line) in HELD.split_inclusive(|&b| b == b'\n').enumerate() {
+                if n > 0 {
+                    log.rotate(&Rotation::default())?;
+                }
+                writer.append(line)?;
+                if n == 1 {
+                    log.compress(&Compress::new(Compression::Zstd), |_| {})?;
+                }
+            }
+        } else {
+            writer.append(HELD)?;
+        }
         if before == Before::Open {
             scene.open = Some((log, writer));
             return Ok(scene);

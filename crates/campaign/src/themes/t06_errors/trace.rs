@@ -52,6 +52,14 @@ const SPARED: &[&str] = &[
     "sigaltstack",
 ];
 
+/// Whether it asks what other processes have open: of these there are as many as the machine has processes.
+fn is_of_others(line: &str) -> bool {
+    line.split("/proc/").skip(1).any(|rest| {
+        let of_process = rest.trim_start_matches(|c: char| c.is_ascii_digit());
+        ["/fd", "/maps", "/mountinfo", "/comm"].iter().any(|file| of_process.starts_with(file))
+    })
+}
+
 /// How a call can fail.
 fn errnos(call: &str, line: &str) -> &'static [&'static str] {
     match call {
@@ -157,7 +165,7 @@ pub(super) fn targets(threads: &[String], directory: &Path, waits: bool) -> BTre
             SPARED.contains(&call.name) || (call.name == "mmap" && call.line.contains("MAP_ANONYMOUS"));
         // A number counts in each thread: in the main one it would be a call of the start-up.
         let too_early = !call.of_log && call.number <= start_up.get(call.name).copied().unwrap_or(0);
-        if spared || too_early {
+        if spared || too_early || is_of_others(call.line) {
             continue;
         }
         let number = if call.of_log { call.number_of_log } else { call.number };
