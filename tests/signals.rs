@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod cli;
+#[path = "signals/work.rs"]
+mod work;
 
 use std::fs::{self, File};
 use std::io::Read as _;
@@ -11,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 
 use cli::{
-    Ended, Held, IGNORED, Running, Scratch, Tool, at, is_ignored, metadata_of, mmlogctl, poke, skipped, slot,
+    Held, IGNORED, Running, Scratch, Tool, at, is_ignored, metadata_of, mmlogctl, poke, skipped, slot,
     succeeds, wait_for, write_slot,
 };
 use mmlog::layout::LOCK_BYTE;
@@ -136,6 +138,59 @@ fn a_signal_ends_whoever_waits_for_the_lock_of_a_stopped_process_and_names_it() 
     }
 }
 
+#[test]
+fn a_signal_ends_whoever_waits_for_maintenance_or_for_a_writer_and_nobody_is_held_up() {
+    for way in As::all("a signal ends whoever waits for maintenance or a writer") {
+        for (command, args) in LOCKING.iter().filter(|(_, args)| args[0] != "--forget=x") {
+            for what in ["maintenance", "slot 5"] {
+                // A prune and a repair do not wait for a writer who is at it.
+                if what == "slot 5" && !["rotate", "trim"].contains(command) {
+                    continue;
+                }
+                let scratch = Scratch::new();
+                let log = busy_log(&scratch);
+                let held = match what {
+                    "slot 5" => Held::slot(&log, 5),
+                    _ => Held::maintenance(&log),
+                };
+                let running = way.start(mmlogctl(command, &log).args(*args));
+                signal_when_it_waits(&running, &log, Signal::SIGTERM);
+                let ended = running.end();
+                assert_eq!(ended.code, way.code(Signal::SIGTERM), "{command} for {what}, {way:?}: {ended:?}");
+                ended.says(&log, &["stopped while it waited", what]);
+                // The gate is open.
+                let mut append = mmlogctl("append", &log).start();
+                append.feed(b"three\n");
+                let cursor = || mmlogctl("status", &log).arg("--json").run().text();
+                wait_for("the line", || cursor().contains("\"cursor\":18,").then_some(()));
+                drop(held);
+                append.end();
+                mmlogctl("cat", &log).run().printed(b"one\ntwo\nthree\n");
+                let again = mmlogctl(command, &log).args(*args).run();
+                assert_eq!(again.code, 0, "{command}: {again:?}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_second_signal_ends_an_append_that_is_the_first_process_of_a_container() {
+    for way in As::all("a second signal ends an append") {
+        let scratch = Scratch::new();
+        let log = scratch.log(b"one\n");
+        let mut running = way.start(mmlogctl("append", &log).arg("--grace=1h"));
+        running.feed(b"two\n");
+        wait_for("the line", || (mmlogctl("cat", &log).run().stdout == b"one\ntwo\n").then_some(()));
+        let pid = running.innermost();
+        kill(pid, Signal::SIGTERM).unwrap();
+        running.until_stderr("a second signal ends this at once");
+        kill(pid, Signal::SIGTERM).unwrap();
+        let open = running.stdin.take();
+        assert_eq!(running.end().code, way.code(Signal::SIGTERM), "{way:?}");
+        drop(open);
+    }
+}
+
 /// Every command that opens a log, as it is typed.
 const OPENING: [(&str, &[&str]); 15] = [
     ("init", &[]),
@@ -225,155 +280,12 @@ fn every_command_says_on_a_terminal_whom_it_waits_for() {
     drop(held);
 }
 
-/// A log with so many final segments of a line each.
-fn segmented(scratch: &Scratch, segments: usize) -> PathBuf {
-    let log = scratch.log(b"line 0\n");
-    let open = mmlog::Log::options().open(&log).unwrap();
-    let mut writer = open.writer().unwrap();
-    for line in 1..=segments {
-        open.rotate(&mmlog::Rotation::default()).unwrap().unwrap();
-        writer.append(format!("line {line}\n").as_bytes()).unwrap();
-    }
-    log
-}
-
-fn plain_segments(log: &Path) -> usize {
-    let names = fs::read_dir(log.parent().unwrap()).unwrap().flatten();
-    names.filter(|entry| entry.file_name().to_string_lossy().starts_with("app.log.0")).count()
-}
-
-/// The command, with that system call slow.
-fn slowly(call: &str, tool: Tool) -> Option<Tool> {
-    if !succeeds(Command::new("strace").args(["-o", "/dev/null", "true"])) {
-        skipped("a signal ends work between two pieces", "strace is missing or may not trace");
-        return None;
-    }
-    let (trace, inject) = (format!("trace={call}"), format!("inject={call}:delay_enter=40ms"));
-    Some(tool.through("strace", &["-f", "-o", "/dev/null", "-e", &trace, "-e", &inject]))
-}
-
-/// How many of how many it says to have done.
-fn done_of(ended: &Ended, work: &str) -> (usize, usize) {
-    let (_, said) = ended.stderr.split_once("told to stop when ").unwrap_or_else(|| panic!("{ended:?}"));
-    let words: Vec<&str> = said.split(' ').collect();
-    assert!(said.contains(work), "{ended:?}");
-    (words[0].parse().unwrap(), words[2].parse().unwrap())
-}
-
-const SEGMENTS: usize = 60;
-
-/// Ends the command when some of the segments have gone; how many it says are.
-fn ended_in_the_middle(tool: Tool, log: &Path, work: &str) -> usize {
-    let running = tool.start();
-    wait_for("some are gone", || (plain_segments(log) < SEGMENTS - 2).then_some(()));
-    kill(running.innermost(), Signal::SIGTERM).unwrap();
-    let ended = running.end();
-    assert_eq!(ended.code, -(Signal::SIGTERM as i32), "{ended:?}");
-    let (done, of) = done_of(&ended, work);
-    assert!(of == SEGMENTS && (1..SEGMENTS).contains(&done), "{ended:?}");
-    assert_eq!(plain_segments(log), SEGMENTS - done, "{ended:?}");
-    done
-}
-
-#[test]
-fn a_prune_that_a_signal_ends_says_how_many_went_and_the_next_removes_the_rest() {
-    let scratch = Scratch::new();
-    let log = segmented(&scratch, SEGMENTS);
-    let Some(tool) = slowly("unlinkat", mmlogctl("prune", &log).arg("--keep=0")) else { return };
-    ended_in_the_middle(tool, &log, "segments were removed");
-    let last = format!("line {SEGMENTS}\n");
-    mmlogctl("cat", &log).run().printed(last.as_bytes());
-    assert_eq!(mmlogctl("check", &log).arg("--deep").run().code, 0);
-    mmlogctl("prune", &log).arg("--keep=0").run().is_success();
-    assert_eq!(plain_segments(&log), 0);
-}
-
-#[test]
-fn moving_that_a_signal_ends_is_gone_on_with_by_the_next_rotate() {
-    let scratch = Scratch::new();
-    let log = segmented(&scratch, SEGMENTS);
-    let old = scratch.file("old");
-    fs::create_dir(&old).unwrap();
-    let whole = mmlogctl("cat", &log).run().stdout;
-    let arguments = ["--if-size=1G", "--olddir=old"];
-    let Some(tool) = slowly("renameat2", mmlogctl("rotate", &log).args(arguments)) else { return };
-    let moved = ended_in_the_middle(tool, &log, "segments were moved");
-    assert_eq!(fs::read_dir(&old).unwrap().count(), moved);
-    mmlogctl("cat", &log).run().printed(&whole);
-    mmlogctl("rotate", &log).args(arguments).run().is_success();
-    assert_eq!((fs::read_dir(&old).unwrap().count(), plain_segments(&log)), (SEGMENTS, 0));
-    mmlogctl("cat", &log).run().printed(&whole);
-}
-
-#[test]
-fn a_removal_that_a_signal_ends_is_finished_by_the_next() {
-    let scratch = Scratch::new();
-    let log = segmented(&scratch, SEGMENTS);
-    let Some(tool) = slowly("unlinkat", mmlogctl("rm", &log).arg("--all")) else { return };
-    ended_in_the_middle(tool, &log, "segments were removed");
-    cli::when_out_of_use(|| mmlogctl("rm", &log).arg("--all").run());
-    assert_eq!(plain_segments(&log), 0);
-    assert!(!metadata_of(&log).exists());
-}
-
-/// A log with a final segment of several megabytes that do not compress.
-fn heavy(scratch: &Scratch) -> PathBuf {
-    let log = scratch.file("app.log");
-    let mut bytes = vec![0; 8 << 20];
-    File::open("/dev/urandom").unwrap().read_exact(&mut bytes).unwrap();
-    bytes.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b'x');
-    mmlogctl("append", &log).arg("--raw").input(&bytes).run().is_success();
-    mmlogctl("rotate", &log).run().is_success();
-    log
-}
-
-#[test]
-fn a_compression_that_a_signal_ends_leaves_the_plain_segment_and_no_copy() {
-    for way in As::all("a signal ends a compression") {
-        let scratch = Scratch::new();
-        let log = heavy(&scratch);
-        let files = || {
-            let names = fs::read_dir(scratch.path()).unwrap().flatten();
-            names.map(|entry| entry.file_name().into_string().unwrap()).collect::<Vec<_>>()
-        };
-        let running = way.start(mmlogctl("rotate", &log).args(["--compress=zstd", "--level=22"]));
-        wait_for("it compresses", || files().iter().any(|name| name.contains("mmlog-part")).then_some(()));
-        kill(running.innermost(), Signal::SIGTERM).unwrap();
-        let ended = running.end();
-        assert_eq!(ended.code, way.code(Signal::SIGTERM), "{ended:?}");
-        assert_eq!(done_of(&ended, "segments were compressed"), (0, 1), "{ended:?}");
-        assert!(
-            files().iter().all(|name| !name.contains("part") && !name.ends_with(".zst")),
-            "{:?}",
-            files()
-        );
-        mmlogctl("rotate", &log).args(["--compress=zstd", "--level=1"]).run().is_success();
-        assert_eq!(mmlogctl("check", &log).arg("--deep").run().code, 0);
-    }
-}
-
-#[test]
-fn a_deep_check_that_a_signal_ends_says_how_far_it_came() {
-    let scratch = Scratch::new();
-    let log = heavy(&scratch);
-    for command in [("check", "--deep"), ("repair", "--rebuild")] {
-        let Some(tool) = slowly("read,pread64", mmlogctl(command.0, &log).arg(command.1)) else { return };
-        let running = tool.start();
-        signal_when_it_waits(&running, &log, Signal::SIGTERM);
-        let ended = running.end();
-        assert_eq!(ended.code, -(Signal::SIGTERM as i32), "{command:?}: {ended:?}");
-        let (done, of) = done_of(&ended, "bytes were checked");
-        assert!(of == 8 << 20 && done < of, "{command:?}: {ended:?}");
-    }
-    assert_eq!(mmlogctl("check", &log).arg("--deep").run().code, 0);
-}
-
 #[test]
 fn a_signal_ends_whoever_prints_for_a_reader_that_stands_still() {
     for way in As::all("a signal ends whoever prints for a reader that stands still") {
         for (command, args) in [("cat", &[][..]), ("tail", &["-n+1"]), ("tail", &["-n+1", "-f"])] {
             let scratch = Scratch::new();
-            let log = heavy(&scratch);
+            let log = work::heavy(&scratch);
             let tool = mmlogctl(command, &log).args(args);
             let running = match way {
                 As::Ordinary => tool.start_unread(),

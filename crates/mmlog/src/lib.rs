@@ -26,7 +26,8 @@
 //!   Read it through a [`Follower`] or `mmlogctl cat`; the last writer to close trims it to exactly the bytes.
 //! - A process that dies while it appends leaves a [`Hole`]; a stopped one is waited for, named, never robbed.
 //! - A handle goes by the directory that was opened, whatever becomes of the working directory, the root or names on the
-//!   way. A forked child may go on using its parent's handles. A raw `clone` without `exec` may not.
+//!   way. A forked child may go on using its parent's handles. A raw `clone` without `exec` may not, and a signal
+//!   handler may not fork: POSIX does not let it, since what it interrupted may be half done.
 //! - The library prints nothing, starts no threads, and neither exits nor panics on input.
 //!
 //! The bytes of the metadata file are in [`layout`]; the protocol is in the module docs of the source, each

@@ -1,0 +1,178 @@
+//! Signals in the middle of work: what was done is said with its numbers, and the next run does the rest.
+
+use std::fs::{self, File};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use nix::sys::signal::{Signal, kill};
+
+use crate::cli::{Ended, Scratch, Tool, metadata_of, mmlogctl, skipped, succeeds, wait_for, when_out_of_use};
+use crate::signal_when_it_waits;
+
+/// A log with so many final segments of a line each.
+fn segmented(scratch: &Scratch, segments: usize) -> PathBuf {
+    let log = scratch.log(b"line 0\n");
+    let open = mmlog::Log::options().open(&log).unwrap();
+    let mut writer = open.writer().unwrap();
+    for line in 1..=segments {
+        open.rotate(&mmlog::Rotation::default()).unwrap().unwrap();
+        writer.append(format!("line {line}\n").as_bytes()).unwrap();
+    }
+    log
+}
+
+fn plain_segments(log: &Path) -> usize {
+    let names = fs::read_dir(log.parent().unwrap()).unwrap().flatten();
+    names.filter(|entry| entry.file_name().to_string_lossy().starts_with("app.log.0")).count()
+}
+
+/// The command, with that system call slow.
+fn slowly(call: &str, by: &str, tool: Tool) -> Option<Tool> {
+    if !succeeds(Command::new("strace").args(["-o", "/dev/null", "true"])) {
+        skipped("a signal ends work between two pieces", "strace is missing or may not trace");
+        return None;
+    }
+    let (trace, inject) = (format!("trace={call}"), format!("inject={call}:delay_enter={by}"));
+    Some(tool.through("strace", &["-f", "-o", "/dev/null", "-e", &trace, "-e", &inject]))
+}
+
+/// How many of how many it says to have done.
+fn done_of(ended: &Ended, work: &str) -> (usize, usize) {
+    let (_, said) = ended.stderr.split_once("told to stop when ").unwrap_or_else(|| panic!("{ended:?}"));
+    let words: Vec<&str> = said.split(' ').collect();
+    assert!(said.contains(work), "{ended:?}");
+    (words[0].parse().unwrap(), words[2].parse().unwrap())
+}
+
+const SEGMENTS: usize = 60;
+
+/// Ends the command when some of the segments have gone; how many it says are.
+fn ended_in_the_middle(tool: Tool, log: &Path, work: &str) -> usize {
+    let running = tool.start();
+    wait_for("some are gone", || (plain_segments(log) < SEGMENTS - 2).then_some(()));
+    kill(running.innermost(), Signal::SIGTERM).unwrap();
+    let ended = running.end();
+    assert_eq!(ended.code, -(Signal::SIGTERM as i32), "{ended:?}");
+    let (done, of) = done_of(&ended, work);
+    assert!(of == SEGMENTS && (1..SEGMENTS).contains(&done), "{ended:?}");
+    assert_eq!(plain_segments(log), SEGMENTS - done, "{ended:?}");
+    done
+}
+
+#[test]
+fn a_prune_that_a_signal_ends_says_how_many_went_and_the_next_removes_the_rest() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, SEGMENTS);
+    let Some(tool) = slowly("unlinkat", "40ms", mmlogctl("prune", &log).arg("--keep=0")) else { return };
+    ended_in_the_middle(tool, &log, "segments were removed");
+    let last = format!("line {SEGMENTS}\n");
+    mmlogctl("cat", &log).run().printed(last.as_bytes());
+    assert_eq!(mmlogctl("check", &log).arg("--deep").run().code, 0);
+    mmlogctl("prune", &log).arg("--keep=0").run().is_success();
+    assert_eq!(plain_segments(&log), 0);
+}
+
+#[test]
+fn moving_that_a_signal_ends_is_gone_on_with_by_the_next_rotate() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, SEGMENTS);
+    let old = scratch.file("old");
+    fs::create_dir(&old).unwrap();
+    let whole = mmlogctl("cat", &log).run().stdout;
+    let arguments = ["--if-size=1G", "--olddir=old"];
+    let Some(tool) = slowly("renameat2", "40ms", mmlogctl("rotate", &log).args(arguments)) else { return };
+    let moved = ended_in_the_middle(tool, &log, "segments were moved");
+    assert_eq!(fs::read_dir(&old).unwrap().count(), moved);
+    mmlogctl("cat", &log).run().printed(&whole);
+    mmlogctl("rotate", &log).args(arguments).run().is_success();
+    assert_eq!((fs::read_dir(&old).unwrap().count(), plain_segments(&log)), (SEGMENTS, 0));
+    mmlogctl("cat", &log).run().printed(&whole);
+}
+
+#[test]
+fn a_removal_that_a_signal_ends_is_finished_by_the_next() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, SEGMENTS);
+    let Some(tool) = slowly("unlinkat", "40ms", mmlogctl("rm", &log).arg("--all")) else { return };
+    ended_in_the_middle(tool, &log, "segments were removed");
+    when_out_of_use(|| mmlogctl("rm", &log).arg("--all").run());
+    assert_eq!(plain_segments(&log), 0);
+    assert!(!metadata_of(&log).exists());
+}
+
+/// A log with several megabytes that do not compress.
+pub(crate) fn heavy(scratch: &Scratch) -> PathBuf {
+    let log = scratch.file("app.log");
+    let mut bytes = vec![0; 8 << 20];
+    File::open("/dev/urandom").unwrap().read_exact(&mut bytes).unwrap();
+    bytes.iter_mut().filter(|byte| **byte == 0).for_each(|byte| *byte = b'x');
+    mmlogctl("append", &log).arg("--raw").input(&bytes).run().is_success();
+    log
+}
+
+/// The same, in a final segment.
+fn heavy_segment(scratch: &Scratch) -> PathBuf {
+    let log = heavy(scratch);
+    mmlogctl("rotate", &log).run().is_success();
+    log
+}
+
+#[test]
+fn a_compression_that_a_signal_ends_leaves_the_plain_segment_and_no_copy() {
+    let scratch = Scratch::new();
+    let log = heavy_segment(&scratch);
+    let files = || {
+        let names = fs::read_dir(scratch.path()).unwrap().flatten();
+        names.map(|entry| entry.file_name().into_string().unwrap()).collect::<Vec<_>>()
+    };
+    let compress = || mmlogctl("rotate", &log).args(["--compress=zstd", "--level=1"]);
+    let Some(tool) = slowly("pread64", "40ms", compress()) else { return };
+    let running = tool.start();
+    wait_for("it compresses", || files().iter().any(|name| name.contains("mmlog-part")).then_some(()));
+    kill(running.innermost(), Signal::SIGTERM).unwrap();
+    let ended = running.end();
+    assert_eq!(ended.code, -(Signal::SIGTERM as i32), "{ended:?}");
+    assert_eq!(done_of(&ended, "segments were compressed"), (0, 1), "{ended:?}");
+    assert!(files().iter().all(|name| !name.contains("part") && !name.ends_with(".zst")), "{:?}", files());
+    compress().run().is_success();
+    assert!(files().iter().any(|name| name.ends_with(".zst")), "{:?}", files());
+    assert_eq!(mmlogctl("check", &log).arg("--deep").run().code, 0);
+}
+
+#[test]
+fn a_deep_check_that_a_signal_ends_says_how_far_it_came() {
+    let scratch = Scratch::new();
+    let log = heavy_segment(&scratch);
+    for command in [("check", "--deep"), ("repair", "--rebuild")] {
+        let Some(tool) = slowly("read,pread64", "40ms", mmlogctl(command.0, &log).arg(command.1)) else {
+            return;
+        };
+        let running = tool.start();
+        signal_when_it_waits(&running, &log, Signal::SIGTERM);
+        let ended = running.end();
+        assert_eq!(ended.code, -(Signal::SIGTERM as i32), "{command:?}: {ended:?}");
+        let (done, of) = done_of(&ended, "bytes were checked");
+        assert!(of == 8 << 20 && done < of, "{command:?}: {ended:?}");
+    }
+    assert_eq!(mmlogctl("check", &log).arg("--deep").run().code, 0);
+}
+
+#[test]
+fn a_rebuild_that_a_signal_ends_is_done_by_the_next() {
+    let scratch = Scratch::new();
+    let log = heavy(&scratch);
+    let whole = mmlogctl("cat", &log).run().stdout;
+    fs::remove_file(metadata_of(&log)).unwrap();
+    let tool = mmlogctl("repair", &log).arg("--rebuild");
+    let Some(tool) = slowly("pread64", "300ms", tool) else { return };
+    let running = tool.start();
+    wait_for("new metadata", || metadata_of(&log).exists().then_some(()));
+    signal_when_it_waits(&running, &log, Signal::SIGTERM);
+    let ended = running.end();
+    assert_eq!(ended.code, -(Signal::SIGTERM as i32), "{ended:?}");
+    assert!(ended.stderr.contains("ended by a signal in the middle of a step"), "{ended:?}");
+    assert_eq!(mmlogctl("repair", &log).arg("--rebuild").run().code, 0);
+    mmlogctl("cat", &log).run().printed(&whole);
+    assert_eq!(mmlogctl("check", &log).arg("--deep").run().code, 0);
+}
