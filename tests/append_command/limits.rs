@@ -47,27 +47,3 @@ fn a_file_size_limit_on_what_is_said_is_no_signal() {
     let tool = tool.args([scratch.file("app.log"), scratch.file("said")]);
     tool.through("prlimit", &["--fsize=0"]).run().printed(b"1\n");
 }
-
-#[test]
-fn a_name_too_long_for_old_segments_is_said_when_the_log_is_made() {
-    for (len, words) in
-        [(192, ""), (193, "rotate with --utc or --compress will fail"), (225, ": rotate will fail")]
-    {
-        for command in ["init", "append"] {
-            let scratch = Scratch::new();
-            let log = scratch.file(&"n".repeat(len));
-            let ended = mmlogctl(command, &log).run();
-            assert_eq!(ended.code, 0, "{ended:?}");
-            if words.is_empty() {
-                ended.is_success();
-            } else {
-                ended.says(&log, &[words, "choose a name of at most 192 bytes"]);
-            }
-            // Once.
-            append(&log, &[]).input(b"x\n").run().is_success();
-            let rotated = mmlogctl("rotate", &log).run().code;
-            assert_eq!(rotated, i32::from(len == 225));
-            assert!(metadata_of(&log).exists());
-        }
-    }
-}

@@ -104,7 +104,7 @@ fn an_idle_log_is_what_the_threshold_says() {
         assert_eq!(ended.code, 3, "a threshold that nobody can tell of");
         return skipped("an idle log is a warning", "the temporary directory is in memory");
     }
-    assert!(ended.code == 1 && ended.text().contains(" s, above the 0s of --warning; "), "{ended:?}");
+    assert!(ended.code == 1 && ended.text().contains(", above the 0s of --warning; "), "{ended:?}");
     assert!(line(&log, &["-w", "idle=100h"], 0).contains(";360000;;0 "));
 }
 
