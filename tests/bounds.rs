@@ -6,6 +6,8 @@
 mod cli;
 #[path = "bounds/clocks.rs"]
 mod clocks;
+#[path = "bounds/limits.rs"]
+mod limits;
 #[path = "bounds/names.rs"]
 mod names;
 

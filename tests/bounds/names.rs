@@ -1,11 +1,14 @@
 //! Names at the limit of the file system.
 
+use std::ffi::OsStr;
 use std::fs;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use serde_json::Value;
 
-use crate::cli::{COMMANDS, Scratch, mmlogctl};
+use crate::cli::{COMMANDS, Scratch, Tool, mmlogctl, skipped, succeeds};
 use crate::{CONTENT, ended, has};
 
 /// What a log's name may have here, and what its old segments' have more: with a time, while a compressed copy is made.
@@ -158,4 +161,71 @@ fn a_path_too_long_is_said_and_works_from_nearer() {
     assert_eq!(here("check").run().code, 0);
     ended(&here("repair").run(), 0, &[]);
     ended(&here("prune").args(["--keep", "0"]).run(), 0, &[]);
+}
+
+/// Names that people, scripts and attackers make.
+const ODD: [&[u8]; 11] = [
+    b"two words",
+    b"new\nline",
+    b"it's \"quoted\"",
+    b"\x1b[2J\x1b]0;title\x07",
+    b"caf\xe9\xff.log",
+    "\u{1f600}\u{e9}.log".as_bytes(),
+    "a\u{202e}gol.b".as_bytes(),
+    b"-x",
+    b"dots...",
+    b"app.log.0000000000-0000000000000000000",
+    b"$(touch oops)`x`",
+];
+
+#[test]
+fn a_log_of_any_name_works_and_the_printed_command_names_it() {
+    for name in ODD {
+        let scratch = Scratch::new();
+        let here = |command: &str, args: &[&str], input: &[u8]| {
+            let tool = Tool::new(env!("CARGO_BIN_EXE_mmlogctl")).arg(command).args(args);
+            let tool = tool.arg("--").arg(OsStr::from_bytes(name)).input(input);
+            let run = tool.with(|tool| tool.current_dir(scratch.path())).run();
+            let said = [run.stderr.as_bytes(), if command == "cat" { b"" } else { &run.stdout }].concat();
+            let said = String::from_utf8_lossy(&said).into_owned();
+            assert!(!said.contains(|c: char| c != '\n' && c.is_control() || c == '\u{202e}'), "{said:?}");
+            run
+        };
+        for compress in [&["--compress", "zstd"][..], &[], &["--utc"]] {
+            ended(&here("append", &[], CONTENT), 0, &[]);
+            ended(&here("rotate", compress, b""), 0, &[]);
+        }
+        ended(&here("append", &["--timestamp", "--prefix", "\u{e9}\u{1f600} "], b"x\n"), 0, &[]);
+        for (command, args) in [
+            ("status", &[][..]),
+            ("check", &["--deep"]),
+            ("segments", &[]),
+            ("inspect", &["--once"]),
+            ("tail", &["-n", "1"]),
+            ("repair", &[]),
+            ("trim", &[]),
+            ("prune", &["--keep", "9"]),
+        ] {
+            ended(&here(command, args, b""), 0, &[]);
+        }
+        let whole = here("cat", &[], b"");
+        assert!(whole.code == 0 && whole.stdout.starts_with(&CONTENT.repeat(3)), "{whole:?}");
+        let log = scratch.path().join(OsStr::from_bytes(name));
+        fs::remove_file(&log).unwrap();
+        let status: Value = serde_json::from_slice(&here("status", &["--json"], b"").stdout).unwrap();
+        let next = status["next_step"].as_str().unwrap();
+        // A backtick in the name ends the command for us, not for a shell.
+        let command = next.split_once('`').unwrap().1.rsplit_once('`').unwrap().0;
+        let tool = Path::new(env!("CARGO_BIN_EXE_mmlogctl")).parent().unwrap();
+        let path = format!("{}:{}", tool.display(), std::env::var("PATH").unwrap());
+        if !succeeds(Command::new("bash").arg("--version")) {
+            return skipped("printed commands", "bash is not installed");
+        }
+        let mut shell = Command::new("bash");
+        shell.args(["-c", command]).env("PATH", path).current_dir(scratch.path());
+        assert!(succeeds(&mut shell) && log.exists(), "{command}");
+        assert!(!scratch.file("oops").exists());
+        ended(&here("rm", &["--all"], b""), 0, &[]);
+        assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0, "{command}");
+    }
 }

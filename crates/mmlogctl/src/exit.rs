@@ -281,6 +281,13 @@ impl From<Error> for Failure {
     }
 }
 
+/// Why something that only limits keep from working failed, and what to do.
+#[must_use]
+pub fn limited(error: &io::Error) -> String {
+    let said = reason(error);
+    if said.contains("; ") { said } else { format!("{said}; look at the limits (`ulimit -a`)") }
+}
+
 /// The exit code a fault of the library deserves.
 #[must_use]
 pub fn exit_of(fault: &Fault) -> Exit {

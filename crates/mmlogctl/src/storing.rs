@@ -22,7 +22,7 @@ use mmlog::units;
 
 use crate::arguments::{Access, duration, size};
 use crate::commands::init::Creation;
-use crate::exit::{Exit, Failure, shown};
+use crate::exit::{Exit, Failure, limited, shown};
 use crate::output::{Output, Standard};
 use crate::signals::Signals;
 
@@ -91,7 +91,7 @@ impl Storing {
     /// Why there are no signals.
     pub(crate) fn uncaught(&self, e: &io::Error) -> Failure {
         let log = shown(&self.log);
-        Failure::new(Exit::Failed, format!("{log}: cannot catch signals: {e}; raise the limit (`ulimit -n`)"))
+        Failure::new(Exit::Failed, format!("{log}: cannot catch signals: {}", limited(e)))
     }
 
     /// What is put before each line, and how long one may be.

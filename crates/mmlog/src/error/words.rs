@@ -1,6 +1,7 @@
 //! Words of error messages: numbers as people read them, reasons and advice behind errnos.
 
 use std::io;
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
 use nix::libc;
@@ -122,20 +123,61 @@ pub(crate) fn shown(path: &Path) -> String {
     path.to_string_lossy().chars().map(escaped).collect()
 }
 
-/// As a shell reads it back.
+/// As a shell reads it back, whatever its bytes are, and never as an option.
 pub fn quoted(path: &Path) -> String {
-    let text = path.to_string_lossy();
+    let bytes = path.as_os_str().as_bytes();
+    let lead = if bytes.starts_with(b"-") { "./" } else { "" };
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
-    if !text.is_empty() && text.chars().all(plain) {
-        return text.into_owned();
-    }
-    if !text.contains(char::is_control) {
-        return format!("'{}'", text.replace('\'', "'\\''"));
-    }
-    let escaped = |c: char| match c {
-        '\'' | '\\' => format!("\\{c}"),
-        c if c.is_control() => format!("\\u{:04x}", u32::from(c)),
-        c => c.to_string(),
+    // What turns the direction of writing would be escaped where it is shown, within quotes.
+    let hidden = |c: char| {
+        c.is_control() || matches!(c, '\u{61c}' | '\u{200e}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    format!("$'{}'", text.chars().map(escaped).collect::<String>())
+    match std::str::from_utf8(bytes) {
+        Ok(text) if !text.is_empty() && text.chars().all(plain) => format!("{lead}{text}"),
+        Ok(text) if !text.contains(hidden) => format!("'{lead}{}'", text.replace('\'', "'\\''")),
+        _ => {
+            // Three octal digits: no shell takes more for the same byte.
+            let escaped = |b: &u8| match b {
+                b'\'' | b'\\' | ..b' ' | 0x7f.. => format!("\\{b:03o}"),
+                b => char::from(*b).to_string(),
+            };
+            format!("$'{lead}{}'", bytes.iter().map(escaped).collect::<String>())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::OsStr;
+
+    use super::*;
+
+    #[test]
+    fn a_shell_reads_a_quoted_path_back() {
+        let names: [&[u8]; 12] = [
+            b"plain.log",
+            b"",
+            b"two words",
+            b"it's",
+            b"-x",
+            b"~",
+            b"$(rm -rf .)",
+            "caf\u{e9} \u{1f600}".as_bytes(),
+            b"new\nline",
+            b"\x1b[2J'\\1",
+            b"-caf\xe9\xff1",
+            "a\u{202e}b".as_bytes(),
+        ];
+        for name in names {
+            let said = quoted(Path::new(OsStr::from_bytes(name)));
+            assert!(said.is_ascii() || !said.contains(|c: char| c.is_control() || c == '\u{202e}'), "{said}");
+            let Ok(shell) =
+                std::process::Command::new("bash").args(["-c", &format!("printf %s {said}")]).output()
+            else {
+                return;
+            };
+            let read: &[u8] = shell.stdout.strip_prefix(b"./").unwrap_or(&shell.stdout);
+            assert_eq!(read, name, "{said}");
+        }
+    }
 }

@@ -90,7 +90,7 @@ pub fn run(args: &InspectArgs, out: &mut Output) -> Result<Exit, Failure> {
     let pace = Pace::new(args.interval.unwrap_or(LIVE));
     match screen::run(model(Size::new(80, 24)), &options, trust, pace) {
         Ok(()) => Ok(Exit::Done),
-        Err(e) => Err(Failure::new(Exit::Failed, format!("the terminal failed: {e}"))),
+        Err(e) => Err(Failure::new(Exit::Failed, format!("the terminal failed: {}", mmlog::reason(&e)))),
     }
 }
 

@@ -11,7 +11,7 @@ use clap::Args;
 use clap::ValueEnum as _;
 
 use crate::arguments::{duration, size};
-use crate::exit::{Exit, Failure, shown};
+use crate::exit::{Exit, Failure, limited, shown};
 use crate::output::{Output, json_line};
 use crate::signals::Signals;
 
@@ -122,9 +122,8 @@ fn workers(text: &str) -> Result<usize, String> {
 /// # Errors
 /// When nothing can be measured there, something failed, or messages were not found as they were appended.
 pub fn run(args: &BenchArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let signals = Signals::catch().map_err(|e| {
-        Failure::new(Exit::Failed, format!("cannot catch signals: {e}; raise the limit (`ulimit -n`)"))
-    })?;
+    let signals = Signals::catch()
+        .map_err(|e| Failure::new(Exit::Failed, format!("cannot catch signals: {}", limited(&e))))?;
     let groups = groups(args)?;
     let place = Place::new(&args.dir)?;
     let kinds = usable(args, &place, out)?;

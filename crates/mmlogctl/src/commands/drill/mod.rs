@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{ArgGroup, Args};
 
-use crate::exit::{Exit, Failure, shown};
+use crate::exit::{Exit, Failure, limited, shown};
 use crate::output::Output;
 use crate::signals::Signals;
 
@@ -64,7 +64,7 @@ pub fn run(args: &DrillArgs, out: &mut Output) -> Result<Exit, Failure> {
         return Ok(Exit::Done);
     }
     let signals = Signals::catch()
-        .map_err(|e| Failure::new(Exit::Failed, format!("cannot catch signals: {}", mmlog::reason(&e))))?;
+        .map_err(|e| Failure::new(Exit::Failed, format!("cannot catch signals: {}", limited(&e))))?;
     let theatre = Theatre::open(args.dir.as_deref(), args.keep, signals).map_err(failure)?;
     let watched = rehearse::is_watched(out) && !args.json;
     if let ([incident], false, true) = (&chosen[..], args.all, watched) {

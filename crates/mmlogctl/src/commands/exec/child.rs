@@ -21,7 +21,7 @@ use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level::siginfo::{Cause, Origin};
 
-use crate::exit::{NotRun, printable};
+use crate::exit::{NotRun, limited, printable};
 use crate::signals::{Raise, not_ignored};
 use crate::storing::buffer::BUFFER;
 
@@ -48,7 +48,7 @@ impl Child {
         let [program, arguments @ ..] = command else {
             return Err((NotRun::Failed, "no program; name one behind `--`".to_owned()));
         };
-        let ours = |e: io::Error| (NotRun::Failed, format!("cannot start a program: {e}; raise the limit"));
+        let ours = |e: io::Error| (NotRun::Failed, format!("cannot start a program: {}", limited(&e)));
         let (read, write) = UnixStream::pair().map_err(ours)?;
         // Caught before there is a program: what comes in between is sent on later. CHLD also where it was
         // ignored, or the kernel would forget how the program ended.

@@ -14,7 +14,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::{FdFlags, fcntl_setfd};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
-use crate::exit::{Exit, Failure, printable, shown};
+use crate::exit::{Exit, Failure, limited, printable, shown};
 use crate::output::Output;
 use crate::signals::{self, Signals};
 
@@ -37,8 +37,8 @@ impl Hook<'_> {
     /// # Errors
     /// When it fails, or when somebody sends a signal.
     pub(crate) fn run_all(&self, turn: &mut HookTurn, out: &mut Output) -> Result<(), Failure> {
-        let signals = Signals::catch()
-            .map_err(|e| self.failed(&format!("cannot catch signals: {}", mmlog::reason(&e))))?;
+        let signals =
+            Signals::catch().map_err(|e| self.failed(&format!("cannot catch signals: {}", limited(&e))))?;
         signals::grant(GRACE);
         let mut gone = None;
         while let Some(due) = turn.due()? {

@@ -19,7 +19,7 @@ use super::delivery::By;
 use super::follow::follow_all;
 use super::plan::Plan;
 use super::shared::{Came, Shared, Task};
-use crate::exit::{Exit, Failure, shown};
+use crate::exit::{Exit, Failure, limited, shown};
 use crate::output::Output;
 use crate::signals::{AT_LAST, Signals};
 
@@ -187,7 +187,7 @@ fn open_processes(pids: &[i32]) -> Result<Vec<OwnedFd>, Failure> {
 }
 
 fn cannot(operation: &str, error: &io::Error) -> Failure {
-    Failure::new(Exit::Failed, format!("tail: cannot {operation}: {error}; look at the limits (`ulimit -a`)"))
+    Failure::new(Exit::Failed, format!("tail: cannot {operation}: {}", limited(error)))
 }
 
 /// Keeps the cursor-file current. What goes wrong is said once, and so is that it works again; the output goes on.
