@@ -11,7 +11,8 @@
 //!
 //!    Where both ids can be read and differ (containers have ids of their own, and take turns with their host), that is
 //!    believed only as far as no two boots can have the same boot time: of a clock that runs through a reboot, whose date
-//!    can be true, and of a boot that was older than that time is exact. Otherwise it is another boot.
+//!    can be true, of a boot that was older than such a clock is exact, and to a few microseconds, since a volume may have
+//!    been moved to a machine that was started together with the one before. Otherwise it is another boot.
 //! 4. A log without an id and without clocks is of earlier software, and taken for another boot's, once. Where this
 //!    process cannot read its own id and the log has no clocks, nobody knows, and nobody may write.
 //!
@@ -37,6 +38,10 @@ use crate::sys::{clock, fs, lock, process};
 
 /// By how much the boot time may seem to change within a boot: a leap second, and reading two clocks.
 pub(super) const TOLERANCE_NS: u64 = 2_000_000_000;
+
+/// By how much the readings of an unchanged boot time differ. Clocks that are kept right by running faster or slower are
+/// one clock to both.
+const EXACT_NS: u64 = 10_000;
 
 /// How old a boot was at least when its boot time was recorded, for the next one's to differ by more than the tolerance,
 /// although hardware clocks count whole seconds.
@@ -143,8 +148,10 @@ impl Record {
         let Some(then) = &self.clocks else {
             return if knows_its && !knows_mine { Boot::Unknown } else { Boot::Another };
         };
-        let fits = now.is_boot_of(then) && self.last_ns <= now.wall_ns().saturating_add(TOLERANCE_NS);
         let ids_differ = knows_mine && knows_its;
+        let within_ns = if ids_differ { EXACT_NS } else { TOLERANCE_NS };
+        let fits =
+            now.is_boot_of(then, within_ns) && self.last_ns <= now.wall_ns().saturating_add(TOLERANCE_NS);
         if fits && (!ids_differ || then.is_of_one_boot() && runs_through()) {
             Boot::This
         } else {
@@ -176,16 +183,22 @@ struct Clocks {
 
 impl Clocks {
     fn now() -> Self {
-        let up_ns = process::up_ns();
-        Self { booted_ns: process::now_ns().saturating_sub(up_ns), up_ns }
+        // Of several looks the one at which least time went by between the clocks.
+        let look = |_| {
+            let (up_ns, wall_ns) = (process::up_ns(), process::now_ns());
+            let took_ns = process::up_ns().saturating_sub(up_ns);
+            (took_ns, Self { booted_ns: wall_ns.saturating_sub(up_ns), up_ns })
+        };
+        let first = look(0);
+        (1..8).map(look).fold(first, |best, next| if next.0 < best.0 { next } else { best }).1
     }
 
     fn wall_ns(&self) -> u64 {
         self.booted_ns.saturating_add(self.up_ns)
     }
 
-    fn is_boot_of(&self, then: &Self) -> bool {
-        self.booted_ns.abs_diff(then.booted_ns) <= TOLERANCE_NS && self.up_ns >= then.up_ns
+    fn is_boot_of(&self, then: &Self, within_ns: u64) -> bool {
+        self.booted_ns.abs_diff(then.booted_ns) <= within_ns && self.up_ns >= then.up_ns
     }
 
     /// Whether no other boot has that boot time, if the wall clock runs through reboots.
@@ -383,15 +396,15 @@ mod tests {
 
     #[test]
     fn another_boot_time_a_time_up_that_fell_or_a_time_to_come_is_another_boot() {
-        for its in [OTHER, NONE] {
+        for (its, within_ns) in [(OTHER, EXACT_NS), (NONE, TOLERANCE_NS)] {
             let judged = |record: &Record, booted_ns: u64, up_ns: u64| {
                 record.judge(MINE, &Clocks { booted_ns, up_ns }, || true)
             };
             let (then, at_rest) = (THEN, Record { last_ns: 0, ..of(its) });
-            assert_eq!(judged(&at_rest, then.booted_ns + TOLERANCE_NS, then.up_ns), Boot::This);
-            assert_eq!(judged(&at_rest, then.booted_ns - TOLERANCE_NS, then.up_ns), Boot::This);
-            assert_eq!(judged(&at_rest, then.booted_ns + TOLERANCE_NS + 1, then.up_ns), Boot::Another);
-            assert_eq!(judged(&at_rest, then.booted_ns - TOLERANCE_NS - 1, then.up_ns), Boot::Another);
+            assert_eq!(judged(&at_rest, then.booted_ns + within_ns, then.up_ns), Boot::This);
+            assert_eq!(judged(&at_rest, then.booted_ns - within_ns, then.up_ns), Boot::This);
+            assert_eq!(judged(&at_rest, then.booted_ns + within_ns + 1, then.up_ns), Boot::Another);
+            assert_eq!(judged(&at_rest, then.booted_ns - within_ns - 1, then.up_ns), Boot::Another);
             assert_eq!(judged(&at_rest, then.booted_ns, then.up_ns - 1), Boot::Another);
             let in_use = |last_ns| Record { last_ns, ..of(its) };
             let now_ns = then.wall_ns();
