@@ -7,16 +7,16 @@ mod cli;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use mmlog::{
-    FindingId, InFlight, Log, Observer, Options, Phase, ProcessState, Seat, Severity, State, Status,
-    Thresholds,
+    Fault, FindingId, InFlight, Log, Observer, Options, Phase, ProcessState, Seat, Severity, State, Status,
+    Thresholds, Waiting, Want, WriterStatus,
 };
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use cli::{Scratch, Tool, skipped, succeeds, wait_for};
+use cli::{Scratch, Tool, mounted, skipped, succeeds, wait_for};
 
 fn look(log: &Path) -> Status {
     Observer::open(log, &Options::new()).unwrap().look().unwrap()
@@ -46,8 +46,8 @@ fn a_stopped_writer_is_named_with_what_it_holds_up_and_the_command_that_continue
         (found.id, found.severity, found.state, found.pid),
         (FindingId::WriterStalled, Severity::Warning, State::Stalled, Some(4312))
     );
-    let said = "writer 4312 (nginx-log) is stopped with 8 bytes in flight at 4 (copying, for at least 3m12s); \
-                followers cannot pass it";
+    let said = "writer 4312 (nginx-log) is stopped with 8 bytes in flight at 4 (copying), for at least 3m12s; \
+                followers see nothing behind it";
     assert_eq!(found.sentence, said);
     assert!(found.next_step.starts_with("`kill -CONT 4312`, or `kill -9 4312`"), "{}", found.next_step);
 }
@@ -118,4 +118,128 @@ fn a_sentence_of_a_hostile_log_is_still_a_command_on_that_log() {
     let words =
         Command::new("sh").arg("-c").arg(format!("set -- {command}; printf '%s' \"$3\"")).output().unwrap();
     assert_eq!(Path::new(std::str::from_utf8(&words.stdout).unwrap()), log.parent().unwrap(), "{command}");
+}
+
+/// As a writer says it that waits.
+fn waiting(want: Want, errno: i32, seconds: u64) -> Option<Waiting> {
+    let now = SystemTime::now();
+    Some(Waiting { want, errno, len: 57_344, since: now - Duration::from_secs(seconds), tried: now })
+}
+
+#[test]
+fn a_full_disk_names_who_waits_since_when_and_for_how_much() {
+    let scratch = Scratch::new();
+    let here = Seat { namespace: None, pid: Some(6935) };
+    let mut status = in_flight(&scratch.file("app.log"), ProcessState::Sleeping, here);
+    let writer = &mut status.writers[0];
+    (writer.in_flight, writer.pid, writer.command_line) =
+        (None, 6935, Some("mmlogctl append app.log".into()));
+    writer.waiting = waiting(Want::Space, 28, 29);
+    // There is some: not enough for it.
+    status.file.free = Ok(40_960);
+    let found = status.diagnose(&Thresholds::default()).remove(0);
+    assert_eq!(
+        (found.id, found.state, found.severity),
+        (FindingId::DiskFull, State::Full, Severity::Critical)
+    );
+    let said = "writer 6935 (mmlogctl append app.log) has waited 29 s to append 56 KiB; nothing is lost yet";
+    assert!(found.sentence.contains(said), "{}", found.sentence);
+}
+
+#[test]
+fn appends_that_wait_for_more_than_30_s_are_critical_whatever_for() {
+    let scratch = Scratch::new();
+    let here = Seat { namespace: None, pid: Some(7) };
+    let mut status = in_flight(&scratch.file("app.log"), ProcessState::Sleeping, here);
+    status.writers[0].in_flight = None;
+    (status.lock.held, status.lock.for_at_least) = (Ok(true), Duration::from_secs(1));
+    status.gate = Some(4);
+    status.gate_for_at_least = Duration::from_secs(1);
+    for (want, errno, id) in [
+        (Want::Lock, 0, FindingId::LockHeld),
+        (Want::Gate, 0, FindingId::GateClosed),
+        (Want::FileSize, 27, FindingId::FileSizeLimit),
+    ] {
+        let severity = |status: &Status| {
+            status.diagnose(&Thresholds::default()).iter().find(|f| f.id == id).map(|f| f.severity)
+        };
+        status.writers[0].waiting = waiting(want, errno, 5);
+        assert_eq!(severity(&status), Some(Severity::Warning), "{id}");
+        status.writers[0].waiting = waiting(want, errno, 31);
+        assert_eq!(severity(&status), Some(Severity::Critical), "{id}");
+    }
+}
+
+#[test]
+fn several_that_stand_are_one_sentence_and_one_command() {
+    let scratch = Scratch::new();
+    let here = Seat { namespace: None, pid: Some(1) };
+    let mut status = in_flight(&scratch.file("app.log"), ProcessState::Stopped, here);
+    let one = status.writers.remove(0);
+    for pid in [18018, 18062, 18401] {
+        let seat = Seat { namespace: None, pid: Some(pid) };
+        status.writers.push(WriterStatus { slot: pid, pid, seat, ..one.clone() });
+    }
+    let found = status.diagnose(&Thresholds::default());
+    let stalled: Vec<_> = found.iter().filter(|f| f.id == FindingId::WriterStalled).collect();
+    let [found] = stalled[..] else { panic!("{found:?}") };
+    let said = "3 of 3 writers are stopped: 18018, 18062, 18401 with 24 bytes in flight";
+    assert!(found.sentence.starts_with(said), "{}", found.sentence);
+    assert_eq!(found.command(), Some("kill -CONT 18018 18062 18401"));
+}
+
+#[test]
+fn who_waits_for_a_slot_is_counted_until_he_has_one() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let open = Log::options().max_writers(1).open_or_create(&log).unwrap();
+    let first = open.writer().unwrap();
+    assert_eq!(look(&log).slot_waiters, None);
+    let (second, third) = (Log::options().open(&log).unwrap(), Log::options().open(&log).unwrap());
+    for other in [&second, &third, &second] {
+        assert!(matches!(other.writer().err().unwrap().fault(), Fault::WritersFull { .. }));
+    }
+    let status = look(&log);
+    let waiters = status.slot_waiters.clone().unwrap();
+    assert_eq!((waiters.count, waiters.pid), (2, std::process::id()));
+    let full = status.findings.iter().find(|f| f.id == FindingId::WritersFull).unwrap();
+    assert_eq!((full.severity, status.state), (Severity::Critical, State::Warning));
+    assert!(full.sentence.contains("2 programs wait for one for"), "{}", full.sentence);
+    // One gives up, the other gets it.
+    third.close().unwrap();
+    assert_eq!(look(&log).slot_waiters.map(|w| w.count), Some(1));
+    drop(first);
+    let _writer = second.writer().unwrap();
+    assert_eq!(look(&log).slot_waiters, None);
+}
+
+#[test]
+fn a_writer_says_what_it_waits_for_until_an_append_works() {
+    let claim = "a writer says what it waits for until an append works";
+    let scratch = Scratch::new();
+    let Some(disk) = mounted(&scratch, "tmpfs", "size=1m") else {
+        return skipped(claim, "mounting a small tmpfs needs root");
+    };
+    let log = disk.join("app.log");
+    let open = Log::options().chunk_size(65536).max_writers(8).open_or_create(&log).unwrap();
+    let (mut writer, mut other) = (open.writer().unwrap(), open.writer().unwrap());
+    writer.append(b"fits\n").unwrap();
+    assert_eq!(look(&log).writers[0].waiting, None);
+    let large = vec![b'x'; 4 << 20];
+    let tries: Vec<_> = (0..2)
+        .map(|_| {
+            assert!(matches!(writer.append(&large).unwrap_err().fault(), Fault::NoSpace { .. }));
+            look(&log).writers[0].waiting.unwrap()
+        })
+        .collect();
+    let (first, second) = (tries[0], tries[1]);
+    assert_eq!((first.want, first.len, first.errno, first.since), (Want::Space, 4 << 20, 28, second.since));
+    assert!(first.is_trying() && second.tried >= first.tried);
+    assert_eq!(look(&log).state, State::Full);
+    // Others still fit.
+    other.append(b"small\n").unwrap();
+    assert!(look(&log).writers[0].waiting.is_some(), "it is the other one that has appended");
+    writer.append(b"small, too\n").unwrap();
+    assert_eq!(look(&log).writers[0].waiting, None);
+    assert_ne!(look(&log).state, State::Full);
 }

@@ -9,7 +9,7 @@ use mmlog::layout::LOCK_BYTE;
 use crate::cli::{Bytes, Held, Scratch, at, mmlogctl, mounted, poke, skipped, slot, succeeds, write_slot};
 use crate::{CONTENT, live};
 
-/// The screen, checked to be one: at most 24 lines of 80 columns, nothing but text. Looking changes nothing.
+/// What is said where nobody breaks the lines: nothing but text. Looking changes nothing.
 #[track_caller]
 fn screen(log: &Path) -> String {
     let before = Bytes::of(log);
@@ -17,11 +17,7 @@ fn screen(log: &Path) -> String {
     ended.is_success();
     before.are_still_in(log);
     let text = ended.text();
-    assert!(text.lines().count() <= 24 && text.ends_with('\n'), "{text}");
-    assert!(
-        text.lines().all(|line| line.chars().count() <= 80 && !line.contains(char::is_control)),
-        "{text}"
-    );
+    assert!(text.ends_with('\n') && text.lines().all(|line| !line.contains(char::is_control)), "{text}");
     text
 }
 
@@ -63,9 +59,9 @@ fn a_writer_that_stands_is_stalled_and_named() {
     let (log, _open, _writer) = live(&scratch);
     let _owner = Held::slot(&log, 5);
     write_slot(&log, 5, slot(3, 4), 4, std::process::id());
-    let who = format!("writer {} (dead-writer", std::process::id());
-    let waits = "with 4 bytes in flight at 4 (copying, for at least";
-    shows(&log, "STALLED", &[&who, waits, "cannot pass it", "watermark 4, 10 B not final", "next"]);
+    let who = format!("writer {} (", std::process::id());
+    let waits = "with 4 bytes in flight at 4 (copying), for at least";
+    shows(&log, "STALLED", &[&who, waits, "see nothing behind it", "watermark 4, 10 B not final", "next"]);
 }
 
 #[test]
@@ -73,7 +69,7 @@ fn a_lock_that_is_kept_is_locked() {
     let scratch = Scratch::new();
     let (log, _open, _writer) = live(&scratch);
     let _held = Held::byte(&log, LOCK_BYTE);
-    shows(&log, "LOCKED", &["holds the log's lock", "lock held by"]);
+    shows(&log, "LOCKED", &["has held the log's lock", "lock held by"]);
 }
 
 #[test]
@@ -91,6 +87,8 @@ fn what_else_was_found_follows_what_to_do() {
         "{screen}"
     );
     assert!(screen.contains("  also         writer-stalled: writer "), "{screen}");
+    // Each with what to do.
+    assert!(screen.contains("               cat /proc/"), "{screen}");
 }
 
 #[test]
@@ -128,19 +126,21 @@ fn a_closed_gate_that_nobody_holds_is_stalled() {
     let scratch = Scratch::new();
     let log = scratch.log(CONTENT);
     poke(&log, at::CURSOR, &(mmlog::layout::GATE | 14).to_ne_bytes());
-    shows(&log, "STALLED", &["gate closed at", "next"]);
+    shows(&log, "STALLED", &["the gate is closed at", "next mmlogctl repair"]);
 }
 
 #[test]
-fn a_long_path_is_cut_to_the_screen() {
+fn a_long_path_is_whole_and_quoted_where_it_is_to_be_pasted() {
     let scratch = Scratch::new();
     let directory = scratch.file(&"long-directory-name-".repeat(10));
     std::fs::create_dir(&directory).unwrap();
     let log = directory.join("app\n\x1b[2J.log");
     mmlogctl("init", &log).run().is_success();
-    shows(&log, "OK", &[]);
+    shows(&log, "OK", &["long-directory-name-/app\\n"]);
     std::fs::remove_file(&log).unwrap();
-    shows(&log, "DAMAGED", &["the data file is gone"]);
+    let directory = directory.display();
+    let step = format!("mmlogctl repair --recreate $'{directory}/app\\u000a\\u001b[2J.log'");
+    shows(&log, "DAMAGED", &["the data file is gone", &step]);
 }
 
 #[test]
@@ -151,14 +151,14 @@ fn a_full_disk_is_full_and_one_nearly_so_full_soon() {
     };
     let log = disk.join("app.log");
     mmlogctl("append", &log).input(CONTENT).run().is_success();
-    shows(&log, "FULL SOON", &["free on the file system"]);
+    shows(&log, "FULL SOON", &["free on its file system"]);
     let input = b"0123456789abcdef\n".repeat(200_000);
     let ended = mmlogctl("append", &log).arg("--on-full=fail").input(&input).run();
     assert_eq!(ended.code, 1, "{ended:?}");
     let left = 2 << 20;
     // What the failed append could not use is used up; a write as large as the disk takes all that is left.
     let _ = std::fs::write(disk.join("filler"), vec![1; left]);
-    shows(&log, "FULL", &["next free space"]);
+    shows(&log, "FULL", &["no space left", "next df -h"]);
 }
 
 #[test]
@@ -200,7 +200,11 @@ fn what_the_kernel_does_not_say_is_said_and_never_called_a_fault_of_the_log() {
             (ended.code == 0).then(|| ended.text().split_whitespace().collect::<Vec<_>>().join(" "))
         });
         let screens: Vec<String> = screens.collect();
-        assert!(screens.iter().all(|screen| screen.starts_with("OK ")), "{screens:#?}");
+        let is_well = |screen: &String| {
+            screen.starts_with("OK ")
+                || screen.starts_with("WARNING ") && screen.contains("could not be seen")
+        };
+        assert!(screens.iter().all(is_well), "{screens:#?}");
         for words in wanted {
             let said = |screen: &String| screen.contains(words) && screen.contains("could not be seen");
             assert!(screens.iter().any(said), "nowhere {words:?}: {screens:#?}");

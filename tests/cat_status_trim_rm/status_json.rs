@@ -10,7 +10,7 @@ use crate::{CONTENT, live};
 /// A key and its type: `?` may be null.
 type Key = (&'static str, &'static str);
 
-const STATUS: [Key; 42] = [
+const STATUS: [Key; 43] = [
     ("schema", "number"),
     ("path", "string"),
     ("format", "number"),
@@ -43,6 +43,7 @@ const STATUS: [Key; 42] = [
     ("lock", "object"),
     ("maintenance", "object"),
     ("writers", "array"),
+    ("slot_waiters", "object?"),
     ("holes", "array"),
     ("holes_total", "number"),
     ("holes_forgotten", "number"),
@@ -55,12 +56,13 @@ const STATUS: [Key; 42] = [
     ("durability", "object"),
 ];
 
-const FINDING: [Key; 6] = [
+const FINDING: [Key; 7] = [
     ("id", "string"),
     ("severity", "string"),
     ("state", "string"),
     ("sentence", "string"),
     ("next_step", "string"),
+    ("command", "string?"),
     ("pid", "number?"),
 ];
 
@@ -78,7 +80,7 @@ const UNREADABLE: [Key; 6] = [
     ("findings", "array"),
 ];
 
-const LOCK: [Key; 11] = [
+const LOCK: [Key; 13] = [
     ("held", "boolean?"),
     ("unseen", "string?"),
     ("pid", "number?"),
@@ -86,22 +88,28 @@ const LOCK: [Key; 11] = [
     ("operation", "string?"),
     ("since", "time?"),
     ("process", "string?"),
+    ("command_line", "string?"),
+    ("frozen_by", "string?"),
     ("namespace", "number?"),
     ("pid_here", "number?"),
     ("for_at_least_ms", "number?"),
     ("stale", "boolean"),
 ];
 
-const WRITER: [Key; 12] = [
+const WRITER: [Key; 16] = [
     ("slot", "number"),
     ("pid", "number"),
     ("namespace", "number?"),
     ("pid_here", "number?"),
     ("command", "string"),
     ("process", "string"),
+    ("process_for_at_least_ms", "number"),
+    ("command_line", "string?"),
+    ("frozen_by", "string?"),
     ("alive", "boolean?"),
     ("unseen", "string?"),
     ("in_flight", "object?"),
+    ("waiting", "object?"),
     ("messages", "number"),
     ("bytes", "number"),
     ("since", "time?"),
@@ -130,7 +138,7 @@ const SEGMENT: [Key; 5] = [
 const PANIC: [Key; 5] =
     [("reason", "string"), ("errno", "number"), ("pid", "number"), ("command", "string"), ("at", "time?")];
 
-const FILE: [Key; 9] = [
+const FILE: [Key; 11] = [
     ("len", "number"),
     ("allocated", "number"),
     ("mode", "string"),
@@ -140,6 +148,8 @@ const FILE: [Key; 9] = [
     ("device", "number"),
     ("free", "number?"),
     ("unseen", "string?"),
+    ("inodes_free", "number?"),
+    ("inodes", "number?"),
 ];
 
 const DURABILITY: [Key; 4] =

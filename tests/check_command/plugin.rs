@@ -131,7 +131,7 @@ fn a_finding_that_stops_nobody_is_a_warning_all_the_same() {
     let log = scratch.file("app.log");
     let open = Log::options().max_writers(1).open_or_create(&log).unwrap();
     let _writer = open.writer().unwrap();
-    says(&log, 1, &format!("WARNING - {}: all 1 slots for writers are taken", log.display()));
+    says(&log, 1, &format!("WARNING - {}: the one slot for a writer is taken", log.display()));
 }
 
 #[test]

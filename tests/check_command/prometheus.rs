@@ -112,7 +112,7 @@ fn a_strict_parser_reads_the_figures_of_status() {
     let stalled = [("id", "writer-stalled"), ("severity", "warning")];
     assert_eq!(value(&samples, "mmlog_finding", &stalled), 1.0);
     let states = samples.iter().filter(|((name, _), _)| name == "mmlog_state");
-    assert_eq!((states.clone().count(), states.map(|(_, value)| value).sum::<f64>()), (7, 1.0));
+    assert_eq!((states.clone().count(), states.map(|(_, value)| value).sum::<f64>()), (8, 1.0));
     assert_eq!(value(&samples, "mmlog_state", &[("state", "STALLED")]), 1.0);
 }
 

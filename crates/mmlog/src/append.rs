@@ -19,6 +19,7 @@ mod behind;
 mod idle;
 mod line;
 mod others;
+mod seat;
 mod trouble;
 
 use std::io::IoSlice;
@@ -34,9 +35,8 @@ use trouble::{
 use crate::chunks::{Lane, Retired, Segment, Unstored, Way};
 use crate::crash::crash_point;
 use crate::durable::{self, Need};
-use crate::error::{At, Error, Fault, Result};
+use crate::error::{At, Fault, Result};
 use crate::files::Files;
-use crate::files::owner::Operation;
 use crate::layout::{Control, MAX_MESSAGE};
 use crate::metadata::Gate;
 use crate::position::Position;
@@ -44,6 +44,7 @@ use crate::slots::{self, Placed};
 use crate::sync::Ordering;
 use crate::sys::map::prefetch_to_store;
 use crate::sys::sigbus;
+use crate::waiting::HeldUp;
 
 /// Longest line that the [`Write`](std::io::Write) side of a [`Writer`] holds back while it waits for a newline, bytes.
 pub const LINE_BUFFER: usize = 64 * 1024;
@@ -62,6 +63,9 @@ pub struct Writer {
     /// Of the segment before.
     retired: Option<Retired>,
     slot: Option<u32>,
+    /// The slot while appends do not work: the straight way is not taken then.
+    waiting_slot: Option<u32>,
+    held_up: HeldUp,
     doubt: Option<Doubt>,
     messages: u64,
     bytes: u64,
@@ -84,6 +88,8 @@ impl Writer {
             lane,
             retired: None,
             slot: None,
+            waiting_slot: None,
+            held_up: HeldUp::default(),
             doubt: None,
             messages: 0,
             bytes: 0,
@@ -250,20 +256,10 @@ impl Writer {
             // Somebody replaced or removed the files: go on with those that are there now.
             Err(Fault::Replaced) => {
                 self.reattach()?;
-                self.try_append(len, put).map_err(|fault| self.failed(fault))
+                self.try_append(len, put).map_err(|fault| self.failed(fault, len))
             }
-            Err(fault) => Err(self.failed(fault)),
+            Err(fault) => Err(self.failed(fault, len)),
         }
-    }
-
-    /// Once the metadata is cut, this mapping of it is of no use to the next append.
-    #[cold]
-    fn failed(&mut self, fault: Fault) -> Error {
-        if self.files.meta.is_cut() {
-            self.leave();
-            self.doubt = Some(Doubt::default());
-        }
-        fault.at(self.files.path())
     }
 
     fn try_append(
@@ -272,7 +268,7 @@ impl Writer {
         put: &impl Fn(&mut Target<'_>, u64) -> Put,
     ) -> std::result::Result<Position, Fault> {
         self.register(len)?;
-        let Self { files, lane, retired, slot: mine, others, .. } = self;
+        let Self { files, lane, retired, slot: mine, held_up, others, .. } = self;
         let Some(slot) = *mine else { return Err(Fault::Replaced) };
         let (control, hot) = (files.control(), &files.meta.slots()[slot as usize].hot);
         if hot.pending().phase().is_some() {
@@ -281,7 +277,7 @@ impl Writer {
         let pages = || files.pages();
         let here = loop {
             let Some(here) = look(control, len, lane.segment.base()) else {
-                look_closely(files, lane, retired, len)?;
+                look_closely(files, lane, retired, len, held_up.looks(control, hot, len))?;
                 continue;
             };
             let base = lane.segment.base();
@@ -299,6 +295,7 @@ impl Writer {
                 break here;
             }
         };
+        held_up.goes_on(hot);
         // From here on, leaving early abandons the slot.
         *mine = None;
         let placed = slots::place(control, hot, len, here, lane.segment.base());
@@ -314,13 +311,27 @@ impl Writer {
         len: u64,
         put: &impl Fn(&mut Target<'_>, u64) -> Put,
     ) -> std::result::Result<Position, Fault> {
-        let Self { files, lane, retired, slot: mine, doubt, messages, bytes, end, floor, others, .. } = self;
+        let Self {
+            files,
+            lane,
+            retired,
+            slot: mine,
+            held_up,
+            doubt,
+            messages,
+            bytes,
+            end,
+            floor,
+            others,
+            ..
+        } = self;
         let abandon = Abandon { files, slot };
         let (control, hot) = (files.control(), &files.meta.slots()[slot as usize].hot);
         let start = match placed {
             Placed::Now(start) => start,
             Placed::Later(start) => {
-                wait_for_space(files, start, len)?;
+                wait_for_space(files, start, len, held_up.looks(control, hot, len))?;
+                held_up.goes_on(hot);
                 // Rotated meanwhile: the range is in the segment that came after.
                 if control.base() != lane.segment.base() {
                     *retired = lane.move_to(current_segment(files)?);
@@ -386,34 +397,6 @@ impl Writer {
             Some(slot) => Ok(slot),
             None => self.register_anew(len),
         }
-    }
-
-    #[cold]
-    #[inline(never)]
-    fn register_anew(&mut self, len: u64) -> std::result::Result<u32, Fault> {
-        if let Some(doubt) = self.doubt {
-            self.look_into(doubt, len)?;
-            self.doubt = None;
-        }
-        let slot = self.files.claim()?;
-        self.floor = self.floor.max(self.files.control().look().start);
-        (self.messages, self.bytes, self.others) = (0, 0, Others::default());
-        self.slot = Some(slot);
-        Ok(slot)
-    }
-
-    /// After an append that could not be stored: whether another can, before it takes a range.
-    #[cold]
-    fn look_into(&self, doubt: Doubt, len: u64) -> std::result::Result<(), Fault> {
-        match self.files.intact() {
-            // The file is whole, only the mapping is not its any more: map it anew.
-            Err(Fault::NoSpace { .. }) => return Err(Fault::Replaced),
-            intact => intact?,
-        }
-        // Whoever takes the lock compares the data file with what the metadata promises.
-        let guard = self.files.lock(Operation::Settle, &self.files.patience())?;
-        guard.settle_all();
-        doubt.clear(&guard, &self.lane.segment, len)
     }
 
     /// Appends what the line buffer holds.

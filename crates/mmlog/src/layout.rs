@@ -39,10 +39,11 @@
 //! | 0x07c0 | 64 | who has the turn for hooks, the fields of the other owners | who has it |
 //! | 0x0800 | 64 | hooks: `from`, `to` | rotation; who has the turn for hooks |
 //! | 0x0840 | 64 | outside: `taken`, `cut`, `cuts`, `cut_ns`, `from` | owner of the log's lock |
-//! | 0x0880 | 1920 | spare, zero | |
+//! | 0x0880 | 64 | slot wait: `count`, `pid`, `since_ns`, `tried_ns`, `pid_namespace`, command | who waits for a slot |
+//! | 0x08c0 | 1856 | spare, zero | |
 //! | 0x1000 | 64 × 128 | follower records: name, pid, hold, last seen | owner of the log's lock |
 //! | 0x3000 | 1024 × 64 | holes: start + 1 (0: free), length, pid, kind, time, command | owner of the log's lock |
-//! | 0x13000 | max_writers × 128 | slots: a hot line (pending, len, messages, bytes) and a cold one (who) | the slot's owner |
+//! | 0x13000 | max_writers × 128 | slots: a hot line (pending, len, messages, bytes, what the next append waits for) and a cold one (who) | the slot's owner |
 //!
 //! Lock bytes (OFD locks) lie beyond the file's end: [`LOCK_BYTE`], [`MAINTENANCE_BYTE`], [`SYNC_BYTE`], [`HOOK_BYTE`],
 //! [`SLOT_BYTES`] + slot.
@@ -436,7 +437,8 @@ shared! {
         pub hook_owner: Owner,
         pub hooks: Hooks,
         pub outside: Outside,
-        pub spare: [[AtomicU64; 24]; 10],
+        pub slot_wait: SlotWait,
+        pub spare: [[AtomicU64; 29]; 8],
     }
 }
 
@@ -469,28 +471,8 @@ shared! {
     }
 }
 
-shared! {
-    /// What a writer stores while it appends. Only its owner writes here.
-    pub struct SlotHot align 64 {
-        /// Two bits of state, 62 of position.
-        pub pending: AtomicU64,
-        /// Bytes of the append in flight; stored only while `pending` is idle.
-        pub len: AtomicU64,
-        pub messages: AtomicU64,
-        pub bytes: AtomicU64,
-    }
-}
-
-/// Whose slot it is, for people; the slot's lock byte is the truth. `operation` names none, only [`HELD`].
-pub type SlotCold = Owner;
-
-shared! {
-    /// One writer's record, on cache lines of its own.
-    pub struct Slot {
-        pub hot: SlotHot,
-        pub cold: SlotCold,
-    }
-}
+mod slot;
+pub use slot::{Slot, SlotCold, SlotHot, SlotWait};
 
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod asserts;

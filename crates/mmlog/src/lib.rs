@@ -90,6 +90,8 @@ mod sys;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod trim;
 pub mod units;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod waiting;
 
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod door {
@@ -124,9 +126,11 @@ mod door {
         Version1Flags, WriterStatus, explain,
     };
     pub use crate::status::{OutsideBytes, UnrunHooks};
+    pub use crate::sys::cgroup::Freezer;
     pub use crate::sys::process::ProcessState;
     pub use crate::sys::sigbus::guard_against_sigbus;
     pub use crate::trim::Trimmed;
+    pub use crate::waiting::{SlotWaiters, Waiting, Want};
 }
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 pub use door::*;

@@ -30,8 +30,10 @@ use crate::holes::Hole;
 use crate::layout::{Checkpoint, Identity};
 use crate::slots::Phase;
 use crate::sync::Ordering;
+use crate::sys::cgroup::Freezer;
 pub use crate::sys::fs::Medium;
 use crate::sys::process::{ProcessState, time_of};
+use crate::waiting::{SlotWaiters, Waiting};
 
 /// How long contradictions have to last before a reader is told.
 const SETTLED: Duration = Duration::from_millis(20);
@@ -51,6 +53,8 @@ pub enum State {
     Stalled,
     /// Less than two chunks of space are left.
     FullSoon,
+    /// Everybody can go on, and somebody should look at something today.
+    Warning,
     /// Nothing is wrong.
     Ok,
 }
@@ -64,6 +68,7 @@ impl fmt::Display for State {
             Self::Locked => "LOCKED",
             Self::Stalled => "STALLED",
             Self::FullSoon => "FULL SOON",
+            Self::Warning => "WARNING",
             Self::Ok => "OK",
         })
     }
@@ -113,12 +118,16 @@ pub struct Lock {
     pub seat: Seat,
     /// Name of the process.
     pub command: String,
+    /// How it was called, where it is to be talked about and that can be seen; at most 200 bytes.
+    pub command_line: Option<String>,
     /// What it is, or was, held for.
     pub operation: String,
     /// When it was taken.
     pub since: Option<SystemTime>,
     /// What the owner is doing.
     pub process: ProcessState,
+    /// Who keeps it from running, if a control group does.
+    pub frozen_by: Option<Freezer>,
     /// Unchanged since the first look that saw it.
     pub for_at_least: Duration,
     /// Nobody holds it, but its record says that somebody does: he died with it.
@@ -158,12 +167,20 @@ pub struct WriterStatus {
     pub seat: Seat,
     /// Name of the process.
     pub command: String,
+    /// How it was called, where it is to be talked about and that can be seen; at most 200 bytes.
+    pub command_line: Option<String>,
     /// What it is doing.
     pub process: ProcessState,
+    /// It was seen doing so for that long.
+    pub process_for_at_least: Duration,
+    /// Who keeps it from running, if a control group does.
+    pub frozen_by: Option<Freezer>,
     /// Whether the kernel says that the slot has an owner.
     pub alive: Seen<bool>,
     /// Its append, if one is in flight.
     pub in_flight: Option<InFlight>,
+    /// What its next append waits for.
+    pub waiting: Option<Waiting>,
     /// Messages so far.
     pub messages: u64,
     /// Bytes so far.
@@ -198,6 +215,8 @@ pub struct FileFacts {
     pub free: Seen<u64>,
     /// The most bytes that a name has on the file system; 0 when it cannot be asked.
     pub longest_name: usize,
+    /// Inodes that it has left for this user, and those that it has; `None` where it does not count them.
+    pub inodes: Option<(u64, u64)>,
 }
 
 /// What a power cut would leave.
@@ -351,6 +370,8 @@ pub struct Status {
     pub maintenance: Lock,
     /// Slots in use, and those that dead writers left unfinished.
     pub writers: Vec<WriterStatus>,
+    /// Programs that wait for a slot.
+    pub slot_waiters: Option<SlotWaiters>,
     /// Known holes, by position.
     pub holes: Vec<Hole>,
     /// How many holes were ever noted, or seen unplaced.

@@ -166,6 +166,9 @@ impl Files {
 
 impl Drop for Files {
     fn drop(&mut self) {
+        if !self.is_stale() {
+            self.wait_no_more();
+        }
         let _ = self.trim_if_last();
     }
 }

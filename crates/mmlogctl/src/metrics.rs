@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use mmlog::{FindingId, Lock, Status, units};
+use mmlog::{FindingId, Lock, Status, Waiting, units};
 
 use crate::arguments::{duration, exact_duration, exact_size, size};
 
@@ -137,6 +137,29 @@ pub(crate) const ALL: &[Metric] = &[
         judged: too_much(STANDING, "`mmlogctl status LOG` names the writers with appends in flight"),
     },
     Metric {
+        name: "waiting",
+        unit: Unit::Count,
+        kind: Kind::Gauge,
+        family: "mmlog_appends_waiting",
+        help: "Writers whose append waits: for space, a limit, a quota, a gate or the log's lock.",
+        value: |s| Some(waiting(s).count() as u64),
+        most: Some(|s| u64::from(s.max_writers)),
+        judged: too_much(WAITING, "`mmlogctl status LOG` names what they wait for"),
+    },
+    Metric {
+        name: "waited",
+        unit: Unit::Seconds,
+        kind: Kind::Gauge,
+        family: "mmlog_append_wait_seconds",
+        help: "Seconds for which the append that waits longest has waited; 0 when none waits.",
+        value: |s| {
+            let longest = waiting(s).map(|w| w.since).min();
+            Some(longest.map_or(0, |since| ms(since.elapsed().unwrap_or_default())))
+        },
+        most: None,
+        judged: too_much(WAITING, "`mmlogctl status LOG` names what they wait for"),
+    },
+    Metric {
         name: "slack",
         unit: Unit::Bytes,
         kind: Kind::Gauge,
@@ -158,6 +181,20 @@ pub(crate) const ALL: &[Metric] = &[
             bad: Bad::TooLittle,
             findings: &[FindingId::DiskFull, FindingId::DiskNearlyFull],
             next: "free space on its file system: `mmlogctl segments LOG` lists old segments, `mmlogctl prune --keep N LOG` takes all but the newest N",
+        }),
+    },
+    Metric {
+        name: "inodes",
+        unit: Unit::Count,
+        kind: Kind::Gauge,
+        family: "mmlog_inodes_free",
+        help: "Inodes that the file system of the log has left for this user; not known where it does not count them.",
+        value: |s| s.file.inodes.map(|(free, _)| free),
+        most: None,
+        judged: Some(Judged {
+            bad: Bad::TooLittle,
+            findings: &[FindingId::InodesUsedUp],
+            next: "remove files that nobody needs from its file system, many small ones first",
         }),
     },
     Metric {
@@ -251,6 +288,14 @@ pub(crate) const ALL: &[Metric] = &[
     },
 ];
 
+const WAITING: &[FindingId] = &[
+    FindingId::DiskFull,
+    FindingId::FileSizeLimit,
+    FindingId::QuotaFull,
+    FindingId::StorageFails,
+    FindingId::LockHeld,
+    FindingId::GateClosed,
+];
 const STANDING: &[FindingId] =
     &[FindingId::WriterStalled, FindingId::GateClosed, FindingId::LockHeld, FindingId::DeadWriter];
 const PRUNE: &str =
@@ -258,6 +303,12 @@ const PRUNE: &str =
 
 const fn too_much(findings: &'static [FindingId], next: &'static str) -> Option<Judged> {
     Some(Judged { bad: Bad::TooMuch, findings, next })
+}
+
+/// Those that still try.
+fn waiting(s: &Status) -> impl Iterator<Item = &Waiting> {
+    let alive = s.writers.iter().filter(|w| w.alive != Ok(false));
+    alive.filter_map(|w| w.waiting.as_ref().filter(|waiting| waiting.is_trying() || w.process.stands()))
 }
 
 /// Allocated and not yet appended to.
@@ -359,7 +410,7 @@ mod tests {
         let judged = ALL.iter().filter_map(|m| m.judged.as_ref());
         assert!(judged.clone().count() > 10 && judged.into_iter().all(|j| !j.next.is_empty()));
         let too_little = |m: &&Metric| m.judged.as_ref().is_some_and(|j| j.bad == Bad::TooLittle);
-        assert_eq!(ALL.iter().filter(too_little).map(|m| m.name).collect::<Vec<_>>(), ["free"]);
+        assert_eq!(ALL.iter().filter(too_little).map(|m| m.name).collect::<Vec<_>>(), ["free", "inodes"]);
     }
 
     #[test]

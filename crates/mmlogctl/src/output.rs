@@ -162,6 +162,13 @@ impl Output {
         matches!(self.sink, Sink::Standard) && io::stdout().is_terminal()
     }
 
+    /// How wide the terminal is that standard output goes to; `None` where it goes elsewhere.
+    #[must_use]
+    pub fn columns(&self) -> Option<usize> {
+        let size = || rustix::termios::tcgetwinsize(rustix::stdio::stdout()).ok();
+        self.is_terminal().then(|| size().map_or(80, |size| usize::from(size.ws_col)).max(40))
+    }
+
     /// Whether standard error is a terminal (progress may be shown).
     #[must_use]
     pub fn error_is_terminal(&self) -> bool {

@@ -1,15 +1,12 @@
 //! What an append does off its straight way: waiting for space, another segment, a range that could not be stored.
 
 use std::io;
-use std::os::unix::fs::MetadataExt;
 use std::sync::Arc;
 
 use nix::libc;
 
-use super::Writer;
 use crate::chunks::{Lane, Retired, Segment, Unstored};
-use crate::durable::{self, Need};
-use crate::error::{At, Fault, Result};
+use crate::error::Fault;
 use crate::files::guard::LogLock;
 use crate::files::owner::Operation;
 use crate::files::turn::Turn;
@@ -36,6 +33,7 @@ pub(super) fn look_closely(
     lane: &mut Lane,
     retired: &mut Option<Retired>,
     len: u64,
+    mut looks: impl FnMut(),
 ) -> std::result::Result<(), Fault> {
     files.poisoned()?;
     if len == 0 {
@@ -45,7 +43,8 @@ pub(super) fn look_closely(
         return Err(Fault::TooLarge { len, max: MAX_MESSAGE });
     }
     let control = files.control();
-    let fits = || {
+    let mut fits = || {
+        looks();
         let now = control.look();
         (now.gate == Gate::Open && now.start + len <= control.limit()).then_some(())
     };
@@ -57,7 +56,7 @@ pub(super) fn look_closely(
             let max = POSITION_END - 1;
             return Err(Fault::OutOfRange { field: "cursor", value: start, min: 0, max });
         }
-        match files.turn(Operation::Grow, &deadline, fits)? {
+        match files.turn(Operation::Grow, &deadline, &mut fits)? {
             Turn::Ready(()) if control.base() == lane.segment.base() => return Ok(()),
             Turn::Ready(()) => {
                 *retired = lane.move_to(current_segment(files)?);
@@ -68,12 +67,20 @@ pub(super) fn look_closely(
 }
 
 /// Step 3: at most 10 ms a look. With the lock, grows as far as this append needs.
-pub(super) fn wait_for_space(files: &Files, start: u64, len: u64) -> std::result::Result<(), Fault> {
+pub(super) fn wait_for_space(
+    files: &Files,
+    start: u64,
+    len: u64,
+    mut looks: impl FnMut(),
+) -> std::result::Result<(), Fault> {
     let control = files.control();
-    let ready = || slots::may_copy(control, start, len).then_some(());
+    let mut ready = || {
+        looks();
+        slots::may_copy(control, start, len).then_some(())
+    };
     let deadline = files.patience();
     loop {
-        match files.turn(Operation::Grow, &deadline, ready)? {
+        match files.turn(Operation::Grow, &deadline, &mut ready)? {
             Turn::Ready(()) => return Ok(()),
             Turn::Locked(guard) => guard.grow(start + len)?,
         }
@@ -93,50 +100,6 @@ pub(super) fn current_segment(files: &Files) -> std::result::Result<Arc<Segment>
     let segment = files.renew()?;
     let (value, min) = (files.control().base(), segment.base());
     if value == min { Ok(segment) } else { Err(Fault::OutOfRange { field: "base", value, min, max: min }) }
-}
-
-impl Writer {
-    /// Becomes a writer of the log that has its names now: in a forked child, which leaves the line that its parent
-    /// had begun to the parent, or after a replacement.
-    #[cold]
-    pub(super) fn reattach(&mut self) -> Result<()> {
-        if self.files.is_stale() {
-            self.line.clear();
-            self.slot = None;
-        }
-        let files = Arc::new(self.files.open_or_make_there()?);
-        if self.syncs && !self.files.is_stale() {
-            sync_what_is_left(&self.files, self.end).at(self.files.path())?;
-        }
-        self.leave();
-        self.lane = Lane::new(files.segment().at(files.path())?);
-        let is_same = !self.files.is_stale() && files.is_same_file(&self.files);
-        self.files = files;
-        (self.doubt, self.floor) = (None, 0);
-        self.end = if is_same { self.end } else { 0 };
-        self.register(0).at(self.files.path()).map(drop)
-    }
-
-    pub(super) fn leave(&mut self) {
-        if let Some(slot) = self.slot.take() {
-            self.files.release(slot);
-        }
-    }
-}
-
-/// Before a writer leaves these files for others: makes durable what it appended there, where they have names still. Where
-/// they have none, nobody will read them again.
-#[cold]
-pub(super) fn sync_what_is_left(files: &Files, end: u64) -> std::result::Result<(), Fault> {
-    let has_a_name = files.segment().is_ok_and(|s| s.file().metadata().is_ok_and(|stat| stat.nlink() > 0));
-    if end == 0 || !has_a_name || files.meta.is_cut() {
-        return Ok(());
-    }
-    match durable::sync_to(files, end, Need::Checkpoint, &files.patience()) {
-        // What keeps it from being final there is for whoever takes the log's lock, whose files have to have their names.
-        Err(Fault::Replaced) => Ok(()),
-        synced => synced,
-    }
 }
 
 #[cold]

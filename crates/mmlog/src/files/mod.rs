@@ -150,6 +150,8 @@ pub(crate) struct Files {
     /// Slots of this handle: their own locks look free to it.
     own: Box<[AtomicU64]>,
     had_writers: AtomicBool,
+    /// It counts as one that waits for a slot.
+    pub(crate) wants_slot: AtomicBool,
     in_process: Mutex<()>,
     maintenance: Mutex<()>,
     syncing: Mutex<()>,

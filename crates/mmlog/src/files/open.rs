@@ -372,6 +372,7 @@ impl Opening<'_> {
             may_announce: protection == Protection::ReadWrite && !version_1 && !plain,
             own: (0..max_writers.div_ceil(64)).map(|_| AtomicU64::new(0)).collect(),
             had_writers: AtomicBool::new(false),
+            wants_slot: AtomicBool::new(false),
             in_process: Mutex::new(()),
             maintenance: Mutex::new(()),
             syncing: Mutex::new(()),

@@ -60,7 +60,10 @@ impl Files {
             let (mut skipped, mut busy) = (false, false);
             for slot in 0..max {
                 match self.claim_one(slot)? {
-                    Claim::Mine => return Ok(slot),
+                    Claim::Mine => {
+                        self.wait_no_more();
+                        return Ok(slot);
+                    }
                     Claim::Taken => busy |= self.meta.slots()[slot as usize].hot.pending().phase().is_some(),
                     Claim::NeedsLock => skipped = true,
                 }
@@ -69,6 +72,7 @@ impl Files {
             if counts && !counted {
                 continue;
             }
+            self.wait_for_slot();
             // Somebody may have a busy slot only to settle it.
             if counts && !skipped && (!busy || settled.is_over()) {
                 return Err(Fault::WritersFull { max, who: self.who_writes() });
@@ -102,6 +106,7 @@ impl Files {
         owner::store(cold, &me, None);
         hot.messages.store(0, Ordering::Relaxed);
         hot.bytes.store(0, Ordering::Relaxed);
+        hot.wants_nothing();
         self.meta.header().high_water.slots.fetch_max(slot + 1, Ordering::AcqRel);
         crash_point("claim:owner");
         self.expect_writers();
@@ -111,7 +116,9 @@ impl Files {
     /// Gives a slot back. One that is not idle is thereby abandoned: whoever needs it settles it.
     pub(crate) fn release(&self, slot: u32) {
         if let Some(fd) = self.lock_file.fd() {
-            owner::leave(&self.meta.slots()[slot as usize].cold);
+            let Slot { hot, cold } = &self.meta.slots()[slot as usize];
+            hot.wants_nothing();
+            owner::leave(cold);
             // Whoever then finds the byte free sees the slot as we left it.
             fence(Ordering::Release);
             // An unlock fails only when the kernel is out of memory for splitting a range; the slot then
@@ -119,6 +126,32 @@ impl Files {
             if lock::unlock(fd, SLOT_BYTES + u64::from(slot)).is_ok() {
                 self.unmark_own(slot);
             }
+        }
+    }
+
+    /// Says that this handle waits for a slot, at each try.
+    pub(crate) fn wait_for_slot(&self) {
+        let (wait, me, now) = (&self.meta.header().slot_wait, process::me(), process::now_ns());
+        if !self.wants_slot.swap(true, Ordering::Relaxed) {
+            // Those that are counted and have not tried for so long are dead.
+            if wait.now().is_none() {
+                wait.count.store(0, Ordering::Relaxed);
+                wait.since_ns.store(now, Ordering::Relaxed);
+            }
+            wait.count.fetch_add(1, Ordering::Relaxed);
+            wait.pid.store(me.pid, Ordering::Relaxed);
+            wait.pid_namespace.store(me.pid_namespace, Ordering::Relaxed);
+            wait.command.store(&me.command);
+        }
+        wait.tried_ns.store(now, Ordering::Relaxed);
+    }
+
+    /// It has one, or does not want one any more.
+    pub(crate) fn wait_no_more(&self) {
+        if self.wants_slot.swap(false, Ordering::Relaxed) {
+            let count = &self.meta.header().slot_wait.count;
+            let one_less = |n: u32| n.checked_sub(1);
+            let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
         }
     }
 }

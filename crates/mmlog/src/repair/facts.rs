@@ -294,7 +294,7 @@ fn positions(files: &Files, misfit: bool) -> Option<String> {
 
 fn stopped(blocker: Blocker, owner: &Owner) -> Option<Suspect> {
     let (_, process) = owner::holder(owner);
-    (process == ProcessState::Stopped).then_some(Suspect { blocker, process })
+    process.stands().then_some(Suspect { blocker, process })
 }
 
 fn look_at_slot(files: &Files, index: u32, slot: &Slot, facts: &mut Facts) {

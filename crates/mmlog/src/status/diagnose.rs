@@ -3,17 +3,16 @@
 
 mod hold;
 mod segments;
+mod stuck;
+mod waits;
+mod who;
 
-use std::collections::BTreeMap;
 use std::time::{Duration, SystemTime};
 
-use super::{
-    Damage, Finding, FindingId, InFlight, Lock, Seat, Severity, State, Status, Thresholds, WriterStatus,
-};
+use super::{Damage, Finding, FindingId, Seat, Severity, State, Status, Thresholds};
 use crate::error::{Class, Error, Fault, GONE, quoted, with_log};
 use crate::sys::fs::Medium;
-use crate::sys::process::ProcessState;
-use crate::units::{ago, counted, lasting, size};
+use crate::units::{ago, counted, lasting};
 
 impl Status {
     /// All that is wrong or worth knowing, worst first.
@@ -26,10 +25,14 @@ impl Status {
         found.extend(self.flaws.iter().map(|flaw| self.flawed(flaw)));
         found.extend(self.original());
         found.extend(self.space(thresholds));
+        found.extend(self.limits());
         found.extend(self.lock_held(thresholds));
         found.extend(self.maintenance_held());
-        found.extend(self.writers.iter().filter_map(|w| self.writer_stalled(w, thresholds)));
+        found.extend(self.writers_stalled(thresholds));
+        found.extend(self.writers_stopped(thresholds));
         found.extend(self.gate_closed(thresholds));
+        found.extend(self.inodes());
+        found.extend(self.given_up());
         found.extend(self.dead_writers());
         found.extend(self.lock_stale());
         found.extend(self.writers_full());
@@ -44,6 +47,12 @@ impl Status {
         found.extend(self.outside_cut());
         found.extend(self.hooks_unrun());
         found.extend(self.name_too_long());
+        for finding in &mut found {
+            // Somebody has something to do.
+            if finding.state == State::Ok && finding.severity < Severity::Info {
+                finding.state = State::Warning;
+            }
+        }
         found.sort_by_key(|f| (f.state, f.severity));
         found
     }
@@ -145,138 +154,6 @@ impl Status {
         Some(match flags.holders.first() {
             Some((pid, _)) => found.of(*pid),
             None => found,
-        })
-    }
-
-    fn space(&self, thresholds: &Thresholds) -> Option<Finding> {
-        let (slack, free) = (self.limit.saturating_sub(self.cursor), *self.file.free.as_ref().ok()?);
-        let soon = thresholds.free.unwrap_or(2 * u64::from(self.chunk_size));
-        let sentence = format!("{} free on the file system, {} allocated ahead", size(free), size(slack));
-        let blocked = self.writers.iter().filter(|w| w.in_flight.as_ref().is_some_and(|f| f.waits())).count();
-        let waits = if blocked > 0 {
-            format!("; {} held up", counted(blocked as u64, "append"))
-        } else {
-            String::new()
-        };
-        let next = format!(
-            "free space on it (`df -h {}`): {} lists old segments, {} takes all but the newest N; appends that wait go on by themselves",
-            quoted(self.path.parent().unwrap_or(&self.path)),
-            self.command("segments"),
-            self.command("prune --keep N"),
-        );
-        if free < u64::from(self.page_size) && slack < u64::from(self.page_size) {
-            return Some(critical(FindingId::DiskFull, State::Full, sentence + &waits, next));
-        }
-        (free < soon).then(|| warning(FindingId::DiskNearlyFull, State::FullSoon, sentence, next))
-    }
-
-    fn lock_held(&self, thresholds: &Thresholds) -> Option<Finding> {
-        let l = &self.lock;
-        let held = l.held == Ok(true)
-            && (l.for_at_least >= thresholds.standstill || l.process == ProcessState::Stopped);
-        held.then(|| {
-            let (sentence, next) = holding(l, "the log's lock", "appends that need space wait for it");
-            warning(FindingId::LockHeld, State::Locked, sentence, next).at(l.seat)
-        })
-    }
-
-    /// One that works may take its time: rotating, compressing.
-    fn maintenance_held(&self) -> Option<Finding> {
-        let l = &self.maintenance;
-        (l.held == Ok(true) && l.process == ProcessState::Stopped).then(|| {
-            let (sentence, next) = holding(l, "maintenance", "trim, rotate and prune cannot run");
-            warning(FindingId::MaintenanceHeld, State::Ok, sentence, next).at(l.seat)
-        })
-    }
-
-    fn writer_stalled(&self, w: &WriterStatus, thresholds: &Thresholds) -> Option<Finding> {
-        let f = w.in_flight.as_ref().filter(|_| w.alive == Ok(true))?;
-        let stopped = w.process == ProcessState::Stopped;
-        if f.for_at_least < thresholds.standstill && !stopped {
-            return None;
-        }
-        let sentence = format!(
-            "writer {} is {} with {} in flight at {} ({}, for at least {}); followers cannot pass it",
-            named(w.pid, &w.command, w.seat),
-            w.process,
-            counted(f.end.saturating_sub(f.start), "byte"),
-            f.start,
-            f.phase,
-            lasting(f.for_at_least),
-        );
-        Some(
-            warning(FindingId::WriterStalled, State::Stalled, sentence, resume(w.seat, w.process)).at(w.seat),
-        )
-    }
-
-    fn gate_closed(&self, thresholds: &Thresholds) -> Option<Finding> {
-        let at = self.gate.filter(|_| self.gate_for_at_least >= thresholds.standstill)?;
-        let lasting = lasting(self.gate_for_at_least);
-        let l = if self.lock.held == Ok(true) { &self.lock } else { &self.maintenance };
-        let operation = self.unfinished.unwrap_or("trim");
-        if l.held == Ok(true) {
-            let who = named(l.pid, &l.command, l.seat);
-            let sentence = format!(
-                "the gate is closed at {at} for at least {lasting}, by process {who} for {operation}"
-            );
-            return Some(
-                warning(FindingId::GateClosed, State::Stalled, sentence, resume(l.seat, l.process))
-                    .at(l.seat),
-            );
-        }
-        let sentence = format!(
-            "the gate was left closed at {at} for at least {lasting} by process {} ({}), which died in the middle of {operation}",
-            l.pid, l.command
-        );
-        let next = format!("the next append opens it by itself; {} does it now", self.command("repair"));
-        Some(warning(FindingId::GateClosed, State::Stalled, sentence, next).of(l.pid))
-    }
-
-    fn dead_writers(&self) -> Option<Finding> {
-        let mut dead = self.writers.iter().filter(|w| w.alive == Ok(false));
-        let first = dead.next()?;
-        let f = first.in_flight.as_ref()?;
-        let more = match dead.count() {
-            0 => String::new(),
-            n => format!(", and {n} more"),
-        };
-        let (len, start) = (counted(f.end.saturating_sub(f.start), "byte"), f.start);
-        let sentence = format!(
-            "writer {} ({}) died with {len} in flight at {start}{more}; readers pass it as a hole",
-            first.pid, first.command
-        );
-        let next =
-            format!("the next append that needs it settles it; {} does it now", self.command("repair"));
-        Some(info(FindingId::DeadWriter, sentence, next).of(first.pid))
-    }
-
-    fn lock_stale(&self) -> Option<Finding> {
-        let of = |l: &Lock, what: &str| {
-            let sentence = format!("process {} ({}) died with {what}, for {}", l.pid, l.command, l.operation);
-            let next = format!("whoever needs it next finishes that; {} does it now", self.command("repair"));
-            info(FindingId::LockStale, sentence, next).of(l.pid)
-        };
-        let lock = self.lock.is_stale.then(|| of(&self.lock, "the log's lock"));
-        lock.or_else(|| self.maintenance.is_stale.then(|| of(&self.maintenance, "maintenance")))
-    }
-
-    fn writers_full(&self) -> Option<Finding> {
-        let open = self.writers.iter().filter(|w| w.alive != Ok(false)).count();
-        (open >= self.max_writers as usize).then(|| {
-            let sentence =
-                format!("all {} slots for writers are taken; no other process can append", self.max_writers);
-            let mut counts = BTreeMap::new();
-            self.writers.iter().for_each(|w| *counts.entry(w.pid).or_insert(0) += 1);
-            let most = counts.into_iter().max_by_key(|(_, n)| *n);
-            // Of many who have one each, none is to blame.
-            let greedy = most.filter(|(_, n)| *n > 1);
-            let seat = greedy.and_then(|(pid, _)| self.writers.iter().find(|w| w.pid == pid)).map(|w| w.seat);
-            let who = most.map_or_else(String::new, |(pid, n)| format!(" (process {pid} has {n})"));
-            let next = format!(
-                "end writers that are not needed{who}; {} lists them, a new log takes more by --max-writers",
-                self.command("status --json"),
-            );
-            warning(FindingId::WritersFull, State::Ok, sentence, next).at(seat.unwrap_or_default())
         })
     }
 
@@ -417,52 +294,6 @@ impl Finding {
 
     fn at(self, seat: Seat) -> Self {
         Self { pid: seat.pid, ..self }
-    }
-}
-
-impl InFlight {
-    fn waits(&self) -> bool {
-        self.phase == crate::slots::Phase::Waiting
-    }
-}
-
-fn holding(l: &Lock, what: &str, cost: &str) -> (String, String) {
-    let who = named(l.pid, &l.command, l.seat);
-    let sentence = format!(
-        "process {who} is {} and holds {what} for {} (for at least {}); {cost}",
-        l.process,
-        l.operation,
-        lasting(l.for_at_least)
-    );
-    (sentence, resume(l.seat, l.process))
-}
-
-/// `4312 (nginx-log)`; of another container, with its id here.
-fn named(pid: u32, command: &str, seat: Seat) -> String {
-    match (seat.namespace, seat.pid) {
-        (None, _) => format!("{pid} ({command})"),
-        (Some(namespace), Some(here)) => {
-            format!("{here} ({command}, {pid} in its own PID namespace {namespace})")
-        }
-        (Some(namespace), None) => format!("{pid} ({command}) of PID namespace {namespace}"),
-    }
-}
-
-/// Only an id of this namespace may be told to `kill`.
-fn resume(seat: Seat, process: ProcessState) -> String {
-    let Some(pid) = seat.pid else {
-        return "it is in another PID namespace: find it there (`lsns -t pid`), continue it or end it; it heals by itself then"
-            .to_owned();
-    };
-    match process {
-        ProcessState::Stopped => {
-            format!(
-                "`kill -CONT {pid}`, or `kill -9 {pid}`: it heals by itself, at most its one append is lost"
-            )
-        }
-        _ => format!(
-            "look at process {pid} (`cat /proc/{pid}/stack`); if it hangs, `kill -9 {pid}` costs at most its one append"
-        ),
     }
 }
 

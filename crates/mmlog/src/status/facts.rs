@@ -105,6 +105,7 @@ pub(super) fn file(place: &Place) -> Result<FileFacts, Fault> {
         medium,
         free,
         longest_name: fs::longest_name(place.directory_fd()).unwrap_or(0),
+        inodes: fs::inodes(place.directory_fd()),
     };
     match place.open(Part::Data, Access::Read).and_then(|file| file.metadata()) {
         Ok(m) => Ok(FileFacts {

@@ -103,6 +103,18 @@ findings! {
     HooksUnrun = "hooks-unrun",
     /// The log's name is too long for those of its old segments.
     NameTooLong = "name-too-long",
+    /// A writer that stands, with nothing in flight: what its program writes waits for it.
+    WriterStopped = "writer-stopped",
+    /// Writers wait for a larger file: their own limit.
+    FileSizeLimit = "file-size-limit",
+    /// Writers wait for a disk quota.
+    QuotaFull = "quota-full",
+    /// Writers wait for a disk that takes their bytes.
+    StorageFails = "storage-fails",
+    /// The file system has no inode left.
+    InodesUsedUp = "inodes-used-up",
+    /// An append failed, and its program has not tried again.
+    AppendFailed = "append-failed",
 }
 
 impl fmt::Display for FindingId {
@@ -149,6 +161,14 @@ pub struct Finding {
     pub pid: Option<u32>,
 }
 
+impl Finding {
+    /// The command to try first, as it may be pasted into a shell; `None` where there is none.
+    #[must_use]
+    pub fn command(&self) -> Option<&str> {
+        self.next_step.split('`').nth(1)
+    }
+}
+
 /// From when on something is worth a finding.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub struct Thresholds {
@@ -160,11 +180,13 @@ pub struct Thresholds {
     pub behind: Option<u64>,
     /// Nothing appended for so long is said.
     pub idle: Duration,
+    /// A writer with nothing in flight is called stopped after standing for so long.
+    pub stopped: Duration,
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
         let (standstill, idle) = (Duration::from_millis(40), Duration::from_secs(24 * 3600));
-        Self { standstill, free: None, behind: None, idle }
+        Self { standstill, free: None, behind: None, idle, stopped: Duration::from_secs(1) }
     }
 }

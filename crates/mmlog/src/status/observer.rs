@@ -19,6 +19,7 @@ use crate::layout::{HELD, LOCK_BYTE, MAINTENANCE_BYTE, Owner, Slot, VERSION};
 use crate::metadata::Gate;
 use crate::slots::Phase;
 use crate::sync::Ordering;
+use crate::sys::cgroup::{Freezer, Groups};
 use crate::sys::process::{self, ProcessState, Who, time_of};
 
 /// How long it is believed who has removed segments open.
@@ -47,6 +48,8 @@ pub struct Observer {
     files: Arc<Files>,
     first_seen: HashMap<Still, Instant>,
     seats: HashMap<(u64, u32), (Option<u32>, Instant)>,
+    groups: Groups,
+    command_lines: HashMap<u32, (Option<String>, Instant)>,
     peeks: Peeks,
     /// Who had removed segments open, and when that was asked.
     held: Option<(Instant, Vec<RemovedHeld>)>,
@@ -58,6 +61,7 @@ enum Still {
     Slot(u32, u64, Phase),
     Gate(u64),
     Lock(u64, u32, u64),
+    Process(u32, ProcessState),
 }
 
 /// What one look has seen, for the next one.
@@ -69,7 +73,15 @@ impl Observer {
     }
 
     pub(crate) fn of(files: Arc<Files>) -> Self {
-        Self { files, first_seen: HashMap::new(), seats: HashMap::new(), peeks: Peeks::default(), held: None }
+        Self {
+            files,
+            first_seen: HashMap::new(),
+            seats: HashMap::new(),
+            groups: Groups::default(),
+            command_lines: HashMap::new(),
+            peeks: Peeks::default(),
+            held: None,
+        }
     }
 
     /// Looks once.
@@ -101,6 +113,8 @@ impl Observer {
 
     fn snapshot(&mut self, files: &Files, seen: &mut Sightings) -> std::result::Result<Status, Fault> {
         files.refresh();
+        self.groups.look_anew();
+        self.command_lines.retain(|_, (_, at)| at.elapsed() < SEATED);
         // A screen that stays open does not keep the file of an old segment; who may not open the new one has seen that.
         let _ = files.renew();
         let (header, control) = (files.meta.header(), files.control());
@@ -150,6 +164,7 @@ impl Observer {
             lock: self.lock(files, &header.lock_owner, LOCK_BYTE, seen),
             maintenance: self.lock(files, &header.maintenance_owner, MAINTENANCE_BYTE, seen),
             writers,
+            slot_waiters: header.slot_wait.now(),
             holes_total: (holes.len() as u64).saturating_add(forgotten).saturating_add(unplaced),
             holes,
             holes_forgotten: forgotten,
@@ -187,14 +202,21 @@ impl Observer {
         }
         let who = owner::of(&slot.cold);
         let seat = self.seat(&who);
+        let (process, frozen_by) = self.doing(state(&alive, &who, seat), seat);
+        let waiting = slot.hot.waiting_for(slot.cold.since_ns.load(Ordering::Relaxed));
+        let is_odd = in_flight.is_some() || waiting.is_some() || !is_well(process);
         Some(WriterStatus {
             slot: index,
             pid: who.pid,
             seat,
-            process: state(&alive, &who, seat),
+            process,
+            process_for_at_least: self.age(Still::Process(who.pid, process), seen),
+            frozen_by,
             command: who.command,
             alive,
             in_flight,
+            waiting,
+            command_line: if is_odd { self.command_line(seat) } else { None },
             messages: slot.hot.messages.load(Ordering::Relaxed),
             bytes: slot.hot.bytes.load(Ordering::Relaxed),
             since: time_of(slot.cold.since_ns.load(Ordering::Relaxed)),
@@ -211,6 +233,11 @@ impl Observer {
             Ok(true) => self.age(Still::Lock(byte, who.pid, since), seen),
             _ => Duration::ZERO,
         };
+        let (process, frozen_by) = match held {
+            Ok(true) => self.doing(process::state_at(&who, seat.pid), seat),
+            _ => (process::state_at(&who, seat.pid), None),
+        };
+        let command_line = if held == Ok(true) { self.command_line(seat) } else { None };
         Lock {
             is_stale: said && held == Ok(false) && owner::of(record).pid != 0,
             held,
@@ -218,9 +245,29 @@ impl Observer {
             seat,
             operation: owner::operation_of(record).into(),
             since: time_of(since),
-            process: process::state_at(&who, seat.pid),
+            process,
+            frozen_by,
+            command_line,
             command: who.command,
             for_at_least,
+        }
+    }
+
+    /// How a process was called; not asked at every look.
+    fn command_line(&mut self, seat: Seat) -> Option<String> {
+        let pid = seat.pid?;
+        let known =
+            self.command_lines.entry(pid).or_insert_with(|| (process::command_line(pid), Instant::now()));
+        known.0.clone()
+    }
+
+    /// A frozen process looks asleep.
+    fn doing(&mut self, state: ProcessState, seat: Seat) -> (ProcessState, Option<Freezer>) {
+        let may_be =
+            matches!(state, ProcessState::Sleeping | ProcessState::DiskSleep | ProcessState::Running);
+        match seat.pid.filter(|_| may_be).and_then(|pid| self.groups.freezer_of(pid)) {
+            Some(freezer) => (ProcessState::Frozen, Some(freezer)),
+            None => (state, None),
         }
     }
 
@@ -238,6 +285,10 @@ impl Observer {
         });
         Seat { namespace: Some(namespace), pid }
     }
+}
+
+fn is_well(state: ProcessState) -> bool {
+    matches!(state, ProcessState::Running | ProcessState::Sleeping)
 }
 
 /// Who has a lock byte lives, whatever its start time looks like from another time namespace.

@@ -97,6 +97,12 @@ pub(crate) fn file_system(file: impl AsFd) -> u64 {
     rustix::fs::fstatvfs(file).map_or(0, |s| s.f_fsid)
 }
 
+/// Inodes that the file system has left for this user, and those that it has; `None` where it does not count them.
+pub(crate) fn inodes(file: impl AsFd) -> Option<(u64, u64)> {
+    let asked = rustix::fs::fstatvfs(file).ok()?;
+    (asked.f_files > 0).then_some((asked.f_favail, asked.f_files))
+}
+
 /// Bytes that it has left for this user; none when it cannot be asked.
 pub(crate) fn free_bytes(file: impl AsFd) -> u64 {
     ask_file_system(file).map_or(0, |(free, _)| free)

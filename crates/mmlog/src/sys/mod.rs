@@ -4,6 +4,7 @@
 pub(crate) mod alloc;
 pub(crate) mod barrier;
 pub(crate) mod cache;
+pub(crate) mod cgroup;
 pub(crate) mod clock;
 pub(crate) mod fork;
 pub(crate) mod fs;

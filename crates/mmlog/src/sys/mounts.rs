@@ -104,6 +104,19 @@ pub(crate) fn also_at(
     Ok(mounts.iter().filter(of_device).find_map(below).or_else(in_layer))
 }
 
+/// Where control groups are mounted, and whether they are of version 2.
+pub(crate) fn control_groups() -> Vec<(PathBuf, bool)> {
+    let table = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let mounts = table.split(|&b| b == b'\n').filter_map(Mount::parse);
+    mounts
+        .filter_map(|mount| match &*mount.kind {
+            "cgroup2" => Some((mount.at, true)),
+            "cgroup" => Some((mount.at, false)),
+            _ => None,
+        })
+        .collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

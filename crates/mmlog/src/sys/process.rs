@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use nix::sys::resource::{UsageWho, getrusage};
 
 /// A process's state as the kernel tells it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum ProcessState {
     /// On a core, or ready.
     Running,
@@ -19,8 +19,14 @@ pub enum ProcessState {
     Sleeping,
     /// In an uninterruptible system call.
     DiskSleep,
-    /// Stopped by a signal or a debugger.
+    /// Stopped by a signal.
     Stopped,
+    /// Stopped by a debugger or a tracer.
+    Traced,
+    /// Kept from running by a control group.
+    Frozen,
+    /// Dying, and its memory is being written to a core file.
+    CoreDumping,
     /// Dead, not yet waited for.
     Zombie,
     /// There is no such process.
@@ -31,6 +37,14 @@ pub enum ProcessState {
     Unknown,
 }
 
+impl ProcessState {
+    /// Whether it does nothing until somebody lets it go on.
+    #[must_use]
+    pub fn stands(self) -> bool {
+        matches!(self, Self::Stopped | Self::Traced | Self::Frozen)
+    }
+}
+
 impl fmt::Display for ProcessState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -38,6 +52,9 @@ impl fmt::Display for ProcessState {
             Self::Sleeping => "sleeping",
             Self::DiskSleep => "disk sleep",
             Self::Stopped => "stopped",
+            Self::Traced => "traced",
+            Self::Frozen => "frozen",
+            Self::CoreDumping => "dumping core",
             Self::Zombie => "zombie",
             Self::Gone => "gone",
             Self::Hidden => "hidden",
@@ -124,11 +141,29 @@ pub(crate) fn state_at(who: &Who, here: Option<u32>) -> ProcessState {
     match state {
         Some("R") => ProcessState::Running,
         Some("S" | "I") => ProcessState::Sleeping,
+        Some("D") if is_dumping(pid) => ProcessState::CoreDumping,
         Some("D") => ProcessState::DiskSleep,
-        Some("T" | "t") => ProcessState::Stopped,
+        Some("T") => ProcessState::Stopped,
+        Some("t") => ProcessState::Traced,
         Some("Z" | "X" | "x") => ProcessState::Zombie,
         _ => ProcessState::Unknown,
     }
+}
+
+fn is_dumping(pid: u32) -> bool {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
+    status.lines().any(|line| line.strip_prefix("CoreDumping:").is_some_and(|said| said.trim() == "1"))
+}
+
+/// How a process was called, without the directory of its program, arguments apart by spaces; `None` when that cannot be
+/// seen. At most 200 bytes.
+pub(crate) fn command_line(pid: u32) -> Option<String> {
+    let mut bytes = [0; 200];
+    let len =
+        fs::File::open(format!("/proc/{pid}/cmdline")).and_then(|mut file| file.read(&mut bytes)).ok()?;
+    let text = String::from_utf8_lossy(&bytes[..len]).trim_end_matches('\0').replace('\0', " ");
+    let program = text.split(' ').next().and_then(|path| path.rfind('/')).map_or(0, |slash| slash + 1);
+    (!text.is_empty()).then(|| text[program..].to_owned())
 }
 
 /// Whether there is such a process, also one that `/proc` does not show.

@@ -17,8 +17,16 @@ use crate::replace::replace;
 
 /// The collector runs as another user.
 const MODE: u32 = 0o644;
-const STATES: [State; 7] =
-    [State::Panicked, State::Damaged, State::Full, State::Locked, State::Stalled, State::FullSoon, State::Ok];
+const STATES: [State; 8] = [
+    State::Panicked,
+    State::Damaged,
+    State::Full,
+    State::Locked,
+    State::Stalled,
+    State::FullSoon,
+    State::Warning,
+    State::Ok,
+];
 
 /// Replaces the file.
 ///

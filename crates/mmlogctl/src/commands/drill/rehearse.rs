@@ -45,20 +45,20 @@ fn act_by_act(
     out.line("Enter shows what status says.")?;
     enter(theatre)?;
     if stage.says(incident.finding)?.is_none() {
-        return mended(stage, outcome);
+        return mended(stage, incident, outcome);
     }
     act::look(stage, incident, outcome)?;
     tell(incident, outcome.found.as_ref(), out)?;
     enter(theatre)?;
     match stage.says(incident.finding)? {
-        None => mended(stage, outcome),
+        None => mended(stage, incident, outcome),
         Some(_) => act::heal(stage, incident, outcome),
     }
 }
 
 /// It was the trainee.
-fn mended(stage: &mut Stage<'_>, outcome: &mut Outcome) -> Done {
-    act::is_well(stage)?;
+fn mended(stage: &mut Stage<'_>, incident: &Incident, outcome: &mut Outcome) -> Done {
+    act::is_well(stage, incident)?;
     (outcome.named, outcome.healed) = (true, Some(true));
     outcome.note = Some("by you".to_owned());
     Ok(())

@@ -4,12 +4,13 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
 use mmlog::{Log, Next, Retention, Rotation, Start};
 use rustix::io::Errno;
-use rustix::process::{Signal, getppid, set_parent_process_death_signal};
+use rustix::process::{Resource, Rlimit, Signal, getppid, set_parent_process_death_signal, setrlimit};
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     apply_filter,
@@ -28,6 +29,10 @@ pub(super) const CONSUMER: &str = "rehearsal";
 pub(super) const NO_FILTER: &str = "no system call can be made to fail here";
 /// So many bytes, then the log starts over: a drill takes little space.
 const ENOUGH: usize = 16 << 20;
+/// A file size limit that is soon reached.
+const LIMIT: u64 = 512 << 10;
+/// Between two tries.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What a process on stage is told.
 #[derive(Parser, Debug)]
@@ -69,6 +74,14 @@ pub(super) enum Role {
     Hold,
     /// Appends, and its disk does not take it.
     Sync,
+    /// Appends until its own file size limit, and waits for a larger file.
+    Limited,
+    /// Appends until its user's quota is used up, and waits for some.
+    Quota,
+    /// Appends, and waits for a disk that takes it.
+    Failing,
+    /// Appends until there is no space, and does not try again.
+    GiveUp,
     /// Looks at the log, and may not ask the kernel about locks.
     Blind,
 }
@@ -84,6 +97,10 @@ impl Role {
             Self::Follow => "follow",
             Self::Hold => "hold",
             Self::Sync => "sync",
+            Self::Limited => "limited",
+            Self::Quota => "quota",
+            Self::Failing => "failing",
+            Self::GiveUp => "give-up",
             Self::Blind => "blind",
         }
     }
@@ -122,6 +139,17 @@ pub fn run(args: &RoleArgs, out: &mut Output) -> Result<Exit, Failure> {
             Ok(())
         }
         Role::Sync => sync(log),
+        Role::Limited => {
+            let most = Rlimit { current: Some(LIMIT), maximum: Some(LIMIT) };
+            setrlimit(Resource::Fsize, most).map_err(|e| failed("setrlimit", &e.into()))?;
+            fill(log, size, Afterwards::TryAgain)
+        }
+        Role::Quota => refuse(libc::SYS_fallocate, Vec::new(), Errno::DQUOT)
+            .and_then(|()| fill(log, size, Afterwards::TryAgain)),
+        Role::Failing => refuse(libc::SYS_fallocate, Vec::new(), Errno::IO)
+            .and_then(|()| fill(log, size, Afterwards::TryAgain)),
+        Role::GiveUp => refuse(libc::SYS_fallocate, Vec::new(), Errno::NOSPC)
+            .and_then(|()| fill(log, size, Afterwards::GiveUp)),
         Role::Blind => return look_blindly(log, out),
     }?;
     Ok(Exit::Done)
@@ -148,6 +176,24 @@ fn append(path: &Path, size: usize) -> Result<(), Failure> {
         }
         start_over(&log)?;
     }
+}
+
+/// What a writer does that could not append.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Afterwards {
+    TryAgain,
+    GiveUp,
+}
+
+/// Appends until that fails, and once more when it works again.
+fn fill(path: &Path, size: usize, afterwards: Afterwards) -> Result<(), Failure> {
+    let mut writer = Log::options().open(path)?.writer()?;
+    let message = vec![b'm'; size.max(1)];
+    while writer.append(&message).is_ok() {}
+    while afterwards == Afterwards::TryAgain && writer.append(&message).is_err() {
+        thread::sleep(PAUSE);
+    }
+    wait_for_end()
 }
 
 fn start_over(log: &Log) -> Result<(), Failure> {

@@ -1,12 +1,17 @@
-//! The operator's view of a log: the state first, at most 24 lines of 80 columns.
+//! The operator's view of a log: the state first, why, and what to do; then who and how much.
 //!
 //! ```text
 //! STALLED  app.log
-//!   problem      writer 4712 (web) is stopped with 567 bytes in flight at 1234000
-//!                (copying, for at least 50 ms); followers cannot pass it
-//!   next         `kill -CONT 4712`, or `kill -9 4712`: it heals by itself, at
-//!                most its one append is lost
-//!   also         follower-behind: follower shipper (process 4714, sleeping) is...
+//!   problem      writer 4712 (web --port 80) is stopped with 567 bytes in flight
+//!                at 1234000 (copying), for at least 1 s; followers see nothing
+//!                behind it
+//!   next         kill -CONT 4712
+//!                or `kill -9 4712`: it heals by itself, at most its one append is
+//!                lost
+//!   note         2 holes, the latest of 9 bytes at 77, torn, left by 4711 (web)
+//!                nothing is lost that was acknowledged; `mmlogctl cat --holes say
+//!                app.log` names them all
+//!                mmlogctl cat --holes say app.log
 //!   cursor       1234567 (1.2 MiB), watermark 1234000, 567 bytes not final
 //!   file_size    16777216 (16.0 MiB), slack 15542649 (14.8 MiB)
 //!   generation   0, base 0, limit 16777216, gate open
@@ -26,84 +31,50 @@ use std::cmp::Reverse;
 use std::time::SystemTime;
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
-use mmlog::{Durability, Finding, HoldStatus, Hole, Lock, Seat, Status, WriterStatus, units};
+use mmlog::{Durability, Finding, HoldStatus, Hole, Lock, Seat, Severity, Status, WriterStatus, units};
 
 use super::page::Page;
 use crate::exit::shown;
 use crate::metrics::slack;
 
-const LINES: usize = 24;
-/// Lines that the lists may take, if they can be had.
-const FINDINGS: usize = 6;
+/// How many of each list are shown.
 const WRITERS: usize = 5;
 const HOLES: usize = 3;
 const HOLDS: usize = 3;
-/// Lines that a sentence may take, and where there is too much to say.
-const SENTENCE: usize = 3;
-const SHORT: usize = 2;
 
-pub(super) fn text(s: &Status) -> String {
-    let facts = facts(s);
-    let mut end = Page::default();
-    if s.segments.len() > 1 || s.first_kept > s.base {
-        end.field("segments", &segments(s));
-    }
-    // Writers, holes and holds have a line of their own before the list, and some of each is shown.
-    let listed_holds = s.holds.len().saturating_sub(1);
-    let lists = s.writers.len().min(2) + s.holes.len().min(1) + listed_holds.min(1);
-    let room = LINES - facts.lines() - end.lines() - 2 - usize::from(!s.holds.is_empty());
-    let further = further(s);
-    let mut page = diagnosis(s, SENTENCE);
-    if page.lines() + lists + further.len().min(2) > room {
-        page = diagnosis(s, SHORT);
-    }
-    let room = room - page.lines();
-    let findings = further.len().min(FINDINGS).min(room - lists);
-    also(&mut page, further, findings);
-    page.0.push_str(&facts.0);
-    let room = room - findings;
-    let share = (room / 3).max(1);
-    let most_holes = s.holes.len().min(HOLES).min(share);
-    let most_holds = listed_holds.min(HOLDS).min(share);
-    writers(&mut page, &s.writers, WRITERS.min(room - most_holes - most_holds));
-    holes(&mut page, s, most_holes);
-    holds(&mut page, s, most_holds);
-    page.0 + &end.0
-}
-
-/// How it is, why, and what to do.
-fn diagnosis(s: &Status, sentence: usize) -> Page {
-    let mut page = Page::default();
+/// `columns`: of the terminal; `None` where every value is to be one line.
+pub(super) fn text(s: &Status, columns: Option<usize>) -> String {
+    let mut page = Page::new(columns);
     page.line(&format!("{}  {}", s.state, shown(&s.path)));
-    if let Some(problem) = &s.problem {
-        page.sentence("problem", problem, sentence);
+    match s.findings.split_first() {
+        Some((first, others)) if first.severity < Severity::Info => {
+            page.field("problem", &first.sentence);
+            page.step("next", &first.next_step);
+            others.iter().for_each(|finding| further(&mut page, finding));
+        }
+        _ => {
+            page.field("next", &s.next_step);
+            s.findings.iter().for_each(|finding| further(&mut page, finding));
+        }
     }
-    page.sentence("next", &s.next_step, sentence);
-    page
+    facts(&mut page, s);
+    writers(&mut page, &s.writers, WRITERS);
+    holes(&mut page, s, HOLES);
+    holds(&mut page, s, HOLDS);
+    if s.segments.len() > 1 || s.first_kept > s.base {
+        page.field("segments", &segments(s));
+    }
+    page.text
 }
 
-/// Findings beyond the one that is the problem.
-fn further(s: &Status) -> &[Finding] {
-    s.findings.get(usize::from(s.problem.is_some())..).unwrap_or_default()
+/// A finding beyond the one that is the problem, whole.
+fn further(page: &mut Page, finding: &Finding) {
+    let name = if finding.severity < Severity::Info { "also" } else { "note" };
+    page.field(name, &format!("{}: {}", finding.id, finding.sentence));
+    page.step("", &finding.next_step);
 }
 
-/// At most `most` lines, the last of which names those that are missing.
-fn also(page: &mut Page, findings: &[Finding], most: usize) {
-    let shown = if findings.len() > most { most.saturating_sub(1) } else { findings.len() };
-    let (said, missing) = findings.split_at(shown);
-    let mut lines: Vec<String> = said.iter().map(|f| format!("{}: {}", f.id, f.sentence)).collect();
-    if !missing.is_empty() {
-        let mut ids: Vec<&str> = missing.iter().map(|f| f.id.name()).collect();
-        ids.dedup();
-        lines.push(format!("... and {} more: {}", missing.len(), ids.join(", ")));
-    }
-    for (nth, line) in lines.iter().enumerate() {
-        page.field(if nth == 0 { "also" } else { "" }, line);
-    }
-}
-
-fn facts(s: &Status) -> Page {
-    let mut page = Page::default();
+fn facts(page: &mut Page, s: &Status) {
     if let Some(p) = &s.panic {
         let who = format!("by {} ({}), errno {}{}", p.pid, p.command, p.errno, since(", at", p.at));
         page.field("panic", &format!("{who}: {}", p.reason));
@@ -123,10 +94,9 @@ fn facts(s: &Status) -> Page {
     let settings =
         format!("chunk_size {}, max_writers {}, gate_ms {}", s.chunk_size, s.max_writers, s.gate_ms);
     page.field("settings", &(settings + &format));
-    durable(&mut page, &s.durability);
+    durable(page, &s.durability);
     page.field("lock", &lock(&s.lock));
     page.field("maintenance", &lock(&s.maintenance));
-    page
 }
 
 pub(super) fn timestamp(at: Option<SystemTime>) -> Option<Timestamp> {
@@ -204,12 +174,20 @@ fn writer(w: &WriterStatus) -> String {
             let len = units::counted(f.end.saturating_sub(f.start), "byte");
             format!("{} {len} for >= {} at {}", f.phase, units::lasting(f.for_at_least), f.start)
         }
-        None => format!(
-            "{}, {}{}",
-            units::counted(w.messages, "message"),
-            units::size(w.bytes),
-            since(", since", w.since)
-        ),
+        None => match &w.waiting {
+            Some(waiting) => format!(
+                "waits for {} to append {}{}",
+                waiting.want,
+                units::size(waiting.len),
+                since(", since", Some(waiting.since))
+            ),
+            None => format!(
+                "{}, {}{}",
+                units::counted(w.messages, "message"),
+                units::size(w.bytes),
+                since(", since", w.since)
+            ),
+        },
     };
     let (pid, home) = seated(w.pid, w.seat);
     format!("{pid} ({}, {process}{home}) {doing}", w.command)
@@ -288,78 +266,43 @@ mod tests {
     use super::*;
     use crate::sample;
 
-    #[test]
-    fn the_worst_status_fits_24_lines_of_80_columns() {
-        let page = text(&sample::worst());
-        assert!(page.lines().count() <= 24, "{page}");
-        assert!(page.lines().all(|line| line.chars().count() <= 80), "{page}");
-        assert!(page.starts_with("FULL SOON  /a-long"), "{page}");
-        assert!(page.contains("    ... and 97 more\n"), "{page}");
-        assert!(page.contains("    ... and 1024 more\n"), "{page}");
-        assert!(page.contains("    ... and 63 more\n"), "{page}");
-    }
-
     /// With what is diagnosed of it.
     fn diagnosed() -> Status {
         let mut status = sample::worst();
-        status.findings = status.diagnose(&Thresholds::default());
+        status.conclude(&Thresholds::default());
         status
     }
 
     #[test]
-    fn the_worst_status_fits_with_all_its_findings_too() {
+    fn every_finding_is_said_whole_with_its_step_at_any_width() {
         let status = diagnosed();
-        let page = text(&status);
-        assert_eq!(page.lines().count(), 24, "{page}");
-        assert!(page.lines().all(|line| line.chars().count() <= 80), "{page}");
-        let also = format!(
-            "  also         ... and {} more: sync-failed, segment-damaged",
-            status.findings.len() - 1
-        );
-        assert!(page.contains(&also), "{page}");
-    }
-
-    #[test]
-    fn whatever_there_is_to_say_fits() {
-        let full = diagnosed();
-        for nth in 0..4_usize.pow(5) {
-            let digit = |place: u32| [0, 1, 2, 50][nth / 4_usize.pow(place) % 4];
-            let mut status = full.clone();
-            status.findings.truncate(digit(0));
-            status.writers.truncate(digit(1));
-            status.holes.truncate(digit(2));
-            status.holds.truncate(digit(3));
-            if digit(4) == 0 {
-                status.panic = None;
+        for columns in [Some(40), Some(80), Some(200), None] {
+            let page = text(&status, columns).replace('\n', " ");
+            let page: String = page.split_whitespace().collect::<Vec<_>>().join(" ");
+            for finding in &status.findings {
+                let sentence = crate::exit::printable(&finding.sentence);
+                let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
+                assert!(page.contains(&sentence), "{sentence}\n{page}");
+                let command = finding.next_step.split('`').nth(1);
+                assert!(command.is_none_or(|command| page.contains(command)), "{command:?}\n{page}");
             }
-            if digit(4) == 1 {
-                status.problem = None;
-            }
-            let page = text(&status);
-            assert!(page.lines().count() <= 24, "{page}");
-            let some = status.findings.len() > usize::from(status.problem.is_some());
-            assert_eq!(page.contains("  also  "), some, "{page}");
         }
     }
 
     #[test]
-    fn what_is_to_be_done_comes_before_the_facts_and_further_findings_after_it() {
-        let mut status = diagnosed();
-        (status.panic, status.durability.recovered) = (None, None);
-        status.holds.clear();
-        status.writers.truncate(1);
-        status.holes.clear();
-        status.segments.clear();
-        status.flaws.clear();
-        status.findings = status.diagnose(&Thresholds::default());
-        let page = text(&status);
-        let places = ["FULL SOON", "  problem", "  next", "  also         lock-held: process", "  cursor"];
-        let places = places.map(|words| page.find(words));
-        assert!(
-            places.iter().all(Option::is_some) && places.is_sorted() && page.lines().count() <= 24,
-            "{page}"
-        );
-        assert!(page.contains("               disk-nearly-full: 1 B free on the file"), "{page}");
+    fn long_lists_are_cut_and_say_so() {
+        let page = text(&diagnosed(), Some(80));
+        for missing in ["    ... and 95 more\n", "    ... and 1022 more\n", "    ... and 61 more\n"] {
+            assert!(page.contains(missing), "{missing}{page}");
+        }
+    }
+
+    #[test]
+    fn what_is_to_be_done_comes_before_the_facts() {
+        let page = text(&diagnosed(), Some(80));
+        let places =
+            ["PANICKED", "  problem", "  next", "  also", "  note", "  cursor"].map(|words| page.find(words));
+        assert!(places.iter().all(Option::is_some) && places.is_sorted(), "{places:?}\n{page}");
     }
 
     #[test]
@@ -379,7 +322,7 @@ mod tests {
 
     #[test]
     fn who_holds_others_up_longest_comes_first() {
-        let page = text(&sample::worst());
+        let page = text(&sample::worst(), None);
         let first = page.lines().skip_while(|line| !line.starts_with("  writers")).nth(1);
         let expected = "    4000097 (a-long-command, disk sleep) copying 1000 bytes for >= 97 ms";
         assert!(first.is_some_and(|line| line.starts_with(expected)), "{page}");

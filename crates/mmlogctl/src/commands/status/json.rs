@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use mmlog::{
     Damage, Durability, Error, FileFacts, Finding, HoldStatus, Hole, InFlight, Lock, PanicRecord,
-    SegmentFlaw, SegmentStatus, State, Status, Version1Flags, WriterStatus, explain,
+    SegmentFlaw, SegmentStatus, SlotWaiters, State, Status, Version1Flags, Waiting, WriterStatus, explain,
 };
 use serde_json::{Value, json};
 
@@ -76,6 +76,7 @@ pub(crate) fn object(s: &Status) -> Value {
         "lock": lock(&s.lock),
         "maintenance": lock(&s.maintenance),
         "writers": s.writers.iter().map(writer).collect::<Vec<_>>(),
+        "slot_waiters": s.slot_waiters.as_ref().map(slot_waiters),
         "holes": s.holes.iter().map(hole).collect::<Vec<_>>(),
         "holes_total": s.holes_total,
         "holes_forgotten": s.holes_forgotten,
@@ -111,10 +112,12 @@ fn file(f: &FileFacts) -> Value {
         "device": f.device,
         "free": f.free.as_ref().ok(),
         "unseen": f.free.as_ref().err(),
+        "inodes_free": f.inodes.map(|(free, _)| free),
+        "inodes": f.inodes.map(|(_, all)| all),
     })
 }
 
-/// `pid` is the culprit's in this PID namespace, if it is one process's doing.
+/// `command` is the one of `next_step` to try first. `pid` is the culprit's in this PID namespace, if it is one process's doing.
 fn finding(f: &Finding) -> Value {
     json!({
         "id": f.id.name(),
@@ -122,6 +125,7 @@ fn finding(f: &Finding) -> Value {
         "state": f.state.to_string(),
         "sentence": f.sentence,
         "next_step": f.next_step,
+        "command": f.command(),
         "pid": f.pid,
     })
 }
@@ -171,6 +175,8 @@ fn lock(lock: &Lock) -> Value {
         "operation": held.map(|l| &l.operation),
         "since": held.and_then(|l| time(l.since)),
         "process": held.map(|l| l.process.to_string()),
+        "command_line": held.and_then(|l| l.command_line.as_ref()),
+        "frozen_by": held.and_then(|l| l.frozen_by.as_ref()).map(|by| by.group.to_string_lossy()),
         "namespace": held.and_then(|l| l.seat.namespace),
         "pid_here": held.and_then(|l| l.seat.pid),
         "for_at_least_ms": held.map(|l| ms(l.for_at_least)),
@@ -186,13 +192,32 @@ fn writer(w: &WriterStatus) -> Value {
         "pid_here": w.seat.pid,
         "command": w.command,
         "process": w.process.to_string(),
+        "process_for_at_least_ms": ms(w.process_for_at_least),
+        "command_line": w.command_line,
+        "frozen_by": w.frozen_by.as_ref().map(|by| by.group.to_string_lossy()),
         "alive": w.alive.as_ref().ok(),
         "unseen": w.alive.as_ref().err(),
         "in_flight": w.in_flight.as_ref().map(in_flight),
+        "waiting": w.waiting.as_ref().map(waiting),
         "messages": w.messages,
         "bytes": w.bytes,
         "since": time(w.since),
     })
+}
+
+fn waiting(w: &Waiting) -> Value {
+    json!({
+        "for": w.want.to_string(),
+        "errno": w.errno,
+        "len": w.len,
+        "since": time(Some(w.since)),
+        "tried": time(Some(w.tried)),
+        "is_trying": w.is_trying(),
+    })
+}
+
+fn slot_waiters(w: &SlotWaiters) -> Value {
+    json!({ "count": w.count, "pid": w.pid, "command": w.command, "since": time(Some(w.since)) })
 }
 
 fn in_flight(f: &InFlight) -> Value {

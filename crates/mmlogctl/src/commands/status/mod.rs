@@ -1,13 +1,14 @@
 //! `mmlogctl status LOG...`: how a log is, and what to do next.
 //!
-//! It looks twice, 50 ms apart: only what stands still between two looks is said to stand.
+//! It looks twice, 50 ms apart: only what stands still between two looks is said to stand. Where a process does nothing
+//! that has nothing in flight, it looks once more after a second: it may do so for a moment only.
 
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
 use clap::Args;
-use mmlog::{Error, Observer, Options, Status};
+use mmlog::{Error, Observer, Options, Status, Thresholds};
 
 use crate::arguments::{Access, OldSegments};
 use crate::exit::{Exit, Failure};
@@ -23,8 +24,10 @@ pub(crate) const APART: Duration = Duration::from_millis(50);
 /// Say how a log is: state, positions, lock, writers, holes, what to do next.
 ///
 /// The first word is the worst that is true: PANICKED, DAMAGED, FULL, LOCKED, STALLED,
-/// FULL SOON or OK. It only looks, and works on a damaged log too. It looks twice, 50 ms
-/// apart, so that it can tell a writer that stands from one that works.
+/// FULL SOON, WARNING or OK: nobody has anything to do. What to do comes with it, a command
+/// on a line of its own. It only looks, and works on a damaged log too. It looks twice, 50 ms
+/// apart, so that it can tell a writer that stands from one that works; a third time, a
+/// second later, where one seems to be stopped.
 #[derive(Args, Debug)]
 pub struct StatusArgs {
     /// The data files of the logs.
@@ -54,7 +57,7 @@ pub fn run(args: &StatusArgs, out: &mut Output) -> Result<Exit, Failure> {
                 if args.json {
                     out.write(json::line(&json::object(&status)).as_bytes())?;
                 } else {
-                    out.write(format!("{gap}{}", human::text(&status)).as_bytes())?;
+                    out.write(format!("{gap}{}", human::text(&status, out.columns())).as_bytes())?;
                     gap = "\n";
                 }
                 if let Some(failure) = Failure::of_unseen(path, &status) {
@@ -86,5 +89,28 @@ pub(super) fn look_twice(logs: &[PathBuf], options: impl Fn(&Path) -> Options) -
     if seen.iter().any(Result::is_ok) {
         thread::sleep(APART);
     }
-    seen.into_iter().map(|observer| observer?.look()).collect()
+    let mut looked: Vec<_> = seen
+        .into_iter()
+        .map(|observer| {
+            let mut observer = observer?;
+            Ok((observer.look()?, observer))
+        })
+        .collect();
+    // Who stands may do so for a moment only.
+    let usual = Thresholds::default();
+    let is_odd = |one: &Result<(Status, Observer), Error>| {
+        one.as_ref().is_ok_and(|(status, _)| status.is_worth_another_look(&usual))
+    };
+    if looked.iter().any(is_odd) {
+        thread::sleep(usual.stopped);
+        for one in looked.iter_mut().filter(|one| is_odd(one)) {
+            if let Ok((status, observer)) = one {
+                match observer.look() {
+                    Ok(again) => *status = again,
+                    Err(error) => *one = Err(error),
+                }
+            }
+        }
+    }
+    looked.into_iter().map(|one| one.map(|(status, _)| status)).collect()
 }

@@ -1,35 +1,62 @@
-//! Text that fits a screen: lines of 80 columns, fields with their values below each other.
+//! Text of fields with their values below each other, in the columns that there are; in a pipe each value is one line.
 
 use crate::exit::printable;
-use crate::text::{clipped, wrapped};
 
-const COLUMNS: usize = 80;
 /// Where values begin.
 const INDENT: usize = 15;
 
-/// Lines that fit.
+/// Lines, as wide as they may be.
 #[derive(Debug, Default)]
-pub(super) struct Page(pub(super) String);
+pub(super) struct Page {
+    pub(super) text: String,
+    columns: Option<usize>,
+}
 
 impl Page {
-    pub(super) fn lines(&self) -> usize {
-        self.0.lines().count()
+    pub(super) fn new(columns: Option<usize>) -> Self {
+        Self { text: String::new(), columns }
     }
 
     pub(super) fn line(&mut self, text: &str) {
-        self.0.push_str(&clipped(&printable(text), COLUMNS));
-        self.0.push('\n');
+        self.text.push_str(&printable(text));
+        self.text.push('\n');
     }
 
+    /// Nothing of a value is left out: it goes on in the next line.
     pub(super) fn field(&mut self, name: &str, value: &str) {
-        self.line(&format!("  {name:width$}{value}", width = INDENT - 2));
+        let value = printable(value);
+        let lines = match self.columns {
+            Some(columns) => broken(&value, columns.saturating_sub(INDENT)),
+            None => vec![value],
+        };
+        for (nth, line) in lines.iter().enumerate() {
+            let name = if nth == 0 { name } else { "" };
+            self.text.push_str(&format!("  {name:width$}{line}\n", width = INDENT - 2));
+        }
     }
 
-    /// A value that may take `most` lines.
-    pub(super) fn sentence(&mut self, name: &str, text: &str, most: usize) {
-        for (nth, line) in wrapped(&printable(text), COLUMNS - INDENT, most).iter().enumerate() {
-            self.field(if nth == 0 { name } else { "" }, line);
+    /// What to do: what is to be pasted has a line of its own, whole.
+    pub(super) fn step(&mut self, name: &str, step: &str) {
+        let mut parts = step.splitn(3, '`');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(""), Some(command), Some(rest)) => {
+                self.verbatim(name, command);
+                let rest = rest.trim_start_matches([',', ':', ';', ' ']);
+                if !rest.is_empty() {
+                    self.field("", rest);
+                }
+            }
+            (_, Some(command), _) => {
+                self.field(name, step);
+                self.verbatim("", command);
+            }
+            _ => self.field(name, step),
         }
+    }
+
+    /// Never broken.
+    fn verbatim(&mut self, name: &str, text: &str) {
+        self.line(&format!("  {name:width$}{text}", width = INDENT - 2));
     }
 
     /// At most `most` lines, the last of which says how many are missing.
@@ -45,36 +72,64 @@ impl Page {
     }
 }
 
+/// Broken at spaces; a word that is too long for a line stays whole all the same.
+fn broken(text: &str, columns: usize) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn a_long_line_is_clipped_to_the_width() {
-        assert_eq!(clipped("short", 80), "short");
-        assert_eq!(clipped("0123456789", 8), "01234...");
+    fn a_value_is_whole_at_any_width() {
+        for columns in [Some(40), Some(80), None] {
+            let mut page = Page::new(columns);
+            page.field("next", &"word ".repeat(99));
+            assert_eq!(page.text.matches("word").count(), 99);
+            assert!(page.text.lines().all(|line| line.len() <= columns.unwrap_or(9999)), "{}", page.text);
+        }
     }
 
     #[test]
-    fn a_sentence_takes_two_lines_at_most() {
-        assert_eq!(wrapped("one two three four", 9, 2), ["one two", "three ..."]);
-        assert_eq!(wrapped("one two", 9, 2), ["one two"]);
+    fn what_is_to_be_pasted_has_a_line_of_its_own() {
+        let command =
+            "mmlogctl prune --keep 5 /a/long/way/to/the/log/that/does/not/fit/into/80/columns/app.log";
+        for step in [format!("`{command}` removes 5"), format!("look, or `{command}` removes 5")] {
+            let mut page = Page::new(Some(80));
+            page.step("next", &step);
+            assert!(
+                page.text.lines().any(|line| line.trim_start_matches("  next").trim() == command),
+                "{}",
+                page.text
+            );
+        }
     }
 
     #[test]
     fn a_long_list_says_how_many_are_missing() {
         let mut page = Page::default();
         page.list(3, (1..=9).map(|n| n.to_string()).collect::<Vec<_>>().into_iter());
-        assert_eq!(page.0, "    1\n    2\n    ... and 7 more\n");
+        assert_eq!(page.text, "    1\n    2\n    ... and 7 more\n");
         let mut page = Page::default();
         page.list(3, vec!["a".to_owned(); 3].into_iter());
-        assert_eq!(page.0.lines().count(), 3);
+        assert_eq!(page.text.lines().count(), 3);
     }
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
         let mut page = Page::default();
         page.field("lock", "held by 1 (\x1b[31mevil\n)");
-        assert_eq!(page.0.matches(|c: char| c.is_control()).count(), 1);
+        assert_eq!(page.text.matches(|c: char| c.is_control()).count(), 1);
     }
 }

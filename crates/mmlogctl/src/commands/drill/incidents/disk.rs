@@ -3,7 +3,9 @@
 use std::fs;
 use std::path::PathBuf;
 
-use mmlog::FindingId;
+use mmlog::layout::{Owner, SLOTS_AT, Slot, SlotHot};
+use mmlog::{FindingId, Want, WriterStatus};
+use rustix::io::Errno;
 
 use super::super::mounts::{self, Mount};
 use super::super::role::Role;
@@ -54,7 +56,96 @@ pub(super) const INCIDENTS: &[Incident] = &[
         command: "mmlogctl repair --accept-loss {log}",
         cure: Cure::Command,
     },
+    Incident {
+        finding: FindingId::FileSizeLimit,
+        about: "A writer has come to its own file size limit (ulimit -f): it waits, others append.",
+        needs: "",
+        stage: |stage| waiting(stage, Role::Limited, Want::FileSize),
+        command: "mmlogctl rotate {log}",
+        cure: Cure::Command,
+    },
+    Incident {
+        finding: FindingId::QuotaFull,
+        about: "The disk quota of a writer's user is used up: it waits.",
+        needs: "a kernel that filters system calls (seccomp)",
+        stage: |stage| waiting(stage, Role::Quota, Want::Quota),
+        command: "quota -v",
+        cure: END_WRITER,
+    },
+    Incident {
+        finding: FindingId::StorageFails,
+        about: "The disk fails when a writer needs more of it: it waits.",
+        needs: "a kernel that filters system calls (seccomp)",
+        stage: |stage| waiting(stage, Role::Failing, Want::Storage),
+        command: "dmesg | tail",
+        cure: END_WRITER,
+    },
+    Incident {
+        finding: FindingId::AppendFailed,
+        about: "An append failed for want of space, and its program has not tried again.",
+        needs: "a kernel that filters system calls (seccomp)",
+        stage: |stage| {
+            let pid = waiting(stage, Role::GiveUp, Want::Space)?;
+            // As if that had been a while ago.
+            let long_ago = 1_000_000_000_u64.to_ne_bytes();
+            let tried = SLOTS_AT + std::mem::offset_of!(SlotHot, wait_tried_ns);
+            let claimed = SLOTS_AT + std::mem::offset_of!(Slot, cold) + std::mem::offset_of!(Owner, since_ns);
+            let metadata = stage.metadata();
+            stage.poke(&metadata, tried, &long_ago)?;
+            stage.poke(&metadata, claimed, &long_ago)?;
+            Ok(pid)
+        },
+        command: "",
+        cure: END_WRITER,
+    },
+    Incident {
+        finding: FindingId::InodesUsedUp,
+        about: "The file system has no inode left: appends go on, a rotation does not.",
+        needs: "root, to mount a small file system",
+        stage: |stage| {
+            needs_root("mount a small file system")?;
+            let place = stage.dir.join("disk");
+            stage.mount(Mount::at(&place, "tmpfs", "size=4m,nr_inodes=8,mode=0755")?);
+            stage.log = place.join("app.log");
+            stage.log(&["--chunk-size", "64K", "--max-writers", "8"], b"before the inodes were gone\n")?;
+            let small = small_files(stage);
+            fs::create_dir(&small)?;
+            for nth in 0.. {
+                match fs::File::create(small.join(format!("{nth}"))) {
+                    Ok(_) => {}
+                    Err(e) if e.raw_os_error() == Some(Errno::NOSPC.raw_os_error()) => break,
+                    Err(e) => return Err(e.into()),
+                }
+            }
+            Ok(None)
+        },
+        command: "df -i {directory}",
+        cure: Cure::People("remove files that nobody needs (here: many empty ones)", |stage| {
+            Ok(fs::remove_dir_all(small_files(stage))?)
+        }),
+    },
 ];
+
+/// What ends it in truth is outside of this stage.
+const END_WRITER: Cure = Cure::People("mend what fails (here: that writer ends)", |stage| {
+    stage.end_actors();
+    Ok(())
+});
+
+/// A writer that cannot go on for that reason.
+fn waiting(stage: &mut Stage<'_>, role: Role, want: Want) -> Done<Option<u32>> {
+    stage.log(&["--chunk-size", "64K", "--max-writers", "8"], b"a line\n")?;
+    let index = stage.start(role, 4096)?;
+    stage.until("an append that waits", |stage| {
+        let waits = |w: &WriterStatus| w.waiting.is_some_and(|waiting| waiting.want == want);
+        Ok(stage.look()?.writers.iter().any(waits).then_some(()))
+    })?;
+    Ok(Some(stage.actor(index).pid()))
+}
+
+fn small_files(stage: &Stage<'_>) -> PathBuf {
+    stage.log.with_file_name("small")
+}
 
 fn small_disk(stage: &mut Stage<'_>) -> Done {
     needs_root("mount a small file system")?;

@@ -2,6 +2,8 @@
 
 use mmlog::{FindingId, Phase, Status};
 
+use rustix::process::Signal;
+
 use super::super::role::Role;
 use super::super::stage::{Done, Stage};
 use super::{Cure, Incident};
@@ -15,6 +17,20 @@ pub(super) const INCIDENTS: &[Incident] = &[
         about: "A writer is stopped in the middle of an append: followers cannot pass it.",
         needs: "",
         stage: |stage| in_flight(stage).map(Some),
+        command: "kill -CONT {pid}",
+        cure: Cure::Command,
+    },
+    Incident {
+        finding: FindingId::WriterStopped,
+        about: "A writer is stopped between two appends: what its program writes waits.",
+        needs: "",
+        stage: |stage| {
+            stage.log(&[], b"a line\n")?;
+            let index = stage.start(Role::Write, 1)?;
+            stage.until("a writer", |stage| Ok((stage.look()?.writers.len() == 1).then_some(())))?;
+            stage.actor(index).signal(Signal::STOP)?;
+            Ok(Some(stage.actor(index).pid()))
+        },
         command: "kill -CONT {pid}",
         cure: Cure::Command,
     },

@@ -1,0 +1,111 @@
+//! A writer's slot: had, kept while appends do not work, given up.
+
+use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
+
+use super::trouble::Doubt;
+use super::{Others, Writer};
+use crate::chunks::Lane;
+use crate::durable::{self, Need};
+use crate::error::{At, Error, Fault, Result};
+use crate::files::Files;
+use crate::files::owner::Operation;
+
+impl Writer {
+    #[cold]
+    #[inline(never)]
+    pub(super) fn register_anew(&mut self, len: u64) -> std::result::Result<u32, Fault> {
+        if self.doubt.is_some() {
+            self.is_whole()?;
+        }
+        let slot = match self.waiting_slot.take() {
+            Some(slot) => slot,
+            None => {
+                let slot = self.files.claim()?;
+                self.floor = self.floor.max(self.files.control().look().start);
+                (self.messages, self.bytes, self.others) = (0, 0, Others::default());
+                slot
+            }
+        };
+        self.slot = Some(slot);
+        if let Some(doubt) = self.doubt {
+            self.look_into(doubt, len)?;
+            self.doubt = None;
+        }
+        Ok(slot)
+    }
+
+    /// After an append that could not be stored: whether another can, before it takes a range.
+    #[cold]
+    fn look_into(&self, doubt: Doubt, len: u64) -> std::result::Result<(), Fault> {
+        // Whoever takes the lock compares the data file with what the metadata promises.
+        let guard = self.files.lock(Operation::Settle, &self.files.patience())?;
+        guard.settle_all();
+        doubt.clear(&guard, &self.lane.segment, len)
+    }
+
+    fn is_whole(&self) -> std::result::Result<(), Fault> {
+        match self.files.intact() {
+            // The file is whole, only the mapping is not its any more: map it anew.
+            Err(Fault::NoSpace { .. }) => Err(Fault::Replaced),
+            intact => intact,
+        }
+    }
+
+    /// The writer's slot says what its next append waits for. Once the metadata is cut, this mapping of it is of no use
+    /// to that append.
+    #[cold]
+    pub(super) fn failed(&mut self, fault: Fault, len: u64) -> Error {
+        if self.files.meta.is_cut() {
+            self.leave();
+            self.doubt = Some(Doubt::default());
+        }
+        let hot = self.slot.and_then(|slot| self.files.meta.slots().get(slot as usize)).map(|slot| &slot.hot);
+        if self.held_up.failed(self.files.control(), hot, &fault, len) {
+            self.waiting_slot = self.slot.take();
+        }
+        fault.at(self.files.path())
+    }
+
+    /// Becomes a writer of the log that has its names now: in a forked child, which leaves the line that its parent
+    /// had begun to the parent, or after a replacement.
+    #[cold]
+    pub(super) fn reattach(&mut self) -> Result<()> {
+        if self.files.is_stale() {
+            self.line.clear();
+            (self.slot, self.waiting_slot) = (None, None);
+        }
+        let files = Arc::new(self.files.open_or_make_there()?);
+        if self.syncs && !self.files.is_stale() {
+            sync_what_is_left(&self.files, self.end).at(self.files.path())?;
+        }
+        self.leave();
+        self.lane = Lane::new(files.segment().at(files.path())?);
+        let is_same = !self.files.is_stale() && files.is_same_file(&self.files);
+        self.files = files;
+        (self.doubt, self.floor) = (None, 0);
+        self.end = if is_same { self.end } else { 0 };
+        self.register(0).at(self.files.path()).map(drop)
+    }
+
+    pub(super) fn leave(&mut self) {
+        for slot in [self.slot.take(), self.waiting_slot.take()].into_iter().flatten() {
+            self.files.release(slot);
+        }
+    }
+}
+
+/// Before a writer leaves these files for others: makes durable what it appended there, where they have names still. Where
+/// they have none, nobody will read them again.
+#[cold]
+pub(super) fn sync_what_is_left(files: &Files, end: u64) -> std::result::Result<(), Fault> {
+    let has_a_name = files.segment().is_ok_and(|s| s.file().metadata().is_ok_and(|stat| stat.nlink() > 0));
+    if end == 0 || !has_a_name || files.meta.is_cut() {
+        return Ok(());
+    }
+    match durable::sync_to(files, end, Need::Checkpoint, &files.patience()) {
+        // What keeps it from being final there is for whoever takes the log's lock, whose files have to have their names.
+        Err(Fault::Replaced) => Ok(()),
+        synced => synced,
+    }
+}

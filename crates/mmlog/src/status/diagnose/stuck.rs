@@ -1,0 +1,237 @@
+//! Processes that hold others up: with the lock, maintenance, the gate, an append, a slot; or that only stand.
+
+use std::collections::BTreeMap;
+
+use super::who::{Person, all_are, resume, until_now};
+use super::{critical, info, warning};
+use crate::status::{Finding, FindingId, Lock, Severity, State, Status, Thresholds, WriterStatus};
+use crate::sys::process::ProcessState;
+use crate::units::{agree, counted, lasting};
+use crate::waiting::Want;
+
+fn made(severity: Severity, id: FindingId, state: State, (sentence, next_step): (String, String)) -> Finding {
+    Finding { id, severity, state, sentence, next_step, pid: None }
+}
+
+/// Since when it is known to last; else what was seen of it.
+fn since(known: Option<std::time::SystemTime>, seen: std::time::Duration) -> String {
+    match until_now(known).filter(|time| *time >= seen) {
+        Some(time) => format!("for {}", lasting(time)),
+        None => format!("for at least {}", lasting(seen)),
+    }
+}
+
+impl Status {
+    pub(super) fn lock_held(&self, thresholds: &Thresholds) -> Option<Finding> {
+        let l = &self.lock;
+        let held = l.held == Ok(true) && (l.for_at_least >= thresholds.standstill || l.process.stands());
+        held.then(|| {
+            let (waits, severity) = self.cost_of(&[Want::Lock]);
+            let cost = format!("every append that needs space waits for it{waits}");
+            let said = holding(l, "the log's lock", &cost);
+            made(severity, FindingId::LockHeld, State::Locked, said).at(l.seat)
+        })
+    }
+
+    /// One that works may take its time: rotating, compressing.
+    pub(super) fn maintenance_held(&self) -> Option<Finding> {
+        let l = &self.maintenance;
+        (l.held == Ok(true) && l.process.stands()).then(|| {
+            let (sentence, next) = holding(l, "maintenance", "no trim, rotate or prune can run");
+            let next = next.replace("at most its one append is lost", "nothing is lost");
+            warning(FindingId::MaintenanceHeld, State::Warning, sentence, next).at(l.seat)
+        })
+    }
+
+    /// Appends in flight that stand, those in the same state together.
+    pub(super) fn writers_stalled(&self, thresholds: &Thresholds) -> Vec<Finding> {
+        let stalls = |w: &&WriterStatus| {
+            let stands = |for_at_least| for_at_least >= thresholds.standstill || w.process.stands();
+            w.alive == Ok(true) && w.in_flight.as_ref().is_some_and(|f| stands(f.for_at_least))
+        };
+        self.by_state(stalls).map(|them| self.stalled(&them)).collect()
+    }
+
+    fn stalled(&self, them: &[&WriterStatus]) -> Finding {
+        let people: Vec<Person<'_>> = them.iter().map(|w| Person::from(*w)).collect();
+        let flights = || them.iter().filter_map(|w| w.in_flight.as_ref());
+        let bytes: u64 = flights().map(|f| f.end.saturating_sub(f.start)).sum();
+        let first = flights().min_by_key(|f| f.start);
+        let at = first.map_or_else(String::new, |f| format!(" at {} ({})", f.start, f.phase));
+        let lasted = flights().map(|f| f.for_at_least).max().unwrap_or_default();
+        // Nothing below it became final since the file changed last.
+        let quiet = if self.writers.len() == them.len() { self.file.changed } else { None };
+        let (waits, severity) = self.cost_of(&[Want::Gate]);
+        let sentence = format!(
+            "{} with {} in flight{at}, {}; followers see nothing behind it{waits}",
+            all_are(&people, self.writers.len()),
+            counted(bytes, "byte"),
+            since(quiet, lasted),
+        );
+        let said = (sentence, resume(&people));
+        made(severity, FindingId::WriterStalled, State::Stalled, said).at(people[0].seat)
+    }
+
+    /// Writers with nothing in flight that do nothing: what their programs write waits in their pipes.
+    pub(super) fn writers_stopped(&self, thresholds: &Thresholds) -> Vec<Finding> {
+        let stands = |w: &&WriterStatus| {
+            let state = w.process;
+            let stuck =
+                state.stands() || matches!(state, ProcessState::DiskSleep | ProcessState::CoreDumping);
+            w.alive == Ok(true)
+                && w.in_flight.is_none()
+                && stuck
+                && w.process_for_at_least >= thresholds.stopped
+        };
+        let finding = |them: Vec<&WriterStatus>| {
+            let people: Vec<Person<'_>> = them.iter().map(|w| Person::from(*w)).collect();
+            let lasted = them.iter().map(|w| w.process_for_at_least).max().unwrap_or_default();
+            let sentence = format!(
+                "{}, {}; what it is to append waits in its pipe or its program",
+                all_are(&people, self.writers.len()),
+                since(None, lasted)
+            );
+            warning(FindingId::WriterStopped, State::Warning, sentence, resume(&people)).at(people[0].seat)
+        };
+        self.by_state(stands).map(finding).collect()
+    }
+
+    /// Whether somebody stands who may do so for a moment only: worth another look.
+    #[must_use]
+    pub fn is_worth_another_look(&self, thresholds: &Thresholds) -> bool {
+        self.writers.iter().any(|w| {
+            let stuck = w.process.stands()
+                || matches!(w.process, ProcessState::DiskSleep | ProcessState::CoreDumping);
+            w.alive == Ok(true)
+                && w.in_flight.is_none()
+                && stuck
+                && w.process_for_at_least < thresholds.stopped
+        })
+    }
+
+    fn by_state(
+        &self,
+        mut is_one: impl FnMut(&&WriterStatus) -> bool,
+    ) -> impl Iterator<Item = Vec<&WriterStatus>> {
+        let mut groups: BTreeMap<String, Vec<&WriterStatus>> = BTreeMap::new();
+        for w in self.writers.iter().filter(|w| is_one(w)) {
+            // Of one freezer; what runs or sleeps is told one by one.
+            let key = match w.process {
+                ProcessState::Running | ProcessState::Sleeping => format!("{}", w.slot),
+                _ => Person::from(w).doing(),
+            };
+            groups.entry(key).or_default().push(w);
+        }
+        groups.into_values()
+    }
+
+    pub(super) fn gate_closed(&self, thresholds: &Thresholds) -> Option<Finding> {
+        let at = self.gate.filter(|_| self.gate_for_at_least >= thresholds.standstill)?;
+        let l = if self.lock.held == Ok(true) { &self.lock } else { &self.maintenance };
+        let operation = self.unfinished.unwrap_or("trim");
+        let (waits, severity) = self.cost_of(&[Want::Gate]);
+        if l.held == Ok(true) {
+            let (who, lasting) = (Person::from(l), since(l.since, self.gate_for_at_least));
+            let sentence = format!(
+                "process {} is {} and has held all appends up {lasting}, for {operation} (the gate is closed at {at}){waits}",
+                who.named(),
+                who.doing()
+            );
+            let said = (sentence, resume(&[who]));
+            return Some(made(severity, FindingId::GateClosed, State::Stalled, said).at(l.seat));
+        }
+        let sentence = format!(
+            "process {} ({}) died in the middle of {operation}, which holds all appends up (the gate is closed at {at}, for at least {}){waits}",
+            l.pid,
+            l.command,
+            lasting(self.gate_for_at_least)
+        );
+        let next = format!("{} opens it now; the next append does it by itself", self.command("repair"));
+        Some(made(severity, FindingId::GateClosed, State::Stalled, (sentence, next)).of(l.pid))
+    }
+
+    pub(super) fn dead_writers(&self) -> Option<Finding> {
+        let mut dead = self.writers.iter().filter(|w| w.alive == Ok(false));
+        let first = dead.next()?;
+        let f = first.in_flight.as_ref()?;
+        let more = match dead.count() {
+            0 => String::new(),
+            n => format!(", and {n} more"),
+        };
+        let (len, start) = (f.end.saturating_sub(f.start), f.start);
+        let sentence = format!(
+            "writer {} ({}) died with {} in flight at {start}{more}; readers pass it as a hole",
+            first.pid,
+            first.command,
+            counted(len, "byte")
+        );
+        let next = format!(
+            "nothing to do: the next append that needs it settles it; {} does it now",
+            self.command("repair")
+        );
+        Some(info(FindingId::DeadWriter, sentence, next).of(first.pid))
+    }
+
+    pub(super) fn lock_stale(&self) -> Option<Finding> {
+        let of = |l: &Lock, what: &str| {
+            let sentence = format!("process {} ({}) died with {what}, for {}", l.pid, l.command, l.operation);
+            let next = format!(
+                "nothing to do: whoever needs it next finishes that; {} does it now",
+                self.command("repair")
+            );
+            info(FindingId::LockStale, sentence, next).of(l.pid)
+        };
+        let lock = self.lock.is_stale.then(|| of(&self.lock, "the log's lock"));
+        lock.or_else(|| self.maintenance.is_stale.then(|| of(&self.maintenance, "maintenance")))
+    }
+
+    pub(super) fn writers_full(&self) -> Option<Finding> {
+        let open = self.writers.iter().filter(|w| w.alive != Ok(false)).count();
+        if open < self.max_writers as usize {
+            return None;
+        }
+        let mut counts = BTreeMap::new();
+        self.writers.iter().for_each(|w| *counts.entry(w.pid).or_insert(0_usize) += 1);
+        let most = counts.into_iter().max_by_key(|(_, n)| *n);
+        // Of many who have one each, none is to blame.
+        let greedy = most.filter(|(_, n)| *n > 1);
+        let seat = greedy.and_then(|(pid, _)| self.writers.iter().find(|w| w.pid == pid)).map(|w| w.seat);
+        let who = greedy.map_or_else(String::new, |(pid, n)| format!(", process {pid} has {n} of them"));
+        let waits = match &self.slot_waiters {
+            Some(wait) => {
+                let (count, since) = (wait.count.into(), until_now(Some(wait.since)).unwrap_or_default());
+                format!(
+                    "; {} {} for one for {}, the last of them {} ({})",
+                    counted(count, "program"),
+                    agree(count, "waits", "wait"),
+                    lasting(since),
+                    wait.pid,
+                    wait.command
+                )
+            }
+            None => "; no other process can append".to_owned(),
+        };
+        let sentence = match self.max_writers {
+            1 => format!("the one slot for a writer is taken{who}{waits}"),
+            n => format!("all {n} slots for writers are taken{who}{waits}"),
+        };
+        let next = format!(
+            "{} lists who has them: end those that are not needed; a new log takes more by --max-writers",
+            self.command("status --json"),
+        );
+        let made = if self.slot_waiters.is_some() { critical } else { warning };
+        Some(made(FindingId::WritersFull, State::Warning, sentence, next).at(seat.unwrap_or_default()))
+    }
+}
+
+fn holding(l: &Lock, what: &str, cost: &str) -> (String, String) {
+    let who = Person::from(l);
+    let sentence = format!(
+        "process {} is {} and has held {what} {}, for {}; {cost}",
+        who.named(),
+        who.doing(),
+        since(l.since, l.for_at_least),
+        if l.operation.is_empty() { "an operation that it has not named yet" } else { &l.operation },
+    );
+    (sentence, resume(&[who]))
+}

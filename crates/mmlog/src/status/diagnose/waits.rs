@@ -1,0 +1,176 @@
+//! Appends that wait, and what they wait for.
+
+use std::time::Duration;
+
+use super::who::{self, Person};
+use super::{critical, info, quoted, warning};
+use crate::status::{Finding, FindingId, Severity, State, Status, Thresholds, WriterStatus};
+use crate::units::{counted, lasting, size};
+use crate::waiting::{Waiting, Want};
+
+/// From when on an append that waits is somebody's trouble now.
+const LONG: Duration = Duration::from_secs(30);
+
+/// Writers that wait for the same.
+pub(super) struct Held<'a> {
+    count: usize,
+    longest: (&'a WriterStatus, Waiting),
+}
+
+impl Held<'_> {
+    /// `1 append, of writer 4312 (web), has waited 29 s for 56 KiB`.
+    fn words(&self) -> String {
+        let (w, waiting) = self.longest;
+        let (who, len) = (Person::from(w).named(), size(waiting.len));
+        let time = lasting(who::until_now(Some(waiting.since)).unwrap_or_default());
+        match self.count {
+            1 => format!("writer {who} has waited {time} to append {len}"),
+            n => format!("{n} writers wait, the longest of them, {who}, for {time} to append {len}"),
+        }
+    }
+
+    pub(super) fn is_long(&self) -> bool {
+        who::until_now(Some(self.longest.1.since)).is_some_and(|time| time >= LONG)
+    }
+}
+
+impl Status {
+    /// Those that live, want one of these, and still try.
+    pub(super) fn held_up(&self, wants: &[Want]) -> Option<Held<'_>> {
+        let all = self.writers.iter().filter(|w| w.alive != Ok(false));
+        let waiting = all.filter_map(|w| w.waiting.map(|waiting| (w, waiting)));
+        // One that cannot try is not one that has given up.
+        let is_one = |(w, waiting): &(&WriterStatus, Waiting)| {
+            wants.contains(&waiting.want) && (waiting.is_trying() || w.process.stands())
+        };
+        let all: Vec<_> = waiting.filter(is_one).collect();
+        let longest = *all.iter().min_by_key(|(_, waiting)| waiting.since)?;
+        Some(Held { count: all.len(), longest })
+    }
+
+    /// What waiting for somebody costs: the words, and how bad that is.
+    pub(super) fn cost_of(&self, wants: &[Want]) -> (String, Severity) {
+        match self.held_up(wants) {
+            Some(held) if held.is_long() => (format!("; {}", held.words()), Severity::Critical),
+            Some(held) => (format!("; {}", held.words()), Severity::Warning),
+            None => (String::new(), Severity::Warning),
+        }
+    }
+
+    pub(super) fn space(&self, thresholds: &Thresholds) -> Option<Finding> {
+        let (slack, free) = (self.limit.saturating_sub(self.cursor), *self.file.free.as_ref().ok()?);
+        let soon = thresholds.free.unwrap_or(2 * u64::from(self.chunk_size));
+        let waits = self.held_up(&[Want::Space]);
+        let page = u64::from(self.page_size);
+        let left = format!("{} free on its file system, {} allocated ahead", size(free), size(slack));
+        if let Some(held) = &waits {
+            let sentence = format!("no space left ({left}); {}; nothing is lost yet", held.words());
+            return Some(critical(FindingId::DiskFull, State::Full, sentence, self.make_room()));
+        }
+        if free < page && slack < page {
+            let sentence = format!("no space left ({left}); nobody can append another page");
+            return Some(critical(FindingId::DiskFull, State::Full, sentence, self.make_room()));
+        }
+        (free < soon).then(|| warning(FindingId::DiskNearlyFull, State::FullSoon, left, self.make_room()))
+    }
+
+    /// The oldest of the log's own bytes, if there are old ones; else others'.
+    fn make_room(&self) -> String {
+        let directory = match self.path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => quoted(parent),
+            _ => ".".to_owned(),
+        };
+        let old: Vec<_> = self.segments.iter().filter(|s| s.generation < self.generation).collect();
+        let rest = "appends that wait go on by themselves";
+        if old.is_empty() {
+            return format!(
+                "`df -h {directory}` tells how full it is; the log has no old segments to give up, so free something else; {rest}"
+            );
+        }
+        let keep = old.len() / 2;
+        let mut sizes: Vec<_> = old.iter().map(|s| (s.generation, s.allocated)).collect();
+        sizes.sort_unstable();
+        let bytes = sizes.iter().take(old.len() - keep).map(|(_, allocated)| allocated).sum();
+        format!(
+            "{} removes {} ({}); {} lists them, `df -h {directory}` tells how full it is; {rest}",
+            self.command(&format!("prune --keep {keep}")),
+            counted((old.len() - keep) as u64, "old segment"),
+            size(bytes),
+            self.command("segments"),
+        )
+    }
+
+    /// What keeps one writer, or one user's, from going on while there is space.
+    pub(super) fn limits(&self) -> Vec<Finding> {
+        let mut found = Vec::new();
+        if let Some(held) = self.held_up(&[Want::FileSize]) {
+            let size = size(self.file_size);
+            let sentence = format!(
+                "{}: its own file size limit (ulimit -f) is reached, the file has {size}",
+                held.words()
+            );
+            let next = format!(
+                "{} goes on in a new file, below the limit; for good, start the program with a higher one",
+                self.command("rotate")
+            );
+            found.push(self.held(FindingId::FileSizeLimit, State::Full, &held, sentence, next));
+        }
+        if let Some(held) = self.held_up(&[Want::Quota]) {
+            let sentence = format!("a disk quota is used up: {}; nothing is lost yet", held.words());
+            let next = format!("`quota -v` tells whose; {}", self.make_room());
+            found.push(critical(FindingId::QuotaFull, State::Full, sentence, next).at(held.longest.0.seat));
+        }
+        if let Some(held) = self.held_up(&[Want::Storage]) {
+            let reason = std::io::Error::from_raw_os_error(held.longest.1.errno);
+            let sentence = format!("bytes cannot be stored ({reason}): {}", held.words());
+            let next =
+                "`dmesg | tail` has the disk's errors; appends that wait go on by themselves".to_owned();
+            found
+                .push(critical(FindingId::StorageFails, State::Full, sentence, next).at(held.longest.0.seat));
+        }
+        found
+    }
+
+    fn held(&self, id: FindingId, state: State, held: &Held<'_>, sentence: String, next: String) -> Finding {
+        let made = if held.is_long() { critical } else { warning };
+        made(id, state, sentence, next).at(held.longest.0.seat)
+    }
+
+    /// No inode: appends go on, and no segment or log can be begun.
+    pub(super) fn inodes(&self) -> Option<Finding> {
+        let (free, all) = self.file.inodes.filter(|(free, all)| *free == 0 && *all > 0)?;
+        let directory = match self.path.parent() {
+            Some(parent) if !parent.as_os_str().is_empty() => quoted(parent),
+            _ => ".".to_owned(),
+        };
+        let sentence = format!(
+            "no inode is left on its file system ({free} of {all} free): appends go on, and neither a rotation nor a new log can make its file"
+        );
+        let next =
+            format!("`df -i {directory}` tells; remove files that nobody needs, many small ones first");
+        Some(warning(FindingId::InodesUsedUp, State::Warning, sentence, next))
+    }
+
+    /// Those that failed, and have not tried again.
+    pub(super) fn given_up(&self) -> Option<Finding> {
+        let gave = |w: &&WriterStatus| {
+            w.alive != Ok(false)
+                && !w.process.stands()
+                && w.waiting.is_some_and(|waiting| !waiting.is_trying())
+        };
+        let w = self.writers.iter().filter(gave).max_by_key(|w| w.waiting.map(|waiting| waiting.tried))?;
+        let waiting = w.waiting?;
+        let why = match waiting.errno {
+            0 => format!("for want of the {}", waiting.want),
+            errno => std::io::Error::from_raw_os_error(errno).to_string(),
+        };
+        let sentence = format!(
+            "writer {} could not append {} {} ago ({why}), and has not tried again since",
+            Person::from(w).named(),
+            size(waiting.len),
+            lasting(who::until_now(Some(waiting.tried)).unwrap_or_default())
+        );
+        let next = "nothing to do; its program was told, and decides".to_owned();
+        Some(info(FindingId::AppendFailed, sentence, next).at(w.seat))
+    }
+}

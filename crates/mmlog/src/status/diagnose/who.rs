@@ -1,0 +1,148 @@
+//! Who stands in the way, in words, and what lets him go on.
+
+use std::time::{Duration, SystemTime};
+
+use super::quoted;
+use crate::status::{Lock, Seat, WriterStatus};
+use crate::sys::cgroup::Freezer;
+use crate::sys::process::{self, ProcessState};
+use crate::units::counted;
+
+/// How many processes a sentence names.
+const NAMED: usize = 8;
+
+/// A process that is to be talked about.
+#[derive(Clone, Copy)]
+pub(super) struct Person<'a> {
+    pub(super) pid: u32,
+    pub(super) command: &'a str,
+    pub(super) command_line: Option<&'a str>,
+    pub(super) seat: Seat,
+    pub(super) process: ProcessState,
+    pub(super) frozen_by: Option<&'a Freezer>,
+}
+
+impl<'a> From<&'a WriterStatus> for Person<'a> {
+    fn from(w: &'a WriterStatus) -> Self {
+        let command_line = w.command_line.as_deref();
+        let (process, frozen_by) = (w.process, w.frozen_by.as_ref());
+        Self { pid: w.pid, command: &w.command, command_line, seat: w.seat, process, frozen_by }
+    }
+}
+
+impl<'a> From<&'a Lock> for Person<'a> {
+    fn from(l: &'a Lock) -> Self {
+        let command_line = l.command_line.as_deref();
+        let (process, frozen_by) = (l.process, l.frozen_by.as_ref());
+        Self { pid: l.pid, command: &l.command, command_line, seat: l.seat, process, frozen_by }
+    }
+}
+
+impl Person<'_> {
+    /// `4312 (nginx-log)`; of another container, with its id here.
+    pub(super) fn named(&self) -> String {
+        let (pid, command) = (self.pid, self.command_line.unwrap_or(self.command));
+        if pid == 0 {
+            return "that has not said who it is".to_owned();
+        }
+        match (self.seat.namespace, self.seat.pid) {
+            (None, _) => format!("{pid} ({command})"),
+            (Some(namespace), Some(here)) => {
+                format!("{here} ({command}, {pid} in its own PID namespace {namespace})")
+            }
+            (Some(namespace), None) => format!("{pid} ({command}) of PID namespace {namespace}"),
+        }
+    }
+
+    /// What it does, and why it does nothing.
+    pub(super) fn doing(&self) -> String {
+        match (self.process, self.frozen_by) {
+            (ProcessState::Frozen, Some(by)) => format!("frozen by its control group {}", by.group.display()),
+            (ProcessState::DiskSleep, _) => "stuck in the kernel (state D)".to_owned(),
+            (ProcessState::Unknown, _) if self.pid == 0 => "alive".to_owned(),
+            (ProcessState::Traced, _) => "stopped by a debugger".to_owned(),
+            (ProcessState::Hidden, _) => {
+                format!("not visible to uid {} (hidepid)", process::effective_user())
+            }
+            (state, _) => state.to_string(),
+        }
+    }
+}
+
+/// `writer 4312 (web) is stopped`, `3 of 200 writers are stopped: 18018, 18062, 18401`.
+pub(super) fn all_are(people: &[Person<'_>], of: usize) -> String {
+    let [first, others @ ..] = people else { return String::new() };
+    if others.is_empty() {
+        return format!("writer {} is {}", first.named(), first.doing());
+    }
+    let ids: Vec<String> =
+        people.iter().take(NAMED).map(|p| p.seat.pid.unwrap_or(p.pid).to_string()).collect();
+    let more = match people.len().saturating_sub(NAMED) {
+        0 => String::new(),
+        n => format!(" and {n} more"),
+    };
+    format!(
+        "{} of {} are {}: {}{more}",
+        people.len(),
+        counted(of as u64, "writer"),
+        first.doing(),
+        ids.join(", ")
+    )
+}
+
+/// One command for all of them, who are in the same state. Only ids of this namespace may be told to `kill`.
+pub(super) fn resume(people: &[Person<'_>]) -> String {
+    if people.iter().all(|p| p.pid == 0) {
+        return "`lslocks --notruncate` shows as root who has a lock on the metadata file; end that process"
+            .to_owned();
+    }
+    let ids: Vec<String> = people.iter().filter_map(|p| p.seat.pid).map(|pid| pid.to_string()).collect();
+    let (Some(first), Some(pid)) = (people.first(), ids.first()) else {
+        return "it is in another PID namespace: find it there (`lsns -t pid`), continue it or end it; it heals by itself then"
+            .to_owned();
+    };
+    let all = ids.join(" ");
+    let cost = match ids.len() {
+        1 => "it heals by itself, at most its one append is lost",
+        _ => "it heals by itself, at most one append of each is lost",
+    };
+    match (first.process, first.frozen_by) {
+        (ProcessState::Frozen, Some(by)) => thaw(by),
+        (ProcessState::Stopped, _) => format!("`kill -CONT {all}`, or `kill -9 {all}`: {cost}"),
+        (ProcessState::Traced, _) => format!(
+            "`grep TracerPid /proc/{pid}/status` tells which process traces it: let that one detach, or `kill -9 {all}`: {cost}"
+        ),
+        (ProcessState::CoreDumping, _) => {
+            format!(
+                "`grep CoreDumping /proc/{pid}/status`: it is dying, and heals by itself once its core is written"
+            )
+        }
+        (ProcessState::DiskSleep, _) => format!(
+            "`cat /proc/{pid}/stack` shows as root what it waits for: a disk (dmesg), a network file system, or one that is frozen (`fsfreeze -u DIR`); no signal reaches it until then"
+        ),
+        (ProcessState::Hidden, _) => {
+            format!("`sudo ps -p {all}`: only root, or its own user, sees what it does")
+        }
+        _ => format!(
+            "`cat /proc/{pid}/stack` shows as root what it waits for; if it hangs, `kill -9 {all}`: {cost}"
+        ),
+    }
+}
+
+/// Where a service manager or a container's may know of it, that one has to be told.
+fn thaw(by: &Freezer) -> String {
+    let unit = by.group.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let (file, word) = &by.thawed_by;
+    let by_hand = format!("sh -c 'echo {word} > \"$1\"' - {}", quoted(file));
+    let command = match unit.strip_prefix("docker-").and_then(|rest| rest.strip_suffix(".scope")) {
+        Some(container) => format!("docker unpause {container}"),
+        None if unit.ends_with(".service") => format!("systemctl thaw {unit}"),
+        None => by_hand,
+    };
+    format!("`{command}` thaws it; no signal reaches a frozen process, not even kill -9")
+}
+
+/// Since when, as a duration up to now.
+pub(super) fn until_now(since: Option<SystemTime>) -> Option<Duration> {
+    since.and_then(|since| since.elapsed().ok())
+}

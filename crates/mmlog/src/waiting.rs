@@ -1,0 +1,219 @@
+//! What a writer waits for, told to whoever looks: in its slot, or, while it has none, in the header.
+//!
+//! Stored off the straight way of an append only, and decides nothing. An append that cannot go on says so at every
+//! attempt; a program that no longer tries is told from one that waits by how long ago that was.
+
+use std::fmt;
+use std::time::{Duration, SystemTime};
+
+use nix::libc;
+
+use crate::error::Fault;
+use crate::layout::{Control, SlotHot, SlotWait};
+use crate::metadata::Gate;
+use crate::sync::Ordering;
+use crate::sys::process::{self, time_of};
+
+/// Who has not tried for so long has given up, or cannot. Those that wait try at least once a second.
+const TRYING: Duration = Duration::from_secs(5);
+
+/// What keeps a writer from appending.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Want {
+    /// Space on the file system.
+    Space,
+    /// A larger file: its own limit (`ulimit -f`).
+    FileSize,
+    /// Space within its user's quota.
+    Quota,
+    /// A gate that somebody has closed.
+    Gate,
+    /// The log's lock.
+    Lock,
+    /// A disk, or a file system, that takes its bytes.
+    Storage,
+}
+
+const WANTS: [Want; 6] = [Want::Space, Want::FileSize, Want::Quota, Want::Gate, Want::Lock, Want::Storage];
+
+impl fmt::Display for Want {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Space => "space",
+            Self::FileSize => "file-size-limit",
+            Self::Quota => "quota",
+            Self::Gate => "gate",
+            Self::Lock => "lock",
+            Self::Storage => "storage",
+        })
+    }
+}
+
+impl Want {
+    /// What an append that failed so would need, and the errno. `None` where waiting does not help.
+    fn of(fault: &Fault, control: &Control) -> Option<(Self, i32)> {
+        Some(match fault {
+            Fault::NoSpace { source, .. } | Fault::Io { source, .. } => {
+                let errno = source.raw_os_error()?;
+                let want = match errno {
+                    libc::ENOSPC => Self::Space,
+                    libc::EFBIG => Self::FileSize,
+                    libc::EDQUOT => Self::Quota,
+                    _ => Self::Storage,
+                };
+                (want, errno)
+            }
+            Fault::Stalled { .. } | Fault::Stopped { .. } => (Self::here(control), 0),
+            _ => return None,
+        })
+    }
+
+    /// What whoever waits in an append waits for.
+    fn here(control: &Control) -> Self {
+        if control.look().gate == Gate::Closed { Self::Gate } else { Self::Lock }
+    }
+}
+
+/// What a writer's next append waits for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Waiting {
+    /// What it needs.
+    pub want: Want,
+    /// Why it cannot be had; 0 where no system call failed.
+    pub errno: i32,
+    /// Bytes of the append.
+    pub len: u64,
+    /// Since when no append of this writer has worked.
+    pub since: SystemTime,
+    /// When it last tried.
+    pub tried: SystemTime,
+}
+
+impl Waiting {
+    /// Whether it has tried within the last five seconds: else it has given up, or cannot.
+    #[must_use]
+    pub fn is_trying(&self) -> bool {
+        is_recent(self.tried)
+    }
+}
+
+fn is_recent(tried: SystemTime) -> bool {
+    // A clock that was set is not believed either way.
+    tried.elapsed().unwrap_or_else(|e| e.duration()) < TRYING
+}
+
+impl SlotHot {
+    fn wants(&self, want: Want, errno: i32, len: u64, since_ns: u64) {
+        self.wait_errno.store(errno.cast_unsigned(), Ordering::Relaxed);
+        self.wait_len.store(len, Ordering::Relaxed);
+        self.wait_since_ns.store(since_ns, Ordering::Relaxed);
+        self.wait_tried_ns.store(process::now_ns(), Ordering::Relaxed);
+        let kind = WANTS.iter().position(|known| *known == want).map_or(0, |at| at as u32 + 1);
+        // Release: whoever sees the kind sees the rest.
+        self.wait_kind.store(kind, Ordering::Release); // want
+    }
+
+    /// The last append worked, or the slot is somebody else's.
+    pub(crate) fn wants_nothing(&self) {
+        self.wait_kind.store(0, Ordering::Relaxed);
+    }
+
+    /// What its owner waits for, which has had it since then: earlier software leaves what the owner before said.
+    pub(crate) fn waiting_for(&self, owned_since_ns: u64) -> Option<Waiting> {
+        let kind = self.wait_kind.load(Ordering::Acquire) as usize; // want
+        let want = *WANTS.get(kind.checked_sub(1)?)?;
+        let tried_ns = self.wait_tried_ns.load(Ordering::Relaxed);
+        (tried_ns >= owned_since_ns).then_some(Waiting {
+            want,
+            errno: self.wait_errno.load(Ordering::Relaxed).cast_signed(),
+            len: self.wait_len.load(Ordering::Relaxed),
+            since: time_of(self.wait_since_ns.load(Ordering::Relaxed))?,
+            tried: time_of(tried_ns)?,
+        })
+    }
+}
+
+/// Since when a writer's appends have not worked.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct HeldUp {
+    since_ns: u64,
+}
+
+impl HeldUp {
+    fn since(&mut self) -> u64 {
+        if self.since_ns == 0 {
+            self.since_ns = process::now_ns();
+        }
+        self.since_ns
+    }
+
+    /// An append of that length failed: whether another try may help. Its slot, if it has one, says so.
+    pub(crate) fn failed(
+        &mut self,
+        control: &Control,
+        hot: Option<&SlotHot>,
+        fault: &Fault,
+        len: u64,
+    ) -> bool {
+        let Some((want, errno)) = Want::of(fault, control) else { return false };
+        let since = self.since();
+        if let Some(hot) = hot {
+            hot.wants(want, errno, len, since);
+        }
+        true
+    }
+
+    /// The append goes on.
+    #[inline]
+    pub(crate) fn goes_on(&mut self, hot: &SlotHot) {
+        if self.since_ns != 0 {
+            hot.wants_nothing();
+            self.since_ns = 0;
+        }
+    }
+
+    /// For the looks of a wait within an append: from the first sleep on, each of them says that it waits.
+    pub(crate) fn looks<'a>(
+        &'a mut self,
+        control: &'a Control,
+        hot: &'a SlotHot,
+        len: u64,
+    ) -> impl FnMut() + 'a {
+        let mut looks = 0_u32;
+        move || {
+            looks = looks.saturating_add(1);
+            // One look before it asks to be woken, one behind that.
+            if looks > 2 {
+                hot.wants(Want::here(control), 0, len, self.since());
+            }
+        }
+    }
+}
+
+/// Programs that wait for a slot.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SlotWaiters {
+    /// How many; too many if one of them died.
+    pub count: u32,
+    /// Who came last, by its own namespace's id.
+    pub pid: u32,
+    /// Name of that process.
+    pub command: String,
+    /// Since when somebody waits.
+    pub since: SystemTime,
+}
+
+impl SlotWait {
+    /// Who waits now.
+    pub(crate) fn now(&self) -> Option<SlotWaiters> {
+        let count = self.count.load(Ordering::Relaxed);
+        let tried = time_of(self.tried_ns.load(Ordering::Relaxed))?;
+        (count > 0 && is_recent(tried)).then_some(SlotWaiters {
+            count,
+            pid: self.pid.load(Ordering::Relaxed),
+            command: self.command.load(),
+            since: time_of(self.since_ns.load(Ordering::Relaxed))?,
+        })
+    }
+}
