@@ -2,7 +2,7 @@
 
 use std::process::Command;
 
-use crate::cli::{Scratch, Tool, metadata_of, mmlogctl, skipped, succeeds};
+use crate::cli::{Scratch, Tool, mmlogctl, skipped, succeeds};
 use crate::{append, holds};
 
 fn has_prlimit(claim: &str) -> bool {

@@ -76,6 +76,11 @@ impl Scene {
         Ok(())
     }
 
+    /// Who sleeps is owed nothing as long as nothing is appended: each of the others may have had to wait.
+    pub(crate) fn give_the_sleeper_something(&mut self) -> mmlog::Result<()> {
+        if self.sleeper.is_some() { self.append(AFTER) } else { Ok(()) }
+    }
+
     fn wake(&mut self) -> anyhow::Result<()> {
         let Some(sleeper) = self.sleeper.take() else { return Ok(()) };
         let woken = sleeper.join().map_err(|_| anyhow!("it panicked"))??;

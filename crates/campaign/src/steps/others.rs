@@ -150,7 +150,7 @@ impl Stopped<'_> {
                     return Ok(Outcome::Unnamed);
                 }
                 ensure!(pid == victim, "waits for {pid} instead of the victim, {victim}: {known}");
-                ensure!(state == "stopped", "the victim is said to be {state}: {known}");
+                ensure!(state == "traced", "the victim is said to be {state}: {known}");
                 Ok(Outcome::Stalled)
             }
             _ => Err(error),
@@ -215,12 +215,12 @@ fn read(stopped: &mut Stopped<'_>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// The status says of a victim in flight that it is stopped.
+/// The status says of a victim in flight that it is stopped by a tracer.
 fn look(stopped: &mut Stopped<'_>) -> anyhow::Result<()> {
     let status = Observer::open(&stopped.scene.log, &stopped.scene.options())?.look()?;
     for writer in status.writers.iter().filter(|writer| writer.pid == stopped.pid && writer.alive == Ok(true))
     {
-        ensure!(writer.process == ProcessState::Stopped, "{writer:?}");
+        ensure!(writer.process == ProcessState::Traced, "{writer:?}");
     }
     let was_poisoned = stopped.scene.found == Found::Damaged(Damage::Panic);
     ensure!(status.panic.is_none() || was_poisoned, "poisoned: {:?}", status.panic);

@@ -116,6 +116,7 @@ impl Stop {
         let early = stopped.early;
         scene.leaver = None;
         scene.finish(&mut part)?;
+        scene.give_the_sleeper_something().context("append for a sleeping follower")?;
         let violations = scene.check(PATIENCE);
         ensure!(violations.is_empty(), "{}", violations.join("; "));
         scene.begins_with(&early)?;

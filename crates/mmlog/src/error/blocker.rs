@@ -28,6 +28,9 @@ impl Blocker {
             Self { pid, process, .. } if process == "stopped" => {
                 format!("`kill -CONT {pid}` lets it go on, `kill -KILL {pid}` ends it")
             }
+            Self { pid, process, .. } if process == "traced" => {
+                format!("a debugger has stopped it: let that detach, or `kill -KILL {pid}` ends it")
+            }
             Self { pid, .. } => format!("try again later, or end it: `kill {pid}`"),
         }
     }
