@@ -1,686 +1,528 @@
-_mmlogctl() {
-    local i cur prev opts cmd
-    COMPREPLY=()
-    if [[ "${BASH_VERSINFO[0]}" -ge 4 ]]; then
-        cur="$2"
+# Completion of mmlogctl for bash. Made from the tool's definition, see crates/mmlogctl/tests/generated/completions.
+
+# Logs, which are the files with a .mmlog beside them, and directories on the way to more; where there are none, other
+# files. Never metadata, nor what operations leave beside it.
+_mmlogctl_logs() {
+    local file bare
+    local -a logs=() directories=() others=()
+    compopt -o filenames 2>/dev/null
+    while IFS= read -r file; do
+        bare=${file/#\~\//$HOME/}
+        if [[ -d $bare ]]; then
+            directories+=("$file")
+        elif [[ $bare == *.mmlog || $bare == *.mmlog-* ]]; then
+            continue
+        elif [[ -e $bare.mmlog ]]; then
+            logs+=("$file")
+        else
+            others+=("$file")
+        fi
+    done < <(compgen -f -- "$1")
+    if ((${#logs[@]})); then
+        COMPREPLY=("${logs[@]}" "${directories[@]}")
     else
-        cur="${COMP_WORDS[COMP_CWORD]}"
+        COMPREPLY=("${directories[@]}" "${others[@]}")
     fi
-    prev="$3"
-    cmd=""
-    opts=""
+}
 
-    for i in "${COMP_WORDS[@]:0:COMP_CWORD}"
-    do
-        case "${cmd},${i}" in
-            ",$1")
-                cmd="mmlogctl"
-                ;;
-            mmlogctl,append)
-                cmd="mmlogctl__subcmd__append"
-                ;;
-            mmlogctl,bench)
-                cmd="mmlogctl__subcmd__bench"
-                ;;
-            mmlogctl,cat)
-                cmd="mmlogctl__subcmd__cat"
-                ;;
-            mmlogctl,check)
-                cmd="mmlogctl__subcmd__check"
-                ;;
-            mmlogctl,drill)
-                cmd="mmlogctl__subcmd__drill"
-                ;;
-            mmlogctl,exec)
-                cmd="mmlogctl__subcmd__exec"
-                ;;
-            mmlogctl,init)
-                cmd="mmlogctl__subcmd__init"
-                ;;
-            mmlogctl,inspect)
-                cmd="mmlogctl__subcmd__inspect"
-                ;;
-            mmlogctl,prune)
-                cmd="mmlogctl__subcmd__prune"
-                ;;
-            mmlogctl,repair)
-                cmd="mmlogctl__subcmd__repair"
-                ;;
-            mmlogctl,rm)
-                cmd="mmlogctl__subcmd__rm"
-                ;;
-            mmlogctl,rotate)
-                cmd="mmlogctl__subcmd__rotate"
-                ;;
-            mmlogctl,segments)
-                cmd="mmlogctl__subcmd__segments"
-                ;;
-            mmlogctl,status)
-                cmd="mmlogctl__subcmd__status"
-                ;;
-            mmlogctl,tail)
-                cmd="mmlogctl__subcmd__tail"
-                ;;
-            mmlogctl,trim)
-                cmd="mmlogctl__subcmd__trim"
-                ;;
-            *)
-                ;;
-        esac
+_mmlogctl_files() {
+    compopt -o filenames 2>/dev/null
+    mapfile -t COMPREPLY < <(compgen "$1" -- "$2")
+}
+
+_mmlogctl_words() {
+    mapfile -t COMPREPLY < <(compgen -W "$1" -- "$2")
+    # What ends with = goes on.
+    if ((${#COMPREPLY[@]} == 1)) && [[ ${COMPREPLY[0]} == *= ]]; then compopt -o nospace 2>/dev/null; fi
+}
+
+# METRIC=VALUE, several with commas between.
+_mmlogctl_metrics() {
+    local before=
+    [[ $1 == *,* ]] && before=${1%,*},
+    [[ ${1##*,} == *=* ]] && return
+    compopt -o nospace 2>/dev/null
+    mapfile -t COMPREPLY < <(compgen -P "$before" -W "file_size= writers= holes= lag= in_flight= slack= free= idle= behind= segments= size= lock= maintenance= unsynced=" -- "${1##*,}")
+}
+
+# The program of exec, whose name is word number $1.
+_mmlogctl_program() {
+    if declare -F _command_offset >/dev/null; then
+        _command_offset "$1"
+    elif ((COMP_CWORD == $1)); then
+        mapfile -t COMPREPLY < <(compgen -c -- "${COMP_WORDS[COMP_CWORD]}")
+    else
+        _mmlogctl_files -f "${COMP_WORDS[COMP_CWORD]}"
+    fi
+}
+
+_mmlogctl() {
+    local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command= word options i
+    local commands="init append exec cat tail status check inspect repair trim rotate prune segments rm drill bench help"
+    COMPREPLY=()
+    # Readline makes a word of each "=".
+    if [[ $cur == = ]]; then
+        cur=
+        [[ $prev == -* ]] || return
+    elif [[ $prev == = ]]; then
+        prev=${COMP_WORDS[COMP_CWORD - 2]}
+        if [[ $prev != -* ]]; then
+            case ${COMP_WORDS[COMP_CWORD - 3]} in
+                -w | -c | --warning | --critical) [[ $cur == *,* ]] && _mmlogctl_metrics "$cur" ;;
+            esac
+            return
+        fi
+    fi
+    for ((i = 1; i < COMP_CWORD; i++)); do
+        word=${COMP_WORDS[i]}
+        if [[ -z $command ]]; then
+            [[ $word == -* ]] || command=$word
+        elif [[ $command == exec && $word == -- ]]; then
+            _mmlogctl_program $((i + 1))
+            return
+        fi
     done
-
-    case "${cmd}" in
-        mmlogctl)
-            opts="-h -V --trust-path --help --version init append exec cat tail status check inspect repair trim rotate prune segments rm drill bench"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 1 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
+    case $command in
+        "")
+            if [[ $cur == -* ]]; then _mmlogctl_words "--trust-path --help --version -h -V" "$cur"; else _mmlogctl_words "$commands" "$cur"; fi
+            return
             ;;
-        mmlogctl__subcmd__append)
-            opts="-h --no-create --linger --max-line --split-mark --on-full --sync --drop-behind --timestamp --prefix --chunk-size --max-writers --mode --trust-path --raw --tee --tee-ends --grace --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --linger)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --max-line)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --split-mark)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --on-full)
-                    COMPREPLY=($(compgen -W "retry fail drop" -- "${cur}"))
-                    return 0
-                    ;;
-                --sync)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --drop-behind)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --prefix)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
+        help)
+            _mmlogctl_words "$commands" "$cur"
+            return
+            ;;
+        init)
+            options="--chunk-size --max-writers --mode --gate-ms --adopt --trust-path --help -h"
+            case $prev in
                 --chunk-size)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
+                    :
+                    return
                     ;;
                 --max-writers)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
+                    :
+                    return
                     ;;
                 --mode)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --grace)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        mmlogctl__subcmd__bench)
-            opts="-h --dir --engine --size --processes --threads --runs --messages --full --sustain --durable --growth --no-pin --json --chart --trust-path --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --dir)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --engine)
-                    COMPREPLY=($(compgen -W "mmlog mmlog-drop write writev stdio direct aio uring pwrite floor shared-floor" -- "${cur}"))
-                    return 0
-                    ;;
-                --size)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --processes)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --threads)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --runs)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --messages)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --sustain)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --chart)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        mmlogctl__subcmd__cat)
-            opts="-o -R -h --trust-path --from --to --holes --output --max-line --color --raw --olddir --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --from)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --to)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --holes)
-                    COMPREPLY=($(compgen -W "skip nul say" -- "${cur}"))
-                    return 0
-                    ;;
-                --output)
-                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
-                    return 0
-                    ;;
-                -o)
-                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
-                    return 0
-                    ;;
-                --max-line)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
-                    ;;
-                --olddir)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        mmlogctl__subcmd__check)
-            opts="-w -c -h --warning --critical --prom --deep --json --olddir --trust-path --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --warning)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -w)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --critical)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --prom)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --olddir)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        mmlogctl__subcmd__drill)
-            opts="-h --all --list --json --dir --keep --trust-path --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --dir)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        mmlogctl__subcmd__exec)
-            opts="-h --no-create --linger --max-line --split-mark --on-full --sync --drop-behind --timestamp --prefix --chunk-size --max-writers --mode --trust-path --stderr-prefix --tee --tee-ends --until-closed --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --linger)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --max-line)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --split-mark)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --on-full)
-                    COMPREPLY=($(compgen -W "retry fail drop" -- "${cur}"))
-                    return 0
-                    ;;
-                --sync)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --drop-behind)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --prefix)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --chunk-size)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --max-writers)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --mode)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --stderr-prefix)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        mmlogctl__subcmd__init)
-            opts="-h --chunk-size --max-writers --mode --gate-ms --adopt --trust-path --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --chunk-size)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --max-writers)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --mode)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
+                    :
+                    return
                     ;;
                 --gate-ms)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
+                    :
+                    return
                     ;;
             esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
+            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
             ;;
-        mmlogctl__subcmd__inspect)
-            opts="-d -n -h --interval --once --batch --json --count --read-only --trust-path --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --interval)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -d)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --count)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -n)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        mmlogctl__subcmd__prune)
-            opts="-n -h --keep --keep-bytes --keep-age --punch --keep-unrun --force --forget --dry-run --wait --olddir --trust-path --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --keep)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --keep-bytes)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --keep-age)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --forget)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --wait)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --olddir)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        mmlogctl__subcmd__repair)
-            opts="-n -h --dry-run --json --clear-panic --rebuild --recreate --upgrade --accept-loss --wait --olddir --trust-path --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --wait)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --olddir)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        mmlogctl__subcmd__rm)
-            opts="-h --force --all --olddir --trust-path --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --olddir)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        mmlogctl__subcmd__rotate)
-            opts="-n -h --dry-run --if-size --if-age --wait --utc --compress --level --olddir --run --trust-path --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --if-size)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --if-age)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --wait)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --compress)
-                    COMPREPLY=($(compgen -W "zstd gzip" -- "${cur}"))
-                    return 0
-                    ;;
-                --level)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --olddir)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --run)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        mmlogctl__subcmd__segments)
-            opts="-h --json --olddir --trust-path --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --olddir)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        mmlogctl__subcmd__status)
-            opts="-h --json --olddir --trust-path --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --olddir)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
-                    ;;
-            esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
-            ;;
-        mmlogctl__subcmd__tail)
-            opts="-n -c -f -F -s -q -v -o -z -R -h --trust-path --lines --bytes --follow --retry --sleep-interval --silent --quiet --verbose --pid --from --cursor-file --hold --ack --until-now --output --max-line --zero-terminated --color --raw --holes --olddir --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --lines)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -n)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --bytes)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -c)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --follow)
-                    COMPREPLY=($(compgen -W "descriptor name" -- "${cur}"))
-                    return 0
-                    ;;
-                -f)
-                    COMPREPLY=($(compgen -W "descriptor name" -- "${cur}"))
-                    return 0
-                    ;;
-                --sleep-interval)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                -s)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --pid)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --from)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --cursor-file)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --hold)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --ack)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                --output)
-                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
-                    return 0
-                    ;;
-                -o)
-                    COMPREPLY=($(compgen -W "text json" -- "${cur}"))
-                    return 0
+        append)
+            options="--no-create --linger --max-line --split-mark --on-full --sync --drop-behind --timestamp --prefix --chunk-size --max-writers --mode --trust-path --raw --tee --tee-ends --grace --help -h"
+            case $prev in
+                --linger)
+                    :
+                    return
                     ;;
                 --max-line)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
+                    :
+                    return
                     ;;
-                --color)
-                    COMPREPLY=($(compgen -W "auto always never" -- "${cur}"))
-                    return 0
+                --split-mark)
+                    :
+                    return
+                    ;;
+                --on-full)
+                    _mmlogctl_words "retry fail drop" "$cur"
+                    return
+                    ;;
+                --sync)
+                    _mmlogctl_words "never always interval=" "$cur"
+                    return
+                    ;;
+                --drop-behind)
+                    :
+                    return
+                    ;;
+                --prefix)
+                    :
+                    return
+                    ;;
+                --chunk-size)
+                    :
+                    return
+                    ;;
+                --max-writers)
+                    :
+                    return
+                    ;;
+                --mode)
+                    :
+                    return
+                    ;;
+                --grace)
+                    :
+                    return
+                    ;;
+            esac
+            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
+            ;;
+        exec)
+            options="--no-create --linger --max-line --split-mark --on-full --sync --drop-behind --timestamp --prefix --chunk-size --max-writers --mode --trust-path --stderr-prefix --tee --tee-ends --until-closed --help -h"
+            case $prev in
+                --linger)
+                    :
+                    return
+                    ;;
+                --max-line)
+                    :
+                    return
+                    ;;
+                --split-mark)
+                    :
+                    return
+                    ;;
+                --on-full)
+                    _mmlogctl_words "retry fail drop" "$cur"
+                    return
+                    ;;
+                --sync)
+                    _mmlogctl_words "never always interval=" "$cur"
+                    return
+                    ;;
+                --drop-behind)
+                    :
+                    return
+                    ;;
+                --prefix)
+                    :
+                    return
+                    ;;
+                --chunk-size)
+                    :
+                    return
+                    ;;
+                --max-writers)
+                    :
+                    return
+                    ;;
+                --mode)
+                    :
+                    return
+                    ;;
+                --stderr-prefix)
+                    :
+                    return
+                    ;;
+            esac
+            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
+            ;;
+        cat)
+            options="--trust-path --from --to --holes --output --max-line --color --raw --olddir --help -o -R -h"
+            case $prev in
+                --from)
+                    :
+                    return
+                    ;;
+                --to)
+                    :
+                    return
                     ;;
                 --holes)
-                    COMPREPLY=($(compgen -W "skip nul say" -- "${cur}"))
-                    return 0
+                    _mmlogctl_words "skip nul say" "$cur"
+                    return
+                    ;;
+                -o | --output)
+                    _mmlogctl_words "text json" "$cur"
+                    return
+                    ;;
+                --max-line)
+                    :
+                    return
+                    ;;
+                --color)
+                    _mmlogctl_words "auto always never" "$cur"
+                    return
                     ;;
                 --olddir)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
-                    ;;
-                *)
-                    COMPREPLY=()
+                    _mmlogctl_files -d "$cur"
+                    return
                     ;;
             esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
+            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
             ;;
-        mmlogctl__subcmd__trim)
-            opts="-n -h --dry-run --wait --trust-path --help"
-            if [[ ${cur} == -* || ${COMP_CWORD} -eq 2 ]] ; then
-                COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-                return 0
-            fi
-            case "${prev}" in
-                --wait)
-                    COMPREPLY=($(compgen -f "${cur}"))
-                    return 0
+        tail)
+            options="--trust-path --lines --bytes --follow --retry --sleep-interval --quiet --silent --verbose --pid --from --cursor-file --hold --ack --until-now --output --max-line --zero-terminated --color --raw --holes --olddir --help -n -c -f -F -s -q -v -o -z -R -h"
+            case $prev in
+                -n | --lines)
+                    :
+                    return
                     ;;
-                *)
-                    COMPREPLY=()
+                -c | --bytes)
+                    :
+                    return
+                    ;;
+                --follow)
+                    [[ ${COMP_WORDS[COMP_CWORD - 1]} == = || ${COMP_WORDS[COMP_CWORD]} == = ]] && { _mmlogctl_words "descriptor name" "$cur"; return; }
+                    ;;
+                -s | --sleep-interval)
+                    :
+                    return
+                    ;;
+                --pid)
+                    :
+                    return
+                    ;;
+                --from)
+                    :
+                    return
+                    ;;
+                --cursor-file)
+                    _mmlogctl_files -f "$cur"
+                    return
+                    ;;
+                --hold)
+                    :
+                    return
+                    ;;
+                --ack)
+                    :
+                    return
+                    ;;
+                -o | --output)
+                    _mmlogctl_words "text json" "$cur"
+                    return
+                    ;;
+                --max-line)
+                    :
+                    return
+                    ;;
+                --color)
+                    _mmlogctl_words "auto always never" "$cur"
+                    return
+                    ;;
+                --holes)
+                    _mmlogctl_words "skip nul say" "$cur"
+                    return
+                    ;;
+                --olddir)
+                    _mmlogctl_files -d "$cur"
+                    return
                     ;;
             esac
-            COMPREPLY=( $(compgen -W "${opts}" -- "${cur}") )
-            return 0
+            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
+            ;;
+        status)
+            options="--json --exit-code --color --olddir --trust-path --help -h"
+            case $prev in
+                --color)
+                    _mmlogctl_words "auto always never" "$cur"
+                    return
+                    ;;
+                --olddir)
+                    _mmlogctl_files -d "$cur"
+                    return
+                    ;;
+            esac
+            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
+            ;;
+        check)
+            options="--warning --critical --prom --deep --json --color --olddir --trust-path --help -w -c -h"
+            case $prev in
+                -w | --warning)
+                    _mmlogctl_metrics "$cur"
+                    return
+                    ;;
+                -c | --critical)
+                    _mmlogctl_metrics "$cur"
+                    return
+                    ;;
+                --prom)
+                    _mmlogctl_files -f "$cur"
+                    return
+                    ;;
+                --color)
+                    _mmlogctl_words "auto always never" "$cur"
+                    return
+                    ;;
+                --olddir)
+                    _mmlogctl_files -d "$cur"
+                    return
+                    ;;
+            esac
+            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
+            ;;
+        inspect)
+            options="--interval --once --batch --json --count --read-only --trust-path --help -d -n -h"
+            case $prev in
+                -d | --interval)
+                    :
+                    return
+                    ;;
+                -n | --count)
+                    :
+                    return
+                    ;;
+            esac
+            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
+            ;;
+        repair)
+            options="--dry-run --json --clear-panic --rebuild --recreate --upgrade --accept-loss --wait --olddir --trust-path --help -n -h"
+            case $prev in
+                --wait)
+                    :
+                    return
+                    ;;
+                --olddir)
+                    _mmlogctl_files -d "$cur"
+                    return
+                    ;;
+            esac
+            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
+            ;;
+        trim)
+            options="--dry-run --wait --trust-path --help -n -h"
+            case $prev in
+                --wait)
+                    :
+                    return
+                    ;;
+            esac
+            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
+            ;;
+        rotate)
+            options="--dry-run --if-size --if-age --wait --utc --compress --level --olddir --run --trust-path --help -n -h"
+            case $prev in
+                --if-size)
+                    :
+                    return
+                    ;;
+                --if-age)
+                    :
+                    return
+                    ;;
+                --wait)
+                    :
+                    return
+                    ;;
+                --compress)
+                    _mmlogctl_words "zstd gzip" "$cur"
+                    return
+                    ;;
+                --level)
+                    :
+                    return
+                    ;;
+                --olddir)
+                    _mmlogctl_files -d "$cur"
+                    return
+                    ;;
+                --run)
+                    :
+                    return
+                    ;;
+            esac
+            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
+            ;;
+        prune)
+            options="--keep --keep-bytes --keep-age --punch --keep-unrun --force --forget --dry-run --wait --olddir --trust-path --help -n -h"
+            case $prev in
+                --keep)
+                    :
+                    return
+                    ;;
+                --keep-bytes)
+                    :
+                    return
+                    ;;
+                --keep-age)
+                    :
+                    return
+                    ;;
+                --forget)
+                    :
+                    return
+                    ;;
+                --wait)
+                    :
+                    return
+                    ;;
+                --olddir)
+                    _mmlogctl_files -d "$cur"
+                    return
+                    ;;
+            esac
+            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
+            ;;
+        segments)
+            options="--json --olddir --trust-path --help -h"
+            case $prev in
+                --olddir)
+                    _mmlogctl_files -d "$cur"
+                    return
+                    ;;
+            esac
+            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
+            ;;
+        rm)
+            options="--force --all --olddir --trust-path --help -h"
+            case $prev in
+                --olddir)
+                    _mmlogctl_files -d "$cur"
+                    return
+                    ;;
+            esac
+            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
+            ;;
+        drill)
+            options="--all --list --json --dir --keep --trust-path --help -h"
+            case $prev in
+                --dir)
+                    _mmlogctl_files -d "$cur"
+                    return
+                    ;;
+            esac
+            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_words "panicked unreadable data-gone data-replaced data-truncated metadata-copied overlay-view owners-differ segment-missing segment-damaged positions unknown-operation sync-failed version-1-flag disk-full lock-held maintenance-held writer-stalled gate-closed disk-nearly-full dead-writer lock-stale writers-full follower-behind hold-keeps segment-unreadable segment-surplus leftover unseen idle version-1 recovered not-recovered space-held holes outside-bytes outside-cut hooks-unrun name-too-long" "$cur"; fi
+            ;;
+        bench)
+            options="--dir --engine --size --processes --threads --runs --messages --full --sustain --durable --growth --no-pin --json --chart --trust-path --help -h"
+            case $prev in
+                --dir)
+                    _mmlogctl_files -d "$cur"
+                    return
+                    ;;
+                --engine)
+                    _mmlogctl_words "mmlog mmlog-drop write writev stdio direct aio uring pwrite floor shared-floor" "$cur"
+                    return
+                    ;;
+                --size)
+                    :
+                    return
+                    ;;
+                --processes)
+                    :
+                    return
+                    ;;
+                --threads)
+                    :
+                    return
+                    ;;
+                --runs)
+                    :
+                    return
+                    ;;
+                --messages)
+                    :
+                    return
+                    ;;
+                --sustain)
+                    :
+                    return
+                    ;;
+                --chart)
+                    _mmlogctl_files -f "$cur"
+                    return
+                    ;;
+            esac
+            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else :; fi
             ;;
     esac
 }
 
-if [[ "${BASH_VERSINFO[0]}" -eq 4 && "${BASH_VERSINFO[1]}" -ge 4 || "${BASH_VERSINFO[0]}" -gt 4 ]]; then
-    complete -F _mmlogctl -o nosort -o bashdefault -o default mmlogctl
-else
-    complete -F _mmlogctl -o bashdefault -o default mmlogctl
-fi
+complete -F _mmlogctl mmlogctl

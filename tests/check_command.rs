@@ -7,6 +7,8 @@ mod cli;
 mod common;
 #[path = "check_command/deep.rs"]
 mod deep;
+#[path = "check_command/json.rs"]
+mod json;
 #[path = "check_command/live.rs"]
 mod live;
 #[path = "check_command/plugin.rs"]

@@ -211,3 +211,37 @@ fn what_the_kernel_does_not_say_is_said_and_never_called_a_fault_of_the_log() {
         }
     }
 }
+
+#[test]
+fn its_exit_code_is_that_of_check_where_that_is_asked_for() {
+    let scratch = Scratch::new();
+    let (log, missing) = (scratch.log(CONTENT), scratch.file("missing.log"));
+    let code = |log: &Path, options: &[&str]| mmlogctl("status", log).args(options).run().code;
+    assert_eq!((code(&log, &[]), code(&log, &["--exit-code"])), (0, 0));
+    assert_eq!((code(&missing, &[]), code(&missing, &["--exit-code"])), (1, 3));
+    // A slot and a lock byte that are held stand for somebody who stands: a warning.
+    let _held = Held::byte(&log, LOCK_BYTE);
+    let warned = mmlogctl("check", &log).run().code;
+    assert_eq!((warned, code(&log, &[]), code(&log, &["--exit-code"])), (1, 0, 1));
+    assert_eq!(mmlogctl("status", &log).arg(&missing).arg("--exit-code").run().code, 3);
+    std::fs::write(&log, b"").unwrap();
+    assert_eq!((code(&log, &[]), code(&log, &["--exit-code"])), (0, 2));
+    // What the line cannot mean is no verdict.
+    assert_eq!((code(&log, &["--nonsense"]), code(&log, &["--exit-code", "--nonsense"])), (2, 3));
+}
+
+#[test]
+fn the_state_has_its_colour_where_colours_are_wanted() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    let said = |command, options: &[&str]| mmlogctl(command, &log).args(options).run().text();
+    assert!(said("status", &["--color=always"]).starts_with("\x1b[1;32mOK\x1b[0m  /"));
+    assert!(said("check", &["--color=always"]).starts_with("\x1b[1;32mOK\x1b[0m - /"));
+    for never in [&["--color=never"][..], &[]] {
+        assert!(said("status", never).starts_with("OK  /") && said("check", never).starts_with("OK - /"));
+    }
+    std::fs::write(&log, b"").unwrap();
+    assert!(said("status", &["--color=always"]).starts_with("\x1b[1;31mDAMAGED\x1b[0m  /"));
+    let json = mmlogctl("status", &log).args(["--json", "--color=always"]).run();
+    assert!(!json.text().contains('\x1b'), "{json:?}");
+}

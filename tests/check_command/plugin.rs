@@ -140,7 +140,6 @@ fn a_wrong_command_line_is_unknown_and_never_critical() {
     let log = scratch.log(CONTENT);
     for options in [
         &["--nonsense"][..],
-        &["--json"],
         &["-w", "nonsense=1"],
         &["-c", "free"],
         &["--critical=idle=5"],

@@ -194,13 +194,33 @@ pub const RAN: [(&str, &str); 3] = [
     ),
 ];
 
+/// The exit codes of `status`, which looks at logs in whatever state, as the man page has them.
+pub const LOOKED: [(&str, &str); 5] = [
+    (
+        "0",
+        "Every log could be looked at, whatever its state. With --exit-code: nothing that somebody has to look at.",
+    ),
+    (
+        "1",
+        "A log could not be looked at; standard error says why and what to do. With --exit-code: the worst finding is a warning.",
+    ),
+    ("2", "The command line was wrong. With --exit-code: the worst finding is critical."),
+    (
+        "3",
+        "Busy: another process is in the way, standard error says which. With --exit-code: a log could not be looked at, or the command line was wrong; of several logs the worst counts, 2, then 3, then 1.",
+    ),
+    ("4", "A log, or its metadata, is so damaged that it could not be looked at; never with --exit-code."),
+];
+
 /// What a command line that cannot be parsed ends with. For `check`, 2 would read as critical; for `exec`, as CMD's.
 #[must_use]
 pub fn of_usage(line: impl Iterator<Item = OsString>) -> ExitCode {
+    let words: Vec<OsString> = line.skip(1).collect();
     // Options that stand before the command have no values.
-    let command = line.skip(1).find(|word| !word.as_encoded_bytes().starts_with(b"-"));
-    match command.as_ref().and_then(|word| word.to_str()) {
+    let command = words.iter().find(|word| !word.as_encoded_bytes().starts_with(b"-"));
+    match command.and_then(|word| word.to_str()) {
         Some("check") => Verdict::Unknown.into(),
+        Some("status") if words.iter().any(|word| word == "--exit-code") => Verdict::Unknown.into(),
         Some("exec") => NotRun::Failed.into(),
         _ => Exit::Usage.into(),
     }
@@ -351,7 +371,12 @@ mod tests {
     #[test]
     fn a_wrong_command_line_is_not_taken_for_an_answer() {
         let of = |line: &str| of_usage(line.split(' ').map(OsString::from));
-        for line in ["mmlogctl check", "mmlogctl --trust-path check --nonsense LOG", "mmlogctl -x check"] {
+        for line in [
+            "mmlogctl check",
+            "mmlogctl --trust-path check --nonsense LOG",
+            "mmlogctl -x check",
+            "mmlogctl status --exit-code",
+        ] {
             assert_eq!(of(line), Verdict::Unknown.into(), "{line}");
         }
         for line in ["mmlogctl exec", "mmlogctl --trust-path exec LOG"] {

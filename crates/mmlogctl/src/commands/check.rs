@@ -8,11 +8,13 @@ use mmlog::{Fault, Finding, Status, explain};
 
 use self::limits::{Limit, Limits};
 use crate::arguments::{Access, OldSegments};
+use crate::colours::{Coloured, Painter};
 use crate::commands::status::look_twice;
 use crate::exit::{Failure, Verdict};
 use crate::output::Output;
 
 mod deep;
+mod json;
 mod limits;
 mod plugin;
 mod prometheus;
@@ -57,13 +59,25 @@ pub struct CheckArgs {
     /// Check the invariants, and read all of the data.
     #[arg(long)]
     deep: bool,
-    /// One JSON object for each log.
-    #[arg(long, requires = "deep")]
+    /// One JSON object for each log, one per line.
+    ///
+    /// Keys: verdict (OK, WARNING, CRITICAL, UNKNOWN) and its code; state, problem, next_step and findings as status --json has
+    /// them; passed, the thresholds that are: metric, verdict, said, next_step; metrics, the figures in bytes, seconds and
+    /// counts, null where one could not be seen. With --deep: holds, violations, facts, cursor, watermark, read, nuls, holes.
+    #[arg(long)]
     json: bool,
+    #[command(flatten)]
+    coloured: Coloured,
     #[command(flatten)]
     old: OldSegments,
     #[command(flatten)]
     access: Access,
+}
+
+/// The metrics that thresholds can be set for.
+#[must_use]
+pub fn metrics() -> Vec<&'static str> {
+    limits::names_of_all()
 }
 
 /// What there is to know of a log.
@@ -74,9 +88,10 @@ pub fn run(args: &CheckArgs, out: &mut Output) -> Verdict {
     let mut verdict = Verdict::Fine;
     let mut text = String::new();
     let checked = if args.deep { deep_looks(args, out) } else { plain_looks(args, out, &mut verdict) };
+    let painter = args.coloured.painter(out);
     for (of_log, said) in checked {
         verdict = verdict.or_worse(of_log);
-        text.push_str(&said);
+        text.push_str(&coloured(&said, of_log, painter));
     }
     match out.write(text.as_bytes()) {
         Ok(()) | Err(Failure::OutputClosed) => verdict,
@@ -107,6 +122,7 @@ fn plain_looks(args: &CheckArgs, out: &mut Output, verdict: &mut Verdict) -> Vec
     let looked = look_twice(&args.logs, |log| args.old.options(&args.access, log)).into_iter();
     let known = looked.map(|look| look.map(|status| limits.judge(status)).map_err(|e| explain(&e)));
     let looks: Vec<(&Path, Look)> = args.logs.iter().map(PathBuf::as_path).zip(known).collect();
+    let line = if args.json { json::line } else { line };
     let lines: Vec<(Verdict, String)> = looks.iter().map(|(log, look)| line(log, look, &limits)).collect();
     let Some(file) = &args.prom else { return lines };
     let metrics = prometheus::text(&looks);
@@ -119,6 +135,16 @@ fn plain_looks(args: &CheckArgs, out: &mut Output, verdict: &mut Verdict) -> Vec
         *verdict = Verdict::Unknown;
     }
     lines
+}
+
+/// The line with its first word in its colour; JSON has none.
+fn coloured(line: &str, verdict: Verdict, painter: Painter) -> String {
+    match line.split_once(" - ") {
+        Some((state, rest)) if !line.starts_with('{') => {
+            format!("{} - {rest}", painter.paint(verdict.into(), state))
+        }
+        _ => line.to_owned(),
+    }
 }
 
 fn line(log: &Path, look: &Look, limits: &Limits<'_>) -> (Verdict, String) {

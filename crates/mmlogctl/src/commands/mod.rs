@@ -25,7 +25,7 @@ pub mod tail;
 pub mod trim;
 
 /// Runs the command that was typed. Its exit code is one of [`Exit`], for `check` one of
-/// [`Verdict`](crate::exit::Verdict), for `exec` that of the program.
+/// [`Verdict`](crate::exit::Verdict) (as for `status --exit-code`), for `exec` that of the program.
 ///
 /// # Errors
 /// What the command could not do.
@@ -52,7 +52,7 @@ pub fn run(cli: &Cli, out: &mut Output) -> Result<ExitCode, Failure> {
         Command::Exec(args) => return Ok(exec::run(args, out)),
         Command::Cat(args) => cat::run(args, out)?,
         Command::Tail(args) => tail::run(args, out)?,
-        Command::Status(args) => status::run(args, out)?,
+        Command::Status(args) => return status::run(args, out),
         Command::Check(args) => return Ok(check::run(args, out).into()),
         Command::Inspect(args) => inspect::run(args, out)?,
         Command::Repair(args) => repair::run(args, out)?,

@@ -1,6 +1,7 @@
 //! The pages under man/ and the completions under completions/ are rendered from the command line's
 //! definition, and are current. After a change: `MMLOG_BLESS=1 cargo test -p mmlogctl --test generated`.
 
+mod completions;
 mod pages;
 
 use std::collections::BTreeMap;
@@ -9,11 +10,10 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use clap::Command;
-use clap_complete::{Shell, generate};
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use mmlogctl::cli;
-use mmlogctl::exit::{ENDED, Exit, NotRun, RAN, Verdict};
+use mmlogctl::exit::{ENDED, Exit, LOOKED, NotRun, RAN, Verdict};
 use pages::Page;
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -36,7 +36,7 @@ fn man_pages_are_current() -> Outcome {
 
 #[test]
 fn completions_are_current() -> Outcome {
-    compare(&completions())
+    compare(&rendered_completions())
 }
 
 #[test]
@@ -62,13 +62,16 @@ fn a_page_names_every_exit_code() -> Outcome {
 /// These end by signals in ways of their own, which their texts have.
 const OTHERWISE: [&str; 4] = ["mmlogctl-append", "mmlogctl-bench", "mmlogctl-drill", "mmlogctl-inspect"];
 
-/// Those of `check` are what monitoring makes of them, those of `exec` mostly the program's.
+/// Those of `check` are what monitoring makes of them, those of `status` what a look can end with, those of `exec` mostly the program's.
 fn exit_codes(page: &str) -> Vec<(String, &'static str)> {
     let ended = (ENDED.0.to_owned(), ENDED.1);
     match page {
         "mmlogctl-check" => {
             let verdicts = Verdict::ALL.map(|v| (v.code().to_string(), v.meaning()));
             verdicts.into_iter().chain([ended]).collect()
+        }
+        "mmlogctl-status" => {
+            LOOKED.map(|(code, meaning)| (code.to_owned(), meaning)).into_iter().chain([ended]).collect()
         }
         "mmlogctl-exec" => {
             let ran = RAN.map(|(code, meaning)| (code.to_owned(), meaning));
@@ -101,14 +104,14 @@ fn command() -> Command {
     command
 }
 
-fn completions() -> BTreeMap<PathBuf, Vec<u8>> {
-    let shells = [(Shell::Bash, "mmlogctl.bash"), (Shell::Zsh, "_mmlogctl"), (Shell::Fish, "mmlogctl.fish")];
-    let render = |(shell, name): (Shell, &str)| {
-        let mut bytes = Vec::new();
-        generate(shell, &mut cli::command(), "mmlogctl", &mut bytes);
-        (Path::new("completions").join(name), bytes)
-    };
-    shells.into_iter().map(render).collect()
+fn rendered_completions() -> BTreeMap<PathBuf, Vec<u8>> {
+    let (options, commands) = completions::all(&command());
+    let scripts = [
+        ("mmlogctl.bash", completions::bash::script(&options, &commands)),
+        ("_mmlogctl", completions::zsh::script(&options, &commands)),
+        ("mmlogctl.fish", completions::fish::script(&options, &commands)),
+    ];
+    scripts.into_iter().map(|(name, text)| (Path::new("completions").join(name), text.into_bytes())).collect()
 }
 
 fn man_pages() -> Result<BTreeMap<PathBuf, Vec<u8>>, Box<dyn Error>> {

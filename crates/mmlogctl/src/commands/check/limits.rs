@@ -26,6 +26,7 @@ pub(super) struct Limits<'a> {
 #[derive(Debug)]
 pub(super) struct Passed {
     pub(super) verdict: Verdict,
+    pub(super) metric: &'static str,
     /// Which, with its numbers.
     pub(super) said: String,
     pub(super) next: String,
@@ -34,6 +35,11 @@ pub(super) struct Passed {
 /// The metrics that thresholds can be set for.
 fn judged() -> impl Iterator<Item = (&'static Metric, &'static Judged)> {
     ALL.iter().filter_map(|metric| Some((metric, metric.judged.as_ref()?)))
+}
+
+/// All names.
+pub(super) fn names_of_all() -> Vec<&'static str> {
+    judged().map(|(metric, _)| metric.name).collect()
 }
 
 fn names(bad: Bad) -> String {
@@ -101,17 +107,27 @@ impl Limits<'_> {
         passed
     }
 
-    fn passes(&self, metric: &Metric, status: &Status) -> Option<Passed> {
+    fn passes(&self, metric: &'static Metric, status: &Status) -> Option<Passed> {
         let last = |limits: &[Limit]| limits.iter().rev().find(|l| l.metric.name == metric.name).copied();
         let set = [(Verdict::Critical, last(self.critical)), (Verdict::Warning, last(self.warning))];
         let mut set = set.into_iter().filter_map(|(verdict, limit)| Some((verdict, limit?)));
         let Some(value) = (metric.value)(status) else {
             let (_, limit) = set.next()?;
             let said = format!("{} could not be seen", metric.name);
-            return Some(Passed { verdict: Verdict::Unknown, said, next: limit.unseen() });
+            return Some(Passed {
+                verdict: Verdict::Unknown,
+                metric: metric.name,
+                said,
+                next: limit.unseen(),
+            });
         };
         let (verdict, limit) = set.find(|(_, limit)| limit.is_passed_by(value))?;
-        Some(Passed { verdict, said: limit.words(verdict, value), next: limit.next(status) })
+        Some(Passed {
+            verdict,
+            metric: metric.name,
+            said: limit.words(verdict, value),
+            next: limit.next(status),
+        })
     }
 }
 

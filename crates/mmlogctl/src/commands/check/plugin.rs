@@ -5,17 +5,17 @@ use std::path::Path;
 
 use mmlog::{Finding, FindingId, State, Status};
 
-use super::limits::{self, Limits};
+use super::limits::{self, Limits, Passed};
 use crate::exit::{Verdict, printable, shown};
 use crate::metrics::{ALL, Bad, Kind, Metric, Unit};
 
 pub(super) fn line(s: &Status, limits: &Limits<'_>) -> (Verdict, String) {
     let (found, passed) = (Verdict::of(&s.findings), limits.passed(s));
-    let verdict = passed.iter().fold(found, |worst, one| worst.or_worse(one.verdict));
+    let verdict = worst(found, &passed);
     // The state of the log says more than a word of monitoring's, where it is what counts.
     let state =
         if found == verdict && s.state != State::Ok { s.state.to_string() } else { verdict.word().into() };
-    let next = passed.first().filter(|_| found != verdict).map_or(&s.next_step, |one| &one.next);
+    let next = next(s, found, &passed);
     let as_bad = passed.partition_point(|one| found.or_worse(one.verdict) == one.verdict);
     let mut said: Vec<&str> = passed.iter().map(|one| one.said.as_str()).collect();
     said.splice(as_bad..as_bad, s.problem.as_deref());
@@ -25,6 +25,17 @@ pub(super) fn line(s: &Status, limits: &Limits<'_>) -> (Verdict, String) {
     said.push(waits.map_or(next, |f| &f.next_step));
     let said = one_line(&said.join("; "));
     (verdict, format!("{state} - {}: {said} | {}\n", one_line(&shown(&s.path)), figures(s, limits)))
+}
+
+/// What a diagnosis and thresholds mean together.
+pub(super) fn worst(found: Verdict, passed: &[Passed]) -> Verdict {
+    passed.iter().fold(found, |worst, one| worst.or_worse(one.verdict))
+}
+
+/// What to do: for what is worst.
+pub(super) fn next<'a>(s: &'a Status, found: Verdict, passed: &'a [Passed]) -> &'a str {
+    let worse = passed.first().filter(|_| found != worst(found, passed));
+    worse.map_or(&s.next_step, |one| &one.next)
 }
 
 /// A log that cannot be looked at.

@@ -53,6 +53,12 @@ pub struct DrillArgs {
     keep: bool,
 }
 
+/// The names that may be typed.
+#[must_use]
+pub fn names() -> Vec<&'static str> {
+    incidents::all().iter().map(|incident| incident.finding.name()).collect()
+}
+
 /// Lists, rehearses, or drills.
 ///
 /// # Errors

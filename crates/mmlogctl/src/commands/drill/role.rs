@@ -243,7 +243,7 @@ fn look_blindly(log: &Path, out: &mut Output) -> Result<Exit, Failure> {
     let line = ["mmlogctl", "status", "--json"].map(PathBuf::from);
     let cli = Cli::try_parse_from(line.iter().map(PathBuf::as_path).chain([log]));
     match cli {
-        Ok(Cli { command: Command::Status(args), .. }) => status::run(&args, out),
+        Ok(Cli { command: Command::Status(args), .. }) => status::report(&args, out).map(|(exit, _)| exit),
         _ => Err(Failure::new(Exit::Usage, "status: its arguments have changed")),
     }
 }

@@ -118,7 +118,7 @@ fn file(f: &FileFacts) -> Value {
 }
 
 /// `command` is the one of `next_step` to try first. `pid` is the culprit's in this PID namespace, if it is one process's doing.
-fn finding(f: &Finding) -> Value {
+pub(crate) fn finding(f: &Finding) -> Value {
     json!({
         "id": f.id.name(),
         "severity": f.severity.to_string(),

@@ -4,6 +4,7 @@
 //! that has nothing in flight, it looks once more after a second: it may do so for a moment only.
 
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
 
@@ -11,7 +12,8 @@ use clap::Args;
 use mmlog::{Error, Observer, Options, Status, Thresholds};
 
 use crate::arguments::{Access, OldSegments};
-use crate::exit::{Exit, Failure};
+use crate::colours::Coloured;
+use crate::exit::{Exit, Failure, Verdict};
 use crate::output::Output;
 
 mod human;
@@ -36,6 +38,14 @@ pub struct StatusArgs {
     /// One JSON object for each log, one per line; of a log that cannot be read, what is known.
     #[arg(long)]
     json: bool,
+    /// End with the exit code that check would have: 0 nothing to look at, 1 a warning, 2 critical, 3 not known; of several
+    /// logs the worst counts.
+    ///
+    /// Without it, every log that could be looked at is 0, whatever its state.
+    #[arg(long)]
+    exit_code: bool,
+    #[command(flatten)]
+    coloured: Coloured,
     #[command(flatten)]
     old: OldSegments,
     #[command(flatten)]
@@ -46,18 +56,30 @@ pub struct StatusArgs {
 ///
 /// # Errors
 /// When standard output fails.
-pub fn run(args: &StatusArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let mut exit = Exit::Done;
+pub fn run(args: &StatusArgs, out: &mut Output) -> Result<ExitCode, Failure> {
+    let (exit, verdict) = report(args, out)?;
+    Ok(if args.exit_code { verdict.into() } else { exit.into() })
+}
+
+/// What is wrong while looking, and the worst of what was seen.
+pub(crate) fn report(args: &StatusArgs, out: &mut Output) -> Result<(Exit, Verdict), Failure> {
+    let (mut exit, mut verdict) = (Exit::Done, Verdict::Fine);
+    let painter = args.coloured.painter(out);
     let mut gap = "";
     for (path, looked) in
         args.logs.iter().zip(look_twice(&args.logs, |log| args.old.options(&args.access, log)))
     {
+        let of_log = looked.as_ref().map_or(Verdict::Unknown, |status| Verdict::of(&status.findings));
+        verdict = verdict.or_worse(of_log);
         match looked {
             Ok(status) => {
                 if args.json {
                     out.write(json::line(&json::object(&status)).as_bytes())?;
                 } else {
-                    out.write(format!("{gap}{}", human::text(&status, out.columns())).as_bytes())?;
+                    let (text, state) = (human::text(&status, out.columns()), status.state.to_string());
+                    let behind = text.strip_prefix(&state).unwrap_or_default();
+                    let state = painter.paint(of_log.into(), &state);
+                    out.write(format!("{gap}{state}{behind}").as_bytes())?;
                     gap = "\n";
                 }
                 if let Some(failure) = Failure::of_unseen(path, &status) {
@@ -75,7 +97,7 @@ pub fn run(args: &StatusArgs, out: &mut Output) -> Result<Exit, Failure> {
             }
         }
     }
-    Ok(exit)
+    Ok((exit, verdict))
 }
 
 /// Looks at each log, at all of them within the same short time.
