@@ -41,7 +41,7 @@ const OFFERED: &[(&[&str], &[&str])] = &[
     (&["cat", "--olddir", ""], &["old"]),
     (&["tail", "-o", ""], &["json", "text"]),
     (&["tail", "--zero"], &["--zero-terminated"]),
-    (&["drill", "writer-s"], &["writer-stalled"]),
+    (&["drill", "writer-s"], &["writer-stalled", "writer-stopped"]),
     (&["check", "-w", "fre"], &["free="]),
     (&["rotate", "--wait", ""], &[]),
     (&["help", "exe"], &["exec"]),

@@ -76,13 +76,17 @@ impl Drop for Stopped {
     }
 }
 
-/// Waits until the tool has the log's metadata open and sleeps, then sends it the signal.
+/// Waits until the tool has the log's metadata, or its directory, open and sleeps, then sends it the signal. (Who tries
+/// again and again to open a log has the metadata only now and then.)
 fn signal_when_it_waits(running: &Running, log: &Path, signal: Signal) {
     let metadata = metadata_of(log).canonicalize().unwrap();
+    let directory = metadata.parent().unwrap();
     let waiting = || {
         let pid = running.innermost();
         let mut open = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
-        open.find(|entry| fs::read_link(entry.path()).is_ok_and(|target| target == metadata))?;
+        open.find(|entry| {
+            fs::read_link(entry.path()).is_ok_and(|target| target == metadata || target == directory)
+        })?;
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         // Traced, it is stopped at each slow call.
         stat.rsplit_once(") ")?.1.starts_with(['S', 't']).then_some(pid)

@@ -5,9 +5,7 @@ use std::path::{Path, PathBuf};
 
 use mmlog::layout::{LOCK_BYTE, POSITION_END};
 
-use crate::cli::{
-    Bytes, COMMANDS, Held, Scratch, WRITING, at, metadata_of, mmlogctl, poke, slot, write_slot,
-};
+use crate::cli::{COMMANDS, Held, Scratch, WRITING, at, metadata_of, mmlogctl, poke, slot, write_slot};
 use crate::{CONTENT, has_status, is_readable, refused};
 
 /// All but `rm`, which is there to get rid of such files.
@@ -302,7 +300,7 @@ fn all_slots_taken_is_busy_with_who_has_them_and_waited_for_until_one_is_free() 
     let open = mmlog::Log::options().max_writers(1).open_or_create(&log).unwrap();
     let mut writer = open.writer().unwrap();
     writer.append(CONTENT).unwrap();
-    let before = Bytes::of(&log);
+    let before = fs::read(&log).unwrap();
     let us = format!("busy: 1 writer open already: process {} (", std::process::id());
     let wait = || {
         let running = mmlogctl("append", &log).start();
@@ -314,7 +312,7 @@ fn all_slots_taken_is_busy_with_who_has_them_and_waited_for_until_one_is_free() 
     ended.signal(nix::sys::signal::Signal::SIGTERM);
     let ended = ended.end();
     assert!(ended.code == 3 && ended.stderr.contains("raise --max-writers"), "{ended:?}");
-    before.are_still_in(&log);
+    assert!(fs::read(&log).unwrap() == before, "it took nothing");
     is_readable(&log, CONTENT);
     let mut waiting = wait();
     waiting.feed(b"x\n");

@@ -213,9 +213,7 @@ fn a_log_of_any_name_works_and_the_printed_command_names_it() {
         let log = scratch.path().join(OsStr::from_bytes(name));
         fs::remove_file(&log).unwrap();
         let status: Value = serde_json::from_slice(&here("status", &["--json"], b"").stdout).unwrap();
-        let next = status["next_step"].as_str().unwrap();
-        // A backtick in the name ends the command for us, not for a shell.
-        let command = next.split_once('`').unwrap().1.rsplit_once('`').unwrap().0;
+        let command = status["findings"][0]["command"].as_str().unwrap();
         let tool = Path::new(env!("CARGO_BIN_EXE_mmlogctl")).parent().unwrap();
         let path = format!("{}:{}", tool.display(), std::env::var("PATH").unwrap());
         if !succeeds(Command::new("bash").arg("--version")) {

@@ -139,7 +139,7 @@ fn a_long_path_is_whole_and_quoted_where_it_is_to_be_pasted() {
     shows(&log, "OK", &["long-directory-name-/app\\n"]);
     std::fs::remove_file(&log).unwrap();
     let directory = directory.display();
-    let step = format!("mmlogctl repair --recreate $'{directory}/app\\u000a\\u001b[2J.log'");
+    let step = format!("mmlogctl repair --recreate $'{directory}/app\\012\\033[2J.log'");
     shows(&log, "DAMAGED", &["the data file is gone", &step]);
 }
 

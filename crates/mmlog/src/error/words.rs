@@ -128,9 +128,12 @@ pub fn quoted(path: &Path) -> String {
     let bytes = path.as_os_str().as_bytes();
     let lead = if bytes.starts_with(b"-") { "./" } else { "" };
     let plain = |c: char| c.is_ascii_alphanumeric() || "/._-+,:@%".contains(c);
-    // What turns the direction of writing would be escaped where it is shown, within quotes.
+    // What turns the direction of writing would be escaped where it is shown, within quotes; a backquote would end the
+    // command in the text around it.
     let hidden = |c: char| {
-        c.is_control() || matches!(c, '\u{61c}' | '\u{200e}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        c == '`'
+            || c.is_control()
+            || matches!(c, '\u{61c}' | '\u{200e}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
     match std::str::from_utf8(bytes) {
         Ok(text) if !text.is_empty() && text.chars().all(plain) => format!("{lead}{text}"),
@@ -138,7 +141,7 @@ pub fn quoted(path: &Path) -> String {
         _ => {
             // Three octal digits: no shell takes more for the same byte.
             let escaped = |b: &u8| match b {
-                b'\'' | b'\\' | ..b' ' | 0x7f.. => format!("\\{b:03o}"),
+                b'\'' | b'\\' | b'`' | ..b' ' | 0x7f.. => format!("\\{b:03o}"),
                 b => char::from(*b).to_string(),
             };
             format!("$'{lead}{}'", bytes.iter().map(escaped).collect::<String>())
@@ -154,13 +157,14 @@ mod tests {
 
     #[test]
     fn a_shell_reads_a_quoted_path_back() {
-        let names: [&[u8]; 12] = [
+        let names: [&[u8]; 13] = [
             b"plain.log",
             b"",
             b"two words",
             b"it's",
             b"-x",
             b"~",
+            b"`id`",
             b"$(rm -rf .)",
             "caf\u{e9} \u{1f600}".as_bytes(),
             b"new\nline",

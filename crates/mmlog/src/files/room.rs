@@ -15,7 +15,8 @@ pub(crate) struct Room<'a> {
 
 impl<'a> Room<'a> {
     pub(crate) fn of(place: &'a Place) -> Result<Self, Fault> {
-        let most = fs::longest_name(place.directory_fd()).map_err(Fault::io("ask for the file system"))?;
+        let asked = fs::ask_file_system(place.directory_fd());
+        let most = asked.map_err(Fault::io("ask for the file system"))?.longest_name;
         Ok(Self { place, most })
     }
 

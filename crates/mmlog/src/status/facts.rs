@@ -91,8 +91,10 @@ pub(super) fn unfinished(kind: u64) -> Option<&'static str> {
 
 pub(super) fn file(place: &Place) -> Result<FileFacts, Fault> {
     let asked = fs::ask_file_system(place.directory_fd()).map_err(|e| e.to_string());
-    let medium = asked.as_ref().map_or_else(|_| Medium::default(), |(_, medium)| *medium);
-    let free = asked.map(|(free, _)| free);
+    let said = asked.as_ref().ok();
+    let (medium, inodes) = (said.map(|s| s.medium).unwrap_or_default(), said.and_then(|s| s.inodes));
+    let longest_name = said.map_or(0, |s| s.longest_name);
+    let free = asked.map(|asked| asked.free);
     let gone = FileFacts {
         len: 0,
         allocated: 0,
@@ -104,8 +106,8 @@ pub(super) fn file(place: &Place) -> Result<FileFacts, Fault> {
         changed: None,
         medium,
         free,
-        longest_name: fs::longest_name(place.directory_fd()).unwrap_or(0),
-        inodes: fs::inodes(place.directory_fd()),
+        longest_name,
+        inodes,
     };
     match place.open(Part::Data, Access::Read).and_then(|file| file.metadata()) {
         Ok(m) => Ok(FileFacts {

@@ -72,24 +72,34 @@ fn incoherent(magic: u32, has_block_device: bool) -> Option<&'static str> {
     })
 }
 
-/// Bytes that the file system has left for this user, and what kind it is.
-pub(crate) fn ask_file_system(file: impl AsFd) -> io::Result<(u64, Medium)> {
+/// What a file system says of itself.
+pub(crate) struct FileSystem {
+    /// Bytes that it has left for this user.
+    pub(crate) free: u64,
+    pub(crate) medium: Medium,
+    /// Inodes that it has left, and those that it has; `None` where it does not count them.
+    pub(crate) inodes: Option<(u64, u64)>,
+    /// The most bytes that a name has there.
+    pub(crate) longest_name: usize,
+}
+
+pub(crate) fn ask_file_system(file: impl AsFd) -> io::Result<FileSystem> {
     const RAMFS: FsType = FsType(0x8584_58f6);
+    /// The kernel says 0 where a file system says nothing, and more where it counts characters.
+    const LONGEST: usize = 255;
     let s = statfs::fstatfs(file)?;
     let medium = match s.filesystem_type() {
         statfs::TMPFS_MAGIC | RAMFS => Medium::Memory,
         statfs::OVERLAYFS_SUPER_MAGIC => Medium::Overlay,
         _ => Medium::Disk,
     };
-    Ok((s.blocks_available().saturating_mul(s.block_size().unsigned_abs()), medium))
-}
-
-/// The most bytes that a name has there. (The kernel says 0 where a file system does not, and more where it counts
-/// characters.)
-pub(crate) fn longest_name(directory: impl AsFd) -> io::Result<usize> {
-    const USUAL: u64 = 255;
-    let said = rustix::fs::fstatvfs(directory)?.f_namemax;
-    Ok(if said == 0 { USUAL } else { said.min(USUAL) } as usize)
+    let name = usize::try_from(s.maximum_name_length()).unwrap_or(0);
+    Ok(FileSystem {
+        free: s.blocks_available().saturating_mul(s.block_size().unsigned_abs()),
+        medium,
+        inodes: (s.files() > 0).then_some((s.files_free(), s.files())),
+        longest_name: if name == 0 { LONGEST } else { name.min(LONGEST) },
+    })
 }
 
 /// What tells the file system, or subvolume, from others, as long as it lives; 0 where it says nothing.
@@ -97,15 +107,9 @@ pub(crate) fn file_system(file: impl AsFd) -> u64 {
     rustix::fs::fstatvfs(file).map_or(0, |s| s.f_fsid)
 }
 
-/// Inodes that the file system has left for this user, and those that it has; `None` where it does not count them.
-pub(crate) fn inodes(file: impl AsFd) -> Option<(u64, u64)> {
-    let asked = rustix::fs::fstatvfs(file).ok()?;
-    (asked.f_files > 0).then_some((asked.f_favail, asked.f_files))
-}
-
 /// Bytes that it has left for this user; none when it cannot be asked.
 pub(crate) fn free_bytes(file: impl AsFd) -> u64 {
-    ask_file_system(file).map_or(0, |(free, _)| free)
+    ask_file_system(file).map_or(0, |asked| asked.free)
 }
 
 /// Where the file's first byte lies that has a block; its end where none has one. Nobody of ours uses the offset of a
