@@ -11,7 +11,7 @@ shared! {
         pub len: AtomicU64,
         pub messages: AtomicU64,
         pub bytes: AtomicU64,
-        /// What its next append waits for, see [`waiting`](crate::waiting); 0: nothing.
+        /// What its next append waits for, see mmlog(5); 0: nothing.
         pub wait_kind: AtomicU32,
         pub wait_errno: AtomicU32,
         pub wait_len: AtomicU64,
@@ -20,7 +20,7 @@ shared! {
     }
 }
 
-/// Whose slot it is, for people; the slot's lock byte is the truth. `operation` names none, only [`HELD`].
+/// Whose slot it is, for people; the slot's lock byte is the truth. `operation` names none, only [`HELD`](super::HELD).
 pub type SlotCold = Owner;
 
 shared! {
