@@ -108,7 +108,7 @@ fn raise_by(raised: &Arc<AtomicBool>) -> io::Result<Vec<SigId>> {
     Ok(handlers)
 }
 
-/// From now on a signal ends this command: the waits and the long work of the library by [`flag`], the rest, such as a
+/// From now on a signal ends this command: the waits and the long work of the library by [`flag()`], the rest, such as a
 /// reader of standard output that stands still or a slow disk, a moment later, wherever it is: whatever a command does to a
 /// log may be killed at any step. Needs no descriptor.
 pub fn end_by_them() {
