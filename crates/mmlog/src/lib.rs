@@ -126,6 +126,7 @@ mod door {
         Version1Flags, WriterStatus, explain,
     };
     pub use crate::status::{OutsideBytes, UnrunHooks};
+    pub use crate::sys::barrier::prepare_before_threads;
     pub use crate::sys::cgroup::Freezer;
     pub use crate::sys::process::ProcessState;
     pub use crate::sys::sigbus::guard_against_sigbus;

@@ -115,6 +115,7 @@ pub fn end_by_them() {
     // Without handlers the system ends us, as it does others.
     let Ok(caught) = Caught::once() else { return };
     IS_ENDED_BY_THEM.store(true, Ordering::Release);
+    mmlog::prepare_before_threads();
     // Where no thread can be had, the second signal ends it.
     let _ = thread::Builder::new().stack_size(64 << 10).spawn(|| caught.end());
 }

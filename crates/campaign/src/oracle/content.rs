@@ -13,7 +13,8 @@ pub(crate) struct Gone {
 pub(crate) struct Content {
     pub(crate) base: u64,
     pub(crate) bytes: Vec<u8>,
-    /// Exact holes, by position. Where the log does not know the place, there are only NULs.
+    /// Exact holes, by position. Where the log does not know the place, there are only NULs; of a final segment, pages of
+    /// them without a block are told as a gap.
     pub(crate) holes: Vec<Gone>,
     /// Where the next append would go; the log is at rest when the content ends there.
     pub(crate) cursor: u64,
@@ -34,7 +35,7 @@ impl Content {
                     (range.start, range.end)
                 }
                 Next::Hole(hole) => {
-                    if hole.kind != HoleKind::Unplaced {
+                    if ![HoleKind::Unplaced, HoleKind::Gone].contains(&hole.kind) {
                         content.holes.push(Gone { start: hole.start, end: hole.end() });
                     }
                     content.bytes.resize((hole.end() - base) as usize, 0);

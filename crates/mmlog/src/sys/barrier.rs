@@ -9,6 +9,19 @@ pub(crate) fn take_part() {
     let _ = membarrier(MembarrierCommand::RegisterGlobalExpedited);
 }
 
+/// Does ahead what opening the first log to write does once in a process, and what the kernel does at once only as long as
+/// the process has one thread: with several, registering with `membarrier(2)` waits for all processors, some 30 ms. For
+/// programs that start threads first and open logs then, and for which that counts; nothing else changes.
+///
+/// ```
+/// mmlog::prepare_before_threads();
+/// std::thread::spawn(|| ()).join().unwrap();
+/// ```
+pub fn prepare_before_threads() {
+    take_part();
+    take_part_privately();
+}
+
 /// Every thread of a process that takes part, running now, passes a full memory barrier before this returns.
 pub(crate) fn force_on_writers() {
     let _ = membarrier(MembarrierCommand::GlobalExpedited);
