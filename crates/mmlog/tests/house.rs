@@ -137,6 +137,65 @@ fn architecture_names_every_file_of_the_library_once() {
     assert_eq!(named, there);
 }
 
+/// Files right below a directory, without what is below its directories.
+fn at_the_top_of(below: &str) -> Vec<Source> {
+    sources(below).into_iter().filter(|s| !s.path.contains('/')).collect()
+}
+
+#[test]
+fn architecture_names_every_process_test_and_every_file_that_commands_share() {
+    let page = architecture();
+    let section = |heading: &str| page.split("\n## ").find(|s| s.starts_with(heading)).unwrap().to_owned();
+    let (tool, tests) = (section("The tool"), section("Tests"));
+    for source in at_the_top_of("crates/mmlogctl/src").iter().filter(|s| s.path != "lib.rs") {
+        assert!(tool.contains(&format!("`{}`", source.path)), "\"The tool\" does not name {}", source.path);
+    }
+    for source in at_the_top_of("tests") {
+        let name = source.module();
+        assert!(tests.contains(&format!("`{name}`")), "the row of `tests/*.rs` does not name `{name}`");
+    }
+}
+
+/// What stands twice in a page: a line, or a row of one table (by its first cell, numbers aside).
+fn twice(page: &str) -> Vec<String> {
+    let (mut lines, mut rows, mut is_code) = (BTreeSet::new(), BTreeSet::new(), false);
+    let mut found = Vec::new();
+    for line in page.lines() {
+        is_code ^= line.trim_start().starts_with("```");
+        if is_code {
+            continue;
+        }
+        if let Some(row) = line.strip_prefix('|') {
+            let key = row.split('|').next().unwrap().trim();
+            if key.contains(char::is_alphabetic) && !rows.insert(key) {
+                found.push(line.to_owned());
+            }
+        } else {
+            rows.clear();
+        }
+        let is_said = line.contains(char::is_alphabetic) && !line.starts_with('#');
+        if is_said && !lines.insert(line.trim()) {
+            found.push(line.to_owned());
+        }
+    }
+    found
+}
+
+#[test]
+fn no_page_says_anything_twice() {
+    for page in ["ARCHITECTURE.md", "CHANGELOG.md", "RELIABILITY.md", "README.md"] {
+        let text = fs::read_to_string(root().join(page)).unwrap();
+        assert_eq!(twice(&text), [""; 0], "{page}");
+    }
+}
+
+#[test]
+fn what_stands_twice_in_a_page_is_found() {
+    let page = "| a | b |\n|---|---|\n| `x.rs` | one |\n| `x.rs` | two |\n| 0 | q |\n| 0 | r |\n\nsaid\n| `x.rs` | 3 |\n\nsaid";
+    assert_eq!(twice(page), ["| `x.rs` | two |", "said"]);
+    assert_eq!(twice("```\nsaid\n```\nsaid"), [""; 0]);
+}
+
 #[test]
 fn unsafe_code_is_only_in_the_named_files() {
     let named: BTreeSet<String> = table("Unsafe code", 1).into_iter().collect();
@@ -279,7 +338,7 @@ fn no_file_has_more_than_500_lines() {
 #[test]
 fn every_process_test_is_a_target_and_says_what_it_guards() {
     let manifest = fs::read_to_string(root().join("crates/mmlogctl/Cargo.toml")).unwrap();
-    for test in sources("tests").iter().filter(|s| !s.path.contains('/')) {
+    for test in at_the_top_of("tests") {
         assert!(
             manifest.contains(&format!("path = \"../../tests/{}\"", test.path)),
             "{} never runs",
