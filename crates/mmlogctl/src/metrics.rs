@@ -180,7 +180,7 @@ pub(crate) const ALL: &[Metric] = &[
         judged: Some(Judged {
             bad: Bad::TooLittle,
             findings: &[FindingId::DiskFull, FindingId::DiskNearlyFull],
-            next: "free space on its file system: `mmlogctl segments LOG` lists old segments, `mmlogctl prune --keep N LOG` takes all but the newest N",
+            next: "free space on its file system: `mmlogctl segments LOG` lists old segments, `mmlogctl prune --keep 5 LOG` takes all but the newest 5",
         }),
     },
     Metric {
@@ -283,7 +283,7 @@ pub(crate) const ALL: &[Metric] = &[
         most: None,
         judged: too_much(
             &[FindingId::SyncFailed],
-            "see whether what should sync still runs (`mmlogctl append --sync`)",
+            "see whether what should sync still runs, such as `mmlogctl append --sync always LOG`",
         ),
     },
 ];
@@ -299,7 +299,7 @@ const WAITING: &[FindingId] = &[
 const STANDING: &[FindingId] =
     &[FindingId::WriterStalled, FindingId::GateClosed, FindingId::LockHeld, FindingId::DeadWriter];
 const PRUNE: &str =
-    "`mmlogctl segments LOG` lists them, `mmlogctl prune --keep N LOG` takes all but the newest N";
+    "`mmlogctl segments LOG` lists them, `mmlogctl prune --keep 5 LOG` takes all but the newest 5";
 
 const fn too_much(findings: &'static [FindingId], next: &'static str) -> Option<Judged> {
     Some(Judged { bad: Bad::TooMuch, findings, next })
@@ -408,7 +408,11 @@ mod tests {
     #[test]
     fn every_threshold_says_what_to_do() {
         let judged = ALL.iter().filter_map(|m| m.judged.as_ref());
-        assert!(judged.clone().count() > 10 && judged.into_iter().all(|j| !j.next.is_empty()));
+        assert!(judged.clone().count() > 10 && judged.clone().all(|j| !j.next.is_empty()));
+        for command in judged.flat_map(|j| j.next.split('`').skip(1).step_by(2)) {
+            let words = command.split(' ').map(std::ffi::OsString::from);
+            assert!(crate::cli::parse(words).is_ok() && command.contains("LOG"), "{command}");
+        }
         let too_little = |m: &&Metric| m.judged.as_ref().is_some_and(|j| j.bad == Bad::TooLittle);
         assert_eq!(ALL.iter().filter(too_little).map(|m| m.name).collect::<Vec<_>>(), ["free", "inodes"]);
     }

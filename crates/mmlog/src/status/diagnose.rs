@@ -208,7 +208,7 @@ impl Status {
             r.end
         );
         let next = format!(
-            "`mmlogctl cat --holes say {}` names the lost ranges; `append --sync` keeps what must not be lost",
+            "`mmlogctl cat --holes say {0}` names the lost ranges; `mmlogctl append --sync always {0}` keeps what must not be lost",
             quoted(&self.path)
         );
         Some(info(FindingId::Recovered, sentence, next))

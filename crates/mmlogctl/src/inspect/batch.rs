@@ -4,7 +4,7 @@ use std::env;
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use mmlog::Options;
+use mmlog::{Options, Thresholds};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect, Size};
 use serde_json::{Value, json};
@@ -56,7 +56,7 @@ impl Batch {
         Self { model, sources, begun: Instant::now(), form }
     }
 
-    /// Prints one tick; looks twice, to tell what stands from what works.
+    /// Prints one tick; looks as often as status does, to tell what stands from what works.
     ///
     /// # Errors
     /// When standard output fails.
@@ -64,6 +64,13 @@ impl Batch {
         self.look();
         thread::sleep(APART);
         self.look();
+        let usual = Thresholds::default();
+        let is_odd =
+            |log: &Log| matches!(&log.look, Some(Ok(status)) if status.is_worth_another_look(&usual));
+        if self.model.logs.iter().any(is_odd) {
+            thread::sleep(usual.stopped);
+            self.look();
+        }
         self.print(out)
     }
 

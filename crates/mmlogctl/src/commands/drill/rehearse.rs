@@ -10,7 +10,7 @@ use super::act::{self, Outcome};
 use super::incidents::{Cure, Incident};
 use super::report;
 use super::sight::Found;
-use super::stage::{Done, Stage, Stop, Theatre};
+use super::stage::{Done, Looks, Stage, Stop, Theatre};
 use crate::exit::{Failure, printable, shown};
 use crate::output::Output;
 
@@ -41,7 +41,12 @@ fn act_by_act(
     act::raise_curtain(stage, incident, outcome)?;
     let log = shown(&stage.log);
     out.line(&format!("Something is wrong with {log}"))?;
-    out.line(&format!("In another terminal: mmlogctl status {log}, or inspect; mend it if you like."))?;
+    let place = match stage.looks {
+        Looks::Plainly => "In another terminal".to_owned(),
+        Looks::As(uid) => format!("In another terminal, as user {uid} (root sees it all)"),
+        Looks::Blindly => "From within a sandbox that hides locks, as Enter does".to_owned(),
+    };
+    out.line(&format!("{place}: mmlogctl status {log}, or inspect; mend it if you like."))?;
     out.line("Enter shows what status says.")?;
     enter(theatre)?;
     if stage.says(incident.finding)?.is_none() {

@@ -6,7 +6,8 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use mmlog::{
     Damage, Durability, Error, FileFacts, Finding, HoldStatus, Hole, InFlight, Lock, PanicRecord,
-    SegmentFlaw, SegmentStatus, SlotWaiters, State, Status, Version1Flags, Waiting, WriterStatus, explain,
+    SegmentFlaw, SegmentStatus, Severity, SlotWaiters, State, Status, Version1Flags, Waiting, WriterStatus,
+    explain,
 };
 use serde_json::{Value, json};
 
@@ -28,12 +29,10 @@ pub(crate) fn unreadable(path: &Path, error: &Error) -> Value {
 
 /// The same, where the error was explained already.
 pub(crate) fn explained(path: &Path, found: &Finding) -> Value {
-    // Its state would be OK where only the looking failed.
-    let state = if found.state == State::Ok { "UNKNOWN".to_owned() } else { found.state.to_string() };
     let object = json!({
         "schema": 1,
         "path": null,
-        "state": state,
+        "state": word(found),
         "problem": found.sentence,
         "next_step": found.next_step,
         "findings": [finding(found)],
@@ -117,12 +116,18 @@ fn file(f: &FileFacts) -> Value {
     })
 }
 
+/// The state of the log by that; where only the looking failed, nobody knows it.
+fn word(f: &Finding) -> String {
+    let is_known = f.state != State::Ok || f.severity == Severity::Info;
+    if is_known { f.state.to_string() } else { "UNKNOWN".to_owned() }
+}
+
 /// `command` is the one of `next_step` to try first. `pid` is the culprit's in this PID namespace, if it is one process's doing.
 pub(crate) fn finding(f: &Finding) -> Value {
     json!({
         "id": f.id.name(),
         "severity": f.severity.to_string(),
-        "state": f.state.to_string(),
+        "state": word(f),
         "sentence": f.sentence,
         "next_step": f.next_step,
         "command": f.command(),

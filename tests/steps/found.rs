@@ -1,0 +1,317 @@
+//! For each finding, whatever makes the diagnosis say it, in all of its words.
+
+use std::io;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
+
+use mmlog::{
+    Damage, Fault, Finding, FindingId, Freezer, HoldStatus, Hole, HoleKind, InFlight, OutsideBytes,
+    PanicRecord, Phase, ProcessState, Recovered, RemovedHeld, Seat, SegmentFlaw, Severity, SlotWaiters,
+    State, Status, Thresholds, Unrecovered, Version1Flags, Waiting, Want, WriterStatus, with_log,
+};
+
+const HERE: Seat = Seat { namespace: None, pid: Some(4312) };
+const PROCESSES: [ProcessState; 8] = [
+    ProcessState::Running,
+    ProcessState::Sleeping,
+    ProcessState::DiskSleep,
+    ProcessState::Stopped,
+    ProcessState::Traced,
+    ProcessState::CoreDumping,
+    ProcessState::Hidden,
+    ProcessState::Unknown,
+];
+/// Control groups that freeze: somebody's own, a service's, a container's.
+pub(crate) const GROUPS: [&str; 3] = ["a group's", "web.service", "docker-0123456789ab.scope"];
+
+/// All that is said of a log under that name, where `groups` has those directories; a finding without a row here has
+/// nothing.
+pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
+    let mut all = Vec::new();
+    let mut with = |change: &dyn Fn(&mut Status)| {
+        let mut status = well.clone();
+        change(&mut status);
+        all.extend(status.diagnose(&Thresholds::default()).into_iter().filter(|finding| finding.id == id));
+    };
+    match id {
+        FindingId::Panicked => with(&|s| s.panic = Some(panic_record())),
+        FindingId::Unreadable => return refused(well),
+        FindingId::DataGone
+        | FindingId::DataTruncated
+        | FindingId::MetadataCopied
+        | FindingId::OverlayView
+        | FindingId::OwnersDiffer
+        | FindingId::Positions
+        | FindingId::UnknownOperation => damaged(id, &mut with),
+        FindingId::DataReplaced => {
+            damaged(id, &mut with);
+            with(&|s| {
+                s.file.len = 0;
+                s.damage = vec![damage(id)];
+            });
+        }
+        FindingId::SegmentMissing
+        | FindingId::SegmentDamaged
+        | FindingId::SegmentUnreadable
+        | FindingId::SegmentSurplus
+        | FindingId::Leftover => flawed(id, well, &mut with),
+        FindingId::SyncFailed => with(&|s| s.durability.error = Some((3, 5))),
+        FindingId::Version1Flag => {
+            for (is_locked, is_panicked) in [(true, false), (false, true)] {
+                for holders in [vec![], vec![(4312, "old".to_owned())]] {
+                    with(&|s| {
+                        s.version_1 = Some(Version1Flags { is_locked, is_panicked, holders: holders.clone() })
+                    });
+                }
+            }
+        }
+        FindingId::Version1 => with(&|s| {
+            s.version_1 = Some(Version1Flags { is_locked: false, is_panicked: false, holders: Vec::new() });
+        }),
+        FindingId::DiskFull => {
+            with(&|s| full(s));
+            with(&|s| {
+                full(s);
+                s.segments.drain(..2);
+            });
+            with(&|s| s.writers = vec![waits(Want::Space, 28, 29)]);
+        }
+        FindingId::DiskNearlyFull => with(&|s| s.file.free = Ok(1 << 16)),
+        FindingId::LockHeld => by_all(&mut with, groups, &|s, w| {
+            (s.lock.held, s.lock.for_at_least) = (Ok(true), Duration::from_secs(1));
+            (s.lock.pid, s.lock.seat, s.lock.process) = (w.pid, w.seat, w.process);
+            s.lock.frozen_by.clone_from(&w.frozen_by);
+        }),
+        FindingId::MaintenanceHeld => by_all(&mut with, groups, &|s, w| {
+            (s.maintenance.held, s.maintenance.for_at_least) = (Ok(true), Duration::from_secs(1));
+            (s.maintenance.pid, s.maintenance.seat, s.maintenance.process) = (w.pid, w.seat, w.process);
+            s.maintenance.frozen_by.clone_from(&w.frozen_by);
+        }),
+        FindingId::GateClosed => {
+            with(&|s| (s.gate, s.gate_for_at_least) = (Some(4), Duration::from_secs(1)));
+            by_all(&mut with, groups, &|s, w| {
+                (s.gate, s.gate_for_at_least) = (Some(4), Duration::from_secs(1));
+                (s.lock.held, s.lock.pid, s.lock.seat, s.lock.process) = (Ok(true), w.pid, w.seat, w.process);
+                s.lock.frozen_by.clone_from(&w.frozen_by);
+            });
+        }
+        FindingId::WriterStalled => by_all(&mut with, groups, &|s, w| {
+            let flight = in_flight();
+            s.writers = vec![
+                WriterStatus { in_flight: Some(flight.clone()), ..w.clone() },
+                WriterStatus { in_flight: Some(flight), slot: 1, ..w.clone() },
+            ];
+        }),
+        FindingId::WriterStopped => by_all(&mut with, groups, &|s, w| s.writers = vec![w.clone()]),
+        FindingId::DeadWriter => with(&|s| {
+            s.writers = vec![WriterStatus { alive: Ok(false), in_flight: Some(in_flight()), ..writer() }];
+        }),
+        FindingId::LockStale => {
+            with(&|s| (s.lock.is_stale, s.lock.held) = (true, Ok(false)));
+            with(&|s| (s.maintenance.is_stale, s.maintenance.held) = (true, Ok(false)));
+        }
+        FindingId::WritersFull => {
+            with(&|s| (s.max_writers, s.writers) = (1, vec![writer()]));
+            with(&|s| {
+                (s.max_writers, s.writers) = (2, vec![writer(), WriterStatus { slot: 1, ..writer() }]);
+                let (count, pid, command) = (2, 9, "web".to_owned());
+                s.slot_waiters = Some(SlotWaiters { count, pid, command, since: long_ago() });
+            });
+        }
+        FindingId::FollowerBehind => {
+            for process in PROCESSES {
+                with(&|s| {
+                    s.cursor = 1 << 40;
+                    s.holds = vec![hold(process)];
+                });
+            }
+        }
+        FindingId::HoldKeeps => with(&|s| s.holds = vec![hold(ProcessState::Gone)]),
+        FindingId::Unseen => with(&|s| s.lock.held = Err("not here".to_owned())),
+        FindingId::Idle => with(&|s| s.file.changed = Some(SystemTime::UNIX_EPOCH)),
+        FindingId::Recovered => with(&|s| {
+            s.durability.recovered = Some(Recovered { at: SystemTime::now(), end: 9, lost: 5 });
+        }),
+        FindingId::NotRecovered => with(&|s| s.unrecovered = Some(Unrecovered { synced: 4, end: 9 })),
+        FindingId::SpaceHeld => with(&|s| {
+            let (pid, command) = (4312, "reader".to_owned());
+            s.removed_held = vec![RemovedHeld { pid, command, inode: 3, allocated: 4096 }];
+        }),
+        FindingId::Holes => with(&|s| {
+            let (pid, command, at) = (4312, "web".to_owned(), Some(SystemTime::now()));
+            s.holes = vec![Hole { start: 4, len: 9, pid, command, kind: HoleKind::Torn, at }];
+        }),
+        FindingId::OutsideBytes => with(&|s| s.outside = OutsideBytes { waiting: 9, ..s.outside }),
+        FindingId::OutsideCut => with(&|s| {
+            s.outside = OutsideBytes { cut: 9, cut_at: Some(SystemTime::now()), ..s.outside };
+        }),
+        FindingId::HooksUnrun => with(&|s| s.unrun.segments = 0..2),
+        FindingId::NameTooLong => {
+            for most in [20, 50] {
+                with(&|s| s.file.longest_name = most);
+            }
+        }
+        FindingId::FileSizeLimit => with(&|s| s.writers = vec![waits(Want::FileSize, 27, 40)]),
+        FindingId::QuotaFull => with(&|s| s.writers = vec![waits(Want::Quota, 122, 40)]),
+        FindingId::StorageFails => with(&|s| s.writers = vec![waits(Want::Storage, 5, 40)]),
+        FindingId::InodesUsedUp => with(&|s| s.file.inodes = Some((0, 64))),
+        FindingId::AppendFailed => with(&|s| {
+            let mut w = waits(Want::Space, 28, 40);
+            w.waiting.as_mut().unwrap().tried = long_ago();
+            s.writers = vec![w];
+        }),
+        _ => {}
+    }
+    all
+}
+
+type With<'a> = &'a mut dyn FnMut(&dyn Fn(&mut Status));
+
+fn panic_record() -> PanicRecord {
+    PanicRecord { reason: "no".to_owned(), errno: 5, pid: 4312, command: "web".to_owned(), at: None }
+}
+
+fn long_ago() -> SystemTime {
+    SystemTime::now() - Duration::from_secs(40)
+}
+
+fn full(s: &mut Status) {
+    (s.file.free, s.limit) = (Ok(0), s.cursor);
+}
+
+fn in_flight() -> InFlight {
+    InFlight { phase: Phase::Copying, start: 4, end: 12, for_at_least: Duration::from_secs(192) }
+}
+
+fn writer() -> WriterStatus {
+    WriterStatus {
+        slot: 0,
+        pid: 4312,
+        seat: HERE,
+        command: "web".to_owned(),
+        command_line: Some("web --log `app`".to_owned()),
+        process: ProcessState::Sleeping,
+        process_for_at_least: Duration::from_secs(9),
+        frozen_by: None,
+        alive: Ok(true),
+        in_flight: None,
+        waiting: None,
+        messages: 1,
+        bytes: 1,
+        since: None,
+    }
+}
+
+fn waits(want: Want, errno: i32, seconds: u64) -> WriterStatus {
+    let now = SystemTime::now();
+    let waiting = Waiting { want, errno, len: 57_344, since: now - Duration::from_secs(seconds), tried: now };
+    WriterStatus { waiting: Some(waiting), ..writer() }
+}
+
+fn hold(process: ProcessState) -> HoldStatus {
+    let name = "the `night` shift's\n".to_owned();
+    HoldStatus { name, position: 0, pid: 4312, process, since: None, last_seen: None }
+}
+
+/// By a process in each state, here and in another PID namespace, and by one that nobody knows.
+fn by_all(with: With<'_>, groups: &Path, change: &dyn Fn(&mut Status, &WriterStatus)) {
+    let elsewhere = |pid| Seat { namespace: Some(4_026_531_999), pid };
+    for process in PROCESSES {
+        for (pid, seat) in
+            [(4312, HERE), (1, elsewhere(Some(77))), (1, elsewhere(None)), (0, Seat::default())]
+        {
+            with(&|s| change(s, &WriterStatus { pid, seat, process, ..writer() }));
+        }
+    }
+    for group in GROUPS {
+        let group = groups.join(group);
+        let frozen_by = Some(Freezer { thawed_by: (group.join("freezer.state"), "THAWED"), group });
+        with(&|s| {
+            change(
+                s,
+                &WriterStatus { process: ProcessState::Frozen, frozen_by: frozen_by.clone(), ..writer() },
+            );
+        });
+    }
+}
+
+fn damage(id: FindingId) -> Damage {
+    Damage { id, problem: "it is not as it was".to_owned() }
+}
+
+fn damaged(id: FindingId, with: With<'_>) {
+    with(&|s| s.damage = vec![damage(id)]);
+}
+
+/// A flaw of an old segment, of what is none, and of what says itself what to do.
+fn flawed(id: FindingId, well: &Status, with: With<'_>) {
+    let segment = well.segments[0].path.clone();
+    let directory = match well.path.parent() {
+        Some(parent) if !parent.as_os_str().is_empty() => parent,
+        _ => Path::new("."),
+    };
+    let mut copy = segment.clone().into_os_string();
+    copy.push(".zst");
+    let of = |path: &Path, problem: &str| {
+        vec![SegmentFlaw { id, path: path.to_path_buf(), positions: 0..4, problem: problem.to_owned() }]
+    };
+    for path in [&segment, Path::new(&copy), directory, &directory.join("no segment")] {
+        with(&|s| s.flaws = of(path, "it is not as it was"));
+    }
+    let own = [FindingId::SegmentSurplus, FindingId::SegmentUnreadable];
+    if own.contains(&id) {
+        with(&|s| s.flaws = of(directory, "it is not as it was; move it away"));
+    }
+}
+
+/// What a log that cannot be opened is refused with, as `explain` parts it.
+fn refused(well: &Status) -> Vec<Finding> {
+    let io = |errno| io::Error::from_raw_os_error(errno);
+    let (operation, name) = ("open the metadata", "app.log-1".to_owned());
+    let mut faults = vec![
+        Fault::Symlink,
+        Fault::NoLog,
+        Fault::NoMetadata { len: 9 },
+        Fault::NotMetadata { why: "too short".to_owned() },
+        Fault::Version { found: 1 },
+        Fault::Geometry { field: "chunk_size", value: 1, min: 2, max: 3, multiple: 1 },
+        Fault::BootUnknown,
+        Fault::NoData,
+        Fault::OutOfRange { field: "cursor", value: 1, min: 2, max: 3 },
+        Fault::Truncated { expected: 9, found: 1 },
+        Fault::Foreign { recorded: 1, found: 2 },
+        Fault::Copied { recorded: 1, found: 2 },
+        Fault::Emptied { recorded: 1, found: 2 },
+        Fault::OtherMount { recorded: 1, found: 2, why: "it is mounted twice".to_owned() },
+        Fault::Journal { kind: 9 },
+        Fault::UnsafeDirectory { directory: "/tmp".into() },
+        Fault::HardLinked { links: 2 },
+        Fault::OwnersDiffer { data_uid: 1, metadata_uid: 2 },
+        Fault::NameTooLong {
+            name: 250,
+            what: "its metadata",
+            needed: 257,
+            most: 255,
+            fits: 196,
+            exists: true,
+        },
+        Fault::SyncFailed { from: 3, source: io(5) },
+        Fault::Poisoned(panic_record()),
+        Fault::Unsound { violation: "cursor".to_owned() },
+        Fault::HoldsFull { max: 64 },
+        Fault::NoHold { name },
+        Fault::UserChanged { operation, opened_as: 0, now: 9 },
+    ];
+    for errno in [2, 5, 1, 13, 24, 12, 27, 30, 36, 37, 122, 28] {
+        faults.push(Fault::Io { operation, source: io(errno) });
+        faults.push(Fault::NoSpace { needed: 1, free: 54 << 20, source: io(errno) });
+    }
+    let explained = |fault: Fault| {
+        let text = with_log(&fault.to_string(), &well.path);
+        let (sentence, next_step) = text.split_once("; ").expect("what to do");
+        let (sentence, next_step) = (sentence.to_owned(), next_step.to_owned());
+        let (id, severity, state) = (FindingId::Unreadable, Severity::Critical, State::Ok);
+        Finding { id, severity, state, sentence, next_step, pid: None }
+    };
+    faults.into_iter().map(explained).collect()
+}
