@@ -135,3 +135,8 @@ mod door {
 }
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 pub use door::*;
+
+/// The programs of doc/library.md, which are compiled as examples are.
+#[cfg(doctest)]
+#[doc = include_str!("../../../doc/library.md")]
+mod library_page {}

@@ -38,40 +38,42 @@ use crate::waiting::{SlotWaiters, Waiting};
 /// How long contradictions have to last before a reader is told.
 const SETTLED: Duration = Duration::from_millis(20);
 
-/// The worst that is the case, worst first.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
-pub enum State {
-    /// The panic flag is set: nobody can write.
-    Panicked,
-    /// The files contradict each other.
-    Damaged,
-    /// There is no space for another page.
-    Full,
-    /// Somebody keeps the log's lock.
-    Locked,
-    /// An append in flight or a closed gate stands still.
-    Stalled,
-    /// Less than two chunks of space are left.
-    FullSoon,
-    /// Everybody can go on, and somebody should look at something today.
-    Warning,
-    /// Nothing is wrong.
-    Ok,
+macro_rules! states {
+    ($($(#[$doc:meta])* $variant:ident = $word:literal),* $(,)?) => {
+        /// The worst that is the case, worst first.
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+        pub enum State { $($(#[$doc])* $variant),* }
+
+        impl State {
+            /// All of them, worst first.
+            pub const ALL: &[Self] = &[$(Self::$variant),*];
+        }
+
+        impl fmt::Display for State {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.pad(match self { $(Self::$variant => $word),* })
+            }
+        }
+    };
 }
 
-impl fmt::Display for State {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Panicked => "PANICKED",
-            Self::Damaged => "DAMAGED",
-            Self::Full => "FULL",
-            Self::Locked => "LOCKED",
-            Self::Stalled => "STALLED",
-            Self::FullSoon => "FULL SOON",
-            Self::Warning => "WARNING",
-            Self::Ok => "OK",
-        })
-    }
+states! {
+    /// The panic flag is set: nobody can write.
+    Panicked = "PANICKED",
+    /// The files contradict each other.
+    Damaged = "DAMAGED",
+    /// There is no space for another page.
+    Full = "FULL",
+    /// Somebody keeps the log's lock.
+    Locked = "LOCKED",
+    /// An append in flight or a closed gate stands still.
+    Stalled = "STALLED",
+    /// Less than two chunks of space are left.
+    FullSoon = "FULL SOON",
+    /// Everybody can go on, and somebody should look at something today.
+    Warning = "WARNING",
+    /// Nothing is wrong.
+    Ok = "OK",
 }
 
 /// Which log it is, across renames and copies. A position means something together with this.

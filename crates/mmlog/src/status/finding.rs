@@ -6,11 +6,11 @@ use std::time::Duration;
 use super::State;
 
 macro_rules! findings {
-    ($($(#[$doc:meta])* $variant:ident = $name:literal),* $(,)?) => {
+    ($($(#[doc = $doc:literal])* $variant:ident = $name:literal),* $(,)?) => {
         /// What can be found. Its name, in small letters and dashes, is a contract: names are added, never changed.
         #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
         #[non_exhaustive]
-        pub enum FindingId { $($(#[$doc])* $variant),* }
+        pub enum FindingId { $($(#[doc = $doc])* $variant),* }
 
         impl FindingId {
             /// All of them.
@@ -19,6 +19,11 @@ macro_rules! findings {
             /// Its name.
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$variant => $name),* }
+            }
+
+            /// What it means, in a sentence.
+            pub const fn meaning(self) -> &'static str {
+                match self { $(Self::$variant => concat!($($doc),*).trim_ascii()),* }
             }
         }
     };

@@ -3,6 +3,8 @@
 
 mod completions;
 mod pages;
+mod see_also;
+mod states;
 
 use std::collections::BTreeMap;
 use std::error::Error;
@@ -32,6 +34,17 @@ fn man_pages_are_current() -> Outcome {
         assert!(!ours || rendered.contains_key(&name), "{} is of no command", name.display());
     }
     Ok(())
+}
+
+#[test]
+fn the_page_for_whoever_is_on_call_has_the_table_of_states() -> Outcome {
+    let page = "doc/on-call.md";
+    let text = fs::read_to_string(root().join(page))?;
+    let (begin, end) = ("<!-- states -->\n", "<!-- /states -->\n");
+    let (before, rest) = text.split_once(begin).ok_or("no table of states")?;
+    let (_, behind) = rest.split_once(end).ok_or("the table of states has no end")?;
+    let whole = format!("{before}{begin}{}{end}{behind}", states::markdown());
+    compare(&BTreeMap::from([(PathBuf::from(page), whole.into_bytes())]))
 }
 
 #[test]
@@ -116,13 +129,17 @@ fn rendered_completions() -> BTreeMap<PathBuf, Vec<u8>> {
 
 fn man_pages() -> Result<BTreeMap<PathBuf, Vec<u8>>, Box<dyn Error>> {
     let tool = command();
-    let mut rendered = BTreeMap::new();
+    let mut pages = BTreeMap::new();
     for command in tool.get_subcommands().chain([&tool]) {
         let name = command.get_display_name().unwrap_or_else(|| command.get_name()).to_owned();
         let bytes = man_page(command.clone(), &pages::of(command.get_name()))?;
-        rendered.insert(PathBuf::from(format!("man/{name}.1")), bytes);
+        pages.insert(name, String::from_utf8(bytes)?);
     }
-    Ok(rendered)
+    let whole = |(name, page): (&String, &String)| {
+        let page = page.clone() + &see_also::section(name, &pages);
+        (PathBuf::from(format!("man/{name}.1")), page.into_bytes())
+    };
+    Ok(pages.iter().map(whole).collect())
 }
 
 fn man_page(mut command: Command, page: &Page) -> Result<Vec<u8>, Box<dyn Error>> {
@@ -140,17 +157,14 @@ fn man_page(mut command: Command, page: &Page) -> Result<Vec<u8>, Box<dyn Error>
         commands(&groups).to_writer(&mut bytes)?;
     }
     exit_status(&name).to_writer(&mut bytes)?;
+    if name == "mmlogctl-status" {
+        states::section().to_writer(&mut bytes)?;
+    }
     files().to_writer(&mut bytes)?;
     if !page.caveats.is_empty() {
         paragraphs("CAVEATS", page.caveats).to_writer(&mut bytes)?;
     }
     examples(page.examples).to_writer(&mut bytes)?;
-    let pages: Vec<String> =
-        groups.iter().flat_map(|(_, all)| all).map(|(name, _)| format!("{name}(1)")).collect();
-    let mut pages: Vec<&str> = pages.iter().map(String::as_str).collect();
-    pages.sort_unstable();
-    pages.extend(page.see_also);
-    see_also(&pages).to_writer(&mut bytes)?;
     Ok(with_title(&name, &String::from_utf8(bytes)?))
 }
 
@@ -238,18 +252,5 @@ fn examples(examples: &[(&str, &str)]) -> Roff {
         section.control("RS", ["4"]).control("EX", []).text([roman(*line)]);
         section.control("EE", []).control("RE", []);
     }
-    section
-}
-
-fn see_also(others: &[&str]) -> Roff {
-    let mut section = Roff::new();
-    section.control("SH", ["SEE ALSO"]);
-    let mut line = Vec::new();
-    for (nth, other) in others.iter().enumerate() {
-        let (name, rest) = other.split_at(other.find('(').unwrap_or(other.len()));
-        let comma = if nth + 1 < others.len() { ", " } else { "" };
-        line.extend([bold(name), roman(format!("{rest}{comma}"))]);
-    }
-    section.text(line);
     section
 }

@@ -6,7 +6,6 @@ pub(crate) struct Page {
     /// (what it does, the command line).
     pub(crate) examples: &'static [(&'static str, &'static str)],
     pub(crate) caveats: &'static [&'static str],
-    pub(crate) see_also: &'static [&'static str],
 }
 
 pub(crate) const FILES: &[(&str, &str)] = &[
@@ -40,7 +39,7 @@ const EXEC: &[&str] = &[
      option of the program's own.",
 ];
 
-/// What the options of `repair` cost.
+/// What its figures are.
 const CHECK: &[&str] = &[
     "Nagios takes the figures of one line: give it one LOG a service. Of a log in memory nobody knows how long it was \
      idle: a threshold for it is exit code 3 there.",
@@ -48,6 +47,7 @@ const CHECK: &[&str] = &[
      look; nobody knows from one look for how long it has.",
 ];
 
+/// What the options of `repair` cost.
 const REPAIR: &[&str] = &[
     "--rebuild needs a data file that nobody has open for writing. Positions go on behind the old segments that are \
      found, or begin at 0; the log has a new identity, and holes that were known are forgotten: their bytes read as \
@@ -79,13 +79,11 @@ pub(crate) fn of(command: &str) -> Page {
     match command {
         "mmlogctl" => Page {
             examples: &[
-                ("Log what a program says:", "program 2>&1 | mmlogctl append app.log"),
+                ("Log what a program says, here ls:", "ls -l / 2>&1 | mmlogctl append app.log"),
                 ("Follow it:", "mmlogctl tail -f app.log"),
                 ("See how the log is:", "mmlogctl status app.log"),
             ],
             caveats: LIVE_LOG,
-            // Behind the pages of all commands.
-            see_also: &["mmlog(5)"],
         },
         "init" => Page {
             examples: &[
@@ -94,7 +92,6 @@ pub(crate) fn of(command: &str) -> Page {
                 ("In a start script, whether it exists or not:", "mmlogctl init --chunk-size 64M app.log"),
             ],
             caveats: &[],
-            see_also: &["mmlogctl(1)", "mmlogctl-append(1)", "mmlog(5)"],
         },
         "inspect" => Page {
             examples: &[
@@ -111,57 +108,50 @@ pub(crate) fn of(command: &str) -> Page {
                 "trim, rotate and repair are run as commands of their own: what they say and their exit status are theirs. \
                  repair is run without options; what needs one has to be done on the command line.",
             ],
-            see_also: &[
-                "mmlogctl(1)",
-                "mmlogctl-status(1)",
-                "mmlogctl-check(1)",
-                "mmlogctl-repair(1)",
-                "mmlog(5)",
-            ],
         },
         "append" => Page {
             examples: &[
-                ("Log what a program says:", "program 2>&1 | mmlogctl append app.log"),
-                ("With the time before each line:", "program | mmlogctl append --timestamp app.log"),
-                ("Two programs, one log, told apart:", "worker 1 | mmlogctl append --prefix '[1] ' app.log"),
-                ("Collect for a tenth of a second:", "program | mmlogctl append --linger 100ms app.log"),
-                ("A program that takes a minute to stop:", "program | mmlogctl append --grace 1m app.log"),
+                ("Log what a program says, here ls:", "ls -l / 2>&1 | mmlogctl append app.log"),
+                ("With the time before each line:", "ls -l / | mmlogctl append --timestamp app.log"),
+                ("Two programs, one log, told apart:", "seq 5 | mmlogctl append --prefix '[1] ' app.log"),
+                ("Collect for a tenth of a second:", "seq 5 | mmlogctl append --linger 100ms app.log"),
+                ("A program that takes a minute to stop:", "sleep 1 | mmlogctl append --grace 1m app.log"),
                 (
                     "Lose at most a second of it to a power failure:",
-                    "program | mmlogctl append --sync interval=1s app.log",
+                    "seq 5 | mmlogctl append --sync interval=1s app.log",
                 ),
             ],
             caveats: LIVE_LOG,
-            see_also: &[
-                "mmlogctl(1)",
-                "mmlogctl-exec(1)",
-                "mmlogctl-tail(1)",
-                "mmlogctl-status(1)",
-                "mmlog(5)",
-            ],
         },
         "exec" => Page {
             examples: &[
-                ("Log both streams of a program:", "mmlogctl exec app.log -- program --option"),
-                ("Told apart:", "mmlogctl exec --prefix 'out: ' --stderr-prefix 'err: ' app.log -- program"),
-                ("In a crontab, with the time before each line:", "mmlogctl exec --timestamp job.log -- job"),
+                ("Log both streams of a program:", "mmlogctl exec app.log -- ls -l /"),
+                (
+                    "Told apart:",
+                    "mmlogctl exec --prefix 'out: ' --stderr-prefix 'err: ' app.log -- sh -c 'echo a; echo b >&2'",
+                ),
+                (
+                    "In a crontab, with the time before each line:",
+                    "mmlogctl exec --timestamp job.log -- df -h",
+                ),
                 (
                     "In a unit of systemd, with KillMode=mixed:",
                     "ExecStart=/usr/bin/mmlogctl exec /var/log/app/app.log -- /usr/bin/app",
                 ),
-                ("In a container, whose own log goes on:", "mmlogctl exec --tee /log/app.log -- app"),
-                ("A program that goes to the background:", "mmlogctl exec --until-closed d.log -- daemon"),
+                ("In a container, whose own log goes on:", "mmlogctl exec --tee /var/log/app.log -- date"),
+                (
+                    "A program that goes to the background:",
+                    "mmlogctl exec --until-closed d.log -- sh -c '(sleep 1; date) &'",
+                ),
             ],
             caveats: EXEC,
-            see_also: &["mmlogctl(1)", "mmlogctl-append(1)", "mmlogctl-tail(1)", "mmlog(5)"],
         },
         "cat" => Page {
             examples: &[
-                ("Search a log:", "mmlogctl cat app.log | grep error"),
+                ("Search a log:", "mmlogctl cat app.log | grep 7"),
                 ("Read it:", "mmlogctl cat app.log | less"),
             ],
             caveats: LIVE_LOG,
-            see_also: &["mmlogctl(1)", "mmlogctl-tail(1)", "mmlog(5)"],
         },
         "tail" => Page {
             examples: &[
@@ -170,15 +160,14 @@ pub(crate) fn of(command: &str) -> Page {
                 ("Everything from the first line on:", "mmlogctl tail -n +1 app.log"),
                 (
                     "A collector that goes on where it was after a restart:",
-                    "mmlogctl tail -F --cursor-file /var/lib/collector/app app.log | collector",
+                    "mmlogctl tail -F --cursor-file /var/lib/app.place -o json app.log | jq .text",
                 ),
                 (
                     "The same, and prune waits for it:",
-                    "mmlogctl tail -F --cursor-file /var/lib/collector/app --hold collector app.log | collector",
+                    "mmlogctl tail -F --cursor-file /var/lib/app.place --hold jq -o json app.log | jq .text",
                 ),
             ],
             caveats: LIVE_LOG,
-            see_also: &["mmlogctl(1)", "mmlogctl-cat(1)", "mmlog(5)"],
         },
         "check" => Page {
             examples: &[
@@ -198,7 +187,6 @@ pub(crate) fn of(command: &str) -> Page {
                 ),
             ],
             caveats: CHECK,
-            see_also: &["mmlogctl(1)", "mmlogctl-status(1)", "mmlogctl-repair(1)", "mmlog(5)"],
         },
         "repair" => Page {
             examples: &[
@@ -208,7 +196,6 @@ pub(crate) fn of(command: &str) -> Page {
                 ("The metadata is lost, the data is there:", "mmlogctl repair --rebuild app.log"),
             ],
             caveats: REPAIR,
-            see_also: &["mmlogctl(1)", "mmlogctl-check(1)", "mmlogctl-status(1)", "mmlog(5)"],
         },
         "drill" => Page {
             examples: &[
@@ -217,7 +204,6 @@ pub(crate) fn of(command: &str) -> Page {
                 ("See that all are named and healed here, in CI:", "mmlogctl drill --all --json"),
             ],
             caveats: DRILL,
-            see_also: &["mmlogctl(1)", "mmlogctl-status(1)", "mmlogctl-repair(1)", "mmlog(5)"],
         },
         "status" => Page {
             examples: &[
@@ -225,7 +211,6 @@ pub(crate) fn of(command: &str) -> Page {
                 ("Who has it open for writing:", "mmlogctl status --json app.log | jq '.writers[].pid'"),
             ],
             caveats: &[],
-            see_also: &["mmlogctl(1)", "mmlogctl-trim(1)", "mmlog(5)"],
         },
         "rotate" => Page {
             examples: &[
@@ -239,7 +224,7 @@ pub(crate) fn of(command: &str) -> Page {
                 ),
                 (
                     "The same, compressed; then something is told of each new segment:",
-                    "mmlogctl rotate --if-size 64M --compress zstd --run 'ship \"$MMLOG_SEGMENT\"' app.log",
+                    "mmlogctl rotate --if-size 64M --compress zstd --run 'sha256sum \"$MMLOG_SEGMENT\"' app.log",
                 ),
                 (
                     "Old segments in a directory of their own, beside the log:",
@@ -247,7 +232,6 @@ pub(crate) fn of(command: &str) -> Page {
                 ),
                 ("What would be rotated:", "mmlogctl rotate --dry-run app.log"),
             ],
-            see_also: &["mmlogctl(1)", "mmlogctl-trim(1)", "mmlogctl-tail(1)", "mmlog(5)"],
             ..Page::default()
         },
         "prune" => Page {
@@ -267,13 +251,6 @@ pub(crate) fn of(command: &str) -> Page {
                 "The head of a data file that was punched reads as NUL bytes to anything but mmlogctl, also when the \
                 file has become a final segment.",
             ],
-            see_also: &[
-                "mmlogctl(1)",
-                "mmlogctl-rotate(1)",
-                "mmlogctl-segments(1)",
-                "mmlogctl-tail(1)",
-                "mmlog(5)",
-            ],
         },
         "segments" => Page {
             examples: &[
@@ -283,7 +260,6 @@ pub(crate) fn of(command: &str) -> Page {
                     "mmlogctl segments --json app.log | jq -r '.segments[] | select(.state != \"current\").path'",
                 ),
             ],
-            see_also: &["mmlogctl(1)", "mmlogctl-rotate(1)", "mmlogctl-prune(1)", "mmlog(5)"],
             ..Page::default()
         },
         "trim" => Page {
@@ -292,7 +268,6 @@ pub(crate) fn of(command: &str) -> Page {
                 ("From cron, silent when there is nothing to do:", "mmlogctl trim --wait 10s app.log"),
             ],
             caveats: &[],
-            see_also: &["mmlogctl(1)", "mmlogctl-status(1)", "mmlog(5)"],
         },
         "bench" => Page {
             examples: &[
@@ -312,7 +287,6 @@ pub(crate) fn of(command: &str) -> Page {
                 ),
             ],
             caveats: BENCH,
-            see_also: &["mmlogctl(1)", "mmlog(5)"],
         },
         "rm" => Page {
             examples: &[
@@ -320,7 +294,6 @@ pub(crate) fn of(command: &str) -> Page {
                 ("Its final segments too:", "mmlogctl rm --all app.log"),
             ],
             caveats: &[],
-            see_also: &["mmlogctl(1)", "mmlogctl-status(1)"],
         },
         _ => Page::default(),
     }

@@ -17,16 +17,6 @@ use crate::replace::replace;
 
 /// The collector runs as another user.
 const MODE: u32 = 0o644;
-const STATES: [State; 8] = [
-    State::Panicked,
-    State::Damaged,
-    State::Full,
-    State::Locked,
-    State::Stalled,
-    State::FullSoon,
-    State::Warning,
-    State::Ok,
-];
 
 /// Replaces the file.
 ///
@@ -80,7 +70,7 @@ pub(super) fn text(looks: &[(&Path, Look)]) -> String {
 }
 
 fn states(page: &mut Page, seen: &[(&str, &Status)]) {
-    let words = STATES.map(|state| (state, state.to_string()));
+    let words: Vec<_> = State::ALL.iter().map(|&state| (state, state.to_string())).collect();
     let samples = seen.iter().flat_map(|(log, s)| {
         let one = |(state, word)| (vec![("log", *log), ("state", word)], u64::from(s.state == state));
         words.iter().map(|(state, word)| (*state, word.as_str())).map(one)

@@ -1,0 +1,152 @@
+//! What README, doc/ and the manual tell to type works as it stands, and prints what they show. What cannot be run here is in one
+//! list, with the reason and what is checked instead; links lead somewhere.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
+
+#[path = "documents/blocks.rs"]
+mod blocks;
+#[path = "cli/mod.rs"]
+mod cli;
+#[path = "documents/links.rs"]
+mod links;
+#[path = "documents/listed.rs"]
+mod listed;
+#[path = "documents/shown.rs"]
+mod shown;
+#[path = "documents/stage.rs"]
+mod stage;
+
+use std::fs;
+
+use blocks::{Block, Step, manual, of_manual, of_markdown, pages, root};
+use listed::{LISTED, Listed, STAND_INS};
+use stage::{Stage, lacks};
+
+/// What the examples of a page need beyond the logs that all of them have: the page, a part of the example, the commands.
+const NEEDS: &[(&str, &str, &str)] = &[
+    ("man/mmlogctl-init.1", "--adopt", "rm -f app.log*; seq 3 > app.log"),
+    ("man/mmlogctl-init.1", "init", "rm -f app.log*"),
+    (
+        "man/mmlogctl-prune.1",
+        "--forget",
+        "mmlogctl tail --until-now --cursor-file place --hold shipper app.log",
+    ),
+    ("man/mmlogctl-repair.1", "--rebuild", "rm app.log.mmlog"),
+];
+
+#[test]
+fn every_command_of_the_pages_works_and_prints_what_they_show() {
+    let wrong: Vec<String> = pages().iter().flat_map(|page| of_a_page(page)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn every_example_of_the_manual_works() {
+    let wrong: Vec<String> = manual().iter().flat_map(|page| of_the_manual(page)).collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn everything_in_the_list_is_still_in_a_document_and_checked() {
+    let blocks: Vec<Block> = pages()
+        .iter()
+        .flat_map(|page| of_markdown(page))
+        .chain(manual().iter().flat_map(|page| of_manual(page)))
+        .filter(|block| !block.is_rust())
+        .collect();
+    for entry in LISTED {
+        let of_it = blocks.iter().filter(|block| block.document == entry.document);
+        let mut commands = of_it
+            .flat_map(Block::steps)
+            .map(|step| step.command)
+            .filter(|c| c.contains(entry.holds))
+            .peekable();
+        assert!(commands.peek().is_some(), "{} has no {:?} any more", entry.document, entry.holds);
+        for command in commands {
+            let wrong = entry.wrong(&command);
+            assert!(wrong.is_none(), "{}: {command}\n({}) {}", entry.document, entry.why, wrong.unwrap());
+        }
+    }
+    for (program, why) in STAND_INS {
+        let used = blocks.iter().any(|block| block.text.contains(&format!("| {program} ")));
+        assert!(used, "nothing pipes into {program} ({why})");
+    }
+    for (page, part, _) in NEEDS {
+        let used = blocks.iter().any(|block| block.document == *page && block.text.contains(part));
+        assert!(used, "{page} has no {part:?} any more");
+    }
+}
+
+#[test]
+fn programs_of_the_pages_are_compiled() {
+    let library = fs::read_to_string(root().join("crates/mmlog/src/lib.rs")).unwrap();
+    for page in pages() {
+        if of_markdown(&page).iter().any(Block::is_rust) {
+            assert!(
+                library.contains(&format!("include_str!(\"../../../{page}\")")),
+                "{page}: no test compiles it"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_command_that_fails_or_prints_something_else_is_noticed() {
+    let stage = Stage::new();
+    let wrong = |text: &str| {
+        let block = block("console", text);
+        stage.perform(&block, &block.steps()).len()
+    };
+    assert_eq!(wrong("$ echo 1 a\n7 a\n$ false\n$ echo $?\n1"), 0);
+    assert_eq!(wrong("$ echo a\nb\n$ true"), 1);
+    assert_eq!(wrong("$ false\n$ true"), 1);
+    assert_eq!(wrong("$ exit 0\n$ true"), 1);
+    assert_eq!(wrong("$ mmlogctl tail -f none.log"), 1);
+    assert_eq!(wrong("$ true\nunsaid"), 1);
+}
+
+fn block(language: &str, text: &str) -> Block {
+    let (language, text) = (language.to_owned(), text.to_owned());
+    Block { document: "here".to_owned(), line: 1, language, before: String::new(), text }
+}
+
+/// The blocks of a page run one after the other in the same place, as whoever reads it would do.
+fn of_a_page(page: &str) -> Vec<String> {
+    let stage = Stage::new();
+    let blocks = of_markdown(page);
+    let blocks = blocks.iter().filter(|block| !block.is_rust());
+    blocks.flat_map(|block| perform(&stage, block, entries(page))).collect()
+}
+
+/// Each example of the manual stands for itself.
+fn of_the_manual(page: &str) -> Vec<String> {
+    let mut wrong = Vec::new();
+    for mut block in of_manual(page) {
+        let stage = Stage::new().with_logs();
+        let needs = NEEDS.iter().find(|(of, part, _)| *of == page && block.text.contains(part));
+        block.before = needs.map_or_else(String::new, |(_, _, commands)| format!("{commands} >tmp/needs"));
+        wrong.extend(perform(&stage, &block, entries(page)));
+    }
+    wrong
+}
+
+fn entries(page: &str) -> Vec<&'static Listed> {
+    LISTED.iter().filter(|entry| entry.document == page).collect()
+}
+
+/// Runs what is not listed.
+fn perform(stage: &Stage, block: &Block, listed: Vec<&Listed>) -> Vec<String> {
+    let is_run = |step: &Step| {
+        let missing = lacks(&step.command);
+        if let Some(program) = missing {
+            cli::skipped(&step.command, &format!("no {program}"));
+        }
+        missing.is_none() && !listed.iter().any(|entry| step.command.contains(entry.holds))
+    };
+    let steps: Vec<Step> = block.steps().into_iter().filter(is_run).collect();
+    if !steps.is_empty() && !["", "sh", "console"].contains(&block.language.as_str()) {
+        let what = "is neither commands of a shell nor listed in tests/documents/listed.rs";
+        return vec![format!("{}:{}: {what}:\n{}", block.document, block.line, block.text)];
+    }
+    stage.perform(block, &steps)
+}
