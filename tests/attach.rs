@@ -127,7 +127,7 @@ fn a_log_replaced_again_and_again_under_load_loses_no_acknowledged_line() {
         // It has been written to before it goes.
         common::until("a line", || {
             let done = writers.iter_mut().all(|w| w.child.try_wait().unwrap().is_some());
-            (done || reader.cursor().get() > 20_000).then_some(())
+            (done || reader.cursor().unwrap().get() > 20_000).then_some(())
         });
         remove(&scene.log);
         logs.push(reader);

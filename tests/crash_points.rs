@@ -201,7 +201,7 @@ fn punch(log: &Path) {
 
 fn hold(log: &Path) {
     let opened = options().open(log).unwrap();
-    opened.hold("shipper", opened.oldest().unwrap()).unwrap().advance(opened.cursor()).unwrap();
+    opened.hold("shipper", opened.oldest().unwrap()).unwrap().advance(opened.cursor().unwrap()).unwrap();
     opened.forget("shipper").unwrap();
     assert_eq!(opened.holds(), []);
 }

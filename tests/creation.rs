@@ -178,7 +178,7 @@ fn a_racer_killed_at_any_moment_costs_the_others_nothing() {
         there.retain(|&id| id != victim as u64);
         let all = (0..RACERS).filter(|&id| id != victim as u64).chain([last]).collect::<Vec<_>>();
         assert_eq!(there, all, "round {round}");
-        let cursor = Log::options().open_reader(&log).unwrap().cursor().get();
+        let cursor = Log::options().open_reader(&log).unwrap().cursor().unwrap().get();
         assert_eq!(fs::metadata(&log).unwrap().len(), cursor, "the last to close has trimmed");
         race.racers.insert(victim, race.racer(victim as u64));
         fs::remove_dir_all(log.parent().unwrap()).unwrap();

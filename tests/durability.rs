@@ -444,7 +444,7 @@ fn after_a_reboot_the_names_decide_however_many_rotations_did_not_reach_the_disk
         assert_eq!(shown, expected.as_bytes(), "{from}: a reader is shown what the recovery will leave");
 
         let log = options().open(&scene.log).unwrap();
-        assert_eq!(log.cursor(), Position::new(expected.len() as u64), "{from}");
+        assert_eq!(log.cursor().unwrap(), Position::new(expected.len() as u64), "{from}");
         assert_eq!(common::rest(&mut log.follow(Start::Oldest).unwrap()), expected.as_bytes(), "{from}");
         log.writer().unwrap().append(b"on\n").unwrap();
         let rotated = log.rotate(&mmlog::Rotation::default()).unwrap().expect("it has bytes");

@@ -74,7 +74,7 @@ fn a_full_disk_is_an_error_only_when_no_page_is_left_and_nothing_has_moved() {
     let blocks = fs::metadata(disk.log()).unwrap().blocks() * 512;
     let metadata = fs::metadata(disk.0.path().join("app.log.mmlog")).unwrap().blocks() * 512;
     assert_eq!(blocks + metadata, 8 << 20, "no page is left");
-    assert_eq!(log.cursor().get(), number * 100, "the cursor has not moved");
+    assert_eq!(log.cursor().unwrap().get(), number * 100, "the cursor has not moved");
     assert!(number * 100 + 100 > blocks, "the last page is used");
     assert!(is_full(writer.append(&message(1, number, 100)).unwrap_err().fault()), "and again");
     drop(writer);

@@ -3,7 +3,12 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
+#[path = "left_out/answers.rs"]
+mod answers;
 mod cli;
+#[path = "common/original.rs"]
+#[allow(dead_code, unreachable_pub, reason = "other tests use more of it, as a module of theirs")]
+mod original;
 #[path = "left_out/paths.rs"]
 mod paths;
 #[path = "left_out/plainly.rs"]
@@ -16,7 +21,7 @@ mod sweep;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cli::{Scratch, mmlogctl};
+use cli::{Scratch, metadata_of, mmlogctl};
 use mmlog::{Compress, Compression, Follower, Log, Next, Rotation, Start};
 
 /// Lines of a segment.

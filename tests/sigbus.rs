@@ -61,7 +61,7 @@ fn writer() {
     while let Some(len) = heard() {
         let done = writer.append(&vec![b'x'; len.parse().unwrap()]);
         let done = done.map(mmlog::Position::get);
-        say(&format!("{} at {}", told(done), log.cursor().get()));
+        say(&format!("{} at {}", told(done), log.cursor().unwrap().get()));
     }
 }
 

@@ -222,7 +222,7 @@ fn a_patience_of_any_length_will_do() {
     log.compress(&mmlog::Compress::new(mmlog::Compression::Zstd).wait(longest), |_| {}).unwrap();
     writer.append(b"two\n").unwrap();
     let hold = log.hold("reader", log.oldest().unwrap()).unwrap().patience(longest);
-    hold.advance(log.cursor()).unwrap();
+    hold.advance(log.cursor().unwrap()).unwrap();
     log.prune(&Retention::default().keep(0).keep_age(longest).wait(longest)).unwrap();
     let mut follower = log.follow(Start::Oldest).unwrap();
     assert_eq!(follower.wait(longest).unwrap(), Wait::Moved);

@@ -98,7 +98,7 @@ fn parameters(log: &Path) -> [(&'static str, String); 1] {
 fn a_hundred_thousand_appends_into_a_mapped_chunk_make_no_system_call() {
     let Some(mut traced) = Traced::new() else { return };
     traced.append(100_000);
-    let cursor = Log::options().open_reader(&traced.scene.log).unwrap().cursor().get();
+    let cursor = Log::options().open_reader(&traced.scene.log).unwrap().cursor().unwrap().get();
     assert_eq!(cursor, 100_001 * 100);
     let turns = traced.turns();
     assert_eq!(turns, [Vec::<String>::new()]);

@@ -69,6 +69,24 @@ fn another_view_of_a_log_beside_its_original_is_refused_with_a_step_that_works()
     assert!(said.ends_with("append 0\n6\n"), "{said}");
 }
 
+#[test]
+fn whether_a_log_lies_beside_its_original_is_not_guessed_without_proc() {
+    if !mounts("whether_a_log_lies_beside_its_original_is_not_guessed_without_proc") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let said = script(
+        &scratch,
+        "mkdir low up work fs; mount -t overlay overlay -o lowerdir=$D/low,upperdir=$D/up,workdir=$D/work fs
+         seq 5 | $M append fs/app.log; umount -l /proc; echo x | $M append up/app.log; echo append $?
+         $M check up/app.log | cut -c1-7; mount -t proc proc /proc; $M cat fs/app.log | wc -l",
+    );
+    assert!(
+        said.contains("cannot be told without /proc") && said.ends_with("append 4\nDAMAGED\n5\n"),
+        "{said}"
+    );
+}
+
 /// A volume that is attached again, a btrfs that is mounted again, and snapshots of both beside them.
 #[test]
 fn volumes_go_on_where_they_are_mounted_again_and_their_snapshots_do_not() {

@@ -10,7 +10,7 @@ use crate::cli::{Ended, mmlogctl, skipped, succeeds};
 use crate::{content, finals, log_of};
 
 /// Calls that look at files.
-const CALLS: &str = "openat,openat2,getdents64,newfstatat,statx,fstat,read,pread64,lseek";
+pub(crate) const CALLS: &str = "openat,openat2,getdents64,newfstatat,statx,fstat,read,pread64,lseek";
 const ERRNOS: [&str; 4] = ["EACCES", "EIO", "EMFILE", "ENOMEM"];
 
 /// Of so many calls one is made to fail; the campaign tries all.
@@ -53,7 +53,7 @@ fn run(line: &[&str], log: &Path, strace: &[String]) -> Ended {
 }
 
 /// Calls that name a file of the log, or are made on one, by name and number among those of that name.
-fn calls_on(trace: &str, directory: &Path) -> Vec<(String, usize)> {
+pub(crate) fn calls_on(trace: &str, directory: &Path) -> Vec<(String, usize)> {
     let (mut numbers, mut found) = (HashMap::<String, usize>::new(), Vec::new());
     for line in trace.lines() {
         let Some((before, arguments)) = line.split_once('(') else { continue };

@@ -105,7 +105,7 @@ pub(crate) fn of_files(files: &Files) -> std::result::Result<Deep, Fault> {
         return Err(Fault::Version { found: 1 });
     }
     let cursor = files.control().look().start;
-    let scan = files.scan(cursor);
+    let scan = files.scan(cursor)?;
     let mut found = Deep { cursor, watermark: scan.watermark, ..Deep::default() };
     check_words(files, &mut found);
     check_segments(files, &mut found)?;

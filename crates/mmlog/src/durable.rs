@@ -134,7 +134,7 @@ fn settled(files: &Files, target: u64, deadline: &Deadline) -> Result<(u64, Opti
     let in_flight = deadline.within(IN_FLIGHT);
     let mut tried = false;
     loop {
-        let scan = files.scan(files.control().look().start);
+        let scan = files.scan(files.control().look().start)?;
         files.intact()?;
         if !scan.dead.is_empty() && !tried {
             files.lock(Operation::Settle, deadline)?.settle(&scan.dead);

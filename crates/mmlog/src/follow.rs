@@ -389,7 +389,7 @@ impl Follower {
     /// # Errors
     /// [`Fault::NoPosition`] when it is beyond the cursor. Below the oldest byte, what was pruned comes first, as a hole.
     pub fn seek(&mut self, position: Position) -> Result<()> {
-        let max = self.files.end();
+        let max = self.files.end().at(self.files.path())?;
         let value = position.get();
         if value > max {
             let min = Source::oldest(&self.files).at(self.files.path())?;
@@ -432,12 +432,12 @@ impl Follower {
         if self.files.is_version_1() {
             return self.look_at_version_1();
         }
-        let cursor = self.files.end();
+        let cursor = self.files.end().at(self.files.path())?;
         if cursor == self.cursor && self.watermark == cursor && self.noted == Some(self.noted()) {
-            self.epoch = self.files.epoch();
+            self.epoch = self.files.epoch().at(self.files.path())?;
             return self.look_for_the_end();
         }
-        let scan = self.files.scan(cursor);
+        let scan = self.files.scan(cursor).at(self.files.path())?;
         self.holes.retain(|h| h.end() > self.at);
         self.holes.extend(scan.dead.iter().filter_map(|dead| self.files.hole_of(dead)));
         let noted = self.noted();
@@ -446,7 +446,7 @@ impl Follower {
             self.holes.extend(holes::all(table).into_iter().filter(|h| h.end() > at));
             self.noted = Some(noted);
         }
-        if let Some(found) = self.files.foreseen() {
+        if let Some(found) = self.files.foreseen().at(self.files.path())? {
             self.holes.extend(found.holes.iter().filter(|h| h.end() > self.at).cloned());
         }
         // What the table says of a hole is the later and fuller word.
@@ -461,7 +461,7 @@ impl Follower {
         self.cursor = cursor;
         self.watermark = self.watermark.max(scan.watermark);
         // Behind the watermark, which may be of before a recovery: bytes that come after it are not below.
-        self.epoch = self.files.epoch();
+        self.epoch = self.files.epoch().at(self.files.path())?;
         self.look_for_the_end()
     }
 

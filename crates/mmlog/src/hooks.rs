@@ -47,11 +47,6 @@ pub(crate) fn pending(files: &Files) -> Range<u64> {
     header.hooks.pending(header.generation())
 }
 
-/// Whether somebody has the turn.
-pub(crate) fn is_at_work(files: &Files) -> bool {
-    files.ask_held(HOOK_BYTE).unwrap_or(false)
-}
-
 pub(crate) fn turn(files: Arc<Files>, wait: Duration) -> std::result::Result<HookTurn, Fault> {
     files.writable()?;
     let owner = &files.meta.header().hook_owner;

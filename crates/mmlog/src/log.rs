@@ -148,11 +148,14 @@ impl Log {
     /// Every byte below is final: written, or a hole.
     ///
     /// # Errors
-    /// Only in a forked child, when the log cannot be opened again.
+    /// As [`cursor`](Self::cursor); and in a forked child, when the log cannot be opened again.
     pub fn watermark(&self) -> Result<Position> {
         let files = self.files.of_this_process()?;
-        files.refresh();
-        Ok(Position::new(files.scan(files.end()).watermark))
+        let look = || {
+            files.refresh()?;
+            files.scan(files.end()?)
+        };
+        Ok(Position::new(look().at(self.path())?.watermark))
     }
 
     /// Makes everything durable that is final now, and returns the position below which that holds. Syncs are shared:
@@ -176,7 +179,7 @@ impl Log {
     /// ```
     pub fn sync(&self) -> Result<Position> {
         let files = self.files.of_this_process()?;
-        let watermark = files.scan(files.control().look().start).watermark;
+        let watermark = files.scan(files.control().look().start).at(self.path())?.watermark;
         durable::sync_to(&files, watermark, Need::Checkpoint, &files.patience()).at(self.path())?;
         Ok(Position::new(watermark))
     }
@@ -187,9 +190,13 @@ impl Log {
     }
 
     /// Where the next append goes. Bytes below it may still be in flight.
-    pub fn cursor(&self) -> Position {
-        self.files.refresh();
-        Position::new(self.files.end())
+    ///
+    /// # Errors
+    /// For readers, when the data file tells that and cannot be looked at: that of a log that nobody has recovered since
+    /// the reboot, or of version 1.
+    pub fn cursor(&self) -> Result<Position> {
+        let end = self.files.refresh().and_then(|()| self.files.end());
+        end.map(Position::new).at(self.path())
     }
 
     /// The last byte that readers are given, in whichever segment it is: what the next append goes behind. `None` for a log
@@ -334,7 +341,7 @@ impl Log {
     /// }
     /// let hold = log.hold("shipper", log.oldest()?)?;
     /// assert!(log.prune(&mmlog::Retention::default().keep(1))?.is_empty());
-    /// hold.advance(log.cursor())?;
+    /// hold.advance(log.cursor()?)?;
     /// assert_eq!(log.prune(&mmlog::Retention::default().keep(1))?.first_kept, 4);
     /// # Ok(())
     /// # }

@@ -274,7 +274,7 @@ pub struct Damage {
 pub(crate) fn to_readers(files: &Files) -> std::result::Result<Vec<Damage>, Fault> {
     let look = || {
         let (_, file_size, file) = segments::data_file(files, || facts::file(&files.place))?;
-        Ok(facts::damage(files, file_size, &file))
+        facts::damage(files, file_size, &file)
     };
     let mut found = look()?;
     // Until somebody has recovered it after a reboot, the names and the checkpoint are the truth.
@@ -398,4 +398,6 @@ pub struct Status {
     pub durability: Durability,
     /// What waits for somebody to recover the log after a reboot.
     pub unrecovered: Option<Unrecovered>,
+    /// What else could not be looked at, each with the reason: it counts as nothing above.
+    pub unseen: Vec<String>,
 }

@@ -132,16 +132,18 @@ pub fn outside(path: &Path, log: &Follower) -> mmlog::Result<Option<String>> {
 }
 
 /// What readers of a log have to know that nobody has recovered since the reboot, for standard error.
-#[must_use]
-pub fn unrecovered(path: &Path, follower: &Follower) -> Option<String> {
-    let waiting = follower.unrecovered()?;
-    Some(format!(
+///
+/// # Errors
+/// When its files cannot be looked at.
+pub fn unrecovered(path: &Path, follower: &Follower) -> mmlog::Result<Option<String>> {
+    let Some(waiting) = follower.unrecovered()? else { return Ok(None) };
+    Ok(Some(format!(
         "{}: not recovered since the reboot: {} from {} on are as they have reached the disk; the next append recovers it, or `mmlogctl repair {}`",
         shown(path),
         units::counted(waiting.end - waiting.synced, "byte"),
         waiting.synced,
         quoted(path)
-    ))
+    )))
 }
 
 /// One line about a hole for `--holes say`.

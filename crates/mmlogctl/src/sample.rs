@@ -151,5 +151,6 @@ pub(crate) fn worst() -> Status {
             recovered: at().map(|at| Recovered { at, end: u64::MAX, lost: u64::MAX }),
         },
         unrecovered: None,
+        unseen: Vec::new(),
     }
 }

@@ -24,7 +24,7 @@ impl Content {
     pub(crate) fn of(log: &Log) -> anyhow::Result<Self> {
         let mut follower = log.follow(Start::Oldest)?;
         let base = log.oldest()?.get();
-        let mut content = Self { base, bytes: Vec::new(), holes: Vec::new(), cursor: log.cursor().get() };
+        let mut content = Self { base, bytes: Vec::new(), holes: Vec::new(), cursor: log.cursor()?.get() };
         content.bytes.reserve((content.cursor - base) as usize);
         let mut buf = vec![0; 1 << 17];
         loop {

@@ -125,7 +125,7 @@ impl Scene {
     fn trim(&mut self, patience: Duration) -> anyhow::Result<()> {
         let log = self.handle()?;
         let trimmed = log.trim(patience)?;
-        let (size, len) = (log.cursor().get() - self.current_base()?, self.log.metadata()?.size());
+        let (size, len) = (log.cursor()?.get() - self.current_base()?, self.log.metadata()?.size());
         ensure!((trimmed.after, len) == (size, size), "{trimmed:?}, {size} bytes appended, file {len}");
         Ok(())
     }
@@ -133,7 +133,7 @@ impl Scene {
     fn sync(&self) -> anyhow::Result<()> {
         let log = self.handle()?;
         let synced = log.sync()?;
-        ensure!(synced == log.cursor() && log.synced() == synced, "to {synced} of {}", log.cursor());
+        ensure!(synced == log.cursor()? && log.synced() == synced, "to {synced} of {}", log.cursor()?);
         Ok(())
     }
 

@@ -99,8 +99,11 @@ impl Writer {
 /// they have none, nobody will read them again.
 #[cold]
 pub(super) fn sync_what_is_left(files: &Files, end: u64) -> std::result::Result<(), Fault> {
-    let has_a_name = files.segment().is_ok_and(|s| s.file().metadata().is_ok_and(|stat| stat.nlink() > 0));
-    if end == 0 || !has_a_name || files.meta.is_cut() {
+    if end == 0 || files.meta.is_cut() {
+        return Ok(());
+    }
+    let stat = files.segment()?.file().metadata().map_err(Fault::io("stat the data file"))?;
+    if stat.nlink() == 0 {
         return Ok(());
     }
     match durable::sync_to(files, end, Need::Checkpoint, &files.patience()) {

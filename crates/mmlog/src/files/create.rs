@@ -1,6 +1,7 @@
 //! Creating, adopting, rebuilding: metadata for a data file.
 
 use std::fs::File;
+use std::io;
 use std::mem::offset_of;
 use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -119,10 +120,11 @@ impl Opening<'_> {
             Err(Fault::Io { .. }) if len == 0 && start == Start::Here => None,
             lease => lease?,
         };
-        let kept = said_kept(&opened.file);
-        let old = match start {
-            Start::WhereDataEnds => olddir::to_keep(&opened.file, &dir, self.config)?,
-            Start::Here | Start::Version1 { .. } => None,
+        let (kept, old) = match start {
+            Start::WhereDataEnds => {
+                (said_kept(&opened.file)?, olddir::to_keep(&opened.file, &dir, self.config)?)
+            }
+            Start::Here | Start::Version1 { .. } => (None, None),
         };
         self.allocate(opened, &stat, geometry.max_writers, start)?;
         let identity = |to: &crate::layout::Identity| {
@@ -148,9 +150,7 @@ impl Opening<'_> {
         crash_point("create:allocated");
         let first = self.first_segment(&dir, old.as_ref().map(|(_, there)| there), stat.ino())?;
         let meta = Meta::fill(&opened.file, geometry, identity, first, found.end)?;
-        if let Some(kept) =
-            kept.filter(|&kept| start == Start::WhereDataEnds && is_pruned(&found, &first, kept))
-        {
+        if let Some(kept) = kept.filter(|&kept| is_pruned(&found, &first, kept)) {
             meta.header().kept.first.store(kept, Ordering::Release); // kept
             found.missing.remove(0);
         }
@@ -265,10 +265,12 @@ impl Opening<'_> {
 }
 
 /// What the metadata that is made anew says that prune kept; not believed yet.
-fn said_kept(metadata: &File) -> Option<u64> {
+fn said_kept(metadata: &File) -> Result<Option<u64>, Fault> {
     let mut word = [0; 8];
-    metadata.read_exact_at(&mut word, offset_of!(Header, kept.first) as u64).ok()?;
-    Some(u64::from_ne_bytes(word))
+    match metadata.read_exact_at(&mut word, offset_of!(Header, kept.first) as u64) {
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(None),
+        read => read.map(|()| Some(u64::from_ne_bytes(word))).map_err(Fault::io("read the metadata file")),
+    }
 }
 
 /// Whether the data file looks as a prune that kept everything from there on has left it: all whole pages below are NULs.

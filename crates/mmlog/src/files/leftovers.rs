@@ -43,45 +43,52 @@ impl Leftover {
 
 /// What a log's operations may have left in its directory and that of its old segments, where nobody is at work; without
 /// what has such a name and is none of theirs.
-pub(super) fn in_directories(log: &SegmentDir, old: Option<&SegmentDir>, next: bool) -> Vec<Leftover> {
-    let mut found = Vec::new();
-    let mut add = |dir: &SegmentDir, name: OsString| {
-        if let Ok(Some(is)) = dir.find_work(&name) {
-            found.push(Leftover { dir: dir.clone(), name, found: is });
-        }
-    };
+pub(super) fn in_directories(
+    log: &SegmentDir,
+    old: Option<&SegmentDir>,
+    next: bool,
+) -> Result<Vec<Leftover>, Fault> {
+    let mut names = Vec::new();
     if next {
-        add(log, log.place().name(Part::Next).to_owned());
+        names.push((log, log.place().name(Part::Next).to_owned()));
     }
     for dir in [Some(log), old].into_iter().flatten() {
-        parts::dead(dir).into_iter().for_each(|name| add(dir, name));
+        names.extend(parts::dead(dir)?.into_iter().map(|name| (dir, name)));
     }
-    found
+    let mut all = Vec::new();
+    for (dir, name) in names {
+        match dir.find_work(&name) {
+            Ok(Some(found)) => all.push(Leftover { dir: dir.clone(), name, found }),
+            Ok(None) | Err(Fault::InTheWay { .. }) => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(all)
 }
 
 impl Files {
-    /// What killed operations left, as far as it can be seen now.
-    pub(crate) fn leftovers(&self) -> Vec<Leftover> {
-        let first = self.place.find(Part::Next).ok().flatten();
+    /// What killed operations left, where nobody is at work now.
+    pub(crate) fn leftovers(&self) -> Result<Vec<Leftover>, Fault> {
+        let look = || self.place.find(Part::Next).map_err(Fault::io("look for what a killed rotation left"));
+        let first = look()?;
         if self.is_version_1() || self.is_held(MAINTENANCE_BYTE) {
-            return Vec::new();
+            return Ok(Vec::new());
         }
         // After a reboot it may be the log's own file: judged under the lock.
         let own = self.meta.header().identity.inode.load(Ordering::Relaxed);
-        let again = self.place.find(Part::Next).ok().flatten();
+        let again = look()?;
         let is_nobodys = |next: Found| {
             let same = again.is_some_and(|again| again.id == next.id);
             same && next.id.1 != own && self.is_of_this_boot()
         };
-        let old = self.old_directory().ok().flatten();
-        let Ok(log) = self.log_directory() else { return Vec::new() };
+        let (log, old) = (self.log_directory()?, self.old_directory()?);
         in_directories(&log, old.as_ref(), first.is_some_and(is_nobodys))
     }
 
     /// Takes away what killed operations left. The caller has the maintenance byte, and has had the lock.
     pub(crate) fn remove_leftovers(&self) -> Result<(), Fault> {
-        let old = self.old_directory().ok().flatten();
-        for left in in_directories(&self.log_directory()?, old.as_ref(), true) {
+        let old = self.old_directory()?;
+        for left in in_directories(&self.log_directory()?, old.as_ref(), true)? {
             left.remove().map_err(Fault::io("remove what a killed operation left"))?;
         }
         Ok(())

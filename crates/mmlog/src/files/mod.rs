@@ -306,14 +306,14 @@ impl Files {
 
     /// What is final below `bound`, a cursor loaded before. After a reboot, until somebody has recovered the log,
     /// what readers foresee that he will leave, and for others only what is below the checkpoint.
-    pub(crate) fn scan(&self, bound: u64) -> Scan {
+    pub(crate) fn scan(&self, bound: u64) -> Result<Scan, Fault> {
         let checkpoint = &self.meta.header().checkpoint;
         let bound = if self.is_version_1() { bound.min(self.control().limit()) } else { bound };
-        if let Some(found) = self.foreseen() {
-            return Scan { watermark: bound.min(found.end), ..Scan::default() };
+        if let Some(found) = self.foreseen()? {
+            return Ok(Scan { watermark: bound.min(found.end), ..Scan::default() });
         }
         let bound = if self.is_of_this_boot() { bound } else { bound.min(checkpoint.synced()) };
-        self.scan_slots(bound)
+        Ok(self.scan_slots(bound))
     }
 
     fn scan_slots(&self, bound: u64) -> Scan {

@@ -10,6 +10,7 @@
 //! - Somebody has the data file open for writing by another way: no lease is granted.
 
 use std::fs::File;
+use std::io::ErrorKind::{InvalidInput, NotFound, PermissionDenied, Unsupported};
 use std::os::unix::fs::MetadataExt;
 
 use super::Files;
@@ -35,20 +36,31 @@ pub(super) fn differs(place: &Place, header: &Header, own_inode: u64) -> Result<
         return because("it is in another subvolume of a btrfs, as a snapshot is".into());
     }
     let files = [(place.name(Part::Data), stat.ino()), (place.name(Part::Metadata), own_inode)];
-    let also = mounts::also_at(place.directory_fd(), &files, recorded);
-    if let Some(directory) = also.map_err(Fault::io("ask what is mounted"))? {
-        return because(format!("the same log is in {} there", directory.display()));
+    match mounts::also_at(place.directory_fd(), &files, recorded) {
+        Ok(None) => {}
+        Ok(Some(directory)) => {
+            return because(format!("the same log is in {} there", directory.display()));
+        }
+        Err(e) if e.kind() == NotFound => {
+            return because(
+                "whether the same log is there, too, cannot be told without /proc (mount it here: `mount -t proc proc /proc`)"
+                    .into(),
+            );
+        }
+        Err(e) => return Err(Fault::io("ask what is mounted")(e)),
     }
-    // Who may not ask goes without the answer.
     match lock::try_lease(&data, Lease::Read) {
         Ok(false) => because("somebody has the data file open for writing, perhaps by another mount".into()),
-        Ok(true) | Err(_) => Ok(None),
+        Ok(true) => Ok(None),
+        // Who may not ask, or where there are no leases, goes without the answer.
+        Err(e) if matches!(e.kind(), PermissionDenied | InvalidInput | Unsupported) => Ok(None),
+        Err(e) => Err(Fault::io("ask who has the data file open")(e)),
     }
 }
 
 impl Files {
     /// Why appends are refused because of the device, if they are.
-    pub(crate) fn other_mount(&self) -> Option<Fault> {
-        differs(&self.place, self.meta.header(), self.metadata_id.1).ok().flatten()
+    pub(crate) fn other_mount(&self) -> Result<Option<Fault>, Fault> {
+        differs(&self.place, self.meta.header(), self.metadata_id.1)
     }
 }

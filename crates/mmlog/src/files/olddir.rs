@@ -9,6 +9,7 @@
 //! the metadata could else have maintenance delete, and readers show, what he may not even read.
 
 use std::fs::File;
+use std::io::ErrorKind::{NotADirectory, NotFound};
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
@@ -39,7 +40,7 @@ fn look_there(log: &SegmentDir, name: &str, said: Option<&Path>) -> Result<Optio
             check(log, directory, &there)?;
             Ok(Some(log.with(there)))
         }
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(None),
+        Err(e) if e.kind() == NotFound => Ok(None),
         Err(e) if way == Way::Below && is_elsewhere(&e) => elsewhere(log, directory),
         Err(e) => Err(cannot(directory, e.to_string())),
     }
@@ -63,7 +64,7 @@ fn as_said(log: &SegmentDir, directory: &Path, said: &Path) -> Result<SegmentDir
 fn elsewhere(log: &SegmentDir, directory: &Path) -> Result<Option<SegmentDir>, Fault> {
     let there = match log.place().beside(directory, Way::Any) {
         Ok(there) => there,
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        Err(e) if e.kind() == NotFound => return Ok(None),
         Err(e) => return Err(cannot(directory, e.to_string())),
     };
     let refused = |why: String| {
@@ -177,9 +178,11 @@ impl Files {
         let _maintenance = self.maintenance(Operation::Move, deadline)?;
         let policy = &self.meta.header().policy;
         let before = policy.old_directory().filter(|before| !before.is_empty());
-        if let Some(before) = &before
-            && let Ok(there) = self.place.beside(Path::new(before), Way::Any)
-        {
+        let there = match before.map(|before| self.place.beside(Path::new(&before), Way::Any)).transpose() {
+            Err(e) if matches!(e.kind(), NotFound | NotADirectory) => None,
+            there => there.map_err(Fault::io("look at the directory of old segments of before"))?,
+        };
+        if let Some(there) = there {
             // Said again, by whichever name.
             if id(&there)? == wanted {
                 return Ok(log.with(place));

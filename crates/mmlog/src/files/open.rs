@@ -211,7 +211,7 @@ impl Opening<'_> {
                     // Somebody may have made both files between our two looks.
                     return if self.metadata_id()?.is_some() { Ok(None) } else { Err(fault) };
                 }
-                let create = Access::Create(self.metadata_mode());
+                let create = Access::Create(self.metadata_mode()?);
                 let file = self.place.open(Part::Metadata, create).map_err(|e| match e.kind() {
                     // There is a directory, since it is open, and nothing can be made in it any more.
                     io::ErrorKind::NotFound => Fault::DirectoryGone,
@@ -252,9 +252,9 @@ impl Opening<'_> {
     }
 
     /// As the data file's, or as it will be: whoever may write there may finish what a dead creator began.
-    fn metadata_mode(&self) -> u32 {
-        let existing = self.place.find(Part::Data).ok().flatten().map(|found| found.mode);
-        existing.or(self.config.mode).unwrap_or(0o666)
+    fn metadata_mode(&self) -> std::result::Result<u32, Fault> {
+        let existing = self.place.find(Part::Data).map_err(Fault::io("stat the data file"))?;
+        Ok(existing.map(|found| found.mode).or(self.config.mode).unwrap_or(0o666))
     }
 
     /// A reader would like to write: to announce that it sleeps. It does without if it may not.

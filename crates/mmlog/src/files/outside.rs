@@ -47,7 +47,8 @@ impl Files {
     pub(crate) fn waiting_outside(&self) -> Result<u64, Fault> {
         let control = self.control();
         let (file_size, base) = (control.file_size(), control.base());
-        let segment = self.segment()?;
+        // None is open of a log that is only looked at: that is damage, and told as such.
+        let Ok(segment) = self.segment() else { return Ok(0) };
         let found = segment.file().metadata().map_err(Fault::io("stat the data file"))?.len();
         // A file that took its place has bytes of its own.
         let is_ours = (segment.base(), segment.inode()) == (base, self.meta.header().current().inode);

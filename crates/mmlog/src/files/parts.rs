@@ -44,20 +44,30 @@ pub(super) fn is_being_made(dir: &SegmentDir, name: &OsStr) -> Result<bool, Faul
     lock::is_locked(file.as_fd(), MAKER_BYTE, 1).map_err(Fault::io("ask who makes the compressed copy"))
 }
 
-/// Those without a maker, in that directory.
-pub(super) fn dead(dir: &SegmentDir) -> Vec<OsString> {
-    let mut names = dir.place().names().unwrap_or_default();
-    names.retain(|name| is_part(dir.place(), name) && matches!(is_being_made(dir, name), Ok(false)));
-    names
+/// Those without a maker, in that directory. One that this user may not open has one, as far as he can see.
+pub(super) fn dead(dir: &SegmentDir) -> Result<Vec<OsString>, Fault> {
+    let mut found = Vec::new();
+    for name in dir.place().names().map_err(Fault::io("look for what a killed compression left"))? {
+        if !is_part(dir.place(), &name) {
+            continue;
+        }
+        match is_being_made(dir, &name) {
+            Ok(false) => found.push(name),
+            Ok(true) | Err(Fault::InTheWay { .. }) => {}
+            Err(fault) if fault.is_denied() => {}
+            Err(fault) => return Err(fault),
+        }
+    }
+    Ok(found)
 }
 
 impl Files {
-    /// Takes away what dead makers left. The caller has the maintenance byte; what it may not take away stays, and what
-    /// is no copy of ours, which is said when the name is needed.
+    /// Takes away what dead makers left, as far as it may be looked for and taken away now: the caller, who has the
+    /// maintenance byte, has other work to do. What stays is a finding of `status`.
     pub(crate) fn remove_dead_parts(&self) {
         let dirs = [self.log_directory().ok(), self.old_directory().ok().flatten()];
         for dir in dirs.into_iter().flatten() {
-            for name in dead(&dir) {
+            for name in dead(&dir).unwrap_or_default() {
                 let _ = dir.place().remove_named(&name);
             }
         }

@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use super::leftovers::Leftover;
 use super::open::resolve;
 use super::segment_dir::{LeftOut, Listing, Named, Owner, SegmentDir, Stranger};
 use super::{Config, in_use};
@@ -121,18 +122,22 @@ fn remove_parts(
         Finals::Remove => remove_finals(&everywhere(&log, old.as_ref())?.named, &config.waits)?,
         Finals::Leave => Vec::new(),
     };
-    for left in super::leftovers::in_directories(&log, old.as_ref(), true) {
-        left.remove().map_err(look())?;
-    }
+    let not_seen = |what: &str, fault: &Fault| {
+        let why = format!("{what} not looked for: {}; what is there stays", fault.problem());
+        LeftOut { path: place.directory_path().to_path_buf(), why }
+    };
+    let leftovers = match super::leftovers::in_directories(&log, old.as_ref(), true) {
+        Ok(leftovers) => {
+            leftovers.iter().try_for_each(Leftover::remove).map_err(look())?;
+            None
+        }
+        Err(fault) => Some(not_seen("files of killed operations were", &fault)),
+    };
     take(Part::Metadata, place.metadata_path())?;
     files.splice(files.len() - 1..files.len() - 1, gone);
     let (Listing { named, left_out }, unseen) = match everywhere(&log, old.as_ref()) {
-        Ok(found) => (found, None),
-        Err(fault) => {
-            let why = format!("old segments were not looked for: {}; what is there stays", fault.problem());
-            let path = place.directory_path().to_path_buf();
-            (Listing::default(), Some(LeftOut { path, why }))
-        }
+        Ok(found) => (found, leftovers),
+        Err(fault) => (Listing::default(), Some(not_seen("old segments were", &fault))),
     };
     Ok(Removed { files, left: named.iter().map(Named::path).collect(), left_out, unseen })
 }

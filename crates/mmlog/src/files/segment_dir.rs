@@ -259,9 +259,9 @@ impl SegmentDir {
         Ok(())
     }
 
-    /// Who may make names there can give root's maintenance a second one of a file that is not the log's.
+    /// Who may make names there can give root's maintenance a second one of a file that is not the log's. When in doubt it is.
     fn is_open_to_others(&self) -> bool {
-        self.place.directory().is_ok_and(|directory| directory.is_open_to_others())
+        self.place.directory().map_or(true, |directory| directory.is_open_to_others())
     }
 
     /// Whether all names of that file are the log's: in a rotation the data file has its final one, too. One that is

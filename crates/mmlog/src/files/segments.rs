@@ -224,16 +224,19 @@ impl Files {
 
     /// As [`final_segments`](Self::final_segments), each by the name that has its bytes.
     pub(crate) fn final_contents(&self) -> Result<Vec<Named>, Fault> {
-        let mut found = self.final_names()?;
-        found.dedup_by(|twin, first| {
-            let is_twin = twin.says.generation == first.says.generation;
-            // A compression that died before it had taken the plain file away.
-            if is_twin && first.find().is_ok_and(|found| found.is_some_and(|found| found.is_emptied())) {
-                std::mem::swap(twin, first);
+        let look = || Fault::io("stat a final segment");
+        let mut all: Vec<Named> = Vec::new();
+        for n in self.final_names()? {
+            match all.last_mut().filter(|first| first.says.generation == n.says.generation) {
+                // A compression takes the plain file away behind its copy; one that died may have emptied it before.
+                Some(first) if first.find().map_err(look())?.is_none_or(|found| found.is_emptied()) => {
+                    *first = n
+                }
+                Some(_) => {}
+                None => all.push(n),
             }
-            is_twin
-        });
-        Ok(found)
+        }
+        Ok(all)
     }
 
     /// Every name of a final segment, by generation; a plain file before its compressed copy.

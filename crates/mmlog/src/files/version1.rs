@@ -28,12 +28,14 @@ impl Files {
 
     /// Takes over what the metadata of version 1 says now. The file's length is its size: the original's trim leaves
     /// `file_size` as it was.
-    pub(crate) fn refresh(&self) {
-        let (Some(old), control) = (self.meta.version_1(), self.control()) else { return };
-        let len = self.place.find(Part::Data).ok().flatten().map_or(0, |found| found.len);
+    pub(crate) fn refresh(&self) -> Result<(), Fault> {
+        let (Some(old), control) = (self.meta.version_1(), self.control()) else { return Ok(()) };
+        let found = self.place.find(Part::Data).map_err(Fault::io("stat the data file"))?;
+        let len = found.map_or(0, |found| found.len);
         control.go_on_at(old.cursor.load(Ordering::Acquire), len);
         control.is_locked.store(old.is_locked.load(Ordering::Relaxed), Ordering::Relaxed);
         control.is_panicked.store(old.is_panicked.load(Ordering::Relaxed), Ordering::Relaxed);
+        Ok(())
     }
 }
 

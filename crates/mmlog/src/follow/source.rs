@@ -146,7 +146,7 @@ impl Source {
     /// is none, where somebody is storing it still, and where an old segment does not give it.
     pub(super) fn last_byte(files: &Files) -> Result<Option<u8>, Fault> {
         let (base, mut end) = (files.control().base(), files.control().look().start);
-        let scan = files.scan(end);
+        let scan = files.scan(end)?;
         if scan.watermark < end {
             return Ok(None);
         }

@@ -18,7 +18,7 @@ pub(super) struct Doubt {
 impl Follower {
     /// Moves the watermark over what is written, and over runs of NULs that have stood long enough.
     pub(super) fn look_at_version_1(&mut self) -> Result<()> {
-        self.files.refresh();
+        self.files.refresh().at(self.files.path())?;
         let control = self.files.control();
         self.cursor = control.look().start;
         let end = self.cursor.min(control.limit());

@@ -118,6 +118,8 @@ pub struct Facts {
     pub unnamed_directories: Option<Vec<PathBuf>>,
     /// Files that killed operations left, and the bytes of disk that each takes.
     pub leftovers: Vec<(PathBuf, u64)>,
+    /// Why such files could not be looked for, in words.
+    pub unseen: Option<String>,
     /// Why the log refuses to be written.
     pub panic: Option<PanicRecord>,
 }
@@ -179,6 +181,7 @@ impl Facts {
             sync_failed: None,
             unnamed_directories: None,
             leftovers: Vec::new(),
+            unseen: None,
             panic: None,
         }
     }
@@ -244,27 +247,34 @@ fn of_files(files: &Files, data: Option<DataFact>) -> std::result::Result<Facts,
     let file_size = control.file_size();
     let len = if standing.misfit { standing.len.unwrap_or(0) } else { file_size };
     let data = data.map(|d| DataFact { len, ..d });
+    let (leftovers, unseen) = match files.leftovers() {
+        Ok(left) => (left.iter().map(|left| (left.path(), left.allocated())).collect(), None),
+        Err(fault) => (Vec::new(), Some(fault.problem())),
+    };
     let mut facts = Facts {
         stale_lock: standing.lock_since.map(|_| owner::last("the log's lock", &header.lock_owner)),
         stale_gate: standing.gate,
         stale_journal: standing.journal,
         file_size,
-        outside: if standing.misfit { files.waiting_outside().unwrap_or(0) } else { 0 },
+        outside: if standing.misfit { files.waiting_outside()? } else { 0 },
         base: control.base(),
         cursor: control.look().start,
-        positions: positions(files, standing.misfit),
+        positions: positions(files, standing.misfit)?,
         wrong_limit: standing.wrong_limit,
         other_base: standing.other_base,
         foreign: data.filter(|d| d.inode != recorded && !header.is_exchanged_for(d.inode)).map(|_| recorded),
         copied: files.is_copied().map(|fault| fault.problem()),
         other_mount: Some(files)
-            .filter(|f| f.is_of_this_boot())
-            .and_then(|f| f.other_mount())
+            .filter(|f| data.is_some() && f.is_of_this_boot())
+            .map(Files::other_mount)
+            .transpose()?
+            .flatten()
             .map(|f| f.problem()),
         rebooted: !files.is_of_this_boot(),
         synced: header.checkpoint.synced(),
         sync_failed: header.checkpoint.failed().map(|(from, errno)| (from, errno.cast_signed())),
-        leftovers: files.leftovers().iter().map(|left| (left.path(), left.allocated())).collect(),
+        leftovers,
+        unseen,
         panic: control.is_panicked().then(|| files.panic_record()),
         ..Facts::nothing(data)
     };
@@ -280,16 +290,19 @@ fn of_files(files: &Files, data: Option<DataFact>) -> std::result::Result<Facts,
 }
 
 /// What position fields say that cannot be.
-fn positions(files: &Files, misfit: bool) -> Option<String> {
+fn positions(files: &Files, misfit: bool) -> std::result::Result<Option<String>, Fault> {
     if let Err(fault) = files.meta.check_positions() {
-        return Some(fault.problem());
+        return Ok(Some(fault.problem()));
     }
     // A grower that died leaves zeros there, since nobody stores beyond the limit.
     let (base, size) = (files.control().base(), files.control().file_size());
-    let segment = files.segment().ok().filter(|_| misfit)?;
+    let segment = files.segment().ok().filter(|_| misfit);
+    let Some(segment) = segment else { return Ok(None) };
     let cursor = files.control().look().start;
-    let appended = base + content::first_byte(segment.file(), size, cursor.saturating_sub(base)).ok()??;
-    Some(format!("file_size is {size}, and there is a byte at {appended}, below the cursor"))
+    let appended = content::first_byte(segment.file(), size, cursor.saturating_sub(base));
+    Ok(appended
+        .map_err(Fault::io("read the data file"))?
+        .map(|at| format!("file_size is {size}, and there is a byte at {}, below the cursor", base + at)))
 }
 
 fn stopped(blocker: Blocker, owner: &Owner) -> Option<Suspect> {

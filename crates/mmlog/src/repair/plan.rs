@@ -134,6 +134,8 @@ pub enum Why {
     Alive,
     /// Nothing here can do it.
     Beyond,
+    /// It could not be looked at.
+    Unseen,
 }
 
 /// Something that the plan does not touch.
@@ -164,8 +166,13 @@ impl Plan {
 
     /// What the caller can do about what is left.
     pub fn class(&self) -> Option<Class> {
-        let busy = self.left.iter().any(|l| l.why == Why::Alive);
-        (!self.left.is_empty()).then_some(if busy { Class::Busy } else { Class::Damaged })
+        let of = |left: &Left| match left.why {
+            Why::Alive => Class::Busy,
+            Why::Unasked(_) | Why::Beyond => Class::Damaged,
+            Why::Unseen => Class::Refused,
+        };
+        let has = |class: &Class| self.left.iter().any(|left| of(left) == *class);
+        [Class::Busy, Class::Damaged, Class::Refused].into_iter().find(has)
     }
 }
 
@@ -277,6 +284,10 @@ impl Deciding<'_> {
         }
         self.decide_stale();
         self.decide_flags();
+        if let Some(why) = &facts.unseen {
+            let what = format!("files of killed operations: {why}; run as the log's owner, or as root");
+            self.left.push(Left { what, why: Why::Unseen });
+        }
         let left = facts.leftovers.iter().cloned();
         self.steps.extend(left.map(|(path, bytes)| Step::RemoveLeftover { path, bytes }));
     }

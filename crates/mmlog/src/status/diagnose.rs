@@ -167,8 +167,8 @@ impl Status {
             let reason = w.alive.as_ref().err()?;
             Some(of(&format!("whether writer {} ({}) lives", w.pid, w.command), reason))
         });
-        let said: Vec<String> =
-            [free, lock, maintenance].into_iter().flatten().chain(writers.take(1)).collect();
+        let said = [free, lock, maintenance].into_iter().flatten().chain(writers.take(1));
+        let said: Vec<String> = said.chain(self.unseen.iter().cloned()).collect();
         let next = format!(
             "look again from outside its sandbox or container, as root if it stays so: {}; nothing else is wrong with what could be seen",
             self.command("status")

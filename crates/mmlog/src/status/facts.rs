@@ -3,7 +3,7 @@
 use std::os::unix::fs::MetadataExt;
 
 use super::{Damage, FileFacts, FindingId, Medium, Version1Flags};
-use crate::error::Fault;
+use crate::error::{Class, Fault};
 use crate::files::Files;
 use crate::metadata::{JOURNAL_EMPTY, JOURNAL_ROTATE, JOURNAL_TRIM};
 use crate::sync::Ordering;
@@ -11,10 +11,26 @@ use crate::sys::fs;
 use crate::sys::holders::holders_of;
 use crate::sys::place::{Access, Part, Place};
 
+/// What could not be looked at, each with the reason.
+#[derive(Default)]
+pub(super) struct Unseen(pub(super) Vec<String>);
+
+impl Unseen {
+    /// What was found; where it could not be looked at nothing, and that is noted. Damage is told as such.
+    pub(super) fn or_nothing<T: Default>(&mut self, what: &str, found: Result<T, Fault>) -> T {
+        found.unwrap_or_else(|fault| {
+            if fault.class() != Class::Damaged {
+                self.0.push(format!("{what} could not be seen: {}", fault.problem()));
+            }
+            T::default()
+        })
+    }
+}
+
 /// Every contradiction; none in a log of the original's format, which keeps less to contradict.
-pub(super) fn damage(files: &Files, file_size: u64, file: &FileFacts) -> Vec<Damage> {
+pub(super) fn damage(files: &Files, file_size: u64, file: &FileFacts) -> Result<Vec<Damage>, Fault> {
     if files.is_version_1() {
-        return Vec::new();
+        return Ok(Vec::new());
     }
     let of = |id: FindingId, fault: Fault| Damage { id, problem: fault.problem() };
     let (mut found, header) = (Vec::new(), files.meta.header());
@@ -23,16 +39,16 @@ pub(super) fn damage(files: &Files, file_size: u64, file: &FileFacts) -> Vec<Dam
     let believed = files.is_of_this_boot();
     let positions = || files.meta.check_positions().err().map(|fault| of(FindingId::Positions, fault));
     found.extend(believed.then(positions).flatten());
-    found.extend(data_file(files, file_size, file));
+    found.extend(data_file(files, file_size, file)?);
     found.extend(files.is_copied().map(|fault| of(FindingId::MetadataCopied, fault)));
     let differ = if file.inode == 0 { None } else { files.owners_differ(file.uid) };
     found.extend(differ.map(|fault| of(FindingId::OwnersDiffer, fault)));
     let known = matches!(kind, JOURNAL_EMPTY | JOURNAL_TRIM | JOURNAL_ROTATE);
     found.extend((!known).then(|| of(FindingId::UnknownOperation, Fault::Journal { kind })));
-    found
+    Ok(found)
 }
 
-fn data_file(files: &Files, file_size: u64, file: &FileFacts) -> Option<Damage> {
+fn data_file(files: &Files, file_size: u64, file: &FileFacts) -> Result<Option<Damage>, Fault> {
     let header = files.meta.header();
     let this_boot = files.is_of_this_boot();
     let recorded = match files.current_segment() {
@@ -42,7 +58,7 @@ fn data_file(files: &Files, file_size: u64, file: &FileFacts) -> Option<Damage> 
     let recorded_device = header.identity.device.load(Ordering::Relaxed);
     // A rotation in the middle, of somebody dead or stopped, is finished by whoever gets the lock.
     let rotating = header.journal.kind() == JOURNAL_ROTATE;
-    let found = |id, problem| Some(Damage { id, problem });
+    let found = |id, problem| Ok(Some(Damage { id, problem }));
     if file.inode == 0 {
         return found(FindingId::DataGone, "the data file is gone".into());
     }
@@ -56,15 +72,15 @@ fn data_file(files: &Files, file_size: u64, file: &FileFacts) -> Option<Damage> 
     // Device numbers hold for one mount.
     if file.device != recorded_device
         && this_boot
-        && let Some(other) = files.other_mount()
+        && let Some(other) = files.other_mount()?
     {
         return found(FindingId::OverlayView, other.problem());
     }
     let expected = if this_boot { file_size } else { files.certain() };
     let truncated = Fault::Truncated { expected, found: file.len };
     // What a copy says of the length is of when it was made.
-    (file.len < expected && !rotating && files.is_copied().is_none())
-        .then(|| Damage { id: FindingId::DataTruncated, problem: truncated.problem() })
+    Ok((file.len < expected && !rotating && files.is_copied().is_none())
+        .then(|| Damage { id: FindingId::DataTruncated, problem: truncated.problem() }))
 }
 
 pub(super) fn version_1(files: &Files) -> Option<Version1Flags> {

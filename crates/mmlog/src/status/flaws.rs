@@ -229,7 +229,15 @@ impl Judge<'_> {
 
     /// What is no segment, nor becomes one.
     fn leftovers(&mut self) {
-        for left in self.files.leftovers() {
+        let found = match self.files.leftovers() {
+            Ok(found) => found,
+            Err(fault) => {
+                let path = self.files.place.directory_path().to_path_buf();
+                self.flaw(FindingId::SegmentUnreadable, path, 0..0, fault.problem());
+                return;
+            }
+        };
+        for left in found {
             let problem = format!("a killed operation left {}", size(left.allocated()));
             self.flaw(FindingId::Leftover, left.path(), 0..0, problem);
         }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::facts::Unseen;
 use super::flaws::Peeks;
 use super::{
     Durability, InFlight, Lock, LogId, RemovedHeld, Seat, Seen, State, Status, Thresholds, WriterStatus,
@@ -15,7 +16,7 @@ use crate::files::{Config, Files, Intent, owner};
 use crate::holds;
 use crate::holes;
 use crate::hooks;
-use crate::layout::{HELD, LOCK_BYTE, MAINTENANCE_BYTE, Owner, Slot, VERSION};
+use crate::layout::{HELD, HOOK_BYTE, LOCK_BYTE, MAINTENANCE_BYTE, Owner, Slot, VERSION};
 use crate::metadata::Gate;
 use crate::slots::Phase;
 use crate::sync::Ordering;
@@ -112,14 +113,14 @@ impl Observer {
     }
 
     fn snapshot(&mut self, files: &Files, seen: &mut Sightings) -> std::result::Result<Status, Fault> {
-        files.refresh();
+        files.refresh()?;
         self.groups.look_anew();
         self.command_lines.retain(|_, (_, at)| at.elapsed() < SEATED);
         // A screen that stays open does not keep the file of an old segment; who may not open the new one has seen that.
         let _ = files.renew();
         let (header, control) = (files.meta.header(), files.control());
         let cursor = control.look();
-        let scan = files.scan(cursor.start);
+        let scan = files.scan(cursor.start)?;
         let used = (0u32..).zip(files.meta.used_slots());
         let writers = used.filter_map(|(i, slot)| self.writer(files, i, slot, seen)).collect();
         let dead = scan.dead.iter().filter_map(|dead| files.hole_of(dead));
@@ -130,6 +131,7 @@ impl Observer {
         let (entry, file_size, file) = segments::data_file(files, || facts::file(&files.place))?;
         let (all, flaws) = segments::all(files, &entry, cursor.start, &file, &mut self.peeks);
         let gate = (cursor.gate == Gate::Closed).then(|| control.gate_at.load(Ordering::Relaxed));
+        let mut unseen = Unseen::default();
         let mut status = Status {
             path: files.path().to_path_buf(),
             metadata_path: files.place.metadata_path().to_path_buf(),
@@ -138,7 +140,8 @@ impl Observer {
             problem: None,
             next_step: String::new(),
             findings: Vec::new(),
-            damage: facts::damage(files, file_size, &file),
+            damage: unseen
+                .or_nothing("whether the files fit together", facts::damage(files, file_size, &file)),
             version_1: facts::version_1(files),
             cursor: cursor.start,
             watermark: scan.watermark,
@@ -147,11 +150,14 @@ impl Observer {
             generation: entry.generation,
             limit: control.limit(),
             outside: super::OutsideBytes {
-                waiting: files.waiting_outside().unwrap_or(0),
+                waiting: unseen.or_nothing("what >> put behind the end", files.waiting_outside()),
                 cut: header.outside.cut.load(Ordering::Relaxed),
                 cut_at: time_of(header.outside.cut_ns.load(Ordering::Relaxed)),
             },
-            unrun: super::UnrunHooks { segments: hooks::pending(files), at_work: hooks::is_at_work(files) },
+            unrun: super::UnrunHooks {
+                segments: hooks::pending(files),
+                at_work: unseen.or_nothing("whether a hook is at work", files.ask_held(HOOK_BYTE)),
+            },
             gate,
             gate_for_at_least: gate.map_or(Duration::ZERO, |at| self.age(Still::Gate(at), seen)),
             unfinished: facts::unfinished(header.journal.kind()),
@@ -176,7 +182,8 @@ impl Observer {
             panic: control.is_panicked().then(|| files.panic_record()),
             file,
             durability: Durability::of(&header.checkpoint),
-            unrecovered: files.unrecovered(),
+            unrecovered: unseen.or_nothing("what waits for a recovery", files.unrecovered()),
+            unseen: unseen.0,
         };
         files.intact()?;
         status.conclude(&Thresholds::default());

@@ -67,21 +67,14 @@ fn unescaped(field: &[u8]) -> OsString {
 }
 
 /// Where files of these names and inodes lie on that device, if they do: below one of its mounts, at the end of the path
-/// that this directory has here; or in a layer of the overlay that it is in.
+/// that this directory has here; or in a layer of the overlay that it is in. `NotFound` where there is no /proc to ask.
 pub(crate) fn also_at(
     directory: impl AsFd,
     files: &[(&OsStr, u64)],
     device: u64,
 ) -> io::Result<Option<PathBuf>> {
-    let asked = || {
-        let here = fs::read_link(format!("/proc/self/fd/{}", directory.as_fd().as_raw_fd()))?;
-        io::Result::Ok((here, fs::read("/proc/self/mountinfo")?))
-    };
-    let (here, table) = match asked() {
-        // No /proc: nobody knows.
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-        asked => asked?,
-    };
+    let here = fs::read_link(format!("/proc/self/fd/{}", directory.as_fd().as_raw_fd()))?;
+    let table = fs::read("/proc/self/mountinfo")?;
     let mounts: Vec<Mount> = table.split(|&b| b == b'\n').filter_map(Mount::parse).collect();
     let is_there = |place: &Path| {
         files.iter().all(|(name, inode)| {

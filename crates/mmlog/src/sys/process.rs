@@ -2,7 +2,8 @@
 
 use std::fmt;
 use std::fs;
-use std::io::Read as _;
+use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
+use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -201,11 +202,14 @@ pub(crate) fn boot_id() -> [u64; 2] {
     static WORDS: [AtomicU64; 2] = [const { AtomicU64::new(0) }; 2];
     static KNOWN: AtomicBool = AtomicBool::new(false);
     if !KNOWN.load(Ordering::Acquire) {
-        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap_or_default();
-        for (word, value) in WORDS.iter().zip(hex_words(&text)) {
+        let text = fs::read_to_string("/proc/sys/kernel/random/boot_id");
+        // That no descriptor or memory was left is true of this moment alone.
+        let is_none = |e: &io::Error| matches!(e.kind(), NotFound | NotADirectory | PermissionDenied);
+        let is_known = text.as_ref().map_or_else(is_none, |_| true);
+        for (word, value) in WORDS.iter().zip(hex_words(&text.unwrap_or_default())) {
             word.store(value, Ordering::Relaxed);
         }
-        KNOWN.store(true, Ordering::Release);
+        KNOWN.store(is_known, Ordering::Release);
     }
     [0, 1].map(|i: usize| WORDS[i].load(Ordering::Relaxed))
 }

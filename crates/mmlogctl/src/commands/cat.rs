@@ -87,7 +87,7 @@ fn print(path: &Path, args: &CatArgs, out: &mut Output) -> Result<Exit, Failure>
     };
     let until = args.to.map_or(now, |to| now.min(Position::new(to)));
     let mut follower = log.follow(start)?;
-    if let Some(notice) = reading::unrecovered(path, &follower) {
+    if let Some(notice) = reading::unrecovered(path, &follower)? {
         out.notice(&notice);
     }
     let named = (args.logs.len() > 1).then_some(path);

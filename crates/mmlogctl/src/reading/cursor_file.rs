@@ -41,9 +41,10 @@ impl Place {
     /// Checks that the place is one in the log that is followed, and means what it meant when it was noted.
     ///
     /// # Errors
-    /// When it does not, with the reason.
+    /// When it does not, or that cannot be told, with the reason.
     pub fn check(&self, follower: &Follower) -> Result<(), String> {
-        self.judge(follower.log_id(), follower.standing(self.id, self.position))
+        let standing = follower.standing(self.id, self.position).map_err(|e| e.to_string())?;
+        self.judge(follower.log_id(), standing)
     }
 
     fn judge(&self, log: LogId, standing: Standing) -> Result<(), String> {

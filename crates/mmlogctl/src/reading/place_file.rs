@@ -67,8 +67,10 @@ impl PlaceFile {
                 Ok(()) | Err(TryLockError::Error(_)) => {}
             }
             // Replaced between our open and our lock.
-            if !fs::metadata(named.path()).is_ok_and(|now| is_same(&now, &stat)) {
-                continue;
+            match fs::metadata(named.path()) {
+                Ok(now) if is_same(&now, &stat) => {}
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
+                Ok(_) | Err(_) => continue,
             }
             let path = real_path(named.path(), &file, &stat);
             return Ok(Self { named: named.clone(), file, path, log: word(log) });

@@ -5,7 +5,7 @@ use std::os::fd::BorrowedFd;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mmlog::{Log, Writer, with_log};
+use mmlog::{Error, Fault, Log, Writer, with_log};
 use rustix::fs::{FileType, fstat};
 
 use crate::exit::{Exit, Failure, shown};
@@ -111,12 +111,18 @@ impl Watch {
         }
         if !std::mem::replace(&mut self.lost, true) {
             // It is where it was opened: a directory on the way is another one.
-            let what = if renewed.is_ok() {
-                "the path does not lead to this log any more: its directory was renamed or replaced; it goes on where it was opened, restart it to append at this path"
-            } else {
-                "the log was removed under this process; what is appended goes to a file without a name, and is gone when nobody has it open; make another (`mmlogctl init LOG`), or restart this"
+            let what = match renewed.as_ref().map_err(Error::fault) {
+                Ok(_) => {
+                    "the path does not lead to this log any more: its directory was renamed or replaced; it goes on where it was opened, restart it to append at this path".to_owned()
+                }
+                Err(fault @ Fault::Io { .. }) => format!(
+                    "the path does not lead to this log any more, and what is there could not be looked at ({fault}); it goes on where it was opened"
+                ),
+                Err(_) => {
+                    "the log was removed under this process; what is appended goes to a file without a name, and is gone when nobody has it open; make another (`mmlogctl init LOG`), or restart this".to_owned()
+                }
             };
-            out.notice(&format!("{path}: {}", with_log(what, log.path())));
+            out.notice(&format!("{path}: {}", with_log(&what, log.path())));
         }
         false
     }

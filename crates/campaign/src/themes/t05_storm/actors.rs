@@ -139,7 +139,7 @@ fn hasty(stage: &Stage, id: u32, random: &mut Random) -> anyhow::Result<()> {
     while !stage.acks.is_closed() {
         let (ticket, message) = scribe.announce(stage.len(random));
         // Exact: there is no other writer.
-        stage.acks.acknowledge(ticket, log.cursor());
+        stage.acks.acknowledge(ticket, log.cursor()?);
         writer.append(message)?;
     }
     Ok(())
@@ -204,7 +204,7 @@ fn follower(stage: &Stage, _: u32, random: &mut Random) -> anyhow::Result<()> {
         let next = follower.next(&mut buf[..most])?;
         watcher.see(&next, &buf, &stage.sightings)?;
         if next == Next::CaughtUp {
-            if closed && follower.position() == log.cursor() {
+            if closed && follower.position() == log.cursor()? {
                 return Ok(());
             }
             follower.wait(Duration::from_millis(20))?;

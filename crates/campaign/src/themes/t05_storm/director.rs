@@ -207,7 +207,7 @@ fn leave_at_rest(stage: &Stage) -> anyhow::Result<()> {
     // What a killed rotator has left goes with the next rotation.
     log.rotate(&Rotation::default())?;
     anyhow::ensure!(!Segments::look(&stage.log)?.has_next, "a rotation has left a temporary file");
-    let content = log.cursor() - log.oldest()?;
+    let content = log.cursor()? - log.oldest()?;
     log.close()?;
     let len = Segments::look(&stage.log)?.bytes()?.len() as u64;
     anyhow::ensure!(len == content, "at rest the files have {len} bytes, {content} were appended");

@@ -420,7 +420,7 @@ impl Scene {
         run.count("segments", segments.finals.len() as u64);
         let len = segments.bytes()?.len() as u64;
         let log = Log::options().open(&self.log).context("open in the end")?;
-        ensure!(log.cursor().get() == len, "{len} bytes at rest, the cursor is {}", log.cursor().get());
+        ensure!(log.cursor()?.get() == len, "{len} bytes at rest, the cursor is {}", log.cursor()?.get());
         Ok(())
     }
 }

@@ -158,7 +158,7 @@ pub(super) fn file_size(arguments: &[String]) -> anyhow::Result<()> {
     let mut desk = Desk::open(log, CHUNK, &acks, 0)?;
     limit(Resource::RLIMIT_FSIZE, 1 << 20)?;
     desk.fill(20)?;
-    let cursor = desk.log.cursor().get();
+    let cursor = desk.log.cursor()?.get();
     ensure!(cursor > (1 << 20) - 3000, "full at {cursor}, the limit is 1 MiB");
     limit(Resource::RLIMIT_FSIZE, RLIM_INFINITY)?;
     let before = desk.acknowledged;

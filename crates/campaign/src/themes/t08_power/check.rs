@@ -253,7 +253,7 @@ fn check_log(
 fn check_recovery(path: &Path, promise: &Promise, findings: &mut Findings) -> anyhow::Result<()> {
     let before = check_reader_before(path, promise, findings)?;
     let log = options().open_or_create(path).context("recovery")?;
-    let recovered = log.cursor().get();
+    let recovered = log.cursor()?.get();
     // Recovery may have zeroed what was in flight at the end.
     let base = log.status()?.base;
     let least = promise.synced.max(base + end_of(&fs::read(path)?));

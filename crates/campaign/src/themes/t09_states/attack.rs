@@ -87,17 +87,17 @@ fn on_the_lock(scene: &mut Scene, kind: Kind) -> anyhow::Result<()> {
     let mut scribe = Scribe::new(&scene.acks, id);
     for _ in 0..scene.rounds.min(5) {
         // Grows, so that there is space for what needs no lock.
-        while log.status()?.limit - log.cursor().get() < 1000 {
+        while log.status()?.limit - log.cursor()?.get() < 1000 {
             scribe.append(&mut writer, 1000)?;
         }
         let reader = attacker(scene, kind, mmlog::layout::LOCK_BYTE, 2)?;
-        let space = log.status()?.limit - log.cursor().get();
+        let space = log.status()?.limit - log.cursor()?.get();
         for _ in 1..space / 100 {
             scribe.append(&mut writer, 100)?;
         }
         told("an append that has to grow", scribe.append(&mut writer, 2 * CHUNK as usize), reader)?;
         told("a trim", log.trim(Duration::from_millis(200)), reader)?;
-        told("an open", impatient(scene).open(&scene.log).map(|log| log.cursor()), reader)?;
+        told("an open", impatient(scene).open(&scene.log).and_then(|log| log.cursor()), reader)?;
         scribe.append(&mut writer, 1)?;
         kill_and_wait(reader)?;
         scribe.append(&mut writer, 2 * CHUNK as usize)?;
@@ -130,7 +130,7 @@ fn on_slots(scene: &mut Scene) -> anyhow::Result<()> {
         kill_and_wait(reader)?;
         // Now on the dead writer's slot, too.
         let reader = attacker(scene, Kind::OfDescription, slots, 64)?;
-        let (watermark, cursor) = (log.watermark()?, log.cursor());
+        let (watermark, cursor) = (log.watermark()?, log.cursor()?);
         anyhow::ensure!(
             watermark == cursor,
             "a dead writer holds readers up at {watermark}, the log goes to {cursor}"

@@ -94,7 +94,7 @@ fn over_a_log(scene: &mut Scene) -> anyhow::Result<()> {
     is_foreign(&merged)?;
     is_foreign(&merged)?;
     reads(&merged, &scene.acks)?;
-    anyhow::ensure!(early.watermark()? == early.cursor(), "the reader that was there before the copy-up");
+    anyhow::ensure!(early.watermark()? == early.cursor()?, "the reader that was there before the copy-up");
     let writer = scene.writer(&path)?;
     scene.get_on(100)?;
     kill_and_wait(writer)?;

@@ -310,7 +310,7 @@ fn follow(log: &Path, options: &Options, random: &mut Random) -> mmlog::Result<V
     let log = options.open_reader(log)?;
     let _ = log.watermark();
     let read = steps(&mut log.follow(Start::Oldest)?)?;
-    let (oldest, newest) = (log.oldest()?.get(), log.cursor().get());
+    let (oldest, newest) = (log.oldest()?.get(), log.cursor()?.get());
     let at = oldest.saturating_add(random.below(newest.saturating_sub(oldest).saturating_add(2)));
     if let Ok(mut follower) = log.follow(Start::At(Position::new(at))) {
         let _ = steps(&mut follower);

@@ -8,7 +8,7 @@
 use std::sync::{Arc, PoisonError};
 
 use super::Left;
-use crate::error::Fault;
+use crate::error::{Class, Fault};
 use crate::files::content::{extent_without, last_byte};
 use crate::files::{Files, Intent};
 use crate::holes::{self, Hole, HoleKind};
@@ -39,29 +39,32 @@ pub struct Unrecovered {
 
 impl Files {
     /// Where the log ends: the cursor, or where a recovery would set it.
-    pub(crate) fn end(&self) -> u64 {
-        match self.foreseen() {
-            Some(found) => found.end,
-            None => self.control().look().start,
-        }
+    pub(crate) fn end(&self) -> Result<u64, Fault> {
+        Ok(self.foreseen()?.map_or_else(|| self.control().look().start, |found| found.end))
     }
 
-    /// For readers of a log of another boot. None where it cannot be told, so that only the checkpoint is certain.
-    pub(crate) fn foreseen(&self) -> Option<Arc<Foreseen>> {
+    /// For readers of a log of another boot. `None` where its files do not fit together, so that only the checkpoint is
+    /// certain; an error where they could not be looked at.
+    pub(crate) fn foreseen(&self) -> Result<Option<Arc<Foreseen>>, Fault> {
         if self.intent != Intent::Read || self.is_of_this_boot() {
-            return None;
+            return Ok(None);
         }
+        if_whole(self.looked_ahead())
+    }
+
+    fn looked_ahead(&self) -> Result<Option<Arc<Foreseen>>, Fault> {
         let mut known = self.foreseen.lock().unwrap_or_else(PoisonError::into_inner);
-        let segment = self.renew().ok()?;
-        let file = (segment.inode(), segment.file().metadata().ok()?.len());
+        let segment = self.renew()?;
+        let len = segment.file().metadata().map_err(Fault::io("stat the data file"))?.len();
+        let file = (segment.inode(), len);
         if known.as_ref().is_none_or(|known| known.file != file) {
             *known = None;
-            let found = self.foresee(file).ok()?;
+            let found = self.foresee(file)?;
             // Whoever recovers it just now has changed what was looked at.
             let is_still = !self.is_held(LOCK_BYTE) && !self.is_of_this_boot() && self.intact().is_ok();
             *known = is_still.then(|| Arc::new(found));
         }
-        known.clone()
+        Ok(known.clone())
     }
 
     fn foresee(&self, file: (u64, u64)) -> Result<Foreseen, Fault> {
@@ -92,20 +95,32 @@ impl Files {
     }
 
     /// The epoch of what is read now.
-    pub(crate) fn epoch(&self) -> u64 {
+    pub(crate) fn epoch(&self) -> Result<u64, Fault> {
         let epoch = self.meta.header().identity.epoch.load(Ordering::Acquire); // epoch
-        epoch + u64::from(self.foreseen().is_some())
+        Ok(epoch.saturating_add(u64::from(self.foreseen()?.is_some())))
     }
 
     /// How much waits for a recovery, if it does; the last bytes of the file are looked at, not all of it.
-    pub(crate) fn unrecovered(&self) -> Option<Unrecovered> {
+    pub(crate) fn unrecovered(&self) -> Result<Option<Unrecovered>, Fault> {
         if self.is_of_this_boot() {
-            return None;
+            return Ok(None);
         }
-        let synced = self.meta.header().checkpoint.synced();
-        let segment = self.renew().ok()?;
-        let left = Left::of(self, segment.file(), segment.base()).ok()?;
-        let end = last_byte(segment.file(), left.synced - left.base, left.len).ok()?;
-        Some(Unrecovered { synced, end: left.base + end })
+        let look = || {
+            let synced = self.meta.header().checkpoint.synced();
+            let segment = self.renew()?;
+            let left = Left::of(self, segment.file(), segment.base())?;
+            let end = last_byte(segment.file(), left.synced - left.base, left.len);
+            let end = end.map_err(Fault::io("read the data file"))?;
+            Ok(Some(Unrecovered { synced, end: left.base + end }))
+        };
+        if_whole(look())
+    }
+}
+
+/// Nothing is foreseen of a log whose files do not fit together.
+fn if_whole<T>(seen: Result<Option<T>, Fault>) -> Result<Option<T>, Fault> {
+    match seen {
+        Err(fault) if fault.class() == Class::Damaged => Ok(None),
+        seen => seen,
     }
 }

@@ -50,6 +50,7 @@ fn left(left: &Left) -> Value {
         Why::Unasked(wish) => ("unasked", option_of(wish)),
         Why::Alive => ("alive", None),
         Why::Beyond => ("beyond", None),
+        Why::Unseen => ("unseen", None),
     };
     json!({ "what": left.what, "why": why, "option": option })
 }

@@ -99,6 +99,7 @@ pub fn run(args: &RepairArgs, out: &mut Output) -> Result<Exit, Failure> {
     Ok(match ended?.class() {
         None => Exit::Done,
         Some(Class::Busy) => Exit::Busy,
+        Some(Class::Refused) => Exit::Failed,
         Some(_) => Exit::Damaged,
     })
 }

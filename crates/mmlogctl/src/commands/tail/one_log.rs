@@ -68,7 +68,7 @@ impl OneLog {
         }
         let one =
             Self { index, id: follower.log_id(), log, follower, copier, present, damage: Damage::default() };
-        if let Some(notice) = reading::unrecovered(&plan.logs[index], &one.follower) {
+        if let Some(notice) = reading::unrecovered(&plan.logs[index], &one.follower)? {
             shared.notice(&notice);
         }
         if plan.cursor_file.is_some() {
