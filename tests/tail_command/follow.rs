@@ -267,10 +267,13 @@ fn a_signal_ends_it_although_nobody_reads() {
 #[test]
 fn until_now_ends_behind_what_is_there_also_where_it_has_to_wait_for_the_log() {
     let scratch = Scratch::new();
-    let log = scratch.file("app.log");
+    let log = scratch.file("there/app.log");
     let running = mmlogctl("tail", &log).args(["-F", "--until-now"]).start();
     running.until_stderr("no log yet; waiting for it");
-    mmlogctl("append", &log).input(b"one\n").run().is_success();
+    // It appears with what is in it.
+    fs::create_dir(scratch.file("made")).unwrap();
+    mmlogctl("append", &scratch.file("made/app.log")).input(b"one\n").run().is_success();
+    fs::rename(scratch.file("made"), scratch.file("there")).unwrap();
     let ended = running.end();
     assert_eq!((ended.code, ended.text().as_str()), (0, "one\n"), "{ended:?}");
     for options in [&["-F", "--until-now"][..], &["-f", "--until-now"], &["--until-now", "-Fn1"]] {
