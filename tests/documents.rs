@@ -17,6 +17,7 @@ mod shown;
 mod stage;
 
 use std::fs;
+use std::thread;
 
 use blocks::{Block, Step, manual, of_manual, of_markdown, pages, root};
 use listed::{LISTED, Listed, STAND_INS};
@@ -36,13 +37,13 @@ const NEEDS: &[(&str, &str, &str)] = &[
 
 #[test]
 fn every_command_of_the_pages_works_and_prints_what_they_show() {
-    let wrong: Vec<String> = pages().iter().flat_map(|page| of_a_page(page)).collect();
+    let wrong = of_all(&pages(), of_a_page);
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
 #[test]
 fn every_example_of_the_manual_works() {
-    let wrong: Vec<String> = manual().iter().flat_map(|page| of_the_manual(page)).collect();
+    let wrong = of_all(&manual(), of_the_manual);
     assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
@@ -108,6 +109,17 @@ fn a_command_that_fails_or_prints_something_else_is_noticed() {
 fn block(language: &str, text: &str) -> Block {
     let (language, text) = (language.to_owned(), text.to_owned());
     Block { document: "here".to_owned(), line: 1, language, before: String::new(), text }
+}
+
+/// What is wrong with the pages, several at a time: most of the time they wait for what follows.
+fn of_all(pages: &[String], of: fn(&str) -> Vec<String>) -> Vec<String> {
+    thread::scope(|scope| {
+        let parts = pages.chunks(pages.len().div_ceil(4));
+        let begun: Vec<_> = parts
+            .map(|part| scope.spawn(move || part.iter().flat_map(|page| of(page)).collect::<Vec<_>>()))
+            .collect();
+        begun.into_iter().flat_map(|part| part.join().unwrap()).collect()
+    })
 }
 
 /// The blocks of a page run one after the other in the same place, as whoever reads it would do.

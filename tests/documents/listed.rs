@@ -62,7 +62,7 @@ pub(crate) const LISTED: &[Listed] = &[
         "README.md",
         "cargo install",
         INSTALLS,
-        Check::In("crates/mmlogctl/Cargo.toml", "name = \"mmlogctl\""),
+        Check::In(".ci/run", "cargo install --locked --path crates/mmlogctl"),
     ),
     listed("README.md", "writer   writer", "how it works", Check::Picture),
     listed(

@@ -35,8 +35,8 @@ const EXEC: &[&str] = &[
     "systemd sends SIGTERM to every process of a unit, and mmlogctl sends it on: KillMode=mixed lets CMD have it \
      once. A signal that a process sends to a whole process group arrives twice in the same way.",
     "SIGTSTP, SIGCONT and SIGWINCH are not sent on: a terminal sends them to CMD itself.",
-    "CMD writes to pipes. Many programs then hold lines back until they have a few kilobytes: stdbuf -oL CMD, or an \
-     option of the program's own.",
+    "CMD writes to pipes. Many programs then hold lines back until they have a few kilobytes: stdbuf -oL CMD for those that \
+     use C's stdio, PYTHONUNBUFFERED=1 for Python, or an option of the program's own.",
 ];
 
 /// What its figures are.

@@ -48,6 +48,45 @@ fn row(state: State) -> [&'static str; 3] {
     }
 }
 
+/// What `status` prints at the beginning of a line, and the words behind it.
+const FIGURES: [(&str, &str); 16] = [
+    (
+        "problem, next",
+        "What is wrong, with who it is and the numbers, and what to do. What is to be pasted has a line of its own.",
+    ),
+    ("also, note", "What else is wrong; what only stays on record."),
+    ("panic", "Who stopped all writing, and why."),
+    (
+        "cursor",
+        "Where the next append goes: how many bytes have been appended since the log was made. Below the watermark every byte \
+     is final, and readers go no further; between the two, appends are in flight.",
+    ),
+    (
+        "file_size",
+        "How long the data file is. Slack is the part of it that is allocated ahead of appends; trim gives it back, and \
+     so does the last writer that closes the log.",
+    ),
+    (
+        "generation",
+        "How many rotations there were. Base is the position of the data file's first byte; limit is the position up to \
+     which appends need no more space. The gate is open, or keeps appends waiting for some milliseconds while the file is cut or exchanged.",
+    ),
+    ("file", "Mode, owner and inode of the data file, and what is free on its file system."),
+    (
+        "settings",
+        "chunk_size: by how much the file grows at a time. max_writers: how many may have it open. gate_ms: how long a trim \
+     or a rotation may keep appends waiting.",
+    ),
+    ("durable", "Below which position a power failure loses nothing."),
+    ("recovered", "What a reboot cost, and where the log went on."),
+    ("lock", "Who grows, cuts or mends the file just now. Appends that need no space do not wait for it."),
+    ("maintenance", "Who trims, rotates, prunes or repairs just now: one at a time."),
+    ("writers", "Who has the log open to append, those with an append in flight first."),
+    ("holes", "Ranges that were reserved and never written, since a writer died. Readers pass over them."),
+    ("holds", "Consumers (tail --hold) that prune keeps bytes for."),
+    ("segments", "Final segments and the current one, and where the oldest begins."),
+];
+
 /// The table as Markdown, for doc/on-call.md.
 pub(crate) fn markdown() -> String {
     let mut table = "| state | what it means | what it costs | what to do |\n|---|---|---|---|\n".to_owned();
@@ -61,10 +100,16 @@ pub(crate) fn markdown() -> String {
 pub(crate) fn section() -> Roff {
     let mut section = Roff::new();
     section.control("SH", ["STATES"]);
-    section.text([roman("The first word. What it means; what it costs; what to do.")]);
+    section.text([roman("The first word: what it means, what it costs, what to do.")]);
     for &state in State::ALL {
         section.control("TP", []).text([bold(state.to_string())]);
-        section.text([roman(row(state).join(" ").replace('`', ""))]);
+        let [means, costs, to_do] = row(state).map(|text| text.replace('`', ""));
+        section.text([roman(means)]).control("br", []).text([roman(format!("Costs: {costs}"))]);
+        section.control("br", []).text([roman(format!("Do: {to_do}"))]);
+    }
+    section.control("SH", ["FIGURES"]);
+    for (names, what) in FIGURES {
+        section.control("TP", []).text([bold(names)]).text([roman(what)]);
     }
     section.control("SH", ["FINDINGS"]);
     section.text([roman(
@@ -74,4 +119,20 @@ pub(crate) fn section() -> Roff {
         section.control("TP", []).text([bold(id.name())]).text([roman(id.meaning())]);
     }
     section
+}
+
+#[test]
+fn every_figure_of_status_is_explained() {
+    let source = include_str!("../../src/commands/status/human.rs");
+    let printed = source
+        .split("page.field(")
+        .skip(1)
+        .filter_map(|rest| rest.trim_start().strip_prefix('"')?.split('"').next());
+    for name in printed {
+        let known = FIGURES.iter().any(|(names, _)| names.split(", ").any(|known| known == name));
+        assert!(
+            known,
+            "status prints {name:?}, and FIGURES here, for mmlogctl-status(1), does not say what it is"
+        );
+    }
 }
