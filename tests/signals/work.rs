@@ -7,7 +7,9 @@ use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 
-use crate::cli::{Ended, Scratch, Tool, metadata_of, mmlogctl, skipped, succeeds, wait_for, when_out_of_use};
+use crate::cli::{
+    Ended, Scratch, Tool, metadata_of, mmlogctl, reboot, skipped, succeeds, wait_for, when_out_of_use,
+};
 use crate::signal_when_it_waits;
 
 /// A log with so many final segments of a line each.
@@ -158,14 +160,44 @@ fn a_deep_check_that_a_signal_ends_says_how_far_it_came() {
     assert_eq!(mmlogctl("check", &log).arg("--deep").run().code, 0);
 }
 
+/// A command that reads the whole data file to find where the log ends, ended in the middle; the same command then does it.
+fn looking_for_the_end_is_ended(log: &Path, command: &[&str]) {
+    let tool = || mmlogctl(command[0], log).args(&command[1..]);
+    let Some(slow) = slowly("pread64", "50ms", tool()) else { return };
+    let running = slow.start();
+    wait_for("its metadata", || metadata_of(log).exists().then_some(()));
+    signal_when_it_waits(&running, log, Signal::SIGTERM);
+    let ended = running.end();
+    assert_eq!(ended.code, -(Signal::SIGTERM as i32), "{command:?}: {ended:?}");
+    let (done, of) = done_of(&ended, "bytes were looked at for where the log ends");
+    assert!(of == 8 << 20 && done < of, "{command:?}: {ended:?}");
+    assert_eq!(tool().run().code, 0, "{command:?}");
+    assert_eq!(mmlogctl("check", log).arg("--deep").run().code, 0, "{command:?}");
+}
+
 #[test]
-fn a_rebuild_that_a_signal_ends_is_done_by_the_next() {
+fn a_rebuild_or_a_recovery_that_a_signal_ends_says_how_far_it_came_and_the_next_does_it() {
+    for command in [&["trim"][..], &["repair"], &["repair", "--rebuild"]] {
+        let scratch = Scratch::new();
+        let log = heavy(&scratch);
+        let whole = mmlogctl("cat", &log).run().stdout;
+        match command.contains(&"--rebuild") {
+            true => fs::remove_file(metadata_of(&log)).unwrap(),
+            false => reboot(&log),
+        }
+        looking_for_the_end_is_ended(&log, command);
+        mmlogctl("cat", &log).run().printed(&whole);
+    }
+}
+
+#[test]
+fn a_step_that_hears_nothing_is_ended_where_it_is_and_done_by_the_next_run() {
     let scratch = Scratch::new();
     let log = heavy(&scratch);
     let whole = mmlogctl("cat", &log).run().stdout;
     fs::remove_file(metadata_of(&log)).unwrap();
     let tool = mmlogctl("repair", &log).arg("--rebuild");
-    let Some(tool) = slowly("pread64", "300ms", tool) else { return };
+    let Some(tool) = slowly("fallocate", "2s", tool) else { return };
     let running = tool.start();
     wait_for("new metadata", || metadata_of(&log).exists().then_some(()));
     signal_when_it_waits(&running, &log, Signal::SIGTERM);

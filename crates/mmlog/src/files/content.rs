@@ -7,6 +7,12 @@ use std::io;
 use std::ops::ControlFlow;
 use std::os::unix::fs::FileExt;
 
+use crate::deadline::Waits;
+use crate::error::Fault;
+
+/// What is done with the bytes that are read here, for who tells how many were.
+pub(super) const LOOKED_AT: &str = "bytes were looked at for where the log ends";
+
 /// What pages are made of, on disks and in caches.
 const PAGE: u64 = 4096;
 /// Whole pages.
@@ -60,19 +66,28 @@ fn fill(file: &File, buf: &mut [u8], at: u64) -> io::Result<usize> {
     Ok(read)
 }
 
-/// Reads `[from, len)` of a file.
+/// Reads `[from, len)` of a file, until told to stop.
 ///
 /// # Errors
-/// Of the kind `UnexpectedEof` where the file is shorter.
-pub(super) fn extent(file: &File, from: u64, len: u64) -> io::Result<Extent> {
-    extent_without(file, from, len, &[])
+/// [`Fault::Io`] of the kind `UnexpectedEof` where the file is shorter.
+pub(super) fn extent(file: &File, from: u64, len: u64, waits: &Waits) -> Result<Extent, Fault> {
+    extent_without(file, from, len, &[], waits)
 }
 
 /// As [`extent`], with zeros in these ranges.
-pub(super) fn extent_without(file: &File, from: u64, len: u64, zeroed: &[(u64, u64)]) -> io::Result<Extent> {
+pub(super) fn extent_without(
+    file: &File,
+    from: u64,
+    len: u64,
+    zeroed: &[(u64, u64)],
+    waits: &Waits,
+) -> Result<Extent, Fault> {
     let mut found = Extent { end: from, ..Extent::default() };
     let mut empty: Option<(u64, u64)> = None;
     let reached = pieces(file, from, len, |mut at, piece| {
+        if let Err(told) = waits.go_on(LOOKED_AT, at - from, len - from) {
+            return ControlFlow::Break(told);
+        }
         let end = at + piece.len() as u64;
         let within = |to: u64| (to.clamp(at, end) - at) as usize;
         zeroed.iter().for_each(|&(from, to)| piece[within(from)..within(to)].fill(0));
@@ -93,12 +108,17 @@ pub(super) fn extent_without(file: &File, from: u64, len: u64, zeroed: &[(u64, u
             at += page as u64;
             rest = &rest[page..];
         }
-        ControlFlow::<()>::Continue(())
-    })?;
-    match reached {
-        ControlFlow::Continue(at) if at < len => Err(io::ErrorKind::UnexpectedEof.into()),
-        _ => Ok(found),
+        ControlFlow::Continue(())
+    });
+    match reached.map_err(cannot_read())? {
+        ControlFlow::Break(told) => Err(told),
+        ControlFlow::Continue(at) if at < len => Err(cannot_read()(io::ErrorKind::UnexpectedEof.into())),
+        ControlFlow::Continue(_) => Ok(found),
     }
+}
+
+pub(super) fn cannot_read() -> impl FnOnce(io::Error) -> Fault {
+    Fault::io("read the data file")
 }
 
 /// The first byte in `[from, to)` that is not NUL, as far as the file reaches.
@@ -179,18 +199,21 @@ mod tests {
         assert_eq!(last_byte(&file, 3, 4 * piece)?, second.1);
         assert_eq!(last_byte(&file, second.1, 4 * piece)?, second.1);
         let missing = vec![(piece, 2 * piece + 5 * PAGE)];
-        assert_eq!(extent(&file, 3, 4 * piece)?, Extent { end: second.1, missing });
-        let whole = vec![(0, 2 * piece + 5 * PAGE)];
-        let without = extent_without(&file, 0, 4 * piece, &[first])?;
-        assert_eq!(without, Extent { end: second.1, missing: whole });
+        let never = Waits::default();
+        assert!(extent(&file, 3, 4 * piece, &never).is_ok_and(|e| e == Extent { end: second.1, missing }));
+        let missing = vec![(0, 2 * piece + 5 * PAGE)];
+        let without = extent_without(&file, 0, 4 * piece, &[first], &never);
+        assert!(without.is_ok_and(|e| e == Extent { end: second.1, missing }));
         Ok(())
     }
 
     #[test]
     fn a_file_that_is_shorter_than_it_should_be_has_no_extent() -> io::Result<()> {
         let file = file(PAGE, &[(0, 1)])?;
-        for found in [extent(&file, 0, 2 * PAGE).map(drop), last_byte(&file, 0, 2 * PAGE).map(drop)] {
-            assert_eq!(found.map_err(|e| e.kind()), Err(io::ErrorKind::UnexpectedEof));
+        let extent = extent(&file, 0, 2 * PAGE, &Waits::default()).map(drop);
+        for found in [extent, last_byte(&file, 0, 2 * PAGE).map(drop).map_err(cannot_read())] {
+            let Err(Fault::Io { source, .. }) = found else { unreachable!("{found:?}") };
+            assert_eq!(source.kind(), io::ErrorKind::UnexpectedEof);
         }
         Ok(())
     }

@@ -140,10 +140,8 @@ impl Opening<'_> {
         };
         let mut found = match start {
             Start::Here => Extent { end: len, missing: Vec::new() },
-            Start::Version1 { cursor, .. } => {
-                version1::extent(&data, cursor.min(len)).map_err(Fault::io("read the data file"))?
-            }
-            Start::WhereDataEnds => extent(&data, 0, len).map_err(Fault::io("read the data file"))?,
+            Start::Version1 { cursor, .. } => version1::extent(&data, cursor.min(len), &self.config.waits)?,
+            Start::WhereDataEnds => extent(&data, 0, len, &self.config.waits)?,
         };
         // From here on a power cut leaves a file whose length says that this was a log.
         self.place.sync(&opened.file).map_err(Fault::io("make the metadata file durable"))?;

@@ -200,8 +200,7 @@ impl LogLock<'_> {
     /// cursor mean that the size is wrong. (Bytes behind size and limit are an outsider's.)
     fn expect_nothing(&self, file_size: u64, len: u64) -> Result<(), Fault> {
         let appended = self.offset(self.control().look().start)?;
-        let found = extent(self.segment.file(), file_size, appended.min(len));
-        let end = found.map_err(Fault::io("read the data file"))?.end;
+        let end = extent(self.segment.file(), file_size, appended.min(len), self.files.waits())?.end;
         if end > file_size {
             return Err(Fault::OutOfRange { field: "file_size", value: file_size, min: end, max: len });
         }

@@ -410,7 +410,7 @@ impl Opening<'_> {
         let owner = opened.file.metadata().map_err(Fault::io("stat the metadata file"))?;
         let dir = SegmentDir::new(self.place, Owner::of(self.config.trust, owner.uid()));
         let opened_data = loop {
-            match open_current(&dir, meta.header(), access, others, &boot) {
+            match open_current(&dir, meta.header(), access, others, &boot, &self.config.waits) {
                 // Leased for a moment by who adopts or removes it.
                 Err(CannotOpen::Path(e)) if e.kind() == io::ErrorKind::WouldBlock => self.pause()?,
                 opened => break opened,

@@ -103,8 +103,7 @@ impl LogLock<'_> {
         holes::retain(table, |hole| left.keeps(hole));
         self.settle_after_reboot(&left);
         self.zero_again(synced);
-        let found =
-            extent(self.segment.file(), synced - base, len).map_err(Fault::io("read the data file"))?;
+        let found = extent(self.segment.file(), synced - base, len, self.files.waits())?;
         let end = base + found.end;
         holes::retain(table, |hole| hole.end() <= end);
         // Positions from there on may mean other bytes now, which nobody has read.

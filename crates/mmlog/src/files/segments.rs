@@ -13,6 +13,7 @@ pub(crate) use super::segment_dir::Named;
 use super::segment_dir::{Listing, Owner, SegmentDir, Stranger, Unseen, order};
 use super::{Files, SLICE};
 use crate::chunks::{Pages, Segment};
+use crate::deadline::Waits;
 use crate::error::Fault;
 use crate::layout::Header;
 use crate::metadata::Entry;
@@ -34,10 +35,11 @@ pub(super) fn open_current(
     access: Access,
     others: Others,
     boot: impl Fn() -> Result<Boot, Fault>,
+    waits: &Waits,
 ) -> Result<(Entry, File), CannotOpen> {
     let mut looks = 0;
     loop {
-        let entry = current(|| Ok(dir.clone()), header, boot()?)?;
+        let entry = current(|| Ok(dir.clone()), header, boot()?, waits)?;
         let at_path = dir.place().open(Part::Data, access).map_err(CannotOpen::Path);
         let found = match &at_path {
             Ok(file) => fs::identity(&stat(file)?).1,
@@ -49,7 +51,7 @@ pub(super) fn open_current(
         if let Some(file) = open_final(dir, &entry, access)? {
             return Ok((entry, file));
         }
-        if current(|| Ok(dir.clone()), header, boot()?)? != entry {
+        if current(|| Ok(dir.clone()), header, boot()?, waits)? != entry {
             continue;
         }
         // In the middle of a rotation, and the final name cannot be looked for: soon the entry names what is there.
@@ -144,7 +146,7 @@ impl Files {
             false => (Access::Read, Others::Taken),
         };
         let dir = self.log_directory()?;
-        let opened = open_current(&dir, header, access, others, || self.boot());
+        let opened = open_current(&dir, header, access, others, || self.boot(), self.waits());
         let opened = opened.map_err(|e| match e {
             CannotOpen::Path(e) if e.kind() == io::ErrorKind::NotFound => Fault::NoData,
             CannotOpen::Path(e) => {
@@ -197,7 +199,7 @@ impl Files {
 
     /// The entry of the current segment.
     pub(crate) fn current_segment(&self) -> Result<Entry, Fault> {
-        current(|| self.log_directory(), self.meta.header(), self.boot()?)
+        current(|| self.log_directory(), self.meta.header(), self.boot()?, self.waits())
     }
 
     /// Who has to own the log's files: as the metadata's, which is open.

@@ -5,18 +5,21 @@
 //! for a reader when it stands for [`PATIENCE`] below a cursor seen before.
 
 use std::fs::File;
-use std::io;
 use std::time::Duration;
 
 use super::Files;
-use super::content::{Extent, next_nuls};
+use super::content::{Extent, LOOKED_AT, cannot_read, next_nuls};
 use super::meta::{self, Meta};
 use super::open::Opening;
+use crate::deadline::Waits;
 use crate::error::Fault;
 use crate::layout::HOLES_MAX;
 use crate::metadata::Entry;
 use crate::sync::Ordering;
 use crate::sys::place::Part;
+
+/// How much is looked at between two looks at whether to stop.
+const AT_A_TIME: u64 = 16 << 20;
 
 /// How long a run of NULs may be an append in flight; the original's takes microseconds.
 pub(crate) const PATIENCE: Duration = Duration::from_millis(200);
@@ -67,14 +70,20 @@ pub(super) fn cursor_and_chunk(file: &File) -> Result<Option<(u64, u64)>, Fault>
 }
 
 /// What becomes of a data file of version 1: appends go on at the cursor, NULs below are holes.
-pub(super) fn extent(file: &File, cursor: u64) -> io::Result<Extent> {
+pub(super) fn extent(file: &File, cursor: u64, waits: &Waits) -> Result<Extent, Fault> {
     let mut found = Extent { end: cursor, ..Extent::default() };
     let mut at = 0;
     // The table has room for so many; what it has no room for reads as NULs.
-    while found.missing.len() < HOLES_MAX {
-        let Some((from, to)) = next_nuls(file, at, cursor)? else { break };
-        found.missing.push((from, to));
-        at = to;
+    while at < cursor && found.missing.len() < HOLES_MAX {
+        waits.go_on(LOOKED_AT, at, cursor)?;
+        let to = cursor.min(at + AT_A_TIME);
+        let nuls = next_nuls(file, at, to).map_err(cannot_read())?;
+        at = nuls.map_or(to, |(_, to)| to);
+        match (nuls, found.missing.last_mut()) {
+            (Some((from, to)), Some(last)) if last.1 == from => last.1 = to,
+            (Some(run), _) => found.missing.push(run),
+            (None, _) => {}
+        }
     }
     Ok(found)
 }

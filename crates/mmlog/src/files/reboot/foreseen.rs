@@ -9,7 +9,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::Left;
 use crate::error::{Class, Fault};
-use crate::files::content::{extent_without, last_byte};
+use crate::files::content::{cannot_read, extent_without, last_byte};
 use crate::files::{Files, Intent};
 use crate::holes::{self, Hole, HoleKind};
 use crate::layout::LOCK_BYTE;
@@ -77,8 +77,7 @@ impl Files {
         noted.extend(in_doubt.iter().cloned());
         let torn = |h: &&Hole| h.kind == HoleKind::Torn && h.start >= synced;
         let zeroed: Vec<_> = noted.iter().filter(torn).map(|h| (h.start - base, h.end() - base)).collect();
-        let found = extent_without(segment.file(), synced - base, left.len, &zeroed)
-            .map_err(Fault::io("read the data file"))?;
+        let found = extent_without(segment.file(), synced - base, left.len, &zeroed, self.waits())?;
         let end = base + found.end;
         let missing = found.missing.iter().map(|&(from, to)| Hole::lost(base + from, base + to));
         let unknown = |lost: &Hole| !noted.iter().any(|h| h.start < lost.end() && lost.start < h.end());
@@ -110,7 +109,7 @@ impl Files {
             let segment = self.renew()?;
             let left = Left::of(self, segment.file(), segment.base())?;
             let end = last_byte(segment.file(), left.synced - left.base, left.len);
-            let end = end.map_err(Fault::io("read the data file"))?;
+            let end = end.map_err(cannot_read())?;
             Ok(Some(Unrecovered { synced, end: left.base + end }))
         };
         if_whole(look())

@@ -9,6 +9,7 @@
 //!   segment, its base where that one's data ends.
 
 use crate::crash::crash_point;
+use crate::deadline::Waits;
 use crate::error::Fault;
 use crate::files::boot::Boot;
 use crate::files::content::extent;
@@ -26,11 +27,14 @@ pub(in crate::files) fn current(
     dir: impl FnOnce() -> Result<SegmentDir, Fault>,
     header: &Header,
     boot: Boot,
+    waits: &Waits,
 ) -> Result<Entry, Fault> {
     let entry = header.current();
     match boot {
         Boot::This => Ok(entry),
-        Boot::Another | Boot::Unknown => Ok(at_path(&dir()?, header)?.map_or(entry, |found| found.entry)),
+        Boot::Another | Boot::Unknown => {
+            Ok(at_path(&dir()?, header, waits)?.map_or(entry, |found| found.entry))
+        }
     }
 }
 
@@ -41,7 +45,7 @@ struct Found {
 }
 
 /// `None` where it cannot be told.
-fn at_path(dir: &SegmentDir, header: &Header) -> Result<Option<Found>, Fault> {
+fn at_path(dir: &SegmentDir, header: &Header, waits: &Waits) -> Result<Option<Found>, Fault> {
     let look = || Fault::io("stat the log's segments");
     let Some(inode) = dir.place().find(Part::Data).map_err(look())?.map(|found| found.id.1) else {
         return Ok(None);
@@ -78,13 +82,13 @@ fn at_path(dir: &SegmentDir, header: &Header) -> Result<Option<Found>, Fault> {
     if generation == current.generation || newest.says.compression.is_some() {
         return Ok(None);
     }
-    let base = newest.says.base + end_of(header, &newest)?.1;
+    let base = newest.says.base + end_of(header, &newest, waits)?.1;
     Ok(Some(Found { entry: Entry { generation, base, inode, began_ns }, behind: Some(newest) }))
 }
 
 /// A final segment that the metadata does not know to be one, or not where it ends; its length, and up to where it has
 /// bytes.
-fn end_of(header: &Header, segment: &Named) -> Result<(u64, u64), Fault> {
+fn end_of(header: &Header, segment: &Named, waits: &Waits) -> Result<(u64, u64), Fault> {
     let look = || Fault::io("read a final segment");
     let Some(file) = segment.open(Access::Read)? else {
         return Err(look()(std::io::ErrorKind::NotFound.into()));
@@ -92,10 +96,10 @@ fn end_of(header: &Header, segment: &Named) -> Result<(u64, u64), Fault> {
     loop {
         let len = file.metadata().map_err(look())?.len();
         let from = header.checkpoint.synced().saturating_sub(segment.says.base).min(len);
-        match extent(&file, from, len) {
+        match extent(&file, from, len, waits) {
             // Whoever has the lock cuts it just now.
-            Err(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {}
-            found => return Ok((len, found.map_err(look())?.end)),
+            Err(Fault::Io { source, .. }) if source.kind() == std::io::ErrorKind::UnexpectedEof => {}
+            found => return Ok((len, found?.end)),
         }
     }
 }
@@ -104,9 +108,11 @@ impl LogLock<'_> {
     /// Makes the metadata name the file at the path. Does nothing where it cannot be told which segment that is.
     pub(in crate::files) fn recover_segments(&self) -> Result<(), Fault> {
         let header = self.files.meta.header();
-        let Some(found) = at_path(&self.files.log_directory()?, header)? else { return Ok(()) };
+        let Some(found) = at_path(&self.files.log_directory()?, header, self.files.waits())? else {
+            return Ok(());
+        };
         if let Some(behind) = found.behind {
-            let (len, end) = end_of(header, &behind)?;
+            let (len, end) = end_of(header, &behind, self.files.waits())?;
             if end < len
                 && let Some(file) = behind.open(Access::Write)?
             {
