@@ -25,12 +25,12 @@ fn row(state: State) -> [&'static str; 3] {
             "Make room: `mmlogctl trim LOG`, then `mmlogctl prune --keep 5 LOG`. All go on by themselves.",
         ],
         State::Locked => [
-            "A process that stands keeps the log's lock.",
+            "A process that is stopped, or does not get on, keeps the log's lock.",
             "Appends that need more space wait for it; critical after 30 s.",
             "Let it go on (`kill -CONT PID`), or `kill -9 PID`: nothing is lost.",
         ],
         State::Stalled => [
-            "A writer stands in the middle of an append, or a gate stays closed.",
+            "A writer is stopped, or does not get on, in the middle of an append. Or a trim or rotation keeps its gate closed.",
             "Followers see nothing newer. Behind a closed gate all appends wait; critical after 30 s.",
             "Let it go on (`kill -CONT PID`), or `kill -9 PID`: its one append is lost at most.",
         ],
