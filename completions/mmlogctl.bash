@@ -349,7 +349,7 @@ _mmlogctl() {
             if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
             ;;
         inspect)
-            options="--interval --once --batch --json --count --read-only --trust-path --help -d -n -h"
+            options="--interval --once --batch --json --count --read-only --utc --no-mouse --color --trust-path --help -d -n -h"
             case $prev in
                 -d | --interval)
                     :
@@ -357,6 +357,10 @@ _mmlogctl() {
                     ;;
                 -n | --count)
                     :
+                    return
+                    ;;
+                --color)
+                    _mmlogctl_words "auto always never" "$cur"
                     return
                     ;;
             esac

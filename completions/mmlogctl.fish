@@ -204,6 +204,9 @@ complete -c mmlogctl -n '__mmlogctl_in inspect' -l batch -d 'Print a frame as pl
 complete -c mmlogctl -n '__mmlogctl_in inspect' -l json -d 'With --batch or --once'
 complete -c mmlogctl -n '__mmlogctl_in inspect' -s n -l count -d 'With --batch' -x
 complete -c mmlogctl -n '__mmlogctl_in inspect' -l read-only -d 'No operations, nor keys for them'
+complete -c mmlogctl -n '__mmlogctl_in inspect' -l utc -d 'Tell times in UTC, not in the local time'
+complete -c mmlogctl -n '__mmlogctl_in inspect' -l no-mouse -d 'Leave the mouse to the terminal, which selects text with it'
+complete -c mmlogctl -n '__mmlogctl_in inspect' -l color -d 'When to use colours' -x -a 'auto always never'
 complete -c mmlogctl -n '__mmlogctl_in inspect' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in inspect' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in inspect' -k -a '(__mmlogctl_logs)'

@@ -88,7 +88,6 @@ pub(crate) const LISTED: &[Listed] = &[
     listed("doc/measured.md", "mmlogctl bench", MINUTES, Check::Parses),
     listed("doc/migration.md", "systemctl", SERVER, Check::In("contrib/verify", "systemd-analyze verify")),
     listed("doc/monitoring.md", "* * * * *", CRON, Check::Cron),
-    listed("doc/on-call.md", "STALLED  app.log", "a screen", Check::Picture),
     listed("doc/rotation.md", "systemctl", SERVER, Check::In("contrib/verify", "systemd-analyze verify")),
     listed("doc/rotation.md", "*/5 * * * *", CRON, Check::Cron),
     listed("doc/rotation.md", "17  4 * * *", CRON, Check::Cron),

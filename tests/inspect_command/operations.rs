@@ -19,10 +19,11 @@ fn a_trim_shows_its_plan_and_is_done_after_the_word() {
     pane.until("not done: type trim");
     assert_eq!(std::fs::metadata(&path).unwrap().len(), allocated);
     pane.runs("trim");
-    pane.until("Enter closes");
+    let done = pane.until("Enter closes");
+    assert!(done.contains("would cut the data file") && done.contains("done as planned"), "{done}");
     assert_eq!(std::fs::metadata(&path).unwrap().len(), 8);
     pane.press("Escape");
-    pane.until("WRITERS");
+    pane.until_screen("no dialog", |screen| !screen.contains("Enter closes"));
 }
 
 #[test]
@@ -48,7 +49,7 @@ fn a_damaged_log_is_repaired_from_the_screen() {
     pane.press("Tab");
     pane.until("LINES");
     pane.types("X");
-    pane.until("type repair or app.log");
+    pane.until("or repair --OPTION");
     pane.runs("repair --nonsense");
     pane.until("not done: type repair");
     pane.runs("repair");
@@ -82,10 +83,10 @@ fn escape_leaves_a_plan_undone() {
     pane.types("R");
     pane.until("type rotate or app.log");
     pane.press("Escape");
-    pane.until("WRITERS");
+    pane.until_screen("no dialog", |screen| !screen.contains("type rotate"));
     pane.types("X");
-    pane.until("repair app.log");
-    pane.until("Esc");
+    let screen = pane.until("Enter closes");
+    assert!(screen.contains("nothing to repair") && !screen.contains("type repair"), "{screen}");
     pane.press("Escape");
     let screen = pane.until("segments 1");
     assert!(screen.starts_with("OK "), "{screen}");

@@ -17,7 +17,7 @@ fn once(log: &Path) -> String {
 }
 
 fn plain(command: &mut std::process::Command) -> &mut std::process::Command {
-    command.env_remove("COLUMNS").env_remove("LINES")
+    command.env_remove("COLUMNS").env_remove("LINES").env_remove("LC_ALL").env("LANG", "C.UTF-8")
 }
 
 /// Success, and nothing but printable lines that fit.
@@ -46,10 +46,7 @@ fn once_prints_one_frame_of_the_size_that_is_asked_for() {
     let scratch = Scratch::new();
     let log = scratch.log(b"one\n");
     let text = once(&log);
-    assert!(
-        text.starts_with("OK  ") && text.contains("cursor 4 (4B)") && text.contains("WRITERS 0"),
-        "{text}"
-    );
+    assert!(text.starts_with("OK  ") && text.contains("WRITERS 0") && text.contains("  one\n"), "{text}");
     let sized = |columns: &str, lines: &str| {
         let tool = mmlogctl("inspect", &log).arg("--once");
         tool.with(|command| command.env("COLUMNS", columns).env("LINES", lines)).run().text()
@@ -117,7 +114,7 @@ fn a_damaged_log_is_explained() {
     assert!(text.starts_with("DAMAGED  ") && text.contains("repair"), "{text}");
     fs::remove_file(&log).unwrap();
     let text = once(&log);
-    assert!(text.starts_with("DAMAGED  ") && text.contains("next: "), "{text}");
+    assert!(text.starts_with("DAMAGED  ") && text.contains("\n  mmlogctl "), "{text}");
 }
 
 #[test]
@@ -160,7 +157,7 @@ fn hostile_metadata_is_explained_or_shown_and_does_no_harm() {
     let noise: Vec<u8> = (0..1 << 16).flat_map(|_| random.below(u64::MAX).to_ne_bytes()).collect();
     fs::write(metadata_of(&log), noise).unwrap();
     let text = once(&log);
-    assert!(text.contains("next: "), "{text}");
+    assert!(text.contains("\n  mmlogctl "), "{text}");
 }
 
 #[test]

@@ -25,14 +25,23 @@ impl Pane {
         }
         let pane = Self { scratch: Scratch::new() };
         // Not the user's shell, whatever its start-up files print.
-        pane.tmux(&["new-session", "-d", "-x", "80", "-y", "24", "PS1='$ ' exec /bin/sh -i"]);
+        pane.tmux(&[
+            "new-session",
+            "-d",
+            "-x",
+            "80",
+            "-y",
+            "24",
+            "unset LC_ALL; LANG=C.UTF-8 PS1='$ ' exec /bin/sh -i",
+        ]);
         pane.until("$");
         Some(pane)
     }
 
     fn tmux(&self, args: &[&str]) -> String {
         let mut command = Command::new("tmux");
-        command.arg("-S").arg(self.scratch.file("tmux")).args(["-f", "/dev/null"]).args(args);
+        // -u: the test's own locale says nothing of the pane's.
+        command.arg("-u").arg("-S").arg(self.scratch.file("tmux")).args(["-f", "/dev/null"]).args(args);
         let output = command.current_dir(self.scratch.path()).env_remove("TMUX").output().unwrap();
         assert!(output.status.success(), "{args:?}: {output:?}");
         String::from_utf8_lossy(&output.stdout).into_owned()
@@ -89,6 +98,11 @@ impl Pane {
     /// Whether the alternate screen is shown.
     pub(crate) fn is_alternate(&self) -> bool {
         self.tmux(&["display-message", "-p", "#{alternate_on}"]).trim() == "1"
+    }
+
+    /// Whether the terminal tells the program in it of its mouse.
+    pub(crate) fn has_mouse(&self) -> bool {
+        self.tmux(&["display-message", "-p", "#{mouse_any_flag}"]).trim() == "1"
     }
 
     /// Starts the inspector, with its process id in a file.

@@ -50,12 +50,17 @@ impl Coloured {
     /// What colours what goes to standard output.
     #[must_use]
     pub fn painter(self, out: &Output) -> Painter {
-        let on = match self.color {
+        Painter { on: self.are_on(out) }
+    }
+
+    /// Whether there are any.
+    #[must_use]
+    pub fn are_on(self, out: &Output) -> bool {
+        match self.color {
             When::Always => true,
             When::Never => false,
             When::Auto => out.is_terminal() && are_wanted(),
-        };
-        Painter { on }
+        }
     }
 }
 

@@ -26,6 +26,7 @@ pub mod storing;
 pub mod text;
 pub mod typed;
 mod waits;
+pub mod who;
 
 use commands::bench::worker;
 use commands::drill::role::{self, RoleArgs};
@@ -58,6 +59,8 @@ pub fn main() -> ExitCode {
 
 fn finish(run: impl FnOnce(&mut Output) -> Result<ExitCode, Failure>) -> ExitCode {
     let mut out = Output::standard();
+    // As a child of our own we are called by a link of /proc, whose name would stand in the log's records.
+    let _ = rustix::thread::set_name(c"mmlogctl");
     if let Err(e) = mmlog::guard_against_sigbus() {
         out.notice(&format!("SIGBUS stays deadly: {e}; do not truncate logs that are open"));
     }

@@ -9,12 +9,15 @@ use mmlog::Log;
 use ratatui::layout::Size;
 
 use crate::arguments::{self, Access};
+use crate::colours::Coloured;
 use crate::exit::{Exit, Failure};
 use crate::inspect::batch::{self, Batch, Form};
 use crate::inspect::keys;
-use crate::inspect::model::Model;
+use crate::inspect::model::{Model, Mouse};
 use crate::inspect::pace::Pace;
 use crate::inspect::screen;
+use crate::inspect::style::Styles;
+use crate::inspect::zone::Zone;
 use crate::output::Output;
 use crate::signals;
 
@@ -27,11 +30,14 @@ const RANGE: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Du
 
 /// Watch logs on a live screen: what is wrong, who it is, what to do next.
 ///
-/// The first word is the worst that is true, as of status; then a sentence of diagnosis and the next step; then the
-/// figures, and panes for writers, the last lines, the lock, followers, holes, segments and all findings. The key ?
-/// shows all keys. It only looks, and works on a damaged log too. The operations trim, rotate and repair show their
-/// plan first and ask for a typed word. It is no burden: it never asks writers to wake it, and looks less often where
-/// looking takes long. NO_COLOR is honoured; every state is a word, every mark a character.
+/// The first word is the worst that is true, as of status; then why and since when; then, on a line of its own, the
+/// command to paste. One line of figures; then who appends and the last lines, from 100 columns and 30 rows on side by
+/// side, with charts of the last minutes. Tab goes to followers, holes, segments, the lock and all findings, z shows one
+/// pane alone, ? all keys. A writer is told by its command line, its user, unit or container, and by who writes into its
+/// pipe. It only looks, and works on a damaged log too. The operations trim, rotate and repair show their plan first and
+/// ask for a typed word. It is no burden: it never asks writers to wake it, and looks less often where looking takes long.
+/// The wheel scrolls and a click chooses; Shift with the mouse, or the key m, selects text. NO_COLOR is honoured; every
+/// state is a word, every mark a character, and only ASCII is drawn where the locale has no UTF-8.
 #[derive(Args, Debug)]
 pub struct InspectArgs {
     /// The data files of the logs; of several, a list comes first.
@@ -55,6 +61,14 @@ pub struct InspectArgs {
     /// No operations, nor keys for them.
     #[arg(long)]
     read_only: bool,
+    /// Tell times in UTC, not in the local time.
+    #[arg(long)]
+    utc: bool,
+    /// Leave the mouse to the terminal, which selects text with it; the key m changes that at any time.
+    #[arg(long)]
+    no_mouse: bool,
+    #[command(flatten)]
+    coloured: Coloured,
     #[command(flatten)]
     access: Access,
 }
@@ -67,7 +81,11 @@ pub fn run(args: &InspectArgs, out: &mut Output) -> Result<Exit, Failure> {
     let trust = args.access.trust();
     let options = Log::options().trust(trust);
     let access = if args.read_only { keys::Access::ReadOnly } else { keys::Access::Operate };
-    let model = |size: Size| Model::new(&args.logs, access, size);
+    let model = |size: Size| Model {
+        zone: if args.utc { Zone::utc() } else { Zone::local() },
+        mouse: if args.no_mouse { Mouse::Terminals } else { Mouse::Ours },
+        ..Model::new(&args.logs, access, size)
+    };
     if args.once || args.batch {
         signals::end_by_them();
         let options = signals::flag().map_or(options.clone(), |flag| options.clone().stop(flag));
@@ -88,7 +106,8 @@ pub fn run(args: &InspectArgs, out: &mut Output) -> Result<Exit, Failure> {
         return Err(Failure::new(Exit::Failed, text));
     }
     let pace = Pace::new(args.interval.unwrap_or(LIVE));
-    match screen::run(model(Size::new(80, 24)), &options, trust, pace) {
+    let styles = Styles::with(args.coloured.are_on(out));
+    match screen::run(model(Size::new(80, 24)), &styles, &options, trust, pace) {
         Ok(()) => Ok(Exit::Done),
         Err(e) => Err(Failure::new(Exit::Failed, format!("the terminal failed: {}", mmlog::reason(&e)))),
     }

@@ -2,18 +2,18 @@
 
 use std::env;
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use mmlog::{Options, Thresholds};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect, Size};
 use serde_json::{Value, json};
 
+use super::model::Model;
 use super::model::log::Log;
-use super::model::{Event, Model};
-use super::source::Source;
-use super::style::WORDS;
+use super::style::Styles;
 use super::view;
+use super::world::World;
 use crate::commands::status::{APART, json};
 use crate::exit::Failure;
 use crate::output::Output;
@@ -43,8 +43,8 @@ pub fn size() -> Size {
 /// The model beside the logs that it shows.
 pub struct Batch {
     model: Model,
-    sources: Vec<Source>,
-    begun: Instant,
+    world: World,
+    styles: Styles,
     form: Form,
 }
 
@@ -52,8 +52,8 @@ impl Batch {
     /// Nothing was looked at yet.
     #[must_use]
     pub fn new(model: Model, options: &Options, form: Form) -> Self {
-        let sources = model.logs.iter().map(|log| Source::new(&log.path, options)).collect();
-        Self { model, sources, begun: Instant::now(), form }
+        let world = World::of(&model, options);
+        Self { model, world, styles: Styles::with(false), form }
     }
 
     /// Prints one tick; looks as often as status does, to tell what stands from what works.
@@ -61,15 +61,15 @@ impl Batch {
     /// # Errors
     /// When standard output fails.
     pub fn once(&mut self, out: &mut Output) -> Result<(), Failure> {
-        self.look();
+        self.world.look(&mut self.model);
         thread::sleep(APART);
-        self.look();
+        self.world.look(&mut self.model);
         let usual = Thresholds::default();
         let is_odd =
             |log: &Log| matches!(&log.look, Some(Ok(status)) if status.is_worth_another_look(&usual));
         if self.model.logs.iter().any(is_odd) {
             thread::sleep(usual.stopped);
-            self.look();
+            self.world.look(&mut self.model);
         }
         self.print(out)
     }
@@ -94,7 +94,7 @@ impl Batch {
                 }
                 thread::sleep(left.min(SLICE));
             }
-            self.look();
+            self.world.look(&mut self.model);
             if self.form == Form::Text {
                 out.write(b"\n")?;
             }
@@ -104,17 +104,9 @@ impl Batch {
         Ok(())
     }
 
-    fn look(&mut self) {
-        for (log, source) in self.sources.iter_mut().enumerate() {
-            let look = source.look();
-            let (at, now) = (self.begun.elapsed(), SystemTime::now());
-            self.model.update(Event::Looked { log, at, now, look });
-        }
-    }
-
     fn print(&self, out: &mut Output) -> Result<(), Failure> {
         let text = match self.form {
-            Form::Text => frame(&self.model),
+            Form::Text => frame(&self.model, &self.styles),
             Form::Json => self.model.logs.iter().map(|log| json::line(&object(log))).collect(),
         };
         out.write(text.as_bytes())
@@ -123,9 +115,9 @@ impl Batch {
 
 /// The screen as plain text.
 #[must_use]
-pub fn frame(model: &Model) -> String {
+pub fn frame(model: &Model, styles: &Styles) -> String {
     let mut buffer = Buffer::empty(Rect::from((Position::ORIGIN, model.size)));
-    view::draw(model, &WORDS, &mut buffer);
+    view::draw(model, styles, &mut buffer);
     view::plain(&buffer)
 }
 

@@ -1,12 +1,14 @@
-//! What the figures were at earlier looks: rates, growth, a sparkline.
+//! What the figures were at earlier looks: rates, growth, series for charts.
 
 use std::collections::VecDeque;
 use std::time::Duration;
 
 /// No two samples that stay are closer together.
 const SPACING: Duration = Duration::from_millis(500);
-/// The sparkline's time, and how long samples are kept.
+/// How long samples are kept, and the time that charts show once there is so much.
 const SPAN: Duration = Duration::from_secs(300);
+/// The time that they show before.
+const YOUNG: Duration = Duration::from_secs(60);
 /// What a rate is the mean of, at least.
 const RATE: Duration = Duration::from_secs(1);
 /// What the growth is the mean of, at most.
@@ -18,6 +20,18 @@ struct Sample {
     at: Duration,
     cursor: u64,
     messages: u64,
+    lag: u64,
+}
+
+/// What a chart shows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Series {
+    /// Bytes appended in a second.
+    Bytes,
+    /// Messages appended in a second.
+    Messages,
+    /// The most bytes that were not final yet.
+    Lag,
 }
 
 /// The ring of samples of one log.
@@ -39,8 +53,8 @@ pub struct Rates {
 
 impl History {
     /// Notes a look. A cursor that went back belongs to another log: what was before says nothing.
-    pub fn note(&mut self, at: Duration, cursor: u64, messages: u64) {
-        let sample = Sample { at, cursor, messages };
+    pub fn note(&mut self, at: Duration, cursor: u64, messages: u64, lag: u64) {
+        let sample = Sample { at, cursor, messages, lag };
         if self.samples.back().is_some_and(|last| last.cursor > cursor || last.at > at) {
             self.samples.clear();
         }
@@ -70,41 +84,64 @@ impl History {
         })
     }
 
-    /// When so many bytes are used up.
+    /// When so many bytes are used up, if it goes on as in the last minute.
     #[must_use]
     pub fn full_in(&self, left: u64) -> Option<Duration> {
         let growth = self.rates()?.growth;
         Duration::try_from_secs_f64(float(left) / growth).ok()
     }
 
-    /// Bytes per second in each of so many equal parts of the last minutes, oldest first; `None` before the first look.
+    /// What it was in each of so many equal parts of the last minutes, oldest first; `None` before the first look.
     #[must_use]
-    pub fn sparkline(&self, cells: u16) -> Vec<Option<f64>> {
+    pub fn series(&self, series: Series, parts: u16) -> Vec<Option<f64>> {
         let (Some(first), Some(last)) = (self.samples.front(), self.samples.back()) else {
-            return vec![None; usize::from(cells)];
+            return vec![None; usize::from(parts)];
         };
-        // Whole seconds, at fixed times, so that cells move on and do not waver.
-        let part = SPAN.as_secs().div_ceil(u64::from(cells.max(1)));
-        let end = last.at.as_secs() / part + 1;
-        let time = |n: u64| Duration::from_secs(n.saturating_mul(part));
-        (end.saturating_sub(u64::from(cells))..end)
+        // At fixed times, so that parts move on and do not waver.
+        let part = (self.span() / u32::from(parts.max(1))).max(SPACING);
+        let number = |at: Duration| u64::try_from(at.as_nanos() / part.as_nanos()).unwrap_or(u64::MAX);
+        let end = number(last.at).saturating_add(1);
+        let time = |n: u64| part.saturating_mul(u32::try_from(n).unwrap_or(u32::MAX));
+        (0..u64::from(parts))
             .map(|n| {
+                let n = (end + n).checked_sub(u64::from(parts))?;
                 let (from, to) = (time(n).max(first.at), time(n + 1).min(last.at));
                 let seconds = to.checked_sub(from)?.as_secs_f64();
-                (seconds > 0.0).then(|| (self.cursor_at(to) - self.cursor_at(from)) / seconds)
+                (seconds > 0.0).then(|| match series {
+                    Series::Bytes => (self.at(to, |s| s.cursor) - self.at(from, |s| s.cursor)) / seconds,
+                    Series::Messages => {
+                        (self.at(to, |s| s.messages) - self.at(from, |s| s.messages)) / seconds
+                    }
+                    Series::Lag => self.most(from, to),
+                })
             })
             .collect()
     }
 
+    /// The time that charts show.
+    #[must_use]
+    pub fn span(&self) -> Duration {
+        let (first, last) = (self.samples.front(), self.samples.back());
+        let seen = first.zip(last).map_or(Duration::ZERO, |(first, last)| last.at - first.at);
+        if seen > YOUNG { SPAN } else { YOUNG }
+    }
+
     /// Between two samples, as if it had grown evenly.
-    fn cursor_at(&self, at: Duration) -> f64 {
+    fn at(&self, at: Duration, of: fn(&Sample) -> u64) -> f64 {
         let next = self.samples.partition_point(|s| s.at < at);
         let (Some(b), a) = (self.samples.get(next), next.checked_sub(1)) else {
-            return self.samples.back().map_or(0.0, |s| float(s.cursor));
+            return self.samples.back().map_or(0.0, |s| float(of(s)));
         };
-        let Some(a) = a.and_then(|i| self.samples.get(i)) else { return float(b.cursor) };
+        let Some(a) = a.and_then(|i| self.samples.get(i)) else { return float(of(b)) };
         let part = (at - a.at).as_secs_f64() / (b.at - a.at).as_secs_f64();
-        float(a.cursor) + float(b.cursor - a.cursor) * part
+        float(of(a)) + float(of(b).saturating_sub(of(a))) * part
+    }
+
+    /// The most bytes that were not final at any look from the last one before that time on.
+    fn most(&self, from: Duration, to: Duration) -> f64 {
+        let first = self.samples.partition_point(|s| s.at <= from).saturating_sub(1);
+        let within = self.samples.range(first..).take_while(|s| s.at <= to);
+        float(within.map(|s| s.lag).max().unwrap_or(0))
     }
 }
 
@@ -120,7 +157,7 @@ mod tests {
     fn steady(seconds: u64) -> History {
         let mut history = History::default();
         for quarter in 0..=seconds * 4 {
-            history.note(Duration::from_millis(quarter * 250), quarter * 1000, quarter * 10);
+            history.note(Duration::from_millis(quarter * 250), quarter * 1000, quarter * 10, quarter);
         }
         history
     }
@@ -141,8 +178,8 @@ mod tests {
     #[test]
     fn an_idle_log_never_fills_the_disk() {
         let mut history = History::default();
-        history.note(Duration::ZERO, 7, 1);
-        history.note(Duration::from_secs(5), 7, 1);
+        history.note(Duration::ZERO, 7, 1, 0);
+        history.note(Duration::from_secs(5), 7, 1, 0);
         assert_eq!(history.rates(), Some(Rates::default()));
         assert_eq!(history.full_in(1), None);
     }
@@ -151,23 +188,28 @@ mod tests {
     fn the_ring_keeps_some_minutes() {
         let history = steady(3600);
         assert!(history.samples.len() < 700, "{}", history.samples.len());
-        let line = history.sparkline(30);
-        assert_eq!(line.len(), 30);
-        assert!(line.iter().flatten().all(|rate| (rate - 4000.0).abs() < 1.0), "{line:?}");
+        for (series, steady) in [(Series::Bytes, 4000.0), (Series::Messages, 40.0)] {
+            let line = history.series(series, 30);
+            assert_eq!(line.len(), 30);
+            assert!(line.iter().flatten().all(|rate| (rate - steady).abs() < 1.0), "{line:?}");
+        }
+        let lag = history.series(Series::Lag, 600);
+        let lag: Vec<f64> = lag.into_iter().flatten().collect();
+        assert!(lag.is_sorted() && lag.last() == Some(&14400.0), "{lag:?}");
     }
 
     #[test]
-    fn a_young_sparkline_is_empty_on_the_left() {
-        let line = steady(25).sparkline(30);
-        assert_eq!(line.iter().flatten().count(), 3, "{line:?}");
-        assert_eq!(History::default().sparkline(4), [None; 4]);
-        assert!(steady(25).sparkline(0).is_empty());
+    fn a_young_chart_is_empty_on_the_left() {
+        let line = steady(25).series(Series::Bytes, 30);
+        assert_eq!(line.iter().flatten().count(), 13, "{line:?}");
+        assert_eq!(History::default().series(Series::Lag, 4), [None; 4]);
+        assert!(steady(25).series(Series::Bytes, 0).is_empty());
     }
 
     #[test]
     fn a_cursor_that_went_back_begins_anew() {
         let mut history = steady(10);
-        history.note(Duration::from_secs(11), 5, 5);
+        history.note(Duration::from_secs(11), 5, 5, 0);
         assert_eq!(history.rates(), None);
     }
 }

@@ -23,6 +23,12 @@ pub enum Act {
     PreviousPane,
     /// The pane of findings.
     Findings,
+    /// The whole screen for the focused pane, or for all again.
+    Zoom,
+    /// Give the mouse to the terminal, or take it.
+    Mouse,
+    /// Copy the command of the next step.
+    Copy,
     /// The log that is chosen in the list.
     Open,
     /// A row down.
@@ -125,7 +131,7 @@ pub struct Binding {
     pub act: Act,
     /// Where.
     pub place: Place,
-    /// What they do, in words.
+    /// What they do, in words; empty where the screen says it.
     pub help: &'static str,
 }
 
@@ -151,37 +157,41 @@ macro_rules! bindings {
 pub const TABLE: &[Binding] = bindings![
     [char('q')], "q", Act::Quit, Anywhere, "quit";
     [char('?')], "?", Act::Help, Anywhere, "show or hide the keys";
-    [key(KeyCode::Esc)], "Esc", Act::Back, Anywhere, "one step out: dialog, filter, search, log";
+    [key(KeyCode::Esc)], "Esc", Act::Back, Anywhere, "one step out";
     [char(' ')], "Space", Act::Pause, Anywhere, "pause, go on";
     [char('j'), key(KeyCode::Down)], "j Down", Act::Down, Anywhere, "down";
     [char('k'), key(KeyCode::Up)], "k Up", Act::Up, Anywhere, "up";
     [char('g'), key(KeyCode::Home)], "g Home", Act::Top, Anywhere, "first row";
-    [char('G'), key(KeyCode::End)], "G End", Act::Bottom, Anywhere, "last row; in lines, follow again";
+    [char('G'), key(KeyCode::End)], "G End", Act::Bottom, Anywhere, "last row; follow again";
+    [char('m')], "m", Act::Mouse, Anywhere, "mouse clicks, or selects";
+    [char('y')], "y", Act::Copy, Anywhere, "copy the command";
     [control('c')], "Ctrl-C", Act::Quit, Always, "quit";
-    [control('z')], "Ctrl-Z", Act::Suspend, Always, "stop, until the shell's fg";
+    [control('z')], "Ctrl-Z", Act::Suspend, Always, "stop, until fg";
     [key(KeyCode::PageDown)], "PgDn", Act::PageDown, Always, "a page down";
     [key(KeyCode::PageUp)], "PgUp", Act::PageUp, Always, "a page up";
     [key(KeyCode::Enter)], "Enter", Act::Open, List, "open the chosen log";
+    [char('/')], "/", Act::Filter, List, "only logs with a text";
     [key(KeyCode::Tab)], "Tab", Act::NextPane, Log, "next pane";
     [key(KeyCode::BackTab), (KeyCode::BackTab, KeyModifiers::SHIFT)], "Shift-Tab", Act::PreviousPane, Log, "previous pane";
-    [char('f')], "f", Act::Findings, Log, "all findings, each with its next step";
+    [char('z')], "z", Act::Zoom, Log, "this pane alone, or all";
+    [char('f')], "f", Act::Findings, Log, "all findings";
     [char('h'), key(KeyCode::Left)], "h Left", Act::Left, Log, "columns further left";
     [char('l'), key(KeyCode::Right)], "l Right", Act::Right, Log, "columns further right";
-    [char('T')], "T", Act::Operate(Operation::Trim), Log, "trim: plan, confirm, do";
-    [char('R')], "R", Act::Operate(Operation::Rotate), Log, "rotate: plan, confirm, do";
-    [char('X')], "X", Act::Operate(Operation::Repair), Log, "repair: plan, confirm, do";
-    [char('/')], "/", Act::Filter, Tables, "show only rows with a text";
+    [char('T')], "T", Act::Operate(Operation::Trim), Log, "trim (plan first)";
+    [char('R')], "R", Act::Operate(Operation::Rotate), Log, "rotate (plan first)";
+    [char('X')], "X", Act::Operate(Operation::Repair), Log, "repair (plan first)";
+    [char('/')], "/", Act::Filter, Tables, "only rows with a text";
     [char('s')], "s", Act::SortNext, Writers, "sort by the next column";
-    [char('S')], "S", Act::SortPrevious, Writers, "sort by the column before";
+    [char('S')], "S", Act::SortPrevious, Writers, "sort by the one before";
     [char('o')], "o", Act::Reverse, Writers, "sort the other way round";
     [char('/')], "/", Act::Search, Lines, "search";
     [char('n')], "n", Act::NextMatch, Lines, "next match";
     [char('N')], "N", Act::PreviousMatch, Lines, "previous match";
-    [key(KeyCode::Enter)], "Enter", Act::Back, Dialog, "close it";
-    [key(KeyCode::Enter)], "Enter", Act::Take, Typing, "take what was typed";
-    [key(KeyCode::Esc)], "Esc", Act::Back, Typing, "leave it";
-    [key(KeyCode::Backspace)], "Backspace", Act::Erase, Typing, "remove a character";
-    [control('u')], "Ctrl-U", Act::EraseAll, Typing, "remove all of them";
+    [key(KeyCode::Enter)], "Enter", Act::Back, Dialog, "";
+    [key(KeyCode::Enter)], "Enter", Act::Take, Typing, "";
+    [key(KeyCode::Esc)], "Esc", Act::Back, Typing, "";
+    [key(KeyCode::Backspace)], "Backspace", Act::Erase, Typing, "";
+    [control('u')], "Ctrl-U", Act::EraseAll, Typing, "";
 ];
 
 impl Binding {

@@ -1,6 +1,7 @@
 //! The inspector: snapshot -> [`model`]`.update(event)` -> pure [`view`].
 //!
-//! - [`source`] and [`tail`] look at the logs, [`action`] runs the tool itself; what they see becomes an event.
+//! - [`world`] has the logs looked at ([`source`], [`tail`]) and their writers ([`crate::who`]), [`action`] runs the tool
+//!   itself; what they see becomes an event.
 //! - [`model`] is plain data and does nothing but change: what has to be done in the world it asks for.
 //! - [`view`] draws the model into a buffer and changes nothing, so a screen, `--once` and a test draw the same.
 //! - [`keys`] is the one table of keys: the dispatcher and the help pane both read it.
@@ -15,9 +16,12 @@ pub mod keys;
 pub mod model;
 pub mod pace;
 pub mod screen;
+pub mod sgr;
 pub mod source;
 pub mod style;
 pub mod tables;
 pub mod tail;
 pub mod terminal;
 pub mod view;
+pub mod world;
+pub mod zone;

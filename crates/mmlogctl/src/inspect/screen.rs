@@ -2,7 +2,7 @@
 
 use std::io;
 use std::path::Path;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 
 use mmlog::{Options, Trust};
 use ratatui::crossterm::event::{self, Event as Terminal};
@@ -11,19 +11,18 @@ use ratatui::layout::Size;
 use super::action::{Ended, Job, News, OURSELVES, Order};
 use super::model::{Event, Model, Request};
 use super::pace::Pace;
-use super::source::Source;
 use super::style::Styles;
 use super::terminal::{Came, Keys, Screen, Signals, die_of};
 use super::view;
+use super::world::World;
 
 /// How often a child is asked.
 const POLL: std::time::Duration = std::time::Duration::from_millis(50);
 
-/// The world around the model.
+/// The model, what it sees, and what it has started.
 struct Stage {
     model: Model,
-    sources: Vec<Source>,
-    begun: Instant,
+    world: World,
     job: Option<Job>,
     trust: Trust,
 }
@@ -40,18 +39,18 @@ enum Next {
 ///
 /// # Errors
 /// When the terminal cannot be had.
-pub fn run(model: Model, options: &Options, trust: Trust, mut pace: Pace) -> io::Result<()> {
+pub fn run(model: Model, styles: &Styles, options: &Options, trust: Trust, mut pace: Pace) -> io::Result<()> {
     let mut signals = Signals::catch()?;
-    let sources = model.logs.iter().map(|log| Source::new(&log.path, options)).collect();
-    let mut stage = Stage { model, sources, begun: Instant::now(), job: None, trust };
-    let styles = Styles::of_environment();
+    let world = World::of(&model, options);
+    let mut stage = Stage { model, world, job: None, trust };
     let mut screen = Screen::take()?;
+    screen.point(stage.model.mouse)?;
     stage.resize(&screen)?;
     loop {
         let begun = Instant::now();
         let looks = pace.is_due();
         if looks {
-            stage.look();
+            stage.world.look(&mut stage.model);
         }
         stage.poll_job();
         screen.terminal.draw(|frame| view::draw(&stage.model, styles, frame.buffer_mut()))?;
@@ -73,7 +72,7 @@ pub fn run(model: Model, options: &Options, trust: Trust, mut pace: Pace) -> io:
         }
         // A size that changed comes as an event, too, and without a key.
         while next == Next::Draw && event::poll(std::time::Duration::ZERO)? {
-            next = stage.terminal(&event::read()?, &mut pace);
+            next = stage.terminal(&event::read()?, &mut pace, &mut screen)?;
         }
         match next {
             Next::Draw => {}
@@ -90,40 +89,29 @@ impl Stage {
         Ok(())
     }
 
-    /// Looks at what is shown.
-    fn look(&mut self) {
-        for (log, source) in self.sources.iter_mut().enumerate() {
-            if self.model.wants(log) {
-                let look = source.look();
-                let (at, now) = (self.begun.elapsed(), SystemTime::now());
-                self.model.update(Event::Looked { log, at, now, look });
-            }
-            if self.model.wants_lines(log) {
-                let pieces = source.read();
-                self.model.update(Event::Read { log, pieces });
-            }
-        }
-    }
-
-    fn terminal(&mut self, event: &Terminal, pace: &mut Pace) -> Next {
+    fn terminal(&mut self, event: &Terminal, pace: &mut Pace, screen: &mut Screen) -> io::Result<Next> {
         let event = match event {
             Terminal::Key(key) => Event::Key(*key),
+            Terminal::Mouse(mouse) => Event::Mouse(*mouse),
             Terminal::Resize(width, height) => Event::Size(Size::new(*width, *height)),
-            _ => return Next::Draw,
+            _ => return Ok(Next::Draw),
         };
-        let before = (self.model.shown.pane, self.model.screen);
+        let of = |model: &Model| (model.shown.pane, model.screen, model.zoomed);
+        let before = of(&self.model);
         let request = self.model.update(event);
-        if before != (self.model.shown.pane, self.model.screen) {
+        if before != of(&self.model) {
             pace.hurry();
         }
         match request {
             None => {}
-            Some(Request::Quit) => return Next::Quit,
-            Some(Request::Suspend) => return Next::Suspend,
+            Some(Request::Quit) => return Ok(Next::Quit),
+            Some(Request::Suspend) => return Ok(Next::Suspend),
+            Some(Request::Mouse(mouse)) => screen.point(mouse)?,
+            Some(Request::Copy(text)) => screen.copy(&text)?,
             Some(Request::Look) => pace.hurry(),
             Some(Request::Run(order)) => self.start(&order),
         }
-        Next::Draw
+        Ok(Next::Draw)
     }
 
     fn start(&mut self, order: &Order) {

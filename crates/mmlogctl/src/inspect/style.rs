@@ -1,55 +1,172 @@
-//! How the screen says things beside its words: a table with colours and one without.
+//! How the screen says things beside its words: a table with colours and one without, and characters that the terminal has.
 //!
-//! Colour repeats what a word or a mark says already, and never says more. Red and green are never all that tells two
-//! things apart: good is cyan, attention is yellow, bad is reversed.
+//! Colour repeats what a word or a mark says already, and never says more. From afar it is a ladder: green, yellow, red.
+
+use std::env;
 
 use ratatui::style::{Color, Modifier, Style};
+use ratatui::symbols::Marker;
 
-use crate::colours::are_wanted;
+/// What a text is, whatever it looks like.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Kind {
+    /// Ordinary text.
+    #[default]
+    Plain,
+    /// Names of fields and columns.
+    Label,
+    /// What is to be read first, or pasted.
+    Strong,
+    /// All is well.
+    Good,
+    /// Somebody should look at it some time.
+    Attention,
+    /// Somebody should look at it now.
+    Bad,
+    /// A row about something that is bad.
+    Loud,
+    /// The chosen pane, row or match.
+    Chosen,
+    /// What a chart is drawn with.
+    Chart,
+}
+
+/// Text of one kind.
+pub type Span = (Kind, String);
+/// A row of it.
+pub type Line = Vec<Span>;
+
+/// A row of one kind.
+pub fn line(kind: Kind, text: impl Into<String>) -> Line {
+    vec![(kind, text.into())]
+}
 
 /// What each kind of text looks like.
 #[derive(Clone, Copy, Debug)]
 pub struct Styles {
-    /// Ordinary text.
-    pub plain: Style,
-    /// Names of fields and columns.
-    pub label: Style,
-    /// All is well.
-    pub good: Style,
-    /// Somebody should look at it some time.
-    pub attention: Style,
-    /// Somebody should look at it now.
-    pub bad: Style,
-    /// The chosen pane, row or match.
-    pub chosen: Style,
+    styles: [Style; 9],
+    /// Whether the log's own colours are shown.
+    pub colours: bool,
+    /// Characters beside text.
+    pub glyphs: Glyphs,
 }
+
+/// Characters for what is drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Glyphs {
+    /// A line from left to right.
+    pub across: char,
+    /// A line from top to bottom.
+    pub down: char,
+    /// The corners of a frame: top left, top right, bottom left, bottom right.
+    pub corners: [char; 4],
+    /// Sorted with the greatest first, and with the least first.
+    pub sorted: [char; 2],
+    /// Beside what is well, what needs attention, what is bad.
+    pub marks: [char; 3],
+    /// The row that is chosen.
+    pub chosen: char,
+    /// What charts are drawn with.
+    pub chart: Marker,
+}
+
+const UNICODE: Glyphs = Glyphs {
+    across: '\u{2500}',
+    down: '\u{2502}',
+    corners: ['\u{250c}', '\u{2510}', '\u{2514}', '\u{2518}'],
+    sorted: ['\u{25bc}', '\u{25b2}'],
+    marks: ['\u{2713}', '!', '\u{2717}'],
+    chosen: '\u{25b6}',
+    chart: Marker::Braille,
+};
+
+const ASCII: Glyphs = Glyphs {
+    across: '-',
+    down: '|',
+    corners: ['+'; 4],
+    sorted: ['v', '^'],
+    marks: [' ', '!', 'X'],
+    chosen: '>',
+    chart: Marker::Custom('#'),
+};
 
 const PLAIN: Style = Style::new();
 
 /// For terminals with colours.
 pub const COLOURS: Styles = Styles {
-    plain: PLAIN,
-    label: PLAIN.fg(Color::Cyan),
-    good: PLAIN.fg(Color::Cyan).add_modifier(Modifier::BOLD),
-    attention: PLAIN.fg(Color::Yellow).add_modifier(Modifier::BOLD),
-    bad: PLAIN.fg(Color::White).bg(Color::Red).add_modifier(Modifier::BOLD),
-    chosen: PLAIN.add_modifier(Modifier::REVERSED),
+    styles: [
+        PLAIN,
+        PLAIN.fg(Color::Cyan),
+        PLAIN.add_modifier(Modifier::BOLD),
+        PLAIN.fg(Color::Green).add_modifier(Modifier::BOLD),
+        PLAIN.fg(Color::Yellow).add_modifier(Modifier::BOLD),
+        PLAIN.fg(Color::White).bg(Color::Red).add_modifier(Modifier::BOLD),
+        PLAIN.fg(Color::Red).add_modifier(Modifier::BOLD),
+        PLAIN.add_modifier(Modifier::REVERSED),
+        PLAIN.fg(Color::Green),
+    ],
+    colours: true,
+    glyphs: UNICODE,
 };
 
 /// For those without, and for people who asked for none.
 pub const WORDS: Styles = Styles {
-    plain: PLAIN,
-    label: PLAIN,
-    good: PLAIN,
-    attention: PLAIN.add_modifier(Modifier::UNDERLINED),
-    bad: PLAIN.add_modifier(Modifier::REVERSED),
-    chosen: PLAIN.add_modifier(Modifier::REVERSED),
+    styles: [
+        PLAIN,
+        PLAIN,
+        PLAIN,
+        PLAIN,
+        PLAIN.add_modifier(Modifier::UNDERLINED),
+        PLAIN.add_modifier(Modifier::REVERSED),
+        PLAIN.add_modifier(Modifier::UNDERLINED),
+        PLAIN.add_modifier(Modifier::REVERSED),
+        PLAIN,
+    ],
+    colours: false,
+    glyphs: UNICODE,
 };
 
 impl Styles {
-    /// As `NO_COLOR` and `TERM` ask for.
+    /// With colours or without, and with the characters that the locale and the terminal have.
     #[must_use]
-    pub fn of_environment() -> &'static Self {
-        if are_wanted() { &COLOURS } else { &WORDS }
+    pub fn with(colours: bool) -> Self {
+        let styles = if colours { COLOURS } else { WORDS };
+        if has_unicode(|name| env::var(name).ok()) { styles } else { styles.in_ascii() }
+    }
+
+    /// With no others than those of ASCII.
+    #[must_use]
+    pub const fn in_ascii(self) -> Self {
+        Self { glyphs: ASCII, ..self }
+    }
+
+    /// What a text of that kind looks like.
+    #[must_use]
+    pub const fn of(&self, kind: Kind) -> Style {
+        self.styles[kind as usize]
+    }
+}
+
+/// As the C library finds the locale; the console of Linux has no font for all of it.
+fn has_unicode(of: impl Fn(&str) -> Option<String>) -> bool {
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(&of).find(|value| !value.is_empty());
+    let locale = set.unwrap_or_default().to_lowercase();
+    (locale.contains("utf-8") || locale.contains("utf8")) && of("TERM").is_none_or(|term| term != "linux")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_locale_and_the_terminal_tell_which_characters_there_are() {
+        let of = |set: &'static [(&str, &str)]| {
+            has_unicode(|name| {
+                set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            })
+        };
+        assert!(of(&[("LANG", "de_DE.UTF-8")]) && of(&[("LC_ALL", ""), ("LC_CTYPE", "C.utf8")]));
+        assert!(!of(&[]) && !of(&[("LC_ALL", "C"), ("LANG", "C.UTF-8")]));
+        assert!(!of(&[("LANG", "C.UTF-8"), ("TERM", "linux")]));
     }
 }

@@ -4,8 +4,9 @@
 //! - TERM, HUP, INT: the screen's loop sees them, gives the terminal back and dies of the signal, as without a handler.
 //! - TSTP: given back, then stopped; CONT, whoever stopped us and however: taken again and drawn anew.
 //! - A signal that was ignored when we started stays so.
+//! - The mouse is given back with it.
 
-use std::io::{self, Read as _, Stdout, stdout};
+use std::io::{self, Read as _, Stdout, Write as _, stdout};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,6 +16,7 @@ use std::time::Duration;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::{Hide, Show};
+use ratatui::crossterm::event::{DisableMouseCapture, EnableMouseCapture};
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
@@ -24,7 +26,9 @@ use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH};
 use signal_hook::flag;
 use signal_hook::low_level::{emulate_default_handler, pipe};
 
+use super::model::Mouse;
 use crate::signals::{self, not_ignored};
+use crate::text::base64;
 
 /// The terminal is ours now.
 static TAKEN: AtomicBool = AtomicBool::new(false);
@@ -33,6 +37,7 @@ static TAKEN: AtomicBool = AtomicBool::new(false);
 pub struct Screen {
     /// What is drawn on.
     pub terminal: Terminal<CrosstermBackend<Stdout>>,
+    mouse: Mouse,
 }
 
 impl Screen {
@@ -44,7 +49,29 @@ impl Screen {
         hook();
         take()?;
         let terminal = Terminal::new(CrosstermBackend::new(stdout()));
-        Ok(Self { terminal: terminal.inspect_err(|_| give_back())? })
+        Ok(Self { terminal: terminal.inspect_err(|_| give_back())?, mouse: Mouse::Terminals })
+    }
+
+    /// Has the terminal tell us of its mouse, or no longer.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn point(&mut self, mouse: Mouse) -> io::Result<()> {
+        self.mouse = mouse;
+        match mouse {
+            Mouse::Ours => execute!(stdout(), EnableMouseCapture),
+            Mouse::Terminals => execute!(stdout(), DisableMouseCapture),
+        }
+    }
+
+    /// Has the terminal take a text for pasting (OSC 52). Those that cannot, or may not, do nothing.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub fn copy(&mut self, text: &str) -> io::Result<()> {
+        let mut out = stdout();
+        write!(out, "\x1b]52;c;{}\x07", base64(text.as_bytes()))?;
+        out.flush()
     }
 
     /// Gives the terminal back, stops as a shell's job does, and takes it again.
@@ -63,6 +90,7 @@ impl Screen {
     /// When it cannot be had.
     pub fn again(&mut self) -> io::Result<()> {
         take()?;
+        self.point(self.mouse)?;
         self.terminal.clear()
     }
 }
@@ -82,7 +110,7 @@ fn take() -> io::Result<()> {
 /// What fails here fails because nobody is there any more.
 fn give_back() {
     if TAKEN.swap(false, Ordering::AcqRel) {
-        let _ = execute!(stdout(), LeaveAlternateScreen, Show);
+        let _ = execute!(stdout(), DisableMouseCapture, LeaveAlternateScreen, Show);
         let _ = disable_raw_mode();
     }
 }

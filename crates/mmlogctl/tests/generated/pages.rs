@@ -103,10 +103,15 @@ pub(crate) fn of(command: &str) -> Page {
                 ),
             ],
             caveats: &[
-                "On the map of the file, = is written, > in flight, x a hole, . slack, _ punched; whatever needs attention \
-                 is shown where several meet in one character.",
+                "A lock, a gate and the map of the file are shown while they are not as usual, and always in the pane of the \
+                 lock. On the map, = is written, > in flight, x a hole, . slack, _ punched; whatever needs attention is \
+                 shown where several meet in one character.",
+                "Who writes into a pipe is found by comparing what /proc says of standard input, output and error, as far as \
+                 this user may see that: root sees everybody.",
+                "y copies the command of the next step by OSC 52; some terminals, and tmux without set-clipboard, do not take \
+                 it.",
                 "trim, rotate and repair are run as commands of their own: what they say and their exit status are theirs. \
-                 repair is run without options; what needs one has to be done on the command line.",
+                 What repair needs an option for is asked for as repair --OPTION.",
             ],
         },
         "append" => Page {

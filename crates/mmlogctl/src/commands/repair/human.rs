@@ -16,14 +16,14 @@ use mmlog::repair::{DeadSlot, Facts, Left, MetadataFact, Plan, Step};
 use mmlog::units;
 use mmlog::{Status, quoted, with_log};
 
-use super::Report;
+use super::{NOTHING, Report};
 use crate::exit::{printable, shown};
 
 /// What was found and what is to be done, or that there is nothing.
 pub(super) fn found(log: &Path, facts: &Facts, plan: &Plan) -> String {
     let (path, log) = (log, shown(log));
     if plan.is_healthy() {
-        return format!("{log}: nothing to repair\n");
+        return format!("{log}: {NOTHING}\n");
     }
     let mut text = format!("{log}: {}, {} left\n", steps(plan.steps.len()), plan.left.len());
     sentences(facts).iter().for_each(|fact| line(&mut text, "fact", &with_log(fact, path)));

@@ -55,6 +55,9 @@ pub struct RepairArgs {
     access: Access,
 }
 
+/// What is said of a log that needs no repair.
+pub(crate) const NOTHING: &str = "nothing to repair";
+
 /// The options and what they ask for.
 pub(crate) const OPTIONS: [(&str, Wish); 5] = [
     ("--clear-panic", Wish::ClearPanic),

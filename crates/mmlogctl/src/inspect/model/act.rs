@@ -3,7 +3,7 @@
 use ratatui::crossterm::event::KeyEvent;
 
 use super::operation::{Operating, Stage, Word};
-use super::{Dialog, Entry, Model, Motion, Pane, Purpose, Request, Screen};
+use super::{Dialog, Entry, Model, Motion, Mouse, Pane, Purpose, Request, Screen};
 use crate::inspect::action::Operation;
 use crate::inspect::keys::{self, Act};
 use crate::inspect::view;
@@ -46,7 +46,16 @@ impl Model {
     /// A filter works while it is typed.
     fn preview(&mut self) {
         if let Some(Entry { purpose: Purpose::Filter, text }) = &self.entry {
-            self.shown.filter.clone_from(text);
+            let text = text.clone();
+            *self.filter_mut() = text;
+        }
+    }
+
+    /// Of the list, or of the pane.
+    const fn filter_mut(&mut self) -> &mut String {
+        match self.screen {
+            Screen::List => &mut self.filter,
+            Screen::Log => &mut self.shown.filter,
         }
     }
 
@@ -60,11 +69,10 @@ impl Model {
             Act::NextPane => self.turn(1),
             Act::PreviousPane => self.turn(Pane::ALL.len() - 1),
             Act::Findings => self.show(Pane::Findings),
-            Act::Open => {
-                self.screen = Screen::Log;
-                self.show(Pane::default());
-                return Some(Request::Look);
-            }
+            Act::Zoom => self.zoomed = !self.zoomed,
+            Act::Mouse => return Some(self.exchange_mouse()),
+            Act::Copy => return self.copy(),
+            Act::Open => return self.open(),
             Act::Down => self.scroll(|at, _| at.saturating_add(1)),
             Act::Up => self.scroll(|at, _| at.saturating_sub(1)),
             Act::PageDown => self.scroll(|at, page| at.saturating_add(page)),
@@ -73,7 +81,10 @@ impl Model {
             Act::Bottom => self.scroll(|_, _| usize::MAX),
             Act::Left => self.shown.left = self.shown.left.saturating_sub(self.sideways()),
             Act::Right => self.shown.left += self.sideways(),
-            Act::Filter => self.begin(Purpose::Filter, self.shown.filter.clone()),
+            Act::Filter => {
+                let text = self.filter_mut().clone();
+                self.begin(Purpose::Filter, text);
+            }
             Act::Search => self.begin(Purpose::Search, String::new()),
             Act::NextMatch => self.find(Way::Next),
             Act::PreviousMatch => self.find(Way::Previous),
@@ -102,7 +113,7 @@ impl Model {
     fn back(&mut self) -> Option<Request> {
         if let Some(entry) = self.entry.take() {
             match entry.purpose {
-                Purpose::Filter => self.shown.filter.clear(),
+                Purpose::Filter => self.filter_mut().clear(),
                 Purpose::Search => {}
                 Purpose::Confirmation => self.dialog = None,
             }
@@ -111,15 +122,47 @@ impl Model {
                 self.dialog = Some(dialog);
                 self.notice = Some("it runs; it ends by itself".to_owned());
             }
-        } else if !self.shown.filter.is_empty() {
-            self.shown.filter.clear();
+        } else if !self.filter_mut().is_empty() {
+            self.filter_mut().clear();
+        } else if self.screen == Screen::List {
+            return None;
         } else if !self.shown.search.is_empty() {
             self.shown.search.clear();
+        } else if self.zoomed {
+            self.zoomed = false;
         } else if self.logs.len() > 1 {
             self.screen = Screen::List;
             return Some(Request::Look);
         }
         None
+    }
+
+    pub(super) fn open(&mut self) -> Option<Request> {
+        if !self.in_order().contains(&self.chosen) {
+            return None;
+        }
+        (self.screen, self.zoomed) = (Screen::Log, false);
+        self.show(Pane::default());
+        Some(Request::Look)
+    }
+
+    fn exchange_mouse(&mut self) -> Request {
+        let (mouse, notice) = match self.mouse {
+            Mouse::Ours => (Mouse::Terminals, "the mouse selects text; m: it clicks again"),
+            Mouse::Terminals => (Mouse::Ours, "the mouse clicks and scrolls; m: it selects text again"),
+        };
+        (self.mouse, self.notice) = (mouse, Some(notice.to_owned()));
+        Request::Mouse(mouse)
+    }
+
+    fn copy(&mut self) -> Option<Request> {
+        let command = self.log().findings().first().and_then(|finding| finding.command().map(str::to_owned));
+        let Some(command) = command else {
+            self.notice = Some("there is no command to copy".to_owned());
+            return None;
+        };
+        self.notice = Some(format!("copied, if the terminal allows it: {command}"));
+        Some(Request::Copy(command))
     }
 
     fn pause(&mut self) -> Option<Request> {
@@ -135,7 +178,7 @@ impl Model {
         self.show(Pane::ALL[(at + by) % Pane::ALL.len()]);
     }
 
-    fn show(&mut self, pane: Pane) {
+    pub(super) fn show(&mut self, pane: Pane) {
         let search = std::mem::take(&mut self.shown.search);
         self.shown = super::Shown { pane, search, ..Default::default() };
     }
@@ -145,12 +188,17 @@ impl Model {
     }
 
     /// Where the first row is now, and a page's rows, tell where it goes.
-    fn scroll(&mut self, to: impl Fn(usize, usize) -> usize) {
+    pub(super) fn scroll(&mut self, to: impl Fn(usize, usize) -> usize) {
         let page = view::page(self);
         match &mut self.dialog {
             Some(Dialog::Help(top)) => *top = to(*top, page),
             Some(Dialog::Operating(operating)) => operating.top = to(operating.top, page),
-            None if self.screen == Screen::List => self.chosen = to(self.chosen, page),
+            None if self.screen == Screen::List => {
+                let order = self.in_order();
+                let at = order.iter().position(|log| *log == self.chosen).unwrap_or(0);
+                let to = to(at, page).min(order.len().saturating_sub(1));
+                (self.chosen, self.is_choice) = (order.get(to).copied().unwrap_or(self.chosen), true);
+            }
             None if self.shown.pane == Pane::Lines => {
                 let range = self.log().lines.range();
                 let at = self.shown.line.unwrap_or_else(|| range.end.saturating_sub(page as u64));
@@ -170,7 +218,13 @@ impl Model {
             Some(Dialog::Operating(operating)) => operating.top = operating.top.min(last),
             None => {}
         }
-        self.chosen = self.chosen.min(self.logs.len() - 1);
+        self.chosen = self.chosen.min(self.logs.len().saturating_sub(1));
+        if self.screen == Screen::List {
+            let order = self.in_order();
+            if !order.contains(&self.chosen) {
+                self.chosen = order.first().copied().unwrap_or(self.chosen);
+            }
+        }
         if self.dialog.is_none() && self.screen == Screen::Log {
             self.shown.top = self.shown.top.min(last);
             self.shown.left = self.shown.left.min(view::columns(self));
@@ -194,7 +248,7 @@ impl Model {
     fn take(&mut self) -> Option<Request> {
         let entry = self.entry.take()?;
         match entry.purpose {
-            Purpose::Filter => self.shown.filter = entry.text,
+            Purpose::Filter => *self.filter_mut() = entry.text,
             Purpose::Search => {
                 (self.shown.search, self.shown.found) = (entry.text, None);
                 self.find(Way::Previous);

@@ -1,7 +1,9 @@
 //! The last lines of a log, as they may be shown.
 
 use std::collections::VecDeque;
+use std::ops::Range;
 
+use crate::inspect::sgr::{self, Runs};
 use crate::inspect::tail::{Piece, note};
 use crate::reading::escape::Escaper;
 
@@ -9,6 +11,8 @@ use crate::reading::escape::Escaper;
 const KEPT: usize = 2000;
 /// Of a line, so many bytes.
 const LONGEST: usize = 4096;
+/// Where a line says how bad it is.
+const WITHIN: usize = 200;
 
 /// What a row is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -19,6 +23,15 @@ pub enum Kind {
     Note,
 }
 
+/// How bad a line says that it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Level {
+    /// A warning.
+    Warning,
+    /// An error, or worse.
+    Error,
+}
+
 /// One row.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -26,6 +39,60 @@ pub struct Row {
     pub kind: Kind,
     /// Without control characters.
     pub text: String,
+    /// Its own colours.
+    pub runs: Runs,
+    /// How bad it says that it is, and where.
+    pub level: Option<(Level, Range<usize>)>,
+}
+
+impl Row {
+    fn note(text: String) -> Self {
+        Self { kind: Kind::Note, text, runs: Runs::new(), level: None }
+    }
+
+    fn of(line: &[u8], is_tail: bool) -> Self {
+        let mut escaper = Escaper::with_colours();
+        let (cut, dots) = if line.len() > LONGEST { (LONGEST, "...") } else { (line.len(), "") };
+        let part = if is_tail { &line[line.len() - cut..] } else { &line[..cut] };
+        let mut safe = escaper.feed(part).to_vec();
+        safe.extend_from_slice(escaper.finish());
+        let text = String::from_utf8_lossy(&safe).replace('\t', "    ");
+        let text = if is_tail { format!("...{text}") } else { text + dots };
+        let (text, runs) = sgr::parsed(&text);
+        let level = level(&text);
+        Self { kind: Kind::Text, text, runs, level }
+    }
+}
+
+/// A word in capitals, as most programs have it, or the value of a field that has that name.
+fn level(text: &str) -> Option<(Level, Range<usize>)> {
+    const ERRORS: [&str; 8] = ["ERROR", "FATAL", "PANIC", "CRITICAL", "CRIT", "ALERT", "EMERG", "SEVERE"];
+    const WARNINGS: [&str; 2] = ["WARN", "WARNING"];
+    let is_field = |before: &str| {
+        let before = before.trim_end_matches(['"', '\'', ' ']);
+        let name = before.strip_suffix(['=', ':']).map(|name| name.trim_end_matches(['"', '\'', ' ']));
+        name.is_some_and(|name| name.ends_with("level") || name.ends_with("severity"))
+    };
+    let mut at = 0;
+    for word in text.split(|c: char| !c.is_ascii_alphanumeric() && c != '_') {
+        // The offset in the text: what separates words has any length.
+        let start = at + text[at..].find(word)?;
+        at = start + word.len();
+        if start > WITHIN {
+            return None;
+        }
+        if !(4..=8).contains(&word.len()) || word.contains(|c: char| c.is_ascii_digit()) {
+            continue;
+        }
+        let is_said = word.bytes().all(|b| b.is_ascii_uppercase()) || is_field(&text[..start]);
+        let has = |all: &[&str]| all.iter().any(|known| word.eq_ignore_ascii_case(known));
+        match (is_said, has(&ERRORS), has(&WARNINGS)) {
+            (true, true, _) => return Some((Level::Error, start..at)),
+            (true, _, true) => return Some((Level::Warning, start..at)),
+            _ => {}
+        }
+    }
+    None
 }
 
 /// A ring of rows, numbered from the first that was ever there.
@@ -36,8 +103,8 @@ pub struct Lines {
     first: u64,
     /// The line that has no end yet.
     begun: Vec<u8>,
-    /// Until the next newline nothing is shown: its beginning was not read.
-    headless: Option<u64>,
+    /// Of that line the beginning was not read; it is shown only while there is no other, or if it is a long one.
+    headless: bool,
 }
 
 impl Lines {
@@ -45,36 +112,37 @@ impl Lines {
     pub fn take(&mut self, piece: &Piece) {
         match piece {
             Piece::Start(at) => {
-                *self = Self { headless: (*at > 0).then_some(0), ..Self::default() };
+                *self = Self { headless: *at > 0, ..Self::default() };
             }
             Piece::Bytes(bytes) => self.bytes(bytes),
             other => {
                 self.end_line();
                 let again = |row: &Row| Some(&row.text) == note(other).as_ref();
                 if let Some(text) = note(other).filter(|_| !self.rows.back().is_some_and(again)) {
-                    self.push(Kind::Note, crate::exit::printable(&text));
+                    self.push(Row::note(crate::exit::printable(&text)));
                 }
-                if let Piece::Skipped(_) = other {
-                    self.headless = Some(0);
-                }
+                self.headless = matches!(other, Piece::Skipped(_));
             }
         }
     }
 
-    fn bytes(&mut self, mut bytes: &[u8]) {
-        if self.headless.is_some() {
-            let Some(end) = memchr::memchr(b'\n', bytes) else { return };
-            self.headless = None;
-            bytes = &bytes[end + 1..];
-        }
+    fn bytes(&mut self, bytes: &[u8]) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let (text, ends) = piece.strip_suffix(b"\n").map_or((piece, false), |text| (text, true));
             // One more tells that something is missing.
-            let room = (LONGEST + 1).saturating_sub(self.begun.len());
-            self.begun.extend_from_slice(&text[..text.len().min(room)]);
+            if self.headless {
+                self.begun.extend_from_slice(&text[text.len().saturating_sub(LONGEST + 1)..]);
+                self.begun.drain(..self.begun.len().saturating_sub(LONGEST + 1));
+            } else {
+                let room = (LONGEST + 1).saturating_sub(self.begun.len());
+                self.begun.extend_from_slice(&text[..text.len().min(room)]);
+            }
             if ends {
                 let line = std::mem::take(&mut self.begun);
-                self.push(Kind::Text, shown(&line));
+                let headless = std::mem::take(&mut self.headless);
+                if !headless || line.len() > LONGEST {
+                    self.push(Row::of(&line, headless));
+                }
             }
         }
     }
@@ -82,22 +150,29 @@ impl Lines {
     fn end_line(&mut self) {
         if !self.begun.is_empty() {
             let line = std::mem::take(&mut self.begun);
-            self.push(Kind::Text, shown(&line));
+            if !self.headless || line.len() > LONGEST {
+                self.push(Row::of(&line, self.headless));
+            }
         }
     }
 
-    fn push(&mut self, kind: Kind, text: String) {
+    fn push(&mut self, row: Row) {
         if self.rows.len() == KEPT {
             self.rows.pop_front();
             self.first += 1;
         }
-        self.rows.push_back(Row { kind, text });
+        self.rows.push_back(row);
+    }
+
+    /// Whether the line that has no end is shown.
+    fn shows_begun(&self) -> bool {
+        !self.begun.is_empty() && (!self.headless || self.rows.is_empty() || self.begun.len() > LONGEST)
     }
 
     /// The numbers of all rows; a line without an end has one, too.
     #[must_use]
     pub fn range(&self) -> std::ops::Range<u64> {
-        let begun = u64::from(!self.begun.is_empty());
+        let begun = u64::from(self.shows_begun());
         self.first..self.first + self.rows.len() as u64 + begun
     }
 
@@ -107,8 +182,8 @@ impl Lines {
         let index = usize::try_from(number.checked_sub(self.first)?).ok()?;
         match self.rows.get(index) {
             Some(row) => Some(row.clone()),
-            None if index == self.rows.len() && !self.begun.is_empty() => {
-                Some(Row { kind: Kind::Text, text: shown(&self.begun) })
+            None if index == self.rows.len() && self.shows_begun() => {
+                Some(Row::of(&self.begun, self.headless))
             }
             None => None,
         }
@@ -121,14 +196,6 @@ impl Lines {
         let has = |n: &u64| self.row(*n).is_some_and(|row| row.text.to_lowercase().contains(&wanted));
         if wanted.is_empty() { Vec::new() } else { self.range().filter(has).collect() }
     }
-}
-
-fn shown(line: &[u8]) -> String {
-    let mut escaper = Escaper::default();
-    let (front, dots) = if line.len() > LONGEST { (&line[..LONGEST], "...") } else { (line, "") };
-    let mut safe = escaper.feed(front).to_vec();
-    safe.extend_from_slice(escaper.finish());
-    String::from_utf8_lossy(&safe).replace('\t', "    ") + dots
 }
 
 #[cfg(test)]
@@ -153,6 +220,37 @@ mod tests {
     fn lines_may_come_in_pieces_and_the_last_may_have_no_end() {
         let lines = of(&[Piece::Start(0), bytes(b"one\ntw"), bytes(b"o\nthr")]);
         assert_eq!(texts(&lines), ["one", "two", "thr"]);
+    }
+
+    #[test]
+    fn of_a_long_line_whose_beginning_was_not_read_the_end_is_shown() {
+        let long = vec![b'x'; 2 * LONGEST];
+        let begun = of(&[Piece::Start(7), bytes(&long), bytes(b"end")]);
+        assert!(texts(&begun)[0].starts_with("...xx") && texts(&begun)[0].ends_with("xend"));
+        let ended = of(&[Piece::Start(7), bytes(&long), bytes(b"end\n")]);
+        assert!(texts(&ended)[0].ends_with("xend"), "also once it is whole");
+        assert_eq!(texts(&of(&[Piece::Start(7), bytes(b"short")])), ["...short"], "while there is no other");
+    }
+
+    #[test]
+    fn a_line_says_how_bad_it_is_in_capitals_or_in_a_field() {
+        let level = |text: &str| level(text).map(|(level, at)| (level, text[at].to_owned()));
+        let (error, warning) =
+            (|w: &str| Some((Level::Error, w.to_owned())), |w: &str| Some((Level::Warning, w.to_owned())));
+        assert_eq!(level("2026-01-02 [ERROR] no"), error("ERROR"));
+        assert_eq!(level("x WARN: y ERROR"), warning("WARN"));
+        assert_eq!(level(r#"{"level": "error", "msg": "no"}"#), error("error"));
+        assert_eq!(level("time=1 level=warning msg=x"), warning("warning"));
+        for fine in ["", "no error here", "ERRORS_TOTAL 5", "level=info error=x", "\u{e4}\u{e4} ok"] {
+            assert_eq!(level(fine), None, "{fine}");
+        }
+    }
+
+    #[test]
+    fn a_line_s_own_colours_are_kept_beside_its_text() {
+        let lines = of(&[Piece::Start(0), bytes(b"a\x1b[31mred\x1b[0m\n")]);
+        let row = lines.row(0);
+        assert_eq!(row.as_ref().map(|row| (row.text.as_str(), row.runs.len())), Some(("ared", 2)));
     }
 
     #[test]

@@ -1,17 +1,20 @@
 //! One log: the last look at it, and what changed since earlier ones.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use mmlog::{Finding, Lock, LogId, Severity, State, Status, WriterStatus};
+use mmlog::{Finding, HoldStatus, Lock, LogId, Severity, State, Status, WriterStatus};
 
 use super::lines::Lines;
 use crate::inspect::history::{History, Rates};
 use crate::inspect::source::Look;
+use crate::who::{self, Who};
 
 /// A writer's rate is the mean of at least so long.
 const RATE: Duration = Duration::from_secs(1);
+/// Nobody is called for a disk that is full later than that.
+const SOON: Duration = Duration::from_secs(90 * 86_400);
 /// Operations that are remembered.
 const OPERATIONS: usize = 50;
 
@@ -22,6 +25,8 @@ pub struct Log {
     pub path: PathBuf,
     /// The last look; `None` before the first.
     pub look: Option<Look>,
+    /// When that was, since the inspector began.
+    pub at: Duration,
     /// What the figures were.
     pub history: History,
     /// Its last lines.
@@ -29,6 +34,8 @@ pub struct Log {
     /// Who held the lock or the maintenance byte, the latest last.
     pub operations: VecDeque<Operation>,
     meters: HashMap<Key, Meter>,
+    followers: HashMap<String, Meter>,
+    people: HashMap<who::Key, Who>,
     messages: u64,
     id: Option<LogId>,
 }
@@ -43,6 +50,17 @@ struct Meter {
     messages: u64,
     bytes: u64,
     rate: Option<Rates>,
+    /// When it was first seen as it is now, and whether it was seen otherwise before.
+    idle: (Duration, bool),
+}
+
+/// How long nothing came of somebody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Quiet {
+    /// The last was seen to come.
+    For(Duration),
+    /// Nothing was seen to come at all.
+    AtLeast(Duration),
 }
 
 /// Somebody held the lock or the maintenance byte for something.
@@ -67,10 +85,13 @@ impl Log {
         Self {
             path: path.to_owned(),
             look: None,
+            at: Duration::ZERO,
             history: History::default(),
             lines: Lines::default(),
             operations: VecDeque::new(),
             meters: HashMap::new(),
+            followers: HashMap::new(),
+            people: HashMap::new(),
             messages: 0,
             id: None,
         }
@@ -133,6 +154,39 @@ impl Log {
         self.meters.get(&key(writer))?.rate
     }
 
+    /// How long a writer has appended nothing; `None` while it does.
+    #[must_use]
+    pub fn quiet(&self, writer: &WriterStatus) -> Option<Quiet> {
+        let meter = self.meters.get(&key(writer))?;
+        let (since, was_seen) = meter.idle;
+        let quiet = self.at.saturating_sub(since);
+        (quiet >= RATE).then_some(if was_seen { Quiet::For(quiet) } else { Quiet::AtLeast(quiet) })
+    }
+
+    /// Bytes in a second by which a follower of that name comes on.
+    #[must_use]
+    pub fn pace(&self, follower: &str) -> Option<f64> {
+        Some(self.followers.get(follower)?.rate?.bytes)
+    }
+
+    /// Who a writer is.
+    #[must_use]
+    pub fn who(&self, writer: &WriterStatus) -> Option<&Who> {
+        self.people.get(&person(writer)?)
+    }
+
+    /// Takes what is known of people now.
+    pub fn introduced(&mut self, people: Vec<(who::Key, Who)>) {
+        self.people.extend(people);
+    }
+
+    /// When the disk is full, where that is worth a word: it grows now, and not in some months.
+    #[must_use]
+    pub fn full_soon(&self) -> Option<Duration> {
+        let is_growing = self.history.rates().is_some_and(|r| r.bytes > 0.0);
+        self.full_in().filter(|left| left.is_zero() || is_growing && *left < SOON)
+    }
+
     /// When the disk is full if it goes on like this.
     #[must_use]
     pub fn full_in(&self) -> Option<Duration> {
@@ -146,17 +200,22 @@ impl Log {
 
     /// Takes a look.
     pub fn looked(&mut self, at: Duration, look: Look) {
+        self.at = at;
         if let Ok(status) = &look {
             let goes_on = self.id.replace(status.id).is_some_and(|id| id.uuid == status.id.uuid);
             if !goes_on {
                 (self.history, self.meters, self.messages) = Default::default();
             }
             self.meter(at, &status.writers);
+            self.follow(at, status);
+            let here: HashSet<_> = status.writers.iter().filter_map(person).collect();
+            self.people.retain(|key, _| here.contains(key));
             // What was there at the first look was appended before it.
             if !goes_on {
                 self.messages = 0;
             }
-            self.history.note(at, status.cursor, self.messages);
+            let lag = status.cursor.saturating_sub(status.watermark);
+            self.history.note(at, status.cursor, self.messages, lag);
             self.remember("lock", &status.lock);
             self.remember("maintenance", &status.maintenance);
         }
@@ -168,15 +227,20 @@ impl Log {
         for writer in writers {
             let key = key(writer);
             // Who came since has appended all of it since.
-            let new = Meter { seen: 0, at, messages: 0, bytes: 0, rate: None };
             let known = self.meters.get(&key).copied();
-            let mut meter = known.unwrap_or(new);
-            self.messages = self.messages.saturating_add(writer.messages.saturating_sub(meter.seen));
-            meter.seen = writer.messages;
-            meter.advance(at, writer, known.is_none());
-            meters.insert(key, meter);
+            let seen = known.map_or(0, |meter| meter.seen);
+            self.messages = self.messages.saturating_add(writer.messages.saturating_sub(seen));
+            meters.insert(key, Meter::at(known, at, writer.messages, writer.bytes));
         }
         self.meters = meters;
+    }
+
+    fn follow(&mut self, at: Duration, status: &Status) {
+        let meter = |hold: &HoldStatus| {
+            let known = self.followers.get(&hold.name).copied();
+            (hold.name.clone(), Meter::at(known, at, 0, hold.position))
+        };
+        self.followers = status.holds.iter().map(meter).collect();
     }
 
     fn remember(&mut self, what: &'static str, lock: &Lock) {
@@ -195,22 +259,34 @@ impl Log {
 }
 
 impl Meter {
-    fn advance(&mut self, at: Duration, writer: &WriterStatus, is_new: bool) {
-        let since = at.saturating_sub(self.at);
-        if is_new {
-            (self.messages, self.bytes) = (writer.messages, writer.bytes);
-        } else if since >= RATE || self.rate.is_none() && !since.is_zero() {
+    /// At the next look.
+    fn at(known: Option<Self>, at: Duration, messages: u64, bytes: u64) -> Self {
+        let Some(mut meter) = known else {
+            return Self { seen: messages, at, messages, bytes, rate: None, idle: (at, false) };
+        };
+        if meter.seen != messages {
+            (meter.seen, meter.idle) = (messages, (at, true));
+        }
+        let since = at.saturating_sub(meter.at);
+        if since >= RATE || meter.rate.is_none() && !since.is_zero() {
             let per_second = |now: u64, then: u64| {
                 #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
                 let more = now.saturating_sub(then) as f64;
                 more / since.as_secs_f64()
             };
-            let bytes = per_second(writer.bytes, self.bytes);
-            let messages = per_second(writer.messages, self.messages);
-            self.rate = Some(Rates { bytes, messages, growth: bytes });
-            (self.at, self.messages, self.bytes) = (at, writer.messages, writer.bytes);
+            let (by_bytes, by_messages) =
+                (per_second(bytes, meter.bytes), per_second(messages, meter.messages));
+            meter.rate = Some(Rates { bytes: by_bytes, messages: by_messages, growth: by_bytes });
+            (meter.at, meter.messages, meter.bytes) = (at, messages, bytes);
         }
+        meter
     }
+}
+
+/// As a process that can be asked from here.
+#[must_use]
+pub fn person(writer: &WriterStatus) -> Option<who::Key> {
+    Some((writer.seat.pid?, writer.since))
 }
 
 fn key(writer: &WriterStatus) -> Key {

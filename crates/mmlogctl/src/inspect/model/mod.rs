@@ -6,11 +6,13 @@ mod act;
 pub mod lines;
 pub mod log;
 pub mod operation;
+mod order;
+mod point;
 
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
-use ratatui::crossterm::event::KeyEvent;
+use ratatui::crossterm::event::{KeyEvent, MouseEvent};
 use ratatui::layout::Size;
 
 use super::action::{News, Order};
@@ -18,6 +20,9 @@ use super::keys::{Access, Place};
 use super::source::Look;
 use super::tables::writers;
 use super::tail::Piece;
+use super::view;
+use super::zone::Zone;
+use crate::who::{self, Who};
 use log::Log;
 use operation::Operating;
 
@@ -39,11 +44,13 @@ pub enum Pane {
     Segments,
     /// All that is wrong or worth knowing.
     Findings,
+    /// The last minutes.
+    Charts,
 }
 
 impl Pane {
     /// In the order of Tab.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Writers,
         Self::Lines,
         Self::Lock,
@@ -51,6 +58,7 @@ impl Pane {
         Self::Holes,
         Self::Segments,
         Self::Findings,
+        Self::Charts,
     ];
 
     /// Its name on the screen.
@@ -64,6 +72,7 @@ impl Pane {
             Self::Holes => "holes",
             Self::Segments => "segments",
             Self::Findings => "findings",
+            Self::Charts => "charts",
         }
     }
 
@@ -90,6 +99,15 @@ pub enum Motion {
     Live,
     /// All stands still, to be read.
     Paused,
+}
+
+/// Whether the terminal tells us of its mouse, or selects text with it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mouse {
+    /// Clicks and the wheel are ours.
+    Ours,
+    /// They are the terminal's.
+    Terminals,
 }
 
 /// Something that lies over the screen.
@@ -147,6 +165,10 @@ pub struct Model {
     pub logs: Vec<Log>,
     /// The chosen one.
     pub chosen: usize,
+    /// Somebody has chosen it; else it is the one to look at first.
+    pub is_choice: bool,
+    /// A text that the logs of the list must have; empty for all.
+    pub filter: String,
     /// What is on the screen.
     pub screen: Screen,
     /// How the open log is shown.
@@ -163,6 +185,12 @@ pub struct Model {
     pub motion: Motion,
     /// Who may change logs.
     pub access: Access,
+    /// The focused pane has the whole screen.
+    pub zoomed: bool,
+    /// Who has the mouse.
+    pub mouse: Mouse,
+    /// Where times are told.
+    pub zone: Zone,
     /// The screen.
     pub size: Size,
     /// At the last look.
@@ -174,6 +202,8 @@ pub struct Model {
 pub enum Event {
     /// A key was pressed.
     Key(KeyEvent),
+    /// The mouse was used.
+    Mouse(MouseEvent),
     /// The screen has another size.
     Size(Size),
     /// A log was looked at.
@@ -194,6 +224,13 @@ pub enum Event {
         /// What came.
         pieces: Vec<Piece>,
     },
+    /// Who the writers of a log are.
+    Introduced {
+        /// Of which.
+        log: usize,
+        /// Those of whom something is known now.
+        people: Vec<(who::Key, Who)>,
+    },
     /// The child said something, or ended.
     Job(News),
 }
@@ -209,6 +246,10 @@ pub enum Request {
     Look,
     /// Run the tool.
     Run(Order),
+    /// Take or give back the mouse.
+    Mouse(Mouse),
+    /// Have the terminal take a text, to be pasted.
+    Copy(String),
 }
 
 impl Model {
@@ -218,6 +259,8 @@ impl Model {
         Self {
             logs: logs.iter().map(|path| Log::new(path)).collect(),
             chosen: 0,
+            is_choice: false,
+            filter: String::new(),
             screen: if logs.len() == 1 { Screen::Log } else { Screen::List },
             shown: Shown::default(),
             sorting: writers::Sorting::default(),
@@ -226,6 +269,9 @@ impl Model {
             notice: None,
             motion: Motion::Live,
             access,
+            zoomed: false,
+            mouse: Mouse::Terminals,
+            zone: Zone::utc(),
             size,
             now: SystemTime::UNIX_EPOCH,
         }
@@ -246,7 +292,19 @@ impl Model {
     /// Whether the last lines of that log are shown.
     #[must_use]
     pub fn wants_lines(&self, log: usize) -> bool {
-        self.wants(log) && self.screen == Screen::Log && self.shown.pane == Pane::Lines
+        self.wants(log) && self.screen == Screen::Log && view::shows(self, Pane::Lines)
+    }
+
+    /// Whether the writers of that log are shown.
+    #[must_use]
+    pub fn wants_people(&self, log: usize) -> bool {
+        self.wants(log) && self.screen == Screen::Log && view::shows(self, Pane::Writers)
+    }
+
+    /// What rows of a pane must have: only the focused one is filtered.
+    #[must_use]
+    pub fn filter_of(&self, pane: Pane) -> &str {
+        if self.shown.pane == pane { &self.shown.filter } else { "" }
     }
 
     /// Where keys are looked at now.
@@ -273,16 +331,29 @@ impl Model {
     pub fn update(&mut self, event: Event) -> Option<Request> {
         match event {
             Event::Key(key) => return self.key(&key),
+            Event::Mouse(event) => {
+                let request = self.point(&event);
+                self.keep_in_range();
+                return request;
+            }
             Event::Size(size) => self.size = size,
             Event::Looked { log, at, now, look } => {
                 self.now = now;
                 if let Some(log) = self.logs.get_mut(log) {
                     log.looked(at, look);
                 }
+                if !self.is_choice && self.screen == Screen::List {
+                    self.chosen = self.in_order().first().copied().unwrap_or(self.chosen);
+                }
             }
             Event::Read { log, pieces } => {
                 if let Some(log) = self.logs.get_mut(log) {
                     pieces.iter().for_each(|piece| log.lines.take(piece));
+                }
+            }
+            Event::Introduced { log, people } => {
+                if let Some(log) = self.logs.get_mut(log) {
+                    log.introduced(people);
                 }
             }
             Event::Job(news) => self.job(&news),

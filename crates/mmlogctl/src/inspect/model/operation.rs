@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use crate::commands::repair::OPTIONS;
+use crate::commands::repair::{NOTHING, OPTIONS};
 use crate::inspect::action::{Ended, Extent, News, Operation, Order};
 use crate::reading::escape::Escaper;
 
@@ -46,6 +46,8 @@ pub struct Operating {
     pub stage: Stage,
     /// What the command of this stage said.
     pub said: String,
+    /// What was planned, once it is being done.
+    pub planned: String,
     /// The first line of it that is shown.
     pub top: usize,
     raw: Vec<u8>,
@@ -55,8 +57,17 @@ impl Operating {
     /// Begins with the plan.
     #[must_use]
     pub fn new(operation: Operation, log: PathBuf) -> Self {
-        let (said, top) = (String::new(), 0);
-        Self { operation, log, options: Vec::new(), stage: Stage::Planning, said, top, raw: Vec::new() }
+        let (said, planned, top) = (String::new(), String::new(), 0);
+        Self {
+            operation,
+            log,
+            options: Vec::new(),
+            stage: Stage::Planning,
+            said,
+            planned,
+            top,
+            raw: Vec::new(),
+        }
     }
 
     /// What has to run now.
@@ -78,7 +89,8 @@ impl Operating {
     pub fn wants_confirmation(&self) -> bool {
         let repairs = self.operation == Operation::Repair;
         let planned = matches!(&self.stage, Stage::Planned(ended) if repairs || ended.code == Some(0));
-        planned && !self.said.trim().is_empty()
+        let said = self.said.trim();
+        planned && !said.is_empty() && !said.ends_with(NOTHING)
     }
 
     /// Either word confirms it: the command's, or the log's name. Options of repair behind its name give another plan.
@@ -102,9 +114,10 @@ impl Operating {
 
     /// The command of this stage begins.
     pub fn begin(&mut self, stage: Stage) {
+        let said = std::mem::take(&mut self.said);
+        self.planned = if stage == Stage::Doing { said } else { String::new() };
         (self.stage, self.top) = (stage, 0);
         self.raw.clear();
-        self.said.clear();
     }
 
     /// Takes what the command said.

@@ -6,6 +6,16 @@ pub mod holes;
 pub mod segments;
 pub mod writers;
 
+use std::time::SystemTime;
+
+use mmlog::units;
+
+/// How long ago that was, in words; `-` when nobody knows.
+#[must_use]
+pub fn ago(at: Option<SystemTime>, now: SystemTime) -> String {
+    at.map_or_else(|| "-".to_owned(), |at| units::ago(at, now))
+}
+
 /// The side of its column at which a cell stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {

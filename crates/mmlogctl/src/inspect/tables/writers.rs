@@ -1,36 +1,71 @@
 //! Who appends.
 
 use std::cmp::Ordering;
+use std::time::{Duration, SystemTime};
 
-use mmlog::{InFlight, WriterStatus};
+use mmlog::{InFlight, ProcessState, WriterStatus, units};
 
 use super::Column;
 use crate::inspect::history::Rates;
 use crate::inspect::model::Model;
+use crate::inspect::model::log::{Log, Quiet};
 use crate::text::{bytes, count, lasting, rounded};
+use crate::who::Who;
 
-/// A writer, and what it does in a second.
+/// An append in flight for so long does not just work.
+const LONG: Duration = Duration::from_secs(1);
+
+/// A writer, who it is, and what it does in a second.
 #[derive(Clone, Copy)]
 pub struct Row<'a> {
     writer: &'a WriterStatus,
+    who: Option<&'a Who>,
     rate: Option<Rates>,
+    quiet: Option<Quiet>,
+    now: SystemTime,
+}
+
+/// How much a writer is worth a look; the most last.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Trouble {
+    /// None.
+    None,
+    /// It may be in somebody's way soon.
+    Some,
+    /// It stands, waits, or is dead with something in flight.
+    Much,
 }
 
 impl Row<'_> {
-    /// Whether it is worth a look: something of it is in flight.
+    /// Whether it is worth a look.
     #[must_use]
-    pub const fn stands_out(&self) -> bool {
-        self.writer.in_flight.is_some()
+    pub fn trouble(&self) -> Trouble {
+        let w = self.writer;
+        let stands = w.process.stands()
+            || matches!(w.process, ProcessState::DiskSleep | ProcessState::CoreDumping)
+                && w.process_for_at_least >= LONG;
+        if stands || w.alive == Ok(false) || w.waiting.is_some_and(|waiting| waiting.is_trying()) {
+            return Trouble::Much;
+        }
+        let is_long = w.in_flight.as_ref().is_some_and(|f| f.for_at_least >= LONG);
+        if is_long || w.waiting.is_some() { Trouble::Some } else { Trouble::None }
     }
 }
 
 /// By which column, and which way.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug)]
 pub struct Sorting {
     /// Its number.
     pub column: usize,
     /// Which way.
     pub order: Order,
+}
+
+impl Default for Sorting {
+    /// Who is in trouble, longest; then who appends most.
+    fn default() -> Self {
+        Self { column: STATE, order: Order::Falling }
+    }
 }
 
 /// Which way rows are sorted.
@@ -46,10 +81,20 @@ pub enum Order {
 impl Sorting {
     /// By another column.
     pub fn turn(&mut self, by: isize) {
-        let all = KEYS.len().cast_signed();
-        self.column = (self.column.cast_signed() + by).rem_euclid(all).cast_unsigned();
+        let all = COLUMNS.cast_signed();
+        self.by((self.column.cast_signed() + by).rem_euclid(all).cast_unsigned());
+    }
+
+    /// By that column; again, the other way round.
+    pub fn choose(&mut self, column: usize) {
+        if self.column == column { self.reverse() } else { self.by(column) }
+    }
+
+    fn by(&mut self, column: usize) {
+        self.column = column;
         // Words and numbers of slots are looked up, figures are looked at for the greatest.
-        self.order = if matches!(self.column, 1..=6) { Order::Rising } else { Order::Falling };
+        let is_looked_up = matches!(column, 0 | 5 | 6 | 9 | 10);
+        self.order = if is_looked_up { Order::Rising } else { Order::Falling };
     }
 
     /// The other way round.
@@ -59,58 +104,64 @@ impl Sorting {
             Order::Rising => Order::Falling,
         };
     }
-
-    /// As a mark beside the title.
-    #[must_use]
-    pub const fn mark(&self) -> char {
-        match self.order {
-            Order::Falling => 'v',
-            Order::Rising => '^',
-        }
-    }
 }
 
 type Key = fn(&Row, &Row) -> Ordering;
 
 /// How many columns there are.
 pub const COLUMNS: usize = 12;
+/// The one that tells who is in trouble.
+const STATE: usize = 1;
+/// What the next four columns take; with the next; with the next two.
+const OTHERS: [u16; 3] = [36, 44, 67];
+/// So much for the first column before there are more of them.
+const NAME: u16 = 24;
 
 /// How rows are compared by each column.
 const KEYS: [Key; COLUMNS] = [
+    |a, b| who(a).cmp(&who(b)),
+    |a, b| {
+        let by_rate = || rate(a, |r| r.bytes).total_cmp(&rate(b, |r| r.bytes));
+        let by_age = || age(a).cmp(&age(b));
+        a.trouble().cmp(&b.trouble()).then_with(|| match a.trouble() {
+            Trouble::None => by_rate(),
+            _ => by_age(),
+        })
+    },
     |a, b| age(a).cmp(&age(b)),
-    |a, b| a.writer.pid.cmp(&b.writer.pid),
-    |a, b| a.writer.command.cmp(&b.writer.command),
-    |a, b| process(a).cmp(&process(b)),
-    |a, b| in_container(a).cmp(&in_container(b)),
-    |a, b| a.writer.slot.cmp(&b.writer.slot),
-    |a, b| doing(a).cmp(&doing(b)),
     |a, b| rate(a, |r| r.bytes).total_cmp(&rate(b, |r| r.bytes)),
     |a, b| rate(a, |r| r.messages).total_cmp(&rate(b, |r| r.messages)),
+    |a, b| here(a).cmp(&here(b)),
+    |a, b| home(a).cmp(&home(b)),
     |a, b| a.writer.bytes.cmp(&b.writer.bytes),
     |a, b| a.writer.messages.cmp(&b.writer.messages),
+    |a, b| a.writer.slot.cmp(&b.writer.slot),
+    |a, b| in_container(a).cmp(&in_container(b)),
     |a, b| flight(a).map(|f| f.start).cmp(&flight(b).map(|f| f.start)),
 ];
 
-/// Its columns; the first always stays on the screen. Where all writers are of our PID namespace, there is nothing to say
-/// of containers.
+/// Its columns in the order that matters; the first always stays on the screen, and takes what the next four leave. Where
+/// all writers are of our PID namespace, there is nothing to say of others.
 #[must_use]
-pub fn columns<'a>(model: &Model) -> [Column<Row<'a>>; COLUMNS] {
+pub fn columns<'a>(model: &Model, width: u16) -> [Column<Row<'a>>; COLUMNS] {
     let elsewhere = |status: &mmlog::Status| status.writers.iter().any(|w| w.seat.namespace.is_some());
-    let container = if model.log().status().is_some_and(elsewhere) { 20 } else { 0 };
+    let namespace = if model.log().status().is_some_and(elsewhere) { 20 } else { 0 };
+    let fits = |others: &&u16| width >= **others + NAME;
+    let others = OTHERS.iter().rev().find(fits).copied().unwrap_or(OTHERS[0]);
     [
-        Column::figures("age", 6, |r| age(r).map_or_else(String::new, lasting)),
-        Column::figures("pid", 7, |r| r.writer.pid.to_string()),
-        Column::words("command", 13, |r| r.writer.command.clone()),
-        Column::words("process", 10, process),
-        Column::words("container", container, in_container),
-        Column::figures("slot", 4, |r| r.writer.slot.to_string()),
-        Column::words("doing", 9, doing),
+        Column::words("who", width.saturating_sub(others).clamp(12, 70), who),
+        Column::words("state", 10, state),
+        Column::figures("for", 6, |r| age(r).map_or_else(String::new, quiet)),
         Column::figures("bytes/s", 7, |r| r.rate.map_or_else(String::new, |rate| bytes(rounded(rate.bytes)))),
         Column::figures("msgs/s", 6, |r| {
             r.rate.map_or_else(String::new, |rate| count(rounded(rate.messages)))
         }),
+        Column::figures("pid", 7, |r| here(r).to_string()),
+        Column::words("of", 22, home),
         Column::figures("bytes", 6, |r| bytes(r.writer.bytes)),
         Column::figures("messages", 8, |r| count(r.writer.messages)),
+        Column::figures("slot", 5, |r| r.writer.slot.to_string()),
+        Column::words("namespace", namespace, in_container),
         Column::words("in flight", 32, in_flight),
     ]
 }
@@ -120,8 +171,12 @@ pub fn columns<'a>(model: &Model) -> [Column<Row<'a>>; COLUMNS] {
 pub fn rows(model: &Model) -> Vec<Row<'_>> {
     let log = model.log();
     let Some(status) = log.status() else { return Vec::new() };
-    let mut rows: Vec<Row> = status.writers.iter().map(|w| Row { writer: w, rate: log.rate(w) }).collect();
-    super::filter(&mut rows, &columns(model), &model.shown.filter);
+    let mut rows: Vec<Row> = status.writers.iter().map(|writer| row(log, writer, model.now)).collect();
+    super::filter(
+        &mut rows,
+        &columns(model, u16::MAX),
+        model.filter_of(crate::inspect::model::Pane::Writers),
+    );
     let compare = KEYS[model.sorting.column.min(KEYS.len() - 1)];
     match model.sorting.order {
         Order::Rising => rows.sort_by(compare),
@@ -130,28 +185,65 @@ pub fn rows(model: &Model) -> Vec<Row<'_>> {
     rows
 }
 
+fn row<'a>(log: &'a Log, writer: &'a WriterStatus, now: SystemTime) -> Row<'a> {
+    Row { writer, who: log.who(writer), rate: log.rate(writer), quiet: log.quiet(writer), now }
+}
+
+fn who(r: &Row) -> String {
+    let words = r.who.map(Who::words).filter(|words| !words.is_empty());
+    words.or_else(|| r.writer.command_line.clone()).unwrap_or_else(|| r.writer.command.clone())
+}
+
+/// Of whom to call.
+fn home(r: &Row) -> String {
+    r.who.map_or_else(String::new, |who| who.home().to_owned())
+}
+
+/// The id that finds it from here.
+fn here(r: &Row) -> u32 {
+    r.writer.seat.pid.unwrap_or(r.writer.pid)
+}
+
 fn flight<'a>(r: &Row<'a>) -> Option<&'a InFlight> {
     r.writer.in_flight.as_ref()
 }
 
-fn age(r: &Row) -> Option<std::time::Duration> {
-    flight(r).map(|f| f.for_at_least)
+/// How long it has been as it is.
+fn age(r: &Row) -> Option<Quiet> {
+    let w = r.writer;
+    if let Some(waiting) = w.waiting {
+        return Some(Quiet::For(units::passed(waiting.since, r.now).unwrap_or_default()));
+    }
+    let known = flight(r).map(|f| f.for_at_least).filter(|age| *age >= LONG);
+    let stands = (r.trouble() == Trouble::Much && w.alive != Ok(false)).then_some(w.process_for_at_least);
+    known.or(stands).map(Quiet::For).or(r.quiet)
+}
+
+fn quiet(age: Quiet) -> String {
+    match age {
+        Quiet::For(age) => lasting(age),
+        Quiet::AtLeast(age) => format!(">{}", lasting(age)),
+    }
 }
 
 fn rate(r: &Row, which: fn(Rates) -> f64) -> f64 {
     r.rate.map_or(-1.0, which)
 }
 
-fn process(r: &Row) -> String {
-    if r.writer.alive == Ok(false) { "dead".to_owned() } else { r.writer.process.to_string() }
-}
-
-fn doing(r: &Row) -> String {
-    flight(r).map_or_else(|| "idle".to_owned(), |f| f.phase.to_string())
+fn state(r: &Row) -> String {
+    let w = r.writer;
+    match (&w.waiting, flight(r)) {
+        _ if w.alive == Ok(false) => "dead".to_owned(),
+        _ if r.trouble() == Trouble::Much && w.waiting.is_none() => w.process.to_string(),
+        (Some(waiting), _) => format!("no {}", waiting.want),
+        (None, Some(flight)) if flight.for_at_least >= LONG => flight.phase.to_string(),
+        _ if r.quiet.is_some() => "idle".to_owned(),
+        _ => "appends".to_owned(),
+    }
 }
 
 fn in_flight(r: &Row) -> String {
-    let range = |f: &InFlight| format!("{} at {}", bytes(f.end.saturating_sub(f.start)), f.start);
+    let range = |f: &InFlight| format!("{} {} at {}", f.phase, bytes(f.end.saturating_sub(f.start)), f.start);
     flight(r).map_or_else(String::new, range)
 }
 
@@ -159,7 +251,7 @@ fn in_container(r: &Row) -> String {
     match (r.writer.seat.namespace, r.writer.seat.pid) {
         (None, _) => String::new(),
         (Some(namespace), None) => namespace.to_string(),
-        (Some(namespace), Some(pid)) => format!("{namespace}, here {pid}"),
+        (Some(namespace), Some(_)) => format!("{namespace}, {}", r.writer.pid),
     }
 }
 
@@ -169,14 +261,14 @@ mod tests {
 
     #[test]
     fn every_column_can_be_sorted_by() {
-        let mut sorting = Sorting::default();
+        let mut sorting = Sorting { column: 0, order: Order::Rising };
         for column in 1..=KEYS.len() {
             sorting.turn(1);
             assert_eq!(sorting.column, column % KEYS.len());
         }
         sorting.turn(-1);
-        assert_eq!((sorting.column, sorting.mark()), (11, 'v'));
-        sorting.reverse();
-        assert_eq!(sorting.mark(), '^');
+        assert_eq!((sorting.column, sorting.order), (11, Order::Falling));
+        sorting.choose(11);
+        assert_eq!(sorting.order, Order::Rising);
     }
 }

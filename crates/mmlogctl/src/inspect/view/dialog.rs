@@ -1,10 +1,10 @@
-//! What lies over the screen: the keys, or an operation.
+//! What lies over the screen: the keys, or an operation. It is as large as what it says.
 //!
 //! ```text
-//! +-- trim app.log: the plan ---------------------------------+
+//! +- trim app.log: the plan ----------------------------------+
 //! | app.log: would cut the data file from 16777216 to ...     |
 //! |                                                           |
-//! | To do it type trim or app.log, then Enter; Esc leaves it. |
+//! | type trim or app.log, then Enter; Esc leaves it           |
 //! | > tri_                                                    |
 //! +-----------------------------------------------------------+
 //! ```
@@ -17,25 +17,42 @@ use crate::inspect::action::Operation;
 use crate::inspect::keys::TABLE;
 use crate::inspect::model::operation::{Operating, Stage};
 use crate::inspect::model::{Dialog, Model};
+use crate::inspect::style::Kind;
 use crate::text::{clipped, wrapped};
 
 /// Frame above and below.
 const FRAME: u16 = 2;
-/// What an operation says below what its command said.
-const BELOW: u16 = 2;
+/// What an operation says below what its command said, and a blank line before it.
+const BELOW: u16 = 3;
+/// Where help's words begin, after the keys.
+const KEYS: usize = 11;
+/// A column of help.
+const HELP: usize = 37;
+/// Nobody reads longer lines.
+const WIDEST: u16 = 104;
 
 pub(super) fn draw(model: &Model, canvas: &mut Canvas) {
     let Some(dialog) = &model.dialog else { return };
     let screen = canvas.area();
-    let mut part = canvas.part(area(screen));
-    part.clear();
+    let area = area(model, dialog, screen);
+    // A column on both sides, so that no part of a word stands there.
+    let left = area.x.saturating_sub(1).max(screen.x);
+    let right = (area.x + area.width + 1).min(screen.x + screen.width);
+    canvas.part(Rect { x: left, width: right - left, ..area }).clear();
+    let mut part = canvas.part(area);
     match dialog {
         Dialog::Help(top) => {
-            frame(&mut part, "keys");
-            let styles = part.styles;
+            let lines = help(model, screen);
+            let page = usize::from(part.height().saturating_sub(FRAME));
+            let more = match (lines.len() > page, *top + page < lines.len()) {
+                (false, _) => "",
+                (true, true) => "PgDn: more",
+                (true, false) => "PgUp: back",
+            };
+            frame(&mut part, "keys", more);
             let mut inner = inside(&mut part);
-            for (y, line) in (0..inner.height()).zip(help(model, screen).iter().skip(*top)) {
-                inner.line(y, line, styles.plain);
+            for (y, line) in (0..inner.height()).zip(lines.iter().skip(*top)) {
+                inner.line(y, Kind::Plain, line);
             }
         }
         Dialog::Operating(operating) => draw_operation(model, operating, screen, &mut part),
@@ -43,15 +60,33 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas) {
 }
 
 /// The rows of it that can be scrolled.
-pub(super) fn page(dialog: &Dialog, screen: Rect) -> u16 {
+pub(super) fn page(model: &Model, dialog: &Dialog, screen: Rect) -> u16 {
     let below = if matches!(dialog, Dialog::Operating(_)) { BELOW } else { 0 };
-    area(screen).height.saturating_sub(FRAME + below)
+    area(model, dialog, screen).height.saturating_sub(FRAME + below)
 }
 
-fn area(screen: Rect) -> Rect {
-    let margin = |length: u16| if length >= 40 { 2 } else { 0 };
-    let (x, y) = (margin(screen.width), u16::from(screen.height >= 16));
-    Rect { x: screen.x + x, y: screen.y + y, width: screen.width - 2 * x, height: screen.height - 2 * y }
+/// In the middle, as large as needed; where next to nothing would stay beside it, all there is.
+fn area(model: &Model, dialog: &Dialog, screen: Rect) -> Rect {
+    let (lines, below) = match dialog {
+        Dialog::Help(_) => (help(model, screen), 0),
+        Dialog::Operating(operating) => {
+            let mut lines = said(operating, screen);
+            let (first, second) = below(model, operating);
+            let title = title(operating) + "xx";
+            let widest = [first, second, title].into_iter().max_by_key(|line| line.chars().count());
+            lines.extend(widest);
+            (lines, usize::from(BELOW) - 1)
+        }
+    };
+    let longest = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
+    let fitted = |wanted: usize, all: u16| {
+        let wanted = u16::try_from(wanted).unwrap_or(u16::MAX);
+        if wanted.saturating_add(4) > all { all } else { wanted }
+    };
+    let width = fitted(longest + 4, screen.width);
+    let height = fitted(lines.len() + below + usize::from(FRAME), screen.height);
+    let (x, y) = ((screen.width - width) / 2, (screen.height - height) / 2);
+    Rect { x: screen.x + x, y: screen.y + y, width, height }
 }
 
 fn inside<'a>(part: &'a mut Canvas) -> Canvas<'a> {
@@ -60,70 +95,100 @@ fn inside<'a>(part: &'a mut Canvas) -> Canvas<'a> {
     part.part(Rect { x: area.x + 2, y: area.y + 1, width, height })
 }
 
-fn frame(part: &mut Canvas, title: &str) {
+fn frame(part: &mut Canvas, title: &str, note: &str) {
     let (width, height) = (usize::from(part.width()), part.height());
-    let title = clipped(title, width.saturating_sub(6));
-    let rule = format!("+-- {title} {}", "-".repeat(width));
-    let style = part.styles.label;
-    part.put(0, 0, part.width().saturating_sub(1), &rule, style);
-    part.right(0, "+", style);
-    for y in 1..height.saturating_sub(1) {
-        part.put(0, y, 1, "|", style);
-        part.right(y, "|", style);
+    let glyphs = part.styles.glyphs;
+    let style = part.styles.of(Kind::Label);
+    let across: String = std::iter::repeat_n(glyphs.across, width.saturating_sub(2)).collect();
+    let [top_left, top_right, bottom_left, bottom_right] = glyphs.corners;
+    part.line(0, Kind::Label, &format!("{top_left}{across}{top_right}"));
+    part.put(
+        1,
+        0,
+        u16::MAX,
+        &format!(" {} ", clipped(title, width.saturating_sub(6))),
+        part.styles.of(Kind::Strong),
+    );
+    let last = height.saturating_sub(1);
+    part.line(last, Kind::Label, &format!("{bottom_left}{across}{bottom_right}"));
+    if !note.is_empty() {
+        part.put(1, last, u16::MAX, &format!(" {note} "), part.styles.of(Kind::Strong));
     }
-    part.line(height.saturating_sub(1), &format!("+{}+", "-".repeat(width.saturating_sub(2))), style);
+    for y in 1..last {
+        part.put(0, y, 1, glyphs.down.encode_utf8(&mut [0; 4]), style);
+        part.right(y, Kind::Label, glyphs.down.encode_utf8(&mut [0; 4]));
+    }
 }
 
-/// The table of keys, as lines.
+/// All keys that there are, a heading for each place, in as many columns as fit.
 pub(super) fn help(model: &Model, screen: Rect) -> Vec<String> {
-    const KEYS: usize = 11;
+    let columns = (columns(screen) / HELP).clamp(1, 3);
     let (mut lines, mut place) = (Vec::new(), None);
-    for binding in TABLE.iter().filter(|b| b.is_for(model.access)) {
+    for binding in TABLE.iter().filter(|b| b.is_for(model.access) && !b.help.is_empty()) {
         if place.replace(binding.place) != Some(binding.place) {
             lines.push(format!("{}:", binding.place.name()));
         }
         let mut keys = binding.shown;
-        for words in wrapped(binding.help, columns(screen).saturating_sub(KEYS + 2), usize::MAX) {
-            lines.push(format!("  {keys:<KEYS$}{words}"));
+        for words in wrapped(binding.help, HELP - KEYS - 2, usize::MAX) {
+            lines.push(format!("  {keys:<width$}{words}", width = KEYS - 2));
             keys = "";
         }
     }
-    lines
+    let rows = lines.len().div_ceil(columns);
+    let row = |row: usize| {
+        let cells = (0..columns).filter_map(|column| lines.get(column * rows + row));
+        let text: String = cells.map(|cell| format!("{cell:<HELP$}")).collect();
+        text.trim_end().to_owned()
+    };
+    (0..rows).map(row).collect()
 }
 
-/// What the command said, as lines.
+/// What the command said, as lines; of one that did in silence what it had planned, the plan.
 pub(super) fn said(operating: &Operating, screen: Rect) -> Vec<String> {
-    operating.said.lines().flat_map(|line| wrapped(line, columns(screen), usize::MAX)).collect()
+    let said = if operating.said.trim().is_empty() { &operating.planned } else { &operating.said };
+    said.lines().flat_map(|line| wrapped(line, columns(screen), usize::MAX)).collect()
 }
 
-/// Within the frame.
+/// Within the widest frame.
 fn columns(screen: Rect) -> usize {
-    usize::from(area(screen).width.saturating_sub(4))
+    usize::from(screen.width.min(WIDEST + 10).saturating_sub(4))
 }
 
-fn draw_operation(model: &Model, operating: &Operating, screen: Rect, part: &mut Canvas) {
-    let name = operating.log.file_name().map_or_else(String::new, |name| printable(&name.to_string_lossy()));
+fn name(operating: &Operating) -> String {
+    operating.log.file_name().map_or_else(String::new, |name| printable(&name.to_string_lossy()))
+}
+
+fn title(operating: &Operating) -> String {
     let stage = match &operating.stage {
         Stage::Planning => "planning",
         Stage::Planned(_) => "the plan",
         Stage::Doing => "at work",
-        Stage::Done(_) => "done",
+        Stage::Done(ended) if ended.code == Some(0) => "done",
+        Stage::Done(_) => "not done",
     };
     let options: String = operating.options.iter().map(|option| format!(" {option}")).collect();
-    frame(part, &format!("{}{options} {name}: {stage}", operating.operation.name()));
-    let styles = part.styles;
+    format!("{}{options} {}: {stage}", operating.operation.name(), name(operating))
+}
+
+fn draw_operation(model: &Model, operating: &Operating, screen: Rect, part: &mut Canvas) {
+    frame(part, &title(operating), "");
     let mut inner = inside(part);
     let room = inner.height().saturating_sub(BELOW);
     for (y, line) in (0..room).zip(said(operating, screen).iter().skip(operating.top)) {
-        inner.line(y, line, styles.plain);
+        inner.line(y, Kind::Plain, line);
     }
-    let (first, second) = below(model, operating, &name);
-    inner.line(room, &first, styles.attention);
-    inner.line(room + 1, &second, styles.plain);
+    let (first, second) = below(model, operating);
+    let kind = match &operating.stage {
+        Stage::Done(ended) if ended.code == Some(0) => Kind::Good,
+        Stage::Done(_) => Kind::Bad,
+        _ => Kind::Attention,
+    };
+    inner.line(inner.height().saturating_sub(2), kind, &first);
+    inner.line(inner.height().saturating_sub(1), Kind::Plain, &second);
 }
 
 /// What is to be typed, or how it ended.
-fn below(model: &Model, operating: &Operating, name: &str) -> (String, String) {
+fn below(model: &Model, operating: &Operating) -> (String, String) {
     let entry = model.entry.as_ref().map(|entry| format!("> {}_", entry.text));
     let notice = model.notice.clone().unwrap_or_default();
     let close = "Enter closes".to_owned();
@@ -134,13 +199,16 @@ fn below(model: &Model, operating: &Operating, name: &str) -> (String, String) {
                 Operation::Repair => "or repair --OPTION; ",
                 _ => "",
             };
-            let ask =
-                format!("type {} or {name}, then Enter; {options}Esc leaves it", operating.operation.name());
+            let (operation, name) = (operating.operation.name(), name(operating));
+            let ask = format!("type {operation} or {name}, then Enter; {options}Esc leaves it");
             (if notice.is_empty() { ask } else { notice }, entry.unwrap_or_default())
         }
         Stage::Planned(ended) if ended.code == Some(0) => ("nothing to do".to_owned(), close),
         Stage::Planned(ended) => (format!("no plan: {}", ended.words), close),
         Stage::Doing => ("at work ...".to_owned(), notice),
+        Stage::Done(ended) if ended.code == Some(0) && operating.said.trim().is_empty() => {
+            ("done as planned".to_owned(), close)
+        }
         Stage::Done(ended) if ended.code == Some(0) => ("done".to_owned(), close),
         Stage::Done(ended) => (format!("not done: {}", ended.words), close),
     }

@@ -1,124 +1,121 @@
-//! The first and the last lines of the screen.
+//! The row of panes and the last line of the screen.
 //!
 //! ```text
-//! STALLED  /var/log/app.log                                         PAUSED 2026-01-02T03:04:05Z
-//! writer 4312 (nginx-log) is stopped with 128 bytes in flight at 10485760
-//! next: `kill -CONT 4312`, or `kill -9 4312`: it heals by itself
+//!  WRITERS 16   lines   lock   followers 2   holes 1   segments 3   findings 2   charts
 //! ...
-//!  WRITERS 16   lines   lock   followers 2   holes 1   segments 3   findings 2
-//! ...
-//! Tab pane  / filter  s sort by age v  ? keys  q quit
+//! ? keys  q quit  Tab pane  s sort by state  / filter  Space pause          03:04:05Z
 //! ```
 
-use mmlog::Severity;
-use ratatui::style::Style;
+use ratatui::layout::Rect;
 
 use super::canvas::Canvas;
-use crate::exit::shown;
+use super::pane::{self, sorted};
 use crate::inspect::keys::Access;
-use crate::inspect::model::log::Log;
-use crate::inspect::model::{Model, Motion, Pane, Purpose};
-use crate::inspect::style::Styles;
+use crate::inspect::model::{Model, Motion, Mouse, Pane, Purpose, Screen};
+use crate::inspect::style::{Kind, Styles};
 use crate::inspect::tables::writers;
-use crate::text::{clock, ending};
 
 pub(super) fn too_small(canvas: &mut Canvas) {
-    canvas.line(0, "too small", canvas.styles.plain);
+    canvas.line(0, Kind::Plain, "too small");
 }
 
-/// How a state is written beside its word.
-pub(super) fn state_style(log: &Log, styles: &Styles) -> Style {
-    match log.severity() {
-        Severity::Critical => styles.bad,
-        Severity::Warning => styles.attention,
-        Severity::Info => styles.good,
-    }
-}
-
-pub(super) fn head(model: &Model, canvas: &mut Canvas) {
-    let (log, styles) = (model.log(), canvas.styles);
-    let x = canvas.put(0, 0, u16::MAX, &log.word(), state_style(log, styles));
-    let clock = match model.motion {
-        Motion::Live => clock(Some(model.now)),
-        Motion::Paused => format!("PAUSED {}", clock(Some(model.now))),
-    };
-    let room = usize::from(canvas.width().saturating_sub(x + 2));
-    let path = shown(&log.path);
-    // The name is worth more than the time.
-    let both = room >= path.chars().count() + clock.len() + 2;
-    if both || model.motion == Motion::Paused {
-        canvas.right(0, &clock, styles.plain);
-    }
-    let room = if both || model.motion == Motion::Live { room } else { room.saturating_sub(clock.len() + 2) };
-    canvas.put(x + 2, 0, u16::MAX, &ending(&path, room), styles.plain);
-    let (width, height) = (canvas.width(), model.size.height);
-    for (y, line) in (1..).zip(super::sentences(model, width, height)) {
-        canvas.line(y, &line, styles.plain);
-    }
-}
-
-/// All panes, the chosen one in capitals; on a narrow screen from the chosen one on.
-pub(super) fn tabs(model: &Model, canvas: &mut Canvas) {
+/// All panes with their names and places, the chosen one in capitals; on a narrow screen from the chosen one on.
+pub(crate) fn tabs(model: &Model, area: Rect) -> Vec<(Pane, String, Rect)> {
     let chosen = Pane::ALL.iter().position(|pane| *pane == model.shown.pane).unwrap_or(0);
-    let title = |pane: &Pane| match count(model, *pane) {
-        Some(n) => format!("{} {n}", pane.name()),
-        None => pane.name().to_owned(),
+    let title = |pane: Pane| match (pane::title(model, pane), pane == model.shown.pane) {
+        (title, true) => format!(" {} ", title.to_uppercase()),
+        (title, false) => format!(" {title} "),
     };
-    let needed: usize = Pane::ALL.iter().map(|pane| title(pane).chars().count() + 3).sum();
-    let first = if needed > usize::from(canvas.width()) { chosen } else { 0 };
-    let mut x = 0;
-    for pane in Pane::ALL.iter().skip(first) {
-        let (text, style) = match *pane == model.shown.pane {
-            true => (format!(" {} ", title(pane).to_uppercase()), canvas.styles.chosen),
-            false => (format!(" {} ", title(pane)), canvas.styles.label),
-        };
-        x = canvas.put(x, 0, u16::MAX, &text, style).saturating_add(1);
-    }
+    let all = Pane::ALL.map(|pane| (pane, title(pane)));
+    let needed: usize = all.iter().map(|(_, title)| title.chars().count()).sum();
+    let first = if needed > usize::from(area.width) { chosen } else { 0 };
+    let mut x = area.x;
+    let placed = all.into_iter().skip(first).map(|(pane, title)| {
+        let width = u16::try_from(title.chars().count()).unwrap_or(u16::MAX);
+        let place = Rect { x, width, ..area };
+        x = x.saturating_add(width);
+        (pane, title, place)
+    });
+    placed.filter(|(.., place)| place.x < area.x + area.width).collect()
 }
 
-fn count(model: &Model, pane: Pane) -> Option<u64> {
-    let status = model.log().status();
-    match pane {
-        Pane::Writers => Some(status?.writers.len() as u64),
-        Pane::Followers => Some(status?.holds.len() as u64),
-        Pane::Holes => Some(status?.holes_total),
-        Pane::Segments => Some(status?.segments.len() as u64),
-        Pane::Findings => Some(model.log().findings().len() as u64),
-        Pane::Lines | Pane::Lock => None,
+pub(super) fn draw_tabs(model: &Model, canvas: &mut Canvas) {
+    for (pane, title, place) in tabs(model, canvas.area()) {
+        let kind = if pane == model.shown.pane { Kind::Chosen } else { Kind::Label };
+        canvas.part(place).line(0, kind, &title);
     }
 }
 
 pub(super) fn foot(model: &Model, canvas: &mut Canvas) {
-    let styles = canvas.styles;
     if let Some(entry) = model.entry.as_ref().filter(|entry| entry.purpose != Purpose::Confirmation) {
         let name = if entry.purpose == Purpose::Filter { "filter" } else { "search" };
-        canvas.line(0, &format!("{name}: {}_", entry.text), styles.chosen);
-    } else if let Some(notice) = model.notice.as_ref().filter(|_| model.dialog.is_none()) {
-        canvas.line(0, notice, styles.attention);
-    } else {
-        canvas.line(0, &hints(model), styles.plain);
+        canvas.line(0, Kind::Chosen, &format!("{name}: {}_", entry.text));
+        return;
+    }
+    let clock = model.zone.time(model.now);
+    let (clock, kind) = match model.motion {
+        Motion::Live => (format!("  {clock}"), Kind::Label),
+        Motion::Paused => (format!("  PAUSED {clock}"), Kind::Attention),
+    };
+    let has_clock = canvas.width() >= 60 || model.motion == Motion::Paused;
+    let room =
+        usize::from(canvas.width()) - if has_clock { clock.len().min(canvas.width().into()) } else { 0 };
+    match model.notice.as_ref().filter(|_| model.dialog.is_none()) {
+        Some(notice) => canvas.line(0, Kind::Attention, notice),
+        None => canvas.line(0, Kind::Plain, &fitting(&hints(model, canvas.styles), room)),
+    }
+    if has_clock {
+        canvas.right(0, kind, &clock);
     }
 }
 
-fn hints(model: &Model) -> String {
+/// No part of a hint.
+fn fitting(hints: &[String], room: usize) -> String {
+    let mut line = String::new();
+    for hint in hints {
+        let gap = if line.is_empty() { "" } else { "  " };
+        if line.chars().count() + gap.len() + hint.chars().count() > room {
+            break;
+        }
+        line = line + gap + hint;
+    }
+    line
+}
+
+/// Those that matter first.
+fn hints(model: &Model, styles: &Styles) -> Vec<String> {
+    let mut hints = vec!["? keys".to_owned(), "q quit".to_owned()];
+    let mut hint = |text: String| hints.push(text);
+    if model.access == Access::ReadOnly {
+        hint("read-only".to_owned());
+    }
     let shown = &model.shown;
-    let own = match shown.pane {
-        Pane::Writers => {
-            let title = writers::columns(model)[model.sorting.column.min(11)].name;
-            format!("s sort by {title} {}  ", model.sorting.mark())
+    match (model.screen, shown.pane) {
+        (Screen::List, _) => hint("Enter open".to_owned()),
+        (_, Pane::Writers) => {
+            hint("Tab pane".to_owned());
+            let (column, mark) = sorted(model, styles);
+            hint(format!("s sort by {} {mark}", writers::columns(model, u16::MAX)[column].name));
         }
-        Pane::Lines if shown.line.is_some() => "G follow  / search  ".to_owned(),
-        Pane::Lines => "following  / search  ".to_owned(),
-        _ => String::new(),
-    };
-    let filter = match (shown.pane.is_table(), shown.filter.is_empty()) {
-        (true, false) => format!("/{}  ", shown.filter),
-        (true, true) => "/ filter  ".to_owned(),
-        (false, _) if shown.pane == Pane::Lines && !shown.search.is_empty() => {
-            format!("n N /{}  ", shown.search)
+        (_, Pane::Lines) => {
+            hint("Tab pane".to_owned());
+            hint(if shown.line.is_some() { "G follow" } else { "following" }.to_owned());
+            hint("/ search".to_owned());
+            if !shown.search.is_empty() {
+                hint(format!("n N /{}", shown.search));
+            }
         }
-        _ => String::new(),
-    };
-    let access = if model.access == Access::ReadOnly { "  read-only" } else { "" };
-    format!("? keys  q quit  Tab pane  {own}{filter}Space pause{access}")
+        _ => hint("Tab pane".to_owned()),
+    }
+    if model.screen == Screen::List || shown.pane.is_table() {
+        hint(if shown.filter.is_empty() { "/ filter".to_owned() } else { format!("/{}", shown.filter) });
+    }
+    if model.screen == Screen::Log {
+        hint(if model.zoomed { "z all panes" } else { "z zoom" }.to_owned());
+    }
+    hint("Space pause".to_owned());
+    if model.mouse == Mouse::Ours {
+        hint("m select text".to_owned());
+    }
+    hints
 }

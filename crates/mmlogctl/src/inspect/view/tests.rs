@@ -14,14 +14,21 @@ use ratatui::style::{Color, Modifier};
 use super::{draw, plain};
 use crate::inspect::action::{Ended, Extent, News};
 use crate::inspect::keys::Access;
+use crate::inspect::model::log::person;
 use crate::inspect::model::{Event, Model, Pane, Request};
 use crate::inspect::source::Look;
 use crate::inspect::style::{COLOURS, Styles, WORDS};
 use crate::inspect::tail::Piece;
 use crate::sample;
+use crate::who::{Feeder, Who};
+
+mod acting;
+mod pictures;
 
 const LARGE: Size = Size::new(80, 24);
 const SMALL: Size = Size::new(40, 10);
+const SIZES: [(Size, &str); 4] =
+    [(SMALL, "40x10"), (LARGE, "80x24"), (Size::new(120, 40), "120x40"), (Size::new(200, 60), "200x60")];
 
 /// A log that somebody is about to be called for.
 fn stalled() -> Status {
@@ -43,6 +50,7 @@ fn stalled() -> Status {
     s.writers.truncate(3);
     for (nth, (writer, name)) in (0..).zip(s.writers.iter_mut().zip(["web", "nginx-log", "cron"])) {
         (writer.pid, writer.command) = (4311 + nth, name.to_owned());
+        writer.seat.pid = Some(writer.pid);
         (writer.messages, writer.bytes) = (1000 * u64::from(nth), 100_000 * u64::from(nth));
         (writer.process, writer.since) = (mmlog::ProcessState::Sleeping, at(u64::from(nth)));
     }
@@ -51,13 +59,38 @@ fn stalled() -> Status {
         (flight.start, flight.end, flight.for_at_least) = (10_485_760, 10_485_888, Duration::from_secs(192));
     }
     s.writers[2].seat.namespace = Some(4_026_532_000);
-    s.findings = vec![finding(
-        State::Stalled,
-        Severity::Warning,
-        "writer 4312 (nginx-log) is stopped with 128 bytes in flight at 10485760 (copying, for at least 3m12s); \
-         followers cannot pass it",
-        "`kill -CONT 4312`, or `kill -9 4312`: it heals by itself, at most its one append is lost",
-    )];
+    s.findings = vec![
+        finding(
+            State::Stalled,
+            Severity::Warning,
+            "writer 4312 (nginx-log) is stopped with 128 bytes in flight at 10485760 (copying), for at least 3m12s; \
+             followers see nothing behind it; 2 appends wait for it, the first for 12 s",
+            "`kill -CONT 4312`, or `kill -9 4312`: it heals by itself, at most its one append is lost",
+        ),
+        Finding {
+            id: FindingId::Holes,
+            ..finding(State::Ok, Severity::Info, "1 hole of 128 bytes at 5000000, torn", "nothing to do")
+        },
+    ];
+    s
+}
+
+/// One that works: many writers, and nothing to say of it.
+fn busy() -> Status {
+    let mut s = stalled();
+    (s.state, s.watermark, s.problem) = (State::Ok, s.cursor, None);
+    s.findings.clear();
+    let writer = s.writers[0].clone();
+    let one = |slot: u32| mmlog::WriterStatus {
+        slot,
+        pid: 4300 + slot,
+        seat: mmlog::Seat { namespace: None, pid: Some(4300 + slot) },
+        command: "web".to_owned(),
+        messages: 30_000 + u64::from(slot) * 1000,
+        bytes: 3_000_000 + u64::from(slot) * 100_000,
+        ..writer.clone()
+    };
+    s.writers = (0..16).map(one).collect();
     s
 }
 
@@ -96,7 +129,28 @@ fn model(status: &Status, size: Size) -> Model {
         }
         looked(&mut model, 0, second, Ok(Box::new(then)));
     }
+    introduce(&mut model);
     model
+}
+
+/// Says who some of the writers are.
+fn introduce(model: &mut Model) {
+    let writers = model.log().status().map(|status| status.writers.clone()).unwrap_or_default();
+    let all = [("nginx -g daemon off;", "nginx.service"), ("node worker.js --queue mail", "mail.service")];
+    let who = |(command_line, unit): (&str, &str)| Who {
+        command_line: "mmlogctl append /var/log/app.log".to_owned(),
+        user: "www-data".to_owned(),
+        unit: Some("session.service".to_owned()),
+        feeder: Some(Feeder {
+            pid: 4000,
+            command_line: command_line.to_owned(),
+            unit: Some(unit.to_owned()),
+            others: 0,
+        }),
+    };
+    let people = writers.iter().skip(1).zip(all.iter().cycle());
+    let people = people.filter_map(|(writer, of)| Some((person(writer)?, who(*of)))).collect();
+    model.update(Event::Introduced { log: 0, people });
 }
 
 fn press(model: &mut Model, keys: &str) -> Option<Request> {
@@ -132,7 +186,8 @@ fn text(model: &Model) -> String {
 }
 
 fn lines(model: &mut Model) {
-    let bytes = (0..40).fold(String::new(), |all, n| all + &format!("GET /{n} 200 \x1b[31mred\n"));
+    let bytes = (0..70).fold(String::new(), |all, n| all + &format!("GET /{n} 200 \x1b[31mred\n"));
+    let bytes = bytes + "2027-01-15 ERROR upstream timed out\n2027-01-15 WARN retry\n";
     let hole = stalled().holes[0].clone();
     let pieces =
         vec![Piece::Start(0), Piece::Bytes(bytes.into()), Piece::Hole(hole), Piece::Bytes("last\n".into())];
@@ -140,7 +195,7 @@ fn lines(model: &mut Model) {
 }
 
 #[test]
-fn every_pane_is_drawn_in_both_forms() {
+fn every_pane_is_drawn_on_small_screens() {
     for (size, name) in [(LARGE, "80x24"), (SMALL, "40x10")] {
         for pane in Pane::ALL {
             let mut model = model(&stalled(), size);
@@ -152,23 +207,61 @@ fn every_pane_is_drawn_in_both_forms() {
 }
 
 #[test]
-fn every_kind_of_log_is_drawn() {
-    let of = |status: &Status| text(&model(status, LARGE));
-    insta::assert_snapshot!("empty", of(&empty()));
-    let mut worst = sample::worst();
-    insta::assert_snapshot!("worst", of(&worst));
+fn every_kind_of_log_is_drawn_at_every_size() {
+    let mut damaged = sample::worst();
     let advice =
         "`mmlogctl repair /var/log/app.log`; `mmlogctl repair --dry-run /var/log/app.log` shows the plan";
     let problem = "the data file has 4096 bytes, its metadata says 16777216";
-    worst.findings = vec![finding(State::Damaged, Severity::Critical, problem, advice)];
-    worst.state = State::Damaged;
-    insta::assert_snapshot!("damaged", of(&worst));
+    damaged.findings = vec![finding(State::Damaged, Severity::Critical, problem, advice)];
+    damaged.state = State::Damaged;
+    let all = [
+        ("stalled", stalled()),
+        ("busy", busy()),
+        ("empty", empty()),
+        ("worst", sample::worst()),
+        ("damaged", damaged),
+    ];
+    for (kind, status) in all {
+        for (size, name) in SIZES {
+            let mut model = model(&status, size);
+            if kind != "empty" {
+                lines(&mut model);
+            }
+            insta::assert_snapshot!(format!("{kind}-{name}"), text(&model));
+        }
+    }
+}
+
+#[test]
+fn a_large_screen_has_no_empty_row() {
+    for status in [stalled(), busy(), empty()] {
+        for (size, _) in &SIZES[2..] {
+            let mut model = model(&status, *size);
+            lines(&mut model);
+            let text = text(&model);
+            let blank = |line: &&str| line.trim_matches(['\u{2502}', ' ', '\u{2800}']).is_empty();
+            assert_eq!(text.lines().filter(blank).count(), 0, "{text}");
+        }
+    }
+}
+
+#[test]
+fn cause_and_step_are_in_the_first_three_lines() {
+    for (size, _) in &SIZES[1..] {
+        let text = text(&model(&stalled(), *size));
+        let first: Vec<&str> = text.lines().take(3).collect();
+        assert!(
+            first.concat().contains("writer 4312 (nginx-log) is stopped") && first.concat().contains("3m12s"),
+            "{text}"
+        );
+        assert!(first.iter().any(|line| line.trim() == "kill -CONT 4312"), "{text}");
+    }
 }
 
 #[test]
 fn a_log_that_cannot_be_looked_at_is_explained() {
     let gone = finding(State::Ok, Severity::Critical, "no such log", "`mmlogctl init` or `append` makes it");
-    for (size, name) in [(LARGE, "80x24"), (SMALL, "40x10")] {
+    for (size, name) in SIZES {
         let mut model = Model::new(&[PathBuf::from("/var/log/app.log")], Access::Operate, size);
         insta::assert_snapshot!(format!("not-looked-at-{name}"), text(&model));
         looked(&mut model, 0, 1, Err(Box::new(gone.clone())));
@@ -176,29 +269,50 @@ fn a_log_that_cannot_be_looked_at_is_explained() {
     }
 }
 
+fn list(size: Size) -> Model {
+    let paths = ["/var/log/a.log", "/var/log/a-directory-with-a-long-name/b.log", "c.log"].map(PathBuf::from);
+    let mut model = Model::new(&paths, Access::Operate, size);
+    looked(&mut model, 0, 1, Ok(Box::new(busy())));
+    looked(&mut model, 0, 3, Ok(Box::new(busy())));
+    looked(&mut model, 1, 1, Ok(Box::new(stalled())));
+    looked(&mut model, 2, 1, Ok(Box::new(empty())));
+    model
+}
+
 #[test]
-fn several_logs_are_a_list() {
-    for (size, name) in [(LARGE, "80x24"), (SMALL, "40x10")] {
-        let paths =
-            ["/var/log/a.log", "/var/log/a-directory-with-a-long-name/b.log", "c.log"].map(PathBuf::from);
-        let mut model = Model::new(&paths, Access::Operate, size);
-        looked(&mut model, 0, 1, Ok(Box::new(empty())));
-        looked(&mut model, 1, 1, Ok(Box::new(stalled())));
-        press(&mut model, "j");
+fn several_logs_are_a_list_with_the_worst_first() {
+    for (size, name) in SIZES {
+        let mut model = list(size);
         insta::assert_snapshot!(format!("list-{name}"), text(&model));
+        assert!(text(&model).starts_with("3 logs: 1 STALLED, 2 OK"));
+        press(&mut model, "j");
+        assert_eq!(press(&mut model, "\n"), Some(Request::Look));
+        assert!(text(&model).starts_with("OK  /var/log/a.log"), "{}", text(&model));
+        press(&mut model, "\x1bk");
         assert_eq!(press(&mut model, "\n"), Some(Request::Look));
         assert!(text(&model).starts_with("STALLED"), "{}", text(&model));
-        press(&mut model, "\x1b");
-        assert!(text(&model).starts_with("3 logs"));
     }
 }
 
 #[test]
+fn a_list_is_filtered_and_never_opens_what_is_not_there() {
+    let mut model = list(LARGE);
+    press(&mut model, "/C.LOG\n");
+    assert!(text(&model).contains("c.log") && !text(&model).contains("a.log"), "{}", text(&model));
+    press(&mut model, "/nothing\n");
+    assert_eq!(press(&mut model, "\n"), None);
+    press(&mut model, "\x1b");
+    assert!(text(&model).contains("a.log"));
+}
+
+#[test]
 fn help_shows_the_table_of_keys() {
-    for (size, name) in [(LARGE, "80x24"), (SMALL, "40x10")] {
+    for (size, name) in SIZES {
         let mut model = model(&stalled(), size);
         press(&mut model, "?");
-        insta::assert_snapshot!(format!("help-{name}"), text(&model));
+        let text = text(&model);
+        assert_eq!(text.contains("PgDn: more"), size == SMALL, "from 80x24 on all keys are there: {text}");
+        insta::assert_snapshot!(format!("help-{name}"), text);
     }
 }
 
@@ -221,114 +335,36 @@ fn an_operation_shows_its_plan_and_asks_for_a_word() {
         insta::assert_snapshot!(format!("trim-plan-{name}"), text(&model));
         assert!(matches!(press(&mut model, "m\n"), Some(Request::Run(_))));
         model.update(news("mmlogctl: app.log: another process is in the way\n", ended(3)));
-        insta::assert_snapshot!(format!("trim-done-{name}"), text(&model));
+        insta::assert_snapshot!(format!("trim-not-done-{name}"), text(&model));
         press(&mut model, "\x1b");
         assert!(model.dialog.is_none());
     }
 }
 
 #[test]
-fn a_plan_of_nothing_is_not_asked_about() {
+fn what_was_done_in_silence_is_said() {
     let mut model = model(&stalled(), LARGE);
-    press(&mut model, "R");
-    press(&mut model, "\x1b");
-    assert!(model.dialog.is_some(), "what runs is not left alone");
-    model.update(Event::Job(News {
-        said: Vec::new(),
-        ended: Some(Ended { code: Some(0), words: String::new() }),
-    }));
-    assert!(model.entry.is_none() && text(&model).contains("nothing to do"), "{}", text(&model));
+    let ended = || Some(Ended { code: Some(0), words: "exit status: 0".to_owned() });
+    press(&mut model, "T");
+    model.update(Event::Job(News { said: b"app.log: would cut the data file\n".to_vec(), ended: ended() }));
+    press(&mut model, "trim\n");
+    model.update(Event::Job(News { said: Vec::new(), ended: ended() }));
+    insta::assert_snapshot!("trim-done", text(&model));
 }
 
 #[test]
-fn the_log_s_file_name_confirms_too() {
-    let mut model = model(&stalled(), LARGE);
-    press(&mut model, "X");
-    let ended = Some(Ended { code: Some(0), words: String::new() });
-    model.update(Event::Job(News { said: b"plan\n".to_vec(), ended }));
-    assert!(matches!(press(&mut model, "app.log\n"), Some(Request::Run(_))));
-}
-
-#[test]
-fn a_repair_can_be_planned_again_with_an_option() {
-    let mut model = model(&stalled(), LARGE);
-    press(&mut model, "X");
-    let left = |code| Some(Ended { code: Some(code), words: format!("exit status: {code}") });
-    model.update(Event::Job(News { said: b"left: `repair --clear-panic`\n".to_vec(), ended: left(4) }));
-    assert_eq!(press(&mut model, "repair --all\n"), None, "no option of repair");
-    let Some(Request::Run(order)) = press(&mut model, "repair --clear-panic\n") else { unreachable!() };
-    assert_eq!((order.extent, order.options), (Extent::Plan, vec!["--clear-panic".to_owned()]));
-    model.update(Event::Job(News { said: b"plan: take the flag away\n".to_vec(), ended: left(0) }));
-    insta::assert_snapshot!("repair-plan", text(&model));
-    let Some(Request::Run(order)) = press(&mut model, "repair\n") else { unreachable!() };
-    assert_eq!((order.extent, order.options), (Extent::All, vec!["--clear-panic".to_owned()]));
-}
-
-#[test]
-fn who_may_only_read_sees_no_operations() {
-    let mut model = model(&stalled(), LARGE);
-    model.access = Access::ReadOnly;
-    assert_eq!(press(&mut model, "TRX"), None);
-    assert!(model.dialog.is_none() && text(&model).contains("read-only"));
-    press(&mut model, "?");
-    assert!(!text(&model).contains("confirm"), "{}", text(&model));
-}
-
-#[test]
-fn a_filter_works_while_it_is_typed_and_escape_forgets_it() {
-    let mut model = model(&stalled(), LARGE);
-    press(&mut model, "/NGI");
-    let filtered = text(&model);
-    assert!(filtered.contains("4312 nginx-log") && !filtered.contains("4311 web"), "{filtered}");
-    press(&mut model, "\n");
-    assert!(!text(&model).contains("4311 web"));
-    press(&mut model, "\x1b");
-    assert!(text(&model).contains("4311 web"));
-}
-
-#[test]
-fn writers_are_sorted_by_any_column_both_ways() {
-    let mut model = model(&stalled(), LARGE);
-    let order = |model: &Model| {
-        let text = text(model);
-        let mut found: Vec<_> =
-            ["web ", "nginx-log  ", "cron "].map(|name| (text.find(&format!(" {name}")), name)).into();
-        found.sort();
-        found.into_iter().map(|(_, name)| name.trim()).collect::<Vec<_>>()
-    };
-    assert_eq!(order(&model), ["nginx-log", "web", "cron"], "who holds others up comes first");
-    press(&mut model, "ss");
-    assert_eq!(order(&model), ["cron", "nginx-log", "web"], "{}", text(&model));
-    press(&mut model, "o");
-    assert_eq!(order(&model), ["web", "nginx-log", "cron"], "{}", text(&model));
-}
-
-#[test]
-fn a_search_goes_from_match_to_match_and_the_end_is_followed_again() {
-    let mut model = model(&stalled(), LARGE);
-    lines(&mut model);
-    show(&mut model, Pane::Lines);
-    press(&mut model, "/get /1\n");
-    assert!(text(&model).contains("> GET /19 200 \\u{1b}[31mred"), "{}", text(&model));
-    press(&mut model, "N");
-    assert!(
-        text(&model).contains("> GET /18 200") && text(&model).contains("* GET /19 200"),
-        "{}",
-        text(&model)
-    );
-    press(&mut model, "nn");
-    assert!(text(&model).contains("no more matches"), "{}", text(&model));
-    press(&mut model, "G");
-    assert!(text(&model).contains("\nlast\n"), "{}", text(&model));
-    assert_eq!(model.shown.line, None);
-}
-
-#[test]
-fn paused_it_wants_no_looks_and_says_so() {
-    let mut model = model(&stalled(), LARGE);
-    press(&mut model, " ");
-    assert!(!model.wants(0) && text(&model).contains("PAUSED"));
-    assert_eq!(press(&mut model, " "), Some(Request::Look));
+fn where_the_locale_has_no_more_only_ascii_is_drawn() {
+    for (size, _) in SIZES {
+        let mut model = model(&stalled(), size);
+        lines(&mut model);
+        for _ in Pane::ALL {
+            press(&mut model, "\t");
+            let text = plain(&drawn(&model, &COLOURS.in_ascii()));
+            assert!(text.is_ascii(), "{text}");
+        }
+        press(&mut model, "?");
+        assert!(plain(&drawn(&model, &WORDS.in_ascii())).is_ascii());
+    }
 }
 
 #[test]
@@ -349,7 +385,7 @@ fn no_size_makes_it_panic_or_draw_anything_unprintable() {
     for status in [sample::worst(), empty()] {
         let mut model = model(&status, LARGE);
         lines(&mut model);
-        for width in 1..=300 {
+        for width in (1..=120).chain((121..=300).step_by(13)) {
             // Every pane and dialog comes by.
             press(&mut model, ["\t", "?", "?", "l", "j", "G"][usize::from(width) % 6]);
             for height in heights {
@@ -392,8 +428,9 @@ fn how_long_a_frame_of_1024_writers_takes() {
     let writer = status.writers[1].clone();
     status.writers =
         (0..1024).map(|slot| mmlog::WriterStatus { slot, pid: 9000 + slot, ..writer.clone() }).collect();
-    for size in [LARGE, Size::new(300, 100)] {
-        let model = model(&status, size);
+    for (size, _) in SIZES {
+        let mut model = model(&status, size);
+        lines(&mut model);
         let begun = std::time::Instant::now();
         for _ in 0..100 {
             drawn(&model, &COLOURS);

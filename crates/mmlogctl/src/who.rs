@@ -1,0 +1,349 @@
+//! Who a process is, for people: how it was called, whose it is, which unit or container it is of, and who writes into its
+//! pipe.
+//!
+//! All of it is from `/proc`, as far as this user may see. Links there are read, never opened or followed: what they lead to
+//! may hang, or be somebody's device. Whoever is known is not asked again, and who is at the other end of pipes is looked up
+//! no more often than a small part of the time allows.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::io::Read as _;
+use std::os::unix::fs::MetadataExt as _;
+use std::time::{Duration, Instant, SystemTime};
+
+/// Of a command line, so many bytes.
+const LONGEST: usize = 200;
+/// So many processes are asked in one go; the others come next time.
+const AT_ONCE: usize = 64;
+/// Who is at the other end of a pipe may change: a shell becomes the program that it starts.
+const AGAIN: Duration = Duration::from_secs(10);
+/// Nobody may be there whom we can see; every descriptor of every process is looked at more seldom.
+const THOROUGHLY: Duration = Duration::from_secs(60);
+/// Looking for the other ends may take one part in so many of the time.
+const SHARE: u32 = 200;
+/// However many there were.
+const KEPT: usize = 16 << 10;
+
+/// A process, and something that tells it from a later one with the same id.
+pub type Key = (u32, Option<SystemTime>);
+
+/// Who a process is.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Who {
+    /// How it was called, without the directory of its program; empty when that cannot be seen.
+    pub command_line: String,
+    /// Its user's name, or number.
+    pub user: String,
+    /// Its unit of systemd, or its container.
+    pub unit: Option<String>,
+    /// Who writes into its standard input, if that is a pipe.
+    pub feeder: Option<Feeder>,
+}
+
+/// Whoever writes into a pipe.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Feeder {
+    /// Its id; the lowest, where several do.
+    pub pid: u32,
+    /// How it was called.
+    pub command_line: String,
+    /// Its unit of systemd, or its container.
+    pub unit: Option<String>,
+    /// How many more there are.
+    pub others: usize,
+}
+
+impl Who {
+    /// Whom to call: who writes into the pipe comes first.
+    #[must_use]
+    pub fn words(&self) -> String {
+        match &self.feeder {
+            Some(feeder) if feeder.others > 0 => {
+                format!("{} (+{}) | {}", feeder.command_line, feeder.others, self.command_line)
+            }
+            Some(feeder) => format!("{} | {}", feeder.command_line, self.command_line),
+            None => self.command_line.clone(),
+        }
+    }
+
+    /// The unit or container of whom to call, else the user.
+    #[must_use]
+    pub fn home(&self) -> &str {
+        let feeder = self.feeder.as_ref().and_then(|feeder| feeder.unit.as_deref());
+        feeder.or(self.unit.as_deref()).unwrap_or(&self.user)
+    }
+}
+
+/// All that are known.
+#[derive(Debug, Default)]
+pub struct People {
+    known: HashMap<Key, Known>,
+    users: Option<HashMap<u32, String>>,
+    pipes: Pipes,
+}
+
+#[derive(Debug)]
+struct Known {
+    who: Who,
+    /// The pipe that its standard input is.
+    pipe: Option<u64>,
+}
+
+/// When the other ends of pipes are looked up again.
+#[derive(Debug, Default)]
+struct Pipes {
+    next: Option<Instant>,
+    again: Option<Instant>,
+    thoroughly: Option<Instant>,
+}
+
+impl People {
+    /// Those of whom something is known now that was not at the last call.
+    pub fn news(&mut self, wanted: impl Iterator<Item = Key>) -> Vec<(Key, Who)> {
+        if self.known.len() > KEPT {
+            self.known.clear();
+        }
+        let (mut news, mut pipes) = (HashSet::new(), HashMap::new());
+        for key in wanted {
+            if !self.known.contains_key(&key) {
+                if news.len() == AT_ONCE {
+                    continue;
+                }
+                let known = self.ask(key.0);
+                self.known.insert(key, known);
+                news.insert(key);
+            }
+            if let Some(pipe) = self.known.get(&key).and_then(|known| known.pipe) {
+                pipes.entry(pipe).or_insert_with(Vec::new).push(key);
+            }
+        }
+        let is_new = pipes.values().flatten().any(|key| news.contains(key));
+        if self.pipes.are_due(!pipes.is_empty(), is_new) {
+            self.feed(&pipes, &mut news);
+        }
+        let told = |key: Key| Some((key, self.known.get(&key)?.who.clone()));
+        news.into_iter().filter_map(told).collect()
+    }
+
+    fn ask(&mut self, pid: u32) -> Known {
+        let pipe = fs::read_link(format!("/proc/{pid}/fd/0")).ok();
+        let pipe = pipe.as_deref().and_then(|link| inode_of(link.to_str()?));
+        let user =
+            fs::metadata(format!("/proc/{pid}")).map_or_else(|_| String::new(), |m| self.user(m.uid()));
+        Known { who: Who { command_line: command_line(pid), user, unit: unit(pid), feeder: None }, pipe }
+    }
+
+    fn user(&mut self, uid: u32) -> String {
+        let users = self.users.get_or_insert_with(|| {
+            let text = fs::read("/etc/passwd").unwrap_or_default();
+            users(&String::from_utf8_lossy(&text))
+        });
+        users.get(&uid).cloned().unwrap_or_else(|| uid.to_string())
+    }
+
+    fn feed(&mut self, pipes: &HashMap<u64, Vec<Key>>, news: &mut HashSet<Key>) {
+        let begun = Instant::now();
+        let thoroughly = self.pipes.thoroughly.is_none_or(|at| at <= begun);
+        let (found, is_thorough) = writers_of(pipes, thoroughly);
+        for (pipe, keys) in pipes {
+            let feeder = found.get(pipe).and_then(|pids| feeder(pids));
+            for key in keys {
+                let Some(known) = self.known.get_mut(key) else { continue };
+                // Who is not seen in passing was seen by a thorough look.
+                if known.who.feeder != feeder && (feeder.is_some() || is_thorough) {
+                    known.who.feeder.clone_from(&feeder);
+                    news.insert(*key);
+                }
+            }
+        }
+        self.pipes.looked(begun, is_thorough);
+    }
+}
+
+impl Pipes {
+    fn are_due(&self, are_wanted: bool, is_new: bool) -> bool {
+        let now = Instant::now();
+        let due = |at: Option<Instant>| at.is_none_or(|at| at <= now);
+        are_wanted && due(self.next) && (is_new || due(self.again))
+    }
+
+    fn looked(&mut self, begun: Instant, is_thorough: bool) {
+        let (now, cost) = (Instant::now(), begun.elapsed().saturating_mul(SHARE).min(THOROUGHLY));
+        self.next = Some(now + cost);
+        self.again = Some(now + AGAIN);
+        if is_thorough {
+            self.thoroughly = Some(now + THOROUGHLY);
+        }
+    }
+}
+
+/// Processes that can write into these pipes, and whether all descriptors were looked at: standard output and error of
+/// everybody first, the others only where that tells nothing of a pipe.
+fn writers_of(pipes: &HashMap<u64, Vec<Key>>, thoroughly: bool) -> (HashMap<u64, Vec<u32>>, bool) {
+    let mut found: HashMap<u64, Vec<u32>> = HashMap::new();
+    let all: Vec<u32> = processes().collect();
+    let mut note = |pid: u32, fd: &str| {
+        let link = fs::read_link(format!("/proc/{pid}/fd/{fd}")).ok();
+        let Some(pipe) = link.as_deref().and_then(|link| inode_of(link.to_str()?)) else { return };
+        // Its own reader, which may write to another pipe of the same program.
+        let is_wanted = pipes.get(&pipe).is_some_and(|keys| keys.iter().all(|key| key.0 != pid));
+        if is_wanted && found.get(&pipe).is_none_or(|pids| !pids.contains(&pid)) {
+            found.entry(pipe).or_default().push(pid);
+        }
+    };
+    for pid in &all {
+        note(*pid, "1");
+        note(*pid, "2");
+    }
+    if !thoroughly || pipes.keys().all(|pipe| found.contains_key(pipe)) {
+        return (found, false);
+    }
+    let mut further: HashMap<u64, Vec<u32>> = HashMap::new();
+    for pid in all {
+        for entry in fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
+            // The link's own mode tells for what it is open.
+            let is_for_writing = || entry.path().symlink_metadata().is_ok_and(|m| m.mode() & 0o200 != 0);
+            let link = fs::read_link(entry.path()).ok();
+            let pipe = link.as_deref().and_then(|link| inode_of(link.to_str()?));
+            let Some(pipe) = pipe.filter(|pipe| pipes.contains_key(pipe) && !found.contains_key(pipe)) else {
+                continue;
+            };
+            let pids = further.entry(pipe).or_default();
+            if !pids.contains(&pid) && is_for_writing() {
+                pids.push(pid);
+            }
+        }
+    }
+    further.retain(|_, pids| !pids.is_empty());
+    found.extend(further);
+    (found, true)
+}
+
+fn feeder(pids: &[u32]) -> Option<Feeder> {
+    let pid = *pids.iter().min()?;
+    let (command_line, unit) = (command_line(pid), unit(pid));
+    (!command_line.is_empty()).then_some(Feeder { pid, command_line, unit, others: pids.len() - 1 })
+}
+
+fn processes() -> impl Iterator<Item = u32> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+}
+
+/// `pipe:[4711]`.
+fn inode_of(link: &str) -> Option<u64> {
+    link.strip_prefix("pipe:[")?.strip_suffix(']')?.parse().ok()
+}
+
+/// How a process was called, without the directory of its program, arguments apart by spaces; its name where it has none.
+#[must_use]
+pub fn command_line(pid: u32) -> String {
+    let mut bytes = Vec::new();
+    let read = |file: fs::File, bytes: &mut Vec<u8>| file.take(LONGEST as u64).read_to_end(bytes);
+    let _ = fs::File::open(format!("/proc/{pid}/cmdline")).and_then(|file| read(file, &mut bytes));
+    let text = String::from_utf8_lossy(&bytes).trim_end_matches('\0').replace('\0', " ");
+    if text.is_empty() {
+        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+        return name.trim_end().to_owned();
+    }
+    let program = text.split(' ').next().and_then(|path| path.rfind('/')).map_or(0, |slash| slash + 1);
+    text[program..].to_owned()
+}
+
+/// The unit of systemd, or the container, that a process is of.
+#[must_use]
+pub fn unit(pid: u32) -> Option<String> {
+    unit_of(&fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?)
+}
+
+fn unit_of(text: &str) -> Option<String> {
+    let paths = || text.lines().filter_map(|line| line.splitn(3, ':').nth(2));
+    let parts = || paths().flat_map(|path| path.rsplit('/'));
+    if let Some(name) = parts().find_map(container) {
+        return Some(format!("container {name}"));
+    }
+    let is_unit = |part: &&str| part.ends_with(".service") && !part.starts_with("user@");
+    parts().find(is_unit).map(str::to_owned)
+}
+
+/// The id that container managers give their control groups, as short as they show it.
+fn container(part: &str) -> Option<&str> {
+    if let Some(name) = part.strip_prefix("lxc.payload.") {
+        return Some(name);
+    }
+    let id = part.strip_suffix(".scope").unwrap_or(part);
+    let id = id.rsplit('-').next().unwrap_or(id);
+    (id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit())).then(|| &id[..12])
+}
+
+fn users(passwd: &str) -> HashMap<u32, String> {
+    let user = |line: &str| {
+        let mut fields = line.split(':');
+        let name = fields.next()?.to_owned();
+        Some((fields.nth(1)?.parse().ok()?, name))
+    };
+    passwd.lines().filter_map(user).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::process::{Command, Stdio};
+
+    use super::*;
+
+    #[test]
+    fn a_control_group_names_a_unit_or_a_container() {
+        let id = "0123456789abcdef".repeat(4);
+        for (text, unit) in [
+            ("0::/system.slice/nginx.service\n".to_owned(), Some("nginx.service")),
+            (
+                "0::/user.slice/user-1000.slice/user@1000.service/app.slice/web.service\n".to_owned(),
+                Some("web.service"),
+            ),
+            ("0::/user.slice/user-0.slice/session-3.scope\n".to_owned(), None),
+            (format!("12:pids:/docker/{id}\n0::/\n"), Some("container 0123456789ab")),
+            (format!("0::/system.slice/docker-{id}.scope\n"), Some("container 0123456789ab")),
+            (
+                format!("0::/kubepods.slice/pod1.slice/cri-containerd-{id}.scope\n"),
+                Some("container 0123456789ab"),
+            ),
+            ("0::/lxc.payload.web/system.slice/nginx.service\n".to_owned(), Some("container web")),
+            ("0::/\n".to_owned(), None),
+            ("nonsense".to_owned(), None),
+        ] {
+            assert_eq!(unit_of(&text).as_deref(), unit, "{text}");
+        }
+    }
+
+    #[test]
+    fn users_have_names() {
+        let users = users("root:x:0:0:root:/root:/bin/sh\nbroken\nweb:x:33:33::/:/bin/false\n");
+        assert_eq!((users.get(&33).map(String::as_str), users.len()), (Some("web"), 2));
+    }
+
+    #[test]
+    fn who_writes_into_a_pipe_is_found_and_told_once() -> Result<(), Box<dyn std::error::Error>> {
+        let (theirs, ours) = std::io::pipe()?;
+        // Not this process, which has both ends.
+        let mut writer = Command::new("sleep").arg("1000").stdout(ours).spawn()?;
+        let mut reader = Command::new("cat").stdin(theirs).stdout(Stdio::null()).spawn()?;
+        let key = (reader.id(), None);
+        let mut people = People::default();
+        let who = people.news(std::iter::once(key)).pop();
+        let again = people.news(std::iter::once(key));
+        writer.kill()?;
+        writer.wait()?;
+        reader.wait()?;
+        let who = who.ok_or("nobody")?.1;
+        assert_eq!(who.words(), "sleep 1000 | cat");
+        assert_eq!(who.feeder.map(|feeder| (feeder.pid, feeder.others)), Some((writer.id(), 0)));
+        assert_eq!(again, []);
+        Ok(())
+    }
+
+    #[test]
+    fn nobody_is_nobody() {
+        let mut people = People::default();
+        assert_eq!(people.news(std::iter::once((u32::MAX, None))), [((u32::MAX, None), Who::default())]);
+    }
+}
