@@ -108,6 +108,38 @@ fn a_neighbours_segments_are_neither_shown_nor_touched_whatever_the_metadata_nam
 }
 
 #[test]
+fn who_may_only_write_the_metadata_leads_nobody_to_another_log_of_the_same_owner() {
+    let scratch = Scratch::new();
+    let public = scratch.file("public");
+    let log = log_in(&public, OURS);
+    let metadata = metadata_of(&log);
+    // Elsewhere, and below: with a log of that name in it, or on the way to its old segments.
+    let (elsewhere, below) = (scratch.file("elsewhere"), public.join("below"));
+    log_in(&elsewhere, THEIRS);
+    let beneath = log_in(&below, THEIRS);
+    fs::create_dir(below.join("old")).unwrap();
+    for (name, mode) in
+        [("../elsewhere", 0o666), ("../elsewhere", 0o664), ("below", 0o644), ("below/old", 0o644)]
+    {
+        if name == "below/old" {
+            mmlogctl("rotate", &beneath).args(["--olddir", "old"]).run().is_success();
+        }
+        fs::set_permissions(&metadata, fs::Permissions::from_mode(mode)).unwrap();
+        name_directory(&log, name);
+        let all = || [&elsewhere, &below, &below.join("old")].map(|directory| everything(directory));
+        let before = all();
+        for tool in commands(&log).into_iter().take(8) {
+            let ended = tool.run();
+            assert!(!shows_a_secret(&ended) && all() == before, "{name}: {ended:?}");
+        }
+        let said = format!("--olddir {name}");
+        mmlogctl("prune", &log).arg("--keep=0").run().is_refused(1, &log, &[&said]);
+        mmlogctl("rm", &log).arg("--all").run().is_refused(1, &log, &[&said]);
+        assert!(all() == before, "{name}");
+    }
+}
+
+#[test]
 fn a_directory_elsewhere_is_looked_in_when_the_command_line_says_it_again() {
     let scratch = Scratch::new();
     let log = log_in(&scratch.file("here"), OURS);

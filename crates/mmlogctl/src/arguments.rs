@@ -31,8 +31,9 @@ impl Access {
 pub struct OldSegments {
     /// Old segments are in DIR, relative to the log's directory.
     ///
-    /// Only needed where the log's metadata names a directory that is not below the log's, or across a symbolic link, and
-    /// that does not wholly belong to the log's owner: the error prints it; or where the metadata is gone.
+    /// Only needed where the metadata's word is not enough, which the error says and prints: for a directory that is not below
+    /// the log's, or across a symbolic link, if it does not wholly belong to the log's owner or others may write the metadata;
+    /// and for one in which, or on the way to which, another log has that name. Or where the metadata is gone.
     #[arg(long, value_name = "DIR")]
     olddir: Option<PathBuf>,
 }

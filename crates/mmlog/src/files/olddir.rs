@@ -4,9 +4,10 @@
 //! look in the log's directory alone. Readers look there first, then load the name of the other one, and look there.
 //!
 //! Nothing is moved to a directory because the metadata names it: the caller does. The metadata's word alone is enough
-//! for a directory below the log's. For one elsewhere (an absolute name, `..`, a link on the way; earlier versions took
-//! such) the caller has to say it again, unless it and every segment in it belong to the log's owner: whoever may write
-//! the metadata could else have maintenance delete, and readers show, what he may not even read.
+//! for a directory below the log's, unless a log of the same name is in it, or on the way: the segments are that one's.
+//! For one elsewhere (an absolute name, `..`, a link on the way; earlier versions took such) the caller has to say it
+//! again, unless nobody but the log's owner may write the metadata, and the directory and every segment in it are his:
+//! whoever may write the metadata could else have maintenance delete, and readers show, what he may not even read.
 
 use std::fs::File;
 use std::io::ErrorKind::{NotADirectory, NotFound};
@@ -19,17 +20,23 @@ use super::{Config, Files, UNKNOWN_LEN, parts};
 use crate::codec::{self, Peek};
 use crate::crash::crash_point;
 use crate::deadline::Deadline;
-use crate::error::{Fault, quoted};
+use crate::error::{Fault, quoted, shown};
 use crate::layout::{Header, Text};
 use crate::names::{Compression, SegmentName};
 use crate::sys::fs;
-use crate::sys::place::{Access, Part, Place, Way, is_elsewhere};
+use crate::sys::place::{Access, Found, Part, Place, Way, is_elsewhere};
 
 /// Bytes of the field for its name.
 const MOST: usize = size_of::<Text<24>>();
 
-/// Opens the directory that the metadata names, if it is there. `said`: how the caller names it, if he does.
-fn look_there(log: &SegmentDir, name: &str, said: Option<&Path>) -> Result<Option<SegmentDir>, Fault> {
+/// Opens the directory that the metadata names, if it is there. `metadata`: the file that says so; `said`: how the caller
+/// names it, if he does.
+fn look_there(
+    log: &SegmentDir,
+    metadata: &Found,
+    name: &str,
+    said: Option<&Path>,
+) -> Result<Option<SegmentDir>, Fault> {
     let directory = Path::new(name);
     if let Some(said) = said {
         return as_said(log, directory, said).map(Some);
@@ -38,10 +45,13 @@ fn look_there(log: &SegmentDir, name: &str, said: Option<&Path>) -> Result<Optio
     match log.place().beside(directory, way) {
         Ok(there) => {
             check(log, directory, &there)?;
+            if way == Way::Below {
+                check_nearest(log, directory)?;
+            }
             Ok(Some(log.with(there)))
         }
         Err(e) if e.kind() == NotFound => Ok(None),
-        Err(e) if way == Way::Below && is_elsewhere(&e) => elsewhere(log, directory),
+        Err(e) if way == Way::Below && is_elsewhere(&e) => elsewhere(log, metadata, directory),
         Err(e) => Err(cannot(directory, e.to_string())),
     }
 }
@@ -60,8 +70,24 @@ fn as_said(log: &SegmentDir, directory: &Path, said: &Path) -> Result<SegmentDir
     Ok(log.with(there))
 }
 
+/// That no other log of the same name is nearer to a directory below: it could be its segments that are there.
+fn check_nearest(log: &SegmentDir, directory: &Path) -> Result<(), Fault> {
+    let mut way = PathBuf::new();
+    for step in directory.components() {
+        way.push(step);
+        let there = log.place().beside(&way, Way::Below).map_err(look())?;
+        let has = |part| Ok(there.find(part).map_err(look())?.is_some());
+        let is_ours = || Ok::<_, Fault>(id(&there)? == id(log.place())?);
+        if (has(Part::Metadata)? || has(Part::Data)?) && !is_ours()? {
+            let problem = format!("another log of that name is in {}", shown(&way));
+            return Err(Fault::OldDirectoryElsewhere { directory: directory.to_path_buf(), problem });
+        }
+    }
+    Ok(())
+}
+
 /// One that is not below the log's, and that nobody but the metadata names.
-fn elsewhere(log: &SegmentDir, directory: &Path) -> Result<Option<SegmentDir>, Fault> {
+fn elsewhere(log: &SegmentDir, metadata: &Found, directory: &Path) -> Result<Option<SegmentDir>, Fault> {
     let there = match log.place().beside(directory, Way::Any) {
         Ok(there) => there,
         Err(e) if e.kind() == NotFound => return Ok(None),
@@ -72,6 +98,9 @@ fn elsewhere(log: &SegmentDir, directory: &Path) -> Result<Option<SegmentDir>, F
         Err(Fault::OldDirectoryElsewhere { directory: directory.to_path_buf(), problem })
     };
     let uid = there.directory().map_err(look())?.uid;
+    if metadata.mode & 0o022 != 0 {
+        return refused("others than the log's owner may write the metadata, which names it".to_owned());
+    }
     if log.owner() != Owner::User(uid) {
         return refused(format!("it belongs to uid {uid}, who is not the log's owner"));
     }
@@ -89,10 +118,8 @@ pub(super) fn of_metadata(
     log: &SegmentDir,
     config: &Config,
 ) -> Result<Option<SegmentDir>, Fault> {
-    match said(metadata)? {
-        Some(name) => look_there(log, &name, config.old_directory.as_deref()),
-        None => Ok(None),
-    }
+    let Some(name) = said(metadata)? else { return Ok(None) };
+    look_there(log, &Found::by(metadata).map_err(look())?, &name, config.old_directory.as_deref())
 }
 
 /// What a metadata file says that nobody uses; a shorter file says nothing.
@@ -119,7 +146,8 @@ pub(super) fn to_keep(
 ) -> Result<Option<(String, SegmentDir)>, Fault> {
     let by_caller = || Some(config.old_directory.as_ref()?.to_str()?.to_owned());
     let Some(name) = said(metadata)?.or_else(by_caller) else { return Ok(None) };
-    Ok(look_there(log, &name, config.old_directory.as_deref())?.map(|there| (name, there)))
+    let found = Found::by(metadata).map_err(look())?;
+    Ok(look_there(log, &found, &name, config.old_directory.as_deref())?.map(|there| (name, there)))
 }
 
 /// Directories in the log's that have files with the names of its segments, where neither metadata nor caller names one.
@@ -147,7 +175,8 @@ impl Files {
         let Some(name) = name.filter(|name| !name.is_empty() && !self.is_version_1()) else {
             return Ok(None);
         };
-        look_there(&self.log_directory()?, &name, self.config.old_directory.as_deref())
+        let said = self.config.old_directory.as_deref();
+        look_there(&self.log_directory()?, &self.metadata_found()?, &name, said)
     }
 
     /// Opens a directory for the log's final segments, and notes it in the metadata.
@@ -213,6 +242,7 @@ impl Files {
                 );
             }
         }
+        check_nearest(&log, directory)?;
         policy.set_old_directory(name);
         crash_point("olddir:set");
         self.sync_metadata().map_err(Fault::io("make the directory of old segments durable"))?;

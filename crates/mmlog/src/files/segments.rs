@@ -204,12 +204,17 @@ impl Files {
 
     /// Who has to own the log's files: as the metadata's, which is open.
     pub(super) fn owner(&self) -> Result<Owner, Fault> {
+        Ok(Owner::of(self.config.trust, self.metadata_found()?.uid))
+    }
+
+    /// What the metadata file is that is open.
+    pub(super) fn metadata_found(&self) -> Result<Found, Fault> {
         let asked = match self.lock_file.fd() {
-            Some(fd) => rustix::fs::fstat(fd).map(|stat| stat.st_uid).map_err(io::Error::from),
+            Some(fd) => Found::by(fd).map(Some),
             // In a forked child.
-            None => self.place.find(Part::Metadata).map(|found| found.map_or(u32::MAX, |found| found.uid)),
+            None => self.place.find(Part::Metadata),
         };
-        Ok(Owner::of(self.config.trust, asked.map_err(Fault::io("stat the metadata file"))?))
+        asked.map_err(Fault::io("stat the metadata file"))?.ok_or(Fault::Replaced)
     }
 
     /// The log's own directory, to look for segments in.

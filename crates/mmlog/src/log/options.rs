@@ -122,8 +122,9 @@ impl Options {
     }
 
     /// Says that `directory`, relative to the log's, is where old segments are, if the metadata names one: needed for one
-    /// that is not below the log's directory, or across a link, and not wholly the log owner's. Metadata is the word of
-    /// whoever may write it, and that alone is not followed there.
+    /// that is not below the log's directory, or across a link, where it is not wholly the log owner's, or others may write
+    /// the metadata; and for one below with another log of that name in it. Metadata is the word of whoever may write it,
+    /// and that alone is not followed there.
     pub fn old_directory(mut self, directory: impl Into<PathBuf>) -> Self {
         self.0.old_directory = Some(directory.into());
         self
