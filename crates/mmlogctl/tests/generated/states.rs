@@ -136,3 +136,13 @@ fn every_figure_of_status_is_explained() {
         );
     }
 }
+
+#[test]
+fn the_help_of_status_names_every_state() {
+    let command = super::command();
+    let status = command.find_subcommand("status").and_then(|status| status.get_long_about().cloned());
+    let help = status.unwrap_or_default().to_string();
+    for state in State::ALL {
+        assert!(help.contains(&state.to_string()), "{state}: {help}");
+    }
+}
