@@ -80,7 +80,7 @@ const UNREADABLE: [Key; 6] = [
     ("findings", "array"),
 ];
 
-const LOCK: [Key; 13] = [
+const LOCK: [Key; 14] = [
     ("held", "boolean?"),
     ("unseen", "string?"),
     ("pid", "number?"),
@@ -89,6 +89,7 @@ const LOCK: [Key; 13] = [
     ("since", "time?"),
     ("process", "string?"),
     ("command_line", "string?"),
+    ("stuck_in", "string?"),
     ("frozen_by", "string?"),
     ("namespace", "number?"),
     ("pid_here", "number?"),
@@ -96,7 +97,7 @@ const LOCK: [Key; 13] = [
     ("stale", "boolean"),
 ];
 
-const WRITER: [Key; 16] = [
+const WRITER: [Key; 18] = [
     ("slot", "number"),
     ("pid", "number"),
     ("namespace", "number?"),
@@ -104,6 +105,8 @@ const WRITER: [Key; 16] = [
     ("command", "string"),
     ("process", "string"),
     ("process_for_at_least_ms", "number"),
+    ("not_run_for_ms", "number?"),
+    ("stuck_in", "string?"),
     ("command_line", "string?"),
     ("frozen_by", "string?"),
     ("alive", "boolean?"),

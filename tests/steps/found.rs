@@ -192,7 +192,9 @@ fn writer() -> WriterStatus {
         command_line: Some("web --log `app`".to_owned()),
         process: ProcessState::Sleeping,
         process_for_at_least: Duration::from_secs(9),
+        not_run_for: None,
         frozen_by: None,
+        stuck_in: None,
         alive: Ok(true),
         in_flight: None,
         waiting: None,
@@ -223,6 +225,11 @@ fn by_all(with: With<'_>, groups: &Path, change: &dyn Fn(&mut Status, &WriterSta
             with(&|s| change(s, &WriterStatus { pid, seat, process, ..writer() }));
         }
     }
+    let stuck_in = Some("percpu_rwsem_wait".to_owned());
+    with(&|s| {
+        let process = ProcessState::DiskSleep;
+        change(s, &WriterStatus { process, stuck_in: stuck_in.clone(), ..writer() });
+    });
     for group in GROUPS {
         let group = groups.join(group);
         let frozen_by = Some(Freezer { thawed_by: (group.join("freezer.state"), "THAWED"), group });

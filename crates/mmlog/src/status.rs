@@ -130,6 +130,8 @@ pub struct Lock {
     pub process: ProcessState,
     /// Who keeps it from running, if a control group does.
     pub frozen_by: Option<Freezer>,
+    /// Where in the kernel it is stuck, if it is and that can be seen.
+    pub stuck_in: Option<String>,
     /// Unchanged since the first look that saw it.
     pub for_at_least: Duration,
     /// Nobody holds it, but its record says that somebody does: he died with it.
@@ -173,10 +175,14 @@ pub struct WriterStatus {
     pub command_line: Option<String>,
     /// What it is doing.
     pub process: ProcessState,
-    /// It was seen doing so for that long.
+    /// It does so for at least that long.
     pub process_for_at_least: Duration,
+    /// Of a process that stands: for how long it has not run, as the kernel knows.
+    pub not_run_for: Option<Duration>,
     /// Who keeps it from running, if a control group does.
     pub frozen_by: Option<Freezer>,
+    /// Where in the kernel it is stuck, if it is and that can be seen.
+    pub stuck_in: Option<String>,
     /// Whether the kernel says that the slot has an owner.
     pub alive: Seen<bool>,
     /// Its append, if one is in flight.

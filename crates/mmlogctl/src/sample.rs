@@ -24,6 +24,7 @@ fn lock(operation: &str) -> Lock {
         command_line: None,
         process: ProcessState::Stopped,
         frozen_by: None,
+        stuck_in: None,
         for_at_least: Duration::from_secs(99),
         is_stale: false,
     }
@@ -46,7 +47,9 @@ fn writer(slot: u32) -> WriterStatus {
         command_line: None,
         process,
         process_for_at_least: Duration::from_secs(9),
+        not_run_for: None,
         frozen_by: None,
+        stuck_in: None,
         alive: Ok(slot != 3),
         in_flight,
         waiting: None,

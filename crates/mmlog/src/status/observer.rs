@@ -199,7 +199,7 @@ impl Observer {
     ) -> Option<WriterStatus> {
         let pending = slot.hot.pending();
         let alive = seen_by(files.ask_alive(index));
-        let in_flight = pending.phase().map(|phase| {
+        let mut in_flight = pending.phase().map(|phase| {
             let start = pending.position();
             let end = start.saturating_add(slot.hot.len.load(Ordering::Relaxed));
             InFlight { phase, start, end, for_at_least: self.age(Still::Slot(index, start, phase), seen) }
@@ -211,13 +211,21 @@ impl Observer {
         let seat = self.seat(&who);
         let (process, frozen_by) = self.doing(state(&alive, &who, seat), seat);
         let waiting = slot.hot.waiting_for(slot.cold.since_ns.load(Ordering::Relaxed));
+        let stands = process.stands() || process == ProcessState::DiskSleep;
+        let not_run_for = seat.pid.filter(|_| stands).and_then(process::not_run_for);
+        let seen_for = self.age(Still::Process(who.pid, process), seen);
+        if let (Some(flight), Some(stood)) = (&mut in_flight, not_run_for) {
+            flight.for_at_least = flight.for_at_least.max(stood);
+        }
         let is_odd = in_flight.is_some() || waiting.is_some() || !is_well(process);
         Some(WriterStatus {
             slot: index,
             pid: who.pid,
             seat,
             process,
-            process_for_at_least: self.age(Still::Process(who.pid, process), seen),
+            process_for_at_least: seen_for.max(not_run_for.unwrap_or_default()),
+            not_run_for,
+            stuck_in: stuck_in(process, seat),
             frozen_by,
             command: who.command,
             alive,
@@ -254,6 +262,7 @@ impl Observer {
             since: time_of(since),
             process,
             frozen_by,
+            stuck_in: stuck_in(process, seat),
             command_line,
             command: who.command,
             for_at_least,
@@ -292,6 +301,10 @@ impl Observer {
         });
         Seat { namespace: Some(namespace), pid }
     }
+}
+
+fn stuck_in(state: ProcessState, seat: Seat) -> Option<String> {
+    seat.pid.filter(|_| state == ProcessState::DiskSleep).and_then(process::waits_in)
 }
 
 fn is_well(state: ProcessState) -> bool {

@@ -2,17 +2,17 @@
 //!
 //! ```text
 //! STALLED  app.log
-//!   problem      writer 4712 (web --port 80) is stopped with 567 bytes in flight
+//!   problem      writer 4712 (web --port 80) is stopped with 567 B in flight
 //!                at 1234000 (copying), for at least 1 s; followers see nothing
 //!                behind it
 //!   next         kill -CONT 4712
 //!                or `kill -9 4712`: it heals by itself, at most its one append is
 //!                lost
-//!   note         2 holes, the latest of 9 bytes at 77, torn, left by 4711 (web)
+//!   note         2 holes, the latest of 9 B at 77, torn, left by 4711 (web)
 //!                nothing is lost that was acknowledged; `mmlogctl cat --holes say
 //!                app.log` names them all
 //!                mmlogctl cat --holes say app.log
-//!   cursor       1234567 (1.2 MiB), watermark 1234000, 567 bytes not final
+//!   cursor       1234567 (1.2 MiB), watermark 1234000, 567 B not final
 //!   file_size    16777216 (16.0 MiB), slack 15542649 (14.8 MiB)
 //!   generation   0, base 0, limit 16777216, gate open
 //!   file         mode 0640, owner 1000:1000, inode 123, 41.2 GiB free on its disk
@@ -21,7 +21,7 @@
 //!   lock         free
 //!   maintenance  held by 4711 for trim since 2026-01-02T03:04:05Z (mmlogctl, sleeping)
 //!   writers      2, 1 with an append in flight
-//!     4712 (web, stopped) copying 567 bytes for >= 50 ms at 1234000
+//!     4712 (web, stopped) copying 567 B for >= 50 ms at 1234000
 //!     4713 (web, sleeping, 7 in PID namespace 4026532281) 120 messages, 14.1 KiB
 //!   holes        none
 //!   holds        shipper at 1200000, 33.8 KiB behind, seen 3 s ago (4714, sleeping)
@@ -128,10 +128,7 @@ fn durable(page: &mut Page, d: &Durability) {
     page.field("durable", &text);
     if let Some(r) = d.recovered {
         let at = since(", at", Some(r.at));
-        page.field(
-            "recovered",
-            &format!("{} lost, went on at {}{at}", units::counted(r.lost, "byte"), r.end),
-        );
+        page.field("recovered", &format!("{} lost, went on at {}{at}", units::size(r.lost), r.end));
     }
 }
 
@@ -171,7 +168,7 @@ fn writer(w: &WriterStatus) -> String {
     let process = if w.alive == Ok(false) { "dead".to_owned() } else { w.process.to_string() };
     let doing = match &w.in_flight {
         Some(f) => {
-            let len = units::counted(f.end.saturating_sub(f.start), "byte");
+            let len = units::size(f.end.saturating_sub(f.start));
             format!("{} {len} for >= {} at {}", f.phase, units::lasting(f.for_at_least), f.start)
         }
         None => match &w.waiting {
@@ -220,13 +217,7 @@ fn hole(h: &Hole) -> String {
         0 => "unknown".to_owned(),
         pid => format!("{pid} ({})", h.command),
     };
-    format!(
-        "{} at {}, {}, left by {who}{}",
-        units::counted(h.len, "byte"),
-        h.start,
-        h.kind,
-        since(", at", h.at)
-    )
+    format!("{} at {}, {}, left by {who}{}", units::size(h.len), h.start, h.kind, since(", at", h.at))
 }
 
 /// Consumers that prune keeps bytes for; nothing where there is none.
@@ -324,7 +315,7 @@ mod tests {
     fn who_holds_others_up_longest_comes_first() {
         let page = text(&sample::worst(), None);
         let first = page.lines().skip_while(|line| !line.starts_with("  writers")).nth(1);
-        let expected = "    4000097 (a-long-command, disk sleep) copying 1000 bytes for >= 97 ms";
+        let expected = "    4000097 (a-long-command, disk sleep) copying 1000 B for >= 97 ms";
         assert!(first.is_some_and(|line| line.starts_with(expected)), "{page}");
     }
 }
