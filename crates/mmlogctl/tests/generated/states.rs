@@ -22,17 +22,17 @@ fn row(state: State) -> [&'static str; 3] {
         State::Full => [
             "An append waits for space, a quota, a file size limit or a disk that works; or the next one would.",
             "Nothing is lost: input waits in its pipe. A program that uses the library gets an error.",
-            "Make room: `mmlogctl trim LOG`, then `mmlogctl prune --keep 5 LOG`. All go on by themselves.",
+            "Make room: `mmlogctl trim LOG`, then `mmlogctl prune --keep 5 LOG`; or raise the limit that the sentence names. All go on by themselves.",
         ],
         State::Locked => [
             "A process that is stopped, or does not get on, keeps the log's lock.",
             "Appends that need more space wait for it; critical after 30 s.",
-            "Let it go on (`kill -CONT PID`), or `kill -9 PID`: nothing is lost.",
+            "Let it go on as the step says (`kill -CONT PID`, or thaw it), or `kill -9 PID`: its one append is lost at most.",
         ],
         State::Stalled => [
             "A writer is stopped, or does not get on, in the middle of an append. Or a trim or rotation keeps its gate closed.",
             "Followers see nothing newer. Behind a closed gate all appends wait; critical after 30 s.",
-            "Let it go on (`kill -CONT PID`), or `kill -9 PID`: its one append is lost at most.",
+            "Let it go on as the step says (`kill -CONT PID`, or thaw it), or `kill -9 PID`: its one append is lost at most.",
         ],
         State::FullSoon => {
             ["Less than two chunks of space are left.", "Nothing yet.", "Make room now, as for FULL."]
