@@ -7,6 +7,7 @@ mod diagnose;
 mod facts;
 mod finding;
 pub(crate) mod flaws;
+mod followers;
 mod observer;
 mod segments;
 mod waiting;
@@ -19,6 +20,7 @@ use std::time::{Duration, SystemTime};
 pub use diagnose::explain;
 pub use finding::{Finding, FindingId, Severity, Thresholds};
 pub use flaws::SegmentFlaw;
+pub use followers::FollowerStatus;
 pub use observer::Observer;
 pub use segments::{RemovedHeld, SegmentStatus};
 
@@ -396,6 +398,10 @@ pub struct Status {
     pub first_kept: u64,
     /// Consumers that prune keeps bytes for, the one that needs most first.
     pub holds: Vec<HoldStatus>,
+    /// Followers that announced themselves and have no hold of their name, the one farthest behind first.
+    pub followers: Vec<FollowerStatus>,
+    /// How many followers announced themselves, those with holds included.
+    pub followers_seen: usize,
     /// Why the log refuses to be written.
     pub panic: Option<PanicRecord>,
     /// The data file.

@@ -16,11 +16,12 @@ use crate::files::{Config, Files, Intent, owner};
 use crate::holds;
 use crate::holes;
 use crate::hooks;
-use crate::layout::{HELD, HOOK_BYTE, LOCK_BYTE, MAINTENANCE_BYTE, Owner, Slot, VERSION};
+use crate::layout::{FollowingPlace, HELD, HOOK_BYTE, LOCK_BYTE, MAINTENANCE_BYTE, Owner, Slot, VERSION};
 use crate::metadata::Gate;
 use crate::slots::Phase;
 use crate::sync::Ordering;
 use crate::sys::cgroup::{Freezer, Groups};
+use crate::sys::map::View;
 use crate::sys::process::{self, ProcessState, Who, time_of};
 
 /// How long it is believed who has removed segments open.
@@ -52,6 +53,8 @@ pub struct Observer {
     groups: Groups,
     command_lines: HashMap<u32, (Option<String>, Instant)>,
     peeks: Peeks,
+    /// The followers' places, once they are there.
+    pub(super) places: Option<View<FollowingPlace>>,
     /// Who had removed segments open, and when that was asked.
     held: Option<(Instant, Vec<RemovedHeld>)>,
 }
@@ -81,6 +84,7 @@ impl Observer {
             groups: Groups::default(),
             command_lines: HashMap::new(),
             peeks: Peeks::default(),
+            places: None,
             held: None,
         }
     }
@@ -132,6 +136,9 @@ impl Observer {
         let (all, flaws) = segments::all(files, &entry, cursor.start, &file, &mut self.peeks);
         let gate = (cursor.gate == Gate::Closed).then(|| control.gate_at.load(Ordering::Relaxed));
         let mut unseen = Unseen::default();
+        let holds = holds::all(files);
+        let (followers, followers_seen) =
+            unseen.or_nothing("who follows", self.followers(files, cursor.start, &holds));
         let mut status = Status {
             path: files.path().to_path_buf(),
             metadata_path: files.place.metadata_path().to_path_buf(),
@@ -178,7 +185,9 @@ impl Observer {
             flaws,
             removed_held: self.removed_held(files),
             first_kept: files.first_kept(),
-            holds: holds::all(files),
+            holds,
+            followers,
+            followers_seen,
             panic: control.is_panicked().then(|| files.panic_record()),
             file,
             durability: Durability::of(&header.checkpoint),
@@ -270,7 +279,7 @@ impl Observer {
     }
 
     /// How a process was called; not asked at every look.
-    fn command_line(&mut self, seat: Seat) -> Option<String> {
+    pub(super) fn command_line(&mut self, seat: Seat) -> Option<String> {
         let pid = seat.pid?;
         let known =
             self.command_lines.entry(pid).or_insert_with(|| (process::command_line(pid), Instant::now()));
@@ -278,7 +287,7 @@ impl Observer {
     }
 
     /// A frozen process looks asleep.
-    fn doing(&mut self, state: ProcessState, seat: Seat) -> (ProcessState, Option<Freezer>) {
+    pub(super) fn doing(&mut self, state: ProcessState, seat: Seat) -> (ProcessState, Option<Freezer>) {
         let may_be =
             matches!(state, ProcessState::Sleeping | ProcessState::DiskSleep | ProcessState::Running);
         match seat.pid.filter(|_| may_be).and_then(|pid| self.groups.freezer_of(pid)) {
@@ -288,7 +297,7 @@ impl Observer {
     }
 
     /// Where a process is. Those of other PID namespaces are looked for in /proc, and not at every look.
-    fn seat(&mut self, who: &Who) -> Seat {
+    pub(super) fn seat(&mut self, who: &Who) -> Seat {
         let Some(namespace) = process::other_namespace(who) else {
             return Seat { namespace: None, pid: (who.pid != 0).then_some(who.pid) };
         };
@@ -312,7 +321,7 @@ fn is_well(state: ProcessState) -> bool {
 }
 
 /// Who has a lock byte lives, whatever its start time looks like from another time namespace.
-fn state(alive: &Seen<bool>, who: &Who, seat: Seat) -> ProcessState {
+pub(super) fn state(alive: &Seen<bool>, who: &Who, seat: Seat) -> ProcessState {
     match process::state_at(who, seat.pid) {
         _ if *alive == Ok(false) => ProcessState::Gone,
         ProcessState::Gone => ProcessState::Unknown,

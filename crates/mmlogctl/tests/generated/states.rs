@@ -49,7 +49,7 @@ fn row(state: State) -> [&'static str; 3] {
 }
 
 /// What `status` prints at the beginning of a line, and the words behind it.
-const FIGURES: [(&str, &str); 16] = [
+const FIGURES: [(&str, &str); 17] = [
     (
         "problem, next",
         "What is wrong, with who it is and the numbers, and what to do. What is to be pasted has a line of its own.",
@@ -84,6 +84,11 @@ const FIGURES: [(&str, &str); 16] = [
     ("writers", "Who has the log open to append, those with an append in flight first."),
     ("holes", "Ranges that were reserved and never written, since a writer died. Readers pass over them."),
     ("holds", "Consumers (tail --hold) that prune keeps bytes for."),
+    (
+        "followers",
+        "Who else reads the log and says so: tail -f, whatever else has followed for a second, programs. Nothing is kept \
+     for them, and those that may not write the metadata are not seen. One that has nothing to read says so every 5 s.",
+    ),
     ("segments", "Final segments and the current one, and where the oldest begins."),
 ];
 

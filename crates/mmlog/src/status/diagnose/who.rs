@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::quoted;
-use crate::status::{Lock, Seat, Status, WriterStatus};
+use crate::status::{FollowerStatus, Lock, Seat, Status, WriterStatus};
 use crate::sys::cgroup::Freezer;
 use crate::sys::process::{self, ProcessState};
 use crate::units::counted;
@@ -30,6 +30,14 @@ impl<'a> From<&'a WriterStatus> for Person<'a> {
         let command_line = w.command_line.as_deref();
         let (process, frozen_by, stuck_in) = (w.process, w.frozen_by.as_ref(), w.stuck_in.as_deref());
         Self { pid: w.pid, command: &w.command, command_line, seat: w.seat, process, frozen_by, stuck_in }
+    }
+}
+
+impl<'a> From<&'a FollowerStatus> for Person<'a> {
+    fn from(f: &'a FollowerStatus) -> Self {
+        let command_line = f.command_line.as_deref();
+        let (process, frozen_by, stuck_in) = (f.process, f.frozen_by.as_ref(), None);
+        Self { pid: f.pid, command: &f.command, command_line, seat: f.seat, process, frozen_by, stuck_in }
     }
 }
 
@@ -153,7 +161,7 @@ impl Status {
 }
 
 /// Where a service manager or a container's may know of it, that one has to be told.
-fn thaw(by: &Freezer) -> String {
+pub(super) fn thaw(by: &Freezer) -> String {
     let unit = by.group.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let (file, word) = &by.thawed_by;
     let by_hand = format!("sh -c 'echo {word} > \"$1\"' - {}", quoted(file));

@@ -25,22 +25,30 @@
 //!     4713 (web, sleeping, 7 in PID namespace 4026532281) 120 messages, 14.1 KiB
 //!   holes        none
 //!   holds        shipper at 1200000, 33.8 KiB behind, seen 3 s ago (4714, sleeping)
+//!   followers    mmlogctl tail -f app.log at 1234000, 567 bytes behind, seen 1 s ago
+//!                (4715, sleeping)
 //! ```
 
 use std::cmp::Reverse;
 use std::time::SystemTime;
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
-use mmlog::{Durability, Finding, HoldStatus, Hole, Lock, Seat, Severity, Status, WriterStatus, units};
+use mmlog::{
+    Durability, Finding, FollowerStatus, HoldStatus, Hole, Lock, Seat, Severity, Status, WriterStatus, units,
+};
 
 use super::page::Page;
 use crate::exit::shown;
 use crate::metrics::slack;
+use crate::text::clipped;
 
 /// How many of each list are shown.
 const WRITERS: usize = 5;
 const HOLES: usize = 3;
 const HOLDS: usize = 3;
+const FOLLOWERS: usize = 3;
+/// The most columns of how a follower was called.
+const TITLE: usize = 40;
 
 /// `columns`: of the terminal; `None` where every value is to be one line.
 pub(super) fn text(s: &Status, columns: Option<usize>) -> String {
@@ -61,6 +69,7 @@ pub(super) fn text(s: &Status, columns: Option<usize>) -> String {
     writers(&mut page, &s.writers, WRITERS);
     holes(&mut page, s, HOLES);
     holds(&mut page, s, HOLDS);
+    followers(&mut page, s, FOLLOWERS);
     if s.segments.len() > 1 || s.first_kept > s.base {
         page.field("segments", &segments(s));
     }
@@ -230,9 +239,33 @@ fn holds(page: &mut Page, s: &Status, most: usize) {
 
 fn hold(h: &HoldStatus, cursor: u64) -> String {
     let behind = units::size(cursor.saturating_sub(h.position));
-    let seen =
-        h.last_seen.map_or_else(String::new, |at| format!(", seen {}", units::ago(at, SystemTime::now())));
+    let seen = seen(h.last_seen);
     format!("{} at {}, {behind} behind{seen} ({}, {})", h.name, h.position, h.pid, h.process)
+}
+
+fn seen(at: Option<SystemTime>) -> String {
+    at.map_or_else(String::new, |at| format!(", seen {}", units::ago(at, SystemTime::now())))
+}
+
+/// Followers without a hold; nothing where none is seen.
+fn followers(page: &mut Page, s: &Status, most: usize) {
+    let Some(last) = s.followers.first() else { return };
+    let count = match s.followers.len() {
+        1 => String::new(),
+        count => format!("{count}, farthest back "),
+    };
+    page.field("followers", &(count + &follower(last)));
+    page.list(most, s.followers.iter().skip(1).map(follower));
+}
+
+fn follower(f: &FollowerStatus) -> String {
+    let where_it_is = match f.is_beyond {
+        true => "which the log does not have".to_owned(),
+        false => format!("{} behind", units::size(f.lag)),
+    };
+    let (seen, (pid, home)) = (seen(f.last_seen), seated(f.pid, f.seat));
+    let title = f.name.as_deref().or(f.command_line.as_deref()).unwrap_or(&f.command);
+    format!("{} at {}, {where_it_is}{seen} ({pid}, {}{home})", clipped(title, TITLE), f.position, f.process)
 }
 
 fn segments(s: &Status) -> String {
