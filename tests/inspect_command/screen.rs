@@ -87,6 +87,26 @@ fn of_several_logs_there_is_a_list_first() {
 }
 
 #[test]
+fn without_a_log_those_of_the_host_come_and_go() {
+    let Some(pane) = Pane::new("without_a_log_those_of_the_host_come_and_go") else { return };
+    let log = pane.scratch.file("one-that-comes-and-goes.log");
+    pane.inspects("", &[]);
+    pane.until("log");
+    pane.types("/comes-and-goes");
+    pane.press("Enter");
+    pane.until("no log has that text");
+    let writer = mmlogctl("append", &log).start();
+    pane.until("comes-and-goes.log");
+    pane.press("Enter");
+    pane.until_screen("the log", |screen| screen.starts_with("OK  /"));
+    writer.end().is_success();
+    pane.press("Escape");
+    pane.until("no log has that text");
+    pane.press("q");
+    pane.until("ended 0");
+}
+
+#[test]
 fn a_writer_is_told_by_who_writes_into_its_pipe() {
     let Some(pane) = Pane::new("a_writer_is_told_by_who_writes_into_its_pipe") else { return };
     let log = pane.scratch.log(b"one\n");

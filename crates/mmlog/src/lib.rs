@@ -57,8 +57,6 @@ mod files;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod follow;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
-mod following;
-#[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod holds;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod holes;
@@ -73,8 +71,6 @@ pub mod metadata;
 mod names;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod olddir;
-#[doc(hidden)]
-pub mod places;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod position;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
@@ -115,8 +111,8 @@ mod door {
     pub use crate::hooks::{Due, HookTurn};
     pub use crate::layout::MAX_MESSAGE;
     pub use crate::log::{
-        DEFAULT_CHUNK_SIZE, DEFAULT_GATE_MS, DEFAULT_MAX_WRITERS, DEFAULT_RING_CHUNKS, Log, Options, remove,
-        remove_all,
+        DEFAULT_CHUNK_SIZE, DEFAULT_GATE_MS, DEFAULT_MAX_WRITERS, DEFAULT_RING_CHUNKS, Log, Options,
+        open_logs, remove, remove_all,
     };
     pub use crate::names::{Compression, Stamp};
     pub use crate::olddir::Moved;
@@ -125,13 +121,14 @@ mod door {
     pub use crate::rotate::{Rotated, Rotation};
     pub use crate::slots::Phase;
     pub use crate::status::{
-        Damage, Durability, FileFacts, Finding, FindingId, FollowerStatus, InFlight, Lock, LogId, Medium,
-        Observer, Recovered, RemovedHeld, Seat, Seen, SegmentFlaw, SegmentStatus, Severity, State, Status,
-        Thresholds, Version1Flags, WriterStatus, explain,
+        Damage, Durability, FileFacts, Finding, FindingId, InFlight, Lock, LogId, Medium, Observer,
+        Recovered, RemovedHeld, Seat, Seen, SegmentFlaw, SegmentStatus, Severity, State, Status, Thresholds,
+        Version1Flags, WriterStatus, explain,
     };
     pub use crate::status::{OutsideBytes, UnrunHooks};
     pub use crate::sys::barrier::prepare_before_threads;
     pub use crate::sys::cgroup::Freezer;
+    pub use crate::sys::open_logs::{FileKey, Holder, OpenLog, OpenLogs, Sight, file_keys};
     pub use crate::sys::process::ProcessState;
     pub use crate::sys::sigbus::guard_against_sigbus;
     pub use crate::trim::Trimmed;

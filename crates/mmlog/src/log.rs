@@ -1,5 +1,6 @@
 //! The facade: each method is one call down.
 
+mod discovery;
 mod options;
 mod removal;
 
@@ -24,6 +25,7 @@ use crate::prune::{self, Pruning, Retention};
 use crate::rotate::{self, Rotated, Rotation};
 use crate::status::{Observer, Status};
 use crate::trim::{self, Trimmed};
+pub use discovery::open_logs;
 pub use options::{DEFAULT_CHUNK_SIZE, DEFAULT_GATE_MS, DEFAULT_MAX_WRITERS, DEFAULT_RING_CHUNKS, Options};
 pub use removal::{remove, remove_all};
 

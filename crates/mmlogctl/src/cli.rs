@@ -14,6 +14,7 @@ use crate::commands::drill::DrillArgs;
 use crate::commands::exec::ExecArgs;
 use crate::commands::init::InitArgs;
 use crate::commands::inspect::InspectArgs;
+use crate::commands::ls::LsArgs;
 use crate::commands::prune::PruneArgs;
 use crate::commands::repair::RepairArgs;
 use crate::commands::rm::RmArgs;
@@ -40,7 +41,7 @@ pub struct Cli {
 pub const GROUPS: [(&str, &[&str]); 5] = [
     ("Write", &["append", "exec", "init"]),
     ("Read", &["cat", "tail"]),
-    ("Watch", &["status", "check", "inspect", "segments"]),
+    ("Watch", &["ls", "status", "check", "inspect", "segments"]),
     ("Look after", &["rotate", "prune", "trim", "repair", "rm"]),
     ("Try", &["drill", "bench"]),
 ];
@@ -52,6 +53,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("Follow it", "mmlogctl tail -f app.log"),
     ("Search it", "mmlogctl cat app.log | grep icmp_seq=7"),
     ("See how it is", "mmlogctl status app.log"),
+    ("See all logs of this host", "mmlogctl ls"),
     (
         "Begin a new file, keep a week of old ones",
         "mmlogctl rotate app.log; mmlogctl prune --keep-age 7d app.log",
@@ -106,6 +108,7 @@ pub enum Command {
     Exec(ExecArgs),
     Cat(CatArgs),
     Tail(TailArgs),
+    Ls(LsArgs),
     Status(StatusArgs),
     Check(CheckArgs),
     Inspect(InspectArgs),

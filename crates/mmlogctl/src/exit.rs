@@ -220,7 +220,7 @@ pub fn of_usage(line: impl Iterator<Item = OsString>) -> ExitCode {
     let command = words.iter().find(|word| !word.as_encoded_bytes().starts_with(b"-"));
     match command.and_then(|word| word.to_str()) {
         Some("check") => Verdict::Unknown.into(),
-        Some("status") if words.iter().any(|word| word == "--exit-code") => Verdict::Unknown.into(),
+        Some("status" | "ls") if words.iter().any(|word| word == "--exit-code") => Verdict::Unknown.into(),
         Some("exec") => NotRun::Failed.into(),
         _ => Exit::Usage.into(),
     }

@@ -11,6 +11,7 @@ pub mod arguments;
 pub mod cli;
 pub mod colours;
 pub mod commands;
+pub mod discovery;
 pub mod exit;
 pub mod inspect;
 mod link;

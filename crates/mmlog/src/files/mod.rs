@@ -9,7 +9,6 @@ pub(crate) mod compress;
 pub(crate) mod content;
 mod create;
 pub(crate) mod exchange;
-mod following;
 pub(crate) mod guard;
 mod kept;
 pub(crate) mod leftovers;
@@ -46,6 +45,7 @@ use crate::layout::{Control, total_len};
 use crate::slots::{self, Scan};
 use crate::sys::fork::LockFile;
 use crate::sys::holders::holders_of;
+use crate::sys::open_logs;
 use crate::sys::place::{Part, Place};
 use crate::sys::process;
 use crate::sys::{fs, futex, lock};
@@ -131,6 +131,8 @@ pub(crate) struct Config {
     pub(crate) old_directory: Option<PathBuf>,
     /// 0: nothing is dropped.
     pub(crate) drop_behind: u64,
+    /// Its readers only look, and are no users of the log.
+    pub(crate) looks: bool,
 }
 
 /// An open log.
@@ -171,6 +173,13 @@ impl Files {
     #[inline]
     pub(crate) fn is_stale(&self) -> bool {
         self.lock_file.fd().is_none()
+    }
+
+    /// This handle writes nothing, and whoever lists the users of a log leaves it out.
+    pub(crate) fn only_looks(&self) {
+        if let Some(fd) = self.lock_file.fd() {
+            open_logs::mark_as_looking(fd);
+        }
     }
 
     pub(crate) fn control(&self) -> &Control {

@@ -38,6 +38,7 @@ impl Default for Options {
             adopt: Adopt::Refuse,
             old_directory: None,
             drop_behind: 0,
+            looks: false,
         })
     }
 }
@@ -75,6 +76,13 @@ impl Options {
     /// How long a trim or rotation may hold writers up before it gives way, 1 to 60000 milliseconds.
     pub fn gate_ms(mut self, milliseconds: u32) -> Self {
         self.0.gate_ms = milliseconds;
+        self
+    }
+
+    /// Readers that are opened so only look at the log for somebody, as an [`Observer`] does: [`open_logs`](crate::open_logs)
+    /// leaves them out.
+    pub fn only_to_look(mut self) -> Self {
+        self.0.looks = true;
         self
     }
 
@@ -173,7 +181,11 @@ impl Options {
     /// # Errors
     /// As [`open`](Self::open).
     pub fn open_reader(&self, path: impl AsRef<Path>) -> Result<Log> {
-        self.open_for(path.as_ref(), Intent::Read)
+        let log = self.open_for(path.as_ref(), Intent::Read)?;
+        if self.0.looks {
+            log.files.only_looks();
+        }
+        Ok(log)
     }
 
     fn open_for(&self, path: &Path, intent: Intent) -> Result<Log> {

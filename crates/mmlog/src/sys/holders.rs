@@ -4,6 +4,7 @@
 //! server that is gone. So nobody is asked but `/proc`, which knows inode and mount of each descriptor and mapping; what
 //! has our inode on our file system is then asked what it is.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -60,11 +61,11 @@ fn look_for_holders(file: impl AsFd) -> (Vec<Who>, bool) {
 }
 
 /// Whether what was asked of `/proc` is of a process, or a descriptor, that is no more.
-fn is_nobody(e: &io::Error) -> bool {
+pub(super) fn is_nobody(e: &io::Error) -> bool {
     e.kind() == io::ErrorKind::NotFound || e.raw_os_error() == Some(nix::libc::ESRCH)
 }
 
-fn command_of(pid: u32) -> String {
+pub(super) fn command_of(pid: u32) -> String {
     let comm = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
     String::from_utf8_lossy(comm.strip_suffix(b"\n").unwrap_or(&comm)).into_owned()
 }
@@ -167,24 +168,36 @@ impl Wanted {
 }
 
 /// What `/proc` says of a descriptor.
-struct Descriptor {
-    inode: Option<u64>,
-    mount: Option<u64>,
+pub(super) struct Descriptor {
+    pub(super) inode: Option<u64>,
+    pub(super) mount: Option<u64>,
+    /// As open(2) and fcntl(2) have them.
+    pub(super) flags: Option<u32>,
 }
 
-fn facts(pid: &str, fd: i32) -> io::Result<Descriptor> {
+pub(super) fn facts(pid: &str, fd: i32) -> io::Result<Descriptor> {
     let said = fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}"))?;
-    let number = |name: &str| said.lines().find_map(|l| l.strip_prefix(name))?.trim().parse().ok();
-    Ok(Descriptor { inode: number("ino:"), mount: number("mnt_id:") })
+    let field = |name: &str| said.lines().find_map(|l| l.strip_prefix(name)).map(str::trim);
+    let number = |name: &str| field(name)?.parse().ok();
+    let flags = field("flags:").and_then(|flags| u32::from_str_radix(flags, 8).ok());
+    Ok(Descriptor { inode: number("ino:"), mount: number("mnt_id:"), flags })
 }
 
 /// The device of the file system behind one of a process's mounts.
 fn super_block(pid: &str, mount: u64) -> io::Result<Option<(u32, u32)>> {
+    Ok(super_blocks(pid)?.remove(&mount))
+}
+
+/// The devices of the file systems behind all of a process's mounts.
+pub(super) fn super_blocks(pid: &str) -> io::Result<HashMap<u64, (u32, u32)>> {
     let mounts = fs::read(format!("/proc/{pid}/mountinfo"))?;
     let mounts = String::from_utf8_lossy(&mounts);
     // Its id, its parent's, the device.
-    let line = mounts.lines().find(|line| line.split(' ').next() == Some(&mount.to_string()));
-    Ok(line.and_then(|line| numbers(line.split(' ').nth(2)?, 10)))
+    let parsed = mounts.lines().filter_map(|line| {
+        let mut fields = line.split(' ');
+        Some((fields.next()?.parse().ok()?, numbers(fields.nth(1)?, 10)?))
+    });
+    Ok(parsed.collect())
 }
 
 /// Major and minor number.

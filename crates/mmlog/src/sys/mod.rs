@@ -13,6 +13,7 @@ pub(crate) mod holders;
 pub(crate) mod lock;
 pub(crate) mod map;
 pub(crate) mod mounts;
+pub(crate) mod open_logs;
 pub(crate) mod place;
 pub(crate) mod process;
 pub(crate) mod sigbus;

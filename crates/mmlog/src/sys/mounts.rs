@@ -110,6 +110,17 @@ pub(crate) fn control_groups() -> Vec<(PathBuf, bool)> {
         .collect()
 }
 
+/// Whether `/proc` is mounted so that users do not see each other's processes.
+pub(crate) fn hides_processes() -> bool {
+    let table = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let at_proc = |mount: &Mount| mount.at == Path::new("/proc") && mount.kind == "proc";
+    let last = table.split(|&b| b == b'\n').filter_map(Mount::parse).rfind(at_proc);
+    let options = last.map_or_else(Vec::new, |mount| mount.options);
+    let hides =
+        |option: &[u8]| option.strip_prefix(b"hidepid=").is_some_and(|how| !matches!(how, b"0" | b"off"));
+    options.split(|&b| b == b',').any(hides)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -17,7 +17,6 @@
 mod actors;
 mod claims;
 mod mutants;
-mod places;
 mod world;
 
 /// What `claims` and `actors` need of a checker.

@@ -1,4 +1,4 @@
-//! `mmlogctl inspect LOG...`: a live screen for whoever is on call.
+//! `mmlogctl inspect [LOG...]`: a live screen for whoever is on call.
 
 use std::io::{self, IsTerminal as _};
 use std::path::PathBuf;
@@ -40,8 +40,9 @@ const RANGE: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Du
 /// state is a word, every mark a character, and only ASCII is drawn where the locale has no UTF-8.
 #[derive(Args, Debug)]
 pub struct InspectArgs {
-    /// The data files of the logs; of several, a list comes first.
-    #[arg(required = true, value_name = "LOG")]
+    /// The data files of the logs; of several, a list comes first. Without one, the list of all logs that processes of this
+    /// host have open, as far as one may see (root: all), which come and go.
+    #[arg(value_name = "LOG")]
     logs: Vec<PathBuf>,
     /// Between two looks: 250ms, 2s; a bare number is seconds. The default is 250ms, with --batch 2s.
     #[arg(short = 'd', long, value_name = "DUR", value_parser = interval)]

@@ -15,6 +15,7 @@ pub mod drill;
 pub mod exec;
 pub mod init;
 pub mod inspect;
+pub mod ls;
 pub mod prune;
 pub mod repair;
 pub mod rm;
@@ -25,7 +26,7 @@ pub mod tail;
 pub mod trim;
 
 /// Runs the command that was typed. Its exit code is one of [`Exit`], for `check` one of
-/// [`Verdict`](crate::exit::Verdict) (as for `status --exit-code`), for `exec` that of the program.
+/// [`Verdict`](crate::exit::Verdict) (as for `--exit-code` of `status` and `ls`), for `exec` that of the program.
 ///
 /// # Errors
 /// What the command could not do.
@@ -35,6 +36,7 @@ pub fn run(cli: &Cli, out: &mut Output) -> Result<ExitCode, Failure> {
         cli.command,
         Command::Init(_)
             | Command::Cat(_)
+            | Command::Ls(_)
             | Command::Status(_)
             | Command::Check(_)
             | Command::Repair(_)
@@ -52,6 +54,7 @@ pub fn run(cli: &Cli, out: &mut Output) -> Result<ExitCode, Failure> {
         Command::Exec(args) => return Ok(exec::run(args, out)),
         Command::Cat(args) => cat::run(args, out)?,
         Command::Tail(args) => tail::run(args, out)?,
+        Command::Ls(args) => return ls::run(args, out),
         Command::Status(args) => return status::run(args, out),
         Command::Check(args) => return Ok(check::run(args, out).into()),
         Command::Inspect(args) => inspect::run(args, out)?,

@@ -4,7 +4,7 @@ use std::env;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mmlog::{Options, Thresholds};
+use mmlog::{Holder, Options, Thresholds};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect, Size};
 use serde_json::{Value, json};
@@ -122,12 +122,20 @@ pub fn frame(model: &Model, styles: &Styles) -> String {
 }
 
 /// That of `status --json`, with rates; of a log that cannot be looked at, why.
-fn object(log: &Log) -> Value {
+pub(crate) fn object(log: &Log) -> Value {
     let mut object = match &log.look {
         Some(Ok(status)) => json::object(status),
-        Some(Err(finding)) => json::explained(&log.path, finding),
+        Some(Err(finding)) => {
+            let mut object = json::explained(&log.path, finding);
+            object["state"] = json!(log.word());
+            object
+        }
         None => Value::Null,
     };
+    let holder = |h: &Holder| json!({ "pid": h.pid, "command": h.command });
+    let holders = log.holders.as_ref().map(|holders| holders.iter().map(holder).collect::<Vec<_>>());
+    object["sight"] = json!(format!("{:?}", log.sight).to_lowercase());
+    object["open_by"] = json!(holders);
     let rates = log.history.rates();
     object["rates"] = json!({
         "bytes_per_second": rates.map(|r| r.bytes),

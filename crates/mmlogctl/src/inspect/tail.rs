@@ -60,15 +60,12 @@ impl Tail {
         let follower = match &mut self.follower {
             Some(follower) => follower,
             none => {
-                let log = self.options.open_reader(&self.path)?;
+                let log = self.options.clone().only_to_look().open_reader(&self.path)?;
                 let oldest = log.oldest()?.get();
                 let end = log.watermark()?.get();
                 let start = end.saturating_sub(BACK).max(oldest).min(end);
                 pieces.push(Piece::Start(start));
-                let mut follower = log.follow(Start::At(Position::new(start)))?;
-                // Whoever looks at who follows is not who he looks for.
-                follower.stay_unseen();
-                none.insert(follower)
+                none.insert(log.follow(Start::At(Position::new(start)))?)
             }
         };
         let (at, end) = (follower.position().get(), follower.watermark()?.get());

@@ -1,46 +1,90 @@
-//! What is looked at: the logs, and who their writers are. The live screen and a batch look in the same way.
+//! What is looked at: the logs, and who their writers are. The live screen and a batch look in the same way. Logs that are
+//! searched for come and go.
 
-use std::time::{Instant, SystemTime};
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant, SystemTime};
 
 use mmlog::Options;
 
 use super::model::log::person;
 use super::model::{Event, Model};
 use super::source::Source;
+use crate::discovery::Search;
+use crate::reading::metadata_of;
 use crate::who::People;
+
+/// Between two searches; and one part in so many of the time may go into them.
+const SEARCH: Duration = Duration::from_secs(3);
+const SHARE: u32 = 40;
 
 /// The logs of a model, from outside.
 pub struct World {
-    sources: Vec<Source>,
+    options: Options,
+    sources: HashMap<PathBuf, Source>,
+    search: Option<(Search, Instant)>,
     people: People,
     begun: Instant,
 }
 
 impl World {
-    /// Nothing was looked at yet.
+    /// Nothing was looked at yet. A model without logs has those that are found.
     #[must_use]
     pub fn of(model: &Model, options: &Options) -> Self {
-        let sources = model.logs.iter().map(|log| Source::new(&log.path, options)).collect();
-        Self { sources, people: People::default(), begun: Instant::now() }
+        let begun = Instant::now();
+        let search = model.is_search.then(|| (Search::of_processes(), begun));
+        Self { options: options.clone(), sources: HashMap::new(), search, people: People::default(), begun }
     }
 
     /// Looks at what is shown.
     pub fn look(&mut self, model: &mut Model) {
-        for (log, source) in self.sources.iter_mut().enumerate() {
-            if model.wants(log) {
-                let look = source.look();
-                let (at, now) = (self.begun.elapsed(), SystemTime::now());
-                model.update(Event::Looked { log, at, now, look });
+        self.search(model);
+        for log in 0..model.logs.len() {
+            if !model.wants(log) {
+                continue;
             }
+            let path = model.logs[log].path.clone();
+            let look = self.source(&path).look();
+            if look.is_err() {
+                self.missed(&path);
+            }
+            let (at, now) = (self.begun.elapsed(), SystemTime::now());
+            model.update(Event::Looked { log, at, now, look });
             if model.wants_people(log) {
                 let writers = model.logs[log].status().map_or(&[][..], |status| &status.writers);
                 let people = self.people.news(writers.iter().filter_map(person));
                 model.update(Event::Introduced { log, people });
             }
             if model.wants_lines(log) {
-                let pieces = source.read();
+                let pieces = self.source(&path).read();
                 model.update(Event::Read { log, pieces });
             }
+        }
+    }
+
+    fn source(&mut self, path: &Path) -> &mut Source {
+        let new = || Source::new(path, &self.options);
+        self.sources.entry(path.to_owned()).or_insert_with(new)
+    }
+
+    fn search(&mut self, model: &mut Model) {
+        let Some((search, due)) = &mut self.search else { return };
+        let begun = Instant::now();
+        if begun < *due || !model.is_live() {
+            return;
+        }
+        model.update(Event::Found(search.run()));
+        *due = begun + SEARCH.max(begun.elapsed() * SHARE);
+        let paths: HashSet<&PathBuf> = model.logs.iter().map(|log| &log.path).collect();
+        self.sources.retain(|path, _| paths.contains(path));
+    }
+
+    /// A log that is gone leaves the list at the next look.
+    fn missed(&mut self, path: &Path) {
+        if let Some((_, due)) = &mut self.search
+            && metadata_of(path).symlink_metadata().is_err()
+        {
+            *due = Instant::now();
         }
     }
 }

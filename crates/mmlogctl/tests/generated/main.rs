@@ -75,7 +75,7 @@ fn a_page_names_every_exit_code() -> Outcome {
 /// These end by signals in ways of their own, which their texts have.
 const OTHERWISE: [&str; 4] = ["mmlogctl-append", "mmlogctl-bench", "mmlogctl-drill", "mmlogctl-inspect"];
 
-/// Those of `check` are what monitoring makes of them, those of `status` what a look can end with, those of `exec` mostly the program's.
+/// Those of `check` are what monitoring makes of them, those of `status` and `ls` what a look can end with, those of `exec` mostly the program's.
 fn exit_codes(page: &str) -> Vec<(String, &'static str)> {
     let ended = (ENDED.0.to_owned(), ENDED.1);
     match page {
@@ -83,7 +83,7 @@ fn exit_codes(page: &str) -> Vec<(String, &'static str)> {
             let verdicts = Verdict::ALL.map(|v| (v.code().to_string(), v.meaning()));
             verdicts.into_iter().chain([ended]).collect()
         }
-        "mmlogctl-status" => {
+        "mmlogctl-status" | "mmlogctl-ls" => {
             LOOKED.map(|(code, meaning)| (code.to_owned(), meaning)).into_iter().chain([ended]).collect()
         }
         "mmlogctl-exec" => {

@@ -95,6 +95,7 @@ pub(crate) fn of(command: &str) -> Page {
         },
         "inspect" => Page {
             examples: &[
+                ("Watch all logs that processes of this host have open:", "mmlogctl inspect"),
                 ("Watch logs, only to look:", "mmlogctl inspect --read-only app.log web.log"),
                 ("What the screen would show, for a ticket:", "LINES=60 mmlogctl inspect --once app.log"),
                 (
@@ -209,6 +210,21 @@ pub(crate) fn of(command: &str) -> Page {
                 ("See that all are named and healed here, in CI:", "mmlogctl drill --all --json"),
             ],
             caveats: DRILL,
+        },
+        "ls" => Page {
+            examples: &[
+                ("Those that lie below a directory, open or not:", "mmlogctl ls --only-below ."),
+                (
+                    "The paths of those that are not OK:",
+                    "mmlogctl ls --only-below --json . | jq -r 'select(.path and .state != \"OK\").path'",
+                ),
+            ],
+            caveats: &[
+                "A log is found by its metadata file: who has only the data file open, such as another program's tail, has not \
+                 opened a log. Who only looks at a log, by status or inspect, does not use it. In a container only its \
+                 processes are seen.",
+                "A log that has two paths below the DIRs, by a second mount, is listed twice.",
+            ],
         },
         "status" => Page {
             examples: &[

@@ -1,5 +1,6 @@
 //! What keys do to the model.
 
+use mmlog::Sight;
 use ratatui::crossterm::event::KeyEvent;
 
 use super::operation::{Operating, Stage, Word};
@@ -130,7 +131,7 @@ impl Model {
             self.shown.search.clear();
         } else if self.zoomed {
             self.zoomed = false;
-        } else if self.logs.len() > 1 {
+        } else if self.is_search || self.logs.len() > 1 {
             self.screen = Screen::List;
             return Some(Request::Look);
         }
@@ -278,6 +279,10 @@ impl Model {
     }
 
     fn operate(&mut self, operation: Operation) -> Option<Request> {
+        if self.log().sight != Sight::Here {
+            self.notice = Some("not possible from here: at its path is another file, or none".to_owned());
+            return None;
+        }
         let operating = Operating::new(operation, self.log().path.clone());
         let order = operating.order();
         self.dialog = Some(Dialog::Operating(operating));

@@ -4,9 +4,13 @@ use std::collections::{HashMap, HashSet, VecDeque};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use mmlog::{Finding, HoldStatus, Lock, LogId, Severity, State, Status, WriterStatus};
+use mmlog::{
+    Finding, FindingId, HoldStatus, Holder, Lock, LogId, Severity, Sight, State, Status, WriterStatus, quoted,
+};
 
 use super::lines::Lines;
+use crate::discovery::{Found, named};
+use crate::exit::Verdict;
 use crate::inspect::history::{History, Rates};
 use crate::inspect::source::Look;
 use crate::who::{self, Who};
@@ -21,8 +25,12 @@ const OPERATIONS: usize = 50;
 /// One log, as far as the inspector knows it.
 #[derive(Debug)]
 pub struct Log {
-    /// As it was typed.
+    /// As it was typed, or found.
     pub path: PathBuf,
+    /// Whether that is its path here; else it is never looked at.
+    pub sight: Sight,
+    /// Who has it open, where that was looked for.
+    pub holders: Option<Vec<Holder>>,
     /// The last look; `None` before the first.
     pub look: Option<Look>,
     /// When that was, since the inspector began.
@@ -84,6 +92,8 @@ impl Log {
     pub fn new(path: &Path) -> Self {
         Self {
             path: path.to_owned(),
+            sight: Sight::Here,
+            holders: None,
             look: None,
             at: Duration::ZERO,
             history: History::default(),
@@ -97,6 +107,21 @@ impl Log {
         }
     }
 
+    /// One that was found, before the first look.
+    #[must_use]
+    pub fn found(found: Found) -> Self {
+        let look = out_of_sight(&found).map(|finding| Err(Box::new(finding)));
+        Self { sight: found.sight, holders: found.holders, look, ..Self::new(&found.path) }
+    }
+
+    /// It was found again; who has it open may have changed.
+    pub fn is_held_by(&mut self, found: Found) {
+        if self.holders != found.holders {
+            self.look = out_of_sight(&found).map(|finding| Err(Box::new(finding))).or(self.look.take());
+            self.holders = found.holders;
+        }
+    }
+
     /// What the last look saw, if it could.
     #[must_use]
     pub fn status(&self) -> Option<&Status> {
@@ -107,10 +132,21 @@ impl Log {
     #[must_use]
     pub fn word(&self) -> String {
         match &self.look {
+            _ if self.sight == Sight::Elsewhere => "ELSEWHERE".to_owned(),
+            _ if self.sight == Sight::Deleted => "DELETED".to_owned(),
             None => "LOOKING".to_owned(),
             Some(Ok(status)) => status.state.to_string(),
             Some(Err(finding)) if finding.state == State::Ok => "UNKNOWN".to_owned(),
             Some(Err(finding)) => finding.state.to_string(),
+        }
+    }
+
+    /// What it means to monitoring: of one that cannot be looked at here, nobody knows; one that is elsewhere is judged there.
+    #[must_use]
+    pub fn verdict(&self) -> Verdict {
+        match (self.sight, &self.look) {
+            (Sight::Here, Some(Err(_))) => Verdict::Unknown,
+            _ => Verdict::of(self.findings()),
         }
     }
 
@@ -256,6 +292,30 @@ impl Log {
             self.operations.pop_front();
         }
     }
+}
+
+/// What there is to say of a log that is not at its path here.
+fn out_of_sight(found: &Found) -> Option<Finding> {
+    let holders = found.holders.as_deref().unwrap_or_default();
+    let (who, path, pid) = (named(holders), quoted(&found.path), holders.first().map(|holder| holder.pid));
+    let (severity, state, sentence, next_step) = match found.sight {
+        Sight::Here => return None,
+        Sight::Elsewhere => (
+            Severity::Info,
+            State::Ok,
+            format!(
+                "open at that path of another mount namespace, such as a container's, by {who}; here it is not"
+            ),
+            format!("run `mmlogctl status {path}` there"),
+        ),
+        Sight::Deleted => (
+            Severity::Warning,
+            State::Warning,
+            format!("deleted, and still open by {who}; what it holds goes when the last of them ends"),
+            "have them open it anew, by restarting them".to_owned(),
+        ),
+    };
+    Some(Finding { id: FindingId::Unreadable, severity, state, sentence, next_step, pid })
 }
 
 impl Meter {

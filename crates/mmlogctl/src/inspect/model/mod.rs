@@ -3,15 +3,17 @@
 //! It opens nothing, starts nothing and asks no clock. What has to be done in the world it returns as a [`Request`].
 
 mod act;
+mod census;
 pub mod lines;
 pub mod log;
 pub mod operation;
-mod order;
+pub mod order;
 mod point;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
+use mmlog::Sight;
 use ratatui::crossterm::event::{KeyEvent, MouseEvent};
 use ratatui::layout::Size;
 
@@ -22,6 +24,7 @@ use super::tables::writers;
 use super::tail::Piece;
 use super::view;
 use super::zone::Zone;
+use crate::discovery::Census;
 use crate::who::{self, Who};
 use log::Log;
 use operation::Operating;
@@ -161,8 +164,14 @@ pub struct Shown {
 /// Everything that is known and shown.
 #[derive(Debug)]
 pub struct Model {
-    /// In the order of the command line.
+    /// In the order of the command line, or by path.
     pub logs: Vec<Log>,
+    /// What is shown where there is no log.
+    pub none: Log,
+    /// They are those that are found, and come and go.
+    pub is_search: bool,
+    /// What there may be besides those that were found.
+    pub notes: Vec<String>,
     /// The chosen one.
     pub chosen: usize,
     /// Somebody has chosen it; else it is the one to look at first.
@@ -217,6 +226,8 @@ pub enum Event {
         /// What was seen.
         look: Look,
     },
+    /// These logs there are.
+    Found(Census),
     /// The end of a log was read.
     Read {
         /// Which.
@@ -253,11 +264,14 @@ pub enum Request {
 }
 
 impl Model {
-    /// Nothing was looked at yet.
+    /// Nothing was looked at yet. Without logs they are those that are found.
     #[must_use]
     pub fn new(logs: &[PathBuf], access: Access, size: Size) -> Self {
         Self {
             logs: logs.iter().map(|path| Log::new(path)).collect(),
+            none: Log::new(Path::new("")),
+            is_search: logs.is_empty(),
+            notes: Vec::new(),
             chosen: 0,
             is_choice: false,
             filter: String::new(),
@@ -280,13 +294,20 @@ impl Model {
     /// The open log, or the one that the list has chosen.
     #[must_use]
     pub fn log(&self) -> &Log {
-        &self.logs[self.chosen]
+        self.logs.get(self.chosen).unwrap_or(&self.none)
     }
 
     /// Whether a look at that log is shown.
     #[must_use]
     pub fn wants(&self, log: usize) -> bool {
-        self.motion == Motion::Live && (self.screen == Screen::List || log == self.chosen)
+        let is_shown = self.screen == Screen::List || log == self.chosen;
+        self.is_live() && is_shown && self.logs.get(log).is_some_and(|log| log.sight == Sight::Here)
+    }
+
+    /// Whether looks are taken.
+    #[must_use]
+    pub fn is_live(&self) -> bool {
+        self.motion == Motion::Live
     }
 
     /// Whether the last lines of that log are shown.
@@ -342,9 +363,11 @@ impl Model {
                 if let Some(log) = self.logs.get_mut(log) {
                     log.looked(at, look);
                 }
-                if !self.is_choice && self.screen == Screen::List {
-                    self.chosen = self.in_order().first().copied().unwrap_or(self.chosen);
-                }
+                self.choose_worst();
+            }
+            Event::Found(census) => {
+                self.found(census);
+                self.choose_worst();
             }
             Event::Read { log, pieces } => {
                 if let Some(log) = self.logs.get_mut(log) {
@@ -360,6 +383,13 @@ impl Model {
         }
         self.keep_in_range();
         None
+    }
+
+    /// Until somebody has chosen.
+    fn choose_worst(&mut self) {
+        if !self.is_choice && self.screen == Screen::List {
+            self.chosen = self.in_order().first().copied().unwrap_or(self.chosen);
+        }
     }
 
     fn job(&mut self, news: &News) {

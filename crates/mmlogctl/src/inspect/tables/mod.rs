@@ -3,6 +3,7 @@
 
 pub mod followers;
 pub mod holes;
+pub mod logs;
 pub mod segments;
 pub mod writers;
 

@@ -10,7 +10,7 @@
 //! Enter open  ? keys  q quit
 //! ```
 
-use mmlog::{Severity, units};
+use mmlog::Severity;
 use ratatui::layout::Rect;
 
 use super::canvas::Canvas;
@@ -18,6 +18,7 @@ use super::frame::foot;
 use super::head::{kind_of, mark_of, step};
 use crate::exit::{printable, shown};
 use crate::inspect::model::Model;
+use crate::inspect::model::order::heading;
 use crate::inspect::style::Kind;
 use crate::text::{bytes, clipped, count, ending, rounded, wrapped};
 
@@ -62,7 +63,7 @@ impl Columns {
 }
 
 pub(super) fn draw(model: &Model, canvas: &mut Canvas) {
-    let heading = format!("{}: {}", units::counted(model.logs.len() as u64, "log"), model.tally());
+    let heading = heading(&model.logs);
     let worst = model.logs.iter().map(|log| log.severity()).min().unwrap_or(Severity::Info);
     canvas.line(0, kind_of(worst), &heading);
     if !model.filter.is_empty() {
@@ -81,16 +82,24 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas) {
         row(model, *log, ABOVE + y, &columns, canvas);
     }
     if order.is_empty() {
-        canvas.line(ABOVE, Kind::Plain, "no log has that text");
+        let nothing = match model.filter.is_empty() {
+            true => "no process has a log open that can be seen",
+            false => "no log has that text",
+        };
+        canvas.line(ABOVE, Kind::Plain, nothing);
     }
     let area = canvas.area();
     let shown = rows.min(u16::try_from(order.len()).unwrap_or(rows).max(1));
     let below = (ABOVE + shown + 1).min(area.height);
-    let height = area.height.saturating_sub(below + 1);
+    let height = area.height.saturating_sub(below + 1 + u16::from(!model.notes.is_empty()));
     if !order.is_empty() {
         diagnosis(model, &mut canvas.part(Rect { y: area.y + below, height, ..area }));
     }
-    foot(model, &mut canvas.part(Rect { y: area.y + area.height.saturating_sub(1), height: 1, ..area }));
+    let last = area.y + area.height.saturating_sub(1);
+    if let (Some(note), true) = (model.notes.first(), below + 2 < area.height) {
+        canvas.part(Rect { y: last - 1, height: 1, ..area }).line(0, Kind::Label, note);
+    }
+    foot(model, &mut canvas.part(Rect { y: last, height: 1, ..area }));
 }
 
 fn row(model: &Model, at: usize, y: u16, columns: &Columns, canvas: &mut Canvas) {

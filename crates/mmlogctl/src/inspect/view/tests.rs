@@ -23,6 +23,7 @@ use crate::sample;
 use crate::who::{Feeder, Who};
 
 mod acting;
+mod census;
 mod pictures;
 
 const LARGE: Size = Size::new(80, 24);

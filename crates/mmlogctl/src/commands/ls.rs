@@ -1,0 +1,236 @@
+//! `mmlogctl ls [DIR...]`: all logs of this host, the worst first.
+//!
+//! ```text
+//! 3 logs: 1 STALLED, 1 OK, 1 ELSEWHERE
+//! STATE      KEPT  DISK    RATE  WRITERS  FOLLOWERS  LAG   FREE  LOG
+//! STALLED    8.5M   16M    0B/s        2          0    -  41.2G  /var/log/b.log
+//!   writer 4312 (nginx-log) is stopped with 128 bytes in flight at 10485760 ...
+//! OK         1.2G  1.2G  1.2M/s       16          1  12K  41.2G  /var/log/a.log
+//! ELSEWHERE     -     -       -        -          -    -      -  /var/log/a.log
+//!   open at that path of another mount namespace, such as a container's, by 977 (web); ...
+//! ```
+//!
+//! All logs are looked at twice, a moment apart: that tells their rates, and what stands from what works. So many are open
+//! together as this process may have descriptors for.
+
+use std::io::ErrorKind;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use clap::Args;
+use mmlog::{Options, Severity, Sight, State, Thresholds};
+use rustix::process::{Resource, getrlimit, setrlimit};
+use serde_json::{Map, Value, json};
+
+use crate::arguments::Access;
+use crate::colours::{Coloured, Painter};
+use crate::commands::status::json;
+use crate::discovery::{Census, Search};
+use crate::exit::{Exit, Failure, Verdict, printable, shown};
+use crate::inspect::batch::object;
+use crate::inspect::model::log::Log;
+use crate::inspect::model::order::heading;
+use crate::inspect::source::Source;
+use crate::inspect::tables::logs::COLUMNS;
+use crate::output::Output;
+use crate::reading::metadata_of;
+use crate::signals;
+use crate::text::wrapped;
+
+/// Between the two looks.
+const APART: Duration = Duration::from_millis(200);
+/// Descriptors for an open log, and for everything else.
+const FOR_EACH: u64 = 8;
+const FOR_ALL: u64 = 64;
+
+/// List the logs of this host: those that processes have open, and those below DIRs.
+///
+/// The worst comes first, with what is wrong. STATE is that of status; UNKNOWN where a log cannot be looked at; DELETED where
+/// its metadata has no name any more, and processes still have it open; ELSEWHERE where a process has it open in another mount
+/// namespace, such as a container's, at a path that is not it here: it is not looked at. KEPT are the bytes that can be read,
+/// DISK what all its files take, RATE what is appended in a second, measured over 200 ms; LAG is that of the follower
+/// farthest behind, of those that hold; FREE is left on its file system.
+///
+/// Open logs are found by /proc, as far as one may see: root sees all. How many processes could not be looked at is said on
+/// standard error, and is no failure. It only looks; what a process has open is never followed. Exit 1 when a DIR, something
+/// below it, or a log could not be read.
+#[derive(Args, Debug)]
+pub struct LsArgs {
+    /// Also the logs below these directories, open or not. Symbolic links below them are not followed, and what is mounted
+    /// there is left alone.
+    #[arg(value_name = "DIR")]
+    directories: Vec<PathBuf>,
+    /// Only what lies below the DIRs, not what processes have open elsewhere.
+    #[arg(long, requires = "directories")]
+    only_below: bool,
+    /// Also below what is mounted in the DIRs.
+    #[arg(long, requires = "directories")]
+    cross_mounts: bool,
+    /// One JSON object for each log, one per line; the last one says how far this could see.
+    ///
+    /// Of a log, all that status --json has, and: rates; figures, the columns, in bytes and counts; sight (here, elsewhere,
+    /// deleted); open_by, the processes that have it open, null where that was not looked for. The last object has the key
+    /// summary: logs, states, processes_unseen, limits, unread.
+    #[arg(long)]
+    json: bool,
+    /// End with the exit code that check would have for all of them: 0 nothing to look at, 1 a warning (DELETED is one), 2
+    /// critical, 3 when one, or something below DIR, could not be looked at. What is ELSEWHERE does not count.
+    #[arg(long)]
+    exit_code: bool,
+    #[command(flatten)]
+    coloured: Coloured,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// Lists them.
+///
+/// # Errors
+/// When standard output fails.
+pub fn run(args: &LsArgs, out: &mut Output) -> Result<ExitCode, Failure> {
+    let crossing = args.cross_mounts;
+    let directories = args.directories.clone();
+    let mut census = Search { directories, processes: !args.only_below, crossing }.run();
+    let mut logs: Vec<Log> = std::mem::take(&mut census.found).into_iter().map(Log::found).collect();
+    let most = descriptors().saturating_sub(FOR_ALL) / FOR_EACH;
+    for some in logs.chunks_mut(usize::try_from(most.max(1)).unwrap_or(usize::MAX)) {
+        look(some, |log| args.access.options(&log.path));
+    }
+    // What was removed meanwhile is no log of this host.
+    logs.retain(|log| log.status().is_some() || log.sight != Sight::Here || is_there(&log.path));
+    logs.sort_by(|a, b| a.rank().cmp(&b.rank()));
+    if args.json {
+        out.write(objects(&logs, &census).as_bytes())?;
+    } else {
+        out.write(table(&logs, out.columns(), args.coloured.painter(out)).as_bytes())?;
+    }
+    let (exit, mut verdict) = (said(&logs, &census, out), Verdict::Fine);
+    if exit != Exit::Done {
+        verdict = Verdict::Unknown;
+    }
+    verdict = logs.iter().map(Log::verdict).fold(verdict, Verdict::or_worse);
+    Ok(if args.exit_code { verdict.into() } else { exit.into() })
+}
+
+fn is_there(log: &Path) -> bool {
+    metadata_of(log).symlink_metadata().map_or_else(|e| e.kind() != ErrorKind::NotFound, |_| true)
+}
+
+/// As many as this process can have.
+fn descriptors() -> u64 {
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    // Else it goes on with what it has.
+    let _ = setrlimit(Resource::Nofile, limit);
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Looks at all of them twice; once more at those where somebody stands, who may do so for a moment only.
+fn look(logs: &mut [Log], options: impl Fn(&Log) -> Options) {
+    let mut sources: Vec<Source> = logs.iter().map(|log| Source::new(&log.path, &options(log))).collect();
+    let begun = Instant::now();
+    let mut look_at = |logs: &mut [Log], which: &dyn Fn(&Log) -> bool| {
+        for (log, source) in logs.iter_mut().zip(&mut sources) {
+            if log.sight == Sight::Here && which(log) && !signals::came() {
+                let look = source.look();
+                log.looked(begun.elapsed(), look);
+            }
+        }
+    };
+    let usual = Thresholds::default();
+    let is_odd = |log: &Log| log.status().is_some_and(|status| status.is_worth_another_look(&usual));
+    look_at(logs, &|_| true);
+    if logs.iter().any(|log| log.status().is_some()) {
+        thread::sleep(APART);
+        look_at(logs, &|log| log.status().is_some());
+    }
+    if logs.iter().any(is_odd) {
+        thread::sleep(usual.stopped);
+        look_at(logs, &is_odd);
+    }
+}
+
+/// What could not be seen, on standard error.
+fn said(logs: &[Log], census: &Census, out: &mut Output) -> Exit {
+    let mut exit = Exit::Done;
+    for (path, why) in &census.unread {
+        exit = Exit::Failed;
+        out.notice(&format!("{}: {}", shown(path), printable(why)));
+    }
+    for log in logs {
+        let unseen = match (log.sight, &log.look) {
+            (Sight::Here, Some(Err(finding))) => {
+                let (sentence, next) = (printable(&finding.sentence), &finding.next_step);
+                let exit = if finding.state == State::Damaged { Exit::Damaged } else { Exit::Failed };
+                Some(Failure::new(exit, format!("{}: {sentence}; {next}", shown(&log.path))))
+            }
+            (_, Some(Ok(status))) => Failure::of_unseen(&log.path, status),
+            _ => None,
+        };
+        if let Some(failure) = unseen {
+            exit = exit.max(failure.exit());
+            out.report(&failure);
+        }
+    }
+    census.notes().iter().for_each(|note| out.notice(note));
+    exit
+}
+
+fn objects(logs: &[Log], census: &Census) -> String {
+    let mut text = String::new();
+    for log in logs {
+        let mut object = object(log);
+        let figures = COLUMNS.iter().map(|column| (column.name.to_owned(), column.value(log)));
+        object["figures"] = Value::Object(figures.collect::<Map<_, _>>());
+        text.push_str(&json::line(&object));
+    }
+    let mut states = Map::new();
+    for log in logs {
+        let count = states.get(&log.word()).and_then(Value::as_u64).unwrap_or(0);
+        states.insert(log.word(), json!(count + 1));
+    }
+    let unread = |(path, why): &(PathBuf, String)| json!({ "path": path.to_string_lossy(), "why": why });
+    let summary = json!({
+        "logs": logs.len(),
+        "states": states,
+        "processes_unseen": census.unseen,
+        "limits": census.limits,
+        "unread": census.unread.iter().map(unread).collect::<Vec<_>>(),
+    });
+    text + &json::line(&json!({ "schema": 1, "summary": summary }))
+}
+
+fn table(logs: &[Log], columns: Option<usize>, painter: Painter) -> String {
+    let mut text = heading(logs) + "\n";
+    let head = COLUMNS.iter().map(|column| column.name.to_uppercase()).collect();
+    let mut rows: Vec<Vec<String>> = vec![head];
+    rows.extend(logs.iter().map(|log| COLUMNS.iter().map(|column| column.cell(log)).collect()));
+    let width = |i: usize| rows.iter().map(|row| row[i].len()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..COLUMNS.len()).map(width).collect();
+    let words: Vec<String> = logs.iter().map(Log::word).collect();
+    let of_state = words.iter().map(String::len).max().unwrap_or(0).max("STATE".len());
+    let figures = |row: &[String]| {
+        let cells = row.iter().zip(&widths).map(|(cell, width)| format!("  {cell:>width$}"));
+        cells.collect::<String>()
+    };
+    if logs.is_empty() {
+        return text;
+    }
+    text.push_str(&format!("{:<of_state$}{}  LOG\n", "STATE", figures(&rows[0])));
+    for ((log, word), row) in logs.iter().zip(&words).zip(&rows[1..]) {
+        let padding = " ".repeat(of_state - word.len());
+        let word = painter.paint(log.verdict().into(), word);
+        text.push_str(&format!("{word}{padding}{}  {}\n", figures(row), shown(&log.path)));
+        if log.severity() < Severity::Info || log.sight != Sight::Here {
+            let sentence = printable(&log.diagnosis().0);
+            let lines = match columns {
+                Some(columns) => wrapped(&sentence, columns.saturating_sub(2).max(20), usize::MAX),
+                None => vec![sentence],
+            };
+            lines.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
+        }
+    }
+    text
+}

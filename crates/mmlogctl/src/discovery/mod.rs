@@ -1,0 +1,129 @@
+//! Which logs there are: those that processes have open, and those that lie below directories.
+
+mod tree;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+
+use mmlog::units::agree;
+use mmlog::{FileKey, Holder, OpenLogs, Sight, file_keys, open_logs};
+
+use crate::exit::printable;
+use crate::reading::metadata_of;
+
+/// A log that there is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Its data file.
+    pub path: PathBuf,
+    /// Whether that is its path here.
+    pub sight: Sight,
+    /// Who has it open, as far as one may see; `None` where that was not looked for.
+    pub holders: Option<Vec<Holder>>,
+}
+
+/// Where to look for logs.
+#[derive(Clone, Debug)]
+pub struct Search {
+    /// Below these directories.
+    pub directories: Vec<PathBuf>,
+    /// Also those that processes have open.
+    pub processes: bool,
+    /// Also below what is mounted in the directories.
+    pub crossing: bool,
+}
+
+/// The logs that there are, as far as one may see.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Census {
+    /// Each once, by path.
+    pub found: Vec<Found>,
+    /// What could not be read, and why.
+    pub unread: Vec<(PathBuf, String)>,
+    /// So many processes could not be looked at.
+    pub unseen: usize,
+    /// What else keeps one from seeing all, in words.
+    pub limits: Vec<String>,
+}
+
+impl Search {
+    /// For those that processes have open.
+    #[must_use]
+    pub const fn of_processes() -> Self {
+        Self { directories: Vec::new(), processes: true, crossing: false }
+    }
+
+    /// Looks for them. Nothing is opened but directories.
+    #[must_use]
+    pub fn run(&self) -> Census {
+        let mut census = Census::default();
+        for directory in &self.directories {
+            let here = tree::logs_below(directory, self.crossing, &mut census.unread);
+            let found = here.into_iter().map(|path| Found { path, sight: Sight::Here, holders: None });
+            census.found.extend(found);
+        }
+        census.found.sort_by(|a, b| a.path.cmp(&b.path));
+        census.found.dedup_by(|a, b| a.path == b.path);
+        if self.processes {
+            census.take(open_logs());
+            census.found.sort_by(|a, b| (&a.path, a.sight).cmp(&(&b.path, b.sight)));
+        }
+        census
+    }
+}
+
+impl Census {
+    /// A log that lies below a directory keeps the path that leads there from it.
+    fn take(&mut self, open: OpenLogs) {
+        let metadata: Vec<PathBuf> = self.found.iter().map(|found| metadata_of(&found.path)).collect();
+        let keys = file_keys(metadata.iter().map(PathBuf::as_path));
+        let known: HashMap<FileKey, usize> =
+            keys.into_iter().enumerate().filter_map(|(i, key)| Some((key?, i))).collect();
+        for log in open.logs {
+            match log.metadata.and_then(|key| known.get(&key)) {
+                Some(i) if log.sight != Sight::Deleted => {
+                    self.found[*i].holders.get_or_insert_default().extend(log.holders);
+                }
+                _ => self.found.push(Found { path: log.path, sight: log.sight, holders: Some(log.holders) }),
+            }
+        }
+        self.found
+            .iter_mut()
+            .for_each(|found| found.holders = Some(found.holders.take().unwrap_or_default()));
+        (self.unseen, self.limits) = (open.unseen, open.limits);
+    }
+
+    /// What there may be besides, in sentences.
+    #[must_use]
+    pub fn notes(&self) -> Vec<String> {
+        let mut notes: Vec<String> = self.limits.clone();
+        if self.unseen > 0 {
+            let (n, processes) = (self.unseen, agree(self.unseen as u64, "process", "processes"));
+            let text = "could not be looked at and may have more logs open; run as root to see them";
+            notes.push(format!("{n} {processes} {text}"));
+        }
+        notes
+    }
+}
+
+/// `4312 (nginx-log), 4313 (web) and 2 more`.
+#[must_use]
+pub fn named(holders: &[Holder]) -> String {
+    const MOST: usize = 3;
+    let names = holders.iter().take(MOST).map(|h| format!("{} ({})", h.pid, printable(&h.command)));
+    let names = names.collect::<Vec<_>>().join(", ");
+    match holders.len() {
+        0 => "nobody".to_owned(),
+        n if n > MOST => format!("{names} and {} more", n - MOST),
+        _ => names,
+    }
+}
+
+/// Whether a file's name is one of metadata; then the log's.
+fn log_of(metadata: &Path) -> Option<PathBuf> {
+    use std::ffi::OsStr;
+    use std::os::unix::ffi::OsStrExt as _;
+    let bytes = metadata.as_os_str().as_bytes();
+    let log = bytes.strip_suffix(mmlog::METADATA_SUFFIX.as_bytes())?;
+    (!log.is_empty() && !log.ends_with(b"/")).then(|| PathBuf::from(OsStr::from_bytes(log)))
+}

@@ -1,0 +1,120 @@
+//! The logs below a directory: files whose names are those of metadata.
+//!
+//! Links are not followed, not even where a directory becomes one meanwhile: each is opened from the first one on, with no
+//! link on the way. What is mounted below is left alone, unless it is asked for.
+
+use std::collections::HashSet;
+use std::ffi::OsStr;
+use std::os::fd::OwnedFd;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
+
+use rustix::fs::{
+    AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat, openat2, statat,
+};
+use rustix::io::Errno;
+
+use super::log_of;
+use crate::signals;
+
+const FLAGS: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::CLOEXEC)
+    .union(OFlags::NONBLOCK)
+    .union(OFlags::NOCTTY);
+
+struct Walk<'a> {
+    root: OwnedFd,
+    /// As it was typed.
+    name: &'a Path,
+    device: u64,
+    crossing: bool,
+    /// What may be in several places.
+    seen: HashSet<(u64, u64)>,
+    logs: Vec<PathBuf>,
+}
+
+/// The logs there; what could not be read is added to `unread`.
+pub(super) fn logs_below(
+    directory: &Path,
+    crossing: bool,
+    unread: &mut Vec<(PathBuf, String)>,
+) -> Vec<PathBuf> {
+    let opened = openat(CWD, directory, FLAGS, Mode::empty()).and_then(|root| Ok((fstat(&root)?, root)));
+    let (stat, root) = match opened {
+        Ok(opened) => opened,
+        Err(e) => {
+            unread.push((directory.to_owned(), mmlog::reason(&e.into())));
+            return Vec::new();
+        }
+    };
+    let (device, name) = (device(&stat), directory);
+    let mut walk = Walk { root, name, device, crossing, seen: HashSet::new(), logs: Vec::new() };
+    let mut left = vec![PathBuf::new()];
+    while let Some(below) = left.pop() {
+        if signals::came() {
+            unread.push((directory.to_owned(), "told to stop".to_owned()));
+            break;
+        }
+        match walk.directory(&below, &mut left) {
+            Ok(()) | Err(Errno::XDEV | Errno::NOENT | Errno::LOOP | Errno::NOTDIR) => {}
+            Err(e) => unread.push((joined(directory, &below), mmlog::reason(&e.into()))),
+        }
+    }
+    walk.logs
+}
+
+impl Walk<'_> {
+    fn directory(&mut self, below: &Path, left: &mut Vec<PathBuf>) -> Result<(), Errno> {
+        let fd = self.open(below)?;
+        let stat = fstat(&fd)?;
+        if !self.crossing && device(&stat) != self.device || !self.seen.insert((device(&stat), stat.st_ino)) {
+            return Ok(());
+        }
+        for entry in Dir::read_from(&fd)? {
+            let entry = entry?;
+            let name = entry.file_name().to_bytes();
+            if matches!(name, b"." | b"..") {
+                continue;
+            }
+            let path = below.join(OsStr::from_bytes(name));
+            let kind = match entry.file_type() {
+                FileType::Unknown => statat(&fd, entry.file_name(), AtFlags::SYMLINK_NOFOLLOW)
+                    .map_or(FileType::Unknown, |stat| FileType::from_raw_mode(stat.st_mode)),
+                kind => kind,
+            };
+            match kind {
+                FileType::Directory => left.push(path),
+                FileType::RegularFile => self.logs.extend(log_of(&path).map(|log| joined(self.name, &log))),
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn open(&self, below: &Path) -> Result<OwnedFd, Errno> {
+        if below.as_os_str().is_empty() {
+            return openat(&self.root, c".", FLAGS, Mode::empty());
+        }
+        let mut how = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS;
+        if !self.crossing {
+            how |= ResolveFlags::NO_XDEV;
+        }
+        match openat2(&self.root, below, FLAGS, Mode::empty(), how) {
+            // A kernel before 5.6, or a sandbox.
+            Err(Errno::NOSYS | Errno::PERM) => {
+                openat(&self.root, below, FLAGS | OFlags::NOFOLLOW, Mode::empty())
+            }
+            opened => opened,
+        }
+    }
+}
+
+fn joined(directory: &Path, below: &Path) -> PathBuf {
+    if below.as_os_str().is_empty() { directory.to_owned() } else { directory.join(below) }
+}
+
+#[expect(clippy::useless_conversion, reason = "of another type on some machines")]
+fn device(stat: &Stat) -> u64 {
+    u64::from(stat.st_dev)
+}
