@@ -165,7 +165,7 @@ fn unit(text: &str) -> Option<String> {
 }
 
 /// Each command line of the tool in a text: up to what ends a command in a shell, or the end of a list of words.
-fn parses(text: &str) -> Result<(), String> {
+pub(crate) fn parses(text: &str) -> Result<(), String> {
     let mut count = 0;
     for (at, _) in text.match_indices("mmlogctl") {
         let line = text[at..].split(['|', '>', ';', '&', '\n']).next().unwrap_or_default();

@@ -9,7 +9,7 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use super::blocks::{Block, Step, root};
-use super::listed::STAND_INS;
+use super::listed::{STAND_INS, parses};
 use super::shown::is_shown;
 use crate::cli::{Scratch, Tool, wait_for};
 
@@ -91,6 +91,10 @@ impl Stage {
             // A page that shows the exit code has said that it may be any.
             let is_told = steps.get(nth + 1).is_some_and(|next| next.command == "echo $?");
             let followed = follows(&step.command) && code == "124";
+            // Where all is slow, the time limit may come before the command line was read.
+            if let Some(Err(wrong)) = followed.then(|| parses(&step.command)) {
+                say(wrong);
+            }
             if code != "0" && !is_told && !followed {
                 say(format!("ended with {code}:\n{output}"));
             }
