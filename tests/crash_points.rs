@@ -57,6 +57,8 @@ const SCENARIOS: &[Scenario] = &[
     asked("prune", segments, prune),
     asked("punch", long, punch),
     asked("hold", acknowledged, hold),
+    asked("follow", acknowledged, follow),
+    heals("places for followers", without_places, |log| drop(options().open(log).unwrap())),
     heals("close", acknowledged, close),
     heals("settle", dead_writer, trim),
     heals("sync", acknowledged, sync),
@@ -86,6 +88,20 @@ fn before() {
     log.sync().unwrap();
     say("ready");
     common::listen();
+}
+
+/// As earlier software makes metadata.
+fn without_places(log: &Path) {
+    acknowledged(log);
+    let surgeon = Surgeon::new(log);
+    [0xd0, 0x8c0, 0x8c8].into_iter().for_each(|at| surgeon.set(at, 0));
+    let metadata = File::options().write(true).open(log.with_extension("log.mmlog")).unwrap();
+    metadata.set_len(mmlog::layout::total_len(8) as u64).unwrap();
+}
+
+fn follow(log: &Path) {
+    let log = Log::options().open_reader(log).unwrap();
+    log.follow(mmlog::Start::Oldest).unwrap().announce("shipper");
 }
 
 fn dead_writer(log: &Path) {

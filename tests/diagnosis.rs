@@ -13,6 +13,7 @@ use mmlog::{
     Fault, FindingId, InFlight, Log, Observer, Options, Phase, ProcessState, Seat, Severity, State, Status,
     Thresholds, Waiting, Want, WriterStatus,
 };
+use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
@@ -44,9 +45,9 @@ fn a_stopped_writer_is_named_with_what_it_holds_up_and_the_command_that_continue
     let found = status.diagnose(&Thresholds::default()).remove(0);
     assert_eq!(
         (found.id, found.severity, found.state, found.pid),
-        (FindingId::WriterStalled, Severity::Warning, State::Stalled, Some(4312))
+        (FindingId::WriterStalled, Severity::Critical, State::Stalled, Some(4312))
     );
-    let said = "writer 4312 (nginx-log) is stopped with 8 bytes in flight at 4 (copying), for at least 3m12s; \
+    let said = "writer 4312 (nginx-log) is stopped with 8 B in flight at 4 (copying), for at least 3m12s; \
                 followers see nothing behind it";
     assert_eq!(found.sentence, said);
     assert!(found.next_step.starts_with("`kill -CONT 4312`, or `kill -9 4312`"), "{}", found.next_step);
@@ -183,7 +184,7 @@ fn several_that_stand_are_one_sentence_and_one_command() {
     let found = status.diagnose(&Thresholds::default());
     let stalled: Vec<_> = found.iter().filter(|f| f.id == FindingId::WriterStalled).collect();
     let [found] = stalled[..] else { panic!("{found:?}") };
-    let said = "3 of 3 writers are stopped: 18018, 18062, 18401 with 24 bytes in flight";
+    let said = "3 of 3 writers are stopped: 18018, 18062, 18401 with 24 B in flight";
     assert!(found.sentence.starts_with(said), "{}", found.sentence);
     assert_eq!(found.command(), Some("kill -CONT 18018 18062 18401"));
 }
@@ -242,4 +243,57 @@ fn a_writer_says_what_it_waits_for_until_an_append_works() {
     writer.append(b"small, too\n").unwrap();
     assert_eq!(look(&log).writers[0].waiting, None);
     assert_ne!(look(&log).state, State::Full);
+}
+
+/// A writer in another process, which has appended a line.
+fn writing(log: &Path) -> cli::Running {
+    let mut running = Tool::new(env!("CARGO_BIN_EXE_mmlogctl")).arg("append").arg(log).start();
+    running.feed(b"one\n");
+    wait_for("the line", || {
+        Observer::open(log, &Options::new()).ok()?.look().ok().filter(|s| s.watermark == 4)
+    });
+    running
+}
+
+/// What a first look says of writers that stand; `None` as long as it says nothing.
+fn stopped(log: &Path) -> Option<mmlog::Finding> {
+    look(log).findings.into_iter().find(|found| found.id == FindingId::WriterStopped)
+}
+
+#[test]
+fn since_when_a_process_stands_is_known_to_whoever_comes_later() {
+    if !Path::new("/proc/self/sched").exists() {
+        return skipped("since when a process stands", "this kernel does not say when a thread ran last");
+    }
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let running = writing(&log);
+    running.signal(Signal::SIGSTOP);
+    let found = wait_for("a first look that knows", || stopped(&log));
+    assert!(found.sentence.contains("is stopped, for ") && !found.sentence.contains("at least"), "{found:?}");
+    running.signal(Signal::SIGCONT);
+    wait_for("it goes on", || stopped(&log).is_none().then_some(()));
+    assert_eq!(running.end().code, 0);
+}
+
+#[test]
+fn a_writer_that_a_debugger_has_stopped_is_told_from_one_that_a_signal_has() {
+    let claim = "a writer that a debugger has stopped is told from one that a signal has";
+    if !Path::new("/proc/self/sched").exists() {
+        return skipped(claim, "this kernel does not say when a thread ran last");
+    }
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let running = writing(&log);
+    let pid = Pid::from_raw(running.pid().cast_signed());
+    if let Err(e) = ptrace::seize(pid, ptrace::Options::empty()) {
+        return skipped(claim, &format!("it may not be traced: {e}"));
+    }
+    ptrace::interrupt(pid).unwrap();
+    let found = wait_for("a look that knows", || stopped(&log));
+    assert!(found.sentence.contains("stopped by a debugger, for "), "{found:?}");
+    assert_eq!(found.command(), Some(&*format!("grep TracerPid /proc/{pid}/status")));
+    assert_eq!(found.severity, Severity::Warning);
+    ptrace::detach(pid, None).unwrap();
+    assert_eq!(running.end().code, 0);
 }

@@ -148,17 +148,15 @@ fn entries(page: &str) -> Vec<&'static Listed> {
 
 /// Runs what is not listed.
 fn perform(stage: &Stage, block: &Block, listed: Vec<&Listed>) -> Vec<String> {
-    let is_run = |step: &Step| {
-        let missing = lacks(&step.command);
-        if let Some(program) = missing {
-            cli::skipped(&step.command, &format!("no {program}"));
-        }
-        missing.is_none() && !listed.iter().any(|entry| step.command.contains(entry.holds))
-    };
+    let is_run = |step: &Step| !listed.iter().any(|entry| step.command.contains(entry.holds));
     let steps: Vec<Step> = block.steps().into_iter().filter(is_run).collect();
     if !steps.is_empty() && !["", "sh", "console"].contains(&block.language.as_str()) {
         let what = "is neither commands of a shell nor listed in tests/documents/listed.rs";
         return vec![format!("{}:{}: {what}:\n{}", block.document, block.line, block.text)];
+    }
+    if let Some(program) = steps.iter().find_map(|step| lacks(&step.command)) {
+        cli::skipped(&format!("{}:{}", block.document, block.line), &format!("no {program}"));
+        return Vec::new();
     }
     stage.perform(block, &steps)
 }

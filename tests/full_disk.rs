@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use common::{Actor, assert_complete, log_path, message, parameter, parse};
-use mmlog::{Fault, Log, Options};
+use mmlog::{Class, Fault, Log, Options, Rotation};
 use nix::libc;
 use nix::sys::resource::{Resource, setrlimit};
 
@@ -24,10 +24,13 @@ struct Disk(tempfile::TempDir);
 
 impl Disk {
     fn new(bytes: u64) -> Option<Self> {
+        Self::with(&format!("size={bytes}"))
+    }
+
+    fn with(size: &str) -> Option<Self> {
         let dir = tempfile::tempdir().unwrap();
-        let size = format!("size={bytes}");
         let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path()).output();
+            Command::new("mount").args(["-t", "tmpfs", "-o", size, "tmpfs"]).arg(dir.path()).output();
         if mounted.is_ok_and(|m| m.status.success()) {
             return Some(Self(dir));
         }
@@ -55,6 +58,36 @@ impl Drop for Disk {
 
 fn is_full(fault: &Fault) -> bool {
     matches!(fault, Fault::NoSpace { .. })
+}
+
+#[test]
+fn where_inodes_are_used_up_what_needs_a_file_says_so_and_appends_go_on() {
+    let Some(disk) = Disk::with("size=8m,nr_inodes=12") else { return };
+    let path = disk.log();
+    let log = Log::options().chunk_size(65536).open_or_create(&path).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append(b"a line\n").unwrap();
+    let mut files = (0..).map(|n| disk.0.path().join(format!("file-{n}")));
+    files.find(|file| fs::write(file, "").is_err()).unwrap();
+    let new = disk.0.path().join("new.log");
+    let errors =
+        [log.rotate(&Rotation::default()).unwrap_err(), Log::options().open_or_create(&new).err().unwrap()];
+    for error in errors {
+        assert!(matches!(error.fault(), Fault::NoInode { all: 12, .. }), "{error}");
+        assert_eq!(error.fault().class(), Class::Retry);
+        let said = error.to_string();
+        let asks = format!("`df -i {}`", disk.0.path().display());
+        assert!(
+            said.contains("no inode left") && said.contains("0 of 12 free") && said.contains(&asks),
+            "{said}"
+        );
+    }
+    writer.append(&vec![b'x'; 100_000]).unwrap();
+    // One for the file, and on this file system one for its second name.
+    for file in ["file-0", "file-1"] {
+        fs::remove_file(disk.0.path().join(file)).unwrap();
+    }
+    log.rotate(&Rotation::default()).unwrap();
 }
 
 #[test]

@@ -183,3 +183,82 @@ fn what_this_version_notes_does_not_trouble_the_one_before() {
         }
     }
 }
+
+#[test]
+fn followers_that_only_this_version_sees_trouble_nobody() {
+    for [one, other] in both_ways("followers that only this version sees trouble nobody") {
+        let scratch = Scratch::new();
+        let log = scratch.file("app.log");
+        let mut writers = [&one, &other].map(|version| {
+            let writer = appending(version, &log);
+            writer.until_open(&cli::metadata_of(&log));
+            writer
+        });
+        let tails: Vec<Running> =
+            [&one, &other].map(|v| v.tool("tail", &log).args(["-F", "-n", "+1"]).start()).into();
+        let now = tails.iter().zip([&one, &other]).find(|(_, v)| v.name == "now").unwrap().0.pid();
+        let seen = || {
+            let status = mmlog::Options::new().open_reader(&log).unwrap().status().unwrap();
+            status.followers.iter().map(|f| (f.pid, f.lag)).collect::<Vec<_>>()
+        };
+        let mut wanted = String::new();
+        for round in 0..4 {
+            for (writer, version) in writers.iter_mut().zip([&one, &other]) {
+                let line = format!("{} {round}\n", version.name);
+                writer.feed(line.as_bytes());
+                wanted.push_str(&line);
+                tails.iter().for_each(|tail| tail.until_stdout(|printed| printed == wanted.as_bytes()));
+            }
+            wait_for("the one that says so", || (seen() == [(now, 0)]).then_some(()));
+            let version = if round % 2 == 0 { &one } else { &other };
+            version.tool("rotate", &log).args(["--wait", "30s"]).run().is_success();
+        }
+        for version in [&one, &other] {
+            version.says_it_is_sound(&log);
+            version.tool("status", &log).run().is_success();
+        }
+        // Neither keeps anything for it.
+        writers.map(Running::end).iter().for_each(cli::Ended::is_success);
+        other.tool("prune", &log).args(["--keep", "1"]).run().is_success();
+        for tail in tails {
+            tail.signal(Signal::SIGTERM);
+            tail.end();
+        }
+    }
+}
+
+#[test]
+fn metadata_of_the_version_before_gets_places_for_followers_and_stays_its_own() {
+    for versions in both_ways("metadata of the version before gets places for followers").into_iter().take(1)
+    {
+        let [before, now] = versions;
+        let scratch = Scratch::new();
+        let log = scratch.file("app.log");
+        let metadata_len = || std::fs::metadata(cli::metadata_of(&log)).unwrap().len();
+        let mut writer = appending(&before, &log);
+        writer.feed(b"one\n");
+        let tail = now.tool("tail", &log).args(["-f", "-n", "+1"]).start();
+        tail.until_stdout(|printed| printed == b"one\n");
+        let len = metadata_len();
+        now.tool("append", &log).input(b"two\n").run().is_success();
+        assert!(metadata_len() > len, "who writes makes them");
+        let status = || mmlog::Options::new().open_reader(&log).unwrap().status().unwrap();
+        wait_for("the follower that was there before", || {
+            status().followers.iter().any(|f| f.pid == tail.pid()).then_some(())
+        });
+        writer.feed(b"three\n");
+        tail.until_stdout(|printed| printed == b"one\ntwo\nthree\n");
+        writer.end().is_success();
+        // Rebuilt by the one before, it has none until this one writes again.
+        cli::poke(&log, cli::at::MAGIC, &[0; 8]);
+        before.tool("repair", &log).args(["--rebuild"]).run().is_success();
+        assert!(status().followers.is_empty());
+        now.tool("append", &log).input(b"four\n").run().is_success();
+        let again = now.tool("tail", &log).args(["-f", "-n", "+1"]).start();
+        wait_for("a follower", || status().followers.iter().any(|f| f.pid == again.pid()).then_some(()));
+        for version in [&before, &now] {
+            assert_eq!(version.content(&log), "one\ntwo\nthree\nfour\n");
+            version.says_it_is_sound(&log);
+        }
+    }
+}

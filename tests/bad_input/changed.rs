@@ -203,10 +203,10 @@ fn a_poisoned_log_refuses_every_writer_with_the_reason_and_readers_still_read() 
     let open = mmlog::Log::options().open(&log).unwrap();
     open.poison("the operator\nsays no", 5).unwrap();
     drop(open);
-    let words = ["poisoned by process", "the operator\\nsays no; find the cause"];
+    let words = ["has stopped all writing: ", "the operator\\nsays no; find the cause"];
     refused(&["append", "trim"], &log, 4, &words);
     is_readable(&log, CONTENT);
-    has_status(&log, "PANICKED", "errno 5: the operator\\nsays no");
+    has_status(&log, "PANICKED", "has stopped all writing: the operator\\nsays no (Input/output error");
     assert_eq!(fs::read(metadata_of(&log)).unwrap()[at::IS_PANICKED], 1);
 }
 

@@ -60,7 +60,7 @@ fn a_writer_that_stands_is_stalled_and_named() {
     let _owner = Held::slot(&log, 5);
     write_slot(&log, 5, slot(3, 4), 4, std::process::id());
     let who = format!("writer {} (", std::process::id());
-    let waits = "with 4 bytes in flight at 4 (copying), for at least";
+    let waits = "with 4 B in flight at 4 (copying), for at least";
     shows(&log, "STALLED", &[&who, waits, "see nothing behind it", "watermark 4, 10 B not final", "next"]);
 }
 
@@ -105,12 +105,12 @@ fn holes_are_shown_with_who_left_them_and_the_list_is_cut() {
     let scratch = Scratch::new();
     let log = scratch.log(CONTENT);
     write_slot(&log, 0, slot(3, 4), 4, 4242);
-    shows(&log, "OK", &["1 dead", "holes 1", "4 bytes at 4, torn, left by 4242 (dead-writer)"]);
+    shows(&log, "OK", &["1 dead", "holes 1", "4 B at 4, torn, left by 4242 (dead-writer)"]);
     let log = scratch.file("many.log");
     mmlogctl("append", &log).arg("--max-writers=50").input(&b"four".repeat(50)).run().is_success();
     (0..50).for_each(|n| write_slot(&log, n, slot(3, 4 * n as u64), 4, 4242));
     mmlogctl("append", &log).run().is_success();
-    shows(&log, "OK", &["holes 50", "4 bytes at 196, torn", "... and 48 more"]);
+    shows(&log, "OK", &["holes 50", "4 B at 196, torn", "... and 48 more"]);
 }
 
 #[test]

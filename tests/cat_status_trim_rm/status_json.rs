@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use mmlog::Start;
 use serde_json::Value;
 
 use crate::cli::{Held, Scratch, at, mmlogctl, poke, slot, write_slot};
@@ -10,7 +11,7 @@ use crate::{CONTENT, live};
 /// A key and its type: `?` may be null.
 type Key = (&'static str, &'static str);
 
-const STATUS: [Key; 43] = [
+const STATUS: [Key; 45] = [
     ("schema", "number"),
     ("path", "string"),
     ("format", "number"),
@@ -51,6 +52,8 @@ const STATUS: [Key; 43] = [
     ("flaws", "array"),
     ("first_kept", "number"),
     ("holds", "array"),
+    ("followers", "array"),
+    ("followers_full", "boolean"),
     ("panic", "object?"),
     ("file", "object"),
     ("durability", "object"),
@@ -80,7 +83,7 @@ const UNREADABLE: [Key; 6] = [
     ("findings", "array"),
 ];
 
-const LOCK: [Key; 13] = [
+const LOCK: [Key; 14] = [
     ("held", "boolean?"),
     ("unseen", "string?"),
     ("pid", "number?"),
@@ -89,6 +92,7 @@ const LOCK: [Key; 13] = [
     ("since", "time?"),
     ("process", "string?"),
     ("command_line", "string?"),
+    ("stuck_in", "string?"),
     ("frozen_by", "string?"),
     ("namespace", "number?"),
     ("pid_here", "number?"),
@@ -96,7 +100,7 @@ const LOCK: [Key; 13] = [
     ("stale", "boolean"),
 ];
 
-const WRITER: [Key; 16] = [
+const WRITER: [Key; 18] = [
     ("slot", "number"),
     ("pid", "number"),
     ("namespace", "number?"),
@@ -104,6 +108,8 @@ const WRITER: [Key; 16] = [
     ("command", "string"),
     ("process", "string"),
     ("process_for_at_least_ms", "number"),
+    ("not_run_for_ms", "number?"),
+    ("stuck_in", "string?"),
     ("command_line", "string?"),
     ("frozen_by", "string?"),
     ("alive", "boolean?"),
@@ -113,6 +119,22 @@ const WRITER: [Key; 16] = [
     ("messages", "number"),
     ("bytes", "number"),
     ("since", "time?"),
+];
+
+const FOLLOWER: [Key; 13] = [
+    ("name", "string?"),
+    ("command", "string"),
+    ("command_line", "string?"),
+    ("pid", "number"),
+    ("namespace", "number?"),
+    ("pid_here", "number?"),
+    ("process", "string"),
+    ("frozen_by", "string?"),
+    ("position", "number"),
+    ("lag", "number"),
+    ("beyond", "boolean"),
+    ("since", "time?"),
+    ("seen", "time?"),
 ];
 
 const IN_FLIGHT: [Key; 4] =
@@ -196,6 +218,7 @@ fn status(log: &Path) -> Value {
     each("findings", &FINDING);
     each("damage", &DAMAGE);
     each("writers", &WRITER);
+    each("followers", &FOLLOWER);
     each("holes", &HOLE);
     each("segments", &SEGMENT);
     for writer in status["writers"].as_array().unwrap() {
@@ -236,9 +259,15 @@ fn everything_that_can_be_the_case_has_the_documented_keys() {
     let _owner = Held::slot(&log, 5);
     write_slot(&log, 5, slot(3, 10), 4, std::process::id());
     let _held = Held::maintenance(&log);
+    let mut follower = open.follow(Start::Oldest).unwrap();
+    follower.announce("shipper");
     open.poison("why not", 5).unwrap();
     let status = status(&log);
     assert_eq!(status["state"], "PANICKED");
+    assert_eq!(
+        (&status["followers"][0]["name"], &status["followers"][0]["lag"]),
+        (&"shipper".into(), &status["cursor"])
+    );
     assert_eq!(status["panic"]["reason"], "why not");
     assert_eq!(
         (&status["maintenance"]["held"], &status["maintenance"]["operation"]),

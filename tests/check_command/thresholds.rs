@@ -91,7 +91,7 @@ fn the_worst_of_several_comes_first_and_the_state_stays_where_it_is_as_bad() {
     assert!(said.starts_with("STALLED - ") && said.contains("holes is 1, above"), "{said}");
     Log::options().open(&log).unwrap().poison("no reason", 5).unwrap();
     let said = line(&log, &["-w", "holes=0"], 2);
-    let order = ["PANICKED - ", "poisoned by", "holes is", "find the cause"];
+    let order = ["PANICKED - ", "has stopped all writing", "holes is", "find the cause"];
     assert!(places(&said, order), "{said}");
 }
 

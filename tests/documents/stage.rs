@@ -173,7 +173,7 @@ fn follows(command: &str) -> bool {
 
 /// Whether a program that a command needs is not here.
 pub(crate) fn lacks(command: &str) -> Option<&'static str> {
-    const NEEDED: [&str; 4] = ["jq", "less", "script", "systemd-analyze"];
+    const NEEDED: [&str; 4] = ["cargo", "jq", "less", "script"];
     let missing = |program: &&&str| {
         command.split([' ', '|']).any(|word| word == **program)
             && !crate::cli::succeeds(Command::new("which").arg(program))

@@ -70,7 +70,7 @@ fn the_panic_flag_is_not_cleared_while_an_invariant_is_violated() {
         );
     }
     assert!(before == raw(&log));
-    mmlogctl("append", &log).input(b"x\n").run().is_refused(4, &log, &["poisoned by process"]);
+    mmlogctl("append", &log).input(b"x\n").run().is_refused(4, &log, &["has stopped all writing"]);
     mends(&log, &["--clear-panic", "--rebuild"], &["make new metadata from the data file (hole-range: "]);
     goes_on(&log, CONTENT);
 }

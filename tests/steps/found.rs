@@ -5,9 +5,10 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use mmlog::{
-    Damage, Fault, Finding, FindingId, Freezer, HoldStatus, Hole, HoleKind, InFlight, OutsideBytes,
-    PanicRecord, Phase, ProcessState, Recovered, RemovedHeld, Seat, SegmentFlaw, Severity, SlotWaiters,
-    State, Status, Thresholds, Unrecovered, Version1Flags, Waiting, Want, WriterStatus, with_log,
+    Damage, Fault, Finding, FindingId, FollowerStatus, Freezer, HoldStatus, Hole, HoleKind, InFlight,
+    OutsideBytes, PanicRecord, Phase, ProcessState, Recovered, RemovedHeld, Seat, SegmentFlaw, Severity,
+    SlotWaiters, State, Status, Thresholds, Unrecovered, Version1Flags, Waiting, Want, WriterStatus,
+    with_log,
 };
 
 const HERE: Seat = Seat { namespace: None, pid: Some(4312) };
@@ -127,6 +128,11 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
             }
         }
         FindingId::HoldKeeps => with(&|s| s.holds = vec![hold(ProcessState::Gone)]),
+        FindingId::ReaderBehind => by_all(&mut with, groups, &|s, w| {
+            s.cursor = 1 << 40;
+            s.followers = vec![follower(w), FollowerStatus { name: None, ..follower(w) }];
+        }),
+        FindingId::FollowersFull => with(&|s| s.followers_seen = 256),
         FindingId::Unseen => with(&|s| s.lock.held = Err("not here".to_owned())),
         FindingId::Idle => with(&|s| s.file.changed = Some(SystemTime::UNIX_EPOCH)),
         FindingId::Recovered => with(&|s| {
@@ -192,7 +198,9 @@ fn writer() -> WriterStatus {
         command_line: Some("web --log `app`".to_owned()),
         process: ProcessState::Sleeping,
         process_for_at_least: Duration::from_secs(9),
+        not_run_for: None,
         frozen_by: None,
+        stuck_in: None,
         alive: Ok(true),
         in_flight: None,
         waiting: None,
@@ -213,6 +221,24 @@ fn hold(process: ProcessState) -> HoldStatus {
     HoldStatus { name, position: 0, pid: 4312, process, since: None, last_seen: None }
 }
 
+fn follower(w: &WriterStatus) -> FollowerStatus {
+    let (position, lag, is_beyond) = (0, 1 << 40, false);
+    FollowerStatus {
+        name: Some("the `night` shift's\n".to_owned()),
+        pid: w.pid,
+        seat: w.seat,
+        command: w.command.clone(),
+        command_line: w.command_line.clone(),
+        process: w.process,
+        frozen_by: w.frozen_by.clone(),
+        position,
+        lag,
+        is_beyond,
+        since: None,
+        last_seen: None,
+    }
+}
+
 /// By a process in each state, here and in another PID namespace, and by one that nobody knows.
 fn by_all(with: With<'_>, groups: &Path, change: &dyn Fn(&mut Status, &WriterStatus)) {
     let elsewhere = |pid| Seat { namespace: Some(4_026_531_999), pid };
@@ -223,6 +249,11 @@ fn by_all(with: With<'_>, groups: &Path, change: &dyn Fn(&mut Status, &WriterSta
             with(&|s| change(s, &WriterStatus { pid, seat, process, ..writer() }));
         }
     }
+    let stuck_in = Some("percpu_rwsem_wait".to_owned());
+    with(&|s| {
+        let process = ProcessState::DiskSleep;
+        change(s, &WriterStatus { process, stuck_in: stuck_in.clone(), ..writer() });
+    });
     for group in GROUPS {
         let group = groups.join(group);
         let frozen_by = Some(Freezer { thawed_by: (group.join("freezer.state"), "THAWED"), group });

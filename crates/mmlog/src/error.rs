@@ -13,7 +13,7 @@ pub(crate) use at::At;
 pub use at::Error;
 pub use blocker::Blocker;
 pub use class::Class;
-pub(crate) use words::{GONE, shown};
+pub(crate) use words::{GONE, quoted_directory, shown};
 use words::{advice, make_room, misfit, shorter, words};
 pub use words::{quoted, reason, with_log};
 
@@ -164,7 +164,7 @@ pub enum Fault {
     },
     /// The data file is not the one that the metadata describes.
     #[error(
-        "metadata belongs to another file (inode {recorded}, the data file is {found}: a copy or a replaced file); only status, cat and tail work; put the right file back, or `mmlogctl repair --rebuild LOG` makes new metadata for this one"
+        "metadata belongs to another file (inode {recorded}, the data file is {found}: a copy, or a file put in its place, as sed -i and editors do); only status, cat and tail work; put the right file back, or `mmlogctl repair --rebuild LOG` makes new metadata for this one"
     )]
     Foreign {
         /// Inode in the metadata.
@@ -321,6 +321,17 @@ pub enum Fault {
         /// The errno.
         source: io::Error,
     },
+    /// A file cannot be made: the file system has space, and no inode for it. The log stays usable.
+    #[error(
+        "no inode left to make a file with (0 of {all} free, {} are): the file system is full of files; `df -i LOGDIR` tells, remove files that nobody needs and try again, nothing was taken",
+        size(*free)
+    )]
+    NoInode {
+        /// Inodes that the file system has.
+        all: u64,
+        /// Bytes that it has left for us.
+        free: u64,
+    },
     /// A sync failed, now or earlier: the kernel may have dropped what it could not write, and says so only once.
     #[error(
         "durability lost from position {from} on: {}; copy the log now, then find out about the disk; `mmlogctl repair --accept-loss LOG` ends this error",
@@ -396,7 +407,7 @@ pub enum Fault {
         max: u64,
     },
     /// The panic flag is set: no writing operation works, readers do.
-    #[error("poisoned by process {} ({}): {}; find the cause, then `mmlogctl repair --clear-panic LOG`", .0.pid, .0.command, .0.reason)]
+    #[error("process {} ({}) has stopped all writing: {}; find the cause, then `mmlogctl repair --clear-panic LOG`", .0.pid, .0.command, .0.reason)]
     Poisoned(PanicRecord),
     /// The panic flag stays, because something is wrong indeed.
     #[error(

@@ -13,6 +13,7 @@
 //! through a memory barrier (so that none is between "settled" and "does anybody sleep?" without our seeing the
 //! one or its seeing the other), and looks once more. A lost wake-up costs at most [`LONGEST_SLEEP`].
 
+mod announce;
 mod compressed;
 mod source;
 mod standing;
@@ -28,6 +29,7 @@ use std::time::Duration;
 use crate::error::{At, Fault, Result};
 use crate::files::version1::PATIENCE;
 use crate::files::{Files, SLICE};
+use crate::following::Told;
 use crate::holes::{self, Hole, HoleKind};
 use crate::position::Position;
 use crate::status::{self, Damage, LogId};
@@ -114,6 +116,7 @@ pub struct Follower {
     doubt: version1::Doubt,
     /// Where it was when it last waited.
     waited_at: u64,
+    told: Told,
 }
 
 pub(crate) fn oldest(files: &Files) -> std::result::Result<u64, Fault> {
@@ -140,6 +143,7 @@ impl Follower {
             epoch: 0,
             doubt: version1::Doubt::default(),
             waited_at: 0,
+            told: Told::new(),
         };
         follower.look()?;
         if follower.files.is_version_1() && follower.watermark < follower.cursor {
@@ -168,6 +172,7 @@ impl Follower {
     /// [`Fault::NotASegment`], [`Fault::Io`] when a final segment cannot be read: it stays where it is, and
     /// [`pass_unreadable`](Self::pass_unreadable) goes on behind that one.
     pub fn next(&mut self, buf: &mut [u8]) -> Result<Next> {
+        self.told.tell(&self.files, self.at);
         for _ in 0..LOOKS {
             let next = self.step(buf)?;
             let Next::Bytes(range) = &next else { return Ok(next) };
@@ -342,6 +347,7 @@ impl Follower {
             }
         }
         loop {
+            self.told.tell(&self.files, self.at);
             let files = Arc::clone(&self.files);
             let wake = &files.meta.header().data_wake;
             let expected = files.may_announce().then(|| wake.ask());

@@ -40,13 +40,17 @@
 //! | 0x0800 | 64 | hooks: `from`, `to` | rotation; who has the turn for hooks |
 //! | 0x0840 | 64 | outside: `taken`, `cut`, `cuts`, `cut_ns`, `from` | owner of the log's lock |
 //! | 0x0880 | 64 | slot wait: `count`, `pid`, `since_ns`, `tried_ns`, `pid_namespace`, command | who waits for a slot |
-//! | 0x08c0 | 1856 | spare, zero | |
+//! | 0x08c0 | 64 | following: `at`, `len` of the followers' places | first writer that opens the log |
+//! | 0x0900 | 1792 | spare, zero | |
 //! | 0x1000 | 64 × 128 | follower records: name, pid, hold, last seen | owner of the log's lock |
 //! | 0x3000 | 1024 × 64 | holes: start + 1 (0: free), length, pid, kind, time, command | owner of the log's lock |
 //! | 0x13000 | max_writers × 128 | slots: a hot line (pending, len, messages, bytes, what the next append waits for) and a cold one (who) | the slot's owner |
 //!
+//! Behind `total_len`, at `following.at`, 256 × 128 bytes: followers' places (who, position, last seen), each stored by
+//! its follower.
+//!
 //! Lock bytes (OFD locks) lie beyond the file's end: [`LOCK_BYTE`], [`MAINTENANCE_BYTE`], [`SYNC_BYTE`], [`HOOK_BYTE`],
-//! [`SLOT_BYTES`] + slot.
+//! [`SLOT_BYTES`] + slot, [`FOLLOWING_BYTES`] + 2 × place and the next one.
 #![allow(missing_docs, reason = "the table says what each field is")]
 #![allow(unsafe_code, reason = "the one unsafe impl is made by `shared!`, which checks every field")]
 
@@ -438,7 +442,8 @@ shared! {
         pub hooks: Hooks,
         pub outside: Outside,
         pub slot_wait: SlotWait,
-        pub spare: [[AtomicU64; 29]; 8],
+        pub following: Following,
+        pub spare: [[AtomicU64; 28]; 8],
     }
 }
 
@@ -471,6 +476,8 @@ shared! {
     }
 }
 
+mod following;
+pub use following::*;
 mod slot;
 pub use slot::{Slot, SlotCold, SlotHot, SlotWait};
 

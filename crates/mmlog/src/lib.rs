@@ -57,6 +57,8 @@ mod files;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod follow;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod following;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod holds;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod holes;
@@ -71,6 +73,8 @@ pub mod metadata;
 mod names;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod olddir;
+#[doc(hidden)]
+pub mod places;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod position;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
@@ -121,9 +125,9 @@ mod door {
     pub use crate::rotate::{Rotated, Rotation};
     pub use crate::slots::Phase;
     pub use crate::status::{
-        Damage, Durability, FileFacts, Finding, FindingId, InFlight, Lock, LogId, Medium, Observer,
-        Recovered, RemovedHeld, Seat, Seen, SegmentFlaw, SegmentStatus, Severity, State, Status, Thresholds,
-        Version1Flags, WriterStatus, explain,
+        Damage, Durability, FileFacts, Finding, FindingId, FollowerStatus, InFlight, Lock, LogId, Medium,
+        Observer, Recovered, RemovedHeld, Seat, Seen, SegmentFlaw, SegmentStatus, Severity, State, Status,
+        Thresholds, Version1Flags, WriterStatus, explain,
     };
     pub use crate::status::{OutsideBytes, UnrunHooks};
     pub use crate::sys::barrier::prepare_before_threads;

@@ -7,6 +7,7 @@ mod diagnose;
 mod facts;
 mod finding;
 pub(crate) mod flaws;
+mod followers;
 mod observer;
 mod segments;
 mod waiting;
@@ -19,6 +20,7 @@ use std::time::{Duration, SystemTime};
 pub use diagnose::explain;
 pub use finding::{Finding, FindingId, Severity, Thresholds};
 pub use flaws::SegmentFlaw;
+pub use followers::FollowerStatus;
 pub use observer::Observer;
 pub use segments::{RemovedHeld, SegmentStatus};
 
@@ -130,6 +132,8 @@ pub struct Lock {
     pub process: ProcessState,
     /// Who keeps it from running, if a control group does.
     pub frozen_by: Option<Freezer>,
+    /// Where in the kernel it is stuck, if it is and that can be seen.
+    pub stuck_in: Option<String>,
     /// Unchanged since the first look that saw it.
     pub for_at_least: Duration,
     /// Nobody holds it, but its record says that somebody does: he died with it.
@@ -173,10 +177,14 @@ pub struct WriterStatus {
     pub command_line: Option<String>,
     /// What it is doing.
     pub process: ProcessState,
-    /// It was seen doing so for that long.
+    /// It does so for at least that long.
     pub process_for_at_least: Duration,
+    /// Of a process that stands: for how long it has not run, as the kernel knows.
+    pub not_run_for: Option<Duration>,
     /// Who keeps it from running, if a control group does.
     pub frozen_by: Option<Freezer>,
+    /// Where in the kernel it is stuck, if it is and that can be seen.
+    pub stuck_in: Option<String>,
     /// Whether the kernel says that the slot has an owner.
     pub alive: Seen<bool>,
     /// Its append, if one is in flight.
@@ -390,6 +398,10 @@ pub struct Status {
     pub first_kept: u64,
     /// Consumers that prune keeps bytes for, the one that needs most first.
     pub holds: Vec<HoldStatus>,
+    /// Followers that announced themselves and have no hold of their name, the one farthest behind first.
+    pub followers: Vec<FollowerStatus>,
+    /// How many followers announced themselves, those with holds included.
+    pub followers_seen: usize,
     /// Why the log refuses to be written.
     pub panic: Option<PanicRecord>,
     /// The data file.

@@ -224,6 +224,32 @@ pub(crate) const ALL: &[Metric] = &[
         ),
     },
     Metric {
+        name: "followers",
+        unit: Unit::Count,
+        kind: Kind::Gauge,
+        family: "mmlog_followers",
+        help: "Followers without a hold that say where they are: tail -f, long cats, programs.",
+        value: |s| Some(s.followers.len() as u64),
+        most: None,
+        judged: too_much(
+            &[FindingId::FollowersFull],
+            "`mmlogctl status --json LOG` lists them; end those that are not needed",
+        ),
+    },
+    Metric {
+        name: "reader_lag",
+        unit: Unit::Bytes,
+        kind: Kind::Gauge,
+        family: "mmlog_reader_lag_bytes",
+        help: "Bytes between the cursor and the follower without a hold that is farthest back; 0 when none is seen.",
+        value: |s| Some(s.followers.iter().map(|f| f.lag).max().unwrap_or(0)),
+        most: None,
+        judged: too_much(
+            &[FindingId::ReaderBehind],
+            "`mmlogctl status LOG` names that follower; look at whoever reads from it",
+        ),
+    },
+    Metric {
         name: "segments",
         unit: Unit::Count,
         kind: Kind::Gauge,

@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use mmlog::{
-    Durability, FileFacts, FindingId, HoldStatus, Hole, HoleKind, InFlight, Lock, LogId, Medium, PanicRecord,
-    Phase, ProcessState, Recovered, Seat, SegmentFlaw, SegmentStatus, State, Status, WriterStatus,
+    Durability, FileFacts, FindingId, FollowerStatus, HoldStatus, Hole, HoleKind, InFlight, Lock, LogId,
+    Medium, PanicRecord, Phase, ProcessState, Recovered, Seat, SegmentFlaw, SegmentStatus, State, Status,
+    WriterStatus,
 };
 
 fn at() -> Option<SystemTime> {
@@ -24,6 +25,7 @@ fn lock(operation: &str) -> Lock {
         command_line: None,
         process: ProcessState::Stopped,
         frozen_by: None,
+        stuck_in: None,
         for_at_least: Duration::from_secs(99),
         is_stale: false,
     }
@@ -46,7 +48,9 @@ fn writer(slot: u32) -> WriterStatus {
         command_line: None,
         process,
         process_for_at_least: Duration::from_secs(9),
+        not_run_for: None,
         frozen_by: None,
+        stuck_in: None,
         alive: Ok(slot != 3),
         in_flight,
         waiting: None,
@@ -63,6 +67,23 @@ fn hole(start: u64) -> Hole {
 fn hold(position: u64) -> HoldStatus {
     let (name, process) = ("a-long-name-of-a-consumer".repeat(2), ProcessState::Gone);
     HoldStatus { name, position, pid: 4_000_001, process, since: at(), last_seen: at() }
+}
+
+fn follower(lag: u64) -> FollowerStatus {
+    FollowerStatus {
+        name: lag.is_multiple_of(2).then(|| "a-long-name-of-a-follower".repeat(2)),
+        pid: 4_000_001,
+        seat: Seat { namespace: None, pid: Some(4_000_001) },
+        command: "a-long-command".to_owned(),
+        command_line: Some("a-long-command --with arguments".repeat(5)),
+        process: ProcessState::Sleeping,
+        frozen_by: None,
+        position: (1 << 61) - lag,
+        lag,
+        is_beyond: false,
+        since: at(),
+        last_seen: at(),
+    }
 }
 
 pub(crate) fn worst() -> Status {
@@ -129,6 +150,8 @@ pub(crate) fn worst() -> Status {
         removed_held: Vec::new(),
         first_kept: 1 << 60,
         holds: (0..64).map(hold).collect(),
+        followers: (0..256).rev().map(|n| follower(n << 32)).collect(),
+        followers_seen: 256,
         panic: Some(PanicRecord { reason, errno: 5, pid: 1, command: "\x1b[31m".to_owned(), at: at() }),
         file: FileFacts {
             len: 1,

@@ -38,7 +38,7 @@ impl Write for Writer {
 
 fn as_io(error: Error) -> io::Error {
     let kind = match error.fault() {
-        Fault::NoSpace { .. } => io::ErrorKind::StorageFull,
+        Fault::NoSpace { .. } | Fault::NoInode { .. } => io::ErrorKind::StorageFull,
         Fault::Stalled { .. } => io::ErrorKind::TimedOut,
         _ => io::ErrorKind::Other,
     };

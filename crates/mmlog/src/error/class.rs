@@ -20,7 +20,7 @@ impl Fault {
     pub fn class(&self) -> Class {
         match self {
             Fault::NotDurable { cause, .. } => cause.class(),
-            Fault::NoSpace { .. } => Class::Retry,
+            Fault::NoSpace { .. } | Fault::NoInode { .. } => Class::Retry,
             Fault::Busy(_)
             | Fault::Stalled { .. }
             | Fault::Stopped { .. }

@@ -96,7 +96,7 @@ pub(super) fn shorter(fits: usize, exists: bool) -> String {
     match exists {
         false => format!("choose a name of at most {fits} bytes"),
         true => format!(
-            "stop its programs and give it a name of at most {fits} bytes (`mv` LOG, LOG.mmlog and its old segments)"
+            "stop its programs and give it a name of at most {fits} bytes (rename LOG, LOG.mmlog and its old segments with mv)"
         ),
     }
 }
@@ -105,16 +105,26 @@ pub(super) fn shorter(fits: usize, exists: bool) -> String {
 pub(crate) const GONE: &str = "put it, or a copy, back; else `mmlogctl repair --recreate LOG` goes on behind the lost \
     positions, or, if the log was to be removed, `mmlogctl rm LOG` takes away what is left";
 
-/// A text with the log's path for `LOG` in the commands that it names, between backticks.
+/// A text with the log's path for `LOG`, and its directory for `LOGDIR`, in the commands that it names, between backticks.
 pub fn with_log(text: &str, log: &Path) -> String {
-    let path = quoted(log);
+    let (path, directory) = (quoted(log), quoted_directory(log));
     let filled = |command: &str| {
-        let words = command.split(' ').map(|word| if word == "LOG" { path.as_str() } else { word });
+        let words = command.split(' ').map(|word| match word {
+            "LOG" => path.as_str(),
+            "LOGDIR" => directory.as_str(),
+            _ => word,
+        });
         words.collect::<Vec<_>>().join(" ")
     };
     let parts = text.split('`').enumerate();
     let parts = parts.map(|(i, part)| if i % 2 == 1 { filled(part) } else { part.to_owned() });
     parts.collect::<Vec<_>>().join("`")
+}
+
+/// Where a path lies, from where it is named.
+pub(crate) fn quoted_directory(path: &Path) -> String {
+    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    quoted(parent.unwrap_or(Path::new(".")))
 }
 
 /// A path as it may stand in a line, control characters escaped.

@@ -311,7 +311,7 @@ impl Files {
         self.another_description().map_err(cannot_lock)
     }
 
-    fn another_description(&self) -> std::io::Result<File> {
+    pub(super) fn another_description(&self) -> std::io::Result<File> {
         let file = self.place.open(Part::Metadata, Access::Write)?;
         let same = fs::identity(&file.metadata()?) == self.metadata_id;
         if same { Ok(file) } else { Err(io::ErrorKind::NotFound.into()) }

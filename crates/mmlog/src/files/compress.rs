@@ -15,6 +15,7 @@ use std::os::fd::AsFd;
 use std::time::Duration;
 
 use super::Files;
+use super::meta::page_size;
 use super::owner::Operation;
 use super::parts::{self, MAKER_BYTE};
 use super::room::Room;
@@ -81,7 +82,7 @@ impl Files {
         }
         let create = || Fault::io("create the compressed copy");
         let file = segment.dir.place().open_named(&name, Access::New(0o600));
-        let file = file.map_err(|e| self.full_or(e, 1, create()))?;
+        let file = file.map_err(|e| self.full_or(e, page_size(), create()))?;
         let part = PartFile { files: self, segment, source, stat, file, name };
         crash_point("compress:created");
         lock::try_lock(part.file.as_fd(), MAKER_BYTE).map_err(create())?;
@@ -108,7 +109,7 @@ impl PartFile<'_> {
 
     /// What a write to the copy failed with.
     pub(crate) fn cannot_write(&self, e: io::Error) -> Fault {
-        self.files.full_or(e, 1, Fault::io("write the compressed copy"))
+        self.files.full_or(e, page_size(), Fault::io("write the compressed copy"))
     }
 
     /// A compressed copy that has its name already, and how it is compressed.

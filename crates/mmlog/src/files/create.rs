@@ -7,6 +7,7 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use super::content::{Extent, extent};
+use super::following::any_place_taken;
 use super::meta::{self, Geometry, Meta, Stage};
 use super::open::{Metadata, Opened, Opening};
 use super::segment_dir::{Owner, SegmentDir, Stranger};
@@ -15,7 +16,9 @@ use super::{boot, olddir};
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::holes::{self, Hole};
-use crate::layout::{Control, Header, LOCK_BYTE, POSITION_END, Version1, WRITERS_RANGE, total_len};
+use crate::layout::{
+    Control, FOLLOWING_FIRST, Header, LOCK_BYTE, POSITION_END, Version1, WRITERS_RANGE, total_len,
+};
 use crate::metadata::Entry;
 use crate::sys::lock::{self, Lease};
 use crate::sys::place::{Access, Found, Part};
@@ -126,7 +129,14 @@ impl Opening<'_> {
             }
             Start::Here | Start::Version1 { .. } => (None, None),
         };
+        if self.stores_followers(opened, geometry.max_writers)? {
+            return Err(super::in_use(&opened.file));
+        }
         self.allocate(opened, &stat, geometry.max_writers, start)?;
+        // Who came in between sees that there are no places any more.
+        while self.stores_followers(opened, geometry.max_writers)? {
+            self.pause()?;
+        }
         let identity = |to: &crate::layout::Identity| {
             let set = |words: &[AtomicU64], values: [u64; 2]| {
                 words.iter().zip(values).for_each(|(w, v)| w.store(v, Ordering::Relaxed));
@@ -170,6 +180,15 @@ impl Opening<'_> {
         meta.make_ready();
         crash_point("create:ready");
         Ok(if len > 0 { Origin::Adopted { len } } else { Origin::Created })
+    }
+
+    /// Whether a follower of what was here may store where slots are to be.
+    fn stores_followers(&self, opened: &Opened, max_writers: u32) -> std::result::Result<bool, Fault> {
+        if total_len(max_writers) <= FOLLOWING_FIRST {
+            return Ok(false);
+        }
+        let fd = opened.lock_file.fd().ok_or(Fault::Replaced)?;
+        any_place_taken(fd).map_err(Fault::io("ask who follows the log"))
     }
 
     /// Behind what a log left at this path that is gone, or whose metadata is: no segment is ever overwritten, and no

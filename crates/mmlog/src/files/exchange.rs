@@ -15,6 +15,7 @@ use std::time::Instant;
 use super::Files;
 use super::guard::{LogLock, is_full};
 use super::meta::page_size;
+use super::room::no_room;
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::layout::POSITION_END;
@@ -49,8 +50,10 @@ impl Files {
         self.remove_strays()?;
         let old = self.renew()?;
         let create = || Fault::io("create the next segment's file");
-        let file =
-            self.place.open(Part::Next, Access::New(0o600)).map_err(|e| self.full_or(e, 1, create()))?;
+        let file = self
+            .place
+            .open(Part::Next, Access::New(0o600))
+            .map_err(|e| self.full_or(e, page_size(), create()))?;
         let mut next = NextFile { files: self, inode: 0, len: 0 };
         let stat = file.metadata().map_err(create())?;
         next.inode = stat.ino();
@@ -85,7 +88,7 @@ impl Files {
         other: impl FnOnce(io::Error) -> Fault,
     ) -> Fault {
         match is_full(&source) {
-            true => Fault::NoSpace { needed, free: fs::free_bytes(self.place.directory_fd()), source },
+            true => no_room(self.place.directory_fd(), needed, source),
             false => other(source),
         }
     }
@@ -135,7 +138,10 @@ impl LogLock<'_> {
         let committed = match linked {
             Ok(found) if found == Some(self.segment.inode()) => place.put_next(),
             Ok(_) => Err(io::ErrorKind::ResourceBusy.into()),
-            Err(e) => return Err(Fault::Io { operation: "give the segment its final name", source: e }),
+            Err(e) => {
+                let other = Fault::io("give the segment its final name");
+                return Err(self.files.full_or(e, page_size(), other));
+            }
         };
         crash_point("rotate:renamed");
         committed.map_err(|source| {

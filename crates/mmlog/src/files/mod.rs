@@ -9,6 +9,7 @@ pub(crate) mod compress;
 pub(crate) mod content;
 mod create;
 pub(crate) mod exchange;
+mod following;
 pub(crate) mod guard;
 mod kept;
 pub(crate) mod leftovers;

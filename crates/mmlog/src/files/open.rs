@@ -19,9 +19,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use super::boot::{Boot, Known};
-use super::meta::{self, Meta, Stage};
+use super::meta::{self, Meta, Stage, page_size};
 use super::owner::Operation;
-use super::room::Room;
+use super::room::{Room, no_room};
 use super::segment_dir::{Owner, SegmentDir, Stranger};
 use super::segments::{CannotOpen, Others, open_current};
 use super::{Adopt, Config, Files, Intent, METADATA_SUFFIX, Origin, Trust};
@@ -295,7 +295,7 @@ impl Opening<'_> {
     /// Making a name can need space, too.
     pub(super) fn no_space_or(&self, source: io::Error, operation: &'static str) -> Fault {
         match super::guard::is_full(&source) {
-            true => Fault::NoSpace { needed: 1, free: fs::free_bytes(self.place.directory_fd()), source },
+            true => no_room(self.place.directory_fd(), page_size(), source),
             false => Fault::Io { operation, source },
         }
     }
@@ -387,6 +387,8 @@ impl Opening<'_> {
         if matches!(self.intent, Intent::Create | Intent::Write) && !files.control().is_panicked() {
             let guard = files.lock(Operation::Open, &self.deadline)?;
             guard.settle_all();
+            // Without it, followers are not seen: no reason not to write.
+            let _ = guard.make_following();
         }
         Ok(files)
     }

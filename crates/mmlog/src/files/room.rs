@@ -1,6 +1,11 @@
-//! Whether a log's directory takes the names that its files have: each has the log's and something behind it.
+//! Whether a log's directory takes the names that its files have: each has the log's and something behind it; and why it takes
+//! no file.
 
 use std::ffi::OsStr;
+use std::io;
+use std::os::fd::AsFd;
+
+use nix::libc;
 
 use crate::error::Fault;
 use crate::names::LONGEST_BYTES;
@@ -50,5 +55,17 @@ impl<'a> Room<'a> {
     /// An error where the name does not fit of a file that is to be made for a log that is there.
     pub(crate) fn check(&self, name: &OsStr, what: &'static str) -> Result<(), Fault> {
         if name.len() <= self.most { Ok(()) } else { Err(self.too_long(name.len(), what, true)) }
+    }
+}
+
+/// Why a file could not be made there: where there is space for it, what has run out are inodes.
+pub(super) fn no_room(directory: impl AsFd, needed: u64, source: io::Error) -> Fault {
+    let asked = fs::ask_file_system(directory).ok();
+    let free = asked.as_ref().map_or(0, |asked| asked.free);
+    match asked.and_then(|asked| asked.inodes) {
+        Some((0, all)) if free >= needed && source.raw_os_error() == Some(libc::ENOSPC) => {
+            Fault::NoInode { all, free }
+        }
+        _ => Fault::NoSpace { needed, free, source },
     }
 }

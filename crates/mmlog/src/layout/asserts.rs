@@ -25,7 +25,7 @@ const _: () = assert!(
 len!(Control: 128, Wake: 64, Identity: 128, Tables: 64, HighWater: 64, Kept: 64, Checkpoint: 64, Commit: 64, Owner: 64,
     Journal: 64, Panic: 320, Segment: 64, HoleCounts: 64, Policy: 256, Header: 4096, FollowerRecord: 128,
     HoleEntry: 64, SlotHot: 64, SlotCold: 64, Slot: 128, Epoch: 16, Epochs: 192, Hooks: 64,
-    Outside: 64, SlotWait: 64);
+    Outside: 64, SlotWait: 64, Following: 64, FollowingPlace: 128);
 at!(
     Control.version == 0,
     Control.is_ready == 4,
@@ -142,7 +142,9 @@ at!(
     Header.slot_wait.tried_ns == 0x890,
     Header.slot_wait.pid_namespace == 0x898,
     Header.slot_wait.command == 0x8a0,
-    Header.spare == 0x8c0,
+    Header.following.at == 0x8c0,
+    Header.following.len == 0x8c8,
+    Header.spare == 0x900,
     FollowerRecord.state == 0,
     FollowerRecord.pid == 4,
     FollowerRecord.since_ns == 8,
@@ -172,6 +174,17 @@ at!(
     SlotCold.since_ns == 24,
     SlotCold.command == 32,
     Slot.hot == 0,
-    Slot.cold == 64
+    Slot.cold == 64,
+    FollowingPlace.since_ns == 0,
+    FollowingPlace.position == 8,
+    FollowingPlace.seen_ns == 16,
+    FollowingPlace.start_time == 24,
+    FollowingPlace.pid_namespace == 32,
+    FollowingPlace.pid == 40,
+    FollowingPlace.command == 48,
+    FollowingPlace.name == 64
 );
+const _: () = assert!(FOLLOWING_FIRST == 0x33000 && FOLLOWING_LEN == 0x8000);
+// Behind the bytes of all slots.
+const _: () = assert!(FOLLOWING_BYTES >= SLOT_BYTES + WRITERS_RANGE.1 as u64);
 const _: () = assert!(SLOTS_AT == 0x13000 && FOLLOWERS_AT + FOLLOWERS_MAX * 128 == HOLES_AT);

@@ -10,9 +10,9 @@ mod who;
 use std::time::{Duration, SystemTime};
 
 use super::{Damage, Finding, FindingId, Seat, Severity, State, Status, Thresholds};
-use crate::error::{Class, Error, Fault, GONE, quoted, with_log};
+use crate::error::{Class, Error, Fault, GONE, quoted, quoted_directory, with_log};
 use crate::sys::fs::Medium;
-use crate::units::{ago, counted, lasting};
+use crate::units::{ago, agree, counted, lasting, size};
 
 impl Status {
     /// All that is wrong or worth knowing, worst first.
@@ -37,6 +37,8 @@ impl Status {
         found.extend(self.lock_stale());
         found.extend(self.writers_full());
         found.extend(self.holds.iter().filter_map(|hold| self.hold(hold, thresholds)));
+        found.extend(self.reader_behind(thresholds));
+        found.extend(self.places_taken());
         found.extend(self.unseen());
         found.extend(self.idle(thresholds));
         found.extend(self.recovered());
@@ -71,10 +73,19 @@ impl Status {
         format!("`mmlogctl {words} {}`", quoted(&self.path))
     }
 
+    /// Where it lies, as a shell reads it.
+    pub(super) fn directory(&self) -> String {
+        quoted_directory(&self.path)
+    }
+
     fn panicked(&self) -> Option<Finding> {
         let p = self.panic.as_ref().filter(|_| self.version_1.is_none())?;
+        let why = match p.errno {
+            0 => String::new(),
+            errno => format!(" ({})", std::io::Error::from_raw_os_error(errno)),
+        };
         let sentence =
-            format!("poisoned by process {} ({}), errno {}: {}", p.pid, p.command, p.errno, p.reason);
+            format!("process {} ({}) has stopped all writing: {}{why}", p.pid, p.command, p.reason);
         let clear = self.command("repair --clear-panic");
         let next = format!("find the cause, then {clear}; nobody can write until then, readers still work");
         Some(critical(FindingId::Panicked, State::Panicked, sentence, next).of(p.pid))
@@ -140,13 +151,18 @@ impl Status {
             (_, true) => "is_locked",
             _ => {
                 let sentence = "format 1, the original's: it can be read, not appended to".to_owned();
-                return Some(info(FindingId::Version1, sentence, next));
+                return Some(warning(FindingId::Version1, State::Warning, sentence, next));
             }
         };
         let named: Vec<String> = flags.holders.iter().map(|(pid, name)| format!("{pid} ({name})")).collect();
         let open = match named.is_empty() {
             true => "no process that can be seen has the log open, so it is stale".to_owned(),
-            false => format!("processes {} have the log open", named.join(", ")),
+            false => format!(
+                "{} {} {} the log open",
+                agree(named.len() as u64, "process", "processes"),
+                named.join(", "),
+                agree(named.len() as u64, "has", "have")
+            ),
         };
         let state = if flags.is_panicked { State::Panicked } else { State::Locked };
         let made = if flags.is_panicked { critical } else { warning };
@@ -179,12 +195,11 @@ impl Status {
     /// In memory nobody knows: stores do not move the time there.
     fn idle(&self, thresholds: &Thresholds) -> Option<Finding> {
         let quiet = self.idle_for().filter(|quiet| *quiet >= thresholds.idle)?;
-        let writers = self.writers.iter().filter(|w| w.alive != Ok(false)).count();
-        let sentence = format!(
-            "nothing was appended for {}; open in {}",
-            lasting(quiet),
-            counted(writers as u64, "writer")
-        );
+        let open = match self.writers.iter().filter(|w| w.alive != Ok(false)).count() as u64 {
+            0 => "no writer has it open".to_owned(),
+            n => format!("{} {} it open", counted(n, "writer"), agree(n, "has", "have")),
+        };
+        let sentence = format!("nothing was appended for {}; {open}", lasting(quiet));
         let next = format!(
             "see whether the programs that should write still run; `echo test | mmlogctl append {}` shows whether the log works",
             quoted(&self.path)
@@ -203,7 +218,7 @@ impl Status {
         let r = self.durability.recovered.filter(|r| r.lost > 0)?;
         let sentence = format!(
             "a reboot or power cut cost {} {}; the log went on at {}",
-            counted(r.lost, "byte"),
+            size(r.lost),
             ago(r.at, SystemTime::now()),
             r.end
         );
@@ -218,7 +233,7 @@ impl Status {
         let waiting = self.unrecovered?;
         let sentence = format!(
             "not recovered since the reboot: {} from {} on are as they have reached the disk",
-            counted(waiting.end - waiting.synced, "byte"),
+            size(waiting.end - waiting.synced),
             waiting.synced
         );
         let next = format!(
@@ -239,7 +254,7 @@ impl Status {
         let sentence = format!(
             "{}, the latest of {} at {}, {}, left by {who}",
             counted(self.holes_total, "hole"),
-            counted(last.len, "byte"),
+            size(last.len),
             last.start,
             last.kind
         );

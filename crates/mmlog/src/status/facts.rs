@@ -59,13 +59,19 @@ fn data_file(files: &Files, file_size: u64, file: &FileFacts) -> Result<Option<D
     // A rotation in the middle, of somebody dead or stopped, is finished by whoever gets the lock.
     let rotating = header.journal.kind() == JOURNAL_ROTATE;
     let found = |id, problem| Ok(Some(Damage { id, problem }));
+    let in_overlay = |problem: String| match file.medium {
+        Medium::Overlay => {
+            format!("this is a view of the log through an overlay, as a container has it: {problem}")
+        }
+        _ => problem,
+    };
     if file.inode == 0 {
         return found(FindingId::DataGone, "the data file is gone".into());
     }
     if file.inode != recorded && !rotating {
         let foreign = Fault::replaced_by(file.len == 0, recorded, file.inode).problem();
         return match file.medium {
-            Medium::Overlay => found(FindingId::OverlayView, foreign),
+            Medium::Overlay => found(FindingId::OverlayView, in_overlay(foreign)),
             _ => found(FindingId::DataReplaced, foreign),
         };
     }
@@ -74,7 +80,7 @@ fn data_file(files: &Files, file_size: u64, file: &FileFacts) -> Result<Option<D
         && this_boot
         && let Some(other) = files.other_mount()?
     {
-        return found(FindingId::OverlayView, other.problem());
+        return found(FindingId::OverlayView, in_overlay(other.problem()));
     }
     let expected = if this_boot { file_size } else { files.certain() };
     let truncated = Fault::Truncated { expected, found: file.len };

@@ -120,6 +120,10 @@ findings! {
     InodesUsedUp = "inodes-used-up",
     /// An append failed, and its program has not tried again.
     AppendFailed = "append-failed",
+    /// A follower for which nothing is kept is far behind.
+    ReaderBehind = "reader-behind",
+    /// All places for followers are taken.
+    FollowersFull = "followers-full",
 }
 
 impl fmt::Display for FindingId {

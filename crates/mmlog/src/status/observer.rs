@@ -16,11 +16,12 @@ use crate::files::{Config, Files, Intent, owner};
 use crate::holds;
 use crate::holes;
 use crate::hooks;
-use crate::layout::{HELD, HOOK_BYTE, LOCK_BYTE, MAINTENANCE_BYTE, Owner, Slot, VERSION};
+use crate::layout::{FollowingPlace, HELD, HOOK_BYTE, LOCK_BYTE, MAINTENANCE_BYTE, Owner, Slot, VERSION};
 use crate::metadata::Gate;
 use crate::slots::Phase;
 use crate::sync::Ordering;
 use crate::sys::cgroup::{Freezer, Groups};
+use crate::sys::map::View;
 use crate::sys::process::{self, ProcessState, Who, time_of};
 
 /// How long it is believed who has removed segments open.
@@ -54,6 +55,8 @@ pub struct Observer {
     groups: Groups,
     command_lines: HashMap<u32, (Option<String>, Instant)>,
     peeks: Peeks,
+    /// The followers' places, once they are there.
+    pub(super) places: Option<View<FollowingPlace>>,
     /// Who had removed segments open, and when that was asked.
     held: Option<(Instant, Vec<RemovedHeld>)>,
 }
@@ -86,6 +89,7 @@ impl Observer {
             believed: HashMap::new(),
             command_lines: HashMap::new(),
             peeks: Peeks::default(),
+            places: None,
             held: None,
         }
     }
@@ -138,6 +142,9 @@ impl Observer {
         let (all, flaws) = segments::all(files, &entry, cursor.start, &file, &mut self.peeks);
         let gate = (cursor.gate == Gate::Closed).then(|| control.gate_at.load(Ordering::Relaxed));
         let mut unseen = Unseen::default();
+        let holds = holds::all(files);
+        let (followers, followers_seen) =
+            unseen.or_nothing("who follows", self.followers(files, cursor.start, &holds));
         let mut status = Status {
             path: files.path().to_path_buf(),
             metadata_path: files.place.metadata_path().to_path_buf(),
@@ -184,7 +191,9 @@ impl Observer {
             flaws,
             removed_held: self.removed_held(files),
             first_kept: files.first_kept(),
-            holds: holds::all(files),
+            holds,
+            followers,
+            followers_seen,
             panic: control.is_panicked().then(|| files.panic_record()),
             file,
             durability: Durability::of(&header.checkpoint),
@@ -205,7 +214,7 @@ impl Observer {
     ) -> Option<WriterStatus> {
         let pending = slot.hot.pending();
         let alive = seen_by(files.ask_alive(index));
-        let in_flight = pending.phase().map(|phase| {
+        let mut in_flight = pending.phase().map(|phase| {
             let start = pending.position();
             let end = start.saturating_add(slot.hot.len.load(Ordering::Relaxed));
             InFlight { phase, start, end, for_at_least: self.age(Still::Slot(index, start, phase), seen) }
@@ -216,13 +225,21 @@ impl Observer {
         let (who, seat) = self.known(files, owner::of(&slot.cold), &alive);
         let (process, frozen_by) = self.doing(state(&alive, &who, seat), seat);
         let waiting = slot.hot.waiting_for(slot.cold.since_ns.load(Ordering::Relaxed));
+        let stands = process.stands() || process == ProcessState::DiskSleep;
+        let not_run_for = seat.pid.filter(|_| stands).and_then(process::not_run_for);
+        let seen_for = self.age(Still::Process(who.pid, process), seen);
+        if let (Some(flight), Some(stood)) = (&mut in_flight, not_run_for) {
+            flight.for_at_least = flight.for_at_least.max(stood);
+        }
         let is_odd = in_flight.is_some() || waiting.is_some() || !is_well(process);
         Some(WriterStatus {
             slot: index,
             pid: who.pid,
             seat,
             process,
-            process_for_at_least: self.age(Still::Process(who.pid, process), seen),
+            process_for_at_least: seen_for.max(not_run_for.unwrap_or_default()),
+            not_run_for,
+            stuck_in: stuck_in(process, seat),
             frozen_by,
             command: who.command,
             alive,
@@ -259,6 +276,7 @@ impl Observer {
             since: time_of(since),
             process,
             frozen_by,
+            stuck_in: stuck_in(process, seat),
             command_line,
             command: who.command,
             for_at_least,
@@ -266,7 +284,7 @@ impl Observer {
     }
 
     /// How a process was called; not asked at every look.
-    fn command_line(&mut self, seat: Seat) -> Option<String> {
+    pub(super) fn command_line(&mut self, seat: Seat) -> Option<String> {
         let pid = seat.pid?;
         let known =
             self.command_lines.entry(pid).or_insert_with(|| (process::command_line(pid), Instant::now()));
@@ -274,7 +292,7 @@ impl Observer {
     }
 
     /// A frozen process looks asleep.
-    fn doing(&mut self, state: ProcessState, seat: Seat) -> (ProcessState, Option<Freezer>) {
+    pub(super) fn doing(&mut self, state: ProcessState, seat: Seat) -> (ProcessState, Option<Freezer>) {
         let may_be =
             matches!(state, ProcessState::Sleeping | ProcessState::DiskSleep | ProcessState::Running);
         match seat.pid.filter(|_| may_be).and_then(|pid| self.groups.freezer_of(pid)) {
@@ -299,7 +317,7 @@ impl Observer {
     }
 
     /// Where a process is. Those of other PID namespaces are looked for in /proc, and not at every look.
-    fn seat(&mut self, who: &Who) -> Seat {
+    pub(super) fn seat(&mut self, who: &Who) -> Seat {
         let Some(namespace) = process::other_namespace(who) else {
             return Seat { namespace: None, pid: (who.pid != 0).then_some(who.pid) };
         };
@@ -314,12 +332,16 @@ impl Observer {
     }
 }
 
+fn stuck_in(state: ProcessState, seat: Seat) -> Option<String> {
+    seat.pid.filter(|_| state == ProcessState::DiskSleep).and_then(process::waits_in)
+}
+
 fn is_well(state: ProcessState) -> bool {
     matches!(state, ProcessState::Running | ProcessState::Sleeping)
 }
 
 /// Who has a lock byte lives, whatever its start time looks like from another time namespace.
-fn state(alive: &Seen<bool>, who: &Who, seat: Seat) -> ProcessState {
+pub(super) fn state(alive: &Seen<bool>, who: &Who, seat: Seat) -> ProcessState {
     match process::state_at(who, seat.pid) {
         _ if *alive == Ok(false) => ProcessState::Gone,
         ProcessState::Gone => ProcessState::Unknown,

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::diagnose::{info, is_recent, warning};
 use super::{Finding, FindingId, State, Status};
-use crate::units::{ago, counted};
+use crate::units::{ago, counted, size};
 
 /// Bytes that `>>` put behind the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -37,7 +37,7 @@ impl UnrunHooks {
 impl Status {
     /// Readers see what has a position.
     pub(super) fn outside_bytes(&self) -> Option<Finding> {
-        let bytes = counted(self.outside.waiting, "byte");
+        let bytes = size(self.outside.waiting);
         let sentence =
             format!("{bytes} that somebody put behind the log at rest, by `>>`, cannot be read yet");
         let next = format!("{} takes them into the log, as the next append does", self.command("trim"));
@@ -48,7 +48,7 @@ impl Status {
         let cut_at = self.outside.cut_at?;
         let sentence = format!(
             "{} that somebody put behind the log by `>>` while a program was writing were cut off, the last {}",
-            counted(self.outside.cut, "byte"),
+            size(self.outside.cut),
             ago(cut_at, SystemTime::now())
         );
         let next = format!("append with {} instead, which goes beside others", self.command("append"));

@@ -20,7 +20,7 @@ pub(crate) enum Protection {
     ReadWrite,
 }
 
-/// A whole metadata file, mapped for as long as a [`View`] of it lives.
+/// A metadata file, or a part of one, mapped for as long as a [`View`] of it lives.
 pub(crate) struct SharedMap {
     /// Stands before the map: dropped first.
     registered: Registered,
@@ -30,8 +30,18 @@ pub(crate) struct SharedMap {
 impl SharedMap {
     /// Maps the first `len` bytes; the caller has seen that the file is that long.
     pub(crate) fn new(file: &File, len: usize, protection: Protection) -> io::Result<Arc<Self>> {
+        Self::part(file, 0, len, protection)
+    }
+
+    /// Maps `len` bytes at `offset`, a multiple of 4096; the caller has seen that the file is that long.
+    pub(crate) fn part(
+        file: &File,
+        offset: u64,
+        len: usize,
+        protection: Protection,
+    ) -> io::Result<Arc<Self>> {
         let mut options = MmapOptions::new();
-        options.len(len);
+        options.offset(offset).len(len);
         let map = match protection {
             Protection::ReadWrite => options.map_raw(file)?,
             Protection::Read => options.map_raw_read_only(file)?,

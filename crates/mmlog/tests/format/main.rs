@@ -124,10 +124,12 @@ fn the_module_head_and_the_manual_agree() {
 
 #[test]
 fn the_manual_names_the_lock_bytes() {
-    use mmlog::layout::{LOCK_BYTE, MAINTENANCE_BYTE, SLOT_BYTES};
+    use mmlog::layout::{FOLLOWING_BYTES, LOCK_BYTE, MAINTENANCE_BYTE, SLOT_BYTES};
     assert_eq!((LOCK_BYTE, MAINTENANCE_BYTE, SLOT_BYTES), (1 << 40, (1 << 40) + 1, (1 << 40) + 4096));
+    assert_eq!(FOLLOWING_BYTES, (1 << 40) + 32768);
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../man/mmlog.5")).unwrap();
-    for row in ["0x10000000000 (2^40)|", "2^40 + 1|", "2^40 + 4096 + \\fIi\\fR|"] {
+    let places = ["2^40 + 32768 + 2\\fIi\\fR|", "2^40 + 32769 + 2\\fIi\\fR|"];
+    for row in ["0x10000000000 (2^40)|", "2^40 + 1|", "2^40 + 4096 + \\fIi\\fR|"].iter().chain(&places) {
         assert!(page.contains(row), "{row}");
     }
 }
@@ -144,6 +146,33 @@ fn by_the_library(path: &Path) -> Seen {
         }
     }
     Seen { bytes, holes, watermark: follower.watermark().unwrap().get() }
+}
+
+#[test]
+fn a_reader_written_from_the_manual_alone_sees_the_followers_that_the_library_sees() {
+    for (max_writers, len) in [(8, 0x3b000), (2000, 0x5a000)] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("app.log");
+        let log = Log::options().chunk_size(65536).max_writers(max_writers).open_or_create(&path).unwrap();
+        assert_eq!(fs::metadata(metadata_of(&path)).unwrap().len(), len);
+        log.writer().unwrap().append(b"hello\n").unwrap();
+        let reader = Reader::open(&path).unwrap();
+        assert_eq!(reader.followers().unwrap(), []);
+        let [mut named, mut unnamed] = [Start::Oldest, Start::Newest].map(|at| log.follow(at).unwrap());
+        named.announce("shipper");
+        unnamed.announce("");
+        let (me, mut seen) = (std::process::id(), reader.followers().unwrap());
+        assert_eq!(seen[0], ("shipper".into(), me, 0));
+        assert_eq!((seen.len(), seen[1].1, seen[1].2), (2, me, 6));
+        let status = log.status().unwrap();
+        let mut by_library: Vec<_> =
+            status.followers.iter().map(|f| (f.title().to_owned(), f.pid, f.position)).collect();
+        seen.sort();
+        by_library.sort();
+        assert_eq!(seen, by_library);
+        drop(named);
+        assert_eq!(reader.followers().unwrap().len(), 1);
+    }
 }
 
 /// What the reader and the library both make of it.

@@ -61,18 +61,17 @@ impl Reader {
     }
 
     /// While locks come and go, a read of `/proc/locks` can miss one that stays: what is not there is looked for again.
-    fn is_alive(&self, slot: u64) -> io::Result<bool> {
+    fn is_held(&self, byte: u64) -> io::Result<bool> {
         for _ in 0..16 {
-            if self.is_listed(slot)? {
+            if self.is_listed(byte)? {
                 return Ok(true);
             }
         }
         Ok(false)
     }
 
-    fn is_listed(&self, slot: u64) -> io::Result<bool> {
+    fn is_listed(&self, byte: u64) -> io::Result<bool> {
         let inode = format!(":{}", self.meta.metadata()?.ino());
-        let byte = (1u64 << 40) + 4096 + slot;
         Ok(std::fs::read_to_string("/proc/locks")?.lines().any(|line| {
             let words: Vec<&str> = line.split_whitespace().collect();
             matches!(words[..], [_, "OFDLCK", _, "WRITE", _, file, start, end]
@@ -96,7 +95,7 @@ impl Reader {
                     break;
                 }
                 let len = self.u64(at + 8)?;
-                if self.is_alive(slot)? {
+                if self.is_held((1 << 40) + 4096 + slot)? {
                     watermark = start;
                 } else if (self.u64(at)?, self.u64(at + 8)?) != (pending, len) {
                     continue;
@@ -116,6 +115,31 @@ impl Reader {
         holes.sort_by_key(|h| h.start);
         holes.dedup();
         Ok((watermark, holes))
+    }
+
+    /// "Following", and "Place of a follower": who reads what, by its name or command.
+    pub(crate) fn followers(&self) -> io::Result<Vec<(String, u32, u64)>> {
+        let (at, len) = (self.u64(0x8c0)?, self.u64(0x8c8)?);
+        let expected = (0x13000 + 128 * u64::from(self.max_writers)).next_multiple_of(4096).max(0x33000);
+        let is_there = self.u32(0xd0)? & 2 != 0 && (at, len) == (expected, 256 * 128);
+        if !is_there || self.meta.metadata()?.len() < at + len {
+            return Ok(Vec::new());
+        }
+        let text = |bytes: &[u8]| {
+            String::from_utf8_lossy(bytes.split(|b| *b == 0).next().unwrap_or_default()).into_owned()
+        };
+        let mut found = Vec::new();
+        for place in 0..256 {
+            let at = at + 128 * place;
+            let since = self.u64(at)?;
+            let (position, pid) = (self.u64(at + 0x08)?, self.u32(at + 0x28)?);
+            let (command, name) = (text(&self.bytes::<16>(at + 0x30)?), text(&self.bytes::<64>(at + 0x40)?));
+            let lives = since != 0 && self.is_held((1 << 40) + 32769 + 2 * place)?;
+            if lives && self.u64(at)? == since {
+                found.push((if name.is_empty() { command } else { name }, pid, position));
+            }
+        }
+        Ok(found)
     }
 
     /// "Boots", rules 1, 3 and 4: whether the metadata is of this one; `None` where lock bytes have to say.

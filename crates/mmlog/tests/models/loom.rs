@@ -17,6 +17,7 @@
 mod actors;
 mod claims;
 mod mutants;
+mod places;
 mod world;
 
 /// What `claims` and `actors` need of a checker.

@@ -65,7 +65,10 @@ impl Tail {
                 let end = log.watermark()?.get();
                 let start = end.saturating_sub(BACK).max(oldest).min(end);
                 pieces.push(Piece::Start(start));
-                none.insert(log.follow(Start::At(Position::new(start)))?)
+                let mut follower = log.follow(Start::At(Position::new(start)))?;
+                // Whoever looks at who follows is not who he looks for.
+                follower.stay_unseen();
+                none.insert(follower)
             }
         };
         let (at, end) = (follower.position().get(), follower.watermark()?.get());

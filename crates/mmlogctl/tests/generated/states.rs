@@ -22,17 +22,17 @@ fn row(state: State) -> [&'static str; 3] {
         State::Full => [
             "An append waits for space, a quota, a file size limit or a disk that works; or the next one would.",
             "Nothing is lost: input waits in its pipe. A program that uses the library gets an error.",
-            "Make room: `mmlogctl trim LOG`, then `mmlogctl prune --keep 5 LOG`. All go on by themselves.",
+            "Make room: `mmlogctl trim LOG`, then `mmlogctl prune --keep 5 LOG`; or raise the limit that the sentence names. All go on by themselves.",
         ],
         State::Locked => [
             "A process that is stopped, or does not get on, keeps the log's lock.",
             "Appends that need more space wait for it; critical after 30 s.",
-            "Let it go on (`kill -CONT PID`), or `kill -9 PID`: nothing is lost.",
+            "Let it go on as the step says (`kill -CONT PID`, or thaw it), or `kill -9 PID`: its one append is lost at most.",
         ],
         State::Stalled => [
             "A writer is stopped, or does not get on, in the middle of an append. Or a trim or rotation keeps its gate closed.",
             "Followers see nothing newer. Behind a closed gate all appends wait; critical after 30 s.",
-            "Let it go on (`kill -CONT PID`), or `kill -9 PID`: its one append is lost at most.",
+            "Let it go on as the step says (`kill -CONT PID`, or thaw it), or `kill -9 PID`: its one append is lost at most.",
         ],
         State::FullSoon => {
             ["Less than two chunks of space are left.", "Nothing yet.", "Make room now, as for FULL."]
@@ -49,7 +49,7 @@ fn row(state: State) -> [&'static str; 3] {
 }
 
 /// What `status` prints at the beginning of a line, and the words behind it.
-const FIGURES: [(&str, &str); 16] = [
+const FIGURES: [(&str, &str); 17] = [
     (
         "problem, next",
         "What is wrong, with who it is and the numbers, and what to do. What is to be pasted has a line of its own.",
@@ -84,6 +84,11 @@ const FIGURES: [(&str, &str); 16] = [
     ("writers", "Who has the log open to append, those with an append in flight first."),
     ("holes", "Ranges that were reserved and never written, since a writer died. Readers pass over them."),
     ("holds", "Consumers (tail --hold) that prune keeps bytes for."),
+    (
+        "followers",
+        "Who else reads the log and says so: tail -f, whatever else has followed for a second, programs. Nothing is kept \
+     for them, and those that may not write the metadata are not seen. One that has nothing to read says so every 5 s.",
+    ),
     ("segments", "Final segments and the current one, and where the oldest begins."),
 ];
 
@@ -134,5 +139,15 @@ fn every_figure_of_status_is_explained() {
             known,
             "status prints {name:?}, and FIGURES here, for mmlogctl-status(1), does not say what it is"
         );
+    }
+}
+
+#[test]
+fn the_help_of_status_names_every_state() {
+    let command = super::command();
+    let status = command.find_subcommand("status").and_then(|status| status.get_long_about().cloned());
+    let help = status.unwrap_or_default().to_string();
+    for state in State::ALL {
+        assert!(help.contains(&state.to_string()), "{state}: {help}");
     }
 }

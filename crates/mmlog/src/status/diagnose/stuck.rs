@@ -1,21 +1,23 @@
 //! Processes that hold others up: with the lock, maintenance, the gate, an append, a slot; or that only stand.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use super::who::{Person, all_are, resume, until_now};
+use super::waits::LONG;
+use super::who::{Loses, Person, all_are, until_now};
 use super::{critical, info, warning};
 use crate::status::{Finding, FindingId, Lock, Severity, State, Status, Thresholds, WriterStatus};
 use crate::sys::process::ProcessState;
-use crate::units::{agree, counted, lasting};
+use crate::units::{agree, counted, lasting, size};
 use crate::waiting::Want;
 
 fn made(severity: Severity, id: FindingId, state: State, (sentence, next_step): (String, String)) -> Finding {
     Finding { id, severity, state, sentence, next_step, pid: None }
 }
 
-/// Since when it is known to last; else what was seen of it.
-fn since(known: Option<std::time::SystemTime>, seen: std::time::Duration) -> String {
-    match until_now(known).filter(|time| *time >= seen) {
+/// For how long it is known to last; else what was seen of it.
+fn since(known: Option<Duration>, seen: Duration) -> String {
+    match known.filter(|time| *time >= seen) {
         Some(time) => format!("for {}", lasting(time)),
         None => format!("for at least {}", lasting(seen)),
     }
@@ -28,7 +30,7 @@ impl Status {
         held.then(|| {
             let (waits, severity) = self.cost_of(&[Want::Lock]);
             let cost = format!("every append that needs space waits for it{waits}");
-            let said = holding(l, "the log's lock", &cost);
+            let said = self.holding(l, "the log's lock", &cost);
             made(severity, FindingId::LockHeld, State::Locked, said).at(l.seat)
         })
     }
@@ -37,9 +39,8 @@ impl Status {
     pub(super) fn maintenance_held(&self) -> Option<Finding> {
         let l = &self.maintenance;
         (l.held == Ok(true) && l.process.stands()).then(|| {
-            let (sentence, next) = holding(l, "maintenance", "no trim, rotate or prune can run");
-            let next = next.replace("at most its one append is lost", "nothing is lost");
-            warning(FindingId::MaintenanceHeld, State::Warning, sentence, next).at(l.seat)
+            let said = self.holding(l, "maintenance", "no trim, rotate or prune can run");
+            made(Severity::Warning, FindingId::MaintenanceHeld, State::Warning, said).at(l.seat)
         })
     }
 
@@ -60,15 +61,18 @@ impl Status {
         let at = first.map_or_else(String::new, |f| format!(" at {} ({})", f.start, f.phase));
         let lasted = flights().map(|f| f.for_at_least).max().unwrap_or_default();
         // Nothing below it became final since the file changed last.
-        let quiet = if self.writers.len() == them.len() { self.file.changed } else { None };
+        let quiet = if self.writers.len() == them.len() { until_now(self.file.changed) } else { None };
+        let quiet = them.iter().filter_map(|w| w.not_run_for).max().or(quiet);
         let (waits, severity) = self.cost_of(&[Want::Gate]);
+        // It is an append that waits, too.
+        let severity = if lasted >= LONG { Severity::Critical } else { severity };
         let sentence = format!(
             "{} with {} in flight{at}, {}; followers see nothing behind it{waits}",
             all_are(&people, self.writers.len()),
-            counted(bytes, "byte"),
+            size(bytes),
             since(quiet, lasted),
         );
-        let said = (sentence, resume(&people));
+        let said = (sentence, self.resume(&people, Loses::AnAppend));
         made(severity, FindingId::WriterStalled, State::Stalled, said).at(people[0].seat)
     }
 
@@ -78,20 +82,26 @@ impl Status {
             let state = w.process;
             let stuck =
                 state.stands() || matches!(state, ProcessState::DiskSleep | ProcessState::CoreDumping);
+            // Who holds a lock is named for that.
+            let is_named = |l: &Lock| l.held == Ok(true) && l.seat == w.seat;
             w.alive == Ok(true)
                 && w.in_flight.is_none()
                 && stuck
                 && w.process_for_at_least >= thresholds.stopped
+                && !is_named(&self.lock)
+                && !is_named(&self.maintenance)
         };
         let finding = |them: Vec<&WriterStatus>| {
             let people: Vec<Person<'_>> = them.iter().map(|w| Person::from(*w)).collect();
             let lasted = them.iter().map(|w| w.process_for_at_least).max().unwrap_or_default();
+            let known = them.iter().filter_map(|w| w.not_run_for).max();
             let sentence = format!(
                 "{}, {}; what it is to append waits in its pipe or its program",
                 all_are(&people, self.writers.len()),
-                since(None, lasted)
+                since(known, lasted)
             );
-            warning(FindingId::WriterStopped, State::Warning, sentence, resume(&people)).at(people[0].seat)
+            let next = self.resume(&people, Loses::AnAppend);
+            warning(FindingId::WriterStopped, State::Warning, sentence, next).at(people[0].seat)
         };
         self.by_state(stands).map(finding).collect()
     }
@@ -131,13 +141,13 @@ impl Status {
         let operation = self.unfinished.unwrap_or("trim");
         let (waits, severity) = self.cost_of(&[Want::Gate]);
         if l.held == Ok(true) {
-            let (who, lasting) = (Person::from(l), since(l.since, self.gate_for_at_least));
+            let (who, lasting) = (Person::from(l), since(until_now(l.since), self.gate_for_at_least));
             let sentence = format!(
                 "process {} is {} and has held all appends up {lasting}, for {operation} (the gate is closed at {at}){waits}",
                 who.named(),
                 who.doing()
             );
-            let said = (sentence, resume(&[who]));
+            let said = (sentence, self.resume(&[who], loses(l)));
             return Some(made(severity, FindingId::GateClosed, State::Stalled, said).at(l.seat));
         }
         let sentence = format!(
@@ -148,6 +158,18 @@ impl Status {
         );
         let next = format!("{} opens it now; the next append does it by itself", self.command("repair"));
         Some(made(severity, FindingId::GateClosed, State::Stalled, (sentence, next)).of(l.pid))
+    }
+
+    fn holding(&self, l: &Lock, what: &str, cost: &str) -> (String, String) {
+        let who = Person::from(l);
+        let sentence = format!(
+            "process {} is {} and has held {what} {}, for {}; {cost}",
+            who.named(),
+            who.doing(),
+            since(until_now(l.since), l.for_at_least),
+            if l.operation.is_empty() { "an operation that it has not named yet" } else { &l.operation },
+        );
+        (sentence, self.resume(&[who], loses(l)))
     }
 
     pub(super) fn dead_writers(&self) -> Option<Finding> {
@@ -163,7 +185,7 @@ impl Status {
             "writer {} ({}) died with {} in flight at {start}{more}; readers pass it as a hole",
             first.pid,
             first.command,
-            counted(len, "byte")
+            size(len)
         );
         let next = format!(
             "nothing to do: the next append that needs it settles it; {} does it now",
@@ -224,14 +246,7 @@ impl Status {
     }
 }
 
-fn holding(l: &Lock, what: &str, cost: &str) -> (String, String) {
-    let who = Person::from(l);
-    let sentence = format!(
-        "process {} is {} and has held {what} {}, for {}; {cost}",
-        who.named(),
-        who.doing(),
-        since(l.since, l.for_at_least),
-        if l.operation.is_empty() { "an operation that it has not named yet" } else { &l.operation },
-    );
-    (sentence, resume(&[who]))
+/// Of those who hold a lock, only appends have bytes in flight.
+fn loses(l: &Lock) -> Loses {
+    if matches!(&*l.operation, "" | "open" | "grow" | "settle") { Loses::AnAppend } else { Loses::Nothing }
 }

@@ -3,13 +3,13 @@
 use std::time::Duration;
 
 use super::who::{self, Person};
-use super::{critical, info, quoted, warning};
+use super::{critical, info, warning};
 use crate::status::{Finding, FindingId, Severity, State, Status, Thresholds, WriterStatus};
 use crate::units::{counted, lasting, size};
 use crate::waiting::{Waiting, Want};
 
 /// From when on an append that waits is somebody's trouble now.
-const LONG: Duration = Duration::from_secs(30);
+pub(super) const LONG: Duration = Duration::from_secs(30);
 
 /// Writers that wait for the same.
 pub(super) struct Held<'a> {
@@ -76,10 +76,7 @@ impl Status {
 
     /// The oldest of the log's own bytes, if there are old ones; else others'.
     fn make_room(&self) -> String {
-        let directory = match self.path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => quoted(parent),
-            _ => ".".to_owned(),
-        };
+        let directory = self.directory();
         let old: Vec<_> = self.segments.iter().filter(|s| s.generation < self.generation).collect();
         let rest = "appends that wait go on by themselves";
         if old.is_empty() {
@@ -139,10 +136,7 @@ impl Status {
     /// No inode: appends go on, and no segment or log can be begun.
     pub(super) fn inodes(&self) -> Option<Finding> {
         let (free, all) = self.file.inodes.filter(|(free, all)| *free == 0 && *all > 0)?;
-        let directory = match self.path.parent() {
-            Some(parent) if !parent.as_os_str().is_empty() => quoted(parent),
-            _ => ".".to_owned(),
-        };
+        let directory = self.directory();
         let sentence = format!(
             "no inode is left on its file system ({free} of {all} free): appends go on, and neither a rotation nor a new log can make its file"
         );

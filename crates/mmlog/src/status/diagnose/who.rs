@@ -3,11 +3,13 @@
 use std::time::{Duration, SystemTime};
 
 use super::quoted;
-use crate::status::{Lock, Seat, WriterStatus};
+use crate::status::{FollowerStatus, Lock, Seat, Status, WriterStatus};
 use crate::sys::cgroup::Freezer;
 use crate::sys::process::{self, ProcessState};
 use crate::units::counted;
 
+/// Where the kernel lets whoever writes to a frozen file system wait.
+const FROZEN: &str = "percpu_rwsem";
 /// How many processes a sentence names.
 const NAMED: usize = 8;
 
@@ -20,21 +22,30 @@ pub(super) struct Person<'a> {
     pub(super) seat: Seat,
     pub(super) process: ProcessState,
     pub(super) frozen_by: Option<&'a Freezer>,
+    pub(super) stuck_in: Option<&'a str>,
 }
 
 impl<'a> From<&'a WriterStatus> for Person<'a> {
     fn from(w: &'a WriterStatus) -> Self {
         let command_line = w.command_line.as_deref();
-        let (process, frozen_by) = (w.process, w.frozen_by.as_ref());
-        Self { pid: w.pid, command: &w.command, command_line, seat: w.seat, process, frozen_by }
+        let (process, frozen_by, stuck_in) = (w.process, w.frozen_by.as_ref(), w.stuck_in.as_deref());
+        Self { pid: w.pid, command: &w.command, command_line, seat: w.seat, process, frozen_by, stuck_in }
+    }
+}
+
+impl<'a> From<&'a FollowerStatus> for Person<'a> {
+    fn from(f: &'a FollowerStatus) -> Self {
+        let command_line = f.command_line.as_deref();
+        let (process, frozen_by, stuck_in) = (f.process, f.frozen_by.as_ref(), None);
+        Self { pid: f.pid, command: &f.command, command_line, seat: f.seat, process, frozen_by, stuck_in }
     }
 }
 
 impl<'a> From<&'a Lock> for Person<'a> {
     fn from(l: &'a Lock) -> Self {
         let command_line = l.command_line.as_deref();
-        let (process, frozen_by) = (l.process, l.frozen_by.as_ref());
-        Self { pid: l.pid, command: &l.command, command_line, seat: l.seat, process, frozen_by }
+        let (process, frozen_by, stuck_in) = (l.process, l.frozen_by.as_ref(), l.stuck_in.as_deref());
+        Self { pid: l.pid, command: &l.command, command_line, seat: l.seat, process, frozen_by, stuck_in }
     }
 }
 
@@ -58,7 +69,10 @@ impl Person<'_> {
     pub(super) fn doing(&self) -> String {
         match (self.process, self.frozen_by) {
             (ProcessState::Frozen, Some(by)) => format!("frozen by its control group {}", by.group.display()),
-            (ProcessState::DiskSleep, _) => "stuck in the kernel (state D)".to_owned(),
+            (ProcessState::DiskSleep, _) => match self.stuck_in {
+                Some(place) => format!("stuck in the kernel (state D, in {place})"),
+                None => "stuck in the kernel (state D)".to_owned(),
+            },
             (ProcessState::Unknown, _) if self.pid == 0 => "alive".to_owned(),
             (ProcessState::Traced, _) => "stopped by a debugger".to_owned(),
             (ProcessState::Hidden, _) => {
@@ -90,47 +104,64 @@ pub(super) fn all_are(people: &[Person<'_>], of: usize) -> String {
     )
 }
 
-/// One command for all of them, who are in the same state. Only ids of this namespace may be told to `kill`.
-pub(super) fn resume(people: &[Person<'_>]) -> String {
-    if people.iter().all(|p| p.pid == 0) {
-        return "`lslocks --notruncate` shows as root who has a lock on the metadata file; end that process"
+/// What killing whoever stands costs.
+#[derive(Clone, Copy)]
+pub(super) enum Loses {
+    Nothing,
+    AnAppend,
+}
+
+impl Status {
+    /// One command for all of them, who are in the same state. Only ids of this namespace may be told to `kill`.
+    pub(super) fn resume(&self, people: &[Person<'_>], loses: Loses) -> String {
+        if people.iter().all(|p| p.pid == 0) {
+            return "`lslocks --notruncate` shows as root who has a lock on the metadata file; end that process"
             .to_owned();
-    }
-    let ids: Vec<String> = people.iter().filter_map(|p| p.seat.pid).map(|pid| pid.to_string()).collect();
-    let (Some(first), Some(pid)) = (people.first(), ids.first()) else {
-        return "it is in another PID namespace: find it there (`lsns -t pid`), continue it or end it; it heals by itself then"
+        }
+        let ids: Vec<String> = people.iter().filter_map(|p| p.seat.pid).map(|pid| pid.to_string()).collect();
+        let (Some(first), Some(pid)) = (people.first(), ids.first()) else {
+            return "it is in another PID namespace: find it there (`lsns -t pid`), continue it or end it; it heals by itself then"
             .to_owned();
-    };
-    let all = ids.join(" ");
-    let cost = match ids.len() {
-        1 => "it heals by itself, at most its one append is lost",
-        _ => "it heals by itself, at most one append of each is lost",
-    };
-    match (first.process, first.frozen_by) {
-        (ProcessState::Frozen, Some(by)) => thaw(by),
-        (ProcessState::Stopped, _) => format!("`kill -CONT {all}`, or `kill -9 {all}`: {cost}"),
-        (ProcessState::Traced, _) => format!(
-            "`grep TracerPid /proc/{pid}/status` tells which process traces it: let that one detach, or `kill -9 {all}`: {cost}"
-        ),
-        (ProcessState::CoreDumping, _) => {
-            format!(
-                "`grep CoreDumping /proc/{pid}/status`: it is dying, and heals by itself once its core is written"
-            )
+        };
+        let all = ids.join(" ");
+        let cost = match (loses, ids.len()) {
+            (Loses::Nothing, _) => "it heals by itself, nothing is lost",
+            (Loses::AnAppend, 1) => "it heals by itself, at most its one append is lost",
+            (Loses::AnAppend, _) => "it heals by itself, at most one append of each is lost",
+        };
+        match (first.process, first.frozen_by) {
+            (ProcessState::Frozen, Some(by)) => thaw(by),
+            (ProcessState::Stopped, _) => format!("`kill -CONT {all}`, or `kill -9 {all}`: {cost}"),
+            (ProcessState::Traced, _) => format!(
+                "`grep TracerPid /proc/{pid}/status` tells which process traces it: let that one detach, or `kill -9 {all}`: {cost}"
+            ),
+            (ProcessState::CoreDumping, _) => {
+                format!(
+                    "`grep CoreDumping /proc/{pid}/status`: it is dying, and heals by itself once its core is written"
+                )
+            }
+            (ProcessState::DiskSleep, _) if first.stuck_in.is_some_and(|place| place.contains(FROZEN)) => {
+                format!(
+                    "`fsfreeze -u {}` thaws the log's file system, which somebody seems to have frozen (a snapshot, a backup); no signal reaches it until then",
+                    self.directory()
+                )
+            }
+            (ProcessState::DiskSleep, _) => format!(
+                "`cat /proc/{pid}/stack` shows as root what it waits for: a disk (dmesg), a network file system, or one that is frozen (`fsfreeze -u {}`); no signal reaches it until then",
+                self.directory()
+            ),
+            (ProcessState::Hidden, _) => {
+                format!("{} sees as root what it does", self.command("status").replacen('`', "`sudo ", 1))
+            }
+            _ => format!(
+                "`cat /proc/{pid}/stack` shows as root what it waits for; if it hangs, `kill -9 {all}`: {cost}"
+            ),
         }
-        (ProcessState::DiskSleep, _) => format!(
-            "`cat /proc/{pid}/stack` shows as root what it waits for: a disk (dmesg), a network file system, or one that is frozen (`fsfreeze -u DIR`); no signal reaches it until then"
-        ),
-        (ProcessState::Hidden, _) => {
-            format!("`sudo ps -p {all}`: only root, or its own user, sees what it does")
-        }
-        _ => format!(
-            "`cat /proc/{pid}/stack` shows as root what it waits for; if it hangs, `kill -9 {all}`: {cost}"
-        ),
     }
 }
 
 /// Where a service manager or a container's may know of it, that one has to be told.
-fn thaw(by: &Freezer) -> String {
+pub(super) fn thaw(by: &Freezer) -> String {
     let unit = by.group.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let (file, word) = &by.thawed_by;
     let by_hand = format!("sh -c 'echo {word} > \"$1\"' - {}", quoted(file));

@@ -66,7 +66,27 @@ pub(super) fn text(looks: &[(&Path, Look)]) -> String {
         s.holds.iter().map(move |h| (vec![("log", *log), ("hold", h.name.as_str())], behind(h.position)))
     });
     page.gauge("mmlog_hold_lag_bytes", "Bytes between a hold and the cursor.", holds);
+    followers(&mut page, &seen);
     page.0
+}
+
+/// Those of one name, or one command, in one process are one sample: the one farthest back.
+fn followers(page: &mut Page, seen: &[(&str, &Status)]) {
+    let mut lags: BTreeMap<(&str, &str, String), u64> = BTreeMap::new();
+    for (log, status) in seen {
+        for follower in &status.followers {
+            let lag = lags.entry((log, follower.title(), follower.pid.to_string())).or_default();
+            *lag = follower.lag.max(*lag);
+        }
+    }
+    let samples = lags.iter().map(|((log, name, pid), lag)| {
+        (vec![("log", *log), ("follower", *name), ("pid", pid.as_str())], *lag)
+    });
+    page.gauge(
+        "mmlog_follower_lag_bytes",
+        "Bytes between a follower without a hold and the cursor.",
+        samples,
+    );
 }
 
 fn states(page: &mut Page, seen: &[(&str, &Status)]) {

@@ -43,7 +43,7 @@ pub struct RoleArgs {
     #[arg(value_enum)]
     role: Role,
     log: PathBuf,
-    /// Bytes of a message, or how many writers.
+    /// Bytes of a message, or how many writers or followers.
     size: usize,
 }
 
@@ -70,6 +70,8 @@ pub(super) enum Role {
     Original,
     /// Reads for ever, with a hold.
     Follow,
+    /// Is so many followers, which read for ever, without a hold.
+    Read,
     /// Takes a hold, and ends.
     Hold,
     /// Appends, and its disk does not take it.
@@ -95,6 +97,7 @@ impl Role {
             Self::Write => "write",
             Self::Original => "original",
             Self::Follow => "follow",
+            Self::Read => "read",
             Self::Hold => "hold",
             Self::Sync => "sync",
             Self::Limited => "limited",
@@ -132,6 +135,7 @@ pub fn run(args: &RoleArgs, out: &mut Output) -> Result<Exit, Failure> {
             wait_for_end()
         }
         Role::Follow => follow(log),
+        Role::Read => read(log, size),
         Role::Hold => {
             let log = Log::options().open(log)?;
             let oldest = log.oldest()?;
@@ -221,6 +225,23 @@ fn follow(path: &Path) -> Result<(), Failure> {
             hold.advance(follower.position())?;
             follower.wait(Duration::from_secs(1))?;
         }
+    }
+}
+
+fn read(path: &Path, count: usize) -> Result<(), Failure> {
+    let log = Log::options().open_reader(path)?;
+    let followers = (0..count).map(|_| {
+        let mut follower = log.follow(Start::Oldest)?;
+        follower.announce("");
+        Ok(follower)
+    });
+    let mut followers = followers.collect::<Result<Vec<_>, mmlog::Error>>()?;
+    let mut buf = vec![0; 64 << 10];
+    loop {
+        for follower in &mut followers {
+            while follower.next(&mut buf)? != Next::CaughtUp {}
+        }
+        thread::sleep(PAUSE);
     }
 }
 

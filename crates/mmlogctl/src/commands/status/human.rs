@@ -2,17 +2,17 @@
 //!
 //! ```text
 //! STALLED  app.log
-//!   problem      writer 4712 (web --port 80) is stopped with 567 bytes in flight
+//!   problem      writer 4712 (web --port 80) is stopped with 567 B in flight
 //!                at 1234000 (copying), for at least 1 s; followers see nothing
 //!                behind it
 //!   next         kill -CONT 4712
 //!                or `kill -9 4712`: it heals by itself, at most its one append is
 //!                lost
-//!   note         2 holes, the latest of 9 bytes at 77, torn, left by 4711 (web)
+//!   note         2 holes, the latest of 9 B at 77, torn, left by 4711 (web)
 //!                nothing is lost that was acknowledged; `mmlogctl cat --holes say
 //!                app.log` names them all
 //!                mmlogctl cat --holes say app.log
-//!   cursor       1234567 (1.2 MiB), watermark 1234000, 567 bytes not final
+//!   cursor       1234567 (1.2 MiB), watermark 1234000, 567 B not final
 //!   file_size    16777216 (16.0 MiB), slack 15542649 (14.8 MiB)
 //!   generation   0, base 0, limit 16777216, gate open
 //!   file         mode 0640, owner 1000:1000, inode 123, 41.2 GiB free on its disk
@@ -21,26 +21,34 @@
 //!   lock         free
 //!   maintenance  held by 4711 for trim since 2026-01-02T03:04:05Z (mmlogctl, sleeping)
 //!   writers      2, 1 with an append in flight
-//!     4712 (web, stopped) copying 567 bytes for >= 50 ms at 1234000
+//!     4712 (web, stopped) copying 567 B for >= 50 ms at 1234000
 //!     4713 (web, sleeping, 7 in PID namespace 4026532281) 120 messages, 14.1 KiB
 //!   holes        none
 //!   holds        shipper at 1200000, 33.8 KiB behind, seen 3 s ago (4714, sleeping)
+//!   followers    mmlogctl tail -f app.log at 1234000, 567 bytes behind, seen 1 s ago
+//!                (4715, sleeping)
 //! ```
 
 use std::cmp::Reverse;
 use std::time::SystemTime;
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
-use mmlog::{Durability, Finding, HoldStatus, Hole, Lock, Seat, Severity, Status, WriterStatus, units};
+use mmlog::{
+    Durability, Finding, FollowerStatus, HoldStatus, Hole, Lock, Seat, Severity, Status, WriterStatus, units,
+};
 
 use super::page::Page;
 use crate::exit::shown;
 use crate::metrics::slack;
+use crate::text::clipped;
 
 /// How many of each list are shown.
 const WRITERS: usize = 5;
 const HOLES: usize = 3;
 const HOLDS: usize = 3;
+const FOLLOWERS: usize = 3;
+/// The most columns of how a follower was called.
+const TITLE: usize = 40;
 
 /// `columns`: of the terminal; `None` where every value is to be one line.
 pub(super) fn text(s: &Status, columns: Option<usize>) -> String {
@@ -61,6 +69,7 @@ pub(super) fn text(s: &Status, columns: Option<usize>) -> String {
     writers(&mut page, &s.writers, WRITERS);
     holes(&mut page, s, HOLES);
     holds(&mut page, s, HOLDS);
+    followers(&mut page, s, FOLLOWERS);
     if s.segments.len() > 1 || s.first_kept > s.base {
         page.field("segments", &segments(s));
     }
@@ -128,10 +137,7 @@ fn durable(page: &mut Page, d: &Durability) {
     page.field("durable", &text);
     if let Some(r) = d.recovered {
         let at = since(", at", Some(r.at));
-        page.field(
-            "recovered",
-            &format!("{} lost, went on at {}{at}", units::counted(r.lost, "byte"), r.end),
-        );
+        page.field("recovered", &format!("{} lost, went on at {}{at}", units::size(r.lost), r.end));
     }
 }
 
@@ -171,7 +177,7 @@ fn writer(w: &WriterStatus) -> String {
     let process = if w.alive == Ok(false) { "dead".to_owned() } else { w.process.to_string() };
     let doing = match &w.in_flight {
         Some(f) => {
-            let len = units::counted(f.end.saturating_sub(f.start), "byte");
+            let len = units::size(f.end.saturating_sub(f.start));
             format!("{} {len} for >= {} at {}", f.phase, units::lasting(f.for_at_least), f.start)
         }
         None => match &w.waiting {
@@ -220,13 +226,7 @@ fn hole(h: &Hole) -> String {
         0 => "unknown".to_owned(),
         pid => format!("{pid} ({})", h.command),
     };
-    format!(
-        "{} at {}, {}, left by {who}{}",
-        units::counted(h.len, "byte"),
-        h.start,
-        h.kind,
-        since(", at", h.at)
-    )
+    format!("{} at {}, {}, left by {who}{}", units::size(h.len), h.start, h.kind, since(", at", h.at))
 }
 
 /// Consumers that prune keeps bytes for; nothing where there is none.
@@ -239,9 +239,33 @@ fn holds(page: &mut Page, s: &Status, most: usize) {
 
 fn hold(h: &HoldStatus, cursor: u64) -> String {
     let behind = units::size(cursor.saturating_sub(h.position));
-    let seen =
-        h.last_seen.map_or_else(String::new, |at| format!(", seen {}", units::ago(at, SystemTime::now())));
+    let seen = seen(h.last_seen);
     format!("{} at {}, {behind} behind{seen} ({}, {})", h.name, h.position, h.pid, h.process)
+}
+
+fn seen(at: Option<SystemTime>) -> String {
+    at.map_or_else(String::new, |at| format!(", seen {}", units::ago(at, SystemTime::now())))
+}
+
+/// Followers without a hold; nothing where none is seen.
+fn followers(page: &mut Page, s: &Status, most: usize) {
+    let Some(last) = s.followers.first() else { return };
+    let count = match s.followers.len() {
+        1 => String::new(),
+        count => format!("{count}, farthest back "),
+    };
+    page.field("followers", &(count + &follower(last)));
+    page.list(most, s.followers.iter().skip(1).map(follower));
+}
+
+fn follower(f: &FollowerStatus) -> String {
+    let where_it_is = match f.is_beyond {
+        true => "which the log does not have".to_owned(),
+        false => format!("{} behind", units::size(f.lag)),
+    };
+    let (seen, (pid, home)) = (seen(f.last_seen), seated(f.pid, f.seat));
+    let title = f.name.as_deref().or(f.command_line.as_deref()).unwrap_or(&f.command);
+    format!("{} at {}, {where_it_is}{seen} ({pid}, {}{home})", clipped(title, TITLE), f.position, f.process)
 }
 
 fn segments(s: &Status) -> String {
@@ -324,7 +348,7 @@ mod tests {
     fn who_holds_others_up_longest_comes_first() {
         let page = text(&sample::worst(), None);
         let first = page.lines().skip_while(|line| !line.starts_with("  writers")).nth(1);
-        let expected = "    4000097 (a-long-command, disk sleep) copying 1000 bytes for >= 97 ms";
+        let expected = "    4000097 (a-long-command, disk sleep) copying 1000 B for >= 97 ms";
         assert!(first.is_some_and(|line| line.starts_with(expected)), "{page}");
     }
 }

@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use mmlog::{
-    Damage, Durability, Error, FileFacts, Finding, HoldStatus, Hole, InFlight, Lock, PanicRecord,
-    SegmentFlaw, SegmentStatus, Severity, SlotWaiters, State, Status, Version1Flags, Waiting, WriterStatus,
-    explain,
+    Damage, Durability, Error, FileFacts, Finding, FollowerStatus, HoldStatus, Hole, InFlight, Lock,
+    PanicRecord, SegmentFlaw, SegmentStatus, Severity, SlotWaiters, State, Status, Version1Flags, Waiting,
+    WriterStatus, explain,
 };
 use serde_json::{Value, json};
 
@@ -83,6 +83,8 @@ pub(crate) fn object(s: &Status) -> Value {
         "flaws": s.flaws.iter().map(flaw).collect::<Vec<_>>(),
         "first_kept": s.first_kept,
         "holds": s.holds.iter().map(|h| hold(h, s.cursor)).collect::<Vec<_>>(),
+        "followers": s.followers.iter().map(follower).collect::<Vec<_>>(),
+        "followers_full": s.followers_full(),
         "panic": s.panic.as_ref().map(panic),
         "file": file(&s.file),
         "durability": durability(&s.durability),
@@ -181,6 +183,7 @@ fn lock(lock: &Lock) -> Value {
         "since": held.and_then(|l| time(l.since)),
         "process": held.map(|l| l.process.to_string()),
         "command_line": held.and_then(|l| l.command_line.as_ref()),
+        "stuck_in": held.and_then(|l| l.stuck_in.as_ref()),
         "frozen_by": held.and_then(|l| l.frozen_by.as_ref()).map(|by| by.group.to_string_lossy()),
         "namespace": held.and_then(|l| l.seat.namespace),
         "pid_here": held.and_then(|l| l.seat.pid),
@@ -198,6 +201,8 @@ fn writer(w: &WriterStatus) -> Value {
         "command": w.command,
         "process": w.process.to_string(),
         "process_for_at_least_ms": ms(w.process_for_at_least),
+        "not_run_for_ms": w.not_run_for.map(ms),
+        "stuck_in": w.stuck_in,
         "command_line": w.command_line,
         "frozen_by": w.frozen_by.as_ref().map(|by| by.group.to_string_lossy()),
         "alive": w.alive.as_ref().ok(),
@@ -263,6 +268,25 @@ fn hold(h: &HoldStatus, cursor: u64) -> Value {
     })
 }
 
+/// `position` is what it says, also where the log does not have that.
+fn follower(f: &FollowerStatus) -> Value {
+    json!({
+        "name": f.name,
+        "command": f.command,
+        "command_line": f.command_line,
+        "pid": f.pid,
+        "namespace": f.seat.namespace,
+        "pid_here": f.seat.pid,
+        "process": f.process.to_string(),
+        "frozen_by": f.frozen_by.as_ref().map(|by| by.group.to_string_lossy()),
+        "position": f.position,
+        "lag": f.lag,
+        "beyond": f.is_beyond,
+        "since": time(f.since),
+        "seen": time(f.last_seen),
+    })
+}
+
 fn panic(p: &PanicRecord) -> Value {
     json!({
         "reason": p.reason,
@@ -303,6 +327,7 @@ mod tests {
             "holes",
             "segments",
             "holds",
+            "followers",
             "first_kept",
             "next_step",
         ] {

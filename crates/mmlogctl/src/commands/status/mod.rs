@@ -23,7 +23,7 @@ mod page;
 /// Between the two looks.
 pub(crate) const APART: Duration = Duration::from_millis(50);
 
-/// Say how a log is: state, positions, lock, writers, holes, what to do next.
+/// Say how a log is: state, positions, lock, writers, holes, followers, what to do next.
 ///
 /// The first word is the worst that is true: PANICKED, DAMAGED, FULL, LOCKED, STALLED,
 /// FULL SOON, WARNING or OK: nobody has anything to do. What to do comes with it, a command

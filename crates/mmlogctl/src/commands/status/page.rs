@@ -2,6 +2,8 @@
 
 use crate::exit::printable;
 
+/// `MiB` and a comma; longer words are none.
+const LONGEST_UNIT: usize = 4;
 /// Where values begin.
 const INDENT: usize = 15;
 
@@ -72,16 +74,20 @@ impl Page {
     }
 }
 
-/// Broken at spaces; a word that is too long for a line stays whole all the same.
+/// Broken at spaces, but not between a number and its unit; a word that is too long for a line stays whole all the same.
 fn broken(text: &str, columns: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
+    let mut words = text.split(' ').peekable();
+    while let Some(word) = words.next() {
+        let is_number = !word.is_empty() && word.chars().all(|c| c.is_ascii_digit() || c == '.');
+        let unit = words.next_if(|next| is_number && next.chars().count() <= LONGEST_UNIT);
+        let word = unit.map_or_else(|| word.to_owned(), |unit| format!("{word} {unit}"));
         match lines.last_mut() {
             Some(line) if line.chars().count() + 1 + word.chars().count() <= columns => {
                 line.push(' ');
-                line.push_str(word);
+                line.push_str(&word);
             }
-            _ => lines.push(word.to_owned()),
+            _ => lines.push(word),
         }
     }
     lines
@@ -99,6 +105,11 @@ mod tests {
             assert_eq!(page.text.matches("word").count(), 99);
             assert!(page.text.lines().all(|line| line.len() <= columns.unwrap_or(9999)), "{}", page.text);
         }
+    }
+
+    #[test]
+    fn a_number_stands_beside_its_unit() {
+        assert_eq!(broken("it waits for 12 s; then 3 more", 15), ["it waits for", "12 s; then", "3 more"]);
     }
 
     #[test]

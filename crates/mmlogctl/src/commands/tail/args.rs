@@ -57,7 +57,7 @@ pub struct TailArgs {
         overrides_with = "follow",
         long_help = "Print what is appended, as soon as it is. `descriptor`, which is meant without HOW, stays with the log that \
         was opened, whatever becomes of its name; `name` goes on with a log that was made anew at the path, and ends when \
-        the log was removed, but for --retry."
+        the log was removed, but for --retry. Where it may write the log's metadata, status lists it with what it has not printed."
     )]
     pub(super) follow: Option<By>,
     /// As --follow=name --retry: wait for a log that does not exist yet, and go on with one that was made anew.

@@ -62,6 +62,10 @@ impl OneLog {
         let present = follower.watermark()?;
         let (start, skip) = beginning(index, shared, came, &mut follower)?;
         follower.seek(start)?;
+        if plan.follow != Follow::No {
+            // Also one that is held up by its output from the first line on.
+            follower.announce(plan.hold.as_deref().unwrap_or_default());
+        }
         let mut copier = Copier::new(plan.holes, skip, plan.render(index));
         if plan.form.output == Form::Json {
             copier.segment(follower.generation());

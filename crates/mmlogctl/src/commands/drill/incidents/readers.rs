@@ -47,6 +47,41 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        finding: FindingId::ReaderBehind,
+        about: "A follower without a hold is stopped, and far behind.",
+        needs: "",
+        stage: |stage| {
+            stage.log(&["--chunk-size", "4096"], b"the first line\n")?;
+            let index = stage.start(Role::Read, 1)?;
+            stage.until("the follower", |stage| {
+                let status = stage.look()?;
+                Ok(status.followers.iter().any(|f| f.position == status.cursor).then_some(()))
+            })?;
+            stage.actor(index).signal(Signal::STOP)?;
+            stage.until("its stop", |stage| Ok(stage.actor(index).is_stopped().then_some(())))?;
+            stage.append(&b"a line that it does not see\n".repeat(MUCH / 28))?;
+            Ok(Some(stage.actor(index).pid()))
+        },
+        command: "kill -CONT {pid}",
+        cure: Cure::Command,
+    },
+    Incident {
+        finding: FindingId::FollowersFull,
+        about: "More followers than are seen: all of their places are taken.",
+        needs: "",
+        stage: |stage| {
+            stage.log(&[], b"a line\n")?;
+            stage.start(Role::Read, 257)?;
+            stage.until("256 followers", |stage| Ok(stage.look()?.followers_full().then_some(())))?;
+            Ok(None)
+        },
+        command: "mmlogctl status --json {log}",
+        cure: Cure::People("end the followers that are not needed", |stage| {
+            stage.end_actors();
+            Ok(())
+        }),
+    },
+    Incident {
         finding: FindingId::Unseen,
         about: "Whoever looks may not ask the kernel who holds the locks, as in a sandbox.",
         needs: "a kernel that filters system calls (seccomp)",

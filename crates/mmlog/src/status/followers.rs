@@ -1,0 +1,102 @@
+//! Followers that say what they read.
+
+use std::time::SystemTime;
+
+use super::observer::state;
+use super::{Observer, Seat, Status};
+use crate::error::Fault;
+use crate::files::Files;
+use crate::following;
+use crate::holds::HoldStatus;
+use crate::layout::FOLLOWING_MAX;
+use crate::sys::cgroup::Freezer;
+use crate::sys::map::Protection;
+use crate::sys::process::ProcessState;
+
+/// A follower that announced itself, and lives. It keeps nothing from being pruned.
+#[derive(Clone, Debug)]
+pub struct FollowerStatus {
+    /// Its name, if it has one.
+    pub name: Option<String>,
+    /// Process id in its own namespace.
+    pub pid: u32,
+    /// Where that process is.
+    pub seat: Seat,
+    /// Name of the process.
+    pub command: String,
+    /// How it was called, where that can be seen; at most 200 bytes.
+    pub command_line: Option<String>,
+    /// What it is doing.
+    pub process: ProcessState,
+    /// Who keeps it from running, if a control group does.
+    pub frozen_by: Option<Freezer>,
+    /// What it reads next, as it says.
+    pub position: u64,
+    /// Bytes from there to the cursor; 0 where it says that it is beyond.
+    pub lag: u64,
+    /// It says a position that the log does not have.
+    pub is_beyond: bool,
+    /// When it began.
+    pub since: Option<SystemTime>,
+    /// When it last said where it is. One that has nothing to read does every five seconds.
+    pub last_seen: Option<SystemTime>,
+}
+
+impl FollowerStatus {
+    /// Its name, or its process's.
+    #[must_use]
+    pub fn title(&self) -> &str {
+        self.name.as_deref().unwrap_or(&self.command)
+    }
+}
+
+impl Status {
+    /// Whether all 256 places for followers are taken, so that others are not seen.
+    #[must_use]
+    pub fn followers_full(&self) -> bool {
+        self.followers_seen >= FOLLOWING_MAX
+    }
+}
+
+impl Observer {
+    /// The one farthest behind first, and how many there are. Without those that are seen by their holds.
+    pub(super) fn followers(
+        &mut self,
+        files: &Files,
+        cursor: u64,
+        holds: &[HoldStatus],
+    ) -> Result<(Vec<FollowerStatus>, usize), Fault> {
+        self.places.take_if(|places| places.is_cut());
+        if self.places.is_none() {
+            self.places = files.map_following(Protection::Read)?;
+        }
+        let Some(places) = &self.places else { return Ok((Vec::new(), 0)) };
+        let said = following::all(files, places)?;
+        let (count, end) = (said.len(), files.control().look().start);
+        let is_hold = |said: &following::Said| holds.iter().any(|h| Some(&h.name) == said.name.as_ref());
+        let mut found: Vec<FollowerStatus> = said
+            .into_iter()
+            .filter(|said| !is_hold(said))
+            .map(|said| {
+                let seat = self.seat(&said.who);
+                let (process, frozen_by) = self.doing(state(&Ok(true), &said.who, seat), seat);
+                FollowerStatus {
+                    command_line: self.command_line(seat),
+                    name: said.name,
+                    pid: said.who.pid,
+                    seat,
+                    command: said.who.command,
+                    process,
+                    frozen_by,
+                    position: said.position,
+                    lag: cursor.saturating_sub(said.position),
+                    is_beyond: said.position > end,
+                    since: said.since,
+                    last_seen: said.seen,
+                }
+            })
+            .collect();
+        found.sort_by_key(|follower| std::cmp::Reverse(follower.lag));
+        Ok((found, count))
+    }
+}
