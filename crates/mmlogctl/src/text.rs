@@ -3,9 +3,8 @@
 use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::time::{Duration, SystemTime};
+use std::time::Duration;
 
-use jiff::Timestamp;
 use mmlog::units;
 use serde_json::Value;
 
@@ -54,19 +53,6 @@ pub fn rounded(rate: f64) -> u64 {
 #[must_use]
 pub fn lasting(duration: Duration) -> String {
     units::lasting(duration).replace(' ', "")
-}
-
-/// How long ago that was; `-` when nobody knows.
-#[must_use]
-pub fn ago(at: Option<SystemTime>, now: SystemTime) -> String {
-    at.and_then(|at| units::passed(at, now)).map_or_else(|| "-".to_owned(), lasting)
-}
-
-/// 2026-01-02T03:04:05Z; `-` when nobody knows.
-#[must_use]
-pub fn clock(at: Option<SystemTime>) -> String {
-    let time = at.and_then(|at| Timestamp::try_from(at).ok());
-    time.map_or_else(|| "-".to_owned(), |t| t.strftime("%Y-%m-%dT%H:%M:%SZ").to_string())
 }
 
 /// Words on at most `most` lines of so many columns; what does not fit is clipped and ends with dots.

@@ -14,7 +14,7 @@ use std::time::{Duration, Instant, SystemTime};
 /// Of a command line, so many bytes.
 const LONGEST: usize = 200;
 /// So many processes are asked in one go; the others come next time.
-const AT_ONCE: usize = 64;
+const AT_ONCE: usize = 256;
 /// Who is at the other end of a pipe may change: a shell becomes the program that it starts.
 const AGAIN: Duration = Duration::from_secs(10);
 /// Nobody may be there whom we can see; every descriptor of every process is looked at more seldom.
@@ -43,7 +43,7 @@ pub struct Who {
 /// Whoever writes into a pipe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Feeder {
-    /// Its id; the lowest, where several do.
+    /// Its id; of several, that of the one that began first.
     pub pid: u32,
     /// How it was called.
     pub command_line: String,
@@ -119,7 +119,7 @@ impl People {
         }
         let is_new = pipes.values().flatten().any(|key| news.contains(key));
         if self.pipes.are_due(!pipes.is_empty(), is_new) {
-            self.feed(&pipes, &mut news);
+            self.feed(&pipes, is_new, &mut news);
         }
         let told = |key: Key| Some((key, self.known.get(&key)?.who.clone()));
         news.into_iter().filter_map(told).collect()
@@ -141,9 +141,9 @@ impl People {
         users.get(&uid).cloned().unwrap_or_else(|| uid.to_string())
     }
 
-    fn feed(&mut self, pipes: &HashMap<u64, Vec<Key>>, news: &mut HashSet<Key>) {
+    fn feed(&mut self, pipes: &HashMap<u64, Vec<Key>>, is_new: bool, news: &mut HashSet<Key>) {
         let begun = Instant::now();
-        let thoroughly = self.pipes.thoroughly.is_none_or(|at| at <= begun);
+        let thoroughly = is_new || self.pipes.thoroughly.is_none_or(|at| at <= begun);
         let (found, is_thorough) = writers_of(pipes, thoroughly);
         for (pipe, keys) in pipes {
             let feeder = found.get(pipe).and_then(|pids| feeder(pids));
@@ -220,7 +220,7 @@ fn writers_of(pipes: &HashMap<u64, Vec<Key>>, thoroughly: bool) -> (HashMap<u64,
 }
 
 fn feeder(pids: &[u32]) -> Option<Feeder> {
-    let pid = *pids.iter().min()?;
+    let pid = *pids.iter().min_by_key(|pid| began(**pid))?;
     let (command_line, unit) = (command_line(pid), unit(pid));
     (!command_line.is_empty()).then_some(Feeder { pid, command_line, unit, others: pids.len() - 1 })
 }
@@ -248,6 +248,15 @@ pub fn command_line(pid: u32) -> String {
     }
     let program = text.split(' ').next().and_then(|path| path.rfind('/')).map_or(0, |slash| slash + 1);
     text[program..].to_owned()
+}
+
+/// When it began, in the kernel's ticks.
+fn began(pid: u32) -> u64 {
+    let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    // The command, in parentheses, may hold anything.
+    let fields = stat.iter().rposition(|byte| *byte == b')').map_or(&[][..], |at| &stat[at..]);
+    let fields = String::from_utf8_lossy(fields);
+    fields.split_ascii_whitespace().nth(20).and_then(|ticks| ticks.parse().ok()).unwrap_or(u64::MAX)
 }
 
 /// The unit of systemd, or the container, that a process is of.

@@ -6,7 +6,7 @@
 //! - A signal that was ignored when we started stays so.
 //! - The mouse is given back with it.
 
-use std::io::{self, Read as _, Stdout, Write as _, stdout};
+use std::io::{self, BufWriter, Read as _, Stdout, Write as _, stdout};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -30,13 +30,16 @@ use super::model::Mouse;
 use crate::signals::{self, not_ignored};
 use crate::text::base64;
 
+/// More bytes than a frame has.
+const FRAME: usize = 256 << 10;
+
 /// The terminal is ours now.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
 /// The terminal, in raw mode, with the alternate screen.
 pub struct Screen {
-    /// What is drawn on.
-    pub terminal: Terminal<CrosstermBackend<Stdout>>,
+    /// What is drawn on; a frame is written as a whole.
+    pub terminal: Terminal<CrosstermBackend<BufWriter<Stdout>>>,
     mouse: Mouse,
 }
 
@@ -48,7 +51,7 @@ impl Screen {
     pub fn take() -> io::Result<Self> {
         hook();
         take()?;
-        let terminal = Terminal::new(CrosstermBackend::new(stdout()));
+        let terminal = Terminal::new(CrosstermBackend::new(BufWriter::with_capacity(FRAME, stdout())));
         Ok(Self { terminal: terminal.inspect_err(|_| give_back())?, mouse: Mouse::Terminals })
     }
 

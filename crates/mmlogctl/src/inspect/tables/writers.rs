@@ -121,7 +121,9 @@ const NAME: u16 = 24;
 const KEYS: [Key; COLUMNS] = [
     |a, b| who(a).cmp(&who(b)),
     |a, b| {
-        let by_rate = || rate(a, |r| r.bytes).total_cmp(&rate(b, |r| r.bytes));
+        // Of two that append about as much the order stays.
+        let size = |r: &Row| rate(r, |r| r.bytes).max(1.0).log2().floor();
+        let by_rate = || size(a).total_cmp(&size(b)).then_with(|| b.writer.slot.cmp(&a.writer.slot));
         let by_age = || age(a).cmp(&age(b));
         a.trouble().cmp(&b.trouble()).then_with(|| match a.trouble() {
             Trouble::None => by_rate(),

@@ -25,9 +25,9 @@ const FRAME: u16 = 2;
 /// What an operation says below what its command said, and a blank line before it.
 const BELOW: u16 = 3;
 /// Where help's words begin, after the keys.
-const KEYS: usize = 11;
+const KEYS: usize = 12;
 /// A column of help.
-const HELP: usize = 37;
+const HELP: usize = 38;
 /// Nobody reads longer lines.
 const WIDEST: u16 = 104;
 

@@ -28,11 +28,13 @@ pub(super) fn line(log: &Log, s: &Status, now: SystemTime, width: usize) -> Line
         ("size", bytes(s.cursor.saturating_sub(s.first_kept))),
         ("file", format!("{}, {percent}% slack", bytes(s.file_size))),
         ("cursor", s.cursor.to_string()),
-        ("synced", ago(s.durability.synced_at, now)),
         ("generation", s.generation.to_string()),
         ("watermark", s.watermark.to_string()),
         ("base", s.base.to_string()),
     ];
+    if s.durability.synced_at.is_some() {
+        fields.insert(7, ("synced", ago(s.durability.synced_at, now)));
+    }
     if let n @ 1.. = waiting(s) {
         fields.insert(2, ("waiting", n.to_string()));
     }

@@ -20,7 +20,8 @@ use crate::exit::{printable, shown};
 use crate::inspect::model::Model;
 use crate::inspect::model::order::heading;
 use crate::inspect::style::Kind;
-use crate::text::{bytes, clipped, count, ending, rounded, wrapped};
+use crate::inspect::tables::logs::{COLUMNS, Column};
+use crate::text::{clipped, ending, wrapped};
 
 /// Rows above the logs.
 pub(crate) const ABOVE: u16 = 2;
@@ -41,25 +42,47 @@ pub(crate) fn top(model: &Model, order: &[usize], rows: u16) -> usize {
     at.saturating_sub(usize::from(rows.saturating_sub(1)))
 }
 
-/// What is said of each log, from the left; the name takes what is left, or a part of it where a sentence follows.
+const STATE: u16 = 4;
+const NAME: u16 = 15;
+/// A path of so many columns tells most.
+const PATH: u16 = 24;
+/// Of a figure.
+const FIGURE: u16 = 9;
+/// Figures that matter first.
+const MATTER: [&str; 7] = ["rate", "writers", "lag", "kept", "free", "followers", "disk"];
+
+/// What is said of each log, from the left; the path takes what is left, or a part of it where a sentence follows.
 struct Columns {
-    name: u16,
-    figures: bool,
+    path: u16,
+    figures: Vec<&'static Column>,
     sentence: bool,
 }
 
-const STATE: u16 = 4;
-const NAME: u16 = 15;
-const FIGURES: u16 = 33;
-
 impl Columns {
-    const fn of(width: u16) -> Self {
-        match width {
-            100.. => Self { name: (width - NAME) / 4, figures: true, sentence: true },
-            64.. => Self { name: width - NAME - FIGURES, figures: true, sentence: false },
-            _ => Self { name: width.saturating_sub(NAME), figures: false, sentence: false },
-        }
+    fn of(width: u16) -> Self {
+        let sentence = width >= 100;
+        let path = if sentence { (width - NAME) / 4 } else { PATH };
+        let least = NAME + path + if sentence { (width - NAME) / 3 } else { 0 };
+        let fit = usize::from(width.saturating_sub(least) / FIGURE);
+        let matter = &MATTER[..fit.min(MATTER.len())];
+        let figures: Vec<_> = COLUMNS.iter().filter(|column| matter.contains(&column.name)).collect();
+        let taken = FIGURE * u16::try_from(figures.len()).unwrap_or(0);
+        Self { path: if sentence { path } else { width.saturating_sub(NAME + taken) }, figures, sentence }
     }
+
+    /// Where the figures end.
+    fn end(&self) -> u16 {
+        NAME + self.path + FIGURE * u16::try_from(self.figures.len()).unwrap_or(0)
+    }
+}
+
+/// Each figure below its title.
+fn figures(columns: &Columns, of: impl Fn(&Column) -> String) -> String {
+    columns
+        .figures
+        .iter()
+        .map(|column| format!("{:>width$}", of(column), width = usize::from(FIGURE)))
+        .collect()
 }
 
 pub(super) fn draw(model: &Model, canvas: &mut Canvas) {
@@ -71,11 +94,9 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas) {
     }
     let columns = Columns::of(canvas.width());
     canvas.put(STATE, 1, 10, "state", canvas.styles.of(Kind::Label));
-    canvas.put(NAME, 1, columns.name, "log", canvas.styles.of(Kind::Label));
-    if columns.figures {
-        let titles = format!("{:>9} {:>8} {:>6} {:>6}", "bytes/s", "writers", "lag", "size");
-        canvas.put(NAME + columns.name, 1, FIGURES, &titles, canvas.styles.of(Kind::Label));
-    }
+    canvas.put(NAME, 1, columns.path, "log", canvas.styles.of(Kind::Label));
+    let titles = figures(&columns, |column| column.name.to_owned());
+    canvas.put(NAME + columns.path, 1, u16::MAX, &titles, canvas.styles.of(Kind::Label));
     let (rows, order) = (page(canvas.height()), model.in_order());
     let top = top(model, &order, rows);
     for (y, log) in (0..rows).zip(order.iter().skip(top)) {
@@ -114,19 +135,11 @@ fn row(model: &Model, at: usize, y: u16, columns: &Columns, canvas: &mut Canvas)
     canvas.put(2, y, 1, &mark, styles.of(kind));
     canvas.put(STATE, y, 10, &log.word(), styles.of(kind));
     let text = styles.of(if is_chosen { Kind::Strong } else { Kind::Plain });
-    let name = ending(&shown(&log.path), usize::from(columns.name));
-    canvas.put(NAME, y, columns.name, &name, text);
-    let x = NAME + columns.name;
-    if columns.figures {
-        let rate = log.history.rates().map_or_else(|| "-".to_owned(), |r| bytes(rounded(r.bytes)) + "/s");
-        let figures = log.status().map(|s| {
-            let (lag, size) = (s.cursor.saturating_sub(s.watermark), s.cursor.saturating_sub(s.first_kept));
-            format!("{:>8} {:>6} {:>6}", count(s.writers.len() as u64), bytes(lag), bytes(size))
-        });
-        canvas.put(x, y, FIGURES, &format!("{rate:>9} {}", figures.unwrap_or_default()), text);
-    }
+    let path = ending(&shown(&log.path), usize::from(columns.path));
+    canvas.put(NAME, y, columns.path, &path, text);
+    canvas.put(NAME + columns.path, y, u16::MAX, &figures(columns, |column| column.cell(log)), text);
     if columns.sentence && !log.findings().is_empty() {
-        let x = x + FIGURES + 1;
+        let x = columns.end() + 2;
         let room = usize::from(canvas.width().saturating_sub(x));
         canvas.put(x, y, u16::MAX, &clipped(&printable(&log.diagnosis().0), room), text);
     }

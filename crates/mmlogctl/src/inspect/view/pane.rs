@@ -6,6 +6,8 @@
 //! X web | mmlogctl append   stopped     12s       0B      0
 //! ```
 
+use std::time::SystemTime;
+
 use mmlog::Status;
 use mmlog::units;
 
@@ -15,7 +17,7 @@ use super::layout::{Placed, has_findings_on_top, in_head};
 use super::{charts, head};
 use crate::exit::printable;
 use crate::inspect::model::lines::{Kind as RowKind, Level, Row};
-use crate::inspect::model::log::Log;
+use crate::inspect::model::log::{Log, Operation};
 use crate::inspect::model::{Model, Pane};
 use crate::inspect::style::{Kind, Line, Styles, WORDS, line};
 use crate::inspect::tables::writers::{Order, Trouble};
@@ -202,12 +204,16 @@ fn locks(model: &Model, s: &Status, width: usize) -> Vec<Line> {
         let lost = units::counted(r.lost, "byte");
         format!("{lost} lost, went on at {}, {}", r.end, ago(Some(r.at), model.now))
     };
+    let synced = match d.synced_at {
+        Some(_) => format!("below {}, {}", d.synced, ago(d.synced_at, model.now)),
+        None => "nothing yet, nobody has asked for it".to_owned(),
+    };
     let fields = [
         ("lock", log_lock(s, model.now)),
         ("gate", gate(s)),
         ("maintenance", lock(&s.maintenance, model.now)),
         ("unfinished", s.unfinished.unwrap_or("nothing").to_owned()),
-        ("synced", format!("below {}, {}", d.synced, ago(d.synced_at, model.now))),
+        ("synced", synced),
         ("recovered", d.recovered.map_or_else(|| "never".to_owned(), recovered)),
         ("waiting", waiting(s).to_string()),
         ("positions", format!("cursor {}, watermark {}, limit {}", s.cursor, s.watermark, s.limit)),
@@ -222,11 +228,18 @@ fn locks(model: &Model, s: &Status, width: usize) -> Vec<Line> {
     }
     all.extend(map(s, width));
     all.push(line(Kind::Label, "last operations"));
-    for o in log.operations.iter().rev() {
-        let (pid, command, ago) = (o.pid, &o.command, ago(o.since, model.now));
-        all.push(line(Kind::Plain, format!("  {ago:<14} {} by {pid} ({command})", o.operation)));
-    }
+    let said = log.operations.iter().rev().map(|o| operation(o, model.now));
+    let mut said: Vec<String> = said.collect();
+    // One that has both bytes is one.
+    said.dedup();
+    all.extend(said.into_iter().map(|text| line(Kind::Plain, text)));
     all
+}
+
+/// Whoever closes a log last does what a trim does: nobody need have called for it.
+fn operation(o: &Operation, now: SystemTime) -> String {
+    let what = if o.operation == "trim" { "cut to its size" } else { &o.operation };
+    format!("  {:<14} {what} by {} ({})", ago(o.since, now), o.pid, o.command)
 }
 
 /// A name and a value on as many lines as it takes.
