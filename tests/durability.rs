@@ -6,6 +6,7 @@ mod common;
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
+use std::process::Command;
 use std::time::Duration;
 
 use common::surgeon::{COPYING, CURSOR, Surgeon};
@@ -207,6 +208,29 @@ fn a_sync_of_what_a_spoiled_cursor_does_not_reach_is_an_error() {
     Surgeon::new(&scene.log).set(CURSOR, 0);
     let error = writer.sync().unwrap_err();
     assert!(matches!(error.fault(), Fault::OutOfRange { field: "cursor", value: 0, .. }), "{error}");
+}
+
+#[test]
+fn a_spoiled_cursor_is_no_checkpoint_and_what_repair_leaves_is_the_content() {
+    // Further than all writers together can have reserved.
+    for beyond in [1 << 62, 1 << 61, 1 << 45] {
+        let scene = scene();
+        let log = options().open_or_create(&scene.log).unwrap();
+        let mut writer = log.writer().unwrap();
+        writer.append(b"one\n").unwrap();
+        Surgeon::new(&scene.log).set(CURSOR, beyond);
+        // Either says so, or makes durable what there is.
+        let _ = writer.sync();
+        let _ = log.sync();
+        drop((writer, log));
+        Surgeon::new(&scene.log).set(CURSOR, beyond);
+        let tool = |command| {
+            let mut tool = Command::new(env!("CARGO_BIN_EXE_mmlogctl"));
+            tool.arg(command).arg(&scene.log).output().unwrap()
+        };
+        assert!(tool("repair").status.success(), "{beyond}");
+        assert!(tool("cat").stdout == b"one\n", "{beyond}");
+    }
 }
 
 /// Has every descriptor in use that it may have when it syncs.

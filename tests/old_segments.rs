@@ -318,3 +318,51 @@ fn the_first_step_for_what_readers_do_not_take_is_one_that_helps() {
     assert!(sentence.starts_with(&format!("{}: not taken for a segment", link.display())), "{sentence}");
     assert_eq!(advised, "move it away");
 }
+
+/// What somebody put beside the segments: of a generation that is there, from another position on.
+#[test]
+fn a_second_file_of_a_generation_is_left_out_and_said_and_nothing_is_thrown_away() {
+    for compression in [None, Some("zstd"), Some("gzip")] {
+        let log = Log::new(compression);
+        let files = log.files();
+        let bytes: Vec<u8> = (0..4).flat_map(text).collect();
+        // Before the real one and behind it, of the oldest and the newest.
+        for (of, base) in [(0, 7), (1, 1234), (1, text(0).len() as u64 + 5), (2, 3)] {
+            let suffix = compression.map_or("", |c| if c == "zstd" { ".zst" } else { ".gz" });
+            let name = format!("app.log.{of:010}-{base:019}{suffix}");
+            let strange = log.path.with_file_name(name);
+            fs::copy(&files[of], &strange).unwrap();
+            let cat = mmlogctl("cat", &log.path).run();
+            assert!(cat.stdout == bytes && cat.stderr.contains(strange.to_str().unwrap()), "{}", cat.stderr);
+            let check = mmlogctl("check", &log.path).run();
+            assert!(check.code == 1 && check.text().contains("move it away"), "{check:?}");
+            assert!(check.text().contains(&format!("{base};")), "{check:?}");
+            mmlogctl("rotate", &log.path).args(["--if-size=1G", "--compress=zstd"]).run();
+            fs::remove_file(&strange).unwrap();
+            mmlogctl("cat", &log.path).run().printed(&bytes);
+            if compression.is_none() {
+                // It is compressed by now; the next turn begins anew.
+                break;
+            }
+        }
+        mmlogctl("check", &log.path).run().is_success();
+    }
+}
+
+#[test]
+fn bytes_that_somebody_appended_to_an_old_segment_are_not_thrown_away_by_a_compression() {
+    let log = Log::new(None);
+    let files = log.files();
+    let mut open = File::options().append(true).open(&files[1]).unwrap();
+    open.write_all(b"an outsider's line\n").unwrap();
+    let rotate = || mmlogctl("rotate", &log.path).args(["--if-size=1G", "--compress=zstd"]).run();
+    let ended = rotate();
+    let expected = text(1).len();
+    let words = format!("{} bytes, 19 more than its {expected} positions", expected + 19);
+    assert!(ended.code != 0 && ended.stderr.contains(&words), "{ended:?}");
+    assert!(fs::read(&files[1]).unwrap().ends_with(b"an outsider's line\n"));
+    assert!(!files[0].exists() && !files[2].exists(), "the others are compressed");
+    File::options().write(true).open(&files[1]).unwrap().set_len(expected as u64).unwrap();
+    rotate().is_success();
+    mmlogctl("cat", &log.path).run().printed(&(0..4).flat_map(text).collect::<Vec<u8>>());
+}

@@ -15,6 +15,7 @@ use crate::crash::crash_point;
 use crate::durable::{self, Need};
 use crate::error::{Class, Error, Fault};
 use crate::files::compress::{Claim, PartFile};
+use crate::files::content;
 use crate::files::segments::Named;
 use crate::files::{Files, UNKNOWN_LEN};
 use crate::names::Compression;
@@ -160,6 +161,14 @@ fn compress_one(
     let twin = part.twin()?;
     if found < len && twin.is_none() {
         return Err(Fault::SegmentShort { name: name(&task.segment), expected: len, found });
+    }
+    // A rotation that died before its cut leaves allocated space there.
+    if found > len
+        && content::first_byte(part.source(), len, found)
+            .map_err(Fault::io("read a final segment"))?
+            .is_some()
+    {
+        return Err(Fault::SegmentLong { name: name(&task.segment), expected: len, found });
     }
     let path = task.segment.path();
     let mut work = Work { part: &part, len, passed: 0, path: &path, go_on, progress };

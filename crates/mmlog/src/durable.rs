@@ -58,6 +58,9 @@ pub(crate) enum Need {
 /// Returns when every byte below `target`, a position that the cursor has passed, is durable.
 pub(crate) fn sync_to(files: &Files, target: u64, need: Need, deadline: &Deadline) -> Result<(), Fault> {
     files.writable()?;
+    // Bytes that the file does not have cannot be durable: dead writers reserved them, or the cursor was changed under us.
+    files.meta.check_positions()?;
+    let target = target.min(files.control().limit());
     let (checkpoint, commit) = (&files.meta.header().checkpoint, &files.meta.header().commit);
     if need == Need::Checkpoint {
         commit.want(target);
@@ -113,7 +116,7 @@ fn sync_all(files: &Files, target: u64, deadline: &Deadline) -> Result<Option<Bl
     let (final_below, holder) = settled(files, target, deadline)?;
     let begun = Instant::now();
     let to_sync = ToSync::of(files)?;
-    match to_sync.sync(files, final_below) {
+    match to_sync.sync(files, final_below.min(files.control().limit())) {
         Ok(()) => {}
         Err(e) if fs::means_loss(&e) => {
             let errno = e.raw_os_error().unwrap_or(nix::libc::EIO);

@@ -274,9 +274,7 @@ pub enum Fault {
         name: String,
     },
     /// A final segment that somebody cut is left as it is.
-    #[error(
-        "{name} has {found} of its {expected} bytes: somebody cut it, and it is not compressed; put a good copy in its place, or move it away"
-    )]
+    #[error("{}", words::too_short(name, *expected, *found))]
     SegmentShort {
         /// Its name.
         name: String,
@@ -285,6 +283,10 @@ pub enum Fault {
         /// Bytes there.
         found: u64,
     },
+    /// A final segment that somebody appended to is left as it is: its name, bytes up to the next segment, bytes there.
+    #[error("{}", words::too_long(name, *expected, *found))]
+    #[allow(missing_docs, reason = "said above")]
+    SegmentLong { name: String, expected: u64, found: u64 },
     /// A name of the log's files is longer than its file system allows.
     #[error(
         "the name has {name} bytes, {what}'s would have {needed}, and {most} is the most here; {}",

@@ -39,6 +39,7 @@ impl Fault {
             | Fault::Unsound { .. }
             | Fault::Undecodable { .. }
             | Fault::SegmentShort { .. }
+            | Fault::SegmentLong { .. }
             | Fault::Poisoned(_) => Class::Damaged,
             _ => Class::Refused,
         }

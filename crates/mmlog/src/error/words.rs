@@ -26,6 +26,19 @@ pub(super) fn misfit(value: u64, min: u64, max: u64, multiple: u64) -> String {
     format!("out of range [{min}, {max}]")
 }
 
+pub(super) fn too_short(name: &str, expected: u64, found: u64) -> String {
+    format!(
+        "{name} has {found} of its {expected} bytes: somebody cut it, and it is not compressed; put a good copy in its place, or move it away"
+    )
+}
+
+pub(super) fn too_long(name: &str, expected: u64, found: u64) -> String {
+    let (more, from) = (found.saturating_sub(expected), expected.saturating_add(1));
+    format!(
+        "{name} has {found} bytes, {more} more than its {expected} positions: somebody appended to it, and it is not compressed; save what is there (`tail -c +{from} {name}`), then `truncate -s {expected} {name}`"
+    )
+}
+
 pub(super) fn make_room(e: &io::Error) -> &'static str {
     match e.raw_os_error() {
         Some(libc::EFBIG) => "raise the limit, or start with a new log",

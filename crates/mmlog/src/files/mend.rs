@@ -84,7 +84,10 @@ impl LogLock<'_> {
         };
         let checkpoint = &self.files.meta.header().checkpoint;
         let end = self.control().base().saturating_add(self.data_len()?);
-        checkpoint.synced.fetch_min(end, Ordering::AcqRel); // checkpoint
+        // One that not even the metadata has bytes for says nothing: the content does.
+        let is_spoiled = checkpoint.synced() > end.max(self.control().limit());
+        let most = if is_spoiled { self.control().base() } else { end };
+        checkpoint.synced.fetch_min(most, Ordering::AcqRel); // checkpoint
         self.recover_after_reboot(&quiet)
     }
 }

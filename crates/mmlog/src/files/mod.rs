@@ -4,6 +4,7 @@
 
 mod age;
 pub(crate) mod boot;
+mod chain;
 #[cfg(feature = "compressed")]
 pub(crate) mod compress;
 pub(crate) mod content;

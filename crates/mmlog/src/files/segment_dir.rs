@@ -19,7 +19,7 @@ use std::ops::RangeBounds;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::Trust;
+use super::{Trust, chain};
 use crate::error::{Fault, shown};
 use crate::names::SegmentName;
 use crate::sys::place::{Access, Found, Part, Place};
@@ -337,12 +337,14 @@ impl SegmentDir {
         generations: impl RangeBounds<u64>,
         enough: impl Fn(&Named) -> bool,
     ) -> Result<Vec<Named>, Fault> {
-        let mut found = Vec::new();
-        let wanted = self.names()?.into_iter().filter(|(says, _)| generations.contains(&says.generation));
+        let (mut found, names) = (Vec::new(), self.names()?);
+        // Where somebody has put one that begins elsewhere, a base says nothing of those before.
+        let is_told = !chain::is_ambiguous(names.iter().map(|(says, _)| says));
+        let wanted = names.into_iter().filter(|(says, _)| generations.contains(&says.generation));
         for (says, name) in wanted.rev() {
             let Some(Ok(named)) = self.look_at(says, name)? else { continue };
             found.push(named);
-            if found.last().is_some_and(&enough) {
+            if is_told && found.last().is_some_and(&enough) {
                 break;
             }
         }

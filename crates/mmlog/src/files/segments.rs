@@ -8,6 +8,7 @@ use std::os::fd::BorrowedFd;
 use std::sync::{Arc, PoisonError};
 
 use super::boot::Boot;
+use super::chain;
 use super::reboot::segments::current;
 pub(crate) use super::segment_dir::Named;
 use super::segment_dir::{Listing, Owner, SegmentDir, Stranger, Unseen, order};
@@ -254,13 +255,14 @@ impl Files {
     /// As [`final_names`](Self::final_names), with what has such a name and is not taken for one.
     pub(crate) fn finals(&self) -> Result<Listing, Fault> {
         // Of a later one it is not sure yet that it becomes final.
-        let current = self.current_segment()?.generation;
+        let current = self.current_segment()?;
         let mut found = self.log_directory()?.list()?;
         // In this order: what moves meanwhile is seen in one of both.
         if let Some(old) = self.old_directory()? {
             found.add(old.list()?);
         }
-        found.named.retain(|n| n.says.generation < current);
+        found.named.retain(|n| n.says.generation < current.generation);
+        chain::settle(&mut found, &current)?;
         Ok(found)
     }
 
@@ -283,6 +285,10 @@ impl Files {
                 names.extend(old.unseen(..current)?);
             }
             names.sort_by_key(|n| order(&n.says));
+            if chain::is_ambiguous(names.iter().map(|n| &n.says)) {
+                let segments = self.final_names()?;
+                names.retain(|n| segments.iter().any(|segment| segment.says == n.says));
+            }
             match around(&mut names, at, looks >= LOOKS)? {
                 Some(found) => return Ok(found),
                 // Its name is gone, or another, since the directories were read.
