@@ -191,18 +191,18 @@ fn a_collector_goes_on_after_a_reboot_by_itself() {
     let (log, place) = (scratch.file("app.log"), scratch.file("place"));
     append(&log, "one\ntwo\n").args(["--sync", "always"]).run().is_success();
     assert_eq!(lines(&collected(&log, &place)), 2);
-    // Eight epochs later the ring still knows where each began.
-    for round in 0..8 {
+    // 32 epochs later the ring still knows where each began.
+    for round in 0..32 {
         reboot(&log);
         append(&log, &format!("round {round}\n")).args(["--sync", "always"]).run().is_success();
     }
-    assert_eq!(epoch(&log), 8);
+    assert_eq!(epoch(&log), 32);
     let later = collected(&log, &place);
-    assert_eq!((later.code, lines(&later)), (0, 8), "{later:?}");
+    assert_eq!((later.code, lines(&later)), (0, 32), "{later:?}");
     reboot(&log);
     assert_eq!(collected(&log, &place).stdout, b"");
     append(&log, "three\n").run().is_success();
-    assert_eq!(epoch(&log), 9);
+    assert_eq!(epoch(&log), 33);
     assert_eq!(collected(&log, &place).stdout, b"three\n");
 }
 
@@ -237,7 +237,86 @@ fn a_collector_that_follows_while_the_first_writer_recovers_saves_places_of_the_
 }
 
 #[test]
-fn a_place_above_what_was_durable_at_the_reboot_is_refused_with_a_step_that_works() {
+fn a_collector_of_a_log_that_is_never_synced_goes_on_by_itself_after_every_clean_reboot() {
+    let scratch = Scratch::new();
+    for writer_comes_first in [true, false] {
+        let (log, place) = (scratch.file(&format!("{writer_comes_first}.log")), scratch.file("place"));
+        append(&log, "one\n").run().is_success();
+        assert_eq!(collected(&log, &place).stdout, b"one\n");
+        for round in 0..3 {
+            reboot(&log);
+            if !writer_comes_first {
+                assert_eq!(collected(&log, &place).stdout, b"");
+            }
+            let line = format!("round {round}\n");
+            append(&log, &line).run().is_success();
+            let later = collected(&log, &place);
+            assert_eq!((later.code, &*later.stdout, &*later.stderr), (0, line.as_bytes(), ""));
+        }
+        fs::remove_file(&place).unwrap();
+    }
+}
+
+/// The log without its last bytes, as a power cut leaves it.
+fn lose(log: &Path, bytes: u64) {
+    let data = fs::OpenOptions::new().write(true).open(log).unwrap();
+    data.set_len(data.metadata().unwrap().len() - bytes).unwrap();
+    reboot(log);
+}
+
+#[test]
+fn a_collector_that_has_more_than_a_power_cut_left_goes_on_where_the_log_does_and_is_told_what_was_lost() {
+    let scratch = Scratch::new();
+    for (writer_comes_first, hold) in [(true, false), (false, false), (true, true), (false, true)] {
+        let (log, place) = (scratch.file(&format!("{writer_comes_first}-{hold}.log")), scratch.file("place"));
+        let collected = || {
+            let tail = mmlogctl("tail", &log).args(["-n", "+1", "--until-now", "--cursor-file"]).arg(&place);
+            if hold { tail.args(["--hold", "shipper"]).run() } else { tail.run() }
+        };
+        append(&log, "durable\n").args(["--sync", "always"]).run().is_success();
+        append(&log, "kept\nlost\n").run().is_success();
+        assert_eq!(lines(&collected()), 3);
+        lose(&log, 5);
+        let mut said = Vec::new();
+        if !writer_comes_first {
+            let early = collected();
+            assert_eq!((early.code, &*early.stdout), (0, &b""[..]), "{early:?}");
+            said.push(early.stderr);
+        }
+        // Positions that the collector has passed are given out again.
+        append(&log, "after\n").run().is_success();
+        let later = collected();
+        assert_eq!((later.code, &*later.stdout), (0, &b"after\n"[..]), "{later:?}");
+        said.push(later.stderr);
+        assert!(
+            said[0].contains("cost the log 5 bytes that were printed before; going on at 13"),
+            "{said:?}"
+        );
+        assert!(said.iter().filter(|said| said.contains("bytes")).count() == 1, "said once: {said:?}");
+        assert_eq!(collected().stdout, b"");
+        if hold {
+            let status = Options::new().open_reader(&log).unwrap().status().unwrap();
+            assert_eq!(status.holds[0].position, 19, "prune takes what is read");
+        }
+        fs::remove_file(&place).unwrap();
+    }
+}
+
+#[test]
+fn two_power_cuts_before_the_collector_comes_are_one_to_it() {
+    let scratch = Scratch::new();
+    let (log, place) = (scratch.file("app.log"), scratch.file("place"));
+    append(&log, "one\ntwo\nthree\n").run().is_success();
+    assert_eq!(lines(&collected(&log, &place)), 3);
+    lose(&log, 6);
+    append(&log, "four\nfive\n").run().is_success();
+    lose(&log, 5);
+    append(&log, "six\n").run().is_success();
+    assert_eq!(collected(&log, &place).stdout, b"four\nsix\n");
+}
+
+#[test]
+fn a_place_above_what_was_durable_when_earlier_software_recovered_is_refused_with_a_step_that_works() {
     let scratch = Scratch::new();
     let (log, place) = (scratch.file("app.log"), scratch.file("place"));
     append(&log, "durable\n").args(["--sync", "always"]).run().is_success();
@@ -245,16 +324,19 @@ fn a_place_above_what_was_durable_at_the_reboot_is_refused_with_a_step_that_work
     assert_eq!(lines(&collected(&log, &place)), 2);
     reboot(&log);
     append(&log, "after\n").run().is_success();
+    // It does not say where the log ended.
+    poke(&log, offset_of!(Header, went_on) + 16, &[0; 16]);
     let refused = collected(&log, &place);
     assert_eq!(refused.code, 1, "{refused:?}");
     assert!(refused.stderr.contains("12 bytes above what was durable"), "{refused:?}");
     let line = refused.stderr.split('`').nth(1).unwrap();
     fs::write(&place, format!("{line}\n")).unwrap();
     assert_eq!(collected(&log, &place).stdout, b"not durable\nafter\n");
-    // Recovered once more, by earlier software, which does not say where its epoch began.
+    // Recovered once more, by software that does not even say what was durable.
     reboot(&log);
     append(&log, "again\n").run().is_success();
     poke(&log, offset_of!(Header, epochs.began) + 2 * 16, &[0; 16]);
+    poke(&log, offset_of!(Header, went_on) + 2 * 16, &[0; 16]);
     let refused = collected(&log, &place);
     assert!(refused.code == 1 && refused.stderr.contains("remove it to start anew"), "{refused:?}");
 }

@@ -35,13 +35,14 @@
 //! | 0x0640 | 64 | owner of the sync byte, the fields of the other owners | owner of the sync byte |
 //! | 0x0680 | 64 | commit: `data_synced`, `wanted`, `noted`, `checkpointed` | owner of the sync byte; who wants a sync |
 //! | 0x06c0 | 64 | data wake: `seq` u32 (futex), `want` u32 | followers, woken by appends |
-//! | 0x0700 | 192 | epochs: where the last eight began; the file system | first opener after a reboot; creation |
+//! | 0x0700 | 192 | epochs: the checkpoint when each of the last eight began; the file system | first opener after a reboot; creation |
 //! | 0x07c0 | 64 | who has the turn for hooks, the fields of the other owners | who has it |
 //! | 0x0800 | 64 | hooks: `from`, `to` | rotation; who has the turn for hooks |
 //! | 0x0840 | 64 | outside: `taken`, `cut`, `cuts`, `cut_ns`, `from` | owner of the log's lock |
 //! | 0x0880 | 64 | slot wait: `count`, `pid`, `since_ns`, `tried_ns`, `pid_namespace`, command | who waits for a slot |
 //! | 0x08c0 | 64 | following: `at`, `len` of the followers' places | first writer that opens the log |
-//! | 0x0900 | 1792 | spare, zero | |
+//! | 0x0900 | 512 | went on: where the log ended when each of the last 32 epochs began | first opener after a reboot |
+//! | 0x0b00 | 1280 | spare, zero | |
 //! | 0x1000 | 64 × 128 | follower records: name, pid, hold, last seen | owner of the log's lock |
 //! | 0x3000 | 1024 × 64 | holes: start + 1 (0: free), length, pid, kind, time, command | owner of the log's lock |
 //! | 0x13000 | max_writers × 128 | slots: a hot line (pending, len, messages, bytes, what the next append waits for) and a cold one (who) | the slot's owner |
@@ -89,6 +90,8 @@ pub const HELD: u32 = 1 << 31;
 
 /// Entries in the table of holes.
 pub const HOLES_MAX: usize = 1024;
+/// Epochs of which is known where they went on.
+pub const WENT_ON: usize = 32;
 /// Records for named followers.
 pub const FOLLOWERS_MAX: usize = 64;
 /// Least and most slots.
@@ -371,11 +374,10 @@ shared! {
 }
 
 shared! {
-    /// Where an epoch began.
+    /// Where an epoch began: the checkpoint in one table, the end of the log in the other.
     pub struct Epoch {
         /// Which; 0: not said, since none begins the epoch 0.
         pub epoch: AtomicU64,
-        /// The checkpoint then: positions below mean what they meant in the epoch before.
         pub from: AtomicU64,
     }
 }
@@ -383,6 +385,7 @@ shared! {
 shared! {
     /// The last epochs, that of epoch e at index e mod 8; and what tells file systems with the same device apart.
     pub struct Epochs align 64 {
+        /// Positions below the checkpoint mean what they meant in the epoch before.
         pub began: [Epoch; 8],
         /// What `statvfs` calls the data file's file system; 0: not said.
         pub file_system: AtomicU64,
@@ -443,7 +446,9 @@ shared! {
         pub outside: Outside,
         pub slot_wait: SlotWait,
         pub following: Following,
-        pub spare: [[AtomicU64; 28]; 8],
+        /// Where the log went on: that of epoch e at index e mod 32. Earlier software does not say it.
+        pub went_on: [Epoch; WENT_ON],
+        pub spare: [[AtomicU64; 20]; 8],
     }
 }
 

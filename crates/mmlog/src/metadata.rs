@@ -21,12 +21,16 @@
 //! - `hooks`: who finds a generation noted, and the current one behind it, finds its segment.
 //! - `ready`: everything that creation stored is seen with `is_ready`.
 
+mod epochs;
+
 use std::ops::Range;
 
 use crate::layout::{
     Checkpoint, Commit, Control, GATE, Header, Hooks, Journal, POSITION_END, Panic, Policy, Segment, Wake,
 };
 use crate::sync::{AtomicU32, Ordering, fence};
+
+pub use epochs::Beginning;
 
 /// What a `fetch_add` on the cursor gave.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -291,34 +295,6 @@ impl Header {
     /// Names the current segment; the caller has the log's lock, and has set its entry.
     pub fn set_generation(&self, generation: u64) {
         self.identity.generation.store(generation, Ordering::Release); // generation
-    }
-
-    /// Notes that another epoch begins, with everything below `synced` as it was: before the epoch is raised, and again
-    /// by whoever finishes what a dead one began.
-    pub fn note_beginning(&self, synced: u64) {
-        let epoch = self.identity.epoch.load(Ordering::Relaxed).wrapping_add(1);
-        let began = &self.epochs.began[(epoch % 8) as usize];
-        if began.epoch.load(Ordering::Relaxed) == epoch {
-            // The one that died may have raised the checkpoint already.
-            began.from.fetch_min(synced, Ordering::Relaxed);
-            return;
-        }
-        began.epoch.store(0, Ordering::Relaxed);
-        began.from.store(synced, Ordering::Release);
-        began.epoch.store(epoch, Ordering::Release); // epoch
-    }
-
-    /// Everything below means what it meant in the epoch `then`; `None` where that is not known.
-    pub fn same_below(&self, then: u64, now: u64) -> Option<u64> {
-        if now.checked_sub(then)? > self.epochs.began.len() as u64 {
-            return None;
-        }
-        (then + 1..=now).try_fold(u64::MAX, |least, epoch| {
-            let began = &self.epochs.began[(epoch % 8) as usize];
-            let said = began.epoch.load(Ordering::Acquire); // epoch
-            let from = began.from.load(Ordering::Acquire);
-            (said == epoch && began.epoch.load(Ordering::Relaxed) == epoch).then(|| least.min(from))
-        })
     }
 
     /// Whether the file with that inode is at the path because of a rotation that is not finished.

@@ -11,8 +11,9 @@
 //! 3. Whole pages of NULs between the checkpoint and the end did not reach the disk: holes. Of torn holes there, the
 //!    zeros may not have.
 //! 4. The file is cut there, the cursor set, and all this synced; then the checkpoint is raised to the end and the
-//!    epoch by one, since positions above the old checkpoint may mean other bytes now, and synced, before anybody
-//!    appends.
+//!    epoch by one, since positions from the end on mean other bytes now, and synced, before anybody appends. Between the
+//!    old checkpoint and the end the disk has what was there before, or a hole: who has read up to a position there lacks
+//!    nothing below it.
 
 pub(crate) mod foreseen;
 pub(super) mod segments;
@@ -106,11 +107,10 @@ impl LogLock<'_> {
         let found = extent(self.segment.file(), synced - base, len, self.files.waits())?;
         let end = base + found.end;
         holes::retain(table, |hole| hole.end() <= end);
-        // Positions from there on may mean other bytes now, which nobody has read.
-        let same_below = if same_boot { end } else { synced };
-        header.note_beginning(same_below);
+        // Positions from the end on mean other bytes now, which nobody has read.
+        header.note_beginning(if same_boot { end } else { synced }, end);
         for record in self.files.meta.followers() {
-            record.hold.fetch_min(same_below, Ordering::Release); // held
+            record.hold.fetch_min(end, Ordering::Release); // held
         }
         // In the same boot the cursor was spoiled, and says nothing of what is missing.
         let expected = if same_boot { end } else { hint };

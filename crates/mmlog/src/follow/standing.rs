@@ -4,6 +4,8 @@ use super::Follower;
 use crate::error::{At as _, Fault, Result};
 use crate::files::Files;
 use crate::files::reboot::foreseen::Unrecovered;
+use crate::layout::WENT_ON;
+use crate::metadata::Beginning;
 use crate::position::Position;
 use crate::status::LogId;
 
@@ -14,10 +16,16 @@ pub enum Standing {
     Same,
     /// Nothing: it is one of another log.
     OtherLog,
-    /// It was above what was durable when a later epoch began: other bytes may lie below it now.
+    /// When a later epoch began, the log ended below it: a reboot cost it bytes that were read before.
+    Lost {
+        /// There it ended and went on. Whoever has read everything below the position goes on here: all that is here and
+        /// behind is new.
+        from: Position,
+    },
+    /// It was above what was durable when earlier software began a later epoch, which does not say where the log ended
+    /// then: other bytes may lie below it now.
     Changed {
-        /// Below, all is as it was; `None` where that is not known, since too many epochs lie between, or earlier
-        /// software began one of them.
+        /// Below, all is as it was; `None` where that is not known, since too many epochs lie between.
         from: Option<Position>,
     },
 }
@@ -40,6 +48,7 @@ impl Follower {
     /// // Later, perhaps after a reboot:
     /// match log.follow(Start::Oldest)?.standing(id, position)? {
     ///     Standing::Same => { /* go on at `position` */ }
+    ///     Standing::Lost { from } => { /* go on at `from` */ }
     ///     Standing::Changed { from } => println!("other bytes from {from:?} on"),
     ///     Standing::OtherLog => println!("start anew"),
     /// }
@@ -72,9 +81,54 @@ fn of(files: &Files, id: LogId, position: Position) -> std::result::Result<Stand
     if id.epoch == now.epoch && foreseen.is_none() || now.epoch.checked_add(1) == Some(id.epoch) {
         return Ok(Standing::Same);
     }
-    let to_come = foreseen.map_or(u64::MAX, |found| found.same_below);
-    Ok(match header.same_below(id.epoch, now.epoch).map(|from| from.min(to_come)) {
-        Some(from) if position.get() <= from => Standing::Same,
-        from => Standing::Changed { from: from.map(Position::new) },
-    })
+    let between = now.epoch.checked_sub(id.epoch).filter(|between| *between <= WENT_ON as u64);
+    let known =
+        between.and_then(|_| (id.epoch + 1..=now.epoch).map(|epoch| header.beginning(epoch)).collect());
+    let Some(mut beginnings): Option<Vec<_>> = known else { return Ok(Standing::Changed { from: None }) };
+    beginnings.extend(foreseen.map(|found| Beginning::WentOn(found.end)));
+    Ok(after(&beginnings, position.get()))
+}
+
+/// What a position means after these.
+fn after(beginnings: &[Beginning], position: u64) -> Standing {
+    let (mut at, mut certain, mut is_known) = (position, position, true);
+    for beginning in beginnings {
+        match *beginning {
+            Beginning::WentOn(end) => (at, certain) = (at.min(end), certain.min(end)),
+            Beginning::SameBelow(from) => {
+                is_known &= at <= from;
+                certain = certain.min(from);
+            }
+        }
+    }
+    match is_known {
+        false => Standing::Changed { from: Some(Position::new(certain)) },
+        true if at == position => Standing::Same,
+        true => Standing::Lost { from: Position::new(at) },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Beginning::{SameBelow, WentOn};
+
+    #[test]
+    fn a_position_goes_on_at_the_lowest_end_since_and_by_the_old_rule_where_an_end_is_not_said() {
+        let lost = |from| Standing::Lost { from: Position::new(from) };
+        let changed = |from| Standing::Changed { from: Some(Position::new(from)) };
+        for (beginnings, standing) in [
+            (&[WentOn(100)][..], Standing::Same),
+            (&[WentOn(99)], lost(99)),
+            (&[WentOn(70), WentOn(300)], lost(70)),
+            (&[WentOn(70), WentOn(60)], lost(60)),
+            (&[SameBelow(100), WentOn(200)], Standing::Same),
+            (&[SameBelow(99)], changed(99)),
+            // What is lost then is no longer above.
+            (&[WentOn(70), SameBelow(80)], lost(70)),
+            (&[SameBelow(80), WentOn(70)], changed(70)),
+        ] {
+            assert_eq!(after(beginnings, 100), standing, "{beginnings:?}");
+        }
+    }
 }

@@ -166,17 +166,18 @@ impl Reader {
         Ok(Some((booted - then).abs() < 2.0 && up + 0.1 >= self.u64(0x138)? as f64 / 1e9))
     }
 
-    /// "Epoch": below which position one that was noted in that epoch means what it meant.
-    pub(crate) fn same_below(&self, then: u64) -> io::Result<Option<u64>> {
-        let mut least = u64::MAX;
+    /// "Epoch": where somebody goes on who has read everything below a position that was noted in that epoch; `None`
+    /// where nobody can tell.
+    pub(crate) fn goes_on(&self, then: u64, mut position: u64) -> io::Result<Option<u64>> {
         for epoch in then + 1..=self.u64(0xe8)? {
-            let at = 0x700 + 16 * (epoch % 8);
-            if self.u64(at)? != epoch {
+            let [below, end] = [0x700 + 16 * (epoch % 8), 0x900 + 16 * (epoch % 32)];
+            if self.u64(end)? == epoch {
+                position = position.min(self.u64(end + 8)?);
+            } else if self.u64(below)? != epoch || position > self.u64(below + 8)? {
                 return Ok(None);
             }
-            least = least.min(self.u64(at + 8)?);
         }
-        Ok(Some(least))
+        Ok(Some(position))
     }
 
     /// Everything that is final now.

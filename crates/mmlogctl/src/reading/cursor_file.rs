@@ -1,8 +1,8 @@
 //! A consumer's place in a log, and the file that is named for it. What is in the file, and how it is written, is in
 //! [`place_file`](super::place_file).
 //!
-//! It is synced only where a hold goes by it, lest prune take what a power cut makes this consumer need again: else a
-//! place that a reboot has overtaken is told from valid ones by its epoch anyway.
+//! It is synced only where a hold goes by it, lest prune take what a power cut makes this consumer need again. By its
+//! epoch it is told what a reboot has made of it.
 
 use std::path::{Path, PathBuf};
 
@@ -38,22 +38,31 @@ impl Place {
         format!("{} {} {}\n", self.id, self.id.epoch, self.position)
     }
 
-    /// Checks that the place is one in the log that is followed, and means what it meant when it was noted.
+    /// Where a consumer that has everything below this place goes on in the log that is followed.
     ///
     /// # Errors
-    /// When it does not, or that cannot be told, with the reason.
-    pub fn check(&self, follower: &Follower) -> Result<(), String> {
+    /// When the place is none in this log, or it cannot be told what it means, with the reason.
+    pub fn resume(&self, follower: &Follower) -> Result<Resumed, String> {
         let standing = follower.standing(self.id, self.position).map_err(|e| e.to_string())?;
         self.judge(follower.log_id(), standing)
     }
 
-    fn judge(&self, log: LogId, standing: Standing) -> Result<(), String> {
+    fn judge(&self, log: LogId, standing: Standing) -> Result<Resumed, String> {
         let ours = self.id;
         let epochs = format!("epoch {}, the log's is {}", ours.epoch, log.epoch);
         match standing {
-            Standing::Same => Ok(()),
+            Standing::Same => Ok(Resumed { at: self.position, lost: None }),
             Standing::OtherLog => {
                 Err(format!("a place in another log ({ours}, this one is {log}); remove it to start anew"))
+            }
+            Standing::Lost { from } => {
+                let bytes = self.position.get() - from.get();
+                Ok(Resumed {
+                    at: from,
+                    lost: Some(format!(
+                        "a reboot cost the log {bytes} bytes that were printed before; going on at {from}, with what came after it ({epochs})"
+                    )),
+                })
             }
             Standing::Changed { from: None } => {
                 Err(format!("a place from before a reboot ({epochs}); remove it to start anew"))
@@ -69,6 +78,15 @@ impl Place {
             }
         }
     }
+}
+
+/// Where a consumer goes on.
+#[derive(Clone, Debug, Eq, PartialEq)]
+pub struct Resumed {
+    /// It has everything below.
+    pub at: Position,
+    /// What to tell it, where the log has lost something that it has.
+    pub lost: Option<String>,
 }
 
 fn parse_uuid(text: &str) -> Option<[u8; 16]> {
@@ -156,7 +174,8 @@ mod tests {
     #[test]
     fn a_place_in_another_log_is_refused_with_the_reason() {
         let id = LogId { epoch: 3, ..place().id };
-        assert_eq!(place().judge(id, Standing::Same), Ok(()));
+        let same = Resumed { at: place().position, lost: None };
+        assert_eq!(place().judge(id, Standing::Same), Ok(same));
         let refused =
             |standing, why: &str| assert!(place().judge(id, standing).is_err_and(|e| e.contains(why)));
         refused(Standing::OtherLog, "another log");

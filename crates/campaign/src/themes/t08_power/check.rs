@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Context, bail};
 use mmlog::layout::{Header, MAGIC};
-use mmlog::{Log, Next, Rotation, Start};
+use mmlog::{Log, LogId, Next, Position, Rotation, Standing, Start};
 
 use super::notes::Note;
 use super::promise::{By, Promise};
@@ -299,7 +299,28 @@ fn check_reader_before(
     let synced = promise.synced;
     findings.demand(watermark >= synced, || format!("a reader's watermark {watermark}, synced {synced}"));
     findings.demand_kept("a reader before recovery", promise, &content, &[By::Checkpoint, By::ItsBytes]);
+    check_places(&log, watermark, findings)?;
     Ok(Some(content))
+}
+
+/// Whoever had read up to some place before the cut goes on there, or where the log does if that is below.
+fn check_places(log: &Log, went_on: u64, findings: &mut Findings) -> anyhow::Result<()> {
+    let follower = log.follow(Start::Oldest)?;
+    let now = follower.log_id();
+    // A log that was made anew, or is not recovered, has no epoch before.
+    let Some(epoch) = now.epoch.checked_sub(1) else { return Ok(()) };
+    let id = LogId { epoch, ..now };
+    for place in [0, went_on / 2, went_on.saturating_sub(1), went_on, went_on + 1, went_on + (1 << 20)] {
+        let expected = match place > went_on {
+            true => Standing::Lost { from: Position::new(went_on) },
+            false => Standing::Same,
+        };
+        let found = follower.standing(id, Position::new(place))?;
+        findings.demand(found == expected, || {
+            format!("place {place} of epoch {epoch}: {found:?}, not {expected:?}")
+        });
+    }
+    Ok(())
 }
 
 /// The log can be appended to, followed, synced and trimmed, and nothing that was there changes.
@@ -334,7 +355,9 @@ fn go_on(
     let len = fs::metadata(path)?.len();
     findings.demand(last + len == end, || format!("{len} bytes at rest from {last}, appended to {end}"));
     deep(path, "at rest", findings)?;
-    let again = Content::read(&options().open_reader(path)?).context("read at rest")?;
+    let reader = options().open_reader(path)?;
+    check_places(&reader, recovered, findings).context("places at rest")?;
+    let again = Content::read(&reader).context("read at rest")?;
     findings.demand(again.bytes == content.bytes && again.holes == content.holes, || {
         let differ = again.bytes.iter().zip(&content.bytes).position(|(a, b)| a != b);
         let (bytes, holes) = (again.bytes.len(), again.holes.len());

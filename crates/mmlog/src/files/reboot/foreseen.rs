@@ -18,8 +18,6 @@ use crate::sync::Ordering;
 /// What a recovery would leave.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Foreseen {
-    /// Positions below would mean what they mean now.
-    pub(crate) same_below: u64,
     /// Where the log would end.
     pub(crate) end: u64,
     /// What it would note, besides what is in the table.
@@ -84,7 +82,7 @@ impl Files {
         let mut holes: Vec<Hole> = missing.filter(unknown).collect();
         holes.extend(in_doubt);
         holes.retain(|h| h.end() <= end);
-        Ok(Foreseen { same_below: synced, end, holes, file })
+        Ok(Foreseen { end, holes, file })
     }
 
     /// Bytes that the data file has to have after a reboot.

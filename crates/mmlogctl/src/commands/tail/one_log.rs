@@ -188,8 +188,11 @@ fn beginning(
             );
             return Ok((oldest, Skip::NOTHING));
         }
-        place.check(follower).map_err(|problem| file.refuse(&problem))?;
-        return at(place.position);
+        let resumed = place.resume(follower).map_err(|problem| file.refuse(&problem))?;
+        if let Some(lost) = &resumed.lost {
+            shared.say(index, lost);
+        }
+        return at(resumed.at);
     }
     match plan.begin {
         Begin::At(position) => at(position),
