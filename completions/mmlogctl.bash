@@ -492,7 +492,7 @@ _mmlogctl() {
                     return
                     ;;
             esac
-            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_words "panicked unreadable data-gone data-replaced data-truncated metadata-copied overlay-view owners-differ segment-missing segment-damaged positions unknown-operation sync-failed version-1-flag disk-full lock-held maintenance-held writer-stalled gate-closed disk-nearly-full dead-writer lock-stale writers-full follower-behind hold-keeps segment-unreadable segment-surplus leftover unseen idle version-1 recovered not-recovered space-held holes outside-bytes outside-cut hooks-unrun name-too-long writer-stopped file-size-limit quota-full storage-fails inodes-used-up append-failed reader-behind followers-full" "$cur"; fi
+            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_words "panicked unreadable data-gone data-replaced data-truncated metadata-copied overlay-view owners-differ segment-missing segment-damaged positions unknown-operation sync-failed version-1-flag disk-full lock-held maintenance-held writer-stalled gate-closed disk-nearly-full dead-writer lock-stale writers-full follower-behind hold-keeps segment-unreadable segment-surplus leftover unseen idle version-1 recovered not-recovered space-held holes outside-bytes outside-cut hooks-unrun name-too-long writer-stopped frozen-v1 frozen-v2 disk-frozen file-size-limit quota-full storage-fails inodes-used-up append-failed reader-behind followers-full" "$cur"; fi
             ;;
         bench)
             options="--dir --engine --size --processes --threads --runs --messages --full --sustain --durable --growth --no-pin --json --chart --trust-path --help -h"

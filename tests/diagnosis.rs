@@ -17,7 +17,7 @@ use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use cli::{Scratch, Tool, mounted, skipped, succeeds, wait_for};
+use cli::{Scratch, Tool, mounted, own_mounts, skipped, succeeds, wait_for};
 
 fn look(log: &Path) -> Status {
     Observer::open(log, &Options::new()).unwrap().look().unwrap()
@@ -296,4 +296,67 @@ fn a_writer_that_a_debugger_has_stopped_is_told_from_one_that_a_signal_has() {
     assert_eq!(found.severity, Severity::Warning);
     ptrace::detach(pid, None).unwrap();
     assert_eq!(running.end().code, 0);
+}
+
+/// A small file system of its own, which can be frozen; thawed at the end.
+struct Freezable(std::path::PathBuf);
+
+impl Freezable {
+    fn new(scratch: &Scratch) -> Option<Self> {
+        let (image, place) = (scratch.file("image"), scratch.file("disk"));
+        fs::File::create(&image).unwrap().set_len(32 << 20).unwrap();
+        fs::create_dir(&place).unwrap();
+        let run = |program: &str, words: &[&str], paths: &[&Path]| {
+            succeeds(Command::new(program).args(words).args(paths))
+        };
+        let is_there = own_mounts()
+            && run("mkfs.ext4", &["-q"], &[&image])
+            && run("mount", &["-o", "loop"], &[&image, &place])
+            && run("fsfreeze", &["-f"], &[&place]);
+        let disk = Self(place);
+        disk.thaw();
+        is_there.then_some(disk)
+    }
+
+    fn freeze(&self) {
+        assert!(succeeds(Command::new("fsfreeze").arg("-f").arg(&self.0)));
+    }
+
+    fn thaw(&self) {
+        let _ = Command::new("fsfreeze").arg("-u").arg(&self.0).output();
+    }
+}
+
+impl Drop for Freezable {
+    fn drop(&mut self) {
+        self.thaw();
+    }
+}
+
+#[test]
+fn a_writer_whose_core_is_being_written_is_said_to_be_dying() {
+    let claim = "a writer whose core is being written is said to be dying";
+    let pattern = fs::read_to_string("/proc/sys/kernel/core_pattern").unwrap_or_default();
+    if pattern.starts_with(['|', '/', '@']) || !Path::new("/proc/self/sched").exists() {
+        return skipped(claim, "cores are not written to the working directory here");
+    }
+    let scratch = Scratch::new();
+    let Some(disk) = Freezable::new(&scratch) else {
+        return skipped(claim, "freezing a file system needs root, mkfs.ext4 and a loop device");
+    };
+    let log = scratch.file("app.log");
+    let tool = Tool::new(env!("CARGO_BIN_EXE_mmlogctl")).arg("append").arg(&log);
+    let tool = tool.through("prlimit", &["--core=unlimited"]).with(|command| command.current_dir(&disk.0));
+    let mut running = tool.start();
+    running.feed(b"one\n");
+    wait_for("the line", || {
+        Observer::open(&log, &Options::new()).ok()?.look().ok().filter(|s| s.watermark == 4)
+    });
+    disk.freeze();
+    running.signal(Signal::SIGABRT);
+    let found = wait_for("a look that knows", || stopped(&log));
+    assert!(found.sentence.contains("core"), "{found:?}");
+    assert_eq!(found.command(), Some(&*format!("grep CoreDumping /proc/{}/status", running.pid())));
+    disk.thaw();
+    assert_eq!(running.end().code, -(Signal::SIGABRT as i32));
 }

@@ -95,8 +95,8 @@ fn has_its_command(id: FindingId, page: &str, status: &Value) {
 }
 
 /// Staged as for a trainee, who looks in every way there is.
-fn see(id: FindingId, place: &Path) {
-    let mut trainee = Trainee::at(id.name(), place);
+fn see(id: FindingId, name: &str, place: &Path) {
+    let mut trainee = Trainee::at(name, place);
     if !trainee.is_told("Enter shows what status says.") {
         assert!(trainee.shown.contains("SKIPPED"), "{id}: {}", trainee.shown);
         return;
@@ -112,9 +112,13 @@ fn what_is_found_is_as_bad_in_status_check_inspect_json_and_metrics() {
     own_mounts();
     let scratch = Scratch::new();
     std::fs::set_permissions(scratch.path(), std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
-    // Only the drill's own look has the filter that hides it.
-    let seen = FindingId::ALL.iter().filter(|id| **id != FindingId::Unseen);
-    for id in seen {
-        see(*id, scratch.path());
+    let list = Tool::new(TOOL).args(["drill", "--list", "--json"]).run();
+    let list: Value = serde_json::from_slice(&list.stdout).unwrap();
+    for drill in list["drills"].as_array().unwrap() {
+        let id = FindingId::ALL.iter().find(|id| drill["finding"] == id.name()).unwrap();
+        // Only the drill's own look has the filter that hides it.
+        if *id != FindingId::Unseen {
+            see(*id, drill["name"].as_str().unwrap(), scratch.path());
+        }
     }
 }

@@ -222,7 +222,8 @@ impl Observer {
         let seat = self.seat(&who);
         let (process, frozen_by) = self.doing(state(&alive, &who, seat), seat);
         let waiting = slot.hot.waiting_for(slot.cold.since_ns.load(Ordering::Relaxed));
-        let stands = process.stands() || process == ProcessState::DiskSleep;
+        let stands =
+            process.stands() || matches!(process, ProcessState::DiskSleep | ProcessState::CoreDumping);
         let not_run_for = seat.pid.filter(|_| stands).and_then(process::not_run_for);
         let seen_for = self.age(Still::Process(who.pid, process), seen);
         if let (Some(flight), Some(stood)) = (&mut in_flight, not_run_for) {

@@ -9,6 +9,7 @@ use super::stage::{Done, Ended, Stage, Stop, Theatre};
 /// What came of one.
 #[derive(Clone, Debug)]
 pub(super) struct Outcome {
+    pub(super) name: &'static str,
     pub(super) finding: FindingId,
     pub(super) staged: bool,
     /// Whose doing it is.
@@ -28,6 +29,7 @@ pub(super) struct Outcome {
 impl Outcome {
     pub(super) fn new(incident: &Incident) -> Self {
         Self {
+            name: incident.name,
             finding: incident.finding,
             staged: false,
             pid: None,
@@ -60,7 +62,7 @@ impl Outcome {
 /// Stages it, looks, does what is printed, looks again.
 pub(super) fn play(theatre: &Theatre, incident: &Incident) -> Done<Outcome> {
     let mut outcome = Outcome::new(incident);
-    let acted = theatre.stage(incident.finding.name()).and_then(|mut stage| {
+    let acted = theatre.stage(incident.name).and_then(|mut stage| {
         raise_curtain(&mut stage, incident, &mut outcome)?;
         look(&mut stage, incident, &mut outcome)?;
         heal(&mut stage, incident, &mut outcome)
@@ -100,6 +102,7 @@ fn command(stage: &Stage<'_>, incident: &Incident, pid: Option<u32>) -> String {
         ("{log}", stage.log.display().to_string()),
         ("{metadata}", stage.metadata().display().to_string()),
         ("{directory}", directory.display().to_string()),
+        ("{group}", stage.group.as_ref().map_or_else(String::new, |group| group.display().to_string())),
     ];
     let filled =
         words.iter().fold(incident.command.to_owned(), |line, (word, value)| line.replace(word, value));

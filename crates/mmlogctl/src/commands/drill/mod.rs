@@ -18,6 +18,7 @@ mod report;
 pub mod role;
 mod sight;
 mod stage;
+mod undo;
 
 use incidents::Incident;
 use report::Report;
@@ -33,7 +34,7 @@ use stage::{Stop, Theatre};
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("which").args(["names", "all", "list"]).required(true))]
 pub struct DrillArgs {
-    /// Incidents, by the names of their findings.
+    /// Incidents, by their names: those of the findings, and some more.
     #[arg(value_name = "NAME")]
     names: Vec<String>,
     /// All of them.
@@ -56,7 +57,7 @@ pub struct DrillArgs {
 /// The names that may be typed.
 #[must_use]
 pub fn names() -> Vec<&'static str> {
-    incidents::all().iter().map(|incident| incident.finding.name()).collect()
+    incidents::all().iter().map(|incident| incident.name).collect()
 }
 
 /// Lists, rehearses, or drills.
@@ -104,8 +105,8 @@ fn choose(args: &DrillArgs) -> Result<Vec<&'static Incident>, Failure> {
     };
     let mut chosen = args.names.iter().map(find).collect::<Result<Vec<_>, _>>()?;
     // Each has a directory of its name.
-    chosen.sort_by_key(|incident| incident.finding);
-    chosen.dedup_by_key(|incident| incident.finding);
+    chosen.sort_by_key(|incident| (incident.finding, incident.name));
+    chosen.dedup_by_key(|incident| incident.name);
     Ok(chosen)
 }
 

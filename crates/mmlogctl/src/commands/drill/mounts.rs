@@ -28,6 +28,15 @@ impl Mount {
     }
 }
 
+impl Mount {
+    /// At a new directory, by what mounts it there.
+    pub(super) fn of_image(place: &Path, mount: impl FnOnce(&Path) -> Done) -> Done<Self> {
+        directory(place)?;
+        mount(place)?;
+        Ok(Self(place.to_path_buf()))
+    }
+}
+
 impl Drop for Mount {
     fn drop(&mut self) {
         // Also when somebody stands in it, in another terminal.

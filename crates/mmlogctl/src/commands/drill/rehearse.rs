@@ -22,9 +22,9 @@ pub(super) fn is_watched(out: &Output) -> bool {
 /// Stages it, and waits before each thing that is given away.
 pub(super) fn rehearse(theatre: &Theatre, incident: &Incident, out: &mut Output) -> Done<Outcome> {
     let mut outcome = Outcome::new(incident);
-    out.line(&format!("{}: staging it ...", incident.finding))?;
+    out.line(&format!("{}: staging it ...", incident.name))?;
     let acted = theatre
-        .stage(incident.finding.name())
+        .stage(incident.name)
         .and_then(|mut stage| act_by_act(theatre, &mut stage, incident, &mut outcome, out));
     acted.or_else(|stop| outcome.stopped(stop))?;
     report::told(&outcome, out)?;

@@ -59,7 +59,7 @@ impl Report {
 fn object(o: &Outcome) -> Value {
     let found = o.found.as_ref();
     json!({
-        "name": o.finding.name(),
+        "name": o.name,
         "finding": o.finding.name(),
         "staged": o.staged,
         "pid": o.pid,
@@ -74,7 +74,7 @@ fn object(o: &Outcome) -> Value {
 }
 
 fn line(o: &Outcome) -> String {
-    let name = o.finding.name();
+    let name = o.name;
     if let Some(why) = &o.skipped {
         return printable(&format!("{name:NAME$}SKIPPED: {why}"));
     }
@@ -105,7 +105,7 @@ pub(super) fn list(incidents: &[&Incident], json: bool, out: &mut Output) -> Res
     if !json {
         let mut text = String::new();
         for incident in incidents {
-            let name = incident.finding.name();
+            let name = incident.name;
             let needs =
                 if incident.needs.is_empty() { String::new() } else { format!(" Needs {}.", incident.needs) };
             text.push_str(&format!("{name:NAME$}{}{needs}\n", incident.about));
@@ -114,7 +114,7 @@ pub(super) fn list(incidents: &[&Incident], json: bool, out: &mut Output) -> Res
     }
     let object = |incident: &&Incident| {
         let needs = (!incident.needs.is_empty()).then_some(incident.needs);
-        json!({ "name": incident.finding.name(), "about": incident.about, "needs": needs })
+        json!({ "name": incident.name, "finding": incident.finding.name(), "about": incident.about, "needs": needs })
     };
     let drills: Vec<Value> = incidents.iter().map(object).collect();
     out.line(&json_line(&json!({ "schema": 1, "drills": drills }).to_string()))

@@ -60,6 +60,8 @@ impl RoleArgs {
 pub(super) enum Role {
     /// Appends for ever.
     Append,
+    /// Appends a line now and then.
+    Pace,
     /// Appends a line and trims, for ever.
     Trim,
     /// Sets the panic flag.
@@ -92,6 +94,7 @@ impl Role {
     pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Append => "append",
+            Self::Pace => "pace",
             Self::Trim => "trim",
             Self::Poison => "poison",
             Self::Write => "write",
@@ -121,6 +124,7 @@ pub fn run(args: &RoleArgs, out: &mut Output) -> Result<Exit, Failure> {
     let (log, size) = (&args.log, args.size);
     match args.role {
         Role::Append => append(log, size),
+        Role::Pace => pace(log),
         Role::Trim => trim(log),
         Role::Poison => Ok(Log::options()
             .open(log)?
@@ -204,6 +208,14 @@ fn start_over(log: &Log) -> Result<(), Failure> {
     log.rotate(&Rotation::default())?;
     log.prune(&Retention::default().keep(0))?;
     Ok(())
+}
+
+fn pace(path: &Path) -> Result<(), Failure> {
+    let mut writer = Log::options().open(path)?.writer()?;
+    loop {
+        writer.append(b"a line\n")?;
+        thread::sleep(PAUSE);
+    }
 }
 
 fn trim(path: &Path) -> Result<(), Failure> {

@@ -18,6 +18,7 @@ use super::actor::Actor;
 use super::mounts::Mount;
 use super::role::{self, Role};
 use super::sight::{self, Found};
+use super::undo::Undo;
 use crate::exit::Failure;
 use crate::reading::metadata_of;
 use crate::signals::Signals;
@@ -101,7 +102,9 @@ impl Theatre {
         let dir = self.root().join(name);
         directory(&dir)?;
         let log = dir.join("app.log");
-        Ok(Stage { theatre: self, actors: Vec::new(), mounts: Vec::new(), looks: Looks::Plainly, dir, log })
+        let (undone, actors, mounts) = (Vec::new(), Vec::new(), Vec::new());
+        let (looks, group) = (Looks::Plainly, None);
+        Ok(Stage { theatre: self, undone, actors, mounts, looks, group, dir, log })
     }
 }
 
@@ -123,6 +126,8 @@ pub(super) enum Looks {
 
 /// One incident's. Processes end before file systems go.
 pub(super) struct Stage<'a> {
+    /// A frozen process cannot end.
+    undone: Vec<Undo>,
     actors: Vec<Actor>,
     mounts: Vec<Mount>,
     theatre: &'a Theatre,
@@ -130,6 +135,8 @@ pub(super) struct Stage<'a> {
     /// Where its log is looked at.
     pub(super) log: PathBuf,
     pub(super) looks: Looks,
+    /// The control group that is frozen.
+    pub(super) group: Option<PathBuf>,
 }
 
 /// How a command ended.
@@ -163,6 +170,11 @@ impl Stage<'_> {
     /// A command of this program.
     pub(super) fn tool(&self, command: &str) -> Line<'_> {
         self.line(&self.theatre.tool).args([command])
+    }
+
+    /// Another program.
+    pub(super) fn program(&self, name: &str) -> Line<'_> {
+        self.line(Path::new(name))
     }
 
     fn line(&self, program: &Path) -> Line<'_> {
@@ -206,6 +218,12 @@ impl Stage<'_> {
         self.until("the end of the role", |stage| Ok(stage.actors[index].has_ended()?.then_some(())))?;
         let said = fs::read_to_string(self.words())?;
         if said.is_empty() { Ok(pid) } else { Err(of_role(&said)) }
+    }
+
+    /// When this ends, however it does, so does what that undoes.
+    pub(super) fn undo(&mut self, line: &str, what: &Path) -> Done {
+        self.undone.push(Undo::by(line, what)?);
+        Ok(())
     }
 
     pub(super) fn mount(&mut self, mount: Mount) {

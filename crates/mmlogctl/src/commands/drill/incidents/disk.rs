@@ -18,6 +18,7 @@ const FREE_SPACE: Cure = Cure::People("free space on it (here: what was put ther
 
 pub(super) const INCIDENTS: &[Incident] = &[
     Incident {
+        name: FindingId::DiskNearlyFull.name(),
         finding: FindingId::DiskNearlyFull,
         about: "The disk has less than two chunks left.",
         needs: "root, to mount a small file system",
@@ -30,6 +31,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: FREE_SPACE,
     },
     Incident {
+        name: FindingId::DiskFull.name(),
         finding: FindingId::DiskFull,
         about: "The disk has no page left, and none is allocated ahead: whoever appends waits.",
         needs: "root, to mount a small file system",
@@ -42,6 +44,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: FREE_SPACE,
     },
     Incident {
+        name: FindingId::SyncFailed.name(),
         finding: FindingId::SyncFailed,
         about: "A sync of the data file failed with an I/O error: nobody knows what is on the disk.",
         needs: "a kernel that filters system calls (seccomp)",
@@ -57,6 +60,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::FileSizeLimit.name(),
         finding: FindingId::FileSizeLimit,
         about: "A writer has come to its own file size limit (ulimit -f): it waits, others append.",
         needs: "",
@@ -65,6 +69,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::QuotaFull.name(),
         finding: FindingId::QuotaFull,
         about: "The disk quota of a writer's user is used up: it waits.",
         needs: "a kernel that filters system calls (seccomp)",
@@ -73,6 +78,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: END_WRITER,
     },
     Incident {
+        name: FindingId::StorageFails.name(),
         finding: FindingId::StorageFails,
         about: "The disk fails when a writer needs more of it: it waits.",
         needs: "a kernel that filters system calls (seccomp)",
@@ -81,6 +87,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: END_WRITER,
     },
     Incident {
+        name: FindingId::AppendFailed.name(),
         finding: FindingId::AppendFailed,
         about: "An append failed for want of space, and its program has not tried again.",
         needs: "a kernel that filters system calls (seccomp)",
@@ -99,6 +106,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: END_WRITER,
     },
     Incident {
+        name: FindingId::InodesUsedUp.name(),
         finding: FindingId::InodesUsedUp,
         about: "The file system has no inode left: appends go on, a rotation does not.",
         needs: "root, to mount a small file system",

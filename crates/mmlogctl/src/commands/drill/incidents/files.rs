@@ -15,6 +15,7 @@ const LINES: &[u8] = b"one line\nand another one\n";
 
 pub(super) const INCIDENTS: &[Incident] = &[
     Incident {
+        name: FindingId::Unreadable.name(),
         finding: FindingId::Unreadable,
         about: "Whoever looks may not read the metadata.",
         needs: "",
@@ -33,6 +34,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::People("let them read it (here: chmod a+r)", |stage| mode(stage, 0o644)),
     },
     Incident {
+        name: FindingId::DataGone.name(),
         finding: FindingId::DataGone,
         about: "Somebody removed the data file.",
         needs: "",
@@ -45,6 +47,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::DataReplaced.name(),
         finding: FindingId::DataReplaced,
         about: "Somebody renamed another file over the data file, as editors and sed -i do.",
         needs: "",
@@ -59,6 +62,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::DataTruncated.name(),
         finding: FindingId::DataTruncated,
         about: "Somebody truncated the data file.",
         needs: "",
@@ -71,6 +75,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::MetadataCopied.name(),
         finding: FindingId::MetadataCopied,
         about: "Both files were copied to another name, as from a backup.",
         needs: "",
@@ -86,6 +91,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::OverlayView.name(),
         finding: FindingId::OverlayView,
         about: "A container sees the log through an overlay that its writers do not use.",
         needs: "root and the overlay file system",
@@ -97,6 +103,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         }),
     },
     Incident {
+        name: FindingId::OwnersDiffer.name(),
         finding: FindingId::OwnersDiffer,
         about: "The data file was given to another user, and its metadata was not.",
         needs: "root, to give a file away",
@@ -112,6 +119,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::OutsideBytes.name(),
         finding: FindingId::OutsideBytes,
         about: "Somebody appended to the log with >>, as to any file, while nobody had it open.",
         needs: "",
@@ -124,6 +132,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::OutsideCut.name(),
         finding: FindingId::OutsideCut,
         about: "Somebody appended to the log with >> while a program was writing to it.",
         needs: "",
@@ -140,6 +149,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Stays("what was cut off stays on record for a day"),
     },
     Incident {
+        name: FindingId::NameTooLong.name(),
         finding: FindingId::NameTooLong,
         about: "A log that cannot be rotated: its old segments' names would be too long.",
         needs: "",

@@ -10,6 +10,7 @@ use super::{Cure, Incident};
 
 pub(super) const INCIDENTS: &[Incident] = &[
     Incident {
+        name: FindingId::Idle.name(),
         finding: FindingId::Idle,
         about: "Nothing was appended for two days.",
         needs: "a scratch directory on a disk: in memory nobody knows when a file was last written",
@@ -28,6 +29,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::Recovered.name(),
         finding: FindingId::Recovered,
         about: "After a power cut the log went on behind what was on the disk.",
         needs: "",
@@ -48,6 +50,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Stays("what a power cut cost stays on record"),
     },
     Incident {
+        name: FindingId::HooksUnrun.name(),
         finding: FindingId::HooksUnrun,
         about: "The command of rotate --run failed: the segment waits for the next one.",
         needs: "",
@@ -71,6 +74,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         ),
     },
     Incident {
+        name: FindingId::NotRecovered.name(),
         finding: FindingId::NotRecovered,
         about: "The machine was started again, and nobody has written yet.",
         needs: "",

@@ -11,6 +11,7 @@ const SMALL: &[&str] = &["--chunk-size", "4096"];
 
 pub(super) const INCIDENTS: &[Incident] = &[
     Incident {
+        name: FindingId::LockHeld.name(),
         finding: FindingId::LockHeld,
         about: "A process is stopped while it grows the log: appends that need space wait for it.",
         needs: "",
@@ -19,6 +20,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::LockStale.name(),
         finding: FindingId::LockStale,
         about: "A process was killed while it grew the log.",
         needs: "",
@@ -31,6 +33,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::MaintenanceHeld.name(),
         finding: FindingId::MaintenanceHeld,
         about: "A trim is stopped: no other trim, rotation or prune can run.",
         needs: "",
@@ -39,6 +42,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::GateClosed.name(),
         finding: FindingId::GateClosed,
         about: "A trim was killed while it held all writers up.",
         needs: "",

@@ -14,6 +14,7 @@ const LINES: &[u8] = b"one line\nand another one\n";
 
 pub(super) const INCIDENTS: &[Incident] = &[
     Incident {
+        name: FindingId::Positions.name(),
         finding: FindingId::Positions,
         about: "The cursor in the metadata cannot be: somebody wrote there.",
         needs: "",
@@ -27,6 +28,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::UnknownOperation.name(),
         finding: FindingId::UnknownOperation,
         about: "A half-done operation of a newer build, which this one does not know.",
         needs: "",
@@ -40,6 +42,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::Version1.name(),
         finding: FindingId::Version1,
         about: "A log of the original's format: it can be read, not appended to.",
         needs: "",
@@ -51,6 +54,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::Version1Flag.name(),
         finding: FindingId::Version1Flag,
         about: "A log of the original's format whose is_locked is set: its writers wait for ever.",
         needs: "",

@@ -12,6 +12,7 @@ const MUCH: usize = 100 << 10;
 
 pub(super) const INCIDENTS: &[Incident] = &[
     Incident {
+        name: FindingId::FollowerBehind.name(),
         finding: FindingId::FollowerBehind,
         about: "A consumer is stopped, and far behind: old segments are kept for it.",
         needs: "",
@@ -31,6 +32,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::HoldKeeps.name(),
         finding: FindingId::HoldKeeps,
         about: "A consumer that runs no more keeps old segments from being pruned.",
         needs: "",
@@ -47,6 +49,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::ReaderBehind.name(),
         finding: FindingId::ReaderBehind,
         about: "A follower without a hold is stopped, and far behind.",
         needs: "",
@@ -66,6 +69,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::FollowersFull.name(),
         finding: FindingId::FollowersFull,
         about: "More followers than are seen: all of their places are taken.",
         needs: "",
@@ -82,6 +86,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         }),
     },
     Incident {
+        name: FindingId::Unseen.name(),
         finding: FindingId::Unseen,
         about: "Whoever looks may not ask the kernel who holds the locks, as in a sandbox.",
         needs: "a kernel that filters system calls (seccomp)",

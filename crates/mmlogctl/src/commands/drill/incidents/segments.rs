@@ -13,6 +13,7 @@ const LINES: &[u8] = b"one line\nand another one\n";
 
 pub(super) const INCIDENTS: &[Incident] = &[
     Incident {
+        name: FindingId::SegmentMissing.name(),
         finding: FindingId::SegmentMissing,
         about: "Somebody removed the oldest segment by hand.",
         needs: "",
@@ -24,6 +25,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::SegmentDamaged.name(),
         finding: FindingId::SegmentDamaged,
         about: "Somebody cut an old segment.",
         needs: "",
@@ -35,6 +37,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::SegmentUnreadable.name(),
         finding: FindingId::SegmentUnreadable,
         about: "Whoever looks may not read an old segment.",
         needs: "",
@@ -55,6 +58,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::People("let them read it (here: chmod a+r)", |stage| mode(oldest(stage)?, 0o644)),
     },
     Incident {
+        name: FindingId::SegmentSurplus.name(),
         finding: FindingId::SegmentSurplus,
         about: "Somebody appended to an old segment.",
         needs: "",
@@ -66,6 +70,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::Leftover.name(),
         finding: FindingId::Leftover,
         about: "A rotation was killed while it made the next segment's file.",
         needs: "",
@@ -78,6 +83,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::SpaceHeld.name(),
         finding: FindingId::SpaceHeld,
         about: "A process has an old segment open that was removed.",
         needs: "",

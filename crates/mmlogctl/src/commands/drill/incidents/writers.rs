@@ -13,6 +13,7 @@ const LARGE: usize = 4 << 20;
 
 pub(super) const INCIDENTS: &[Incident] = &[
     Incident {
+        name: FindingId::WriterStalled.name(),
         finding: FindingId::WriterStalled,
         about: "A writer is stopped in the middle of an append: followers cannot pass it.",
         needs: "",
@@ -21,6 +22,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::WriterStopped.name(),
         finding: FindingId::WriterStopped,
         about: "A writer is stopped between two appends: what its program writes waits.",
         needs: "",
@@ -35,6 +37,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::DeadWriter.name(),
         finding: FindingId::DeadWriter,
         about: "A writer was killed in the middle of an append, and nobody has appended since.",
         needs: "",
@@ -43,6 +46,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::Holes.name(),
         finding: FindingId::Holes,
         about: "A killed writer's append was settled: a range of positions that has no content.",
         needs: "",
@@ -55,6 +59,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Stays("a hole stays on record: what was in flight when its writer died is not there"),
     },
     Incident {
+        name: FindingId::WritersFull.name(),
         finding: FindingId::WritersFull,
         about: "Every slot for a writer is taken: nobody else can append.",
         needs: "",
@@ -71,6 +76,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         }),
     },
     Incident {
+        name: FindingId::Panicked.name(),
         finding: FindingId::Panicked,
         about: "A program has set the panic flag: nobody can write until somebody clears it.",
         needs: "",
