@@ -135,6 +135,7 @@ mod door {
     pub use crate::sys::open_logs::{FileKey, Holder, OpenLog, OpenLogs, Sight, file_keys};
     pub use crate::sys::process::ProcessState;
     pub use crate::sys::sigbus::guard_against_sigbus;
+    pub use crate::sys::together::Together;
     pub use crate::trim::Trimmed;
     pub use crate::waiting::{SlotWaiters, Waiting, Want};
 }

@@ -50,6 +50,7 @@ use crate::sys::holders::holders_of;
 use crate::sys::open_logs;
 use crate::sys::place::{Part, Place};
 use crate::sys::process;
+use crate::sys::together::Together;
 use crate::sys::{fs, futex, lock};
 pub(crate) use create::UNKNOWN_LEN;
 use meta::Meta;
@@ -135,6 +136,8 @@ pub(crate) struct Config {
     pub(crate) drop_behind: u64,
     /// Its readers only look, and are no users of the log.
     pub(crate) looks: bool,
+    /// The logs that it is looked at with.
+    pub(crate) together: Option<Together>,
 }
 
 /// An open log.

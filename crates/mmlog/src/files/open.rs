@@ -48,7 +48,8 @@ pub(super) struct Opened {
 impl Files {
     /// Opens the log at `path`.
     pub(crate) fn open(path: &Path, config: &Config, intent: Intent) -> Result<Self> {
-        let place = Arc::new(resolve(path, config.trust).at(path)?);
+        let place = resolve(path, config.trust).at(path)?;
+        let place = Arc::new(place.with(config.together.clone()));
         Self::open_in(&place, config, intent)
     }
 

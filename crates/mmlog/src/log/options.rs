@@ -10,6 +10,7 @@ use crate::deadline::Waits;
 use crate::error::{Blocker, Result};
 use crate::files::{Adopt, Config, Files, Intent, Trust};
 use crate::status::Observer;
+use crate::sys::together::Together;
 
 /// Bytes of a chunk unless [`Options::chunk_size`] says otherwise: 16 MiB.
 pub const DEFAULT_CHUNK_SIZE: u64 = 16 << 20;
@@ -39,6 +40,7 @@ impl Default for Options {
             old_directory: None,
             drop_behind: 0,
             looks: false,
+            together: None,
         })
     }
 }
@@ -83,6 +85,26 @@ impl Options {
     /// leaves them out.
     pub fn only_to_look(mut self) -> Self {
         self.0.looks = true;
+        self
+    }
+
+    /// Logs that are opened with the same one are looked at together.
+    ///
+    /// ```
+    /// # fn main() -> mmlog::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// use mmlog::{Log, Observer, Together};
+    /// let together = Together::default();
+    /// for name in ["a.log", "b.log"] {
+    ///     Log::options().open_or_create(dir.path().join(name))?;
+    ///     let options = Log::options().together(&together);
+    ///     assert_eq!(Observer::open(dir.path().join(name), &options)?.look()?.cursor, 0);
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn together(mut self, with: &Together) -> Self {
+        self.0.together = Some(with.clone());
         self
     }
 

@@ -145,5 +145,5 @@ pub(super) fn removed_held(files: &Files) -> Vec<RemovedHeld> {
         inode: u.inode,
         allocated: u.allocated,
     };
-    unnamed_in(files.place.directory_fd(), was_ours).into_iter().map(held).collect()
+    unnamed_in(files.place.directory_fd(), &files.place.nameless(), was_ours).into_iter().map(held).collect()
 }

@@ -10,7 +10,7 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
@@ -79,33 +79,60 @@ pub(crate) struct Unnamed {
     pub(crate) allocated: u64,
 }
 
-/// Files on the file system of `place` that have lost their last name, which was one that `was_ours` knows, and that some
-/// process has open, as far as this user may see. A process in another mount namespace may see them by another path.
-pub(crate) fn unnamed_in(place: impl AsFd, was_ours: impl Fn(&Path) -> bool) -> Vec<Unnamed> {
-    let Some(here) = Wanted::of(place) else { return Vec::new() };
+/// A descriptor of a process whose file has lost a name, and which that was.
+#[derive(Debug)]
+pub(crate) struct Nameless {
+    pid: u32,
+    fd: i32,
+    was: PathBuf,
+}
+
+/// All such descriptors, as far as this user may see.
+pub(crate) fn nameless() -> Vec<Nameless> {
     let Ok(all) = procfs::process::all_processes() else { return Vec::new() };
     let mut found = Vec::new();
     for process in all.flatten() {
-        let pid = process.pid().to_string();
+        let pid = process.pid().unsigned_abs();
         let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
-        for fd in entries.flatten().filter_map(|e| e.file_name().to_str()?.parse::<i32>().ok()) {
-            let link = format!("/proc/{pid}/fd/{fd}");
-            let is_ours = fs::read_link(&link).is_ok_and(|to| {
-                let name = to.as_os_str().as_bytes().strip_suffix(b" (deleted)");
-                name.is_some_and(|name| was_ours(Path::new(OsStr::from_bytes(name))))
-            });
-            let mount = || super_block(&pid, facts(&pid, fd).ok()?.mount?).ok()?;
-            if !is_ours || mount() != Some(here.super_block) {
-                continue;
-            }
-            let asked = statx(CWD, link.as_str(), AtFlags::STATX_DONT_SYNC, StatxFlags::BASIC_STATS);
-            if let (Ok(stat), Ok(who)) = (asked, process.stat())
-                && stat.stx_nlink == 0
-                && stat.stx_blocks > 0
-            {
-                let who = Who { pid: who.pid.unsigned_abs(), command: who.comm, ..Who::default() };
-                found.push(Unnamed { who, inode: stat.stx_ino, allocated: stat.stx_blocks * 512 });
-            }
+        let of_process = entries.flatten().filter_map(|entry| {
+            let link = fs::read_link(entry.path()).ok()?;
+            let was = link.as_os_str().as_bytes().strip_suffix(b" (deleted)")?;
+            let (fd, was) =
+                (entry.file_name().to_str()?.parse().ok()?, Path::new(OsStr::from_bytes(was)).into());
+            Some(Nameless { pid, fd, was })
+        });
+        found.extend(of_process);
+    }
+    found
+}
+
+/// Files on the file system of `place` that have lost their last name, which was one that `was_ours` knows, and that some
+/// process has open. A process in another mount namespace may see them by another path.
+pub(crate) fn unnamed_in(
+    place: impl AsFd,
+    all: &[Nameless],
+    was_ours: impl Fn(&Path) -> bool,
+) -> Vec<Unnamed> {
+    let mut ours = all.iter().filter(|nameless| was_ours(&nameless.was)).peekable();
+    if ours.peek().is_none() {
+        return Vec::new();
+    }
+    let Some(here) = Wanted::of(place) else { return Vec::new() };
+    let mut found = Vec::new();
+    for Nameless { pid, fd, .. } in ours {
+        let process = pid.to_string();
+        let mount = || super_block(&process, facts(&process, *fd).ok()?.mount?).ok()?;
+        if mount() != Some(here.super_block) {
+            continue;
+        }
+        let link = format!("/proc/{pid}/fd/{fd}");
+        let asked = statx(CWD, link.as_str(), AtFlags::STATX_DONT_SYNC, StatxFlags::BASIC_STATS);
+        if let Ok(stat) = asked
+            && stat.stx_nlink == 0
+            && stat.stx_blocks > 0
+        {
+            let who = Who { pid: *pid, command: command_of(*pid), ..Who::default() };
+            found.push(Unnamed { who, inode: stat.stx_ino, allocated: stat.stx_blocks * 512 });
         }
     }
     found.dedup();

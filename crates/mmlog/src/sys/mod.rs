@@ -17,3 +17,4 @@ pub(crate) mod open_logs;
 pub(crate) mod place;
 pub(crate) mod process;
 pub(crate) mod sigbus;
+pub(crate) mod together;

@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
+use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{
@@ -18,6 +19,8 @@ use rustix::fs::{
 };
 
 use super::fs;
+use super::holders::{Nameless, nameless};
+use super::together::Together;
 
 /// What [`Place::open`] is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -174,6 +177,8 @@ pub(crate) struct Place {
     name: OsString,
     metadata_name: OsString,
     next_name: OsString,
+    /// With which other logs it is looked at.
+    together: Option<Together>,
 }
 
 impl Place {
@@ -199,7 +204,22 @@ impl Place {
         let mut next_name = metadata_name.clone();
         next_name.push("-next");
         let path = path.to_path_buf();
-        Ok(Self { directory, path, metadata_path, metadata_from_root, name, metadata_name, next_name })
+        let together = None;
+        Ok(Self {
+            directory,
+            path,
+            metadata_path,
+            metadata_from_root,
+            name,
+            metadata_name,
+            next_name,
+            together,
+        })
+    }
+
+    /// The same, looked at together with others.
+    pub(crate) fn with(self, together: Option<Together>) -> Self {
+        Self { together, ..self }
     }
 
     /// The same log's names in another directory, relative to this one.
@@ -218,6 +238,7 @@ impl Place {
             name: self.name.clone(),
             metadata_name: self.metadata_name.clone(),
             next_name: self.next_name.clone(),
+            together: self.together.clone(),
         })
     }
 
@@ -326,15 +347,26 @@ impl Place {
 
     /// Every name in the directory that begins with the data file's, in no order.
     pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
+        let ours = |name: &OsString| name.as_bytes().starts_with(self.name.as_bytes());
+        let Some(together) = &self.together else {
+            let mut names = self.all_names()?;
+            names.retain(ours);
+            return Ok(names);
+        };
+        let all = together.names(&self.directory, || self.all_names())?;
+        let first = all.partition_point(|name| name < &self.name);
+        Ok(all[first..].iter().take_while(|name| ours(name)).cloned().collect())
+    }
+
+    fn all_names(&self) -> io::Result<Vec<OsString>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
-        let mut names = Vec::new();
-        for entry in Dir::new(openat(&self.directory, c".", flags, Mode::empty())?)? {
-            let name = OsStr::from_bytes(entry?.file_name().to_bytes()).to_os_string();
-            if name.as_bytes().starts_with(self.name.as_bytes()) {
-                names.push(name);
-            }
-        }
-        Ok(names)
+        let entries = Dir::new(openat(&self.directory, c".", flags, Mode::empty())?)?;
+        entries.map(|entry| Ok(OsStr::from_bytes(entry?.file_name().to_bytes()).to_os_string())).collect()
+    }
+
+    /// Files without a name that processes have open: what is known of them together with the other logs.
+    pub(crate) fn nameless(&self) -> Arc<[Nameless]> {
+        self.together.as_ref().map_or_else(|| nameless().into(), Together::nameless)
     }
 
     /// The directories in it, in the order of their names; of very many, some.

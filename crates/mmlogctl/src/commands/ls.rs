@@ -20,7 +20,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use mmlog::{Options, Severity, Sight, State, Thresholds};
+use mmlog::{Options, Severity, Sight, State, Thresholds, Together};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::{Map, Value, json};
 
@@ -51,7 +51,7 @@ const FOR_ALL: u64 = 64;
 /// its metadata has no name any more, and processes still have it open; ELSEWHERE where a process has it open in another mount
 /// namespace, such as a container's, at a path that is not it here: it is not looked at. KEPT are the bytes that can be read,
 /// DISK what all its files take, RATE what is appended in a second, measured over 200 ms; LAG is that of the follower
-/// farthest behind, of those that hold; FREE is left on its file system.
+/// farthest behind; FREE is left on its file system.
 ///
 /// Open logs are found by /proc, as far as one may see: root sees all. How many processes could not be looked at is said on
 /// standard error, and is no failure. It only looks; what a process has open is never followed. Exit 1 when a DIR, something
@@ -94,9 +94,10 @@ pub fn run(args: &LsArgs, out: &mut Output) -> Result<ExitCode, Failure> {
     let directories = args.directories.clone();
     let mut census = Search { directories, processes: !args.only_below, crossing }.run();
     let mut logs: Vec<Log> = std::mem::take(&mut census.found).into_iter().map(Log::found).collect();
+    let together = Together::default();
     let most = descriptors().saturating_sub(FOR_ALL) / FOR_EACH;
     for some in logs.chunks_mut(usize::try_from(most.max(1)).unwrap_or(usize::MAX)) {
-        look(some, |log| args.access.options(&log.path));
+        look(some, |log| args.access.options(&log.path).together(&together));
     }
     // What was removed meanwhile is no log of this host.
     logs.retain(|log| log.status().is_some() || log.sight != Sight::Here || is_there(&log.path));

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime};
 
-use mmlog::Options;
+use mmlog::{Options, Together};
 
 use super::model::log::person;
 use super::model::{Event, Model};
@@ -33,7 +33,8 @@ impl World {
     pub fn of(model: &Model, options: &Options) -> Self {
         let begun = Instant::now();
         let search = model.is_search.then(|| (Search::of_processes(), begun));
-        Self { options: options.clone(), sources: HashMap::new(), search, people: People::default(), begun }
+        let options = options.clone().together(&Together::default());
+        Self { options, sources: HashMap::new(), search, people: People::default(), begun }
     }
 
     /// Looks at what is shown.

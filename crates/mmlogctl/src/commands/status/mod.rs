@@ -9,7 +9,7 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args;
-use mmlog::{Error, Observer, Options, Status, Thresholds};
+use mmlog::{Error, Observer, Options, Status, Thresholds, Together};
 
 use crate::arguments::{Access, OldSegments};
 use crate::colours::Coloured;
@@ -102,8 +102,9 @@ pub(crate) fn report(args: &StatusArgs, out: &mut Output) -> Result<(Exit, Verdi
 
 /// Looks at each log, at all of them within the same short time.
 pub(super) fn look_twice(logs: &[PathBuf], options: impl Fn(&Path) -> Options) -> Vec<Result<Status, Error>> {
+    let together = Together::default();
     let first = |path: &PathBuf| {
-        let mut observer = Observer::open(path, &options(path))?;
+        let mut observer = Observer::open(path, &options(path).together(&together))?;
         observer.look()?;
         Ok(observer)
     };

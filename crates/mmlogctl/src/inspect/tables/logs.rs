@@ -39,7 +39,10 @@ pub const COLUMNS: &[Column] = &[
         figure: Figure::Rate(|log| log.history.rates().map(|rates| rounded(rates.bytes))),
     },
     Column { name: "writers", figure: Figure::Count(|log| log.status().map(|s| s.writers.len() as u64)) },
-    Column { name: "followers", figure: Figure::Count(|log| log.status().map(|s| s.holds.len() as u64)) },
+    Column {
+        name: "followers",
+        figure: Figure::Count(|log| log.status().map(|s| (s.holds.len() + s.followers.len()) as u64)),
+    },
     Column { name: "lag", figure: Figure::Bytes(lag) },
     Column { name: "free", figure: Figure::Bytes(|log| log.status()?.file.free.as_ref().ok().copied()) },
 ];
@@ -47,7 +50,8 @@ pub const COLUMNS: &[Column] = &[
 /// How far the follower is behind that is farthest back.
 fn lag(log: &Log) -> Option<u64> {
     let status = log.status()?;
-    status.holds.iter().map(|hold| status.cursor.saturating_sub(hold.position)).max()
+    let holds = status.holds.iter().map(|hold| status.cursor.saturating_sub(hold.position));
+    holds.chain(status.followers.iter().map(|follower| follower.lag)).max()
 }
 
 impl Column {
