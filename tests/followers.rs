@@ -75,6 +75,11 @@ fn a_tail_is_listed_with_what_it_has_not_read_until_it_ends() {
     let shown = mmlogctl("status", &log).run().text();
     let line = shown.lines().find(|line| line.starts_with("  followers")).unwrap();
     assert!(line.contains("mmlogctl tail") && line.contains(" at 17, 0 B behind"), "{line}");
+    let screen = mmlogctl("inspect", &log)
+        .arg("--once")
+        .with(|command| command.env("COLUMNS", "120").env("LINES", "40"));
+    let screen = screen.run().text();
+    assert!(screen.contains("followers 1") && screen.contains("mmlogctl tail"), "{screen}");
     let json: Value = serde_json::from_slice(&mmlogctl("status", &log).arg("--json").run().stdout).unwrap();
     let follower = &json["followers"][0];
     let figures = ["position", "lag", "pid", "pid_here"].map(|key| follower[key].as_u64().unwrap());

@@ -28,6 +28,7 @@ fn role() {
         ("generations", generations),
         ("halves", halves),
         ("leaver", leaver),
+        ("follower", follower),
     ]);
 }
 
@@ -169,6 +170,43 @@ fn a_childs_end_leaves_the_parents_slot_and_a_parents_end_frees_it() {
     assert_eq!((status.holes.len(), status.holes[0].start, status.holes[0].kind), (1, start, HoleKind::Torn));
     let content = parse(&common::committed(&scene.log));
     assert_complete(&content, 3, 1);
+    actor.end_input();
+}
+
+/// Follows, and has a child that follows on with what it inherited.
+fn follower() {
+    let log = options().open_or_create(log_path()).unwrap();
+    let mut follower = log.follow(Start::Oldest).unwrap();
+    follower.announce("family");
+    let child = in_child(|| {
+        say("staying");
+        assert!(common::listen());
+        follower.wait(Duration::ZERO).unwrap();
+        follower.announce("child");
+        say("following");
+        while common::listen() {}
+    });
+    assert_ended_well(child);
+}
+
+#[test]
+fn a_follower_is_its_process_and_not_the_child_that_inherited_it() {
+    let scene = scene();
+    let log = options().open_or_create(&scene.log).unwrap();
+    let mut actor = Actor::new("follower", &[("LOG", scene.log.display().to_string())]);
+    assert_eq!(actor.hear(), "staying");
+    let seen = || {
+        let followers = log.status().unwrap().followers;
+        followers.into_iter().map(|f| (f.name.unwrap(), f.pid.cast_signed())).collect::<Vec<_>>()
+    };
+    assert_eq!(seen(), [("family".to_owned(), actor.pid())]);
+    actor.child.kill().unwrap();
+    actor.child.wait().unwrap();
+    assert_eq!(seen(), [], "the child has its parent's files open, and is another process");
+    actor.tell("go on");
+    assert_eq!(actor.hear(), "following");
+    let after = seen();
+    assert!(after.len() == 1 && after[0].0 == "child" && after[0].1 != actor.pid(), "{after:?}");
     actor.end_input();
 }
 

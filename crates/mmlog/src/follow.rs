@@ -172,7 +172,7 @@ impl Follower {
     /// [`Fault::NotASegment`], [`Fault::Io`] when a final segment cannot be read: it stays where it is, and
     /// [`pass_unreadable`](Self::pass_unreadable) goes on behind that one.
     pub fn next(&mut self, buf: &mut [u8]) -> Result<Next> {
-        self.told.tell(&self.files, self.at);
+        self.told.reads(&self.files, self.at);
         for _ in 0..LOOKS {
             let next = self.step(buf)?;
             let Next::Bytes(range) = &next else { return Ok(next) };

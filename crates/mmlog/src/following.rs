@@ -21,11 +21,15 @@ const APART: Duration = Duration::from_millis(250);
 /// The same while it stays where it is, and before it is tried again to have a place.
 const SELDOM: Duration = Duration::from_secs(5);
 
+/// Reads that look at the clock once among them.
+const READS: u32 = 16;
+
 /// A follower's side: its place, once it has one.
 pub(crate) struct Told {
     place: Option<Place>,
     /// `None`: never.
     next: Option<Instant>,
+    reads: u32,
     at: u64,
     stored: Instant,
     name: String,
@@ -40,7 +44,7 @@ struct Place {
 impl Told {
     pub(crate) fn new() -> Self {
         let now = Instant::now();
-        Self { place: None, next: Some(now + AT_FIRST), at: 0, stored: now, name: String::new() }
+        Self { place: None, next: Some(now + AT_FIRST), reads: 0, at: 0, stored: now, name: String::new() }
     }
 
     /// By that name, from now on.
@@ -53,13 +57,21 @@ impl Told {
     }
 
     /// Says where it is, if that has not just been said.
-    #[inline]
     pub(crate) fn tell(&mut self, files: &Files, at: u64) {
         if let Some(next) = self.next {
             let now = Instant::now();
             if now >= next {
                 self.tell_now(files, at, now);
             }
+        }
+    }
+
+    /// The same once in a while: a clock costs more than the rest of a short look.
+    #[inline]
+    pub(crate) fn reads(&mut self, files: &Files, at: u64) {
+        self.reads = self.reads.wrapping_add(1);
+        if self.reads.is_multiple_of(READS) {
+            self.tell(files, at);
         }
     }
 

@@ -46,4 +46,5 @@ pub(super) const FIELDS: &[Field] = fields! {
     journal: Journal { kind, old_inode, new_inode, generation, at_ns, old_base, new_size },
     panic: Panic { state, errno, pid, spare, at_ns, command, reason },
     hole_counts: HoleCounts { noted, forgotten, unplaced, not_zeroed },
+    following: Following { at, len },
 };

@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use mmlog::{
-    Finding, FindingId, HoldStatus, Holder, Lock, LogId, Severity, Sight, State, Status, WriterStatus, quoted,
+    Finding, FindingId, FollowerStatus, HoldStatus, Holder, Lock, LogId, ProcessState, Severity, Sight,
+    State, Status, WriterStatus, quoted,
 };
 
 use super::lines::Lines;
@@ -42,7 +43,7 @@ pub struct Log {
     /// Who held the lock or the maintenance byte, the latest last.
     pub operations: VecDeque<Operation>,
     meters: HashMap<Key, Meter>,
-    followers: HashMap<String, Meter>,
+    followers: HashMap<ReaderKey, Meter>,
     people: HashMap<who::Key, Who>,
     messages: u64,
     id: Option<LogId>,
@@ -50,6 +51,59 @@ pub struct Log {
 
 /// The same writer at two looks.
 type Key = (u32, u32, Option<SystemTime>);
+
+type ReaderKey = (String, u32, Option<SystemTime>);
+
+/// Who reads: a hold's consumer, or a follower without one.
+#[derive(Clone, Debug)]
+pub struct Reader {
+    /// Its name, or what it was called by.
+    pub name: String,
+    /// What it is.
+    pub kind: &'static str,
+    /// What it reads next.
+    pub position: u64,
+    /// Bytes from there to the cursor.
+    pub lag: u64,
+    /// Its process, in this PID namespace where that is known.
+    pub pid: u32,
+    /// What that does.
+    pub process: ProcessState,
+    /// When it last said where it is.
+    pub seen: Option<SystemTime>,
+    since: Option<SystemTime>,
+}
+
+impl Reader {
+    /// All that are seen.
+    pub fn all(status: &Status) -> impl Iterator<Item = Self> {
+        let hold = |hold: &HoldStatus| Self {
+            name: hold.name.clone(),
+            kind: "hold",
+            position: hold.position,
+            lag: status.cursor.saturating_sub(hold.position),
+            pid: hold.pid,
+            process: hold.process,
+            seen: hold.last_seen,
+            since: hold.since,
+        };
+        let follower = |f: &FollowerStatus| Self {
+            name: f.name.as_ref().or(f.command_line.as_ref()).unwrap_or(&f.command).clone(),
+            kind: if f.is_beyond { "beyond the end" } else { "follower" },
+            position: f.position,
+            lag: f.lag,
+            pid: f.seat.pid.unwrap_or(f.pid),
+            process: f.process,
+            seen: f.last_seen,
+            since: f.since,
+        };
+        status.holds.iter().map(hold).chain(status.followers.iter().map(follower))
+    }
+
+    fn key(&self) -> ReaderKey {
+        (self.name.clone(), self.pid, self.since)
+    }
+}
 
 #[derive(Clone, Copy, Debug)]
 struct Meter {
@@ -199,10 +253,10 @@ impl Log {
         (quiet >= RATE).then_some(if was_seen { Quiet::For(quiet) } else { Quiet::AtLeast(quiet) })
     }
 
-    /// Bytes in a second by which a follower of that name comes on.
+    /// Bytes in a second by which it comes on.
     #[must_use]
-    pub fn pace(&self, follower: &str) -> Option<f64> {
-        Some(self.followers.get(follower)?.rate?.bytes)
+    pub fn pace(&self, reader: &Reader) -> Option<f64> {
+        Some(self.followers.get(&reader.key())?.rate?.bytes)
     }
 
     /// Who a writer is.
@@ -272,11 +326,12 @@ impl Log {
     }
 
     fn follow(&mut self, at: Duration, status: &Status) {
-        let meter = |hold: &HoldStatus| {
-            let known = self.followers.get(&hold.name).copied();
-            (hold.name.clone(), Meter::at(known, at, 0, hold.position))
+        let meter = |reader: Reader| {
+            let key = reader.key();
+            let known = self.followers.get(&key).copied();
+            (key, Meter::at(known, at, 0, reader.position))
         };
-        self.followers = status.holds.iter().map(meter).collect();
+        self.followers = Reader::all(status).map(meter).collect();
     }
 
     fn remember(&mut self, what: &'static str, lock: &Lock) {

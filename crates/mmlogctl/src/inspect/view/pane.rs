@@ -35,7 +35,7 @@ pub(super) fn count(model: &Model, pane: Pane) -> u64 {
     let of = |count: fn(&Status) -> u64| log.status().map_or(0, count);
     match pane {
         Pane::Writers => of(|s| s.writers.len() as u64),
-        Pane::Followers => of(|s| s.holds.len() as u64),
+        Pane::Followers => of(|s| (s.holds.len() + s.followers.len()) as u64),
         Pane::Holes => of(|s| s.holes_total),
         Pane::Segments => of(|s| s.segments.len() as u64),
         Pane::Findings => log.findings().len() as u64,

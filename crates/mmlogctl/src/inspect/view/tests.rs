@@ -44,6 +44,10 @@ fn stalled() -> Status {
     s.holes[0].command = "nginx-log".to_owned();
     s.holds.truncate(1);
     (s.holds[0].name, s.holds[0].position) = ("shipper".to_owned(), 12_000_000);
+    s.followers.truncate(1);
+    let tail = &mut s.followers[0];
+    (tail.name, tail.command_line, tail.pid) = (None, Some("mmlogctl tail -f app.log".to_owned()), 4400);
+    (tail.seat.pid, tail.position, tail.lag) = (Some(4400), 12_345_000, 237_912);
     for (segment, name) in s.segments.iter_mut().zip(["app.log.0-0", "app.log"]) {
         (segment.base, segment.end, segment.path) = (0, 4096, name.into());
     }
@@ -107,6 +111,7 @@ fn empty() -> Status {
     s.writers.clear();
     s.holes.clear();
     s.holds.clear();
+    s.followers.clear();
     s.segments.clear();
     s.findings.clear();
     s
@@ -127,6 +132,9 @@ fn model(status: &Status, size: Size) -> Model {
         for (nth, writer) in (1..).zip(&mut then.writers) {
             writer.bytes = writer.bytes.saturating_sub(missing / nth);
             writer.messages = writer.messages.saturating_sub(missing / nth / 100);
+        }
+        for follower in &mut then.followers {
+            follower.position = follower.position.saturating_sub(missing / 2);
         }
         looked(&mut model, 0, second, Ok(Box::new(then)));
     }
@@ -410,6 +418,7 @@ fn metadata_from_anywhere_is_only_text() {
     let evil = "\x1b]0;owned\x07\u{202e}\u{9b}2J\u{1f9e8}\u{4e2d}\u{6587}";
     s.writers.iter_mut().for_each(|w| w.command = evil.to_owned());
     (s.holes[0].command, s.holds[0].name, s.lock.command) = (evil.into(), evil.into(), evil.into());
+    (s.followers[0].name, s.followers[0].command_line) = (Some(evil.into()), Some(evil.into()));
     (s.findings[0].sentence, s.findings[0].next_step) = (evil.into(), evil.into());
     let mut model = model(&s, LARGE);
     model.logs[0].path = evil.into();
