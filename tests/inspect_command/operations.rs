@@ -37,6 +37,8 @@ fn a_rotation_is_confirmed_by_the_file_s_name() {
     pane.until("Enter closes");
     pane.press("Escape");
     pane.until("segments 2");
+    let status = Log::options().open_reader(&path).unwrap().status().unwrap();
+    assert_eq!(status.maintenance.command, "mmlogctl", "not the name of the link that it was called by");
 }
 
 #[test]

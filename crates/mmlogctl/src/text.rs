@@ -55,11 +55,12 @@ pub fn lasting(duration: Duration) -> String {
     units::lasting(duration).replace(' ', "")
 }
 
-/// Words on at most `most` lines of so many columns; what does not fit is clipped and ends with dots.
+/// Words on at most `most` lines of so many columns; what does not fit is clipped and ends with dots. A word that is longer
+/// than a line goes on in the next.
 #[must_use]
 pub fn wrapped(text: &str, columns: usize, most: usize) -> Vec<String> {
     let mut lines: Vec<String> = Vec::new();
-    for word in text.split(' ') {
+    for word in text.split(' ').flat_map(|word| pieces(word, columns)) {
         let fits = |line: &String| line.chars().count() + 1 + word.chars().count() <= columns;
         let full = lines.len() == most;
         match lines.last_mut() {
@@ -72,6 +73,15 @@ pub fn wrapped(text: &str, columns: usize, most: usize) -> Vec<String> {
         }
     }
     lines.iter().map(|line| clipped(line, columns)).collect()
+}
+
+/// A word, or as many of its characters as are in a line, again and again.
+fn pieces(word: &str, columns: usize) -> impl Iterator<Item = &str> {
+    let starts = word.char_indices().step_by(columns.max(1)).map(|(at, _)| at);
+    let ends = word.char_indices().step_by(columns.max(1)).skip(1).map(|(at, _)| at).chain([word.len()]);
+    // An empty word stands for two blanks.
+    let is_empty = word.is_empty().then_some("");
+    starts.zip(ends).map(|(from, to)| &word[from..to]).chain(is_empty)
 }
 
 /// The front of a text, with dots where something is missing.
@@ -166,7 +176,9 @@ mod tests {
         assert_eq!(wrapped("one two three four", 9, 2), ["one two", "three ..."]);
         assert_eq!(wrapped("one two", 9, 2), ["one two"]);
         assert_eq!(wrapped("one two", 9, 0), Vec::<String>::new());
-        assert_eq!(wrapped("abc", 1, 3), ["a"]);
+        assert_eq!(wrapped("abc", 1, 3), ["a", "b", "c"]);
+        assert_eq!(wrapped("one/two/three four", 6, 9), ["one/tw", "o/thre", "e four"]);
+        assert_eq!(wrapped("two  blanks", 20, 9), ["two  blanks"]);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use std::time::Duration;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 use ratatui::crossterm::cursor::{Hide, Show};
-use ratatui::crossterm::event::{DisableMouseCapture, EnableMouseCapture};
+use ratatui::crossterm::event::DisableMouseCapture;
 use ratatui::crossterm::execute;
 use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
@@ -62,7 +62,11 @@ impl Screen {
     pub fn point(&mut self, mouse: Mouse) -> io::Result<()> {
         self.mouse = mouse;
         match mouse {
-            Mouse::Ours => execute!(stdout(), EnableMouseCapture),
+            // Clicks and the wheel; crossterm's command asks for every movement, too, and each would wake us.
+            Mouse::Ours => {
+                stdout().write_all(b"\x1b[?1000h\x1b[?1006h")?;
+                stdout().flush()
+            }
             Mouse::Terminals => execute!(stdout(), DisableMouseCapture),
         }
     }

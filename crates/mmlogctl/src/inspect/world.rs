@@ -61,6 +61,7 @@ impl World {
                 model.update(Event::Read { log, pieces });
             }
         }
+        model.update(Event::Round);
     }
 
     fn source(&mut self, path: &Path) -> &mut Source {

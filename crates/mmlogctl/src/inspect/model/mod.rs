@@ -226,6 +226,8 @@ pub enum Event {
         /// What was seen.
         look: Look,
     },
+    /// All that is shown was looked at.
+    Round,
     /// These logs there are.
     Found(Census),
     /// The end of a log was read.
@@ -363,8 +365,10 @@ impl Model {
                 if let Some(log) = self.logs.get_mut(log) {
                     log.looked(at, look);
                 }
-                self.choose_worst();
+                // Of a thousand logs each is looked at, and then the order is asked for once.
+                return None;
             }
+            Event::Round => self.choose_worst(),
             Event::Found(census) => {
                 self.found(census);
                 self.choose_worst();

@@ -13,9 +13,9 @@ impl Model {
     #[must_use]
     pub fn in_order(&self) -> Vec<usize> {
         let wanted = self.filter.to_lowercase();
+        let is_in = |word: String| word.to_lowercase().contains(&wanted);
         let has = |log: &Log| {
-            let words = [shown(&log.path), log.word(), log.diagnosis().0];
-            wanted.is_empty() || words.iter().any(|word| word.to_lowercase().contains(&wanted))
+            wanted.is_empty() || is_in(shown(&log.path)) || is_in(log.word()) || is_in(log.diagnosis().0)
         };
         let mut order: Vec<usize> = (0..self.logs.len()).filter(|log| has(&self.logs[*log])).collect();
         order.sort_by(|a, b| self.logs[*a].rank().cmp(&self.logs[*b].rank()));

@@ -86,12 +86,17 @@ fn diagnosis(log: &Log, size: Size) -> Vec<Line> {
     let (width, is_roomy) = (usize::from(size.width), size.height >= ROOMY);
     let (sentence, next) = log.diagnosis();
     let word = log.word();
-    let name = ending(&shown(&log.path), width / 3);
-    let begin = |text: &str| wrapped(&format!("{word}  {name}: {}", printable(text)), width, usize::MAX);
+    let first = sentence.find("; ").unwrap_or(sentence.len());
+    let told =
+        |name: &str, text: &str| wrapped(&format!("{word}  {name}: {}", printable(text)), width, usize::MAX);
+    // Where there is no room for the path, its last part has to do.
+    let path = ending(&shown(&log.path), width / 3);
+    let file = log.path.file_name().map_or_else(String::new, |file| ending(&shown(file.as_ref()), width / 3));
+    let name = if told(&path, &sentence[..first]).len() > CAUSE { &file } else { &path };
+    let begin = |text: &str| told(name, text);
     // As many clauses as there is room for before the command.
     let ends = sentence.match_indices("; ").map(|(at, _)| at).chain([sentence.len()]);
     let fits = |at: &usize| begin(&sentence[..*at]).len() <= CAUSE;
-    let first = ends.clone().next().unwrap_or(sentence.len());
     let end = ends.take_while(fits).last().unwrap_or(first);
     let (cause, rest) = (begin(&sentence[..end]), sentence[end..].trim_start_matches("; "));
     let (command, advice) = step(&next);
