@@ -42,6 +42,11 @@ impl Scratch {
         Self(tempfile::tempdir().unwrap())
     }
 
+    /// On a disk also where other temporary directories are in memory: of a log there nobody knows how long it was idle.
+    pub(crate) fn on_disk() -> Self {
+        Self(tempfile::tempdir_in("/var/tmp").unwrap())
+    }
+
     pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }

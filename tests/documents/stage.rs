@@ -24,7 +24,7 @@ pub(crate) struct Stage(Scratch);
 
 impl Stage {
     pub(crate) fn new() -> Self {
-        let scratch = Scratch::new();
+        let scratch = Scratch::on_disk();
         for directory in
             ["bin", "home", "tmp", "var/log/app", "var/lib/node_exporter", "usr/bin", "target/release"]
         {

@@ -179,8 +179,8 @@ pub(crate) fn of(command: &str) -> Page {
             examples: &[
                 ("For Nagios and what understands its plugins:", "mmlogctl check /var/log/app/app.log"),
                 (
-                    "Warn below 5 GiB of free space and after 10 quiet minutes, be critical below 1 GiB:",
-                    "mmlogctl check -w free=5G,idle=10m -c free=1G app.log",
+                    "Warn below 1 GiB of free space and after 10 quiet minutes, be critical below 100 MiB:",
+                    "mmlogctl check -w free=1G,idle=10m -c free=100M app.log",
                 ),
                 (
                     "For Prometheus, each minute from cron, through node_exporter's textfile collector:",
