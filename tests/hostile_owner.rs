@@ -9,9 +9,13 @@ use std::fs;
 use std::mem::offset_of;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::path::{Path, PathBuf};
+use std::process::{Child, Command};
 
-use cli::{Ended, NOBODY, Scratch, Tool, is_root, metadata_of, mmlogctl, poke, skipped};
-use mmlog::layout::Header;
+use cli::{
+    Ended, Held, NOBODY, Scratch, Tool, is_root, metadata_of, mmlogctl, poke, skipped, slot, write_owner,
+    write_slot,
+};
+use mmlog::layout::{Header, LOCK_BYTE};
 
 const OURS: &[u8] = b"ours 1\nours 2\nours 3\n";
 const THEIRS: &[u8] = b"secret 1\nsecret 2\nsecret 3\n";
@@ -137,6 +141,40 @@ fn who_may_only_write_the_metadata_leads_nobody_to_another_log_of_the_same_owner
         mmlogctl("rm", &log).arg("--all").run().is_refused(1, &log, &[&said]);
         assert!(all() == before, "{name}");
     }
+}
+
+/// Ended with the test, however that ends.
+struct Bystander(Child);
+
+impl Drop for Bystander {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn nobody_is_told_to_end_a_process_that_does_not_have_the_log_open_whatever_the_metadata_says() {
+    let scratch = Scratch::new();
+    let log = log_in(&scratch.file("log"), OURS);
+    let bystander = Bystander(Command::new("sleep").arg("1d").spawn().unwrap());
+    let pid = bystander.0.id();
+    let (lock, slot_5) = (Held::byte(&log, LOCK_BYTE), Held::slot(&log, 5));
+    write_owner(&log, offset_of!(Header, lock_owner), pid, 4, "sshd");
+    write_slot(&log, 5, slot(3, 8), 4, pid);
+    for (command, args) in
+        [("status", &[][..]), ("status", &["--json"]), ("check", &[]), ("check", &["--deep"])]
+    {
+        let ended = mmlogctl(command, &log).args(args).run();
+        assert!(!ended.text().contains(&pid.to_string()), "{pid}: {ended:?}");
+    }
+    for command in ["rotate", "trim"] {
+        let ended = mmlogctl(command, &log).args(["--wait", "300ms"]).run();
+        let said = ended.text() + &ended.stderr;
+        assert!(ended.code == 3 && !said.contains(&pid.to_string()), "{command}, {pid}: {ended:?}");
+        assert!(said.contains("a process that has not said who it is"), "{command}: {ended:?}");
+    }
+    drop((lock, slot_5));
 }
 
 #[test]

@@ -85,7 +85,7 @@ pub(crate) fn write_slot(log: &Path, index: usize, pending: u64, len: u64, pid: 
 }
 
 /// What somebody stores beside a lock byte that he has.
-fn write_owner(log: &Path, at: usize, pid: u32, operation: u32, command: &str) {
+pub(crate) fn write_owner(log: &Path, at: usize, pid: u32, operation: u32, command: &str) {
     poke(log, at, &[0; size_of::<Owner>()]);
     poke(log, at + offset_of!(Owner, pid), &pid.to_ne_bytes());
     poke(log, at + offset_of!(Owner, operation), &(HELD | operation).to_ne_bytes());

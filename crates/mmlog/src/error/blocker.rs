@@ -31,6 +31,9 @@ impl Blocker {
             Self { pid, process, .. } if process == "traced" => {
                 format!("a debugger has stopped it: let that detach, or `kill -KILL {pid}` ends it")
             }
+            Self { process, .. } if process == "unknown" => {
+                "it is in another PID namespace, or not to be seen: continue or end it there".into()
+            }
             Self { pid, .. } => format!("try again later, or end it: `kill {pid}`"),
         }
     }

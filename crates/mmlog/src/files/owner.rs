@@ -2,12 +2,14 @@
 //!
 //! A record is the holder's only while its operation has the bit [`HELD`]. It is stored after the byte is taken, so
 //! for a moment it is still that of the holder before: a process that stops there is not named, rather than another
-//! one blamed.
+//! one blamed. And it is the word of whoever may write the metadata, on which root may be about to end a process: one that
+//! does not have the metadata open, as far as may be looked, is not named either.
 
 use super::Files;
 use crate::error::Blocker;
 use crate::layout::{HELD, Owner, SLOT_BYTES};
 use crate::sync::Ordering;
+use crate::sys::holders;
 use crate::sys::process::{self, ProcessState, Who};
 
 /// What a lock is held for; its number is stored beside the lock.
@@ -82,17 +84,6 @@ pub(crate) fn operation_of(owner: &Owner) -> &'static str {
     Operation::name_of(owner.operation.load(Ordering::Acquire)) // owner
 }
 
-/// Who holds a byte that somebody holds, and what he is doing. Nobody by name if he has not said so yet.
-pub(crate) fn holder(owner: &Owner) -> (Who, ProcessState) {
-    let said = owner.operation.load(Ordering::Acquire) & HELD != 0; // owner
-    let who = of(owner);
-    match process::state_of(&who) {
-        ProcessState::Gone => (Who::default(), ProcessState::Unknown),
-        state if said => (who, state),
-        _ => (Who::default(), ProcessState::Unknown),
-    }
-}
-
 /// Who had it last, for a byte that nobody holds.
 pub(crate) fn last(what: &str, owner: &Owner) -> Blocker {
     let (what, who) = (format!("{what} ({})", operation_of(owner)), of(owner));
@@ -101,14 +92,37 @@ pub(crate) fn last(what: &str, owner: &Owner) -> Blocker {
 }
 
 impl Files {
+    /// Whether a process, by its id here, may have anything of this log. When in doubt it may.
+    pub(crate) fn may_be_held_by(&self, pid: u32) -> bool {
+        self.lock_file.fd().is_none_or(|fd| holders::may_have_open(fd, pid))
+    }
+
+    /// Who holds a byte that somebody holds, and what he is doing. Nobody by name if he has not said so yet, or is not
+    /// believed.
+    pub(crate) fn holder(&self, owner: &Owner) -> (Who, ProcessState) {
+        let said = owner.operation.load(Ordering::Acquire) & HELD != 0; // owner
+        let who = of(owner);
+        let is_elsewhere = process::other_namespace(&who).is_some();
+        match process::state_of(&who) {
+            ProcessState::Gone => (Who::default(), ProcessState::Unknown),
+            state if said && (is_elsewhere || self.may_be_held_by(who.pid)) => (who, state),
+            _ => (Who::default(), ProcessState::Unknown),
+        }
+    }
+
     pub(crate) fn blocker(&self, what: &str, owner: &Owner) -> Blocker {
-        named(format!("{what} ({})", operation_of(owner)), owner)
+        self.named(format!("{what} ({})", operation_of(owner)), owner)
+    }
+
+    fn named(&self, what: String, owner: &Owner) -> Blocker {
+        let (who, state) = self.holder(owner);
+        Blocker { what, pid: who.pid, command: who.command, process: state.to_string() }
     }
 
     /// Who has that slot in flight. Of a dead writer, whoever keeps the slot's byte from those who would settle it: who may
     /// read the metadata file can, with a lock for reading.
     pub(crate) fn slot_blocker(&self, slot: u32) -> Blocker {
-        let writer = named(format!("slot {slot}"), &self.meta.slots()[slot as usize].cold);
+        let writer = self.named(format!("slot {slot}"), &self.meta.slots()[slot as usize].cold);
         if !self.is_free(slot) {
             return writer;
         }
@@ -133,17 +147,14 @@ impl Files {
         }
         let mut most: Vec<_> = counts.into_iter().collect();
         most.sort_by_key(|(_, slots)| std::cmp::Reverse(*slots));
-        let said =
-            |((pid, command), slots): &((u32, String), u32)| format!("process {pid} ({command}) has {slots}");
+        let said = |((pid, command), slots): &((u32, String), u32)| match self.may_be_held_by(*pid) {
+            true => format!("process {pid} ({command}) has {slots}"),
+            false => format!("a process that cannot be told has {slots}"),
+        };
         let mut all: Vec<String> = most.iter().take(NAMED).map(said).collect();
         if most.len() > NAMED {
             all.push(format!("{} more processes have the rest", most.len() - NAMED));
         }
         all.join(", ")
     }
-}
-
-fn named(what: String, owner: &Owner) -> Blocker {
-    let (who, state) = holder(owner);
-    Blocker { what, pid: who.pid, command: who.command, process: state.to_string() }
 }

@@ -279,9 +279,11 @@ fn of_files(files: &Files, data: Option<DataFact>) -> std::result::Result<Facts,
         ..Facts::nothing(data)
     };
     if files.ask_held(LOCK_BYTE)? {
-        facts
-            .suspects
-            .extend(stopped(files.blocker("the log's lock", &header.lock_owner), &header.lock_owner));
+        facts.suspects.extend(stopped(
+            files,
+            files.blocker("the log's lock", &header.lock_owner),
+            &header.lock_owner,
+        ));
     }
     for (index, slot) in (0u32..).zip(files.meta.slots()) {
         look_at_slot(files, index, slot, &mut facts);
@@ -305,8 +307,8 @@ fn positions(files: &Files, misfit: bool) -> std::result::Result<Option<String>,
         .map(|at| format!("file_size is {size}, and there is a byte at {}, below the cursor", base + at)))
 }
 
-fn stopped(blocker: Blocker, owner: &Owner) -> Option<Suspect> {
-    let (_, process) = owner::holder(owner);
+fn stopped(files: &Files, blocker: Blocker, owner: &Owner) -> Option<Suspect> {
+    let (_, process) = files.holder(owner);
     process.stands().then_some(Suspect { blocker, process })
 }
 
@@ -322,7 +324,7 @@ fn look_at_slot(files: &Files, index: u32, slot: &Slot, facts: &mut Facts) {
         return;
     }
     if !free {
-        facts.suspects.extend(stopped(files.slot_blocker(index), &slot.cold));
+        facts.suspects.extend(stopped(files, files.slot_blocker(index), &slot.cold));
         return;
     }
     let who = owner::of(&slot.cold);

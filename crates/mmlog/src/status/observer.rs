@@ -50,6 +50,8 @@ pub struct Observer {
     files: Arc<Files>,
     first_seen: HashMap<Still, Instant>,
     seats: HashMap<(u64, u32), (Option<u32>, Instant)>,
+    /// Whether processes that the metadata names have anything of the log.
+    believed: HashMap<(u32, u64), (bool, Instant)>,
     groups: Groups,
     command_lines: HashMap<u32, (Option<String>, Instant)>,
     peeks: Peeks,
@@ -84,6 +86,7 @@ impl Observer {
             first_seen: HashMap::new(),
             seats: HashMap::new(),
             groups: Groups::default(),
+            believed: HashMap::new(),
             command_lines: HashMap::new(),
             peeks: Peeks::default(),
             places: None,
@@ -122,6 +125,7 @@ impl Observer {
         files.refresh()?;
         self.groups.look_anew();
         self.command_lines.retain(|_, (_, at)| at.elapsed() < SEATED);
+        self.believed.retain(|_, (_, at)| at.elapsed() < SEATED);
         // A screen that stays open does not keep the file of an old segment; who may not open the new one has seen that.
         let _ = files.renew();
         let (header, control) = (files.meta.header(), files.control());
@@ -218,8 +222,7 @@ impl Observer {
         if alive == Ok(false) && in_flight.is_none() {
             return None;
         }
-        let who = owner::of(&slot.cold);
-        let seat = self.seat(&who);
+        let (who, seat) = self.known(files, owner::of(&slot.cold), &alive);
         let (process, frozen_by) = self.doing(state(&alive, &who, seat), seat);
         let waiting = slot.hot.waiting_for(slot.cold.since_ns.load(Ordering::Relaxed));
         let stands =
@@ -253,9 +256,9 @@ impl Observer {
     fn lock(&mut self, files: &Files, record: &Owner, byte: u64, seen: &mut Sightings) -> Lock {
         let said = record.operation.load(Ordering::Acquire) & HELD != 0; // owner
         let held = seen_by(files.ask_held(byte));
-        let who = if held == Ok(true) { owner::holder(record).0 } else { owner::of(record) };
+        let who = if held == Ok(true) { files.holder(record).0 } else { owner::of(record) };
         let since = record.since_ns.load(Ordering::Relaxed);
-        let seat = self.seat(&who);
+        let (who, seat) = self.known(files, who, &held);
         let for_at_least = match held {
             Ok(true) => self.age(Still::Lock(byte, who.pid, since), seen),
             _ => Duration::ZERO,
@@ -297,6 +300,21 @@ impl Observer {
             Some(freezer) => (ProcessState::Frozen, Some(freezer)),
             None => (state, None),
         }
+    }
+
+    /// Who has something of the log, and where he is; nobody by name, where the process that the metadata names has not. Not
+    /// asked at every look.
+    fn known(&mut self, files: &Files, who: Who, has_it: &Seen<bool>) -> (Who, Seat) {
+        let seat = self.seat(&who);
+        let Some(pid) = seat.pid.filter(|_| *has_it != Ok(false)) else { return (who, seat) };
+        let key = (pid, who.start_time);
+        let known = self.believed.get(&key).filter(|(_, at)| at.elapsed() < SEATED).map(|(is, _)| *is);
+        let is_believed = known.unwrap_or_else(|| {
+            let is_believed = files.may_be_held_by(pid);
+            self.believed.insert(key, (is_believed, Instant::now()));
+            is_believed
+        });
+        if is_believed { (who, seat) } else { (Who::default(), Seat::default()) }
     }
 
     /// Where a process is. Those of other PID namespaces are looked for in /proc, and not at every look.

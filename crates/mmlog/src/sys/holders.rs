@@ -36,6 +36,11 @@ pub(crate) fn all_holders_of(file: impl AsFd) -> Option<Vec<Who>> {
     saw_all.then_some(found)
 }
 
+/// Whether that process has the file open or mapped, as far as this user may see; when in doubt it has.
+pub(crate) fn may_have_open(file: impl AsFd, pid: u32) -> bool {
+    Wanted::of(file).is_none_or(|wanted| wanted.is_held_by(pid).unwrap_or(true))
+}
+
 fn look_for_holders(file: impl AsFd) -> (Vec<Who>, bool) {
     let (mine, Some(wanted)) = (std::process::id(), Wanted::of(file)) else { return (Vec::new(), false) };
     let Ok(entries) = fs::read_dir("/proc") else { return (Vec::new(), false) };
