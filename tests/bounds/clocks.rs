@@ -181,3 +181,36 @@ fn every_command_works_whatever_the_clock_says() {
         mmlogctl("rm", &log).arg("--all").run().is_success();
     }
 }
+
+/// A clock that is tens of thousands of years ahead, which no tool of the distribution makes.
+const AHEAD: &str = "#define _GNU_SOURCE
+#include <time.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+int clock_gettime(clockid_t clock, struct timespec *time) {
+    int done = syscall(SYS_clock_gettime, clock, time);
+    if (clock == CLOCK_REALTIME) time->tv_sec += 1000000000000;
+    return done;
+}
+";
+
+#[test]
+fn a_year_of_five_digits_keeps_nobody_from_appending_and_rotating() {
+    let scratch = Scratch::new();
+    let (source, shim) = (scratch.file("ahead.c"), scratch.file("ahead.so"));
+    std::fs::write(&source, AHEAD).unwrap();
+    if !succeeds(Command::new("cc").args(["-shared", "-fPIC", "-o"]).args([&shim, &source])) {
+        return skipped("a year of five digits", "there is no C compiler here");
+    }
+    let ahead = |tool: Tool| tool.with(|command| command.env("LD_PRELOAD", &shim)).run();
+    let log = scratch.log(CONTENT);
+    for args in [&["rotate"][..], &["rotate", "--utc"], &["rotate", "-n", "--if-age", "1h"]] {
+        ahead(mmlogctl("append", &log).arg("--timestamp").input(CONTENT)).is_success();
+        let ended = ahead(mmlogctl(args[0], &log).args(&args[1..]));
+        assert_eq!(ended.code, 0, "{args:?}: {ended:?}");
+    }
+    for command in ["status", "segments", "check"] {
+        let ended = ahead(mmlogctl(command, &log));
+        assert!(ended.code < 2 && ended.stderr.is_empty(), "{command}: {ended:?}");
+    }
+}

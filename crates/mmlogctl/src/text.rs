@@ -3,10 +3,16 @@
 use std::borrow::Cow;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
+use jiff::Timestamp;
 use mmlog::units;
 use serde_json::Value;
+
+/// The time, or the last one that has a year of four digits: a clock may say anything.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::MAX)
+}
 
 /// 950, 12.3k, 4.5M: a count in at most five characters.
 #[must_use]

@@ -8,7 +8,6 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use jiff::Timestamp;
 use mmlog::{Log, Rotated, Rotation, Stamp, units};
 
 use crate::arguments::{Access, duration, size};
@@ -16,6 +15,7 @@ use crate::exit::{Exit, Failure, printable, shown};
 use crate::output::Output;
 use crate::reading::report;
 use crate::signals;
+use crate::text;
 use crate::waits::leave;
 use after::Hook;
 use compress::Format;
@@ -92,8 +92,8 @@ impl RotateArgs {
         if let Some(age) = self.if_age {
             how = how.if_age(age);
         }
-        let now = Timestamp::now().strftime("%Y%m%dT%H%M%SZ").to_string();
-        match Stamp::new(&now).filter(|_| self.utc) {
+        let now = || text::now().strftime("%Y%m%dT%H%M%SZ").to_string();
+        match self.utc.then(|| Stamp::new(&now())).flatten() {
             Some(stamp) => how.stamp(stamp),
             None => how,
         }

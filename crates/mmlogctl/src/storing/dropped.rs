@@ -7,8 +7,8 @@ use memchr::memchr_iter;
 use mmlog::{Error, Fault, units};
 use rustix::io::Errno;
 
-use super::lines::now;
 use super::store::PAUSES;
+use crate::text::now;
 
 /// What is not in the log, and nothing in the log says so yet.
 #[derive(Debug)]

@@ -4,9 +4,7 @@
 //! a prefix or a line limit below the buffer's size pays for looking at each line.
 
 use std::collections::TryReserveError;
-use std::time::SystemTime;
 
-use jiff::Timestamp;
 use memchr::memchr;
 
 use super::buffer::{BUFFER, Piece};
@@ -145,16 +143,11 @@ impl Lines {
     }
 }
 
-/// The time, or the last one that has a year of four digits: a clock may say anything.
-pub(crate) fn now() -> Timestamp {
-    Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::MAX)
-}
-
 /// What stands before a line.
 fn before(time: Time, prefix: &str) -> String {
     match time {
         Time::Omit => prefix.to_owned(),
-        Time::Put => format!("{:.6} {prefix}", now()),
+        Time::Put => format!("{:.6} {prefix}", crate::text::now()),
     }
 }
 
@@ -241,6 +234,6 @@ mod tests {
         let text = String::from_utf8_lossy(&lines.dressed);
         let (time, line) = text.split_once(' ').unwrap_or_default();
         assert_eq!((time.len(), &time[19..20], &time[26..], line), (27, ".", "Z", "p x\n"));
-        assert!(time.parse::<Timestamp>().is_ok());
+        assert!(time.parse::<jiff::Timestamp>().is_ok());
     }
 }
