@@ -128,6 +128,8 @@ fn force_takes_what_is_held_and_the_consumer_is_told_what_it_missed() {
     let late = opened.hold("late", Position::new(5)).unwrap_err();
     assert!(matches!(late.fault(), Fault::Pruned { value: 5, kept: 26 }), "{late}");
     assert!(late.to_string().contains("position 5 is pruned, the log is kept from 26 on"), "{late}");
+    // As long as it has the log open, the hold is this process's.
+    drop(opened);
     let ended = tail(&log, &["--until-now"]).run();
     assert_eq!((ended.code, &ended.stdout), (0, &contents(2, 2)));
     ended.says(&log, &["positions 5 to 26 are pruned (21 bytes)"]);
@@ -165,6 +167,25 @@ fn a_name_that_is_claimed_again_goes_over_to_the_new_process_at_its_place() {
     assert!(opened.prune(&Retention::default().keep(0)).unwrap().is_empty());
     new.advance(Position::new(39)).unwrap();
     assert_eq!(opened.prune(&Retention::default().keep(0)).unwrap().segments.len(), 2);
+}
+
+#[test]
+fn a_hold_is_not_taken_from_a_consumer_that_lives() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 2);
+    let hold = |name: &str| {
+        let place = ["--cursor-file".into(), scratch.file(name).into_os_string()];
+        mmlogctl("tail", &log).args(["--hold=shipper", "-n+1"]).args(place)
+    };
+    let first = hold("first").arg("-F").start();
+    first.until_stdout(|printed| printed.ends_with(b"generation 2\n"));
+    let (pid, before) = (first.innermost().to_string(), hold_at(&log));
+    let second = hold("second").arg("--until-now").run();
+    second.is_refused(3, &log, &[&format!("process {pid} (mmlogctl, "), "the name shipper of a hold"]);
+    assert!(hold_at(&log) >= before && second.stdout.is_empty());
+    assert_eq!(stop(first).code, 0);
+    // It has ended: whoever keeps its place goes on.
+    hold("first").arg("--until-now").run().is_success();
 }
 
 #[test]

@@ -4,7 +4,8 @@
 //!    when prune decides is what prune obeys, and a process that stopped in the middle never stores to a record that
 //!    has become another's. A record is its holder's while `since_ns` is what it stored there.
 //! 2. Taking over a name sets the hold to the position given, lower or higher: the place that the consumer keeps for
-//!    itself is the truth. From then on it only rises.
+//!    itself is the truth. From then on it only rises. It is not taken from another process that is known to live and to
+//!    have the log open: what that has not read yet would not be kept any more.
 //! 3. A claim is durable when it returns. An advance need not be: an older one keeps more.
 
 use std::fmt;
@@ -12,13 +13,14 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
 use crate::crash::crash_point;
-use crate::error::{At, Fault, Result};
+use crate::error::{At, Blocker, Fault, Result};
 use crate::files::Files;
 use crate::files::guard::LogLock;
 use crate::files::owner::Operation;
 use crate::layout::{FOLLOWERS_MAX, FollowerRecord};
 use crate::position::Position;
 use crate::sync::{AtomicU64, Ordering, fence};
+use crate::sys::holders;
 use crate::sys::process::{self, ProcessState, Who, now_ns, time_of};
 
 /// The most bytes that a name may have.
@@ -117,11 +119,33 @@ fn claim(files: &Files, name: &str, position: u64) -> std::result::Result<(usize
         if position < kept {
             return Err(Fault::Pruned { value: position, kept });
         }
+        if let Some(blocker) = consumer(files, name) {
+            return Err(Fault::Busy(blocker));
+        }
         store(&guard, files.meta.followers(), name, position)?
     };
     files.sync_metadata().map_err(Fault::io("make the hold durable"))?;
     crash_point("hold:durable");
     Ok(claimed)
+}
+
+/// Another process that has the hold and is there, as far as may be seen.
+fn consumer(files: &Files, name: &str) -> Option<Blocker> {
+    let said = files.meta.followers().iter().filter_map(load).find(|said| said.name == name)?;
+    let (who, me) = (&said.who, process::me());
+    let namespace = process::other_namespace(who);
+    if namespace.is_none() && (who.pid, who.start_time) == (me.pid, me.start_time) {
+        return None;
+    }
+    let here = namespace.map_or(Some(who.pid), |_| process::find_in_namespace(who))?;
+    let state = process::state_at(who, Some(here));
+    let is_there = !matches!(state, ProcessState::Gone | ProcessState::Zombie | ProcessState::Unknown);
+    (is_there && files.may_be_held_by(here)).then(|| Blocker {
+        what: format!("the name {name} of a hold"),
+        pid: here,
+        command: holders::command_of(here),
+        process: state.to_string(),
+    })
 }
 
 fn within(files: &Files, position: u64) -> std::result::Result<(), Fault> {
