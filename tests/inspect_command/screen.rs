@@ -206,10 +206,7 @@ fn a_stopped_writer_appears_by_itself() {
     // The test's own long command line takes one more.
     let first: Vec<&str> = screen.lines().take(4).collect();
     let (words, pid) = (first.join(" "), actor.pid());
-    assert!(
-        words.contains("is stopped") && words.contains(&format!("128 bytes in flight at {at}")),
-        "{screen}"
-    );
+    assert!(words.contains("is stopped") && words.contains(&format!("128 B in flight at {at}")), "{screen}");
     assert!(first.iter().any(|line| line.trim() == format!("kill -CONT {pid}")), "to be pasted: {screen}");
     let screen = pane.until("> in flight");
     assert!(screen.contains("]\n = written"), "{screen}");

@@ -124,7 +124,10 @@ fn a_log_of_the_original_s_format_is_explained() {
     let mut original = Original::new(&log, 65536);
     original.append(b"one\n");
     let text = once(&log);
-    assert!(text.starts_with("OK  ") && text.contains("format 1") && text.contains("--upgrade"), "{text}");
+    assert!(
+        text.starts_with("WARNING  ") && text.contains("format 1") && text.contains("--upgrade"),
+        "{text}"
+    );
 }
 
 #[test]

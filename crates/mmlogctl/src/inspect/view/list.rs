@@ -47,7 +47,7 @@ const NAME: u16 = 15;
 /// A path of so many columns tells most.
 const PATH: u16 = 24;
 /// Of a figure.
-const FIGURE: u16 = 9;
+const FIGURE: u16 = 10;
 /// Figures that matter first.
 const MATTER: [&str; 7] = ["rate", "writers", "lag", "kept", "free", "followers", "disk"];
 
