@@ -391,7 +391,7 @@ _mmlogctl() {
             if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
             ;;
         trim)
-            options="--dry-run --wait --trust-path --help -n -h"
+            options="--dry-run --wait --verbose --trust-path --help -n -v -h"
             case $prev in
                 --wait)
                     :
@@ -401,7 +401,7 @@ _mmlogctl() {
             if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
             ;;
         rotate)
-            options="--dry-run --if-size --if-age --wait --utc --compress --level --olddir --run --trust-path --help -n -h"
+            options="--dry-run --if-size --if-age --wait --utc --compress --level --olddir --run --verbose --trust-path --help -n -v -h"
             case $prev in
                 --if-size)
                     :
@@ -435,7 +435,7 @@ _mmlogctl() {
             if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
             ;;
         prune)
-            options="--keep --keep-bytes --keep-age --punch --keep-unrun --force --forget --dry-run --wait --olddir --trust-path --help -n -h"
+            options="--keep --keep-bytes --keep-age --punch --keep-unrun --force --forget --dry-run --wait --verbose --olddir --trust-path --help -n -v -h"
             case $prev in
                 --keep)
                     :

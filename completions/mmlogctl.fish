@@ -233,19 +233,21 @@ complete -c mmlogctl -n '__mmlogctl_in repair' -l trust-path -d 'Accept a symbol
 complete -c mmlogctl -n '__mmlogctl_in repair' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in repair' -k -a '(__mmlogctl_logs)'
 complete -c mmlogctl -n '__mmlogctl_in trim' -s n -l dry-run -d 'Say what would be cut'
-complete -c mmlogctl -n '__mmlogctl_in trim' -l wait -d 'How long to wait for others, in all' -x
+complete -c mmlogctl -n '__mmlogctl_in trim' -l wait -d 'How long to wait for others, for each log in all' -x
+complete -c mmlogctl -n '__mmlogctl_in trim' -s v -l verbose -d 'Say what was done, a line or more for each log, also where standard output is no terminal, and where there was nothing to do'
 complete -c mmlogctl -n '__mmlogctl_in trim' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in trim' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in trim' -k -a '(__mmlogctl_logs)'
 complete -c mmlogctl -n '__mmlogctl_in rotate' -s n -l dry-run -d 'Say what would be rotated'
 complete -c mmlogctl -n '__mmlogctl_in rotate' -l if-size -d 'Only if the segment has at least that many bytes' -x
 complete -c mmlogctl -n '__mmlogctl_in rotate' -l if-age -d 'Only if the segment began at least that long ago' -x
-complete -c mmlogctl -n '__mmlogctl_in rotate' -l wait -d 'How long to wait for others, in all' -x
+complete -c mmlogctl -n '__mmlogctl_in rotate' -l wait -d 'How long to wait for others, for each log in all' -x
 complete -c mmlogctl -n '__mmlogctl_in rotate' -l utc -d 'Add the time (UTC) to the segment\'s name'
 complete -c mmlogctl -n '__mmlogctl_in rotate' -l compress -d 'Then compress it, and every final segment that is not compressed yet' -x -a 'zstd gzip'
 complete -c mmlogctl -n '__mmlogctl_in rotate' -l level -d 'From 1, fast, to 22 for zstd (default 3), or 9 for gzip (default 6)' -x
 complete -c mmlogctl -n '__mmlogctl_in rotate' -l olddir -d 'Then move final segments to DIR, which is relative to the log\'s directory' -x -a '(__fish_complete_directories (commandline -ct))'
 complete -c mmlogctl -n '__mmlogctl_in rotate' -l run -d 'Then run CMD with sh -c for the new segment, and before it for each one for which it did not end with 0 yet' -x
+complete -c mmlogctl -n '__mmlogctl_in rotate' -s v -l verbose -d 'Say what was done, a line or more for each log, also where standard output is no terminal, and where there was nothing to do'
 complete -c mmlogctl -n '__mmlogctl_in rotate' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in rotate' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in rotate' -k -a '(__mmlogctl_logs)'
@@ -255,14 +257,15 @@ complete -c mmlogctl -n '__mmlogctl_in prune' -l keep-age -d 'Keep final segment
 complete -c mmlogctl -n '__mmlogctl_in prune' -l punch -d 'Give back the blocks of the current segment\'s oldest part, up to the first line in the last --keep-bytes bytes'
 complete -c mmlogctl -n '__mmlogctl_in prune' -l keep-unrun -d 'Keep segments for which the command of `rotate --run` did not end with 0 yet, and all behind them'
 complete -c mmlogctl -n '__mmlogctl_in prune' -l force -d 'Also what holds keep'
-complete -c mmlogctl -n '__mmlogctl_in prune' -l forget -d 'End the hold of that name, and prune nothing' -x
+complete -c mmlogctl -n '__mmlogctl_in prune' -l forget -d 'End the hold of that name in each LOG, and prune nothing' -x
 complete -c mmlogctl -n '__mmlogctl_in prune' -s n -l dry-run -d 'Say what would be removed'
-complete -c mmlogctl -n '__mmlogctl_in prune' -l wait -d 'How long to wait for others, in all' -x
+complete -c mmlogctl -n '__mmlogctl_in prune' -l wait -d 'How long to wait for others, for each log in all' -x
+complete -c mmlogctl -n '__mmlogctl_in prune' -s v -l verbose -d 'Say what was done, a line or more for each log, also where standard output is no terminal, and where there was nothing to do'
 complete -c mmlogctl -n '__mmlogctl_in prune' -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -x -a '(__fish_complete_directories (commandline -ct))'
 complete -c mmlogctl -n '__mmlogctl_in prune' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in prune' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in prune' -k -a '(__mmlogctl_logs)'
-complete -c mmlogctl -n '__mmlogctl_in segments' -l json -d 'One JSON object, {"schema"'
+complete -c mmlogctl -n '__mmlogctl_in segments' -l json -d 'One JSON object for each log, one per line'
 complete -c mmlogctl -n '__mmlogctl_in segments' -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -x -a '(__fish_complete_directories (commandline -ct))'
 complete -c mmlogctl -n '__mmlogctl_in segments' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in segments' -s h -l help -d 'Print help (see more with \'--help\')'

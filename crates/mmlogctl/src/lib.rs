@@ -12,6 +12,7 @@ pub mod cli;
 pub mod colours;
 pub mod commands;
 pub mod discovery;
+pub mod each;
 pub mod exit;
 pub mod inspect;
 mod link;

@@ -1,12 +1,13 @@
-//! `mmlogctl prune LOG`: remove final segments that are no longer wanted, or the oldest part of a log that never rotates.
+//! `mmlogctl prune LOG...`: remove final segments that are no longer wanted, or the oldest part of a log that never rotates.
 
-use std::path::PathBuf;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::{ArgGroup, Args};
 use mmlog::{Holds, Log, Next, Position, Pruning, Retention, Rule, Start, units};
 
 use crate::arguments::{Access, OldSegments, duration, exact_duration, exact_size, size};
+use crate::each::{Logs, Verbose};
 use crate::exit::{Exit, Failure, printable, shown};
 use crate::output::Output;
 use crate::reading::{READ_SIZE, report};
@@ -21,8 +22,8 @@ use crate::reading::{READ_SIZE, report};
 #[derive(Args, Debug)]
 #[command(group = ArgGroup::new("rules").args(["keep", "keep_bytes", "keep_age", "forget"]).multiple(true).required(true))]
 pub struct PruneArgs {
-    /// The log's data file.
-    log: PathBuf,
+    #[command(flatten)]
+    logs: Logs,
     /// Keep the newest N final segments.
     #[arg(long, value_name = "N")]
     keep: Option<u64>,
@@ -46,15 +47,17 @@ pub struct PruneArgs {
     /// Also what holds keep.
     #[arg(long)]
     force: bool,
-    /// End the hold of that name, and prune nothing.
+    /// End the hold of that name in each LOG, and prune nothing.
     #[arg(long, value_name = "NAME", conflicts_with_all = ["keep", "keep_bytes", "keep_age", "force", "dry_run"])]
     forget: Option<String>,
     /// Say what would be removed; change nothing.
     #[arg(short = 'n', long)]
     dry_run: bool,
-    /// How long to wait for others, in all: another maintenance command, whoever holds the log's lock or syncs.
+    /// How long to wait for others, for each log in all: another maintenance command, whoever holds the log's lock or syncs.
     #[arg(long, value_name = "DUR", value_parser = duration, default_value = "2s")]
     wait: Duration,
+    #[command(flatten)]
+    verbose: Verbose,
     #[command(flatten)]
     old: OldSegments,
     #[command(flatten)]
@@ -85,31 +88,42 @@ impl PruneArgs {
 /// Prunes; success is silent unless somebody is looking, for cron.
 ///
 /// # Errors
-/// When the log cannot be had; busy after `--wait`, with who it is.
+/// When standard output fails.
 pub fn run(args: &PruneArgs, out: &mut Output) -> Result<Exit, Failure> {
+    args.logs.each(out, |log, out| prune(args, log, out))
+}
+
+fn prune(args: &PruneArgs, path: &Path, out: &mut Output) -> Result<Exit, Failure> {
     let begun = Instant::now();
-    let options = args.old.options(&args.access, &args.log).wait(args.wait);
+    let options = args.old.options(&args.access, path).wait(args.wait);
     if let Some(name) = &args.forget {
-        options.open(&args.log)?.forget(name)?;
+        options.open(path)?.forget(name)?;
+        if args.verbose.tells_of_nothing() {
+            out.line(&format!("{}: hold {} is ended", shown(path), printable(name)))?;
+        }
         return Ok(Exit::Done);
     }
     let (tense, log) = match args.dry_run {
-        true => (Tense::Would, options.open_reader(&args.log)?),
-        false => (Tense::Did, options.open(&args.log)?),
+        true => (Tense::Would, options.open_reader(path)?),
+        false => (Tense::Did, options.open(path)?),
     };
     let how = args.how(&log)?.wait(args.wait.saturating_sub(begun.elapsed()));
     let pruned = if args.dry_run { log.plan_prune(&how)? } else { log.prune(&how)? };
     for segment in &pruned.unrun {
         let verb = if args.dry_run { "would take" } else { "took" };
         let text = "for which the command of rotate --run has not ended yet; --keep-unrun keeps such";
-        out.notice(&format!("{}: {verb} segment {segment}, {text}", shown(&args.log)));
+        out.notice(&format!("{}: {verb} segment {segment}, {text}", shown(path)));
     }
-    if args.dry_run || out.is_terminal() {
-        for line in said(args, tense, &pruned) {
+    if args.dry_run || args.verbose.tells(out) {
+        let lines = said(args, path, tense, &pruned);
+        if lines.is_empty() && args.verbose.tells_of_nothing() {
+            out.line(&format!("{}: nothing to remove", shown(path)))?;
+        }
+        for line in lines {
             out.line(&line)?;
         }
     }
-    let left_out = Failure::of_left_out(&args.log, &log.left_out()?);
+    let left_out = Failure::of_left_out(path, &log.left_out()?);
     left_out.map_or(Ok(Exit::Done), |failure| report(failure, out))
 }
 
@@ -148,8 +162,8 @@ enum Tense {
     Did,
 }
 
-fn said(args: &PruneArgs, tense: Tense, pruned: &Pruning) -> Vec<String> {
-    let log = shown(&args.log);
+fn said(args: &PruneArgs, path: &Path, tense: Tense, pruned: &Pruning) -> Vec<String> {
+    let log = shown(path);
     let (remove, give) = match tense {
         Tense::Would => ("would remove", "would give back"),
         Tense::Did => ("removed", "gave back"),

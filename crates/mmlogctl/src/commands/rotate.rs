@@ -1,4 +1,4 @@
-//! `mmlogctl rotate LOG`: make what was appended a final segment and go on in a new data file.
+//! `mmlogctl rotate LOG...`: make what was appended a final segment and go on in a new data file.
 
 mod after;
 mod compress;
@@ -11,6 +11,7 @@ use clap::Args;
 use mmlog::{Log, Rotated, Rotation, Stamp, units};
 
 use crate::arguments::{Access, duration, size};
+use crate::each::{Logs, Verbose};
 use crate::exit::{Exit, Failure, printable, shown};
 use crate::output::Output;
 use crate::reading::report;
@@ -28,8 +29,8 @@ use compress::Format;
 /// Nothing to do is exit 0 without a word. With both --if-size and --if-age, either is enough.
 #[derive(Args, Debug)]
 pub struct RotateArgs {
-    /// The log's data file.
-    log: PathBuf,
+    #[command(flatten)]
+    logs: Logs,
     /// Say what would be rotated; change nothing.
     #[arg(short = 'n', long)]
     dry_run: bool,
@@ -42,7 +43,7 @@ pub struct RotateArgs {
     /// began at a time that has not come is due.
     #[arg(long, value_name = "DUR", value_parser = duration)]
     if_age: Option<Duration>,
-    /// How long to wait for others, in all: another maintenance command, the log's lock, a writer that does not finish its
+    /// How long to wait for others, for each log in all: another maintenance command, the log's lock, a writer that does not finish its
     /// append. Compressing and moving have as much again.
     #[arg(long, value_name = "DUR", value_parser = duration, default_value = "2s")]
     wait: Duration,
@@ -73,9 +74,12 @@ pub struct RotateArgs {
     /// --run begins with it, also when there is nothing to rotate. So CMD may run more than once for a segment. The log
     /// notes which segments wait, never a command; `check` says how many, and `prune --keep-unrun` keeps them. TERM, INT
     /// and HUP are sent on to CMD as SIGTERM, to its whole process group, which has 5 seconds to end and is then killed; the
-    /// segment waits, whatever CMD ended with.
+    /// segment waits, whatever CMD ended with. Of several LOGs it runs for the segments of the first, then of the next; where it
+    /// fails for one log, the others go on.
     #[arg(long, value_name = "CMD")]
     run: Option<OsString>,
+    #[command(flatten)]
+    verbose: Verbose,
     #[command(flatten)]
     pub(crate) access: Access,
 }
@@ -103,24 +107,28 @@ impl RotateArgs {
 /// Rotates; success is silent unless somebody is looking, for cron.
 ///
 /// # Errors
-/// When the log cannot be had; busy after `--wait`, with who it is.
+/// When standard output fails.
 pub fn run(args: &RotateArgs, out: &mut Output) -> Result<Exit, Failure> {
+    args.logs.each(out, |log, out| rotate(args, log, out))
+}
+
+fn rotate(args: &RotateArgs, path: &Path, out: &mut Output) -> Result<Exit, Failure> {
     let begun = Instant::now();
     let left = || args.wait.saturating_sub(begun.elapsed());
-    let mut options = args.access.options(&args.log).wait(args.wait);
+    let mut options = args.access.options(path).wait(args.wait);
     if let Some(directory) = &args.olddir {
         options = options.old_directory(directory);
     }
     if args.dry_run {
-        return plan(args, &options.open_reader(&args.log)?, out);
+        return plan(args, path, &options.open_reader(path)?, out);
     }
-    let log = options.open(&args.log)?;
+    let log = options.open(path)?;
     if let Some(directory) = &args.olddir {
         log.set_old_directory(directory, left())?;
     }
-    let hook = args.run.as_ref().map(|command| Hook { command, log: &args.log });
+    let hook = args.run.as_ref().map(|command| Hook { command, log: path });
     // By a handle of its own, which nobody appends to: the log's is closed, and so trimmed, before the command runs.
-    let for_hook = hook.as_ref().map(|_| options.open(&args.log)).transpose()?;
+    let for_hook = hook.as_ref().map(|_| options.open(path)).transpose()?;
     // From here on, so that what is compressed first does not look as if nobody cared.
     let turn = for_hook.as_ref().and_then(|log| log.hook_turn(Duration::ZERO).ok());
     let mut failures = Vec::new();
@@ -131,31 +139,35 @@ pub fn run(args: &RotateArgs, out: &mut Output) -> Result<Exit, Failure> {
             None
         }),
     };
-    if let Some(rotated) = rotated.as_ref().filter(|_| out.is_terminal()) {
-        out.line(&said("made", args, rotated))?;
+    match &rotated {
+        Some(rotated) if args.verbose.tells(out) => out.line(&said("made", path, rotated))?,
+        None if failures.is_empty() && args.verbose.tells_of_nothing() => {
+            out.line(&format!("{}: nothing to rotate", shown(path)))?;
+        }
+        _ => {}
     }
     // What is to be done with final segments is done whatever failed before, but for a signal.
     let mut undone = Undone::default();
     if let Some(directory) = args.olddir.as_ref().filter(|_| undone.may_begin("moving")) {
         match log.move_segments(directory, args.wait) {
             Ok(moved) => {
-                for path in &moved.at_work {
-                    let (log, path) = (shown(&args.log), shown(path));
-                    out.notice(&format!("{log}: {path} stays until another process has compressed it"));
+                for segment in &moved.at_work {
+                    let (log, segment) = (shown(path), shown(segment));
+                    out.notice(&format!("{log}: {segment} stays until another process has compressed it"));
                 }
             }
             Err(e) => failures.push(e.into()),
         }
     }
     if let Some(format) = args.compress.filter(|_| undone.may_begin("compressing")) {
-        match compress::compress(&log, args, format, out) {
+        match compress::compress(&log, path, args, format, out) {
             Ok(failed) => failures.extend(failed),
             Err(failure) => failures.push(failure),
         }
     }
     if args.olddir.is_some() || args.compress.is_some() {
         match log.left_out() {
-            Ok(left_out) => failures.extend(Failure::of_left_out(&args.log, &left_out)),
+            Ok(left_out) => failures.extend(Failure::of_left_out(path, &left_out)),
             Err(e) => failures.push(e.into()),
         }
     }
@@ -165,7 +177,7 @@ pub fn run(args: &RotateArgs, out: &mut Output) -> Result<Exit, Failure> {
     {
         failures.extend(after::catch_up(hook, log, turn, args.wait, out).err());
     }
-    failures.extend(undone.said(&args.log));
+    failures.extend(undone.said(path));
     failures.iter().for_each(|failure| out.report(failure));
     Ok(failures.iter().map(Failure::exit).max().unwrap_or(Exit::Done))
 }
@@ -193,38 +205,38 @@ impl Undone {
 }
 
 /// Says what would be done.
-fn plan(args: &RotateArgs, log: &Log, out: &mut Output) -> Result<Exit, Failure> {
+fn plan(args: &RotateArgs, log_path: &Path, log: &Log, out: &mut Output) -> Result<Exit, Failure> {
     let rotated = log.plan_rotation(&args.how())?;
     if let Some(rotated) = &rotated {
-        out.line(&said("would make", args, rotated))?;
+        out.line(&said("would make", log_path, rotated))?;
     }
     let status = log.status()?;
-    let unseen = Failure::of_unseen(&args.log, &status);
+    let unseen = Failure::of_unseen(log_path, &status);
     let finals = || status.segments.iter().filter(|s| s.generation < status.generation);
     let new = || rotated.iter().map(|rotated| &rotated.path);
     if let Some(directory) = &args.olddir {
-        let is_here = |path: &&PathBuf| path.parent() == args.log.parent();
+        let is_here = |path: &&PathBuf| path.parent() == log_path.parent();
         for path in finals().map(|s| &s.path).filter(is_here).chain(new()) {
-            out.line(&format!("{}: would move {} to {}", shown(&args.log), shown(path), shown(directory)))?;
+            out.line(&format!("{}: would move {} to {}", shown(log_path), shown(path), shown(directory)))?;
         }
     }
     if args.compress.is_some() {
         for path in finals().filter(|s| s.compression.is_none()).map(|s| &s.path).chain(new()) {
-            out.line(&format!("{}: would compress {}", shown(&args.log), shown(path)))?;
+            out.line(&format!("{}: would compress {}", shown(log_path), shown(path)))?;
         }
     }
     if let Some(command) = &args.run {
         let (waiting, command) = (log.waiting_for_hook(), printable(&command.to_string_lossy()));
         let waits = finals().filter(|s| waiting.contains(&s.generation)).map(|s| &s.path);
         for path in waits.chain(new()) {
-            out.line(&format!("{}: would run `{command}` for {}", shown(&args.log), shown(path)))?;
+            out.line(&format!("{}: would run `{command}` for {}", shown(log_path), shown(path)))?;
         }
     }
     unseen.map_or(Ok(Exit::Done), |failure| report(failure, out))
 }
 
-fn said(verb: &str, args: &RotateArgs, rotated: &Rotated) -> String {
+fn said(verb: &str, log: &Path, rotated: &Rotated) -> String {
     let Rotated { base, end, path, .. } = rotated;
-    let (log, path, bytes) = (shown(&args.log), shown(path), units::counted(end - base, "byte"));
+    let (log, path, bytes) = (shown(log), shown(path), units::counted(end - base, "byte"));
     format!("{log}: {verb} {path} of {bytes} [{base}, {end})")
 }

@@ -1,4 +1,4 @@
-//! `mmlogctl segments LOG`: the files of a log, oldest first.
+//! `mmlogctl segments LOG...`: the files of a log, oldest first.
 //!
 //! ```text
 //! GEN  BASE   END  BYTES     ON DISK   CHANGED               STATE
@@ -7,7 +7,7 @@
 //!   2  9000  9100  100 B     64.0 KiB  2026-11-21T09:41:00Z  current
 //! ```
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::SystemTime;
 
 use clap::Args;
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 
 use crate::arguments::{Access, OldSegments};
 use crate::commands::status::json::flaw;
+use crate::each::Logs;
 use crate::exit::{Exit, Failure, printable, shown};
 use crate::output::{Output, json_line};
 use crate::text::with_path;
@@ -33,9 +34,9 @@ const COLUMNS: usize = 80;
 /// when one could not be looked at.
 #[derive(Args, Debug)]
 pub struct SegmentsArgs {
-    /// The log's data file.
-    log: PathBuf,
-    /// One JSON object, {"schema":1,"segments":[...]}: generation, base, end, bytes, allocated, began, changed, final_since, state,
+    #[command(flatten)]
+    logs: Logs,
+    /// One JSON object for each log, one per line: {"schema":1,"path":LOG,"segments":[...]}: generation, base, end, bytes, allocated, began, changed, final_since, state,
     /// compression, held_by, first_kept, path, flaw; and "flaws":[...], what is wrong with old ones: id, path, from, to,
     /// problem.
     #[arg(long)]
@@ -49,20 +50,27 @@ pub struct SegmentsArgs {
 /// Lists them.
 ///
 /// # Errors
-/// When there is no log that could be asked.
+/// When standard output fails.
 pub fn run(args: &SegmentsArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let options = args.old.options(&args.access, &args.log);
-    let status = Observer::open(&args.log, &options)?.look()?;
-    if args.json {
-        let segments: Vec<Value> = status.segments.iter().map(|s| object(s, &status)).collect();
-        let flaws: Vec<Value> = status.flaws.iter().map(flaw).collect();
-        out.line(&json_line(&json!({ "schema": 1, "segments": segments, "flaws": flaws }).to_string()))?;
-    } else {
+    let mut gap = "";
+    args.logs.each(out, |log, out| {
+        let status = Observer::open(log, &args.old.options(&args.access, log))?.look()?;
+        if args.json {
+            let segments: Vec<Value> = status.segments.iter().map(|s| object(s, &status)).collect();
+            let flaws: Vec<Value> = status.flaws.iter().map(flaw).collect();
+            let object = json!({ "schema": 1, "path": null, "segments": segments, "flaws": flaws });
+            out.line(&json_line(&with_path(object, "path", log).to_string()))?;
+            return Ok(wrong(log, &status, out));
+        }
+        if args.logs.are_several() {
+            out.write(format!("{gap}{}:\n", shown(log)).as_bytes())?;
+            gap = "\n";
+        }
         for line in table(&status) {
             out.line(&line)?;
         }
-    }
-    Ok(wrong(&args.log, &status, out))
+        Ok(wrong(log, &status, out))
+    })
 }
 
 /// Says what is wrong with old segments.

@@ -1,5 +1,6 @@
 //! `--compress`: on a thread of the lowest priority, with a bar on a terminal.
 
+use std::path::Path;
 use std::thread;
 
 use mmlog::{Compress, Compressed, Compression, Compressions, Error, Log, units};
@@ -33,6 +34,7 @@ impl From<Format> for Compression {
 /// As [`Log::compress`].
 pub(crate) fn compress(
     log: &Log,
+    path_of_log: &Path,
     args: &RotateArgs,
     format: Format,
     out: &mut Output,
@@ -63,20 +65,20 @@ pub(crate) fn compress(
     };
     out.clear_progress();
     let Compressions { done, failed, at_work } = done?;
-    let is_watched = out.is_terminal();
+    let is_watched = args.verbose.tells(out);
     for path in &at_work {
         out.notice(&format!(
             "{}: {} is left to another process, which compresses it",
-            shown(&args.log),
+            shown(path_of_log),
             shown(path)
         ));
     }
     for Compressed { path, before, after, .. } in done.iter().filter(|_| is_watched) {
-        let (log, path) = (shown(&args.log), shown(path));
+        let (log, path) = (shown(path_of_log), shown(path));
         out.line(&format!("{log}: compressed {path}, {} to {}", units::size(*before), units::size(*after)))?;
     }
     let failure = |e: Error| {
-        let text = format!("{}: not compressed: {e}", shown(&args.log));
+        let text = format!("{}: not compressed: {e}", shown(path_of_log));
         Failure::new(exit_of(e.fault()), text)
     };
     Ok(failed.into_iter().map(failure).collect())
