@@ -73,7 +73,7 @@ pub(super) struct Known {
 impl Known {
     /// Asks, if it has to. `locks`: a descriptor of the metadata file.
     pub(super) fn boot(&self, header: &Header, locks: Option<BorrowedFd<'_>>) -> Result<Boot, Fault> {
-        if self.is_this.load(Ordering::Relaxed) {
+        if self.is_found() {
             return Ok(Boot::This);
         }
         let mut boot = by_record(header);
@@ -84,6 +84,11 @@ impl Known {
             self.is_this();
         }
         Ok(boot)
+    }
+
+    #[inline]
+    fn is_found(&self) -> bool {
+        self.is_this.load(Ordering::Relaxed)
     }
 
     /// It was found out, or made so.
@@ -297,8 +302,10 @@ impl Files {
 
     /// Whether what the metadata says is of this boot, when in doubt. If not, only what lies below the checkpoint is
     /// certain.
+    #[inline]
     pub(crate) fn is_of_this_boot(&self) -> bool {
-        !matches!(self.boot(), Ok(Boot::Another | Boot::Unknown))
+        // At every look of a follower.
+        self.known.is_found() || !matches!(self.boot(), Ok(Boot::Another | Boot::Unknown))
     }
 
     /// Whether somebody is recovering the log.

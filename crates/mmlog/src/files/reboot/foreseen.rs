@@ -43,6 +43,7 @@ impl Files {
 
     /// For readers of a log of another boot. `None` where its files do not fit together, so that only the checkpoint is
     /// certain; an error where they could not be looked at.
+    #[inline]
     pub(crate) fn foreseen(&self) -> Result<Option<Arc<Foreseen>>, Fault> {
         if self.intent != Intent::Read || self.is_of_this_boot() {
             return Ok(None);
