@@ -58,6 +58,19 @@ fn once_prints_one_frame_of_the_size_that_is_asked_for() {
 }
 
 #[test]
+fn times_are_those_of_the_place_unless_utc_is_asked_for() {
+    let scratch = Scratch::new();
+    let log = scratch.log(b"one\n");
+    let last = |options: &[&str]| {
+        let tool = mmlogctl("inspect", &log).arg("--once").args(options);
+        let ended = tool.with(|command| plain(command).env("TZ", "IST-5:30")).run();
+        ended.text().lines().last().map(str::to_owned).unwrap()
+    };
+    assert!(last(&[]).ends_with("+05:30"), "{}", last(&[]));
+    assert!(last(&["--utc"]).ends_with('Z'), "{}", last(&["--utc"]));
+}
+
+#[test]
 fn a_batch_is_a_frame_or_an_object_at_a_tick() {
     let scratch = Scratch::new();
     let (log, none) = (scratch.log(b"one\n"), scratch.file("none.log"));

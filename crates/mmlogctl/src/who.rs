@@ -241,7 +241,7 @@ pub fn command_line(pid: u32) -> String {
     let mut bytes = Vec::new();
     let read = |file: fs::File, bytes: &mut Vec<u8>| file.take(LONGEST as u64).read_to_end(bytes);
     let _ = fs::File::open(format!("/proc/{pid}/cmdline")).and_then(|file| read(file, &mut bytes));
-    let text = String::from_utf8_lossy(&bytes).trim_end_matches('\0').replace('\0', " ");
+    let text = String::from_utf8_lossy(&bytes).trim_end_matches('\0').replace(['\0', '\n', '\t'], " ");
     if text.is_empty() {
         let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
         return name.trim_end().to_owned();

@@ -24,6 +24,8 @@ use crate::text::{clipped, ending, wrapped};
 
 /// Rows for the cause.
 const CAUSE: usize = 2;
+/// Below it a sentence takes a row more.
+const NARROW: u16 = 60;
 /// From so many rows on all is said.
 const ROOMY: u16 = 20;
 
@@ -102,6 +104,7 @@ fn diagnosis(log: &Log, size: Size) -> Vec<Line> {
     let (command, advice) = step(&next);
     let most = match size.height {
         ROOMY.. => usize::from(size.height / 6).max(3),
+        9.. if size.width < NARROW => CAUSE + 1,
         9.. => CAUSE,
         _ => 1,
     };
@@ -174,6 +177,8 @@ pub(super) fn finding(finding: &Finding, styles: &Styles, width: usize) -> Vec<L
     lines.extend(
         broken(&command, width.saturating_sub(4)).map(|part| line(Kind::Strong, format!("    {part}"))),
     );
+    // Only a note says so, and needs no line for it.
+    let advice = if advice == "nothing to do" { String::new() } else { advice };
     let advice = wrapped(&printable(&advice), width.saturating_sub(2), usize::MAX);
     lines.extend(
         advice.into_iter().filter(|text| !text.is_empty()).map(|text| line(Kind::Plain, format!("  {text}"))),

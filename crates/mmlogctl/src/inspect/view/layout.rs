@@ -115,7 +115,7 @@ fn large(model: &Model, mut body: Rect) -> (Vec<Placed>, Option<Rect>) {
     let needed = needed(model, first, width) + 1;
     let most = left.height.saturating_sub(followers);
     let rows = if most.saturating_sub(needed) < CHART { most.saturating_sub(CHART) } else { needed };
-    let rows = rows.min(most * 6 / 10).max(most.min(4));
+    let rows = rows.min(most * 6 / 10).max(most.min(3));
     panes.push(titled(first, take(&mut left, rows)));
     if followers > 0 {
         panes.push(titled(Pane::Followers, take(&mut left, followers)));
