@@ -5,9 +5,10 @@
 
 mod cli;
 
+use std::collections::HashSet;
 use std::fs::{self, OpenOptions, Permissions};
 use std::mem::offset_of;
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -213,6 +214,63 @@ fn a_library_follower_is_listed_once_it_has_followed_for_a_second_unless_it_stay
         (status(&path).followers_seen == 1).then_some(())
     });
     assert_eq!(status(&path).followers[0].position, 9);
+}
+
+#[test]
+fn a_follower_stores_at_most_four_times_a_second() {
+    let scratch = Scratch::new();
+    let path = new_log(&scratch, b"");
+    let log = Log::options().open(&path).unwrap();
+    let (mut writer, mut follower) = (log.writer().unwrap(), log.follow(Start::Oldest).unwrap());
+    let metadata = fs::File::open(metadata_of(&path)).unwrap();
+    let begun = Instant::now();
+    follower.announce("");
+    let (mut stored, mut buf) = (HashSet::new(), [0; 64]);
+    while stored.len() < 4 {
+        writer.append(b"x").unwrap();
+        assert!(matches!(follower.next(&mut buf).unwrap(), Next::Bytes(_)));
+        let mut seen = [0; 8];
+        metadata.read_exact_at(&mut seen, place(0, offset_of!(FollowingPlace, seen_ns)) as u64).unwrap();
+        stored.insert(seen);
+    }
+    assert!(begun.elapsed() >= Duration::from_millis(3 * 250), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_copy_of_a_log_has_none_of_its_followers_and_who_reads_it_is_not_one() {
+    let scratch = Scratch::new();
+    let log = new_log(&scratch, b"one line\n");
+    let running = tail(&log, &[]).start();
+    seen(&log, &running, |_| true);
+    let copy = scratch.file("copy.log");
+    for (from, to) in [(log.clone(), copy.clone()), (metadata_of(&log), metadata_of(&copy))] {
+        fs::copy(from, to).unwrap();
+    }
+    let before = Bytes::of(&copy);
+    let reader = Log::options().open_reader(&copy).unwrap();
+    let mut follower = reader.follow(Start::Oldest).unwrap();
+    follower.announce("");
+    assert_eq!(follower.next(&mut [0; 64]).unwrap(), Next::Bytes(0..9));
+    assert!(status(&copy).followers.is_empty());
+    before.are_still_in(&copy);
+    assert_eq!(status(&log).followers.len(), 1);
+}
+
+#[test]
+fn metadata_that_repair_makes_has_places() {
+    let scratch = Scratch::new();
+    let original = scratch.file("original.log");
+    fs::write(&original, b"one line\n").unwrap();
+    // Of the original's format: version, flags, size, cursor, page, chunk.
+    let words: [u64; 4] = [1 | 1 << 32, 9, 9, 4096 | 65536 << 32];
+    fs::write(metadata_of(&original), words.map(u64::to_le_bytes).concat()).unwrap();
+    let gone = new_log(&scratch, b"one line\n");
+    fs::remove_file(&gone).unwrap();
+    for (log, wish) in [(&original, "--upgrade"), (&gone, "--recreate")] {
+        mmlogctl("repair", log).arg(wish).run().is_success();
+        let running = tail(log, &[]).start();
+        seen(log, &running, |f| f.lag == 0);
+    }
 }
 
 #[test]
