@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod cli;
+#[path = "signals/hung.rs"]
+mod hung;
 #[path = "signals/work.rs"]
 mod work;
 

@@ -1,13 +1,11 @@
 //! `rm`: all of a log that nobody has open.
 
-use std::fs::{self, File, OpenOptions};
-use std::os::fd::AsRawFd as _;
+use std::fs::{self, OpenOptions};
 use std::os::unix::fs::OpenOptionsExt as _;
 
-use nix::mount::{MsFlags, mount};
 use nix::sys::signal::Signal;
 
-use crate::cli::{Bytes, Scratch, metadata_of, mmlogctl, own_mounts, skipped, when_out_of_use};
+use crate::cli::{Bytes, Scratch, hung_mount, metadata_of, mmlogctl, skipped, when_out_of_use};
 use crate::{CONTENT, live};
 
 fn is_gone(scratch: &Scratch) {
@@ -62,28 +60,21 @@ fn a_data_file_that_a_pager_has_open_is_in_use_too() {
     when_out_of_use(|| mmlogctl("rm", &log).run()).printed(b"");
 }
 
-/// A directory of a FUSE file system whose daemon does not answer, open in this process, whom the tool looks at.
-fn hung_fuse(scratch: &Scratch) -> Option<(File, File)> {
-    let mounted = scratch.file("fuse");
-    fs::create_dir(&mounted).unwrap();
-    let daemon = OpenOptions::new().read(true).write(true).open("/dev/fuse").ok().filter(|_| own_mounts())?;
-    let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", daemon.as_raw_fd());
-    mount(Some("hung"), &mounted, Some("fuse"), MsFlags::empty(), Some(options.as_str())).ok()?;
-    let path_only = nix::libc::O_PATH | nix::libc::O_DIRECTORY;
-    let directory = OpenOptions::new().read(true).custom_flags(path_only).open(&mounted).unwrap();
-    Some((directory, daemon))
-}
-
 #[test]
 fn who_has_it_open_is_found_beside_files_whose_file_system_hangs() {
     let claim = "who_has_it_open_is_found_beside_files_whose_file_system_hangs";
     let scratch = Scratch::new();
-    let Some(hung) = hung_fuse(&scratch) else { return skipped(claim, "no FUSE, or not root") };
+    let Some((mounted, daemon)) = hung_mount(&scratch.file("fuse")) else {
+        return skipped(claim, "no FUSE, or not root");
+    };
+    // A directory of it, open in this process, whom the tool looks at.
+    let path_only = nix::libc::O_PATH | nix::libc::O_DIRECTORY;
+    let directory = OpenOptions::new().read(true).custom_flags(path_only).open(&mounted).unwrap();
     let (log, open, writer) = live(&scratch);
     let us = format!("in use by process {} (", std::process::id());
     let ended = mmlogctl("rm", &log).through("timeout", &["--signal=KILL", "20"]).run();
     ended.is_refused(3, &log, &[&us, "; stop it first"]);
-    drop((open, writer, hung));
+    drop((open, writer, directory, daemon));
 }
 
 #[test]

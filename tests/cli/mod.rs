@@ -7,7 +7,9 @@
 mod files;
 mod process;
 
+use std::fs::File;
 use std::io::Write as _;
+use std::os::fd::AsRawFd as _;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -116,4 +118,14 @@ pub(crate) fn mounted(scratch: &Scratch, kind: &str, options: &str) -> Option<Pa
     std::fs::create_dir(&place).unwrap();
     let done = own_mounts() && mount(Some(kind), &place, Some(kind), MsFlags::empty(), Some(options)).is_ok();
     done.then_some(place)
+}
+
+/// Mounts a FUSE file system whose daemon does not answer, at a new directory; the daemon's end is its end. Nothing when the
+/// system does not let us.
+pub(crate) fn hung_mount(place: &Path) -> Option<(PathBuf, File)> {
+    std::fs::create_dir(place).unwrap();
+    let daemon = File::options().read(true).write(true).open("/dev/fuse").ok().filter(|_| own_mounts())?;
+    let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", daemon.as_raw_fd());
+    mount(Some("hung"), place, Some("fuse"), MsFlags::empty(), Some(options.as_str())).ok()?;
+    Some((place.to_path_buf(), daemon))
 }

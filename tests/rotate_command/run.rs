@@ -6,7 +6,7 @@ use std::path::Path;
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
-use crate::cli::{Ended, Scratch, mmlogctl, wait_for};
+use crate::cli::{Ended, Scratch, Tool, mmlogctl, wait_for};
 use crate::{append, lines, rotate, segments};
 
 #[test]
@@ -230,4 +230,21 @@ fn it_reads_all_of_its_segment_while_another_compresses_it() {
     let other = format!("{tool} rotate --compress zstd --if-size 1G {}", log.display());
     let hook = format!("exec 3<$MMLOG_SEGMENT; {other} >&2 3<&- && cat <&3");
     rotate(&log, &["--run", &hook]).run().printed(&lines(0, 1000));
+}
+
+#[test]
+fn the_command_has_signals_as_the_caller_of_rotate_had_them() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    append(&log, b"a line\n");
+    let masks = |status: &str| -> Vec<String> {
+        let masks = status.lines().filter(|line| line.starts_with("SigBlk") || line.starts_with("SigIgn"));
+        masks.map(str::to_owned).collect()
+    };
+    let script = format!("grep Sig /proc/self/status > {}", scratch.file("status").display());
+    let ours = Tool::new("grep").args(["Sig", "/proc/self/status"]).run().text();
+    rotate(&log, &["--run", &script]).run().is_success();
+    let theirs = fs::read_to_string(scratch.file("status")).unwrap();
+    assert!(!masks(&theirs).is_empty());
+    assert_eq!(masks(&theirs), masks(&ours));
 }

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 use crate::cli::{
     Ended, Scratch, Tool, metadata_of, mmlogctl, reboot, skipped, succeeds, wait_for, when_out_of_use,
@@ -29,14 +30,18 @@ fn plain_segments(log: &Path) -> usize {
     names.filter(|entry| entry.file_name().to_string_lossy().starts_with("app.log.0")).count()
 }
 
-/// The command, with that system call slow.
+/// The command, with that system call slow in it and what it starts.
 fn slowly(call: &str, by: &str, tool: Tool) -> Option<Tool> {
+    with_strace(&["-f"], call, by, tool)
+}
+
+fn with_strace(whom: &[&str], call: &str, by: &str, tool: Tool) -> Option<Tool> {
     if !succeeds(Command::new("strace").args(["-o", "/dev/null", "true"])) {
         skipped("a signal ends work between two pieces", "strace is missing or may not trace");
         return None;
     }
     let (trace, inject) = (format!("trace={call}"), format!("inject={call}:delay_enter={by}"));
-    Some(tool.through("strace", &["-f", "-o", "/dev/null", "-e", &trace, "-e", &inject]))
+    Some(tool.through("strace", &[whom, &["-o", "/dev/null", "-e", &trace, "-e", &inject]].concat()))
 }
 
 /// How many of how many it says to have done.
@@ -207,4 +212,25 @@ fn a_step_that_hears_nothing_is_ended_where_it_is_and_done_by_the_next_run() {
     assert_eq!(mmlogctl("repair", &log).arg("--rebuild").run().code, 0);
     mmlogctl("cat", &log).run().printed(&whole);
     assert_eq!(mmlogctl("check", &log).arg("--deep").run().code, 0);
+}
+
+#[test]
+fn an_exec_that_does_not_come_back_from_the_log_ends_soon_after_its_program_with_that_ones_code() {
+    for (script, code) in [("exit 7", 7), ("exit 0", 1)] {
+        let scratch = Scratch::new();
+        let log = scratch.log(b"one\n");
+        let script = format!("trap '{script}' TERM; echo two; while :; do sleep 0.05; done");
+        // What it leaves the log with.
+        let tool = mmlogctl("exec", &log).args(["--", "sh", "-c", &script]);
+        let Some(tool) = with_strace(&[], "ftruncate", "3s", tool) else { return };
+        let running = tool.start();
+        wait_for("the line", || (mmlogctl("cat", &log).run().stdout == b"one\ntwo\n").then_some(()));
+        let strace = running.pid();
+        let children = fs::read_to_string(format!("/proc/{strace}/task/{strace}/children")).unwrap();
+        kill(Pid::from_raw(children.trim().parse().unwrap()), Signal::SIGTERM).unwrap();
+        let ended = running.end();
+        assert_eq!(ended.code, code, "{ended:?}");
+        assert!(ended.stderr.contains("ended by a signal"), "{ended:?}");
+        mmlogctl("cat", &log).run().printed(b"one\ntwo\n");
+    }
 }

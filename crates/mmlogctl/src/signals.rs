@@ -1,9 +1,12 @@
 //! TERM, INT and HUP as something a command can look at and poll, instead of a sudden end.
 //!
 //! - The first one sets a flag, which the library's waits and long work hear too (`Options::stop`), and makes a
-//!   descriptor readable; the command ends in its own time. [`end_by_them`] says for how long at most.
+//!   descriptor readable; the command ends in its own time: [`AT_LAST`], and what it was [granted](grant).
 //! - The second one ends the process at once, the way the system does without a handler; a second HUP does not, since a
 //!   terminal that goes away sends two: one from the kernel, one from its shell.
+//! - A thread of its own, the guard, hears them, and ends a command whose time is over wherever it is: the kernel would
+//!   give them to the main thread, which runs no handler while a file system or a disk does not answer. So they are blocked
+//!   in all others; what we start has the mask that we were called with ([`as_called`]).
 //! - A signal that was ignored when we started (`nohup`, a background job of a script) stays so.
 //! - The first process of a container cannot die of a signal that it sends itself: it has the exit code that shells
 //!   give to those who did.
@@ -18,6 +21,7 @@ use std::sync::{Arc, OnceLock};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::{SigSet, SigmaskHow, Signal};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGXFSZ};
 use signal_hook::low_level::{self, emulate_default_handler, pipe};
 use signal_hook::{SigId, flag};
@@ -26,41 +30,106 @@ use crate::output;
 
 const ENDING: [i32; 3] = [SIGTERM, SIGINT, SIGHUP];
 
+/// What the guard alone hears: those, and what `exec` sends on.
+const HEARD: [Signal; 6] =
+    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2];
+
 /// How long a command may take to end after a signal, beside what it grants to others.
 pub const AT_LAST: Duration = Duration::from_millis(800);
-
-/// How often somebody looks who has no descriptor to wait for.
-const LOOKS: Duration = Duration::from_millis(50);
 
 /// What the handlers store to: they are the process's, and made once.
 static CAUGHT: OnceLock<Caught> = OnceLock::new();
 
-/// Whether the signals end this command wherever it is.
-static IS_ENDED_BY_THEM: AtomicBool = AtomicBool::new(false);
+/// The mask that we were called with, once ours is another one.
+static AS_CALLED: OnceLock<SigSet> = OnceLock::new();
 
 #[derive(Debug, Default)]
 struct Caught {
     raised: Arc<AtomicBool>,
     /// The last one.
     which: Arc<AtomicUsize>,
+    /// What catches them.
+    handlers: OnceLock<Vec<SigId>>,
     /// Since when it is known.
     since: OnceLock<Instant>,
     /// How long others were granted.
     granted: OnceLock<Duration>,
+    /// Whether a signal is how this command ends, when it could not do all that it was asked to.
+    is_ended_by_them: AtomicBool,
+    /// What the guard does before it ends us.
+    at_last: OnceLock<fn()>,
 }
 
 impl Caught {
-    /// Makes the handlers, the first time.
+    /// Makes the handlers and the guard, the first time.
     fn once() -> io::Result<&'static Self> {
         if let Some(caught) = CAUGHT.get() {
             return Ok(caught);
         }
         let caught = CAUGHT.get_or_init(Self::default);
+        let mut handlers = Vec::new();
         for signal in not_ignored(&ENDING) {
             // Before the flag, by which others know that there is one.
-            flag::register_usize(signal, Arc::clone(&caught.which), signal.unsigned_abs() as usize)?;
+            let which = Arc::clone(&caught.which);
+            handlers.push(flag::register_usize(signal, which, signal.unsigned_abs() as usize)?);
         }
-        raise_by(&caught.raised).map(|_| caught)
+        handlers.extend(raise_by(&caught.raised)?);
+        let _ = caught.handlers.set(handlers);
+        caught.start_guard();
+        Ok(caught)
+    }
+
+    /// Where no thread can be had, the main thread hears signals, unless the system keeps it.
+    fn start_guard(&'static self) {
+        let heard: SigSet = HEARD.into_iter().collect();
+        let Ok(as_called) = heard.thread_swap_mask(SigmaskHow::SIG_BLOCK) else { return };
+        mmlog::prepare_before_threads();
+        let guard = thread::Builder::new().stack_size(64 << 10).spawn(move || self.guard(as_called));
+        match guard {
+            Ok(_) => {
+                let _ = AS_CALLED.set(as_called);
+            }
+            Err(_) => {
+                let _ = as_called.thread_set_mask();
+            }
+        }
+    }
+
+    /// Hears signals, and ends this command when its time is over.
+    fn guard(&self, as_called: SigSet) {
+        loop {
+            match self.left() {
+                // Blocked but while we sleep: none comes between the look and the sleep.
+                None => {
+                    let _ = as_called.suspend();
+                }
+                Some(Duration::ZERO) => self.end(),
+                Some(left) => {
+                    // A second one ends us sooner, by its handler.
+                    let _ = as_called.thread_set_mask();
+                    thread::sleep(left);
+                }
+            }
+        }
+    }
+
+    /// How much time there is still, once a signal came.
+    fn left(&self) -> Option<Duration> {
+        let since = self.raised().then(|| *self.since.get_or_init(Instant::now))?;
+        let all = self.granted.get().copied().unwrap_or_default().saturating_add(AT_LAST);
+        Some(all.saturating_sub(since.elapsed()))
+    }
+
+    fn end(&self) -> ! {
+        if let Some(at_last) = self.at_last.get() {
+            at_last();
+        }
+        output::last_words(if self.is_ended_by_them.load(Ordering::Acquire) {
+            "ended by a signal in the middle of a step; the log is as after a crash, and the same command does the rest"
+        } else {
+            "ended by a signal in the middle of a step, which does not come back; what was read last may not be stored"
+        });
+        die_of(self.signal());
     }
 
     fn raised(&self) -> bool {
@@ -69,26 +138,6 @@ impl Caught {
 
     fn signal(&self) -> i32 {
         i32::try_from(self.which.load(Ordering::Acquire)).unwrap_or(SIGTERM)
-    }
-
-    /// Waits for a signal, then until the command should have ended, and ends it.
-    fn end(&self) {
-        while !self.raised() {
-            thread::sleep(LOOKS);
-        }
-        let since = *self.since.get_or_init(Instant::now);
-        loop {
-            let all = self.granted.get().copied().unwrap_or_default().saturating_add(AT_LAST);
-            let left = all.saturating_sub(since.elapsed());
-            if left.is_zero() {
-                break;
-            }
-            thread::sleep(left);
-        }
-        output::last_words(
-            "ended by a signal in the middle of a step; the log is as after a crash, and the same command does the rest",
-        );
-        die_of(self.signal());
     }
 }
 
@@ -113,18 +162,33 @@ fn raise_by(raised: &Arc<AtomicBool>) -> io::Result<Vec<SigId>> {
 /// log may be killed at any step. Needs no descriptor.
 pub fn end_by_them() {
     // Without handlers the system ends us, as it does others.
-    let Ok(caught) = Caught::once() else { return };
-    IS_ENDED_BY_THEM.store(true, Ordering::Release);
-    mmlog::prepare_before_threads();
-    // Where no thread can be had, the second signal ends it.
-    let _ = thread::Builder::new().stack_size(64 << 10).spawn(|| caught.end());
+    if let Ok(caught) = Caught::once() {
+        caught.is_ended_by_them.store(true, Ordering::Release);
+    }
 }
 
-/// Lets a command go on for that long after a signal, to leave others the time.
+/// Lets a command that catches signals go on for that long after one, to leave others the time.
 pub fn grant(grace: Duration) {
     if let Some(caught) = CAUGHT.get() {
         let _ = caught.granted.set(grace);
     }
+}
+
+/// What is done before a command that catches signals is ended where it is. It must not wait: not for a lock either.
+pub fn at_last(does: fn()) {
+    if let Some(caught) = CAUGHT.get() {
+        let _ = caught.at_last.set(does);
+    }
+}
+
+/// Starts a process with signals as our caller had them.
+pub fn as_called<T>(start: impl FnOnce() -> T) -> T {
+    let ours = AS_CALLED.get().and_then(|mask| mask.thread_swap_mask(SigmaskHow::SIG_SETMASK).ok());
+    let started = start();
+    if let Some(ours) = ours {
+        let _ = ours.thread_set_mask();
+    }
+    started
 }
 
 /// What the library's waits and long work hear, where signals are caught.
@@ -139,11 +203,17 @@ pub fn came() -> bool {
     CAUGHT.get().is_some_and(Caught::raised)
 }
 
+/// The last one, if one came.
+#[must_use]
+pub fn which() -> Option<i32> {
+    CAUGHT.get().filter(|caught| caught.raised()).map(Caught::signal)
+}
+
 /// The signal that has ended this command, which could not do all that it was asked to.
 #[must_use]
 pub fn ended_by() -> Option<i32> {
-    let caught = CAUGHT.get().filter(|_| IS_ENDED_BY_THEM.load(Ordering::Acquire))?;
-    caught.raised().then(|| caught.signal())
+    CAUGHT.get().filter(|caught| caught.is_ended_by_them.load(Ordering::Acquire))?;
+    which()
 }
 
 /// Ends as a process does that does not catch this signal.
@@ -164,20 +234,12 @@ pub struct Signals {
 }
 
 impl Signals {
-    /// Catches them from now on.
+    /// Catches them from now on. Without more of a [`grant`], this command ends soon after the first one.
     ///
     /// # Errors
     /// When the system refuses a socket pair or a handler.
     pub fn catch() -> io::Result<Self> {
-        let caught = Caught::once()?;
-        let (wake, mut handler_end) = UnixStream::pair()?;
-        for signal in not_ignored(&ENDING) {
-            pipe::register(signal, handler_end.try_clone()?)?;
-        }
-        if caught.raised() {
-            handler_end.write_all(b"!")?;
-        }
-        Ok(Self::new(Arc::clone(&caught.raised), wake))
+        Self::with_handlers().map(|(signals, _)| signals)
     }
 
     /// Catches them until somebody else does, who raises these then.
@@ -185,10 +247,22 @@ impl Signals {
     /// # Errors
     /// As [`Signals::catch`].
     pub fn by_hand() -> io::Result<(Self, Raise)> {
-        let raised = Arc::new(AtomicBool::new(false));
-        let (wake, other_end) = UnixStream::pair()?;
-        let handlers = raise_by(&raised)?;
-        Ok((Self::new(Arc::clone(&raised), wake), Raise { raised, wake: other_end, handlers }))
+        let (signals, wake) = Self::with_handlers()?;
+        let raise = Raise { raised: Arc::clone(&signals.raised), wake };
+        Ok((signals, raise))
+    }
+
+    fn with_handlers() -> io::Result<(Self, Waker)> {
+        let caught = Caught::once()?;
+        let (wake, mut handler_end) = UnixStream::pair()?;
+        let mut handlers = Vec::new();
+        for signal in not_ignored(&ENDING) {
+            handlers.push(pipe::register(signal, handler_end.try_clone()?)?);
+        }
+        if caught.raised() {
+            handler_end.write_all(b"!")?;
+        }
+        Ok((Self::new(Arc::clone(&caught.raised), wake), Waker { end: handler_end, handlers }))
     }
 
     const fn new(raised: Arc<AtomicBool>, wake: UnixStream) -> Self {
@@ -224,21 +298,37 @@ impl Signals {
     }
 }
 
+/// What makes the descriptor readable.
+#[derive(Debug)]
+struct Waker {
+    end: UnixStream,
+    handlers: Vec<SigId>,
+}
+
 /// Raises [`Signals::by_hand`].
 #[derive(Debug)]
 pub struct Raise {
     raised: Arc<AtomicBool>,
-    wake: UnixStream,
-    /// What catches signals still.
-    handlers: Vec<SigId>,
+    wake: Waker,
 }
 
 impl Raise {
-    /// Somebody else catches signals from now on; whether one came before.
+    /// Somebody else catches signals from now on, and sees to the end; whether one came before.
     pub fn take_over(&mut self) -> bool {
-        self.handlers.drain(..).for_each(|handler| {
+        let of_all = CAUGHT.get().and_then(|caught| caught.handlers.get()).into_iter().flatten().copied();
+        self.wake.handlers.drain(..).chain(of_all).for_each(|handler| {
             low_level::unregister(handler);
         });
+        let came = self.raised();
+        if !came {
+            grant(Duration::MAX);
+        }
+        came
+    }
+
+    /// Whether one came.
+    #[must_use]
+    pub fn raised(&self) -> bool {
         self.raised.load(Ordering::Acquire)
     }
 
@@ -246,7 +336,7 @@ impl Raise {
     pub fn raise(&mut self) {
         self.raised.store(true, Ordering::Release);
         // Of many the first is enough; a full socket says the same.
-        let _ = self.wake.write(b"!");
+        let _ = self.wake.end.write(b"!");
     }
 }
 

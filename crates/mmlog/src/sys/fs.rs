@@ -10,6 +10,7 @@ use std::os::unix::fs::MetadataExt;
 
 use nix::libc;
 use nix::sys::statfs::{self, FsType};
+use rustix::fs::AtFlags;
 
 use crate::error::Fault;
 
@@ -166,18 +167,38 @@ pub(crate) fn unwritten_pages(file: &File, within: &Range<u64>) -> io::Result<Ve
 
 /// Whether files can be renamed from one directory to the other.
 pub(crate) fn is_same_mount(a: impl AsFd, b: impl AsFd) -> io::Result<bool> {
-    use rustix::fs::{AtFlags, StatxFlags, statx};
-    let mount = |of| {
-        let stat = statx(of, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS | StatxFlags::MNT_ID)?;
-        // Kernels before 5.8 do not know the mount: 0 then.
-        io::Result::Ok((stat.stx_dev_major, stat.stx_dev_minor, stat.stx_mnt_id))
-    };
-    Ok(mount(a.as_fd())? == mount(b.as_fd())?)
+    Ok(Mount::of(a)? == Mount::of(b)?)
+}
+
+/// Between which directories files can be renamed: those on the same one.
+#[derive(PartialEq, Eq)]
+pub(crate) struct Mount {
+    device: (u32, u32),
+    /// Kernels before 5.8 do not know it: 0 then.
+    id: u64,
+}
+
+impl Mount {
+    /// An open directory's.
+    pub(crate) fn of(directory: impl AsFd) -> io::Result<Self> {
+        Self::at(directory, c"", AtFlags::EMPTY_PATH)
+    }
+
+    /// That of a name in a directory. Nothing is mounted for that, and no file system asked, which may not answer.
+    pub(crate) fn of_named(directory: impl AsFd, name: impl rustix::path::Arg) -> io::Result<Self> {
+        Self::at(directory, name, AtFlags::SYMLINK_NOFOLLOW | AtFlags::NO_AUTOMOUNT)
+    }
+
+    fn at(directory: impl AsFd, name: impl rustix::path::Arg, flags: AtFlags) -> io::Result<Self> {
+        use rustix::fs::{StatxFlags, statx};
+        let stat = statx(directory, name, flags | AtFlags::STATX_DONT_SYNC, StatxFlags::MNT_ID)?;
+        Ok(Self { device: (stat.stx_dev_major, stat.stx_dev_minor), id: stat.stx_mnt_id })
+    }
 }
 
 /// Whether the immutable or append-only attribute is set.
 pub(crate) fn is_protected(file: &File) -> io::Result<bool> {
-    use rustix::fs::{AtFlags, StatxAttributes, StatxFlags, statx};
+    use rustix::fs::{StatxAttributes, StatxFlags, statx};
     let protected = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
     Ok(statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?.stx_attributes.intersects(protected))
 }

@@ -369,16 +369,21 @@ impl Place {
         self.together.as_ref().map_or_else(|| nameless().into(), Together::nameless)
     }
 
-    /// The directories in it, in the order of their names; of very many, some.
+    /// The directories in it to which its files can be renamed, in the order of their names; of very many, some. One where
+    /// something else is mounted is none of them, and is not opened: it may never answer.
     pub(crate) fn directories(&self) -> io::Result<Vec<OsString>> {
         const MOST: usize = 1000;
+        let here = fs::Mount::of(&self.directory)?;
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let mut names = Vec::new();
         for entry in Dir::new(openat(&self.directory, c".", flags, Mode::empty())?)? {
             let entry = entry?;
             let may_be_one = matches!(entry.file_type(), FileType::Directory | FileType::Unknown);
             let name = entry.file_name().to_bytes();
-            if may_be_one && ![&b"."[..], b".."].contains(&name) && names.len() < MOST {
+            if !may_be_one || [&b"."[..], b".."].contains(&name) || names.len() >= MOST {
+                continue;
+            }
+            if fs::Mount::of_named(&self.directory, name).is_ok_and(|of| of == here) {
                 names.push(OsStr::from_bytes(name).to_os_string());
             }
         }

@@ -8,6 +8,8 @@ use std::process::{Child, Command, Stdio};
 use mmlog::Trust;
 use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
 
+use crate::signals;
+
 /// What can be done to a log from the screen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Operation {
@@ -106,7 +108,7 @@ impl Job {
         fcntl_setfl(&output, fcntl_getfl(&output)? | OFlags::NONBLOCK)?;
         let mut command = order.command(program, trust);
         command.stdin(Stdio::null()).stdout(theirs.try_clone()?).stderr(theirs);
-        Ok(Self { child: command.spawn()?, output })
+        Ok(Self { child: signals::as_called(|| command.spawn())?, output })
     }
 
     /// What is new; never waits.

@@ -1,13 +1,14 @@
 //! The terminal, taken and always given back: at the end, after a panic, before a signal ends or stops us.
 //!
 //! - A panic: a hook gives it back before the panic's own words are printed.
-//! - TERM, HUP, INT: the screen's loop sees them, gives the terminal back and dies of the signal, as without a handler.
+//! - TERM, HUP, INT: the screen's loop sees them, gives the terminal back and dies of the signal, as without a handler; where
+//!   it looks at a log that does not answer, the guard of [`crate::signals`] does that.
 //! - TSTP: given back, then stopped; CONT, whoever stopped us and however: taken again and drawn anew.
 //! - A signal that was ignored when we started stays so.
 //! - The mouse is given back with it.
 
 use std::io::{self, BufWriter, Read as _, Stdout, Write as _, stdout};
-use std::os::fd::{AsFd, BorrowedFd};
+use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Once};
@@ -22,7 +23,7 @@ use ratatui::crossterm::terminal::{
     EnterAlternateScreen, LeaveAlternateScreen, disable_raw_mode, enable_raw_mode,
 };
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use signal_hook::consts::{SIGCONT, SIGHUP, SIGINT, SIGTERM, SIGTSTP, SIGWINCH};
+use signal_hook::consts::{SIGCONT, SIGTSTP, SIGWINCH};
 use signal_hook::flag;
 use signal_hook::low_level::{emulate_default_handler, pipe};
 
@@ -122,6 +123,17 @@ fn give_back() {
     }
 }
 
+/// The same, from beside a thread that does not come back: where the terminal takes nothing, that thread may have it locked.
+fn give_back_at_last() {
+    let stdout = rustix::stdio::stdout();
+    let mut ready = [PollFd::from_borrowed_fd(stdout, PollFlags::OUT)];
+    if poll(&mut ready, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|n| n > 0) {
+        give_back();
+    } else {
+        let _ = disable_raw_mode();
+    }
+}
+
 fn hook() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -172,7 +184,7 @@ pub enum Came {
 #[derive(Debug)]
 pub struct Signals {
     wake: UnixStream,
-    deadly: Vec<(i32, Arc<AtomicBool>)>,
+    deadly: signals::Signals,
     stop: Arc<AtomicBool>,
     cont: Arc<AtomicBool>,
 }
@@ -189,14 +201,8 @@ impl Signals {
             flag::register(signal, Arc::clone(raised))?;
             pipe::register(signal, theirs.try_clone()?)
         };
-        let mut deadly = Vec::new();
-        for signal in not_ignored(&[SIGTERM, SIGHUP, SIGINT]) {
-            let raised = Arc::default();
-            // Before the flag is set by the first: a second one, while we hang, ends us at once.
-            flag::register_conditional_default(signal, Arc::clone(&raised))?;
-            catch(signal, &raised)?;
-            deadly.push((signal, raised));
-        }
+        let deadly = signals::Signals::catch()?;
+        signals::at_last(give_back_at_last);
         let (stop, cont) = (Arc::default(), Arc::default());
         if !not_ignored(&[SIGTSTP]).is_empty() {
             catch(SIGTSTP, &stop)?;
@@ -212,8 +218,8 @@ impl Signals {
     /// When the descriptors cannot be asked.
     pub fn wait(&mut self, longest: Duration) -> io::Result<Woken> {
         let stdin = io::stdin();
-        let (keys, signals): (BorrowedFd, BorrowedFd) = (stdin.as_fd(), self.wake.as_fd());
-        let mut asked = [PollFd::new(&keys, PollFlags::IN), PollFd::new(&signals, PollFlags::IN)];
+        let mut asked = [stdin.as_fd(), self.wake.as_fd(), self.deadly.as_fd()]
+            .map(|fd| PollFd::from_borrowed_fd(fd, PollFlags::IN));
         let timeout = Timespec::try_from(longest).ok();
         match poll(&mut asked, timeout.as_ref()) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
@@ -228,8 +234,7 @@ impl Signals {
         let mut drained = [0; 64];
         while self.wake.read(&mut drained).is_ok_and(|n| n > 0) {}
         let came = |flag: &AtomicBool| if flag.swap(false, Ordering::AcqRel) { Came::Yes } else { Came::No };
-        let deadly = self.deadly.iter().find(|(_, raised)| raised.load(Ordering::Acquire)).map(|(s, _)| *s);
-        Ok(Woken { keys, deadly, stop: came(&self.stop), anew: came(&self.cont) })
+        Ok(Woken { keys, deadly: signals::which(), stop: came(&self.stop), anew: came(&self.cont) })
     }
 }
 

@@ -13,7 +13,7 @@ use crate::arguments::duration;
 use crate::exit::{Exit, Failure, shown};
 use crate::output::{Output, Standard};
 use crate::progress::Progress;
-use crate::signals::Signals;
+use crate::signals::{self, Signals};
 use crate::storing::place;
 use crate::storing::store::Store;
 use crate::storing::{self, buffer::Upto};
@@ -84,6 +84,7 @@ pub fn run(args: &AppendArgs, out: &mut Output) -> Result<Exit, Failure> {
     let input = Input::stdin();
     let signals = Signals::catch().map_err(|e| counted(storing.uncaught(&e), input.lying()))?;
     let grace = if input.has_producer() { args.grace } else { Duration::ZERO };
+    signals::grant(grace);
     let signals = signals.with_grace(grace);
     if input.is_nothing() {
         out.notice(&format!(

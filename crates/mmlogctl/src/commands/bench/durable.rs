@@ -9,6 +9,7 @@ use super::measure::{Contender, Group, Row};
 use super::place::Place;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
+use crate::signals;
 
 /// Messages of a batch by number, milliseconds of one by time.
 const BATCH: u64 = 64;
@@ -47,13 +48,14 @@ pub(super) fn rocksdb(place: &Place, group: Group, runs: usize, out: &mut Output
 
 fn run_rocksdb(place: &Place, group: Group) -> Result<f64, String> {
     let dir = place.fresh().map_err(|e| e.to_string())?;
-    let output = Command::new("db_bench")
+    let mut bench = Command::new("db_bench");
+    bench
         .args(["--benchmarks=fillseq", "--sync=1", "--disable_wal=0", "--compression_type=none"])
         .arg(format!("--db={}", dir.display()))
         .arg(format!("--threads={}", group.workers()))
         .arg(format!("--num={ROCKSDB_MESSAGES}"))
-        .arg(format!("--value_size={}", group.size))
-        .output()
+        .arg(format!("--value_size={}", group.size));
+    let output = signals::as_called(|| bench.output())
         .map_err(|e| format!("db_bench: {e}; Debian has it in rocksdb-tools"))?;
     let text = String::from_utf8_lossy(&output.stdout);
     ns_of(&text).ok_or_else(|| {

@@ -21,6 +21,7 @@ use super::job::{Job, Outcome, Purpose};
 use super::place::Place;
 use super::verify::{Verdict, verify};
 use super::worker::{NAME, READY};
+use crate::signals;
 
 /// What came of a run.
 pub(super) struct Run {
@@ -179,7 +180,8 @@ impl Worker {
             None => Command::new(this),
         };
         command.args([NAME, &job.told()]);
-        let mut child = command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn()?;
+        command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = signals::as_called(|| command.spawn())?;
         let said = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
         Ok(Self { child, said: BufReader::new(said) })
     }

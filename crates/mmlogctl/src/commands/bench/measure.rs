@@ -12,6 +12,7 @@ use super::harness::{self, Run};
 use super::job::{Cores, Job, Policy, Purpose};
 use super::place::Place;
 use super::verify::Verdict;
+use crate::signals;
 
 /// Timed appends of a row, of all workers together.
 const SAMPLES: u64 = 400_000;
@@ -284,7 +285,9 @@ fn a_message(calls: u64, messages: u64) -> f64 {
 
 fn has_strace(dir: &Path) -> bool {
     let output = dir.join("strace");
-    Command::new("strace").arg("-o").arg(output).arg("true").output().is_ok_and(|o| o.status.success())
+    let mut strace = Command::new("strace");
+    strace.arg("-o").arg(output).arg("true");
+    signals::as_called(|| strace.output()).is_ok_and(|o| o.status.success())
 }
 
 #[cfg(test)]

@@ -13,7 +13,7 @@ use clap::ValueEnum as _;
 use crate::arguments::{duration, size};
 use crate::exit::{Exit, Failure, limited, shown};
 use crate::output::{Output, json_line};
-use crate::signals::Signals;
+use crate::signals::{self, Signals};
 
 mod chart;
 mod company;
@@ -124,6 +124,8 @@ fn workers(text: &str) -> Result<usize, String> {
 pub fn run(args: &BenchArgs, out: &mut Output) -> Result<Exit, Failure> {
     let signals = Signals::catch()
         .map_err(|e| Failure::new(Exit::Failed, format!("cannot catch signals: {}", limited(&e))))?;
+    // It ends its workers first.
+    signals::grant(Duration::MAX);
     let groups = groups(args)?;
     let place = Place::new(&args.dir)?;
     let kinds = usable(args, &place, out)?;

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::role::{self, Role};
 use super::stage::{Done, Stop};
+use crate::signals;
 
 #[derive(Debug)]
 pub(super) struct Actor {
@@ -24,7 +25,7 @@ impl Actor {
         command.arg(log).arg(size.to_string());
         // A Ctrl-C is for us; we end it. It waits for its input, if for anything.
         command.process_group(0).stdin(Stdio::piped()).stdout(Stdio::null()).stderr(File::create(words)?);
-        Ok(Self { child: command.spawn()?, role })
+        Ok(Self { child: signals::as_called(|| command.spawn())?, role })
     }
 
     pub(super) fn pid(&self) -> u32 {

@@ -2,12 +2,13 @@
 //! held against who did it and what ends it, and what it says is done.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgGroup, Args};
 
 use crate::exit::{Exit, Failure, limited, shown};
 use crate::output::Output;
-use crate::signals::Signals;
+use crate::signals::{self, Signals};
 
 mod act;
 mod actor;
@@ -72,6 +73,8 @@ pub fn run(args: &DrillArgs, out: &mut Output) -> Result<Exit, Failure> {
     }
     let signals = Signals::catch()
         .map_err(|e| Failure::new(Exit::Failed, format!("cannot catch signals: {}", limited(&e))))?;
+    // It takes the stage down first.
+    signals::grant(Duration::MAX);
     let theatre = Theatre::open(args.dir.as_deref(), args.keep, signals).map_err(failure)?;
     let watched = rehearse::is_watched(out) && !args.json;
     if let ([incident], false, true) = (&chosen[..], args.all, watched) {

@@ -21,7 +21,7 @@ use super::sight::{self, Found};
 use super::undo::Undo;
 use crate::exit::Failure;
 use crate::reading::metadata_of;
-use crate::signals::Signals;
+use crate::signals::{self, Signals};
 
 /// Catches a hang, measures nothing.
 const DEADLINE: Duration = Duration::from_secs(60);
@@ -352,7 +352,7 @@ impl Line<'_> {
         self.command.process_group(0).stdin(stdin);
         self.command.stdout(Stdio::from(stdout.try_clone()?)).stderr(Stdio::from(stderr.try_clone()?));
         let program = self.command.get_program().to_string_lossy().into_owned();
-        let spawned = self.command.spawn();
+        let spawned = signals::as_called(|| self.command.spawn());
         let mut child = spawned.map_err(|e| Stop::Failed(format!("{program} does not start: {e}")))?;
         let begun = Instant::now();
         let status = loop {

@@ -11,18 +11,21 @@ use std::os::unix::net::UnixStream;
 use std::process::{Command, Stdio};
 use std::sync::{Arc, OnceLock, mpsc};
 use std::thread;
+use std::time::{Duration, Instant};
 
-use rustix::event::{PollFd, PollFlags, poll};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::pipe::fcntl_setpipe_size;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, kill_process, pidfd_open, wait};
 use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::WithOrigin;
+use signal_hook::low_level;
 use signal_hook::low_level::siginfo::{Cause, Origin};
 
-use crate::exit::{NotRun, limited, printable};
-use crate::signals::{Raise, not_ignored};
+use crate::exit::{Exit, NotRun, limited, printable};
+use crate::output;
+use crate::signals::{self, AT_LAST, Raise, not_ignored};
 use crate::storing::buffer::BUFFER;
 
 /// Sent on.
@@ -71,7 +74,7 @@ impl Child {
 
         let mut command = Command::new(program);
         command.args(arguments).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().map_err(|e| not_run(program, &e))?;
+        let mut child = signals::as_called(|| command.spawn()).map_err(|e| not_run(program, &e))?;
         let pipes = [child.stdout.take().map(OwnedFd::from), child.stderr.take().map(OwnedFd::from)];
         for pipe in pipes.iter().flatten() {
             // More than this user may have: the default will do.
@@ -84,12 +87,14 @@ impl Child {
 
     /// Its exit code, or 128 and the signal that ended it.
     pub(super) fn code(&self) -> u8 {
-        let code = self.status.get().and_then(|status| {
-            let signal = status.terminating_signal().map(|signal| 128 + signal);
-            status.exit_status().or(signal)
-        });
-        code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
+        self.status.get().map_or(u8::MAX, code_of)
     }
+}
+
+fn code_of(status: &WaitStatus) -> u8 {
+    let signal = status.terminating_signal().map(|signal| 128 + signal);
+    let code = status.exit_status().or(signal);
+    code.and_then(|code| u8::try_from(code).ok()).unwrap_or(u8::MAX)
 }
 
 impl AsFd for Child {
@@ -129,6 +134,8 @@ struct Keeper {
     status: Arc<OnceLock<WaitStatus>>,
     /// Closed when the program has ended.
     ended: Option<UnixStream>,
+    /// Since when it has ended and an end is wanted.
+    over: Option<Instant>,
 }
 
 impl Keeper {
@@ -140,7 +147,7 @@ impl Keeper {
         ended: UnixStream,
     ) -> Self {
         let process = pidfd_open(pid, PidfdFlags::empty()).ok();
-        Self { program: Some(pid), process, caught, raise, status, ended: Some(ended) }
+        Self { program: Some(pid), process, caught, raise, status, ended: Some(ended), over: None }
     }
 
     /// To the end of the process: also what comes after the program's end may want an end.
@@ -150,6 +157,9 @@ impl Keeper {
             self.reap();
             for origin in came {
                 self.hear(&origin);
+            }
+            if self.time_left().is_some_and(|left| left.is_zero()) {
+                self.end();
             }
             self.sleep();
         }
@@ -186,12 +196,30 @@ impl Keeper {
         }
     }
 
+    /// How long whoever stores may take to end still, once the program has ended and an end is wanted.
+    fn time_left(&mut self) -> Option<Duration> {
+        if self.program.is_some() || !self.raise.raised() {
+            return None;
+        }
+        Some(AT_LAST.saturating_sub(self.over.get_or_insert_with(Instant::now).elapsed()))
+    }
+
+    /// With the program's code, unless that says that all is well.
+    fn end(&self) -> ! {
+        output::last_words(
+            "ended by a signal in the middle of a step, which does not come back; the last of the program's output may not be stored",
+        );
+        let code = self.status.get().map_or(u8::MAX, code_of);
+        low_level::exit(i32::from(if code == 0 { Exit::Failed.code() } else { code }))
+    }
+
     /// Until there is something to hear or to wait for.
-    fn sleep(&self) {
+    fn sleep(&mut self) {
+        let left = self.time_left().and_then(|left| Timespec::try_from(left).ok());
         let caught = self.caught.get_read();
         let mut ready = vec![PollFd::new(caught, PollFlags::IN)];
         ready.extend(self.process.iter().map(|process| PollFd::new(process, PollFlags::IN)));
         // An error is a signal that came: look again.
-        let _ = poll(&mut ready, None);
+        let _ = poll(&mut ready, left.as_ref());
     }
 }

@@ -109,7 +109,7 @@ impl Hook<'_> {
         ];
         shell.envs(numbers.map(|(name, value)| (name, value.to_string())));
         fcntl_setfd(turn.as_fd(), FdFlags::empty())?;
-        let started = shell.spawn();
+        let started = signals::as_called(|| shell.spawn());
         fcntl_setfd(turn.as_fd(), FdFlags::CLOEXEC)?;
         started
     }

@@ -31,7 +31,7 @@ const SYNCED: Duration = Duration::from_secs(1);
 
 /// How long the other threads, whose waits hear the signal too, may take to end, and then the reader of standard output
 /// to take what the pipe holds. One that stands still takes for ever.
-const GRACE: Duration = Duration::from_millis(AT_LAST.as_millis() as u64 / 2);
+const GRACE: Duration = Duration::from_millis(AT_LAST.as_millis() as u64 * 3 / 8);
 /// Time between two looks at the reader, at the end.
 const LOOKS: Duration = Duration::from_millis(10);
 
