@@ -7,13 +7,15 @@ mod common;
 
 use std::env::set_current_dir;
 use std::fs;
+use std::io::{Read as _, Write as _};
+use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use common::{Actor, Scene, committed, metadata_of, parameter, scene};
 use mmlog::{Fault, Force, Log, Next, Observer, Options, Position, Rotation, Start, Writer, repair};
 use nix::sys::wait::{WaitStatus, waitpid};
-use nix::unistd::{ForkResult, Uid, fork, geteuid, seteuid};
+use nix::unistd::{ForkResult, Uid, fork, geteuid, getpid, getppid, seteuid};
 
 #[test]
 fn role() {
@@ -25,6 +27,7 @@ fn role() {
         ("homeless", homeless),
         ("orphans", orphans),
         ("holder", holder),
+        ("orphaned_holder", orphaned_holder),
         ("dropping", dropping),
         ("mender", mender),
         ("shut_out", shut_out),
@@ -252,6 +255,37 @@ fn holder() {
     drop(writer);
 }
 
+/// A child takes a hold, leaves it to its own child, and ends.
+fn orphaned_holder() {
+    let (log, _writer) = open_here();
+    let (mut here, mut there) = UnixStream::pair().unwrap();
+    in_child(|| {
+        let (hold, parent) = (log.hold("shipper", Position::default()).unwrap(), getpid());
+        // SAFETY: as in `in_child`.
+        if matches!(unsafe { fork() }.unwrap(), ForkResult::Parent { .. }) {
+            return;
+        }
+        common::until("the parent has ended", || (getppid() != parent).then_some(()));
+        hold.advance(Position::new(3)).unwrap();
+        there.write_all(b"!").unwrap();
+        there.read_exact(&mut [0]).unwrap();
+        drop(hold);
+        there.write_all(b"!").unwrap();
+    });
+    let claim = || log.hold("shipper", Position::new(1));
+    here.read_exact(&mut [0]).unwrap();
+    let taken = claim().unwrap_err();
+    assert!(matches!(taken.fault(), Fault::Busy(_)), "{taken}");
+    here.write_all(b"!").unwrap();
+    here.read_exact(&mut [0]).unwrap();
+    claim().unwrap();
+}
+
+#[test]
+fn a_hold_whose_process_ended_lives_on_in_the_forked_child_that_advances_it() {
+    play("orphaned_holder");
+}
+
 #[test]
 fn a_hold_advances_in_a_forked_child_which_then_has_it() {
     play("holder");
@@ -428,6 +462,7 @@ fn held() {
     replaced(2);
     assert_eq!(new.holds()[0].position, 0, "positions of the one before mean nothing there");
     its_own.advance(Position::new(3)).unwrap();
+    drop(its_own);
     let renewed = log.renewed().unwrap().hold("shipper", Position::new(1)).unwrap();
     renewed.advance(Position::new(4)).unwrap();
     assert_eq!(new.holds()[0].position, 4);

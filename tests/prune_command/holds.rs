@@ -128,8 +128,6 @@ fn force_takes_what_is_held_and_the_consumer_is_told_what_it_missed() {
     let late = opened.hold("late", Position::new(5)).unwrap_err();
     assert!(matches!(late.fault(), Fault::Pruned { value: 5, kept: 26 }), "{late}");
     assert!(late.to_string().contains("position 5 is pruned, the log is kept from 26 on"), "{late}");
-    // As long as it has the log open, the hold is this process's.
-    drop(opened);
     let ended = tail(&log, &["--until-now"]).run();
     assert_eq!((ended.code, &ended.stdout), (0, &contents(2, 2)));
     ended.says(&log, &["positions 5 to 26 are pruned (21 bytes)"]);
@@ -159,33 +157,80 @@ fn a_name_that_is_claimed_again_goes_over_to_the_new_process_at_its_place() {
     let log = segmented(&scratch, 2);
     let opened = Log::options().open(&log).unwrap();
     let old = opened.hold("shipper", Position::new(30)).unwrap();
+    let error = Log::options().open(&log).unwrap().hold("shipper", Position::new(5)).unwrap_err();
+    assert!(matches!(error.fault(), Fault::Busy(_)), "{error}");
+    assert_eq!(opened.holds()[0].position, 30, "while it lives nobody takes it over");
+    drop(old);
     let new = opened.hold("shipper", Position::new(5)).unwrap();
     let holds = opened.holds();
     assert_eq!((holds.len(), holds[0].position), (1, 5), "where its consumer says");
-    let error = old.advance(Position::new(39)).unwrap_err();
-    assert!(matches!(error.fault(), Fault::NoHold { .. }), "{error}");
     assert!(opened.prune(&Retention::default().keep(0)).unwrap().is_empty());
     new.advance(Position::new(39)).unwrap();
     assert_eq!(opened.prune(&Retention::default().keep(0)).unwrap().segments.len(), 2);
 }
 
 #[test]
-fn a_hold_is_not_taken_from_a_consumer_that_lives() {
+fn a_second_consumer_of_a_hold_is_told_who_has_it_and_the_first_misses_nothing() {
     let scratch = Scratch::new();
     let log = segmented(&scratch, 2);
-    let hold = |name: &str| {
-        let place = ["--cursor-file".into(), scratch.file(name).into_os_string()];
-        mmlogctl("tail", &log).args(["--hold=shipper", "-n+1"]).args(place)
+    let running = tail(&log, &["-f", "--from=5"]).start();
+    wait_for("the hold", || status(&log)["holds"][0]["position"].as_u64().filter(|at| *at == 39));
+    let other = |options: &[&str]| {
+        let place = format!("--cursor-file={}.other", log.display());
+        mmlogctl("tail", &log).args(["--hold=shipper", &place]).args(options).run()
     };
-    let first = hold("first").arg("-F").start();
-    first.until_stdout(|printed| printed.ends_with(b"generation 2\n"));
-    let (pid, before) = (first.innermost().to_string(), hold_at(&log));
-    let second = hold("second").arg("--until-now").run();
-    second.is_refused(3, &log, &[&format!("process {pid} (mmlogctl, "), "the name shipper of a hold"]);
-    assert!(hold_at(&log) >= before && second.stdout.is_empty());
-    assert_eq!(stop(first).code, 0);
-    // It has ended: whoever keeps its place goes on.
-    hold("first").arg("--until-now").run().is_success();
+    let who = format!("busy: process {} (mmlogctl tail ", running.innermost());
+    let words = [who.as_str(), "holds the name shipper of a hold; try again later"];
+    for options in [&["--until-now"][..], &["-f"], &["-F"]] {
+        other(options).is_refused(3, &log, &words);
+    }
+    append(&log, content(3).as_bytes());
+    running.until_stdout(|printed| printed.ends_with(content(3).as_bytes()));
+    // Not only whoever ends it himself.
+    running.signal(Signal::SIGKILL);
+    running.end();
+    other(&["--until-now", "-n+1"]).printed(&contents(0, 3));
+    assert_eq!(status(&log)["holds"].as_array().unwrap().len(), 1);
+    is_sound(&log);
+}
+
+#[test]
+fn a_follower_by_name_that_finds_its_log_again_still_has_its_hold() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 1);
+    let running = tail(&log, &["-F", "-n+1"]).start();
+    running.until_stdout(|printed| printed == contents(0, 1));
+    wait_for("the hold", || status(&log)["holds"][0]["position"].as_u64());
+    let names = [log.clone(), scratch.file("app.log.mmlog")];
+    let aside = |path: &Path| path.with_file_name(format!("aside-{}", path.file_name().unwrap().display()));
+    for path in &names {
+        fs::rename(path, aside(path)).unwrap();
+    }
+    running.until_stderr("waiting for a new one");
+    for path in names.iter().rev() {
+        fs::rename(aside(path), path).unwrap();
+    }
+    append(&log, content(2).as_bytes());
+    running.until_stdout(|printed| printed.ends_with(content(2).as_bytes()));
+    wait_for("the hold follows", || (hold_at(&log) == 39).then_some(()));
+    assert_eq!(stop(running).code, 0);
+}
+
+#[test]
+fn a_hold_that_was_ended_leaves_its_name_and_no_record_to_a_consumer_that_lives_on() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 1);
+    let opened = Log::options().open(&log).unwrap();
+    let old = opened.hold("shipper", Position::new(5)).unwrap();
+    opened.forget("shipper").unwrap();
+    let new = opened.hold("shipper", Position::new(7)).unwrap();
+    let error = old.advance(Position::new(26)).unwrap_err();
+    assert!(matches!(error.fault(), Fault::NoHold { .. }), "{error}");
+    new.advance(Position::new(8)).unwrap();
+    assert_eq!(opened.holds().iter().map(|hold| hold.position).collect::<Vec<_>>(), [8]);
+    // Whoever was told has no record any more that others could not have.
+    let more: Vec<_> = (0..63).map(|n| opened.hold(&n.to_string(), Position::new(0)).unwrap()).collect();
+    assert_eq!(more.len() + 1, opened.holds().len());
 }
 
 #[test]

@@ -98,7 +98,7 @@ impl Told {
 /// The first place that is free, filled. Why there is none is nobody's trouble: it follows unseen.
 fn claim(files: &Files, name: &str, at: u64) -> Option<Place> {
     let places = files.map_following(Protection::ReadWrite).ok()??;
-    let mut place = Place { locks: files.locks_of_place().ok()?, index: 0, places };
+    let mut place = Place { locks: files.own_locks().ok()?, index: 0, places };
     (0..FOLLOWING_MAX).find(|index| {
         place.index = *index;
         place.claim(files, name, at)

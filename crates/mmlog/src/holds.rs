@@ -3,13 +3,15 @@
 //! 1. A record is claimed, advanced and forgotten under the log's lock, under which prune decides too: what a hold says
 //!    when prune decides is what prune obeys, and a process that stopped in the middle never stores to a record that
 //!    has become another's. A record is its holder's while `since_ns` is what it stored there.
-//! 2. Taking over a name sets the hold to the position given, lower or higher: the place that the consumer keeps for
-//!    itself is the truth. From then on it only rises. It is not taken from another process that is known to live and to
-//!    have the log open: what that has not read yet would not be kept any more.
-//! 3. A claim is durable when it returns. An advance need not be: an older one keeps more.
+//! 2. Who has a hold has its record's lock byte, by a description of its own, for as long as he lives: nobody takes it over
+//!    then. Earlier software has none, and takes over without asking. A forked child has the hold together with its parent,
+//!    and the byte from its first advance after the parent's end.
+//! 3. Taking over a name sets the hold to the position given, lower or higher: the place that the consumer keeps for
+//!    itself is the truth. From then on it only rises.
+//! 4. A claim is durable when it returns. An advance need not be: an older one keeps more.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use crate::crash::crash_point;
@@ -17,10 +19,11 @@ use crate::error::{At, Blocker, Fault, Result};
 use crate::files::Files;
 use crate::files::guard::LogLock;
 use crate::files::owner::Operation;
-use crate::layout::{FOLLOWERS_MAX, FollowerRecord};
+use crate::layout::{FOLLOWERS_MAX, FollowerRecord, HOLD_BYTES};
 use crate::position::Position;
 use crate::sync::{AtomicU64, Ordering, fence};
-use crate::sys::holders;
+use crate::sys::fork::LockFile;
+use crate::sys::lock;
 use crate::sys::process::{self, ProcessState, Who, now_ns, time_of};
 
 /// The most bytes that a name may have.
@@ -55,6 +58,8 @@ pub struct Hold {
     record: usize,
     since_ns: u64,
     wait: Duration,
+    /// With the record's byte, unless another process of the same hold has it.
+    alive: Mutex<Option<LockFile>>,
 }
 
 impl fmt::Debug for Hold {
@@ -65,10 +70,9 @@ impl fmt::Debug for Hold {
 
 impl Hold {
     pub(crate) fn claim(files: Arc<Files>, name: &str, position: Position) -> Result<Self> {
-        let claimed = claim(&files, name, position.get());
-        let (record, since_ns) = claimed.at(files.path())?;
-        let wait = files.config.wait;
-        Ok(Self { files, name: name.into(), record, since_ns, wait })
+        let Claimed { record, since_ns, locks } = claim(&files, name, position.get()).at(files.path())?;
+        let (wait, alive) = (files.config.wait, Mutex::new(Some(locks)));
+        Ok(Self { files, name: name.into(), record, since_ns, wait, alive })
     }
 
     /// How long [`advance`](Self::advance) waits for a live process that has the log's lock; as the log was opened, if
@@ -95,17 +99,62 @@ impl Hold {
         let seen = load(record).filter(|said| said.since_ns == self.since_ns && said.name == self.name);
         files.intact()?;
         if seen.is_none() {
+            self.leave();
             return Err(Fault::NoHold { name: self.name.clone() });
         }
         within(files, position)?;
         record.hold.fetch_max(position, Ordering::Release); // held
         // A forked child may have taken it over.
         store_who(record);
+        self.live_on(files);
         Ok(())
+    }
+
+    /// Takes the byte, where the process that had it was a parent and is no more.
+    fn live_on(&self, files: &Files) {
+        let mut alive = self.alive();
+        if alive.as_ref().is_none_or(|locks| locks.fd().is_none()) {
+            let takes = |locks: &LockFile| matches!(take(locks, self.record), Ok(true));
+            *alive = files.own_locks().ok().filter(takes);
+        }
+    }
+
+    /// A close gives the byte back, too, unless another process has the description for a moment.
+    fn leave(&self) {
+        let locks = self.alive().take();
+        if let Some(fd) = locks.as_ref().and_then(LockFile::fd) {
+            let _ = lock::unlock(fd, byte(self.record));
+        }
+    }
+
+    fn alive(&self) -> MutexGuard<'_, Option<LockFile>> {
+        self.alive.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-fn claim(files: &Files, name: &str, position: u64) -> std::result::Result<(usize, u64), Fault> {
+impl Drop for Hold {
+    fn drop(&mut self) {
+        self.leave();
+    }
+}
+
+const fn byte(record: usize) -> u64 {
+    HOLD_BYTES + record as u64
+}
+
+/// False when a live process has it.
+fn take(locks: &LockFile, record: usize) -> std::result::Result<bool, Fault> {
+    let fd = locks.fd().ok_or(Fault::Replaced)?;
+    lock::try_lock(fd, byte(record)).map_err(Fault::io("take the hold"))
+}
+
+struct Claimed {
+    record: usize,
+    since_ns: u64,
+    locks: LockFile,
+}
+
+fn claim(files: &Files, name: &str, position: u64) -> std::result::Result<Claimed, Fault> {
     files.writable()?;
     let fits = (1..=NAME_MAX).contains(&name.len()) && !name.contains(char::is_control);
     if !fits {
@@ -119,33 +168,11 @@ fn claim(files: &Files, name: &str, position: u64) -> std::result::Result<(usize
         if position < kept {
             return Err(Fault::Pruned { value: position, kept });
         }
-        if let Some(blocker) = consumer(files, name) {
-            return Err(Fault::Busy(blocker));
-        }
-        store(&guard, files.meta.followers(), name, position)?
+        store(&guard, files, name, position)?
     };
     files.sync_metadata().map_err(Fault::io("make the hold durable"))?;
     crash_point("hold:durable");
     Ok(claimed)
-}
-
-/// Another process that has the hold and is there, as far as may be seen.
-fn consumer(files: &Files, name: &str) -> Option<Blocker> {
-    let said = files.meta.followers().iter().filter_map(load).find(|said| said.name == name)?;
-    let (who, me) = (&said.who, process::me());
-    let namespace = process::other_namespace(who);
-    if namespace.is_none() && (who.pid, who.start_time) == (me.pid, me.start_time) {
-        return None;
-    }
-    let here = namespace.map_or(Some(who.pid), |_| process::find_in_namespace(who))?;
-    let state = process::state_at(who, Some(here));
-    let is_there = !matches!(state, ProcessState::Gone | ProcessState::Zombie | ProcessState::Unknown);
-    (is_there && files.may_be_held_by(here)).then(|| Blocker {
-        what: format!("the name {name} of a hold"),
-        pid: here,
-        command: holders::command_of(here),
-        process: state.to_string(),
-    })
 }
 
 fn within(files: &Files, position: u64) -> std::result::Result<(), Fault> {
@@ -160,14 +187,22 @@ fn within(files: &Files, position: u64) -> std::result::Result<(), Fault> {
 /// Into the record of that name, or a free one.
 fn store(
     _guard: &LogLock<'_>,
-    records: &[FollowerRecord],
+    files: &Files,
     name: &str,
     position: u64,
-) -> std::result::Result<(usize, u64), Fault> {
-    let named = |r: &FollowerRecord| load(r).is_some_and(|said| said.name == name);
-    let free = |r: &FollowerRecord| load(r).is_none();
-    let found = records.iter().position(named).or_else(|| records.iter().position(free));
-    let index = found.ok_or(Fault::HoldsFull { max: FOLLOWERS_MAX })?;
+) -> std::result::Result<Claimed, Fault> {
+    let (records, locks) = (files.meta.followers(), files.own_locks().map_err(Fault::io("take the hold"))?);
+    let named = |r: &FollowerRecord| load(r).filter(|said| said.name == name);
+    // One that was ended, and whose consumer has not heard of it, keeps its byte until then.
+    let is_free =
+        |index: &usize| load(&records[*index]).is_none() && matches!(take(&locks, *index), Ok(true));
+    let index = match (0..).zip(records).find_map(|(index, r)| Some((index, named(r)?))) {
+        Some((index, said)) if !take(&locks, index)? => {
+            return Err(Fault::Busy(holder(files, index, said)));
+        }
+        Some((index, _)) => index,
+        None => (0..records.len()).find(is_free).ok_or(Fault::HoldsFull { max: FOLLOWERS_MAX })?,
+    };
     let record = &records[index];
     let since_ns = now_ns().max(record.since_ns.load(Ordering::Relaxed).saturating_add(1));
     record.hold.store(position, Ordering::Release); // held
@@ -177,7 +212,25 @@ fn store(
     crash_point("hold:stored");
     record.state.store(IN_USE, Ordering::Release); // held
     crash_point("hold:claimed");
-    Ok((index, since_ns))
+    Ok(Claimed { record: index, since_ns, locks })
+}
+
+/// Who has that hold, whose byte somebody has.
+fn holder(files: &Files, record: usize, said: Said) -> Blocker {
+    let what = format!("the name {} of a hold", said.name);
+    match files.believed(said.who) {
+        (Who { pid: 0, .. }, _) => {
+            let byte = byte(record);
+            Blocker::unknown(&format!("{what} (`lslocks` tells who has byte {byte} of the metadata)"))
+        }
+        (who, state) => {
+            // Of another PID namespace it is somebody else's id here.
+            let here = process::other_namespace(&who).is_none();
+            let command = here.then(|| process::command_line(who.pid)).flatten();
+            let command = command.unwrap_or_else(|| "unknown".into());
+            Blocker { what, pid: who.pid, command, process: state.to_string() }
+        }
+    }
 }
 
 /// Who has it, and that it is there.

@@ -51,7 +51,7 @@
 //! its follower.
 //!
 //! Lock bytes (OFD locks) lie beyond the file's end: [`LOCK_BYTE`], [`MAINTENANCE_BYTE`], [`SYNC_BYTE`], [`HOOK_BYTE`],
-//! [`SLOT_BYTES`] + slot, [`FOLLOWING_BYTES`] + 2 × place and the next one.
+//! [`SLOT_BYTES`] + slot, [`FOLLOWING_BYTES`] + 2 × place and the next one, [`HOLD_BYTES`] + follower record.
 #![allow(missing_docs, reason = "the table says what each field is")]
 #![allow(unsafe_code, reason = "the one unsafe impl is made by `shared!`, which checks every field")]
 
@@ -81,6 +81,8 @@ pub const SYNC_BYTE: u64 = LOCK_BYTE + 2;
 pub const HOOK_BYTE: u64 = LOCK_BYTE + 3;
 /// Lock byte of slot 0; slot `i` has byte `SLOT_BYTES + i`.
 pub const SLOT_BYTES: u64 = LOCK_BYTE + 4096;
+/// Lock byte of follower record 0.
+pub const HOLD_BYTES: u64 = LOCK_BYTE + 0x9000;
 
 /// Bit of `features_optional`: segments were noted in [`Hooks`].
 pub const FEATURE_HOOKS: u32 = 1;

@@ -354,11 +354,11 @@ impl Log {
     }
 
     /// Keeps prune from everything at or behind `position`, under a name, until [`forget`](Self::forget): also when this
-    /// process ends. Who claims a name again takes its hold over, at the position given; not from another process that
-    /// lives and has the log open.
+    /// process ends. Who claims a name again takes its hold over, at the position given, unless the [`Hold`] of before lives.
     ///
     /// # Errors
-    /// [`Fault::Busy`](crate::Fault::Busy) when another process has it; [`Fault::Pruned`](crate::Fault::Pruned) when it is too late; [`Fault::HoldsFull`](crate::Fault::HoldsFull),
+    /// [`Fault::Busy`](crate::Fault::Busy) when it does, in this process or another;
+    /// [`Fault::Pruned`](crate::Fault::Pruned) when it is too late; [`Fault::HoldsFull`](crate::Fault::HoldsFull),
     /// [`Fault::HoldName`](crate::Fault::HoldName), [`Fault::NoPosition`](crate::Fault::NoPosition).
     pub fn hold(&self, name: &str, position: Position) -> Result<Hold> {
         Hold::claim(self.files.of_this_process()?, name, position)

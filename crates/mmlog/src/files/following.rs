@@ -85,8 +85,8 @@ impl Files {
         Ok(map.map_err(Fault::io("map the followers' places"))?.view(0, FOLLOWING_MAX))
     }
 
-    /// A description of its own, for the lock bytes of one place: a handle's own locks look free to it.
-    pub(crate) fn locks_of_place(&self) -> io::Result<LockFile> {
+    /// A description of its own, for the lock bytes of one place or hold: a handle's own locks look free to it.
+    pub(crate) fn own_locks(&self) -> io::Result<LockFile> {
         LockFile::open(|| self.another_description())
     }
 }

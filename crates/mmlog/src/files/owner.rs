@@ -101,11 +101,16 @@ impl Files {
     /// believed.
     pub(crate) fn holder(&self, owner: &Owner) -> (Who, ProcessState) {
         let said = owner.operation.load(Ordering::Acquire) & HELD != 0; // owner
-        let who = of(owner);
+        let who = self.believed(of(owner));
+        if said { who } else { (Who::default(), ProcessState::Unknown) }
+    }
+
+    /// Whoever is said to hold a byte that somebody holds, if that may be so.
+    pub(crate) fn believed(&self, who: Who) -> (Who, ProcessState) {
         let is_elsewhere = process::other_namespace(&who).is_some();
         match process::state_of(&who) {
             ProcessState::Gone => (Who::default(), ProcessState::Unknown),
-            state if said && (is_elsewhere || self.may_be_held_by(who.pid)) => (who, state),
+            state if is_elsewhere || self.may_be_held_by(who.pid) => (who, state),
             _ => (Who::default(), ProcessState::Unknown),
         }
     }

@@ -128,7 +128,7 @@ fn the_manual_names_the_lock_bytes() {
     assert_eq!((LOCK_BYTE, MAINTENANCE_BYTE, SLOT_BYTES), (1 << 40, (1 << 40) + 1, (1 << 40) + 4096));
     assert_eq!(FOLLOWING_BYTES, (1 << 40) + 32768);
     let page = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../man/mmlog.5")).unwrap();
-    let places = ["2^40 + 32768 + 2\\fIi\\fR|", "2^40 + 32769 + 2\\fIi\\fR|"];
+    let places = ["2^40 + 32768 + 2\\fIi\\fR|", "2^40 + 32769 + 2\\fIi\\fR|", "2^40 + 36864 + \\fIi\\fR|"];
     for row in ["0x10000000000 (2^40)|", "2^40 + 1|", "2^40 + 4096 + \\fIi\\fR|"].iter().chain(&places) {
         assert!(page.contains(row), "{row}");
     }

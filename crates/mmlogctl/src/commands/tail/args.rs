@@ -97,7 +97,7 @@ pub struct TailArgs {
         lived on with for 50 ms; at its end tail waits until the reader has taken everything or has gone, or for a \
         signal. So nothing is missing after a reader died; the last it took may come again. A place in \
         a log that was made anew since, at the path LOG, goes on at the start of the new one, but for -f; one in another \
-        log is an error. Another process that has the file is named, exit code 3. For one log."
+        log is an error. What a reboot cost the log behind the place is said; tail goes on where the log does. Another process that has the file is named, exit code 3. For one log."
     )]
     pub(super) cursor_file: Option<PathBuf>,
     /// Keep prune from what this consumer has not read yet, under this name.
@@ -107,7 +107,8 @@ pub struct TailArgs {
         requires = "cursor_file",
         long_help = "Keep prune from what this consumer has not read yet, under this name, also while it does not run: \
         `mmlogctl status` lists it, `mmlogctl prune --forget NAME` ends it. The cursor-file is then synced, about once \
-        a second, and the hold follows it; it never comes first. Needs permission to write to the log's files."
+        a second, and the hold follows it; it never comes first. Another live process that has the hold is named, exit code 3. \
+        Needs permission to write to the log's files."
     )]
     pub(super) hold: Option<String>,
     /// With -o json, keep in the cursor-file only what the consumer acknowledges on this descriptor.

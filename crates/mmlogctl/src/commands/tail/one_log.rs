@@ -84,7 +84,7 @@ impl OneLog {
                 shared.start(place)?;
             }
             if let Some(name) = &plan.hold {
-                shared.hold(Held::begin(&plan.logs[index], plan, name, place)?);
+                shared.hold(|| Held::begin(&plan.logs[index], plan, name, place))?;
             }
         }
         Ok(one)

@@ -219,9 +219,12 @@ impl Shared {
         self.plan.cursor_file.is_none() || hold(&self.delivery).is_settled()
     }
 
-    /// From now on this hold goes by the cursor-file.
-    pub(super) fn hold(&self, held: Held) {
+    /// From now on this hold goes by the cursor-file. The one before may be that of the same log, and is given back first.
+    pub(super) fn hold(&self, begin: impl FnOnce() -> Result<Held, Failure>) -> Result<(), Failure> {
+        drop(hold(&self.held).take());
+        let held = begin()?;
         *hold(&self.held) = Some(held);
+        Ok(())
     }
 
     /// Says once that the hold is gone.
