@@ -198,6 +198,18 @@ fn links_and_what_is_mounted_below_are_left_alone() {
 }
 
 #[test]
+fn few_descriptors_are_enough_for_many_logs() {
+    let scratch = Scratch::new();
+    for i in 0..40 {
+        mmlogctl("init", &scratch.file(&format!("{i}.log"))).run().is_success();
+    }
+    // Some logs together.
+    let tool = ls(["--only-below"]).arg(scratch.path()).through("prlimit", &["--nofile=80:80"]);
+    let ended = tool.run();
+    assert_eq!((ended.code, ended.text().lines().next().unwrap()), (0, "40 logs: 40 OK"), "{ended:?}");
+}
+
+#[test]
 fn what_is_no_directory_is_said_and_the_rest_is_listed() {
     let scratch = Scratch::new();
     let log = scratch.log(b"one\n");

@@ -42,7 +42,7 @@ use crate::text::wrapped;
 /// Between the two looks.
 const APART: Duration = Duration::from_millis(200);
 /// Descriptors for an open log, and for everything else.
-const FOR_EACH: u64 = 8;
+const FOR_EACH: u64 = 4;
 const FOR_ALL: u64 = 64;
 
 /// List the logs of this host: those that processes have open, and those below DIRs.
