@@ -39,29 +39,6 @@ pub fn strip(status: &Status, cells: u16) -> String {
     strip.into_iter().collect()
 }
 
-/// A part of a whole, `[####....]`.
-#[must_use]
-pub fn bar(part: u64, whole: u64, cells: u16) -> String {
-    let cells = usize::from(cells);
-    let full = (u128::from(part) * cells as u128).checked_div(u128::from(whole)).unwrap_or(0);
-    let full = usize::try_from(full).unwrap_or(cells).min(cells);
-    format!("[{}{}]", "#".repeat(full), ".".repeat(cells - full))
-}
-
-/// Rates as blocks, the greatest full; blank where nothing is known.
-#[must_use]
-pub fn sparkline(rates: &[Option<f64>]) -> String {
-    const BLOCKS: [char; 8] =
-        ['\u{2581}', '\u{2582}', '\u{2583}', '\u{2584}', '\u{2585}', '\u{2586}', '\u{2587}', '\u{2588}'];
-    let greatest = rates.iter().flatten().copied().fold(0.0, f64::max);
-    let block = |rate: f64| {
-        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "`as` saturates")]
-        let eighth = (rate / greatest * 7.0).round() as usize;
-        if greatest > 0.0 { BLOCKS[eighth.min(7)] } else { BLOCKS[0] }
-    };
-    rates.iter().map(|rate| rate.map_or(' ', block)).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -100,14 +77,5 @@ mod tests {
             (s.base, s.cursor, s.file_size) = (base, cursor, size);
             assert_eq!(strip(&s, 40).chars().count(), 40);
         }
-        assert_eq!(bar(7, 0, 4), "[....]");
-        assert_eq!(bar(u64::MAX, 1, 4), "[####]");
-        assert_eq!(bar(1, 2, 4), "[##..]");
-    }
-
-    #[test]
-    fn the_greatest_rate_is_a_full_block() {
-        assert_eq!(sparkline(&[None, Some(0.0), Some(50.0), Some(100.0)]), " \u{2581}\u{2585}\u{2588}");
-        assert_eq!(sparkline(&[Some(0.0)]), "\u{2581}");
     }
 }

@@ -61,8 +61,9 @@ fn incident(size: Size) -> Model {
             then.watermark = (14 << 20) - 50 * 40_000;
         }
         for (nth, writer) in (1..).zip(&mut then.writers) {
-            writer.bytes = (40 << 20) - missing / nth;
-            writer.messages = 400_000 - missing / nth / 100;
+            // Each its part of the whole.
+            let part = missing * 368 / 1000 / nth;
+            (writer.bytes, writer.messages) = ((40 << 20) - part, 400_000 - part / 100);
         }
         if second >= 230 {
             let flight = status.writers[2].clone();
