@@ -172,6 +172,22 @@ fn appends_that_wait_for_more_than_30_s_are_critical_whatever_for() {
 }
 
 #[test]
+fn a_lock_that_a_slow_disk_keeps_for_a_moment_is_nobodys_fault() {
+    let scratch = Scratch::new();
+    let here = Seat { namespace: None, pid: Some(7) };
+    let mut status = in_flight(&scratch.file("app.log"), ProcessState::Sleeping, here);
+    (status.lock.held, status.lock.process) = (Ok(true), ProcessState::DiskSleep);
+    status.lock.for_at_least = Duration::from_millis(54);
+    let is_held = |status: &Status| {
+        status.diagnose(&Thresholds::default()).iter().any(|found| found.id == FindingId::LockHeld)
+    };
+    status.lock.since = Some(SystemTime::now());
+    assert!(!is_held(&status));
+    status.lock.since = Some(SystemTime::now() - Duration::from_secs(9));
+    assert!(is_held(&status));
+}
+
+#[test]
 fn several_that_stand_are_one_sentence_and_one_command() {
     let scratch = Scratch::new();
     let here = Seat { namespace: None, pid: Some(1) };

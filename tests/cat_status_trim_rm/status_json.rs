@@ -69,7 +69,7 @@ const FINDING: [Key; 7] = [
     ("pid", "number?"),
 ];
 
-const DAMAGE: [Key; 2] = [("id", "string"), ("problem", "string")];
+const DAMAGE: [Key; 3] = [("id", "string"), ("problem", "string"), ("moved_to", "string?")];
 
 const VERSION_1: [Key; 3] = [("is_locked", "boolean"), ("is_panicked", "boolean"), ("holders", "array")];
 

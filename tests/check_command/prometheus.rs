@@ -10,7 +10,7 @@ use mmlog::{Log, Position};
 use openmetrics_parser::prometheus::parse_prometheus;
 use openmetrics_parser::{PrometheusType, PrometheusValue};
 
-use crate::cli::{Held, Scratch, mmlogctl, mounted, skipped, slot, succeeds, write_slot};
+use crate::cli::{Held, Scratch, Tool, mmlogctl, mounted, skipped, slot, succeeds, write_slot};
 use crate::{CONTENT, check};
 
 /// A sample: its family and its labels.
@@ -224,4 +224,21 @@ fn other_parsers_read_it_too_where_there_are_some() {
     } else {
         skipped("Python's client reads the metrics", "there is no python3-prometheus-client");
     }
+}
+
+#[test]
+fn logs_of_the_same_name_in_two_directories_are_told_apart() {
+    let scratch = Scratch::new();
+    let metrics = ["one", "two"].map(|name| {
+        let directory = scratch.file(name);
+        std::fs::create_dir(&directory).unwrap();
+        let here = |tool: Tool| tool.with(|command| command.current_dir(&directory));
+        here(mmlogctl("append", Path::new("app.log"))).input(b"a line\n").run().is_success();
+        let metrics = here(mmlogctl("check", Path::new("app.log"))).args(["--prom", "-"]).run().text();
+        let is_of_it = |line: &&str| line.contains(&format!("directory=\"{}\"", directory.display()));
+        let of_logs = metrics.lines().filter(|line| line.contains("{log=\"app.log\""));
+        assert!(of_logs.clone().count() > 20 && of_logs.clone().all(|line| is_of_it(&line)), "{metrics}");
+        of_logs.map(|line| line.rsplit_once(' ').unwrap().0.to_owned()).collect::<Vec<_>>()
+    });
+    assert!(metrics[0].iter().all(|series| !metrics[1].contains(series)));
 }

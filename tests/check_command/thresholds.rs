@@ -126,3 +126,13 @@ fn a_disk_is_as_full_as_the_threshold_says() {
     assert!(line(&log, &["-w", "free=4K"], 0).starts_with("OK - "), "the threshold is the diagnosis's");
     assert!(line(&log, &["--warning=idle=1h"], 3).contains("idle could not be seen; "), "in memory");
 }
+
+#[test]
+fn a_number_that_a_threshold_names_is_not_said_twice() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    let said = line(&log, &["-c", "free=1E"], 2);
+    let (said, _) = said.split_once(" | ").unwrap();
+    assert!(said.contains("free is ") && said.contains("below the 1E of --critical"), "{said}");
+    assert!(!said.contains("free on its file system") && said.contains("`df -h "), "{said}");
+}

@@ -37,8 +37,11 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
     match id {
         FindingId::Panicked => with(&|s| s.panic = Some(panic_record())),
         FindingId::Unreadable => return refused(well),
-        FindingId::DataGone
-        | FindingId::DataTruncated
+        FindingId::DataGone => {
+            damaged(id, &mut with);
+            with(&|s| s.damage = vec![moved(id, s)]);
+        }
+        FindingId::DataTruncated
         | FindingId::MetadataCopied
         | FindingId::OverlayView
         | FindingId::OwnersDiffer
@@ -46,6 +49,11 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
         | FindingId::UnknownOperation => damaged(id, &mut with),
         FindingId::DataReplaced => {
             damaged(id, &mut with);
+            with(&|s| s.damage = vec![moved(id, s)]);
+            with(&|s| {
+                s.file.len = 0;
+                s.damage = vec![moved(id, s)];
+            });
             with(&|s| {
                 s.file.len = 0;
                 s.damage = vec![damage(id)];
@@ -267,7 +275,13 @@ fn by_all(with: With<'_>, groups: &Path, change: &dyn Fn(&mut Status, &WriterSta
 }
 
 fn damage(id: FindingId) -> Damage {
-    Damage { id, problem: "it is not as it was".to_owned() }
+    Damage { id, problem: "it is not as it was".to_owned(), moved_to: None }
+}
+
+/// The data file, a moment later beside it under another name.
+fn moved(id: FindingId, s: &Status) -> Damage {
+    let moved_to = Some(s.path.with_file_name("app's old.log"));
+    Damage { moved_to, ..damage(id) }
 }
 
 fn damaged(id: FindingId, with: With<'_>) {
@@ -300,7 +314,7 @@ fn refused(well: &Status) -> Vec<Finding> {
     let io = |errno| io::Error::from_raw_os_error(errno);
     let (operation, name) = ("open the metadata", "app.log-1".to_owned());
     let mut faults = vec![
-        Fault::Symlink,
+        Fault::Symlink { target: "elsewhere.log".into() },
         Fault::NoLog,
         Fault::NoMetadata { len: 9 },
         Fault::NotMetadata { why: "too short".to_owned() },

@@ -119,6 +119,8 @@ impl Deadline {
             return Err(Fault::Stopped { blocker: who(), waited });
         }
         if self.is_over() {
+            // In round words: so long as it was told to.
+            let waited = self.at.map_or(waited, |at| at.saturating_duration_since(self.begun).min(waited));
             return Err(Fault::Stalled { blocker: who(), waited });
         }
         if let Some(tell) = self.waits.tell.as_ref().filter(|_| waited >= TOLD_AFTER)

@@ -56,10 +56,13 @@ pub enum Fault {
         kind: &'static str,
     },
     /// The last component is a symbolic link.
-    #[error("a symbolic link; name the file it points to, or use --trust-path (Trust::AnyPath)")]
-    Symlink,
+    #[error("a symbolic link to {}; name that file, or use --trust-path", shown(target))]
+    Symlink {
+        /// What it says, from where it lies.
+        target: PathBuf,
+    },
     /// Anybody could replace the files.
-    #[error("directory {} is writable by everybody and has no sticky bit; chmod o-w it, or use --trust-path (Trust::AnyPath)", directory.display())]
+    #[error("directory {} is writable by everybody and has no sticky bit; chmod o-w it, or use --trust-path", directory.display())]
     UnsafeDirectory {
         /// The directory.
         directory: PathBuf,
@@ -74,7 +77,7 @@ pub enum Fault {
     },
     /// Root was asked to work in somebody else's directory on a file that has other names as well.
     #[error(
-        "{links} hard links, in a directory that is not root's: it may be another file than it seems; remove the other names, run as the owner, or use --trust-path (Trust::AnyPath)"
+        "{links} hard links, in a directory that is not root's: it may be another file than it seems; remove the other names, run as the owner, or use --trust-path"
     )]
     HardLinked {
         /// Names that the file has.
@@ -82,7 +85,7 @@ pub enum Fault {
     },
     /// The two files belong to different users.
     #[error(
-        "data file belongs to uid {data_uid}, metadata to uid {metadata_uid}; chown one, or use --trust-path (Trust::AnyPath)"
+        "data file belongs to uid {data_uid}, metadata to uid {metadata_uid}; chown one, or use --trust-path"
     )]
     OwnersDiffer {
         /// Owner of the data file.
@@ -480,21 +483,4 @@ pub enum Fault {
         /// The effective user id now.
         now: u32,
     },
-}
-
-impl Fault {
-    /// Without what to do about it.
-    pub(crate) fn problem(&self) -> String {
-        let text = self.to_string();
-        text.split_once("; ").map_or(text.clone(), |(problem, _)| problem.to_owned())
-    }
-
-    /// Whether this user lacks a permission.
-    pub(crate) fn is_denied(&self) -> bool {
-        matches!(self, Fault::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
-    }
-
-    pub(crate) fn io(operation: &'static str) -> impl FnOnce(io::Error) -> Fault {
-        move |source| Fault::Io { operation, source }
-    }
 }

@@ -276,6 +276,8 @@ pub struct Damage {
     pub id: FindingId,
     /// What was found, with the numbers.
     pub problem: String,
+    /// Where the data file is that should be at the path, if it lies beside that.
+    pub moved_to: Option<PathBuf>,
 }
 
 /// What makes it doubtful that a reader gets what was appended.

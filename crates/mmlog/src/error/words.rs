@@ -11,6 +11,21 @@ use super::Fault;
 use crate::units::size;
 
 impl Fault {
+    /// Without what to do about it.
+    pub(crate) fn problem(&self) -> String {
+        let text = self.to_string();
+        text.split_once("; ").map_or(text.clone(), |(problem, _)| problem.to_owned())
+    }
+
+    /// Whether this user lacks a permission.
+    pub(crate) fn is_denied(&self) -> bool {
+        matches!(self, Fault::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+    }
+
+    pub(crate) fn io(operation: &'static str) -> impl FnOnce(io::Error) -> Fault {
+        move |source| Fault::Io { operation, source }
+    }
+
     /// Another file is in the data file's place, an empty one or not.
     pub(crate) fn replaced_by(is_emptied: bool, recorded: u64, found: u64) -> Self {
         if is_emptied { Self::Emptied { recorded, found } } else { Self::Foreign { recorded, found } }

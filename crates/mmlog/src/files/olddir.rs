@@ -343,7 +343,7 @@ fn check(log: &SegmentDir, directory: &Path, place: &Place) -> Result<(), Fault>
     } else {
         return Ok(());
     };
-    Err(cannot(directory, format!("{problem}, or use --trust-path (Trust::AnyPath)")))
+    Err(cannot(directory, format!("{problem}, or use --trust-path")))
 }
 
 fn id(place: &Place) -> Result<(u64, u64), Fault> {

@@ -138,7 +138,9 @@ pub(crate) fn resolve(path: &Path, trust: Trust) -> std::result::Result<Place, F
             let target = path.canonicalize().map_err(look())?;
             return resolve(&target, trust);
         }
-        Some("symbolic link") => return Err(Fault::Symlink),
+        Some("symbolic link") => {
+            return Err(Fault::Symlink { target: std::fs::read_link(path).unwrap_or_default() });
+        }
         Some(kind) => return Err(Fault::NotRegular { kind }),
     }
     check_place(&place, trust)?;
@@ -287,7 +289,10 @@ impl Opening<'_> {
 
     pub(super) fn explain(&self, e: io::Error, part: Part, operation: &'static str) -> Fault {
         match self.place.find(part).ok().flatten().and_then(|found| found.odd_kind()) {
-            Some("symbolic link") => Fault::Symlink,
+            Some("symbolic link") => {
+                let link = self.place.directory_path().join(self.place.name(part));
+                Fault::Symlink { target: std::fs::read_link(link).unwrap_or_default() }
+            }
             Some(kind) => Fault::NotRegular { kind },
             _ => Fault::Io { operation, source: e },
         }
@@ -353,7 +358,7 @@ impl Opening<'_> {
                 | Fault::OutOfRange { .. }
                 | Fault::OwnersDiffer { .. }
                 | Fault::NotRegular { .. }
-                | Fault::Symlink,
+                | Fault::Symlink { .. },
             ) if looks => None,
             // Both files may have been replaced between our looks at the one and the other.
             Err(_) if !self.is_still(opened.id)? => return Err(Fault::Replaced),

@@ -79,10 +79,10 @@ impl Stranger {
         match self {
             Self::Kind(kind) => format!("it is a {kind}; move it away"),
             Self::Owner { uid, log } => format!(
-                "uid {uid} owns it, the log belongs to uid {log}; chown it if it is the log's, else move it away, or use --trust-path (Trust::AnyPath)"
+                "uid {uid} owns it, the log belongs to uid {log}; chown it if it is the log's, else move it away, or use --trust-path"
             ),
             Self::Links(links) => format!(
-                "it has {links} hard links, in a directory where others than root may make them; remove the other names, run as the owner, or use --trust-path (Trust::AnyPath)"
+                "it has {links} hard links, in a directory where others than root may make them; remove the other names, run as the owner, or use --trust-path"
             ),
         }
     }

@@ -7,6 +7,7 @@ mod stuck;
 mod waits;
 mod who;
 
+use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use super::{Damage, Finding, FindingId, Seat, Severity, State, Status, Thresholds};
@@ -94,6 +95,9 @@ impl Status {
     fn damaged(&self, damage: &Damage) -> Finding {
         let (repair, rebuild) = (self.command("repair"), self.command("repair --rebuild"));
         let plan = format!("; `mmlogctl repair --dry-run {}` shows the plan", quoted(&self.path));
+        if let Some(there) = &damage.moved_to {
+            return self.moved(damage, there);
+        }
         let next = match damage.id {
             FindingId::DataGone => with_log(GONE, &self.path),
             FindingId::DataReplaced if self.file.len == 0 && !self.is_copied() => {
@@ -127,6 +131,41 @@ impl Status {
             _ => format!("{repair}{plan}"),
         };
         critical(damage.id, State::Damaged, damage.problem.clone(), next)
+    }
+
+    /// The data file lies beside where it should be.
+    fn moved(&self, damage: &Damage, there: &Path) -> Finding {
+        let (path, moved) = (quoted(&self.path), quoted(there));
+        let name = there.file_name().unwrap_or_default().to_string_lossy();
+        let (sentence, next) = match damage.id {
+            FindingId::DataGone => (
+                format!("the data file was moved: it is {name} now, in the same directory"),
+                format!("`mv -n {moved} {path}` puts it back"),
+            ),
+            _ if self.file.len == 0 => (
+                format!(
+                    "the data file was moved and an empty one made in its place, as logrotate does: it is {name} now"
+                ),
+                format!(
+                    "`mv {moved} {path}` puts it back; take the log out of what moved it, {} does that",
+                    self.command("rotate")
+                ),
+            ),
+            _ => {
+                let other = {
+                    let mut other = self.path.clone().into_os_string();
+                    other.push(".other");
+                    quoted(Path::new(&other))
+                };
+                (
+                    format!("the data file was moved, and another is in its place: it is {name} now"),
+                    format!(
+                        "`mv -n {path} {other} && mv -n {moved} {path}` puts it back, and the other one aside"
+                    ),
+                )
+            }
+        };
+        critical(damage.id, State::Damaged, sentence, next)
     }
 
     fn is_copied(&self) -> bool {

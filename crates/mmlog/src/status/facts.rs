@@ -32,7 +32,7 @@ pub(super) fn damage(files: &Files, file_size: u64, file: &FileFacts) -> Result<
     if files.is_version_1() {
         return Ok(Vec::new());
     }
-    let of = |id: FindingId, fault: Fault| Damage { id, problem: fault.problem() };
+    let of = |id: FindingId, fault: Fault| Damage { id, problem: fault.problem(), moved_to: None };
     let (mut found, header) = (Vec::new(), files.meta.header());
     let kind = header.journal.kind();
     // What a reboot left is no damage as long as the next writer recovers it.
@@ -58,7 +58,12 @@ fn data_file(files: &Files, file_size: u64, file: &FileFacts) -> Result<Option<D
     let recorded_device = header.identity.device.load(Ordering::Relaxed);
     // A rotation in the middle, of somebody dead or stopped, is finished by whoever gets the lock.
     let rotating = header.journal.kind() == JOURNAL_ROTATE;
-    let found = |id, problem| Ok(Some(Damage { id, problem }));
+    let found = |id, problem| {
+        let is_elsewhere = matches!(id, FindingId::DataGone | FindingId::DataReplaced);
+        let name = is_elsewhere.then(|| files.place.name_of(recorded)).flatten();
+        let moved_to = name.map(|name| files.path().with_file_name(name));
+        Ok(Some(Damage { id, problem, moved_to }))
+    };
     let in_overlay = |problem: String| match file.medium {
         Medium::Overlay => {
             format!("this is a view of the log through an overlay, as a container has it: {problem}")
@@ -85,8 +90,11 @@ fn data_file(files: &Files, file_size: u64, file: &FileFacts) -> Result<Option<D
     let expected = if this_boot { file_size } else { files.certain() };
     let truncated = Fault::Truncated { expected, found: file.len };
     // What a copy says of the length is of when it was made.
-    Ok((file.len < expected && !rotating && files.is_copied().is_none())
-        .then(|| Damage { id: FindingId::DataTruncated, problem: truncated.problem() }))
+    Ok((file.len < expected && !rotating && files.is_copied().is_none()).then(|| Damage {
+        id: FindingId::DataTruncated,
+        problem: truncated.problem(),
+        moved_to: None,
+    }))
 }
 
 pub(super) fn version_1(files: &Files) -> Option<Version1Flags> {

@@ -369,6 +369,23 @@ impl Place {
         self.together.as_ref().map_or_else(|| nameless().into(), Together::nameless)
     }
 
+    /// What the file with that inode is called here, if it is; in a directory of very many names, that is not known.
+    pub(crate) fn name_of(&self, inode: u64) -> Option<OsString> {
+        const MOST: usize = 10_000;
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let entries = Dir::new(openat(&self.directory, c".", flags, Mode::empty()).ok()?).ok()?;
+        // Where a directory is, something may be mounted that never answers.
+        let is_it = |entry: &rustix::fs::DirEntry| {
+            entry.ino() == inode && entry.file_type() == rustix::fs::FileType::RegularFile
+        };
+        let mut named = entries.take(MOST).flatten().filter(is_it);
+        named.find_map(|entry| {
+            let name = OsStr::from_bytes(entry.file_name().to_bytes()).to_os_string();
+            let found = self.find_named(&name).ok().flatten()?;
+            (found.id.1 == inode && found.odd_kind().is_none()).then_some(name)
+        })
+    }
+
     /// The directories in it to which its files can be renamed, in the order of their names; of very many, some. One where
     /// something else is mounted is none of them, and is not opened: it may never answer.
     pub(crate) fn directories(&self) -> io::Result<Vec<OsString>> {

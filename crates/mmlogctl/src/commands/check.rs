@@ -53,7 +53,8 @@ pub struct CheckArgs {
     critical: Vec<Limit>,
     /// Write metrics of all LOGs to FILE, in the text format of Prometheus: for node_exporter's textfile collector, which
     /// wants a name that ends in .prom. FILE is replaced as a whole, with mode 0644. `-` writes them to standard output,
-    /// in place of the lines.
+    /// in place of the lines. The label log is LOG as it is typed; where that is no absolute path, the label directory says where
+    /// it is.
     #[arg(long, value_name = "FILE", conflicts_with = "deep")]
     prom: Option<PathBuf>,
     /// Check the invariants, and read all of the data.

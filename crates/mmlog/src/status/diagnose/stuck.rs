@@ -26,7 +26,11 @@ fn since(known: Option<Duration>, seen: Duration) -> String {
 impl Status {
     pub(super) fn lock_held(&self, thresholds: &Thresholds) -> Option<Finding> {
         let l = &self.lock;
-        let held = l.held == Ok(true) && (l.for_at_least >= thresholds.standstill || l.process.stands());
+        // A slow disk is no standstill.
+        let on_disk = l.process == ProcessState::DiskSleep;
+        let works = on_disk && until_now(l.since).is_some_and(|time| time < thresholds.stopped);
+        let lasts = l.for_at_least >= thresholds.standstill && !works;
+        let held = l.held == Ok(true) && (lasts || l.process.stands());
         held.then(|| {
             let (waits, severity) = self.cost_of(&[Want::Lock]);
             let cost = format!("every append that needs space waits for it{waits}");

@@ -29,6 +29,8 @@ pub(super) struct Passed {
     pub(super) metric: &'static str,
     /// Which, with its numbers.
     pub(super) said: String,
+    /// The number, in words.
+    pub(super) value: String,
     pub(super) next: String,
 }
 
@@ -118,6 +120,7 @@ impl Limits<'_> {
                 verdict: Verdict::Unknown,
                 metric: metric.name,
                 said,
+                value: "unknown".to_owned(),
                 next: limit.unseen(),
             });
         };
@@ -126,6 +129,7 @@ impl Limits<'_> {
             verdict,
             metric: metric.name,
             said: limit.words(verdict, value),
+            value: metric.unit.words(value),
             next: limit.next(status),
         })
     }

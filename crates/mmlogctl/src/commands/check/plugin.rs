@@ -18,7 +18,9 @@ pub(super) fn line(s: &Status, limits: &Limits<'_>) -> (Verdict, String) {
     let next = next(s, found, &passed);
     let as_bad = passed.partition_point(|one| found.or_worse(one.verdict) == one.verdict);
     let mut said: Vec<&str> = passed.iter().map(|one| one.said.as_str()).collect();
-    said.splice(as_bad..as_bad, s.problem.as_deref());
+    // A finding that begins with what a threshold has said is no news.
+    let is_said = |problem: &&str| !passed.iter().any(|one| problem.starts_with(&one.value));
+    said.splice(as_bad..as_bad, s.problem.as_deref().filter(is_said));
     // Nothing that somebody has to look at, and yet not as it will be.
     let waits = s.findings.iter().find(|f| f.id == FindingId::NotRecovered && said.is_empty());
     said.extend(waits.map(|f| f.sentence.as_str()));

@@ -1,7 +1,7 @@
 //! Metrics in the text format of Prometheus, for the textfile collector of node_exporter: no times beside the samples,
 //! which it refuses.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fmt::Write as _;
 use std::fs::{self, Permissions};
 use std::io;
@@ -49,7 +49,8 @@ pub(super) fn text(looks: &[(&Path, Look)]) -> String {
     let named: Vec<(String, &Look)> = named.filter(|(log, _)| logs.insert(log.clone())).collect();
     let seen: Vec<(&str, &Status)> =
         named.iter().filter_map(|(log, look)| Some((log.as_str(), look.as_ref().ok()?))).collect();
-    let mut page = Page::default();
+    let directories = named.iter().filter_map(|(log, _)| Some((log.clone(), directory(log.as_ref())?)));
+    let mut page = Page { text: String::new(), directories: directories.collect() };
     let version = env!("CARGO_PKG_VERSION");
     page.gauge("mmlog_build_info", "1; the version is that of mmlogctl.", [(vec![("version", version)], 1)]);
     let up = named.iter().map(|(log, look)| (vec![("log", log.as_str())], u64::from(look.is_ok())));
@@ -67,7 +68,15 @@ pub(super) fn text(looks: &[(&Path, Look)]) -> String {
     });
     page.gauge("mmlog_hold_lag_bytes", "Bytes between a hold and the cursor.", holds);
     followers(&mut page, &seen);
-    page.0
+    page.text
+}
+
+/// Where a path leads that was typed as seen from here: elsewhere the same is typed for other logs.
+fn directory(log: &Path) -> Option<String> {
+    let here = log.is_relative().then(std::env::current_dir)?.ok()?;
+    let directory = log.parent().map_or_else(|| here.clone(), |parent| here.join(parent));
+    // A parent that is empty would leave a slash at the end.
+    Some(directory.components().as_path().to_string_lossy().into_owned())
 }
 
 /// Those of one name, or one command, in one process are one sample: the one farthest back.
@@ -117,8 +126,12 @@ fn findings(page: &mut Page, named: &[(String, &Look)]) {
 
 type Labels<'a> = Vec<(&'a str, &'a str)>;
 
-#[derive(Debug, Default)]
-struct Page(String);
+#[derive(Debug)]
+struct Page {
+    text: String,
+    /// Of each log whose path does not say it.
+    directories: HashMap<String, String>,
+}
 
 impl Page {
     fn gauge<'a>(&mut self, name: &str, help: &str, samples: impl IntoIterator<Item = (Labels<'a>, u64)>) {
@@ -140,10 +153,14 @@ impl Page {
         };
         let mut head = Some(format!("# HELP {name} {help}\n# TYPE {name} {kind}\n"));
         for (labels, value) in samples {
+            let log = labels.iter().find(|(label, _)| *label == "log").map(|(_, log)| *log);
+            let directory =
+                log.and_then(|log| self.directories.get(log)).map(|dir| ("directory", dir.as_str()));
+            let labels = labels.iter().copied().chain(directory);
             let labels: Vec<String> =
-                labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escaped(value))).collect();
-            self.0.push_str(&head.take().unwrap_or_default());
-            let _ = writeln!(self.0, "{name}{{{}}} {value}", labels.join(","));
+                labels.map(|(label, value)| format!("{label}=\"{}\"", escaped(value))).collect();
+            self.text.push_str(&head.take().unwrap_or_default());
+            let _ = writeln!(self.text, "{name}{{{}}} {value}", labels.join(","));
         }
     }
 }

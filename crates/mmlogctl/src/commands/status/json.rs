@@ -138,7 +138,11 @@ pub(crate) fn finding(f: &Finding) -> Value {
 }
 
 fn damage(d: &Damage) -> Value {
-    json!({ "id": d.id.name(), "problem": d.problem })
+    let object = json!({ "id": d.id.name(), "problem": d.problem, "moved_to": null });
+    match &d.moved_to {
+        Some(path) => with_path(object, "moved_to", path),
+        None => object,
+    }
 }
 
 /// Something wrong with an old segment, and the positions that cannot be read because of it.

@@ -47,6 +47,33 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: "data-moved",
+        finding: FindingId::DataGone,
+        about: "Somebody gave the data file another name.",
+        needs: "",
+        stage: |stage| {
+            stage.log(&[], LINES)?;
+            fs::rename(&stage.log, stage.dir.join("moved.log"))?;
+            Ok(None)
+        },
+        command: "mv -n {directory}/moved.log {log}",
+        cure: Cure::Command,
+    },
+    Incident {
+        name: "logrotate",
+        finding: FindingId::DataReplaced,
+        about: "logrotate moved the data file away and made an empty one in its place.",
+        needs: "",
+        stage: |stage| {
+            stage.log(&[], LINES)?;
+            fs::rename(&stage.log, stage.dir.join("app.log.1"))?;
+            File::create(&stage.log)?;
+            Ok(None)
+        },
+        command: "mv {directory}/app.log.1 {log}",
+        cure: Cure::Command,
+    },
+    Incident {
         name: FindingId::DataReplaced.name(),
         finding: FindingId::DataReplaced,
         about: "Somebody renamed another file over the data file, as editors and sed -i do.",
