@@ -14,6 +14,8 @@ mod limits;
 mod place;
 #[path = "append_command/signals.rs"]
 mod signals;
+#[path = "append_command/slots.rs"]
+mod slots;
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};

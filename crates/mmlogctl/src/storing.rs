@@ -62,7 +62,8 @@ pub(crate) struct Storing {
     /// line ends with TEXT, the next one of the same writer (told by --prefix, where there are several) goes on with it.
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     split_mark: String,
-    /// What to do while the log cannot grow because the disk is full.
+    /// What to do while the log cannot grow because the disk is full. While all slots for writers are taken, both retry and
+    /// drop wait for one.
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnFull::Retry)]
     pub(crate) on_full: OnFull,
     /// When to make durable what was stored, against power failures: never, interval=DUR, or always,

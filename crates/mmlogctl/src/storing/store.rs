@@ -331,6 +331,8 @@ impl Patience<'_> {
     fn is_worth_waiting(&self, error: &Error) -> bool {
         match error.fault().class() {
             _ if matches!(error.fault(), Fault::Stopped { .. }) => false,
+            // Without one, nothing can be said of what would be dropped.
+            _ if matches!(error.fault(), Fault::WritersFull { .. }) => self.on_full != OnFull::Fail,
             Class::Retry => self.on_full == OnFull::Retry,
             Class::Busy => true,
             Class::Damaged | Class::Refused => false,
