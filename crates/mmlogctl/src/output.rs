@@ -14,6 +14,8 @@ use std::time::Instant;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat};
 use rustix::io::Errno;
+use rustix::net::sockopt::{socket_domain, socket_type};
+use rustix::net::{AddressFamily, SocketType};
 
 use crate::exit::{Exit, Failure, is_unsafe, printable};
 use crate::signals::Signals;
@@ -33,6 +35,22 @@ impl fmt::Display for Standard {
             Self::Output => "standard output",
             Self::Error => "standard error",
         })
+    }
+}
+
+impl Standard {
+    /// Its descriptor. What was closed when the process began is /dev/null by now, which takes everything.
+    fn open(self) -> Result<BorrowedFd<'static>, Failure> {
+        let (number, fd) = match self {
+            Self::Output => (1, rustix::stdio::stdout()),
+            Self::Error => (2, rustix::stdio::stderr()),
+        };
+        match rawio::streams::was_closed(number) {
+            true => {
+                Err(Failure::new(Exit::Failed, format!("{self} is closed; open it, or send it to /dev/null")))
+            }
+            false => Ok(fd),
+        }
     }
 }
 
@@ -59,6 +77,19 @@ pub fn last_words(text: &str) {
         let clear = if stderr.is_terminal() { "\r\x1b[K" } else { "" };
         let _ = rustix::io::write(stderr, format!("{clear}mmlogctl: {}\n", printable(text)).as_bytes());
     }
+}
+
+/// What standard output leads to.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Channel {
+    /// A file or a terminal: what is written has arrived.
+    None,
+    /// A pipe.
+    Pipe,
+    /// A socket of this machine, which tells what its reader has not taken.
+    Socket,
+    /// Another socket. What the other machine has acknowledged dies with a reader that has not taken it.
+    Elsewhere,
 }
 
 /// Standard output and standard error of a command.
@@ -120,10 +151,12 @@ impl Output {
     /// As [`Output::write`].
     pub fn write_counted(&mut self, bytes: &[u8], count: &AtomicU64) -> Result<(), Failure> {
         match &mut self.sink {
-            Sink::Standard => write_all(io::stdout().as_fd(), bytes, |written| {
-                count.fetch_add(written as u64, Ordering::Release);
-            })
-            .map_err(|e| Failure::of_stream(Standard::Output, &e.into())),
+            Sink::Standard => Standard::Output.open().and_then(|fd| {
+                let wrote = |written| {
+                    count.fetch_add(written as u64, Ordering::Release);
+                };
+                write_all(fd, bytes, wrote).map_err(|e| Failure::of_stream(Standard::Output, &e.into()))
+            }),
             #[cfg(test)]
             Sink::Memory { stdout, .. } => {
                 stdout.extend_from_slice(bytes);
@@ -175,13 +208,28 @@ impl Output {
         matches!(self.sink, Sink::Standard) && io::stderr().is_terminal()
     }
 
-    /// Bytes that the pipe at standard output still holds; nothing where it is no pipe.
+    /// What standard output leads to, as far as it matters when that has arrived which is written there.
+    #[must_use]
+    pub fn channel(&self) -> Channel {
+        let stdout = self.as_fd();
+        match fstat(stdout).map(|stat| FileType::from_raw_mode(stat.st_mode)) {
+            Ok(FileType::Fifo) => Channel::Pipe,
+            Ok(FileType::Socket) => match (socket_domain(stdout), socket_type(stdout)) {
+                (Ok(AddressFamily::UNIX), Ok(SocketType::STREAM | SocketType::SEQPACKET)) => Channel::Socket,
+                _ => Channel::Elsewhere,
+            },
+            _ => Channel::None,
+        }
+    }
+
+    /// Bytes that the pipe or socket at standard output still holds, of a socket perhaps too many; nothing where it is none.
     #[must_use]
     pub fn unread(&self) -> Option<u64> {
-        let stdout = self.as_fd();
-        let stat = fstat(stdout).ok()?;
-        let is_pipe = FileType::from_raw_mode(stat.st_mode) == FileType::Fifo;
-        is_pipe.then(|| rustix::io::ioctl_fionread(stdout).ok()).flatten()
+        match self.channel() {
+            Channel::Pipe => rustix::io::ioctl_fionread(self.as_fd()).ok(),
+            Channel::Socket => rawio::streams::not_taken(self.as_fd()).ok(),
+            Channel::None | Channel::Elsewhere => None,
+        }
     }
 
     /// Whether the reader of standard output has gone away, asked without writing or waiting.
@@ -265,7 +313,7 @@ fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8], mut wrote: impl FnMut(usize))
 
 fn write_unless(to: Standard, signals: &Signals, bytes: &[u8]) -> Result<(), Failure> {
     let failed = |e: Errno| Failure::of_stream(to, &e.into());
-    let fd = to.as_fd();
+    let fd = to.open()?;
     let regular = fstat(fd).is_ok_and(|s| FileType::from_raw_mode(s.st_mode) == FileType::RegularFile);
     if regular {
         return write_all(fd, bytes, drop).map_err(failed);

@@ -93,7 +93,7 @@ pub struct TailArgs {
         the output has come: one line `UUID EPOCH POSITION LOG`, replaced by rename at most ten times a second while \
         following and always at the end. Where that cannot be, as on a full disk or a file that is a mount of its own, it \
         is written in place; what cannot be saved is said and the output goes on. A symbolic link is followed, an empty \
-        file is a fresh start. Where standard output is a pipe, that is what its reader has taken and has \
+        file is a fresh start. Where standard output is a pipe or a local socket, that is what its reader has taken and has \
         lived on with for 50 ms; at its end tail waits until the reader has taken everything or has gone, or for a \
         signal. So nothing is missing after a reader died; the last it took may come again. A place in \
         a log that was made anew since, at the path LOG, goes on at the start of the new one, but for -f; one in another \

@@ -1,7 +1,7 @@
 //! How far the consumer has come: what was written is not what it has.
 //!
-//! A pipe holds up to a megabyte that dies with its reader. What the reader has taken is what was written less what the
-//! pipe still holds (FIONREAD), and that counts only once the reader was seen to live on for a moment: one that took
+//! A pipe, or a socket of this machine, holds up to a megabyte that dies with its reader. What the reader has taken is what was
+//! written less what the pipe still holds (FIONREAD), or the socket (SIOCOUTQ, which is too much rather than too little), and that counts only once the reader was seen to live on for a moment: one that took
 //! a block and ended (`head`) has perhaps not used all of it. So after a reader that died some lines come again, and
 //! none is missing.
 
@@ -59,9 +59,9 @@ struct Mark {
 pub(super) enum Reader {
     /// A file or a terminal: what is written has arrived.
     Nobody,
-    /// A pipe that still holds so many bytes.
+    /// A pipe or socket that still holds so many bytes.
     Behind(u64),
-    /// A pipe that nobody reads any more.
+    /// One that nobody reads any more.
     Gone,
 }
 

@@ -8,7 +8,7 @@ use super::args::{By, Count, TailArgs};
 use crate::arguments::OldSegments;
 use crate::colours::{Painter, Tone};
 use crate::exit::{Exit, Failure, shown};
-use crate::output::Output;
+use crate::output::{Channel, Output};
 use crate::reading::Holes;
 use crate::reading::backward::Last;
 use crate::reading::copy::{Plain, Render};
@@ -86,6 +86,11 @@ impl Plan {
         }
         if args.ack.is_some() && args.form.output != Form::Json {
             return Err(Failure::new(Exit::Usage, "--ack is for the positions of -o json; add that"));
+        }
+        if args.cursor_file.is_some() && args.ack.is_none() && out.channel() == Channel::Elsewhere {
+            let text = "standard output is a socket that does not tell what its reader has taken, so no place can be kept; \
+                        add -o json --ack FD, or write into the pipe of a program that sends it on";
+            return Err(Failure::new(Exit::Failed, text));
         }
         if args.zero_terminated && args.holes == Holes::Nul {
             let text = "--holes nul prints what ends lines under -z; leave one of them out";
