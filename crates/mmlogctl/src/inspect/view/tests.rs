@@ -24,6 +24,7 @@ use crate::who::{Feeder, Who};
 
 mod acting;
 mod census;
+mod dialogs;
 mod pictures;
 
 const LARGE: Size = Size::new(80, 24);
@@ -353,53 +354,6 @@ fn a_list_is_filtered_and_never_opens_what_is_not_there() {
     assert_eq!(press(&mut model, "\n"), None);
     press(&mut model, "\x1b");
     assert!(text(&model).contains("a.log"));
-}
-
-#[test]
-fn help_shows_the_table_of_keys() {
-    for (size, name) in SIZES {
-        let mut model = model(&stalled(), size);
-        press(&mut model, "?");
-        let text = text(&model);
-        assert_eq!(text.contains("PgDn: more"), size == SMALL, "from 80x24 on all keys are there: {text}");
-        insta::assert_snapshot!(format!("help-{name}"), text);
-    }
-}
-
-#[test]
-fn an_operation_shows_its_plan_and_asks_for_a_word() {
-    let ended = |code: i32| Some(Ended { code: Some(code), words: format!("exit status: {code}") });
-    let news = |said: &str, ended| Event::Job(News { said: said.into(), ended });
-    for (size, name) in [(LARGE, "80x24"), (SMALL, "40x10")] {
-        let mut model = model(&stalled(), size);
-        assert!(
-            matches!(press(&mut model, "T"), Some(Request::Run(order)) if order.log.ends_with("app.log"))
-        );
-        model.update(news(
-            "app.log: would cut the data file \x1b[31m from 16777216 to 12582912 bytes\n",
-            ended(0),
-        ));
-        assert_eq!(press(&mut model, "tri\n"), None);
-        insta::assert_snapshot!(format!("trim-wrong-word-{name}"), text(&model));
-        press(&mut model, "tri");
-        insta::assert_snapshot!(format!("trim-plan-{name}"), text(&model));
-        assert!(matches!(press(&mut model, "m\n"), Some(Request::Run(_))));
-        model.update(news("mmlogctl: app.log: another process is in the way\n", ended(3)));
-        insta::assert_snapshot!(format!("trim-not-done-{name}"), text(&model));
-        press(&mut model, "\x1b");
-        assert!(model.dialog.is_none());
-    }
-}
-
-#[test]
-fn what_was_done_in_silence_is_said() {
-    let mut model = model(&stalled(), LARGE);
-    let ended = || Some(Ended { code: Some(0), words: "exit status: 0".to_owned() });
-    press(&mut model, "T");
-    model.update(Event::Job(News { said: b"app.log: would cut the data file\n".to_vec(), ended: ended() }));
-    press(&mut model, "trim\n");
-    model.update(Event::Job(News { said: Vec::new(), ended: ended() }));
-    insta::assert_snapshot!("trim-done", text(&model));
 }
 
 #[test]

@@ -69,52 +69,6 @@ fn a_pane_can_have_the_whole_screen() {
 }
 
 #[test]
-fn a_healthy_log_is_not_asked_to_be_repaired() {
-    let mut model = model(&stalled(), LARGE);
-    press(&mut model, "X");
-    let ended = Some(Ended { code: Some(0), words: String::new() });
-    model.update(Event::Job(News { said: b"/var/log/app.log: nothing to repair\n".to_vec(), ended }));
-    assert!(model.entry.is_none() && text(&model).contains("nothing to do"), "{}", text(&model));
-}
-
-#[test]
-fn a_plan_of_nothing_is_not_asked_about() {
-    let mut model = model(&stalled(), LARGE);
-    press(&mut model, "R");
-    press(&mut model, "\x1b");
-    assert!(model.dialog.is_some(), "what runs is not left alone");
-    model.update(Event::Job(News {
-        said: Vec::new(),
-        ended: Some(Ended { code: Some(0), words: String::new() }),
-    }));
-    assert!(model.entry.is_none() && text(&model).contains("nothing to do"), "{}", text(&model));
-}
-
-#[test]
-fn the_log_s_file_name_confirms_too() {
-    let mut model = model(&stalled(), LARGE);
-    press(&mut model, "X");
-    let ended = Some(Ended { code: Some(0), words: String::new() });
-    model.update(Event::Job(News { said: b"plan\n".to_vec(), ended }));
-    assert!(matches!(press(&mut model, "app.log\n"), Some(Request::Run(_))));
-}
-
-#[test]
-fn a_repair_can_be_planned_again_with_an_option() {
-    let mut model = model(&stalled(), LARGE);
-    press(&mut model, "X");
-    let left = |code| Some(Ended { code: Some(code), words: format!("exit status: {code}") });
-    model.update(Event::Job(News { said: b"left: `repair --clear-panic`\n".to_vec(), ended: left(4) }));
-    assert_eq!(press(&mut model, "repair --all\n"), None, "no option of repair");
-    let Some(Request::Run(order)) = press(&mut model, "repair --clear-panic\n") else { unreachable!() };
-    assert_eq!((order.extent, order.options), (Extent::Plan, vec!["--clear-panic".to_owned()]));
-    model.update(Event::Job(News { said: b"plan: take the flag away\n".to_vec(), ended: left(0) }));
-    insta::assert_snapshot!("repair-plan", text(&model));
-    let Some(Request::Run(order)) = press(&mut model, "repair\n") else { unreachable!() };
-    assert_eq!((order.extent, order.options), (Extent::All, vec!["--clear-panic".to_owned()]));
-}
-
-#[test]
 fn who_may_only_read_sees_no_operations() {
     let mut model = model(&stalled(), LARGE);
     model.access = Access::ReadOnly;
