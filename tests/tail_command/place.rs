@@ -1,11 +1,14 @@
 //! Where the output begins and ends: positions, `--until-now`, cursor-files.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 
+use nix::mount::MsFlags;
 use nix::sys::signal::Signal;
 
-use crate::cli::{Scratch, mmlogctl, mounted, own_mounts, skipped, wait_for};
+use crate::cli::{NOBODY, Scratch, mmlogctl, mounted, own_mounts, skipped, wait_for};
 use crate::{append, tail};
 
 const LINES: &[u8] = b"one\ntwo\nthree\n";
@@ -242,4 +245,96 @@ fn on_a_full_disk_the_output_goes_on_and_the_place_is_kept() {
     let ended = tail(&log, &["--until-now", &other]).run();
     assert_eq!(ended.code, 1, "{ended:?}");
     ended.says(&disk.join("other"), &["writing the cursor-file failed: No space left on device"]);
+}
+
+#[test]
+fn a_place_that_can_only_be_read_keeps_no_line_back() {
+    let claim = "a_place_that_can_only_be_read_keeps_no_line_back";
+    let scratch = Scratch::new();
+    let Some(disk) = mounted(&scratch, "tmpfs", "size=1m") else {
+        return skipped(claim, "mounting needs root");
+    };
+    let (log, place) = (scratch.file("app.log"), disk.join("place"));
+    let option = format!("--cursor-file={}", place.display());
+    append(&log, LINES);
+    tail(&log, &["--until-now", &option]).run().printed(LINES);
+    append(&log, b"four\n");
+    let remount = |flags| {
+        let flags = flags | MsFlags::MS_REMOUNT;
+        nix::mount::mount(None::<&str>, &disk, None::<&str>, flags, None::<&str>).unwrap();
+    };
+    remount(MsFlags::MS_RDONLY);
+    let trouble = "writing the cursor-file failed: Read-only file system";
+    let ended = tail(&log, &["--until-now", "--hold=shipper", &option]).run();
+    assert_eq!((ended.code, ended.text().as_str()), (1, "four\n"), "{ended:?}");
+    ended.says(&place, &[trouble]);
+    let running = tail(&log, &["-F", &option]).start();
+    running.until_stdout(|printed| printed == b"four\n");
+    running.until_stderr(trouble);
+    remount(MsFlags::empty());
+    running.until_stderr("writing the cursor-file works again");
+    wait_for("the place", || (position_in(&place) == Some(19)).then_some(()));
+    append(&log, b"five\n");
+    wait_for("the next place", || (position_in(&place) == Some(24)).then_some(()));
+    running.signal(Signal::SIGTERM);
+    running.end();
+    // One that was never there is another mistake.
+    remount(MsFlags::MS_RDONLY);
+    let missing = format!("--cursor-file={}", disk.join("missing").display());
+    let ended = tail(&log, &["--until-now", &missing]).run();
+    assert_eq!((ended.code, ended.text().as_str()), (1, ""), "{ended:?}");
+}
+
+#[test]
+fn a_place_of_somebody_else_is_read_and_what_cannot_be_saved_is_said() {
+    let claim = "a_place_of_somebody_else_is_read_and_what_cannot_be_saved_is_said";
+    if !nix::unistd::geteuid().is_root() {
+        return skipped(claim, "not root");
+    }
+    let scratch = Scratch::new();
+    let (log, place) = (scratch.file("app.log"), scratch.file("place"));
+    let option = format!("--cursor-file={}", place.display());
+    append(&log, LINES);
+    tail(&log, &["--until-now", &option]).run().printed(LINES);
+    append(&log, b"four\n");
+    for path in [scratch.path().to_owned(), log.clone(), scratch.file("app.log.mmlog"), place.clone()] {
+        let mode = if path.is_dir() { 0o755 } else { 0o644 };
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let somebody = tail(&log, &["--until-now", &option]).with(|c| c.uid(NOBODY).gid(NOBODY));
+    let ended = somebody.run();
+    assert_eq!((ended.code, ended.text().as_str()), (1, "four\n"), "{ended:?}");
+    ended.says(&place, &["writing the cursor-file failed: Permission denied"]);
+    assert_eq!(position_in(&place), Some(14));
+}
+
+#[test]
+fn a_link_of_another_user_leads_to_no_place() {
+    if !nix::unistd::geteuid().is_root() {
+        return skipped("a_link_of_another_user_leads_to_no_place", "not root");
+    }
+    let scratch = Scratch::new();
+    let (log, goal) = (scratch.file("app.log"), scratch.file("goal"));
+    append(&log, LINES);
+    fs::create_dir(&goal).unwrap();
+    let (file, directory) = (scratch.file("link"), scratch.file("directory"));
+    for (link, to) in [(&file, goal.join("place")), (&directory, goal.clone())] {
+        std::os::unix::fs::symlink(to, link).unwrap();
+        std::os::unix::fs::lchown(link, Some(NOBODY), None).unwrap();
+    }
+    for named in [file.clone(), directory.join("place"), directory.join("../goal/place")] {
+        let ended = tail(&log, &["--until-now", &format!("--cursor-file={}", named.display())]).run();
+        assert_eq!((ended.code, ended.text().as_str()), (1, ""), "{ended:?}");
+        assert!(ended.stderr.contains("is a symbolic link of another user (65534)"), "{ended:?}");
+        assert_eq!(fs::read_dir(&goal).unwrap().count(), 0, "{named:?}");
+    }
+    for link in [&file, &directory] {
+        std::os::unix::fs::lchown(link, Some(0), None).unwrap();
+    }
+    for named in [file, directory.join("place"), directory.join("../goal/place")] {
+        append(&log, b"more\n");
+        let option = format!("--cursor-file={}", named.display());
+        assert!(tail(&log, &["--until-now", &option]).run().stdout.ends_with(b"more\n"));
+        assert_eq!(position_in(&goal.join("place")), Some(fs::metadata(&log).unwrap().len() as usize));
+    }
 }

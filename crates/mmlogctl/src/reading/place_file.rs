@@ -5,16 +5,21 @@
 //!   path of the log, by which a log that was made anew is told from another one.
 //! - Where a rename is not to be had (no space, a mount of its own, a directory that may not be written, a file of
 //!   another user) it is written in place: the line twice, each with a sum, so that of a torn write one is left.
+//! - Where it can only be read (a disk that was mounted read-only) it is read, and each save tries again.
+//! - Links are followed that are this user's or root's: those of others may lead anywhere.
 
-use std::fs::{self, File, OpenOptions, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io::{self, Read as _};
-use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 
+use rustix::fs::{CWD, Mode, OFlags, ResolveFlags, openat, openat2};
+use rustix::io::Errno;
+use rustix::process::geteuid;
+
 use super::cursor_file::{CursorFile, Lasting, Place};
-use crate::exit::{Exit, Failure, printable};
+use crate::exit::{Exit, Failure, printable, shown};
 use crate::replace::replace;
 
 /// No cursor-file is longer, bytes.
@@ -22,13 +27,20 @@ const LONGEST: u64 = 64 << 10;
 /// Lines that are written in place have a multiple of this, bytes, so that one seldom changes its length.
 const UNIT: usize = 64;
 
+/// So many links may lead from one to the next, as for the kernel.
+const MOST_LINKS: usize = 40;
+
 /// The file, open and locked.
 #[derive(Debug)]
 pub struct PlaceFile {
     named: CursorFile,
     file: File,
-    /// Where it is, links followed; nothing where it can only be written in place.
-    path: Option<PathBuf>,
+    /// Whether `file` is open for writing.
+    is_writable: bool,
+    /// Where it is, links followed.
+    path: PathBuf,
+    /// Whether another one can take its place.
+    is_replaced: bool,
     /// The word for the log.
     log: String,
 }
@@ -46,13 +58,20 @@ impl PlaceFile {
     /// Opens the file, made if it is missing, for the log at `log`.
     ///
     /// # Errors
-    /// When it cannot be written, or another process has it: then who.
+    /// When it cannot be made, or not even be read, or another process has it: then who.
     pub fn open(named: &CursorFile, log: &Path) -> Result<Self, Failure> {
         let failed = |e: io::Error| Failure::io(named.path(), "writing the cursor-file", &e);
+        let mut swapped = 0;
         loop {
-            let mut options = OpenOptions::new();
-            let opened = options.read(true).write(true).create(true).truncate(false).open(named.path());
-            let file = opened.map_err(failed)?;
+            let path = followed(named)?;
+            let (file, is_writable) = match open(&path) {
+                // A link came there meanwhile.
+                Err(e) if e.raw_os_error() == Some(Errno::LOOP.raw_os_error()) && swapped < MOST_LINKS => {
+                    swapped += 1;
+                    continue;
+                }
+                opened => opened.map_err(failed)?,
+            };
             let stat = file.metadata().map_err(failed)?;
             if !stat.is_file() {
                 return Err(named.refuse("not a regular file; name another file"));
@@ -67,13 +86,14 @@ impl PlaceFile {
                 Ok(()) | Err(TryLockError::Error(_)) => {}
             }
             // Replaced between our open and our lock.
-            match fs::metadata(named.path()) {
+            match fs::symlink_metadata(&path) {
                 Ok(now) if is_same(&now, &stat) => {}
                 Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(failed(e)),
                 Ok(_) | Err(_) => continue,
             }
-            let path = real_path(named.path(), &file, &stat);
-            return Ok(Self { named: named.clone(), file, path, log: word(log) });
+            // Else the owner would be another one, or another name keep the old place.
+            let is_replaced = stat.uid() == geteuid().as_raw() && stat.nlink() == 1;
+            return Ok(Self { named: named.clone(), file, is_writable, path, is_replaced, log: word(log) });
         }
     }
 
@@ -118,15 +138,17 @@ impl PlaceFile {
     /// When it cannot be written, either way.
     pub fn save(&mut self, place: &Place) -> io::Result<()> {
         let line = format!("{} {}", place.line().trim_end(), self.log);
-        let Some(path) = &self.path else { return self.write_in_place(&line) };
-        match self.replace(path, &line) {
+        if !self.is_replaced {
+            return self.write_in_place(&line);
+        }
+        match self.replace(&line) {
             Ok(file) => {
-                self.file = file;
+                (self.file, self.is_writable) = (file, true);
                 Ok(())
             }
             Err(e) => {
                 if matches!(e.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::PermissionDenied) {
-                    self.path = None;
+                    self.is_replaced = false;
                 }
                 self.write_in_place(&line)
             }
@@ -138,7 +160,8 @@ impl PlaceFile {
     }
 
     /// The new file, locked before anybody can see it.
-    fn replace(&self, path: &Path, line: &str) -> io::Result<File> {
+    fn replace(&self, line: &str) -> io::Result<File> {
+        let path = &self.path;
         let mode = self.file.metadata()?.permissions();
         let mut new = None;
         replace(path, format!("{line}\n").as_bytes(), |file| {
@@ -160,29 +183,77 @@ impl PlaceFile {
         let line = format!("{line} {}", sum(line));
         let width = (line.len() + 1).next_multiple_of(UNIT) - 1;
         let twice = format!("{line:width$}\n{line:width$}\n");
-        self.file.write_all_at(twice.as_bytes(), 0)?;
-        if self.file.metadata()?.len() != twice.len() as u64 {
-            self.file.set_len(twice.len() as u64)?;
+        let file = if self.is_writable { self.file.try_clone() } else { self.writable() }?;
+        file.write_all_at(twice.as_bytes(), 0)?;
+        if file.metadata()?.len() != twice.len() as u64 {
+            file.set_len(twice.len() as u64)?;
         }
-        if self.is_durable() { self.file.sync_data() } else { Ok(()) }
+        if self.is_durable() { file.sync_data() } else { Ok(()) }
     }
+
+    /// The same file, for writing, if that has become possible. The lock stays with the one that is open.
+    fn writable(&self) -> io::Result<File> {
+        let file = open_without_links(&self.path, OFlags::RDWR)?;
+        let same = is_same(&file.metadata()?, &self.file.metadata()?);
+        if same { Ok(file) } else { Err(io::ErrorKind::ResourceBusy.into()) }
+    }
+}
+
+/// For writing, made if it is missing; else for reading, and then false.
+fn open(path: &Path) -> io::Result<(File, bool)> {
+    use io::ErrorKind::{PermissionDenied, ReadOnlyFilesystem};
+    match open_without_links(path, OFlags::RDWR | OFlags::CREATE) {
+        Err(e) if matches!(e.kind(), PermissionDenied | ReadOnlyFilesystem) => {
+            open_without_links(path, OFlags::RDONLY).map(|file| (file, false)).map_err(|_| e)
+        }
+        opened => opened.map(|file| (file, true)),
+    }
+}
+
+/// Opens what has this name, with no link on the way.
+fn open_without_links(path: &Path, flags: OFlags) -> io::Result<File> {
+    let mode = if flags.contains(OFlags::CREATE) { 0o666 } else { 0 };
+    let (flags, mode) = (flags | OFlags::CLOEXEC | OFlags::NONBLOCK, Mode::from_raw_mode(mode));
+    let opened = match openat2(CWD, path, flags, mode, ResolveFlags::NO_SYMLINKS) {
+        // Linux before 5.6, and sandboxes that do not know the call.
+        Err(Errno::NOSYS | Errno::PERM) => openat(CWD, path, flags | OFlags::NOFOLLOW, mode),
+        opened => opened,
+    };
+    Ok(opened?.into())
+}
+
+/// Where the path leads.
+fn followed(named: &CursorFile) -> Result<PathBuf, Failure> {
+    let failed = |e: io::Error| Failure::io(named.path(), "writing the cursor-file", &e);
+    let parts = |path: &Path| -> Vec<PathBuf> { path.iter().rev().map(PathBuf::from).collect() };
+    let mut left = parts(&std::path::absolute(named.path()).map_err(failed)?);
+    let (mut path, mut links) = (PathBuf::new(), 0);
+    while let Some(part) = left.pop() {
+        if part == Path::new("..") {
+            path.pop();
+            continue;
+        }
+        path.push(part);
+        let Some(link) = fs::symlink_metadata(&path).ok().filter(fs::Metadata::is_symlink) else { continue };
+        if ![0, geteuid().as_raw()].contains(&link.uid()) {
+            return Err(named.refuse(&format!(
+                "{} is a symbolic link of another user ({}) and not followed; remove it, or name a file where only you or root make links",
+                shown(&path),
+                link.uid()
+            )));
+        }
+        links += 1;
+        if links > MOST_LINKS {
+            return Err(failed(Errno::LOOP.into()));
+        }
+        left.extend(parts(&fs::read_link(&path).map_err(failed)?));
+        path.pop();
+    }
+    Ok(path)
 }
 
 fn is_same(a: &fs::Metadata, b: &fs::Metadata) -> bool {
     (a.dev(), a.ino()) == (b.dev(), b.ino())
-}
-
-/// Where a rename puts a new file in the place of this one: the kernel has followed the links, and refused those that
-/// are not to be followed. Nothing where that is not known, or would change the owner.
-fn real_path(named: &Path, file: &File, stat: &fs::Metadata) -> Option<PathBuf> {
-    let is_link = fs::symlink_metadata(named).is_ok_and(|found| found.is_symlink());
-    let path = match is_link {
-        true => fs::read_link(format!("/proc/self/fd/{}", file.as_raw_fd())).ok()?,
-        false => std::path::absolute(named).ok()?,
-    };
-    let is_there = fs::symlink_metadata(&path).is_ok_and(|found| is_same(&found, stat));
-    let is_ours = stat.uid() == rustix::process::geteuid().as_raw() && stat.nlink() == 1;
-    (is_there && is_ours).then_some(path)
 }
 
 /// Who has the lock, for people.
@@ -251,7 +322,7 @@ mod tests {
             for in_place in [false, true, false] {
                 let mut file = opened(&path, lasting);
                 if in_place {
-                    file.path = None;
+                    file.is_replaced = false;
                 }
                 for position in [5, 99_999] {
                     file.save(&place(position))?;
@@ -270,7 +341,7 @@ mod tests {
         let directory = tempfile::tempdir()?;
         let path = directory.path().join("place");
         let mut file = opened(&path, Lasting::Unsynced);
-        file.path = None;
+        file.is_replaced = false;
         file.save(&place(1000))?;
         let before = fs::read(&path)?;
         file.save(&place(2333))?;

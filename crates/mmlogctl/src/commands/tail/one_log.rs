@@ -80,8 +80,7 @@ impl OneLog {
             if came == Appearance::Successor {
                 shared.go_on(place);
             } else {
-                // Here and not only at the end: a file that cannot be written is better known now.
-                shared.start(place)?;
+                shared.start(place);
             }
             if let Some(name) = &plan.hold {
                 shared.hold(|| Held::begin(&plan.logs[index], plan, name, place))?;

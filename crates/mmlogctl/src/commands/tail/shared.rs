@@ -175,14 +175,10 @@ impl Shared {
         Ok(kept)
     }
 
-    /// The output begins at this place, which is saved if it can be.
-    pub(super) fn start(&self, place: Place) -> Result<(), Failure> {
+    /// The output begins at this place. What keeps it from being saved is said by who saves it from then on.
+    pub(super) fn start(&self, place: Place) {
         hold(&self.delivery).start(place);
-        match hold(&self.saved).save(place) {
-            // Others are no passing trouble.
-            Err(e) if !is_passing(&e) => Err(self.not_saved(&e)),
-            _ => Ok(()),
-        }
+        let _ = hold(&self.saved).save(place);
     }
 
     fn not_saved(&self, error: &io::Error) -> Failure {
@@ -263,13 +259,6 @@ impl Saved {
         }
         Ok(())
     }
-}
-
-/// Whether it may work again without anybody correcting the command line.
-fn is_passing(error: &io::Error) -> bool {
-    use io::ErrorKind::{FileTooLarge, QuotaExceeded, ResourceBusy, StorageFull};
-    matches!(error.kind(), StorageFull | QuotaExceeded | FileTooLarge | ResourceBusy)
-        || error.raw_os_error() == Some(rustix::io::Errno::IO.raw_os_error())
 }
 
 impl Screen {
