@@ -146,9 +146,18 @@ pub(crate) struct Held(File);
 
 impl Held {
     pub(crate) fn byte(log: &Path, byte: u64) -> Self {
+        Self::with(libc::F_WRLCK, log, byte)
+    }
+
+    /// As whoever may read the file can: a lock that no writer has, and that keeps others from the byte.
+    pub(crate) fn slot_for_reading(log: &Path, index: u64) -> Self {
+        Self::with(libc::F_RDLCK, log, SLOT_BYTES + index)
+    }
+
+    fn with(kind: i32, log: &Path, byte: u64) -> Self {
         let file = OpenOptions::new().read(true).write(true).open(metadata_of(log)).unwrap();
         let lock = libc::flock {
-            l_type: libc::F_WRLCK as libc::c_short,
+            l_type: kind as libc::c_short,
             l_whence: libc::SEEK_SET as libc::c_short,
             l_start: byte.cast_signed(),
             l_len: 1,

@@ -7,8 +7,8 @@ use mmlog::layout::LOCK_BYTE;
 use mmlog::{Log, Writer};
 use nix::sys::signal::Signal;
 
-use crate::cli::{Held, Running, Scratch, at, mmlogctl, poke, raw, slot, wait_for, write_slot};
-use crate::{CONTENT, cut, goes_on, nothing_to_repair, repair};
+use crate::cli::{Held, Running, Scratch, Tool, at, mmlogctl, poke, raw, slot, wait_for, write_slot};
+use crate::{CONTENT, cut, goes_on, mends, nothing_to_repair, repair};
 
 /// A command that appends what it is fed, and has stored its first line.
 fn appending(log: &Path) -> Running {
@@ -46,7 +46,7 @@ fn a_stopped_writers_append_is_left_and_named() {
     let ended = repair(&log, &["--wait=0s"]);
     assert!(ended.code == 3 && ended.stderr.is_empty(), "{ended:?}");
     let holder = format!(
-        "left  process {} (dead-writer, stopped) holds slot 0; its owner is alive (stopped), not touched",
+        "left  process {} (dead-writer, stopped) holds slot 0; it is alive (stopped), not touched",
         append.pid()
     );
     assert!(ended.text().contains(&holder), "{ended:?}");
@@ -227,4 +227,42 @@ fn told(follower: &mut mmlog::Follower) -> Vec<(u64, u64)> {
             _ => {}
         }
     }
+}
+
+#[test]
+fn a_dead_writers_slot_that_somebody_keeps_is_left_and_he_is_named() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    write_slot(&log, 3, slot(3, 4), 4, 4242);
+    let held = Held::slot_for_reading(&log, 3);
+    let us = format!("left  process {} (", std::process::id());
+    for arguments in [&[][..], &["--dry-run"]] {
+        let ended = repair(&log, arguments);
+        assert_eq!(ended.code, 3, "{ended:?}");
+        let said = ended.text();
+        let whose = "holds slot 3 of process 4242 (dead-writer), which is dead; it is alive";
+        assert!(said.contains(&us) && said.contains(whose), "{ended:?}");
+        assert!(!said.contains("plan") && !said.contains("done"), "{ended:?}");
+    }
+    let ended = repair(&log, &["--json"]);
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert!(ended.text().contains("\"steps\":[]") && !ended.text().contains("\"left\":[]"), "{ended:?}");
+    drop(held);
+    mends(&log, &[], &["plan  settle slot 3 of process 4242 (dead-writer, dead): [4, 8) is a hole, zeroed"]);
+}
+
+#[test]
+fn the_command_that_status_names_tells_who_has_a_lock() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    let held = Held::byte(&log, LOCK_BYTE);
+    let told = wait_for("the finding", || {
+        let said = mmlogctl("status", &log).run().text();
+        let (_, command) = said.split_once("grep -ls ")?;
+        Some(format!("grep -ls {}", command.split_once('\n')?.0))
+    });
+    let found = Tool::new("sh").args(["-c", &told]).run();
+    let us = format!("/proc/{}/fdinfo/", std::process::id());
+    assert!(!found.stdout.is_empty() && found.text().lines().all(|line| line.starts_with(&us)), "{found:?}");
+    drop(held);
 }

@@ -363,10 +363,11 @@ impl LogLock<'_> {
         Ok(())
     }
 
-    /// Settles the slots whose owners are dead.
-    pub(crate) fn settle(&self, dead: &[InFlight]) {
+    /// Settles the slots whose owners are dead. Gives those that it could not take.
+    pub(crate) fn settle(&self, dead: &[InFlight]) -> Vec<u32> {
+        let mut kept = Vec::new();
         for seen in dead {
-            let Some(fd) = self.files.lock_file.fd() else { return };
+            let Some(fd) = self.files.lock_file.fd() else { break };
             if !self.files.mark_own(seen.slot) {
                 continue;
             }
@@ -375,18 +376,21 @@ impl LogLock<'_> {
                 self.files.release(seen.slot);
             } else {
                 self.files.unmark_own(seen.slot);
+                kept.push(seen.slot);
             }
         }
+        kept
     }
 
-    /// Settles every dead writer's slot, wherever its position; also those that a spoiled high-water mark hides.
-    pub(crate) fn settle_all(&self) {
+    /// Settles every dead writer's slot, wherever its position; also those that a spoiled high-water mark hides. Gives those in
+    /// flight that it could not take: of the living, and of the dead where somebody keeps their bytes.
+    pub(crate) fn settle_all(&self) -> Vec<u32> {
         let in_flight = |(i, slot): (usize, &Slot)| {
             let pending = slot.hot.pending();
             pending.phase().map(|_| InFlight { slot: i as u32, pending, len: 0 })
         };
         let seen: Vec<_> = self.files.meta.slots().iter().enumerate().filter_map(in_flight).collect();
-        self.settle(&seen);
+        self.settle(&seen)
     }
 
     /// Settles a slot whose byte this handle has: hole noted, range zeroed, then idle.

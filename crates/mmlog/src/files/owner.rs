@@ -131,11 +131,19 @@ impl Files {
         if !self.is_free(slot) {
             return writer;
         }
-        let Blocker { pid, command, .. } = writer;
+        let dead = of(&self.meta.slots()[slot as usize].cold);
+        let what = format!("slot {slot} of process {} ({}), which is dead", dead.pid, dead.command);
         let byte = SLOT_BYTES + u64::from(slot);
-        Blocker::unknown(&format!(
-            "slot {slot} of process {pid} ({command}), which is dead: `lslocks` tells who has byte {byte} of the metadata"
-        ))
+        let keeper = self.lock_file.fd().and_then(|fd| holders::locker_of(fd, byte));
+        let Some(pid) = keeper else {
+            let tells = holders::tells_lockers_of(self.place.metadata_path());
+            return Blocker::unknown(&format!(
+                "{what} (as root, {tells} tells who has a lock, on byte {byte})"
+            ));
+        };
+        let command = holders::command_of(pid);
+        let process = process::state_at(&Who::default(), Some(pid)).to_string();
+        Blocker { what, pid, command, process }
     }
 }
 

@@ -37,6 +37,12 @@ impl Files {
         matches!(self.ask_alive(slot), Ok(false))
     }
 
+    /// Whether somebody else has a lock on the slot's byte, for reading too.
+    pub(crate) fn is_kept(&self, slot: u32) -> bool {
+        let byte = SLOT_BYTES + u64::from(slot);
+        !self.owns(slot) && self.lock_file.fd().is_some_and(|fd| matches!(lock::is_kept(fd, byte), Ok(true)))
+    }
+
     /// Whether the slot has an owner.
     pub(crate) fn ask_alive(&self, slot: u32) -> Result<bool, Fault> {
         Ok(self.owns(slot) || self.ask_held(SLOT_BYTES + u64::from(slot))?)

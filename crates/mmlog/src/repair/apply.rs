@@ -53,7 +53,7 @@ impl Plan {
         }
         // All that a dead process leaves is healed by taking the lock.
         let guard = files.lock(Operation::Repair, deadline)?;
-        guard.settle_all();
+        let kept = guard.settle_all();
         drop(guard);
         for step in &self.steps {
             match step {
@@ -63,7 +63,8 @@ impl Plan {
                 _ => {}
             }
         }
-        Ok(self.steps.clone())
+        let is_done = |step: &&Step| !matches!(step, Step::Settle { slot, .. } if kept.contains(slot));
+        Ok(self.steps.iter().filter(is_done).cloned().collect())
     }
 }
 

@@ -12,7 +12,7 @@ use crate::layout::{LOCK_BYTE, Owner, Slot};
 use crate::metadata::Gate;
 use crate::slots::Phase;
 use crate::sys::place::{Part, Place};
-use crate::sys::process::ProcessState;
+use crate::sys::process::{self, ProcessState, Who};
 
 /// How often what looks abandoned is looked at again.
 const LOOKS: u32 = 4;
@@ -64,6 +64,14 @@ pub struct Suspect {
     pub blocker: Blocker,
     /// What the kernel says it is doing.
     pub process: ProcessState,
+}
+
+impl Suspect {
+    /// Somebody who is no writer.
+    fn keeping(blocker: Blocker) -> Self {
+        let pid = Some(blocker.pid).filter(|&pid| pid != 0);
+        Self { process: process::state_at(&Who::default(), pid), blocker }
+    }
 }
 
 /// Everything that a decision rests on.
@@ -325,6 +333,11 @@ fn look_at_slot(files: &Files, index: u32, slot: &Slot, facts: &mut Facts) {
     }
     if !free {
         facts.suspects.extend(stopped(files, files.slot_blocker(index), &slot.cold));
+        return;
+    }
+    // A lock for reading, which is no writer's: nobody can settle it.
+    if files.is_kept(index) {
+        facts.suspects.push(Suspect::keeping(files.slot_blocker(index)));
         return;
     }
     let who = owner::of(&slot.cold);

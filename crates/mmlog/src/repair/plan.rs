@@ -4,7 +4,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use super::facts::{Facts, MetadataFact};
+use super::facts::{Facts, MetadataFact, Suspect};
 use crate::error::{Blocker, Class, GONE, PanicRecord};
 use crate::holes::{Hole, HoleKind};
 use crate::layout::POSITION_END;
@@ -234,7 +234,8 @@ impl Deciding<'_> {
     fn decide_sound(&mut self) {
         let facts = self.facts;
         for suspect in &facts.suspects {
-            let what = format!("{}; its owner is alive ({}), not touched", suspect.blocker, suspect.process);
+            let Suspect { blocker, process } = suspect;
+            let what = format!("{blocker}; it is alive ({process}), not touched: {}", blocker.next_step());
             self.left.push(Left { what, why: Why::Alive });
         }
         // Both files of a restored copy are others, its data perhaps empty: a recreation that was interrupted leaves the

@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
 use super::process::Who;
+use crate::error::quoted;
 
 /// A file, as `/proc` tells one from another.
 struct Wanted {
@@ -39,6 +40,19 @@ pub(crate) fn all_holders_of(file: impl AsFd) -> Option<Vec<Who>> {
 /// Whether that process has the file open or mapped, as far as this user may see; when in doubt it has.
 pub(crate) fn may_have_open(file: impl AsFd, pid: u32) -> bool {
     Wanted::of(file).is_none_or(|wanted| wanted.is_held_by(pid).unwrap_or(true))
+}
+
+/// A process that has a lock on that byte of the file, for reading or writing, as far as this user may see.
+pub(crate) fn locker_of(file: impl AsFd, byte: u64) -> Option<u32> {
+    let wanted = Wanted::of(file)?;
+    let pids = fs::read_dir("/proc").ok()?.flatten();
+    let mut pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.find(|&pid| wanted.is_locked_by(pid, byte).unwrap_or(false))
+}
+
+/// A command that tells who has a lock on a file, in a shell. (lslocks shows no process for locks of our kind.)
+pub(crate) fn tells_lockers_of(file: &Path) -> String {
+    format!("`grep -ls \"OFDLCK.*:$(stat -c %i {}) \" /proc/[0-9]*/fdinfo/*`", quoted(file))
 }
 
 fn look_for_holders(file: impl AsFd) -> (Vec<Who>, bool) {
@@ -70,7 +84,7 @@ pub(super) fn is_nobody(e: &io::Error) -> bool {
     e.kind() == io::ErrorKind::NotFound || e.raw_os_error() == Some(nix::libc::ESRCH)
 }
 
-pub(super) fn command_of(pid: u32) -> String {
+pub(crate) fn command_of(pid: u32) -> String {
     let comm = fs::read(format!("/proc/{pid}/comm")).unwrap_or_default();
     String::from_utf8_lossy(comm.strip_suffix(b"\n").unwrap_or(&comm)).into_owned()
 }
@@ -183,6 +197,18 @@ impl Wanted {
         Ok(false)
     }
 
+    fn is_locked_by(&self, pid: u32, byte: u64) -> io::Result<bool> {
+        let pid = pid.to_string();
+        for entry in fs::read_dir(format!("/proc/{pid}/fdinfo"))? {
+            let Some(fd) = entry?.file_name().to_str().and_then(|fd| fd.parse().ok()) else { continue };
+            let said = fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")).unwrap_or_default();
+            if said.lines().any(|line| is_lock_on(line, byte)) && self.is(&pid, fd).unwrap_or(false) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     fn is(&self, pid: &str, fd: i32) -> io::Result<bool> {
         let facts = facts(pid, fd)?;
         // Kernels before 5.14 do not tell the inode.
@@ -197,6 +223,15 @@ impl Wanted {
         let s = statx(CWD, link.as_str(), AtFlags::STATX_DONT_SYNC, StatxFlags::BASIC_STATS)?;
         Ok((s.stx_ino, (s.stx_dev_major, s.stx_dev_minor)) == (self.inode, self.device))
     }
+}
+
+/// Whether a line of `/proc` is a lock on that byte: `lock: 1: OFDLCK ADVISORY READ -1 fe:00:123 0 EOF`.
+fn is_lock_on(line: &str, byte: u64) -> bool {
+    let Some(lock) = line.strip_prefix("lock:") else { return false };
+    let mut ends = lock.split_ascii_whitespace().skip(6);
+    let first = ends.next().and_then(|first| first.parse::<u64>().ok());
+    let last = ends.next().map(|last| last.parse().unwrap_or(u64::MAX));
+    first.zip(last).is_some_and(|(first, last)| (first..=last).contains(&byte))
 }
 
 /// What `/proc` says of a descriptor.

@@ -55,9 +55,18 @@ pub(crate) fn is_locked(fd: BorrowedFd<'_>, start: u64, len: u64) -> io::Result<
     blocking(fd, start, len).map(|found| found.is_some())
 }
 
+/// Whether another description holds a lock on the byte, for reading too: nobody else can take it.
+pub(crate) fn is_kept(fd: BorrowedFd<'_>, byte: u64) -> io::Result<bool> {
+    in_the_way_of(libc::F_WRLCK, fd, byte, 1).map(|found| found.is_some())
+}
+
 /// The first write lock that another description holds on any of the bytes: where it begins, and how long it is.
 pub(crate) fn blocking(fd: BorrowedFd<'_>, start: u64, len: u64) -> io::Result<Option<(u64, u64)>> {
-    let mut found = range(libc::F_RDLCK, start, len);
+    in_the_way_of(libc::F_RDLCK, fd, start, len)
+}
+
+fn in_the_way_of(kind: i32, fd: BorrowedFd<'_>, start: u64, len: u64) -> io::Result<Option<(u64, u64)>> {
+    let mut found = range(kind, start, len);
     while let Err(e) = fcntl(fd, FcntlArg::F_OFD_GETLK(&mut found)) {
         if e != nix::Error::EINTR {
             return Err(e.into());

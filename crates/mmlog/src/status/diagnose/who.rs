@@ -5,6 +5,7 @@ use std::time::{Duration, SystemTime};
 use super::quoted;
 use crate::status::{FollowerStatus, Lock, Seat, Status, WriterStatus};
 use crate::sys::cgroup::Freezer;
+use crate::sys::holders;
 use crate::sys::process::{self, ProcessState};
 use crate::units::counted;
 
@@ -115,8 +116,10 @@ impl Status {
     /// One command for all of them, who are in the same state. Only ids of this namespace may be told to `kill`.
     pub(super) fn resume(&self, people: &[Person<'_>], loses: Loses) -> String {
         if people.iter().all(|p| p.pid == 0) {
-            return "`lslocks --notruncate` shows as root who has a lock on the metadata file; end that process"
-            .to_owned();
+            let tells = holders::tells_lockers_of(&self.metadata_path);
+            return format!(
+                "{tells} shows as root who has a lock on the metadata file (/proc/PID/...); end that process"
+            );
         }
         let ids: Vec<String> = people.iter().filter_map(|p| p.seat.pid).map(|pid| pid.to_string()).collect();
         let (Some(first), Some(pid)) = (people.first(), ids.first()) else {

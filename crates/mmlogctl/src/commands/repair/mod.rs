@@ -128,19 +128,21 @@ impl Repair<'_> {
     /// Does what is planned, pass by pass, each said before it is done. Gives the plan that is left.
     fn apply(&mut self, mut plan: Plan, report: &mut Report) -> Result<Plan, Failure> {
         let begun = SystemTime::now();
+        let (tried, mut done) = (!plan.steps.is_empty(), Vec::new());
         for _ in 0..PASSES {
             if plan.steps.is_empty() {
                 break;
             }
-            plan.apply()?;
+            done.extend(plan.apply()?);
             let next = self.examine()?.plan(&self.args.wishes());
             self.say(|| human::next(&plan, &next))?;
-            report.steps.extend(next.steps.iter().cloned());
+            report.steps = [&done[..], &next.steps].concat();
             report.left.clone_from(&next.left);
             plan = next;
         }
+        report.steps = done;
         report.applied = true;
-        if !report.steps.is_empty() {
+        if tried {
             let now = Observer::open(&self.args.log, &self.options)?.look()?;
             report.holes = now.holes.iter().filter(|hole| hole.at >= Some(begun)).cloned().collect();
             self.say(|| human::done(report, &now))?;
