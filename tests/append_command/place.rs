@@ -2,7 +2,7 @@
 
 use std::fs::{self, File};
 
-use crate::cli::{Running, Scratch, metadata_of, mmlogctl};
+use crate::cli::{Running, Scratch, Tool, metadata_of, mmlogctl};
 use crate::{append, holds, wait_until_it_holds};
 
 #[test]
@@ -43,6 +43,32 @@ fn copies_are_not_written_over_the_log() {
     let over = File::options().write(true).open(&log).unwrap();
     append(&log, &[]).input(b"two\n").stdout(over).run().is_success();
     holds(&log, b"one\ntwo\n");
+}
+
+#[test]
+fn a_new_log_that_is_one_of_our_streams_is_refused_and_not_waited_for() {
+    for (line, stream, code) in [
+        ("append --tee \"$1\" >> \"$1\"", "output", 1),
+        ("append \"$1\" 2>> \"$1\"", "error", 1),
+        // Also where nothing would be written to it: who has it open for writing is waited for.
+        ("append \"$1\" >> \"$1\"", "output", 1),
+        ("append \"$1\" <> \"$1\"", "input", 1),
+        ("exec \"$1\" -- true >> \"$1\"", "output", 125),
+        ("exec \"$1\" -- true 2>> \"$1\"", "error", 125),
+        ("exec --tee \"$1\" -- true >> \"$1\"", "output", 125),
+    ] {
+        let scratch = Scratch::new();
+        let log = scratch.file("new.log");
+        File::create(&log).unwrap();
+        let tool = env!("CARGO_BIN_EXE_mmlogctl");
+        let script = format!("{tool} {line}");
+        let ended =
+            Tool::new("timeout").args(["--signal=KILL", "20", "sh", "-c", &script, "sh"]).arg(&log).run();
+        let said = ended.stderr.clone() + &fs::read_to_string(&log).unwrap();
+        assert_eq!(ended.code, code, "{line}: {ended:?}");
+        assert!(said.contains(&format!("standard {stream} is a file of this log")), "{line}: {said}");
+        assert!(!metadata_of(&log).exists(), "{line}");
+    }
 }
 
 fn appending(scratch: &Scratch) -> Running {

@@ -1,7 +1,9 @@
 //! The files of the log and where they are: whether one of our streams is one of them, and whether the path still leads to
 //! the log.
 
+use std::fs;
 use std::os::fd::BorrowedFd;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -11,6 +13,7 @@ use rustix::fs::{FileType, fstat};
 use crate::exit::{Exit, Failure, shown};
 use crate::link::Link;
 use crate::output::Output;
+use crate::reading::metadata_of;
 
 /// How often we look whether the path still leads to the log.
 const EVERY: Duration = Duration::from_secs(5);
@@ -30,6 +33,12 @@ impl Stream {
             Self::Output => rustix::stdio::stdout(),
             Self::Error => rustix::stdio::stderr(),
         }
+    }
+
+    fn refused(self, log: &Path) -> Failure {
+        let (name, trouble) = self.trouble();
+        let (path, trouble) = (shown(log), with_log(trouble, log));
+        Failure::new(Exit::Failed, format!("{path}: {name} is a file of this log; {trouble}"))
     }
 
     fn trouble(self) -> (&'static str, &'static str) {
@@ -57,13 +66,24 @@ pub(super) fn refuse_itself(log: &Log, streams: &[Stream]) -> Result<(), Failure
             continue;
         }
         if log.has_file(stream.fd()).unwrap_or(false) {
-            let (name, trouble) = stream.trouble();
-            let trouble = with_log(trouble, log.path());
-            let text = format!("{}: {name} is a file of this log; {trouble}", shown(log.path()));
-            return Err(Failure::new(Exit::Failed, text));
+            return Err(stream.refused(log.path()));
         }
     }
     Ok(())
+}
+
+/// The same before the log is opened: where it is made from a file that is there, whoever has that open for writing is waited
+/// for, and that would be ourselves, or who started us.
+///
+/// # Errors
+/// When one of the streams is what has the log's name; where that is no log yet, any standard stream.
+pub(crate) fn refuse_named(log: &Path, streams: &[Stream]) -> Result<(), Failure> {
+    const ALL: [Stream; 3] = [Stream::Input, Stream::Output, Stream::Error];
+    let Ok(named) = fs::metadata(log).map(|named| (named.dev(), named.ino())) else { return Ok(()) };
+    let is_log = fs::canonicalize(log).is_ok_and(|log| metadata_of(&log).exists());
+    let streams = if is_log { streams } else { &ALL };
+    let is_it = |stream: &&Stream| fstat(stream.fd()).is_ok_and(|stat| (stat.st_dev, stat.st_ino) == named);
+    streams.iter().find(is_it).map_or(Ok(()), |stream| Err(stream.refused(log)))
 }
 
 /// Whether the path still leads to the log, looked at now and then.

@@ -96,13 +96,14 @@ pub fn run(args: &AppendArgs, out: &mut Output) -> Result<Exit, Failure> {
         (true, false) => Progress::showing(),
         _ => Progress::hidden(),
     };
+    let output = (args.tee || args.tee_ends).then_some(place::Stream::Output);
+    let streams: Vec<_> = [place::Stream::Input, place::Stream::Error].into_iter().chain(output).collect();
+    place::refuse_named(&storing.log, &streams)?;
     let mut store = Store::open(storing, storing.on_full, &signals, progress, out)
         .map_err(|e| counted(e, input.lying()))?;
     if !args.raw {
         store.begin_a_line().map_err(|e| counted(e, input.lying()))?;
     }
-    let output = (args.tee || args.tee_ends).then_some(place::Stream::Output);
-    let streams: Vec<_> = [place::Stream::Input, place::Stream::Error].into_iter().chain(output).collect();
     store.refuse_itself(&streams)?;
     let copies = Copies::asked(args.tee, args.tee_ends, Standard::Output);
     let stream = if args.raw { Stream::of_bytes(copies) } else { Stream::of_lines(storing.lines(), copies) };

@@ -94,13 +94,16 @@ pub fn run(args: &ExecArgs, out: &mut Output) -> ExitCode {
         }
         other => other,
     };
+    let output = (args.tee || args.tee_ends).then_some(place::Stream::Output);
+    let ours: Vec<_> = [place::Stream::Error].into_iter().chain(output).collect();
+    if let Err(failure) = place::refuse_named(&args.storing.log, &ours) {
+        return failed(&failure, out);
+    }
     let opened = Store::open(&args.storing, on_full, &signals, Progress::hidden(), out);
     let store = match opened.and_then(|mut store| store.begin_a_line().map(|()| store)) {
         Ok(store) => store,
         Err(failure) => return failed(&failure, out),
     };
-    let output = (args.tee || args.tee_ends).then_some(place::Stream::Output);
-    let ours: Vec<_> = [place::Stream::Error].into_iter().chain(output).collect();
     if let Err(failure) = store.refuse_itself(&ours) {
         return failed(&failure, out);
     }
