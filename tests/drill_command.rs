@@ -16,7 +16,7 @@ use std::process::Command;
 
 use cli::{Ended, NOBODY, Running, Scratch, Tool, is_root, own_mounts, skipped, succeeds, wait_for};
 use mmlog::FindingId;
-use nix::pty::openpty;
+use nix::pty::{Winsize, openpty};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 
@@ -204,7 +204,8 @@ struct Trainee {
 
 impl Trainee {
     fn at(name: &str, place: &Path) -> Self {
-        let terminal = openpty(None, None).unwrap();
+        let size = Winsize { ws_row: 24, ws_col: 400, ws_xpixel: 0, ws_ypixel: 0 };
+        let terminal = openpty(&size, None).unwrap();
         let stdin = terminal.slave.try_clone().unwrap();
         let running = drill(&[name], place).stdin(stdin).stdout(terminal.slave).start_unread();
         Self { terminal: fs::File::from(terminal.master), shown: String::new(), running }

@@ -148,6 +148,27 @@ pub fn with_path(mut object: Value, key: &str, path: &Path) -> Value {
     object
 }
 
+/// Broken at spaces, but not between a number and its unit; a word that is too long for a line stays whole all the same.
+pub(crate) fn broken(text: &str, columns: usize) -> Vec<String> {
+    /// `MiB` and a comma; longer words are none.
+    const LONGEST_UNIT: usize = 4;
+    let mut lines: Vec<String> = Vec::new();
+    let mut words = text.split(' ').peekable();
+    while let Some(word) = words.next() {
+        let is_number = !word.is_empty() && word.chars().all(|c| c.is_ascii_digit() || c == '.');
+        let unit = words.next_if(|next| is_number && next.chars().count() <= LONGEST_UNIT);
+        let word = unit.map_or_else(|| word.to_owned(), |unit| format!("{word} {unit}"));
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= columns => {
+                line.push(' ');
+                line.push_str(&word);
+            }
+            _ => lines.push(word),
+        }
+    }
+    lines
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -192,5 +213,10 @@ mod tests {
         assert_eq!(ending("/var/log/app.log", 10), "...app.log");
         assert_eq!(ending("app.log", 10), "app.log");
         assert_eq!(ending("app.log", 0), "");
+    }
+
+    #[test]
+    fn a_number_stands_beside_its_unit() {
+        assert_eq!(broken("it waits for 12 s; then 3 more", 15), ["it waits for", "12 s; then", "3 more"]);
     }
 }

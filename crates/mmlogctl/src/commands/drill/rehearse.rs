@@ -13,6 +13,7 @@ use super::sight::Found;
 use super::stage::{Done, Looks, Stage, Stop, Theatre};
 use crate::exit::{Failure, printable, shown};
 use crate::output::Output;
+use crate::text::broken;
 
 /// Whether somebody can read it and answer.
 pub(super) fn is_watched(out: &Output) -> bool {
@@ -22,7 +23,7 @@ pub(super) fn is_watched(out: &Output) -> bool {
 /// Stages it, and waits before each thing that is given away.
 pub(super) fn rehearse(theatre: &Theatre, incident: &Incident, out: &mut Output) -> Done<Outcome> {
     let mut outcome = Outcome::new(incident);
-    out.line(&format!("{}: staging it ...", incident.name))?;
+    say(out, &format!("{}: staging it ...", incident.name))?;
     let acted = theatre
         .stage(incident.name)
         .and_then(|mut stage| act_by_act(theatre, &mut stage, incident, &mut outcome, out));
@@ -40,14 +41,14 @@ fn act_by_act(
 ) -> Done {
     act::raise_curtain(stage, incident, outcome)?;
     let log = shown(&stage.log);
-    out.line(&format!("Something is wrong with {log}"))?;
+    say(out, &format!("Something is wrong with {log}"))?;
     let place = match stage.looks {
         Looks::Plainly => "In another terminal".to_owned(),
         Looks::As(uid) => format!("In another terminal, as user {uid} (root sees it all)"),
         Looks::Blindly => "From within a sandbox that hides locks, as Enter does".to_owned(),
     };
-    out.line(&format!("{place}: mmlogctl status {log}, or inspect; mend it if you like."))?;
-    out.line("Enter shows what status says.")?;
+    say(out, &format!("{place}: mmlogctl status {log}, or inspect; mend it if you like."))?;
+    say(out, "Enter shows what status says.")?;
     enter(theatre)?;
     if stage.says(incident.finding)?.is_none() {
         return mended(stage, incident, outcome);
@@ -71,14 +72,23 @@ fn mended(stage: &mut Stage<'_>, incident: &Incident, outcome: &mut Outcome) -> 
 
 fn tell(incident: &Incident, found: Option<&Found>, out: &mut Output) -> Result<(), Failure> {
     let Some(found) = found else { return Ok(()) };
-    out.line(&format!("status says: {}", printable(&found.sentence)))?;
-    out.line(&format!("  next step: {}", printable(&found.next_step)))?;
-    out.line(&match incident.cure {
-        Cure::Command => "Enter does that, unless you have.".to_owned(),
-        Cure::Stays(why) => format!("Enter runs that; {why}."),
-        Cure::People(words, _) => format!("That is for you. Enter does it for you: {words}."),
-        Cure::PeopleThenCommand(words, _) => format!("Enter does that, after this: {words}."),
-    })
+    say(out, &format!("status says: {}", printable(&found.sentence)))?;
+    say(out, &format!("  next step: {}", printable(&found.next_step)))?;
+    say(
+        out,
+        &match incident.cure {
+            Cure::Command => "Enter does that, unless you have.".to_owned(),
+            Cure::Stays(why) => format!("Enter runs that; {why}."),
+            Cure::People(words, _) => format!("That is for you. Enter does it for you: {words}."),
+            Cure::PeopleThenCommand(words, _) => format!("Enter does that, after this: {words}."),
+        },
+    )
+}
+
+/// In whole words.
+fn say(out: &mut Output, text: &str) -> Result<(), Failure> {
+    let lines = out.columns().map_or_else(|| vec![text.to_owned()], |columns| broken(text, columns));
+    lines.iter().try_for_each(|line| out.line(line))
 }
 
 /// Waits for Enter; the end of the input is as good.

@@ -1,9 +1,8 @@
 //! Text of fields with their values below each other, in the columns that there are; in a pipe each value is one line.
 
 use crate::exit::printable;
+use crate::text::broken;
 
-/// `MiB` and a comma; longer words are none.
-const LONGEST_UNIT: usize = 4;
 /// Where values begin.
 const INDENT: usize = 15;
 
@@ -74,25 +73,6 @@ impl Page {
     }
 }
 
-/// Broken at spaces, but not between a number and its unit; a word that is too long for a line stays whole all the same.
-fn broken(text: &str, columns: usize) -> Vec<String> {
-    let mut lines: Vec<String> = Vec::new();
-    let mut words = text.split(' ').peekable();
-    while let Some(word) = words.next() {
-        let is_number = !word.is_empty() && word.chars().all(|c| c.is_ascii_digit() || c == '.');
-        let unit = words.next_if(|next| is_number && next.chars().count() <= LONGEST_UNIT);
-        let word = unit.map_or_else(|| word.to_owned(), |unit| format!("{word} {unit}"));
-        match lines.last_mut() {
-            Some(line) if line.chars().count() + 1 + word.chars().count() <= columns => {
-                line.push(' ');
-                line.push_str(&word);
-            }
-            _ => lines.push(word),
-        }
-    }
-    lines
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -105,11 +85,6 @@ mod tests {
             assert_eq!(page.text.matches("word").count(), 99);
             assert!(page.text.lines().all(|line| line.len() <= columns.unwrap_or(9999)), "{}", page.text);
         }
-    }
-
-    #[test]
-    fn a_number_stands_beside_its_unit() {
-        assert_eq!(broken("it waits for 12 s; then 3 more", 15), ["it waits for", "12 s; then", "3 more"]);
     }
 
     #[test]
