@@ -14,7 +14,9 @@ fn a_trim_shows_its_plan_and_is_done_after_the_word() {
     assert!(allocated > 8);
     pane.inspects("", &[&path]);
     pane.types("T");
-    pane.until("would cut the data file");
+    // The plan is shown while its command still ends; only then is the word asked for.
+    let plan = pane.until("type trim or app.log");
+    assert!(plan.contains("would cut the data file"), "{plan}");
     pane.runs("yes");
     pane.until("not done: type trim");
     assert_eq!(std::fs::metadata(&path).unwrap().len(), allocated);
