@@ -32,6 +32,7 @@ fn a_path_that_is_not_utf8_is_whole_in_each_json_output() {
     for line in [
         &["status", "--json"][..],
         &["segments", "--json"],
+        &["check", "--json"],
         &["check", "--deep", "--json"],
         &["repair", "--dry-run", "--json"],
         &["inspect", "--batch", "--json", "-n1"],

@@ -10,6 +10,7 @@ use super::{Look, plugin};
 use crate::commands::status::json::{explained, finding, line as on_one_line};
 use crate::exit::Verdict;
 use crate::metrics::{ALL, Metric, Unit};
+use crate::text::with_path;
 
 pub(super) fn line(log: &Path, look: &Look, limits: &Limits<'_>) -> (Verdict, String) {
     let (verdict, object) = match look {
@@ -31,7 +32,7 @@ fn judged(s: &Status, limits: &Limits<'_>) -> (Verdict, Value) {
     let (found, passed) = (Verdict::of(&s.findings), limits.passed(s));
     let object = json!({
         "schema": 1,
-        "path": s.path.to_string_lossy(),
+        "path": null,
         "state": s.state.to_string(),
         "problem": s.problem,
         "next_step": plugin::next(s, found, &passed),
@@ -39,7 +40,7 @@ fn judged(s: &Status, limits: &Limits<'_>) -> (Verdict, Value) {
         "passed": passed.iter().map(threshold).collect::<Vec<_>>(),
         "metrics": ALL.iter().map(|metric| (metric.name.to_owned(), figure(metric, s))).collect::<Map<_, _>>(),
     });
-    (plugin::worst(found, &passed), object)
+    (plugin::worst(found, &passed), with_path(object, "path", &s.path))
 }
 
 fn threshold(passed: &Passed) -> Value {
