@@ -247,8 +247,11 @@ fn a_segment_of_another_owner_is_left_out_and_said_and_stays() {
         give(&directory, NOBODY);
         let strange = directory.join("app.log.0000000000-0000000000000000000");
         chown(&strange, Some(0), Some(0)).unwrap();
-        let words =
-            ["0000000000-0000000000000000000", "uid 0 owns it, the log belongs to uid 65534", "chown it"];
+        let words = [
+            "0000000000-0000000000000000000",
+            "uid 0 owns it, the log belongs to uid 65534",
+            "`chown 65534 ",
+        ];
         let tool = |command: &str, args: &[&str]| mmlogctl(command, &log).args(args);
         let says = [
             (tool("cat", &[]), 4),

@@ -9,7 +9,7 @@ mod readers;
 
 use std::fs::{self, File, Permissions};
 use std::io::Write as _;
-use std::os::unix::fs::{PermissionsExt as _, symlink};
+use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 
@@ -310,6 +310,39 @@ fn the_first_step_for_what_readers_do_not_take_is_one_that_helps() {
     assert!(!advised.contains("rotate") && advised.contains("move the other away"), "{advised}");
     fs::remove_file(&copy).unwrap();
     assert_eq!(step(&log), None);
+    // What has a segment's name and is only not taken: nothing of it is given up before that is seen to.
+    let log = Log::new(None);
+    let file = log.files()[1].clone();
+    let missing = |log: &Log| {
+        let status = log.status();
+        let findings = status["findings"].as_array().unwrap().clone();
+        findings.into_iter().find(|f| f["id"] == "segment-missing").unwrap()
+    };
+    let instead: [fn(&Path); 2] = [
+        |p| instead(p, |p| fs::create_dir(p).unwrap()),
+        |p| instead(p, |p| symlink(p.with_extension("away"), p).unwrap()),
+    ];
+    for put in instead {
+        put(&file);
+        let found = missing(&log);
+        let step = found["next_step"].as_str().unwrap();
+        assert_eq!(found["command"], format!("ls -ld {}", file.display()), "{found}");
+        assert!(
+            step.contains("move it away, and put the segment itself") && !step.contains("prune"),
+            "{step}"
+        );
+        fs::remove_dir(&file).or_else(|_| fs::remove_file(&file)).unwrap();
+        fs::rename(file.with_extension("away"), &file).unwrap();
+        mmlogctl("check", &log.path).run().is_success();
+    }
+    if is_root() {
+        chown(&file, Some(NOBODY), None).unwrap();
+        let found = missing(&log);
+        assert_eq!(found["command"], format!("chown 0 {}", file.display()), "{found}");
+        assert!(!found["next_step"].as_str().unwrap().contains("prune"), "{found}");
+        chown(&file, Some(0), None).unwrap();
+        mmlogctl("check", &log.path).run().is_success();
+    }
     // What is no segment, though it has the name of one.
     let log = Log::new(None);
     let link = log.path.with_file_name(format!("app.log.{:010}-{:019}", 9, 9));

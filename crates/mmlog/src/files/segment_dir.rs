@@ -16,11 +16,11 @@ use std::fmt;
 use std::fs::File;
 use std::io;
 use std::ops::RangeBounds;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Trust, chain};
-use crate::error::{Fault, shown};
+use crate::error::{Fault, quoted, shown};
 use crate::names::SegmentName;
 use crate::sys::place::{Access, Found, Part, Place};
 use crate::sys::process;
@@ -74,15 +74,16 @@ pub(crate) enum Stranger {
 }
 
 impl Stranger {
-    /// In words, with what to do.
-    pub(crate) fn why(self) -> String {
+    /// In words, with what to do about that file.
+    fn why(self, path: &Path) -> String {
+        let path = quoted(path);
         match self {
             Self::Kind(kind) => format!("it is a {kind}; move it away"),
             Self::Owner { uid, log } => format!(
-                "uid {uid} owns it, the log belongs to uid {log}; chown it if it is the log's, else move it away, or use --trust-path"
+                "uid {uid} owns it, the log belongs to uid {log}; `chown {log} {path}` if it is the log's, else move it away, or use --trust-path"
             ),
             Self::Links(links) => format!(
-                "it has {links} hard links, in a directory where others than root may make them; remove the other names, run as the owner, or use --trust-path"
+                "it has {links} hard links, in a directory where others than root may make them; see whether it is the log's (`ls -l {path}`), then remove the other names, run as the owner, or use --trust-path"
             ),
         }
     }
@@ -192,7 +193,7 @@ impl Named {
     }
 
     fn refused(&self, stranger: Stranger) -> Fault {
-        Fault::NotASegment { name: self.name.to_string_lossy().into_owned(), why: stranger.why() }
+        Fault::NotASegment { name: self.name.to_string_lossy().into_owned(), why: stranger.why(&self.path()) }
     }
 }
 
@@ -301,8 +302,9 @@ impl SegmentDir {
         Ok(Some(match self.admit(&found) {
             Ok(()) => Ok(Named { says, name, dir: self.clone(), id: found.id }),
             Err(stranger) => {
-                let why = format!("not taken for a segment of this log: {}", stranger.why());
-                Err(LeftOut { path: self.path(&name), why })
+                let path = self.path(&name);
+                let why = format!("not taken for a segment of this log: {}", stranger.why(&path));
+                Err(LeftOut { path, why })
             }
         }))
     }

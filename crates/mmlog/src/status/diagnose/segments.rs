@@ -22,9 +22,11 @@ impl Status {
         match flaw.id {
             FindingId::SegmentMissing => {
                 let sentence = format!("{} ({file})", flaw.problem);
-                let next = format!(
-                    "put it back if you have a copy, or {give_up} gives up what is older than the rest"
-                );
+                let next = self.in_its_place(flaw).unwrap_or_else(|| {
+                    format!(
+                        "put it back if you have a copy, or {give_up} gives up what is older than the rest"
+                    )
+                });
                 critical(flaw.id, State::Damaged, sentence, next)
             }
             FindingId::SegmentDamaged => {
@@ -99,6 +101,27 @@ impl Status {
         Some(match is_barred {
             true => warning(FindingId::NameTooLong, State::Ok, sentence, next),
             false => info(FindingId::NameTooLong, sentence, next),
+        })
+    }
+
+    /// What to do where something has the name of what is missing, and is only not taken: before that is seen to, nothing is
+    /// to be given up.
+    fn in_its_place(&self, missing: &SegmentFlaw) -> Option<String> {
+        let has_its_name = |says: SegmentName| {
+            missing.positions.contains(&says.base)
+                && says.generation < self.generation
+                && self.segments.iter().all(|s| s.generation != says.generation)
+        };
+        let left_out = self.flaws.iter().filter(|flaw| flaw.id == FindingId::SegmentSurplus);
+        let mut left_out = left_out.filter(|flaw| self.name_of(&flaw.path).is_some_and(has_its_name));
+        let SegmentFlaw { path, problem, .. } = left_out.next()?;
+        let (_, cure) = problem.split_once("; ")?;
+        Some(match cure.contains('`') {
+            true => format!("what has its name is not taken: {cure}"),
+            false => format!(
+                "see what has its name (`ls -ld {}`), {cure}, and put the segment itself in its place",
+                quoted(path)
+            ),
         })
     }
 
