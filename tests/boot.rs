@@ -154,6 +154,11 @@ fn where_the_boot_cannot_be_told_nobody_writes_and_the_error_says_what_to_do() {
     }
     let read = without_boot_id(mmlogctl("cat", &log)).run();
     assert_eq!(read.code, 0, "{read:?}");
+    let check = without_boot_id(mmlogctl("check", &log)).run();
+    for said in [read.stderr.clone(), check.text()] {
+        let step = format!("`mmlogctl repair {}`", log.display());
+        assert!(said.contains(&step) && !said.contains("the next append recovers"), "{said}");
+    }
     // Beside a living writer there is no doubt.
     {
         let _held = Held::slot(&log, 3);

@@ -146,7 +146,11 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
         FindingId::Recovered => with(&|s| {
             s.durability.recovered = Some(Recovered { at: SystemTime::now(), end: 9, lost: 5 });
         }),
-        FindingId::NotRecovered => with(&|s| s.unrecovered = Some(Unrecovered { synced: 4, end: 9 })),
+        FindingId::NotRecovered => {
+            for by_append in [true, false] {
+                with(&|s| s.unrecovered = Some(Unrecovered { synced: 4, end: 9, by_append }));
+            }
+        }
         FindingId::SpaceHeld => with(&|s| {
             let (pid, command) = (4312, "reader".to_owned());
             s.removed_held = vec![RemovedHeld { pid, command, inode: 3, allocated: 4096 }];

@@ -7,7 +7,7 @@ use std::num::NonZero;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 
-use mmlog::{Follower, Hole, HoleKind, Log, Position, Trust, quoted, units};
+use mmlog::{Follower, Hole, HoleKind, Log, Position, Trust, Unrecovered, quoted, units};
 
 use crate::arguments::OldSegments;
 use crate::exit::{Exit, Failure, printable, shown};
@@ -136,14 +136,17 @@ pub fn outside(path: &Path, log: &Follower) -> mmlog::Result<Option<String>> {
 /// # Errors
 /// When its files cannot be looked at.
 pub fn unrecovered(path: &Path, follower: &Follower) -> mmlog::Result<Option<String>> {
-    let Some(waiting) = follower.unrecovered()? else { return Ok(None) };
-    Ok(Some(format!(
-        "{}: not recovered since the reboot: {} from {} on are as they have reached the disk; the next append recovers it, or `mmlogctl repair {}`",
-        shown(path),
-        units::counted(waiting.end - waiting.synced, "byte"),
-        waiting.synced,
-        quoted(path)
-    )))
+    let waiting = follower.unrecovered()?.filter(Unrecovered::matters);
+    Ok(waiting.map(|waiting| {
+        format!(
+            "{}: not recovered since the reboot: {} from {} on are as they have reached the disk; {}`mmlogctl repair {}`",
+            shown(path),
+            units::counted(waiting.end - waiting.synced, "byte"),
+            waiting.synced,
+            if waiting.by_append { "the next append recovers it, or " } else { "what recovers it is " },
+            quoted(path)
+        )
+    }))
 }
 
 /// One line about a hole for `--holes say`.

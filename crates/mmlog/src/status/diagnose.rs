@@ -10,7 +10,7 @@ mod who;
 use std::path::Path;
 use std::time::{Duration, SystemTime};
 
-use super::{Damage, Finding, FindingId, Seat, Severity, State, Status, Thresholds};
+use super::{Damage, Finding, FindingId, Seat, Severity, State, Status, Thresholds, Unrecovered};
 use crate::error::{Class, Error, Fault, GONE, quoted, quoted_directory, with_log};
 use crate::sys::fs::Medium;
 use crate::units::{ago, agree, counted, lasting, size};
@@ -269,16 +269,20 @@ impl Status {
     }
 
     fn not_recovered(&self) -> Option<Finding> {
-        let waiting = self.unrecovered?;
+        let waiting = self.unrecovered.filter(Unrecovered::matters)?;
         let sentence = format!(
             "not recovered since the reboot: {} from {} on are as they have reached the disk",
             size(waiting.end - waiting.synced),
             waiting.synced
         );
-        let next = format!(
-            "nothing to do: the next append recovers it, {} does it now; cat and tail show what that will leave",
-            self.command("repair")
-        );
+        let repair = self.command("repair");
+        let next = match waiting.by_append {
+            true => format!("nothing to do: the next append recovers it, {repair} does it now"),
+            false => format!(
+                "{repair} recovers it if the machine was rebooted since; where /proc/sys/kernel/random/boot_id cannot be read, as here, an append does not"
+            ),
+        };
+        let next = format!("{next}; cat and tail show what that will leave");
         Some(info(FindingId::NotRecovered, sentence, next))
     }
 

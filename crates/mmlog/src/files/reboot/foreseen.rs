@@ -9,6 +9,7 @@ use std::sync::{Arc, PoisonError};
 
 use super::Left;
 use crate::error::{Class, Fault};
+use crate::files::boot::Boot;
 use crate::files::content::{cannot_read, extent_without, last_byte};
 use crate::files::{Files, Intent};
 use crate::holes::{self, Hole, HoleKind};
@@ -33,6 +34,16 @@ pub struct Unrecovered {
     pub synced: u64,
     /// Up to there the data file has bytes, as far as they have reached the disk.
     pub end: u64,
+    /// The next append recovers it. Not where this process cannot tell whether the machine was rebooted: a repair does.
+    pub by_append: bool,
+}
+
+impl Unrecovered {
+    /// Whether that is worth a word: nothing is uncertain of a log that was durable to its end.
+    #[must_use]
+    pub fn matters(&self) -> bool {
+        self.end > self.synced || !self.by_append
+    }
 }
 
 impl Files {
@@ -109,7 +120,8 @@ impl Files {
             let left = Left::of(self, segment.file(), segment.base())?;
             let end = last_byte(segment.file(), left.synced - left.base, left.len);
             let end = end.map_err(cannot_read())?;
-            Ok(Some(Unrecovered { synced, end: left.base + end }))
+            let by_append = !matches!(self.boot(), Ok(Boot::Unknown));
+            Ok(Some(Unrecovered { synced, end: left.base + end, by_append }))
         };
         if_whole(look())
     }
