@@ -4,7 +4,7 @@ use std::fs;
 
 use mmlog::{Log, Options};
 
-use crate::cli::{Scratch, Tool, at, metadata_of, mmlogctl, poke, skipped};
+use crate::cli::{Scratch, Tool, at, metadata_of, mmlogctl, poke, reboot, skipped, slot, write_slot};
 use crate::{append, mounts};
 
 /// A shell in mounts of its own, in which `$M` is the tool and everything is below `$D`; what it printed, without the
@@ -220,5 +220,44 @@ fn rebuilt_metadata_knows_the_segments_in_the_directory_of_old_ones() {
         let rotated = mmlogctl("rotate", &log).args(["--olddir", "old"]).run();
         assert_eq!(rotated.code, 0, "{rotated:?}");
         assert_eq!(mmlogctl("cat", &log).run().stdout, b"one\ntwo\nthree\n");
+    }
+}
+
+#[test]
+fn a_log_that_was_durable_to_its_end_is_read_after_a_reboot_without_a_word() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    append(&log, "one\n").args(["--sync", "always"]).run().is_success();
+    reboot(&log);
+    mmlogctl("cat", &log).run().printed(b"one\n");
+    let check = mmlogctl("check", &log).run();
+    assert!(check.code == 0 && !check.text().contains("not recovered"), "{check:?}");
+}
+
+/// What a crash leaves allocated behind the data is no content, wherever somebody appends to the file then.
+#[test]
+fn what_redirection_put_behind_allocated_space_before_the_recovery_costs_no_nuls() {
+    // With nothing in flight, with an append that was torn in the last page, and with one that goes on behind that.
+    for torn in [None, Some((700, 30)), Some((500, 9000))] {
+        let scratch = Scratch::new();
+        let log = scratch.file("app.log");
+        let text = "x".repeat(499) + "\n";
+        append(&log, &text).run().is_success();
+        let data = fs::OpenOptions::new().append(true).open(&log).unwrap();
+        data.set_len(1 << 16).unwrap();
+        if let Some((at, len)) = torn {
+            write_slot(&log, 0, slot(3, at), len, 4711);
+        }
+        reboot(&log);
+        std::io::Write::write_all(&mut &data, b"outsider\n").unwrap();
+        let foreseen = mmlogctl("cat", &log).run();
+        append(&log, "more\n").run().is_success();
+        for (ended, printed) in [(foreseen, "outsider\n"), (mmlogctl("cat", &log).run(), "outsider\nmore\n")]
+        {
+            assert_eq!(ended.code, 0, "{ended:?}");
+            assert_eq!(ended.text(), format!("{text}{printed}"), "{torn:?}");
+        }
+        let deep = mmlogctl("check", &log).arg("--deep").run();
+        assert!(deep.code == 0 && !deep.text().contains("NULs"), "{torn:?}: {deep:?}");
     }
 }

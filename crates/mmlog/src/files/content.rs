@@ -23,7 +23,8 @@ const READ_AT_A_TIME: u64 = 64 * PAGE;
 pub(super) struct Extent {
     /// Behind the last byte that is not NUL; the start of the look if there is none.
     pub(super) end: u64,
-    /// Whole pages of NULs below the end, neighbours joined.
+    /// Whole pages of NULs below the end, neighbours joined, with the NULs of the page before: where that was written from, the
+    /// log had no more.
     pub(super) missing: Vec<(u64, u64)>,
 }
 
@@ -100,7 +101,7 @@ pub(super) fn extent_without(
                     found.end = at + last as u64 + 1;
                 }
                 None if page as u64 == PAGE => {
-                    empty = Some((empty.map_or(at, |(start, _)| start), at + PAGE));
+                    empty = Some((found.end, at + PAGE));
                 }
                 // The rest of a page whose front is below the checkpoint, or of the last one.
                 None => {}
@@ -198,7 +199,7 @@ mod tests {
         assert_eq!(first_byte(&file, second.1, 9 * piece)?, None);
         assert_eq!(last_byte(&file, 3, 4 * piece)?, second.1);
         assert_eq!(last_byte(&file, second.1, 4 * piece)?, second.1);
-        let missing = vec![(piece, 2 * piece + 5 * PAGE)];
+        let missing = vec![(first.1, 2 * piece + 5 * PAGE)];
         let never = Waits::default();
         assert!(extent(&file, 3, 4 * piece, &never).is_ok_and(|e| e == Extent { end: second.1, missing }));
         let missing = vec![(0, 2 * piece + 5 * PAGE)];

@@ -8,8 +8,8 @@
 //!    below the checkpoint.
 //! 2. The log ends behind the last byte that is not NUL, never below the checkpoint. The cursor of before was ahead
 //!    of the data or behind it, and says nothing.
-//! 3. Whole pages of NULs between the checkpoint and the end did not reach the disk: holes. Of torn holes there, the
-//!    zeros may not have.
+//! 3. Whole pages of NULs between the checkpoint and the end did not reach the disk, and the NULs before them are what the
+//!    last page had behind the data: holes. Of torn holes there, the zeros may not have.
 //! 4. The file is cut there, the cursor set, and all this synced; then the checkpoint is raised to the end and the
 //!    epoch by one, since positions from the end on mean other bytes now, and synced, before anybody appends. Between the
 //!    old checkpoint and the end the disk has what was there before, or a hole: who has read up to a position there lacks
@@ -81,6 +81,26 @@ impl<'a> Left<'a> {
         Some(hole)
     }
 
+    /// Those ranges of offsets, as far as no hole that is known has them.
+    fn lost(&self, missing: &[(u64, u64)], known: &[Hole]) -> Vec<Hole> {
+        let mut lost = Vec::new();
+        for &(from, to) in missing {
+            let (mut from, to) = (self.base + from, self.base + to);
+            while from < to {
+                let behind = known.iter().filter(|h| h.start <= from).map(Hole::end).max().unwrap_or(from);
+                if behind > from {
+                    from = behind;
+                    continue;
+                }
+                let next = known.iter().map(|h| h.start).filter(|&start| start > from).min();
+                let end = next.map_or(to, |next| next.min(to));
+                lost.push(Hole::lost(from, end));
+                from = end;
+            }
+        }
+        lost
+    }
+
     /// Whether the disk has all of an append without NULs. Where that cannot be told it is not.
     fn is_complete(&self, hole: &Hole) -> bool {
         let (from, to) = (hole.start - self.base, hole.end() - self.base);
@@ -115,12 +135,9 @@ impl LogLock<'_> {
         // In the same boot the cursor was spoiled, and says nothing of what is missing.
         let expected = if same_boot { end } else { hint };
         let mut lost = expected.clamp(end, end + len) - end;
-        for &(from, to) in &found.missing {
-            lost += to - from;
-            let known = |hole: &Hole| hole.start < base + to && base + from < hole.end();
-            if !holes::all(table).iter().any(known) {
-                self.note_hole(&Hole::lost(base + from, base + to));
-            }
+        lost += found.missing.iter().map(|(from, to)| to - from).sum::<u64>();
+        for hole in left.lost(&found.missing, &holes::all(table)) {
+            self.note_hole(&hole);
         }
         crash_point("reboot:holes");
         control.go_on_at(end, end - base);

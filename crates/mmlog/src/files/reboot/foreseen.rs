@@ -89,9 +89,7 @@ impl Files {
         let zeroed: Vec<_> = noted.iter().filter(torn).map(|h| (h.start - base, h.end() - base)).collect();
         let found = extent_without(segment.file(), synced - base, left.len, &zeroed, self.waits())?;
         let end = base + found.end;
-        let missing = found.missing.iter().map(|&(from, to)| Hole::lost(base + from, base + to));
-        let unknown = |lost: &Hole| !noted.iter().any(|h| h.start < lost.end() && lost.start < h.end());
-        let mut holes: Vec<Hole> = missing.filter(unknown).collect();
+        let mut holes = left.lost(&found.missing, &noted);
         holes.extend(in_doubt);
         holes.retain(|h| h.end() <= end);
         Ok(Foreseen { end, holes, file })
