@@ -196,6 +196,10 @@ fn an_empty_file_that_somebody_writes_to_is_not_made_a_log() {
     fs::hard_link(&fresh, &elsewhere).unwrap();
     let refused = mmlogctl("init", &elsewhere).arg("--trust-path").run();
     assert_eq!(refused.code, 3, "{refused:?}");
+    open.writer().unwrap().append(b"one\n").unwrap();
+    let refused = mmlogctl("repair", &elsewhere).args(["--rebuild", "--trust-path"]).run();
+    assert_eq!(refused.code, 3, "{refused:?}");
+    assert!(!metadata_of(&elsewhere).exists(), "what is refused leaves nothing");
     drop(open);
 }
 

@@ -65,8 +65,8 @@ impl Opening<'_> {
             }
             _ => self.fill(&opened, if was_log { Start::WhereDataEnds } else { Start::Here }),
         };
-        if created.is_err() && !was_log {
-            // Nobody has used it; whoever waits for the lock sees that it has no link and starts over.
+        if created.is_err() && (!was_log || allocated == 0) {
+            // It has said nothing so far; whoever waits for the lock sees that it has no link and starts over.
             let _ = self.place.remove(Part::Metadata);
         }
         let origin = created?;
