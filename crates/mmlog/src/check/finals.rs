@@ -90,11 +90,12 @@ impl Look<'_> {
     fn at_bytes(&mut self) -> Option<Problem> {
         match self.read_all() {
             Ok(problem) => problem.map(Problem::Wrong),
-            // Damage of a compressed one has no errno.
+            // Damage of a compressed one has no errno, and no byte of it is sure.
             Err(e) => {
-                let has = self.segment.name.says.base + self.read;
-                let end = self.segment.end;
-                let what = format!("it cannot be read from position {has} on: {e}; positions [{has}, {end})");
+                let (base, end) = (self.segment.name.says.base, self.segment.end);
+                let is_plain = self.segment.name.says.compression.is_none();
+                let from = if is_plain { (base + self.read).min(end) } else { base.max(self.kept) };
+                let what = format!("it cannot be read: {e}; positions [{from}, {end})");
                 Some(if e.raw_os_error().is_some() { Problem::Unseen(what) } else { Problem::Wrong(what) })
             }
         }

@@ -150,13 +150,15 @@ pub(crate) fn unwritten(file: &File, within: &Range<u64>) -> io::Result<Option<R
     Ok((from < to).then_some(from..to))
 }
 
-/// All whole pages within that range of offsets that the file system has never written, neighbours joined.
+/// All pages within that range of offsets that the file system has never written, neighbours joined: whole ones, and the last
+/// as far as the range reaches.
 pub(crate) fn unwritten_pages(file: &File, within: &Range<u64>) -> io::Result<Vec<Range<u64>>> {
     let (mut found, mut at) = (Vec::new(), within.start);
     while at < within.end
         && let Some(gap) = unwritten(file, &(at..within.end))?
     {
-        let pages = gap.start.next_multiple_of(PAGE)..gap.end / PAGE * PAGE;
+        let end = if gap.end == within.end { gap.end } else { gap.end / PAGE * PAGE };
+        let pages = gap.start.next_multiple_of(PAGE)..end;
         at = gap.end;
         if !pages.is_empty() {
             found.push(pages);
