@@ -56,7 +56,8 @@ pub(super) fn too_long(name: &str, expected: u64, found: u64) -> String {
 
 pub(super) fn make_room(e: &io::Error) -> &'static str {
     match e.raw_os_error() {
-        Some(libc::EFBIG) => "raise the limit, or start with a new log",
+        Some(libc::EFBIG) if is_limited(Resource::RLIMIT_FSIZE) => "raise the limit, or start with a new log",
+        Some(libc::EFBIG) => "this is the file system's limit: rotate, or start with a new log",
         Some(libc::EDQUOT) => "free some of this user's quota and try again, nothing was taken",
         _ => "free some and try again, nothing was taken",
     }
@@ -64,9 +65,10 @@ pub(super) fn make_room(e: &io::Error) -> &'static str {
 
 /// The reasons behind the errnos that surprise people here, and what to do.
 pub(super) fn words(e: &io::Error) -> String {
-    let limit = |resource, name: &str| {
-        let now = getrlimit(resource).map_or_else(|_| "unknown".into(), |(soft, _)| soft.to_string());
-        format!("{e} ({name} is {now})")
+    let limit = |resource, name: &str| match getrlimit(resource) {
+        Ok((libc::RLIM_INFINITY, _)) => e.to_string(),
+        Ok((soft, _)) => format!("{e} ({name} is {soft})"),
+        Err(_) => format!("{e} ({name} is unknown)"),
     };
     match e.raw_os_error() {
         Some(libc::EMFILE) => limit(Resource::RLIMIT_NOFILE, "RLIMIT_NOFILE, `ulimit -n`,"),
@@ -80,6 +82,10 @@ pub(super) fn words(e: &io::Error) -> String {
     }
 }
 
+fn is_limited(resource: Resource) -> bool {
+    getrlimit(resource).map_or(true, |(soft, _)| soft != libc::RLIM_INFINITY)
+}
+
 pub(super) fn advice(e: &io::Error) -> &'static str {
     known(e).unwrap_or("nothing was changed; look at the file system and try again")
 }
@@ -90,6 +96,12 @@ fn known(e: &io::Error) -> Option<&'static str> {
         libc::EACCES => "run as the file's owner or group, or chmod it",
         libc::EPERM => "see lsattr; mapped writers need both attributes off",
         libc::EROFS => "remount it writable; cat, tail and status work as it is",
+        libc::ENOMEM if !is_limited(Resource::RLIMIT_AS) => {
+            "free some memory and try again; dmesg tells what the kernel did for want of it"
+        }
+        libc::EFBIG if !is_limited(Resource::RLIMIT_FSIZE) => {
+            "this is the file system's limit: rotate, or start with a new log"
+        }
         libc::EMFILE | libc::ENOMEM | libc::EFBIG => "raise the limit",
         libc::ENFILE | libc::ENOLCK => "close what holds them, then try again",
         libc::ENAMETOOLONG => {
@@ -220,6 +232,20 @@ mod tests {
             };
             let read: &[u8] = shell.stdout.strip_prefix(b"./").unwrap_or(&shell.stdout);
             assert_eq!(read, name, "{said}");
+        }
+    }
+
+    #[test]
+    fn a_limit_is_named_and_to_be_raised_where_there_is_one() {
+        for (errno, resource, name) in [
+            (libc::EMFILE, Resource::RLIMIT_NOFILE, "RLIMIT_NOFILE"),
+            (libc::ENOMEM, Resource::RLIMIT_AS, "RLIMIT_AS"),
+            (libc::EFBIG, Resource::RLIMIT_FSIZE, "RLIMIT_FSIZE"),
+        ] {
+            let said = reason(&io::Error::from_raw_os_error(errno));
+            let is_named = said.contains(name) && said.contains("; raise the limit");
+            assert_eq!(is_named, is_limited(resource), "{said}");
+            assert!(!said.contains(&u64::MAX.to_string()) && said.contains("; "), "{said}");
         }
     }
 }
