@@ -272,6 +272,36 @@ fn a_segment_of_another_owner_is_left_out_and_said_and_stays() {
 }
 
 #[test]
+fn nothing_of_a_log_is_removed_where_its_old_segments_cannot_be_looked_for() {
+    if !is_root() {
+        return skipped("removal beside a directory that may not be read", "needs root, to be somebody else");
+    }
+    let scratch = Scratch::new();
+    let log = log_in(&scratch.file("here"), OURS);
+    fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    let old = scratch.file("here/old");
+    fs::create_dir(&old).unwrap();
+    mmlogctl("rotate", &log).args(["--olddir", "old"]).run().printed(b"");
+    give(log.parent().unwrap(), NOBODY);
+    give(&old, NOBODY);
+    fs::set_permissions(&old, fs::Permissions::from_mode(0o000)).unwrap();
+    let as_nobody = |command: &mut std::process::Command| {
+        std::os::unix::process::CommandExt::uid(command, NOBODY);
+    };
+    let ended = mmlogctl("rm", &log)
+        .arg("--all")
+        .with(|c| {
+            as_nobody(c);
+            c
+        })
+        .run();
+    assert!(ended.code == 1 && log.exists() && metadata_of(&log).exists(), "{ended:?}");
+    fs::set_permissions(&old, fs::Permissions::from_mode(0o755)).unwrap();
+    mmlogctl("check", &log).run().is_success();
+    mmlogctl("rm", &log).arg("--all").run().is_success();
+}
+
+#[test]
 fn new_names_of_directories_elsewhere_are_refused() {
     let scratch = Scratch::new();
     let log = log_in(&scratch.file("here"), OURS);

@@ -106,6 +106,11 @@ fn remove_parts(
         Err(Fault::OldDirectoryElsewhere { .. }) if finals == Finals::Leave => None,
         old => old?,
     };
+    // What cannot be looked for is known before anything goes.
+    let finals = match finals {
+        Finals::Remove => everywhere(&log, old.as_ref())?.named,
+        Finals::Leave => Vec::new(),
+    };
     // Both can go, or none goes.
     leased.into_iter().flatten().try_for_each(removable)?;
     let mut files = Vec::new();
@@ -118,10 +123,7 @@ fn remove_parts(
     if data.is_some() {
         take(Part::Data, place.path())?;
     }
-    let gone = match finals {
-        Finals::Remove => remove_finals(&everywhere(&log, old.as_ref())?.named, &config.waits)?,
-        Finals::Leave => Vec::new(),
-    };
+    let gone = remove_finals(&finals, &config.waits)?;
     let not_seen = |what: &str, fault: &Fault| {
         let why = format!("{what} not looked for: {}; what is there stays", fault.problem());
         LeftOut { path: place.directory_path().to_path_buf(), why }
