@@ -168,7 +168,9 @@ fn a_restored_copy_goes_on_by_the_first_step_that_is_printed() {
 fn where_only_recreate_works_only_recreate_is_advised() {
     let scratch = Scratch::new();
     let log = scratch.log(b"one\ntwo\n");
-    fs::rename(&log, scratch.file("app.log.1")).unwrap();
+    // Where a status does not look for it.
+    fs::create_dir(scratch.file("away")).unwrap();
+    fs::rename(&log, scratch.file("away/app.log.1")).unwrap();
     fs::write(&log, "").unwrap();
     let refused = append(&log, "lost\n").run();
     let status = String::from_utf8(mmlogctl("status", &log).run().stdout).unwrap();

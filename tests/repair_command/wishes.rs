@@ -4,6 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use mmlog::metadata::JOURNAL_TRIM;
+use nix::sys::signal::Signal;
 
 use crate::cli::{Scratch, at, metadata_of, mmlogctl, poke, raw, skipped, succeeds, write_hole};
 use crate::{CONTENT, cut, goes_on, mends, needs, nothing_to_repair, poison, repair};
@@ -192,6 +193,24 @@ fn a_foreign_data_file_gets_metadata_of_its_own() {
     replace_by(&log, b"somebody else's\n");
     needs(&log, "--rebuild", &["fact  the metadata is of another file (inode ", "put the right file back"]);
     mends(&log, &["--rebuild"], &["plan  make new metadata from the data file (metadata of another file"]);
+    goes_on(&log, b"somebody else's\n");
+}
+
+/// As `sed -i` does beside a program that goes on.
+#[test]
+fn metadata_that_somebody_writes_by_is_not_made_anew_for_the_file_that_replaced_his() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let mut writer = mmlogctl("append", &log).start();
+    writer.feed(CONTENT);
+    crate::cli::wait_for("it is appended", || (fs::read(&log).ok()?.starts_with(CONTENT)).then_some(()));
+    replace_by(&log, b"somebody else's\n");
+    let refused = repair(&log, &["--rebuild", "--wait=0s"]);
+    let him = format!("in use by process {} (", writer.pid());
+    assert!(refused.code == 3 && refused.stderr.contains(&him), "{refused:?}");
+    writer.signal(Signal::SIGKILL);
+    writer.end();
+    crate::cli::when_out_of_use(|| repair(&log, &["--rebuild"])).is_success();
     goes_on(&log, b"somebody else's\n");
 }
 

@@ -17,7 +17,7 @@ use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::holes::{self, Hole};
 use crate::layout::{
-    Control, FOLLOWING_FIRST, Header, LOCK_BYTE, POSITION_END, Version1, WRITERS_RANGE, total_len,
+    Control, FOLLOWING_FIRST, Header, LOCK_BYTE, POSITION_END, SLOT_BYTES, Version1, WRITERS_RANGE, total_len,
 };
 use crate::metadata::Entry;
 use crate::sys::lock::{self, Lease};
@@ -129,7 +129,7 @@ impl Opening<'_> {
             }
             Start::Here | Start::Version1 { .. } => (None, None),
         };
-        if self.stores_followers(opened, geometry.max_writers)? {
+        if self.has_writers(opened)? || self.stores_followers(opened, geometry.max_writers)? {
             return Err(super::in_use(&opened.file));
         }
         self.allocate(opened, &stat, geometry.max_writers, start)?;
@@ -180,6 +180,14 @@ impl Opening<'_> {
         meta.make_ready();
         crash_point("create:ready");
         Ok(if len > 0 { Origin::Adopted { len } } else { Origin::Created })
+    }
+
+    /// Whether somebody writes by the metadata that is made anew: he has another data file, and takes ranges here that he
+    /// stores there.
+    fn has_writers(&self, opened: &Opened) -> std::result::Result<bool, Fault> {
+        let fd = opened.lock_file.fd().ok_or(Fault::Replaced)?;
+        let held = lock::is_locked(fd, SLOT_BYTES, u64::from(WRITERS_RANGE.1));
+        Ok(self.metadata == Metadata::Rebuild && held.map_err(Fault::io("ask who writes"))?)
     }
 
     /// Whether a follower of what was here may store where slots are to be.

@@ -255,7 +255,7 @@ impl Deciding<'_> {
             let why = format!("metadata of another file (inode {recorded}, the data file is {found})");
             return self.wanted(Wish::Rebuild, Step::Rebuild { why: why.clone() }, || {
                 format!(
-                    "{why}; put the right file back, or `mmlogctl repair --rebuild LOG` makes new metadata for this one"
+                    "{why}; put the right file back, or stop all writers and `mmlogctl repair --rebuild LOG` makes new metadata for this one"
                 )
             });
         }

@@ -107,7 +107,9 @@ impl Status {
                 )
             }
             FindingId::DataReplaced => {
-                format!("put the right file back, or {rebuild} makes new metadata for this one")
+                format!(
+                    "put the right file back, or stop all writers and {rebuild} makes new metadata for this one"
+                )
             }
             FindingId::MetadataCopied => {
                 format!("put the original metadata back, or stop all writers and {rebuild}")
