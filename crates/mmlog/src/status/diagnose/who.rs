@@ -118,7 +118,7 @@ impl Status {
         if people.iter().all(|p| p.pid == 0) {
             let tells = holders::tells_lockers_of(&self.metadata_path);
             return format!(
-                "{tells} shows as root who has a lock on the metadata file (/proc/PID/...); end that process"
+                "{tells} shows as root who has a lock on the metadata file, by its number in /proc; end that process"
             );
         }
         let ids: Vec<String> = people.iter().filter_map(|p| p.seat.pid).map(|pid| pid.to_string()).collect();
