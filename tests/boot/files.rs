@@ -267,3 +267,45 @@ fn what_redirection_put_behind_allocated_space_before_the_recovery_costs_no_nuls
         assert!(deep.code == 0 && !deep.text().contains("NULs"), "{torn:?}: {deep:?}");
     }
 }
+
+#[test]
+fn a_log_whose_metadata_is_lost_does_not_begin_again_beside_its_old_segments() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.file("old")).unwrap();
+    for current in ["", "four\n"] {
+        let log = scratch.file(if current.is_empty() { "empty.log" } else { "app.log" });
+        for line in ["one\n", "two\n", "three\n"] {
+            append(&log, line).run().is_success();
+            mmlogctl("rotate", &log).args(["--olddir", "old"]).run().is_success();
+        }
+        if !current.is_empty() {
+            append(&log, current).run().is_success();
+        }
+        fs::remove_file(metadata_of(&log)).unwrap();
+        let step = format!("repair --rebuild --olddir old {}", log.display());
+        for command in [&["append"][..], &["init"], &["init", "--adopt"], &["rotate"], &["check"], &["cat"]] {
+            let ended = mmlogctl(command[0], &log).args(&command[1..]).input(b"five\n").run();
+            let said = ended.text() + &ended.stderr;
+            assert!(ended.code != 0 && said.contains(&step), "{command:?}: {ended:?}");
+            assert!(!metadata_of(&log).exists(), "{command:?}");
+        }
+        mmlogctl("repair", &log).args(["--rebuild", "--olddir", "old"]).run().is_success();
+        append(&log, "five\n").run().is_success();
+        let whole = format!("one\ntwo\nthree\n{current}five\n");
+        mmlogctl("cat", &log).run().printed(whole.as_bytes());
+        mmlogctl("check", &log).run().is_success();
+    }
+}
+
+#[test]
+fn another_logs_directory_below_keeps_nobody_from_making_a_log() {
+    let scratch = Scratch::new();
+    fs::create_dir(scratch.file("other")).unwrap();
+    let other = scratch.file("other/app.log");
+    append(&other, "one\n").run().is_success();
+    mmlogctl("rotate", &other).run().is_success();
+    let log = scratch.file("app.log");
+    fs::write(&log, b"").unwrap();
+    append(&log, "two\n").run().is_success();
+    mmlogctl("cat", &log).run().printed(b"two\n");
+}

@@ -104,6 +104,12 @@ pub enum Fault {
         /// Length of the data file, bytes.
         len: u64,
     },
+    /// A data file without metadata, and old segments of its name in a directory beside it.
+    #[error(
+        "no metadata, and directory {} has old segments of this log's name; `mmlogctl repair --rebuild --olddir {} LOG` goes on behind them; if they are not its own, move them away",
+        shown(.0), quoted(.0)
+    )]
+    OldSegmentsUnnamed(PathBuf),
     /// Metadata without a data file.
     #[error("data file is gone; {GONE}")]
     NoData,

@@ -111,6 +111,9 @@ impl Opening<'_> {
         crash_point("create:data");
         let stat = data.metadata().map_err(Fault::io("stat the data file"))?;
         let len = stat.size();
+        if existed && start == Start::Here {
+            olddir::check_unnamed(self.place, self.config)?;
+        }
         if len > 0 && self.config.adopt == Adopt::Refuse && start == Start::Here {
             return Err(Fault::NoMetadata { len });
         }

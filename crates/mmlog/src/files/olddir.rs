@@ -150,7 +150,8 @@ pub(super) fn to_keep(
     Ok(look_there(log, &found, &name, config.old_directory.as_deref())?.map(|there| (name, there)))
 }
 
-/// Directories in the log's that have files with the names of its segments, where neither metadata nor caller names one.
+/// Directories in the log's that have files with the names of its segments, and no log of that name, where neither metadata nor
+/// caller names one.
 pub(crate) fn unnamed(place: &Place, config: &Config) -> Option<Vec<PathBuf>> {
     let metadata = place.open(Part::Metadata, Access::Read).ok();
     if config.old_directory.is_some()
@@ -161,10 +162,22 @@ pub(crate) fn unnamed(place: &Place, config: &Config) -> Option<Vec<PathBuf>> {
     let log = place.name(Part::Data);
     let has_segments = |directory: &PathBuf| {
         let names = place.beside(directory, Way::Below).and_then(|there| there.names());
-        names.is_ok_and(|names| names.iter().any(|name| SegmentName::parse(log, name).is_some()))
+        names.is_ok_and(|names| {
+            let is = |part| names.iter().any(|name| name == place.name(part));
+            !is(Part::Metadata)
+                && !is(Part::Data)
+                && names.iter().any(|name| SegmentName::parse(log, name).is_some())
+        })
     };
     let directories = place.directories().unwrap_or_default().into_iter().map(PathBuf::from);
     Some(directories.filter(has_segments).collect())
+}
+
+/// Before metadata is made anew for a data file that is there: its positions would begin at 0 again, beside old segments that
+/// have them.
+pub(super) fn check_unnamed(place: &Place, config: &Config) -> Result<(), Fault> {
+    let first = unnamed(place, config).unwrap_or_default().into_iter().next();
+    first.map_or(Ok(()), |directory| Err(Fault::OldSegmentsUnnamed(directory)))
 }
 
 impl Files {

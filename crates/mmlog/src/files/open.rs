@@ -20,6 +20,7 @@ use std::time::Duration;
 
 use super::boot::{Boot, Known};
 use super::meta::{self, Meta, Stage, page_size};
+use super::olddir;
 use super::owner::Operation;
 use super::room::{Room, no_room};
 use super::segment_dir::{Owner, SegmentDir, Stranger};
@@ -276,6 +277,9 @@ impl Opening<'_> {
         let len = data.map_or(0, |found| found.len);
         // Before anything is made there.
         check_file_system(self.place.directory_fd())?;
+        if data.is_some() && self.metadata == Metadata::Keep {
+            olddir::check_unnamed(self.place, self.config)?;
+        }
         match (len, self.intent, self.config.adopt) {
             // One that was a log may have the name that it has.
             _ if self.metadata == Metadata::Rebuild => Ok(()),

@@ -145,8 +145,16 @@ pub(super) fn gather(place: &Arc<Place>, config: &Config) -> Result<Facts> {
         Err(e) => {
             let present = place.find(Part::Metadata).map_err(Fault::io("stat the metadata file")).at(path)?;
             return match e.fault() {
-                Fault::NoMetadata { .. } if present.is_none() => without(MetadataFact::Missing),
-                Fault::NoMetadata { .. } | Fault::NoLog if present.is_some() => {
+                Fault::NoMetadata { .. } | Fault::OldSegmentsUnnamed(_) if present.is_none() => {
+                    without(MetadataFact::Missing)
+                }
+                // An empty data file is that of a log, where the caller names its old segments.
+                Fault::NoLog if present.is_none() && data.is_some() && config.old_directory.is_some() => {
+                    without(MetadataFact::Missing)
+                }
+                Fault::NoMetadata { .. } | Fault::NoLog | Fault::OldSegmentsUnnamed(_)
+                    if present.is_some() =>
+                {
                     without(MetadataFact::Unfinished)
                 }
                 Fault::NotMetadata { .. } | Fault::Geometry { .. } => {
