@@ -120,6 +120,9 @@ fn a_file_cut_from_outside_goes_on_behind_a_hole_and_keeps_what_was_before_the_c
     goes_on(&log, b"one\ntwo\n");
     let said = mmlogctl("cat", &log).arg("--holes=say").run();
     assert!(said.stderr.contains("8") && said.text() == "one\ntwo\nnext\n", "{said:?}");
+    let status = mmlogctl("status", &log).run().text();
+    assert!(status.contains("6 B that may have been acknowledged are lost"), "{status}");
+    assert!(!status.contains("nothing is lost"), "{status}");
 }
 
 #[test]

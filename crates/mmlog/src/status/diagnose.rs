@@ -12,6 +12,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{Damage, Finding, FindingId, Seat, Severity, State, Status, Thresholds, Unrecovered};
 use crate::error::{Class, Error, Fault, GONE, quoted, quoted_directory, with_log};
+use crate::holes::HoleKind;
 use crate::sys::fs::Medium;
 use crate::units::{ago, agree, counted, lasting, size};
 
@@ -303,11 +304,20 @@ impl Status {
             last.start,
             last.kind
         );
-        let next = format!(
-            "nothing is lost that was acknowledged; `mmlogctl cat --holes say {}` names them all",
-            quoted(&self.path)
-        );
+        let next =
+            format!("{}`mmlogctl cat --holes say {}` names them all", self.holes_cost(), quoted(&self.path));
         Some(info(FindingId::Holes, sentence, next).of(last.pid))
+    }
+
+    /// What the holes took from those who had been told "it is in the log": no hole of a writer that died did.
+    fn holes_cost(&self) -> String {
+        let lost = self.holes.iter().filter(|h| h.kind == HoleKind::Lost).map(|h| h.len).sum();
+        match (lost, self.holes.len() as u64 == self.holes_total) {
+            (0, true) => "nothing is lost that was acknowledged; ".to_owned(),
+            // The kinds of those that the table has no room for are not known.
+            (0, false) => String::new(),
+            (bytes, _) => format!("{} that may have been acknowledged are lost; ", size(bytes)),
+        }
     }
 }
 

@@ -27,12 +27,12 @@ fn row(state: State) -> [&'static str; 3] {
         State::Locked => [
             "A process that is stopped, or does not get on, keeps the log's lock.",
             "Appends that need more space wait for it; critical after 30 s.",
-            "Let it go on as the step says (`kill -CONT PID`, or thaw it), or `kill -9 PID`: its one append is lost at most.",
+            "Let it go on as the step says (`kill -CONT PID`, or thaw it): that loses nothing. `kill -9 PID` lets the others go on, and loses all that it has not appended yet: its append in flight, what it has read, and what waits in its pipe; the program at the other end then gets SIGPIPE.",
         ],
         State::Stalled => [
             "A writer is stopped, or does not get on, in the middle of an append. Or a trim or rotation keeps its gate closed.",
             "Followers see nothing newer. Behind a closed gate all appends wait; critical after 30 s.",
-            "Let it go on as the step says (`kill -CONT PID`, or thaw it), or `kill -9 PID`: its one append is lost at most.",
+            "Let it go on as the step says (`kill -CONT PID`, or thaw it): that loses nothing. `kill -9 PID` lets the others go on, and loses all that it has not appended yet: its append in flight, what it has read, and what waits in its pipe; the program at the other end then gets SIGPIPE.",
         ],
         State::FullSoon => {
             ["Less than two chunks of space are left.", "Nothing yet.", "Make room now, as for FULL."]

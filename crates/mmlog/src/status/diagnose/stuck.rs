@@ -100,7 +100,7 @@ impl Status {
             let lasted = them.iter().map(|w| w.process_for_at_least).max().unwrap_or_default();
             let known = them.iter().filter_map(|w| w.not_run_for).max();
             let sentence = format!(
-                "{}, {}; what it is to append waits in its pipe or its program",
+                "{}, {}; its messages wait, in its pipe or in its program",
                 all_are(&people, self.writers.len()),
                 since(known, lasted)
             );

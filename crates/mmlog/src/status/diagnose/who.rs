@@ -109,6 +109,7 @@ pub(super) fn all_are(people: &[Person<'_>], of: usize) -> String {
 #[derive(Clone, Copy)]
 pub(super) enum Loses {
     Nothing,
+    /// Its append in flight; and what it has read or waits in its pipe, where its program feeds it through one.
     AnAppend,
 }
 
@@ -129,8 +130,8 @@ impl Status {
         let all = ids.join(" ");
         let cost = match (loses, ids.len()) {
             (Loses::Nothing, _) => "it heals by itself, nothing is lost",
-            (Loses::AnAppend, 1) => "it heals by itself, at most its one append is lost",
-            (Loses::AnAppend, _) => "it heals by itself, at most one append of each is lost",
+            (Loses::AnAppend, 1) => "it heals; what is not yet appended, pipe included, is lost",
+            (Loses::AnAppend, _) => "it heals; what is not yet appended, pipes included, is lost",
         };
         match (first.process, first.frozen_by) {
             (ProcessState::Frozen, Some(by)) => thaw(by),

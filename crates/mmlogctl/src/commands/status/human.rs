@@ -6,8 +6,8 @@
 //!                at 1234000 (copying), for at least 1 s; followers see nothing
 //!                behind it
 //!   next         kill -CONT 4712
-//!                or `kill -9 4712`: it heals by itself, at most its one append is
-//!                lost
+//!                or `kill -9 4712`: it heals; what is not yet appended, pipe
+//!                included, is lost
 //!   note         2 holes, the latest of 9 B at 77, torn, left by 4711 (web)
 //!                nothing is lost that was acknowledged; `mmlogctl cat --holes say
 //!                app.log` names them all

@@ -4,7 +4,7 @@
 //! STALLED  app.log: writer 4312 (nginx-log) is stopped with 128 bytes in flight
 //! at 10485760 (copying), for 3m12s; followers see nothing behind it
 //!   kill -CONT 4312
-//! or `kill -9 4312`: it heals by itself, at most its one append is lost
+//! or `kill -9 4312`: it heals; what is not yet appended, pipe included, is lost
 //! 1.2M/s  9.0k msgs/s  lag 128B  free 41.2G
 //! ```
 //!

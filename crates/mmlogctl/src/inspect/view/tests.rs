@@ -71,7 +71,7 @@ fn stalled() -> Status {
             Severity::Warning,
             "writer 4312 (nginx-log) is stopped with 128 bytes in flight at 10485760 (copying), for at least 3m12s; \
              followers see nothing behind it; 2 appends wait for it, the first for 12 s",
-            "`kill -CONT 4312`, or `kill -9 4312`: it heals by itself, at most its one append is lost",
+            "`kill -CONT 4312`, or `kill -9 4312`: it heals; what is not yet appended, pipe included, is lost",
         ),
         Finding {
             id: FindingId::Holes,
