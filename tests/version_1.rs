@@ -10,7 +10,7 @@ use std::time::Duration;
 use common::original::Original;
 use common::{metadata_of, scene};
 use mmlog::repair::{MetadataFact, Step, Wish};
-use mmlog::{Class, Fault, Log, Next, Observer, Options, Position, Start, State, check, repair};
+use mmlog::{Class, Fault, FindingId, Log, Next, Observer, Options, Position, Start, State, check, repair};
 
 fn options() -> Options {
     Log::options()
@@ -68,7 +68,9 @@ fn a_file_that_its_trim_cut_is_no_damage() {
     original.trim();
     assert_eq!(read(&scene.log).0, b"one\n");
     let status = Observer::open(&scene.log, &options()).unwrap().look().unwrap();
-    assert_eq!((status.state, status.format, status.cursor), (State::Ok, 1, 4));
+    // Of the format, which nobody can append to, and of nothing else.
+    assert_eq!(status.findings.iter().map(|f| f.id).collect::<Vec<_>>(), [FindingId::Version1]);
+    assert_eq!((status.state, status.format, status.cursor), (State::Warning, 1, 4));
 }
 
 #[test]

@@ -77,7 +77,7 @@ fn a_symbolic_link_is_refused_and_the_option_that_allows_it_named() {
     let log = scratch.log(CONTENT);
     let link = scratch.file("link");
     symlink(&log, &link).unwrap();
-    refused(&COMMANDS, &link, 1, &["a symbolic link", "; name the file it points to, or use --trust-path"]);
+    refused(&COMMANDS, &link, 1, &["a symbolic link to ", "; name that file, or use --trust-path"]);
     assert!(!metadata_of(&link).exists());
     mmlogctl("cat", &link).arg("--trust-path").run().printed(CONTENT);
     mmlogctl("append", &link).arg("--trust-path").input(b"four\n").run().is_success();

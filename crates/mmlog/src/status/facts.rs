@@ -60,7 +60,9 @@ fn data_file(files: &Files, file_size: u64, file: &FileFacts) -> Result<Option<D
     let rotating = header.journal.kind() == JOURNAL_ROTATE;
     let found = |id, problem| {
         let is_elsewhere = matches!(id, FindingId::DataGone | FindingId::DataReplaced);
-        let name = is_elsewhere.then(|| files.place.name_of(recorded)).flatten();
+        // What copied metadata names is the original's, which stays where it is.
+        let is_moved = is_elsewhere && files.is_copied().is_none();
+        let name = is_moved.then(|| files.place.name_of(recorded)).flatten();
         let moved_to = name.map(|name| files.path().with_file_name(name));
         Ok(Some(Damage { id, problem, moved_to }))
     };

@@ -314,7 +314,8 @@ impl Place {
     pub(crate) fn find_named(&self, name: &OsStr) -> io::Result<Option<Found>> {
         match statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW) {
             Ok(stat) => Ok(Some(Found::of(&stat))),
-            Err(rustix::io::Errno::NOENT) => Ok(None),
+            // A name that the file system cannot have names nothing.
+            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NAMETOOLONG) => Ok(None),
             Err(e) => Err(e.into()),
         }
     }
