@@ -306,6 +306,25 @@ fn metadata_of_earlier_software_gets_places_from_who_writes_and_until_then_follo
 }
 
 #[test]
+fn nobody_is_told_to_continue_a_process_that_does_not_have_the_log_open() {
+    let scratch = Scratch::new();
+    let log = new_log(&scratch, &b"one line\n".repeat(1 << 20));
+    let mut bystander = std::process::Command::new("sleep").arg("1000").spawn().unwrap();
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(bystander.id().cast_signed()), Signal::SIGSTOP)
+        .unwrap();
+    let field = |field| place(3, field);
+    poke(&log, field(offset_of!(FollowingPlace, since_ns)), &7_u64.to_ne_bytes());
+    poke(&log, field(offset_of!(FollowingPlace, pid)), &bystander.id().to_ne_bytes());
+    poke(&log, field(offset_of!(FollowingPlace, command)), b"bystander\0");
+    let _held = [0, 1].map(|which| Held::byte(&log, FOLLOWING_BYTES + 6 + which));
+    let named = bystander.id().to_string();
+    let shown = mmlogctl("status", &log).run().text();
+    assert!(shown.contains("reader-behind") && !shown.contains(&named), "{shown}");
+    bystander.kill().unwrap();
+    bystander.wait().unwrap();
+}
+
+#[test]
 fn what_anybody_stored_there_is_shown_escaped_and_believed_by_nobody() {
     let scratch = Scratch::new();
     let log = new_log(&scratch, b"one line\n");

@@ -259,8 +259,13 @@ pub(crate) fn forget(files: &Files, name: &str) -> std::result::Result<(), Fault
 
 /// Every hold, the one that keeps most first.
 pub(crate) fn all(files: &Files) -> Vec<HoldStatus> {
+    // Nobody is told to continue a process that somebody only stored there.
+    let state = |who: &Who| match process::state_of(who) {
+        state if state.stands() && !files.may_be_held_by(who.pid) => ProcessState::Gone,
+        state => state,
+    };
     let status = |said: Said| HoldStatus {
-        process: process::state_of(&said.who),
+        process: state(&said.who),
         pid: said.who.pid,
         name: said.name,
         position: said.position,

@@ -83,7 +83,7 @@ fn of(files: &Files, id: LogId, position: Position) -> std::result::Result<Stand
     }
     let between = now.epoch.checked_sub(id.epoch).filter(|between| *between <= WENT_ON as u64);
     let known =
-        between.and_then(|_| (id.epoch + 1..=now.epoch).map(|epoch| header.beginning(epoch)).collect());
+        between.and_then(|_| (id.epoch..now.epoch).map(|epoch| header.beginning(epoch + 1)).collect());
     let Some(mut beginnings): Option<Vec<_>> = known else { return Ok(Standing::Changed { from: None }) };
     beginnings.extend(foreseen.map(|found| Beginning::WentOn(found.end)));
     Ok(after(&beginnings, position.get()))

@@ -97,6 +97,13 @@ impl Observer {
             })
             .collect();
         found.sort_by_key(|follower| std::cmp::Reverse(follower.lag));
+        // The one that may be talked about: whoever writes the metadata can store anybody's id there.
+        if let Some(first) = found.first_mut().filter(|first| first.lag > 0)
+            && !first.seat.pid.is_none_or(|pid| files.may_be_held_by(pid))
+        {
+            (first.pid, first.seat, first.process) = (0, Seat::default(), ProcessState::Unknown);
+            (first.command_line, first.frozen_by) = (None, None);
+        }
         Ok((found, count))
     }
 }

@@ -7,6 +7,7 @@ use super::who::{Person, thaw};
 use super::{Finding, FindingId, State, Status, Thresholds, info, quoted, warning};
 use crate::holds::HoldStatus;
 use crate::layout::FOLLOWING_MAX;
+use crate::sys::holders::tells_lockers_of;
 use crate::sys::process::{self, ProcessState};
 use crate::units::{ago, counted, size};
 
@@ -71,6 +72,10 @@ impl Status {
             who.named()
         );
         let next = match (first.process, first.seat.pid, who.frozen_by) {
+            _ if first.pid == 0 => format!(
+                "{} tells as root who has its place; nothing is kept for it",
+                tells_lockers_of(&self.metadata_path)
+            ),
             (ProcessState::Frozen, _, Some(by)) => thaw(by),
             (ProcessState::Stopped, Some(pid), _) => format!("`kill -CONT {pid}`: it goes on where it was"),
             (_, Some(pid), _) => format!("look at process {pid} and at whoever reads from it"),
