@@ -47,6 +47,54 @@ impl Mount {
     }
 }
 
+/// Every mount of this namespace, read once.
+pub(crate) struct Table(Vec<Mount>);
+
+impl Table {
+    /// Nothing is known where there is no `/proc`.
+    pub(crate) fn own() -> Self {
+        Self::parse(&fs::read("/proc/self/mountinfo").unwrap_or_default())
+    }
+
+    fn parse(table: &[u8]) -> Self {
+        Self(table.split(|&b| b == b'\n').filter_map(Mount::parse).collect())
+    }
+
+    /// Whether what has that path is on a file system that somebody else answers for, another host or a program. No log is
+    /// used there, and whoever asks waits as long as the other one likes.
+    pub(crate) fn is_answered_elsewhere(&self, path: &Path) -> bool {
+        // Of two at one place the later one covers the other.
+        let over = self.0.iter().filter(|mount| path.starts_with(&mount.at));
+        let mount = over.max_by_key(|mount| mount.at.as_os_str().len());
+        mount.is_some_and(|mount| {
+            let family = mount.kind.split('.').next().unwrap_or_default();
+            ELSEWHERE.contains(&family)
+        })
+    }
+}
+
+/// Kinds of file systems that another host or a program answers for, up to the first point.
+const ELSEWHERE: [&str; 18] = [
+    "fuse",
+    "fuseblk",
+    "virtiofs",
+    "nfs",
+    "nfs4",
+    "cifs",
+    "smb3",
+    "smbfs",
+    "9p",
+    "ceph",
+    "lustre",
+    "ocfs2",
+    "gfs2",
+    "afs",
+    "beegfs",
+    "coda",
+    "autofs",
+    "glusterfs",
+];
+
 /// `\040` is a space.
 fn unescaped(field: &[u8]) -> OsString {
     let (mut bytes, mut at) = (Vec::with_capacity(field.len()), 0);
@@ -124,6 +172,17 @@ pub(crate) fn hides_processes() -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_others_answer_for_is_told_by_the_mount_that_a_path_lies_on() {
+        let table = Table::parse(
+            b"1 0 8:0 / / rw - ext4 /dev/sda rw\n2 1 0:30 / /home/a\\040b rw - fuse.sshfs x rw\n3 2 8:0 / /home/a\\040b/disk rw - ext4 /dev/sda rw\n4 1 0:31 / /srv rw - nfs4 s:/ rw\n5 1 8:1 / /srv rw - xfs /dev/sdb rw\n",
+        );
+        let of = |path: &str| table.is_answered_elsewhere(Path::new(path));
+        assert!(of("/home/a b/app.log") && !of("/home/a b/disk/app.log") && !of("/home/a bc/app.log"));
+        assert!(!of("/srv/app.log"), "it is covered");
+        assert!(!Table::parse(b"").is_answered_elsewhere(Path::new("/x")));
+    }
 
     #[test]
     fn a_line_of_the_table_is_read_with_its_escapes_and_layers() {

@@ -2,7 +2,8 @@
 //!
 //! Links of `/proc/PID/fd` are read, and never followed: behind them may be a pipe, a device, a file system that hangs,
 //! whatever the process put there. What a descriptor is, `/proc` tells itself: inode and mount. So a path is only taken for
-//! one of this process's where the same file is at it here.
+//! one of this process's where the same file is at it here. No path is asked for that lies on a file system which a program
+//! or another host answers for: it may not answer.
 
 use std::collections::HashMap;
 use std::ffi::OsStr;
@@ -15,6 +16,7 @@ use std::path::{Path, PathBuf};
 use rustix::fs::{AtFlags, CWD, FileType, OFlags, StatxFlags, fcntl_getfl, fcntl_setfl, statx};
 
 use super::holders::{Descriptor, command_of, facts, is_nobody, super_blocks};
+use super::mounts::Table;
 
 /// The mark of a link to a file that has lost its name.
 const DELETED: &[u8] = b" (deleted)";
@@ -83,7 +85,13 @@ pub struct OpenLogs {
 /// Looks for the logs that processes other than this one have open.
 #[must_use]
 pub(crate) fn open_logs(metadata_suffix: &str) -> OpenLogs {
-    let mut looking = Looking { suffix: metadata_suffix.as_bytes(), ..Looking::default() };
+    let mut looking = Looking {
+        suffix: metadata_suffix.as_bytes(),
+        found: OpenLogs::default(),
+        known: HashMap::new(),
+        mounts: Mounts::default(),
+        here: Table::own(),
+    };
     match fs::read_dir("/proc") {
         Ok(entries) => {
             looking.limits();
@@ -139,12 +147,12 @@ impl Mounts {
     }
 }
 
-#[derive(Default)]
 struct Looking<'a> {
     suffix: &'a [u8],
     found: OpenLogs,
     known: HashMap<(PathBuf, Option<FileKey>, bool), usize>,
     mounts: Mounts,
+    here: Table,
 }
 
 impl Looking<'_> {
@@ -210,6 +218,9 @@ impl Looking<'_> {
 
     /// Whether the file is a regular one, if it has that path here.
     fn regular_at(&mut self, path: &[u8], key: Option<FileKey>) -> Option<bool> {
+        if self.here.is_answered_elsewhere(Path::new(OsStr::from_bytes(path))) {
+            return Some(false);
+        }
         let (found, is_regular) = self.mounts.key_at(Path::new(OsStr::from_bytes(path))).ok()?;
         (Some(found) == key).then_some(is_regular)
     }

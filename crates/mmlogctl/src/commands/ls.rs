@@ -54,7 +54,8 @@ const FOR_ALL: u64 = 64;
 /// farthest behind; FREE is left on its file system.
 ///
 /// Open logs are found by /proc, as far as one may see: root sees all. How many processes could not be looked at is said on
-/// standard error, and is no failure. It only looks; what a process has open is never followed. Exit 1 when a DIR, something
+/// standard error, and is no failure. It only looks; what a process has open is never followed, and file systems that a
+/// program or another host answers for (FUSE, NFS) are not asked: no log is used there. Exit 1 when a DIR, something
 /// below it, or a log could not be read.
 #[derive(Args, Debug)]
 pub struct LsArgs {

@@ -16,6 +16,10 @@ use crate::reading::metadata_of;
 /// How often what cannot be opened is tried, and what is open is compared with its path.
 const AGAIN: Duration = Duration::from_secs(1);
 
+/// How long one log may keep those that are looked at with it waiting: whoever owns it may keep everybody from opening it,
+/// by a lease.
+const LONGEST: Duration = Duration::from_millis(50);
+
 /// A look at a log, or why there is none.
 pub type Look = Result<Box<Status>, Box<Finding>>;
 
@@ -38,8 +42,8 @@ impl Source {
     /// Opens nothing yet.
     #[must_use]
     pub fn new(path: &Path, options: &Options) -> Self {
-        let tail = Tail::new(path.to_owned(), options.clone());
-        let (path, options) = (path.to_owned(), options.clone());
+        let (path, options) = (path.to_owned(), options.clone().wait(LONGEST));
+        let tail = Tail::new(path.clone(), options.clone());
         Self { path, options, open: Err(Box::new(not_yet())), tried: None, tail }
     }
 
