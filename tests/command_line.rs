@@ -27,6 +27,15 @@ fn help_is_a_word_too() {
 }
 
 #[test]
+fn help_that_cannot_be_printed_is_a_failure() {
+    for words in [&["--help"][..], &["help", "tail"], &["--version"]] {
+        let full = std::fs::File::options().write(true).open("/dev/full").unwrap();
+        let ended = Tool::new(env!("CARGO_BIN_EXE_mmlogctl")).args(words).stdout(full).start_unread().end();
+        assert!(ended.code == 1 && ended.stderr.contains("standard output"), "{words:?}: {ended:?}");
+    }
+}
+
+#[test]
 fn help_has_groups_and_ends_with_examples() {
     let ended = run(&["--help"]);
     ended.is_success();

@@ -399,3 +399,18 @@ fn bytes_that_somebody_appended_to_an_old_segment_are_not_thrown_away_by_a_compr
     rotate().is_success();
     mmlogctl("cat", &log.path).run().printed(&(0..4).flat_map(text).collect::<Vec<u8>>());
 }
+
+#[test]
+fn a_file_with_the_name_of_a_segment_to_come_is_said() {
+    let log = Log::new(None);
+    for generation in [3, 7] {
+        let early = log.path.with_file_name(format!("app.log.{generation:010}-{:019}", 5));
+        fs::write(&early, "strange").unwrap();
+        let check = mmlogctl("check", &log.path).run();
+        let text = check.text();
+        assert!(check.code == 1 && text.contains(early.to_str().unwrap()), "{check:?}");
+        assert!(text.contains("move it away"), "{text}");
+        fs::remove_file(&early).unwrap();
+        mmlogctl("check", &log.path).run().is_success();
+    }
+}

@@ -33,7 +33,7 @@ pub mod who;
 use commands::bench::worker;
 use commands::drill::role::{self, RoleArgs};
 use exit::{Exit, Failure};
-use output::Output;
+use output::{Output, Standard};
 
 /// Parses the command line, runs the command, reports its failure.
 #[must_use]
@@ -49,11 +49,13 @@ pub fn main() -> ExitCode {
         Ok(cli) => cli,
         Err(help_or_usage) => {
             // clap prints help to stdout and errors to stderr; a closed pipe is none of our business.
-            let _ = help_or_usage.print();
-            if !help_or_usage.use_stderr() {
-                return Exit::Done.into();
+            let printed = help_or_usage.print();
+            if help_or_usage.use_stderr() {
+                return exit::of_usage(std::env::args_os());
             }
-            return exit::of_usage(std::env::args_os());
+            return finish(|_| {
+                printed.map_err(|e| Failure::of_stream(Standard::Output, &e)).map(|()| Exit::Done.into())
+            });
         }
     };
     finish(|out| commands::run(&cli, out))

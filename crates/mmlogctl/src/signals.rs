@@ -125,7 +125,7 @@ impl Caught {
             at_last();
         }
         output::last_words(if self.is_ended_by_them.load(Ordering::Acquire) {
-            "ended by a signal in the middle of a step; the log is as after a crash, and the same command does the rest"
+            "ended by a signal in the middle of a step; nothing of the log is lost, and the same command does the rest"
         } else {
             "ended by a signal in the middle of a step, which does not come back; what was read last may not be stored"
         });
