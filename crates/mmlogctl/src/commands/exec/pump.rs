@@ -271,7 +271,9 @@ impl<'a> Pump<'a> {
             (None, Ok(Exit::Done)) if !self.unread => Ok(()),
             // What was dropped or could not be read is said.
             (None, Ok(_)) => Err(NotAll),
-            // The first reason is the one to act on, also when closing failed too.
+            // The first reason is the one to act on, also when closing failed too. All was appended; what is missing (a sync
+            // that did not come to an end) was said.
+            (Some(0), _) => Err(NotAll),
             (Some(bytes), _) => {
                 let (lost, verb) = (units::counted(bytes, "byte"), units::agree(bytes, "was", "were"));
                 out.notice(&format!("{path}: {lost} of the program's output {verb} not stored"));
