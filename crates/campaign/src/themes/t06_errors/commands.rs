@@ -191,7 +191,11 @@ pub(super) const COMMANDS: &[Command] = &[
     Command { codes: &[0, 1, 2, 3], ..checks("check, old", &["check", "LOG"], Old) },
     Command { codes: &[0, 2, 3], ..checks("check --deep, old", &["check", "--deep", "LOG"], Old) },
     changes("prune, nothing to do", &["prune", "--keep=2", "LOG"], Old, Looks),
-    changes("rotate --compress, old", &["rotate", "--compress=zstd", "LOG"], Old, Rotates),
+    // It syncs before anything.
+    Command {
+        codes: &[0, 1, 3, 4],
+        ..changes("rotate --compress, old", &["rotate", "--compress=zstd", "LOG"], Old, Rotates)
+    },
     changes("rm", &["rm", "LOG"], Log, Removes),
 ];
 

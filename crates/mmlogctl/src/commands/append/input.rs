@@ -156,11 +156,12 @@ impl Input {
     /// How many bytes can be read without waiting.
     pub(super) fn lying(&self) -> u64 {
         match self.kind {
-            Kind::Stream | Kind::Terminal => ioctl_fionread(fd()).unwrap_or(0),
-            Kind::File => {
-                let size = fstat(fd()).map_or(0, |stat| u64::try_from(stat.st_size).unwrap_or(0));
-                size.saturating_sub(tell(fd()).unwrap_or(size))
-            }
+            Kind::Stream | Kind::Terminal => waiting(),
+            // Of a file this counts more than 2 GiB, too.
+            Kind::File => match (fstat(fd()), tell(fd())) {
+                (Ok(stat), Ok(at)) => u64::try_from(stat.st_size).unwrap_or(0).saturating_sub(at),
+                _ => waiting(),
+            },
         }
     }
 
@@ -184,4 +185,9 @@ fn timespec(duration: Duration) -> Option<Timespec> {
 
 fn broken(e: Errno) -> Failure {
     Failure::new(Exit::Failed, format!("standard input: read failed: {}", io::Error::from(e)))
+}
+
+/// What the kernel has ready on standard input, bytes.
+fn waiting() -> u64 {
+    ioctl_fionread(fd()).unwrap_or(0)
 }

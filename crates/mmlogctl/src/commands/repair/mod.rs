@@ -4,11 +4,11 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use mmlog::repair::{self, Examination, Facts, Left, Plan, Step, Wish};
+use mmlog::repair::{self, Examination, Facts, Left, Plan, Step, Why, Wish};
 use mmlog::{Class, Error, Hole, Observer, Options};
 
 use crate::arguments::{Access, OldSegments, duration};
-use crate::exit::{Exit, Failure};
+use crate::exit::{Exit, Failure, shown};
 use crate::output::{Output, json_line};
 
 mod human;
@@ -99,7 +99,11 @@ pub fn run(args: &RepairArgs, out: &mut Output) -> Result<Exit, Failure> {
         let object = json::object(&args.log, &report, ended.as_ref().err());
         repair.out.line(&json_line(&object.to_string()))?;
     }
-    Ok(match ended?.class() {
+    let plan = ended?;
+    for left in plan.left.iter().filter(|left| left.why == Why::Unseen) {
+        repair.out.notice(&format!("{}: {}", shown(&args.log), left.what));
+    }
+    Ok(match plan.class() {
         None => Exit::Done,
         Some(Class::Busy) => Exit::Busy,
         Some(Class::Refused) => Exit::Failed,
