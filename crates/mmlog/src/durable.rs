@@ -116,7 +116,10 @@ fn sync_all(files: &Files, target: u64, deadline: &Deadline) -> Result<Option<Bl
     let (final_below, holder) = settled(files, target, deadline)?;
     let begun = Instant::now();
     let to_sync = ToSync::of(files)?;
-    match to_sync.sync(files, final_below.min(files.control().limit())) {
+    let limit = files.control().limit();
+    let holder =
+        holder.or_else(|| (limit < target).then(|| Blocker::unknown("a length that somebody changed")));
+    match to_sync.sync(files, final_below.min(limit)) {
         Ok(()) => {}
         Err(e) if fs::means_loss(&e) => {
             let errno = e.raw_os_error().unwrap_or(nix::libc::EIO);

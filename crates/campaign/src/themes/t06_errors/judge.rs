@@ -263,6 +263,10 @@ fn whole(tool: &Tool, scene: &Scene, command: &Command, content: &Content, targe
         // What an error or a death has left goes with the next rotation.
         let compresses = command.arguments.contains(&"--compress=zstd");
         let rotate = if compresses { command.arguments } else { &["rotate", "LOG"] };
+        // A sync that failed has lost what only repair can give back; a compression needs one.
+        if compresses && status(&scene.log)?.durability.error.is_some() {
+            done(&run(&["repair", "--accept-loss", "LOG"], b"")?)?;
+        }
         done(&run(rotate, b"")?)?;
         let again = run(&["cat", "LOG"], b"")?;
         if again.stdout != cat.stdout {

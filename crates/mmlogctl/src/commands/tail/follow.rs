@@ -10,7 +10,7 @@ use super::one_log::{Appearance, OneLog};
 use super::plan::Follow;
 use super::shared::{Shared, Task};
 use super::waiting;
-use crate::exit::{Exit, Failure, shown};
+use crate::exit::{Exit, Failure, limited, shown};
 use crate::reading;
 use crate::reading::copy::Stopped;
 
@@ -29,14 +29,21 @@ pub(super) fn follow_all(shared: &Shared) {
             Err(failure) => shared.fail(failure),
         }
     }
+    let follow = |followed: Followed| {
+        if let Err(failure) = followed.follow(shared) {
+            shared.fail(failure);
+        }
+    };
+    // One of them is followed here.
+    let Some(last) = begun.pop() else { return };
     thread::scope(|scope| {
         for followed in begun {
-            scope.spawn(move || {
-                if let Err(failure) = followed.follow(shared) {
-                    shared.fail(failure);
-                }
-            });
+            if let Err(e) = thread::Builder::new().spawn_scoped(scope, move || follow(followed)) {
+                let text = format!("no thread can be had to follow each log: {}", limited(&e));
+                return shared.fail(Failure::new(Exit::Failed, text));
+            }
         }
+        follow(last);
     });
 }
 
