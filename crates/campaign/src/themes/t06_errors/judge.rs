@@ -82,8 +82,9 @@ fn ended(command: &Command, ran: &Ran) -> Verdict {
 fn spoke(command: &Command, ran: &Ran) -> Verdict {
     let is_notice = |line: &&str| NOTICES.iter().any(|notice| line.contains(notice));
     speaks_plainly(&ran.stderr)?;
-    // A line for each segment that could not be, besides that of the command.
-    let of_segments = |line: &&str| line.contains(": not compressed: ");
+    // A line for each segment, and for each directory, that could not be looked at, besides that of the command.
+    const EACH: [&str; 3] = [": not compressed: ", ": old segment ", ": cannot look for what a killed "];
+    let of_segments = |line: &&str| EACH.iter().any(|said| line.contains(said));
     let (segments, others): (Vec<&str>, Vec<&str>) =
         ran.stderr.lines().filter(|line| !is_notice(line)).partition(of_segments);
     let failures = others.len().max(usize::from(!segments.is_empty()));
