@@ -23,6 +23,7 @@ use crate::layout::{FOLLOWERS_MAX, FollowerRecord, HOLD_BYTES};
 use crate::position::Position;
 use crate::sync::{AtomicU64, Ordering, fence};
 use crate::sys::fork::LockFile;
+use crate::sys::holders::tells_lockers_of;
 use crate::sys::lock;
 use crate::sys::process::{self, ProcessState, Who, now_ns, time_of};
 
@@ -220,8 +221,8 @@ fn holder(files: &Files, record: usize, said: Said) -> Blocker {
     let what = format!("the name {} of a hold", said.name);
     match files.believed(said.who) {
         (Who { pid: 0, .. }, _) => {
-            let byte = byte(record);
-            Blocker::unknown(&format!("{what} (`lslocks` tells who has byte {byte} of the metadata)"))
+            let (byte, tells) = (byte(record), tells_lockers_of(files.place.metadata_path()));
+            Blocker::unknown(&format!("{what} (byte {byte} of the metadata: {tells})"))
         }
         (who, state) => {
             // Of another PID namespace it is somebody else's id here.
