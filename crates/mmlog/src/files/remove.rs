@@ -137,7 +137,7 @@ fn remove_parts(
     };
     take(Part::Metadata, place.metadata_path())?;
     files.splice(files.len() - 1..files.len() - 1, gone);
-    let (Listing { named, left_out }, unseen) = match everywhere(&log, old.as_ref()) {
+    let (Listing { named, left_out, .. }, unseen) = match everywhere(&log, old.as_ref()) {
         Ok(found) => (found, leftovers),
         Err(fault) => (Listing::default(), Some(not_seen("old segments were", &fault))),
     };

@@ -111,6 +111,8 @@ impl Stranger {
 pub(crate) struct Listing {
     /// Of segments, by generation; a plain file before its compressed copy.
     pub(crate) named: Vec<Named>,
+    /// In the log's own directory, with the names of the current segment or of ones to come.
+    pub(crate) too_early: Vec<Named>,
     pub(crate) left_out: Vec<LeftOut>,
 }
 

@@ -257,6 +257,8 @@ impl Files {
         // Of a later one it is not sure yet that it becomes final.
         let current = self.current_segment()?;
         let mut found = self.log_directory()?.list()?;
+        found.too_early =
+            found.named.split_off(found.named.partition_point(|n| n.says.generation < current.generation));
         // In this order: what moves meanwhile is seen in one of both.
         if let Some(old) = self.old_directory()? {
             found.add(old.list()?);

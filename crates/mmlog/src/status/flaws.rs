@@ -83,7 +83,7 @@ pub(crate) fn survey(files: &Files, current: &Entry, peeks: &mut Peeks) -> (Vec<
 
 /// `None` when something went while it was looked at.
 fn look(files: &Files, current: &Entry, peeks: &mut Peeks) -> Option<(Vec<Survey>, Vec<SegmentFlaw>)> {
-    let Listing { named, left_out } = match files.finals() {
+    let Listing { named, too_early, left_out } = match files.finals() {
         Ok(finals) => finals,
         Err(fault) => {
             let positions = files.first_kept().min(current.base)..current.base;
@@ -106,7 +106,7 @@ fn look(files: &Files, current: &Entry, peeks: &mut Peeks) -> Option<(Vec<Survey
     let judged = groups.iter().zip(contents?).map(|(g, content)| judge.segment(g, content));
     let judged = judged.collect();
     judge.leftovers();
-    judge.too_early(current);
+    judge.too_early(&too_early, current);
     Some((judged, judge.flaws))
 }
 
@@ -246,14 +246,12 @@ impl Judge<'_> {
 
     /// What has the name of a segment that the log does not have yet: it would be taken for it then. A rotation in the middle
     /// gives the current one such a name.
-    fn too_early(&mut self, current: &Entry) {
+    fn too_early(&mut self, named: &[Named], current: &Entry) {
         let is_rotating = self.files.meta.header().journal.kind() == JOURNAL_ROTATE;
         if !self.is_at_rest || is_rotating {
             return;
         }
-        let named = self.files.log_directory().and_then(|dir| dir.named_of(current.generation..));
-        // Who may not list the directory has been told.
-        for n in named.unwrap_or_default().into_iter().filter(|n| n.id().1 != current.inode) {
+        for n in named.iter().filter(|n| n.id().1 != current.inode) {
             let problem = format!(
                 "not taken for a segment of this log: the current one is {}, this has the name of {}; move it away",
                 current.generation, n.says.generation

@@ -1,10 +1,10 @@
 //! Consumers that are behind or gone, and looks that do not see everything.
 
-use mmlog::FindingId;
+use mmlog::{FindingId, Status};
 use rustix::process::Signal;
 
 use super::super::role::Role;
-use super::super::stage::Looks;
+use super::super::stage::{Done, Looks, Stage};
 use super::{Cure, Incident};
 
 /// More than 16 chunks of the smallest size.
@@ -17,16 +17,9 @@ pub(super) const INCIDENTS: &[Incident] = &[
         about: "A consumer is stopped, and far behind: old segments are kept for it.",
         needs: "",
         stage: |stage| {
-            stage.log(&["--chunk-size", "4096"], b"the first line\n")?;
-            let index = stage.start(Role::Follow, 0)?;
-            stage.until("the consumer's hold", |stage| {
-                let status = stage.look()?;
-                Ok(status.holds.iter().any(|hold| hold.position == status.cursor).then_some(()))
-            })?;
-            stage.actor(index).signal(Signal::STOP)?;
-            stage.until("its stop", |stage| Ok(stage.actor(index).is_stopped().then_some(())))?;
-            stage.append(&b"a line that it does not see\n".repeat(MUCH / 28))?;
-            Ok(Some(stage.actor(index).pid()))
+            stopped_far_behind(stage, (Role::Follow, 0), "the consumer's hold", |status| {
+                status.holds.iter().any(|hold| hold.position == status.cursor)
+            })
         },
         command: "kill -CONT {pid}",
         cure: Cure::Command,
@@ -54,16 +47,9 @@ pub(super) const INCIDENTS: &[Incident] = &[
         about: "A follower without a hold is stopped, and far behind.",
         needs: "",
         stage: |stage| {
-            stage.log(&["--chunk-size", "4096"], b"the first line\n")?;
-            let index = stage.start(Role::Read, 1)?;
-            stage.until("the follower", |stage| {
-                let status = stage.look()?;
-                Ok(status.followers.iter().any(|f| f.position == status.cursor).then_some(()))
-            })?;
-            stage.actor(index).signal(Signal::STOP)?;
-            stage.until("its stop", |stage| Ok(stage.actor(index).is_stopped().then_some(())))?;
-            stage.append(&b"a line that it does not see\n".repeat(MUCH / 28))?;
-            Ok(Some(stage.actor(index).pid()))
+            stopped_far_behind(stage, (Role::Read, 1), "the follower", |status| {
+                status.followers.iter().any(|f| f.position == status.cursor)
+            })
         },
         command: "kill -CONT {pid}",
         cure: Cure::Command,
@@ -104,3 +90,19 @@ pub(super) const INCIDENTS: &[Incident] = &[
         }),
     },
 ];
+
+/// A reader that has come to the end is stopped there, and much is appended.
+fn stopped_far_behind(
+    stage: &mut Stage<'_>,
+    (role, size): (Role, usize),
+    what: &str,
+    is_at_the_end: fn(&Status) -> bool,
+) -> Done<Option<u32>> {
+    stage.log(&["--chunk-size", "4096"], b"the first line\n")?;
+    let index = stage.start(role, size)?;
+    stage.until(what, |stage| Ok(is_at_the_end(&stage.look()?).then_some(())))?;
+    stage.actor(index).signal(Signal::STOP)?;
+    stage.until("its stop", |stage| Ok(stage.actor(index).is_stopped().then_some(())))?;
+    stage.append(&b"a line that it does not see\n".repeat(MUCH / 28))?;
+    Ok(Some(stage.actor(index).pid()))
+}
