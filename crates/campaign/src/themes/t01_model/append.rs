@@ -110,7 +110,13 @@ impl Turn<'_> {
 
     pub(super) fn look_grow(self) -> Outcome {
         let end = self.world.cursor + self.len();
-        if end <= self.world.limit { self.unlock_then(Step::Ready) } else { self.grow(end, Step::Ready) }
+        if end <= self.world.limit {
+            self.unlock_then(Step::Ready)
+        } else if self.model.configuration.cap > 0 {
+            self.grow_or_rotate(end)
+        } else {
+            self.grow(end, Step::Ready)
+        }
     }
 
     // ---- place
@@ -196,6 +202,9 @@ impl Turn<'_> {
             return self.go(Step::TrimPlan);
         }
         let end = self.start() + self.len();
+        if self.is(Mutant::RotatesInFlight) && end > self.cap() {
+            return self.go(Step::RotateTemp);
+        }
         let again = if self.is(Mutant::BlocksOnTheLock) { Step::WaitLimit } else { Step::WaitGate };
         if end <= self.world.limit { self.unlock_then(again) } else { self.grow(end, again) }
     }
@@ -272,7 +281,7 @@ impl Turn<'_> {
         self.world.messages[message].fate = Fate::Abandoned;
         self.my_slot().owner = NOBODY;
         self.my().slot = NO_SLOT;
-        self.my().task += 1;
+        self.my().goes_on();
         self.go(Step::AbandonLock)
     }
 

@@ -11,8 +11,12 @@ pub(super) enum Kind {
     FinalSegment,
     /// A store into the file of another segment.
     Misplaced,
+    /// A segment is longer than the policy says, without a reason.
+    TooLong,
     /// Bytes of an append are gone.
     Lost,
+    /// Prune goes by a rule that nobody has set.
+    Unwanted,
     /// A finished append is marked as a hole, or zeroed.
     Robbed,
     /// The watermark passes a byte that its live owner has not written.

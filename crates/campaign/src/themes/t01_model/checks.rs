@@ -37,11 +37,62 @@ impl Model {
             );
         }
         for (number, file) in world.files[..self.files].iter().enumerate() {
-            if file.base != NO_BASE && path != number as u8 && !world.names.contains(&(number as u8)) {
+            let has_name = path == number as u8 || world.names.contains(&(number as u8));
+            if file.base != NO_BASE && !has_name && !world.is_pruned(file) {
                 return broken(Kind::Lost, format!("file {number} is a segment and has no name"));
             }
         }
+        self.check_policy(world)?;
         self.check_messages(world)
+    }
+
+    /// No checkpoint above what a power cut leaves: the names of a rotation are not on the disk, and the file at the path
+    /// may be the first one. And no segment is longer than the policy says, but for one message of each writer that was in
+    /// flight when it filled, which nobody is who is alone.
+    fn check_policy(&self, world: &World) -> Outcome {
+        if world.checkpoint > 0 {
+            let text = format!("the checkpoint is {}, and no name has been synced", world.checkpoint);
+            return broken(Kind::FalseDamage, text);
+        }
+        let cap = self.configuration.cap;
+        if cap == 0 || !self.is_calm(world) {
+            return Ok(());
+        }
+        let writers = (0..self.opener()).filter(|&p| matches!(self.program(p)[0], Task::Append(_)));
+        let most = usize::from(writers.clone().count() > 1);
+        for writer in writers {
+            let beyond = |file: &File| {
+                let from = file.base + cap;
+                let is_beyond = |&m: &usize| {
+                    let Message { fate, start } = world.messages[m];
+                    let here = world
+                        .files
+                        .get(usize::from(world.file_of(start)))
+                        .is_some_and(|f| f.base == file.base);
+                    let is_half = here && (start - file.base) * 2 >= cap;
+                    fate == Fate::Acknowledged
+                        && self.writer_of(m) == writer
+                        && is_half
+                        && start + self.len_of(m) > from
+                };
+                (0..self.messages).filter(is_beyond).count()
+            };
+            let segments = world.files[..self.files].iter().filter(|file| file.base != NO_BASE);
+            if let Some(file) = segments.into_iter().find(|file| beyond(file) > most) {
+                let (who, base) = (self.name(writer), file.base);
+                let text = format!(
+                    "{who} has more than {most} messages beyond {cap} bytes in the segment that begins at {base}"
+                );
+                return broken(Kind::TooLong, text);
+            }
+        }
+        Ok(())
+    }
+
+    /// Nothing was in anybody's way.
+    fn is_calm(&self, world: &World) -> bool {
+        let c = &self.configuration;
+        world.crashes == c.crashes && c.disk.is_none() && !c.deadlines && !c.gives_up && !c.errors
     }
 
     /// What is in flight holds the watermark: whoever looks at the slots sees it.
@@ -91,8 +142,7 @@ impl Model {
     /// Nobody moves any more, and nobody has anything left to do.
     pub(super) fn check_end(&self, world: &World) -> Outcome {
         let c = &self.configuration;
-        let calm = world.crashes == c.crashes && c.disk.is_none() && !c.deadlines && !c.gives_up && !c.errors;
-        if calm {
+        if self.is_calm(world) {
             let missing = world.messages[..self.messages].iter().position(|m| m.fate != Fate::Acknowledged);
             if let Some(m) = missing {
                 return broken(Kind::Incomplete, format!("nobody died and message {m} was not appended"));

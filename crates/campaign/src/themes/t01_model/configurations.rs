@@ -18,6 +18,10 @@ const TWICE: &[Task] = &[Rotate, Rotate];
 const REPAIR: &[Task] = &[Repair];
 const AR: &[Task] = &[Append(1), Rotate, Append(2), Close];
 const RA: &[Task] = &[Append(1), Rotate, Append(1)];
+const A111: &[Task] = &[Append(1), Append(1), Append(1)];
+const A13: &[Task] = &[Append(1), Append(3)];
+const SET: &[Task] = &[SetKeep(1)];
+const PRUNE: &[Task] = &[Prune, Prune];
 const STRANGER: &[Task] = &[Fills, Frees(2)];
 const OUTSIDE: &[Task] = &[AppendsOutside, AppendsOutside];
 const OUTSIDE_ONCE: &[Task] = &[AppendsOutside];
@@ -97,4 +101,22 @@ pub(super) const ROTATION: &[Configuration] = &[
     large("two rotators, trim", &[A12, A2, TWICE, TRIM]).deaths(2),
     large("three writers, rotate", &[A11, A1, A1, ROTATE]).slots(3).deaths(2),
     large("one is stopped: rotate, follow", &[A11, A2, ROTATE]).late().followed(),
+];
+
+/// A policy in the log, carried out by its writers. The disk's page is a byte, too: what does not fit a page more is exact.
+pub(super) const POLICY: &[Configuration] = &[
+    small("writers rotate at a size", &[A11, A2]).cap(2).chunk(4).deaths(1),
+    small("writers rotate at a size, follow", &[A11, A1]).cap(1).followed(),
+    small("writers rotate at a size, two deaths", &[A11, A1]).cap(1).deaths(2),
+    small("writers rotate at a size, beside a trim", &[A11, A1, TRIM]).cap(1),
+    small("writers grow up to a size", &[A11, A1]).cap(3).size(0).deaths(1),
+    small("a long message below half of the size", &[A13, A1]).cap(3).deaths(1),
+    small("writers rotate at a size, full disk", &[A11, A1]).cap(1).deaths(1).disk(2),
+    small("writers rotate at a size, link and rename fail", &[A11, A1]).cap(1).errors(),
+    small("one is stopped: writers rotate at a size", &[A11, A1]).cap(1).late(),
+    small("writers rotate and prune", &[A11, A1]).cap(1).keep(1).deaths(1),
+    small("writers rotate and keep none", &[A11, A1]).cap(1).keep(0).deaths(1),
+    small("writers rotate and prune, follow", &[A111]).slots(1).cap(1).keep(1).deaths(1).followed(),
+    small("writers rotate and prune, another prunes", &[A111, PRUNE]).slots(1).cap(1).keep(0).deaths(1),
+    small("somebody sets what is kept", &[A111, SET]).slots(1).cap(1).deaths(1),
 ];

@@ -252,6 +252,9 @@ impl Reading<'_> {
     fn end_name(&mut self) -> Result<Following, Broken> {
         let next = self.my().segment + 1;
         let Some(file) = self.world.files.get(usize::from(self.world.names[usize::from(next)])) else {
+            if let Some(at) = self.behind_prune() {
+                return Ok(at);
+            }
             return broken(Kind::Reader, format!("segment {next} is over and has no stable name"));
         };
         self.my().entry = SegmentEntry { base: file.base, inode: NO_FILE };
@@ -275,6 +278,9 @@ impl Reading<'_> {
             if self.model.is(Mutant::StableNameFirst) && segment == generation {
                 return Ok(OpenPath);
             }
+            if let Some(at) = self.behind_prune() {
+                return Ok(at);
+            }
             return broken(
                 Kind::Reader,
                 format!("segment {segment} is neither at the path nor at its stable name"),
@@ -282,6 +288,19 @@ impl Reading<'_> {
         }
         self.my().file = file;
         Ok(if generation == segment { Generation } else { Read })
+    }
+
+    /// A name that is missing was pruned, `first_kept` says: goes on in the oldest segment that is there.
+    fn behind_prune(&mut self) -> Option<Following> {
+        let World { first_kept, generation, names, .. } = self.world;
+        let f = self.my();
+        if first_kept == 0 || first_kept < f.position {
+            return None;
+        }
+        let is_there = |g: &u8| *g == generation || names[usize::from(*g)] != NO_FILE;
+        f.segment = (f.segment..=generation).find(is_there)?;
+        (f.file, f.position) = (NO_FILE, first_kept);
+        Some(if f.position < f.most { Generation } else { Idle })
     }
 
     // ---- reading

@@ -25,10 +25,18 @@ impl Turn<'_> {
         self.go(Step::Allocate)
     }
 
-    /// The next multiple of a chunk; at the second attempt, only what is needed.
+    /// The next multiple of a chunk, but not more than `rotate_size` unless it is needed; at the second attempt, only what
+    /// is needed.
     fn wanted(&mut self) -> u8 {
-        let (need, attempt) = (self.my().end - self.world.base, self.my().x);
-        if attempt == 0 { need.next_multiple_of(self.model.configuration.chunk) } else { need }
+        let (need, Process { x: attempt, back, .. }) = (self.my().end - self.world.base, *self.my());
+        let whole = need.next_multiple_of(self.model.configuration.chunk);
+        let cap = self.cap() - self.world.base;
+        match () {
+            () if attempt > 0 => need,
+            () if self.is(Mutant::LimitAboveCap) && back == Step::Ready => whole,
+            () if self.is(Mutant::DrainCapped) && back == Step::Drain => whole.min(cap),
+            () => whole.min(cap.max(need)),
+        }
     }
 
     /// What lies between limit and cursor and is in no slot was reserved by one that died before he knew it: noted before
@@ -62,7 +70,7 @@ impl Turn<'_> {
         let to = self.wanted();
         let inode = self.world.inode;
         let from = self.world.files[inode as usize].size;
-        let more = to - from;
+        let more = to.saturating_sub(from);
         if more > self.world.free {
             // As much as there was may have been allocated.
             self.world.files[inode as usize].size += self.world.free;
@@ -70,7 +78,7 @@ impl Turn<'_> {
             return self.go(Step::CutBack);
         }
         self.world.free -= more;
-        self.world.files[inode as usize].size = to;
+        self.world.files[inode as usize].size = from.max(to);
         self.go(Step::GrowSize)
     }
 
@@ -89,7 +97,7 @@ impl Turn<'_> {
             }
             // Look: the cursor has not moved.
             Step::Ready => {
-                self.my().task += 1;
+                self.my().goes_on();
                 self.unlock_then(Step::Ready)
             }
             _ => self.unlock_then(Step::Abandon),
@@ -119,7 +127,7 @@ impl Turn<'_> {
             Some(i) => self.take_byte(i, Step::SettleAll),
             None => {
                 if self.task() == Some(Task::Settle) {
-                    self.my().task += 1;
+                    self.my().goes_on();
                 }
                 self.unlock_then(Step::Ready)
             }

@@ -24,7 +24,7 @@
 //! there are more orders, not fewer. Writers are not interchanged: slots are scanned in order.
 //!
 //! *Left out*: weak memory and slot claims beside it (`mmlog`'s loom models), threads of one handle, pages (a
-//! page is a byte), power loss, prune.
+//! page is a byte), power loss but for what a prune by policy needs of it, prune by command.
 //!
 //! # What it says about rotation
 //!
@@ -61,6 +61,7 @@ mod models;
 mod mutants;
 mod operate;
 mod packed;
+mod policy;
 mod recover;
 mod seen;
 mod steps;
@@ -70,7 +71,7 @@ mod world;
 
 use super::Theme;
 use crate::run::Run;
-use configurations::{APPEND_AND_TRIM, ROTATION};
+use configurations::{APPEND_AND_TRIM, POLICY, ROTATION};
 use coverage::Coverage;
 use explore::{Explored, Found, explore};
 use models::{Configuration, Model, Records};
@@ -86,6 +87,9 @@ fn run(run: &mut Run) -> anyhow::Result<()> {
     let fits = |c: &Configuration| c.most <= bound;
     let mut coverage = Coverage::default();
     for configuration in APPEND_AND_TRIM.iter().filter(|c| fits(c)) {
+        look_at(run, *configuration, &mut coverage);
+    }
+    for configuration in POLICY.iter().filter(|c| fits(c)) {
         look_at(run, *configuration, &mut coverage);
     }
     for records in [Records::One, Records::Three] {

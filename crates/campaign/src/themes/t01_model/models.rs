@@ -12,6 +12,10 @@ pub(super) enum Task {
     Close,
     Trim,
     Rotate,
+    /// `policy --set keep`.
+    SetKeep(u8),
+    /// Prunes by the policy.
+    Prune,
     /// Takes the lock once: recovers, and settles the slots of the dead.
     Settle,
     /// As `Settle`, whenever there is something to do.
@@ -51,6 +55,10 @@ pub(super) struct Configuration {
     pub(super) chunk: u8,
     /// Length of the data file at the start.
     pub(super) size: u8,
+    /// `rotate_size`, which the writers obey; 0: none.
+    pub(super) cap: u8,
+    /// Final segments that are kept, from the start.
+    pub(super) keep: Option<u8>,
     /// Pages that are left on the disk; `None`: as many as anybody wants.
     pub(super) disk: Option<u8>,
     pub(super) crashes: u8,
@@ -79,6 +87,8 @@ pub(super) const PLAIN: Configuration = Configuration {
     slots: 2,
     chunk: 2,
     size: 2,
+    cap: 0,
+    keep: None,
     disk: None,
     crashes: 0,
     follower: false,
@@ -108,6 +118,20 @@ impl Configuration {
 
     pub(super) const fn size(self, size: u8) -> Self {
         Self { size, ..self }
+    }
+
+    /// Rotated by the writers, at that size. The first file is like all that follow.
+    pub(super) const fn cap(self, cap: u8) -> Self {
+        Self { cap, size: cap, ..self }
+    }
+
+    /// Pruned by the writers.
+    pub(super) const fn keep(self, segments: u8) -> Self {
+        Self { keep: Some(segments), ..self }
+    }
+
+    pub(super) const fn chunk(self, chunk: u8) -> Self {
+        Self { chunk, ..self }
     }
 
     pub(super) const fn disk(self, pages: u8) -> Self {
@@ -143,6 +167,25 @@ impl Configuration {
     pub(super) const fn most(self, most: u64) -> Self {
         Self { most, ..self }
     }
+
+    /// Whether a rotation may belong to that task.
+    pub(super) fn rotates_at(&self, task: &Task) -> bool {
+        matches!(task, Rotate) || matches!(task, Append(_)) && self.cap > 0
+    }
+
+    /// Whether somebody has, or sets, a rule of how many are kept.
+    pub(super) fn prunes(&self) -> bool {
+        self.keep.is_some() || self.tasks().any(|task| matches!(task, SetKeep(_)))
+    }
+
+    /// Whether it is so many final segments that are kept, by anybody's wish.
+    pub(super) fn wants(&self, keep: u8) -> bool {
+        self.keep == Some(keep) || self.tasks().any(|task| *task == SetKeep(keep))
+    }
+
+    fn tasks(&self) -> impl Iterator<Item = &Task> {
+        self.programs.iter().flat_map(|program| program.iter())
+    }
 }
 
 /// The most tasks of a process.
@@ -170,7 +213,11 @@ impl Model {
         let programs = configuration.programs;
         let mut model = Self {
             configuration,
-            files: 1 + programs.iter().flat_map(|p| p.iter()).filter(|task| **task == Rotate).count(),
+            files: 1 + programs
+                .iter()
+                .flat_map(|p| p.iter())
+                .filter(|task| configuration.rotates_at(task))
+                .count(),
             messages: 0,
             message_of: [[0; TASKS]; PROCESSES],
             lengths: [0; MESSAGES],
@@ -194,8 +241,11 @@ impl Model {
     }
 
     fn begin(&self) -> World {
-        let Configuration { slots, size, disk, crashes, attaches, .. } = self.configuration;
+        let Configuration { slots, size, disk, crashes, attaches, keep, .. } = self.configuration;
         let mut world = EMPTY_WORLD;
+        if let Some(segments) = keep {
+            world.policy.copies[0] = Keep { is_set: true, segments, is_whole: true };
+        }
         (world.limit, world.file_size) = (size, size);
         world.files[0] = File { size, base: 0, is_final: false };
         world.free = disk.unwrap_or(PLENTY);
@@ -277,6 +327,8 @@ impl Model {
             Append(_) | Close => "writer",
             Trim => "trimmer",
             Rotate => "rotator",
+            SetKeep(_) => "setter",
+            Prune => "pruner",
             Settle | Repair | RepairLoosely => "repairer",
             Fills | Frees(_) | AppendsOutside => "stranger",
         }
@@ -297,12 +349,16 @@ const EMPTY_WORLD: World = World {
     slots: [Slot { phase: Phase::Idle, position: 0, len: 0, owner: NOBODY }; SLOTS],
     holes: 0,
     cuts: 0,
+    policy: Policy { copies: [Keep { is_set: false, segments: 0, is_whole: true }; 2], number: 0 },
+    first_kept: 0,
+    checkpoint: 0,
     lock: NOBODY,
     path: 0,
     temp: NO_FILE,
     names: [NO_FILE; FILES],
     files: [File { size: 0, base: NO_BASE, is_final: false }; FILES],
     free: 0,
+    durable_kept: 0,
     processes: [Process::NEW; PROCESSES],
     follower: Follower::NEW,
     messages: [Message { fate: Fate::None, start: 0 }; MESSAGES],

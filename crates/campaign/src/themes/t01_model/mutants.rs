@@ -47,6 +47,15 @@ pub(super) enum Mutant {
     GenerationBeforeEntry,
     GateBeforeBase,
     GrowBeforeRecovery,
+    // The policy.
+    DrainCapped,
+    ChunkNext,
+    LimitAboveCap,
+    DueBySize,
+    RotatesInFlight,
+    HalfRecord,
+    CheckpointRaised,
+    UnlinkBeforeSync,
     // Followers.
     SlotsBeforeCursor,
     HolesBeforeSlots,
@@ -114,6 +123,13 @@ const CLOSE: Configuration =
     Configuration { programs: &[&[Append(1), Close], &[Append(1), Close]], size: 4, ..PLAIN };
 const THREE: Configuration = Configuration { records: Records::Three, ..ROTATE };
 
+const CAP: Configuration = Configuration { cap: 2, ..Configuration { chunk: 4, ..PLAIN } };
+const CAP_TWO: Configuration = Configuration { programs: &[&[Append(1), Append(1)], &[Append(2)]], ..CAP };
+const CAP_ALONE: Configuration = Configuration { programs: &[&[Append(1), Append(1), Append(1)]], ..CAP };
+const CAP_GROWS: Configuration =
+    Configuration { programs: &[&[Append(1), Append(2), Append(1)]], cap: 3, ..CAP };
+const PRUNED: Configuration = Configuration { cap: 1, size: 1, keep: Some(1), ..CAP_ALONE };
+
 const ROTATE_THRICE: Configuration = Configuration {
     programs: &[&[Append(1), Append(1), Append(1)], &[Rotate, Rotate, Rotate]],
     ..ROTATE_READ
@@ -179,6 +195,22 @@ pub(super) const CONTROLS: &[Control] = &[
         Configuration { programs: &[&[Append(1), Append(2)], &[Append(1)], &[Rotate]], ..ROTATE },
         &[Kind::Lost, Kind::FalseDamage, Kind::Beyond],
     ),
+    of(DrainCapped, CAP_TWO, &[Kind::Deadlock, Kind::Stuck, Kind::Beyond]),
+    of(ChunkNext, Configuration { cap: 1, size: 1, ..CAP_ALONE }, &[Kind::TooLong]),
+    of(LimitAboveCap, CAP_GROWS, &[Kind::TooLong]),
+    of(DueBySize, Configuration { programs: &[&[Append(1), Append(2)]], ..CAP }, &[Kind::Stuck]),
+    of(RotatesInFlight, CAP_TWO, &[Kind::Deadlock, Kind::Stuck]),
+    of(
+        HalfRecord,
+        Configuration {
+            programs: &[&[Append(1), Append(1), Append(1)], &[SetKeep(2)]],
+            keep: None,
+            ..PRUNED
+        },
+        &[Kind::Unwanted],
+    ),
+    of(CheckpointRaised, PRUNED, &[Kind::FalseDamage]),
+    of(UnlinkBeforeSync, PRUNED, &[Kind::Lost]),
     of(SlotsBeforeCursor, READ, &[Kind::Watermark]),
     of(HolesBeforeSlots, READ_DEATH, &[Kind::Reader]),
     of(ProbeWithoutSecondLoad, Configuration { ..READ_DEATH }, &[Kind::Reader, Kind::Watermark]),

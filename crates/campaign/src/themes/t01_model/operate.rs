@@ -1,7 +1,7 @@
 //! Sections 7 and 8: the gate, trim, closing, and rotation up to its commit.
 
 use super::broken::{Kind, Outcome, broken};
-use super::models::{Records, Task};
+use super::models::{Configuration, Records};
 use super::mutants::Mutant;
 use super::steps::Step;
 use super::turn::Turn;
@@ -44,14 +44,14 @@ impl Turn<'_> {
         if !self.others() {
             return self.unlock_then(Step::TrimLock);
         }
-        self.my().task += 1;
+        self.my().goes_on();
         self.unlock_then(Step::Ready)
     }
 
     // ---- the gate
 
     fn is_rotation(&self) -> bool {
-        self.task() == Some(Task::Rotate)
+        self.task().is_some_and(|task| self.model.configuration.rotates_at(&task))
     }
 
     pub(super) fn trim_plan(mut self) -> Outcome {
@@ -186,7 +186,8 @@ impl Turn<'_> {
             self.world.unlink_temp();
             return self.go(Step::RotateTemp);
         }
-        let chunk = self.model.configuration.chunk;
+        let Configuration { chunk, cap, .. } = self.model.configuration;
+        let chunk = if cap > 0 && !self.is(Mutant::ChunkNext) { chunk.min(cap) } else { chunk };
         let size = if self.world.free >= chunk { chunk } else { self.world.free.min(1) };
         self.world.free -= size;
         if size == 0 {

@@ -106,6 +106,9 @@ impl World {
         if model.files > 1 {
             self.code_rotation(model, b);
         }
+        if model.configuration.cap > 0 || model.configuration.prunes() {
+            self.code_policy(model, b);
+        }
         if model.has_outsiders() {
             self.outside = b.wide(self.outside);
         }
@@ -139,6 +142,22 @@ impl World {
         }
         for file in &mut self.files[..model.files] {
             file.is_final = b.flag(file.is_final);
+        }
+    }
+
+    #[inline(always)]
+    fn code_policy(&mut self, model: &Model, b: &mut impl Bits) {
+        for process in &mut self.processes[..model.opener()] {
+            process.tried = b.flag(process.tried);
+        }
+        if model.configuration.prunes() {
+            for copy in &mut self.policy.copies {
+                (copy.is_set, copy.is_whole) = (b.flag(copy.is_set), b.flag(copy.is_whole));
+                copy.segments = b.bits(2, copy.segments);
+            }
+            self.policy.number = b.bits(1, self.policy.number);
+            (self.first_kept, self.durable_kept) = (b.bits(4, self.first_kept), b.bits(4, self.durable_kept));
+            self.checkpoint = b.bits(4, self.checkpoint);
         }
     }
 

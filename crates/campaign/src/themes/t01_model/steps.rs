@@ -117,6 +117,14 @@ steps! {
         Rename [C] "rotate: renames the temporary file to the path"
         DropTemp [] "rotate, undone: removes the temporary file"
 
+        // A policy.
+        SetKeep [I] "policy: stores how many are kept, and the check"
+        SetNumber [I] "policy: stores which copy is in force"
+        PruneTry [] "prune: takes the lock, if it is free"
+        PruneDecide [] "prune: decides, and publishes first_kept"
+        PruneSync [END] "prune: fdatasync of the metadata"
+        PruneUnlink [END] "prune: unlinks the oldest"
+
         // A repairer without the lock.
         LooseBase [I C BACK] "loads base"
         LooseOpen [X I C BACK] "opens the file at the path"

@@ -48,7 +48,7 @@ impl<'a> Turn<'a> {
     }
 
     pub(super) fn next_task(mut self) -> Outcome {
-        self.my().task += 1;
+        self.my().goes_on();
         self.begin_again()
     }
 
@@ -110,9 +110,14 @@ impl<'a> Turn<'a> {
         }
     }
 
+    /// An append that has rotated, or tried to, goes on.
     pub(super) fn finish(mut self) -> Outcome {
         self.world.lock = NOBODY;
-        self.next_task()
+        if !matches!(self.task(), Some(Task::Append(_))) {
+            return self.next_task();
+        }
+        self.my().tried = true;
+        if self.model.configuration.prunes() { self.go(Step::PruneTry) } else { self.begin_again() }
     }
 
     fn ready(mut self) -> Outcome {
@@ -122,6 +127,8 @@ impl<'a> Turn<'a> {
             Some(Task::Close) => self.close(),
             Some(Task::Trim) => self.wait_for_lock(Step::TrimPlan),
             Some(Task::Rotate) => self.wait_for_lock(Step::RotateTemp),
+            Some(Task::SetKeep(_)) => self.set_keep(),
+            Some(Task::Prune) => self.go(Step::PruneTry),
             Some(Task::Settle) => self.wait_for_lock(Step::SettleAll),
             Some(Task::Repair) if self.needs_repair() && self.lock_is_free() => {
                 self.lock_then(Step::SettleAll)
@@ -216,6 +223,12 @@ impl<'a> Turn<'a> {
             Step::Link => self.link(),
             Step::Rename => self.rename(),
             Step::DropTemp => self.drop_temp(),
+            Step::SetKeep => self.set_segments(),
+            Step::SetNumber => self.set_number(),
+            Step::PruneTry => self.prune_try(),
+            Step::PruneDecide => self.prune_decide(),
+            Step::PruneSync => self.prune_sync(),
+            Step::PruneUnlink => self.prune_unlink(),
             Step::LooseBase => self.loose_base(),
             Step::LooseOpen => self.loose_open(),
         }

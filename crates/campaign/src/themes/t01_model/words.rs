@@ -59,6 +59,8 @@ fn begins(world: &World, process: usize, task: Task) -> &'static str {
         Task::Close => "close: gives its slot byte back",
         Task::Trim => "trim: takes the lock",
         Task::Rotate => "rotate: takes the lock",
+        Task::SetKeep(_) => "policy: stores which fields are set",
+        Task::Prune => "begins to prune",
         Task::Settle | Task::Repair => "takes the lock, to recover and to settle",
         Task::Fills => "fills the disk",
         Task::Frees(_) => "frees pages",
@@ -90,6 +92,8 @@ fn facts(model: &Model, w: &World) -> Vec<(String, String)> {
         ("path", w.path),
         ("temp", w.temp),
         ("free", w.free),
+        ("first_kept", w.first_kept),
+        ("first_kept on the disk", w.durable_kept),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_string()))
     .to_vec();

@@ -77,6 +77,21 @@ pub(super) struct Entry {
     pub(super) inode: u8,
 }
 
+/// How many final segments are kept, in two copies: `number` says which one is in force.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Policy {
+    pub(super) copies: [Keep; 2],
+    pub(super) number: u8,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) struct Keep {
+    pub(super) is_set: bool,
+    pub(super) segments: u8,
+    /// Whether its check word fits.
+    pub(super) is_whole: bool,
+}
+
 /// A file; its index is its inode number.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) struct File {
@@ -108,6 +123,8 @@ pub(super) struct Process {
     pub(super) c: u8,
     pub(super) i: u8,
     pub(super) full: bool,
+    /// This append has rotated, or tried to.
+    pub(super) tried: bool,
 }
 
 impl Process {
@@ -123,6 +140,7 @@ impl Process {
         c: 0,
         i: 0,
         full: false,
+        tried: false,
     };
 
     pub(super) fn enter(&mut self, to: Step) {
@@ -142,6 +160,12 @@ impl Process {
         if keeps & keep::BACK == 0 {
             self.back = Step::Ready;
         }
+    }
+
+    /// To the next of its tasks.
+    pub(super) fn goes_on(&mut self) {
+        self.task += 1;
+        self.tried = false;
     }
 
     pub(super) fn end(&mut self, at: Step) {
@@ -212,6 +236,9 @@ pub(super) struct World {
     pub(super) holes: u16,
     /// Raised before each cut, where followers judge lengths.
     pub(super) cuts: u8,
+    pub(super) policy: Policy,
+    pub(super) first_kept: u8,
+    pub(super) checkpoint: u8,
     // The kernel.
     pub(super) lock: u8,
     pub(super) path: u8,
@@ -221,6 +248,8 @@ pub(super) struct World {
     pub(super) files: [File; FILES],
     /// Pages that are left on the disk.
     pub(super) free: u8,
+    /// The `first_kept` that a power cut leaves. Nothing else is ever synced here, no name either.
+    pub(super) durable_kept: u8,
     // Everybody.
     pub(super) processes: [Process; PROCESSES],
     pub(super) follower: Follower,
@@ -343,9 +372,15 @@ impl World {
         self.temp = NO_FILE;
     }
 
+    /// Whether prune has given the whole segment up, as a power cut leaves it.
+    pub(super) fn is_pruned(&self, file: &File) -> bool {
+        let ends = self.files.iter().map(|f| f.base).filter(|&base| base != NO_BASE && base > file.base);
+        ends.min().is_some_and(|end| end <= self.durable_kept)
+    }
+
     /// Whether a file is neither at the path, nor the temporary one, nor has a stable name.
     pub(super) fn is_unused(&self, inode: u8) -> bool {
-        self.path != inode && self.temp != inode && !self.names.contains(&inode)
+        self.files[inode as usize].base == NO_BASE && self.temp != inode
     }
 
     /// A process ends, however: the kernel takes its locks back. What it had in flight is a hole from now on.
