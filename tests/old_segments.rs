@@ -382,6 +382,33 @@ fn a_second_file_of_a_generation_is_left_out_and_said_and_nothing_is_thrown_away
     }
 }
 
+/// The real one of its generation is pruned: what was left out before is not taken for it then, nor removed for it.
+#[test]
+fn a_file_that_is_not_the_logs_stays_left_out_when_the_segment_of_its_generation_is_pruned() {
+    for compression in [None, Some("zstd"), Some("gzip")] {
+        let log = Log::new(compression);
+        let suffix = compression.map_or("", |c| if c == "zstd" { ".zst" } else { ".gz" });
+        let strange = [(0, 7), (1, 1234)].map(|(generation, base): (u64, u64)| {
+            let file = log.path.with_file_name(format!("app.log.{generation:010}-{base:019}{suffix}"));
+            fs::copy(&log.files()[2], &file).unwrap();
+            file
+        });
+        for keep in [1, 0] {
+            mmlogctl("prune", &log.path).arg(format!("--keep={keep}")).run();
+            let kept = (3 - keep..4).flat_map(text).collect::<Vec<u8>>();
+            let cat = mmlogctl("cat", &log.path).run();
+            let said = format!("{}: not taken for a segment", strange[1].display());
+            assert!(cat.stdout == kept && cat.stderr.contains(&said), "{}", cat.stderr);
+            assert!(cat.stderr.contains("(1 more like it)"), "{}", cat.stderr);
+            let check = mmlogctl("check", &log.path).run();
+            assert!(check.code == 1 && check.text().contains("move it away"), "{check:?}");
+            assert!(strange.iter().all(|file| file.exists()));
+        }
+        strange.iter().for_each(|file| fs::remove_file(file).unwrap());
+        mmlogctl("check", &log.path).run().is_success();
+    }
+}
+
 #[test]
 fn bytes_that_somebody_appended_to_an_old_segment_are_not_thrown_away_by_a_compression() {
     let log = Log::new(None);

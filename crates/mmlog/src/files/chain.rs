@@ -1,15 +1,19 @@
-//! Which file is a segment, where several of one generation begin at different positions.
+//! Which file is a segment, where more have such names than the log has made.
 //!
-//! The log has made one of them; another was put there: a copy from an earlier life of the log, or a file renamed by hand.
-//! Segments follow one another without a gap, so the one that ends where the next begins is the log's, and, of those, the
-//! one that begins where the one before ends. What is not the log's is left out, and said.
+//! Another was put there: a copy from an earlier life of the log, or a file renamed by hand.
+//! Segments follow one another without a gap. So, of several of one generation, the one that ends where the next begins is
+//! the log's, and, of those, the one that begins where the one before ends. Below what is kept, where prune leaves nothing
+//! but what it did not come to, the oldest first, also a file that is alone has to end where the next begins: it is going to
+//! be removed. What is not the log's is left out, and said.
 
+use super::UNKNOWN_LEN;
 use super::segment_dir::{LeftOut, Listing, Named};
-use crate::codec::{self, Peek};
 use crate::error::Fault;
 use crate::metadata::Entry;
-use crate::names::{Compression, SegmentName};
-use crate::sys::place::Access;
+use crate::names::SegmentName;
+
+/// A generation, and where it begins.
+type Beginning = (u64, u64);
 
 /// Whether names, in their order, have a generation that begins at two positions.
 pub(super) fn is_ambiguous<'a>(names: impl Iterator<Item = &'a SegmentName> + Clone) -> bool {
@@ -17,67 +21,105 @@ pub(super) fn is_ambiguous<'a>(names: impl Iterator<Item = &'a SegmentName> + Cl
     names.zip(next).any(|(a, b)| a.generation == b.generation && a.base != b.base)
 }
 
-/// Leaves one beginning to each generation below `current`.
-pub(super) fn settle(listing: &mut Listing, current: &Entry) -> Result<(), Fault> {
-    if !is_ambiguous(listing.named.iter().map(|n| &n.says)) {
+/// Whether names, in their order, do not tell by themselves which files are the log's.
+pub(super) fn is_in_doubt<'a>(
+    names: impl Iterator<Item = &'a SegmentName> + Clone,
+    current: &Entry,
+    kept: u64,
+) -> bool {
+    let of = |n: &SegmentName| (n.generation, n.base);
+    let next = names.clone().skip(1).map(of).chain([(current.generation, current.base)]);
+    let is_given_up = names.clone().map(of).zip(next).any(|(n, next)| n.0 != next.0 && next.1 <= kept);
+    is_given_up || is_ambiguous(names)
+}
+
+/// Leaves one beginning to each generation below `current`, and, below what is kept, none that does not lead there.
+pub(super) fn settle(listing: &mut Listing, current: &Entry, kept: u64) -> Result<(), Fault> {
+    if !is_in_doubt(listing.named.iter().map(|n| &n.says), current, kept) {
         return Ok(());
     }
-    let (mut next, mut kept) = ((current.generation, current.base), Vec::new());
+    let (mut next, mut taken) = ((current.generation, current.base), Vec::new());
     while let Some(generation) = listing.named.last().map(|n| n.says.generation) {
         let from = listing.named.partition_point(|n| n.says.generation < generation);
         let files = listing.named.split_off(from);
-        let base = begins(&files, next, &listing.named)?;
+        let base = match next.1 <= kept && !any_precedes(&files, next)? {
+            true => None,
+            false => Some(begins(&files, next, &listing.named)?),
+        };
         for n in files.into_iter().rev() {
-            if n.says.base == base {
-                kept.push(n);
+            if Some(n.says.base) == base {
+                taken.push(n);
                 continue;
             }
-            let why = format!(
-                "not taken for a segment of this log: old segment {generation} begins at {base}, this one at {}; move it away",
-                n.says.base
-            );
-            listing.left_out.push(LeftOut { path: n.path(), why });
+            // A prune may have taken it away meanwhile.
+            if n.find().map_err(look())?.is_some() {
+                let (path, why) = (n.path(), why(&n, base, next, kept));
+                listing.left_out.push(LeftOut { path, why });
+            }
         }
-        next = (generation, base);
+        next = base.map_or(next, |base| (generation, base));
     }
-    kept.reverse();
-    listing.named = kept;
+    taken.reverse();
+    listing.named = taken;
     Ok(())
 }
 
+/// Why it is left out: its generation begins elsewhere, or is not the log's.
+fn why(n: &Named, base: Option<u64>, next: Beginning, kept: u64) -> String {
+    let (generation, at) = (n.says.generation, n.says.base);
+    let why = match base {
+        Some(base) => format!("old segment {generation} begins at {base}, this one at {at}"),
+        None => format!(
+            "what is kept begins at {kept}, and this one does not end where segment {} begins ({})",
+            next.0, next.1
+        ),
+    };
+    format!("not taken for a segment of this log: {why}; move it away")
+}
+
 /// Where the segment begins whose files these are.
-fn begins(files: &[Named], next: (u64, u64), before: &[Named]) -> Result<u64, Fault> {
-    let mut best = (0, 0);
+fn begins(files: &[Named], next: Beginning, before: &[Named]) -> Result<u64, Fault> {
+    let mut best = (0, files[0].says.base);
+    if files.iter().all(|n| n.says.base == best.1) {
+        return Ok(best.1);
+    }
     for (i, n) in files.iter().enumerate() {
-        let goes_on = before.iter().rev().take_while(|b| b.says.generation + 1 == n.says.generation);
-        let mut rank = u32::from(n.says.base <= next.1);
-        if n.says.generation + 1 == next.0 && ends_at(n, next.1)? {
+        let here = (n.says.generation, n.says.base);
+        let from = before.partition_point(|b| b.says.generation + 1 < here.0);
+        let mut rank = u32::from(here.1 <= next.1);
+        if precedes(n, next)? == Some(true) {
             rank += 4;
         }
-        for b in goes_on {
-            if ends_at(b, n.says.base)? {
-                rank += 2;
-                break;
-            }
+        if any_precedes(&before[from..], here)? {
+            rank += 2;
         }
         if i == 0 || rank > best.0 {
-            best = (rank, n.says.base);
+            best = (rank, here.1);
         }
     }
     Ok(best.1)
 }
 
-/// Whether a file holds the bytes up to there, as far as a look tells.
-fn ends_at(n: &Named, end: u64) -> Result<bool, Fault> {
-    let look = || Fault::io("look at a final segment");
-    let Some(len) = end.checked_sub(n.says.base) else { return Ok(false) };
-    let Some(compression) = n.says.compression else {
-        return Ok(n.find().map_err(look())?.is_some_and(|found| found.len == len));
-    };
-    let Some(file) = n.open(Access::Read)? else { return Ok(false) };
-    Ok(match codec::peek(compression, &file).map_err(look())? {
-        Peek::Holds(said) if compression == Compression::Gzip => codec::gzip_agrees(said, len),
-        Peek::Holds(said) => said == len,
-        Peek::Unknown | Peek::Broken(_) => false,
-    })
+fn any_precedes(files: &[Named], next: Beginning) -> Result<bool, Fault> {
+    for n in files {
+        if precedes(n, next)? == Some(true) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether a segment's file ends where the next one begins; `None` where a look does not tell.
+pub(super) fn precedes(n: &Named, next: Beginning) -> Result<Option<bool>, Fault> {
+    let generations = next.0.checked_sub(n.says.generation);
+    match (generations, next.1.checked_sub(n.says.base)) {
+        (Some(1), Some(len)) => n.holds(len),
+        // Behind a compressed one, metadata that is made anew leaves a generation out, and positions.
+        (Some(2), Some(len)) => Ok(Some(n.says.compression.is_some() && len >= UNKNOWN_LEN)),
+        _ => Ok(Some(false)),
+    }
+}
+
+fn look() -> impl FnOnce(std::io::Error) -> Fault {
+    Fault::io("look at a final segment")
 }

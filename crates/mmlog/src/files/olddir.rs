@@ -16,13 +16,12 @@ use std::path::{Path, PathBuf};
 
 use super::owner::Operation;
 use super::segment_dir::{Named, Owner, SegmentDir};
-use super::{Config, Files, UNKNOWN_LEN, parts};
-use crate::codec::{self, Peek};
+use super::{Config, Files, chain, parts};
 use crate::crash::crash_point;
 use crate::deadline::Deadline;
 use crate::error::{Fault, quoted, shown};
 use crate::layout::{Header, Text};
-use crate::names::{Compression, SegmentName};
+use crate::names::SegmentName;
 use crate::sys::fs;
 use crate::sys::place::{Access, Found, Part, Place, Way, is_elsewhere};
 
@@ -269,25 +268,7 @@ impl Files {
         let here = log.names()?.into_iter().map(|(says, _)| (says.generation, says.base));
         let oldest = here.min().unwrap_or((current.generation, current.base));
         let oldest = oldest.min((current.generation, current.base));
-        let Some(len) = oldest.1.checked_sub(n.says.base).filter(|_| n.says.generation < oldest.0) else {
-            return Ok(false);
-        };
-        // Behind a compressed one, metadata that is made anew leaves a generation out, and positions.
-        let next = oldest.0 - n.says.generation;
-        let Some(compression) = n.says.compression else {
-            let found = n.find().map_err(Fault::io("stat a final segment"))?;
-            return Ok(next == 1 && found.is_some_and(|found| found.len == len));
-        };
-        let Some(file) = n.open(Access::Read)? else { return Ok(false) };
-        Ok(match codec::peek(compression, &file).map_err(Fault::io("read a final segment"))? {
-            _ if next == 2 && len >= UNKNOWN_LEN => true,
-            Peek::Holds(said) if compression == Compression::Gzip => {
-                next == 1 && codec::gzip_agrees(said, len)
-            }
-            Peek::Holds(said) => next == 1 && said == len,
-            Peek::Unknown => next == 1,
-            Peek::Broken(_) => false,
-        })
+        Ok(n.says.generation < oldest.0 && chain::precedes(n, oldest)? != Some(false))
     }
 
     /// Whether the log's own directory has final segments.

@@ -20,8 +20,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::{Trust, chain};
+use crate::codec::{self, Peek};
 use crate::error::{Fault, quoted, shown};
-use crate::names::SegmentName;
+use crate::names::{Compression, SegmentName};
 use crate::sys::place::{Access, Found, Part, Place};
 use crate::sys::process;
 
@@ -164,6 +165,22 @@ impl Named {
     /// What has the name now.
     pub(crate) fn find(&self) -> io::Result<Option<Found>> {
         self.dir.place.find_named(&self.name)
+    }
+
+    /// Whether it has so many bytes of the log, as far as a look tells: of a compressed one, by what it says itself. `None`
+    /// where that does not tell.
+    pub(super) fn holds(&self, len: u64) -> Result<Option<bool>, Fault> {
+        let look = || Fault::io("look at a final segment");
+        let Some(compression) = self.says.compression else {
+            return Ok(Some(self.find().map_err(look())?.is_some_and(|found| found.len == len)));
+        };
+        let Some(file) = self.open(Access::Read)? else { return Ok(Some(false)) };
+        Ok(match codec::peek(compression, &file).map_err(look())? {
+            Peek::Holds(said) if compression == Compression::Gzip => Some(codec::gzip_agrees(said, len)),
+            Peek::Holds(said) => Some(said == len),
+            Peek::Unknown => None,
+            Peek::Broken(_) => Some(false),
+        })
     }
 
     /// Takes the name away, if it is still that of the file that was looked at; whether it was.

@@ -264,7 +264,7 @@ impl Files {
             found.add(old.list()?);
         }
         found.named.retain(|n| n.says.generation < current.generation);
-        chain::settle(&mut found, &current)?;
+        chain::settle(&mut found, &current, self.first_kept())?;
         Ok(found)
     }
 
@@ -281,13 +281,13 @@ impl Files {
     pub(crate) fn finals_around(&self, at: u64) -> Result<Around, Fault> {
         let mut looks = 0;
         loop {
-            let current = self.current_segment()?.generation;
-            let mut names = self.log_directory()?.unseen(..current)?;
+            let current = self.current_segment()?;
+            let mut names = self.log_directory()?.unseen(..current.generation)?;
             if let Some(old) = self.old_directory()? {
-                names.extend(old.unseen(..current)?);
+                names.extend(old.unseen(..current.generation)?);
             }
             names.sort_by_key(|n| order(&n.says));
-            if chain::is_ambiguous(names.iter().map(|n| &n.says)) {
+            if chain::is_in_doubt(names.iter().map(|n| &n.says), &current, self.first_kept()) {
                 let segments = self.final_names()?;
                 names.retain(|n| segments.iter().any(|segment| segment.says == n.says));
             }
