@@ -156,6 +156,23 @@ fn a_follower_that_nobody_reads_from_is_seen_to_fall_behind_and_keeps_nothing() 
     assert_eq!(segments, 2, "the log and its metadata: nothing is kept for it");
 }
 
+/// Whether it goes on following or not, and however soon its reader stood.
+#[test]
+fn a_reader_that_nobody_reads_from_is_seen_after_a_second() {
+    let scratch = Scratch::new();
+    let content = b"more than a pipe holds\n".repeat(1 << 17);
+    let log = new_log(&scratch, &content);
+    for (command, options) in [("cat", &[][..]), ("tail", &["-n", "+1"])] {
+        let blocked = mmlogctl(command, &log).args(options).start_unread();
+        let follower = seen(&log, &blocked, |f| f.lag >= 16 * 4096);
+        assert_eq!(follower.position + follower.lag, content.len() as u64);
+        assert_eq!(status(&log).followers.len(), 1);
+        blocked.signal(Signal::SIGKILL);
+        blocked.end();
+        assert!(status(&log).followers.is_empty());
+    }
+}
+
 #[test]
 fn a_consumer_with_a_hold_is_listed_once() {
     let scratch = Scratch::new();
@@ -412,6 +429,25 @@ fn metadata_that_is_cut_behind_the_slots_costs_a_follower_its_place_and_nobody_e
     append(&log, b"another\n");
     running.until_stdout(|printed| printed == b"one line\nanother\n");
     mmlogctl("check", &log).arg("--deep").run().is_success();
+    running.signal(Signal::SIGTERM);
+    running.end();
+}
+
+/// As a copy that is put back in its place leaves it.
+#[test]
+fn a_follower_whose_place_was_emptied_takes_another() {
+    let scratch = Scratch::new();
+    let log = new_log(&scratch, b"one line\n");
+    let running = tail(&log, &["-n", "+1"]).start();
+    seen(&log, &running, |f| f.position == 9);
+    let metadata = OpenOptions::new().write(true).open(metadata_of(&log)).unwrap();
+    let len = metadata.metadata().unwrap().len();
+    metadata.set_len(total_len(WRITERS) as u64).unwrap();
+    metadata.set_len(len).unwrap();
+    assert!(status(&log).followers.is_empty());
+    append(&log, b"another\n");
+    assert_eq!(seen(&log, &running, |f| f.position == 17).lag, 0);
+    assert_eq!(status(&log).followers.len(), 1);
     running.signal(Signal::SIGTERM);
     running.end();
 }

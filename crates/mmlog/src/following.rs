@@ -2,13 +2,14 @@
 //! nothing is kept because of it, and a follower that cannot say it follows as well. How a place is claimed and read is
 //! in `places`.
 
+use std::sync::{Arc, Mutex, TryLockError, Weak};
 use std::time::{Duration, Instant, SystemTime};
 
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::files::Files;
 use crate::layout::{FOLLOWING_BYTES, FOLLOWING_MAX, FollowingPlace};
-use crate::sync::Ordering;
+use crate::sync::{AtomicU64, Ordering};
 use crate::sys::fork::LockFile;
 use crate::sys::lock;
 use crate::sys::map::{Protection, View};
@@ -24,12 +25,28 @@ const SELDOM: Duration = Duration::from_secs(5);
 /// Reads that look at the clock once among them.
 const READS: u32 = 16;
 
-/// A follower's side: its place, once it has one.
+/// A follower's side: where it is, and its place, once it has one. Both are also of who tells for it.
 pub(crate) struct Told {
+    shared: Arc<Shared>,
+    reads: u32,
+}
+
+struct Shared {
+    at: AtomicU64,
+    saying: Mutex<Saying>,
+}
+
+/// Tells where a [`Follower`](crate::Follower) is while it cannot: it is held up by what it writes to. Made by
+/// [`Follower::teller`](crate::Follower::teller).
+pub struct Teller {
+    told: Weak<Shared>,
+    files: Arc<Files>,
+}
+
+struct Saying {
     place: Option<Place>,
     /// `None`: never.
     next: Option<Instant>,
-    reads: u32,
     at: u64,
     stored: Instant,
     name: String,
@@ -39,47 +56,85 @@ struct Place {
     locks: LockFile,
     index: usize,
     places: View<FollowingPlace>,
+    since_ns: u64,
 }
 
 impl Told {
     pub(crate) fn new() -> Self {
+        Self::after(Some(AT_FIRST), "")
+    }
+
+    /// Another one, and not what is locked set anew: in a forked child nobody may be there to unlock it.
+    fn after(after: Option<Duration>, name: &str) -> Self {
         let now = Instant::now();
-        Self { place: None, next: Some(now + AT_FIRST), reads: 0, at: 0, stored: now, name: String::new() }
+        let next = after.map(|after| now + after);
+        let saying = Saying { place: None, next, at: 0, stored: now, name: name.to_owned() };
+        Self { shared: Arc::new(Shared { at: AtomicU64::new(0), saying: Mutex::new(saying) }), reads: 0 }
     }
 
     /// By that name, from now on.
     pub(crate) fn name(&mut self, name: &str) {
-        *self = Self { next: Some(Instant::now()), name: name.to_owned(), ..Self::new() };
+        *self = Self::after(Some(Duration::ZERO), name);
     }
 
     pub(crate) fn hide(&mut self) {
-        *self = Self { next: None, ..Self::new() };
+        *self = Self::after(None, "");
+    }
+
+    pub(crate) fn teller(&self, files: &Arc<Files>) -> Teller {
+        Teller { told: Arc::downgrade(&self.shared), files: Arc::clone(files) }
     }
 
     /// Says where it is, if that has not just been said.
     pub(crate) fn tell(&mut self, files: &Files, at: u64) {
-        if let Some(next) = self.next {
-            let now = Instant::now();
-            if now >= next {
-                self.tell_now(files, at, now);
-            }
-        }
+        self.shared.at.store(at, Ordering::Relaxed);
+        self.shared.tell(files);
     }
 
     /// The same once in a while: a clock costs more than the rest of a short look.
     #[inline]
     pub(crate) fn reads(&mut self, files: &Files, at: u64) {
+        self.shared.at.store(at, Ordering::Relaxed);
         self.reads = self.reads.wrapping_add(1);
         if self.reads.is_multiple_of(READS) {
-            self.tell(files, at);
+            self.shared.tell(files);
         }
     }
+}
 
+impl Teller {
+    /// Says where the follower began its last read, if that has not just been said: at most four times a second. False
+    /// when the follower is gone.
+    pub fn tell(&self) -> bool {
+        self.told.upgrade().is_some_and(|told| {
+            told.tell(&self.files);
+            true
+        })
+    }
+}
+
+impl Shared {
+    /// Not where another one is saying it: nobody waits for that.
+    fn tell(&self, files: &Files) {
+        let mut saying = match self.saying.try_lock() {
+            Err(TryLockError::WouldBlock) => return,
+            Err(TryLockError::Poisoned(e)) => e.into_inner(),
+            Ok(saying) => saying,
+        };
+        if let Some(next) = saying.next {
+            let now = Instant::now();
+            if now >= next {
+                saying.tell_now(files, self.at.load(Ordering::Relaxed), now);
+            }
+        }
+    }
+}
+
+impl Saying {
     #[cold]
     fn tell_now(&mut self, files: &Files, at: u64, now: Instant) {
         self.next = Some(now + APART);
-        // In a forked child it is the parent's.
-        self.place.take_if(|place| place.is_lost(files));
+        self.place.take_if(|place| !place.is_mine(files));
         if let Some(place) = &self.place {
             if at != self.at || now - self.stored >= SELDOM {
                 place.store(at);
@@ -98,7 +153,7 @@ impl Told {
 /// The first place that is free, filled. Why there is none is nobody's trouble: it follows unseen.
 fn claim(files: &Files, name: &str, at: u64) -> Option<Place> {
     let places = files.map_following(Protection::ReadWrite).ok()??;
-    let mut place = Place { locks: files.own_locks().ok()?, index: 0, places };
+    let mut place = Place { locks: files.own_locks().ok()?, index: 0, places, since_ns: 0 };
     (0..FOLLOWING_MAX).find(|index| {
         place.index = *index;
         place.claim(files, name, at)
@@ -107,15 +162,20 @@ fn claim(files: &Files, name: &str, at: u64) -> Option<Place> {
 }
 
 impl Place {
+    /// Still what it filled. In a forked child it is the parent's; metadata that was cut and grew again, as a copy that is put
+    /// back in place does, has nothing there, or another's.
+    fn is_mine(&self, files: &Files) -> bool {
+        !self.is_lost(files) && self.words().since_ns.load(Ordering::Relaxed) == self.since_ns
+    }
+
     /// Nobody may store there any more.
     fn is_lost(&self, files: &Files) -> bool {
         self.locks.fd().is_none() || self.places.is_cut() || files.meta.following().is_none()
     }
 
-    fn claim(&self, files: &Files, name: &str, at: u64) -> bool {
-        let taken = |byte| self.locks.fd().is_some_and(|fd| matches!(lock::try_lock(fd, byte), Ok(true)));
+    fn claim(&mut self, files: &Files, name: &str, at: u64) -> bool {
         let [fills, filled] = self.bytes();
-        if !taken(fills) {
+        if !self.takes(fills) {
             return false;
         }
         crash_point("following:claimed");
@@ -123,12 +183,16 @@ impl Place {
         let is_mine = !self.is_lost(files) && {
             self.fill(name, at);
             crash_point("following:filled");
-            taken(filled)
+            self.takes(filled)
         };
         if !is_mine {
             self.give_back();
         }
         is_mine
+    }
+
+    fn takes(&self, byte: u64) -> bool {
+        self.locks.fd().is_some_and(|fd| matches!(lock::try_lock(fd, byte), Ok(true)))
     }
 
     fn bytes(&self) -> [u64; 2] {
@@ -147,10 +211,11 @@ impl Place {
         &self.places[self.index]
     }
 
-    fn fill(&self, name: &str, at: u64) {
+    fn fill(&mut self, name: &str, at: u64) {
+        let before = self.words().since_ns.load(Ordering::Relaxed);
+        self.since_ns = now_ns().max(before.saturating_add(1));
         let (words, me) = (self.words(), process::me());
-        let since_ns = now_ns().max(words.since_ns.load(Ordering::Relaxed).saturating_add(1));
-        words.fill(since_ns, |words| {
+        words.fill(self.since_ns, |words| {
             self.store(at);
             words.start_time.store(me.start_time, Ordering::Relaxed);
             words.pid_namespace.store(me.pid_namespace, Ordering::Relaxed);

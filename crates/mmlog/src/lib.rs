@@ -110,6 +110,7 @@ mod door {
     pub use crate::files::segment_dir::LeftOut;
     pub use crate::files::{Adopt, METADATA_SUFFIX, Origin, Trust};
     pub use crate::follow::{Follower, LONGEST_SLEEP, Next, Standing, Start, Wait};
+    pub use crate::following::Teller;
     pub use crate::holds::{Hold, HoldStatus};
     pub use crate::holes::{Hole, HoleKind};
     pub use crate::hooks::{Due, HookTurn};

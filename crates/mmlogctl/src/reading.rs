@@ -20,6 +20,7 @@ pub mod cursor_file;
 pub mod escape;
 pub mod json;
 pub mod place_file;
+pub mod seen;
 pub mod skip;
 pub mod stretch;
 

@@ -11,6 +11,7 @@ use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
 use crate::reading::copy::{Copier, Order, Plain, Render, Shown, Sink, Stopped};
 use crate::reading::json::{Form, Formed, JsonLines};
+use crate::reading::seen::keep_seen;
 use crate::reading::skip::Skip;
 use crate::reading::{self, Holes, stopped};
 use crate::signals;
@@ -87,6 +88,7 @@ fn print(path: &Path, args: &CatArgs, out: &mut Output) -> Result<Exit, Failure>
     };
     let until = args.to.map_or(now, |to| now.min(Position::new(to)));
     let mut follower = log.follow(start)?;
+    keep_seen(&follower);
     if let Some(notice) = reading::unrecovered(path, &follower)? {
         out.notice(&notice);
     }

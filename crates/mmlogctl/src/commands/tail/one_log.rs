@@ -15,6 +15,7 @@ use crate::reading::copy::{Copier, Sink as _, Stopped};
 use crate::reading::cursor_file::Place;
 use crate::reading::json::Form;
 use crate::reading::place_file::Kept;
+use crate::reading::seen::keep_seen;
 use crate::reading::skip::Skip;
 use crate::reading::{self, READ_SIZE};
 
@@ -63,9 +64,9 @@ impl OneLog {
         let (start, skip) = beginning(index, shared, came, &mut follower)?;
         follower.seek(start)?;
         if plan.follow != Follow::No {
-            // Also one that is held up by its output from the first line on.
             follower.announce(plan.hold.as_deref().unwrap_or_default());
         }
+        keep_seen(&follower);
         let mut copier = Copier::new(plan.holes, skip, plan.render(index));
         if plan.form.output == Form::Json {
             copier.segment(follower.generation());
