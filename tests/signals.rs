@@ -261,6 +261,21 @@ fn a_signal_ends_every_command_that_waits_for_a_log_to_be_made() {
 }
 
 #[test]
+fn a_signal_says_of_each_log_that_was_not_begun() {
+    let scratch = Scratch::new();
+    let log = scratch.log(b"one\n");
+    let others = ["b.log", "c.log"].map(|name| scratch.file(name));
+    let held = Held::byte(&log, LOCK_BYTE);
+    let running = mmlogctl("rotate", &log).args(&others).arg("--wait=1h").start();
+    signal_when_it_waits(&running, &log, Signal::SIGTERM);
+    let ended = running.end();
+    let [b, c] = others.map(|log| log.display().to_string());
+    let said = format!("{b}, {c}: told to stop, and did not begin them; the same command does\n");
+    assert!(ended.stderr.contains("stopped while it waited") && ended.stderr.contains(&said), "{ended:?}");
+    drop(held);
+}
+
+#[test]
 fn every_command_says_on_a_terminal_whom_it_waits_for() {
     let scratch = Scratch::new();
     let (log, held) = in_the_making(&scratch);

@@ -99,6 +99,16 @@ pub const fn agree<'a>(count: u64, one: &'a str, many: &'a str) -> &'a str {
     if count == 1 { one } else { many }
 }
 
+/// Names for a sentence, three of them at most.
+pub fn listed(names: &[String]) -> String {
+    const MOST: usize = 3;
+    let first = names[..names.len().min(MOST)].join(", ");
+    match names.len().saturating_sub(MOST) {
+        0 => first,
+        more => format!("{first} and {more} more"),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -138,5 +148,11 @@ mod tests {
     fn one_has_no_plural() {
         assert_eq!([0, 1, 2].map(|n| counted(n, "hole")), ["0 holes", "1 hole", "2 holes"]);
         assert_eq!([0, 1, 2].map(|n| agree(n, "is", "are")), ["are", "is", "are"]);
+    }
+
+    #[test]
+    fn of_many_names_three_are_said() {
+        let of = |n: u32| listed(&(0..n).map(|i| i.to_string()).collect::<Vec<_>>());
+        assert_eq!([1, 3, 4, 150].map(of), ["0", "0, 1, 2", "0, 1, 2 and 1 more", "0, 1, 2 and 147 more"]);
     }
 }

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
+use mmlog::units;
 
 use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
@@ -46,8 +47,9 @@ impl Logs {
         let mut worst = Exit::Done;
         for (done, log) in self.logs.iter().enumerate() {
             if done > 0 && signals::came() {
-                let text =
-                    format!("{}: told to stop, and did not begin it; the same command does", shown(log));
+                let rest: Vec<String> = self.logs[done..].iter().map(|log| shown(log)).collect();
+                let (it, rest) = (units::agree(rest.len() as u64, "it", "them"), units::listed(&rest));
+                let text = format!("{rest}: told to stop, and did not begin {it}; the same command does");
                 return report(Failure::new(Exit::Failed, text), out).map(|exit| worst.max(exit));
             }
             let exit = work(log, out).or_else(|failure| report(failure, out))?;

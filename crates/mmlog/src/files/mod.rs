@@ -52,6 +52,7 @@ use crate::sys::place::{Part, Place};
 use crate::sys::process;
 use crate::sys::together::Together;
 use crate::sys::{fs, futex, lock};
+use crate::units::listed;
 pub(crate) use create::UNKNOWN_LEN;
 use meta::Meta;
 use reboot::foreseen::Foreseen;
@@ -403,7 +404,7 @@ pub(crate) fn in_use(file: &File) -> Fault {
             let me = process::effective_user();
             format!("this process, or one that uid {me} may not look at (root sees it)")
         }
-        false => who.join(", "),
+        false => listed(&who),
     };
     Fault::InUse { who }
 }

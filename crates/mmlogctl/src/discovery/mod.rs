@@ -5,7 +5,7 @@ mod tree;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use mmlog::units::agree;
+use mmlog::units::{agree, listed};
 use mmlog::{FileKey, Holder, OpenLogs, Sight, file_keys, open_logs};
 
 use crate::exit::printable;
@@ -109,13 +109,10 @@ impl Census {
 /// `4312 (nginx-log), 4313 (web) and 2 more`.
 #[must_use]
 pub fn named(holders: &[Holder]) -> String {
-    const MOST: usize = 3;
-    let names = holders.iter().take(MOST).map(|h| format!("{} ({})", h.pid, printable(&h.command)));
-    let names = names.collect::<Vec<_>>().join(", ");
-    match holders.len() {
-        0 => "nobody".to_owned(),
-        n if n > MOST => format!("{names} and {} more", n - MOST),
-        _ => names,
+    let names = holders.iter().map(|h| format!("{} ({})", h.pid, printable(&h.command)));
+    match holders {
+        [] => "nobody".to_owned(),
+        _ => listed(&names.collect::<Vec<_>>()),
     }
 }
 
