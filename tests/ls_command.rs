@@ -222,6 +222,16 @@ fn what_is_no_directory_is_said_and_the_rest_is_listed() {
 }
 
 #[test]
+fn the_exit_code_is_another_where_a_log_is_damaged() {
+    let scratch = Scratch::new();
+    let log = scratch.log(b"one\n");
+    let of = |args: &[&str]| ls(args.iter().copied()).arg(scratch.path()).run().code;
+    assert_eq!(of(&["--only-below"]), 0);
+    std::fs::write(cli::metadata_of(&log), [7; 8192]).unwrap();
+    assert_eq!([of(&["--only-below"]), of(&["--only-below", "--exit-code"])], [4, 3]);
+}
+
+#[test]
 fn the_list_of_inspect_without_a_log_is_that_of_ls() {
     let scratch = Scratch::new();
     let log = scratch.file("app.log");

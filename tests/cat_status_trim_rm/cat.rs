@@ -113,6 +113,36 @@ fn a_terminal_gets_no_control_characters_and_a_pipe_gets_the_bytes() {
     }
 }
 
+/// The second byte of a capital U with a circumflex begins a command of a terminal that reads single bytes.
+#[test]
+fn names_reach_a_terminal_without_utf8_in_ascii() {
+    let scratch = Scratch::new();
+    let log = scratch.file("\u{db}2J.log");
+    mmlogctl("append", &log).input(b"one\n").run().is_success();
+    let of = |tool: crate::cli::Tool, locale| on_a_terminal(tool.with(|c| c.env("LC_ALL", locale)));
+    for (command, args) in [
+        ("status", &[][..]),
+        ("status", &["--json"]),
+        ("check", &[]),
+        ("segments", &["--json"]),
+        ("tail", &["-v"]),
+    ] {
+        let tool = || mmlogctl(command, &log).args(args);
+        let shown = of(tool(), "C");
+        assert!(shown.is_ascii() && shown.contains("\\u00db2J.log"), "{command} {args:?}: {shown}");
+        let shown = of(tool(), "C.UTF-8");
+        assert!(shown.contains("\u{db}2J.log"), "{command} {args:?}: {shown}");
+        // A script gets what it asked for.
+        let piped = tool().with(|c| c.env("LC_ALL", "C")).run().text();
+        assert!(piped.contains("\u{db}2J.log"), "{command} {args:?}: {piped}");
+    }
+    let ls = crate::cli::Tool::new(env!("CARGO_BIN_EXE_mmlogctl"))
+        .args(["ls", "--only-below"])
+        .arg(scratch.path());
+    let shown = of(ls, "C");
+    assert!(shown.is_ascii() && shown.contains("\\u00db2J.log"), "{shown}");
+}
+
 #[test]
 fn colours_of_the_log_reach_a_terminal_where_raw_is_asked_for_and_nothing_else_does() {
     let content = b"\x1b[31mERROR\x1b[0m \x1b[2J\x07 \x1b]0;t\x07\x1b[1mx\ny\n";

@@ -41,6 +41,20 @@ fn without_a_terminal_it_names_once() {
     assert!(ended.stderr.contains("needs a terminal; --once prints one frame"), "{ended:?}");
 }
 
+/// The second byte of a capital U with a circumflex begins a command of a terminal that reads single bytes.
+#[test]
+fn without_utf8_no_other_byte_of_a_line_or_a_name_is_drawn() {
+    let scratch = Scratch::new();
+    let log = scratch.file("\u{db}.log");
+    mmlogctl("append", &log).input("evil \u{db}2J end\n".as_bytes()).run().is_success();
+    let text = |locale| {
+        mmlogctl("inspect", &log).arg("--once").with(|c| plain(c).env("LC_ALL", locale)).run().text()
+    };
+    assert!(text("C.UTF-8").contains("evil \u{db}2J end") && text("C.UTF-8").contains("\u{db}.log"));
+    let ascii = text("C");
+    assert!(ascii.is_ascii() && ascii.contains("evil ?2J end") && ascii.contains("?.log"), "{ascii}");
+}
+
 #[test]
 fn once_prints_one_frame_of_the_size_that_is_asked_for() {
     let scratch = Scratch::new();

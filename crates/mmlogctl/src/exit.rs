@@ -212,6 +212,21 @@ pub const LOOKED: [(&str, &str); 5] = [
     ("4", "A log, or its metadata, is so damaged that it could not be looked at; never with --exit-code."),
 ];
 
+/// Those of `ls`, which looks at many: who is in the way of one of them is one that could not be looked at.
+pub const LISTED: [(&str, &str); 5] = [
+    LOOKED[0],
+    (
+        "1",
+        "A DIR, something below it, or a log could not be looked at; standard error says why and what to do. With --exit-code: the worst finding is a warning.",
+    ),
+    LOOKED[2],
+    (
+        "3",
+        "Only with --exit-code: a log, or something below a DIR, could not be looked at, or the command line was wrong; of several logs the worst counts, 2, then 3, then 1.",
+    ),
+    LOOKED[4],
+];
+
 /// What a command line that cannot be parsed ends with. For `check`, 2 would read as critical; for `exec`, as CMD's.
 #[must_use]
 pub fn of_usage(line: impl Iterator<Item = OsString>) -> ExitCode {

@@ -19,6 +19,7 @@ use rustix::net::{AddressFamily, SocketType};
 
 use crate::exit::{Exit, Failure, is_unsafe, printable};
 use crate::signals::Signals;
+use crate::text::for_terminal;
 
 /// One of the two streams.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -66,7 +67,8 @@ impl AsFd for Standard {
 /// A notice from where nobody has the [`Output`]: from within a wait of the library. Only for a terminal, whose progress
 /// line it takes the place of.
 pub fn aside(text: &str) {
-    let _ = io::stderr().write_all(format!("\r\x1b[Kmmlogctl: {}\n", printable(text)).as_bytes());
+    let text = printable(text);
+    let _ = io::stderr().write_all(format!("\r\x1b[Kmmlogctl: {}\n", for_terminal(&text)).as_bytes());
 }
 
 /// What is left to be said when the rest of the process may not come back: where standard error does not take it, nothing.
@@ -74,8 +76,12 @@ pub fn last_words(text: &str) {
     let stderr = rustix::stdio::stderr();
     let mut ready = [PollFd::from_borrowed_fd(stderr, PollFlags::OUT)];
     if poll(&mut ready, Some(&Timespec { tv_sec: 0, tv_nsec: 0 })).is_ok_and(|n| n > 0) {
-        let clear = if stderr.is_terminal() { "\r\x1b[K" } else { "" };
-        let _ = rustix::io::write(stderr, format!("{clear}mmlogctl: {}\n", printable(text)).as_bytes());
+        let line = format!("mmlogctl: {}\n", printable(text));
+        let line = match stderr.is_terminal() {
+            true => format!("\r\x1b[K{}", for_terminal(&line)),
+            false => line,
+        };
+        let _ = rustix::io::write(stderr, line.as_bytes());
     }
 }
 
@@ -178,6 +184,15 @@ impl Output {
         }
     }
 
+    /// Writes text to standard output: all that a command says itself. Of a log's bytes there is [`Output::write`].
+    ///
+    /// # Errors
+    /// As [`Output::write`].
+    pub fn text(&mut self, text: &str) -> Result<(), Failure> {
+        let text = if self.is_terminal() { for_terminal(text) } else { text.into() };
+        self.write(text.as_bytes())
+    }
+
     /// Writes `text` and a newline to standard output.
     ///
     /// # Errors
@@ -186,7 +201,7 @@ impl Output {
         let mut line = String::with_capacity(text.len() + 1);
         line.push_str(text);
         line.push('\n');
-        self.write(line.as_bytes())
+        self.text(&line)
     }
 
     /// Whether standard output is a terminal (control bytes of a log must not reach one).
@@ -276,6 +291,7 @@ impl Output {
     }
 
     fn stderr(&mut self, text: &str) {
+        let text = if self.error_is_terminal() { for_terminal(text) } else { text.into() };
         match &mut self.sink {
             Sink::Standard => {
                 let _ = io::stderr().lock().write_all(text.as_bytes());

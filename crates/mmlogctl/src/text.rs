@@ -1,8 +1,10 @@
 //! Figures and sentences in the room that there is.
 
 use std::borrow::Cow;
+use std::env;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::Path;
+use std::sync::OnceLock;
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
@@ -12,6 +14,42 @@ use serde_json::Value;
 /// The time, or the last one that has a year of four digits: a clock may say anything.
 pub(crate) fn now() -> Timestamp {
     Timestamp::try_from(SystemTime::now()).unwrap_or(Timestamp::MAX)
+}
+
+/// Whether the locale has all characters, in UTF-8.
+#[must_use]
+pub fn locale_has_unicode() -> bool {
+    static HAS: OnceLock<bool> = OnceLock::new();
+    *HAS.get_or_init(|| is_unicode(|name| env::var(name).ok()))
+}
+
+/// As the C library finds the locale.
+fn is_unicode(of: impl Fn(&str) -> Option<String>) -> bool {
+    let set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(&of).find(|value| !value.is_empty());
+    let locale = set.unwrap_or_default().to_lowercase();
+    locale.contains("utf-8") || locale.contains("utf8")
+}
+
+/// Only ASCII for a terminal that may not have more: without UTF-8 bytes from 0x80 on can be control characters to it.
+#[must_use]
+pub fn for_terminal(text: &str) -> Cow<'_, str> {
+    if locale_has_unicode() { text.into() } else { in_ascii(text) }
+}
+
+/// Text with only ASCII in it, the rest as JSON escapes it: in JSON it says the same.
+#[must_use]
+fn in_ascii(text: &str) -> Cow<'_, str> {
+    if text.is_ascii() {
+        return text.into();
+    }
+    let mut ascii = String::with_capacity(text.len());
+    for unit in text.encode_utf16() {
+        match u8::try_from(unit) {
+            Ok(byte) if byte.is_ascii() => ascii.push(byte.into()),
+            _ => ascii.push_str(&format!("\\u{unit:04x}")),
+        }
+    }
+    ascii.into()
 }
 
 /// 950, 12.3k, 4.5M: a count in at most five characters.
@@ -186,6 +224,23 @@ mod tests {
         for (bytes, text) in vectors {
             assert_eq!(base64(bytes.as_bytes()), text);
         }
+    }
+
+    #[test]
+    fn the_locale_tells_whether_there_are_all_characters() {
+        let of = |set: &'static [(&str, &str)]| {
+            is_unicode(|name| {
+                set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
+            })
+        };
+        assert!(of(&[("LANG", "de_DE.UTF-8")]) && of(&[("LC_ALL", ""), ("LC_CTYPE", "C.utf8")]));
+        assert!(!of(&[]) && !of(&[("LC_ALL", "C"), ("LANG", "C.UTF-8")]));
+    }
+
+    #[test]
+    fn what_is_not_ascii_is_escaped_as_in_json() {
+        assert_eq!(in_ascii("a\u{db}\u{1f600}\n"), "a\\u00db\\ud83d\\ude00\n");
+        assert!(matches!(in_ascii("plain"), Cow::Borrowed(_)));
     }
 
     #[test]

@@ -94,7 +94,7 @@ pub fn run(args: &CheckArgs, out: &mut Output) -> Verdict {
         verdict = verdict.or_worse(of_log);
         text.push_str(&coloured(&said, of_log, painter));
     }
-    match out.write(text.as_bytes()) {
+    match out.text(&text) {
         Ok(()) | Err(Failure::OutputClosed) => verdict,
         Err(failure) => {
             out.report(&failure);

@@ -56,7 +56,7 @@ const FOR_ALL: u64 = 64;
 /// Open logs are found by /proc, as far as one may see: root sees all. How many processes could not be looked at is said on
 /// standard error, and is no failure. It only looks; what a process has open is never followed, and file systems that a
 /// program or another host answers for (FUSE, NFS) are not asked: no log is used there. Exit 1 when a DIR, something
-/// below it, or a log could not be read.
+/// below it, or a log could not be read, 4 when a log is so damaged that it could not be looked at.
 #[derive(Args, Debug)]
 pub struct LsArgs {
     /// Also the logs below these directories, open or not. Symbolic links below them are not followed, and what is mounted
@@ -104,9 +104,9 @@ pub fn run(args: &LsArgs, out: &mut Output) -> Result<ExitCode, Failure> {
     logs.retain(|log| log.status().is_some() || log.sight != Sight::Here || is_there(&log.path));
     logs.sort_by(|a, b| a.rank().cmp(&b.rank()));
     if args.json {
-        out.write(objects(&logs, &census).as_bytes())?;
+        out.text(&objects(&logs, &census))?;
     } else {
-        out.write(table(&logs, out.columns(), args.coloured.painter(out)).as_bytes())?;
+        out.text(&table(&logs, out.columns(), args.coloured.painter(out)))?;
     }
     let (exit, mut verdict) = (said(&logs, &census, out), Verdict::Fine);
     if exit != Exit::Done {

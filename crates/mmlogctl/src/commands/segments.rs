@@ -63,7 +63,7 @@ pub fn run(args: &SegmentsArgs, out: &mut Output) -> Result<Exit, Failure> {
             return Ok(wrong(log, &status, out));
         }
         if args.logs.are_several() {
-            out.write(format!("{gap}{}:\n", shown(log)).as_bytes())?;
+            out.text(&format!("{gap}{}:\n", shown(log)))?;
             gap = "\n";
         }
         for line in table(&status) {

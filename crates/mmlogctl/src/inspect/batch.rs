@@ -96,7 +96,7 @@ impl Batch {
             }
             self.world.look(&mut self.model);
             if self.form == Form::Text {
-                out.write(b"\n")?;
+                out.line("")?;
             }
             self.print(out)?;
             printed += 1;
@@ -109,7 +109,7 @@ impl Batch {
             Form::Text => frame(&self.model, &self.styles),
             Form::Json => self.model.logs.iter().map(|log| json::line(&object(log))).collect(),
         };
-        out.write(text.as_bytes())
+        out.text(&text)
     }
 }
 

@@ -7,6 +7,8 @@ use std::env;
 use ratatui::style::{Color, Modifier, Style};
 use ratatui::symbols::Marker;
 
+use crate::text::locale_has_unicode;
+
 /// What a text is, whatever it looks like.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Kind {
@@ -49,6 +51,9 @@ pub struct Styles {
     pub colours: bool,
     /// Characters beside text.
     pub glyphs: Glyphs,
+    /// Nothing but ASCII is drawn, whatever the text has: without UTF-8 a terminal may take other bytes for control
+    /// characters.
+    pub is_ascii: bool,
 }
 
 /// Characters for what is drawn.
@@ -107,6 +112,7 @@ pub const COLOURS: Styles = Styles {
     ],
     colours: true,
     glyphs: UNICODE,
+    is_ascii: false,
 };
 
 /// For those without, and for people who asked for none.
@@ -124,6 +130,7 @@ pub const WORDS: Styles = Styles {
     ],
     colours: false,
     glyphs: UNICODE,
+    is_ascii: false,
 };
 
 impl Styles {
@@ -131,13 +138,17 @@ impl Styles {
     #[must_use]
     pub fn with(colours: bool) -> Self {
         let styles = if colours { COLOURS } else { WORDS };
-        if has_unicode(|name| env::var(name).ok()) { styles } else { styles.in_ascii() }
+        match (locale_has_unicode(), has_font()) {
+            (false, _) => styles.in_ascii(),
+            (true, true) => styles,
+            (true, false) => Self { glyphs: ASCII, ..styles },
+        }
     }
 
     /// With no others than those of ASCII.
     #[must_use]
     pub const fn in_ascii(self) -> Self {
-        Self { glyphs: ASCII, ..self }
+        Self { glyphs: ASCII, is_ascii: true, ..self }
     }
 
     /// What a text of that kind looks like.
@@ -147,26 +158,7 @@ impl Styles {
     }
 }
 
-/// As the C library finds the locale; the console of Linux has no font for all of it.
-fn has_unicode(of: impl Fn(&str) -> Option<String>) -> bool {
-    let set = ["LC_ALL", "LC_CTYPE", "LANG"].into_iter().filter_map(&of).find(|value| !value.is_empty());
-    let locale = set.unwrap_or_default().to_lowercase();
-    (locale.contains("utf-8") || locale.contains("utf8")) && of("TERM").is_none_or(|term| term != "linux")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_locale_and_the_terminal_tell_which_characters_there_are() {
-        let of = |set: &'static [(&str, &str)]| {
-            has_unicode(|name| {
-                set.iter().find(|(known, _)| *known == name).map(|(_, value)| (*value).to_owned())
-            })
-        };
-        assert!(of(&[("LANG", "de_DE.UTF-8")]) && of(&[("LC_ALL", ""), ("LC_CTYPE", "C.utf8")]));
-        assert!(!of(&[]) && !of(&[("LC_ALL", "C"), ("LANG", "C.UTF-8")]));
-        assert!(!of(&[("LANG", "C.UTF-8"), ("TERM", "linux")]));
-    }
+/// The console of Linux has no font for all of it.
+fn has_font() -> bool {
+    env::var_os("TERM").is_none_or(|term| term != "linux")
 }

@@ -49,8 +49,7 @@ impl World {
             if look.is_err() {
                 self.missed(&path);
             }
-            let (at, now) = (self.begun.elapsed(), SystemTime::now());
-            model.update(Event::Looked { log, at, now, look });
+            model.update(Event::Looked { log, at: self.begun.elapsed(), look });
             if model.wants_people(log) {
                 let writers = model.logs[log].status().map_or(&[][..], |status| &status.writers);
                 let people = self.people.news(writers.iter().filter_map(person));
@@ -61,7 +60,7 @@ impl World {
                 model.update(Event::Read { log, pieces });
             }
         }
-        model.update(Event::Round);
+        model.update(Event::Round(SystemTime::now()));
     }
 
     fn source(&mut self, path: &Path) -> &mut Source {
@@ -88,5 +87,21 @@ impl World {
         {
             *due = Instant::now();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use mmlog::Log;
+    use ratatui::layout::Size;
+
+    use super::*;
+    use crate::inspect::keys::Access;
+
+    #[test]
+    fn a_screen_without_a_log_tells_the_time() {
+        let mut model = Model { is_search: false, ..Model::new(&[], Access::ReadOnly, Size::new(80, 24)) };
+        World::of(&model, &Log::options()).look(&mut model);
+        assert!(model.now > SystemTime::UNIX_EPOCH);
     }
 }

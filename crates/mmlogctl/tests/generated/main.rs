@@ -15,7 +15,7 @@ use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use mmlogctl::cli;
-use mmlogctl::exit::{ENDED, Exit, LOOKED, NotRun, RAN, Verdict};
+use mmlogctl::exit::{ENDED, Exit, LISTED, LOOKED, NotRun, RAN, Verdict};
 use pages::Page;
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -84,7 +84,8 @@ fn exit_codes(page: &str) -> Vec<(String, &'static str)> {
             verdicts.into_iter().chain([ended]).collect()
         }
         "mmlogctl-status" | "mmlogctl-ls" => {
-            LOOKED.map(|(code, meaning)| (code.to_owned(), meaning)).into_iter().chain([ended]).collect()
+            let codes = if page == "mmlogctl-ls" { LISTED } else { LOOKED };
+            codes.map(|(code, meaning)| (code.to_owned(), meaning)).into_iter().chain([ended]).collect()
         }
         "mmlogctl-exec" => {
             let ran = RAN.map(|(code, meaning)| (code.to_owned(), meaning));

@@ -110,7 +110,7 @@ pub(super) fn list(incidents: &[&Incident], json: bool, out: &mut Output) -> Res
                 if incident.needs.is_empty() { String::new() } else { format!(" Needs {}.", incident.needs) };
             text.push_str(&format!("{name:NAME$}{}{needs}\n", incident.about));
         }
-        return out.write(text.as_bytes());
+        return out.text(&text);
     }
     let object = |incident: &&Incident| {
         let needs = (!incident.needs.is_empty()).then_some(incident.needs);

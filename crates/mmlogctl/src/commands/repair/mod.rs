@@ -119,7 +119,7 @@ struct Repair<'a> {
 
 impl Repair<'_> {
     fn say(&mut self, text: impl FnOnce() -> String) -> Result<(), Failure> {
-        if self.args.json { Ok(()) } else { self.out.write(text().as_bytes()) }
+        if self.args.json { Ok(()) } else { self.out.text(&text()) }
     }
 
     fn examine(&self) -> Result<Examination, Error> {

@@ -75,12 +75,12 @@ pub(crate) fn report(args: &StatusArgs, out: &mut Output) -> Result<(Exit, Verdi
         match looked {
             Ok(status) => {
                 if args.json {
-                    out.write(json::line(&json::object(&status)).as_bytes())?;
+                    out.text(&json::line(&json::object(&status)))?;
                 } else {
                     let (text, state) = (human::text(&status, out.columns()), status.state.to_string());
                     let behind = text.strip_prefix(&state).unwrap_or_default();
                     let state = painter.paint(of_log.into(), &state);
-                    out.write(format!("{gap}{state}{behind}").as_bytes())?;
+                    out.text(&format!("{gap}{state}{behind}"))?;
                     gap = "\n";
                 }
                 if let Some(failure) = Failure::of_unseen(path, &status) {
@@ -90,7 +90,7 @@ pub(crate) fn report(args: &StatusArgs, out: &mut Output) -> Result<(Exit, Verdi
             }
             Err(error) => {
                 if args.json {
-                    out.write(json::line(&json::unreadable(path, &error)).as_bytes())?;
+                    out.text(&json::line(&json::unreadable(path, &error)))?;
                 }
                 let removed = matches!(error.fault(), Fault::NoLog).then(|| removed_under(path)).flatten();
                 let failure = Failure::from(error);

@@ -16,6 +16,7 @@ use crate::reading::cursor_file::{CursorFile, Lasting};
 use crate::reading::escape::Escaper;
 use crate::reading::json::{Form, Formed, JsonLines};
 use crate::reading::skip::Skip;
+use crate::text::for_terminal;
 
 /// The options, decided.
 #[derive(Debug)]
@@ -144,7 +145,7 @@ impl Plan {
         }
         let path = &self.logs[index];
         let name = match self.surface {
-            Surface::Terminal => shown(path).into_bytes(),
+            Surface::Terminal => for_terminal(&shown(path)).as_bytes().to_vec(),
             Surface::Other => path.as_os_str().as_bytes().to_vec(),
         };
         let (begin, end) = self.painter.around(Tone::Title);

@@ -221,13 +221,11 @@ pub enum Event {
         log: usize,
         /// Since the inspector began.
         at: Duration,
-        /// By the clock on the wall.
-        now: SystemTime,
         /// What was seen.
         look: Look,
     },
-    /// All that is shown was looked at.
-    Round,
+    /// All that is shown was looked at, at that time by the clock.
+    Round(SystemTime),
     /// These logs there are.
     Found(Census),
     /// The end of a log was read.
@@ -360,15 +358,17 @@ impl Model {
                 return request;
             }
             Event::Size(size) => self.size = size,
-            Event::Looked { log, at, now, look } => {
-                self.now = now;
+            Event::Looked { log, at, look } => {
                 if let Some(log) = self.logs.get_mut(log) {
                     log.looked(at, look);
                 }
                 // Of a thousand logs each is looked at, and then the order is asked for once.
                 return None;
             }
-            Event::Round => self.choose_worst(),
+            Event::Round(now) => {
+                self.now = now;
+                self.choose_worst();
+            }
             Event::Found(census) => {
                 self.found(census);
                 self.choose_worst();

@@ -56,25 +56,33 @@ pub const fn form(size: Size) -> Form {
 /// Draws the whole screen.
 pub fn draw(model: &Model, styles: &Styles, buffer: &mut Buffer) {
     let area = buffer.area;
-    let mut canvas = Canvas::new(buffer, area, styles);
-    match (form(area.as_size()), model.screen) {
+    draw_whole(model, &mut Canvas::new(buffer, area, styles));
+    if styles.is_ascii {
+        for cell in buffer.content.iter_mut().filter(|cell| !cell.symbol().is_ascii()) {
+            cell.set_char('?');
+        }
+    }
+}
+
+fn draw_whole(model: &Model, canvas: &mut Canvas<'_>) {
+    match (form(canvas.area().as_size()), model.screen) {
         (Form::None, _) => {
-            frame::too_small(&mut canvas);
+            frame::too_small(canvas);
             return;
         }
-        (_, Screen::List) => list::draw(model, &mut canvas),
+        (_, Screen::List) => list::draw(model, canvas),
         (_, Screen::Log) => {
             let layout = layout::of(model);
             head::draw(model, &mut canvas.part(layout.head));
             frame::draw_tabs(model, &mut canvas.part(layout.tabs));
-            layout.panes.iter().for_each(|placed| pane::draw(model, *placed, &mut canvas));
+            layout.panes.iter().for_each(|placed| pane::draw(model, *placed, canvas));
             if let Some(divider) = layout.divider {
                 canvas.part(divider).divide();
             }
             frame::foot(model, &mut canvas.part(layout.foot));
         }
     }
-    dialog::draw(model, &mut canvas);
+    dialog::draw(model, canvas);
 }
 
 /// Whether a pane of the open log is on the screen.

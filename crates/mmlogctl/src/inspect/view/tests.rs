@@ -120,8 +120,8 @@ fn empty() -> Status {
 
 fn looked(model: &mut Model, log: usize, seconds: u64, look: Look) {
     let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_800_000_000 + seconds);
-    model.update(Event::Looked { log, at: Duration::from_secs(seconds), now, look });
-    model.update(Event::Round);
+    model.update(Event::Looked { log, at: Duration::from_secs(seconds), look });
+    model.update(Event::Round(now));
 }
 
 /// One log, after it was looked at for some seconds.
