@@ -30,7 +30,7 @@
 //! | 0x0300 | 320 | panic record: `state`, `errno`, `pid`, spare, `at_ns`, command, reason | first to poison |
 //! | 0x0440 | 128 | two segment entries, that of generation g at index g mod 2: generation, base, inode, when it began | rotation |
 //! | 0x04c0 | 64 | hole counters: noted, forgotten, unplaced, not zeroed | owner of the log's lock |
-//! | 0x0500 | 256 | policy of rotation and retention (reserved) | `init`, `rotate` |
+//! | 0x0500 | 256 | policy: `rotate_size`, which growth reads; where old segments are | owner of the maintenance byte |
 //! | 0x0600 | 64 | sync wake: `seq` u32 (futex), `want` u32 | who waits for a sync, woken by who did it |
 //! | 0x0640 | 64 | owner of the sync byte, the fields of the other owners | owner of the sync byte |
 //! | 0x0680 | 64 | commit: `data_synced`, `wanted`, `noted`, `checkpointed` | owner of the sync byte; who wants a sync |
@@ -42,7 +42,10 @@
 //! | 0x0880 | 64 | slot wait: `count`, `pid`, `since_ns`, `tried_ns`, `pid_namespace`, command | who waits for a slot |
 //! | 0x08c0 | 64 | following: `at`, `len` of the followers' places | first writer that opens the log |
 //! | 0x0900 | 512 | went on: where the log ended when each of the last 32 epochs began | first opener after a reboot |
-//! | 0x0b00 | 1280 | spare, zero | |
+//! | 0x0b00 | 64 | overdue, of the log: what the policy asks for and nobody could do | who could not |
+//! | 0x0b40 | 64 | overdue, of a process, the same fields: what others may be able to do | who could not |
+//! | 0x0b80 | 320 | policies: two copies of the policy of rotation and retention, and the number of the one that holds | owner of the maintenance byte; creation |
+//! | 0x0cc0 | 832 | spare, zero | |
 //! | 0x1000 | 64 × 128 | follower records: name, pid, hold, last seen | owner of the log's lock |
 //! | 0x3000 | 1024 × 64 | holes: start + 1 (0: free), length, pid, kind, time, command | owner of the log's lock |
 //! | 0x13000 | max_writers × 128 | slots: a hot line (pending, len, messages, bytes, what the next append waits for) and a cold one (who) | the slot's owner |
@@ -361,21 +364,6 @@ shared! {
 }
 
 shared! {
-    /// Where final segments are moved to; the rest is reserved for rotation and retention.
-    pub struct Policy align 64 {
-        pub rotate_size: AtomicU64,
-        pub rotate_age_ns: AtomicU64,
-        pub keep_count: AtomicU64,
-        pub keep_bytes: AtomicU64,
-        pub keep_age_ns: AtomicU64,
-        pub flags: AtomicU64,
-        pub olddir_changes: AtomicU64,
-        pub olddir: Text<24>,
-        pub spare: AtomicU64,
-    }
-}
-
-shared! {
     /// Where an epoch began: the checkpoint in one table, the end of the log in the other.
     pub struct Epoch {
         /// Which; 0: not said, since none begins the epoch 0.
@@ -450,7 +438,11 @@ shared! {
         pub following: Following,
         /// Where the log went on: that of epoch e at index e mod 32. Earlier software does not say it.
         pub went_on: [Epoch; WENT_ON],
-        pub spare: [[AtomicU64; 20]; 8],
+        /// For people; the one of the log also says when somebody may try again.
+        pub overdue_log: Overdue,
+        pub overdue_process: Overdue,
+        pub policies: Policies,
+        pub spare: [[AtomicU64; 26]; 4],
     }
 }
 
@@ -485,6 +477,8 @@ shared! {
 
 mod following;
 pub use following::*;
+mod policy;
+pub use policy::{FEATURE_POLICY, Overdue, Policies, Policy, PolicyCopy};
 mod slot;
 pub use slot::{Slot, SlotCold, SlotHot, SlotWait};
 

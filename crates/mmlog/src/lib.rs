@@ -76,6 +76,8 @@ mod olddir;
 #[doc(hidden)]
 pub mod places;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod policy;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod position;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod prune;
@@ -121,6 +123,7 @@ mod door {
     };
     pub use crate::names::{Compression, Stamp};
     pub use crate::olddir::Moved;
+    pub use crate::policy::{Free, Policy, PolicyState};
     pub use crate::position::Position;
     pub use crate::prune::{Holds, PrunedSegment, Pruning, Retention, Rule};
     pub use crate::rotate::{Rotated, Rotation};

@@ -17,11 +17,14 @@
 //! - `checkpoint`: the bytes below it, and what the metadata said of them, were durable when it was raised.
 //! - `sync-error`: where durability ends is stored when the errno is seen.
 //! - `olddir`: who finds an even count of changes, the same before and after it read the name, has read all of it.
+//! - `policy`: a copy of the policy is complete when its number is seen; who finds the number unchanged behind it has
+//!   read that one.
 //! - `epoch`: where an epoch began is stored when the epoch is seen.
 //! - `hooks`: who finds a generation noted, and the current one behind it, finds its segment.
 //! - `ready`: everything that creation stored is seen with `is_ready`.
 
 mod epochs;
+pub mod policy;
 
 use std::ops::Range;
 

@@ -112,6 +112,16 @@ pub enum Fault {
         /// What it has to be a multiple of, 1 for anything.
         multiple: u64,
     },
+    /// A rule of a policy out of its range.
+    #[error("{rule} {value} is out of its range, {range}; choose another value")]
+    Policy {
+        /// As command lines name it.
+        rule: &'static str,
+        /// The value, in words.
+        value: String,
+        /// The values that it may have.
+        range: String,
+    },
     /// Position fields that contradict each other.
     #[error("{field} out of range ({value}, allowed [{min}, {max}]); run `mmlogctl repair LOG`")]
     OutOfRange {

@@ -12,7 +12,7 @@ use super::meta::{self, Geometry, Meta, Stage};
 use super::open::{Metadata, Opened, Opening};
 use super::segment_dir::{Owner, SegmentDir, Stranger};
 use super::{Adopt, Config, Files, Intent, Origin, version1};
-use super::{boot, olddir};
+use super::{boot, olddir, policy};
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::holes::{self, Hole};
@@ -20,6 +20,7 @@ use crate::layout::{
     Control, FOLLOWING_FIRST, Header, LOCK_BYTE, POSITION_END, SLOT_BYTES, Version1, WRITERS_RANGE, total_len,
 };
 use crate::metadata::Entry;
+use crate::metadata::policy::{SET_NS, Said};
 use crate::sys::lock::{self, Lease};
 use crate::sys::place::{Access, Found, Part};
 use crate::sys::{alloc, fs, process};
@@ -126,12 +127,17 @@ impl Opening<'_> {
             Err(Fault::Io { .. }) if len == 0 && start == Start::Here => None,
             lease => lease?,
         };
-        let (kept, old) = match start {
+        let (kept, old, mut said) = match start {
             Start::WhereDataEnds => {
-                (said_kept(&opened.file)?, olddir::to_keep(&opened.file, &dir, self.config)?)
+                let old = olddir::to_keep(&opened.file, &dir, self.config)?;
+                (said_kept(&opened.file)?, old, policy::said(&opened.file)?)
             }
-            Start::Here | Start::Version1 { .. } => (None, None),
+            Start::Here | Start::Version1 { .. } => (None, None, Said::Nothing),
         };
+        if let (Said::Nothing, Some(mut words)) = (said, self.config.policy) {
+            words[SET_NS] = process::now_ns();
+            said = Said::Whole(words);
+        }
         if self.has_writers(opened)? || self.stores_followers(opened, geometry.max_writers)? {
             return Err(super::in_use(&opened.file));
         }
@@ -176,6 +182,7 @@ impl Opening<'_> {
         if let Some((name, _)) = &old {
             meta.header().policy.set_old_directory(name);
         }
+        meta.keep_policy(said);
         crash_point("create:filled");
         if meta.control().is_panicked() {
             meta.header().panic.fill("set in format 1, which records no reason", 0, 0, "", process::now_ns());

@@ -22,6 +22,7 @@ pub(crate) mod open;
 mod outside;
 pub(crate) mod owner;
 mod parts;
+pub(crate) mod policy;
 pub(crate) mod reboot;
 pub(crate) mod remove;
 pub(crate) mod room;
@@ -44,6 +45,7 @@ use crate::deadline::{Deadline, Waits};
 use crate::error::Fault;
 use crate::holes::Hole;
 use crate::layout::{Control, total_len};
+use crate::metadata::policy::Words;
 use crate::slots::{self, Scan};
 use crate::sys::fork::LockFile;
 use crate::sys::holders::holders_of;
@@ -133,6 +135,8 @@ pub(crate) struct Config {
     pub(crate) adopt: Adopt,
     /// The directory of old segments, as the caller names it.
     pub(crate) old_directory: Option<PathBuf>,
+    /// What a log that is created gets.
+    pub(crate) policy: Option<Words>,
     /// 0: nothing is dropped.
     pub(crate) drop_behind: u64,
     /// Its readers only look, and are no users of the log.

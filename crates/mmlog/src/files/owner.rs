@@ -29,6 +29,7 @@ pub(crate) enum Operation {
     Hold = 11,
     Move = 12,
     Hook = 13,
+    Policy = 14,
 }
 
 impl Operation {
@@ -48,6 +49,7 @@ impl Operation {
             11 => "hold",
             12 => "move",
             13 => "hook",
+            14 => "policy",
             _ => "unknown operation",
         }
     }

@@ -114,6 +114,7 @@ impl Files {
         let owner = &self.meta.header().maintenance_owner;
         loop {
             if let Some(held) = self.try_held(&self.maintenance, MAINTENANCE_BYTE, owner, operation)? {
+                self.meta.mend_growth();
                 return Ok(held);
             }
             deadline.check(|| self.blocker("maintenance", owner)).map_err(|fault| match fault {

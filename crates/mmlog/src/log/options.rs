@@ -7,8 +7,9 @@ use std::time::Duration;
 
 use super::Log;
 use crate::deadline::Waits;
-use crate::error::{Blocker, Result};
-use crate::files::{Adopt, Config, Files, Intent, Trust};
+use crate::error::{At, Blocker, Result};
+use crate::files::{self, Adopt, Config, Files, Intent, Trust};
+use crate::policy::Policy;
 use crate::status::Observer;
 use crate::sys::together::Together;
 
@@ -38,6 +39,7 @@ impl Default for Options {
             trust: Trust::Strict,
             adopt: Adopt::Refuse,
             old_directory: None,
+            policy: None,
             drop_behind: 0,
             looks: false,
             together: None,
@@ -166,6 +168,30 @@ impl Options {
         self
     }
 
+    /// The policy of a log that is created: each value within the range that [`Policy`] says. A log that is there keeps its
+    /// own, which [`Log::policy_kept`] then says; [`Log::set_policy`] changes it.
+    ///
+    /// ```
+    /// # fn main() -> mmlog::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("app.log");
+    /// use mmlog::{Log, Policy, PolicyState};
+    ///
+    /// let bounded = Policy { rotate_size: Some(64 << 20), keep: Some(10), ..Policy::default() };
+    /// let log = Log::options().policy(&bounded).open_or_create(&path)?;
+    /// assert_eq!(log.policy_kept(), None);
+    ///
+    /// let smaller = Policy { keep: Some(3), ..bounded.clone() };
+    /// let log = Log::options().policy(&smaller).open_or_create(&path)?;
+    /// assert_eq!(log.policy_kept(), Some(PolicyState::Set(bounded)));
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn policy(mut self, policy: &Policy) -> Self {
+        self.0.policy = Some(policy.words());
+        self
+    }
+
     /// Leaves the page cache to other programs: what lies more than `bytes` behind the newest message is written to the
     /// disk and dropped. 0, the default, leaves all that to the kernel. Whole chunks (of 1 MiB at least) are kept, no
     /// fewer than the handle has mapped ([`ring_chunks`](Self::ring_chunks)), and those where another writer has
@@ -184,7 +210,8 @@ impl Options {
     ///
     /// # Errors
     /// [`Fault::NoMetadata`](crate::Fault::NoMetadata) for a data file with bytes that may not be adopted,
-    /// [`Fault::Geometry`](crate::Fault::Geometry) for options out of range, and whatever the file system says.
+    /// [`Fault::Geometry`](crate::Fault::Geometry) and [`Fault::Policy`](crate::Fault::Policy) for options out of range,
+    /// and whatever the file system says.
     pub fn open_or_create(&self, path: impl AsRef<Path>) -> Result<Log> {
         self.open_for(path.as_ref(), Intent::Create)
     }
@@ -211,6 +238,7 @@ impl Options {
     }
 
     fn open_for(&self, path: &Path, intent: Intent) -> Result<Log> {
+        self.0.policy.as_ref().map_or(Ok(()), files::policy::check).at(path)?;
         Files::open(path, &self.0, intent).map(Log::of)
     }
 }

@@ -14,8 +14,9 @@ use std::fs::{self, OpenOptions};
 use std::ops::Range;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
-use mmlog::{Log, Next, Start};
+use mmlog::{Compression, Free, Log, Next, Policy, PolicyState, Start};
 use reader::{Reader, Seen};
 
 /// Bytes that differ from log to log, or from process to process.
@@ -173,6 +174,33 @@ fn a_reader_written_from_the_manual_alone_sees_the_followers_that_the_library_se
         drop(named);
         assert_eq!(reader.followers().unwrap().len(), 1);
     }
+}
+
+#[test]
+fn a_reader_written_from_the_manual_alone_reads_the_policy() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("app.log");
+    let options = Log::options().chunk_size(65536).max_writers(8);
+    let log = options.clone().open_or_create(&path).unwrap();
+    let reader = Reader::open(&path).unwrap();
+    assert_eq!(reader.policy().unwrap(), Ok(vec![]));
+    let policy = Policy {
+        rotate_size: Some(1 << 20),
+        keep: Some(3),
+        keep_age: Some(Duration::from_secs(60)),
+        keep_free: Some(Free::Percent(10)),
+        compress: Some(Compression::Gzip),
+        ..Policy::default()
+    };
+    let expected = vec![(0, 1 << 20), (2, 3), (4, 60_000_000_000), (5, 1 << 63 | 10), (7, 2)];
+    log.set_policy(|to| *to = policy.clone(), Duration::from_secs(10)).unwrap();
+    assert_eq!(reader.policy().unwrap(), Ok(expected));
+    log.set_policy(|to| *to = Policy { keep: Some(4), ..Policy::default() }, Duration::from_secs(10))
+        .unwrap();
+    assert_eq!(reader.policy().unwrap(), Ok(vec![(2, 4)]));
+    leave(&path, 0xb80 + 0x18, 5);
+    assert!(reader.policy().unwrap().is_err());
+    assert_eq!(log.policy(), PolicyState::Damaged);
 }
 
 /// What the reader and the library both make of it.

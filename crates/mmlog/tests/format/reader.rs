@@ -142,6 +142,29 @@ impl Reader {
         Ok(found)
     }
 
+    /// "Policies": the fields that are set, by their bits, or an error where the policy is damaged.
+    pub(crate) fn policy(&self) -> io::Result<Result<Vec<(u32, u64)>, String>> {
+        let number = self.u64(0xc80)?;
+        if number == 0 {
+            return Ok(Ok(Vec::new()));
+        }
+        let words: Vec<u64> =
+            (0..16).map(|i| self.u64(0xb80 + 128 * (number % 2) + 8 * i).unwrap()).collect();
+        let uuid = [0xd8, 0xe0].map(|at| self.u64(at).unwrap());
+        let mut mix: u64 = 0x9e37_79b9_7f4a_7c15;
+        for word in words[..15].iter().chain([&number]).chain(&uuid) {
+            let x = (mix ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd);
+            mix = x ^ (x >> 32);
+        }
+        if mix != words[15] {
+            return Ok(Err(format!("check {:#x}, not {mix:#x}", words[15])));
+        }
+        Ok(Ok((0..8)
+            .filter(|bit| words[0] >> bit & 1 == 1)
+            .map(|bit| (bit, words[1 + bit as usize]))
+            .collect()))
+    }
+
     /// "Boots", rules 1, 3 and 4: whether the metadata is of this one; `None` where lock bytes have to say.
     pub(crate) fn is_of_this_boot(&self) -> io::Result<Option<bool>> {
         let text = std::fs::read_to_string("/proc/sys/kernel/random/boot_id")?;

@@ -154,6 +154,8 @@ pub(crate) fn sections_of(owner: &str) -> Option<(&'static str, u64)> {
         "FollowerRecord" => ("Follower record", 0),
         "Epoch" => ("Epoch,", 0),
         "HoleEntry" => ("Hole,", 0),
+        "Overdue" => ("Overdue record", 0),
+        "PolicyCopy" => ("Copy of the policy", 0),
         "FollowingPlace" => ("Place of a follower", 0),
         "SlotHot" => ("Slot,", 0),
         "SlotCold" => ("Slot,", 64),

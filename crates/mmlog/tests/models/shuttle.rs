@@ -16,6 +16,7 @@ mod actors;
 mod claims;
 mod mutants;
 mod places;
+mod policy;
 mod world;
 
 /// What `claims` and `actors` need of a checker.

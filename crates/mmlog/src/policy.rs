@@ -1,0 +1,156 @@
+//! The policy of rotation and retention that a log carries: what it says, and changing it for every process.
+
+use std::time::Duration;
+
+use crate::crash::crash_point;
+use crate::deadline::Deadline;
+use crate::error::Fault;
+use crate::files::Files;
+use crate::files::meta::page_size;
+use crate::files::owner::Operation;
+use crate::files::policy::check;
+use crate::metadata::policy::{FIRST_RULE, SET_NS, SHARE, Said, Words};
+use crate::names::Compression;
+use crate::sys::process;
+
+/// How a log bounds itself. A rule that is `None` is none; without any, there is no policy.
+///
+/// Whoever appends carries it out: what does not fit a segment begins the next one, and final segments go that no rule
+/// keeps. Of several rules that keep segments the one that keeps least holds.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Policy {
+    /// No segment is longer, but for what was in flight when it filled, or one message that is longer itself: 64 KiB to
+    /// 2 EiB, rounded down to whole pages.
+    pub rotate_size: Option<u64>,
+    /// The first append after that age begins a new segment: 1 s to 100 years.
+    pub rotate_age: Option<Duration>,
+    /// The newest so many final segments are kept: 0 to 1000000000.
+    pub keep: Option<u64>,
+    /// As many of the newest final segments as fit these bytes of disk: 0 to 2 EiB.
+    pub keep_bytes: Option<u64>,
+    /// Final segments that became so less than that long ago: 1 s to 100 years.
+    pub keep_age: Option<Duration>,
+    /// While the file system has less, the oldest final segments go, also ones within the other limits.
+    pub keep_free: Option<Free>,
+    /// A hold that lags by more bytes keeps nothing; its consumer is told what it missed: 1 B to 2 EiB.
+    pub hold_max: Option<u64>,
+    /// How tools compress final segments; the library does not.
+    pub compress: Option<Compression>,
+}
+
+/// Free space of a file system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Free {
+    /// 1 B to 2 EiB.
+    Bytes(u64),
+    /// 1 to 99 per cent of all its space.
+    Percent(u8),
+}
+
+/// What a log says of its policy.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum PolicyState {
+    /// It has none.
+    Unset,
+    /// It has this.
+    Set(Policy),
+    /// It had one, and what is there now is none: nothing is deleted by it. Whoever sets one ends that.
+    Damaged,
+}
+
+impl PolicyState {
+    pub(crate) fn of(said: Said) -> Self {
+        match said {
+            Said::Nothing => Self::Unset,
+            Said::Whole(words) => Self::Set(Policy::of(&words)),
+            Said::Torn => Self::Damaged,
+        }
+    }
+
+    /// The rules that hold: none of a damaged policy.
+    pub fn rules(&self) -> Policy {
+        match self {
+            Self::Set(policy) => policy.clone(),
+            Self::Unset | Self::Damaged => Policy::default(),
+        }
+    }
+}
+
+fn nanoseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+impl Policy {
+    /// As the metadata has it, whether it is in range or not.
+    pub(crate) fn words(&self) -> Words {
+        let page = page_size();
+        let rules = [
+            self.rotate_size.map(|bytes| bytes - bytes % page),
+            self.rotate_age.map(nanoseconds),
+            self.keep,
+            self.keep_bytes,
+            self.keep_age.map(nanoseconds),
+            self.keep_free.map(|free| match free {
+                Free::Bytes(bytes) => bytes.min(SHARE - 1),
+                Free::Percent(share) => SHARE | u64::from(share),
+            }),
+            self.hold_max,
+            self.compress.map(|codec| match codec {
+                Compression::Zstd => 1,
+                Compression::Gzip => 2,
+            }),
+        ];
+        let mut words = [0; 15];
+        for (index, rule) in rules.into_iter().enumerate() {
+            words[0] |= u64::from(rule.is_some()) << index;
+            words[FIRST_RULE + index] = rule.unwrap_or(0);
+        }
+        words
+    }
+
+    /// Words that are in range.
+    fn of(words: &Words) -> Self {
+        let rule = |index: usize| (words[0] >> index & 1 == 1).then_some(words[FIRST_RULE + index]);
+        Self {
+            rotate_size: rule(0),
+            rotate_age: rule(1).map(Duration::from_nanos),
+            keep: rule(2),
+            keep_bytes: rule(3),
+            keep_age: rule(4).map(Duration::from_nanos),
+            keep_free: rule(5).map(|word| match word & SHARE {
+                0 => Free::Bytes(word),
+                _ => Free::Percent((word & !SHARE) as u8),
+            }),
+            hold_max: rule(6),
+            compress: rule(7).map(|word| if word == 1 { Compression::Zstd } else { Compression::Gzip }),
+        }
+    }
+}
+
+/// The log's own policy, where it is not the one that this handle would have given it.
+pub(crate) fn kept(files: &Files) -> Option<PolicyState> {
+    let wanted = Policy::of(&files.config.policy?);
+    let has = PolicyState::of(files.meta.policy());
+    (has.rules() != wanted || has == PolicyState::Damaged).then_some(has)
+}
+
+/// Changes it for every process, durably.
+pub(crate) fn set(
+    files: &Files,
+    change: impl FnOnce(&mut Policy),
+    deadline: &Deadline,
+) -> Result<Policy, Fault> {
+    files.writable()?;
+    files.poisoned()?;
+    let _maintenance = files.maintenance(Operation::Policy, deadline)?;
+    let mut policy = PolicyState::of(files.meta.policy()).rules();
+    files.intact()?;
+    change(&mut policy);
+    let mut words = policy.words();
+    check(&words)?;
+    words[SET_NS] = process::now_ns();
+    files.meta.set_policy(&words);
+    crash_point("policy:set");
+    files.sync_metadata().map_err(Fault::io("make the policy durable"))?;
+    Ok(Policy::of(&words))
+}
