@@ -63,7 +63,7 @@ end
 
 complete -c mmlogctl -f
 complete -c mmlogctl -n __mmlogctl_in_program -a '(__mmlogctl_program)'
-complete -c mmlogctl -n 'not __mmlogctl_command' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
+complete -c mmlogctl -n 'not __mmlogctl_command' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n 'not __mmlogctl_command' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n 'not __mmlogctl_command' -s V -l version -d 'Print version'
 complete -c mmlogctl -n 'not __mmlogctl_command' -a init -d 'Create a log, or check that an existing one has these options'
@@ -107,7 +107,7 @@ complete -c mmlogctl -n '__mmlogctl_in init' -l max-writers -d 'How many writers
 complete -c mmlogctl -n '__mmlogctl_in init' -l mode -d 'The permission bits of the files, in octal [default' -x
 complete -c mmlogctl -n '__mmlogctl_in init' -l gate-ms -d 'How long a trim keeps writers waiting before it gives up, in milliseconds [default' -x
 complete -c mmlogctl -n '__mmlogctl_in init' -l adopt -d 'Log behind the bytes of a data file that has no metadata'
-complete -c mmlogctl -n '__mmlogctl_in init' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
+complete -c mmlogctl -n '__mmlogctl_in init' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in init' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in init' -k -a '(__mmlogctl_logs)'
 complete -c mmlogctl -n '__mmlogctl_in append' -l no-create -d 'Fail when the log does not exist'
@@ -122,7 +122,7 @@ complete -c mmlogctl -n '__mmlogctl_in append' -l prefix -d 'Put TEXT before eac
 complete -c mmlogctl -n '__mmlogctl_in append' -l chunk-size -d 'By how much the data file grows at a time, a multiple of the page size [default' -x
 complete -c mmlogctl -n '__mmlogctl_in append' -l max-writers -d 'How many writers may have the log open at once [default' -x
 complete -c mmlogctl -n '__mmlogctl_in append' -l mode -d 'The permission bits of the files, in octal [default' -x
-complete -c mmlogctl -n '__mmlogctl_in append' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
+complete -c mmlogctl -n '__mmlogctl_in append' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in append' -l raw -d 'Bytes as they come'
 complete -c mmlogctl -n '__mmlogctl_in append' -l tee -d 'Copy to standard output what was stored'
 complete -c mmlogctl -n '__mmlogctl_in append' -l tee-ends -d 'The same, and end when the copy cannot be written any more, as in `append --tee-ends app.log | head`'
@@ -141,14 +141,14 @@ complete -c mmlogctl -n '__mmlogctl_in exec' -l prefix -d 'Put TEXT before each 
 complete -c mmlogctl -n '__mmlogctl_in exec' -l chunk-size -d 'By how much the data file grows at a time, a multiple of the page size [default' -x
 complete -c mmlogctl -n '__mmlogctl_in exec' -l max-writers -d 'How many writers may have the log open at once [default' -x
 complete -c mmlogctl -n '__mmlogctl_in exec' -l mode -d 'The permission bits of the files, in octal [default' -x
-complete -c mmlogctl -n '__mmlogctl_in exec' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
+complete -c mmlogctl -n '__mmlogctl_in exec' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in exec' -l stderr-prefix -d 'Put TEXT before each line of standard error, instead of that of --prefix' -x
 complete -c mmlogctl -n '__mmlogctl_in exec' -l tee -d 'Copy what was stored'
 complete -c mmlogctl -n '__mmlogctl_in exec' -l tee-ends -d 'The same, and when a copy cannot be written any more, close the pipe of that stream'
 complete -c mmlogctl -n '__mmlogctl_in exec' -l until-closed -d 'Go on after CMD has ended, until all processes have closed the output that they inherited from it, or until SIGTERM, SIGINT or SIGQUIT'
 complete -c mmlogctl -n '__mmlogctl_in exec' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in exec' -k -a '(__mmlogctl_logs)'
-complete -c mmlogctl -n '__mmlogctl_in cat' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
+complete -c mmlogctl -n '__mmlogctl_in cat' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in cat' -l from -d 'Start at this position instead of the oldest one that is kept' -x
 complete -c mmlogctl -n '__mmlogctl_in cat' -l to -d 'Stop before this position' -x
 complete -c mmlogctl -n '__mmlogctl_in cat' -l holes -d 'What to print for a hole, a range whose writer died before it was written' -x -a 'skip nul say'
@@ -159,7 +159,7 @@ complete -c mmlogctl -n '__mmlogctl_in cat' -s R -l raw -d 'On a terminal, show 
 complete -c mmlogctl -n '__mmlogctl_in cat' -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -x -a '(__fish_complete_directories (commandline -ct))'
 complete -c mmlogctl -n '__mmlogctl_in cat' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in cat' -k -a '(__mmlogctl_logs)'
-complete -c mmlogctl -n '__mmlogctl_in tail' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
+complete -c mmlogctl -n '__mmlogctl_in tail' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in tail' -s n -l lines -d 'Print the last N lines (without this option 10), or with +N all from line N on' -x
 complete -c mmlogctl -n '__mmlogctl_in tail' -s c -l bytes -d 'Print the last N bytes, or with +N all from byte N on' -x
 complete -c mmlogctl -n '__mmlogctl_in tail' -s f -l follow -d 'Print what is appended, as soon as it is' -f -a 'descriptor name'
@@ -188,14 +188,14 @@ complete -c mmlogctl -n '__mmlogctl_in ls' -l cross-mounts -d 'Also below what i
 complete -c mmlogctl -n '__mmlogctl_in ls' -l json -d 'One JSON object for each log, one per line'
 complete -c mmlogctl -n '__mmlogctl_in ls' -l exit-code -d 'End with the exit code that check would have for all of them'
 complete -c mmlogctl -n '__mmlogctl_in ls' -l color -d 'When to use colours' -x -a 'auto always never'
-complete -c mmlogctl -n '__mmlogctl_in ls' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
+complete -c mmlogctl -n '__mmlogctl_in ls' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in ls' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in ls' -k -a '(__fish_complete_directories (commandline -ct))'
 complete -c mmlogctl -n '__mmlogctl_in status' -l json -d 'One JSON object for each log, one per line'
 complete -c mmlogctl -n '__mmlogctl_in status' -l exit-code -d 'End with the exit code that check would have'
 complete -c mmlogctl -n '__mmlogctl_in status' -l color -d 'When to use colours' -x -a 'auto always never'
 complete -c mmlogctl -n '__mmlogctl_in status' -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -x -a '(__fish_complete_directories (commandline -ct))'
-complete -c mmlogctl -n '__mmlogctl_in status' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
+complete -c mmlogctl -n '__mmlogctl_in status' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in status' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in status' -k -a '(__mmlogctl_logs)'
 complete -c mmlogctl -n '__mmlogctl_in check' -s w -l warning -d 'Warn when METRIC is above VALUE (file_size, writers, holes, lag, in_flight, waiting, waited, slack, idle, behind, followers, reader_lag, segments, size, lock, maintenance, unsynced), or below it (free, inodes). Sizes as 64M (K is 1024, up to P and E), durations as 5m, 1d12h or 2w. May be given more than once' -x -a '(__mmlogctl_metrics)'
@@ -205,7 +205,7 @@ complete -c mmlogctl -n '__mmlogctl_in check' -l deep -d 'Check the invariants, 
 complete -c mmlogctl -n '__mmlogctl_in check' -l json -d 'One JSON object for each log, one per line'
 complete -c mmlogctl -n '__mmlogctl_in check' -l color -d 'When to use colours' -x -a 'auto always never'
 complete -c mmlogctl -n '__mmlogctl_in check' -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -x -a '(__fish_complete_directories (commandline -ct))'
-complete -c mmlogctl -n '__mmlogctl_in check' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
+complete -c mmlogctl -n '__mmlogctl_in check' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in check' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in check' -k -a '(__mmlogctl_logs)'
 complete -c mmlogctl -n '__mmlogctl_in inspect' -s d -l interval -d 'Between two looks' -x
@@ -217,7 +217,7 @@ complete -c mmlogctl -n '__mmlogctl_in inspect' -l read-only -d 'No operations, 
 complete -c mmlogctl -n '__mmlogctl_in inspect' -l utc -d 'Tell times in UTC, not in the local time'
 complete -c mmlogctl -n '__mmlogctl_in inspect' -l no-mouse -d 'Leave the mouse to the terminal, which selects text with it'
 complete -c mmlogctl -n '__mmlogctl_in inspect' -l color -d 'When to use colours' -x -a 'auto always never'
-complete -c mmlogctl -n '__mmlogctl_in inspect' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
+complete -c mmlogctl -n '__mmlogctl_in inspect' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in inspect' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in inspect' -k -a '(__mmlogctl_logs)'
 complete -c mmlogctl -n '__mmlogctl_in repair' -s n -l dry-run -d 'Say what was found and what would be done'
@@ -229,13 +229,13 @@ complete -c mmlogctl -n '__mmlogctl_in repair' -l upgrade -d 'Make a log of the 
 complete -c mmlogctl -n '__mmlogctl_in repair' -l accept-loss -d 'Forget that a sync failed'
 complete -c mmlogctl -n '__mmlogctl_in repair' -l wait -d 'How long to wait for others, in all' -x
 complete -c mmlogctl -n '__mmlogctl_in repair' -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -x -a '(__fish_complete_directories (commandline -ct))'
-complete -c mmlogctl -n '__mmlogctl_in repair' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
+complete -c mmlogctl -n '__mmlogctl_in repair' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in repair' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in repair' -k -a '(__mmlogctl_logs)'
 complete -c mmlogctl -n '__mmlogctl_in trim' -s n -l dry-run -d 'Say what would be cut'
 complete -c mmlogctl -n '__mmlogctl_in trim' -l wait -d 'How long to wait for others, for each log in all' -x
 complete -c mmlogctl -n '__mmlogctl_in trim' -s v -l verbose -d 'Say what was done, a line or more for each log, also where standard output is no terminal, and where there was nothing to do'
-complete -c mmlogctl -n '__mmlogctl_in trim' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
+complete -c mmlogctl -n '__mmlogctl_in trim' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in trim' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in trim' -k -a '(__mmlogctl_logs)'
 complete -c mmlogctl -n '__mmlogctl_in rotate' -s n -l dry-run -d 'Say what would be rotated'
@@ -248,7 +248,7 @@ complete -c mmlogctl -n '__mmlogctl_in rotate' -l level -d 'From 1, fast, to 22 
 complete -c mmlogctl -n '__mmlogctl_in rotate' -l olddir -d 'Then move final segments to DIR, which is relative to the log\'s directory' -x -a '(__fish_complete_directories (commandline -ct))'
 complete -c mmlogctl -n '__mmlogctl_in rotate' -l run -d 'Then run CMD with sh -c for the new segment, and before it for each one for which it did not end with 0 yet' -x
 complete -c mmlogctl -n '__mmlogctl_in rotate' -s v -l verbose -d 'Say what was done, a line or more for each log, also where standard output is no terminal, and where there was nothing to do'
-complete -c mmlogctl -n '__mmlogctl_in rotate' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
+complete -c mmlogctl -n '__mmlogctl_in rotate' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in rotate' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in rotate' -k -a '(__mmlogctl_logs)'
 complete -c mmlogctl -n '__mmlogctl_in prune' -l keep -d 'Keep the newest N final segments' -x
@@ -262,18 +262,18 @@ complete -c mmlogctl -n '__mmlogctl_in prune' -s n -l dry-run -d 'Say what would
 complete -c mmlogctl -n '__mmlogctl_in prune' -l wait -d 'How long to wait for others, for each log in all' -x
 complete -c mmlogctl -n '__mmlogctl_in prune' -s v -l verbose -d 'Say what was done, a line or more for each log, also where standard output is no terminal, and where there was nothing to do'
 complete -c mmlogctl -n '__mmlogctl_in prune' -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -x -a '(__fish_complete_directories (commandline -ct))'
-complete -c mmlogctl -n '__mmlogctl_in prune' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
+complete -c mmlogctl -n '__mmlogctl_in prune' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in prune' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in prune' -k -a '(__mmlogctl_logs)'
 complete -c mmlogctl -n '__mmlogctl_in segments' -l json -d 'One JSON object for each log, one per line'
 complete -c mmlogctl -n '__mmlogctl_in segments' -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -x -a '(__fish_complete_directories (commandline -ct))'
-complete -c mmlogctl -n '__mmlogctl_in segments' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
+complete -c mmlogctl -n '__mmlogctl_in segments' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in segments' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in segments' -k -a '(__mmlogctl_logs)'
 complete -c mmlogctl -n '__mmlogctl_in rm' -l force -d 'Remove it although somebody has it open'
 complete -c mmlogctl -n '__mmlogctl_in rm' -l all -d 'Also the final segments, which else stay where they are'
 complete -c mmlogctl -n '__mmlogctl_in rm' -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -x -a '(__fish_complete_directories (commandline -ct))'
-complete -c mmlogctl -n '__mmlogctl_in rm' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
+complete -c mmlogctl -n '__mmlogctl_in rm' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in rm' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in rm' -k -a '(__mmlogctl_logs)'
 complete -c mmlogctl -n '__mmlogctl_in drill' -l all -d 'All of them'
@@ -281,7 +281,7 @@ complete -c mmlogctl -n '__mmlogctl_in drill' -l list -d 'Say which there are, a
 complete -c mmlogctl -n '__mmlogctl_in drill' -l json -d 'One JSON object'
 complete -c mmlogctl -n '__mmlogctl_in drill' -l dir -d 'Make the scratch directory there [default' -x -a '(__fish_complete_directories (commandline -ct))'
 complete -c mmlogctl -n '__mmlogctl_in drill' -l keep -d 'Leave the scratch directory, and say where it is'
-complete -c mmlogctl -n '__mmlogctl_in drill' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
+complete -c mmlogctl -n '__mmlogctl_in drill' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in drill' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in drill' -k -a 'panicked unreadable data-gone data-moved logrotate data-replaced data-truncated metadata-copied overlay-view owners-differ segment-missing segment-damaged positions unknown-operation sync-failed version-1-flag disk-full lock-held maintenance-held writer-stalled gate-closed disk-nearly-full dead-writer lock-stale writers-full follower-behind hold-keeps segment-unreadable segment-surplus leftover unseen idle version-1 recovered not-recovered space-held holes outside-bytes outside-cut hooks-unrun name-too-long writer-stopped frozen-v1 frozen-v2 disk-frozen file-size-limit quota-full storage-fails inodes-used-up append-failed reader-behind followers-full'
 complete -c mmlogctl -n '__mmlogctl_in bench' -l dir -d 'Where the files go' -x -a '(__fish_complete_directories (commandline -ct))'
@@ -298,5 +298,5 @@ complete -c mmlogctl -n '__mmlogctl_in bench' -l growth -d 'What an append costs
 complete -c mmlogctl -n '__mmlogctl_in bench' -l no-pin -d 'Let the kernel move processes between cores'
 complete -c mmlogctl -n '__mmlogctl_in bench' -l json -d 'One JSON object, {"schema"'
 complete -c mmlogctl -n '__mmlogctl_in bench' -l chart -d 'Draw the medians, an SVG' -r -F
-complete -c mmlogctl -n '__mmlogctl_in bench' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners'
+complete -c mmlogctl -n '__mmlogctl_in bench' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in bench' -s h -l help -d 'Print help (see more with \'--help\')'

@@ -64,12 +64,19 @@ fn suggestions_are_right_or_not_made() {
         (&["cat", "--until", "1h", "a"], "`cat --to POSITION`"),
         (&["status", "--no-color", "a"], "`--color never`"),
         (&["tial", "a"], "'tail'"),
+        (&["less", "a"], "`mmlogctl cat LOG | less`"),
     ] {
         let ended = run(typed);
         assert!(ended.code == 2 && ended.stderr.contains(said), "{typed:?}: {ended:?}");
         assert!(!ended.stderr.contains("silent") && !ended.stderr.contains("quiet"), "{ended:?}");
     }
-    for typed in [&["tail", "-5x", "a"][..], &["trim", "-50", "a"], &["cat", "--nothing-like-it", "a"]] {
+    assert!(!run(&["less", "a"]).stderr.contains("'ls'"));
+    for typed in [
+        &["tail", "-5x", "a"][..],
+        &["replay", "a"],
+        &["trim", "-50", "a"],
+        &["cat", "--nothing-like-it", "a"],
+    ] {
         let ended = run(typed);
         assert!(ended.code == 2 && !ended.stderr.contains("tip"), "{typed:?}: {ended:?}");
     }

@@ -23,14 +23,44 @@ fn a_data_file_without_metadata_is_never_clobbered_and_can_be_adopted() {
     let scratch = Scratch::new();
     let log = scratch.file("plain.log");
     fs::write(&log, CONTENT).unwrap();
-    let step = format!("`mmlogctl init --adopt {}` logs behind the existing 14 bytes", log.display());
-    refused(&COMMANDS, &log, 1, &["no metadata; ", &step]);
+    let step =
+        format!("`mmlogctl init --adopt {}` makes it one that goes on behind its 14 bytes", log.display());
+    refused(&COMMANDS, &log, 1, &["not a log (no metadata); ", &step]);
     assert!(!metadata_of(&log).exists());
     let adopted = mmlogctl("init", &log).arg("--adopt").run();
     assert_eq!(adopted.code, 0);
     adopted.says(&log, &["logs behind the existing 14 bytes"]);
     mmlogctl("append", &log).input(b"four\n").run().is_success();
     is_readable(&log, &[CONTENT, b"four\n"].concat());
+}
+
+/// What completes beside a log's name is told from it, whatever it is given to.
+#[test]
+fn a_part_of_a_log_is_named_as_such_and_so_is_the_log() {
+    for (compress, reads) in [(&[][..], "cat"), (&["--compress=gzip"], "gzip -dc")] {
+        let scratch = Scratch::new();
+        let log = scratch.log(CONTENT);
+        mmlogctl("rotate", &log).args(compress).run().is_success();
+        let is_segment =
+            |path: &PathBuf| path.file_name().unwrap().to_string_lossy().contains(".0000000000-");
+        let mut there = fs::read_dir(scratch.path()).unwrap().map(|entry| entry.unwrap().path());
+        let segment = there.find(is_segment).unwrap();
+        let step = format!(
+            "an old segment of {0}; `mmlogctl cat {0}` reads that log, `{reads} {1}` this part of it",
+            log.display(),
+            segment.display()
+        );
+        refused(&["append", "cat", "tail", "status", "rm", "repair"], &segment, 1, &[&step]);
+        let metadata = metadata_of(&log);
+        let step = format!("the metadata of {0}; name that log: `mmlogctl status {0}`", log.display());
+        refused(&["append", "cat", "tail", "status", "rm", "repair"], &metadata, 1, &[&step]);
+        let elsewhere = scratch.file("elsewhere");
+        fs::create_dir(&elsewhere).unwrap();
+        let moved = elsewhere.join(segment.file_name().unwrap());
+        fs::rename(&segment, &moved).unwrap();
+        let step = format!("by its name an old segment of {}", elsewhere.join("app.log").display());
+        refused(&["append", "cat", "tail", "status"], &moved, 1, &[&step, "that log is not there; "]);
+    }
 }
 
 #[test]

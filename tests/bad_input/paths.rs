@@ -126,8 +126,12 @@ fn a_log_that_does_not_exist_is_made_by_init_and_append_only() {
     let scratch = Scratch::new();
     let log = scratch.file("log");
     let others = ["cat", "tail", "status", "trim", "rm"];
-    let step = format!("no such log; `mmlogctl init {}` makes it, and so does an append", log.display());
+    let step = format!("no such log; `mmlogctl ls {}` lists those that are there", scratch.path().display());
     refused(&others, &log, 1, &[&step]);
+    for command in ["rm", "repair"] {
+        let said = mmlogctl(command, &log).run().stderr;
+        assert!(said.contains(&step) && !said.contains("init"), "{said}");
+    }
     mmlogctl("append", &log).run().is_success();
     is_readable(&log, b"");
 }

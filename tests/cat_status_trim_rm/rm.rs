@@ -50,6 +50,23 @@ fn a_log_that_is_followed_is_refused_and_the_follower_named() {
 }
 
 #[test]
+fn of_many_who_have_it_open_some_are_named_and_the_others_counted() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    let running: Vec<_> = (0..5).map(|_| mmlogctl("tail", &log).arg("-f").start()).collect();
+    for one in &running {
+        one.until_stdout(|printed| printed == CONTENT);
+    }
+    let refused = mmlogctl("rm", &log).run();
+    refused.is_refused(3, &log, &["in use by process ", " and 2 more; stop it first"]);
+    assert_eq!(refused.stderr.matches("process ").count(), 3, "{refused:?}");
+    for one in running {
+        one.signal(Signal::SIGTERM);
+        one.end();
+    }
+}
+
+#[test]
 fn a_data_file_that_a_pager_has_open_is_in_use_too() {
     let scratch = Scratch::new();
     let log = scratch.log(CONTENT);
@@ -151,7 +168,7 @@ fn a_plain_file_is_no_log_and_is_kept() {
     let file = scratch.file("notes.txt");
     fs::write(&file, CONTENT).unwrap();
     for options in [&[][..], &["--force"]] {
-        mmlogctl("rm", &file).args(options).run().is_refused(1, &file, &["no metadata"]);
+        mmlogctl("rm", &file).args(options).run().is_refused(1, &file, &["not a log (no metadata)"]);
     }
     fs::write(metadata_of(&file), "somebody else's file\n").unwrap();
     when_out_of_use(|| mmlogctl("rm", &file).run()).is_refused(1, &file, &["not a log's metadata"]);

@@ -5,6 +5,7 @@ use std::process::Command;
 
 use mmlog::Log;
 use mmlog::layout::LOCK_BYTE;
+use nix::sys::signal::Signal;
 
 use crate::cli::{
     Bytes, Held, Scratch, at, metadata_of, mmlogctl, mounted, poke, skipped, slot, succeeds, wait_for,
@@ -162,6 +163,33 @@ fn a_full_disk_is_full_and_one_nearly_so_full_soon() {
     // What the failed append could not use is used up; a write as large as the disk takes all that is left.
     let _ = std::fs::write(disk.join("filler"), vec![1; left]);
     shows(&log, "FULL", &["no space left", "next df -h"]);
+}
+
+/// Of all that append through the tool, the tool's own name tells nobody whom to call.
+#[test]
+fn a_writer_is_named_by_the_program_that_feeds_its_pipe() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    let (theirs, ours) = std::io::pipe().unwrap();
+    let mut program = Command::new("sleep").arg("1000").stdout(ours).spawn().unwrap();
+    let writer = mmlogctl("append", &log).stdin(theirs).start();
+    let pid = writer.pid();
+    let line = format!("    {pid} (sleep 1000, through mmlogctl, sleeping) 0 messages, 0 B");
+    wait_for("the writer's line", || {
+        mmlogctl("status", &log).run().text().lines().any(|said| said.starts_with(&line)).then_some(())
+    });
+    writer.signal(Signal::SIGSTOP);
+    let said = format!("writer {pid} (sleep 1000, through mmlogctl) is stopped");
+    for command in ["status", "check"] {
+        let ended = mmlogctl(command, &log).run();
+        assert!(ended.text().contains(&said), "{command}: {ended:?}");
+    }
+    let json = mmlogctl("status", &log).arg("--json").run().text().to_owned();
+    assert!(json.contains(&said) && json.contains(r#""command":"mmlogctl""#), "{json}");
+    writer.signal(Signal::SIGCONT);
+    program.kill().unwrap();
+    program.wait().unwrap();
+    writer.end().is_success();
 }
 
 #[test]

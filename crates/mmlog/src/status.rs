@@ -175,6 +175,9 @@ pub struct WriterStatus {
     pub command: String,
     /// How it was called, where it is to be talked about and that can be seen; at most 200 bytes.
     pub command_line: Option<String>,
+    /// Who writes into its standard input: [`diagnose`](Status::diagnose) names it before the process that passes it on.
+    /// `None` unless whoever shows the status has looked for it: the library does not.
+    pub feeder: Option<String>,
     /// What it is doing.
     pub process: ProcessState,
     /// It does so for at least that long.

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use mmlog::{Options, Trust};
 
-const TRUST_PATH: &str = "Accept a symbolic link as the last component, a directory that everybody may write to, and files of different owners";
+const TRUST_PATH: &str = "Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners";
 
 /// How carefully the log's path is looked at. Flattened into every command, so that the option
 /// may stand before or after the command's name.

@@ -46,6 +46,7 @@ fn writer(slot: u32) -> WriterStatus {
         seat: Seat { namespace: None, pid: Some(pid) },
         command,
         command_line: None,
+        feeder: None,
         process,
         process_for_at_least: Duration::from_secs(9),
         not_run_for: None,

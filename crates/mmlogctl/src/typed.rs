@@ -86,6 +86,12 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "--max-unchanged-stats",
         "nothing is polled: a log that was replaced is noticed at once with --follow=name",
     ),
+    ("less", "`mmlogctl cat LOG | less`"),
+    ("more", "`mmlogctl cat LOG | more`"),
+    ("head", "`mmlogctl cat LOG | head`"),
+    ("view", "`mmlogctl cat LOG | less`, or `mmlogctl inspect LOG`"),
+    ("list", "`mmlogctl ls`"),
+    ("top", "`mmlogctl inspect`"),
     ("--no-color", "`--color never`"),
     ("--no-colour", "`--color never`"),
     ("--output-format", "`-o json`"),
@@ -95,27 +101,39 @@ const ELSEWHERE: &[(&str, &str)] = &[
 /// The error with suggestions that are right: clap's own only where it is a slip of the finger.
 #[must_use]
 pub fn corrected(mut error: clap::Error) -> clap::Error {
-    if error.kind() != ErrorKind::UnknownArgument {
-        return error;
-    }
-    let Some(ContextValue::String(typed)) = error.get(ContextKind::InvalidArg).cloned() else { return error };
+    let (typed, suggested) = match error.kind() {
+        ErrorKind::UnknownArgument => (ContextKind::InvalidArg, ContextKind::SuggestedArg),
+        ErrorKind::InvalidSubcommand => (ContextKind::InvalidSubcommand, ContextKind::SuggestedSubcommand),
+        _ => return error,
+    };
+    let Some(ContextValue::String(typed)) = error.get(typed).cloned() else { return error };
+    let name = |word: &str| word.split(['=', ' ']).next().unwrap_or_default().to_owned();
+    let tip = ELSEWHERE.iter().find(|(word, _)| *word == name(&typed)).map(|(_, tip)| *tip);
+    let is_slip = |other: &String| tip.is_none() && distance(&name(&typed), &name(other)) <= 2;
+    // Of several subcommands only those that are one.
+    let slips: Vec<String> = match error.remove(suggested) {
+        Some(ContextValue::String(one)) => vec![one],
+        Some(ContextValue::Strings(all)) => all,
+        _ => Vec::new(),
+    };
+    let slips: Vec<String> = slips.into_iter().filter(is_slip).collect();
     // "To pass it as a value" is hardly ever what was meant.
     error.remove(ContextKind::Suggested);
-    let suggested = match error.get(ContextKind::SuggestedArg) {
-        Some(ContextValue::String(suggested)) => Some(suggested.clone()),
-        _ => None,
-    };
-    let name = |option: &str| option.split(['=', ' ']).next().unwrap_or_default().to_owned();
-    let is_slip = suggested.is_some_and(|suggested| distance(&name(&typed), &name(&suggested)) <= 2);
-    if !is_slip {
-        error.remove(ContextKind::SuggestedArg);
-        error.remove(ContextKind::SuggestedSubcommand);
-        // It has the option that was suggested.
-        error.remove(ContextKind::Usage);
-        let tip = ELSEWHERE.iter().find(|(option, _)| *option == name(&typed)).map(|(_, tip)| *tip);
-        if let Some(tip) = tip {
-            error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
+    match (slips.as_slice(), error.kind()) {
+        ([], _) => {
+            error.remove(ContextKind::SuggestedSubcommand);
+            // It has the option that was suggested.
+            error.remove(ContextKind::Usage);
         }
+        ([first, ..], ErrorKind::UnknownArgument) => {
+            error.insert(suggested, ContextValue::String(first.clone()));
+        }
+        _ => {
+            error.insert(suggested, ContextValue::Strings(slips));
+        }
+    }
+    if let Some(tip) = tip {
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![StyledStr::from(tip)]));
     }
     error
 }

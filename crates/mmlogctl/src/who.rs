@@ -5,11 +5,15 @@
 //! may hang, or be somebody's device. Whoever is known is not asked again, and who is at the other end of pipes is looked up
 //! no more often than a small part of the time allows.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
 use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant, SystemTime};
+
+use mmlog::{Status, Thresholds, WriterStatus};
+
+use crate::text::clipped;
 
 /// Of a command line, so many bytes.
 const LONGEST: usize = 200;
@@ -21,6 +25,8 @@ const AGAIN: Duration = Duration::from_secs(10);
 const THOROUGHLY: Duration = Duration::from_secs(60);
 /// Looking for the other ends may take one part in so many of the time.
 const SHARE: u32 = 200;
+/// Of who feeds a writer, a sentence has room for so many columns.
+const FEEDER: usize = 40;
 /// However many there were.
 const KEPT: usize = 16 << 10;
 
@@ -58,10 +64,9 @@ impl Who {
     #[must_use]
     pub fn words(&self) -> String {
         match &self.feeder {
-            Some(feeder) if feeder.others > 0 => {
-                format!("{} (+{}) | {}", feeder.command_line, feeder.others, self.command_line)
+            Some(feeder) => {
+                format!("{}{} | {}", feeder.command_line, feeder.and_others(), self.command_line)
             }
-            Some(feeder) => format!("{} | {}", feeder.command_line, self.command_line),
             None => self.command_line.clone(),
         }
     }
@@ -72,6 +77,69 @@ impl Who {
         let feeder = self.feeder.as_ref().and_then(|feeder| feeder.unit.as_deref());
         feeder.or(self.unit.as_deref()).unwrap_or(&self.user)
     }
+}
+
+impl Feeder {
+    /// In a sentence.
+    fn words(&self) -> String {
+        clipped(&self.command_line, FEEDER) + &self.and_others()
+    }
+
+    fn and_others(&self) -> String {
+        if self.others > 0 { format!(" (+{})", self.others) } else { String::new() }
+    }
+}
+
+/// A writer, as a process that can be asked from here.
+#[must_use]
+pub fn person(writer: &WriterStatus) -> Option<Key> {
+    Some((writer.seat.pid?, writer.since))
+}
+
+/// Looks for those who feed the writers that the findings name, and those that are shown besides, of all these logs
+/// together; the findings then name them.
+pub fn introduce<'a>(looked: impl Iterator<Item = &'a mut Status>, shown: impl Fn(&Status) -> Vec<Key>) {
+    let mut looked: Vec<(Vec<Key>, &mut Status)> = looked.map(|status| (shown(status), status)).collect();
+    let wanted = looked.iter().flat_map(|(shown, status)| named(status).chain(shown.iter().copied()));
+    let wanted: BTreeSet<Key> = wanted.collect();
+    let mut people = People::default();
+    people.news(wanted.into_iter());
+    for (shown, status) in &mut looked {
+        name(status, shown, |key| people.who(key));
+    }
+}
+
+/// Has the findings, and those writers that are shown besides, name whoever is known to feed them.
+pub fn name<'a>(status: &mut Status, shown: &[Key], known: impl Fn(Key) -> Option<&'a Who>) {
+    let named: HashSet<Key> = named(status).collect();
+    let mut is_news = false;
+    for writer in &mut status.writers {
+        let Some(key) = person(writer).filter(|key| named.contains(key) || shown.contains(key)) else {
+            continue;
+        };
+        let feeder = known(key).and_then(|who| who.feeder.as_ref()).map(Feeder::words);
+        is_news |= writer.feeder != feeder && named.contains(&key);
+        writer.feeder = feeder;
+    }
+    if is_news {
+        status.conclude(&Thresholds::default());
+    }
+}
+
+/// The writers that the findings name: `4312 (web)`.
+fn named(status: &Status) -> impl Iterator<Item = Key> {
+    let id = |text: &str| text.rsplit(|c: char| !c.is_ascii_digit()).next()?.parse::<u32>().ok();
+    let ids =
+        |sentence: &str| sentence.match_indices(" (").filter_map(|(at, _)| id(&sentence[..at])).collect();
+    let ids: HashSet<u32> = status
+        .findings
+        .iter()
+        .map(|finding| finding.sentence.as_str())
+        .flat_map(|s| -> Vec<u32> { ids(s) })
+        .collect();
+    let is_named =
+        move |w: &&WriterStatus| ids.contains(&w.pid) || w.seat.pid.is_some_and(|pid| ids.contains(&pid));
+    status.writers.iter().filter(is_named).filter_map(person)
 }
 
 /// All that are known.
@@ -123,6 +191,12 @@ impl People {
         }
         let told = |key: Key| Some((key, self.known.get(&key)?.who.clone()));
         news.into_iter().filter_map(told).collect()
+    }
+
+    /// What is known of somebody since the last call of [`news`](Self::news).
+    #[must_use]
+    pub fn who(&self, key: Key) -> Option<&Who> {
+        self.known.get(&key).map(|known| &known.who)
     }
 
     fn ask(&mut self, pid: u32) -> Known {

@@ -65,16 +65,23 @@ pub enum Fault {
         metadata_uid: u32,
     },
     /// Neither file exists.
-    #[error("no such log; `mmlogctl init LOG` makes it, and so does an append")]
+    #[error("no such log; `mmlogctl ls LOGDIR` lists those that are there, the first append makes one")]
     NoLog,
     /// A data file with bytes in it, without metadata.
     #[error(
-        "no metadata; `mmlogctl init --adopt LOG` logs behind the existing {len} bytes, or, if it was a log, `mmlogctl repair --rebuild LOG` finds where it ends"
+        "not a log (no metadata); `mmlogctl init --adopt LOG` makes it one that goes on behind its {len} bytes; if it was one, `mmlogctl repair --rebuild LOG` finds where it ends"
     )]
     NoMetadata {
         /// Length of the data file, bytes.
         len: u64,
     },
+    /// An old segment was named, not its log; what reads the segment alone; whether the log is there.
+    #[error("{}", words::segment(log, reads, *is_there))]
+    #[allow(missing_docs, reason = "said above")]
+    Segment { log: PathBuf, reads: &'static str, is_there: bool },
+    /// The metadata of a log was named, not the log.
+    #[error("the metadata of {}; name that log: `mmlogctl status {}`", shown(.0), quoted(.0))]
+    Metadata(PathBuf),
     /// A data file without metadata, and old segments of its name in a directory beside it.
     #[error(
         "no metadata, and directory {} has old segments of this log's name; `mmlogctl repair --rebuild --olddir {} LOG` goes on behind them; if they are not its own, move them away",
@@ -315,7 +322,7 @@ pub enum Fault {
     },
     /// A file cannot be made: the file system has space, and no inode for it. The log stays usable.
     #[error(
-        "no inode left to make a file with (0 of {all} free, {} are): the file system is full of files; `df -i LOGDIR` tells, remove files that nobody needs and try again, nothing was taken",
+        "no inode left to make a file with (0 of {all} free, {} are): the file system is full of files; `df -i LOGDIR` tells, remove files that nobody needs; nothing was taken",
         size(*free)
     )]
     NoInode {

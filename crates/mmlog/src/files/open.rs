@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::absent::no_log;
 use super::boot::{Boot, Known};
 use super::meta::{self, Meta, Stage, page_size};
 use super::olddir;
@@ -286,8 +287,7 @@ impl Opening<'_> {
             (0, Intent::Create, _) | (_, Intent::Create, Adopt::Existing) => {
                 Room::of(self.place)?.check_new()
             }
-            (0, ..) => Err(Fault::NoLog),
-            _ => Err(Fault::NoMetadata { len }),
+            _ => Err(no_log(self.place, len)),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::layout::{HELD, Owner, SLOT_BYTES};
 use crate::sync::Ordering;
 use crate::sys::holders;
 use crate::sys::process::{self, ProcessState, Who};
+use crate::units::listed;
 
 /// What a lock is held for; its number is stored beside the lock.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -149,9 +150,6 @@ impl Files {
     }
 }
 
-/// How many are named where many hold something.
-const NAMED: usize = 16;
-
 impl Files {
     /// Everybody who has a slot, and how many.
     pub(crate) fn who_writes(&self) -> String {
@@ -166,10 +164,7 @@ impl Files {
             true => format!("process {pid} ({command}) has {slots}"),
             false => format!("a process that cannot be told has {slots}"),
         };
-        let mut all: Vec<String> = most.iter().take(NAMED).map(said).collect();
-        if most.len() > NAMED {
-            all.push(format!("{} more processes have the rest", most.len() - NAMED));
-        }
-        all.join(", ")
+        let all: Vec<String> = most.iter().map(said).collect();
+        listed(&all)
     }
 }

@@ -81,8 +81,11 @@ fn remove_parts(
                 let files = remove_finals(&segments, &config.waits)?;
                 return Ok(Removed { files, left: Vec::new(), left_out: Vec::new(), unseen: None });
             }
-            Some(file) => Fault::NoMetadata { len: file.metadata().map_err(look())?.len() },
-            None => Fault::NoLog,
+            data => {
+                let len =
+                    data.map(|file| file.metadata()).transpose().map_err(look())?.map_or(0, |m| m.len());
+                super::absent::no_log(place, len)
+            }
         });
     };
     let owner = Owner::of(config.trust, metadata.metadata().map_err(look())?.uid());

@@ -14,7 +14,7 @@ use super::{Damage, Finding, FindingId, Seat, Severity, State, Status, Threshold
 use crate::error::{Class, Error, Fault, GONE, quoted, quoted_directory, with_log};
 use crate::holes::HoleKind;
 use crate::sys::fs::Medium;
-use crate::units::{ago, agree, counted, lasting, size};
+use crate::units::{ago, agree, counted, lasting, listed, size};
 
 impl Status {
     /// All that is wrong or worth knowing, worst first.
@@ -202,7 +202,7 @@ impl Status {
             false => format!(
                 "{} {} {} the log open",
                 agree(named.len() as u64, "process", "processes"),
-                named.join(", "),
+                listed(&named),
                 agree(named.len() as u64, "has", "have")
             ),
         };

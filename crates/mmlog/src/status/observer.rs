@@ -247,6 +247,7 @@ impl Observer {
             in_flight,
             waiting,
             command_line: if is_odd { self.command_line(seat) } else { None },
+            feeder: None,
             messages: slot.hot.messages.load(Ordering::Relaxed),
             bytes: slot.hot.bytes.load(Ordering::Relaxed),
             since: time_of(slot.cold.since_ns.load(Ordering::Relaxed)),

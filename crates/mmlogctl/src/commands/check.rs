@@ -120,7 +120,8 @@ fn deep_looks(args: &CheckArgs, out: &mut Output) -> Vec<(Verdict, String)> {
 
 fn plain_looks(args: &CheckArgs, out: &mut Output, verdict: &mut Verdict) -> Vec<(Verdict, String)> {
     let limits = Limits { warning: &args.warning, critical: &args.critical };
-    let looked = look_twice(&args.logs, |log| args.old.options(&args.access, log)).into_iter();
+    let looked =
+        look_twice(&args.logs, |log| args.old.options(&args.access, log), |_| Vec::new()).into_iter();
     let known = looked.map(|look| look.map(|status| limits.judge(status)).map_err(|e| explain(&e)));
     let looks: Vec<(&Path, Look)> = args.logs.iter().map(PathBuf::as_path).zip(known).collect();
     let line = if args.json { json::line } else { line };

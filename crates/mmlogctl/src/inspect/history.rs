@@ -20,7 +20,7 @@ struct Sample {
     at: Duration,
     cursor: u64,
     messages: u64,
-    lag: u64,
+    not_final: u64,
 }
 
 /// What a chart shows.
@@ -31,7 +31,7 @@ pub enum Series {
     /// Messages appended in a second.
     Messages,
     /// The most bytes that were not final yet.
-    Lag,
+    NotFinal,
 }
 
 /// The ring of samples of one log.
@@ -53,8 +53,8 @@ pub struct Rates {
 
 impl History {
     /// Notes a look. A cursor that went back belongs to another log: what was before says nothing.
-    pub fn note(&mut self, at: Duration, cursor: u64, messages: u64, lag: u64) {
-        let sample = Sample { at, cursor, messages, lag };
+    pub fn note(&mut self, at: Duration, cursor: u64, messages: u64, not_final: u64) {
+        let sample = Sample { at, cursor, messages, not_final };
         if self.samples.back().is_some_and(|last| last.cursor > cursor || last.at > at) {
             self.samples.clear();
         }
@@ -112,7 +112,7 @@ impl History {
                     Series::Messages => {
                         (self.at(to, |s| s.messages) - self.at(from, |s| s.messages)) / seconds
                     }
-                    Series::Lag => self.most(from, to),
+                    Series::NotFinal => self.most(from, to),
                 })
             })
             .collect()
@@ -141,7 +141,7 @@ impl History {
     fn most(&self, from: Duration, to: Duration) -> f64 {
         let first = self.samples.partition_point(|s| s.at <= from).saturating_sub(1);
         let within = self.samples.range(first..).take_while(|s| s.at <= to);
-        float(within.map(|s| s.lag).max().unwrap_or(0))
+        float(within.map(|s| s.not_final).max().unwrap_or(0))
     }
 }
 
@@ -193,16 +193,16 @@ mod tests {
             assert_eq!(line.len(), 30);
             assert!(line.iter().flatten().all(|rate| (rate - steady).abs() < 1.0), "{line:?}");
         }
-        let lag = history.series(Series::Lag, 600);
-        let lag: Vec<f64> = lag.into_iter().flatten().collect();
-        assert!(lag.is_sorted() && lag.last() == Some(&14400.0), "{lag:?}");
+        let not_final = history.series(Series::NotFinal, 600);
+        let not_final: Vec<f64> = not_final.into_iter().flatten().collect();
+        assert!(not_final.is_sorted() && not_final.last() == Some(&14400.0), "{not_final:?}");
     }
 
     #[test]
     fn a_young_chart_is_empty_on_the_left() {
         let line = steady(25).series(Series::Bytes, 30);
         assert_eq!(line.iter().flatten().count(), 13, "{line:?}");
-        assert_eq!(History::default().series(Series::Lag, 4), [None; 4]);
+        assert_eq!(History::default().series(Series::NotFinal, 4), [None; 4]);
         assert!(steady(25).series(Series::Bytes, 0).is_empty());
     }
 

@@ -7,12 +7,11 @@ use std::time::{Duration, Instant, SystemTime};
 
 use mmlog::{Options, Together};
 
-use super::model::log::person;
 use super::model::{Event, Model};
 use super::source::Source;
 use crate::discovery::Search;
 use crate::reading::metadata_of;
-use crate::who::People;
+use crate::who::{self, People, person};
 
 /// Between two searches; and one part in so many of the time may go into them.
 const SEARCH: Duration = Duration::from_secs(3);
@@ -45,9 +44,10 @@ impl World {
                 continue;
             }
             let path = model.logs[log].path.clone();
-            let look = self.source(&path).look();
-            if look.is_err() {
-                self.missed(&path);
+            let mut look = self.source(&path).look();
+            match &mut look {
+                Ok(status) => who::name(status, &[], |key| self.people.who(key)),
+                Err(_) => self.missed(&path),
             }
             model.update(Event::Looked { log, at: self.begun.elapsed(), look });
             if model.wants_people(log) {

@@ -68,8 +68,9 @@ impl Status {
         let name = first.name.as_ref().map_or_else(String::new, |name| format!("{name}, process "));
         let (at, lag, doing) = (first.position, size(first.lag), who.doing());
         let sentence = format!(
-            "follower {name}{} is {doing} at {at}, {lag} behind{seen}; nothing is kept for it{others}",
-            who.named()
+            "follower {name}{} is {doing} at {at}, {lag} behind{seen}{}; nothing is kept for it{others}",
+            who.named(),
+            who.done_by()
         );
         let next = match (first.process, first.seat.pid, who.frozen_by) {
             _ if first.pid == 0 => format!(

@@ -7,7 +7,7 @@ use super::{critical, info, quoted, warning};
 use crate::names::{Compression, SegmentName};
 use crate::names::{LONGEST_BYTES, SEGMENT_BYTES};
 use crate::status::{Finding, FindingId, State, Status};
-use crate::units::size;
+use crate::units::{listed, size};
 
 impl Status {
     pub(super) fn flawed(&self, flaw: &SegmentFlaw) -> Finding {
@@ -71,7 +71,7 @@ impl Status {
         let sentence = format!(
             "{} of removed segments are not free yet: process {} has them open",
             size(bytes),
-            who.join(", ")
+            listed(&who)
         );
         let next = "it lets go when it appends or reads on; restart it if the space is needed now".to_owned();
         Some(info(FindingId::SpaceHeld, sentence, next).of(first.pid))

@@ -71,10 +71,11 @@ impl Status {
         // It is an append that waits, too.
         let severity = if lasted >= LONG { Severity::Critical } else { severity };
         let sentence = format!(
-            "{} with {} in flight{at}, {}; followers see nothing behind it{waits}",
+            "{} with {} in flight{at}, {}{}; followers see nothing behind it{waits}",
             all_are(&people, self.writers.len()),
             size(bytes),
             since(quiet, lasted),
+            people[0].done_by(),
         );
         let said = (sentence, self.resume(&people, Loses::AnAppend));
         made(severity, FindingId::WriterStalled, State::Stalled, said).at(people[0].seat)
@@ -100,9 +101,14 @@ impl Status {
             let lasted = them.iter().map(|w| w.process_for_at_least).max().unwrap_or_default();
             let known = them.iter().filter_map(|w| w.not_run_for).max();
             let sentence = format!(
-                "{}, {}; its messages wait, in its pipe or in its program",
+                "{}, {}{}; {}",
                 all_are(&people, self.writers.len()),
-                since(known, lasted)
+                since(known, lasted),
+                people[0].done_by(),
+                match people.len() {
+                    1 => "its messages wait, in its pipe or in its program",
+                    _ => "their messages wait, in their pipes or in their programs",
+                }
             );
             let next = self.resume(&people, Loses::AnAppend);
             warning(FindingId::WriterStopped, State::Warning, sentence, next).at(people[0].seat)
@@ -132,7 +138,7 @@ impl Status {
             // Of one freezer; what runs or sleeps is told one by one.
             let key = match w.process {
                 ProcessState::Running | ProcessState::Sleeping => format!("{}", w.slot),
-                _ => Person::from(w).doing(),
+                _ => Person::from(w).doing() + &Person::from(w).done_by(),
             };
             groups.entry(key).or_default().push(w);
         }
@@ -145,11 +151,12 @@ impl Status {
         let operation = self.unfinished.unwrap_or("trim");
         let (waits, severity) = self.cost_of(&[Want::Gate]);
         if l.held == Ok(true) {
-            let (who, lasting) = (Person::from(l), since(until_now(l.since), self.gate_for_at_least));
+            let (who, lasting) = (self.holder(l), since(until_now(l.since), self.gate_for_at_least));
             let sentence = format!(
-                "process {} is {} and has held all appends up {lasting}, for {operation} (the gate is closed at {at}){waits}",
+                "process {} is {} and has held all appends up {lasting}, for {operation} (the gate is closed at {at}){}{waits}",
                 who.named(),
-                who.doing()
+                who.doing(),
+                who.done_by()
             );
             let said = (sentence, self.resume(&[who], loses(l)));
             return Some(made(severity, FindingId::GateClosed, State::Stalled, said).at(l.seat));
@@ -165,13 +172,14 @@ impl Status {
     }
 
     fn holding(&self, l: &Lock, what: &str, cost: &str) -> (String, String) {
-        let who = Person::from(l);
+        let who = self.holder(l);
         let sentence = format!(
-            "process {} is {} and has held {what} {}, for {}; {cost}",
+            "process {} is {} and has held {what} {}, for {}{}; {cost}",
             who.named(),
             who.doing(),
             since(until_now(l.since), l.for_at_least),
             if l.operation.is_empty() { "an operation that it has not named yet" } else { &l.operation },
+            who.done_by(),
         );
         (sentence, self.resume(&[who], loses(l)))
     }

@@ -64,7 +64,8 @@ impl Status {
         let page = u64::from(self.page_size);
         let left = format!("{} free on its file system, {} allocated ahead", size(free), size(slack));
         if let Some(held) = &waits {
-            let sentence = format!("no space left ({left}); {}; nothing is lost yet", held.words());
+            // Who and since when are in the first clause: it is what a small screen has room for.
+            let sentence = format!("no space left, {}; {left}; nothing is lost yet", held.words());
             return Some(critical(FindingId::DiskFull, State::Full, sentence, self.make_room()));
         }
         if free < page && slack < page {

@@ -7,12 +7,10 @@ use crate::status::{FollowerStatus, Lock, Seat, Status, WriterStatus};
 use crate::sys::cgroup::Freezer;
 use crate::sys::holders;
 use crate::sys::process::{self, ProcessState};
-use crate::units::counted;
+use crate::units::{counted, listed};
 
 /// Where the kernel lets whoever writes to a frozen file system wait.
 const FROZEN: &str = "percpu_rwsem";
-/// How many processes a sentence names.
-const NAMED: usize = 8;
 
 /// A process that is to be talked about.
 #[derive(Clone, Copy)]
@@ -20,6 +18,7 @@ pub(super) struct Person<'a> {
     pub(super) pid: u32,
     pub(super) command: &'a str,
     pub(super) command_line: Option<&'a str>,
+    pub(super) feeder: Option<&'a str>,
     pub(super) seat: Seat,
     pub(super) process: ProcessState,
     pub(super) frozen_by: Option<&'a Freezer>,
@@ -28,9 +27,18 @@ pub(super) struct Person<'a> {
 
 impl<'a> From<&'a WriterStatus> for Person<'a> {
     fn from(w: &'a WriterStatus) -> Self {
-        let command_line = w.command_line.as_deref();
+        let (command_line, feeder) = (w.command_line.as_deref(), w.feeder.as_deref());
         let (process, frozen_by, stuck_in) = (w.process, w.frozen_by.as_ref(), w.stuck_in.as_deref());
-        Self { pid: w.pid, command: &w.command, command_line, seat: w.seat, process, frozen_by, stuck_in }
+        Self {
+            pid: w.pid,
+            command: &w.command,
+            command_line,
+            feeder,
+            seat: w.seat,
+            process,
+            frozen_by,
+            stuck_in,
+        }
     }
 }
 
@@ -38,7 +46,16 @@ impl<'a> From<&'a FollowerStatus> for Person<'a> {
     fn from(f: &'a FollowerStatus) -> Self {
         let command_line = f.command_line.as_deref();
         let (process, frozen_by, stuck_in) = (f.process, f.frozen_by.as_ref(), None);
-        Self { pid: f.pid, command: &f.command, command_line, seat: f.seat, process, frozen_by, stuck_in }
+        Self {
+            pid: f.pid,
+            command: &f.command,
+            command_line,
+            feeder: None,
+            seat: f.seat,
+            process,
+            frozen_by,
+            stuck_in,
+        }
     }
 }
 
@@ -46,14 +63,28 @@ impl<'a> From<&'a Lock> for Person<'a> {
     fn from(l: &'a Lock) -> Self {
         let command_line = l.command_line.as_deref();
         let (process, frozen_by, stuck_in) = (l.process, l.frozen_by.as_ref(), l.stuck_in.as_deref());
-        Self { pid: l.pid, command: &l.command, command_line, seat: l.seat, process, frozen_by, stuck_in }
+        Self {
+            pid: l.pid,
+            command: &l.command,
+            command_line,
+            feeder: None,
+            seat: l.seat,
+            process,
+            frozen_by,
+            stuck_in,
+        }
     }
 }
 
 impl Person<'_> {
-    /// `4312 (nginx-log)`; of another container, with its id here.
+    /// `4312 (nginx-log)`; with who writes into its pipe, `4313 (web --port 80, through mmlogctl)`: that is whom to call. Of
+    /// another container, with its id here.
     pub(super) fn named(&self) -> String {
-        let (pid, command) = (self.pid, self.command_line.unwrap_or(self.command));
+        let command = match self.feeder {
+            Some(feeder) => format!("{feeder}, through {}", self.command),
+            None => self.command_line.unwrap_or(self.command).to_owned(),
+        };
+        let pid = self.pid;
         if pid == 0 {
             return "that has not said who it is".to_owned();
         }
@@ -66,21 +97,26 @@ impl Person<'_> {
         }
     }
 
-    /// What it does, and why it does nothing.
+    /// What it does, and why it does nothing. The control group that froze it has a [clause](Self::done_by) of its own.
     pub(super) fn doing(&self) -> String {
-        match (self.process, self.frozen_by) {
-            (ProcessState::Frozen, Some(by)) => format!("frozen by its control group {}", by.group.display()),
-            (ProcessState::DiskSleep, _) => match self.stuck_in {
+        match self.process {
+            ProcessState::DiskSleep => match self.stuck_in {
                 Some(place) => format!("stuck in the kernel (state D, in {place})"),
                 None => "stuck in the kernel (state D)".to_owned(),
             },
-            (ProcessState::Unknown, _) if self.pid == 0 => "alive".to_owned(),
-            (ProcessState::Traced, _) => "stopped by a debugger".to_owned(),
-            (ProcessState::Hidden, _) => {
+            ProcessState::Unknown if self.pid == 0 => "alive".to_owned(),
+            ProcessState::Traced => "stopped by a debugger".to_owned(),
+            ProcessState::Hidden => {
                 format!("not visible to uid {} (hidepid)", process::effective_user())
             }
-            (state, _) => state.to_string(),
+            state => state.to_string(),
         }
+    }
+
+    /// A clause of its own behind since when: the path of a control group may be longer than a screen is wide.
+    pub(super) fn done_by(&self) -> String {
+        let by = self.frozen_by.filter(|_| self.process == ProcessState::Frozen);
+        by.map_or_else(String::new, |by| format!("; control group {} is frozen", by.group.display()))
     }
 }
 
@@ -90,19 +126,9 @@ pub(super) fn all_are(people: &[Person<'_>], of: usize) -> String {
     if others.is_empty() {
         return format!("writer {} is {}", first.named(), first.doing());
     }
-    let ids: Vec<String> =
-        people.iter().take(NAMED).map(|p| p.seat.pid.unwrap_or(p.pid).to_string()).collect();
-    let more = match people.len().saturating_sub(NAMED) {
-        0 => String::new(),
-        n => format!(" and {n} more"),
-    };
-    format!(
-        "{} of {} are {}: {}{more}",
-        people.len(),
-        counted(of as u64, "writer"),
-        first.doing(),
-        ids.join(", ")
-    )
+    let ids: Vec<String> = people.iter().map(|p| p.seat.pid.unwrap_or(p.pid).to_string()).collect();
+    let (all, doing, ids) = (counted(of as u64, "writer"), first.doing(), listed(&ids));
+    format!("{} of {all} are {doing}: {ids}", people.len())
 }
 
 /// What killing whoever stands costs.
@@ -114,6 +140,12 @@ pub(super) enum Loses {
 }
 
 impl Status {
+    /// Who has a lock: who feeds it is known of the writer that it is.
+    pub(super) fn holder<'a>(&'a self, l: &'a Lock) -> Person<'a> {
+        let writer = self.writers.iter().find(|w| l.seat.pid.is_some() && w.seat == l.seat);
+        Person { feeder: writer.and_then(|w| w.feeder.as_deref()), ..Person::from(l) }
+    }
+
     /// One command for all of them, who are in the same state. Only ids of this namespace may be told to `kill`.
     pub(super) fn resume(&self, people: &[Person<'_>], loses: Loses) -> String {
         if people.iter().all(|p| p.pid == 0) {

@@ -22,7 +22,7 @@
 //!   maintenance  held by 4711 for trim since 2026-01-02T03:04:05Z (mmlogctl, sleeping)
 //!   writers      2, 1 with an append in flight
 //!     4712 (web, stopped) copying 567 B for >= 50 ms at 1234000
-//!     4713 (web, sleeping, 7 in PID namespace 4026532281) 120 messages, 14.1 KiB
+//!     4713 (cron, through mmlogctl, sleeping) 120 messages, 14.1 KiB, began 2h05m ago
 //!   holes        none
 //!   holds        shipper at 1200000, 33.8 KiB behind, seen 3 s ago (4714, sleeping)
 //!   followers    mmlogctl tail -f app.log at 1234000, 567 bytes behind, seen 1 s ago
@@ -41,13 +41,14 @@ use super::page::Page;
 use crate::exit::shown;
 use crate::metrics::slack;
 use crate::text::clipped;
+use crate::who;
 
 /// How many of each list are shown.
 const WRITERS: usize = 5;
 const HOLES: usize = 3;
 const HOLDS: usize = 3;
 const FOLLOWERS: usize = 3;
-/// The most columns of how a follower was called.
+/// The most columns of how a process was called.
 const TITLE: usize = 40;
 
 /// `columns`: of the terminal; `None` where every value is to be one line.
@@ -167,10 +168,19 @@ fn writers(page: &mut Page, writers: &[WriterStatus], most: usize) {
         summary.push_str(&format!(", {dead} dead"));
     }
     page.field("writers", &summary);
-    // Who holds others up comes first.
+    page.list(most, in_order(writers).into_iter().map(writer));
+}
+
+/// Who holds others up comes first.
+fn in_order(writers: &[WriterStatus]) -> Vec<&WriterStatus> {
     let mut order: Vec<&WriterStatus> = writers.iter().collect();
     order.sort_by_key(|w| Reverse(w.in_flight.as_ref().map(|f| f.for_at_least)));
-    page.list(most, order.into_iter().map(writer));
+    order
+}
+
+/// Those that have a line of their own.
+pub(super) fn listed(s: &Status) -> Vec<who::Key> {
+    in_order(&s.writers).into_iter().take(WRITERS).filter_map(who::person).collect()
 }
 
 fn writer(w: &WriterStatus) -> String {
@@ -191,12 +201,17 @@ fn writer(w: &WriterStatus) -> String {
                 "{}, {}{}",
                 units::counted(w.messages, "message"),
                 units::size(w.bytes),
-                since(", since", w.since)
+                w.since
+                    .map_or_else(String::new, |at| format!(", began {}", units::ago(at, SystemTime::now())))
             ),
         },
     };
     let (pid, home) = seated(w.pid, w.seat);
-    format!("{pid} ({}, {process}{home}) {doing}", w.command)
+    let called = match &w.feeder {
+        Some(feeder) => format!("{feeder}, through {}", w.command),
+        None => clipped(w.command_line.as_deref().unwrap_or(&w.command), TITLE),
+    };
+    format!("{pid} ({called}, {process}{home}) {doing}")
 }
 
 /// The id that finds a process from here, and where it is if that is another container.

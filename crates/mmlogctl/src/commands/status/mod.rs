@@ -16,6 +16,7 @@ use crate::colours::Coloured;
 use crate::discovery::named;
 use crate::exit::{Exit, Failure, Verdict, shown};
 use crate::output::Output;
+use crate::who;
 
 mod human;
 pub(crate) mod json;
@@ -66,9 +67,10 @@ pub fn run(args: &StatusArgs, out: &mut Output) -> Result<ExitCode, Failure> {
 pub(crate) fn report(args: &StatusArgs, out: &mut Output) -> Result<(Exit, Verdict), Failure> {
     let (mut exit, mut verdict) = (Exit::Done, Verdict::Fine);
     let painter = args.coloured.painter(out);
+    let shown_besides = if args.json { |_: &Status| Vec::new() } else { human::listed };
     let mut gap = "";
     for (path, looked) in
-        args.logs.iter().zip(look_twice(&args.logs, |log| args.old.options(&args.access, log)))
+        args.logs.iter().zip(look_twice(&args.logs, |log| args.old.options(&args.access, log), shown_besides))
     {
         let of_log = looked.as_ref().map_or(Verdict::Unknown, |status| Verdict::of(&status.findings));
         verdict = verdict.or_worse(of_log);
@@ -117,8 +119,13 @@ fn removed_under(path: &Path) -> Option<String> {
     ))
 }
 
-/// Looks at each log, at all of them within the same short time.
-pub(super) fn look_twice(logs: &[PathBuf], options: impl Fn(&Path) -> Options) -> Vec<Result<Status, Error>> {
+/// Looks at each log, at all of them within the same short time. Of the writers that are named in findings, or shown, it is
+/// known then who feeds them.
+pub(super) fn look_twice(
+    logs: &[PathBuf],
+    options: impl Fn(&Path) -> Options,
+    shown: impl Fn(&Status) -> Vec<who::Key>,
+) -> Vec<Result<Status, Error>> {
     let together = Together::default();
     let first = |path: &PathBuf| {
         let mut observer = Observer::open(path, &options(path).together(&together))?;
@@ -152,5 +159,7 @@ pub(super) fn look_twice(logs: &[PathBuf], options: impl Fn(&Path) -> Options) -
             }
         }
     }
-    looked.into_iter().map(|one| one.map(|(status, _)| status)).collect()
+    let mut looked: Vec<_> = looked.into_iter().map(|one| one.map(|(status, _)| status)).collect();
+    who::introduce(looked.iter_mut().flatten(), shown);
+    looked
 }

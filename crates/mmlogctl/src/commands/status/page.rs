@@ -5,6 +5,8 @@ use crate::text::broken;
 
 /// Where values begin.
 const INDENT: usize = 15;
+/// Where the items of a list begin.
+const ITEM: usize = 4;
 
 /// Lines, as wide as they may be.
 #[derive(Debug, Default)]
@@ -60,12 +62,21 @@ impl Page {
         self.line(&format!("  {name:width$}{text}", width = INDENT - 2));
     }
 
-    /// At most `most` lines, the last of which says how many are missing.
+    /// At most `most` items, the last of which says how many are missing.
     pub(super) fn list(&mut self, most: usize, items: impl ExactSizeIterator<Item = String>) {
         let all = items.len();
         let shown = if all > most { most.saturating_sub(1) } else { all };
         for item in items.take(shown) {
-            self.line(&format!("    {item}"));
+            let item = printable(&item);
+            let lines = match self.columns {
+                Some(columns) => broken(&item, columns.saturating_sub(ITEM + 2)),
+                None => vec![item],
+            };
+            for (nth, line) in lines.iter().enumerate() {
+                // What goes on is further in.
+                let indent = if nth == 0 { ITEM } else { ITEM + 2 };
+                self.text.push_str(&format!("{:indent$}{line}\n", ""));
+            }
         }
         if all > shown {
             self.line(&format!("    ... and {} more", all - shown));
@@ -107,6 +118,10 @@ mod tests {
         let mut page = Page::default();
         page.list(3, (1..=9).map(|n| n.to_string()).collect::<Vec<_>>().into_iter());
         assert_eq!(page.text, "    1\n    2\n    ... and 7 more\n");
+        let mut page = Page::new(Some(40));
+        page.list(3, ["word ".repeat(20).trim_end().to_owned()].into_iter());
+        assert_eq!(page.text.matches("word").count(), 20, "{}", page.text);
+        assert!(page.text.lines().all(|line| line.len() <= 40) && page.text.contains("\n      word"));
         let mut page = Page::default();
         page.list(3, vec!["a".to_owned(); 3].into_iter());
         assert_eq!(page.text.lines().count(), 3);

@@ -121,7 +121,7 @@ pub struct TailArgs {
         `end` of an object that it is done with, one number a line, to the pipe or FIFO that tail has open as FD. A \
         number that was not printed, or that is smaller than before, is an error, exit code 1. When the consumer closes \
         it, the place stays where it is. At its end tail waits for the last acknowledgement. After 1048576 objects \
-        without one, it waits for that. In bash, with a FIFO: `mkfifo acks; mmlogctl tail -F -o json --cursor-file place \
+        without one, it waits for that. In bash, with a FIFO: `mkfifo acks; mmlogctl tail -F -n +1 -o json --cursor-file place \
         --ack 3 app.log 3<acks | while read -r line; do ship \"$line\" && jq .end <<<\"$line\"; done >acks`"
     )]
     pub(super) ack: Option<u32>,
@@ -173,10 +173,12 @@ impl FromStr for Count {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        match text.strip_prefix('+') {
+        let count = match text.strip_prefix('+') {
             Some(n) => size(n).map(Self::From),
             None => size(text.strip_prefix('-').unwrap_or(text)).map(Self::Last),
-        }
+        };
+        // They are lines, too.
+        count.map_err(|_| "not a number such as 50, +1 or 16K".to_owned())
     }
 }
 
@@ -196,6 +198,8 @@ mod tests {
         assert_eq!("5".parse(), Ok(Count::Last(5)));
         assert_eq!("-5".parse(), Ok(Count::Last(5)));
         assert_eq!("+2K".parse(), Ok(Count::From(2048)));
+        let wrong = "abc".parse::<Count>();
+        assert!(wrong.is_err_and(|said| said.contains("number") && !said.contains("size")));
         assert!("".parse::<Count>().is_err());
         assert!("+-1".parse::<Count>().is_err());
         assert!("--1".parse::<Count>().is_err());

@@ -117,9 +117,13 @@ impl Lines {
             Piece::Bytes(bytes) => self.bytes(bytes),
             other => {
                 self.end_line();
-                let again = |row: &Row| Some(&row.text) == note(other).as_ref();
-                if let Some(text) = note(other).filter(|_| !self.rows.back().is_some_and(again)) {
-                    self.push(Row::note(crate::exit::printable(&text)));
+                let text = note(other).map(|text| crate::exit::printable(&text)).unwrap_or_default();
+                // What is wrong and what to do each have a row: a screen is narrow.
+                let is_long = matches!(other, Piece::Unreadable(_));
+                let said: Vec<&str> = if is_long { text.split("; ").collect() } else { vec![&text] };
+                let last = self.rows.iter().skip(self.rows.len().saturating_sub(said.len()));
+                if !last.map(|row| row.text.as_str()).eq(said.iter().copied()) {
+                    said.iter().for_each(|part| self.push(Row::note((*part).to_owned())));
                 }
                 self.headless = matches!(other, Piece::Skipped(_));
             }
@@ -269,9 +273,9 @@ mod tests {
     }
 
     #[test]
-    fn the_same_trouble_is_said_once() {
-        let trouble = Piece::Unreadable("gone".to_owned());
-        assert_eq!(texts(&of(&[trouble.clone(), trouble])), ["gone"]);
+    fn the_same_trouble_is_said_once_and_what_to_do_has_a_row_of_its_own() {
+        let trouble = Piece::Unreadable("cut; run `mmlogctl repair app.log`".to_owned());
+        assert_eq!(texts(&of(&[trouble.clone(), trouble])), ["cut", "run `mmlogctl repair app.log`"]);
     }
 
     #[test]

@@ -14,7 +14,7 @@ use crate::discovery::{Found, named};
 use crate::exit::Verdict;
 use crate::inspect::history::{History, Rates};
 use crate::inspect::source::Look;
-use crate::who::{self, Who};
+use crate::who::{self, Who, person};
 
 /// A writer's rate is the mean of at least so long.
 const RATE: Duration = Duration::from_secs(1);
@@ -304,8 +304,8 @@ impl Log {
             if !goes_on {
                 self.messages = 0;
             }
-            let lag = status.cursor.saturating_sub(status.watermark);
-            self.history.note(at, status.cursor, self.messages, lag);
+            let not_final = status.cursor.saturating_sub(status.watermark);
+            self.history.note(at, status.cursor, self.messages, not_final);
             self.remember("lock", &status.lock);
             self.remember("maintenance", &status.maintenance);
         }
@@ -396,12 +396,6 @@ impl Meter {
         }
         meter
     }
-}
-
-/// As a process that can be asked from here.
-#[must_use]
-pub fn person(writer: &WriterStatus) -> Option<who::Key> {
-    Some((writer.seat.pid?, writer.since))
 }
 
 fn key(writer: &WriterStatus) -> Key {

@@ -14,7 +14,7 @@ use crate::inspect::style::Kind;
 use crate::text::{bytes, count, rounded};
 
 const ALL: [(Series, &str); 3] =
-    [(Series::Bytes, "bytes/s"), (Series::Messages, "messages/s"), (Series::Lag, "lag")];
+    [(Series::Bytes, "bytes/s"), (Series::Messages, "messages/s"), (Series::NotFinal, "not final")];
 /// A title and at least so many rows.
 const LEAST: u16 = 3;
 /// Columns of a chart beside others.
@@ -48,7 +48,7 @@ fn chart(model: &Model, series: Series, name: &str, canvas: &mut Canvas) {
     let greatest = values.iter().flatten().copied().fold(0.0, f64::max);
     let figure = |value: f64| match series {
         Series::Messages => count(rounded(value)),
-        Series::Bytes | Series::Lag => bytes(rounded(value)),
+        Series::Bytes | Series::NotFinal => bytes(rounded(value)),
     };
     let now = values.iter().flatten().next_back().map_or_else(|| "-".to_owned(), |value| figure(*value));
     let x = canvas.put(0, 0, u16::MAX, name, styles.of(Kind::Label));

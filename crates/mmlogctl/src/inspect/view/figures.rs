@@ -23,7 +23,7 @@ pub(super) fn line(log: &Log, s: &Status, now: SystemTime, width: usize) -> Line
     let mut fields = vec![
         ("", per_second(rates.map(|r| bytes(rounded(r.bytes)))) + "/s"),
         ("", per_second(rates.map(|r| count(rounded(r.messages)))) + " msgs/s"),
-        ("lag", bytes(s.cursor.saturating_sub(s.watermark))),
+        ("not final", bytes(s.cursor.saturating_sub(s.watermark))),
         ("free", free(log, s)),
         ("size", bytes(s.cursor.saturating_sub(s.first_kept))),
         ("file", format!("{}, {percent}% slack", bytes(s.file_size))),

@@ -5,11 +5,11 @@
 //! at 10485760 (copying), for 3m12s; followers see nothing behind it
 //!   kill -CONT 4312
 //! or `kill -9 4312`: it heals; what is not yet appended, pipe included, is lost
-//! 1.2M/s  9.0k msgs/s  lag 128B  free 41.2G
+//! 1.2M/s  9.0k msgs/s  not final 128B  free 41.2G
 //! ```
 //!
-//! The command has a line of its own, so that three clicks take it. Of a long sentence the clauses that fit into two lines
-//! come first, the others below the command: cause, since when and step are in the first three lines.
+//! The command has a line of its own, so that three clicks take it, and what explains it stays with it. Of a long sentence
+//! the clauses that fit into two lines come first, the others last: cause, since when and step are in the first three lines.
 
 use mmlog::{Finding, Severity};
 use ratatui::layout::Size;
@@ -120,7 +120,7 @@ fn diagnosis(log: &Log, size: Size) -> Vec<Line> {
     } else {
         usize::from(size.height >= 7)
     }));
-    for text in [rest, &advice].into_iter().filter(|text| is_roomy && !text.is_empty()) {
+    for text in [&advice, rest].into_iter().filter(|text| is_roomy && !text.is_empty()) {
         lines.extend(words(text, most, width));
     }
     lines

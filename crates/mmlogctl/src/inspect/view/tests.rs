@@ -14,17 +14,17 @@ use ratatui::style::{Color, Modifier};
 use super::{draw, plain};
 use crate::inspect::action::{Ended, Extent, News};
 use crate::inspect::keys::Access;
-use crate::inspect::model::log::person;
 use crate::inspect::model::{Event, Model, Pane, Request};
 use crate::inspect::source::Look;
 use crate::inspect::style::{COLOURS, Styles, WORDS};
 use crate::inspect::tail::Piece;
 use crate::sample;
-use crate::who::{Feeder, Who};
+use crate::who::{Feeder, Who, person};
 
 mod acting;
 mod census;
 mod dialogs;
+mod first_lines;
 mod pictures;
 
 const LARGE: Size = Size::new(80, 24);
@@ -252,59 +252,6 @@ fn a_large_screen_has_no_empty_row() {
             let text = text(&model);
             let blank = |line: &&str| line.trim_matches(['\u{2502}', ' ', '\u{2800}']).is_empty();
             assert_eq!(text.lines().filter(blank).count(), 0, "{text}");
-        }
-    }
-}
-
-#[test]
-fn cause_and_step_are_in_the_first_three_lines() {
-    for (size, _) in &SIZES[1..] {
-        let text = text(&model(&stalled(), *size));
-        let first: Vec<&str> = text.lines().take(3).collect();
-        assert!(
-            first.concat().contains("writer 4312 (nginx-log) is stopped") && first.concat().contains("3m12s"),
-            "{text}"
-        );
-        assert!(first.iter().any(|line| line.trim() == "kill -CONT 4312"), "{text}");
-    }
-}
-
-/// Whatever can be found of a log is told in this order: what and since when, what to paste.
-#[test]
-fn of_every_finding_the_command_is_in_the_first_three_lines() {
-    let mut status = sample::worst();
-    (status.path, status.metadata_path) = ("/var/log/app.log".into(), "/var/log/app.log.mmlog".into());
-    (status.panic, status.problem) =
-        (status.panic.map(|p| mmlog::PanicRecord { reason: "a test".into(), ..p }), None);
-    for flaw in &mut status.flaws {
-        (flaw.problem, flaw.path) =
-            ("a test".to_owned(), "/var/log/app.log.0000000000-0000000000000000000".into());
-    }
-    status.writers.truncate(2);
-    let positions =
-        [&mut status.cursor, &mut status.watermark, &mut status.file_size, &mut status.first_kept];
-    positions.into_iter().for_each(|position| *position >>= 20);
-    status.gate = status.gate.map(|at| at >> 20);
-    status.flaws.iter_mut().for_each(|flaw| flaw.positions = 0..1 << 40);
-    status.holds.iter_mut().for_each(|hold| hold.name = "a-shipper".to_owned());
-    status.durability.error = Some((1 << 40, 5));
-    for flight in status.writers.iter_mut().filter_map(|writer| writer.in_flight.as_mut()) {
-        (flight.start, flight.end) = (1 << 40, (1 << 40) + 1000);
-    }
-    status.conclude(&mmlog::Thresholds::default());
-    let all = std::mem::take(&mut status.findings);
-    assert!(all.len() > 8, "{}", all.len());
-    for finding in all.into_iter().filter(|finding| finding.severity < Severity::Info) {
-        let Some(command) = finding.command().map(str::to_owned) else { continue };
-        status.state = finding.state;
-        status.findings = vec![finding];
-        for (size, _) in &SIZES[1..] {
-            let text = text(&model(&status, *size));
-            let first = text.lines().take(3);
-            assert!(
-                first.into_iter().any(|line| command.starts_with(line.trim()) && line.starts_with("  ")),
-                "{command}\n{text}"
-            );
         }
     }
 }

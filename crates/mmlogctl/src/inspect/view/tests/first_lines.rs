@@ -1,0 +1,119 @@
+//! What is in the first three lines, and what follows them.
+
+use mmlog::{Freezer, ProcessState, Waiting, Want};
+
+use super::*;
+use crate::who::name;
+
+#[test]
+fn cause_and_step_are_in_the_first_three_lines() {
+    for (size, _) in &SIZES[1..] {
+        let text = text(&model(&stalled(), *size));
+        let first: Vec<&str> = text.lines().take(3).collect();
+        assert!(
+            first.concat().contains("writer 4312 (nginx-log) is stopped") && first.concat().contains("3m12s"),
+            "{text}"
+        );
+        assert!(first.iter().any(|line| line.trim() == "kill -CONT 4312"), "{text}");
+    }
+}
+
+/// Whatever can be found of a log is told in this order: what and since when, what to paste.
+#[test]
+fn of_every_finding_the_command_is_in_the_first_three_lines() {
+    let mut status = sample::worst();
+    (status.path, status.metadata_path) = ("/var/log/app.log".into(), "/var/log/app.log.mmlog".into());
+    (status.panic, status.problem) =
+        (status.panic.map(|p| mmlog::PanicRecord { reason: "a test".into(), ..p }), None);
+    for flaw in &mut status.flaws {
+        (flaw.problem, flaw.path) =
+            ("a test".to_owned(), "/var/log/app.log.0000000000-0000000000000000000".into());
+    }
+    status.writers.truncate(2);
+    let positions =
+        [&mut status.cursor, &mut status.watermark, &mut status.file_size, &mut status.first_kept];
+    positions.into_iter().for_each(|position| *position >>= 20);
+    status.gate = status.gate.map(|at| at >> 20);
+    status.flaws.iter_mut().for_each(|flaw| flaw.positions = 0..1 << 40);
+    status.holds.iter_mut().for_each(|hold| hold.name = "a-shipper".to_owned());
+    status.durability.error = Some((1 << 40, 5));
+    for flight in status.writers.iter_mut().filter_map(|writer| writer.in_flight.as_mut()) {
+        (flight.start, flight.end) = (1 << 40, (1 << 40) + 1000);
+    }
+    status.conclude(&mmlog::Thresholds::default());
+    let all = std::mem::take(&mut status.findings);
+    assert!(all.len() > 8, "{}", all.len());
+    for finding in all.into_iter().filter(|finding| finding.severity < Severity::Info) {
+        let Some(command) = finding.command().map(str::to_owned) else { continue };
+        status.state = finding.state;
+        status.findings = vec![finding];
+        for (size, _) in &SIZES[1..] {
+            let text = text(&model(&status, *size));
+            let first = text.lines().take(3);
+            assert!(
+                first.into_iter().any(|line| command.starts_with(line.trim()) && line.starts_with("  ")),
+                "{command}\n{text}"
+            );
+        }
+    }
+}
+
+/// A log with one writer that `web` feeds, and which is as this says.
+fn with_writer(change: impl Fn(&mut Status)) -> Model {
+    let mut status = stalled();
+    (status.path, status.metadata_path) = ("app.log".into(), "app.log.mmlog".into());
+    status.writers.truncate(1);
+    (status.findings, status.damage, status.flaws) = Default::default();
+    (status.holds, status.followers, status.followers_seen) = Default::default();
+    status.durability.error = None;
+    status.writers[0].command = "mmlogctl".to_owned();
+    change(&mut status);
+    status.conclude(&mmlog::Thresholds::default());
+    let feeder = Some(Feeder { pid: 4000, command_line: "svc1 --port 80".into(), unit: None, others: 0 });
+    let who = Who { feeder, ..Who::default() };
+    name(&mut status, &[], |_| Some(&who));
+    let mut model = Model::new(&[PathBuf::from("app.log")], Access::Operate, LARGE);
+    looked(&mut model, 0, 0, Ok(Box::new(status)));
+    model
+}
+
+/// Whom to call, what is wrong and since when come first; the command; then what the command does, and nothing between.
+#[track_caller]
+fn begins(model: &Model, said: &[&str], step: &[&str]) {
+    let text = text(model);
+    let lines: Vec<&str> = text.lines().map(str::trim_end).collect();
+    let first = lines[..2].join(" ").replace("  ", " ");
+    assert!(said.iter().all(|words| first.contains(words)), "{said:?}\n{text}");
+    assert!(lines[2..].iter().zip(step).all(|(line, part)| line.starts_with(part)), "{step:?}\n{text}");
+}
+
+#[test]
+fn who_waits_for_a_full_disk_comes_before_the_figures_and_the_command_keeps_its_explanation() {
+    let full = |s: &mut Status| {
+        let (since, tried) = (SystemTime::now() - Duration::from_secs(3), SystemTime::now());
+        (s.limit, s.file.free, s.segments) = (s.cursor, Ok(0), Vec::new());
+        s.writers[0].waiting = Some(Waiting { want: Want::Space, errno: 28, len: 4096, since, tried });
+    };
+    begins(
+        &with_writer(full),
+        &["FULL app.log: no space left, writer 4311 (svc1 --port 80, through mmlogctl) has waited 3 s"],
+        &["  df -h .", "tells how full it is; "],
+    );
+}
+
+#[test]
+fn who_is_frozen_and_since_when_come_before_the_control_group_and_the_command_keeps_its_explanation() {
+    let group = format!("/sys/fs/cgroup/{}n3.service", "a-slice-of-a-slice.slice/".repeat(4));
+    let frozen = |s: &mut Status| {
+        let thawed_by = (PathBuf::from(&group).join("cgroup.freeze"), "0");
+        let writer = &mut s.writers[0];
+        (writer.process, writer.in_flight) = (ProcessState::Frozen, None);
+        writer.frozen_by = Some(Freezer { group: group.clone().into(), thawed_by });
+    };
+    let model = with_writer(frozen);
+    begins(
+        &model,
+        &["WARNING app.log: writer 4311 (svc1 --port 80, through mmlogctl) is frozen, for at least 9 s"],
+        &["  systemctl thaw n3.service", "thaws it; no signal reaches a frozen process"],
+    );
+}
