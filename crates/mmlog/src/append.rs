@@ -32,6 +32,7 @@ use trouble::{
     unstored, wait_for_space,
 };
 
+use crate::carry_out::Tries;
 use crate::chunks::{Lane, Retired, Segment, Unstored, Way};
 use crate::crash::crash_point;
 use crate::durable::{self, Need};
@@ -275,9 +276,10 @@ impl Writer {
             return Err(files.broken("a live writer's slot was changed by somebody else"));
         }
         let pages = || files.pages();
+        let mut tries = Tries::default();
         let here = loop {
             let Some(here) = look(control, len, lane.segment.base()) else {
-                look_closely(files, lane, retired, len, held_up.looks(control, hot, len))?;
+                look_closely(files, lane, retired, len, &mut tries, held_up.looks(control, hot, len))?;
                 continue;
             };
             let base = lane.segment.base();

@@ -220,6 +220,14 @@ impl Segment {
         Self { file, base, inode, chunk_size, pwrite_from, entries, everybody, pace, ring }
     }
 
+    /// The log goes on in it as it went on in the one before: as fast, and with pages as large.
+    pub(crate) fn after(self, before: &Self) -> Self {
+        let came = before.ring().came;
+        self.ring().came = came;
+        self.pace.go_on(&before.pace);
+        self
+    }
+
     /// Whether a message of that length is always stored through a mapping.
     #[inline]
     pub(crate) fn maps(&self, len: u64) -> bool {

@@ -36,6 +36,8 @@
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod append;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod carry_out;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
 pub mod check;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod chunks;

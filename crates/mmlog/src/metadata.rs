@@ -24,6 +24,7 @@
 //! - `ready`: everything that creation stored is seen with `is_ready`.
 
 mod epochs;
+pub mod overdue;
 pub mod policy;
 
 use std::ops::Range;

@@ -162,6 +162,27 @@ pub(crate) fn rotate(files: &Files, how: &Rotation) -> Result<Option<Rotated>, F
     }
 }
 
+/// One try, by a caller that has the maintenance byte, waits for nobody longer than `gate_ms`, and knows whether it still
+/// is due. `None` where it is not.
+pub(crate) fn rotate_at_once(files: &Files, is_due: impl Fn() -> bool) -> Result<Option<Rotated>, Fault> {
+    let gate = || files.deadline(files.gate_time());
+    drop(files.lock(Operation::Rotate, &gate())?);
+    if !is_due() {
+        return Ok(None);
+    }
+    let next = files.prepare_next()?;
+    files.expect_writers();
+    let guard = files.lock(Operation::Rotate, &gate())?;
+    if !is_due() {
+        return Ok(None);
+    }
+    let deadline = gate();
+    rotate_once(files, &guard, &next, None, &deadline)?.map(Some).map_err(|(slot, _)| {
+        let (blocker, waited) = (files.slot_blocker(slot), files.gate_time());
+        Fault::Stalled { blocker, waited }
+    })
+}
+
 /// That something is to be done with the current segment, once it is final: taken back unless it becomes so.
 struct Noted<'a> {
     files: &'a Files,
@@ -232,6 +253,9 @@ fn rotate_once(
         Err(holder) => finished.map(|_| Err(holder)),
         Ok(()) => {
             let opened = finished?.unwrap_or_else(Instant::now);
+            let header = files.meta.header();
+            header.overdue_log.clear();
+            header.overdue_process.clear();
             let pause = opened.saturating_duration_since(closed);
             if let Some(len) = at.checked_sub(current.base) {
                 guard.cut_this(len)?;

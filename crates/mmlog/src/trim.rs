@@ -112,7 +112,7 @@ pub(crate) fn wait_until_final(
     full: Option<Fault>,
     deadline: &Deadline,
 ) -> Result<Drained, Fault> {
-    let closed = deadline.within(Duration::from_millis(files.meta.geometry().gate_ms.into()));
+    let closed = deadline.within(files.gate_time());
     let mut looks = 0u32;
     loop {
         let scan = guard.scan(at);

@@ -95,6 +95,11 @@ fn make_page_ready(files: &Files, lane: &Lane, page: Range<u64>) {
     if late() || !Control::has_positions(page.start, page.end - page.start) {
         return;
     }
+    // The segment ends before: by then there is another one.
+    let is_beyond = |most: u64| page.end - lane.segment.base() > most;
+    if files.meta.longest_segment().is_some_and(is_beyond) {
+        return;
+    }
     if control.limit() < page.end {
         // Somebody else's growth, or a full disk, is not waited for here.
         let grown = files

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use nix::libc;
 
+use crate::carry_out::{self, Tries};
 use crate::chunks::{Lane, Retired, Segment, Unstored};
 use crate::error::Fault;
 use crate::files::guard::LogLock;
@@ -33,6 +34,7 @@ pub(super) fn look_closely(
     lane: &mut Lane,
     retired: &mut Option<Retired>,
     len: u64,
+    tries: &mut Tries,
     mut looks: impl FnMut(),
 ) -> std::result::Result<(), Fault> {
     files.poisoned()?;
@@ -49,6 +51,7 @@ pub(super) fn look_closely(
         (now.gate == Gate::Open && now.start + len <= control.limit()).then_some(())
     };
     let deadline = files.patience();
+    carry_out::look(files);
     loop {
         files.intact()?;
         let start = control.look().start;
@@ -58,10 +61,12 @@ pub(super) fn look_closely(
         }
         match files.turn(Operation::Grow, &deadline, &mut fits)? {
             Turn::Ready(()) if control.base() == lane.segment.base() => return Ok(()),
-            Turn::Ready(()) => {
+            Turn::Locked(guard) if control.base() == lane.segment.base() => {
+                tries.make_space(files, guard, len)?;
+            }
+            Turn::Ready(()) | Turn::Locked(_) => {
                 *retired = lane.move_to(current_segment(files)?);
             }
-            Turn::Locked(guard) => guard.grow(control.look().start + len)?,
         }
     }
 }

@@ -58,6 +58,12 @@ impl Pace {
         Self { newest: AtomicU64::new(0), doubts: AtomicU32::new(DOUBTS) }
     }
 
+    /// As another segment's pace was when the log left it.
+    pub(super) fn go_on(&self, before: &Self) {
+        self.newest.store(u64::from(before.is_large()), Ordering::Relaxed);
+        self.doubts.store(before.doubts.load(Ordering::Relaxed), Ordering::Relaxed);
+    }
+
     /// Whether the log has large pages now.
     fn is_large(&self) -> bool {
         self.newest.load(Ordering::Relaxed) % 2 == 1 && self.doubts.load(Ordering::Relaxed) != 0

@@ -66,10 +66,10 @@ impl Files {
         Ok(next)
     }
 
-    /// A chunk, or where the disk has none a page.
+    /// A chunk, or a segment of the policy's length where that is less, or where the disk has neither a page.
     fn allocate_next(&self, file: &File) -> Result<u64, Fault> {
         let allocate = |len| alloc::allocate(file, 0, len).map(|()| len);
-        let chunk = allocate(self.meta.geometry().chunk_size);
+        let chunk = allocate(self.meta.chunk_of_segment());
         let allocated = chunk.or_else(|e| match is_full(&e) {
             true => file.set_len(0).and_then(|()| allocate(page_size())),
             false => Err(e),

@@ -295,7 +295,8 @@ impl LogLock<'_> {
         self.files.wake_waiters();
     }
 
-    /// Makes the data file reach position `end`: whole chunks while there is space, else what holds `end`.
+    /// Makes the data file reach position `end`: whole chunks while there is space, up to the policy's longest segment, else
+    /// what holds `end`.
     ///
     /// # Errors
     /// [`Fault::NoSpace`] when not even that can be had; nothing has changed then.
@@ -308,7 +309,8 @@ impl LogLock<'_> {
         self.note_unplaced();
         let (from, need) = (control.file_size(), self.offset(end)?);
         let least = need.next_multiple_of(page_size());
-        let mut to = need.next_multiple_of(self.files.meta.geometry().chunk_size);
+        let whole = need.next_multiple_of(self.files.meta.geometry().chunk_size);
+        let mut to = self.files.meta.longest_segment().map_or(whole, |most| whole.min(most.max(least)));
         let page_end = from.next_multiple_of(page_size());
         let zeros = vec![0; (page_end - from) as usize];
         loop {

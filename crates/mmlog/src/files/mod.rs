@@ -21,6 +21,7 @@ mod mount;
 pub(crate) mod olddir;
 pub(crate) mod open;
 mod outside;
+pub(crate) mod overdue;
 pub(crate) mod owner;
 mod parts;
 pub(crate) mod policy;
@@ -138,6 +139,8 @@ pub(crate) struct Config {
     pub(crate) old_directory: Option<PathBuf>,
     /// What a log that is created gets.
     pub(crate) policy: Option<Words>,
+    /// Its appends rotate and prune as the log's policy says.
+    pub(crate) carries_out_policy: bool,
     /// 0: nothing is dropped.
     pub(crate) drop_behind: u64,
     /// Its readers only look, and are no users of the log.
@@ -173,6 +176,7 @@ pub(crate) struct Files {
     pub(crate) sync_took_ns: AtomicU64,
     /// One more than the generation whose names this handle has made durable; 0 for none.
     pub(crate) names_synced: AtomicU64,
+    pub(crate) own_tries: overdue::OwnTries,
     /// What a reader has found that a recovery would leave.
     foreseen: Mutex<Option<Arc<Foreseen>>>,
     /// `None` only for a handle that looks at a log whose data file is gone.
@@ -223,6 +227,11 @@ impl Files {
     /// The patience of an operation that has one of its own.
     pub(crate) fn deadline(&self, wait: Duration) -> Deadline {
         Deadline::after(wait, &self.config.waits)
+    }
+
+    /// How long a drain may hold writers up.
+    pub(crate) fn gate_time(&self) -> Duration {
+        Duration::from_millis(self.meta.geometry().gate_ms.into())
     }
 
     /// The patience of all others.

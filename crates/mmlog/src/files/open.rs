@@ -388,6 +388,7 @@ impl Opening<'_> {
             syncing: Mutex::new(()),
             sync_took_ns: AtomicU64::new(0),
             names_synced: AtomicU64::new(0),
+            own_tries: Default::default(),
             foreseen: Mutex::new(None),
             segment: Mutex::new(segment),
         };
@@ -459,10 +460,10 @@ impl Opening<'_> {
             if stat.ino() != entry.inode {
                 return Err(Fault::Replaced);
             }
-            let (base, chunk_size) = (entry.base, meta.geometry().chunk_size);
+            let (base, chunk_size) = (entry.base, meta.chunk_of_segment());
             return Ok(Segment::new(data, base, stat.ino(), chunk_size, self.config.ring_chunks));
         }
-        let (base, chunk_size) = (entry.base, meta.geometry().chunk_size);
+        let (base, chunk_size) = (entry.base, meta.chunk_of_segment());
         Ok(Segment::new(data, base, stat.ino(), chunk_size, self.config.ring_chunks))
     }
 }

@@ -20,6 +20,17 @@ pub(crate) fn check(words: &Words) -> Result<(), Fault> {
 }
 
 impl Meta {
+    /// The most bytes that growth may give a segment, if the policy says so.
+    pub(crate) fn longest_segment(&self) -> Option<u64> {
+        self.header().policy.longest_segment(meta::page_size())
+    }
+
+    /// How much of a segment is mapped, and allocated, at a time: a chunk, or all of a shorter one.
+    pub(crate) fn chunk_of_segment(&self) -> u64 {
+        let chunk = self.geometry().chunk_size;
+        self.longest_segment().map_or(chunk, |most| most.min(chunk))
+    }
+
     /// The policy that holds.
     pub(crate) fn policy(&self) -> Said {
         policy_of(self.header())

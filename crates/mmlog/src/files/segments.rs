@@ -159,8 +159,12 @@ impl Files {
         let (entry, file) = opened?;
         let found = Found::by(&file).map_err(Fault::io("stat the data file"))?;
         dir.admit(&found).map_err(Stranger::of_data)?;
-        let (chunk_size, ring) = (self.meta.geometry().chunk_size, self.config.ring_chunks);
-        let segment = Arc::new(Segment::new(file, entry.base, found.id.1, chunk_size, ring));
+        let (chunk_size, ring) = (self.meta.chunk_of_segment(), self.config.ring_chunks);
+        let segment = Segment::new(file, entry.base, found.id.1, chunk_size, ring);
+        let segment = Arc::new(match &*mine {
+            Some(before) => segment.after(before),
+            None => segment,
+        });
         *mine = Some(Arc::clone(&segment));
         Ok(segment)
     }

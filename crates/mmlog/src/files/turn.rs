@@ -113,8 +113,7 @@ impl Files {
     pub(crate) fn maintenance(&self, operation: Operation, deadline: &Deadline) -> Result<Held<'_>, Fault> {
         let owner = &self.meta.header().maintenance_owner;
         loop {
-            if let Some(held) = self.try_held(&self.maintenance, MAINTENANCE_BYTE, owner, operation)? {
-                self.meta.mend_growth();
+            if let Some(held) = self.try_maintenance(operation)? {
                 return Ok(held);
             }
             deadline.check(|| self.blocker("maintenance", owner)).map_err(|fault| match fault {
@@ -123,6 +122,32 @@ impl Files {
             })?;
             std::thread::sleep(SLICE / 4);
         }
+    }
+
+    /// The maintenance byte, if nobody has it.
+    pub(crate) fn try_maintenance(&self, operation: Operation) -> Result<Option<Held<'_>>, Fault> {
+        let owner = &self.meta.header().maintenance_owner;
+        let held = self.try_held(&self.maintenance, MAINTENANCE_BYTE, owner, operation)?;
+        if held.is_some() {
+            self.meta.mend_growth();
+        }
+        Ok(held)
+    }
+
+    /// Waits until `ready` says so or the maintenance byte is had, whichever is first.
+    pub(crate) fn maintenance_turn<T>(
+        &self,
+        operation: Operation,
+        deadline: &Deadline,
+        mut ready: impl FnMut() -> Option<T>,
+    ) -> Result<Turn<T, Held<'_>>, Fault> {
+        let step = || match ready() {
+            Some(value) => Ok(Some(Turn::Ready(value))),
+            None => Ok(self.try_maintenance(operation)?.map(Turn::Locked)),
+        };
+        let header = self.meta.header();
+        let who = || self.blocker("maintenance", &header.maintenance_owner);
+        Self::wait_for(&header.space_wake, deadline, who, step)
     }
 
     fn try_held<'a>(

@@ -40,6 +40,7 @@ impl Default for Options {
             adopt: Adopt::Refuse,
             old_directory: None,
             policy: None,
+            carries_out_policy: std::env::var_os("MMLOG_NO_POLICY").is_none(),
             drop_behind: 0,
             looks: false,
             together: None,
@@ -189,6 +190,15 @@ impl Options {
     /// ```
     pub fn policy(mut self, policy: &Policy) -> Self {
         self.0.policy = Some(policy.words());
+        self
+    }
+
+    /// Whether appends of this handle do what the log's [`Policy`] asks for, as they do if not set: rotate, and remove
+    /// final segments. For a program in a sandbox that ends it at a system call it did not expect (`linkat`, `fchown`,
+    /// `fsetxattr`, `unlinkat`): with `false` its segments grow beyond their size until somebody else rotates, and
+    /// status names it. The environment variable `MMLOG_NO_POLICY`, of any value, does the same for all handles.
+    pub fn carry_out_policy(mut self, does: bool) -> Self {
+        self.0.carries_out_policy &= does;
         self
     }
 

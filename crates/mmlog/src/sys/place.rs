@@ -414,6 +414,12 @@ impl Place {
         Ok(Found::of(&fstat(&self.directory)?))
     }
 
+    /// Whether this process, with the rights that it has now, may give names in the directory.
+    pub(crate) fn may_make_files(&self) -> io::Result<()> {
+        use rustix::fs::{Access as Wanted, accessat};
+        Ok(accessat(&self.directory, c".", Wanted::WRITE_OK | Wanted::EXEC_OK, AtFlags::EACCESS)?)
+    }
+
     /// The directory's descriptor, to ask about its file system.
     pub(crate) fn directory_fd(&self) -> &OwnedFd {
         &self.directory

@@ -1,0 +1,160 @@
+//! Guards that a log bounds itself: whoever appends carries its policy out, nobody loses a byte by it, and what cannot be
+//! done makes segments longer, not appends fail.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::exit)]
+
+mod common;
+
+use std::path::Path;
+use std::time::Duration;
+
+use common::{Actor, Random, Scene, committed, message, parameter, scene};
+use mmlog::{Log, Options, Policy, Trust, check};
+
+const SIZE: u64 = 128 << 10;
+const WAIT: Duration = Duration::from_secs(30);
+/// Bytes of the longest message of a [`writer`].
+const LONGEST: u64 = 2000;
+const WRITERS: u64 = 4;
+
+#[test]
+fn role() {
+    common::play(&[("writer", writer), ("paced", paced)]);
+}
+
+/// A drain that takes long here says how busy the machine is.
+fn options() -> Options {
+    Log::options().gate_ms(30_000).wait(common::DEADLINE)
+}
+
+/// Appends `EACH` messages as fast as it can.
+fn writer() {
+    let (id, each): (u64, u64) = (parameter("ID"), parameter("EACH"));
+    let mut random = Random::new(parameter::<u64>("SEED") ^ id);
+    let log = options().open_or_create(common::log_path()).unwrap();
+    let mut writer = log.writer().unwrap();
+    for number in 0..each {
+        let len = 24 + random.below(LONGEST - 24);
+        writer.append(&message(id, number, len as usize)).unwrap();
+    }
+    drop(writer);
+    log.close().unwrap();
+}
+
+/// Appends messages of 1000 bytes, as many as it is told to at a time.
+fn paced() {
+    let log = options().open_or_create(common::log_path()).unwrap();
+    let mut writer = log.writer().unwrap();
+    let mut number = 0;
+    while let Some(line) = common::heard() {
+        for _ in 0..line.parse::<u64>().unwrap() {
+            writer.append(&message(0, number, 1000)).unwrap();
+            number += 1;
+        }
+        common::say("done");
+    }
+}
+
+fn with_policy(scene: &Scene, policy: &Policy) -> Log {
+    options().policy(policy).open_or_create(&scene.log).unwrap()
+}
+
+fn rotated_at(rotate_size: u64) -> Policy {
+    Policy { rotate_size: Some(rotate_size), ..Policy::default() }
+}
+
+fn start_writers(scene: &Scene, each: u64) -> Vec<Actor> {
+    let seed = common::seed();
+    let start = |id: u64| {
+        let parameters = [
+            ("ID", id.to_string()),
+            ("EACH", each.to_string()),
+            ("SEED", seed.to_string()),
+            ("LOG", scene.log.display().to_string()),
+        ];
+        Actor::new("writer", &parameters)
+    };
+    (0..WRITERS).map(start).collect()
+}
+
+/// Lengths of the final segments, oldest first.
+fn lengths(log: &Log) -> Vec<u64> {
+    let segments = log.status().unwrap().segments;
+    segments.iter().filter(|s| s.final_since.is_some()).map(|s| s.end - s.base).collect()
+}
+
+fn is_sound(log: &Path) {
+    let found = check::deep(log, &options().trust(Trust::AnyPath)).unwrap();
+    assert!(found.holds(), "{:?}", found.violations);
+}
+
+#[test]
+fn writers_begin_the_next_segment_at_its_size_and_lose_nothing() {
+    let scene = scene();
+    let log = with_policy(&scene, &rotated_at(SIZE));
+    let writers = start_writers(&scene, 1500);
+    for writer in writers {
+        writer.finish();
+    }
+    let content = common::parse(&committed(&scene.log));
+    common::assert_complete(&content, WRITERS, 1500);
+    let lengths = lengths(&log);
+    assert!(lengths.len() as u64 >= log.status().unwrap().cursor / SIZE / 2, "{lengths:?}");
+    for len in &lengths {
+        assert!((SIZE / 2..=SIZE + WRITERS * LONGEST).contains(len), "{len} of {lengths:?}");
+    }
+    is_sound(&scene.log);
+}
+
+#[test]
+fn a_long_message_among_short_ones_does_not_make_a_segment_of_each_of_them() {
+    let scene = scene();
+    let log = with_policy(&scene, &rotated_at(SIZE));
+    let mut writer = log.writer().unwrap();
+    for number in 0..10 {
+        writer.append(&message(1, number, 30)).unwrap();
+        writer.append(&message(2, number, 2 * SIZE as usize)).unwrap();
+    }
+    let lengths = lengths(&log);
+    assert_eq!(lengths.len(), 9, "{lengths:?}");
+    // A short one still fits into the page with which a long one ends.
+    assert!(lengths.iter().all(|len| (2 * SIZE..=2 * SIZE + 60).contains(len)), "{lengths:?}");
+}
+
+#[test]
+fn a_size_that_is_set_reaches_a_writer_that_runs() {
+    let scene = scene();
+    let log = with_policy(&scene, &rotated_at(1 << 20));
+    let parameters = [("LOG", scene.log.display().to_string())];
+    let mut writer = Actor::new("paced", &parameters);
+    let mut append = |messages: u64| {
+        writer.tell(&messages.to_string());
+        assert_eq!(writer.hear(), "done");
+    };
+    append(1500);
+    assert_eq!(lengths(&log), [(1 << 20) / 1000 * 1000]);
+    log.set_policy(|policy| policy.rotate_size = Some(SIZE), WAIT).unwrap();
+    append(2000);
+    let lengths = lengths(&log);
+    let smaller = lengths.iter().skip(2).collect::<Vec<_>>();
+    assert!(smaller.len() > 5 && smaller.iter().all(|len| **len == SIZE / 1000 * 1000), "{lengths:?}");
+    writer.finish();
+}
+
+#[test]
+fn a_handle_that_leaves_it_to_others_makes_segments_longer() {
+    let scene = scene();
+    drop(with_policy(&scene, &rotated_at(SIZE)));
+    let left = options().carry_out_policy(false).open(&scene.log).unwrap();
+    let mut writer = left.writer().unwrap();
+    for number in 0..1000 {
+        writer.append(&message(0, number, 1000)).unwrap();
+    }
+    assert!(lengths(&left).is_empty());
+    let log = options().open(&scene.log).unwrap();
+    let mut another = log.writer().unwrap();
+    for number in 0..200 {
+        another.append(&message(1, number, 1000)).unwrap();
+    }
+    assert!(lengths(&log)[0] > 1_000_000, "{:?}", lengths(&log));
+    is_sound(&scene.log);
+}
