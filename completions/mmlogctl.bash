@@ -214,13 +214,21 @@ _mmlogctl() {
             if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
             ;;
         cat)
-            options="--trust-path --from --to --holes --output --max-line --color --raw --olddir --help -o -R -h"
+            options="--trust-path --from --to --since --until --verbose --holes --output --max-line --color --raw --olddir --help -v -o -R -h"
             case $prev in
                 --from)
                     :
                     return
                     ;;
                 --to)
+                    :
+                    return
+                    ;;
+                --since)
+                    :
+                    return
+                    ;;
+                --until)
                     :
                     return
                     ;;
@@ -248,7 +256,7 @@ _mmlogctl() {
             if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
             ;;
         tail)
-            options="--trust-path --lines --bytes --follow --retry --sleep-interval --quiet --silent --verbose --pid --from --cursor-file --hold --ack --until-now --output --max-line --zero-terminated --color --raw --holes --olddir --help -n -c -f -F -s -q -v -o -z -R -h"
+            options="--trust-path --lines --bytes --follow --retry --sleep-interval --quiet --silent --verbose --pid --from --since --until --cursor-file --hold --ack --until-now --output --max-line --zero-terminated --color --raw --holes --olddir --help -n -c -f -F -s -q -v -o -z -R -h"
             case $prev in
                 -n | --lines)
                     :
@@ -270,6 +278,14 @@ _mmlogctl() {
                     return
                     ;;
                 --from)
+                    :
+                    return
+                    ;;
+                --since)
+                    :
+                    return
+                    ;;
+                --until)
                     :
                     return
                     ;;
@@ -465,8 +481,16 @@ _mmlogctl() {
             if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
             ;;
         segments)
-            options="--json --olddir --trust-path --help -h"
+            options="--json --since --until --olddir --trust-path --help -h"
             case $prev in
+                --since)
+                    :
+                    return
+                    ;;
+                --until)
+                    :
+                    return
+                    ;;
                 --olddir)
                     _mmlogctl_files -d "$cur"
                     return

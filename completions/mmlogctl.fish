@@ -151,6 +151,9 @@ complete -c mmlogctl -n '__mmlogctl_in exec' -k -a '(__mmlogctl_logs)'
 complete -c mmlogctl -n '__mmlogctl_in cat' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in cat' -l from -d 'Start at this position instead of the oldest one that is kept' -x
 complete -c mmlogctl -n '__mmlogctl_in cat' -l to -d 'Stop before this position' -x
+complete -c mmlogctl -n '__mmlogctl_in cat' -l since -d 'Begin with what was appended then or later' -x
+complete -c mmlogctl -n '__mmlogctl_in cat' -l until -d 'End with what was appended until then' -x
+complete -c mmlogctl -n '__mmlogctl_in cat' -s v -l verbose -d 'With --since and --until, say how far the ends may be from these times'
 complete -c mmlogctl -n '__mmlogctl_in cat' -l holes -d 'What to print for a hole, a range whose writer died before it was written' -x -a 'skip nul say'
 complete -c mmlogctl -n '__mmlogctl_in cat' -s o -l output -d 'The form of the output' -x -a 'text json'
 complete -c mmlogctl -n '__mmlogctl_in cat' -l max-line -d 'With -o json, give a longer line in pieces of so many bytes' -x
@@ -160,7 +163,7 @@ complete -c mmlogctl -n '__mmlogctl_in cat' -l olddir -d 'Old segments are in DI
 complete -c mmlogctl -n '__mmlogctl_in cat' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in cat' -k -a '(__mmlogctl_logs)'
 complete -c mmlogctl -n '__mmlogctl_in tail' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
-complete -c mmlogctl -n '__mmlogctl_in tail' -s n -l lines -d 'Print the last N lines (without this option 10), or with +N all from line N on' -x
+complete -c mmlogctl -n '__mmlogctl_in tail' -s n -l lines -d 'Print the last N lines (without this option 10, with --since all), or with +N all from line N on' -x
 complete -c mmlogctl -n '__mmlogctl_in tail' -s c -l bytes -d 'Print the last N bytes, or with +N all from byte N on' -x
 complete -c mmlogctl -n '__mmlogctl_in tail' -s f -l follow -d 'Print what is appended, as soon as it is' -f -a 'descriptor name'
 complete -c mmlogctl -n '__mmlogctl_in tail' -s F -d 'As --follow=name --retry'
@@ -170,6 +173,8 @@ complete -c mmlogctl -n '__mmlogctl_in tail' -s q -l quiet -l silent -d 'Never p
 complete -c mmlogctl -n '__mmlogctl_in tail' -s v -l verbose -d 'Always print whose lines follow'
 complete -c mmlogctl -n '__mmlogctl_in tail' -l pid -d 'With -f or -F, end when this process has ended' -x
 complete -c mmlogctl -n '__mmlogctl_in tail' -l from -d 'Start at this position' -x
+complete -c mmlogctl -n '__mmlogctl_in tail' -l since -d 'Begin with what was appended then or later' -x
+complete -c mmlogctl -n '__mmlogctl_in tail' -l until -d 'End with what was appended until then' -x
 complete -c mmlogctl -n '__mmlogctl_in tail' -l cursor-file -d 'Start where this file says, and keep in it how far the output has come' -r -F
 complete -c mmlogctl -n '__mmlogctl_in tail' -l hold -d 'Keep prune from what this consumer has not read yet, under this name' -x
 complete -c mmlogctl -n '__mmlogctl_in tail' -l ack -d 'With -o json, keep in the cursor-file only what the consumer acknowledges on this descriptor' -x
@@ -266,6 +271,8 @@ complete -c mmlogctl -n '__mmlogctl_in prune' -l trust-path -d 'Accept a symboli
 complete -c mmlogctl -n '__mmlogctl_in prune' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in prune' -k -a '(__mmlogctl_logs)'
 complete -c mmlogctl -n '__mmlogctl_in segments' -l json -d 'One JSON object for each log, one per line'
+complete -c mmlogctl -n '__mmlogctl_in segments' -l since -d 'Begin with what was appended then or later' -x
+complete -c mmlogctl -n '__mmlogctl_in segments' -l until -d 'End with what was appended until then' -x
 complete -c mmlogctl -n '__mmlogctl_in segments' -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -x -a '(__fish_complete_directories (commandline -ct))'
 complete -c mmlogctl -n '__mmlogctl_in segments' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in segments' -s h -l help -d 'Print help (see more with \'--help\')'

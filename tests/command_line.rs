@@ -60,8 +60,6 @@ fn help_has_groups_and_ends_with_examples() {
 fn suggestions_are_right_or_not_made() {
     for (typed, said) in [
         (&["tail", "--lnies", "5", "a"][..], "'--lines'"),
-        (&["tail", "--since", "1h", "a"], "`append --timestamp` stores times"),
-        (&["cat", "--until", "1h", "a"], "`cat --to POSITION`"),
         (&["status", "--no-color", "a"], "`--color never`"),
         (&["tial", "a"], "'tail'"),
         (&["less", "a"], "`mmlogctl cat LOG | less`"),

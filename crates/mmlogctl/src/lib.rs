@@ -26,6 +26,7 @@ mod sample;
 pub mod signals;
 pub mod storing;
 pub mod text;
+pub mod times;
 pub mod typed;
 mod waits;
 pub mod who;

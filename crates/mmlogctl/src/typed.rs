@@ -47,7 +47,7 @@ fn counts(words: &[OsString]) -> Vec<OsString> {
 fn takes_count(word: &OsStr) -> bool {
     let Some(word) = word.to_str() else { return false };
     let ends_so = word.ends_with(['n', 'c']) && !word.starts_with("--") && word.starts_with('-');
-    ends_so || matches!(word, "--lines" | "--bytes")
+    ends_so || matches!(word, "--lines" | "--bytes" | "--since" | "--until")
 }
 
 /// What `-50`, `-1f`, `-5c`, `+50` stand for.
@@ -74,14 +74,6 @@ fn count(word: &str, from: bool) -> Option<Vec<String>> {
 
 /// What people type who have it from elsewhere, and what there is instead.
 const ELSEWHERE: &[(&str, &str)] = &[
-    (
-        "--since",
-        "lines carry no time that could be looked for: `--from POSITION` begins at a position, `append --timestamp` stores times",
-    ),
-    (
-        "--until",
-        "lines carry no time that could be looked for: `--until-now` ends with what is there, `cat --to POSITION` before a position",
-    ),
     (
         "--max-unchanged-stats",
         "nothing is polled: a log that was replaced is noticed at once with --follow=name",
@@ -181,6 +173,8 @@ mod tests {
             "m tail -n -5 a",
             "m tail -fn -5 a",
             "m tail --lines -5 a",
+            "m tail --since -5 a",
+            "m tail --until -15m a",
             "m tail -c -5 a",
             "m tail -- -5",
             "m tail -5x a",

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use mmlog::{Position, Start};
+use mmlog::{Log, Position, Start};
 
 use crate::arguments::{Access, OldSegments, size};
 use crate::colours::Colours;
@@ -15,6 +15,7 @@ use crate::reading::seen::keep_seen;
 use crate::reading::skip::Skip;
 use crate::reading::{self, Holes, stopped};
 use crate::signals;
+use crate::times::{TimeRange, ToCome};
 
 /// Print logs: exactly the committed bytes, without holes.
 #[derive(Args, Debug)]
@@ -33,11 +34,16 @@ pub struct CatArgs {
     #[arg(value_name = "LOG", required = true)]
     logs: Vec<PathBuf>,
     /// Start at this position instead of the oldest one that is kept.
-    #[arg(long, value_name = "POSITION", value_parser = size)]
+    #[arg(long, value_name = "POSITION", value_parser = size, conflicts_with = "since")]
     from: Option<u64>,
     /// Stop before this position.
-    #[arg(long, value_name = "POSITION", value_parser = size)]
+    #[arg(long, value_name = "POSITION", value_parser = size, conflicts_with = "until")]
     to: Option<u64>,
+    #[command(flatten)]
+    times: TimeRange,
+    /// With --since and --until, say how far the ends may be from these times.
+    #[arg(short, long)]
+    verbose: bool,
     /// What to print for a hole, a range whose writer died before it was written.
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     holes: Holes,
@@ -59,6 +65,10 @@ pub fn run(args: &CatArgs, out: &mut Output) -> Result<Exit, Failure> {
     {
         return Err(Failure::new(Exit::Usage, format!("--from {from} lies behind --to {to}; swap them")));
     }
+    args.times.check(ToCome::Mistake)?;
+    for remark in args.times.remarks() {
+        out.notice(&remark);
+    }
     reading::widen_pipe(out);
     let mut worst = Exit::Done;
     for (path, printed) in args.logs.iter().zip(0..) {
@@ -79,14 +89,15 @@ fn print(path: &Path, args: &CatArgs, out: &mut Output) -> Result<Exit, Failure>
     let log = reading::open(path, args.access.trust(), &args.old)?;
     reading::say_left_out(&log, out)?;
     let now = log.watermark()?;
-    let start = match args.from.map(Position::new) {
+    let range = range(path, &log, args, out)?;
+    let start = match range.from.map(Position::new) {
         None => Start::Oldest,
         Some(from) => {
             reading::check_position(path, from, now)?;
             Start::At(from)
         }
     };
-    let until = args.to.map_or(now, |to| now.min(Position::new(to)));
+    let until = range.to.map_or(now, |to| now.min(Position::new(to)));
     let mut follower = log.follow(start)?;
     keep_seen(&follower);
     if let Some(notice) = reading::unrecovered(path, &follower)? {
@@ -105,7 +116,7 @@ fn print(path: &Path, args: &CatArgs, out: &mut Output) -> Result<Exit, Failure>
         return Err(stopped(path, follower.position(), until));
     }
     copier.finish(&follower, &mut sink)?;
-    if args.to.is_none()
+    if range.to.is_none()
         && let Some(text) = reading::outside(path, &follower)?
     {
         sink.say(&text);
@@ -115,6 +126,22 @@ fn print(path: &Path, args: &CatArgs, out: &mut Output) -> Result<Exit, Failure>
         Some(damage) => Ok(worst.max(reading::report(damage, out)?)),
         None => Ok(worst),
     }
+}
+
+/// From where to where; nothing for what is there.
+struct Range {
+    from: Option<u64>,
+    to: Option<u64>,
+}
+
+/// As positions or times say, or both.
+fn range(path: &Path, log: &Log, args: &CatArgs, out: &mut Output) -> Result<Range, Failure> {
+    let typed = Range { from: args.from, to: args.to };
+    let Some(found) = args.times.find(log, b'\n')? else { return Ok(typed) };
+    for text in found.said(args.verbose) {
+        out.notice(&format!("{}: {text}", shown(path)));
+    }
+    Ok(Range { from: typed.from.or(found.from), to: typed.to.or(found.to) })
 }
 
 /// Standard output for one log.

@@ -6,6 +6,13 @@
 //!   1  4000  9000  4.9 KiB   8.0 KiB   2026-11-21T09:40:00Z  final, held by shipper
 //!   2  9000  9100  100 B     64.0 KiB  2026-11-21T09:41:00Z  current
 //! ```
+//!
+//! Asked for a time, when each one's bytes were appended, in place of the less telling columns:
+//!
+//! ```text
+//! GEN  BASE  BYTES    FIRST                 LAST                  STATE
+//!   1  4000  4.9 KiB  2026-11-21T09:30:00Z  2026-11-21T09:40:00Z  final, held by shipper
+//! ```
 
 use std::path::Path;
 use std::time::SystemTime;
@@ -21,6 +28,7 @@ use crate::each::Logs;
 use crate::exit::{Exit, Failure, printable, shown};
 use crate::output::{Output, json_line};
 use crate::text::with_path;
+use crate::times::{TimeRange, ToCome};
 
 const COLUMNS: usize = 80;
 
@@ -30,7 +38,8 @@ const COLUMNS: usize = 80;
 /// behind that. A hold keeps prune from a segment that its consumer has not passed.
 /// CHANGED of a final one is when it became final, which is what prune --keep-age counts from.
 /// END and BYTES are what each file has, as far as its length or its headers tell; an old segment that is missing has a
-/// line of its own. What is wrong with old ones is said on standard error too: exit 4 when one is missing or damaged, 1
+/// line of its own. With --since and --until only those are listed that have bytes of that time, with FIRST and LAST, between which
+/// they were appended. What is wrong with old ones is said on standard error too: exit 4 when one is missing or damaged, 1
 /// when one could not be looked at.
 #[derive(Args, Debug)]
 pub struct SegmentsArgs {
@@ -42,6 +51,8 @@ pub struct SegmentsArgs {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    times: TimeRange,
+    #[command(flatten)]
     old: OldSegments,
     #[command(flatten)]
     access: Access,
@@ -52,9 +63,15 @@ pub struct SegmentsArgs {
 /// # Errors
 /// When standard output fails.
 pub fn run(args: &SegmentsArgs, out: &mut Output) -> Result<Exit, Failure> {
+    args.times.check(ToCome::Mistake)?;
+    for remark in args.times.remarks() {
+        out.notice(&remark);
+    }
     let mut gap = "";
     args.logs.each(out, |log, out| {
-        let status = Observer::open(log, &args.old.options(&args.access, log))?.look()?;
+        let mut status = Observer::open(log, &args.old.options(&args.access, log))?.look()?;
+        let columns = if args.times.is_given() { BY_TIME } else { PLAIN };
+        only_touched(&mut status, args, log, out)?;
         if args.json {
             let segments: Vec<Value> = status.segments.iter().map(|s| object(s, &status)).collect();
             let flaws: Vec<Value> = status.flaws.iter().map(flaw).collect();
@@ -66,11 +83,30 @@ pub fn run(args: &SegmentsArgs, out: &mut Output) -> Result<Exit, Failure> {
             out.text(&format!("{gap}{}:\n", shown(log)))?;
             gap = "\n";
         }
-        for line in table(&status) {
+        for line in table(&status, columns) {
             out.line(&line)?;
         }
         Ok(wrong(log, &status, out))
     })
+}
+
+/// Leaves those out that have nothing of the asked time.
+fn only_touched(
+    status: &mut Status,
+    args: &SegmentsArgs,
+    path: &Path,
+    out: &mut Output,
+) -> Result<(), Failure> {
+    if !args.times.is_given() {
+        return Ok(());
+    }
+    let log = args.old.options(&args.access, path).open_reader(path)?;
+    let found = args.times.touched(&log)?;
+    found.said(false).for_each(|text| out.notice(&format!("{}: {text}", shown(path))));
+    let (from, to) = (found.from.unwrap_or(0), found.to.unwrap_or(u64::MAX));
+    status.segments.retain(|s| s.base < to && s.end > from);
+    status.flaws.retain(|flaw| flaw.positions.start < to && flaw.positions.end > from);
+    Ok(())
 }
 
 /// Says what is wrong with old segments.
@@ -131,27 +167,35 @@ fn object(s: &SegmentStatus, status: &Status) -> Value {
     with_path(object, "path", &s.path)
 }
 
-/// Lines of equal columns; where they would be too wide, without the ends, which are the next one's base.
-fn table(status: &Status) -> Vec<String> {
-    const END: usize = 2;
-    let head = ["GEN", "BASE", "END", "BYTES", "ON DISK", "CHANGED", "STATE"].map(str::to_owned);
-    let mut rows = vec![head];
+/// The cells of a line, by the columns of `HEAD`.
+type Row = [String; HEAD.len()];
+
+const HEAD: [&str; 9] = ["GEN", "BASE", "END", "BYTES", "ON DISK", "CHANGED", "FIRST", "LAST", "STATE"];
+/// Those that are figures, to the right.
+const FIGURES: usize = 3;
+const STATE: usize = HEAD.len() - 1;
+/// The columns, and those where a time was asked for. Where they are too wide, the third goes.
+const PLAIN: &[usize] = &[0, 1, 2, 3, 4, 5, STATE];
+const BY_TIME: &[usize] = &[0, 1, 3, 6, 7, STATE];
+
+/// Lines of equal columns.
+fn table(status: &Status, columns: &[usize]) -> Vec<String> {
     let missing = status.flaws.iter().filter(|flaw| flaw.id == FindingId::SegmentMissing);
-    let mut all: Vec<(u64, [String; 7])> = missing.map(|flaw| (flaw.positions.start, gap(flaw))).collect();
+    let mut all: Vec<(u64, Row)> = missing.map(|flaw| (flaw.positions.start, gap(flaw))).collect();
     all.extend(status.segments.iter().map(|s| (s.base, row(s, status))));
     // What is missing begins where the file before it ends.
     all.sort_by_key(|(base, _)| *base);
-    rows.extend(all.into_iter().map(|(_, row)| row));
-    let mut widths: Vec<usize> = (0..7).map(|c| rows.iter().map(|r| r[c].len()).max().unwrap_or(0)).collect();
-    let mut columns: Vec<usize> = (0..7).collect();
-    if columns[..6].iter().map(|&c| widths[c] + 2).sum::<usize>() + "compressed".len() > COLUMNS {
-        columns.remove(END);
+    let rows: Vec<Row> =
+        [HEAD.map(str::to_owned)].into_iter().chain(all.into_iter().map(|(_, row)| row)).collect();
+    let width = |&c: &usize| rows.iter().map(|row| row[c].len()).max().filter(|_| c != STATE).unwrap_or(0);
+    let mut columns = columns.to_vec();
+    if columns.iter().map(|c| width(c) + 2).sum::<usize>() + "compressed".len() > COLUMNS + 2 {
+        columns.remove(2);
     }
-    widths[6] = 0;
-    let line = |row: &[String; 7]| {
-        let cell = |&c: &usize| match c {
-            0..=2 => format!("{:>w$}", row[c], w = widths[c]),
-            _ => format!("{:<w$}", row[c], w = widths[c]),
+    let line = |row: &Row| {
+        let cell = |c: &usize| match *c {
+            c if c < FIGURES => format!("{:>w$}", row[c], w = width(&c)),
+            c => format!("{:<w$}", row[c], w = width(&c)),
         };
         let text = columns.iter().map(cell).collect::<Vec<_>>().join("  ");
         text.chars().take(COLUMNS).collect()
@@ -159,16 +203,20 @@ fn table(status: &Status) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
-fn gap(flaw: &SegmentFlaw) -> [String; 7] {
+fn gap(flaw: &SegmentFlaw) -> Row {
     let (from, to) = (flaw.positions.start, flaw.positions.end);
-    let none = || "-".to_owned();
-    [none(), from.to_string(), to.to_string(), units::size(to - from), none(), none(), "missing".to_owned()]
+    let mut row = HEAD.map(|_| "-".to_owned());
+    (row[1], row[2], row[3]) = (from.to_string(), to.to_string(), units::size(to - from));
+    "missing".clone_into(&mut row[STATE]);
+    row
 }
 
-fn row(s: &SegmentStatus, status: &Status) -> [String; 7] {
+fn row(s: &SegmentStatus, status: &Status) -> Row {
     let seconds = TimestampRound::new().smallest(Unit::Second).mode(RoundMode::Trunc);
-    let changed =
-        s.final_since.or(s.changed).and_then(|at| Timestamp::try_from(at).ok()?.round(seconds).ok());
+    let time = |at: Option<SystemTime>| {
+        let at = at.and_then(|at| Timestamp::try_from(at).ok()?.round(seconds).ok());
+        at.map_or_else(|| "-".to_owned(), |at| at.to_string())
+    };
     let mut said = state(s, status).to_owned();
     match s.flaw {
         Some(FindingId::SegmentUnreadable) => said.push_str(", unreadable"),
@@ -189,7 +237,9 @@ fn row(s: &SegmentStatus, status: &Status) -> [String; 7] {
         s.end.to_string(),
         units::size(s.end.saturating_sub(s.base)),
         units::size(s.allocated),
-        changed.map_or_else(|| "-".to_owned(), |t| t.to_string()),
+        time(s.final_since.or(s.changed)),
+        time(s.began),
+        time(s.final_since),
         said,
     ]
 }

@@ -156,6 +156,11 @@ pub(crate) fn of(command: &str) -> Page {
             examples: &[
                 ("Search a log:", "mmlogctl cat app.log | grep 7"),
                 ("Read it:", "mmlogctl cat app.log | less"),
+                ("The last quarter of an hour:", "mmlogctl cat --since 15m app.log"),
+                (
+                    "What was at 14:05 yesterday:",
+                    "mmlogctl cat --since \"yesterday 14:04\" --until \"yesterday 14:06\" app.log | less",
+                ),
             ],
             caveats: LIVE_LOG,
         },
@@ -164,6 +169,8 @@ pub(crate) fn of(command: &str) -> Page {
                 ("The last 10 lines, then every new one:", "mmlogctl tail -f app.log"),
                 ("Also wait for a log that does not exist yet:", "mmlogctl tail -F app.log"),
                 ("Everything from the first line on:", "mmlogctl tail -n +1 app.log"),
+                ("All of the last hour, then every new line:", "mmlogctl tail -f --since 1h app.log"),
+                ("Every new line for ten minutes:", "mmlogctl tail -f -n 0 --until +10m app.log"),
                 (
                     "A collector that goes on where it was after a restart:",
                     "mmlogctl tail -F --cursor-file /var/lib/app.place -o json app.log | jq .text",
@@ -276,6 +283,10 @@ pub(crate) fn of(command: &str) -> Page {
         "segments" => Page {
             examples: &[
                 ("What is there, and what keeps it:", "mmlogctl segments app.log"),
+                (
+                    "Files that have something of yesterday:",
+                    "mmlogctl segments --since yesterday --until today app.log",
+                ),
                 (
                     "Files that can be shipped:",
                     "mmlogctl segments --json app.log | jq -r '.segments[] | select(.state != \"current\").path'",

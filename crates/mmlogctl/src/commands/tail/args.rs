@@ -9,6 +9,7 @@ use crate::arguments::{Access, OldSegments, size};
 use crate::colours::Colours;
 use crate::reading::Holes;
 use crate::reading::json::Formed;
+use crate::times::TimeRange;
 
 /// Print the end of logs, and follow them.
 #[derive(Args, Debug)]
@@ -27,7 +28,7 @@ pub struct TailArgs {
     /// Logs to print; with several, a line `==> LOG <==` says whose lines follow.
     #[arg(value_name = "LOG", required = true)]
     pub(super) logs: Vec<PathBuf>,
-    /// Print the last N lines (without this option 10), or with +N all from line N on.
+    /// Print the last N lines (without this option 10, with --since all), or with +N all from line N on.
     #[arg(
         short = 'n',
         long,
@@ -76,15 +77,17 @@ pub struct TailArgs {
     /// Never print whose lines follow.
     #[arg(short, long, visible_alias = "silent", overrides_with_all = ["quiet", "verbose"])]
     pub(super) quiet: bool,
-    /// Always print whose lines follow.
+    /// Always print whose lines follow; with --since and --until, say how far the ends may be from these times.
     #[arg(short, long, overrides_with_all = ["quiet", "verbose"])]
     pub(super) verbose: bool,
     /// With -f or -F, end when this process has ended; given several times, when all have.
     #[arg(long = "pid", value_name = "PID", requires = "following", value_parser = clap::value_parser!(i32).range(1..))]
     pub(super) pids: Vec<i32>,
     /// Start at this position.
-    #[arg(long, value_name = "POSITION", value_parser = size, conflicts_with_all = ["lines", "bytes"])]
+    #[arg(long, value_name = "POSITION", value_parser = size, conflicts_with_all = ["lines", "bytes", "since"])]
     pub(super) from: Option<u64>,
+    #[command(flatten)]
+    pub(super) times: TimeRange,
     /// Start where this file says, and keep in it how far the output has come.
     #[arg(
         long,

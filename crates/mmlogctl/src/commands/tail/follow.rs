@@ -104,8 +104,8 @@ fn print_until_replaced(one: &mut OneLog, shared: &Shared) -> Result<Option<Log>
         match shared.task() {
             Task::Follow => {}
             Task::Drain => {
-                let now = one.follower().watermark()?;
-                one.print(Some(now), shared)?;
+                let end = one.end(shared)?;
+                one.print(Some(end), shared)?;
                 return one.finish(shared).map(|()| None);
             }
             Task::End if caught_up => return one.finish(shared).map(|()| None),

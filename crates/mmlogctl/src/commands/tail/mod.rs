@@ -37,6 +37,9 @@ pub fn run(args: &TailArgs, out: &mut Output) -> Result<Exit, Failure> {
     if args.retry && plan.follow == Follow::No {
         out.notice("--retry is ignored: it is of use only when following (-f, --follow=name)");
     }
+    for remark in plan.times.remarks() {
+        out.notice(&remark);
+    }
     reading::widen_pipe(out);
     // Where a place is kept, the main thread has to see what the reader has taken.
     if plan.follow == Follow::No && plan.cursor_file.is_none() {

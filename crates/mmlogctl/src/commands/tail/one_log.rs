@@ -26,7 +26,7 @@ pub(super) struct OneLog {
     id: LogId,
     follower: Follower,
     copier: Copier,
-    /// The watermark when it was opened.
+    /// The watermark when it was opened, or the end of the asked time below it.
     present: Position,
     damage: Damage,
 }
@@ -60,8 +60,15 @@ impl OneLog {
             shared.notice(&text);
         }
         let mut follower = log.follow(Start::Oldest)?;
-        let present = follower.watermark()?;
-        let (start, skip) = beginning(index, shared, came, &mut follower)?;
+        let (mut oldest, mut present) = (follower.position(), follower.watermark()?);
+        if came != Appearance::Successor
+            && let Some(found) = plan.times.find(&log, plan.newline)?
+        {
+            found.said(plan.says_widths).for_each(|text| shared.say(index, text));
+            oldest = found.from.map_or(oldest, Position::new);
+            present = found.to.map_or(present, Position::new).min(present);
+        }
+        let (start, skip) = beginning(index, shared, came, &mut follower, (oldest, present))?;
         follower.seek(start)?;
         if plan.follow != Follow::No {
             follower.announce(plan.hold.as_deref().unwrap_or_default());
@@ -127,6 +134,14 @@ impl OneLog {
         reading::stopped(&shared.plan().logs[self.index], self.follower.position(), self.present)
     }
 
+    /// Where all of it ends: at what is final now, or with the asked time.
+    pub(super) fn end(&mut self, shared: &Shared) -> Result<Position, Failure> {
+        let (now, plan) = (self.follower.watermark()?, shared.plan());
+        let found = plan.times.without_since().find(&self.log, plan.newline)?;
+        let end = found.and_then(|found| found.to).map_or(now, Position::new);
+        Ok(end.min(now).max(self.follower.position()))
+    }
+
     /// Prints what is final, up to `until`.
     pub(super) fn print(&mut self, until: Option<Position>, shared: &Shared) -> Result<Stopped, Failure> {
         let mut share = Share { shared, index: self.index, id: self.follower.log_id() };
@@ -167,14 +182,15 @@ fn beginning(
     shared: &Shared,
     came: Appearance,
     follower: &mut Follower,
+    (oldest, present): (Position, Position),
 ) -> Result<(Position, Skip), Failure> {
     let plan = shared.plan();
-    let (oldest, present) = (follower.position(), follower.watermark()?);
     if came == Appearance::Successor {
         return Ok((oldest, Skip::NOTHING));
     }
+    let end = follower.watermark()?;
     let at = |position| {
-        reading::check_position(&plan.logs[index], position, present)?;
+        reading::check_position(&plan.logs[index], position, end)?;
         Ok((position, Skip::NOTHING))
     };
     if let Some(file) = &plan.cursor_file

@@ -17,6 +17,7 @@ use crate::reading::escape::Escaper;
 use crate::reading::json::{Form, Formed, JsonLines};
 use crate::reading::skip::Skip;
 use crate::text::for_terminal;
+use crate::times::{TimeRange, ToCome};
 
 /// The options, decided.
 #[derive(Debug)]
@@ -25,6 +26,10 @@ pub(super) struct Plan {
     pub(super) trust: Trust,
     pub(super) old: OldSegments,
     pub(super) begin: Begin,
+    /// What of the log is meant.
+    pub(super) times: TimeRange,
+    /// How far its ends may be off is said.
+    pub(super) says_widths: bool,
     pub(super) follow: Follow,
     /// What is final when the log is there is all that is printed.
     pub(super) until_now: bool,
@@ -37,7 +42,7 @@ pub(super) struct Plan {
     /// The name of the hold that goes by the cursor-file.
     pub(super) hold: Option<String>,
     /// What ends a line.
-    newline: u8,
+    pub(super) newline: u8,
     surface: Surface,
     painter: Painter,
     escaper: Escaper,
@@ -97,17 +102,21 @@ impl Plan {
             let text = "--holes nul prints what ends lines under -z; leave one of them out";
             return Err(Failure::new(Exit::Usage, text));
         }
+        let follow = match (args.follow_name, args.follow) {
+            (true, _) | (_, Some(By::Name)) => Follow::Name,
+            (false, Some(By::Descriptor)) => Follow::Log,
+            (false, None) => Follow::No,
+        };
+        args.times.check(if follow == Follow::No { ToCome::Mistake } else { ToCome::Waits })?;
         let lasting = if args.hold.is_some() { Lasting::Durable } else { Lasting::Unsynced };
         Ok(Self {
             logs: args.logs.clone(),
             trust: args.access.trust(),
             old: args.old.clone(),
             begin: begin(args),
-            follow: match (args.follow_name, args.follow) {
-                (true, _) | (_, Some(By::Name)) => Follow::Name,
-                (false, Some(By::Descriptor)) => Follow::Log,
-                (false, None) => Follow::No,
-            },
+            times: args.times.clone(),
+            says_widths: args.verbose,
+            follow,
             until_now: args.until_now,
             retry: args.follow_name || args.retry,
             titles: match (args.quiet, args.verbose || args.logs.len() > 1) {
@@ -165,7 +174,7 @@ fn begin(args: &TailArgs) -> Begin {
         (None, Some(Count::From(byte)), _) => Begin::Oldest(Skip::Bytes(byte.saturating_sub(1))),
         (None, None, Some(Count::Last(lines))) => Begin::Last(Last::Lines(lines, newline)),
         (None, None, Some(Count::From(line))) => Begin::Oldest(Skip::Lines(line.saturating_sub(1), newline)),
-        (None, None, None) if args.until_now => Begin::Oldest(Skip::NOTHING),
+        (None, None, None) if args.until_now || args.times.has_start() => Begin::Oldest(Skip::NOTHING),
         (None, None, None) => Begin::Last(Last::Lines(10, newline)),
     }
 }
@@ -186,6 +195,14 @@ mod tests {
         assert_eq!(begins(&["-n+3", "a"]), Some(Begin::Oldest(Skip::Lines(2, b'\n'))));
         assert_eq!(begins(&["-c+0", "a"]), Some(Begin::Oldest(Skip::NOTHING)));
         assert_eq!(begins(&["--from=7", "a"]), Some(Begin::At(Position::new(7))));
+    }
+
+    #[test]
+    fn since_begins_with_all_of_that_time_unless_told_otherwise() {
+        assert_eq!(begins(&["--since", "-15m", "a"]), Some(Begin::Oldest(Skip::NOTHING)));
+        assert_eq!(begins(&["--since=15m", "-n1", "a"]), Some(Begin::Last(Last::Lines(1, b'\n'))));
+        assert_eq!(begins(&["--until", "15m ago", "a"]), Some(Begin::Last(Last::Lines(10, b'\n'))));
+        assert_eq!(begins(&["--since", "1h", "--from", "1", "a"]), None);
     }
 
     #[test]

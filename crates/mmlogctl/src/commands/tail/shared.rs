@@ -75,6 +75,8 @@ impl Shared {
 
     pub(super) fn task(&self) -> Task {
         match self.task.load(Ordering::Acquire) {
+            // What is asked for ends by itself, at the first look behind it.
+            0 if self.plan.times.is_over() => Task::Drain,
             0 => Task::Follow,
             1 => Task::Drain,
             _ => Task::End,

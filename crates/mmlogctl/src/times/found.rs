@@ -1,0 +1,178 @@
+//! The range of a log that a range of times is.
+
+use std::time::{Duration, SystemTime};
+
+use jiff::Timestamp;
+use mmlog::{Follower, Log, Start, units};
+
+use super::known::{Pair, Span, pairs, span};
+use super::narrow::{Asked, Edge, Finder};
+use super::{TimeRange, local, told};
+
+/// A range of positions that holds whatever was appended in the asked time.
+#[derive(Clone, Debug, Default, Eq, PartialEq)]
+pub struct Found {
+    /// Where it begins: at the start of a line, not below the oldest position that is kept. Nothing without --since.
+    pub from: Option<u64>,
+    /// Where it ends, behind a line. Nothing without --until, or one that is still to come.
+    pub to: Option<u64>,
+    notices: Vec<String>,
+    widths: Vec<String>,
+}
+
+impl Found {
+    /// Lines for standard error: what was pruned, when the clock was set; for `-v`, how far the ends may be from what was
+    /// asked for.
+    pub fn said(&self, verbose: bool) -> impl Iterator<Item = &str> {
+        let widths = if verbose { self.widths.as_slice() } else { &[] };
+        self.notices.iter().chain(widths).map(String::as_str)
+    }
+}
+
+impl TimeRange {
+    /// The range of this log; nothing where no time was typed.
+    ///
+    /// # Errors
+    /// When the log cannot be asked. What cannot be read in it only makes the range wider.
+    pub fn find(&self, log: &Log, newline: u8) -> mmlog::Result<Option<Found>> {
+        if !self.is_given() {
+            return Ok(None);
+        }
+        let (since, until) = (self.begins(), self.ends());
+        let span = self.span(log)?;
+        let pairs = pairs(log)?;
+        let mut follower = log.follow(Start::Oldest)?;
+        let (oldest, end) = (follower.position().get(), follower.watermark()?.get());
+        let mut ends = Ends { finder: Finder::new(&mut follower, newline, local()), oldest, end };
+        let mut found = Found { notices: notices(&span, since), ..Found::default() };
+        if let Some((at, typed)) = since {
+            let wide = ends.start(span.from);
+            let edge = first_edge(&span, at, &pairs, end);
+            let narrow = edge.and_then(|edge| ends.narrow(edge, Asked::Since(at))).unwrap_or(wide);
+            found.from = Some(narrow);
+            let to_the_line = narrow > wide;
+            found.widths.push(width(("--since", typed), "begins", narrow, to_the_line, span.width.early));
+        }
+        if let (Some((at, typed)), Some(to)) = (until, span.to) {
+            let wide = ends.behind(to);
+            let edge = last_edge(&span, at, &pairs);
+            let narrow = edge.and_then(|edge| ends.narrow(edge, Asked::Until(at))).unwrap_or(wide);
+            let to = narrow.max(found.from.unwrap_or(oldest));
+            found.to = Some(to);
+            found.widths.push(width(("--until", typed), "ends", to, narrow < wide, span.width.late));
+        }
+        Ok(Some(found))
+    }
+
+    /// The same as the log knows it, without a look at lines.
+    ///
+    /// # Errors
+    /// When the log cannot be asked.
+    pub fn touched(&self, log: &Log) -> mmlog::Result<Found> {
+        let (since, span) = (self.begins(), self.span(log)?);
+        let notices = notices(&span, since);
+        Ok(Found { from: since.map(|_| span.from), to: span.to, notices, widths: Vec::new() })
+    }
+
+    fn span(&self, log: &Log) -> mmlog::Result<Span> {
+        let time = |asked: (Timestamp, _)| SystemTime::from(asked.0);
+        span(log, self.begins().map(time), self.ends().map(time))
+    }
+
+    /// The asked times, each with what was typed.
+    fn begins(&self) -> Option<(Timestamp, &str)> {
+        self.since.as_ref().map(|moment| (moment.earliest, moment.typed.as_str()))
+    }
+
+    fn ends(&self) -> Option<(Timestamp, &str)> {
+        self.until.as_ref().map(|moment| (moment.latest, moment.typed.as_str()))
+    }
+}
+
+/// What lies around the beginning of the range: from what had certainly ended before to what had certainly not begun.
+/// Nothing where times say nothing of positions, since nobody knows when it began or somebody set the clock.
+fn first_edge(span: &Span, at: Timestamp, pairs: &[Pair], end: u64) -> Option<Edge> {
+    let from = at.checked_sub(signed(span.width.early?)?).ok()?;
+    let behind = pairs.iter().find(|pair| pair.reserved >= span.from && pair.at >= SystemTime::from(at));
+    let (reserved, to) = match behind {
+        Some(pair) => (pair.reserved, Timestamp::try_from(pair.at).ok()?),
+        None => (end, crate::text::now()),
+    };
+    let is_set = span.jumped.as_ref().is_some_and(|jump| jump.position <= reserved);
+    (!is_set).then_some(Edge { positions: span.from..reserved, times: (from, to) })
+}
+
+/// The same around its end.
+fn last_edge(span: &Span, at: Timestamp, pairs: &[Pair]) -> Option<Edge> {
+    let (end, to) = (span.to?, at.checked_add(signed(span.width.late?)?).ok()?);
+    let before = pairs.iter().rfind(|pair| pair.settled <= end && pair.at <= SystemTime::from(at))?;
+    let from = Timestamp::try_from(before.at).ok()?;
+    span.jumped.is_none().then_some(Edge { positions: before.settled..end, times: (from, to) })
+}
+
+fn signed(duration: Duration) -> Option<jiff::SignedDuration> {
+    duration.try_into().ok()
+}
+
+/// The ends of a range, looked for in what is kept and final.
+struct Ends<'a> {
+    finder: Finder<'a, Follower>,
+    oldest: u64,
+    end: u64,
+}
+
+impl Ends<'_> {
+    fn kept(&self, position: u64) -> u64 {
+        position.min(self.end).max(self.oldest)
+    }
+
+    /// Where the line begins that the position is in. What cannot be read here is said by whoever reads it.
+    fn start(&mut self, position: u64) -> u64 {
+        let position = self.kept(position);
+        self.finder.start_of_line(position, self.oldest).unwrap_or(position)
+    }
+
+    fn behind(&mut self, position: u64) -> u64 {
+        let position = self.kept(position);
+        self.finder.end_of_line(position, self.oldest).unwrap_or(position)
+    }
+
+    fn narrow(&mut self, edge: Edge, asked: Asked) -> Option<u64> {
+        let positions = self.start(edge.positions.start)..self.behind(edge.positions.end);
+        self.finder.narrow(&Edge { positions, ..edge }, asked).ok().flatten()
+    }
+}
+
+fn notices(span: &Span, since: Option<(Timestamp, &str)>) -> Vec<String> {
+    let mut all = Vec::new();
+    if let (Some(below), Some((_, typed))) = (span.pruned_before, since) {
+        all.push(format!(
+            "--since {typed}: positions 0 to {below} are pruned, and something of that time may have been there"
+        ));
+    }
+    if let Some(jump) = &span.jumped {
+        let time = |at: SystemTime| Timestamp::try_from(at).map_or_else(|_| "?".to_owned(), told);
+        all.push(format!(
+            "the clock was set from {} to {} in this range, so it may hold more than was asked for",
+            time(jump.from),
+            time(jump.to)
+        ));
+    }
+    if span.approximate {
+        all.push(
+            "the clock was set so often that not all of that is known any more; something of the asked time may be missing"
+                .to_owned(),
+        );
+    }
+    all
+}
+
+fn width(asked: (&str, &str), word: &str, at: u64, to_the_line: bool, off: Option<Duration>) -> String {
+    let (option, typed) = asked;
+    let how = match off {
+        _ if to_the_line => "to the line, by the times that lines begin with".to_owned(),
+        Some(off) => format!("within {} of it", units::lasting(off)),
+        None => "where the log does: when that was is not known".to_owned(),
+    };
+    format!("{option} {typed}: {word} at position {at}, {how}")
+}
