@@ -70,7 +70,8 @@ pub struct AppendArgs {
     #[arg(long)]
     tee_ends: bool,
     /// How long to go on reading after SIGTERM, SIGINT or SIGHUP, if the input does not end before; 0s
-    /// stores what lies in the pipe.
+    /// stores what lies in the pipe. A reader of the copy (--tee) that has stopped reading is waited for
+    /// within that time, too, and may take all of it.
     #[arg(long, value_name = "DUR", value_parser = duration, default_value = "5s")]
     grace: Duration,
 }
