@@ -286,7 +286,7 @@ impl Follower {
             return Ok(false);
         }
         if self.source.grows() {
-            if self.files.current_segment()?.generation == self.source.generation {
+            if self.files.current_generation()? == self.source.generation {
                 return Ok(false);
             }
             self.source.finish(&self.files)?;
@@ -456,8 +456,10 @@ impl Follower {
             self.holes.extend(found.holes.iter().filter(|h| h.end() > self.at).cloned());
         }
         // What the table says of a hole is the later and fuller word.
-        self.holes.sort_by_key(|h| (h.start, h.at.is_none()));
-        self.holes.dedup_by_key(|h| h.start);
+        if self.holes.len() > 1 {
+            self.holes.sort_by_key(|h| (h.start, h.at.is_none()));
+            self.holes.dedup_by_key(|h| h.start);
+        }
         self.files.intact().at(self.files.path())?;
         // Bytes that somebody copied over the metadata are nobody's watermark.
         self.files.meta.check_magic().at(self.files.path())?;
@@ -473,7 +475,7 @@ impl Follower {
 
     /// Step 3.
     fn look_for_the_end(&mut self) -> Result<()> {
-        let generation = self.files.current_segment().at(self.files.path())?.generation;
+        let generation = self.files.current_generation().at(self.files.path())?;
         self.files.intact().at(self.files.path())?;
         if self.source.grows() && generation != self.source.generation {
             self.source.finish(&self.files).at(self.files.path())?;

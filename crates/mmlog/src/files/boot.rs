@@ -293,7 +293,14 @@ impl Drop for Quiet {
 
 impl Files {
     /// Which boot the metadata is of.
+    #[inline]
     pub(crate) fn boot(&self) -> Result<Boot, Fault> {
+        // At every look of a follower.
+        if self.known.is_found() { Ok(Boot::This) } else { self.ask_boot() }
+    }
+
+    #[cold]
+    fn ask_boot(&self) -> Result<Boot, Fault> {
         if self.is_version_1() {
             return Ok(Boot::This);
         }
@@ -304,8 +311,7 @@ impl Files {
     /// certain.
     #[inline]
     pub(crate) fn is_of_this_boot(&self) -> bool {
-        // At every look of a follower.
-        self.known.is_found() || !matches!(self.boot(), Ok(Boot::Another | Boot::Unknown))
+        !matches!(self.boot(), Ok(Boot::Another | Boot::Unknown))
     }
 
     /// Whether somebody is recovering the log.

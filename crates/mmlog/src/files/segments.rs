@@ -203,8 +203,21 @@ impl Files {
     }
 
     /// The entry of the current segment.
+    #[inline]
     pub(crate) fn current_segment(&self) -> Result<Entry, Fault> {
-        current(|| self.log_directory(), self.meta.header(), self.boot()?, self.waits())
+        match self.boot()? {
+            Boot::This => Ok(self.meta.header().current()),
+            boot => current(|| self.log_directory(), self.meta.header(), boot, self.waits()),
+        }
+    }
+
+    /// Its generation.
+    #[inline]
+    pub(crate) fn current_generation(&self) -> Result<u64, Fault> {
+        match self.boot()? {
+            Boot::This => Ok(self.meta.header().generation()),
+            _ => self.current_segment().map(|entry| entry.generation),
+        }
     }
 
     /// Who has to own the log's files: as the metadata's, which is open.

@@ -62,6 +62,7 @@ impl Files {
         if_whole(self.looked_ahead())
     }
 
+    #[cold]
     fn looked_ahead(&self) -> Result<Option<Arc<Foreseen>>, Fault> {
         let mut known = self.foreseen.lock().unwrap_or_else(PoisonError::into_inner);
         let segment = self.renew()?;
