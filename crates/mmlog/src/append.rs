@@ -16,6 +16,7 @@
 //! it fails too.
 
 mod behind;
+mod clock;
 mod idle;
 mod line;
 mod others;
@@ -26,6 +27,7 @@ use std::io::IoSlice;
 use std::sync::Arc;
 
 use behind::leave_behind;
+use clock::Clock;
 use others::Others;
 use trouble::{
     Abandon, Doubt, current_segment, give_back, look_at_metadata, look_closely, no_space, spoiled_cursor,
@@ -77,6 +79,7 @@ pub struct Writer {
     /// Somebody wants it durable.
     syncs: bool,
     others: Others,
+    clock: Clock,
     line: Vec<u8>,
 }
 
@@ -98,6 +101,7 @@ impl Writer {
             floor: 0,
             syncs: false,
             others: Others::default(),
+            clock: Clock::default(),
             line: Vec::new(),
         };
         writer.register(0).at(writer.files.path())?;
@@ -132,6 +136,9 @@ impl Writer {
     /// # }
     /// ```
     pub fn append(&mut self, message: &[u8]) -> Result<Position> {
+        if self.clock.is_due() {
+            self.look_at_time();
+        }
         match self.append_straight(message) {
             Some(done) => done,
             None => self.append_parts(message.len(), |to, at| to.put(at, message)),
@@ -143,6 +150,9 @@ impl Writer {
     /// # Errors
     /// As [`append`](Self::append).
     pub fn append_vectored(&mut self, parts: &[IoSlice<'_>]) -> Result<Position> {
+        if self.clock.is_due() {
+            self.look_at_time();
+        }
         let len = parts.iter().map(|p| p.len()).fold(0, usize::saturating_add);
         self.append_parts(len, |to, mut at| {
             parts.iter().filter(|part| !part.is_empty()).try_for_each(|part| {
@@ -269,7 +279,7 @@ impl Writer {
         put: &impl Fn(&mut Target<'_>, u64) -> Put,
     ) -> std::result::Result<Position, Fault> {
         self.register(len)?;
-        let Self { files, lane, retired, slot: mine, held_up, others, .. } = self;
+        let Self { files, lane, retired, slot: mine, held_up, others, clock, .. } = self;
         let Some(slot) = *mine else { return Err(Fault::Replaced) };
         let (control, hot) = (files.control(), &files.meta.slots()[slot as usize].hot);
         if hot.pending().phase().is_some() {
@@ -279,6 +289,7 @@ impl Writer {
         let mut tries = Tries::default();
         let here = loop {
             let Some(here) = look(control, len, lane.segment.base()) else {
+                clock.look_soon();
                 look_closely(files, lane, retired, len, &mut tries, held_up.looks(control, hot, len))?;
                 continue;
             };
@@ -325,6 +336,7 @@ impl Writer {
             end,
             floor,
             others,
+            clock,
             ..
         } = self;
         let abandon = Abandon { files, slot };
@@ -332,6 +344,7 @@ impl Writer {
         let start = match placed {
             Placed::Now(start) => start,
             Placed::Later(start) => {
+                clock.look_soon();
                 wait_for_space(files, start, len, held_up.looks(control, hot, len))?;
                 held_up.goes_on(hot);
                 // Rotated meanwhile: the range is in the segment that came after.

@@ -20,7 +20,7 @@
 //! | 0x005c | 4 | `cuts`: raised between storing a shorter `file_size` and each cut of the data file | owner of the log's lock |
 //! | 0x0080 | 64 | space wake: `seq` u32 (futex), `want` u32 | waiting writers, woken by growth and gates |
 //! | 0x00c0 | 128 | identity: magic, byte order, features, uuid, epoch, boot id, device, inode, generation, created, inode of the metadata itself, clocks of the boot | creation, recovery, rotation |
-//! | 0x0140 | 64 | geometry: `max_writers`, `holes_max`, `followers_max`, spare, `followers_at`, `holes_at`, `slots_at`, `total_len` | creation |
+//! | 0x0140 | 64 | geometry: `max_writers`, `holes_max`, `followers_max`, spare, `followers_at`, `holes_at`, `slots_at`, `total_len`, `ring_at`, `ring_len` | creation |
 //! | 0x0180 | 64 | `high_water`: slots ever used | slot claims |
 //! | 0x01c0 | 64 | `first_kept`: first position that prune kept | prune |
 //! | 0x0200 | 64 | checkpoint: `synced`, `synced_ns`, `sync_error_at`, `sync_errno`; the last recovery after a reboot: `recovered_ns`, `recovered_end`, `lost` | owner of the sync byte; first opener after a reboot |
@@ -45,13 +45,14 @@
 //! | 0x0b00 | 64 | overdue, of the log: what the policy asks for and nobody could do | who could not |
 //! | 0x0b40 | 64 | overdue, of a process, the same fields: what others may be able to do | who could not |
 //! | 0x0b80 | 320 | policies: two copies of the policy of rotation and retention, and the number of the one that holds | owner of the maintenance byte; creation |
-//! | 0x0cc0 | 832 | spare, zero | |
+//! | 0x0cc0 | 64 | times: `count`, `last_ns`, `booted_ns`, `up_ns`, `steps`, `epoch`, `set_up_ns` | appends, once a second; first opener after a reboot |
+//! | 0x0d00 | 768 | spare, zero | |
 //! | 0x1000 | 64 × 128 | follower records: name, pid, hold, last seen | owner of the log's lock |
 //! | 0x3000 | 1024 × 64 | holes: start + 1 (0: free), length, pid, kind, time, command | owner of the log's lock |
 //! | 0x13000 | max_writers × 128 | slots: a hot line (pending, len, messages, bytes, what the next append waits for) and a cold one (who) | the slot's owner |
 //!
 //! Behind `total_len`, at `following.at`, 256 × 128 bytes: followers' places (who, position, last seen), each stored by
-//! its follower.
+//! its follower. At `ring_at` the times' ring: 4096 × 32 bytes of pairs, 64 × 64 of steps, 1024 × 64 of final segments.
 //!
 //! Lock bytes (OFD locks) lie beyond the file's end: [`LOCK_BYTE`], [`MAINTENANCE_BYTE`], [`SYNC_BYTE`], [`HOOK_BYTE`],
 //! [`SLOT_BYTES`] + slot, [`FOLLOWING_BYTES`] + 2 × place and the next one, [`HOLD_BYTES`] + follower record.
@@ -259,6 +260,8 @@ shared! {
         pub holes_at: AtomicU64,
         pub slots_at: AtomicU64,
         pub total_len: AtomicU64,
+        pub ring_at: AtomicU64,
+        pub ring_len: AtomicU64,
     }
 }
 
@@ -442,7 +445,8 @@ shared! {
         pub overdue_log: Overdue,
         pub overdue_process: Overdue,
         pub policies: Policies,
-        pub spare: [[AtomicU64; 26]; 4],
+        pub times: Times,
+        pub spare: [[AtomicU64; 24]; 4],
     }
 }
 
@@ -479,6 +483,8 @@ mod following;
 pub use following::*;
 mod policy;
 pub use policy::{FEATURE_POLICY, Overdue, Policies, Policy, PolicyCopy};
+mod times;
+pub use times::*;
 mod slot;
 pub use slot::{Slot, SlotCold, SlotHot, SlotWait};
 

@@ -90,11 +90,15 @@ mod rotate;
 #[doc(hidden)]
 pub mod slots;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
+mod span;
+#[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod status;
 #[doc(hidden)]
 pub mod sync;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod sys;
+#[doc(hidden)]
+pub mod times;
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod trim;
 pub mod units;
@@ -130,6 +134,7 @@ mod door {
     pub use crate::prune::{Holds, PrunedSegment, Pruning, Retention, Rule};
     pub use crate::rotate::{Rotated, Rotation};
     pub use crate::slots::Phase;
+    pub use crate::span::{Jump, Pair, Span, Width};
     pub use crate::status::{
         Damage, Durability, FileFacts, Finding, FindingId, FollowerStatus, InFlight, Lock, LogId, Medium,
         Observer, Recovered, RemovedHeld, Seat, Seen, SegmentFlaw, SegmentStatus, Severity, State, Status,

@@ -3,6 +3,7 @@
 mod discovery;
 mod options;
 mod removal;
+mod span;
 
 use std::os::fd::AsFd;
 use std::path::Path;

@@ -149,6 +149,8 @@ pub(crate) fn rotate(files: &Files, how: &Rotation) -> Result<Option<Rotated>, F
             let guard = files.lock(Operation::Rotate, &deadline)?;
             match rotate_once(files, &guard, &next, how.stamp, &deadline)? {
                 Ok(done) => {
+                    drop(guard);
+                    files.note_time(process::now_ns());
                     noted.into_iter().for_each(Noted::stay);
                     return Ok(Some(done));
                 }

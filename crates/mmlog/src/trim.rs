@@ -15,6 +15,7 @@ use crate::files::owner::Operation;
 use crate::files::{Files, SLICE};
 use crate::metadata::Gate;
 use crate::slots::Pending;
+use crate::sys::process::now_ns;
 
 /// Length of the data file before and after a trim, bytes; equal when there was nothing to do.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -62,6 +63,7 @@ pub(crate) fn trim(files: &Files, deadline: &Deadline) -> Result<Trimmed, Fault>
                 drop(guard);
                 // What stays is found by status and by repair.
                 let _ = files.remove_next();
+                files.note_time(now_ns());
                 return Ok(trimmed);
             }
             Err(slot) => slot,

@@ -88,6 +88,17 @@ impl Writer {
         self.register(0).at(self.files.path()).map(drop)
     }
 
+    /// A forked child looks when it has files of its own.
+    #[cold]
+    #[inline(never)]
+    pub(super) fn look_at_time(&mut self) {
+        if self.files.is_stale() {
+            self.clock.look_soon();
+        } else {
+            self.clock.look(&self.files);
+        }
+    }
+
     pub(super) fn leave(&mut self) {
         for slot in [self.slot.take(), self.waiting_slot.take()].into_iter().flatten() {
             self.files.release(slot);

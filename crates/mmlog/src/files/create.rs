@@ -17,7 +17,8 @@ use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::holes::{self, Hole};
 use crate::layout::{
-    Control, FOLLOWING_FIRST, Header, LOCK_BYTE, POSITION_END, SLOT_BYTES, Version1, WRITERS_RANGE, total_len,
+    Control, FOLLOWING_FIRST, Header, LOCK_BYTE, POSITION_END, RING_LEN, SLOT_BYTES, Version1, WRITERS_RANGE,
+    ring_at, total_len,
 };
 use crate::metadata::Entry;
 use crate::metadata::policy::{SET_NS, Said};
@@ -183,6 +184,7 @@ impl Opening<'_> {
             meta.header().policy.set_old_directory(name);
         }
         meta.keep_policy(said);
+        meta.begin_times();
         crash_point("create:filled");
         if meta.control().is_panicked() {
             meta.header().panic.fill("set in format 1, which records no reason", 0, 0, "", process::now_ns());
@@ -282,13 +284,17 @@ impl Opening<'_> {
         fs::take_after(&opened.file, data)?;
         let stat = opened.file.metadata().map_err(Fault::io("stat the metadata file"))?;
         fs::prepare_new(&opened.file, None, &stat).map_err(Fault::io("set up the metadata file"))?;
-        let needed = total_len(max_writers) as u64;
+        let (needed, ring) = (total_len(max_writers) as u64, ring_at(max_writers) as u64);
         // Zeros by writing, not by cutting: somebody may have mapped what is there. A header of version 1 stays until
         // the last store of an upgrade, which can be begun again until then.
         let kept = if matches!(start, Start::Version1 { .. }) { size_of::<Version1>() as u64 } else { 0 };
-        let present = opened.file.metadata().map_err(Fault::io("stat the metadata file"))?.len().min(needed);
-        alloc::write_at(&opened.file, kept, &vec![0; present.saturating_sub(kept) as usize])
-            .map_err(Fault::io("empty the metadata file"))?;
+        // What lies between the two is nobody's: a follower's place means something only together with its lock bytes.
+        let len = opened.file.metadata().map_err(Fault::io("stat the metadata file"))?.len();
+        for (from, to) in [(kept, needed), (ring, ring + RING_LEN as u64)] {
+            alloc::write_at(&opened.file, from, &vec![0; to.min(len).saturating_sub(from) as usize])
+                .map_err(Fault::io("empty the metadata file"))?;
+        }
+        let needed = ring + RING_LEN as u64;
         // Never sparse: a store on a full disk would be SIGBUS.
         alloc::allocate(&opened.file, 0, needed).map_err(|source| {
             match self.no_space_or(source, "allocate the metadata file") {

@@ -208,6 +208,10 @@ impl LogLock<'_> {
         crash_point("rotate:base");
         header.set_generation(generation);
         crash_point("rotate:generation");
+        let last = header.segment(generation.wrapping_sub(1)).get();
+        if last.base == old_base && last.generation.wrapping_add(1) == generation {
+            self.note_final(&last, at);
+        }
         control.open_gate();
         let opened = Instant::now();
         self.files.wake_waiters();

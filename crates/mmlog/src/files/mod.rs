@@ -30,6 +30,7 @@ pub(crate) mod remove;
 pub(crate) mod room;
 pub(crate) mod segment_dir;
 pub(crate) mod segments;
+pub(crate) mod times;
 pub(crate) mod turn;
 mod unplaced;
 pub(crate) mod version1;

@@ -398,8 +398,9 @@ impl Opening<'_> {
         if matches!(self.intent, Intent::Create | Intent::Write) && !files.control().is_panicked() {
             let guard = files.lock(Operation::Open, &self.deadline)?;
             guard.settle_all();
-            // Without it, followers are not seen: no reason not to write.
+            // Without it, followers are not seen, and times not found: no reason not to write.
             let _ = guard.make_following();
+            let _ = guard.mend_times();
         }
         Ok(files)
     }

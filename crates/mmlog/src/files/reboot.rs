@@ -139,6 +139,7 @@ impl LogLock<'_> {
         for hole in left.lost(&found.missing, &holes::all(table)) {
             self.note_hole(&hole);
         }
+        self.lower_times(end, same_boot).map_err(Fault::io("correct the times of before"))?;
         crash_point("reboot:holes");
         control.go_on_at(end, end - base);
         crash_point("reboot:cursor");
@@ -192,7 +193,8 @@ impl LogLock<'_> {
     fn note_boot(&self) -> Result<(), Fault> {
         self.note_mount()?;
         let identity = &self.files.meta.header().identity;
-        identity.epoch.fetch_add(1, Ordering::Release); // epoch
+        let before = identity.epoch.fetch_add(1, Ordering::Release); // epoch
+        self.begin_epoch(before);
         boot::record(identity);
         Ok(())
     }

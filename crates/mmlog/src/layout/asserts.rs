@@ -25,7 +25,8 @@ const _: () = assert!(
 len!(Control: 128, Wake: 64, Identity: 128, Tables: 64, HighWater: 64, Kept: 64, Checkpoint: 64, Commit: 64, Owner: 64,
     Journal: 64, Panic: 320, Segment: 64, HoleCounts: 64, Policy: 256, Header: 4096, FollowerRecord: 128,
     HoleEntry: 64, SlotHot: 64, SlotCold: 64, Slot: 128, Epoch: 16, Epochs: 192, Hooks: 64,
-    Overdue: 64, PolicyCopy: 128, Policies: 320, Outside: 64, SlotWait: 64, Following: 64, FollowingPlace: 128);
+    Overdue: 64, PolicyCopy: 128, Policies: 320, Outside: 64, SlotWait: 64, Following: 64, FollowingPlace: 128,
+    Times: 64, TimePair: 32, TimeStep: 64, TimeFinal: 64);
 at!(
     Control.version == 0,
     Control.is_ready == 4,
@@ -64,6 +65,8 @@ at!(
     Header.tables.holes_at == 0x158,
     Header.tables.slots_at == 0x160,
     Header.tables.total_len == 0x168,
+    Header.tables.ring_at == 0x170,
+    Header.tables.ring_len == 0x178,
     Header.high_water.slots == 0x180,
     Header.kept.first == 0x1c0,
     Header.checkpoint.synced == 0x200,
@@ -164,7 +167,14 @@ at!(
     PolicyCopy.compress == 64,
     PolicyCopy.set_ns == 72,
     PolicyCopy.check == 120,
-    Header.spare == 0xcc0,
+    Header.times.count == 0xcc0,
+    Header.times.last_ns == 0xcc8,
+    Header.times.booted_ns == 0xcd0,
+    Header.times.up_ns == 0xcd8,
+    Header.times.steps == 0xce0,
+    Header.times.epoch == 0xce8,
+    Header.times.set_up_ns == 0xcf0,
+    Header.spare == 0xd00,
     FollowerRecord.state == 0,
     FollowerRecord.pid == 4,
     FollowerRecord.since_ns == 8,
@@ -202,9 +212,26 @@ at!(
     FollowingPlace.pid_namespace == 32,
     FollowingPlace.pid == 40,
     FollowingPlace.command == 48,
-    FollowingPlace.name == 64
+    FollowingPlace.name == 64,
+    TimePair.at_ns == 0,
+    TimePair.settled == 8,
+    TimePair.reserved == 16,
+    TimePair.check == 24,
+    TimeStep.settled == 0,
+    TimeStep.reserved == 8,
+    TimeStep.before_ns == 16,
+    TimeStep.after_ns == 24,
+    TimeStep.check == 56,
+    TimeFinal.generation == 0,
+    TimeFinal.base == 8,
+    TimeFinal.began_ns == 16,
+    TimeFinal.at_ns == 24,
+    TimeFinal.settled == 32,
+    TimeFinal.reserved == 40,
+    TimeFinal.check == 56
 );
 const _: () = assert!(FOLLOWING_FIRST == 0x33000 && FOLLOWING_LEN == 0x8000);
+const _: () = assert!(STEPS_AT == 0x20000 && FINALS_AT == 0x21000 && RING_LEN == 0x31000);
 // Behind the bytes of all slots.
 const _: () = assert!(FOLLOWING_BYTES >= SLOT_BYTES + WRITERS_RANGE.1 as u64);
 const _: () = assert!(SLOTS_AT == 0x13000 && FOLLOWERS_AT + FOLLOWERS_MAX * 128 == HOLES_AT);

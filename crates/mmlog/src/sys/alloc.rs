@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::io;
+use std::os::fd::BorrowedFd;
 use std::os::unix::fs::FileExt;
 
 use nix::fcntl::{FallocateFlags, fallocate};
@@ -54,6 +55,15 @@ pub(crate) fn write_at(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()>
 /// As [`write_at`], where [`within_file_size_limit`] has just been asked.
 pub(crate) fn write_admitted(file: &File, offset: u64, bytes: &[u8]) -> io::Result<()> {
     file.write_all_at(bytes, offset)
+}
+
+/// Writes `bytes` at `offset` by one call, so that no signal and no death leaves half of them; the file is that long.
+pub(crate) fn write_once(fd: BorrowedFd<'_>, offset: u64, bytes: &[u8]) -> io::Result<()> {
+    within_file_size_limit(offset.saturating_add(bytes.len() as u64))?;
+    match rustix::io::pwrite(fd, bytes, offset)? {
+        n if n == bytes.len() => Ok(()),
+        _ => Err(io::ErrorKind::WriteZero.into()),
+    }
 }
 
 /// Gives the blocks of `[from, to)` back; the range reads as zeros, and the file's length stays. Needs no space.

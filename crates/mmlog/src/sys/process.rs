@@ -275,11 +275,19 @@ pub(crate) fn now_ns() -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// The same within a tick of the kernel's, at a fifth of the price.
+pub(crate) fn coarse_now_ns() -> u64 {
+    nanoseconds(rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse))
+}
+
 /// How long this boot has been up, suspend included; nanoseconds.
 pub(crate) fn up_ns() -> u64 {
-    let up = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
-    let seconds = u64::try_from(up.tv_sec).unwrap_or(0);
-    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(up.tv_nsec).unwrap_or(0))
+    nanoseconds(rustix::time::clock_gettime(rustix::time::ClockId::Boottime))
+}
+
+fn nanoseconds(time: rustix::time::Timespec) -> u64 {
+    let seconds = u64::try_from(time.tv_sec).unwrap_or(0);
+    seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
 /// The time that [`now_ns`] stored; 0 is "never".

@@ -20,7 +20,7 @@ use mmlog::{Compression, Free, Log, Next, Policy, PolicyState, Start};
 use reader::{Reader, Seen};
 
 /// Bytes that differ from log to log, or from process to process.
-const VARIABLE: [Range<usize>; 10] = [
+const VARIABLE: [Range<usize>; 13] = [
     0x00d8..0x00e8,   // uuid
     0x00f0..0x0110,   // boot_id, device, inode
     0x0118..0x0140,   // created_ns, own_inode, clocks_of, booted_ns, up_ns
@@ -30,7 +30,10 @@ const VARIABLE: [Range<usize>; 10] = [
     0x0288..0x02c0,   //
     0x0450..0x0460,   // segments[0]: inode, began_ns
     0x0780..0x0788,   // file_system
+    0x0cc8..0x0ce0,   // last_ns, booted_ns, up_ns
     0x13040..0x13080, // slot 0, who
+    0x3b000..0x3b008, // the first pair: its time
+    0x3b018..0x3b020, // its check
 ];
 
 /// Sixteen bytes a line, `..` for what varies; lines of zeros are left out.
@@ -151,7 +154,7 @@ fn by_the_library(path: &Path) -> Seen {
 
 #[test]
 fn a_reader_written_from_the_manual_alone_sees_the_followers_that_the_library_sees() {
-    for (max_writers, len) in [(8, 0x3b000), (2000, 0x5a000)] {
+    for (max_writers, len) in [(8, 0x6c000), (2000, 0x8b000)] {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("app.log");
         let log = Log::options().chunk_size(65536).max_writers(max_writers).open_or_create(&path).unwrap();
@@ -267,6 +270,49 @@ fn a_reader_written_from_the_manual_alone_sees_what_the_library_sees() {
     log.close().unwrap();
     assert_eq!(fs::metadata(&path).unwrap().len(), end, "at rest the file is what was appended");
     assert_eq!(both(&path), seen);
+}
+
+#[test]
+fn a_reader_written_from_the_manual_alone_finds_by_time_what_the_library_finds() {
+    use mmlog::times::{Pair, SECOND_NS};
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("app.log");
+    let log = Log::options().chunk_size(65536).max_writers(8).open_or_create(&path).unwrap();
+    let mut writer = log.writer().unwrap();
+    let uuid = {
+        let mut bytes = [0; 16];
+        fs::File::open(metadata_of(&path)).unwrap().read_exact_at(&mut bytes, 0xd8).unwrap();
+        [&bytes[..8], &bytes[8..]].map(|half| u64::from_ne_bytes(half.try_into().unwrap()))
+    };
+    // An hour each minute of which has a pair, two hours ago.
+    let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos() as u64;
+    let began = now / SECOND_NS * SECOND_NS - 7200 * SECOND_NS;
+    let minute = |n: u64| began + n * 60 * SECOND_NS;
+    for n in 1..=60 {
+        let settled = writer.append(&[b'x'; 100]).unwrap().get();
+        let (place, pair) = (Pair::place(n), Pair { at_ns: minute(n), settled, reserved: settled + n % 3 });
+        for (word, at) in pair.words(place, uuid).into_iter().zip((0..).step_by(8)) {
+            leave(&path, 0x3b000 + 32 * place as u64 + at, word);
+        }
+    }
+    log.rotate(&mmlog::Rotation::default()).unwrap();
+    writer.append(b"in the next segment\n").unwrap();
+    let (reader, end) = (Reader::open(&path).unwrap(), log.cursor().unwrap().get());
+    let time = |ns: u64| Some(std::time::UNIX_EPOCH + std::time::Duration::from_nanos(ns));
+    let margin = 10_000_000;
+    for n in 0..62 {
+        for (since, until) in [(minute(n), minute(n + 1)), (minute(n) + 1, minute(n) + SECOND_NS)] {
+            let span = log.span(time(since), time(until)).unwrap();
+            let read = reader.between(since - margin, until + margin).unwrap().unwrap();
+            assert_eq!((span.from, span.to.unwrap_or(end)), (read.0, read.1.unwrap_or(end)), "{n}");
+        }
+    }
+    let whole = log.span(None, None).unwrap();
+    assert_eq!((whole.from, whole.to), (0, None));
+    // Another version has recovered the log.
+    leave(&path, 0xce8, 7);
+    assert_eq!(reader.between(0, u64::MAX).unwrap(), None);
+    assert!(log.pairs().unwrap().is_empty());
 }
 
 #[test]

@@ -25,6 +25,13 @@ pub(crate) struct Seen {
     pub(crate) watermark: u64,
 }
 
+fn mix(words: impl Iterator<Item = u64>) -> u64 {
+    words.fold(0x9e37_79b9_7f4a_7c15, |h, w| {
+        let x = (h ^ w).wrapping_mul(0xff51_afd7_ed55_8ccd);
+        x ^ (x >> 32)
+    })
+}
+
 impl fmt::Debug for Seen {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { bytes, holes, watermark } = self;
@@ -151,11 +158,7 @@ impl Reader {
         let words: Vec<u64> =
             (0..16).map(|i| self.u64(0xb80 + 128 * (number % 2) + 8 * i).unwrap()).collect();
         let uuid = [0xd8, 0xe0].map(|at| self.u64(at).unwrap());
-        let mut mix: u64 = 0x9e37_79b9_7f4a_7c15;
-        for word in words[..15].iter().chain([&number]).chain(&uuid) {
-            let x = (mix ^ word).wrapping_mul(0xff51_afd7_ed55_8ccd);
-            mix = x ^ (x >> 32);
-        }
+        let mix = mix(words[..15].iter().copied().chain([number]).chain(uuid));
         if mix != words[15] {
             return Ok(Err(format!("check {:#x}, not {mix:#x}", words[15])));
         }
@@ -163,6 +166,45 @@ impl Reader {
             .filter(|bit| words[0] >> bit & 1 == 1)
             .map(|bit| (bit, words[1 + bit as usize]))
             .collect()))
+    }
+
+    /// "Times": all pairs that are whole, sorted.
+    fn pairs(&self, ring: u64) -> io::Result<Vec<[u64; 3]>> {
+        let uuid = [self.u64(0xd8)?, self.u64(0xe0)?];
+        let words = |at: u64, n: u64| (0..n).map(|i| self.u64(at + 8 * i)).collect::<io::Result<Vec<u64>>>();
+        let cursor = self.u64(0x10)? & !(1 << 63);
+        let mut found = Vec::new();
+        for place in 0..4096 {
+            let w = words(ring + 32 * place, 4)?;
+            let is_whole = w[3] == mix(w[..3].iter().copied().chain([place, uuid[0], uuid[1]]));
+            found.extend(is_whole.then_some([w[2], w[0], w[1]]));
+        }
+        for place in 0..1024 {
+            let w = words(ring + 0x21000 + 64 * place, 8)?;
+            let is_whole = w[7] == mix(w[..7].iter().copied().chain([place, uuid[0], uuid[1]]));
+            found.extend(is_whole.then_some([w[5], w[3], w[4]]));
+        }
+        found.retain(|[reserved, ..]| *reserved <= cursor);
+        found.sort_unstable();
+        found.dedup();
+        Ok(found)
+    }
+
+    /// "Times": where what was appended from one time to another lies at most, where the clock was never set. `None`
+    /// without a ring.
+    pub(crate) fn between(&self, since: u64, until: u64) -> io::Result<Option<(u64, Option<u64>)>> {
+        let places = (0x13000 + 128 * u64::from(self.max_writers)).next_multiple_of(4096).max(0x33000);
+        let at = self.u64(0x170)?;
+        let said = self.u32(0xd0)? & 4 != 0 && (at, self.u64(0x178)?) == (places + 32768, 200_704);
+        let is_right = self.u64(0xce8)? == self.u64(0xe8)?;
+        if !said || !is_right || self.meta.metadata()?.len() < at + 200_704 {
+            return Ok(None);
+        }
+        assert_eq!(self.u64(0xce0)?, 0, "steps");
+        let pairs = self.pairs(at)?;
+        let before = pairs.iter().take_while(|[_, at, _]| *at < since).map(|[.., settled]| *settled).max();
+        let next = pairs.iter().rposition(|[_, at, _]| *at <= until).map_or(0, |last| last + 1);
+        Ok(Some((before.unwrap_or(0), pairs.get(next).map(|[reserved, ..]| *reserved))))
     }
 
     /// "Boots", rules 1, 3 and 4: whether the metadata is of this one; `None` where lock bytes have to say.

@@ -1,0 +1,198 @@
+//! Which positions belong to a time: from pairs of a time and positions, a range that holds everything of it.
+//!
+//! - From the greatest `settled` of the pairs before the first pair, by position, that is not before the time, and before
+//!   the first step at which the clock may have been there: all that lies below ended earlier.
+//! - Up to `reserved` of the first pair behind the last one, by position, that is not after the time, and behind the last
+//!   step after which the clock may have been there: all that lies there or behind began later.
+//!
+//! So a clock that went back makes the range longer. (Not: bisection. Pairs are not sorted by time where a clock was set.)
+//! Pairs of one position are in the order of their times; a step there counts for both ends against them.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use crate::error::Fault;
+use crate::files::Files;
+use crate::files::times::{Noted, read_clocks};
+use crate::follow;
+use crate::layout::STEPS_MAX;
+use crate::sync::Ordering::{Acquire, Relaxed};
+use crate::times::{self, MARGIN_NS, Step, TOGETHER_NS};
+
+/// The positions of a time: everything of it lies in `from..to`, and perhaps more.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Span {
+    /// What lies below ended before, or is pruned.
+    pub from: u64,
+    /// What lies there or behind began later. `None`: the end is open, also for what is appended from now on.
+    pub to: Option<u64>,
+    /// The clock was set inside: the first time of that, by position.
+    pub jumped: Option<Jump>,
+    /// How far its ends may be off.
+    pub width: Width,
+    /// Something of the time may have been pruned: where what is kept begins.
+    pub pruned_before: Option<u64>,
+    /// The clock was set so often that it is not known any more when, as far back as this: something of the time may be missing.
+    pub approximate: bool,
+}
+
+/// How much earlier and later than asked for the messages at the ends of a [`Span`] may be; `None`: that end is the log's,
+/// or nobody knows.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub struct Width {
+    /// Before the first asked time.
+    pub early: Option<Duration>,
+    /// Behind the last.
+    pub late: Option<Duration>,
+}
+
+/// Somebody set the clock.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Jump {
+    /// What lies there or behind was appended later.
+    pub position: u64,
+    /// What the clock said before, at the latest.
+    pub from: SystemTime,
+    /// What it said then, at the earliest.
+    pub to: SystemTime,
+}
+
+/// When positions were reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pair {
+    /// The time.
+    pub at: SystemTime,
+    /// What lies below had been appended.
+    pub settled: u64,
+    /// What lies there or behind had not been begun.
+    pub reserved: u64,
+}
+
+/// Pairs by position, and steps.
+#[derive(Default)]
+struct Known {
+    pairs: Vec<times::Pair>,
+    steps: Vec<Step>,
+}
+
+impl Known {
+    /// Those that can be: the log has their positions.
+    fn of(noted: Noted, end: u64) -> Self {
+        let Noted { mut pairs, mut steps, finals } = noted;
+        pairs.extend(finals.iter().map(|segment| segment.ended));
+        pairs.retain(|pair| pair.reserved <= end);
+        steps.retain(|step| step.reserved <= end);
+        let mut known = Self { pairs, steps };
+        known.sort();
+        known
+    }
+
+    fn sort(&mut self) {
+        self.pairs.sort_unstable_by_key(|pair| (pair.reserved, pair.at_ns, pair.settled));
+        self.pairs.dedup();
+        self.steps.sort_unstable_by_key(|step| step.reserved);
+    }
+
+    /// The pair with the greatest `settled` before anything that is not before that time.
+    fn before(&self, since_ns: u64) -> Option<&times::Pair> {
+        let late = |pair: &times::Pair| pair.at_ns >= since_ns;
+        let first = self.pairs.iter().position(late).unwrap_or(self.pairs.len());
+        let steps = self.steps.iter().filter(|step| step.before_ns >= since_ns);
+        let step = steps.map(|step| step.reserved).min().unwrap_or(u64::MAX);
+        self.pairs[..first].iter().filter(|pair| pair.reserved < step).max_by_key(|pair| pair.settled)
+    }
+
+    /// The first pair behind anything that is not after that time.
+    fn behind(&self, until_ns: u64) -> Option<&times::Pair> {
+        let early = |pair: &times::Pair| pair.at_ns <= until_ns;
+        let next = self.pairs.iter().rposition(early).map_or(0, |last| last + 1);
+        let steps = self.steps.iter().filter(|step| step.after_ns <= until_ns);
+        let step = steps.map(|step| step.reserved).max();
+        self.pairs[next..].iter().find(|pair| step.is_none_or(|step| pair.reserved > step))
+    }
+
+    fn span(&self, since_ns: Option<u64>, until_ns: Option<u64>) -> Span {
+        let before = since_ns.and_then(|since| self.before(since.saturating_sub(MARGIN_NS)));
+        let behind = until_ns.and_then(|until| self.behind(until.saturating_add(MARGIN_NS)));
+        let from = before.map_or(0, |pair| pair.settled);
+        let to = behind.map(|pair| pair.reserved.max(from));
+        let apart = |a: Option<u64>, b: Option<u64>| Some(Duration::from_nanos(a?.saturating_sub(b?)));
+        let is_inside = |step: &&Step| step.reserved >= from && to.is_none_or(|to| step.settled < to);
+        let jump = self.steps.iter().find(is_inside);
+        Span {
+            from,
+            to,
+            jumped: jump.map(|step| Jump {
+                position: step.reserved,
+                from: time(step.before_ns),
+                to: time(step.after_ns),
+            }),
+            width: Width {
+                early: apart(since_ns, before.map(|pair| pair.at_ns)),
+                late: apart(behind.map(|pair| pair.at_ns), until_ns),
+            },
+            pruned_before: None,
+            approximate: false,
+        }
+    }
+}
+
+fn time(ns: u64) -> SystemTime {
+    UNIX_EPOCH + Duration::from_nanos(ns)
+}
+
+fn nanoseconds(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
+}
+
+/// What is known, with what can be seen now; whether steps are missing.
+fn known(files: &Files) -> Result<(Known, bool), Fault> {
+    let times = &files.meta.header().times;
+    files.refresh()?;
+    // In this order, as when a pair is noted.
+    let seen = (times.up_ns.load(Acquire), times.booted_ns.load(Acquire)); // times
+    let now = read_clocks();
+    let end = files.end()?;
+    let mut known = Known::of(files.noted(), end);
+    let lacks_steps = times.steps.load(Relaxed) > STEPS_MAX as u64;
+    // The clock here is that of who appends, and neither was nor is being set.
+    let is_here = files.has_times() && files.is_of_this_boot() && files.is_copied().is_none();
+    if is_here && now.took_ns <= TOGETHER_NS {
+        match times::step_since(seen, &now)
+            .or_else(|| times::step_since((now.up_ns, now.booted_ns()), &read_clocks()))
+        {
+            Some((before_ns, after_ns)) => {
+                known.steps.push(Step { settled: end, reserved: end, before_ns, after_ns });
+            }
+            None => known.pairs.push(times::Pair { at_ns: now.at_ns, settled: 0, reserved: end }),
+        }
+        known.sort();
+    }
+    Ok((known, lacks_steps))
+}
+
+pub(crate) fn span(
+    files: &Files,
+    since: Option<SystemTime>,
+    until: Option<SystemTime>,
+) -> Result<Span, Fault> {
+    let (known, lacks_steps) = known(files)?;
+    let mut span = known.span(since.map(nanoseconds), until.map(nanoseconds));
+    let oldest = follow::oldest(files)?;
+    let oldest_step = known.steps.first().map_or(0, |step| step.reserved);
+    span.approximate = lacks_steps && (since.is_some() || until.is_some()) && span.from < oldest_step;
+    if span.from < oldest {
+        span.pruned_before = since.map(|_| oldest);
+        span.from = oldest;
+        span.to = span.to.map(|to| to.max(oldest));
+    }
+    Ok(span)
+}
+
+pub(crate) fn pairs(files: &Files) -> Result<Vec<Pair>, Fault> {
+    files.refresh()?;
+    let known = Known::of(files.noted(), files.end()?);
+    let public =
+        |pair: &times::Pair| Pair { at: time(pair.at_ns), settled: pair.settled, reserved: pair.reserved };
+    Ok(known.pairs.iter().map(public).collect())
+}
