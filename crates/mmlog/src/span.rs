@@ -8,6 +8,9 @@
 //! So a clock that went back makes the range longer. (Not: bisection. Pairs are not sorted by time where a clock was set.)
 //! Pairs of one position are in the order of their times; a step there counts for both ends against them.
 
+#[cfg(test)]
+mod model;
+
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::Fault;
@@ -16,7 +19,7 @@ use crate::files::times::{Noted, read_clocks};
 use crate::follow;
 use crate::layout::STEPS_MAX;
 use crate::sync::Ordering::{Acquire, Relaxed};
-use crate::times::{self, MARGIN_NS, Step, TOGETHER_NS};
+use crate::times::{self, MARGIN_NS, Reading, Step, TOGETHER_NS};
 
 /// The positions of a time: everything of it lies in `from..to`, and perhaps more.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -145,6 +148,24 @@ fn nanoseconds(time: SystemTime) -> u64 {
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 
+/// What the clock goes by: the time since the boot of the last pair, and the wall clock less the time since the boot.
+type Seen = (u64, u64);
+
+impl Known {
+    /// Adds what can be seen now, where the clock is that of who appends: it was set since `seen`, or was not. `end` is the
+    /// cursor between two readings.
+    fn see(&mut self, seen: Seen, [now, again]: [Reading; 2], end: u64) {
+        let set = times::step_since(seen, &now);
+        match set.or_else(|| times::step_since((now.up_ns, now.booted_ns()), &again)) {
+            Some((before_ns, after_ns)) => {
+                self.steps.push(Step { settled: end, reserved: end, before_ns, after_ns, number: u64::MAX });
+            }
+            None => self.pairs.push(times::Pair { at_ns: now.at_ns, settled: 0, reserved: end }),
+        }
+        self.sort();
+    }
+}
+
 /// What is known, with what can be seen now; whether steps are missing.
 fn known(files: &Files) -> Result<(Known, bool), Fault> {
     let times = &files.meta.header().times;
@@ -157,16 +178,9 @@ fn known(files: &Files) -> Result<(Known, bool), Fault> {
     let lacks_steps = times.steps.load(Relaxed) > STEPS_MAX as u64;
     // The clock here is that of who appends, and neither was nor is being set.
     let is_here = files.has_times() && files.is_of_this_boot() && files.is_copied().is_none();
-    if is_here && now.took_ns <= TOGETHER_NS {
-        match times::step_since(seen, &now)
-            .or_else(|| times::step_since((now.up_ns, now.booted_ns()), &read_clocks()))
-        {
-            Some((before_ns, after_ns)) => {
-                known.steps.push(Step { settled: end, reserved: end, before_ns, after_ns });
-            }
-            None => known.pairs.push(times::Pair { at_ns: now.at_ns, settled: 0, reserved: end }),
-        }
-        known.sort();
+    let again = read_clocks();
+    if is_here && [now, again].iter().all(|reading| reading.took_ns <= TOGETHER_NS) {
+        known.see(seen, [now, again], end);
     }
     Ok((known, lacks_steps))
 }

@@ -34,6 +34,9 @@ pub const MARGIN_NS: u64 = 10_000_000;
 const DOUBTED_NS: u64 = 60 * SECOND_NS;
 /// For so long.
 const DOUBT_NS: u64 = 3600 * SECOND_NS;
+/// How much older the newest time on the disk is than the newest bytes, at most: the kernel writes both within half a minute
+/// or so, and a writer that was fast appends less than 64 messages before it looks at the time.
+pub const LOST_NS: u64 = 600 * SECOND_NS;
 /// How often a pair is begun anew because somebody sets the clock just then.
 const TRIES: u32 = 4;
 
@@ -86,6 +89,8 @@ pub struct Step {
     pub before_ns: u64,
     /// The earliest that it can have said afterwards, until somebody noted the next pair.
     pub after_ns: u64,
+    /// Which, from 0.
+    pub number: u64,
 }
 
 /// When a segment began and became final.
@@ -134,22 +139,22 @@ impl Pair {
 }
 
 impl Step {
-    /// Which place the step of that number has.
-    pub fn place(number: u64) -> usize {
-        (number % STEPS_MAX as u64) as usize
+    /// Which place it has.
+    pub fn place(&self) -> usize {
+        (self.number % STEPS_MAX as u64) as usize
     }
 
     /// As it is stored.
-    pub fn words(&self, place: usize, uuid: [u64; 2]) -> [u64; 8] {
-        let words = [self.settled, self.reserved, self.before_ns, self.after_ns, 0, 0, 0, 0];
-        with_check(words, place, uuid)
+    pub fn words(&self, uuid: [u64; 2]) -> [u64; 8] {
+        let Self { settled, reserved, before_ns, after_ns, number } = *self;
+        with_check([settled, reserved, before_ns, after_ns, number, 0, 0, 0], self.place(), uuid)
     }
 
     /// As it was stored there.
     pub fn of(words: [u64; 8], place: usize, uuid: [u64; 2]) -> Option<Self> {
-        let [settled, reserved, before_ns, after_ns, ..] = words;
+        let [settled, reserved, before_ns, after_ns, number, ..] = words;
         let is_whole = words == with_check(words, place, uuid) && settled <= reserved;
-        is_whole.then_some(Self { settled, reserved, before_ns, after_ns })
+        is_whole.then_some(Self { settled, reserved, before_ns, after_ns, number })
     }
 
     /// What it is worth once positions from `end` on are given out anew.
@@ -193,7 +198,7 @@ pub trait World {
     /// Every append that begins later is there or behind.
     fn reserved(&self) -> u64;
     /// Where nobody looks yet, or has noted it for good.
-    fn note_step(&self, number: u64, step: &Step);
+    fn note_step(&self, step: &Step);
 }
 
 impl Times {
@@ -232,7 +237,7 @@ impl Times {
             }
             if let Some((before_ns, after_ns)) = step_since((up_ns, booted_ns), &now) {
                 let number = self.steps.fetch_add(1, Ordering::Relaxed);
-                world.note_step(number, &Step { settled, reserved, before_ns, after_ns });
+                world.note_step(&Step { settled, reserved, before_ns, after_ns, number });
                 self.went_by(booted_ns, &now);
             }
             self.up_ns.fetch_max(now.up_ns, Ordering::Release); // times
@@ -267,9 +272,20 @@ impl Times {
         was_set || now.set_by(self.booted_ns.load(Ordering::Acquire)) > DOUBTED_NS
     }
 
-    /// The clock of this boot began before a time that was noted in another.
-    pub fn doubt(&self, now: &Reading) {
+    /// Another boot: positions go on at `end`. `newest_ns` is the newest time that was noted before, `steps` how many steps
+    /// were. What is to be noted now.
+    pub fn begin_boot(&self, now: &Reading, end: u64, newest_ns: u64, steps: u64) -> (Option<Step>, Pair) {
+        let newest_ns = newest_ns.max(self.last_ns.load(Ordering::Relaxed));
+        self.begin(now, self.epoch.load(Ordering::Relaxed));
+        self.steps.fetch_max(steps, Ordering::Relaxed);
+        let pair = Pair { at_ns: now.at_ns, settled: end, reserved: end };
+        if now.at_ns >= newest_ns {
+            return (None, pair);
+        }
         self.set_up_ns.store(now.up_ns.max(1), Ordering::Relaxed);
+        let (before_ns, number) =
+            (newest_ns.saturating_add(LOST_NS), self.steps.fetch_add(1, Ordering::Relaxed));
+        (Some(Step { settled: end, reserved: end, before_ns, after_ns: now.at_ns, number }), pair)
     }
 }
 

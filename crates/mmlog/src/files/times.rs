@@ -16,11 +16,7 @@ use crate::layout::{
 use crate::metadata::Entry;
 use crate::sync::Ordering;
 use crate::sys::{alloc, process};
-use crate::times::{Final, Pair, Reading, SECOND_NS, Step, TOGETHER_NS, World};
-
-/// How much older the newest pair on the disk is than the newest bytes, at most: the kernel writes both within half a minute
-/// or so, and a writer that was fast appends less than 64 messages before it looks at the time.
-const LOST_NS: u64 = 600 * SECOND_NS;
+use crate::times::{Final, Pair, Reading, Step, TOGETHER_NS, World};
 
 /// How often two clocks are read until little time goes by in between.
 const LOOKS: u32 = 8;
@@ -92,8 +88,8 @@ impl Ring<'_> {
         self.put(place * 32, pair.words(place, self.uuid))
     }
 
-    fn put_step(&self, place: usize, step: &Step) -> io::Result<()> {
-        self.put(STEPS_AT + place * 64, step.words(place, self.uuid))
+    fn put_step(&self, step: &Step) -> io::Result<()> {
+        self.put(STEPS_AT + step.place() * 64, step.words(self.uuid))
     }
 
     fn put_final(&self, times: &Final) -> io::Result<()> {
@@ -165,9 +161,9 @@ impl World for Noting<'_> {
         self.files.control().look().start
     }
 
-    fn note_step(&self, number: u64, step: &Step) {
+    fn note_step(&self, step: &Step) {
         // One that could not be written is one that nobody saw.
-        let _ = self.ring.put_step(Step::place(number), step);
+        let _ = self.ring.put_step(step);
         crash_point("times:step");
     }
 }
@@ -241,30 +237,18 @@ impl LogLock<'_> {
     /// before the cursor may grow, and then says that the ring is right for the new epoch
     /// ([`begin_epoch`](Self::begin_epoch)).
     pub(super) fn lower_times(&self, end: u64, same_boot: bool) -> io::Result<()> {
-        let times = &self.files.meta.header().times;
-        let now = read_clocks();
-        let newest = match self.files.ring_of_epoch() {
-            Some(ring) => lower(&ring, end)?,
-            None => 0,
-        };
-        let newest = newest.max(times.last_ns.load(Ordering::Relaxed));
-        let is_behind = now.at_ns < newest;
-        let epoch = times.epoch.load(Ordering::Relaxed);
+        let ring = self.files.ring_of_epoch();
+        let (newest_ns, steps) = ring.as_ref().map_or(Ok((0, 0)), |ring| lower(ring, end))?;
         if same_boot {
             return Ok(());
         }
-        times.begin(&now, epoch);
-        if is_behind {
-            times.doubt(&now);
-        }
-        let Some(ring) = self.files.ring_of_epoch() else { return Ok(()) };
-        if is_behind {
-            let before_ns = newest.saturating_add(LOST_NS);
-            let step = Step { settled: end, reserved: end, before_ns, after_ns: now.at_ns };
-            ring.put_step(Step::place(times.steps.fetch_add(1, Ordering::Relaxed)), &step)?;
-        }
         crash_point("times:lowered");
-        let pair = Pair { at_ns: now.at_ns, settled: end, reserved: end };
+        let times = &self.files.meta.header().times;
+        let (step, pair) = times.begin_boot(&read_clocks(), end, newest_ns, steps);
+        let Some(ring) = ring else { return Ok(()) };
+        if let Some(step) = step {
+            ring.put_step(&step)?;
+        }
         ring.put_pair(Pair::place(times.next()), &pair)
     }
 
@@ -293,22 +277,22 @@ impl LogLock<'_> {
     }
 }
 
-/// Lowers whatever lies above `end`; the newest time of all.
-fn lower(ring: &Ring<'_>, end: u64) -> io::Result<u64> {
+/// Lowers whatever lies above `end`; the newest time of all, and how many steps there were.
+fn lower(ring: &Ring<'_>, end: u64) -> io::Result<(u64, u64)> {
     let Entries { pairs, steps, finals } = ring.entries()?;
-    let times = pairs.iter().map(|(_, pair)| pair.at_ns).chain(finals.iter().map(|(_, f)| f.ended.at_ns));
-    let newest = times.max().unwrap_or(0);
     for (place, pair) in pairs.iter().filter(|(_, pair)| pair.reserved > end) {
         ring.put_pair(*place, &pair.lowered(end))?;
     }
-    for (place, step) in steps.iter().filter(|(_, step)| step.reserved > end) {
-        ring.put_step(*place, &step.lowered(end))?;
+    for (_, step) in steps.iter().filter(|(_, step)| step.reserved > end) {
+        ring.put_step(&step.lowered(end))?;
     }
     for (place, _) in finals.iter().filter(|(_, times)| times.ended.reserved > end) {
         // Perhaps it is not final any more.
         ring.put(FINALS_AT + place * 64, [0; 8])?;
     }
-    Ok(newest)
+    let times = pairs.iter().map(|(_, pair)| pair.at_ns).chain(finals.iter().map(|(_, f)| f.ended.at_ns));
+    let numbers = steps.iter().map(|(_, step)| step.number.saturating_add(1));
+    Ok((times.max().unwrap_or(0), numbers.max().unwrap_or(0)))
 }
 
 const _: () = assert!(PAIRS_MAX * 32 == STEPS_AT && STEPS_AT + STEPS_MAX * 64 == FINALS_AT);

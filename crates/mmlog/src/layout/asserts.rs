@@ -222,6 +222,7 @@ at!(
     TimeStep.reserved == 8,
     TimeStep.before_ns == 16,
     TimeStep.after_ns == 24,
+    TimeStep.number == 32,
     TimeStep.check == 56,
     TimeFinal.generation == 0,
     TimeFinal.base == 8,

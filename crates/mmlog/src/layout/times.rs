@@ -67,7 +67,9 @@ shared! {
         pub before_ns: AtomicU64,
         /// The earliest that it can have said afterwards.
         pub after_ns: AtomicU64,
-        pub spare: [AtomicU64; 3],
+        /// Which, from 0.
+        pub number: AtomicU64,
+        pub spare: [AtomicU64; 2],
         pub check: AtomicU64,
     }
 }
