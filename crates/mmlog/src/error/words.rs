@@ -42,15 +42,15 @@ pub(super) fn misfit(value: u64, min: u64, max: u64, multiple: u64) -> String {
 }
 
 pub(super) fn segment(log: &Path, reads: &str, is_there: bool) -> String {
+    let name = shown(log);
     match is_there {
-        true => {
-            format!(
-                "an old segment of {}; `mmlogctl cat {}` reads that log, {reads}",
-                shown(log),
-                quoted(log)
-            )
-        }
-        false => format!("by its name an old segment of {}, and that log is not there; {reads}", shown(log)),
+        true => format!(
+            "an old segment of {name}; `mmlogctl cat {}` reads that log, `{reads} LOG` this part of it",
+            quoted(log)
+        ),
+        false => format!(
+            "by its name an old segment of {name}, and that log is not there; `{reads} LOG` reads it as a plain file"
+        ),
     }
 }
 
@@ -71,8 +71,8 @@ pub(super) fn make_room(e: &io::Error) -> &'static str {
     match e.raw_os_error() {
         Some(libc::EFBIG) if is_limited(Resource::RLIMIT_FSIZE) => "raise the limit, or start with a new log",
         Some(libc::EFBIG) => "this is the file system's limit: rotate, or start with a new log",
-        Some(libc::EDQUOT) => "free some of this user's quota and try again, nothing was taken",
-        _ => "free some and try again, nothing was taken",
+        Some(libc::EDQUOT) => "free some of this user's quota; nothing was taken",
+        _ => "free some; nothing was taken",
     }
 }
 

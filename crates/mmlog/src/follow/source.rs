@@ -9,6 +9,7 @@ use std::time::SystemTime;
 use super::compressed::Decoder;
 use crate::chunks::Segment;
 use crate::error::Fault;
+use crate::files::content::has_nul;
 use crate::files::segments::Named;
 use crate::files::{Files, UNKNOWN_LEN};
 use crate::holes::{self, Hole, HoleKind};
@@ -239,7 +240,7 @@ impl Source {
     /// How many of the bytes that were read at a position the file has still. Who cuts a file makes it shorter before its
     /// pages go, so that NULs of pages that went are read by nobody who looks at the length afterwards.
     pub(super) fn vouched(&self, got: &[u8], position: u64) -> Result<usize, Fault> {
-        match self.plain().filter(|_| got.contains(&0)) {
+        match self.plain().filter(|_| has_nul(got)) {
             Some(file) => {
                 let len = file.metadata().map_err(Fault::io("stat the log's data"))?.len();
                 Ok(len.saturating_sub(position - self.base).min(got.len() as u64) as usize)
@@ -251,7 +252,7 @@ impl Source {
     /// Positions among those of the bytes read, and up to `end`, that no writer has ever stored to, though the segment is
     /// final: its file was cut and made longer again, or blocks of it were lost.
     pub(super) fn unwritten(&self, got: &[u8], at: u64, end: u64) -> Result<Option<Range<u64>>, Fault> {
-        let Some(file) = self.plain().filter(|_| !self.grows() && got.contains(&0)) else { return Ok(None) };
+        let Some(file) = self.plain().filter(|_| !self.grows() && has_nul(got)) else { return Ok(None) };
         let offsets = at - self.base..end - self.base;
         let found = fs::unwritten(file, &offsets).map_err(Fault::io("ask what was written of a segment"))?;
         let found = found.map(|r| self.base + r.start..self.base + r.end);
