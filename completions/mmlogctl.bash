@@ -58,7 +58,7 @@ _mmlogctl_program() {
 
 _mmlogctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command= word options i
-    local commands="init append exec cat tail ls status check inspect repair trim rotate prune segments rm drill bench help"
+    local commands="init append exec cat tail grep ls status check inspect repair trim rotate prune segments rm drill bench help"
     COMPREPLY=()
     # Readline makes a word of each "=".
     if [[ $cur == = ]]; then
@@ -324,6 +324,60 @@ _mmlogctl() {
             esac
             if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
             ;;
+        grep)
+            options="--trust-path --regexp --extended-regexp --fixed-strings --ignore-case --word-regexp --line-regexp --invert-match --count --only-matching --quiet --silent --max-count --after-context --before-context --context --line-number --byte-offset --with-filename --no-filename --color --raw --follow --from --to --since --until --verbose --holes --olddir --help -e -E -F -i -w -x -v -c -o -q -m -A -B -C -n -b -H -R -f -h"
+            case $prev in
+                -e | --regexp)
+                    :
+                    return
+                    ;;
+                -m | --max-count)
+                    :
+                    return
+                    ;;
+                -A | --after-context)
+                    :
+                    return
+                    ;;
+                -B | --before-context)
+                    :
+                    return
+                    ;;
+                -C | --context)
+                    :
+                    return
+                    ;;
+                --color)
+                    _mmlogctl_words "auto always never" "$cur"
+                    return
+                    ;;
+                --from)
+                    :
+                    return
+                    ;;
+                --to)
+                    :
+                    return
+                    ;;
+                --since)
+                    :
+                    return
+                    ;;
+                --until)
+                    :
+                    return
+                    ;;
+                --holes)
+                    _mmlogctl_words "skip nul say" "$cur"
+                    return
+                    ;;
+                --olddir)
+                    _mmlogctl_files -d "$cur"
+                    return
+                    ;;
+            esac
+            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else :; fi
+            ;;
         ls)
             options="--only-below --cross-mounts --json --exit-code --color --trust-path --help -h"
             case $prev in
@@ -516,7 +570,7 @@ _mmlogctl() {
                     return
                     ;;
             esac
-            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_words "panicked unreadable data-gone data-moved logrotate data-replaced data-truncated metadata-copied overlay-view owners-differ segment-missing segment-damaged positions unknown-operation sync-failed version-1-flag disk-full lock-held maintenance-held writer-stalled gate-closed disk-nearly-full dead-writer lock-stale writers-full follower-behind hold-keeps segment-unreadable segment-surplus leftover unseen idle version-1 recovered not-recovered space-held holes outside-bytes outside-cut hooks-unrun name-too-long writer-stopped frozen-v1 frozen-v2 disk-frozen file-size-limit quota-full storage-fails inodes-used-up append-failed reader-behind reader-stands followers-full" "$cur"; fi
+            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_words "panicked unreadable data-gone data-moved logrotate data-replaced data-truncated metadata-copied overlay-view owners-differ segment-missing segment-damaged positions unknown-operation sync-failed version-1-flag disk-full lock-held maintenance-held writer-stalled gate-closed disk-nearly-full dead-writer lock-stale writers-full follower-behind hold-keeps segment-unreadable segment-surplus leftover unseen idle version-1 recovered not-recovered space-held holes outside-bytes outside-cut hooks-unrun name-too-long writer-stopped frozen-v1 frozen-v2 disk-frozen file-size-limit quota-full storage-fails inodes-used-up append-failed reader-behind followers-full" "$cur"; fi
             ;;
         bench)
             options="--dir --engine --size --processes --threads --runs --messages --full --sustain --durable --growth --no-pin --json --chart --trust-path --help -h"

@@ -76,6 +76,8 @@ complete -c mmlogctl -n 'not __mmlogctl_command' -a cat -d 'Print logs'
 complete -c mmlogctl -n '__mmlogctl_in help' -a cat -d 'Print logs'
 complete -c mmlogctl -n 'not __mmlogctl_command' -a tail -d 'Print the end of logs, and follow them'
 complete -c mmlogctl -n '__mmlogctl_in help' -a tail -d 'Print the end of logs, and follow them'
+complete -c mmlogctl -n 'not __mmlogctl_command' -a grep -d 'Search logs, and what is appended to them'
+complete -c mmlogctl -n '__mmlogctl_in help' -a grep -d 'Search logs, and what is appended to them'
 complete -c mmlogctl -n 'not __mmlogctl_command' -a ls -d 'List the logs of this host'
 complete -c mmlogctl -n '__mmlogctl_in help' -a ls -d 'List the logs of this host'
 complete -c mmlogctl -n 'not __mmlogctl_command' -a status -d 'Say how a log is'
@@ -188,6 +190,36 @@ complete -c mmlogctl -n '__mmlogctl_in tail' -l holes -d 'What to print for a ho
 complete -c mmlogctl -n '__mmlogctl_in tail' -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -x -a '(__fish_complete_directories (commandline -ct))'
 complete -c mmlogctl -n '__mmlogctl_in tail' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in tail' -k -a '(__mmlogctl_logs)'
+complete -c mmlogctl -n '__mmlogctl_in grep' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
+complete -c mmlogctl -n '__mmlogctl_in grep' -s e -l regexp -d 'What to look for' -x
+complete -c mmlogctl -n '__mmlogctl_in grep' -s E -l extended-regexp -d 'Patterns are regular expressions, as they are without this option'
+complete -c mmlogctl -n '__mmlogctl_in grep' -s F -l fixed-strings -d 'Patterns are texts, not regular expressions'
+complete -c mmlogctl -n '__mmlogctl_in grep' -s i -l ignore-case -d 'Small and capital letters are the same'
+complete -c mmlogctl -n '__mmlogctl_in grep' -s w -l word-regexp -d 'Match whole words only'
+complete -c mmlogctl -n '__mmlogctl_in grep' -s x -l line-regexp -d 'Match whole lines only'
+complete -c mmlogctl -n '__mmlogctl_in grep' -s v -l invert-match -d 'Select the lines in which nothing matches'
+complete -c mmlogctl -n '__mmlogctl_in grep' -s c -l count -d 'Print how many lines of each log are selected, not the lines'
+complete -c mmlogctl -n '__mmlogctl_in grep' -s o -l only-matching -d 'Print what matched and not its line, each match in a line'
+complete -c mmlogctl -n '__mmlogctl_in grep' -s q -l quiet -l silent -d 'Print nothing, end with 0 at the first line that is selected, also after trouble'
+complete -c mmlogctl -n '__mmlogctl_in grep' -s m -l max-count -d 'Stop with a log after NUM selected lines' -x
+complete -c mmlogctl -n '__mmlogctl_in grep' -s A -l after-context -d 'Print also NUM lines that come after each selected one' -x
+complete -c mmlogctl -n '__mmlogctl_in grep' -s B -l before-context -d 'Print also NUM lines that come before each selected one' -x
+complete -c mmlogctl -n '__mmlogctl_in grep' -s C -l context -d 'As -A NUM -B NUM' -x
+complete -c mmlogctl -n '__mmlogctl_in grep' -s n -l line-number -d 'Print the number of each line, counted from the first byte that is read'
+complete -c mmlogctl -n '__mmlogctl_in grep' -s b -l byte-offset -d 'Print the position in the log of each line, with -o of each match'
+complete -c mmlogctl -n '__mmlogctl_in grep' -s H -l with-filename -d 'Print the log\'s name before each line'
+complete -c mmlogctl -n '__mmlogctl_in grep' -l no-filename -d 'Never print the log\'s name'
+complete -c mmlogctl -n '__mmlogctl_in grep' -l color -d 'When to use colours' -x -a 'auto always never'
+complete -c mmlogctl -n '__mmlogctl_in grep' -s R -l raw -d 'On a terminal, show the colours of the log\'s own lines (SGR sequences)'
+complete -c mmlogctl -n '__mmlogctl_in grep' -s f -l follow -d 'Search what is appended too, as soon as a line is complete, until told to end'
+complete -c mmlogctl -n '__mmlogctl_in grep' -l from -d 'Start at this position instead of the oldest one that is kept' -x
+complete -c mmlogctl -n '__mmlogctl_in grep' -l to -d 'Stop before this position' -x
+complete -c mmlogctl -n '__mmlogctl_in grep' -l since -d 'Begin with what was appended then or later' -x
+complete -c mmlogctl -n '__mmlogctl_in grep' -l until -d 'End with what was appended until then' -x
+complete -c mmlogctl -n '__mmlogctl_in grep' -l verbose -d 'With --since and --until, say how far the ends may be from these times'
+complete -c mmlogctl -n '__mmlogctl_in grep' -l holes -d 'What to search for a hole, a range whose writer died before it was written' -x -a 'skip nul say'
+complete -c mmlogctl -n '__mmlogctl_in grep' -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -x -a '(__fish_complete_directories (commandline -ct))'
+complete -c mmlogctl -n '__mmlogctl_in grep' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in ls' -l only-below -d 'Only what lies below the DIRs, not what processes have open elsewhere'
 complete -c mmlogctl -n '__mmlogctl_in ls' -l cross-mounts -d 'Also below what is mounted in the DIRs'
 complete -c mmlogctl -n '__mmlogctl_in ls' -l json -d 'One JSON object for each log, one per line'
@@ -290,7 +322,7 @@ complete -c mmlogctl -n '__mmlogctl_in drill' -l dir -d 'Make the scratch direct
 complete -c mmlogctl -n '__mmlogctl_in drill' -l keep -d 'Leave the scratch directory, and say where it is'
 complete -c mmlogctl -n '__mmlogctl_in drill' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in drill' -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mmlogctl -n '__mmlogctl_in drill' -k -a 'panicked unreadable data-gone data-moved logrotate data-replaced data-truncated metadata-copied overlay-view owners-differ segment-missing segment-damaged positions unknown-operation sync-failed version-1-flag disk-full lock-held maintenance-held writer-stalled gate-closed disk-nearly-full dead-writer lock-stale writers-full follower-behind hold-keeps segment-unreadable segment-surplus leftover unseen idle version-1 recovered not-recovered space-held holes outside-bytes outside-cut hooks-unrun name-too-long writer-stopped frozen-v1 frozen-v2 disk-frozen file-size-limit quota-full storage-fails inodes-used-up append-failed reader-behind reader-stands followers-full'
+complete -c mmlogctl -n '__mmlogctl_in drill' -k -a 'panicked unreadable data-gone data-moved logrotate data-replaced data-truncated metadata-copied overlay-view owners-differ segment-missing segment-damaged positions unknown-operation sync-failed version-1-flag disk-full lock-held maintenance-held writer-stalled gate-closed disk-nearly-full dead-writer lock-stale writers-full follower-behind hold-keeps segment-unreadable segment-surplus leftover unseen idle version-1 recovered not-recovered space-held holes outside-bytes outside-cut hooks-unrun name-too-long writer-stopped frozen-v1 frozen-v2 disk-frozen file-size-limit quota-full storage-fails inodes-used-up append-failed reader-behind followers-full'
 complete -c mmlogctl -n '__mmlogctl_in bench' -l dir -d 'Where the files go' -x -a '(__fish_complete_directories (commandline -ct))'
 complete -c mmlogctl -n '__mmlogctl_in bench' -l engine -d 'What is compared [default' -x -a 'mmlog mmlog-drop write writev stdio direct aio uring pwrite floor shared-floor'
 complete -c mmlogctl -n '__mmlogctl_in bench' -l size -d 'Sizes of a message, 1 to 16M, such as 1,128,4K [default' -x

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures what the README claims, on this machine: medians of interleaved runs. Not part of the tests.
-#   tests/measure.sh throughput [ROUNDS] | latency [LINES] | idle [SECONDS] | chunk [ROUNDS] | sync [ROUNDS] | rotation [SECONDS]
+#   tests/measure.sh throughput [ROUNDS] | latency [LINES] | idle [SECONDS] | chunk [ROUNDS] | sync [ROUNDS] | rotation [SECONDS] | grep [ROUNDS]
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cargo build --quiet --release --manifest-path "$root/Cargo.toml" --bins --examples --workspace
@@ -92,6 +92,30 @@ rotation() {
   done
 }
 
+# The same bytes, in the page cache: rg over the data file with one thread, mmlogctl over the log; RG names another rg.
+grep_log() {
+  local rounds=${1:-9} rg=${RG:-rg} levels=(INFO INFO INFO INFO DEBUG INFO WARN INFO INFO ERROR) pattern turn n
+  for n in $(seq 0 9999); do
+    printf '2026-11-29T10:%02d:%02d.%06dZ %s request id=%08x user=%d path=/api/v1/items/%d status=%d took=%dus\n' $((n / 60 % 60)) $((n % 60)) \
+      $((n * 7919 % 1000000)) "${levels[n % 10]}" $((n * 48271 % 65536)) $((n * 31 % 10000)) $((n * 17 % 100000)) $((n % 7 ? 200 : 500)) $((n * 6007 % 100000))
+  done > block
+  for n in $(seq $((1000000000 / $(stat -c %s block) + 1))); do cat block; done | "$bin/mmlogctl" append g.log
+  echo "$(stat -c %s g.log) bytes; $("$rg" --version | head -1); $rounds interleaved rounds, medians"
+  for pattern in nowhere ERROR 'took=6007us' 'ERROR|WARN' 'user=[0-9]+7 path' 'status=500'; do
+    rm -f t.rg t.mm
+    for n in $(seq "$rounds"); do
+      for turn in 0 1; do
+        if [ $(((n + turn) % 2)) = 0 ]; then
+          seconds "$rg -a -j1 -c '$pattern' g.log || true" >> t.rg
+        else
+          seconds "$bin/mmlogctl grep -c '$pattern' g.log || true" >> t.mm
+        fi
+      done
+    done
+    echo "$pattern: rg $(median < t.rg) s, mmlogctl grep $(median < t.mm) s: $(ratio "$(median < t.mm)" "$(median < t.rg)") times"
+  done
+}
+
 chunk() {
   local rounds=${1:-7} size len
   for _ in $(seq "$rounds"); do
@@ -111,4 +135,5 @@ chunk() {
 
 command=${1:-throughput}
 [ "$command" = sync ] && command=sync_shared
+[ "$command" = grep ] && command=grep_log
 "$command" "${@:2}"

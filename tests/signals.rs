@@ -198,13 +198,15 @@ fn a_second_signal_ends_an_append_that_is_the_first_process_of_a_container() {
 }
 
 /// Every command that opens a log, as it is typed.
-const OPENING: [(&str, &[&str]); 15] = [
+const OPENING: [(&str, &[&str]); 17] = [
     ("init", &[]),
     ("append", &[]),
     ("exec", &["--", "true"]),
     ("cat", &[]),
     ("tail", &[]),
     ("tail", &["-f"]),
+    ("grep", &["-e", "x"]),
+    ("grep", &["-fe", "x"]),
     ("status", &[]),
     ("segments", &[]),
     ("check", &[]),
@@ -221,6 +223,7 @@ fn own_code(command: &str, args: &[&str]) -> Option<i32> {
     match command {
         "append" => Some(3),
         "tail" if args.contains(&"-f") => Some(3),
+        "grep" if args.contains(&"-fe") => Some(2),
         "exec" => Some(125),
         // It shows what it knows of each log.
         "inspect" => Some(0),
@@ -307,7 +310,9 @@ fn every_command_says_on_a_terminal_whom_it_waits_for() {
 #[test]
 fn a_signal_ends_whoever_prints_for_a_reader_that_stands_still() {
     for way in As::all("a signal ends whoever prints for a reader that stands still") {
-        for (command, args) in [("cat", &[][..]), ("tail", &["-n+1"]), ("tail", &["-n+1", "-f"])] {
+        for (command, args) in
+            [("cat", &[][..]), ("tail", &["-n+1"]), ("tail", &["-n+1", "-f"]), ("grep", &["-e", "."])]
+        {
             let scratch = Scratch::new();
             let log = work::heavy(&scratch);
             let tool = mmlogctl(command, &log).args(args);

@@ -9,7 +9,7 @@ use std::path::Path;
 use cli::{Ended, Scratch, mmlogctl};
 
 /// The commands that have them.
-const COMMANDS: [&str; 3] = ["cat", "tail", "segments"];
+const COMMANDS: [&str; 4] = ["cat", "tail", "segments", "grep"];
 
 /// Central Europe, also where there is no data base of zones.
 const ZONE: (&str, &str) = ("TZ", "CET-1CEST,M3.5.0,M10.5.0/3");
@@ -20,7 +20,8 @@ fn thirty(scratch: &Scratch) -> (std::path::PathBuf, String) {
 }
 
 fn run(command: &str, log: &Path, args: &[&str]) -> Ended {
-    mmlogctl(command, log).args(args).with(|command| command.env(ZONE.0, ZONE.1)).run()
+    let pattern: &[&str] = if command == "grep" { &["-e", "line"] } else { &[] };
+    mmlogctl(command, log).args(pattern).args(args).with(|command| command.env(ZONE.0, ZONE.1)).run()
 }
 
 #[test]

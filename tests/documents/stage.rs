@@ -173,7 +173,8 @@ fn has_screen(command: &str) -> bool {
 fn follows(command: &str) -> bool {
     let tail = command.contains("mmlogctl tail") && !command.contains("--until-now");
     let tail = tail && [" -f", " -F", "--follow"].iter().any(|option| command.contains(option));
-    tail || (command.contains("--batch") && !command.contains(" -n"))
+    let grep = command.contains("mmlogctl grep") && command.contains(" -f ") && !command.contains(" -q");
+    tail || grep || (command.contains("--batch") && !command.contains(" -n"))
 }
 
 /// Whether a program that a command needs is not here.

@@ -12,6 +12,7 @@ use crate::commands::cat::CatArgs;
 use crate::commands::check::CheckArgs;
 use crate::commands::drill::DrillArgs;
 use crate::commands::exec::ExecArgs;
+use crate::commands::grep::GrepArgs;
 use crate::commands::init::InitArgs;
 use crate::commands::inspect::InspectArgs;
 use crate::commands::ls::LsArgs;
@@ -40,7 +41,7 @@ pub struct Cli {
 /// What commands are for, and their names in the order in which help lists them.
 pub const GROUPS: [(&str, &[&str]); 5] = [
     ("Write", &["append", "exec", "init"]),
-    ("Read", &["cat", "tail"]),
+    ("Read", &["cat", "tail", "grep"]),
     ("Watch", &["ls", "status", "check", "inspect", "segments"]),
     ("Look after", &["rotate", "prune", "trim", "repair", "rm"]),
     ("Try", &["drill", "bench"]),
@@ -51,7 +52,7 @@ const EXAMPLES: &[(&str, &str)] = &[
     ("Log what a program writes", "mmlogctl exec app.log -- ping localhost"),
     ("The same from a pipe", "ping localhost 2>&1 | mmlogctl append app.log"),
     ("Follow it", "mmlogctl tail -f app.log"),
-    ("Search it", "mmlogctl cat app.log | grep icmp_seq=7"),
+    ("Search it", "mmlogctl grep icmp_seq=7 app.log"),
     ("See how it is", "mmlogctl status app.log"),
     ("See all logs of this host", "mmlogctl ls"),
     (
@@ -108,6 +109,7 @@ pub enum Command {
     Exec(ExecArgs),
     Cat(CatArgs),
     Tail(TailArgs),
+    Grep(GrepArgs),
     Ls(LsArgs),
     Status(StatusArgs),
     Check(CheckArgs),

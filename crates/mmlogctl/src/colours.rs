@@ -101,6 +101,12 @@ pub enum Tone {
     Bad,
     /// It says what follows.
     Title,
+    /// A name before what is of that.
+    Name,
+    /// A number before what is at that.
+    Number,
+    /// What stands between those.
+    Separator,
 }
 
 impl From<Verdict> for Tone {
@@ -120,6 +126,12 @@ pub struct Painter {
 }
 
 impl Painter {
+    /// Whether it colours anything.
+    #[must_use]
+    pub const fn is_on(self) -> bool {
+        self.on
+    }
+
     /// What stands before and behind text of that tone.
     #[must_use]
     pub const fn around(self, tone: Tone) -> (&'static str, &'static str) {
@@ -131,6 +143,9 @@ impl Painter {
             Tone::Attention => "\x1b[1;33m",
             Tone::Bad => "\x1b[1;31m",
             Tone::Title => "\x1b[1m",
+            Tone::Name => "\x1b[35m",
+            Tone::Number => "\x1b[32m",
+            Tone::Separator => "\x1b[36m",
         };
         (begin, "\x1b[0m")
     }

@@ -138,6 +138,48 @@ impl From<Verdict> for ExitCode {
     }
 }
 
+/// The exit codes of `grep`, which grep(1) gives their meaning.
+#[derive(Copy, Clone, Debug, Eq, PartialEq)]
+pub enum Found {
+    /// A line was selected.
+    Some = 0,
+    /// None was.
+    Nothing = 1,
+    /// Not everything was searched.
+    Trouble = 2,
+}
+
+impl Found {
+    /// All of them, in the order of their codes.
+    pub const ALL: [Self; 3] = [Self::Some, Self::Nothing, Self::Trouble];
+
+    /// What the shell sees.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        self as u8
+    }
+
+    /// One sentence for the man page.
+    #[must_use]
+    pub const fn meaning(self) -> &'static str {
+        match self {
+            Self::Some => {
+                "A line was selected; with -q also after trouble. Also when the reader of standard output went away."
+            }
+            Self::Nothing => "No line was selected.",
+            Self::Trouble => {
+                "Trouble, whether a line was selected or not: the command line was wrong, or a log, or a range of it, is missing, damaged or could not be read. Standard error says what and what to do; what could be read was searched. Not for holes and pruned ranges."
+            }
+        }
+    }
+}
+
+impl From<Found> for ExitCode {
+    fn from(found: Found) -> Self {
+        Self::from(found.code())
+    }
+}
+
 /// The exit code of a command that a signal ended before all was done, as the man pages have it.
 pub const ENDED: (&str, &str) = (
     "128+N",
@@ -371,6 +413,7 @@ mod tests {
     fn codes_are_the_documented_ones() {
         assert_eq!(Exit::ALL.map(Exit::code), [0, 1, 2, 3, 4]);
         assert_eq!(Verdict::ALL.map(Verdict::code), [0, 1, 2, 3]);
+        assert_eq!(Found::ALL.map(Found::code), [0, 1, 2]);
         assert_eq!(NotRun::ALL.map(NotRun::code), [125, 126, 127]);
     }
 

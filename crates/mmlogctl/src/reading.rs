@@ -1,4 +1,4 @@
-//! What the commands share that print a log's content.
+//! What the commands share that read a log's content.
 //!
 //! [`stretch`] reads a piece at a time and never shows the bytes of a known hole as data, [`copy`] is
 //! the one loop from a log to standard output, [`backward`] finds where the last lines start.

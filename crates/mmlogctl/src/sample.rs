@@ -84,7 +84,6 @@ fn follower(lag: u64) -> FollowerStatus {
         is_beyond: false,
         since: at(),
         last_seen: at(),
-        stands_for: None,
     }
 }
 

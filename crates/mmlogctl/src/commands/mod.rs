@@ -13,6 +13,7 @@ pub mod cat;
 pub mod check;
 pub mod drill;
 pub mod exec;
+pub mod grep;
 pub mod init;
 pub mod inspect;
 pub mod ls;
@@ -26,7 +27,8 @@ pub mod tail;
 pub mod trim;
 
 /// Runs the command that was typed. Its exit code is one of [`Exit`], for `check` one of
-/// [`Verdict`](crate::exit::Verdict) (as for `--exit-code` of `status` and `ls`), for `exec` that of the program.
+/// [`Verdict`](crate::exit::Verdict) (as for `--exit-code` of `status` and `ls`), for `grep` one of
+/// [`Found`](crate::exit::Found), for `exec` that of the program.
 ///
 /// # Errors
 /// What the command could not do.
@@ -54,6 +56,7 @@ pub fn run(cli: &Cli, out: &mut Output) -> Result<ExitCode, Failure> {
         Command::Exec(args) => return Ok(exec::run(args, out)),
         Command::Cat(args) => cat::run(args, out)?,
         Command::Tail(args) => tail::run(args, out)?,
+        Command::Grep(args) => return Ok(grep::run(args, out)),
         Command::Ls(args) => return ls::run(args, out),
         Command::Status(args) => return status::run(args, out),
         Command::Check(args) => return Ok(check::run(args, out).into()),

@@ -91,7 +91,7 @@ pub trait Sink {
     /// Whether it goes on behind something that it cannot read, which is a failure with this exit code. Damage does not go
     /// away by trying again; whatever else it is may, and who keeps a place must not pass it by.
     fn passes(&self, failed: Exit) -> bool {
-        matches!(failed, Exit::Damaged | Exit::Failed)
+        is_passed(failed)
     }
 
     /// What is given out from here on was read from this log, in this epoch.
@@ -194,18 +194,28 @@ impl Copier {
 }
 
 /// Bytes that were in the log and are no longer, or cannot be looked at: said whatever was asked for.
-fn is_news(hole: &Hole) -> bool {
+pub(crate) fn is_news(hole: &Hole) -> bool {
     matches!(hole.kind, HoleKind::Pruned | HoleKind::Gone | HoleKind::Unseen)
 }
 
 /// What the command has to end with because of a hole.
-fn lacks(hole: &Hole) -> Option<Exit> {
+pub(crate) fn lacks(hole: &Hole) -> Option<Exit> {
     match hole.kind {
         // What somebody has taken note of, by `repair`, is history.
         HoleKind::Gone if hole.at.is_none() => Some(Exit::Damaged),
         HoleKind::Unseen => Some(Exit::Failed),
         _ => None,
     }
+}
+
+/// Whether who reads all that there is goes on behind a failure with this exit code.
+pub(crate) const fn is_passed(failed: Exit) -> bool {
+    matches!(failed, Exit::Damaged | Exit::Failed)
+}
+
+/// What is said of a range that cannot be read.
+pub(crate) fn not_read(at: Position, len: u64, error: &Error) -> String {
+    format!("positions {at} to {} could not be read ({len} bytes): {}", at + len, error.fault())
 }
 
 /// Says what cannot be read, if it goes on behind that.
@@ -215,7 +225,7 @@ fn pass(at: Position, len: u64, error: Error, sink: &mut dyn Sink) -> Result<(),
         return Err(error.into());
     }
     sink.worsen(exit);
-    sink.say(&format!("positions {at} to {} could not be read ({len} bytes): {}", at + len, error.fault()));
+    sink.say(&not_read(at, len, &error));
     Ok(())
 }
 

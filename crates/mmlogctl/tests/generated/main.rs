@@ -15,7 +15,7 @@ use clap::Command;
 use clap_mangen::Man;
 use clap_mangen::roff::{Roff, bold, roman};
 use mmlogctl::cli;
-use mmlogctl::exit::{ENDED, Exit, LISTED, LOOKED, NotRun, RAN, Verdict};
+use mmlogctl::exit::{ENDED, Exit, Found, LISTED, LOOKED, NotRun, RAN, Verdict};
 use pages::Page;
 
 type Outcome = Result<(), Box<dyn Error>>;
@@ -75,13 +75,17 @@ fn a_page_names_every_exit_code() -> Outcome {
 /// These end by signals in ways of their own, which their texts have.
 const OTHERWISE: [&str; 4] = ["mmlogctl-append", "mmlogctl-bench", "mmlogctl-drill", "mmlogctl-inspect"];
 
-/// Those of `check` are what monitoring makes of them, those of `status` and `ls` what a look can end with, those of `exec` mostly the program's.
+/// Those of `check` are what monitoring makes of them, those of `grep` what grep(1) has, those of `status` and `ls` what a look can end with, those of `exec` mostly the program's.
 fn exit_codes(page: &str) -> Vec<(String, &'static str)> {
     let ended = (ENDED.0.to_owned(), ENDED.1);
     match page {
         "mmlogctl-check" => {
             let verdicts = Verdict::ALL.map(|v| (v.code().to_string(), v.meaning()));
             verdicts.into_iter().chain([ended]).collect()
+        }
+        "mmlogctl-grep" => {
+            let found = Found::ALL.map(|found| (found.code().to_string(), found.meaning()));
+            found.into_iter().chain([ended]).collect()
         }
         "mmlogctl-status" | "mmlogctl-ls" => {
             let codes = if page == "mmlogctl-ls" { LISTED } else { LOOKED };

@@ -22,10 +22,18 @@ const LIVE_LOG: &[&str] = &[
      and lines are stored without any event that other tools wait for. So on a live log:",
     "Do not use tail -f of other packages: it prints the NULs and then none of the lines that follow. \
      Use mmlogctl tail -f.",
-    "Do not use grep or less on the file: they take it for a binary file. Use mmlogctl cat LOG | grep TEXT.",
+    "Do not use grep or less on the file: they take it for a binary file. Use mmlogctl grep TEXT LOG and mmlogctl cat LOG | less.",
     "Never let logrotate run with copytruncate on it: the truncation takes the space away under writers \
      that have it mapped. The log is damaged; mmlogctl append ends with an error, programs that do not guard \
      against it die of SIGBUS.",
+];
+
+/// What is otherwise than in grep(1).
+const GREP: &[&str] = &[
+    "-f follows; patterns of a file are -e \"$(cat FILE)\". -h is help; --no-filename has no letter. -R shows the colours of the log's own lines.",
+    "Patterns of grep without -E, in which \\| and \\+ have a meaning and | and + have none, are not known. -F takes a pattern as text.",
+    "-b prints positions, not offsets in what is read: cat --from takes them. Line numbers begin at the first byte that is kept, so that \
+     prune changes them; positions stay.",
 ];
 
 /// What surprises whoever runs a service with it.
@@ -154,7 +162,6 @@ pub(crate) fn of(command: &str) -> Page {
         },
         "cat" => Page {
             examples: &[
-                ("Search a log:", "mmlogctl cat app.log | grep 7"),
                 ("Read it:", "mmlogctl cat app.log | less"),
                 ("The last quarter of an hour:", "mmlogctl cat --since 15m app.log"),
                 (
@@ -181,6 +188,31 @@ pub(crate) fn of(command: &str) -> Page {
                 ),
             ],
             caveats: LIVE_LOG,
+        },
+        "grep" => Page {
+            examples: &[
+                ("Search a log, its old segments too:", "mmlogctl grep 7 app.log"),
+                (
+                    "What matches one of two, of the last hour, and the two lines before each:",
+                    "mmlogctl grep --since 1h -B2 '^(7|8)$' app.log",
+                ),
+                ("What is appended, too:", "mmlogctl grep -f -i 2 app.log web.log"),
+                (
+                    "A text, whatever its characters mean elsewhere:",
+                    "mmlogctl grep -F -e 7 -e '[x](y)' app.log",
+                ),
+                ("The patterns of a file:", "seq 3 >words; mmlogctl grep -F -e \"$(cat words)\" app.log"),
+                ("How many lines each log has:", "mmlogctl grep -c 7 app.log web.log"),
+                (
+                    "Wait until a line comes, a minute at most:",
+                    "timeout 60 mmlogctl grep -q -f 7 app.log && echo it is there",
+                ),
+                (
+                    "Look around what was found:",
+                    "mmlogctl cat --from \"$(mmlogctl grep -b -m1 7 app.log | cut -d: -f1)\" app.log",
+                ),
+            ],
+            caveats: GREP,
         },
         "check" => Page {
             examples: &[

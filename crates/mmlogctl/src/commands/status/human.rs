@@ -30,7 +30,7 @@
 //! ```
 
 use std::cmp::Reverse;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use mmlog::{
@@ -48,8 +48,6 @@ const WRITERS: usize = 5;
 const HOLES: usize = 3;
 const HOLDS: usize = 3;
 const FOLLOWERS: usize = 3;
-/// A follower that has not read for so long stands.
-const STANDS: Duration = Duration::from_secs(10);
 /// The most columns of how a process was called.
 const TITLE: usize = 40;
 
@@ -194,10 +192,10 @@ fn writer(w: &WriterStatus) -> String {
         }
         None => match &w.waiting {
             Some(waiting) => format!(
-                "has waited {} for {} to append {}",
-                units::lasting(units::passed(waiting.since, SystemTime::now()).unwrap_or_default()),
+                "waits for {} to append {}{}",
                 waiting.want,
-                units::size(waiting.len)
+                units::size(waiting.len),
+                since(", since", Some(waiting.since))
             ),
             None => format!(
                 "{}, {}{}",
@@ -280,11 +278,7 @@ fn follower(f: &FollowerStatus) -> String {
         true => "which the log does not have".to_owned(),
         false => format!("{} behind", units::size(f.lag)),
     };
-    // One for which another thread tells is seen, and does not read.
-    let stands = f.stands_for.filter(|time| *time >= STANDS);
-    let seen = stands
-        .map_or_else(|| seen(f.last_seen), |time| format!(", has read nothing for {}", units::lasting(time)));
-    let (pid, home) = seated(f.pid, f.seat);
+    let (seen, (pid, home)) = (seen(f.last_seen), seated(f.pid, f.seat));
     let title = f.name.as_deref().or(f.command_line.as_deref()).unwrap_or(&f.command);
     format!("{} at {}, {where_it_is}{seen} ({pid}, {}{home})", clipped(title, TITLE), f.position, f.process)
 }
