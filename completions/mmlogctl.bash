@@ -58,7 +58,7 @@ _mmlogctl_program() {
 
 _mmlogctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command= word options i
-    local commands="init append exec cat tail grep ls status check inspect repair trim rotate prune segments rm drill bench help"
+    local commands="init append exec cat tail grep ls status check inspect repair trim policy rotate prune segments rm drill bench help"
     COMPREPLY=()
     # Readline makes a word of each "=".
     if [[ $cur == = ]]; then
@@ -92,7 +92,7 @@ _mmlogctl() {
             return
             ;;
         init)
-            options="--chunk-size --max-writers --mode --gate-ms --adopt --trust-path --help -h"
+            options="--chunk-size --max-writers --mode --rotate-size --rotate-age --keep --keep-bytes --keep-age --keep-free --hold-max --compress --gate-ms --adopt --trust-path --help -h"
             case $prev in
                 --chunk-size)
                     :
@@ -104,6 +104,38 @@ _mmlogctl() {
                     ;;
                 --mode)
                     :
+                    return
+                    ;;
+                --rotate-size)
+                    :
+                    return
+                    ;;
+                --rotate-age)
+                    :
+                    return
+                    ;;
+                --keep)
+                    :
+                    return
+                    ;;
+                --keep-bytes)
+                    :
+                    return
+                    ;;
+                --keep-age)
+                    :
+                    return
+                    ;;
+                --keep-free)
+                    :
+                    return
+                    ;;
+                --hold-max)
+                    :
+                    return
+                    ;;
+                --compress)
+                    _mmlogctl_words "zstd gzip" "$cur"
                     return
                     ;;
                 --gate-ms)
@@ -114,7 +146,7 @@ _mmlogctl() {
             if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
             ;;
         append)
-            options="--no-create --linger --max-line --split-mark --on-full --sync --drop-behind --timestamp --prefix --chunk-size --max-writers --mode --trust-path --raw --tee --tee-ends --grace --help -h"
+            options="--no-create --linger --max-line --split-mark --on-full --sync --drop-behind --timestamp --prefix --chunk-size --max-writers --mode --rotate-size --rotate-age --keep --keep-bytes --keep-age --keep-free --hold-max --compress --trust-path --raw --tee --tee-ends --grace --help -h"
             case $prev in
                 --linger)
                     :
@@ -154,6 +186,38 @@ _mmlogctl() {
                     ;;
                 --mode)
                     :
+                    return
+                    ;;
+                --rotate-size)
+                    :
+                    return
+                    ;;
+                --rotate-age)
+                    :
+                    return
+                    ;;
+                --keep)
+                    :
+                    return
+                    ;;
+                --keep-bytes)
+                    :
+                    return
+                    ;;
+                --keep-age)
+                    :
+                    return
+                    ;;
+                --keep-free)
+                    :
+                    return
+                    ;;
+                --hold-max)
+                    :
+                    return
+                    ;;
+                --compress)
+                    _mmlogctl_words "zstd gzip" "$cur"
                     return
                     ;;
                 --grace)
@@ -164,7 +228,7 @@ _mmlogctl() {
             if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
             ;;
         exec)
-            options="--no-create --linger --max-line --split-mark --on-full --sync --drop-behind --timestamp --prefix --chunk-size --max-writers --mode --trust-path --stderr-prefix --tee --tee-ends --until-closed --help -h"
+            options="--no-create --linger --max-line --split-mark --on-full --sync --drop-behind --timestamp --prefix --chunk-size --max-writers --mode --rotate-size --rotate-age --keep --keep-bytes --keep-age --keep-free --hold-max --compress --trust-path --stderr-prefix --tee --tee-ends --until-closed --help -h"
             case $prev in
                 --linger)
                     :
@@ -204,6 +268,38 @@ _mmlogctl() {
                     ;;
                 --mode)
                     :
+                    return
+                    ;;
+                --rotate-size)
+                    :
+                    return
+                    ;;
+                --rotate-age)
+                    :
+                    return
+                    ;;
+                --keep)
+                    :
+                    return
+                    ;;
+                --keep-bytes)
+                    :
+                    return
+                    ;;
+                --keep-age)
+                    :
+                    return
+                    ;;
+                --keep-free)
+                    :
+                    return
+                    ;;
+                --hold-max)
+                    :
+                    return
+                    ;;
+                --compress)
+                    _mmlogctl_words "zstd gzip" "$cur"
                     return
                     ;;
                 --stderr-prefix)
@@ -470,8 +566,29 @@ _mmlogctl() {
             esac
             if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
             ;;
+        policy)
+            options="--set --clear --json --wait --verbose --olddir --trust-path --help -v -h"
+            case $prev in
+                --set)
+                    :
+                    return
+                    ;;
+                --clear)
+                    [[ ${COMP_WORDS[COMP_CWORD - 1]} == = || ${COMP_WORDS[COMP_CWORD]} == = ]] && { :; return; }
+                    ;;
+                --wait)
+                    :
+                    return
+                    ;;
+                --olddir)
+                    _mmlogctl_files -d "$cur"
+                    return
+                    ;;
+            esac
+            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
+            ;;
         rotate)
-            options="--dry-run --if-size --if-age --wait --utc --compress --level --olddir --run --verbose --trust-path --help -n -v -h"
+            options="--dry-run --if-size --if-age --if-due --wait --utc --compress --level --olddir --run --verbose --trust-path --help -n -v -h"
             case $prev in
                 --if-size)
                     :
@@ -505,7 +622,7 @@ _mmlogctl() {
             if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
             ;;
         prune)
-            options="--keep --keep-bytes --keep-age --punch --keep-unrun --force --forget --dry-run --wait --verbose --olddir --trust-path --help -n -v -h"
+            options="--keep --keep-bytes --keep-age --keep-free --hold-max --policy --punch --keep-unrun --force --forget --dry-run --wait --verbose --olddir --trust-path --help -n -v -h"
             case $prev in
                 --keep)
                     :
@@ -516,6 +633,14 @@ _mmlogctl() {
                     return
                     ;;
                 --keep-age)
+                    :
+                    return
+                    ;;
+                --keep-free)
+                    :
+                    return
+                    ;;
+                --hold-max)
                     :
                     return
                     ;;

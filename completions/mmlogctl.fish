@@ -90,6 +90,8 @@ complete -c mmlogctl -n 'not __mmlogctl_command' -a repair -d 'Examine a log and
 complete -c mmlogctl -n '__mmlogctl_in help' -a repair -d 'Examine a log and mend it'
 complete -c mmlogctl -n 'not __mmlogctl_command' -a trim -d 'Cut off the preallocated space behind the last byte'
 complete -c mmlogctl -n '__mmlogctl_in help' -a trim -d 'Cut off the preallocated space behind the last byte'
+complete -c mmlogctl -n 'not __mmlogctl_command' -a policy -d 'Show or change the rules by which a log rotates and prunes itself'
+complete -c mmlogctl -n '__mmlogctl_in help' -a policy -d 'Show or change the rules by which a log rotates and prunes itself'
 complete -c mmlogctl -n 'not __mmlogctl_command' -a rotate -d 'Make what was appended a final segment and go on in a new data file'
 complete -c mmlogctl -n '__mmlogctl_in help' -a rotate -d 'Make what was appended a final segment and go on in a new data file'
 complete -c mmlogctl -n 'not __mmlogctl_command' -a prune -d 'Remove final segments that are no longer wanted'
@@ -107,6 +109,14 @@ complete -c mmlogctl -n '__mmlogctl_in help' -a help -d 'Say more of a command'
 complete -c mmlogctl -n '__mmlogctl_in init' -l chunk-size -d 'By how much the data file grows at a time, a multiple of the page size [default' -x
 complete -c mmlogctl -n '__mmlogctl_in init' -l max-writers -d 'How many writers may have the log open at once [default' -x
 complete -c mmlogctl -n '__mmlogctl_in init' -l mode -d 'The permission bits of the files, in octal [default' -x
+complete -c mmlogctl -n '__mmlogctl_in init' -l rotate-size -d 'Of a new log' -x
+complete -c mmlogctl -n '__mmlogctl_in init' -l rotate-age -d 'Of a new log' -x
+complete -c mmlogctl -n '__mmlogctl_in init' -l keep -d 'Of a new log' -x
+complete -c mmlogctl -n '__mmlogctl_in init' -l keep-bytes -d 'Of a new log' -x
+complete -c mmlogctl -n '__mmlogctl_in init' -l keep-age -d 'Of a new log' -x
+complete -c mmlogctl -n '__mmlogctl_in init' -l keep-free -d 'Of a new log' -x
+complete -c mmlogctl -n '__mmlogctl_in init' -l hold-max -d 'Of a new log' -x
+complete -c mmlogctl -n '__mmlogctl_in init' -l compress -d 'Of a new log' -x -a 'zstd gzip'
 complete -c mmlogctl -n '__mmlogctl_in init' -l gate-ms -d 'How long a trim keeps writers waiting before it gives up, in milliseconds [default' -x
 complete -c mmlogctl -n '__mmlogctl_in init' -l adopt -d 'Log behind the bytes of a data file that has no metadata'
 complete -c mmlogctl -n '__mmlogctl_in init' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
@@ -124,6 +134,14 @@ complete -c mmlogctl -n '__mmlogctl_in append' -l prefix -d 'Put TEXT before eac
 complete -c mmlogctl -n '__mmlogctl_in append' -l chunk-size -d 'By how much the data file grows at a time, a multiple of the page size [default' -x
 complete -c mmlogctl -n '__mmlogctl_in append' -l max-writers -d 'How many writers may have the log open at once [default' -x
 complete -c mmlogctl -n '__mmlogctl_in append' -l mode -d 'The permission bits of the files, in octal [default' -x
+complete -c mmlogctl -n '__mmlogctl_in append' -l rotate-size -d 'Of a new log' -x
+complete -c mmlogctl -n '__mmlogctl_in append' -l rotate-age -d 'Of a new log' -x
+complete -c mmlogctl -n '__mmlogctl_in append' -l keep -d 'Of a new log' -x
+complete -c mmlogctl -n '__mmlogctl_in append' -l keep-bytes -d 'Of a new log' -x
+complete -c mmlogctl -n '__mmlogctl_in append' -l keep-age -d 'Of a new log' -x
+complete -c mmlogctl -n '__mmlogctl_in append' -l keep-free -d 'Of a new log' -x
+complete -c mmlogctl -n '__mmlogctl_in append' -l hold-max -d 'Of a new log' -x
+complete -c mmlogctl -n '__mmlogctl_in append' -l compress -d 'Of a new log' -x -a 'zstd gzip'
 complete -c mmlogctl -n '__mmlogctl_in append' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in append' -l raw -d 'Bytes as they come'
 complete -c mmlogctl -n '__mmlogctl_in append' -l tee -d 'Copy to standard output what was stored'
@@ -143,6 +161,14 @@ complete -c mmlogctl -n '__mmlogctl_in exec' -l prefix -d 'Put TEXT before each 
 complete -c mmlogctl -n '__mmlogctl_in exec' -l chunk-size -d 'By how much the data file grows at a time, a multiple of the page size [default' -x
 complete -c mmlogctl -n '__mmlogctl_in exec' -l max-writers -d 'How many writers may have the log open at once [default' -x
 complete -c mmlogctl -n '__mmlogctl_in exec' -l mode -d 'The permission bits of the files, in octal [default' -x
+complete -c mmlogctl -n '__mmlogctl_in exec' -l rotate-size -d 'Of a new log' -x
+complete -c mmlogctl -n '__mmlogctl_in exec' -l rotate-age -d 'Of a new log' -x
+complete -c mmlogctl -n '__mmlogctl_in exec' -l keep -d 'Of a new log' -x
+complete -c mmlogctl -n '__mmlogctl_in exec' -l keep-bytes -d 'Of a new log' -x
+complete -c mmlogctl -n '__mmlogctl_in exec' -l keep-age -d 'Of a new log' -x
+complete -c mmlogctl -n '__mmlogctl_in exec' -l keep-free -d 'Of a new log' -x
+complete -c mmlogctl -n '__mmlogctl_in exec' -l hold-max -d 'Of a new log' -x
+complete -c mmlogctl -n '__mmlogctl_in exec' -l compress -d 'Of a new log' -x -a 'zstd gzip'
 complete -c mmlogctl -n '__mmlogctl_in exec' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in exec' -l stderr-prefix -d 'Put TEXT before each line of standard error, instead of that of --prefix' -x
 complete -c mmlogctl -n '__mmlogctl_in exec' -l tee -d 'Copy what was stored'
@@ -275,9 +301,19 @@ complete -c mmlogctl -n '__mmlogctl_in trim' -s v -l verbose -d 'Say what was do
 complete -c mmlogctl -n '__mmlogctl_in trim' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in trim' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in trim' -k -a '(__mmlogctl_logs)'
+complete -c mmlogctl -n '__mmlogctl_in policy' -l set -d 'Set a rule, and leave the others as they are' -x
+complete -c mmlogctl -n '__mmlogctl_in policy' -l clear -d 'Take a rule away, or, without RULE, all of them, before any is set' -f
+complete -c mmlogctl -n '__mmlogctl_in policy' -l json -d 'One JSON object for each log, one per line'
+complete -c mmlogctl -n '__mmlogctl_in policy' -l wait -d 'How long to wait for another maintenance command, for each log' -x
+complete -c mmlogctl -n '__mmlogctl_in policy' -s v -l verbose -d 'Say what was done, a line or more for each log, also where standard output is no terminal, and where there was nothing to do'
+complete -c mmlogctl -n '__mmlogctl_in policy' -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -x -a '(__fish_complete_directories (commandline -ct))'
+complete -c mmlogctl -n '__mmlogctl_in policy' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
+complete -c mmlogctl -n '__mmlogctl_in policy' -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mmlogctl -n '__mmlogctl_in policy' -k -a '(__mmlogctl_logs)'
 complete -c mmlogctl -n '__mmlogctl_in rotate' -s n -l dry-run -d 'Say what would be rotated'
 complete -c mmlogctl -n '__mmlogctl_in rotate' -l if-size -d 'Only if the segment has at least that many bytes' -x
 complete -c mmlogctl -n '__mmlogctl_in rotate' -l if-age -d 'Only if the segment began at least that long ago' -x
+complete -c mmlogctl -n '__mmlogctl_in rotate' -l if-due -d 'Only if the log\'s own policy says so, see mmlogctl-policy(1)'
 complete -c mmlogctl -n '__mmlogctl_in rotate' -l wait -d 'How long to wait for others, for each log in all' -x
 complete -c mmlogctl -n '__mmlogctl_in rotate' -l utc -d 'Add the time (UTC) to the segment\'s name'
 complete -c mmlogctl -n '__mmlogctl_in rotate' -l compress -d 'Then compress it, and every final segment that is not compressed yet' -x -a 'zstd gzip'
@@ -291,6 +327,9 @@ complete -c mmlogctl -n '__mmlogctl_in rotate' -k -a '(__mmlogctl_logs)'
 complete -c mmlogctl -n '__mmlogctl_in prune' -l keep -d 'Keep the newest N final segments' -x
 complete -c mmlogctl -n '__mmlogctl_in prune' -l keep-bytes -d 'Keep as many of the newest final segments as take that much of the disk' -x
 complete -c mmlogctl -n '__mmlogctl_in prune' -l keep-age -d 'Keep final segments that became so less than that long ago' -x
+complete -c mmlogctl -n '__mmlogctl_in prune' -l keep-free -d 'While the file system has less free space, the oldest go, also those that the other rules keep' -x
+complete -c mmlogctl -n '__mmlogctl_in prune' -l hold-max -d 'A hold that lags by more bytes keeps nothing. It stays' -x
+complete -c mmlogctl -n '__mmlogctl_in prune' -l policy -d 'What the log\'s own policy keeps, see mmlogctl-policy(1). A log without one is left as it is'
 complete -c mmlogctl -n '__mmlogctl_in prune' -l punch -d 'Give back the blocks of the current segment\'s oldest part, up to the first line in the last --keep-bytes bytes'
 complete -c mmlogctl -n '__mmlogctl_in prune' -l keep-unrun -d 'Keep segments for which the command of `rotate --run` did not end with 0 yet, and all behind them'
 complete -c mmlogctl -n '__mmlogctl_in prune' -l force -d 'Also what holds keep'

@@ -11,7 +11,10 @@ use common::surgeon::Surgeon;
 use common::{Scene, scene};
 use mmlog::layout::{FEATURE_POLICY, Header};
 use mmlog::repair::{self, Wish};
-use mmlog::{Compression, Fault, Free, Log, Policy, PolicyState, Rotation};
+use mmlog::{
+    Compression, Fault, Free, HoleKind, Log, Next, Policy, PolicyState, Position, Pruning, Retention,
+    Rotation, Rule, Start,
+};
 
 const WAIT: Duration = Duration::from_secs(10);
 const GROWTH: usize = offset_of!(Header, policy.rotate_size);
@@ -163,4 +166,83 @@ fn metadata_that_is_made_anew_keeps_a_policy_that_is_whole_and_says_of_another_t
         assert_eq!(surgeon.get(GROWTH), if damage { 0 } else { 64 << 20 });
         assert_ne!(surgeon.get32(offset_of!(Header, identity.features_optional)) & FEATURE_POLICY, 0);
     }
+}
+
+/// A log of so many final segments of a line each, and a current one.
+fn segmented(scene: &Scene, policy: &Policy, finals: usize) -> Log {
+    let log = log_with(scene, policy);
+    let mut writer = log.writer().unwrap();
+    for _ in 0..finals {
+        writer.append(b"ten bytes\n").unwrap();
+        log.rotate(&Rotation::default()).unwrap().unwrap();
+    }
+    writer.append(b"ten bytes\n").unwrap();
+    log
+}
+
+fn by_policy(log: &Log) -> Pruning {
+    log.prune(&Retention::of(&log.policy().rules())).unwrap()
+}
+
+#[test]
+fn what_the_policy_does_not_keep_goes_and_a_damaged_one_takes_nothing() {
+    let scene = scene();
+    let log = segmented(&scene, &Policy { keep: Some(2), ..Policy::default() }, 5);
+    let surgeon = Surgeon::new(&scene.log);
+    let keep = offset_of!(Header, policies.copies) + 128 + 24;
+    surgeon.set(keep, 0);
+    assert!(by_policy(&log).is_empty());
+    surgeon.set(keep, 2);
+    let pruned = by_policy(&log);
+    assert_eq!((pruned.segments.len(), pruned.first_kept), (3, 30));
+    assert!(pruned.segments.iter().all(|s| s.rule == Rule::Count && s.allocated > 0));
+    assert!(by_policy(&log).is_empty());
+}
+
+#[test]
+fn a_hold_that_lags_too_much_keeps_nothing_stays_and_its_consumer_is_told_what_it_missed() {
+    let scene = scene();
+    let policy = Policy { keep: Some(0), hold_max: Some(25), ..Policy::default() };
+    let log = segmented(&scene, &policy, 5);
+    let [late, fresh] =
+        [("late", 10), ("fresh", 40)].map(|(name, at)| log.hold(name, Position::new(at)).unwrap());
+    let mut reader = log.follow(Start::At(Position::new(10))).unwrap();
+    let pruned = by_policy(&log);
+    assert_eq!((pruned.first_kept, &pruned.passed_over[..]), (40, &["late".to_owned()][..]));
+    assert_eq!(pruned.held_by.as_deref(), Some("fresh"));
+    let mut buf = [0; 100];
+    let Next::Hole(hole) = reader.next(&mut buf).unwrap() else { panic!("it is not told") };
+    assert_eq!((hole.kind, hole.start, hole.end()), (HoleKind::Pruned, 10, 40));
+    assert_eq!(reader.next(&mut buf).unwrap(), Next::Rotated(4));
+    assert_eq!(reader.next(&mut buf).unwrap(), Next::Bytes(40..50));
+    assert_eq!(log.holds().len(), 2, "it is not ended");
+    late.advance(Position::new(45)).unwrap();
+    fresh.advance(Position::new(60)).unwrap();
+    let pruned = by_policy(&log);
+    assert_eq!((pruned.segments.len(), pruned.held_by.as_deref()), (0, Some("late")), "it is obeyed again");
+}
+
+#[test]
+fn a_policy_takes_nothing_while_it_is_not_sure_which_file_is_the_segment() {
+    let scene = scene();
+    let log = segmented(&scene, &Policy { keep: Some(0), ..Policy::default() }, 3);
+    let twin = scene.log.with_file_name("app.log.0000000001-0000000000000000011");
+    std::fs::write(&twin, "nine more").unwrap();
+    let pruned = by_policy(&log);
+    assert_eq!((pruned.segments.len(), pruned.first_kept, pruned.twins), (0, 0, Some(1)));
+    std::fs::remove_file(&twin).unwrap();
+    assert_eq!(by_policy(&log).segments.len(), 3);
+}
+
+#[test]
+fn free_space_takes_the_oldest_also_of_those_that_other_rules_keep_and_never_the_current_one() {
+    let scene = scene();
+    let all = Policy { keep: Some(10), keep_free: Some(Free::Bytes(1 << 61)), ..Policy::default() };
+    let log = segmented(&scene, &all, 3);
+    let pruned = by_policy(&log);
+    assert_eq!(pruned.segments.iter().map(|s| s.rule).collect::<Vec<_>>(), [Rule::Free; 3]);
+    assert_eq!((pruned.first_kept, log.cursor().unwrap().get()), (30, 40));
+    log.set_policy(|policy| policy.keep_free = Some(Free::Bytes(1)), WAIT).unwrap();
+    log.rotate(&Rotation::default()).unwrap().unwrap();
+    assert!(by_policy(&log).is_empty(), "there is a byte");
 }

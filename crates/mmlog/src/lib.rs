@@ -127,11 +127,12 @@ mod door {
         DEFAULT_CHUNK_SIZE, DEFAULT_GATE_MS, DEFAULT_MAX_WRITERS, DEFAULT_RING_CHUNKS, Log, Options,
         open_logs, remove, remove_all,
     };
+    pub use crate::metadata::overdue::Undone;
     pub use crate::names::{Compression, Stamp};
     pub use crate::olddir::Moved;
-    pub use crate::policy::{Free, Policy, PolicyState};
+    pub use crate::policy::{Policy, PolicyState};
     pub use crate::position::Position;
-    pub use crate::prune::{Holds, PrunedSegment, Pruning, Retention, Rule};
+    pub use crate::prune::{Free, Holds, PrunedSegment, Pruning, Retention, Rule};
     pub use crate::rotate::{Rotated, Rotation};
     pub use crate::slots::Phase;
     pub use crate::span::{Jump, Pair, Span, Width};
@@ -140,7 +141,7 @@ mod door {
         Observer, Recovered, RemovedHeld, Seat, Seen, SegmentFlaw, SegmentStatus, Severity, State, Status,
         Thresholds, Version1Flags, WriterStatus, explain,
     };
-    pub use crate::status::{OutsideBytes, UnrunHooks};
+    pub use crate::status::{OutsideBytes, PolicyStatus, PolicyUndone, UnrunHooks};
     pub use crate::sys::barrier::prepare_before_threads;
     pub use crate::sys::cgroup::Freezer;
     pub use crate::sys::open_logs::{FileKey, Holder, OpenLog, OpenLogs, Sight, file_keys};

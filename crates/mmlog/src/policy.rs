@@ -11,6 +11,8 @@ use crate::files::owner::Operation;
 use crate::files::policy::check;
 use crate::metadata::policy::{FIRST_RULE, SET_NS, SHARE, Said, Words};
 use crate::names::Compression;
+use crate::prune::{Free, Retention};
+use crate::rotate::Rotation;
 use crate::sys::process;
 
 /// How a log bounds itself. A rule that is `None` is none; without any, there is no policy.
@@ -30,21 +32,13 @@ pub struct Policy {
     pub keep_bytes: Option<u64>,
     /// Final segments that became so less than that long ago: 1 s to 100 years.
     pub keep_age: Option<Duration>,
-    /// While the file system has less, the oldest final segments go, also ones within the other limits.
+    /// While the file system has less, the oldest final segments go, also ones within the other limits: 1 B to 2 EiB, or 1
+    /// to 99 per cent.
     pub keep_free: Option<Free>,
     /// A hold that lags by more bytes keeps nothing; its consumer is told what it missed: 1 B to 2 EiB.
     pub hold_max: Option<u64>,
     /// How tools compress final segments; the library does not.
     pub compress: Option<Compression>,
-}
-
-/// Free space of a file system.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Free {
-    /// 1 B to 2 EiB.
-    Bytes(u64),
-    /// 1 to 99 per cent of all its space.
-    Percent(u8),
 }
 
 /// What a log says of its policy.
@@ -76,11 +70,52 @@ impl PolicyState {
     }
 }
 
+impl Rotation {
+    /// When a policy begins a new segment; `None` where it says nothing of that.
+    ///
+    /// By size it is due once the segment is longer than it may be: whoever appends a message that does not fit sees to it
+    /// before.
+    pub fn of(policy: &Policy) -> Option<Self> {
+        let size = policy.rotate_size.map(|bytes| Self::default().if_size(bytes.saturating_add(1)));
+        match policy.rotate_age {
+            Some(age) => Some(size.unwrap_or_default().if_age(age)),
+            None => size,
+        }
+    }
+}
+
+impl Retention {
+    /// What a policy keeps, as it says.
+    ///
+    /// ```
+    /// # fn main() -> mmlog::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("app.log");
+    /// use mmlog::{Log, Policy, Retention};
+    /// let log = Log::options().policy(&Policy { keep: Some(3), ..Policy::default() }).open_or_create(&path)?;
+    /// assert!(log.prune(&Retention::of(&log.policy().rules()))?.is_empty());
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn of(policy: &Policy) -> Self {
+        let Policy { keep, keep_bytes: bytes, keep_age: age, keep_free: free, hold_max, .. } = *policy;
+        Self { keep, bytes, age, free, hold_max, by_policy: true, ..Self::default() }
+    }
+}
+
 fn nanoseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
 impl Policy {
+    /// Whether each rule has a value that it may have.
+    ///
+    /// # Errors
+    /// [`Fault::Policy`], of the first that has not.
+    pub fn check(&self) -> Result<(), Fault> {
+        check(&self.words())
+    }
+
     /// As the metadata has it, whether it is in range or not.
     pub(crate) fn words(&self) -> Words {
         let page = page_size();
@@ -146,8 +181,8 @@ pub(crate) fn set(
     let mut policy = PolicyState::of(files.meta.policy()).rules();
     files.intact()?;
     change(&mut policy);
+    policy.check()?;
     let mut words = policy.words();
-    check(&words)?;
     words[SET_NS] = process::now_ns();
     files.meta.set_policy(&words);
     crash_point("policy:set");

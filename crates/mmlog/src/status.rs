@@ -9,6 +9,7 @@ mod finding;
 pub(crate) mod flaws;
 mod followers;
 mod observer;
+mod policy;
 mod segments;
 mod waiting;
 pub use waiting::{OutsideBytes, UnrunHooks};
@@ -22,6 +23,7 @@ pub use finding::{Finding, FindingId, Severity, Thresholds};
 pub use flaws::SegmentFlaw;
 pub use followers::FollowerStatus;
 pub use observer::Observer;
+pub use policy::{PolicyStatus, PolicyUndone};
 pub use segments::{RemovedHeld, SegmentStatus};
 
 use crate::error::{Fault, PanicRecord};
@@ -393,6 +395,8 @@ pub struct Status {
     pub holes_total: u64,
     /// How many the table no longer holds: their bytes read as NULs.
     pub holes_forgotten: u64,
+    /// What the log's policy says, and does next.
+    pub policy: PolicyStatus,
     /// Data files, the current one last.
     pub segments: Vec<SegmentStatus>,
     /// What is wrong with old segments.

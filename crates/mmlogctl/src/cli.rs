@@ -16,6 +16,7 @@ use crate::commands::grep::GrepArgs;
 use crate::commands::init::InitArgs;
 use crate::commands::inspect::InspectArgs;
 use crate::commands::ls::LsArgs;
+use crate::commands::policy::PolicyArgs;
 use crate::commands::prune::PruneArgs;
 use crate::commands::repair::RepairArgs;
 use crate::commands::rm::RmArgs;
@@ -43,7 +44,7 @@ pub const GROUPS: [(&str, &[&str]); 5] = [
     ("Write", &["append", "exec", "init"]),
     ("Read", &["cat", "tail", "grep"]),
     ("Watch", &["ls", "status", "check", "inspect", "segments"]),
-    ("Look after", &["rotate", "prune", "trim", "repair", "rm"]),
+    ("Look after", &["policy", "rotate", "prune", "trim", "repair", "rm"]),
     ("Try", &["drill", "bench"]),
 ];
 
@@ -116,6 +117,7 @@ pub enum Command {
     Inspect(InspectArgs),
     Repair(RepairArgs),
     Trim(TrimArgs),
+    Policy(PolicyArgs),
     Rotate(RotateArgs),
     Prune(PruneArgs),
     Segments(SegmentsArgs),

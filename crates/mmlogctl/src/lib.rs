@@ -21,6 +21,7 @@ pub mod output;
 pub mod progress;
 pub mod reading;
 mod replace;
+pub mod rules;
 #[cfg(test)]
 mod sample;
 pub mod signals;

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use mmlog::{
-    Durability, FileFacts, FindingId, FollowerStatus, HoldStatus, Hole, HoleKind, InFlight, Lock, LogId,
-    Medium, PanicRecord, Phase, ProcessState, Recovered, Seat, SegmentFlaw, SegmentStatus, State, Status,
-    WriterStatus,
+    Compression, Durability, FileFacts, FindingId, FollowerStatus, Free, HoldStatus, Hole, HoleKind,
+    InFlight, Lock, LogId, Medium, PanicRecord, Phase, Policy, PolicyState, PolicyStatus, PolicyUndone,
+    ProcessState, Recovered, Seat, SegmentFlaw, SegmentStatus, State, Status, Undone, WriterStatus,
 };
 
 fn at() -> Option<SystemTime> {
@@ -87,8 +87,42 @@ fn follower(lag: u64) -> FollowerStatus {
     }
 }
 
+fn policy(words: &str) -> PolicyStatus {
+    let rules = Policy {
+        rotate_size: Some((1 << 61) - 4096),
+        rotate_age: Some(Duration::from_secs(86_399)),
+        keep: Some(999_999_999),
+        keep_bytes: Some((1 << 60) + 1),
+        keep_age: Some(Duration::from_secs(3_153_599_999)),
+        keep_free: Some(Free::Percent(99)),
+        hold_max: Some((1 << 60) + 1),
+        compress: Some(Compression::Zstd),
+    };
+    let undone = |of_log| PolicyUndone {
+        what: Some(Undone::Rotation),
+        since: at(),
+        tried: at(),
+        errno: 13,
+        of_log,
+        pid: 4_000_001,
+        uid: 4_000_001,
+        command: "a-long-command".to_owned(),
+    };
+    PolicyStatus {
+        state: PolicyState::Set(rules),
+        set_at: at(),
+        rotates_in: Some(1 << 60),
+        rotates_after: Some(Duration::from_secs(86_398)),
+        prunes: 1 << 40,
+        held_by: Some(words.to_owned()),
+        prunes_after: Some(Duration::from_secs(99_999_999)),
+        undone: vec![undone(true), undone(false)],
+    }
+}
+
 pub(crate) fn worst() -> Status {
     let words = "many words that go on and on ".repeat(20);
+    let policy = policy(&words);
     let path: PathBuf = "/a-long-directory-name".repeat(9).into();
     let segment = |generation| SegmentStatus {
         generation,
@@ -146,6 +180,7 @@ pub(crate) fn worst() -> Status {
         holes,
         holes_total: 2000,
         holes_forgotten: 976,
+        policy,
         segments: vec![segment(1), segment(0)],
         flaws: vec![flaw],
         removed_held: Vec::new(),

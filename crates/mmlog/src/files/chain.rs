@@ -15,10 +15,16 @@ use crate::names::SegmentName;
 /// A generation, and where it begins.
 type Beginning = (u64, u64);
 
-/// Whether names, in their order, have a generation that begins at two positions.
-pub(super) fn is_ambiguous<'a>(names: impl Iterator<Item = &'a SegmentName> + Clone) -> bool {
+/// The first generation, of names in their order, that begins at two positions.
+pub(super) fn twins<'a>(names: impl Iterator<Item = &'a SegmentName> + Clone) -> Option<u64> {
     let next = names.clone().skip(1);
-    names.zip(next).any(|(a, b)| a.generation == b.generation && a.base != b.base)
+    let two = |(a, b): &(&SegmentName, &SegmentName)| a.generation == b.generation && a.base != b.base;
+    names.zip(next).find(two).map(|(a, _)| a.generation)
+}
+
+/// Whether there is any.
+pub(super) fn is_ambiguous<'a>(names: impl Iterator<Item = &'a SegmentName> + Clone) -> bool {
+    twins(names).is_some()
 }
 
 /// Whether names, in their order, do not tell by themselves which files are the log's.
@@ -35,6 +41,7 @@ pub(super) fn is_in_doubt<'a>(
 
 /// Leaves one beginning to each generation below `current`, and, below what is kept, none that does not lead there.
 pub(super) fn settle(listing: &mut Listing, current: &Entry, kept: u64) -> Result<(), Fault> {
+    listing.twins = twins(listing.named.iter().map(|n| &n.says));
     if !is_in_doubt(listing.named.iter().map(|n| &n.says), current, kept) {
         return Ok(());
     }

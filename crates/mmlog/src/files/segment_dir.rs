@@ -115,6 +115,8 @@ pub(crate) struct Listing {
     /// In the log's own directory, with the names of the current segment or of ones to come.
     pub(crate) too_early: Vec<Named>,
     pub(crate) left_out: Vec<LeftOut>,
+    /// A generation whose files begin at different positions, of which one was taken.
+    pub(crate) twins: Option<u64>,
 }
 
 impl Listing {

@@ -35,6 +35,20 @@ const KINDS: [Undone; 6] = [
     Undone::LeftToOthers,
 ];
 
+impl Undone {
+    /// In one word, for machines.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Rotation => "rotation",
+            Self::InFlight => "in-flight",
+            Self::Busy => "busy",
+            Self::NameTaken => "name-taken",
+            Self::Pruning => "pruning",
+            Self::LeftToOthers => "left-to-others",
+        }
+    }
+}
+
 /// The longest time between two tries, milliseconds; one that lies further ahead is not believed.
 const LONGEST_MS: u64 = 60_000;
 const SHORTEST_MS: u64 = 1000;

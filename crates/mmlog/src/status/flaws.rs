@@ -83,7 +83,7 @@ pub(crate) fn survey(files: &Files, current: &Entry, peeks: &mut Peeks) -> (Vec<
 
 /// `None` when something went while it was looked at.
 fn look(files: &Files, current: &Entry, peeks: &mut Peeks) -> Option<(Vec<Survey>, Vec<SegmentFlaw>)> {
-    let Listing { named, too_early, left_out } = match files.finals() {
+    let Listing { named, too_early, left_out, .. } = match files.finals() {
         Ok(finals) => finals,
         Err(fault) => {
             let positions = files.first_kept().min(current.base)..current.base;

@@ -77,6 +77,8 @@ fn incoherent(magic: u32, has_block_device: bool) -> Option<&'static str> {
 pub(crate) struct FileSystem {
     /// Bytes that it has left for this user.
     pub(crate) free: u64,
+    /// Bytes that it has in all; 0 where it does not say.
+    pub(crate) all: u64,
     pub(crate) medium: Medium,
     /// Inodes that it has left, and those that it has; `None` where it does not count them.
     pub(crate) inodes: Option<(u64, u64)>,
@@ -97,6 +99,7 @@ pub(crate) fn ask_file_system(file: impl AsFd) -> io::Result<FileSystem> {
     let name = usize::try_from(s.maximum_name_length()).unwrap_or(0);
     Ok(FileSystem {
         free: s.blocks_available().saturating_mul(s.block_size().unsigned_abs()),
+        all: s.blocks().saturating_mul(s.block_size().unsigned_abs()),
         medium,
         inodes: (s.files() > 0).then_some((s.files_free(), s.files())),
         longest_name: if name == 0 { LONGEST } else { name.min(LONGEST) },

@@ -1,6 +1,6 @@
 //! `mmlogctl init LOG`: create a log, or check that an existing one has these options.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use mmlog::{Adopt, Log, Options, Origin, units};
@@ -8,6 +8,7 @@ use mmlog::{Adopt, Log, Options, Origin, units};
 use crate::arguments::{Access, octal, size};
 use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
+use crate::rules::Bounds;
 use crate::waits::leave;
 
 /// Create a log, or check that an existing one has these options.
@@ -49,6 +50,8 @@ pub struct Creation {
     /// The permission bits of the files, in octal [default: 0666 without the umask].
     #[arg(long, value_name = "OCTAL", value_parser = octal)]
     mode: Option<u32>,
+    #[command(flatten)]
+    bounds: Bounds,
 }
 
 impl Creation {
@@ -64,7 +67,13 @@ impl Creation {
         if let Some(mode) = self.mode {
             options = options.mode(mode);
         }
-        options
+        self.bounds.apply(options)
+    }
+
+    /// That the log has another policy than was typed, if it has.
+    #[must_use]
+    pub fn overruled(&self, path: &Path, log: &Log) -> Option<String> {
+        self.bounds.overruled(path, log)
     }
 }
 
@@ -108,7 +117,8 @@ fn agree(args: &InitArgs, log: &Log) -> Result<(), Failure> {
         }
     }
     if different.is_empty() {
-        return Ok(());
+        let overruled = args.creation.overruled(&args.log, log);
+        return overruled.map_or(Ok(()), |said| Err(Failure::new(Exit::Failed, said)));
     }
     let text = format!(
         "{}: {}; leave the option out to use the log as it is, or remove the log first",

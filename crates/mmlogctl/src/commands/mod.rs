@@ -17,6 +17,7 @@ pub mod grep;
 pub mod init;
 pub mod inspect;
 pub mod ls;
+pub mod policy;
 pub mod prune;
 pub mod repair;
 pub mod rm;
@@ -43,6 +44,7 @@ pub fn run(cli: &Cli, out: &mut Output) -> Result<ExitCode, Failure> {
             | Command::Check(_)
             | Command::Repair(_)
             | Command::Trim(_)
+            | Command::Policy(_)
             | Command::Rotate(_)
             | Command::Prune(_)
             | Command::Segments(_)
@@ -63,6 +65,7 @@ pub fn run(cli: &Cli, out: &mut Output) -> Result<ExitCode, Failure> {
         Command::Inspect(args) => inspect::run(args, out)?,
         Command::Repair(args) => repair::run(args, out)?,
         Command::Trim(args) => trim::run(args, out)?,
+        Command::Policy(args) => policy::run(args, out)?,
         Command::Rotate(args) => rotate::run(args, out)?,
         Command::Prune(args) => prune::run(args, out)?,
         Command::Segments(args) => segments::run(args, out)?,

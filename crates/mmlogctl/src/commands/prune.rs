@@ -4,13 +4,14 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::{ArgGroup, Args};
-use mmlog::{Holds, Log, Next, Position, Pruning, Retention, Rule, Start, units};
+use mmlog::{Free, Holds, Log, Next, Policy, PolicyState, Position, Pruning, Retention, Rule, Start, units};
 
-use crate::arguments::{Access, OldSegments, duration, exact_duration, exact_size, size};
+use crate::arguments::{Access, OldSegments, duration, size};
 use crate::each::{Logs, Verbose};
 use crate::exit::{Exit, Failure, printable, shown};
 use crate::output::Output;
 use crate::reading::{READ_SIZE, report};
+use crate::rules::{self, free};
 
 /// Remove final segments that are no longer wanted.
 ///
@@ -20,7 +21,7 @@ use crate::reading::{READ_SIZE, report};
 /// With --punch the blocks of the oldest part of the data file are given back while it is in use: for a log that never
 /// rotates. It needs no free space.
 #[derive(Args, Debug)]
-#[command(group = ArgGroup::new("rules").args(["keep", "keep_bytes", "keep_age", "forget"]).multiple(true).required(true))]
+#[command(group = ArgGroup::new("rules").args(["keep", "keep_bytes", "keep_age", "keep_free", "policy", "forget"]).multiple(true).required(true))]
 pub struct PruneArgs {
     #[command(flatten)]
     logs: Logs,
@@ -37,6 +38,17 @@ pub struct PruneArgs {
     /// that became final at a time that has not come is as old as the next.
     #[arg(long, value_name = "DUR", value_parser = duration)]
     keep_age: Option<Duration>,
+    /// While the file system has less free space, the oldest go, also those that the other rules keep: 5G, or 10% of all its
+    /// space. What a process has open still does not become free.
+    #[arg(long, value_name = "SIZE", value_parser = free)]
+    keep_free: Option<Free>,
+    /// A hold that lags by more bytes keeps nothing. It stays; its consumer is told what it missed.
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    hold_max: Option<u64>,
+    /// What the log's own policy keeps, see mmlogctl-policy(1). A log without one is left as it is; so is one of which two
+    /// files claim to be the same segment, which is said.
+    #[arg(long, conflicts_with_all = ["keep", "keep_bytes", "keep_age", "keep_free", "hold_max", "forget"])]
+    policy: bool,
     /// Give back the blocks of the current segment's oldest part, up to the first line in the last --keep-bytes bytes;
     /// final segments, which are older still, go too.
     #[arg(long, requires = "keep_bytes", conflicts_with_all = ["keep", "keep_age"])]
@@ -67,12 +79,19 @@ pub struct PruneArgs {
 impl PruneArgs {
     fn how(&self, log: &Log) -> mmlog::Result<Retention> {
         let holds = if self.force { Holds::Override } else { Holds::Obey };
-        let mut how = Retention::default().wait(self.wait).holds(holds).keep_unrun(self.keep_unrun);
+        let how = if self.policy { Retention::of(&log.policy().rules()) } else { Retention::default() };
+        let mut how = how.wait(self.wait).holds(holds).keep_unrun(self.keep_unrun);
         if let Some(segments) = self.keep {
             how = how.keep(segments);
         }
         if let Some(age) = self.keep_age {
             how = how.keep_age(age);
+        }
+        if let Some(least) = self.keep_free {
+            how = how.keep_free(least);
+        }
+        if let Some(bytes) = self.hold_max {
+            how = how.hold_max(bytes);
         }
         Ok(match self.keep_bytes {
             Some(bytes) if self.punch => match first_line_of_last(log, bytes)? {
@@ -107,6 +126,10 @@ fn prune(args: &PruneArgs, path: &Path, out: &mut Output) -> Result<Exit, Failur
         true => (Tense::Would, options.open_reader(path)?),
         false => (Tense::Did, options.open(path)?),
     };
+    if args.policy && log.policy() == PolicyState::Damaged {
+        let text = "its policy is damaged, and nothing is removed by it; `mmlogctl policy LOG --set ...` sets one, `--clear` ends this";
+        return Err(Failure::new(Exit::Damaged, format!("{}: {text}", shown(path))));
+    }
     let how = args.how(&log)?.wait(args.wait.saturating_sub(begun.elapsed()));
     let pruned = if args.dry_run { log.plan_prune(&how)? } else { log.prune(&how)? };
     for segment in &pruned.unrun {
@@ -114,8 +137,12 @@ fn prune(args: &PruneArgs, path: &Path, out: &mut Output) -> Result<Exit, Failur
         let text = "for which the command of rotate --run has not ended yet; --keep-unrun keeps such";
         out.notice(&format!("{}: {verb} segment {segment}, {text}", shown(path)));
     }
+    if let Some(generation) = pruned.twins {
+        let text = "begin at different positions, and the policy removes nothing while that is so; move away what is not the log's";
+        out.notice(&format!("{}: the files of segment {generation} {text}", shown(path)));
+    }
     if args.dry_run || args.verbose.tells(out) {
-        let lines = said(args, path, tense, &pruned);
+        let lines = said(args, path, &log.policy().rules(), tense, &pruned);
         if lines.is_empty() && args.verbose.tells_of_nothing() {
             out.line(&format!("{}: nothing to remove", shown(path)))?;
         }
@@ -162,7 +189,7 @@ enum Tense {
     Did,
 }
 
-fn said(args: &PruneArgs, path: &Path, tense: Tense, pruned: &Pruning) -> Vec<String> {
+fn said(args: &PruneArgs, path: &Path, policy: &Policy, tense: Tense, pruned: &Pruning) -> Vec<String> {
     let log = shown(path);
     let (remove, give) = match tense {
         Tense::Would => ("would remove", "would give back"),
@@ -171,7 +198,8 @@ fn said(args: &PruneArgs, path: &Path, tense: Tense, pruned: &Pruning) -> Vec<St
     let mut lines = Vec::new();
     for s in &pruned.segments {
         let names: Vec<String> = s.paths.iter().map(|path| shown(path).to_string()).collect();
-        let (names, disk, why) = (names.join(" and "), units::size(s.allocated), reason(args, s.rule));
+        let (names, disk, why) =
+            (names.join(" and "), units::size(s.allocated), reason(args, policy, s.rule));
         lines.push(format!("{log}: {remove} {names}, {disk} [{}, {}): {why}", s.base, s.end));
     }
     if let Some(range) = &pruned.punched {
@@ -185,6 +213,9 @@ fn said(args: &PruneArgs, path: &Path, tense: Tense, pruned: &Pruning) -> Vec<St
     if let Some(segment) = pruned.waits_for_hook {
         lines.push(format!("{log}: segment {segment} waits for rotate --run, and keeps the rest"));
     }
+    for name in &pruned.passed_over {
+        lines.push(format!("{log}: hold {} lags too much, and keeps nothing", printable(name)));
+    }
     if let Some(name) = &pruned.held_by {
         let text = "keeps the rest; --force takes it, --forget ends the hold";
         lines.push(format!("{log}: hold {} {text}", printable(name)));
@@ -192,14 +223,20 @@ fn said(args: &PruneArgs, path: &Path, tense: Tense, pruned: &Pruning) -> Vec<St
     lines
 }
 
-/// The rule as it was typed.
-fn reason(args: &PruneArgs, rule: Rule) -> String {
-    match rule {
-        Rule::Count => format!("--keep {}", args.keep.unwrap_or_default()),
-        Rule::Bytes | Rule::Position => {
-            format!("--keep-bytes {}", exact_size(args.keep_bytes.unwrap_or_default()))
-        }
-        Rule::Age => format!("--keep-age {}", exact_duration(args.keep_age.unwrap_or_default())),
-        Rule::Unfinished => "an earlier prune did not come to its end".to_owned(),
+/// The rule as it was typed, or as the policy has it.
+fn reason(args: &PruneArgs, policy: &Policy, rule: Rule) -> String {
+    let name = match rule {
+        Rule::Unfinished => return "an earlier prune did not come to its end".to_owned(),
+        Rule::Count => "keep",
+        Rule::Bytes | Rule::Position => "keep-bytes",
+        Rule::Age => "keep-age",
+        Rule::Free => "keep-free",
+    };
+    let PruneArgs { keep, keep_bytes, keep_age, keep_free, .. } = *args;
+    let typed = Policy { keep, keep_bytes, keep_age, keep_free, ..Policy::default() };
+    let shown = |policy: &Policy| rules::named(name).ok()?.shown(policy);
+    if args.policy {
+        return format!("policy {name}={}", shown(policy).unwrap_or_default());
     }
+    format!("--{name} {}", shown(&typed).unwrap_or_default())
 }

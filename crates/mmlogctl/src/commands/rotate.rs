@@ -19,7 +19,7 @@ use crate::signals;
 use crate::text;
 use crate::waits::leave;
 use after::Hook;
-use compress::Format;
+pub(crate) use compress::Format;
 
 /// Make what was appended a final segment and go on in a new data file.
 ///
@@ -43,6 +43,10 @@ pub struct RotateArgs {
     /// began at a time that has not come is due.
     #[arg(long, value_name = "DUR", value_parser = duration)]
     if_age: Option<Duration>,
+    /// Only if the log's own policy says so, see mmlogctl-policy(1): the segment is longer than rotate-size, or older than
+    /// rotate-age. A log without such a rule is left as it is.
+    #[arg(long, conflicts_with_all = ["if_size", "if_age"])]
+    if_due: bool,
     /// How long to wait for others, for each log in all: another maintenance command, the log's lock, a writer that does not finish its
     /// append. Compressing and moving have as much again.
     #[arg(long, value_name = "DUR", value_parser = duration, default_value = "2s")]
@@ -85,8 +89,10 @@ pub struct RotateArgs {
 }
 
 impl RotateArgs {
-    fn how(&self) -> Rotation {
-        let mut how = Rotation::default().wait(self.wait);
+    /// `None`: whatever there is, it is not due.
+    fn how(&self, log: &Log) -> Option<Rotation> {
+        let how = if self.if_due { Rotation::of(&log.policy().rules())? } else { Rotation::default() };
+        let mut how = how.wait(self.wait);
         if self.run.is_some() {
             how = how.with_hook();
         }
@@ -97,10 +103,10 @@ impl RotateArgs {
             how = how.if_age(age);
         }
         let now = || text::now().strftime("%Y%m%dT%H%M%SZ").to_string();
-        match self.utc.then(|| Stamp::new(&now())).flatten() {
+        Some(match self.utc.then(|| Stamp::new(&now())).flatten() {
             Some(stamp) => how.stamp(stamp),
             None => how,
-        }
+        })
     }
 }
 
@@ -132,7 +138,8 @@ fn rotate(args: &RotateArgs, path: &Path, out: &mut Output) -> Result<Exit, Fail
     // From here on, so that what is compressed first does not look as if nobody cared.
     let turn = for_hook.as_ref().and_then(|log| log.hook_turn(Duration::ZERO).ok());
     let mut failures = Vec::new();
-    let rotated = match log.rotate(&args.how().wait(left())) {
+    let rotated = args.how(&log).map_or(Ok(None), |how| log.rotate(&how.wait(left())));
+    let rotated = match rotated {
         Err(e) if hook.is_none() => return Err(e.into()),
         rotated => rotated.unwrap_or_else(|e| {
             failures.push(Failure::from(e));
@@ -206,7 +213,7 @@ impl Undone {
 
 /// Says what would be done.
 fn plan(args: &RotateArgs, log_path: &Path, log: &Log, out: &mut Output) -> Result<Exit, Failure> {
-    let rotated = log.plan_rotation(&args.how())?;
+    let rotated = args.how(log).map_or(Ok(None), |how| log.plan_rotation(&how))?;
     if let Some(rotated) = &rotated {
         out.line(&said("would make", log_path, rotated))?;
     }

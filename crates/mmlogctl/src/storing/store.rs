@@ -65,6 +65,9 @@ impl<'a> Store<'a> {
         let log = patience.insist(out, &args.log, || {
             if args.no_create { options.open(&args.log) } else { options.open_or_create(&args.log) }
         })?;
+        if let Some(said) = args.creation.overruled(&args.log, &log) {
+            out.notice(&said);
+        }
         let mut writer = patience.insist(out, &args.log, || log.writer())?;
         let syncer = match args.sync {
             When::Interval(length) => {

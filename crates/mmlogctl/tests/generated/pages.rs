@@ -272,6 +272,24 @@ pub(crate) fn of(command: &str) -> Page {
             ],
             caveats: &[],
         },
+        "policy" => Page {
+            examples: &[
+                (
+                    "Segments of 64 MiB, the newest ten of them, whoever appends:",
+                    "mmlogctl policy --set rotate-size=64M --set keep=10 app.log",
+                ),
+                ("What it is, and what is due next:", "mmlogctl policy app.log"),
+                ("Never fill the disk:", "mmlogctl policy --set keep-free=10% app.log"),
+                (
+                    "Keep all segments again; rotate as before:",
+                    "mmlogctl policy --clear=keep --clear=keep-free app.log",
+                ),
+                ("No policy any more:", "mmlogctl policy --clear app.log"),
+            ],
+            caveats: &[
+                "Software of before this command ignores the policy: it appends beyond it, and removes nothing.",
+            ],
+        },
         "rotate" => Page {
             examples: &[
                 (

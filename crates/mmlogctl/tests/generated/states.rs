@@ -49,7 +49,7 @@ fn row(state: State) -> [&'static str; 3] {
 }
 
 /// What `status` prints at the beginning of a line, and the words behind it.
-const FIGURES: [(&str, &str); 17] = [
+const FIGURES: [(&str, &str); 18] = [
     (
         "problem, next",
         "What is wrong, with who it is and the numbers, and what to do. What is to be pasted has a line of its own.",
@@ -76,6 +76,11 @@ const FIGURES: [(&str, &str); 17] = [
         "settings",
         "chunk_size: by how much the file grows at a time. max_writers: how many may have it open. gate_ms: how long a trim \
      or a rotation may keep appends waiting.",
+    ),
+    (
+        "policy, overdue",
+        "The rules by which the log rotates and prunes itself, see mmlogctl-policy(1), what is due next, and what could not be done; \
+     not there where it has none.",
     ),
     ("durable", "Below which position a power failure loses nothing."),
     ("recovered", "What a reboot cost, and where the log went on."),

@@ -17,6 +17,8 @@
 //!   generation   0, base 0, limit 16777216, gate open
 //!   file         mode 0640, owner 1000:1000, inode 123, 41.2 GiB free on its disk
 //!   settings     chunk_size 16777216, max_writers 1024, gate_ms 50
+//!   policy       rotate-size=64M keep=10, set 3 s ago; a new segment after 62.8 MiB;
+//!                nothing to remove
 //!   durable      below 1230000 (1.2 MiB), synced 3 s ago
 //!   lock         free
 //!   maintenance  held by 4711 for trim since 2026-01-02T03:04:05Z (mmlogctl, sleeping)
@@ -34,10 +36,12 @@ use std::time::SystemTime;
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use mmlog::{
-    Durability, Finding, FollowerStatus, HoldStatus, Hole, Lock, Seat, Severity, Status, WriterStatus, units,
+    Durability, Finding, FollowerStatus, HoldStatus, Hole, Lock, PolicyState, Seat, Severity, Status,
+    WriterStatus, units,
 };
 
 use super::page::Page;
+use crate::commands::policy::{next, overdue, said};
 use crate::exit::shown;
 use crate::metrics::slack;
 use crate::text::clipped;
@@ -104,6 +108,7 @@ fn facts(page: &mut Page, s: &Status) {
     let settings =
         format!("chunk_size {}, max_writers {}, gate_ms {}", s.chunk_size, s.max_writers, s.gate_ms);
     page.field("settings", &(settings + &format));
+    policy(page, s);
     durable(page, &s.durability);
     page.field("lock", &lock(&s.lock));
     page.field("maintenance", &lock(&s.maintenance));
@@ -139,6 +144,17 @@ fn durable(page: &mut Page, d: &Durability) {
     if let Some(r) = d.recovered {
         let at = since(", at", Some(r.at));
         page.field("recovered", &format!("{} lost, went on at {}{at}", units::size(r.lost), r.end));
+    }
+}
+
+fn policy(page: &mut Page, s: &Status) {
+    if s.policy.state == PolicyState::Unset {
+        return;
+    }
+    let text = [Some(said(&s.policy)), next(&s.policy)].into_iter().flatten().collect::<Vec<_>>().join("; ");
+    page.field("policy", &text);
+    for late in overdue(&s.policy) {
+        page.field("overdue", &late);
     }
 }
 

@@ -6,11 +6,12 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use mmlog::{
     Damage, Durability, Error, FileFacts, Finding, FollowerStatus, HoldStatus, Hole, InFlight, Lock,
-    PanicRecord, SegmentFlaw, SegmentStatus, Severity, SlotWaiters, State, Status, Version1Flags, Waiting,
-    WriterStatus, explain,
+    PanicRecord, PolicyUndone, SegmentFlaw, SegmentStatus, Severity, SlotWaiters, State, Status, Undone,
+    Version1Flags, Waiting, WriterStatus, explain,
 };
 use serde_json::{Value, json};
 
+use crate::commands::policy::object_of;
 use crate::metrics::slack;
 use crate::output::json_line;
 use crate::text::with_path;
@@ -62,6 +63,7 @@ pub(crate) fn object(s: &Status) -> Value {
         "limit": s.limit,
         "outside": outside(s),
         "unrun": unrun(s),
+        "policy": object_of(&s.policy),
         "generation": s.generation,
         "gate": s.gate,
         "gate_for_at_least_ms": s.gate.map(|_| ms(s.gate_for_at_least)),
@@ -90,6 +92,20 @@ pub(crate) fn object(s: &Status) -> Value {
         "durability": durability(&s.durability),
     });
     with_path(object, "path", &s.path)
+}
+
+/// Something that the policy asks for and that could not be done.
+pub(crate) fn undone(u: &PolicyUndone) -> Value {
+    json!({
+        "what": u.what.map(Undone::name),
+        "since": time(u.since),
+        "tried": time(u.tried),
+        "errno": u.errno,
+        "whose": if u.of_log { "log" } else { "process" },
+        "pid": u.pid,
+        "uid": u.uid,
+        "command": u.command,
+    })
 }
 
 fn outside(s: &Status) -> Value {
@@ -306,7 +322,7 @@ fn ms(duration: Duration) -> u64 {
 }
 
 /// RFC 3339, or null.
-fn time(at: Option<SystemTime>) -> Option<String> {
+pub(crate) fn time(at: Option<SystemTime>) -> Option<String> {
     super::human::timestamp(at).map(|t: Timestamp| t.to_string())
 }
 
