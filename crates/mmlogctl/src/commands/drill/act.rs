@@ -142,13 +142,22 @@ pub(super) fn is_well(stage: &mut Stage<'_>, incident: &Incident) -> Done {
     stage.end_actors();
     // What a killed one left.
     stage.append(b"and after everybody\n")?;
-    let status = stage.tool("status").args(["--json"]).arg(&stage.log).finish(b"")?.or_fail("status")?;
-    match sight::state(&status)? {
-        state if state == State::Ok.to_string() => {}
-        // What stays on record may be worth somebody's look for a while.
-        state if state == State::Warning.to_string() && matches!(incident.cure, Cure::Stays(_)) => {}
-        state => return Err(Stop::Failed(format!("the log is {state} afterwards"))),
-    }
+    // What stays on record may be worth somebody's look for a while.
+    let good = |state: &str| {
+        state == State::Ok.to_string()
+            || state == State::Warning.to_string() && matches!(incident.cure, Cure::Stays(_))
+    };
+    let mut said = String::new();
+    let calm = stage.until("a log that nothing is wrong with", |stage| {
+        let status = stage.tool("status").args(["--json"]).arg(&stage.log).finish(b"")?.or_fail("status")?;
+        let (state, worst) = sight::state(&status)?;
+        said = format!("the log is {state} afterwards: {worst}");
+        Ok(good(&state).then_some(()))
+    });
+    calm.map_err(|stop| match stop {
+        Stop::Failed(why) if !said.is_empty() => Stop::Failed(format!("{said} ({why})")),
+        stop => stop,
+    })?;
     let checked: Ended = stage.tool("check").args(["--deep"]).arg(&stage.log).finish(b"")?;
     match checked.code {
         Some(0) => Ok(()),

@@ -46,9 +46,11 @@ fn among_findings(ended: &Ended, id: FindingId) -> Done<Option<Found>> {
     Ok(found)
 }
 
-/// The worst that is the case, in a word.
-pub(super) fn state(ended: &Ended) -> Done<String> {
-    Ok(parse(ended)?["state"].as_str().unwrap_or_default().to_owned())
+/// The worst that is the case, in a word, and what is said of it first.
+pub(super) fn state(ended: &Ended) -> Done<(String, String)> {
+    let status = parse(ended)?;
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    Ok((text(&status["state"]), text(&status["findings"][0]["sentence"])))
 }
 
 fn parse(ended: &Ended) -> Done<Value> {
