@@ -10,14 +10,14 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use mmlog::{
-    Fault, FindingId, InFlight, Log, Observer, Options, Phase, ProcessState, Seat, Severity, State, Status,
-    Thresholds, Waiting, Want, WriterStatus,
+    Fault, FindingId, FollowerStatus, InFlight, Log, Observer, Options, Phase, ProcessState, Seat, Severity,
+    State, Status, Thresholds, Waiting, Want, WriterStatus,
 };
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use cli::{Scratch, Tool, mounted, own_mounts, skipped, succeeds, wait_for};
+use cli::{Scratch, Tool, mmlogctl, mounted, own_mounts, skipped, succeeds, wait_for};
 
 fn look(log: &Path) -> Status {
     Observer::open(log, &Options::new()).unwrap().look().unwrap()
@@ -377,4 +377,46 @@ fn a_writer_whose_core_is_being_written_is_said_to_be_dying() {
     assert_eq!(found.command(), Some(&*format!("grep CoreDumping /proc/{}/status", running.pid())));
     disk.thaw();
     assert_eq!(running.end().code, -(Signal::SIGABRT as i32));
+}
+
+/// What it writes to may be slow, or read by somebody who has gone for lunch: that is worth knowing, and nobody's alarm.
+#[test]
+fn a_reader_that_has_not_come_back_for_long_is_a_note_and_one_that_moves_or_waits_is_none() {
+    let scratch = Scratch::new();
+    let log = scratch.log(&b"one line\n".repeat(1 << 17));
+    let (_nobody_reads, full) = std::io::pipe().unwrap();
+    let stuck = mmlogctl("tail", &log).args(["-f", "-n", "+1"]).stdout(full).start_unread();
+    let waits = mmlogctl("tail", &log).args(["-f", "-n", "0"]).start();
+    let seen = |process: &cli::Running, wanted: &dyn Fn(&FollowerStatus) -> bool| {
+        let is_it = |f: &FollowerStatus| f.pid == process.pid() && wanted(f);
+        wait_for("it is seen", || look(&log).followers.into_iter().find(is_it))
+    };
+    assert_eq!(seen(&waits, &|f| f.lag == 0).stands_for, None);
+    // Its process says where it is, and since when it has not read.
+    let stands = seen(&stuck, &|f| {
+        let unseen = f.last_seen.unwrap().elapsed().unwrap_or_default();
+        f.stands_for.is_some_and(|time| time > unseen + Duration::from_millis(900))
+    });
+    let mut status = look(&log);
+    assert_eq!(status.followers.len(), 2, "{:?}", status.followers);
+    status.followers.retain(|f| f.pid == stuck.pid());
+    let said = |status: &Status| {
+        let found = status.diagnose(&Thresholds::default());
+        found.into_iter().find(|f| f.id == FindingId::ReaderStands)
+    };
+    assert_eq!(said(&status), None, "{stands:?}");
+    status.followers[0].stands_for = Some(Duration::from_secs(252));
+    assert_eq!(said(&status), None, "a slow one may take so long");
+    status.followers[0].stands_for = Some(Duration::from_secs(372));
+    let found = said(&status).unwrap();
+    assert_eq!((found.severity, found.pid), (Severity::Info, Some(stuck.pid())));
+    let sentence = format!("follower {} (mmlogctl tail", stuck.pid());
+    assert!(found.sentence.starts_with(&sentence), "{}", found.sentence);
+    assert!(found.sentence.contains(" has read nothing for 6m12s, "), "{}", found.sentence);
+    let behind = |f: &mmlog::Finding| f.id == FindingId::ReaderBehind;
+    assert!(!status.diagnose(&Thresholds::default()).iter().any(behind), "it is said once");
+    for running in [stuck, waits] {
+        running.signal(Signal::SIGKILL);
+        running.end();
+    }
 }

@@ -129,7 +129,8 @@ fn commands(step: &str) -> Vec<&str> {
 fn trouble(place: &Place, command: &str) -> Option<String> {
     let (ended, noted) = place.run(command);
     let is_ours = command.contains("mmlogctl");
-    let is_of_the_log = command.contains(".log") || command.contains("rf *");
+    let lists_it = command.starts_with("mmlogctl ls ") && ended.text().contains(".log");
+    let is_of_the_log = command.contains(".log") || command.contains("rf *") || lists_it;
     let by_hand = command.starts_with("sh -c");
     if is_ours {
         place.make();

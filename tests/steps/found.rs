@@ -140,6 +140,10 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
             s.cursor = 1 << 40;
             s.followers = vec![follower(w), FollowerStatus { name: None, ..follower(w) }];
         }),
+        FindingId::ReaderStands => by_all(&mut with, groups, &|s, w| {
+            let stands_for = Some(Duration::from_secs(600));
+            s.followers = vec![FollowerStatus { lag: 9, stands_for, ..follower(w) }];
+        }),
         FindingId::FollowersFull => with(&|s| s.followers_seen = 256),
         FindingId::Unseen => with(&|s| s.lock.held = Err("not here".to_owned())),
         FindingId::Idle => with(&|s| s.file.changed = Some(SystemTime::UNIX_EPOCH)),
@@ -249,6 +253,7 @@ fn follower(w: &WriterStatus) -> FollowerStatus {
         is_beyond,
         since: None,
         last_seen: None,
+        stands_for: None,
     }
 }
 
@@ -322,9 +327,8 @@ fn refused(well: &Status) -> Vec<Finding> {
         Fault::Symlink { target: "elsewhere.log".into() },
         Fault::NoLog,
         Fault::NoMetadata { len: 9 },
-        Fault::Metadata("app.log".into()),
-        Fault::Segment { log: "app.log".into(), reads: "zstd -dc", is_there: true },
-        Fault::Segment { log: "app.log".into(), reads: "cat", is_there: false },
+        Fault::Metadata(well.path.clone()),
+        Fault::Segment { log: well.path.clone(), reads: "`cat LOG` reads this part of it", is_there: true },
         Fault::NotMetadata { why: "too short".to_owned() },
         Fault::Version { found: 1 },
         Fault::Geometry { field: "chunk_size", value: 1, min: 2, max: 3, multiple: 1 },

@@ -33,6 +33,8 @@ pub(crate) struct Told {
 
 struct Shared {
     at: AtomicU64,
+    /// Counts its own reads and waits: who tells for it sees whether it still looks.
+    looks: AtomicU64,
     saying: Mutex<Saying>,
 }
 
@@ -49,6 +51,8 @@ struct Saying {
     next: Option<Instant>,
     at: u64,
     stored: Instant,
+    /// Its looks when it last told, and when that number was new.
+    looked: (u64, Instant),
     name: String,
 }
 
@@ -68,8 +72,10 @@ impl Told {
     fn after(after: Option<Duration>, name: &str) -> Self {
         let now = Instant::now();
         let next = after.map(|after| now + after);
-        let saying = Saying { place: None, next, at: 0, stored: now, name: name.to_owned() };
-        Self { shared: Arc::new(Shared { at: AtomicU64::new(0), saying: Mutex::new(saying) }), reads: 0 }
+        let looked = (0, now);
+        let saying = Saying { place: None, next, at: 0, stored: now, looked, name: name.to_owned() };
+        let (at, looks) = (AtomicU64::new(0), AtomicU64::new(0));
+        Self { shared: Arc::new(Shared { at, looks, saying: Mutex::new(saying) }), reads: 0 }
     }
 
     /// By that name, from now on.
@@ -87,15 +93,21 @@ impl Told {
 
     /// Says where it is, if that has not just been said.
     pub(crate) fn tell(&mut self, files: &Files, at: u64) {
-        self.shared.at.store(at, Ordering::Relaxed);
+        self.looks(at);
         self.shared.tell(files);
+    }
+
+    #[inline]
+    fn looks(&mut self, at: u64) {
+        self.reads = self.reads.wrapping_add(1);
+        self.shared.at.store(at, Ordering::Relaxed);
+        self.shared.looks.store(self.reads.into(), Ordering::Relaxed);
     }
 
     /// The same once in a while: a clock costs more than the rest of a short look.
     #[inline]
     pub(crate) fn reads(&mut self, files: &Files, at: u64) {
-        self.shared.at.store(at, Ordering::Relaxed);
-        self.reads = self.reads.wrapping_add(1);
+        self.looks(at);
         if self.reads.is_multiple_of(READS) {
             self.shared.tell(files);
         }
@@ -124,6 +136,10 @@ impl Shared {
         if let Some(next) = saying.next {
             let now = Instant::now();
             if now >= next {
+                let looks = self.looks.load(Ordering::Relaxed);
+                if looks != saying.looked.0 {
+                    saying.looked = (looks, now);
+                }
                 saying.tell_now(files, self.at.load(Ordering::Relaxed), now);
             }
         }
@@ -137,7 +153,7 @@ impl Saying {
         self.place.take_if(|place| !place.is_mine(files));
         if let Some(place) = &self.place {
             if at != self.at || now - self.stored >= SELDOM {
-                place.store(at);
+                place.store(at, now - self.looked.1);
                 (self.at, self.stored) = (at, now);
             }
             return;
@@ -216,7 +232,7 @@ impl Place {
         self.since_ns = now_ns().max(before.saturating_add(1));
         let (words, me) = (self.words(), process::me());
         words.fill(self.since_ns, |words| {
-            self.store(at);
+            self.store(at, Duration::ZERO);
             words.start_time.store(me.start_time, Ordering::Relaxed);
             words.pid_namespace.store(me.pid_namespace, Ordering::Relaxed);
             words.pid.store(me.pid, Ordering::Relaxed);
@@ -225,8 +241,10 @@ impl Place {
         });
     }
 
-    fn store(&self, at: u64) {
+    fn store(&self, at: u64, stands: Duration) {
+        let stands_s = u32::try_from(stands.as_secs()).unwrap_or(u32::MAX);
         self.words().position.store(at, Ordering::Relaxed);
+        self.words().stands_s.store(stands_s, Ordering::Relaxed);
         self.words().seen_ns.store(now_ns(), Ordering::Relaxed);
     }
 }
@@ -244,6 +262,8 @@ pub(crate) struct Said {
     pub(crate) position: u64,
     pub(crate) since: Option<SystemTime>,
     pub(crate) seen: Option<SystemTime>,
+    /// For how long it had not looked then.
+    pub(crate) stands: Duration,
 }
 
 /// All followers that live.
@@ -263,6 +283,7 @@ fn load(files: &Files, index: u64, place: &FollowingPlace) -> Result<Option<Said
         position: place.position.load(Ordering::Relaxed),
         since: None,
         seen: time_of(place.seen_ns.load(Ordering::Relaxed)),
+        stands: Duration::from_secs(place.stands_s.load(Ordering::Relaxed).into()),
     };
     let mut asked = Ok(false);
     let found = place.read(rest, || {

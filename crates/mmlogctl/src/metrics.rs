@@ -245,7 +245,7 @@ pub(crate) const ALL: &[Metric] = &[
         value: |s| Some(s.followers.iter().map(|f| f.lag).max().unwrap_or(0)),
         most: None,
         judged: too_much(
-            &[FindingId::ReaderBehind],
+            &[FindingId::ReaderBehind, FindingId::ReaderStands],
             "`mmlogctl status LOG` names that follower; look at whoever reads from it",
         ),
     },

@@ -84,6 +84,7 @@ fn follower(lag: u64) -> FollowerStatus {
         is_beyond: false,
         since: at(),
         last_seen: at(),
+        stands_for: None,
     }
 }
 

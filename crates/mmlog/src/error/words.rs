@@ -42,15 +42,15 @@ pub(super) fn misfit(value: u64, min: u64, max: u64, multiple: u64) -> String {
 }
 
 pub(super) fn segment(log: &Path, reads: &str, is_there: bool) -> String {
-    let name = shown(log);
     match is_there {
-        true => format!(
-            "an old segment of {name}; `mmlogctl cat {}` reads that log, `{reads} LOG` this part of it",
-            quoted(log)
-        ),
-        false => format!(
-            "by its name an old segment of {name}, and that log is not there; `{reads} LOG` reads it as a plain file"
-        ),
+        true => {
+            format!(
+                "an old segment of {}; `mmlogctl cat {}` reads that log, {reads}",
+                shown(log),
+                quoted(log)
+            )
+        }
+        false => format!("by its name an old segment of {}, and that log is not there; {reads}", shown(log)),
     }
 }
 

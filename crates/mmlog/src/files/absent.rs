@@ -27,9 +27,9 @@ fn part_of_another(place: &Place, name: &OsStr) -> Option<Fault> {
     let mut names = dots.map(|(at, _)| OsStr::from_bytes(&name.as_bytes()[..at]));
     let (of, segment) = names.find_map(|of| Some((of, SegmentName::parse(of, name)?)))?;
     let reads = match segment.compression {
-        None => "cat",
-        Some(Compression::Zstd) => "zstd -dc",
-        Some(Compression::Gzip) => "gzip -dc",
+        None => "`cat LOG` reads this part of it",
+        Some(Compression::Zstd) => "zstd unpacks this part of it",
+        Some(Compression::Gzip) => "gzip unpacks this part of it",
     };
     let metadata = [of.as_bytes(), METADATA_SUFFIX.as_bytes()].concat();
     Some(Fault::Segment { log: log(of), reads, is_there: is_there(OsStr::from_bytes(&metadata)) })

@@ -211,6 +211,7 @@ at!(
     FollowingPlace.start_time == 24,
     FollowingPlace.pid_namespace == 32,
     FollowingPlace.pid == 40,
+    FollowingPlace.stands_s == 44,
     FollowingPlace.command == 48,
     FollowingPlace.name == 64,
     TimePair.at_ns == 0,

@@ -42,7 +42,8 @@ shared! {
         pub start_time: AtomicU64,
         pub pid_namespace: AtomicU64,
         pub pid: AtomicU32,
-        pub spare: AtomicU32,
+        /// At `seen_ns`, so many seconds had passed since it last read or waited; 0 where it did, and where nothing is said.
+        pub stands_s: AtomicU32,
         pub command: Text<2>,
         pub name: Text<8>,
     }

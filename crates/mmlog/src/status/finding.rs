@@ -122,6 +122,8 @@ findings! {
     AppendFailed = "append-failed",
     /// A follower for which nothing is kept is far behind.
     ReaderBehind = "reader-behind",
+    /// A follower for which nothing is kept has not read on for long, and bytes wait for it.
+    ReaderStands = "reader-stands",
     /// All places for followers are taken.
     FollowersFull = "followers-full",
 }
@@ -191,11 +193,14 @@ pub struct Thresholds {
     pub idle: Duration,
     /// A writer with nothing in flight is called stopped after standing for so long.
     pub stopped: Duration,
+    /// A follower for which bytes wait is said to stand after it has not read on for so long: what it writes to may be slow.
+    pub unread: Duration,
 }
 
 impl Default for Thresholds {
     fn default() -> Self {
         let (standstill, idle) = (Duration::from_millis(40), Duration::from_secs(24 * 3600));
-        Self { standstill, free: None, behind: None, idle, stopped: Duration::from_secs(1) }
+        let (stopped, unread) = (Duration::from_secs(1), Duration::from_secs(300));
+        Self { standstill, free: None, behind: None, idle, stopped, unread }
     }
 }

@@ -1,6 +1,6 @@
 //! Followers that say what they read.
 
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::observer::state;
 use super::{Observer, Seat, Status};
@@ -12,6 +12,9 @@ use crate::layout::FOLLOWING_MAX;
 use crate::sys::cgroup::Freezer;
 use crate::sys::map::Protection;
 use crate::sys::process::ProcessState;
+
+/// Who it is that does not read is looked at from then on, which is before it is a finding.
+const LOOKED_AT: Duration = Duration::from_secs(10);
 
 /// A follower that announced itself, and lives. It keeps nothing from being pruned.
 #[derive(Clone, Debug)]
@@ -40,6 +43,8 @@ pub struct FollowerStatus {
     pub since: Option<SystemTime>,
     /// When it last said where it is. One that has nothing to read does every five seconds.
     pub last_seen: Option<SystemTime>,
+    /// For how long it has neither read nor waited, where bytes wait for it.
+    pub stands_for: Option<Duration>,
 }
 
 impl FollowerStatus {
@@ -79,6 +84,8 @@ impl Observer {
             .filter(|said| !is_hold(said))
             .map(|said| {
                 let seat = self.seat(&said.who);
+                let lag = cursor.saturating_sub(said.position);
+                let unseen = said.seen.and_then(|at| at.elapsed().ok());
                 let (process, frozen_by) = self.doing(state(&Ok(true), &said.who, seat), seat);
                 FollowerStatus {
                     command_line: self.command_line(seat),
@@ -89,7 +96,8 @@ impl Observer {
                     process,
                     frozen_by,
                     position: said.position,
-                    lag: cursor.saturating_sub(said.position),
+                    lag,
+                    stands_for: unseen.map(|unseen| unseen + said.stands).filter(|_| lag > 0),
                     is_beyond: said.position > end,
                     since: said.since,
                     last_seen: said.seen,
@@ -97,12 +105,13 @@ impl Observer {
             })
             .collect();
         found.sort_by_key(|follower| std::cmp::Reverse(follower.lag));
-        // The one that may be talked about: whoever writes the metadata can store anybody's id there.
-        if let Some(first) = found.first_mut().filter(|first| first.lag > 0)
-            && !first.seat.pid.is_none_or(|pid| files.may_be_held_by(pid))
-        {
-            (first.pid, first.seat, first.process) = (0, Seat::default(), ProcessState::Unknown);
-            (first.command_line, first.frozen_by) = (None, None);
+        // Those that may be talked about: whoever writes the metadata can store anybody's id there.
+        for (nth, one) in found.iter_mut().enumerate().filter(|(_, one)| one.lag > 0) {
+            let stands = one.stands_for.is_some_and(|time| time >= LOOKED_AT);
+            if (nth == 0 || stands) && !one.seat.pid.is_none_or(|pid| files.may_be_held_by(pid)) {
+                (one.pid, one.seat, one.process) = (0, Seat::default(), ProcessState::Unknown);
+                (one.command_line, one.frozen_by) = (None, None);
+            }
         }
         Ok((found, count))
     }

@@ -166,11 +166,11 @@ fn a_reader_written_from_the_manual_alone_sees_the_followers_that_the_library_se
         named.announce("shipper");
         unnamed.announce("");
         let (me, mut seen) = (std::process::id(), reader.followers().unwrap());
-        assert_eq!(seen[0], ("shipper".into(), me, 0));
+        assert_eq!(seen[0], ("shipper".into(), me, 0, 0));
         assert_eq!((seen.len(), seen[1].1, seen[1].2), (2, me, 6));
         let status = log.status().unwrap();
         let mut by_library: Vec<_> =
-            status.followers.iter().map(|f| (f.title().to_owned(), f.pid, f.position)).collect();
+            status.followers.iter().map(|f| (f.title().to_owned(), f.pid, f.position, 0)).collect();
         seen.sort();
         by_library.sort();
         assert_eq!(seen, by_library);

@@ -125,7 +125,7 @@ impl Reader {
     }
 
     /// "Following", and "Place of a follower": who reads what, by its name or command.
-    pub(crate) fn followers(&self) -> io::Result<Vec<(String, u32, u64)>> {
+    pub(crate) fn followers(&self) -> io::Result<Vec<(String, u32, u64, u32)>> {
         let (at, len) = (self.u64(0x8c0)?, self.u64(0x8c8)?);
         let expected = (0x13000 + 128 * u64::from(self.max_writers)).next_multiple_of(4096).max(0x33000);
         let is_there = self.u32(0xd0)? & 2 != 0 && (at, len) == (expected, 256 * 128);
@@ -139,11 +139,11 @@ impl Reader {
         for place in 0..256 {
             let at = at + 128 * place;
             let since = self.u64(at)?;
-            let (position, pid) = (self.u64(at + 0x08)?, self.u32(at + 0x28)?);
+            let (position, pid, stands) = (self.u64(at + 0x08)?, self.u32(at + 0x28)?, self.u32(at + 0x2c)?);
             let (command, name) = (text(&self.bytes::<16>(at + 0x30)?), text(&self.bytes::<64>(at + 0x40)?));
             let lives = since != 0 && self.is_held((1 << 40) + 32769 + 2 * place)?;
             if lives && self.u64(at)? == since {
-                found.push((if name.is_empty() { command } else { name }, pid, position));
+                found.push((if name.is_empty() { command } else { name }, pid, position, stands));
             }
         }
         Ok(found)

@@ -7,9 +7,10 @@ use super::who::{Person, thaw};
 use super::{Finding, FindingId, State, Status, Thresholds, info, quoted, warning};
 use crate::holds::HoldStatus;
 use crate::layout::FOLLOWING_MAX;
+use crate::status::FollowerStatus;
 use crate::sys::holders::tells_lockers_of;
 use crate::sys::process::{self, ProcessState};
-use crate::units::{ago, counted, size};
+use crate::units::{ago, counted, lasting, size};
 
 impl Status {
     /// A consumer that runs is behind; one that does not only keeps.
@@ -55,25 +56,44 @@ impl Status {
     /// Its own business, as long as nobody asks for more: prune does not wait for it.
     pub(super) fn reader_behind(&self, thresholds: &Thresholds) -> Option<Finding> {
         let most = thresholds.behind.unwrap_or(16 * u64::from(self.chunk_size));
-        let far = self.followers.iter().filter(|f| f.lag >= most && !f.is_beyond).count() as u64;
-        let first = self.followers.first().filter(|_| far > 0)?;
+        let is_far = |f: &&FollowerStatus| f.lag >= most && !f.is_beyond && !stands(f, thresholds);
+        let mut far = self.followers.iter().filter(is_far);
+        let first = far.next()?;
         let seen = first
             .last_seen
             .map_or_else(String::new, |at| format!(", last seen {}", ago(at, SystemTime::now())));
-        let others = match far - 1 {
-            0 => String::new(),
-            more => format!("; so are {}", counted(more, "other")),
-        };
-        let who = Person::from(first);
-        let name = first.name.as_ref().map_or_else(String::new, |name| format!("{name}, process "));
-        let (at, lag, doing) = (first.position, size(first.lag), who.doing());
+        let (who, at, lag) = (Person::from(first), first.position, size(first.lag));
         let sentence = format!(
-            "follower {name}{} is {doing} at {at}, {lag} behind{seen}{}; nothing is kept for it{others}",
-            who.named(),
-            who.done_by()
+            "follower {} is {} at {at}, {lag} behind{seen}{}; nothing is kept for it{}",
+            called(first),
+            who.doing(),
+            who.done_by(),
+            and_others(far.count())
         );
-        let next = match (first.process, first.seat.pid, who.frozen_by) {
-            _ if first.pid == 0 => format!(
+        Some(info(FindingId::ReaderBehind, sentence, self.reads_on(first)).at(first.seat))
+    }
+
+    /// It is not slow: it has not come back to read at all. A pager that waits for a key does so, too.
+    pub(super) fn reader_stands(&self, thresholds: &Thresholds) -> Option<Finding> {
+        let mut standing = self.followers.iter().filter(|f| stands(f, thresholds) && !f.is_beyond);
+        let first = standing.next()?;
+        let (who, at, lag) = (Person::from(first), first.position, size(first.lag));
+        let sentence = format!(
+            "follower {} has read nothing for {}, {lag} wait for it at {at}; it is {}{}; nothing is kept for it{}",
+            called(first),
+            lasting(first.stands_for.unwrap_or_default()),
+            who.doing(),
+            who.done_by(),
+            and_others(standing.count())
+        );
+        Some(info(FindingId::ReaderStands, sentence, self.reads_on(first)).at(first.seat))
+    }
+
+    /// What has a follower read on.
+    fn reads_on(&self, follower: &FollowerStatus) -> String {
+        let who = Person::from(follower);
+        match (follower.process, follower.seat.pid, who.frozen_by) {
+            _ if follower.pid == 0 => format!(
                 "{} tells as root who has its place; nothing is kept for it",
                 tells_lockers_of(&self.metadata_path)
             ),
@@ -81,8 +101,7 @@ impl Status {
             (ProcessState::Stopped, Some(pid), _) => format!("`kill -CONT {pid}`: it goes on where it was"),
             (_, Some(pid), _) => format!("look at process {pid} and at whoever reads from it"),
             (_, None, _) => "it is in another PID namespace: look at it there (`lsns -t pid`)".to_owned(),
-        };
-        Some(info(FindingId::ReaderBehind, sentence, next).at(first.seat))
+        }
     }
 
     pub(super) fn places_taken(&self) -> Option<Finding> {
@@ -92,5 +111,22 @@ impl Status {
             self.command("status --json")
         );
         self.followers_full().then(|| info(FindingId::FollowersFull, sentence, next))
+    }
+}
+
+fn stands(follower: &FollowerStatus, thresholds: &Thresholds) -> bool {
+    follower.lag > 0 && follower.stands_for.is_some_and(|time| time >= thresholds.unread)
+}
+
+/// By its name, if it has one.
+fn called(follower: &FollowerStatus) -> String {
+    let name = follower.name.as_ref().map_or_else(String::new, |name| format!("{name}, process "));
+    name + &Person::from(follower).named()
+}
+
+fn and_others(count: usize) -> String {
+    match count {
+        0 => String::new(),
+        more => format!("; {} like it", counted(more as u64, "other")),
     }
 }

@@ -32,7 +32,7 @@
 //! ```
 
 use std::cmp::Reverse;
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use mmlog::{
@@ -52,6 +52,8 @@ const WRITERS: usize = 5;
 const HOLES: usize = 3;
 const HOLDS: usize = 3;
 const FOLLOWERS: usize = 3;
+/// A follower that has not read for so long stands.
+const STANDS: Duration = Duration::from_secs(10);
 /// The most columns of how a process was called.
 const TITLE: usize = 40;
 
@@ -294,7 +296,11 @@ fn follower(f: &FollowerStatus) -> String {
         true => "which the log does not have".to_owned(),
         false => format!("{} behind", units::size(f.lag)),
     };
-    let (seen, (pid, home)) = (seen(f.last_seen), seated(f.pid, f.seat));
+    // One for which another thread tells is seen, and does not read.
+    let stands = f.stands_for.filter(|time| *time >= STANDS);
+    let seen = stands
+        .map_or_else(|| seen(f.last_seen), |time| format!(", has read nothing for {}", units::lasting(time)));
+    let (pid, home) = seated(f.pid, f.seat);
     let title = f.name.as_deref().or(f.command_line.as_deref()).unwrap_or(&f.command);
     format!("{} at {}, {where_it_is}{seen} ({pid}, {}{home})", clipped(title, TITLE), f.position, f.process)
 }

@@ -1,5 +1,9 @@
 //! Consumers that are behind or gone, and looks that do not see everything.
 
+use std::mem::offset_of;
+use std::time::{Duration, SystemTime};
+
+use mmlog::layout::{FollowingPlace, following_at};
 use mmlog::{FindingId, Status};
 use rustix::process::Signal;
 
@@ -50,6 +54,26 @@ pub(super) const INCIDENTS: &[Incident] = &[
             stopped_far_behind(stage, (Role::Read, 1), "the follower", |status| {
                 status.followers.iter().any(|f| f.position == status.cursor)
             })
+        },
+        command: "kill -CONT {pid}",
+        cure: Cure::Command,
+    },
+    Incident {
+        name: FindingId::ReaderStands.name(),
+        finding: FindingId::ReaderStands,
+        about: "A follower without a hold has not come back to read for ten minutes, as one whose output nobody takes.",
+        needs: "",
+        stage: |stage| {
+            let pid = stopped_far_behind(stage, (Role::Read, 1), "the follower", |status| {
+                status.followers.iter().any(|f| f.position == status.cursor)
+            })?;
+            // It is the only one, and says nothing more.
+            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+            let seen = now.saturating_sub(Duration::from_secs(600)).as_nanos();
+            let seen = u64::try_from(seen).unwrap_or(0).to_ne_bytes();
+            let place = following_at(stage.look()?.max_writers);
+            stage.poke(&stage.metadata(), place + offset_of!(FollowingPlace, seen_ns), &seen)?;
+            Ok(pid)
         },
         command: "kill -CONT {pid}",
         cure: Cure::Command,
