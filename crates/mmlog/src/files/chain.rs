@@ -49,7 +49,7 @@ pub(super) fn settle(listing: &mut Listing, current: &Entry, kept: u64) -> Resul
     while let Some(generation) = listing.named.last().map(|n| n.says.generation) {
         let from = listing.named.partition_point(|n| n.says.generation < generation);
         let files = listing.named.split_off(from);
-        let base = match next.1 <= kept && !any_precedes(&files, next)? {
+        let base = match next.1 <= kept && !any_precedes(&files, next)? && !any_emptied(&files)? {
             true => None,
             false => Some(begins(&files, next, &listing.named)?),
         };
@@ -110,6 +110,16 @@ fn begins(files: &[Named], next: Beginning, before: &[Named]) -> Result<u64, Fau
 fn any_precedes(files: &[Named], next: Beginning) -> Result<bool, Fault> {
     for n in files {
         if precedes(n, next)? == Some(true) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether one has nothing in it any more: so a prune leaves it that dies before it takes the name away.
+fn any_emptied(files: &[Named]) -> Result<bool, Fault> {
+    for n in files {
+        if n.find().map_err(look())?.is_some_and(|found| found.is_emptied()) {
             return Ok(true);
         }
     }
