@@ -85,6 +85,8 @@ fn retry_says_it_once_and_goes_on_when_there_is_space() {
         said.len() == 2 && said[0].contains("no space") && said[1].contains("goes on after"),
         "{ended:?}"
     );
+    // Who waits tries by himself.
+    assert!(said[0].contains("; free some, ") && !said[0].contains("try again"), "{ended:?}");
     holds(&log, &input);
 }
 

@@ -71,8 +71,8 @@ pub(super) fn make_room(e: &io::Error) -> &'static str {
     match e.raw_os_error() {
         Some(libc::EFBIG) if is_limited(Resource::RLIMIT_FSIZE) => "raise the limit, or start with a new log",
         Some(libc::EFBIG) => "this is the file system's limit: rotate, or start with a new log",
-        Some(libc::EDQUOT) => "free some of this user's quota; nothing was taken",
-        _ => "free some; nothing was taken",
+        Some(libc::EDQUOT) => "free some of this user's quota and try again, nothing was taken",
+        _ => "free some and try again, nothing was taken",
     }
 }
 

@@ -324,7 +324,7 @@ impl Patience<'_> {
             }
             if waiting_since.is_none() {
                 waiting_since = Some(Instant::now());
-                out.notice(&format!("{error} (waiting; nothing is lost)"));
+                out.notice(&format!("{} (waiting; nothing is lost)", without_trying(&error.to_string())));
             }
             self.sleep(pause);
             pause = longest.min(2 * pause);
@@ -349,6 +349,12 @@ impl Patience<'_> {
     }
 }
 
+/// What is to be done in the words of an error, but for what whoever waits does by itself.
+fn without_trying(text: &str) -> String {
+    let tries = ["try again later, or ", "; try again later", " and try again"];
+    tries.iter().fold(text.to_owned(), |text, words| text.replace(words, ""))
+}
+
 /// Says what is in the log all the same.
 fn not_durable(error: Error, end: Position) -> Failure {
     match Failure::from(error) {
@@ -357,5 +363,21 @@ fn not_durable(error: Error, end: Position) -> Failure {
             format!("{text} (what was read is in the log, the last of it before position {end})"),
         ),
         other => other,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_waits_is_not_told_to_try_again() {
+        for (said, left) in [
+            ("full; free some and try again, nothing was taken", "full; free some, nothing was taken"),
+            ("busy: 7 holds it; try again later", "busy: 7 holds it"),
+            ("7 holds it; try again later, or end it: `kill 7`", "7 holds it; end it: `kill 7`"),
+        ] {
+            assert_eq!(without_trying(said), left);
+        }
     }
 }

@@ -210,10 +210,10 @@ fn writer(w: &WriterStatus) -> String {
         }
         None => match &w.waiting {
             Some(waiting) => format!(
-                "waits for {} to append {}{}",
+                "has waited {} for {} to append {}",
+                units::lasting(units::passed(waiting.since, SystemTime::now()).unwrap_or_default()),
                 waiting.want,
-                units::size(waiting.len),
-                since(", since", Some(waiting.since))
+                units::size(waiting.len)
             ),
             None => format!(
                 "{}, {}{}",
