@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures what the README claims, on this machine: medians of interleaved runs. Not part of the tests.
-#   tests/measure.sh throughput [ROUNDS] | latency [LINES] | idle [SECONDS] | chunk [ROUNDS] | sync [ROUNDS] | rotation [SECONDS] | grep [ROUNDS]
+#   tests/measure.sh throughput [ROUNDS] | latency [LINES] | idle [SECONDS] | chunk [ROUNDS] | sync [ROUNDS] | rotation [SECONDS] | grep [ROUNDS] | since [GIB]
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cargo build --quiet --release --manifest-path "$root/Cargo.toml" --bins --examples --workspace
@@ -130,6 +130,20 @@ chunk() {
     for size in 1 4 16 64; do
       echo "$len bytes, chunk $size MiB: $(median < "c.$size.$len") ns an append"
     done
+  done
+}
+
+# A month's log, sparse but for its last ten minutes.
+since() {
+  local gib=${1:-100} args
+  "$bin/examples/month" month.log "$gib"
+  echo "$gib GiB, $(stat -c %s month.log) bytes, of which $(du -k month.log | cut -f1) KiB are on the disk; 25 runs each, medians"
+  for args in "--since -1m" "--since 5m --until 4m" "--since 29d --until 29d"; do
+    for _ in $(seq 25); do
+      seconds "$bin/mmlogctl cat $args month.log > out" >> "t.since"
+    done
+    echo "cat $args: $(awk -v s="$(median < t.since)" 'BEGIN {printf "%.1f", s * 1e3}') ms, $(wc -l < out) lines, $(wc -c < out) bytes"
+    rm t.since
   done
 }
 

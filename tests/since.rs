@@ -3,25 +3,38 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod cli;
+#[path = "since/forged.rs"]
+mod forged;
+#[path = "since/segments.rs"]
+mod segments;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use cli::{Ended, Scratch, mmlogctl};
+use forged::{Forged, at, typed};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
 
 /// The commands that have them.
 const COMMANDS: [&str; 4] = ["cat", "tail", "segments", "grep"];
 
+/// India, where the clocks never change.
+const ZONE: &str = "IST-5:30";
 /// Central Europe, also where there is no data base of zones.
-const ZONE: (&str, &str) = ("TZ", "CET-1CEST,M3.5.0,M10.5.0/3");
+const CHANGING: &str = "CET-1CEST,M3.5.0,M10.5.0/3";
 
-fn thirty(scratch: &Scratch) -> (std::path::PathBuf, String) {
+fn thirty(scratch: &Scratch) -> (PathBuf, String) {
     let text: String = (1..=30).map(|n| format!("line {n}\n")).collect();
     (scratch.log(text.as_bytes()), text)
 }
 
 fn run(command: &str, log: &Path, args: &[&str]) -> Ended {
+    run_in(ZONE, command, log, args)
+}
+
+fn run_in(zone: &str, command: &str, log: &Path, args: &[&str]) -> Ended {
     let pattern: &[&str] = if command == "grep" { &["-e", "line"] } else { &[] };
-    mmlogctl(command, log).args(pattern).args(args).with(|command| command.env(ZONE.0, ZONE.1)).run()
+    mmlogctl(command, log).args(pattern).args(args).with(|command| command.env("TZ", zone)).run()
 }
 
 #[test]
@@ -34,7 +47,7 @@ fn what_is_no_time_or_still_to_come_ends_with_2_and_the_forms() {
             (&["--until", "-soon"], "'-soon'"),
             (&["--since=25:00"], "'25:00'"),
             (&["--since", "+1h"], "--since +1h: "),
-            (&["--until", "9999-01-01"], "--until 9999-01-01: 9999-01-01 00:00:00+01:00 is still to come"),
+            (&["--until", "9999-01-01"], "--until 9999-01-01: 9999-01-01 00:00:00+05:30 is still to come"),
         ] {
             let ended = run(command, &log, args);
             assert_eq!((ended.code, ended.stdout.len()), (2, 0), "{command} {args:?}: {ended:?}");
@@ -78,14 +91,14 @@ fn a_local_time_that_a_change_of_the_clocks_repeats_or_leaves_out_is_said() {
     let scratch = Scratch::new();
     let (log, text) = thirty(&scratch);
     for command in COMMANDS {
-        let ended = run(command, &log, &["--since", "2020-10-25 02:30", "--until", "now"]);
+        let ended = run_in(CHANGING, command, &log, &["--since", "2020-10-25 02:30", "--until", "now"]);
         let said = "--since 2020-10-25 02:30: the clocks change then, so it is 2020-10-25 02:30:00+02:00 or \
                     2020-10-25 02:30:00+01:00; the first is taken";
         assert!(ended.code == 0 && ended.stderr.contains(said), "{command}: {ended:?}");
     }
-    let never = run("cat", &log, &["--until", "2020-03-29 02:30"]);
+    let never = run_in(CHANGING, "cat", &log, &["--until", "2020-03-29 02:30"]);
     assert!(never.code == 0 && never.stderr.contains("; the second is taken"), "{never:?}");
-    let once = run("cat", &log, &["--since", "2020-03-29 03:30"]);
+    let once = run_in(CHANGING, "cat", &log, &["--since", "2020-03-29 03:30"]);
     assert_eq!((once.text(), once.stderr.as_str()), (text, ""));
 }
 
@@ -112,4 +125,150 @@ fn until_ends_what_follows() {
     }
     let missing = run("tail", &scratch.file("no.log"), &["-F", "--until", "+50ms"]);
     assert!(missing.code == 0 && missing.stderr.contains("no log yet"), "{missing:?}");
+}
+
+/// A hundred lines of nine bytes, ten a minute, with a pair each minute.
+fn hundred(scratch: &Scratch) -> (PathBuf, Vec<String>) {
+    let lines: Vec<String> = (0..100).map(|n| format!("line {n:03}\n")).collect();
+    let log = scratch.log(lines.concat().as_bytes());
+    let forged = (0..=10).fold(Forged::new(&log), |forged, minute: i64| {
+        forged.pair(at(minute * 60), minute as u64 * 90, minute as u64 * 90)
+    });
+    forged.write(&log);
+    (log, lines)
+}
+
+#[test]
+fn what_the_log_has_noted_is_the_answer_where_lines_have_no_time() {
+    let scratch = Scratch::new();
+    let (log, lines) = hundred(&scratch);
+    let (since, until) = (typed(at(210)), typed(at(330)));
+    for command in ["cat", "tail", "grep"] {
+        let from = run(command, &log, &["--since", &since]);
+        assert_eq!((from.text(), from.stderr.as_str()), (lines[30..].concat(), ""));
+        let both = run(command, &log, &["--since", &since, "--until", &until]);
+        assert_eq!(both.text(), lines[30..60].concat(), "{command}: {both:?}");
+    }
+    let widths = run("cat", &log, &["-v", "--since", &since, "--until", &until]).stderr;
+    for said in [
+        format!("--since {since}: begins at position 270, within 30 s of it"),
+        format!("--until {until}: ends at position 540, within 30 s of it"),
+    ] {
+        assert!(widths.contains(&said), "{widths}");
+    }
+    assert_eq!(run("cat", &log, &["--until", &until]).text(), lines[..60].concat());
+    assert_eq!(run("tail", &log, &["--until", &until]).text(), lines[50..60].concat());
+    assert_eq!(
+        run("tail", &log, &["-f", "--since", &since, "--until", &until]).text(),
+        lines[30..60].concat()
+    );
+    // Before all that is known, and behind it.
+    assert_eq!(run("cat", &log, &["--since", &typed(at(-60))]).text(), lines.concat());
+    assert_eq!(run("cat", &log, &["--since", &typed(at(700))]).text(), "");
+    assert_eq!(run("cat", &log, &["--until", &typed(at(-60))]).text(), "");
+}
+
+#[test]
+fn both_ends_are_whole_lines() {
+    let scratch = Scratch::new();
+    let (log, lines) = hundred(&scratch);
+    let forged = Forged::new(&log).pair(at(0), 0, 0).pair(at(60), 94, 96).pair(at(120), 200, 205).pair(
+        at(180),
+        884,
+        884,
+    );
+    forged.write(&log);
+    let ended = run("cat", &log, &["--since", &typed(at(90)), "--until", &typed(at(90))]);
+    assert_eq!(ended.text(), lines[10..23].concat());
+    let json = run("tail", &log, &["-ojson", "--since", &typed(at(90)), "--until", &typed(at(100))]);
+    assert!(json.text().starts_with("{\"position\":90,"), "{json:?}");
+}
+
+/// Lines each six seconds, as a program writes them, with a pair each minute.
+fn timed(scratch: &Scratch, name: &str, line: impl Fn(Timestamp) -> String) -> (PathBuf, Vec<String>) {
+    let lines: Vec<String> = (0..200).map(|n| format!("{} n{n}\n", line(at(n * 6)))).collect();
+    let log = scratch.file(name);
+    mmlogctl("append", &log).input(lines.concat().as_bytes()).run().is_success();
+    let mut position = 0;
+    let mut forged = Forged::new(&log);
+    for (line, n) in lines.iter().zip(0..) {
+        if n % 10 == 0 {
+            forged = forged.pair(at(n * 6), position, position);
+        }
+        position += line.len() as u64;
+    }
+    forged.pair(at(1200), position, position).write(&log);
+    (log, lines)
+}
+
+/// How lines begin with a time.
+type Form = (&'static str, fn(Timestamp) -> String);
+
+const FORMS: [Form; 4] = [
+    ("rfc3339.log", |at| format!("{at:.6}")),
+    ("python.log", |at| local(at, "%Y-%m-%d %H:%M:%S,000 INFO")),
+    ("syslog.log", |at| local(at, "%b %e %H:%M:%S host x:")),
+    ("common.log", |at| local(at, "::1 - - [%d/%b/%Y:%H:%M:%S %z] \"GET /\"")),
+];
+
+fn local(at: Timestamp, format: &str) -> String {
+    at.to_zoned(TimeZone::posix(ZONE).unwrap()).strftime(format).to_string()
+}
+
+#[test]
+fn lines_that_begin_with_a_time_and_are_sorted_are_cut_exactly() {
+    let scratch = Scratch::new();
+    for (name, line) in FORMS {
+        let (log, lines) = timed(&scratch, name, line);
+        for (from, to) in [(100, 200), (333, 333), (336, 336), (5, 1190), (0, 0), (1193, 1194), (59, 61)] {
+            let (since, until) = (typed(at(from)), typed(at(to)));
+            let ended = run("cat", &log, &["--since", &since, "--until", &until]);
+            let first = (from + 5) / 6;
+            let wanted: String = lines[first as usize..=(to / 6).max(first - 1) as usize].concat();
+            assert_eq!((ended.text(), ended.stderr.as_str()), (wanted, ""), "{name}, {from} to {to}");
+        }
+        let said = run("cat", &log, &["-v", "--since", &typed(at(100))]).stderr;
+        assert!(said.contains("to the line, by the times that lines begin with"), "{said}");
+    }
+}
+
+#[test]
+fn a_clock_that_was_set_in_the_range_is_one_line_and_leaves_nothing_out() {
+    let scratch = Scratch::new();
+    let (log, lines) = hundred(&scratch);
+    // Five minutes on, an hour back, five minutes on.
+    let mut forged = Forged::new(&log);
+    for minute in 0..=5 {
+        forged = forged.pair(at(minute * 60), minute as u64 * 90, minute as u64 * 90);
+    }
+    forged = forged.step(450, at(301), at(-3301));
+    for minute in 6..=10 {
+        forged = forged.pair(at(minute * 60 - 3600), minute as u64 * 90, minute as u64 * 90);
+    }
+    forged.write(&log);
+    let ended = run("cat", &log, &["--since", &typed(at(210))]);
+    assert_eq!(ended.text(), lines[30..].concat());
+    assert_eq!(ended.stderr.lines().count(), 1, "{ended:?}");
+    assert!(
+        ended.stderr.contains("the clock was set from ") && ended.stderr.contains("in this range"),
+        "{ended:?}"
+    );
+    // What came behind the step is of an hour before, and of this time as well.
+    let before = run("cat", &log, &["--since", &typed(at(-3270)), "--until", &typed(at(-3150))]);
+    assert_eq!(before.text(), lines[..80].concat(), "{before:?}");
+}
+
+#[test]
+fn what_was_pruned_of_the_asked_time_is_said() {
+    let scratch = Scratch::new();
+    let (log, _) = hundred(&scratch);
+    mmlogctl("rotate", &log).run().printed(b"");
+    mmlogctl("append", &log).input(b"line 100\n").run().is_success();
+    mmlogctl("prune", &log).arg("--keep=0").run().is_success();
+    let forged = Forged::new(&log).pair(at(0), 0, 0).pair(at(60), 900, 900).pair(at(120), 909, 909);
+    forged.write(&log);
+    let ended = run("cat", &log, &["--since", &typed(at(30))]);
+    assert_eq!((ended.code, ended.text().as_str()), (0, "line 100\n"));
+    assert!(ended.stderr.contains("positions 0 to 900 are pruned"), "{ended:?}");
+    assert_eq!(run("cat", &log, &["--since", &typed(at(90))]).stderr, "");
 }

@@ -135,7 +135,7 @@ mod door {
     pub use crate::prune::{Free, Holds, PrunedSegment, Pruning, Retention, Rule};
     pub use crate::rotate::{Rotated, Rotation};
     pub use crate::slots::Phase;
-    pub use crate::span::{Jump, Pair, Span, Width};
+    pub use crate::span::{Edge, Jump, Pair, Span};
     pub use crate::status::{
         Damage, Durability, FileFacts, Finding, FindingId, FollowerStatus, InFlight, Lock, LogId, Medium,
         Observer, Recovered, RemovedHeld, Seat, Seen, SegmentFlaw, SegmentStatus, Severity, State, Status,

@@ -5,12 +5,17 @@
 //! - Up to `reserved` of the first pair behind the last one, by position, that is not after the time, and behind the last
 //!   step after which the clock may have been there: all that lies there or behind began later.
 //!
+//! Where the log has noted nothing (earlier versions made it, it was rebuilt), the files of final segments say when those ended,
+//! one end of a range each by the time that makes it longer.
+//!
 //! So a clock that went back makes the range longer. (Not: bisection. Pairs are not sorted by time where a clock was set.)
 //! Pairs of one position are in the order of their times; a step there counts for both ends against them.
 
+mod by_files;
 #[cfg(test)]
 mod model;
 
+use std::ops::Range;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use crate::error::Fault;
@@ -30,22 +35,26 @@ pub struct Span {
     pub to: Option<u64>,
     /// The clock was set inside: the first time of that, by position.
     pub jumped: Option<Jump>,
-    /// How far its ends may be off.
-    pub width: Width,
+    /// Where it begins: what of it may be of before. Nothing where nobody knows how much that is.
+    pub first: Option<Edge>,
+    /// Where it ends: what of it may be of later.
+    pub last: Option<Edge>,
     /// Something of the time may have been pruned: where what is kept begins.
     pub pruned_before: Option<u64>,
     /// The clock was set so often that it is not known any more when, as far back as this: something of the time may be missing.
     pub approximate: bool,
+    /// Times of files were taken, where the log has noted none: true unless somebody copied or changed them.
+    pub by_files: bool,
 }
 
-/// How much earlier and later than asked for the messages at the ends of a [`Span`] may be; `None`: that end is the log's,
-/// or nobody knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
-pub struct Width {
-    /// Before the first asked time.
-    pub early: Option<Duration>,
-    /// Behind the last.
-    pub late: Option<Duration>,
+/// A stretch of a [`Span`] of which it is not known on which side of the asked time it lies, only that it was appended
+/// between two times, and that nobody set the clock in between.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Edge {
+    /// Its positions.
+    pub positions: Range<u64>,
+    /// The times.
+    pub times: Range<SystemTime>,
 }
 
 /// Somebody set the clock.
@@ -75,6 +84,12 @@ pub struct Pair {
 struct Known {
     pairs: Vec<times::Pair>,
     steps: Vec<Step>,
+    /// When segments had ended, at the latest, by their files: only what lies below is meant.
+    ended: Vec<times::Pair>,
+    /// When segments ended, at the earliest: only what lies behind is meant.
+    began: Vec<times::Pair>,
+    /// When the log ended where: as long as nobody has looked, nowhere.
+    now: (u64, u64),
 }
 
 impl Known {
@@ -84,33 +99,66 @@ impl Known {
         pairs.extend(finals.iter().map(|segment| segment.ended));
         pairs.retain(|pair| pair.reserved <= end);
         steps.retain(|step| step.reserved <= end);
-        let mut known = Self { pairs, steps };
+        let mut known = Self { pairs, steps, ..Self::default() };
         known.sort();
         known
     }
 
     fn sort(&mut self) {
-        self.pairs.sort_unstable_by_key(|pair| (pair.reserved, pair.at_ns, pair.settled));
-        self.pairs.dedup();
+        sort(&mut self.pairs);
         self.steps.sort_unstable_by_key(|step| step.reserved);
     }
 
+    /// Pairs whose `settled` holds.
+    fn settled(&self) -> Vec<times::Pair> {
+        merged(&self.pairs, &self.ended)
+    }
+
+    /// Pairs whose `reserved` holds.
+    fn reserved(&self) -> Vec<times::Pair> {
+        merged(&self.pairs, &self.began)
+    }
+
     /// The pair with the greatest `settled` before anything that is not before that time.
-    fn before(&self, since_ns: u64) -> Option<&times::Pair> {
+    fn before(&self, since_ns: u64) -> Option<times::Pair> {
         let late = |pair: &times::Pair| pair.at_ns >= since_ns;
-        let first = self.pairs.iter().position(late).unwrap_or(self.pairs.len());
+        let pairs = self.settled();
+        let first = pairs.iter().position(late).unwrap_or(pairs.len());
         let steps = self.steps.iter().filter(|step| step.before_ns >= since_ns);
         let step = steps.map(|step| step.reserved).min().unwrap_or(u64::MAX);
-        self.pairs[..first].iter().filter(|pair| pair.reserved < step).max_by_key(|pair| pair.settled)
+        pairs[..first].iter().filter(|pair| pair.reserved < step).max_by_key(|pair| pair.settled).copied()
     }
 
     /// The first pair behind anything that is not after that time.
-    fn behind(&self, until_ns: u64) -> Option<&times::Pair> {
+    fn behind(&self, until_ns: u64) -> Option<times::Pair> {
         let early = |pair: &times::Pair| pair.at_ns <= until_ns;
-        let next = self.pairs.iter().rposition(early).map_or(0, |last| last + 1);
+        let pairs = self.reserved();
+        let next = pairs.iter().rposition(early).map_or(0, |last| last + 1);
         let steps = self.steps.iter().filter(|step| step.after_ns <= until_ns);
         let step = steps.map(|step| step.reserved).max();
-        self.pairs[next..].iter().find(|pair| step.is_none_or(|step| pair.reserved > step))
+        pairs[next..].iter().find(|pair| step.is_none_or(|step| pair.reserved > step)).copied()
+    }
+
+    /// From what had ended before to what was begun after: by a pair that ended it, and one, or now, before which it began.
+    fn edge(&self, ended: times::Pair, began: (u64, u64)) -> Option<Edge> {
+        let (reserved, at_ns) = began;
+        let positions = ended.settled..reserved.max(ended.settled);
+        let is_inside = |step: &Step| step.reserved >= positions.start && step.settled <= positions.end;
+        let is_sound = !self.steps.iter().any(is_inside) && ended.at_ns <= at_ns;
+        is_sound.then(|| Edge { positions, times: time(ended.at_ns)..time(at_ns) })
+    }
+
+    fn first_edge(&self, before: times::Pair, since_ns: u64) -> Option<Edge> {
+        let is_behind = |pair: &&times::Pair| pair.at_ns >= since_ns && pair.reserved >= before.settled;
+        let inside = self.reserved().iter().find(is_behind).map(|pair| (pair.reserved, pair.at_ns));
+        self.edge(before, inside.unwrap_or(self.now))
+    }
+
+    fn last_edge(&self, behind: times::Pair, until_ns: u64) -> Option<Edge> {
+        let is_before = |pair: &&times::Pair| pair.at_ns <= until_ns && pair.settled <= behind.reserved;
+        let inside =
+            self.settled().into_iter().filter(|pair| is_before(&pair)).max_by_key(|pair| pair.settled);
+        self.edge(inside?, (behind.reserved, behind.at_ns))
     }
 
     fn span(&self, since_ns: Option<u64>, until_ns: Option<u64>) -> Span {
@@ -118,9 +166,11 @@ impl Known {
         let behind = until_ns.and_then(|until| self.behind(until.saturating_add(MARGIN_NS)));
         let from = before.map_or(0, |pair| pair.settled);
         let to = behind.map(|pair| pair.reserved.max(from));
-        let apart = |a: Option<u64>, b: Option<u64>| Some(Duration::from_nanos(a?.saturating_sub(b?)));
         let is_inside = |step: &&Step| step.reserved >= from && to.is_none_or(|to| step.settled < to);
         let jump = self.steps.iter().find(is_inside);
+        let is_by_files = |pair: Option<times::Pair>, files: &[times::Pair]| {
+            pair.is_some_and(|pair| files.contains(&pair) && !self.pairs.contains(&pair))
+        };
         Span {
             from,
             to,
@@ -129,14 +179,24 @@ impl Known {
                 from: time(step.before_ns),
                 to: time(step.after_ns),
             }),
-            width: Width {
-                early: apart(since_ns, before.map(|pair| pair.at_ns)),
-                late: apart(behind.map(|pair| pair.at_ns), until_ns),
-            },
+            first: before.zip(since_ns).and_then(|(pair, since)| self.first_edge(pair, since)),
+            last: behind.zip(until_ns).and_then(|(pair, until)| self.last_edge(pair, until)),
             pruned_before: None,
             approximate: false,
+            by_files: is_by_files(before, &self.ended) || is_by_files(behind, &self.began),
         }
     }
+}
+
+fn merged(noted: &[times::Pair], by_files: &[times::Pair]) -> Vec<times::Pair> {
+    let mut all = [noted, by_files].concat();
+    sort(&mut all);
+    all
+}
+
+fn sort(pairs: &mut Vec<times::Pair>) {
+    pairs.sort_unstable_by_key(|pair| (pair.reserved, pair.at_ns, pair.settled));
+    pairs.dedup();
 }
 
 fn time(ns: u64) -> SystemTime {
@@ -174,7 +234,9 @@ fn known(files: &Files) -> Result<(Known, bool), Fault> {
     let seen = (times.up_ns.load(Acquire), times.booted_ns.load(Acquire)); // times
     let now = read_clocks();
     let end = files.end()?;
-    let mut known = Known::of(files.noted(), end);
+    let noted = files.noted();
+    let (ended, began) = by_files::ends(files, &noted.finals);
+    let mut known = Known { ended, began, now: (end, now.at_ns), ..Known::of(noted, end) };
     let lacks_steps = times.steps.load(Relaxed) > STEPS_MAX as u64;
     // The clock here is that of who appends, and neither was nor is being set.
     let is_here = files.has_times() && files.is_of_this_boot() && files.is_copied().is_none();

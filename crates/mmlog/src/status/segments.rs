@@ -75,11 +75,17 @@ pub(super) fn all(
     peeks: &mut Peeks,
 ) -> (Vec<SegmentStatus>, Vec<SegmentFlaw>) {
     let (finals, flaws) = flaws::survey(files, current, peeks);
+    let noted = if finals.is_empty() { Vec::new() } else { files.noted().finals };
     let mut found: Vec<SegmentStatus> = finals
         .into_iter()
         .map(|s| {
             let says = &s.name.says;
             let entry = files.meta.header().segment(says.generation).get();
+            let noted = noted.iter().find(|n| (n.generation, n.base) == (says.generation, says.base));
+            let began_ns = match noted {
+                Some(noted) => Some(noted.began_ns),
+                None => (entry.generation == says.generation).then_some(entry.began_ns),
+            };
             SegmentStatus {
                 generation: says.generation,
                 base: says.base,
@@ -87,7 +93,7 @@ pub(super) fn all(
                 len: s.stat.map_or(0, |stat| stat.len),
                 allocated: s.allocated,
                 compression: says.compression,
-                began: (entry.generation == says.generation).then(|| time_of(entry.began_ns)).flatten(),
+                began: began_ns.and_then(time_of),
                 changed: s.stat.map(|stat| stat.changed),
                 final_since: s.stat.map(|stat| files.final_since(says.generation, stat.changed)),
                 inode: s.stat.map_or(0, |stat| stat.id.1),

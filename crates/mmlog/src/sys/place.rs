@@ -55,6 +55,8 @@ pub(crate) struct Found {
     pub(crate) links: u64,
     /// When its content last changed.
     pub(crate) changed: SystemTime,
+    /// When its inode last did: not before it got its name.
+    pub(crate) named: SystemTime,
     kind: FileType,
 }
 
@@ -74,6 +76,7 @@ impl Found {
             allocated: stat.st_blocks.unsigned_abs() * 512,
             links: stat.st_nlink,
             changed: time_of(stat.st_mtime, stat.st_mtime_nsec),
+            named: time_of(stat.st_ctime, stat.st_ctime_nsec),
             kind: FileType::from_raw_mode(stat.st_mode),
         }
     }

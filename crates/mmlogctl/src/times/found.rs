@@ -3,10 +3,9 @@
 use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
-use mmlog::{Follower, Log, Start, units};
+use mmlog::{Edge, Follower, Log, Span, Start, units};
 
-use super::known::{Pair, Span, pairs, span};
-use super::narrow::{Asked, Edge, Finder};
+use super::narrow::{Asked, Finder};
 use super::{TimeRange, local, told};
 
 /// A range of positions that holds whatever was appended in the asked time.
@@ -40,26 +39,26 @@ impl TimeRange {
         }
         let (since, until) = (self.begins(), self.ends());
         let span = self.span(log)?;
-        let pairs = pairs(log)?;
         let mut follower = log.follow(Start::Oldest)?;
         let (oldest, end) = (follower.position().get(), follower.watermark()?.get());
         let mut ends = Ends { finder: Finder::new(&mut follower, newline, local()), oldest, end };
         let mut found = Found { notices: notices(&span, since), ..Found::default() };
         if let Some((at, typed)) = since {
             let wide = ends.start(span.from);
-            let edge = first_edge(&span, at, &pairs, end);
+            let edge = span.first.as_ref();
             let narrow = edge.and_then(|edge| ends.narrow(edge, Asked::Since(at))).unwrap_or(wide);
             found.from = Some(narrow);
-            let to_the_line = narrow > wide;
-            found.widths.push(width(("--since", typed), "begins", narrow, to_the_line, span.width.early));
+            let off = edge.and_then(|edge| SystemTime::from(at).duration_since(edge.times.start).ok());
+            found.widths.push(width(("--since", typed), "begins", narrow, narrow > wide, off));
         }
         if let (Some((at, typed)), Some(to)) = (until, span.to) {
             let wide = ends.behind(to);
-            let edge = last_edge(&span, at, &pairs);
+            let edge = span.last.as_ref();
             let narrow = edge.and_then(|edge| ends.narrow(edge, Asked::Until(at))).unwrap_or(wide);
             let to = narrow.max(found.from.unwrap_or(oldest));
             found.to = Some(to);
-            found.widths.push(width(("--until", typed), "ends", to, narrow < wide, span.width.late));
+            let off = edge.and_then(|edge| edge.times.end.duration_since(at.into()).ok());
+            found.widths.push(width(("--until", typed), "ends", to, narrow < wide, off));
         }
         Ok(Some(found))
     }
@@ -76,7 +75,7 @@ impl TimeRange {
 
     fn span(&self, log: &Log) -> mmlog::Result<Span> {
         let time = |asked: (Timestamp, _)| SystemTime::from(asked.0);
-        span(log, self.begins().map(time), self.ends().map(time))
+        log.span(self.begins().map(time), self.ends().map(time))
     }
 
     /// The asked times, each with what was typed.
@@ -87,31 +86,6 @@ impl TimeRange {
     fn ends(&self) -> Option<(Timestamp, &str)> {
         self.until.as_ref().map(|moment| (moment.latest, moment.typed.as_str()))
     }
-}
-
-/// What lies around the beginning of the range: from what had certainly ended before to what had certainly not begun.
-/// Nothing where times say nothing of positions, since nobody knows when it began or somebody set the clock.
-fn first_edge(span: &Span, at: Timestamp, pairs: &[Pair], end: u64) -> Option<Edge> {
-    let from = at.checked_sub(signed(span.width.early?)?).ok()?;
-    let behind = pairs.iter().find(|pair| pair.reserved >= span.from && pair.at >= SystemTime::from(at));
-    let (reserved, to) = match behind {
-        Some(pair) => (pair.reserved, Timestamp::try_from(pair.at).ok()?),
-        None => (end, crate::text::now()),
-    };
-    let is_set = span.jumped.as_ref().is_some_and(|jump| jump.position <= reserved);
-    (!is_set).then_some(Edge { positions: span.from..reserved, times: (from, to) })
-}
-
-/// The same around its end.
-fn last_edge(span: &Span, at: Timestamp, pairs: &[Pair]) -> Option<Edge> {
-    let (end, to) = (span.to?, at.checked_add(signed(span.width.late?)?).ok()?);
-    let before = pairs.iter().rfind(|pair| pair.settled <= end && pair.at <= SystemTime::from(at))?;
-    let from = Timestamp::try_from(before.at).ok()?;
-    span.jumped.is_none().then_some(Edge { positions: before.settled..end, times: (from, to) })
-}
-
-fn signed(duration: Duration) -> Option<jiff::SignedDuration> {
-    duration.try_into().ok()
 }
 
 /// The ends of a range, looked for in what is kept and final.
@@ -137,9 +111,9 @@ impl Ends<'_> {
         self.finder.end_of_line(position, self.oldest).unwrap_or(position)
     }
 
-    fn narrow(&mut self, edge: Edge, asked: Asked) -> Option<u64> {
+    fn narrow(&mut self, edge: &Edge, asked: Asked) -> Option<u64> {
         let positions = self.start(edge.positions.start)..self.behind(edge.positions.end);
-        self.finder.narrow(&Edge { positions, ..edge }, asked).ok().flatten()
+        self.finder.narrow(&Edge { positions, times: edge.times.clone() }, asked).ok().flatten()
     }
 }
 
@@ -157,6 +131,13 @@ fn notices(span: &Span, since: Option<(Timestamp, &str)>) -> Vec<String> {
             time(jump.from),
             time(jump.to)
         ));
+    }
+    if span.by_files {
+        all.push(
+            "the log has not noted when this was, so the times of its files are taken; if they were copied or changed, \
+             something of the asked time may be missing"
+                .to_owned(),
+        );
     }
     if span.approximate {
         all.push(

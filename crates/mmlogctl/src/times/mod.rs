@@ -5,7 +5,6 @@
 //! in the asked time; what else may be in it is said.
 
 pub mod found;
-mod known;
 pub mod line;
 pub mod moment;
 pub mod narrow;

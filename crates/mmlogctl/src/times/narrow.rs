@@ -12,10 +12,11 @@
 //! `SAMPLES` lines, all of which have to be there and in order, and only what lies more than the margin outside is left unread; where that fails, the stretch's end stands.
 
 use std::ops::Range;
+use std::time::SystemTime;
 
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
-use mmlog::Position;
+use mmlog::{Edge, Position};
 
 use super::line::{self, LineTime, REACH, Unsaid};
 use crate::reading::backward::{Last, start_of_last};
@@ -32,15 +33,6 @@ const SAMPLE_REACH: u64 = 64 << 10;
 const SAMPLE_READ: usize = 4 << 10;
 /// What is read line by line, bytes; and the longest line.
 const MOST: u64 = 8 << 20;
-
-/// A stretch of a log of which it is only known that it was appended between two times.
-#[derive(Clone, Debug, Eq, PartialEq)]
-pub struct Edge {
-    /// Its positions.
-    pub positions: Range<u64>,
-    /// The times.
-    pub times: (Timestamp, Timestamp),
-}
 
 /// What is asked for.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -239,7 +231,8 @@ struct Judge {
 impl Judge {
     fn new(edge: &Edge, asked: Asked, zone: &TimeZone) -> Self {
         let (Asked::Since(at) | Asked::Until(at)) = asked;
-        let (from, to) = edge.times;
+        let time = |at: SystemTime, unknown| Timestamp::try_from(at).unwrap_or(unknown);
+        let (from, to) = (time(edge.times.start, Timestamp::MIN), time(edge.times.end, Timestamp::MAX));
         Self {
             asked,
             at: at.as_nanosecond(),

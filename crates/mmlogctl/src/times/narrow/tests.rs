@@ -73,6 +73,7 @@ struct Stretch {
     log: Mock,
     lines: Vec<Made>,
     edge: Edge,
+    times: (Timestamp, Timestamp),
 }
 
 /// How a log is made.
@@ -83,7 +84,7 @@ struct Making {
     lines: u64,
     /// At most so much between two lines, milliseconds.
     gap: u64,
-    /// A line is at most so much older than its append, milliseconds.
+    /// A line is at most so much older or newer than its append, milliseconds.
     held: u64,
     /// One in so many lines has no time; 0: none.
     untimed: u64,
@@ -99,8 +100,8 @@ fn making(random: &mut Random, is_sorted: bool) -> Making {
         from: from.saturating_add((random.below(1_000_000) as i64).microseconds()).unwrap_or(from),
         lines: 1 + random.below(400),
         gap: [1, 100, 3000, 60_000][random.below(4) as usize],
-        held: if is_sorted { 0 } else { [0, 50, 9_000][random.below(3) as usize] },
-        untimed: if is_sorted { 0 } else { [0, 3, 20][random.below(3) as usize] },
+        held: if is_sorted { 0 } else { [0, 9_000, 9_000][random.below(3) as usize] },
+        untimed: if is_sorted { 0 } else { [0, 2, 3][random.below(3) as usize] },
     }
 }
 
@@ -110,7 +111,7 @@ fn made(how: &Making, random: &mut Random) -> Stretch {
     for _ in 0..how.lines {
         let step = (random.below(how.gap * 1000) as i64).microseconds();
         appended = appended.saturating_add(step).unwrap_or(appended);
-        let held = (random.below(how.held * 1000 + 1) as i64).microseconds();
+        let held = (random.below(how.held * 2000 + 1) as i64 - how.held as i64 * 1000).microseconds();
         let of = appended.saturating_sub(held).unwrap_or(appended);
         let is_timed = how.untimed == 0 || !random.one_in(how.untimed);
         let mut line = if is_timed { how.form.line(of) } else { "\tat x.y.z".to_owned() };
@@ -135,8 +136,9 @@ fn made(how: &Making, random: &mut Random) -> Stretch {
         }
     }
     parts.push(Part::Data(text.into_bytes()));
-    let edge = Edge { positions: 1000..at, times: (how.from, appended) };
-    Stretch { log: Mock::new(1000, 1 + random.below(600) as usize, &parts), lines, edge }
+    let edge = Edge { positions: 1000..at, times: how.from.into()..appended.into() };
+    let log = Mock::new(1000, 1 + random.below(600) as usize, &parts);
+    Stretch { log, lines, edge, times: (how.from, appended) }
 }
 
 fn narrowed(stretch: &mut Stretch, asked: Asked, most: u64) -> Option<u64> {
@@ -149,7 +151,7 @@ fn narrowed(stretch: &mut Stretch, asked: Asked, most: u64) -> Option<u64> {
 
 /// A time in the stretch, or just beside it.
 fn asked(stretch: &Stretch, random: &mut Random) -> Timestamp {
-    let (from, to) = stretch.edge.times;
+    let (from, to) = stretch.times;
     let whole = to.as_microsecond() - from.as_microsecond() + 1;
     let at = from.as_microsecond() + random.below(whole as u64) as i64;
     Timestamp::from_microsecond(at).unwrap_or(from)
@@ -191,8 +193,9 @@ fn no_line_that_is_asked_for_is_dropped_and_sorted_lines_are_cut_exactly() {
 
 fn stretch(parts: &[Part], from: &str, to: &str) -> Stretch {
     let log = Mock::new(1000, 77, parts);
-    let times = (from.parse().unwrap_or_default(), to.parse().unwrap_or_default());
-    Stretch { edge: Edge { positions: 1000..log.end().get(), times }, log, lines: Vec::new() }
+    let times: (Timestamp, Timestamp) = (from.parse().unwrap_or_default(), to.parse().unwrap_or_default());
+    let edge = Edge { positions: 1000..log.end().get(), times: times.0.into()..times.1.into() };
+    Stretch { edge, log, lines: Vec::new(), times }
 }
 
 fn text(lines: &[&str]) -> Vec<Part> {
