@@ -8,6 +8,7 @@ mod common;
 use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::Write as _;
+use std::mem::offset_of;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -15,8 +16,14 @@ use std::time::Duration;
 use common::original::Original;
 use common::surgeon::{COPYING, Surgeon};
 use common::{Actor, log_path, parameter, say, scene};
+use mmlog::layout::{Header, Times};
 use mmlog::repair::{self, Wish};
 use mmlog::{Compress, Compression, Log, Options, check};
+
+/// Words of the times in the metadata file.
+const LAST_NS: usize = offset_of!(Header, times) + offset_of!(Times, last_ns);
+const BOOTED_NS: usize = offset_of!(Header, times) + offset_of!(Times, booted_ns);
+const TIMES_EPOCH: usize = offset_of!(Header, times) + offset_of!(Times, epoch);
 
 #[test]
 fn role() {
@@ -58,11 +65,14 @@ const SCENARIOS: &[Scenario] = &[
     asked("punch", long, punch),
     asked("hold", acknowledged, hold),
     asked("follow", acknowledged, follow),
+    asked("set a policy", acknowledged, set_policy),
     heals("places for followers", without_places, |log| drop(options().open(log).unwrap())),
     heals("close", acknowledged, close),
     heals("settle", dead_writer, trim),
     heals("sync", acknowledged, sync),
     heals("reboot", rebooted, append),
+    heals("note a time, and that the clock was set", clock_set, append),
+    heals("times of another epoch", other_epoch, append),
     asked("compress", rotated, compress),
     asked("olddir", rotated, move_segments),
     heals("outside", outside, append),
@@ -112,6 +122,20 @@ fn dead_writer(log: &Path) {
 fn rebooted(log: &Path) {
     dead_writer(log);
     Surgeon::new(log).reboot();
+}
+
+/// A pair is due, and the clock has gone an hour forward since the last one.
+fn clock_set(log: &Path) {
+    acknowledged(log);
+    let surgeon = Surgeon::new(log);
+    surgeon.set(LAST_NS, 0);
+    surgeon.set(BOOTED_NS, surgeon.get(BOOTED_NS) - 3_600_000_000_000);
+}
+
+/// As software leaves it that recovers a log and knows nothing of times.
+fn other_epoch(log: &Path) {
+    acknowledged(log);
+    Surgeon::new(log).set(TIMES_EPOCH, 77);
 }
 
 /// At rest, with something that `>>` put there.
@@ -195,8 +219,8 @@ fn finals(log: &Path) -> usize {
 
 fn prune(log: &Path) {
     let opened = options().open(log).unwrap();
-    opened.prune(&mmlog::Retention::default().keep(0)).unwrap();
-    assert_eq!(finals(log), 0);
+    let pruned = opened.prune(&mmlog::Retention::default().keep(0)).unwrap();
+    assert_eq!(finals(log), 0, "{pruned:?}");
 }
 
 /// The acknowledged message behind three pages.
@@ -220,6 +244,24 @@ fn hold(log: &Path) {
     opened.hold("shipper", opened.oldest().unwrap()).unwrap().advance(opened.cursor().unwrap()).unwrap();
     opened.forget("shipper").unwrap();
     assert_eq!(opened.holds(), []);
+}
+
+/// Another one than before: whoever was killed has set all of it or nothing, and left it readable.
+fn set_policy(log: &Path) {
+    let opened = options().open(log).unwrap();
+    let first = mmlog::Policy { keep: Some(7), ..mmlog::Policy::default() };
+    let second = mmlog::Policy { rotate_size: Some(1 << 20), ..first.clone() };
+    let before = opened.policy();
+    let known = [
+        mmlog::PolicyState::Unset,
+        mmlog::PolicyState::Set(first.clone()),
+        mmlog::PolicyState::Set(second.clone()),
+    ];
+    assert!(known.contains(&before), "{before:?}");
+    for policy in [first, second] {
+        opened.set_policy(|old| *old = policy.clone(), Duration::from_secs(10)).unwrap();
+        assert_eq!(opened.policy(), mmlog::PolicyState::Set(policy));
+    }
 }
 
 fn rotated(log: &Path) {
