@@ -193,6 +193,37 @@ fn prune_and_rotate_go_by_the_policy_when_they_are_asked_to() {
 }
 
 #[test]
+fn rotate_compresses_as_the_policy_wishes() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 1);
+    policy(&log, &["--set=compress=zstd"]).run().is_success();
+    let compressed = || {
+        let names = fs::read_dir(scratch.path()).unwrap().map(|e| e.unwrap().file_name());
+        names.filter(|name| name.to_string_lossy().ends_with(".zst")).count()
+    };
+    let planned = mmlogctl("rotate", &log).arg("-n").run().text();
+    assert_eq!((planned.matches("would compress").count(), compressed()), (2, 0), "{planned}");
+    mmlogctl("rotate", &log).run().printed(b"");
+    assert_eq!((compressed(), finals(&log)), (2, 2));
+    mmlogctl("cat", &log).run().printed(b"line 0\nlast\n");
+}
+
+#[test]
+fn monitoring_has_what_the_policy_leaves_undone() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 3);
+    let check = |args: &[&str]| mmlogctl("check", &log).args(args).run();
+    assert_eq!(check(&["--warning=surplus=0", "--warning=beyond=0", "--critical=overdue=0s"]).code, 0);
+    policy(&log, &["--set=keep=1"]).run().is_success();
+    let ended = check(&["--warning=surplus=0"]);
+    assert!(ended.code == 1 && ended.text().contains("surplus is 2"), "{ended:?}");
+    assert!(ended.text().contains("mmlogctl policy"), "{ended:?}");
+    let metrics = check(&["--prom=-"]).text();
+    let family = metrics.lines().find(|line| line.starts_with("mmlog_policy_surplus_segments{"));
+    assert!(family.is_some_and(|line| line.ends_with(" 2")), "{metrics}");
+}
+
+#[test]
 fn a_damaged_policy_is_said_and_prunes_nothing_until_one_is_set() {
     let scratch = Scratch::new();
     let log = segmented(&scratch, 3);

@@ -11,7 +11,7 @@ use crate::{CONTENT, live};
 /// A key and its type: `?` may be null.
 type Key = (&'static str, &'static str);
 
-const STATUS: [Key; 45] = [
+const STATUS: [Key; 46] = [
     ("schema", "number"),
     ("path", "string"),
     ("format", "number"),
@@ -31,6 +31,7 @@ const STATUS: [Key; 45] = [
     ("limit", "number"),
     ("outside", "object"),
     ("unrun", "object"),
+    ("policy", "object"),
     ("generation", "number"),
     ("gate", "number?"),
     ("gate_for_at_least_ms", "number?"),
@@ -57,6 +58,28 @@ const STATUS: [Key; 45] = [
     ("panic", "object?"),
     ("file", "object"),
     ("durability", "object"),
+];
+
+const POLICY: [Key; 5] =
+    [("state", "string"), ("set_at", "time?"), ("rules", "object"), ("next", "object"), ("overdue", "array")];
+
+const RULES: [Key; 8] = [
+    ("rotate_size", "number?"),
+    ("rotate_age_s", "number?"),
+    ("keep", "number?"),
+    ("keep_bytes", "number?"),
+    ("keep_age_s", "number?"),
+    ("keep_free", "string?"),
+    ("hold_max", "number?"),
+    ("compress", "string?"),
+];
+
+const NEXT: [Key; 5] = [
+    ("rotates_in", "number?"),
+    ("rotates_after_s", "number?"),
+    ("prunes", "number"),
+    ("held_by", "string?"),
+    ("prunes_after_s", "number?"),
 ];
 
 const FINDING: [Key; 7] = [
@@ -232,6 +255,10 @@ fn status(log: &Path) -> Value {
     if !status["panic"].is_null() {
         has(&status["panic"], &PANIC);
     }
+    let policy = &status["policy"];
+    has(policy, &POLICY);
+    has(&policy["rules"], &RULES);
+    has(&policy["next"], &NEXT);
     assert_eq!(status["schema"], 1);
     status
 }

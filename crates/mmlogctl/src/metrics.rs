@@ -1,19 +1,12 @@
 //! What can be measured of a log: one table, from which thresholds, performance data and Prometheus's families come.
 
+mod unit;
+
 use std::time::{Duration, SystemTime};
 
-use mmlog::{FindingId, Lock, Status, Waiting, units};
+use mmlog::{FindingId, Lock, Status, Waiting};
 
-use crate::arguments::{duration, exact_duration, exact_size, size};
-
-/// What a value counts.
-#[derive(Copy, Clone, Debug, Eq, PartialEq)]
-pub(crate) enum Unit {
-    Bytes,
-    /// Values are in milliseconds, and written as seconds.
-    Seconds,
-    Count,
-}
+pub(crate) use unit::Unit;
 
 /// A type of Prometheus's.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -280,6 +273,42 @@ pub(crate) const ALL: &[Metric] = &[
         judged: None,
     },
     Metric {
+        name: "beyond",
+        unit: Unit::Bytes,
+        kind: Kind::Gauge,
+        family: "mmlog_policy_beyond_bytes",
+        help: "Bytes that the current segment has more than the rotate-size of the log's policy; 0 without one.",
+        value: |s| {
+            let most = s.policy.state.rules().rotate_size.unwrap_or(u64::MAX);
+            Some(s.cursor.saturating_sub(s.base).saturating_sub(most))
+        },
+        most: None,
+        judged: too_much(&[], OVERDUE),
+    },
+    Metric {
+        name: "surplus",
+        unit: Unit::Count,
+        kind: Kind::Gauge,
+        family: "mmlog_policy_surplus_segments",
+        help: "Old segments that the log's policy does not keep, and that are there still; 0 without one.",
+        value: |s| Some(s.policy.prunes),
+        most: None,
+        judged: too_much(&[], OVERDUE),
+    },
+    Metric {
+        name: "overdue",
+        unit: Unit::Seconds,
+        kind: Kind::Gauge,
+        family: "mmlog_policy_overdue_seconds",
+        help: "Seconds for which nobody could do what the log's policy asks for; 0 when nothing is overdue.",
+        value: |s| {
+            let first = s.policy.undone.iter().filter_map(|undone| undone.since).min();
+            Some(first.map_or(0, |since| ms(since.elapsed().unwrap_or_default())))
+        },
+        most: None,
+        judged: too_much(&[], OVERDUE),
+    },
+    Metric {
         name: "lock",
         unit: Unit::Seconds,
         kind: Kind::Gauge,
@@ -324,6 +353,7 @@ const WAITING: &[FindingId] = &[
 ];
 const STANDING: &[FindingId] =
     &[FindingId::WriterStalled, FindingId::GateClosed, FindingId::LockHeld, FindingId::DeadWriter];
+const OVERDUE: &str = "`mmlogctl policy LOG` says what is due, and what keeps it from being done";
 const PRUNE: &str =
     "`mmlogctl segments LOG` lists them, `mmlogctl prune --keep 5 LOG` takes all but the newest 5";
 
@@ -355,44 +385,6 @@ fn ms(duration: Duration) -> u64 {
 impl Metric {
     pub(crate) fn find(name: &str) -> Option<&'static Self> {
         ALL.iter().find(|metric| metric.name == name)
-    }
-}
-
-impl Unit {
-    /// A value as people type it: `64M`, `5m`, `3`.
-    pub(crate) fn parse(self, text: &str) -> Result<u64, String> {
-        match self {
-            Self::Bytes => size(text),
-            Self::Seconds => duration(text).map(ms),
-            Self::Count => text.parse().map_err(|_| "not a number such as 3".to_owned()),
-        }
-    }
-
-    /// A number in the base unit.
-    pub(crate) fn number(self, value: u64) -> String {
-        match self {
-            Self::Seconds if !value.is_multiple_of(1000) => format!("{}.{:03}", value / 1000, value % 1000),
-            Self::Seconds => (value / 1000).to_string(),
-            Self::Bytes | Self::Count => value.to_string(),
-        }
-    }
-
-    /// A value for people.
-    pub(crate) fn words(self, value: u64) -> String {
-        match self {
-            Self::Bytes => units::size(value),
-            Self::Seconds => units::lasting(Duration::from_millis(value)),
-            Self::Count => value.to_string(),
-        }
-    }
-
-    /// A value as it may be typed, exactly.
-    pub(crate) fn typed(self, value: u64) -> String {
-        match self {
-            Self::Bytes => exact_size(value),
-            Self::Seconds => exact_duration(Duration::from_millis(value)),
-            Self::Count => value.to_string(),
-        }
     }
 }
 
@@ -455,14 +447,5 @@ mod tests {
         assert_eq!((Metric::find("lock").map(|m| (m.value)(&status))), Some(Some(0)));
         status.lock.held = Err("no".to_owned());
         assert_eq!((Metric::find("lock").map(|m| (m.value)(&status))), Some(None));
-    }
-
-    #[test]
-    fn seconds_have_a_point_where_they_need_one() {
-        assert_eq!([0, 5000, 1234, 50].map(|ms| Unit::Seconds.number(ms)), ["0", "5", "1.234", "0.050"]);
-        assert_eq!(Unit::Seconds.parse("5m"), Ok(300_000));
-        assert_eq!(Unit::Bytes.parse("64M"), Ok(64 << 20));
-        assert_eq!(Unit::Count.parse("3"), Ok(3));
-        assert!(Unit::Count.parse("3M").is_err() && Unit::Seconds.parse("3").is_err());
     }
 }

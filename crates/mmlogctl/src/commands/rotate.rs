@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use clap::Args;
-use mmlog::{Log, Rotated, Rotation, Stamp, units};
+use mmlog::{Compression, Log, Rotated, Rotation, Stamp, units};
 
 use crate::arguments::{Access, duration, size};
 use crate::each::{Logs, Verbose};
@@ -57,7 +57,8 @@ pub struct RotateArgs {
     /// Then compress it, and every final segment that is not compressed yet.
     ///
     /// Also when there is nothing to rotate: what a killed run left is caught up. At the lowest priority; writers and
-    /// rotations never wait for it. cat and tail read compressed segments as they read plain ones.
+    /// rotations never wait for it. cat and tail read compressed segments as they read plain ones. Without this option the
+    /// log's policy says whether that is done.
     #[arg(long, value_name = "FORMAT")]
     compress: Option<Format>,
     /// From 1, fast, to 22 for zstd (default 3), or 9 for gzip (default 6).
@@ -89,6 +90,11 @@ pub struct RotateArgs {
 }
 
 impl RotateArgs {
+    /// How segments are compressed, if they are: as the log's policy says, unless that was typed.
+    fn codec(&self, log: &Log) -> Option<Compression> {
+        self.compress.map(Compression::from).or_else(|| log.policy().rules().compress)
+    }
+
     /// `None`: whatever there is, it is not due.
     fn how(&self, log: &Log) -> Option<Rotation> {
         let how = if self.if_due { Rotation::of(&log.policy().rules())? } else { Rotation::default() };
@@ -166,13 +172,13 @@ fn rotate(args: &RotateArgs, path: &Path, out: &mut Output) -> Result<Exit, Fail
             Err(e) => failures.push(e.into()),
         }
     }
-    if let Some(format) = args.compress.filter(|_| undone.may_begin("compressing")) {
-        match compress::compress(&log, path, args, format, out) {
+    if let Some(codec) = args.codec(&log).filter(|_| undone.may_begin("compressing")) {
+        match compress::compress(&log, path, args, codec, out) {
             Ok(failed) => failures.extend(failed),
             Err(failure) => failures.push(failure),
         }
     }
-    if args.olddir.is_some() || args.compress.is_some() {
+    if args.olddir.is_some() || args.codec(&log).is_some() {
         match log.left_out() {
             Ok(left_out) => failures.extend(Failure::of_left_out(path, &left_out)),
             Err(e) => failures.push(e.into()),
@@ -227,7 +233,7 @@ fn plan(args: &RotateArgs, log_path: &Path, log: &Log, out: &mut Output) -> Resu
             out.line(&format!("{}: would move {} to {}", shown(log_path), shown(path), shown(directory)))?;
         }
     }
-    if args.compress.is_some() {
+    if args.codec(log).is_some() {
         for path in finals().filter(|s| s.compression.is_none()).map(|s| &s.path).chain(new()) {
             out.line(&format!("{}: would compress {}", shown(log_path), shown(path)))?;
         }

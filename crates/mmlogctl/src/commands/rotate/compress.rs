@@ -36,10 +36,10 @@ pub(crate) fn compress(
     log: &Log,
     path_of_log: &Path,
     args: &RotateArgs,
-    format: Format,
+    codec: Compression,
     out: &mut Output,
 ) -> Result<Vec<Failure>, Failure> {
-    let mut how = Compress::new(format.into()).wait(args.wait);
+    let mut how = Compress::new(codec).wait(args.wait);
     if let Some(level) = args.level {
         how = how.level(level);
     }

@@ -15,6 +15,7 @@ use super::canvas::{Canvas, TableLook};
 use super::figures::{gate, lock, log_lock, map, waiting};
 use super::layout::{Placed, has_findings_on_top, in_head};
 use super::{charts, head};
+use crate::commands::policy::{next, overdue, said};
 use crate::exit::printable;
 use crate::inspect::model::lines::{Kind as RowKind, Level, Row};
 use crate::inspect::model::log::{Log, Operation};
@@ -218,6 +219,7 @@ fn locks(model: &Model, s: &Status, width: usize) -> Vec<Line> {
         ("waiting", waiting(s).to_string()),
         ("positions", format!("cursor {}, watermark {}, limit {}", s.cursor, s.watermark, s.limit)),
         ("file", format!("{} bytes, generation {} from {}", s.file_size, s.generation, s.base)),
+        ("policy", policy(s)),
     ];
     let mut all: Vec<Line> = fields.iter().flat_map(|(name, value)| field(name, value, width)).collect();
     for writer in &s.writers {
@@ -234,6 +236,13 @@ fn locks(model: &Model, s: &Status, width: usize) -> Vec<Line> {
     said.dedup();
     all.extend(said.into_iter().map(|text| line(Kind::Plain, text)));
     all
+}
+
+/// The rules, and what is due next.
+fn policy(s: &Status) -> String {
+    let late = overdue(&s.policy).into_iter().map(|late| format!("overdue: {late}"));
+    let parts: Vec<String> = std::iter::once(said(&s.policy)).chain(next(&s.policy)).chain(late).collect();
+    parts.join("; ")
 }
 
 /// Whoever closes a log last does what a trim does: nobody need have called for it.
