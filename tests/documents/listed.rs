@@ -90,7 +90,6 @@ pub(crate) const LISTED: &[Listed] = &[
     listed("doc/monitoring.md", "* * * * *", CRON, Check::Cron),
     listed("doc/rotation.md", "systemctl", SERVER, Check::In("contrib/verify", "systemd-analyze verify")),
     listed("doc/rotation.md", "*/5 * * * *", CRON, Check::Cron),
-    listed("doc/rotation.md", "17  4 * * *", CRON, Check::Cron),
     listed("doc/shippers.md", "[sources.app]", "Vector is not to be had", Check::Parses),
     listed("doc/shippers.md", "- type: stdin", "Filebeat is not to be had", Check::Form),
     listed("doc/shippers.md", "- type: filestream", "Filebeat is not to be had", Check::Form),
