@@ -3,12 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::exit)]
 
 mod common;
+#[path = "bounded/obstacles.rs"]
+mod obstacles;
 
 use std::path::Path;
 use std::time::Duration;
 
 use common::{Actor, Random, Scene, committed, message, parameter, scene};
-use mmlog::{Log, Options, Policy, Trust, check};
+use mmlog::{HoleKind, Log, Next, Options, Policy, Position, Start, Trust, check};
 
 const SIZE: u64 = 128 << 10;
 const WAIT: Duration = Duration::from_secs(30);
@@ -18,7 +20,7 @@ const WRITERS: u64 = 4;
 
 #[test]
 fn role() {
-    common::play(&[("writer", writer), ("paced", paced)]);
+    common::play(&[("writer", writer), ("paced", paced), ("bystander", obstacles::bystander)]);
 }
 
 /// A drain that takes long here says how busy the machine is.
@@ -157,4 +159,112 @@ fn a_handle_that_leaves_it_to_others_makes_segments_longer() {
     }
     assert!(lengths(&log)[0] > 1_000_000, "{:?}", lengths(&log));
     is_sound(&scene.log);
+}
+
+fn keeping(rotate_size: u64, keep: u64) -> Policy {
+    Policy { keep: Some(keep), ..rotated_at(rotate_size) }
+}
+
+/// How many final segments have a name.
+fn finals(scene: &Scene) -> usize {
+    let names = std::fs::read_dir(scene.dir.path()).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter(|name| name.to_str().unwrap().starts_with("app.log.") && !is_metadata(name)).count()
+}
+
+fn is_metadata(name: &std::ffi::OsStr) -> bool {
+    name.to_str().unwrap().ends_with(mmlog::METADATA_SUFFIX)
+}
+
+#[test]
+fn at_each_look_there_are_the_segments_that_are_kept_and_three_more_and_a_follower_knows_what_went() {
+    let scene = scene();
+    let log = with_policy(&scene, &keeping(SIZE, 3));
+    let mut follower = log.follow(Start::Oldest).unwrap();
+    let writers = start_writers(&scene, 3000);
+    let (mut expected, mut pruned, mut bytes, mut buf) = (0, 0, Vec::new(), vec![0; 1 << 16]);
+    let mut ended = 0;
+    let mut running: Vec<Actor> = writers;
+    let mut most = 0;
+    while ended < 2 {
+        most = most.max(finals(&scene));
+        match follower.next(&mut buf).unwrap() {
+            Next::Bytes(range) => {
+                assert_eq!(range.start, expected, "nothing is left out in silence");
+                expected = range.end;
+                bytes.extend_from_slice(&buf[..(range.end - range.start) as usize]);
+            }
+            Next::Hole(hole) => {
+                assert_eq!((hole.start, hole.kind), (expected, HoleKind::Pruned));
+                expected = hole.end();
+                pruned += hole.len;
+            }
+            Next::Rotated(_) => {}
+            Next::CaughtUp => {
+                running.retain_mut(|writer| writer.child.try_wait().unwrap().is_none());
+                ended += u32::from(running.is_empty());
+                follower.wait(Duration::from_millis(1)).unwrap();
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    println!("at most {most} final segments, {pruned} bytes were pruned before they were read");
+    assert!(most <= 6, "{most}");
+    assert_eq!(finals(&scene), 3);
+    let status = log.status().unwrap();
+    assert_eq!(expected, status.cursor);
+    assert_eq!(bytes.len() as u64 + pruned, status.cursor);
+    is_sound(&scene.log);
+}
+
+#[test]
+fn a_backlog_goes_two_segments_at_a_time() {
+    let scene = scene();
+    let log = with_policy(&scene, &rotated_at(SIZE));
+    let mut writer = log.writer().unwrap();
+    let fill = |writer: &mut mmlog::Writer| {
+        let before = log.status().unwrap().generation;
+        while log.status().unwrap().generation == before {
+            writer.append(&message(0, 0, 10_000)).unwrap();
+        }
+    };
+    (0..10).for_each(|_| fill(&mut writer));
+    assert_eq!(finals(&scene), 10);
+    log.set_policy(|policy| policy.keep = Some(1), WAIT).unwrap();
+    fill(&mut writer);
+    assert!((7..=9).contains(&finals(&scene)), "{}", finals(&scene));
+    (0..8).for_each(|_| fill(&mut writer));
+    assert_eq!(finals(&scene), 1);
+}
+
+#[test]
+fn a_hold_keeps_what_the_policy_would_let_go() {
+    let scene = scene();
+    let log = with_policy(&scene, &keeping(SIZE, 1));
+    let hold = log.hold("backup", Position::new(0)).unwrap();
+    let mut writer = log.writer().unwrap();
+    for number in 0..1000 {
+        writer.append(&message(0, number, 1000)).unwrap();
+    }
+    assert_eq!(finals(&scene), lengths(&log).len());
+    assert!(finals(&scene) > 5);
+    drop(hold);
+}
+
+#[test]
+fn who_may_write_the_metadata_and_not_the_directory_has_nobody_delete() {
+    let scene = scene();
+    let log = with_policy(&scene, &keeping(SIZE, 1));
+    let mode = std::os::unix::fs::PermissionsExt::from_mode;
+    std::fs::set_permissions(common::metadata_of(&scene.log), mode(0o666)).unwrap();
+    let mut writer = log.writer().unwrap();
+    let mut append = || {
+        for number in 0..1000 {
+            writer.append(&message(0, number, 1000)).unwrap();
+        }
+    };
+    append();
+    assert!(finals(&scene) > 5, "{}", finals(&scene));
+    std::fs::set_permissions(scene.dir.path(), mode(0o777)).unwrap();
+    append();
+    assert!(finals(&scene) <= 2, "{}", finals(&scene));
 }

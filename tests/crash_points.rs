@@ -62,6 +62,8 @@ const SCENARIOS: &[Scenario] = &[
     }),
     Scenario { name: "rotate, then repair", prepare: acknowledged, act: rotate, again: |log| mend(log, &[]) },
     asked("prune", segments, prune),
+    heals("policy", bounded, grow),
+    asked("set a policy", acknowledged, |log| bound(log, 9)),
     asked("punch", long, punch),
     asked("hold", acknowledged, hold),
     asked("follow", acknowledged, follow),
@@ -223,6 +225,18 @@ fn prune(log: &Path) {
     assert_eq!(finals(log), 0, "{pruned:?}");
 }
 
+/// The same almost as long as a policy lets it be, which keeps one final segment.
+fn bounded(log: &Path) {
+    segments(log);
+    (0..6).for_each(|_| grow(log));
+    bound(log, 1);
+}
+
+fn bound(log: &Path, keep: u64) {
+    let set = |policy: &mut mmlog::Policy| (policy.rotate_size, policy.keep) = (Some(65536), Some(keep));
+    options().open(log).unwrap().set_policy(set, Duration::from_secs(10)).unwrap();
+}
+
 /// The acknowledged message behind three pages.
 fn long(log: &Path) {
     let opened = options().open_or_create(log).unwrap();
@@ -357,7 +371,9 @@ fn check_after(scenario: &Scenario, at: &str, log: &Path) {
     assert!(!scenario.name.starts_with("outside") || !bytes.contains(&0), "{context}: NULs are shown");
     let text = String::from_utf8(bytes).unwrap().replace('\0', "");
     let whole = |l: &&str| l.len() == 9999 && l.bytes().all(|b| b == b'x');
-    let rest: Vec<&str> = text.lines().filter(|l| !whole(l) && *l != "in flight").collect();
+    // How many segments are left is for the next one who rotates.
+    let is_kept = |l: &&str| scenario.name == "policy" && l.starts_with("pruned");
+    let rest: Vec<&str> = text.lines().filter(|l| !whole(l) && *l != "in flight" && !is_kept(l)).collect();
     let expected: &[&str] = match scenario.name {
         "create" | "recreate" | "remove" | "remove all" => &["goes on"],
         "outside" | "outside, a dead writer" => &["acknowledged", "from outside", "goes on"],

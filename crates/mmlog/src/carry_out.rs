@@ -9,17 +9,26 @@
 //! - What fails is noted, see [`overdue`](crate::files::overdue), and nobody fails because of it.
 
 pub(crate) mod due;
+pub(crate) mod trust;
+
+use std::time::Duration;
 
 use crate::deadline::Deadline;
 use crate::error::Fault;
 use crate::files::Files;
 use crate::files::guard::LogLock;
 use crate::files::meta::page_size;
+use crate::files::overdue::Freed;
 use crate::files::owner::Operation;
 use crate::files::turn::{Held, Turn};
 use crate::metadata::overdue::Undone;
-use crate::policy::PolicyState;
+use crate::policy::{Policy, PolicyState};
+use crate::prune::{Pruning, Retention, Rule, give_way, prune_gently};
 use crate::rotate::rotate_at_once;
+use crate::sys::fs;
+
+/// Between two looks for space that somebody else may be making.
+const PAUSE: Duration = Duration::from_millis(1);
 
 /// What one append has tried.
 #[derive(Default)]
@@ -38,12 +47,18 @@ enum Rotation {
 
 impl Tries {
     /// Look, with the lock: there is no space for `len` bytes. Makes some, in this segment or in the next.
-    pub(crate) fn make_space(&mut self, files: &Files, guard: LogLock<'_>, len: u64) -> Result<(), Fault> {
+    pub(crate) fn make_space(
+        &mut self,
+        files: &Files,
+        guard: LogLock<'_>,
+        len: u64,
+        deadline: &Deadline,
+    ) -> Result<(), Fault> {
         let control = files.control();
         let (base, start) = (control.base(), control.look().start);
         let (used, end) = (start.saturating_sub(base), start.saturating_add(len));
         let Some(size) = files.meta.longest_segment().filter(|size| used.saturating_add(len) > *size) else {
-            return guard.grow(end);
+            return grow(files, guard, end, deadline);
         };
         if self.rotation.is_none() && due::by_message(used, len, size) {
             drop(guard);
@@ -57,7 +72,7 @@ impl Tries {
                 return Ok(());
             }
         }
-        guard.grow(end)
+        grow(files, guard, end, deadline)
     }
 
     /// `None`: somebody else has made space, as far as it goes.
@@ -84,41 +99,160 @@ impl Tries {
                 return Some(Rotation::Failed);
             }
         };
-        Some(if rotate(files, &held, is_due) { Rotation::Done } else { Rotation::Failed })
+        let Some(rotated) = rotate(files, &held, is_due) else { return Some(Rotation::Failed) };
+        // With the gate open: this append's wait, and nobody else's.
+        if rotated {
+            prune(files, &held);
+        }
+        Some(Rotation::Done)
     }
 }
 
-/// Once a second, by a handle that has nothing in flight: what became due by time, or was put off.
+/// Makes the data file reach position `end`. On a full disk, what the policy lets go goes first: `Ok` then says to look
+/// again. Also for a range in flight: the maintenance byte is only tried, and no gate closes without it.
+pub(crate) fn grow(files: &Files, guard: LogLock<'_>, end: u64, deadline: &Deadline) -> Result<(), Fault> {
+    let full = match guard.grow(end) {
+        Err(full @ Fault::NoSpace { .. }) => full,
+        grown => return grown,
+    };
+    let Some(how) = retention(files) else { return Err(full) };
+    if let Some(_maintenance) = files.try_maintenance(Operation::Prune)? {
+        return if gives_way(files, guard, &how) { Ok(()) } else { Err(full) };
+    }
+    // Whoever has it may be making space.
+    drop(guard);
+    deadline.check(|| files.maintenance_holder())?;
+    std::thread::sleep(PAUSE);
+    Ok(())
+}
+
+/// By whoever comes to a new chunk, at most once a second.
+pub(crate) fn look_now_and_then(files: &Files) {
+    if files.looks_now() {
+        look(files);
+    }
+}
+
+/// Once a second, with nothing in flight: what became due by time, and what was put off.
 pub(crate) fn look(files: &Files) {
-    if !files.looks_now() || !is_overdue(files) || !may_rotate(files) {
+    let rules = rules(files);
+    let rotates = is_overdue(files, &rules) && may_rotate(files);
+    let prunes = removes(&rules) && files.may_try_pruning();
+    if !rotates && !prunes {
         return;
     }
     // Somebody else's maintenance is not waited for: there is another look.
     if let Ok(Some(held)) = files.try_maintenance(Operation::Rotate) {
-        rotate(files, &held, || is_overdue(files));
+        if rotates {
+            rotate(files, &held, || is_overdue(files, &rules));
+        }
+        prune(files, &held);
     }
 }
 
+/// All that is due, however much that is.
+pub(crate) fn housekeep(files: &Files) -> Result<(), Fault> {
+    files.writable()?;
+    files.poisoned()?;
+    look(files);
+    // Each turn takes something away, or is the last.
+    while let Some(held) = files.try_maintenance(Operation::Prune)?
+        && prune(files, &held)
+    {
+        files.waits().go_on("looks for what the policy lets go", 0, 1)?;
+    }
+    Ok(())
+}
+
+fn rules(files: &Files) -> Policy {
+    PolicyState::of(files.meta.policy()).rules()
+}
+
+fn removes(rules: &Policy) -> bool {
+    let Policy { keep, keep_bytes, keep_age, keep_free, .. } = rules;
+    keep.is_some() || keep_bytes.is_some() || keep_age.is_some() || keep_free.is_some()
+}
+
 /// Whether the segment is older than it may be, or longer: a rotation failed, or the policy is newer than the segment.
-fn is_overdue(files: &Files) -> bool {
+fn is_overdue(files: &Files, rules: &Policy) -> bool {
     let current = files.meta.header().current();
     let used = files.control().look().start.saturating_sub(current.base);
-    let rules = PolicyState::of(files.meta.policy()).rules();
     let age = || files.clock().age_of(current.began_ns);
     due::by_size(used, files.meta.longest_segment())
         || rules.rotate_age.is_some() && due::by_age(used, age(), rules.rotate_age)
 }
 
-/// With the maintenance byte: whether there was nothing in the way.
-fn rotate(files: &Files, _maintenance: &Held<'_>, is_due: impl Fn() -> bool) -> bool {
+/// What came of it; `None` where something was in the way.
+fn rotate(files: &Files, _maintenance: &Held<'_>, is_due: impl Fn() -> bool) -> Option<bool> {
     match rotate_at_once(files, is_due) {
-        Ok(_) => files.has_succeeded(),
-        Err(ref fault) => {
-            files.note_undone(Undone::Rotation, fault);
-            return false;
+        Ok(rotated) => {
+            files.has_succeeded();
+            Some(rotated.is_some())
+        }
+        Err(fault) => {
+            files.note_undone(Undone::Rotation, &fault);
+            None
         }
     }
-    true
+}
+
+/// A few segments at a time: what is left goes at the next look. Whether any went.
+fn prune(files: &Files, _maintenance: &Held<'_>) -> bool {
+    let Some(how) = retention(files) else { return false };
+    let (before, limit) = (free(files, &how), files.control().limit());
+    match prune_gently(files, &how) {
+        Ok(pruned) => {
+            removed(files, &pruned, before, limit);
+            !pruned.segments.is_empty()
+        }
+        Err(fault) => {
+            files.note_undone(Undone::Pruning, &fault);
+            false
+        }
+    }
+}
+
+/// What the policy lets go now, by this process.
+fn retention(files: &Files) -> Option<Retention> {
+    let rules = rules(files);
+    if !removes(&rules) || !files.may_try_pruning() || !trust::may_delete(files) {
+        return None;
+    }
+    let how = Retention::of(&rules);
+    Some(Retention { free: how.free.filter(|_| files.may_free()), ..how })
+}
+
+/// Asked only where it matters.
+fn free(files: &Files, how: &Retention) -> u64 {
+    how.free.map_or(0, |_| fs::free_bytes(files.place.directory_fd()))
+}
+
+fn removed(files: &Files, pruned: &Pruning, before: u64, limit: u64) {
+    if pruned.is_empty() {
+        return;
+    }
+    let header = files.meta.header();
+    header.overdue_log.pruned();
+    header.overdue_process.pruned();
+    if pruned.segments.iter().any(|gone| gone.rule == Rule::Free) {
+        let bytes = pruned.segments.iter().map(|gone| gone.allocated).sum();
+        files.has_freed(Freed { before, bytes, limit });
+    }
+}
+
+/// Whether space was made on a full disk.
+fn gives_way(files: &Files, guard: LogLock<'_>, how: &Retention) -> bool {
+    let (before, limit) = (free(files, how), files.control().limit());
+    match give_way(files, guard, how) {
+        Ok(pruned) => {
+            removed(files, &pruned, before, limit);
+            !pruned.segments.is_empty()
+        }
+        Err(fault) => {
+            files.note_undone(Undone::Pruning, &fault);
+            false
+        }
+    }
 }
 
 /// Whether it is for this process to try, and it can give the log's directory a file like the log's: asked before one is

@@ -2,6 +2,7 @@
 
 mod discovery;
 mod options;
+mod policy;
 mod removal;
 mod span;
 
@@ -21,7 +22,6 @@ use crate::follow::{self, Follower, Start};
 use crate::holds::{self, Hold, HoldStatus};
 use crate::hooks::{self, HookTurn};
 use crate::olddir::{self, Moved};
-use crate::policy::{self, Policy, PolicyState};
 use crate::position::Position;
 use crate::prune::{self, Pruning, Retention};
 use crate::rotate::{self, Rotated, Rotation};
@@ -419,38 +419,6 @@ impl Log {
     pub fn move_segments(&self, directory: &Path, wait: Duration) -> Result<Moved> {
         let files = self.files.of_this_process()?;
         olddir::move_there(&files, directory, wait).at(self.path())
-    }
-
-    /// The policy that the log carries.
-    pub fn policy(&self) -> PolicyState {
-        PolicyState::of(self.files.meta.policy())
-    }
-
-    /// The log's own policy, where it is another one than [`Options::policy`] named.
-    pub fn policy_kept(&self) -> Option<PolicyState> {
-        policy::kept(&self.files)
-    }
-
-    /// Changes the policy for every process, and makes it durable: `change` gets the one that holds (none of a damaged
-    /// one), and nobody else changes it meanwhile. Whoever dies here has changed nothing.
-    ///
-    /// ```
-    /// # fn main() -> mmlog::Result<()> {
-    /// # let dir = tempfile::tempdir().unwrap();
-    /// # let path = dir.path().join("app.log");
-    /// # let log = mmlog::Log::options().open_or_create(&path)?;
-    /// let policy = log.set_policy(|policy| policy.keep = Some(10), std::time::Duration::from_secs(2))?;
-    /// assert_eq!(log.policy(), mmlog::PolicyState::Set(policy));
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`Fault::Policy`](crate::Fault::Policy) for a value out of its range, [`Fault::Busy`](crate::Fault::Busy) when
-    /// another maintenance operation runs for longer than `wait`.
-    pub fn set_policy(&self, change: impl FnOnce(&mut Policy), wait: Duration) -> Result<Policy> {
-        let files = self.files.of_this_process()?;
-        policy::set(&files, change, &files.deadline(wait)).at(self.path())
     }
 
     /// What has the name of a segment of this log, and is not taken for one: readers leave it out, maintenance leaves it

@@ -11,6 +11,7 @@
 //! Positions do not change. Followers look at `first_kept` after each read, and report what they missed as one range.
 
 pub(crate) mod decide;
+mod gently;
 
 use std::fmt;
 use std::ops::Range;
@@ -18,15 +19,17 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::crash::crash_point;
-use crate::deadline::Deadline;
 use crate::durable::{self, Need};
 use crate::error::{Blocker, Fault};
 use crate::files::Files;
+use crate::files::guard::LogLock;
 use crate::files::owner::Operation;
 use crate::files::segments::Named;
 use crate::holds;
 use crate::hooks;
 use crate::position::Position;
+pub(crate) use gently::{give_way, prune_gently};
+
 use decide::{Decision, Facts, Final, decide};
 
 /// Free space of a file system.
@@ -326,9 +329,20 @@ pub(crate) fn prune(files: &Files, how: &Retention) -> Result<Pruning, Fault> {
         return Ok(planned);
     }
     let facts = Facts::gather(files, how)?;
-    let planned = announce(files, &facts, how, &deadline)?;
+    let planned = announce(files, &files.lock(Operation::Prune, &deadline)?, &facts, how)?;
     files.sync_metadata().map_err(Fault::io("make durable what is kept"))?;
     crash_point("prune:durable");
+    take_away(files, &facts, &planned)?;
+    files.remove_dead_parts();
+    if let Some(range) = &planned.punched {
+        files.lock(Operation::Prune, &deadline)?.punch(range)?;
+        crash_point("prune:punched");
+    }
+    Ok(planned)
+}
+
+/// Step 5. What is kept is durable.
+fn take_away(files: &Files, facts: &Facts, planned: &Pruning) -> Result<(), Fault> {
     let going = facts.finals.iter().take(planned.segments.len());
     for (segment, gone) in going.zip(0..) {
         files.waits().go_on("segments were removed", gone, planned.segments.len() as u64)?;
@@ -340,17 +354,11 @@ pub(crate) fn prune(files: &Files, how: &Retention) -> Result<Pruning, Fault> {
     if let Some(&last) = planned.unrun.last() {
         files.meta.header().hooks.done(last);
     }
-    files.remove_dead_parts();
-    if let Some(range) = &planned.punched {
-        files.lock(Operation::Prune, &deadline)?.punch(range)?;
-        crash_point("prune:punched");
-    }
-    Ok(planned)
+    Ok(())
 }
 
 /// Step 3: nobody claims or moves a hold meanwhile.
-fn announce(files: &Files, facts: &Facts, how: &Retention, deadline: &Deadline) -> Result<Pruning, Fault> {
-    let guard = files.lock(Operation::Prune, deadline)?;
+fn announce(files: &Files, guard: &LogLock<'_>, facts: &Facts, how: &Retention) -> Result<Pruning, Fault> {
     let planned = decided(files, facts, how)?;
     files.intact()?;
     if planned.punched.is_some() {

@@ -256,8 +256,8 @@ fn rotate_once(
         Ok(()) => {
             let opened = finished?.unwrap_or_else(Instant::now);
             let header = files.meta.header();
-            header.overdue_log.clear();
-            header.overdue_process.clear();
+            header.overdue_log.rotated();
+            header.overdue_process.rotated();
             let pause = opened.saturating_duration_since(closed);
             if let Some(len) = at.checked_sub(current.base) {
                 guard.cut_this(len)?;

@@ -226,8 +226,9 @@ fn the_library_prints_nothing_starts_no_thread_and_never_exits() {
 
 /// Functions of the library that sleep, yield or spin, and what in them says that this has an end. Whoever waits for
 /// others asks a `Deadline`, which hears the stop flag; the rest is bounded by a count or a constant.
-const WAITS: [(&str, &str, &str); 23] = [
+const WAITS: [(&str, &str, &str); 24] = [
     ("append/others.rs", "rest", "Instant::now() < until"),
+    ("carry_out.rs", "grow", "deadline.check("),
     ("check.rs", "claim", "LOOKS"),
     ("check.rs", "check_segments", "LOOKS"),
     ("durable.rs", "gather", "gathered.is_over()"),

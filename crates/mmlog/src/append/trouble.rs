@@ -51,7 +51,7 @@ pub(super) fn look_closely(
         (now.gate == Gate::Open && now.start + len <= control.limit()).then_some(())
     };
     let deadline = files.patience();
-    carry_out::look(files);
+    carry_out::look_now_and_then(files);
     loop {
         files.intact()?;
         let start = control.look().start;
@@ -62,7 +62,7 @@ pub(super) fn look_closely(
         match files.turn(Operation::Grow, &deadline, &mut fits)? {
             Turn::Ready(()) if control.base() == lane.segment.base() => return Ok(()),
             Turn::Locked(guard) if control.base() == lane.segment.base() => {
-                tries.make_space(files, guard, len)?;
+                tries.make_space(files, guard, len, &deadline)?;
             }
             Turn::Ready(()) | Turn::Locked(_) => {
                 *retired = lane.move_to(current_segment(files)?);
@@ -87,7 +87,7 @@ pub(super) fn wait_for_space(
     loop {
         match files.turn(Operation::Grow, &deadline, &mut ready)? {
             Turn::Ready(()) => return Ok(()),
-            Turn::Locked(guard) => guard.grow(start + len)?,
+            Turn::Locked(guard) => carry_out::grow(files, guard, start + len, &deadline)?,
         }
     }
 }

@@ -50,8 +50,8 @@ impl Files {
     ///   word after each read, and report what is pruned. In a segment that was compressed they find the end too soon, and go on
     ///   in the copy, which has had its name, durably, before ([`Follower::next`](crate::Follower::next)). A file that is cut
     ///   becomes shorter before its pages go: NULs of those are never taken for content.
-    /// - Syncs and recoveries need no bytes of it: both callers have raised the checkpoint above it, and the metadata on the
-    ///   disk knows that it is final.
+    /// - Syncs and recoveries need no bytes of it: callers have raised the checkpoint, or else `first_kept`, above it, and the
+    ///   metadata on the disk knows that.
     /// - Killed in between, an empty file has the name. Below `first_kept` the next prune takes it away; beside a compressed
     ///   copy the next compression does, and until then readers take the copy, since the plain file lacks the byte.
     ///

@@ -4,13 +4,14 @@ use std::error::Error;
 use std::io;
 use std::os::unix::fs::MetadataExt;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use nix::libc;
 
 use super::Files;
 use crate::error::{Blocker, Fault};
-use crate::metadata::overdue::{Culprit, Undone, may_try, put_off};
-use crate::sys::process;
+use crate::metadata::overdue::{Culprit, OFTEN, SELDOM, Undone, hold_off};
+use crate::sys::{fs, process};
 
 /// The maintenance byte was another's for so long: that is no rotation that takes its time.
 const BUSY_MS: u64 = 1000;
@@ -23,11 +24,27 @@ const LOOKS_EVERY_MS: u64 = 1000;
 pub(crate) struct OwnTries {
     /// When this process may try again what it could not do itself.
     retry: AtomicU64,
+    prune_retry: AtomicU64,
+    /// What it removed for free space, where that did not become free at once.
+    freed: Mutex<Option<Freed>>,
     /// Since when others have the maintenance byte, milliseconds; 0: they have not.
     busy_since: AtomicU64,
     /// When it last looked for what is due, milliseconds.
     looked: AtomicU64,
 }
+
+/// Segments that were removed to make space.
+pub(crate) struct Freed {
+    /// The file system's free bytes before.
+    pub(crate) before: u64,
+    /// What they took.
+    pub(crate) bytes: u64,
+    /// The log's limit then: what it takes itself is no more free.
+    pub(crate) limit: u64,
+}
+
+/// How long others wait for whether space became free.
+const FREES_MS: u64 = 2000;
 
 /// Why it failed, and whose failure that is.
 struct Why {
@@ -48,14 +65,19 @@ impl Files {
     /// failed a moment ago.
     pub(crate) fn may_try_policy(&self) -> bool {
         let now = now_ms();
-        if !may_try(&self.own_tries.retry, now) {
+        if !OFTEN.may(&self.own_tries.retry, now) {
             return false;
         }
         if !self.config.carries_out_policy {
             self.note_own(Undone::LeftToOthers, 0);
             return false;
         }
-        may_try(&self.meta.header().overdue_log.retry, now)
+        OFTEN.may(&self.meta.header().overdue_log.retry, now)
+    }
+
+    /// The same of pruning.
+    pub(crate) fn may_try_pruning(&self) -> bool {
+        self.config.carries_out_policy && OFTEN.may(&self.own_tries.prune_retry, now_ms())
     }
 
     /// Whether this process may make files in the log's directory, and give them the log's owner; else why not.
@@ -117,12 +139,57 @@ impl Files {
             },
         };
         let header = self.meta.header();
-        let (record, retry) = match why.is_own {
-            true => (&header.overdue_process, &self.own_tries.retry),
-            false => (&header.overdue_log, &header.overdue_log.retry),
+        let record = if why.is_own { &header.overdue_process } else { &header.overdue_log };
+        let retry = match (why.undone, why.is_own) {
+            // Rotations go on.
+            (Undone::Pruning, _) => &self.own_tries.prune_retry,
+            (_, true) => &self.own_tries.retry,
+            (_, false) => &header.overdue_log.retry,
         };
         record.note(why.undone, why.errno, &who, now_ns);
-        put_off(retry, now_ns / 1_000_000);
+        OFTEN.put_off(retry, now_ns / 1_000_000);
+    }
+
+    /// Whether more may be removed for free space: what went before has become free.
+    pub(crate) fn may_free(&self) -> bool {
+        let policies = &self.meta.header().policies;
+        let mut freed = self.own_tries.freed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(freed) = freed.take() {
+            self.judge(&freed);
+        }
+        SELDOM.may(&policies.free_retry, now_ms())
+    }
+
+    /// After segments were removed for free space.
+    pub(crate) fn has_freed(&self, freed: Freed) {
+        let policies = &self.meta.header().policies;
+        if self.has_become_free(&freed) {
+            self.judge(&freed);
+            return;
+        }
+        // Some file systems take a moment.
+        hold_off(&policies.free_retry, now_ms(), FREES_MS);
+        *self.own_tries.freed.lock().unwrap_or_else(PoisonError::into_inner) = Some(freed);
+    }
+
+    fn has_become_free(&self, freed: &Freed) -> bool {
+        let taken = self.control().limit().saturating_sub(freed.limit);
+        let free = fs::free_bytes(self.place.directory_fd());
+        free.saturating_add(taken) >= freed.before.saturating_add(freed.bytes / 2)
+    }
+
+    fn judge(&self, freed: &Freed) {
+        let policies = &self.meta.header().policies;
+        if self.has_become_free(freed) {
+            policies.free_retry.store(0, Ordering::Relaxed);
+            policies.unfreed_since_ns.store(0, Ordering::Relaxed);
+            return;
+        }
+        let now_ns = process::now_ns();
+        SELDOM.put_off(&policies.free_retry, now_ns / 1_000_000);
+        if policies.unfreed_since_ns.load(Ordering::Relaxed) == 0 {
+            policies.unfreed_since_ns.store(now_ns, Ordering::Relaxed);
+        }
     }
 
     /// Others had the maintenance byte for as long as this append could wait. Nothing is wrong unless they keep it.

@@ -225,8 +225,14 @@ impl Files {
         Ok(Owner::of(self.config.trust, self.metadata_found()?.uid))
     }
 
+    /// Whether a list gives rights to the metadata file.
+    pub(crate) fn metadata_has_list(&self) -> Result<bool, Fault> {
+        let fd = self.lock_file.fd().ok_or(Fault::Replaced)?;
+        fs::has_access_list(fd).map_err(Fault::io("read the access list of the metadata file"))
+    }
+
     /// What the metadata file is that is open.
-    pub(super) fn metadata_found(&self) -> Result<Found, Fault> {
+    pub(crate) fn metadata_found(&self) -> Result<Found, Fault> {
         let asked = match self.lock_file.fd() {
             Some(fd) => Found::by(fd).map(Some),
             // In a forked child.

@@ -111,12 +111,11 @@ impl Files {
 
     /// The maintenance byte: one operation that takes long at a time.
     pub(crate) fn maintenance(&self, operation: Operation, deadline: &Deadline) -> Result<Held<'_>, Fault> {
-        let owner = &self.meta.header().maintenance_owner;
         loop {
             if let Some(held) = self.try_maintenance(operation)? {
                 return Ok(held);
             }
-            deadline.check(|| self.blocker("maintenance", owner)).map_err(|fault| match fault {
+            deadline.check(|| self.maintenance_holder()).map_err(|fault| match fault {
                 Fault::Stalled { blocker, .. } => Fault::Busy(blocker),
                 stopped => stopped,
             })?;
@@ -145,9 +144,11 @@ impl Files {
             Some(value) => Ok(Some(Turn::Ready(value))),
             None => Ok(self.try_maintenance(operation)?.map(Turn::Locked)),
         };
-        let header = self.meta.header();
-        let who = || self.blocker("maintenance", &header.maintenance_owner);
-        Self::wait_for(&header.space_wake, deadline, who, step)
+        Self::wait_for(&self.meta.header().space_wake, deadline, || self.maintenance_holder(), step)
+    }
+
+    pub(crate) fn maintenance_holder(&self) -> Blocker {
+        self.blocker("maintenance", &self.meta.header().maintenance_owner)
     }
 
     fn try_held<'a>(

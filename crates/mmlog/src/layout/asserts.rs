@@ -156,6 +156,8 @@ at!(
     Overdue.command == 48,
     Header.policies.copies == 0xb80,
     Header.policies.number == 0xc80,
+    Header.policies.free_retry == 0xc88,
+    Header.policies.unfreed_since_ns == 0xc90,
     PolicyCopy.set == 0,
     PolicyCopy.rotate_size == 8,
     PolicyCopy.rotate_age_ns == 16,

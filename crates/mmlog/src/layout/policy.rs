@@ -65,6 +65,10 @@ shared! {
     pub struct Policies align 64 {
         pub copies: [PolicyCopy; 2],
         pub number: AtomicU64,
-        pub spare: [AtomicU64; 7],
+        /// When somebody may remove more for free space, as in [`Overdue`], but up to an hour ahead.
+        pub free_retry: AtomicU64,
+        /// Since when nothing becomes free by it; 0: it does.
+        pub unfreed_since_ns: AtomicU64,
+        pub spare: [AtomicU64; 5],
     }
 }

@@ -49,28 +49,45 @@ impl Undone {
     }
 }
 
-/// The longest time between two tries, milliseconds; one that lies further ahead is not believed.
-const LONGEST_MS: u64 = 60_000;
-const SHORTEST_MS: u64 = 1000;
 /// Bits of the exponent in a word of the next try.
 const EXPONENT_BITS: u32 = 8;
 
-/// Whether somebody may try at that time, by the word of the next try.
-pub fn may_try(word: &AtomicU64, now_ms: u64) -> bool {
-    let next = word.load(Ordering::Relaxed) >> EXPONENT_BITS;
-    !(1..=LONGEST_MS).contains(&next.saturating_sub(now_ms))
+/// How long after a failure the next try is: the first time, doubled from failure to failure, and at most.
+#[derive(Clone, Copy, Debug)]
+pub struct Tries {
+    shortest_ms: u64,
+    longest_ms: u64,
 }
 
-/// It failed at that time: the next try is after a second, then after twice as long as before, up to a minute. Of several
-/// at once one counts.
-pub fn put_off(word: &AtomicU64, now_ms: u64) {
-    let seen = word.load(Ordering::Relaxed);
-    let (next, exponent) = (seen >> EXPONENT_BITS, (seen & 0xff).min(6));
-    // Another clock, or another time: from the beginning.
-    let exponent = if next.abs_diff(now_ms) > 2 * LONGEST_MS { 0 } else { exponent };
-    let next = now_ms.saturating_add((SHORTEST_MS << exponent).min(LONGEST_MS));
-    let new = next << EXPONENT_BITS | (exponent + 1);
-    let _ = word.compare_exchange(seen, new, Ordering::Relaxed, Ordering::Relaxed);
+/// Of rotating and of removing.
+pub const OFTEN: Tries = Tries { shortest_ms: 1000, longest_ms: 60_000 };
+/// Of making space by removing what then did not become free.
+pub const SELDOM: Tries = Tries { shortest_ms: 60_000, longest_ms: 3_600_000 };
+
+impl Tries {
+    /// Whether somebody may try at that time, by the word of the next try. A time that lies further ahead than any is meant is
+    /// not believed.
+    pub fn may(self, word: &AtomicU64, now_ms: u64) -> bool {
+        let next = word.load(Ordering::Relaxed) >> EXPONENT_BITS;
+        !(1..=self.longest_ms).contains(&next.saturating_sub(now_ms))
+    }
+
+    /// It failed at that time. Of several failures at once one counts.
+    pub fn put_off(self, word: &AtomicU64, now_ms: u64) {
+        let seen = word.load(Ordering::Relaxed);
+        let (next, exponent) = (seen >> EXPONENT_BITS, (seen & 0xff).min(6));
+        // Another clock, or another time: from the beginning.
+        let exponent = if next.abs_diff(now_ms) > 2 * self.longest_ms { 0 } else { exponent };
+        let next = now_ms.saturating_add((self.shortest_ms << exponent).min(self.longest_ms));
+        let new = next << EXPONENT_BITS | (exponent + 1);
+        let _ = word.compare_exchange(seen, new, Ordering::Relaxed, Ordering::Relaxed);
+    }
+}
+
+/// Nobody else tries for so long.
+pub fn hold_off(word: &AtomicU64, now_ms: u64, for_ms: u64) {
+    let failures = word.load(Ordering::Relaxed) & 0xff;
+    word.store(now_ms.saturating_add(for_ms) << EXPONENT_BITS | failures, Ordering::Relaxed);
 }
 
 /// Who could not do it, or was in the way.
@@ -119,11 +136,22 @@ impl Overdue {
         }
     }
 
-    /// It is done: nothing is overdue, and nobody has to wait.
-    pub fn clear(&self) {
-        if self.since_ns.load(Ordering::Relaxed) != 0 || self.retry.load(Ordering::Relaxed) != 0 {
-            self.since_ns.store(0, Ordering::Relaxed);
+    /// Somebody has rotated: nothing of that is overdue, and nobody has to wait.
+    pub fn rotated(&self) {
+        if self.retry.load(Ordering::Relaxed) != 0 {
             self.retry.store(0, Ordering::Relaxed);
+        }
+        self.clear(|undone| undone != Some(Undone::Pruning));
+    }
+
+    /// Somebody has removed what may go.
+    pub fn pruned(&self) {
+        self.clear(|undone| undone == Some(Undone::Pruning));
+    }
+
+    fn clear(&self, is_done: impl Fn(Option<Undone>) -> bool) {
+        if self.get().is_some_and(|noted| is_done(noted.undone)) {
+            self.since_ns.store(0, Ordering::Relaxed);
         }
     }
 
@@ -155,12 +183,12 @@ mod tests {
     #[test]
     fn tries_are_put_off_by_a_second_then_twice_as_long_up_to_a_minute() {
         let word = AtomicU64::new(0);
-        assert!(may_try(&word, NOW), "nothing has failed");
+        assert!(OFTEN.may(&word, NOW), "nothing has failed");
         let mut now = NOW;
         let mut waited = Vec::new();
         for _ in 0..8 {
-            put_off(&word, now);
-            let next = (now..).step_by(1000).find(|&ms| may_try(&word, ms)).unwrap_or(0);
+            OFTEN.put_off(&word, now);
+            let next = (now..).step_by(1000).find(|&ms| OFTEN.may(&word, ms)).unwrap_or(0);
             waited.push((next - now) / 1000);
             now = next;
         }
@@ -172,9 +200,9 @@ mod tests {
         for next in [NOW + 60_001, u64::MAX >> EXPONENT_BITS, NOW - 1, 0] {
             for exponent in [0, 6, 255] {
                 let word = AtomicU64::new(next << EXPONENT_BITS | exponent);
-                assert!(may_try(&word, NOW), "{next} {exponent}");
-                put_off(&word, NOW);
-                assert!(!may_try(&word, NOW) && may_try(&word, NOW + 60_000), "{next} {exponent}");
+                assert!(OFTEN.may(&word, NOW), "{next} {exponent}");
+                OFTEN.put_off(&word, NOW);
+                assert!(!OFTEN.may(&word, NOW) && OFTEN.may(&word, NOW + 60_000), "{next} {exponent}");
             }
         }
     }

@@ -208,6 +208,16 @@ pub(crate) fn is_protected(file: &File) -> io::Result<bool> {
     Ok(statx(file, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS)?.stx_attributes.intersects(protected))
 }
 
+/// Whether a list gives more users and groups rights to it than its mode says; none where there are no such lists.
+pub(crate) fn has_access_list(file: impl AsFd) -> io::Result<bool> {
+    use rustix::io::Errno;
+    match rustix::fs::fgetxattr(file, c"system.posix_acl_access", &mut [0u8; 0]) {
+        Ok(len) => Ok(len > 0),
+        Err(Errno::NODATA | Errno::NOTSUP) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}
+
 /// Device and inode.
 pub(crate) fn identity(metadata: &Metadata) -> (u64, u64) {
     (metadata.dev(), metadata.ino())

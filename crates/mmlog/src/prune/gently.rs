@@ -1,0 +1,65 @@
+//! Pruning by a log's policy, by somebody who has something else to do: no data is synced, nobody is waited for longer than
+//! `gate_ms`, and a few segments go at a time. The caller has the maintenance byte.
+//!
+//! 1. Decide, with nothing held: nearly always nothing goes.
+//! 2. Lock; decide with the holds as they are, publish `first_kept`.
+//! 3. Make that durable. (Not: unlink first. A power cut would leave a log that begins at 0 and has no segment there.)
+//! 4. Unlink, oldest first.
+//!
+//! The checkpoint stays where it is: `first_kept` says what went. (Not: raise it to there. The names of the last rotations may
+//! not be on the disk, and a recovery would find an older file at the path, too short for that checkpoint.) For the same
+//! reason the directory is synced before the newest final segment goes: its name says where the file at the path begins.
+
+use super::decide::Facts;
+use super::{Free, Pruning, Retention, announce, decided, take_away};
+use crate::crash::crash_point;
+use crate::error::Fault;
+use crate::files::Files;
+use crate::files::guard::LogLock;
+use crate::files::owner::Operation;
+
+/// Takes away what may go.
+pub(crate) fn prune_gently(files: &Files, how: &Retention) -> Result<Pruning, Fault> {
+    let how = Retention { gently: true, ..how.clone() };
+    let facts = Facts::gather(files, &how)?;
+    let planned = decided(files, &facts, &how)?;
+    if planned.is_empty() {
+        return Ok(planned);
+    }
+    keep_beginning(files, &facts, &planned)?;
+    let guard = files.lock(Operation::Prune, &files.deadline(files.gate_time()))?;
+    go_on(files, guard, &facts, &how)
+}
+
+/// The same for somebody who has the lock, since an append found no space: with a rule for free space, the oldest segment
+/// goes whatever else keeps it. The lock is given back.
+pub(crate) fn give_way(files: &Files, guard: LogLock<'_>, how: &Retention) -> Result<Pruning, Fault> {
+    let free = how.free.map(|_| Free::Bytes(u64::MAX));
+    let how = Retention { gently: true, free, ..how.clone() };
+    let facts = Facts::gather(files, &how)?;
+    let planned = decided(files, &facts, &how)?;
+    if planned.is_empty() {
+        return Ok(planned);
+    }
+    keep_beginning(files, &facts, &planned)?;
+    go_on(files, guard, &facts, &how)
+}
+
+fn go_on(files: &Files, guard: LogLock<'_>, facts: &Facts, how: &Retention) -> Result<Pruning, Fault> {
+    let planned = announce(files, &guard, facts, how)?;
+    drop(guard);
+    files.sync_metadata().map_err(Fault::io("make durable what is kept"))?;
+    crash_point("prune:gently");
+    take_away(files, facts, &planned)?;
+    Ok(planned)
+}
+
+/// After a power cut something still says where the file at the path begins.
+fn keep_beginning(files: &Files, facts: &Facts, planned: &Pruning) -> Result<(), Fault> {
+    if planned.segments.len() < facts.finals.len() {
+        return Ok(());
+    }
+    let current = files.renew()?;
+    let synced = files.place.sync_names(current.file());
+    synced.map_err(Fault::io("make the names of the log's files durable"))
+}

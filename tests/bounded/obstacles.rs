@@ -1,0 +1,209 @@
+//! What is in the way of a policy: appends go on, it is noted who could not, and what was put off is done later.
+
+use std::fs;
+use std::mem::offset_of;
+use std::os::unix::fs::{PermissionsExt, chown};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use super::{SIZE, WRITERS, finals, is_sound, keeping, lengths, options, rotated_at, start_writers};
+use crate::common::surgeon::{COPYING, Surgeon};
+use crate::common::{self, Actor, Random, Scene, metadata_of, scene};
+use mmlog::layout::{Header, Overdue};
+use mmlog::{Free, Log, Policy};
+use nix::libc;
+
+const OF_LOG: usize = offset_of!(Header, overdue_log);
+const OF_PROCESS: usize = offset_of!(Header, overdue_process);
+
+/// Has a slot and does nothing.
+pub(crate) fn bystander() {
+    let log = options().open(common::log_path()).unwrap();
+    let _writer = log.writer().unwrap();
+    common::say("here");
+    while common::listen() {}
+}
+
+/// What is noted there: kind, errno, who; `None` while nothing is overdue.
+fn noted(log: &Path, record: usize) -> Option<(u32, i32, u32)> {
+    let surgeon = Surgeon::new(log);
+    let get = |field: usize| surgeon.get32(record + field);
+    let noted = (
+        get(offset_of!(Overdue, kind)),
+        get(offset_of!(Overdue, errno)).cast_signed(),
+        get(offset_of!(Overdue, pid)),
+    );
+    (surgeon.get(record + offset_of!(Overdue, since_ns)) != 0).then_some(noted)
+}
+
+/// Tells a paced writer to append so many messages of 1000 bytes.
+fn append(writer: &mut Actor, messages: u64) {
+    writer.tell(&messages.to_string());
+    assert_eq!(writer.hear(), "done");
+}
+
+#[test]
+fn a_writer_that_does_not_finish_holds_no_append_up_and_its_rotation_is_made_up_for() {
+    let scene = scene();
+    let policy = rotated_at(SIZE);
+    let log = Log::options().gate_ms(20).policy(&policy).open_or_create(&scene.log).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append(b"before\n").unwrap();
+    let mut other = Actor::new("bystander", &[("LOG", scene.log.display().to_string())]);
+    assert_eq!(other.hear(), "here");
+    Surgeon::new(&scene.log).append_in_flight(1, COPYING, 100);
+    for _ in 0..1000 {
+        writer.append(&[b'.'; 1000]).unwrap();
+    }
+    assert!(lengths(&log).is_empty());
+    assert_eq!(noted(&scene.log, OF_LOG), Some((2, 0, other.child.id())));
+    other.kill();
+    common::until("the rotation", || {
+        writer.append(b"after\n").unwrap();
+        (!lengths(&log).is_empty()).then_some(())
+    });
+    assert_eq!(noted(&scene.log, OF_LOG), None);
+    is_sound(&scene.log);
+}
+
+fn needs_users() -> bool {
+    let root = nix::unistd::geteuid().is_root();
+    if !root {
+        println!("SKIPPED: works as several users, which needs root");
+    }
+    root
+}
+
+/// A paced writer as that user.
+fn paced_as(uid: u32, log: &Path) -> Actor {
+    let mut setpriv = Command::new("setpriv");
+    setpriv.args([&format!("--reuid={uid}"), &format!("--regid={uid}"), "--clear-groups", "--"]);
+    Actor::under(setpriv, "paced", &[("LOG", log.display().to_string())])
+}
+
+/// A log, in a directory of user 1001, that everybody may write to.
+fn log_of_1001(policy: &Policy) -> Scene {
+    let scene = scene();
+    drop(options().mode(0o666).policy(policy).open_or_create(&scene.log).unwrap());
+    for path in [scene.dir.path(), &scene.log, &metadata_of(&scene.log)] {
+        chown(path, Some(1001), Some(1001)).unwrap();
+    }
+    fs::set_permissions(scene.dir.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    scene
+}
+
+#[test]
+fn beside_a_writer_that_may_not_make_files_another_rotates() {
+    if !needs_users() {
+        return;
+    }
+    let scene = log_of_1001(&rotated_at(SIZE));
+    let mut stranger = paced_as(1002, &scene.log);
+    append(&mut stranger, 500);
+    assert_eq!(finals(&scene), 0);
+    let pid = stranger.child.id();
+    assert_eq!(noted(&scene.log, OF_PROCESS), Some((1, libc::EPERM, pid)));
+    assert_eq!(noted(&scene.log, OF_LOG), None, "others may be able to");
+    let mut owner = paced_as(1001, &scene.log);
+    append(&mut owner, 500);
+    assert!(finals(&scene) > 2, "{}", finals(&scene));
+    assert_eq!(noted(&scene.log, OF_PROCESS), None);
+    append(&mut stranger, 10);
+    is_sound(&scene.log);
+}
+
+#[test]
+fn while_the_directory_is_read_only_segments_grow_and_then_they_are_rotated_again() {
+    if !needs_users() {
+        return;
+    }
+    let scene = log_of_1001(&keeping(SIZE, 2));
+    let mut writer = paced_as(1001, &scene.log);
+    append(&mut writer, 1000);
+    assert!(finals(&scene) > 2);
+    let mode = |bits| fs::set_permissions(scene.dir.path(), fs::Permissions::from_mode(bits)).unwrap();
+    mode(0o555);
+    let before = finals(&scene);
+    append(&mut writer, 1000);
+    assert_eq!(finals(&scene), before);
+    assert_eq!(noted(&scene.log, OF_PROCESS), Some((1, libc::EACCES, writer.child.id())));
+    mode(0o755);
+    common::until("a rotation", || {
+        append(&mut writer, 1);
+        (finals(&scene) != before).then_some(())
+    });
+    assert_eq!(noted(&scene.log, OF_PROCESS), None);
+    is_sound(&scene.log);
+}
+
+#[test]
+fn writers_that_are_killed_leave_a_log_that_is_as_short_as_before() {
+    let scene = scene();
+    let log = super::with_policy(&scene, &keeping(SIZE, 3));
+    let mut random = Random::new(common::seed());
+    let mut writers = start_writers(&scene, 1_000_000);
+    for _ in 0..12 {
+        let one = random.below(WRITERS) as usize;
+        let before = log.status().unwrap().cursor;
+        common::until("an append", || (log.status().unwrap().cursor > before + SIZE / 4).then_some(()));
+        assert!(finals(&scene) <= 8, "{}", finals(&scene));
+        writers.remove(one).kill();
+        writers.push(start_writers(&scene, 1_000_000).remove(0));
+    }
+    writers.into_iter().for_each(|writer| drop(writer.kill()));
+    let mut writer = log.writer().unwrap();
+    let generation = log.status().unwrap().generation;
+    common::until("three rotations", || {
+        writer.append(&[b'.'; 1000]).unwrap();
+        (log.status().unwrap().generation > generation + 2).then_some(())
+    });
+    assert!(finals(&scene) <= 4, "{}", finals(&scene));
+    is_sound(&scene.log);
+}
+
+/// A small tmpfs of its own.
+struct Disk(tempfile::TempDir);
+
+impl Disk {
+    fn new(bytes: u64) -> Option<Self> {
+        let dir = tempfile::tempdir().unwrap();
+        let size = format!("size={bytes}");
+        let mounted =
+            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path()).output();
+        if mounted.is_ok_and(|m| m.status.success()) {
+            return Some(Self(dir));
+        }
+        println!("SKIPPED: cannot mount a tmpfs here (needs root)");
+        None
+    }
+
+    fn log(&self) -> PathBuf {
+        self.0.path().join("app.log")
+    }
+}
+
+impl Drop for Disk {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
+    }
+}
+
+#[test]
+fn on_a_full_disk_the_oldest_segments_make_space_and_no_append_fails() {
+    let Some(disk) = Disk::new(8 << 20) else { return };
+    // Almost nothing is to be free: space is made where an append finds none.
+    let policy = Policy { keep_free: Some(Free::Bytes(1)), ..rotated_at(1 << 20) };
+    let log = options().policy(&policy).max_writers(8).open_or_create(disk.log()).unwrap();
+    let parameters = |id: u64| {
+        let log = disk.log().display().to_string();
+        [("LOG", log), ("ID", id.to_string()), ("EACH", "8000".to_owned()), ("SEED", "1".to_owned())]
+    };
+    let writers: Vec<_> = (0..WRITERS).map(|id| Actor::new("writer", &parameters(id))).collect();
+    for writer in writers {
+        writer.finish();
+    }
+    let status = log.status().unwrap();
+    assert!(status.cursor > 24 << 20, "{}", status.cursor);
+    assert!(status.first_kept > 16 << 20, "{}", status.first_kept);
+    is_sound(&disk.log());
+}
