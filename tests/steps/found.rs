@@ -5,10 +5,10 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use mmlog::{
-    Damage, Fault, Finding, FindingId, FollowerStatus, Freezer, HoldStatus, Hole, HoleKind, InFlight,
-    OutsideBytes, PanicRecord, Phase, ProcessState, Recovered, RemovedHeld, Seat, SegmentFlaw, Severity,
-    SlotWaiters, State, Status, Thresholds, Unrecovered, Version1Flags, Waiting, Want, WriterStatus,
-    with_log,
+    Damage, Distrust, Fault, Finding, FindingId, FollowerStatus, Freezer, HoldStatus, Hole, HoleKind,
+    InFlight, OutsideBytes, PanicRecord, Phase, PolicyUndone, ProcessState, Recovered, RemovedHeld, Seat,
+    SegmentFlaw, Severity, SlotWaiters, State, Status, Thresholds, Undone, Unrecovered, Version1Flags,
+    Waiting, Want, WriterStatus, with_log,
 };
 
 const HERE: Seat = Seat { namespace: None, pid: Some(4312) };
@@ -182,9 +182,50 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
             w.waiting.as_mut().unwrap().tried = long_ago();
             s.writers = vec![w];
         }),
+        FindingId::RotationOverdue => rotation_overdue(&mut with),
+        FindingId::PolicyNotTrusted => {
+            for distrust in [Distrust::Owner, Distrust::Group, Distrust::Others, Distrust::List] {
+                with(&|s| s.policy.distrust = Some(distrust));
+            }
+        }
+        FindingId::FreeSpaceNotFreed => {
+            let (pid, command) = (4312, "reader".to_owned());
+            let held = RemovedHeld { pid, command, inode: 3, allocated: 4096 };
+            for held in [vec![], vec![held]] {
+                with(&|s| {
+                    s.policy.unfreed_since = Some(long_ago());
+                    s.removed_held = held.clone();
+                });
+            }
+        }
         _ => {}
     }
     all
+}
+
+fn rotation_overdue(with: With<'_>) {
+    let all = [
+        (Undone::Rotation, false, 13),
+        (Undone::Rotation, true, 28),
+        (Undone::InFlight, true, 0),
+        (Undone::Busy, true, 0),
+        (Undone::NameTaken, true, 17),
+        (Undone::LeftToOthers, false, 0),
+    ];
+    for (what, of_log, errno) in all {
+        let (since, tried) = (Some(long_ago()), Some(long_ago()));
+        let undone = PolicyUndone {
+            what: Some(what),
+            since,
+            tried,
+            errno,
+            of_log,
+            pid: 4312,
+            uid: 1000,
+            command: "web".to_owned(),
+        };
+        with(&|s| (s.policy.rotates_in, s.policy.undone) = (Some(0), vec![undone.clone()]));
+    }
 }
 
 type With<'a> = &'a mut dyn FnMut(&dyn Fn(&mut Status));

@@ -168,7 +168,7 @@ fn rules(files: &Files) -> Policy {
     PolicyState::of(files.meta.policy()).rules()
 }
 
-fn removes(rules: &Policy) -> bool {
+pub(crate) fn removes(rules: &Policy) -> bool {
     let Policy { keep, keep_bytes, keep_age, keep_free, .. } = rules;
     keep.is_some() || keep_bytes.is_some() || keep_age.is_some() || keep_free.is_some()
 }

@@ -4,9 +4,10 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use mmlog::{
-    Compression, Durability, FileFacts, FindingId, FollowerStatus, Free, HoldStatus, Hole, HoleKind,
-    InFlight, Lock, LogId, Medium, PanicRecord, Phase, Policy, PolicyState, PolicyStatus, PolicyUndone,
-    ProcessState, Recovered, Seat, SegmentFlaw, SegmentStatus, State, Status, Undone, WriterStatus,
+    Compression, Distrust, Durability, FileFacts, FindingId, FollowerStatus, Free, HoldStatus, Hole,
+    HoleKind, InFlight, Lock, LogId, Medium, PanicRecord, Phase, Policy, PolicyState, PolicyStatus,
+    PolicyUndone, ProcessState, Recovered, Seat, SegmentFlaw, SegmentStatus, State, Status, Undone,
+    WriterStatus,
 };
 
 fn at() -> Option<SystemTime> {
@@ -118,6 +119,8 @@ fn policy(words: &str) -> PolicyStatus {
         held_by: Some(words.to_owned()),
         prunes_after: Some(Duration::from_secs(99_999_999)),
         undone: vec![undone(true), undone(false)],
+        distrust: Some(Distrust::Others),
+        unfreed_since: at(),
     }
 }
 
@@ -153,7 +156,7 @@ pub(crate) fn worst() -> Status {
         format: 2,
         state: State::FullSoon,
         problem: Some(words.clone()),
-        next_step: words,
+        next_step: words.clone(),
         findings: Vec::new(),
         damage: Vec::new(),
         version_1: None,

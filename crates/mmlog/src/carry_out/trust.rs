@@ -15,7 +15,7 @@ const STICKY: u32 = 0o1000;
 
 /// Who may write the metadata, and may not delete there.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Distrust {
+pub enum Distrust {
     /// Its owner.
     Owner,
     /// Its group.

@@ -2,6 +2,7 @@
 //! of a log is said here, whichever command shows it.
 
 mod hold;
+mod policy;
 mod segments;
 mod stuck;
 mod waits;
@@ -52,6 +53,9 @@ impl Status {
         found.extend(self.outside_cut());
         found.extend(self.hooks_unrun());
         found.extend(self.name_too_long());
+        found.extend(self.rotation_overdue());
+        found.extend(self.policy_not_trusted());
+        found.extend(self.free_space_not_freed());
         for finding in &mut found {
             // Somebody has something to do.
             if finding.state == State::Ok && finding.severity < Severity::Info {

@@ -126,6 +126,12 @@ findings! {
     ReaderStands = "reader-stands",
     /// All places for followers are taken.
     FollowersFull = "followers-full",
+    /// A segment is longer or older than the policy says, and could not be rotated.
+    RotationOverdue = "rotation-overdue",
+    /// Who may write the metadata could not delete old segments, so nobody does by the policy.
+    PolicyNotTrusted = "policy-not-trusted",
+    /// Removing the oldest segments makes no space.
+    FreeSpaceNotFreed = "free-space-not-freed",
 }
 
 impl fmt::Display for FindingId {

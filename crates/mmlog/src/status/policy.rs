@@ -3,14 +3,17 @@
 use std::time::{Duration, SystemTime};
 
 use super::SegmentStatus;
+use crate::carry_out;
+use crate::carry_out::trust::{self, Distrust};
 use crate::files::Files;
 use crate::holds::HoldStatus;
 use crate::layout::Overdue;
 use crate::metadata::overdue::{Culprit, Noted, Undone};
 use crate::metadata::policy::{SET_NS, Said};
-use crate::policy::PolicyState;
+use crate::policy::{Policy, PolicyState};
 use crate::prune::Retention;
 use crate::prune::decide::{Listed, Outlook, outlook};
+use crate::sync::Ordering;
 use crate::sys::process::time_of;
 
 /// The policy, and what it does next.
@@ -33,6 +36,10 @@ pub struct PolicyStatus {
     pub prunes_after: Option<Duration>,
     /// What was tried and not done, for a reason of the log's, and of a process's.
     pub undone: Vec<PolicyUndone>,
+    /// Who may write the metadata, and not delete old segments: because of that none goes by the policy.
+    pub distrust: Option<Distrust>,
+    /// Since when removing segments makes no space.
+    pub unfreed_since: Option<SystemTime>,
 }
 
 /// Something that the policy asks for, and that could not be done.
@@ -86,9 +93,19 @@ impl PolicyStatus {
             held_by,
             prunes_after: left(policy.keep_age, oldest),
             undone: undone.collect(),
+            distrust: distrust(files, &policy),
+            unfreed_since: time_of(header.policies.unfreed_since_ns.load(Ordering::Relaxed))
+                .filter(|_| policy.keep_free.is_some()),
             state,
         }
     }
+}
+
+/// As the metadata's owner is trusted, who does most of the work.
+fn distrust(files: &Files, policy: &Policy) -> Option<Distrust> {
+    let owner = files.metadata_found().ok()?.uid;
+    let is_asked = carry_out::removes(policy);
+    if is_asked { trust::why_not(files, owner).ok()? } else { None }
 }
 
 impl PolicyUndone {

@@ -8,7 +8,7 @@ use crate::exit::{Failure, printable};
 use crate::output::{Output, json_line};
 
 /// Width of the longest name, and a space.
-const NAME: usize = 19;
+const NAME: usize = 21;
 
 /// Says each as it ends, or all at the end.
 pub(super) struct Report {

@@ -331,6 +331,11 @@ impl Line<'_> {
         self
     }
 
+    pub(super) fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
     pub(super) fn arg(mut self, path: &Path) -> Self {
         self.command.arg(path);
         self

@@ -10,6 +10,7 @@ mod frozen;
 mod history;
 mod locks;
 mod metadata;
+mod policy;
 mod readers;
 mod segments;
 mod writers;
@@ -46,7 +47,7 @@ pub(super) enum Cure {
 
 /// All of them, in the order of the findings.
 pub(super) fn all() -> Vec<&'static Incident> {
-    let themes: [&'static [Incident]; 9] = [
+    let themes: [&'static [Incident]; 10] = [
         writers::INCIDENTS,
         frozen::INCIDENTS,
         locks::INCIDENTS,
@@ -55,6 +56,7 @@ pub(super) fn all() -> Vec<&'static Incident> {
         segments::INCIDENTS,
         metadata::INCIDENTS,
         readers::INCIDENTS,
+        policy::INCIDENTS,
         history::INCIDENTS,
     ];
     let mut all: Vec<&Incident> = themes.into_iter().flatten().collect();

@@ -1,0 +1,108 @@
+//! The words about a policy that is not carried out.
+
+use std::io;
+use std::time::{Duration, SystemTime};
+
+use super::{info, warning};
+use crate::carry_out::trust::Distrust;
+use crate::error::{quoted, reason};
+use crate::metadata::overdue::Undone;
+use crate::status::{Finding, FindingId, PolicyUndone, State, Status};
+use crate::units::{ago, lasting, listed, size};
+
+/// For so long a writer that does not finish its append is nothing but that.
+const OVERSHOOT: Duration = Duration::from_secs(1);
+
+impl Status {
+    /// The segment is longer, or older, than it may be, and it was tried to rotate it.
+    pub(super) fn rotation_overdue(&self) -> Option<Finding> {
+        let policy = &self.policy;
+        let is_due = policy.rotates_in == Some(0) || policy.rotates_after == Some(Duration::ZERO);
+        let of_rotation = |u: &&PolicyUndone| u.what != Some(Undone::Pruning);
+        // What concerns everybody before what one process may not.
+        let undone = policy.undone.iter().filter(of_rotation).max_by_key(|u| u.of_log)?;
+        let for_long = undone.since.and_then(|since| since.elapsed().ok()).unwrap_or_default();
+        if !is_due || undone.what == Some(Undone::InFlight) && for_long < OVERSHOOT {
+            return None;
+        }
+        let rotate = self.command("rotate");
+        let who = format!("process {} ({}, uid {})", undone.pid, undone.command, undone.uid);
+        let other = format!("process {} ({})", undone.pid, undone.command);
+        let errno = reason(&io::Error::from_raw_os_error(undone.errno));
+        let directory = self.directory();
+        let by_hand = format!("{rotate}, run as root or as uid {}, does it now", self.file.uid);
+        let (why, next) = match undone.what {
+            Some(Undone::InFlight) => (
+                format!("an append of {other} does not end"),
+                format!("{rotate} names it, and what lets it go on; it is made up for then"),
+            ),
+            Some(Undone::Busy) => (
+                format!("{other} is at work on the log, and does not end"),
+                format!("{rotate} names it, and what lets it go on; it is made up for then"),
+            ),
+            Some(Undone::NameTaken) => (
+                "another file has the name that the segment is to get".to_owned(),
+                format!("{rotate} names it; move it away"),
+            ),
+            Some(Undone::LeftToOthers) => (
+                format!(
+                    "{who} leaves it to others, as it was told (MMLOG_NO_POLICY), and nobody else appends"
+                ),
+                format!("{rotate} does it now; have cron or a timer do it, see contrib/"),
+            ),
+            _ if undone.of_log => (
+                format!("the next segment could not be made: {errno}"),
+                format!("{rotate} says what is in the way; the log does it by itself once it can"),
+            ),
+            _ => (
+                format!("{who} cannot make a file like the log's in {directory}: {errno}"),
+                format!(
+                    "{by_hand}; so that the log does it by itself, let who appends make files there (`ls -ld {directory}`)"
+                ),
+            ),
+        };
+        let used = size(self.cursor.saturating_sub(self.base));
+        let sentence = format!("rotation overdue for {}: {why}; the segment has {used}", lasting(for_long));
+        Some(warning(FindingId::RotationOverdue, State::Ok, sentence, next))
+    }
+
+    /// Nothing goes, since who could have set the policy could not delete there himself.
+    pub(super) fn policy_not_trusted(&self) -> Option<Finding> {
+        let (metadata, directory) = (quoted(&self.metadata_path), self.directory());
+        let (who, change) = match self.policy.distrust? {
+            Distrust::Group => ("its group", format!("`chmod g-w {metadata}`")),
+            Distrust::Others => ("everybody", format!("`chmod o-w {metadata}`")),
+            Distrust::List => ("whom its access list names", format!("`setfacl -b {metadata}`")),
+            Distrust::Owner => ("its owner", format!("`ls -ld {directory} {metadata}`")),
+        };
+        let next = format!(
+            "{change} if they need not append; else let them write to {directory} as well, without a sticky bit; {} removes what may go now",
+            self.command("prune --policy")
+        );
+        let sentence = format!(
+            "no old segment is removed by the policy: {who} may write the metadata, and so set it, and may not delete in {directory}"
+        );
+        Some(warning(FindingId::PolicyNotTrusted, State::Ok, sentence, next))
+    }
+
+    /// Segments went, and their space is not free.
+    pub(super) fn free_space_not_freed(&self) -> Option<Finding> {
+        let since = self.policy.unfreed_since?;
+        let mut who: Vec<String> =
+            self.removed_held.iter().map(|h| format!("{} ({})", h.pid, h.command)).collect();
+        who.dedup();
+        let why = match who.is_empty() {
+            true => "something else takes it, or has the segments open".to_owned(),
+            false => format!("process {} has them open", listed(&who)),
+        };
+        let sentence = format!(
+            "removing the oldest segments makes no space, first {}: {why}; the next one goes in an hour at the latest",
+            ago(since, SystemTime::now())
+        );
+        let next = format!(
+            "`df -h {}` shows the file system: find what takes its space, or end who has removed segments open",
+            self.directory()
+        );
+        Some(info(FindingId::FreeSpaceNotFreed, sentence, next))
+    }
+}

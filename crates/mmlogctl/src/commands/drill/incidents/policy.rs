@@ -1,0 +1,64 @@
+//! Policies that are not carried out.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
+
+use mmlog::FindingId;
+use mmlog::layout::Header;
+
+use super::super::stage::{Done, Stage, Stop};
+use super::{Cure, Incident};
+
+pub(super) const INCIDENTS: &[Incident] = &[
+    Incident {
+        name: FindingId::RotationOverdue.name(),
+        finding: FindingId::RotationOverdue,
+        about: "Whoever appends was told to leave the policy to others, and the segment is longer than that says.",
+        needs: "",
+        stage: |stage| {
+            let lines = [[b'.'; 999].as_slice(), b"\n"].concat().repeat(60);
+            stage.log(&["--rotate-size", "64K"], &lines)?;
+            let append = stage.tool("append").env("MMLOG_NO_POLICY", "1").arg(&stage.log);
+            append.finish(&lines)?.or_fail("append").map(|_| None)
+        },
+        command: "mmlogctl rotate {log}",
+        cure: Cure::Command,
+    },
+    Incident {
+        name: FindingId::PolicyNotTrusted.name(),
+        finding: FindingId::PolicyNotTrusted,
+        about: "Everybody may write the metadata, and so set the policy, but not delete in the directory.",
+        needs: "",
+        stage: |stage| {
+            stage.log(&["--keep", "3"], b"a line\n")?;
+            fs::set_permissions(stage.metadata(), fs::Permissions::from_mode(0o646))?;
+            Ok(None)
+        },
+        command: "chmod o-w {metadata}",
+        cure: Cure::Command,
+    },
+    Incident {
+        name: FindingId::FreeSpaceNotFreed.name(),
+        finding: FindingId::FreeSpaceNotFreed,
+        about: "The oldest segments were removed for free space, and their blocks are not free.",
+        needs: "",
+        stage: |stage| {
+            stage.log(&["--keep-free", "1%"], b"a line\n")?;
+            // As if that had been an hour ago.
+            unfreed_since(stage, 1_000_000_000)?;
+            match stage.look()?.policy.unfreed_since {
+                Some(_) => Ok(None),
+                None => Err(Stop::Failed("it is not seen".to_owned())),
+            }
+        },
+        command: "df -h {directory}",
+        cure: Cure::People("have removed segments let go (here: what says that they are not)", |stage| {
+            unfreed_since(stage, 0)
+        }),
+    },
+];
+
+fn unfreed_since(stage: &Stage<'_>, at_ns: u64) -> Done {
+    let at = std::mem::offset_of!(Header, policies.unfreed_since_ns);
+    stage.poke(&stage.metadata(), at, &at_ns.to_ne_bytes())
+}
