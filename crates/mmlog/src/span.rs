@@ -105,7 +105,7 @@ impl Known {
     }
 
     fn sort(&mut self) {
-        sort(&mut self.pairs);
+        times::sort(&mut self.pairs);
         self.steps.sort_unstable_by_key(|step| step.reserved);
     }
 
@@ -121,22 +121,12 @@ impl Known {
 
     /// The pair with the greatest `settled` before anything that is not before that time.
     fn before(&self, since_ns: u64) -> Option<times::Pair> {
-        let late = |pair: &times::Pair| pair.at_ns >= since_ns;
-        let pairs = self.settled();
-        let first = pairs.iter().position(late).unwrap_or(pairs.len());
-        let steps = self.steps.iter().filter(|step| step.before_ns >= since_ns);
-        let step = steps.map(|step| step.reserved).min().unwrap_or(u64::MAX);
-        pairs[..first].iter().filter(|pair| pair.reserved < step).max_by_key(|pair| pair.settled).copied()
+        times::before(&self.settled(), &self.steps, since_ns).copied()
     }
 
     /// The first pair behind anything that is not after that time.
     fn behind(&self, until_ns: u64) -> Option<times::Pair> {
-        let early = |pair: &times::Pair| pair.at_ns <= until_ns;
-        let pairs = self.reserved();
-        let next = pairs.iter().rposition(early).map_or(0, |last| last + 1);
-        let steps = self.steps.iter().filter(|step| step.after_ns <= until_ns);
-        let step = steps.map(|step| step.reserved).max();
-        pairs[next..].iter().find(|pair| step.is_none_or(|step| pair.reserved > step)).copied()
+        times::behind(&self.reserved(), &self.steps, until_ns).copied()
     }
 
     /// From what had ended before to what was begun after: by a pair that ended it, and one, or now, before which it began.
@@ -190,13 +180,8 @@ impl Known {
 
 fn merged(noted: &[times::Pair], by_files: &[times::Pair]) -> Vec<times::Pair> {
     let mut all = [noted, by_files].concat();
-    sort(&mut all);
+    times::sort(&mut all);
     all
-}
-
-fn sort(pairs: &mut Vec<times::Pair>) {
-    pairs.sort_unstable_by_key(|pair| (pair.reserved, pair.at_ns, pair.settled));
-    pairs.dedup();
 }
 
 fn time(ns: u64) -> SystemTime {
@@ -215,12 +200,9 @@ impl Known {
     /// Adds what can be seen now, where the clock is that of who appends: it was set since `seen`, or was not. `end` is the
     /// cursor between two readings.
     fn see(&mut self, seen: Seen, [now, again]: [Reading; 2], end: u64) {
-        let set = times::step_since(seen, &now);
-        match set.or_else(|| times::step_since((now.up_ns, now.booted_ns()), &again)) {
-            Some((before_ns, after_ns)) => {
-                self.steps.push(Step { settled: end, reserved: end, before_ns, after_ns, number: u64::MAX });
-            }
-            None => self.pairs.push(times::Pair { at_ns: now.at_ns, settled: 0, reserved: end }),
+        match times::seen_now(seen, [now, again], end) {
+            Ok(pair) => self.pairs.push(pair),
+            Err(step) => self.steps.push(step),
         }
         self.sort();
     }

@@ -302,3 +302,36 @@ pub fn step_since((up_ns, booted_ns): (u64, u64), now: &Reading) -> Option<(u64,
     let before = at(booted_ns, now.up_ns).saturating_add(SET_NS + TOGETHER_NS);
     Some((before, at(now.booted_ns(), up_ns).saturating_sub(SET_NS + TOGETHER_NS)))
 }
+
+/// By position; those of one position by time.
+pub fn sort(pairs: &mut Vec<Pair>) {
+    pairs.sort_unstable_by_key(|pair| (pair.reserved, pair.at_ns, pair.settled));
+    pairs.dedup();
+}
+
+/// Of pairs that are sorted: the one with the greatest `settled` before anything that is not before that time.
+pub fn before<'a>(pairs: &'a [Pair], steps: &[Step], since_ns: u64) -> Option<&'a Pair> {
+    let first = pairs.iter().position(|pair| pair.at_ns >= since_ns).unwrap_or(pairs.len());
+    let steps = steps.iter().filter(|step| step.before_ns >= since_ns);
+    let step = steps.map(|step| step.reserved).min().unwrap_or(u64::MAX);
+    pairs[..first].iter().filter(|pair| pair.reserved < step).max_by_key(|pair| pair.settled)
+}
+
+/// Of pairs that are sorted: the first one behind anything that is not after that time.
+pub fn behind<'a>(pairs: &'a [Pair], steps: &[Step], until_ns: u64) -> Option<&'a Pair> {
+    let next = pairs.iter().rposition(|pair| pair.at_ns <= until_ns).map_or(0, |last| last + 1);
+    let step = steps.iter().filter(|step| step.after_ns <= until_ns).map(|step| step.reserved).max();
+    pairs[next..].iter().find(|pair| step.is_none_or(|step| pair.reserved > step))
+}
+
+/// What can be seen now, where the clock is that of who appends; `seen` as [`step_since`] has it, `end` the cursor between
+/// two readings. A pair, or that the clock was set since.
+pub fn seen_now(seen: (u64, u64), [now, again]: [Reading; 2], end: u64) -> Result<Pair, Step> {
+    let set = step_since(seen, &now);
+    match set.or_else(|| step_since((now.up_ns, now.booted_ns()), &again)) {
+        None => Ok(Pair { at_ns: now.at_ns, settled: 0, reserved: end }),
+        Some((before_ns, after_ns)) => {
+            Err(Step { settled: end, reserved: end, before_ns, after_ns, number: u64::MAX })
+        }
+    }
+}

@@ -19,6 +19,7 @@ mod claims;
 mod mutants;
 mod places;
 mod policy;
+mod times;
 mod world;
 
 /// What `claims` and `actors` need of a checker.
