@@ -27,6 +27,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::error::{At, Fault, Result};
+use crate::files::content::has_nul;
 use crate::files::version1::PATIENCE;
 use crate::files::{Files, SLICE};
 use crate::following::Told;
@@ -252,9 +253,14 @@ impl Follower {
             if let Some(pruned) = self.pruned() {
                 return Ok(Next::Hole(pruned));
             }
-            let read = self.source.vouched(&buf[..read], start)?;
+            // Only NULs may be no content.
+            if read > 0 && !has_nul(&buf[..read]) {
+                self.at = start + read as u64;
+                return Ok(Next::Bytes(start..self.at));
+            }
+            let read = self.source.vouched(read, start)?;
             if read > 0 {
-                return self.written(&buf[..read], end);
+                return self.written(read, end);
             }
             self.check_length()?;
             if !self.goes_on_in_copy()? {
@@ -265,10 +271,10 @@ impl Follower {
         Ok(Next::Hole(self.source.lack(start, end, &self.files)))
     }
 
-    /// The bytes that were read, up to where no writer has ever stored any.
-    fn written(&mut self, got: &[u8], end: u64) -> std::result::Result<Next, Fault> {
+    /// So many bytes that were read, up to where no writer has ever stored any.
+    fn written(&mut self, got: usize, end: u64) -> std::result::Result<Next, Fault> {
         let start = self.at;
-        self.at = start + got.len() as u64;
+        self.at = start + got as u64;
         if let Some(gap) = self.source.unwritten(got, start, end)? {
             if gap.start == start {
                 self.at = gap.end;

@@ -9,7 +9,6 @@ use std::time::SystemTime;
 use super::compressed::Decoder;
 use crate::chunks::Segment;
 use crate::error::Fault;
-use crate::files::content::has_nul;
 use crate::files::segments::Named;
 use crate::files::{Files, UNKNOWN_LEN};
 use crate::holes::{self, Hole, HoleKind};
@@ -237,26 +236,26 @@ impl Source {
         }
     }
 
-    /// How many of the bytes that were read at a position the file has still. Who cuts a file makes it shorter before its
+    /// How many of the bytes that were read at a position, with NULs among them, the file has still. Who cuts a file makes it shorter before its
     /// pages go, so that NULs of pages that went are read by nobody who looks at the length afterwards.
-    pub(super) fn vouched(&self, got: &[u8], position: u64) -> Result<usize, Fault> {
-        match self.plain().filter(|_| has_nul(got)) {
+    pub(super) fn vouched(&self, got: usize, position: u64) -> Result<usize, Fault> {
+        match self.plain() {
             Some(file) => {
                 let len = file.metadata().map_err(Fault::io("stat the log's data"))?.len();
-                Ok(len.saturating_sub(position - self.base).min(got.len() as u64) as usize)
+                Ok(len.saturating_sub(position - self.base).min(got as u64) as usize)
             }
-            None => Ok(got.len()),
+            None => Ok(got),
         }
     }
 
     /// Positions among those of the bytes read, and up to `end`, that no writer has ever stored to, though the segment is
     /// final: its file was cut and made longer again, or blocks of it were lost.
-    pub(super) fn unwritten(&self, got: &[u8], at: u64, end: u64) -> Result<Option<Range<u64>>, Fault> {
-        let Some(file) = self.plain().filter(|_| !self.grows() && has_nul(got)) else { return Ok(None) };
+    pub(super) fn unwritten(&self, got: usize, at: u64, end: u64) -> Result<Option<Range<u64>>, Fault> {
+        let Some(file) = self.plain().filter(|_| !self.grows()) else { return Ok(None) };
         let offsets = at - self.base..end - self.base;
         let found = fs::unwritten(file, &offsets).map_err(Fault::io("ask what was written of a segment"))?;
         let found = found.map(|r| self.base + r.start..self.base + r.end);
-        Ok(found.filter(|r| r.start < at + got.len() as u64))
+        Ok(found.filter(|r| r.start < at + got as u64))
     }
 
     /// The file, if it is not compressed.
