@@ -58,7 +58,7 @@ _mmlogctl_program() {
 
 _mmlogctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command= word options i
-    local commands="init append exec cat tail grep ls status check inspect repair trim policy rotate prune segments rm drill bench help"
+    local commands="init append exec cat tail grep ls stats status check inspect repair trim policy rotate prune segments rm drill bench help"
     COMPREPLY=()
     # Readline makes a word of each "=".
     if [[ $cur == = ]]; then
@@ -483,6 +483,28 @@ _mmlogctl() {
                     ;;
             esac
             if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_files -d "$cur"; fi
+            ;;
+        stats)
+            options="--by --since --until --read --json --olddir --trust-path --help -h"
+            case $prev in
+                --by)
+                    :
+                    return
+                    ;;
+                --since)
+                    :
+                    return
+                    ;;
+                --until)
+                    :
+                    return
+                    ;;
+                --olddir)
+                    _mmlogctl_files -d "$cur"
+                    return
+                    ;;
+            esac
+            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
             ;;
         status)
             options="--json --exit-code --color --olddir --trust-path --help -h"

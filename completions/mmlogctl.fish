@@ -80,6 +80,8 @@ complete -c mmlogctl -n 'not __mmlogctl_command' -a grep -d 'Search logs, and wh
 complete -c mmlogctl -n '__mmlogctl_in help' -a grep -d 'Search logs, and what is appended to them'
 complete -c mmlogctl -n 'not __mmlogctl_command' -a ls -d 'List the logs of this host'
 complete -c mmlogctl -n '__mmlogctl_in help' -a ls -d 'List the logs of this host'
+complete -c mmlogctl -n 'not __mmlogctl_command' -a stats -d 'Say how much was appended when, and who appends how much now'
+complete -c mmlogctl -n '__mmlogctl_in help' -a stats -d 'Say how much was appended when, and who appends how much now'
 complete -c mmlogctl -n 'not __mmlogctl_command' -a status -d 'Say how a log is'
 complete -c mmlogctl -n '__mmlogctl_in help' -a status -d 'Say how a log is'
 complete -c mmlogctl -n 'not __mmlogctl_command' -a check -d 'Check logs for monitoring'
@@ -254,6 +256,15 @@ complete -c mmlogctl -n '__mmlogctl_in ls' -l color -d 'When to use colours' -x 
 complete -c mmlogctl -n '__mmlogctl_in ls' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in ls' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in ls' -k -a '(__fish_complete_directories (commandline -ct))'
+complete -c mmlogctl -n '__mmlogctl_in stats' -l by -d 'How long an interval is' -x
+complete -c mmlogctl -n '__mmlogctl_in stats' -l since -d 'Begin with what was appended then or later' -x
+complete -c mmlogctl -n '__mmlogctl_in stats' -l until -d 'End with what was appended until then' -x
+complete -c mmlogctl -n '__mmlogctl_in stats' -l read -d 'Read the log, too'
+complete -c mmlogctl -n '__mmlogctl_in stats' -l json -d 'One JSON object for each log, one per line'
+complete -c mmlogctl -n '__mmlogctl_in stats' -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -x -a '(__fish_complete_directories (commandline -ct))'
+complete -c mmlogctl -n '__mmlogctl_in stats' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
+complete -c mmlogctl -n '__mmlogctl_in stats' -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mmlogctl -n '__mmlogctl_in stats' -k -a '(__mmlogctl_logs)'
 complete -c mmlogctl -n '__mmlogctl_in status' -l json -d 'One JSON object for each log, one per line'
 complete -c mmlogctl -n '__mmlogctl_in status' -l exit-code -d 'End with the exit code that check would have'
 complete -c mmlogctl -n '__mmlogctl_in status' -l color -d 'When to use colours' -x -a 'auto always never'

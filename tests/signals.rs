@@ -198,7 +198,7 @@ fn a_second_signal_ends_an_append_that_is_the_first_process_of_a_container() {
 }
 
 /// Every command that opens a log, as it is typed.
-const OPENING: [(&str, &[&str]); 17] = [
+const OPENING: [(&str, &[&str]); 19] = [
     ("init", &[]),
     ("append", &[]),
     ("exec", &["--", "true"]),
@@ -209,6 +209,8 @@ const OPENING: [(&str, &[&str]); 17] = [
     ("grep", &["-fe", "x"]),
     ("status", &[]),
     ("segments", &[]),
+    ("stats", &[]),
+    ("stats", &["--read"]),
     ("check", &[]),
     ("check", &["--deep"]),
     ("repair", &["--wait=1h"]),

@@ -16,7 +16,7 @@ use jiff::Timestamp;
 use jiff::tz::TimeZone;
 
 /// The commands that have them.
-const COMMANDS: [&str; 4] = ["cat", "tail", "segments", "grep"];
+const COMMANDS: [&str; 5] = ["cat", "tail", "segments", "grep", "stats"];
 
 /// India, where the clocks never change.
 const ZONE: &str = "IST-5:30";

@@ -7,7 +7,7 @@ use crate::cli::{Ended, Scratch, Tool, mmlogctl, skipped, succeeds};
 use crate::{CONTENT, has};
 
 /// Every command that takes a log, with what it reads; those that have the log end as they are last.
-const COMMANDS: [(&str, &[&str]); 25] = [
+const COMMANDS: [(&str, &[&str]); 26] = [
     ("init", &[]),
     ("cat", &[]),
     ("tail", &["-n", "2"]),
@@ -20,6 +20,7 @@ const COMMANDS: [(&str, &[&str]); 25] = [
     ("check", &["--deep"]),
     ("check", &["--prom", "metrics.prom"]),
     ("segments", &[]),
+    ("stats", &["--read"]),
     ("inspect", &["--once"]),
     ("trim", &[]),
     ("rotate", &["-n"]),

@@ -68,6 +68,12 @@ pub struct Jump {
     pub to: SystemTime,
 }
 
+impl Jump {
+    fn of(step: &Step) -> Self {
+        Self { position: step.reserved, from: time(step.before_ns), to: time(step.after_ns) }
+    }
+}
+
 /// When positions were reached.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pair {
@@ -164,11 +170,7 @@ impl Known {
         Span {
             from,
             to,
-            jumped: jump.map(|step| Jump {
-                position: step.reserved,
-                from: time(step.before_ns),
-                to: time(step.after_ns),
-            }),
+            jumped: jump.map(Jump::of),
             first: before.zip(since_ns).and_then(|(pair, since)| self.first_edge(pair, since)),
             last: behind.zip(until_ns).and_then(|(pair, until)| self.last_edge(pair, until)),
             pruned_before: None,
@@ -253,4 +255,9 @@ pub(crate) fn pairs(files: &Files) -> Result<Vec<Pair>, Fault> {
     let public =
         |pair: &times::Pair| Pair { at: time(pair.at_ns), settled: pair.settled, reserved: pair.reserved };
     Ok(known.pairs.iter().map(public).collect())
+}
+
+pub(crate) fn jumps(files: &Files) -> Result<Vec<Jump>, Fault> {
+    let (known, _) = known(files)?;
+    Ok(known.steps.iter().map(Jump::of).collect())
 }

@@ -22,6 +22,7 @@ use crate::commands::repair::RepairArgs;
 use crate::commands::rm::RmArgs;
 use crate::commands::rotate::RotateArgs;
 use crate::commands::segments::SegmentsArgs;
+use crate::commands::stats::StatsArgs;
 use crate::commands::status::StatusArgs;
 use crate::commands::tail::TailArgs;
 use crate::commands::trim::TrimArgs;
@@ -43,7 +44,7 @@ pub struct Cli {
 pub const GROUPS: [(&str, &[&str]); 5] = [
     ("Write", &["append", "exec", "init"]),
     ("Read", &["cat", "tail", "grep"]),
-    ("Watch", &["ls", "status", "check", "inspect", "segments"]),
+    ("Watch", &["ls", "status", "check", "inspect", "stats", "segments"]),
     ("Look after", &["policy", "rotate", "prune", "trim", "repair", "rm"]),
     ("Try", &["drill", "bench"]),
 ];
@@ -112,6 +113,7 @@ pub enum Command {
     Tail(TailArgs),
     Grep(GrepArgs),
     Ls(LsArgs),
+    Stats(StatsArgs),
     Status(StatusArgs),
     Check(CheckArgs),
     Inspect(InspectArgs),

@@ -35,6 +35,12 @@ impl Logs {
         self.logs.len() > 1
     }
 
+    /// Their paths.
+    #[must_use]
+    pub fn paths(&self) -> &[PathBuf] {
+        &self.logs
+    }
+
     /// Works on each.
     ///
     /// # Errors

@@ -4,7 +4,7 @@ use std::time::SystemTime;
 
 use super::Log;
 use crate::error::{At, Result};
-use crate::span::{self, Pair, Span};
+use crate::span::{self, Jump, Pair, Span};
 
 impl Log {
     /// The positions of a time: a range that holds every message whose append began or ended in it, and perhaps more. Two
@@ -36,5 +36,13 @@ impl Log {
     /// As [`cursor`](Self::cursor).
     pub fn pairs(&self) -> Result<Vec<Pair>> {
         span::pairs(&*self.files.of_this_process()?).at(self.path())
+    }
+
+    /// When somebody set the clock while the log was written, by position; the latest of them, where there were many.
+    ///
+    /// # Errors
+    /// As [`cursor`](Self::cursor).
+    pub fn jumps(&self) -> Result<Vec<Jump>> {
+        span::jumps(&*self.files.of_this_process()?).at(self.path())
     }
 }

@@ -23,6 +23,7 @@ pub mod repair;
 pub mod rm;
 pub mod rotate;
 pub mod segments;
+pub mod stats;
 pub mod status;
 pub mod tail;
 pub mod trim;
@@ -40,6 +41,7 @@ pub fn run(cli: &Cli, out: &mut Output) -> Result<ExitCode, Failure> {
         Command::Init(_)
             | Command::Cat(_)
             | Command::Ls(_)
+            | Command::Stats(_)
             | Command::Status(_)
             | Command::Check(_)
             | Command::Repair(_)
@@ -60,6 +62,7 @@ pub fn run(cli: &Cli, out: &mut Output) -> Result<ExitCode, Failure> {
         Command::Tail(args) => tail::run(args, out)?,
         Command::Grep(args) => return Ok(grep::run(args, out)),
         Command::Ls(args) => return ls::run(args, out),
+        Command::Stats(args) => stats::run(args, out)?,
         Command::Status(args) => return status::run(args, out),
         Command::Check(args) => return Ok(check::run(args, out).into()),
         Command::Inspect(args) => inspect::run(args, out)?,

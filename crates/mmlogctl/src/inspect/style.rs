@@ -73,6 +73,8 @@ pub struct Glyphs {
     pub chosen: char,
     /// What charts are drawn with.
     pub chart: Marker,
+    /// What bars are drawn with: an eighth of a column, two, and so on to all of it.
+    pub bars: [char; 8],
 }
 
 const UNICODE: Glyphs = Glyphs {
@@ -83,6 +85,7 @@ const UNICODE: Glyphs = Glyphs {
     marks: ['\u{2713}', '!', '\u{2717}'],
     chosen: '\u{25b6}',
     chart: Marker::Braille,
+    bars: ['\u{258f}', '\u{258e}', '\u{258d}', '\u{258c}', '\u{258b}', '\u{258a}', '\u{2589}', '\u{2588}'],
 };
 
 const ASCII: Glyphs = Glyphs {
@@ -93,6 +96,7 @@ const ASCII: Glyphs = Glyphs {
     marks: [' ', '!', 'X'],
     chosen: '>',
     chart: Marker::Custom('#'),
+    bars: ['#'; 8],
 };
 
 const PLAIN: Style = Style::new();

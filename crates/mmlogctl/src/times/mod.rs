@@ -60,6 +60,11 @@ impl TimeRange {
         self.since.is_some() || self.until.is_some()
     }
 
+    /// The asked times, from the first to the last instant.
+    pub(crate) fn asked(&self) -> (Option<jiff::Timestamp>, Option<jiff::Timestamp>) {
+        (self.since.as_ref().map(|at| at.earliest), self.until.as_ref().map(|at| at.latest))
+    }
+
     /// Whether a start was typed.
     #[must_use]
     pub const fn has_start(&self) -> bool {
@@ -133,7 +138,7 @@ fn usage(text: &str) -> Failure {
 }
 
 /// A time for people: where they are.
-fn told(at: jiff::Timestamp) -> String {
+pub(crate) fn told(at: jiff::Timestamp) -> String {
     let zoned = at.to_zoned(local());
     let zone = if zoned.offset().is_zero() { "Z" } else { "%:z" };
     let part = if at.subsec_nanosecond() == 0 { "" } else { "%.3f" };

@@ -66,6 +66,16 @@ const REPAIR: &[&str] = &[
      not take.",
 ];
 
+/// What its figures are.
+const STATS: &[&str] = &[
+    "Between two times that the log knows nobody knows when which byte was appended. bytes is drawn as if they had come evenly, \
+     but for a pause; at_least and at_most (--json) are certain, as far as the clock was.",
+    "Which shape a line has is decided by bytes, not by the program that wrote it: two messages that differ in a name have two \
+     shapes, and numbers of any kind look alike. Shapes and examples are shown with control characters escaped.",
+    "first of a shape is where it came first since it has a count, which is the first time as long as all shapes have one \
+     (shapes_distinct is not null).",
+];
+
 /// What is real about it.
 const DRILL: &[&str] = &[
     "As root it mounts small file systems inside its scratch directory, where others can see them, and unmounts them at \
@@ -329,6 +339,22 @@ pub(crate) fn of(command: &str) -> Page {
                 "The head of a data file that was punched reads as NUL bytes to anything but mmlogctl, also when the \
                 file has become a final segment.",
             ],
+        },
+        "stats" => Page {
+            examples: &[
+                ("How much was appended when, and by whom now:", "mmlogctl stats app.log"),
+                ("By the hour, since yesterday:", "mmlogctl stats --by 1h --since yesterday app.log"),
+                ("What its lines are like:", "mmlogctl stats --read app.log"),
+                (
+                    "The commonest shapes of the last ten minutes, for a script:",
+                    "mmlogctl stats --read --since 10m --json app.log | jq -c '.read.shapes[] | [.count, .shape]'",
+                ),
+                (
+                    "Who appends most now:",
+                    "mmlogctl stats --json app.log | jq '.now.writers[0] | {pid, bytes_per_second}'",
+                ),
+            ],
+            caveats: STATS,
         },
         "segments" => Page {
             examples: &[

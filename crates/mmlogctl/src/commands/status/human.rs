@@ -225,15 +225,19 @@ fn writer(w: &WriterStatus) -> String {
         },
     };
     let (pid, home) = seated(w.pid, w.seat);
-    let called = match &w.feeder {
+    format!("{pid} ({}, {process}{home}) {doing}", called(w))
+}
+
+/// How a writer is called, after who feeds it, if that is known.
+pub(crate) fn called(w: &WriterStatus) -> String {
+    match &w.feeder {
         Some(feeder) => format!("{feeder}, through {}", w.command),
         None => clipped(w.command_line.as_deref().unwrap_or(&w.command), TITLE),
-    };
-    format!("{pid} ({called}, {process}{home}) {doing}")
+    }
 }
 
 /// The id that finds a process from here, and where it is if that is another container.
-fn seated(pid: u32, seat: Seat) -> (u32, String) {
+pub(crate) fn seated(pid: u32, seat: Seat) -> (u32, String) {
     match (seat.namespace, seat.pid) {
         (None, _) => (pid, String::new()),
         (Some(namespace), Some(here)) => (here, format!(", {pid} in PID namespace {namespace}")),

@@ -212,7 +212,7 @@ fn lock(lock: &Lock) -> Value {
     })
 }
 
-fn writer(w: &WriterStatus) -> Value {
+pub(crate) fn writer(w: &WriterStatus) -> Value {
     json!({
         "slot": w.slot,
         "pid": w.pid,

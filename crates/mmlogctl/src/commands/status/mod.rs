@@ -20,7 +20,9 @@ use crate::who;
 
 mod human;
 pub(crate) mod json;
-mod page;
+pub(crate) mod page;
+
+pub(crate) use human::{called, seated};
 
 /// Between the two looks.
 pub(crate) const APART: Duration = Duration::from_millis(50);

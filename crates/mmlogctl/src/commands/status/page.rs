@@ -10,23 +10,23 @@ const ITEM: usize = 4;
 
 /// Lines, as wide as they may be.
 #[derive(Debug, Default)]
-pub(super) struct Page {
-    pub(super) text: String,
+pub(crate) struct Page {
+    pub(crate) text: String,
     columns: Option<usize>,
 }
 
 impl Page {
-    pub(super) fn new(columns: Option<usize>) -> Self {
+    pub(crate) fn new(columns: Option<usize>) -> Self {
         Self { text: String::new(), columns }
     }
 
-    pub(super) fn line(&mut self, text: &str) {
+    pub(crate) fn line(&mut self, text: &str) {
         self.text.push_str(&printable(text));
         self.text.push('\n');
     }
 
     /// Nothing of a value is left out: it goes on in the next line.
-    pub(super) fn field(&mut self, name: &str, value: &str) {
+    pub(crate) fn field(&mut self, name: &str, value: &str) {
         let value = printable(value);
         let lines = match self.columns {
             Some(columns) => broken(&value, columns.saturating_sub(INDENT)),
@@ -39,7 +39,7 @@ impl Page {
     }
 
     /// What to do: what is to be pasted has a line of its own, whole.
-    pub(super) fn step(&mut self, name: &str, step: &str) {
+    pub(crate) fn step(&mut self, name: &str, step: &str) {
         let mut parts = step.splitn(3, '`');
         match (parts.next(), parts.next(), parts.next()) {
             (Some(""), Some(command), Some(rest)) => {
@@ -63,7 +63,7 @@ impl Page {
     }
 
     /// At most `most` items, the last of which says how many are missing.
-    pub(super) fn list(&mut self, most: usize, items: impl ExactSizeIterator<Item = String>) {
+    pub(crate) fn list(&mut self, most: usize, items: impl ExactSizeIterator<Item = String>) {
         let all = items.len();
         let shown = if all > most { most.saturating_sub(1) } else { all };
         for item in items.take(shown) {
