@@ -39,7 +39,7 @@ const COLUMNS: usize = 80;
 /// CHANGED of a final one is when it became final, which is what prune --keep-age counts from.
 /// END and BYTES are what each file has, as far as its length or its headers tell; an old segment that is missing has a
 /// line of its own. With --since and --until only those are listed that have bytes of that time, with FIRST and LAST, between which
-/// they were appended. What is wrong with old ones is said on standard error too: exit 4 when one is missing or damaged, 1
+/// they were appended (in JSON began and final_since). What is wrong with old ones is said on standard error too: exit 4 when one is missing or damaged, 1
 /// when one could not be looked at.
 #[derive(Args, Debug)]
 pub struct SegmentsArgs {

@@ -31,8 +31,10 @@ const SAMPLES: u64 = 64;
 const SAMPLE_REACH: u64 = 64 << 10;
 /// What is read at once for it.
 const SAMPLE_READ: usize = 4 << 10;
-/// What is read line by line, bytes; and the longest line.
+/// What is read line by line without samples, bytes; and the longest line.
 const MOST: u64 = 8 << 20;
+/// So many times that is read line by line at most: ten seconds of a fast log.
+const TIMES_MOST: u64 = 32;
 
 /// What is asked for.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -48,7 +50,7 @@ pub struct Finder<'a, S> {
     source: &'a mut S,
     newline: u8,
     zone: TimeZone,
-    /// What is read line by line, bytes.
+    /// What is read line by line without samples, bytes.
     most: u64,
 }
 
@@ -118,7 +120,7 @@ impl<'a, S: Source> Finder<'a, S> {
 
     /// The start of the first line that is wanted.
     fn first(&mut self, judge: &Judge, range: Range<u64>) -> mmlog::Result<u64> {
-        let limit = range.end.min(range.start.saturating_add(self.most));
+        let limit = range.end.min(range.start.saturating_add(self.most * TIMES_MOST));
         let mut lines = self.lines(range.start, READ_SIZE)?;
         // All before `cut` goes; `kept` is the line that those without a time behind it belong to.
         let (mut cut, mut kept, mut is_open) = (range.start, range.start, false);
@@ -135,7 +137,7 @@ impl<'a, S: Source> Finder<'a, S> {
 
     /// Behind the last line that is wanted; nothing when the range is too long to be read.
     fn behind_last(&mut self, judge: &Judge, range: Range<u64>) -> mmlog::Result<Option<u64>> {
-        if range.end - range.start > self.most {
+        if range.end - range.start > self.most * TIMES_MOST {
             return Ok(Some(range.end));
         }
         let mut lines = self.lines(range.start, READ_SIZE)?;
