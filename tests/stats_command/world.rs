@@ -119,7 +119,7 @@ fn nothing_is_wider_than_a_narrow_terminal_nor_has_more_than_its_characters() {
 }
 
 #[test]
-fn a_log_that_changes_nothing_is_not_changed_by_looking_at_it() {
+fn neither_file_of_a_log_is_changed_by_looking_at_it() {
     let scratch = Scratch::new();
     let log = scratch.log(b"one\n");
     let before = (std::fs::read(&log).unwrap(), std::fs::read(metadata_of(&log)).unwrap());
