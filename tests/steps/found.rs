@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use mmlog::{
     Damage, Distrust, Fault, Finding, FindingId, FollowerStatus, Freezer, HoldStatus, Hole, HoleKind,
-    InFlight, OutsideBytes, PanicRecord, Phase, PolicyUndone, ProcessState, Recovered, RemovedHeld, Seat,
-    SegmentFlaw, Severity, SlotWaiters, State, Status, Thresholds, Undone, Unrecovered, Version1Flags,
-    Waiting, Want, WriterStatus, with_log,
+    InFlight, OutsideBytes, PanicRecord, Phase, PolicyState, PolicyUndone, ProcessState, Recovered,
+    RemovedHeld, Seat, SegmentFlaw, Severity, SlotWaiters, State, Status, Thresholds, Undone, Unrecovered,
+    Version1Flags, Waiting, Want, WriterStatus, with_log,
 };
 
 const HERE: Seat = Seat { namespace: None, pid: Some(4312) };
@@ -198,6 +198,7 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
                 });
             }
         }
+        FindingId::PolicyDamaged => with(&|s| s.policy.state = PolicyState::Damaged),
         _ => {}
     }
     all

@@ -56,6 +56,7 @@ impl Status {
         found.extend(self.rotation_overdue());
         found.extend(self.policy_not_trusted());
         found.extend(self.free_space_not_freed());
+        found.extend(self.policy_damaged());
         for finding in &mut found {
             // Somebody has something to do.
             if finding.state == State::Ok && finding.severity < Severity::Info {

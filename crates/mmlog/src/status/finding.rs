@@ -132,6 +132,8 @@ findings! {
     PolicyNotTrusted = "policy-not-trusted",
     /// Removing the oldest segments makes no space.
     FreeSpaceNotFreed = "free-space-not-freed",
+    /// The log had a policy, and nobody knows which.
+    PolicyDamaged = "policy-damaged",
 }
 
 impl fmt::Display for FindingId {

@@ -7,6 +7,7 @@ use super::{info, warning};
 use crate::carry_out::trust::Distrust;
 use crate::error::{quoted, reason};
 use crate::metadata::overdue::Undone;
+use crate::policy::PolicyState;
 use crate::status::{Finding, FindingId, PolicyUndone, State, Status};
 use crate::units::{ago, lasting, listed, size};
 
@@ -83,6 +84,19 @@ impl Status {
             "no old segment is removed by the policy: {who} may write the metadata, and so set it, and may not delete in {directory}"
         );
         Some(warning(FindingId::PolicyNotTrusted, State::Ok, sentence, next))
+    }
+
+    /// What is there is no policy: a scribbler's, or what a power cut left of one.
+    pub(super) fn policy_damaged(&self) -> Option<Finding> {
+        if self.policy.state != PolicyState::Damaged {
+            return None;
+        }
+        let sentence = "the log's policy is damaged: no old segment is removed by it".to_owned();
+        let next = format!(
+            "{} says that there is none; with --set RULE=VALUE for each rule, it sets one anew",
+            self.command("policy --clear")
+        );
+        Some(warning(FindingId::PolicyDamaged, State::Ok, sentence, next))
     }
 
     /// Segments went, and their space is not free.

@@ -4,7 +4,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use mmlog::FindingId;
-use mmlog::layout::Header;
+use mmlog::layout::{Header, PolicyCopy};
 
 use super::super::stage::{Done, Stage, Stop};
 use super::{Cure, Incident};
@@ -55,6 +55,19 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::People("have removed segments let go (here: what says that they are not)", |stage| {
             unfreed_since(stage, 0)
         }),
+    },
+    Incident {
+        name: FindingId::PolicyDamaged.name(),
+        finding: FindingId::PolicyDamaged,
+        about: "Somebody has scribbled over the policy in the metadata.",
+        needs: "",
+        stage: |stage| {
+            stage.log(&["--keep", "3"], b"a line\n")?;
+            let keep = std::mem::offset_of!(Header, policies.copies) + size_of::<PolicyCopy>() + 24;
+            stage.poke(&stage.metadata(), keep, &[0]).map(|()| None)
+        },
+        command: "mmlogctl policy --clear {log}",
+        cure: Cure::Command,
     },
 ];
 
