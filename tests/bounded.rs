@@ -222,8 +222,8 @@ fn a_backlog_goes_two_segments_at_a_time() {
     let log = with_policy(&scene, &rotated_at(SIZE));
     let mut writer = log.writer().unwrap();
     let fill = |writer: &mut mmlog::Writer| {
-        let before = log.status().unwrap().generation;
-        while log.status().unwrap().generation == before {
+        let before = log.generation();
+        while log.generation() == before {
             writer.append(&message(0, 0, 10_000)).unwrap();
         }
     };
