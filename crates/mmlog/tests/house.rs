@@ -226,7 +226,7 @@ fn the_library_prints_nothing_starts_no_thread_and_never_exits() {
 
 /// Functions of the library that sleep, yield or spin, and what in them says that this has an end. Whoever waits for
 /// others asks a `Deadline`, which hears the stop flag; the rest is bounded by a count or a constant.
-const WAITS: [(&str, &str, &str); 24] = [
+const WAITS: [(&str, &str, &str); 25] = [
     ("append/others.rs", "rest", "Instant::now() < until"),
     ("carry_out.rs", "grow", "deadline.check("),
     ("check.rs", "claim", "LOOKS"),
@@ -236,6 +236,7 @@ const WAITS: [(&str, &str, &str); 24] = [
     ("durable.rs", "sync_to", "deadline.check("),
     ("files/writers.rs", "claim", "deadline.check("),
     ("files/open.rs", "pause", "self.deadline.check("),
+    ("files/segment_dir.rs", "open", "leased < LOOKS"),
     ("files/segments.rs", "open_current", "looks < LOOKS"),
     ("files/turn.rs", "maintenance", "deadline.check("),
     ("files/turn.rs", "wait_for", "deadline.check("),

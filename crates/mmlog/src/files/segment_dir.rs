@@ -18,6 +18,7 @@ use std::io;
 use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::{Trust, chain};
 use crate::codec::{self, Peek};
@@ -127,6 +128,10 @@ impl Listing {
     }
 }
 
+/// How often a segment is looked at that is leased, and how long in between.
+const LOOKS: u32 = 200;
+const MOMENT: Duration = Duration::from_millis(1);
+
 /// A file whose name is a segment's, and the directory that it was found in.
 #[derive(Clone, Debug)]
 pub(crate) struct Named {
@@ -154,10 +159,18 @@ impl Unseen {
 impl Named {
     /// Opens it; `None` when the name is gone. An error when what has it now is not the log's.
     pub(crate) fn open(&self, access: Access) -> Result<Option<File>, Fault> {
-        let file = match self.dir.place.open_named(&self.name, access) {
-            Ok(file) => file,
-            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(Fault::io("open a final segment")(e)),
+        let mut leased = 0;
+        let file = loop {
+            match self.dir.place.open_named(&self.name, access) {
+                Ok(file) => break file,
+                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+                // By who removes it, for the moment in which he asks whether somebody has it open.
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock && leased < LOOKS => {
+                    leased += 1;
+                    std::thread::sleep(MOMENT);
+                }
+                Err(e) => return Err(Fault::io("open a final segment")(e)),
+            }
         };
         let found = Found::by(&file).map_err(Fault::io("stat a final segment"))?;
         self.dir.admit(&found).map_err(|stranger| self.refused(stranger))?;
