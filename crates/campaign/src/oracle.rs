@@ -19,7 +19,7 @@ mod sightings;
 mod words;
 
 pub(crate) use acks::{Acks, Scribe};
-pub(crate) use check::{Found, check};
+pub(crate) use check::{Found, check, check_bounded};
 pub(crate) use gap::FROM_A_SHELL;
 pub(crate) use message::{ENDS_IN_NULS, HEAD};
 pub(crate) use segments::{Seal, Seals, Segments, open};

@@ -28,6 +28,8 @@ pub(crate) struct Found {
     pub(crate) unacknowledged: u64,
     /// Never acknowledged, and absent.
     pub(crate) lost: u64,
+    /// Acknowledged, and gone with its segment, as the policy has it.
+    pub(crate) pruned: u64,
     /// Refused with an error, and absent.
     pub(crate) refused: u64,
     pub(crate) holes: u64,
@@ -50,6 +52,12 @@ impl Found {
 
 /// Reads the log at `path`, at rest, and compares it with what was acknowledged.
 pub(crate) fn check(path: &Path, acks: &Acks) -> anyhow::Result<(Found, Content)> {
+    check_bounded(path, acks, None)
+}
+
+/// The same of a log that a policy prunes, which always lets it keep so many final segments: what lies below them may be
+/// gone, whole segments of it, from the oldest on.
+pub(crate) fn check_bounded(path: &Path, acks: &Acks, keep: Option<u64>) -> anyhow::Result<(Found, Content)> {
     let log = Options::new().open_reader(path)?;
     let content = Content::of(&log)?;
     let status = log.status()?;
@@ -58,7 +66,10 @@ pub(crate) fn check(path: &Path, acks: &Acks) -> anyhow::Result<(Found, Content)
         found.wrong(|| format!("the log ends at {}, its cursor is {}", content.end(), content.cursor));
     }
     found.check_order(acks);
-    let maybes = found.check_places(acks, &content);
+    if let Some(keep) = keep {
+        found.check_kept(&Segments::look(path)?, &content, keep);
+    }
+    let maybes = found.check_places(acks, &content, keep.is_some());
     found.check_holes(&log, &maybes, &content, status.holes_total - status.holes.len() as u64);
     for wrong in Segments::look(path)?.check(status.base) {
         found.wrong(|| wrong);
@@ -94,8 +105,19 @@ impl Found {
         }
     }
 
+    /// Nobody has deleted what the policy keeps, and what is there begins where the oldest segment does.
+    fn check_kept(&mut self, segments: &Segments, content: &Content, keep: u64) {
+        let finals = &segments.finals;
+        if content.base > 0 && (finals.len() as u64) < keep {
+            self.wrong(|| format!("{} final segments are left, the policy keeps {keep}", finals.len()));
+        }
+        if let Some(first) = finals.first().filter(|first| first.base != content.base) {
+            self.wrong(|| format!("the log begins at {}, {}", content.base, first.path.display()));
+        }
+    }
+
     /// Steps 1 and 2; the messages that were announced and are neither acknowledged nor there.
-    fn check_places(&mut self, acks: &Acks, content: &Content) -> gap::Maybes {
+    fn check_places(&mut self, acks: &Acks, content: &Content, pruned: bool) -> gap::Maybes {
         let mut placed: Vec<(u64, u32)> = Vec::new();
         let mut maybes = gap::Maybes::default();
         for (label, fate) in acks.all() {
@@ -109,6 +131,10 @@ impl Found {
         let (mut at, mut expected) = (content.base, Vec::new());
         for (start, number) in placed {
             let Some((label, _)) = acks.look(number) else { continue };
+            if pruned && start + u64::from(label.len) <= content.base {
+                self.pruned += 1;
+                continue;
+            }
             if start < at {
                 self.wrong(|| format!("{label:?} is acknowledged at {start}, within what ends at {at}"));
                 continue;

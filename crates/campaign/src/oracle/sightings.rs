@@ -103,6 +103,7 @@ impl Watcher {
             self.at
         );
         match next {
+            Next::Hole(hole) if hole.kind == HoleKind::Pruned => *self = Self::new(end),
             Next::Hole(hole) if hole.kind != HoleKind::Unplaced => self.hole(end - start, &mut saw),
             // Behind the end of the file now, NULs once it has grown over them.
             Next::Hole(_) => self.bytes(&vec![0; (end - start) as usize], &mut saw),

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mmlog::{Class, Log, Next, Options, Rotation, Start, repair};
+use mmlog::{Class, Log, Next, Options, Policy, PolicyState, Rotation, Start, repair};
 
 use crate::oracle::{Acks, HEAD, Scribe, Seal, Seals, Sightings, Watcher};
 use crate::random::Random;
@@ -16,6 +16,8 @@ pub(super) struct Stage {
     pub(super) log: PathBuf,
     pub(super) options: Options,
     pub(super) chunk: u64,
+    /// Whether the log has a policy: writers rotate and prune.
+    pub(super) bounded: bool,
     pub(super) acks: Acks,
     pub(super) sightings: Sightings,
     /// Final segments, as they were when their rotations returned.
@@ -34,12 +36,14 @@ pub(super) struct Kind {
 }
 
 pub(super) const WRITERS: usize = 8;
-pub(super) const KINDS: &[Kind] = &[
+/// The last one where the log has a policy.
+const KINDS: &[Kind] = &[
     Kind { name: "writer", crew: WRITERS, share: 80, act: writer },
     Kind { name: "operator", crew: 1, share: 6, act: operator },
     Kind { name: "rotator", crew: 2, share: 4, act: rotator },
     Kind { name: "opener", crew: 1, share: 6, act: opener },
     Kind { name: "follower", crew: 2, share: 4, act: follower },
+    Kind { name: "setter", crew: 1, share: 6, act: setter },
 ];
 
 /// The control: acknowledges before it appends, so a kill between the two loses what was acknowledged.
@@ -55,7 +59,23 @@ const OPERATIONS: &[Operation] = &[
     // Seldom: on a disk it takes long.
     |log, random| if random.below(16) == 0 { Ok(log.sync().map(drop)?) } else { Ok(()) },
     |log, random| if random.below(4) == 0 { sound(log) } else { Ok(()) },
+    |log, _| Ok(log.housekeep()?),
 ];
+
+/// The fewest final segments that any policy keeps which is set here.
+pub(super) const KEPT: u64 = 3;
+
+/// One that is whole tells by its other half what each half has to be.
+fn policy(number: u64) -> Policy {
+    Policy { rotate_size: Some((1 + number) << 16), keep: Some(KEPT + number), ..Policy::default() }
+}
+
+/// Whether the log has a policy that somebody has set, and not halves of two.
+pub(super) fn is_whole(state: &PolicyState) -> anyhow::Result<()> {
+    let known = (0..4).any(|number| *state == PolicyState::Set(policy(number)));
+    anyhow::ensure!(known, "nobody has set that policy: {state:?}");
+    Ok(())
+}
 
 /// Somebody stopped, or another operator, is no fault.
 fn unless_busy<T>(done: mmlog::Result<T>) -> anyhow::Result<()> {
@@ -74,7 +94,12 @@ fn sound(log: &Log) -> anyhow::Result<()> {
 
 impl Stage {
     /// In the directory of that log; the round's seed chooses the shape of the log.
-    pub(super) fn new(log: &Path, acks: &Path, sightings: &Path, seed: u64) -> anyhow::Result<Self> {
+    pub(super) fn new(
+        log: &Path,
+        acks: &Path,
+        sightings: &Path,
+        (seed, bounded): (u64, bool),
+    ) -> anyhow::Result<Self> {
         let mut random = Random::new(seed);
         let chunk = *random.pick(&[4096, 16384, 65536]);
         let ring = *random.pick(&[2, 3, 4]);
@@ -85,9 +110,15 @@ impl Stage {
             .gate_ms(gate_ms)
             .max_writers(64)
             .wait(PATIENCE);
+        let options = if bounded { options.policy(&policy(0)) } else { options };
         let seals = Seals::beside(acks)?;
         let (acks, sightings) = (Acks::open(acks)?, Sightings::open(sightings)?);
-        Ok(Self { log: log.to_path_buf(), options, chunk, acks, sightings, seals })
+        Ok(Self { log: log.to_path_buf(), options, chunk, bounded, acks, sightings, seals })
+    }
+
+    /// Who takes part.
+    pub(super) fn kinds(&self) -> &'static [Kind] {
+        if self.bounded { KINDS } else { &KINDS[..KINDS.len() - 1] }
     }
 
     fn open(&self) -> mmlog::Result<Log> {
@@ -162,12 +193,28 @@ fn rotator(stage: &Stage, _: u32, random: &mut Random) -> anyhow::Result<()> {
         for _ in 0..1 + random.below(6) {
             match log.rotate(&Rotation::default().wait(Duration::from_millis(random.below(60)))) {
                 Err(e) if e.fault().class() != Class::Busy => return Err(e.into()),
-                Ok(Some(rotated)) => stage.seals.note(&Seal::of(&rotated.path)?)?,
+                Ok(Some(rotated)) => match Seal::of(&rotated.path) {
+                    Err(_) if stage.bounded && !rotated.path.exists() => {}
+                    seal => stage.seals.note(&seal?)?,
+                },
                 Ok(None) | Err(_) => {}
             }
             std::thread::sleep(Duration::from_millis(random.below(4)));
         }
         log.close()?;
+    }
+    Ok(())
+}
+
+/// Changes the policy again and again, beside writers who go by it.
+fn setter(stage: &Stage, _: u32, random: &mut Random) -> anyhow::Result<()> {
+    let log = stage.open()?;
+    while !stage.acks.is_closed() {
+        let wanted = policy(random.below(4));
+        let wait = Duration::from_millis(random.below(60));
+        unless_busy(log.set_policy(|policy| *policy = wanted, wait))?;
+        is_whole(&log.policy())?;
+        std::thread::sleep(Duration::from_millis(random.below(8)));
     }
     Ok(())
 }

@@ -61,7 +61,7 @@ pub(super) fn run(run: &mut Run) -> anyhow::Result<()> {
 fn small_storm(run: &mut Run) -> anyhow::Result<Scene> {
     let seed = run.random.next();
     let scene = Scene::new(run, Place::Memory, seed)?;
-    let outcome = scene.play(&Order { seed, kills: 30, messages: 2000, hasty: false })?;
+    let outcome = scene.play(&Order { seed, kills: 30, messages: 2000, hasty: false, bounded: false })?;
     for wrong in outcome.violations {
         run.violation(format!("storm {seed}, before a control: {wrong}"));
     }
@@ -102,7 +102,7 @@ fn reopened(run: &mut Run) -> anyhow::Result<()> {
     scene.seals()?.note(&Seal::of(&last.path)?)?;
     File::options().append(true).open(&last.path)?.write_all(b"!")?;
     let (mut violations, base) = (Vec::new(), Options::new().open_reader(&scene.log)?.status()?.base);
-    scene.check_seals(&mut violations)?;
+    scene.check_seals(&mut violations, false)?;
     run.control("a final segment has changed", !violations.is_empty());
     run.control("a final segment is too long", !segments.check(base).is_empty());
     Ok(())
@@ -114,7 +114,8 @@ fn hasty(run: &mut Run) -> anyhow::Result<()> {
     for _ in 0..TRIES {
         let seed = run.random.next();
         let scene = Scene::new(run, Place::Memory, seed)?;
-        let outcome = scene.play(&Order { seed, kills: 200, messages: 10_000, hasty: true })?;
+        let outcome =
+            scene.play(&Order { seed, kills: 200, messages: 10_000, hasty: true, bounded: false })?;
         caught = !outcome.found.violations.is_empty();
         if caught {
             break;

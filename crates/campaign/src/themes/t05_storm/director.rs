@@ -4,13 +4,13 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mmlog::Rotation;
+use mmlog::{Log, Rotation};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::Pid;
 
 use super::Order;
-use super::actors::{HASTY, KINDS, Kind, Stage};
+use super::actors::{HASTY, Kind, Stage, is_whole};
 use crate::children;
 use crate::oracle::{Scribe, Segments};
 use crate::random::Random;
@@ -42,7 +42,8 @@ struct Director<'a> {
 pub(super) fn direct(arguments: &[String]) -> anyhow::Result<()> {
     let [log, acks, sightings, order @ ..] = arguments else { anyhow::bail!("arguments: {arguments:?}") };
     let order = Order::parse(order)?;
-    let stage = Stage::new(Path::new(log), Path::new(acks), Path::new(sightings), order.seed)?;
+    let stage =
+        Stage::new(Path::new(log), Path::new(acks), Path::new(sightings), (order.seed, order.bounded))?;
     drop(stage.options.open_or_create(log)?);
     let mut director = Director {
         stage: &stage,
@@ -53,7 +54,7 @@ pub(super) fn direct(arguments: &[String]) -> anyhow::Result<()> {
         stops: 0,
         unexpected: 0,
     };
-    let kinds = if order.hasty { HASTY } else { KINDS };
+    let kinds = if order.hasty { HASTY } else { stage.kinds() };
     for kind in kinds {
         for _ in 0..kind.crew {
             director.start(kind)?;
@@ -207,9 +208,22 @@ fn leave_at_rest(stage: &Stage) -> anyhow::Result<()> {
     // What a killed rotator has left goes with the next rotation.
     log.rotate(&Rotation::default())?;
     anyhow::ensure!(!Segments::look(&stage.log)?.has_next, "a rotation has left a temporary file");
+    if stage.bounded {
+        is_bounded(stage, &log)?;
+    }
     let content = log.cursor()? - log.oldest()?;
     log.close()?;
     let len = Segments::look(&stage.log)?.bytes()?.len() as u64;
     anyhow::ensure!(len == content, "at rest the files have {len} bytes, {content} were appended");
+    Ok(())
+}
+
+/// What the policy lets go is gone, once all is done that is due.
+fn is_bounded(stage: &Stage, log: &Log) -> anyhow::Result<()> {
+    log.housekeep()?;
+    let state = log.policy();
+    is_whole(&state)?;
+    let (finals, keep) = (Segments::look(&stage.log)?.finals.len() as u64, state.rules().keep);
+    anyhow::ensure!(keep.is_some_and(|keep| finals <= keep), "{finals} final segments, kept are {keep:?}");
     Ok(())
 }

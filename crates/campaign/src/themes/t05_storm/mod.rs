@@ -1,6 +1,8 @@
 //! T5: a storm. Eight writer processes, followers, operators, a rotator and openers on one log; any of them is killed or
 //! stopped at any moment, and replaced at once. Each round has a fresh log, in memory or on disk, and an oracle that
-//! the log knows nothing of (`crate::oracle`). Nothing acknowledged may be lost, torn or doubled.
+//! the log knows nothing of (`crate::oracle`). Nothing acknowledged may be lost, torn or doubled. Every second log has a
+//! policy, which writers carry out and somebody changes all the time: then whole old segments go, and no more of them
+//! than it lets go.
 
 mod actors;
 mod controls;
@@ -11,9 +13,10 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::children::{self, Role};
-use crate::oracle::{Acks, Found, Seals, Sightings, check};
+use crate::oracle::{Acks, Found, Seal, Seals, Segments, Sightings, check_bounded};
 use crate::run::{Place, Run};
 use crate::themes::Theme;
+use actors::KEPT;
 
 pub(crate) const THEME: Theme = Theme { id: "T5", about: "storm", run };
 pub(crate) const ROLES: &[Role] = &[("storm", director::direct)];
@@ -31,7 +34,9 @@ fn run(run: &mut Run) -> anyhow::Result<()> {
         let place = if round % 2 == 0 { Place::Memory } else { Place::Disk };
         let seed = run.random.next();
         let scene = Scene::new(run, place, seed)?;
-        let order = Order { seed, kills: KILLS / ROUNDS, messages: MESSAGES / ROUNDS, hasty: false };
+        // With a policy and without, in memory and on a disk.
+        let bounded = matches!(round % 4, 1 | 2);
+        let order = Order { seed, kills: KILLS / ROUNDS, messages: MESSAGES / ROUNDS, hasty: false, bounded };
         let outcome = scene.play(&order)?;
         outcome.count(run);
         for wrong in &outcome.violations {
@@ -48,17 +53,21 @@ struct Order {
     /// To be acknowledged, about.
     messages: u64,
     hasty: bool,
+    /// Whether the log has a policy: writers rotate and prune, and somebody changes it.
+    bounded: bool,
 }
 
 impl Order {
-    fn arguments(&self) -> [String; 4] {
-        [self.seed, self.kills, self.messages, self.hasty.into()].map(|n| n.to_string())
+    fn arguments(&self) -> [String; 5] {
+        [self.seed, self.kills, self.messages, self.hasty.into(), self.bounded.into()].map(|n| n.to_string())
     }
 
     fn parse(arguments: &[String]) -> anyhow::Result<Self> {
         let numbers = arguments.iter().map(|a| a.parse()).collect::<Result<Vec<u64>, _>>()?;
-        let [seed, kills, messages, hasty] = numbers[..] else { anyhow::bail!("an order: {arguments:?}") };
-        Ok(Self { seed, kills, messages, hasty: hasty != 0 })
+        let [seed, kills, messages, hasty, bounded] = numbers[..] else {
+            anyhow::bail!("an order: {arguments:?}")
+        };
+        Ok(Self { seed, kills, messages, hasty: hasty != 0, bounded: bounded != 0 })
     }
 }
 
@@ -120,8 +129,8 @@ impl Scene {
         let did = fs::read_to_string(did)?;
         let counts: Vec<u64> = did.split_whitespace().filter_map(|n| n.parse().ok()).collect();
         let [kills, stops] = counts[..] else { anyhow::bail!("the director said {did:?}") };
-        let (found, content) = check(&self.log, &self.acks)?;
-        outcome.finals = self.check_seals(&mut outcome.violations)?;
+        let (found, content) = check_bounded(&self.log, &self.acks, order.bounded.then_some(KEPT))?;
+        outcome.finals = self.check_seals(&mut outcome.violations, order.bounded)?;
         outcome.seen = self.sightings.compare(&content, &mut outcome.violations);
         outcome.violations.extend(found.violations.iter().cloned());
         Ok(Outcome { kills, stops, found, ..outcome })
@@ -131,10 +140,12 @@ impl Scene {
         Ok(Seals::beside(&self.notes.join("acks"))?)
     }
 
-    /// Nothing that was final has changed.
-    fn check_seals(&self, violations: &mut Vec<String>) -> anyhow::Result<u64> {
-        let seals = self.seals()?.all()?;
-        violations.extend(seals.iter().filter_map(|seal| Some(format!("{:#}", seal.holds().err()?))));
+    /// Nothing that was final has changed; of a log with a policy, nothing that is left.
+    fn check_seals(&self, violations: &mut Vec<String>, bounded: bool) -> anyhow::Result<u64> {
+        let (seals, segments) = (self.seals()?.all()?, Segments::look(&self.log)?);
+        let is_left = |seal: &&Seal| !bounded || segments.finals.iter().any(|kept| kept.path == seal.path);
+        let left = seals.iter().filter(is_left);
+        violations.extend(left.filter_map(|seal| Some(format!("{:#}", seal.holds().err()?))));
         Ok(seals.len() as u64)
     }
 
@@ -156,6 +167,7 @@ impl Outcome {
         run.count("holes", found.holes);
         run.count("runs of NULs", found.runs);
         run.count("rotations", self.finals);
+        run.count("messages pruned by the policy", found.pruned);
         run.count("KiB", found.bytes >> 10);
         run.count("blocks compared with followers", self.seen);
     }

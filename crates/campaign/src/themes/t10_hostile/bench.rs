@@ -12,7 +12,7 @@ use mmlog::layout::{
 };
 use mmlog::{Log, Options};
 
-use super::forge::{Canvas, Forged, Template, forge};
+use super::forge::{Canvas, Forged, Template, bit, forge};
 use crate::surgeon::word;
 
 const PAGE: usize = 4096;
@@ -96,7 +96,7 @@ impl Bench {
         };
         let Pair { data, metadata } = self.pair.insert(pair);
         let pages = if whole { u64::MAX } else { before | self.canvas.touched };
-        for (i, page) in self.canvas.bytes.chunks(PAGE).enumerate().filter(|(i, _)| pages >> i & 1 != 0) {
+        for (i, page) in self.canvas.bytes.chunks(PAGE).enumerate().filter(|(i, _)| pages & bit(*i) != 0) {
             metadata.write_all_at(page, (i * PAGE) as u64)?;
         }
         if forged.metadata_len != self.canvas.bytes.len() as u64 {
@@ -163,7 +163,9 @@ impl Bench {
         if (inode(&self.log), inode(&self.metadata_path)) == (Some(self.inodes.0), Some(self.inodes.1)) {
             return Ok(false);
         }
-        for path in [&self.log, &self.metadata_path] {
+        let rotated = listing(self.log.parent().context("a directory")?)?.into_keys();
+        let rotated: Vec<PathBuf> = rotated.filter(|path| is_of_rotation(path)).collect();
+        for path in rotated.iter().chain([&self.log, &self.metadata_path]) {
             match fs::remove_file(path) {
                 Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e.into()),
                 _ => {}
@@ -200,10 +202,16 @@ impl Neighbours {
     pub(super) fn spilled(&self) -> Result<Option<String>> {
         let now = listing(&self.directory)?;
         let log = self.directory.join("app.log");
-        let ours = |path: &Path| path == log || path == metadata_of(&log);
+        let ours = |path: &Path| path == log || path == metadata_of(&log) || is_of_rotation(path);
         let differs = |path: &&PathBuf| !ours(path) && now.get(*path) != self.files.get(*path);
         Ok(now.keys().chain(self.files.keys()).find(differs).map(|path| path.display().to_string()))
     }
+}
+
+/// Final segments, and one to come: a size to rotate at may be forged.
+fn is_of_rotation(path: &Path) -> bool {
+    let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+    name.starts_with("app.log.0") || name == "app.log.mmlog-next"
 }
 
 /// All files of a directory.

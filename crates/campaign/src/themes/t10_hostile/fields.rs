@@ -25,7 +25,7 @@ macro_rules! fields {
     };
 }
 
-/// All but the entries of the segments, the policy and what is spare.
+/// All but the entries of the segments and what is spare.
 pub(super) const FIELDS: &[Field] = fields! {
     control: Control {
         version, is_ready, is_locked, is_panicked, spare, file_size, cursor, page_size, chunk_size, limit, base,
@@ -47,4 +47,8 @@ pub(super) const FIELDS: &[Field] = fields! {
     panic: Panic { state, errno, pid, spare, at_ns, command, reason },
     hole_counts: HoleCounts { noted, forgotten, unplaced, not_zeroed },
     following: Following { at, len },
+    policy: Policy { rotate_size },
+    overdue_log: Overdue { retry, since_ns, at_ns, kind, errno, pid, uid, pid_namespace, command },
+    policies: Policies { number, free_retry, unfreed_since_ns },
+    times: Times { count, last_ns, booted_ns, up_ns, steps, epoch, set_up_ns },
 };

@@ -52,7 +52,8 @@ impl Canvas {
         if self.bytes.len() != template.len() {
             (self.bytes, self.touched) = (template.to_vec(), u64::MAX);
         }
-        for (i, page) in self.bytes.chunks_mut(PAGE).enumerate().filter(|(i, _)| self.touched >> i & 1 != 0) {
+        for (i, page) in self.bytes.chunks_mut(PAGE).enumerate().filter(|(i, _)| self.touched & bit(*i) != 0)
+        {
             page.copy_from_slice(&template[i * PAGE..][..page.len()]);
         }
         self.touched = 0;
@@ -65,7 +66,7 @@ impl Canvas {
         }
         let end = (offset + bytes.len()).min(self.bytes.len());
         self.bytes[offset..end].copy_from_slice(&bytes[..end - offset]);
-        (offset / PAGE..=(end - 1) / PAGE).for_each(|page| self.touched |= 1 << page);
+        (offset / PAGE..=(end - 1) / PAGE).for_each(|page| self.touched |= bit(page));
     }
 
     pub(super) fn set(&mut self, offset: usize, value: u64) {
@@ -86,6 +87,11 @@ impl Canvas {
     pub(super) fn fill(&mut self, random: &mut Random, from: usize, to: usize) {
         (from..to).step_by(8).for_each(|at| self.set(at, random.next()));
     }
+}
+
+/// The bit of a page; pages that are 64 apart share one.
+pub(super) fn bit(page: usize) -> u64 {
+    1 << (page % 64)
 }
 
 /// Of metadata files: as long as for the most writers.

@@ -8,6 +8,7 @@
 //! | `exercise` | a child looks, follows, writes, repairs |
 //! | `tooled` | the same logs in the hands of `mmlogctl` |
 //! | `neighbour` | root works on a log whose owner names a neighbour's directory for his old segments |
+//! | `policy` | policies, times and pairs that nobody can have meant, and policies of who may not delete |
 //! | `live` | metadata that is scribbled on while it is in use |
 //! | `watch` | the parent: a child that dies or stalls is a violation, another goes on behind it |
 
@@ -17,6 +18,7 @@ mod fields;
 mod forge;
 mod live;
 mod neighbour;
+mod policy;
 mod spoil;
 mod tooled;
 mod watch;
@@ -31,7 +33,8 @@ use crate::children::Role;
 use crate::run::{Place, Run};
 
 pub(crate) const THEME: Theme = Theme { id: "T10", about: "hostile metadata", run };
-pub(crate) const ROLES: &[Role] = &[("hostile", exercise::play), ("scribbled", live::play)];
+pub(crate) const ROLES: &[Role] =
+    &[("hostile", exercise::play), ("scribbled", live::play), ("hostile-policy", policy::play)];
 
 /// Headers at the CI size.
 const HEADERS: u64 = 1_000_000;
@@ -46,6 +49,7 @@ fn run(run: &mut Run) -> Result<()> {
     live::trapped(run)?;
     live::run(run)?;
     neighbour::run(run)?;
+    policy::run(run)?;
     controls(run)
 }
 

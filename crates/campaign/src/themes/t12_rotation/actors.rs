@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use anyhow::bail;
-use mmlog::{Class, Log, Rotation};
+use mmlog::{Class, Log, Position, Rotation};
 
 use super::stage::{Stage, line};
 use crate::actor::{end_with_parent, say};
@@ -73,6 +73,39 @@ pub(super) fn rotator(arguments: &[String]) -> anyhow::Result<()> {
         std::thread::sleep(next.saturating_duration_since(Instant::now()));
     }
     Ok(log.close()?)
+}
+
+/// The name of the hold of who copies segments.
+pub(super) const ARCHIVIST: &str = "archivist";
+
+/// Role: `LOG STAGE ARCHIVE`. Copies what is final; until then it holds it.
+pub(super) fn archivist(arguments: &[String]) -> anyhow::Result<()> {
+    end_with_parent()?;
+    let [log, stage, to] = arguments else { bail!("three arguments") };
+    let (stage, log) = (Stage::open(Path::new(stage))?, options().open(log)?);
+    while !stage.is_closed() {
+        archive(&log, Path::new(to))?;
+        std::thread::sleep(EVERY);
+    }
+    Ok(())
+}
+
+/// Copies the final segments that are not copied yet, and lets them go.
+pub(super) fn archive(log: &Log, to: &Path) -> anyhow::Result<()> {
+    let holds = log.holds();
+    let held = holds.iter().find(|hold| hold.name == ARCHIVIST).map(|hold| Position::new(hold.position));
+    let mut at = held.map_or_else(|| log.oldest(), Ok)?;
+    let hold = log.hold(ARCHIVIST, at)?;
+    let segments = log.status()?.segments;
+    for (segment, next) in segments.iter().zip(segments.iter().skip(1)) {
+        if segment.base < at.get() {
+            continue;
+        }
+        std::fs::copy(&segment.path, to.join(segment.path.file_name().unwrap_or_default()))?;
+        at = Position::new(next.base);
+        hold.advance(at)?;
+    }
+    Ok(())
 }
 
 /// Role: `LOG STAGE COMMAND...`. Runs that command of `mmlogctl` again and again.

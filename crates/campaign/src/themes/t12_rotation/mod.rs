@@ -2,7 +2,8 @@
 //! 20 ms; real `mmlogctl tail -F` read, one late, one restarted from its cursor-file, one through a slow pipe. Then the
 //! segments, by name, and the current file are every line exactly once, and so is what each reader printed. The same
 //! with kill -9 of writers and rotators, with `rotate --compress` beside it, and with `prune` beside it: then readers may
-//! miss what they were told of, and nothing else. Beside that `rotate --run`, killed at any time, and `prune
+//! miss what they were told of, and nothing else. The same where nobody rotates or prunes but the writers, by a policy.
+//! Beside that `rotate --run`, killed at any time, and `prune
 //! --keep-unrun`.
 
 mod actors;
@@ -17,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, ensure};
-use mmlog::Rotation;
+use mmlog::{Log, Policy, Rotation};
 
 use super::Theme;
 use crate::actor::Actor;
@@ -34,6 +35,7 @@ pub(crate) const THEME: Theme = Theme { id: "T12", about: "rotation", run };
 pub(crate) const ROLES: &[Role] = &[
     ("t12-writer", actors::writer),
     ("t12-rotator", actors::rotator),
+    ("t12-archivist", actors::archivist),
     ("t12-beside", actors::beside),
     ("t12-many", actors::many),
 ];
@@ -42,6 +44,8 @@ const WRITERS: u64 = 8;
 /// Bytes a second, of all writers.
 const PACE: u64 = 4_000_000;
 const ROTATIONS: u64 = 10_000;
+/// Bytes of a segment that the policy rotates.
+const SEGMENT: u64 = 128 << 10;
 /// Between two kills.
 const KILL_EVERY: Duration = Duration::from_millis(25);
 
@@ -63,6 +67,8 @@ enum Beside {
     Compress,
     /// Keeps so many segments.
     Prune(u32),
+    /// Writers keep so many, and rotate, by the log's policy. In place of the rotator somebody copies what is final.
+    Policy(u64),
 }
 
 const PLAYS: &[Play] = &[
@@ -71,6 +77,13 @@ const PLAYS: &[Play] = &[
     Play { name: "paced, kills", place: Place::Memory, seconds: 60.0, paced: true, beside: Beside::Kills },
     Play { name: "unpaced, kills", place: Place::Disk, seconds: 5.0, paced: false, beside: Beside::Kills },
     Play { name: "paced, pruned", place: Place::Disk, seconds: 20.0, paced: true, beside: Beside::Prune(20) },
+    Play {
+        name: "paced, bounded",
+        place: Place::Disk,
+        seconds: 20.0,
+        paced: true,
+        beside: Beside::Policy(3),
+    },
 ];
 
 fn run(run: &mut Run) -> anyhow::Result<()> {
@@ -114,14 +127,16 @@ impl Scene {
         Actor::start("t12-writer", &[&log, &stage.display(), &id, &rate])
     }
 
+    /// Or who copies what writers have rotated.
     fn rotator(&self, beside: Beside) -> anyhow::Result<Actor> {
+        let role = if matches!(beside, Beside::Policy(_)) { "t12-archivist" } else { "t12-rotator" };
         let archive = self.archive(beside).map_or_else(String::new, |path| path.display().to_string());
-        Actor::start("t12-rotator", &[&self.log.display(), &self.notes.join("stage").display(), &archive])
+        Actor::start(role, &[&self.log.display(), &self.notes.join("stage").display(), &archive])
     }
 
     /// Where pruned segments are kept, on the log's file system.
     fn archive(&self, beside: Beside) -> Option<PathBuf> {
-        matches!(beside, Beside::Prune(_)).then(|| self.log.with_file_name(ARCHIVE))
+        matches!(beside, Beside::Prune(_) | Beside::Policy(_)).then(|| self.log.with_file_name(ARCHIVE))
     }
 
     fn beside(&self, beside: Beside) -> anyhow::Result<Option<Actor>> {
@@ -133,7 +148,7 @@ impl Scene {
             Actor::start("t12-beside", &arguments).map(Some)
         };
         match beside {
-            Beside::Nothing | Beside::Kills => Ok(None),
+            Beside::Nothing | Beside::Kills | Beside::Policy(_) => Ok(None),
             Beside::Compress => start(&["rotate", "--if-size=1T", "--compress=zstd"]),
             Beside::Prune(keep) => start(&["prune", "--keep", &keep.to_string()]),
         }
@@ -145,9 +160,19 @@ impl Scene {
 
     /// Lets them write, rotate and read for so long, and judges what is left.
     fn play(&self, run: &mut Run, play: &Play, seconds: Duration) -> anyhow::Result<Found> {
-        let log = options().open_or_create(&self.log)?;
+        let policy = match play.beside {
+            Beside::Policy(keep) => {
+                Policy { rotate_size: Some(SEGMENT), keep: Some(keep), ..Policy::default() }
+            }
+            _ => Policy::default(),
+        };
+        let log = options().policy(&policy).open_or_create(&self.log)?;
         let archive = self.archive(play.beside);
         archive.iter().try_for_each(fs::create_dir)?;
+        if let (Beside::Policy(_), Some(archive)) = (play.beside, &archive) {
+            // Before anything is final: it is held from now on.
+            actors::archive(&log, archive)?;
+        }
         let mut readers = Readers::new(&self.log, &self.notes)?;
         let mut writers = (0..WRITERS).map(|id| self.writer(id, play)).collect::<anyhow::Result<Vec<_>>>()?;
         let (mut rotator, mut next_id) = (self.rotator(play.beside)?, WRITERS);
@@ -181,8 +206,9 @@ impl Scene {
         if let (Some(rotated), Some(archive)) = (log.rotate(&Rotation::default())?, &archive) {
             fs::copy(&rotated.path, archive.join(rotated.path.file_name().unwrap_or_default()))?;
         }
+        let mut wrong = bounded(&log, archive.as_deref())?;
         log.close()?;
-        let wrong = readers.finish()?;
+        wrong.extend(readers.finish()?);
         run.count("restarts of a reader", readers.restarts);
         let outputs: Vec<(&str, &Path)> = readers.all.iter().map(|r| (r.name, r.output.as_path())).collect();
         ensure!(outputs.len() == 3, "{} readers", outputs.len());
@@ -206,6 +232,19 @@ impl Scene {
             );
         }
     }
+}
+
+/// Once nobody holds anything any more, writers have left no more segments than the policy keeps.
+fn bounded(log: &Log, archive: Option<&Path>) -> anyhow::Result<Vec<String>> {
+    let (Some(keep), Some(archive)) = (log.policy().rules().keep, archive) else { return Ok(Vec::new()) };
+    actors::archive(log, archive)?;
+    log.forget(actors::ARCHIVIST)?;
+    log.housekeep()?;
+    let left = Segments::look(log.path())?.finals.len() as u64;
+    Ok((left > keep)
+        .then(|| format!("{left} final segments are left, {keep} are kept"))
+        .into_iter()
+        .collect())
 }
 
 /// Many rotations in one directory leave segments and nothing else.
