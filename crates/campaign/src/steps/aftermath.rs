@@ -4,11 +4,11 @@ use std::os::unix::fs::MetadataExt;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, ensure};
-use mmlog::{Observer, Start, State, Wait, check};
+use mmlog::{Observer, Policy, PolicyState, Start, State, Wait, check};
 
 use super::damage::mend;
 use super::ledger::Reading;
-use super::operations::Found;
+use super::operations::{Found, OTHER, policy};
 use super::sabotage::Sabotage;
 use super::scene::Scene;
 use super::{PATIENCE, options};
@@ -50,6 +50,7 @@ impl Scene {
         let mut claim = |what: &str, held: anyhow::Result<()>| {
             violations.extend(held.err().map(|e| format!("{what}: {e:#}")));
         };
+        claim("the policy", self.end_policy());
         claim("a sleeping follower wakes", self.wake());
         claim("readers", self.read_all());
         claim("a newcomer appends", self.come_and_append());
@@ -66,6 +67,25 @@ impl Scene {
         claim("close", self.close());
         claim("at rest", self.rest());
         violations
+    }
+
+    /// The policy is one that somebody set, and what it lets go is gone, and no more. From here on there is none.
+    fn end_policy(&mut self) -> anyhow::Result<()> {
+        let Some(keep) = self.keep else { return Ok(()) };
+        let log = self.handle()?;
+        log.housekeep()?;
+        let state = log.policy();
+        let known = [keep, OTHER].into_iter().find(|&keep| state == PolicyState::Set(policy(keep)));
+        let keep = known.with_context(|| format!("nobody has set {state:?}"))?;
+        log.set_policy(|rules| *rules = Policy::default(), PATIENCE)?;
+        let (oldest, left) = (log.oldest()?.get(), Segments::look(&self.log)?.finals);
+        let begins = left.first().map_or(self.current_base()?, |first| first.base);
+        ensure!(begins == oldest, "the oldest segment begins at {begins}, the log at {oldest}");
+        ensure!(left.len() as u64 <= keep, "{} final segments are left, {keep} are kept", left.len());
+        ensure!(left.len() as u64 == keep || oldest == self.base, "only {} of {keep} are left", left.len());
+        self.seals.retain(|seal| left.iter().any(|kept| kept.path == seal.path));
+        self.base = oldest;
+        Ok(())
     }
 
     /// What a reader was given early is what is there now, unless repair has put the data file away.
@@ -106,6 +126,8 @@ impl Scene {
         self.read_anew().and_then(|reading| self.ledger.verify(&reading, cursor)).context("a new one")?;
         self.read_on()?;
         if self.follower.is_some() {
+            let from = self.reading.base;
+            ensure!(from <= self.base, "the one of before was told that all up to {from} is pruned");
             self.ledger.verify(&self.reading, cursor).context("the one of before")?;
         }
         Ok(())

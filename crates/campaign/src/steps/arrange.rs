@@ -10,8 +10,8 @@ use nix::fcntl::{FallocateFlags, fallocate};
 
 use super::engine::At;
 use super::ledger::{Fate, Left, message};
-use super::operations::Company;
-use super::scene::{Part, Scene, is_slot_free};
+use super::operations::{Company, SEGMENT, policy};
+use super::scene::{BEFORE, Part, Scene, is_slot_free};
 use super::{CHUNK, HANG, PATIENCE};
 
 /// Bytes of the append of which a planted dead writer has stored half.
@@ -20,6 +20,9 @@ const DEAD: u64 = 200;
 impl Scene {
     /// Makes the situation in which the operation is to begin, up to its origin.
     pub(crate) fn arrange(&mut self, part: &mut Part) -> anyhow::Result<()> {
+        if let Some(keep) = part.operation.keep {
+            self.bound(keep)?;
+        }
         // Space first: whoever comes to take too much of it settles the dead.
         let dead = if part.operation.dead { DEAD } else { 0 };
         if let Some(space) = part.operation.space {
@@ -41,6 +44,20 @@ impl Scene {
             }
         }
         self.begins(part)
+    }
+
+    /// A policy, final segments that it may let go, and a current one that is nearly as long as it may be. The follower of
+    /// before has read all of it.
+    fn bound(&mut self, keep: u64) -> anyhow::Result<()> {
+        for _ in 0..2 {
+            self.rotate(PATIENCE)?;
+            self.append(BEFORE)?;
+        }
+        self.append(SEGMENT - CHUNK / 2)?;
+        let log = self.options().open(&self.log)?;
+        log.set_policy(|rules| *rules = policy(keep), PATIENCE)?;
+        self.keep = Some(keep);
+        self.read_on()
     }
 
     /// Leaves in a free slot what a writer leaves that is killed in the middle of its copy.

@@ -84,11 +84,12 @@ impl Ledger {
         first.context("nothing was acknowledged")
     }
 
-    /// Every position below `end` is accounted for: each message that must be there is, once, whole, at its
+    /// Every position of the reading below `end` is accounted for: each message that must be there is, once, whole, at its
     /// place; nothing else is.
     pub(crate) fn verify(&self, reading: &Reading, end: u64) -> anyhow::Result<()> {
         ensure!(reading.end() == end, "a reader comes to {} of {end} positions", reading.end());
-        let mut open: Vec<&Entry> = self.entries.iter().collect();
+        let is_read = |entry: &&Entry| entry.place().is_none_or(|at| at >= reading.base);
+        let mut open: Vec<&Entry> = self.entries.iter().filter(is_read).collect();
         // Of two runs of NULs side by side, the longer one first: then the other one is left over, whole.
         open.sort_by_key(|entry| Reverse(entry.len));
         let mut at = reading.base;
@@ -102,6 +103,16 @@ impl Ledger {
         open.retain(|entry| !matches!(entry.fate, Fate::Failed | Fate::Killed(Left::Nothing)));
         ensure!(open.is_empty(), "not in the log, or at another position: {open:?}");
         Ok(())
+    }
+}
+
+impl Entry {
+    /// Where it is, where that is known.
+    fn place(&self) -> Option<u64> {
+        match self.fate {
+            Fate::Acknowledged(at) | Fate::Killed(Left::Hole(at)) => Some(at),
+            Fate::Failed | Fate::Killed(_) => None,
+        }
     }
 }
 
@@ -133,6 +144,12 @@ impl Reading {
                 Next::Bytes(range) => {
                     self.bytes.extend_from_slice(&buf[..(range.end - range.start) as usize]);
                     (range.start, range.end)
+                }
+                // What was read before does not matter any more: it ends where the next begins.
+                Next::Hole(hole) if hole.kind == HoleKind::Pruned => {
+                    ensure!(self.end() == hole.start, "a reader at {} was told of {hole:?}", self.end());
+                    *self = Self::from(hole.end());
+                    continue;
                 }
                 Next::Hole(hole) => {
                     self.holes.insert(hole.start, (hole.len, hole.kind));

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use anyhow::Context;
-use mmlog::{Adopt, Log, Rotation, Writer};
+use mmlog::{Adopt, Log, Policy, Rotation, Writer};
 use nix::sys::signal::{Signal, raise};
 use nix::unistd::alarm;
 
@@ -58,6 +58,20 @@ pub(crate) struct Operation {
     pub(crate) company: Company,
     /// Whether it is short enough to be killed at every instruction.
     pub(crate) short: bool,
+    /// The log has a policy that keeps so many final segments, and the current one is nearly as long as it may be.
+    pub(crate) keep: Option<u64>,
+}
+
+/// Bytes of the longest segment of a log with a policy: the least that there can be.
+pub(super) const SEGMENT: u64 = 64 << 10;
+/// What a victim that sets another policy sets.
+pub(super) const OTHER: u64 = 2;
+/// Keeps all final segments there are.
+const ALL: u64 = 1000;
+
+/// Whole, or not that one: each rule goes with the other.
+pub(super) fn policy(keep: u64) -> Policy {
+    Policy { rotate_size: Some(SEGMENT), keep: Some(keep), ..Policy::default() }
 }
 
 const PLAIN: Operation = Operation {
@@ -71,6 +85,7 @@ const PLAIN: Operation = Operation {
     dead: false,
     company: Company::Nobody,
     short: false,
+    keep: None,
 };
 const APPEND: Operation = Operation { act: append, message: 97, space: Some(4000), ..PLAIN };
 const EMPTY_HANDED: Operation = Operation { before: 0, ..PLAIN };
@@ -96,6 +111,8 @@ pub(crate) const TABLE: &[Operation] = &[
     Operation { name: "append-wait", company: Company::Taker, ..APPEND },
     Operation { name: "append-rotated", company: Company::Rotator, ..APPEND },
     Operation { name: "append-large-rotated", company: Company::Rotator, message: CHUNK + 1001, ..APPEND },
+    Operation { name: "append-rotates", keep: Some(ALL), space: Some(40), ..APPEND },
+    Operation { name: "set-policy", act: set_policy, keep: Some(ALL), ..PLAIN },
     Operation { name: "leave", act: leave, ..PLAIN },
     Operation { name: "trim", act: trim, space: Some(5000), ..PLAIN },
     Operation { name: "trim-settle", act: trim, dead: true, space: Some(5000), ..PLAIN },
@@ -220,6 +237,14 @@ fn append(child: &Child) -> anyhow::Result<()> {
     let mut writer = child.writer(&log)?;
     let message = child.message();
     marked(|| writer.append(&message))?;
+    Ok(())
+}
+
+/// Less is kept from now on.
+fn set_policy(child: &Child) -> anyhow::Result<()> {
+    let log = child.open()?;
+    let _writer = child.writer(&log)?;
+    marked(|| log.set_policy(|rules| *rules = policy(OTHER), PATIENCE))?;
     Ok(())
 }
 

@@ -94,6 +94,8 @@ pub(crate) struct Scene {
     /// Final segments; they may not change any more.
     pub(super) seals: Vec<Seal>,
     pub(super) found: Found,
+    /// How many final segments the log's policy keeps, if it has one.
+    pub(super) keep: Option<u64>,
     gate_ms: u32,
     pub(super) wait: Duration,
     _directory: tempfile::TempDir,
@@ -117,6 +119,7 @@ impl Scene {
             base: 0,
             seals: Vec::new(),
             found,
+            keep: None,
             gate_ms: setting.gate_ms,
             wait: setting.wait,
             _directory: directory,
