@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures what the README claims, on this machine: medians of interleaved runs. Not part of the tests.
-#   tests/measure.sh throughput [ROUNDS] | latency [LINES] | idle [SECONDS] | chunk [ROUNDS] | sync [ROUNDS] | rotation [SECONDS] | grep [ROUNDS] | since [GIB]
+#   tests/measure.sh throughput [ROUNDS] | latency [LINES] | idle [SECONDS] | chunk [ROUNDS] | sync [ROUNDS] | rotation [SECONDS] | policy [ROUNDS] | grep [ROUNDS] | since [GIB]
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cargo build --quiet --release --manifest-path "$root/Cargo.toml" --bins --examples --workspace
@@ -89,6 +89,17 @@ rotation() {
     echo "$writers writers"
     "$bin/examples/rotations" "$work/r.log" "$seconds" "$writers" 20
     rm -f r.log*
+  done
+}
+
+# A log that bounds itself, against the same without a policy: interleaved, in a second each.
+policy() {
+  local rounds=${1:-5} size
+  for _ in $(seq "$rounds"); do
+    for size in 0 $((1 << 20)) $((64 << 20)); do
+      "$bin/examples/bounded" "$work/p.log" 1 4 "$size" 3
+      rm -f p.log*
+    done
   done
 }
 

@@ -10,7 +10,7 @@ use super::{SIZE, WRITERS, finals, is_sound, keeping, lengths, options, rotated_
 use crate::common::surgeon::{COPYING, Surgeon};
 use crate::common::{self, Actor, Random, Scene, metadata_of, scene};
 use mmlog::layout::{Header, Overdue};
-use mmlog::{Free, Log, Policy};
+use mmlog::{FindingId, Free, Log, Observer, Policy};
 use nix::libc;
 
 const OF_LOG: usize = offset_of!(Header, overdue_log);
@@ -127,12 +127,19 @@ fn while_the_directory_is_read_only_segments_grow_and_then_they_are_rotated_agai
     append(&mut writer, 1000);
     assert_eq!(finals(&scene), before);
     assert_eq!(noted(&scene.log, OF_PROCESS), Some((1, libc::EACCES, writer.child.id())));
+    let overdue = || {
+        let findings = Observer::open(&scene.log, &options()).unwrap().look().unwrap().findings;
+        findings.into_iter().find(|finding| finding.id == FindingId::RotationOverdue)
+    };
+    let said = overdue().unwrap().sentence;
+    assert!(said.contains("uid 1001) cannot make a file like the log's in "), "{said}");
     mode(0o755);
     common::until("a rotation", || {
         append(&mut writer, 1);
         (finals(&scene) != before).then_some(())
     });
     assert_eq!(noted(&scene.log, OF_PROCESS), None);
+    assert_eq!(overdue(), None);
     is_sound(&scene.log);
 }
 
@@ -206,4 +213,37 @@ fn on_a_full_disk_the_oldest_segments_make_space_and_no_append_fails() {
     assert!(status.cursor > 24 << 20, "{}", status.cursor);
     assert!(status.first_kept > 16 << 20, "{}", status.first_kept);
     is_sound(&disk.log());
+}
+
+#[test]
+fn where_removing_segments_frees_nothing_the_history_stays_and_it_is_said() {
+    let Some(disk) = Disk::new(8 << 20) else { return };
+    let log = options().policy(&rotated_at(256 << 10)).max_writers(8).open_or_create(disk.log()).unwrap();
+    let mut writer = log.writer().unwrap();
+    let mut append = |messages| {
+        for _ in 0..messages {
+            writer.append(&[b'.'; 1000]).unwrap();
+        }
+    };
+    append(3000);
+    let before = lengths(&log).len();
+    assert!(before > 8, "{before}");
+    // Somebody who has nothing to do with the log has them all open.
+    let mut keeper = Command::new("tail");
+    keeper.arg("-f").stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
+    let segments = log.status().unwrap().segments;
+    keeper.args(segments.iter().filter(|s| s.final_since.is_some()).map(|s| &s.path));
+    let mut keeper = keeper.spawn().unwrap();
+    let fds = PathBuf::from(format!("/proc/{}/fd", keeper.id()));
+    common::until("the files to be open", || (fs::read_dir(&fds).ok()?.count() > before).then_some(()));
+    log.set_policy(|policy| policy.keep_free = Some(Free::Percent(99)), super::WAIT).unwrap();
+    let said = common::until("the finding", || {
+        append(1);
+        let findings = log.status().unwrap().findings;
+        findings.into_iter().find(|finding| finding.id == FindingId::FreeSpaceNotFreed)
+    });
+    assert!(said.sentence.contains("(tail) has them open"), "{said:?}");
+    assert!(lengths(&log).len() + 3 > before, "{:?}", lengths(&log));
+    keeper.kill().unwrap();
+    keeper.wait().unwrap();
 }

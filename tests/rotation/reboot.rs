@@ -7,6 +7,7 @@ use std::path::Path;
 use super::{is_sound, names, options, rotate};
 use crate::common::surgeon::Surgeon;
 use crate::common::{committed, metadata_of, scene};
+use mmlog::Retention;
 
 /// What the metadata file holds.
 fn saved(log: &Path) -> Vec<u8> {
@@ -50,6 +51,34 @@ fn rotations_that_the_metadata_does_not_know_of_are_found_by_their_names() {
         log.close().unwrap();
         restored(&scene.log, &old);
         goes_on(&scene.log, &expected);
+    }
+}
+
+#[test]
+fn where_no_final_segment_is_left_the_file_at_the_path_begins_where_prune_noted_it() {
+    for rotations in 1..4 {
+        let scene = scene();
+        let log = options().open_or_create(&scene.log).unwrap();
+        let mut writer = log.writer().unwrap();
+        writer.append(b"gone\n").unwrap();
+        rotate(&log);
+        writer.append(b"kept\n").unwrap();
+        log.prune(&Retention::default().keep(0)).unwrap();
+        let at_the_path = scene.dir.path().join("at the path");
+        fs::hard_link(&scene.log, &at_the_path).unwrap();
+        for _ in 0..rotations {
+            rotate(&log);
+            writer.append(b"not on the disk\n").unwrap();
+        }
+        drop(writer);
+        log.close().unwrap();
+        let new = saved(&scene.log);
+        for name in names(&scene.log).iter().filter(|name| name.starts_with("app.log.0")) {
+            fs::remove_file(scene.dir.path().join(name)).unwrap();
+        }
+        fs::rename(at_the_path, &scene.log).unwrap();
+        restored(&scene.log, &new);
+        goes_on(&scene.log, b"kept\n");
     }
 }
 

@@ -6,6 +6,9 @@
 //!   then fits, or makes the segment longer. Each turn rotates, grows or looks again.
 //! - The maintenance byte is had by trying. While somebody else has it, whoever needs space waits for what he does: that is
 //!   most likely a rotation.
+//! - All that can block (reading the directory, making and removing files, syncing metadata) is outside the gate, which is
+//!   closed for some hundred microseconds where nobody is in the middle of an append. A process that is stopped just then
+//!   holds all others up until it goes on, as one does that is stopped with the log's lock; they name it.
 //! - What fails is noted, see [`overdue`](crate::files::overdue), and nobody fails because of it.
 
 pub(crate) mod due;
@@ -20,6 +23,7 @@ use crate::files::guard::LogLock;
 use crate::files::meta::page_size;
 use crate::files::overdue::Freed;
 use crate::files::owner::Operation;
+use crate::files::times::read_clocks;
 use crate::files::turn::{Held, Turn};
 use crate::metadata::overdue::Undone;
 use crate::policy::{Policy, PolicyState};
@@ -219,7 +223,9 @@ fn retention(files: &Files) -> Option<Retention> {
         return None;
     }
     let how = Retention::of(&rules);
-    Some(Retention { free: how.free.filter(|_| files.may_free()), ..how })
+    // A clock that was set a year on makes nothing a year old.
+    let age = how.age.filter(|_| !files.meta.header().times.is_doubtful(&read_clocks()));
+    Some(Retention { free: how.free.filter(|_| files.may_free()), age, ..how })
 }
 
 /// Asked only where it matters.

@@ -22,7 +22,7 @@
 //! | 0x00c0 | 128 | identity: magic, byte order, features, uuid, epoch, boot id, device, inode, generation, created, inode of the metadata itself, clocks of the boot | creation, recovery, rotation |
 //! | 0x0140 | 64 | geometry: `max_writers`, `holes_max`, `followers_max`, spare, `followers_at`, `holes_at`, `slots_at`, `total_len`, `ring_at`, `ring_len` | creation |
 //! | 0x0180 | 64 | `high_water`: slots ever used | slot claims |
-//! | 0x01c0 | 64 | `first_kept`: first position that prune kept | prune |
+//! | 0x01c0 | 64 | `first_kept`: first position that prune kept; the segment in use when nothing else was left | prune |
 //! | 0x0200 | 64 | checkpoint: `synced`, `synced_ns`, `sync_error_at`, `sync_errno`; the last recovery after a reboot: `recovered_ns`, `recovered_end`, `lost` | owner of the sync byte; first opener after a reboot |
 //! | 0x0240 | 64 | owner of the log's lock: pid, operation, start time, pid namespace, since, command | owner of the log's lock |
 //! | 0x0280 | 64 | owner of the maintenance byte, the same fields | owner of the maintenance byte |
@@ -272,7 +272,14 @@ shared! {
 
 shared! {
     /// What prune has left.
-    pub struct Kept align 64 { pub first: AtomicU64 }
+    pub struct Kept align 64 {
+        pub first: AtomicU64,
+        /// Of the data file that was in use when the last final segment went, when its name was on the disk: no name says
+        /// where it begins. 0: none did.
+        pub inode: AtomicU64,
+        pub generation: AtomicU64,
+        pub base: AtomicU64,
+    }
 }
 
 shared! {

@@ -14,11 +14,14 @@ use crate::names::Compression;
 use crate::prune::{Free, Retention};
 use crate::rotate::Rotation;
 use crate::sys::process;
+use crate::trim::trim;
 
 /// How a log bounds itself. A rule that is `None` is none; without any, there is no policy.
 ///
 /// Whoever appends carries it out: what does not fit a segment begins the next one, and final segments go that no rule
-/// keeps. Of several rules that keep segments the one that keeps least holds.
+/// keeps. Of several rules that keep segments the one that keeps least holds. No append waits for that longer than `gate_ms` at a
+/// try, except for a process that is stopped in the few hundred microseconds in which it has the gate closed: that one
+/// holds all appends up until it goes on, and their errors and `status` name it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Policy {
     /// No segment is longer, but for what was in flight when it filled, or one message that is longer itself: 64 KiB to
@@ -177,7 +180,7 @@ pub(crate) fn set(
 ) -> Result<Policy, Fault> {
     files.writable()?;
     files.poisoned()?;
-    let _maintenance = files.maintenance(Operation::Policy, deadline)?;
+    let maintenance = files.maintenance(Operation::Policy, deadline)?;
     let mut policy = PolicyState::of(files.meta.policy()).rules();
     files.intact()?;
     change(&mut policy);
@@ -187,5 +190,11 @@ pub(crate) fn set(
     files.meta.set_policy(&words);
     crash_point("policy:set");
     files.sync_metadata().map_err(Fault::io("make the policy durable"))?;
+    drop(maintenance);
+    // Appends up to a limit beyond the new size would never ask. Where something holds this up, the next look at the time does it.
+    let allocated = files.control().limit().saturating_sub(files.control().base());
+    if files.meta.longest_segment().is_some_and(|most| allocated > most) {
+        let _ = trim(files, &deadline.within(files.gate_time()));
+    }
     Ok(Policy::of(&words))
 }

@@ -119,6 +119,7 @@ fn policy(words: &str) -> PolicyStatus {
         held_by: Some(words.to_owned()),
         prunes_after: Some(Duration::from_secs(99_999_999)),
         undone: vec![undone(true), undone(false)],
+        failures: u64::MAX,
         distrust: Some(Distrust::Others),
         unfreed_since: at(),
     }

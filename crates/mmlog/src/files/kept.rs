@@ -104,6 +104,15 @@ impl LogLock<'_> {
     /// What lies below `position`, which is final and durable, is given up: readers no longer look there.
     pub(crate) fn keep_from(&self, position: u64) -> Result<(), Fault> {
         self.still_believed(None)?;
+        let header = self.files.meta.header();
+        let (kept, current) = (&header.kept, header.current());
+        if position >= current.base && kept.inode.load(Ordering::Relaxed) != current.inode {
+            // The inode says that the others are its.
+            kept.inode.store(0, Ordering::Relaxed);
+            kept.generation.store(current.generation, Ordering::Release);
+            kept.base.store(current.base, Ordering::Release);
+            kept.inode.store(current.inode, Ordering::Release);
+        }
         self.files.meta.header().kept.first.fetch_max(position, Ordering::Release); // kept
         crash_point("prune:kept");
         holes::retain(self.files.meta.holes(), |h| h.end() > position);

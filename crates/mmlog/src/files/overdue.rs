@@ -146,6 +146,7 @@ impl Files {
             (_, true) => &self.own_tries.retry,
             (_, false) => &header.overdue_log.retry,
         };
+        header.policies.failures.fetch_add(1, Ordering::Relaxed);
         record.note(why.undone, why.errno, &who, now_ns);
         OFTEN.put_off(retry, now_ns / 1_000_000);
     }
@@ -195,6 +196,7 @@ impl Files {
     /// Others had the maintenance byte for as long as this append could wait. Nothing is wrong unless they keep it.
     pub(crate) fn note_busy(&self, fault: &Fault) {
         let (busy, now) = (&self.own_tries.busy_since, now_ms());
+        self.meta.header().policies.failures.fetch_add(1, Ordering::Relaxed);
         let since = busy.load(Ordering::Relaxed);
         if since == 0 || since > now {
             busy.store(now, Ordering::Relaxed);

@@ -69,6 +69,8 @@ shared! {
         pub free_retry: AtomicU64,
         /// Since when nothing becomes free by it; 0: it does.
         pub unfreed_since_ns: AtomicU64,
-        pub spare: [AtomicU64; 5],
+        /// How often something was tried and not done.
+        pub failures: AtomicU64,
+        pub spare: [AtomicU64; 4],
     }
 }

@@ -13,7 +13,7 @@ impl Log {
         PolicyState::of(self.files.meta.policy())
     }
 
-    /// The log's own policy, where it is another one than [`Options::policy`] named.
+    /// The log's own policy, where it is another one than [`Options::policy`](crate::Options::policy) named.
     pub fn policy_kept(&self) -> Option<PolicyState> {
         policy::kept(&self.files)
     }

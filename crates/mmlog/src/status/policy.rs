@@ -36,6 +36,8 @@ pub struct PolicyStatus {
     pub prunes_after: Option<Duration>,
     /// What was tried and not done, for a reason of the log's, and of a process's.
     pub undone: Vec<PolicyUndone>,
+    /// How often something was tried and not done, since the log was made.
+    pub failures: u64,
     /// Who may write the metadata, and not delete old segments: because of that none goes by the policy.
     pub distrust: Option<Distrust>,
     /// Since when removing segments makes no space.
@@ -93,6 +95,7 @@ impl PolicyStatus {
             held_by,
             prunes_after: left(policy.keep_age, oldest),
             undone: undone.collect(),
+            failures: header.policies.failures.load(Ordering::Relaxed),
             distrust: distrust(files, &policy),
             unfreed_since: time_of(header.policies.unfreed_since_ns.load(Ordering::Relaxed))
                 .filter(|_| policy.keep_free.is_some()),

@@ -111,6 +111,8 @@ impl Watch {
         self.next = Instant::now() + EVERY;
         // Nor does it keep the file of an old segment.
         writer.let_go();
+        // What is due by time, although nothing comes; what is in the way is noted for status.
+        let _ = log.housekeep();
         if let Some(text) = self.link.moved() {
             out.notice(&format!("{}: {text}", shown(log.path())));
         }

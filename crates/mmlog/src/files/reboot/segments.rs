@@ -69,6 +69,13 @@ fn at_path(dir: &SegmentDir, header: &Header, waits: &Waits) -> Result<Option<Fo
     let newest = dir.named_back_to(.., |n| n.id().1 != inode)?.into_iter().find(|n| n.id().1 != inode);
     let began_ns = process::now_ns();
     let Some(newest) = newest else {
+        // Nor did one after the last final segment was removed; its rename had.
+        let kept = &header.kept;
+        if kept.inode.load(Ordering::Acquire) == inode {
+            let (generation, base) =
+                (kept.generation.load(Ordering::Relaxed), kept.base.load(Ordering::Relaxed));
+            return known(Entry { generation, base, inode, began_ns });
+        }
         // Not one rotation reached the disk.
         let generation = current.generation.max(header.generation());
         let nothing_left = header.kept.first.load(Ordering::Acquire) == 0
