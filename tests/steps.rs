@@ -18,6 +18,7 @@ use mmlog::{FindingId, Observer, Options, Status};
 /// What steps may run beside this tool.
 const OTHERS: &[&str] = &[
     "cat",
+    "chmod",
     "chown",
     "df",
     "dmesg",
@@ -32,6 +33,7 @@ const OTHERS: &[&str] = &[
     "mv",
     "ps",
     "quota",
+    "setfacl",
     "stat",
     "sudo",
     "systemctl",
@@ -168,6 +170,10 @@ fn every_step_can_be_pasted((directory, name): (&str, &str)) {
     for (id, step) in steps(&place) {
         if step.is_empty() || step.matches('`').count() % 2 == 1 || step.contains("...") {
             wrong.push(format!("{id}: cut: {step}"));
+        }
+        // Nagios takes it for the end of the text: `check` has to change it.
+        if step.contains('|') {
+            wrong.push(format!("{id}: a pipe: {step}"));
         }
         for command in commands(&step).into_iter().filter(|command| tried.insert((*command).to_owned())) {
             wrong.extend(trouble(&place, command).map(|why| format!("{id}: {command}\n    {why}")));

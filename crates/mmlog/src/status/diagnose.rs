@@ -249,8 +249,8 @@ impl Status {
         };
         let sentence = format!("nothing was appended for {}; {open}", lasting(quiet));
         let next = format!(
-            "see whether the programs that should write still run; `echo test | mmlogctl append {}` shows whether the log works",
-            quoted(&self.path)
+            "{} shows what came last, and when if lines have a time; see whether the programs that should append still run",
+            self.command("tail -n 3")
         );
         Some(info(FindingId::Idle, sentence, next))
     }

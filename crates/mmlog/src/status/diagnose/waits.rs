@@ -81,9 +81,14 @@ impl Status {
         let old: Vec<_> = self.segments.iter().filter(|s| s.generation < self.generation).collect();
         let rest = "appends that wait go on by themselves";
         if old.is_empty() {
-            return format!(
-                "`df -h {directory}` tells how full it is; the log has no old segments to give up, so free something else; {rest}"
-            );
+            let other = match self.half_of_current() {
+                Some(half) => format!(
+                    "{} gives up the oldest {half} MiB of the log, which has no old segments, or free something else",
+                    self.command(&format!("prune --punch --keep-bytes {half}M"))
+                ),
+                None => "the log has no old segments to give up, so free something else".to_owned(),
+            };
+            return format!("`df -h {directory}` tells how full it is; {other}; {rest}");
         }
         let keep = old.len() / 2;
         let mut sizes: Vec<_> = old.iter().map(|s| (s.generation, s.allocated)).collect();
@@ -96,6 +101,12 @@ impl Status {
             size(bytes),
             self.command("segments"),
         )
+    }
+
+    /// MiB of half of what the current segment has, if that is worth it.
+    fn half_of_current(&self) -> Option<u64> {
+        let kept = self.cursor.saturating_sub(self.base.max(self.first_kept));
+        Some(kept >> 21).filter(|half| *half > 0)
     }
 
     /// What keeps one writer, or one user's, from going on while there is space.
@@ -122,7 +133,7 @@ impl Status {
             let reason = std::io::Error::from_raw_os_error(held.longest.1.errno);
             let sentence = format!("bytes cannot be stored ({reason}): {}", held.words());
             let next =
-                "`dmesg | tail` has the disk's errors; appends that wait go on by themselves".to_owned();
+                "`dmesg --level=err` has the disk's errors; appends that wait go on by themselves".to_owned();
             found
                 .push(critical(FindingId::StorageFails, State::Full, sentence, next).at(held.longest.0.seat));
         }

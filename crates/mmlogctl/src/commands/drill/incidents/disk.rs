@@ -83,7 +83,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         about: "The disk fails when a writer needs more of it: it waits.",
         needs: "a kernel that filters system calls (seccomp)",
         stage: |stage| waiting(stage, Role::Failing, Want::Storage),
-        command: "dmesg | tail",
+        command: "dmesg --level=err",
         cure: END_WRITER,
     },
     Incident {

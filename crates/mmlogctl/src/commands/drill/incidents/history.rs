@@ -25,8 +25,8 @@ pub(super) const INCIDENTS: &[Incident] = &[
             File::options().write(true).open(&stage.log)?.set_times(FileTimes::new().set_modified(then))?;
             Ok(None)
         },
-        command: "echo test | mmlogctl append {log}",
-        cure: Cure::Command,
+        command: "mmlogctl tail -n 3 {log}",
+        cure: Cure::PeopleThenCommand("its program goes on", |stage| stage.append(b"it goes on\n")),
     },
     Incident {
         name: FindingId::Recovered.name(),
