@@ -262,3 +262,55 @@ fn metadata_of_the_version_before_gets_places_for_followers_and_stays_its_own() 
         }
     }
 }
+
+#[test]
+fn what_is_noted_of_times_is_right_whoever_made_recovered_or_appended_to_the_log() {
+    use std::time::{Duration, SystemTime};
+    let open = |log: &Path| mmlog::Options::new().open_reader(log).unwrap();
+    for [maker, other] in both_ways("what is noted of times is right with the version before") {
+        let scratch = Scratch::new();
+        let log = scratch.file("app.log");
+        let mut lines = Vec::new();
+        let mut append = |version: &Version| {
+            let (began, at) = (SystemTime::now(), std::fs::metadata(&log).map_or(0, |found| found.len()));
+            let line = format!("{} {}\n", version.name, lines.len());
+            version.tool("append", &log).args(["--max-writers=16"]).input(line.as_bytes()).run().is_success();
+            lines.push((began, at, SystemTime::now(), line));
+        };
+        append(&maker);
+        append(&other);
+        let now_made_it = maker.name == "now";
+        assert_eq!(
+            !open(&log).pairs().unwrap().is_empty(),
+            now_made_it,
+            "a log of the one before has no ring"
+        );
+        // Recovered by the one before: positions may have come twice.
+        reboot(&log);
+        let before = if now_made_it { &other } else { &maker };
+        append(before);
+        assert!(open(&log).pairs().unwrap().is_empty());
+        let now = if now_made_it { &maker } else { &other };
+        append(now);
+        append(before);
+        append(now);
+        assert_eq!(!open(&log).pairs().unwrap().is_empty(), now_made_it, "noted anew");
+        // Recovered by this one.
+        reboot(&log);
+        append(now);
+        append(before);
+        assert_eq!(!open(&log).pairs().unwrap().is_empty(), now_made_it);
+        let whole = lines.iter().map(|(.., line)| line.as_str()).collect::<String>();
+        for version in [&maker, &other] {
+            assert_eq!(version.content(&log), whole, "{version:?}");
+            version.says_it_is_sound(&log);
+        }
+        for (began, at, ended, line) in &lines {
+            let span = open(&log).span(Some(*began), Some(*ended)).unwrap();
+            let end = at + line.len() as u64;
+            assert!(span.from <= *at && span.to.is_none_or(|to| to >= end), "{line:?} {at}: {span:?}");
+        }
+        let future = open(&log).span(Some(SystemTime::now() + Duration::from_secs(3600)), None).unwrap();
+        assert!(future.to.is_none());
+    }
+}
