@@ -5,10 +5,12 @@
 mod cli;
 
 use std::fs;
+use std::mem::offset_of;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, SystemTime};
 
+use mmlog::layout::{Owner, SLOTS_AT, Slot, SlotHot};
 use mmlog::{
     Fault, FindingId, FollowerStatus, InFlight, Log, Observer, Options, Phase, ProcessState, Seat, Severity,
     State, Status, Thresholds, Waiting, Want, WriterStatus,
@@ -123,6 +125,26 @@ fn a_sentence_of_a_hostile_log_is_still_a_command_on_that_log() {
     assert_eq!(Path::new(std::str::from_utf8(&words.stdout).unwrap()), log.parent().unwrap(), "{command}");
 }
 
+#[test]
+fn a_time_that_nobody_knows_is_not_said() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let open = Log::options().open_or_create(&log).unwrap();
+    let _writer = open.writer().unwrap();
+    let hot = |field: usize, bytes: &[u8]| cli::poke(&log, SLOTS_AT + field, bytes);
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    let now_ns = u64::try_from(now.as_nanos()).unwrap();
+    let soon_after_1970 = 1_000_000_000_u64.to_ne_bytes();
+    hot(offset_of!(Slot, cold) + offset_of!(Owner, since_ns), &soon_after_1970);
+    hot(offset_of!(SlotHot, wait_since_ns), &now_ns.to_ne_bytes());
+    hot(offset_of!(SlotHot, wait_tried_ns), &soon_after_1970);
+    hot(offset_of!(SlotHot, wait_kind), &1_u32.to_ne_bytes());
+    let json = mmlogctl("status", &log).arg("--json").run().text();
+    assert!(json.contains("\"since\":null") && !json.contains("1970"), "{json}");
+    let status = mmlogctl("status", &log).run().text();
+    assert!(!status.contains("1970") && !status.contains("y ago"), "{status}");
+}
+
 /// As a writer says it that waits.
 fn waiting(want: Want, errno: i32, seconds: u64) -> Option<Waiting> {
     let now = SystemTime::now();
@@ -156,7 +178,6 @@ fn appends_that_wait_for_more_than_30_s_are_critical_whatever_for() {
     let mut status = in_flight(&scratch.file("app.log"), ProcessState::Sleeping, here);
     status.writers[0].in_flight = None;
     (status.lock.held, status.lock.for_at_least) = (Ok(true), Duration::from_secs(1));
-    status.gate = Some(4);
     status.gate_for_at_least = Duration::from_secs(1);
     for (want, errno, id) in [
         (Want::Lock, 0, FindingId::LockHeld),
@@ -166,6 +187,7 @@ fn appends_that_wait_for_more_than_30_s_are_critical_whatever_for() {
         let severity = |status: &Status| {
             status.diagnose(&Thresholds::default()).iter().find(|f| f.id == id).map(|f| f.severity)
         };
+        status.gate = (want == Want::Gate).then_some(4);
         status.writers[0].waiting = waiting(want, errno, 5);
         assert_eq!(severity(&status), Some(Severity::Warning), "{id}");
         status.writers[0].waiting = waiting(want, errno, 31);
@@ -222,7 +244,7 @@ fn who_waits_for_a_slot_is_counted_until_he_has_one() {
     let waiters = status.slot_waiters.clone().unwrap();
     assert_eq!((waiters.count, waiters.pid), (2, std::process::id()));
     let full = status.findings.iter().find(|f| f.id == FindingId::WritersFull).unwrap();
-    assert_eq!((full.severity, status.state), (Severity::Critical, State::Warning));
+    assert_eq!((full.severity, status.state), (Severity::Critical, State::Locked));
     assert!(full.sentence.contains("2 programs wait for one for"), "{}", full.sentence);
     // One gives up, the other gets it.
     third.close().unwrap();

@@ -4,6 +4,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod cli;
+#[path = "followers/held.rs"]
+mod held;
 
 use std::collections::HashSet;
 use std::fs::{self, OpenOptions, Permissions};

@@ -7,17 +7,18 @@ mod cli;
 
 use std::fs::File;
 use std::io::Read as _;
+use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use cli::{Held, IGNORED, Running, Scratch, is_ignored, mmlogctl, skipped, wait_for};
-use mmlog::layout::{LOCK_BYTE, SLOT_BYTES};
+use mmlog::layout::{Header, LOCK_BYTE, SLOT_BYTES, SlotWait};
 use mmlog::repair;
-use mmlog::{Class, Fault, Log, Options, Retention, Rotation, Start, Wait};
+use mmlog::{Class, Fault, Log, Observer, Options, Retention, Rotation, Start, Wait};
 use nix::libc;
 use nix::sys::signal::Signal;
 
@@ -250,4 +251,42 @@ fn a_raised_flag_ends_a_wait_and_lets_all_else_be_done() {
     assert!(matches!(waiting.join().unwrap().unwrap_err().fault(), Fault::Stopped { .. }));
     drop(held);
     writer.append(&[b'x'; 70000]).unwrap();
+}
+
+#[test]
+fn who_waits_for_the_lock_to_open_the_log_is_counted_and_makes_that_critical_after_half_a_minute() {
+    let scratch = Scratch::new();
+    let log = scratch.log(b"one\n");
+    let held = Held::byte(&log, LOCK_BYTE);
+    let waiters = || Observer::open(&log, &Log::options()).unwrap().look().unwrap().slot_waiters;
+    assert_eq!(waiters(), None);
+    let opened = || Log::options().wait(Duration::from_millis(1)).open(&log);
+    let since = [(); 2].map(|()| {
+        assert!(matches!(opened().err().unwrap().fault(), Fault::Stalled { .. }));
+        waiters().map(|w| (w.count, w.since))
+    });
+    assert!(since[0].is_some_and(|(count, _)| count == 1));
+    assert_eq!(since[0], since[1], "who comes back has waited all the time");
+
+    let running = mmlogctl("append", &log).input(b"two\n").start();
+    let now = wait_for("it is seen", || waiters().filter(|w| w.pid == running.pid()));
+    assert_eq!(now.count, 1);
+    let ago = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap() - Duration::from_secs(40);
+    let ago = u64::try_from(ago.as_nanos()).unwrap();
+    cli::poke(&log, offset_of!(Header, slot_wait) + offset_of!(SlotWait, since_ns), &ago.to_ne_bytes());
+    let checked = mmlogctl("check", &log).run();
+    assert!(checked.code == 2 && checked.text().starts_with("LOCKED - "), "{checked:?}");
+    let said = format!("process {} (mmlogctl) has waited 4", running.pid());
+    assert!(checked.text().contains(&said), "{checked:?}");
+    let metrics = mmlogctl("check", &log).args(["--prom", "-"]).run().text();
+    let sample = |name: &str| metrics.lines().find(|line| line.starts_with(name)).unwrap().to_owned();
+    assert!(sample("mmlog_appends_waiting{").ends_with(" 1"), "{metrics}");
+    assert!(!sample("mmlog_append_wait_seconds{").ends_with(" 0"), "{metrics}");
+    let json = mmlogctl("status", &log).arg("--json").run().text();
+    assert!(json.contains(&format!("\"slot_waiters\":{{\"count\":1,\"pid\":{},", running.pid())), "{json}");
+
+    drop(held);
+    running.end().is_success();
+    assert_eq!(waiters(), None);
+    assert_eq!(mmlogctl("check", &log).run().code, 0);
 }

@@ -142,7 +142,10 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
         }),
         FindingId::ReaderStands => by_all(&mut with, groups, &|s, w| {
             let stands_for = Some(Duration::from_secs(600));
-            s.followers = vec![FollowerStatus { lag: 9, stands_for, ..follower(w) }];
+            let late = FollowerStatus { lag: 9, stands_for, ..follower(w) };
+            let stopped = FollowerStatus { not_run_for: stands_for, ..late.clone() };
+            let reader = Some("4313 (sleep 90)".to_owned());
+            s.followers = vec![late.clone(), FollowerStatus { reader, ..late }, stopped];
         }),
         FindingId::FollowersFull => with(&|s| s.followers_seen = 256),
         FindingId::Unseen => with(&|s| s.lock.held = Err("not here".to_owned())),
@@ -283,6 +286,9 @@ fn hold(process: ProcessState) -> HoldStatus {
 fn follower(w: &WriterStatus) -> FollowerStatus {
     let (position, lag, is_beyond) = (0, 1 << 40, false);
     FollowerStatus {
+        not_run_for: None,
+        stuck_in: None,
+        reader: None,
         name: Some("the `night` shift's\n".to_owned()),
         pid: w.pid,
         seat: w.seat,

@@ -68,7 +68,7 @@ states! {
     Damaged = "DAMAGED",
     /// There is no space for another page.
     Full = "FULL",
-    /// Somebody keeps the log's lock.
+    /// Somebody keeps what others wait for: the log's lock, or all slots.
     Locked = "LOCKED",
     /// An append in flight or a closed gate stands still.
     Stalled = "STALLED",
@@ -387,7 +387,7 @@ pub struct Status {
     pub maintenance: Lock,
     /// Slots in use, and those that dead writers left unfinished.
     pub writers: Vec<WriterStatus>,
-    /// Programs that wait for a slot.
+    /// Programs that wait for a slot, or for the lock that they open the log with.
     pub slot_waiters: Option<SlotWaiters>,
     /// Known holes, by position.
     pub holes: Vec<Hole>,

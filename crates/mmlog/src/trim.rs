@@ -169,7 +169,7 @@ impl Files {
 impl Drop for Files {
     fn drop(&mut self) {
         if !self.is_stale() {
-            self.wait_no_more();
+            self.gives_up_waiting();
         }
         let _ = self.trim_if_last();
     }

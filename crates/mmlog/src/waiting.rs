@@ -191,7 +191,7 @@ impl HeldUp {
     }
 }
 
-/// Programs that wait for a slot.
+/// Programs that wait for a slot, or for the log's lock, without which they cannot open it and have one.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct SlotWaiters {
     /// How many; too many if one of them died.
@@ -209,8 +209,9 @@ impl SlotWait {
     pub(crate) fn now(&self) -> Option<SlotWaiters> {
         let count = self.count.load(Ordering::Relaxed);
         let tried = time_of(self.tried_ns.load(Ordering::Relaxed))?;
-        (count > 0 && is_recent(tried)).then_some(SlotWaiters {
-            count,
+        // One that has given up just now, for the only one, may be back at once: 0 is none once somebody has got his.
+        is_recent(tried).then_some(SlotWaiters {
+            count: count.max(1),
             pid: self.pid.load(Ordering::Relaxed),
             command: self.command.load(),
             since: time_of(self.since_ns.load(Ordering::Relaxed))?,

@@ -134,8 +134,11 @@ pub(crate) const ALL: &[Metric] = &[
         unit: Unit::Count,
         kind: Kind::Gauge,
         family: "mmlog_appends_waiting",
-        help: "Writers whose append waits: for space, a limit, a quota, a gate or the log's lock.",
-        value: |s| Some(waiting(s).count() as u64),
+        help: "Appends that wait: for space, a limit, a quota, a gate, the log's lock, or to open it and have a slot.",
+        value: |s| {
+            let without_slot = s.slot_waiters.as_ref().map_or(0, |w| w.count.into());
+            Some(waiting(s).count() as u64 + without_slot)
+        },
         most: Some(|s| u64::from(s.max_writers)),
         judged: too_much(WAITING, "`mmlogctl status LOG` names what they wait for"),
     },
@@ -146,7 +149,8 @@ pub(crate) const ALL: &[Metric] = &[
         family: "mmlog_append_wait_seconds",
         help: "Seconds for which the append that waits longest has waited; 0 when none waits.",
         value: |s| {
-            let longest = waiting(s).map(|w| w.since).min();
+            let without_slot = s.slot_waiters.iter().map(|w| w.since);
+            let longest = waiting(s).map(|w| w.since).chain(without_slot).min();
             Some(longest.map_or(0, |since| ms(since.elapsed().unwrap_or_default())))
         },
         most: None,

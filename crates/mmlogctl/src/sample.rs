@@ -73,6 +73,9 @@ fn hold(position: u64) -> HoldStatus {
 
 fn follower(lag: u64) -> FollowerStatus {
     FollowerStatus {
+        not_run_for: None,
+        stuck_in: None,
+        reader: None,
         name: lag.is_multiple_of(2).then(|| "a-long-name-of-a-follower".repeat(2)),
         pid: 4_000_001,
         seat: Seat { namespace: None, pid: Some(4_000_001) },

@@ -11,7 +11,12 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant, SystemTime};
 
-use mmlog::{Status, Thresholds, WriterStatus};
+use mmlog::{FollowerStatus, Status, Thresholds, WriterStatus};
+
+mod pipes;
+
+pub use pipes::Side;
+use pipes::others_of;
 
 use crate::text::clipped;
 
@@ -27,6 +32,8 @@ const THOROUGHLY: Duration = Duration::from_secs(60);
 const SHARE: u32 = 200;
 /// Of who feeds a writer, a sentence has room for so many columns.
 const FEEDER: usize = 40;
+/// A follower that has not read for so long may wait for whoever reads from it.
+const LATE: Duration = Duration::from_secs(10);
 /// However many there were.
 const KEPT: usize = 16 << 10;
 
@@ -42,11 +49,11 @@ pub struct Who {
     pub user: String,
     /// Its unit of systemd, or its container.
     pub unit: Option<String>,
-    /// Who writes into its standard input, if that is a pipe.
+    /// Who writes into its standard input, if that is a pipe; or who reads from its standard output, where that was asked.
     pub feeder: Option<Feeder>,
 }
 
-/// Whoever writes into a pipe.
+/// Whoever is at the other end of a pipe.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Feeder {
     /// Its id; of several, that of the one that began first.
@@ -96,6 +103,31 @@ pub fn person(writer: &WriterStatus) -> Option<Key> {
     Some((writer.seat.pid?, writer.since))
 }
 
+/// A follower for which bytes wait and that does not come back to read, as a process that can be asked from here.
+fn is_late(follower: &FollowerStatus) -> Option<Key> {
+    let stands = follower.stands_for.is_some_and(|time| time >= LATE);
+    Some((follower.seat.pid.filter(|_| stands)?, follower.since))
+}
+
+/// Of one log, those that may wait for whoever reads from them.
+pub fn late(status: &Status) -> impl Iterator<Item = Key> {
+    status.followers.iter().filter_map(is_late)
+}
+
+/// Has the findings name who reads from followers that do not come back to read.
+pub fn name_readers<'a>(status: &mut Status, known: impl Fn(Key) -> Option<&'a Who>) {
+    let mut is_news = false;
+    for follower in &mut status.followers {
+        let reader = is_late(follower).and_then(&known).and_then(|who| who.feeder.as_ref());
+        let reader = reader.map(|reader| format!("{} ({})", reader.pid, reader.words()));
+        is_news |= follower.reader != reader;
+        follower.reader = reader;
+    }
+    if is_news {
+        status.conclude(&Thresholds::default());
+    }
+}
+
 /// Looks for those who feed the writers that the findings name, and those that are shown besides, of all these logs
 /// together; the findings then name them.
 pub fn introduce<'a>(looked: impl Iterator<Item = &'a mut Status>, shown: impl Fn(&Status) -> Vec<Key>) {
@@ -104,8 +136,12 @@ pub fn introduce<'a>(looked: impl Iterator<Item = &'a mut Status>, shown: impl F
     let wanted: BTreeSet<Key> = wanted.collect();
     let mut people = People::default();
     people.news(wanted.into_iter());
+    let mut readers = People::at(Side::Output);
+    let late: BTreeSet<Key> = looked.iter().flat_map(|(_, status)| late(status)).collect();
+    readers.news(late.into_iter());
     for (shown, status) in &mut looked {
         name(status, shown, |key| people.who(key));
+        name_readers(status, |key| readers.who(key));
     }
 }
 
@@ -145,6 +181,7 @@ fn named(status: &Status) -> impl Iterator<Item = Key> {
 /// All that are known.
 #[derive(Debug, Default)]
 pub struct People {
+    side: Side,
     known: HashMap<Key, Known>,
     users: Option<HashMap<u32, String>>,
     pipes: Pipes,
@@ -153,7 +190,7 @@ pub struct People {
 #[derive(Debug)]
 struct Known {
     who: Who,
-    /// The pipe that its standard input is.
+    /// The pipe that its standard input, or output, is.
     pipe: Option<u64>,
 }
 
@@ -166,6 +203,12 @@ struct Pipes {
 }
 
 impl People {
+    /// Those who are at the other end of these pipes.
+    #[must_use]
+    pub fn at(side: Side) -> Self {
+        Self { side, ..Self::default() }
+    }
+
     /// Those of whom something is known now that was not at the last call.
     pub fn news(&mut self, wanted: impl Iterator<Item = Key>) -> Vec<(Key, Who)> {
         if self.known.len() > KEPT {
@@ -200,8 +243,7 @@ impl People {
     }
 
     fn ask(&mut self, pid: u32) -> Known {
-        let pipe = fs::read_link(format!("/proc/{pid}/fd/0")).ok();
-        let pipe = pipe.as_deref().and_then(|link| inode_of(link.to_str()?));
+        let pipe = self.side.pipe_of(pid);
         let user =
             fs::metadata(format!("/proc/{pid}")).map_or_else(|_| String::new(), |m| self.user(m.uid()));
         Known { who: Who { command_line: command_line(pid), user, unit: unit(pid), feeder: None }, pipe }
@@ -218,7 +260,7 @@ impl People {
     fn feed(&mut self, pipes: &HashMap<u64, Vec<Key>>, is_new: bool, news: &mut HashSet<Key>) {
         let begun = Instant::now();
         let thoroughly = is_new || self.pipes.thoroughly.is_none_or(|at| at <= begun);
-        let (found, is_thorough) = writers_of(pipes, thoroughly);
+        let (found, is_thorough) = others_of(self.side, pipes, thoroughly);
         for (pipe, keys) in pipes {
             let feeder = found.get(pipe).and_then(|pids| feeder(pids));
             for key in keys {
@@ -251,62 +293,10 @@ impl Pipes {
     }
 }
 
-/// Processes that can write into these pipes, and whether all descriptors were looked at: standard output and error of
-/// everybody first, the others only where that tells nothing of a pipe.
-fn writers_of(pipes: &HashMap<u64, Vec<Key>>, thoroughly: bool) -> (HashMap<u64, Vec<u32>>, bool) {
-    let mut found: HashMap<u64, Vec<u32>> = HashMap::new();
-    let all: Vec<u32> = processes().collect();
-    let mut note = |pid: u32, fd: &str| {
-        let link = fs::read_link(format!("/proc/{pid}/fd/{fd}")).ok();
-        let Some(pipe) = link.as_deref().and_then(|link| inode_of(link.to_str()?)) else { return };
-        // Its own reader, which may write to another pipe of the same program.
-        let is_wanted = pipes.get(&pipe).is_some_and(|keys| keys.iter().all(|key| key.0 != pid));
-        if is_wanted && found.get(&pipe).is_none_or(|pids| !pids.contains(&pid)) {
-            found.entry(pipe).or_default().push(pid);
-        }
-    };
-    for pid in &all {
-        note(*pid, "1");
-        note(*pid, "2");
-    }
-    if !thoroughly || pipes.keys().all(|pipe| found.contains_key(pipe)) {
-        return (found, false);
-    }
-    let mut further: HashMap<u64, Vec<u32>> = HashMap::new();
-    for pid in all {
-        for entry in fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten() {
-            // The link's own mode tells for what it is open.
-            let is_for_writing = || entry.path().symlink_metadata().is_ok_and(|m| m.mode() & 0o200 != 0);
-            let link = fs::read_link(entry.path()).ok();
-            let pipe = link.as_deref().and_then(|link| inode_of(link.to_str()?));
-            let Some(pipe) = pipe.filter(|pipe| pipes.contains_key(pipe) && !found.contains_key(pipe)) else {
-                continue;
-            };
-            let pids = further.entry(pipe).or_default();
-            if !pids.contains(&pid) && is_for_writing() {
-                pids.push(pid);
-            }
-        }
-    }
-    further.retain(|_, pids| !pids.is_empty());
-    found.extend(further);
-    (found, true)
-}
-
 fn feeder(pids: &[u32]) -> Option<Feeder> {
     let pid = *pids.iter().min_by_key(|pid| began(**pid))?;
     let (command_line, unit) = (command_line(pid), unit(pid));
     (!command_line.is_empty()).then_some(Feeder { pid, command_line, unit, others: pids.len() - 1 })
-}
-
-fn processes() -> impl Iterator<Item = u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
-}
-
-/// `pipe:[4711]`.
-fn inode_of(link: &str) -> Option<u64> {
-    link.strip_prefix("pipe:[")?.strip_suffix(']')?.parse().ok()
 }
 
 /// How a process was called, without the directory of its program, arguments apart by spaces; its name where it has none.
@@ -421,6 +411,21 @@ mod tests {
         assert_eq!(who.words(), "sleep 1000 | cat");
         assert_eq!(who.feeder.map(|feeder| (feeder.pid, feeder.others)), Some((writer.id(), 0)));
         assert_eq!(again, []);
+        Ok(())
+    }
+
+    #[test]
+    fn who_reads_from_a_pipe_is_found_in_the_same_way() -> Result<(), Box<dyn std::error::Error>> {
+        let (theirs, ours) = std::io::pipe()?;
+        let mut writer = Command::new("sleep").arg("1000").stdout(ours).spawn()?;
+        let mut reader = Command::new("sleep").arg("1001").stdin(theirs).spawn()?;
+        let who = People::at(Side::Output).news(std::iter::once((writer.id(), None))).pop();
+        writer.kill()?;
+        reader.kill()?;
+        writer.wait()?;
+        reader.wait()?;
+        let found = who.and_then(|(_, who)| who.feeder).ok_or("nobody")?;
+        assert_eq!((found.pid, &*found.command_line), (reader.id(), "sleep 1001"));
         Ok(())
     }
 

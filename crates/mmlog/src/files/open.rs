@@ -22,7 +22,6 @@ use super::absent::no_log;
 use super::boot::{Boot, Known};
 use super::meta::{self, Meta, Stage, page_size};
 use super::olddir;
-use super::owner::Operation;
 use super::room::{Room, no_room};
 use super::segment_dir::{Owner, SegmentDir, Stranger};
 use super::segments::{CannotOpen, Others, open_current};
@@ -396,7 +395,7 @@ impl Opening<'_> {
             barrier::take_part();
         }
         if matches!(self.intent, Intent::Create | Intent::Write) && !files.control().is_panicked() {
-            let guard = files.lock(Operation::Open, &self.deadline)?;
+            let guard = files.lock_to_open(&self.deadline)?;
             guard.settle_all();
             // Without it, followers are not seen, and times not found: no reason not to write.
             let _ = guard.make_following();

@@ -87,6 +87,24 @@ impl Files {
         Self::wait_for(&self.meta.header().space_wake, deadline, || self.lock_holder(), step)
     }
 
+    /// The same for who opens the log, and has no slot to say in that it waits.
+    pub(super) fn lock_to_open(&self, deadline: &Deadline) -> Result<LogLock<'_>, Fault> {
+        let mut looks = 0_u32;
+        let step = || {
+            let lock = self.try_lock(Operation::Open)?;
+            looks = looks.saturating_add(1);
+            // One look before it asks to be woken, one behind that.
+            if lock.is_none() && looks > 2 {
+                self.wait_for_slot();
+            }
+            Ok(lock)
+        };
+        let wake = &self.meta.header().space_wake;
+        let lock = Self::wait_for(wake, deadline, || self.lock_holder(), step)?;
+        self.waits_no_more();
+        Ok(lock)
+    }
+
     pub(super) fn lock_holder(&self) -> Blocker {
         self.blocker("the log's lock", &self.meta.header().lock_owner)
     }

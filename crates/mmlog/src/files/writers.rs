@@ -67,7 +67,7 @@ impl Files {
             for slot in 0..max {
                 match self.claim_one(slot)? {
                     Claim::Mine => {
-                        self.wait_no_more();
+                        self.waits_no_more();
                         return Ok(slot);
                     }
                     Claim::Taken => busy |= self.meta.slots()[slot as usize].hot.pending().phase().is_some(),
@@ -135,7 +135,7 @@ impl Files {
         }
     }
 
-    /// Says that this handle waits for a slot, at each try.
+    /// Says that this handle waits to have a slot, at each try: for a free one, or for the lock that it opens with.
     pub(crate) fn wait_for_slot(&self) {
         let (wait, me, now) = (&self.meta.header().slot_wait, process::me(), process::now_ns());
         if !self.wants_slot.swap(true, Ordering::Relaxed) {
@@ -149,15 +149,24 @@ impl Files {
             wait.pid_namespace.store(me.pid_namespace, Ordering::Relaxed);
             wait.command.store(&me.command);
         }
+        // Somebody has got his just now, who was the only one until then.
+        let _ = wait.since_ns.compare_exchange(0, now, Ordering::Relaxed, Ordering::Relaxed);
         wait.tried_ns.store(now, Ordering::Relaxed);
     }
 
-    /// It has one, or does not want one any more.
-    pub(crate) fn wait_no_more(&self) {
-        if self.wants_slot.swap(false, Ordering::Relaxed) {
-            let count = &self.meta.header().slot_wait.count;
-            let one_less = |n: u32| n.checked_sub(1);
-            let _ = count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less);
+    /// It has what it waited for.
+    pub(super) fn waits_no_more(&self) {
+        if self.gives_up_waiting() == Some(1) {
+            self.meta.header().slot_wait.since_ns.store(0, Ordering::Relaxed);
         }
+    }
+
+    /// It does not want a slot any more, or comes back: who tries again soon has waited all the time. How many waited, if it
+    /// did.
+    pub(crate) fn gives_up_waiting(&self) -> Option<u32> {
+        let count = &self.meta.header().slot_wait.count;
+        let one_less = |n: u32| n.checked_sub(1);
+        let waited = self.wants_slot.swap(false, Ordering::Relaxed);
+        waited.then(|| count.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less).unwrap_or(0))
     }
 }

@@ -40,6 +40,7 @@ impl Status {
         found.extend(self.lock_stale());
         found.extend(self.writers_full());
         found.extend(self.holds.iter().filter_map(|hold| self.hold(hold, thresholds)));
+        found.extend(self.readers_stopped(thresholds));
         found.extend(self.reader_stands(thresholds));
         found.extend(self.reader_behind(thresholds));
         found.extend(self.places_taken());

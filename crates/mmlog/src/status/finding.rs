@@ -122,7 +122,7 @@ findings! {
     AppendFailed = "append-failed",
     /// A follower for which nothing is kept is far behind.
     ReaderBehind = "reader-behind",
-    /// A follower for which nothing is kept has not read on for long, and bytes wait for it.
+    /// A follower for which nothing is kept is stopped, or has not read on for long, and bytes wait for it.
     ReaderStands = "reader-stands",
     /// All places for followers are taken.
     FollowersFull = "followers-full",

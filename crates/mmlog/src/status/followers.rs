@@ -2,7 +2,7 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::observer::state;
+use super::observer::{state, stuck_in};
 use super::{Observer, Seat, Status};
 use crate::error::Fault;
 use crate::files::Files;
@@ -11,10 +11,10 @@ use crate::holds::HoldStatus;
 use crate::layout::FOLLOWING_MAX;
 use crate::sys::cgroup::Freezer;
 use crate::sys::map::Protection;
-use crate::sys::process::ProcessState;
+use crate::sys::process::{self, ProcessState};
 
 /// Who it is that does not read is looked at from then on, which is before it is a finding.
-const LOOKED_AT: Duration = Duration::from_secs(10);
+pub(super) const LOOKED_AT: Duration = Duration::from_secs(10);
 
 /// A follower that announced itself, and lives. It keeps nothing from being pruned.
 #[derive(Clone, Debug)]
@@ -31,8 +31,15 @@ pub struct FollowerStatus {
     pub command_line: Option<String>,
     /// What it is doing.
     pub process: ProcessState,
+    /// Where bytes wait for it and it stands: for how long it has not run, as far as that is known.
+    pub not_run_for: Option<Duration>,
     /// Who keeps it from running, if a control group does.
     pub frozen_by: Option<Freezer>,
+    /// Where in the kernel it waits, of one that has not read for long or is stuck, if that can be seen.
+    pub stuck_in: Option<String>,
+    /// Who reads what it writes: [`diagnose`](Status::diagnose) names it. `None` unless whoever shows the status has looked for
+    /// it: the library does not.
+    pub reader: Option<String>,
     /// What it reads next, as it says.
     pub position: u64,
     /// Bytes from there to the cursor; 0 where it says that it is beyond.
@@ -87,6 +94,8 @@ impl Observer {
                 let lag = cursor.saturating_sub(said.position);
                 let unseen = said.seen.and_then(|at| at.elapsed().ok());
                 let (process, frozen_by) = self.doing(state(&Ok(true), &said.who, seat), seat);
+                let stands_for = unseen.map(|unseen| unseen + said.stands).filter(|_| lag > 0);
+                let is_late = stands_for.is_some_and(|time| time >= LOOKED_AT);
                 FollowerStatus {
                     command_line: self.command_line(seat),
                     name: said.name,
@@ -94,10 +103,20 @@ impl Observer {
                     seat,
                     command: said.who.command,
                     process,
+                    not_run_for: seat
+                        .pid
+                        .filter(|_| lag > 0 && process.is_held())
+                        .and_then(process::not_run_for)
+                        .or(stands_for.filter(|_| process.is_held())),
                     frozen_by,
+                    stuck_in: match seat.pid.filter(|_| is_late) {
+                        Some(pid) => process::waits_to_write(pid).or_else(|| process::waits_in(pid)),
+                        None => stuck_in(process, seat),
+                    },
+                    reader: None,
                     position: said.position,
                     lag,
-                    stands_for: unseen.map(|unseen| unseen + said.stands).filter(|_| lag > 0),
+                    stands_for,
                     is_beyond: said.position > end,
                     since: said.since,
                     last_seen: said.seen,
@@ -107,10 +126,10 @@ impl Observer {
         found.sort_by_key(|follower| std::cmp::Reverse(follower.lag));
         // Those that may be talked about: whoever writes the metadata can store anybody's id there.
         for (nth, one) in found.iter_mut().enumerate().filter(|(_, one)| one.lag > 0) {
-            let stands = one.stands_for.is_some_and(|time| time >= LOOKED_AT);
+            let stands = one.process.is_held() || one.stands_for.is_some_and(|time| time >= LOOKED_AT);
             if (nth == 0 || stands) && !one.seat.pid.is_none_or(|pid| files.may_be_held_by(pid)) {
                 (one.pid, one.seat, one.process) = (0, Seat::default(), ProcessState::Unknown);
-                (one.command_line, one.frozen_by) = (None, None);
+                (one.command_line, one.frozen_by, one.stuck_in) = (None, None, None);
             }
         }
         Ok((found, count))

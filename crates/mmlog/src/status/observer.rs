@@ -226,9 +226,7 @@ impl Observer {
         let (who, seat) = self.known(files, owner::of(&slot.cold), &alive);
         let (process, frozen_by) = self.doing(state(&alive, &who, seat), seat);
         let waiting = slot.hot.waiting_for(slot.cold.since_ns.load(Ordering::Relaxed));
-        let stands =
-            process.stands() || matches!(process, ProcessState::DiskSleep | ProcessState::CoreDumping);
-        let not_run_for = seat.pid.filter(|_| stands).and_then(process::not_run_for);
+        let not_run_for = seat.pid.filter(|_| process.is_held()).and_then(process::not_run_for);
         let seen_for = self.age(Still::Process(who.pid, process), seen);
         if let (Some(flight), Some(stood)) = (&mut in_flight, not_run_for) {
             flight.for_at_least = flight.for_at_least.max(stood);
@@ -335,7 +333,7 @@ impl Observer {
     }
 }
 
-fn stuck_in(state: ProcessState, seat: Seat) -> Option<String> {
+pub(super) fn stuck_in(state: ProcessState, seat: Seat) -> Option<String> {
     seat.pid.filter(|_| state == ProcessState::DiskSleep).and_then(process::waits_in)
 }
 

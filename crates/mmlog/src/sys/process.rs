@@ -45,6 +45,11 @@ impl ProcessState {
     pub fn stands(self) -> bool {
         matches!(self, Self::Stopped | Self::Traced | Self::Frozen)
     }
+
+    /// Whether it stands, or is stuck in the kernel.
+    pub(crate) fn is_held(self) -> bool {
+        self.stands() || matches!(self, Self::DiskSleep | Self::CoreDumping)
+    }
 }
 
 impl fmt::Display for ProcessState {
@@ -173,6 +178,16 @@ fn last_ran(sched: &Path) -> Option<Duration> {
     Some(Duration::from_millis(ms.parse().ok()?) + Duration::from_nanos(fraction))
 }
 
+/// Where a thread of a process waits to write into a full pipe, if one does, as far as this user may see it.
+pub(crate) fn waits_to_write(pid: u32) -> Option<String> {
+    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?.take(64).flatten();
+    let mut places = threads.filter_map(|thread| fs::read_to_string(thread.path().join("wchan")).ok());
+    places.find(|place| place.contains(FULL_PIPE))
+}
+
+/// Of the kernel's names of where it lets somebody wait, those of who writes to a full pipe.
+pub(crate) const FULL_PIPE: &str = "pipe_write";
+
 /// The function of the kernel that a process waits in, as far as this user may see it.
 pub(crate) fn waits_in(pid: u32) -> Option<String> {
     let place = fs::read_to_string(format!("/proc/{pid}/wchan")).ok()?;
@@ -290,7 +305,11 @@ fn nanoseconds(time: rustix::time::Timespec) -> u64 {
     seconds.saturating_mul(1_000_000_000).saturating_add(u64::try_from(time.tv_nsec).unwrap_or(0))
 }
 
-/// The time that [`now_ns`] stored; 0 is "never".
+/// The time that [`now_ns`] stored; 0 is "never". One before this software is not known either, unless the clock has not been
+/// set since.
 pub(crate) fn time_of(ns: u64) -> Option<SystemTime> {
-    (ns != 0).then(|| UNIX_EPOCH + Duration::from_nanos(ns))
+    // 9 September 2001.
+    const EARLIEST: u64 = 1_000_000_000_000_000_000;
+    let is_known = ns >= EARLIEST || (ns != 0 && coarse_now_ns() < EARLIEST);
+    is_known.then(|| UNIX_EPOCH + Duration::from_nanos(ns))
 }

@@ -11,7 +11,7 @@ use super::model::{Event, Model};
 use super::source::Source;
 use crate::discovery::Search;
 use crate::reading::metadata_of;
-use crate::who::{self, People, person};
+use crate::who::{self, People, Side, person};
 
 /// Between two searches; and one part in so many of the time may go into them.
 const SEARCH: Duration = Duration::from_secs(3);
@@ -23,6 +23,7 @@ pub struct World {
     sources: HashMap<PathBuf, Source>,
     search: Option<(Search, Instant)>,
     people: People,
+    readers: People,
     begun: Instant,
 }
 
@@ -33,7 +34,8 @@ impl World {
         let begun = Instant::now();
         let search = model.is_search.then(|| (Search::of_processes(), begun));
         let options = options.clone().together(&Together::default());
-        Self { options, sources: HashMap::new(), search, people: People::default(), begun }
+        let (people, readers) = (People::default(), People::at(Side::Output));
+        Self { options, sources: HashMap::new(), search, people, readers, begun }
     }
 
     /// Looks at what is shown.
@@ -46,13 +48,17 @@ impl World {
             let path = model.logs[log].path.clone();
             let mut look = self.source(&path).look();
             match &mut look {
-                Ok(status) => who::name(status, &[], |key| self.people.who(key)),
+                Ok(status) => {
+                    who::name(status, &[], |key| self.people.who(key));
+                    who::name_readers(status, |key| self.readers.who(key));
+                }
                 Err(_) => self.missed(&path),
             }
             model.update(Event::Looked { log, at: self.begun.elapsed(), look });
             if model.wants_people(log) {
                 let writers = model.logs[log].status().map_or(&[][..], |status| &status.writers);
                 let people = self.people.news(writers.iter().filter_map(person));
+                self.readers.news(model.logs[log].status().into_iter().flat_map(who::late));
                 model.update(Event::Introduced { log, people });
             }
             if model.wants_lines(log) {

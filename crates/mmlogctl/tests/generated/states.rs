@@ -25,8 +25,8 @@ fn row(state: State) -> [&'static str; 3] {
             "Make room: `mmlogctl trim LOG`, then `mmlogctl prune --keep 5 LOG`; or raise the limit that the sentence names. All go on by themselves.",
         ],
         State::Locked => [
-            "A process that is stopped, or does not get on, keeps the log's lock.",
-            "Appends that need more space wait for it; critical after 30 s.",
+            "A process that is stopped, or does not get on, keeps the log's lock; or all slots for writers are taken, and somebody waits for one.",
+            "Appends that need more space, and programs that open the log, wait for it; critical after 30 s.",
             "Let it go on as the step says (`kill -CONT PID`, or thaw it): that loses nothing. `kill -9 PID` lets the others go on, and loses all that it has not appended yet: its append in flight, what it has read, and what waits in its pipe; the program at the other end then gets SIGPIPE.",
         ],
         State::Stalled => [
@@ -38,7 +38,7 @@ fn row(state: State) -> [&'static str; 3] {
             ["Less than two chunks of space are left.", "Nothing yet.", "Make room now, as for FULL."]
         }
         State::Warning => [
-            "Everybody can go on, and something is not as it should be: a stopped writer, a follower far behind, all slots taken.",
+            "Everybody can go on, and something is not as it should be: a stopped writer or follower, a consumer with a hold far behind, all slots taken.",
             "Nothing yet, or only those whom the sentence names.",
             "Today: what it says.",
         ],

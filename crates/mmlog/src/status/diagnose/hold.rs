@@ -1,15 +1,17 @@
 //! What is to be said of consumers: holds, and followers for which nothing is kept.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::who::{Person, thaw};
+use super::who::{Loses, Person, all_are, ids_of};
 use super::{Finding, FindingId, State, Status, Thresholds, info, quoted, warning};
 use crate::holds::HoldStatus;
 use crate::layout::FOLLOWING_MAX;
 use crate::status::FollowerStatus;
+use crate::status::followers::LOOKED_AT;
 use crate::sys::holders::tells_lockers_of;
-use crate::sys::process::{self, ProcessState};
+use crate::sys::process::{self, FULL_PIPE, ProcessState};
 use crate::units::{ago, counted, lasting, size};
 
 impl Status {
@@ -53,54 +55,70 @@ impl Status {
         })
     }
 
+    /// Those for which bytes wait and that cannot read: as writers that stand, somebody has to let them go on.
+    pub(super) fn readers_stopped(&self, thresholds: &Thresholds) -> Vec<Finding> {
+        let mut groups: BTreeMap<String, Vec<&FollowerStatus>> = BTreeMap::new();
+        for follower in self.followers.iter().filter(|f| is_stopped(f, thresholds)) {
+            let who = Person::from(follower);
+            groups.entry(who.doing() + &who.done_by()).or_default().push(follower);
+        }
+        let finding = |them: Vec<&FollowerStatus>| {
+            let people: Vec<Person<'_>> = them.iter().map(|f| Person::from(*f)).collect();
+            let longest = them.iter().filter_map(|f| f.not_run_for).max().unwrap_or_default();
+            let most = them.iter().map(|f| f.lag).max().unwrap_or_default();
+            let it = if people.len() > 1 { "them" } else { "it" };
+            let sentence = format!(
+                "{}, for {}{}; {}{} wait for {it}; nothing is kept for {it}",
+                all_are("follower", &people, self.followers.len()),
+                lasting(longest),
+                people[0].done_by(),
+                if people.len() > 1 { "up to " } else { "" },
+                size(most),
+            );
+            let next = self.resume(&people, Loses::AReader);
+            warning(FindingId::ReaderStands, State::Warning, sentence, next).at(people[0].seat)
+        };
+        groups.into_values().map(finding).collect()
+    }
+
     /// Its own business, as long as nobody asks for more: prune does not wait for it.
     pub(super) fn reader_behind(&self, thresholds: &Thresholds) -> Option<Finding> {
         let most = thresholds.behind.unwrap_or(16 * u64::from(self.chunk_size));
-        let is_far = |f: &&FollowerStatus| f.lag >= most && !f.is_beyond && !stands(f, thresholds);
-        let mut far = self.followers.iter().filter(is_far);
-        let first = far.next()?;
-        let seen = first
-            .last_seen
-            .map_or_else(String::new, |at| format!(", last seen {}", ago(at, SystemTime::now())));
-        let (who, at, lag) = (Person::from(first), first.position, size(first.lag));
-        let sentence = format!(
-            "follower {} is {} at {at}, {lag} behind{seen}{}; nothing is kept for it{}",
-            called(first),
-            who.doing(),
-            who.done_by(),
-            and_others(far.count())
-        );
+        let is_far = |f: &&FollowerStatus| {
+            f.lag >= most && !f.is_beyond && !is_stopped(f, thresholds) && !stands(f, thresholds)
+        };
+        let far: Vec<&FollowerStatus> = self.followers.iter().filter(is_far).collect();
+        let first = *far.first()?;
+        let is_late = first.stands_for.is_some_and(|time| time >= LOOKED_AT);
+        let sentence = if is_late { has_not_read(&far) } else { is_behind(&far) };
         Some(info(FindingId::ReaderBehind, sentence, self.reads_on(first)).at(first.seat))
     }
 
     /// It is not slow: it has not come back to read at all. A pager that waits for a key does so, too.
     pub(super) fn reader_stands(&self, thresholds: &Thresholds) -> Option<Finding> {
-        let mut standing = self.followers.iter().filter(|f| stands(f, thresholds) && !f.is_beyond);
-        let first = standing.next()?;
-        let (who, at, lag) = (Person::from(first), first.position, size(first.lag));
-        let sentence = format!(
-            "follower {} has read nothing for {}, {lag} wait for it at {at}; it is {}{}; nothing is kept for it{}",
-            called(first),
-            lasting(first.stands_for.unwrap_or_default()),
-            who.doing(),
-            who.done_by(),
-            and_others(standing.count())
-        );
-        Some(info(FindingId::ReaderStands, sentence, self.reads_on(first)).at(first.seat))
+        let is_one =
+            |f: &&FollowerStatus| stands(f, thresholds) && !f.is_beyond && !is_stopped(f, thresholds);
+        let standing: Vec<&FollowerStatus> = self.followers.iter().filter(is_one).collect();
+        let first = *standing.first()?;
+        let next = self.reads_on(first);
+        Some(info(FindingId::ReaderStands, has_not_read(&standing), next).at(first.seat))
     }
 
     /// What has a follower read on.
     fn reads_on(&self, follower: &FollowerStatus) -> String {
-        let who = Person::from(follower);
-        match (follower.process, follower.seat.pid, who.frozen_by) {
-            _ if follower.pid == 0 => format!(
+        if follower.pid == 0 {
+            return format!(
                 "{} tells as root who has its place; nothing is kept for it",
                 tells_lockers_of(&self.metadata_path)
-            ),
-            (ProcessState::Frozen, _, Some(by)) => thaw(by),
-            (ProcessState::Stopped, Some(pid), _) => format!("`kill -CONT {pid}`: it goes on where it was"),
-            (_, Some(pid), _) => format!("look at process {pid} and at whoever reads from it"),
-            (_, None, _) => "it is in another PID namespace: look at it there (`lsns -t pid`)".to_owned(),
+            );
+        }
+        match (follower.seat.pid, &follower.reader) {
+            _ if follower.process.is_held() => self.resume(&[Person::from(follower)], Loses::AReader),
+            (Some(pid), Some(reader)) => {
+                format!("look at {reader}, which reads from it, and at process {pid}")
+            }
+            (Some(pid), None) => format!("look at process {pid} and at whoever reads from it"),
+            (None, _) => "it is in another PID namespace: look at it there (`lsns -t pid`)".to_owned(),
         }
     }
 
@@ -114,8 +132,51 @@ impl Status {
     }
 }
 
+fn is_stopped(follower: &FollowerStatus, thresholds: &Thresholds) -> bool {
+    let is_long = follower.not_run_for.is_some_and(|time| time >= thresholds.stopped);
+    follower.lag > 0 && !follower.is_beyond && follower.process.is_held() && is_long
+}
+
 fn stands(follower: &FollowerStatus, thresholds: &Thresholds) -> bool {
     follower.lag > 0 && follower.stands_for.is_some_and(|time| time >= thresholds.unread)
+}
+
+/// The one farthest behind, and that there are others.
+fn is_behind(them: &[&FollowerStatus]) -> String {
+    let Some(first) = them.first() else { return String::new() };
+    let who = Person::from(*first);
+    let seen =
+        first.last_seen.map_or_else(String::new, |at| format!(", last seen {}", ago(at, SystemTime::now())));
+    format!(
+        "follower {} is {} at {}, {} behind{seen}{}; nothing is kept for it{}",
+        called(first),
+        who.doing(),
+        first.position,
+        size(first.lag),
+        who.done_by(),
+        and_others(&them[1..])
+    )
+}
+
+/// The same of one that does not come back to read; that it sleeps says less than what it waits for.
+fn has_not_read(them: &[&FollowerStatus]) -> String {
+    let Some(first) = them.first() else { return String::new() };
+    let who = Person::from(*first);
+    let is_full = first.stuck_in.as_ref().is_some_and(|place| place.contains(FULL_PIPE));
+    let why = match (&first.reader, is_full) {
+        (Some(reader), true) => format!("its output, read by {reader}, is full"),
+        (Some(reader), false) => format!("its output is read by {reader}"),
+        (None, true) => "its output is full".to_owned(),
+        (None, false) => format!("it is {}{}", who.doing(), who.done_by()),
+    };
+    format!(
+        "follower {} has read nothing for {}, {why}; {} wait for it at {}; nothing is kept for it{}",
+        called(first),
+        lasting(first.stands_for.unwrap_or_default()),
+        size(first.lag),
+        first.position,
+        and_others(&them[1..])
+    )
 }
 
 /// By its name, if it has one.
@@ -124,9 +185,10 @@ fn called(follower: &FollowerStatus) -> String {
     name + &Person::from(follower).named()
 }
 
-fn and_others(count: usize) -> String {
-    match count {
+fn and_others(them: &[&FollowerStatus]) -> String {
+    let ids = || ids_of(them.iter().map(|f| Person::from(*f)));
+    match them.len() as u64 {
         0 => String::new(),
-        more => format!("; {} like it", counted(more as u64, "other")),
+        more => format!("; {} like it: {}", counted(more, "other"), ids()),
     }
 }

@@ -30,7 +30,9 @@ impl Status {
         let on_disk = l.process == ProcessState::DiskSleep;
         let works = on_disk && until_now(l.since).is_some_and(|time| time < thresholds.stopped);
         let lasts = l.for_at_least >= thresholds.standstill && !works;
-        let held = l.held == Ok(true) && (lasts || l.process.stands());
+        // Who has closed the gate holds up all, not only those that need space: that is said instead.
+        let is_told = self.gate_closed(thresholds).is_some();
+        let held = l.held == Ok(true) && (lasts || l.process.stands()) && !is_told;
         held.then(|| {
             let (waits, severity) = self.cost_of(&[Want::Lock]);
             let cost = format!("every append that needs space waits for it{waits}");
@@ -72,7 +74,7 @@ impl Status {
         let severity = if lasted >= LONG { Severity::Critical } else { severity };
         let sentence = format!(
             "{} with {} in flight{at}, {}{}; followers see nothing behind it{waits}",
-            all_are(&people, self.writers.len()),
+            all_are("writer", &people, self.writers.len()),
             size(bytes),
             since(quiet, lasted),
             people[0].done_by(),
@@ -84,14 +86,11 @@ impl Status {
     /// Writers with nothing in flight that do nothing: what their programs write waits in their pipes.
     pub(super) fn writers_stopped(&self, thresholds: &Thresholds) -> Vec<Finding> {
         let stands = |w: &&WriterStatus| {
-            let state = w.process;
-            let stuck =
-                state.stands() || matches!(state, ProcessState::DiskSleep | ProcessState::CoreDumping);
             // Who holds a lock is named for that.
             let is_named = |l: &Lock| l.held == Ok(true) && l.seat == w.seat;
             w.alive == Ok(true)
                 && w.in_flight.is_none()
-                && stuck
+                && w.process.is_held()
                 && w.process_for_at_least >= thresholds.stopped
                 && !is_named(&self.lock)
                 && !is_named(&self.maintenance)
@@ -102,7 +101,7 @@ impl Status {
             let known = them.iter().filter_map(|w| w.not_run_for).max();
             let sentence = format!(
                 "{}, {}{}; {}",
-                all_are(&people, self.writers.len()),
+                all_are("writer", &people, self.writers.len()),
                 since(known, lasted),
                 people[0].done_by(),
                 match people.len() {
@@ -119,14 +118,15 @@ impl Status {
     /// Whether somebody stands who may do so for a moment only: worth another look.
     #[must_use]
     pub fn is_worth_another_look(&self, thresholds: &Thresholds) -> bool {
-        self.writers.iter().any(|w| {
-            let stuck = w.process.stands()
-                || matches!(w.process, ProcessState::DiskSleep | ProcessState::CoreDumping);
+        let writer = |w: &WriterStatus| {
             w.alive == Ok(true)
                 && w.in_flight.is_none()
-                && stuck
+                && w.process.is_held()
                 && w.process_for_at_least < thresholds.stopped
-        })
+        };
+        let is_soon = |time: Option<Duration>| time.is_some_and(|time| time < thresholds.stopped);
+        let mut followers = self.followers.iter().filter(|f| f.lag > 0 && f.process.is_held());
+        self.writers.iter().any(writer) || followers.any(|f| is_soon(f.not_run_for))
     }
 
     fn by_state(
@@ -147,9 +147,11 @@ impl Status {
 
     pub(super) fn gate_closed(&self, thresholds: &Thresholds) -> Option<Finding> {
         let at = self.gate.filter(|_| self.gate_for_at_least >= thresholds.standstill)?;
-        let l = if self.lock.held == Ok(true) { &self.lock } else { &self.maintenance };
+        let is_lock = self.lock.held == Ok(true) || (self.lock.is_stale && self.maintenance.held != Ok(true));
+        let l = if is_lock { &self.lock } else { &self.maintenance };
         let operation = self.unfinished.unwrap_or("trim");
-        let (waits, severity) = self.cost_of(&[Want::Gate]);
+        let wants = if self.lock.held == Ok(true) { &[Want::Gate, Want::Lock][..] } else { &[Want::Gate] };
+        let (waits, severity) = self.cost_of(wants);
         if l.held == Ok(true) {
             let (who, lasting) = (self.holder(l), since(until_now(l.since), self.gate_for_at_least));
             let sentence = format!(
@@ -162,12 +164,13 @@ impl Status {
             return Some(made(severity, FindingId::GateClosed, State::Stalled, said).at(l.seat));
         }
         let sentence = format!(
-            "process {} ({}) died in the middle of {operation}, which holds all appends up (the gate is closed at {at}, for at least {}){waits}",
+            "process {} ({}) died in the middle of {operation} and left the gate closed at {at}, {}{}",
             l.pid,
             l.command,
-            lasting(self.gate_for_at_least)
+            since(until_now(l.since), self.gate_for_at_least),
+            if waits.is_empty() { "; nobody waits for it" } else { &waits }
         );
-        let next = format!("{} opens it now; the next append does it by itself", self.command("repair"));
+        let next = format!("{} opens it now; the next append does so by itself", self.command("repair"));
         Some(made(severity, FindingId::GateClosed, State::Stalled, (sentence, next)).of(l.pid))
     }
 
@@ -220,17 +223,21 @@ impl Status {
     }
 
     pub(super) fn writers_full(&self) -> Option<Finding> {
-        let open = self.writers.iter().filter(|w| w.alive != Ok(false)).count();
-        if open < self.max_writers as usize {
+        if !self.is_taken() {
             return None;
         }
         let mut counts = BTreeMap::new();
         self.writers.iter().for_each(|w| *counts.entry(w.pid).or_insert(0_usize) += 1);
         let most = counts.into_iter().max_by_key(|(_, n)| *n);
         // Of many who have one each, none is to blame.
-        let greedy = most.filter(|(_, n)| *n > 1);
-        let seat = greedy.and_then(|(pid, _)| self.writers.iter().find(|w| w.pid == pid)).map(|w| w.seat);
-        let who = greedy.map_or_else(String::new, |(pid, n)| format!(", process {pid} has {n} of them"));
+        let greedy = most.filter(|(_, n)| *n > 1 || self.max_writers == 1);
+        let writer = greedy.and_then(|(pid, _)| self.writers.iter().find(|w| w.pid == pid));
+        let seat = writer.map(|w| w.seat);
+        let who = match (greedy, writer.map(|w| Person::from(w).named())) {
+            (Some((_, 1)), Some(named)) => format!(", by process {named}"),
+            (Some((_, n)), Some(named)) => format!(", process {named} has {n} of them"),
+            _ => String::new(),
+        };
         let waits = match &self.slot_waiters {
             Some(wait) => {
                 let (count, since) = (wait.count.into(), until_now(Some(wait.since)).unwrap_or_default());
@@ -251,10 +258,13 @@ impl Status {
         };
         let next = format!(
             "{} lists who has them: end those that are not needed; a new log takes more by --max-writers",
-            self.command("status --json"),
+            self.command("status"),
         );
-        let made = if self.slot_waiters.is_some() { critical } else { warning };
-        Some(made(FindingId::WritersFull, State::Warning, sentence, next).at(seat.unwrap_or_default()))
+        let found = match self.slot_waiters {
+            Some(_) => critical(FindingId::WritersFull, State::Locked, sentence, next),
+            None => warning(FindingId::WritersFull, State::Warning, sentence, next),
+        };
+        Some(found.at(seat.unwrap_or_default()))
     }
 }
 

@@ -6,7 +6,7 @@ use super::who::{self, Person};
 use super::{critical, info, warning};
 use crate::status::{Finding, FindingId, Severity, State, Status, Thresholds, WriterStatus};
 use crate::units::{counted, lasting, size};
-use crate::waiting::{Waiting, Want};
+use crate::waiting::{SlotWaiters, Waiting, Want};
 
 /// From when on an append that waits is somebody's trouble now.
 pub(super) const LONG: Duration = Duration::from_secs(30);
@@ -34,6 +34,15 @@ impl Held<'_> {
     }
 }
 
+/// `process 4313 (web) has waited 29 s to open it`.
+fn opening(w: &SlotWaiters) -> String {
+    let time = lasting(who::until_now(Some(w.since)).unwrap_or_default());
+    match w.count {
+        1 => format!("process {} ({}) has waited {time} to open it", w.pid, w.command),
+        n => format!("{n} programs wait to open it, for {time}, the last of them {} ({})", w.pid, w.command),
+    }
+}
+
 impl Status {
     /// Those that live, want one of these, and still try.
     pub(super) fn held_up(&self, wants: &[Want]) -> Option<Held<'_>> {
@@ -50,11 +59,18 @@ impl Status {
 
     /// What waiting for somebody costs: the words, and how bad that is.
     pub(super) fn cost_of(&self, wants: &[Want]) -> (String, Severity) {
-        match self.held_up(wants) {
-            Some(held) if held.is_long() => (format!("; {}", held.words()), Severity::Critical),
-            Some(held) => (format!("; {}", held.words()), Severity::Warning),
-            None => (String::new(), Severity::Warning),
-        }
+        let held = self.held_up(wants);
+        let openers = self.slot_waiters.as_ref().filter(|_| wants.contains(&Want::Lock) && !self.is_taken());
+        let is_long = |w: &SlotWaiters| who::until_now(Some(w.since)).is_some_and(|time| time >= LONG);
+        let words = [held.as_ref().map(Held::words), openers.map(opening)];
+        let words = words.into_iter().flatten().map(|words| format!("; {words}")).collect();
+        let is_long = held.is_some_and(|held| held.is_long()) || openers.is_some_and(is_long);
+        (words, if is_long { Severity::Critical } else { Severity::Warning })
+    }
+
+    /// Whether every slot has an owner.
+    pub(super) fn is_taken(&self) -> bool {
+        self.writers.iter().filter(|w| w.alive != Ok(false)).count() >= self.max_writers as usize
     }
 
     pub(super) fn space(&self, thresholds: &Thresholds) -> Option<Finding> {

@@ -45,7 +45,7 @@ impl<'a> From<&'a WriterStatus> for Person<'a> {
 impl<'a> From<&'a FollowerStatus> for Person<'a> {
     fn from(f: &'a FollowerStatus) -> Self {
         let command_line = f.command_line.as_deref();
-        let (process, frozen_by, stuck_in) = (f.process, f.frozen_by.as_ref(), None);
+        let (process, frozen_by, stuck_in) = (f.process, f.frozen_by.as_ref(), f.stuck_in.as_deref());
         Self {
             pid: f.pid,
             command: &f.command,
@@ -121,20 +121,27 @@ impl Person<'_> {
 }
 
 /// `writer 4312 (web) is stopped`, `3 of 200 writers are stopped: 18018, 18062, 18401`.
-pub(super) fn all_are(people: &[Person<'_>], of: usize) -> String {
+pub(super) fn all_are(what: &str, people: &[Person<'_>], of: usize) -> String {
     let [first, others @ ..] = people else { return String::new() };
     if others.is_empty() {
-        return format!("writer {} is {}", first.named(), first.doing());
+        return format!("{what} {} is {}", first.named(), first.doing());
     }
-    let ids: Vec<String> = people.iter().map(|p| p.seat.pid.unwrap_or(p.pid).to_string()).collect();
-    let (all, doing, ids) = (counted(of as u64, "writer"), first.doing(), listed(&ids));
+    let (all, doing, ids) = (counted(of as u64, what), first.doing(), ids_of(people.iter().copied()));
     format!("{} of {all} are {doing}: {ids}", people.len())
+}
+
+/// By their numbers here, where they have one.
+pub(super) fn ids_of<'a>(people: impl Iterator<Item = Person<'a>>) -> String {
+    let ids: Vec<String> = people.map(|p| p.seat.pid.unwrap_or(p.pid).to_string()).collect();
+    listed(&ids)
 }
 
 /// What killing whoever stands costs.
 #[derive(Clone, Copy)]
 pub(super) enum Loses {
     Nothing,
+    /// It has only read.
+    AReader,
     /// Its append in flight; and what it has read or waits in its pipe, where its program feeds it through one.
     AnAppend,
 }
@@ -162,11 +169,16 @@ impl Status {
         let all = ids.join(" ");
         let cost = match (loses, ids.len()) {
             (Loses::Nothing, _) => "it heals by itself, nothing is lost",
+            (Loses::AReader, 1) => "it goes on where it was",
+            (Loses::AReader, _) => "they go on where they were",
             (Loses::AnAppend, 1) => "it heals; what is not yet appended, pipe included, is lost",
             (Loses::AnAppend, _) => "it heals; what is not yet appended, pipes included, is lost",
         };
         match (first.process, first.frozen_by) {
             (ProcessState::Frozen, Some(by)) => thaw(by),
+            (ProcessState::Stopped, _) if matches!(loses, Loses::AReader) => {
+                format!("`kill -CONT {all}`: {cost}")
+            }
             (ProcessState::Stopped, _) => format!("`kill -CONT {all}`, or `kill -9 {all}`: {cost}"),
             (ProcessState::Traced, _) => format!(
                 "`grep TracerPid /proc/{pid}/status` tells which process traces it: let that one detach, or `kill -9 {all}`: {cost}"

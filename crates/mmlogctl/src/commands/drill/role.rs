@@ -74,6 +74,8 @@ pub(super) enum Role {
     Follow,
     /// Is so many followers, which read for ever, without a hold.
     Read,
+    /// Reads to the end, without a hold, and then no more.
+    Linger,
     /// Takes a hold, and ends.
     Hold,
     /// Appends, and its disk does not take it.
@@ -101,6 +103,7 @@ impl Role {
             Self::Original => "original",
             Self::Follow => "follow",
             Self::Read => "read",
+            Self::Linger => "linger",
             Self::Hold => "hold",
             Self::Sync => "sync",
             Self::Limited => "limited",
@@ -140,6 +143,11 @@ pub fn run(args: &RoleArgs, out: &mut Output) -> Result<Exit, Failure> {
         }
         Role::Follow => follow(log),
         Role::Read => read(log, size),
+        Role::Linger => {
+            let mut follower = Log::options().open_reader(log)?.follow(Start::Newest)?;
+            follower.announce("");
+            wait_for_end()
+        }
         Role::Hold => {
             let log = Log::options().open(log)?;
             let oldest = log.oldest()?;

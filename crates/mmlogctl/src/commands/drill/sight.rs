@@ -36,6 +36,10 @@ pub(super) fn finding(ended: &Ended, log: &Path, id: FindingId) -> Done<Option<F
 }
 
 fn among_findings(ended: &Ended, id: FindingId) -> Done<Option<Found>> {
+    // All of it has just been staged.
+    if let Some(at) = String::from_utf8_lossy(&ended.stdout).find("\"1970-") {
+        return Err(Stop::Failed(format!("status names a time that nobody knows, behind byte {at}")));
+    }
     let status = parse(ended)?;
     let said = status["findings"].as_array().into_iter().flatten();
     let found = said.into_iter().find(|f| f["id"] == id.name()).map(|f| Found {

@@ -7,7 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use mmlog::{FindingId, Log, Observer, Status};
 use rustix::io::Errno;
@@ -311,6 +311,12 @@ impl Stage<'_> {
     pub(super) fn metadata(&self) -> PathBuf {
         metadata_of(&self.log)
     }
+}
+
+/// That time, as metadata has it.
+pub(super) fn before_now(ago: Duration) -> [u8; 8] {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(now.saturating_sub(ago).as_nanos()).unwrap_or(0).to_ne_bytes()
 }
 
 /// What a role did not do; without a filter of system calls it could not.

@@ -1,7 +1,9 @@
 //! Disks that are full, or fail.
 
 use std::fs;
+use std::mem::offset_of;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use mmlog::layout::{Owner, SLOTS_AT, Slot, SlotHot};
 use mmlog::{FindingId, Want, WriterStatus};
@@ -9,7 +11,7 @@ use rustix::io::Errno;
 
 use super::super::mounts::{self, Mount};
 use super::super::role::Role;
-use super::super::stage::{Done, Stage, Stop};
+use super::super::stage::{self, Done, Stage, Stop};
 use super::{Cure, Incident, needs_root};
 
 const FREE_SPACE: Cure = Cure::People("free space on it (here: what was put there to fill it)", |stage| {
@@ -93,13 +95,13 @@ pub(super) const INCIDENTS: &[Incident] = &[
         needs: "a kernel that filters system calls (seccomp)",
         stage: |stage| {
             let pid = waiting(stage, Role::GiveUp, Want::Space)?;
-            // As if that had been a while ago.
-            let long_ago = 1_000_000_000_u64.to_ne_bytes();
-            let tried = SLOTS_AT + std::mem::offset_of!(SlotHot, wait_tried_ns);
-            let claimed = SLOTS_AT + std::mem::offset_of!(Slot, cold) + std::mem::offset_of!(Owner, since_ns);
-            let metadata = stage.metadata();
-            stage.poke(&metadata, tried, &long_ago)?;
-            stage.poke(&metadata, claimed, &long_ago)?;
+            // As if that had been a minute ago.
+            let ago = stage::before_now(Duration::from_secs(60));
+            let hot = [offset_of!(SlotHot, wait_since_ns), offset_of!(SlotHot, wait_tried_ns)];
+            let claimed = offset_of!(Slot, cold) + offset_of!(Owner, since_ns);
+            for field in [claimed, hot[0], hot[1]] {
+                stage.poke(&stage.metadata(), SLOTS_AT + field, &ago)?;
+            }
             Ok(pid)
         },
         command: "",

@@ -1,9 +1,5 @@
 //! Consumers that are behind or gone, and looks that do not see everything.
 
-use std::mem::offset_of;
-use std::time::{Duration, SystemTime};
-
-use mmlog::layout::{FollowingPlace, following_at};
 use mmlog::{FindingId, Status};
 use rustix::process::Signal;
 
@@ -13,6 +9,7 @@ use super::{Cure, Incident};
 
 /// More than 16 chunks of the smallest size.
 const MUCH: usize = 100 << 10;
+const SMALL: &[&str] = &["--chunk-size", "4096"];
 
 pub(super) const INCIDENTS: &[Incident] = &[
     Incident {
@@ -48,33 +45,27 @@ pub(super) const INCIDENTS: &[Incident] = &[
     Incident {
         name: FindingId::ReaderBehind.name(),
         finding: FindingId::ReaderBehind,
-        about: "A follower without a hold is stopped, and far behind.",
+        about: "A follower without a hold does not read on, as one whose output nobody takes: it is far behind.",
         needs: "",
         stage: |stage| {
-            stopped_far_behind(stage, (Role::Read, 1), "the follower", |status| {
-                status.followers.iter().any(|f| f.position == status.cursor)
-            })
+            stage.log(SMALL, b"the first line\n")?;
+            let index = stage.start(Role::Linger, 0)?;
+            stage.until("the follower", |stage| Ok(is_read(&stage.look()?).then_some(())))?;
+            stage.append(&missed())?;
+            Ok(Some(stage.actor(index).pid()))
         },
-        command: "kill -CONT {pid}",
-        cure: Cure::Command,
+        command: "",
+        cure: Cure::People("have its output taken, or end it", |stage| {
+            stage.end_actors();
+            Ok(())
+        }),
     },
     Incident {
         name: FindingId::ReaderStands.name(),
         finding: FindingId::ReaderStands,
-        about: "A follower without a hold has not come back to read for ten minutes, as one whose output nobody takes.",
+        about: "A follower without a hold is stopped, and bytes wait for it.",
         needs: "",
-        stage: |stage| {
-            let pid = stopped_far_behind(stage, (Role::Read, 1), "the follower", |status| {
-                status.followers.iter().any(|f| f.position == status.cursor)
-            })?;
-            // It is the only one, and says nothing more.
-            let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
-            let seen = now.saturating_sub(Duration::from_secs(600)).as_nanos();
-            let seen = u64::try_from(seen).unwrap_or(0).to_ne_bytes();
-            let place = following_at(stage.look()?.max_writers);
-            stage.poke(&stage.metadata(), place + offset_of!(FollowingPlace, seen_ns), &seen)?;
-            Ok(pid)
-        },
+        stage: |stage| stopped_far_behind(stage, (Role::Read, 1), "the follower", is_read),
         command: "kill -CONT {pid}",
         cure: Cure::Command,
     },
@@ -115,6 +106,15 @@ pub(super) const INCIDENTS: &[Incident] = &[
     },
 ];
 
+/// A follower has come to the end.
+fn is_read(status: &Status) -> bool {
+    status.followers.iter().any(|f| f.position == status.cursor)
+}
+
+fn missed() -> Vec<u8> {
+    b"a line that it does not see\n".repeat(MUCH / 28)
+}
+
 /// A reader that has come to the end is stopped there, and much is appended.
 fn stopped_far_behind(
     stage: &mut Stage<'_>,
@@ -122,11 +122,11 @@ fn stopped_far_behind(
     what: &str,
     is_at_the_end: fn(&Status) -> bool,
 ) -> Done<Option<u32>> {
-    stage.log(&["--chunk-size", "4096"], b"the first line\n")?;
+    stage.log(SMALL, b"the first line\n")?;
     let index = stage.start(role, size)?;
     stage.until(what, |stage| Ok(is_at_the_end(&stage.look()?).then_some(())))?;
     stage.actor(index).signal(Signal::STOP)?;
     stage.until("its stop", |stage| Ok(stage.actor(index).is_stopped().then_some(())))?;
-    stage.append(&b"a line that it does not see\n".repeat(MUCH / 28))?;
+    stage.append(&missed())?;
     Ok(Some(stage.actor(index).pid()))
 }

@@ -1,0 +1,78 @@
+//! Followers that cannot read on: whose doing that is, and what lets them.
+
+use std::process::{Child, Command, Stdio};
+
+use super::*;
+use mmlog::State;
+
+#[test]
+fn followers_that_are_stopped_with_bytes_before_them_are_a_warning_and_one_command_continues_all() {
+    let scratch = Scratch::new();
+    let log = new_log(&scratch, b"one line\n");
+    let both = [tail(&log, &[]).start(), tail(&log, &[]).start()];
+    for running in &both {
+        seen(&log, running, |f| f.position == 9);
+        running.signal(Signal::SIGSTOP);
+    }
+    let stopped = || status(&log).followers.iter().all(|f| f.process == ProcessState::Stopped).then_some(());
+    wait_for("they are stopped", stopped);
+    assert_eq!(mmlogctl("check", &log).run().code, 0, "nothing waits for them");
+    append(&log, b"another\n");
+    let said = "2 of 2 followers are stopped: ";
+    let found =
+        wait_for("it is said", || status(&log).findings.into_iter().find(|f| f.sentence.starts_with(said)));
+    assert_eq!(found.id, FindingId::ReaderStands);
+    assert_eq!((found.severity, found.state), (Severity::Warning, State::Warning), "{found:?}");
+    let mut ids = both.each_ref().map(Running::pid);
+    let either = [ids, {
+        ids.reverse();
+        ids
+    }]
+    .map(|[a, b]| format!("kill -CONT {a} {b}"));
+    assert!(either.iter().any(|command| found.command() == Some(command)), "{found:?}");
+    let said = "2 of 2 followers are stopped: ";
+    assert!(
+        found.sentence.starts_with(said) && found.sentence.contains("up to 8 B wait for them"),
+        "{found:?}"
+    );
+    let checked = mmlogctl("check", &log).run();
+    assert!(checked.code == 1 && checked.text().starts_with("WARNING - "), "{checked:?}");
+    for running in both {
+        running.signal(Signal::SIGCONT);
+        seen(&log, &running, |f| f.lag == 0);
+        running.signal(Signal::SIGKILL);
+        running.end();
+    }
+    assert_eq!(mmlogctl("check", &log).run().code, 0);
+}
+
+/// Whatever becomes of the test.
+struct Ends(Child);
+
+impl Drop for Ends {
+    fn drop(&mut self) {
+        let _ = self.0.kill().and_then(|()| self.0.wait());
+    }
+}
+
+#[test]
+fn who_does_not_take_what_a_follower_writes_is_named() {
+    let scratch = Scratch::new();
+    let log = new_log(&scratch, &b"more than a pipe holds\n".repeat(1 << 17));
+    let (theirs, ours) = std::io::pipe().unwrap();
+    let sleep =
+        Command::new("sleep").arg("1000").stdin(theirs).stdout(Stdio::null()).stderr(Stdio::null()).spawn();
+    let reader = Ends(sleep.unwrap());
+    let stuck = tail(&log, &["-n", "+1"]).stdout(ours).start_unread();
+    let named = format!(", read by {} (sleep 1000), is full; ", reader.0.id());
+    let line = wait_for("it is said", || {
+        let shown = mmlogctl("status", &log).run().text();
+        let line = shown.lines().find(|line| line.contains("reader-behind"))?;
+        line.contains(&named).then(|| line.to_owned())
+    });
+    assert!(line.contains(&format!("follower {} (mmlogctl tail", stuck.pid())), "{line}");
+    assert!(line.contains(" has read nothing for 1"), "since when: {line}");
+    drop(reader);
+    stuck.signal(Signal::SIGKILL);
+    stuck.end();
+}
