@@ -9,10 +9,10 @@ use std::ops::Range;
 use std::os::unix::fs::MetadataExt;
 use std::time::SystemTime;
 
-use super::Files;
 use super::guard::LogLock;
 use super::meta::page_size;
 use super::segments::Named;
+use super::{Files, Intent, reboot};
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::holes;
@@ -27,7 +27,19 @@ use crate::sys::{alloc, fs};
 impl Files {
     /// The first position that prune has left; what lies below is given up.
     pub(crate) fn first_kept(&self) -> u64 {
-        self.meta.header().kept.first.load(Ordering::Acquire) // kept
+        let kept = self.meta.header().kept.first.load(Ordering::Acquire); // kept
+        match self.intent == Intent::Read && !self.is_of_this_boot() {
+            true => self.kept_by_recovery(kept),
+            false => kept,
+        }
+    }
+
+    /// After a power cut the file at the path may be one from before what was given up: then the recovery takes that back.
+    #[cold]
+    fn kept_by_recovery(&self, kept: u64) -> u64 {
+        let Ok(segment) = self.renew() else { return kept };
+        let len = segment.file().metadata().map_or(u64::MAX, |stat| stat.len());
+        reboot::kept_of(kept, segment.base(), len)
     }
 
     /// When a segment of that generation became final, at the earliest, whose file says `changed`: rotations set that.

@@ -41,6 +41,11 @@ struct Left<'a> {
     synced: u64,
 }
 
+/// Where what is kept begins, given a data file: it may be one from before what was given up.
+pub(super) fn kept_of(kept: u64, base: u64, len: u64) -> u64 {
+    if kept > base.saturating_add(len) { base } else { kept }
+}
+
 impl<'a> Left<'a> {
     fn of(files: &Files, file: &'a File, base: u64) -> Result<Self, Fault> {
         let len = file.metadata().map_err(Fault::io("stat the data file"))?.len();
@@ -49,8 +54,7 @@ impl<'a> Left<'a> {
             files.meta.check_positions()?;
             return Err(Fault::OutOfRange { field: "base", value: base, min: 0, max: POSITION_END - 1 });
         }
-        let kept = header.kept.first.load(Ordering::Relaxed);
-        let kept = if kept > base + len { base } else { kept };
+        let kept = kept_of(header.kept.first.load(Ordering::Relaxed), base, len);
         let synced = header.checkpoint.synced().max(base).max(kept);
         if len < synced - base {
             return Err(Fault::Truncated { expected: synced - base, found: len });
@@ -114,7 +118,8 @@ impl LogLock<'_> {
         let (control, checkpoint) = (self.control(), &header.checkpoint);
         let left = Left::of(self.files, self.segment.file(), control.base())?;
         let (base, len, synced) = (left.base, left.len, left.synced);
-        if header.kept.first.load(Ordering::Relaxed) > base + len {
+        let kept = header.kept.first.load(Ordering::Relaxed);
+        if kept_of(kept, base, len) != kept {
             header.kept.first.store(base, Ordering::Release); // kept
         }
         let same_boot = self.files.is_of_this_boot();

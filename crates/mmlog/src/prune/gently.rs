@@ -28,7 +28,7 @@ pub(crate) fn prune_gently(files: &Files, how: &Retention) -> Result<Pruning, Fa
     }
     keep_beginning(files, &facts, &planned)?;
     let guard = files.lock(Operation::Prune, &files.deadline(files.gate_time()))?;
-    go_on(files, guard, &facts, &how)
+    go_on(files, guard, &facts, &how, &planned)
 }
 
 /// The same for somebody who has the lock, since an append found no space: with a rule for free space, the oldest segment
@@ -42,10 +42,21 @@ pub(crate) fn give_way(files: &Files, guard: LogLock<'_>, how: &Retention) -> Re
         return Ok(planned);
     }
     keep_beginning(files, &facts, &planned)?;
-    go_on(files, guard, &facts, &how)
+    go_on(files, guard, &facts, &how, &planned)
 }
 
-fn go_on(files: &Files, guard: LogLock<'_>, facts: &Facts, how: &Retention) -> Result<Pruning, Fault> {
+/// `before`: what was planned before the lock was taken. Where more would go now, since a hold was let go, the next look
+/// takes it: for these names nothing was made durable.
+fn go_on(
+    files: &Files,
+    guard: LogLock<'_>,
+    facts: &Facts,
+    how: &Retention,
+    before: &Pruning,
+) -> Result<Pruning, Fault> {
+    if decided(files, facts, how)?.segments.len() > before.segments.len() {
+        return Ok(Pruning::default());
+    }
     let planned = announce(files, &guard, facts, how)?;
     drop(guard);
     files.sync_metadata().map_err(Fault::io("make durable what is kept"))?;
