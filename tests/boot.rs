@@ -391,22 +391,6 @@ fn a_log_that_nobody_recovered_is_read_as_the_recovery_leaves_it_and_that_is_sai
     assert!(!ranges(&said).is_empty());
 }
 
-/// The metadata reached the disk, and not the names of the files: the file at the path is the one of before.
-#[test]
-fn what_was_given_up_of_a_file_that_a_power_cut_brought_back_is_there_for_readers_and_for_the_recovery() {
-    let scratch = Scratch::new();
-    let log = scratch.file("app.log");
-    append(&log, "one\ntwo\n").run().is_success();
-    poke(&log, offset_of!(Header, control.cursor), &5000_u64.to_ne_bytes());
-    poke(&log, offset_of!(Header, kept.first), &4000_u64.to_ne_bytes());
-    reboot(&log);
-    let seen = mmlogctl("cat", &log).run();
-    assert_eq!((seen.code, seen.text().as_str()), (0, "one\ntwo\n"), "{seen:?}");
-    append(&log, "three\n").run().is_success();
-    assert_eq!(mmlogctl("cat", &log).run().text(), "one\ntwo\nthree\n");
-    assert_eq!(word(&log, offset_of!(Header, kept.first)), 0);
-}
-
 /// Whether two boots cannot have the same boot time here.
 fn clocks_tell(claim: &str) -> bool {
     let always = cfg!(any(target_arch = "x86_64", target_arch = "s390x", target_arch = "powerpc64"));

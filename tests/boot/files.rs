@@ -1,11 +1,13 @@
 //! Which file is the log's: on a new mount, beside its original, restored, emptied, or somebody else's.
 
 use std::fs;
+use std::mem::offset_of;
 
+use mmlog::layout::Header;
 use mmlog::{Log, Options};
 
 use crate::cli::{Scratch, Tool, at, metadata_of, mmlogctl, poke, reboot, skipped, slot, write_slot};
-use crate::{append, mounts};
+use crate::{append, mounts, word};
 
 /// A shell in mounts of its own, in which `$M` is the tool and everything is below `$D`; what it printed, without the
 /// scratch directory's name.
@@ -308,4 +310,20 @@ fn another_logs_directory_below_keeps_nobody_from_making_a_log() {
     fs::write(&log, b"").unwrap();
     append(&log, "two\n").run().is_success();
     mmlogctl("cat", &log).run().printed(b"two\n");
+}
+
+/// The metadata reached the disk, and not the names of the files: the file at the path is the one of before.
+#[test]
+fn what_was_given_up_of_a_file_that_a_power_cut_brought_back_is_there_for_readers_and_for_the_recovery() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    append(&log, "one\ntwo\n").run().is_success();
+    poke(&log, offset_of!(Header, control.cursor), &5000_u64.to_ne_bytes());
+    poke(&log, offset_of!(Header, kept.first), &4000_u64.to_ne_bytes());
+    reboot(&log);
+    let seen = mmlogctl("cat", &log).run();
+    assert_eq!((seen.code, seen.text().as_str()), (0, "one\ntwo\n"), "{seen:?}");
+    append(&log, "three\n").run().is_success();
+    assert_eq!(mmlogctl("cat", &log).run().text(), "one\ntwo\nthree\n");
+    assert_eq!(word(&log, offset_of!(Header, kept.first)), 0);
 }

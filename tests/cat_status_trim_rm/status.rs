@@ -130,7 +130,7 @@ fn a_closed_gate_that_nobody_holds_is_stalled() {
     let scratch = Scratch::new();
     let log = scratch.log(CONTENT);
     poke(&log, at::CURSOR, &(mmlog::layout::GATE | 14).to_ne_bytes());
-    shows(&log, "STALLED", &["the gate is closed at", "next mmlogctl repair"]);
+    shows(&log, "STALLED", &["left the gate closed at 14, for ", "next mmlogctl repair"]);
 }
 
 #[test]

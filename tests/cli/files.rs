@@ -99,7 +99,7 @@ pub(crate) fn write_hole(log: &Path, index: usize, start: u64, len: u64) {
     poke(log, entry + offset_of!(HoleEntry, start), &(start + 1).to_ne_bytes());
     poke(log, entry + offset_of!(HoleEntry, len), &len.to_ne_bytes());
     poke(log, entry + offset_of!(HoleEntry, kind), &TORN.to_ne_bytes());
-    poke(log, entry + offset_of!(HoleEntry, at_ns), &1_u64.to_ne_bytes());
+    poke(log, entry + offset_of!(HoleEntry, at_ns), &1_700_000_000_000_000_000_u64.to_ne_bytes());
 }
 
 /// Both files, byte for byte.

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::Duration;
 
 use mmlog::FindingId;
 use mmlog::layout::{Header, PolicyCopy};
 
-use super::super::stage::{Done, Stage, Stop};
+use super::super::stage::{self, Done, Stage, Stop};
 use super::{Cure, Incident};
 
 pub(super) const INCIDENTS: &[Incident] = &[
@@ -45,7 +46,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         stage: |stage| {
             stage.log(&["--keep-free", "1%"], b"a line\n")?;
             // As if that had been an hour ago.
-            unfreed_since(stage, 1_000_000_000)?;
+            unfreed_since(stage, stage::before_now(Duration::from_secs(3600)))?;
             match stage.look()?.policy.unfreed_since {
                 Some(_) => Ok(None),
                 None => Err(Stop::Failed("it is not seen".to_owned())),
@@ -53,7 +54,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         },
         command: "df -h {directory}",
         cure: Cure::People("have removed segments let go (here: what says that they are not)", |stage| {
-            unfreed_since(stage, 0)
+            unfreed_since(stage, [0; 8])
         }),
     },
     Incident {
@@ -71,7 +72,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
     },
 ];
 
-fn unfreed_since(stage: &Stage<'_>, at_ns: u64) -> Done {
+fn unfreed_since(stage: &Stage<'_>, at_ns: [u8; 8]) -> Done {
     let at = std::mem::offset_of!(Header, policies.unfreed_since_ns);
-    stage.poke(&stage.metadata(), at, &at_ns.to_ne_bytes())
+    stage.poke(&stage.metadata(), at, &at_ns)
 }
