@@ -63,7 +63,6 @@ const SCENARIOS: &[Scenario] = &[
     Scenario { name: "rotate, then repair", prepare: acknowledged, act: rotate, again: |log| mend(log, &[]) },
     asked("prune", segments, prune),
     heals("policy", bounded, grow),
-    asked("set a policy", acknowledged, |log| bound(log, 9)),
     asked("punch", long, punch),
     asked("hold", acknowledged, hold),
     asked("follow", acknowledged, follow),
@@ -229,11 +228,11 @@ fn prune(log: &Path) {
 fn bounded(log: &Path) {
     segments(log);
     (0..6).for_each(|_| grow(log));
-    bound(log, 1);
+    bound(log);
 }
 
-fn bound(log: &Path, keep: u64) {
-    let set = |policy: &mut mmlog::Policy| (policy.rotate_size, policy.keep) = (Some(65536), Some(keep));
+fn bound(log: &Path) {
+    let set = |policy: &mut mmlog::Policy| (policy.rotate_size, policy.keep) = (Some(65536), Some(1));
     options().open(log).unwrap().set_policy(set, Duration::from_secs(10)).unwrap();
 }
 

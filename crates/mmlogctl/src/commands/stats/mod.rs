@@ -14,9 +14,9 @@
 //!   00:30     123M  69.9K/s  ########################
 //! ```
 //!
-//! [`timeline`] has what the log knows of times, [`edges`] which intervals there are, [`report`] brings both together with
-//! [`now`], [`human`] with [`chart`] and [`json`] show it. [`read`] goes over the lines: [`shape`] makes them alike,
-//! [`common`] counts the commonest.
+//! `timeline` has what the log knows of times, `edges` which intervals there are, `report` brings both together with
+//! `now`, `human` with `chart` and `json` show it. `read` goes over the lines: `shape` makes them alike,
+//! `common` counts the commonest.
 
 mod chart;
 mod common;
@@ -60,7 +60,7 @@ use timeline::{Points, nanoseconds};
 /// measured over half a second.
 ///
 /// --read reads all that is kept, or the asked time, through rotations and compressed segments, as cat does. It counts lines, levels (words
-/// such as ERROR or WARN in capitals, level=error, "level":"error", [error]; the first of a line) and the commonest shapes: lines in which times, numbers, hexadecimal numbers,
+/// such as ERROR or WARN in capitals, level=error, "level":"error", error in brackets; the first of a line) and the commonest shapes: lines in which times, numbers, hexadecimal numbers,
 /// ids, UUIDs, addresses and quoted texts are replaced by placeholders; 512 bytes of each line count for that. The memory for it is bounded: 8192 shapes have a count
 /// (space saving, Metwally et al. 2005), which is exact as long as there are no more, and else too high by at most one 8192th of the lines. The exit codes are those of cat.
 #[derive(Args, Debug)]
