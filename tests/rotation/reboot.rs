@@ -2,12 +2,15 @@
 
 use std::fs;
 use std::io::Write;
+use std::mem::offset_of;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 
 use super::{is_sound, names, options, rotate};
 use crate::common::surgeon::Surgeon;
 use crate::common::{committed, metadata_of, scene};
 use mmlog::Retention;
+use mmlog::layout::Header;
 
 /// What the metadata file holds.
 fn saved(log: &Path) -> Vec<u8> {
@@ -80,6 +83,30 @@ fn where_no_final_segment_is_left_the_file_at_the_path_begins_where_prune_noted_
         restored(&scene.log, &new);
         goes_on(&scene.log, b"kept\n");
     }
+}
+
+/// A file system gives the number of a removed file to the next one.
+#[test]
+fn a_note_about_another_file_with_the_inode_number_of_this_one_is_replaced() {
+    let scene = scene();
+    let log = options().open_or_create(&scene.log).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append(b"gone\n").unwrap();
+    rotate(&log);
+    writer.append(b"kept\n").unwrap();
+    let surgeon = Surgeon::new(&scene.log);
+    let noted =
+        [offset_of!(Header, kept.inode), offset_of!(Header, kept.generation), offset_of!(Header, kept.base)];
+    let inode = fs::metadata(&scene.log).unwrap().ino();
+    noted.into_iter().zip([inode, 0, 0]).for_each(|(at, value)| surgeon.set(at, value));
+    log.prune(&Retention::default().keep(0)).unwrap();
+    assert_eq!(noted.map(|at| surgeon.get(at)), [inode, 1, 5]);
+    // It says nothing any more when its file is given up with others kept behind it.
+    rotate(&log);
+    writer.append(b"more\n").unwrap();
+    rotate(&log);
+    log.prune(&Retention::default().keep(1)).unwrap();
+    assert_eq!(surgeon.get(noted[0]), 0);
 }
 
 #[test]

@@ -17,6 +17,7 @@ use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::holes;
 use crate::layout::HOOK_BYTE;
+use crate::metadata::Entry;
 use crate::sync::Ordering;
 use crate::sys::holders::{all_holders_of, holders_of};
 use crate::sys::lock::{self, Lease};
@@ -118,12 +119,21 @@ impl LogLock<'_> {
         self.still_believed(None)?;
         let header = self.files.meta.header();
         let (kept, current) = (&header.kept, header.current());
-        if position >= current.base && kept.inode.load(Ordering::Relaxed) != current.inode {
-            // The inode says that the others are its.
+        let noted = Entry {
+            generation: kept.generation.load(Ordering::Relaxed),
+            base: kept.base.load(Ordering::Relaxed),
+            inode: kept.inode.load(Ordering::Relaxed),
+            ..current
+        };
+        // The inode says that the others are its. (Not: the same inode, nothing to note. Its number is another file's once the
+        // file is gone, and the first one that a file system gives again.)
+        if position >= current.base && noted != current {
             kept.inode.store(0, Ordering::Relaxed);
             kept.generation.store(current.generation, Ordering::Release);
             kept.base.store(current.base, Ordering::Release);
             kept.inode.store(current.inode, Ordering::Release);
+        } else if noted.base < position && noted != current {
+            kept.inode.store(0, Ordering::Release);
         }
         self.files.meta.header().kept.first.fetch_max(position, Ordering::Release); // kept
         crash_point("prune:kept");
