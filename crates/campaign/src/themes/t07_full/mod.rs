@@ -267,7 +267,7 @@ impl Scene {
             let name = command.0;
             let spares = ["one", "two"].map(|spare| self.disk.path().join(spare));
             for spare in &spares {
-                fallocate(File::create(spare)?, FallocateFlags::empty(), 0, 3 << 20)?;
+                fallocate(File::create(spare)?, FallocateFlags::empty(), 0, 5 << 19)?;
             }
             // Made while there is space: what cannot be opened is an error for these, too.
             let log = self.disk.path().join(format!("{name}.log"));
