@@ -127,12 +127,16 @@ fn commands(step: &str) -> Vec<&str> {
     step.split('`').skip(1).step_by(2).collect()
 }
 
+fn names_it(text: &str) -> bool {
+    text.contains(".log") || text.contains("rf *")
+}
+
 /// Why that is no use: a shell cannot run it, this tool does not know a word of it, or it says nothing of this log.
 fn trouble(place: &Place, command: &str) -> Option<String> {
     let (ended, noted) = place.run(command);
     let is_ours = command.contains("mmlogctl");
-    let lists_it = command.starts_with("mmlogctl ls ") && ended.text().contains(".log");
-    let is_of_the_log = command.contains(".log") || command.contains("rf *") || lists_it;
+    let lists_it = command.starts_with("mmlogctl ls ") && names_it(&ended.text());
+    let is_of_the_log = names_it(command) || lists_it;
     let by_hand = command.starts_with("sh -c");
     if is_ours {
         place.make();
