@@ -65,7 +65,12 @@ pub(super) const INCIDENTS: &[Incident] = &[
         finding: FindingId::ReaderStands,
         about: "A follower without a hold is stopped, and bytes wait for it.",
         needs: "",
-        stage: |stage| stopped_far_behind(stage, (Role::Read, 1), "the follower", is_read),
+        stage: |stage| {
+            let pid = stopped_far_behind(stage, (Role::Read, 1), "the follower", is_read)?;
+            // It has to last a second.
+            stage.until("a follower that stands", |stage| stage.says(FindingId::ReaderStands))?;
+            Ok(pid)
+        },
         command: "kill -CONT {pid}",
         cure: Cure::Command,
     },
