@@ -296,7 +296,8 @@ impl LogLock<'_> {
     }
 
     /// Makes the data file reach position `end`: whole chunks while there is space, up to the policy's longest segment, else
-    /// what holds `end`.
+    /// what holds `end`. Beyond that segment it is `end` to the byte. (Not: the page. What is left of it lets others append
+    /// there, and reserve beyond it, so that each who comes too late makes room for the next.)
     ///
     /// # Errors
     /// [`Fault::NoSpace`] when not even that can be had; nothing has changed then.
@@ -310,9 +311,12 @@ impl LogLock<'_> {
         let (from, need) = (control.file_size(), self.offset(end)?);
         let least = need.next_multiple_of(page_size());
         let whole = need.next_multiple_of(self.files.meta.geometry().chunk_size);
-        let mut to = self.files.meta.longest_segment().map_or(whole, |most| whole.min(most.max(least)));
+        let mut to = match self.files.meta.longest_segment() {
+            Some(most) if need > most => need,
+            most => whole.min(most.unwrap_or(whole)),
+        };
         let page_end = from.next_multiple_of(page_size());
-        let zeros = vec![0; (page_end - from) as usize];
+        let zeros = vec![0; (page_end.min(to) - from) as usize];
         loop {
             // Zeros behind a cut: a store that came late may have left bytes in the last page.
             let grown = alloc::write_at(self.segment.file(), from, &zeros).and_then(|()| {
