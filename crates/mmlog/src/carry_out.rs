@@ -2,8 +2,8 @@
 //!
 //! - Growth ends at the longest segment that the policy allows, so what does not fit there is off its straight way already.
 //!   Only what is needed goes beyond: for a range in flight, for a drain, and for an append that cannot rotate.
-//! - A rotation is tried once for an append, and waited for no longer than `gate_ms`. Whatever came of it, the message
-//!   then fits, or makes the segment longer. Each turn rotates, grows or looks again.
+//! - An append tries to rotate a segment once, and waits no longer than `gate_ms` in all. Whatever came of it, the message
+//!   then fits, makes that segment longer, or finds another one full. Each turn rotates, grows or looks again.
 //! - The maintenance byte is had by trying. While somebody else has it, whoever needs space waits for what he does: that is
 //!   most likely a rotation.
 //! - All that can block (reading the directory, making and removing files, syncing metadata) is outside the gate, which is
@@ -37,16 +37,11 @@ const PAUSE: Duration = Duration::from_millis(1);
 /// What one append has tried.
 #[derive(Default)]
 pub(crate) struct Tries {
-    rotation: Option<Rotation>,
+    /// The base of the segment that it could not rotate: that one grows beyond its size. (Not: whether it has rotated.
+    /// Others may fill the next segment, too, before this process runs again.)
+    failed: Option<u64>,
     /// What is left of its wait for others' maintenance.
     wait: Option<Deadline>,
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Rotation {
-    Done,
-    /// The segment grows beyond its size.
-    Failed,
 }
 
 impl Tries {
@@ -64,12 +59,13 @@ impl Tries {
         let Some(size) = files.meta.longest_segment().filter(|size| used.saturating_add(len) > *size) else {
             return grow(files, guard, end, deadline);
         };
-        if self.rotation.is_none() && due::by_message(used, len, size) {
+        let has_failed = self.failed == Some(base);
+        if !has_failed && due::by_message(used, len, size) {
             drop(guard);
-            self.rotation = self.rotate(files, base, len, size);
+            self.failed = (!self.rotate(files, base, len, size)).then_some(base);
             return Ok(());
         }
-        if self.rotation == Some(Rotation::Failed) {
+        if has_failed {
             let step = due::step_beyond(size, page_size(), files.meta.geometry().chunk_size);
             let further = control.limit().saturating_add(step);
             if further > end && guard.grow(further).is_ok() {
@@ -79,10 +75,10 @@ impl Tries {
         grow(files, guard, end, deadline)
     }
 
-    /// `None`: somebody else has made space, as far as it goes.
-    fn rotate(&mut self, files: &Files, base: u64, len: u64, size: u64) -> Option<Rotation> {
+    /// Whether this process has made space, or somebody else, as far as it goes.
+    fn rotate(&mut self, files: &Files, base: u64, len: u64, size: u64) -> bool {
         if !may_rotate(files) {
-            return Some(Rotation::Failed);
+            return false;
         }
         let control = files.control();
         let is_due = || {
@@ -95,20 +91,20 @@ impl Tries {
         let held = match files.maintenance_turn(Operation::Rotate, wait, || has_space().then_some(())) {
             Ok(Turn::Ready(())) => {
                 files.is_not_busy();
-                return None;
+                return true;
             }
             Ok(Turn::Locked(held)) => held,
             Err(fault) => {
                 files.note_busy(&fault);
-                return Some(Rotation::Failed);
+                return false;
             }
         };
-        let Some(rotated) = rotate(files, &held, is_due) else { return Some(Rotation::Failed) };
+        let Some(rotated) = rotate(files, &held, is_due) else { return false };
         // With the gate open: this append's wait, and nobody else's.
         if rotated {
             prune(files, &held);
         }
-        Some(Rotation::Done)
+        true
     }
 }
 
