@@ -117,7 +117,8 @@ pub(crate) fn grow(files: &Files, guard: LogLock<'_>, end: u64, deadline: &Deadl
     };
     let Some(how) = retention(files) else { return Err(full) };
     if let Some(_maintenance) = files.try_maintenance(Operation::Prune)? {
-        return if gives_way(files, guard, &how) { Ok(()) } else { Err(full) };
+        let has_space = removes_some(files, &how, || give_way(files, guard, &how));
+        return if has_space { Ok(()) } else { Err(full) };
     }
     // Whoever has it may be making space.
     drop(guard);
@@ -198,18 +199,7 @@ fn rotate(files: &Files, _maintenance: &Held<'_>, is_due: impl Fn() -> bool) -> 
 
 /// A few segments at a time: what is left goes at the next look. Whether any went.
 fn prune(files: &Files, _maintenance: &Held<'_>) -> bool {
-    let Some(how) = retention(files) else { return false };
-    let (before, limit) = (free(files, &how), files.control().limit());
-    match prune_gently(files, &how) {
-        Ok(pruned) => {
-            removed(files, &pruned, before, limit);
-            !pruned.segments.is_empty()
-        }
-        Err(fault) => {
-            files.note_undone(Undone::Pruning, &fault);
-            false
-        }
-    }
+    retention(files).is_some_and(|how| removes_some(files, &how, || prune_gently(files, &how)))
 }
 
 /// What the policy lets go now, by this process.
@@ -224,37 +214,28 @@ fn retention(files: &Files) -> Option<Retention> {
     Some(Retention { free: how.free.filter(|_| files.may_free()), age, ..how })
 }
 
-/// Asked only where it matters.
-fn free(files: &Files, how: &Retention) -> u64 {
-    how.free.map_or(0, |_| fs::free_bytes(files.place.directory_fd()))
-}
-
-fn removed(files: &Files, pruned: &Pruning, before: u64, limit: u64) {
-    if pruned.is_empty() {
-        return;
+/// Whether any went.
+fn removes_some(files: &Files, how: &Retention, go: impl FnOnce() -> Result<Pruning, Fault>) -> bool {
+    // Asked only where it matters.
+    let before = how.free.map_or(0, |_| fs::free_bytes(files.place.directory_fd()));
+    let limit = files.control().limit();
+    let pruned = match go() {
+        Ok(pruned) => pruned,
+        Err(fault) => {
+            files.note_undone(Undone::Pruning, &fault);
+            return false;
+        }
+    };
+    if !pruned.is_empty() {
+        let header = files.meta.header();
+        header.overdue_log.pruned();
+        header.overdue_process.pruned();
     }
-    let header = files.meta.header();
-    header.overdue_log.pruned();
-    header.overdue_process.pruned();
     if pruned.segments.iter().any(|gone| gone.rule == Rule::Free) {
         let bytes = pruned.segments.iter().map(|gone| gone.allocated).sum();
         files.has_freed(Freed { before, bytes, limit });
     }
-}
-
-/// Whether space was made on a full disk.
-fn gives_way(files: &Files, guard: LogLock<'_>, how: &Retention) -> bool {
-    let (before, limit) = (free(files, how), files.control().limit());
-    match give_way(files, guard, how) {
-        Ok(pruned) => {
-            removed(files, &pruned, before, limit);
-            !pruned.segments.is_empty()
-        }
-        Err(fault) => {
-            files.note_undone(Undone::Pruning, &fault);
-            false
-        }
-    }
+    !pruned.segments.is_empty()
 }
 
 /// Whether it is for this process to try, and it can give the log's directory a file like the log's: asked before one is

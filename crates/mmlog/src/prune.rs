@@ -329,7 +329,7 @@ pub(crate) fn prune(files: &Files, how: &Retention) -> Result<Pruning, Fault> {
         return Ok(planned);
     }
     let facts = Facts::gather(files, how)?;
-    let planned = announce(files, &files.lock(Operation::Prune, &deadline)?, &facts, how)?;
+    let planned = announce(files, &files.lock(Operation::Prune, &deadline)?, &facts, how, usize::MAX)?;
     files.sync_metadata().map_err(Fault::io("make durable what is kept"))?;
     crash_point("prune:durable");
     take_away(files, &facts, &planned)?;
@@ -357,10 +357,19 @@ fn take_away(files: &Files, facts: &Facts, planned: &Pruning) -> Result<(), Faul
     Ok(())
 }
 
-/// Step 3: nobody claims or moves a hold meanwhile.
-fn announce(files: &Files, guard: &LogLock<'_>, facts: &Facts, how: &Retention) -> Result<Pruning, Fault> {
+/// Step 3: nobody claims or moves a hold meanwhile. Nothing goes where that would be more than `most` segments.
+fn announce(
+    files: &Files,
+    guard: &LogLock<'_>,
+    facts: &Facts,
+    how: &Retention,
+    most: usize,
+) -> Result<Pruning, Fault> {
     let planned = decided(files, facts, how)?;
     files.intact()?;
+    if planned.segments.len() > most {
+        return Ok(Pruning::default());
+    }
     if planned.punched.is_some() {
         guard.can_punch()?;
     }

@@ -20,48 +20,35 @@ use crate::files::owner::Operation;
 
 /// Takes away what may go.
 pub(crate) fn prune_gently(files: &Files, how: &Retention) -> Result<Pruning, Fault> {
-    let how = Retention { gently: true, ..how.clone() };
-    let facts = Facts::gather(files, &how)?;
-    let planned = decided(files, &facts, &how)?;
-    if planned.is_empty() {
-        return Ok(planned);
-    }
-    keep_beginning(files, &facts, &planned)?;
-    let guard = files.lock(Operation::Prune, &files.deadline(files.gate_time()))?;
-    go_on(files, guard, &facts, &how, &planned)
+    let lock = || files.lock(Operation::Prune, &files.deadline(files.gate_time()));
+    go(files, &Retention { gently: true, ..how.clone() }, lock)
 }
 
 /// The same for somebody who has the lock, since an append found no space: with a rule for free space, the oldest segment
 /// goes whatever else keeps it. The lock is given back.
 pub(crate) fn give_way(files: &Files, guard: LogLock<'_>, how: &Retention) -> Result<Pruning, Fault> {
     let free = how.free.map(|_| Free::Bytes(u64::MAX));
-    let how = Retention { gently: true, free, ..how.clone() };
-    let facts = Facts::gather(files, &how)?;
-    let planned = decided(files, &facts, &how)?;
+    go(files, &Retention { gently: true, free, ..how.clone() }, || Ok(guard))
+}
+
+fn go<'a>(
+    files: &'a Files,
+    how: &Retention,
+    lock: impl FnOnce() -> Result<LogLock<'a>, Fault>,
+) -> Result<Pruning, Fault> {
+    let facts = Facts::gather(files, how)?;
+    let planned = decided(files, &facts, how)?;
     if planned.is_empty() {
         return Ok(planned);
     }
     keep_beginning(files, &facts, &planned)?;
-    go_on(files, guard, &facts, &how, &planned)
-}
-
-/// `before`: what was planned before the lock was taken. Where more would go now, since a hold was let go, the next look
-/// takes it: for these names nothing was made durable.
-fn go_on(
-    files: &Files,
-    guard: LogLock<'_>,
-    facts: &Facts,
-    how: &Retention,
-    before: &Pruning,
-) -> Result<Pruning, Fault> {
-    if decided(files, facts, how)?.segments.len() > before.segments.len() {
-        return Ok(Pruning::default());
-    }
-    let planned = announce(files, &guard, facts, how)?;
+    let guard = lock()?;
+    // Where more would go now, since a hold was let go, the next look takes it: for its names nothing was made durable.
+    let planned = announce(files, &guard, &facts, how, planned.segments.len())?;
     drop(guard);
     files.sync_metadata().map_err(Fault::io("make durable what is kept"))?;
     crash_point("prune:gently");
-    take_away(files, facts, &planned)?;
+    take_away(files, &facts, &planned)?;
     Ok(planned)
 }
 
