@@ -6,9 +6,10 @@ mod common;
 
 use std::fs;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
+use common::disk::Disk;
 use common::{Actor, assert_complete, log_path, message, parameter, parse};
 use mmlog::{Class, Fault, Log, Options, Rotation};
 use nix::libc;
@@ -17,43 +18,6 @@ use nix::sys::resource::{Resource, setrlimit};
 #[test]
 fn role() {
     common::play(&[("filler", filler), ("limited", limited), ("confined", confined), ("unlucky", unlucky)]);
-}
-
-/// A small tmpfs of its own, unmounted at the end.
-struct Disk(tempfile::TempDir);
-
-impl Disk {
-    fn new(bytes: u64) -> Option<Self> {
-        Self::with(&format!("size={bytes}"))
-    }
-
-    fn with(size: &str) -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "-o", size, "tmpfs"]).arg(dir.path()).output();
-        if mounted.is_ok_and(|m| m.status.success()) {
-            return Some(Self(dir));
-        }
-        println!("SKIPPED: cannot mount a tmpfs here (needs root)");
-        None
-    }
-
-    fn log(&self) -> PathBuf {
-        self.0.path().join("app.log")
-    }
-
-    /// Takes space until `bytes` are left.
-    fn ballast(&self, name: &str, bytes: u64) -> PathBuf {
-        let path = self.0.path().join(name);
-        fs::write(&path, vec![1; bytes as usize]).unwrap();
-        path
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
 }
 
 fn is_full(fault: &Fault) -> bool {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::{SIZE, WRITERS, finals, is_sound, keeping, lengths, options, rotated_at, start_writers};
+use crate::common::disk::Disk;
 use crate::common::surgeon::{COPYING, Surgeon};
 use crate::common::{self, Actor, Random, Scene, metadata_of, scene};
 use mmlog::layout::{Header, Overdue};
@@ -166,33 +167,6 @@ fn writers_that_are_killed_leave_a_log_that_is_as_short_as_before() {
     });
     assert!(finals(&scene) <= 4, "{}", finals(&scene));
     is_sound(&scene.log);
-}
-
-/// A small tmpfs of its own.
-struct Disk(tempfile::TempDir);
-
-impl Disk {
-    fn new(bytes: u64) -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        let size = format!("size={bytes}");
-        let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path()).output();
-        if mounted.is_ok_and(|m| m.status.success()) {
-            return Some(Self(dir));
-        }
-        println!("SKIPPED: cannot mount a tmpfs here (needs root)");
-        None
-    }
-
-    fn log(&self) -> PathBuf {
-        self.0.path().join("app.log")
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
 }
 
 #[test]

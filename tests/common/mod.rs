@@ -3,6 +3,7 @@
 //! A test binary runs itself again as an actor: `play` in the test named `role` looks at the environment.
 #![allow(dead_code, unreachable_pub, missing_docs, reason = "each test file uses its part")]
 
+pub mod disk;
 pub mod original;
 pub mod surgeon;
 

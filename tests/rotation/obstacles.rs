@@ -6,6 +6,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::{is_sound, names, options, rotate};
+use crate::common::disk::Disk;
 use crate::common::surgeon::{COPYING, CURSOR, Surgeon, WAITING};
 use crate::common::{self, Actor, committed, scene};
 use mmlog::{Fault, Rotation};
@@ -133,29 +134,6 @@ fn a_directory_without_permission_is_an_error_and_the_log_goes_on() {
     assert!(said.contains("cannot create the next segment's file: Permission denied"), "{said}");
     log.writer().unwrap().append(b"two\n").unwrap();
     assert_eq!(committed(&scene.log), b"one\ntwo\n");
-}
-
-/// A small tmpfs of its own.
-struct Disk(tempfile::TempDir);
-
-impl Disk {
-    fn new(bytes: u64) -> Option<Self> {
-        let dir = tempfile::tempdir().unwrap();
-        let size = format!("size={bytes}");
-        let mounted =
-            Command::new("mount").args(["-t", "tmpfs", "-o", &size, "tmpfs"]).arg(dir.path()).output();
-        if mounted.is_ok_and(|m| m.status.success()) {
-            return Some(Self(dir));
-        }
-        println!("SKIPPED: cannot mount a tmpfs here (needs root)");
-        None
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        let _ = Command::new("umount").arg("-l").arg(self.0.path()).status();
-    }
 }
 
 #[test]
