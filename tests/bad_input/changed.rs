@@ -3,7 +3,7 @@
 use std::fs::{self, File};
 use std::path::Path;
 
-use crate::cli::{Scratch, WRITING, at, metadata_of, mmlogctl, poke, wait_for};
+use crate::cli::{Scratch, WRITING, at, metadata_of, mmlogctl, poke, wait_for, write_hole_time};
 use crate::{Bytes, CONTENT, has_status, is_readable, refused};
 
 fn cut(path: &Path, len: u64) {
@@ -114,6 +114,9 @@ fn a_segment_that_somebody_removed_is_damage_until_somebody_takes_note() {
     let ended = mmlogctl("cat", &log).arg("--from=4").run();
     assert_eq!((ended.code, ended.text().as_str()), (0, "newest\n"), "{ended:?}");
     ended.says(&log, &["positions 4 to 8 are gone (4 bytes)"]);
+    // Also where that one's clock said 1970.
+    write_hole_time(&log, 0, 60_000_000_000);
+    assert_eq!(mmlogctl("cat", &log).arg("--from=4").run().code, 0);
 }
 
 /// A command that appends, and has stored its first line.

@@ -6,7 +6,9 @@ use std::path::Path;
 use mmlog::layout::GATE;
 use serde_json::Value;
 
-use crate::cli::{Held, Scratch, at, metadata_of, mmlogctl, poke, raw, slot, write_hole, write_slot};
+use crate::cli::{
+    Held, Scratch, at, metadata_of, mmlogctl, poke, raw, slot, write_hole, write_hole_time, write_slot,
+};
 use crate::{CONTENT, check};
 
 /// The invariants that do not hold, from the object; the text names them too, a line each. Nothing is changed.
@@ -98,6 +100,11 @@ const VIOLATIONS: &[Violation] = &[
         write_hole(log, 1, 4, 6);
     }),
     (&["torn-hole"], |log| write_hole(log, 0, 4, 4)),
+    (&["torn-hole"], |log| {
+        write_hole(log, 0, 4, 4);
+        // A minute after a boot whose clock said 1970.
+        write_hole_time(log, 0, 60_000_000_000);
+    }),
     (&["beyond-cursor"], |log| {
         fs::write(log, [CONTENT, b"\0\0\0stray\0\0"].concat()).unwrap();
         poke(log, at::FILE_SIZE, &word(24));

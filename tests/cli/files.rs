@@ -99,7 +99,12 @@ pub(crate) fn write_hole(log: &Path, index: usize, start: u64, len: u64) {
     poke(log, entry + offset_of!(HoleEntry, start), &(start + 1).to_ne_bytes());
     poke(log, entry + offset_of!(HoleEntry, len), &len.to_ne_bytes());
     poke(log, entry + offset_of!(HoleEntry, kind), &TORN.to_ne_bytes());
-    poke(log, entry + offset_of!(HoleEntry, at_ns), &1_700_000_000_000_000_000_u64.to_ne_bytes());
+    write_hole_time(log, index, 1_700_000_000_000_000_000);
+}
+
+/// When the hole in entry `index` of the table was noted, by whoever's clock.
+pub(crate) fn write_hole_time(log: &Path, index: usize, at_ns: u64) {
+    poke(log, HOLES_AT + index * size_of::<HoleEntry>() + offset_of!(HoleEntry, at_ns), &at_ns.to_ne_bytes());
 }
 
 /// Both files, byte for byte.

@@ -164,7 +164,7 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
         }),
         FindingId::Holes => with(&|s| {
             let (pid, command, at) = (4312, "web".to_owned(), Some(SystemTime::now()));
-            s.holes = vec![Hole { start: 4, len: 9, pid, command, kind: HoleKind::Torn, at }];
+            s.holes = vec![Hole { start: 4, len: 9, pid, command, kind: HoleKind::Torn, is_noted: true, at }];
         }),
         FindingId::OutsideBytes => with(&|s| s.outside = OutsideBytes { waiting: 9, ..s.outside }),
         FindingId::OutsideCut => with(&|s| {

@@ -463,7 +463,7 @@ impl Follower {
         }
         // What the table says of a hole is the later and fuller word.
         if self.holes.len() > 1 {
-            self.holes.sort_by_key(|h| (h.start, h.at.is_none()));
+            self.holes.sort_by_key(|h| (h.start, !h.is_noted));
             self.holes.dedup_by_key(|h| h.start);
         }
         self.files.intact().at(self.files.path())?;

@@ -24,7 +24,8 @@ pub enum HoleKind {
     Lost,
     /// Given up by prune. Never in the table.
     Pruned,
-    /// The segment's file was removed by somebody; [`Hole::at`] says when somebody took note of that. Never in the table.
+    /// The segment's file was removed by somebody; [`Hole::is_noted`] says whether `repair` took note of that. Never in the
+    /// table.
     Gone,
     /// In segments that nobody could look for: this user may not list the log's directory. Never in the table.
     Unseen,
@@ -78,7 +79,9 @@ pub struct Hole {
     pub command: String,
     /// What became of it.
     pub kind: HoleKind,
-    /// When it was noted; `None` while it is only seen in a dead writer's slot.
+    /// Somebody has taken note of it; false while it is only seen, as in a dead writer's slot.
+    pub is_noted: bool,
+    /// When that was, if it is known: a clock that was not set yet tells nobody.
     pub at: Option<SystemTime>,
 }
 
@@ -91,7 +94,8 @@ impl Hole {
     /// A range that nobody of ours gave up.
     pub(crate) fn lost(start: u64, end: u64) -> Self {
         let len = end.saturating_sub(start);
-        Self { start, len, pid: 0, command: String::new(), kind: HoleKind::Lost, at: None }
+        let (pid, command, kind) = (0, String::new(), HoleKind::Lost);
+        Self { start, len, pid, command, kind, is_noted: false, at: None }
     }
 
     /// A range that nobody ever stored in.
@@ -111,7 +115,8 @@ impl Hole {
             Phase::Waiting => HoleKind::Unwritten,
             Phase::Copying => HoleKind::Torn,
         };
-        Some(Self { start, len, pid: who.pid, command: who.command.clone(), kind, at: None })
+        let (pid, command) = (who.pid, who.command.clone());
+        Some(Self { start, len, pid, command, kind, is_noted: false, at: None })
     }
 }
 
@@ -194,7 +199,7 @@ pub(crate) fn with_dead(noted: Vec<Hole>, dead: impl Iterator<Item = Hole>) -> V
     let is_noted = |hole: &Hole| noted.iter().any(|h| h.start <= hole.start && hole.end() <= h.end());
     let unnoted: Vec<Hole> = dead.filter(|hole| !is_noted(hole)).collect();
     let mut all = [noted, unnoted].concat();
-    all.sort_by_key(|h| (h.start, h.at.is_none()));
+    all.sort_by_key(|h| (h.start, !h.is_noted));
     all.dedup_by_key(|h| h.start);
     all
 }
@@ -207,6 +212,7 @@ fn load(entry: &HoleEntry) -> Option<Hole> {
         pid: entry.pid.load(Ordering::Relaxed),
         command: entry.command.load(),
         kind: HoleKind::of(entry.kind.load(Ordering::Relaxed)),
+        is_noted: true,
         at: time_of(entry.at_ns.load(Ordering::Relaxed)),
     };
     fence(Ordering::Acquire);

@@ -157,7 +157,7 @@ pub fn describe(hole: &Hole) -> String {
     let (end, len) = (hole.end(), units::counted(*len, "byte"));
     match kind {
         HoleKind::Pruned => return format!("positions {start} to {end} are pruned ({len})"),
-        HoleKind::Gone if hole.at.is_some() => {
+        HoleKind::Gone if hole.is_noted => {
             return format!("positions {start} to {end} are gone ({len})");
         }
         HoleKind::Gone => {

@@ -63,7 +63,8 @@ fn writer(slot: u32) -> WriterStatus {
 }
 
 fn hole(start: u64) -> Hole {
-    Hole { start, len: 9, pid: 0, command: String::new(), kind: HoleKind::Torn, at: at() }
+    let (command, kind) = (String::new(), HoleKind::Torn);
+    Hole { start, len: 9, pid: 0, command, kind, is_noted: true, at: at() }
 }
 
 fn hold(position: u64) -> HoldStatus {

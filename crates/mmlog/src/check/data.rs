@@ -81,7 +81,7 @@ fn torn_holes(files: &Files, file: &File, base: u64, holes: &[Hole], found: &mut
     if files.meta.header().hole_counts.not_zeroed.load(Ordering::Relaxed) > 0 {
         return;
     }
-    let noted = |h: &&Hole| h.kind == HoleKind::Torn && h.at.is_some() && h.start >= base;
+    let noted = |h: &&Hole| h.kind == HoleKind::Torn && h.is_noted && h.start >= base;
     for hole in holes.iter().filter(noted) {
         let mut failed = None;
         claim(found, "torn-hole", || {

@@ -213,7 +213,8 @@ impl Source {
             // Nothing is missing in a final segment, unless somebody took it.
             _ => HoleKind::Gone,
         };
-        Hole { kind, at: created(files).filter(|_| is_left_out), ..Hole::lost(start, end) }
+        let at = created(files).filter(|_| is_left_out);
+        Hole { kind, is_noted: is_left_out, at, ..Hole::lost(start, end) }
     }
 
     pub(super) fn has(&self, position: u64) -> bool {

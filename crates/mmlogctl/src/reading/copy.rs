@@ -202,7 +202,7 @@ pub(crate) fn is_news(hole: &Hole) -> bool {
 pub(crate) fn lacks(hole: &Hole) -> Option<Exit> {
     match hole.kind {
         // What somebody has taken note of, by `repair`, is history.
-        HoleKind::Gone if hole.at.is_none() => Some(Exit::Damaged),
+        HoleKind::Gone if !hole.is_noted => Some(Exit::Damaged),
         HoleKind::Unseen => Some(Exit::Failed),
         _ => None,
     }

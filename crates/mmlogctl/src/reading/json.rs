@@ -323,7 +323,8 @@ mod tests {
     #[test]
     fn a_hole_says_who_left_it() {
         let mut json = JsonLines::new(None, 1 << 20, b'\n');
-        let hole = Hole { start: 5, len: 4, pid: 0, command: "w".to_owned(), kind: HoleKind::Torn, at: None };
+        let (command, kind) = ("w".to_owned(), HoleKind::Torn);
+        let hole = Hole { start: 5, len: 4, pid: 0, command, kind, is_noted: false, at: None };
         let object =
             json.hole(Position::new(6), 2, &hole).map(|bytes| String::from_utf8_lossy(bytes).into_owned());
         let expected =

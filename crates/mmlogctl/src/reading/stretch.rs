@@ -171,7 +171,8 @@ pub(crate) mod mock {
     }
 
     pub(crate) fn hole(start: u64, len: u64) -> Hole {
-        Hole { start, len, pid: 7, command: "w\x1b".to_owned(), kind: HoleKind::Torn, at: None }
+        let (command, kind) = ("w\x1b".to_owned(), HoleKind::Torn);
+        Hole { start, len, pid: 7, command, kind, is_noted: false, at: None }
     }
 
     impl Source for Mock {
