@@ -5,11 +5,11 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use crate::cli::{Held, Scratch, at, mmlogctl, poke, raw, slot, write_slot};
+use crate::cli::{Held, Scratch, at, metadata_of, mmlogctl, poke, raw, slot, write_slot};
 use crate::{CONTENT, cut, poison, repair};
 
 const KEYS: [&str; 8] = ["schema", "path", "facts", "steps", "left", "holes", "applied", "error"];
-const FACTS: [&str; 23] = [
+const FACTS: [&str; 24] = [
     "metadata",
     "metadata_problem",
     "data",
@@ -31,6 +31,7 @@ const FACTS: [&str; 23] = [
     "synced",
     "sync_error",
     "unnamed_directories",
+    "policy",
     "leftovers",
     "panic",
 ];
@@ -71,6 +72,24 @@ fn a_healthy_log_has_no_steps() {
         (&json!([]), &json!([]), &json!(true))
     );
     assert_eq!((&object["facts"]["metadata"], &object["facts"]["cursor"]), (&json!("sound"), &json!(14)));
+    assert_eq!(
+        (&object["facts"]["policy"]["state"], &object["facts"]["policy"]["what"]),
+        (&json!("none"), &Value::Null)
+    );
+}
+
+#[test]
+fn a_policy_that_is_gone_with_the_metadata_is_said_with_the_command_that_sets_it() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    fs::remove_file(metadata_of(&log)).unwrap();
+    for (options, code) in [(&[][..], 4), (&["--dry-run", "--rebuild"], 0), (&["--rebuild"], 0)] {
+        let policy = &object(&log, options, code)["facts"]["policy"];
+        has(policy, &["state", "rules", "what"]);
+        assert_eq!((&policy["state"], &policy["rules"]), (&Value::Null, &Value::Null));
+        let command = format!("`mmlogctl policy {} --set rotate-size=64M --set keep=10`", log.display());
+        assert!(policy["what"].as_str().unwrap().contains(&command), "{policy}");
+    }
 }
 
 #[test]

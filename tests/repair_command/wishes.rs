@@ -1,8 +1,10 @@
 //! What is only done when somebody asks for it.
 
 use std::fs;
+use std::mem::offset_of;
 use std::path::Path;
 
+use mmlog::layout::Header;
 use mmlog::metadata::JOURNAL_TRIM;
 use nix::sys::signal::Signal;
 
@@ -114,6 +116,36 @@ fn missing_metadata_is_made_from_the_data_without_the_space_that_was_allocated_a
     needs(&log, "--rebuild", &["fact  no metadata"]);
     mends(&log, &["--rebuild"], &["make new metadata from the data file (there is none)"]);
     assert_eq!(fs::read(&log).unwrap(), CONTENT);
+    goes_on(&log, CONTENT);
+}
+
+#[test]
+fn metadata_that_is_made_anew_says_what_becomes_of_the_policy_and_how_it_is_set_again() {
+    let with_policy = |scratch: &Scratch| {
+        let log = scratch.file("app.log");
+        let bounds = ["--rotate-size=1M", "--keep=3"];
+        mmlogctl("append", &log).args(bounds).input(CONTENT).run().is_success();
+        log
+    };
+    let kept = "fact  new metadata keeps the log's policy: rotate-size=1M keep=3";
+    let gone =
+        "fact  new metadata has no policy, and nothing tells whether the log had one: `mmlogctl policy ";
+    let again =
+        |log: &Path| format!("`mmlogctl policy {} --set rotate-size=64M --set keep=10`", log.display());
+    let scratch = Scratch::new();
+    let log = with_policy(&scratch);
+    poke(&log, at::MAGIC, b"MMLOG");
+    needs(&log, "--rebuild", &[kept]);
+    mends(&log, &["--rebuild"], &[kept]);
+    assert!(mmlogctl("policy", &log).run().text().contains("rotate-size=1M keep=3"));
+    // One that a scribbler spoiled stays what it is: nothing goes by it.
+    poke(&log, offset_of!(Header, policies.number), &[9; 8]);
+    poke(&log, at::BASE, &[0xff; 8]);
+    mends(&log, &["--rebuild"], &["fact  the log's policy is damaged: ", &again(&log)]);
+    fs::remove_file(metadata_of(&log)).unwrap();
+    needs(&log, "--rebuild", &[gone, &again(&log)]);
+    mends(&log, &["--rebuild"], &[gone, &again(&log)]);
+    assert!(mmlogctl("policy", &log).run().text().contains(": none"));
     goes_on(&log, CONTENT);
 }
 

@@ -144,6 +144,16 @@ pub fn line(policy: &Policy) -> String {
     set.collect::<Vec<_>>().join(" ")
 }
 
+/// Whether there are any, as JSON has it.
+#[must_use]
+pub const fn state(policy: &PolicyState) -> &'static str {
+    match policy {
+        PolicyState::Unset => "none",
+        PolicyState::Set(_) => "set",
+        PolicyState::Damaged => "damaged",
+    }
+}
+
 /// The rules as JSON has them: null for those that are not set.
 #[must_use]
 pub fn object(policy: &Policy) -> Value {

@@ -68,7 +68,7 @@ impl Meta {
 }
 
 /// What the metadata that is made anew says of the policy, as far as it is a log's.
-pub(super) fn said(metadata: &File) -> Result<Said, Fault> {
+pub(crate) fn said(metadata: &File) -> Result<Said, Fault> {
     let memory = meta::in_memory(metadata)?;
     let len = memory.metadata().map_err(Fault::io("stat the metadata file"))?.len();
     if len < size_of::<Header>() as u64 {

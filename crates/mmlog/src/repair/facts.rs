@@ -6,12 +6,14 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::error::{At, Blocker, Fault, PanicRecord, Result};
-use crate::files::{Config, Files, Intent, content, olddir, owner};
+use crate::files::{Config, Files, Intent, content, olddir, owner, policy};
 use crate::holes::Hole;
 use crate::layout::{LOCK_BYTE, Owner, Slot};
 use crate::metadata::Gate;
+use crate::metadata::policy::Said;
+use crate::policy::PolicyState;
 use crate::slots::Phase;
-use crate::sys::place::{Part, Place};
+use crate::sys::place::{Access, Part, Place};
 use crate::sys::process::{self, ProcessState, Who};
 
 /// How often what looks abandoned is looked at again.
@@ -124,6 +126,8 @@ pub struct Facts {
     /// Where the metadata says nothing and the caller names no directory of old segments: those in the log's directory that have
     /// files with the names of its segments.
     pub unnamed_directories: Option<Vec<PathBuf>>,
+    /// The log's policy, which new metadata keeps; `None` where nothing says whether it had one.
+    pub policy: Option<PolicyState>,
     /// Files that killed operations left, and the bytes of disk that each takes.
     pub leftovers: Vec<(PathBuf, u64)>,
     /// Why such files could not be looked for, in words.
@@ -138,7 +142,7 @@ pub(super) fn gather(place: &Arc<Place>, config: &Config) -> Result<Facts> {
     let data = data.map(|found| DataFact { len: found.len, inode: found.id.1 });
     let without = |metadata| {
         let unnamed_directories = olddir::unnamed(place, config);
-        Ok(Facts { metadata, unnamed_directories, ..Facts::nothing(data) })
+        Ok(Facts { metadata, unnamed_directories, policy: policy_left(place), ..Facts::nothing(data) })
     };
     let files = match Files::open_in(place, config, Intent::Look) {
         Ok(files) => files,
@@ -165,7 +169,8 @@ pub(super) fn gather(place: &Arc<Place>, config: &Config) -> Result<Facts> {
         }
     };
     if files.is_version_1() {
-        return Ok(Facts { metadata: MetadataFact::Version1, ..Facts::nothing(data) });
+        let policy = Some(PolicyState::Unset);
+        return Ok(Facts { metadata: MetadataFact::Version1, policy, ..Facts::nothing(data) });
     }
     of_files(&files, data).at(path)
 }
@@ -196,11 +201,19 @@ impl Facts {
             synced: 0,
             sync_failed: None,
             unnamed_directories: None,
+            policy: None,
             leftovers: Vec::new(),
             unseen: None,
             panic: None,
         }
     }
+}
+
+/// The policy that metadata keeps which says nothing else that could be believed: also not that it never had one.
+fn policy_left(place: &Place) -> Option<PolicyState> {
+    let file = place.open(Part::Metadata, Access::Read).ok()?;
+    let said = policy::said(&file).ok().filter(|said| *said != Said::Nothing);
+    said.map(PolicyState::of)
 }
 
 /// What may be half done at one moment, and is nobody's when it stands still.
@@ -289,6 +302,7 @@ fn of_files(files: &Files, data: Option<DataFact>) -> std::result::Result<Facts,
         rebooted: !files.is_of_this_boot(),
         synced: header.checkpoint.synced(),
         sync_failed: header.checkpoint.failed().map(|(from, errno)| (from, errno.cast_signed())),
+        policy: Some(PolicyState::of(files.meta.policy())),
         leftovers,
         unseen,
         panic: control.is_panicked().then(|| files.panic_record()),

@@ -246,13 +246,8 @@ fn late(undone: &PolicyUndone) -> String {
 
 /// The machine's view of it, also in status.
 pub(crate) fn object_of(policy: &PolicyStatus) -> Value {
-    let state = match policy.state {
-        PolicyState::Unset => "none",
-        PolicyState::Set(_) => "set",
-        PolicyState::Damaged => "damaged",
-    };
     json!({
-        "state": state,
+        "state": rules::state(&policy.state),
         "set_at": time(policy.set_at),
         "rules": rules::object(&policy.state.rules()),
         "next": {

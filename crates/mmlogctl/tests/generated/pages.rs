@@ -59,7 +59,8 @@ const CHECK: &[&str] = &[
 const REPAIR: &[&str] = &[
     "--rebuild needs a data file that nobody has open for writing. Positions go on behind the old segments that are \
      found, or begin at 0; the log has a new identity, and holes that were known are forgotten: their bytes read as \
-     NULs. Chunk size and number of writers are the defaults.",
+     NULs. Chunk size and number of writers are the defaults. A policy is kept where the old metadata still has it whole; else it is \
+     gone, which is said with the command that sets it again.",
     "--recreate loses the positions of the data file that is gone, and says so to whoever follows the log; live \
      writers go on in the new one.",
     "--accept-loss makes nothing durable. Copy the log first: the kernel may still have in memory what the disk did \

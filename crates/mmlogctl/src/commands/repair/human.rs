@@ -16,7 +16,7 @@ use mmlog::repair::{DeadSlot, Facts, Left, MetadataFact, Plan, Step};
 use mmlog::units;
 use mmlog::{Status, quoted, with_log};
 
-use super::{NOTHING, Report};
+use super::{NOTHING, Report, of_policy};
 use crate::exit::{printable, shown};
 
 /// What was found and what is to be done, or that there is nothing.
@@ -26,7 +26,8 @@ pub(super) fn found(log: &Path, facts: &Facts, plan: &Plan) -> String {
         return format!("{log}: {NOTHING}\n");
     }
     let mut text = format!("{log}: {}, {} left\n", steps(plan.steps.len()), plan.left.len());
-    sentences(facts).iter().for_each(|fact| line(&mut text, "fact", &with_log(fact, path)));
+    let policy = of_policy(facts, &plan.steps, &plan.left);
+    sentences(facts).iter().chain(&policy).for_each(|fact| line(&mut text, "fact", &with_log(fact, path)));
     planned(&mut text, &plan.steps, &plan.left);
     text
 }

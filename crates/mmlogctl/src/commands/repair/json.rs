@@ -2,12 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
-use mmlog::repair::{DeadSlot, Facts, Left, MetadataFact, Step, Suspect, Touched, Why};
-use mmlog::{Blocker, Hole, PanicRecord};
+use mmlog::repair::{DeadSlot, Left, MetadataFact, Step, Suspect, Touched, Why};
+use mmlog::{Blocker, Hole, PanicRecord, with_log};
 use serde_json::{Value, json};
 
-use super::{Report, option_of};
+use super::{Report, of_policy, option_of};
 use crate::exit::Failure;
+use crate::rules;
 use crate::text::with_path;
 
 pub(super) fn object(log: &Path, report: &Report, error: Option<&Failure>) -> Value {
@@ -18,7 +19,7 @@ pub(super) fn object(log: &Path, report: &Report, error: Option<&Failure>) -> Va
     let object = json!({
         "schema": 1,
         "path": null,
-        "facts": facts(&report.facts),
+        "facts": facts(log, report),
         "steps": report.steps.iter().map(step).collect::<Vec<_>>(),
         "left": report.left.iter().map(left).collect::<Vec<_>>(),
         "holes": report.holes.iter().map(hole).collect::<Vec<_>>(),
@@ -55,7 +56,8 @@ fn left(left: &Left) -> Value {
     json!({ "what": left.what, "why": why, "option": option })
 }
 
-fn facts(f: &Facts) -> Value {
+fn facts(log: &Path, report: &Report) -> Value {
+    let f = &report.facts;
     let (metadata, why) = match &f.metadata {
         MetadataFact::Sound => ("sound", None),
         MetadataFact::Missing => ("missing", None),
@@ -85,9 +87,19 @@ fn facts(f: &Facts) -> Value {
         "synced": f.synced,
         "sync_error": f.sync_failed.map(|(from, errno)| json!({ "from": from, "errno": errno })),
         "unnamed_directories": f.unnamed_directories,
+        "policy": policy(log, report),
         "leftovers": f.leftovers.iter().map(leftover).collect::<Vec<_>>(),
         "panic": f.panic.as_ref().map(panic),
         "violation": f.violation,
+    })
+}
+
+fn policy(log: &Path, report: &Report) -> Value {
+    let state = report.facts.policy.as_ref();
+    json!({
+        "state": state.map(rules::state),
+        "rules": state.map(|state| rules::object(&state.rules())),
+        "what": of_policy(&report.facts, &report.steps, &report.left).map(|said| with_log(&said, log)),
     })
 }
 

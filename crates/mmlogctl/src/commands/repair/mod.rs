@@ -5,11 +5,12 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use mmlog::repair::{self, Examination, Facts, Left, Plan, Step, Why, Wish};
-use mmlog::{Class, Error, Hole, Observer, Options};
+use mmlog::{Class, Error, Hole, Observer, Options, PolicyState};
 
 use crate::arguments::{Access, OldSegments, duration};
 use crate::exit::{Exit, Failure, shown};
 use crate::output::{Output, json_line};
+use crate::rules;
 
 mod human;
 mod json;
@@ -69,6 +70,25 @@ pub(crate) const OPTIONS: [(&str, Wish); 5] = [
 
 /// A step may show what could not be seen before it: a recreated log's panic flag.
 const PASSES: usize = 3;
+
+/// What becomes of the policy, if the metadata is to be made anew, or says that its policy is damaged.
+fn of_policy(facts: &Facts, steps: &[Step], left: &[Left]) -> Option<String> {
+    let is_made_anew = steps.iter().any(|step| matches!(step, Step::Rebuild { .. }))
+        || left.iter().any(|left| left.why == Why::Unasked(Wish::Rebuild));
+    match &facts.policy {
+        Some(PolicyState::Damaged) => Some(format!("the log's policy is damaged: {SET_ANEW}")),
+        Some(PolicyState::Set(rules)) if is_made_anew => {
+            Some(format!("new metadata keeps the log's policy: {}", rules::line(rules)))
+        }
+        None if is_made_anew => {
+            Some(format!("new metadata has no policy, and nothing tells whether the log had one: {SET_ANEW}"))
+        }
+        _ => None,
+    }
+}
+
+const SET_ANEW: &str =
+    "`mmlogctl policy LOG --set rotate-size=64M --set keep=10`, with the rules of before, sets it again";
 
 /// What came of it.
 struct Report {
