@@ -29,12 +29,6 @@ impl Exit {
     /// All of them, in the order of their codes.
     pub const ALL: [Self; 5] = [Self::Done, Self::Failed, Self::Usage, Self::Busy, Self::Damaged];
 
-    /// What the shell sees.
-    #[must_use]
-    pub const fn code(self) -> u8 {
-        self as u8
-    }
-
     /// One sentence for the man pages.
     #[must_use]
     pub const fn meaning(self) -> &'static str {
@@ -49,12 +43,6 @@ impl Exit {
             }
             Self::Damaged => "The log is damaged or was marked unusable; it needs repair.",
         }
-    }
-}
-
-impl From<Exit> for ExitCode {
-    fn from(exit: Exit) -> Self {
-        Self::from(exit.code())
     }
 }
 
@@ -108,12 +96,6 @@ impl Verdict {
         }
     }
 
-    /// What the shell sees.
-    #[must_use]
-    pub const fn code(self) -> u8 {
-        self as u8
-    }
-
     /// One sentence for the man page.
     #[must_use]
     pub const fn meaning(self) -> &'static str {
@@ -132,12 +114,6 @@ impl Verdict {
     }
 }
 
-impl From<Verdict> for ExitCode {
-    fn from(verdict: Verdict) -> Self {
-        Self::from(verdict.code())
-    }
-}
-
 /// The exit codes of `grep`, which grep(1) gives their meaning.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
 pub enum Found {
@@ -152,12 +128,6 @@ pub enum Found {
 impl Found {
     /// All of them, in the order of their codes.
     pub const ALL: [Self; 3] = [Self::Some, Self::Nothing, Self::Trouble];
-
-    /// What the shell sees.
-    #[must_use]
-    pub const fn code(self) -> u8 {
-        self as u8
-    }
 
     /// One sentence for the man page.
     #[must_use]
@@ -174,11 +144,25 @@ impl Found {
     }
 }
 
-impl From<Found> for ExitCode {
-    fn from(found: Found) -> Self {
-        Self::from(found.code())
-    }
+/// What the shell sees of sets of exit codes whose numbers are their variants' values.
+macro_rules! seen_by_the_shell {
+    ($($codes:ident),+) => {$(
+        impl $codes {
+            /// What the shell sees.
+            #[must_use]
+            pub const fn code(self) -> u8 {
+                self as u8
+            }
+        }
+
+        impl From<$codes> for ExitCode {
+            fn from(exit: $codes) -> Self {
+                Self::from(exit.code())
+            }
+        }
+    )+};
 }
+seen_by_the_shell!(Exit, Verdict, Found, NotRun);
 
 /// The exit code of a command that a signal ended before all was done, as the man pages have it.
 pub const ENDED: (&str, &str) = (
@@ -201,12 +185,6 @@ impl NotRun {
     /// All of them, in the order of their codes.
     pub const ALL: [Self; 3] = [Self::Failed, Self::Refused, Self::Missing];
 
-    /// What the shell sees.
-    #[must_use]
-    pub const fn code(self) -> u8 {
-        self as u8
-    }
-
     /// One sentence for the man page.
     #[must_use]
     pub const fn meaning(self) -> &'static str {
@@ -217,12 +195,6 @@ impl NotRun {
             Self::Refused => "CMD was found, and could not be executed.",
             Self::Missing => "CMD was not found.",
         }
-    }
-}
-
-impl From<NotRun> for ExitCode {
-    fn from(not_run: NotRun) -> Self {
-        Self::from(not_run.code())
     }
 }
 
