@@ -20,7 +20,12 @@ const WRITERS: u64 = 4;
 
 #[test]
 fn role() {
-    common::play(&[("writer", writer), ("paced", paced), ("bystander", obstacles::bystander)]);
+    common::play(&[
+        ("writer", writer),
+        ("paced", paced),
+        ("bystander", obstacles::bystander),
+        ("hoarder", obstacles::hoarder),
+    ]);
 }
 
 /// A drain that takes long here says how busy the machine is.

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::mem::offset_of;
-use std::os::unix::fs::{PermissionsExt, chown};
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -21,6 +21,14 @@ const OF_PROCESS: usize = offset_of!(Header, overdue_process);
 pub(crate) fn bystander() {
     let log = options().open(common::log_path()).unwrap();
     let _writer = log.writer().unwrap();
+    common::say("here");
+    while common::listen() {}
+}
+
+/// Has many files open, none of them a log's.
+pub(crate) fn hoarder() {
+    let open = || fs::File::open("/dev/null").unwrap();
+    let _files: Vec<fs::File> = std::iter::repeat_with(open).take(800).collect();
     common::say("here");
     while common::listen() {}
 }
@@ -220,4 +228,32 @@ fn where_removing_segments_frees_nothing_the_history_stays_and_it_is_said() {
     assert!(lengths(&log).len() + 3 > before, "{:?}", lengths(&log));
     keeper.kill().unwrap();
     keeper.wait().unwrap();
+}
+
+/// Length of the file of that inode, which a process has open.
+fn length_of(pid: u32, inode: u64) -> Option<u64> {
+    let mut open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
+    let found = |fd: fs::DirEntry| fs::metadata(fd.path()).ok().filter(|stat| stat.ino() == inode);
+    open.find_map(found).map(|stat| stat.len())
+}
+
+#[test]
+fn an_append_looks_for_who_has_a_pruned_segment_open_no_longer_than_it_may_wait() {
+    let mut hoarders: Vec<Actor> = (0..20).map(|_| Actor::new("hoarder", &[])).collect();
+    hoarders.iter_mut().for_each(|hoarder| assert_eq!(hoarder.hear(), "here"));
+    for (gate_ms, is_cut) in [(1, false), (30_000, true)] {
+        let scene = scene();
+        let policy = Policy { keep: Some(1), ..rotated_at(SIZE) };
+        let log = Log::options().gate_ms(gate_ms).policy(&policy).open_or_create(&scene.log).unwrap();
+        let mut writer = log.writer().unwrap();
+        let mut other = Actor::new("bystander", &[("LOG", scene.log.display().to_string())]);
+        assert_eq!(other.hear(), "here");
+        let inode = fs::metadata(&scene.log).unwrap().ino();
+        common::until("the first segment to be pruned", || {
+            writer.append(&[b'.'; 1000]).unwrap();
+            (log.oldest().unwrap().get() > 0).then_some(())
+        });
+        let left = length_of(other.child.id(), inode).unwrap();
+        assert_eq!(left == 0, is_cut, "{left} bytes are left after a look of {gate_ms} ms");
+    }
 }

@@ -19,6 +19,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::crash::crash_point;
+use crate::deadline::Deadline;
 use crate::durable::{self, Need};
 use crate::error::{Blocker, Fault};
 use crate::files::Files;
@@ -332,7 +333,7 @@ pub(crate) fn prune(files: &Files, how: &Retention) -> Result<Pruning, Fault> {
     let planned = announce(files, &files.lock(Operation::Prune, &deadline)?, &facts, how, usize::MAX)?;
     files.sync_metadata().map_err(Fault::io("make durable what is kept"))?;
     crash_point("prune:durable");
-    take_away(files, &facts, &planned)?;
+    take_away(files, &facts, &planned, &files.deadline(Duration::MAX))?;
     files.remove_dead_parts();
     if let Some(range) = &planned.punched {
         files.lock(Operation::Prune, &deadline)?.punch(range)?;
@@ -341,13 +342,13 @@ pub(crate) fn prune(files: &Files, how: &Retention) -> Result<Pruning, Fault> {
     Ok(planned)
 }
 
-/// Step 5. What is kept is durable.
-fn take_away(files: &Files, facts: &Facts, planned: &Pruning) -> Result<(), Fault> {
+/// Step 5. What is kept is durable. Who has them open is looked for `until` then.
+fn take_away(files: &Files, facts: &Facts, planned: &Pruning, until: &Deadline) -> Result<(), Fault> {
     let going = facts.finals.iter().take(planned.segments.len());
     for (segment, gone) in going.zip(0..) {
         files.waits().go_on("segments were removed", gone, planned.segments.len() as u64)?;
         for name in &segment.names {
-            files.remove_final(name)?;
+            files.remove_final(name, until)?;
             crash_point("prune:removed");
         }
     }

@@ -169,7 +169,7 @@ impl PartFile<'_> {
             copy.dir.place().sync_names(file)
         };
         put().map_err(Fault::io("put the compressed copy in the segment's place"))?;
-        let removed = self.files.remove_final(self.segment)?;
+        let removed = self.files.remove_final(self.segment, &self.files.deadline(Duration::MAX))?;
         crash_point("compress:removed");
         Ok(removed)
     }

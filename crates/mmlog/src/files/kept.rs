@@ -14,15 +14,16 @@ use super::meta::page_size;
 use super::segments::Named;
 use super::{Files, Intent, reboot};
 use crate::crash::crash_point;
+use crate::deadline::Deadline;
 use crate::error::Fault;
 use crate::holes;
 use crate::layout::HOOK_BYTE;
 use crate::metadata::Entry;
 use crate::sync::Ordering;
-use crate::sys::holders::{all_holders_of, holders_of};
+use crate::sys::holders::{all_holders_of, has_open};
 use crate::sys::lock::{self, Lease};
 use crate::sys::place::Access;
-use crate::sys::process::{self, time_of};
+use crate::sys::process::{self, Who, time_of};
 use crate::sys::{alloc, fs};
 
 impl Files {
@@ -68,12 +69,12 @@ impl Files {
     /// - Killed in between, an empty file has the name. Below `first_kept` the next prune takes it away; beside a compressed
     ///   copy the next compression does, and until then readers take the copy, since the plain file lacks the byte.
     ///
-    /// Where the file cannot be opened for writing, or somebody reads it who does not have the log open (a copy, a hook), it
-    /// loses the name alone, and its blocks go with the last who has it open.
-    pub(crate) fn remove_final(&self, segment: &Named) -> Result<bool, Fault> {
+    /// Where the file cannot be opened for writing, somebody reads it who does not have the log open (a copy, a hook), or it
+    /// is not known `until` then that nobody does, it loses the name alone, and its blocks go with the last who has it open.
+    pub(crate) fn remove_final(&self, segment: &Named, until: &Deadline) -> Result<bool, Fault> {
         if let Ok(Some(file)) = segment.open(Access::Write) {
             let stat = file.metadata().map_err(Fault::io("stat a final segment"))?;
-            if stat.nlink() == 1 && fs::identity(&stat) == segment.id() && self.only_we_read(&file) {
+            if stat.nlink() == 1 && fs::identity(&stat) == segment.id() && self.only_we_read(&file, until) {
                 let _ = file.set_len(0);
                 crash_point("final:cut");
             }
@@ -85,21 +86,22 @@ impl Files {
     }
 
     /// Whether all who have a final segment open are known to have the log open as well, as far as this user may see.
-    fn only_we_read(&self, file: &File) -> bool {
+    fn only_we_read(&self, file: &File, until: &Deadline) -> bool {
         // A hook's shell has inherited its turn.
         if self.ask_held(HOOK_BYTE).unwrap_or(true) {
             return false;
         }
-        // Nobody has it, the kernel says: /proc need not be asked for each segment that goes.
+        // Nobody has it, the kernel says: /proc, which takes a second for a thousand processes, need not be asked for each
+        // segment that goes.
         if matches!(lock::try_lease(file, Lease::Write), Ok(true)) {
             return true;
         }
-        let Some(others) = all_holders_of(file) else { return false };
+        let Some(others) = all_holders_of(file, until) else { return false };
         if others.is_empty() {
             return process::is_root();
         }
-        let ours = self.lock_file.fd().map_or_else(Vec::new, holders_of);
-        others.iter().all(|who| ours.iter().any(|our| our.pid == who.pid))
+        let has_log = |who: &Who| self.lock_file.fd().is_some_and(|fd| has_open(fd, who.pid, until));
+        others.iter().all(has_log)
     }
 
     /// The whole pages of the current data file below `position` that have blocks, as positions.

@@ -4,7 +4,7 @@
 //! 1. Decide, with nothing held: nearly always nothing goes.
 //! 2. Lock; decide with the holds as they are, publish `first_kept`.
 //! 3. Make that durable. (Not: unlink first. A power cut would leave a log that begins at 0 and has no segment there.)
-//! 4. Unlink, oldest first.
+//! 4. Unlink, oldest first. Who has them open is looked for no longer than `gate_ms`, see `Files::remove_final`.
 //!
 //! The checkpoint stays where it is: `first_kept` says what went. (Not: raise it to there. The names of the last rotations may
 //! not be on the disk, and a recovery would find an older file at the path, too short for that checkpoint.) For the same
@@ -48,7 +48,7 @@ fn go<'a>(
     drop(guard);
     files.sync_metadata().map_err(Fault::io("make durable what is kept"))?;
     crash_point("prune:gently");
-    take_away(files, &facts, &planned)?;
+    take_away(files, &facts, &planned, &files.deadline(files.gate_time()))?;
     Ok(planned)
 }
 

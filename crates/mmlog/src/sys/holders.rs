@@ -11,11 +11,21 @@ use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
 
 use super::process::Who;
+use crate::deadline::{Deadline, Waits};
 use crate::error::quoted;
+
+fn for_ever() -> Deadline {
+    Deadline::after(Duration::MAX, &Waits::default())
+}
+
+fn in_time(until: &Deadline) -> io::Result<()> {
+    if until.is_over() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
+}
 
 /// A file, as `/proc` tells one from another.
 struct Wanted {
@@ -28,18 +38,24 @@ struct Wanted {
 
 /// Processes other than this one that have the file open or mapped, as far as this user may see.
 pub(crate) fn holders_of(file: impl AsFd) -> Vec<Who> {
-    look_for_holders(file).0
+    look_for_holders(file, &for_ever()).0
 }
 
-/// The same; `None` where something but a missing permission kept it from looking, so that there may be more.
-pub(crate) fn all_holders_of(file: impl AsFd) -> Option<Vec<Who>> {
-    let (found, saw_all) = look_for_holders(file);
+/// The same; `None` where something but a missing permission kept it from looking, or the time was over, so that there may
+/// be more.
+pub(crate) fn all_holders_of(file: impl AsFd, until: &Deadline) -> Option<Vec<Who>> {
+    let (found, saw_all) = look_for_holders(file, until);
     saw_all.then_some(found)
+}
+
+/// Whether that process has the file open or mapped; when in doubt it has not.
+pub(crate) fn has_open(file: impl AsFd, pid: u32, until: &Deadline) -> bool {
+    Wanted::of(file).is_some_and(|wanted| wanted.is_held_by(pid, until).unwrap_or(false))
 }
 
 /// Whether that process has the file open or mapped, as far as this user may see; when in doubt it has.
 pub(crate) fn may_have_open(file: impl AsFd, pid: u32) -> bool {
-    Wanted::of(file).is_none_or(|wanted| wanted.is_held_by(pid).unwrap_or(true))
+    Wanted::of(file).is_none_or(|wanted| wanted.is_held_by(pid, &for_ever()).unwrap_or(true))
 }
 
 /// A process that has a lock on that byte of the file, for reading or writing, as far as this user may see.
@@ -55,7 +71,7 @@ pub(crate) fn tells_lockers_of(file: &Path) -> String {
     format!("`grep -ls \"OFDLCK.*:$(stat -c %i {}) \" /proc/[0-9]*/fdinfo/*`", quoted(file))
 }
 
-fn look_for_holders(file: impl AsFd) -> (Vec<Who>, bool) {
+fn look_for_holders(file: impl AsFd, until: &Deadline) -> (Vec<Who>, bool) {
     let (mine, Some(wanted)) = (std::process::id(), Wanted::of(file)) else { return (Vec::new(), false) };
     let Ok(entries) = fs::read_dir("/proc") else { return (Vec::new(), false) };
     let (mut found, mut saw_all) = (Vec::new(), true);
@@ -70,7 +86,7 @@ fn look_for_holders(file: impl AsFd) -> (Vec<Who>, bool) {
         if pid == mine {
             continue;
         }
-        match wanted.is_held_by(pid) {
+        match wanted.is_held_by(pid, until) {
             Ok(false) => {}
             Ok(true) => found.push(Who { pid, command: command_of(pid), ..Who::default() }),
             Err(e) => saw_all &= is_nobody(&e) || e.kind() == io::ErrorKind::PermissionDenied,
@@ -168,8 +184,9 @@ impl Wanted {
         Some(Self { inode: stat.stx_ino, device, super_block })
     }
 
-    fn is_held_by(&self, pid: u32) -> io::Result<bool> {
-        Ok(self.is_mapped_by(pid)? || self.is_opened_by(pid)?)
+    fn is_held_by(&self, pid: u32, until: &Deadline) -> io::Result<bool> {
+        in_time(until)?;
+        Ok(self.is_mapped_by(pid)? || self.is_opened_by(pid, until)?)
     }
 
     fn is_mapped_by(&self, pid: u32) -> io::Result<bool> {
@@ -183,9 +200,10 @@ impl Wanted {
         }))
     }
 
-    fn is_opened_by(&self, pid: u32) -> io::Result<bool> {
+    fn is_opened_by(&self, pid: u32, until: &Deadline) -> io::Result<bool> {
         let pid = pid.to_string();
         for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
+            in_time(until)?;
             let Some(fd) = entry?.file_name().to_str().and_then(|fd| fd.parse().ok()) else { continue };
             match self.is(&pid, fd) {
                 Ok(false) => {}
