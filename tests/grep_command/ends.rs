@@ -1,6 +1,7 @@
 //! Exit codes, what is said, how it ends.
 
 use std::fs::{self, File};
+use std::io::Read as _;
 use std::os::fd::OwnedFd;
 
 use mmlog::{Compress, Compression, Log, Rotation};
@@ -113,15 +114,22 @@ fn what_is_damaged_or_gone_is_said_as_by_cat_and_what_lies_behind_is_searched() 
 }
 
 #[test]
-fn pruned_ranges_and_holes_are_said_as_by_cat_and_are_no_trouble() {
+fn a_pruned_range_is_trouble_where_it_was_asked_for_and_a_hole_is_none() {
     let scratch = Scratch::new();
     let log = three_segments(&scratch);
     mmlogctl("prune", &log).arg("--keep=0").run();
     grep(&log, &["-n"], "line 7$").run().printed(b"8:segment 2, line 7\n");
     let cat = mmlogctl("cat", &log).arg("--from=0").run();
     let ended = grep(&log, &["-n", "--from=0"], "line 7$").run();
-    assert_eq!((ended.code, ended.text().as_str(), &ended.stderr), (0, "8:segment 2, line 7\n", &cat.stderr));
-    assert!(ended.stderr.contains("are pruned"), "{ended:?}");
+    assert_eq!((ended.code, ended.text().as_str(), &ended.stderr), (2, "8:segment 2, line 7\n", &cat.stderr));
+    assert!(cat.code == 0 && ended.stderr.contains("are pruned"), "{ended:?}");
+    // Everything since 1970 is asked for, and what is kept is.
+    let since = grep(&log, &["--since=@1"], "line 7$").run();
+    assert_eq!((since.code, since.text().as_str()), (2, "segment 2, line 7\n"), "{since:?}");
+    since.says(&log, &["--since @1: positions 0 to ", "are pruned"]);
+    assert_eq!(grep(&log, &["--until=@1"], "line 7$").run().code, 1);
+    assert_eq!(grep(&log, &["-q", "--from=0"], "line 7$").run().code, 0, "-q is content with a line");
+    assert_eq!(grep(&log, &["-q", "--from=0"], "line 700$").run().code, 2);
     let scratch = Scratch::new();
     let log = scratch.log(b"one\ntwo\nthree\n");
     write_slot(&log, 0, slot(3, 4), 4, 4242);
@@ -130,6 +138,25 @@ fn pruned_ranges_and_holes_are_said_as_by_cat_and_are_no_trouble() {
     grep(&log, &["-b"], "three").run().printed(b"8:three\n");
     let said = grep(&log, &["--holes=say"], "o").run();
     said.says(&log, &["hole at 4, 4 bytes (torn), left by process 4242"]);
+}
+
+#[test]
+fn what_is_pruned_while_it_is_searched_is_said_and_is_trouble() {
+    let scratch = Scratch::new();
+    let log = scratch.log("a line of the oldest segment\n".repeat(150_000).as_bytes());
+    mmlogctl("rotate", &log).run().is_success();
+    mmlogctl("append", &log).input(b"a line of the last\n").run().is_success();
+    let mut running = grep(&log, &[], "line").start_unread();
+    // It has begun, and cannot go on: nobody reads what it prints.
+    let mut output = running.unread.take().unwrap();
+    output.read_exact(&mut [0; 9]).unwrap();
+    mmlogctl("prune", &log).arg("--keep=0").run().is_success();
+    let mut rest = Vec::new();
+    output.read_to_end(&mut rest).unwrap();
+    assert!(rest.len() < 4_000_000 && rest.ends_with(b"a line of the last\n"), "{} bytes", rest.len());
+    let ended = running.end();
+    assert_eq!(ended.code, 2, "{ended:?}");
+    ended.says(&log, &["positions ", "are pruned"]);
 }
 
 #[test]

@@ -138,7 +138,7 @@ impl Found {
             }
             Self::Nothing => "No line was selected.",
             Self::Trouble => {
-                "Trouble, whether a line was selected or not: the command line was wrong, or a log, or a range of it, is missing, damaged or could not be read. Standard error says what and what to do; what could be read was searched. Not for holes and pruned ranges."
+                "Trouble, whether a line was selected or not: the command line was wrong, or a log, or a range of it, is missing, damaged or could not be read. Standard error says what and what to do; what could be read was searched. A pruned range is missing where it was asked for: where --from or --since begins below what is kept, or it was pruned while it was searched. Without them a search begins with what is kept, and nothing is missing. Holes are no trouble."
             }
         }
     }

@@ -15,11 +15,19 @@ pub struct Found {
     pub from: Option<u64>,
     /// Where it ends, behind a line. Nothing without --until, or one that is still to come.
     pub to: Option<u64>,
+    /// Something that was appended since then may have been pruned.
+    pub is_pruned: bool,
     notices: Vec<String>,
     widths: Vec<String>,
 }
 
 impl Found {
+    /// What there is to say of a span.
+    fn of(span: &Span, since: Option<(Timestamp, &str)>) -> Self {
+        let is_pruned = span.pruned_before.is_some();
+        Self { notices: notices(span, since), is_pruned, ..Self::default() }
+    }
+
     /// Lines for standard error: what was pruned, when the clock was set; for `-v`, how far the ends may be from what was
     /// asked for.
     pub fn said(&self, verbose: bool) -> impl Iterator<Item = &str> {
@@ -42,7 +50,7 @@ impl TimeRange {
         let mut follower = log.follow(Start::Oldest)?;
         let (oldest, end) = (follower.position().get(), follower.watermark()?.get());
         let mut ends = Ends { finder: Finder::new(&mut follower, newline, local()), oldest, end };
-        let mut found = Found { notices: notices(&span, since), ..Found::default() };
+        let mut found = Found::of(&span, since);
         if let Some((at, typed)) = since {
             let wide = ends.start(span.from);
             let edge = span.first.as_ref();
@@ -69,8 +77,7 @@ impl TimeRange {
     /// When the log cannot be asked.
     pub fn touched(&self, log: &Log) -> mmlog::Result<Found> {
         let (since, span) = (self.begins(), self.span(log)?);
-        let notices = notices(&span, since);
-        Ok(Found { from: since.map(|_| span.from), to: span.to, notices, widths: Vec::new() })
+        Ok(Found { from: since.map(|_| span.from), to: span.to, ..Found::of(&span, since) })
     }
 
     fn span(&self, log: &Log) -> mmlog::Result<Span> {

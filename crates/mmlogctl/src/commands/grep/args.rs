@@ -19,7 +19,8 @@ use crate::times::TimeRange;
     preallocated space for a binary file. Patterns are those of ripgrep, much as of grep -E: a|b, x+, (...), {2,3} have their meaning, \
     \\d, \\s, \\w and \\b too; there are no back-references. All content is text. On a terminal \
     control characters are escaped as by mmlogctl cat, elsewhere all bytes are as they are. A line longer than 16 MiB is searched, printed and counted in \
-    pieces of that length. What could not be read, and what was pruned, is said on standard error; what lies behind it is searched. Exit codes are those of grep(1), not \
+    pieces of that length. The search begins with the oldest that is kept, unless --from or --since says where. What could not be read, and what of it was \
+    pruned, is said on standard error; what lies behind it is searched. Exit codes are those of grep(1), not \
     of the other commands: 0 when a line was selected, 1 when none was, 2 when something went wrong or is missing."
 )]
 pub struct GrepArgs {

@@ -153,6 +153,9 @@ fn begin(index: usize, shared: &Shared) -> Result<(Log, Follower, Position), Fai
     let (mut from, mut to) = (plan.from, plan.to);
     if let Some(found) = plan.times.find(&log, b'\n')? {
         found.said(plan.says_widths).for_each(|text| shared.say(index, text));
+        if found.is_pruned {
+            shared.trouble();
+        }
         (from, to) = (from.or(found.from.map(Position::new)), to.or(found.to.map(Position::new)));
     }
     if let Some(from) = from {

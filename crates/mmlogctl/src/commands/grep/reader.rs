@@ -5,7 +5,7 @@ use std::io::{self, Read};
 use std::sync::mpsc::SyncSender;
 use std::time::{Duration, Instant};
 
-use mmlog::{Follower, Log, Position};
+use mmlog::{Follower, HoleKind, Log, Position};
 
 use super::shared::Shared;
 use crate::exit::{Failure, exit_of};
@@ -181,7 +181,9 @@ impl<'a> LogReader<'a> {
     /// A range without bytes.
     fn lack(&mut self, len: u64, hole: &mmlog::Hole) -> io::Result<()> {
         if is_news(hole) {
-            if lacks(hole).is_some() {
+            // Without --from and --since the search begins with what is kept: what is pruned here was asked for, or still
+            // there when that was.
+            if lacks(hole).is_some() || hole.kind == HoleKind::Pruned {
                 self.search.shared.trouble();
             }
             return self.search.say(&describe(hole));
