@@ -76,3 +76,40 @@ fn who_does_not_take_what_a_follower_writes_is_named() {
     stuck.signal(Signal::SIGKILL);
     stuck.end();
 }
+
+#[test]
+fn a_consumer_that_is_stopped_is_a_note_while_bytes_wait_for_it_and_a_warning_once_it_keeps_an_old_segment() {
+    let scratch = Scratch::new();
+    let log = new_log(&scratch, b"one line\n");
+    let place = format!("--cursor-file={}", scratch.file("place").display());
+    let running = tail(&log, &["--hold=shipper", &place]).start();
+    let hold = |status: &mmlog::Status| status.holds.first().cloned();
+    wait_for("it has read", || hold(&status(&log)).filter(|hold| hold.position == 9));
+    running.signal(Signal::SIGSTOP);
+    wait_for("it is stopped", || hold(&status(&log)).filter(|hold| hold.process == ProcessState::Stopped));
+    assert_eq!(mmlogctl("check", &log).run().code, 0, "nothing waits for it");
+    append(&log, b"another\n");
+    let said = |severity| {
+        let found = wait_for("it is said", || {
+            let status = status(&log);
+            status.findings.into_iter().find(|f| f.id == FindingId::HoldKeeps && f.severity == severity)
+        });
+        assert_eq!(found.command(), Some(&*format!("kill -CONT {}", running.pid())), "{found:?}");
+        assert_eq!(found.pid, Some(running.pid()));
+        found.sentence
+    };
+    let process = format!("the consumer of hold shipper, process {} (mmlogctl tail", running.pid());
+    let note = said(Severity::Info);
+    assert!(note.starts_with(&process) && note.contains(" is stopped, for "), "{note}");
+    assert!(note.contains("it is at 9, 8 B behind") && note.ends_with("keeps no old segment yet"), "{note}");
+    assert_eq!(mmlogctl("check", &log).run().code, 0);
+    mmlogctl("rotate", &log).run().is_success();
+    let warning = said(Severity::Warning);
+    assert!(warning.ends_with(" and keeps 1 old segment (4 KiB)"), "{warning}");
+    assert_eq!(mmlogctl("check", &log).run().code, 1);
+    running.signal(Signal::SIGCONT);
+    wait_for("it goes on", || hold(&status(&log)).filter(|hold| hold.position == 17));
+    assert_eq!(mmlogctl("check", &log).run().code, 0);
+    running.signal(Signal::SIGKILL);
+    running.end();
+}

@@ -127,15 +127,18 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
                 s.slot_waiters = Some(SlotWaiters { count, pid, command, since: long_ago() });
             });
         }
-        FindingId::FollowerBehind => {
-            for process in PROCESSES {
-                with(&|s| {
-                    s.cursor = 1 << 40;
-                    s.holds = vec![hold(process)];
-                });
-            }
+        FindingId::FollowerBehind => by_all(&mut with, groups, &|s, w| {
+            s.cursor = 1 << 40;
+            s.holds = vec![hold(w)];
+        }),
+        FindingId::HoldKeeps => {
+            with(&|s| {
+                s.holds = vec![HoldStatus { process: ProcessState::Gone, ..hold(&writer()) }];
+            });
+            by_all(&mut with, groups, &|s, w| {
+                s.holds = vec![HoldStatus { not_run_for: Some(Duration::from_secs(60)), ..hold(w) }];
+            });
         }
-        FindingId::HoldKeeps => with(&|s| s.holds = vec![hold(ProcessState::Gone)]),
         FindingId::ReaderBehind => by_all(&mut with, groups, &|s, w| {
             s.cursor = 1 << 40;
             s.followers = vec![follower(w), FollowerStatus { name: None, ..follower(w) }];
@@ -278,9 +281,20 @@ fn waits(want: Want, errno: i32, seconds: u64) -> WriterStatus {
     WriterStatus { waiting: Some(waiting), ..writer() }
 }
 
-fn hold(process: ProcessState) -> HoldStatus {
-    let name = "the `night` shift's\n".to_owned();
-    HoldStatus { name, position: 0, pid: 4312, process, since: None, last_seen: None }
+fn hold(w: &WriterStatus) -> HoldStatus {
+    HoldStatus {
+        name: "the `night` shift's\n".to_owned(),
+        position: 0,
+        pid: w.pid,
+        seat: w.seat,
+        command_line: w.command_line.clone(),
+        process: w.process,
+        not_run_for: None,
+        frozen_by: w.frozen_by.clone(),
+        stuck_in: w.stuck_in.clone(),
+        since: None,
+        last_seen: None,
+    }
 }
 
 fn follower(w: &WriterStatus) -> FollowerStatus {

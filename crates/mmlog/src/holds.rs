@@ -25,7 +25,7 @@ use crate::sync::{AtomicU64, Ordering, fence};
 use crate::sys::fork::LockFile;
 use crate::sys::holders::tells_lockers_of;
 use crate::sys::lock;
-use crate::sys::process::{self, ProcessState, Who, now_ns, time_of};
+use crate::sys::process::{self, Who, now_ns, time_of};
 
 /// The most bytes that a name may have.
 const NAME_MAX: usize = 64;
@@ -33,23 +33,6 @@ const FREE: u32 = 0;
 const IN_USE: u32 = 1;
 /// How often a record that changes is read again.
 const LOOKS: u32 = 16;
-
-/// A hold, as it is now.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct HoldStatus {
-    /// Its name.
-    pub name: String,
-    /// Prune keeps everything from here on.
-    pub position: u64,
-    /// Who has it, or had it last; in its own namespace.
-    pub pid: u32,
-    /// What that process is doing.
-    pub process: ProcessState,
-    /// When that process took it.
-    pub since: Option<SystemTime>,
-    /// When that process last said where it is.
-    pub last_seen: Option<SystemTime>,
-}
 
 /// Keeps prune from everything at or behind its position, also after the process has ended, until somebody forgets it.
 /// Made by [`Log::hold`](crate::Log::hold).
@@ -258,42 +241,25 @@ pub(crate) fn forget(files: &Files, name: &str) -> std::result::Result<(), Fault
     files.sync_metadata().map_err(Fault::io("make it durable that the hold is forgotten"))
 }
 
-/// Every hold, the one that keeps most first.
-pub(crate) fn all(files: &Files) -> Vec<HoldStatus> {
-    // Nobody is told to continue a process that somebody only stored there.
-    let state = |who: &Who| match process::state_of(who) {
-        state if state.stands() && !files.may_be_held_by(who.pid) => ProcessState::Gone,
-        state => state,
-    };
-    let status = |said: Said| HoldStatus {
-        process: state(&said.who),
-        pid: said.who.pid,
-        name: said.name,
-        position: said.position,
-        since: time_of(said.since_ns),
-        last_seen: said.last_seen,
-    };
-    in_order(files).into_iter().map(status).collect()
-}
-
 /// Name and position of every hold, the one that keeps most first.
 pub(crate) fn positions(files: &Files) -> Vec<(String, u64)> {
     in_order(files).into_iter().map(|said| (said.name, said.position)).collect()
 }
 
-fn in_order(files: &Files) -> Vec<Said> {
+/// Every hold, the one that keeps most first.
+pub(crate) fn in_order(files: &Files) -> Vec<Said> {
     let mut found: Vec<_> = files.meta.followers().iter().filter_map(load).collect();
     found.sort_by(|a, b| (a.position, &a.name).cmp(&(b.position, &b.name)));
     found
 }
 
 /// A record that is in use, loaded once.
-struct Said {
-    name: String,
-    position: u64,
-    who: Who,
-    since_ns: u64,
-    last_seen: Option<SystemTime>,
+pub(crate) struct Said {
+    pub(crate) name: String,
+    pub(crate) position: u64,
+    pub(crate) who: Who,
+    pub(crate) since_ns: u64,
+    pub(crate) last_seen: Option<SystemTime>,
 }
 
 fn load(record: &FollowerRecord) -> Option<Said> {

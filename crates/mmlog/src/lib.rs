@@ -120,7 +120,7 @@ mod door {
     pub use crate::files::{Adopt, METADATA_SUFFIX, Origin, Trust};
     pub use crate::follow::{Follower, LONGEST_SLEEP, Next, Standing, Start, Wait};
     pub use crate::following::Teller;
-    pub use crate::holds::{Hold, HoldStatus};
+    pub use crate::holds::Hold;
     pub use crate::holes::{Hole, HoleKind};
     pub use crate::hooks::{Due, HookTurn};
     pub use crate::layout::MAX_MESSAGE;
@@ -138,9 +138,9 @@ mod door {
     pub use crate::slots::Phase;
     pub use crate::span::{Edge, Jump, Pair, Span};
     pub use crate::status::{
-        Damage, Durability, FileFacts, Finding, FindingId, FollowerStatus, InFlight, Lock, LogId, Medium,
-        Observer, Recovered, RemovedHeld, Seat, Seen, SegmentFlaw, SegmentStatus, Severity, State, Status,
-        Thresholds, Version1Flags, WriterStatus, explain,
+        Damage, Durability, FileFacts, Finding, FindingId, FollowerStatus, HoldStatus, InFlight, Lock, LogId,
+        Medium, Observer, Recovered, RemovedHeld, Seat, Seen, SegmentFlaw, SegmentStatus, Severity, State,
+        Status, Thresholds, Version1Flags, WriterStatus, explain,
     };
     pub use crate::status::{OutsideBytes, PolicyStatus, PolicyUndone, UnrunHooks};
     pub use crate::sys::barrier::prepare_before_threads;

@@ -19,13 +19,13 @@ use crate::error::{At, Fault, Result};
 use crate::files::segment_dir::LeftOut;
 use crate::files::{Files, Origin};
 use crate::follow::{self, Follower, Start};
-use crate::holds::{self, Hold, HoldStatus};
+use crate::holds::{self, Hold};
 use crate::hooks::{self, HookTurn};
 use crate::olddir::{self, Moved};
 use crate::position::Position;
 use crate::prune::{self, Pruning, Retention};
 use crate::rotate::{self, Rotated, Rotation};
-use crate::status::{Observer, Status};
+use crate::status::{HoldStatus, Observer, Status};
 use crate::trim::{self, Trimmed};
 pub use discovery::open_logs;
 pub use options::{DEFAULT_CHUNK_SIZE, DEFAULT_GATE_MS, DEFAULT_MAX_WRITERS, DEFAULT_RING_CHUNKS, Options};
@@ -368,7 +368,7 @@ impl Log {
 
     /// Every hold, the one that keeps most first.
     pub fn holds(&self) -> Vec<HoldStatus> {
-        holds::all(&self.files)
+        Observer::of(Arc::clone(&self.files)).holds(&self.files)
     }
 
     /// Ends the hold of that name, whoever has it.

@@ -69,7 +69,19 @@ fn hole(start: u64) -> Hole {
 
 fn hold(position: u64) -> HoldStatus {
     let (name, process) = ("a-long-name-of-a-consumer".repeat(2), ProcessState::Gone);
-    HoldStatus { name, position, pid: 4_000_001, process, since: at(), last_seen: at() }
+    HoldStatus {
+        name,
+        position,
+        pid: 4_000_001,
+        seat: Seat { namespace: None, pid: Some(4_000_001) },
+        command_line: None,
+        process,
+        not_run_for: None,
+        frozen_by: None,
+        stuck_in: None,
+        since: at(),
+        last_seen: at(),
+    }
 }
 
 fn follower(lag: u64) -> FollowerStatus {

@@ -3,11 +3,10 @@
 use std::time::{Duration, SystemTime};
 
 use super::observer::{state, stuck_in};
-use super::{Observer, Seat, Status};
+use super::{HoldStatus, Observer, Seat, Status};
 use crate::error::Fault;
 use crate::files::Files;
 use crate::following;
-use crate::holds::HoldStatus;
 use crate::layout::FOLLOWING_MAX;
 use crate::sys::cgroup::Freezer;
 use crate::sys::map::Protection;

@@ -13,7 +13,6 @@ use super::{
 };
 use crate::error::{At, Fault, Result};
 use crate::files::{Config, Files, Intent, owner};
-use crate::holds;
 use crate::holes;
 use crate::hooks;
 use crate::layout::{FollowingPlace, HELD, HOOK_BYTE, LOCK_BYTE, MAINTENANCE_BYTE, Owner, Slot, VERSION};
@@ -142,7 +141,7 @@ impl Observer {
         let (all, flaws) = segments::all(files, &entry, cursor.start, &file, &mut self.peeks);
         let gate = (cursor.gate == Gate::Closed).then(|| control.gate_at.load(Ordering::Relaxed));
         let mut unseen = Unseen::default();
-        let holds = holds::all(files);
+        let holds = self.holds(files);
         let (followers, followers_seen) =
             unseen.or_nothing("who follows", self.followers(files, cursor.start, &holds));
         let mut status = Status {

@@ -2,11 +2,10 @@
 
 use std::time::{Duration, SystemTime};
 
-use super::SegmentStatus;
+use super::{HoldStatus, SegmentStatus};
 use crate::carry_out;
 use crate::carry_out::trust::{self, Distrust};
 use crate::files::Files;
-use crate::holds::HoldStatus;
 use crate::layout::Overdue;
 use crate::metadata::overdue::{Culprit, Noted, Undone};
 use crate::metadata::policy::{SET_NS, Said};

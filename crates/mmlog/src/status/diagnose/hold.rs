@@ -6,53 +6,78 @@ use std::time::SystemTime;
 
 use super::who::{Loses, Person, all_are, ids_of};
 use super::{Finding, FindingId, State, Status, Thresholds, info, quoted, warning};
-use crate::holds::HoldStatus;
 use crate::layout::FOLLOWING_MAX;
-use crate::status::FollowerStatus;
 use crate::status::followers::LOOKED_AT;
+use crate::status::{FollowerStatus, HoldStatus};
 use crate::sys::holders::tells_lockers_of;
 use crate::sys::process::{self, FULL_PIPE, ProcessState};
 use crate::units::{ago, counted, lasting, size};
 
+const ELSEWHERE: &str = "it is in another PID namespace: look at it there (`lsns -t pid`)";
+
 impl Status {
-    /// A consumer that runs is behind; one that does not only keeps.
+    /// A consumer that runs is behind; one that does not keeps what it has not read.
     pub(super) fn hold(&self, hold: &HoldStatus, thresholds: &Thresholds) -> Option<Finding> {
         let behind = self.cursor.saturating_sub(hold.position);
-        let runs = !matches!(hold.process, ProcessState::Gone | ProcessState::Zombie);
         let most = thresholds.behind.unwrap_or(16 * u64::from(self.chunk_size));
-        let seen = hold.last_seen;
-        let seen = seen.map_or_else(String::new, |at| format!(", last seen {}", ago(at, SystemTime::now())));
-        let at = format!("at {}, {} behind", hold.position, size(behind));
-        if runs && behind >= most {
-            let sentence =
-                format!("follower {} (process {}, {}) is {at}{seen}", hold.name, hold.pid, hold.process);
-            let (pid, me) = (hold.pid, process::effective_user());
-            let look = match hold.process {
-                ProcessState::Stopped => format!("`kill -CONT {pid}`: it goes on where it was"),
-                ProcessState::Hidden => {
-                    format!("look as root: process {pid} is not visible to uid {me} (hidepid)")
-                }
-                _ => format!("look at process {pid} and at whoever reads from it"),
-            };
-            let next = format!("{look}; old segments are kept until it has passed");
-            // Of another PID namespace, it could not be seen.
-            let known = if hold.process == ProcessState::Unknown { 0 } else { hold.pid };
-            return Some(warning(FindingId::FollowerBehind, State::Ok, sentence, next).of(known));
+        let is_gone = matches!(hold.process, ProcessState::Gone | ProcessState::Zombie);
+        let is_stopped = hold.not_run_for.is_some_and(|time| time >= thresholds.stopped);
+        if !is_gone && behind >= most {
+            return Some(self.far_behind(hold, behind));
         }
         let kept = self.segments.iter().filter(|g| g.end > hold.position && g.generation < self.generation);
         let (count, bytes) = kept.fold((0, 0), |(n, sum), g| (n + 1, sum + g.allocated));
-        (!runs && count > 0).then(|| {
-            let sentence = format!(
-                "hold {} {at}{seen} keeps {} ({}); its process {} is gone",
-                hold.name,
-                counted(count, "old segment"),
-                size(bytes),
-                hold.pid
-            );
-            let forget = self.command(&format!("prune --forget {}", quoted(Path::new(&hold.name))));
-            let next = format!("start that consumer again, or {forget} if nobody needs it any more");
-            warning(FindingId::HoldKeeps, State::Ok, sentence, next).of(hold.pid)
-        })
+        let kept = (count > 0).then(|| format!("{} ({})", counted(count, "old segment"), size(bytes)));
+        match kept {
+            Some(kept) if is_gone => Some(self.left_behind(hold, behind, &kept)),
+            kept if is_stopped && behind > 0 => Some(self.consumer_stopped(hold, behind, kept)),
+            _ => None,
+        }
+    }
+
+    fn far_behind(&self, hold: &HoldStatus, behind: u64) -> Finding {
+        let (at, pid) = (where_it_is(hold, behind), hold.pid);
+        let sentence = format!("follower {} (process {pid}, {}) is {at}", hold.name, hold.process);
+        let look = match (hold.process, hold.seat.pid) {
+            (state, _) if state.is_held() => self.resume(&[Person::from(hold)], Loses::AReader),
+            (ProcessState::Hidden, Some(pid)) => {
+                let me = process::effective_user();
+                format!("look as root: process {pid} is not visible to uid {me} (hidepid)")
+            }
+            (_, Some(pid)) => format!("look at process {pid} and at whoever reads from it"),
+            (_, None) => ELSEWHERE.to_owned(),
+        };
+        let next = format!("{look}; old segments are kept until it has passed");
+        warning(FindingId::FollowerBehind, State::Ok, sentence, next).at(hold.seat)
+    }
+
+    /// Its process is gone.
+    fn left_behind(&self, hold: &HoldStatus, behind: u64, kept: &str) -> Finding {
+        let (at, pid) = (where_it_is(hold, behind), hold.pid);
+        let sentence = format!("hold {} {at} keeps {kept}; its process {pid} is gone", hold.name);
+        let forget = self.command(&format!("prune --forget {}", quoted(Path::new(&hold.name))));
+        let next = format!("start that consumer again, or {forget} if nobody needs it any more");
+        warning(FindingId::HoldKeeps, State::Ok, sentence, next).of(pid)
+    }
+
+    /// What it keeps is what it costs: without an old segment, bytes only wait for it.
+    fn consumer_stopped(&self, hold: &HoldStatus, behind: u64, kept: Option<String>) -> Finding {
+        let who = Person::from(hold);
+        let (costs, made): (_, fn(_, _, _, _) -> _) = match kept {
+            Some(kept) => (format!("keeps {kept}"), warning),
+            None => ("keeps no old segment yet".to_owned(), |id, _, said, next| info(id, said, next)),
+        };
+        let sentence = format!(
+            "the consumer of hold {}, process {}, is {}, for {}{}; it is {} and {costs}",
+            hold.name,
+            who.named(),
+            who.doing(),
+            lasting(hold.not_run_for.unwrap_or_default()),
+            who.done_by(),
+            where_it_is(hold, behind),
+        );
+        let next = self.resume(&[who], Loses::AReader);
+        made(FindingId::HoldKeeps, State::Ok, sentence, next).at(hold.seat)
     }
 
     /// Those for which bytes wait and that cannot read: as writers that stand, somebody has to let them go on.
@@ -118,7 +143,7 @@ impl Status {
                 format!("look at {reader}, which reads from it, and at process {pid}")
             }
             (Some(pid), None) => format!("look at process {pid} and at whoever reads from it"),
-            (None, _) => "it is in another PID namespace: look at it there (`lsns -t pid`)".to_owned(),
+            (None, _) => ELSEWHERE.to_owned(),
         }
     }
 
@@ -130,6 +155,13 @@ impl Status {
         );
         self.followers_full().then(|| info(FindingId::FollowersFull, sentence, next))
     }
+}
+
+/// `at 4096, 12 KiB behind, last seen 5 s ago`.
+fn where_it_is(hold: &HoldStatus, behind: u64) -> String {
+    let seen =
+        hold.last_seen.map_or_else(String::new, |at| format!(", last seen {}", ago(at, SystemTime::now())));
+    format!("at {}, {} behind{seen}", hold.position, size(behind))
 }
 
 fn is_stopped(follower: &FollowerStatus, thresholds: &Thresholds) -> bool {

@@ -126,7 +126,10 @@ impl Status {
         };
         let is_soon = |time: Option<Duration>| time.is_some_and(|time| time < thresholds.stopped);
         let mut followers = self.followers.iter().filter(|f| f.lag > 0 && f.process.is_held());
-        self.writers.iter().any(writer) || followers.any(|f| is_soon(f.not_run_for))
+        let mut holds = self.holds.iter().filter(|h| h.position < self.cursor);
+        self.writers.iter().any(writer)
+            || followers.any(|f| is_soon(f.not_run_for))
+            || holds.any(|h| is_soon(h.not_run_for))
     }
 
     fn by_state(

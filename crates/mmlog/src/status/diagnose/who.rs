@@ -3,7 +3,7 @@
 use std::time::{Duration, SystemTime};
 
 use super::quoted;
-use crate::status::{FollowerStatus, Lock, Seat, Status, WriterStatus};
+use crate::status::{FollowerStatus, HoldStatus, Lock, Seat, Status, WriterStatus};
 use crate::sys::cgroup::Freezer;
 use crate::sys::holders;
 use crate::sys::process::{self, ProcessState};
@@ -56,6 +56,16 @@ impl<'a> From<&'a FollowerStatus> for Person<'a> {
             frozen_by,
             stuck_in,
         }
+    }
+}
+
+impl<'a> From<&'a HoldStatus> for Person<'a> {
+    fn from(h: &'a HoldStatus) -> Self {
+        let command_line = h.command_line.as_deref();
+        let (process, frozen_by, stuck_in) = (h.process, h.frozen_by.as_ref(), h.stuck_in.as_deref());
+        // Its record has no room for a command.
+        let command = "unknown";
+        Self { pid: h.pid, command, command_line, feeder: None, seat: h.seat, process, frozen_by, stuck_in }
     }
 }
 

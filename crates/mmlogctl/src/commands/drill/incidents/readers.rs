@@ -18,9 +18,9 @@ pub(super) const INCIDENTS: &[Incident] = &[
         about: "A consumer is stopped, and far behind: old segments are kept for it.",
         needs: "",
         stage: |stage| {
-            stopped_far_behind(stage, (Role::Follow, 0), "the consumer's hold", |status| {
-                status.holds.iter().any(|hold| hold.position == status.cursor)
-            })
+            let pid = stopped_at_the_end(stage, (Role::Follow, 0), "the consumer's hold", is_passed)?;
+            stage.append(&missed())?;
+            Ok(pid)
         },
         command: "kill -CONT {pid}",
         cure: Cure::Command,
@@ -33,13 +33,25 @@ pub(super) const INCIDENTS: &[Incident] = &[
         stage: |stage| {
             stage.log(&[], b"a line that nobody fetches\n")?;
             let pid = stage.play(Role::Hold)?;
-            for _ in 0..2 {
-                stage.tool("rotate").arg(&stage.log).finish(b"")?.or_fail("rotate")?;
-                stage.append(b"a line of the next segment\n")?;
-            }
+            segments_later(stage)?;
             Ok(Some(pid))
         },
         command: "mmlogctl prune --forget rehearsal {log}",
+        cure: Cure::Command,
+    },
+    Incident {
+        name: "hold-stopped",
+        finding: FindingId::HoldKeeps,
+        about: "A consumer is stopped, not far behind: it keeps old segments from being pruned.",
+        needs: "",
+        stage: |stage| {
+            let pid = stopped_at_the_end(stage, (Role::Follow, 0), "the consumer's hold", is_passed)?;
+            segments_later(stage)?;
+            // It has to last a second.
+            stage.until("a consumer that stands", |stage| stage.says(FindingId::HoldKeeps))?;
+            Ok(pid)
+        },
+        command: "kill -CONT {pid}",
         cure: Cure::Command,
     },
     Incident {
@@ -66,7 +78,8 @@ pub(super) const INCIDENTS: &[Incident] = &[
         about: "A follower without a hold is stopped, and bytes wait for it.",
         needs: "",
         stage: |stage| {
-            let pid = stopped_far_behind(stage, (Role::Read, 1), "the follower", is_read)?;
+            let pid = stopped_at_the_end(stage, (Role::Read, 1), "the follower", is_read)?;
+            stage.append(&missed())?;
             // It has to last a second.
             stage.until("a follower that stands", |stage| stage.says(FindingId::ReaderStands))?;
             Ok(pid)
@@ -116,12 +129,26 @@ fn is_read(status: &Status) -> bool {
     status.followers.iter().any(|f| f.position == status.cursor)
 }
 
+/// A consumer's hold has come to the end.
+fn is_passed(status: &Status) -> bool {
+    status.holds.iter().any(|hold| hold.position == status.cursor)
+}
+
+/// Two old segments more.
+fn segments_later(stage: &mut Stage<'_>) -> Done {
+    for _ in 0..2 {
+        stage.tool("rotate").arg(&stage.log).finish(b"")?.or_fail("rotate")?;
+        stage.append(b"a line of the next segment\n")?;
+    }
+    Ok(())
+}
+
 fn missed() -> Vec<u8> {
     b"a line that it does not see\n".repeat(MUCH / 28)
 }
 
-/// A reader that has come to the end is stopped there, and much is appended.
-fn stopped_far_behind(
+/// A reader that has come to the end is stopped there.
+fn stopped_at_the_end(
     stage: &mut Stage<'_>,
     (role, size): (Role, usize),
     what: &str,
@@ -132,6 +159,5 @@ fn stopped_far_behind(
     stage.until(what, |stage| Ok(is_at_the_end(&stage.look()?).then_some(())))?;
     stage.actor(index).signal(Signal::STOP)?;
     stage.until("its stop", |stage| Ok(stage.actor(index).is_stopped().then_some(())))?;
-    stage.append(&missed())?;
     Ok(Some(stage.actor(index).pid()))
 }
