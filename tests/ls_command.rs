@@ -232,6 +232,29 @@ fn the_exit_code_is_another_where_a_log_is_damaged() {
 }
 
 #[test]
+fn each_log_has_its_policy_in_a_column() {
+    let scratch = Scratch::new();
+    let bounds = ["--rotate-size=64M", "--keep=10", "--keep-age=30d", "--keep-free=5%", "--compress=zstd"];
+    let (bounded, free) = (scratch.file("bounded.log"), scratch.file("free.log"));
+    mmlogctl("init", &bounded).args(bounds).run().is_success();
+    mmlogctl("init", &free).run().is_success();
+    let list = |args: &[&str]| ls(args.iter().copied()).arg("--only-below").arg(scratch.path()).run();
+    let text = list(&[]).text();
+    let row = |log: &Path| text.lines().find(|line| line.ends_with(log.to_str().unwrap())).unwrap();
+    assert!(
+        text.contains("POLICY") && row(&bounded).contains("  64M keep 10 keep 30d free 5% zstd  "),
+        "{text}"
+    );
+    assert!(!row(&free).contains("keep"), "{text}");
+    let (all, _) = objects(&list(&["--json"]));
+    let of = |log: &Path| all.iter().find(|object| object["path"] == log.to_str().unwrap()).unwrap();
+    assert_eq!(of(&free)["figures"]["policy"], Value::Null);
+    assert_eq!(of(&bounded)["figures"]["policy"], "64M keep 10 keep 30d free 5% zstd");
+    let rules = &of(&bounded)["policy"]["rules"];
+    assert_eq!((&rules["rotate_size"], &rules["keep"]), (&(64 << 20).into(), &10.into()));
+}
+
+#[test]
 fn the_list_of_inspect_without_a_log_is_that_of_ls() {
     let scratch = Scratch::new();
     let log = scratch.file("app.log");

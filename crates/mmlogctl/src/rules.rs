@@ -144,6 +144,25 @@ pub fn line(policy: &Policy) -> String {
     set.collect::<Vec<_>>().join(" ")
 }
 
+/// `64M keep 10`, for a column; nothing without a policy.
+#[must_use]
+pub fn short(policy: &PolicyState) -> Option<String> {
+    let rules = match policy {
+        PolicyState::Unset => return None,
+        PolicyState::Damaged => return Some(state(policy).to_owned()),
+        PolicyState::Set(rules) => rules,
+    };
+    // The unit tells ages from sizes and from counts.
+    let word = |name: &str| match name {
+        "keep" | "keep-bytes" | "keep-age" => "keep ",
+        "keep-free" => "free ",
+        "hold-max" => "hold ",
+        _ => "",
+    };
+    let set = RULES.iter().filter_map(|rule| Some(word(rule.name).to_owned() + &rule.shown(rules)?));
+    Some(set.collect::<Vec<_>>().join(" "))
+}
+
 /// Whether there are any, as JSON has it.
 #[must_use]
 pub const fn state(policy: &PolicyState) -> &'static str {

@@ -2,11 +2,11 @@
 //!
 //! ```text
 //! 3 logs: 1 STALLED, 1 OK, 1 ELSEWHERE
-//! STATE      KEPT  DISK    RATE  WRITERS  FOLLOWERS  LAG   FREE  LOG
-//! STALLED    8.5M   16M    0B/s        2          0    -  41.2G  /var/log/b.log
+//! STATE      KEPT  DISK    RATE  WRITERS  FOLLOWERS  LAG       POLICY   FREE  LOG
+//! STALLED    8.5M   16M    0B/s        2          0    -  64M keep 10  41.2G  /var/log/b.log
 //!   writer 4312 (nginx-log) is stopped with 128 bytes in flight at 10485760 ...
-//! OK         1.2G  1.2G  1.2M/s       16          1  12K  41.2G  /var/log/a.log
-//! ELSEWHERE     -     -       -        -          -    -      -  /var/log/a.log
+//! OK         1.2G  1.2G  1.2M/s       16          1  12K            -  41.2G  /var/log/a.log
+//! ELSEWHERE     -     -       -        -          -    -            -      -  /var/log/a.log
 //!   open at that path of another mount namespace, such as a container's, by 977 (web); ...
 //! ```
 //!
@@ -51,7 +51,8 @@ const FOR_ALL: u64 = 64;
 /// its metadata has no name any more, and processes still have it open; ELSEWHERE where a process has it open in another mount
 /// namespace, such as a container's, at a path that is not it here: it is not looked at. KEPT are the bytes that can be read,
 /// DISK what all its files take, RATE what is appended in a second, measured over 200 ms; LAG is that of the follower
-/// farthest behind; FREE is left on its file system.
+/// farthest behind; POLICY its policy, such as "64M keep 10" (rotate-size, rotate-age, keep, free space, holds, compress; see
+/// mmlogctl-policy(1)); FREE is left on its file system.
 ///
 /// Open logs are found by /proc, as far as one may see: root sees all. How many processes could not be looked at is said on
 /// standard error, and is no failure. It only looks; what a process has open is never followed, and file systems that a
@@ -71,7 +72,7 @@ pub struct LsArgs {
     cross_mounts: bool,
     /// One JSON object for each log, one per line; the last one says how far this could see.
     ///
-    /// Of a log, all that status --json has, and: rates; figures, the columns, in bytes and counts; sight (here, elsewhere,
+    /// Of a log, all that status --json has, and: rates; figures, the columns, in bytes, counts and words; sight (here, elsewhere,
     /// deleted); open_by, the processes that have it open, null where that was not looked for. The last object has the key
     /// summary: logs, states, processes_unseen, limits, unread.
     #[arg(long)]

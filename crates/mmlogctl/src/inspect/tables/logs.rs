@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use crate::inspect::model::log::Log;
+use crate::rules;
 use crate::text::{bytes, count, rounded};
 
 /// What a column has of a log; nothing where it is not known.
@@ -13,6 +14,8 @@ pub enum Figure {
     Rate(fn(&Log) -> Option<u64>),
     /// A count.
     Count(fn(&Log) -> Option<u64>),
+    /// Words.
+    Words(fn(&Log) -> Option<String>),
 }
 
 /// A column of the table.
@@ -44,6 +47,7 @@ pub const COLUMNS: &[Column] = &[
         figure: Figure::Count(|log| log.status().map(|s| (s.holds.len() + s.followers.len()) as u64)),
     },
     Column { name: "lag", figure: Figure::Bytes(lag) },
+    Column { name: "policy", figure: Figure::Words(|log| rules::short(&log.status()?.policy.state)) },
     Column { name: "free", figure: Figure::Bytes(|log| log.status()?.file.free.as_ref().ok().copied()) },
 ];
 
@@ -62,15 +66,17 @@ impl Column {
             Figure::Bytes(of) => of(log).map(bytes),
             Figure::Rate(of) => of(log).map(|rate| bytes(rate) + "/s"),
             Figure::Count(of) => of(log).map(count),
+            Figure::Words(of) => of(log),
         };
         cell.unwrap_or_else(|| "-".to_owned())
     }
 
-    /// For programs: bytes, bytes a second, a count, or null.
+    /// For programs: bytes, bytes a second, a count, words, or null.
     #[must_use]
     pub fn value(&self, log: &Log) -> Value {
         match self.figure {
             Figure::Bytes(of) | Figure::Rate(of) | Figure::Count(of) => json!(of(log)),
+            Figure::Words(of) => json!(of(log)),
         }
     }
 }
