@@ -16,7 +16,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use cli::{Bytes, Held, Scratch, Tool, is_root, metadata_of, mmlogctl, skipped};
+use cli::{Bytes, Held, Scratch, Tool, became_final, forget_final, is_root, metadata_of, mmlogctl, skipped};
 
 fn append(log: &Path, bytes: &[u8]) {
     mmlogctl("append", log)
@@ -65,9 +65,15 @@ fn is_sound(log: &Path) {
     assert_eq!(ended.code, 0, "{ended:?}");
 }
 
-/// Makes a final segment look as if it had become one so long ago.
-fn age(segment: &Path, age: Duration) {
-    File::options().write(true).open(segment).unwrap().set_modified(SystemTime::now() - age).unwrap();
+/// A final segment became one so long ago.
+fn age(log: &Path, generation: u64, age: Duration) {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap();
+    became_final(log, generation, (now - age).as_nanos() as u64);
+}
+
+/// Makes a file look as if it had last been changed so long ago.
+fn touch(file: &Path, age: Duration) {
+    File::options().write(true).open(file).unwrap().set_modified(SystemTime::now() - age).unwrap();
 }
 
 fn allocated(file: &Path) -> u64 {
@@ -108,8 +114,8 @@ fn those_that_are_young_enough_stay() {
     let log = segmented(&scratch, 4);
     let all = finals(&log);
     let hour = Duration::from_secs(3600);
-    age(&all[0], 9 * hour);
-    age(&all[1], 2 * hour);
+    age(&log, 0, 9 * hour);
+    age(&log, 1, 2 * hour);
     prune(&log, &["--keep-age=3h"]).run().printed(b"");
     assert_eq!(finals(&log), all[1..]);
     prune(&log, &["--keep-age=90m"]).run().printed(b"");
@@ -122,8 +128,8 @@ fn ages_may_be_days_weeks_and_sums() {
     let log = segmented(&scratch, 3);
     let all = finals(&log);
     let day = Duration::from_secs(86_400);
-    age(&all[0], 15 * day);
-    age(&all[1], 40 * day / 24);
+    age(&log, 0, 15 * day);
+    age(&log, 1, 40 * day / 24);
     prune(&log, &["--keep-age=14d"]).run().printed(b"");
     assert_eq!(finals(&log), all[1..]);
     prune(&log, &["--keep-age=2w"]).run().printed(b"");
@@ -139,15 +145,33 @@ fn age_counts_from_becoming_final_however_old_the_last_line_is() {
     let scratch = Scratch::new();
     let log = scratch.file("app.log");
     append(&log, b"an old line\n");
-    age(&log, Duration::from_secs(3600));
+    touch(&log, Duration::from_secs(3600));
     mmlogctl("rotate", &log).run().printed(b"");
     append(&log, b"a second one\n");
-    age(&log, Duration::from_secs(3600));
+    touch(&log, Duration::from_secs(3600));
     mmlogctl("rotate", &log).args(["--compress", "zstd"]).run().is_success();
     prune(&log, &["--keep-age=30m"]).run().printed(b"");
     assert_eq!(finals(&log).len(), 2);
+    let final_since = || -> Vec<String> {
+        let text = mmlogctl("segments", &log).arg("--json").run().text();
+        text.split("\"final_since\":")
+            .skip(1)
+            .map(|rest| rest[..rest.find(',').unwrap()].to_owned())
+            .collect()
+    };
+    let before = final_since();
+    assert_eq!(before.len(), 3, "{before:?}");
+    // Whoever touches the files makes them neither older nor younger.
+    finals(&log).iter().for_each(|segment| touch(segment, Duration::from_secs(3600)));
+    assert_eq!(final_since(), before);
+    prune(&log, &["--keep-age=30m"]).run().printed(b"");
+    assert_eq!(finals(&log).len(), 2);
+    age(&log, 0, Duration::from_secs(3600));
+    finals(&log).iter().for_each(|segment| touch(segment, Duration::ZERO));
+    assert!(prune(&log, &["-n", "--keep-age=30m"]).run().text().contains("would remove"));
     // As an earlier version left the newest one; the one before looks as old as its last line.
-    finals(&log).iter().for_each(|segment| age(segment, Duration::from_secs(3600)));
+    finals(&log).iter().for_each(|segment| touch(segment, Duration::from_secs(3600)));
+    [0, 1].into_iter().for_each(|generation| forget_final(&log, generation));
     prune(&log, &["--keep-age=30m"]).run().printed(b"");
     assert_eq!(finals(&log).len(), 1);
 }
@@ -157,7 +181,7 @@ fn the_rule_that_keeps_least_holds() {
     let scratch = Scratch::new();
     let log = segmented(&scratch, 4);
     let all = finals(&log);
-    age(&all[0], Duration::from_secs(7200));
+    age(&log, 0, Duration::from_secs(7200));
     prune(&log, &["--keep=3", "--keep-age=1h", "--keep-bytes=1T"]).run().printed(b"");
     assert_eq!(finals(&log), all[1..]);
     prune(&log, &["--keep=1", "--keep-age=1h"]).run().printed(b"");
@@ -184,8 +208,8 @@ fn a_dry_run_says_exactly_what_a_prune_then_does() {
     let scratch = Scratch::new();
     let log = segmented(&scratch, 3);
     let all = finals(&log);
-    age(&all[0], Duration::from_secs(7200));
-    age(&all[1], Duration::from_secs(7200));
+    age(&log, 0, Duration::from_secs(7200));
+    age(&log, 1, Duration::from_secs(7200));
     let before = Bytes::of(&log);
     let line = |i: usize, range: &str, why: &str| {
         let disk = mmlog::units::size(allocated(&all[i]));

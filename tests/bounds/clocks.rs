@@ -8,7 +8,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use mmlog::layout::{Header, Owner, SLOTS_AT, Segment, Slot};
 
-use crate::cli::{Scratch, Tool, messages, metadata_of, mmlogctl, poke, skipped, succeeds};
+use crate::cli::{Scratch, Tool, became_final, messages, metadata_of, mmlogctl, poke, skipped, succeeds};
 use crate::{CONTENT, ended, has};
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -24,7 +24,11 @@ fn poke_time(log: &Path, offset: usize, at: u64) {
 }
 
 fn now_ns() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos().try_into().unwrap()
+    ns(SystemTime::now())
+}
+
+fn ns(at: SystemTime) -> u64 {
+    at.duration_since(UNIX_EPOCH).unwrap().as_nanos().try_into().unwrap()
 }
 
 /// A log with three final segments, oldest first.
@@ -57,7 +61,9 @@ fn nothing_is_pruned_as_years_old_because_a_clock_that_began_in_1970_was_set() {
     // When the machine was booted its clock said 1970; both segments are of half a minute ago.
     let then = UNIX_EPOCH + Duration::from_secs(10);
     poke_time(&log, BOOTED, 10_000_000_000);
-    segments[..2].iter().for_each(|path| set_time(path, then + up - Duration::from_secs(30)));
+    let half_a_minute_ago = then + up - Duration::from_secs(30);
+    segments[..2].iter().for_each(|path| set_time(path, half_a_minute_ago));
+    [0, 1].into_iter().for_each(|generation| became_final(&log, generation, ns(half_a_minute_ago)));
     mmlogctl("prune", &log).args(["--keep-age", "1h"]).run().printed(b"");
     has(&log, &CONTENT.repeat(4));
     mmlogctl("prune", &log).args(["--keep-age", "10s"]).run().is_success();
@@ -91,9 +97,9 @@ fn a_segment_that_began_in_the_future_is_due() {
 #[test]
 fn a_segment_from_the_future_keeps_nothing_older_from_being_pruned() {
     let scratch = Scratch::new();
-    let (log, segments) = rotated(&scratch);
-    set_time(&segments[0], SystemTime::now() + 1_000 * HOUR);
-    set_time(&segments[1], SystemTime::now() - 1_000 * HOUR);
+    let (log, _) = rotated(&scratch);
+    became_final(&log, 0, ns(SystemTime::now() + 1_000 * HOUR));
+    became_final(&log, 1, ns(SystemTime::now() - 1_000 * HOUR));
     mmlogctl("prune", &log).args(["--keep-age", "1h"]).run().is_success();
     has(&log, &CONTENT.repeat(2));
 }
@@ -155,6 +161,7 @@ fn every_time_that_a_log_has_may_be_any_number() {
         assert!(messages(&log) > 0 && metadata_of(&log).exists());
         times().into_iter().for_each(|offset| poke_time(&log, offset, at));
         segments.iter().for_each(|path| set_time(path, UNIX_EPOCH + Duration::from_nanos(at.min(later))));
+        (0..3).for_each(|generation| became_final(&log, generation, at));
         works(&log, |tool| tool);
     }
 }

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command};
 
 use mmlog::layout::{
-    HELD, HOLES_AT, Header, HoleEntry, LOCK_BYTE, MAINTENANCE_BYTE, Owner, SLOT_BYTES, SLOTS_AT, Slot,
-    SlotHot,
+    FINALS_AT, HELD, HOLES_AT, Header, HoleEntry, LOCK_BYTE, MAINTENANCE_BYTE, Owner, SLOT_BYTES, SLOTS_AT,
+    Slot, SlotHot, TimeFinal, ring_at,
 };
+use mmlog::times::Final;
 use nix::fcntl::{FcntlArg, fcntl};
 use nix::libc;
 use nix::sys::signal::{Signal, kill};
@@ -197,4 +198,29 @@ impl Held {
         write_owner(log, offset_of!(Header, maintenance_owner), std::process::id(), TRIM, "night-shift");
         held
     }
+}
+
+/// Where the metadata notes when the segment of that number became final, and of which log.
+fn noted_final(log: &Path, generation: u64) -> (usize, [u64; 2]) {
+    let metadata = fs::read(metadata_of(log)).unwrap();
+    let word = |at: usize| u64::from_ne_bytes(metadata[at..at + 8].try_into().unwrap());
+    let uuid = offset_of!(Header, identity.uuid);
+    let ring = ring_at(word(at::MAX_WRITERS) as u32);
+    (ring + FINALS_AT + Final::place(generation) * size_of::<TimeFinal>(), [word(uuid), word(uuid + 8)])
+}
+
+/// Notes that a final segment became so at that time, in nanoseconds since the epoch.
+pub(crate) fn became_final(log: &Path, generation: u64, at_ns: u64) {
+    let (place, uuid) = noted_final(log, generation);
+    let mut bytes = [0; size_of::<TimeFinal>()];
+    File::open(metadata_of(log)).unwrap().read_exact_at(&mut bytes, place as u64).unwrap();
+    let words = std::array::from_fn(|i| u64::from_ne_bytes(bytes[i * 8..i * 8 + 8].try_into().unwrap()));
+    let mut noted = Final::of(words, Final::place(generation), uuid).unwrap();
+    noted.ended.at_ns = at_ns;
+    poke(log, place, &noted.words(uuid).map(u64::to_ne_bytes).concat());
+}
+
+/// The metadata knows no longer when that segment became final, as that of an earlier version never did.
+pub(crate) fn forget_final(log: &Path, generation: u64) {
+    poke(log, noted_final(log, generation).0, &[0; size_of::<TimeFinal>()]);
 }

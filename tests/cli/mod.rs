@@ -20,8 +20,8 @@ use nix::unistd::geteuid;
 use tempfile::TempDir;
 
 pub(crate) use files::{
-    Bytes, Held, at, messages, metadata_of, poke, raw, reboot, slot, write_hole, write_hole_time,
-    write_owner, write_slot,
+    Bytes, Held, at, became_final, forget_final, messages, metadata_of, poke, raw, reboot, slot, write_hole,
+    write_hole_time, write_owner, write_slot,
 };
 pub(crate) use process::{Ended, Running, Tool, mmlogctl, succeeds};
 

@@ -25,6 +25,31 @@ use crate::sys::lock::{self, Lease};
 use crate::sys::place::Access;
 use crate::sys::process::{self, Who, time_of};
 use crate::sys::{alloc, fs};
+use crate::times::Final;
+
+/// When final segments became so, as the log has noted it; of others, what their files say.
+pub(crate) struct FinalTimes {
+    noted: Vec<Final>,
+    current: Entry,
+}
+
+impl FinalTimes {
+    /// What was noted of that one.
+    pub(crate) fn noted(&self, generation: u64, base: u64) -> Option<&Final> {
+        self.noted.iter().find(|noted| (noted.generation, noted.base) == (generation, base))
+    }
+
+    /// When it became final, whose file says `changed`. That is asked only where nothing is noted: anybody may touch a file.
+    /// Rotations set it. Those of earlier versions did not, so the newest one's is not believed below the time at which the
+    /// current one began.
+    pub(crate) fn since(&self, generation: u64, base: u64, changed: SystemTime) -> SystemTime {
+        if let Some(at) = self.noted(generation, base).and_then(|noted| time_of(noted.ended.at_ns)) {
+            return at;
+        }
+        let is_newest = generation.checked_add(1) == Some(self.current.generation);
+        time_of(self.current.began_ns).filter(|_| is_newest).map_or(changed, |began| began.max(changed))
+    }
+}
 
 impl Files {
     /// The first position that prune has left; what lies below is given up.
@@ -44,12 +69,9 @@ impl Files {
         reboot::kept_of(kept, segment.base(), len)
     }
 
-    /// When a segment of that generation became final, at the earliest, whose file says `changed`: rotations set that.
-    /// Those of earlier versions did not, so the newest one's is not believed below the time at which the current one began.
-    pub(crate) fn final_since(&self, generation: u64, changed: SystemTime) -> SystemTime {
-        let current = self.meta.header().current();
-        let is_newest = generation.checked_add(1) == Some(current.generation);
-        time_of(current.began_ns).filter(|_| is_newest).map_or(changed, |began| began.max(changed))
+    /// When final segments became so.
+    pub(crate) fn final_times(&self) -> FinalTimes {
+        FinalTimes { noted: self.noted_finals(), current: self.meta.header().current() }
     }
 
     /// Takes a name of a final segment away, its bytes first; whether it was still that of the file that was

@@ -102,15 +102,19 @@ impl Ring<'_> {
 
     /// Whatever is whole, each with its place.
     fn entries(&self) -> io::Result<Entries> {
-        let (pairs_and_steps, finals) =
-            (self.read(0, FINALS_AT)?, self.read(FINALS_AT, RING_LEN - FINALS_AT)?);
+        let (pairs_and_steps, finals) = (self.read(0, FINALS_AT)?, self.finals()?);
         let (pairs, steps) = pairs_and_steps.split_at(STEPS_AT / 8);
         let uuid = self.uuid;
         Ok(Entries {
             pairs: whole(pairs, |words, place| Pair::of(words, place, uuid)),
             steps: whole(steps, |words, place| Step::of(words, place, uuid)),
-            finals: whole(&finals, |words, place| Final::of(words, place, uuid)),
+            finals,
         })
+    }
+
+    fn finals(&self) -> io::Result<Vec<(usize, Final)>> {
+        let words = self.read(FINALS_AT, RING_LEN - FINALS_AT)?;
+        Ok(whole(&words, |words, place| Final::of(words, place, self.uuid)))
     }
 
     fn read(&self, at: usize, len: usize) -> io::Result<Vec<u64>> {
@@ -218,6 +222,12 @@ impl Files {
             steps: entries.steps.into_iter().map(|(_, step)| step).collect(),
             finals: entries.finals.into_iter().map(|(_, times)| times).collect(),
         }
+    }
+
+    /// The final segments of which it was noted when they became so, by one read.
+    pub(crate) fn noted_finals(&self) -> Vec<Final> {
+        let finals = self.ring_of_epoch().and_then(|ring| ring.finals().ok()).unwrap_or_default();
+        finals.into_iter().map(|(_, times)| times).collect()
     }
 }
 

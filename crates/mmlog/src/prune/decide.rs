@@ -18,7 +18,7 @@ pub(super) struct Final {
     pub(super) end: u64,
     /// 0 where no rule asks for it.
     pub(super) allocated: u64,
-    /// Since it became final, at the least; none where that was at a time that has not come.
+    /// Since it became final, at the least; none where no rule asks for it, or that was at a time that has not come.
     age: Option<Duration>,
     pub(super) names: Vec<Named>,
 }
@@ -51,6 +51,7 @@ impl Facts {
     pub(super) fn gather(files: &Files, how: &Retention) -> Result<Self, Fault> {
         let base = files.meta.header().current().base;
         let (clock, listing) = (files.clock(), files.finals()?);
+        let since = how.age.map(|_| files.final_times());
         let mut finals: Vec<Final> = Vec::new();
         for n in listing.named {
             let found = match how.asks_files() {
@@ -71,7 +72,9 @@ impl Facts {
                 base: n.says.base,
                 end: base,
                 allocated,
-                age: found.and_then(|f| clock.age_of_file(files.final_since(n.says.generation, f.changed))),
+                age: found.zip(since.as_ref()).and_then(|(found, since)| {
+                    clock.age_of_file(since.since(n.says.generation, n.says.base, found.changed))
+                }),
                 names: vec![n],
             });
         }

@@ -36,8 +36,8 @@ pub struct SegmentStatus {
     pub began: Option<SystemTime>,
     /// When its file was last changed, if the file can be asked; stores through memory change it late.
     pub changed: Option<SystemTime>,
-    /// When it became final, as prune's `keep_age` counts; `None` of the current one. Of segments that earlier versions
-    /// made, but for the newest, it may be earlier than it was.
+    /// When it became final, as prune's `keep_age` counts; `None` of the current one. Where the metadata does not know that any
+    /// more, what its file says: of segments that earlier versions made, but for the newest, that may be earlier.
     pub final_since: Option<SystemTime>,
     /// Its inode.
     pub inode: u64,
@@ -75,14 +75,13 @@ pub(super) fn all(
     peeks: &mut Peeks,
 ) -> (Vec<SegmentStatus>, Vec<SegmentFlaw>) {
     let (finals, flaws) = flaws::survey(files, current, peeks);
-    let noted = if finals.is_empty() { Vec::new() } else { files.noted().finals };
+    let times = files.final_times();
     let mut found: Vec<SegmentStatus> = finals
         .into_iter()
         .map(|s| {
             let says = &s.name.says;
             let entry = files.meta.header().segment(says.generation).get();
-            let noted = noted.iter().find(|n| (n.generation, n.base) == (says.generation, says.base));
-            let began_ns = match noted {
+            let began_ns = match times.noted(says.generation, says.base) {
                 Some(noted) => Some(noted.began_ns),
                 None => (entry.generation == says.generation).then_some(entry.began_ns),
             };
@@ -95,7 +94,7 @@ pub(super) fn all(
                 compression: says.compression,
                 began: began_ns.and_then(time_of),
                 changed: s.stat.map(|stat| stat.changed),
-                final_since: s.stat.map(|stat| files.final_since(says.generation, stat.changed)),
+                final_since: s.stat.map(|stat| times.since(says.generation, says.base, stat.changed)),
                 inode: s.stat.map_or(0, |stat| stat.id.1),
                 path: s.name.path(),
                 flaw: s.flaw,
