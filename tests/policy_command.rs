@@ -130,7 +130,10 @@ fn a_new_log_gets_the_policy_and_one_that_is_there_says_once_that_it_has_another
         let other = with(&["--keep=5"]);
         assert_eq!(other.code, if command == "init" { 1 } else { 0 }, "{command}: {other:?}");
         assert_eq!(other.stderr.lines().count(), 1, "{command}: {other:?}");
-        for words in ["its policy is rotate-size=1M keep=3;", "`mmlogctl policy LOG --set keep=5`"] {
+        for words in [
+            "its policy is rotate-size=1M keep=3;",
+            &format!("`mmlogctl policy {} --set keep=5`", log.display()),
+        ] {
             assert!(other.stderr.contains(words), "{command}: {other:?}");
         }
         assert_eq!(rules(&log), json!({ "rotate_size": 1 << 20, "keep": 3 }), "{command}");
@@ -174,7 +177,7 @@ fn prune_and_rotate_go_by_the_policy_when_they_are_asked_to() {
     mmlogctl("rotate", &log)
         .args(["--if-due", "-v"])
         .run()
-        .printed(format!("{}: nothing to rotate\n", log.display()).as_bytes());
+        .printed(format!("{}: not due\n", log.display()).as_bytes());
     policy(&log, &["--set=keep=1", "--set=rotate-age=1h"]).run().is_success();
     let planned = mmlogctl("prune", &log).args(["--policy", "-n"]).run().text();
     assert_eq!(planned.matches("policy keep=1").count(), 2, "{planned}");

@@ -58,6 +58,9 @@ fn what_is_no_time_or_still_to_come_ends_with_2_and_the_forms() {
         let swapped = run(command, &log, &["--since", "1h", "--until", "2h"]);
         assert!(swapped.code == 2 && swapped.stderr.contains("swap them"), "{swapped:?}");
     }
+    // An end that is seconds away is now: clocks differ, and who types 14:30 may be early.
+    let near = run("cat", &log, &["--until", "+50s"]);
+    assert_eq!((near.code, near.stdout), (0, run("cat", &log, &[]).stdout), "{}", near.stderr);
     // A start that is still to come is nothing to wait for.
     assert_eq!(run("tail", &log, &["-f", "--since", "+1h"]).code, 2);
     for other in ["--from", "--to"] {

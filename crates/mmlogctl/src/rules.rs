@@ -1,7 +1,7 @@
 //! The rules of a log's policy as they are typed and shown: their names, values and ranges, in one table.
 
 use clap::Args;
-use mmlog::{Compression, Free, Log, Options, Policy, PolicyState};
+use mmlog::{Compression, Free, Log, Options, Policy, PolicyState, with_log};
 use serde_json::{Map, Value, json};
 
 use std::path::Path;
@@ -249,10 +249,8 @@ impl Bounds {
         };
         let wanted: Vec<String> =
             line(&self.policy()).split(' ').map(|rule| format!("--set {rule}")).collect();
-        let log = shown(path);
-        Some(format!(
-            "{log}: the log was there, and {own}; `mmlogctl policy LOG {}` changes it",
-            wanted.join(" ")
-        ))
+        let text =
+            format!("the log was there, and {own}; `mmlogctl policy LOG {}` changes it", wanted.join(" "));
+        Some(format!("{}: {}", shown(path), with_log(&text, path)))
     }
 }

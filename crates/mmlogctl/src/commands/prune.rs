@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use clap::{ArgGroup, Args};
-use mmlog::{Free, Holds, Log, Next, Policy, PolicyState, Position, Pruning, Retention, Rule, Start, units};
+use mmlog::{
+    Free, Holds, Log, Next, Policy, PolicyState, Position, Pruning, Retention, Rule, Start, units, with_log,
+};
 
 use crate::arguments::{Access, OldSegments, duration, size};
 use crate::each::{Logs, Verbose};
@@ -127,8 +129,8 @@ fn prune(args: &PruneArgs, path: &Path, out: &mut Output) -> Result<Exit, Failur
         false => (Tense::Did, options.open(path)?),
     };
     if args.policy && log.policy() == PolicyState::Damaged {
-        let text = "its policy is damaged, and nothing is removed by it; `mmlogctl policy LOG --set ...` sets one, `--clear` ends this";
-        return Err(Failure::new(Exit::Damaged, format!("{}: {text}", shown(path))));
+        let text = "its policy is damaged, and nothing is removed by it; `mmlogctl policy LOG --set rotate-size=64M --set keep=10` sets one, `mmlogctl policy LOG --clear` ends this";
+        return Err(Failure::new(Exit::Damaged, format!("{}: {}", shown(path), with_log(text, path))));
     }
     let how = args.how(&log)?.wait(args.wait.saturating_sub(begun.elapsed()));
     let pruned = if args.dry_run { log.plan_prune(&how)? } else { log.prune(&how)? };

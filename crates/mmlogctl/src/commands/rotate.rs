@@ -155,7 +155,8 @@ fn rotate(args: &RotateArgs, path: &Path, out: &mut Output) -> Result<Exit, Fail
     match &rotated {
         Some(rotated) if args.verbose.tells(out) => out.line(&said("made", path, rotated))?,
         None if failures.is_empty() && args.verbose.tells_of_nothing() => {
-            out.line(&format!("{}: nothing to rotate", shown(path)))?;
+            let why = if args.if_due { "not due" } else { "nothing to rotate" };
+            out.line(&format!("{}: {why}", shown(path)))?;
         }
         _ => {}
     }

@@ -10,6 +10,7 @@ pub mod moment;
 pub mod narrow;
 
 use clap::Args;
+use jiff::SignedDuration;
 use jiff::tz::TimeZone;
 
 use crate::exit::{Exit, Failure};
@@ -39,10 +40,13 @@ pub struct TimeRange {
         value_parser = Moment::typed,
         allow_hyphen_values = true,
         long_help = "End with what was appended until then; the forms, and what is promised, are those of --since. A time that is still to come is for following, \
-        which ends then; there `+15m` is one, too."
+        which ends then; there `+15m` is one, too. Less than a minute ahead is taken for now: clocks differ."
     )]
     until: Option<Moment>,
 }
+
+/// An end that is so near is now: whoever types `14:30` at 14:29:58, or has the time from another host, means what is there.
+const LEEWAY: SignedDuration = SignedDuration::from_secs(60);
 
 /// What an end that is still to come means.
 #[derive(Copy, Clone, Debug, Eq, PartialEq)]
@@ -90,8 +94,12 @@ impl TimeRange {
     pub fn check(&self, to_come: ToCome) -> Result<(), Failure> {
         let typed = [("--since", &self.since), ("--until", &self.until)];
         for (option, moment) in typed {
-            let may_wait = to_come == ToCome::Waits && option == "--until";
-            if let Some(moment) = moment.as_ref().filter(|moment| moment.is_to_come() && !may_wait) {
+            let leeway = match (option, to_come) {
+                ("--until", ToCome::Waits) => continue,
+                ("--until", ToCome::Mistake) => LEEWAY,
+                _ => SignedDuration::ZERO,
+            };
+            if let Some(moment) = moment.as_ref().filter(|moment| moment.is_to_come(leeway)) {
                 return Err(usage(&format!("{option} {}", still_to_come(option, moment, to_come))));
             }
         }

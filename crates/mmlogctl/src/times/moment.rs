@@ -49,10 +49,10 @@ impl Moment {
         Ok(Self { typed: text.to_owned(), earliest, latest, now })
     }
 
-    /// Whether all that it may mean is still to come.
+    /// Whether all that it may mean is further away than `leeway`.
     #[must_use]
-    pub fn is_to_come(&self) -> bool {
-        self.earliest > self.now
+    pub fn is_to_come(&self, leeway: SignedDuration) -> bool {
+        self.earliest.duration_since(self.now) > leeway
     }
 
     /// Whether it stands for two instants.
@@ -244,7 +244,9 @@ mod tests {
 
     #[test]
     fn what_is_to_come_is_known() {
-        let to_come = |text| Moment::read(text, now(), &zone()).is_ok_and(|moment| moment.is_to_come());
+        let to_come = |text| {
+            Moment::read(text, now(), &zone()).is_ok_and(|moment| moment.is_to_come(SignedDuration::ZERO))
+        };
         assert!(to_come("+1ms") && to_come("23:00") && to_come("2027-01-01") && to_come("@1800000000"));
         assert!(!to_come("now") && !to_come("today") && !to_come("15:30") && !to_come("0s"));
     }

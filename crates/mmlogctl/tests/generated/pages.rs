@@ -298,7 +298,7 @@ pub(crate) fn of(command: &str) -> Page {
                 ("No policy any more:", "mmlogctl policy --clear app.log"),
             ],
             caveats: &[
-                "Software of before this command ignores the policy: it appends beyond it, and removes nothing.",
+                "Older versions of mmlog ignore the policy: they append beyond it, and remove nothing.",
             ],
         },
         "rotate" => Page {

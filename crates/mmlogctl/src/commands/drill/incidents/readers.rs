@@ -28,7 +28,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
     Incident {
         name: FindingId::HoldKeeps.name(),
         finding: FindingId::HoldKeeps,
-        about: "A consumer that runs no more keeps old segments from being pruned.",
+        about: "A consumer that no longer runs keeps old segments from being pruned.",
         needs: "",
         stage: |stage| {
             stage.log(&[], b"a line that nobody fetches\n")?;
