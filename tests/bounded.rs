@@ -6,13 +6,17 @@ mod common;
 #[path = "bounded/obstacles.rs"]
 mod obstacles;
 
+use std::mem::offset_of;
 use std::path::Path;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use common::surgeon::Surgeon;
 use common::{Actor, Random, Scene, committed, message, parameter, scene};
+use mmlog::layout::{Header, Segment};
 use mmlog::{HoleKind, Log, Next, Options, Policy, Position, Start, Trust, check};
 
 const SIZE: u64 = 128 << 10;
+const HOUR: Duration = Duration::from_secs(3600);
 const WAIT: Duration = Duration::from_secs(30);
 /// Bytes of the longest message of a [`writer`].
 const LONGEST: u64 = 2000;
@@ -220,6 +224,37 @@ fn at_each_look_there_are_the_segments_that_are_kept_and_three_more_and_a_follow
     assert_eq!(expected, status.cursor);
     assert_eq!(bytes.len() as u64 + pruned, status.cursor);
     is_sound(&scene.log);
+}
+
+#[test]
+fn a_segment_that_began_at_a_time_that_has_not_come_gets_older_all_the_same() {
+    let scene = scene();
+    let log = with_policy(&scene, &Policy { rotate_age: Some(HOUR), ..Policy::default() });
+    let surgeon = Surgeon::new(&scene.log);
+    let began = offset_of!(Header, segments) + offset_of!(Segment, began_ns);
+    let now_ns = || SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_nanos() as u64;
+    // A second has gone by, and a new writer looks at the time before it appends.
+    let append = || {
+        surgeon.set(offset_of!(Header, times.last_ns), 0);
+        log.writer().unwrap().append(b"a line\n").unwrap();
+    };
+    append();
+    // The clock was set back by a thousand hours, or nobody ever noted the time.
+    for not_known in [now_ns() + 1000 * HOUR.as_nanos() as u64, 0, u64::MAX] {
+        surgeon.set(began, not_known);
+        let before = now_ns();
+        append();
+        assert!((before..=now_ns()).contains(&surgeon.get(began)), "{not_known}");
+        assert!(lengths(&log).is_empty(), "it has just begun");
+    }
+    // What is known stays, and an hour later the segment is an hour old.
+    let half_an_hour_ago = now_ns() - HOUR.as_nanos() as u64 / 2;
+    surgeon.set(began, half_an_hour_ago);
+    append();
+    assert_eq!(surgeon.get(began), half_an_hour_ago);
+    surgeon.set(began, now_ns() - HOUR.as_nanos() as u64);
+    append();
+    assert_eq!(lengths(&log).len(), 1);
 }
 
 #[test]

@@ -137,6 +137,9 @@ pub(crate) fn look_now_and_then(files: &Files) {
 /// Once a second, with nothing in flight: what became due by time, and what was put off.
 pub(crate) fn look(files: &Files) {
     let rules = rules(files);
+    if rules.rotate_age.is_some() {
+        files.give_an_age();
+    }
     let rotates = is_overdue(files, &rules) && may_rotate(files);
     let prunes = removes(&rules) && files.may_try_pruning();
     if !rotates && !prunes {

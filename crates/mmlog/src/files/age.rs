@@ -9,6 +9,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use super::Files;
 use super::boot::{self, TOLERANCE_NS};
+use crate::sync::Ordering;
 use crate::sys::process;
 
 /// What the clocks say now.
@@ -23,6 +24,20 @@ impl Files {
     pub(crate) fn clock(&self) -> Clock {
         let (now_ns, up_ns) = (process::now_ns(), process::up_ns());
         Clock { now_ns, up_ns, booted_ns: boot::booted_ns(self.meta.header()) }
+    }
+
+    /// Where it is not known when the current segment began, or that has not come yet (the clock was set back), it begins now:
+    /// else it would not get older until then.
+    pub(crate) fn give_an_age(&self) {
+        let (clock, header) = (self.clock(), self.meta.header());
+        let current = header.current();
+        if clock.age_of(current.began_ns).is_some() || self.intact().is_err() {
+            return;
+        }
+        // Nobody has the lock: what was stored meanwhile is another segment's time, or this one's of now.
+        let began_ns = &header.segment(current.generation).began_ns;
+        let _ =
+            began_ns.compare_exchange(current.began_ns, clock.now_ns, Ordering::Relaxed, Ordering::Relaxed);
     }
 }
 

@@ -76,7 +76,8 @@ impl PolicyStatus {
         };
         let used = cursor.saturating_sub(current.base);
         let left = |most: Option<Duration>, age| Some(most?.saturating_sub(age?));
-        let age = files.clock().age_of(current.began_ns).filter(|_| used > 0);
+        // Of unknown age: it begins with the next look of who appends.
+        let age = Some(files.clock().age_of(current.began_ns).unwrap_or_default()).filter(|_| used > 0);
         let finals = segments.iter().filter(|s| s.generation < current.generation).map(|s| {
             let &SegmentStatus { generation, base, end, allocated, final_since, .. } = s;
             Listed { generation, base, end, allocated, final_since }
