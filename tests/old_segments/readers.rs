@@ -244,3 +244,72 @@ fn a_directory_of_segments_that_do_not_fit_is_refused_with_the_step() {
     let ended = mmlogctl("rotate", &log.path).args(["--olddir", "old"]).run();
     assert_eq!(ended.code, 0, "{ended:?}");
 }
+
+/// Old segments alone, without a data file: each in its format, or plain.
+fn segments_alone(formats: [Option<&str>; 3]) -> (Scratch, std::path::PathBuf) {
+    let (scratch, log) = (Scratch::new(), Log::new(None));
+    let files = |log: &Log| log.files().into_iter();
+    for (nth, format) in formats.into_iter().enumerate() {
+        let of_format = format.map(|format| Log::new(Some(format)));
+        let from = files(of_format.as_ref().unwrap_or(&log)).nth(nth).unwrap();
+        fs::copy(&from, scratch.file(from.file_name().unwrap().to_str().unwrap())).unwrap();
+    }
+    let path = scratch.file("app.log");
+    (scratch, path)
+}
+
+#[test]
+fn a_log_that_is_made_behind_old_segments_begins_where_they_end() {
+    let (zstd, gzip) = (Some("zstd"), Some("gzip"));
+    let mixes = [[None; 3], [zstd, zstd, None], [None, zstd, zstd], [gzip, None, gzip], [zstd, gzip, zstd]];
+    for formats in mixes {
+        let (_scratch, path) = segments_alone(formats);
+        mmlogctl("init", &path).run().is_success();
+        mmlogctl("append", &path).input(&text(3)).run().is_success();
+        let whole: Vec<u8> = (0..4).flat_map(text).collect();
+        mmlogctl("cat", &path).run().printed(&whole);
+        mmlogctl("check", &path).run().is_success();
+        mmlogctl("check", &path).arg("--deep").run().is_success();
+        let status = mmlogctl("status", &path).arg("--json").run().text();
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        assert_eq!(
+            (&status["cursor"], &status["generation"]),
+            (&whole.len().into(), &3.into()),
+            "{formats:?}"
+        );
+    }
+}
+
+/// What of it could be read is given, and no position of it is given again.
+#[test]
+fn behind_one_that_nobody_can_read_to_its_end_a_log_begins_far_away() {
+    for format in [Some("zstd"), Some("gzip")] {
+        let (_scratch, path) = segments_alone([None, None, format]);
+        let mut files: Vec<_> = fs::read_dir(path.parent().unwrap()).unwrap().flatten().collect();
+        files.sort_by_key(std::fs::DirEntry::path);
+        let last = files.pop().unwrap().path();
+        super::cut(&last, super::len(&last) / 2);
+        mmlogctl("init", &path).run().is_success();
+        let status = mmlogctl("status", &path).arg("--json").run().text();
+        let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+        assert!(status["cursor"].as_u64().unwrap() > 1 << 40, "{status}");
+    }
+}
+
+/// To remove what can still be read is no cure.
+#[test]
+fn no_step_for_damage_of_an_old_segment_deletes_anything() {
+    let ways: [fn(&std::path::Path); 2] = [|p| super::cut(p, 9), |p| fs::remove_file(p).unwrap()];
+    for damage in ways {
+        let log = Log::new(None);
+        damage(&log.files()[1]);
+        let status = log.status();
+        let said = mmlogctl("status", &log.path).run().text();
+        let deep = mmlogctl("check", &log.path).arg("--deep").run();
+        assert_eq!(status["state"], "DAMAGED");
+        assert_eq!(status["findings"][0]["command"], format!("mmlogctl segments {}", log.path.display()));
+        for text in [status.to_string(), said, deep.text()] {
+            assert!(!text.contains("prune -") && !text.contains("mmlogctl rm"), "{text}");
+        }
+    }
+}

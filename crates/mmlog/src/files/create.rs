@@ -26,7 +26,7 @@ use crate::sys::lock::{self, Lease};
 use crate::sys::place::{Access, Found, Part};
 use crate::sys::{alloc, fs, process};
 
-/// More than a compressed segment holds: positions of a new log go on behind it, with a gap.
+/// More than a compressed segment holds: positions of a new log go on so far behind one that nobody can read to its end.
 pub(crate) const UNKNOWN_LEN: u64 = 1 << 40;
 
 /// Where appends begin in a data file that has bytes.
@@ -221,23 +221,34 @@ impl Opening<'_> {
     ) -> std::result::Result<Entry, Fault> {
         let began_ns = process::now_ns();
         let look = || Fault::io("stat a final segment");
-        let mut behind = (0, 0);
         let mut names = match dir.named() {
             // Where the directory may not be read, a rotation still overwrites nothing.
             Err(fault) if fault.is_denied() => Vec::new(),
             names => names?,
         };
         names.extend(old.map(SegmentDir::named).transpose()?.unwrap_or_default());
-        names.sort_by_key(|n| (n.says.generation, n.says.compression.is_some(), n.says.base));
-        for n in names {
-            let Some(found) = n.find().map_err(look())? else { continue };
-            // A rotation was given up, or interrupted, before the new file had its place.
-            if found.id.1 == inode {
-                return Ok(Entry { generation: n.says.generation, base: n.says.base, inode, began_ns });
+        names.sort_by_key(|n| (n.says.generation, n.says.base));
+        let (mut behind, mut follower) = ((0, 0), None);
+        for group in names.chunk_by(|a, b| a.says.generation == b.says.generation).rev() {
+            let mut highest = follower;
+            for n in group {
+                let Some(found) = n.find().map_err(look())? else { continue };
+                // A rotation was given up, or interrupted, before the new file had its place.
+                if found.id.1 == inode {
+                    return Ok(Entry { generation: n.says.generation, base: n.says.base, inode, began_ns });
+                }
+                highest = highest.max(Some(n.says.base));
+                // One that another follows ends where that one begins at the latest, so it is not read.
+                let len = match n.says.compression {
+                    Some(_) if follower >= Some(n.says.base) => Some(0),
+                    _ => n.content_len(&found, &self.config.waits)?,
+                };
+                // A generation is left out, too: readers then know that positions may be.
+                let (next, len) = len.map_or((2, UNKNOWN_LEN), |len| (1, len));
+                let end = n.says.base.saturating_add(len);
+                behind = (behind.0.max(n.says.generation + next), behind.1.max(end));
             }
-            // A generation is left out, too: readers then know that positions may be.
-            let (next, len) = if n.says.compression.is_some() { (2, UNKNOWN_LEN) } else { (1, found.len) };
-            behind = (n.says.generation + next, behind.1.max(n.says.base.saturating_add(len)));
+            follower = highest;
         }
         let (generation, base) = behind;
         if !Control::has_positions(base, POSITION_END / 2) {

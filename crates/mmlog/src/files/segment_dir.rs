@@ -14,7 +14,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fmt;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read as _};
 use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,6 +22,7 @@ use std::time::Duration;
 
 use super::{Trust, chain};
 use crate::codec::{self, Peek};
+use crate::deadline::Waits;
 use crate::error::{Fault, quoted, shown};
 use crate::names::{Compression, SegmentName};
 use crate::sys::place::{Access, Found, Part, Place};
@@ -131,6 +132,8 @@ impl Listing {
 /// How often a segment is looked at that is leased, and how long in between.
 const LOOKS: u32 = 200;
 const MOMENT: Duration = Duration::from_millis(1);
+/// Bytes of a compressed segment that are decoded at a time.
+const PIECE: usize = 256 << 10;
 
 /// A file whose name is a segment's, and the directory that it was found in.
 #[derive(Clone, Debug)]
@@ -196,6 +199,30 @@ impl Named {
             Peek::Unknown => None,
             Peek::Broken(_) => Some(false),
         })
+    }
+
+    /// How many bytes of the log it has: a compressed one is read to its end unless its headers say it all. `None` where that
+    /// cannot be known; an error only when told to stop.
+    pub(super) fn content_len(&self, found: &Found, waits: &Waits) -> Result<Option<u64>, Fault> {
+        let Some(compression) = self.says.compression else { return Ok(Some(found.len)) };
+        let Ok(Some(file)) = self.open(Access::Read) else { return Ok(None) };
+        match codec::peek(compression, &file) {
+            // A gzip trailer counts modulo 2^32, and of the last member alone.
+            Ok(Peek::Holds(len)) if compression == Compression::Zstd => return Ok(Some(len)),
+            Ok(Peek::Broken(_)) | Err(_) => return Ok(None),
+            Ok(_) => {}
+        }
+        let Ok(mut decoder) = codec::decoder(compression, file) else { return Ok(None) };
+        let (mut piece, mut len) = (vec![0; PIECE], 0);
+        loop {
+            match decoder.read(&mut piece) {
+                Ok(0) => return Ok(Some(len)),
+                Ok(read) => len += read as u64,
+                Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                Err(_) => return Ok(None),
+            }
+            waits.go_on("bytes of the newest old segment were read", len, len)?;
+        }
     }
 
     /// Takes the name away, if it is still that of the file that was looked at; whether it was.

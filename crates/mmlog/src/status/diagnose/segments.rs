@@ -17,23 +17,15 @@ impl Status {
             true => format!("; positions [{from}, {to}) cannot be read"),
             false => String::new(),
         };
-        let newer = self.segments.iter().filter(|s| s.generation < self.generation && s.base >= to).count();
-        let give_up = self.command(&format!("prune --keep {newer}"));
         match flaw.id {
             FindingId::SegmentMissing => {
                 let sentence = format!("{} ({file})", flaw.problem);
-                let next = self.in_its_place(flaw).unwrap_or_else(|| {
-                    format!(
-                        "put it back if you have a copy, or {give_up} gives up what is older than the rest"
-                    )
-                });
+                let next = self.in_its_place(flaw).unwrap_or_else(|| self.back("it"));
                 critical(flaw.id, State::Damaged, sentence, next)
             }
             FindingId::SegmentDamaged => {
                 let sentence = format!("old segment {file} is damaged: {}{lost}", flaw.problem);
-                let next =
-                    format!("put a good copy in its place, or {give_up} gives up it and what is older");
-                critical(flaw.id, State::Damaged, sentence, next)
+                critical(flaw.id, State::Damaged, sentence, self.back("a good copy"))
             }
             FindingId::SegmentUnreadable if self.is_segment(&flaw.path) => {
                 let sentence = format!("old segment {file}: {}{lost}", flaw.problem);
@@ -56,6 +48,14 @@ impl Status {
             }
             _ => self.surplus(flaw),
         }
+    }
+
+    /// To delete what is left mends nothing.
+    fn back(&self, what: &str) -> String {
+        format!(
+            "put {what} in its place, nothing else brings these positions back; {} shows what is there, which can still be read, and this is said until a prune comes to it",
+            self.command("segments")
+        )
     }
 
     /// Segments that were removed, and take space all the same.

@@ -33,7 +33,7 @@ fn steps(log: &Path, found: &Deep, status: Option<Status>) -> Vec<String> {
     let (old, mut steps) = (found.violations.iter().filter(of_old).count(), Vec::new());
     if old > 0 {
         steps.push(
-            "`mmlogctl segments LOG` lists old segments: put good copies in the place of those named above, or `mmlogctl prune --keep N LOG` gives up all but the newest N"
+            "`mmlogctl segments LOG` lists old segments: put good copies in the place of those named above, nothing else brings their positions back"
                 .to_owned(),
         );
     }

@@ -11,18 +11,23 @@ use super::{Cure, Incident};
 
 const LINES: &[u8] = b"one line\nand another one\n";
 
+const PUT_BACK: Cure = Cure::People("put a good copy in its place (here: the one that was kept)", |stage| {
+    let first = format!("app.log.{:010}-{:019}", 0, 0);
+    Ok(fs::rename(stage.dir.join("copy"), stage.dir.join(first))?)
+});
+
 pub(super) const INCIDENTS: &[Incident] = &[
     Incident {
         name: FindingId::SegmentMissing.name(),
         finding: FindingId::SegmentMissing,
-        about: "Somebody removed the oldest segment by hand.",
+        about: "Somebody moved the oldest segment away.",
         needs: "",
         stage: |stage| {
-            fs::remove_file(rotated(stage)?)?;
+            fs::rename(rotated(stage)?, stage.dir.join("copy"))?;
             Ok(None)
         },
-        command: "mmlogctl prune --keep 1 {log}",
-        cure: Cure::Command,
+        command: "mmlogctl segments {log}",
+        cure: PUT_BACK,
     },
     Incident {
         name: FindingId::SegmentDamaged.name(),
@@ -30,11 +35,13 @@ pub(super) const INCIDENTS: &[Incident] = &[
         about: "Somebody cut an old segment.",
         needs: "",
         stage: |stage| {
-            File::options().write(true).open(rotated(stage)?)?.set_len(9)?;
+            let oldest = rotated(stage)?;
+            fs::copy(&oldest, stage.dir.join("copy"))?;
+            File::options().write(true).open(oldest)?.set_len(9)?;
             Ok(None)
         },
-        command: "mmlogctl prune --keep 1 {log}",
-        cure: Cure::Command,
+        command: "mmlogctl segments {log}",
+        cure: PUT_BACK,
     },
     Incident {
         name: FindingId::SegmentUnreadable.name(),
