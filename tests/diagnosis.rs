@@ -182,14 +182,20 @@ fn appends_that_wait_for_more_than_30_s_are_critical_whatever_for() {
     for (want, errno, id) in [
         (Want::Lock, 0, FindingId::LockHeld),
         (Want::Gate, 0, FindingId::GateClosed),
+        // FULL is at once: nobody lets go of that by himself.
         (Want::FileSize, 27, FindingId::FileSizeLimit),
+        (Want::Quota, 122, FindingId::QuotaFull),
+        (Want::Storage, 5, FindingId::StorageFails),
+        (Want::Space, 28, FindingId::DiskFull),
     ] {
+        let soon =
+            if matches!(want, Want::Lock | Want::Gate) { Severity::Warning } else { Severity::Critical };
         let severity = |status: &Status| {
             status.diagnose(&Thresholds::default()).iter().find(|f| f.id == id).map(|f| f.severity)
         };
         status.gate = (want == Want::Gate).then_some(4);
         status.writers[0].waiting = waiting(want, errno, 5);
-        assert_eq!(severity(&status), Some(Severity::Warning), "{id}");
+        assert_eq!(severity(&status), Some(soon), "{id}");
         status.writers[0].waiting = waiting(want, errno, 31);
         assert_eq!(severity(&status), Some(Severity::Critical), "{id}");
     }

@@ -29,7 +29,7 @@ impl Held<'_> {
         }
     }
 
-    pub(super) fn is_long(&self) -> bool {
+    fn is_long(&self) -> bool {
         who::until_now(Some(self.longest.1.since)).is_some_and(|time| time >= LONG)
     }
 }
@@ -138,7 +138,9 @@ impl Status {
                 "{} goes on in a new file, below the limit; for good, start the program with a higher one",
                 self.command("rotate")
             );
-            found.push(self.held(FindingId::FileSizeLimit, State::Full, &held, sentence, next));
+            found.push(
+                critical(FindingId::FileSizeLimit, State::Full, sentence, next).at(held.longest.0.seat),
+            );
         }
         if let Some(held) = self.held_up(&[Want::Quota]) {
             let sentence = format!("a disk quota is used up: {}; nothing is lost yet", held.words());
@@ -154,11 +156,6 @@ impl Status {
                 .push(critical(FindingId::StorageFails, State::Full, sentence, next).at(held.longest.0.seat));
         }
         found
-    }
-
-    fn held(&self, id: FindingId, state: State, held: &Held<'_>, sentence: String, next: String) -> Finding {
-        let made = if held.is_long() { critical } else { warning };
-        made(id, state, sentence, next).at(held.longest.0.seat)
     }
 
     /// No inode: appends go on, and no segment or log can be begun.
