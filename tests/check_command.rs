@@ -15,6 +15,8 @@ mod live;
 mod plugin;
 #[path = "check_command/prometheus.rs"]
 mod prometheus;
+#[path = "check_command/read_only.rs"]
+mod read_only;
 #[path = "check_command/thresholds.rs"]
 mod thresholds;
 

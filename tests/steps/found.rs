@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use mmlog::{
     Damage, Distrust, Fault, Finding, FindingId, FollowerStatus, Freezer, HoldStatus, Hole, HoleKind,
-    InFlight, OutsideBytes, PanicRecord, Phase, PolicyState, PolicyUndone, ProcessState, Recovered,
+    InFlight, OutsideBytes, PanicRecord, Phase, PolicyState, PolicyUndone, ProcessState, ReadOnly, Recovered,
     RemovedHeld, Seat, SegmentFlaw, Severity, SlotWaiters, State, Status, Thresholds, Undone, Unrecovered,
-    Version1Flags, Waiting, Want, WriterStatus, with_log,
+    Version1Flags, Waiting, Want, WhyReadOnly, WriterStatus, with_log,
 };
 
 const HERE: Seat = Seat { namespace: None, pid: Some(4312) };
@@ -77,6 +77,11 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
         FindingId::Version1 => with(&|s| {
             s.version_1 = Some(Version1Flags { is_locked: false, is_panicked: false, holders: Vec::new() });
         }),
+        FindingId::ReadOnly => {
+            for why in [WhyReadOnly::Mount, WhyReadOnly::FileSystem, WhyReadOnly::Error] {
+                with(&|s| s.file.read_only = Some(ReadOnly { at: "/a disk's".into(), why }));
+            }
+        }
         FindingId::DiskFull => {
             with(&|s| full(s));
             with(&|s| {

@@ -139,8 +139,8 @@ mod door {
     pub use crate::span::{Edge, Jump, Pair, Span};
     pub use crate::status::{
         Damage, Durability, FileFacts, Finding, FindingId, FollowerStatus, HoldStatus, InFlight, Lock, LogId,
-        Medium, Observer, Recovered, RemovedHeld, Seat, Seen, SegmentFlaw, SegmentStatus, Severity, State,
-        Status, Thresholds, Version1Flags, WriterStatus, explain,
+        Medium, Observer, ReadOnly, Recovered, RemovedHeld, Seat, Seen, SegmentFlaw, SegmentStatus, Severity,
+        State, Status, Thresholds, Version1Flags, WhyReadOnly, WriterStatus, explain,
     };
     pub use crate::status::{OutsideBytes, PolicyStatus, PolicyUndone, UnrunHooks};
     pub use crate::sys::barrier::prepare_before_threads;

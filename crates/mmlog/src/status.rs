@@ -37,6 +37,7 @@ use crate::slots::Phase;
 use crate::sync::Ordering;
 use crate::sys::cgroup::Freezer;
 pub use crate::sys::fs::Medium;
+pub use crate::sys::mounts::{ReadOnly, WhyReadOnly};
 use crate::sys::process::{ProcessState, time_of};
 use crate::waiting::{SlotWaiters, Waiting};
 
@@ -233,6 +234,8 @@ pub struct FileFacts {
     pub longest_name: usize,
     /// Inodes that it has left for this user, and those that it has; `None` where it does not count them.
     pub inodes: Option<(u64, u64)>,
+    /// That nothing can be written there.
+    pub read_only: Option<ReadOnly>,
 }
 
 /// What a power cut would leave.

@@ -223,6 +223,7 @@ pub(crate) fn worst() -> Status {
             free: Ok(1),
             longest_name: 255,
             inodes: Some((1, 1)),
+            read_only: None,
         },
         durability: Durability {
             synced: u64::MAX,

@@ -27,6 +27,7 @@ impl Status {
         found.extend(self.sync_failed());
         found.extend(self.flaws.iter().map(|flaw| self.flawed(flaw)));
         found.extend(self.original());
+        found.extend(self.read_only());
         found.extend(self.space(thresholds));
         found.extend(self.limits());
         found.extend(self.lock_held(thresholds));

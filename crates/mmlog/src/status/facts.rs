@@ -9,6 +9,7 @@ use crate::metadata::{JOURNAL_EMPTY, JOURNAL_ROTATE, JOURNAL_TRIM};
 use crate::sync::Ordering;
 use crate::sys::fs;
 use crate::sys::holders::holders_of;
+use crate::sys::mounts;
 use crate::sys::place::{Access, Part, Place};
 
 /// What could not be looked at, each with the reason.
@@ -140,6 +141,7 @@ pub(super) fn file(place: &Place) -> Result<FileFacts, Fault> {
         free,
         longest_name,
         inodes,
+        read_only: mounts::read_only(place.directory_fd()),
     };
     match place.open(Part::Data, Access::Read).and_then(|file| file.metadata()) {
         Ok(m) => Ok(FileFacts {

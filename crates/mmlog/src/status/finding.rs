@@ -58,6 +58,8 @@ findings! {
     SyncFailed = "sync-failed",
     /// A log of the original's format with a flag set that nobody may ever clear.
     Version1Flag = "version-1-flag",
+    /// Nothing can be written there: the file system is mounted read-only, or had an error.
+    ReadOnly = "read-only",
     /// There is no space for another page.
     DiskFull = "disk-full",
     /// A live process keeps the log's lock.

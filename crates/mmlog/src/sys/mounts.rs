@@ -8,10 +8,12 @@ use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{major, minor};
+use nix::sys::{statfs, statvfs::FsFlags};
+use rustix::fs::{AtFlags, StatxFlags, major, minor};
 
 /// A line of `/proc/self/mountinfo`.
 struct Mount {
+    id: u64,
     /// Of its file system; the files of a btrfs have others.
     device: (u32, u32),
     at: PathBuf,
@@ -22,17 +24,22 @@ struct Mount {
 impl Mount {
     fn parse(line: &[u8]) -> Option<Self> {
         let mut fields = line.split(|&b| b == b' ');
-        let (device, at) = (fields.nth(2)?, fields.nth(1)?);
+        let (id, device, at) = (fields.next()?, fields.nth(1)?, fields.nth(1)?);
         let mut rest = fields.skip_while(|field| *field != b"-").skip(1);
         let (kind, _source, options) = (rest.next()?, rest.next()?, rest.next()?);
         let text = std::str::from_utf8(device).ok()?;
         let (major, minor) = text.split_once(':')?;
         Some(Self {
+            id: std::str::from_utf8(id).ok()?.parse().ok()?,
             device: (major.parse().ok()?, minor.parse().ok()?),
             at: unescaped(at).into(),
             kind: String::from_utf8_lossy(kind).into_owned(),
             options: unescaped(options).into_vec(),
         })
+    }
+
+    fn has(&self, option: &[u8]) -> bool {
+        self.options.split(|&b| b == b',').any(|other| other == option)
     }
 
     /// The directories that an overlay is made of, by names that lead to them from here.
@@ -45,6 +52,51 @@ impl Mount {
         });
         named.flat_map(|dirs| dirs.split(|&b| b == b':')).map(|dir| PathBuf::from(OsStr::from_bytes(dir)))
     }
+}
+
+/// That nothing can be written where a log lies.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct ReadOnly {
+    /// Where it is mounted.
+    pub at: PathBuf,
+    /// Why.
+    pub why: WhyReadOnly,
+}
+
+/// What keeps everybody from writing.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum WhyReadOnly {
+    /// This mount is read-only, as a container may have it; others of the same file system may be written to.
+    Mount,
+    /// The file system is.
+    FileSystem,
+    /// It had an error, and takes no writes any more: not even those that were made in memory.
+    Error,
+}
+
+/// Whether nothing can be written where that directory lies.
+pub(crate) fn read_only(directory: impl AsFd) -> Option<ReadOnly> {
+    let said = statfs::fstatfs(&directory).ok()?;
+    let is_read_only = said.flags().contains(FsFlags::ST_RDONLY);
+    // Of an error ext4 tells in the table of mounts alone. That takes longer, so others are not looked for there.
+    if !is_read_only && said.filesystem_type() != statfs::EXT4_SUPER_MAGIC {
+        return None;
+    }
+    let asked = rustix::fs::statx(&directory, c"", AtFlags::EMPTY_PATH, StatxFlags::MNT_ID).ok()?;
+    let table = fs::read("/proc/self/mountinfo").unwrap_or_default();
+    let mut mounts = table.split(|&b| b == b'\n').filter_map(Mount::parse);
+    let Some(mount) = mounts.find(|mount| mount.id == asked.stx_mnt_id) else {
+        let here = format!("/proc/self/fd/{}", directory.as_fd().as_raw_fd());
+        let at = fs::read_link(here).unwrap_or_default();
+        return is_read_only.then_some(ReadOnly { at, why: WhyReadOnly::FileSystem });
+    };
+    let why = match is_read_only {
+        _ if mount.has(b"emergency_ro") || mount.has(b"shutdown") => WhyReadOnly::Error,
+        true if mount.has(b"ro") => WhyReadOnly::FileSystem,
+        true => WhyReadOnly::Mount,
+        false => return None,
+    };
+    Some(ReadOnly { at: mount.at, why })
 }
 
 /// Every mount of this namespace, read once.
@@ -188,8 +240,8 @@ mod tests {
     fn a_line_of_the_table_is_read_with_its_escapes_and_layers() {
         let line = b"36 35 98:0 /mnt1 /mnt\\040two rw,noatime master:1 - overlay over rw,lowerdir=/a:/b\\040c,upperdir=/u";
         let seen = Mount::parse(line)
-            .map(|mount| (mount.device, mount.at.clone(), mount.layers().collect::<Vec<_>>()));
+            .map(|mount| (mount.id, mount.device, mount.at.clone(), mount.layers().collect::<Vec<_>>()));
         let layers = ["/a", "/b c", "/u"].map(PathBuf::from).to_vec();
-        assert_eq!(seen, Some(((98, 0), PathBuf::from("/mnt two"), layers)));
+        assert_eq!(seen, Some((36, (98, 0), PathBuf::from("/mnt two"), layers)));
     }
 }

@@ -15,14 +15,14 @@ fn row(state: State) -> [&'static str; 3] {
             "Find the cause, it is in the sentence. Then `mmlogctl repair --clear-panic LOG`.",
         ],
         State::Damaged => [
-            "The files contradict each other: somebody cut, replaced or copied one, an old segment is missing, or the disk failed a sync.",
+            "The files contradict each other: somebody cut, replaced or copied one, an old segment is missing, or the disk failed a sync, or had an error and takes no writes any more.",
             "What was cut or replaced is lost. Most appends fail. `cat` and `tail` print what is there.",
-            "`mmlogctl repair --dry-run LOG` shows the plan, `mmlogctl repair LOG` does it.",
+            "What the sentence says: of its files `mmlogctl repair --dry-run LOG` shows the plan, `mmlogctl repair LOG` does it.",
         ],
         State::Full => [
-            "An append waits for space, a quota, a file size limit or a disk that works; or the next one would.",
+            "An append waits for space, a quota, a file size limit or a disk that works; or the next one would, or would fail: the file system is read-only.",
             "Nothing is lost: input waits in its pipe. A program that uses the library gets an error.",
-            "Make room: `mmlogctl trim LOG`, then `mmlogctl prune --keep 5 LOG`; or raise the limit that the sentence names. All go on by themselves.",
+            "Make room: `mmlogctl trim LOG`, then `mmlogctl prune --keep 5 LOG`; or raise the limit, or remount what the sentence names (`mount -o remount,rw DIR`). All go on by themselves.",
         ],
         State::Locked => [
             "A process that is stopped, or does not get on, keeps the log's lock; or all slots for writers are taken, and somebody waits for one.",

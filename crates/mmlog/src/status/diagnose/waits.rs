@@ -3,8 +3,10 @@
 use std::time::Duration;
 
 use super::who::{self, Person};
-use super::{critical, info, warning};
-use crate::status::{Finding, FindingId, Severity, State, Status, Thresholds, WriterStatus};
+use super::{critical, info, quoted, warning};
+use crate::status::{
+    Finding, FindingId, ReadOnly, Severity, State, Status, Thresholds, WhyReadOnly, WriterStatus,
+};
 use crate::units::{counted, lasting, size};
 use crate::waiting::{SlotWaiters, Waiting, Want};
 
@@ -71,6 +73,37 @@ impl Status {
     /// Whether every slot has an owner.
     pub(super) fn is_taken(&self) -> bool {
         self.writers.iter().filter(|w| w.alive != Ok(false)).count() >= self.max_writers as usize
+    }
+
+    /// Nothing can be written where it lies.
+    pub(super) fn read_only(&self) -> Option<Finding> {
+        let ReadOnly { at, why } = self.file.read_only.as_ref()?;
+        let (at, shown) = (quoted(at), at.display());
+        let by_mount = |how: &str| format!("`mount -o {how} {at}` lets everybody write again");
+        Some(match why {
+            WhyReadOnly::Error => {
+                let sentence = format!(
+                    "its file system, mounted at {shown}, had an error and takes no writes any more: what is appended now is in memory alone"
+                );
+                let next = "`dmesg --level=err` has its errors; copy the log to another disk with cat, which still prints all of it, then stop its programs, unmount that one, mend it with fsck, and mount it again".to_owned();
+                critical(FindingId::ReadOnly, State::Damaged, sentence, next)
+            }
+            WhyReadOnly::FileSystem => {
+                let sentence =
+                    format!("its file system, mounted at {shown}, is read-only: nobody can append");
+                let next = format!(
+                    "{}; if it became so by itself, look for why first (`dmesg --level=err`)",
+                    by_mount("remount,rw")
+                );
+                critical(FindingId::ReadOnly, State::Full, sentence, next)
+            }
+            WhyReadOnly::Mount => {
+                let sentence = format!(
+                    "it is looked at through a read-only mount, {shown}: from here nobody can append, where its writers are it may be otherwise"
+                );
+                info(FindingId::ReadOnly, sentence, by_mount("remount,bind,rw"))
+            }
+        })
     }
 
     pub(super) fn space(&self, thresholds: &Thresholds) -> Option<Finding> {

@@ -6,7 +6,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use rustix::io::Errno;
-use rustix::mount::{MountFlags, UnmountFlags, mount, unmount};
+use rustix::mount::{MountFlags, UnmountFlags, mount, mount_remount, unmount};
 
 use super::stage::{Done, Stop, directory};
 
@@ -29,6 +29,12 @@ impl Mount {
 }
 
 impl Mount {
+    /// Nobody can write to it any more.
+    pub(super) fn make_read_only(&self) -> Done {
+        let flags = MountFlags::NOSUID | MountFlags::NODEV | MountFlags::RDONLY;
+        Ok(mount_remount(&self.0, flags, c"")?)
+    }
+
     /// At a new directory, by what mounts it there.
     pub(super) fn of_image(place: &Path, mount: impl FnOnce(&Path) -> Done) -> Done<Self> {
         directory(place)?;

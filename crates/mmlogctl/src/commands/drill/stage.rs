@@ -230,6 +230,10 @@ impl Stage<'_> {
         self.mounts.push(mount);
     }
 
+    pub(super) fn remount_read_only(&self) -> Done {
+        self.mounts.iter().try_for_each(Mount::make_read_only)
+    }
+
     /// Looks until there is something.
     pub(super) fn until<T>(
         &mut self,

@@ -46,6 +46,19 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: FREE_SPACE,
     },
     Incident {
+        name: FindingId::ReadOnly.name(),
+        finding: FindingId::ReadOnly,
+        about: "The file system is mounted read-only: every append fails.",
+        needs: "root, to mount a small file system",
+        stage: |stage| {
+            small_disk(stage)?;
+            stage.remount_read_only()?;
+            Ok(None)
+        },
+        command: "mount -o remount,rw {directory}",
+        cure: Cure::Command,
+    },
+    Incident {
         name: FindingId::SyncFailed.name(),
         finding: FindingId::SyncFailed,
         about: "A sync of the data file failed with an I/O error: nobody knows what is on the disk.",
