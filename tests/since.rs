@@ -8,12 +8,15 @@ mod forged;
 #[path = "since/segments.rs"]
 mod segments;
 
+use std::fs;
+use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 
-use cli::{Ended, Scratch, mmlogctl};
+use cli::{Ended, Scratch, mmlogctl, poke};
 use forged::{Forged, at, typed};
 use jiff::Timestamp;
 use jiff::tz::TimeZone;
+use mmlog::layout::Header;
 
 /// The commands that have them.
 const COMMANDS: [&str; 5] = ["cat", "tail", "segments", "grep", "stats"];
@@ -259,6 +262,31 @@ fn a_clock_that_was_set_in_the_range_is_one_line_and_leaves_nothing_out() {
     // What came behind the step is of an hour before, and of this time as well.
     let before = run("cat", &log, &["--since", &typed(at(-3270)), "--until", &typed(at(-3150))]);
     assert_eq!(before.text(), lines[..80].concat(), "{before:?}");
+}
+
+#[test]
+fn status_says_that_the_clock_was_set_and_what_that_means() {
+    let scratch = Scratch::new();
+    let (log, _) = hundred(&scratch);
+    let status = |args: &[&str]| run("status", &log, args).text();
+    let json = || -> serde_json::Value { serde_json::from_str(&status(&["--json"])).unwrap() };
+    assert!(!status(&[]).contains("\n  clock ") && json()["clock"].is_null(), "{}", status(&[]));
+    Forged::new(&log).pair(at(0), 0, 0).step(450, at(3600), at(0)).pair(at(60), 900, 900).write(&log);
+    let up = fs::read_to_string("/proc/uptime").unwrap();
+    let up_ns = up.split('.').next().unwrap().parse::<u64>().unwrap() * 1_000_000_000;
+    poke(&log, offset_of!(Header, times.set_up_ns), &up_ns.to_ne_bytes());
+    let time = |at: Timestamp| local(at, "%Y-%m-%d %H:%M:%S+05:30");
+    let text = status(&[]);
+    let line = text.lines().find(|line| line.starts_with("  clock ")).unwrap();
+    let set = format!("was set from {} to {}, seen at position 450; for ", time(at(3600)), time(at(0)));
+    let means =
+        "ages may be wrong; --since and --until leave nothing out, and may print more than was asked for";
+    assert!(line.contains(&set) && line.ends_with(means) && !line.contains("keep-age"), "{line}");
+    let clock = &json()["clock"];
+    assert_eq!(clock["set"]["position"], 450);
+    assert!((3500.0..=3600.0).contains(&clock["doubted_s"].as_f64().unwrap()), "{clock}");
+    mmlogctl("policy", &log).args(["--set", "keep-age=30d"]).run().is_success();
+    assert!(status(&[]).contains("nothing goes by keep-age, ages may be wrong; "), "{}", status(&[]));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use crate::{CONTENT, live};
 /// A key and its type: `?` may be null.
 type Key = (&'static str, &'static str);
 
-const STATUS: [Key; 46] = [
+const STATUS: [Key; 47] = [
     ("schema", "number"),
     ("path", "string"),
     ("format", "number"),
@@ -32,6 +32,7 @@ const STATUS: [Key; 46] = [
     ("outside", "object"),
     ("unrun", "object"),
     ("policy", "object"),
+    ("clock", "object?"),
     ("generation", "number"),
     ("gate", "number?"),
     ("gate_for_at_least_ms", "number?"),

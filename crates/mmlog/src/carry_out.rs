@@ -213,7 +213,7 @@ fn retention(files: &Files) -> Option<Retention> {
     }
     let how = Retention::of(&rules);
     // A clock that was set a year on makes nothing a year old.
-    let age = how.age.filter(|_| !files.meta.header().times.is_doubtful(&read_clocks()));
+    let age = how.age.filter(|_| files.meta.header().times.doubted_for(&read_clocks()).is_none());
     Some(Retention { free: how.free.filter(|_| files.may_free()), age, ..how })
 }
 

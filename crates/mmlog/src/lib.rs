@@ -137,12 +137,12 @@ mod door {
     pub use crate::rotate::{Rotated, Rotation};
     pub use crate::slots::Phase;
     pub use crate::span::{Edge, Jump, Pair, Span};
+    pub use crate::status::{ClockDoubt, ClockSet, OutsideBytes, PolicyStatus, PolicyUndone, UnrunHooks};
     pub use crate::status::{
         Damage, Durability, FileFacts, Finding, FindingId, FollowerStatus, HoldStatus, InFlight, Lock, LogId,
         Medium, Observer, ReadOnly, Recovered, RemovedHeld, Seat, Seen, SegmentFlaw, SegmentStatus, Severity,
         State, Status, Thresholds, Version1Flags, WhyReadOnly, WriterStatus, explain,
     };
-    pub use crate::status::{OutsideBytes, PolicyStatus, PolicyUndone, UnrunHooks};
     pub use crate::sys::barrier::prepare_before_threads;
     pub use crate::sys::cgroup::Freezer;
     pub use crate::sys::open_logs::{FileKey, Holder, OpenLog, OpenLogs, Sight, file_keys};

@@ -3,6 +3,7 @@
 //! "Since when" is "at least since the first look that saw it": an append pays for no clock. [`Observer`] remembers
 //! its looks; two of them 50 ms apart tell a stalled writer from a busy one.
 
+mod clock;
 mod diagnose;
 mod facts;
 mod finding;
@@ -19,6 +20,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
+pub use clock::{ClockDoubt, ClockSet};
 pub use diagnose::explain;
 pub use finding::{Finding, FindingId, Severity, Thresholds};
 pub use flaws::SegmentFlaw;
@@ -401,6 +403,8 @@ pub struct Status {
     pub holes_forgotten: u64,
     /// What the log's policy says, and does next.
     pub policy: PolicyStatus,
+    /// Somebody set the clock lately.
+    pub clock: Option<ClockDoubt>,
     /// Data files, the current one last.
     pub segments: Vec<SegmentStatus>,
     /// What is wrong with old segments.

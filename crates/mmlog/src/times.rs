@@ -264,12 +264,15 @@ impl Times {
         self.epoch.store(epoch, Ordering::Release); // times
     }
 
-    /// Whether what the clock says may be off by more than a minute: it was set by as much since the last pair, or within
-    /// the last hour.
-    pub fn is_doubtful(&self, now: &Reading) -> bool {
+    /// For how long it will be doubted yet, in nanoseconds, what the clock says: it was set by more than a minute since the
+    /// last pair, or within the last hour.
+    pub fn doubted_for(&self, now: &Reading) -> Option<u64> {
+        if now.set_by(self.booted_ns.load(Ordering::Acquire)) > DOUBTED_NS {
+            return Some(DOUBT_NS);
+        }
         let set_up_ns = self.set_up_ns.load(Ordering::Relaxed);
-        let was_set = set_up_ns != 0 && now.up_ns.saturating_sub(set_up_ns) < DOUBT_NS;
-        was_set || now.set_by(self.booted_ns.load(Ordering::Acquire)) > DOUBTED_NS
+        let ago = now.up_ns.saturating_sub(set_up_ns);
+        (set_up_ns != 0 && ago < DOUBT_NS).then(|| DOUBT_NS - ago)
     }
 
     /// Another boot: positions go on at `end`. `newest_ns` is the newest time that was noted before, `steps` how many steps

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use mmlog::{
-    Compression, Distrust, Durability, FileFacts, FindingId, FollowerStatus, Free, HoldStatus, Hole,
-    HoleKind, InFlight, Lock, LogId, Medium, PanicRecord, Phase, Policy, PolicyState, PolicyStatus,
-    PolicyUndone, ProcessState, Recovered, Seat, SegmentFlaw, SegmentStatus, State, Status, Undone,
-    WriterStatus,
+    ClockDoubt, ClockSet, Compression, Distrust, Durability, FileFacts, FindingId, FollowerStatus, Free,
+    HoldStatus, Hole, HoleKind, InFlight, Lock, LogId, Medium, PanicRecord, Phase, Policy, PolicyState,
+    PolicyStatus, PolicyUndone, ProcessState, Recovered, Seat, SegmentFlaw, SegmentStatus, State, Status,
+    Undone, WriterStatus,
 };
 
 fn at() -> Option<SystemTime> {
@@ -202,6 +202,10 @@ pub(crate) fn worst() -> Status {
         holes_total: 2000,
         holes_forgotten: 976,
         policy,
+        clock: at().map(|at| ClockDoubt {
+            set: Some(ClockSet { from: at, to: at, position: 1 << 61 }),
+            lasts: Duration::from_secs(3599),
+        }),
         segments: vec![segment(1), segment(0)],
         flaws: vec![flaw],
         removed_held: Vec::new(),

@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 use super::facts::Unseen;
 use super::flaws::Peeks;
 use super::{
-    Durability, InFlight, Lock, LogId, PolicyStatus, RemovedHeld, Seat, Seen, State, Status, Thresholds,
-    WriterStatus, facts, segments,
+    ClockDoubt, Durability, InFlight, Lock, LogId, PolicyStatus, RemovedHeld, Seat, Seen, State, Status,
+    Thresholds, WriterStatus, facts, segments,
 };
 use crate::error::{At, Fault, Result};
 use crate::files::{Config, Files, Intent, owner};
@@ -187,6 +187,7 @@ impl Observer {
             holes,
             holes_forgotten: forgotten,
             policy: PolicyStatus::of(files, &all, &holds, cursor.start),
+            clock: ClockDoubt::of(files),
             segments: all,
             flaws,
             removed_held: self.removed_held(files),

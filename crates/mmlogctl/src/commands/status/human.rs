@@ -19,6 +19,9 @@
 //!   settings     chunk_size 16777216, max_writers 1024, gate_ms 50
 //!   policy       rotate-size=64M keep=10, set 3 s ago; a new segment after 62.8 MiB;
 //!                nothing to remove
+//!   clock        was set from 2026-01-02 05:00:00Z to 2026-01-02 03:00:00Z, seen at
+//!                position 1200000; for 57m ages may be wrong; --since and --until leave
+//!                nothing out, and may print more than was asked for
 //!   durable      below 1230000 (1.2 MiB), synced 3 s ago
 //!   lock         free
 //!   maintenance  held by 4711 for trim since 2026-01-02T03:04:05Z (mmlogctl, sleeping)
@@ -45,6 +48,7 @@ use crate::commands::policy::{next, overdue, said};
 use crate::exit::shown;
 use crate::metrics::slack;
 use crate::text::clipped;
+use crate::times::told;
 use crate::who;
 
 /// How many of each list are shown.
@@ -111,6 +115,7 @@ fn facts(page: &mut Page, s: &Status) {
         format!("chunk_size {}, max_writers {}, gate_ms {}", s.chunk_size, s.max_writers, s.gate_ms);
     page.field("settings", &(settings + &format));
     policy(page, s);
+    clock(page, s);
     durable(page, &s.durability);
     page.field("lock", &lock(&s.lock));
     page.field("maintenance", &lock(&s.maintenance));
@@ -158,6 +163,22 @@ fn policy(page: &mut Page, s: &Status) {
     for late in overdue(&s.policy) {
         page.field("overdue", &late);
     }
+}
+
+fn clock(page: &mut Page, s: &Status) {
+    let Some(doubt) = &s.clock else { return };
+    let time = |at| timestamp(Some(at)).map_or_else(|| "?".to_owned(), told);
+    let set = doubt.set.map_or_else(String::new, |set| {
+        format!(" from {} to {}, seen at position {}", time(set.from), time(set.to), set.position)
+    });
+    let keeps = if s.policy.state.rules().keep_age.is_some() { " nothing goes by keep-age," } else { "" };
+    page.field(
+        "clock",
+        &format!(
+            "was set{set}; for {}{keeps} ages may be wrong; --since and --until leave nothing out, and may print more than was asked for",
+            units::lasting(doubt.lasts)
+        ),
+    );
 }
 
 fn lock(lock: &Lock) -> String {

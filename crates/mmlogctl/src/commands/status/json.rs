@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use mmlog::{
-    Damage, Durability, Error, FileFacts, Finding, FollowerStatus, HoldStatus, Hole, InFlight, Lock,
-    PanicRecord, PolicyUndone, SegmentFlaw, SegmentStatus, Severity, SlotWaiters, State, Status, Undone,
-    Version1Flags, Waiting, WriterStatus, explain,
+    ClockDoubt, ClockSet, Damage, Durability, Error, FileFacts, Finding, FollowerStatus, HoldStatus, Hole,
+    InFlight, Lock, PanicRecord, PolicyUndone, SegmentFlaw, SegmentStatus, Severity, SlotWaiters, State,
+    Status, Undone, Version1Flags, Waiting, WriterStatus, explain,
 };
 use serde_json::{Value, json};
 
@@ -64,6 +64,7 @@ pub(crate) fn object(s: &Status) -> Value {
         "outside": outside(s),
         "unrun": unrun(s),
         "policy": object_of(&s.policy),
+        "clock": s.clock.as_ref().map(clock),
         "generation": s.generation,
         "gate": s.gate,
         "gate_for_at_least_ms": s.gate.map(|_| ms(s.gate_for_at_least)),
@@ -92,6 +93,12 @@ pub(crate) fn object(s: &Status) -> Value {
         "durability": durability(&s.durability),
     });
     with_path(object, "path", &s.path)
+}
+
+/// Somebody set the clock.
+fn clock(doubt: &ClockDoubt) -> Value {
+    let set = |set: ClockSet| json!({ "from": time(Some(set.from)), "to": time(Some(set.to)), "position": set.position });
+    json!({ "set": doubt.set.map(set), "doubted_s": doubt.lasts.as_secs_f64() })
 }
 
 /// Something that the policy asks for and that could not be done.
