@@ -29,6 +29,7 @@ fn role() {
         ("paced", paced),
         ("bystander", obstacles::bystander),
         ("hoarder", obstacles::hoarder),
+        ("pruner", obstacles::pruner),
     ]);
 }
 

@@ -25,6 +25,22 @@ pub(crate) fn bystander() {
     while common::listen() {}
 }
 
+/// Appends two segments and more, and waits in the middle of removing the first.
+pub(crate) fn pruner() {
+    #[cfg(debug_assertions)]
+    mmlog::crash::set_hook(|name| {
+        if name == "final:cut" {
+            common::say(name);
+            common::listen();
+        }
+    });
+    let log = options().open(common::log_path()).unwrap();
+    let mut writer = log.writer().unwrap();
+    for _ in 0..300 {
+        writer.append(&[b'.'; 1000]).unwrap();
+    }
+}
+
 /// Has many files open, none of them a log's.
 pub(crate) fn hoarder() {
     let open = || fs::File::open("/dev/null").unwrap();
@@ -256,4 +272,19 @@ fn an_append_looks_for_who_has_a_pruned_segment_open_no_longer_than_it_may_wait(
         let left = length_of(other.child.id(), inode).unwrap();
         assert_eq!(left == 0, is_cut, "{left} bytes are left after a look of {gate_ms} ms");
     }
+}
+
+#[cfg(debug_assertions)]
+#[test]
+fn a_sync_needs_no_segment_that_somebody_is_about_to_remove() {
+    let scene = scene();
+    drop(super::with_policy(&scene, &Policy { keep: Some(1), ..rotated_at(SIZE) }));
+    let mut pruner = Actor::new("pruner", &[("LOG", scene.log.display().to_string())]);
+    assert_eq!(pruner.hear(), "final:cut");
+    // Nobody else can open that one: a lease says whether somebody has.
+    let log = options().open(&scene.log).unwrap();
+    log.writer().unwrap().append(b"mine\n").unwrap();
+    assert_eq!(log.sync().unwrap(), log.cursor().unwrap());
+    pruner.tell("go on");
+    pruner.finish();
 }

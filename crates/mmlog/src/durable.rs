@@ -171,6 +171,8 @@ struct ToSync {
     current: Arc<Segment>,
     /// The directory, as long as its names are not durable; for old segments, too, where they cannot be opened.
     names: Option<Names>,
+    /// What lies between is given up in part.
+    is_given_up: bool,
 }
 
 impl ToSync {
@@ -192,7 +194,8 @@ impl ToSync {
             }
             finals => (finals?, None),
         };
-        Ok(Self { generation, finals, current, names })
+        let is_given_up = files.first_kept() > checkpointed;
+        Ok(Self { generation, finals, current, names, is_given_up })
     }
 
     fn sync(&self, files: &Files, watermark: u64) -> std::io::Result<()> {
@@ -205,6 +208,10 @@ impl ToSync {
         let full = needs_checkpoint(files) || !base_is_durable;
         if !full && watermark <= commit.data_synced() {
             return Ok(());
+        }
+        // Not synced, so no checkpoint may reach the disk above it before the word that says so.
+        if self.is_given_up {
+            files.sync_metadata()?;
         }
         self.finals.iter().try_for_each(|(file, _)| fs::fdatasync(file))?;
         fs::fdatasync(self.current.file())?;

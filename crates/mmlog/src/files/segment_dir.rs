@@ -23,7 +23,7 @@ use std::time::Duration;
 use super::{Trust, chain};
 use crate::codec::{self, Peek};
 use crate::deadline::Waits;
-use crate::error::{Fault, quoted, shown};
+use crate::error::{Blocker, Fault, quoted, shown};
 use crate::names::{Compression, SegmentName};
 use crate::sys::place::{Access, Found, Part, Place};
 use crate::sys::process;
@@ -171,6 +171,10 @@ impl Named {
                 Err(e) if e.kind() == io::ErrorKind::WouldBlock && leased < LOOKS => {
                     leased += 1;
                     std::thread::sleep(MOMENT);
+                }
+                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                    let blocker = Blocker::unknown("a lease on a final segment (to remove it)");
+                    return Err(Fault::Stalled { blocker, waited: MOMENT * LOOKS });
                 }
                 Err(e) => return Err(Fault::io("open a final segment")(e)),
             }

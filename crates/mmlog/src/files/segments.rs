@@ -323,8 +323,10 @@ impl Files {
     }
 
     /// The final segments that have bytes at or behind `from`, oldest first, each with its base. Without those that were compressed, or moved
-    /// to another directory, which were durable before, and those that are pruned by now.
+    /// to another directory, which were durable before, and those that are pruned by now. (Not: as long as they have a name.
+    /// Who is stopped while he removes one may have a lease on it, and nobody else can open it until he goes on.)
     pub(crate) fn open_finals(&self, from: u64) -> Result<Vec<(File, u64)>, Fault> {
+        let from = from.max(self.first_kept());
         let current = self.meta.header().generation();
         let named = self.log_directory()?.named_back_to(..current, |n| n.says.base <= from)?;
         let plain = named.iter().filter(|n| n.says.compression.is_none());
