@@ -8,7 +8,7 @@ use mmlog::{Observer, Policy, PolicyState, Start, State, Wait, check};
 
 use super::damage::mend;
 use super::ledger::Reading;
-use super::operations::{Found, OTHER, policy};
+use super::operations::{FEW, Found, policy};
 use super::sabotage::Sabotage;
 use super::scene::Scene;
 use super::{PATIENCE, options};
@@ -75,7 +75,7 @@ impl Scene {
         let log = self.handle()?;
         log.housekeep()?;
         let state = log.policy();
-        let known = [keep, OTHER].into_iter().find(|&keep| state == PolicyState::Set(policy(keep)));
+        let known = [keep, FEW].into_iter().find(|&keep| state == PolicyState::Set(policy(keep)));
         let keep = known.with_context(|| format!("nobody has set {state:?}"))?;
         log.set_policy(|rules| *rules = Policy::default(), PATIENCE)?;
         let (oldest, left) = (log.oldest()?.get(), Segments::look(&self.log)?.finals);
@@ -83,8 +83,14 @@ impl Scene {
         ensure!(begins == oldest, "the oldest segment begins at {begins}, the log at {oldest}");
         ensure!(left.len() as u64 <= keep, "{} final segments are left, {keep} are kept", left.len());
         ensure!(left.len() as u64 == keep || oldest == self.base, "only {} of {keep} are left", left.len());
+        self.was_pruned()
+    }
+
+    /// What is gone need not be there any more.
+    pub(super) fn was_pruned(&mut self) -> anyhow::Result<()> {
+        let left = Segments::look(&self.log)?.finals;
         self.seals.retain(|seal| left.iter().any(|kept| kept.path == seal.path));
-        self.base = oldest;
+        self.base = self.handle()?.oldest()?.get();
         Ok(())
     }
 

@@ -11,7 +11,7 @@ use nix::fcntl::{FallocateFlags, fallocate};
 use super::engine::At;
 use super::ledger::{Fate, Left, message};
 use super::operations::{Company, SEGMENT, policy};
-use super::scene::{BEFORE, Part, Scene, is_slot_free};
+use super::scene::{Part, Scene, is_slot_free};
 use super::{CHUNK, HANG, PATIENCE};
 
 /// Bytes of the append of which a planted dead writer has stored half.
@@ -46,17 +46,14 @@ impl Scene {
         self.begins(part)
     }
 
-    /// A policy, final segments that it may let go, and a current one that is nearly as long as it may be. The follower of
-    /// before has read all of it.
+    /// A policy, one more final segment, which the victims have open, and a current one that is nearly as long as it may be.
+    /// The follower of before has read all of it. (Nobody has the two oldest open: who asks for that goes through all
+    /// processes where somebody has, which takes minutes by single steps, and another way each time.)
     fn bound(&mut self, keep: u64) -> anyhow::Result<()> {
-        for _ in 0..2 {
-            self.rotate(PATIENCE)?;
-            self.append(BEFORE)?;
-        }
+        self.begin_segments(1)?;
         self.append(SEGMENT - CHUNK / 2)?;
         let log = self.options().open(&self.log)?;
         log.set_policy(|rules| *rules = policy(keep), PATIENCE)?;
-        self.keep = Some(keep);
         self.read_on()
     }
 

@@ -22,13 +22,6 @@ pub(crate) enum Found {
     Damaged(Damage),
 }
 
-impl Found {
-    /// Whether metadata is made for bytes that are there, which takes a lease on them.
-    pub(crate) fn is_leased(self) -> bool {
-        matches!(self, Self::Data | Self::Damaged(Damage::NoMetadata | Damage::Original))
-    }
-}
-
 /// Who else does something with the log.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Company {
@@ -62,12 +55,26 @@ pub(crate) struct Operation {
     pub(crate) keep: Option<u64>,
 }
 
+impl Operation {
+    /// Whether it asks by a lease whether anybody has a file open: metadata is made for bytes that are there, or a segment goes.
+    pub(super) fn leases(&self) -> bool {
+        let adopts =
+            matches!(self.found, Found::Data | Found::Damaged(Damage::NoMetadata | Damage::Original));
+        adopts || self.prunes()
+    }
+
+    /// Whether it removes segments.
+    pub(super) fn prunes(&self) -> bool {
+        self.keep == Some(FEW)
+    }
+}
+
 /// Bytes of the longest segment of a log with a policy: the least that there can be.
 pub(super) const SEGMENT: u64 = 64 << 10;
-/// What a victim that sets another policy sets.
-pub(super) const OTHER: u64 = 2;
 /// Keeps all final segments there are.
 const ALL: u64 = 1000;
+/// Lets two go of the four that there are behind a rotation: nobody has those open.
+pub(super) const FEW: u64 = 2;
 
 /// Whole, or not that one: each rule goes with the other.
 pub(super) fn policy(keep: u64) -> Policy {
@@ -112,6 +119,7 @@ pub(crate) const TABLE: &[Operation] = &[
     Operation { name: "append-rotated", company: Company::Rotator, ..APPEND },
     Operation { name: "append-large-rotated", company: Company::Rotator, message: CHUNK + 1001, ..APPEND },
     Operation { name: "append-rotates", keep: Some(ALL), space: Some(40), ..APPEND },
+    Operation { name: "append-prunes", keep: Some(FEW), space: Some(40), ..APPEND },
     Operation { name: "set-policy", act: set_policy, keep: Some(ALL), ..PLAIN },
     Operation { name: "leave", act: leave, ..PLAIN },
     Operation { name: "trim", act: trim, space: Some(5000), ..PLAIN },
@@ -244,7 +252,7 @@ fn append(child: &Child) -> anyhow::Result<()> {
 fn set_policy(child: &Child) -> anyhow::Result<()> {
     let log = child.open()?;
     let _writer = child.writer(&log)?;
-    marked(|| log.set_policy(|rules| *rules = policy(OTHER), PATIENCE))?;
+    marked(|| log.set_policy(|rules| *rules = policy(FEW), PATIENCE))?;
     Ok(())
 }
 

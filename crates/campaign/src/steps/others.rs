@@ -6,7 +6,7 @@ use std::os::unix::fs::FileExt;
 
 use anyhow::ensure;
 use mmlog::sync::Ordering;
-use mmlog::{Class, Fault, Observer, Phase, ProcessState, Start};
+use mmlog::{Class, Fault, Observer, Phase, ProcessState, Retention, Start};
 
 use super::CHUNK;
 use super::damage::Damage;
@@ -35,6 +35,9 @@ const TABLE: &[Other] = &[
     Other { name: "close", needs_log: true, act: close },
     Other { name: "trim", needs_log: true, act: |s| Ok(s.scene.handle()?.trim(s.scene.wait).map(drop)?) },
     Other { name: "rotate", needs_log: true, act: |s| s.scene.rotate_within(s.scene.wait).map(drop) },
+    Other { name: "prune", needs_log: true, act: prune },
+    Other { name: "housekeep", needs_log: true, act: |s| Ok(s.scene.handle()?.housekeep()?) },
+    Other { name: "keep few", needs_log: true, act: |s| s.scene.keep_few() },
     Other { name: "sync", needs_log: true, act: |s| Ok(s.scene.handle()?.sync().map(drop)?) },
     Other { name: "repair", needs_log: true, act: repair },
     Other { name: "follow", needs_log: true, act: |s| s.scene.read_on() },
@@ -187,6 +190,14 @@ fn is_refusal(error: &mmlog::Error) -> bool {
 fn repair(stopped: &mut Stopped<'_>) -> anyhow::Result<()> {
     let found = mmlog::repair::examine(&stopped.scene.log, &stopped.scene.options())?;
     Ok(found.plan(&[]).apply().map(drop)?)
+}
+
+/// Of a log with a policy, too, somebody says what goes.
+fn prune(stopped: &mut Stopped<'_>) -> anyhow::Result<()> {
+    let how = Retention::default().keep(1).wait(stopped.scene.wait);
+    let pruned = stopped.scene.handle()?.prune(&how);
+    stopped.scene.was_pruned()?;
+    Ok(pruned.map(drop)?)
 }
 
 /// A new writer comes, appends and goes.

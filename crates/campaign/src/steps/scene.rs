@@ -14,7 +14,7 @@ use nix::libc;
 use super::engine::Victim;
 use super::ledger::{Fate, Ledger, Left, Reading, message};
 use super::metadata::{Metadata, path_of};
-use super::operations::{Found, Operation};
+use super::operations::{FEW, Found, Operation, policy};
 use super::{PATIENCE, options};
 use crate::children::WithoutForks;
 use crate::oracle::Seal;
@@ -104,8 +104,8 @@ pub(crate) struct Scene {
 
 impl Scene {
     /// A log as that operation finds it, with the future healer in its place.
-    pub(crate) fn new(setting: &Setting<'_>, found: Found) -> anyhow::Result<Self> {
-        let without_forks = found.is_leased().then(WithoutForks::begin);
+    pub(crate) fn new(setting: &Setting<'_>, operation: &Operation) -> anyhow::Result<Self> {
+        let (found, without_forks) = (operation.found, operation.leases().then(WithoutForks::begin));
         let directory = tempfile::Builder::new().prefix("log").tempdir_in(setting.below)?;
         let mut scene = Self {
             handle: None,
@@ -119,7 +119,7 @@ impl Scene {
             base: 0,
             seals: Vec::new(),
             found,
-            keep: None,
+            keep: operation.keep,
             gate_ms: setting.gate_ms,
             wait: setting.wait,
             _directory: directory,
@@ -149,6 +149,9 @@ impl Scene {
         self.come()?;
         self.append(BEFORE)?;
         self.append(BEFORE)?;
+        if self.keep.is_some() {
+            self.begin_segments(2)?;
+        }
         if setting.leaver && self.found == Found::Log {
             let log = self.options().open(&self.log)?;
             let writer = log.writer()?;
@@ -159,6 +162,15 @@ impl Scene {
         }
         if setting.healer == Healer::Newcomer {
             self.handle = None;
+        }
+        Ok(())
+    }
+
+    /// So many more final segments.
+    pub(super) fn begin_segments(&mut self, count: u32) -> anyhow::Result<()> {
+        for _ in 0..count {
+            self.rotate(PATIENCE)?;
+            self.append(BEFORE)?;
         }
         Ok(())
     }
@@ -216,6 +228,14 @@ impl Scene {
             self.seals.push(Seal::of(&rotated.path)?);
         }
         Ok(rotated)
+    }
+
+    /// Of a log that has a policy: fewer segments are kept.
+    pub(super) fn keep_few(&self) -> anyhow::Result<()> {
+        if self.keep.is_some() {
+            self.handle()?.set_policy(|rules| *rules = policy(FEW), self.wait)?;
+        }
+        Ok(())
     }
 
     pub(super) fn rotate(&mut self, patience: Duration) -> anyhow::Result<()> {

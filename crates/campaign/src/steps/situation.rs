@@ -4,12 +4,13 @@ use std::fmt;
 use std::path::Path;
 use std::str::FromStr;
 
-use anyhow::Context;
+use anyhow::{Context, ensure};
 
 use super::engine::{At, Landmark, Point};
 use super::operations::{self, Operation, TABLE};
 use super::scene::{Healer, Part, Scene, Setting};
-use super::trace::Trace;
+use super::trace::{Trace, choose};
+use crate::run::Run;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Situation {
@@ -30,6 +31,19 @@ impl Situation {
         TABLE.iter().flat_map(every).filter(|situation| situation.healer.suits(situation.operation)).collect()
     }
 
+    /// As many of them as the size says; however few that are, each operation under a policy is among them.
+    pub(crate) fn some_of(mut all: Vec<Self>, run: &mut Run) -> Vec<Self> {
+        let count = run.size.of(all.len() as u64) as usize;
+        choose(&mut all, usize::MAX, &mut run.random);
+        let rest = all.split_off(count.min(all.len()));
+        for situation in rest.into_iter().filter(|situation| situation.operation.keep.is_some()) {
+            if !all.iter().any(|chosen| chosen.operation.name == situation.operation.name) {
+                all.push(situation);
+            }
+        }
+        all
+    }
+
     /// By name, as displayed.
     pub(crate) fn named(operation: &str, healer: &str) -> anyhow::Result<Self> {
         let healer = Healer::ALL.into_iter().find(|h| format!("{h:?}") == healer);
@@ -43,7 +57,7 @@ impl Situation {
 
     /// The scene with the victim at the origin of its operation.
     pub(crate) fn enter(&self, setting: &Setting<'_>) -> anyhow::Result<(Scene, Part)> {
-        let mut scene = Scene::new(setting, self.operation.found)?;
+        let mut scene = Scene::new(setting, self.operation)?;
         let mut part = scene.prepare(self.operation)?;
         scene.arrange(&mut part)?;
         Ok((scene, part))
@@ -54,6 +68,11 @@ impl Situation {
         let (mut scene, mut part) = self.enter(setting)?;
         let trace = Trace::record(&mut part.victim, &scene.log)?;
         scene.finish(&mut part)?;
+        ensure!(
+            trace.gives_up().is_some() == self.operation.prunes(),
+            "what it gives up: {:?}",
+            trace.gives_up()
+        );
         Ok(trace)
     }
 }

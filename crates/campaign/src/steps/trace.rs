@@ -10,6 +10,7 @@ use mmlog::sync::Ordering;
 
 use super::engine::{At, Landmark, Point, Victim};
 use super::metadata::{Metadata, path_of};
+use crate::oracle::Segments;
 use crate::random::Random;
 
 /// Bytes behind the cursor that are watched; larger messages go by system calls, which are noticed anyway.
@@ -24,6 +25,9 @@ struct Step {
     address: u64,
     visits: u32,
 }
+
+/// In the words of a state.
+const GIVEN_UP: &str = "given up";
 
 /// A breakpoint is as dear as that many steps.
 const HIT: u32 = 4;
@@ -84,6 +88,11 @@ impl Trace {
         ways.min_by_key(cost).filter(|way| cost(way) < to.steps)
     }
 
+    /// The first point at which segments are given up, and still there.
+    pub(crate) fn gives_up(&self) -> Option<Point> {
+        self.states.iter().find(|(state, _)| state.contains(GIVEN_UP)).map(|(_, point)| *point)
+    }
+
     /// Every instruction.
     pub(crate) fn all(&self) -> Vec<Point> {
         self.steps.iter().map(|step| step.point).collect()
@@ -126,6 +135,8 @@ struct Watch {
     next: Option<u64>,
     /// Names of the data file.
     links: u64,
+    /// Where the oldest final segment begins.
+    oldest: Option<u64>,
     from: u64,
     window: Vec<u8>,
 }
@@ -140,6 +151,7 @@ impl Watch {
             data: None,
             next: None,
             links: 1,
+            oldest: None,
             from: 0,
             window: Vec::new(),
         };
@@ -157,6 +169,7 @@ impl Watch {
         next.push("-next");
         self.next = look(next.as_ref()).map(|(_, len)| len);
         self.links = self.log.symlink_metadata().map_or(1, |m| m.nlink());
+        self.oldest = Segments::look(&self.log)?.finals.first().map(|oldest| oldest.base);
         if now == self.files {
             return Ok(false);
         }
@@ -217,6 +230,7 @@ impl Watch {
         note(load(&header.identity.inode) != inode, "exchanged");
         note(self.next.is_some(), "next file");
         note(self.links > 1, "two names");
+        note(self.oldest.is_some_and(|oldest| oldest < load(&header.kept.first)), GIVEN_UP);
         parts.join(", ")
     }
 }

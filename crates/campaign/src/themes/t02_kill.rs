@@ -15,7 +15,7 @@ use crate::run::{Place, Run};
 use crate::steps::sabotage::Sabotage;
 use crate::steps::scene::Healer;
 use crate::steps::situation::{Goal, Situation};
-use crate::steps::trace::{Trace, choose};
+use crate::steps::trace::Trace;
 use crate::steps::{self, pool};
 use crate::themes::Theme;
 
@@ -23,8 +23,6 @@ pub(crate) const THEME: Theme = Theme { id: "T2", about: "kill by step", run };
 pub(crate) const ROLES: &[Role] = &[(REPLAY, replay)];
 
 const REPLAY: &str = "kill-at";
-/// Situations with a policy, at the least.
-const BOUNDED: u64 = 4;
 /// Instructions of a longer operation that nobody else can tell, and at which it is killed too.
 const OTHERS: u64 = 300;
 
@@ -46,15 +44,7 @@ fn run(run: &mut Run) -> anyhow::Result<()> {
         return Ok(());
     }
     let directory = run.directory(Place::Memory)?;
-    let mut situations = Situation::all();
-    // However few are chosen, writers that carry out a policy are among them.
-    let mut bounded =
-        situations.extract_if(.., |situation| situation.operation.keep.is_some()).collect::<Vec<_>>();
-    for chosen in [&mut situations, &mut bounded] {
-        let count = run.size.of(chosen.len() as u64).max(BOUNDED) as usize;
-        choose(chosen, count, &mut run.random);
-    }
-    situations.append(&mut bounded);
+    let situations = Situation::some_of(Situation::all(), run);
     let traces = pool::run(&situations, |situation| situation.trace(&situation.patient(directory.path())));
     let mut kills = Vec::new();
     for (situation, trace) in situations.iter().zip(traces) {

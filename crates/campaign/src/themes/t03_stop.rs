@@ -50,9 +50,7 @@ fn run(run: &mut Run) -> anyhow::Result<()> {
     }
     let directory = run.directory(Place::Memory)?;
     controls(run, directory.path())?;
-    let mut situations = with_most_company();
-    let count = run.size.of(situations.len() as u64) as usize;
-    choose(&mut situations, count, &mut run.random);
+    let situations = Situation::some_of(with_most_company(), run);
     let traces = pool::run(&situations, |situation| {
         situation.trace(&setting(situation, directory.path(), PATIENCE, 60_000))
     });

@@ -44,7 +44,12 @@ const SECONDS: &[&str] = &[
 const PAIRS: u64 = 16;
 const STATES: usize = 3;
 /// What is tried in any case: a writer is killed that carries out the policy, and so is the one who goes on with it.
-const BOUNDED: &[(&str, &str)] = &[("append-rotates", "append"), ("append-rotates", "arrive")];
+const BOUNDED: &[(&str, &str)] = &[
+    ("append-rotates", "append"),
+    ("append-rotates", "arrive"),
+    ("append-prunes", "append"),
+    ("append-prunes", "arrive"),
+];
 
 /// Two operations that follow each other; the healer comes third.
 #[derive(Clone, Copy)]
@@ -147,7 +152,7 @@ impl Pair {
 
     /// The scene with both at their marks: the first at the origin of its operation.
     fn enter(&self, below: &Path) -> anyhow::Result<(Scene, Part, Part)> {
-        let mut scene = Scene::new(&self.setting(below), self.first.operation.found)?;
+        let mut scene = Scene::new(&self.setting(below), self.first.operation)?;
         let second = scene.prepare(self.second)?;
         let mut first = scene.prepare(self.first.operation)?;
         scene.arrange(&mut first)?;
@@ -180,6 +185,7 @@ impl Pair {
     fn doubles(&self, below: &Path) -> anyhow::Result<Vec<Double>> {
         let (trace, mut points) = self.states(below)?;
         choose(&mut points, STATES, &mut Random::new(self.seed));
+        points.extend(trace.gives_up().filter(|point| !points.contains(point)));
         let mut doubles = Vec::new();
         for first in points.into_iter().map(|point| Goal::of(&trace, point)) {
             let (mut scene, mut second) = self.after(&first, below)?;
