@@ -33,10 +33,12 @@ const OTHERS: &[&str] = &[
     "mv",
     "ps",
     "quota",
+    "realpath",
     "setfacl",
     "stat",
     "sudo",
     "systemctl",
+    "systemd-escape",
     "tail",
     "truncate",
 ];

@@ -156,8 +156,21 @@ fn while_the_directory_is_read_only_segments_grow_and_then_they_are_rotated_agai
         let findings = Observer::open(&scene.log, &options()).unwrap().look().unwrap().findings;
         findings.into_iter().find(|finding| finding.id == FindingId::RotationOverdue)
     };
-    let said = overdue().unwrap().sentence;
-    assert!(said.contains("uid 1001) cannot make a file like the log's in "), "{said}");
+    let found = overdue().unwrap();
+    let (said, step, place) = (found.sentence, found.next_step, scene.dir.path().display());
+    let whose = format!(
+        "uid 1001) cannot make a file like the log's (mode 0666, owner 1001:1001) in {place} (mode 0555, owner 1001:1001): Permission denied (os error 13); the segment"
+    );
+    assert!(said.contains(&whose), "{said}");
+    assert!(step.contains("`, as root, does it now; for good, "), "{step}");
+    assert!(step.contains(&format!("`chmod u+w {place}`, else `systemctl enable --now ")), "{step}");
+    // What lets him, as the directory is: his group's, or somebody else's.
+    for (uid, gid, lets) in [(0, 1001, "chmod g+w"), (0, 0, "chown 1001")] {
+        chown(scene.dir.path(), Some(uid), Some(gid)).unwrap();
+        let step = overdue().unwrap().next_step;
+        assert!(step.contains(&format!("`{lets} {place}`")), "{step}");
+    }
+    chown(scene.dir.path(), Some(1001), Some(1001)).unwrap();
     mode(0o755);
     common::until("a rotation", || {
         append(&mut writer, 1);

@@ -217,7 +217,9 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
 
 fn rotation_overdue(with: With<'_>) {
     let all = [
+        (Undone::Rotation, false, 1),
         (Undone::Rotation, false, 13),
+        (Undone::Rotation, false, 24),
         (Undone::Rotation, true, 28),
         (Undone::InFlight, true, 0),
         (Undone::Busy, true, 0),

@@ -140,8 +140,8 @@ mod door {
     pub use crate::status::{ClockDoubt, ClockSet, OutsideBytes, PolicyStatus, PolicyUndone, UnrunHooks};
     pub use crate::status::{
         Damage, Durability, FileFacts, Finding, FindingId, FollowerStatus, HoldStatus, InFlight, Lock, LogId,
-        Medium, Observer, ReadOnly, Recovered, RemovedHeld, Seat, Seen, SegmentFlaw, SegmentStatus, Severity,
-        State, Status, Thresholds, Version1Flags, WhyReadOnly, WriterStatus, explain,
+        Medium, Observer, ReadOnly, Recovered, RemovedHeld, Rights, Seat, Seen, SegmentFlaw, SegmentStatus,
+        Severity, State, Status, Thresholds, Version1Flags, WhyReadOnly, WriterStatus, explain,
     };
     pub use crate::sys::barrier::prepare_before_threads;
     pub use crate::sys::cgroup::Freezer;

@@ -40,6 +40,7 @@ use crate::sync::Ordering;
 use crate::sys::cgroup::Freezer;
 pub use crate::sys::fs::Medium;
 pub use crate::sys::mounts::{ReadOnly, WhyReadOnly};
+pub use crate::sys::place::Rights;
 use crate::sys::process::{ProcessState, time_of};
 use crate::waiting::{SlotWaiters, Waiting};
 
@@ -238,6 +239,16 @@ pub struct FileFacts {
     pub inodes: Option<(u64, u64)>,
     /// That nothing can be written there.
     pub read_only: Option<ReadOnly>,
+    /// Whose the directory is that it lies in, where that can be asked.
+    pub directory: Option<Rights>,
+}
+
+impl FileFacts {
+    /// Whose it is.
+    #[must_use]
+    pub fn rights(&self) -> Rights {
+        Rights { uid: self.uid, gid: self.gid, mode: self.mode }
+    }
 }
 
 /// What a power cut would leave.

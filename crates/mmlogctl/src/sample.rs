@@ -228,6 +228,7 @@ pub(crate) fn worst() -> Status {
             longest_name: 255,
             inodes: Some((1, 1)),
             read_only: None,
+            directory: None,
         },
         durability: Durability {
             synced: u64::MAX,

@@ -142,6 +142,7 @@ pub(super) fn file(place: &Place) -> Result<FileFacts, Fault> {
         longest_name,
         inodes,
         read_only: mounts::read_only(place.directory_fd()),
+        directory: place.directory().ok().map(|found| found.rights()),
     };
     match place.open(Part::Data, Access::Read).and_then(|file| file.metadata()) {
         Ok(m) => Ok(FileFacts {

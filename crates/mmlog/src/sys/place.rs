@@ -5,6 +5,7 @@
 //! root, to somebody else's files between one call and the next.
 
 use std::ffi::{OsStr, OsString};
+use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -91,6 +92,11 @@ impl Found {
         self.uid != 0 || self.mode & 0o002 != 0 || self.gid != 0 && self.mode & 0o020 != 0
     }
 
+    /// Whose it is.
+    pub(crate) fn rights(&self) -> Rights {
+        Rights { uid: self.uid, gid: self.gid, mode: self.mode }
+    }
+
     /// What it is, when it is no regular file.
     pub(crate) fn odd_kind(&self) -> Option<&'static str> {
         match self.kind {
@@ -101,6 +107,23 @@ impl Found {
             FileType::Symlink => Some("symbolic link"),
             _ => Some("device"),
         }
+    }
+}
+
+/// Whose a file or a directory is, and who may do what with it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Rights {
+    /// Owner.
+    pub uid: u32,
+    /// Group.
+    pub gid: u32,
+    /// Permission bits.
+    pub mode: u32,
+}
+
+impl fmt::Display for Rights {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "mode {:04o}, owner {}:{}", self.mode, self.uid, self.gid)
     }
 }
 

@@ -223,7 +223,7 @@ fn late(undone: &PolicyUndone) -> String {
     let who = format!("{pid} ({}, uid {uid})", printable(&undone.command));
     let why = match errno {
         0 => String::new(),
-        _ => format!(": {}", mmlog::reason(&io::Error::from_raw_os_error(*errno))),
+        _ => format!(": {}", io::Error::from_raw_os_error(*errno)),
     };
     let what = match undone.what {
         Some(Undone::Rotation) => format!("{who} could not begin a new segment{why}"),

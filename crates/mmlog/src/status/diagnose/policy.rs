@@ -3,12 +3,14 @@
 use std::io;
 use std::time::{Duration, SystemTime};
 
+use nix::libc;
+
 use super::{info, warning};
 use crate::carry_out::trust::Distrust;
 use crate::error::{quoted, reason};
 use crate::metadata::overdue::Undone;
 use crate::policy::PolicyState;
-use crate::status::{Finding, FindingId, PolicyUndone, State, Status};
+use crate::status::{Finding, FindingId, PolicyUndone, Rights, State, Status};
 use crate::units::{ago, lasting, listed, size};
 
 /// For so long a writer that does not finish its append is nothing but that.
@@ -30,8 +32,6 @@ impl Status {
         let who = format!("process {} ({}, uid {})", undone.pid, undone.command, undone.uid);
         let other = format!("process {} ({})", undone.pid, undone.command);
         let errno = reason(&io::Error::from_raw_os_error(undone.errno));
-        let directory = self.directory();
-        let by_hand = format!("{rotate}, run as root or as uid {}, does it now", self.file.uid);
         let (why, next) = match undone.what {
             Some(Undone::InFlight) => (
                 format!("an append of {other} does not end"),
@@ -49,22 +49,57 @@ impl Status {
                 format!(
                     "{who} leaves it to others, as it was told (MMLOG_NO_POLICY), and nobody else appends"
                 ),
-                format!("{rotate} does it now; have cron or a timer do it, see contrib/"),
+                format!("{rotate} does it now; {} from now on", self.by_timer()),
             ),
             _ if undone.of_log => (
                 format!("the next segment could not be made: {errno}"),
                 format!("{rotate} says what is in the way; the log does it by itself once it can"),
             ),
-            _ => (
-                format!("{who} cannot make a file like the log's in {directory}: {errno}"),
-                format!(
-                    "{by_hand}; so that the log does it by itself, let who appends make files there (`ls -ld {directory}`)"
-                ),
-            ),
+            _ => self.cannot_make(undone, &who),
         };
         let used = size(self.cursor.saturating_sub(self.base));
         let sentence = format!("rotation overdue for {}: {why}; the segment has {used}", lasting(for_long));
         Some(warning(FindingId::RotationOverdue, State::Ok, sentence, next))
+    }
+
+    /// One process lacks the rights, or the means: what keeps it from making the next file, and what helps for good.
+    fn cannot_make(&self, undone: &PolicyUndone, who: &str) -> (String, String) {
+        let (directory, log) = (self.directory(), self.file.rights());
+        let errno = io::Error::from_raw_os_error(undone.errno);
+        let of_directory = self.file.directory.map_or(String::new(), |rights| format!(" ({rights})"));
+        let why =
+            format!("{who} cannot make a file like the log's ({log}) in {directory}{of_directory}: {errno}");
+        // The owner, where the directory lets him.
+        let may =
+            |rights: Rights| rights.mode & 0o002 != 0 || rights.uid == log.uid && rights.mode & 0o200 != 0;
+        let owner = match self.file.directory {
+            Some(rights) if log.uid != 0 && may(rights) => format!(" or as uid {}", log.uid),
+            _ => String::new(),
+        };
+        let now = format!("{}, as root{owner}, does it now", self.command("rotate"));
+        let timer = self.by_timer();
+        let next = match (undone.errno, self.file.directory) {
+            (libc::EACCES, Some(rights)) if undone.uid == log.uid => {
+                let lets = match (rights.uid == log.uid, rights.gid == log.gid && rights.mode & 0o020 == 0) {
+                    (true, _) => format!("`chmod u+w {directory}`"),
+                    (_, true) => format!("`chmod g+w {directory}`"),
+                    _ => format!("`chown {} {directory}`", log.uid),
+                };
+                format!("{now}; for good, if the directory is this program's alone, {lets}, else {timer}")
+            }
+            (libc::EACCES | libc::EPERM, _) => format!("{now}; for good {timer}"),
+            _ => format!("{now}; the program does it by itself once it can, else {timer}"),
+        };
+        (why, next)
+    }
+
+    /// Root does it every few minutes, whoever appends.
+    fn by_timer(&self) -> String {
+        let log = quoted(&self.path);
+        let path = if self.path.is_absolute() { log.clone() } else { format!("\"$(realpath {log})\"") };
+        format!(
+            "`systemctl enable --now \"mmlogctl-rotate@$(systemd-escape --path {path}).timer\"`, or cron with `mmlogctl rotate --if-due {log}`, does it as root"
+        )
     }
 
     /// Nothing goes, since who could have set the policy could not delete there himself.
