@@ -228,6 +228,26 @@ fn at_each_look_there_are_the_segments_that_are_kept_and_three_more_and_a_follow
 }
 
 #[test]
+fn an_append_that_rotates_and_removes_syncs_the_metadata_and_waits_for_no_data() {
+    let scene = scene();
+    let log = with_policy(&scene, &keeping(SIZE, 1));
+    let calls = scene.dir.path().join("calls");
+    let syncs = "trace=fsync,fdatasync,sync_file_range,msync,syncfs,sync";
+    let Some(strace) = common::strace(&["-y", "-e", syncs, "-o", calls.to_str().unwrap()]) else { return };
+    let mut writer = Actor::under(strace, "paced", &[("LOG", scene.log.display().to_string())]);
+    writer.tell("1000");
+    assert_eq!(writer.hear(), "done");
+    writer.finish();
+    assert!(log.generation() > 5 && finals(&scene) == 1);
+    let traced = std::fs::read_to_string(&calls).unwrap();
+    let synced: Vec<&str> = traced.lines().filter(|line| line.contains("sync")).collect();
+    // The directory, where the newest final segment goes: its name says where the file at the path begins.
+    let directory = format!("<{}>", scene.dir.path().canonicalize().unwrap().display());
+    let is_small = |line: &&str| line.contains(".mmlog>") || line.contains(&directory);
+    assert!(!synced.is_empty() && synced.iter().all(|line| is_small(&line)), "{traced}");
+}
+
+#[test]
 fn a_segment_that_began_at_a_time_that_has_not_come_gets_older_all_the_same() {
     let scene = scene();
     let log = with_policy(&scene, &Policy { rotate_age: Some(HOUR), ..Policy::default() });

@@ -10,12 +10,14 @@ use std::ffi::OsStr;
 use std::fs::File;
 use std::io;
 use std::os::unix::fs::MetadataExt;
+use std::sync::Arc;
 use std::time::Instant;
 
 use super::Files;
 use super::guard::{LogLock, is_full};
 use super::meta::page_size;
 use super::room::no_room;
+use crate::chunks::Segment;
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::layout::POSITION_END;
@@ -238,6 +240,11 @@ impl LogLock<'_> {
             }
         }
         Ok(())
+    }
+
+    /// The segment that was the current one when the lock was taken, for after it is given back.
+    pub(crate) fn taken(&self) -> Arc<Segment> {
+        Arc::clone(&self.segment)
     }
 
     /// Cuts the file that was the current one when the lock was taken, now a final segment of `len` bytes.
