@@ -330,3 +330,53 @@ fn who_reads_an_old_segment_without_the_log_reads_all_of_it() {
     std::io::Read::read_to_end(&mut reader, &mut read).unwrap();
     assert_eq!(read, b"one\ntwo\n");
 }
+
+/// A power cut must not bring an older file back to the path, when the next one may have its inode number.
+#[test]
+fn whoever_takes_a_segment_away_makes_the_names_durable_before_and_then_the_metadata() {
+    let trace = ["-f", "-qq", "-y", "-o", "/dev/null", "-e", "trace=fsync"];
+    if !cli::succeeds(std::process::Command::new("strace").args(trace).arg("true")) {
+        return skipped("the order of syncs and removals", "strace is missing or may not trace");
+    }
+    let most_of_one = b"a line of a segment\n".repeat(48 * 1024 / 20);
+    let append = |log: &Path| {
+        mmlogctl("append", log)
+            .args(["--rotate-size=64K", "--keep=1", "--chunk-size=64K"])
+            .input(&most_of_one)
+    };
+    let by_policy = |scratch: &Scratch| {
+        let log = scratch.file("app.log");
+        (0..2).for_each(|_| append(&log).run().is_success());
+        append(&log)
+    };
+    let by_hand = |scratch: &Scratch| prune(&segmented(scratch, 3), &["--keep=1"]);
+    // A checkpoint at its end says nothing of the rotation that follows.
+    let compressed = |scratch: &Scratch| {
+        let log = scratch.file("app.log");
+        append(&log).arg("--sync=always").run().is_success();
+        mmlogctl("rotate", &log).arg("--compress=gzip")
+    };
+    let each: [(&str, &dyn Fn(&Scratch) -> Tool); 3] =
+        [("policy", &by_policy), ("prune", &by_hand), ("rotate --compress", &compressed)];
+    for (who, tool) in each {
+        let scratch = Scratch::new();
+        let tool = tool(&scratch);
+        let traced = scratch.file("trace");
+        let path = traced.display().to_string();
+        let how = ["-f", "-qq", "-y", "-o", &path, "-e", "trace=fsync,fdatasync,unlink,unlinkat,ftruncate"];
+        tool.through("strace", &how).run().is_success();
+        let calls = fs::read_to_string(&traced).unwrap();
+        let directory = format!("<{}>)", scratch.path().canonicalize().unwrap().display());
+        let is_removal = |call: &str| {
+            call.contains("app.log.0")
+                && (call.contains("unlink") || call.contains("ftruncate") && call.contains(", 0)"))
+        };
+        let at = |wanted: &dyn Fn(&str) -> bool| calls.lines().position(wanted);
+        let removed = at(&is_removal).unwrap_or_else(|| panic!("{who} removes nothing: {calls}"));
+        let before: Vec<&str> = calls.lines().take(removed).collect();
+        let names = before.iter().position(|call| call.contains("fsync(") && call.contains(&directory));
+        let metadata =
+            before.iter().rposition(|call| call.contains("fdatasync(") && call.contains("app.log.mmlog>"));
+        assert!(names.is_some() && names < metadata, "{who}: {calls}");
+    }
+}

@@ -10,7 +10,7 @@ use super::{is_sound, names, options, rotate};
 use crate::common::surgeon::Surgeon;
 use crate::common::{committed, metadata_of, scene};
 use mmlog::Retention;
-use mmlog::layout::Header;
+use mmlog::layout::{Header, Segment};
 
 /// What the metadata file holds.
 fn saved(log: &Path) -> Vec<u8> {
@@ -157,4 +157,95 @@ fn a_strangers_file_at_the_path_is_no_segment() {
     let error = options().open(&scene.log).err().unwrap();
     assert!(matches!(error.fault(), mmlog::Fault::Foreign { .. }), "{error}");
     assert_eq!(fs::read(&scene.log).unwrap(), b"somebody else's");
+}
+
+/// A file system gives the number of a removed segment to the next file.
+#[test]
+fn an_entry_of_a_segment_that_is_given_up_is_not_that_of_a_later_file_with_its_inode_number() {
+    let scene = scene();
+    let log = options().open_or_create(&scene.log).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append(b"gone\n").unwrap();
+    rotate(&log);
+    writer.append(b"second\n").unwrap();
+    log.prune(&Retention::default().keep(0)).unwrap();
+    let old = saved(&scene.log);
+    rotate(&log);
+    writer.append(b"third\n").unwrap();
+    drop(writer);
+    log.close().unwrap();
+    restored(&scene.log, &old);
+    let inode = fs::metadata(&scene.log).unwrap().ino();
+    Surgeon::new(&scene.log).set(offset_of!(Header, segments) + offset_of!(Segment, inode), inode);
+    goes_on(&scene.log, b"second\nthird\n");
+}
+
+/// The next one may get the inode number of the file that was lost, and its entry may reach the disk later than the rest.
+#[test]
+fn the_entry_of_a_rotation_that_is_undone_is_forgotten() {
+    let scene = scene();
+    let log = options().open_or_create(&scene.log).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append(b"first\n").unwrap();
+    let rotated = rotate(&log);
+    drop(writer);
+    log.close().unwrap();
+    fs::rename(&rotated.path, &scene.log).unwrap();
+    Surgeon::new(&scene.log).reboot();
+    let log = options().open(&scene.log).unwrap();
+    let entries = |bytes: &[u8]| {
+        let at = offset_of!(Header, segments);
+        bytes[at..at + 2 * size_of::<Segment>()].to_vec()
+    };
+    let before = entries(&saved(&scene.log));
+    log.writer().unwrap().append(b"more than was there then\n").unwrap();
+    rotate(&log);
+    log.writer().unwrap().append(b"second\n").unwrap();
+    log.close().unwrap();
+    let mut torn = saved(&scene.log);
+    torn[offset_of!(Header, segments)..][..before.len()].copy_from_slice(&before);
+    restored(&scene.log, &torn);
+    let surgeon = Surgeon::new(&scene.log);
+    let inode_of_1 = offset_of!(Header, segments) + size_of::<Segment>() + offset_of!(Segment, inode);
+    if surgeon.get(inode_of_1) != 0 {
+        surgeon.set(inode_of_1, fs::metadata(&scene.log).unwrap().ino());
+    }
+    goes_on(&scene.log, b"first\nmore than was there then\nsecond\n");
+}
+
+#[test]
+fn what_a_final_segment_lacks_that_was_not_durable_is_a_hole_and_what_was_is_damage() {
+    for (checkpoint, is_damage) in [(3, false), (6, false), (7, true), (13, true)] {
+        let scene = scene();
+        let log = options().open_or_create(&scene.log).unwrap();
+        let mut writer = log.writer().unwrap();
+        writer.append(b"first\nsecond\n").unwrap();
+        let rotated = rotate(&log);
+        writer.append(b"third\n").unwrap();
+        drop(writer);
+        log.close().unwrap();
+        fs::File::options().write(true).open(&rotated.path).unwrap().set_len(6).unwrap();
+        let surgeon = Surgeon::new(&scene.log);
+        surgeon.set(offset_of!(Header, checkpoint.synced), checkpoint);
+        surgeon.reboot();
+        let holes = || {
+            let mut follower =
+                options().open_reader(&scene.log).unwrap().follow(mmlog::Start::Oldest).unwrap();
+            let (mut holes, mut buf) = (Vec::new(), [0; 100]);
+            loop {
+                match follower.next(&mut buf).unwrap() {
+                    mmlog::Next::CaughtUp => return holes,
+                    mmlog::Next::Hole(hole) => holes.push((hole.start, hole.end(), hole.kind)),
+                    _ => {}
+                }
+            }
+        };
+        let kind = if is_damage { mmlog::HoleKind::Gone } else { mmlog::HoleKind::Lost };
+        assert_eq!(holes(), [(6, 13, kind)], "before the recovery, checkpoint {checkpoint}");
+        let log = options().open(&scene.log).unwrap();
+        assert_eq!(holes(), [(6, 13, kind)], "checkpoint {checkpoint}");
+        let deep = mmlog::check::deep(&scene.log, &options()).unwrap();
+        assert_eq!(!deep.violations.is_empty(), is_damage, "checkpoint {checkpoint}: {deep:?}");
+        drop(log);
+    }
 }

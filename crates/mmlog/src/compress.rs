@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use crate::codec::{self, Encoder};
 use crate::crash::crash_point;
-use crate::durable::{self, Need};
+use crate::durable;
 use crate::error::{Class, Error, Fault};
 use crate::files::compress::{Claim, PartFile};
 use crate::files::content;
@@ -121,7 +121,7 @@ pub(crate) fn compress(
     if tasks.is_empty() {
         return Ok(Compressions::default());
     }
-    durable::sync_to(files, files.meta.header().current().base, Need::Checkpoint, &files.deadline(how.wait))?;
+    durable::sync_finals(files, &files.deadline(how.wait))?;
     let mut all = Compressions::default();
     for task in &tasks {
         let made = all.done.len() as u64;

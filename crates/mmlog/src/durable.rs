@@ -55,6 +55,32 @@ pub(crate) enum Need {
     Checkpoint,
 }
 
+/// Returns when the disk has the final segments that there are now, and knows where the next one begins: until then a power cut
+/// may bring an older file back to the path. (Not: when there is a checkpoint at the base. It may be of before the rotation.)
+pub(crate) fn sync_finals(files: &Files, deadline: &Deadline) -> Result<(), Fault> {
+    sync_to(files, files.meta.header().current().base, Need::Checkpoint, deadline)?;
+    sync_names(files)?;
+    if !is_base_durable(files) {
+        files.sync_metadata().map_err(Fault::io("make durable where the current segment begins"))?;
+    }
+    Ok(())
+}
+
+/// The names alone: what they said before is not found at the path any more.
+pub(crate) fn sync_names(files: &Files) -> Result<(), Fault> {
+    if is_base_durable(files) {
+        return Ok(());
+    }
+    let current = files.renew()?;
+    files.place.sync_names(current.file()).map_err(Fault::io("make the names of the log's files durable"))
+}
+
+/// A checkpoint at the base is of before the rotation, or of before there was any.
+fn is_base_durable(files: &Files) -> bool {
+    let header = files.meta.header();
+    header.commit.checkpointed() > header.current().base
+}
+
 /// Returns when every byte below `target`, a position that the cursor has passed, is durable.
 pub(crate) fn sync_to(files: &Files, target: u64, need: Need, deadline: &Deadline) -> Result<(), Fault> {
     files.writable()?;

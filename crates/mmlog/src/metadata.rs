@@ -266,11 +266,12 @@ pub struct Entry {
 }
 
 impl Segment {
-    /// Names a data file; the caller has the log's lock.
+    /// Names a data file; the caller has the log's lock. By halves, as a power cut may find it, it names none.
     pub fn set(&self, entry: Entry) {
-        self.generation.store(entry.generation, Ordering::Relaxed);
-        self.base.store(entry.base, Ordering::Relaxed);
-        self.began_ns.store(entry.began_ns, Ordering::Relaxed);
+        self.inode.store(0, Ordering::Relaxed);
+        self.generation.store(entry.generation, Ordering::Release);
+        self.base.store(entry.base, Ordering::Release);
+        self.began_ns.store(entry.began_ns, Ordering::Release);
         self.inode.store(entry.inode, Ordering::Release);
     }
 

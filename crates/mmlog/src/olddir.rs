@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::durable::{self, Need};
+use crate::durable;
 use crate::error::Fault;
 use crate::files::Files;
 use crate::files::segments::Named;
@@ -34,7 +34,7 @@ pub(crate) fn move_there(files: &Files, directory: &Path, wait: Duration) -> Res
     if !files.has_finals_here(current.generation)? {
         return Ok(Moved::default());
     }
-    durable::sync_to(files, current.base, Need::Checkpoint, &deadline)?;
+    durable::sync_finals(files, &deadline)?;
     let (moved, stay) = files.move_finals(&place, current.generation, &deadline)?;
     let paths = |named: &[Named]| named.iter().map(Named::path).collect();
     Ok(Moved { segments: paths(&moved), at_work: paths(&stay) })

@@ -3,7 +3,8 @@
 //!
 //! 1. Lock, so that nothing is half done. Sync up to what will be kept: a checkpoint below which nothing is needed for a
 //!    recovery after a reboot. Nothing is held meanwhile: a slow disk is nobody else's wait.
-//! 2. Maintenance byte, so that no segment becomes final, or compressed, from here on; once more from 1 if one has.
+//! 2. Maintenance byte, so that no segment becomes final, or compressed, from here on; once more from 1 if one has. The names
+//!    of the log's files are durable from here on, too: after a power cut the file at the path is none of those that go.
 //! 3. Lock; decide (a pure function) with the holds as they are now; publish `first_kept`, forget the holes below.
 //! 4. Make that durable; from here on what lies below it is gone for everybody, whatever is there.
 //! 5. Unlink, oldest first; lock, give blocks back. Who finds less than that done, the next time, does the rest.
@@ -324,13 +325,14 @@ pub(crate) fn prune(files: &Files, how: &Retention) -> Result<Pruning, Fault> {
         // Rotated meanwhile.
         deadline.check(|| Blocker::unknown("the maintenance byte, by turns"))?;
     };
+    durable::sync_finals(files, &deadline)?;
     // Another one may have been at it.
     let planned = plan(files, how)?;
     if planned.is_empty() {
         return Ok(planned);
     }
     let facts = Facts::gather(files, how)?;
-    let planned = announce(files, &files.lock(Operation::Prune, &deadline)?, &facts, how, usize::MAX)?;
+    let planned = announce(files, &files.lock(Operation::Prune, &deadline)?, &facts, how)?;
     files.sync_metadata().map_err(Fault::io("make durable what is kept"))?;
     crash_point("prune:durable");
     take_away(files, &facts, &planned, &files.deadline(Duration::MAX))?;
@@ -358,19 +360,10 @@ fn take_away(files: &Files, facts: &Facts, planned: &Pruning, until: &Deadline) 
     Ok(())
 }
 
-/// Step 3: nobody claims or moves a hold meanwhile. Nothing goes where that would be more than `most` segments.
-fn announce(
-    files: &Files,
-    guard: &LogLock<'_>,
-    facts: &Facts,
-    how: &Retention,
-    most: usize,
-) -> Result<Pruning, Fault> {
+/// Step 3: nobody claims or moves a hold meanwhile.
+fn announce(files: &Files, guard: &LogLock<'_>, facts: &Facts, how: &Retention) -> Result<Pruning, Fault> {
     let planned = decided(files, facts, how)?;
     files.intact()?;
-    if planned.segments.len() > most {
-        return Ok(Pruning::default());
-    }
     if planned.punched.is_some() {
         guard.can_punch()?;
     }

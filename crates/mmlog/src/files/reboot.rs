@@ -10,6 +10,7 @@
 //!    of the data or behind it, and says nothing.
 //! 3. Whole pages of NULs between the checkpoint and the end did not reach the disk, and the NULs before them are what the
 //!    last page had behind the data: holes. Of torn holes there, the zeros may not have.
+//!    Of a final segment above the checkpoint, its file may be shorter than its positions: a hole, too.
 //! 4. The file is cut there, the cursor set, and all this synced; then the checkpoint is raised to the end and the
 //!    epoch by one, since positions from the end on mean other bytes now, and synced, before anybody appends. Between the
 //!    old checkpoint and the end the disk has what was there before, or a hole: who has read up to a position there lacks
@@ -19,6 +20,7 @@ pub(crate) mod foreseen;
 pub(super) mod segments;
 
 use std::fs::File;
+use std::ops::Range;
 
 use super::boot::Quiet;
 use super::content::{extent, next_nuls};
@@ -85,21 +87,21 @@ impl<'a> Left<'a> {
         Some(hole)
     }
 
-    /// Those ranges of offsets, as far as no hole that is known has them.
-    fn lost(&self, missing: &[(u64, u64)], known: &[Hole]) -> Vec<Hole> {
+    /// Those ranges of offsets, and of positions in final segments, as far as no hole that is known has them.
+    fn lost(&self, missing: &[(u64, u64)], finals: &[Range<u64>], known: &[Hole]) -> Vec<Hole> {
+        let missing = missing.iter().map(|(from, to)| self.base + from..self.base + to);
         let mut lost = Vec::new();
-        for &(from, to) in missing {
-            let (mut from, to) = (self.base + from, self.base + to);
-            while from < to {
+        for mut range in finals.iter().cloned().chain(missing) {
+            while !range.is_empty() {
+                let from = range.start;
                 let behind = known.iter().filter(|h| h.start <= from).map(Hole::end).max().unwrap_or(from);
                 if behind > from {
-                    from = behind;
+                    range.start = behind;
                     continue;
                 }
                 let next = known.iter().map(|h| h.start).filter(|&start| start > from).min();
-                let end = next.map_or(to, |next| next.min(to));
-                lost.push(Hole::lost(from, end));
-                from = end;
+                range.start = next.map_or(range.end, |next| next.min(range.end));
+                lost.push(Hole::lost(from, range.start));
             }
         }
         lost
@@ -140,8 +142,10 @@ impl LogLock<'_> {
         // In the same boot the cursor was spoiled, and says nothing of what is missing.
         let expected = if same_boot { end } else { hint };
         let mut lost = expected.clamp(end, end + len) - end;
+        let finals = if same_boot { Vec::new() } else { segments::lacking(self.files)? };
         lost += found.missing.iter().map(|(from, to)| to - from).sum::<u64>();
-        for hole in left.lost(&found.missing, &holes::all(table)) {
+        lost += finals.iter().map(|range| range.end - range.start).sum::<u64>();
+        for hole in left.lost(&found.missing, &finals, &holes::all(table)) {
             self.note_hole(&hole);
         }
         self.lower_times(end, same_boot).map_err(Fault::io("correct the times of before"))?;

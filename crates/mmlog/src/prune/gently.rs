@@ -2,17 +2,18 @@
 //! `gate_ms`, and a few segments go at a time. The caller has the maintenance byte.
 //!
 //! 1. Decide, with nothing held: nearly always nothing goes.
-//! 2. Lock; decide with the holds as they are, publish `first_kept`.
-//! 3. Make that durable. (Not: unlink first. A power cut would leave a log that begins at 0 and has no segment there.)
-//! 4. Unlink, oldest first. Who has them open is looked for no longer than `gate_ms`, see `Files::remove_final`.
+//! 2. Make the names of the log's files durable: what goes is not at the path any more after a power cut, where the next file
+//!    may have its inode number. (Not: before the newest final segment goes alone.)
+//! 3. Lock; decide with the holds as they are, publish `first_kept`.
+//! 4. Make that durable. (Not: unlink first. A power cut would leave a log that begins at 0 and has no segment there.)
+//! 5. Unlink, oldest first. Who has them open is looked for no longer than `gate_ms`, see `Files::remove_final`.
 //!
-//! The checkpoint stays where it is: `first_kept` says what went. (Not: raise it to there. The names of the last rotations may
-//! not be on the disk, and a recovery would find an older file at the path, too short for that checkpoint.) For the same
-//! reason the directory is synced before the newest final segment goes: its name says where the file at the path begins.
+//! The checkpoint stays where it is: `first_kept` says what went. (Not: raise it to there. Bytes behind it are not synced.)
 
 use super::decide::Facts;
 use super::{Free, Pruning, Retention, announce, decided, take_away};
 use crate::crash::crash_point;
+use crate::durable;
 use crate::error::Fault;
 use crate::files::Files;
 use crate::files::guard::LogLock;
@@ -41,23 +42,13 @@ fn go<'a>(
     if planned.is_empty() {
         return Ok(planned);
     }
-    keep_beginning(files, &facts, &planned)?;
+    durable::sync_names(files)?;
+    crash_point("prune:names");
     let guard = lock()?;
-    // Where more would go now, since a hold was let go, the next look takes it: for its names nothing was made durable.
-    let planned = announce(files, &guard, &facts, how, planned.segments.len())?;
+    let planned = announce(files, &guard, &facts, how)?;
     drop(guard);
     files.sync_metadata().map_err(Fault::io("make durable what is kept"))?;
     crash_point("prune:gently");
     take_away(files, &facts, &planned, &files.deadline(files.gate_time()))?;
     Ok(planned)
-}
-
-/// After a power cut something still says where the file at the path begins.
-fn keep_beginning(files: &Files, facts: &Facts, planned: &Pruning) -> Result<(), Fault> {
-    if planned.segments.len() < facts.finals.len() {
-        return Ok(());
-    }
-    let current = files.renew()?;
-    let synced = files.place.sync_names(current.file());
-    synced.map_err(Fault::io("make the names of the log's files durable"))
 }

@@ -277,15 +277,23 @@ impl Judge<'_> {
     fn gap(&mut self, path: PathBuf, positions: Range<u64>, what: String) -> Option<FindingId> {
         let positions = positions.start.max(self.kept)..positions.end;
         let (from, to) = (positions.start, positions.end);
-        let noted = || {
-            let all = holes::all(self.files.meta.holes());
-            all.iter().any(|h| h.start <= from && h.end() >= to)
-        };
-        if from >= to || noted() {
+        if from >= to || self.is_noted(&positions) {
             return None;
         }
         let problem = format!("{what}: no file has the positions [{from}, {to})");
         self.flaw(FindingId::SegmentMissing, path, positions, problem)
+    }
+
+    /// Whether readers are told so anyway: a hole has them.
+    fn is_noted(&self, positions: &Range<u64>) -> bool {
+        let foreseen = self.files.foreseen().ok().flatten();
+        let foreseen = foreseen.iter().flat_map(|found| found.holes.iter().cloned());
+        let all: Vec<_> = holes::all(self.files.meta.holes()).into_iter().chain(foreseen).collect();
+        let mut from = positions.start;
+        while let Some(hole) = all.iter().find(|h| h.start <= from && from < h.end()) {
+            from = hole.end();
+        }
+        from >= positions.end
     }
 
     fn segment(&mut self, group: &Group, content: Content) -> Survey {
@@ -334,7 +342,9 @@ impl Judge<'_> {
             (Content::Holds(len), Some(expected)) if len < expected => {
                 let problem = format!("it has {len} bytes, up to the next segment there are {expected}");
                 let missing = own.max(self.kept)..next;
-                self.flaw(FindingId::SegmentDamaged, path, missing, problem)
+                // What a power cut took.
+                let is_noted = self.is_noted(&missing);
+                (!is_noted).then(|| self.flaw(FindingId::SegmentDamaged, path, missing, problem)).flatten()
             }
             (Content::Holds(len), Some(expected)) if len > expected => self.longer(name, len, expected),
             (_, Some(_)) => None,

@@ -8,6 +8,7 @@
 use std::sync::{Arc, PoisonError};
 
 use super::Left;
+use super::segments::lacking;
 use crate::error::{Class, Fault};
 use crate::files::boot::Boot;
 use crate::files::content::{cannot_read, extent_without, last_byte};
@@ -90,7 +91,7 @@ impl Files {
         let zeroed: Vec<_> = noted.iter().filter(torn).map(|h| (h.start - base, h.end() - base)).collect();
         let found = extent_without(segment.file(), synced - base, left.len, &zeroed, self.waits())?;
         let end = base + found.end;
-        let mut holes = left.lost(&found.missing, &noted);
+        let mut holes = left.lost(&found.missing, &lacking(self)?, &noted);
         holes.extend(in_doubt);
         holes.retain(|h| h.end() <= end);
         Ok(Foreseen { end, holes, file })

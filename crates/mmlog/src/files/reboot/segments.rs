@@ -1,21 +1,28 @@
 //! Which segment the file at the path is, after a reboot: the names in the directory are the truth, the metadata may be
 //! older or newer than they are, by any number of rotations.
 //!
-//! - Its inode is that of the current entry: nothing was half done.
+//! - Its inode is that of the newer entry: nothing was half done.
 //! - It is that of the entry before: the rename of the last rotation did not reach the disk. The log goes on there.
 //! - The newest final name is that of the current entry's file, or of a later generation: rotations reached the disk that
 //!   the metadata does not know of. Or names of generations before the current one are missing: the metadata knows of
 //!   rotations that did not reach the disk. In both the file at the path is the generation behind the newest final
 //!   segment, its base where that one's data ends.
+//!
+//! An inode number is another file's once its own is gone. So whoever takes a final segment away makes durable before that it
+//! is final ([`durable`](crate::durable)), names included: the file at the path is none from before. And the entry of the
+//! rotation that a recovery undoes is forgotten.
+
+use std::ops::Range;
 
 use crate::crash::crash_point;
 use crate::deadline::Waits;
 use crate::error::Fault;
+use crate::files::Files;
 use crate::files::boot::Boot;
 use crate::files::content::extent;
 use crate::files::guard::LogLock;
 use crate::files::segment_dir::{Named, SegmentDir};
-use crate::layout::Header;
+use crate::layout::{Header, Segment};
 use crate::metadata::{Entry, JOURNAL_ROTATE};
 use crate::sync::Ordering;
 use crate::sys::place::{Access, Part};
@@ -51,20 +58,20 @@ fn at_path(dir: &SegmentDir, header: &Header, waits: &Waits) -> Result<Option<Fo
         return Ok(None);
     };
     let known = |entry| Ok(Some(Found { entry, behind: None }));
-    let current = header.current();
-    let before = header.segment(current.generation.wrapping_sub(1)).get();
-    if current.inode == inode {
-        return known(current);
+    let [newer, older] = entries(header);
+    if newer.inode == inode {
+        return known(newer);
     }
     let rotating =
         header.journal.kind() == JOURNAL_ROTATE && header.journal.new_inode.load(Ordering::Relaxed) == inode;
+    let current = header.current();
     // The entry may be of another write-back than the identity, which the data file confirms.
     if header.identity.inode.load(Ordering::Relaxed) == inode && !rotating {
         let (base, generation) = (header.control.base(), header.generation());
         return known(Entry { generation, base, inode, ..current });
     }
-    if before.inode == inode && before.generation.checked_add(1) == Some(current.generation) {
-        return known(before);
+    if older.inode == inode && !is_gone(dir, header, &older, &newer)? {
+        return known(older);
     }
     let newest = dir.named_back_to(.., |n| n.id().1 != inode)?.into_iter().find(|n| n.id().1 != inode);
     let began_ns = process::now_ns();
@@ -93,6 +100,26 @@ fn at_path(dir: &SegmentDir, header: &Header, waits: &Waits) -> Result<Option<Fo
     Ok(Some(Found { entry: Entry { generation, base, inode, began_ns }, behind: Some(newest) }))
 }
 
+/// The entries, the newer one first. Each is whole, whatever the rest of the metadata is of: a rotation stores to the one that
+/// it does not need any more. (Not: the one of the current generation. That may be of another write-back.)
+fn entries(header: &Header) -> [Entry; 2] {
+    let [a, b] = header.segments.each_ref().map(Segment::get);
+    if a.generation < b.generation { [b, a] } else { [a, b] }
+}
+
+/// Whether the segment of that entry cannot be at the path any more: another file has its inode number by now. It is given up,
+/// or something is final that cannot be before it is.
+fn is_gone(dir: &SegmentDir, header: &Header, entry: &Entry, next: &Entry) -> Result<bool, Fault> {
+    let follows = entry.generation.checked_add(1) == Some(next.generation);
+    if !follows || header.kept.first.load(Ordering::Acquire) >= next.base {
+        return Ok(true);
+    }
+    match dir.named_of(entry.generation..) {
+        Err(fault) if fault.is_denied() => Ok(false),
+        named => Ok(named?.iter().any(|n| n.id().1 != entry.inode)),
+    }
+}
+
 /// A final segment that the metadata does not know to be one, or not where it ends; its length, and up to where it has
 /// bytes.
 fn end_of(header: &Header, segment: &Named, waits: &Waits) -> Result<(u64, u64), Fault> {
@@ -109,6 +136,34 @@ fn end_of(header: &Header, segment: &Named, waits: &Waits) -> Result<(u64, u64),
             found => return Ok((len, found?.end)),
         }
     }
+}
+
+/// Positions of final segments above the checkpoint that their files end before, oldest first: what was behind did not reach
+/// the disk. (Where a file ends below the checkpoint, or what is kept, somebody cut it: that is damage.)
+pub(super) fn lacking(files: &Files) -> Result<Vec<Range<u64>>, Fault> {
+    let (header, current) = (files.meta.header(), files.current_segment()?);
+    let certain = header.checkpoint.synced().max(header.kept.first.load(Ordering::Acquire));
+    if certain >= current.base {
+        return Ok(Vec::new());
+    }
+    let named = match files.log_directory()?.named_back_to(..current.generation, |n| n.says.base <= certain) {
+        Err(fault) if fault.is_denied() => return Ok(Vec::new()),
+        named => named?,
+    };
+    let of = |n: &Named| (n.says.generation, n.says.base);
+    let nexts = named.iter().skip(1).map(of).chain([(current.generation, current.base)]);
+    let mut lacking = Vec::new();
+    for (n, next) in named.iter().zip(nexts) {
+        let follows = n.says.compression.is_none() && n.says.generation.checked_add(1) == Some(next.0);
+        let Some(found) = n.find().map_err(Fault::io("stat a final segment"))?.filter(|_| follows) else {
+            continue;
+        };
+        let end = n.says.base.saturating_add(found.len);
+        if (certain..next.1).contains(&end) {
+            lacking.push(end..next.1);
+        }
+    }
+    Ok(lacking)
 }
 
 impl LogLock<'_> {
@@ -133,6 +188,11 @@ impl LogLock<'_> {
     fn name_current(&self, entry: Entry) -> Result<(), Fault> {
         let (header, control) = (self.files.meta.header(), self.control());
         header.segment(entry.generation).set(entry);
+        // Of a rotation that did not reach the disk: the next one may give its file the same inode number.
+        let next = header.segment(entry.generation.wrapping_add(1));
+        if next.get().generation.wrapping_add(1) != entry.generation {
+            next.set(Entry { generation: 0, base: 0, inode: 0, began_ns: 0 });
+        }
         header.set_generation(entry.generation);
         header.identity.inode.store(entry.inode, Ordering::Release);
         if control.base() != entry.base {
