@@ -14,6 +14,8 @@ mod rm;
 mod status;
 #[path = "cat_status_trim_rm/status_json.rs"]
 mod status_json;
+#[path = "cat_status_trim_rm/taken_away.rs"]
+mod taken_away;
 #[path = "cat_status_trim_rm/trim.rs"]
 mod trim;
 

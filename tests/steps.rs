@@ -20,6 +20,7 @@ const OTHERS: &[&str] = &[
     "cat",
     "chmod",
     "chown",
+    "cp",
     "df",
     "dmesg",
     "docker",

@@ -8,8 +8,7 @@ use mmlog::layout::LOCK_BYTE;
 use nix::sys::signal::Signal;
 
 use crate::cli::{
-    Bytes, Held, Scratch, at, metadata_of, mmlogctl, mounted, poke, skipped, slot, succeeds, wait_for,
-    write_slot,
+    Bytes, Held, Scratch, at, mmlogctl, mounted, poke, skipped, slot, succeeds, wait_for, write_slot,
 };
 use crate::{CONTENT, live};
 
@@ -275,22 +274,4 @@ fn the_state_has_its_colour_where_colours_are_wanted() {
     assert!(said("status", &["--color=always"]).starts_with("\x1b[1;31mDAMAGED\x1b[0m  /"));
     let json = mmlogctl("status", &log).args(["--json", "--color=always"]).run();
     assert!(!json.text().contains('\x1b'), "{json:?}");
-}
-
-#[test]
-fn a_log_that_was_removed_under_a_writer_is_said_to_be_open_still_and_by_whom() {
-    let scratch = Scratch::new();
-    let log = scratch.file("app.log");
-    let mut writer = mmlogctl("append", &log).start();
-    writer.feed(b"one\n");
-    wait_for("the line", || mmlogctl("cat", &log).run().stdout.eq(b"one\n").then_some(()));
-    std::fs::remove_file(&log).unwrap();
-    std::fs::remove_file(metadata_of(&log)).unwrap();
-    let ended = mmlogctl("status", &log).run();
-    assert_eq!(ended.code, 1, "{ended:?}");
-    let who = format!("what {} (mmlogctl) appends is gone when that ends", writer.pid());
-    assert!(ended.stderr.contains("no such log") && ended.stderr.contains(&who), "{ended:?}");
-    writer.end();
-    let ended = mmlogctl("status", &log).run();
-    assert!(!ended.stderr.contains("open still"), "{ended:?}");
 }

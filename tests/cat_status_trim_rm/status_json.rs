@@ -93,7 +93,8 @@ const FINDING: [Key; 7] = [
     ("pid", "number?"),
 ];
 
-const DAMAGE: [Key; 3] = [("id", "string"), ("problem", "string"), ("moved_to", "string?")];
+const DAMAGE: [Key; 4] =
+    [("id", "string"), ("problem", "string"), ("moved_to", "string?"), ("open_by", "array")];
 
 const VERSION_1: [Key; 3] = [("is_locked", "boolean"), ("is_panicked", "boolean"), ("holders", "array")];
 

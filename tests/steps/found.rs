@@ -6,9 +6,9 @@ use std::time::{Duration, SystemTime};
 
 use mmlog::{
     Damage, Distrust, Fault, Finding, FindingId, FollowerStatus, Freezer, HoldStatus, Hole, HoleKind,
-    InFlight, OutsideBytes, PanicRecord, Phase, PolicyState, PolicyUndone, ProcessState, ReadOnly, Recovered,
-    RemovedHeld, Seat, SegmentFlaw, Severity, SlotWaiters, State, Status, Thresholds, Undone, Unrecovered,
-    Version1Flags, Waiting, Want, WhyReadOnly, WriterStatus, with_log,
+    InFlight, Opener, OutsideBytes, PanicRecord, Phase, PolicyState, PolicyUndone, ProcessState, ReadOnly,
+    Recovered, RemovedHeld, Seat, SegmentFlaw, Severity, SlotWaiters, State, Status, StillOpen, Thresholds,
+    Undone, Unrecovered, Version1Flags, Waiting, Want, WhyReadOnly, WriterStatus, with_log,
 };
 
 const HERE: Seat = Seat { namespace: None, pid: Some(4312) };
@@ -40,6 +40,7 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
         FindingId::DataGone => {
             damaged(id, &mut with);
             with(&|s| s.damage = vec![moved(id, s)]);
+            open_still(id, &mut with);
         }
         FindingId::DataTruncated
         | FindingId::MetadataCopied
@@ -49,6 +50,7 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
         | FindingId::UnknownOperation => damaged(id, &mut with),
         FindingId::DataReplaced => {
             damaged(id, &mut with);
+            open_still(id, &mut with);
             with(&|s| s.damage = vec![moved(id, s)]);
             with(&|s| {
                 s.file.len = 0;
@@ -354,13 +356,27 @@ fn by_all(with: With<'_>, groups: &Path, change: &dyn Fn(&mut Status, &WriterSta
 }
 
 fn damage(id: FindingId) -> Damage {
-    Damage { id, problem: "it is not as it was".to_owned(), moved_to: None }
+    Damage::new(id, "it is not as it was".to_owned())
 }
 
 /// The data file, a moment later beside it under another name.
 fn moved(id: FindingId, s: &Status) -> Damage {
     let moved_to = Some(s.path.with_file_name("app's old.log"));
     Damage { moved_to, ..damage(id) }
+}
+
+/// The file that was there, by whoever has it open, as far as one may see.
+fn open_still(id: FindingId, with: With<'_>) {
+    let opener = Opener { pid: 4312, command: "web --log `app`".to_owned(), fd: 7 };
+    for by in [vec![opener.clone(), opener.clone()], vec![opener], Vec::new()] {
+        with(&|s| {
+            let mut save_as = s.path.clone().into_os_string();
+            save_as.push(".saved");
+            let still_open = StillOpen { by: by.clone(), is_unseen: true, save_as: save_as.into() };
+            s.damage = vec![Damage { still_open: Some(still_open), ..damage(id) }];
+            s.writers = vec![writer()];
+        });
+    }
 }
 
 fn damaged(id: FindingId, with: With<'_>) {

@@ -137,6 +137,7 @@ mod door {
     pub use crate::rotate::{Rotated, Rotation};
     pub use crate::slots::Phase;
     pub use crate::span::{Edge, Jump, Pair, Span};
+    pub use crate::status::StillOpen;
     pub use crate::status::{ClockDoubt, ClockSet, OutsideBytes, PolicyStatus, PolicyUndone, UnrunHooks};
     pub use crate::status::{
         Damage, Durability, FileFacts, Finding, FindingId, FollowerStatus, HoldStatus, InFlight, Lock, LogId,
@@ -145,6 +146,7 @@ mod door {
     };
     pub use crate::sys::barrier::prepare_before_threads;
     pub use crate::sys::cgroup::Freezer;
+    pub use crate::sys::holders::Opener;
     pub use crate::sys::open_logs::{FileKey, Holder, OpenLog, OpenLogs, Sight, file_keys};
     pub use crate::sys::process::ProcessState;
     pub use crate::sys::sigbus::guard_against_sigbus;

@@ -13,6 +13,7 @@ mod holds;
 mod observer;
 mod policy;
 mod segments;
+mod still_open;
 mod waiting;
 pub use waiting::{OutsideBytes, UnrunHooks};
 
@@ -29,6 +30,7 @@ pub use holds::HoldStatus;
 pub use observer::Observer;
 pub use policy::{PolicyStatus, PolicyUndone};
 pub use segments::{RemovedHeld, SegmentStatus};
+pub use still_open::StillOpen;
 
 use crate::error::{Fault, PanicRecord};
 use crate::files::Files;
@@ -298,8 +300,18 @@ pub struct Damage {
     pub id: FindingId,
     /// What was found, with the numbers.
     pub problem: String,
-    /// Where the data file is that should be at the path, if it lies beside that.
+    /// Where the data file is that should be at the path, if it lies beside that or somebody has it open elsewhere.
     pub moved_to: Option<PathBuf>,
+    /// Of a data file that has no name any more: who has it open.
+    pub still_open: Option<StillOpen>,
+}
+
+impl Damage {
+    /// Nothing is known but that.
+    #[must_use]
+    pub fn new(id: FindingId, problem: String) -> Self {
+        Self { id, problem, moved_to: None, still_open: None }
+    }
 }
 
 /// What makes it doubtful that a reader gets what was appended.

@@ -6,7 +6,9 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use mmlog::{Class, Error, Fault, Finding, FindingId, LeftOut, Severity, Status, reason};
+use mmlog::{
+    Class, Error, Fault, Finding, FindingId, LeftOut, Observer, Options, Severity, Status, explain, reason,
+};
 
 use crate::output::Standard;
 
@@ -326,7 +328,26 @@ impl Failure {
 
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
-        Self::new(exit_of(error.fault()), error.to_string())
+        let text = match still_there(&error) {
+            Some(found) => {
+                format!("{}: {}; {}", shown(error.path()), printable(&found.sentence), found.next_step)
+            }
+            None => error.to_string(),
+        };
+        Self::new(exit_of(error.fault()), text)
+    }
+}
+
+/// What `status` says of a log whose files are not at their paths: somebody may have them open, and then comes first what
+/// saves their bytes.
+fn still_there(error: &Error) -> Option<Finding> {
+    match error.fault() {
+        Fault::NoLog | Fault::NoMetadata { .. } => Some(explain(error)),
+        Fault::NoData => {
+            let mut observer = Observer::open(error.path(), &Options::new()).ok()?;
+            observer.look().ok()?.findings.into_iter().find(|found| found.id == FindingId::DataGone)
+        }
+        _ => None,
     }
 }
 

@@ -100,6 +100,13 @@ impl Files {
         self.lock_file.fd().is_none_or(|fd| holders::may_have_open(fd, pid))
     }
 
+    /// The same; when in doubt it has not.
+    pub(crate) fn is_held_by(&self, pid: u32) -> bool {
+        self.lock_file
+            .fd()
+            .is_some_and(|fd| holders::has_open(fd, pid, &self.deadline(std::time::Duration::MAX)))
+    }
+
     /// Who holds a byte that somebody holds, and what he is doing. Nobody by name if he has not said so yet, or is not
     /// believed.
     pub(crate) fn holder(&self, owner: &Owner) -> (Who, ProcessState) {

@@ -1,6 +1,7 @@
 //! What a snapshot means: a pure function from facts to findings. Every word that an operator reads about the state
 //! of a log is said here, whichever command shows it.
 
+mod gone;
 mod hold;
 mod policy;
 mod segments;
@@ -8,11 +9,12 @@ mod stuck;
 mod waits;
 mod who;
 
-use std::path::Path;
 use std::time::{Duration, SystemTime};
 
+pub use gone::explain;
+
 use super::{Damage, Finding, FindingId, Seat, Severity, State, Status, Thresholds, Unrecovered};
-use crate::error::{Class, Error, Fault, GONE, quoted, quoted_directory, with_log};
+use crate::error::{GONE, quoted, quoted_directory, with_log};
 use crate::holes::HoleKind;
 use crate::sys::fs::Medium;
 use crate::units::{ago, agree, counted, lasting, listed, size};
@@ -141,42 +143,11 @@ impl Status {
             }
             _ => format!("{repair}{plan}"),
         };
-        critical(damage.id, State::Damaged, damage.problem.clone(), next)
-    }
-
-    /// The data file lies beside where it should be.
-    fn moved(&self, damage: &Damage, there: &Path) -> Finding {
-        let (path, moved) = (quoted(&self.path), quoted(there));
-        let name = there.file_name().unwrap_or_default().to_string_lossy();
-        let (sentence, next) = match damage.id {
-            FindingId::DataGone => (
-                format!("the data file was moved: it is {name} now, in the same directory"),
-                format!("`mv -n {moved} {path}` puts it back"),
-            ),
-            _ if self.file.len == 0 => (
-                format!(
-                    "the data file was moved and an empty one made in its place, as logrotate does: it is {name} now"
-                ),
-                format!(
-                    "`mv {moved} {path}` puts it back; take the log out of what moved it, {} does that",
-                    self.command("rotate")
-                ),
-            ),
-            _ => {
-                let other = {
-                    let mut other = self.path.clone().into_os_string();
-                    other.push(".other");
-                    quoted(Path::new(&other))
-                };
-                (
-                    format!("the data file was moved, and another is in its place: it is {name} now"),
-                    format!(
-                        "`mv -n {path} {other} && mv -n {moved} {path}` puts it back, and the other one aside"
-                    ),
-                )
-            }
-        };
-        critical(damage.id, State::Damaged, sentence, next)
+        let found = critical(damage.id, State::Damaged, damage.problem.clone(), next);
+        match &damage.still_open {
+            Some(open) => self.still_open(open, found),
+            None => found,
+        }
     }
 
     fn is_copied(&self) -> bool {
@@ -327,30 +298,6 @@ impl Status {
             (bytes, _) => format!("{} that may have been acknowledged are lost; ", size(bytes)),
         }
     }
-}
-
-/// A log that cannot even be looked at, as a finding.
-#[must_use]
-pub fn explain(error: &Error) -> Finding {
-    let text = error.words();
-    let (problem, next) =
-        text.split_once("; ").unwrap_or((&text, "look at the path, and at who may read it"));
-    let id = match error.fault() {
-        Fault::NoData => FindingId::DataGone,
-        Fault::Foreign { .. } | Fault::Emptied { .. } => FindingId::DataReplaced,
-        Fault::Copied { .. } => FindingId::MetadataCopied,
-        Fault::OtherMount { .. } => FindingId::OverlayView,
-        Fault::Truncated { .. } => FindingId::DataTruncated,
-        Fault::OwnersDiffer { .. } => FindingId::OwnersDiffer,
-        Fault::OutOfRange { .. } => FindingId::Positions,
-        _ => FindingId::Unreadable,
-    };
-    let state = match error.fault() {
-        Fault::NotMetadata { .. } | Fault::Geometry { .. } => State::Damaged,
-        other if other.class() == Class::Damaged => State::Damaged,
-        _ => State::Ok,
-    };
-    critical(id, state, problem.to_owned(), next.to_owned())
 }
 
 fn critical(id: FindingId, state: State, sentence: String, next_step: String) -> Finding {

@@ -33,7 +33,7 @@ pub(super) fn damage(files: &Files, file_size: u64, file: &FileFacts) -> Result<
     if files.is_version_1() {
         return Ok(Vec::new());
     }
-    let of = |id: FindingId, fault: Fault| Damage { id, problem: fault.problem(), moved_to: None };
+    let of = |id: FindingId, fault: Fault| Damage::new(id, fault.problem());
     let (mut found, header) = (Vec::new(), files.meta.header());
     let kind = header.journal.kind();
     // What a reboot left is no damage as long as the next writer recovers it.
@@ -49,13 +49,18 @@ pub(super) fn damage(files: &Files, file_size: u64, file: &FileFacts) -> Result<
     Ok(found)
 }
 
+/// The number of the file that should be at the path.
+pub(super) fn recorded(files: &Files) -> u64 {
+    match files.current_segment() {
+        Ok(entry) if !files.is_of_this_boot() => entry.inode,
+        _ => files.meta.header().identity.inode.load(Ordering::Relaxed),
+    }
+}
+
 fn data_file(files: &Files, file_size: u64, file: &FileFacts) -> Result<Option<Damage>, Fault> {
     let header = files.meta.header();
     let this_boot = files.is_of_this_boot();
-    let recorded = match files.current_segment() {
-        Ok(entry) if !this_boot => entry.inode,
-        _ => header.identity.inode.load(Ordering::Relaxed),
-    };
+    let recorded = recorded(files);
     let recorded_device = header.identity.device.load(Ordering::Relaxed);
     // A rotation in the middle, of somebody dead or stopped, is finished by whoever gets the lock.
     let rotating = header.journal.kind() == JOURNAL_ROTATE;
@@ -65,7 +70,7 @@ fn data_file(files: &Files, file_size: u64, file: &FileFacts) -> Result<Option<D
         let is_moved = is_elsewhere && files.is_copied().is_none();
         let name = is_moved.then(|| files.place.name_of(recorded)).flatten();
         let moved_to = name.map(|name| files.path().with_file_name(name));
-        Ok(Some(Damage { id, problem, moved_to }))
+        Ok(Some(Damage { moved_to, ..Damage::new(id, problem) }))
     };
     let in_overlay = |problem: String| match file.medium {
         Medium::Overlay => {
@@ -93,11 +98,8 @@ fn data_file(files: &Files, file_size: u64, file: &FileFacts) -> Result<Option<D
     let expected = if this_boot { file_size } else { files.certain() };
     let truncated = Fault::Truncated { expected, found: file.len };
     // What a copy says of the length is of when it was made.
-    Ok((file.len < expected && !rotating && files.is_copied().is_none()).then(|| Damage {
-        id: FindingId::DataTruncated,
-        problem: truncated.problem(),
-        moved_to: None,
-    }))
+    let is_cut = file.len < expected && !rotating && files.is_copied().is_none();
+    Ok(is_cut.then(|| Damage::new(FindingId::DataTruncated, truncated.problem())))
 }
 
 pub(super) fn version_1(files: &Files) -> Option<Version1Flags> {

@@ -9,7 +9,7 @@ use super::facts::Unseen;
 use super::flaws::Peeks;
 use super::{
     ClockDoubt, Durability, InFlight, Lock, LogId, PolicyStatus, RemovedHeld, Seat, Seen, State, Status,
-    Thresholds, WriterStatus, facts, segments,
+    Thresholds, WriterStatus, facts, segments, still_open,
 };
 use crate::error::{At, Fault, Result};
 use crate::files::{Config, Files, Intent, owner};
@@ -201,6 +201,7 @@ impl Observer {
             unrecovered: unseen.or_nothing("what waits for a recovery", files.unrecovered()),
             unseen: unseen.0,
         };
+        still_open::look(files, &mut status.damage);
         files.intact()?;
         status.conclude(&Thresholds::default());
         Ok(status)

@@ -13,9 +13,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, CWD, StatxFlags, statx};
+use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, statx};
 
-use super::process::Who;
+use super::process::{self, Who};
 use crate::deadline::{Deadline, Waits};
 use crate::error::quoted;
 
@@ -26,6 +26,9 @@ fn for_ever() -> Deadline {
 fn in_time(until: &Deadline) -> io::Result<()> {
     if until.is_over() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
 }
+
+/// The mark of a link to a file that has lost its name.
+pub(super) const DELETED: &[u8] = b" (deleted)";
 
 /// A file, as `/proc` tells one from another.
 struct Wanted {
@@ -105,6 +108,68 @@ pub(crate) fn command_of(pid: u32) -> String {
     String::from_utf8_lossy(comm.strip_suffix(b"\n").unwrap_or(&comm)).into_owned()
 }
 
+/// A descriptor by which a process has a file open.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Opener {
+    /// Its process id.
+    pub pid: u32,
+    /// How it was called, at most 200 bytes, or its name.
+    pub command: String,
+    /// The number of the descriptor.
+    pub fd: i32,
+}
+
+impl Opener {
+    fn new(pid: u32, fd: i32) -> Self {
+        Self { pid, command: process::command_line(pid).unwrap_or_else(|| command_of(pid)), fd }
+    }
+
+    /// Where the file is, as its process has it; `None` where it has no name.
+    pub(crate) fn path(&self) -> Option<PathBuf> {
+        let link = self.link()?;
+        (!link.as_os_str().as_bytes().ends_with(DELETED)).then_some(link)
+    }
+
+    /// Whether that was its last name.
+    pub(crate) fn was(&self, path: &Path) -> bool {
+        let link = self.link().unwrap_or_default();
+        link.as_os_str().as_bytes().strip_suffix(DELETED) == Some(path.as_os_str().as_bytes())
+    }
+
+    fn link(&self) -> Option<PathBuf> {
+        fs::read_link(format!("/proc/{}/fd/{}", self.pid, self.fd)).ok()
+    }
+}
+
+/// Processes other than this one that have the file of that number open, on the file system of `place`; and whether there
+/// were processes that this user may not look at.
+pub(crate) fn openers_of(place: impl AsFd, inode: u64) -> (Vec<Opener>, bool) {
+    let (mine, Some(here)) = (std::process::id(), Wanted::of(place)) else { return (Vec::new(), true) };
+    let wanted = Wanted { inode, ..here };
+    let Ok(entries) = fs::read_dir("/proc") else { return (Vec::new(), true) };
+    let (mut found, mut is_unseen) = (Vec::new(), false);
+    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    for pid in pids.filter(|pid| *pid != mine) {
+        match wanted.descriptor_of(pid, &for_ever()) {
+            Ok(fd) => found.extend(fd.map(|fd| Opener::new(pid, fd))),
+            Err(e) => is_unseen |= !is_nobody(&e),
+        }
+    }
+    (found, is_unseen)
+}
+
+/// Processes that have a file open, on the file system of `place`, whose last name was that path.
+pub(crate) fn openers_of_removed(place: impl AsFd, all: &[Nameless], path: &Path) -> Vec<Opener> {
+    let Some(here) = Wanted::of(place) else { return Vec::new() };
+    let was_there = all.iter().filter(|nameless| nameless.was == path);
+    let mut found: Vec<Opener> = was_there
+        .filter(|one| one.asked_on(&here).is_some_and(|stat| stat.stx_nlink == 0))
+        .map(|one| Opener::new(one.pid, one.fd))
+        .collect();
+    found.dedup_by_key(|opener| opener.pid);
+    found
+}
+
 /// A file without a name that a process has open.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Unnamed {
@@ -122,6 +187,17 @@ pub(crate) struct Nameless {
     was: PathBuf,
 }
 
+impl Nameless {
+    /// What it is, if it is on the file system of that file.
+    fn asked_on(&self, here: &Wanted) -> Option<Statx> {
+        let process = self.pid.to_string();
+        let mount = super_block(&process, facts(&process, self.fd).ok()?.mount?).ok()??;
+        let link = format!("/proc/{process}/fd/{}", self.fd);
+        let asked = || statx(CWD, link.as_str(), AtFlags::STATX_DONT_SYNC, StatxFlags::BASIC_STATS).ok();
+        (mount == here.super_block).then(asked)?
+    }
+}
+
 /// All such descriptors, as far as this user may see.
 pub(crate) fn nameless() -> Vec<Nameless> {
     let Ok(all) = procfs::process::all_processes() else { return Vec::new() };
@@ -131,7 +207,7 @@ pub(crate) fn nameless() -> Vec<Nameless> {
         let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
         let of_process = entries.flatten().filter_map(|entry| {
             let link = fs::read_link(entry.path()).ok()?;
-            let was = link.as_os_str().as_bytes().strip_suffix(b" (deleted)")?;
+            let was = link.as_os_str().as_bytes().strip_suffix(DELETED)?;
             let (fd, was) =
                 (entry.file_name().to_str()?.parse().ok()?, Path::new(OsStr::from_bytes(was)).into());
             Some(Nameless { pid, fd, was })
@@ -154,19 +230,12 @@ pub(crate) fn unnamed_in(
     }
     let Some(here) = Wanted::of(place) else { return Vec::new() };
     let mut found = Vec::new();
-    for Nameless { pid, fd, .. } in ours {
-        let process = pid.to_string();
-        let mount = || super_block(&process, facts(&process, *fd).ok()?.mount?).ok()?;
-        if mount() != Some(here.super_block) {
-            continue;
-        }
-        let link = format!("/proc/{pid}/fd/{fd}");
-        let asked = statx(CWD, link.as_str(), AtFlags::STATX_DONT_SYNC, StatxFlags::BASIC_STATS);
-        if let Ok(stat) = asked
+    for one in ours {
+        if let Some(stat) = one.asked_on(&here)
             && stat.stx_nlink == 0
             && stat.stx_blocks > 0
         {
-            let who = Who { pid: *pid, command: command_of(*pid), ..Who::default() };
+            let who = Who { pid: one.pid, command: command_of(one.pid), ..Who::default() };
             found.push(Unnamed { who, inode: stat.stx_ino, allocated: stat.stx_blocks * 512 });
         }
     }
@@ -201,18 +270,24 @@ impl Wanted {
     }
 
     fn is_opened_by(&self, pid: u32, until: &Deadline) -> io::Result<bool> {
+        Ok(self.descriptor_of(pid, until)?.is_some())
+    }
+
+    /// The number by which a process has it open.
+    fn descriptor_of(&self, pid: u32, until: &Deadline) -> io::Result<Option<i32>> {
         let pid = pid.to_string();
         for entry in fs::read_dir(format!("/proc/{pid}/fd"))? {
             in_time(until)?;
             let Some(fd) = entry?.file_name().to_str().and_then(|fd| fd.parse().ok()) else { continue };
             match self.is(&pid, fd) {
+                Ok(true) => return Ok(Some(fd)),
                 Ok(false) => {}
                 // Closed meanwhile.
                 Err(e) if is_nobody(&e) => {}
-                found => return found,
+                Err(e) => return Err(e),
             }
         }
-        Ok(false)
+        Ok(None)
     }
 
     fn is_locked_by(&self, pid: u32, byte: u64) -> io::Result<bool> {

@@ -15,11 +15,9 @@ use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, FileType, OFlags, StatxFlags, fcntl_getfl, fcntl_setfl, statx};
 
-use super::holders::{Descriptor, command_of, facts, is_nobody, super_blocks};
+use super::holders::{DELETED, Descriptor, command_of, facts, is_nobody, super_blocks};
 use super::mounts::Table;
 
-/// The mark of a link to a file that has lost its name.
-const DELETED: &[u8] = b" (deleted)";
 /// A kernel thread, in the flags of `/proc/PID/stat`: it has no descriptors, and most users may not ask.
 const KERNEL_THREAD: u64 = 0x0020_0000;
 /// The inode of the machine's own PID namespace: the kernel has it as a constant.

@@ -1,5 +1,7 @@
 //! One incident from its staging to a log that is well again.
 
+use std::path::PathBuf;
+
 use mmlog::{FindingId, State};
 
 use super::incidents::{Cure, Incident};
@@ -97,12 +99,14 @@ pub(super) fn look(stage: &mut Stage<'_>, incident: &Incident, outcome: &mut Out
 /// As it has to be printed, quotes aside.
 fn command(stage: &Stage<'_>, incident: &Incident, pid: Option<u32>) -> String {
     let directory = stage.log.parent().unwrap_or(&stage.dir);
+    let shown = |path: &Option<PathBuf>| path.as_ref().map_or_else(String::new, |p| p.display().to_string());
     let words = [
         ("{pid}", pid.unwrap_or(0).to_string()),
         ("{log}", stage.log.display().to_string()),
         ("{metadata}", stage.metadata().display().to_string()),
         ("{directory}", directory.display().to_string()),
-        ("{group}", stage.group.as_ref().map_or_else(String::new, |group| group.display().to_string())),
+        ("{group}", shown(&stage.group)),
+        ("{descriptor}", shown(&stage.descriptor)),
     ];
     let filled =
         words.iter().fold(incident.command.to_owned(), |line, (word, value)| line.replace(word, value));
@@ -113,6 +117,7 @@ fn command(stage: &Stage<'_>, incident: &Incident, pid: Option<u32>) -> String {
 pub(super) fn heal(stage: &mut Stage<'_>, incident: &Incident, outcome: &mut Outcome) -> Done {
     let by_hand = match incident.cure {
         Cure::Command | Cure::Stays(_) => None,
+        Cure::CommandThenPeople(words, _) => Some(words),
         Cure::People(words, people) | Cure::PeopleThenCommand(words, people) => {
             people(stage)?;
             Some(words)
@@ -122,6 +127,9 @@ pub(super) fn heal(stage: &mut Stage<'_>, incident: &Incident, outcome: &mut Out
         let printed = outcome.found.as_ref().and_then(Found::command);
         let line = printed.ok_or_else(|| Stop::Failed("the step has no command".to_owned()))?;
         stage.shell(line)?.or_fail(line)?;
+    }
+    if let Cure::CommandThenPeople(_, people) = incident.cure {
+        people(stage)?;
     }
     let note = by_hand.map(|words| format!("by hand: {words}"));
     if let Cure::Stays(why) = incident.cure {

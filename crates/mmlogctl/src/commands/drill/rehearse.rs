@@ -80,6 +80,7 @@ fn tell(incident: &Incident, found: Option<&Found>, out: &mut Output) -> Result<
             Cure::Command => "Enter does that, unless you have.".to_owned(),
             Cure::Stays(why) => format!("Enter runs that; {why}."),
             Cure::People(words, _) => format!("That is for you. Enter does it for you: {words}."),
+            Cure::CommandThenPeople(words, _) => format!("Enter does that, and then this: {words}."),
             Cure::PeopleThenCommand(words, _) => format!("Enter does that, after this: {words}."),
         },
     )

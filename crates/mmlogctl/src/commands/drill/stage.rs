@@ -103,8 +103,8 @@ impl Theatre {
         directory(&dir)?;
         let log = dir.join("app.log");
         let (undone, actors, mounts) = (Vec::new(), Vec::new(), Vec::new());
-        let (looks, group) = (Looks::Plainly, None);
-        Ok(Stage { theatre: self, undone, actors, mounts, looks, group, dir, log })
+        let (looks, group, descriptor) = (Looks::Plainly, None, None);
+        Ok(Stage { theatre: self, undone, actors, mounts, looks, group, descriptor, dir, log })
     }
 }
 
@@ -137,6 +137,8 @@ pub(super) struct Stage<'a> {
     pub(super) looks: Looks,
     /// The control group that is frozen.
     pub(super) group: Option<PathBuf>,
+    /// By which somebody has a file open that has no name any more.
+    pub(super) descriptor: Option<PathBuf>,
 }
 
 /// How a command ended.

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use mmlog::{
     ClockDoubt, ClockSet, Damage, Durability, Error, FileFacts, Finding, FollowerStatus, HoldStatus, Hole,
-    InFlight, Lock, PanicRecord, PolicyUndone, SegmentFlaw, SegmentStatus, Severity, SlotWaiters, State,
-    Status, Undone, Version1Flags, Waiting, WriterStatus, explain,
+    InFlight, Lock, Opener, PanicRecord, PolicyUndone, SegmentFlaw, SegmentStatus, Severity, SlotWaiters,
+    State, Status, Undone, Version1Flags, Waiting, WriterStatus, explain,
 };
 use serde_json::{Value, json};
 
@@ -161,7 +161,10 @@ pub(crate) fn finding(f: &Finding) -> Value {
 }
 
 fn damage(d: &Damage) -> Value {
-    let object = json!({ "id": d.id.name(), "problem": d.problem, "moved_to": null });
+    let openers = d.still_open.iter().flat_map(|open| &open.by);
+    let opener = |o: &Opener| json!({ "pid": o.pid, "command": o.command, "fd": o.fd });
+    let open_by: Vec<Value> = openers.map(opener).collect();
+    let object = json!({ "id": d.id.name(), "problem": d.problem, "moved_to": null, "open_by": open_by });
     match &d.moved_to {
         Some(path) => with_path(object, "moved_to", path),
         None => object,

@@ -9,12 +9,11 @@ use std::thread;
 use std::time::Duration;
 
 use clap::Args;
-use mmlog::{Error, Fault, Observer, OpenLog, Options, Sight, Status, Thresholds, Together, open_logs};
+use mmlog::{Error, Observer, Options, Status, Thresholds, Together};
 
 use crate::arguments::{Access, OldSegments};
 use crate::colours::Coloured;
-use crate::discovery::named;
-use crate::exit::{Exit, Failure, Verdict, shown};
+use crate::exit::{Exit, Failure, Verdict};
 use crate::output::Output;
 use crate::who;
 
@@ -96,29 +95,13 @@ pub(crate) fn report(args: &StatusArgs, out: &mut Output) -> Result<(Exit, Verdi
                 if args.json {
                     out.text(&json::line(&json::unreadable(path, &error)))?;
                 }
-                let removed = matches!(error.fault(), Fault::NoLog).then(|| removed_under(path)).flatten();
                 let failure = Failure::from(error);
                 exit = exit.max(failure.exit());
                 out.report(&failure);
-                removed.inspect(|said| out.notice(said));
             }
         }
     }
     Ok((exit, verdict))
-}
-
-/// Who goes on in a log that was removed from there, as tmpwatch does.
-fn removed_under(path: &Path) -> Option<String> {
-    let name = path.file_name()?;
-    let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let path = parent.canonicalize().ok()?.join(name);
-    let is_it = |log: &OpenLog| log.sight == Sight::Deleted && log.path == path;
-    let log = open_logs().logs.into_iter().find(is_it)?;
-    Some(format!(
-        "{}: a log was removed there that is open still: what {} appends is gone when that ends; restart it",
-        shown(&path),
-        named(&log.holders)
-    ))
 }
 
 /// Looks at each log, at all of them within the same short time. Of the writers that are named in findings, or shown, it is

@@ -3,11 +3,13 @@
 use std::fs::{self, File};
 use std::io::Write as _;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 
 use mmlog::{FindingId, Log};
 use rustix::fs::{Uid, chown};
 
 use super::super::mounts::Mount;
+use super::super::role::Role;
 use super::super::stage::{Done, Looks, NOBODY, Stage, Stop, directory};
 use super::{Cure, Incident, needs_root};
 
@@ -45,6 +47,92 @@ pub(super) const INCIDENTS: &[Incident] = &[
         },
         command: "mmlogctl repair --recreate {log}",
         cure: Cure::Command,
+    },
+    Incident {
+        name: "data-removed",
+        finding: FindingId::DataGone,
+        about: "Somebody removed the data file while a program was writing to it: only that one has its bytes.",
+        needs: "",
+        stage: |stage| {
+            let pid = in_use(stage)?;
+            stage.descriptor = Some(descriptor(pid, &stage.log)?);
+            fs::remove_file(&stage.log)?;
+            Ok(Some(pid))
+        },
+        command: "cp --sparse=always {descriptor} {log}.saved",
+        cure: Cure::CommandThenPeople("go on behind what is saved (here: repair --recreate)", |stage| {
+            is_saved(stage)?;
+            stage.tool("repair").args(["--recreate"]).arg(&stage.log).finish(b"")?.or_fail("repair")?;
+            Ok(())
+        }),
+    },
+    Incident {
+        name: "data-replaced-in-use",
+        finding: FindingId::DataReplaced,
+        about: "Somebody edited the data file (sed -i) while a program was writing to it: only that one has its bytes.",
+        needs: "",
+        stage: |stage| {
+            let pid = in_use(stage)?;
+            stage.descriptor = Some(descriptor(pid, &stage.log)?);
+            let edited = stage.dir.join("edited");
+            fs::copy(&stage.log, &edited)?;
+            fs::rename(edited, &stage.log)?;
+            Ok(Some(pid))
+        },
+        command: "cp --sparse=always {descriptor} {log}.saved",
+        cure: Cure::CommandThenPeople(
+            "end the program, and go on in the new file (repair --rebuild)",
+            |stage| {
+                is_saved(stage)?;
+                stage.end_actors();
+                stage.tool("repair").args(["--rebuild"]).arg(&stage.log).finish(b"")?.or_fail("repair")?;
+                Ok(())
+            },
+        ),
+    },
+    Incident {
+        name: "log-removed",
+        finding: FindingId::Unreadable,
+        about: "Somebody removed both files while a program was writing to them.",
+        needs: "",
+        stage: |stage| {
+            let pid = in_use(stage)?;
+            stage.descriptor = Some(descriptor(pid, &stage.log)?);
+            fs::remove_file(&stage.log)?;
+            fs::remove_file(stage.metadata())?;
+            Ok(None)
+        },
+        command: "cp --sparse=always {descriptor} {log}.saved",
+        cure: Cure::CommandThenPeople("make a new log", |stage| {
+            is_saved(stage)?;
+            stage.tool("init").arg(&stage.log).finish(b"")?.or_fail("init")?;
+            Ok(())
+        }),
+    },
+    Incident {
+        name: "metadata-removed",
+        finding: FindingId::Unreadable,
+        about: "Somebody removed the metadata while a program was writing: that one goes on, and nobody else can.",
+        needs: "",
+        stage: |stage| {
+            let pid = in_use(stage)?;
+            stage.descriptor = Some(descriptor(pid, &stage.metadata())?);
+            fs::remove_file(stage.metadata())?;
+            Ok(None)
+        },
+        command: "cp --sparse=always {descriptor} {metadata}",
+        cure: Cure::CommandThenPeople(
+            "end the program, and make the metadata anew (repair --rebuild)",
+            |stage| {
+                stage.end_actors();
+                stage.tool("repair").args(["--rebuild"]).arg(&stage.log).finish(b"")?.or_fail("repair")?;
+                let told = stage.tool("cat").arg(&stage.log).finish(b"")?.or_fail("cat")?;
+                match told.stdout.starts_with(LINES) {
+                    true => Ok(()),
+                    false => Err(Stop::Failed("the log has not what was appended".to_owned())),
+                }
+            },
+        ),
     },
     Incident {
         name: "data-moved",
@@ -190,6 +278,38 @@ pub(super) const INCIDENTS: &[Incident] = &[
         }),
     },
 ];
+
+/// Somebody writes, now and then.
+fn in_use(stage: &mut Stage<'_>) -> Done<u32> {
+    stage.log(&[], LINES)?;
+    let index = stage.start(Role::Pace, 0)?;
+    stage
+        .until("a writer", |stage| Ok(stage.look()?.writers.iter().any(|w| w.messages > 0).then_some(())))?;
+    Ok(stage.actor(index).pid())
+}
+
+/// The first one by which a process has a file open.
+fn descriptor(pid: u32, file: &Path) -> Done<PathBuf> {
+    let directory = PathBuf::from(format!("/proc/{pid}/fd"));
+    let file = file.canonicalize()?;
+    let numbers =
+        fs::read_dir(&directory)?.filter_map(|entry| entry.ok()?.file_name().to_str()?.parse().ok());
+    let mut numbers: Vec<u32> = numbers.collect();
+    numbers.sort_unstable();
+    let links = numbers.iter().map(|number| directory.join(number.to_string()));
+    let found = links.into_iter().find(|link| fs::read_link(link).is_ok_and(|there| there == file));
+    found.ok_or_else(|| Stop::Failed(format!("process {pid} has not {} open", file.display())))
+}
+
+/// What the printed command has saved begins with what the log began with.
+fn is_saved(stage: &Stage<'_>) -> Done {
+    let mut name = stage.log.clone().into_os_string();
+    name.push(".saved");
+    match fs::read(name)?.starts_with(LINES) {
+        true => Ok(()),
+        false => Err(Stop::Failed("what was saved is not what was appended".to_owned())),
+    }
+}
 
 /// The two files of a log at rest.
 fn rename(stage: &mut Stage<'_>, name: &str) -> Done {

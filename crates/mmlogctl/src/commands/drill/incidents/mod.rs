@@ -27,7 +27,8 @@ pub(super) struct Incident {
     /// Makes it happen; whose doing it is, if one process's.
     pub(super) stage: fn(&mut Stage<'_>) -> Done<Option<u32>>,
     /// What the step's first text in backquotes has to be; empty if nothing is to be typed. `{pid}`, `{log}`,
-    /// `{metadata}`, `{directory}` and `{group}` (a control group) stand for the incident's.
+    /// `{metadata}`, `{directory}`, `{group}` (a control group) and
+    /// `{descriptor}` (of a file without a name) stand for the incident's.
     pub(super) command: &'static str,
     pub(super) cure: Cure,
 }
@@ -39,6 +40,8 @@ pub(super) enum Cure {
     Command,
     /// What people do before it, in words and as a function.
     PeopleThenCommand(&'static str, fn(&mut Stage<'_>) -> Done),
+    /// The printed command, and what people do behind it.
+    CommandThenPeople(&'static str, fn(&mut Stage<'_>) -> Done),
     /// What only people do.
     People(&'static str, fn(&mut Stage<'_>) -> Done),
     /// Nothing, it stays on record; the command is run all the same. Why.

@@ -1,0 +1,181 @@
+//! Files that are not at their paths: where they are, who has them open still, and what saves what they hold.
+
+use std::path::Path;
+use std::time::SystemTime;
+
+use super::critical;
+use crate::error::{Class, Error, Fault, quoted};
+use crate::files::METADATA_SUFFIX;
+use crate::status::still_open::{Removed, removed};
+use crate::status::{Damage, Finding, FindingId, State, Status, StillOpen, WriterStatus};
+use crate::sys::holders::Opener;
+use crate::sys::process;
+use crate::units::{ago, agree, listed};
+
+impl Status {
+    /// The data file lies beside where it should be.
+    pub(super) fn moved(&self, damage: &Damage, there: &Path) -> Finding {
+        let (path, moved) = (quoted(&self.path), quoted(there));
+        let is_beside = there.parent() == self.path.parent();
+        let name = if is_beside { there.file_name().unwrap_or_default() } else { there.as_os_str() };
+        let name = name.to_string_lossy();
+        let (sentence, next) = match damage.id {
+            FindingId::DataGone => (
+                format!(
+                    "the data file was moved: it is {name} now{}",
+                    if is_beside { ", in the same directory" } else { "" }
+                ),
+                format!("`mv -n {moved} {path}` puts it back"),
+            ),
+            _ if self.file.len == 0 => (
+                format!(
+                    "the data file was moved and an empty one made in its place, as logrotate does: it is {name} now"
+                ),
+                format!(
+                    "`mv {moved} {path}` puts it back; take the log out of what moved it, {} does that",
+                    self.command("rotate")
+                ),
+            ),
+            _ => {
+                let other = {
+                    let mut other = self.path.clone().into_os_string();
+                    other.push(".other");
+                    quoted(Path::new(&other))
+                };
+                (
+                    format!("the data file was moved, and another is in its place: it is {name} now"),
+                    format!(
+                        "`mv -n {path} {other} && mv -n {moved} {path}` puts it back, and the other one aside"
+                    ),
+                )
+            }
+        };
+        critical(damage.id, State::Damaged, sentence, next)
+    }
+
+    /// What is said of a data file that is gone, or replaced, where somebody may have it open: its bytes are there as long as
+    /// he has, so that they come first.
+    pub(super) fn still_open(&self, open: &StillOpen, found: Finding) -> Finding {
+        let Finding { sentence, next_step, .. } = &found;
+        if let [first, ..] = &*open.by {
+            let sentence = format!("{sentence}, and {}: its bytes are not lost yet", self.have_it(&open.by));
+            let goes_on = match found.id {
+                FindingId::DataGone => {
+                    let recreate = self.command("repair --recreate");
+                    format!(
+                        "{recreate} goes on behind them in a new file; what is appended between the two is lost"
+                    )
+                }
+                _ => next_step.clone(),
+            };
+            let next = format!("{} saves them first; then {goes_on}", saves(first, &open.save_as));
+            return Finding { sentence, next_step: next, pid: Some(first.pid), ..found };
+        }
+        let me = process::effective_user();
+        let is_hidden = |w: &&WriterStatus| {
+            open.is_unseen && w.alive == Ok(true) && w.seat.pid != Some(std::process::id())
+        };
+        match self.writers.iter().find(is_hidden) {
+            Some(w) => {
+                let (pid, command) = (w.seat.pid.unwrap_or(w.pid), &w.command);
+                let sentence = format!(
+                    "{sentence}, and writer {pid} ({command}) lives, whose files uid {me} may not see: its bytes may not be lost yet"
+                );
+                let look = self.command("status").replacen('`', "`sudo ", 1);
+                let next = format!("{look} tells what saves them first; then {next_step}");
+                Finding { sentence, next_step: next, pid: w.seat.pid, ..found }
+            }
+            None if open.is_unseen => {
+                let sentence = format!(
+                    "{sentence}; whether somebody has it open whom uid {me} may not look at is not known"
+                );
+                Finding { sentence, ..found }
+            }
+            None => found,
+        }
+    }
+
+    /// And since when he writes.
+    fn have_it(&self, openers: &[Opener]) -> String {
+        let since = match openers {
+            [one] => self.writers.iter().find(|w| w.seat.pid == Some(one.pid)).and_then(|w| w.since),
+            _ => None,
+        };
+        let since = since.map(|at| format!(", a writer since {},", ago(at, SystemTime::now())));
+        have_open(openers, &since.unwrap_or_default())
+    }
+}
+
+/// `process 4312 (web) has it open still`.
+fn have_open(openers: &[Opener], since: &str) -> String {
+    let named: Vec<String> = openers.iter().map(|o| format!("{} ({})", o.pid, o.command)).collect();
+    let count = named.len() as u64;
+    let (who, has) = (agree(count, "process", "processes"), agree(count, "has", "have"));
+    format!("{who} {}{since} {has} it open still", listed(&named))
+}
+
+/// Blocks that nothing was stored in need no space.
+fn saves(opener: &Opener, to: &Path) -> String {
+    format!("`cp --sparse=always /proc/{}/fd/{} {}`", opener.pid, opener.fd, quoted(to))
+}
+
+/// With its metadata, whose policy and holes only whoever has it open knows.
+fn taken_away(log: &Path, files: &Removed) -> Finding {
+    let path = quoted(log);
+    let found = |first: &Opener, sentence, next| Finding {
+        pid: Some(first.pid),
+        ..critical(FindingId::Unreadable, State::Ok, sentence, next)
+    };
+    if let Some(first) = files.data.first() {
+        let sentence =
+            format!("the log was removed, and {}: its bytes are not lost yet", have_open(&files.data, ""));
+        let next = format!(
+            "{} saves them first; then `mmlogctl init {path}` makes a new log, in which its programs go on once they need \
+             space or are started anew",
+            saves(first, &files.save_as)
+        );
+        return found(first, sentence, next);
+    }
+    let (first, mut to) = (&files.metadata[0], log.to_path_buf().into_os_string());
+    to.push(METADATA_SUFFIX);
+    let sentence = format!(
+        "the metadata was removed, and {}: nothing is lost yet, and nobody else can use the log",
+        have_open(&files.metadata, "")
+    );
+    let next = format!(
+        "{} saves the policy and the table of holes first; then end process {}, and `mmlogctl repair --rebuild {path}` goes on \
+         behind what it has appended",
+        saves(first, Path::new(&to)),
+        first.pid
+    );
+    found(first, sentence, next)
+}
+
+/// A log that cannot even be looked at, as a finding.
+#[must_use]
+pub fn explain(error: &Error) -> Finding {
+    if let Fault::NoLog | Fault::NoMetadata { .. } = error.fault()
+        && let Some(files) = removed(error.path())
+    {
+        return taken_away(error.path(), &files);
+    }
+    let text = error.words();
+    let (problem, next) =
+        text.split_once("; ").unwrap_or((&text, "look at the path, and at who may read it"));
+    let id = match error.fault() {
+        Fault::NoData => FindingId::DataGone,
+        Fault::Foreign { .. } | Fault::Emptied { .. } => FindingId::DataReplaced,
+        Fault::Copied { .. } => FindingId::MetadataCopied,
+        Fault::OtherMount { .. } => FindingId::OverlayView,
+        Fault::Truncated { .. } => FindingId::DataTruncated,
+        Fault::OwnersDiffer { .. } => FindingId::OwnersDiffer,
+        Fault::OutOfRange { .. } => FindingId::Positions,
+        _ => FindingId::Unreadable,
+    };
+    let state = match error.fault() {
+        Fault::NotMetadata { .. } | Fault::Geometry { .. } => State::Damaged,
+        other if other.class() == Class::Damaged => State::Damaged,
+        _ => State::Ok,
+    };
+    critical(id, state, problem.to_owned(), next.to_owned())
+}

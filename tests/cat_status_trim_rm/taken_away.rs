@@ -1,0 +1,170 @@
+//! Files of a log that somebody takes away while a program writes: every command says who has them, and what it prints saves
+//! what they hold.
+
+use std::fs::{self, Permissions};
+use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::process::CommandExt as _;
+use std::path::Path;
+use std::process::Command;
+
+use serde_json::Value;
+
+use crate::cli::{NOBODY, Running, Scratch, Tool, is_root, metadata_of, mmlogctl, skipped, wait_for};
+
+/// A program that has appended a line, and lives.
+fn writing(log: &Path) -> Running {
+    let mut writer = mmlogctl("append", log).start();
+    writer.feed(b"one\n");
+    wait_for("the line", || mmlogctl("cat", log).run().stdout.eq(b"one\n").then_some(()));
+    writer
+}
+
+/// What status, check, inspect, JSON and those that need the log say: the same sentence and step, of the same severity.
+#[track_caller]
+fn said_by_all(log: &Path, who: &str, also: &[&str]) -> (String, String) {
+    let json = mmlogctl("status", log).arg("--json").run();
+    let object: Value = serde_json::from_slice(&json.stdout).unwrap();
+    let finding = &object["findings"][0];
+    let text = |key: &str| finding[key].as_str().unwrap().to_owned();
+    let (sentence, step, command) = (text("sentence"), text("next_step"), text("command"));
+    assert!(sentence.contains(who) && text("severity") == "critical", "{finding}");
+    let check = mmlogctl("check", log).arg("--json").run();
+    let checked: Value = serde_json::from_slice(&check.stdout).unwrap();
+    let same = |other: &Value| (&other["id"], &other["severity"]) == (&finding["id"], &finding["severity"]);
+    assert!(same(&checked["findings"][0]), "{checked}");
+    // Since when is a second later by then.
+    let (begins, ends) = (sentence.split(',').next().unwrap(), "its bytes are not lost yet");
+    let plain = mmlogctl("status", log).run();
+    let texts = [plain.text() + &plain.stderr, mmlogctl("check", log).run().text()];
+    let others = also.iter().map(|command| {
+        let ended = mmlogctl(command, log).input(b"more\n").run();
+        assert_ne!(ended.code, 0, "{ended:?}");
+        ended.stderr
+    });
+    for text in texts.into_iter().chain(others) {
+        assert!(text.contains(begins) && text.contains(who) && text.contains(&command), "{text}");
+        assert!(text.contains(ends) || text.contains("nothing is lost yet"), "{text}");
+    }
+    let screen = mmlogctl("inspect", log).arg("--once").run().text();
+    let screen = screen.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+    assert!(screen.contains(begins) && screen.contains(&command), "{screen}");
+    (command, step)
+}
+
+/// Pastes it.
+#[track_caller]
+fn paste(command: &str) {
+    let ended = Command::new("sh").args(["-c", command]).output().unwrap();
+    assert!(ended.status.success(), "{command}: {ended:?}");
+}
+
+/// Without the space that was allocated ahead.
+fn bytes_of(saved: &str) -> Vec<u8> {
+    let mut bytes = fs::read(saved).unwrap();
+    bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
+    bytes
+}
+
+#[test]
+fn a_data_file_that_was_removed_under_a_writer_is_saved_by_what_is_printed_before_anything_else() {
+    let scratch = Scratch::new();
+    let log = scratch.file("it's app.log");
+    let writer = writing(&log);
+    fs::remove_file(&log).unwrap();
+    let who = format!("process {} (mmlogctl append", writer.pid());
+    let (command, step) = said_by_all(&log, &who, &["append", "cat", "tail"]);
+    assert!(command.starts_with(&format!("cp --sparse=always /proc/{}/fd/", writer.pid())), "{command}");
+    paste(&command);
+    assert_eq!(bytes_of(&format!("{}.saved", log.display())), b"one\n");
+    // What is saved is not overwritten.
+    let (again, _) = said_by_all(&log, &who, &[]);
+    assert!(again.contains(".saved.1"), "{again}");
+    let goes_on = step.split('`').nth(3).unwrap().replacen("mmlogctl", env!("CARGO_BIN_EXE_mmlogctl"), 1);
+    assert!(goes_on.contains(" repair --recreate "), "{step}");
+    paste(&goes_on);
+    let mut writer = writer;
+    writer.feed(b"two\n");
+    wait_for("the next line", || mmlogctl("cat", &log).run().text().contains("two\n").then_some(()));
+    writer.end().is_success();
+    assert_eq!(mmlogctl("check", &log).run().code, 0);
+}
+
+#[test]
+fn a_log_that_was_removed_under_a_writer_is_said_to_be_open_still_and_by_whom() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let writer = writing(&log);
+    fs::remove_file(&log).unwrap();
+    fs::remove_file(metadata_of(&log)).unwrap();
+    let who = format!("process {} (mmlogctl append", writer.pid());
+    let (command, _) = said_by_all(&log, &who, &["cat"]);
+    paste(&command);
+    assert_eq!(bytes_of(&format!("{}.saved", log.display())), b"one\n");
+    writer.end();
+    let ended = mmlogctl("status", &log).run();
+    assert!(ended.stderr.contains("no such log") && !ended.stderr.contains("open still"), "{ended:?}");
+}
+
+#[test]
+fn metadata_that_was_removed_under_a_writer_is_saved_with_its_policy() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    mmlogctl("init", &log).run().is_success();
+    mmlogctl("policy", &log).args(["--set", "keep=3"]).run().is_success();
+    let writer = writing(&log);
+    fs::remove_file(metadata_of(&log)).unwrap();
+    let who = format!("process {} (mmlogctl append", writer.pid());
+    let (command, step) = said_by_all(&log, &who, &["append", "cat"]);
+    paste(&command);
+    writer.end();
+    let goes_on = step.split('`').nth(3).unwrap().replacen("mmlogctl", env!("CARGO_BIN_EXE_mmlogctl"), 1);
+    paste(&goes_on);
+    assert!(mmlogctl("policy", &log).run().text().contains("keep=3"));
+    mmlogctl("cat", &log).run().printed(b"one\n");
+}
+
+#[test]
+fn a_data_file_that_was_moved_to_another_directory_is_moved_back_by_what_is_printed() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let mut writer = writing(&log);
+    let elsewhere = scratch.file("elsewhere");
+    fs::create_dir(&elsewhere).unwrap();
+    fs::rename(&log, elsewhere.join("kept.log")).unwrap();
+    let object: Value = serde_json::from_slice(&mmlogctl("status", &log).arg("--json").run().stdout).unwrap();
+    let command = object["findings"][0]["command"].as_str().unwrap();
+    assert_eq!(
+        command,
+        format!("mv -n {} {}", elsewhere.canonicalize().unwrap().join("kept.log").display(), log.display())
+    );
+    paste(command);
+    writer.feed(b"two\n");
+    wait_for("the next line", || mmlogctl("cat", &log).run().stdout.eq(b"one\ntwo\n").then_some(()));
+    writer.end().is_success();
+    assert_eq!(mmlogctl("check", &log).run().code, 0);
+}
+
+#[test]
+fn whoever_may_not_look_at_the_writer_is_told_so_and_asks_as_root() {
+    if !is_root() {
+        return skipped("whoever may not look at the writer is told so", "not root");
+    }
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let writer = writing(&log);
+    fs::remove_file(&log).unwrap();
+    fs::set_permissions(scratch.path(), Permissions::from_mode(0o755)).unwrap();
+    fs::set_permissions(metadata_of(&log), Permissions::from_mode(0o644)).unwrap();
+    let program = scratch.file("mmlogctl");
+    fs::copy(env!("CARGO_BIN_EXE_mmlogctl"), &program).unwrap();
+    let asks = Tool::new(&program).arg("status").arg(&log);
+    let said = asks.with(|command| command.uid(NOBODY).gid(NOBODY)).run();
+    let text = said.text();
+    let who = format!("writer {} (mmlogctl) lives, whose files uid {NOBODY} may not see", writer.pid());
+    assert!(text.contains("the data file is gone, and ") && text.contains(&who), "{said:?}");
+    assert!(text.contains("sudo mmlogctl status ") && !text.contains("cp "), "{said:?}");
+    writer.end();
+    let asks = Tool::new(&program).arg("status").arg(&log);
+    let text = asks.with(|command| command.uid(NOBODY).gid(NOBODY)).run().text();
+    assert!(text.contains(&format!("whom uid {NOBODY} may not look at is not known")), "{text}");
+}
