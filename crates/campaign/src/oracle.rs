@@ -22,6 +22,6 @@ pub(crate) use acks::{Acks, Scribe};
 pub(crate) use check::{Found, check, check_bounded};
 pub(crate) use gap::FROM_A_SHELL;
 pub(crate) use message::{ENDS_IN_NULS, HEAD};
-pub(crate) use segments::{Seal, Seals, Segments, open};
+pub(crate) use segments::{Final, Seal, Seals, Segments, open};
 pub(crate) use sightings::{Sightings, Watcher};
 pub(crate) use words::Words;

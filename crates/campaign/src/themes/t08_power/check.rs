@@ -3,64 +3,22 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::mem::offset_of;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use mmlog::layout::{Header, MAGIC};
-use mmlog::{Log, LogId, Next, Position, Rotation, Standing, Start};
+use mmlog::layout::{Header, MAGIC, Segment};
+use mmlog::{Log, LogId, Position, Rotation, Standing, Start};
 
+use super::content::{Content, highest_noted};
 use super::notes::Note;
 use super::promise::{By, Promise};
 use super::writers::{Subject, metadata_of, options, words};
 use crate::actor::{end_with_parent, say};
 use crate::disks::hide_boot_id;
-use crate::oracle::Segments;
-
-/// Bytes by position, and which of them are holes.
-#[derive(Default)]
-struct Content {
-    bytes: Vec<u8>,
-    holes: Vec<(u64, u64)>,
-}
-
-impl Content {
-    fn read(log: &Log) -> anyhow::Result<Self> {
-        let mut content = Self::default();
-        // A segment whose name did not reach the disk.
-        let oldest = log.oldest()?.get();
-        if oldest > 0 {
-            content.bytes.resize(oldest as usize, 0);
-            content.holes.push((0, oldest));
-        }
-        let mut follower = log.follow(Start::Oldest)?;
-        let mut buffer = vec![0; 1 << 20];
-        loop {
-            match follower.next(&mut buffer)? {
-                Next::Bytes(range) => {
-                    content.bytes.extend_from_slice(&buffer[..(range.end - range.start) as usize]);
-                }
-                Next::Rotated(_) => {}
-                Next::Hole(hole) => {
-                    content.bytes.resize(hole.end() as usize, 0);
-                    content.holes.push((hole.start, hole.end()));
-                }
-                _ => return Ok(content),
-            }
-        }
-    }
-
-    fn get(&self, at: u64, len: usize) -> &[u8] {
-        let start = (at as usize).min(self.bytes.len());
-        &self.bytes[start..start.saturating_add(len).min(self.bytes.len())]
-    }
-
-    fn in_hole(&self, from: u64, to: u64) -> bool {
-        self.holes.iter().any(|&(start, end)| start < to && from < end)
-    }
-}
+use crate::oracle::{Final, Segments};
 
 /// What a check found.
 #[derive(Default)]
@@ -75,9 +33,10 @@ impl Findings {
 
     /// Every message that was promised is there, whole, at its position; between them nothing is torn.
     fn demand_kept(&mut self, who: &str, promise: &Promise, content: &Content, by: &[By]) {
-        let mut end = 0;
-        let mut lost = Vec::new();
-        for (&at, (expected, _)) in promise.kept.iter().filter(|(_, (_, kept_by))| by.contains(kept_by)) {
+        let (mut end, mut lost) = (content.oldest, Vec::new());
+        let kept = promise.kept.iter().filter(|(_, (_, kept_by))| by.contains(kept_by));
+        let is_pruned = |at: u64, message: &[u8]| at + message.len() as u64 <= content.oldest;
+        for (&at, (expected, _)) in kept.filter(|(at, (message, _))| !is_pruned(**at, message)) {
             self.demand_untorn(who, promise, content, end, at.min(promise.synced));
             end = at + expected.len() as u64;
             if content.in_hole(at, end) || content.get(at, expected.len()) != *expected {
@@ -136,19 +95,30 @@ fn describe(log: &Path) -> anyhow::Result<Option<String>> {
         Err(e) => return Err(e.into()),
     };
     let finals = Segments::look(log)?.finals;
-    let finals: Vec<String> = finals.iter().map(|f| format!("{} from {}", f.generation, f.base)).collect();
-    let text = format!("before: segments {finals:?}, data up to {} of {} bytes", end_of(&data), data.len());
+    let len = |path: &Path| fs::metadata(path).map_or(0, |stat| stat.len());
+    let final_of = |f: &Final| format!("{} from {}, {} bytes", f.generation, f.base, len(&f.path));
+    let finals: Vec<String> = finals.iter().map(final_of).collect();
+    let (inode, end, len) = (fs::metadata(log)?.ino(), end_of(&data), data.len());
+    let text = format!("before: segments {finals:?}, inode {inode}, data up to {end} of {len} bytes");
     Ok(Some(match fs::read(metadata_of(log)) {
         Ok(metadata) if is_metadata(&metadata) => {
             let word = |at: usize| metadata[at..at + 8].try_into().map_or(0, u64::from_ne_bytes);
+            let segment = |at: usize| [0, 8, 16].map(|field| word(at + field));
+            let segments = offset_of!(Header, segments);
+            let kept = offset_of!(Header, kept);
             format!(
-                "{text}, generation {}, base {}, cursor {}, file_size {}, checkpoint {}, epoch {}",
+                "{text}, generation {}, inode {}, base {}, cursor {}, file_size {}, checkpoint {}, epoch {}, generation, base and inode {:?}, first kept {}, of inode, generation, base {:?}, journal {:?}",
                 word(offset_of!(Header, identity.generation)),
+                word(offset_of!(Header, identity.inode)),
                 word(offset_of!(Header, control.base)),
                 word(offset_of!(Header, control.cursor)),
                 word(offset_of!(Header, control.file_size)),
                 word(offset_of!(Header, checkpoint.synced)),
-                word(offset_of!(Header, identity.epoch))
+                word(offset_of!(Header, identity.epoch)),
+                [segment(segments), segment(segments + size_of::<Segment>())],
+                word(kept),
+                segment(kept + 8),
+                [0, 8, 16, 24, 40].map(|field| word(offset_of!(Header, journal) + field)),
             )
         }
         Ok(metadata) => format!("{text}, {} bytes that are no metadata", metadata.len()),
@@ -218,7 +188,10 @@ pub(super) fn role(arguments: &[String]) -> anyhow::Result<()> {
     let mut findings = Findings::default();
     match subject.parse()? {
         Subject::Plain => check_plain(Path::new(log), &promise, &mut findings),
-        Subject::Log => check_log(Path::new(log), recorded.parse()?, &promise, &mut findings)?,
+        subject => {
+            let disk = Disk { log: Path::new(log), subject, promise: &promise };
+            check_log(&disk, recorded.parse()?, &mut findings)?;
+        }
     }
     findings.0.iter().for_each(|text| say(format_args!("violation {text}")));
     say(format_args!("promised {}", promise.kept.len()));
@@ -227,21 +200,24 @@ pub(super) fn role(arguments: &[String]) -> anyhow::Result<()> {
 
 fn check_plain(path: &Path, promise: &Promise, findings: &mut Findings) {
     let bytes = fs::read(path).unwrap_or_default();
-    findings.demand_kept("plain file", promise, &Content { bytes, holes: Vec::new() }, &[By::Checkpoint]);
+    findings.demand_kept("plain file", promise, &Content { bytes, ..Content::default() }, &[By::Checkpoint]);
 }
 
-fn check_log(
-    path: &Path,
-    recorded: Recorded,
-    promise: &Promise,
-    findings: &mut Findings,
-) -> anyhow::Result<()> {
+/// A log that a cut has left, and what was promised of it.
+struct Disk<'a> {
+    log: &'a Path,
+    subject: Subject,
+    promise: &'a Promise,
+}
+
+fn check_log(disk: &Disk<'_>, recorded: Recorded, findings: &mut Findings) -> anyhow::Result<()> {
+    let Disk { log: path, promise, .. } = *disk;
     let Some(before) = describe(path)? else {
         findings.demand(promise.is_empty(), || "no data file, but messages were promised".into());
         return Ok(());
     };
     reboot(path, recorded)?;
-    match check_recovery(path, promise, findings) {
+    match check_recovery(disk, findings) {
         Err(e) if promise.is_empty() => say(format_args!("refused {e:#}; {before}")),
         Err(e) => findings.0.push(format!("{e:#}")),
         Ok(()) => {}
@@ -250,22 +226,30 @@ fn check_log(
     Ok(())
 }
 
-fn check_recovery(path: &Path, promise: &Promise, findings: &mut Findings) -> anyhow::Result<()> {
-    let before = check_reader_before(path, promise, findings)?;
+fn check_recovery(disk: &Disk<'_>, findings: &mut Findings) -> anyhow::Result<()> {
+    let Disk { log: path, subject, promise } = *disk;
+    let before = check_reader_before(disk, findings)?;
     let log = options().open_or_create(path).context("recovery")?;
     let recovered = log.cursor()?.get();
     // Recovery may have zeroed what was in flight at the end.
     let base = log.status()?.base;
     let least = promise.synced.max(base + end_of(&fs::read(path)?));
     findings.demand(recovered >= least, || format!("recovered to {recovered}, below {least}"));
-    let content = Content::read(&log).context("read after recovery")?;
-    let foreseen =
-        before.as_ref().is_none_or(|seen| seen.bytes == content.bytes && seen.holes == content.holes);
+    let noted = highest_noted(path)?;
+    findings.demand(noted <= recovered, || format!("a time was noted for {noted}, recovered to {recovered}"));
+    let content = Content::read(&log, subject).context("read after recovery")?;
+    let begins =
+        Segments::look(path)?.finals.iter().map(|f| f.base).chain([base, recovered]).collect::<Vec<_>>();
+    let oldest = content.oldest;
+    findings.demand(oldest == 0 || begins.contains(&oldest), || {
+        format!("what is left begins at {oldest}, segments at {begins:?}")
+    });
+    let foreseen = before.as_ref().is_none_or(|seen| *seen == content);
     findings.demand(foreseen, || {
-        let seen = before.as_ref().map(|seen| (seen.bytes.len(), &seen.holes));
+        let seen = before.as_ref().map(|seen| (seen.oldest, seen.bytes.len(), &seen.holes));
         format!(
             "a reader before recovery has read something else than is there now: {seen:?}; {:?}",
-            (content.bytes.len(), &content.holes)
+            (oldest, content.bytes.len(), &content.holes)
         )
     });
     let read = content.bytes.len() as u64;
@@ -281,20 +265,17 @@ fn check_recovery(path: &Path, promise: &Promise, findings: &mut Findings) -> an
     };
     let newer = promise.opened.iter().find(|seen| !is_older(seen));
     findings.demand(newer.is_none(), || format!("the log is {now:?}, somebody has seen {newer:?}"));
-    go_on(log, path, recovered, content, findings)
+    go_on(log, disk, recovered, content, findings)
 }
 
 /// A reader that comes before the first writer sees what was synced, and whatever else the recovery will leave.
-fn check_reader_before(
-    path: &Path,
-    promise: &Promise,
-    findings: &mut Findings,
-) -> anyhow::Result<Option<Content>> {
+fn check_reader_before(disk: &Disk<'_>, findings: &mut Findings) -> anyhow::Result<Option<Content>> {
+    let Disk { log: path, subject, promise } = *disk;
     if promise.is_empty() {
         return Ok(None);
     }
     let log = options().open_reader(path).context("a reader before recovery")?;
-    let content = Content::read(&log).context("read before recovery")?;
+    let content = Content::read(&log, subject).context("read before recovery")?;
     let watermark = log.watermark()?.get();
     let synced = promise.synced;
     findings.demand(watermark >= synced, || format!("a reader's watermark {watermark}, synced {synced}"));
@@ -326,11 +307,12 @@ fn check_places(log: &Log, went_on: u64, findings: &mut Findings) -> anyhow::Res
 /// The log can be appended to, followed, synced and trimmed, and nothing that was there changes.
 fn go_on(
     log: Log,
-    path: &Path,
+    disk: &Disk<'_>,
     recovered: u64,
     mut content: Content,
     findings: &mut Findings,
 ) -> anyhow::Result<()> {
+    let Disk { log: path, subject, .. } = *disk;
     deep(path, "after recovery", findings)?;
     let mut writer = log.writer()?;
     for number in 0..20_u64 {
@@ -357,8 +339,9 @@ fn go_on(
     deep(path, "at rest", findings)?;
     let reader = options().open_reader(path)?;
     check_places(&reader, recovered, findings).context("places at rest")?;
-    let again = Content::read(&reader).context("read at rest")?;
-    findings.demand(again.bytes == content.bytes && again.holes == content.holes, || {
+    let again = Content::read(&reader, subject).context("read at rest")?;
+    let content = content.pruned(again.oldest);
+    findings.demand(again == content, || {
         let differ = again.bytes.iter().zip(&content.bytes).position(|(a, b)| a != b);
         let (bytes, holes) = (again.bytes.len(), again.holes.len());
         format!("at rest {bytes} bytes and {holes} holes, not {end} and {}; {differ:?}", content.holes.len())

@@ -7,10 +7,13 @@
 //! Each cut is mounted (its file system recovers), "rebooted", and handed to the oracle ([`check`]): what a sync
 //! that had returned by then promised must be there. What was promised is noted outside the disk ([`notes`]).
 //!
+//! Some rounds are of logs that bound themselves: what lies below the oldest position is pruned, and not asked for.
+//!
 //! That there was a reboot is told by the boot id, by the clocks, or by neither ([`Recorded`]); who writes, and who comes
 //! after the cut, can read the id of his boot or not.
 
 mod check;
+mod content;
 mod cuts;
 mod notes;
 mod promise;
@@ -104,6 +107,11 @@ impl Round {
         Self { subject: Subject::Plain, writers, lives: 1, ..Self::new(engine, Kind::Ext4) }
     }
 
+    /// Writers rotate and prune by a policy.
+    const fn bounded(kind: Kind, subject: Subject) -> Self {
+        Self { subject, lives: 2, ..Self::text(Engine::Recordings, kind) }
+    }
+
     /// Syncs that are none are found out.
     const fn faked(engine: Engine) -> Self {
         let writers = &[Syncs::Faked, Syncs::Never];
@@ -124,6 +132,8 @@ const ROUNDS: &[Round] = &[
     Round::text(Engine::Recordings, Kind::Ext4),
     Round::new(Engine::Recordings, Kind::Xfs),
     Round::text(Engine::Recordings, Kind::Xfs),
+    Round::bounded(Kind::Ext4, Subject::KeepsNone),
+    Round::bounded(Kind::Xfs, Subject::KeepsOne),
 ];
 
 /// Messages between two cuts of a snapshot round, and for each cut of a recording.
@@ -186,8 +196,8 @@ impl Scene<'_> {
         disks::make_image(&image, round.kind, round.kind.least_bytes().max(64 << 20))?;
         let mut past = Vec::new();
         let controls: &[Judged] = match (round.expect, round.subject) {
-            (Expect::Kept, Subject::Log) => &[Judged::Watermarks, Judged::ThisBoot],
             (Expect::Kept, Subject::Plain) => &[Judged::Watermarks],
+            (Expect::Kept, _) => &[Judged::Watermarks, Judged::ThisBoot],
             (Expect::Loss, _) => &[Judged::AsIs],
         };
         let mut controls: Vec<(Judged, usize)> = controls.iter().map(|&judged| (judged, 0)).collect();
@@ -278,7 +288,7 @@ impl Scene<'_> {
 
     /// Only a log goes on when one of its writers is killed.
     fn kill_some(&self, run: &mut Run, crew: &mut Crew<'_>) -> anyhow::Result<()> {
-        if self.round.subject == Subject::Log && run.random.below(3) == 0 {
+        if self.round.subject != Subject::Plain && run.random.below(3) == 0 {
             run.count("kills", 1);
             crew.kill_one(&mut run.random)?;
         }

@@ -8,7 +8,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use mmlog::{Log, Rotation, Writer};
+use mmlog::{Log, Policy, Rotation, Writer};
 use nix::fcntl::{PosixFadviseAdvice, posix_fadvise};
 
 use super::notes::{Note, Notebook, Stage, Word};
@@ -32,8 +32,29 @@ pub(super) fn options() -> mmlog::Options {
 pub(super) enum Subject {
     /// A log.
     Log,
+    /// A log that rotates by its policy and keeps no final segment.
+    KeepsNone,
+    /// One that keeps the newest.
+    KeepsOne,
     /// A plain file with one writer, synced by `fdatasync`: shows that the engine itself loses nothing.
     Plain,
+}
+
+impl Subject {
+    /// How many final segments its policy keeps; `None` without one.
+    pub(super) fn keeps(self) -> Option<u64> {
+        match self {
+            Self::KeepsNone => Some(0),
+            Self::KeepsOne => Some(1),
+            Self::Log | Self::Plain => None,
+        }
+    }
+
+    /// The policy, of segments of so many chunks.
+    fn policy(self, chunks: u64) -> Option<Policy> {
+        let rotate_size = Some(chunks * CHUNK);
+        self.keeps().map(|keep| Policy { rotate_size, keep: Some(keep), ..Policy::default() })
+    }
 }
 
 /// When a writer syncs.
@@ -71,7 +92,7 @@ macro_rules! words {
     };
 }
 pub(super) use words;
-words!(Subject: Log, Plain);
+words!(Subject: Log, KeepsNone, KeepsOne, Plain);
 words!(Syncs: Often, Rarely, Own, Each, Never, Faked);
 
 /// One round's writers.
@@ -155,15 +176,20 @@ enum Target {
 impl Target {
     fn open(subject: Subject, path: &Path) -> anyhow::Result<Self> {
         Ok(match subject {
-            Subject::Log => {
-                let log = options().open_or_create(path)?;
-                let writer = Box::new(log.writer()?);
-                Self::Log(log, writer)
-            }
             Subject::Plain => {
                 let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
                 File::open(path.parent().context("a directory")?)?.sync_all()?;
                 Self::Plain(file, 0)
+            }
+            subject => {
+                let options = options();
+                let options = match subject.policy(1) {
+                    Some(policy) => options.policy(&policy),
+                    None => options,
+                };
+                let log = options.open_or_create(path)?;
+                let writer = Box::new(log.writer()?);
+                Self::Log(log, writer)
             }
         })
     }
@@ -215,7 +241,8 @@ pub(super) fn role(arguments: &[String]) -> anyhow::Result<()> {
     }
     let stage = Stage::open(Path::new(stage))?;
     let (id, syncs) = (id.parse()?, syncs.parse()?);
-    let mut target = Target::open(subject.parse()?, Path::new(log))?;
+    let subject: Subject = subject.parse()?;
+    let mut target = Target::open(subject, Path::new(log))?;
     let mut notebook = stage.notebook(id)?;
     if let Target::Log(log, _) = &target {
         let opened = Note::opened(log)?;
@@ -237,7 +264,7 @@ pub(super) fn role(arguments: &[String]) -> anyhow::Result<()> {
             notebook.note(stage.get(Word::Clock), note)?;
         }
         if random.below(8) == 0 {
-            nudge(&target, Path::new(log), &mut random, &stage, &mut notebook)?;
+            nudge((&target, subject), Path::new(log), &mut random, &stage, &mut notebook)?;
         }
     }
     Ok(())
@@ -252,9 +279,10 @@ fn permit(stage: &Stage) -> bool {
     mine < stage.get(Word::End)
 }
 
-/// What else happens to a log: the kernel writes one of its files back for reasons of its own, somebody trims it.
+/// What else happens to a log: the kernel writes one of its files back for reasons of its own, somebody trims it, rotates
+/// it, or changes its policy.
 fn nudge(
-    target: &Target,
+    (target, subject): (&Target, Subject),
     path: &Path,
     random: &mut Random,
     stage: &Stage,
@@ -264,6 +292,9 @@ fn nudge(
     notebook.note(stage.get(Word::Clock), Note::Watermark { at })?;
     let Target::Log(log, _) = target else { return Ok(()) };
     match random.below(6) {
+        5 if let Some(policy) = subject.policy(1 + random.below(2)) => {
+            log.set_policy(|old| *old = policy, Duration::from_secs(30))?;
+        }
         0 => {
             log.trim(Duration::from_secs(30))?;
         }
