@@ -11,7 +11,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use cli::{Held, Scratch, Tool, is_root, metadata_of, mmlogctl, poke, skipped};
+use cli::{Held, Scratch, Tool, is_root, metadata_of, mmlogctl, poke, skipped, wait_for};
 use mmlog::layout::Header;
 use serde_json::{Value, json};
 
@@ -292,4 +292,52 @@ fn space_beyond_a_smaller_size_is_given_back_at_once() {
     assert_eq!(fs::metadata(&log).unwrap().len(), 5);
     writer.append(b"line\n").unwrap();
     assert_eq!(fs::metadata(&log).unwrap().len(), 64 << 10);
+}
+
+/// The final segments that are there, compressed or not.
+fn final_names(log: &Path) -> Vec<String> {
+    let names = fs::read_dir(log.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
+    names.filter_map(|name| name.into_string().ok()).filter(|name| name.contains(".log.0")).collect()
+}
+
+#[test]
+fn append_and_exec_compress_final_segments_beside_what_they_store() {
+    let bounds = ["--rotate-size=64K", "--compress=zstd"];
+    let lines: String = (0..20_000).map(|n| format!("line {n} of many that are alike\n")).collect();
+    for command in ["append", "exec"] {
+        let scratch = Scratch::new();
+        let log = scratch.file("app.log");
+        let tool = mmlogctl(command, &log).args(bounds);
+        let tool = if command == "exec" { tool.args(["--", "cat"]) } else { tool };
+        let mut running = tool.start();
+        running.feed(lines.as_bytes());
+        wait_for("every final segment is compressed, and no copy is in the making", || {
+            let all = final_names(&log);
+            (all.len() > 1 && all.iter().all(|name| name.ends_with(".zst"))).then_some(())
+        });
+        running.feed(b"it goes on\n");
+        let ended = running.end();
+        assert_eq!((ended.code, ended.stderr.as_str()), (0, ""), "{command}: {ended:?}");
+        mmlogctl("cat", &log).run().printed(format!("{lines}it goes on\n").as_bytes());
+        let deep = mmlogctl("check", &log).arg("--deep").run();
+        assert_eq!(deep.code, 0, "{deep:?}");
+    }
+}
+
+#[test]
+fn what_cannot_be_compressed_is_said_once_and_all_input_is_stored() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let input = b"a line\n".repeat(30_000);
+    mmlogctl("append", &log).arg("--rotate-size=64K").input(&input).run().is_success();
+    // Somebody cut one: it is not what the log had.
+    let first = final_names(&log).into_iter().min().unwrap();
+    fs::File::options().write(true).open(scratch.file(&first)).unwrap().set_len(10).unwrap();
+    policy(&log, &["--set", "compress=gzip"]).run().is_success();
+    let mut running = mmlogctl("append", &log).start();
+    running.until_stderr("a segment is not compressed: ");
+    running.feed(b"it goes on\n");
+    let ended = running.end();
+    assert_eq!((ended.code, ended.stderr.lines().count()), (0, 1), "{ended:?}");
+    assert!(mmlogctl("cat", &log).run().stdout.ends_with(b"it goes on\n"));
 }

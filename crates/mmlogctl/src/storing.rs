@@ -9,6 +9,7 @@
 //! | `buffer` | the bytes read and not yet stored, and where the last line ends |
 //! | `lines` | time, prefix and line limit, line by line for those who asked |
 //! | `store` | the log: full disk, stopped processes, progress |
+//! | `compressor` | final segments, compressed as the policy says |
 //! | `dropped` | what `--on-full drop` dropped, and the line that says so |
 //! | `place` | whether a stream is the log itself, and whether the path still leads to it |
 //! | `sync` | when what was appended is made durable |
@@ -27,6 +28,7 @@ use crate::output::{Output, Standard};
 use crate::signals::Signals;
 
 pub(crate) mod buffer;
+mod compressor;
 mod dropped;
 pub(crate) mod lines;
 pub(crate) mod place;

@@ -41,7 +41,8 @@ use crate::waits::leave;
 ///
 /// hold-max (1 to 2E): a hold that lags by more keeps nothing; it stays, and its consumer is told what it missed.
 ///
-/// compress (zstd or gzip): how tools compress final segments; a library does not.
+/// compress (zstd or gzip): how tools compress final segments: rotate, and append and exec every 5 s, in a thread of the lowest priority beside
+/// what they store; what they do not finish, the next one does. A library does not.
 #[derive(Args, Debug)]
 pub struct PolicyArgs {
     #[command(flatten)]

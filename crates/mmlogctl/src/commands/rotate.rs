@@ -19,7 +19,7 @@ use crate::signals;
 use crate::text;
 use crate::waits::leave;
 use after::Hook;
-pub(crate) use compress::Format;
+pub(crate) use compress::{Format, lower_priority};
 
 /// Make what was appended a final segment and go on in a new data file.
 ///

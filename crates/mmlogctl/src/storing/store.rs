@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use mmlog::{Class, Error, Fault, Log, Position, Writer, units};
 use rustix::event::{PollFd, PollFlags, poll};
 
+use super::compressor::Compressor;
 use super::dropped::Dropped;
 use super::lines::Lines;
 use super::place::{self, Watch};
@@ -32,6 +33,7 @@ pub(crate) struct Store<'a> {
     patience: Patience<'a>,
     taking: Taking,
     watch: Watch,
+    compressor: Compressor,
     /// What `--on-full drop` has dropped and not told the log.
     dropped: Option<Dropped>,
     /// How the line that tells it looks.
@@ -81,6 +83,7 @@ impl<'a> Store<'a> {
             writer.sync()?;
         }
         let watch = Watch::new(&args.log, log.path());
+        let compressor = Compressor::new(args.log.clone(), args.access.options(&args.log));
         Ok(Self {
             log,
             writer,
@@ -90,6 +93,7 @@ impl<'a> Store<'a> {
             patience,
             taking: Taking::All,
             watch,
+            compressor,
             dropped: None,
             own_lines: args.lines(),
             at_line_start: true,
@@ -215,6 +219,7 @@ impl<'a> Store<'a> {
         }
         if self.watch.next() <= now {
             let is_new = self.watch.look(&mut self.log, &mut self.writer, out);
+            self.compressor.attend(&self.log, out);
             if is_new && self.sync != When::Never {
                 // As when it was opened: from now on it does not leave what is not durable.
                 self.writer.sync()?;
@@ -278,6 +283,7 @@ impl<'a> Store<'a> {
         if self.taking == Taking::All {
             self.watch.look(&mut self.log, &mut self.writer, out);
         }
+        drop(self.compressor);
         drop(self.writer);
         let closed = leave(self.log, out);
         let told = told?;

@@ -49,7 +49,7 @@ fn row(state: State) -> [&'static str; 3] {
 }
 
 /// What `status` prints at the beginning of a line, and the words behind it.
-const FIGURES: [(&str, &str); 18] = [
+const FIGURES: [(&str, &str); 19] = [
     (
         "problem, next",
         "What is wrong, with who it is and the numbers, and what to do. What is to be pasted has a line of its own.",
@@ -76,6 +76,11 @@ const FIGURES: [(&str, &str); 18] = [
         "settings",
         "chunk_size: by how much the file grows at a time. max_writers: how many may have it open. gate_ms: how long a trim \
      or a rotation may keep appends waiting.",
+    ),
+    (
+        "clock",
+        "Somebody set the clock by more than a minute within the last hour: from when to when, and what had been appended then. \
+     Until it is over a policy removes nothing by its age.",
     ),
     (
         "policy, overdue",

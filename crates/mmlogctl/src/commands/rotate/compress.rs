@@ -86,7 +86,7 @@ pub(crate) fn compress(
 
 /// The kernel takes the priority of input and output from that of the processor: the last of those that still get
 /// some. (Not the idle class: in it, this thread could hold the file system's journal while others wait for it.)
-fn lower_priority() {
+pub(crate) fn lower_priority() {
     // Only raising it needs permission.
     let _ = rustix::process::setpriority_process(None, 19);
 }
