@@ -283,7 +283,7 @@ complete -c mmlogctl -n '__mmlogctl_in check' -l trust-path -d 'Accept a symboli
 complete -c mmlogctl -n '__mmlogctl_in check' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in check' -k -a '(__mmlogctl_logs)'
 complete -c mmlogctl -n '__mmlogctl_in inspect' -s d -l interval -d 'Between two looks' -x
-complete -c mmlogctl -n '__mmlogctl_in inspect' -l once -d 'Print one frame as plain text and exit'
+complete -c mmlogctl -n '__mmlogctl_in inspect' -l once -d 'Print one frame as plain text and exit, with the exit code that status would have'
 complete -c mmlogctl -n '__mmlogctl_in inspect' -l batch -d 'Print a frame as plain text at each interval'
 complete -c mmlogctl -n '__mmlogctl_in inspect' -l json -d 'With --batch or --once'
 complete -c mmlogctl -n '__mmlogctl_in inspect' -s n -l count -d 'With --batch' -x

@@ -12,8 +12,8 @@ use std::time::{Duration, SystemTime};
 
 use mmlog::layout::{Owner, SLOTS_AT, Slot, SlotHot};
 use mmlog::{
-    Fault, FindingId, FollowerStatus, InFlight, Log, Observer, Options, Phase, ProcessState, Seat, Severity,
-    State, Status, Thresholds, Waiting, Want, WriterStatus,
+    Fault, FindingId, FollowerStatus, InFlight, Log, Observer, Options, OutputReader, Phase, ProcessState,
+    Seat, Severity, State, Status, Thresholds, Waiting, Want, WriterStatus,
 };
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill};
@@ -441,6 +441,26 @@ fn a_reader_that_has_not_come_back_for_long_is_a_note_and_one_that_moves_or_wait
     let sentence = format!("follower {} (mmlogctl tail", stuck.pid());
     assert!(found.sentence.starts_with(&sentence), "{}", found.sentence);
     assert!(found.sentence.contains(" has read nothing for 6m12s, "), "{}", found.sentence);
+    let reader = |is_stopped| {
+        let command_line = "less +F".to_owned();
+        Some(OutputReader { pid: 4313, command_line, is_stopped })
+    };
+    status.followers[0].reader = reader(false);
+    let found = said(&status).unwrap();
+    assert!(found.severity == Severity::Info && found.sentence.contains("4313 (less +F)"), "{found:?}");
+    (status.followers[0].reader, status.followers[0].stands_for) =
+        (reader(true), Some(Duration::from_secs(12)));
+    let found = said(&status).unwrap();
+    assert_eq!(
+        (found.severity, found.pid, found.command()),
+        (Severity::Warning, Some(4313), Some("kill -CONT 4313"))
+    );
+    assert!(
+        found
+            .sentence
+            .contains(" has read nothing for 12 s, its output is read by 4313 (less +F), which is stopped; ")
+    );
+    (status.followers[0].reader, status.followers[0].stands_for) = (None, Some(Duration::from_secs(372)));
     let behind = |f: &mmlog::Finding| f.id == FindingId::ReaderBehind;
     assert!(!status.diagnose(&Thresholds::default()).iter().any(behind), "it is said once");
     for running in [stuck, waits] {

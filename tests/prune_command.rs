@@ -255,7 +255,7 @@ fn another_maintenance_command_is_busy_and_named() {
     let log = segmented(&scratch, 1);
     let held = Held::maintenance(&log);
     let ended = prune(&log, &["--keep=0", "--wait=0s"]).run();
-    let holder = format!("process {} (night-shift, ", std::process::id());
+    let holder = format!("process {} (prune_command", std::process::id());
     ended.is_refused(3, &log, &["busy: ", &holder, "trim"]);
     assert_eq!(finals(&log).len(), 1);
     // It is waited for.

@@ -130,11 +130,8 @@ fn a_signal_ends_whoever_waits_for_the_lock_of_a_stopped_process_and_names_it() 
             let ended = running.end();
             assert_eq!(ended.code, way.code(Signal::SIGTERM), "{command}, {way:?}: {ended:?}");
             // A container does not see who is outside.
-            let who = if way == As::First {
-                "a process that has not said who it is"
-            } else {
-                "night-shift, stopped"
-            };
+            let who =
+                if way == As::First { "a process that has not said who it is" } else { "sleep 1d, stopped" };
             ended.says(&log, &["stopped while it waited", who, "the log's lock"]);
             drop(holder);
             let again = mmlogctl(command, &log).args(args).run();

@@ -140,7 +140,7 @@ fn trouble(place: &Place, command: &str) -> Option<String> {
     let is_ours = command.contains("mmlogctl");
     let lists_it = command.starts_with("mmlogctl ls ") && names_it(&ended.text());
     let is_of_the_log = names_it(command) || lists_it;
-    let by_hand = command.starts_with("sh -c");
+    let by_hand = command.starts_with("echo ");
     if is_ours {
         place.make();
     }

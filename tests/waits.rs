@@ -183,10 +183,10 @@ fn an_append_that_cannot_trim_behind_it_has_done_its_work() {
     let _held = Held::maintenance(&log);
     let ended = mmlogctl("append", &log).input(b"two\n").run();
     assert_eq!(ended.code, 0, "{ended:?}");
-    ended.says(&log, &["night-shift", "maintenance", "nothing is lost"]);
+    ended.says(&log, &["(waits-", "maintenance", "nothing is lost"]);
     let ended = mmlogctl("exec", &log).args(["--", "sh", "-c", "echo three; exit 7"]).run();
     assert_eq!(ended.code, 7, "{ended:?}");
-    ended.says(&log, &["night-shift", "maintenance", "nothing is lost"]);
+    ended.says(&log, &["(waits-", "maintenance", "nothing is lost"]);
     mmlogctl("cat", &log).run().printed(b"one\ntwo\nthree\n");
 }
 
@@ -196,7 +196,7 @@ fn prune_does_not_sync_while_it_keeps_others_from_maintenance() {
     let log = busy_log(&scratch);
     let maintenance = Held::maintenance(&log);
     let pruned = mmlogctl("prune", &log).args(["--keep=0", "--wait=1ms"]).run();
-    pruned.is_refused(3, &log, &["night-shift"]);
+    pruned.is_refused(3, &log, &["(waits-"]);
     drop(maintenance);
     let status = mmlogctl("status", &log).arg("--json").run().text();
     assert!(status.contains("\"synced\":8"), "it had synced before it was refused: {status}");

@@ -64,7 +64,7 @@ fn another_maintenance_command_is_busy_and_named() {
     let _held = Held::maintenance(&log);
     let before = Bytes::of(&log);
     let ended = mmlogctl("trim", &log).arg("--wait=0s").run();
-    let holder = format!("process {} (night-shift, ", std::process::id());
+    let holder = format!("process {} (cat_status_trim_rm", std::process::id());
     ended.is_refused(3, &log, &["busy: ", &holder, "trim", "; try again later"]);
     before.are_still_in(&log);
     mmlogctl("trim", &log).arg("-n").run().is_success();
@@ -91,7 +91,7 @@ fn a_writer_that_stands_is_named_and_nothing_is_taken_from_it() {
     write_slot(&log, 5, slot(3, 4), 4, std::process::id());
     let before = fs::read(&log).unwrap();
     let ended = mmlogctl("trim", &log).arg("--wait=0s").run();
-    let holder = format!("process {} (dead-writer, ", std::process::id());
+    let holder = format!("process {} (cat_status_trim_rm", std::process::id());
     ended.is_refused(
         3,
         &log,

@@ -22,7 +22,7 @@ fn a_trim_shows_its_plan_and_is_done_after_the_word() {
     assert_eq!(std::fs::metadata(&path).unwrap().len(), allocated);
     pane.runs("trim");
     let done = pane.until("Enter closes");
-    assert!(done.contains("would cut the data file") && done.contains("done as planned"), "{done}");
+    assert!(done.contains("would cut the data file") && done.contains("done, as planned above"), "{done}");
     assert_eq!(std::fs::metadata(&path).unwrap().len(), 8);
     pane.press("Escape");
     pane.until_screen("no dialog", |screen| !screen.contains("Enter closes"));

@@ -70,7 +70,7 @@ fn a_log_without_a_name_is_listed_with_who_has_it() {
     let row = text.lines().skip_while(|line| !line.ends_with(log.to_str().unwrap())).take(2);
     let row: Vec<&str> = row.collect();
     assert!(row[0].starts_with("DELETED "), "{text}");
-    let who = format!("deleted, and still open by {} (e\\u{{1b}}[31mv\\nil)", holder.0.id());
+    let who = format!("deleted, and still open by {} (e\\u{{1b}}[31mv il 600)", holder.0.id());
     assert!(row[1].contains(&who), "{row:?}");
     // Made anew at the path, it is another one.
     mmlogctl("init", &scratch.file("new.log")).run().is_success();

@@ -131,7 +131,7 @@ fn a_failure_is_in_the_object_and_on_standard_error() {
     let _held = Held::maintenance(&log);
     let before = raw(&log);
     let ended = repair(&log, &["--json", "--wait=0s"]);
-    let holder = format!("busy: process {} (night-shift, ", std::process::id());
+    let holder = format!("busy: process {} (repair_command", std::process::id());
     ended.is_refused(3, &log, &[&holder, "; try again later"]);
     let object: Value = serde_json::from_slice(&ended.stdout).unwrap();
     assert!(object["applied"] == false && object["error"].as_str().unwrap().contains(&holder), "{object}");

@@ -46,8 +46,9 @@ fn a_stopped_writers_append_is_left_and_named() {
     let ended = repair(&log, &["--wait=0s"]);
     assert!(ended.code == 3 && ended.stderr.is_empty(), "{ended:?}");
     let holder = format!(
-        "left  process {} (dead-writer, stopped) holds slot 0; it is alive (stopped), not touched",
-        append.pid()
+        "left  process {} (mmlogctl append {} --chunk-size=64K, stopped) holds slot 0; it is alive (stopped), not touched",
+        append.pid(),
+        log.display()
     );
     assert!(ended.text().contains(&holder), "{ended:?}");
     let object = repair(&log, &["--json"]);
@@ -75,7 +76,7 @@ fn what_needs_a_drain_waits_for_a_live_writer_and_names_it() {
     write_slot(&log, 5, slot(3, 4), 4, std::process::id());
     cut(&log, 8);
     let ended = repair(&log, &["--wait=0s"]);
-    let holder = format!("process {} (dead-writer, ", std::process::id());
+    let holder = format!("process {} (repair_command", std::process::id());
     ended.is_refused(
         3,
         &log,

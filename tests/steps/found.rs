@@ -6,9 +6,10 @@ use std::time::{Duration, SystemTime};
 
 use mmlog::{
     Damage, Distrust, Fault, Finding, FindingId, FollowerStatus, Freezer, HoldStatus, Hole, HoleKind,
-    InFlight, Opener, OutsideBytes, PanicRecord, Phase, PolicyState, PolicyUndone, ProcessState, ReadOnly,
-    Recovered, RemovedHeld, Seat, SegmentFlaw, Severity, SlotWaiters, State, Status, StillOpen, Thresholds,
-    Undone, Unrecovered, Version1Flags, Waiting, Want, WhyReadOnly, WriterStatus, with_log,
+    InFlight, Opener, OutputReader, OutsideBytes, PanicRecord, Phase, PolicyState, PolicyUndone,
+    ProcessState, ReadOnly, Recovered, RemovedHeld, Seat, SegmentFlaw, Severity, SlotWaiters, State, Status,
+    StillOpen, Thresholds, Undone, Unrecovered, Version1Flags, Waiting, Want, WhyReadOnly, WriterStatus,
+    with_log,
 };
 
 const HERE: Seat = Seat { namespace: None, pid: Some(4312) };
@@ -154,8 +155,11 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
             let stands_for = Some(Duration::from_secs(600));
             let late = FollowerStatus { lag: 9, stands_for, ..follower(w) };
             let stopped = FollowerStatus { not_run_for: stands_for, ..late.clone() };
-            let reader = Some("4313 (sleep 90)".to_owned());
-            s.followers = vec![late.clone(), FollowerStatus { reader, ..late }, stopped];
+            let reader = |is_stopped| {
+                Some(OutputReader { pid: 4313, command_line: "sleep 90".to_owned(), is_stopped })
+            };
+            let read = |is_stopped| FollowerStatus { reader: reader(is_stopped), ..late.clone() };
+            s.followers = vec![late.clone(), read(false), read(true), stopped];
         }),
         FindingId::FollowersFull => with(&|s| s.followers_seen = 256),
         FindingId::Unseen => with(&|s| s.lock.held = Err("not here".to_owned())),

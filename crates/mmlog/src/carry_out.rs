@@ -159,6 +159,10 @@ pub(crate) fn housekeep(files: &Files) -> Result<(), Fault> {
     files.writable()?;
     files.poisoned()?;
     look(files);
+    // Without such a rule nobody is told that somebody prunes.
+    if !removes(&rules(files)) {
+        return Ok(());
+    }
     // Each turn takes something away, or is the last.
     while let Some(held) = files.try_maintenance(Operation::Prune)?
         && prune(files, &held)

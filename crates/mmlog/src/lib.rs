@@ -141,8 +141,9 @@ mod door {
     pub use crate::status::{ClockDoubt, ClockSet, OutsideBytes, PolicyStatus, PolicyUndone, UnrunHooks};
     pub use crate::status::{
         Damage, Durability, FileFacts, Finding, FindingId, FollowerStatus, HoldStatus, InFlight, Lock, LogId,
-        Medium, Observer, ReadOnly, Recovered, RemovedHeld, Rights, Seat, Seen, SegmentFlaw, SegmentStatus,
-        Severity, State, Status, Thresholds, Version1Flags, WhyReadOnly, WriterStatus, explain,
+        Medium, Observer, OutputReader, ReadOnly, Recovered, RemovedHeld, Rights, Seat, Seen, SegmentFlaw,
+        SegmentStatus, Severity, State, Status, Thresholds, Version1Flags, WhyReadOnly, WriterStatus,
+        explain,
     };
     pub use crate::sys::barrier::prepare_before_threads;
     pub use crate::sys::cgroup::Freezer;

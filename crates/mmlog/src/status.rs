@@ -25,7 +25,7 @@ pub use clock::{ClockDoubt, ClockSet};
 pub use diagnose::explain;
 pub use finding::{Finding, FindingId, Severity, Thresholds};
 pub use flaws::SegmentFlaw;
-pub use followers::FollowerStatus;
+pub use followers::{FollowerStatus, OutputReader};
 pub use holds::HoldStatus;
 pub use observer::Observer;
 pub use policy::{PolicyStatus, PolicyUndone};

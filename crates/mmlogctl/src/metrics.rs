@@ -106,7 +106,7 @@ pub(crate) const ALL: &[Metric] = &[
         most: None,
         judged: too_much(
             &[FindingId::Holes],
-            "`mmlogctl cat --holes say LOG` names whose they are; find out what ends these writers",
+            "`mmlogctl cat --holes say LOG > /dev/null` names whose they are; find out what ends these writers",
         ),
     },
     Metric {

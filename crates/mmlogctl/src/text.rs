@@ -152,6 +152,50 @@ pub fn ending(text: &str, columns: usize) -> String {
     format!("{dots}{end}")
 }
 
+/// What to do, in three parts: the command that is to be pasted, and the words around it.
+pub(crate) struct Step<'a> {
+    before: &'a str,
+    /// Empty where there is none.
+    pub(crate) command: &'a str,
+    after: &'a str,
+}
+
+impl<'a> Step<'a> {
+    /// Of a step in which commands are in backquotes, the first one is the one to try.
+    pub(crate) fn of(step: &'a str) -> Self {
+        let mut parts = step.splitn(3, '`');
+        match (parts.next(), parts.next(), parts.next()) {
+            (Some(before), Some(command), Some(after)) => Self { before, command, after },
+            _ => Self { before: step, command: "", after: "" },
+        }
+    }
+
+    /// Whether the command comes first.
+    pub(crate) const fn begins_with_command(&self) -> bool {
+        self.before.is_empty() && !self.command.is_empty()
+    }
+
+    /// The words, for whoever has put the command on a line of its own, which is there.
+    pub(crate) fn words(&self, there: &str) -> String {
+        match self.begins_with_command() {
+            true => self.after.trim_start_matches([',', ':', ';', ' ']).to_owned(),
+            false if self.command.is_empty() => self.before.to_owned(),
+            false => format!("{}the command {there}{}", self.before, self.after),
+        }
+    }
+}
+
+/// A command in so many columns: whole, or with a mark that no shell takes for a part of it. Broken over two lines, or cut, it
+/// would be pasted as another one.
+pub(crate) fn pasteable(command: &str, columns: usize, mark: &str) -> String {
+    if command.chars().nth(columns).is_none() {
+        return command.to_owned();
+    }
+    let mark = if columns >= 2 * mark.len() { mark } else { "...(" };
+    let front: String = command.chars().take(columns.saturating_sub(mark.chars().count())).collect();
+    front + mark
+}
+
 /// RFC 4648, with padding.
 #[must_use]
 pub fn base64(bytes: &[u8]) -> String {
@@ -268,6 +312,27 @@ mod tests {
         assert_eq!(ending("/var/log/app.log", 10), "...app.log");
         assert_eq!(ending("app.log", 10), "app.log");
         assert_eq!(ending("app.log", 0), "");
+    }
+
+    #[test]
+    fn the_words_of_a_step_say_where_the_command_is() {
+        let words = |step| Step::of(step).words("below");
+        assert_eq!(words("`kill -CONT 7`, or `kill -9 7`: it heals"), "or `kill -9 7`: it heals");
+        assert_eq!(words("stop it, then `repair`; cat works"), "stop it, then the command below; cat works");
+        assert_eq!(
+            (words("nothing to do"), Step::of("nothing to do").command),
+            ("nothing to do".to_owned(), "")
+        );
+    }
+
+    #[test]
+    fn what_is_left_of_a_command_is_none() {
+        assert_eq!(pasteable("kill -CONT 4312", 15, "... (more)"), "kill -CONT 4312");
+        assert_eq!(
+            pasteable("mmlogctl rotate /var/log/app.log", 24, "... (more)"),
+            "mmlogctl rotat... (more)"
+        );
+        assert_eq!(pasteable("mmlogctl rotate app.log", 12, "... (more)"), "mmlogctl...(");
     }
 
     #[test]

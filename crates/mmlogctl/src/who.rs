@@ -11,12 +11,14 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant, SystemTime};
 
-use mmlog::{FollowerStatus, Status, Thresholds, WriterStatus};
+use mmlog::{FollowerStatus, OutputReader, Status, Thresholds, WriterStatus};
 
 mod pipes;
+mod trouble;
 
 pub use pipes::Side;
 use pipes::others_of;
+pub use trouble::{LONG, Trouble, trouble};
 
 use crate::text::clipped;
 
@@ -62,8 +64,6 @@ pub struct Feeder {
     pub command_line: String,
     /// Its unit of systemd, or its container.
     pub unit: Option<String>,
-    /// How many more there are.
-    pub others: usize,
 }
 
 impl Who {
@@ -71,9 +71,7 @@ impl Who {
     #[must_use]
     pub fn words(&self) -> String {
         match &self.feeder {
-            Some(feeder) => {
-                format!("{}{} | {}", feeder.command_line, feeder.and_others(), self.command_line)
-            }
+            Some(feeder) => format!("{} | {}", feeder.command_line, self.command_line),
             None => self.command_line.clone(),
         }
     }
@@ -89,11 +87,7 @@ impl Who {
 impl Feeder {
     /// In a sentence.
     fn words(&self) -> String {
-        clipped(&self.command_line, FEEDER) + &self.and_others()
-    }
-
-    fn and_others(&self) -> String {
-        if self.others > 0 { format!(" (+{})", self.others) } else { String::new() }
+        clipped(&self.command_line, FEEDER)
     }
 }
 
@@ -119,7 +113,11 @@ pub fn name_readers<'a>(status: &mut Status, known: impl Fn(Key) -> Option<&'a W
     let mut is_news = false;
     for follower in &mut status.followers {
         let reader = is_late(follower).and_then(&known).and_then(|who| who.feeder.as_ref());
-        let reader = reader.map(|reader| format!("{} ({})", reader.pid, reader.words()));
+        let reader = reader.map(|reader| OutputReader {
+            pid: reader.pid,
+            command_line: reader.words(),
+            is_stopped: is_stopped(reader.pid),
+        });
         is_news |= follower.reader != reader;
         follower.reader = reader;
     }
@@ -153,9 +151,12 @@ pub fn name<'a>(status: &mut Status, shown: &[Key], known: impl Fn(Key) -> Optio
         let Some(key) = person(writer).filter(|key| named.contains(key) || shown.contains(key)) else {
             continue;
         };
-        let feeder = known(key).and_then(|who| who.feeder.as_ref()).map(Feeder::words);
+        let who = known(key);
+        let feeder = who.and_then(|who| who.feeder.as_ref()).map(Feeder::words);
         is_news |= writer.feeder != feeder && named.contains(&key);
         writer.feeder = feeder;
+        let called = who.map(|who| &who.command_line).filter(|called| !called.is_empty());
+        writer.command_line = writer.command_line.take().or_else(|| called.cloned());
     }
     if is_news {
         status.conclude(&Thresholds::default());
@@ -163,7 +164,7 @@ pub fn name<'a>(status: &mut Status, shown: &[Key], known: impl Fn(Key) -> Optio
 }
 
 /// The writers that the findings name: `4312 (web)`.
-fn named(status: &Status) -> impl Iterator<Item = Key> {
+pub fn named(status: &Status) -> impl Iterator<Item = Key> {
     let id = |text: &str| text.rsplit(|c: char| !c.is_ascii_digit()).next()?.parse::<u32>().ok();
     let ids =
         |sentence: &str| sentence.match_indices(" (").filter_map(|(at, _)| id(&sentence[..at])).collect();
@@ -296,7 +297,7 @@ impl Pipes {
 fn feeder(pids: &[u32]) -> Option<Feeder> {
     let pid = *pids.iter().min_by_key(|pid| began(**pid))?;
     let (command_line, unit) = (command_line(pid), unit(pid));
-    (!command_line.is_empty()).then_some(Feeder { pid, command_line, unit, others: pids.len() - 1 })
+    (!command_line.is_empty()).then_some(Feeder { pid, command_line, unit })
 }
 
 /// How a process was called, without the directory of its program, arguments apart by spaces; its name where it has none.
@@ -316,11 +317,21 @@ pub fn command_line(pid: u32) -> String {
 
 /// When it began, in the kernel's ticks.
 fn began(pid: u32) -> u64 {
-    let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    field(pid, 20).and_then(|ticks| ticks.parse().ok()).unwrap_or(u64::MAX)
+}
+
+/// Whether a signal has stopped it.
+fn is_stopped(pid: u32) -> bool {
+    field(pid, 1).is_some_and(|state| state == "T")
+}
+
+/// What the kernel says of a process, so many fields behind its command.
+fn field(pid: u32, nth: usize) -> Option<String> {
+    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
     // The command, in parentheses, may hold anything.
-    let fields = stat.iter().rposition(|byte| *byte == b')').map_or(&[][..], |at| &stat[at..]);
-    let fields = String::from_utf8_lossy(fields);
-    fields.split_ascii_whitespace().nth(20).and_then(|ticks| ticks.parse().ok()).unwrap_or(u64::MAX)
+    let from = stat.iter().rposition(|byte| *byte == b')')?;
+    let fields = String::from_utf8_lossy(&stat[from..]);
+    fields.split_ascii_whitespace().nth(nth).map(str::to_owned)
 }
 
 /// The unit of systemd, or the container, that a process is of.
@@ -409,7 +420,7 @@ mod tests {
         reader.wait()?;
         let who = who.ok_or("nobody")?.1;
         assert_eq!(who.words(), "sleep 1000 | cat");
-        assert_eq!(who.feeder.map(|feeder| (feeder.pid, feeder.others)), Some((writer.id(), 0)));
+        assert_eq!(who.feeder.map(|feeder| feeder.pid), Some(writer.id()));
         assert_eq!(again, []);
         Ok(())
     }

@@ -9,7 +9,7 @@ pub struct Blocker {
     pub what: String,
     /// Process id in its own namespace; 0 when it had no time to say.
     pub pid: u32,
-    /// Name of the process.
+    /// How the process was called, where that can be seen, else its name.
     pub command: String,
     /// Its state in words: running, sleeping, stopped.
     pub process: String,

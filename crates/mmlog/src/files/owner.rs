@@ -90,8 +90,15 @@ pub(crate) fn operation_of(owner: &Owner) -> &'static str {
 /// Who had it last, for a byte that nobody holds.
 pub(crate) fn last(what: &str, owner: &Owner) -> Blocker {
     let (what, who) = (format!("{what} ({})", operation_of(owner)), of(owner));
-    let process = process::state_of(&who).to_string();
-    Blocker { what, pid: who.pid, command: who.command, process }
+    let state = process::state_of(&who);
+    Blocker { what, pid: who.pid, command: called(&who, state), process: state.to_string() }
+}
+
+/// How a process was called, where that can be seen; many are called by programs of one name.
+fn called(who: &Who, state: ProcessState) -> String {
+    let is_here = process::other_namespace(who).is_none() && state != ProcessState::Gone;
+    let seen = if is_here { process::command_line(who.pid) } else { None };
+    seen.unwrap_or_else(|| who.command.clone())
 }
 
 impl Files {
@@ -131,7 +138,7 @@ impl Files {
 
     fn named(&self, what: String, owner: &Owner) -> Blocker {
         let (who, state) = self.holder(owner);
-        Blocker { what, pid: who.pid, command: who.command, process: state.to_string() }
+        Blocker { what, pid: who.pid, command: called(&who, state), process: state.to_string() }
     }
 
     /// Who has that slot in flight. Of a dead writer, whoever keeps the slot's byte from those who would settle it: who may

@@ -44,7 +44,7 @@ impl Status {
         found.extend(self.writers_full());
         found.extend(self.holds.iter().filter_map(|hold| self.hold(hold, thresholds)));
         found.extend(self.readers_stopped(thresholds));
-        found.extend(self.reader_stands(thresholds));
+        found.extend(self.readers_stand(thresholds));
         found.extend(self.reader_behind(thresholds));
         found.extend(self.places_taken());
         found.extend(self.unseen());
@@ -244,7 +244,7 @@ impl Status {
             r.end
         );
         let next = format!(
-            "`mmlogctl cat --holes say {0}` names the lost ranges; `mmlogctl append --sync always {0}` keeps what must not be lost",
+            "`mmlogctl cat --holes say {0} > /dev/null` names the lost ranges; `mmlogctl append --sync always {0}` keeps what must not be lost",
             quoted(&self.path)
         );
         Some(info(FindingId::Recovered, sentence, next))
@@ -272,7 +272,7 @@ impl Status {
         let recent = |at: Option<SystemTime>| at.is_some_and(is_recent);
         let last = self.holes.iter().filter(|h| recent(h.at)).max_by_key(|h| h.at)?;
         let who = if last.pid == 0 {
-            "unknown".to_owned()
+            "an unknown process".to_owned()
         } else {
             format!("process {} ({})", last.pid, last.command)
         };
@@ -283,8 +283,11 @@ impl Status {
             last.start,
             last.kind
         );
-        let next =
-            format!("{}`mmlogctl cat --holes say {}` names them all", self.holes_cost(), quoted(&self.path));
+        let next = format!(
+            "{}`mmlogctl cat --holes say {} > /dev/null` names them all",
+            self.holes_cost(),
+            quoted(&self.path)
+        );
         Some(info(FindingId::Holes, sentence, next).of(last.pid))
     }
 

@@ -38,7 +38,7 @@ pub struct FollowerStatus {
     pub stuck_in: Option<String>,
     /// Who reads what it writes: [`diagnose`](Status::diagnose) names it. `None` unless whoever shows the status has looked for
     /// it: the library does not.
-    pub reader: Option<String>,
+    pub reader: Option<OutputReader>,
     /// What it reads next, as it says.
     pub position: u64,
     /// Bytes from there to the cursor; 0 where it says that it is beyond.
@@ -51,6 +51,17 @@ pub struct FollowerStatus {
     pub last_seen: Option<SystemTime>,
     /// For how long it has neither read nor waited, where bytes wait for it.
     pub stands_for: Option<Duration>,
+}
+
+/// Whoever reads a follower's output.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct OutputReader {
+    /// Its id here.
+    pub pid: u32,
+    /// How it was called.
+    pub command_line: String,
+    /// A signal has stopped it: nothing it is fed goes on.
+    pub is_stopped: bool,
 }
 
 impl FollowerStatus {

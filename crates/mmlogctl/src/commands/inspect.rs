@@ -47,7 +47,7 @@ pub struct InspectArgs {
     /// Between two looks: 250ms, 2s; a bare number is seconds. The default is 250ms, with --batch 2s.
     #[arg(short = 'd', long, value_name = "DUR", value_parser = interval)]
     interval: Option<Duration>,
-    /// Print one frame as plain text and exit; 80x24, or as COLUMNS and LINES say.
+    /// Print one frame as plain text and exit, with the exit code that status would have; 80x24, or as COLUMNS and LINES say.
     #[arg(long, conflicts_with = "batch")]
     once: bool,
     /// Print a frame as plain text at each interval.
@@ -93,10 +93,9 @@ pub fn run(args: &InspectArgs, out: &mut Output) -> Result<Exit, Failure> {
         let form = if args.json { Form::Json } else { Form::Text };
         let mut batch = Batch::new(model(batch::size()), &options, form);
         if args.once {
-            batch.once(out)?;
-        } else {
-            batch.ticks(args.interval.unwrap_or(TICK), args.count, out)?;
+            return batch.once(out);
         }
+        batch.ticks(args.interval.unwrap_or(TICK), args.count, out)?;
         return Ok(Exit::Done);
     }
     if args.json {

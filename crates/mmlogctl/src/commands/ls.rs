@@ -38,6 +38,7 @@ use crate::output::Output;
 use crate::reading::metadata_of;
 use crate::signals;
 use crate::text::wrapped;
+use crate::who;
 
 /// Between the two looks.
 const APART: Duration = Duration::from_millis(200);
@@ -153,6 +154,8 @@ fn look(logs: &mut [Log], options: impl Fn(&Log) -> Options) {
         thread::sleep(usual.stopped);
         look_at(logs, &is_odd);
     }
+    let seen = logs.iter_mut().filter_map(|log| log.look.as_mut()?.as_mut().ok());
+    who::introduce(seen.map(Box::as_mut), |_| Vec::new());
 }
 
 /// What could not be seen, on standard error.

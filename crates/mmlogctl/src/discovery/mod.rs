@@ -10,6 +10,11 @@ use mmlog::{FileKey, Holder, OpenLogs, Sight, file_keys, open_logs};
 
 use crate::exit::printable;
 use crate::reading::metadata_of;
+use crate::text::clipped;
+use crate::who;
+
+/// The most columns of how a process was called.
+const TITLE: usize = 40;
 
 /// A log that there is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -109,7 +114,11 @@ impl Census {
 /// `4312 (nginx-log), 4313 (web) and 2 more`.
 #[must_use]
 pub fn named(holders: &[Holder]) -> String {
-    let names = holders.iter().map(|h| format!("{} ({})", h.pid, printable(&h.command)));
+    let called = |h: &Holder| {
+        let called = who::command_line(h.pid);
+        clipped(&printable(if called.is_empty() { &h.command } else { &called }), TITLE)
+    };
+    let names = holders.iter().map(|h| format!("{} ({})", h.pid, called(h)));
     match holders {
         [] => "nobody".to_owned(),
         _ => listed(&names.collect::<Vec<_>>()),

@@ -4,7 +4,7 @@ use std::env;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mmlog::{Holder, Options, Thresholds};
+use mmlog::{Holder, Options};
 use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect, Size};
 use serde_json::{Value, json};
@@ -14,8 +14,8 @@ use super::model::log::Log;
 use super::style::Styles;
 use super::view;
 use super::world::World;
-use crate::commands::status::{APART, json};
-use crate::exit::Failure;
+use crate::commands::status::json;
+use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
 /// A reader that has gone away is noticed after so long.
@@ -56,22 +56,14 @@ impl Batch {
         Self { model, world, styles: Styles::with(false), form }
     }
 
-    /// Prints one tick; looks as often as status does, to tell what stands from what works.
+    /// Prints one tick; looks as often as status does, to tell what stands from what works, and ends as that does.
     ///
     /// # Errors
     /// When standard output fails.
-    pub fn once(&mut self, out: &mut Output) -> Result<(), Failure> {
-        self.world.look(&mut self.model);
-        thread::sleep(APART);
-        self.world.look(&mut self.model);
-        let usual = Thresholds::default();
-        let is_odd =
-            |log: &Log| matches!(&log.look, Some(Ok(status)) if status.is_worth_another_look(&usual));
-        if self.model.logs.iter().any(is_odd) {
-            thread::sleep(usual.stopped);
-            self.world.look(&mut self.model);
-        }
-        self.print(out)
+    pub fn once(&mut self, out: &mut Output) -> Result<Exit, Failure> {
+        self.world.settle(&mut self.model);
+        self.print(out)?;
+        Ok(self.world.exit())
     }
 
     /// Prints a tick at each interval, so many times if told.

@@ -33,9 +33,10 @@ impl Pace {
         self.left().is_zero()
     }
 
-    /// The look that began then is over, and drawn.
-    pub fn looked(&mut self, begun: Instant) {
-        self.due = begun + between(self.interval, begun.elapsed());
+    /// The look that began then is over, and drawn; where it could not tell all, another does soon.
+    pub fn looked(&mut self, begun: Instant, again: Option<Duration>) {
+        let usual = begun + between(self.interval, begun.elapsed());
+        self.due = again.map_or(usual, |soon| usual.min(Instant::now() + soon));
     }
 
     /// The next look is due now.

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::path::Path;
+use std::thread;
 use std::time::Instant;
 
 use mmlog::{Options, Trust};
@@ -15,6 +16,7 @@ use super::style::Styles;
 use super::terminal::{Came, Keys, Screen, Signals, die_of};
 use super::view;
 use super::world::World;
+use crate::commands::status::APART;
 
 /// How often a child is asked.
 const POLL: std::time::Duration = std::time::Duration::from_millis(50);
@@ -46,6 +48,11 @@ pub fn run(model: Model, styles: &Styles, options: &Options, trust: Trust, mut p
     let mut screen = Screen::take()?;
     screen.point(stage.model.mouse)?;
     stage.resize(&screen)?;
+    // One look cannot tell what stands from what works: what is drawn first is as true as what follows.
+    stage.world.look(&mut stage.model);
+    if let Some(soon) = stage.world.again(&stage.model) {
+        thread::sleep(soon.min(APART));
+    }
     loop {
         let begun = Instant::now();
         let looks = pace.is_due();
@@ -55,7 +62,7 @@ pub fn run(model: Model, styles: &Styles, options: &Options, trust: Trust, mut p
         stage.poll_job();
         screen.terminal.draw(|frame| view::draw(&stage.model, styles, frame.buffer_mut()))?;
         if looks {
-            pace.looked(begun);
+            pace.looked(begun, stage.world.again(&stage.model));
         }
         let longest = if stage.job.is_some() { POLL.min(pace.left()) } else { pace.left() };
         let woken = signals.wait(longest)?;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use mmlog::{Error, Finding, Observer, Options, Status, explain};
 
 use super::tail::{Piece, Tail};
+use crate::exit::{Exit, exit_of};
 use crate::reading::metadata_of;
 
 /// How often what cannot be opened is tried, and what is open is compared with its path.
@@ -30,12 +31,15 @@ pub struct Source {
     open: Result<Open, Box<Finding>>,
     /// When it was opened, or tried to.
     tried: Option<Instant>,
+    /// What a command that could not look at it would end with.
+    exit: Exit,
     tail: Tail,
 }
 
 struct Open {
     observer: Observer,
     inode: Option<u64>,
+    looks: u32,
 }
 
 impl Source {
@@ -44,7 +48,7 @@ impl Source {
     pub fn new(path: &Path, options: &Options) -> Self {
         let (path, options) = (path.to_owned(), options.clone().wait(LONGEST));
         let tail = Tail::new(path.clone(), options.clone());
-        Self { path, options, open: Err(Box::new(not_yet())), tried: None, tail }
+        Self { path, options, open: Err(Box::new(not_yet())), tried: None, exit: Exit::Done, tail }
     }
 
     /// Looks once.
@@ -56,7 +60,20 @@ impl Source {
             self.check();
         }
         let open = self.open.as_mut().map_err(|finding| finding.clone())?;
+        open.looks = open.looks.saturating_add(1);
         open.observer.look().map(Box::new).map_err(|error| self.lost(&error))
+    }
+
+    /// Whether it was looked at once only since it was opened.
+    #[must_use]
+    pub fn is_new(&self) -> bool {
+        self.open.as_ref().is_ok_and(|open| open.looks == 1)
+    }
+
+    /// What a command ends with that only looks at it.
+    #[must_use]
+    pub const fn exit(&self) -> Exit {
+        self.exit
     }
 
     /// The log's last lines.
@@ -71,12 +88,15 @@ impl Source {
             return;
         }
         self.tail = Tail::new(self.path.clone(), self.options.clone());
-        let opened = Observer::open(&self.path, &self.options);
-        self.open =
-            opened.map(|observer| Open { observer, inode }).map_err(|error| Box::new(explain(&error)));
+        self.exit = Exit::Done;
+        self.open = match Observer::open(&self.path, &self.options) {
+            Ok(observer) => Ok(Open { observer, inode, looks: 0 }),
+            Err(error) => Err(self.lost(&error)),
+        };
     }
 
     fn lost(&mut self, error: &Error) -> Box<Finding> {
+        self.exit = exit_of(error.fault());
         let finding = Box::new(explain(error));
         self.open = Err(finding.clone());
         finding

@@ -3,19 +3,25 @@
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use mmlog::{Options, Together};
+use mmlog::{Options, Status, Thresholds, Together};
 
+use super::model::log::Log;
 use super::model::{Event, Model};
 use super::source::Source;
+use crate::commands::status::APART;
 use crate::discovery::Search;
+use crate::exit::Exit;
 use crate::reading::metadata_of;
-use crate::who::{self, People, Side, person};
+use crate::who::{self, People, Side, Who, person};
 
 /// Between two searches; and one part in so many of the time may go into them.
 const SEARCH: Duration = Duration::from_secs(3);
 const SHARE: u32 = 40;
+/// What may stand for a moment only is looked at a third time.
+const LOOKS: usize = 3;
 
 /// The logs of a model, from outside.
 pub struct World {
@@ -47,26 +53,64 @@ impl World {
             }
             let path = model.logs[log].path.clone();
             let mut look = self.source(&path).look();
-            match &mut look {
-                Ok(status) => {
-                    who::name(status, &[], |key| self.people.who(key));
-                    who::name_readers(status, |key| self.readers.who(key));
+            // Who is shown, and whoever is named, before that is drawn: nobody has two names.
+            let people = match &mut look {
+                Ok(status) => self.introduce(status, model.wants_people(log)),
+                Err(_) => {
+                    self.missed(&path);
+                    Vec::new()
                 }
-                Err(_) => self.missed(&path),
-            }
+            };
             model.update(Event::Looked { log, at: self.begun.elapsed(), look });
-            if model.wants_people(log) {
-                let writers = model.logs[log].status().map_or(&[][..], |status| &status.writers);
-                let people = self.people.news(writers.iter().filter_map(person));
-                self.readers.news(model.logs[log].status().into_iter().flat_map(who::late));
-                model.update(Event::Introduced { log, people });
-            }
+            model.update(Event::Introduced { log, people });
             if model.wants_lines(log) {
                 let pieces = self.source(&path).read();
                 model.update(Event::Read { log, pieces });
             }
         }
         model.update(Event::Round(SystemTime::now()));
+    }
+
+    /// Looks until what stands can be told from what works, as status does.
+    pub fn settle(&mut self, model: &mut Model) {
+        for _ in 0..LOOKS {
+            self.look(model);
+            match self.again(model) {
+                Some(soon) => thread::sleep(soon),
+                None => break,
+            }
+        }
+    }
+
+    /// How soon another look tells more than this one could.
+    #[must_use]
+    pub fn again(&self, model: &Model) -> Option<Duration> {
+        let usual = Thresholds::default();
+        let shown = || (0..model.logs.len()).filter(|log| model.wants(*log)).map(|log| &model.logs[log]);
+        if shown().any(|log| self.sources.get(&log.path).is_some_and(Source::is_new)) {
+            return Some(APART);
+        }
+        let is_odd = |log: &Log| log.status().is_some_and(|status| status.is_worth_another_look(&usual));
+        shown().any(is_odd).then_some(usual.stopped)
+    }
+
+    /// What a command ends with that could look at these logs, or could not.
+    #[must_use]
+    pub fn exit(&self) -> Exit {
+        self.sources.values().map(Source::exit).max().unwrap_or(Exit::Done)
+    }
+
+    /// Has the findings name whoever is known; those of whom something is known now that was not before.
+    fn introduce(&mut self, status: &mut Status, all: bool) -> Vec<(who::Key, Who)> {
+        let named: Vec<who::Key> = match all {
+            true => status.writers.iter().filter_map(person).collect(),
+            false => who::named(status).collect(),
+        };
+        let news = self.people.news(named.into_iter());
+        self.readers.news(who::late(status));
+        who::name(status, &[], |key| self.people.who(key));
+        who::name_readers(status, |key| self.readers.who(key));
+        news
     }
 
     fn source(&mut self, path: &Path) -> &mut Source {
@@ -103,6 +147,29 @@ mod tests {
 
     use super::*;
     use crate::inspect::keys::Access;
+
+    #[test]
+    fn what_was_looked_at_once_is_looked_at_again_at_once() -> Result<(), Box<dyn std::error::Error>> {
+        let dir = tempfile::tempdir()?;
+        let path = dir.path().join("app.log");
+        Log::options().open_or_create(&path)?;
+        let mut model = Model::new(&[path], Access::ReadOnly, Size::new(80, 24));
+        let mut world = World::of(&model, &Log::options());
+        world.look(&mut model);
+        assert_eq!(world.again(&model), Some(APART), "one look does not tell what stands");
+        world.look(&mut model);
+        assert_eq!((world.again(&model), world.exit()), (None, Exit::Done));
+        Ok(())
+    }
+
+    #[test]
+    fn a_log_that_is_not_there_ends_a_frame_as_it_ends_status() {
+        let missing = Path::new("/nonexistent/app.log").to_path_buf();
+        let mut model = Model::new(&[missing], Access::ReadOnly, Size::new(80, 24));
+        let mut world = World::of(&model, &Log::options());
+        world.settle(&mut model);
+        assert_eq!(world.exit(), Exit::Failed);
+    }
 
     #[test]
     fn a_screen_without_a_log_tells_the_time() {

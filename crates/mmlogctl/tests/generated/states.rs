@@ -49,10 +49,10 @@ fn row(state: State) -> [&'static str; 3] {
 }
 
 /// What `status` prints at the beginning of a line, and the words behind it.
-const FIGURES: [(&str, &str); 19] = [
+const FIGURES: [(&str, &str); 20] = [
     (
         "problem, next",
-        "What is wrong, with who it is and the numbers, and what to do. What is to be pasted has a line of its own.",
+        "What is wrong, with who it is and the numbers, and what to do. What is to be pasted has a line of its own, with nothing else on it.",
     ),
     ("also, note", "What else is wrong; what only stays on record."),
     ("panic", "Who stopped all writing, and why."),
@@ -91,13 +91,20 @@ const FIGURES: [(&str, &str); 19] = [
     ("recovered", "What a reboot cost, and where the log went on."),
     ("lock", "Who grows, cuts or mends the file just now. Appends that need no space do not wait for it."),
     ("maintenance", "Who trims, rotates, prunes or repairs just now: one at a time."),
-    ("writers", "Who has the log open to append, those with an append in flight first."),
+    (
+        "writers",
+        "Who has the log open to append, those that are stopped, wait or have an append in flight first.",
+    ),
     ("holes", "Ranges that were reserved and never written, since a writer died. Readers pass over them."),
     ("holds", "Consumers (tail --hold) that prune keeps bytes for."),
     (
         "followers",
         "Who else reads the log and says so: tail -f, whatever else has followed for a second, programs. Nothing is kept \
      for them, and those that may not write the metadata are not seen. One that has nothing to read says so every 5 s.",
+    ),
+    (
+        "more",
+        "On a terminal, where something is wrong, figures that are as usual are left out, so that the first word stays on the screen. A pipe has all.",
     ),
     ("segments", "Final segments and the current one, and where the oldest begins."),
 ];

@@ -8,7 +8,7 @@ use super::who::{Loses, Person, all_are, ids_of};
 use super::{Finding, FindingId, State, Status, Thresholds, info, quoted, warning};
 use crate::layout::FOLLOWING_MAX;
 use crate::status::followers::LOOKED_AT;
-use crate::status::{FollowerStatus, HoldStatus};
+use crate::status::{FollowerStatus, HoldStatus, OutputReader};
 use crate::sys::holders::tells_lockers_of;
 use crate::sys::process::{self, FULL_PIPE, ProcessState};
 use crate::units::{ago, counted, lasting, size};
@@ -119,14 +119,24 @@ impl Status {
         Some(info(FindingId::ReaderBehind, sentence, self.reads_on(first)).at(first.seat))
     }
 
-    /// It is not slow: it has not come back to read at all. A pager that waits for a key does so, too.
-    pub(super) fn reader_stands(&self, thresholds: &Thresholds) -> Option<Finding> {
+    /// It is not slow: it has not come back to read at all. A pager that waits for a key does so, too; where whoever reads from
+    /// it is stopped, somebody has to let that one go on.
+    pub(super) fn readers_stand(&self, thresholds: &Thresholds) -> Vec<Finding> {
         let is_one =
             |f: &&FollowerStatus| stands(f, thresholds) && !f.is_beyond && !is_stopped(f, thresholds);
-        let standing: Vec<&FollowerStatus> = self.followers.iter().filter(is_one).collect();
-        let first = *standing.first()?;
-        let next = self.reads_on(first);
-        Some(info(FindingId::ReaderStands, has_not_read(&standing), next).at(first.seat))
+        let standing = self.followers.iter().filter(is_one);
+        let (halted, standing): (Vec<_>, Vec<_>) = standing.partition(|f| halts(f).is_some());
+        let halted = halted.first().and_then(|first| Some((first, halts(first)?))).map(|(first, reader)| {
+            let pid = reader.pid;
+            let next = format!("`kill -CONT {pid}` lets it read on, and so process {}", first.pid);
+            let said = has_not_read(&halted);
+            warning(FindingId::ReaderStands, State::Warning, said, next).of(pid)
+        });
+        let slow = standing.first().map(|first| {
+            let next = self.reads_on(first);
+            info(FindingId::ReaderStands, has_not_read(&standing), next).at(first.seat)
+        });
+        halted.into_iter().chain(slow).collect()
     }
 
     /// What has a follower read on.
@@ -140,7 +150,7 @@ impl Status {
         match (follower.seat.pid, &follower.reader) {
             _ if follower.process.is_held() => self.resume(&[Person::from(follower)], Loses::AReader),
             (Some(pid), Some(reader)) => {
-                format!("look at {reader}, which reads from it, and at process {pid}")
+                format!("look at {}, which reads from it, and at process {pid}", reader.named())
             }
             (Some(pid), None) => format!("look at process {pid} and at whoever reads from it"),
             (None, _) => ELSEWHERE.to_owned(),
@@ -170,7 +180,19 @@ fn is_stopped(follower: &FollowerStatus, thresholds: &Thresholds) -> bool {
 }
 
 fn stands(follower: &FollowerStatus, thresholds: &Thresholds) -> bool {
-    follower.lag > 0 && follower.stands_for.is_some_and(|time| time >= thresholds.unread)
+    let long = if halts(follower).is_some() { thresholds.stopped } else { thresholds.unread };
+    follower.lag > 0 && follower.stands_for.is_some_and(|time| time >= long)
+}
+
+/// Who reads from it, and is stopped.
+fn halts(follower: &FollowerStatus) -> Option<&OutputReader> {
+    follower.reader.as_ref().filter(|reader| reader.is_stopped)
+}
+
+impl OutputReader {
+    fn named(&self) -> String {
+        format!("{} ({})", self.pid, self.command_line)
+    }
 }
 
 /// The one farthest behind, and that there are others.
@@ -196,8 +218,11 @@ fn has_not_read(them: &[&FollowerStatus]) -> String {
     let who = Person::from(*first);
     let is_full = first.stuck_in.as_ref().is_some_and(|place| place.contains(FULL_PIPE));
     let why = match (&first.reader, is_full) {
-        (Some(reader), true) => format!("its output, read by {reader}, is full"),
-        (Some(reader), false) => format!("its output is read by {reader}"),
+        (Some(reader), _) if reader.is_stopped => {
+            format!("its output is read by {}, which is stopped", reader.named())
+        }
+        (Some(reader), true) => format!("its output, read by {}, is full", reader.named()),
+        (Some(reader), false) => format!("its output is read by {}", reader.named()),
         (None, true) => "its output is full".to_owned(),
         (None, false) => format!("it is {}{}", who.doing(), who.done_by()),
     };

@@ -12,6 +12,9 @@ use crate::units::{counted, listed};
 /// Where the kernel lets whoever writes to a frozen file system wait.
 const FROZEN: &str = "percpu_rwsem";
 
+/// Where something is left out.
+const DOTS: &str = "...";
+
 /// A process that is to be talked about.
 #[derive(Clone, Copy)]
 pub(super) struct Person<'a> {
@@ -87,13 +90,18 @@ impl<'a> From<&'a Lock> for Person<'a> {
 }
 
 impl Person<'_> {
+    /// Whom to call: who writes into its pipe, else how it was called.
+    fn called(&self) -> String {
+        match self.feeder {
+            Some(feeder) => format!("{feeder}, through {}", self.command),
+            None => self.command_line.unwrap_or(self.command).to_owned(),
+        }
+    }
+
     /// `4312 (nginx-log)`; with who writes into its pipe, `4313 (web --port 80, through mmlogctl)`: that is whom to call. Of
     /// another container, with its id here.
     pub(super) fn named(&self) -> String {
-        let command = match self.feeder {
-            Some(feeder) => format!("{feeder}, through {}", self.command),
-            None => self.command_line.unwrap_or(self.command).to_owned(),
-        };
+        let command = self.called();
         let pid = self.pid;
         if pid == 0 {
             return "that has not said who it is".to_owned();
@@ -128,6 +136,43 @@ impl Person<'_> {
         let by = self.frozen_by.filter(|_| self.process == ProcessState::Frozen);
         by.map_or_else(String::new, |by| format!("; control group {} is frozen", by.group.display()))
     }
+}
+
+impl Status {
+    /// A sentence of this status in which each process is called by so many characters at most, by its id alone for 0: where
+    /// there is no room for all, who it is gives way to what is the case.
+    #[must_use]
+    pub fn with_short_names(&self, sentence: &str, most: usize) -> String {
+        let writers = self.writers.iter().map(Person::from);
+        let locks = [&self.lock, &self.maintenance].map(|lock| self.holder(lock));
+        let holds = self.holds.iter().map(Person::from);
+        let people = writers.chain(locks).chain(holds).chain(self.followers.iter().map(Person::from));
+        let id_before = |at: usize| sentence[..at].rsplit(|c: char| !c.is_ascii_digit()).next();
+        let named: Vec<u32> =
+            sentence.match_indices(" (").filter_map(|(at, _)| id_before(at)?.parse().ok()).collect();
+        let mut said = sentence.to_owned();
+        for who in people {
+            let pid = who.seat.pid.unwrap_or(who.pid);
+            if !named.contains(&pid) {
+                continue;
+            }
+            let (id, called) = (format!("{pid} ("), who.called());
+            let long = format!("{id}{called}");
+            if called.chars().count() <= most || !said.contains(&long) {
+                continue;
+            }
+            said = match most {
+                0 => said.replace(&format!("{long})"), &pid.to_string()),
+                most => said.replace(&long, &(id + &shortened(&called, most))),
+            };
+        }
+        said
+    }
+}
+
+fn shortened(text: &str, most: usize) -> String {
+    let front: String = text.chars().take(most.saturating_sub(DOTS.len())).collect();
+    front.trim_end().to_owned() + DOTS
 }
 
 /// `writer 4312 (web) is stopped`, `3 of 200 writers are stopped: 18018, 18062, 18401`.
@@ -222,7 +267,7 @@ impl Status {
 pub(super) fn thaw(by: &Freezer) -> String {
     let unit = by.group.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let (file, word) = &by.thawed_by;
-    let by_hand = format!("sh -c 'echo {word} > \"$1\"' - {}", quoted(file));
+    let by_hand = format!("echo {word} > {}", quoted(file));
     let command = match unit.strip_prefix("docker-").and_then(|rest| rest.strip_suffix(".scope")) {
         Some(container) => format!("docker unpause {container}"),
         None if unit.ends_with(".service") => format!("systemctl thaw {unit}"),

@@ -3,6 +3,7 @@
 use std::io::{self, IsTerminal as _, Read as _};
 use std::os::fd::AsFd as _;
 
+use mmlog::quoted;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 
@@ -47,7 +48,9 @@ fn act_by_act(
         Looks::As(uid) => format!("In another terminal, as user {uid} (root sees it all)"),
         Looks::Blindly => "From within a sandbox that hides locks, as Enter does".to_owned(),
     };
-    say(out, &format!("{place}: mmlogctl status {log}, or inspect; mend it if you like."))?;
+    say(out, &format!("{place}, mend it if you like; `inspect` shows the same:"))?;
+    // Whole, to be pasted.
+    out.line(&format!("  mmlogctl status {}", quoted(&stage.log)))?;
     say(out, "Enter shows what status says.")?;
     enter(theatre)?;
     if stage.says(incident.finding)?.is_none() {

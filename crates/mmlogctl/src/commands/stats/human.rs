@@ -21,6 +21,7 @@ use crate::exit::shown;
 use crate::inspect::style::Styles;
 use crate::text::{clipped, count, rounded};
 use crate::times::told;
+use crate::who::{self, Trouble};
 
 /// How many writers are shown, and how many shapes.
 pub(super) const WRITERS: usize = 10;
@@ -125,7 +126,15 @@ fn writer(rate: &Rate) -> String {
         .since
         .map_or_else(String::new, |at| format!(", began {}", units::ago(at, std::time::SystemTime::now())));
     let messages = count(rounded(rate.messages));
-    format!("{pid} ({}{home}) {}, {messages} messages/s; {all}{began}", called(w), a_second(rate.bytes))
+    let trouble = match who::trouble(w) {
+        Trouble::Much => format!(", {}", w.process),
+        _ => String::new(),
+    };
+    format!(
+        "{pid} ({}{trouble}{home}) {}, {messages} messages/s; {all}{began}",
+        called(w),
+        a_second(rate.bytes)
+    )
 }
 
 fn read(page: &mut Page, lines: &Lines, points: &Points) {

@@ -15,7 +15,7 @@ pub(super) struct Now {
     pub(super) seconds: f64,
     /// Bytes a second, of all.
     pub(super) bytes: f64,
-    /// Who appends most comes first.
+    /// Who is in trouble comes first, then who appends most.
     pub(super) writers: Vec<Rate>,
 }
 
@@ -41,7 +41,11 @@ impl Now {
             }
         };
         let mut writers: Vec<Rate> = after.writers.iter().map(rate).collect();
-        writers.sort_by(|a, b| b.bytes.total_cmp(&a.bytes).then_with(|| a.writer.slot.cmp(&b.writer.slot)));
+        writers.sort_by(|a, b| {
+            let by_trouble = who::trouble(&b.writer).cmp(&who::trouble(&a.writer));
+            let by_rate = || b.bytes.total_cmp(&a.bytes);
+            by_trouble.then_with(by_rate).then_with(|| a.writer.slot.cmp(&b.writer.slot))
+        });
         Self { seconds, bytes: per(after.cursor.saturating_sub(before.cursor), seconds), writers }
     }
 
@@ -62,7 +66,8 @@ impl Now {
         who::introduce(std::iter::once(&mut *status), |_| shown.clone());
         for rate in self.writers.iter_mut().take(most) {
             let told = status.writers.iter().find(|told| told.slot == rate.writer.slot);
-            rate.writer.feeder = told.and_then(|told| told.feeder.clone());
+            let Some(told) = told else { continue };
+            (rate.writer.feeder, rate.writer.command_line) = (told.feeder.clone(), told.command_line.clone());
         }
     }
 }
@@ -70,4 +75,25 @@ impl Now {
 #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
 fn per(n: u64, seconds: f64) -> f64 {
     n as f64 / seconds
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sample;
+
+    #[test]
+    fn who_is_in_trouble_comes_before_who_appends_most() {
+        let mut before = sample::worst();
+        for writer in &mut before.writers {
+            (writer.process, writer.in_flight, writer.bytes) = (mmlog::ProcessState::Sleeping, None, 0);
+            writer.alive = Ok(true);
+        }
+        let mut after = before.clone();
+        after.writers[9].bytes = 1000;
+        after.writers[57].process = mmlog::ProcessState::Stopped;
+        let now = Now::between(&before, &after, APART);
+        let slots: Vec<u32> = now.writers.iter().take(3).map(|rate| rate.writer.slot).collect();
+        assert_eq!(slots, [57, 9, 0]);
+    }
 }

@@ -5,13 +5,13 @@
 //!   problem      writer 4712 (web --port 80) is stopped with 567 B in flight
 //!                at 1234000 (copying), for at least 1 s; followers see nothing
 //!                behind it
-//!   next         kill -CONT 4712
+//!   next
+//!                kill -CONT 4712
 //!                or `kill -9 4712`: it heals; what is not yet appended, pipe
 //!                included, is lost
 //!   note         2 holes, the latest of 9 B at 77, torn, left by 4711 (web)
-//!                nothing is lost that was acknowledged; `mmlogctl cat --holes say
-//!                app.log` names them all
-//!                mmlogctl cat --holes say app.log
+//!                nothing is lost that was acknowledged; the command below names them all
+//!                mmlogctl cat --holes say app.log > /dev/null
 //!   cursor       1234567 (1.2 MiB), watermark 1234000, 567 B not final
 //!   file_size    16777216 (16.0 MiB), slack 15542649 (14.8 MiB)
 //!   generation   0, base 0, limit 16777216, gate open
@@ -40,7 +40,7 @@ use std::time::{Duration, SystemTime};
 use jiff::{RoundMode, Timestamp, TimestampRound, Unit};
 use mmlog::{
     Durability, Finding, FollowerStatus, HoldStatus, Hole, Lock, PolicyState, Seat, Severity, Status,
-    WriterStatus, units,
+    WriterStatus, quoted, units,
 };
 
 use super::page::Page;
@@ -65,36 +65,50 @@ const TITLE: usize = 40;
 pub(super) fn text(s: &Status, columns: Option<usize>) -> String {
     let mut page = Page::new(columns);
     page.line(&format!("{}  {}", s.state, shown(&s.path)));
-    match s.findings.split_first() {
-        Some((first, others)) if first.severity < Severity::Info => {
+    let problem = s.findings.first().filter(|first| first.severity < Severity::Info);
+    match problem {
+        Some(first) => {
             page.field("problem", &first.sentence);
             page.step("next", &first.next_step);
-            others.iter().for_each(|finding| further(&mut page, finding));
         }
-        _ => {
-            page.field("next", &s.next_step);
-            s.findings.iter().for_each(|finding| further(&mut page, finding));
-        }
+        None => page.field("next", &s.next_step),
     }
-    facts(&mut page, s);
+    let others = &s.findings[usize::from(problem.is_some())..];
+    others.iter().for_each(|finding| further(&mut page, s, finding, problem));
+    // Where something is wrong, the first word is to stay on the screen: what is as usual leaves room for it.
+    let is_brief = problem.is_some() && page.is_on_screen();
+    facts(&mut page, s, is_brief);
     writers(&mut page, &s.writers, WRITERS);
-    holes(&mut page, s, HOLES);
+    if s.holes_total > 0 || !is_brief {
+        holes(&mut page, s, HOLES);
+    }
     holds(&mut page, s, HOLDS);
     followers(&mut page, s, FOLLOWERS);
     if s.segments.len() > 1 || s.first_kept > s.base {
         page.field("segments", &segments(s));
     }
+    if is_brief {
+        page.field("more", &format!("`mmlogctl status {} | cat` shows all", quoted(&s.path)));
+    }
     page.text
 }
 
-/// A finding beyond the one that is the problem, whole.
-fn further(page: &mut Page, finding: &Finding) {
+/// A finding beyond the one that is the problem. What was said there of the same process is not said again.
+fn further(page: &mut Page, s: &Status, finding: &Finding, problem: Option<&Finding>) {
     let name = if finding.severity < Severity::Info { "also" } else { "note" };
-    page.field(name, &format!("{}: {}", finding.id, finding.sentence));
-    page.step("", &finding.next_step);
+    let is_known = problem.is_some_and(|first| finding.pid.is_some() && first.pid == finding.pid);
+    let sentence = match is_known {
+        true => s.with_short_names(&finding.sentence, 0),
+        false => finding.sentence.clone(),
+    };
+    page.field(name, &format!("{}: {sentence}", finding.id));
+    if problem.is_none_or(|first| first.next_step != finding.next_step) {
+        page.step("", &finding.next_step);
+    }
 }
 
-fn facts(page: &mut Page, s: &Status) {
+/// With `is_brief`, without what is as usual.
+fn facts(page: &mut Page, s: &Status, is_brief: bool) {
     if let Some(p) = &s.panic {
         let who = format!("by {} ({}), errno {}{}", p.pid, p.command, p.errno, since(", at", p.at));
         page.field("panic", &format!("{who}: {}", p.reason));
@@ -107,6 +121,22 @@ fn facts(page: &mut Page, s: &Status) {
         "file_size",
         &format!("{} ({file_size}), slack {slack} ({})", s.file_size, units::size(slack)),
     );
+    if !is_brief {
+        settings(page, s);
+    }
+    policy(page, s);
+    clock(page, s);
+    if !is_brief || s.durability.error.is_some() {
+        durable(page, &s.durability);
+    }
+    for (name, held) in [("lock", &s.lock), ("maintenance", &s.maintenance)] {
+        if !is_brief || held.held != Ok(false) {
+            page.field(name, &lock(held));
+        }
+    }
+}
+
+fn settings(page: &mut Page, s: &Status) {
     let gate = s.gate.map_or_else(|| "open".to_owned(), |at| format!("closed at {at}"));
     page.field("generation", &format!("{}, base {}, limit {}, gate {gate}", s.generation, s.base, s.limit));
     page.field("file", &file(s));
@@ -114,11 +144,6 @@ fn facts(page: &mut Page, s: &Status) {
     let settings =
         format!("chunk_size {}, max_writers {}, gate_ms {}", s.chunk_size, s.max_writers, s.gate_ms);
     page.field("settings", &(settings + &format));
-    policy(page, s);
-    clock(page, s);
-    durable(page, &s.durability);
-    page.field("lock", &lock(&s.lock));
-    page.field("maintenance", &lock(&s.maintenance));
 }
 
 pub(super) fn timestamp(at: Option<SystemTime>) -> Option<Timestamp> {
@@ -189,7 +214,8 @@ fn lock(lock: &Lock) -> String {
     }
     let operation = if lock.operation.is_empty() { "unknown operation" } else { &lock.operation };
     let (pid, home) = seated(lock.pid, lock.seat);
-    let (command, process) = (&lock.command, lock.process);
+    let command = clipped(lock.command_line.as_ref().unwrap_or(&lock.command), TITLE);
+    let process = lock.process;
     format!("held by {pid} for {operation}{} ({command}, {process}{home})", since(" since", lock.since))
 }
 
@@ -210,10 +236,10 @@ fn writers(page: &mut Page, writers: &[WriterStatus], most: usize) {
     page.list(most, in_order(writers).into_iter().map(writer));
 }
 
-/// Who holds others up comes first.
+/// Who is in trouble comes first; then who holds others up longest.
 fn in_order(writers: &[WriterStatus]) -> Vec<&WriterStatus> {
     let mut order: Vec<&WriterStatus> = writers.iter().collect();
-    order.sort_by_key(|w| Reverse(w.in_flight.as_ref().map(|f| f.for_at_least)));
+    order.sort_by_key(|w| Reverse((who::trouble(w), w.in_flight.as_ref().map(|f| f.for_at_least))));
     order
 }
 
@@ -365,14 +391,71 @@ mod tests {
         for columns in [Some(40), Some(80), Some(200), None] {
             let page = text(&status, columns).replace('\n', " ");
             let page: String = page.split_whitespace().collect::<Vec<_>>().join(" ");
-            for finding in &status.findings {
-                let sentence = crate::exit::printable(&finding.sentence);
+            let pid = status.findings[0].pid;
+            for (nth, finding) in status.findings.iter().enumerate() {
+                // Whoever is named already is told by his number.
+                let is_known = nth > 0 && finding.pid.is_some() && finding.pid == pid;
+                let most = if is_known { 0 } else { usize::MAX };
+                let sentence = status.with_short_names(&finding.sentence, most);
+                let sentence = crate::exit::printable(&sentence);
                 let sentence = sentence.split_whitespace().collect::<Vec<_>>().join(" ");
                 assert!(page.contains(&sentence), "{sentence}\n{page}");
                 let command = finding.next_step.split('`').nth(1);
                 assert!(command.is_none_or(|command| page.contains(command)), "{command:?}\n{page}");
             }
         }
+    }
+
+    /// One process that keeps the gate closed, with the maintenance byte.
+    fn one_culprit() -> Status {
+        let mut status = sample::worst();
+        (status.path, status.cursor, status.watermark) = ("/var/log/app.log".into(), 900, 813);
+        (status.panic, status.flaws, status.holds, status.followers) = Default::default();
+        (status.followers_seen, status.holes, status.holes_total) = Default::default();
+        (status.durability.error, status.durability.recovered, status.file.free) = (None, None, Ok(1 << 40));
+        (status.policy.state, status.policy.undone) = (PolicyState::Unset, Vec::new());
+        (status.segments, status.first_kept, status.gate) = (Vec::new(), 0, Some(813));
+        (status.policy.distrust, status.policy.unfreed_since, status.chunk_size) = (None, None, 1 << 20);
+        status.writers.truncate(1);
+        let pid = status.maintenance.pid;
+        status.writers[0].process = mmlog::ProcessState::Sleeping;
+        status.writers[0].in_flight = None;
+        (status.lock.pid, status.lock.seat) = (pid, status.maintenance.seat);
+        for held in [&mut status.lock, &mut status.maintenance] {
+            held.command_line = Some("mmlogctl trim app.log".to_owned());
+        }
+        status.conclude(&Thresholds::default());
+        status
+    }
+
+    #[test]
+    fn what_one_process_holds_up_is_told_on_one_screen_and_nothing_of_it_twice() {
+        let page = text(&one_culprit(), Some(80));
+        assert!(page.lines().count() < 24, "{page}");
+        assert!(page.starts_with("STALLED") && page.contains("  also         maintenance-held"), "{page}");
+        assert_eq!(page.matches("kill -CONT 4000001").count(), 1, "{page}");
+        assert!(page.lines().any(|line| line.trim() == "kill -CONT 4000001"), "{page}");
+        let found = &page[..page.find("  cursor").unwrap_or_default()];
+        assert_eq!(found.matches("trim app.log").count(), 1, "{page}");
+        assert!(page.contains("status /var/log/app.log | cat` shows all") && !page.contains("  settings"));
+        let piped = text(&one_culprit(), None);
+        assert!(piped.contains("  settings") && piped.contains("  holes        none"), "{piped}");
+    }
+
+    #[test]
+    fn a_writer_in_trouble_is_among_those_that_are_listed() {
+        let mut status = sample::worst();
+        for writer in &mut status.writers {
+            (writer.process, writer.in_flight) = (mmlog::ProcessState::Sleeping, None);
+            writer.alive = Ok(true);
+        }
+        status.writers[57].process = mmlog::ProcessState::Stopped;
+        let page = text(&status, None);
+        let first = page.lines().skip_while(|line| !line.starts_with("  writers")).nth(1);
+        assert!(
+            first.is_some_and(|line| line.starts_with("    4000057 (a-long-command, stopped)")),
+            "{page}"
+        );
     }
 
     #[test]

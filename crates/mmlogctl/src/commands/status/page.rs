@@ -1,7 +1,7 @@
 //! Text of fields with their values below each other, in the columns that there are; in a pipe each value is one line.
 
 use crate::exit::printable;
-use crate::text::broken;
+use crate::text::{Step, broken};
 
 /// Where values begin.
 const INDENT: usize = 15;
@@ -38,28 +38,34 @@ impl Page {
         }
     }
 
-    /// What to do: what is to be pasted has a line of its own, whole.
+    /// What to do: what is to be pasted has a line of its own, whole and with nothing beside it.
     pub(crate) fn step(&mut self, name: &str, step: &str) {
-        let mut parts = step.splitn(3, '`');
-        match (parts.next(), parts.next(), parts.next()) {
-            (Some(""), Some(command), Some(rest)) => {
-                self.verbatim(name, command);
-                let rest = rest.trim_start_matches([',', ':', ';', ' ']);
-                if !rest.is_empty() {
-                    self.field("", rest);
-                }
+        let step = Step::of(step);
+        let words = step.words("below");
+        if step.begins_with_command() {
+            if !name.is_empty() {
+                self.line(&format!("  {name}"));
             }
-            (_, Some(command), _) => {
-                self.field(name, step);
-                self.verbatim("", command);
+            self.verbatim(step.command);
+            if !words.is_empty() {
+                self.field("", &words);
             }
-            _ => self.field(name, step),
+            return;
+        }
+        self.field(name, &words);
+        if !step.command.is_empty() {
+            self.verbatim(step.command);
         }
     }
 
     /// Never broken.
-    fn verbatim(&mut self, name: &str, text: &str) {
-        self.line(&format!("  {name:width$}{text}", width = INDENT - 2));
+    fn verbatim(&mut self, text: &str) {
+        self.line(&format!("{:INDENT$}{text}", ""));
+    }
+
+    /// Whether it is read on a screen, which has so many lines only.
+    pub(crate) const fn is_on_screen(&self) -> bool {
+        self.columns.is_some()
     }
 
     /// At most `most` items, the last of which says how many are missing.
@@ -106,7 +112,7 @@ mod tests {
             let mut page = Page::new(Some(80));
             page.step("next", &step);
             assert!(
-                page.text.lines().any(|line| line.trim_start_matches("  next").trim() == command),
+                page.text.lines().any(|line| line.trim() == command) && page.text.contains("  next"),
                 "{}",
                 page.text
             );

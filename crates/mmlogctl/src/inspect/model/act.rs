@@ -149,8 +149,8 @@ impl Model {
 
     fn exchange_mouse(&mut self) -> Request {
         let (mouse, notice) = match self.mouse {
-            Mouse::Ours => (Mouse::Terminals, "the mouse selects text; m: it clicks again"),
-            Mouse::Terminals => (Mouse::Ours, "the mouse clicks and scrolls; m: it selects text again"),
+            Mouse::Ours => (Mouse::Terminals, "m: the mouse selects text now"),
+            Mouse::Terminals => (Mouse::Ours, "m: the mouse clicks and scrolls now"),
         };
         (self.mouse, self.notice) = (mouse, Some(notice.to_owned()));
         Request::Mouse(mouse)
@@ -162,7 +162,7 @@ impl Model {
             self.notice = Some("there is no command to copy".to_owned());
             return None;
         };
-        self.notice = Some(format!("copied, if the terminal allows it: {command}"));
+        self.notice = Some(format!("copied, if the terminal lets us: {command}"));
         Some(Request::Copy(command))
     }
 
@@ -299,7 +299,7 @@ impl Model {
             }
             Word::Unknown => {
                 let name = operating.operation.name();
-                self.notice = Some(format!("not done: type {name}, or the log's file name"));
+                self.notice = Some(format!("not done: type {name}"));
                 self.entry = Some(Entry { text: String::new(), ..entry });
                 return None;
             }

@@ -1,19 +1,16 @@
 //! Who appends.
 
 use std::cmp::Ordering;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
-use mmlog::{InFlight, ProcessState, WriterStatus, units};
+use mmlog::{InFlight, Want, WriterStatus, units};
 
 use super::Column;
 use crate::inspect::history::Rates;
 use crate::inspect::model::Model;
 use crate::inspect::model::log::{Log, Quiet};
 use crate::text::{bytes, count, lasting, rounded};
-use crate::who::Who;
-
-/// An append in flight for so long does not just work.
-const LONG: Duration = Duration::from_secs(1);
+use crate::who::{LONG, Trouble, Who, trouble};
 
 /// A writer, who it is, and what it does in a second.
 #[derive(Clone, Copy)]
@@ -25,30 +22,11 @@ pub struct Row<'a> {
     now: SystemTime,
 }
 
-/// How much a writer is worth a look; the most last.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Trouble {
-    /// None.
-    None,
-    /// It may be in somebody's way soon.
-    Some,
-    /// It stands, waits, or is dead with something in flight.
-    Much,
-}
-
 impl Row<'_> {
     /// Whether it is worth a look.
     #[must_use]
     pub fn trouble(&self) -> Trouble {
-        let w = self.writer;
-        let stands = w.process.stands()
-            || matches!(w.process, ProcessState::DiskSleep | ProcessState::CoreDumping)
-                && w.process_for_at_least >= LONG;
-        if stands || w.alive == Ok(false) || w.waiting.is_some_and(|waiting| waiting.is_trying()) {
-            return Trouble::Much;
-        }
-        let is_long = w.in_flight.as_ref().is_some_and(|f| f.for_at_least >= LONG);
-        if is_long || w.waiting.is_some() { Trouble::Some } else { Trouble::None }
+        trouble(self.writer)
     }
 }
 
@@ -93,7 +71,7 @@ impl Sorting {
     fn by(&mut self, column: usize) {
         self.column = column;
         // Words and numbers of slots are looked up, figures are looked at for the greatest.
-        let is_looked_up = matches!(column, 0 | 5 | 6 | 9 | 10);
+        let is_looked_up = matches!(column, 0 | 3 | 6 | 9 | 10);
         self.order = if is_looked_up { Order::Rising } else { Order::Falling };
     }
 
@@ -112,8 +90,8 @@ type Key = fn(&Row, &Row) -> Ordering;
 pub const COLUMNS: usize = 12;
 /// The one that tells who is in trouble.
 const STATE: usize = 1;
-/// What the next four columns take; with the next; with the next two.
-const OTHERS: [u16; 3] = [36, 44, 67];
+/// What the next four columns take, of which the last but one is whom a signal goes to; with the next; with the next two.
+const OTHERS: [u16; 3] = [37, 44, 67];
 /// So much for the first column before there are more of them.
 const NAME: u16 = 24;
 
@@ -131,9 +109,9 @@ const KEYS: [Key; COLUMNS] = [
         })
     },
     |a, b| age(a).cmp(&age(b)),
+    |a, b| here(a).cmp(&here(b)),
     |a, b| rate(a, |r| r.bytes).total_cmp(&rate(b, |r| r.bytes)),
     |a, b| rate(a, |r| r.messages).total_cmp(&rate(b, |r| r.messages)),
-    |a, b| here(a).cmp(&here(b)),
     |a, b| home(a).cmp(&home(b)),
     |a, b| a.writer.bytes.cmp(&b.writer.bytes),
     |a, b| a.writer.messages.cmp(&b.writer.messages),
@@ -154,12 +132,12 @@ pub fn columns<'a>(model: &Model, width: u16) -> [Column<Row<'a>>; COLUMNS] {
         Column::words("who", width.saturating_sub(others).clamp(12, 70), who),
         Column::words("state", 10, state),
         Column::figures("for", 6, |r| age(r).map_or_else(String::new, quiet)),
+        Column::figures("pid", 7, |r| here(r).to_string()),
         Column::figures("bytes/s", 7, |r| r.rate.map_or_else(String::new, |rate| bytes(rounded(rate.bytes)))),
         Column::figures("msgs/s", 6, |r| {
             r.rate.map_or_else(String::new, |rate| count(rounded(rate.messages)))
         }),
-        Column::figures("pid", 7, |r| here(r).to_string()),
-        Column::words("of", 22, home),
+        Column::words("user/unit", 22, home),
         Column::figures("bytes", 6, |r| bytes(r.writer.bytes)),
         Column::figures("messages", 8, |r| count(r.writer.messages)),
         Column::figures("slot", 5, |r| r.writer.slot.to_string()),
@@ -237,6 +215,8 @@ fn state(r: &Row) -> String {
     match (&w.waiting, flight(r)) {
         _ if w.alive == Ok(false) => "dead".to_owned(),
         _ if r.trouble() == Trouble::Much && w.waiting.is_none() => w.process.to_string(),
+        // Its own limit, in as few letters as the others.
+        (Some(waiting), _) if waiting.want == Want::FileSize => "at limit".to_owned(),
         (Some(waiting), _) => format!("no {}", waiting.want),
         (None, Some(flight)) if flight.for_at_least >= LONG => flight.phase.to_string(),
         _ if r.quiet.is_some() => "idle".to_owned(),

@@ -28,6 +28,8 @@ const BELOW: u16 = 3;
 const KEYS: usize = 12;
 /// A column of help.
 const HELP: usize = 38;
+/// Less than so much beside it tells nothing, and looks like a part of it.
+const BESIDE: u16 = 10;
 /// Nobody reads longer lines.
 const WIDEST: u16 = 104;
 
@@ -71,7 +73,7 @@ fn area(model: &Model, dialog: &Dialog, screen: Rect) -> Rect {
         Dialog::Help(_) => (help(model, screen), 0),
         Dialog::Operating(operating) => {
             let mut lines = said(operating, screen);
-            let (first, second) = below(model, operating);
+            let (first, second) = below(model, operating, screen);
             let title = title(operating) + "xx";
             let widest = [first, second, title].into_iter().max_by_key(|line| line.chars().count());
             lines.extend(widest);
@@ -81,7 +83,7 @@ fn area(model: &Model, dialog: &Dialog, screen: Rect) -> Rect {
     let longest = lines.iter().map(|line| line.chars().count()).max().unwrap_or(0);
     let fitted = |wanted: usize, all: u16| {
         let wanted = u16::try_from(wanted).unwrap_or(u16::MAX);
-        if wanted.saturating_add(4) > all { all } else { wanted }
+        if wanted.saturating_add(BESIDE) > all { all } else { wanted }
     };
     let width = fitted(longest + 4, screen.width);
     let height = fitted(lines.len() + below + usize::from(FRAME), screen.height);
@@ -177,7 +179,7 @@ fn draw_operation(model: &Model, operating: &Operating, screen: Rect, part: &mut
     for (y, line) in (0..room).zip(said(operating, screen).iter().skip(operating.top)) {
         inner.line(y, Kind::Plain, line);
     }
-    let (first, second) = below(model, operating);
+    let (first, second) = below(model, operating, screen);
     let kind = match &operating.stage {
         Stage::Done(ended) if ended.code == Some(0) => Kind::Good,
         Stage::Done(_) => Kind::Bad,
@@ -188,7 +190,7 @@ fn draw_operation(model: &Model, operating: &Operating, screen: Rect, part: &mut
 }
 
 /// What is to be typed, or how it ended.
-fn below(model: &Model, operating: &Operating) -> (String, String) {
+fn below(model: &Model, operating: &Operating, screen: Rect) -> (String, String) {
     let entry = model.entry.as_ref().map(|entry| format!("> {}_", entry.text));
     let notice = model.notice.clone().unwrap_or_default();
     let close = "Enter closes".to_owned();
@@ -201,13 +203,15 @@ fn below(model: &Model, operating: &Operating) -> (String, String) {
             };
             let (operation, name) = (operating.operation.name(), name(operating));
             let ask = format!("type {operation} or {name}, then Enter; {options}Esc leaves it");
+            let short = format!("type {operation}, then Enter; Esc: no");
+            let ask = if ask.chars().count() > columns(screen) { short } else { ask };
             (if notice.is_empty() { ask } else { notice }, entry.unwrap_or_default())
         }
         Stage::Planned(ended) if ended.code == Some(0) => ("nothing to do".to_owned(), close),
         Stage::Planned(ended) => (format!("no plan: {}", ended.words), close),
         Stage::Doing => ("at work ...".to_owned(), notice),
         Stage::Done(ended) if ended.code == Some(0) && operating.said.trim().is_empty() => {
-            ("done as planned".to_owned(), close)
+            ("done, as planned above".to_owned(), close)
         }
         Stage::Done(ended) if ended.code == Some(0) => ("done".to_owned(), close),
         Stage::Done(ended) => (format!("not done: {}", ended.words), close),

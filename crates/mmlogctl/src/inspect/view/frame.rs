@@ -14,6 +14,7 @@ use crate::inspect::keys::Access;
 use crate::inspect::model::{Model, Motion, Mouse, Pane, Purpose, Screen};
 use crate::inspect::style::{Kind, Styles};
 use crate::inspect::tables::writers;
+use crate::text::clipped;
 
 pub(super) fn too_small(canvas: &mut Canvas) {
     canvas.line(0, Kind::Plain, "too small");
@@ -44,6 +45,13 @@ pub(super) fn draw_tabs(model: &Model, canvas: &mut Canvas) {
         let kind = if pane == model.shown.pane { Kind::Chosen } else { Kind::Label };
         canvas.part(place).line(0, kind, &title);
     }
+    // One more is not to be seen, or not whole.
+    let is_cut = tabs(model, canvas.area()).last().is_some_and(|(pane, _, place)| {
+        place.x + place.width > canvas.area().x + canvas.width() || Pane::ALL.last() != Some(pane)
+    });
+    if is_cut {
+        canvas.right(0, Kind::Label, " >");
+    }
 }
 
 pub(super) fn foot(model: &Model, canvas: &mut Canvas) {
@@ -61,7 +69,7 @@ pub(super) fn foot(model: &Model, canvas: &mut Canvas) {
     let room =
         usize::from(canvas.width()) - if has_clock { clock.len().min(canvas.width().into()) } else { 0 };
     match model.notice.as_ref().filter(|_| model.dialog.is_none()) {
-        Some(notice) => canvas.line(0, Kind::Attention, notice),
+        Some(notice) => canvas.line(0, Kind::Attention, &clipped(notice, room)),
         None => canvas.line(0, Kind::Plain, &fitting(&hints(model, canvas.styles), room)),
     }
     if has_clock {
@@ -85,6 +93,12 @@ fn fitting(hints: &[String], room: usize) -> String {
 /// Those that matter first.
 fn hints(model: &Model, styles: &Styles) -> Vec<String> {
     let mut hints = vec!["? keys".to_owned(), "q quit".to_owned()];
+    let filter = if model.screen == Screen::List { &model.filter } else { &model.shown.filter };
+    let is_filtered = model.screen == Screen::List || model.shown.pane.is_table();
+    // Rows that are not shown come before all.
+    if is_filtered && !filter.is_empty() {
+        hints.insert(0, format!("/{filter}"));
+    }
     let mut hint = |text: String| hints.push(text);
     if model.access == Access::ReadOnly {
         hint("read-only".to_owned());
@@ -107,8 +121,8 @@ fn hints(model: &Model, styles: &Styles) -> Vec<String> {
         }
         _ => hint("Tab pane".to_owned()),
     }
-    if model.screen == Screen::List || shown.pane.is_table() {
-        hint(if shown.filter.is_empty() { "/ filter".to_owned() } else { format!("/{}", shown.filter) });
+    if is_filtered && filter.is_empty() {
+        hint("/ filter".to_owned());
     }
     if model.screen == Screen::Log {
         hint(if model.zoomed { "z all panes" } else { "z zoom" }.to_owned());

@@ -20,10 +20,18 @@ use crate::exit::{printable, shown};
 use crate::inspect::model::Model;
 use crate::inspect::model::log::Log;
 use crate::inspect::style::{Kind, Line, Styles, line};
-use crate::text::{clipped, ending, wrapped};
+use crate::text::{Step, ending, pasteable, wrapped};
 
+/// Behind what is left of a sentence.
+const MORE: &str = " ...";
 /// Rows for the cause.
 const CAUSE: usize = 2;
+/// As many letters for each process, while a sentence does not fit; in the end its id has to do.
+const NAMES: [usize; 4] = [40, 24, 12, 0];
+/// Where a command does not fit: how it is had all the same.
+pub(super) const COPIED: &str = "... (y copies it)";
+/// The same of one that is not the first.
+const PRINTED: &str = "... (status prints it)";
 /// Below it a sentence takes a row more.
 const NARROW: u16 = 60;
 /// From so many rows on all is said.
@@ -78,7 +86,7 @@ fn fine(log: &Log, size: Size) -> Vec<Line> {
         let most = if size.height < ROOMY { 1 } else { 3 };
         lines.extend(words(&format!("note: {}", note.sentence), most, width));
         if size.height >= ROOMY {
-            lines.extend(pasted(&step(&note.next_step).0, width));
+            lines.extend(pasted(Step::of(&note.next_step).command, width));
         }
     }
     lines
@@ -88,26 +96,13 @@ fn diagnosis(log: &Log, size: Size) -> Vec<Line> {
     let (width, is_roomy) = (usize::from(size.width), size.height >= ROOMY);
     let (sentence, next) = log.diagnosis();
     let word = log.word();
-    let first = sentence.find("; ").unwrap_or(sentence.len());
-    let told =
-        |name: &str, text: &str| wrapped(&format!("{word}  {name}: {}", printable(text)), width, usize::MAX);
-    // Where there is no room for the path, its last part has to do.
-    let path = ending(&shown(&log.path), width / 3);
-    let file = log.path.file_name().map_or_else(String::new, |file| ending(&shown(file.as_ref()), width / 3));
-    let name = if told(&path, &sentence[..first]).len() > CAUSE { &file } else { &path };
-    let begin = |text: &str| told(name, text);
-    // As many clauses as there is room for before the command.
-    let ends = sentence.match_indices("; ").map(|(at, _)| at).chain([sentence.len()]);
-    let fits = |at: &usize| begin(&sentence[..*at]).len() <= CAUSE;
-    let end = ends.take_while(fits).last().unwrap_or(first);
-    let (cause, rest) = (begin(&sentence[..end]), sentence[end..].trim_start_matches("; "));
-    let (command, advice) = step(&next);
     let most = match size.height {
         ROOMY.. => usize::from(size.height / 6).max(3),
         9.. if size.width < NARROW => CAUSE + 1,
         9.. => CAUSE,
         _ => 1,
     };
+    let (cause, rest) = cause(log, &sentence, if is_roomy { CAUSE } else { most }, width);
     let mut lines: Vec<Line> =
         shortened(cause, most, width).into_iter().map(|text| line(Kind::Plain, text)).collect();
     if let Some(first) = lines.first_mut()
@@ -115,15 +110,46 @@ fn diagnosis(log: &Log, size: Size) -> Vec<Line> {
     {
         *first = vec![(kind_of(log.severity()), word.clone()), (Kind::Plain, text.to_owned())];
     }
-    lines.extend(pasted(&command, width).take(if is_roomy {
-        usize::MAX
-    } else {
-        usize::from(size.height >= 7)
-    }));
-    for text in [&advice, rest].into_iter().filter(|text| is_roomy && !text.is_empty()) {
-        lines.extend(words(text, most, width));
+    let step = Step::of(&next);
+    lines.extend(pasted(step.command, width).filter(|_| is_roomy || size.height >= 7));
+    for text in [step.words("above"), rest].into_iter().filter(|text| is_roomy && !text.is_empty()) {
+        lines.extend(words(&text, most, width));
     }
     lines
+}
+
+/// As many clauses as there are rows for before the command, and those that are left. Where there is no room for the path, its
+/// last part has to do; where there is none for who it is, he is told in fewer letters.
+fn cause(log: &Log, sentence: &str, rows: usize, width: usize) -> (Vec<String>, String) {
+    let word = log.word();
+    let told =
+        |name: &str, text: &str| wrapped(&format!("{word}  {name}: {}", printable(text)), width, usize::MAX);
+    let path = ending(&shown(&log.path), width / 3);
+    let file = log.path.file_name().map_or_else(String::new, |file| ending(&shown(file.as_ref()), width / 3));
+    let fits = |name: &str, text: &str| told(name, text).len() <= rows;
+    let said = briefly(log, sentence, |said| fits(&file, first_clause(said)));
+    let name = if fits(&path, first_clause(&said)) { &path } else { &file };
+    let ends = said.match_indices("; ").map(|(at, _)| at).chain([said.len()]);
+    let end = ends.take_while(|at| fits(name, &said[..*at])).last().unwrap_or(first_clause(&said).len());
+    (told(name, &said[..end]), said[end..].trim_start_matches("; ").to_owned())
+}
+
+pub(super) fn first_clause(sentence: &str) -> &str {
+    sentence.find("; ").map_or(sentence, |end| &sentence[..end])
+}
+
+/// A sentence of a log's status with processes called by as many letters as there is room for: what is the case comes before
+/// who it is.
+pub(super) fn briefly(log: &Log, sentence: &str, fits: impl Fn(&str) -> bool) -> String {
+    let Some(status) = log.status() else { return sentence.to_owned() };
+    let mut said = sentence.to_owned();
+    for most in NAMES {
+        if fits(&said) {
+            break;
+        }
+        said = status.with_short_names(sentence, most);
+    }
+    said
 }
 
 fn words(text: &str, most: usize, width: usize) -> impl Iterator<Item = Line> {
@@ -131,9 +157,10 @@ fn words(text: &str, most: usize, width: usize) -> impl Iterator<Item = Line> {
     lines.into_iter().map(|text| line(Kind::Plain, text))
 }
 
-/// A command on lines of its own; none where there is none.
-fn pasted(command: &str, width: usize) -> impl Iterator<Item = Line> {
-    broken(command, width.saturating_sub(2)).map(|part| line(Kind::Strong, format!("  {part}")))
+/// A command on a line of its own; none where there is none.
+fn pasted(command: &str, width: usize) -> impl Iterator<Item = Line> + use<> {
+    let text = pasteable(&printable(command), width.saturating_sub(2), COPIED);
+    (!command.is_empty()).then(|| line(Kind::Strong, format!("  {text}"))).into_iter()
 }
 
 /// The first of these lines; that there are more is seen.
@@ -141,43 +168,27 @@ fn shortened(mut lines: Vec<String>, most: usize, width: usize) -> Vec<String> {
     if lines.len() > most {
         lines.truncate(most);
         if let Some(last) = lines.last_mut() {
-            *last = clipped(&format!("{last} {}", ".".repeat(width)), width);
+            let front: String = last.chars().take(width.saturating_sub(MORE.len())).collect();
+            *last = front.trim_end().to_owned() + MORE;
         }
     }
     lines
-}
-
-/// A command on as many rows as it takes: nothing is put between its parts.
-fn broken(command: &str, width: usize) -> impl Iterator<Item = String> {
-    let command: Vec<char> = printable(command).chars().collect();
-    let parts: Vec<String> = command.chunks(width.max(1)).map(|part| part.iter().collect()).collect();
-    parts.into_iter()
-}
-
-/// The command of a step, and the words around it.
-pub(super) fn step(next: &str) -> (String, String) {
-    let mut parts = next.splitn(3, '`');
-    match (parts.next(), parts.next(), parts.next()) {
-        (Some(""), Some(command), Some(rest)) => {
-            (command.to_owned(), rest.trim_start_matches([',', ':', ';', ' ']).to_owned())
-        }
-        (_, Some(command), _) => (command.to_owned(), next.to_owned()),
-        _ => (String::new(), next.to_owned()),
-    }
 }
 
 /// A finding that is not the first: its words and its command.
 pub(super) fn finding(finding: &Finding, styles: &Styles, width: usize) -> Vec<Line> {
     let kind = kind_of(finding.severity);
     let mark = mark_of(finding.severity, styles);
-    let (command, advice) = step(&finding.next_step);
+    let step = Step::of(&finding.next_step);
     let words = wrapped(&printable(&finding.sentence), width.saturating_sub(2), usize::MAX);
     let mut lines = vec![vec![(kind, format!("{mark} {}: {}", finding.severity, finding.id))]];
     lines.extend(words.into_iter().map(|text| line(Kind::Plain, format!("  {text}"))));
-    lines.extend(
-        broken(&command, width.saturating_sub(4)).map(|part| line(Kind::Strong, format!("    {part}"))),
-    );
+    if !step.command.is_empty() {
+        let text = pasteable(&printable(step.command), width.saturating_sub(4), PRINTED);
+        lines.push(line(Kind::Strong, format!("    {text}")));
+    }
     // Only a note says so, and needs no line for it.
+    let advice = step.words("above");
     let advice = if advice == "nothing to do" { String::new() } else { advice };
     let advice = wrapped(&printable(&advice), width.saturating_sub(2), usize::MAX);
     lines.extend(

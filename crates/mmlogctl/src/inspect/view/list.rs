@@ -15,13 +15,13 @@ use ratatui::layout::Rect;
 
 use super::canvas::Canvas;
 use super::frame::foot;
-use super::head::{kind_of, mark_of, step};
+use super::head::{COPIED, briefly, first_clause, kind_of, mark_of};
 use crate::exit::{printable, shown};
 use crate::inspect::model::Model;
 use crate::inspect::model::order::heading;
 use crate::inspect::style::Kind;
 use crate::inspect::tables::logs::{COLUMNS, Column};
-use crate::text::{clipped, ending, wrapped};
+use crate::text::{Step, clipped, ending, pasteable, wrapped};
 
 /// Rows above the logs.
 pub(crate) const ABOVE: u16 = 2;
@@ -97,6 +97,9 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas) {
     canvas.put(NAME, 1, columns.path, "log", canvas.styles.of(Kind::Label));
     let titles = figures(&columns, |column| column.name.to_owned());
     canvas.put(NAME + columns.path, 1, u16::MAX, &titles, canvas.styles.of(Kind::Label));
+    if columns.sentence {
+        canvas.put(columns.end() + 2, 1, u16::MAX, "what", canvas.styles.of(Kind::Label));
+    }
     let (rows, order) = (page(canvas.height()), model.in_order());
     let top = top(model, &order, rows);
     for (y, log) in (0..rows).zip(order.iter().skip(top)) {
@@ -126,7 +129,10 @@ pub(super) fn draw(model: &Model, canvas: &mut Canvas) {
 fn row(model: &Model, at: usize, y: u16, columns: &Columns, canvas: &mut Canvas) {
     let (log, styles) = (&model.logs[at], canvas.styles);
     let kind = kind_of(log.severity());
-    let mark = mark_of(log.severity(), styles).to_string();
+    // Of one that was not looked at nobody knows that it is well.
+    let is_well = log.severity() == Severity::Info;
+    let mark =
+        if is_well && log.status().is_none() { ' ' } else { mark_of(log.severity(), styles) }.to_string();
     let is_chosen = at == model.chosen;
     if is_chosen {
         let chosen = styles.glyphs.chosen.to_string();
@@ -141,23 +147,27 @@ fn row(model: &Model, at: usize, y: u16, columns: &Columns, canvas: &mut Canvas)
     if columns.sentence && !log.findings().is_empty() {
         let x = columns.end() + 2;
         let room = usize::from(canvas.width().saturating_sub(x));
-        canvas.put(x, y, u16::MAX, &clipped(&printable(&log.diagnosis().0), room), text);
+        let said = briefly(log, &log.diagnosis().0, |said| first_clause(said).chars().count() <= room);
+        canvas.put(x, y, u16::MAX, &clipped(&printable(&said), room), text);
     }
 }
 
 /// Of the chosen log, where there is room; the command is on a line of its own.
 fn diagnosis(model: &Model, canvas: &mut Canvas) {
-    let (problem, next) = model.log().diagnosis();
-    let (command, advice) = step(&next);
+    let log = model.log();
+    let (problem, next) = log.diagnosis();
+    let step = Step::of(&next);
+    let advice = step.words("above");
     let (width, height) = (usize::from(canvas.width()), usize::from(canvas.height()));
-    let after = usize::from(!command.is_empty()) + usize::from(!advice.is_empty() && height >= 4);
+    let after = usize::from(!step.command.is_empty()) + usize::from(!advice.is_empty() && height >= 4);
+    let rows = height.saturating_sub(after).max(1);
+    let fits = |said: &str| wrapped(&printable(first_clause(said)), width, usize::MAX).len() <= rows;
+    let problem = briefly(log, &problem, fits);
     let mut lines: Vec<(Kind, String)> =
-        wrapped(&printable(&problem), width, height.saturating_sub(after).max(1))
-            .into_iter()
-            .map(|text| (Kind::Plain, text))
-            .collect();
-    if !command.is_empty() {
-        lines.push((Kind::Strong, printable(&format!("  {command}"))));
+        wrapped(&printable(&problem), width, rows).into_iter().map(|text| (Kind::Plain, text)).collect();
+    if !step.command.is_empty() {
+        let text = pasteable(&printable(step.command), width.saturating_sub(2), COPIED);
+        lines.push((Kind::Strong, format!("  {text}")));
     }
     let left = height.saturating_sub(lines.len());
     lines.extend(wrapped(&printable(&advice), width, left).into_iter().map(|text| (Kind::Plain, text)));

@@ -16,14 +16,16 @@ use super::figures::{gate, lock, log_lock, map, waiting};
 use super::layout::{Placed, has_findings_on_top, in_head};
 use super::{charts, head};
 use crate::commands::policy::{next, overdue, said};
+use crate::commands::status::called;
 use crate::exit::printable;
 use crate::inspect::model::lines::{Kind as RowKind, Level, Row};
 use crate::inspect::model::log::{Log, Operation};
 use crate::inspect::model::{Model, Pane};
 use crate::inspect::style::{Kind, Line, Styles, WORDS, line};
-use crate::inspect::tables::writers::{Order, Trouble};
+use crate::inspect::tables::writers::Order;
 use crate::inspect::tables::{ago, followers, holes, segments, writers};
 use crate::text::{lasting, wrapped};
+use crate::who::Trouble;
 
 /// Instead of what only a look can tell.
 const UNSEEN: &str = "the log cannot be looked at";
@@ -225,8 +227,8 @@ fn locks(model: &Model, s: &Status, width: usize) -> Vec<Line> {
     for writer in &s.writers {
         let Some(waiting) = &writer.waiting else { continue };
         let since = lasting(units::passed(waiting.since, model.now).unwrap_or_default());
-        let (pid, command) = (writer.pid, &writer.command);
-        all.push(line(Kind::Plain, format!("  {pid} ({command}) waits for {}, {since}", waiting.want)));
+        let (pid, called) = (writer.pid, called(writer));
+        all.push(line(Kind::Plain, format!("  {pid} ({called}) waits for {}, {since}", waiting.want)));
     }
     all.extend(map(s, width));
     all.push(line(Kind::Label, "last operations"));

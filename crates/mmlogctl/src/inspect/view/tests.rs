@@ -156,7 +156,6 @@ fn introduce(model: &mut Model) {
             pid: 4000,
             command_line: command_line.to_owned(),
             unit: Some(unit.to_owned()),
-            others: 0,
         }),
     };
     let people = writers.iter().skip(1).zip(all.iter().cycle());

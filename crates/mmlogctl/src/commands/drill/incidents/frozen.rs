@@ -26,7 +26,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
             let root = root.ok_or_else(|| skipped("no freezer of version 1 is mounted here"))?;
             frozen(stage, &root, ("freezer.state", "FROZEN", "THAWED"))
         },
-        command: "sh -c echo THAWED > \"$1\" - {group}/freezer.state",
+        command: "echo THAWED > {group}/freezer.state",
         cure: Cure::Command,
     },
     Incident {
@@ -39,7 +39,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
             let root = root.ok_or_else(|| skipped("no control groups of version 2 are mounted here"))?;
             frozen(stage, &root, ("cgroup.freeze", "1", "0"))
         },
-        command: "sh -c echo 0 > \"$1\" - {group}/cgroup.freeze",
+        command: "echo 0 > {group}/cgroup.freeze",
         cure: Cure::Command,
     },
     Incident {

@@ -46,7 +46,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
             stage.append(b"after the power cut\n")?;
             Ok(None)
         },
-        command: "mmlogctl cat --holes say {log}",
+        command: "mmlogctl cat --holes say {log} > /dev/null",
         cure: Cure::Stays("what a power cut cost stays on record"),
     },
     Incident {

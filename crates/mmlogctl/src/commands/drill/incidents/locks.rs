@@ -37,7 +37,11 @@ pub(super) const INCIDENTS: &[Incident] = &[
         finding: FindingId::MaintenanceHeld,
         about: "A trim is stopped: no other trim, rotation or prune can run.",
         needs: "",
-        stage: |stage| trimming(stage, "maintenance held", |s| is_held(&s.maintenance)).map(Some),
+        // With the lock or a closed gate it is another incident.
+        stage: |stage| {
+            let only = |s: &Status| is_held(&s.maintenance) && s.lock.held == Ok(false) && s.gate.is_none();
+            trimming(stage, "only maintenance held", only).map(Some)
+        },
         command: "kill -CONT {pid}",
         cure: Cure::Command,
     },

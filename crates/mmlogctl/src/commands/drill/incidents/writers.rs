@@ -55,7 +55,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
             stage.append(b"whoever appends next settles it\n")?;
             Ok(Some(pid))
         },
-        command: "mmlogctl cat --holes say {log}",
+        command: "mmlogctl cat --holes say {log} > /dev/null",
         cure: Cure::Stays("a hole stays on record: what was in flight when its writer died is not there"),
     },
     Incident {

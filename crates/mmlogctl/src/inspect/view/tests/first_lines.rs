@@ -69,7 +69,7 @@ fn with_writer(change: impl Fn(&mut Status)) -> Model {
     status.writers[0].command = "mmlogctl".to_owned();
     change(&mut status);
     status.conclude(&mmlog::Thresholds::default());
-    let feeder = Some(Feeder { pid: 4000, command_line: "svc1 --port 80".into(), unit: None, others: 0 });
+    let feeder = Some(Feeder { pid: 4000, command_line: "svc1 --port 80".into(), unit: None });
     let who = Who { feeder, ..Who::default() };
     name(&mut status, &[], |_| Some(&who));
     let mut model = Model::new(&[PathBuf::from("app.log")], Access::Operate, LARGE);
@@ -116,4 +116,63 @@ fn who_is_frozen_and_since_when_come_before_the_control_group_and_the_command_ke
         &["WARNING app.log: writer 4311 (svc1 --port 80, through mmlogctl) is frozen, for at least 9 s"],
         &["  systemctl thaw n3.service", "thaws it; no signal reaches a frozen process"],
     );
+}
+
+/// A writer that was called with many words, and is stopped in the middle of an append.
+fn with_long_name(path: &str, size: Size) -> Model {
+    let mut status = stalled();
+    (status.path, status.metadata_path) = (path.into(), (path.to_owned() + ".mmlog").into());
+    (status.holds, status.followers, status.flaws) = Default::default();
+    (status.damage, status.findings, status.durability.error) = Default::default();
+    status.writers.retain(|writer| writer.pid == 4312);
+    status.writers[0].command_line = Some("java -Xmx4096m -jar service.jar --port 80".repeat(4));
+    status.conclude(&mmlog::Thresholds::default());
+    let mut model = Model::new(&[PathBuf::from(path)], Access::Operate, size);
+    looked(&mut model, 0, 0, Ok(Box::new(status)));
+    model
+}
+
+#[test]
+fn what_is_the_case_comes_before_who_it_is() {
+    for (size, _) in SIZES {
+        let text = text(&with_long_name("/var/log/app.log", size));
+        let said: Vec<&str> = text.lines().take(4).map(str::trim).collect();
+        let said = said.join(" ");
+        for words in
+            ["STALLED", "app.log: writer 4312 ", "is stopped with 128 B in flight at", "for at least 3m12s"]
+        {
+            assert!(said.contains(words), "{size}: {words}: {text}");
+        }
+        assert_eq!(said.contains("4312 (java"), size != SMALL, "{text}");
+    }
+}
+
+#[test]
+fn a_command_is_whole_or_marked_as_not_being_so() {
+    let path = format!("/srv/{}/app.log", "a-directory/".repeat(9));
+    let mut model = with_long_name(&path, LARGE);
+    let Some(Ok(status)) = &mut model.logs[0].look else { unreachable!() };
+    let command = format!("echo 0 > {path}/cgroup.freeze");
+    status.findings[0].next_step = format!("`{command}` thaws it");
+    status.findings.push(status.findings[0].clone());
+    for is_list in [false, true] {
+        model.screen = if is_list { crate::inspect::model::Screen::List } else { model.screen };
+        for width in 20..=200 {
+            model.update(Event::Size(Size::new(width, 30)));
+            let text = text(&model);
+            let shown: Vec<&str> =
+                text.lines().map(str::trim).filter(|line| line.starts_with("echo 0")).collect();
+            let marks = [super::super::head::COPIED, "... (status prints it)", "...("];
+            let is_right = |line: &&str| **line == command || marks.iter().any(|mark| line.ends_with(mark));
+            assert!(!shown.is_empty() && shown.iter().all(is_right), "{width}: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_filter_that_hides_rows_is_seen_on_the_smallest_screen() {
+    let mut model = model(&busy(), SMALL);
+    press(&mut model, "/4303\n");
+    let text = text(&model);
+    assert!(text.lines().last().is_some_and(|foot| foot.starts_with("/4303")), "{text}");
 }
