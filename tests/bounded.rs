@@ -28,6 +28,8 @@ fn role() {
         ("writer", writer),
         ("paced", paced),
         ("bystander", obstacles::bystander),
+        #[cfg(debug_assertions)]
+        ("stops_in_flight", obstacles::stops_in_flight),
         ("hoarder", obstacles::hoarder),
         ("pruner", obstacles::pruner),
     ]);

@@ -11,8 +11,10 @@ use crate::common::disk::Disk;
 use crate::common::surgeon::{COPYING, Surgeon};
 use crate::common::{self, Actor, Random, Scene, metadata_of, scene};
 use mmlog::layout::{Header, Overdue};
-use mmlog::{FindingId, Free, Log, Observer, Policy};
+use mmlog::{Finding, FindingId, Free, Log, Observer, Policy};
 use nix::libc;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 const OF_LOG: usize = offset_of!(Header, overdue_log);
 const OF_PROCESS: usize = offset_of!(Header, overdue_process);
@@ -39,6 +41,21 @@ pub(crate) fn pruner() {
     for _ in 0..300 {
         writer.append(&[b'.'; 1000]).unwrap();
     }
+}
+
+/// Stops itself in the middle of an append, whose bytes are copied and not final yet, and ends it when it goes on.
+#[cfg(debug_assertions)]
+pub(crate) fn stops_in_flight() {
+    let log = options().open(common::log_path()).unwrap();
+    let mut writer = log.writer().unwrap();
+    mmlog::crash::set_hook(|point| {
+        if point == "append:copied" {
+            nix::sys::signal::raise(Signal::SIGSTOP).unwrap();
+        }
+    });
+    writer.append(b"from one that was stopped\n").unwrap();
+    common::say("done");
+    while common::listen() {}
 }
 
 /// Has many files open, none of them a log's.
@@ -88,6 +105,48 @@ fn a_writer_that_does_not_finish_holds_no_append_up_and_its_rotation_is_made_up_
         (!lengths(&log).is_empty()).then_some(())
     });
     assert_eq!(noted(&scene.log, OF_LOG), None);
+    is_sound(&scene.log);
+}
+
+/// What status says of a rotation that is overdue.
+fn overdue(log: &Path) -> Option<Finding> {
+    let findings = Observer::open(log, &options()).unwrap().look().unwrap().findings;
+    findings.into_iter().find(|finding| finding.id == FindingId::RotationOverdue)
+}
+
+#[test]
+#[cfg(debug_assertions)]
+fn beside_a_writer_that_is_stopped_in_flight_appends_go_on_and_its_rotation_is_made_up_for_when_it_goes_on() {
+    let scene = scene();
+    let policy = rotated_at(SIZE);
+    let log = Log::options().gate_ms(20).policy(&policy).open_or_create(&scene.log).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append(b"before\n").unwrap();
+    let mut stopped = Actor::new("stops_in_flight", &[("LOG", scene.log.display().to_string())]);
+    let state = format!("/proc/{}/stat", stopped.pid());
+    common::until("it is stopped", || fs::read_to_string(&state).unwrap().contains(") T ").then_some(()));
+    for _ in 0..1000 {
+        writer.append(&[b'.'; 1000]).unwrap();
+    }
+    assert!(lengths(&log).is_empty());
+    assert_eq!(noted(&scene.log, OF_LOG), Some((2, 0, stopped.child.id())));
+    // For its first second it is nothing but a long append.
+    let found = common::until("status names it", || overdue(&scene.log));
+    let whose = format!("an append of process {} (", stopped.child.id());
+    assert!(
+        found.sentence.starts_with("rotation overdue for ") && found.sentence.contains(&whose),
+        "{found:?}"
+    );
+    kill(Pid::from_raw(stopped.pid()), Signal::SIGCONT).unwrap();
+    assert_eq!(stopped.hear(), "done");
+    common::until("the rotation", || {
+        writer.append(b"after\n").unwrap();
+        (!lengths(&log).is_empty()).then_some(())
+    });
+    assert_eq!((noted(&scene.log, OF_LOG), overdue(&scene.log)), (None, None));
+    stopped.finish();
+    let content = common::committed(&scene.log);
+    assert!(content.starts_with(b"before\nfrom one that was stopped\n"), "every byte is there");
     is_sound(&scene.log);
 }
 
@@ -152,11 +211,7 @@ fn while_the_directory_is_read_only_segments_grow_and_then_they_are_rotated_agai
     append(&mut writer, 1000);
     assert_eq!(finals(&scene), before);
     assert_eq!(noted(&scene.log, OF_PROCESS), Some((1, libc::EACCES, writer.child.id())));
-    let overdue = || {
-        let findings = Observer::open(&scene.log, &options()).unwrap().look().unwrap().findings;
-        findings.into_iter().find(|finding| finding.id == FindingId::RotationOverdue)
-    };
-    let found = overdue().unwrap();
+    let found = overdue(&scene.log).unwrap();
     let (said, step, place) = (found.sentence, found.next_step, scene.dir.path().display());
     let whose = format!(
         "uid 1001) cannot make a file like the log's (mode 0666, owner 1001:1001) in {place} (mode 0555, owner 1001:1001): Permission denied (os error 13); the segment"
@@ -167,7 +222,7 @@ fn while_the_directory_is_read_only_segments_grow_and_then_they_are_rotated_agai
     // What lets him, as the directory is: his group's, or somebody else's.
     for (uid, gid, lets) in [(0, 1001, "chmod g+w"), (0, 0, "chown 1001")] {
         chown(scene.dir.path(), Some(uid), Some(gid)).unwrap();
-        let step = overdue().unwrap().next_step;
+        let step = overdue(&scene.log).unwrap().next_step;
         assert!(step.contains(&format!("`{lets} {place}`")), "{step}");
     }
     chown(scene.dir.path(), Some(1001), Some(1001)).unwrap();
@@ -177,7 +232,7 @@ fn while_the_directory_is_read_only_segments_grow_and_then_they_are_rotated_agai
         (finals(&scene) != before).then_some(())
     });
     assert_eq!(noted(&scene.log, OF_PROCESS), None);
-    assert_eq!(overdue(), None);
+    assert_eq!(overdue(&scene.log), None);
     is_sound(&scene.log);
 }
 
