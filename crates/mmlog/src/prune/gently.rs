@@ -21,22 +21,18 @@ use crate::files::owner::Operation;
 
 /// Takes away what may go.
 pub(crate) fn prune_gently(files: &Files, how: &Retention) -> Result<Pruning, Fault> {
-    let lock = || files.lock(Operation::Prune, &files.deadline(files.gate_time()));
-    go(files, &Retention { gently: true, ..how.clone() }, lock)
+    go(files, &Retention { gently: true, ..how.clone() })
 }
 
 /// The same for somebody who has the lock, since an append found no space: with a rule for free space, the oldest segment
-/// goes whatever else keeps it. The lock is given back.
+/// goes whatever else keeps it. The lock is given back before anything is synced: a slow disk is nobody else's wait.
 pub(crate) fn give_way(files: &Files, guard: LogLock<'_>, how: &Retention) -> Result<Pruning, Fault> {
+    drop(guard);
     let free = how.free.map(|_| Free::Bytes(u64::MAX));
-    go(files, &Retention { gently: true, free, ..how.clone() }, || Ok(guard))
+    go(files, &Retention { gently: true, free, ..how.clone() })
 }
 
-fn go<'a>(
-    files: &'a Files,
-    how: &Retention,
-    lock: impl FnOnce() -> Result<LogLock<'a>, Fault>,
-) -> Result<Pruning, Fault> {
+fn go(files: &Files, how: &Retention) -> Result<Pruning, Fault> {
     let facts = Facts::gather(files, how)?;
     let planned = decided(files, &facts, how)?;
     if planned.is_empty() {
@@ -44,7 +40,7 @@ fn go<'a>(
     }
     durable::sync_names(files)?;
     crash_point("prune:names");
-    let guard = lock()?;
+    let guard = files.lock(Operation::Prune, &files.deadline(files.gate_time()))?;
     let planned = announce(files, &guard, &facts, how)?;
     drop(guard);
     files.sync_metadata().map_err(Fault::io("make durable what is kept"))?;
