@@ -417,6 +417,7 @@ mod tests {
         (status.segments, status.first_kept, status.gate) = (Vec::new(), 0, Some(813));
         (status.policy.distrust, status.policy.unfreed_since, status.chunk_size) = (None, None, 1 << 20);
         status.writers.truncate(1);
+        status.clock = None;
         let pid = status.maintenance.pid;
         status.writers[0].process = mmlog::ProcessState::Sleeping;
         status.writers[0].in_flight = None;
