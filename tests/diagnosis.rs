@@ -41,7 +41,7 @@ fn in_flight(log: &Path, process: ProcessState, seat: Seat) -> Status {
 #[test]
 fn a_stopped_writer_is_named_with_what_it_holds_up_and_the_command_that_continues_it() {
     let scratch = Scratch::new();
-    let here = Seat { namespace: None, pid: Some(4312) };
+    let here = Seat { namespace: None, pid: Some(4312), uid: None };
     let mut status = in_flight(&scratch.file("app.log"), ProcessState::Stopped, here);
     (status.writers[0].pid, status.writers[0].command) = (4312, "nginx-log".to_owned());
     let found = status.diagnose(&Thresholds::default()).remove(0);
@@ -60,7 +60,7 @@ fn a_stopped_writer_is_named_with_what_it_holds_up_and_the_command_that_continue
 #[test]
 fn nobody_is_told_to_kill_a_number_of_another_pid_namespace() {
     let scratch = Scratch::new();
-    let lost = Seat { namespace: Some(4_026_531_999), pid: None };
+    let lost = Seat { namespace: Some(4_026_531_999), pid: None, uid: None };
     let status = in_flight(&scratch.file("app.log"), ProcessState::Unknown, lost);
     let found = status.diagnose(&Thresholds::default()).remove(0);
     assert_eq!((found.id, found.pid), (FindingId::WriterStalled, None));
@@ -99,7 +99,7 @@ fn a_writer_of_another_pid_namespace_is_named_by_its_id_here() {
 #[test]
 fn the_worst_finding_makes_the_state() {
     let scratch = Scratch::new();
-    let here = Seat { namespace: None, pid: Some(std::process::id()) };
+    let here = Seat { namespace: None, pid: Some(std::process::id()), uid: None };
     let mut status = in_flight(&scratch.file("app.log"), ProcessState::Stopped, here);
     status.max_writers = 1;
     status.file.free = Ok(0);
@@ -114,7 +114,7 @@ fn the_worst_finding_makes_the_state() {
 fn a_sentence_of_a_hostile_log_is_still_a_command_on_that_log() {
     let scratch = Scratch::new();
     let log = scratch.file("it's a $(log).log");
-    let here = Seat { namespace: None, pid: Some(1) };
+    let here = Seat { namespace: None, pid: Some(1), uid: None };
     let mut status = in_flight(&log, ProcessState::Sleeping, here);
     status.writers.clear();
     status.file.free = Ok(0);
@@ -154,7 +154,7 @@ fn waiting(want: Want, errno: i32, seconds: u64) -> Option<Waiting> {
 #[test]
 fn a_full_disk_names_who_waits_since_when_and_for_how_much() {
     let scratch = Scratch::new();
-    let here = Seat { namespace: None, pid: Some(6935) };
+    let here = Seat { namespace: None, pid: Some(6935), uid: None };
     let mut status = in_flight(&scratch.file("app.log"), ProcessState::Sleeping, here);
     let writer = &mut status.writers[0];
     (writer.in_flight, writer.pid, writer.command_line) =
@@ -174,7 +174,7 @@ fn a_full_disk_names_who_waits_since_when_and_for_how_much() {
 #[test]
 fn appends_that_wait_for_more_than_30_s_are_critical_whatever_for() {
     let scratch = Scratch::new();
-    let here = Seat { namespace: None, pid: Some(7) };
+    let here = Seat { namespace: None, pid: Some(7), uid: None };
     let mut status = in_flight(&scratch.file("app.log"), ProcessState::Sleeping, here);
     status.writers[0].in_flight = None;
     (status.lock.held, status.lock.for_at_least) = (Ok(true), Duration::from_secs(1));
@@ -204,7 +204,7 @@ fn appends_that_wait_for_more_than_30_s_are_critical_whatever_for() {
 #[test]
 fn a_lock_that_a_slow_disk_keeps_for_a_moment_is_nobodys_fault() {
     let scratch = Scratch::new();
-    let here = Seat { namespace: None, pid: Some(7) };
+    let here = Seat { namespace: None, pid: Some(7), uid: None };
     let mut status = in_flight(&scratch.file("app.log"), ProcessState::Sleeping, here);
     (status.lock.held, status.lock.process) = (Ok(true), ProcessState::DiskSleep);
     status.lock.for_at_least = Duration::from_millis(54);
@@ -220,11 +220,11 @@ fn a_lock_that_a_slow_disk_keeps_for_a_moment_is_nobodys_fault() {
 #[test]
 fn several_that_stand_are_one_sentence_and_one_command() {
     let scratch = Scratch::new();
-    let here = Seat { namespace: None, pid: Some(1) };
+    let here = Seat { namespace: None, pid: Some(1), uid: None };
     let mut status = in_flight(&scratch.file("app.log"), ProcessState::Stopped, here);
     let one = status.writers.remove(0);
     for pid in [18018, 18062, 18401] {
-        let seat = Seat { namespace: None, pid: Some(pid) };
+        let seat = Seat { namespace: None, pid: Some(pid), uid: None };
         status.writers.push(WriterStatus { slot: pid, pid, seat, ..one.clone() });
     }
     let found = status.diagnose(&Thresholds::default());

@@ -37,7 +37,6 @@ const OTHERS: &[&str] = &[
     "realpath",
     "setfacl",
     "stat",
-    "sudo",
     "systemctl",
     "systemd-escape",
     "tail",

@@ -11,7 +11,7 @@ use nix::sys::signal::Signal;
 
 use crate::cli::{
     Bytes, COMMANDS, NOBODY, Scratch, Tool, WRITING, is_root, metadata_of, mmlogctl, own_mounts, skipped,
-    succeeds,
+    succeeds, wait_for,
 };
 use crate::{CONTENT, has_status, is_readable, refused, refused_by};
 
@@ -39,10 +39,52 @@ fn another_users_private_log_is_refused_with_the_reason_in_words() {
     set_mode(scratch.path(), 0o755);
     set_mode(&log, 0o600);
     set_mode(&metadata_of(&log), 0o600);
-    let reason = ["Permission denied", "run as the file's owner or group, or chmod it"];
+    let denied = "Permission denied (os error 13): it has mode 0600, owner 0:0, and this is uid 65534; ";
+    let reason = [denied, "run it as root"];
     refused_by(as_nobody, &COMMANDS, &log, 1, &reason);
+    let step = format!("{denied}as root: `mmlogctl status {}`", log.display());
+    let checked = as_nobody(mmlogctl("check", &log)).run();
+    assert!(checked.code == 3 && checked.text().contains(&step), "{checked:?}");
+    let listed = as_nobody(mmlogctl("ls", scratch.path()).arg("--only-below")).run();
+    assert!(listed.stderr.contains(&step) && !listed.text().contains("denied"), "{listed:?}");
+    chown(&metadata_of(&log), Some(1001), None).unwrap();
+    let seen = as_nobody(mmlogctl("cat", &log)).run();
+    assert!(
+        seen.stderr.contains("owner 1001:0, and this is uid 65534; run it as root or as uid 1001"),
+        "{seen:?}"
+    );
     set_mode(scratch.path(), 0o700);
     refused_by(as_nobody, &COMMANDS, &log, 1, &["Permission denied"]);
+}
+
+#[test]
+fn who_may_not_signal_a_stopped_process_is_told_who_may() {
+    if !nobody_can_run() {
+        return skipped("another user's process is said to be", "only root can act as another user");
+    }
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    set_mode(scratch.path(), 0o755);
+    for file in [&log, &metadata_of(&log)] {
+        set_mode(file, 0o644);
+    }
+    let mut writer = mmlogctl("append", &log).start();
+    writer.feed(b"four\n");
+    wait_for("the line", || mmlogctl("cat", &log).run().text().ends_with("four\n").then_some(()));
+    writer.signal(Signal::SIGSTOP);
+    let step = |by: fn(Tool) -> Tool| {
+        let said = by(mmlogctl("status", &log).arg("--json")).run();
+        let status: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+        let findings = status["findings"].as_array().unwrap();
+        let found = findings.iter().find(|f| f["id"] == "writer-stopped")?;
+        assert_eq!(found["command"], format!("kill -CONT {}", writer.pid()));
+        Some(found["next_step"].as_str().unwrap().to_owned())
+    };
+    let told = |by: fn(Tool) -> Tool| wait_for("a writer that is stopped", || step(by));
+    assert!(told(as_nobody).starts_with("as root: `kill -CONT "), "{}", told(as_nobody));
+    assert!(told(|tool| tool).starts_with("`kill -CONT "), "{}", told(|tool| tool));
+    writer.signal(Signal::SIGCONT);
+    writer.end();
 }
 
 #[test]

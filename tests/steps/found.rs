@@ -7,12 +7,12 @@ use std::time::{Duration, SystemTime};
 use mmlog::{
     Damage, Distrust, Fault, Finding, FindingId, FollowerStatus, Freezer, HoldStatus, Hole, HoleKind,
     InFlight, Opener, OutputReader, OutsideBytes, PanicRecord, Phase, PolicyState, PolicyUndone,
-    ProcessState, ReadOnly, Recovered, RemovedHeld, Seat, SegmentFlaw, Severity, SlotWaiters, State, Status,
-    StillOpen, Thresholds, Undone, Unrecovered, Version1Flags, Waiting, Want, WhyReadOnly, WriterStatus,
-    with_log,
+    ProcessState, ReadOnly, Recovered, RemovedHeld, Rights, Seat, SegmentFlaw, Severity, SlotWaiters, State,
+    Status, StillOpen, Thresholds, Undone, Unrecovered, Version1Flags, Waiting, Want, WhyReadOnly,
+    WriterStatus, with_log,
 };
 
-const HERE: Seat = Seat { namespace: None, pid: Some(4312) };
+const HERE: Seat = Seat { namespace: None, pid: Some(4312), uid: None };
 const PROCESSES: [ProcessState; 8] = [
     ProcessState::Running,
     ProcessState::Sleeping,
@@ -334,7 +334,7 @@ fn follower(w: &WriterStatus) -> FollowerStatus {
 
 /// By a process in each state, here and in another PID namespace, and by one that nobody knows.
 fn by_all(with: With<'_>, groups: &Path, change: &dyn Fn(&mut Status, &WriterStatus)) {
-    let elsewhere = |pid| Seat { namespace: Some(4_026_531_999), pid };
+    let elsewhere = |pid| Seat { namespace: Some(4_026_531_999), pid, uid: None };
     for process in PROCESSES {
         for (pid, seat) in
             [(4312, HERE), (1, elsewhere(Some(77))), (1, elsewhere(None)), (0, Seat::default())]
@@ -415,6 +415,7 @@ fn refused(well: &Status) -> Vec<Finding> {
     let mut faults = vec![
         Fault::Symlink { target: "elsewhere.log".into() },
         Fault::NoLog,
+        Fault::Denied { operation, rights: Rights { uid: 0, gid: 0, mode: 0o600 }, uid: 1001 },
         Fault::NoMetadata { len: 9 },
         Fault::Metadata(well.path.clone()),
         Fault::Segment { log: well.path.clone(), reads: "`cat LOG` reads this part of it", is_there: true },

@@ -4,6 +4,7 @@ mod at;
 mod blocker;
 mod class;
 mod fault;
+mod rights;
 mod words;
 
 pub(crate) use at::At;
@@ -11,6 +12,8 @@ pub use at::Error;
 pub use blocker::Blocker;
 pub use class::Class;
 pub use fault::Fault;
+pub use rights::Rights;
+pub(crate) use rights::as_whom;
 pub(crate) use words::{GONE, quoted_directory, shown};
 pub use words::{quoted, reason, with_log};
 

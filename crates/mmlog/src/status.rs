@@ -32,6 +32,7 @@ pub use policy::{PolicyStatus, PolicyUndone};
 pub use segments::{RemovedHeld, SegmentStatus};
 pub use still_open::StillOpen;
 
+pub use crate::error::Rights;
 use crate::error::{Fault, PanicRecord};
 use crate::files::Files;
 use crate::files::reboot::foreseen::Unrecovered;
@@ -42,7 +43,6 @@ use crate::sync::Ordering;
 use crate::sys::cgroup::Freezer;
 pub use crate::sys::fs::Medium;
 pub use crate::sys::mounts::{ReadOnly, WhyReadOnly};
-pub use crate::sys::place::Rights;
 use crate::sys::process::{ProcessState, time_of};
 use crate::waiting::{SlotWaiters, Waiting};
 
@@ -156,6 +156,8 @@ pub struct Seat {
     pub namespace: Option<u64>,
     /// Its id in our namespace; `None` when it cannot be found from here.
     pub pid: Option<u32>,
+    /// The user whose rights it has, where that can be seen: who may end it.
+    pub uid: Option<u32>,
 }
 
 /// A reservation that is not finished.

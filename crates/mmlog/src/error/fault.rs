@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use super::words::{self, GONE, advice, make_room, misfit, quoted, shorter, shown, words};
-use super::{Blocker, PanicRecord};
+use super::{Blocker, PanicRecord, Rights};
 use crate::units::{counted, lasting, size};
 
 /// The problem, without the path: `LOG` stands for it in commands.
@@ -19,6 +19,18 @@ pub enum Fault {
         operation: &'static str,
         /// The errno.
         source: io::Error,
+    },
+    /// A file is another user's, and its mode does not let this one.
+    #[error(
+        "cannot {operation}: Permission denied (os error 13): it has {rights}, and this is uid {uid}; run it {}", rights.who()
+    )]
+    Denied {
+        /// What was tried.
+        operation: &'static str,
+        /// Whose the file is.
+        rights: Rights,
+        /// Who tried.
+        uid: u32,
     },
     /// The path is no regular file.
     #[error("not a regular file ({kind}); name a plain file")]

@@ -19,7 +19,11 @@ impl Fault {
 
     /// Whether this user lacks a permission.
     pub(crate) fn is_denied(&self) -> bool {
-        matches!(self, Fault::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied)
+        match self {
+            Fault::Io { source, .. } => source.kind() == io::ErrorKind::PermissionDenied,
+            Fault::Denied { .. } => true,
+            _ => false,
+        }
     }
 
     pub(crate) fn io(operation: &'static str) -> impl FnOnce(io::Error) -> Fault {
@@ -106,7 +110,7 @@ pub(super) fn advice(e: &io::Error) -> &'static str {
 fn known(e: &io::Error) -> Option<&'static str> {
     Some(match e.raw_os_error()? {
         libc::ENOENT | libc::ENOTDIR => "make the directory first, or correct the path",
-        libc::EACCES => "run as the file's owner or group, or chmod it",
+        libc::EACCES => "run it as root, or as a user who may",
         libc::EPERM => "see lsattr; mapped writers need both attributes off",
         libc::EROFS => "remount it writable; cat, tail and status work as it is",
         libc::ENOMEM if !is_limited(Resource::RLIMIT_AS) => {

@@ -18,6 +18,8 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use nix::libc;
+
 use super::absent::no_log;
 use super::boot::{Boot, Known};
 use super::meta::{self, Meta, Stage, page_size};
@@ -115,13 +117,23 @@ impl Files {
     pub(super) fn explain_denied(&self, fault: Fault) -> Fault {
         let now = process::effective_user();
         match fault {
-            Fault::Io { operation, source }
-                if source.kind() == io::ErrorKind::PermissionDenied && now != self.opened_as =>
+            Fault::Io { operation, .. } | Fault::Denied { operation, .. }
+                if fault.is_denied() && now != self.opened_as =>
             {
                 Fault::UserChanged { operation, opened_as: self.opened_as, now }
             }
             fault => fault,
         }
+    }
+}
+
+/// Why one of the files could not be opened: with whose it is where that is the reason.
+pub(super) fn not_opened(place: &Place, part: Part, source: io::Error, operation: &'static str) -> Fault {
+    match place.find(part) {
+        Ok(Some(found)) if source.raw_os_error() == Some(libc::EACCES) => {
+            Fault::Denied { operation, rights: found.rights(), uid: process::effective_user() }
+        }
+        _ => Fault::Io { operation, source },
     }
 }
 
@@ -297,7 +309,7 @@ impl Opening<'_> {
                 Fault::Symlink { target: std::fs::read_link(link).unwrap_or_default() }
             }
             Some(kind) => Fault::NotRegular { kind },
-            _ => Fault::Io { operation, source: e },
+            None => not_opened(self.place, part, e, operation),
         }
     }
 

@@ -229,6 +229,7 @@ fn errno_of(fault: &Fault) -> Option<i32> {
     match fault {
         Fault::Io { source, .. } | Fault::NoSpace { source, .. } => source.raw_os_error(),
         Fault::NoInode { .. } => Some(libc::ENOSPC),
+        Fault::Denied { .. } => Some(libc::EACCES),
         _ => None,
     }
 }

@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::leftovers::Leftover;
-use super::open::resolve;
+use super::open::{not_opened, resolve};
 use super::segment_dir::{LeftOut, Listing, Named, Owner, SegmentDir, Stranger};
 use super::{Config, in_use};
 use crate::crash::crash_point;
@@ -70,7 +70,7 @@ fn remove_parts(
     let open = |part| match place.open(part, Access::Read) {
         Ok(file) => Ok(Some(file)),
         Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
-        Err(e) => Err(look()(e)),
+        Err(e) => Err(not_opened(place, part, e, "open the log's files")),
     };
     let data = open(Part::Data)?;
     let Some(metadata) = open(Part::Metadata)? else {

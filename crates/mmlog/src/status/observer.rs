@@ -321,7 +321,8 @@ impl Observer {
     /// Where a process is. Those of other PID namespaces are looked for in /proc, and not at every look.
     pub(super) fn seat(&mut self, who: &Who) -> Seat {
         let Some(namespace) = process::other_namespace(who) else {
-            return Seat { namespace: None, pid: (who.pid != 0).then_some(who.pid) };
+            let pid = (who.pid != 0).then_some(who.pid);
+            return Seat { namespace: None, pid, uid: pid.and_then(process::user_of) };
         };
         let key = (namespace, who.pid);
         let known = self.seats.get(&key).filter(|(_, at)| at.elapsed() < SEATED).map(|(pid, _)| *pid);
@@ -330,7 +331,7 @@ impl Observer {
             self.seats.insert(key, (pid, Instant::now()));
             pid
         });
-        Seat { namespace: Some(namespace), pid }
+        Seat { namespace: Some(namespace), pid, uid: pid.and_then(process::user_of) }
     }
 }
 

@@ -5,7 +5,6 @@
 //! root, to somebody else's files between one call and the next.
 
 use std::ffi::{OsStr, OsString};
-use std::fmt;
 use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -22,6 +21,7 @@ use rustix::fs::{
 use super::fs;
 use super::holders::{Nameless, nameless};
 use super::together::Together;
+use crate::error::Rights;
 
 /// What [`Place::open`] is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -107,23 +107,6 @@ impl Found {
             FileType::Symlink => Some("symbolic link"),
             _ => Some("device"),
         }
-    }
-}
-
-/// Whose a file or a directory is, and who may do what with it.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Rights {
-    /// Owner.
-    pub uid: u32,
-    /// Group.
-    pub gid: u32,
-    /// Permission bits.
-    pub mode: u32,
-}
-
-impl fmt::Display for Rights {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "mode {:04o}, owner {}:{}", self.mode, self.uid, self.gid)
     }
 }
 

@@ -211,6 +211,12 @@ pub(crate) fn command_line(pid: u32) -> Option<String> {
     (!text.is_empty()).then(|| text[program..].to_owned())
 }
 
+/// The user whose rights a process has, as far as it shows them.
+pub(crate) fn user_of(pid: u32) -> Option<u32> {
+    use std::os::unix::fs::MetadataExt;
+    fs::metadata(format!("/proc/{pid}")).ok().map(|found| found.uid())
+}
+
 /// Whether there is such a process, also one that `/proc` does not show.
 fn exists(pid: u32) -> bool {
     let Ok(pid) = i32::try_from(pid) else { return false };

@@ -229,7 +229,9 @@ fn table(logs: &[Log], columns: Option<usize>, painter: Painter) -> String {
         let padding = " ".repeat(of_state - word.len());
         let word = painter.paint(log.verdict().into(), word);
         text.push_str(&format!("{word}{padding}{}  {}\n", figures(row), shown(&log.path)));
-        if log.severity() < Severity::Info || log.sight != Sight::Here {
+        // What could not be looked at is said on standard error, with what to do.
+        let is_seen = !matches!((log.sight, &log.look), (Sight::Here, Some(Err(_))));
+        if is_seen && log.severity() < Severity::Info || log.sight != Sight::Here {
             let sentence = printable(&log.diagnosis().0);
             let lines = match columns {
                 Some(columns) => wrapped(&sentence, columns.saturating_sub(2).max(20), usize::MAX),

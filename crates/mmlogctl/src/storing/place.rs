@@ -137,7 +137,7 @@ impl Watch {
                 Ok(_) => {
                     "the path does not lead to this log any more: its directory was renamed or replaced; it goes on where it was opened, restart it to append at this path".to_owned()
                 }
-                Err(fault @ Fault::Io { .. }) => format!(
+                Err(fault @ (Fault::Io { .. } | Fault::Denied { .. })) => format!(
                     "the path does not lead to this log any more, and what is there could not be looked at ({fault}); it goes on where it was opened"
                 ),
                 Err(_) => {

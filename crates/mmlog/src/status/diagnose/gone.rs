@@ -81,8 +81,8 @@ impl Status {
                 let sentence = format!(
                     "{sentence}, and writer {pid} ({command}) lives, whose files uid {me} may not see: its bytes may not be lost yet"
                 );
-                let look = self.command("status").replacen('`', "`sudo ", 1);
-                let next = format!("{look} tells what saves them first; then {next_step}");
+                let look = self.command("status");
+                let next = format!("as root: {look} tells what saves them first; then {next_step}");
                 Finding { sentence, next_step: next, pid: w.seat.pid, ..found }
             }
             None if open.is_unseen => {
@@ -162,6 +162,12 @@ pub fn explain(error: &Error) -> Finding {
     let text = error.words();
     let (problem, next) =
         text.split_once("; ").unwrap_or((&text, "look at the path, and at who may read it"));
+    let next = match error.fault() {
+        Fault::Denied { rights, .. } => {
+            format!("{}: `mmlogctl status {}`", rights.who(), quoted(error.path()))
+        }
+        _ => next.to_owned(),
+    };
     let id = match error.fault() {
         Fault::NoData => FindingId::DataGone,
         Fault::Foreign { .. } | Fault::Emptied { .. } => FindingId::DataReplaced,
@@ -177,5 +183,5 @@ pub fn explain(error: &Error) -> Finding {
         other if other.class() == Class::Damaged => State::Damaged,
         _ => State::Ok,
     };
-    critical(id, state, problem.to_owned(), next.to_owned())
+    critical(id, state, problem.to_owned(), next)
 }

@@ -221,7 +221,7 @@ impl Status {
             return "it is in another PID namespace: find it there (`lsns -t pid`), continue it or end it; it heals by itself then"
             .to_owned();
         };
-        let all = ids.join(" ");
+        let (all, by) = (ids.join(" "), signalled_by(people));
         let cost = match (loses, ids.len()) {
             (Loses::Nothing, _) => "it heals by itself, nothing is lost",
             (Loses::AReader, 1) => "it goes on where it was",
@@ -232,11 +232,11 @@ impl Status {
         match (first.process, first.frozen_by) {
             (ProcessState::Frozen, Some(by)) => thaw(by),
             (ProcessState::Stopped, _) if matches!(loses, Loses::AReader) => {
-                format!("`kill -CONT {all}`: {cost}")
+                format!("{by}`kill -CONT {all}`: {cost}")
             }
-            (ProcessState::Stopped, _) => format!("`kill -CONT {all}`, or `kill -9 {all}`: {cost}"),
+            (ProcessState::Stopped, _) => format!("{by}`kill -CONT {all}`, or `kill -9 {all}`: {cost}"),
             (ProcessState::Traced, _) => format!(
-                "`grep TracerPid /proc/{pid}/status` tells which process traces it: let that one detach, or `kill -9 {all}`: {cost}"
+                "`grep TracerPid /proc/{pid}/status` tells which process traces it: let that one detach, or {by}`kill -9 {all}`: {cost}"
             ),
             (ProcessState::CoreDumping, _) => {
                 format!(
@@ -254,13 +254,20 @@ impl Status {
                 self.directory()
             ),
             (ProcessState::Hidden, _) => {
-                format!("{} sees as root what it does", self.command("status").replacen('`', "`sudo ", 1))
+                format!("as root: {} shows what it does", self.command("status"))
             }
             _ => format!(
-                "`cat /proc/{pid}/stack` shows as root what it waits for; if it hangs, `kill -9 {all}`: {cost}"
+                "`cat /proc/{pid}/stack` shows as root what it waits for; if it hangs, {by}`kill -9 {all}`: {cost}"
             ),
         }
     }
+}
+
+/// Who may signal them, where whoever looks may not.
+fn signalled_by(people: &[Person<'_>]) -> String {
+    let me = process::effective_user();
+    let of_others = people.iter().filter_map(|p| p.seat.uid).find(|uid| me != 0 && *uid != me);
+    of_others.map_or_else(String::new, |uid| format!("{}: ", crate::error::as_whom(uid)))
 }
 
 /// Where a service manager or a container's may know of it, that one has to be told.

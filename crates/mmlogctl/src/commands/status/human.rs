@@ -479,7 +479,7 @@ mod tests {
     fn a_process_in_another_container_is_named_as_it_is_found_from_here() {
         let mut writer = sample::worst().writers.remove(0);
         let mut said = |namespace, pid| {
-            writer.seat = Seat { namespace, pid };
+            writer.seat = Seat { namespace, pid, uid: None };
             super::writer(&writer).split(')').next().map(str::to_owned)
         };
         let here = said(Some(4_026_532_281), Some(77));

@@ -68,7 +68,7 @@ struct Trouble {
 
 impl Trouble {
     fn lasting(&mut self, error: &mmlog::Error) -> Option<String> {
-        if matches!(error.fault(), Fault::NoLog | Fault::Io { .. }) {
+        if matches!(error.fault(), Fault::NoLog | Fault::Io { .. } | Fault::Denied { .. }) {
             *self = Self::default();
             return None;
         }

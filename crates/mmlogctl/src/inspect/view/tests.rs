@@ -90,7 +90,7 @@ fn busy() -> Status {
     let one = |slot: u32| mmlog::WriterStatus {
         slot,
         pid: 4300 + slot,
-        seat: mmlog::Seat { namespace: None, pid: Some(4300 + slot) },
+        seat: mmlog::Seat { namespace: None, pid: Some(4300 + slot), uid: None },
         command: "web".to_owned(),
         messages: 30_000 + u64::from(slot) * 1000,
         bytes: 3_000_000 + u64::from(slot) * 100_000,
