@@ -153,7 +153,7 @@ fn a_restored_copy_goes_on_by_the_first_step_that_is_printed() {
         let refused = append(&log, "lost\n").run();
         assert_eq!(refused.code, 4, "{refused:?}");
         let status = String::from_utf8(mmlogctl("status", &log).run().stdout).unwrap();
-        let step = status.split('`').nth(1).unwrap();
+        let step = status.lines().map(str::trim).find(|line| line.starts_with("mmlogctl ")).unwrap();
         assert!(step.starts_with("mmlogctl repair --rebuild"), "{status}");
         let advised = format!("`mmlogctl repair --rebuild {}`", log.display());
         assert!(refused.stderr.contains(&advised), "{refused:?}");

@@ -9,6 +9,7 @@ use crate::files::Files;
 use crate::following;
 use crate::layout::FOLLOWING_MAX;
 use crate::sys::cgroup::Freezer;
+use crate::sys::last_run;
 use crate::sys::map::Protection;
 use crate::sys::process::{self, ProcessState};
 
@@ -116,7 +117,7 @@ impl Observer {
                     not_run_for: seat
                         .pid
                         .filter(|_| lag > 0 && process.is_held())
-                        .and_then(process::not_run_for)
+                        .and_then(last_run::not_run_for)
                         .or(stands_for.filter(|_| process.is_held())),
                     frozen_by,
                     stuck_in: match seat.pid.filter(|_| is_late) {

@@ -7,6 +7,7 @@ use super::{Observer, Seat};
 use crate::files::Files;
 use crate::holds::{self, Said};
 use crate::sys::cgroup::Freezer;
+use crate::sys::last_run;
 use crate::sys::process::{self, ProcessState, time_of};
 
 /// A hold, as it is now.
@@ -60,7 +61,7 @@ impl Observer {
             seat,
             command_line: stands.and_then(|_| self.command_line(seat)),
             process,
-            not_run_for: stands.and_then(|pid| process::not_run_for(pid).or_else(unseen)),
+            not_run_for: stands.and_then(|pid| last_run::not_run_for(pid).or_else(unseen)),
             frozen_by,
             stuck_in: stuck_in(process, seat),
             since: time_of(said.since_ns),

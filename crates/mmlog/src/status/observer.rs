@@ -20,6 +20,7 @@ use crate::metadata::Gate;
 use crate::slots::Phase;
 use crate::sync::Ordering;
 use crate::sys::cgroup::{Freezer, Groups};
+use crate::sys::last_run;
 use crate::sys::map::View;
 use crate::sys::process::{self, ProcessState, Who, time_of};
 
@@ -227,7 +228,7 @@ impl Observer {
         let (who, seat) = self.known(files, owner::of(&slot.cold), &alive);
         let (process, frozen_by) = self.doing(state(&alive, &who, seat), seat);
         let waiting = slot.hot.waiting_for(slot.cold.since_ns.load(Ordering::Relaxed));
-        let not_run_for = seat.pid.filter(|_| process.is_held()).and_then(process::not_run_for);
+        let not_run_for = seat.pid.filter(|_| process.is_held()).and_then(last_run::not_run_for);
         let seen_for = self.age(Still::Process(who.pid, process), seen);
         if let (Some(flight), Some(stood)) = (&mut in_flight, not_run_for) {
             flight.for_at_least = flight.for_at_least.max(stood);

@@ -10,6 +10,7 @@ pub(crate) mod fork;
 pub(crate) mod fs;
 pub(crate) mod futex;
 pub(crate) mod holders;
+pub(crate) mod last_run;
 pub(crate) mod lock;
 pub(crate) mod map;
 pub(crate) mod mounts;

@@ -5,7 +5,6 @@ use std::fs;
 use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -155,27 +154,6 @@ pub(crate) fn state_at(who: &Who, here: Option<u32>) -> ProcessState {
         Some("Z" | "X" | "x") => ProcessState::Zombie,
         _ => ProcessState::Unknown,
     }
-}
-
-/// For how long no thread of a process of this PID namespace has run, which is since when one that stands does so.
-/// `None` where the kernel does not say, or of one with very many threads.
-pub(crate) fn not_run_for(pid: u32) -> Option<Duration> {
-    const THREADS: usize = 64;
-    let now = last_ran("/proc/thread-self/sched".as_ref())?;
-    let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?.take(THREADS + 1);
-    let ran: Option<Vec<Duration>> =
-        threads.map(|thread| last_ran(&thread.ok()?.path().join("sched"))).collect();
-    let ran = ran.filter(|ran| ran.len() <= THREADS)?;
-    Some(now.saturating_sub(ran.into_iter().max()?))
-}
-
-/// By a clock that all threads have in common, within a tick or so.
-fn last_ran(sched: &Path) -> Option<Duration> {
-    let text = fs::read_to_string(sched).ok()?;
-    let line = text.lines().find_map(|line| line.strip_prefix("se.exec_start"))?;
-    let (ms, rest) = line.trim_start_matches([' ', ':']).split_once('.')?;
-    let fraction = rest.get(..6)?.parse().ok()?;
-    Some(Duration::from_millis(ms.parse().ok()?) + Duration::from_nanos(fraction))
 }
 
 /// Where a thread of a process waits to write into a full pipe, if one does, as far as this user may see it.
