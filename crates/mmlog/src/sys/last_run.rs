@@ -75,6 +75,7 @@ fn processor_of(thread: &Path) -> Option<usize> {
 }
 
 #[cfg(test)]
+#[allow(clippy::unwrap_used)]
 mod tests {
     use std::process::{Child, Command, Stdio};
 
