@@ -47,7 +47,7 @@ fn another_users_private_log_is_refused_with_the_reason_in_words() {
     assert!(checked.code == 3 && checked.text().contains(&step), "{checked:?}");
     let listed = as_nobody(mmlogctl("ls", scratch.path()).arg("--only-below")).run();
     assert!(listed.stderr.contains(&step) && !listed.text().contains("denied"), "{listed:?}");
-    chown(&metadata_of(&log), Some(1001), None).unwrap();
+    chown(metadata_of(&log), Some(1001), None).unwrap();
     let seen = as_nobody(mmlogctl("cat", &log)).run();
     assert!(
         seen.stderr.contains("owner 1001:0, and this is uid 65534; run it as root or as uid 1001"),

@@ -57,7 +57,8 @@ fn judge(what: &str, limit: &str, log: &Path, ended: &Ended) {
     if ended.code != 0 && !is_verdict {
         let text = format!("{}{}", ended.text(), ended.stderr);
         // On a screen the step has a line of its own.
-        let has_step = text.contains("; ") || what.contains(" inspect ") && text.contains("\nraise the limit");
+        let has_step =
+            text.contains("; ") || what.contains(" inspect ") && text.contains("\nraise the limit");
         assert!(text.contains(limit) && has_step, "{said}");
     }
     if log.exists() {

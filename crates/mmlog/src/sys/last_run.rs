@@ -75,7 +75,7 @@ fn processor_of(thread: &Path) -> Option<usize> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
+#[allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 mod tests {
     use std::process::{Child, Command, Stdio};
 
