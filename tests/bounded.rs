@@ -246,7 +246,7 @@ fn an_append_that_rotates_and_removes_syncs_the_metadata_and_waits_for_no_data()
     // The directory, where the newest final segment goes: its name says where the file at the path begins.
     let directory = format!("<{}>", scene.dir.path().canonicalize().unwrap().display());
     let is_small = |line: &&str| line.contains(".mmlog>") || line.contains(&directory);
-    assert!(!synced.is_empty() && synced.iter().all(|line| is_small(line)), "{traced}");
+    assert!(!synced.is_empty() && synced.iter().all(is_small), "{traced}");
 }
 
 #[test]

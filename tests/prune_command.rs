@@ -356,7 +356,8 @@ fn whoever_takes_a_segment_away_makes_the_names_durable_before_and_then_the_meta
         append(&log).arg("--sync=always").run().is_success();
         mmlogctl("rotate", &log).arg("--compress=gzip")
     };
-    let each: [(&str, &dyn Fn(&Scratch) -> Tool); 3] =
+    type Staged<'a> = (&'a str, &'a dyn Fn(&Scratch) -> Tool);
+    let each: [Staged<'_>; 3] =
         [("policy", &by_policy), ("prune", &by_hand), ("rotate --compress", &compressed)];
     for (who, tool) in each {
         let scratch = Scratch::new();
