@@ -137,13 +137,11 @@ mod door {
     pub use crate::rotate::{Rotated, Rotation};
     pub use crate::slots::Phase;
     pub use crate::span::{Edge, Jump, Pair, Span};
-    pub use crate::status::StillOpen;
-    pub use crate::status::{ClockDoubt, ClockSet, OutsideBytes, PolicyStatus, PolicyUndone, UnrunHooks};
     pub use crate::status::{
-        Damage, Durability, FileFacts, Finding, FindingId, FollowerStatus, HoldStatus, InFlight, Lock, LogId,
-        Medium, Observer, OutputReader, ReadOnly, Recovered, RemovedHeld, Rights, Seat, Seen, SegmentFlaw,
-        SegmentStatus, Severity, State, Status, Thresholds, Version1Flags, WhyReadOnly, WriterStatus,
-        explain,
+        ClockDoubt, ClockSet, Damage, Durability, FileFacts, Finding, FindingId, FollowerStatus, HoldStatus,
+        InFlight, Lock, LogId, Medium, Observer, OutputReader, OutsideBytes, PolicyStatus, PolicyUndone,
+        ReadOnly, Recovered, RemovedHeld, Rights, Seat, Seen, SegmentFlaw, SegmentStatus, Severity, State,
+        Status, StillOpen, Thresholds, UnrunHooks, Version1Flags, WhyReadOnly, WriterStatus, explain,
     };
     pub use crate::sys::barrier::prepare_before_threads;
     pub use crate::sys::cgroup::Freezer;

@@ -3,6 +3,7 @@
 //! `kept` is the label of the word that readers look at again after each `pread`: who has read what a punch left sees
 //! that it is pruned.
 
+use std::cell::OnceCell;
 use std::fs::File;
 use std::io;
 use std::ops::Range;
@@ -28,15 +29,18 @@ use crate::sys::{alloc, fs};
 use crate::times::Final;
 
 /// When final segments became so, as the log has noted it; of others, what their files say.
-pub(crate) struct FinalTimes {
-    noted: Vec<Final>,
+pub(crate) struct FinalTimes<'a> {
+    files: &'a Files,
+    /// Read when the first segment is asked about: most logs that are looked at have none.
+    noted: OnceCell<Vec<Final>>,
     current: Entry,
 }
 
-impl FinalTimes {
+impl FinalTimes<'_> {
     /// What was noted of that one.
     pub(crate) fn noted(&self, generation: u64, base: u64) -> Option<&Final> {
-        self.noted.iter().find(|noted| (noted.generation, noted.base) == (generation, base))
+        let noted = self.noted.get_or_init(|| self.files.noted_finals());
+        noted.iter().find(|noted| (noted.generation, noted.base) == (generation, base))
     }
 
     /// When it became final, whose file says `changed`. That is asked only where nothing is noted: anybody may touch a file.
@@ -70,8 +74,8 @@ impl Files {
     }
 
     /// When final segments became so.
-    pub(crate) fn final_times(&self) -> FinalTimes {
-        FinalTimes { noted: self.noted_finals(), current: self.meta.header().current() }
+    pub(crate) fn final_times(&self) -> FinalTimes<'_> {
+        FinalTimes { files: self, noted: OnceCell::new(), current: self.meta.header().current() }
     }
 
     /// Takes a name of a final segment away, its bytes first; whether it was still that of the file that was

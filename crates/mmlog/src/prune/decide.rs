@@ -51,7 +51,7 @@ impl Facts {
     pub(super) fn gather(files: &Files, how: &Retention) -> Result<Self, Fault> {
         let base = files.meta.header().current().base;
         let (clock, listing) = (files.clock(), files.finals()?);
-        let since = how.age.map(|_| files.final_times());
+        let since = files.final_times();
         let mut finals: Vec<Final> = Vec::new();
         for n in listing.named {
             let found = match how.asks_files() {
@@ -72,7 +72,7 @@ impl Facts {
                 base: n.says.base,
                 end: base,
                 allocated,
-                age: found.zip(since.as_ref()).and_then(|(found, since)| {
+                age: found.filter(|_| how.age.is_some()).and_then(|found| {
                     clock.age_of_file(since.since(n.says.generation, n.says.base, found.changed))
                 }),
                 names: vec![n],
