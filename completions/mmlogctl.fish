@@ -128,7 +128,7 @@ complete -c mmlogctl -n '__mmlogctl_in append' -l no-create -d 'Fail when the lo
 complete -c mmlogctl -n '__mmlogctl_in append' -l linger -d 'Collect for up to DUR before appending, so that batches are fewer and bigger' -x
 complete -c mmlogctl -n '__mmlogctl_in append' -l max-line -d 'Split a line that is longer than this, and say so. Each piece is a line of exactly SIZE bytes, the last one may be shorter' -x
 complete -c mmlogctl -n '__mmlogctl_in append' -l split-mark -d 'Put TEXT at the end of each piece of a split line but the last, so that whoever reads can join them' -x
-complete -c mmlogctl -n '__mmlogctl_in append' -l on-full -d 'What to do while the log cannot grow because the disk is full' -x -a 'retry fail drop'
+complete -c mmlogctl -n '__mmlogctl_in append' -l on-full -d 'What to do while the log cannot be made, or cannot grow, because the disk is full' -x -a 'retry fail drop'
 complete -c mmlogctl -n '__mmlogctl_in append' -l sync -d 'When to make durable what was stored, against power failures' -x -a 'never always interval='
 complete -c mmlogctl -n '__mmlogctl_in append' -l drop-behind -d 'Keep about this much of the log\'s end in the page cache, and write out and drop what lies further behind' -x
 complete -c mmlogctl -n '__mmlogctl_in append' -l timestamp -d 'Put the time of storing before each line'
@@ -155,7 +155,7 @@ complete -c mmlogctl -n '__mmlogctl_in exec' -l no-create -d 'Fail when the log 
 complete -c mmlogctl -n '__mmlogctl_in exec' -l linger -d 'Collect for up to DUR before appending, so that batches are fewer and bigger' -x
 complete -c mmlogctl -n '__mmlogctl_in exec' -l max-line -d 'Split a line that is longer than this, and say so. Each piece is a line of exactly SIZE bytes, the last one may be shorter' -x
 complete -c mmlogctl -n '__mmlogctl_in exec' -l split-mark -d 'Put TEXT at the end of each piece of a split line but the last, so that whoever reads can join them' -x
-complete -c mmlogctl -n '__mmlogctl_in exec' -l on-full -d 'What to do while the log cannot grow because the disk is full' -x -a 'retry fail drop'
+complete -c mmlogctl -n '__mmlogctl_in exec' -l on-full -d 'What to do while the log cannot be made, or cannot grow, because the disk is full' -x -a 'retry fail drop'
 complete -c mmlogctl -n '__mmlogctl_in exec' -l sync -d 'When to make durable what was stored, against power failures' -x -a 'never always interval='
 complete -c mmlogctl -n '__mmlogctl_in exec' -l drop-behind -d 'Keep about this much of the log\'s end in the page cache, and write out and drop what lies further behind' -x
 complete -c mmlogctl -n '__mmlogctl_in exec' -l timestamp -d 'Put the time of storing before each line'

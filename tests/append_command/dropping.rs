@@ -1,12 +1,13 @@
 //! `--on-full drop`: every byte of the input is in the log or counted, in a line of the log or, at the end, on standard error.
 
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use jiff::Timestamp;
+use nix::sys::signal::Signal;
 
-use crate::cli::{Ended, Scratch, mmlogctl, skipped, succeeds, wait_for};
+use crate::cli::{Ended, Scratch, metadata_of, mmlogctl, mounted, skipped, succeeds, wait_for};
 use crate::full::{MIB, lines, small_disk};
 use crate::{append, holds};
 
@@ -163,6 +164,105 @@ fn the_line_about_raw_bytes_is_a_line_of_its_own() {
         "{told:?}"
     );
     assert!(text.starts_with("no newline\0") && text.ends_with("behind"));
+}
+
+/// What keeps a log from being made in that directory, until it is removed.
+fn in_the_way(disk: &Path, by: &str) -> Vec<PathBuf> {
+    match by {
+        "space" => {
+            let filler = disk.join("filler");
+            fs::write(&filler, vec![1; 2 * MIB - 8192]).unwrap();
+            vec![filler]
+        }
+        _ => {
+            let names = (0..).map(|n| disk.join(format!("filler {n}")));
+            names.take_while(|name| fs::write(name, "").is_ok()).collect()
+        }
+    }
+}
+
+fn bytes_of(log: &Path) -> u64 {
+    fs::metadata(log).map_or(0, |found| found.len())
+}
+
+#[test]
+fn drop_goes_on_where_the_log_is_yet_to_be_made() {
+    for (by, options) in [("space", "size=2m"), ("inodes", "size=2m,nr_inodes=8")] {
+        let scratch = Scratch::new();
+        let Some(disk) = mounted(&scratch, "tmpfs", options) else {
+            return skipped("drop goes on where the log is yet to be made", "mounting needs root");
+        };
+        let (log, fillers) = (disk.join("app.log"), in_the_way(&disk, by));
+        let input = lines(3 * MIB);
+        let (before, behind) = input.split_at(5 * MIB / 2);
+        let mut running = append(&log, &["--on-full=drop", "--chunk-size=64K", "--tee"]).start();
+        running.until_stderr(DROPPING);
+        // It is read: the pipe is smaller.
+        running.feed(before);
+        assert_eq!(bytes_of(&log), 0);
+        fillers.iter().for_each(|filler| fs::remove_file(filler).unwrap());
+        wait_for("the log accounts for all", || {
+            let (stored, missing) = (bytes_of(&log) > 0).then(|| accounted(&log, ""))?;
+            (stored + missing.iter().sum::<usize>() == before.len()).then_some(())
+        });
+        running.feed(behind);
+        let ended = running.end();
+        assert_eq!((ended.code, ended.stderr.lines().count()), (0, 2), "{by}: {ended:?}");
+        assert!(ended.stderr.contains(" dropped, the log says so"), "{by}: {ended:?}");
+        let (stored, missing) = accounted(&log, "");
+        assert_eq!((stored + missing[0], missing.len()), (input.len(), 1), "{by}");
+        assert_eq!(ended.stdout, input, "copies go on");
+    }
+}
+
+#[test]
+fn a_log_that_could_be_made_before_anything_came_has_no_line_about_it() {
+    let scratch = Scratch::new();
+    let Some(disk) = small_disk(&scratch, "a log made in time has no line about drops") else { return };
+    let (log, fillers) = (disk.join("app.log"), in_the_way(&disk, "space"));
+    let mut running = append(&log, &["--on-full=drop"]).start();
+    running.until_stderr(DROPPING);
+    fs::remove_file(&fillers[0]).unwrap();
+    running.until_stderr("nothing was dropped");
+    running.feed(b"one\n");
+    assert_eq!(running.end().code, 0);
+    holds(&log, b"one\n");
+}
+
+#[test]
+fn a_signal_while_the_log_is_yet_to_be_made_leaves_the_grace_and_says_what_was_dropped() {
+    for (grace, space, code) in [("0s", false, 1), ("1h", false, 1), ("1h", true, 0)] {
+        let scratch = Scratch::new();
+        let Some(disk) = small_disk(&scratch, "a signal before the log is made leaves the grace") else {
+            return;
+        };
+        let (log, fillers) = (disk.join("app.log"), in_the_way(&disk, "space"));
+        let mut running = append(&log, &["--on-full=drop", &format!("--grace={grace}")]).start();
+        running.until_stderr(DROPPING);
+        running.feed(&lines(32));
+        running.signal(Signal::SIGTERM);
+        let fed = if grace == "0s" {
+            32
+        } else {
+            running.until_stderr("a signal came");
+            running.feed(&lines(64)[32..]);
+            64
+        };
+        if space {
+            fs::remove_file(&fillers[0]).unwrap();
+        }
+        let open = (grace == "0s").then(|| running.stdin.take());
+        let ended = running.end();
+        drop(open);
+        assert_eq!(ended.code, code, "{ended:?}");
+        if space {
+            let (stored, missing) = accounted(&log, "");
+            assert_eq!(stored + missing.iter().sum::<usize>(), fed);
+        } else {
+            assert_eq!(said_at_the_end(&ended), fed);
+            assert!(bytes_of(&log) == 0 && !metadata_of(&log).exists());
+        }
+    }
 }
 
 #[test]

@@ -68,6 +68,20 @@ fn a_log_that_cannot_even_begin_says_so_and_leaves_nothing() {
 }
 
 #[test]
+fn retry_waits_for_space_to_make_the_log() {
+    let scratch = Scratch::new();
+    let Some(disk) = small_disk(&scratch, "retry waits for space to make the log") else { return };
+    let (log, filler) = (disk.join("app.log"), disk.join("filler"));
+    fs::write(&filler, vec![1; 2 * MIB - 8192]).unwrap();
+    let mut running = append(&log, &[]).start();
+    running.feed(b"one\n");
+    running.until_stderr("(waiting; nothing is lost)");
+    fs::remove_file(&filler).unwrap();
+    assert_eq!(running.end().code, 0);
+    holds(&log, b"one\n");
+}
+
+#[test]
 fn retry_says_it_once_and_goes_on_when_there_is_space() {
     let scratch = Scratch::new();
     let Some(disk) = small_disk(&scratch, "retry goes on when there is space") else { return };

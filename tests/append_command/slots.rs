@@ -1,6 +1,9 @@
 //! Every slot for a writer is taken: `append` and `exec` wait for one as they wait for space, unless told not to.
 
+use std::fs::{self, File};
+
 use mmlog::{FindingId, Log, Observer, Options, Severity};
+use nix::sys::signal::Signal;
 
 use crate::cli::{Running, Scratch, Tool, mmlogctl, wait_for};
 use crate::holds;
@@ -57,4 +60,18 @@ fn who_shall_not_wait_fails_and_says_what_was_not_stored() {
     let ended = mmlogctl("append", &log).args(["--on-full", "fail"]).input(b"a line\n").run();
     ended.is_refused(3, &log, &["1 writer open already", "(7 bytes were not stored)"]);
     holds(&log, b"");
+}
+
+#[test]
+fn a_signal_ends_the_wait_for_a_slot_and_the_exit_code_says_who_is_in_the_way() {
+    let scratch = Scratch::new();
+    let (log, source) = (scratch.file("app.log"), scratch.file("source"));
+    fs::write(&source, "a line\n").unwrap();
+    let _slot = Log::options().max_writers(1).open_or_create(&log).unwrap().writer().unwrap();
+    let running = mmlogctl("append", &log).stdin(File::open(&source).unwrap()).start();
+    running.until_stderr("(waiting; nothing is lost)");
+    running.signal(Signal::SIGTERM);
+    let ended = running.end();
+    assert_eq!(ended.code, 3, "{ended:?}");
+    assert!(ended.stderr.contains("(7 bytes were not stored)"), "{ended:?}");
 }

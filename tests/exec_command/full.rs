@@ -99,6 +99,53 @@ fn drop_holds_no_program_up_and_goes_on_when_there_is_space() {
 }
 
 #[test]
+fn drop_starts_the_program_where_the_log_is_yet_to_be_made_and_retry_waits() {
+    let scratch = Scratch::new();
+    let Some(disk) = small_disk(&scratch, "drop starts the program before there is a log") else { return };
+    for (on_full, says) in [("drop", DROPPING), ("retry", "(waiting; nothing is lost)")] {
+        let (log, filler, started) = (disk.join(on_full), disk.join("filler"), scratch.file(on_full));
+        fs::write(&filler, vec![1; 2 * MIB - 8192]).unwrap();
+        let script = format!("echo one; touch '{}'; read go; echo two; exit 7", started.display());
+        let mut running = shell(&log, &[&format!("--on-full={on_full}")], &script).start();
+        running.until_stderr(says);
+        if on_full == "drop" {
+            wait_for("the program runs", || started.exists().then_some(()));
+        }
+        assert_eq!(started.exists(), on_full == "drop");
+        fs::remove_file(&filler).unwrap();
+        running.until_stderr("goes on after");
+        running.feed(b"\n");
+        let ended = running.end();
+        assert_eq!(ended.code, 7, "{ended:?}");
+        let content = content(&log);
+        match on_full {
+            "drop" => assert!(content.starts_with("mmlogctl: 4 bytes (1 line) dropped, "), "{content}"),
+            _ => assert!(content.starts_with("one\n"), "{content}"),
+        }
+        assert!(content.ends_with("two\n"), "{content}");
+        mmlogctl("rm", &log).run().is_success();
+    }
+}
+
+#[test]
+fn a_program_that_ends_before_the_log_could_be_made_has_its_exit_code() {
+    let scratch = Scratch::new();
+    let Some(disk) = small_disk(&scratch, "a program ends before the log could be made") else { return };
+    fs::write(disk.join("filler"), vec![1; 2 * MIB - 8192]).unwrap();
+    for (script, code, untold) in [("echo one", 1, 4), ("echo one; exit 7", 7, 4), ("true", 0, 0)] {
+        let ended = shell(&disk.join("app.log"), &["--on-full=drop"], script).run();
+        assert_eq!(ended.code, code, "{ended:?}");
+        let last = ended.stderr.lines().last().unwrap();
+        match untold {
+            0 => assert!(last.ends_with("nothing came"), "{ended:?}"),
+            bytes => {
+                assert!(dropped(last) == bytes && last.ends_with("the log does not say so"), "{ended:?}")
+            }
+        }
+    }
+}
+
+#[test]
 fn copies_go_on_when_the_log_cannot() {
     let scratch = Scratch::new();
     let Some(disk) = small_disk(&scratch, "copies go on when the log cannot") else { return };

@@ -8,7 +8,9 @@
 //! |---|---|
 //! | `buffer` | the bytes read and not yet stored, and where the last line ends |
 //! | `lines` | time, prefix and line limit, line by line for those who asked |
-//! | `store` | the log: full disk, stopped processes, progress |
+//! | `store` | where it is stored: in the log, or in the count of what was dropped |
+//! | `opened` | the log, once there is space to make it |
+//! | `patience` | full disk, stopped processes: when it is tried again |
 //! | `compressor` | final segments, compressed as the policy says |
 //! | `dropped` | what `--on-full drop` dropped, and the line that says so |
 //! | `place` | whether a stream is the log itself, and whether the path still leads to it |
@@ -31,6 +33,8 @@ pub(crate) mod buffer;
 mod compressor;
 mod dropped;
 pub(crate) mod lines;
+pub(crate) mod opened;
+pub(crate) mod patience;
 pub(crate) mod place;
 pub(crate) mod store;
 pub(crate) mod sync;
@@ -64,7 +68,7 @@ pub(crate) struct Storing {
     /// line ends with TEXT, the next one of the same writer (told by --prefix, where there are several) goes on with it.
     #[arg(long, value_name = "TEXT", default_value = "", hide_default_value = true)]
     split_mark: String,
-    /// What to do while the log cannot grow because the disk is full. While all slots for writers are taken, both retry and
+    /// What to do while the log cannot be made, or cannot grow, because the disk is full. While all slots for writers are taken, both retry and
     /// drop wait for one.
     #[arg(long, value_name = "WHAT", value_enum, default_value_t = OnFull::Retry)]
     pub(crate) on_full: OnFull,
@@ -91,6 +95,11 @@ pub(crate) struct Storing {
 }
 
 impl Storing {
+    /// Whether anything of it has to be durable.
+    fn syncs(&self) -> bool {
+        self.sync != When::Never
+    }
+
     /// Why there are no signals.
     pub(crate) fn uncaught(&self, e: &io::Error) -> Failure {
         let log = shown(&self.log);

@@ -7,7 +7,7 @@ use memchr::memchr_iter;
 use mmlog::{Error, Fault, units};
 use rustix::io::Errno;
 
-use super::store::PAUSES;
+use super::patience::PAUSES;
 use crate::text::now;
 
 /// What is not in the log, and nothing in the log says so yet.
@@ -16,8 +16,8 @@ pub(crate) struct Dropped {
     /// Of the input.
     bytes: u64,
     lines: u64,
-    first: Timestamp,
-    last: Timestamp,
+    /// When the first of them came, and the last.
+    came: Option<(Timestamp, Timestamp)>,
     why: &'static str,
     since: Instant,
     /// When it is tried again, and how long after that the next time.
@@ -30,17 +30,17 @@ pub(crate) struct Dropped {
 impl Dropped {
     /// Nothing yet; this is what comes in the way.
     pub(crate) fn since(error: &Error) -> Self {
-        let (begun, time) = (Instant::now(), now());
-        let (pause, longest) = PAUSES;
+        let (begun, (pause, longest)) = (Instant::now(), PAUSES);
         let (due, idle) = (begun + pause, begun + longest);
-        Self { bytes: 0, lines: 0, first: time, last: time, why: why(error), since: begun, due, pause, idle }
+        Self { bytes: 0, lines: 0, came: None, why: why(error), since: begun, due, pause, idle }
     }
 
     /// Drops `input` bytes, which would have been stored as these parts.
     pub(crate) fn add(&mut self, input: usize, parts: [&[u8]; 2]) {
         self.bytes += input as u64;
         self.lines += parts.map(|part| memchr_iter(b'\n', part).count() as u64).iter().sum::<u64>();
-        self.last = now();
+        let now = now();
+        self.came = Some((self.came.map_or(now, |(first, _)| first), now));
         self.idle = Instant::now() + PAUSES.1;
     }
 
@@ -62,21 +62,23 @@ impl Dropped {
         self.idle
     }
 
-    /// What has happened, as the log has it and people read it.
-    pub(crate) fn text(&self) -> String {
-        let Self { bytes, lines, first, last, why, .. } = self;
+    /// What has happened, if anything, as the log has it and people read it.
+    pub(crate) fn text(&self) -> Option<String> {
+        let Self { bytes, lines, why, .. } = self;
+        let (first, last) = self.came?;
         // Later versions keep to this form, so it is "bytes" whatever their number.
         let lines = units::counted(*lines, "line");
-        format!("mmlogctl: {bytes} bytes ({lines}) dropped, {first:.0} to {last:.0}: {why}")
+        Some(format!("mmlogctl: {bytes} bytes ({lines}) dropped, {first:.0} to {last:.0}: {why}"))
     }
 
     /// For whoever watches standard error.
     pub(crate) fn over(&self) -> String {
-        let (time, dropped) = (units::lasting(self.since.elapsed()), units::counted(self.bytes, "byte"));
-        format!(
-            "goes on after {time}; {dropped} {} dropped, the log says so",
-            units::agree(self.bytes, "was", "were")
-        )
+        let time = units::lasting(self.since.elapsed());
+        if self.came.is_none() {
+            return format!("goes on after {time}; nothing was dropped");
+        }
+        let (dropped, were) = (units::counted(self.bytes, "byte"), units::agree(self.bytes, "was", "were"));
+        format!("goes on after {time}; {dropped} {were} dropped, the log says so")
     }
 }
 

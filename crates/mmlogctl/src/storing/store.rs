@@ -1,47 +1,37 @@
-//! The log that input is stored in: full disk, stopped processes, progress.
+//! Where input is stored: in the log, or, with `--on-full drop`, in the count of what was dropped.
+//!
+//! A log that cannot be made yet for want of space is one that cannot take anything yet: each attempt to store makes it
+//! first.
 
-use std::io::IoSlice;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use mmlog::{Class, Error, Fault, Log, Position, Writer, units};
-use rustix::event::{PollFd, PollFlags, poll};
+use mmlog::{Error, Position};
 
-use super::compressor::Compressor;
+use super::OnFull;
 use super::dropped::Dropped;
 use super::lines::Lines;
-use super::place::{self, Watch};
+use super::opened::{Opened, Unstored, Wanted};
+use super::patience::Patience;
 use super::sync::{Syncer, When};
-use super::{OnFull, Storing};
 use crate::exit::{Exit, Failure, shown};
 use crate::output::Output;
 use crate::progress::Progress;
 use crate::signals::Signals;
-use crate::waits::leave;
-
-/// The pauses between two attempts: the first, and what doubling ends at.
-pub(crate) const PAUSES: (Duration, Duration) = (Duration::from_millis(10), Duration::from_secs(1));
 
 pub(crate) struct Store<'a> {
-    log: Log,
-    writer: Writer,
-    /// Behind the last append.
-    end: Position,
+    wanted: Wanted<'a>,
+    /// `None` while there is no space to make it, and so what comes is dropped.
+    log: Option<Opened>,
     sync: When,
     syncer: Option<Syncer>,
     patience: Patience<'a>,
     taking: Taking,
-    watch: Watch,
-    compressor: Compressor,
     /// What `--on-full drop` has dropped and not told the log.
     dropped: Option<Dropped>,
     /// How the line that tells it looks.
     own_lines: Lines,
-    /// The last byte stored is a newline.
-    at_line_start: bool,
-    /// Somebody else left a line without its newline.
-    owes_newline: bool,
     progress: Progress,
 }
 
@@ -54,23 +44,13 @@ enum Taking {
 
 impl<'a> Store<'a> {
     pub(crate) fn open(
-        args: &Storing,
+        wanted: Wanted<'a>,
         on_full: OnFull,
         signals: &'a Signals,
         progress: Progress,
         out: &mut Output,
     ) -> Result<Self, Failure> {
-        let patience = Patience { on_full, signals };
-        let options =
-            args.access.options(&args.log).stop(signals.flag()).drop_behind(args.drop_behind.unwrap_or(0));
-        let options = args.creation.apply(options);
-        let log = patience.insist(out, &args.log, || {
-            if args.no_create { options.open(&args.log) } else { options.open_or_create(&args.log) }
-        })?;
-        if let Some(said) = args.creation.overruled(&args.log, &log) {
-            out.notice(&said);
-        }
-        let mut writer = patience.insist(out, &args.log, || log.writer())?;
+        let args = wanted.args;
         let syncer = match args.sync {
             When::Interval(length) => {
                 let started = Syncer::start(length);
@@ -78,49 +58,24 @@ impl<'a> Store<'a> {
             }
             When::Never | When::Always => None,
         };
-        if args.sync != When::Never {
-            // What was lost before cannot be had again; it costs nothing to ask.
-            writer.sync()?;
-        }
-        let watch = Watch::new(&args.log, log.path());
-        let compressor = Compressor::new(args.log.clone(), args.access.options(&args.log));
-        Ok(Self {
-            log,
-            writer,
-            end: Position::default(),
+        let mut store = Self {
+            wanted,
+            log: None,
             sync: args.sync,
             syncer,
-            patience,
+            patience: Patience { on_full, signals },
             taking: Taking::All,
-            watch,
-            compressor,
             dropped: None,
             own_lines: args.lines(),
-            at_line_start: true,
-            owes_newline: false,
             progress,
-        })
-    }
-
-    /// Begins a line of its own: behind a file that was adopted, or bytes that were taken over or recovered, without a newline
-    /// at the end, also where they are in an old segment by now.
-    ///
-    /// # Errors
-    /// When the log's last byte cannot be read.
-    pub(crate) fn begin_a_line(&mut self) -> Result<(), Failure> {
-        self.at_line_start = self.log.last_byte()?.is_none_or(|last| last == b'\n');
-        self.owes_newline = !self.at_line_start;
-        Ok(())
-    }
-
-    /// # Errors
-    /// When one of the streams is a file of the log.
-    pub(crate) fn refuse_itself(&self, streams: &[place::Stream]) -> Result<(), Failure> {
-        place::refuse_itself(&self.log, streams)
+        };
+        let opened = store.put(None, [b""; 2], out);
+        store.or_drop(opened, out)?;
+        Ok(store)
     }
 
     pub(crate) fn path(&self) -> &Path {
-        self.log.path()
+        self.log.as_ref().map_or(&self.wanted.args.log, Opened::path)
     }
 
     /// What ends every wait.
@@ -143,18 +98,13 @@ impl<'a> Store<'a> {
         if self.taking == Taking::Nothing {
             return Ok(());
         }
-        let drops = self.patience.on_full == OnFull::Drop;
         let stored = match &self.dropped {
             Some(dropped) if !dropped.is_due() => false,
             Some(_) => self.tell(parts, out)?,
-            None => match self.put_behind(parts, out) {
-                Err(e) if drops && e.fault().class() == Class::Retry => {
-                    out.notice(&format!("{e} (dropping what comes, until there is space)"));
-                    self.dropped = Some(Dropped::since(&e));
-                    false
-                }
-                put => put.map(|()| true)?,
-            },
+            None => {
+                let put = self.put(None, parts, out);
+                self.or_drop(put, out)?
+            }
         };
         if let (false, Some(dropped)) = (stored, &mut self.dropped) {
             dropped.add(input, parts);
@@ -162,52 +112,57 @@ impl<'a> Store<'a> {
         Ok(())
     }
 
+    /// Begins to drop, where that is what to do without space; whether there was some.
+    fn or_drop(&mut self, put: Result<(), Unstored>, out: &mut Output) -> Result<bool, Failure> {
+        match put {
+            Err(Unstored::Full(e)) if self.patience.on_full == OnFull::Drop => {
+                out.notice(&format!("{e} (dropping what comes, until there is space)"));
+                self.dropped = Some(Dropped::since(&e));
+                Ok(false)
+            }
+            put => Ok(put.map(|()| true)?),
+        }
+    }
+
     /// Appends the line that says what was dropped and the two parts behind it; false while there is no space. One
     /// message: the line alone would fit where the parts do not, again and again.
     fn tell(&mut self, parts: [&[u8]; 2], out: &mut Output) -> Result<bool, Failure> {
         let Some(dropped) = &self.dropped else { return Ok(true) };
-        let mut line = self.own_lines.own(&dropped.text());
-        if !self.at_line_start {
-            line.insert(0, '\n');
-        }
-        match self.put(&[line.as_bytes(), parts[0], parts[1]], out) {
+        let line = dropped.text().map(|text| self.own_lines.own(&text));
+        match self.put(line, parts, out) {
             Ok(()) => {
                 if let Some(told) = self.dropped.take() {
                     out.notice(&format!("{}: {}", shown(self.path()), told.over()));
                 }
                 Ok(true)
             }
-            Err(e) if e.fault().class() == Class::Retry => {
+            Err(Unstored::Full(_)) => {
                 self.dropped.as_mut().map(Dropped::postpone);
                 Ok(false)
             }
-            Err(e) => Err(e.into()),
+            Err(Unstored::Failed(failure)) => Err(failure),
         }
     }
 
-    fn put_behind(&mut self, parts: [&[u8]; 2], out: &mut Output) -> Result<(), Error> {
-        if std::mem::take(&mut self.owes_newline) && !self.at_line_start {
-            return self.put(&[b"\n", parts[0], parts[1]], out);
+    /// Appends them as one message, behind a line of ours; makes or opens the log for that.
+    fn put(&mut self, own: Option<String>, parts: [&[u8]; 2], out: &mut Output) -> Result<(), Unstored> {
+        let Self { wanted, log, patience, .. } = self;
+        let log = match log {
+            Some(log) => log,
+            none => none.insert(Opened::new(wanted, patience, out)?),
+        };
+        if own.is_none() && parts.iter().all(|part| part.is_empty()) {
+            return Ok(());
         }
-        self.put(&parts, out)
-    }
-
-    fn put(&mut self, parts: &[&[u8]], out: &mut Output) -> Result<(), Error> {
-        let writer = &mut self.writer;
-        let at = self.patience.insist(out, self.log.path(), || match parts {
-            [all] | [all, []] => writer.append(all),
-            parts => writer.append_vectored(&parts.iter().map(|part| IoSlice::new(part)).collect::<Vec<_>>()),
-        })?;
-        self.end = at + parts.iter().map(|part| part.len() as u64).sum::<u64>();
-        let last = parts.iter().rev().find_map(|part| part.last());
-        self.at_line_start = last.is_none_or(|last| *last == b'\n');
-        Ok(())
+        let before = log.before(own);
+        let parts = [before.as_bytes(), parts[0], parts[1]];
+        Ok(log.append(&parts, patience, out)?)
     }
 
     /// When [`Store::attend`] has something to do.
     pub(crate) fn due(&self) -> Option<Instant> {
         let dropped = self.dropped.as_ref().map(Dropped::idle_at);
-        let next = dropped.into_iter().chain([self.watch.next()]).min();
+        let next = dropped.into_iter().chain(self.log.as_ref().map(Opened::next_look)).min();
         next.filter(|_| self.taking == Taking::All)
     }
 
@@ -217,12 +172,14 @@ impl<'a> Store<'a> {
         if self.due().is_none_or(|due| due > now) {
             return Ok(());
         }
-        if self.watch.next() <= now {
-            let is_new = self.watch.look(&mut self.log, &mut self.writer, out);
-            self.compressor.attend(&self.log, out);
+        if let Some(log) = &mut self.log
+            && log.next_look() <= now
+        {
+            let is_new = log.look(out);
+            log.compress(out);
             if is_new && self.sync != When::Never {
                 // As when it was opened: from now on it does not leave what is not durable.
-                self.writer.sync()?;
+                log.sync(&self.patience, out)?;
             }
         }
         if self.dropped.as_ref().is_some_and(|dropped| dropped.idle_at() <= now) {
@@ -233,14 +190,14 @@ impl<'a> Store<'a> {
 
     /// Makes what was appended durable, if that was asked for.
     pub(crate) fn settle(&mut self, out: &mut Output) -> Result<(), Failure> {
-        match &self.syncer {
+        match (&self.syncer, &self.log) {
             _ if self.taking == Taking::Nothing || self.dropped.is_some() => Ok(()),
-            Some(syncer) => {
-                syncer.appended(&self.writer, self.end);
+            (Some(syncer), Some(log)) => {
+                syncer.appended(log.writer(), log.end());
                 self.check()
             }
-            None if self.sync == When::Always => self.make_durable(out),
-            None => Ok(()),
+            _ if self.sync == When::Always => self.make_durable(out),
+            _ => Ok(()),
         }
     }
 
@@ -252,9 +209,9 @@ impl<'a> Store<'a> {
     }
 
     fn make_durable(&mut self, out: &mut Output) -> Result<(), Failure> {
-        let (writer, end) = (&mut self.writer, self.end);
-        let synced = self.patience.insist(out, self.log.path(), || writer.sync());
-        synced.map_err(|e| not_durable(e, end))
+        let Some(log) = &mut self.log else { return Ok(()) };
+        let synced = log.sync(&self.patience, out);
+        synced.map_err(|e| not_durable(e, log.end()))
     }
 
     /// Readable when [`Store::check`] has something to say.
@@ -265,100 +222,38 @@ impl<'a> Store<'a> {
     /// Whether a sync in the background has failed.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let failure = self.syncer.as_ref().and_then(Syncer::failure);
-        failure.map_or(Ok(()), |e| Err(not_durable(e, self.end)))
+        let end = self.log.as_ref().map_or(Position::default(), Opened::end);
+        failure.map_or(Ok(()), |e| Err(not_durable(e, end)))
     }
 
     /// Makes durable what has to be, and leaves the log. Not done is what was dropped without a line in the log that
     /// says so: standard error says it instead.
     pub(crate) fn close(mut self, out: &mut Output) -> Result<Exit, Failure> {
-        let told =
-            if self.taking == Taking::All { self.tell([b""; 2], out) } else { Ok(self.dropped.is_none()) };
-        if let Some(dropped) = &self.dropped {
-            out.notice(&format!("{}: {}; the log does not say so", shown(self.path()), dropped.text()));
+        let told = if self.taking == Taking::All { self.tell([b""; 2], out) } else { Ok(true) };
+        let untold = self.dropped.as_ref().and_then(Dropped::text);
+        if let Some(text) = &untold {
+            out.notice(&format!("{}: {text}; the log does not say so", shown(self.path())));
+        } else if self.log.is_none() {
+            out.notice(&format!(
+                "{}: there was no space to make it until the end; nothing came",
+                shown(self.path())
+            ));
         }
         if let Some(syncer) = self.syncer.take() {
             syncer.end();
         }
         let durable = if self.sync == When::Never { Ok(()) } else { self.make_durable(out) };
-        if self.taking == Taking::All {
-            self.watch.look(&mut self.log, &mut self.writer, out);
+        if self.taking == Taking::All
+            && let Some(log) = &mut self.log
+        {
+            log.look(out);
         }
-        drop(self.compressor);
-        drop(self.writer);
-        let closed = leave(self.log, out);
-        let told = told?;
+        let closed = self.log.map_or(Ok(()), |log| log.leave(out));
+        told?;
         durable?;
         closed?;
-        Ok(if told { Exit::Done } else { Exit::Failed })
+        Ok(if untold.is_none() { Exit::Done } else { Exit::Failed })
     }
-}
-
-/// When to try again, and how to say so.
-struct Patience<'a> {
-    on_full: OnFull,
-    signals: &'a Signals,
-}
-
-impl Patience<'_> {
-    /// Attempts until it works or there is no point. After a signal there is one attempt more,
-    /// because whoever sent it will not wait for somebody to free space.
-    fn insist<T>(
-        &self,
-        out: &mut Output,
-        path: &Path,
-        mut attempt: impl FnMut() -> mmlog::Result<T>,
-    ) -> Result<T, Error> {
-        let mut waiting_since: Option<Instant> = None;
-        let (mut pause, longest) = PAUSES;
-        loop {
-            let last = self.signals.raised();
-            let error = match attempt() {
-                Ok(done) => {
-                    if let Some(since) = waiting_since {
-                        out.notice(&format!(
-                            "{}: goes on after {}",
-                            shown(path),
-                            units::lasting(since.elapsed())
-                        ));
-                    }
-                    return Ok(done);
-                }
-                Err(error) => error,
-            };
-            if last || !self.is_worth_waiting(&error) {
-                return Err(error);
-            }
-            if waiting_since.is_none() {
-                waiting_since = Some(Instant::now());
-                out.notice(&format!("{} (waiting; nothing is lost)", without_trying(&error.to_string())));
-            }
-            self.sleep(pause);
-            pause = longest.min(2 * pause);
-        }
-    }
-
-    fn is_worth_waiting(&self, error: &Error) -> bool {
-        match error.fault().class() {
-            _ if matches!(error.fault(), Fault::Stopped { .. }) => false,
-            // Without one, nothing can be said of what would be dropped.
-            _ if matches!(error.fault(), Fault::WritersFull { .. }) => self.on_full != OnFull::Fail,
-            Class::Retry => self.on_full == OnFull::Retry,
-            Class::Busy => true,
-            Class::Damaged | Class::Refused => false,
-        }
-    }
-
-    /// A pause that a signal ends.
-    fn sleep(&self, pause: Duration) {
-        let signal = self.signals.as_fd();
-        let _ = poll(&mut [PollFd::new(&signal, PollFlags::IN)], pause.try_into().ok().as_ref());
-    }
-}
-
-/// What is to be done in the words of an error, but for what whoever waits does by itself.
-fn without_trying(text: &str) -> String {
-    let tries = ["try again later, or ", "; try again later", " and try again"];
-    tries.iter().fold(text.to_owned(), |text, words| text.replace(words, ""))
 }
 
 /// Says what is in the log all the same.
@@ -369,21 +264,5 @@ fn not_durable(error: Error, end: Position) -> Failure {
             format!("{text} (what was read is in the log, the last of it before position {end})"),
         ),
         other => other,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn who_waits_is_not_told_to_try_again() {
-        for (said, left) in [
-            ("full; free some and try again, nothing was taken", "full; free some, nothing was taken"),
-            ("busy: 7 holds it; try again later", "busy: 7 holds it"),
-            ("7 holds it; try again later, or end it: `kill 7`", "7 holds it; end it: `kill 7`"),
-        ] {
-            assert_eq!(without_trying(said), left);
-        }
     }
 }

@@ -14,6 +14,7 @@ use crate::exit::{Exit, Failure, shown};
 use crate::output::{Output, Standard};
 use crate::progress::Progress;
 use crate::signals::{self, Signals};
+use crate::storing::opened::Wanted;
 use crate::storing::place;
 use crate::storing::store::Store;
 use crate::storing::{self, buffer::Upto};
@@ -34,8 +35,8 @@ use input::{Input, Others, Read};
 /// cannot take yet stays in the pipe, which stops whoever writes to it.
 ///
 /// While the disk is full, or a stopped process is in the way, it says so once, waits, and
-/// goes on by itself. With --on-full drop it does not wait for space: what comes is read and dropped, and
-/// when there is space the log gets a line that says so, such as
+/// goes on by itself. With --on-full drop it does not wait for space, not even for that to make the log in: what comes
+/// is read and dropped, and when there is space the log gets a line that says so, such as
 ///
 /// mmlogctl: 2640176 bytes (44 lines) dropped, 2026-11-28T23:10:02Z to 2026-11-28T23:10:05Z: no space
 ///
@@ -48,7 +49,8 @@ use input::{Input, Others, Read};
 /// goes on to the end of its input, so that the program's last words are stored; after --grace it stores
 /// what lies in the pipe and ends. A second signal ends it at once (not a second SIGHUP: a terminal that
 /// goes away sends two). A file and a terminal are not read on,
-/// and a log that cannot take more is not waited for: what was not stored is said, exit code 3. Standard input that is
+/// and a log that cannot take more is not waited for: what was not stored is said, exit code 1, or 3 where a process is in
+/// the way. Standard input that is
 /// closed has nothing to append, which is said.
 ///
 /// A log that is removed or replaced while it is open is noticed within seconds and at the end, and said
@@ -100,12 +102,9 @@ pub fn run(args: &AppendArgs, out: &mut Output) -> Result<Exit, Failure> {
     let output = (args.tee || args.tee_ends).then_some(place::Stream::Output);
     let streams: Vec<_> = [place::Stream::Input, place::Stream::Error].into_iter().chain(output).collect();
     place::refuse_named(&storing.log, &streams)?;
-    let mut store = Store::open(storing, storing.on_full, &signals, progress, out)
+    let wanted = Wanted { args: storing, streams: &streams, begins_a_line: !args.raw };
+    let store = Store::open(wanted, storing.on_full, &signals, progress, out)
         .map_err(|e| counted(e, input.lying()))?;
-    if !args.raw {
-        store.begin_a_line().map_err(|e| counted(e, input.lying()))?;
-    }
-    store.refuse_itself(&streams)?;
     let copies = Copies::asked(args.tee, args.tee_ends, Standard::Output);
     let stream = if args.raw { Stream::of_bytes(copies) } else { Stream::of_lines(storing.lines(), copies) };
     let stream = stream.map_err(|e| counted(e, input.lying()))?;

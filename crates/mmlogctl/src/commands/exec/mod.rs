@@ -1,7 +1,8 @@
 //! `mmlogctl exec LOG -- CMD ARGS`: what a program writes to its two streams, into a log.
 //!
-//! The log is opened first, so that no program runs without it. From then on nothing of ours may harm
-//! the program: when its output cannot be stored any more, it is still read.
+//! The log is opened first, so that no program runs without it (but for `--on-full drop`, where there is no space yet to
+//! make it in). From then on nothing of ours may harm the program: when its output cannot be stored any more, it is still
+//! read.
 //!
 //! | file | job |
 //! |---|---|
@@ -17,6 +18,7 @@ use crate::exit::{Failure, NotRun};
 use crate::output::{Output, Standard};
 use crate::progress::Progress;
 use crate::signals::Signals;
+use crate::storing::opened::Wanted;
 use crate::storing::place;
 use crate::storing::store::Store;
 use crate::storing::{Copies, OnFull, Storing, Stream};
@@ -34,7 +36,8 @@ use pump::{NotAll, Pump};
 /// where it counts, let a shell make them one (`sh -c 'exec CMD 2>&1'`).
 ///
 /// CMD is looked for in PATH and has our standard input, environment and other open files. It is
-/// started when the log is open, or not at all, as when SIGTERM, SIGINT or SIGHUP come before. Its exit code is ours.
+/// started when the log is open, or not at all, as when SIGTERM, SIGINT or SIGHUP come before. (With --on-full drop it is
+/// started, too, when there is no space yet to make the log in.) Its exit code is ours.
 ///
 /// SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are sent on to CMD, and end us only when CMD
 /// ends. SIGINT and SIGQUIT from the keys of a terminal are not, since the terminal sends them to CMD
@@ -99,14 +102,11 @@ pub fn run(args: &ExecArgs, out: &mut Output) -> ExitCode {
     if let Err(failure) = place::refuse_named(&args.storing.log, &ours) {
         return failed(&failure, out);
     }
-    let opened = Store::open(&args.storing, on_full, &signals, Progress::hidden(), out);
-    let store = match opened.and_then(|mut store| store.begin_a_line().map(|()| store)) {
+    let wanted = Wanted { args: &args.storing, streams: &ours, begins_a_line: true };
+    let store = match Store::open(wanted, on_full, &signals, Progress::hidden(), out) {
         Ok(store) => store,
         Err(failure) => return failed(&failure, out),
     };
-    if let Err(failure) = store.refuse_itself(&ours) {
-        return failed(&failure, out);
-    }
     // Nothing of ours may fail, for want of memory, once there is a program.
     let streams = match streams(args) {
         Ok(streams) => streams,

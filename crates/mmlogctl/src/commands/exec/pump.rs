@@ -18,7 +18,8 @@ use super::child::Child;
 use crate::exit::{Exit, Failure, shown};
 use crate::output::{Output, Standard};
 use crate::storing::buffer::Upto;
-use crate::storing::store::{PAUSES, Store};
+use crate::storing::patience::PAUSES;
+use crate::storing::store::Store;
 use crate::storing::{AT_ONCE, Stream, unstored, why};
 
 /// What the two pipes are, for people.
