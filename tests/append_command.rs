@@ -16,6 +16,8 @@ mod place;
 mod signals;
 #[path = "append_command/slots.rs"]
 mod slots;
+#[path = "append_command/unmade.rs"]
+mod unmade;
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};

@@ -167,7 +167,7 @@ fn the_line_about_raw_bytes_is_a_line_of_its_own() {
 }
 
 /// What keeps a log from being made in that directory, until it is removed.
-fn in_the_way(disk: &Path, by: &str) -> Vec<PathBuf> {
+pub(crate) fn in_the_way(disk: &Path, by: &str) -> Vec<PathBuf> {
     match by {
         "space" => {
             let filler = disk.join("filler");

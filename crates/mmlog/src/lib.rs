@@ -126,7 +126,7 @@ mod door {
     pub use crate::layout::MAX_MESSAGE;
     pub use crate::log::{
         DEFAULT_CHUNK_SIZE, DEFAULT_GATE_MS, DEFAULT_MAX_WRITERS, DEFAULT_RING_CHUNKS, Log, Options,
-        open_logs, remove, remove_all,
+        is_answered_elsewhere, open_logs, remove, remove_all,
     };
     pub use crate::metadata::overdue::Undone;
     pub use crate::names::{Compression, Stamp};

@@ -27,7 +27,7 @@ use crate::prune::{self, Pruning, Retention};
 use crate::rotate::{self, Rotated, Rotation};
 use crate::status::{HoldStatus, Observer, Status};
 use crate::trim::{self, Trimmed};
-pub use discovery::open_logs;
+pub use discovery::{is_answered_elsewhere, open_logs};
 pub use options::{DEFAULT_CHUNK_SIZE, DEFAULT_GATE_MS, DEFAULT_MAX_WRITERS, DEFAULT_RING_CHUNKS, Options};
 pub use removal::{remove, remove_all};
 

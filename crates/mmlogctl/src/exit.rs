@@ -6,11 +6,10 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use mmlog::{
-    Class, Error, Fault, Finding, FindingId, LeftOut, Observer, Options, Severity, Status, explain, reason,
-};
+use mmlog::{Class, Error, Fault, Finding, FindingId, LeftOut, Observer, Options, Severity, Status, reason};
 
 use crate::output::Standard;
+use crate::unmade::explain;
 
 /// Every exit code of the tool; EXIT STATUS in the man pages is rendered from it.
 #[derive(Copy, Clone, Debug, Eq, PartialEq, Ord, PartialOrd)]

@@ -29,6 +29,7 @@ pub mod storing;
 pub mod text;
 pub mod times;
 pub mod typed;
+mod unmade;
 mod waits;
 pub mod who;
 

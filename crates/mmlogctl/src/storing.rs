@@ -21,7 +21,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::{Args, ValueEnum};
-use mmlog::units;
+use mmlog::{Log, units};
 
 use crate::arguments::{Access, duration, size};
 use crate::commands::init::Creation;
@@ -98,6 +98,11 @@ impl Storing {
     /// Whether anything of it has to be durable.
     fn syncs(&self) -> bool {
         self.sync != When::Never
+    }
+
+    /// Bytes of the metadata of a log that is made so.
+    pub(crate) fn metadata_len(&self) -> u64 {
+        self.creation.apply(Log::options()).metadata_len()
     }
 
     /// Why there are no signals.

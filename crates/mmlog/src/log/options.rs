@@ -9,6 +9,7 @@ use super::Log;
 use crate::deadline::Waits;
 use crate::error::{At, Blocker, Result};
 use crate::files::{self, Adopt, Config, Files, Intent, Trust};
+use crate::layout::{RING_LEN, ring_at};
 use crate::policy::Policy;
 use crate::status::Observer;
 use crate::sys::together::Together;
@@ -70,6 +71,12 @@ impl Options {
     pub fn max_writers(mut self, slots: u32) -> Self {
         self.0.max_writers = slots;
         self
+    }
+
+    /// Bytes of the metadata of a log that is created so; all of them are allocated.
+    #[must_use]
+    pub fn metadata_len(&self) -> u64 {
+        (ring_at(self.0.max_writers) + RING_LEN) as u64
     }
 
     /// Permission bits of a created log, in spite of the umask; unset, 0666 less the umask.

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use mmlog::{Fault, Finding, Status, explain};
+use mmlog::{Fault, Finding, Status};
 
 use self::limits::{Limit, Limits};
 use crate::arguments::{Access, OldSegments};
@@ -12,6 +12,7 @@ use crate::colours::{Coloured, Painter};
 use crate::commands::status::look_twice;
 use crate::exit::{Failure, Verdict};
 use crate::output::Output;
+use crate::unmade::explain;
 
 mod deep;
 mod json;

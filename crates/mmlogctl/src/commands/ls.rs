@@ -55,7 +55,8 @@ const FOR_ALL: u64 = 64;
 /// farthest behind; POLICY its policy, such as "64M keep 10" (rotate-size, rotate-age, keep, free space, holds, compress; see
 /// mmlogctl-policy(1)); FREE is left on its file system.
 ///
-/// Open logs are found by /proc, as far as one may see: root sees all. How many processes could not be looked at is said on
+/// A log that an append or exec has yet to make, for want of space, is listed, too. Open logs are found by /proc, as far as one may
+/// see: root sees all. How many processes could not be looked at is said on
 /// standard error, and is no failure. It only looks; what a process has open is never followed, and file systems that a
 /// program or another host answers for (FUSE, NFS) are not asked: no log is used there. Exit 1 when a DIR, something
 /// below it, or a log could not be read, 4 when a log is so damaged that it could not be looked at.
@@ -102,8 +103,11 @@ pub fn run(args: &LsArgs, out: &mut Output) -> Result<ExitCode, Failure> {
     for some in logs.chunks_mut(usize::try_from(most.max(1)).unwrap_or(usize::MAX)) {
         look(some, |log| args.access.options(&log.path).together(&together));
     }
-    // What was removed meanwhile is no log of this host.
-    logs.retain(|log| log.status().is_some() || log.sight != Sight::Here || is_there(&log.path));
+    // What was removed meanwhile is no log of this host, unless somebody is to make it, or has it open still.
+    let is_somebodys = |log: &Log| matches!(&log.look, Some(Err(finding)) if finding.pid.is_some());
+    logs.retain(|log| {
+        log.status().is_some() || log.sight != Sight::Here || is_there(&log.path) || is_somebodys(log)
+    });
     logs.sort_by(|a, b| a.rank().cmp(&b.rank()));
     if args.json {
         out.text(&objects(&logs, &census))?;

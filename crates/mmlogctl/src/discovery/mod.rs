@@ -1,4 +1,4 @@
-//! Which logs there are: those that processes have open, and those that lie below directories.
+//! Which logs there are: those that processes have open or are to make, and those that lie below directories.
 
 mod tree;
 
@@ -11,6 +11,7 @@ use mmlog::{FileKey, Holder, OpenLogs, Sight, file_keys, open_logs};
 use crate::exit::printable;
 use crate::reading::metadata_of;
 use crate::text::clipped;
+use crate::unmade::unmade;
 use crate::who;
 
 /// The most columns of how a process was called.
@@ -71,7 +72,14 @@ impl Search {
         census.found.dedup_by(|a, b| a.path == b.path);
         if self.processes {
             census.take(open_logs());
+            let to_come = unmade().into_iter();
+            census.found.extend(to_come.map(|path| Found {
+                path,
+                sight: Sight::Here,
+                holders: Some(Vec::new()),
+            }));
             census.found.sort_by(|a, b| (&a.path, a.sight).cmp(&(&b.path, b.sight)));
+            census.found.dedup_by(|a, b| a.path == b.path && a.sight == b.sight && a.holders == b.holders);
         }
         census
     }

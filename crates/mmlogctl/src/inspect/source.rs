@@ -8,11 +8,12 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use mmlog::{Error, Finding, Observer, Options, Status, explain};
+use mmlog::{Error, Finding, Observer, Options, Status};
 
 use super::tail::{Piece, Tail};
 use crate::exit::{Exit, exit_of};
 use crate::reading::metadata_of;
+use crate::unmade::explain;
 
 /// How often what cannot be opened is tried, and what is open is compared with its path.
 const AGAIN: Duration = Duration::from_secs(1);

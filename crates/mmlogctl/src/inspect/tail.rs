@@ -2,7 +2,9 @@
 
 use std::path::PathBuf;
 
-use mmlog::{Follower, Hole, Next, Options, Position, Start, explain};
+use mmlog::{Follower, Hole, Next, Options, Position, Start};
+
+use crate::unmade::explain;
 
 use crate::text;
 

@@ -78,6 +78,12 @@ pub struct AppendArgs {
     grace: Duration,
 }
 
+impl AppendArgs {
+    pub(crate) const fn storing(&self) -> &Storing {
+        &self.storing
+    }
+}
+
 /// Appends standard input until it ends or a signal comes.
 ///
 /// # Errors

@@ -79,6 +79,12 @@ pub struct ExecArgs {
     command: Vec<OsString>,
 }
 
+impl ExecArgs {
+    pub(crate) const fn storing(&self) -> &Storing {
+        &self.storing
+    }
+}
+
 /// Runs the program to its end. The exit code is the program's, unless it was not started, or was
 /// successful and some of its output was not stored.
 pub fn run(args: &ExecArgs, out: &mut Output) -> ExitCode {

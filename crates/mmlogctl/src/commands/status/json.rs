@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use mmlog::{
     ClockDoubt, ClockSet, Damage, Durability, Error, FileFacts, Finding, FollowerStatus, HoldStatus, Hole,
     InFlight, Lock, Opener, PanicRecord, PolicyUndone, SegmentFlaw, SegmentStatus, Severity, SlotWaiters,
-    State, Status, Undone, Version1Flags, Waiting, WriterStatus, explain,
+    State, Status, Undone, Version1Flags, Waiting, WriterStatus,
 };
 use serde_json::{Value, json};
 
@@ -15,6 +15,7 @@ use crate::commands::policy::object_of;
 use crate::metrics::slack;
 use crate::output::json_line;
 use crate::text::with_path;
+use crate::unmade::explain;
 
 /// One object on one line.
 pub(crate) fn line(object: &Value) -> String {

@@ -1,0 +1,186 @@
+//! Logs that are yet to be made: an `append` or `exec` waits for the space to make one with. It has no file of the log open
+//! then; how it was called tells, as far as one may see.
+//!
+//! No path of another process is asked for on a file system that a program or another host answers for.
+
+use std::ffi::OsStr;
+use std::fs;
+use std::io::{self, ErrorKind, Read as _};
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Component, Path, PathBuf};
+use std::time::{Duration, SystemTime};
+
+use mmlog::units::{ago, agree, size};
+use mmlog::{Error, Fault, Finding, FindingId, Holder, Severity, State, is_answered_elsewhere, quoted};
+use rustix::fs::statvfs;
+use rustix::param::clock_ticks_per_second;
+use rustix::time::{ClockId, clock_gettime};
+
+use crate::cli::{self, Command};
+use crate::discovery::named;
+use crate::reading::metadata_of;
+use crate::storing::OnFull;
+
+/// A process that was called to append to a log.
+#[derive(Debug)]
+struct Maker {
+    pid: u32,
+    log: PathBuf,
+    since: Option<SystemTime>,
+    /// It goes on, and drops what comes.
+    drops: bool,
+    /// Bytes of the metadata that it would make.
+    needs: u64,
+}
+
+/// Logs that are not there, and that somebody is to make.
+pub(crate) fn unmade() -> Vec<PathBuf> {
+    let is_missing =
+        |log: &PathBuf| !is_answered_elsewhere(log) && is_not_there(metadata_of(log).symlink_metadata());
+    makers().map(|maker| maker.log).filter(is_missing).collect()
+}
+
+fn is_not_there(asked: io::Result<fs::Metadata>) -> bool {
+    asked.is_err_and(|e| e.kind() == ErrorKind::NotFound)
+}
+
+/// A log that cannot even be looked at, as a finding; also one that somebody waits to make.
+#[must_use]
+pub(crate) fn explain(error: &Error) -> Finding {
+    let found = mmlog::explain(error);
+    match error.fault() {
+        // Else its files are there without their names.
+        Fault::NoLog if found.pid.is_none() => waited_for(error.path()).unwrap_or(found),
+        _ => found,
+    }
+}
+
+fn waited_for(log: &Path) -> Option<Finding> {
+    let typed = std::path::absolute(log).ok()?;
+    let directory = typed.parent()?;
+    let found = directory.canonicalize().ok()?.join(typed.file_name()?);
+    let names = [plain(&typed), found];
+    let makers: Vec<Maker> = makers().filter(|maker| names.contains(&maker.log)).collect();
+    let first = makers.iter().min_by_key(|maker| maker.since)?;
+    let count = makers.len() as u64;
+    let holder = |maker: &Maker| Holder { pid: maker.pid, command: OURS.to_owned() };
+    let names: Vec<Holder> = makers.iter().map(holder).collect();
+    let started = first.since.map(|at| format!(", started {},", ago(at, SystemTime::now())));
+    let (processes, waits) = (agree(count, "process", "processes"), agree(count, "waits", "wait"));
+    let who = format!("{processes} {}{}", named(&names), started.unwrap_or_default());
+    let drops = if makers.iter().any(|maker| maker.drops) { ", and drops what comes until then" } else { "" };
+    let at = quoted(log.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")));
+    let rest = "remove something there, and it goes on by itself";
+    let room = statvfs(directory).ok();
+    let (id, state, sentence, next_step) = match room {
+        Some(room) if room.f_files > 0 && room.f_favail == 0 => (
+            FindingId::InodesUsedUp,
+            State::Full,
+            format!(
+                "no log yet: {who} {waits} for an inode to make it with (none of {} is free){drops}",
+                room.f_files
+            ),
+            format!("`df -i {at}` tells how full it is; {rest}"),
+        ),
+        Some(room) if room.f_bavail.saturating_mul(room.f_frsize) < first.needs => (
+            FindingId::DiskFull,
+            State::Full,
+            format!(
+                "no log yet: {who} {waits} for space to make it ({} free on its file system, the metadata needs {}){drops}",
+                size(room.f_bavail.saturating_mul(room.f_frsize)),
+                size(first.needs)
+            ),
+            format!("`df -h {at}` tells how full it is; {rest}"),
+        ),
+        _ => (
+            FindingId::Unreadable,
+            State::Ok,
+            format!(
+                "no log yet: {who} {} to make it, and {} not yet",
+                agree(count, "is", "are"),
+                agree(count, "has", "have")
+            ),
+            format!("`ls -l /proc/{}/fd/2` shows where it says what it waits for", first.pid),
+        ),
+    };
+    Some(Finding { id, severity: Severity::Critical, state, sentence, next_step, pid: Some(first.pid) })
+}
+
+impl Maker {
+    /// As that process sees it.
+    fn of(pid: u32) -> Option<Self> {
+        if fs::read_to_string(format!("/proc/{pid}/comm")).ok()?.trim_end() != OURS || is_in_other_mounts(pid)
+        {
+            return None;
+        }
+        let mut line = Vec::new();
+        fs::File::open(format!("/proc/{pid}/cmdline")).ok()?.take(LONGEST).read_to_end(&mut line).ok()?;
+        let words = line.strip_suffix(b"\0")?.split(|&byte| byte == 0);
+        let called = cli::parse(words.map(|word| OsStr::from_bytes(word).to_owned())).ok()?;
+        let (storing, drops) = match &called.command {
+            Command::Append(args) => (args.storing(), args.storing().on_full == OnFull::Drop),
+            Command::Exec(args) => (args.storing(), args.storing().on_full != OnFull::Retry),
+            _ => return None,
+        };
+        let log = match storing.log.is_absolute() {
+            true => storing.log.clone(),
+            false => fs::read_link(format!("/proc/{pid}/cwd")).ok()?.join(&storing.log),
+        };
+        Some(Self { pid, log: plain(&log), since: started(pid), drops, needs: storing.metadata_len() })
+    }
+}
+
+/// What every command of this tool calls itself.
+const OURS: &str = "mmlogctl";
+
+/// The most of a command line that is looked at, bytes.
+const LONGEST: u64 = 1 << 20;
+
+fn makers() -> impl Iterator<Item = Maker> {
+    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
+    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
+    pids.filter(|pid| *pid != std::process::id()).filter_map(Maker::of)
+}
+
+/// Where its paths may lead to other files than ours. Of whom that cannot be seen, they are taken to lead to the same.
+fn is_in_other_mounts(pid: u32) -> bool {
+    let theirs = fs::read_link(format!("/proc/{pid}/ns/mnt"));
+    theirs.is_ok_and(|theirs| fs::read_link("/proc/self/ns/mnt").is_ok_and(|ours| ours != theirs))
+}
+
+/// Without `.` and `..`, by its words alone.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::CurDir => {}
+            Component::ParentDir => drop(plain.pop()),
+            part => plain.push(part),
+        }
+    }
+    plain
+}
+
+fn started(pid: u32) -> Option<SystemTime> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    // The command, in parentheses, may hold anything.
+    let ticks: u64 = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()?;
+    let up = clock_gettime(ClockId::Boottime);
+    let up = Duration::new(up.tv_sec.try_into().ok()?, up.tv_nsec.try_into().ok()?);
+    let at = Duration::from_millis(ticks.saturating_mul(1000) / clock_ticks_per_second().max(1));
+    SystemTime::now().checked_sub(up.saturating_sub(at))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_path_is_compared_by_its_words() {
+        for (typed, same) in
+            [("/a/./b/../c.log", "/a/c.log"), ("/../c.log", "/c.log"), ("/a//c.log", "/a/c.log")]
+        {
+            assert_eq!(plain(Path::new(typed)), Path::new(same));
+        }
+    }
+}
