@@ -18,6 +18,8 @@ mod signals;
 mod slots;
 #[path = "append_command/unmade.rs"]
 mod unmade;
+#[path = "append_command/unread.rs"]
+mod unread;
 
 use std::fs::{self, File};
 use std::io::{Read as _, Write as _};

@@ -125,7 +125,7 @@ const LOCK: [Key; 14] = [
     ("stale", "boolean"),
 ];
 
-const WRITER: [Key; 18] = [
+const WRITER: [Key; 19] = [
     ("slot", "number"),
     ("pid", "number"),
     ("namespace", "number?"),
@@ -141,6 +141,7 @@ const WRITER: [Key; 18] = [
     ("unseen", "string?"),
     ("in_flight", "object?"),
     ("waiting", "object?"),
+    ("output_full_ms", "number?"),
     ("messages", "number"),
     ("bytes", "number"),
     ("since", "time?"),

@@ -23,7 +23,7 @@ pub(crate) use files::{
     Bytes, Held, at, became_final, forget_final, messages, metadata_of, poke, raw, reboot, slot, write_hole,
     write_hole_time, write_owner, write_slot,
 };
-pub(crate) use process::{Ended, Running, Tool, mmlogctl, succeeds};
+pub(crate) use process::{Ended, Ends, Running, Tool, mmlogctl, succeeds};
 
 /// No test needs a fraction of it.
 pub(crate) const DEADLINE: Duration = Duration::from_secs(60);

@@ -1,9 +1,15 @@
 //! Followers that cannot read on: whose doing that is, and what lets them.
 
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
+use std::time::SystemTime;
+
+use mmlog::State;
+use mmlog::layout::{FOLLOWERS_AT, FollowerRecord};
+use nix::sys::signal::kill;
+use nix::unistd::Pid;
 
 use super::*;
-use mmlog::State;
+use crate::cli::Ends;
 
 #[test]
 fn followers_that_are_stopped_with_bytes_before_them_are_a_warning_and_one_command_continues_all() {
@@ -44,15 +50,6 @@ fn followers_that_are_stopped_with_bytes_before_them_are_a_warning_and_one_comma
         running.end();
     }
     assert_eq!(mmlogctl("check", &log).run().code, 0);
-}
-
-/// Whatever becomes of the test.
-struct Ends(Child);
-
-impl Drop for Ends {
-    fn drop(&mut self) {
-        let _ = self.0.kill().and_then(|()| self.0.wait());
-    }
 }
 
 #[test]
@@ -112,4 +109,70 @@ fn a_consumer_that_is_stopped_is_a_note_while_bytes_wait_for_it_and_a_warning_on
     assert_eq!(mmlogctl("check", &log).run().code, 0);
     running.signal(Signal::SIGKILL);
     running.end();
+}
+
+#[test]
+fn a_consumer_that_does_not_move_on_is_told_with_whoever_reads_from_it_and_one_at_the_end_is_not() {
+    let scratch = Scratch::new();
+    let log = new_log(&scratch, b"one line\n");
+    let place = |name: &str| format!("--cursor-file={}", scratch.file(name).display());
+    let (theirs, ours) = std::io::pipe().unwrap();
+    let (null, again) = (Stdio::null(), Stdio::null());
+    let sleep = Command::new("sleep").arg("1000").stdin(theirs).stdout(null).stderr(again).spawn();
+    let reader = Ends(sleep.unwrap());
+    let running = tail(&log, &["--hold=shipper", &place("one")]).stdout(ours).start_unread();
+    let at_the_end = tail(&log, &["--hold=reads", &place("other")]).start();
+    let found = wait_for("it is said", || {
+        // While the log goes on.
+        append(&log, b"another\n");
+        let shown = mmlogctl("status", &log).run().text().split_whitespace().collect::<Vec<_>>().join(" ");
+        let said = format!("the consumer of hold shipper, process {} (mmlogctl tail", running.pid());
+        shown.contains(&said).then_some(shown)
+    });
+    let read = format!(", its output is read by {} (sleep 1000); it is at ", reader.0.id());
+    assert!(found.starts_with("OK") && found.contains(" has not moved on for 1"), "{found}");
+    assert!(found.contains(&read) && found.contains(" behind, last seen "), "{found}");
+    assert!(found.contains(" and keeps no old segment yet") && !found.contains("hold reads,"), "{found}");
+    wait_for("the other one is at the end", || {
+        let status = status(&log);
+        let other = status.holds.iter().find(|hold| hold.name == "reads").unwrap();
+        assert!(other.stands_for.is_none_or(|time| time < Duration::from_secs(10)), "{other:?}");
+        (other.position == status.cursor).then_some(())
+    });
+    assert_eq!(mmlogctl("check", &log).run().code, 0, "whoever reads may be slow");
+
+    let pid = Pid::from_raw(reader.0.id().cast_signed());
+    kill(pid, Signal::SIGSTOP).unwrap();
+    let warning = wait_for("it is said", || {
+        let checked = mmlogctl("check", &log).run();
+        (checked.code == 1).then(|| checked.text())
+    });
+    assert!(warning.contains(&format!("`kill -CONT {pid}` lets it read on")), "{warning}");
+    drop(reader);
+    for running in [running, at_the_end] {
+        running.signal(Signal::SIGKILL);
+        running.end();
+    }
+}
+
+#[test]
+fn what_was_appended_just_now_does_not_make_a_consumer_stand_that_had_nothing_to_read_for_long() {
+    let scratch = Scratch::new();
+    let log = new_log(&scratch, b"one line\n");
+    let open = Log::options().open(&log).unwrap();
+    let mut writer = open.writer().unwrap();
+    let _hold = open.hold("shipper", open.oldest().unwrap() + 9).unwrap();
+    // It has been where it is for long: nothing came.
+    let hour_ago = SystemTime::now() - Duration::from_secs(3600);
+    let ns = u64::try_from(hour_ago.duration_since(SystemTime::UNIX_EPOCH).unwrap().as_nanos()).unwrap();
+    for field in [offset_of!(FollowerRecord, moved_ns), offset_of!(FollowerRecord, since_ns)] {
+        poke(&log, FOLLOWERS_AT + field, &ns.to_ne_bytes());
+    }
+    let mut stands = || {
+        writer.append(b"another\n").unwrap();
+        status(&log).holds[0].stands_for
+    };
+    assert_eq!(stands(), None);
+    let stands = wait_for("it stands", || stands().filter(|time| *time >= Duration::from_secs(10)));
+    assert!(stands < Duration::from_secs(600), "no longer than bytes have waited for it: {stands:?}");
 }

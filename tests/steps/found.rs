@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use mmlog::{
     Damage, Distrust, Fault, Finding, FindingId, FollowerStatus, Freezer, HoldStatus, Hole, HoleKind,
-    InFlight, Opener, OutputReader, OutsideBytes, PanicRecord, Phase, PolicyState, PolicyUndone,
+    InFlight, Opener, OutputFull, OutputReader, OutsideBytes, PanicRecord, Phase, PolicyState, PolicyUndone,
     ProcessState, ReadOnly, Recovered, RemovedHeld, Rights, Seat, SegmentFlaw, Severity, SlotWaiters, State,
     Status, StillOpen, Thresholds, Undone, Unrecovered, Version1Flags, Waiting, Want, WhyReadOnly,
     WriterStatus, with_log,
@@ -119,7 +119,16 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
                 WriterStatus { in_flight: Some(flight), slot: 1, ..w.clone() },
             ];
         }),
-        FindingId::WriterStopped => by_all(&mut with, groups, &|s, w| s.writers = vec![w.clone()]),
+        FindingId::WriterStopped => {
+            by_all(&mut with, groups, &|s, w| s.writers = vec![w.clone()]);
+            for reader in readers() {
+                by_all(&mut with, groups, &|s, w| {
+                    let full =
+                        OutputFull { lasts: Duration::from_secs(60), is_known: true, reader: reader.clone() };
+                    s.writers = vec![WriterStatus { output_full: Some(full), ..w.clone() }];
+                });
+            }
+        }
         FindingId::DeadWriter => with(&|s| {
             s.writers = vec![WriterStatus { alive: Ok(false), in_flight: Some(in_flight()), ..writer() }];
         }),
@@ -146,6 +155,12 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
             by_all(&mut with, groups, &|s, w| {
                 s.holds = vec![HoldStatus { not_run_for: Some(Duration::from_secs(60)), ..hold(w) }];
             });
+            for reader in readers() {
+                by_all(&mut with, groups, &|s, w| {
+                    let (stands_for, reader) = (Some(Duration::from_secs(60)), reader.clone());
+                    s.holds = vec![HoldStatus { stands_for, reader, ..hold(w) }];
+                });
+            }
         }
         FindingId::ReaderBehind => by_all(&mut with, groups, &|s, w| {
             s.cursor = 1 << 40;
@@ -155,11 +170,8 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
             let stands_for = Some(Duration::from_secs(600));
             let late = FollowerStatus { lag: 9, stands_for, ..follower(w) };
             let stopped = FollowerStatus { not_run_for: stands_for, ..late.clone() };
-            let reader = |is_stopped| {
-                Some(OutputReader { pid: 4313, command_line: "sleep 90".to_owned(), is_stopped })
-            };
-            let read = |is_stopped| FollowerStatus { reader: reader(is_stopped), ..late.clone() };
-            s.followers = vec![late.clone(), read(false), read(true), stopped];
+            let read = |reader| FollowerStatus { reader, ..late.clone() };
+            s.followers = readers().map(read).into_iter().chain([stopped]).collect();
         }),
         FindingId::FollowersFull => with(&|s| s.followers_seen = 256),
         FindingId::Unseen => with(&|s| s.lock.held = Err("not here".to_owned())),
@@ -282,10 +294,18 @@ fn writer() -> WriterStatus {
         alive: Ok(true),
         in_flight: None,
         waiting: None,
+        output_full: None,
         messages: 1,
         bytes: 1,
         since: None,
     }
+}
+
+/// Nobody who can be seen, one that runs, one that is stopped.
+fn readers() -> [Option<OutputReader>; 3] {
+    let reader =
+        |is_stopped| Some(OutputReader { pid: 4313, command_line: "sleep 90".to_owned(), is_stopped });
+    [None, reader(false), reader(true)]
 }
 
 fn waits(want: Want, errno: i32, seconds: u64) -> WriterStatus {
@@ -307,6 +327,9 @@ fn hold(w: &WriterStatus) -> HoldStatus {
         stuck_in: w.stuck_in.clone(),
         since: None,
         last_seen: None,
+        moved: None,
+        stands_for: None,
+        reader: None,
     }
 }
 

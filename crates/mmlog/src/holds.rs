@@ -87,7 +87,10 @@ impl Hold {
             return Err(Fault::NoHold { name: self.name.clone() });
         }
         within(files, position)?;
-        record.hold.fetch_max(position, Ordering::Release); // held
+        let before = record.hold.fetch_max(position, Ordering::Release); // held
+        if before < position {
+            record.moved_ns.store(now_ns(), Ordering::Relaxed);
+        }
         // A forked child may have taken it over.
         store_who(record);
         self.live_on(files);
@@ -192,6 +195,7 @@ fn store(
     record.hold.store(position, Ordering::Release); // held
     store_who(record);
     record.name.store(name);
+    record.moved_ns.store(since_ns, Ordering::Relaxed);
     record.since_ns.store(since_ns, Ordering::Relaxed);
     crash_point("hold:stored");
     record.state.store(IN_USE, Ordering::Release); // held
@@ -260,6 +264,8 @@ pub(crate) struct Said {
     pub(crate) who: Who,
     pub(crate) since_ns: u64,
     pub(crate) last_seen: Option<SystemTime>,
+    /// When it moved last; unknown of earlier software.
+    pub(crate) moved: Option<SystemTime>,
 }
 
 fn load(record: &FollowerRecord) -> Option<Said> {
@@ -269,8 +275,12 @@ fn load(record: &FollowerRecord) -> Option<Said> {
         if record.state.load(Ordering::Acquire) != IN_USE {
             return None;
         }
+        let since_ns = record.since_ns.load(Ordering::Relaxed);
+        // Earlier software leaves what the one before said.
+        let moved_ns = Some(record.moved_ns.load(Ordering::Relaxed)).filter(|moved| *moved >= since_ns);
         let said = Said {
-            since_ns: record.since_ns.load(Ordering::Relaxed),
+            since_ns,
+            moved: moved_ns.and_then(time_of),
             name: record.name.load(),
             position: record.hold.load(Ordering::Acquire), // held
             who: Who {

@@ -470,6 +470,7 @@ shared! {
         pub start_time: AtomicU64,
         pub pid_namespace: AtomicU64,
         pub name: Text<8>,
+        pub moved_ns: AtomicU64,
     }
 }
 

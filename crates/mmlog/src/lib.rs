@@ -139,9 +139,10 @@ mod door {
     pub use crate::span::{Edge, Jump, Pair, Span};
     pub use crate::status::{
         ClockDoubt, ClockSet, Damage, Durability, FileFacts, Finding, FindingId, FollowerStatus, HoldStatus,
-        InFlight, Lock, LogId, Medium, Observer, OutputReader, OutsideBytes, PolicyStatus, PolicyUndone,
-        ReadOnly, Recovered, RemovedHeld, Rights, Seat, Seen, SegmentFlaw, SegmentStatus, Severity, State,
-        Status, StillOpen, Thresholds, UnrunHooks, Version1Flags, WhyReadOnly, WriterStatus, explain,
+        InFlight, Lock, LogId, Medium, Observer, OutputFull, OutputReader, OutsideBytes, PolicyStatus,
+        PolicyUndone, ReadOnly, Recovered, RemovedHeld, Rights, Seat, Seen, SegmentFlaw, SegmentStatus,
+        Severity, State, Status, StillOpen, Thresholds, UnrunHooks, Version1Flags, WhyReadOnly, WriterStatus,
+        explain,
     };
     pub use crate::sys::barrier::prepare_before_threads;
     pub use crate::sys::cgroup::Freezer;

@@ -11,6 +11,7 @@ pub(crate) mod flaws;
 mod followers;
 mod holds;
 mod observer;
+mod outputs;
 mod policy;
 mod segments;
 mod still_open;
@@ -28,6 +29,7 @@ pub use flaws::SegmentFlaw;
 pub use followers::{FollowerStatus, OutputReader};
 pub use holds::HoldStatus;
 pub use observer::Observer;
+pub use outputs::OutputFull;
 pub use policy::{PolicyStatus, PolicyUndone};
 pub use segments::{RemovedHeld, SegmentStatus};
 pub use still_open::StillOpen;
@@ -156,8 +158,15 @@ pub struct Seat {
     pub namespace: Option<u64>,
     /// Its id in our namespace; `None` when it cannot be found from here.
     pub pid: Option<u32>,
-    /// The user whose rights it has, where that can be seen: who may end it.
+    /// The user whose rights it has, where it is to be talked about and that can be seen: who may end it.
     pub uid: Option<u32>,
+}
+
+impl Seat {
+    /// The same process, one that can be found from here.
+    fn is_of(self, other: Self) -> bool {
+        self.pid.is_some() && self.pid == other.pid
+    }
 }
 
 /// A reservation that is not finished.
@@ -205,6 +214,8 @@ pub struct WriterStatus {
     pub in_flight: Option<InFlight>,
     /// What its next append waits for.
     pub waiting: Option<Waiting>,
+    /// It waits for whoever reads its output, and appends nothing meanwhile.
+    pub output_full: Option<OutputFull>,
     /// Messages so far.
     pub messages: u64,
     /// Bytes so far.

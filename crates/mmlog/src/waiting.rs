@@ -37,6 +37,9 @@ pub enum Want {
 
 const WANTS: [Want; 6] = [Want::Space, Want::FileSize, Want::Quota, Want::Gate, Want::Lock, Want::Storage];
 
+/// Behind those: nothing of the log, but that somebody reads what its program writes elsewhere.
+const READER: u32 = WANTS.len() as u32 + 1;
+
 impl fmt::Display for Want {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -105,11 +108,20 @@ fn is_recent(tried: SystemTime) -> bool {
 
 impl SlotHot {
     fn wants(&self, want: Want, errno: i32, len: u64, since_ns: u64) {
+        let kind = WANTS.iter().position(|known| *known == want).map_or(0, |at| at as u32 + 1);
+        self.says(kind, errno, len, since_ns);
+    }
+
+    /// It has nothing to append until somebody reads what its program writes elsewhere.
+    pub(crate) fn wants_a_reader(&self) {
+        self.says(READER, 0, 0, process::now_ns());
+    }
+
+    fn says(&self, kind: u32, errno: i32, len: u64, since_ns: u64) {
         self.wait_errno.store(errno.cast_unsigned(), Ordering::Relaxed);
         self.wait_len.store(len, Ordering::Relaxed);
         self.wait_since_ns.store(since_ns, Ordering::Relaxed);
         self.wait_tried_ns.store(process::now_ns(), Ordering::Relaxed);
-        let kind = WANTS.iter().position(|known| *known == want).map_or(0, |at| at as u32 + 1);
         // Release: whoever sees the kind sees the rest.
         self.wait_kind.store(kind, Ordering::Release); // want
     }
@@ -131,6 +143,13 @@ impl SlotHot {
             since: time_of(self.wait_since_ns.load(Ordering::Relaxed))?,
             tried: time_of(tried_ns)?,
         })
+    }
+
+    /// Since when its owner, which has had it since then, waits for whoever reads what its program writes.
+    pub(crate) fn wants_a_reader_since(&self, owned_since_ns: u64) -> Option<SystemTime> {
+        let is_one = self.wait_kind.load(Ordering::Acquire) == READER; // want
+        let is_its = self.wait_tried_ns.load(Ordering::Relaxed) >= owned_since_ns;
+        time_of(self.wait_since_ns.load(Ordering::Relaxed)).filter(|_| is_one && is_its)
     }
 }
 

@@ -9,7 +9,7 @@ use std::fmt::{self, Write as _};
 use std::io::{self, IsTerminal, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{FileType, fstat};
@@ -172,13 +172,30 @@ impl Output {
     }
 
     /// Writes `bytes` to one of the streams, but after a signal only what its reader takes before
-    /// [`Signals::grace_ends`]: a reader that has stopped reading must not keep us from ending.
+    /// [`Signals::grace_ends`]: a reader that has stopped reading must not keep us from ending. `waits` is told where it has to
+    /// be waited for, and that it is over then.
     ///
     /// # Errors
     /// As [`Output::write`]; also when a signal cut it short.
-    pub fn write_unless(&mut self, to: Standard, signals: &Signals, bytes: &[u8]) -> Result<(), Failure> {
+    pub fn write_unless(
+        &mut self,
+        to: Standard,
+        signals: &Signals,
+        bytes: &[u8],
+        waits: impl Fn(bool),
+    ) -> Result<(), Failure> {
         match &self.sink {
-            Sink::Standard => write_unless(to, signals, bytes),
+            Sink::Standard => {
+                let mut told = false;
+                let written = write_unless(to, signals, bytes, || {
+                    told = true;
+                    waits(true);
+                });
+                if told {
+                    waits(false);
+                }
+                written
+            }
             #[cfg(test)]
             Sink::Memory { .. } => self.write(bytes),
         }
@@ -327,7 +344,8 @@ fn write_all(fd: BorrowedFd<'_>, mut bytes: &[u8], mut wrote: impl FnMut(usize))
     Ok(())
 }
 
-fn write_unless(to: Standard, signals: &Signals, bytes: &[u8]) -> Result<(), Failure> {
+/// `waits` is called once, where the reader has to be waited for.
+fn write_unless(to: Standard, signals: &Signals, bytes: &[u8], waits: impl FnOnce()) -> Result<(), Failure> {
     let failed = |e: Errno| Failure::of_stream(to, &e.into());
     let fd = to.open()?;
     let regular = fstat(fd).is_ok_and(|s| FileType::from_raw_mode(s.st_mode) == FileType::RegularFile);
@@ -335,6 +353,7 @@ fn write_unless(to: Standard, signals: &Signals, bytes: &[u8]) -> Result<(), Fai
         return write_all(fd, bytes, drop).map_err(failed);
     }
     let signal = signals.as_fd();
+    let mut waits = Some(waits);
     // A pipe that polls writable takes PIPE_BUF bytes without waiting.
     for piece in bytes.chunks(rustix::pipe::PIPE_BUF) {
         loop {
@@ -342,11 +361,15 @@ fn write_unless(to: Standard, signals: &Signals, bytes: &[u8]) -> Result<(), Fai
             let left = signals.grace_ends().map(|at| at.saturating_duration_since(Instant::now()));
             // A signal that has been heard is not polled for again.
             let watched = if left.is_some() { &mut ready[..1] } else { &mut ready[..] };
+            let left = if waits.is_some() { Some(Duration::ZERO) } else { left };
             match poll(watched, left.and_then(|left| left.try_into().ok()).as_ref()) {
-                Ok(0) => {
-                    let text = format!("{to}: nobody reads it, and a signal came");
-                    return Err(Failure::new(Exit::Failed, text));
-                }
+                Ok(0) => match waits.take() {
+                    Some(waits) => waits(),
+                    None => {
+                        let text = format!("{to}: nobody reads it, and a signal came");
+                        return Err(Failure::new(Exit::Failed, text));
+                    }
+                },
                 Ok(_) if !ready[0].revents().is_empty() => break,
                 Ok(_) | Err(Errno::INTR) => {}
                 Err(e) => return Err(failed(e)),

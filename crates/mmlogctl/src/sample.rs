@@ -56,6 +56,7 @@ fn writer(slot: u32) -> WriterStatus {
         alive: Ok(slot != 3),
         in_flight,
         waiting: None,
+        output_full: None,
         messages,
         bytes,
         since: at(),
@@ -81,6 +82,9 @@ fn hold(position: u64) -> HoldStatus {
         stuck_in: None,
         since: at(),
         last_seen: at(),
+        moved: None,
+        stands_for: None,
+        reader: None,
     }
 }
 

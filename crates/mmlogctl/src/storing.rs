@@ -27,7 +27,6 @@ use crate::arguments::{Access, duration, size};
 use crate::commands::init::Creation;
 use crate::exit::{Exit, Failure, limited, shown};
 use crate::output::{Output, Standard};
-use crate::signals::Signals;
 
 pub(crate) mod buffer;
 mod compressor;
@@ -253,7 +252,7 @@ impl Stream {
             // Stored, whatever becomes of the rest: who repeats what was not must not repeat this.
             let settled = store.settle(out);
             if settled.is_ok() {
-                let broken = copy(parts, &mut self.copies, store.signals(), out);
+                let broken = copy(parts, &mut self.copies, store, out);
                 self.broken = broken.or(self.broken.take());
                 store.passed(parts, out);
             }
@@ -268,12 +267,15 @@ impl Stream {
 fn copy(
     parts: [&[u8]; 2],
     copies: &mut Option<Copies>,
-    signals: &Signals,
+    store: &Store<'_>,
     out: &mut Output,
 ) -> Option<Failure> {
+    let signals = store.signals();
     for part in parts {
         let Copies { to, ends } = (*copies)?;
-        let Err(failure) = out.write_unless(to, signals, part) else { continue };
+        let Err(failure) = out.write_unless(to, signals, part, |waits| store.waits_for_reader(waits)) else {
+            continue;
+        };
         *copies = None;
         // After a signal the reader is not to blame.
         if ends && !signals.raised() {

@@ -11,14 +11,14 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant, SystemTime};
 
-use mmlog::{FollowerStatus, OutputReader, Status, Thresholds, WriterStatus};
+use mmlog::{OutputReader, Seat, Status, Thresholds, WriterStatus};
 
 mod pipes;
 mod trouble;
 
 pub use pipes::Side;
 use pipes::others_of;
-pub use trouble::{LONG, Trouble, trouble};
+pub use trouble::{LONG, Trouble, trouble, unread};
 
 use crate::text::clipped;
 
@@ -97,29 +97,41 @@ pub fn person(writer: &WriterStatus) -> Option<Key> {
     Some((writer.seat.pid?, writer.since))
 }
 
-/// A follower for which bytes wait and that does not come back to read, as a process that can be asked from here.
-fn is_late(follower: &FollowerStatus) -> Option<Key> {
-    let stands = follower.stands_for.is_some_and(|time| time >= LATE);
-    Some((follower.seat.pid.filter(|_| stands)?, follower.since))
+/// Each that may wait for whoever reads from it, where it has done so for long, and where that one is to be named.
+fn waiting(status: &mut Status) -> impl Iterator<Item = (Option<Key>, &mut Option<OutputReader>)> {
+    let key = |seat: Seat, since, is_late: bool| Some((seat.pid.filter(|_| is_late)?, since));
+    let writers = status.writers.iter_mut().filter_map(move |w| {
+        let full = w.output_full.as_mut()?;
+        Some((key(w.seat, w.since, full.lasts >= LONG), &mut full.reader))
+    });
+    let holds = status.holds.iter_mut().map(move |h| {
+        let is_late = h.stands_for.is_some_and(|time| time >= LONG);
+        (key(h.seat, h.since, is_late), &mut h.reader)
+    });
+    let followers = status.followers.iter_mut().map(move |f| {
+        let is_late = f.stands_for.is_some_and(|time| time >= LATE);
+        (key(f.seat, f.since, is_late), &mut f.reader)
+    });
+    writers.chain(holds).chain(followers)
 }
 
 /// Of one log, those that may wait for whoever reads from them.
-pub fn late(status: &Status) -> impl Iterator<Item = Key> {
-    status.followers.iter().filter_map(is_late)
+pub fn late(status: &mut Status) -> impl Iterator<Item = Key> {
+    waiting(status).filter_map(|(key, _)| key)
 }
 
-/// Has the findings name who reads from followers that do not come back to read.
+/// Has the findings name who reads from those that may wait for it.
 pub fn name_readers<'a>(status: &mut Status, known: impl Fn(Key) -> Option<&'a Who>) {
     let mut is_news = false;
-    for follower in &mut status.followers {
-        let reader = is_late(follower).and_then(&known).and_then(|who| who.feeder.as_ref());
+    for (key, named) in waiting(status) {
+        let reader = key.and_then(&known).and_then(|who| who.feeder.as_ref());
         let reader = reader.map(|reader| OutputReader {
             pid: reader.pid,
             command_line: reader.words(),
             is_stopped: is_stopped(reader.pid),
         });
-        is_news |= follower.reader != reader;
-        follower.reader = reader;
+        is_news |= *named != reader;
+        *named = reader;
     }
     if is_news {
         status.conclude(&Thresholds::default());
@@ -135,7 +147,7 @@ pub fn introduce<'a>(looked: impl Iterator<Item = &'a mut Status>, shown: impl F
     let mut people = People::default();
     people.news(wanted.into_iter());
     let mut readers = People::at(Side::Output);
-    let late: BTreeSet<Key> = looked.iter().flat_map(|(_, status)| late(status)).collect();
+    let late: BTreeSet<Key> = looked.iter_mut().flat_map(|(_, status)| late(status)).collect();
     readers.news(late.into_iter());
     for (shown, status) in &mut looked {
         name(status, shown, |key| people.who(key));

@@ -67,6 +67,18 @@ impl Writer {
         fault.at(self.files.path())
     }
 
+    /// Says, to whoever looks at the log, that nothing more is appended until somebody reads what this program writes
+    /// elsewhere, such as a copy on its standard output; and, by `false`, that it was read. Like all that a slot says of waiting
+    /// it decides nothing. A program that only waits in `write(2)` need not: that can be seen.
+    pub fn waits_for_reader(&self, waits: bool) {
+        let slot = self.slot.filter(|_| !self.files.is_stale() && !self.files.meta.is_cut());
+        let Some(slot) = slot.and_then(|slot| self.files.meta.slots().get(slot as usize)) else { return };
+        match waits {
+            true => slot.hot.wants_a_reader(),
+            false => slot.hot.wants_nothing(),
+        }
+    }
+
     /// Becomes a writer of the log that has its names now: in a forked child, which leaves the line that its parent
     /// had begun to the parent, or after a replacement.
     #[cold]

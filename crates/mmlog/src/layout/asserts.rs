@@ -189,6 +189,7 @@ at!(
     FollowerRecord.start_time == 32,
     FollowerRecord.pid_namespace == 40,
     FollowerRecord.name == 48,
+    FollowerRecord.moved_ns == 112,
     HoleEntry.start == 0,
     HoleEntry.len == 8,
     HoleEntry.pid == 16,

@@ -3,6 +3,7 @@
 
 mod gone;
 mod hold;
+mod output;
 mod policy;
 mod segments;
 mod stuck;
@@ -36,6 +37,7 @@ impl Status {
         found.extend(self.maintenance_held());
         found.extend(self.writers_stalled(thresholds));
         found.extend(self.writers_stopped(thresholds));
+        found.extend(self.writers_unread(thresholds));
         found.extend(self.gate_closed(thresholds));
         found.extend(self.inodes());
         found.extend(self.given_up());

@@ -80,7 +80,7 @@ findings! {
     WritersFull = "writers-full",
     /// A follower that runs is far behind.
     FollowerBehind = "follower-behind",
-    /// A consumer that does not run keeps old bytes from being pruned.
+    /// A consumer that does not run, or does not read on, keeps old bytes from being pruned.
     HoldKeeps = "hold-keeps",
     /// An old segment could not be looked at.
     SegmentUnreadable = "segment-unreadable",
@@ -110,7 +110,7 @@ findings! {
     HooksUnrun = "hooks-unrun",
     /// The log's name is too long for those of its old segments.
     NameTooLong = "name-too-long",
-    /// A writer that stands, with nothing in flight: what its program writes waits for it.
+    /// A writer that stands, or waits for whoever reads its output, with nothing in flight: what its program writes waits for it.
     WriterStopped = "writer-stopped",
     /// Writers wait for a larger file: their own limit.
     FileSizeLimit = "file-size-limit",

@@ -81,6 +81,11 @@ impl Status {
     }
 }
 
+/// Where in the kernel a process waits that does not come back to read: if a thread of it writes to a full pipe, there.
+pub(super) fn held_up_in(pid: u32) -> Option<String> {
+    process::waits_to_write(pid).map(|waits| waits.place).or_else(|| process::waits_in(pid))
+}
+
 impl Observer {
     /// The one farthest behind first, and how many there are. Without those that are seen by their holds.
     pub(super) fn followers(
@@ -101,14 +106,14 @@ impl Observer {
             .into_iter()
             .filter(|said| !is_hold(said))
             .map(|said| {
-                let seat = self.seat(&said.who);
+                let mut seat = self.seat(&said.who);
                 let lag = cursor.saturating_sub(said.position);
                 let unseen = said.seen.and_then(|at| at.elapsed().ok());
                 let (process, frozen_by) = self.doing(state(&Ok(true), &said.who, seat), seat);
                 let stands_for = unseen.map(|unseen| unseen + said.stands).filter(|_| lag > 0);
                 let is_late = stands_for.is_some_and(|time| time >= LOOKED_AT);
                 FollowerStatus {
-                    command_line: self.command_line(seat),
+                    command_line: self.called(&mut seat),
                     name: said.name,
                     pid: said.who.pid,
                     seat,
@@ -121,7 +126,7 @@ impl Observer {
                         .or(stands_for.filter(|_| process.is_held())),
                     frozen_by,
                     stuck_in: match seat.pid.filter(|_| is_late) {
-                        Some(pid) => process::waits_to_write(pid).or_else(|| process::waits_in(pid)),
+                        Some(pid) => held_up_in(pid),
                         None => stuck_in(process, seat),
                     },
                     reader: None,

@@ -2,13 +2,19 @@
 
 use std::time::{Duration, SystemTime};
 
+use super::followers::held_up_in;
 use super::observer::stuck_in;
-use super::{Observer, Seat};
+use super::{FileFacts, Medium, Observer, OutputReader, Seat};
 use crate::files::Files;
 use crate::holds::{self, Said};
 use crate::sys::cgroup::Freezer;
 use crate::sys::last_run;
 use crate::sys::process::{self, ProcessState, time_of};
+
+/// Who reads from it is looked at from then on.
+const SOON: Duration = Duration::from_secs(1);
+/// A page stays dirty for about so long.
+const WRITTEN_BACK: Duration = Duration::from_secs(60);
 
 /// A hold, as it is now.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -35,6 +41,12 @@ pub struct HoldStatus {
     pub since: Option<SystemTime>,
     /// When that process last said where it is.
     pub last_seen: Option<SystemTime>,
+    /// When it moved on last; unknown of earlier software.
+    pub moved: Option<SystemTime>,
+    /// For how long it has not moved on while bytes waited for it, where it runs and that is known.
+    pub stands_for: Option<Duration>,
+    /// Who reads what it writes, as [`FollowerStatus::reader`](super::FollowerStatus::reader).
+    pub reader: Option<OutputReader>,
 }
 
 impl Observer {
@@ -43,8 +55,25 @@ impl Observer {
         holds::in_order(files).into_iter().map(|said| self.hold(files, said)).collect()
     }
 
+    /// Notes of those that run since when they have not moved on, where bytes wait for them.
+    pub(super) fn watch(
+        &mut self,
+        files: &Files,
+        holds: &mut [HoldStatus],
+        file: &FileFacts,
+        watermark: u64,
+    ) {
+        for hold in holds.iter_mut().filter(|hold| hold.position < watermark) {
+            let unmoved = hold.moved.or(hold.last_seen).and_then(|at| at.elapsed().ok());
+            if let Some(unmoved) = unmoved.filter(|time| *time >= SOON) {
+                let waits = waiting_for(files, hold.position, file);
+                self.stands(files, hold, waits.map(|waits| unmoved.min(waits)));
+            }
+        }
+    }
+
     fn hold(&mut self, files: &Files, said: Said) -> HoldStatus {
-        let seat = self.seat(&said.who);
+        let mut seat = self.seat(&said.who);
         let (process, frozen_by) = match self.doing(process::state_at(&said.who, seat.pid), seat) {
             // Nobody is told to continue a process that somebody only stored there.
             (state, _) if state.is_held() && !seat.pid.is_none_or(|pid| files.may_be_held_by(pid)) => {
@@ -58,14 +87,41 @@ impl Observer {
             name: said.name,
             position: said.position,
             pid: said.who.pid,
-            seat,
-            command_line: stands.and_then(|_| self.command_line(seat)),
+            command_line: stands.and_then(|_| self.called(&mut seat)),
             process,
             not_run_for: stands.and_then(|pid| last_run::not_run_for(pid).or_else(unseen)),
             frozen_by,
+            seat,
             stuck_in: stuck_in(process, seat),
             since: time_of(said.since_ns),
             last_seen: said.last_seen,
+            moved: said.moved,
+            stands_for: None,
+            reader: None,
         }
     }
+
+    /// Of one that runs: it has not moved on for so long.
+    fn stands(&mut self, files: &Files, hold: &mut HoldStatus, stands_for: Option<Duration>) {
+        let runs = !hold.process.is_held() && !hold.process.is_over();
+        let Some(stands_for) = stands_for.filter(|time| runs && *time >= SOON) else { return };
+        match hold.seat.pid {
+            Some(pid) if !files.may_be_held_by(pid) => hold.process = ProcessState::Gone,
+            pid => {
+                hold.stands_for = Some(stands_for);
+                hold.command_line = self.called(&mut hold.seat);
+                hold.stuck_in = pid.and_then(held_up_in);
+            }
+        }
+    }
+}
+
+/// For how long bytes from there on have waited, at least.
+fn waiting_for(files: &Files, position: u64, file: &FileFacts) -> Option<Duration> {
+    let noted = files.noted();
+    let pairs = noted.pairs.into_iter().chain(noted.finals.into_iter().map(|segment| segment.ended));
+    let noted = pairs.filter(|pair| pair.settled > position).filter_map(|pair| time_of(pair.at_ns));
+    // Stores move it when a page was clean.
+    let changed = file.changed.filter(|_| file.medium != Medium::Memory).map(|at| at + WRITTEN_BACK);
+    noted.chain(changed).min()?.elapsed().ok()
 }

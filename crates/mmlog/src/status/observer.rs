@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 
 use super::facts::Unseen;
 use super::flaws::Peeks;
+use super::outputs::Outputs;
 use super::{
-    ClockDoubt, Durability, InFlight, Lock, LogId, PolicyStatus, RemovedHeld, Seat, Seen, State, Status,
-    Thresholds, WriterStatus, facts, segments, still_open,
+    ClockDoubt, Durability, InFlight, Lock, LogId, OutputFull, PolicyStatus, RemovedHeld, Seat, Seen, State,
+    Status, Thresholds, WriterStatus, facts, segments, still_open,
 };
 use crate::error::{At, Fault, Result};
 use crate::files::{Config, Files, Intent, owner};
@@ -20,11 +21,12 @@ use crate::metadata::Gate;
 use crate::slots::Phase;
 use crate::sync::Ordering;
 use crate::sys::cgroup::{Freezer, Groups};
+use crate::sys::holders::{Opener, openers_of};
 use crate::sys::last_run;
 use crate::sys::map::View;
 use crate::sys::process::{self, ProcessState, Who, time_of};
 
-/// How long it is believed who has removed segments open.
+/// How long it is believed who has files open that are not at their paths any more.
 const HELD_FOR: Duration = Duration::from_secs(10);
 
 /// How long it is believed where a process of another PID namespace is.
@@ -53,12 +55,26 @@ pub struct Observer {
     /// Whether processes that the metadata names have anything of the log.
     believed: HashMap<(u32, u64), (bool, Instant)>,
     groups: Groups,
-    command_lines: HashMap<u32, (Option<String>, Instant)>,
+    /// How processes were called, and whose they are.
+    called: HashMap<u32, (Called, Instant)>,
+    outputs: Outputs,
     peeks: Peeks,
     /// The followers' places, once they are there.
     pub(super) places: Option<View<FollowingPlace>>,
-    /// Who had removed segments open, and when that was asked.
-    held: Option<(Instant, Vec<RemovedHeld>)>,
+    /// Who has removed segments open.
+    held: Lately<(), Vec<RemovedHeld>>,
+    /// Who has the data file open that is not at its path, by its inode.
+    openers: Lately<u64, (Vec<Opener>, bool)>,
+}
+
+/// What takes a look at every descriptor of everybody, and is believed for a while.
+struct Lately<K, T>(Option<(Instant, K, T)>);
+
+impl<K: PartialEq, T> Lately<K, T> {
+    fn of(&mut self, what: K, ask: impl FnOnce() -> T) -> &T {
+        let known = self.0.take().filter(|(at, of, _)| *of == what && at.elapsed() < HELD_FOR);
+        &self.0.insert(known.unwrap_or_else(|| (Instant::now(), what, ask()))).2
+    }
 }
 
 /// Something that can stand still: the same key at two looks means that it did.
@@ -68,6 +84,18 @@ enum Still {
     Gate(u64),
     Lock(u64, u32, u64),
     Process(u32, ProcessState),
+}
+
+/// What is said of a process that is to be talked about.
+struct Called {
+    command_line: Option<String>,
+    uid: Option<u32>,
+}
+
+impl Called {
+    fn by(pid: u32) -> Self {
+        Self { command_line: process::command_line(pid), uid: process::user_of(pid) }
+    }
 }
 
 /// What one look has seen, for the next one.
@@ -87,10 +115,12 @@ impl Observer {
             seats: HashMap::new(),
             groups: Groups::default(),
             believed: HashMap::new(),
-            command_lines: HashMap::new(),
+            called: HashMap::new(),
+            outputs: Outputs::default(),
             peeks: Peeks::default(),
             places: None,
-            held: None,
+            held: Lately(None),
+            openers: Lately(None),
         }
     }
 
@@ -107,13 +137,6 @@ impl Observer {
         Ok(status)
     }
 
-    /// Every descriptor of everybody is looked at for that: not at every look.
-    fn removed_held(&mut self, files: &Files) -> Vec<RemovedHeld> {
-        let known = self.held.take().filter(|(at, _)| at.elapsed() < HELD_FOR);
-        let known = known.unwrap_or_else(|| (Instant::now(), segments::removed_held(files)));
-        self.held.insert(known).1.clone()
-    }
-
     /// For how long this was seen unchanged.
     fn age(&self, what: Still, seen: &mut Sightings) -> Duration {
         let since = *self.first_seen.get(&what).unwrap_or(&Instant::now());
@@ -124,7 +147,7 @@ impl Observer {
     fn snapshot(&mut self, files: &Files, seen: &mut Sightings) -> std::result::Result<Status, Fault> {
         files.refresh()?;
         self.groups.look_anew();
-        self.command_lines.retain(|_, (_, at)| at.elapsed() < SEATED);
+        self.called.retain(|_, (_, at)| at.elapsed() < SEATED);
         self.believed.retain(|_, (_, at)| at.elapsed() < SEATED);
         // A screen that stays open does not keep the file of an old segment; who may not open the new one has seen that.
         let _ = files.renew();
@@ -132,7 +155,13 @@ impl Observer {
         let cursor = control.look();
         let scan = files.scan(cursor.start)?;
         let used = (0u32..).zip(files.meta.used_slots());
-        let writers = used.filter_map(|(i, slot)| self.writer(files, i, slot, seen)).collect();
+        let mut writers: Vec<WriterStatus> =
+            used.filter_map(|(i, slot)| self.writer(files, i, slot, seen)).collect();
+        self.outputs.look(&mut writers);
+        // They are to be talked about from now on.
+        for writer in writers.iter_mut().filter(|w| w.output_full.is_some()) {
+            writer.command_line = self.called(&mut writer.seat);
+        }
         let dead = scan.dead.iter().filter_map(|dead| files.hole_of(dead));
         let holes = holes::with_dead(holes::all(files.meta.holes()), dead);
         let unplaced = header.hole_counts.unplaced.load(Ordering::Relaxed);
@@ -142,7 +171,8 @@ impl Observer {
         let (all, flaws) = segments::all(files, &entry, cursor.start, &file, &mut self.peeks);
         let gate = (cursor.gate == Gate::Closed).then(|| control.gate_at.load(Ordering::Relaxed));
         let mut unseen = Unseen::default();
-        let holds = self.holds(files);
+        let mut holds = self.holds(files);
+        self.watch(files, &mut holds, &file, scan.watermark);
         let (followers, followers_seen) =
             unseen.or_nothing("who follows", self.followers(files, cursor.start, &holds));
         let mut status = Status {
@@ -191,7 +221,7 @@ impl Observer {
             clock: ClockDoubt::of(files),
             segments: all,
             flaws,
-            removed_held: self.removed_held(files),
+            removed_held: self.held.of((), || segments::removed_held(files)).clone(),
             first_kept: files.first_kept(),
             holds,
             followers,
@@ -202,7 +232,9 @@ impl Observer {
             unrecovered: unseen.or_nothing("what waits for a recovery", files.unrecovered()),
             unseen: unseen.0,
         };
-        still_open::look(files, &mut status.damage);
+        still_open::look(files, &mut status.damage, |inode| {
+            self.openers.of(inode, || openers_of(files.place.directory_fd(), inode)).clone()
+        });
         files.intact()?;
         status.conclude(&Thresholds::default());
         Ok(status)
@@ -225,15 +257,17 @@ impl Observer {
         if alive == Ok(false) && in_flight.is_none() {
             return None;
         }
-        let (who, seat) = self.known(files, owner::of(&slot.cold), &alive);
+        let (who, mut seat) = self.known(files, owner::of(&slot.cold), &alive);
         let (process, frozen_by) = self.doing(state(&alive, &who, seat), seat);
-        let waiting = slot.hot.waiting_for(slot.cold.since_ns.load(Ordering::Relaxed));
+        let since_ns = slot.cold.since_ns.load(Ordering::Relaxed);
+        let (waiting, unread) = (slot.hot.waiting_for(since_ns), slot.hot.wants_a_reader_since(since_ns));
         let not_run_for = seat.pid.filter(|_| process.is_held()).and_then(last_run::not_run_for);
         let seen_for = self.age(Still::Process(who.pid, process), seen);
         if let (Some(flight), Some(stood)) = (&mut in_flight, not_run_for) {
             flight.for_at_least = flight.for_at_least.max(stood);
         }
         let is_odd = in_flight.is_some() || waiting.is_some() || !is_well(process);
+        let command_line = if is_odd { self.called(&mut seat) } else { None };
         Some(WriterStatus {
             slot: index,
             pid: who.pid,
@@ -247,11 +281,12 @@ impl Observer {
             alive,
             in_flight,
             waiting,
-            command_line: if is_odd { self.command_line(seat) } else { None },
+            command_line,
             feeder: None,
+            output_full: unread.and_then(OutputFull::since),
             messages: slot.hot.messages.load(Ordering::Relaxed),
             bytes: slot.hot.bytes.load(Ordering::Relaxed),
-            since: time_of(slot.cold.since_ns.load(Ordering::Relaxed)),
+            since: time_of(since_ns),
         })
     }
 
@@ -260,7 +295,7 @@ impl Observer {
         let held = seen_by(files.ask_held(byte));
         let who = if held == Ok(true) { files.holder(record).0 } else { owner::of(record) };
         let since = record.since_ns.load(Ordering::Relaxed);
-        let (who, seat) = self.known(files, who, &held);
+        let (who, mut seat) = self.known(files, who, &held);
         let for_at_least = match held {
             Ok(true) => self.age(Still::Lock(byte, who.pid, since), seen),
             _ => Duration::ZERO,
@@ -269,7 +304,7 @@ impl Observer {
             Ok(true) => self.doing(process::state_at(&who, seat.pid), seat),
             _ => (process::state_at(&who, seat.pid), None),
         };
-        let command_line = if held == Ok(true) { self.command_line(seat) } else { None };
+        let command_line = if held == Ok(true) { self.called(&mut seat) } else { None };
         Lock {
             is_stale: said && held == Ok(false) && owner::of(record).pid != 0,
             held,
@@ -286,12 +321,12 @@ impl Observer {
         }
     }
 
-    /// How a process was called; not asked at every look.
-    pub(super) fn command_line(&mut self, seat: Seat) -> Option<String> {
+    /// How a process was called that is to be talked about, and, in its seat, whose it is; not asked at every look.
+    pub(super) fn called(&mut self, seat: &mut Seat) -> Option<String> {
         let pid = seat.pid?;
-        let known =
-            self.command_lines.entry(pid).or_insert_with(|| (process::command_line(pid), Instant::now()));
-        known.0.clone()
+        let (known, _) = self.called.entry(pid).or_insert_with(|| (Called::by(pid), Instant::now()));
+        seat.uid = known.uid;
+        known.command_line.clone()
     }
 
     /// A frozen process looks asleep.
@@ -322,8 +357,7 @@ impl Observer {
     /// Where a process is. Those of other PID namespaces are looked for in /proc, and not at every look.
     pub(super) fn seat(&mut self, who: &Who) -> Seat {
         let Some(namespace) = process::other_namespace(who) else {
-            let pid = (who.pid != 0).then_some(who.pid);
-            return Seat { namespace: None, pid, uid: pid.and_then(process::user_of) };
+            return Seat { namespace: None, pid: (who.pid != 0).then_some(who.pid), uid: None };
         };
         let key = (namespace, who.pid);
         let known = self.seats.get(&key).filter(|(_, at)| at.elapsed() < SEATED).map(|(pid, _)| *pid);
@@ -332,7 +366,7 @@ impl Observer {
             self.seats.insert(key, (pid, Instant::now()));
             pid
         });
-        Seat { namespace: Some(namespace), pid, uid: pid.and_then(process::user_of) }
+        Seat { namespace: Some(namespace), pid, uid: None }
     }
 }
 

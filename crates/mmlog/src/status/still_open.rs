@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Damage, FindingId, facts};
 use crate::files::{Files, METADATA_SUFFIX, owner};
-use crate::sys::holders::{Opener, nameless, openers_of, openers_of_removed};
+use crate::sys::holders::{Opener, nameless, openers_of_removed};
 use crate::sys::mounts::Table;
 use crate::sys::place::{Part, Place};
 
@@ -22,15 +22,20 @@ pub struct StillOpen {
     pub save_as: PathBuf,
 }
 
-/// Notes who has the data file open, where it is gone from its path, or another one is there.
-pub(super) fn look(files: &Files, damage: &mut [Damage]) {
+/// Notes who has the data file open, where it is gone from its path, or another one is there. `openers` tells, of an inode,
+/// and whether there are processes that could not be asked.
+pub(super) fn look(
+    files: &Files,
+    damage: &mut [Damage],
+    mut openers: impl FnMut(u64) -> (Vec<Opener>, bool),
+) {
     let is_lost = |d: &&mut Damage| {
         matches!(d.id, FindingId::DataGone | FindingId::DataReplaced) && d.moved_to.is_none()
     };
     // What copied metadata names is the original's.
     for damage in damage.iter_mut().filter(is_lost).filter(|_| files.is_copied().is_none()) {
         let inode = facts::recorded(files);
-        let (mut by, is_unseen) = openers_of(files.place.directory_fd(), inode);
+        let (mut by, is_unseen) = openers(inode);
         // The number may be another file's by now.
         let directory = files.place.directory_path().canonicalize().unwrap_or_default();
         let path = directory.join(files.place.name(Part::Data));

@@ -32,6 +32,12 @@ pub(crate) fn not_run_for(pid: u32) -> Option<Duration> {
     stood.iter().min().copied().filter(|_| stood.len() <= THREADS)
 }
 
+/// The same for one thread, by its directory in `/proc`.
+pub(crate) fn thread_not_run_for(thread: &Path) -> Option<Duration> {
+    let (ran, processor) = (last_ran(thread)?, processor_of(thread)?);
+    Some(now_on(processor)?.saturating_sub(ran))
+}
+
 /// The time of a processor's clock. This thread moves there for the question; where it may not, it asks where it is.
 fn now_on(processor: usize) -> Option<Duration> {
     // What is read of a thread that runs is as old as its last turn, a tick at most: take a new one.

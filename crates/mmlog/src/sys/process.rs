@@ -5,6 +5,7 @@ use std::fs;
 use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -43,6 +44,11 @@ impl ProcessState {
     #[must_use]
     pub fn stands(self) -> bool {
         matches!(self, Self::Stopped | Self::Traced | Self::Frozen)
+    }
+
+    /// Whether it will never do anything again.
+    pub(crate) fn is_over(self) -> bool {
+        matches!(self, Self::Gone | Self::Zombie)
     }
 
     /// Whether it stands, or is stuck in the kernel.
@@ -156,11 +162,22 @@ pub(crate) fn state_at(who: &Who, here: Option<u32>) -> ProcessState {
     }
 }
 
-/// Where a thread of a process waits to write into a full pipe, if one does, as far as this user may see it.
-pub(crate) fn waits_to_write(pid: u32) -> Option<String> {
+/// A thread that waits in the kernel.
+pub(crate) struct Waits {
+    /// Its directory in `/proc`.
+    pub(crate) thread: PathBuf,
+    /// The kernel's name of where.
+    pub(crate) place: String,
+}
+
+/// Which thread of a process waits to write into a full pipe, if one does, as far as this user may see it.
+pub(crate) fn waits_to_write(pid: u32) -> Option<Waits> {
     let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?.take(64).flatten();
-    let mut places = threads.filter_map(|thread| fs::read_to_string(thread.path().join("wchan")).ok());
-    places.find(|place| place.contains(FULL_PIPE))
+    let mut all = threads.filter_map(|thread| {
+        let thread = thread.path();
+        Some(Waits { place: fs::read_to_string(thread.join("wchan")).ok()?, thread })
+    });
+    all.find(|waits| waits.place.contains(FULL_PIPE))
 }
 
 /// Of the kernel's names of where it lets somebody wait, those of who writes to a full pipe.

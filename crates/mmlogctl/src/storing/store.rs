@@ -78,6 +78,13 @@ impl<'a> Store<'a> {
         self.log.as_ref().map_or(&self.wanted.args.log, Opened::path)
     }
 
+    /// Says to whoever looks at the log that it waits for the reader of a copy, or no more.
+    pub(crate) fn waits_for_reader(&self, waits: bool) {
+        if let Some(log) = &self.log {
+            log.writer().waits_for_reader(waits);
+        }
+    }
+
     /// What ends every wait.
     pub(crate) const fn signals(&self) -> &'a Signals {
         self.patience.signals

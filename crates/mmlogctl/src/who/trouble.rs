@@ -14,8 +14,14 @@ pub enum Trouble {
     None,
     /// It may be in somebody's way soon.
     Some,
-    /// It stands, waits, or is dead with something in flight.
+    /// It stands, waits, also for whoever reads its output, or is dead with something in flight.
     Much,
+}
+
+/// For how long a writer has waited for whoever reads its output, where that is no moment only.
+#[must_use]
+pub fn unread(w: &WriterStatus) -> Option<Duration> {
+    w.output_full.as_ref().map(|full| full.lasts).filter(|lasts| *lasts >= LONG)
 }
 
 /// Whether a writer is worth a look.
@@ -24,7 +30,11 @@ pub fn trouble(w: &WriterStatus) -> Trouble {
     let stands = w.process.stands()
         || matches!(w.process, ProcessState::DiskSleep | ProcessState::CoreDumping)
             && w.process_for_at_least >= LONG;
-    if stands || w.alive == Ok(false) || w.waiting.is_some_and(|waiting| waiting.is_trying()) {
+    if stands
+        || unread(w).is_some()
+        || w.alive == Ok(false)
+        || w.waiting.is_some_and(|waiting| waiting.is_trying())
+    {
         return Trouble::Much;
     }
     let is_long = w.in_flight.as_ref().is_some_and(|f| f.for_at_least >= LONG);

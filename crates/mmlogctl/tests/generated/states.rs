@@ -38,7 +38,7 @@ fn row(state: State) -> [&'static str; 3] {
             ["Less than two chunks of space are left.", "Nothing yet.", "Make room now, as for FULL."]
         }
         State::Warning => [
-            "Everybody can go on, and something is not as it should be: a stopped writer or follower, a consumer with a hold far behind, or one that does not run and keeps old segments, all slots taken.",
+            "Everybody can go on, and something is not as it should be: a stopped writer or follower, or a writer that waits for whoever reads its output, a consumer with a hold far behind, or one that does not run, or read on, and keeps old segments, all slots taken.",
             "Nothing yet, or only those whom the sentence names.",
             "Today: what it says.",
         ],

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::SystemTime;
 
+use super::output::reads_on;
 use super::who::{Loses, Person, all_are, ids_of};
 use super::{Finding, FindingId, State, Status, Thresholds, info, quoted, warning};
 use crate::layout::FOLLOWING_MAX;
@@ -13,14 +14,12 @@ use crate::sys::holders::tells_lockers_of;
 use crate::sys::process::{self, FULL_PIPE, ProcessState};
 use crate::units::{ago, counted, lasting, size};
 
-const ELSEWHERE: &str = "it is in another PID namespace: look at it there (`lsns -t pid`)";
-
 impl Status {
     /// A consumer that runs is behind; one that does not keeps what it has not read.
     pub(super) fn hold(&self, hold: &HoldStatus, thresholds: &Thresholds) -> Option<Finding> {
         let behind = self.cursor.saturating_sub(hold.position);
         let most = thresholds.behind.unwrap_or(16 * u64::from(self.chunk_size));
-        let is_gone = matches!(hold.process, ProcessState::Gone | ProcessState::Zombie);
+        let is_gone = hold.process.is_over();
         let is_stopped = hold.not_run_for.is_some_and(|time| time >= thresholds.stopped);
         if !is_gone && behind >= most {
             return Some(self.far_behind(hold, behind));
@@ -28,7 +27,11 @@ impl Status {
         let kept = self.segments.iter().filter(|g| g.end > hold.position && g.generation < self.generation);
         let (count, bytes) = kept.fold((0, 0), |(n, sum), g| (n + 1, sum + g.allocated));
         let kept = (count > 0).then(|| format!("{} ({})", counted(count, "old segment"), size(bytes)));
+        let stands = if halts(hold.reader.as_ref()).is_some() { thresholds.stopped } else { LOOKED_AT };
         match kept {
+            kept if hold.stands_for.is_some_and(|time| time >= stands) && behind > 0 => {
+                Some(self.consumer_stands(hold, behind, kept, thresholds))
+            }
             Some(kept) if is_gone => Some(self.left_behind(hold, behind, &kept)),
             kept if is_stopped && behind > 0 => Some(self.consumer_stopped(hold, behind, kept)),
             _ => None,
@@ -44,8 +47,7 @@ impl Status {
                 let me = process::effective_user();
                 format!("look as root: process {pid} is not visible to uid {me} (hidepid)")
             }
-            (_, Some(pid)) => format!("look at process {pid} and at whoever reads from it"),
-            (_, None) => ELSEWHERE.to_owned(),
+            (_, pid) => reads_on(pid, hold.reader.as_ref()).0,
         };
         let next = format!("{look}; old segments are kept until it has passed");
         warning(FindingId::FollowerBehind, State::Ok, sentence, next).at(hold.seat)
@@ -78,6 +80,36 @@ impl Status {
         );
         let next = self.resume(&[who], Loses::AReader);
         made(FindingId::HoldKeeps, State::Ok, sentence, next).at(hold.seat)
+    }
+
+    /// It runs, and does not move on: whoever reads from it may be why.
+    fn consumer_stands(
+        &self,
+        hold: &HoldStatus,
+        behind: u64,
+        kept: Option<String>,
+        thresholds: &Thresholds,
+    ) -> Finding {
+        let stands = hold.stands_for.unwrap_or_default();
+        let is_long =
+            halts(hold.reader.as_ref()).is_some() || (kept.is_some() && stands >= thresholds.unread);
+        let costs =
+            kept.map_or_else(|| "keeps no old segment yet".to_owned(), |kept| format!("keeps {kept}"));
+        let who = Person::from(hold);
+        let sentence = format!(
+            "the consumer of hold {}, process {}, has not moved on for {}, {}; it is {} and {costs}",
+            hold.name,
+            who.named(),
+            lasting(stands),
+            why(&who, hold.reader.as_ref()),
+            where_it_is(hold, behind),
+        );
+        let (next, pid) = reads_on(hold.seat.pid, hold.reader.as_ref());
+        let found = match is_long {
+            true => warning(FindingId::HoldKeeps, State::Ok, sentence, next),
+            false => info(FindingId::HoldKeeps, sentence, next),
+        };
+        Finding { pid, ..found }
     }
 
     /// Those for which bytes wait and that cannot read: as writers that stand, somebody has to let them go on.
@@ -125,12 +157,11 @@ impl Status {
         let is_one =
             |f: &&FollowerStatus| stands(f, thresholds) && !f.is_beyond && !is_stopped(f, thresholds);
         let standing = self.followers.iter().filter(is_one);
-        let (halted, standing): (Vec<_>, Vec<_>) = standing.partition(|f| halts(f).is_some());
-        let halted = halted.first().and_then(|first| Some((first, halts(first)?))).map(|(first, reader)| {
-            let pid = reader.pid;
-            let next = format!("`kill -CONT {pid}` lets it read on, and so process {}", first.pid);
-            let said = has_not_read(&halted);
-            warning(FindingId::ReaderStands, State::Warning, said, next).of(pid)
+        let (halted, standing): (Vec<_>, Vec<_>) = standing.partition(|f| halts(f.reader.as_ref()).is_some());
+        let halted = halted.first().map(|first| {
+            let (next, pid) = reads_on(first.seat.pid, first.reader.as_ref());
+            let found = warning(FindingId::ReaderStands, State::Warning, has_not_read(&halted), next);
+            Finding { pid, ..found }
         });
         let slow = standing.first().map(|first| {
             let next = self.reads_on(first);
@@ -147,13 +178,9 @@ impl Status {
                 tells_lockers_of(&self.metadata_path)
             );
         }
-        match (follower.seat.pid, &follower.reader) {
-            _ if follower.process.is_held() => self.resume(&[Person::from(follower)], Loses::AReader),
-            (Some(pid), Some(reader)) => {
-                format!("look at {}, which reads from it, and at process {pid}", reader.named())
-            }
-            (Some(pid), None) => format!("look at process {pid} and at whoever reads from it"),
-            (None, _) => ELSEWHERE.to_owned(),
+        match follower.process.is_held() {
+            true => self.resume(&[Person::from(follower)], Loses::AReader),
+            false => reads_on(follower.seat.pid, follower.reader.as_ref()).0,
         }
     }
 
@@ -180,19 +207,13 @@ fn is_stopped(follower: &FollowerStatus, thresholds: &Thresholds) -> bool {
 }
 
 fn stands(follower: &FollowerStatus, thresholds: &Thresholds) -> bool {
-    let long = if halts(follower).is_some() { thresholds.stopped } else { thresholds.unread };
+    let long = if halts(follower.reader.as_ref()).is_some() { thresholds.stopped } else { thresholds.unread };
     follower.lag > 0 && follower.stands_for.is_some_and(|time| time >= long)
 }
 
 /// Who reads from it, and is stopped.
-fn halts(follower: &FollowerStatus) -> Option<&OutputReader> {
-    follower.reader.as_ref().filter(|reader| reader.is_stopped)
-}
-
-impl OutputReader {
-    fn named(&self) -> String {
-        format!("{} ({})", self.pid, self.command_line)
-    }
+fn halts(reader: Option<&OutputReader>) -> Option<&OutputReader> {
+    reader.filter(|reader| reader.is_stopped)
 }
 
 /// The one farthest behind, and that there are others.
@@ -212,20 +233,23 @@ fn is_behind(them: &[&FollowerStatus]) -> String {
     )
 }
 
-/// The same of one that does not come back to read; that it sleeps says less than what it waits for.
-fn has_not_read(them: &[&FollowerStatus]) -> String {
-    let Some(first) = them.first() else { return String::new() };
-    let who = Person::from(*first);
-    let is_full = first.stuck_in.as_ref().is_some_and(|place| place.contains(FULL_PIPE));
-    let why = match (&first.reader, is_full) {
-        (Some(reader), _) if reader.is_stopped => {
-            format!("its output is read by {}, which is stopped", reader.named())
+/// Why it does not read: that it sleeps says less than what it waits for.
+fn why(who: &Person<'_>, reader: Option<&OutputReader>) -> String {
+    let is_full = who.stuck_in.is_some_and(|place| place.contains(FULL_PIPE));
+    match (reader, is_full) {
+        (Some(reader), true) if !reader.is_stopped => {
+            format!("its output, read by {}, is full", reader.named())
         }
-        (Some(reader), true) => format!("its output, read by {}, is full", reader.named()),
-        (Some(reader), false) => format!("its output is read by {}", reader.named()),
+        (Some(reader), _) => format!("its output is read by {}", reader.read()),
         (None, true) => "its output is full".to_owned(),
         (None, false) => format!("it is {}{}", who.doing(), who.done_by()),
-    };
+    }
+}
+
+/// The same of one that does not come back to read.
+fn has_not_read(them: &[&FollowerStatus]) -> String {
+    let Some(first) = them.first() else { return String::new() };
+    let why = why(&Person::from(*first), first.reader.as_ref());
     format!(
         "follower {} has read nothing for {}, {why}; {} wait for it at {}; nothing is kept for it{}",
         called(first),

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::waits::LONG;
 use super::who::{Loses, Person, all_are, until_now};
 use super::{critical, info, warning};
-use crate::status::{Finding, FindingId, Lock, Severity, State, Status, Thresholds, WriterStatus};
+use crate::status::{
+    Finding, FindingId, Lock, OutputFull, Severity, State, Status, Thresholds, WriterStatus,
+};
 use crate::sys::process::ProcessState;
 use crate::units::{agree, counted, lasting, size};
 use crate::waiting::Want;
@@ -16,7 +18,7 @@ fn made(severity: Severity, id: FindingId, state: State, (sentence, next_step): 
 }
 
 /// For how long it is known to last; else what was seen of it.
-fn since(known: Option<Duration>, seen: Duration) -> String {
+pub(super) fn since(known: Option<Duration>, seen: Duration) -> String {
     match known.filter(|time| *time >= seen) {
         Some(time) => format!("for {}", lasting(time)),
         None => format!("for at least {}", lasting(seen)),
@@ -127,7 +129,9 @@ impl Status {
         let is_soon = |time: Option<Duration>| time.is_some_and(|time| time < thresholds.stopped);
         let mut followers = self.followers.iter().filter(|f| f.lag > 0 && f.process.is_held());
         let mut holds = self.holds.iter().filter(|h| h.position < self.cursor);
-        self.writers.iter().any(writer)
+        // Where the kernel does not know since when.
+        let unread = |full: &OutputFull| !full.is_known && full.lasts < thresholds.stopped;
+        self.writers.iter().any(|w| writer(w) || w.output_full.as_ref().is_some_and(unread))
             || followers.any(|f| is_soon(f.not_run_for))
             || holds.any(|h| is_soon(h.not_run_for))
     }

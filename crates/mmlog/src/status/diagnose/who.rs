@@ -12,6 +12,8 @@ use crate::units::{counted, listed};
 /// Where the kernel lets whoever writes to a frozen file system wait.
 const FROZEN: &str = "percpu_rwsem";
 
+pub(super) const ELSEWHERE: &str = "it is in another PID namespace: look at it there (`lsns -t pid`)";
+
 /// Where something is left out.
 const DOTS: &str = "...";
 
@@ -204,7 +206,7 @@ pub(super) enum Loses {
 impl Status {
     /// Who has a lock: who feeds it is known of the writer that it is.
     pub(super) fn holder<'a>(&'a self, l: &'a Lock) -> Person<'a> {
-        let writer = self.writers.iter().find(|w| l.seat.pid.is_some() && w.seat == l.seat);
+        let writer = self.writers.iter().find(|w| w.seat.is_of(l.seat));
         Person { feeder: writer.and_then(|w| w.feeder.as_deref()), ..Person::from(l) }
     }
 

@@ -250,26 +250,26 @@ pub(super) fn listed(s: &Status) -> Vec<who::Key> {
 
 fn writer(w: &WriterStatus) -> String {
     let process = if w.alive == Ok(false) { "dead".to_owned() } else { w.process.to_string() };
-    let doing = match &w.in_flight {
-        Some(f) => {
+    let doing = match (&w.in_flight, &w.waiting, who::unread(w)) {
+        (Some(f), ..) => {
             let len = units::size(f.end.saturating_sub(f.start));
             format!("{} {len} for >= {} at {}", f.phase, units::lasting(f.for_at_least), f.start)
         }
-        None => match &w.waiting {
-            Some(waiting) => format!(
-                "has waited {} for {} to append {}",
-                units::lasting(units::passed(waiting.since, SystemTime::now()).unwrap_or_default()),
-                waiting.want,
-                units::size(waiting.len)
-            ),
-            None => format!(
-                "{}, {}{}",
-                units::counted(w.messages, "message"),
-                units::size(w.bytes),
-                w.since
-                    .map_or_else(String::new, |at| format!(", began {}", units::ago(at, SystemTime::now())))
-            ),
-        },
+        (None, Some(waiting), _) => format!(
+            "has waited {} for {} to append {}",
+            units::lasting(units::passed(waiting.since, SystemTime::now()).unwrap_or_default()),
+            waiting.want,
+            units::size(waiting.len)
+        ),
+        (None, None, Some(lasts)) => {
+            format!("has waited {} for its output to be read", units::lasting(lasts))
+        }
+        (None, None, None) => format!(
+            "{}, {}{}",
+            units::counted(w.messages, "message"),
+            units::size(w.bytes),
+            w.since.map_or_else(String::new, |at| format!(", began {}", units::ago(at, SystemTime::now())))
+        ),
     };
     let (pid, home) = seated(w.pid, w.seat);
     format!("{pid} ({}, {process}{home}) {doing}", called(w))

@@ -240,6 +240,7 @@ pub(crate) fn writer(w: &WriterStatus) -> Value {
         "unseen": w.alive.as_ref().err(),
         "in_flight": w.in_flight.as_ref().map(in_flight),
         "waiting": w.waiting.as_ref().map(waiting),
+        "output_full_ms": w.output_full.as_ref().map(|full| ms(full.lasts)),
         "messages": w.messages,
         "bytes": w.bytes,
         "since": time(w.since),
@@ -296,6 +297,7 @@ fn hold(h: &HoldStatus, cursor: u64) -> Value {
         "process": h.process.to_string(),
         "since": time(h.since),
         "last_seen": time(h.last_seen),
+        "stands_ms": h.stands_for.map(ms),
     })
 }
 

@@ -10,7 +10,7 @@ use crate::inspect::history::Rates;
 use crate::inspect::model::Model;
 use crate::inspect::model::log::{Log, Quiet};
 use crate::text::{bytes, count, lasting, rounded};
-use crate::who::{LONG, Trouble, Who, trouble};
+use crate::who::{LONG, Trouble, Who, trouble, unread};
 
 /// A writer, who it is, and what it does in a second.
 #[derive(Clone, Copy)]
@@ -194,6 +194,9 @@ fn age(r: &Row) -> Option<Quiet> {
     if let Some(waiting) = w.waiting {
         return Some(Quiet::For(units::passed(waiting.since, r.now).unwrap_or_default()));
     }
+    if let Some(lasts) = unread(w) {
+        return Some(Quiet::For(lasts));
+    }
     let known = flight(r).map(|f| f.for_at_least).filter(|age| *age >= LONG);
     let stands = (r.trouble() == Trouble::Much && w.alive != Ok(false)).then_some(w.process_for_at_least);
     known.or(stands).map(Quiet::For).or(r.quiet)
@@ -214,6 +217,8 @@ fn state(r: &Row) -> String {
     let w = r.writer;
     match (&w.waiting, flight(r)) {
         _ if w.alive == Ok(false) => "dead".to_owned(),
+        // It sleeps; whoever reads its output does not.
+        _ if unread(w).is_some() => "unread".to_owned(),
         _ if r.trouble() == Trouble::Much && w.waiting.is_none() => w.process.to_string(),
         // Its own limit, in as few letters as the others.
         (Some(waiting), _) if waiting.want == Want::FileSize => "at limit".to_owned(),

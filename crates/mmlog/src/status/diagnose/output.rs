@@ -1,0 +1,77 @@
+//! Processes whose output nobody reads: writers that append nothing until somebody does, and the words for whoever should.
+
+use std::collections::BTreeMap;
+
+use super::stuck::since;
+use super::who::{ELSEWHERE, Person, ids_of};
+use super::{Finding, FindingId, State, Status, Thresholds, warning};
+use crate::status::followers::LOOKED_AT;
+use crate::status::{OutputFull, OutputReader, WriterStatus};
+use crate::units::counted;
+
+impl Status {
+    /// Those of one reader together. A reader that is stopped is somebody's to continue, as a stopped writer is; one that is
+    /// slow may be a pager.
+    pub(super) fn writers_unread(&self, thresholds: &Thresholds) -> Vec<Finding> {
+        let is_long = |full: &OutputFull| {
+            let is_stopped = full.reader.as_ref().is_some_and(|reader| reader.is_stopped);
+            full.lasts >= if is_stopped { thresholds.stopped } else { LOOKED_AT }
+        };
+        let mut groups: BTreeMap<Option<u32>, Vec<(&WriterStatus, &OutputFull)>> = BTreeMap::new();
+        for w in self.writers.iter().filter(|w| w.alive == Ok(true)) {
+            let Some(full) = w.output_full.as_ref().filter(|full| is_long(full)) else { continue };
+            let them = groups.entry(full.reader.as_ref().map(|reader| reader.pid)).or_default();
+            // A process with several slots waits once.
+            if them.iter().all(|(one, _)| one.seat.pid != w.seat.pid) {
+                them.push((w, full));
+            }
+        }
+        groups.into_values().filter_map(|them| self.unread(&them)).collect()
+    }
+
+    fn unread(&self, them: &[(&WriterStatus, &OutputFull)]) -> Option<Finding> {
+        let (first, full) = them.iter().copied().max_by_key(|(_, full)| full.lasts)?;
+        let people = || them.iter().map(|(w, _)| Person::from(*w));
+        let lasts = since(full.is_known.then_some(full.lasts), full.lasts);
+        let by = full.reader.as_ref().map_or_else(String::new, |reader| format!(" by {}", reader.read()));
+        let sentence = match them.len() {
+            1 => format!(
+                "writer {} has waited {lasts} for its output, which is full, to be read{by}; its messages wait, in its pipe or in its program",
+                Person::from(first).named()
+            ),
+            n => format!(
+                "{n} of {} have waited, one of them {lasts}, for their outputs, which are full, to be read{by}: {}; their messages wait, in their pipes or in their programs",
+                counted(self.writers.len() as u64, "writer"),
+                ids_of(people()),
+            ),
+        };
+        let (next, pid) = reads_on(first.seat.pid, full.reader.as_ref());
+        Some(Finding { pid, ..warning(FindingId::WriterStopped, State::Warning, sentence, next) })
+    }
+}
+
+/// What has a process go on whose output should be read, and whose doing it is that it does not.
+pub(super) fn reads_on(pid: Option<u32>, reader: Option<&OutputReader>) -> (String, Option<u32>) {
+    match (pid, reader) {
+        (Some(pid), Some(OutputReader { pid: reads, is_stopped: true, .. })) => {
+            (format!("`kill -CONT {reads}` lets it read on, and so process {pid}"), Some(*reads))
+        }
+        (Some(pid), Some(reader)) => {
+            (format!("look at {}, which reads from it, and at process {pid}", reader.named()), Some(pid))
+        }
+        (Some(pid), None) => (format!("look at process {pid} and at whoever reads from it"), Some(pid)),
+        (None, _) => (ELSEWHERE.to_owned(), None),
+    }
+}
+
+impl OutputReader {
+    /// `4313 (less +F)`.
+    pub(super) fn named(&self) -> String {
+        format!("{} ({})", self.pid, self.command_line)
+    }
+
+    /// The same, and why it does not read.
+    pub(super) fn read(&self) -> String {
+        self.named() + if self.is_stopped { ", which is stopped" } else { "" }
+    }
+}
