@@ -12,8 +12,10 @@ use crate::sys::process::{self, ProcessState};
 
 /// So many are asked at a look; the others at the next ones.
 const AT_ONCE: usize = 256;
-/// One that does not wait is asked again after so long.
+/// One that does not wait, and has appended since, is asked again after so long.
 const AGAIN: Duration = Duration::from_secs(5);
+/// One that has not: it would have appended before it copied that.
+const SELDOM: Duration = Duration::from_secs(60);
 
 /// The pipe that a process writes its output to is full.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -45,6 +47,8 @@ struct Known {
     /// Each of them could wait for a reader: it lives and sleeps, and nothing of it is in flight.
     is_idle: bool,
     asked: Option<Instant>,
+    /// It has appended since.
+    is_news: bool,
     /// Since when it was seen to wait.
     full: Option<Instant>,
 }
@@ -55,11 +59,13 @@ impl Outputs {
         let before = std::mem::replace(&mut self.0, by_process(writers));
         let mut quiet: Vec<(u32, &mut Known)> = Vec::new();
         for (pid, known) in &mut self.0 {
-            let same = before.get(pid).filter(|was| was.messages == known.messages && known.is_idle);
-            let Some(was) = same else { continue };
-            (known.asked, known.full) = (was.asked, was.full);
-            let is_due = was.asked.is_none_or(|asked| asked.elapsed() >= AGAIN);
-            if is_due || was.full.is_some() {
+            let Some(was) = before.get(pid) else { continue };
+            let is_quiet = was.messages == known.messages;
+            (known.asked, known.is_news) = (was.asked, was.is_news || !is_quiet);
+            known.full = was.full.filter(|_| is_quiet);
+            let rest = if known.is_news { AGAIN } else { SELDOM };
+            let is_due = known.asked.is_none_or(|asked| asked.elapsed() >= rest);
+            if is_quiet && known.is_idle && (is_due || known.full.is_some()) {
                 quiet.push((*pid, known));
             }
         }
@@ -68,7 +74,7 @@ impl Outputs {
         let now = Instant::now();
         let mut waits = HashMap::new();
         for (pid, known) in quiet.into_iter().take(AT_ONCE) {
-            known.asked = Some(now);
+            (known.asked, known.is_news) = (Some(now), false);
             let found = process::waits_to_write(pid);
             known.full = found.as_ref().map(|_| known.full.unwrap_or(now));
             if let (Some(found), Some(since)) = (found, known.full) {
@@ -94,7 +100,8 @@ fn by_process(writers: &[WriterStatus]) -> HashMap<u32, Known> {
             && writer.in_flight.is_none()
             && writer.waiting.is_none()
             && writer.output_full.is_none();
-        let known = all.entry(pid).or_insert(Known { messages: 0, is_idle: true, asked: None, full: None });
+        let new = Known { messages: 0, is_idle: true, asked: None, is_news: false, full: None };
+        let known = all.entry(pid).or_insert(new);
         known.messages = known.messages.wrapping_add(writer.messages);
         known.is_idle &= is_idle;
     }
