@@ -106,8 +106,18 @@ fn a_batch_is_a_frame_or_an_object_at_a_tick() {
             (&1.into(), &"OK".into(), &4.into())
         );
         assert!(pair[0]["rates"]["bytes_per_second"].is_number(), "{}", pair[0]);
+        assert!(pair[0]["rates"]["over_s"].as_f64().unwrap() > 0.9, "no moment's: {}", pair[0]);
         assert_eq!((&pair[1]["schema"], &pair[1]["problem"]), (&1.into(), &"no such log".into()));
     }
+}
+
+#[test]
+fn a_frame_says_over_how_long_its_rates_were_measured() {
+    let scratch = Scratch::new();
+    let text = once(&scratch.log(b"one\n"));
+    let said = text.lines().find_map(|line| line.split("  over ").nth(1)).unwrap_or_else(|| panic!("{text}"));
+    let seconds: f64 = said.split(' ').next().unwrap().parse().unwrap();
+    assert!(seconds >= 1.0 && said[said.find(' ').unwrap()..].starts_with(" s "), "{text}");
 }
 
 #[test]

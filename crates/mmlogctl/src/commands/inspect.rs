@@ -48,12 +48,14 @@ pub struct InspectArgs {
     #[arg(short = 'd', long, value_name = "DUR", value_parser = interval)]
     interval: Option<Duration>,
     /// Print one frame as plain text and exit, with the exit code that status would have; 80x24, or as COLUMNS and LINES say.
+    /// It takes a second, which rates are the mean of.
     #[arg(long, conflicts_with = "batch")]
     once: bool,
     /// Print a frame as plain text at each interval.
     #[arg(long)]
     batch: bool,
-    /// With --batch or --once: one JSON object for each log and tick, that of status --json with rates.
+    /// With --batch or --once: one JSON object for each log and tick, that of status --json with rates, and the seconds that they
+    /// are the mean of (over_s).
     #[arg(long)]
     json: bool,
     /// With --batch: end after so many.

@@ -17,7 +17,7 @@ use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use clap::Args;
 use mmlog::{Options, Severity, Sight, State, Thresholds, Together};
@@ -30,6 +30,7 @@ use crate::commands::status::json;
 use crate::discovery::{Census, Search};
 use crate::exit::{Exit, Failure, Verdict, printable, shown};
 use crate::inspect::batch::object;
+use crate::inspect::history::SHORTEST;
 use crate::inspect::model::log::Log;
 use crate::inspect::model::order::heading;
 use crate::inspect::source::Source;
@@ -40,8 +41,6 @@ use crate::signals;
 use crate::text::wrapped;
 use crate::who;
 
-/// Between the two looks.
-const APART: Duration = Duration::from_millis(200);
 /// Descriptors for an open log, and for everything else.
 const FOR_EACH: u64 = 4;
 const FOR_ALL: u64 = 64;
@@ -151,7 +150,7 @@ fn look(logs: &mut [Log], options: impl Fn(&Log) -> Options) {
     let is_odd = |log: &Log| log.status().is_some_and(|status| status.is_worth_another_look(&usual));
     look_at(logs, &|_| true);
     if logs.iter().any(|log| log.status().is_some()) {
-        thread::sleep(APART);
+        thread::sleep(SHORTEST);
         look_at(logs, &|log| log.status().is_some());
     }
     if logs.iter().any(is_odd) {

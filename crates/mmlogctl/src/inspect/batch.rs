@@ -9,6 +9,7 @@ use ratatui::buffer::Buffer;
 use ratatui::layout::{Position, Rect, Size};
 use serde_json::{Value, json};
 
+use super::history::RATE;
 use super::model::Model;
 use super::model::log::Log;
 use super::style::Styles;
@@ -56,12 +57,19 @@ impl Batch {
         Self { model, world, styles: Styles::with(false), form }
     }
 
-    /// Prints one tick; looks as often as status does, to tell what stands from what works, and ends as that does.
+    /// Prints one tick; looks as often as status does, to tell what stands from what works, and ends as that does. Then it
+    /// looks once more, so that rates are of a second.
     ///
     /// # Errors
     /// When standard output fails.
     pub fn once(&mut self, out: &mut Output) -> Result<Exit, Failure> {
+        let begun = Instant::now();
         self.world.settle(&mut self.model);
+        let is_short = |log: &Log| log.history.rates().is_none_or(|rates| rates.over < RATE);
+        if self.model.logs.iter().any(|log| log.status().is_some() && is_short(log)) {
+            thread::sleep(RATE.saturating_sub(begun.elapsed()));
+            self.world.look(&mut self.model);
+        }
         self.print(out)?;
         Ok(self.world.exit())
     }
@@ -133,6 +141,7 @@ pub(crate) fn object(log: &Log) -> Value {
         "bytes_per_second": rates.map(|r| r.bytes),
         "messages_per_second": rates.map(|r| r.messages),
         "growth_per_second": rates.map(|r| r.growth),
+        "over_s": rates.map(|r| r.over.as_secs_f64()),
         "full_in_seconds": log.full_in().map(|d| d.as_secs()),
     });
     object

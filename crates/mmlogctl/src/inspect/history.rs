@@ -9,8 +9,12 @@ const SPACING: Duration = Duration::from_millis(500);
 const SPAN: Duration = Duration::from_secs(300);
 /// The time that they show before.
 const YOUNG: Duration = Duration::from_secs(60);
-/// What a rate is the mean of, at least.
-const RATE: Duration = Duration::from_secs(1);
+/// What a rate is the mean of, at least, once it was looked for so long.
+pub const RATE: Duration = Duration::from_secs(1);
+/// What is less than that tells no rate: an append, or none, would be one of thousands a second.
+pub const SHORTEST: Duration = Duration::from_millis(200);
+/// How long a rate is said to be of a short time.
+const EARLY: Duration = Duration::from_secs(2);
 /// What the growth is the mean of, at most.
 const GROWTH: Duration = Duration::from_secs(60);
 
@@ -49,6 +53,8 @@ pub struct Rates {
     pub messages: f64,
     /// Bytes appended, over a longer time.
     pub growth: f64,
+    /// What the first two are the means of.
+    pub over: Duration,
 }
 
 impl History {
@@ -69,19 +75,30 @@ impl History {
         }
     }
 
-    /// As of the last look; `None` after the first.
+    /// As of the last look; `None` until that is long enough after the first.
     #[must_use]
     pub fn rates(&self) -> Option<Rates> {
         let last = self.samples.back()?;
         let newest = self.samples.iter().rev().find(|s| last.at - s.at >= RATE).or(self.samples.front())?;
         let oldest = self.samples.iter().find(|s| last.at - s.at <= GROWTH)?;
-        let seconds = |from: &Sample| Some((last.at - from.at).as_secs_f64()).filter(|s| *s > 0.0);
-        let (short, long) = (seconds(newest)?, seconds(oldest)?);
+        let over = last.at - newest.at;
+        let (short, long) = (over.as_secs_f64(), (last.at - oldest.at).as_secs_f64());
+        if over < SHORTEST || last.at == oldest.at {
+            return None;
+        }
         Some(Rates {
             bytes: float(last.cursor - newest.cursor) / short,
             messages: float(last.messages.saturating_sub(newest.messages)) / short,
             growth: float(last.cursor - oldest.cursor) / long,
+            over,
         })
+    }
+
+    /// Whether it was looked for so short a time only that whoever reads a rate should know.
+    #[must_use]
+    pub fn is_early(&self) -> bool {
+        let (first, last) = (self.samples.front(), self.samples.back());
+        first.zip(last).is_some_and(|(first, last)| last.at - first.at < EARLY)
     }
 
     /// When so many bytes are used up, if it goes on as in the last minute.
@@ -165,7 +182,7 @@ mod tests {
     #[test]
     fn a_steady_log_has_steady_rates() {
         let rates = steady(10).rates();
-        assert_eq!(rates, Some(Rates { bytes: 4000.0, messages: 40.0, growth: 4000.0 }));
+        assert_eq!(rates, Some(Rates { bytes: 4000.0, messages: 40.0, growth: 4000.0, over: RATE }));
         assert_eq!(steady(10).full_in(40_000), Some(Duration::from_secs(10)));
     }
 
@@ -176,11 +193,22 @@ mod tests {
     }
 
     #[test]
+    fn a_moment_tells_no_rate() {
+        let mut history = History::default();
+        history.note(Duration::ZERO, 0, 0, 0);
+        history.note(Duration::from_millis(50), 100, 1, 0);
+        assert_eq!((history.rates(), history.full_in(1)), (None, None));
+        history.note(Duration::from_millis(1050), 2100, 21, 0);
+        let over = Duration::from_millis(1050);
+        assert_eq!(history.rates().map(|rates| (rates.bytes, rates.over)), Some((2000.0, over)));
+    }
+
+    #[test]
     fn an_idle_log_never_fills_the_disk() {
         let mut history = History::default();
         history.note(Duration::ZERO, 7, 1, 0);
         history.note(Duration::from_secs(5), 7, 1, 0);
-        assert_eq!(history.rates(), Some(Rates::default()));
+        assert_eq!(history.rates(), Some(Rates { over: Duration::from_secs(5), ..Rates::default() }));
         assert_eq!(history.full_in(1), None);
     }
 

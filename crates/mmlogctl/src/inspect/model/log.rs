@@ -12,12 +12,10 @@ use mmlog::{
 use super::lines::Lines;
 use crate::discovery::{Found, named};
 use crate::exit::Verdict;
-use crate::inspect::history::{History, Rates};
+use crate::inspect::history::{History, RATE, Rates, SHORTEST};
 use crate::inspect::source::Look;
 use crate::who::{self, Who, person};
 
-/// A writer's rate is the mean of at least so long.
-const RATE: Duration = Duration::from_secs(1);
 /// Nobody is called for a disk that is full later than that.
 const SOON: Duration = Duration::from_secs(90 * 86_400);
 /// Operations that are remembered.
@@ -383,7 +381,7 @@ impl Meter {
             (meter.seen, meter.idle) = (messages, (at, true));
         }
         let since = at.saturating_sub(meter.at);
-        if since >= RATE || meter.rate.is_none() && !since.is_zero() {
+        if since >= RATE || meter.rate.is_none() && since >= SHORTEST {
             let per_second = |now: u64, then: u64| {
                 #[expect(clippy::cast_precision_loss, reason = "a rate for people")]
                 let more = now.saturating_sub(then) as f64;
@@ -391,7 +389,8 @@ impl Meter {
             };
             let (by_bytes, by_messages) =
                 (per_second(bytes, meter.bytes), per_second(messages, meter.messages));
-            meter.rate = Some(Rates { bytes: by_bytes, messages: by_messages, growth: by_bytes });
+            meter.rate =
+                Some(Rates { bytes: by_bytes, messages: by_messages, growth: by_bytes, over: since });
             (meter.at, meter.messages, meter.bytes) = (at, messages, bytes);
         }
         meter
@@ -425,7 +424,7 @@ mod tests {
             log.looked(Duration::from_millis(250 * quarter), Ok(status(1000 + quarter * 25, quarter * 250)));
         }
         let writer = &status(0, 0).writers[0];
-        assert_eq!(log.rate(writer), Some(Rates { bytes: 1000.0, messages: 100.0, growth: 1000.0 }));
+        assert_eq!(log.rate(writer).map(|r| (r.bytes, r.messages, r.over)), Some((1000.0, 100.0, RATE)));
         let rates = log.history.rates();
         assert_eq!(rates.map(|r| (r.bytes, r.messages)), Some((1000.0, 100.0)));
     }

@@ -33,10 +33,13 @@ pub(super) fn line(log: &Log, s: &Status, now: SystemTime, width: usize) -> Line
         ("base", s.base.to_string()),
     ];
     if s.durability.synced_at.is_some() {
-        fields.insert(7, ("synced", ago(s.durability.synced_at, now)));
+        fields.insert(fields.len() - 3, ("synced", ago(s.durability.synced_at, now)));
     }
     if let n @ 1.. = waiting(s) {
         fields.insert(2, ("waiting", n.to_string()));
+    }
+    if let Some(rates) = rates.filter(|_| log.history.is_early()) {
+        fields.insert(2, ("over", format!("{:.1} s", rates.over.as_secs_f64())));
     }
     let (mut line, mut used) = (Line::new(), 0);
     for (label, value) in fields {
