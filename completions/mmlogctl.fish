@@ -26,7 +26,7 @@ end
 # METRIC=VALUE, several with commas between.
 function __mmlogctl_metrics
     set -l before (string match -r '^.*,' -- (commandline -ct))
-    for metric in file_size writers holes lag in_flight waiting waited slack free inodes idle behind followers reader_lag segments size beyond surplus overdue lock maintenance unsynced
+    for metric in file_size writers holes lag in_flight waiting waited dropped slack free inodes idle behind followers reader_lag segments size beyond surplus overdue lock maintenance unsynced
         echo "$before$metric="
     end
 end
@@ -272,7 +272,7 @@ complete -c mmlogctl -n '__mmlogctl_in status' -l olddir -d 'Old segments are in
 complete -c mmlogctl -n '__mmlogctl_in status' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in status' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in status' -k -a '(__mmlogctl_logs)'
-complete -c mmlogctl -n '__mmlogctl_in check' -s w -l warning -d 'Warn when METRIC is above VALUE (file_size, writers, holes, lag, in_flight, waiting, waited, slack, idle, behind, followers, reader_lag, segments, size, beyond, surplus, overdue, lock, maintenance, unsynced), or below it (free, inodes). Sizes as 64M (K is 1024, up to P and E), durations as 5m, 1d12h or 2w. May be given more than once' -x -a '(__mmlogctl_metrics)'
+complete -c mmlogctl -n '__mmlogctl_in check' -s w -l warning -d 'Warn when METRIC is above VALUE (file_size, writers, holes, lag, in_flight, waiting, waited, dropped, slack, idle, behind, followers, reader_lag, segments, size, beyond, surplus, overdue, lock, maintenance, unsynced), or below it (free, inodes). Sizes as 64M (K is 1024, up to P and E), durations as 5m, 1d12h or 2w. May be given more than once' -x -a '(__mmlogctl_metrics)'
 complete -c mmlogctl -n '__mmlogctl_in check' -s c -l critical -d 'The same for critical' -x -a '(__mmlogctl_metrics)'
 complete -c mmlogctl -n '__mmlogctl_in check' -l prom -d 'Write metrics of all LOGs to FILE, in the text format of Prometheus' -r -F
 complete -c mmlogctl -n '__mmlogctl_in check' -l deep -d 'Check the invariants, and read all of the data'
@@ -372,7 +372,7 @@ complete -c mmlogctl -n '__mmlogctl_in drill' -l dir -d 'Make the scratch direct
 complete -c mmlogctl -n '__mmlogctl_in drill' -l keep -d 'Leave the scratch directory, and say where it is'
 complete -c mmlogctl -n '__mmlogctl_in drill' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in drill' -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mmlogctl -n '__mmlogctl_in drill' -k -a 'panicked unreadable log-removed metadata-removed data-gone data-removed data-moved data-replaced-in-use logrotate data-replaced data-truncated metadata-copied overlay-view owners-differ segment-missing segment-damaged positions unknown-operation sync-failed version-1-flag read-only disk-full lock-held maintenance-held writer-stalled gate-closed disk-nearly-full dead-writer lock-stale writers-full follower-behind hold-keeps hold-stopped segment-unreadable segment-surplus leftover unseen idle version-1 recovered not-recovered space-held holes outside-bytes outside-cut hooks-unrun name-too-long writer-stopped frozen-v1 frozen-v2 disk-frozen file-size-limit quota-full storage-fails inodes-used-up append-failed reader-behind reader-stands followers-full rotation-overdue policy-not-trusted free-space-not-freed policy-damaged'
+complete -c mmlogctl -n '__mmlogctl_in drill' -k -a 'panicked unreadable log-removed metadata-removed data-gone data-removed data-moved data-replaced-in-use logrotate data-replaced data-truncated metadata-copied overlay-view owners-differ segment-missing segment-damaged positions unknown-operation sync-failed version-1-flag read-only disk-full lock-held maintenance-held writer-stalled gate-closed disk-nearly-full dead-writer lock-stale writers-full follower-behind hold-keeps hold-stopped segment-unreadable segment-surplus leftover unseen idle version-1 recovered not-recovered space-held holes outside-bytes outside-cut hooks-unrun name-too-long writer-stopped frozen-v1 frozen-v2 disk-frozen file-size-limit dropping quota-full storage-fails inodes-used-up append-failed reader-behind reader-stands followers-full rotation-overdue policy-not-trusted free-space-not-freed policy-damaged'
 complete -c mmlogctl -n '__mmlogctl_in bench' -l dir -d 'Where the files go' -x -a '(__fish_complete_directories (commandline -ct))'
 complete -c mmlogctl -n '__mmlogctl_in bench' -l engine -d 'What is compared [default' -x -a 'mmlog mmlog-drop write writev stdio direct aio uring pwrite floor shared-floor'
 complete -c mmlogctl -n '__mmlogctl_in bench' -l size -d 'Sizes of a message, 1 to 16M, such as 1,128,4K [default' -x

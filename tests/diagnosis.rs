@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod cli;
+#[path = "diagnosis/waits.rs"]
+mod waits;
 
 use std::fs;
 use std::mem::offset_of;
@@ -13,7 +15,7 @@ use std::time::{Duration, SystemTime};
 use mmlog::layout::{Owner, SLOTS_AT, Slot, SlotHot};
 use mmlog::{
     Fault, FindingId, FollowerStatus, InFlight, Log, Observer, Options, OutputReader, Phase, ProcessState,
-    Seat, Severity, State, Status, Thresholds, Waiting, Want, WriterStatus,
+    Seat, Severity, State, Status, Thresholds, Want, WriterStatus,
 };
 use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill};
@@ -143,62 +145,6 @@ fn a_time_that_nobody_knows_is_not_said() {
     assert!(json.contains("\"since\":null") && !json.contains("1970"), "{json}");
     let status = mmlogctl("status", &log).run().text();
     assert!(!status.contains("1970") && !status.contains("y ago"), "{status}");
-}
-
-/// As a writer says it that waits.
-fn waiting(want: Want, errno: i32, seconds: u64) -> Option<Waiting> {
-    let now = SystemTime::now();
-    Some(Waiting { want, errno, len: 57_344, since: now - Duration::from_secs(seconds), tried: now })
-}
-
-#[test]
-fn a_full_disk_names_who_waits_since_when_and_for_how_much() {
-    let scratch = Scratch::new();
-    let here = Seat { namespace: None, pid: Some(6935), uid: None };
-    let mut status = in_flight(&scratch.file("app.log"), ProcessState::Sleeping, here);
-    let writer = &mut status.writers[0];
-    (writer.in_flight, writer.pid, writer.command_line) =
-        (None, 6935, Some("mmlogctl append app.log".into()));
-    writer.waiting = waiting(Want::Space, 28, 29);
-    // There is some: not enough for it.
-    status.file.free = Ok(40_960);
-    let found = status.diagnose(&Thresholds::default()).remove(0);
-    assert_eq!(
-        (found.id, found.state, found.severity),
-        (FindingId::DiskFull, State::Full, Severity::Critical)
-    );
-    let said = "no space left, writer 6935 (mmlogctl append app.log) has waited 29 s to append 56 KiB; ";
-    assert!(found.sentence.starts_with(said), "{}", found.sentence);
-}
-
-#[test]
-fn appends_that_wait_for_more_than_30_s_are_critical_whatever_for() {
-    let scratch = Scratch::new();
-    let here = Seat { namespace: None, pid: Some(7), uid: None };
-    let mut status = in_flight(&scratch.file("app.log"), ProcessState::Sleeping, here);
-    status.writers[0].in_flight = None;
-    (status.lock.held, status.lock.for_at_least) = (Ok(true), Duration::from_secs(1));
-    status.gate_for_at_least = Duration::from_secs(1);
-    for (want, errno, id) in [
-        (Want::Lock, 0, FindingId::LockHeld),
-        (Want::Gate, 0, FindingId::GateClosed),
-        // FULL is at once: nobody lets go of that by himself.
-        (Want::FileSize, 27, FindingId::FileSizeLimit),
-        (Want::Quota, 122, FindingId::QuotaFull),
-        (Want::Storage, 5, FindingId::StorageFails),
-        (Want::Space, 28, FindingId::DiskFull),
-    ] {
-        let soon =
-            if matches!(want, Want::Lock | Want::Gate) { Severity::Warning } else { Severity::Critical };
-        let severity = |status: &Status| {
-            status.diagnose(&Thresholds::default()).iter().find(|f| f.id == id).map(|f| f.severity)
-        };
-        status.gate = (want == Want::Gate).then_some(4);
-        status.writers[0].waiting = waiting(want, errno, 5);
-        assert_eq!(severity(&status), Some(soon), "{id}");
-        status.writers[0].waiting = waiting(want, errno, 31);
-        assert_eq!(severity(&status), Some(Severity::Critical), "{id}");
-    }
 }
 
 #[test]

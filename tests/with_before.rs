@@ -9,8 +9,9 @@ use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
-use cli::{Running, Scratch, Tool, reboot, skipped, wait_for};
+use cli::{Running, Scratch, Tool, reboot, skipped, succeeds, wait_for};
 use nix::sys::signal::Signal;
 
 /// A version of the tool.
@@ -181,6 +182,31 @@ fn what_this_version_notes_does_not_trouble_the_one_before() {
             assert_eq!(version.content(&log), "one\nby a script\ntwo\nthree\n", "{version:?}");
             version.says_it_is_sound(&log);
         }
+    }
+}
+
+#[test]
+fn what_is_dropped_right_now_does_not_trouble_the_version_before() {
+    if !succeeds(Command::new("prlimit").arg("--version")) {
+        return skipped("what is dropped does not trouble the version before", "there is no prlimit(1) here");
+    }
+    for [one, other] in both_ways("what is dropped right now does not trouble the version before") {
+        let now = if one.name == "now" { &one } else { &other };
+        let scratch = Scratch::new();
+        let log = scratch.file("app.log");
+        one.tool("append", &log).args(["--chunk-size=64K"]).input(b"one\n").run().is_success();
+        let dropping = now.tool("append", &log).arg("--on-full=drop").through("prlimit", &["--fsize=65536:"]);
+        let mut dropping = dropping.start();
+        dropping.feed(&b"0123456789abcde\n".repeat(1 << 14));
+        dropping.until_stderr("(dropping what comes, until there is space)");
+        for version in [&one, &other] {
+            version.tool("status", &log).run().is_success();
+            version.tool("append", &log).input(b"two\n").run().is_success();
+            version.says_it_is_sound(&log);
+        }
+        assert_eq!(one.content(&log), other.content(&log));
+        dropping.signal(Signal::SIGKILL);
+        dropping.end();
     }
 }
 

@@ -6,6 +6,7 @@ use std::process::Command;
 
 use jiff::Timestamp;
 use nix::sys::signal::Signal;
+use serde_json::Value;
 
 use crate::cli::{Ended, Scratch, metadata_of, mmlogctl, mounted, skipped, succeeds, wait_for};
 use crate::full::{MIB, lines, small_disk};
@@ -79,6 +80,48 @@ fn drop_goes_on_when_there_is_space_and_the_log_says_what_is_missing() {
     let (stored, missing) = accounted(&log, "p: ");
     assert_eq!(stored + missing.iter().sum::<usize>(), before.len() + MIB / 4);
     assert_eq!(missing.len(), ended.stderr.matches("the log says so").count(), "{ended:?}");
+}
+
+#[test]
+fn what_is_dropped_right_now_is_seen_by_whoever_looks() {
+    let scratch = Scratch::new();
+    let Some(disk) = small_disk(&scratch, "what is dropped right now is seen") else { return };
+    let (log, filler) = (disk.join("app.log"), disk.join("filler"));
+    fs::write(&filler, vec![1; MIB]).unwrap();
+    let waiting = || {
+        let status = mmlogctl("status", &log).arg("--json").run();
+        let status: Value = serde_json::from_slice(&status.stdout).unwrap();
+        status["writers"][0]["waiting"].clone()
+    };
+    let mut running = append(&log, &["--on-full=drop", "--chunk-size=64K"]).start();
+    let input = lines(3 * MIB);
+    running.feed(&input);
+    running.until_stderr(DROPPING);
+    let stored = || accounted(&log, "").0 as u64;
+    // All of it is read, and what has no room is dropped.
+    let seen = wait_for("all that is dropped is told", || {
+        let seen = waiting();
+        (seen["dropped"].as_u64()? + stored() == input.len() as u64).then_some(seen)
+    });
+    assert_eq!(
+        (&seen["for"], &seen["errno"], &seen["is_trying"]),
+        (&"space".into(), &28.into(), &true.into())
+    );
+    let checked = mmlogctl("check", &log).run();
+    let said = format!("FULL - {}: no space left, writer {} (", log.display(), running.pid());
+    assert!(checked.code == 2 && checked.text().starts_with(&said), "{checked:?}");
+    assert!(
+        checked.text().contains(" drops what comes, 2.") && !checked.text().contains("nothing is lost"),
+        "{checked:?}"
+    );
+    let metrics = mmlogctl("check", &log).args(["--prom", "-"]).run().text();
+    let sample = metrics.lines().find(|line| line.starts_with("mmlog_dropped_bytes{")).unwrap();
+    assert!(sample.ends_with(&format!(" {}", seen["dropped"])), "{sample}");
+    assert!(mmlogctl("status", &log).run().text().contains(" drops what comes for want of space, 2."));
+    fs::remove_file(&filler).unwrap();
+    running.until_stderr("goes on after");
+    assert_eq!(waiting(), Value::Null);
+    assert_eq!(running.end().code, 0);
 }
 
 #[test]
@@ -193,8 +236,9 @@ fn drop_goes_on_where_the_log_is_yet_to_be_made() {
             return skipped("drop goes on where the log is yet to be made", "mounting needs root");
         };
         let (log, fillers) = (disk.join("app.log"), in_the_way(&disk, by));
-        let input = lines(3 * MIB);
-        let (before, behind) = input.split_at(5 * MIB / 2);
+        // All of it would have room, whatever was read before there was some.
+        let input = lines(5 * MIB / 4 + 1024);
+        let (before, behind) = input.split_at(5 * MIB / 4);
         let mut running = append(&log, &["--on-full=drop", "--chunk-size=64K", "--tee"]).start();
         running.until_stderr(DROPPING);
         // It is read: the pipe is smaller.

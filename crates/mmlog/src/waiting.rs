@@ -40,6 +40,9 @@ const WANTS: [Want; 6] = [Want::Space, Want::FileSize, Want::Quota, Want::Gate, 
 /// Behind those: nothing of the log, but that somebody reads what its program writes elsewhere.
 const READER: u32 = WANTS.len() as u32 + 1;
 
+/// Behind that: a want, told by the errno, of a program that does not wait. It drops what comes.
+const DROPPING: u32 = READER + 1;
+
 impl fmt::Display for Want {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -59,17 +62,20 @@ impl Want {
         Some(match fault {
             Fault::NoSpace { source, .. } | Fault::Io { source, .. } => {
                 let errno = source.raw_os_error()?;
-                let want = match errno {
-                    libc::ENOSPC => Self::Space,
-                    libc::EFBIG => Self::FileSize,
-                    libc::EDQUOT => Self::Quota,
-                    _ => Self::Storage,
-                };
-                (want, errno)
+                (Self::of_errno(errno), errno)
             }
             Fault::Stalled { .. } | Fault::Stopped { .. } => (Self::here(control), 0),
             _ => return None,
         })
+    }
+
+    fn of_errno(errno: i32) -> Self {
+        match errno {
+            libc::ENOSPC => Self::Space,
+            libc::EFBIG => Self::FileSize,
+            libc::EDQUOT => Self::Quota,
+            _ => Self::Storage,
+        }
     }
 
     /// What whoever waits in an append waits for.
@@ -85,8 +91,10 @@ pub struct Waiting {
     pub want: Want,
     /// Why it cannot be had; 0 where no system call failed.
     pub errno: i32,
-    /// Bytes of the append.
+    /// Bytes of the append; 0 where its program drops what comes.
     pub len: u64,
+    /// So many bytes its program has dropped since, where it does not wait; see [`Writer::drops`](crate::Writer::drops).
+    pub dropped: Option<u64>,
     /// Since when no append of this writer has worked.
     pub since: SystemTime,
     /// When it last tried.
@@ -117,13 +125,19 @@ impl SlotHot {
         self.says(READER, 0, 0, process::now_ns());
     }
 
-    fn says(&self, kind: u32, errno: i32, len: u64, since_ns: u64) {
+    fn says(&self, kind: u32, errno: i32, bytes: u64, since_ns: u64) {
         self.wait_errno.store(errno.cast_unsigned(), Ordering::Relaxed);
-        self.wait_len.store(len, Ordering::Relaxed);
+        self.wait_len.store(bytes, Ordering::Relaxed);
         self.wait_since_ns.store(since_ns, Ordering::Relaxed);
         self.wait_tried_ns.store(process::now_ns(), Ordering::Relaxed);
         // Release: whoever sees the kind sees the rest.
         self.wait_kind.store(kind, Ordering::Release); // want
+    }
+
+    /// Its program does not wait for what it said it wants.
+    fn drops(&self, bytes: u64) {
+        self.wait_len.store(bytes, Ordering::Relaxed);
+        self.wait_kind.store(DROPPING, Ordering::Release); // want
     }
 
     /// The last append worked, or the slot is somebody else's.
@@ -133,13 +147,19 @@ impl SlotHot {
 
     /// What its owner waits for, which has had it since then: earlier software leaves what the owner before said.
     pub(crate) fn waiting_for(&self, owned_since_ns: u64) -> Option<Waiting> {
-        let kind = self.wait_kind.load(Ordering::Acquire) as usize; // want
-        let want = *WANTS.get(kind.checked_sub(1)?)?;
+        let kind = self.wait_kind.load(Ordering::Acquire); // want
+        let errno = self.wait_errno.load(Ordering::Relaxed).cast_signed();
+        let bytes = self.wait_len.load(Ordering::Relaxed);
+        let (want, len, dropped) = match kind {
+            DROPPING => (Want::of_errno(errno), 0, Some(bytes)),
+            kind => (*WANTS.get((kind as usize).checked_sub(1)?)?, bytes, None),
+        };
         let tried_ns = self.wait_tried_ns.load(Ordering::Relaxed);
         (tried_ns >= owned_since_ns).then_some(Waiting {
             want,
-            errno: self.wait_errno.load(Ordering::Relaxed).cast_signed(),
-            len: self.wait_len.load(Ordering::Relaxed),
+            errno,
+            len,
+            dropped,
             since: time_of(self.wait_since_ns.load(Ordering::Relaxed))?,
             tried: time_of(tried_ns)?,
         })
@@ -157,6 +177,8 @@ impl SlotHot {
 #[derive(Clone, Copy, Default)]
 pub(crate) struct HeldUp {
     since_ns: u64,
+    /// What its program has dropped since, if it does that.
+    dropped: Option<u64>,
 }
 
 impl HeldUp {
@@ -177,10 +199,20 @@ impl HeldUp {
     ) -> bool {
         let Some((want, errno)) = Want::of(fault, control) else { return false };
         let since = self.since();
-        if let Some(hot) = hot {
-            hot.wants(want, errno, len, since);
+        match (hot, self.dropped) {
+            (Some(hot), Some(bytes)) if errno != 0 => hot.says(DROPPING, errno, bytes, since),
+            (Some(hot), _) => hot.wants(want, errno, len, since),
+            (None, _) => {}
         }
         true
+    }
+
+    /// Its program drops what comes, while appends do not work.
+    pub(crate) fn drops(&mut self, hot: Option<&SlotHot>, bytes: u64) {
+        if self.since_ns != 0 {
+            self.dropped = Some(bytes);
+            hot.into_iter().for_each(|hot| hot.drops(bytes));
+        }
     }
 
     /// The append goes on.
@@ -188,7 +220,7 @@ impl HeldUp {
     pub(crate) fn goes_on(&mut self, hot: &SlotHot) {
         if self.since_ns != 0 {
             hot.wants_nothing();
-            self.since_ns = 0;
+            *self = Self::default();
         }
     }
 

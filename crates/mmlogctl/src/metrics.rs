@@ -157,6 +157,16 @@ pub(crate) const ALL: &[Metric] = &[
         judged: too_much(WAITING, "`mmlogctl status LOG` names what they wait for"),
     },
     Metric {
+        name: "dropped",
+        unit: Unit::Bytes,
+        kind: Kind::Gauge,
+        family: "mmlog_dropped_bytes",
+        help: "Bytes that programs which do not wait for space (--on-full drop) have dropped so far; 0 once they append again.",
+        value: |s| Some(waiting(s).filter_map(|w| w.dropped).fold(0, u64::saturating_add)),
+        most: None,
+        judged: too_much(WAITING, "`mmlogctl status LOG` names who drops, and for want of what"),
+    },
+    Metric {
         name: "slack",
         unit: Unit::Bytes,
         kind: Kind::Gauge,

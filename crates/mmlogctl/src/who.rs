@@ -18,7 +18,7 @@ mod trouble;
 
 pub use pipes::Side;
 use pipes::others_of;
-pub use trouble::{LONG, Trouble, trouble, unread};
+pub use trouble::{LONG, Trouble, trouble, unread, waits};
 
 use crate::text::clipped;
 

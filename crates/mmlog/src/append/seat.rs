@@ -79,6 +79,32 @@ impl Writer {
         }
     }
 
+    /// Tells whoever looks at the log that this writer's program does not wait until appends work again: so many bytes it has
+    /// dropped since they have not. The next one that works ends that; where the last one did, this does nothing.
+    ///
+    /// ```
+    /// # fn main() -> mmlog::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// let log = mmlog::Log::options().open_or_create(dir.path().join("app.log"))?;
+    /// let (mut writer, mut dropped) = (log.writer()?, 0);
+    /// for message in [b"one\n", b"two\n"] {
+    ///     match writer.append(message) {
+    ///         Err(e) if e.fault().class() == mmlog::Class::Retry => {
+    ///             dropped += message.len() as u64;
+    ///             writer.drops(dropped);
+    ///         }
+    ///         appended => drop(appended?),
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn drops(&mut self, bytes: u64) {
+        let slot = self.slot.or(self.waiting_slot).filter(|_| !self.files.is_stale());
+        let hot = slot.and_then(|slot| self.files.meta.slots().get(slot as usize)).map(|slot| &slot.hot);
+        self.held_up.drops(hot, bytes);
+    }
+
     /// Becomes a writer of the log that has its names now: in a forked child, which leaves the line that its parent
     /// had begun to the parent, or after a replacement.
     #[cold]

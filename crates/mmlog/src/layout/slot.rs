@@ -11,7 +11,7 @@ shared! {
         pub len: AtomicU64,
         pub messages: AtomicU64,
         pub bytes: AtomicU64,
-        /// What its next append waits for, see mmlog(5); 0: nothing.
+        /// What its next append waits for, or that what comes is dropped, see mmlog(5); 0: nothing.
         pub wait_kind: AtomicU32,
         pub wait_errno: AtomicU32,
         pub wait_len: AtomicU64,

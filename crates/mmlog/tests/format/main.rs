@@ -16,7 +16,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use mmlog::{Compression, Free, Log, Next, Policy, PolicyState, Start};
+use mmlog::{Compression, Fault, Free, Log, Next, Observer, Policy, PolicyState, Start, Want};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use reader::{Reader, Seen};
 
 /// Bytes that differ from log to log, or from process to process.
@@ -177,6 +178,37 @@ fn a_reader_written_from_the_manual_alone_sees_the_followers_that_the_library_se
         drop(named);
         assert_eq!(reader.followers().unwrap().len(), 1);
     }
+}
+
+#[test]
+fn a_reader_written_from_the_manual_alone_sees_who_waits_for_what_and_who_drops() {
+    // More than another test of this process stores in a file.
+    const LIMIT: u64 = 64 << 20;
+    let scratch = tempfile::tempdir().unwrap();
+    let path = scratch.path().join("app.log");
+    let log = Log::options().chunk_size(1 << 16).open_or_create(&path).unwrap();
+    let mut writer = log.writer().unwrap();
+    let waiting = || {
+        let status = Observer::open(&path, &Log::options()).unwrap().look().unwrap();
+        let by_library = status.writers[0].waiting.map(|w| (w.want, w.errno, w.len, w.dropped));
+        (Reader::open(&path).unwrap().waiting().unwrap(), by_library)
+    };
+    assert_eq!(waiting(), (vec![], None));
+    let (soft, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
+    setrlimit(Resource::RLIMIT_FSIZE, LIMIT, hard).unwrap();
+    let too_much = vec![b'm'; LIMIT as usize + 1];
+    let fault = writer.append(&too_much).unwrap_err();
+    setrlimit(Resource::RLIMIT_FSIZE, soft, hard).unwrap();
+    assert!(matches!(fault.fault(), Fault::NoSpace { .. }), "{fault}");
+    let (len, errno) = (too_much.len() as u64, 27);
+    assert_eq!(waiting(), (vec![(2, 27, len)], Some((Want::FileSize, errno, len, None))));
+    for bytes in [len, len + 9] {
+        writer.drops(bytes);
+        assert_eq!(waiting(), (vec![(8, 27, bytes)], Some((Want::FileSize, errno, 0, Some(bytes)))));
+    }
+    writer.append(b"one\n").unwrap();
+    writer.drops(9);
+    assert_eq!(waiting(), (vec![], None), "that one was not dropped");
 }
 
 #[test]

@@ -124,6 +124,20 @@ impl Reader {
         Ok((watermark, holes))
     }
 
+    /// "Waiting": what the writers want, with the errno and so many bytes.
+    pub(crate) fn waiting(&self) -> io::Result<Vec<(u32, u32, u64)>> {
+        let used = self.u32(0x180)?.min(self.max_writers);
+        let mut found = Vec::new();
+        for at in (0..u64::from(used)).map(|slot| 0x13000 + 128 * slot) {
+            let (kind, errno, bytes) = (self.u32(at + 0x20)?, self.u32(at + 0x24)?, self.u64(at + 0x28)?);
+            let is_its_owners = self.u64(at + 0x38)? >= self.u64(at + 0x58)?;
+            if (1..=8).contains(&kind) && is_its_owners {
+                found.push((kind, errno, bytes));
+            }
+        }
+        Ok(found)
+    }
+
     /// "Following", and "Place of a follower": who reads what, by its name or command.
     pub(crate) fn followers(&self) -> io::Result<Vec<(String, u32, u64, u32)>> {
         let (at, len) = (self.u64(0x8c0)?, self.u64(0x8c8)?);

@@ -44,6 +44,10 @@ impl Dropped {
         self.idle = Instant::now() + PAUSES.1;
     }
 
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
     /// It was tried, in vain.
     pub(crate) fn postpone(&mut self) {
         self.pause = PAUSES.1.min(2 * self.pause);

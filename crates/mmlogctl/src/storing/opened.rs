@@ -143,6 +143,11 @@ impl Opened {
         patience.insist(out, log.path(), || writer.sync())
     }
 
+    /// Whoever looks at the log shall see that so many bytes were dropped.
+    pub(super) fn drops(&mut self, bytes: u64) {
+        self.writer.drops(bytes);
+    }
+
     /// When [`Opened::look`] is due.
     pub(super) const fn next_look(&self) -> Instant {
         self.watch.next()

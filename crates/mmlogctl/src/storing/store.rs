@@ -115,6 +115,7 @@ impl<'a> Store<'a> {
         };
         if let (false, Some(dropped)) = (stored, &mut self.dropped) {
             dropped.add(input, parts);
+            self.log.iter_mut().for_each(|log| log.drops(dropped.bytes()));
         }
         Ok(())
     }

@@ -1,8 +1,8 @@
-//! Which writers are worth a look: the worst come first wherever writers are listed.
+//! Which writers are worth a look, and why: the worst come first wherever writers are listed.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
-use mmlog::{ProcessState, WriterStatus};
+use mmlog::{ProcessState, Waiting, WriterStatus, units};
 
 /// An append in flight for so long does not just work.
 pub const LONG: Duration = Duration::from_secs(1);
@@ -22,6 +22,16 @@ pub enum Trouble {
 #[must_use]
 pub fn unread(w: &WriterStatus) -> Option<Duration> {
     w.output_full.as_ref().map(|full| full.lasts).filter(|lasts| *lasts >= LONG)
+}
+
+/// What a writer waits for, or drops what comes for want of.
+#[must_use]
+pub fn waits(w: &Waiting) -> String {
+    let time = units::lasting(units::passed(w.since, SystemTime::now()).unwrap_or_default());
+    match w.dropped {
+        None => format!("has waited {time} for {} to append {}", w.want, units::size(w.len)),
+        Some(bytes) => format!("drops what comes for want of {}, {} in {time}", w.want, units::size(bytes)),
+    }
 }
 
 /// Whether a writer is worth a look.

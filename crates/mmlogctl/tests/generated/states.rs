@@ -21,7 +21,7 @@ fn row(state: State) -> [&'static str; 3] {
         ],
         State::Full => [
             "An append waits for space, a quota, a file size limit or a disk that works; or the next one would, or would fail: the file system is read-only.",
-            "Nothing is lost: input waits in its pipe. A program that uses the library gets an error.",
+            "Nothing is lost: input waits in its pipe, unless --on-full drop has it dropped, which is said. A program that uses the library gets an error.",
             "Make room: `mmlogctl trim LOG`, then `mmlogctl prune --keep 5 LOG`; or raise the limit, or remount what the sentence names (`mount -o remount,rw DIR`). All go on by themselves.",
         ],
         State::Locked => [

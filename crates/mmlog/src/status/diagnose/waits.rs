@@ -7,16 +7,19 @@ use super::{critical, info, quoted, warning};
 use crate::status::{
     Finding, FindingId, ReadOnly, Severity, State, Status, Thresholds, WhyReadOnly, WriterStatus,
 };
-use crate::units::{counted, lasting, size};
+use crate::units::{agree, counted, lasting, size};
 use crate::waiting::{SlotWaiters, Waiting, Want};
 
 /// From when on an append that waits is somebody's trouble now.
 pub(super) const LONG: Duration = Duration::from_secs(30);
 
-/// Writers that wait for the same.
+/// Writers that wait for the same, or whose programs drop what comes for want of it.
 pub(super) struct Held<'a> {
     count: usize,
+    /// Of those that drop, where there are some.
     longest: (&'a WriterStatus, Waiting),
+    /// How many drop, and how much that is so far.
+    dropping: (usize, u64),
 }
 
 impl Held<'_> {
@@ -25,10 +28,26 @@ impl Held<'_> {
         let (w, waiting) = self.longest;
         let (who, len) = (Person::from(w).named(), size(waiting.len));
         let time = lasting(who::until_now(Some(waiting.since)).unwrap_or_default());
-        match self.count {
-            1 => format!("writer {who} has waited {time} to append {len}"),
-            n => format!("{n} writers wait, the longest of them, {who}, for {time} to append {len}"),
+        let (drop, bytes) = (self.dropping.0, size(self.dropping.1));
+        let others = match self.count - drop {
+            0 => String::new(),
+            n => format!(", {} {}", counted(n as u64, "other"), agree(n as u64, "waits", "wait")),
+        };
+        match (self.count, drop) {
+            (1, 0) => format!("writer {who} has waited {time} to append {len}"),
+            (n, 0) => format!("{n} writers wait, the longest of them, {who}, for {time} to append {len}"),
+            (_, 1) => format!("writer {who} drops what comes, {bytes} in {time}{others}"),
+            (_, n) => {
+                format!(
+                    "{n} writers drop what comes, {bytes}, the longest of them, {who}, for {time}{others}"
+                )
+            }
         }
+    }
+
+    /// Said of input that waits.
+    fn not_lost(&self) -> &'static str {
+        if self.dropping.0 == 0 { "; nothing is lost yet" } else { "" }
     }
 
     fn is_long(&self) -> bool {
@@ -55,8 +74,10 @@ impl Status {
             wants.contains(&waiting.want) && (waiting.is_trying() || w.process.stands())
         };
         let all: Vec<_> = waiting.filter(is_one).collect();
-        let longest = *all.iter().min_by_key(|(_, waiting)| waiting.since)?;
-        Some(Held { count: all.len(), longest })
+        let longest = *all.iter().min_by_key(|(_, waiting)| (waiting.dropped.is_none(), waiting.since))?;
+        let dropped: Vec<u64> = all.iter().filter_map(|(_, waiting)| waiting.dropped).collect();
+        let dropping = (dropped.len(), dropped.iter().copied().fold(0, u64::saturating_add));
+        Some(Held { count: all.len(), longest, dropping })
     }
 
     /// What waiting for somebody costs: the words, and how bad that is.
@@ -114,7 +135,7 @@ impl Status {
         let left = format!("{} free on its file system, {} allocated ahead", size(free), size(slack));
         if let Some(held) = &waits {
             // Who and since when are in the first clause: it is what a small screen has room for.
-            let sentence = format!("no space left, {}; {left}; nothing is lost yet", held.words());
+            let sentence = format!("no space left, {}; {left}{}", held.words(), held.not_lost());
             return Some(critical(FindingId::DiskFull, State::Full, sentence, self.make_room()));
         }
         if free < page && slack < page {
@@ -176,7 +197,7 @@ impl Status {
             );
         }
         if let Some(held) = self.held_up(&[Want::Quota]) {
-            let sentence = format!("a disk quota is used up: {}; nothing is lost yet", held.words());
+            let sentence = format!("a disk quota is used up: {}{}", held.words(), held.not_lost());
             let next = format!("`quota -v` tells whose; {}", self.make_room());
             found.push(critical(FindingId::QuotaFull, State::Full, sentence, next).at(held.longest.0.seat));
         }
@@ -216,10 +237,13 @@ impl Status {
             0 => format!("for want of the {}", waiting.want),
             errno => std::io::Error::from_raw_os_error(errno).to_string(),
         };
+        let could_not = match waiting.dropped {
+            None => format!("could not append {}", size(waiting.len)),
+            Some(bytes) => format!("has dropped {} and tried again in vain", size(bytes)),
+        };
         let sentence = format!(
-            "writer {} could not append {} {} ago ({why}), and has not tried again since",
+            "writer {} {could_not} {} ago ({why}), and has not tried again since",
             Person::from(w).named(),
-            size(waiting.len),
             lasting(who::until_now(Some(waiting.tried)).unwrap_or_default())
         );
         let next = "nothing to do; its program was told, and decides".to_owned();

@@ -82,6 +82,8 @@ pub(super) enum Role {
     Sync,
     /// Appends until its own file size limit, and waits for a larger file.
     Limited,
+    /// The same, and drops what comes.
+    Dropping,
     /// Appends until its user's quota is used up, and waits for some.
     Quota,
     /// Appends, and waits for a disk that takes it.
@@ -107,6 +109,7 @@ impl Role {
             Self::Hold => "hold",
             Self::Sync => "sync",
             Self::Limited => "limited",
+            Self::Dropping => "dropping",
             Self::Quota => "quota",
             Self::Failing => "failing",
             Self::GiveUp => "give-up",
@@ -155,11 +158,8 @@ pub fn run(args: &RoleArgs, out: &mut Output) -> Result<Exit, Failure> {
             Ok(())
         }
         Role::Sync => sync(log),
-        Role::Limited => {
-            let most = Rlimit { current: Some(LIMIT), maximum: Some(LIMIT) };
-            setrlimit(Resource::Fsize, most).map_err(|e| failed("setrlimit", &e.into()))?;
-            fill(log, size, Afterwards::TryAgain)
-        }
+        Role::Limited => limit().and_then(|()| fill(log, size, Afterwards::TryAgain)),
+        Role::Dropping => limit().and_then(|()| fill(log, size, Afterwards::Drop)),
         Role::Quota => refuse(libc::SYS_fallocate, Vec::new(), Errno::DQUOT)
             .and_then(|()| fill(log, size, Afterwards::TryAgain)),
         Role::Failing => refuse(libc::SYS_fallocate, Vec::new(), Errno::IO)
@@ -194,10 +194,18 @@ fn append(path: &Path, size: usize) -> Result<(), Failure> {
     }
 }
 
+/// Of the size of this process's files.
+fn limit() -> Result<(), Failure> {
+    let most = Rlimit { current: Some(LIMIT), maximum: Some(LIMIT) };
+    setrlimit(Resource::Fsize, most).map_err(|e| failed("setrlimit", &e.into()))
+}
+
 /// What a writer does that could not append.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Afterwards {
     TryAgain,
+    /// As if more came at each try.
+    Drop,
     GiveUp,
 }
 
@@ -206,7 +214,12 @@ fn fill(path: &Path, size: usize, afterwards: Afterwards) -> Result<(), Failure>
     let mut writer = Log::options().open(path)?.writer()?;
     let message = vec![b'm'; size.max(1)];
     while writer.append(&message).is_ok() {}
-    while afterwards == Afterwards::TryAgain && writer.append(&message).is_err() {
+    let mut dropped = 0;
+    while afterwards != Afterwards::GiveUp && writer.append(&message).is_err() {
+        if afterwards == Afterwards::Drop {
+            dropped += message.len() as u64;
+            writer.drops(dropped);
+        }
         thread::sleep(PAUSE);
     }
     wait_for_end()

@@ -255,12 +255,7 @@ fn writer(w: &WriterStatus) -> String {
             let len = units::size(f.end.saturating_sub(f.start));
             format!("{} {len} for >= {} at {}", f.phase, units::lasting(f.for_at_least), f.start)
         }
-        (None, Some(waiting), _) => format!(
-            "has waited {} for {} to append {}",
-            units::lasting(units::passed(waiting.since, SystemTime::now()).unwrap_or_default()),
-            waiting.want,
-            units::size(waiting.len)
-        ),
+        (None, Some(waiting), _) => who::waits(waiting),
         (None, None, Some(lasts)) => {
             format!("has waited {} for its output to be read", units::lasting(lasts))
         }

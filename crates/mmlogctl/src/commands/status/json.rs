@@ -252,6 +252,7 @@ fn waiting(w: &Waiting) -> Value {
         "for": w.want.to_string(),
         "errno": w.errno,
         "len": w.len,
+        "dropped": w.dropped,
         "since": time(Some(w.since)),
         "tried": time(Some(w.tried)),
         "is_trying": w.is_trying(),

@@ -220,6 +220,7 @@ fn state(r: &Row) -> String {
         // It sleeps; whoever reads its output does not.
         _ if unread(w).is_some() => "unread".to_owned(),
         _ if r.trouble() == Trouble::Much && w.waiting.is_none() => w.process.to_string(),
+        (Some(waiting), _) if waiting.dropped.is_some() => "drops".to_owned(),
         // Its own limit, in as few letters as the others.
         (Some(waiting), _) if waiting.want == Want::FileSize => "at limit".to_owned(),
         (Some(waiting), _) => format!("no {}", waiting.want),

@@ -228,7 +228,11 @@ fn locks(model: &Model, s: &Status, width: usize) -> Vec<Line> {
         let Some(waiting) = &writer.waiting else { continue };
         let since = lasting(units::passed(waiting.since, model.now).unwrap_or_default());
         let (pid, called) = (writer.pid, called(writer));
-        all.push(line(Kind::Plain, format!("  {pid} ({called}) waits for {}, {since}", waiting.want)));
+        let does = match waiting.dropped {
+            None => format!("waits for {}", waiting.want),
+            Some(bytes) => format!("drops for want of {}, {}", waiting.want, units::size(bytes)),
+        };
+        all.push(line(Kind::Plain, format!("  {pid} ({called}) {does}, {since}")));
     }
     all.extend(map(s, width));
     all.push(line(Kind::Label, "last operations"));

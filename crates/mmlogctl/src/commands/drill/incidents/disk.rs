@@ -84,6 +84,22 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: "dropping",
+        finding: FindingId::FileSizeLimit,
+        about: "A program that does not wait for space (--on-full drop) has come to its own file size limit: it drops what comes.",
+        needs: "",
+        stage: |stage| {
+            let pid = waiting(stage, Role::Dropping, Want::FileSize)?;
+            stage.until("a program that drops", |stage| {
+                let drops = |w: &WriterStatus| w.waiting.is_some_and(|waiting| waiting.dropped.is_some());
+                Ok(stage.look()?.writers.iter().any(drops).then_some(()))
+            })?;
+            Ok(pid)
+        },
+        command: "mmlogctl rotate {log}",
+        cure: Cure::Command,
+    },
+    Incident {
         name: FindingId::QuotaFull.name(),
         finding: FindingId::QuotaFull,
         about: "The disk quota of a writer's user is used up: it waits.",

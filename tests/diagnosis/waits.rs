@@ -1,0 +1,113 @@
+//! Appends that wait, and what comes and is dropped: who, since when, for how much.
+
+use std::time::{Duration, SystemTime};
+
+use mmlog::{
+    FindingId, ProcessState, Seat, Severity, State, Status, Thresholds, Waiting, Want, WriterStatus,
+};
+
+use crate::cli::Scratch;
+use crate::in_flight;
+
+/// As a writer says it that waits.
+fn waiting(want: Want, errno: i32, seconds: u64) -> Option<Waiting> {
+    let now = SystemTime::now();
+    Some(Waiting {
+        want,
+        errno,
+        len: 57_344,
+        dropped: None,
+        since: now - Duration::from_secs(seconds),
+        tried: now,
+    })
+}
+
+#[test]
+fn a_full_disk_names_who_waits_since_when_and_for_how_much() {
+    let scratch = Scratch::new();
+    let here = Seat { namespace: None, pid: Some(6935), uid: None };
+    let mut status = in_flight(&scratch.file("app.log"), ProcessState::Sleeping, here);
+    let writer = &mut status.writers[0];
+    (writer.in_flight, writer.pid, writer.command_line) =
+        (None, 6935, Some("mmlogctl append app.log".into()));
+    writer.waiting = waiting(Want::Space, 28, 29);
+    // There is some: not enough for it.
+    status.file.free = Ok(40_960);
+    let found = status.diagnose(&Thresholds::default()).remove(0);
+    assert_eq!(
+        (found.id, found.state, found.severity),
+        (FindingId::DiskFull, State::Full, Severity::Critical)
+    );
+    let said = "no space left, writer 6935 (mmlogctl append app.log) has waited 29 s to append 56 KiB; ";
+    assert!(found.sentence.starts_with(said), "{}", found.sentence);
+}
+
+#[test]
+fn who_drops_what_comes_is_named_with_how_much_since_when_and_nothing_is_said_to_be_kept() {
+    let scratch = Scratch::new();
+    let here = Seat { namespace: None, pid: Some(6935), uid: None };
+    let mut status = in_flight(&scratch.file("app.log"), ProcessState::Sleeping, here);
+    let one = status.writers.remove(0);
+    let writer = |pid: u32, seconds, dropped| {
+        let waiting = waiting(Want::Space, 28, seconds).map(|waiting| Waiting { dropped, ..waiting });
+        let seat = Seat { namespace: None, pid: Some(pid), uid: None };
+        WriterStatus {
+            pid,
+            seat,
+            slot: pid,
+            in_flight: None,
+            command_line: Some("web".into()),
+            waiting,
+            ..one.clone()
+        }
+    };
+    for (writers, said) in [
+        (vec![writer(1, 29, Some(57_344))], "writer 1 (web) drops what comes, 56 KiB in 29 s; "),
+        (
+            vec![writer(1, 29, Some(1024)), writer(2, 60, None), writer(3, 31, Some(1024))],
+            "2 writers drop what comes, 2 KiB, the longest of them, 3 (web), for 31 s, 1 other waits; ",
+        ),
+    ] {
+        status.writers = writers;
+        let found = status.diagnose(&Thresholds::default()).remove(0);
+        assert_eq!((found.id, found.severity), (FindingId::DiskFull, Severity::Critical));
+        assert!(found.sentence.starts_with(&format!("no space left, {said}")), "{}", found.sentence);
+        assert!(!found.sentence.contains("nothing is lost"), "{}", found.sentence);
+    }
+    status.writers = vec![writer(1, 60, Some(57_344))];
+    status.writers[0].waiting.as_mut().unwrap().tried -= Duration::from_secs(50);
+    let found = status.diagnose(&Thresholds::default());
+    let found = found.iter().find(|found| found.id == FindingId::AppendFailed).unwrap();
+    let said = "writer 1 (web) has dropped 56 KiB and tried again in vain 50 s ago (No space left";
+    assert!(found.sentence.starts_with(said), "{}", found.sentence);
+}
+
+#[test]
+fn appends_that_wait_for_more_than_30_s_are_critical_whatever_for() {
+    let scratch = Scratch::new();
+    let here = Seat { namespace: None, pid: Some(7), uid: None };
+    let mut status = in_flight(&scratch.file("app.log"), ProcessState::Sleeping, here);
+    status.writers[0].in_flight = None;
+    (status.lock.held, status.lock.for_at_least) = (Ok(true), Duration::from_secs(1));
+    status.gate_for_at_least = Duration::from_secs(1);
+    for (want, errno, id) in [
+        (Want::Lock, 0, FindingId::LockHeld),
+        (Want::Gate, 0, FindingId::GateClosed),
+        // FULL is at once: nobody lets go of that by himself.
+        (Want::FileSize, 27, FindingId::FileSizeLimit),
+        (Want::Quota, 122, FindingId::QuotaFull),
+        (Want::Storage, 5, FindingId::StorageFails),
+        (Want::Space, 28, FindingId::DiskFull),
+    ] {
+        let soon =
+            if matches!(want, Want::Lock | Want::Gate) { Severity::Warning } else { Severity::Critical };
+        let severity = |status: &Status| {
+            status.diagnose(&Thresholds::default()).iter().find(|f| f.id == id).map(|f| f.severity)
+        };
+        status.gate = (want == Want::Gate).then_some(4);
+        status.writers[0].waiting = waiting(want, errno, 5);
+        assert_eq!(severity(&status), Some(soon), "{id}");
+        status.writers[0].waiting = waiting(want, errno, 31);
+        assert_eq!(severity(&status), Some(Severity::Critical), "{id}");
+    }
+}
