@@ -72,6 +72,22 @@ fn who_holds_a_segment_and_what_is_pruned_is_said() {
 }
 
 #[test]
+fn of_a_holds_name_that_is_too_long_the_end_is_shown_and_that_something_is_missing() {
+    let scratch = Scratch::new();
+    let log = three(&scratch);
+    let opened = Log::options().open(&log).unwrap();
+    let name = |number: u32| format!("the-consumer-of-all-that-is-logged-here-{number}");
+    opened.hold(&name(1), Position::new(4)).unwrap();
+    let table = mmlogctl("segments", &log).run().text();
+    let held = table.lines().nth(2).unwrap();
+    assert!(held.contains("final, held by ...") && held.ends_with("here-1"), "{table}");
+    opened.hold(&name(2), Position::new(7)).unwrap();
+    let table = mmlogctl("segments", &log).run().text();
+    assert!(table.lines().nth(2).unwrap().ends_with("ere-1 +1"), "{table}");
+    assert!(table.lines().all(|line| line.len() <= 80), "{table}");
+}
+
+#[test]
 fn a_compressed_segment_is_one_and_its_leftover_twin_is_counted_with_it() {
     let scratch = Scratch::new();
     let log = three(&scratch);

@@ -27,7 +27,7 @@ use crate::commands::status::json::flaw;
 use crate::each::Logs;
 use crate::exit::{Exit, Failure, printable, shown};
 use crate::output::{Output, json_line};
-use crate::text::with_path;
+use crate::text::{clipped, ending, with_path};
 use crate::times::{TimeRange, ToCome};
 
 const COLUMNS: usize = 80;
@@ -174,6 +174,8 @@ const HEAD: [&str; 9] = ["GEN", "BASE", "END", "BYTES", "ON DISK", "CHANGED", "F
 /// Those that are figures, to the right.
 const FIGURES: usize = 3;
 const STATE: usize = HEAD.len() - 1;
+/// Before the name of a hold.
+const HELD_BY: &str = ", held by ";
 /// The columns, and those where a time was asked for. Where they are too wide, the third goes.
 const PLAIN: &[usize] = &[0, 1, 2, 3, 4, 5, STATE];
 const BY_TIME: &[usize] = &[0, 1, 3, 6, 7, STATE];
@@ -197,10 +199,20 @@ fn table(status: &Status, columns: &[usize]) -> Vec<String> {
             c if c < FIGURES => format!("{:>w$}", row[c], w = width(&c)),
             c => format!("{:<w$}", row[c], w = width(&c)),
         };
-        let text = columns.iter().map(cell).collect::<Vec<_>>().join("  ");
-        text.chars().take(COLUMNS).collect()
+        let before = columns.iter().filter(|c| **c != STATE).map(cell).collect::<Vec<_>>().join("  ");
+        let room = COLUMNS.saturating_sub(before.len() + 2);
+        format!("{before}  {}", shortened(&row[STATE], room))
     };
     rows.iter().map(line).collect()
+}
+
+/// Of holds' names the end tells them apart.
+fn shortened(state: &str, columns: usize) -> String {
+    let name = state.find(HELD_BY).map_or(0, |at| at + HELD_BY.len());
+    match columns.checked_sub(name) {
+        Some(room @ 7..) => state[..name].to_owned() + &ending(&state[name..], room),
+        _ => clipped(state, columns),
+    }
 }
 
 fn gap(flaw: &SegmentFlaw) -> Row {
@@ -228,8 +240,8 @@ fn row(s: &SegmentStatus, status: &Status) -> Row {
     }
     match holders(s, status).as_slice() {
         [] => {}
-        [name] => said.push_str(&format!(", held by {}", printable(name))),
-        [name, more @ ..] => said.push_str(&format!(", held by {} +{}", printable(name), more.len())),
+        [name] => said.push_str(&format!("{HELD_BY}{}", printable(name))),
+        [name, more @ ..] => said.push_str(&format!("{HELD_BY}{} +{}", printable(name), more.len())),
     }
     [
         s.generation.to_string(),

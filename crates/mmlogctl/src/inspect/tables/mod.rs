@@ -22,6 +22,8 @@ pub fn ago(at: Option<SystemTime>, now: SystemTime) -> String {
 pub enum Side {
     /// Words.
     Left,
+    /// Names that begin alike: where there is no room for all of one, its end is shown.
+    Ending,
     /// Figures.
     Right,
 }
@@ -41,6 +43,10 @@ pub struct Column<R> {
 impl<R> Column<R> {
     const fn words(name: &'static str, width: u16, cell: fn(&R) -> String) -> Self {
         Self { name, width, side: Side::Left, cell }
+    }
+
+    const fn names(name: &'static str, width: u16, cell: fn(&R) -> String) -> Self {
+        Self { name, width, side: Side::Ending, cell }
     }
 
     const fn figures(name: &'static str, width: u16, cell: fn(&R) -> String) -> Self {

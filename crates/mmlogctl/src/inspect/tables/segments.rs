@@ -27,7 +27,7 @@ pub fn columns<'a>() -> [Column<Row<'a>>; 7] {
             r.segment.compression.map_or_else(|| "plain".to_owned(), |c| c.suffix()[1..].to_owned())
         }),
         Column::words("began", 14, |r| super::ago(r.segment.began, r.now)),
-        Column::words("file", 30, |r| {
+        Column::names("file", 30, |r| {
             r.segment.path.file_name().map_or_else(String::new, |name| shown(name.as_ref()))
         }),
         Column::figures("base", 20, |r| r.segment.base.to_string()),

@@ -1,6 +1,8 @@
 //! A rectangle of the screen that text is put into; whatever does not fit is cut off, and nothing but printable
 //! characters gets there.
 
+use std::borrow::Cow;
+
 use ratatui::buffer::Buffer;
 use ratatui::layout::Rect;
 use ratatui::style::Style;
@@ -9,6 +11,7 @@ use ratatui::widgets::Widget;
 use crate::inspect::sgr::Runs;
 use crate::inspect::style::{Kind, Line, Styles};
 use crate::inspect::tables::{Column, Side};
+use crate::text::ending;
 
 /// A part of the screen.
 pub struct Canvas<'a> {
@@ -164,7 +167,13 @@ impl<'a> Canvas<'a> {
     fn cell<R>(&mut self, x: u16, y: u16, column: &Column<R>, text: &str, style: Style) {
         let len = u16::try_from(text.chars().count()).unwrap_or(u16::MAX);
         let pad = if column.side == Side::Right { column.width.saturating_sub(len) } else { 0 };
-        self.put(x + pad, y, column.width - pad, text, style);
+        let room = column.width.min(self.area.width.saturating_sub(x));
+        let text = if column.side == Side::Ending {
+            ending(text, usize::from(room)).into()
+        } else {
+            Cow::from(text)
+        };
+        self.put(x + pad, y, column.width - pad, &text, style);
     }
 }
 
@@ -182,6 +191,8 @@ pub fn placed<R>(columns: &[Column<R>], left: usize, width: u16) -> Vec<(usize, 
             _ if i == 0 => 1,
             Side::Right => column.width,
             Side::Left => column.width.min(8),
+            // What tells them apart.
+            Side::Ending => column.width.min(16),
         };
         if x.saturating_add(needed) > width {
             break;

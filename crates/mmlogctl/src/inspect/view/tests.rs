@@ -371,23 +371,13 @@ fn metadata_from_anywhere_is_only_text() {
     }
 }
 
-/// Prints what a frame takes; `cargo test --release -p mmlogctl --lib -- --ignored --nocapture frame`.
 #[test]
-#[ignore = "measures, asserts nothing"]
-fn how_long_a_frame_of_1024_writers_takes() {
-    let mut status = stalled();
-    let writer = status.writers[1].clone();
-    status.writers =
-        (0..1024).map(|slot| mmlog::WriterStatus { slot, pid: 9000 + slot, ..writer.clone() }).collect();
-    for (size, _) in SIZES {
-        let mut model = model(&status, size);
-        lines(&mut model);
-        let begun = std::time::Instant::now();
-        for _ in 0..100 {
-            drawn(&model, &COLOURS);
-        }
-        let each = begun.elapsed() / 100;
-        let mut out = crate::output::Output::standard();
-        out.notice(&format!("{size}, 1024 writers: {each:?} a frame"));
-    }
+fn of_a_segments_name_that_has_no_room_the_end_is_shown() {
+    let mut s = stalled();
+    s.segments[0].path =
+        "/var/log/the-name-of-a-program.log.00000000000000000007-00000000000000004096".into();
+    let mut model = model(&s, LARGE);
+    show(&mut model, Pane::Segments);
+    let text = text(&model);
+    assert!(text.contains(" ...000007-00000000000000004096"), "{text}");
 }
