@@ -286,6 +286,127 @@ fn a_place_that_can_only_be_read_keeps_no_line_back() {
 }
 
 #[test]
+fn a_place_that_cannot_be_saved_any_more_is_said_and_the_hold_stays_with_the_last_that_was() {
+    let removed = |places: &Path| fs::remove_dir_all(places).unwrap();
+    let moved = |places: &Path| fs::rename(places, places.with_extension("moved")).unwrap();
+    let a_directory = |places: &Path| {
+        fs::remove_file(places.join("place")).unwrap();
+        fs::create_dir(places.join("place")).unwrap();
+    };
+    let ways = [
+        (&removed as &dyn Fn(&Path), "No such file or directory"),
+        (&moved, "No such file or directory"),
+        (&a_directory, "Is a directory"),
+    ];
+    for (way, why) in ways {
+        // A file with a second name is written in place, with or without a hold.
+        for (in_place, hold) in [(false, "--hold=shipper"), (true, "-n+1")] {
+            let scratch = Scratch::new();
+            let (log, places) = (scratch.file("app.log"), scratch.file("places"));
+            let place = places.join("place");
+            fs::create_dir(&places).unwrap();
+            append(&log, LINES);
+            let option = format!("--cursor-file={}", place.display());
+            tail(&log, &["--until-now", &option]).run().printed(LINES);
+            if in_place {
+                fs::hard_link(&place, scratch.file("second")).unwrap();
+            }
+            let running = tail(&log, &["-F", hold, &option]).start();
+            append(&log, b"more\n");
+            wait_for("the place", || (position_in(&place) == Some(19)).then_some(()));
+            mmlogctl("rotate", &log).run().is_success();
+            way(&places);
+            append(&log, b"four\n");
+            running.until_stderr(&format!("writing the cursor-file failed: {why}"));
+            append(&log, b"five\n");
+            running.until_stdout(|printed| printed.ends_with(b"five\n"));
+            mmlogctl("rotate", &log).run().is_success();
+            running.signal(Signal::SIGTERM);
+            let ended = running.end();
+            assert_eq!((ended.code, ended.text().as_str()), (1, "more\nfour\nfive\n"), "{ended:?}");
+            assert_eq!(ended.stderr.matches("writing the cursor-file").count(), 1, "{ended:?}");
+            if hold != "-n+1" {
+                mmlogctl("prune", &log).arg("--keep=0").run();
+                mmlogctl("cat", &log).arg("--from=19").run().printed(b"four\nfive\n");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_place_that_can_be_saved_again_is() {
+    let scratch = Scratch::new();
+    let (log, places) = (scratch.file("app.log"), scratch.file("places"));
+    let place = places.join("place");
+    fs::create_dir(&places).unwrap();
+    append(&log, LINES);
+    let running = tail(&log, &["-F", "-n+1", &format!("--cursor-file={}", place.display())]).start();
+    wait_for("the place", || (position_in(&place) == Some(14)).then_some(()));
+    fs::remove_dir_all(&places).unwrap();
+    append(&log, b"four\n");
+    running.until_stderr("writing the cursor-file failed");
+    fs::create_dir(&places).unwrap();
+    running.until_stderr("writing the cursor-file works again");
+    assert_eq!(position_in(&place), Some(19));
+    running.signal(Signal::SIGTERM);
+    assert_eq!(running.end().code, 0);
+}
+
+#[test]
+fn in_a_directory_that_may_not_be_listed_every_place_is_saved() {
+    let claim = "in_a_directory_that_may_not_be_listed_every_place_is_saved";
+    if !nix::unistd::geteuid().is_root() {
+        return skipped(claim, "not root");
+    }
+    let scratch = Scratch::new();
+    let (log, places) = (scratch.file("app.log"), scratch.file("places"));
+    let place = places.join("place");
+    fs::create_dir(&places).unwrap();
+    append(&log, LINES);
+    let option = format!("--cursor-file={}", place.display());
+    for (path, mode) in [(scratch.path(), 0o711), (&log, 0o644), (&places, 0o311)] {
+        fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    }
+    for file in [&log, &scratch.file("app.log.mmlog"), &places] {
+        std::os::unix::fs::chown(file, Some(NOBODY), Some(NOBODY)).unwrap();
+    }
+    for lines in [LINES, b"four\n", b"five\n"] {
+        append(&log, if lines == LINES { b"" } else { lines });
+        let somebody =
+            tail(&log, &["--until-now", "--hold=shipper", &option]).with(|c| c.uid(NOBODY).gid(NOBODY));
+        somebody.run().printed(lines);
+    }
+    assert_eq!(position_in(&place), Some(24));
+}
+
+#[test]
+fn a_first_place_that_cannot_be_saved_is_a_failure_before_anything_is_printed() {
+    let claim = "a_first_place_that_cannot_be_saved_is_a_failure_before_anything_is_printed";
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    append(&log, LINES);
+    for (kind, fill) in [("blocks", true), ("inodes", false)] {
+        let scratch = Scratch::new();
+        let Some(disk) = mounted(&scratch, "tmpfs", "size=64k,nr_inodes=3") else {
+            return skipped(claim, "mounting needs root");
+        };
+        fs::write(disk.join("fill"), if fill { vec![1; 64 << 10] } else { Vec::new() }).unwrap();
+        if !fill {
+            fs::write(disk.join("more"), "").unwrap();
+        }
+        let place = disk.join("place");
+        let ended =
+            tail(&log, &["-F", "-n+1", "--hold=shipper", &format!("--cursor-file={}", place.display())])
+                .run();
+        assert_eq!((ended.code, ended.text().as_str()), (1, ""), "{kind}: {ended:?}");
+        ended.says(&place, &["writing the cursor-file failed: No space left on device"]);
+        let status = mmlogctl("status", &log).arg("--json").run();
+        let status: serde_json::Value = serde_json::from_slice(&status.stdout).unwrap();
+        assert_eq!(status["holds"].as_array().map(Vec::len), Some(0), "{kind}: {status}");
+    }
+}
+
+#[test]
 fn a_place_of_somebody_else_is_read_and_what_cannot_be_saved_is_said() {
     let claim = "a_place_of_somebody_else_is_read_and_what_cannot_be_saved_is_said";
     if !nix::unistd::geteuid().is_root() {

@@ -5,6 +5,7 @@
 //!   path of the log, by which a log that was made anew is told from another one.
 //! - Where a rename is not to be had (no space, a mount of its own, a directory that may not be written, a file of
 //!   another user) it is written in place: the line twice, each with a sum, so that of a torn write one is left.
+//! - A place is saved only in what has the file's name: one whose directory somebody removed or moved is not written to.
 //! - Where it can only be read (a disk that was mounted read-only) it is read, and each save tries again.
 //! - Links are followed that are this user's or root's: those of others may lead anywhere.
 
@@ -138,45 +139,53 @@ impl PlaceFile {
     /// When it cannot be written, either way.
     pub fn save(&mut self, place: &Place) -> io::Result<()> {
         let line = format!("{} {}", place.line().trim_end(), self.log);
-        if !self.is_replaced {
+        // What has the name now has nothing that is to be kept, if it is not this file.
+        if !self.is_replaced && self.has_the_name() {
             return self.write_in_place(&line);
         }
-        match self.replace(&line) {
-            Ok(file) => {
-                (self.file, self.is_writable) = (file, true);
-                Ok(())
-            }
-            Err(e) => {
-                if matches!(e.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::PermissionDenied) {
-                    self.is_replaced = false;
-                }
-                self.write_in_place(&line)
-            }
+        let e = match self.replace(&line) {
+            Ok(directory) => return directory.map_or(Ok(()), |directory| directory.sync_all()),
+            Err(e) if !self.has_the_name() => return Err(e),
+            Err(e) => e,
+        };
+        if matches!(e.kind(), io::ErrorKind::ResourceBusy | io::ErrorKind::PermissionDenied) {
+            self.is_replaced = false;
         }
+        self.write_in_place(&line)
+    }
+
+    /// Whether who looks for the file finds this one.
+    fn has_the_name(&self) -> bool {
+        let (named, open) = (fs::symlink_metadata(&self.path), self.file.metadata());
+        matches!((named, open), (Ok(named), Ok(open)) if is_same(&named, &open))
     }
 
     fn is_durable(&self) -> bool {
         self.named.lasting() == Lasting::Durable
     }
 
-    /// The new file, locked before anybody can see it.
-    fn replace(&self, line: &str) -> io::Result<File> {
-        let path = &self.path;
+    /// Puts a new file there, locked before anybody can see it; the directory, if that is to be synced.
+    fn replace(&mut self, line: &str) -> io::Result<Option<File>> {
         let mode = self.file.metadata()?.permissions();
+        // First, since afterwards there is no way back.
+        let directory = match self.is_durable() {
+            true => Some(File::open(self.path.parent().unwrap_or(Path::new("/")))?),
+            false => None,
+        };
         let mut new = None;
-        replace(path, format!("{line}\n").as_bytes(), |file| {
+        replace(&self.path, format!("{line}\n").as_bytes(), |file| {
             file.set_permissions(mode)?;
-            if self.is_durable() {
+            if directory.is_some() {
                 file.sync_all()?;
             }
             let _ = file.try_lock();
             new = Some(file.try_clone()?);
             Ok(())
         })?;
-        if self.is_durable() {
-            File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()?;
+        if let Some(file) = new {
+            (self.file, self.is_writable) = (file, true);
         }
-        new.ok_or_else(|| io::ErrorKind::Other.into())
+        Ok(directory)
     }
 
     fn write_in_place(&self, line: &str) -> io::Result<()> {

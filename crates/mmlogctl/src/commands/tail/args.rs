@@ -95,7 +95,9 @@ pub struct TailArgs {
         long_help = "Start where this file says, if it exists, else as the other options say, and keep in it how far \
         the output has come: one line `UUID EPOCH POSITION LOG`, replaced by rename at most ten times a second while \
         following and always at the end. Where that cannot be, as on a full disk or a file that is a mount of its own, it \
-        is written in place; what cannot be saved, as where it can only be read, is said and the output goes on. A symbolic \
+        is written in place. A place that cannot be saved, as in a file that can only be read or whose directory was removed \
+        meanwhile, is said once, the output goes on, the hold stays where the last saved one is, and the exit code is 1 unless \
+        saving works again; where none was ever saved, nothing is printed, exit code 1. A symbolic \
         link of this user or root is followed, one of another user is refused; an empty \
         file is a fresh start. Where standard output is a pipe or a local socket, that is what its reader has taken and has \
         lived on with for 50 ms; at its end tail waits until the reader has taken everything or has gone, or for a \

@@ -88,7 +88,7 @@ impl OneLog {
             if came == Appearance::Successor {
                 shared.go_on(place);
             } else {
-                shared.start(place);
+                shared.start(place)?;
             }
             if let Some(name) = &plan.hold {
                 shared.hold(|| Held::begin(&plan.logs[index], plan, name, place))?;

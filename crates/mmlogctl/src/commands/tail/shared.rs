@@ -173,14 +173,23 @@ impl Shared {
     pub(super) fn open_cursor_file(&self, file: &CursorFile, index: usize) -> Result<Option<Kept>, Failure> {
         let opened = PlaceFile::open(file, &self.plan.logs[index])?;
         let kept = opened.load()?;
-        hold(&self.saved).file = Some(opened);
+        *hold(&self.saved) = Saved { file: Some(opened), is_new: kept.is_none(), place: None };
         Ok(kept)
     }
 
-    /// The output begins at this place. What keeps it from being saved is said by who saves it from then on.
-    pub(super) fn start(&self, place: Place) {
+    /// The output begins at this place.
+    ///
+    /// # Errors
+    /// When no place was ever saved, and this one cannot be: all of it would come again. Else what keeps it from being
+    /// saved is said by who saves it from then on.
+    pub(super) fn start(&self, place: Place) -> Result<(), Failure> {
+        let mut saved = hold(&self.saved);
+        match saved.save(place) {
+            Err(e) if saved.is_new => return Err(self.not_saved(&e)),
+            Err(_) | Ok(()) => {}
+        }
         hold(&self.delivery).start(place);
-        let _ = hold(&self.saved).save(place);
+        Ok(())
     }
 
     fn not_saved(&self, error: &io::Error) -> Failure {
@@ -207,7 +216,11 @@ impl Shared {
             self.hold_by(out, |held| held.stay(&place));
             return Ok(Came::Nowhere);
         }
-        saved.save(place).map_err(|e| self.not_saved(&e))?;
+        if let Err(e) = saved.save(place) {
+            // Which stays where it is, with what this consumer needs next time.
+            self.hold_by(out, |held| saved.place.is_none_or(|place| held.stay(&place)));
+            return Err(self.not_saved(&e));
+        }
         self.hold_by(out, |held| held.follow(&place));
         Ok(Came::Further)
     }
@@ -250,6 +263,8 @@ pub(super) enum Came {
 #[derive(Debug, Default)]
 struct Saved {
     file: Option<PlaceFile>,
+    /// Whether it held none when it was opened.
+    is_new: bool,
     place: Option<Place>,
 }
 
