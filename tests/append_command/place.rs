@@ -96,6 +96,23 @@ fn a_log_that_is_removed_under_an_appender_is_said_once() {
 }
 
 #[test]
+fn a_data_file_that_is_taken_away_under_an_appender_is_said_once_before_it_needs_space() {
+    const SAYS: &str = "the data file was removed, moved or replaced under this process";
+    let scratch = Scratch::new();
+    let (log, moved) = (scratch.file("app.log"), scratch.file("moved"));
+    let mut running = appending(&scratch);
+    fs::rename(&log, &moved).unwrap();
+    // Though it is idle.
+    running.until_stderr(SAYS);
+    fs::rename(&moved, &log).unwrap();
+    running.feed(b"behind\n");
+    let ended = running.end();
+    assert_eq!((ended.code, ended.stderr.lines().count()), (0, 1), "{ended:?}");
+    ended.says(&log, &[SAYS, &format!("`mmlogctl status {}`", log.display())]);
+    holds(&log, b"before\nbehind\n");
+}
+
+#[test]
 fn an_appender_goes_on_in_a_log_that_was_made_in_its_logs_place_and_says_so() {
     let scratch = Scratch::new();
     let log = scratch.file("app.log");

@@ -61,7 +61,7 @@ fn a_log_on_a_read_only_file_system_is_full_until_it_is_mounted_writable() {
 }
 
 #[test]
-fn a_log_whose_file_system_had_an_error_is_damaged_while_its_writer_notices_nothing() {
+fn a_log_whose_file_system_had_an_error_is_damaged_and_its_idle_writer_says_so() {
     let claim = "a file system that had an error is said";
     let scratch = Scratch::new();
     let (image, place) = (scratch.file("image"), scratch.file("disk"));
@@ -87,6 +87,10 @@ fn a_log_whose_file_system_had_an_error_is_damaged_while_its_writer_notices_noth
         let (state, severity, command) = found(&log).unwrap();
         assert_eq!((&*state, &*severity, &*command), ("DAMAGED", "critical", "dmesg --level=err"));
         assert_eq!(check(&log, &[]).code, 2);
+        // Nor is it asked to do anything.
+        writer.until_stderr(
+            "had an error and takes no writes any more: what is appended now is in memory alone; ",
+        );
     } else {
         skipped(claim, "this kernel makes such a file system read-only, or cannot be told to");
     }

@@ -25,7 +25,8 @@ use crate::olddir::{self, Moved};
 use crate::position::Position;
 use crate::prune::{self, Pruning, Retention};
 use crate::rotate::{self, Rotated, Rotation};
-use crate::status::{HoldStatus, Observer, Status};
+use crate::status::{HoldStatus, Observer, ReadOnly, Status};
+use crate::sys::mounts;
 use crate::trim::{self, Trimmed};
 pub use discovery::{is_answered_elsewhere, open_logs};
 pub use options::{DEFAULT_CHUNK_SIZE, DEFAULT_GATE_MS, DEFAULT_MAX_WRITERS, DEFAULT_RING_CHUNKS, Options};
@@ -114,6 +115,17 @@ impl Log {
     /// does not after the log, or a directory on the way, was removed or replaced. Where that cannot be told, it does.
     pub fn is_current(&self) -> bool {
         self.files.is_at_its_path()
+    }
+
+    /// Whether the data file that is appended to is at its path still, and not removed, moved or replaced under its writers: they
+    /// go on in it until they need space. Where that cannot be told, it is.
+    pub fn has_its_data_file(&self) -> bool {
+        self.files.is_data_at_its_path()
+    }
+
+    /// That nothing can be written any more where the log lies, if so: appends go on, in memory alone, until they need space.
+    pub fn read_only(&self) -> Option<ReadOnly> {
+        mounts::read_only(self.files.place.directory_fd())
     }
 
     /// The log that this handle's writers go on in: this one, or what was made in its place, in the directory that was

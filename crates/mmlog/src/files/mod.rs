@@ -48,12 +48,13 @@ use crate::deadline::{Deadline, Waits};
 use crate::error::Fault;
 use crate::holes::Hole;
 use crate::layout::{Control, total_len};
+use crate::metadata::JOURNAL_ROTATE;
 use crate::metadata::policy::Words;
 use crate::slots::{self, Scan};
 use crate::sys::fork::LockFile;
 use crate::sys::holders::holders_of;
 use crate::sys::open_logs;
-use crate::sys::place::{Part, Place};
+use crate::sys::place::{Found, Part, Place};
 use crate::sys::process;
 use crate::sys::together::Together;
 use crate::sys::{fs, futex, lock};
@@ -316,6 +317,19 @@ impl Files {
     /// Whether the path, directories included, still leads to this metadata file, as far as can be told.
     pub(crate) fn is_at_its_path(&self) -> bool {
         !self.place.is_led_astray(self.metadata_id)
+    }
+
+    /// Whether the data file that the metadata means has its name, as far as can be told.
+    pub(crate) fn is_data_at_its_path(&self) -> bool {
+        let header = self.meta.header();
+        let meant = || header.identity.inode.load(Ordering::Acquire); // identity
+        let before = meant();
+        let is_it = |found: Option<Found>| found.is_some_and(|found| found.id.1 == before);
+        // A rotation gives the name to the next file before it says so, and a repair means none until it has.
+        self.place.find(Part::Data).map_or(true, is_it)
+            || header.journal.kind() == JOURNAL_ROTATE
+            || before == 0
+            || meant() != before
     }
 
     /// Why this metadata file is not the one that was made, if it is not.

@@ -159,6 +159,11 @@ impl Opened {
         self.watch.look(&mut self.log, &mut self.writer, out)
     }
 
+    /// Says what is wrong although appends work.
+    pub(super) fn warn(&mut self, out: &mut Output) {
+        self.watch.warn(&self.log, out);
+    }
+
     pub(super) fn compress(&mut self, out: &mut Output) {
         self.compressor.attend(&self.log, out);
     }

@@ -7,7 +7,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use mmlog::{Error, Fault, Log, Writer, with_log};
+use mmlog::{Error, Fault, Log, ReadOnly, WhyReadOnly, Writer, with_log};
 use rustix::fs::{FileType, fstat};
 
 use crate::exit::{Exit, Failure, shown};
@@ -86,23 +86,35 @@ pub(crate) fn refuse_named(log: &Path, streams: &[Stream]) -> Result<(), Failure
     streams.iter().find(is_it).map_or(Ok(()), |stream| Err(stream.refused(log)))
 }
 
-/// Whether the path still leads to the log, looked at now and then.
+/// Whether the path still leads to the log, and the log can still be written, looked at now and then.
 #[derive(Debug)]
 pub(super) struct Watch {
     next: Instant,
     /// It does not, and that was said.
     lost: bool,
+    /// What else is wrong, and was said.
+    trouble: Option<String>,
     link: Link,
 }
 
 impl Watch {
     /// Of the log that was named so.
     pub(super) fn new(named: &Path, opened: &Path) -> Self {
-        Self { next: Instant::now() + EVERY, lost: false, link: Link::at(named, opened) }
+        let (next, link) = (Instant::now() + EVERY, Link::at(named, opened));
+        Self { next, lost: false, trouble: None, link }
     }
 
     pub(super) const fn next(&self) -> Instant {
         self.next
+    }
+
+    /// Says, once, that what is appended does not go where it should, although appends still work.
+    pub(super) fn warn(&mut self, log: &Log, out: &mut Output) {
+        let trouble = trouble(log);
+        if let Some(text) = trouble.as_ref().filter(|_| trouble != self.trouble) {
+            out.notice(&format!("{}: {}", shown(log.path()), with_log(text, log.path())));
+        }
+        self.trouble = trouble;
     }
 
     /// Looks, and goes on in the log that was made in this one's place, as writers do when they have to grow; says what
@@ -148,4 +160,25 @@ impl Watch {
         }
         false
     }
+}
+
+/// Why what is appended is not safe, although its writer notices nothing before it needs more space.
+fn trouble(log: &Log) -> Option<String> {
+    if let Some(ReadOnly { at, why }) = log.read_only() {
+        let at = shown(&at);
+        return match why {
+            WhyReadOnly::Error => Some(format!(
+                "its file system, mounted at {at}, had an error and takes no writes any more: what is appended now is in memory alone; `mmlogctl status LOG` says what to do"
+            )),
+            WhyReadOnly::FileSystem => Some(format!(
+                "its file system, mounted at {at}, is read-only now; `mmlogctl status LOG` says what to do"
+            )),
+            // Of who looks by it. Ours was opened by another.
+            WhyReadOnly::Mount => None,
+        };
+    }
+    let is_lost = log.is_current() && !log.has_its_data_file();
+    is_lost.then(|| {
+        "the data file was removed, moved or replaced under this process: what is appended goes to the one before, until that needs space, which is an error; `mmlogctl status LOG` says what saves it".to_owned()
+    })
 }

@@ -184,6 +184,7 @@ impl<'a> Store<'a> {
             && log.next_look() <= now
         {
             let is_new = log.look(out);
+            log.warn(out);
             log.compress(out);
             if is_new && self.sync != When::Never {
                 // As when it was opened: from now on it does not leave what is not durable.

@@ -55,7 +55,8 @@ use input::{Input, Others, Read};
 ///
 /// A log that is removed or replaced while it is open is noticed within seconds and at the end, and said
 /// once: what is appended then is in a file without a name. If another log was made in its place, append goes
-/// on in that one. A file of the log itself is refused as input, and as where copies and messages go.
+/// on in that one. Within seconds it says, too, that the data file alone was taken away, or that the file system takes no writes
+/// any more: it could append for a while and notice nothing. A file of the log itself is refused as input, and as where copies and messages go.
 #[derive(Args, Debug)]
 pub struct AppendArgs {
     #[command(flatten)]
