@@ -2,6 +2,7 @@
 
 use std::fs;
 use std::mem::offset_of;
+use std::path::Path;
 
 use mmlog::layout::Header;
 use mmlog::{Log, Options};
@@ -323,7 +324,68 @@ fn what_was_given_up_of_a_file_that_a_power_cut_brought_back_is_there_for_reader
     reboot(&log);
     let seen = mmlogctl("cat", &log).run();
     assert_eq!((seen.code, seen.text().as_str()), (0, "one\ntwo\n"), "{seen:?}");
+    let listed = mmlogctl("segments", &log).run();
+    assert!(listed.code == 0 && !listed.text().contains("pruned"), "{listed:?}");
     append(&log, "three\n").run().is_success();
     assert_eq!(mmlogctl("cat", &log).run().text(), "one\ntwo\nthree\n");
     assert_eq!(word(&log, offset_of!(Header, kept.first)), 0);
+}
+
+/// Names and lengths that the metadata does not know, since it is older or newer than they are.
+#[test]
+fn what_a_power_cut_left_of_the_segments_is_judged_by_every_command_as_the_recovery_leaves_it() {
+    type Cut = fn(&Scratch, &Path);
+    let lose_the_end_of_a_final_one: Cut = |scratch, log| {
+        rotate_once(log);
+        let last =
+            fs::OpenOptions::new().write(true).open(scratch.file("app.log.0000000000-0000000000000000000"));
+        last.unwrap().set_len(6).unwrap();
+    };
+    let lose_the_metadatas_last_words: Cut = |_, log| {
+        let before = fs::read(metadata_of(log)).unwrap();
+        rotate_once(log);
+        rotate_once(log);
+        fs::write(metadata_of(log), before).unwrap();
+    };
+    let lose_the_rotation: Cut = |scratch, log| {
+        fs::hard_link(log, scratch.file("kept")).unwrap();
+        rotate_once(log);
+        fs::remove_file(scratch.file("app.log.0000000000-0000000000000000000")).unwrap();
+        fs::rename(scratch.file("kept"), log).unwrap();
+    };
+    let all = [lose_the_end_of_a_final_one, lose_the_metadatas_last_words, lose_the_rotation];
+    for (cut, by_repair) in all.into_iter().flat_map(|cut| [(cut, false), (cut, true)]) {
+        let scratch = Scratch::new();
+        let log = scratch.file("app.log");
+        append(&log, "one\ntwo\nthree\n").run().is_success();
+        cut(&scratch, &log);
+        reboot(&log);
+        let judged = || {
+            let check = mmlogctl("check", &log).run();
+            assert!(check.code == 0 && check.text().starts_with("OK - "), "{check:?}");
+            let deep = mmlogctl("check", &log).arg("--deep").run();
+            assert!(deep.code == 0 && deep.text().starts_with("OK - "), "{deep:?}");
+            let status = mmlogctl("status", &log).run();
+            assert!(status.text().starts_with("OK "), "{status:?}");
+            let segments = mmlogctl("segments", &log).args(["--json"]).run();
+            assert_eq!((segments.code, &*segments.stderr), (0, ""), "{segments:?}");
+            let of = |s: &serde_json::Value| {
+                ["generation", "base", "end", "state"].map(|key| s[key].to_string()).join(" ")
+            };
+            let said: serde_json::Value = serde_json::from_slice(&segments.stdout).unwrap();
+            said["segments"].as_array().unwrap().iter().map(of).collect::<Vec<_>>()
+        };
+        let foreseen = judged();
+        if by_repair {
+            mmlogctl("repair", &log).run().is_success();
+        } else {
+            Log::options().open(&log).unwrap();
+        }
+        assert_eq!(foreseen, judged());
+    }
+}
+
+fn rotate_once(log: &Path) {
+    mmlogctl("rotate", log).run().is_success();
+    append(log, "behind\n").run().is_success();
 }

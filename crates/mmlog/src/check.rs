@@ -20,6 +20,7 @@ use crate::layout::LOCK_BYTE;
 use crate::log::Options;
 use crate::metadata::Gate;
 use crate::slots::Phase;
+use crate::status::facts;
 use crate::status::flaws::{Peeks, survey};
 use crate::status::{FindingId, SegmentFlaw};
 use crate::sys::place::{Part, Place};
@@ -109,7 +110,10 @@ pub(crate) fn of_files(files: &Files) -> std::result::Result<Deep, Fault> {
     let mut found = Deep { cursor, watermark: scan.watermark, ..Deep::default() };
     check_words(files, &mut found);
     check_segments(files, &mut found)?;
-    check_slots(files, &mut found);
+    // What a reboot left of the words is no fault: the recovery goes by the files.
+    if files.is_of_this_boot() {
+        check_slots(files, &mut found);
+    }
     let dead = scan.dead.iter().filter_map(|dead| files.hole_of(dead));
     let known = holes::with_dead(holes::all(files.meta.holes()), dead);
     found.holes = known.len() as u64;
@@ -147,9 +151,12 @@ fn check_words(files: &Files, found: &mut Deep) {
     // A rotation in the middle, perhaps of somebody dead: whoever gets the lock makes the words fit the file.
     let exchanged =
         || matches!(files.place.find(Part::Data), Ok(Some(there)) if header.is_exchanged_for(there.id.1));
-    claim(found, "positions", || files.meta.check_positions().err().map(|fault| fault.problem()));
+    let believed = files.is_of_this_boot();
+    claim(found, "positions", || {
+        files.meta.check_positions().err().filter(|_| believed).map(|f| f.problem())
+    });
     claim(found, "data-file", || {
-        let recorded = header.identity.inode.load(Ordering::Relaxed);
+        let recorded = facts::recorded(files);
         let there = files.place.find(Part::Data).ok()??.id.1;
         let differs = there != recorded && !header.is_exchanged_for(there);
         differs.then(|| Fault::Foreign { recorded, found: there }.problem())
@@ -160,11 +167,13 @@ fn check_words(files: &Files, found: &mut Deep) {
     });
     claim(found, "metadata-file", || files.is_copied().map(|fault| fault.problem()));
     claim(found, "length", || {
-        let (expected, there) = control.size_and(|| files.place.find(Part::Data));
-        let len = there.ok()??.len;
-        let short = len < expected && files.is_of_this_boot();
-        (short && !exchanged()).then(|| Fault::Truncated { expected, found: len }.problem())
+        let (size, there) = control.size_and(|| files.place.find(Part::Data));
+        let (expected, len) = (if believed { size } else { files.certain() }, there.ok()??.len);
+        (len < expected && !exchanged()).then(|| Fault::Truncated { expected, found: len }.problem())
     });
+    if !believed {
+        return;
+    }
     claim(found, "limit", || {
         let (limit, end) = (control.limit(), control.base().saturating_add(control.file_size()));
         let open = control.look().gate == Gate::Open;
@@ -177,8 +186,7 @@ fn check_words(files: &Files, found: &mut Deep) {
     });
     claim(found, "checkpoint", || {
         let (synced, cursor) = (header.checkpoint.synced(), control.look().start);
-        (synced > cursor && files.is_of_this_boot())
-            .then(|| format!("{synced} is beyond the cursor {cursor}"))
+        (synced > cursor).then(|| format!("{synced} is beyond the cursor {cursor}"))
     });
     claim(found, "segment", || {
         let (entry, identity) = (header.segment(header.generation()), &header.identity);
@@ -283,7 +291,8 @@ fn check_holes(files: &Files, known: &[Hole], found: &mut Deep) {
     let base = files.control().base();
     let of_current = || known.iter().filter(|h| h.start >= base);
     let cursor = files.control().look().start;
-    if let Some(hole) = of_current().find(|h| h.len == 0 || h.end() > cursor) {
+    let is_wrong = |h: &&Hole| h.len == 0 || h.end() > cursor && files.is_of_this_boot();
+    if let Some(hole) = of_current().find(is_wrong) {
         let said = format!("hole [{}, {}) is beyond the cursor {cursor}, or empty", hole.start, hole.end());
         found.violations.push(Violation { invariant: "hole-range", found: said });
     }

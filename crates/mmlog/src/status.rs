@@ -5,7 +5,7 @@
 
 mod clock;
 mod diagnose;
-mod facts;
+pub(crate) mod facts;
 mod finding;
 pub(crate) mod flaws;
 mod followers;

@@ -81,7 +81,9 @@ fn torn_holes(files: &Files, file: &File, base: u64, holes: &[Hole], found: &mut
     if files.meta.header().hole_counts.not_zeroed.load(Ordering::Relaxed) > 0 {
         return;
     }
-    let noted = |h: &&Hole| h.kind == HoleKind::Torn && h.is_noted && h.start >= base;
+    // After a reboot the recovery zeroes those above the checkpoint again.
+    let zeroed = if files.is_of_this_boot() { u64::MAX } else { files.meta.header().checkpoint.synced() };
+    let noted = |h: &&Hole| h.kind == HoleKind::Torn && h.is_noted && h.start >= base && h.end() <= zeroed;
     for hole in holes.iter().filter(noted) {
         let mut failed = None;
         claim(found, "torn-hole", || {

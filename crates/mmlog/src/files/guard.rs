@@ -109,7 +109,7 @@ impl LogLock<'_> {
     }
 
     /// The files behind the handle are still those at its path.
-    fn verify(&mut self, rebooted: Option<&Quiet>) -> Result<(), Fault> {
+    pub(super) fn verify(&mut self, rebooted: Option<&Quiet>) -> Result<(), Fault> {
         let verified = self.find_segment(rebooted).and_then(|()| self.verify_data());
         // What is wrong with the data file may be that somebody removed, and perhaps made anew, both files.
         if self.files.is_current()? { verified } else { Err(Fault::Replaced) }

@@ -13,7 +13,7 @@ use std::time::SystemTime;
 use super::guard::LogLock;
 use super::meta::page_size;
 use super::segments::Named;
-use super::{Files, Intent, reboot};
+use super::{Files, reboot};
 use crate::crash::crash_point;
 use crate::deadline::Deadline;
 use crate::error::Fault;
@@ -59,7 +59,7 @@ impl Files {
     /// The first position that prune has left; what lies below is given up.
     pub(crate) fn first_kept(&self) -> u64 {
         let kept = self.meta.header().kept.first.load(Ordering::Acquire); // kept
-        match self.intent == Intent::Read && !self.is_of_this_boot() {
+        match !self.intent.writes() && !self.is_of_this_boot() {
             true => self.kept_by_recovery(kept),
             false => kept,
         }

@@ -77,11 +77,15 @@ impl LogLock<'_> {
         self.shrink(at)
     }
 
-    /// Cursor and size are set by the data file. Nobody has a slot.
-    pub(crate) fn recover_from_data(&self) -> Result<(), Fault> {
+    /// Cursor and size are set by the data file; after a reboot the metadata names the one at the path first. Nobody has a
+    /// slot.
+    pub(crate) fn recover_from_data(&mut self) -> Result<(), Fault> {
         let Quieted::Mine(quiet) = self.files.quiet()? else {
             return Err(Fault::InUse { who: "a writer of this log".into() });
         };
+        if !self.files.is_of_this_boot() {
+            self.verify(Some(&quiet))?;
+        }
         let checkpoint = &self.files.meta.header().checkpoint;
         let end = self.control().base().saturating_add(self.data_len()?);
         // One that not even the metadata has bytes for says nothing: the content does.

@@ -13,6 +13,7 @@ use crate::metadata::Gate;
 use crate::metadata::policy::Said;
 use crate::policy::PolicyState;
 use crate::slots::Phase;
+use crate::status;
 use crate::sys::place::{Access, Part, Place};
 use crate::sys::process::{self, ProcessState, Who};
 
@@ -272,7 +273,7 @@ impl Standing {
 fn of_files(files: &Files, data: Option<DataFact>) -> std::result::Result<Facts, Fault> {
     let (header, control) = (files.meta.header(), files.control());
     let standing = Standing::confirmed(files)?;
-    let recorded = header.identity.inode.load(Ordering::Relaxed);
+    let recorded = status::facts::recorded(files);
     let file_size = control.file_size();
     let len = if standing.misfit { standing.len.unwrap_or(0) } else { file_size };
     let data = data.map(|d| DataFact { len, ..d });
@@ -290,7 +291,8 @@ fn of_files(files: &Files, data: Option<DataFact>) -> std::result::Result<Facts,
         cursor: control.look().start,
         positions: positions(files, standing.misfit)?,
         wrong_limit: standing.wrong_limit,
-        other_base: standing.other_base,
+        // After a reboot the files say which is right.
+        other_base: standing.other_base.filter(|_| files.is_of_this_boot()),
         foreign: data.filter(|d| d.inode != recorded && !header.is_exchanged_for(d.inode)).map(|_| recorded),
         copied: files.is_copied().map(|fault| fault.problem()),
         other_mount: Some(files)

@@ -5,7 +5,7 @@ use std::os::unix::fs::MetadataExt;
 use super::{Damage, FileFacts, FindingId, Medium, Version1Flags};
 use crate::error::{Class, Fault};
 use crate::files::Files;
-use crate::metadata::{JOURNAL_EMPTY, JOURNAL_ROTATE, JOURNAL_TRIM};
+use crate::metadata::{Entry, JOURNAL_EMPTY, JOURNAL_ROTATE, JOURNAL_TRIM};
 use crate::sync::Ordering;
 use crate::sys::fs;
 use crate::sys::holders::holders_of;
@@ -49,11 +49,16 @@ pub(super) fn damage(files: &Files, file_size: u64, file: &FileFacts) -> Result<
     Ok(found)
 }
 
+/// The entry of the current segment; where it could not be looked for, the metadata's.
+pub(super) fn current(files: &Files) -> Entry {
+    files.current_segment().unwrap_or_else(|_| files.meta.header().current())
+}
+
 /// The number of the file that should be at the path.
-pub(super) fn recorded(files: &Files) -> u64 {
-    match files.current_segment() {
-        Ok(entry) if !files.is_of_this_boot() => entry.inode,
-        _ => files.meta.header().identity.inode.load(Ordering::Relaxed),
+pub(crate) fn recorded(files: &Files) -> u64 {
+    match files.is_of_this_boot() {
+        true => files.meta.header().identity.inode.load(Ordering::Relaxed),
+        false => current(files).inode,
     }
 }
 

@@ -286,7 +286,7 @@ impl Judge<'_> {
 
     /// Whether readers are told so anyway: a hole has them.
     fn is_noted(&self, positions: &Range<u64>) -> bool {
-        let foreseen = self.files.foreseen().ok().flatten();
+        let foreseen = self.files.recovery().ok().flatten();
         let foreseen = foreseen.iter().flat_map(|found| found.holes.iter().cloned());
         let all: Vec<_> = holes::all(self.files.meta.holes()).into_iter().chain(foreseen).collect();
         let mut from = positions.start;

@@ -168,9 +168,11 @@ impl Observer {
         let forgotten = header.hole_counts.forgotten.load(Ordering::Relaxed);
         let geometry = files.meta.geometry();
         let (entry, file_size, file) = segments::data_file(files, || facts::file(&files.place))?;
-        let (all, flaws) = segments::all(files, &entry, cursor.start, &file, &mut self.peeks);
-        let gate = (cursor.gate == Gate::Closed).then(|| control.gate_at.load(Ordering::Relaxed));
         let mut unseen = Unseen::default();
+        let unrecovered = unseen.or_nothing("what waits for a recovery", files.unrecovered());
+        let end = unrecovered.map_or(cursor.start, |left| left.end);
+        let (all, flaws) = segments::all(files, &entry, end, &file, &mut self.peeks);
+        let gate = (cursor.gate == Gate::Closed).then(|| control.gate_at.load(Ordering::Relaxed));
         let mut holds = self.holds(files);
         self.watch(files, &mut holds, &file, scan.watermark);
         let (followers, followers_seen) =
@@ -217,7 +219,7 @@ impl Observer {
             holes_total: (holes.len() as u64).saturating_add(forgotten).saturating_add(unplaced),
             holes,
             holes_forgotten: forgotten,
-            policy: PolicyStatus::of(files, &all, &holds, cursor.start),
+            policy: PolicyStatus::of(files, &entry, &all, &holds, cursor.start),
             clock: ClockDoubt::of(files),
             segments: all,
             flaws,
@@ -229,7 +231,7 @@ impl Observer {
             panic: control.is_panicked().then(|| files.panic_record()),
             file,
             durability: Durability::of(&header.checkpoint),
-            unrecovered: unseen.or_nothing("what waits for a recovery", files.unrecovered()),
+            unrecovered,
             unseen: unseen.0,
         };
         still_open::look(files, &mut status.damage, |inode| {

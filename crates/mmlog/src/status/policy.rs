@@ -7,6 +7,7 @@ use crate::carry_out;
 use crate::carry_out::trust::{self, Distrust};
 use crate::files::Files;
 use crate::layout::Overdue;
+use crate::metadata::Entry;
 use crate::metadata::overdue::{Culprit, Noted, Undone};
 use crate::metadata::policy::{SET_NS, Said};
 use crate::policy::{Policy, PolicyState};
@@ -65,9 +66,15 @@ pub struct PolicyUndone {
 }
 
 impl PolicyStatus {
-    pub(super) fn of(files: &Files, segments: &[SegmentStatus], holds: &[HoldStatus], cursor: u64) -> Self {
+    pub(super) fn of(
+        files: &Files,
+        current: &Entry,
+        segments: &[SegmentStatus],
+        holds: &[HoldStatus],
+        cursor: u64,
+    ) -> Self {
         let header = files.meta.header();
-        let (said, current) = (files.meta.policy(), header.current());
+        let said = files.meta.policy();
         let state = PolicyState::of(said);
         let policy = state.rules();
         let set_at = match said {

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::flaws::{self, Peeks, SegmentFlaw};
-use super::{FileFacts, FindingId};
+use super::{FileFacts, FindingId, facts};
 use crate::error::Fault;
 use crate::files::Files;
 use crate::metadata::Entry;
@@ -24,7 +24,8 @@ pub struct SegmentStatus {
     pub generation: u64,
     /// Position of its first byte.
     pub base: u64,
-    /// First position behind what its file has, as far as lengths and headers tell; of the current segment, the cursor.
+    /// First position behind what its file has, as far as lengths and headers tell; of the current segment, the cursor,
+    /// or where its file has bytes up to, if nobody has recovered the log since the reboot.
     pub end: u64,
     /// Length of its file, bytes.
     pub len: u64,
@@ -47,7 +48,8 @@ pub struct SegmentStatus {
     pub flaw: Option<FindingId>,
 }
 
-/// The data file at the path, its entry, and its size as they are together; the last look where they never are.
+/// The data file at the path, its entry, and its size as they are together; the last look where they never are. After a
+/// reboot, until somebody recovers the log, the entry is the one that he will make.
 pub(super) fn data_file(
     files: &Files,
     ask: impl Fn() -> Result<FileFacts, Fault>,
@@ -55,11 +57,11 @@ pub(super) fn data_file(
     let header = files.meta.header();
     let mut look = 0;
     loop {
-        let entry = header.current();
+        let entry = facts::current(files);
         let (size, asked) = header.control.size_and(&ask);
         let file = asked?;
         look += 1;
-        if look == LOOKS || file.inode == entry.inode && header.current() == entry {
+        if look == LOOKS || file.inode == entry.inode && facts::current(files) == entry {
             return Ok((entry, size, file));
         }
         std::thread::sleep(PAUSE);
@@ -70,7 +72,7 @@ pub(super) fn data_file(
 pub(super) fn all(
     files: &Files,
     current: &Entry,
-    cursor: u64,
+    end: u64,
     file: &FileFacts,
     peeks: &mut Peeks,
 ) -> (Vec<SegmentStatus>, Vec<SegmentFlaw>) {
@@ -104,7 +106,7 @@ pub(super) fn all(
     found.push(SegmentStatus {
         generation: current.generation,
         base: current.base,
-        end: cursor,
+        end: end.max(current.base),
         len: file.len,
         allocated: file.allocated,
         compression: None,

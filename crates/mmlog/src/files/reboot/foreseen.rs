@@ -57,7 +57,12 @@ impl Files {
     /// certain; an error where they could not be looked at.
     #[inline]
     pub(crate) fn foreseen(&self) -> Result<Option<Arc<Foreseen>>, Fault> {
-        if self.intent != Intent::Read || self.is_of_this_boot() {
+        if self.intent != Intent::Read { Ok(None) } else { self.recovery() }
+    }
+
+    /// The same, for who judges what is there.
+    pub(crate) fn recovery(&self) -> Result<Option<Arc<Foreseen>>, Fault> {
+        if self.is_of_this_boot() {
             return Ok(None);
         }
         if_whole(self.looked_ahead())
