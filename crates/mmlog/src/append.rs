@@ -11,7 +11,7 @@
 //! whoever needs it settles, and the writer claims another slot for its next append, once zeros could be stored in that
 //! hole: a log that cannot be stored to gets one hole of a writer, not one of each attempt.
 //!
-//! The SIGBUS guard ([`sigbus`]) may cut a mapping at any access. No byte is stored while the metadata is cut: the
+//! The SIGBUS guard ([`sigbus`](crate::sys::sigbus)) may cut a mapping at any access. No byte is stored while the metadata is cut: the
 //! range may be nobody's. A cut chunk has lost the copy: the message goes by `pwrite`, which knows the reason if
 //! it fails too.
 
@@ -21,6 +21,7 @@ mod idle;
 mod line;
 mod others;
 mod seat;
+mod straight;
 mod trouble;
 
 use std::io::IoSlice;
@@ -29,6 +30,7 @@ use std::sync::Arc;
 use behind::leave_behind;
 use clock::Clock;
 use others::Others;
+use straight::{Straight, Went};
 use trouble::{
     Abandon, Doubt, current_segment, give_back, look_at_metadata, look_closely, no_space, spoiled_cursor,
     unstored, wait_for_space,
@@ -45,8 +47,8 @@ use crate::metadata::Gate;
 use crate::position::Position;
 use crate::slots::{self, Placed};
 use crate::sync::Ordering;
+use crate::sys::events;
 use crate::sys::map::prefetch_to_store;
-use crate::sys::sigbus;
 use crate::waiting::HeldUp;
 
 /// Longest line that the [`Write`](std::io::Write) side of a [`Writer`] holds back while it waits for a newline, bytes.
@@ -68,6 +70,7 @@ pub struct Writer {
     slot: Option<u32>,
     /// The slot while appends do not work: the straight way is not taken then.
     waiting_slot: Option<u32>,
+    straight: Straight,
     held_up: HeldUp,
     doubt: Option<Doubt>,
     messages: u64,
@@ -93,6 +96,7 @@ impl Writer {
             retired: None,
             slot: None,
             waiting_slot: None,
+            straight: Straight::default(),
             held_up: HeldUp::default(),
             doubt: None,
             messages: 0,
@@ -136,12 +140,11 @@ impl Writer {
     /// # }
     /// ```
     pub fn append(&mut self, message: &[u8]) -> Result<Position> {
-        if self.clock.is_due() {
-            self.look_at_time();
-        }
-        match self.append_straight(message) {
-            Some(done) => done,
-            None => self.append_parts(message.len(), |to, at| to.put(at, message)),
+        match self.go_straight(message) {
+            Went::There(at) => Ok(Position::new(at)),
+            Went::Nowhere => self.append_with_care(message),
+            Went::Waits { start, here } => self.find_back(Placed::Later(start), here, message),
+            Went::Astray { start, here } => self.find_back(Placed::Now(start), here, message),
         }
     }
 
@@ -150,9 +153,7 @@ impl Writer {
     /// # Errors
     /// As [`append`](Self::append).
     pub fn append_vectored(&mut self, parts: &[IoSlice<'_>]) -> Result<Position> {
-        if self.clock.is_due() {
-            self.look_at_time();
-        }
+        self.look_at_time_if_due();
         let len = parts.iter().map(|p| p.len()).fold(0, usize::saturating_add);
         self.append_parts(len, |to, mut at| {
             parts.iter().filter(|part| !part.is_empty()).try_for_each(|part| {
@@ -192,62 +193,8 @@ impl Writer {
         Ok(at)
     }
 
-    /// The way of nearly every message: into a chunk that is mapped, nothing to wait for, nothing in doubt. `None` when
-    /// it has not begun. All the others go by [`try_append`](Self::try_append), which does the same with less haste.
-    #[inline]
-    fn append_straight(&mut self, message: &[u8]) -> Option<Result<Position>> {
-        let len = message.len() as u64;
-        let Self { files, lane, retired, slot, messages, bytes, end, floor, others, .. } = self;
-        let slot = (*slot)?;
-        others.let_go_first();
-        let (control, hot, segment) =
-            (files.control(), &files.meta.slots().get(slot as usize)?.hot, &lane.segment);
-        let odd = files.is_stale() || retired.is_some() || sigbus::any_cut() || !segment.maps(len);
-        if odd || hot.pending().phase().is_some() {
-            return None;
-        }
-        // The chunk of the last append, nearly always this one's, too. Pinned first, so that little stands between the
-        // look and the reservation, while the hot line is ours.
-        let pin = segment.pin_entry(lane.hint, &lane.pins)?;
-        let here = look(control, len, segment.base())?;
-        if !segment.has(&pin, here) {
-            return None;
-        }
-        let placed = slots::place(control, hot, len, here, segment.base());
-        if let Placed::Now(start) = placed
-            && start >= here.max(*floor)
-            && !sigbus::any_cut()
-            && {
-                crash_point("straight:placed");
-                segment.store_in(&pin, start, message)
-            }
-        {
-            crash_point("straight:copied");
-            hot.messages.store(*messages + 1, Ordering::Relaxed);
-            hot.bytes.store(*bytes + len, Ordering::Relaxed);
-            // The slot's own page was stored to just now: settling it reaches the others, or is an error.
-            if !sigbus::any_cut() {
-                (*messages, *bytes) = (*messages + 1, *bytes + len);
-                let alone = start == *floor;
-                (*end, *floor) = (start + len, start + len);
-                hot.settle();
-                crash_point("straight:settled");
-                files.wake_followers();
-                drop(pin);
-                if !alone {
-                    others.were_between(*messages, start..*end, segment.chunk_size());
-                }
-                others.make_ready(files, lane, start..*end);
-                return Some(Ok(Position::new(start)));
-            }
-        }
-        drop(pin);
-        self.slot = None;
-        let tried = self.finish(slot, placed, here, len, &|to: &mut Target<'_>, at| to.put(at, message));
-        Some(self.conclude(tried, len, &|to: &mut Target<'_>, at| to.put(at, message)))
-    }
-
     fn append_parts(&mut self, len: usize, put: impl Fn(&mut Target<'_>, u64) -> Put) -> Result<Position> {
+        self.straight.close();
         self.others.let_go_first();
         if self.files.is_stale() {
             self.reattach()?;
@@ -288,7 +235,8 @@ impl Writer {
         let pages = || files.pages();
         let mut tries = Tries::default();
         let here = loop {
-            let Some(here) = look(control, len, lane.segment.base()) else {
+            let has_length = (1..=MAX_MESSAGE).contains(&len);
+            let Some(here) = look(control, len, lane.segment.base()).filter(|_| has_length) else {
                 clock.look_soon();
                 look_closely(files, lane, retired, len, &mut tries, held_up.looks(control, hot, len))?;
                 continue;
@@ -365,7 +313,7 @@ impl Writer {
         }
         crash_point("append:placed");
         // Before a byte is stored: the range is ours only if the cursor was.
-        if sigbus::any_cut() {
+        if events::any_cut() {
             look_at_metadata(files)?;
         }
         let pages = || files.pages();
@@ -382,7 +330,7 @@ impl Writer {
         hot.messages.store(*messages, Ordering::Relaxed);
         hot.bytes.store(*bytes, Ordering::Relaxed);
         // The slot's own page was stored to just now: settling it reaches the others, or is an error.
-        if sigbus::any_cut() {
+        if events::any_cut() {
             look_at_metadata(files)?;
         }
         std::mem::forget(abandon);
@@ -393,7 +341,7 @@ impl Writer {
         if !alone {
             others.were_between(*messages, start..*end, lane.segment.chunk_size());
         }
-        if len < pwrite_from {
+        if len < pwrite_from && others.append_at(start) {
             others.make_ready(files, lane, start..*end);
         }
         if retired.is_some() {
@@ -431,14 +379,16 @@ impl Writer {
 }
 
 /// Step 1. Where the cursor was when there was space for `len` bytes, and the gate was open.
-#[inline]
+#[inline(always)]
 fn look(control: &Control, len: u64, base: u64) -> Option<u64> {
     // The line is wanted for the reservation that follows: fetched once, not once for each.
     prefetch_to_store(control);
     let now = control.look();
-    let open = now.gate == Gate::Open && !control.is_panicked() && len != 0 && len <= MAX_MESSAGE;
+    if now.gate == Gate::Closed || control.is_panicked() {
+        return None;
+    }
     let fits = now.start.saturating_add(len) <= control.limit() && control.base() == base;
-    (open && fits).then_some(now.start)
+    fits.then_some(now.start)
 }
 
 type Put = std::result::Result<(), Unstored>;

@@ -14,7 +14,6 @@ mod pins;
 
 use std::fs::File;
 use std::io;
-use std::ptr::NonNull;
 use std::sync::atomic::{AtomicPtr, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -24,7 +23,7 @@ pub(crate) use pages::Pages;
 use pins::{Everybody, PinWord, Pins};
 
 use crate::sys::map::{ChunkBytes, ChunkMap};
-use crate::sys::{alloc, fs, sigbus};
+use crate::sys::{alloc, events, fs};
 
 /// From this length on a message goes by `pwrite`, which fills large folios where a mapping faults page by page:
 /// on ext4 0.3 to 0.5 s of processor a GiB against 0.6 at 16 KiB, 0.2 against 0.7 at 64 KiB; even at 8 KiB.
@@ -35,11 +34,11 @@ const PWRITE_FROM: u64 = 16 * 1024;
 const PWRITE_FROM_ON_BTRFS: u64 = 0;
 
 /// Where a writer found its last chunk: any value will do, the last one saves a search and a division.
-#[derive(Clone, Copy, Default)]
 pub(crate) struct Hint {
-    index: usize,
-    chunk: u64,
-    /// The chunk's first byte in the file.
+    entry: Arc<Entry>,
+    /// What the entry's name was.
+    name: u64,
+    /// Position of the chunk's first byte.
     first: u64,
     /// Positions that the process's file size limit was last asked for, in the look before a reservation. So many are
     /// reserved then, there or further on: in a later message none of them comes again, and what is found here was asked
@@ -56,14 +55,14 @@ pub(crate) struct Lane {
 
 impl Lane {
     pub(crate) fn new(segment: Arc<Segment>) -> Self {
-        let pins = segment.everybody.join();
-        Self { segment, hint: Hint::default(), pins }
+        let (hint, pins) = (segment.nowhere(), segment.everybody.join());
+        Self { segment, hint, pins }
     }
 
     /// Whether the hint is of the chunk of `position`.
     pub(crate) fn leads_to(&self, position: u64) -> bool {
         let Self { segment, hint, pins } = self;
-        segment.pin_entry(*hint, pins).is_some_and(|pin| segment.has(&pin, position))
+        segment.pin_entry(hint, pins).is_some_and(|pin| segment.has(&pin, position))
     }
 
     /// Has the hint lead to the chunk of `position`; false when no mapping can be had.
@@ -98,11 +97,14 @@ pub(crate) struct Way<'a> {
 }
 
 #[repr(align(64))]
-struct Entry {
+pub(crate) struct Entry {
     /// Of the chunk that is mapped: its number + 1, or 0.
     name: AtomicU64,
     base: AtomicPtr<u8>,
 }
+
+/// No chunk has that name.
+const NOWHERE: u64 = u64::MAX;
 
 /// Ages of what is mapped begin behind these two.
 const RETIRED: u64 = 0;
@@ -152,7 +154,9 @@ pub(crate) struct Segment {
     inode: u64,
     chunk_size: u64,
     pwrite_from: u64,
-    entries: Box<[Entry]>,
+    /// The longest message that is always stored through a mapping.
+    mapped: u64,
+    entries: Box<[Arc<Entry>]>,
     everybody: Everybody,
     pace: Pace,
     ring: Mutex<Ring>,
@@ -193,9 +197,8 @@ impl Retired {
 /// A chunk that stays mapped while this lives.
 pub(crate) struct Pin<'a> {
     word: &'a PinWord,
-    entry: &'a Entry,
-    chunk: u64,
-    /// The chunk's first byte in the file.
+    name: u64,
+    /// Position of the chunk's first byte.
     first: u64,
     bytes: ChunkBytes,
 }
@@ -212,12 +215,14 @@ impl Segment {
     pub(crate) fn new(file: File, base: u64, inode: u64, chunk_size: u64, capacity: usize) -> Self {
         let entries = (0..capacity)
             .map(|_| Entry { name: AtomicU64::new(0), base: AtomicPtr::new(std::ptr::null_mut()) })
+            .map(Arc::new)
             .collect();
         let mapped = (0..capacity).map(|_| Mapped::NOTHING).collect();
         let ring = Mutex::new(Ring { mapped, came: None });
         let pwrite_from = if fs::is_btrfs(&file) { PWRITE_FROM_ON_BTRFS } else { PWRITE_FROM };
         let (everybody, pace) = (Everybody::new(), Pace::new());
-        Self { file, base, inode, chunk_size, pwrite_from, entries, everybody, pace, ring }
+        let mapped = pwrite_from.saturating_sub(1);
+        Self { file, base, inode, chunk_size, pwrite_from, mapped, entries, everybody, pace, ring }
     }
 
     /// The log goes on in it as it went on in the one before: as fast, and with pages as large.
@@ -228,10 +233,16 @@ impl Segment {
         self
     }
 
-    /// Whether a message of that length is always stored through a mapping.
+    /// Whether a message has that length at all, and is always stored through a mapping.
     #[inline]
     pub(crate) fn maps(&self, len: u64) -> bool {
-        len < self.pwrite_from
+        // 0 less 1 is more than any.
+        len.wrapping_sub(1) < self.mapped
+    }
+
+    /// A hint of no chunk.
+    fn nowhere(&self) -> Hint {
+        Hint { entry: self.entries[0].clone(), name: NOWHERE, first: 0, admitted: (0, 0) }
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
@@ -263,14 +274,14 @@ impl Segment {
     #[inline]
     pub(crate) fn has(&self, pin: &Pin<'_>, position: u64) -> bool {
         // A position below the base, which only a spoiled cursor gives, is in no chunk.
-        position.wrapping_sub(self.base).wrapping_sub(pin.first) < self.chunk_size
+        position.wrapping_sub(pin.first) < self.chunk_size
     }
 
     /// Stores `bytes` at `position`, if all of them lie in the pinned chunk.
     #[inline]
     pub(crate) fn store_in(&self, pin: &Pin<'_>, position: u64, bytes: &[u8]) -> bool {
-        let within = position.wrapping_sub(self.base).wrapping_sub(pin.first);
-        within < self.chunk_size && pin.bytes.copy_in(within as usize, bytes)
+        let within = position.wrapping_sub(pin.first);
+        usize::try_from(within).is_ok_and(|within| pin.bytes.copy_in(within, bytes))
     }
 
     /// Keeps the chunk of `position` mapped while the pin lives; `None` when all entries are in use, or no
@@ -278,9 +289,8 @@ impl Segment {
     #[inline]
     fn pin<'a>(&'a self, position: u64, way: &mut Way<'a>) -> Option<Pin<'a>> {
         let offset = position.checked_sub(self.base)?;
-        let hint = *way.hint;
-        if offset.wrapping_sub(hint.first) < self.chunk_size
-            && let Some(pin) = self.pin_entry(hint, way.pins)
+        if position.wrapping_sub(way.hint.first) < self.chunk_size
+            && let Some(pin) = self.pin_entry(way.hint, way.pins)
         {
             return Some(pin);
         }
@@ -288,31 +298,28 @@ impl Segment {
     }
 
     /// Keeps a chunk mapped that was pinned before, if it still is there.
-    #[inline]
-    pub(crate) fn pin_entry<'a>(&'a self, at: Hint, pins: &'a Pins) -> Option<Pin<'a>> {
-        let word = &pins.0;
-        let entry = self.entries.get(at.index)?;
-        let name = at.chunk + 1;
-        self.everybody.pin(word, name);
+    #[inline(always)]
+    pub(crate) fn pin_entry<'a>(&'a self, at: &Hint, pins: &'a Pins) -> Option<Pin<'a>> {
+        let (word, Hint { entry, name, first, .. }) = (&pins.0, at);
+        self.everybody.pin(word, *name);
         // Acquire: pairs with the release in `map_into` that names the chunk, after its base was stored.
-        if entry.name.load(Ordering::Acquire) != name {
+        if entry.name.load(Ordering::Acquire) != *name {
             word.store(0, Ordering::Release);
             return None;
         }
-        let base = NonNull::new(entry.base.load(Ordering::Relaxed)).unwrap_or(NonNull::dangling());
+        let base = entry.base.load(Ordering::Relaxed);
         // SAFETY: the entry named the chunk after our word did, so its map, `chunk_size` bytes from `base`, stays.
         let bytes = unsafe { ChunkBytes::new(base, self.chunk_size as usize) };
-        Some(Pin { word, entry, chunk: at.chunk, first: at.first, bytes })
+        Some(Pin { word, name: *name, first: *first, bytes })
     }
 
     #[cold]
     fn pin_slowly<'a>(&'a self, chunk: u64, way: &mut Way<'a>) -> Option<Pin<'a>> {
-        let (first, pins) = (chunk * self.chunk_size, way.pins);
+        let (name, first, pins) = (chunk + 1, self.base + chunk * self.chunk_size, way.pins);
         let find = |hint: &mut Hint| {
-            let mut places =
-                (0..self.entries.len()).map(|index| Hint { index, chunk, first, ..Hint::default() });
-            places.find_map(|at| {
-                let pin = self.pin_entry(at, pins)?;
+            self.entries.iter().find_map(|entry| {
+                let at = Hint { entry: entry.clone(), name, first, admitted: (0, 0) };
+                let pin = self.pin_entry(&at, pins)?;
                 *hint = at;
                 Some(pin)
             })
@@ -369,7 +376,7 @@ impl Segment {
             map.prefer_large_pages();
         }
         let entry = &self.entries[index];
-        entry.base.store(map.base().as_ptr(), Ordering::Relaxed);
+        entry.base.store(map.base(), Ordering::Relaxed);
         let age = ring.mapped.iter().map(|m| m.age).max().unwrap_or(FREE) + 1;
         ring.mapped[index] = Mapped { map: Some(map), age, name: chunk + 1 };
         entry.name.store(chunk + 1, Ordering::Release);
@@ -427,7 +434,7 @@ impl Segment {
             };
         }
         match self.pin(self.base + offset, way) {
-            Some(pin) => self.store(&pin, (offset - pin.first) as usize, bytes),
+            Some(pin) => self.store(&pin, (self.base + offset - pin.first) as usize, bytes),
             None => Copied::Impossible,
         }
     }
@@ -437,7 +444,7 @@ impl Segment {
             return Copied::Impossible;
         }
         // While it is pinned: the mark goes with the mapping.
-        if sigbus::any_cut() && self.retire_if_cut(pin) { Copied::Cut } else { Copied::Whole }
+        if events::any_cut() && self.retire_if_cut(pin) { Copied::Cut } else { Copied::Whole }
     }
 
     /// True when the chunk is cut; then it loses its name, so that nobody pins it again. Who has it pinned already
@@ -445,14 +452,15 @@ impl Segment {
     #[cold]
     fn retire_if_cut(&self, pin: &Pin<'_>) -> bool {
         let mapped = &mut self.ring().mapped;
-        let index = self.entries.iter().position(|e| std::ptr::eq(e, pin.entry));
-        let Some(mine) = index.and_then(|i| mapped.get_mut(i)) else { return false };
-        if !mine.map.as_ref().is_some_and(ChunkMap::is_cut) {
+        let is_mine = |m: &Mapped| m.map.as_ref().is_some_and(|map| pin.bytes.are_of(map));
+        let Some(index) = mapped.iter().position(is_mine) else { return false };
+        if !mapped[index].map.as_ref().is_some_and(ChunkMap::is_cut) {
             return false;
         }
-        if pin.entry.name.load(Ordering::Relaxed) == pin.chunk + 1 {
-            pin.entry.name.store(0, Ordering::Relaxed);
-            mine.age = RETIRED;
+        let named = &self.entries[index].name;
+        if named.load(Ordering::Relaxed) == pin.name {
+            named.store(0, Ordering::Relaxed);
+            mapped[index].age = RETIRED;
         }
         true
     }

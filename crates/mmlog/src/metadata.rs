@@ -52,9 +52,13 @@ pub enum Gate {
     Closed,
 }
 
+#[inline(always)]
 fn split(cursor: u64) -> Reserved {
-    let gate = if cursor & GATE == 0 { Gate::Open } else { Gate::Closed };
-    Reserved { start: cursor & !GATE, gate }
+    if cursor & GATE == 0 {
+        Reserved { start: cursor, gate: Gate::Open }
+    } else {
+        Reserved { start: cursor & !GATE, gate: Gate::Closed }
+    }
 }
 
 impl Control {

@@ -74,8 +74,14 @@ impl SlotHot {
         Pending(self.pending.load(Ordering::Acquire)) // slot
     }
 
-    /// First step of an append: visible to every gate that closes after the reservation that follows.
+    /// Whether nothing is in flight, and nothing else is in the word.
     #[inline]
+    pub fn is_settled(&self) -> bool {
+        self.pending.load(Ordering::Acquire) == Pending::IDLE.0 // slot
+    }
+
+    /// First step of an append: visible to every gate that closes after the reservation that follows.
+    #[inline(always)]
     pub fn begin(&self, len: u64, lower_bound: u64) {
         // Release: whoever sees this length sees that the slot was settled before, and does not take it for the
         // length of the append before.
@@ -114,13 +120,15 @@ pub enum Placed {
 
 /// Takes a range: the middle of every append. On return the slot says waiting or copying. `lower_bound` is
 /// any value that the cursor has had.
-#[inline]
+#[inline(always)]
 pub fn place(control: &Control, slot: &SlotHot, len: u64, lower_bound: u64, my_base: u64) -> Placed {
     slot.begin(len, lower_bound);
     let Reserved { start, gate } = control.reserve(len);
     // The limit is loaded after the reservation: seen without a gate, no trim can lower it below us now.
-    let fits = start.checked_add(len).is_some_and(|end| end <= control.limit());
-    if gate == Gate::Open && fits && control.base() == my_base {
+    let is_free = gate == Gate::Open
+        && start.checked_add(len).is_some_and(|end| end <= control.limit())
+        && control.base() == my_base;
+    if is_free {
         slot.copying(start);
         Placed::Now(start)
     } else {

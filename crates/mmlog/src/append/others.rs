@@ -45,13 +45,15 @@ impl Others {
         }
     }
 
-    /// After an append, the writer's so many-th, that found others' bytes before its own.
+    /// After an append, the writer's so many-th, that found others' bytes before its own: whether its turn is over.
     #[inline]
-    pub(super) fn were_between(&mut self, messages: u64, range: Range<u64>, chunk: u64) {
+    pub(super) fn were_between(&mut self, messages: u64, range: Range<u64>, chunk: u64) -> bool {
         self.until = range.end.saturating_add(chunk);
-        if messages >= self.turn_ends && range.end - range.start < SHORT {
+        let is_over = messages >= self.turn_ends && range.end - range.start < SHORT;
+        if is_over {
             self.end_turn(messages, range.start);
         }
+        is_over
     }
 
     /// Whether others append there.
@@ -60,13 +62,11 @@ impl Others {
         position < self.until
     }
 
-    /// After an append by a mapping whose message begins a large page where others append: has one ready that will be
+    /// After an append by a mapping, where others append: if its message begins a large page, has one ready that will be
     /// needed soon. Nothing of this writer is in flight.
     #[inline]
     pub(super) fn make_ready(&self, files: &Files, lane: &Lane, message: Range<u64>) {
-        if self.append_at(message.start)
-            && let Some(page) = lane.segment.page_ahead(&message)
-        {
+        if let Some(page) = lane.segment.page_ahead(&message) {
             make_page_ready(files, lane, page);
         }
     }

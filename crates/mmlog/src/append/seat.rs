@@ -15,6 +15,7 @@ impl Writer {
     #[cold]
     #[inline(never)]
     pub(super) fn register_anew(&mut self, len: u64) -> std::result::Result<u32, Fault> {
+        self.straight.forget();
         if self.doubt.is_some() {
             self.is_whole()?;
         }
@@ -24,6 +25,7 @@ impl Writer {
                 let slot = self.files.claim()?;
                 self.floor = self.floor.max(self.files.control().look().start);
                 (self.messages, self.bytes, self.others) = (0, 0, Others::default());
+                self.clock.look_soon();
                 slot
             }
         };
@@ -63,6 +65,7 @@ impl Writer {
         let hot = self.slot.and_then(|slot| self.files.meta.slots().get(slot as usize)).map(|slot| &slot.hot);
         if self.held_up.failed(self.files.control(), hot, &fault, len) {
             self.waiting_slot = self.slot.take();
+            self.straight.forget();
         }
         fault.at(self.files.path())
     }
@@ -109,6 +112,7 @@ impl Writer {
     /// had begun to the parent, or after a replacement.
     #[cold]
     pub(super) fn reattach(&mut self) -> Result<()> {
+        self.straight.forget();
         if self.files.is_stale() {
             self.line.clear();
             (self.slot, self.waiting_slot) = (None, None);
@@ -127,17 +131,14 @@ impl Writer {
     }
 
     /// A forked child looks when it has files of its own.
-    #[cold]
-    #[inline(never)]
-    pub(super) fn look_at_time(&mut self) {
-        if self.files.is_stale() {
-            self.clock.look_soon();
-        } else {
-            self.clock.look(&self.files);
+    pub(super) fn look_at_time_if_due(&mut self) {
+        if self.messages >= self.clock.due() && !self.files.is_stale() {
+            self.clock.look(&self.files, self.messages);
         }
     }
 
     pub(super) fn leave(&mut self) {
+        self.straight.forget();
         for slot in [self.slot.take(), self.waiting_slot.take()].into_iter().flatten() {
             self.files.release(slot);
         }

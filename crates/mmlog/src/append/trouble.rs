@@ -15,7 +15,7 @@ use crate::files::{Files, guard, meta};
 use crate::layout::{Control, MAX_MESSAGE, POSITION_END};
 use crate::metadata::Gate;
 use crate::slots;
-use crate::sys::{fs, sigbus};
+use crate::sys::{events, fs};
 
 /// What may keep the next append from being stored, like the last one.
 #[derive(Clone, Copy, Default)]
@@ -158,7 +158,7 @@ pub(super) fn unstored(
         Unstored::Failed(source) => source,
     };
     // This process's own limit is looked at before a range is taken, unless that counts on a mapping.
-    let is_looked_at = segment.admits(start, len).is_err() && !sigbus::any_cut();
+    let is_looked_at = segment.admits(start, len).is_err() && !events::any_cut();
     let free = (source.raw_os_error() == Some(libc::ENOSPC)).then(|| fs::free_bytes(segment.file()));
     *doubt = (!is_looked_at).then_some(Doubt { at: start, len, free });
     cannot_store(segment, len, source)

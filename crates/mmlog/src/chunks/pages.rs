@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{Hint, Lane, Segment, Way};
+use super::{Lane, Segment, Way};
 use crate::sys::process;
 
 /// The size of a large page, where there are any.
@@ -136,16 +136,16 @@ impl Lane {
         let Self { segment, hint: current, pins } = self;
         let offset = first - segment.base;
         let chunk = offset / segment.chunk_size;
-        let another = chunk != current.chunk;
+        let another = chunk + 1 != current.name;
         let whole = offset % segment.chunk_size + LARGE_PAGE <= segment.chunk_size;
         // In a small ring this chunk would take the place of one that is in use.
         if !whole || another && segment.entries.len() < 3 {
             return;
         }
-        let mut hint = Hint::default();
+        let mut hint = segment.nowhere();
         let Some(pin) = segment.pin(first, &mut Way { hint: &mut hint, pins, pages }) else { return };
         if segment.pace.is_large() {
-            let within = (offset - pin.first) as usize;
+            let within = (first - pin.first) as usize;
             let known = segment.pace.doubts.load(Ordering::Relaxed) == NO_DOUBT;
             let before = if known { 0 } else { process::page_faults() };
             let done = pin.bytes.populate(within, LARGE_PAGE as usize);

@@ -10,7 +10,7 @@ use crate::error::Fault;
 use crate::layout::*;
 use crate::metadata::Entry;
 use crate::sync::Ordering;
-use crate::sys::map::{Protection, SharedMap, View};
+use crate::sys::map::{One, Protection, SharedMap, View};
 
 /// What the first bytes of a metadata file say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -139,6 +139,11 @@ impl Meta {
 
     pub(crate) fn slots(&self) -> &[Slot] {
         &self.slots
+    }
+
+    /// What a writer with that slot stores to and looks at.
+    pub(crate) fn words_of(&self, slot: u32) -> Option<(One<Header>, One<Slot>)> {
+        Some((self.header.one(0)?, self.slots.one(slot as usize)?))
     }
 
     pub(crate) fn holes(&self) -> &[HoleEntry] {

@@ -47,7 +47,7 @@ use crate::chunks::Segment;
 use crate::deadline::{Deadline, Waits};
 use crate::error::Fault;
 use crate::holes::Hole;
-use crate::layout::{Control, total_len};
+use crate::layout::{Control, Wake, total_len};
 use crate::metadata::JOURNAL_ROTATE;
 use crate::metadata::policy::Words;
 use crate::slots::{self, Scan};
@@ -380,10 +380,7 @@ impl Files {
     /// Wakes followers, if any sleep.
     #[inline]
     pub(crate) fn wake_followers(&self) {
-        let wake = &self.meta.header().data_wake;
-        if wake.take() {
-            futex::wake_all(wake.word());
-        }
+        wake(&self.meta.header().data_wake);
     }
 
     /// Makes the metadata durable.
@@ -397,18 +394,12 @@ impl Files {
 
     /// Wakes whoever waits for a sync.
     pub(crate) fn wake_syncers(&self) {
-        let wake = &self.meta.header().sync_wake;
-        if wake.take() {
-            futex::wake_all(wake.word());
-        }
+        wake(&self.meta.header().sync_wake);
     }
 
     /// Wakes whoever waits for space, a gate or the lock.
     pub(crate) fn wake_waiters(&self) {
-        let wake = &self.meta.header().space_wake;
-        if wake.take() {
-            futex::wake_all(wake.word());
-        }
+        wake(&self.meta.header().space_wake);
     }
 
     /// Permission bits of the data file.
@@ -420,6 +411,14 @@ impl Files {
     /// Path of the data file, for errors.
     pub(crate) fn path(&self) -> &Path {
         self.place.path()
+    }
+}
+
+/// Wakes whoever sleeps on it.
+#[inline]
+pub(crate) fn wake(wake: &Wake) {
+    if wake.take() {
+        futex::wake_all(wake.word());
     }
 }
 

@@ -9,12 +9,13 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{BorrowedFd, IntoRawFd, RawFd};
 use std::sync::Once;
-use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI32, AtomicPtr, Ordering};
 use std::time::Duration;
 
 use nix::libc;
 
-static FORKS: AtomicU64 = AtomicU64::new(0);
+use super::events;
+
 static CELLS: AtomicPtr<Cell> = AtomicPtr::new(std::ptr::null_mut());
 /// Held while a lock descriptor is opened or closed, and across fork.
 static BUSY: AtomicBool = AtomicBool::new(false);
@@ -27,12 +28,6 @@ const PAUSE: Duration = Duration::from_micros(50);
 struct Cell {
     fd: AtomicI32,
     next: *mut Cell,
-}
-
-/// How many forks lie between this process and the first that loaded the library.
-#[inline]
-pub(crate) fn count() -> u64 {
-    FORKS.load(Ordering::Relaxed)
 }
 
 fn enter() {
@@ -53,7 +48,7 @@ extern "C" fn leave() {
 }
 
 extern "C" fn child() {
-    FORKS.fetch_add(1, Ordering::Relaxed);
+    events::forked();
     let mut at = CELLS.load(Ordering::Acquire);
     while !at.is_null() {
         // SAFETY: cells are leaked boxes, never freed.
@@ -98,7 +93,7 @@ impl LockFile {
     pub(crate) fn open(open: impl FnOnce() -> io::Result<File>) -> io::Result<Self> {
         install()?;
         enter();
-        let opened = open().map(|file| Self { cell: cell_for(file.into_raw_fd()), forks: count() });
+        let opened = open().map(|file| Self { cell: cell_for(file.into_raw_fd()), forks: events::forks() });
         leave();
         opened
     }
@@ -109,14 +104,14 @@ impl LockFile {
         let fd: RawFd = self.cell.fd.load(Ordering::Acquire);
         // SAFETY: while this process is the one that opened it, the cell keeps the descriptor open until
         // `self` is dropped.
-        (fd >= 0 && self.forks == count()).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
+        (fd >= 0 && self.forks == events::forks()).then(|| unsafe { BorrowedFd::borrow_raw(fd) })
     }
 }
 
 impl Drop for LockFile {
     fn drop(&mut self) {
         // In a forked child the handler has closed it, and the cell may serve somebody else.
-        if self.forks != count() {
+        if self.forks != events::forks() {
             return;
         }
         enter();

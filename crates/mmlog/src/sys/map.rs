@@ -101,6 +101,35 @@ impl<T: Shared> Deref for View<T> {
     }
 }
 
+/// One of the structs that a [`View`] shows, found without a bound to check.
+pub(crate) struct One<T> {
+    at: NonNull<T>,
+    _map: Arc<SharedMap>,
+}
+
+// SAFETY: as of a view.
+unsafe impl<T: Shared> Send for One<T> {}
+// SAFETY: as of a view.
+unsafe impl<T: Shared> Sync for One<T> {}
+
+impl<T: Shared> View<T> {
+    /// The one with that index.
+    pub(crate) fn one(&self, index: usize) -> Option<One<T>> {
+        let at = self.get(index)?;
+        Some(One { at: NonNull::from(at), _map: self.map.clone() })
+    }
+}
+
+impl<T: Shared> Deref for One<T> {
+    type Target = T;
+
+    #[inline]
+    fn deref(&self) -> &T {
+        // SAFETY: an element of a view's slice, whose map lives as long as `self`; else as there.
+        unsafe { self.at.as_ref() }
+    }
+}
+
 /// Asks for the cache line of `what`, to store to it soon; a hint.
 #[inline]
 pub(crate) fn prefetch_to_store<T: Shared>(what: &T) {
@@ -128,9 +157,9 @@ impl ChunkMap {
         Ok(Self { registered: Registered::new(map.as_ptr(), map.len()), map })
     }
 
-    /// The first byte, for [`copy_in`].
-    pub(crate) fn base(&self) -> NonNull<u8> {
-        NonNull::new(self.map.as_mut_ptr()).unwrap_or(NonNull::dangling())
+    /// The first byte, for [`ChunkBytes`].
+    pub(crate) fn base(&self) -> *mut u8 {
+        self.map.as_mut_ptr()
     }
 
     /// Its length, bytes.
@@ -163,15 +192,20 @@ impl ChunkMap {
 /// A pinned chunk's memory: `len` bytes that stay mapped while the pin lives.
 #[derive(Clone, Copy)]
 pub(crate) struct ChunkBytes {
-    base: NonNull<u8>,
+    base: *mut u8,
     len: usize,
 }
 
 impl ChunkBytes {
     /// # Safety
     /// `base` is the base of a [`ChunkMap`] of `len` bytes that stays mapped as long as this value is used.
-    pub(crate) unsafe fn new(base: NonNull<u8>, len: usize) -> Self {
+    pub(crate) unsafe fn new(base: *mut u8, len: usize) -> Self {
         Self { base, len }
+    }
+
+    /// Whether they are that chunk's.
+    pub(crate) fn are_of(&self, map: &ChunkMap) -> bool {
+        self.base == map.base()
     }
 
     /// Has the pages of that range ready to be stored to; no byte changes. False when not all of them could be had.
@@ -180,7 +214,7 @@ impl ChunkBytes {
             return false;
         }
         // SAFETY: in bounds, checked above.
-        let from = unsafe { self.base.as_ptr().add(offset) };
+        let from = unsafe { self.base.add(offset) };
         // SAFETY: the range stays mapped. The call changes page tables only, and what it cannot do is an error (beyond
         // the file's end, too), not a signal.
         unsafe { libc::madvise(from.cast(), len, libc::MADV_POPULATE_WRITE) == 0 }
@@ -190,13 +224,36 @@ impl ChunkBytes {
     #[must_use]
     #[inline]
     pub(crate) fn copy_in(&self, offset: usize, bytes: &[u8]) -> bool {
-        if offset > self.len || bytes.len() > self.len - offset {
+        if self.len.checked_sub(bytes.len()).is_none_or(|last| offset > last) {
             return false;
         }
         // SAFETY: in bounds, checked above.
-        let to = unsafe { self.base.as_ptr().add(offset) };
-        // SAFETY: source and target cannot overlap: the target is a mapping that no reference points into.
-        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) };
+        let to = unsafe { self.base.add(offset) };
+        match bytes.len() {
+            // SAFETY: source and target cannot overlap: the target is a mapping that no reference points into.
+            17.. => unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), to, bytes.len()) },
+            // SAFETY: so many bytes may be stored there.
+            8.. => unsafe { store_ends::<8>(to, bytes) },
+            // SAFETY: as above.
+            4.. => unsafe { store_ends::<4>(to, bytes) },
+            // SAFETY: as above.
+            2.. => unsafe { store_ends::<2>(to, bytes) },
+            // SAFETY: as above.
+            _ => unsafe { store_ends::<1>(to, bytes) },
+        }
         true
     }
+}
+
+/// Stores the first and the last `N` bytes, which are all of `N` to `2 * N`: without a call, and where there are fewer, nothing.
+///
+/// # Safety
+/// `bytes.len()` bytes may be stored to.
+#[inline(always)]
+unsafe fn store_ends<const N: usize>(to: *mut u8, bytes: &[u8]) {
+    let (Some(first), Some(last)) = (bytes.first_chunk::<N>(), bytes.last_chunk::<N>()) else { return };
+    // SAFETY: `bytes` has `N`.
+    unsafe { to.cast::<[u8; N]>().write(*first) };
+    // SAFETY: `N` bytes, and `bytes` ends behind them.
+    unsafe { to.wrapping_add(bytes.len() - N).cast::<[u8; N]>().write(*last) };
 }

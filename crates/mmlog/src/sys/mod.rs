@@ -6,6 +6,7 @@ pub(crate) mod barrier;
 pub(crate) mod cache;
 pub(crate) mod cgroup;
 pub(crate) mod clock;
+pub(crate) mod events;
 pub(crate) mod fork;
 pub(crate) mod fs;
 pub(crate) mod futex;

@@ -16,15 +16,13 @@
 
 use std::io;
 use std::sync::OnceLock;
-use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering, compiler_fence};
+use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 
 use nix::errno::Errno;
 use nix::libc::{self, c_int, c_void, siginfo_t};
 
-use super::barrier;
+use super::{barrier, events};
 
-/// How many mappings that are cut this process has.
-static CUT: AtomicUsize = AtomicUsize::new(0);
 static REGIONS: AtomicPtr<Region> = AtomicPtr::new(std::ptr::null_mut());
 static PAGE_SIZE: AtomicUsize = AtomicUsize::new(4096);
 /// What SIGBUS did before.
@@ -97,16 +95,6 @@ fn install() -> io::Result<()> {
     Ok(())
 }
 
-/// Whether any of this process's mappings is cut; asked after a store, and then the mapping itself is asked.
-///
-/// One load: nothing but the compiler could move it before a store that traps on this thread, and the head of this
-/// file says why it sees other threads' marks.
-#[inline]
-pub(crate) fn any_cut() -> bool {
-    compiler_fence(Ordering::SeqCst);
-    CUT.load(Ordering::Relaxed) != 0
-}
-
 /// A mapping that the handler knows. Dropped before it is unmapped: its addresses may be anybody's afterwards.
 pub(crate) struct Registered(&'static Region);
 
@@ -132,7 +120,7 @@ impl Registered {
 impl Drop for Registered {
     fn drop(&mut self) {
         if self.is_cut() {
-            CUT.fetch_sub(1, Ordering::Relaxed);
+            events::uncut();
         }
         self.0.range.store(FREE, Ordering::Release);
     }
@@ -169,12 +157,12 @@ impl Region {
         ((address / UNIT) as u64).checked_sub(first).is_some_and(|n| n < count)
     }
 
-    /// Marks it, then puts a page of zeros at the address. `CUT` is never 0 while a mark stands, also between two
-    /// handlers that mark the same region.
+    /// Marks it, then puts a page of zeros at the address. The count of cuts is never 0 while a mark stands, also
+    /// between two handlers that mark the same region.
     fn give_way(&self, address: usize) -> bool {
-        CUT.fetch_add(1, Ordering::SeqCst);
+        events::cut();
         if self.cut.swap(true, Ordering::SeqCst) {
-            CUT.fetch_sub(1, Ordering::SeqCst);
+            events::uncut();
         }
         barrier::force_on_writers();
         let page_size = PAGE_SIZE.load(Ordering::Relaxed);
