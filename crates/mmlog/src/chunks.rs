@@ -33,7 +33,8 @@ const PWRITE_FROM: u64 = 16 * 1024;
 /// copy whose stores straddle two pages makes no progress (Linux 6.18), and no signal says so.
 const PWRITE_FROM_ON_BTRFS: u64 = 0;
 
-/// Where a writer found its last chunk: any value will do, the last one saves a search and a division.
+/// Where a writer found its last chunk, among the entries of its segment: any of them will do, the last one saves a search
+/// and a division.
 pub(crate) struct Hint {
     entry: Arc<Entry>,
     /// What the entry's name was.
@@ -308,7 +309,8 @@ impl Segment {
             return None;
         }
         let base = entry.base.load(Ordering::Relaxed);
-        // SAFETY: the entry named the chunk after our word did, so its map, `chunk_size` bytes from `base`, stays.
+        // SAFETY: the entry, one of ours, named the chunk after our word did, so its map, `chunk_size` bytes from
+        // `base`, stays.
         let bytes = unsafe { ChunkBytes::new(base, self.chunk_size as usize) };
         Some(Pin { word, name: *name, first: *first, bytes })
     }
