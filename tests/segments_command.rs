@@ -163,6 +163,22 @@ fn the_table_fits_80_columns_whatever_the_positions() {
 }
 
 #[test]
+fn positions_that_contradict_each_other_are_the_same_error_as_to_whoever_reads() {
+    for cursor in [0, 5, 1 << 61] {
+        let scratch = Scratch::new();
+        let log = three(&scratch);
+        poke(&log, at::CURSOR, &u64::to_ne_bytes(cursor));
+        let read = mmlogctl("cat", &log).run();
+        read.is_refused(4, &log, &["cursor out of range", "; run `mmlogctl repair "]);
+        for options in [&[][..], &["--json"], &["--since=1h"]] {
+            let ended = mmlogctl("segments", &log).args(options).run();
+            ended.is_refused(4, &log, &[]);
+            assert_eq!(ended.stderr, read.stderr);
+        }
+    }
+}
+
+#[test]
 fn what_is_no_log_is_refused() {
     let scratch = Scratch::new();
     let log = scratch.file("app.log");

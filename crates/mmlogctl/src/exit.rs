@@ -6,7 +6,9 @@ use std::io;
 use std::path::Path;
 use std::process::ExitCode;
 
-use mmlog::{Class, Error, Fault, Finding, FindingId, LeftOut, Observer, Options, Severity, Status, reason};
+use mmlog::{
+    Class, Error, Fault, Finding, FindingId, LeftOut, Observer, Options, Severity, Status, quoted, reason,
+};
 
 use crate::output::Standard;
 use crate::unmade::explain;
@@ -304,6 +306,15 @@ impl Failure {
         };
         let (what, next) = (printable(&first.sentence), &first.next_step);
         Some(Self::new(Exit::Failed, format!("{}: {what}{more}; {next}", shown(log))))
+    }
+
+    /// That positions of the log contradict each other, if they do: nothing of what they say can be told.
+    #[must_use]
+    pub fn of_positions(log: &Path, status: &Status) -> Option<Self> {
+        let found = status.findings.iter().find(|f| f.id == FindingId::Positions)?;
+        // In the words of whoever opens it to read.
+        let text = format!("{}: {}; run `mmlogctl repair {}`", shown(log), found.sentence, quoted(log));
+        Some(Self::new(Exit::Damaged, text))
     }
 
     /// A failure of a standard stream; a closed pipe is the quiet one.

@@ -70,6 +70,9 @@ pub fn run(args: &SegmentsArgs, out: &mut Output) -> Result<Exit, Failure> {
     let mut gap = "";
     args.logs.each(out, |log, out| {
         let mut status = Observer::open(log, &args.old.options(&args.access, log))?.look()?;
+        if let Some(failure) = Failure::of_positions(log, &status) {
+            return Err(failure);
+        }
         let columns = if args.times.is_given() { BY_TIME } else { PLAIN };
         only_touched(&mut status, args, log, out)?;
         if args.json {
