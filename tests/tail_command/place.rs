@@ -341,6 +341,7 @@ fn a_place_that_can_be_saved_again_is() {
     fs::create_dir(&places).unwrap();
     append(&log, LINES);
     let running = tail(&log, &["-F", "-n+1", &format!("--cursor-file={}", place.display())]).start();
+    running.until_stdout(|printed| printed == LINES);
     wait_for("the place", || (position_in(&place) == Some(14)).then_some(()));
     fs::remove_dir_all(&places).unwrap();
     append(&log, b"four\n");
