@@ -143,7 +143,7 @@ fn rotate(args: &RotateArgs, path: &Path, out: &mut Output) -> Result<Exit, Fail
     let for_hook = hook.as_ref().map(|_| options.open(path)).transpose()?;
     // From here on, so that what is compressed first does not look as if nobody cared.
     let turn = for_hook.as_ref().and_then(|log| log.hook_turn(Duration::ZERO).ok());
-    let mut failures = Vec::new();
+    let (mut failures, mut worst) = (Vec::new(), Exit::Done);
     let rotated = args.how(&log).map_or(Ok(None), |how| log.rotate(&how.wait(left())));
     let rotated = match rotated {
         Err(e) if hook.is_none() => return Err(e.into()),
@@ -189,11 +189,14 @@ fn rotate(args: &RotateArgs, path: &Path, out: &mut Output) -> Result<Exit, Fail
     if let (Some(hook), Some(log)) = (&hook, &for_hook)
         && undone.may_begin("--run")
     {
-        failures.extend(after::catch_up(hook, log, turn, args.wait, out).err());
+        match after::catch_up(hook, log, turn, args.wait, out) {
+            Ok(exit) => worst = exit,
+            Err(failure) => failures.push(failure),
+        }
     }
     failures.extend(undone.said(path));
     failures.iter().for_each(|failure| out.report(failure));
-    Ok(failures.iter().map(Failure::exit).max().unwrap_or(Exit::Done))
+    Ok(failures.iter().map(Failure::exit).fold(worst, Exit::max))
 }
 
 /// What a signal came before.

@@ -32,15 +32,15 @@ pub(crate) struct Hook<'a> {
 
 impl Hook<'_> {
     /// Runs the command for every segment that waits for it, those that others make final meanwhile included. The first
-    /// that fails ends it: order is kept.
+    /// that fails ends it: order is kept. What is gone is said at once.
     ///
     /// # Errors
     /// When it fails, or when somebody sends a signal.
-    pub(crate) fn run_all(&self, turn: &mut HookTurn, out: &mut Output) -> Result<(), Failure> {
+    pub(crate) fn run_all(&self, turn: &mut HookTurn, out: &mut Output) -> Result<Exit, Failure> {
         let signals =
             Signals::catch().map_err(|e| self.failed(&format!("cannot catch signals: {}", limited(&e))))?;
         signals::grant(GRACE);
-        let mut gone = None;
+        let mut exit = Exit::Done;
         while let Some(due) = turn.due()? {
             if signals.raised() {
                 return Err(self
@@ -52,24 +52,23 @@ impl Hook<'_> {
                     turn.done(segment.generation);
                 }
                 Due::Gone(generations) => {
-                    gone = Some(self.say_gone(&generations, out));
+                    let gone = self.gone(&generations);
+                    out.report(&gone);
+                    exit = gone.exit();
                 }
                 _ => break,
             }
         }
-        gone.map_or(Ok(()), Err)
+        Ok(exit)
     }
 
     /// They are not waited for any more.
-    fn say_gone(&self, generations: &Range<u64>, out: &mut Output) -> Failure {
+    fn gone(&self, generations: &Range<u64>) -> Failure {
         let which = match generations.end - generations.start {
             1 => format!("segment {} is", generations.start),
             _ => format!("segments {} to {} are", generations.start, generations.end - 1),
         };
-        let failure =
-            self.failed(&format!("{which} gone, and was not yet run for; nobody can catch that up"));
-        out.report(&failure);
-        failure
+        self.failed(&format!("{which} gone, and was not yet run for; nobody can catch that up"))
     }
 
     fn failed(&self, problem: &str) -> Failure {
@@ -125,10 +124,10 @@ pub(crate) fn catch_up(
     turn: Option<HookTurn>,
     wait: Duration,
     out: &mut Output,
-) -> Result<(), Failure> {
+) -> Result<Exit, Failure> {
     let taken = match turn {
         Some(turn) => Ok(turn),
-        None if log.waiting_for_hook().is_empty() => return Ok(()),
+        None if log.waiting_for_hook().is_empty() => return Ok(Exit::Done),
         None => log.hook_turn(wait),
     };
     let mut turn = match taken {
@@ -137,7 +136,7 @@ pub(crate) fn catch_up(
             Fault::Busy(who) => {
                 let text = "and runs its command for what waits now, too; else the next `rotate --run` does";
                 out.notice(&format!("{}: {who} {text}", shown(hook.log)));
-                return Ok(());
+                return Ok(Exit::Done);
             }
             _ => return Err(e.into()),
         },
