@@ -70,6 +70,23 @@ fn a_live_compressor_is_left_alone_and_what_a_dead_one_left_is_taken_away_by_a_r
 }
 
 #[test]
+fn a_segment_that_is_pruned_while_it_is_compressed_is_said_and_no_failure() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    append(&log, &lines(0, 1_000_000));
+    let running = rotate(&log, &["--compress=gzip", "--level=9"]).start();
+    wait_for("a copy grows", || fs::metadata(parts(&log).first()?).is_ok_and(|m| m.len() > 0).then_some(()));
+    running.signal(Signal::SIGSTOP);
+    let plain = segments(&log).remove(0);
+    mmlogctl("prune", &log).arg("--keep=0").run().is_success();
+    running.signal(Signal::SIGCONT);
+    let ended = running.end();
+    ended.says(&log, &[&plain.display().to_string(), "was pruned meanwhile, and not compressed"]);
+    assert_eq!((ended.code, ended.stdout.len(), ended.stderr.lines().count()), (0, 0, 1), "{ended:?}");
+    assert!(segments(&log).is_empty(), "{:?}", segments(&log));
+}
+
+#[test]
 fn a_plain_file_beside_its_whole_copy_is_taken_away_by_the_next_run() {
     let scratch = Scratch::new();
     let log = scratch.file("app.log");

@@ -85,6 +85,8 @@ pub struct Compressions {
     pub failed: Vec<Error>,
     /// Segments that another process compresses, and that are left to it.
     pub at_work: Vec<PathBuf>,
+    /// Segments that a prune took before they were compressed.
+    pub pruned: Vec<PathBuf>,
 }
 
 /// A plain final segment.
@@ -92,6 +94,14 @@ struct Task {
     segment: Named,
     /// Its length, unless what follows it is missing.
     len: Option<u64>,
+}
+
+impl Task {
+    /// Whether all of it is given up.
+    fn is_pruned(&self, files: &Files) -> bool {
+        let end = self.len.map(|len| self.segment.says.base.saturating_add(len.max(1)));
+        end.is_some_and(|end| end <= files.first_kept())
+    }
 }
 
 /// The final segments that are not compressed, oldest first.
@@ -129,8 +139,10 @@ pub(crate) fn compress(
         match go_on().and_then(|()| compress_one(files, task, how, &go_on, progress)) {
             Ok(Some(One::Done(compressed))) => all.done.push(compressed),
             Ok(Some(One::AtWork)) => all.at_work.push(task.segment.path()),
-            Ok(None) => {}
             Err(fault) if matches!(fault.class(), Class::Retry | Class::Busy) => return Err(fault),
+            // It cuts what it takes, so that whoever reads there finds the end too soon.
+            Ok(None) | Err(_) if task.is_pruned(files) => all.pruned.push(task.segment.path()),
+            Ok(None) => {}
             Err(fault) => all.failed.push(fault.at(&task.segment.path())),
         }
     }

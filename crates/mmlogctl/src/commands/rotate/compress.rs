@@ -64,11 +64,18 @@ pub(crate) fn compress(
         Err(_) => work(),
     };
     out.clear_progress();
-    let Compressions { done, failed, at_work } = done?;
+    let Compressions { done, failed, at_work, pruned } = done?;
     let is_watched = args.verbose.tells(out);
     for path in &at_work {
         out.notice(&format!(
             "{}: {} is left to another process, which compresses it",
+            shown(path_of_log),
+            shown(path)
+        ));
+    }
+    for path in &pruned {
+        out.notice(&format!(
+            "{}: {} was pruned meanwhile, and not compressed",
             shown(path_of_log),
             shown(path)
         ));
