@@ -269,10 +269,9 @@ impl Scene {
             for spare in &spares {
                 fallocate(File::create(spare)?, FallocateFlags::empty(), 0, 5 << 19)?;
             }
-            // Made while there is space: what cannot be opened is an error for these, too.
             let log = self.disk.path().join(format!("{name}.log"));
-            options(64 << 10).open_or_create(&log)?.close()?;
-            let ballast = self.ballast("ballast", 2 << 20)?;
+            // There is no space to make the log in at first.
+            let ballast = self.ballast("ballast", 0)?;
             let mut feed = Feed::start(command, &log, self.disk.beside().join(name), self.seed)?;
             for (round, spare) in spares.iter().enumerate() {
                 feed.until("(dropping what comes", round + 1)?;
