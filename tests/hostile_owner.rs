@@ -209,6 +209,13 @@ fn a_directory_elsewhere_is_looked_in_when_the_command_line_says_it_again() {
     mmlogctl("prune", &log).arg("--keep=0").run().is_refused(1, &log, &[said]);
     mmlogctl("rm", &log).arg("--all").run().is_refused(1, &log, &[said]);
     assert!(mmlogctl("check", &log).run().text().contains(said));
+    // To root no other user is advised.
+    for (command, option, step) in [("check", "--deep", "  next  "), ("repair", "--dry-run", "  left  ")] {
+        let ended = mmlogctl(command, &log).arg(option).run();
+        let steps: Vec<String> =
+            ended.text().lines().filter(|line| line.starts_with(step)).map(str::to_owned).collect();
+        assert!(matches!(&steps[..], [one] if one.ends_with(said)), "{steps:?}: {ended:?}");
+    }
     assert_eq!(everything(&old).len(), 2);
     // Root has moved the log owner's segments to a directory of his own.
     for entry in fs::read_dir(&old).unwrap() {

@@ -286,7 +286,9 @@ fn a_log_whose_metadata_is_lost_does_not_begin_again_beside_its_old_segments() {
         }
         fs::remove_file(metadata_of(&log)).unwrap();
         let step = format!("repair --rebuild --olddir old {}", log.display());
-        for command in [&["append"][..], &["init"], &["init", "--adopt"], &["rotate"], &["check"], &["cat"]] {
+        let repair = [&["repair"][..], &["repair", "--rebuild"]];
+        let others = [&["append"][..], &["init"], &["init", "--adopt"], &["rotate"], &["check"], &["cat"]];
+        for command in repair.into_iter().chain(others) {
             let ended = mmlogctl(command[0], &log).args(&command[1..]).input(b"five\n").run();
             let said = ended.text() + &ended.stderr;
             assert!(ended.code != 0 && said.contains(&step), "{command:?}: {ended:?}");

@@ -129,6 +129,17 @@ fn each_invariant_that_is_violated_is_named_and_no_other() {
 }
 
 #[test]
+fn a_data_file_that_is_gone_is_no_matter_of_rights() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    fs::remove_file(&log).unwrap();
+    let text = mmlogctl("check", &log).arg("--deep").run().text();
+    let steps: Vec<&str> = text.lines().filter(|line| line.starts_with("  next  ")).collect();
+    assert!(matches!(steps[..], [one] if one.starts_with("  next  put it, or a copy, back")), "{text}");
+    assert!(!text.contains("unseen"), "{text}");
+}
+
+#[test]
 fn every_invariant_of_the_library_is_violated_here() {
     let source = ["check.rs", "check/data.rs", "check/finals.rs"].map(|name| {
         fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("../mmlog/src").join(name)).unwrap()

@@ -113,7 +113,8 @@ impl Opening<'_> {
         crash_point("create:data");
         let stat = data.metadata().map_err(Fault::io("stat the data file"))?;
         let len = stat.size();
-        if existed && start == Start::Here {
+        // A repair has asked for them before.
+        if existed && self.metadata == Metadata::Keep {
             olddir::check_unnamed(self.place, self.config)?;
         }
         if len > 0 && self.config.adopt == Adopt::Refuse && start == Start::Here {

@@ -131,7 +131,7 @@ pub struct Facts {
     pub policy: Option<PolicyState>,
     /// Files that killed operations left, and the bytes of disk that each takes.
     pub leftovers: Vec<(PathBuf, u64)>,
-    /// Why such files could not be looked for, in words.
+    /// Why such files could not be looked for, in words, with what to do.
     pub unseen: Option<String>,
     /// Why the log refuses to be written.
     pub panic: Option<PanicRecord>,
@@ -279,7 +279,7 @@ fn of_files(files: &Files, data: Option<DataFact>) -> std::result::Result<Facts,
     let data = data.map(|d| DataFact { len, ..d });
     let (leftovers, unseen) = match files.leftovers() {
         Ok(left) => (left.iter().map(|left| (left.path(), left.allocated())).collect(), None),
-        Err(fault) => (Vec::new(), Some(fault.problem())),
+        Err(fault) => (Vec::new(), Some(fault.to_string())),
     };
     let mut facts = Facts {
         stale_lock: standing.lock_since.map(|_| owner::last("the log's lock", &header.lock_owner)),

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::facts::{Facts, MetadataFact, Suspect};
-use crate::error::{Blocker, Class, GONE, PanicRecord};
+use crate::error::{Blocker, Class, Fault, GONE, PanicRecord};
 use crate::holes::{Hole, HoleKind};
 use crate::layout::POSITION_END;
 use crate::log::Options;
@@ -202,6 +202,7 @@ impl Deciding<'_> {
     fn decide(&mut self) {
         let facts = self.facts;
         let rebuild = |why: &str| Step::Rebuild { why: why.into() };
+        let unnamed = facts.unnamed_directories.iter().flatten().next();
         match &facts.metadata {
             MetadataFact::Sound => self.decide_sound(),
             MetadataFact::Unfinished if facts.data.is_none() => {
@@ -213,6 +214,11 @@ impl Deciding<'_> {
                     "neither a data file nor metadata that says anything; move away what is left".into();
                 self.left.push(Left { what, why: Why::Beyond });
             }
+            // Without them it would begin at position 0 again, and then no command takes them along.
+            _ if unnamed.is_some() => self.left.extend(unnamed.map(|directory| {
+                let what = Fault::OldSegmentsUnnamed(directory.clone()).to_string();
+                Left { what, why: Why::Beyond }
+            })),
             MetadataFact::Version1 => self.wanted(Wish::Upgrade, Step::Upgrade, || {
                 "the original's format; cat, tail and status work, `mmlogctl repair --upgrade LOG` makes it writable"
                     .into()
@@ -286,7 +292,7 @@ impl Deciding<'_> {
         self.decide_stale();
         self.decide_flags();
         if let Some(why) = &facts.unseen {
-            let what = format!("files of killed operations: {why}; run as the log's owner, or as root");
+            let what = format!("files of killed operations: {why}");
             self.left.push(Left { what, why: Why::Unseen });
         }
         let left = facts.leftovers.iter().cloned();

@@ -37,23 +37,24 @@ fn steps(log: &Path, found: &Deep, status: Option<Status>) -> Vec<String> {
                 .to_owned(),
         );
     }
-    if !found.unseen.is_empty() {
-        let look = "look again as a user who may read the log's directory and its files; of a failing disk `dmesg` tells";
-        steps.push(look.to_owned());
-    }
+    let known = |is: &dyn Fn(&Finding) -> bool| {
+        status.iter().flat_map(|status| &status.findings).find(|f| is(f)).map(|f| f.next_step.clone())
+    };
     if old < found.violations.len() {
         let is_of_files = |f: &Finding| {
             !matches!(f.id, FindingId::SegmentMissing | FindingId::SegmentDamaged)
                 && f.state == State::Damaged
         };
-        let known = status.and_then(|status| status.findings.into_iter().find(is_of_files));
-        steps.push(known.map_or_else(
-            || {
+        steps.push(known(&is_of_files).unwrap_or_else(|| {
                 "`mmlogctl repair --dry-run LOG` shows what it would do; what that does not mend, `mmlogctl repair --rebuild LOG` does: new metadata from the data file, without the table of holes"
                     .to_owned()
-            },
-            |finding| finding.next_step,
-        ));
+        }));
+    }
+    if !found.unseen.is_empty() {
+        let look = || {
+            "look again as a user who may read the log's directory and its files; of a failing disk `dmesg` tells".to_owned()
+        };
+        steps.push(known(&|f| f.id == FindingId::SegmentUnreadable).unwrap_or_else(look));
     }
     steps.iter().map(|step| with_log(step, log)).collect()
 }
