@@ -184,3 +184,77 @@ fn a_line_without_end_takes_little_memory_and_can_be_joined() {
         limited(mmlogctl(command[0], &log).args(&command[1..])).is_success();
     }
 }
+
+/// The objects that are no holes.
+fn texts(stdout: &[u8]) -> Vec<Value> {
+    objects(stdout).into_iter().filter(|object| object.get("hole").is_none()).collect()
+}
+
+/// `one` and the beginning of a line, the end of that line, and more; in segments of their own, the last one current.
+fn line_over_segments(scratch: &Scratch) -> (PathBuf, PathBuf) {
+    let log = scratch.file("app.log");
+    for piece in ["one\nha", "lf, and"] {
+        append(&log, piece.as_bytes());
+        mmlogctl("rotate", &log).run().is_success();
+    }
+    append(&log, b" more\nlast\n");
+    (scratch.file("app.log.0000000001-0000000000000000006"), log)
+}
+
+#[test]
+fn what_is_left_of_a_line_before_positions_that_are_missing_is_partial() {
+    let parts = [
+        json!({"position": 0, "end": 4, "segment": 0, "text": "one"}),
+        json!({"position": 4, "end": 6, "segment": 0, "text": "ha", "partial": true}),
+        json!({"position": 13, "end": 19, "segment": 2, "text": " more"}),
+        json!({"position": 19, "end": 24, "segment": 2, "text": "last"}),
+    ];
+    let gone = |segment: &Path| std::fs::remove_file(segment).unwrap();
+    let cut = |segment: &Path| std::fs::write(segment, "").unwrap();
+    for way in [&gone as &dyn Fn(&Path), &cut] {
+        let scratch = Scratch::new();
+        let (segment, log) = line_over_segments(&scratch);
+        way(&segment);
+        for line in [&["cat", "-ojson"][..], &["tail", "-n+1", "-ojson"]] {
+            let ended = mmlogctl(line[0], &log).args(&line[1..]).run();
+            assert_eq!((ended.code, texts(&ended.stdout)), (4, parts.to_vec()), "{ended:?}");
+        }
+        let ended = Tool::new(env!("CARGO_BIN_EXE_mmlogctl")).args(["grep", "ha.*more"]).arg(&log).run();
+        assert_eq!((ended.code, ended.text().as_str()), (2, ""), "{ended:?}");
+    }
+    // Where its compressed copy cannot be decoded.
+    let scratch = Scratch::new();
+    let (segment, log) = line_over_segments(&scratch);
+    mmlogctl("rotate", &log).arg("--compress=zstd").run().is_success();
+    let copy = PathBuf::from(format!("{}.zst", segment.display()));
+    let mut bytes = std::fs::read(&copy).unwrap();
+    let last = bytes.len() - 1;
+    bytes[last] ^= 1;
+    std::fs::write(&copy, bytes).unwrap();
+    let ended = mmlogctl("cat", &log).arg("-ojson").run();
+    assert_eq!((ended.code, texts(&ended.stdout)), (4, parts.to_vec()), "{ended:?}");
+}
+
+#[test]
+fn what_is_left_of_a_line_that_is_pruned_while_it_is_followed_is_partial() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    append(&log, b"one\nha");
+    let running = tail(&log, &["-F", "-n+1", "-ojson"]).start();
+    running.until_stdout(|printed| printed.ends_with(b"\n"));
+    running.signal(Signal::SIGSTOP);
+    append(&log, b"lf\n");
+    mmlogctl("rotate", &log).run().is_success();
+    append(&log, b"last\n");
+    mmlogctl("prune", &log).arg("--keep=0").run().is_success();
+    running.signal(Signal::SIGCONT);
+    running.until_stdout(|printed| printed.ends_with(b"\"last\"}\n"));
+    running.signal(Signal::SIGTERM);
+    let ended = running.end();
+    let parts = [
+        json!({"position": 0, "end": 4, "segment": 0, "text": "one"}),
+        json!({"position": 4, "end": 6, "segment": 0, "text": "ha", "partial": true}),
+        json!({"position": 9, "end": 14, "segment": 1, "text": "last"}),
+    ];
+    assert_eq!((ended.code, texts(&ended.stdout)), (0, parts.to_vec()), "{ended:?}");
+}

@@ -43,7 +43,7 @@ pub trait Render: Send {
     /// What follows lies in the segment of this generation.
     fn segment(&mut self, _generation: u64) {}
 
-    /// What is still held back, when nothing more comes.
+    /// What is still held back, when nothing more comes, or nothing that goes on with it.
     fn rest(&mut self) -> Shown<'_> {
         Shown { bytes: &[], given: Given::Whole }
     }
@@ -161,9 +161,10 @@ impl Copier {
             match piece {
                 Piece::Data { at, bytes } => put(render.as_mut(), skip, at, bytes, sink)?,
                 Piece::Segment(generation) => render.segment(generation),
-                Piece::Unread { at, len, error } => pass(at, len, error, sink)?,
+                Piece::Unread { at, len, error } => pass(render.as_mut(), at, len, error, sink)?,
                 // Nobody asked for it to be said, but it is no longer what the log was.
                 Piece::Hole { at, len, hole } if is_news(&hole) => {
+                    break_off(render.as_mut(), sink)?;
                     say(render.as_mut(), at, len, &hole, sink)?
                 }
                 Piece::Hole { at, len, hole } => match holes {
@@ -184,10 +185,7 @@ impl Copier {
     /// # Errors
     /// When standard output cannot be written.
     pub fn finish<S: Source>(&mut self, source: &S, sink: &mut dyn Sink) -> Result<(), Failure> {
-        let rest = self.render.rest();
-        if !rest.bytes.is_empty() {
-            sink.write(rest)?;
-        }
+        break_off(self.render.as_mut(), sink)?;
         sink.settled(self.render.settled(source.position()));
         Ok(())
     }
@@ -218,12 +216,25 @@ pub(crate) fn not_read(at: Position, len: u64, error: &Error) -> String {
     format!("positions {at} to {} could not be read ({len} bytes): {}", at + len, error.fault())
 }
 
+/// What was begun ends here: bytes of the log are missing behind it. (A hole has none: who died there has appended nothing.)
+fn break_off(render: &mut dyn Render, sink: &mut dyn Sink) -> Result<(), Failure> {
+    let rest = render.rest();
+    if rest.bytes.is_empty() { Ok(()) } else { sink.write(rest) }
+}
+
 /// Says what cannot be read, if it goes on behind that.
-fn pass(at: Position, len: u64, error: Error, sink: &mut dyn Sink) -> Result<(), Failure> {
+fn pass(
+    render: &mut dyn Render,
+    at: Position,
+    len: u64,
+    error: Error,
+    sink: &mut dyn Sink,
+) -> Result<(), Failure> {
     let exit = exit_of(error.fault());
     if !sink.passes(exit) {
         return Err(error.into());
     }
+    break_off(render, sink)?;
     sink.worsen(exit);
     sink.say(&not_read(at, len, &error));
     Ok(())

@@ -1,7 +1,8 @@
 //! `-o json`: one object for each line of the log, one on a line. The keys are a contract.
 //!
 //! A line is put together across reads and holes, up to a limit: a longer one comes in pieces, each behind the one
-//! before, so that no line of anybody's ends us. Else only whole ones are given out before the end.
+//! before, so that no line of anybody's ends us. Else only whole ones are given out before the end, and what is left of
+//! one where bytes are missing.
 
 use std::path::Path;
 
@@ -37,7 +38,8 @@ pub struct Formed {
         `end` (where the line begins, and where the next byte after it and its newline lies), `segment` (the \
         generation of the file it begins in), and `text`, or `base64` where the line is not UTF-8; the newline is in \
         neither. A last line without newline is held back while following and has `\"partial\": true` when printed at \
-        the end, and so has a piece of a line longer than --max-line: the next object goes on with the line. With --holes say, a hole is an object with `position`, `end` and `hole`, which holds `pid` (null when \
+        the end, and so has a piece of a line longer than --max-line: the next object goes on with the line; and so has what \
+        is left of a line before positions that are pruned, gone or cannot be read: the next line begins behind them. With --holes say, a hole is an object with `position`, `end` and `hole`, which holds `pid` (null when \
         unknown), `command` and `kind`. With several logs (for tail, or -v) each object has `log`, the path as it was typed, and \
         `log_base64` where that is not UTF-8."
     )]
@@ -50,7 +52,8 @@ pub struct Formed {
         default_value = "1M",
         long_help = "With -o json, give a longer line in pieces of so many bytes at most, so that no line takes much memory: \
         about 20 times as much at worst. All but the last piece have `\"partial\": true`, and the next object with `text` \
-        or `base64` of the same log goes on with the line, at the position where the piece before ended."
+        or `base64` of the same log goes on with the line, at the position where the piece before ended. One that begins \
+        further on is another line: what was between is missing."
     )]
     pub(crate) max_line: usize,
 }

@@ -138,6 +138,8 @@ pub(super) struct LogReader<'a> {
     offset: u64,
     /// Those since the last newline.
     line: u64,
+    /// Bytes of the log are missing behind them.
+    is_broken: bool,
     /// NULs that stand for a hole, not given out yet.
     nuls: u64,
     following: Option<Following<'a>>,
@@ -175,7 +177,17 @@ impl<'a> LogReader<'a> {
         until: Position,
         following: Option<Following<'a>>,
     ) -> Self {
-        Self { search, follower, until, offset: 0, line: 0, nuls: 0, following, is_peeked: false }
+        Self {
+            search,
+            follower,
+            until,
+            offset: 0,
+            line: 0,
+            is_broken: false,
+            nuls: 0,
+            following,
+            is_peeked: false,
+        }
     }
 
     /// A range without bytes.
@@ -186,6 +198,7 @@ impl<'a> LogReader<'a> {
             if lacks(hole).is_some() || hole.kind == HoleKind::Pruned {
                 self.search.shared.trouble();
             }
+            self.is_broken = self.line > 0;
             return self.search.say(&describe(hole));
         }
         match self.search.shared.plan().holes {
@@ -197,10 +210,11 @@ impl<'a> LogReader<'a> {
     }
 
     /// A range that cannot be read.
-    fn pass(&self, at: Position, len: u64, error: mmlog::Error) -> io::Result<()> {
+    fn pass(&mut self, at: Position, len: u64, error: mmlog::Error) -> io::Result<()> {
         if !is_passed(exit_of(error.fault())) {
             return Err(self.search.end(error.into()));
         }
+        self.is_broken = self.line > 0;
         self.search.shared.trouble();
         self.search.say(&not_read(at, len, &error))
     }
@@ -265,9 +279,9 @@ impl Read for LogReader<'_> {
                 let path = &self.search.shared.plan().logs[self.search.index];
                 return Err(self.search.end(stopped(path, self.follower.position(), self.until)));
             }
-            if self.line >= LONGEST_LINE && !buf.is_empty() {
+            if (self.is_broken || self.line >= LONGEST_LINE) && !buf.is_empty() {
                 buf[0] = b'\n';
-                (self.line, self.offset) = (0, self.offset + 1);
+                (self.line, self.offset, self.is_broken) = (0, self.offset + 1, false);
                 return Ok(1);
             }
             let left = usize::try_from(LONGEST_LINE - self.line).unwrap_or(buf.len());
