@@ -565,7 +565,7 @@ _mmlogctl() {
             if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
             ;;
         repair)
-            options="--dry-run --json --clear-panic --rebuild --recreate --upgrade --accept-loss --wait --olddir --trust-path --help -n -h"
+            options="--dry-run --json --clear-panic --rebuild --recreate --upgrade --accept-loss --forget-missing --wait --olddir --trust-path --help -n -h"
             case $prev in
                 --wait)
                     :

@@ -301,6 +301,7 @@ complete -c mmlogctl -n '__mmlogctl_in repair' -l rebuild -d 'Make new metadata 
 complete -c mmlogctl -n '__mmlogctl_in repair' -l recreate -d 'Make an empty data file behind the lost positions, when it is gone'
 complete -c mmlogctl -n '__mmlogctl_in repair' -l upgrade -d 'Make a log of the original\'s format (version 1) one of this format'
 complete -c mmlogctl -n '__mmlogctl_in repair' -l accept-loss -d 'Forget that a sync failed'
+complete -c mmlogctl -n '__mmlogctl_in repair' -l forget-missing -d 'Give up old segments that are missing and never come back'
 complete -c mmlogctl -n '__mmlogctl_in repair' -l wait -d 'How long to wait for others, in all' -x
 complete -c mmlogctl -n '__mmlogctl_in repair' -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -x -a '(__fish_complete_directories (commandline -ct))'
 complete -c mmlogctl -n '__mmlogctl_in repair' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'

@@ -53,7 +53,11 @@ fn mends(log: &Path, options: &[&str], words: &[&str]) -> Ended {
 #[track_caller]
 fn nothing_to_repair(log: &Path) {
     let before = raw(log);
-    for options in [&[][..], &["--dry-run"], &["--clear-panic", "--rebuild", "--recreate", "--accept-loss"]] {
+    for options in [
+        &[][..],
+        &["--dry-run"],
+        &["--clear-panic", "--rebuild", "--recreate", "--accept-loss", "--forget-missing"],
+    ] {
         repair(log, options).printed(format!("{}: nothing to repair\n", log.display()).as_bytes());
     }
     assert!(before == raw(log), "repairing a healthy log has changed something");

@@ -240,7 +240,8 @@ fn a_directory_of_segments_that_do_not_fit_is_refused_with_the_step() {
         fs::rename(file.path(), log.path.with_file_name(file.file_name())).unwrap();
     }
     fs::rename(format!("{}.mmlog", log.path.display()), log.path.with_file_name("away")).unwrap();
-    mmlogctl("repair", &log.path).arg("--rebuild").run().is_success();
+    let ended = mmlogctl("repair", &log.path).arg("--rebuild").run();
+    assert!(ended.code == 4 && ended.text().contains("  done  1 step; DAMAGED"), "one is missing: {ended:?}");
     let ended = mmlogctl("rotate", &log.path).args(["--olddir", "old"]).run();
     assert_eq!(ended.code, 0, "{ended:?}");
 }

@@ -335,3 +335,41 @@ fn a_failed_sync_stays_an_error_until_its_loss_is_accepted() {
     goes_on(&log, &[CONTENT, b"four\nfive\n"].concat());
     nothing_to_repair(&log);
 }
+
+#[test]
+fn an_old_segment_that_never_comes_back_is_given_up_alone_and_its_positions_are_told_as_lost() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    for text in [&b"first\n"[..], b"second\n", b"third\n"] {
+        mmlogctl("append", &log).input(text).run().is_success();
+        mmlogctl("rotate", &log).run().is_success();
+    }
+    mmlogctl("append", &log).input(b"fourth\n").run().is_success();
+    let named = format!("app.log.{:010}-{:019}", 1, 6);
+    fs::remove_file(log.with_file_name(named)).unwrap();
+    assert_eq!(mmlogctl("check", &log).run().code, 2);
+    assert_eq!(mmlogctl("cat", &log).run().code, 4);
+    needs(&log, "--forget-missing", &["no file has the positions [6, 13)"]);
+    mends(
+        &log,
+        &["--forget-missing"],
+        &["plan  give up the positions [6, 13), which no file has: they become a hole"],
+    );
+    let checked = mmlogctl("check", &log).run();
+    assert!(checked.code == 0 && checked.text().starts_with("OK - "), "{checked:?}");
+    assert!(
+        mmlogctl("status", &log)
+            .run()
+            .text()
+            .contains("  note         holes: 1 hole, the latest of 7 B at 6, lost, ")
+    );
+    mmlogctl("check", &log).arg("--deep").run().is_success();
+    let printed = mmlogctl("cat", &log).arg("--holes=say").run();
+    assert_eq!((printed.code, printed.text().as_str()), (0, "first\nthird\nfourth\n"), "{printed:?}");
+    assert!(printed.stderr.contains("hole at 6, 7 bytes (lost)"), "{printed:?}");
+    // It deletes nothing, and stands in nobody's way.
+    mmlogctl("rotate", &log).run().is_success();
+    mmlogctl("prune", &log).arg("--keep=1").run().is_success();
+    mmlogctl("cat", &log).run().printed(b"fourth\n");
+    nothing_to_repair(&log);
+}

@@ -1,5 +1,6 @@
 //! What only repair does to the files, under the log's lock.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::boot::Quieted;
@@ -75,6 +76,11 @@ impl LogLock<'_> {
         }
         crash_point("truncation:noted");
         self.shrink(at)
+    }
+
+    /// What no file has is told as lost from now on, and is nobody's damage any more.
+    pub(crate) fn give_up(&self, positions: Range<u64>) {
+        self.note_hole(&Hole::lost(positions.start, positions.end));
     }
 
     /// Cursor and size are set by the data file; after a reboot the metadata names the one at the path first. Nobody has a

@@ -1,5 +1,6 @@
 //! Doing what a plan says: each step looks again under the lock, and may die and be repeated.
 
+use std::ops::Range;
 use std::sync::atomic::Ordering;
 
 use super::plan::{Plan, Step};
@@ -10,6 +11,7 @@ use crate::error::{At, Fault, Result};
 use crate::files::guard::LogLock;
 use crate::files::owner::Operation;
 use crate::files::{Files, Intent, SLICE};
+use crate::status::flaws;
 use crate::trim::{ClosedGate, Drained, wait_until_final};
 
 impl Plan {
@@ -59,6 +61,7 @@ impl Plan {
             match step {
                 Step::RemoveLeftover { .. } => files.remove_leftovers()?,
                 Step::AcceptLoss { .. } => files.meta.header().checkpoint.accept_loss(),
+                Step::ForgetMissing { from, to } => give_up(files, *from..*to, deadline)?,
                 Step::ClearPanic(_) => clear_panic(files)?,
                 _ => {}
             }
@@ -87,6 +90,16 @@ fn behind_a_gate(
         deadline.check(|| files.slot_blocker(slot))?;
         std::thread::sleep(SLICE);
     }
+}
+
+/// Unless somebody has put it back meanwhile.
+fn give_up(files: &Files, positions: Range<u64>, deadline: &Deadline) -> std::result::Result<(), Fault> {
+    let guard = files.lock(Operation::Repair, deadline)?;
+    if flaws::missing(files)?.contains(&positions) {
+        guard.give_up(positions);
+    }
+    drop(guard);
+    files.sync_metadata().map_err(Fault::io("make the hole durable"))
 }
 
 fn clear_panic(files: &Files) -> std::result::Result<(), Fault> {

@@ -1,5 +1,6 @@
 //! What a look says, as plain data.
 
+use std::ops::Range;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -13,7 +14,7 @@ use crate::metadata::Gate;
 use crate::metadata::policy::Said;
 use crate::policy::PolicyState;
 use crate::slots::Phase;
-use crate::status;
+use crate::status::{self, flaws};
 use crate::sys::place::{Access, Part, Place};
 use crate::sys::process::{self, ProcessState, Who};
 
@@ -129,6 +130,8 @@ pub struct Facts {
     pub unnamed_directories: Option<Vec<PathBuf>>,
     /// The log's policy, which new metadata keeps; `None` where nothing says whether it had one.
     pub policy: Option<PolicyState>,
+    /// Positions of old segments that are missing.
+    pub missing: Vec<Range<u64>>,
     /// Files that killed operations left, and the bytes of disk that each takes.
     pub leftovers: Vec<(PathBuf, u64)>,
     /// Why such files could not be looked for, in words, with what to do.
@@ -203,6 +206,7 @@ impl Facts {
             sync_failed: None,
             unnamed_directories: None,
             policy: None,
+            missing: Vec::new(),
             leftovers: Vec::new(),
             unseen: None,
             panic: None,
@@ -305,6 +309,8 @@ fn of_files(files: &Files, data: Option<DataFact>) -> std::result::Result<Facts,
         synced: header.checkpoint.synced(),
         sync_failed: header.checkpoint.failed().map(|(from, errno)| (from, errno.cast_signed())),
         policy: Some(PolicyState::of(files.meta.policy())),
+        // What a recovery is going to find is not known before it.
+        missing: if files.is_of_this_boot() { flaws::missing(files)? } else { Vec::new() },
         leftovers,
         unseen,
         panic: control.is_panicked().then(|| files.panic_record()),

@@ -26,6 +26,8 @@ pub enum Wish {
     Upgrade,
     /// Forgets a failed sync.
     AcceptLoss,
+    /// Gives up old segments that are missing.
+    ForgetMissing,
 }
 
 /// One thing to do.
@@ -120,6 +122,13 @@ pub enum Step {
         from: u64,
         /// The errno.
         errno: i32,
+    },
+    /// What old segments had that are missing becomes a hole.
+    ForgetMissing {
+        /// The first position.
+        from: u64,
+        /// The first one behind.
+        to: u64,
     },
     /// The panic flag is taken away.
     ClearPanic(PanicRecord),
@@ -290,6 +299,14 @@ impl Deciding<'_> {
             }
         }
         self.decide_stale();
+        for missing in &facts.missing {
+            let (from, to) = (missing.start, missing.end);
+            self.wanted(Wish::ForgetMissing, Step::ForgetMissing { from, to }, || {
+                format!(
+                    "no file has the positions [{from}, {to}): put their old segments back, or, if they will never come back, `mmlogctl repair --forget-missing LOG`"
+                )
+            });
+        }
         self.decide_flags();
         if let Some(why) = &facts.unseen {
             let what = format!("files of killed operations: {why}");
@@ -467,6 +484,9 @@ impl fmt::Display for Step {
             Self::Upgrade => f.write_str("make the metadata of format 1 one of format 2"),
             Self::AcceptLoss { from, errno } => {
                 write!(f, "forget the failed sync (errno {errno}, from position {from} on)")
+            }
+            Self::ForgetMissing { from, to } => {
+                write!(f, "give up the positions [{from}, {to}), which no file has: they become a hole")
             }
             Self::ClearPanic(p) => {
                 write!(

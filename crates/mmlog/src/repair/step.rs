@@ -32,6 +32,7 @@ impl Step {
             Self::Upgrade => "upgrade",
             Self::RemoveLeftover { .. } => "remove-leftover",
             Self::AcceptLoss { .. } => "accept-loss",
+            Self::ForgetMissing { .. } => "forget-missing",
             Self::ClearPanic(_) => "clear-panic",
         }
     }
@@ -45,7 +46,9 @@ impl Step {
             Self::AcceptTruncation { lost: (start, end), .. } if start < end => {
                 Some(Touched { start: *start, end: *end, zeroed: false })
             }
-            Self::Recreate { from, at } => Some(Touched { start: *from, end: *at, zeroed: false }),
+            Self::Recreate { from, at: to } | Self::ForgetMissing { from, to } => {
+                Some(Touched { start: *from, end: *to, zeroed: false })
+            }
             _ => None,
         }
     }

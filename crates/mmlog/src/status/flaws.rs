@@ -11,6 +11,7 @@ use std::time::SystemTime;
 
 use super::FindingId;
 use crate::codec::{self, Peek};
+use crate::error::Fault;
 use crate::files::segment_dir::{LeftOut, Listing, Named};
 use crate::files::{Files, UNKNOWN_LEN};
 use crate::holes;
@@ -79,6 +80,14 @@ pub(crate) fn survey(files: &Files, current: &Entry, peeks: &mut Peeks) -> (Vec<
     }
     let mut looks = (0..LOOKS).map(|_| look(files, current, peeks));
     looks.find_map(|found| found).unwrap_or_default()
+}
+
+/// The positions of old segments that are missing and that nobody has given up.
+pub(crate) fn missing(files: &Files) -> Result<Vec<Range<u64>>, Fault> {
+    let current = files.current_segment()?;
+    let (_, flaws) = survey(files, &current, &mut Peeks::default());
+    let missing = flaws.into_iter().filter(|flaw| flaw.id == FindingId::SegmentMissing);
+    Ok(missing.map(|flaw| flaw.positions).collect())
 }
 
 /// `None` when something went while it was looked at.

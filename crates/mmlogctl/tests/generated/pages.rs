@@ -65,6 +65,7 @@ const REPAIR: &[&str] = &[
      writers go on in the new one.",
     "--accept-loss makes nothing durable. Copy the log first: the kernel may still have in memory what the disk did \
      not take.",
+    "--forget-missing deletes nothing. What it gives up is passed over from then on, also when the file comes back: put back first what you have.",
 ];
 
 /// What its figures are.

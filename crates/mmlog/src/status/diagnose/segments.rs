@@ -20,7 +20,14 @@ impl Status {
         match flaw.id {
             FindingId::SegmentMissing => {
                 let sentence = format!("{} ({file})", flaw.problem);
-                let next = self.in_its_place(flaw).unwrap_or_else(|| self.back("it"));
+                let forget = self.command("repair --forget-missing");
+                let back = || {
+                    let back = self.back("it");
+                    format!(
+                        "{back}; if it never comes back, {forget} gives it up: readers are told what is lost"
+                    )
+                };
+                let next = self.in_its_place(flaw).unwrap_or_else(back);
                 critical(flaw.id, State::Damaged, sentence, next)
             }
             FindingId::SegmentDamaged => {

@@ -47,6 +47,9 @@ pub struct RepairArgs {
     /// Forget that a sync failed: what was not durable then may be lost.
     #[arg(long)]
     accept_loss: bool,
+    /// Give up old segments that are missing and never come back: their positions become a hole, which readers are told of.
+    #[arg(long)]
+    forget_missing: bool,
     /// How long to wait for others, in all: another maintenance command, the log's lock, a writer in the way.
     #[arg(long, value_name = "DUR", value_parser = duration, default_value = "2s")]
     wait: Duration,
@@ -60,12 +63,13 @@ pub struct RepairArgs {
 pub(crate) const NOTHING: &str = "nothing to repair";
 
 /// The options and what they ask for.
-pub(crate) const OPTIONS: [(&str, Wish); 5] = [
+pub(crate) const OPTIONS: [(&str, Wish); 6] = [
     ("--clear-panic", Wish::ClearPanic),
     ("--rebuild", Wish::Rebuild),
     ("--recreate", Wish::Recreate),
     ("--upgrade", Wish::Upgrade),
     ("--accept-loss", Wish::AcceptLoss),
+    ("--forget-missing", Wish::ForgetMissing),
 ];
 
 /// A step may show what could not be seen before it: a recreated log's panic flag.
@@ -177,7 +181,14 @@ impl Repair<'_> {
 
 impl RepairArgs {
     fn wishes(&self) -> Vec<Wish> {
-        let asked = [self.clear_panic, self.rebuild, self.recreate, self.upgrade, self.accept_loss];
+        let asked = [
+            self.clear_panic,
+            self.rebuild,
+            self.recreate,
+            self.upgrade,
+            self.accept_loss,
+            self.forget_missing,
+        ];
         OPTIONS.iter().zip(asked).filter(|(_, asked)| *asked).map(|((_, wish), _)| *wish).collect()
     }
 }
