@@ -10,7 +10,7 @@ use std::path::Path;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
 
-use crate::cli::{COMMANDS, Scratch, metadata_of, mmlogctl, mounted, skipped, when_out_of_use};
+use crate::cli::{COMMANDS, Scratch, is_root, metadata_of, mmlogctl, mounted, skipped, when_out_of_use};
 use crate::{CONTENT, is_readable, refused};
 
 #[test]
@@ -29,13 +29,53 @@ fn a_fifo_is_not_a_log_and_never_blocks() {
 }
 
 #[test]
-fn a_fifo_as_metadata_is_refused_and_never_blocks() {
-    let scratch = Scratch::new();
-    let log = scratch.log(CONTENT);
-    fs::remove_file(metadata_of(&log)).unwrap();
-    mkfifo(&metadata_of(&log), Mode::S_IRWXU).unwrap();
-    refused(&["init", "append", "cat", "tail", "status", "trim"], &log, 1, &["not a log's metadata"]);
-    refused(&["rm"], &log, 1, &[]);
+fn what_is_no_file_in_the_metadatas_place_is_refused_by_its_name_and_never_blocks() {
+    type Put = fn(&Path);
+    let all: [(&str, Put); 5] = [
+        ("FIFO", |path| mkfifo(path, Mode::S_IRWXU).unwrap()),
+        ("directory", |path| fs::create_dir(path).unwrap()),
+        ("socket", |path| drop(UnixListener::bind(path).unwrap())),
+        ("symbolic link", |path| symlink(path.with_extension("kept"), path).unwrap()),
+        ("device", |path| {
+            let numbers = nix::sys::stat::makedev(1, 3);
+            nix::sys::stat::mknod(path, nix::sys::stat::SFlag::S_IFCHR, Mode::S_IRWXU, numbers).unwrap();
+        }),
+    ];
+    for (kind, put) in all {
+        if kind == "device" && !is_root() {
+            return skipped("a device in the metadata's place", "needs root");
+        }
+        let scratch = Scratch::new();
+        let log = scratch.log(CONTENT);
+        let metadata = metadata_of(&log);
+        fs::rename(&metadata, metadata.with_extension("kept")).unwrap();
+        put(&metadata);
+        let said = format!("not a log's metadata: {} is a {kind}; move it away and put ", metadata.display());
+        let step = format!("`mmlogctl repair --rebuild {}`", log.display());
+        let commands: [&[&str]; 14] = [
+            &["init"],
+            &["init", "--adopt"],
+            &["append"],
+            &["append", "--sync=always"],
+            &["cat"],
+            &["tail"],
+            &["status"],
+            &["segments"],
+            &["rotate"],
+            &["trim"],
+            &["repair"],
+            &["repair", "--rebuild"],
+            &["rm"],
+            &["rm", "--all", "--force"],
+        ];
+        for command in commands {
+            let ended = mmlogctl(command[0], &log).args(&command[1..]).input(b"x\n").run();
+            ended.is_refused(1, &log, &[&said, &step]);
+        }
+        fs::rename(&metadata, scratch.file("other")).unwrap();
+        mmlogctl("repair", &log).arg("--rebuild").run().is_success();
+        mmlogctl("cat", &log).run().printed(CONTENT);
+    }
 }
 
 #[test]

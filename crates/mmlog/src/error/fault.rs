@@ -111,6 +111,13 @@ pub enum Fault {
         /// What gave it away.
         why: String,
     },
+    /// What has the metadata's name, this path, is no file: a "FIFO", a "directory".
+    #[error(
+        "not a log's metadata: {} is a {kind}; move it away and put the log's own there, or, where that is lost, `mmlogctl repair --rebuild LOG` makes it from the data file then",
+        shown(path)
+    )]
+    #[allow(missing_docs, reason = "said above")]
+    NoMetadataFile { path: PathBuf, kind: &'static str },
     /// A format that this build does not append to.
     #[error("format {found}, this build {} format 2; {}", if *found == 1 { "appends to" } else { "reads and appends to" }, if *found == 1 { "`mmlogctl repair --upgrade LOG` converts it" } else { "use a newer build" })]
     Version {

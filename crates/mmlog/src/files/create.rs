@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use super::content::{Extent, extent};
 use super::following::any_place_taken;
 use super::meta::{self, Geometry, Meta, Stage};
-use super::open::{Metadata, Opened, Opening};
+use super::open::{Metadata, Opened, Opening, not_opened};
 use super::segment_dir::{Owner, SegmentDir, Stranger};
 use super::{Adopt, Config, Files, Intent, Origin, version1};
 use super::{boot, olddir, policy};
@@ -266,7 +266,7 @@ impl Opening<'_> {
         let access = if existed { Access::Read } else { Access::Create(mode) };
         let data = self.place.open(Part::Data, access);
         let data = data.map_err(|e| match self.no_space_or(e, "create the data file") {
-            Fault::Io { source, operation } => self.explain(source, Part::Data, operation),
+            Fault::Io { source, operation } => not_opened(self.place, Part::Data, source, operation),
             full => full,
         })?;
         let stat = data.metadata().map_err(Fault::io("stat the data file"))?;

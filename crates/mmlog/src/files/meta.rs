@@ -26,9 +26,6 @@ pub(crate) enum Stage {
 /// Reads without mapping: the file may be short, or anything.
 pub(crate) fn stage(file: &File) -> Result<Stage, Fault> {
     let read = Fault::io("read the metadata file");
-    if !file.metadata().map_err(Fault::io("stat the metadata file"))?.is_file() {
-        return Err(Fault::NotMetadata { why: "not a regular file".into() });
-    }
     let mut head = [0; 4096];
     let len = read_start(file, &mut head).map_err(read)?;
     let head = &head[..len];

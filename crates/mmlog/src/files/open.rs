@@ -127,13 +127,20 @@ impl Files {
     }
 }
 
-/// Why one of the files could not be opened: with whose it is where that is the reason.
+/// Why one of the files could not be opened: what it is, or whose, where that is the reason.
 pub(super) fn not_opened(place: &Place, part: Part, source: io::Error, operation: &'static str) -> Fault {
-    match place.find(part) {
-        Ok(Some(found)) if source.raw_os_error() == Some(libc::EACCES) => {
+    let Ok(Some(found)) = place.find(part) else { return Fault::Io { operation, source } };
+    match (part, found.odd_kind()) {
+        (Part::Metadata, Some(kind)) => Stranger::Kind(kind).of_metadata(place),
+        (_, Some("symbolic link")) => {
+            let link = place.directory_path().join(place.name(part));
+            Fault::Symlink { target: std::fs::read_link(link).unwrap_or_default() }
+        }
+        (_, Some(kind)) => Fault::NotRegular { kind },
+        (_, None) if source.raw_os_error() == Some(libc::EACCES) => {
             Fault::Denied { operation, rights: found.rights(), uid: process::effective_user() }
         }
-        _ => Fault::Io { operation, source },
+        (_, None) => Fault::Io { operation, source },
     }
 }
 
@@ -237,11 +244,11 @@ impl Opening<'_> {
             }
             // Leased for a moment by who adopts or removes it.
             Err(e) if e.kind() == io::ErrorKind::WouldBlock => return Ok(None),
-            Err(e) => return Err(self.explain(e, Part::Metadata, "open the metadata file")),
+            Err(e) => return Err(not_opened(self.place, Part::Metadata, e, "open the metadata file")),
         };
         let found = Found::by(&file).map_err(Fault::io("stat the metadata file"))?;
         let dir = SegmentDir::new(self.place, Owner::of(self.config.trust, found.uid));
-        dir.admit(&found).map_err(Stranger::of_metadata)?;
+        dir.admit(&found).map_err(|stranger| stranger.of_metadata(self.place))?;
         let id = found.id;
         let lock_file = match LockFile::open(|| self.place.open(Part::Metadata, access)) {
             Ok(lock_file) => lock_file,
@@ -299,17 +306,6 @@ impl Opening<'_> {
                 Room::of(self.place)?.check_new()
             }
             _ => Err(no_log(self.place, len)),
-        }
-    }
-
-    pub(super) fn explain(&self, e: io::Error, part: Part, operation: &'static str) -> Fault {
-        match self.place.find(part).ok().flatten().and_then(|found| found.odd_kind()) {
-            Some("symbolic link") => {
-                let link = self.place.directory_path().join(self.place.name(part));
-                Fault::Symlink { target: std::fs::read_link(link).unwrap_or_default() }
-            }
-            Some(kind) => Fault::NotRegular { kind },
-            None => not_opened(self.place, part, e, operation),
         }
     }
 
@@ -444,7 +440,9 @@ impl Opening<'_> {
         let (entry, data) = match opened_data {
             Ok(found) => found,
             Err(CannotOpen::Path(e)) if e.kind() == io::ErrorKind::NotFound => return Err(Fault::NoData),
-            Err(CannotOpen::Path(e)) => return Err(self.explain(e, Part::Data, "open the data file")),
+            Err(CannotOpen::Path(e)) => {
+                return Err(not_opened(self.place, Part::Data, e, "open the data file"));
+            }
             Err(CannotOpen::Fault(fault)) => return Err(fault),
         };
         let stat = data.metadata().map_err(Fault::io("stat the data file"))?;
@@ -465,7 +463,7 @@ impl Opening<'_> {
             }
             // Recorded under the lock.
             let again = self.place.open(Part::Data, access);
-            let data = again.map_err(|e| self.explain(e, Part::Data, "open the data file"))?;
+            let data = again.map_err(|e| not_opened(self.place, Part::Data, e, "open the data file"))?;
             dir.admit(&Found::by(&data).map_err(Fault::io("stat the data file"))?)
                 .map_err(Stranger::of_data)?;
             let stat = data.metadata().map_err(Fault::io("stat the data file"))?;

@@ -90,6 +90,8 @@ fn remove_parts(
     };
     let owner = Owner::of(config.trust, metadata.metadata().map_err(look())?.uid());
     let log = SegmentDir::new(place, owner);
+    let admit = |file: &File| Ok(log.admit(&Found::by(file).map_err(look())?));
+    admit(&metadata)?.map_err(|stranger| stranger.of_metadata(place))?;
     // Version 1 is a log too; anything else that is no metadata is not ours to remove.
     match super::meta::stage(&metadata) {
         Ok(_) | Err(Fault::Version { .. }) => {}
@@ -101,8 +103,8 @@ fn remove_parts(
     if force == Force::IfUnused {
         leased.into_iter().flatten().try_for_each(claim)?;
     }
-    for file in [Some(&metadata), data.as_ref()].into_iter().flatten() {
-        log.admit(&Found::by(file).map_err(look())?).map_err(Stranger::of_data)?;
+    if let Some(data) = &data {
+        admit(data)?.map_err(Stranger::of_data)?;
     }
     let old = match super::olddir::of_metadata(&metadata, &log, config) {
         // Nothing is looked for there.

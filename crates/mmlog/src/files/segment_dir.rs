@@ -92,9 +92,9 @@ impl Stranger {
     }
 
     /// Of the metadata file.
-    pub(crate) fn of_metadata(self) -> Fault {
+    pub(crate) fn of_metadata(self, place: &Place) -> Fault {
         match self {
-            Self::Kind(kind) => Fault::NotMetadata { why: format!("not a regular file ({kind})") },
+            Self::Kind(kind) => Fault::NoMetadataFile { path: place.metadata_path().to_path_buf(), kind },
             other => other.of_data(),
         }
     }
