@@ -58,6 +58,14 @@ fn paste(command: &str) {
     assert!(ended.status.success(), "{command}: {ended:?}");
 }
 
+/// Pastes what comes behind saving, which is told in the same step.
+#[track_caller]
+fn go_on(step: &str) -> String {
+    let command = step.split('`').nth(3).unwrap().replacen("mmlogctl", env!("CARGO_BIN_EXE_mmlogctl"), 1);
+    paste(&command);
+    command
+}
+
 /// Without the space that was allocated ahead.
 fn bytes_of(saved: &str) -> Vec<u8> {
     let mut bytes = fs::read(saved).unwrap();
@@ -79,9 +87,7 @@ fn a_data_file_that_was_removed_under_a_writer_is_saved_by_what_is_printed_befor
     // What is saved is not overwritten.
     let (again, _) = said_by_all(&log, &who, &[]);
     assert!(again.contains(".saved.1"), "{again}");
-    let goes_on = step.split('`').nth(3).unwrap().replacen("mmlogctl", env!("CARGO_BIN_EXE_mmlogctl"), 1);
-    assert!(goes_on.contains(" repair --recreate "), "{step}");
-    paste(&goes_on);
+    assert!(go_on(&step).contains(" repair --recreate "), "{step}");
     let mut writer = writer;
     writer.feed(b"two\n");
     wait_for("the next line", || mmlogctl("cat", &log).run().text().contains("two\n").then_some(()));
@@ -117,8 +123,7 @@ fn metadata_that_was_removed_under_a_writer_is_saved_with_its_policy() {
     let (command, step) = said_by_all(&log, &who, &["append", "cat"]);
     paste(&command);
     writer.end();
-    let goes_on = step.split('`').nth(3).unwrap().replacen("mmlogctl", env!("CARGO_BIN_EXE_mmlogctl"), 1);
-    paste(&goes_on);
+    go_on(&step);
     assert!(mmlogctl("policy", &log).run().text().contains("keep=3"));
     mmlogctl("cat", &log).run().printed(b"one\n");
 }

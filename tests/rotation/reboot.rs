@@ -9,8 +9,8 @@ use std::path::Path;
 use super::{is_sound, names, options, rotate};
 use crate::common::surgeon::Surgeon;
 use crate::common::{committed, metadata_of, scene};
-use mmlog::Retention;
 use mmlog::layout::{Header, Segment};
+use mmlog::{Log, Retention, Writer};
 
 /// What the metadata file holds.
 fn saved(log: &Path) -> Vec<u8> {
@@ -21,6 +21,16 @@ fn saved(log: &Path) -> Vec<u8> {
 fn restored(log: &Path, bytes: &[u8]) {
     fs::File::options().write(true).open(metadata_of(log)).unwrap().write_all(bytes).unwrap();
     Surgeon::new(log).reboot();
+}
+
+/// A log with one message in its old segment, and one in the current one.
+fn rotated(path: &Path, old: &[u8], current: &[u8]) -> (Log, Writer) {
+    let log = options().open_or_create(path).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append(old).unwrap();
+    rotate(&log);
+    writer.append(current).unwrap();
+    (log, writer)
 }
 
 fn goes_on(log: &Path, expected: &[u8]) {
@@ -38,11 +48,7 @@ fn goes_on(log: &Path, expected: &[u8]) {
 fn rotations_that_the_metadata_does_not_know_of_are_found_by_their_names() {
     for rotations in 1..5 {
         let scene = scene();
-        let log = options().open_or_create(&scene.log).unwrap();
-        let mut writer = log.writer().unwrap();
-        writer.append(b"first\n").unwrap();
-        rotate(&log);
-        writer.append(b"second\n").unwrap();
+        let (log, mut writer) = rotated(&scene.log, b"first\n", b"second\n");
         let old = saved(&scene.log);
         let mut expected = b"first\nsecond\n".to_vec();
         for n in 0..rotations {
@@ -61,11 +67,7 @@ fn rotations_that_the_metadata_does_not_know_of_are_found_by_their_names() {
 fn where_no_final_segment_is_left_the_file_at_the_path_begins_where_prune_noted_it() {
     for rotations in 1..4 {
         let scene = scene();
-        let log = options().open_or_create(&scene.log).unwrap();
-        let mut writer = log.writer().unwrap();
-        writer.append(b"gone\n").unwrap();
-        rotate(&log);
-        writer.append(b"kept\n").unwrap();
+        let (log, mut writer) = rotated(&scene.log, b"gone\n", b"kept\n");
         log.prune(&Retention::default().keep(0)).unwrap();
         let at_the_path = scene.dir.path().join("at the path");
         fs::hard_link(&scene.log, &at_the_path).unwrap();
@@ -89,11 +91,7 @@ fn where_no_final_segment_is_left_the_file_at_the_path_begins_where_prune_noted_
 #[test]
 fn a_note_about_another_file_with_the_inode_number_of_this_one_is_replaced() {
     let scene = scene();
-    let log = options().open_or_create(&scene.log).unwrap();
-    let mut writer = log.writer().unwrap();
-    writer.append(b"gone\n").unwrap();
-    rotate(&log);
-    writer.append(b"kept\n").unwrap();
+    let (log, mut writer) = rotated(&scene.log, b"gone\n", b"kept\n");
     let surgeon = Surgeon::new(&scene.log);
     let noted =
         [offset_of!(Header, kept.inode), offset_of!(Header, kept.generation), offset_of!(Header, kept.base)];
@@ -112,11 +110,7 @@ fn a_note_about_another_file_with_the_inode_number_of_this_one_is_replaced() {
 #[test]
 fn a_rename_that_did_not_reach_the_disk_is_undone() {
     let scene = scene();
-    let log = options().open_or_create(&scene.log).unwrap();
-    let mut writer = log.writer().unwrap();
-    writer.append(b"first\n").unwrap();
-    rotate(&log);
-    writer.append(b"second\n").unwrap();
+    let (log, writer) = rotated(&scene.log, b"first\n", b"second\n");
     let rotated = rotate(&log);
     drop(writer);
     log.close().unwrap();
@@ -163,11 +157,7 @@ fn a_strangers_file_at_the_path_is_no_segment() {
 #[test]
 fn an_entry_of_a_segment_that_is_given_up_is_not_that_of_a_later_file_with_its_inode_number() {
     let scene = scene();
-    let log = options().open_or_create(&scene.log).unwrap();
-    let mut writer = log.writer().unwrap();
-    writer.append(b"gone\n").unwrap();
-    rotate(&log);
-    writer.append(b"second\n").unwrap();
+    let (log, mut writer) = rotated(&scene.log, b"gone\n", b"second\n");
     log.prune(&Retention::default().keep(0)).unwrap();
     let old = saved(&scene.log);
     rotate(&log);

@@ -54,8 +54,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         about: "Somebody removed the data file while a program was writing to it: only that one has its bytes.",
         needs: "",
         stage: |stage| {
-            let pid = in_use(stage)?;
-            stage.descriptor = Some(descriptor(pid, &stage.log)?);
+            let pid = in_use(stage, |stage| stage.log.clone())?;
             fs::remove_file(&stage.log)?;
             Ok(Some(pid))
         },
@@ -72,11 +71,8 @@ pub(super) const INCIDENTS: &[Incident] = &[
         about: "Somebody edited the data file (sed -i) while a program was writing to it: only that one has its bytes.",
         needs: "",
         stage: |stage| {
-            let pid = in_use(stage)?;
-            stage.descriptor = Some(descriptor(pid, &stage.log)?);
-            let edited = stage.dir.join("edited");
-            fs::copy(&stage.log, &edited)?;
-            fs::rename(edited, &stage.log)?;
+            let pid = in_use(stage, |stage| stage.log.clone())?;
+            edit(stage)?;
             Ok(Some(pid))
         },
         command: "cp --sparse=always {descriptor} {log}.saved",
@@ -96,8 +92,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         about: "Somebody removed both files while a program was writing to them.",
         needs: "",
         stage: |stage| {
-            let pid = in_use(stage)?;
-            stage.descriptor = Some(descriptor(pid, &stage.log)?);
+            in_use(stage, |stage| stage.log.clone())?;
             fs::remove_file(&stage.log)?;
             fs::remove_file(stage.metadata())?;
             Ok(None)
@@ -115,8 +110,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         about: "Somebody removed the metadata while a program was writing: that one goes on, and nobody else can.",
         needs: "",
         stage: |stage| {
-            let pid = in_use(stage)?;
-            stage.descriptor = Some(descriptor(pid, &stage.metadata())?);
+            in_use(stage, |stage| stage.metadata())?;
             fs::remove_file(stage.metadata())?;
             Ok(None)
         },
@@ -168,9 +162,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         needs: "",
         stage: |stage| {
             stage.log(&[], LINES)?;
-            let edited = stage.dir.join("edited");
-            fs::copy(&stage.log, &edited)?;
-            fs::rename(edited, &stage.log)?;
+            edit(stage)?;
             Ok(None)
         },
         command: "mmlogctl repair --rebuild {log}",
@@ -279,13 +271,22 @@ pub(super) const INCIDENTS: &[Incident] = &[
     },
 ];
 
-/// Somebody writes, now and then.
-fn in_use(stage: &mut Stage<'_>) -> Done<u32> {
+/// Somebody writes, now and then, and has that file open.
+fn in_use(stage: &mut Stage<'_>, file: impl Fn(&Stage<'_>) -> PathBuf) -> Done<u32> {
     stage.log(&[], LINES)?;
     let index = stage.start(Role::Pace, 0)?;
     stage
         .until("a writer", |stage| Ok(stage.look()?.writers.iter().any(|w| w.messages > 0).then_some(())))?;
-    Ok(stage.actor(index).pid())
+    let pid = stage.actor(index).pid();
+    stage.descriptor = Some(descriptor(pid, &file(stage))?);
+    Ok(pid)
+}
+
+/// As editors do.
+fn edit(stage: &Stage<'_>) -> Done {
+    let edited = stage.dir.join("edited");
+    fs::copy(&stage.log, &edited)?;
+    Ok(fs::rename(edited, &stage.log)?)
 }
 
 /// The first one by which a process has a file open.
