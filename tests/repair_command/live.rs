@@ -253,6 +253,37 @@ fn a_dead_writers_slot_that_somebody_keeps_is_left_and_he_is_named() {
 }
 
 #[test]
+fn a_dead_writers_slot_that_somebody_keeps_is_a_warning_that_names_him() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    write_slot(&log, 3, slot(3, 4), 4, 4242);
+    let finding = || {
+        let said = mmlogctl("status", &log).arg("--json").run();
+        let said: serde_json::Value = serde_json::from_slice(&said.stdout).unwrap();
+        let all = said["findings"].as_array().unwrap().clone();
+        let found: Vec<_> = all.into_iter().filter(|f| f["id"] == "dead-writer").collect();
+        assert_eq!(found.len(), 1, "{said}");
+        (said["state"].clone(), found[0].clone())
+    };
+    let (state, found) = finding();
+    assert_eq!((state.as_str(), found["severity"].as_str()), (Some("OK"), Some("info")), "{found}");
+    let held = Held::slot_for_reading(&log, 3);
+    let (state, found) = finding();
+    assert_eq!((state.as_str(), found["severity"].as_str()), (Some("WARNING"), Some("warning")), "{found}");
+    assert_eq!(found["pid"], std::process::id(), "{found}");
+    let check = mmlogctl("check", &log).run();
+    let us = format!("process {} (", std::process::id());
+    let whose = "holds slot 3 of process 4242 (dead-writer), which is dead, with 4 B in flight at 4";
+    let kill = format!("`kill {}`", std::process::id());
+    assert!(
+        check.code == 1 && [us.as_str(), whose, &kill].iter().all(|w| check.text().contains(w)),
+        "{check:?}"
+    );
+    drop(held);
+    assert_eq!(finding().0, "OK");
+}
+
+#[test]
 fn the_command_that_status_names_tells_who_has_a_lock() {
     let scratch = Scratch::new();
     let log = scratch.log(CONTENT);

@@ -129,9 +129,19 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
                 });
             }
         }
-        FindingId::DeadWriter => with(&|s| {
-            s.writers = vec![WriterStatus { alive: Ok(false), in_flight: Some(in_flight()), ..writer() }];
-        }),
+        FindingId::DeadWriter => {
+            let keeper = |pid: u32| {
+                let (what, command) =
+                    ("slot 3 of process 7 (web), which is dead".to_owned(), "web".to_owned());
+                mmlog::Blocker { what, pid, command, process: "sleeping".to_owned() }
+            };
+            for kept_by in [None, Some(keeper(0)), Some(keeper(4242))] {
+                with(&|s| {
+                    let (alive, in_flight) = (Ok(false), Some(in_flight()));
+                    s.writers = vec![WriterStatus { alive, in_flight, kept_by: kept_by.clone(), ..writer() }];
+                });
+            }
+        }
         FindingId::LockStale => {
             with(&|s| (s.lock.is_stale, s.lock.held) = (true, Ok(false)));
             with(&|s| (s.maintenance.is_stale, s.maintenance.held) = (true, Ok(false)));
@@ -293,6 +303,7 @@ fn writer() -> WriterStatus {
         stuck_in: None,
         alive: Ok(true),
         in_flight: None,
+        kept_by: None,
         waiting: None,
         output_full: None,
         messages: 1,

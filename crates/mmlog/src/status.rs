@@ -35,7 +35,7 @@ pub use segments::{RemovedHeld, SegmentStatus};
 pub use still_open::StillOpen;
 
 pub use crate::error::Rights;
-use crate::error::{Fault, PanicRecord};
+use crate::error::{Blocker, Fault, PanicRecord};
 use crate::files::Files;
 use crate::files::reboot::foreseen::Unrecovered;
 use crate::holes::Hole;
@@ -212,6 +212,8 @@ pub struct WriterStatus {
     pub alive: Seen<bool>,
     /// Its append, if one is in flight.
     pub in_flight: Option<InFlight>,
+    /// Of a dead one whose append is in flight: who keeps the slot's byte, so that nobody can settle it.
+    pub kept_by: Option<Blocker>,
     /// What its next append waits for.
     pub waiting: Option<Waiting>,
     /// It waits for whoever reads its output, and appends nothing meanwhile.

@@ -55,6 +55,7 @@ fn writer(slot: u32) -> WriterStatus {
         stuck_in: None,
         alive: Ok(slot != 3),
         in_flight,
+        kept_by: None,
         waiting: None,
         output_full: None,
         messages,

@@ -42,6 +42,7 @@ impl Status {
         found.extend(self.inodes());
         found.extend(self.given_up());
         found.extend(self.dead_writers());
+        found.extend(self.kept_slots());
         found.extend(self.lock_stale());
         found.extend(self.writers_full());
         found.extend(self.holds.iter().filter_map(|hold| self.hold(hold, thresholds)));

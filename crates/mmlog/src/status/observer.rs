@@ -259,6 +259,9 @@ impl Observer {
         if alive == Ok(false) && in_flight.is_none() {
             return None;
         }
+        // Asked before and behind: whoever settles has the byte for a moment.
+        let is_kept = || files.is_kept(index) && files.is_free(index);
+        let kept_by = (alive == Ok(false) && is_kept()).then(|| files.slot_blocker(index));
         let (who, mut seat) = self.known(files, owner::of(&slot.cold), &alive);
         let (process, frozen_by) = self.doing(state(&alive, &who, seat), seat);
         let since_ns = slot.cold.since_ns.load(Ordering::Relaxed);
@@ -282,6 +285,7 @@ impl Observer {
             command: who.command,
             alive,
             in_flight,
+            kept_by,
             waiting,
             command_line,
             feeder: None,

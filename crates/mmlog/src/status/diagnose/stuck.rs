@@ -195,7 +195,7 @@ impl Status {
     }
 
     pub(super) fn dead_writers(&self) -> Option<Finding> {
-        let mut dead = self.writers.iter().filter(|w| w.alive == Ok(false));
+        let mut dead = self.writers.iter().filter(|w| w.alive == Ok(false) && w.kept_by.is_none());
         let first = dead.next()?;
         let f = first.in_flight.as_ref()?;
         let more = match dead.count() {
@@ -214,6 +214,24 @@ impl Status {
             self.command("repair")
         );
         Some(info(FindingId::DeadWriter, sentence, next).of(first.pid))
+    }
+
+    /// Those that nobody can settle.
+    pub(super) fn kept_slots(&self) -> Option<Finding> {
+        let mut kept = self.writers.iter().filter_map(|w| Some((w.kept_by.as_ref()?, w.in_flight.as_ref()?)));
+        let (by, f) = kept.next()?;
+        let more = match kept.count() {
+            0 => String::new(),
+            n => format!(", and {} more", counted(n as u64, "slot")),
+        };
+        let sentence = format!(
+            "{by}, with {} in flight at {}{more}: nobody can settle that, and who needs it waits (durable appends, rotate, trim)",
+            size(f.end.saturating_sub(f.start)),
+            f.start
+        );
+        let next = format!("{}; {} settles it then", by.next_step(), self.command("repair"));
+        let found = warning(FindingId::DeadWriter, State::Warning, sentence, next);
+        Some(if by.pid == 0 { found } else { found.of(by.pid) })
     }
 
     pub(super) fn lock_stale(&self) -> Option<Finding> {
