@@ -8,7 +8,7 @@ use mmlog::layout::Header;
 use mmlog::{Log, Options};
 
 use crate::cli::{Scratch, Tool, at, metadata_of, mmlogctl, poke, reboot, skipped, slot, write_slot};
-use crate::{append, mounts, word};
+use crate::{append, clocks_tell, epoch, in_container, mounts, word};
 
 /// A shell in mounts of its own, in which `$M` is the tool and everything is below `$D`; what it printed, without the
 /// scratch directory's name.
@@ -390,4 +390,32 @@ fn what_a_power_cut_left_of_the_segments_is_judged_by_every_command_as_the_recov
 fn rotate_once(log: &Path) {
     mmlogctl("rotate", log).run().is_success();
     append(log, "behind\n").run().is_success();
+}
+
+#[test]
+fn a_time_namespace_is_neither_another_boot_nor_a_clock_that_was_set() {
+    let claim = "a_time_namespace_is_neither_another_boot_nor_a_clock_that_was_set";
+    let ahead =
+        |tool: Tool| tool.through("unshare", &["-T", "--boottime", "5000000", "--monotonic", "9", "--fork"]);
+    if !mounts(claim) || !clocks_tell(claim) {
+        return;
+    }
+    if ahead(Tool::new("true")).run().code != 0 {
+        return skipped(claim, "needs time namespaces");
+    }
+    let scratch = Scratch::new();
+    for with_an_id_of_its_own in [false, true] {
+        let log = scratch.file(&format!("{with_an_id_of_its_own}.log"));
+        for turn in 0..6 {
+            let tool = append(&log, "line\n").args(["--rotate-age=1h"]);
+            let tool = if with_an_id_of_its_own { in_container(&scratch, tool) } else { tool };
+            if turn % 2 == 0 { ahead(tool) } else { append(&log, "line\n") }.run().is_success();
+            assert_eq!(epoch(&log), 0, "turn {turn}");
+        }
+        for tool in [mmlogctl("stats", &log), ahead(mmlogctl("stats", &log))] {
+            let stats = tool.run();
+            assert!(stats.code == 0 && !stats.text().contains("clock "), "{stats:?}");
+        }
+        assert!(!mmlogctl("status", &log).run().text().contains("clock"));
+    }
 }

@@ -6,8 +6,8 @@ use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use nix::sys::resource::{UsageWho, getrusage};
@@ -296,9 +296,23 @@ pub(crate) fn coarse_now_ns() -> u64 {
     nanoseconds(rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse))
 }
 
-/// How long this boot has been up, suspend included; nanoseconds.
+/// How long this boot has been up, suspend included; nanoseconds. The same to everybody on the machine: a time namespace has a
+/// clock of its own, which runs ahead or behind.
 pub(crate) fn up_ns() -> u64 {
-    nanoseconds(rustix::time::clock_gettime(rustix::time::ClockId::Boottime))
+    // Who runs goes on in the namespace that he began in.
+    static AHEAD_NS: OnceLock<i64> = OnceLock::new();
+    let said = || fs::read_to_string("/proc/self/timens_offsets").unwrap_or_default();
+    let ahead_ns = *AHEAD_NS.get_or_init(|| boot_clock_ahead_ns(&said()).unwrap_or(0));
+    let here_ns = nanoseconds(rustix::time::clock_gettime(rustix::time::ClockId::Boottime));
+    here_ns.saturating_add_signed(ahead_ns.saturating_neg())
+}
+
+/// `boottime SECONDS NANOSECONDS`, the seconds perhaps negative.
+fn boot_clock_ahead_ns(offsets: &str) -> Option<i64> {
+    let line = offsets.lines().find_map(|line| line.strip_prefix("boottime"))?;
+    let mut words = line.split_ascii_whitespace().map(str::parse::<i64>);
+    let (seconds, nanos) = (words.next()?.ok()?, words.next()?.ok()?);
+    seconds.checked_mul(1_000_000_000)?.checked_add(nanos)
 }
 
 fn nanoseconds(time: rustix::time::Timespec) -> u64 {
@@ -313,4 +327,20 @@ pub(crate) fn time_of(ns: u64) -> Option<SystemTime> {
     const EARLIEST: u64 = 1_000_000_000_000_000_000;
     let is_known = ns >= EARLIEST || (ns != 0 && coarse_now_ns() < EARLIEST);
     is_known.then(|| UNIX_EPOCH + Duration::from_nanos(ns))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_time_namespace_says_by_how_much_its_clock_runs_ahead() {
+        let said = |seconds: &str| {
+            boot_clock_ahead_ns(&format!("monotonic           7         8\nboottime   {seconds}\n"))
+        };
+        assert_eq!(said("0         0"), Some(0));
+        assert_eq!(said("5000000         1"), Some(5_000_000_000_000_001));
+        assert_eq!(said("-3         999999999"), Some(-2_000_000_001));
+        assert_eq!((said(""), said("9223372036854775807 0"), boot_clock_ahead_ns("")), (None, None, None));
+    }
 }
