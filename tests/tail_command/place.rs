@@ -5,10 +5,13 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 
+use mmlog::layout::LOCK_BYTE;
 use nix::mount::MsFlags;
 use nix::sys::signal::Signal;
 
-use crate::cli::{NOBODY, Scratch, mmlogctl, mounted, own_mounts, skipped, wait_for};
+use crate::cli::{
+    Held, IGNORED, NOBODY, Scratch, is_ignored, mmlogctl, mounted, own_mounts, skipped, wait_for,
+};
 use crate::{append, tail};
 
 const LINES: &[u8] = b"one\ntwo\nthree\n";
@@ -351,6 +354,28 @@ fn a_place_that_can_be_saved_again_is() {
     assert_eq!(position_in(&place), Some(19));
     running.signal(Signal::SIGTERM);
     assert_eq!(running.end().code, 0);
+}
+
+#[test]
+fn a_signal_while_the_hold_waits_for_the_log_is_an_end_like_later() {
+    if is_ignored(Signal::SIGTERM) {
+        return skipped("a signal while the hold waits for the log is an end like later", IGNORED);
+    }
+    for what in ["-F", "--until-now"] {
+        let scratch = Scratch::new();
+        let (log, place) = (scratch.file("app.log"), scratch.file("place"));
+        append(&log, LINES);
+        let held = Held::byte(&log, LOCK_BYTE);
+        let option = format!("--cursor-file={}", place.display());
+        let running = tail(&log, &[what, "-n+1", "--hold=shipper", &option]).start();
+        wait_for("the first place", || fs::read(&place).is_ok_and(|text| !text.is_empty()).then_some(()));
+        running.signal(Signal::SIGTERM);
+        let ended = running.end();
+        assert_eq!((ended.code, ended.text().as_str()), (0, ""), "{ended:?}");
+        ended.says(&log, &["the log's lock"]);
+        assert_eq!(position_in(&place), Some(0));
+        drop(held);
+    }
 }
 
 #[test]

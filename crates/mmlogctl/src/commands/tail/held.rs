@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use mmlog::{Fault, Hold, LogId, Start};
 
 use super::plan::Plan;
-use crate::exit::Failure;
 use crate::reading::cursor_file::Place;
 use crate::waits;
 
@@ -25,7 +24,7 @@ pub(super) struct Held {
 
 impl Held {
     /// Registers it at a place that is in the cursor-file; behind what is pruned, if that is too late.
-    pub(super) fn begin(path: &Path, plan: &Plan, name: &str, place: Place) -> Result<Self, Failure> {
+    pub(super) fn begin(path: &Path, plan: &Plan, name: &str, place: Place) -> mmlog::Result<Self> {
         let log = plan.old.say(waits::options(path, plan.trust)).open(path)?;
         let id = log.follow(Start::Newest)?.log_id();
         let mut position = place.position;
@@ -33,7 +32,7 @@ impl Held {
             match log.hold(name, position) {
                 Ok(hold) => break hold,
                 Err(e) if matches!(e.fault(), Fault::Pruned { .. }) => position = log.oldest()?,
-                Err(e) => return Err(e.into()),
+                Err(e) => return Err(e),
             }
         };
         drop(log);

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use mmlog::{LogId, Position};
+use mmlog::{Fault, LogId, Position};
 
 use super::delivery::{By, Delivery, Reader};
 use super::follow::SLICE;
@@ -231,10 +231,13 @@ impl Shared {
     }
 
     /// From now on this hold goes by the cursor-file. The one before may be that of the same log, and is given back first.
-    pub(super) fn hold(&self, begin: impl FnOnce() -> Result<Held, Failure>) -> Result<(), Failure> {
+    /// A signal that comes while the log is waited for ends the command as it does later, before anything is printed.
+    pub(super) fn hold(&self, begin: impl FnOnce() -> mmlog::Result<Held>) -> Result<(), Failure> {
         drop(hold(&self.held).take());
-        let held = begin()?;
-        *hold(&self.held) = Some(held);
+        match begin() {
+            Err(e) if matches!(e.fault(), Fault::Stopped { .. }) => self.notice(&e.to_string()),
+            held => *hold(&self.held) = Some(held?),
+        }
         Ok(())
     }
 
