@@ -73,6 +73,29 @@ fn another_view_of_a_log_beside_its_original_is_refused_with_a_step_that_works()
 }
 
 #[test]
+fn who_has_a_log_open_through_an_overlay_is_looked_for_there() {
+    if !mounts("who_has_a_log_open_through_an_overlay_is_looked_for_there") {
+        return;
+    }
+    let scratch = Scratch::new();
+    let said = script(
+        &scratch,
+        "mkdir disk && mount -t tmpfs disk disk && cd disk && mkdir low up work fs && mkfifo pipe
+         mount -t overlay -o lowerdir=low,upperdir=up,workdir=work overlay fs || { echo none; exit; }
+         $M append fs/app.log < pipe & exec 8> pipe; echo one >&8
+         for look in $(seq 500); do $M cat fs/app.log 2>/dev/null | grep -q one && break; done
+         $M repair --rebuild --wait 0s up/app.log; exec 8>&-; wait",
+    );
+    if said.trim_end() == "none" {
+        return skipped("an overlay", "this kernel has none here");
+    }
+    assert!(
+        said.contains("through another mount, as an overlay's (`findmnt` lists them); stop it first"),
+        "{said}"
+    );
+}
+
+#[test]
 fn whether_a_log_lies_beside_its_original_is_not_guessed_without_proc() {
     if !mounts("whether_a_log_lies_beside_its_original_is_not_guessed_without_proc") {
         return;

@@ -427,10 +427,15 @@ pub(crate) fn in_use(file: &File) -> Fault {
     let who: Vec<String> =
         holders_of(file).iter().map(|w| format!("process {} ({})", w.pid, w.command)).collect();
     let who = match who.is_empty() {
-        true if process::is_root() => "this process, or one of another PID namespace".into(),
         true => {
-            let me = process::effective_user();
-            format!("this process, or one that uid {me} may not look at (root sees it)")
+            let unseen = match process::effective_user() {
+                0 => "of another PID namespace".to_owned(),
+                me => format!("that uid {me} may not look at (root sees it)"),
+            };
+            // There it has another device, and perhaps another inode.
+            let elsewhere =
+                "one that has it open through another mount, as an overlay's (`findmnt` lists them)";
+            format!("this process, one {unseen}, or {elsewhere}")
         }
         false => listed(&who),
     };
