@@ -208,13 +208,23 @@ fn olddir(log: &Log, count: usize) -> std::path::PathBuf {
     old
 }
 
+/// The log's metadata made anew while that directory was elsewhere: beside it, a rebuild is refused.
+fn rebuild_without(log: &Log, old: &std::path::Path) {
+    fs::remove_file(format!("{}.mmlog", log.path.display())).unwrap();
+    let refused = mmlogctl("repair", &log.path).arg("--rebuild").run();
+    assert!(refused.code == 4 && refused.text().contains("--olddir"), "{refused:?}");
+    let elsewhere = Scratch::new();
+    let away = elsewhere.file("old");
+    fs::rename(old, &away).unwrap();
+    mmlogctl("repair", &log.path).arg("--rebuild").run().is_success();
+    fs::rename(&away, old).unwrap();
+}
+
 #[test]
 fn metadata_that_was_made_anew_takes_a_directory_of_its_old_segments_back() {
     for format in [None, Some("zstd")] {
         let log = Log::new(format);
-        olddir(&log, 2);
-        fs::remove_file(format!("{}.mmlog", log.path.display())).unwrap();
-        mmlogctl("repair", &log.path).arg("--rebuild").run().is_success();
+        rebuild_without(&log, &olddir(&log, 2));
         let ended = mmlogctl("rotate", &log.path).args(["--olddir", "old"]).run();
         assert_eq!(ended.code, 0, "{ended:?}");
         let cat = mmlogctl("cat", &log.path).run();
@@ -232,8 +242,7 @@ fn a_directory_of_segments_that_do_not_fit_is_refused_with_the_step() {
     let log = Log::new(None);
     let old = olddir(&log, 3);
     fs::remove_file(old.join(fs::read_dir(&old).unwrap().next().unwrap().unwrap().file_name())).unwrap();
-    fs::remove_file(format!("{}.mmlog", log.path.display())).unwrap();
-    mmlogctl("repair", &log.path).arg("--rebuild").run().is_success();
+    rebuild_without(&log, &old);
     let ended = mmlogctl("rotate", &log.path).args(["--olddir", "old"]).run();
     assert!(ended.code == 1 && ended.stderr.contains("move them beside the log"), "{ended:?}");
     for file in fs::read_dir(&old).unwrap().flatten() {
