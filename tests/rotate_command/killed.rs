@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use nix::sys::signal::Signal;
 
-use crate::cli::{Scratch, mmlogctl, wait_for};
+use crate::cli::{Running, Scratch, mmlogctl, wait_for};
 use crate::{append, has_suffix, lines, rotate, segments};
 
 /// Copies in the making.
@@ -44,14 +44,20 @@ fn killed_anywhere_the_next_run_finishes_and_nothing_stays() {
     mmlogctl("cat", &log).run().printed(&lines(0, ROUNDS * EACH));
 }
 
+/// Stands in the middle of the copy of a segment.
+fn stopped_compressor(log: &Path) -> Running {
+    append(log, &lines(0, 1_000_000));
+    let running = rotate(log, &["--compress=gzip", "--level=9"]).start();
+    wait_for("a copy grows", || fs::metadata(parts(log).first()?).is_ok_and(|m| m.len() > 0).then_some(()));
+    running.signal(Signal::SIGSTOP);
+    running
+}
+
 #[test]
 fn a_live_compressor_is_left_alone_and_what_a_dead_one_left_is_taken_away_by_a_rotation() {
     let scratch = Scratch::new();
     let log = scratch.file("app.log");
-    append(&log, &lines(0, 1_000_000));
-    let running = rotate(&log, &["--compress=gzip", "--level=9"]).start();
-    wait_for("a copy grows", || fs::metadata(parts(&log).first()?).is_ok_and(|m| m.len() > 0).then_some(()));
-    running.signal(Signal::SIGSTOP);
+    let running = stopped_compressor(&log);
     assert_eq!(parts(&log).len(), 1, "it was stopped in the middle");
     append(&log, b"meanwhile\n");
     let ended = rotate(&log, &["--compress=zstd"]).run();
@@ -73,10 +79,7 @@ fn a_live_compressor_is_left_alone_and_what_a_dead_one_left_is_taken_away_by_a_r
 fn a_segment_that_is_pruned_while_it_is_compressed_is_said_and_no_failure() {
     let scratch = Scratch::new();
     let log = scratch.file("app.log");
-    append(&log, &lines(0, 1_000_000));
-    let running = rotate(&log, &["--compress=gzip", "--level=9"]).start();
-    wait_for("a copy grows", || fs::metadata(parts(&log).first()?).is_ok_and(|m| m.len() > 0).then_some(()));
-    running.signal(Signal::SIGSTOP);
+    let running = stopped_compressor(&log);
     let plain = segments(&log).remove(0);
     mmlogctl("prune", &log).arg("--keep=0").run().is_success();
     running.signal(Signal::SIGCONT);

@@ -10,6 +10,7 @@ use crate::durable::{self, Need};
 use crate::error::{At, Error, Fault, Result};
 use crate::files::Files;
 use crate::files::owner::Operation;
+use crate::layout::SlotHot;
 
 impl Writer {
     #[cold]
@@ -62,7 +63,7 @@ impl Writer {
             self.leave();
             self.doubt = Some(Doubt::default());
         }
-        let hot = self.slot.and_then(|slot| self.files.meta.slots().get(slot as usize)).map(|slot| &slot.hot);
+        let hot = hot_of(&self.files, self.slot);
         if self.held_up.failed(self.files.control(), hot, &fault, len) {
             self.waiting_slot = self.slot.take();
             self.straight.forget();
@@ -75,10 +76,10 @@ impl Writer {
     /// it decides nothing. A program that only waits in `write(2)` need not: that can be seen.
     pub fn waits_for_reader(&self, waits: bool) {
         let slot = self.slot.filter(|_| !self.files.is_stale() && !self.files.meta.is_cut());
-        let Some(slot) = slot.and_then(|slot| self.files.meta.slots().get(slot as usize)) else { return };
+        let Some(hot) = hot_of(&self.files, slot) else { return };
         match waits {
-            true => slot.hot.wants_a_reader(),
-            false => slot.hot.wants_nothing(),
+            true => hot.wants_a_reader(),
+            false => hot.wants_nothing(),
         }
     }
 
@@ -104,8 +105,7 @@ impl Writer {
     /// ```
     pub fn drops(&mut self, bytes: u64) {
         let slot = self.slot.or(self.waiting_slot).filter(|_| !self.files.is_stale());
-        let hot = slot.and_then(|slot| self.files.meta.slots().get(slot as usize)).map(|slot| &slot.hot);
-        self.held_up.drops(hot, bytes);
+        self.held_up.drops(hot_of(&self.files, slot), bytes);
     }
 
     /// Becomes a writer of the log that has its names now: in a forked child, which leaves the line that its parent
@@ -143,6 +143,10 @@ impl Writer {
             self.files.release(slot);
         }
     }
+}
+
+fn hot_of(files: &Files, slot: Option<u32>) -> Option<&SlotHot> {
+    files.meta.slots().get(slot? as usize).map(|slot| &slot.hot)
 }
 
 /// Before a writer leaves these files for others: makes durable what it appended there, where they have names still. Where
