@@ -4,7 +4,7 @@ use std::fs;
 use std::mem::offset_of;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Child, Command, Stdio};
 
 use super::{SIZE, WRITERS, finals, is_sound, keeping, lengths, options, rotated_at, start_writers};
 use crate::common::disk::Disk;
@@ -282,6 +282,45 @@ fn on_a_full_disk_the_oldest_segments_make_space_and_no_append_fails() {
 }
 
 #[test]
+fn on_a_full_disk_an_append_waits_for_what_was_removed_to_become_free() {
+    let Some(disk) = Disk::new(8 << 20) else { return };
+    let policy = Policy { keep_free: Some(Free::Bytes(1)), ..rotated_at(1 << 20) };
+    let log = options().policy(&policy).max_writers(8).open_or_create(disk.log()).unwrap();
+    let mut writer = log.writer().unwrap();
+    let mut fill = |messages| {
+        for _ in 0..messages {
+            writer.append(&[b'.'; 1000]).unwrap();
+        }
+    };
+    fill(3300);
+    // Somebody who has nothing to do with the log has those open that go first.
+    let mut keeper = keeps_open(&log);
+    let surgeon = Surgeon::new(&disk.log());
+    std::thread::scope(|scope| {
+        let filling = scope.spawn(move || fill(9000));
+        common::until("segments to be gone and not free", || {
+            (filling.is_finished() || surgeon.get(offset_of!(Header, policies.free_retry)) != 0).then_some(())
+        });
+        keeper.kill().unwrap();
+        keeper.wait().unwrap();
+        filling.join().unwrap();
+    });
+    is_sound(&disk.log());
+}
+
+/// A program that has all final segments open.
+fn keeps_open(log: &Log) -> Child {
+    let segments = log.status().unwrap().segments;
+    let finals: Vec<_> = segments.iter().filter(|s| s.final_since.is_some()).map(|s| &s.path).collect();
+    let mut keeper = Command::new("tail");
+    keeper.arg("-f").stdout(Stdio::null()).stderr(Stdio::null()).args(&finals);
+    let keeper = keeper.spawn().unwrap();
+    let fds = PathBuf::from(format!("/proc/{}/fd", keeper.id()));
+    common::until("the files to be open", || (fs::read_dir(&fds).ok()?.count() > finals.len()).then_some(()));
+    keeper
+}
+
+#[test]
 fn where_removing_segments_frees_nothing_the_history_stays_and_it_is_said() {
     let Some(disk) = Disk::new(8 << 20) else { return };
     let log = options().policy(&rotated_at(256 << 10)).max_writers(8).open_or_create(disk.log()).unwrap();
@@ -295,13 +334,7 @@ fn where_removing_segments_frees_nothing_the_history_stays_and_it_is_said() {
     let before = lengths(&log).len();
     assert!(before > 8, "{before}");
     // Somebody who has nothing to do with the log has them all open.
-    let mut keeper = Command::new("tail");
-    keeper.arg("-f").stdout(std::process::Stdio::null()).stderr(std::process::Stdio::null());
-    let segments = log.status().unwrap().segments;
-    keeper.args(segments.iter().filter(|s| s.final_since.is_some()).map(|s| &s.path));
-    let mut keeper = keeper.spawn().unwrap();
-    let fds = PathBuf::from(format!("/proc/{}/fd", keeper.id()));
-    common::until("the files to be open", || (fs::read_dir(&fds).ok()?.count() > before).then_some(()));
+    let mut keeper = keeps_open(&log);
     log.set_policy(|policy| policy.keep_free = Some(Free::Percent(99)), super::WAIT).unwrap();
     let said = common::until("the finding", || {
         append(1);

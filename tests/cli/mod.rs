@@ -26,7 +26,7 @@ pub(crate) use files::{
 pub(crate) use process::{Ended, Ends, Running, Tool, mmlogctl, succeeds};
 
 /// No test needs a fraction of it.
-pub(crate) const DEADLINE: Duration = Duration::from_secs(60);
+pub(crate) const DEADLINE: Duration = Duration::from_secs(180);
 
 /// A uid and gid that own nothing here.
 pub(crate) const NOBODY: u32 = 65534;

@@ -81,7 +81,7 @@ pub(crate) const LISTED: &[Listed] = &[
         "doc/install.md",
         "cargo build",
         BUILDS,
-        Check::In(".ci/run", "cargo build --release --workspace"),
+        Check::In(".ci/run", "cargo install --locked --path crates/mmlogctl"),
     ),
     listed("doc/drill.md", "drill --all", MINUTES, Check::In("tests/drill_command.rs", "\"--all\"")),
     listed("doc/library.md", "[dependencies]", "cargo's own file", Check::Form),

@@ -115,6 +115,15 @@ pub(crate) fn grow(files: &Files, guard: LogLock<'_>, end: u64, deadline: &Deadl
         Err(full @ Fault::NoSpace { .. }) => full,
         grown => return grown,
     };
+    // What was removed becomes free once those who append here, too, have come past it.
+    if files.may_become_free() {
+        drop(guard);
+        if deadline.is_over() {
+            return Err(full);
+        }
+        std::thread::sleep(PAUSE);
+        return Ok(());
+    }
     let Some(how) = retention(files) else { return Err(full) };
     if let Some(_maintenance) = files.try_maintenance(Operation::Prune)? {
         let has_space = removes_some(files, &how, || give_way(files, guard, &how));

@@ -54,6 +54,10 @@ pub(super) fn look_closely(
     carry_out::look_now_and_then(files);
     loop {
         files.intact()?;
+        // It may be what has to go for the space that is waited for.
+        if retired.is_some() {
+            give_back(retired);
+        }
         let start = control.look().start;
         if !Control::has_positions(start, len) {
             let max = POSITION_END - 1;

@@ -10,7 +10,7 @@ use nix::libc;
 
 use super::Files;
 use crate::error::{Blocker, Fault};
-use crate::metadata::overdue::{Culprit, OFTEN, SELDOM, Undone, hold_off};
+use crate::metadata::overdue::{Culprit, OFTEN, SELDOM, Undone, hold_off, holds_off};
 use crate::sys::{fs, process};
 
 /// The maintenance byte was another's for so long: that is no rotation that takes its time.
@@ -43,7 +43,7 @@ pub(crate) struct Freed {
     pub(crate) limit: u64,
 }
 
-/// How long others wait for whether space became free.
+/// How long all wait for removed segments to become free: those who append let go of them when they next do.
 const FREES_MS: u64 = 2000;
 
 /// Why it failed, and whose failure that is.
@@ -153,12 +153,18 @@ impl Files {
 
     /// Whether more may be removed for free space: what went before has become free.
     pub(crate) fn may_free(&self) -> bool {
-        let policies = &self.meta.header().policies;
+        !self.may_become_free() && SELDOM.may(&self.meta.header().policies.free_retry, now_ms())
+    }
+
+    /// Whether what was removed for free space a moment ago may become free yet.
+    pub(crate) fn may_become_free(&self) -> bool {
+        let waits = holds_off(&self.meta.header().policies.free_retry, now_ms(), FREES_MS);
         let mut freed = self.own_tries.freed.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(freed) = freed.take() {
-            self.judge(&freed);
+        if let Some(own) = freed.take_if(|own| !waits || self.has_become_free(own)) {
+            self.judge(&own);
+            return false;
         }
-        SELDOM.may(&policies.free_retry, now_ms())
+        waits
     }
 
     /// After segments were removed for free space.
@@ -168,7 +174,6 @@ impl Files {
             self.judge(&freed);
             return;
         }
-        // Some file systems take a moment.
         hold_off(&policies.free_retry, now_ms(), FREES_MS);
         *self.own_tries.freed.lock().unwrap_or_else(PoisonError::into_inner) = Some(freed);
     }

@@ -90,6 +90,12 @@ pub fn hold_off(word: &AtomicU64, now_ms: u64, for_ms: u64) {
     word.store(now_ms.saturating_add(for_ms) << EXPONENT_BITS | failures, Ordering::Relaxed);
 }
 
+/// Whether the next try is less than that ahead: somebody holds it off, or it is due soon.
+pub fn holds_off(word: &AtomicU64, now_ms: u64, for_ms: u64) -> bool {
+    let next = word.load(Ordering::Relaxed) >> EXPONENT_BITS;
+    (1..=for_ms).contains(&next.saturating_sub(now_ms))
+}
+
 /// Who could not do it, or was in the way.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Culprit {

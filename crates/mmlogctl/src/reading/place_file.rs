@@ -304,6 +304,9 @@ fn sum(line: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::thread;
+    use std::time::{Duration, Instant};
+
     use mmlog::{LogId, Position};
 
     use super::*;
@@ -313,9 +316,14 @@ mod tests {
     }
 
     fn opened(path: &Path, lasting: Lasting) -> PlaceFile {
-        match PlaceFile::open(&CursorFile::new(path.to_owned(), lasting), Path::new("/var/log/a b.log")) {
-            Ok(file) => file,
-            Err(e) => unreachable!("{e:?}"),
+        let until = Instant::now() + Duration::from_secs(180);
+        loop {
+            match PlaceFile::open(&CursorFile::new(path.to_owned(), lasting), Path::new("/var/log/a b.log")) {
+                Ok(file) => return file,
+                // What another test is just starting has a copy of the file before, with its lock, until it is started.
+                Err(Failure::Said { exit: Exit::Busy, .. }) if Instant::now() < until => thread::yield_now(),
+                Err(e) => unreachable!("{e:?}"),
+            }
         }
     }
 
