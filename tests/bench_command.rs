@@ -16,7 +16,7 @@ use serde_json::Value;
 const ENGINES: [&str; 10] =
     ["mmlog", "write", "writev", "stdio", "direct", "aio", "uring", "pwrite", "floor", "shared-floor"];
 
-const KEYS: [&str; 14] = [
+const KEYS: [&str; 18] = [
     "engine",
     "size_bytes",
     "processes",
@@ -26,11 +26,15 @@ const KEYS: [&str; 14] = [
     "ns_max",
     "runs",
     "lost_messages",
+    "doubled_messages",
+    "torn_messages",
+    "lost_at_kill",
     "syscalls_per_message",
     "p50_ns",
     "p99_ns",
     "p999_ns",
     "max_ns",
+    "version",
 ];
 
 /// Those need what a sandbox or a file system may refuse.
@@ -194,6 +198,118 @@ fn a_sustained_run_is_verified_too() {
     assert!(is_empty(scratch.path()));
 }
 
+/// A peers' program that has one peer without a fault, and one with each: of each writer's lines the second one is
+/// missing, the third one there twice, the fourth one in two parts; killed, it has lost the last seven.
+const PEERS: &str = r#"#!/bin/bash
+if [ "$1" = list ]; then
+  printf 'sound\tsound 1.0\nfaulty\tfaulty 2.0: a script\nSKIPPED gone\tnot installed\n'
+  exit
+fi
+name=$2 dir=$4 purpose=$5 writers=$6 size=$7 messages=$8
+echo ready
+cat >/dev/null
+awk -v name=$name -v purpose=$purpose -v writers=$writers -v size=$size -v messages=$messages 'BEGIN {
+  dots = sprintf("%*s", size - 31, ""); gsub(" ", ".", dots)
+  for (w = 0; w < writers; w++) for (n = 0; n < messages; n++) {
+    tag = sprintf("%03d %010d", w, n); line = tag " " dots " " tag
+    if (name == "faulty" && purpose == "kill" && n >= messages - 7) continue
+    if (name == "faulty" && purpose != "kill") {
+      if (n == 1) continue
+      if (n == 2) print line
+      if (n == 3) { print substr(line, 1, 40); print substr(line, 41); continue }
+    }
+    print line
+  }
+}' >"$dir/data"
+for ((w = 0; w < writers; w++)); do
+  one="{\"begun\":1,\"ended\":1001,\"appended\":$messages,\"calls\":null,\"samples\":[5],\"seconds\":[],\"longest\":0}"
+  all="$all${all:+,}$one"
+done
+echo "[$all]"
+"#;
+
+/// The tool in a directory of its own, so that what is beside it is known, and `PATH` with that directory in front or not.
+fn alone(scratch: &Scratch, path: &Path, line: &str) -> Ended {
+    let bin = scratch.file("bin");
+    fs::create_dir_all(&bin).unwrap();
+    let tool = bin.join("mmlogctl");
+    if !tool.exists() && fs::hard_link(env!("CARGO_BIN_EXE_mmlogctl"), &tool).is_err() {
+        fs::copy(env!("CARGO_BIN_EXE_mmlogctl"), &tool).unwrap();
+    }
+    let usual = std::env::var_os("PATH").unwrap_or_default();
+    let path = std::iter::once(path.to_owned()).chain(std::env::split_paths(&usual));
+    let path = std::env::join_paths(path).unwrap();
+    let work = scratch.file("work");
+    fs::create_dir_all(&work).unwrap();
+    let tool = Tool::new(tool).args(["bench", "--dir"]).arg(&work);
+    let ended = tool.args(line.split_whitespace()).with(|command| command.env("PATH", path)).run();
+    assert!(is_empty(&work));
+    ended
+}
+
+fn install_peers(dir: &Path) {
+    fs::create_dir_all(dir).unwrap();
+    let file = dir.join("mmlogctl-bench-peers");
+    fs::write(&file, PEERS).unwrap();
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o755)).unwrap();
+}
+
+#[test]
+fn what_a_peer_loses_doubles_and_tears_is_found_and_is_no_failure() {
+    let scratch = Scratch::new();
+    install_peers(&scratch.file("elsewhere"));
+    let line = "--peers --processes 2 --runs 1 --messages 50 --json --size 120";
+    let ended = alone(&scratch, &scratch.file("elsewhere"), line);
+    assert!(ended.stderr.contains("SKIPPED gone: not installed"), "{ended:?}");
+    let rows = rows(&ended);
+    let of = |row: &Value| {
+        let keys =
+            ["engine", "lost_messages", "doubled_messages", "torn_messages", "lost_at_kill", "version"];
+        keys.map(|key| row[key].clone())
+    };
+    // A run and one with a clock, two writers each; a torn line is a lost one, and two that are none.
+    let expected = [
+        ["mmlog".into(), 0.into(), 0.into(), 0.into(), 0.into(), Value::Null],
+        ["write".into(), 0.into(), 0.into(), 0.into(), 0.into(), Value::Null],
+        ["sound".into(), 0.into(), 0.into(), 0.into(), 0.into(), "sound 1.0".into()],
+        ["faulty".into(), 8.into(), 4.into(), 8.into(), 7.into(), "faulty 2.0: a script".into()],
+    ];
+    assert_eq!(rows.iter().map(of).collect::<Vec<_>>(), expected);
+    assert!(rows[2..].iter().all(|row| row["ns_per_message"] == 10.0 && row["p50_ns"] == 5), "{rows:?}");
+}
+
+#[test]
+fn a_table_beside_peers_says_what_they_lost_and_which_they_were() {
+    let scratch = Scratch::new();
+    install_peers(&scratch.file("bin"));
+    let line = "--peers --engine mmlog --processes 1 --runs 1 --messages 50";
+    let text = alone(&scratch, Path::new("/nowhere"), line).text();
+    let words = |name: &str| {
+        let lines = text.lines().filter(|line| line.starts_with(&format!("{name} ")));
+        lines.map(|line| line.split_whitespace().collect::<Vec<_>>()).collect::<Vec<_>>()
+    };
+    let faulty = words("faulty");
+    assert_eq!(faulty.len(), 3, "two sizes and its version: {text}");
+    for row in &faulty[..2] {
+        assert_eq!(row[row.len() - 4..], ["4", "2", "4", "7"], "{text}");
+    }
+    assert_eq!((&faulty[2][1..3], words("mmlog").len()), (&["faulty", "2.0:"][..], 2), "{text}");
+    assert!(text.contains("128 B, 1 process") && text.contains("120 B, 1 process"), "{text}");
+    assert_eq!(text.matches("    lost doubled    torn lost by kill\n").count(), 2, "{text}");
+}
+
+#[test]
+fn a_missing_program_of_peers_is_named_with_the_way_to_it() {
+    let scratch = Scratch::new();
+    let ended = alone(&scratch, Path::new("/nowhere"), "--peers --messages 1");
+    assert_eq!(ended.code, 1, "{ended:?}");
+    for word in
+        ["mmlogctl-bench-peers", "bin/mmlogctl", "PATH", "cargo install --locked --path crates/bench-peers"]
+    {
+        assert!(ended.stderr.contains(word), "{ended:?}");
+    }
+}
+
 #[test]
 fn a_signal_ends_it_and_leaves_nothing_behind() {
     let scratch = Scratch::new();
@@ -243,6 +359,9 @@ fn a_wrong_command_line_is_refused_before_anything_is_written() {
         "--messages 0",
         "--durable --engine floor",
         "--sustain 1s --durable",
+        "--peers --size 31",
+        "--peers --threads 2",
+        "--peers --durable",
     ] {
         assert_eq!(bench(scratch.path(), line).code, 2, "{line}");
         assert!(is_empty(scratch.path()), "{line}");

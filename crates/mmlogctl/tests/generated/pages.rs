@@ -391,6 +391,7 @@ pub(crate) fn of(command: &str) -> Page {
                     "mmlogctl bench --sustain 60s --engine mmlog,write",
                 ),
                 ("What durability costs:", "mmlogctl bench --durable"),
+                ("The log beside two of what people use instead:", "mmlogctl bench --peers=spdlog,s6-log"),
                 (
                     "Ratios for a program:",
                     "mmlogctl bench --json | jq '.rows[] | [.engine, .size_bytes, .ns_per_message]'",

@@ -99,7 +99,7 @@ pub(super) fn looks(place: &Place, runs: usize) -> Result<Vec<Row>, String> {
 fn empty_row(idle: u32) -> Row {
     let group = Group { size: 128, processes: 1, threads: 1 };
     let name = format!("look+idle={idle}");
-    Row { name, group, ns: Vec::new(), verdict: None, calls: None, samples: Vec::new() }
+    Row::new(name, group)
 }
 
 fn look(path: &Path, idle: u32) -> mmlog::Result<Vec<u64>> {

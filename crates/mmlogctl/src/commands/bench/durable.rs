@@ -43,7 +43,7 @@ pub(super) fn rocksdb(place: &Place, group: Group, runs: usize, out: &mut Output
             }
         }
     }
-    Some(Row { name: "rocksdb:each".to_owned(), group, ns, verdict: None, calls: None, samples: Vec::new() })
+    Some(Row { ns, ..Row::new("rocksdb:each".to_owned(), group) })
 }
 
 fn run_rocksdb(place: &Place, group: Group) -> Result<f64, String> {

@@ -1,7 +1,7 @@
 //! One run: worker processes that begin together, what they say of it, and a look at every byte they wrote.
 //!
 //! 1. An empty directory, the file system at rest.
-//! 2. Workers are started (this executable again), open what they need, and say that they are ready.
+//! 2. Workers are started (this executable again, or the peers' program, which starts its writers itself), open what they need, and say that they are ready.
 //! 3. All read one pipe; its end is the beginning.
 //! 4. From the first worker's beginning to the last one's end: growing and the last flush included.
 //! 5. The files are verified.
@@ -9,6 +9,7 @@
 use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, PipeReader, Read as _};
+use std::os::unix::process::ExitStatusExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
@@ -17,9 +18,10 @@ use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
 use super::company::{Company, Guests};
+use super::engines::Kind;
 use super::job::{Job, Outcome, Purpose};
 use super::place::Place;
-use super::verify::{Verdict, verify};
+use super::verify::{Rest, Verdict, verify};
 use super::worker::{NAME, READY};
 use crate::signals;
 
@@ -109,11 +111,8 @@ fn run_through(
     let (end, begin) = io::pipe().map_err(told)?;
     let guests = Guests::arrive(job, &dir).map_err(told)?;
     let _follower = follower(job, &dir, &end)?;
-    for process in 0..processes {
-        let job = Job { dir: dir.clone(), process, ..job.clone() };
-        crew.0.push(
-            Worker::start(&job, through((&dir, process)), end.try_clone().map_err(told)?).map_err(told)?,
-        );
+    for command in commands(job, &dir, processes, through).map_err(told)? {
+        crew.0.push(Worker::start(command, end.try_clone().map_err(told)?).map_err(told)?);
     }
     drop(end);
     crew.0.iter_mut().try_for_each(Worker::is_ready)?;
@@ -121,16 +120,46 @@ fn run_through(
     drop(begin);
     let mut workers = Vec::new();
     for worker in &mut crew.0 {
-        workers.extend(worker.outcomes()?);
+        workers.extend(worker.outcomes(job)?);
     }
     guests.map_or(Ok(()), Guests::leave).map_err(told)?;
     let appended: Vec<u64> = workers.iter().map(|w| w.appended).collect();
-    let written = job.kind.written(&dir, job.size, &appended);
+    let mut written = job.kind.written(&dir, job.size, &appended);
+    if job.purpose == Purpose::Kill {
+        // Nobody cut off what was allocated ahead.
+        written.iter_mut().for_each(|file| file.rest = Rest::Zeros);
+    }
     // Before somebody reads them.
     let cached = written.iter().map(|w| Cached::of(&File::open(&w.path).ok()?).ok());
     let cached = cached.reduce(|all, one| Some(all?.and(one?))).flatten();
-    let verdict = verify(&written, job.size, &appended).map_err(told)?;
+    let verdict = verify(job.form, &written, job.size, &appended).map_err(told)?;
     Ok((Run { workers, verdict, cached }, dir))
+}
+
+/// What is started for a run: a process each, or the program that starts them.
+fn commands(job: &Job, dir: &Path, processes: usize, through: Through<'_>) -> io::Result<Vec<Command>> {
+    if let Kind::Peer(peer) = job.kind {
+        return Ok(vec![peer.command(job, dir, processes)]);
+    }
+    (0..processes)
+        .map(|process| worker(&Job { dir: dir.to_owned(), process, ..job.clone() }, through((dir, process))))
+        .collect()
+}
+
+/// This executable again, by another program if there is a line of one.
+fn worker(job: &Job, through: Option<Vec<OsString>>) -> io::Result<Command> {
+    let this = std::env::current_exe()?;
+    let line = through.unwrap_or_default();
+    let mut command = match line.split_first() {
+        Some((program, arguments)) => {
+            let mut command = Command::new(program);
+            command.args(arguments).arg(this);
+            command
+        }
+        None => Command::new(this),
+    };
+    command.args([NAME, &job.told()]);
+    Ok(command)
 }
 
 /// The process that follows, where the job wants one; stopped, where it wants that.
@@ -140,7 +169,8 @@ fn follower(job: &Job, dir: &Path, end: &PipeReader) -> Result<Option<Crew>, Str
     }
     let told = |e: io::Error| e.to_string();
     let role = Job { dir: dir.to_owned(), purpose: Purpose::Follow, ..job.clone() };
-    let mut follower = Worker::start(&role, None, end.try_clone().map_err(told)?).map_err(told)?;
+    let command = worker(&role, None).map_err(told)?;
+    let mut follower = Worker::start(command, end.try_clone().map_err(told)?).map_err(told)?;
     follower.is_ready()?;
     if job.company == Company::Stopped {
         kill_process(Pid::from_child(&follower.child), Signal::STOP).map_err(|e| told(e.into()))?;
@@ -168,18 +198,7 @@ struct Worker {
 }
 
 impl Worker {
-    fn start(job: &Job, through: Option<Vec<OsString>>, stdin: PipeReader) -> io::Result<Self> {
-        let this = std::env::current_exe()?;
-        let line = through.unwrap_or_default();
-        let mut command = match line.split_first() {
-            Some((program, arguments)) => {
-                let mut command = Command::new(program);
-                command.args(arguments).arg(this);
-                command
-            }
-            None => Command::new(this),
-        };
-        command.args([NAME, &job.told()]);
+    fn start(mut command: Command, stdin: PipeReader) -> io::Result<Self> {
         command.stdin(stdin).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = signals::as_called(|| command.spawn())?;
         let said = child.stdout.take().ok_or(io::ErrorKind::BrokenPipe)?;
@@ -194,9 +213,13 @@ impl Worker {
         }
     }
 
-    fn outcomes(&mut self) -> Result<Vec<Outcome>, String> {
+    fn outcomes(&mut self, job: &Job) -> Result<Vec<Outcome>, String> {
         let mut text = String::new();
         self.said.read_to_string(&mut text).map_err(|e| e.to_string())?;
+        if job.purpose == Purpose::Kill && text.is_empty() && self.was_killed() {
+            // It died as it was told to, which is after the last message.
+            return Ok(vec![Outcome { appended: job.messages, ..Outcome::default() }; job.threads]);
+        }
         let told: Value = serde_json::from_str(&text).map_err(|_| self.why())?;
         let outcomes = told.as_array().and_then(|all| all.iter().map(Outcome::heard).collect());
         match (outcomes, self.child.wait()) {
@@ -205,13 +228,21 @@ impl Worker {
         }
     }
 
+    fn was_killed(&mut self) -> bool {
+        self.child.wait().is_ok_and(|status| status.signal() == Some(Signal::KILL.as_raw()))
+    }
+
     /// What it said on standard error, or how it ended.
     fn why(&mut self) -> String {
         let mut text = String::new();
         if let Some(stderr) = &mut self.child.stderr {
             let _ = stderr.read_to_string(&mut text);
         }
-        match (text.trim().trim_start_matches("mmlogctl: "), self.child.wait()) {
+        let text = text.trim();
+        let text = ["mmlogctl: ", "mmlogctl-bench-peers: "]
+            .iter()
+            .fold(text, |text, who| text.trim_start_matches(who));
+        match (text, self.child.wait()) {
             ("", Ok(status)) => format!("a worker ended with {status}"),
             (text, _) => text.to_owned(),
         }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::company::Company;
 use super::engines::Kind;
+use super::message::Form;
 
 /// When messages are made durable.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -53,8 +54,23 @@ pub(super) enum Purpose {
     Latency,
     /// What happens in a long time.
     Sustain(Duration),
+    /// Each process ends by SIGKILL when its last append has returned.
+    Kill,
     /// Nothing is appended: a follower that others are measured beside.
     Follow,
+}
+
+impl Purpose {
+    /// As it is told to a worker.
+    pub(super) const fn name(self) -> &'static str {
+        match self {
+            Self::Throughput => "throughput",
+            Self::Latency => "latency",
+            Self::Kill => "kill",
+            Self::Follow => "follow",
+            Self::Sustain(_) => "sustain",
+        }
+    }
 }
 
 /// Whether workers stay on one core each.
@@ -75,6 +91,7 @@ pub(super) struct Job {
     pub(super) company: Company,
     pub(super) purpose: Purpose,
     pub(super) cores: Cores,
+    pub(super) form: Form,
     pub(super) size: usize,
     /// Its number.
     pub(super) process: usize,
@@ -85,20 +102,19 @@ pub(super) struct Job {
 
 impl Job {
     pub(super) fn told(&self) -> String {
-        let (purpose, ms) = match self.purpose {
-            Purpose::Throughput => ("throughput", 0),
-            Purpose::Latency => ("latency", 0),
-            Purpose::Follow => ("follow", 0),
-            Purpose::Sustain(time) => ("sustain", u64::try_from(time.as_millis()).unwrap_or(u64::MAX)),
+        let ms = match self.purpose {
+            Purpose::Sustain(time) => u64::try_from(time.as_millis()).unwrap_or(u64::MAX),
+            _ => 0,
         };
         json!({
             "dir": self.dir.to_string_lossy(),
             "engine": self.kind.name(),
             "policy": self.policy.name(),
             "company": self.company.name(),
-            "purpose": purpose,
+            "purpose": self.purpose.name(),
             "ms": ms,
             "pinned": self.cores == Cores::Pinned,
+            "lines": self.form == Form::Lines,
             "size": self.size,
             "process": self.process,
             "threads": self.threads,
@@ -119,10 +135,12 @@ impl Job {
             purpose: match told["purpose"].as_str()? {
                 "throughput" => Purpose::Throughput,
                 "latency" => Purpose::Latency,
+                "kill" => Purpose::Kill,
                 "follow" => Purpose::Follow,
                 _ => Purpose::Sustain(Duration::from_millis(told["ms"].as_u64()?)),
             },
             cores: if told["pinned"].as_bool()? { Cores::Pinned } else { Cores::Free },
+            form: if told["lines"].as_bool()? { Form::Lines } else { Form::Noise },
             size: number("size").filter(|&size| size > 0)?,
             process: number("process")?,
             threads: number("threads")?,
@@ -181,7 +199,7 @@ mod tests {
     fn what_is_told_is_what_is_heard() {
         let policies = [Policy::Never, Policy::Each, Policy::Batch(64), Policy::Every(10)];
         let sustain = Purpose::Sustain(Duration::from_millis(1500));
-        let purposes = [Purpose::Throughput, Purpose::Latency, sustain, Purpose::Follow];
+        let purposes = [Purpose::Kill, Purpose::Latency, sustain, Purpose::Follow];
         let companies = [Company::Nobody, Company::Base(60), Company::Idle(1000), Company::Stopped];
         for (n, policy) in policies.into_iter().enumerate() {
             let job = Job {
@@ -191,6 +209,7 @@ mod tests {
                 company: companies[n],
                 purpose: purposes[n],
                 cores: [Cores::Pinned, Cores::Free][n % 2],
+                form: [Form::Lines, Form::Noise][n % 2],
                 size: 128,
                 process: 3,
                 threads: 2,

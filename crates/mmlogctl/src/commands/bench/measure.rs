@@ -10,6 +10,8 @@ use super::company::Company;
 use super::engines::Kind;
 use super::harness::{self, Run};
 use super::job::{Cores, Job, Policy, Purpose};
+use super::message::Form;
+use super::peers::Peer;
 use super::place::Place;
 use super::verify::Verdict;
 use crate::signals;
@@ -20,6 +22,10 @@ const SAMPLES: u64 = 400_000;
 const FIRST_TRY: u64 = 1000;
 /// Of durable messages.
 const FIRST_DURABLE_TRY: u64 = 16;
+/// What a process appends that is killed then.
+const KILLED: u64 = 20_000;
+/// How often that is tried, unless rows have fewer runs.
+const KILLS: usize = 3;
 
 /// What one row is about.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -66,6 +72,7 @@ impl fmt::Display for Group {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct How {
     pub(super) cores: Cores,
+    pub(super) form: Form,
     /// As many as the size wants, if it is not said.
     pub(super) runs: Option<usize>,
     /// Of each worker; as many as take [`How::time`], if it is not said.
@@ -96,9 +103,20 @@ pub(super) struct Row {
     pub(super) calls: Option<f64>,
     /// Nanoseconds of single appends, sorted.
     pub(super) samples: Vec<u64>,
+    /// What is not ours.
+    pub(super) peer: Option<&'static Peer>,
+    /// Of one process's messages, those that are not in the file when it was killed behind the last one: the most of some
+    /// tries. Only beside peers.
+    pub(super) lost_at_kill: Option<u64>,
 }
 
 impl Row {
+    /// Nothing is measured yet.
+    pub(super) fn new(name: String, group: Group) -> Self {
+        let (ns, samples) = (Vec::new(), Vec::new());
+        Self { name, group, ns, verdict: None, calls: None, samples, peer: None, lost_at_kill: None }
+    }
+
     /// A quantile of single appends.
     pub(super) fn quantile(&self, q: f64) -> Option<u64> {
         let last = self.samples.len().checked_sub(1)?;
@@ -176,6 +194,7 @@ impl Measuring<'_> {
         }
         for lane in &mut lanes {
             self.single(lane)?;
+            self.killed(lane)?;
         }
         Ok(lanes.into_iter().map(|lane| lane.map(|lane| lane.row)).collect())
     }
@@ -193,6 +212,7 @@ impl Measuring<'_> {
             company: contender.company,
             purpose,
             cores: self.how.cores,
+            form: self.how.form,
             size: self.group.size,
             process: 0,
             threads: self.group.threads,
@@ -226,14 +246,9 @@ impl Measuring<'_> {
                 break;
             }
         }
-        let row = Row {
-            name: contender.name(),
-            group: self.group,
-            ns: Vec::new(),
-            verdict: Some(verdict),
-            calls: None,
-            samples: Vec::new(),
-        };
+        let mut row = Row::new(contender.name(), self.group);
+        row.verdict = Some(verdict);
+        row.peer = if let Kind::Peer(peer) = contender.kind { Some(peer) } else { None };
         Ok(Lane { contender, messages, row })
     }
 
@@ -276,6 +291,23 @@ impl Measuring<'_> {
         }
         Ok(())
     }
+
+    /// One process, killed when its last append has returned.
+    fn killed(&mut self, slot: &mut Result<Lane, Failed>) -> Result<(), Interrupted> {
+        let Ok(lane) = slot else { return Ok(()) };
+        if self.how.form == Form::Noise {
+            return Ok(());
+        }
+        self.say(&lane.row.name, "killed behind the last append")?;
+        let job = Job { threads: 1, ..self.job(lane.contender, Purpose::Kill, KILLED) };
+        let kill = |_| harness::run(self.place, &job, 1).map(|run| run.verdict);
+        let tries = KILLS.min(self.how.runs(self.group));
+        match (0..tries).map(kill).collect::<Result<Vec<_>, _>>() {
+            Ok(found) => lane.row.lost_at_kill = found.iter().map(|verdict| verdict.lost).max(),
+            Err(why) => *slot = Err(Failed { name: lane.row.name.clone(), why }),
+        }
+        Ok(())
+    }
 }
 
 #[expect(clippy::cast_precision_loss, reason = "a figure for people")]
@@ -296,8 +328,7 @@ mod tests {
 
     fn row(ns: &[f64], samples: Vec<u64>) -> Row {
         let group = Group { size: 1, processes: 1, threads: 1 };
-        let (name, verdict, calls) = (String::new(), None, None);
-        Row { name, group, ns: ns.to_vec(), verdict, calls, samples }
+        Row { ns: ns.to_vec(), samples, ..Row::new(String::new(), group) }
     }
 
     #[test]

@@ -1,6 +1,8 @@
 //! The messages of a run: each says whose it is and which one, and every byte of it is known. None is zero, as in text:
 //! a log takes zeros for what a power failure may have left.
 //!
+//! Beside peers they are lines (`lines.rs`), elsewhere noise:
+//!
 //! ```text
 //! byte 0                worker + 1: a message of 1 byte is this
 //! bytes 1 to 7          sequence number, 7 bits a byte, low ones first; shorter messages have its low bits
@@ -15,23 +17,53 @@ pub(super) const MAX_WORKERS: usize = 255;
 const WORD: usize = 8;
 const PAGE: usize = 4096;
 
-/// The messages of one worker; making one costs two words and one more for each page.
-pub(super) struct Messages {
+/// What messages are made of.
+#[derive(Clone, Copy, Debug, Eq, PartialEq)]
+pub(super) enum Form {
+    Noise,
+    Lines,
+}
+
+/// The messages of one worker, and what there is to know of any.
+pub(super) trait Messages {
+    /// Of `size` bytes each.
+    fn new(worker: usize, size: usize) -> Self;
+
+    /// The message with this number.
+    fn message(&mut self, sequence: u64) -> &[u8];
+
+    /// Worker and sequence number that a message claims; of short messages only the low bytes of the number.
+    fn claimed(message: &[u8]) -> Option<(usize, u64)>;
+
+    /// How many numbers messages of `size` bytes can tell apart.
+    fn distinct(size: usize) -> u64;
+
+    /// How many of `bytes` are one message, or what is left of one; `None` when the next bytes are needed to know.
+    fn first(bytes: &[u8], size: usize) -> Option<usize>;
+}
+
+/// Messages of any size from 1 on; making one costs two words and one more for each page.
+pub(super) struct Noise {
     bytes: Vec<u8>,
     id: u8,
 }
 
-impl Messages {
-    /// Of `size` bytes each, at least 1.
-    pub(super) fn new(worker: usize, size: usize) -> Self {
+impl Noise {
+    #[inline]
+    fn put(&mut self, at: usize, word: u64) {
+        self.bytes[at..at + WORD].copy_from_slice(&word.to_le_bytes());
+    }
+}
+
+impl Messages for Noise {
+    fn new(worker: usize, size: usize) -> Self {
         let id = u8::try_from(worker + 1).unwrap_or(u8::MAX);
         let noise = |n: usize| mix(u64::from(id) << 56 | (n / WORD) as u64).to_le_bytes()[n % WORD];
         Self { bytes: (0..size).map(noise).collect(), id }
     }
 
-    /// The message with this number.
     #[inline]
-    pub(super) fn message(&mut self, sequence: u64) -> &[u8] {
+    fn message(&mut self, sequence: u64) -> &[u8] {
         let header = spread(sequence) << 8 | u64::from(self.id);
         let len = self.bytes.len();
         if len < WORD {
@@ -52,24 +84,21 @@ impl Messages {
         &self.bytes
     }
 
-    #[inline]
-    fn put(&mut self, at: usize, word: u64) {
-        self.bytes[at..at + WORD].copy_from_slice(&word.to_le_bytes());
+    fn claimed(message: &[u8]) -> Option<(usize, u64)> {
+        let mut header = [0; WORD];
+        let len = message.len().min(WORD);
+        header[..len].copy_from_slice(&message[..len]);
+        let worker = usize::from(header[0]).checked_sub(1)?;
+        Some((worker, gather(u64::from_le_bytes(header) >> 8)))
     }
-}
 
-/// Worker and sequence number that a message claims; of short messages only the low bytes of the number.
-pub(super) fn claimed(message: &[u8]) -> Option<(usize, u64)> {
-    let mut header = [0; WORD];
-    let len = message.len().min(WORD);
-    header[..len].copy_from_slice(&message[..len]);
-    let worker = usize::from(header[0]).checked_sub(1)?;
-    Some((worker, gather(u64::from_le_bytes(header) >> 8)))
-}
+    fn distinct(size: usize) -> u64 {
+        1 << (7 * (size.min(WORD) - 1))
+    }
 
-/// How many numbers messages of `size` bytes can tell apart.
-pub(super) fn distinct(size: usize) -> u64 {
-    1 << (7 * (size.min(WORD) - 1))
+    fn first(bytes: &[u8], size: usize) -> Option<usize> {
+        (bytes.len() >= size).then_some(size)
+    }
 }
 
 /// 7 bits of `n` in each byte, whose highest bit is set.
@@ -103,25 +132,25 @@ mod tests {
     #[test]
     fn a_message_says_whose_it_is_and_which_one_as_far_as_its_size_allows() {
         for size in [1, 2, 7, 8, 9, 23, 24, 128, 4095, 4096, 4100, 9000] {
-            let mut messages = Messages::new(4, size);
+            let mut messages = Noise::new(4, size);
             let message = messages.message(0x1_2345_6789);
             assert_eq!(message.len(), size);
-            assert_eq!(claimed(message), Some((4, 0x1_2345_6789 % distinct(size))), "{size}");
+            assert_eq!(Noise::claimed(message), Some((4, 0x1_2345_6789 % Noise::distinct(size))), "{size}");
         }
-        assert_eq!(claimed(&[0; 100]), None);
+        assert_eq!(Noise::claimed(&[0; 100]), None);
     }
 
     #[test]
     fn numbers_come_back_and_no_byte_is_zero() {
         for n in [0, 1, 127, 128, 0x3fff, 0x4000, 0x1f_ffff, 1 << 40, (1 << 49) - 1] {
             assert_eq!(gather(spread(n)), n);
-            assert!(!Messages::new(7, 9001).message(n).contains(&0), "{n}");
+            assert!(!Noise::new(7, 9001).message(n).contains(&0), "{n}");
         }
     }
 
     #[test]
     fn no_page_of_a_message_is_in_another_one() {
-        let (mut mine, mut other) = (Messages::new(0, 9000), Messages::new(1, 9000));
+        let (mut mine, mut other) = (Noise::new(0, 9000), Noise::new(1, 9000));
         let all = [mine.message(1).to_vec(), mine.message(2).to_vec(), other.message(1).to_vec()];
         for (a, b) in [(0, 1), (0, 2), (1, 2)] {
             for (of_a, of_b) in all[a].chunks(PAGE).zip(all[b].chunks(PAGE)) {

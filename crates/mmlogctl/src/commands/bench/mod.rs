@@ -1,6 +1,6 @@
 //! `mmlogctl bench`: the log against other ways to append to a file, every byte verified.
 //!
-//! `engines` are the ways, `worker` one process of a run, `harness` one run, `measure` what is run when, `verify` the
+//! `engines` are the ways, `peers` those of another program, `worker` one process of a run, `harness` one run, `measure` what is run when, `verify` the
 //! judge, `report` and `chart` what comes out.
 
 use std::fs;
@@ -21,8 +21,10 @@ mod durable;
 mod engines;
 mod harness;
 mod job;
+mod lines;
 mod measure;
 mod message;
+mod peers;
 mod place;
 mod report;
 mod sustain;
@@ -33,12 +35,14 @@ use company::Company;
 use engines::Kind;
 use job::{Cores, Policy};
 use measure::{Contender, Failed, Group, How, Interrupted, Measuring, Row};
-use message::MAX_WORKERS;
+use message::{Form, MAX_WORKERS};
 use place::Place;
 use verify::Verdict;
 
 const SIZES: [usize; 5] = [1, 128, 1024, 4095, 65536];
 const FULL_SIZES: [usize; 10] = [1, 16, 128, 512, 1024, 4095, 4096, 16384, 65536, 1 << 20];
+/// 128 divides a page, which hides torn lines.
+const PEERS_SIZES: [usize; 2] = [128, 120];
 const PROCESSES: [usize; 1] = [4];
 const GROWTH_PROCESSES: [usize; 2] = [1, 4];
 const LOOK_RUNS: usize = 7;
@@ -91,11 +95,20 @@ pub struct BenchArgs {
     /// unless --size and --processes say otherwise.
     #[arg(long, conflicts_with_all = ["durable", "sustain", "full", "engine", "chart"])]
     growth: bool,
+    /// Beside mmlog and write (or --engine), what people use instead: loggers for Rust and C++, programs that read a pipe; all
+    /// that work here, or those that are named. Messages are lines, of 128 and 120 bytes unless --size says otherwise, at
+    /// least 32. What a peer loses, doubles or tears is no failure but a figure, and so is what of 20000 lines is not in
+    /// the file when a process is killed (SIGKILL) behind its last call: the most of three tries. Needs mmlogctl-bench-peers
+    /// beside this program or in PATH.
+    #[arg(long, value_name = "NAMES", num_args = 0.., require_equals = true, value_delimiter = ',',
+        conflicts_with_all = ["durable", "sustain", "full", "growth", "threads"])]
+    peers: Option<Vec<String>>,
     /// Let the kernel move processes between cores. Otherwise each worker stays on one.
     #[arg(long)]
     no_pin: bool,
     /// One JSON object, {"schema":1,"rows":[...]}: engine, size_bytes, processes, threads, ns_per_message, ns_min, ns_max,
-    /// runs, lost_messages, syscalls_per_message, p50_ns, p99_ns, p999_ns, max_ns.
+    /// runs, lost_messages, doubled_messages, torn_messages, lost_at_kill, syscalls_per_message, p50_ns, p99_ns, p999_ns,
+    /// max_ns, version.
     #[arg(long)]
     json: bool,
     /// Draw the medians, an SVG.
@@ -151,10 +164,18 @@ fn groups(args: &BenchArgs) -> Result<Vec<Group>, Failure> {
     let sizes: &[usize] = match (args.size.as_slice(), args.full) {
         ([], _) if args.sustain.is_some() => &[4096],
         ([], _) if args.durable || args.growth => &[128],
+        ([], _) if args.peers.is_some() => &PEERS_SIZES,
         ([], true) => &FULL_SIZES,
         ([], false) => &SIZES,
         (sizes, _) => sizes,
     };
+    if let (Some(_), Some(size)) = (&args.peers, sizes.iter().find(|&&size| size < lines::LEAST)) {
+        let text = format!(
+            "{size} bytes are no line that can be told apart; with --peers a message has {} at least",
+            lines::LEAST
+        );
+        return Err(Failure::new(Exit::Usage, text));
+    }
     let processes: &[usize] = match (args.processes.as_slice(), args.full) {
         ([], true) => &FULL_PROCESSES,
         ([], false) if args.growth => &GROWTH_PROCESSES,
@@ -179,6 +200,9 @@ fn groups(args: &BenchArgs) -> Result<Vec<Group>, Failure> {
 /// The engines that were asked for and work here; of the others, why not.
 fn usable(args: &BenchArgs, place: &Place, out: &mut Output) -> Result<Vec<Kind>, Failure> {
     let mut asked = if args.growth { vec![Kind::Mmlog] } else { args.engine.clone() };
+    if asked.is_empty() && args.peers.is_some() {
+        asked = vec![Kind::Mmlog, Kind::Write];
+    }
     if asked.is_empty() {
         // What it is about shows in the long run only.
         let wanted = |kind: &Kind| args.sustain.is_some() || *kind != Kind::MmlogDrop;
@@ -192,6 +216,9 @@ fn usable(args: &BenchArgs, place: &Place, out: &mut Output) -> Result<Vec<Kind>
             Ok(()) => {}
             Err(e) => out.notice(&format!("SKIPPED {}: {e}", kind.name())),
         }
+    }
+    if let Some(names) = &args.peers {
+        kinds.extend(peers::find(names, place, out)?.into_iter().map(Kind::Peer));
     }
     if kinds.is_empty() {
         return Err(Failure::new(Exit::Failed, "no engine works here; name another directory: --dir"));
@@ -212,6 +239,7 @@ impl Bench<'_> {
     fn how(&self) -> How {
         How {
             cores: if self.args.no_pin { Cores::Free } else { Cores::Pinned },
+            form: if self.args.peers.is_some() { Form::Lines } else { Form::Noise },
             runs: self.args.runs.map(usize::from),
             messages: self.args.messages.map(u64::from),
         }
@@ -240,6 +268,13 @@ impl Bench<'_> {
                 out.line(&format!("{blank}{}", report::table(group, &rows).join("\n")))?;
             }
             all.append(&mut rows);
+        }
+        if self.args.peers.is_some() && !self.args.json {
+            let (first, versions) = ("", report::versions(&all));
+            [first]
+                .into_iter()
+                .chain(versions.iter().map(String::as_str))
+                .try_for_each(|line| out.line(line))?;
         }
         if self.args.growth {
             all.extend(self.looks(out)?);
@@ -279,7 +314,10 @@ impl Bench<'_> {
         for row in measured.map_err(|Interrupted| interrupted())? {
             match row {
                 Ok(row) => {
-                    self.judge(&row.name, group, row.verdict.unwrap_or_default(), out);
+                    // What peers do with messages is for them to say.
+                    if row.peer.is_none() {
+                        self.judge(&row.name, group, row.verdict.unwrap_or_default(), out);
+                    }
                     rows.push(row);
                 }
                 // Children get the signal too, and fail of it.

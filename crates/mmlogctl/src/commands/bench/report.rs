@@ -5,10 +5,13 @@
 //! ENGINE           ns/message      min - max   x mmlog  calls/msg    p50     p99   p99.9      max   lost
 //! mmlog                  71.2     70.1 - 80.3      1.00     0.0002    101     331     813    41210      0
 //! ```
+//!
+//! Beside peers, of which much may be said, `lost` is three columns, and a fourth one is what a kill takes with it.
 
 use serde_json::{Value, json};
 
 use super::measure::{Group, Row, median};
+use super::verify::Verdict;
 
 /// `{"schema":1,"rows":[...]}`.
 pub(super) fn json(rows: &[Row]) -> Value {
@@ -26,11 +29,15 @@ fn object(row: &Row) -> Value {
         "ns_max": row.ns.iter().copied().max_by(f64::total_cmp).map(tenths),
         "runs": row.ns.len(),
         "lost_messages": row.verdict.map(|v| v.lost),
+        "doubled_messages": row.verdict.map(|v| v.doubled),
+        "torn_messages": row.verdict.map(|v| v.torn),
+        "lost_at_kill": row.lost_at_kill,
         "syscalls_per_message": row.calls,
         "p50_ns": row.quantile(0.5),
         "p99_ns": row.quantile(0.99),
         "p999_ns": row.quantile(0.999),
         "max_ns": row.quantile(1.0),
+        "version": row.peer.map(|peer| &peer.version),
     })
 }
 
@@ -48,12 +55,37 @@ pub(super) fn table(group: Group, rows: &[Row]) -> Vec<String> {
 
 /// The rows under their heads.
 pub(super) fn table_of(rows: &[Row]) -> Vec<String> {
+    let is_beside_peers = rows.iter().any(|row| row.lost_at_kill.is_some());
+    let found = |row: &Row| if is_beside_peers { of_peers(row) } else { bad(row) };
+    let heads = if is_beside_peers { of_peers_heads() } else { format!("{:>5}", "lost") };
     let mut lines = vec![format!(
-        "{:<16} {:>11} {:>21} {:>8} {:>9} {:>8} {:>8} {:>8} {:>9} {:>5}",
-        "ENGINE", "ns/message", "min - max", "x mmlog", "calls/msg", "p50", "p99", "p99.9", "max", "lost"
+        "{:<16} {:>11} {:>21} {:>8} {:>9} {:>8} {:>8} {:>8} {:>9} {heads}",
+        "ENGINE", "ns/message", "min - max", "x mmlog", "calls/msg", "p50", "p99", "p99.9", "max"
     )];
-    lines.extend(rows.iter().map(|row| line(row, log_of(row, rows))));
+    lines.extend(rows.iter().map(|row| format!("{} {}", line(row, log_of(row, rows)), found(row))));
     lines
+}
+
+/// Which peers there were, a line each.
+pub(super) fn versions(rows: &[Row]) -> Vec<String> {
+    let first = |n: &usize| rows[..*n].iter().all(|before| before.name != rows[*n].name);
+    let version = |row: &Row| Some(format!("{:<16} {}", row.name, row.peer?.version));
+    (0..rows.len()).filter(first).filter_map(|n| version(&rows[n])).collect()
+}
+
+fn of_peers_heads() -> String {
+    format!("{:>7} {:>7} {:>7} {:>12}", "lost", "doubled", "torn", "lost by kill")
+}
+
+fn of_peers(row: &Row) -> String {
+    let Verdict { lost, doubled, torn } = row.verdict.unwrap_or_default();
+    let killed = row.lost_at_kill.map_or_else(|| "-".to_owned(), |lost| lost.to_string());
+    format!("{lost:>7} {doubled:>7} {torn:>7} {killed:>12}")
+}
+
+fn bad(row: &Row) -> String {
+    let all = row.verdict.map_or_else(|| "-".to_owned(), |v| (v.lost + v.doubled + v.torn).to_string());
+    format!("{all:>5}")
 }
 
 /// The log's row under the same policy.
@@ -71,9 +103,8 @@ fn line(row: &Row, log: Option<&Row>) -> String {
     let most = ns(row.ns.iter().copied().max_by(f64::total_cmp));
     let ratio = log.and_then(|log| row.ratio_to(log));
     let quantile = |q| row.quantile(q).map_or_else(|| "-".to_owned(), |ns| ns.to_string());
-    let bad = row.verdict.map_or_else(|| "-".to_owned(), |v| (v.lost + v.doubled + v.torn).to_string());
     format!(
-        "{:<16} {:>11} {:>21} {:>8} {:>9} {:>8} {:>8} {:>8} {:>9} {:>5}",
+        "{:<16} {:>11} {:>21} {:>8} {:>9} {:>8} {:>8} {:>8} {:>9}",
         row.name,
         ns(median(&row.ns)),
         format!("{least} - {most}"),
@@ -82,8 +113,7 @@ fn line(row: &Row, log: Option<&Row>) -> String {
         quantile(0.5),
         quantile(0.99),
         quantile(0.999),
-        quantile(1.0),
-        bad
+        quantile(1.0)
     )
 }
 

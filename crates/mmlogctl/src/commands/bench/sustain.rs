@@ -76,6 +76,7 @@ fn run(bench: &Bench<'_>, time: Duration, group: Group, kind: Kind) -> Result<Ru
         company: Company::Nobody,
         purpose: Purpose::Sustain(time),
         cores: bench.how().cores,
+        form: bench.how().form,
         size: group.size,
         process: 0,
         threads: group.threads,

@@ -1,13 +1,14 @@
 //! Looks at every byte of a run's files: each message that was appended is there once, whole, and nothing else is.
 //!
-//! The files are runs of messages of one size. Messages too short for a number are counted: as many of each kind as
-//! were appended.
+//! The files are runs of messages of one size, or lines. Messages too short for a number are counted: as many of each
+//! kind as were appended.
 
 use std::fs::File;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
-use super::message::{Messages, claimed, distinct};
+use super::lines::Lines;
+use super::message::{Form, Messages, Noise};
 
 /// What may follow the messages of a file.
 #[derive(Clone, Copy, Debug, Eq, PartialEq)]
@@ -52,58 +53,74 @@ impl Verdict {
 }
 
 /// Compares the files with what the workers appended: worker `w` the messages 0 to `appended[w]`.
-pub(super) fn verify(files: &[Written], size: usize, appended: &[u64]) -> io::Result<Verdict> {
-    let mut tally = Tally::new(size, appended);
-    for written in files {
-        tally.file(File::open(&written.path)?, written)?;
+pub(super) fn verify(form: Form, files: &[Written], size: usize, appended: &[u64]) -> io::Result<Verdict> {
+    match form {
+        Form::Noise => Tally::<Noise>::new(size, appended).files(files),
+        Form::Lines => Tally::<Lines>::new(size, appended).files(files),
     }
-    Ok(tally.verdict())
 }
 
-struct Tally {
+struct Tally<M> {
     size: usize,
-    seen: Vec<Seen>,
+    seen: Vec<Seen<M>>,
     torn: u64,
 }
 
 /// One worker's.
-struct Seen {
-    messages: Messages,
+struct Seen<M> {
+    messages: M,
     appended: u64,
     /// By number; of short messages by its low bytes.
     times: Vec<u32>,
 }
 
-impl Tally {
+impl<M: Messages> Tally<M> {
     fn new(size: usize, appended: &[u64]) -> Self {
         let of = |(worker, &appended): (usize, &u64)| Seen {
-            messages: Messages::new(worker, size),
+            messages: M::new(worker, size),
             appended,
-            times: vec![0; usize::try_from(appended.min(distinct(size))).unwrap_or(usize::MAX)],
+            times: vec![0; usize::try_from(appended.min(M::distinct(size))).unwrap_or(usize::MAX)],
         };
         Self { size, seen: appended.iter().enumerate().map(of).collect(), torn: 0 }
     }
 
+    fn files(mut self, files: &[Written]) -> io::Result<Verdict> {
+        for written in files {
+            self.file(File::open(&written.path)?, written)?;
+        }
+        Ok(self.verdict())
+    }
+
     fn file(&mut self, mut file: impl Read, written: &Written) -> io::Result<()> {
         let mut block = vec![0; (1_usize << 20).div_ceil(self.size) * self.size];
-        let mut at = 0;
+        // What of the block is not looked at yet: the beginning of a message whose end the next block has.
+        let (mut held, mut at) = (0, 0);
         loop {
-            let len = fill(&mut file, &mut block)?;
-            for message in block[..len].chunks(self.size) {
-                let rest = at >= written.due && written.rest == Rest::Zeros;
-                if !(rest && message.iter().all(|&byte| byte == 0)) {
+            let len = held + fill(&mut file, &mut block[held..])?;
+            let (is_last, mut rest) = (len < block.len(), &block[..len]);
+            while !rest.is_empty() {
+                let whole = M::first(rest, self.size);
+                // What has no end is a message nowhere, if it is as long as a block.
+                let cut = is_last || rest.len() == block.len();
+                let Some(end) = whole.or(cut.then_some(rest.len())) else { break };
+                let (message, behind) = rest.split_at(end);
+                let slack = at >= written.due && written.rest == Rest::Zeros;
+                if !(slack && message.iter().all(|&byte| byte == 0)) {
                     self.message(message);
                 }
                 at += message.len() as u64;
+                rest = behind;
             }
-            if len < block.len() {
+            if is_last {
                 return Ok(());
             }
+            held = rest.len();
+            block.copy_within(len - held.., 0);
         }
     }
 
     fn message(&mut self, found: &[u8]) {
-        let times = claimed(found).and_then(|(worker, number)| {
+        let times = M::claimed(found).and_then(|(worker, number)| {
             let seen = self.seen.get_mut(worker)?;
             if seen.messages.message(number) != found {
                 return None;
@@ -119,7 +136,7 @@ impl Tally {
     fn verdict(&self) -> Verdict {
         let mut verdict = Verdict { torn: self.torn, ..Verdict::default() };
         for seen in &self.seen {
-            let distinct = distinct(self.size);
+            let distinct = M::distinct(self.size);
             for (number, &times) in seen.times.iter().enumerate() {
                 let due = (seen.appended - number as u64).div_ceil(distinct);
                 verdict.lost += due.saturating_sub(times.into());
@@ -155,13 +172,13 @@ mod tests {
 
     /// The messages of both workers, in turns.
     fn sound(size: usize) -> Vec<Vec<u8>> {
-        let mut workers = [Messages::new(0, size), Messages::new(1, size)];
+        let mut workers = [Noise::new(0, size), Noise::new(1, size)];
         let order = (0..300).flat_map(|n| [(0, n), (1, n)]).take(599);
         order.map(|(worker, n)| workers[worker].message(n).to_vec()).collect()
     }
 
     fn judge(size: usize, bytes: &[u8], rest: Rest) -> Verdict {
-        let mut tally = Tally::new(size, &APPENDED);
+        let mut tally = Tally::<Noise>::new(size, &APPENDED);
         let written = Written { path: PathBuf::new(), due: 599 * size as u64, rest };
         tally.file(bytes, &written).unwrap();
         tally.verdict()

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use mmlog::Log;
-use rustix::process::{Signal, set_parent_process_death_signal};
+use rustix::process::{Signal, getpid, kill_process, set_parent_process_death_signal};
 use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
@@ -16,7 +16,8 @@ use serde_json::{Value, json};
 use super::company;
 use super::engines::{self, Engine, Kind, Site};
 use super::job::{Cores, Job, Outcome, Policy, Purpose};
-use super::message::Messages;
+use super::lines::Lines;
+use super::message::{Form, Messages, Noise};
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
@@ -60,7 +61,7 @@ pub fn run(told: &str, out: &mut Output) -> Result<Exit, Failure> {
                 let worker = job.process * job.threads + n;
                 let (job, log, opened, begin) = (&job, log.as_ref(), &opened, &begin);
                 let core = (job.cores == Cores::Pinned).then(|| cores[worker % cores.len()]);
-                scope.spawn(move || Turn { job, log, worker, core, opened, begin }.of_kind())
+                scope.spawn(move || Turn { job, log, worker, core, opened, begin }.of_form())
             })
             .collect();
         opened.wait();
@@ -101,25 +102,34 @@ struct Turn<'a> {
 }
 
 impl Turn<'_> {
-    fn of_kind(&self) -> io::Result<Outcome> {
-        match self.job.kind {
-            Kind::Mmlog | Kind::MmlogDrop => self.take::<engines::Logged>(),
-            Kind::Write => self.take::<engines::Write>(),
-            Kind::Writev => self.take::<engines::Writev>(),
-            Kind::Stdio => self.take::<engines::Stdio>(),
-            Kind::Direct => self.take::<engines::Direct>(),
-            Kind::Aio => self.take::<engines::NativeAio>(),
-            Kind::Uring => self.take::<engines::Ring>(),
-            Kind::Pwrite => self.take::<engines::Pwrite>(),
-            Kind::Floor => self.take::<engines::Floor>(),
-            Kind::SharedFloor => self.take::<engines::SharedFloor>(),
+    fn of_form(&self) -> io::Result<Outcome> {
+        match self.job.form {
+            Form::Noise => self.of_kind::<Noise>(),
+            Form::Lines => self.of_kind::<Lines>(),
         }
     }
 
-    fn take<E: Engine>(&self) -> io::Result<Outcome> {
+    fn of_kind<M: Messages>(&self) -> io::Result<Outcome> {
+        match self.job.kind {
+            Kind::Mmlog | Kind::MmlogDrop => self.take::<engines::Logged, M>(),
+            Kind::Write => self.take::<engines::Write, M>(),
+            Kind::Writev => self.take::<engines::Writev, M>(),
+            Kind::Stdio => self.take::<engines::Stdio, M>(),
+            Kind::Direct => self.take::<engines::Direct, M>(),
+            Kind::Aio => self.take::<engines::NativeAio, M>(),
+            Kind::Uring => self.take::<engines::Ring, M>(),
+            Kind::Pwrite => self.take::<engines::Pwrite, M>(),
+            Kind::Floor => self.take::<engines::Floor, M>(),
+            Kind::SharedFloor => self.take::<engines::SharedFloor, M>(),
+            // Its program is no worker of ours.
+            Kind::Peer(_) => Err(io::ErrorKind::Unsupported.into()),
+        }
+    }
+
+    fn take<E: Engine, M: Messages>(&self) -> io::Result<Outcome> {
         let site = Site { dir: &self.job.dir, worker: self.worker, size: self.job.size, log: self.log };
         let opened = self.pin().and_then(|()| E::open(&site));
-        let mut messages = Messages::new(self.worker, self.job.size);
+        let mut messages = M::new(self.worker, self.job.size);
         // Touched once: the pages of the messages are no part of what is measured.
         messages.message(0);
         self.opened.wait();
@@ -131,6 +141,10 @@ impl Turn<'_> {
             Purpose::Throughput => self.all(&mut engine, &mut messages)?,
             Purpose::Latency => self.each(&mut engine, &mut messages, &mut outcome)?,
             Purpose::Sustain(time) => sustain(&mut engine, &mut messages, self.job, time, &mut outcome)?,
+            Purpose::Kill => {
+                self.all(&mut engine, &mut messages)?;
+                kill_process(getpid(), Signal::KILL)?;
+            }
             Purpose::Follow => {}
         }
         engine.finish()?;
@@ -149,7 +163,7 @@ impl Turn<'_> {
         Ok(sched_setaffinity(None, &set)?)
     }
 
-    fn all<E: Engine>(&self, engine: &mut E, messages: &mut Messages) -> io::Result<()> {
+    fn all<E: Engine>(&self, engine: &mut E, messages: &mut impl Messages) -> io::Result<()> {
         if self.job.policy == Policy::Never {
             return (0..self.job.messages).try_for_each(|n| engine.append(messages.message(n)));
         }
@@ -161,7 +175,7 @@ impl Turn<'_> {
     fn each<E: Engine>(
         &self,
         engine: &mut E,
-        messages: &mut Messages,
+        messages: &mut impl Messages,
         outcome: &mut Outcome,
     ) -> io::Result<()> {
         let mut durable = Durable::new(self.job.policy);
@@ -183,7 +197,7 @@ impl Turn<'_> {
 /// Appends until the time is over or all messages are appended, and counts by the second.
 fn sustain<E: Engine>(
     engine: &mut E,
-    messages: &mut Messages,
+    messages: &mut impl Messages,
     job: &Job,
     time: Duration,
     outcome: &mut Outcome,

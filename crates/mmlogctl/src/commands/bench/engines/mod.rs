@@ -11,6 +11,7 @@ use mmlog::{Log, Options};
 use rawio::map::Words;
 use rustix::fs::OFlags;
 
+use super::peers::Peer;
 use super::verify::{Rest, Written};
 
 mod direct;
@@ -53,12 +54,18 @@ pub(super) enum Kind {
     Floor,
     /// One mapped file and one shared cursor, nothing else
     SharedFloor,
+    /// What another program has
+    #[value(skip)]
+    Peer(&'static Peer),
 }
 
 impl Kind {
     /// As it is typed and shown.
     pub(super) fn name(self) -> String {
-        self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default()
+        match self {
+            Self::Peer(peer) => peer.name.clone(),
+            _ => self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default(),
+        }
     }
 
     /// Whether it is the log.
