@@ -80,7 +80,8 @@ pub(crate) fn here(behind: Behind, is_named: bool) -> Result<String, String> {
             "its lines stay in the journal of this host; name it if they may: --peers={name}"
         ));
     }
-    Ok(format!("{version}, {}: one of it behind the pipe of all writers, to journald", package("systemd")))
+    let journald = if behind == Behind::Logger { format!(", {}", package("systemd")) } else { String::new() };
+    Ok(format!("{version}{journald}: one of it behind the pipe of all writers, to journald"))
 }
 
 /// One that was started.

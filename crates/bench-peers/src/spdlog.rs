@@ -61,7 +61,12 @@ fn compile(work: &Path, program: &Path) -> Result<(), String> {
     let mut command = Command::new(&compiler);
     command.args(["-std=c++17", "-O2", "-DNDEBUG", "-pthread", "-o"]).arg(program).arg(source);
     let compiled = command.args(flags.split_whitespace()).output();
-    let compiled = compiled.map_err(|e| format!("no C++ compiler: {}: {e}", compiler.to_string_lossy()))?;
+    let compiled = compiled.map_err(|e| {
+        format!(
+            "no C++ compiler ({}: {e}); Debian has it in g++, CXX names another one",
+            compiler.to_string_lossy()
+        )
+    })?;
     if compiled.status.success() {
         return Ok(());
     }

@@ -43,7 +43,13 @@ pub(super) fn find(names: &[String], place: &Place, out: &mut Output) -> Result<
     let mut list = Command::new(&program);
     list.arg("list").arg(&work).args(names);
     let failed = |exit, why: &str| Failure::new(exit, format!("{}: {why}", shown(&program)));
-    let said = signals::as_called(|| list.output()).map_err(|e| failed(Exit::Failed, &limited(&e)))?;
+    if out.error_is_terminal() {
+        // One of them is compiled first.
+        out.progress("which peers are here");
+    }
+    let said = signals::as_called(|| list.output());
+    out.clear_progress();
+    let said = said.map_err(|e| failed(Exit::Failed, &limited(&e)))?;
     if !said.status.success() {
         let why = String::from_utf8_lossy(&said.stderr);
         let why = why.trim().trim_start_matches(NAME).trim_start_matches(": ");
