@@ -92,7 +92,7 @@ _mmlogctl() {
             return
             ;;
         init)
-            options="--chunk-size --max-writers --mode --rotate-size --rotate-age --keep --keep-bytes --keep-age --keep-free --hold-max --compress --gate-ms --adopt --trust-path --help -h"
+            options="--chunk-size --max-writers --mode --rotate-size --rotate-age --keep --keep-bytes --keep-age --keep-free --hold-max --compress --gate-ms --adopt --keep-nuls --trust-path --help -h"
             case $prev in
                 --chunk-size)
                     :
@@ -717,7 +717,7 @@ _mmlogctl() {
                     return
                     ;;
             esac
-            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_words "panicked unreadable log-removed metadata-removed data-gone data-removed data-moved data-replaced-in-use logrotate data-replaced data-truncated metadata-copied overlay-view owners-differ segment-missing segment-damaged positions unknown-operation sync-failed version-1-flag read-only disk-full lock-held maintenance-held writer-stalled gate-closed disk-nearly-full dead-writer lock-stale writers-full follower-behind hold-keeps hold-stopped segment-unreadable segment-surplus leftover unseen idle version-1 recovered not-recovered space-held holes outside-bytes outside-cut hooks-unrun name-too-long writer-stopped frozen-v1 frozen-v2 disk-frozen file-size-limit dropping quota-full storage-fails inodes-used-up append-failed reader-behind reader-stands followers-full rotation-overdue policy-not-trusted free-space-not-freed policy-damaged" "$cur"; fi
+            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_words "panicked unreadable log-removed metadata-removed data-gone data-removed data-moved data-replaced-in-use logrotate data-replaced data-truncated metadata-copied overlay-view owners-differ segment-missing segment-damaged positions unknown-operation sync-failed version-1-flag read-only disk-full disk-full-held lock-held maintenance-held writer-stalled gate-closed disk-nearly-full dead-writer lock-stale writers-full follower-behind hold-keeps hold-stopped segment-unreadable segment-surplus leftover unseen idle version-1 recovered not-recovered space-held holes outside-bytes outside-cut hooks-unrun name-too-long writer-stopped frozen-v1 frozen-v2 disk-frozen file-size-limit dropping quota-full storage-fails inodes-used-up append-failed reader-behind reader-stands followers-full rotation-overdue policy-not-trusted free-space-not-freed policy-damaged" "$cur"; fi
             ;;
         bench)
             options="--dir --engine --size --processes --threads --runs --messages --full --sustain --durable --growth --peers --no-pin --json --chart --trust-path --help -h"

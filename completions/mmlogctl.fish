@@ -121,6 +121,7 @@ complete -c mmlogctl -n '__mmlogctl_in init' -l hold-max -d 'Of a new log' -x
 complete -c mmlogctl -n '__mmlogctl_in init' -l compress -d 'Of a new log' -x -a 'zstd gzip'
 complete -c mmlogctl -n '__mmlogctl_in init' -l gate-ms -d 'How long a trim keeps writers waiting before it gives up, in milliseconds [default' -x
 complete -c mmlogctl -n '__mmlogctl_in init' -l adopt -d 'Log behind the bytes of a data file that has no metadata'
+complete -c mmlogctl -n '__mmlogctl_in init' -l keep-nuls -d 'With --adopt'
 complete -c mmlogctl -n '__mmlogctl_in init' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in init' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in init' -k -a '(__mmlogctl_logs)'
@@ -345,7 +346,7 @@ complete -c mmlogctl -n '__mmlogctl_in prune' -l policy -d 'What the log\'s own 
 complete -c mmlogctl -n '__mmlogctl_in prune' -l punch -d 'Give back the blocks of the current segment\'s oldest part, up to the first line in the last --keep-bytes bytes'
 complete -c mmlogctl -n '__mmlogctl_in prune' -l keep-unrun -d 'Keep segments for which the command of `rotate --run` did not end with 0 yet, and all behind them'
 complete -c mmlogctl -n '__mmlogctl_in prune' -l force -d 'Also what holds keep'
-complete -c mmlogctl -n '__mmlogctl_in prune' -l forget -d 'End the hold of that name in each LOG, and prune nothing' -x
+complete -c mmlogctl -n '__mmlogctl_in prune' -l forget -d 'End the hold of that name in each LOG' -x
 complete -c mmlogctl -n '__mmlogctl_in prune' -s n -l dry-run -d 'Say what would be removed'
 complete -c mmlogctl -n '__mmlogctl_in prune' -l wait -d 'How long to wait for others, for each log in all' -x
 complete -c mmlogctl -n '__mmlogctl_in prune' -s v -l verbose -d 'Say what was done, a line or more for each log, also where standard output is no terminal, and where there was nothing to do'
@@ -373,7 +374,7 @@ complete -c mmlogctl -n '__mmlogctl_in drill' -l dir -d 'Make the scratch direct
 complete -c mmlogctl -n '__mmlogctl_in drill' -l keep -d 'Leave the scratch directory, and say where it is'
 complete -c mmlogctl -n '__mmlogctl_in drill' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in drill' -s h -l help -d 'Print help (see more with \'--help\')'
-complete -c mmlogctl -n '__mmlogctl_in drill' -k -a 'panicked unreadable log-removed metadata-removed data-gone data-removed data-moved data-replaced-in-use logrotate data-replaced data-truncated metadata-copied overlay-view owners-differ segment-missing segment-damaged positions unknown-operation sync-failed version-1-flag read-only disk-full lock-held maintenance-held writer-stalled gate-closed disk-nearly-full dead-writer lock-stale writers-full follower-behind hold-keeps hold-stopped segment-unreadable segment-surplus leftover unseen idle version-1 recovered not-recovered space-held holes outside-bytes outside-cut hooks-unrun name-too-long writer-stopped frozen-v1 frozen-v2 disk-frozen file-size-limit dropping quota-full storage-fails inodes-used-up append-failed reader-behind reader-stands followers-full rotation-overdue policy-not-trusted free-space-not-freed policy-damaged'
+complete -c mmlogctl -n '__mmlogctl_in drill' -k -a 'panicked unreadable log-removed metadata-removed data-gone data-removed data-moved data-replaced-in-use logrotate data-replaced data-truncated metadata-copied overlay-view owners-differ segment-missing segment-damaged positions unknown-operation sync-failed version-1-flag read-only disk-full disk-full-held lock-held maintenance-held writer-stalled gate-closed disk-nearly-full dead-writer lock-stale writers-full follower-behind hold-keeps hold-stopped segment-unreadable segment-surplus leftover unseen idle version-1 recovered not-recovered space-held holes outside-bytes outside-cut hooks-unrun name-too-long writer-stopped frozen-v1 frozen-v2 disk-frozen file-size-limit dropping quota-full storage-fails inodes-used-up append-failed reader-behind reader-stands followers-full rotation-overdue policy-not-trusted free-space-not-freed policy-damaged'
 complete -c mmlogctl -n '__mmlogctl_in bench' -l dir -d 'Where the files go' -x -a '(__fish_complete_directories (commandline -ct))'
 complete -c mmlogctl -n '__mmlogctl_in bench' -l engine -d 'What is compared [default' -x -a 'mmlog mmlog-drop write writev stdio direct aio uring pwrite floor shared-floor'
 complete -c mmlogctl -n '__mmlogctl_in bench' -l size -d 'Sizes of a message, 1 to 16M, such as 1,128,4K [default' -x

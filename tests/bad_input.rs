@@ -34,7 +34,9 @@ fn refused_by(made: impl Fn(Tool) -> Tool, commands: &[&str], log: &Path, code: 
         let run = || made(mmlogctl(command, log)).input(b"x\n").run();
         let ended = if *command == "rm" { when_out_of_use(run) } else { run() };
         ended.is_refused(code, log, words);
-        assert_eq!(ended.text(), "", "{command}");
+        // Where it is known how the log is, status says that in its usual place.
+        let is_known = *command == "status" && ended.text().starts_with("DAMAGED  ");
+        assert!(is_known || ended.text().is_empty(), "{command}: {ended:?}");
         before.are_still_in(log);
     }
 }

@@ -242,8 +242,7 @@ fn a_compressed_copy_goes_with_its_segment() {
 fn only_a_rule_prunes() {
     let scratch = Scratch::new();
     let log = segmented(&scratch, 1);
-    for wrong in [&[][..], &["--force"], &["--punch"], &["--punch", "--keep=1"], &["--forget=a", "--keep=1"]]
-    {
+    for wrong in [&[][..], &["--force"], &["--punch"], &["--punch", "--keep=1"], &["--forget=a", "-n"]] {
         assert_eq!(prune(&log, wrong).run().code, 2, "{wrong:?}");
     }
     assert_eq!(finals(&log).len(), 1);

@@ -48,9 +48,21 @@ fn who_waits_to_make_a_log_is_said_with_why_and_what_to_do() {
         }
         let checked = mmlogctl("check", &log).run();
         assert!(
-            checked.code == 3 && checked.text().contains(&who) && checked.text().contains(says),
+            checked.code == 2 && checked.text().starts_with("FULL - ") && checked.text().contains(&who),
             "{checked:?}"
         );
+        assert!(checked.text().contains(says), "{checked:?}");
+        let object: Value =
+            serde_json::from_slice(&mmlogctl("check", &log).arg("--json").run().stdout).unwrap();
+        assert_eq!((&object["state"], &object["code"]), (&"FULL".into(), &2.into()), "{object}");
+        // Its command on a line of its own.
+        let page = mmlogctl("status", &log).arg("--exit-code").run();
+        let own = format!("\n               {}\n", step.trim_matches('`'));
+        assert!(page.code == 2 && page.text().starts_with("FULL  "), "{page:?}");
+        assert!(page.text().contains(&own), "{page:?}");
+        let below = Tool::new(env!("CARGO_BIN_EXE_mmlogctl"));
+        let below = below.args(["ls", "--only-below", "--exit-code"]).arg(&disk).run();
+        assert!(below.code == 2 && below.text().starts_with("1 log: 1 FULL\n"), "{below:?}");
         let status: Value =
             serde_json::from_slice(&mmlogctl("status", &log).arg("--json").run().stdout).unwrap();
         for object in [&status, &listed(&log)[0]] {

@@ -33,8 +33,19 @@ fn said_by_all(log: &Path, who: &str, also: &[&str]) -> (String, String) {
     let same = |other: &Value| (&other["id"], &other["severity"]) == (&finding["id"], &finding["severity"]);
     assert!(same(&checked["findings"][0]), "{checked}");
     // Since when is a second later by then.
+    assert_eq!((&object["state"], checked["code"].as_u64()), (&"DAMAGED".into(), Some(2)), "{checked}");
+    for command in ["status", "check"] {
+        let options: &[&str] = if command == "status" { &["--exit-code"] } else { &[] };
+        assert_eq!(mmlogctl(command, log).args(options).run().code, 2, "{command}");
+    }
+    let listed = Tool::new(env!("CARGO_BIN_EXE_mmlogctl")).args(["ls", "--only-below", "--exit-code"]);
+    let listed = listed.arg(log.parent().unwrap()).run();
+    let is_once = listed.text().starts_with("1 log: 1 DAMAGED\n");
+    assert!(listed.code == 2 && (is_once || listed.text().contains(" OK")), "{listed:?}");
     let (begins, ends) = (sentence.split(',').next().unwrap(), "its bytes are not lost yet");
     let plain = mmlogctl("status", log).run();
+    let own = format!("\n               {command}\n");
+    assert!(plain.text().starts_with("DAMAGED  ") && plain.text().contains(&own), "{plain:?}");
     let texts = [plain.text() + &plain.stderr, mmlogctl("check", log).run().text()];
     let others = also.iter().map(|command| {
         let ended = mmlogctl(command, log).input(b"more\n").run();
@@ -127,6 +138,46 @@ fn metadata_that_was_removed_under_a_writer_is_saved_with_its_policy() {
     go_on(&step);
     assert!(mmlogctl("policy", &log).run().text().contains("keep=3"));
     mmlogctl("cat", &log).run().printed(b"one\n");
+}
+
+#[test]
+fn a_writer_whose_metadata_is_gone_is_told_so_and_ends_where_it_must_grow_with_a_step_that_works() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    mmlogctl("init", &log).arg("--chunk-size=64K").run().is_success();
+    let mut writer = writing(&log);
+    fs::remove_file(metadata_of(&log)).unwrap();
+    writer.until_stderr("the metadata was removed or replaced under this process: nobody else can append");
+    writer.feed(&[b'x'; 200 << 10]);
+    writer.feed(b"\n");
+    let ended = writer.end();
+    assert_eq!(ended.code, 1, "{ended:?}");
+    assert!(!ended.stderr.contains("without a name") && !ended.stderr.contains("/proc/"), "{ended:?}");
+    assert!(ended.stderr.contains("`mmlogctl repair --rebuild "), "{ended:?}");
+    assert!(ended.stderr.ends_with("(204801 bytes were not stored)\n"), "{ended:?}");
+    // The NULs at its end are no content, and are not taken for it.
+    let adopt = mmlogctl("init", &log).arg("--adopt").run();
+    adopt.is_refused(1, &log, &["it ends in NULs", "`mmlogctl repair --rebuild ", "--keep-nuls"]);
+    let screen = mmlogctl("inspect", &log).arg("--once").run().text();
+    let own = format!("\n  mmlogctl repair --rebuild {}\n", log.display());
+    assert!(screen.contains(&own), "{screen}");
+    mmlogctl("repair", &log).arg("--rebuild").run().is_success();
+    mmlogctl("cat", &log).run().printed(b"one\n");
+}
+
+#[test]
+fn a_file_that_ends_in_nuls_is_adopted_where_they_are_said_to_be_content() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let bytes = [b"one\n".to_vec(), vec![0; 4096]].concat();
+    fs::write(&log, &bytes).unwrap();
+    let adopted = mmlogctl("init", &log).args(["--adopt", "--keep-nuls"]).run();
+    assert_eq!(adopted.code, 0, "{adopted:?}");
+    mmlogctl("cat", &log).run().printed(&bytes);
+    // Fewer are nobody's space.
+    let other = scratch.file("other.log");
+    fs::write(&other, &bytes[..4000]).unwrap();
+    assert_eq!(mmlogctl("init", &other).arg("--adopt").run().code, 0);
 }
 
 #[test]

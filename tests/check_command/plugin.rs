@@ -99,14 +99,15 @@ fn a_disk_nearly_full_is_a_warning_and_a_full_one_critical() {
 }
 
 #[test]
-fn what_cannot_be_checked_is_unknown_and_said_on_standard_output() {
+fn what_cannot_be_checked_is_unknown_unless_it_is_known_to_be_damaged_and_said_on_standard_output() {
     let scratch = Scratch::new();
     let missing = scratch.file("missing.log");
     says(&missing, 3, &format!("UNKNOWN - {}: no such log; ", missing.display()));
     let log = scratch.log(CONTENT);
     poke(&log, at::MAGIC, b"MMLOG");
-    says(&log, 3, "UNKNOWN - ");
-    assert_eq!(check(&log, &["--deep"]).code, 3);
+    // Nor can this one, and yet it is known how it is.
+    says(&log, 2, "DAMAGED - ");
+    assert_eq!(check(&log, &["--deep"]).code, 2);
     assert_eq!(check(&missing, &["--deep", "--json"]).code, 3);
 }
 

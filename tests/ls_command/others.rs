@@ -64,18 +64,22 @@ fn a_log_without_a_name_is_listed_with_who_has_it() {
     fs::remove_file(metadata_of(&log)).unwrap();
     let found = of(&log);
     assert_eq!(found.len(), 1, "{found:?}");
-    assert_eq!((&found[0]["sight"], &found[0]["state"]), (&"deleted".into(), &"DELETED".into()));
+    // Nothing is at its path: what becomes of it is known there, as status says it.
+    assert_eq!((&found[0]["sight"], &found[0]["state"]), (&"here".into(), &"DAMAGED".into()));
+    assert_eq!(found[0]["findings"][0]["pid"], holder.0.id());
     assert_eq!(open_by(&found[0]), [holder.0.id()]);
+    // Made anew at the path, it is another one.
+    mmlogctl("init", &scratch.file("new.log")).run().is_success();
+    fs::rename(metadata_of(&scratch.file("new.log")), metadata_of(&log)).unwrap();
+    let found = of(&log);
+    assert_eq!(found.len(), 1, "nobody has the new one open");
+    assert_eq!((&found[0]["sight"], &found[0]["state"]), (&"deleted".into(), &"DELETED".into()));
     let text = ls([]).run().text();
     let row = text.lines().skip_while(|line| !line.ends_with(log.to_str().unwrap())).take(2);
     let row: Vec<&str> = row.collect();
     assert!(row[0].starts_with("DELETED "), "{text}");
     let who = format!("deleted, and still open by {} (e\\u{{1b}}[31mv il 600)", holder.0.id());
     assert!(row[1].contains(&who), "{row:?}");
-    // Made anew at the path, it is another one.
-    mmlogctl("init", &scratch.file("new.log")).run().is_success();
-    fs::rename(metadata_of(&scratch.file("new.log")), metadata_of(&log)).unwrap();
-    assert_eq!(of(&log).len(), 1, "nobody has the new one open");
 }
 
 #[test]

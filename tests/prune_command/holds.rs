@@ -121,7 +121,7 @@ fn force_takes_what_is_held_and_the_consumer_is_told_what_it_missed() {
     fs::write(&place, text.replace(" 39 ", " 5 ")).unwrap();
     let opened = Log::options().open(&log).unwrap();
     drop(opened.hold("shipper", Position::new(5)).unwrap());
-    prune(&log, &["--keep=0"]).run().printed(b"");
+    prune(&log, &["--keep=0"]).run().says(&log, &["removed nothing: hold shipper keeps all"]);
     assert_eq!(finals(&log).len(), 2);
     prune(&log, &["--keep=0", "--force"]).run().printed(b"");
     assert_eq!(finals(&log).len(), 0);
@@ -132,6 +132,25 @@ fn force_takes_what_is_held_and_the_consumer_is_told_what_it_missed() {
     assert_eq!((ended.code, &ended.stdout), (0, &contents(2, 2)));
     ended.says(&log, &["positions 5 to 26 are pruned (21 bytes)"]);
     assert_eq!(hold_at(&log), 39);
+}
+
+#[test]
+fn a_prune_that_a_hold_keeps_from_removing_anything_is_not_silent_and_one_command_ends_the_hold_and_prunes() {
+    let scratch = Scratch::new();
+    let log = segmented(&scratch, 3);
+    let opened = Log::options().open(&log).unwrap();
+    let _hold = opened.hold("shipper", Position::new(0)).unwrap();
+    let all = finals(&log);
+    for rules in [&["--keep=1"][..], &["--keep-bytes=1"]] {
+        let ended = prune(&log, rules).run();
+        assert_eq!((ended.code, ended.text()), (0, String::new()), "{ended:?}");
+        ended.says(&log, &["removed nothing: hold shipper keeps all that would go", "--forget"]);
+        assert_eq!(finals(&log), all);
+    }
+    // Nothing was asked to go.
+    prune(&log, &["--keep=9"]).run().printed(b"");
+    prune(&log, &["--forget=shipper", "--keep=1"]).run().printed(b"");
+    assert_eq!(finals(&log), all[2..]);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mmlog::{Fault, HoleKind, Log, Next, Position, Retention, Start};
+use serde_json::Value;
 
 use crate::cli::{Scratch, metadata_of, mmlogctl, mounted, poke, reboot, skipped, wait_for};
 use crate::{allocated, append, is_sound, prune};
@@ -46,6 +47,46 @@ fn the_last_bytes_stay_from_a_line_on_and_positions_do_not_change() {
     // Exactly at a line's start.
     punch(&log, 10_000);
     mmlogctl("cat", &log).run().printed(&lines(901, 1001));
+}
+
+#[test]
+fn what_is_said_to_go_on_a_full_disk_is_what_goes() {
+    let scratch = Scratch::new();
+    let Some(disk) = mounted(&scratch, "tmpfs", "size=8m") else {
+        return skipped("what is said to go on a full disk is what goes", "mounting needs root");
+    };
+    let log = disk.join("app.log");
+    mmlogctl("init", &log).arg("--chunk-size=64K").run().is_success();
+    append(&log, &lines(0, 60_000));
+    let mut filler = File::create(disk.join("filler")).unwrap();
+    while filler.write_all(&[1; 4096]).is_ok() {}
+    let look =
+        || -> Value { serde_json::from_slice(&mmlogctl("status", &log).arg("--json").run().stdout).unwrap() };
+    let full = look();
+    let command = full["findings"][0]["command"].as_str().unwrap();
+    assert_eq!(command, format!("mmlogctl prune --punch --keep-bytes 2M {}", log.display()));
+    assert!(
+        full["next_step"].as_str().unwrap().contains(" gives up the oldest 3.7 MiB of the log"),
+        "{full}"
+    );
+    let plan = prune(&log, &["--punch", "--keep-bytes=2M", "-n"]).run().text();
+    assert!(plan.contains(": would give back 3.7 MiB [0, "), "{plan}");
+    // A hold keeps it: the step is about that, and so is the first sentence.
+    let opened = Log::options().open(&log).unwrap();
+    let hold = opened.hold("shipper", Position::new(5)).unwrap();
+    let held = look();
+    assert!(held["problem"].as_str().unwrap().contains("hold shipper keeps the oldest 3.7 MiB"), "{held}");
+    assert!(
+        held["next_step"].as_str().unwrap().contains("--forget shipper --punch --keep-bytes 2M"),
+        "{held}"
+    );
+    let ended = prune(&log, &["--punch", "--keep-bytes=2M"]).run();
+    ended.says(&log, &["removed nothing: hold shipper keeps all that would go"]);
+    assert_eq!(ended.code, 0);
+    // Of a part of it the rest is kept.
+    hold.advance(Position::new(3 << 20)).unwrap();
+    let held = look();
+    assert!(held["next_step"].as_str().unwrap().contains(" gives up the oldest 3 MiB of the log"), "{held}");
 }
 
 #[test]

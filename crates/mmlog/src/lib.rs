@@ -142,7 +142,7 @@ mod door {
         InFlight, Lock, LogId, Medium, Observer, OutputFull, OutputReader, OutsideBytes, PolicyStatus,
         PolicyUndone, ReadOnly, Recovered, RemovedHeld, Rights, Seat, Seen, SegmentFlaw, SegmentStatus,
         Severity, State, Status, StillOpen, Thresholds, UnrunHooks, Version1Flags, WhyReadOnly, WriterStatus,
-        explain,
+        explain, explain_removed,
     };
     pub use crate::sys::barrier::prepare_before_threads;
     pub use crate::sys::cgroup::Freezer;

@@ -23,7 +23,7 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 pub use clock::{ClockDoubt, ClockSet};
-pub use diagnose::explain;
+pub use diagnose::{explain, explain_removed};
 pub use finding::{Finding, FindingId, Severity, Thresholds};
 pub use flaws::SegmentFlaw;
 pub use followers::{FollowerStatus, OutputReader};

@@ -7,7 +7,8 @@ use std::path::Path;
 use std::process::ExitCode;
 
 use mmlog::{
-    Class, Error, Fault, Finding, FindingId, LeftOut, Observer, Options, Severity, Status, quoted, reason,
+    Class, Error, Fault, Finding, FindingId, LeftOut, Observer, Options, Severity, State, Status, quoted,
+    reason,
 };
 
 use crate::output::Standard;
@@ -76,6 +77,15 @@ impl Verdict {
         }
     }
 
+    /// What it means that a log could not be looked at: as bad as is known, such as that its files were removed under a writer.
+    #[must_use]
+    pub fn of_unread(finding: &Finding) -> Self {
+        match finding.state {
+            State::Ok => Self::Unknown,
+            _ => Self::of(std::slice::from_ref(finding)),
+        }
+    }
+
     /// Whichever somebody has to look at sooner: what nobody knows may be anything but worse than critical.
     #[must_use]
     pub fn or_worse(self, other: Self) -> Self {
@@ -105,13 +115,13 @@ impl Verdict {
         match self {
             Self::Fine => "Nothing that somebody has to look at; with --deep, every invariant holds.",
             Self::Warning => {
-                "Somebody should look at it today: the worst finding is a warning (FULL SOON, STALLED, LOCKED, ...), or a threshold of --warning is passed. Never with --deep."
+                "Somebody should look at it today: the worst finding is a warning (FULL SOON, WARNING, and STALLED and LOCKED for their first 30 s), or a threshold of --warning is passed. Never with --deep."
             }
             Self::Critical => {
-                "Somebody should look at it now: PANICKED, DAMAGED or FULL, or a threshold of --critical is passed; with --deep, an invariant is violated."
+                "Somebody should look at it now: PANICKED, DAMAGED or FULL, also of a log that cannot be looked at; STALLED or LOCKED where appends have waited for 30 s; or a threshold of --critical is passed; with --deep, an invariant is violated."
             }
             Self::Unknown => {
-                "It could not be checked, with --deep also where a part of it could not be looked at, or the command line was wrong. Of several logs the worst counts: 2, then 3, then 1."
+                "It could not be checked and nobody knows how it is, with --deep also where a part of it could not be looked at, or the command line was wrong. Of several logs the worst counts: 2, then 3, then 1."
             }
         }
     }
@@ -219,12 +229,12 @@ pub const LOOKED: [(&str, &str); 5] = [
     ),
     (
         "1",
-        "A log could not be looked at; standard error says why and what to do. With --exit-code: the worst finding is a warning.",
+        "A log could not be looked at; standard error says why and what to do (where it is known how the log is, as of one that somebody waits to make or whose files were removed, standard output has that in the usual form, and on a terminal it alone). With --exit-code: the worst finding is a warning.",
     ),
     ("2", "The command line was wrong. With --exit-code: the worst finding is critical."),
     (
         "3",
-        "Busy: another process is in the way, standard error says which. With --exit-code: a log could not be looked at, or the command line was wrong; of several logs the worst counts, 2, then 3, then 1.",
+        "Busy: another process is in the way, standard error says which. With --exit-code: nobody knows how a log is, or the command line was wrong; of several logs the worst counts, 2, then 3, then 1.",
     ),
     ("4", "A log, or its metadata, is so damaged that it could not be looked at; never with --exit-code."),
 ];
@@ -239,7 +249,7 @@ pub const LISTED: [(&str, &str); 5] = [
     LOOKED[2],
     (
         "3",
-        "Only with --exit-code: a log, or something below a DIR, could not be looked at, or the command line was wrong; of several logs the worst counts, 2, then 3, then 1.",
+        "Only with --exit-code: nobody knows how a log is, something below a DIR could not be looked at, or the command line was wrong; of several logs the worst counts, 2, then 3, then 1.",
     ),
     LOOKED[4],
 ];

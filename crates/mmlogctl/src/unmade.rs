@@ -35,13 +35,14 @@ struct Maker {
 
 /// Logs that are not there, and that somebody is to make.
 pub(crate) fn unmade() -> Vec<PathBuf> {
-    let is_missing =
-        |log: &PathBuf| !is_answered_elsewhere(log) && is_not_there(metadata_of(log).symlink_metadata());
-    makers().map(|maker| maker.log).filter(is_missing).collect()
+    makers().map(|maker| maker.log).filter(|log| is_missing(log)).collect()
 }
 
-fn is_not_there(asked: io::Result<fs::Metadata>) -> bool {
-    asked.is_err_and(|e| e.kind() == ErrorKind::NotFound)
+/// Whether no metadata is at the path.
+pub(crate) fn is_missing(log: &Path) -> bool {
+    let is_not_there =
+        |asked: io::Result<fs::Metadata>| asked.is_err_and(|e| e.kind() == ErrorKind::NotFound);
+    !is_answered_elsewhere(log) && is_not_there(metadata_of(log).symlink_metadata())
 }
 
 /// A log that cannot even be looked at, as a finding; also one that somebody waits to make.

@@ -80,12 +80,12 @@ pub enum Fault {
     #[error("no such log; `mmlogctl ls LOGDIR` lists those that are there, the first append makes one")]
     NoLog,
     /// A data file with bytes in it, without metadata.
-    #[error(
-        "not a log (no metadata); `mmlogctl init --adopt LOG` makes it one that goes on behind its {len} bytes; if it was one, `mmlogctl repair --rebuild LOG` finds where it ends"
-    )]
+    #[error("{}", words::no_metadata(*len, *ends_in_nuls))]
     NoMetadata {
         /// Length of the data file, bytes.
         len: u64,
+        /// Whether a page or more of NULs is its end, as of a log's that was allocated ahead.
+        ends_in_nuls: bool,
     },
     /// An old segment was named, not its log; what reads the segment alone; whether the log is there.
     #[error("{}", words::segment(log, reads, *is_there))]

@@ -2,18 +2,42 @@
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::FileExt;
 
-use super::METADATA_SUFFIX;
+use super::{Adopt, METADATA_SUFFIX};
 use crate::error::Fault;
 use crate::names::{Compression, SegmentName};
-use crate::sys::place::{Part, Place};
+use crate::sys::place::{Access, Part, Place};
 
 /// Why that is no log, and what to name instead, where that can be told. `len`: of the data file, 0 where there is none.
 pub(super) fn no_log(place: &Place, len: u64) -> Fault {
     if len == 0 {
         return Fault::NoLog;
     }
-    part_of_another(place, place.name(Part::Data)).unwrap_or(Fault::NoMetadata { len })
+    part_of_another(place, place.name(Part::Data)).unwrap_or_else(|| without_metadata(place, len))
+}
+
+/// Of a data file that has so many bytes.
+pub(super) fn without_metadata(place: &Place, len: u64) -> Fault {
+    Fault::NoMetadata { len, ends_in_nuls: ends_in_nuls(place, len) }
+}
+
+/// Whether its bytes are not to be taken for content.
+pub(super) fn is_refused(place: &Place, len: u64, adopt: Adopt) -> bool {
+    len > 0
+        && match adopt {
+            Adopt::Refuse => true,
+            Adopt::Existing => ends_in_nuls(place, len),
+            Adopt::WithNuls => false,
+        }
+}
+
+/// What was allocated ahead in a log whose metadata is gone, most likely. Of what cannot be read nobody says so.
+fn ends_in_nuls(place: &Place, len: u64) -> bool {
+    let mut page = [1; 4096];
+    let last = len.checked_sub(page.len() as u64);
+    let mut read = |at| place.open(Part::Data, Access::Read)?.read_exact_at(&mut page, at);
+    last.is_some_and(|at| read(at).is_ok()) && page.iter().all(|byte| *byte == 0)
 }
 
 fn part_of_another(place: &Place, name: &OsStr) -> Option<Fault> {

@@ -11,8 +11,8 @@ use super::following::any_place_taken;
 use super::meta::{self, Geometry, Meta, Stage};
 use super::open::{Metadata, Opened, Opening, not_opened};
 use super::segment_dir::{Owner, SegmentDir, Stranger};
-use super::{Adopt, Config, Files, Intent, Origin, version1};
-use super::{boot, olddir, policy};
+use super::{Config, Files, Intent, Origin, version1};
+use super::{absent, boot, olddir, policy};
 use crate::crash::crash_point;
 use crate::error::Fault;
 use crate::holes::{self, Hole};
@@ -94,7 +94,7 @@ impl Opening<'_> {
         let data = self.place.find(Part::Data).map_err(Fault::io("stat the data file"))?;
         Ok(match data.map_or(0, |found| found.len) {
             0 => Fault::NoLog,
-            len => Fault::NoMetadata { len },
+            len => absent::without_metadata(self.place, len),
         })
     }
 
@@ -117,8 +117,8 @@ impl Opening<'_> {
         if existed && self.metadata == Metadata::Keep {
             olddir::check_unnamed(self.place, self.config)?;
         }
-        if len > 0 && self.config.adopt == Adopt::Refuse && start == Start::Here {
-            return Err(Fault::NoMetadata { len });
+        if start == Start::Here && absent::is_refused(self.place, len, self.config.adopt) {
+            return Err(absent::without_metadata(self.place, len));
         }
         self.check_data(&data, &stat)?;
         let dir = SegmentDir::new(self.place, Owner::of(self.config.trust, stat.uid()));

@@ -86,8 +86,11 @@ pub enum Adopt {
     /// It is an error.
     #[default]
     Refuse,
-    /// Its bytes become positions 0 to its length.
+    /// Its bytes become positions 0 to its length. Not where a page or more of NULs is its end, as of a log whose metadata is
+    /// gone: that is an error.
     Existing,
+    /// The same, and such NULs are content like all else.
+    WithNuls,
 }
 
 /// How a log came to be open.

@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use nix::libc;
 
-use super::absent::no_log;
+use super::absent::{self, no_log};
 use super::boot::{Boot, Known};
 use super::meta::{self, Meta, Stage, page_size};
 use super::olddir;
@@ -302,7 +302,7 @@ impl Opening<'_> {
         match (len, self.intent, self.config.adopt) {
             // One that was a log may have the name that it has.
             _ if self.metadata == Metadata::Rebuild => Ok(()),
-            (0, Intent::Create, _) | (_, Intent::Create, Adopt::Existing) => {
+            (_, Intent::Create, adopt) if !absent::is_refused(self.place, len, adopt) => {
                 Room::of(self.place)?.check_new()
             }
             _ => Err(no_log(self.place, len)),

@@ -5,6 +5,7 @@ mod gone;
 mod hold;
 mod output;
 mod policy;
+mod room;
 mod segments;
 mod stuck;
 mod waits;
@@ -12,7 +13,7 @@ mod who;
 
 use std::time::{Duration, SystemTime};
 
-pub use gone::explain;
+pub use gone::{explain, explain_removed};
 
 use super::{Damage, Finding, FindingId, Seat, Severity, State, Status, Thresholds, Unrecovered};
 use crate::error::{GONE, quoted, quoted_directory, with_log};

@@ -68,7 +68,13 @@ pub(super) fn removed(log: &Path) -> Option<Removed> {
     let place = Place::new(log, METADATA_SUFFIX).ok()?;
     let all = nameless();
     let directory = place.directory_path().canonicalize().ok()?;
-    let openers = |part| openers_of_removed(place.directory_fd(), &all, &directory.join(place.name(part)));
+    // Who asks because its own log is gone does not tell itself what to do with its own descriptors.
+    let is_other = |opener: &Opener| opener.pid != std::process::id();
+    let openers = |part| {
+        let mut openers = openers_of_removed(place.directory_fd(), &all, &directory.join(place.name(part)));
+        openers.retain(is_other);
+        openers
+    };
     let metadata = openers(Part::Metadata);
     let data = openers(Part::Data);
     (!metadata.is_empty() || !data.is_empty()).then(|| Removed { data, metadata, save_as: free_name(log) })

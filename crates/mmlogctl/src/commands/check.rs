@@ -113,7 +113,7 @@ fn deep_looks(args: &CheckArgs, out: &mut Output) -> Vec<(Verdict, String)> {
                 out.report(&e.into());
                 (Verdict::Unknown, String::new())
             }
-            _ => plugin::unknown(log, &explain(&e)),
+            _ => plugin::unread(log, &explain(&e)),
         })
     };
     args.logs.iter().map(checked).collect()
@@ -153,6 +153,6 @@ fn coloured(line: &str, verdict: Verdict, painter: Painter) -> String {
 fn line(log: &Path, look: &Look, limits: &Limits<'_>) -> (Verdict, String) {
     match look {
         Ok(status) => plugin::line(status, limits),
-        Err(finding) => plugin::unknown(log, finding),
+        Err(finding) => plugin::unread(log, finding),
     }
 }

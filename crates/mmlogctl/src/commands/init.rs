@@ -30,6 +30,10 @@ pub struct InitArgs {
     /// Log behind the bytes of a data file that has no metadata.
     #[arg(long)]
     adopt: bool,
+    /// With --adopt: also a file that ends in a page or more of NULs, and behind them. Without it such a file is taken for that of
+    /// a log whose metadata is gone, for which repair --rebuild is there.
+    #[arg(long, requires = "adopt")]
+    keep_nuls: bool,
     #[command(flatten)]
     access: Access,
 }
@@ -82,7 +86,11 @@ impl Creation {
 /// # Errors
 /// When the log cannot be had, or an existing one has other options.
 pub fn run(args: &InitArgs, out: &mut Output) -> Result<Exit, Failure> {
-    let adopt = if args.adopt { Adopt::Existing } else { Adopt::Refuse };
+    let adopt = match (args.adopt, args.keep_nuls) {
+        (false, _) => Adopt::Refuse,
+        (true, false) => Adopt::Existing,
+        (true, true) => Adopt::WithNuls,
+    };
     let mut options = args.creation.apply(args.access.options(&args.log).adopt(adopt));
     if let Some(ms) = args.gate_ms {
         options = options.gate_ms(ms);

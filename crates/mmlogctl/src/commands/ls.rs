@@ -47,14 +47,15 @@ const FOR_ALL: u64 = 64;
 
 /// List the logs of this host: those that processes have open, and those below DIRs.
 ///
-/// The worst comes first, with what is wrong. STATE is that of status; UNKNOWN where a log cannot be looked at; DELETED where
-/// its metadata has no name any more, and processes still have it open; ELSEWHERE where a process has it open in another mount
+/// The worst comes first, with what is wrong. STATE is that of status; UNKNOWN where nobody knows; DELETED where
+/// another log is at its path now, and processes still have it open; ELSEWHERE where a process has it open in another mount
 /// namespace, such as a container's, at a path that is not it here: it is not looked at. KEPT are the bytes that can be read,
 /// DISK what all its files take, RATE what is appended in a second, measured over 200 ms; LAG is that of the follower
 /// farthest behind; POLICY its policy, such as "64M keep 10" (rotate-size, rotate-age, keep, free space, holds, compress; see
 /// mmlogctl-policy(1)); FREE is left on its file system.
 ///
-/// A log that an append or exec has yet to make, for want of space, is listed, too. Open logs are found by /proc, as far as one may
+/// A log that an append or exec has yet to make, for want of space, is listed, too, and one whose metadata was removed while
+/// processes have it open. Open logs are found by /proc, as far as one may
 /// see: root sees all. How many processes could not be looked at is said on
 /// standard error, and is no failure. It only looks; what a process has open is never followed, and file systems that a
 /// program or another host answers for (FUSE, NFS) are not asked: no log is used there. Exit 1 when a DIR, something
@@ -79,7 +80,7 @@ pub struct LsArgs {
     #[arg(long)]
     json: bool,
     /// End with the exit code that check would have for all of them: 0 nothing to look at, 1 a warning (DELETED is one), 2
-    /// critical, 3 when one, or something below DIR, could not be looked at. What is ELSEWHERE does not count.
+    /// critical, 3 when nobody knows how one is, or something below DIR could not be looked at. What is ELSEWHERE does not count.
     #[arg(long)]
     exit_code: bool,
     #[command(flatten)]

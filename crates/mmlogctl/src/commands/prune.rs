@@ -49,20 +49,20 @@ pub struct PruneArgs {
     hold_max: Option<u64>,
     /// What the log's own policy keeps, see mmlogctl-policy(1). A log without one is left as it is; so is one of which two
     /// files claim to be the same segment, which is said.
-    #[arg(long, conflicts_with_all = ["keep", "keep_bytes", "keep_age", "keep_free", "hold_max", "forget"])]
+    #[arg(long, conflicts_with_all = ["keep", "keep_bytes", "keep_age", "keep_free", "hold_max"])]
     policy: bool,
     /// Give back the blocks of the current segment's oldest part, up to the first line in the last --keep-bytes bytes;
     /// final segments, which are older still, go too.
     #[arg(long, requires = "keep_bytes", conflicts_with_all = ["keep", "keep_age"])]
     punch: bool,
     /// Keep segments for which the command of `rotate --run` did not end with 0 yet, and all behind them.
-    #[arg(long, conflicts_with = "forget")]
+    #[arg(long)]
     keep_unrun: bool,
     /// Also what holds keep.
     #[arg(long)]
     force: bool,
-    /// End the hold of that name in each LOG, and prune nothing.
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["keep", "keep_bytes", "keep_age", "force", "dry_run"])]
+    /// End the hold of that name in each LOG; then prune by the other rules, if there are any.
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["force", "dry_run"])]
     forget: Option<String>,
     /// Say what would be removed; change nothing.
     #[arg(short = 'n', long)]
@@ -78,7 +78,16 @@ pub struct PruneArgs {
     access: Access,
 }
 
+/// What to do about a hold.
+const HELD: &str = "--force takes it, --forget ends the hold";
+
 impl PruneArgs {
+    /// Whether anything is to go.
+    const fn has_rule(&self) -> bool {
+        let keeps = self.keep.is_some() || self.keep_bytes.is_some() || self.keep_age.is_some();
+        keeps || self.keep_free.is_some() || self.policy
+    }
+
     fn how(&self, log: &Log) -> mmlog::Result<Retention> {
         let holds = if self.force { Holds::Override } else { Holds::Obey };
         let how = if self.policy { Retention::of(&log.policy().rules()) } else { Retention::default() };
@@ -122,7 +131,9 @@ fn prune(args: &PruneArgs, path: &Path, out: &mut Output) -> Result<Exit, Failur
         if args.verbose.tells_of_nothing() {
             out.line(&format!("{}: hold {} is ended", shown(path), printable(name)))?;
         }
-        return Ok(Exit::Done);
+        if !args.has_rule() {
+            return Ok(Exit::Done);
+        }
     }
     let (tense, log) = match args.dry_run {
         true => (Tense::Would, options.open_reader(path)?),
@@ -143,7 +154,14 @@ fn prune(args: &PruneArgs, path: &Path, out: &mut Output) -> Result<Exit, Failur
         let text = "begin at different positions, and the policy removes nothing while that is so; move away what is not the log's";
         out.notice(&format!("{}: the files of segment {generation} {text}", shown(path)));
     }
-    if args.dry_run || args.verbose.tells(out) {
+    let is_told = args.dry_run || args.verbose.tells(out);
+    // Whoever asked for something to go, for want of space maybe, is not to take silence for it.
+    let nothing = pruned.segments.is_empty() && pruned.punched.is_none() && !pruned.gives_up;
+    if let Some(name) = pruned.held_by.as_ref().filter(|_| nothing && !is_told) {
+        let (log, name) = (shown(path), printable(name));
+        out.notice(&format!("{log}: removed nothing: hold {name} keeps all that would go; {HELD}"));
+    }
+    if is_told {
         let lines = said(args, path, &log.policy().rules(), tense, &pruned);
         if lines.is_empty() && args.verbose.tells_of_nothing() {
             out.line(&format!("{}: nothing to remove", shown(path)))?;
@@ -219,8 +237,7 @@ fn said(args: &PruneArgs, path: &Path, policy: &Policy, tense: Tense, pruned: &P
         lines.push(format!("{log}: hold {} lags too much, and keeps nothing", printable(name)));
     }
     if let Some(name) = &pruned.held_by {
-        let text = "keeps the rest; --force takes it, --forget ends the hold";
-        lines.push(format!("{log}: hold {} {text}", printable(name)));
+        lines.push(format!("{log}: hold {} keeps the rest; {HELD}", printable(name)));
     }
     lines
 }

@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use mmlog::units::{agree, listed};
-use mmlog::{FileKey, Holder, OpenLogs, Sight, file_keys, open_logs};
+use mmlog::{FileKey, Holder, OpenLog, OpenLogs, Sight, explain_removed, file_keys, open_logs};
 
 use crate::exit::printable;
 use crate::reading::metadata_of;
 use crate::text::clipped;
-use crate::unmade::unmade;
+use crate::unmade::{is_missing, unmade};
 use crate::who;
 
 /// The most columns of how a process was called.
@@ -72,17 +72,38 @@ impl Search {
         census.found.dedup_by(|a, b| a.path == b.path);
         if self.processes {
             census.take(open_logs());
-            let to_come = unmade().into_iter();
-            census.found.extend(to_come.map(|path| Found {
-                path,
-                sight: Sight::Here,
-                holders: Some(Vec::new()),
-            }));
-            census.found.sort_by(|a, b| (&a.path, a.sight).cmp(&(&b.path, b.sight)));
-            census.found.dedup_by(|a, b| a.path == b.path && a.sight == b.sight && a.holders == b.holders);
         }
+        self.add_missing(&mut census);
+        census.found.sort_by(|a, b| (&a.path, a.sight).cmp(&(&b.path, b.sight)));
+        census.found.dedup_by(|a, b| a.path == b.path && a.sight == b.sight && a.holders == b.holders);
         census
     }
+
+    /// Logs that have no metadata at their paths: somebody is to make it, or has it open still. They are looked for below the
+    /// directories, too, where no file tells of them.
+    fn add_missing(&self, census: &mut Census) {
+        let directories: Vec<PathBuf> =
+            self.directories.iter().filter_map(|directory| directory.canonicalize().ok()).collect();
+        let is_wanted =
+            |log: &Path| self.processes || directories.iter().any(|directory| log.starts_with(directory));
+        if !self.processes {
+            let is_one = |log: &OpenLog| is_removed(log.sight, &log.path) && is_wanted(&log.path);
+            let removed = open_logs().logs.into_iter().filter(is_one);
+            let here = |log: OpenLog| Found { path: log.path, sight: Sight::Here, holders: None };
+            census.found.extend(removed.map(here));
+        }
+        for path in unmade().into_iter().filter(|log| is_wanted(log)) {
+            let holders = self.processes.then(Vec::new);
+            if !census.found.iter().any(|found| found.path == path && found.sight == Sight::Here) {
+                census.found.push(Found { path, sight: Sight::Here, holders });
+            }
+        }
+    }
+}
+
+/// Whether nothing is at the path of a log whose metadata was removed: then it is known there what becomes of it.
+fn is_removed(sight: Sight, log: &Path) -> bool {
+    sight == Sight::Deleted && is_missing(log) && explain_removed(log).is_some()
 }
 
 impl Census {
@@ -97,7 +118,10 @@ impl Census {
                 Some(i) if log.sight != Sight::Deleted => {
                     self.found[*i].holders.get_or_insert_default().extend(log.holders);
                 }
-                _ => self.found.push(Found { path: log.path, sight: log.sight, holders: Some(log.holders) }),
+                _ => {
+                    let sight = if is_removed(log.sight, &log.path) { Sight::Here } else { log.sight };
+                    self.found.push(Found { path: log.path, sight, holders: Some(log.holders) });
+                }
             }
         }
         self.found

@@ -97,8 +97,8 @@ impl Source {
     }
 
     fn lost(&mut self, error: &Error) -> Box<Finding> {
-        self.exit = exit_of(error.fault());
         let finding = Box::new(explain(error));
+        self.exit = exit_of(error.fault());
         self.open = Err(finding.clone());
         finding
     }

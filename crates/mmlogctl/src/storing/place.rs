@@ -152,6 +152,9 @@ impl Watch {
                 Err(fault @ (Fault::Io { .. } | Fault::Denied { .. })) => format!(
                     "the path does not lead to this log any more, and what is there could not be looked at ({fault}); it goes on where it was opened"
                 ),
+                Err(_) if log.has_its_data_file() => {
+                    "the metadata was removed or replaced under this process: nobody else can append, and this cannot either once the file has to grow or rotate; `mmlogctl status LOG` says what saves the policy, and what to do".to_owned()
+                }
                 Err(_) => {
                     "the log was removed under this process; what is appended goes to a file without a name, and is gone when nobody has it open; make another (`mmlogctl init LOG`), or restart this".to_owned()
                 }

@@ -122,9 +122,10 @@ fn saves(opener: &Opener, to: &Path) -> String {
 /// With its metadata, whose policy and holes only whoever has it open knows.
 fn taken_away(log: &Path, files: &Removed) -> Finding {
     let path = quoted(log);
+    // As where only the data file is gone: no program that is started now can append.
     let found = |first: &Opener, sentence, next| Finding {
         pid: Some(first.pid),
-        ..critical(FindingId::Unreadable, State::Ok, sentence, next)
+        ..critical(FindingId::Unreadable, State::Damaged, sentence, next)
     };
     if let Some(first) = files.data.first() {
         let sentence =
@@ -139,25 +140,33 @@ fn taken_away(log: &Path, files: &Removed) -> Finding {
     let (first, mut to) = (&files.metadata[0], log.to_path_buf().into_os_string());
     to.push(METADATA_SUFFIX);
     let sentence = format!(
-        "the metadata was removed, and {}: nothing is lost yet, and nobody else can use the log",
-        have_open(&files.metadata, "")
+        "the metadata was removed, and {}: nothing is lost yet; nobody else can use the log, and {} cannot append either once the file has to grow or rotate",
+        have_open(&files.metadata, ""),
+        agree(files.metadata.len() as u64, "it", "they")
     );
     let next = format!(
-        "{} saves the policy and the table of holes first; then end process {}, and `mmlogctl repair --rebuild {path}` goes on \
-         behind what it has appended",
+        "{} saves the policy and the table of holes first; then end {} {}, and `mmlogctl repair --rebuild {path}` goes on \
+         behind what was appended",
         saves(first, Path::new(&to)),
-        first.pid
+        agree(files.metadata.len() as u64, "process", "processes"),
+        listed(&files.metadata.iter().map(|opener| opener.pid.to_string()).collect::<Vec<_>>())
     );
     found(first, sentence, next)
+}
+
+/// What becomes of a log whose metadata is not at its path, where somebody has its files open still.
+#[must_use]
+pub fn explain_removed(log: &Path) -> Option<Finding> {
+    removed(log).map(|files| taken_away(log, &files))
 }
 
 /// A log that cannot even be looked at, as a finding.
 #[must_use]
 pub fn explain(error: &Error) -> Finding {
     if let Fault::NoLog | Fault::NoMetadata { .. } = error.fault()
-        && let Some(files) = removed(error.path())
+        && let Some(found) = explain_removed(error.path())
     {
-        return taken_away(error.path(), &files);
+        return found;
     }
     let text = error.words();
     let (problem, next) =

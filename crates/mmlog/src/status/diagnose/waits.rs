@@ -135,48 +135,18 @@ impl Status {
         let left = format!("{} free on its file system, {} allocated ahead", size(free), size(slack));
         if let Some(held) = &waits {
             // Who and since when are in the first clause: it is what a small screen has room for.
-            let sentence = format!("no space left, {}; {left}{}", held.words(), held.not_lost());
+            let sentence =
+                format!("no space left, {}{}; {left}{}", held.words(), self.kept_back(), held.not_lost());
             return Some(critical(FindingId::DiskFull, State::Full, sentence, self.make_room()));
         }
         if free < page && slack < page {
-            let sentence = format!("no space left ({left}); nobody can append another page");
+            let sentence =
+                format!("no space left ({left}); nobody can append another page{}", self.kept_back());
             return Some(critical(FindingId::DiskFull, State::Full, sentence, self.make_room()));
         }
-        (free < soon).then(|| warning(FindingId::DiskNearlyFull, State::FullSoon, left, self.make_room()))
-    }
-
-    /// The oldest of the log's own bytes, if there are old ones; else others'.
-    fn make_room(&self) -> String {
-        let directory = self.directory();
-        let old: Vec<_> = self.segments.iter().filter(|s| s.generation < self.generation).collect();
-        let rest = "appends that wait go on by themselves";
-        if old.is_empty() {
-            let other = match self.half_of_current() {
-                Some(half) => format!(
-                    "{} gives up the oldest {half} MiB of the log, which has no old segments, or free something else",
-                    self.command(&format!("prune --punch --keep-bytes {half}M"))
-                ),
-                None => "the log has no old segments to give up, so free something else".to_owned(),
-            };
-            return format!("`df -h {directory}` tells how full it is; {other}; {rest}");
-        }
-        let keep = old.len() / 2;
-        let mut sizes: Vec<_> = old.iter().map(|s| (s.generation, s.allocated)).collect();
-        sizes.sort_unstable();
-        let bytes = sizes.iter().take(old.len() - keep).map(|(_, allocated)| allocated).sum();
-        format!(
-            "{} removes {} ({}); {} lists them, `df -h {directory}` tells how full it is; {rest}",
-            self.command(&format!("prune --keep {keep}")),
-            counted((old.len() - keep) as u64, "old segment"),
-            size(bytes),
-            self.command("segments"),
-        )
-    }
-
-    /// MiB of half of what the current segment has, if that is worth it.
-    fn half_of_current(&self) -> Option<u64> {
-        let kept = self.cursor.saturating_sub(self.base.max(self.first_kept));
-        Some(kept >> 21).filter(|half| *half > 0)
+        let sentence = || left + &self.kept_back();
+        (free < soon)
+            .then(|| warning(FindingId::DiskNearlyFull, State::FullSoon, sentence(), self.make_room()))
     }
 
     /// What keeps one writer, or one user's, from going on while there is space.
@@ -197,7 +167,8 @@ impl Status {
             );
         }
         if let Some(held) = self.held_up(&[Want::Quota]) {
-            let sentence = format!("a disk quota is used up: {}{}", held.words(), held.not_lost());
+            let kept = self.kept_back();
+            let sentence = format!("a disk quota is used up: {}{kept}{}", held.words(), held.not_lost());
             let next = format!("`quota -v` tells whose; {}", self.make_room());
             found.push(critical(FindingId::QuotaFull, State::Full, sentence, next).at(held.longest.0.seat));
         }

@@ -19,7 +19,7 @@ pub(super) fn line(log: &Path, look: &Look, limits: &Limits<'_>) -> (Verdict, St
             let mut object = explained(log, found);
             object["passed"] = json!([]);
             object["metrics"] = Value::Null;
-            (Verdict::Unknown, object)
+            (Verdict::of_unread(found), object)
         }
     };
     let mut object = object;

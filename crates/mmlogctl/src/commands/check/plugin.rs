@@ -6,6 +6,7 @@ use std::path::Path;
 use mmlog::{Finding, FindingId, State, Status};
 
 use super::limits::{self, Limits, Passed};
+use crate::commands::status::json::word;
 use crate::exit::{Verdict, printable, shown};
 use crate::metrics::{ALL, Bad, Kind, Metric, Unit};
 
@@ -40,10 +41,10 @@ pub(super) fn next<'a>(s: &'a Status, found: Verdict, passed: &'a [Passed]) -> &
     worse.map_or(&s.next_step, |one| &one.next)
 }
 
-/// A log that cannot be looked at.
-pub(super) fn unknown(log: &Path, finding: &Finding) -> (Verdict, String) {
+/// A log that cannot be looked at, and what is known of it.
+pub(super) fn unread(log: &Path, finding: &Finding) -> (Verdict, String) {
     let said = format!("{}: {}; {}", shown(log), finding.sentence, finding.next_step);
-    (Verdict::Unknown, format!("{} - {}\n", Verdict::Unknown.word(), one_line(&said)))
+    (Verdict::of_unread(finding), format!("{} - {}\n", word(finding), one_line(&said)))
 }
 
 /// Figures begin at the first bar.

@@ -55,7 +55,7 @@ pub(super) fn text(looks: &[(&Path, Look)]) -> String {
     page.gauge("mmlog_build_info", "1; the version is that of mmlogctl.", [(vec![("version", version)], 1)]);
     let up = named.iter().map(|(log, look)| (vec![("log", log.as_str())], u64::from(look.is_ok())));
     page.gauge("mmlog_up", "Whether the log could be looked at.", up);
-    states(&mut page, &seen);
+    states(&mut page, &named);
     findings(&mut page, &named);
     for metric in ALL {
         let samples = seen.iter().filter_map(|(log, s)| Some((vec![("log", *log)], (metric.value)(s)?)));
@@ -98,10 +98,15 @@ fn followers(page: &mut Page, seen: &[(&str, &Status)]) {
     );
 }
 
-fn states(page: &mut Page, seen: &[(&str, &Status)]) {
+/// Also of a log that cannot be looked at, where its state is known.
+fn states(page: &mut Page, named: &[(String, &Look)]) {
+    let known = named.iter().filter_map(|(log, look)| match look {
+        Ok(status) => Some((log.as_str(), status.state)),
+        Err(finding) => (finding.state != State::Ok).then_some((log.as_str(), finding.state)),
+    });
     let words: Vec<_> = State::ALL.iter().map(|&state| (state, state.to_string())).collect();
-    let samples = seen.iter().flat_map(|(log, s)| {
-        let one = |(state, word)| (vec![("log", *log), ("state", word)], u64::from(s.state == state));
+    let samples = known.flat_map(|(log, is)| {
+        let one = move |(state, word)| (vec![("log", log), ("state", word)], u64::from(is == state));
         words.iter().map(|(state, word)| (*state, word.as_str())).map(one)
     });
     page.gauge("mmlog_state", "1 for the state that the log is in, 0 for the others.", samples);

@@ -5,9 +5,9 @@ use std::time::{Duration, SystemTime};
 
 use jiff::Timestamp;
 use mmlog::{
-    ClockDoubt, ClockSet, Damage, Durability, Error, FileFacts, Finding, FollowerStatus, HoldStatus, Hole,
-    InFlight, Lock, Opener, PanicRecord, PolicyUndone, SegmentFlaw, SegmentStatus, Severity, SlotWaiters,
-    State, Status, Undone, Version1Flags, Waiting, WriterStatus,
+    ClockDoubt, ClockSet, Damage, Durability, FileFacts, Finding, FollowerStatus, HoldStatus, Hole, InFlight,
+    Lock, Opener, PanicRecord, PolicyUndone, SegmentFlaw, SegmentStatus, Severity, SlotWaiters, State,
+    Status, Undone, Version1Flags, Waiting, WriterStatus,
 };
 use serde_json::{Value, json};
 
@@ -15,7 +15,6 @@ use crate::commands::policy::object_of;
 use crate::metrics::slack;
 use crate::output::json_line;
 use crate::text::with_path;
-use crate::unmade::explain;
 
 /// One object on one line.
 pub(crate) fn line(object: &Value) -> String {
@@ -25,11 +24,6 @@ pub(crate) fn line(object: &Value) -> String {
 }
 
 /// A log that cannot even be looked at: what is known of it, under the keys of [`object`].
-pub(crate) fn unreadable(path: &Path, error: &Error) -> Value {
-    explained(path, &explain(error))
-}
-
-/// The same, where the error was explained already.
 pub(crate) fn explained(path: &Path, found: &Finding) -> Value {
     let object = json!({
         "schema": 1,
@@ -143,7 +137,7 @@ fn file(f: &FileFacts) -> Value {
 }
 
 /// The state of the log by that; where only the looking failed, nobody knows it.
-fn word(f: &Finding) -> String {
+pub(crate) fn word(f: &Finding) -> String {
     let is_known = f.state != State::Ok || f.severity == Severity::Info;
     if is_known { f.state.to_string() } else { "UNKNOWN".to_owned() }
 }

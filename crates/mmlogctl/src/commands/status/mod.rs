@@ -12,9 +12,10 @@ use clap::Args;
 use mmlog::{Error, Observer, Options, Status, Thresholds, Together};
 
 use crate::arguments::{Access, OldSegments};
-use crate::colours::Coloured;
+use crate::colours::{Coloured, Painter};
 use crate::exit::{Exit, Failure, Verdict};
 use crate::output::Output;
+use crate::unmade::explain;
 use crate::who;
 
 mod human;
@@ -73,17 +74,18 @@ pub(crate) fn report(args: &StatusArgs, out: &mut Output) -> Result<(Exit, Verdi
     for (path, looked) in
         args.logs.iter().zip(look_twice(&args.logs, |log| args.old.options(&args.access, log), shown_besides))
     {
-        let of_log = looked.as_ref().map_or(Verdict::Unknown, |status| Verdict::of(&status.findings));
-        verdict = verdict.or_worse(of_log);
         match looked {
             Ok(status) => {
+                let of_log = Verdict::of(&status.findings);
+                verdict = verdict.or_worse(of_log);
                 if args.json {
                     out.text(&json::line(&json::object(&status)))?;
                 } else {
-                    let (text, state) = (human::text(&status, out.columns()), status.state.to_string());
-                    let behind = text.strip_prefix(&state).unwrap_or_default();
-                    let state = painter.paint(of_log.into(), &state);
-                    out.text(&format!("{gap}{state}{behind}"))?;
+                    let text = human::text(&status, out.columns());
+                    out.text(&format!(
+                        "{gap}{}",
+                        coloured(&text, &status.state.to_string(), of_log, painter)
+                    ))?;
                     gap = "\n";
                 }
                 if let Some(failure) = Failure::of_unseen(path, &status) {
@@ -92,16 +94,33 @@ pub(crate) fn report(args: &StatusArgs, out: &mut Output) -> Result<(Exit, Verdi
                 }
             }
             Err(error) => {
+                let found = explain(&error);
+                let of_log = Verdict::of_unread(&found);
+                verdict = verdict.or_worse(of_log);
+                // As of one that could be looked at, where it is known how it is.
+                let is_page = !args.json && of_log != Verdict::Unknown;
                 if args.json {
-                    out.text(&json::line(&json::unreadable(path, &error)))?;
+                    out.text(&json::line(&json::explained(path, &found)))?;
+                } else if is_page {
+                    let text = page::explained(path, &found, out.columns());
+                    out.text(&format!("{gap}{}", coloured(&text, &json::word(&found), of_log, painter)))?;
+                    gap = "\n";
                 }
                 let failure = Failure::from(error);
                 exit = exit.max(failure.exit());
-                out.report(&failure);
+                // Somebody who has just read it reads it once.
+                if !(is_page && out.is_terminal() && out.error_is_terminal()) {
+                    out.report(&failure);
+                }
             }
         }
     }
     Ok((exit, verdict))
+}
+
+/// With the state, the first word, in its colour.
+fn coloured(text: &str, state: &str, verdict: Verdict, painter: Painter) -> String {
+    painter.paint(verdict.into(), state) + text.strip_prefix(state).unwrap_or_default()
 }
 
 /// Looks at each log, at all of them within the same short time. Of the writers that are named in findings, or shown, it is

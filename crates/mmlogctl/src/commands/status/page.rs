@@ -1,6 +1,10 @@
 //! Text of fields with their values below each other, in the columns that there are; in a pipe each value is one line.
 
-use crate::exit::printable;
+use std::path::Path;
+
+use mmlog::Finding;
+
+use crate::exit::{printable, shown};
 use crate::text::{Step, broken};
 
 /// Where values begin.
@@ -88,6 +92,15 @@ impl Page {
             self.line(&format!("    ... and {} more", all - shown));
         }
     }
+}
+
+/// Of a log that cannot be looked at, and of which it is known all the same how it is.
+pub(super) fn explained(log: &Path, found: &Finding, columns: Option<usize>) -> String {
+    let mut page = Page::new(columns);
+    page.line(&format!("{}  {}", found.state, shown(log)));
+    page.field("problem", &found.sentence);
+    page.step("next", &found.next_step);
+    page.text
 }
 
 #[cfg(test)]

@@ -10,6 +10,7 @@ use mmlog::{
 };
 
 use super::lines::Lines;
+use crate::commands::status::json::word;
 use crate::discovery::{Found, named};
 use crate::exit::Verdict;
 use crate::inspect::history::{History, RATE, Rates, SHORTEST};
@@ -188,16 +189,15 @@ impl Log {
             _ if self.sight == Sight::Deleted => "DELETED".to_owned(),
             None => "LOOKING".to_owned(),
             Some(Ok(status)) => status.state.to_string(),
-            Some(Err(finding)) if finding.state == State::Ok => "UNKNOWN".to_owned(),
-            Some(Err(finding)) => finding.state.to_string(),
+            Some(Err(finding)) => word(finding),
         }
     }
 
-    /// What it means to monitoring: of one that cannot be looked at here, nobody knows; one that is elsewhere is judged there.
+    /// What it means to monitoring: one that cannot be looked at here is as bad as is known; one that is elsewhere is judged there.
     #[must_use]
     pub fn verdict(&self) -> Verdict {
         match (self.sight, &self.look) {
-            (Sight::Here, Some(Err(_))) => Verdict::Unknown,
+            (Sight::Here, Some(Err(finding))) => Verdict::of_unread(finding),
             _ => Verdict::of(self.findings()),
         }
     }

@@ -46,6 +46,25 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: FREE_SPACE,
     },
     Incident {
+        name: "disk-full-held",
+        finding: FindingId::DiskFull,
+        about: "The disk is full, and a consumer that no longer runs keeps every old segment.",
+        needs: "root, to mount a small file system",
+        stage: |stage| {
+            small_disk(stage)?;
+            stage.play(Role::Hold)?;
+            let lines = b"one more line\n".repeat(8 << 10);
+            for _ in 0..3 {
+                stage.append(&lines)?;
+                stage.tool("rotate").arg(&stage.log).finish(b"")?.or_fail("rotate")?;
+            }
+            mounts::fill(&ballast(stage), 0)?;
+            Ok(None)
+        },
+        command: "mmlogctl prune --forget rehearsal --keep 1 {log}",
+        cure: Cure::Command,
+    },
+    Incident {
         name: FindingId::ReadOnly.name(),
         finding: FindingId::ReadOnly,
         about: "The file system is mounted read-only: every append fails.",
