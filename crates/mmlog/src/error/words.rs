@@ -216,6 +216,18 @@ pub fn quoted(path: &Path) -> String {
     }
 }
 
+/// What becomes of a data file without metadata.
+pub(super) fn no_metadata(len: u64, ends_in_nuls: bool) -> String {
+    match ends_in_nuls {
+        true => format!(
+            "not a log (no metadata), and yet it ends in NULs, as a log does to which somebody appends; `mmlogctl repair --rebuild LOG` makes it one that goes on behind the last byte that is none; if all of its {len} bytes are content, `mmlogctl init --adopt --keep-nuls LOG` goes on behind them"
+        ),
+        false => format!(
+            "not a log (no metadata); `mmlogctl init --adopt LOG` makes it one that goes on behind its {len} bytes; if it was one, `mmlogctl repair --rebuild LOG` finds where it ends"
+        ),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::ffi::OsStr;
@@ -264,17 +276,5 @@ mod tests {
             assert_eq!(is_named, is_limited(resource), "{said}");
             assert!(!said.contains(&u64::MAX.to_string()) && said.contains("; "), "{said}");
         }
-    }
-}
-
-/// What becomes of a data file without metadata.
-pub(super) fn no_metadata(len: u64, ends_in_nuls: bool) -> String {
-    match ends_in_nuls {
-        true => format!(
-            "not a log (no metadata), and yet it ends in NULs, as a log does to which somebody appends; `mmlogctl repair --rebuild LOG` makes it one that goes on behind the last byte that is none; if all of its {len} bytes are content, `mmlogctl init --adopt --keep-nuls LOG` goes on behind them"
-        ),
-        false => format!(
-            "not a log (no metadata); `mmlogctl init --adopt LOG` makes it one that goes on behind its {len} bytes; if it was one, `mmlogctl repair --rebuild LOG` finds where it ends"
-        ),
     }
 }
