@@ -16,7 +16,9 @@
 //!
 //! Why bytes without NULs need the data file alone: recovery after a reboot goes from the checkpoint to the last byte
 //! that is not NUL, takes whole pages of NULs for lost, and an append in flight for done if no byte of its range is
-//! NUL (space is zeros before it is stored to). For content with NULs it needs the checkpoint.
+//! NUL (space is zeros before it is stored to). For content with NULs it needs the checkpoint. What a writer promises
+//! is its own: others' NULs, and holes, between its messages take nothing from them. So it looks at what it appends since
+//! it was first asked for durability; what came before may be anything.
 
 use std::fs::File;
 use std::sync::Arc;
@@ -27,6 +29,7 @@ use crate::chunks::Segment;
 use crate::crash::crash_point;
 use crate::deadline::Deadline;
 use crate::error::{Blocker, Fault};
+use crate::files::content::next_nuls;
 use crate::files::owner::Operation;
 use crate::files::turn::Turn;
 use crate::files::{Files, SLICE};
@@ -45,6 +48,8 @@ const IN_FLIGHT: Duration = Duration::from_millis(1);
 
 /// How old a checkpoint gets while only data is synced, so that a recovery has little to read.
 const CHECKPOINT_EVERY: Duration = Duration::from_secs(1);
+/// How far it is behind then at most, so that whoever looks can tell what is durable, see [`told`].
+const CHECKPOINT_WITHIN: u64 = 4 << 20;
 
 /// What has to be durable.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -231,7 +236,7 @@ impl ToSync {
         }
         // A checkpoint at the base is of before the rotation, or of before there was any.
         let base_is_durable = commit.checkpointed() > self.current.base();
-        let full = needs_checkpoint(files) || !base_is_durable;
+        let full = needs_checkpoint(files, watermark) || !base_is_durable;
         if !full && watermark <= commit.data_synced() {
             return Ok(());
         }
@@ -266,12 +271,36 @@ impl ToSync {
     }
 }
 
-fn needs_checkpoint(files: &Files) -> bool {
+fn needs_checkpoint(files: &Files, watermark: u64) -> bool {
     let header = files.meta.header();
     let checkpoint = &header.checkpoint;
     // One of the future is of before somebody set the clock back: nobody knows how old it is.
     let age = process::now_ns().checked_sub(checkpoint.synced_ns.load(Ordering::Relaxed));
     header.commit.wanted() > header.commit.checkpointed()
+        || watermark.saturating_sub(header.commit.checkpointed()) > CHECKPOINT_WITHIN
         || age.is_none_or(|age| Duration::from_nanos(age) >= CHECKPOINT_EVERY)
         || header.hole_counts.noted.load(Ordering::Acquire) != header.commit.noted.load(Ordering::Relaxed)
+}
+
+/// Below what everything is durable, for people: above the checkpoint where only data was synced since, and no byte between
+/// is NUL, whoever it is of.
+pub(crate) fn told(files: &Files) -> u64 {
+    let header = files.meta.header();
+    let (checkpoint, data) = (header.checkpoint.synced(), header.commit.data_synced());
+    // What the data was synced to in another boot says nothing.
+    let may_be_above = (1..=CHECKPOINT_WITHIN).contains(&data.saturating_sub(checkpoint));
+    if may_be_above && files.is_of_this_boot() && is_text(files, checkpoint, data) {
+        data
+    } else {
+        checkpoint
+    }
+}
+
+/// Whether the current segment has all these positions, and none is NUL.
+fn is_text(files: &Files, from: u64, to: u64) -> bool {
+    let Ok(segment) = files.renew() else { return false };
+    let Some(from) = from.checked_sub(segment.base()) else { return false };
+    let to = to - segment.base();
+    let has_all = segment.file().metadata().is_ok_and(|stat| stat.len() >= to);
+    has_all && matches!(next_nuls(segment.file(), from, to), Ok(None))
 }

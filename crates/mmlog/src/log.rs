@@ -200,7 +200,8 @@ impl Log {
         Ok(Position::new(watermark))
     }
 
-    /// Everything below is durable: the checkpoint of the last sync.
+    /// Everything below is durable, whatever its content: the checkpoint. [`sync`](Self::sync) raises it, those of
+    /// [`Writer`] once a second while they need not; [`status`](Self::status) tells what they have synced since.
     pub fn synced(&self) -> Position {
         Position::new(self.files.meta.header().commit.checkpointed())
     }

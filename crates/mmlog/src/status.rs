@@ -34,12 +34,13 @@ pub use policy::{PolicyStatus, PolicyUndone};
 pub use segments::{RemovedHeld, SegmentStatus};
 pub use still_open::StillOpen;
 
+use crate::durable;
 pub use crate::error::Rights;
 use crate::error::{Blocker, Fault, PanicRecord};
 use crate::files::Files;
 use crate::files::reboot::foreseen::Unrecovered;
 use crate::holes::Hole;
-use crate::layout::{Checkpoint, Identity};
+use crate::layout::Identity;
 use crate::slots::Phase;
 use crate::sync::Ordering;
 use crate::sys::cgroup::Freezer;
@@ -271,7 +272,7 @@ impl FileFacts {
 /// What a power cut would leave.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Durability {
-    /// Everything below is durable.
+    /// Everything below is durable, as far as can be told: the checkpoint, and what was synced since if it has no NULs.
     pub synced: u64,
     /// When that was raised last; `None` when nobody ever asked for it.
     pub synced_at: Option<SystemTime>,
@@ -293,14 +294,15 @@ pub struct Recovered {
 }
 
 impl Durability {
-    fn of(checkpoint: &Checkpoint) -> Self {
+    fn of(files: &Files) -> Self {
+        let checkpoint = &files.meta.header().checkpoint;
         let recovered = time_of(checkpoint.recovered_ns.load(Ordering::Relaxed)).map(|at| Recovered {
             at,
             end: checkpoint.recovered_end.load(Ordering::Relaxed),
             lost: checkpoint.lost.load(Ordering::Relaxed),
         });
         Self {
-            synced: checkpoint.synced(),
+            synced: durable::told(files),
             synced_at: time_of(checkpoint.synced_ns.load(Ordering::Relaxed)),
             error: checkpoint.failed().map(|(from, errno)| (from, errno.cast_signed())),
             recovered,

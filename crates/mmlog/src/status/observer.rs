@@ -230,7 +230,7 @@ impl Observer {
             followers_seen,
             panic: control.is_panicked().then(|| files.panic_record()),
             file,
-            durability: Durability::of(&header.checkpoint),
+            durability: Durability::of(files),
             unrecovered,
             unseen: unseen.0,
         };

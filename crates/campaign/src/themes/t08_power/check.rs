@@ -14,7 +14,7 @@ use mmlog::{Log, LogId, Position, Rotation, Standing, Start};
 
 use super::content::{Content, highest_noted};
 use super::notes::Note;
-use super::promise::{By, Promise};
+use super::promise::Promise;
 use super::writers::{Subject, metadata_of, options, words};
 use crate::actor::{end_with_parent, say};
 use crate::disks::hide_boot_id;
@@ -32,11 +32,10 @@ impl Findings {
     }
 
     /// Every message that was promised is there, whole, at its position; between them nothing is torn.
-    fn demand_kept(&mut self, who: &str, promise: &Promise, content: &Content, by: &[By]) {
+    fn demand_kept(&mut self, who: &str, promise: &Promise, content: &Content) {
         let (mut end, mut lost) = (content.oldest, Vec::new());
-        let kept = promise.kept.iter().filter(|(_, (_, kept_by))| by.contains(kept_by));
         let is_pruned = |at: u64, message: &[u8]| at + message.len() as u64 <= content.oldest;
-        for (&at, (expected, _)) in kept.filter(|(at, (message, _))| !is_pruned(**at, message)) {
+        for (&at, expected) in promise.kept.iter().filter(|(at, message)| !is_pruned(**at, message)) {
             self.demand_untorn(who, promise, content, end, at.min(promise.synced));
             end = at + expected.len() as u64;
             if content.in_hole(at, end) || content.get(at, expected.len()) != *expected {
@@ -200,7 +199,7 @@ pub(super) fn role(arguments: &[String]) -> anyhow::Result<()> {
 
 fn check_plain(path: &Path, promise: &Promise, findings: &mut Findings) {
     let bytes = fs::read(path).unwrap_or_default();
-    findings.demand_kept("plain file", promise, &Content { bytes, ..Content::default() }, &[By::Checkpoint]);
+    findings.demand_kept("plain file", promise, &Content { bytes, ..Content::default() });
 }
 
 /// A log that a cut has left, and what was promised of it.
@@ -254,7 +253,7 @@ fn check_recovery(disk: &Disk<'_>, findings: &mut Findings) -> anyhow::Result<()
     });
     let read = content.bytes.len() as u64;
     findings.demand(read == recovered, || format!("{read} bytes can be read, the cursor is {recovered}"));
-    findings.demand_kept("recovered", promise, &content, &[By::Checkpoint, By::ItsBytes]);
+    findings.demand_kept("recovered", promise, &content);
     // A log that was made anew has another uuid.
     let now = Note::opened(&log)?;
     let is_older = |seen: &Note| match (seen, now) {
@@ -279,7 +278,7 @@ fn check_reader_before(disk: &Disk<'_>, findings: &mut Findings) -> anyhow::Resu
     let watermark = log.watermark()?.get();
     let synced = promise.synced;
     findings.demand(watermark >= synced, || format!("a reader's watermark {watermark}, synced {synced}"));
-    findings.demand_kept("a reader before recovery", promise, &content, &[By::Checkpoint, By::ItsBytes]);
+    findings.demand_kept("a reader before recovery", promise, &content);
     check_places(&log, watermark, findings)?;
     Ok(Some(content))
 }

@@ -98,7 +98,11 @@ impl Round {
     }
 
     const fn text(engine: Engine, kind: Kind) -> Self {
-        Self { writers: &[Syncs::Each, Syncs::Each, Syncs::Never], text: true, ..Self::new(engine, kind) }
+        Self {
+            writers: &[Syncs::Each, Syncs::Own, Syncs::Own, Syncs::Never],
+            text: true,
+            ..Self::new(engine, kind)
+        }
     }
 
     /// The engine itself loses nothing.

@@ -24,19 +24,17 @@ impl Life {
         self.writers.iter().flat_map(|w| &w.notes).filter_map(below).max().unwrap_or(0)
     }
 
-    /// Position, writer, number of each message that was promised, and by what.
-    fn kept(&self, synced: u64) -> impl Iterator<Item = (u64, u64, u64, By)> {
+    /// Position, writer, number of each message that was promised.
+    fn kept(&self, synced: u64) -> impl Iterator<Item = (u64, u64, u64)> {
         self.writers.iter().flat_map(move |WriterNotes { writer, notes }| {
             let own = notes.iter().rposition(|(noted, note)| *noted <= self.time && *note == Note::SyncedOwn);
             notes.iter().enumerate().filter_map(move |(index, (noted, note))| match *note {
                 Note::Appended { at, number } | Note::Durable { at, number }
                     if at < synced || own.is_some_and(|own| index < own) =>
                 {
-                    Some((at, *writer, number, By::Checkpoint))
+                    Some((at, *writer, number))
                 }
-                Note::Durable { at, number } if *noted <= self.time => {
-                    Some((at, *writer, number, By::ItsBytes))
-                }
+                Note::Durable { at, number } if *noted <= self.time => Some((at, *writer, number)),
                 _ => None,
             })
         })
@@ -65,22 +63,13 @@ impl Life {
     }
 }
 
-/// What says on the disk that a message is in the log.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(super) enum By {
-    /// The checkpoint: who opens the log for reading before it is recovered sees it as well.
-    Checkpoint,
-    /// Perhaps only the message itself.
-    ItsBytes,
-}
-
 /// What all lives of a disk have promised.
 #[derive(Default)]
 pub(super) struct Promise {
     /// Below it everything is durable.
     pub(super) synced: u64,
     /// The messages that are, by position.
-    pub(super) kept: BTreeMap<u64, (Vec<u8>, By)>,
+    pub(super) kept: BTreeMap<u64, Vec<u8>>,
     /// Messages that may be there as well.
     pub(super) unnoted: Vec<Vec<u8>>,
     /// Positions that an earlier cut left with whatever had reached the disk.
@@ -100,8 +89,8 @@ impl Promise {
                 promise.doubtful.push((promise.synced, begins));
             }
             let synced = life.synced(watermarks);
-            for (at, writer, number, by) in life.kept(synced) {
-                promise.kept.insert(at, (life.stage.message(writer, number), by));
+            for (at, writer, number) in life.kept(synced) {
+                promise.kept.insert(at, life.stage.message(writer, number));
             }
             promise.unnoted.extend(life.unnoted());
             promise.synced = promise.synced.max(synced);
