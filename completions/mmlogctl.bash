@@ -727,7 +727,7 @@ _mmlogctl() {
                     return
                     ;;
                 --engine)
-                    _mmlogctl_words "mmlog mmlog-drop write writev stdio direct aio uring pwrite floor shared-floor" "$cur"
+                    _mmlogctl_words "mmlog mmlog-drop batched write writev stdio buffered direct aio uring pwrite floor shared-floor" "$cur"
                     return
                     ;;
                 --size)

@@ -1,18 +1,20 @@
-//! Guards what is done in batches: a sync of many messages promises each of them and costs what it has to.
+//! Guards what is done in batches: a sync of many messages promises each of them and costs what it has to; lines that are held
+//! back stay whole, and are lost where it says so.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::exit)]
 
 mod common;
 
 use std::fs;
-use std::io::{IoSlice, Write};
+use std::io::{ErrorKind, IoSlice, Write};
+use std::os::unix::fs::FileExt;
 
 use common::surgeon::Surgeon;
-use common::{Actor, log_path, parameter, say, scene};
-use mmlog::{Log, Options};
+use common::{Actor, Random, log_path, parameter, say, scene};
+use mmlog::{Fault, LINE_BUFFER, Log, MAX_BATCH, Options};
 
 #[test]
 fn role() {
-    common::play(&[("ends_in_nuls", ends_in_nuls), ("batches", batches)]);
+    common::play(&[("ends_in_nuls", ends_in_nuls), ("batches", batches), ("held", held)]);
 }
 
 fn options() -> Options {
@@ -130,4 +132,122 @@ fn a_checkpoint_is_never_left_far_behind() {
     let end = writer.append(&much).unwrap() + much.len() as u64;
     writer.sync().unwrap();
     assert_eq!(log.synced(), end);
+}
+
+#[test]
+fn lines_that_come_in_pieces_are_never_torn_however_many_are_held_back() {
+    for batch in [0, 1, 60, 1000, 8192, LINE_BUFFER, MAX_BATCH, usize::MAX] {
+        let scene = scene();
+        let log = options().open_or_create(&scene.log).unwrap();
+        let (mut writer, mut other) = (log.writer().unwrap().batched(batch), log.writer().unwrap());
+        let mut random = Random::new(common::seed() ^ batch as u64);
+        let mut text = Vec::new();
+        for number in 0..400 {
+            let len = if number % 100 == 50 { 20_000 } else { 100 };
+            let len = random.below(len) as usize;
+            writeln!(text, "{number} {:len$}|", "").unwrap();
+        }
+        let mut rest = &text[..];
+        while !rest.is_empty() {
+            let (piece, later) = rest.split_at(rest.len().min(1 + random.below(300) as usize));
+            writer.write_all(piece).unwrap();
+            other.append(b"other\n").unwrap();
+            rest = later;
+        }
+        drop(writer);
+        let content = common::committed(&scene.log);
+        let lines = content.split_inclusive(|byte| *byte == b'\n').filter(|line| *line != b"other\n");
+        assert!(lines.flatten().eq(&text), "{batch}, seed {}", common::seed());
+    }
+}
+
+#[test]
+fn whole_lines_wait_until_the_batch_is_full_and_are_one_message_then() {
+    let scene = scene();
+    let log = options().open_or_create(&scene.log).unwrap();
+    let mut writer = log.writer().unwrap().batched(10);
+    let messages = || log.status().unwrap().writers.iter().map(|writer| writer.messages).sum::<u64>();
+    let has = |content: &str, count: u64, when: &str| {
+        assert_eq!(String::from_utf8_lossy(&common::committed(&scene.log)), content, "{when}");
+        assert_eq!(messages(), count, "{when}");
+    };
+    writer.write_all(b"one\ntwo\n").unwrap();
+    has("", 0, "held back");
+    write!(writer, "th").unwrap();
+    has("", 0, "held back up to the last byte");
+    write!(writer, "r").unwrap();
+    has("one\ntwo\n", 1, "the line that has begun stays");
+    write!(writer, "ee\nfour\nfi").unwrap();
+    has("one\ntwo\nthree\nfour\n", 2, "more than a batch at once");
+    writer.flush().unwrap();
+    has("one\ntwo\nthree\nfour\nfi", 3, "flush takes all");
+    writer.write_all(b"ve\n").unwrap();
+    writer.sync().unwrap();
+    has("one\ntwo\nthree\nfour\nfive\n", 4, "and so does sync");
+    writer.write_all(b"six\n").unwrap();
+    drop(writer);
+    assert_eq!(common::committed(&scene.log), b"one\ntwo\nthree\nfour\nfive\nsix\n", "and dropping it");
+}
+
+/// Writes lines of 10 bytes, 4000 bytes of them held back at most.
+fn held() {
+    let log = options().open_or_create(log_path()).unwrap();
+    let mut writer = log.writer().unwrap().batched(4000);
+    for number in 0..1234 {
+        writeln!(writer, "line {number:04}").unwrap();
+    }
+    say("written");
+    common::listen();
+}
+
+#[test]
+fn a_kill_costs_whole_lines_that_were_held_back_and_no_more_than_a_batch() {
+    let scene = scene();
+    let mut actor = Actor::new("held", &[("LOG", scene.log.display().to_string())]);
+    assert_eq!(actor.hear(), "written");
+    actor.kill();
+    let content = common::committed(&scene.log);
+    let written: String = (0..1234).map(|number| format!("line {number:04}\n")).collect();
+    assert!(written.as_bytes().starts_with(&content) && content.ends_with(b"\n"));
+    assert!((1..=4000).contains(&(written.len() - content.len())), "{} bytes are there", content.len());
+}
+
+/// The byte of the metadata by which every append is an error.
+fn set_panicked(surgeon: &Surgeon, panicked: bool) {
+    surgeon.0.write_all_at(&[u8::from(panicked)], 6).unwrap();
+}
+
+#[test]
+fn what_could_not_be_appended_is_held_back_still_and_tried_again() {
+    let scene = scene();
+    let log = options().open_or_create(&scene.log).unwrap();
+    let mut writer = log.writer().unwrap().batched(8);
+    let surgeon = Surgeon::new(&scene.log);
+    writer.write_all(b"one\ntwo\n").unwrap();
+    set_panicked(&surgeon, true);
+    for _ in 0..3 {
+        assert_eq!(writer.write_all(b"three\n").unwrap_err().kind(), ErrorKind::Other);
+        writer.flush().unwrap_err();
+    }
+    set_panicked(&surgeon, false);
+    writer.write_all(b"three\n").unwrap();
+    drop(writer);
+    assert_eq!(common::committed(&scene.log), b"one\ntwo\nthree\n");
+    log.close().unwrap();
+}
+
+#[test]
+fn what_a_dropped_writer_could_not_append_is_an_error_of_closing_the_log() {
+    for batch in [0, 100] {
+        let scene = scene();
+        let log = options().open_or_create(&scene.log).unwrap();
+        let same = log.clone();
+        let (mut first, second) = (log.writer().unwrap().batched(batch), log.writer().unwrap());
+        write!(first, "a line that has begun").unwrap();
+        log.poison("for this test", 5).unwrap();
+        drop((first, second));
+        let error = log.close().unwrap_err();
+        assert!(matches!(error.fault(), Fault::Poisoned(_)), "{error:?}");
+        same.close().expect("it is told once");
+    }
 }

@@ -142,6 +142,17 @@ fn a_log_that_drops_what_is_behind_is_measured_by_name() {
 }
 
 #[test]
+fn what_holds_messages_back_is_measured_by_name_and_found_whole() {
+    let scratch = Scratch::new();
+    // More workers than there are before the one whose number could be a newline.
+    let line = "--engine batched,buffered --size 1,16,120 --processes 12 --runs 1 --messages 300 --json";
+    let ended = bench(scratch.path(), line);
+    let rows = rows(&ended);
+    assert_eq!(engines(&ended, &rows), ["batched", "buffered", "batched", "buffered", "batched", "buffered"]);
+    assert!(rows.iter().all(|row| row["lost_messages"] == 0), "{rows:?}");
+}
+
+#[test]
 fn threads_are_workers_too() {
     let scratch = Scratch::new();
     let line = "--engine mmlog,write,floor,shared-floor --size 9 --processes 2 --threads 3 --runs 2 --messages 100 --json";

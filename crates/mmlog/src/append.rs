@@ -55,14 +55,21 @@ use crate::waiting::HeldUp;
 /// Longest line that the [`Write`](std::io::Write) side of a [`Writer`] holds back while it waits for a newline, bytes.
 pub const LINE_BUFFER: usize = 64 * 1024;
 
+/// Most that a [`Writer::batched`] holds back, bytes.
+pub const MAX_BATCH: usize = 1 << 20;
+
 /// One thread's way to append; owns a slot. Made by [`Log::writer`](crate::Log::writer).
 ///
 /// As [`std::io::Write`] it is line buffered: `write` appends everything up to the last newline as one message and
 /// holds the rest back until its newline comes, [`LINE_BUFFER`] is full, `flush` is called, or the writer is
-/// dropped. [`append`](Self::append) goes straight to the log and does not touch that buffer.
+/// dropped. A [`batched`](Self::batched) one holds whole lines back as well. [`append`](Self::append) goes straight to the
+/// log and does not touch that buffer.
 ///
-/// After `fork`, in the child, the first use registers the child as a writer of its own; a line that the parent
-/// had begun stays the parent's.
+/// Dropping a writer appends what it holds back. An error of that is told by [`Log::close`](crate::Log::close), if the log's
+/// handle is closed after its writers; `flush` before tells it at once, and leaves nothing for the drop.
+///
+/// After `fork`, in the child, the first use registers the child as a writer of its own; what the parent holds back stays the
+/// parent's.
 pub struct Writer {
     files: Arc<Files>,
     lane: Lane,
@@ -86,7 +93,10 @@ pub struct Writer {
     nuls: bool,
     others: Others,
     clock: Clock,
-    line: Vec<u8>,
+    /// Bytes of the [`Write`](std::io::Write) side that are not appended yet.
+    held: Vec<u8>,
+    /// So many of them whole lines may be.
+    batch: usize,
 }
 
 impl Writer {
@@ -110,7 +120,8 @@ impl Writer {
             nuls: false,
             others: Others::default(),
             clock: Clock::default(),
-            line: Vec::new(),
+            held: Vec::new(),
+            batch: 0,
         };
         writer.register(0).at(writer.files.path())?;
         Ok(writer)
@@ -174,7 +185,7 @@ impl Writer {
         })
     }
 
-    /// Makes everything durable that this writer appended; see [`Log::sync`](crate::Log::sync). A line that is held
+    /// Makes everything durable that this writer appended; see [`Log::sync`](crate::Log::sync). What is held
     /// back is appended first. A writer that was asked once does so, too, with what it leaves in a log that was moved away
     /// and made anew, before it goes on there.
     ///
@@ -200,7 +211,7 @@ impl Writer {
     /// ```
     pub fn sync(&mut self) -> Result<()> {
         self.watch();
-        self.flush_line()?;
+        self.flush_held()?;
         self.make_durable().at(self.files.path())
     }
 
@@ -403,21 +414,6 @@ impl Writer {
             None => self.register_anew(len),
         }
     }
-
-    /// Appends what the line buffer holds.
-    fn flush_line(&mut self) -> Result<()> {
-        if self.files.is_stale() {
-            self.reattach()?;
-        }
-        if !self.line.is_empty() {
-            let line = std::mem::take(&mut self.line);
-            let done = self.append(&line);
-            self.line = line;
-            done?;
-            self.line.clear();
-        }
-        Ok(())
-    }
 }
 
 /// Step 1. Where the cursor was when there was space for `len` bytes, and the gate was open.
@@ -453,7 +449,9 @@ impl Drop for Writer {
     fn drop(&mut self) {
         // A forked child that has not used it has nothing of its own here.
         if !self.files.is_stale() {
-            let _ = self.flush_line();
+            if let Err(e) = self.flush_held() {
+                self.files.could_not_append(e.into_fault());
+            }
             self.leave();
         }
     }

@@ -107,7 +107,7 @@ mod waiting;
 
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]
 mod door {
-    pub use crate::append::{LINE_BUFFER, Writer};
+    pub use crate::append::{LINE_BUFFER, MAX_BATCH, Writer};
     pub use crate::carry_out::trust::Distrust;
     #[cfg(feature = "compressed")]
     pub use crate::compress::{Compress, Compressed, Compressing, Compressions};

@@ -468,13 +468,13 @@ impl Log {
     /// cannot say what went wrong.
     ///
     /// # Errors
-    /// As [`trim`](Self::trim), after 1 s at most. Nothing is lost: the file is then longer than what was appended, until a
-    /// trim or the next one that closes the log.
+    /// Those of [`Writer::append`] where a writer of this handle was dropped before and could not append what it held back:
+    /// that is lost. Otherwise as [`trim`](Self::trim), after 1 s at most. Nothing is lost then: the file is longer than what was
+    /// appended, until a trim or the next one that closes the log.
     pub fn close(self) -> Result<()> {
         let path = self.path().to_path_buf();
-        match Arc::into_inner(self.files) {
-            Some(files) => files.close().at(&path),
-            None => Ok(()),
-        }
+        let not_appended = self.files.not_appended();
+        let closed = Arc::into_inner(self.files).map_or(Ok(()), Files::close);
+        not_appended.and(closed).at(&path)
     }
 }

@@ -108,13 +108,13 @@ impl Writer {
         self.held_up.drops(hot_of(&self.files, slot), bytes);
     }
 
-    /// Becomes a writer of the log that has its names now: in a forked child, which leaves the line that its parent
-    /// had begun to the parent, or after a replacement.
+    /// Becomes a writer of the log that has its names now: in a forked child, which leaves what its parent
+    /// holds back to the parent, or after a replacement.
     #[cold]
     pub(super) fn reattach(&mut self) -> Result<()> {
         self.straight.forget();
         if self.files.is_stale() {
-            self.line.clear();
+            self.held.clear();
             (self.slot, self.waiting_slot) = (None, None);
         }
         let files = Arc::new(self.files.open_or_make_there()?);

@@ -182,6 +182,8 @@ pub(crate) struct Files {
     /// One more than the generation whose names this handle has made durable; 0 for none.
     pub(crate) names_synced: AtomicU64,
     pub(crate) own_tries: overdue::OwnTries,
+    /// Why a writer that is gone could not append what it held back; of all files that this handle's writers went on with.
+    not_appended: Arc<Mutex<Option<Fault>>>,
     /// What a reader has found that a recovery would leave.
     foreseen: Mutex<Option<Arc<Foreseen>>>,
     /// `None` only for a handle that looks at a log whose data file is gone.
@@ -222,6 +224,16 @@ impl Files {
     /// Closing this handle trims the log if no writer is left.
     pub(crate) fn expect_writers(&self) {
         self.had_writers.store(true, Ordering::Relaxed);
+    }
+
+    /// A writer that is dropped cannot say it itself. The first reason is kept.
+    pub(crate) fn could_not_append(&self, fault: Fault) {
+        self.not_appended.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(fault);
+    }
+
+    /// That, once.
+    pub(crate) fn not_appended(&self) -> Result<(), Fault> {
+        self.not_appended.lock().unwrap_or_else(PoisonError::into_inner).take().map_or(Ok(()), Err)
     }
 
     /// So that closing is done once.

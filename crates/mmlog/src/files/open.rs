@@ -110,7 +110,9 @@ impl Files {
     fn open_by_directory(&self, intent: Intent) -> Result<Self> {
         check_place(&self.place, self.config.trust).at(self.path())?;
         let opened = Self::open_in(&self.place, &self.config, intent);
-        opened.map_err(|e| self.explain_denied(e.into_fault()).at(self.path()))
+        let mut opened = opened.map_err(|e| self.explain_denied(e.into_fault()).at(self.path()))?;
+        opened.not_appended = Arc::clone(&self.not_appended);
+        Ok(opened)
     }
 
     /// What a process may open, and this one could open before, may be a matter of who it was then.
@@ -396,6 +398,7 @@ impl Opening<'_> {
             sync_took_ns: AtomicU64::new(0),
             names_synced: AtomicU64::new(0),
             own_tries: Default::default(),
+            not_appended: Arc::default(),
             foreseen: Mutex::new(None),
             segment: Mutex::new(segment),
         };

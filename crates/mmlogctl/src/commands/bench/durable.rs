@@ -21,12 +21,15 @@ const ROCKSDB_MESSAGES: u64 = 500;
 /// Each policy of each engine that can sync.
 pub(super) fn contenders(kinds: &[Kind]) -> Result<Vec<Contender>, Failure> {
     let policies = [Policy::Each, Policy::Batch(BATCH), Policy::Every(EVERY_MS)];
-    let syncing = kinds.iter().filter(|kind| matches!(kind, Kind::Mmlog | Kind::Write));
+    let syncing = kinds.iter().filter(|kind| matches!(kind, Kind::Mmlog | Kind::Batched | Kind::Write));
     let contenders: Vec<Contender> = syncing
         .flat_map(|&kind| policies.map(|policy| Contender { kind, policy, company: Company::Nobody }))
         .collect();
     if contenders.is_empty() {
-        return Err(Failure::new(Exit::Usage, "--durable has mmlog and write only; name one of them"));
+        return Err(Failure::new(
+            Exit::Usage,
+            "--durable has mmlog, batched and write only; name one of them",
+        ));
     }
     Ok(contenders)
 }

@@ -1,18 +1,19 @@
 //! The messages of a run: each says whose it is and which one, and every byte of it is known. None is zero, as in text:
 //! a log takes zeros for what a power failure may have left.
 //!
-//! Beside peers they are lines (`lines.rs`), elsewhere noise:
+//! Beside peers they are lines of text (`lines.rs`), elsewhere noise, which ends in a newline and has no other where there
+//! is room for it:
 //!
 //! ```text
-//! byte 0                worker + 1: a message of 1 byte is this
+//! byte 0                worker + 1, behind 9 + 2: a message of 1 byte is this
 //! bytes 1 to 7          sequence number, 7 bits a byte, low ones first; shorter messages have its low bits
 //! from byte 8 on        noise, another one for each worker
 //! every 4096 bytes      a word of worker, sequence number and place: no page fits another message
-//! the last 8 bytes      such a word too, or as much of it as fits behind byte 8
+//! the last 8 bytes      such a word too, or as much of it as fits behind byte 8, and the newline
 //! ```
 
 /// Workers that can be told apart.
-pub(super) const MAX_WORKERS: usize = 255;
+pub(super) const MAX_WORKERS: usize = 254;
 
 const WORD: usize = 8;
 const PAGE: usize = 4096;
@@ -57,7 +58,8 @@ impl Noise {
 
 impl Messages for Noise {
     fn new(worker: usize, size: usize) -> Self {
-        let id = u8::try_from(worker + 1).unwrap_or(u8::MAX);
+        // No newline.
+        let id = u8::try_from(worker + 1 + usize::from(worker >= 9)).unwrap_or(u8::MAX);
         let noise = |n: usize| mix(u64::from(id) << 56 | (n / WORD) as u64).to_le_bytes()[n % WORD];
         Self { bytes: (0..size).map(noise).collect(), id }
     }
@@ -81,6 +83,9 @@ impl Messages for Noise {
         } else {
             self.bytes[WORD..].copy_from_slice(&mix(!header).to_le_bytes()[..len - WORD]);
         }
+        if len > WORD {
+            self.bytes[len - 1] = b'\n';
+        }
         &self.bytes
     }
 
@@ -88,7 +93,8 @@ impl Messages for Noise {
         let mut header = [0; WORD];
         let len = message.len().min(WORD);
         header[..len].copy_from_slice(&message[..len]);
-        let worker = usize::from(header[0]).checked_sub(1)?;
+        let id = usize::from(header[0]);
+        let worker = id.checked_sub(1 + usize::from(id > 9))?;
         Some((worker, gather(u64::from_le_bytes(header) >> 8)))
     }
 
@@ -145,6 +151,18 @@ mod tests {
         for n in [0, 1, 127, 128, 0x3fff, 0x4000, 0x1f_ffff, 1 << 40, (1 << 49) - 1] {
             assert_eq!(gather(spread(n)), n);
             assert!(!Noise::new(7, 9001).message(n).contains(&0), "{n}");
+        }
+    }
+
+    #[test]
+    fn noise_of_any_worker_ends_in_its_only_newline() {
+        for worker in 0..MAX_WORKERS {
+            for size in [9, 12, 16, 4096, 4104] {
+                let mut messages = Noise::new(worker, size);
+                let message = messages.message(10);
+                assert_eq!(Noise::claimed(message), Some((worker, 10)));
+                assert_eq!(message.iter().position(|byte| *byte == b'\n'), Some(size - 1), "{worker} {size}");
+            }
         }
     }
 

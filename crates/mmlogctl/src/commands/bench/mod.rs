@@ -59,7 +59,7 @@ pub struct BenchArgs {
     /// Where the files go: the file system that is measured.
     #[arg(long, value_name = "DIR", default_value = ".")]
     dir: PathBuf,
-    /// What is compared [default: all].
+    /// What is compared [default: all, but for those only by name].
     #[arg(long, value_name = "NAMES", value_enum, value_delimiter = ',')]
     engine: Vec<Kind>,
     /// Sizes of a message, 1 to 16M, such as 1,128,4K [default: 1,128,1024,4095,64K].
@@ -86,8 +86,8 @@ pub struct BenchArgs {
     #[arg(long, value_name = "DURATION", value_parser = duration, conflicts_with_all = ["durable", "messages", "runs"])]
     sustain: Option<Duration>,
     /// What durability costs: each message synced (a log's together with those of other processes), batches of 64, and
-    /// every 10 ms; and RocksDB, each synced, if db_bench is installed. Only mmlog and write; messages of 128 bytes unless
-    /// --size says otherwise.
+    /// every 10 ms; and RocksDB, each synced, if db_bench is installed. Only mmlog, batched and write; messages of 128
+    /// bytes unless --size says otherwise.
     #[arg(long)]
     durable: bool,
     /// What an append costs beside a high base, a longer ring of chunks, idle writers, a follower that reads and one that
@@ -204,8 +204,7 @@ fn usable(args: &BenchArgs, place: &Place, out: &mut Output) -> Result<Vec<Kind>
         asked = vec![Kind::Mmlog, Kind::Write];
     }
     if asked.is_empty() {
-        // What it is about shows in the long run only.
-        let wanted = |kind: &Kind| args.sustain.is_some() || *kind != Kind::MmlogDrop;
+        let wanted = |kind: &Kind| kind.is_default(args.sustain.is_some());
         asked.extend(Kind::value_variants().iter().copied().filter(wanted));
     }
     let mut kinds = Vec::new();

@@ -112,9 +112,11 @@ impl Turn<'_> {
     fn of_kind<M: Messages>(&self) -> io::Result<Outcome> {
         match self.job.kind {
             Kind::Mmlog | Kind::MmlogDrop => self.take::<engines::Logged, M>(),
+            Kind::Batched => self.take::<engines::Batched, M>(),
             Kind::Write => self.take::<engines::Write, M>(),
             Kind::Writev => self.take::<engines::Writev, M>(),
             Kind::Stdio => self.take::<engines::Stdio, M>(),
+            Kind::Buffered => self.take::<engines::Buffered, M>(),
             Kind::Direct => self.take::<engines::Direct, M>(),
             Kind::Aio => self.take::<engines::NativeAio, M>(),
             Kind::Uring => self.take::<engines::Ring, M>(),

@@ -22,9 +22,9 @@ mod writes;
 
 pub(super) use direct::Direct;
 pub(super) use floors::{Floor, SharedFloor};
-pub(super) use logged::Logged;
+pub(super) use logged::{Batched, Logged};
 pub(super) use rings::{NativeAio, Ring};
-pub(super) use writes::{Pwrite, Stdio, Write, Writev};
+pub(super) use writes::{Buffered, Pwrite, Stdio, Write, Writev};
 
 /// As much as a handle has mapped by default.
 const DROP_BEHIND: u64 = 64 << 20;
@@ -36,12 +36,16 @@ pub(super) enum Kind {
     Mmlog,
     /// As mmlog, with what is more than 64 MiB behind dropped from the page cache; only with --sustain, or by name
     MmlogDrop,
+    /// The log: Writer::batched, which holds 8 KiB of whole lines back; only by name
+    Batched,
     /// One file, O_APPEND, one write(2) a message
     Write,
     /// As write, each message in two parts by writev(2)
     Writev,
     /// As write, through a buffer that is flushed after each message
     Stdio,
+    /// As stdio, flushed only when 8 KiB are full; only by name
+    Buffered,
     /// O_DIRECT: a file a worker, blocks of 128 KiB, 8 in flight; what is not in a full block waits in memory
     Direct,
     /// One file, O_APPEND, native AIO (io_submit), one a message
@@ -70,13 +74,23 @@ impl Kind {
 
     /// Whether it is the log.
     pub(super) const fn is_log(self) -> bool {
-        matches!(self, Self::Mmlog | Self::MmlogDrop)
+        matches!(self, Self::Mmlog | Self::MmlogDrop | Self::Batched)
+    }
+
+    /// Whether it is measured without being named. What drops behind shows in the long run only; what holds messages back
+    /// does not do what the others do.
+    pub(super) fn is_default(self, sustained: bool) -> bool {
+        match self {
+            Self::MmlogDrop => sustained,
+            Self::Batched | Self::Buffered => false,
+            _ => true,
+        }
     }
 
     /// With what else it wants of the log, if it is the log.
     pub(super) fn options(self, options: Options) -> Option<Options> {
         match self {
-            Self::Mmlog => Some(options),
+            Self::Mmlog | Self::Batched => Some(options),
             Self::MmlogDrop => Some(options.drop_behind(DROP_BEHIND)),
             _ => None,
         }

@@ -1,4 +1,4 @@
-//! `write`, `writev`, `stdio`, `pwrite`: files as most programs write them.
+//! `write`, `writev`, `stdio`, `buffered`, `pwrite`: files as most programs write them.
 
 use std::fs::File;
 use std::io::{self, BufWriter, IoSlice, Write as _};
@@ -87,6 +87,30 @@ impl Engine for Stdio {
 
     fn calls(&self) -> Option<u64> {
         Some(self.calls)
+    }
+}
+
+/// Several messages a call, as buffered loggers do.
+pub(in super::super) struct Buffered {
+    stream: BufWriter<File>,
+}
+
+impl Engine for Buffered {
+    fn open(site: &Site<'_>) -> io::Result<Self> {
+        Ok(Self { stream: BufWriter::new(create(&data(site.dir), OFlags::APPEND)?) })
+    }
+
+    #[inline]
+    fn append(&mut self, message: &[u8]) -> io::Result<()> {
+        whole(self.stream.write(message)?, message)
+    }
+
+    fn finish(&mut self) -> io::Result<()> {
+        self.stream.flush()
+    }
+
+    fn calls(&self) -> Option<u64> {
+        None
     }
 }
 
