@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::{is_sound, names, options, segments};
 use crate::common::{self, Actor, Random, assert_complete, message, parameter, parse, scene, seed};
-use mmlog::{Fault, Rotation};
+use mmlog::{Fault, Observer, Retention, Rotation, Start};
 
 /// Appends `EACH` messages of 1 byte to 2 chunks.
 pub(crate) fn writer() {
@@ -170,4 +170,44 @@ fn at_every_instant_there_is_a_file_at_the_path() {
         let (inodes, looks) = looker.join().unwrap();
         assert!(inodes > 1 && looks > 1, "{inodes} files seen in {looks} looks");
     });
+}
+
+#[test]
+fn a_look_beside_rotations_that_come_one_after_the_other_finds_no_damage() {
+    let scene = scene();
+    let log = options().open_or_create(&scene.log).unwrap();
+    let mut observer = Observer::open(&scene.log, &options()).unwrap();
+    let mut follower = options().open_reader(&scene.log).unwrap().follow(Start::Oldest).unwrap();
+    let done = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        let rotating = scope.spawn(|| {
+            let mut writer = log.writer().unwrap();
+            while !done.load(Ordering::Relaxed) {
+                writer.append(b"a line\n").unwrap();
+                log.rotate(&Rotation::default()).unwrap();
+                // The more there are, the longer a look takes.
+                if log.generation().is_multiple_of(100) {
+                    log.prune(&Retention::default().keep(50)).unwrap();
+                }
+            }
+        });
+        let mut looks = 0;
+        let found = loop {
+            let status = observer.look().unwrap();
+            let is_odd = !status.damage.is_empty() || status.cursor < status.base;
+            let of_reader = follower.damage().unwrap();
+            looks += 1;
+            if is_odd || !of_reader.is_empty() || !status.flaws.is_empty() || looks == 300 {
+                break (status.damage, status.flaws, status.cursor, status.base, of_reader);
+            }
+        };
+        done.store(true, Ordering::Relaxed);
+        rotating.join().unwrap();
+        let (damage, flaws, cursor, base, of_reader) = found;
+        assert!(damage.is_empty() && of_reader.is_empty(), "look {looks}: {damage:?} {of_reader:?}");
+        assert!(flaws.is_empty(), "look {looks}: {flaws:?}");
+        assert!(base <= cursor, "look {looks}: the segment begins at {base}, the end is {cursor}");
+    });
+    assert!(log.generation() > 10);
+    is_sound(&scene.log);
 }

@@ -156,10 +156,8 @@ fn check_words(files: &Files, found: &mut Deep) {
         files.meta.check_positions().err().filter(|_| believed).map(|f| f.problem())
     });
     claim(found, "data-file", || {
-        let recorded = facts::recorded(files);
-        let there = files.place.find(Part::Data).ok()??.id.1;
-        let differs = there != recorded && !header.is_exchanged_for(there);
-        differs.then(|| Fault::Foreign { recorded, found: there }.problem())
+        let (recorded, found) = facts::foreign(files)?;
+        Some(Fault::Foreign { recorded, found }.problem())
     });
     claim(found, "data-file", || {
         let there = files.place.find(Part::Data);

@@ -334,8 +334,8 @@ impl Damage {
 /// What makes it doubtful that a reader gets what was appended.
 pub(crate) fn to_readers(files: &Files) -> std::result::Result<Vec<Damage>, Fault> {
     let look = || {
-        let (_, file_size, file) = segments::data_file(files, || facts::file(&files.place))?;
-        facts::damage(files, file_size, &file)
+        let (entry, file_size, file) = segments::data_file(files, || facts::file(&files.place))?;
+        facts::damage(files, &entry, file_size, &file)
     };
     let mut found = look()?;
     // Until somebody has recovered it after a reboot, the names and the checkpoint are the truth.

@@ -277,7 +277,6 @@ impl Standing {
 fn of_files(files: &Files, data: Option<DataFact>) -> std::result::Result<Facts, Fault> {
     let (header, control) = (files.meta.header(), files.control());
     let standing = Standing::confirmed(files)?;
-    let recorded = status::facts::recorded(files);
     let file_size = control.file_size();
     let len = if standing.misfit { standing.len.unwrap_or(0) } else { file_size };
     let data = data.map(|d| DataFact { len, ..d });
@@ -297,7 +296,7 @@ fn of_files(files: &Files, data: Option<DataFact>) -> std::result::Result<Facts,
         wrong_limit: standing.wrong_limit,
         // After a reboot the files say which is right.
         other_base: standing.other_base.filter(|_| files.is_of_this_boot()),
-        foreign: data.filter(|d| d.inode != recorded && !header.is_exchanged_for(d.inode)).map(|_| recorded),
+        foreign: data.and_then(|_| status::facts::foreign(files)).map(|(recorded, _)| recorded),
         copied: files.is_copied().map(|fault| fault.problem()),
         other_mount: Some(files)
             .filter(|f| data.is_some() && f.is_of_this_boot())

@@ -29,7 +29,13 @@ impl Unseen {
 }
 
 /// Every contradiction; none in a log of the original's format, which keeps less to contradict.
-pub(super) fn damage(files: &Files, file_size: u64, file: &FileFacts) -> Result<Vec<Damage>, Fault> {
+/// `entry`, `file_size` and `file` are as they were together, a moment ago.
+pub(super) fn damage(
+    files: &Files,
+    entry: &Entry,
+    file_size: u64,
+    file: &FileFacts,
+) -> Result<Vec<Damage>, Fault> {
     if files.is_version_1() {
         return Ok(Vec::new());
     }
@@ -40,7 +46,7 @@ pub(super) fn damage(files: &Files, file_size: u64, file: &FileFacts) -> Result<
     let believed = files.is_of_this_boot();
     let positions = || files.meta.check_positions().err().map(|fault| of(FindingId::Positions, fault));
     found.extend(believed.then(positions).flatten());
-    found.extend(data_file(files, file_size, file)?);
+    found.extend(data_file(files, entry, file_size, file)?);
     found.extend(files.is_copied().map(|fault| of(FindingId::MetadataCopied, fault)));
     let differ = if file.inode == 0 { None } else { files.owners_differ(file.uid) };
     found.extend(differ.map(|fault| of(FindingId::OwnersDiffer, fault)));
@@ -62,18 +68,35 @@ pub(crate) fn recorded(files: &Files) -> u64 {
     }
 }
 
-fn data_file(files: &Files, file_size: u64, file: &FileFacts) -> Result<Option<Damage>, Fault> {
+/// Numbers of the file that should be at the path and of the one that is, where no rotation is why they differ.
+pub(crate) fn foreign(files: &Files) -> Option<(u64, u64)> {
+    let before = recorded(files);
+    let there = files.place.find(Part::Data).ok()??.id.1;
+    let is_exchanged = files.meta.header().is_exchanged_for(there);
+    // In this order: whoever ends a rotation has named its file before.
+    (there != before && !is_exchanged && recorded(files) == before).then_some((before, there))
+}
+
+fn data_file(
+    files: &Files,
+    entry: &Entry,
+    file_size: u64,
+    file: &FileFacts,
+) -> Result<Option<Damage>, Fault> {
     let header = files.meta.header();
     let this_boot = files.is_of_this_boot();
     let recorded = recorded(files);
     let recorded_device = header.identity.device.load(Ordering::Relaxed);
-    // A rotation in the middle, of somebody dead or stopped, is finished by whoever gets the lock.
-    let rotating = header.journal.kind() == JOURNAL_ROTATE;
+    // A rotation in the middle, of somebody dead or stopped, is finished by whoever gets the lock. And one that came to its end
+    // since the file was looked at: another is at the path now. (Not: the two in the other order. It names its file first.)
+    let rotating = header.journal.kind() == JOURNAL_ROTATE || current(files) != *entry;
     let found = |id, problem| {
         let is_elsewhere = matches!(id, FindingId::DataGone | FindingId::DataReplaced);
         // What copied metadata names is the original's, which stays where it is.
         let is_moved = is_elsewhere && files.is_copied().is_none();
         let name = is_moved.then(|| files.place.name_of(recorded)).flatten();
+        // Somebody has just put it back: the next look sees that.
+        let name = name.filter(|name| *name != files.place.name(Part::Data));
         let moved_to = name.map(|name| files.path().with_file_name(name));
         Ok(Some(Damage { moved_to, ..Damage::new(id, problem) }))
     };

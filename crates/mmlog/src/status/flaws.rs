@@ -9,7 +9,7 @@ use std::ops::Range;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
-use super::FindingId;
+use super::{FindingId, facts};
 use crate::codec::{self, Peek};
 use crate::error::Fault;
 use crate::files::segment_dir::{LeftOut, Listing, Named};
@@ -260,7 +260,12 @@ impl Judge<'_> {
         if !self.is_at_rest || is_rotating {
             return;
         }
-        for n in named.iter().filter(|n| n.id().1 != current.inode) {
+        // Rotations since the names were read have made segments of them.
+        let now = facts::current(self.files);
+        let is_one = |n: &&Named| {
+            n.says.generation >= now.generation && ![current.inode, now.inode].contains(&n.id().1)
+        };
+        for n in named.iter().filter(is_one) {
             let problem = format!(
                 "not taken for a segment of this log: the current one is {}, this has the name of {}; move it away",
                 current.generation, n.says.generation

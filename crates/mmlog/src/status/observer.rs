@@ -168,15 +168,18 @@ impl Observer {
         let forgotten = header.hole_counts.forgotten.load(Ordering::Relaxed);
         let geometry = files.meta.geometry();
         let (entry, file_size, file) = segments::data_file(files, || facts::file(&files.place))?;
+        // A rotation since the cursor was loaded has drained all below where it began this segment.
+        let least = if files.is_of_this_boot() { entry.base } else { 0 };
+        let (end_of_all, watermark) = (cursor.start.max(least), scan.watermark.max(least));
         let mut unseen = Unseen::default();
         let unrecovered = unseen.or_nothing("what waits for a recovery", files.unrecovered());
-        let end = unrecovered.map_or(cursor.start, |left| left.end);
+        let end = unrecovered.map_or(end_of_all, |left| left.end);
         let (all, flaws) = segments::all(files, &entry, end, &file, &mut self.peeks);
         let gate = (cursor.gate == Gate::Closed).then(|| control.gate_at.load(Ordering::Relaxed));
         let mut holds = self.holds(files);
-        self.watch(files, &mut holds, &file, scan.watermark);
+        self.watch(files, &mut holds, &file, watermark);
         let (followers, followers_seen) =
-            unseen.or_nothing("who follows", self.followers(files, cursor.start, &holds));
+            unseen.or_nothing("who follows", self.followers(files, end_of_all, &holds));
         let mut status = Status {
             path: files.path().to_path_buf(),
             metadata_path: files.place.metadata_path().to_path_buf(),
@@ -186,10 +189,10 @@ impl Observer {
             next_step: String::new(),
             findings: Vec::new(),
             damage: unseen
-                .or_nothing("whether the files fit together", facts::damage(files, file_size, &file)),
+                .or_nothing("whether the files fit together", facts::damage(files, &entry, file_size, &file)),
             version_1: facts::version_1(files),
-            cursor: cursor.start,
-            watermark: scan.watermark,
+            cursor: end_of_all,
+            watermark,
             file_size,
             base: entry.base,
             generation: entry.generation,
@@ -219,7 +222,7 @@ impl Observer {
             holes_total: (holes.len() as u64).saturating_add(forgotten).saturating_add(unplaced),
             holes,
             holes_forgotten: forgotten,
-            policy: PolicyStatus::of(files, &entry, &all, &holds, cursor.start),
+            policy: PolicyStatus::of(files, &entry, &all, &holds, end_of_all),
             clock: ClockDoubt::of(files),
             segments: all,
             flaws,

@@ -15,6 +15,8 @@ use crate::sys::process::time_of;
 
 /// How often the data file and its entry have to disagree; a rotation makes them agree in microseconds.
 const LOOKS: u32 = 5;
+/// How often another rotation may come between.
+const ROTATIONS: u32 = 100;
 const PAUSE: Duration = Duration::from_millis(2);
 
 /// One segment. Only the current one, the last, has the log's own path.
@@ -55,13 +57,17 @@ pub(super) fn data_file(
     ask: impl Fn() -> Result<FileFacts, Fault>,
 ) -> Result<(Entry, u64, FileFacts), Fault> {
     let header = files.meta.header();
-    let mut look = 0;
+    let (mut looks, mut rotations) = (0, 0);
     loop {
         let entry = facts::current(files);
         let (size, asked) = header.control.size_and(&ask);
         let file = asked?;
-        look += 1;
-        if look == LOOKS || file.inode == entry.inode && facts::current(files) == entry {
+        if facts::current(files) != entry && rotations < ROTATIONS {
+            rotations += 1;
+            continue;
+        }
+        looks += 1;
+        if looks == LOOKS || file.inode == entry.inode {
             return Ok((entry, size, file));
         }
         std::thread::sleep(PAUSE);

@@ -40,7 +40,8 @@ pub(super) fn look(
         let directory = files.place.directory_path().canonicalize().unwrap_or_default();
         let path = directory.join(files.place.name(Part::Data));
         by.retain(|opener| opener.was(&path) || files.is_held_by(opener.pid));
-        damage.moved_to = by.iter().filter_map(Opener::path).find(|path| is_at(path, inode, files));
+        damage.moved_to =
+            by.iter().filter_map(Opener::path).find(|found| *found != path && is_at(found, inode, files));
         let writers: Vec<u32> =
             files.meta.used_slots().iter().map(|slot| owner::of(&slot.cold).pid).collect();
         by.sort_by_key(|opener| !writers.contains(&opener.pid));
