@@ -1,7 +1,7 @@
 //! `-f` and `-F`: everything, exactly, and an end when there should be one.
 
 use std::fs;
-use std::io::Read as _;
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::path::Path;
 
 use nix::sys::signal::Signal;
@@ -284,4 +284,33 @@ fn until_now_ends_behind_what_is_there_also_where_it_has_to_wait_for_the_log() {
     mmlogctl("tail", &log).args(keeping).run().printed(b"one\n");
     mmlogctl("append", &log).input(b"two\n").run().is_success();
     mmlogctl("tail", &log).args(keeping).run().printed(b"two\n");
+}
+
+#[test]
+fn all_that_was_pruned_is_told_where_it_reaches_beyond_what_was_being_printed() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let lines = "0123456789abcde\n".repeat(500_000).into_bytes();
+    append(&log, &lines);
+    // It prints up to here, and cannot go on before somebody reads.
+    let mut running = tail(&log, &["-f", "-n", "+1", "-o", "json", "--holes", "say"]).start_unread();
+    let mut out = BufReader::new(running.unread.take().unwrap());
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    mmlogctl("rotate", &log).run().is_success();
+    append(&log, &lines);
+    mmlogctl("rotate", &log).run().is_success();
+    mmlogctl("prune", &log).args(["--keep=0"]).run().is_success();
+    append(&log, b"end\n");
+    let (mut at, end) = (0, 2 * lines.len() as u64 + 4);
+    while at < end {
+        let object: serde_json::Value = serde_json::from_str(&line).unwrap();
+        assert_eq!(object["position"], at, "nothing is left out in silence: {line}");
+        at = object["end"].as_u64().unwrap();
+        line.clear();
+        if at < end {
+            out.read_line(&mut line).unwrap();
+        }
+    }
+    stop(running);
 }

@@ -150,6 +150,12 @@ pub fn unrecovered(path: &Path, follower: &Follower) -> mmlog::Result<Option<Str
     }))
 }
 
+/// One line about the part of a hole that lies in what was asked for.
+#[must_use]
+pub fn describe_part(at: Position, len: u64, hole: &Hole) -> String {
+    describe(&Hole { start: at.get(), len, ..hole.clone() })
+}
+
 /// One line about a hole for `--holes say`.
 #[must_use]
 pub fn describe(hole: &Hole) -> String {

@@ -7,7 +7,7 @@ use mmlog::{Error, Hole, HoleKind, LogId, Position};
 use super::escape::Escaper;
 use super::skip::Skip;
 use super::stretch::{Piece, Source, next_piece};
-use super::{Holes, READ_SIZE, describe};
+use super::{Holes, READ_SIZE, describe_part};
 use crate::exit::{Exit, Failure, exit_of};
 
 /// What is written for bytes of a log.
@@ -253,7 +253,7 @@ fn say(
     }
     let shown = render.hole(at, len, hole);
     if shown.is_none() || lacks.is_some() {
-        sink.say(&describe(hole));
+        sink.say(&describe_part(at, len, hole));
     }
     shown.map_or(Ok(()), |bytes| sink.write(Shown { bytes, given: Given::Whole }))
 }

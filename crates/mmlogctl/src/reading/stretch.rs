@@ -112,8 +112,9 @@ pub fn next_piece<'b, S: Source>(
             Ok(next) => next,
             Err(error) => {
                 let Ok(Some(passed)) = source.pass_unreadable() else { return Err(error) };
-                let len = (passed.end - passed.start).min(left);
-                return Ok(Piece::Unread { at: Position::new(passed.start), len, error });
+                let end = within(source, Position::new(passed.end), until)?;
+                let at = Position::new(passed.start);
+                return Ok(Piece::Unread { at, len: end - at, error });
             }
         };
         return Ok(match next {
@@ -123,7 +124,7 @@ pub fn next_piece<'b, S: Source>(
             }
             Next::Hole(hole) => {
                 let start = Position::new(hole.start).max(at);
-                let end = Position::new(hole.end()).min(at + left);
+                let end = within(source, Position::new(hole.end()), until)?;
                 Piece::Hole { at: start, len: end - start, hole }
             }
             Next::Rotated(generation) => Piece::Segment(generation),
@@ -131,6 +132,14 @@ pub fn next_piece<'b, S: Source>(
             // An event that this tool does not know yet; the next call goes on behind it.
             _ => continue,
         });
+    }
+}
+
+/// Where a range that ends there is left: what lies beyond the bound comes next, for whoever asks for more.
+fn within<S: Source>(source: &mut S, end: Position, until: Option<Position>) -> mmlog::Result<Position> {
+    match until.filter(|until| *until < end) {
+        Some(until) => source.seek(until).map(|()| until),
+        None => Ok(end),
     }
 }
 
@@ -231,6 +240,9 @@ mod tests {
         let Ok(Piece::Hole { at, len, hole }) = piece else { unreachable!("{piece:?}") };
         assert_eq!((at.get(), len, hole.start, hole.len), (14, 4, 10, 10));
         assert!(matches!(next_piece(&mut log, end, &mut buf), Ok(Piece::End)));
+        let piece = next_piece(&mut log, None, &mut buf);
+        let Ok(Piece::Hole { at, len, .. }) = piece else { unreachable!("{piece:?}") };
+        assert_eq!((at.get(), len), (18, 2), "the rest is told to whoever goes on");
     }
 
     #[test]

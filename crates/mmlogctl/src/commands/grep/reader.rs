@@ -12,7 +12,7 @@ use crate::exit::{Failure, exit_of};
 use crate::output::Output;
 use crate::reading::copy::{is_news, is_passed, lacks, not_read};
 use crate::reading::stretch::{Piece, next_piece};
-use crate::reading::{self, Holes, describe, stopped};
+use crate::reading::{self, Holes, describe_part, stopped};
 use crate::signals;
 use crate::times::TimeRange;
 
@@ -191,7 +191,7 @@ impl<'a> LogReader<'a> {
     }
 
     /// A range without bytes.
-    fn lack(&mut self, len: u64, hole: &mmlog::Hole) -> io::Result<()> {
+    fn lack(&mut self, at: Position, len: u64, hole: &mmlog::Hole) -> io::Result<()> {
         if is_news(hole) {
             // Without --from and --since the search begins with what is kept: what is pruned here was asked for, or still
             // there when that was.
@@ -199,12 +199,12 @@ impl<'a> LogReader<'a> {
                 self.search.shared.trouble();
             }
             self.is_broken = self.line > 0;
-            return self.search.say(&describe(hole));
+            return self.search.say(&describe_part(at, len, hole));
         }
         match self.search.shared.plan().holes {
             Holes::Skip => {}
             Holes::Nul => self.nuls = len,
-            Holes::Say => self.search.say(&describe(hole))?,
+            Holes::Say => self.search.say(&describe_part(at, len, hole))?,
         }
         Ok(())
     }
@@ -292,7 +292,7 @@ impl Read for LogReader<'_> {
             let piece = next_piece(self.follower, Some(self.until), &mut buf[..room]);
             match piece.map_err(|e| self.search.end(e.into()))? {
                 Piece::Data { at, bytes } => return Ok(self.give(at, bytes)),
-                Piece::Hole { len, hole, .. } => self.lack(len, &hole)?,
+                Piece::Hole { at, len, hole } => self.lack(at, len, &hole)?,
                 Piece::Unread { at, len, error } => self.pass(at, len, error)?,
                 Piece::Segment(_) => {}
                 Piece::CaughtUp | Piece::End => {
