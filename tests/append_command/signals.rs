@@ -105,6 +105,24 @@ fn what_the_producer_says_after_the_signal_is_stored() {
 }
 
 #[test]
+fn after_a_signal_what_is_read_on_is_bounded_by_the_policy_still() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let mut running = appending(&scratch, &["--grace=1h", "--rotate-size=64K", "--keep=1"]);
+    running.signal(Signal::SIGTERM);
+    running.until_stderr(GOES_ON);
+    let line = [[b'.'; 999].as_slice(), b"\n"].concat();
+    for _ in 0..30 {
+        running.feed(&line.repeat(40));
+    }
+    running.end();
+    let names = fs::read_dir(log.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
+    let finals = names.filter(|name| name.to_str().unwrap().starts_with("app.log.0")).count();
+    let generation = mmlog::Log::options().open_reader(&log).unwrap().generation();
+    assert!(generation >= 4 && finals <= 2, "{finals} final segments of {generation}");
+}
+
+#[test]
 fn a_signal_to_the_whole_group_costs_no_last_words() {
     const PROGRAM: &str =
         r#"trap 'read go <"$0"; echo last words; exit' TERM; echo ready; while :; do read go <"$0"; done"#;

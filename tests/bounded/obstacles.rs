@@ -31,7 +31,7 @@ pub(crate) fn bystander() {
 pub(crate) fn pruner() {
     #[cfg(debug_assertions)]
     mmlog::crash::set_hook(|name| {
-        if name == "final:cut" {
+        if name == "final:asked" {
             common::say(name);
             common::listen();
         }
@@ -381,11 +381,56 @@ fn a_sync_needs_no_segment_that_somebody_is_about_to_remove() {
     let scene = scene();
     drop(super::with_policy(&scene, &Policy { keep: Some(1), ..rotated_at(SIZE) }));
     let mut pruner = Actor::new("pruner", &[("LOG", scene.log.display().to_string())]);
-    assert_eq!(pruner.hear(), "final:cut");
+    assert_eq!(pruner.hear(), "final:asked");
     // Nobody else can open that one: a lease says whether somebody has.
     let log = options().open(&scene.log).unwrap();
     log.writer().unwrap().append(b"mine\n").unwrap();
     assert_eq!(log.sync().unwrap(), log.cursor().unwrap());
     pruner.tell("go on");
     pruner.finish();
+}
+
+/// What status says of segments that should have gone.
+fn not_pruned(log: &Path) -> Option<Finding> {
+    let findings = Observer::open(log, &options()).unwrap().look().unwrap().findings;
+    findings.into_iter().find(|finding| finding.id == FindingId::PruningOverdue)
+}
+
+#[test]
+fn segments_that_nobody_can_remove_are_told_with_who_cannot_and_none_is_cut_for_it() {
+    if !needs_users() {
+        return;
+    }
+    let scene = log_of_1001(&rotated_at(SIZE));
+    fs::set_permissions(metadata_of(&scene.log), fs::Permissions::from_mode(0o644)).unwrap();
+    let old = scene.dir.path().join("old");
+    fs::create_dir(&old).unwrap();
+    let mut writer = paced_as(1001, &scene.log);
+    append(&mut writer, 300);
+    let log = options().open(&scene.log).unwrap();
+    log.set_old_directory(Path::new("old"), super::WAIT).unwrap();
+    assert_eq!(log.move_segments(Path::new("old"), super::WAIT).unwrap().segments.len(), 2);
+    let moved: Vec<u64> =
+        fs::read_dir(&old).unwrap().map(|file| file.unwrap().metadata().unwrap().len()).collect();
+    assert!(!moved.is_empty() && moved.iter().all(|len| *len > 0), "{moved:?}");
+    log.set_policy(|policy| policy.keep = Some(1), super::WAIT).unwrap();
+    // The directory is root's.
+    append(&mut writer, 500);
+    let found = not_pruned(&scene.log).unwrap();
+    let who = format!("process {} (", writer.child.id());
+    let why = format!("from {}: Permission denied (os error 13); the log grows", old.display());
+    assert!(found.sentence.starts_with("pruning overdue for ") && found.sentence.contains(&who), "{found:?}");
+    assert!(
+        found.sentence.contains("uid 1001) cannot remove ") && found.sentence.contains(&why),
+        "{found:?}"
+    );
+    assert!(found.next_step.starts_with("`mmlogctl prune --policy "), "{found:?}");
+    let left = || fs::read_dir(&old).unwrap().map(|file| file.unwrap().metadata().unwrap().len());
+    assert_eq!(left().sum::<u64>(), moved.iter().sum::<u64>(), "what stays is whole");
+    chown(&old, Some(1001), Some(1001)).unwrap();
+    common::until("what should have gone to go", || {
+        append(&mut writer, 150);
+        (left().count() == 0 && not_pruned(&scene.log).is_none()).then_some(())
+    });
+    is_sound(&scene.log);
 }

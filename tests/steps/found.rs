@@ -222,6 +222,7 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
             s.writers = vec![w];
         }),
         FindingId::RotationOverdue => rotation_overdue(&mut with),
+        FindingId::PruningOverdue => pruning_overdue(&mut with),
         FindingId::PolicyNotTrusted => {
             for distrust in [Distrust::Owner, Distrust::Group, Distrust::Others, Distrust::List] {
                 with(&|s| s.policy.distrust = Some(distrust));
@@ -255,19 +256,22 @@ fn rotation_overdue(with: With<'_>) {
         (Undone::LeftToOthers, false, 0),
     ];
     for (what, of_log, errno) in all {
-        let (since, tried) = (Some(long_ago()), Some(long_ago()));
-        let undone = PolicyUndone {
-            what: Some(what),
-            since,
-            tried,
-            errno,
-            of_log,
-            pid: 4312,
-            uid: 1000,
-            command: "web".to_owned(),
-        };
+        let undone = undone(what, of_log, errno, 1000);
         with(&|s| (s.policy.rotates_in, s.policy.undone) = (Some(0), vec![undone.clone()]));
     }
+}
+
+fn pruning_overdue(with: With<'_>) {
+    for (of_log, errno, uid) in [(false, 13, 1000), (false, 1, 0), (true, 5, 0), (true, 0, 1000)] {
+        let undone = undone(Undone::Pruning, of_log, errno, uid);
+        with(&|s| (s.policy.prunes, s.policy.undone) = (2, vec![undone.clone()]));
+    }
+}
+
+fn undone(what: Undone, of_log: bool, errno: i32, uid: u32) -> PolicyUndone {
+    let (since, tried) = (Some(long_ago()), Some(long_ago()));
+    let (pid, command) = (4312, "web".to_owned());
+    PolicyUndone { what: Some(what), since, tried, errno, of_log, pid, uid, command }
 }
 
 type With<'a> = &'a mut dyn FnMut(&dyn Fn(&mut Status));

@@ -242,11 +242,10 @@ fn removes_some(files: &Files, how: &Retention, go: impl FnOnce() -> Result<Prun
             return false;
         }
     };
-    if !pruned.is_empty() {
-        let header = files.meta.header();
-        header.overdue_log.pruned();
-        header.overdue_process.pruned();
-    }
+    // What may go is gone.
+    let header = files.meta.header();
+    header.overdue_log.pruned();
+    header.overdue_process.pruned();
     if pruned.segments.iter().any(|gone| gone.rule == Rule::Free) {
         let bytes = pruned.segments.iter().map(|gone| gone.allocated).sum();
         files.has_freed(Freed { before, bytes, limit });

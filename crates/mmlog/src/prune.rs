@@ -335,7 +335,11 @@ pub(crate) fn prune(files: &Files, how: &Retention) -> Result<Pruning, Fault> {
     let planned = announce(files, &files.lock(Operation::Prune, &deadline)?, &facts, how)?;
     files.sync_metadata().map_err(Fault::io("make durable what is kept"))?;
     crash_point("prune:durable");
-    take_away(files, &facts, &planned, &files.deadline(Duration::MAX))?;
+    let go_on = |gone, of| files.waits().go_on("segments were removed", gone, of);
+    take_away(files, &facts, &planned, &files.deadline(Duration::MAX), go_on)?;
+    let header = files.meta.header();
+    header.overdue_log.pruned();
+    header.overdue_process.pruned();
     files.remove_dead_parts();
     if let Some(range) = &planned.punched {
         files.lock(Operation::Prune, &deadline)?.punch(range)?;
@@ -344,11 +348,18 @@ pub(crate) fn prune(files: &Files, how: &Retention) -> Result<Pruning, Fault> {
     Ok(planned)
 }
 
-/// Step 5. What is kept is durable. Who has them open is looked for `until` then.
-fn take_away(files: &Files, facts: &Facts, planned: &Pruning, until: &Deadline) -> Result<(), Fault> {
+/// Step 5. What is kept is durable. Who has them open is looked for `until` then. Oldest first, and none behind one that
+/// cannot go: what is left is what a killed prune leaves, whatever becomes of the metadata.
+fn take_away(
+    files: &Files,
+    facts: &Facts,
+    planned: &Pruning,
+    until: &Deadline,
+    go_on: impl Fn(u64, u64) -> Result<(), Fault>,
+) -> Result<(), Fault> {
     let going = facts.finals.iter().take(planned.segments.len());
     for (segment, gone) in going.zip(0..) {
-        files.waits().go_on("segments were removed", gone, planned.segments.len() as u64)?;
+        go_on(gone, planned.segments.len() as u64)?;
         for name in &segment.names {
             files.remove_final(name, until)?;
             crash_point("prune:removed");

@@ -82,8 +82,9 @@ impl Files {
     /// looked at.
     ///
     /// An idle writer has the file mapped, an idle reader has it open, and both keep its blocks for as long as they sleep,
-    /// and they run nothing of ours. So the file is cut before it loses its name, unless it has another one, by which
-    /// somebody wants it. What makes that sound:
+    /// and they run nothing of ours. So the file is cut once it has lost its name, unless it has another one, by which
+    /// somebody wants it. (Not: before. What cannot lose its name, in a directory that this user may not write, would stay as an
+    /// empty file.) What makes that sound:
     /// - Nobody stores to it: a rotation drains every append below its end before the segment is final, and an append that
     ///   comes later sees another base. A mapping that stays behind is never touched again, only unmapped: no SIGBUS.
     /// - Readers use `pread`. Below `first_kept`, which was published, and made durable, before, they look at that
@@ -92,23 +93,31 @@ impl Files {
     ///   becomes shorter before its pages go: NULs of those are never taken for content.
     /// - Syncs and recoveries need no bytes of it: callers have raised the checkpoint, or else `first_kept`, above it, and the
     ///   metadata on the disk knows that.
-    /// - Killed in between, an empty file has the name. Below `first_kept` the next prune takes it away; beside a compressed
-    ///   copy the next compression does, and until then readers take the copy, since the plain file lacks the byte.
+    /// - Killed in between, its blocks go with the last who has it open. Earlier software left an empty file: below `first_kept`
+    ///   the next prune takes it away; beside a compressed copy the next compression does, and until then readers take the copy.
     ///
     /// Where the file cannot be opened for writing, somebody reads it who does not have the log open (a copy, a hook), or it
     /// is not known `until` then that nobody does, it loses the name alone, and its blocks go with the last who has it open.
     pub(crate) fn remove_final(&self, segment: &Named, until: &Deadline) -> Result<bool, Fault> {
-        if let Ok(Some(file)) = segment.open(Access::Write) {
-            let stat = file.metadata().map_err(Fault::io("stat a final segment"))?;
-            if stat.nlink() == 1 && fs::identity(&stat) == segment.id() && self.only_we_read(&file, until) {
-                let _ = file.set_len(0);
-                crash_point("final:cut");
+        let file = match segment.open(Access::Write) {
+            Ok(Some(file)) => {
+                let stat = file.metadata().map_err(Fault::io("stat a final segment"))?;
+                let is_it = stat.nlink() == 1 && fs::identity(&stat) == segment.id();
+                (is_it && self.only_we_read(&file, until)).then_some(file)
             }
+            _ => None,
+        };
+        crash_point("final:asked");
+        let removed = match segment.remove() {
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+            removed => removed.map_err(Fault::io("remove a final segment"))?,
+        };
+        if let Some(file) = file.filter(|file| file.metadata().is_ok_and(|stat| stat.nlink() == 0)) {
+            crash_point("final:nameless");
+            let _ = file.set_len(0);
+            crash_point("final:cut");
         }
-        match segment.remove() {
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
-            removed => removed.map_err(Fault::io("remove a final segment")),
-        }
+        Ok(removed)
     }
 
     /// Whether all who have a final segment open are known to have the log open as well, as far as this user may see.

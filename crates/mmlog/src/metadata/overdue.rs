@@ -128,6 +128,11 @@ impl Overdue {
     /// Notes a failure; since the first one of them, or since now where that would be ahead.
     pub fn note(&self, undone: Undone, errno: i32, who: &Culprit, now_ns: u64) {
         let number = KINDS.iter().position(|kind| *kind == undone).map_or(0, |at| at as u32 + 1);
+        let before = self.get().map(|noted| noted.undone);
+        if before.is_some_and(|before| (before == Some(Undone::Pruning)) != (undone == Undone::Pruning)) {
+            // Another thing than before: since when that is overdue says nothing of it.
+            self.since_ns.store(0, Ordering::Relaxed);
+        }
         self.at_ns.store(now_ns, Ordering::Relaxed);
         self.kind.store(number, Ordering::Relaxed);
         self.errno.store(errno.cast_unsigned(), Ordering::Relaxed);

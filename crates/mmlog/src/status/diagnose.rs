@@ -62,6 +62,7 @@ impl Status {
         found.extend(self.hooks_unrun());
         found.extend(self.name_too_long());
         found.extend(self.rotation_overdue());
+        found.extend(self.pruning_overdue());
         found.extend(self.policy_not_trusted());
         found.extend(self.free_space_not_freed());
         found.extend(self.policy_damaged());

@@ -132,6 +132,8 @@ findings! {
     RotationOverdue = "rotation-overdue",
     /// Who may write the metadata could not delete old segments, so nobody does by the policy.
     PolicyNotTrusted = "policy-not-trusted",
+    /// Old segments should have gone by the policy, and could not be removed.
+    PruningOverdue = "pruning-overdue",
     /// Removing the oldest segments makes no space.
     FreeSpaceNotFreed = "free-space-not-freed",
     /// The log had a policy, and nobody knows which.

@@ -7,11 +7,11 @@ use nix::libc;
 
 use super::{info, warning};
 use crate::carry_out::trust::Distrust;
-use crate::error::{quoted, reason};
+use crate::error::{quoted, quoted_directory, reason};
 use crate::metadata::overdue::Undone;
 use crate::policy::PolicyState;
 use crate::status::{Finding, FindingId, PolicyUndone, Rights, State, Status};
-use crate::units::{ago, lasting, listed, size};
+use crate::units::{ago, counted, lasting, listed, size};
 
 /// For so long a writer that does not finish its append is nothing but that.
 const OVERSHOOT: Duration = Duration::from_secs(1);
@@ -100,6 +100,41 @@ impl Status {
         format!(
             "`systemctl enable --now \"mmlogctl-rotate@$(systemd-escape --path {path}).timer\"`, or cron with `mmlogctl rotate --if-due {log}`, does it as root"
         )
+    }
+
+    /// Segments should have gone, and it was tried to remove them: the log grows.
+    pub(super) fn pruning_overdue(&self) -> Option<Finding> {
+        let policy = &self.policy;
+        let of_pruning = |u: &&PolicyUndone| u.what == Some(Undone::Pruning);
+        let undone = policy.undone.iter().filter(of_pruning).max_by_key(|u| u.of_log)?;
+        let oldest = self.segments.first().filter(|_| policy.prunes > 0)?;
+        let for_long = undone.since.and_then(|since| since.elapsed().ok()).unwrap_or_default();
+        let directory = quoted_directory(&oldest.path);
+        let who = format!("process {} ({}, uid {})", undone.pid, undone.command, undone.uid);
+        let why = match undone.errno {
+            0 => String::new(),
+            errno => format!(": {}", io::Error::from_raw_os_error(errno)),
+        };
+        let sentence = format!(
+            "pruning overdue for {}: {who} cannot remove {} from {directory}{why}; the log grows",
+            lasting(for_long),
+            counted(policy.prunes, "old segment"),
+        );
+        let now = format!(
+            "{}, as root, removes them now, or says what is in the way",
+            self.command("prune --policy")
+        );
+        let next = match undone.errno {
+            libc::EPERM if undone.uid == 0 => {
+                format!("{now}; lsattr shows whether an attribute is")
+            }
+            libc::EACCES | libc::EPERM => format!(
+                "{now}; for good, let uid {} remove files there (`ls -ld {directory}`), or have cron do that as root",
+                undone.uid
+            ),
+            _ => format!("{now}; the log does it by itself once it can"),
+        };
+        Some(warning(FindingId::PruningOverdue, State::Ok, sentence, next))
     }
 
     /// Nothing goes, since who could have set the policy could not delete there himself.

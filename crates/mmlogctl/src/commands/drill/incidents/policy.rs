@@ -5,7 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
 use mmlog::FindingId;
-use mmlog::layout::{Header, PolicyCopy};
+use mmlog::layout::{Header, Overdue, PolicyCopy};
 
 use super::super::stage::{self, Done, Stage, Stop};
 use super::{Cure, Incident};
@@ -36,6 +36,29 @@ pub(super) const INCIDENTS: &[Incident] = &[
             Ok(None)
         },
         command: "chmod o-w {metadata}",
+        cure: Cure::Command,
+    },
+    Incident {
+        name: FindingId::PruningOverdue.name(),
+        finding: FindingId::PruningOverdue,
+        about: "Old segments should have gone by the policy, and who appends could not remove them.",
+        needs: "",
+        stage: |stage| {
+            let lines = [[b'.'; 999].as_slice(), b"\n"].concat().repeat(300);
+            stage.log(&["--rotate-size", "64K"], &lines)?;
+            stage.tool("rotate").arg(&stage.log).finish(&[])?.or_fail("rotate")?;
+            stage.tool("policy").args(["--set", "keep=0"]).arg(&stage.log).finish(&[])?.or_fail("policy")?;
+            // As if he had no right to, an hour ago.
+            let record = std::mem::offset_of!(Header, overdue_process);
+            let note = |at, value: &[u8]| stage.poke(&stage.metadata(), record + at, value);
+            let pruning = 5_u32;
+            note(std::mem::offset_of!(Overdue, kind), &pruning.to_ne_bytes())?;
+            note(std::mem::offset_of!(Overdue, errno), &13_u32.to_ne_bytes())?;
+            note(std::mem::offset_of!(Overdue, uid), &stage::NOBODY.to_ne_bytes())?;
+            let since = stage::before_now(Duration::from_secs(3600));
+            note(std::mem::offset_of!(Overdue, since_ns), &since).map(|()| None)
+        },
+        command: "mmlogctl prune --policy {log}",
         cure: Cure::Command,
     },
     Incident {
