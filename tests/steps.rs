@@ -6,6 +6,8 @@
 mod cli;
 #[path = "steps/found.rs"]
 mod found;
+#[path = "steps/policies.rs"]
+mod policies;
 
 use std::collections::HashSet;
 use std::fs;

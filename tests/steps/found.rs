@@ -6,11 +6,12 @@ use std::time::{Duration, SystemTime};
 
 use mmlog::{
     Damage, Distrust, Fault, Finding, FindingId, FollowerStatus, Freezer, HoldStatus, Hole, HoleKind,
-    InFlight, Opener, OutputFull, OutputReader, OutsideBytes, PanicRecord, Phase, PolicyState, PolicyUndone,
-    ProcessState, ReadOnly, Recovered, RemovedHeld, Rights, Seat, SegmentFlaw, Severity, SlotWaiters, State,
-    Status, StillOpen, Thresholds, Undone, Unrecovered, Version1Flags, Waiting, Want, WhyReadOnly,
-    WriterStatus, with_log,
+    InFlight, Opener, OutputFull, OutputReader, OutsideBytes, PanicRecord, Phase, PolicyState, ProcessState,
+    ReadOnly, Recovered, RemovedHeld, Rights, Seat, SegmentFlaw, Severity, SlotWaiters, State, Status,
+    StillOpen, Thresholds, Unrecovered, Version1Flags, Waiting, Want, WhyReadOnly, WriterStatus, with_log,
 };
+
+use super::policies;
 
 const HERE: Seat = Seat { namespace: None, pid: Some(4312), uid: None };
 const PROCESSES: [ProcessState; 8] = [
@@ -221,8 +222,8 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
             w.waiting.as_mut().unwrap().tried = long_ago();
             s.writers = vec![w];
         }),
-        FindingId::RotationOverdue => rotation_overdue(&mut with),
-        FindingId::PruningOverdue => pruning_overdue(&mut with),
+        FindingId::RotationOverdue => policies::rotation_overdue(&mut with),
+        FindingId::PruningOverdue => policies::pruning_overdue(&mut with),
         FindingId::PolicyNotTrusted => {
             for distrust in [Distrust::Owner, Distrust::Group, Distrust::Others, Distrust::List] {
                 with(&|s| s.policy.distrust = Some(distrust));
@@ -244,43 +245,13 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
     all
 }
 
-fn rotation_overdue(with: With<'_>) {
-    let all = [
-        (Undone::Rotation, false, 1),
-        (Undone::Rotation, false, 13),
-        (Undone::Rotation, false, 24),
-        (Undone::Rotation, true, 28),
-        (Undone::InFlight, true, 0),
-        (Undone::Busy, true, 0),
-        (Undone::NameTaken, true, 17),
-        (Undone::LeftToOthers, false, 0),
-    ];
-    for (what, of_log, errno) in all {
-        let undone = undone(what, of_log, errno, 1000);
-        with(&|s| (s.policy.rotates_in, s.policy.undone) = (Some(0), vec![undone.clone()]));
-    }
-}
-
-fn pruning_overdue(with: With<'_>) {
-    for (of_log, errno, uid) in [(false, 13, 1000), (false, 1, 0), (true, 5, 0), (true, 0, 1000)] {
-        let undone = undone(Undone::Pruning, of_log, errno, uid);
-        with(&|s| (s.policy.prunes, s.policy.undone) = (2, vec![undone.clone()]));
-    }
-}
-
-fn undone(what: Undone, of_log: bool, errno: i32, uid: u32) -> PolicyUndone {
-    let (since, tried) = (Some(long_ago()), Some(long_ago()));
-    let (pid, command) = (4312, "web".to_owned());
-    PolicyUndone { what: Some(what), since, tried, errno, of_log, pid, uid, command }
-}
-
-type With<'a> = &'a mut dyn FnMut(&dyn Fn(&mut Status));
+pub(super) type With<'a> = &'a mut dyn FnMut(&dyn Fn(&mut Status));
 
 fn panic_record() -> PanicRecord {
     PanicRecord { reason: "no".to_owned(), errno: 5, pid: 4312, command: "web".to_owned(), at: None }
 }
 
-fn long_ago() -> SystemTime {
+pub(super) fn long_ago() -> SystemTime {
     SystemTime::now() - Duration::from_secs(40)
 }
 

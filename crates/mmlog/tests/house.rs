@@ -247,7 +247,7 @@ const WAITS: [(&str, &str, &str); 26] = [
     ("repair/facts.rs", "confirmed", "LOOKS"),
     ("rotate.rs", "rotate", "deadline.check("),
     ("status.rs", "to_readers", "SETTLED"),
-    ("status/segments.rs", "data_file", "look == LOOKS"),
+    ("status/segments.rs", "data_file", "looks == LOOKS"),
     // Another thread of this process opens or closes a descriptor, or forks.
     ("sys/fork.rs", "enter", "BUSY"),
     ("sys/futex.rs", "wait", "timeout"),
