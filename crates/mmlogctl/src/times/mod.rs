@@ -30,7 +30,7 @@ pub struct TimeRange {
         is named it is the local time; of one that a change of the clocks repeats, the first is meant. Nothing that was appended in the asked time is left out, \
         wherever the clock was set; what is printed is contiguous, so some of before may be. The log knows the time of a position to about a second, later to 0.4 % \
         of its age. Where lines begin with a time (RFC 3339 as of `append --timestamp`, `2026-11-28 14:00:05`, syslog's, the common log format's), it is \
-        exact to the line if they are sorted. What was pruned, and a clock that was set meanwhile, is said on standard error."
+        exact to the line if they are sorted, and within a second of when they were appended; else lines of up to 10 s more are printed. What was pruned, and a clock that was set meanwhile, is said on standard error."
     )]
     since: Option<Moment>,
     /// End with what was appended until then; the forms are those of --since.

@@ -5,6 +5,8 @@
 //!
 //! - A line whose own time lies outside the asked range, between whole lines that do, too.
 //! - One without a time only where its neighbour lies more than `MARGIN` outside.
+//! - One whose time lies `MARGIN` or less outside, only where lines of the stretch agree with when they were appended: none is
+//!   more than `AGREES` older than the stretch (newer, for its end). Else somebody holds lines back, or has another clock.
 //! - A time that is more than `MARGIN` outside the stretch's own times is none: another clock or zone, old lines that were
 //!   put in, a writer that held them back.
 //!
@@ -25,6 +27,8 @@ use crate::reading::{Holes, READ_SIZE};
 
 /// How far lines may be from their order, and their times from when they were appended, in nanoseconds.
 pub const MARGIN: i128 = 10_000_000_000;
+/// How much a line's time may differ from when it was appended, and agree with it.
+const AGREES: i128 = 1_000_000_000;
 /// Lines of a long stretch that are looked at together.
 const SAMPLES: u64 = 64;
 /// How far behind its place a sample is looked for.
@@ -67,9 +71,10 @@ impl<'a, S: Source> Finder<'a, S> {
     pub fn narrow(&mut self, edge: &Edge, asked: Asked) -> mmlog::Result<Option<u64>> {
         let judge = Judge::new(edge, asked, &self.zone);
         let Some(range) = self.halve(&judge, edge.positions.clone())? else { return Ok(None) };
+        let differ = self.differ(&judge, edge)?;
         match asked {
-            Asked::Since(_) => self.first(&judge, range).map(Some),
-            Asked::Until(_) => self.behind_last(&judge, range),
+            Asked::Since(_) => self.first(&judge, range, differ).map(Some),
+            Asked::Until(_) => self.behind_last(&judge, range, differ),
         }
     }
 
@@ -118,42 +123,72 @@ impl<'a, S: Source> Finder<'a, S> {
         Ok(Lines { source: self.source, newline: self.newline, at, buf: vec![0; buffer], have: 0..0 })
     }
 
-    /// The start of the first line that is wanted.
-    fn first(&mut self, judge: &Judge, range: Range<u64>) -> mmlog::Result<u64> {
-        let limit = range.end.min(range.start.saturating_add(self.most * TIMES_MOST));
-        let mut lines = self.lines(range.start, READ_SIZE)?;
-        // All before `cut` goes; `kept` is the line that those without a time behind it belong to.
-        let (mut cut, mut kept, mut is_open) = (range.start, range.start, false);
-        while let Some(line) = lines.next(limit)? {
-            match judge.side(&line) {
-                Some(Side::FarBefore) => (kept, cut, is_open) = (line.start, line.end, false),
-                Some(Side::Before) if !is_open => (kept, cut) = (line.start, line.end),
-                Some(_) => break,
-                None => is_open = true,
+    /// Whether lines at that end of the stretch say that they are of another time than they were appended at.
+    fn differ(&mut self, judge: &Judge, edge: &Edge) -> mmlog::Result<bool> {
+        let Range { start, end } = edge.positions;
+        let from = match judge.asked {
+            Asked::Since(_) => start,
+            Asked::Until(_) => end.saturating_sub(SAMPLE_REACH).max(start),
+        };
+        let mut lines = self.lines(from, SAMPLE_READ)?;
+        if from > start {
+            // This one may have begun before.
+            let _ = lines.next(from + 1)?;
+        }
+        while let Some(line) = lines.next(end.min(from + SAMPLE_REACH))? {
+            if judge.differs(&line) {
+                return Ok(true);
             }
         }
-        Ok(if is_open { kept } else { cut })
+        Ok(false)
+    }
+
+    /// The start of the first line that is wanted.
+    fn first(&mut self, judge: &Judge, range: Range<u64>, mut differ: bool) -> mmlog::Result<u64> {
+        let limit = range.end.min(range.start.saturating_add(self.most * TIMES_MOST));
+        let mut lines = self.lines(range.start, READ_SIZE)?;
+        let begun = Cut { cut: range.start, kept: range.start, is_open: false, is_found: false };
+        let (mut exact, mut wide) = (begun, begun);
+        while let Some(line) = lines.next(limit)? {
+            let side = judge.side(&line);
+            differ |= judge.differs(&line);
+            exact.look(&line, side);
+            wide.look(&line, side.map(Side::widened));
+            if if differ { wide.is_found } else { exact.is_found } {
+                break;
+            }
+        }
+        Ok(if differ { wide.start() } else { exact.start() })
     }
 
     /// Behind the last line that is wanted; nothing when the range is too long to be read.
-    fn behind_last(&mut self, judge: &Judge, range: Range<u64>) -> mmlog::Result<Option<u64>> {
+    fn behind_last(
+        &mut self,
+        judge: &Judge,
+        range: Range<u64>,
+        mut differ: bool,
+    ) -> mmlog::Result<Option<u64>> {
         if range.end - range.start > self.most * TIMES_MOST {
             return Ok(Some(range.end));
         }
         let mut lines = self.lines(range.start, READ_SIZE)?;
-        let (mut keep, mut last) = (range.start, None);
+        let (mut exact, mut wide, mut last) = (range.start, range.start, None);
         while let Some(line) = lines.next(range.end)? {
             let side = judge.side(&line);
-            let goes = match side {
+            differ |= judge.differs(&line);
+            let goes = |side: Option<Side>| match side {
                 Some(side) => side >= Side::Behind,
                 None => last == Some(Side::FarBehind),
             };
-            if !goes {
-                keep = line.end;
+            if !goes(side) {
+                exact = line.end;
+            }
+            if !goes(side.map(Side::widened)) {
+                wide = line.end;
             }
             last = side.or(last);
         }
-        Ok(Some(keep))
+        Ok(Some(if differ { wide } else { exact }))
     }
 
     /// The part that has to be read line by line; nothing where lines do not tell.
@@ -221,6 +256,40 @@ enum Side {
     FarBehind,
 }
 
+impl Side {
+    /// Where lines are of another time than they were appended at, all that is near may be of the asked time.
+    fn widened(self) -> Self {
+        if matches!(self, Self::Before | Self::Behind) { Self::At } else { self }
+    }
+}
+
+/// Where the first wanted line begins, as far as lines were looked at.
+#[derive(Copy, Clone)]
+struct Cut {
+    /// All before goes.
+    cut: u64,
+    /// The line that those without a time behind it belong to.
+    kept: u64,
+    is_open: bool,
+    is_found: bool,
+}
+
+impl Cut {
+    fn look(&mut self, line: &Line, side: Option<Side>) {
+        match side {
+            _ if self.is_found => {}
+            Some(Side::FarBefore) => (self.kept, self.cut, self.is_open) = (line.start, line.end, false),
+            Some(Side::Before) if !self.is_open => (self.kept, self.cut) = (line.start, line.end),
+            Some(_) => self.is_found = true,
+            None => self.is_open = true,
+        }
+    }
+
+    const fn start(&self) -> u64 {
+        if self.is_open { self.kept } else { self.cut }
+    }
+}
+
 /// What a line's time means.
 struct Judge {
     asked: Asked,
@@ -250,6 +319,15 @@ impl Judge {
 
     fn side(&self, line: &Line) -> Option<Side> {
         self.time(line).map(|time| self.side_of(time))
+    }
+
+    /// Whether a line says that it is older than the stretch that it was appended in; for the end, newer.
+    fn differs(&self, line: &Line) -> bool {
+        let (from, to) = self.plausible;
+        self.time(line).is_some_and(|time| match self.asked {
+            Asked::Since(_) => time.latest < from + MARGIN - AGREES,
+            Asked::Until(_) => time.earliest > to - MARGIN + AGREES,
+        })
     }
 
     const fn side_of(&self, time: LineTime) -> Side {

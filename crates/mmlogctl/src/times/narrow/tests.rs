@@ -224,6 +224,29 @@ fn what_belongs_to_a_line_stays_with_it() {
 }
 
 #[test]
+fn what_somebody_holds_back_for_seconds_is_in_the_answer_for_when_it_was_appended() {
+    // Each of a second, 5 s before it was appended: the first at 14:00:00.
+    let second = |n: i64| {
+        format!(
+            "2026-11-28T{}Z x",
+            if n < 5 { format!("13:59:{:02}", 55 + n) } else { format!("14:00:{:02}", n - 5) }
+        )
+    };
+    let lines: Vec<String> = (0..50).map(second).collect();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    let len = lines[0].len() as u64 + 1;
+    let mut late = stretch(&text(&lines), "2026-11-28T14:00:00Z", "2026-11-28T14:00:50Z");
+    let begin = narrowed(&mut late, since("2026-11-28T14:00:30Z"), MOST).unwrap_or(1000);
+    assert!((1000 + len..=1000 + 30 * len).contains(&begin), "{begin}");
+    // As long as that is seen at the stretch's beginning, it need not be where the answer begins.
+    assert!(narrowed(&mut late, since("2026-11-28T14:00:30Z"), 200).is_none_or(|at| at <= 1000 + 30 * len));
+    // Of a clock that is 5 s ahead, the end.
+    let mut early = stretch(&text(&lines), "2026-11-28T13:59:50Z", "2026-11-28T14:00:40Z");
+    let end = narrowed(&mut early, until("2026-11-28T14:00:10Z"), MOST).unwrap_or(u64::MAX);
+    assert!(end >= 1000 + 21 * len, "{end}");
+}
+
+#[test]
 fn lines_of_another_time_than_they_were_appended_at_are_left_alone() {
     // Old lines put in, a clock of another zone: neither tells when it was appended.
     for lines in [
