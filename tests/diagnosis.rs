@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
 
 mod cli;
+#[path = "diagnosis/policies.rs"]
+mod policies;
 #[path = "diagnosis/waits.rs"]
 mod waits;
 

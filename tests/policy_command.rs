@@ -341,3 +341,28 @@ fn what_cannot_be_compressed_is_said_once_and_all_input_is_stored() {
     assert_eq!((ended.code, ended.stderr.lines().count()), (0, 1), "{ended:?}");
     assert!(mmlogctl("cat", &log).run().stdout.ends_with(b"it goes on\n"));
 }
+
+#[test]
+fn what_is_in_the_place_of_the_next_file_is_named_with_what_moves_it_away() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let next = scratch.file("app.log.mmlog-next");
+    let lines = format!("{}\n", ".".repeat(99)).repeat(2000);
+    append(&log, &["--rotate-size=64K", "--keep=9"], "first\n").is_success();
+    fs::create_dir(&next).unwrap();
+    append(&log, &[], &lines).is_success();
+    append(&log, &[], &lines).is_success();
+    assert_eq!(finals(&log), 0);
+    let status: Value = serde_json::from_str(&mmlogctl("status", &log).arg("--json").run().text()).unwrap();
+    let found = &status["findings"][0];
+    assert_eq!(found["id"], "rotation-overdue", "{found}");
+    let sentence = found["sentence"].as_str().unwrap();
+    assert!(sentence.contains("app.log.mmlog-next") && !sentence.contains("Success"), "{found}");
+    let command = found["next_step"].as_str().unwrap().split('`').nth(1).unwrap();
+    assert!(Command::new("sh").args(["-c", command]).status().unwrap().success(), "{command}");
+    assert!(!next.exists());
+    wait_for("the rotation", || {
+        append(&log, &[], "more\n").is_success();
+        (finals(&log) > 0).then_some(())
+    });
+}

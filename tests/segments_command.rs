@@ -184,3 +184,14 @@ fn what_is_no_log_is_refused() {
     let log = scratch.file("app.log");
     mmlogctl("segments", &log).run().is_refused(1, &log, &["no such log"]);
 }
+
+#[test]
+fn a_hold_that_the_policy_passes_over_holds_no_segment() {
+    let scratch = Scratch::new();
+    let log = three(&scratch);
+    Log::options().open(&log).unwrap().hold("c1", Position::new(0)).unwrap();
+    assert_eq!(listed(&log)[0]["held_by"], json!(["c1"]));
+    // It is 14 bytes behind.
+    mmlogctl("policy", &log).args(["--set", "hold-max=13", "--set", "keep=9"]).run().is_success();
+    assert_eq!(listed(&log)[0]["held_by"], json!([]));
+}

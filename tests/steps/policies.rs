@@ -10,6 +10,8 @@ pub(super) fn rotation_overdue(with: With<'_>) {
         (Undone::Rotation, false, 13),
         (Undone::Rotation, false, 24),
         (Undone::Rotation, true, 28),
+        (Undone::Rotation, true, 17),
+        (Undone::Rotation, true, 0),
         (Undone::InFlight, true, 0),
         (Undone::Busy, true, 0),
         (Undone::NameTaken, true, 17),

@@ -235,11 +235,12 @@ fn errno_of(fault: &Fault) -> Option<i32> {
         Fault::Io { source, .. } | Fault::NoSpace { source, .. } => source.raw_os_error(),
         Fault::NoInode { .. } => Some(libc::ENOSPC),
         Fault::Denied { .. } => Some(libc::EACCES),
+        Fault::InTheWay { .. } => Some(libc::EEXIST),
         _ => None,
     }
 }
 
 /// Whether another process may fare better.
 fn is_of_process(errno: i32) -> bool {
-    matches!(errno, libc::EACCES | libc::EPERM | libc::EROFS | libc::EMFILE | libc::ENOSYS | libc::ENOMEM | 0)
+    matches!(errno, libc::EACCES | libc::EPERM | libc::EROFS | libc::EMFILE | libc::ENOSYS | libc::ENOMEM)
 }

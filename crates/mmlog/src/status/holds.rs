@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::followers::held_up_in;
 use super::observer::stuck_in;
-use super::{FileFacts, Medium, Observer, OutputReader, Seat};
+use super::{FileFacts, Medium, Observer, OutputReader, Seat, SegmentStatus, Status};
 use crate::files::Files;
 use crate::holds::{self, Said};
 use crate::sys::cgroup::Freezer;
@@ -47,6 +47,21 @@ pub struct HoldStatus {
     pub stands_for: Option<Duration>,
     /// Who reads what it writes, as [`FollowerStatus::reader`](super::FollowerStatus::reader).
     pub reader: Option<OutputReader>,
+}
+
+impl Status {
+    /// Whether the log's policy passes that hold over, which lags by more than `hold_max`: it keeps nothing then.
+    #[must_use]
+    pub fn passes_over(&self, hold: &HoldStatus) -> bool {
+        let lag = self.cursor.saturating_sub(hold.position);
+        self.policy.state.rules().hold_max.is_some_and(|most| lag > most)
+    }
+
+    /// Whether that hold keeps the segment.
+    #[must_use]
+    pub fn is_kept_by(&self, segment: &SegmentStatus, hold: &HoldStatus) -> bool {
+        hold.position < segment.end && !self.passes_over(hold)
+    }
 }
 
 impl Observer {

@@ -140,7 +140,7 @@ fn state(s: &SegmentStatus, status: &Status) -> &'static str {
 
 /// Names of the holds that keep it, the one that is farthest back first.
 fn holders<'a>(s: &SegmentStatus, status: &'a Status) -> Vec<&'a str> {
-    let keeps = status.holds.iter().filter(|h| h.position < s.end);
+    let keeps = status.holds.iter().filter(|h| status.is_kept_by(s, h));
     keeps.map(|h| h.name.as_str()).collect()
 }
 

@@ -24,7 +24,8 @@ impl Status {
         if !is_gone && behind >= most {
             return Some(self.far_behind(hold, behind));
         }
-        let kept = self.segments.iter().filter(|g| g.end > hold.position && g.generation < self.generation);
+        let kept =
+            self.segments.iter().filter(|g| g.generation < self.generation && self.is_kept_by(g, hold));
         let (count, bytes) = kept.fold((0, 0), |(n, sum), g| (n + 1, sum + g.allocated));
         let kept = (count > 0).then(|| format!("{} ({})", counted(count, "old segment"), size(bytes)));
         let stands = if halts(hold.reader.as_ref()).is_some() { thresholds.stopped } else { LOOKED_AT };
@@ -49,8 +50,19 @@ impl Status {
             }
             (_, pid) => reads_on(pid, hold.reader.as_ref()).0,
         };
-        let next = format!("{look}; old segments are kept until it has passed");
+        let next = match self.passes_over(hold) {
+            true => format!("{look}; {}", self.keeps_none(hold)),
+            false => format!("{look}; old segments are kept until it has passed"),
+        };
         warning(FindingId::FollowerBehind, State::Ok, sentence, next).at(hold.seat)
+    }
+
+    /// Why an old segment is not kept.
+    fn keeps_none(&self, hold: &HoldStatus) -> String {
+        match self.policy.state.rules().hold_max.filter(|_| self.passes_over(hold)) {
+            Some(most) => format!("keeps nothing while it is more than {} behind (hold-max)", size(most)),
+            None => "keeps no old segment yet".to_owned(),
+        }
     }
 
     /// Its process is gone.
@@ -67,7 +79,7 @@ impl Status {
         let who = Person::from(hold);
         let (costs, made): (_, fn(_, _, _, _) -> _) = match kept {
             Some(kept) => (format!("keeps {kept}"), warning),
-            None => ("keeps no old segment yet".to_owned(), |id, _, said, next| info(id, said, next)),
+            None => (self.keeps_none(hold), |id, _, said, next| info(id, said, next)),
         };
         let sentence = format!(
             "the consumer of hold {}, process {}, is {}, for {}{}; it is {} and {costs}",
@@ -93,8 +105,7 @@ impl Status {
         let stands = hold.stands_for.unwrap_or_default();
         let is_long =
             halts(hold.reader.as_ref()).is_some() || (kept.is_some() && stands >= thresholds.unread);
-        let costs =
-            kept.map_or_else(|| "keeps no old segment yet".to_owned(), |kept| format!("keeps {kept}"));
+        let costs = kept.map_or_else(|| self.keeps_none(hold), |kept| format!("keeps {kept}"));
         let who = Person::from(hold);
         let sentence = format!(
             "the consumer of hold {}, process {}, has not moved on for {}, {}; it is {} and {costs}",

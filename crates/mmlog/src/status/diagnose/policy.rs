@@ -1,13 +1,14 @@
 //! The words about a policy that is not carried out.
 
 use std::io;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use nix::libc;
 
 use super::{info, warning};
 use crate::carry_out::trust::Distrust;
-use crate::error::{quoted, quoted_directory, reason};
+use crate::error::{quoted, quoted_directory, reason, shown};
 use crate::metadata::overdue::Undone;
 use crate::policy::PolicyState;
 use crate::status::{Finding, FindingId, PolicyUndone, Rights, State, Status};
@@ -29,6 +30,17 @@ impl Status {
             return None;
         }
         let rotate = self.command("rotate");
+        let used = size(self.cursor.saturating_sub(self.base));
+        if !self.is_in_the_way(undone) {
+            let sentence = format!(
+                "rotation overdue for {}: process {} ({}) was in the way, and is no more; the segment has {used}",
+                lasting(for_long),
+                undone.pid,
+                undone.command
+            );
+            let next = format!("{rotate} does it now; else whoever appends does, within a minute");
+            return Some(info(FindingId::RotationOverdue, sentence, next));
+        }
         let who = format!("process {} ({}, uid {})", undone.pid, undone.command, undone.uid);
         let other = format!("process {} ({})", undone.pid, undone.command);
         let errno = reason(&io::Error::from_raw_os_error(undone.errno));
@@ -51,15 +63,49 @@ impl Status {
                 ),
                 format!("{rotate} does it now; {} from now on", self.by_timer()),
             ),
+            _ if undone.of_log && undone.errno == libc::EEXIST => {
+                let next = {
+                    let mut next = self.metadata_path.clone().into_os_string();
+                    next.push("-next");
+                    PathBuf::from(next)
+                };
+                let mut other = next.clone().into_os_string();
+                other.push(".other");
+                (
+                    format!(
+                        "something that is not the log's is at {}, where the next file is to be made",
+                        shown(&next)
+                    ),
+                    format!(
+                        "`mv -n {} {}` moves it away; the log does it by itself then",
+                        quoted(&next),
+                        quoted(Path::new(&other))
+                    ),
+                )
+            }
             _ if undone.of_log => (
-                format!("the next segment could not be made: {errno}"),
+                match undone.errno {
+                    0 => "the next segment could not be made".to_owned(),
+                    _ => format!("the next segment could not be made: {errno}"),
+                },
                 format!("{rotate} says what is in the way; the log does it by itself once it can"),
             ),
             _ => self.cannot_make(undone, &who),
         };
-        let used = size(self.cursor.saturating_sub(self.base));
         let sentence = format!("rotation overdue for {}: {why}; the segment has {used}", lasting(for_long));
         Some(warning(FindingId::RotationOverdue, State::Ok, sentence, next))
+    }
+
+    /// Whether who was in the way is so still.
+    fn is_in_the_way(&self, undone: &PolicyUndone) -> bool {
+        let mut locks = [&self.lock, &self.maintenance].into_iter();
+        match undone.what {
+            Some(Undone::InFlight) => {
+                self.writers.iter().any(|w| w.pid == undone.pid && w.in_flight.is_some())
+            }
+            Some(Undone::Busy) => locks.any(|l| l.held != Ok(false) && (l.pid == undone.pid || l.pid == 0)),
+            _ => true,
+        }
     }
 
     /// One process lacks the rights, or the means: what keeps it from making the next file, and what helps for good.

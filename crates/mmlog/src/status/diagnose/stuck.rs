@@ -167,7 +167,7 @@ impl Status {
                 who.doing(),
                 who.done_by()
             );
-            let said = (sentence, self.resume(&[who], loses(l)));
+            let said = (sentence, self.resume(&[who], self.loses(l)));
             return Some(made(severity, FindingId::GateClosed, State::Stalled, said).at(l.seat));
         }
         let sentence = format!(
@@ -191,7 +191,14 @@ impl Status {
             if l.operation.is_empty() { "an operation that it has not named yet" } else { &l.operation },
             who.done_by(),
         );
-        (sentence, self.resume(&[who], loses(l)))
+        (sentence, self.resume(&[who], self.loses(l)))
+    }
+
+    /// Whoever has a slot appends: a rotation, or what goes by the policy, is a part of that.
+    fn loses(&self, l: &Lock) -> Loses {
+        let appends = matches!(&*l.operation, "" | "open" | "grow" | "settle");
+        let has_slot = || self.writers.iter().any(|w| w.alive != Ok(false) && w.seat.is_of(l.seat));
+        if appends || has_slot() { Loses::AnAppend } else { Loses::Nothing }
     }
 
     pub(super) fn dead_writers(&self) -> Option<Finding> {
@@ -291,9 +298,4 @@ impl Status {
         };
         Some(found.at(seat.unwrap_or_default()))
     }
-}
-
-/// Of those who hold a lock, only appends have bytes in flight.
-fn loses(l: &Lock) -> Loses {
-    if matches!(&*l.operation, "" | "open" | "grow" | "settle") { Loses::AnAppend } else { Loses::Nothing }
 }

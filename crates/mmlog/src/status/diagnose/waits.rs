@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::who::{self, Person};
 use super::{critical, info, quoted, warning};
+use crate::metadata::overdue::Undone;
 use crate::status::{
     Finding, FindingId, ReadOnly, Severity, State, Status, Thresholds, WhyReadOnly, WriterStatus,
 };
@@ -139,6 +140,15 @@ impl Status {
                 format!("no space left, {}{}; {left}{}", held.words(), self.kept_back(), held.not_lost());
             return Some(critical(FindingId::DiskFull, State::Full, sentence, self.make_room()));
         }
+        if let Some(gives) = self.gives_way()
+            && thresholds.free.is_none()
+        {
+            let said = || {
+                let next = format!("nothing to do; `df -h {}` tells what else takes it", self.directory());
+                info(FindingId::DiskNearlyFull, format!("{left}; {gives}"), next)
+            };
+            return (free < soon && self.policy.prunes > 0).then(said);
+        }
         if free < page && slack < page {
             let sentence =
                 format!("no space left ({left}); nobody can append another page{}", self.kept_back());
@@ -147,6 +157,21 @@ impl Status {
         let sentence = || left + &self.kept_back();
         (free < soon)
             .then(|| warning(FindingId::DiskNearlyFull, State::FullSoon, sentence(), self.make_room()))
+    }
+
+    /// Where appends make their own space: by the policy the oldest segments go for it, and they may.
+    fn gives_way(&self) -> Option<String> {
+        let policy = &self.policy;
+        let has_rule = policy.state.rules().keep_free.is_some();
+        let is_kept = policy.distrust.is_some() || policy.unfreed_since.is_some() || policy.held_by.is_some();
+        let is_undone = policy.undone.iter().any(|u| u.what == Some(Undone::Pruning));
+        let old = self.segments.iter().filter(|s| s.generation < self.generation).count() as u64;
+        (has_rule && old > 0 && !is_kept && !is_undone).then(|| {
+            format!(
+                "appends remove the oldest of {} for it, as keep-free of the policy says",
+                counted(old, "old segment")
+            )
+        })
     }
 
     /// What keeps one writer, or one user's, from going on while there is space.
