@@ -300,8 +300,10 @@ impl Writer {
             }
             // Mapped before a range is taken; where no mapping can be had, the copy goes by pwrite, which has to be
             // allowed.
-            let pwrite_from = lane.segment.pwrite_from(here, others.append_at(here), &pages);
+            let maps_long = others.append_at(here) && !files.config.writes_long;
+            let pwrite_from = lane.segment.pwrite_from(here, maps_long, &pages);
             if len < pwrite_from && lane.leads_to(here) {
+                lane.have_ready(here, control.limit(), &pages);
                 break here;
             }
             if len >= pwrite_from || !lane.find(here, &pages) {
@@ -371,7 +373,8 @@ impl Writer {
         }
         let pages = || files.pages();
         let way = Way { hint: &mut lane.hint, pins: &lane.pins, pages: &pages };
-        let pwrite_from = lane.segment.pwrite_from(start, others.append_at(start), &pages);
+        let maps_long = others.append_at(start) && !files.config.writes_long;
+        let pwrite_from = lane.segment.pwrite_from(start, maps_long, &pages);
         if let Err(why) = put(&mut Target { segment: &lane.segment, pwrite_from, way }, start) {
             return Err(unstored(files, &lane.segment, why, start, len, doubt));
         }

@@ -41,6 +41,8 @@ pub(crate) struct Hint {
     name: u64,
     /// Position of the chunk's first byte.
     first: u64,
+    /// So many bytes of the chunk are behind the cursor, or ready to be stored to.
+    ready: u64,
     /// Positions that the process's file size limit was last asked for, in the look before a reservation. So many are
     /// reserved then, there or further on: in a later message none of them comes again, and what is found here was asked
     /// for this one.
@@ -52,24 +54,35 @@ pub(crate) struct Lane {
     pub(crate) segment: Arc<Segment>,
     pub(crate) hint: Hint,
     pub(crate) pins: Arc<Pins>,
+    /// Where the pages end that were last made ready, a position.
+    ready_to: u64,
+    /// When it was where, in a chunk with small pages.
+    was: Option<(Instant, u64)>,
 }
 
 impl Lane {
     pub(crate) fn new(segment: Arc<Segment>) -> Self {
         let (hint, pins) = (segment.nowhere(), segment.everybody.join());
-        Self { segment, hint, pins }
+        Self { segment, hint, pins, ready_to: 0, was: None }
+    }
+
+    /// Whether the pinned chunk, that of the hint, is that of `position`, and has its page ready.
+    #[inline]
+    pub(crate) fn is_ready(&self, pin: &Pin<'_>, position: u64) -> bool {
+        // A position below the base, which only a spoiled cursor gives, is in no chunk.
+        position.wrapping_sub(pin.first) < self.hint.ready
     }
 
     /// Whether the hint is of the chunk of `position`.
     pub(crate) fn leads_to(&self, position: u64) -> bool {
-        let Self { segment, hint, pins } = self;
+        let Self { segment, hint, pins, .. } = self;
         segment.pin_entry(hint, pins).is_some_and(|pin| segment.has(&pin, position))
     }
 
     /// Has the hint lead to the chunk of `position`; false when no mapping can be had.
     #[cold]
     pub(crate) fn find(&mut self, position: u64, pages: &dyn Fn() -> Pages) -> bool {
-        let Self { segment, hint, pins } = self;
+        let Self { segment, hint, pins, .. } = self;
         let mut way = Way { hint, pins, pages };
         segment.pin(position, &mut way).is_some()
     }
@@ -102,6 +115,8 @@ pub(crate) struct Entry {
     /// Of the chunk that is mapped: its number + 1, or 0.
     name: AtomicU64,
     base: AtomicPtr<u8>,
+    /// So many bytes of it have been made ready to be stored to, or need not be: its pages are large.
+    ready: AtomicU64,
 }
 
 /// No chunk has that name.
@@ -215,7 +230,11 @@ impl Drop for Pin<'_> {
 impl Segment {
     pub(crate) fn new(file: File, base: u64, inode: u64, chunk_size: u64, capacity: usize) -> Self {
         let entries = (0..capacity)
-            .map(|_| Entry { name: AtomicU64::new(0), base: AtomicPtr::new(std::ptr::null_mut()) })
+            .map(|_| Entry {
+                name: AtomicU64::new(0),
+                base: AtomicPtr::new(std::ptr::null_mut()),
+                ready: AtomicU64::new(0),
+            })
             .map(Arc::new)
             .collect();
         let mapped = (0..capacity).map(|_| Mapped::NOTHING).collect();
@@ -243,7 +262,7 @@ impl Segment {
 
     /// A hint of no chunk.
     fn nowhere(&self) -> Hint {
-        Hint { entry: self.entries[0].clone(), name: NOWHERE, first: 0, admitted: (0, 0) }
+        Hint { entry: self.entries[0].clone(), name: NOWHERE, first: 0, ready: 0, admitted: (0, 0) }
     }
 
     fn ring(&self) -> MutexGuard<'_, Ring> {
@@ -320,9 +339,10 @@ impl Segment {
         let (name, first, pins) = (chunk + 1, self.base + chunk * self.chunk_size, way.pins);
         let find = |hint: &mut Hint| {
             self.entries.iter().find_map(|entry| {
-                let at = Hint { entry: entry.clone(), name, first, admitted: (0, 0) };
+                let at = Hint { entry: entry.clone(), name, first, ready: 0, admitted: (0, 0) };
                 let pin = self.pin_entry(&at, pins)?;
                 *hint = at;
+                hint.ready = entry.ready.load(Ordering::Relaxed);
                 Some(pin)
             })
         };
@@ -374,10 +394,13 @@ impl Segment {
     ) -> io::Result<()> {
         let first = chunk * self.chunk_size;
         let map = ChunkMap::new(&self.file, first, self.chunk_size as usize)?;
+        let mut ready = 0;
         if self.pages_of(chunk, &mut ring.came, pages) == Pages::Large {
             map.prefer_large_pages();
+            ready = if self.pace.is_sure() { self.chunk_size } else { 0 };
         }
         let entry = &self.entries[index];
+        entry.ready.store(ready, Ordering::Relaxed);
         entry.base.store(map.base(), Ordering::Relaxed);
         let age = ring.mapped.iter().map(|m| m.age).max().unwrap_or(FREE) + 1;
         ring.mapped[index] = Mapped { map: Some(map), age, name: chunk + 1 };

@@ -74,7 +74,7 @@ impl Writer {
         // look and the reservation, while the hot line is ours.
         let Some(pin) = segment.pin_entry(&lane.hint, &lane.pins) else { return Went::Nowhere };
         let Some(here) = look(control, len, base) else { return Went::Nowhere };
-        if !segment.has(&pin, here) {
+        if !lane.is_ready(&pin, here) {
             return Went::Nowhere;
         }
         let start = match slots::place(control, hot, len, here, base) {

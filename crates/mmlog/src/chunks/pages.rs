@@ -1,5 +1,8 @@
 //! Which pages chunks get, and having them ready before they are needed.
 //!
+//! Small pages are made ready some at a time by each process that comes to them: a fault for each costs more, and what the
+//! kernel reads ahead, 8 MiB of zeros where the disk asks for it, is a wait of milliseconds for the first line of a log.
+//!
 //! A fast log gets large pages: one fault stands for 512. But that fault fills 2 MiB with zeros, and meanwhile all who
 //! append wait for it. So where several append, the one whose message begins a large page makes one ready that lies
 //! [`AHEAD`] pages further, while the others go on. The kernel's own reading ahead is turned off: it
@@ -10,7 +13,7 @@ use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::{Lane, Segment, Way};
-use crate::sys::process;
+use crate::sys::{page_size, process};
 
 /// The size of a large page, where there are any.
 pub(crate) const LARGE_PAGE: u64 = 2 << 20;
@@ -23,6 +26,13 @@ const AHEAD: u64 = 3;
 /// of four processes on ext4 costs half; but the first store into one makes all of it dirty, so a slow log would
 /// have 2 MiB written to the disk each time the kernel writes back, instead of 4 KiB.
 const FAST: Duration = Duration::from_millis(500);
+
+/// So many bytes of small pages are made ready at a time. With 16 KiB, an append of 128 bytes takes 7 % longer; a
+/// burst of 64 by each of four processes comes through the pages of two such.
+const SMALL_AHEAD: u64 = 64 << 10;
+
+/// After so many large pages of small ones a log is known to be fast.
+const SURE: u64 = 2;
 
 /// Shorter messages are stored through large pages where several append: each copies while the others do, and `pwrite`
 /// takes the file's lock. For longer ones it makes up for that by never filling pages with zeros.
@@ -69,6 +79,11 @@ impl Pace {
         self.newest.load(Ordering::Relaxed) % 2 == 1 && self.doubts.load(Ordering::Relaxed) != 0
     }
 
+    /// Whether the file system is known to have large pages.
+    pub(super) fn is_sure(&self) -> bool {
+        self.doubts.load(Ordering::Relaxed) == NO_DOUBT
+    }
+
     /// Chunks that the log has come to.
     fn come(&self) -> u64 {
         self.newest.load(Ordering::Relaxed) / 2
@@ -102,9 +117,18 @@ impl Segment {
         if self.pace.is_large() { Pages::Large } else { Pages::Small }
     }
 
+    /// Asks for large pages in the rest of a mapped chunk.
+    fn enlarge(&self, name: u64) {
+        let ring = self.ring();
+        if let Some(map) = ring.mapped.iter().find(|m| m.name == name).and_then(|m| m.map.as_ref()) {
+            map.prefer_large_pages();
+            self.pace.newest.fetch_max(name * 2 + 1, Ordering::Relaxed);
+        }
+    }
+
     /// The length from which on a message goes by `pwrite`, at that position.
-    pub(crate) fn pwrite_from(&self, position: u64, shared: bool, pages: &dyn Fn() -> Pages) -> u64 {
-        if !shared || self.pwrite_from == 0 {
+    pub(crate) fn pwrite_from(&self, position: u64, maps_long: bool, pages: &dyn Fn() -> Pages) -> u64 {
+        if !maps_long || self.pwrite_from == 0 {
             return self.pwrite_from;
         }
         let chunk = (position - self.base) / self.chunk_size;
@@ -130,10 +154,67 @@ impl Segment {
 }
 
 impl Lane {
+    /// Has small pages ready from that position on, which is in the hint's chunk, as far as the file reaches: each would cost
+    /// a fault of its own. A hint. A log that goes fast here gets large ones at once, not only in the next chunk.
+    pub(crate) fn have_ready(&mut self, position: u64, file_end: u64, pages: &dyn Fn() -> Pages) {
+        let within = position.wrapping_sub(self.hint.first);
+        if within < self.hint.ready || self.goes_fast(position, file_end, pages) {
+            return;
+        }
+        let Self { segment, hint, pins, ready_to, .. } = self;
+        // By another thread.
+        hint.ready = hint.entry.ready.load(Ordering::Relaxed);
+        let Some(pin) = segment.pin_entry(hint, pins).filter(|_| within >= hint.ready) else { return };
+        let page = page_size();
+        let from = within / page * page;
+        let end = file_end.saturating_sub(pin.first).min(segment.chunk_size);
+        // Who appends now and then finds the log far beyond what it had: a fault is cheaper.
+        let near = position.saturating_sub(*ready_to) <= SMALL_AHEAD;
+        let to = if near { (from + SMALL_AHEAD).min(end) } else { from + page };
+        if near && to > from {
+            pin.bytes.populate(from as usize, (to - from) as usize);
+        }
+        // Less the last one: a message that begins before the end should end there, too.
+        hint.ready = to.saturating_sub(page).max(from + page);
+        hint.entry.ready.fetch_max(hint.ready, Ordering::Relaxed);
+        *ready_to = pin.first + to;
+    }
+
+    /// Whether the log has come so far so fast that the rest of the chunk has large pages.
+    fn goes_fast(&mut self, position: u64, file_end: u64, pages: &dyn Fn() -> Pages) -> bool {
+        let Self { segment, hint, was, .. } = self;
+        let before = was.filter(|(_, at)| (hint.first..=position).contains(at));
+        let Some((since, at)) = before else {
+            *was = Some((Instant::now(), position));
+            return false;
+        };
+        let pages_on = (position - at) / LARGE_PAGE;
+        if pages_on < SURE {
+            return false;
+        }
+        *was = None;
+        let slow = FAST.saturating_mul(u32::try_from(pages_on).unwrap_or(u32::MAX));
+        let are_none = segment.pace.doubts.load(Ordering::Relaxed) == 0;
+        if since.elapsed() >= slow || pages() == Pages::Small || are_none {
+            return false;
+        }
+        segment.enlarge(hint.name);
+        let next = segment.base + (position - segment.base).next_multiple_of(LARGE_PAGE);
+        if !segment.pace.is_sure() && next.saturating_add(LARGE_PAGE) <= file_end {
+            self.make_ready(next, pages);
+        }
+        let is_sure = self.segment.pace.is_sure();
+        if is_sure {
+            self.hint.ready = self.segment.chunk_size;
+            self.hint.entry.ready.store(self.hint.ready, Ordering::Relaxed);
+        }
+        is_sure
+    }
+
     /// Makes the large page ready that begins at `first`. Only a hint: what fails here fails again where it is needed.
     #[cold]
     pub(crate) fn make_ready(&self, first: u64, pages: &dyn Fn() -> Pages) {
-        let Self { segment, hint: current, pins } = self;
+        let Self { segment, hint: current, pins, .. } = self;
         let offset = first - segment.base;
         let chunk = offset / segment.chunk_size;
         let another = chunk + 1 != current.name;
@@ -146,7 +227,7 @@ impl Lane {
         let Some(pin) = segment.pin(first, &mut Way { hint: &mut hint, pins, pages }) else { return };
         if segment.pace.is_large() {
             let within = (first - pin.first) as usize;
-            let known = segment.pace.doubts.load(Ordering::Relaxed) == NO_DOUBT;
+            let known = segment.pace.is_sure();
             let before = if known { 0 } else { process::page_faults() };
             let done = pin.bytes.populate(within, LARGE_PAGE as usize);
             if !known {

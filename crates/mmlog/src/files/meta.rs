@@ -11,6 +11,7 @@ use crate::layout::*;
 use crate::metadata::Entry;
 use crate::sync::Ordering;
 use crate::sys::map::{One, Protection, SharedMap, View};
+pub(crate) use crate::sys::page_size;
 
 /// What the first bytes of a metadata file say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -351,9 +352,4 @@ impl Geometry {
         range("max_writers", self.max_writers.into(), writers, 1)?;
         range("gate_ms", self.gate_ms.into(), (1, 60_000), 1)
     }
-}
-
-/// Bytes of a page of this host.
-pub(crate) fn page_size() -> u64 {
-    rustix::param::page_size() as u64
 }

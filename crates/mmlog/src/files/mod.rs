@@ -148,6 +148,8 @@ pub(crate) struct Config {
     pub(crate) carries_out_policy: bool,
     /// 0: nothing is dropped.
     pub(crate) drop_behind: u64,
+    /// Long messages by `pwrite` also beside others.
+    pub(crate) writes_long: bool,
     /// Its readers only look, and are no users of the log.
     pub(crate) looks: bool,
     /// The logs that it is looked at with.

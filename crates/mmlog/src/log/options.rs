@@ -43,6 +43,7 @@ impl Default for Options {
             policy: None,
             carries_out_policy: std::env::var_os("MMLOG_NO_POLICY").is_none(),
             drop_behind: 0,
+            writes_long: false,
             looks: false,
             together: None,
         })
@@ -220,6 +221,26 @@ impl Options {
     /// write to the disk that failed is noted as a failed [`sync`](Log::sync). On tmpfs nothing happens.
     pub fn drop_behind(mut self, bytes: u64) -> Self {
         self.0.drop_behind = bytes;
+        self
+    }
+
+    /// Whether messages of 16 KiB and more are written by a system call also where several append; no if not set. This handle's
+    /// alone.
+    ///
+    /// Through the mapping each process copies while the others do; writing takes one at a time, and less of the processors:
+    /// it is for whoever passes on what other programs make meanwhile, as `mmlogctl append` does.
+    ///
+    /// ```
+    /// # fn main() -> mmlog::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("app.log");
+    /// let log = mmlog::Log::options().write_long(true).open_or_create(&path)?;
+    /// log.writer()?.append(&[b'x'; 100_000])?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn write_long(mut self, yes: bool) -> Self {
+        self.0.writes_long = yes;
         self
     }
 

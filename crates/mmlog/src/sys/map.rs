@@ -151,9 +151,11 @@ pub(crate) struct ChunkMap {
 }
 
 impl ChunkMap {
-    /// Maps `len` bytes at `offset`; they may lie beyond the end of the file until it grows.
+    /// Maps `len` bytes at `offset`; they may lie beyond the end of the file until it grows. Whoever stores there has pages made
+    /// ready as far as they will be needed: the kernel's reading ahead would fill 8 MiB with zeros for the first line of a log.
     pub(crate) fn new(file: &File, offset: u64, len: usize) -> io::Result<Self> {
         let map = MmapOptions::new().offset(offset).len(len).map_raw(file)?;
+        let _ = map.advise(Advice::Random);
         Ok(Self { registered: Registered::new(map.as_ptr(), map.len()), map })
     }
 
@@ -171,8 +173,6 @@ impl ChunkMap {
     /// changes.
     pub(crate) fn prefer_large_pages(&self) {
         let _ = self.map.advise(Advice::HugePage);
-        // Random: no reading ahead.
-        let _ = self.map.advise(Advice::Random);
     }
 
     /// Takes the pages of that range out of this process's tables; what was stored there stays in the file.

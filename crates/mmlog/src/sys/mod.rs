@@ -20,3 +20,8 @@ pub(crate) mod place;
 pub(crate) mod process;
 pub(crate) mod sigbus;
 pub(crate) mod together;
+
+/// Bytes of a page of this host.
+pub(crate) fn page_size() -> u64 {
+    rustix::param::page_size() as u64
+}

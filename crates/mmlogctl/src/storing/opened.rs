@@ -71,7 +71,9 @@ impl Opened {
     ) -> Result<Self, Unstored> {
         let args = wanted.args;
         let options = args.access.options(&args.log).stop(patience.signals.flag());
-        let options = args.creation.apply(options.drop_behind(args.drop_behind.unwrap_or(0)));
+        // The processors are also those of whoever writes into the pipe.
+        let options = options.write_long(true).drop_behind(args.drop_behind.unwrap_or(0));
+        let options = args.creation.apply(options);
         let log = patience.insist(out, &args.log, || {
             if args.no_create { options.open(&args.log) } else { options.open_or_create(&args.log) }
         })?;
