@@ -179,7 +179,9 @@ impl Target {
             Subject::Plain => {
                 let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
                 File::open(path.parent().context("a directory")?)?.sync_all()?;
-                Self::Plain(file, 0)
+                // Behind what an earlier life has left there.
+                let end = file.metadata()?.len();
+                Self::Plain(file, end)
             }
             subject => {
                 let options = options();
