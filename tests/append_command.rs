@@ -4,6 +4,8 @@
 
 mod cli;
 
+#[path = "append_command/compressing.rs"]
+mod compressing;
 #[path = "append_command/dropping.rs"]
 mod dropping;
 #[path = "append_command/full.rs"]

@@ -366,3 +366,36 @@ fn what_is_in_the_place_of_the_next_file_is_named_with_what_moves_it_away() {
         (finals(&log) > 0).then_some(())
     });
 }
+
+#[test]
+fn what_is_out_of_range_is_said_as_it_was_typed() {
+    let scratch = Scratch::new();
+    let log = scratch.log(b"");
+    for (rule, words) in [
+        ("rotate-size=63K", "63 KiB is out of its range, 64 KiB to "),
+        ("rotate-size=2305843009213693953", "of more than 2 EiB is out of its range"),
+        ("keep-age=36501d", "of more than 100y is out of its range, 1 s to 100y"),
+        ("=5", "not RULE=VALUE, such as keep=10"),
+    ] {
+        let ended = policy(&log, &["--set", rule]).run();
+        assert_eq!(ended.code, 2, "{ended:?}");
+        assert!(ended.stderr.contains(words), "{ended:?}");
+    }
+    assert_eq!(rules(&log), json!({}));
+}
+
+#[test]
+fn all_who_may_not_write_the_metadata_are_named_at_once() {
+    let scratch = Scratch::new();
+    let log = scratch.log(b"a line\n");
+    policy(&log, &["--set", "keep=3"]).run().is_success();
+    fs::set_permissions(metadata_of(&log), fs::Permissions::from_mode(0o666)).unwrap();
+    fs::set_permissions(log.parent().unwrap(), fs::Permissions::from_mode(0o755)).unwrap();
+    let status: Value = serde_json::from_str(&mmlogctl("status", &log).arg("--json").run().text()).unwrap();
+    let found = &status["findings"][0];
+    assert_eq!(found["id"], "policy-not-trusted", "{found}");
+    let command = found["next_step"].as_str().unwrap().split('`').nth(1).unwrap();
+    assert!(Command::new("sh").args(["-c", command]).status().unwrap().success(), "{command}");
+    let said = mmlogctl("status", &log).run().text();
+    assert!(!said.contains("no old segment is removed by the policy"), "{said}");
+}

@@ -225,7 +225,9 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
         FindingId::RotationOverdue => policies::rotation_overdue(&mut with),
         FindingId::PruningOverdue => policies::pruning_overdue(&mut with),
         FindingId::PolicyNotTrusted => {
-            for distrust in [Distrust::Owner, Distrust::Group, Distrust::Others, Distrust::List] {
+            for distrust in
+                [Distrust::Owner, Distrust::Group, Distrust::Others, Distrust::GroupAndOthers, Distrust::List]
+            {
                 with(&|s| s.policy.distrust = Some(distrust));
             }
         }

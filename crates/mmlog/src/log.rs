@@ -413,6 +413,13 @@ impl Log {
         compress::compress(&files, how, &mut progress).at(self.path())
     }
 
+    /// For a program that ends while another of its threads compresses by this handle: the copy in the making goes, and that
+    /// thread fails. What is whole stays.
+    #[cfg(feature = "compressed")]
+    pub fn abandon_compression(&self) {
+        self.files.abandon_copy();
+    }
+
     /// Makes `directory`, relative to the log's, the one that [`move_segments`](Self::move_segments) moves final segments
     /// to, and that everybody looks for them in. It is this log's alone, on the same mount, owned by root or the
     /// log's owner, below the log's directory with no link on the way; one elsewhere, which earlier versions took, stays.

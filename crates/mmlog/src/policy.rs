@@ -116,7 +116,10 @@ impl Policy {
     /// # Errors
     /// [`Fault::Policy`], of the first that has not.
     pub fn check(&self) -> Result<(), Fault> {
-        check(&self.words())
+        // As typed: it is in range before it is rounded to pages.
+        let mut words = self.words();
+        words[FIRST_RULE] = self.rotate_size.unwrap_or(0);
+        check(&words)
     }
 
     /// As the metadata has it, whether it is in range or not.

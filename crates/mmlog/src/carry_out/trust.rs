@@ -22,6 +22,8 @@ pub enum Distrust {
     Group,
     /// Everybody.
     Others,
+    /// Both of these.
+    GroupAndOthers,
     /// Whom its access list names.
     List,
 }
@@ -48,9 +50,12 @@ fn distrust(metadata: Rights, has_list: bool, directory: Rights, me: u32) -> Opt
     match () {
         () if has_list => Some(Distrust::List),
         () if ![0, me, directory.uid].contains(&metadata.uid) => Some(Distrust::Owner),
-        () if writes(GROUP_WRITES) && !group_may => Some(Distrust::Group),
-        () if writes(OTHERS_WRITE) && !is_free(OTHERS_WRITE) => Some(Distrust::Others),
-        () => None,
+        () => match (writes(GROUP_WRITES) && !group_may, writes(OTHERS_WRITE) && !is_free(OTHERS_WRITE)) {
+            (true, true) => Some(Distrust::GroupAndOthers),
+            (true, false) => Some(Distrust::Group),
+            (false, true) => Some(Distrust::Others),
+            (false, false) => None,
+        },
     }
 }
 
@@ -110,7 +115,7 @@ mod tests {
         let all = of(0, 50, 0o666);
         assert_eq!(asked(all, of(0, 50, 0o775), 0), Some(Distrust::Others));
         assert_eq!(asked(all, of(0, 0, 0o777), 0), None);
-        assert_eq!(asked(all, of(0, 0, 0o1777), 0), Some(Distrust::Group), "as in /tmp");
+        assert_eq!(asked(all, of(0, 0, 0o1777), 0), Some(Distrust::GroupAndOthers), "as in /tmp");
         assert_eq!(asked(of(0, 0, 0o646), of(0, 0, 0o1777), 0), Some(Distrust::Others));
     }
 

@@ -12,9 +12,11 @@ use std::ffi::OsString;
 use std::fs::{File, FileTimes, Metadata};
 use std::io;
 use std::os::fd::AsFd;
+use std::sync::PoisonError;
 use std::time::Duration;
 
 use super::Files;
+use super::leftovers::Leftover;
 use super::meta::page_size;
 use super::owner::Operation;
 use super::parts::{self, MAKER_BYTE};
@@ -24,7 +26,7 @@ use crate::crash::crash_point;
 use crate::deadline::Deadline;
 use crate::error::Fault;
 use crate::names::{Compression, SegmentName};
-use crate::sys::place::Access;
+use crate::sys::place::{Access, Found};
 use crate::sys::{fs, lock};
 
 /// How long the end of a compression waits for another maintenance operation, rather than to throw its work away.
@@ -52,6 +54,7 @@ pub(crate) struct PartFile<'a> {
 impl Drop for PartFile<'_> {
     /// Takes the temporary name away, if it still has it.
     fn drop(&mut self) {
+        self.files.makes(None);
         let mine = self.file.metadata().map(|stat| fs::identity(&stat));
         let there = self.segment.dir.place().find_named(&self.name).ok().flatten();
         if there.is_some_and(|found| mine.is_ok_and(|id| id == found.id)) {
@@ -61,6 +64,17 @@ impl Drop for PartFile<'_> {
 }
 
 impl Files {
+    fn makes(&self, part: Option<Leftover>) {
+        *self.making.lock().unwrap_or_else(PoisonError::into_inner) = part;
+    }
+
+    /// Takes the copy away that another thread makes by this handle, if it has not come to its end: that thread fails then.
+    pub(crate) fn abandon_copy(&self) {
+        if let Some(part) = self.making.lock().unwrap_or_else(PoisonError::into_inner).take() {
+            let _ = part.remove();
+        }
+    }
+
     /// Claims a plain final segment.
     pub(crate) fn claim_segment<'a>(
         &'a self,
@@ -83,6 +97,9 @@ impl Files {
         let create = || Fault::io("create the compressed copy");
         let file = segment.dir.place().open_named(&name, Access::New(0o600));
         let file = file.map_err(|e| self.full_or(e, page_size(), create()))?;
+        if let Ok(found) = Found::by(&file) {
+            self.makes(Some(Leftover::new(segment.dir.clone(), name.clone(), found)));
+        }
         let part = PartFile { files: self, segment, source, stat, file, name };
         crash_point("compress:created");
         lock::try_lock(part.file.as_fd(), MAKER_BYTE).map_err(create())?;

@@ -23,6 +23,10 @@ pub(crate) struct Leftover {
 }
 
 impl Leftover {
+    pub(super) fn new(dir: SegmentDir, name: OsString, found: Found) -> Self {
+        Self { dir, name, found }
+    }
+
     pub(crate) fn path(&self) -> PathBuf {
         self.dir.path(&self.name)
     }

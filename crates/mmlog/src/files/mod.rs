@@ -184,6 +184,8 @@ pub(crate) struct Files {
     /// One more than the generation whose names this handle has made durable; 0 for none.
     pub(crate) names_synced: AtomicU64,
     pub(crate) own_tries: overdue::OwnTries,
+    /// The compressed copy that this handle makes now.
+    making: Mutex<Option<leftovers::Leftover>>,
     /// Why a writer that is gone could not append what it held back; of all files that this handle's writers went on with.
     not_appended: Arc<Mutex<Option<Fault>>>,
     /// What a reader has found that a recovery would leave.

@@ -13,7 +13,7 @@ use crate::sys::map::{Protection, SharedMap};
 pub(crate) fn check(words: &Words) -> Result<(), Fault> {
     match rules_of(words).find(|(rule, value)| !rule.allows(*value)) {
         Some((rule, value)) => {
-            Err(Fault::Policy { rule: rule.name, value: rule.shown(value), range: rule.range() })
+            Err(Fault::Policy { rule: rule.name, value: rule.refused(value), range: rule.range() })
         }
         None => Ok(()),
     }

@@ -83,6 +83,16 @@ impl Rule {
         }
     }
 
+    /// A value that it may not have, in words: in round ones, that may be the end of the range itself.
+    pub fn refused(&self, value: u64) -> String {
+        let shown = self.shown(value);
+        match value {
+            _ if value > self.most && shown == self.shown(self.most) => format!("of more than {shown}"),
+            _ if value < self.least && shown == self.shown(self.least) => format!("of less than {shown}"),
+            _ => shown,
+        }
+    }
+
     /// The values that it may have, in words.
     pub fn range(&self) -> String {
         let (least, most) = (self.shown(self.least), self.shown(self.most));

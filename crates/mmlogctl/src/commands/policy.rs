@@ -77,7 +77,8 @@ struct Set {
 }
 
 fn parse_set(text: &str) -> Result<Set, String> {
-    let (name, value) = text.split_once('=').ok_or("not RULE=VALUE, such as keep=10")?;
+    let named = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    let (name, value) = named.ok_or("not RULE=VALUE, such as keep=10")?;
     rules::named(name)?.set(&mut Policy::default(), value)?;
     Ok(Set { name: name.to_owned(), value: value.to_owned() })
 }

@@ -3,9 +3,9 @@
 //! whole, and the next one to compress goes on.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -15,13 +15,16 @@ use crate::commands::rotate::lower_priority;
 use crate::exit::shown;
 use crate::output::Output;
 
-/// For so long a compression that was told to stop is waited for; then it ends with the process.
+/// For so long a compression that was told to stop is waited for; then its copy goes, and it ends with the process: on a busy
+/// machine its priority gives it no time.
 const END: Duration = Duration::from_millis(500);
 
 pub(super) struct Compressor {
     path: PathBuf,
     options: Options,
     stop: Arc<AtomicBool>,
+    /// The log that the pass compresses by, until that is over.
+    at_work: Arc<Mutex<Option<Arc<Log>>>>,
     /// What comes of the pass that is under way.
     pass: Option<Receiver<Result<Compressions, Error>>>,
     /// The generation below which all was looked at.
@@ -34,7 +37,7 @@ impl Compressor {
     pub(super) fn new(path: PathBuf, options: Options) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let options = options.stop(Arc::clone(&stop));
-        Self { path, options, stop, pass: None, looked_below: None, said: None }
+        Self { path, options, stop, at_work: Arc::default(), pass: None, looked_below: None, said: None }
     }
 
     /// Now and then: begins a pass where there are segments that nobody looked at.
@@ -58,11 +61,18 @@ impl Compressor {
     /// Without a thread there is no pass: the next generation has another.
     fn begin(&mut self, codec: Compression) {
         let (tell, pass) = mpsc::sync_channel(1);
-        let (path, options) = (self.path.clone(), self.options.clone());
+        let (path, options, at_work) = (self.path.clone(), self.options.clone(), Arc::clone(&self.at_work));
+        let set = move |log| *at_work.lock().unwrap_or_else(PoisonError::into_inner) = log;
         let work = move || {
             lower_priority();
             // By a handle of its own, which nobody appends to.
-            let done = options.open(&path).and_then(|log| log.compress(&Compress::new(codec), |_| {}));
+            let done = options.open(&path).and_then(|log| {
+                let log = Arc::new(log);
+                set(Some(Arc::clone(&log)));
+                let done = log.compress(&Compress::new(codec), |_| {});
+                set(None);
+                done
+            });
             let _ = tell.send(done);
         };
         self.pass = thread::Builder::new().name("compress".to_owned()).spawn(work).ok().map(|_| pass);
@@ -93,8 +103,11 @@ impl Compressor {
 impl Drop for Compressor {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Release);
-        if let Some(pass) = &self.pass {
-            let _: Result<_, RecvTimeoutError> = pass.recv_timeout(END);
+        if let Some(pass) = &self.pass
+            && matches!(pass.recv_timeout(END), Err(RecvTimeoutError::Timeout))
+        {
+            let at_work = self.at_work.lock().unwrap_or_else(PoisonError::into_inner);
+            at_work.iter().for_each(|log| log.abandon_compression());
         }
     }
 }

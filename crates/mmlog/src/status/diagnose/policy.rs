@@ -189,6 +189,7 @@ impl Status {
         let (who, change) = match self.policy.distrust? {
             Distrust::Group => ("its group", format!("`chmod g-w {metadata}`")),
             Distrust::Others => ("everybody", format!("`chmod o-w {metadata}`")),
+            Distrust::GroupAndOthers => ("its group and everybody", format!("`chmod go-w {metadata}`")),
             Distrust::List => ("whom its access list names", format!("`setfacl -b {metadata}`")),
             Distrust::Owner => ("its owner", format!("`ls -ld {directory} {metadata}`")),
         };
