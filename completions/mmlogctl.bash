@@ -592,11 +592,11 @@ _mmlogctl() {
             options="--set --clear --json --wait --verbose --olddir --trust-path --help -v -h"
             case $prev in
                 --set)
-                    :
+                    _mmlogctl_words "rotate-size= rotate-age= keep= keep-bytes= keep-age= keep-free= hold-max= compress=" "$cur"
                     return
                     ;;
                 --clear)
-                    [[ ${COMP_WORDS[COMP_CWORD - 1]} == = || ${COMP_WORDS[COMP_CWORD]} == = ]] && { :; return; }
+                    [[ ${COMP_WORDS[COMP_CWORD - 1]} == = || ${COMP_WORDS[COMP_CWORD]} == = ]] && { _mmlogctl_words "rotate-size rotate-age keep keep-bytes keep-age keep-free hold-max compress" "$cur"; return; }
                     ;;
                 --wait)
                     :

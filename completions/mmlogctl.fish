@@ -314,8 +314,8 @@ complete -c mmlogctl -n '__mmlogctl_in trim' -s v -l verbose -d 'Say what was do
 complete -c mmlogctl -n '__mmlogctl_in trim' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in trim' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in trim' -k -a '(__mmlogctl_logs)'
-complete -c mmlogctl -n '__mmlogctl_in policy' -l set -d 'Set a rule, and leave the others as they are' -x
-complete -c mmlogctl -n '__mmlogctl_in policy' -l clear -d 'Take a rule away, or, without RULE, all of them, before any is set' -f
+complete -c mmlogctl -n '__mmlogctl_in policy' -l set -d 'Set a rule, and leave the others as they are' -x -a 'rotate-size= rotate-age= keep= keep-bytes= keep-age= keep-free= hold-max= compress='
+complete -c mmlogctl -n '__mmlogctl_in policy' -l clear -d 'Take a rule away, or, without RULE, all of them, before any is set' -f -a 'rotate-size rotate-age keep keep-bytes keep-age keep-free hold-max compress'
 complete -c mmlogctl -n '__mmlogctl_in policy' -l json -d 'One JSON object for each log, one per line'
 complete -c mmlogctl -n '__mmlogctl_in policy' -l wait -d 'How long to wait for another maintenance command, for each log' -x
 complete -c mmlogctl -n '__mmlogctl_in policy' -s v -l verbose -d 'Say what was done, a line or more for each log, also where standard output is no terminal, and where there was nothing to do'

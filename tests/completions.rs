@@ -43,6 +43,7 @@ const OFFERED: &[(&[&str], &[&str])] = &[
     (&["tail", "--zero"], &["--zero-terminated"]),
     (&["drill", "writer-s"], &["writer-stalled", "writer-stopped"]),
     (&["check", "-w", "fre"], &["free="]),
+    (&["policy", "--set", "ro"], &["rotate-size=", "rotate-age="]),
     (&["rotate", "--wait", ""], &[]),
     (&["help", "exe"], &["exec"]),
     (&["exec", "a"], &["app.log"]),
@@ -103,6 +104,7 @@ fn bash_offers_what_belongs_there() {
         assert_eq!(offered(&["cat", "--olddir", "="]), ["old"]);
         assert_eq!(offered(&["tail", "--output", "=", "j"]), ["json"]);
         assert_eq!(offered(&["tail", "--follow", "=", "n"]), ["name"]);
+        assert_eq!(offered(&["policy", "--clear", "=", "c"]), ["compress"]);
         assert_eq!(offered(&["check", "-w", "free", "=", "1G,hol"]), ["1G,holes="]);
         assert!(offered(&["check", "-w", "free", "="]).is_empty());
         let home = offered(&["tail", &format!("{}/a", scratch.path().display())]);

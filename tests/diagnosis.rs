@@ -199,7 +199,7 @@ fn who_waits_for_a_slot_is_counted_until_he_has_one() {
     assert_eq!((waiters.count, waiters.pid), (2, std::process::id()));
     let full = status.findings.iter().find(|f| f.id == FindingId::WritersFull).unwrap();
     assert_eq!((full.severity, status.state), (Severity::Critical, State::Locked));
-    assert!(full.sentence.contains("2 programs wait for one for"), "{}", full.sentence);
+    assert!(full.sentence.contains("2 programs have waited"), "{}", full.sentence);
     // One gives up, the other gets it.
     third.close().unwrap();
     assert_eq!(look(&log).slot_waiters.map(|w| w.count), Some(1));

@@ -17,7 +17,7 @@ fn waits_for_a_slot(waiting: Running, log: &std::path::Path, slot: mmlog::Writer
         status.findings.into_iter().find(|found| waits && found.id == FindingId::WritersFull)
     });
     assert_eq!(full.severity, Severity::Critical);
-    assert!(full.sentence.contains("1 program waits for one for"), "{full:?}");
+    assert!(full.sentence.contains("1 program has waited"), "{full:?}");
     drop(slot);
     let ended = waiting.end();
     assert_eq!(ended.code, 0, "{ended:?}");

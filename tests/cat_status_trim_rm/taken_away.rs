@@ -226,5 +226,8 @@ fn whoever_may_not_look_at_the_writer_is_told_so_and_asks_as_root() {
     writer.end();
     let asks = Tool::new(&program).arg("status").arg(&log);
     let text = asks.with(|command| command.uid(NOBODY).gid(NOBODY)).run().text();
-    assert!(text.contains(&format!("whom uid {NOBODY} may not look at is not known")), "{text}");
+    assert!(
+        text.contains(&format!("whether somebody has it open still, uid {NOBODY} could not see")),
+        "{text}"
+    );
 }

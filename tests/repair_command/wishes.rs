@@ -361,7 +361,7 @@ fn an_old_segment_that_never_comes_back_is_given_up_alone_and_its_positions_are_
         mmlogctl("status", &log)
             .run()
             .text()
-            .contains("  note         holes: 1 hole, the latest of 7 B at 6, lost, ")
+            .contains("  note         holes: 1 hole, the latest of 7 B at 6, lost\n")
     );
     mmlogctl("check", &log).arg("--deep").run().is_success();
     let printed = mmlogctl("cat", &log).arg("--holes=say").run();

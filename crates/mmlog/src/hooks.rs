@@ -53,7 +53,7 @@ pub(crate) fn turn(files: Arc<Files>, wait: Duration) -> std::result::Result<Hoo
     let file = files.open_for_locks()?;
     let deadline = files.deadline(wait);
     while !lock::try_lock(file.as_fd(), HOOK_BYTE).map_err(Fault::io("take the turn for hooks"))? {
-        let who = || files.blocker("the turn for hooks", owner);
+        let who = || files.blocker("the turn for hooks", owner, HOOK_BYTE);
         match deadline.check(who) {
             Err(Fault::Stalled { blocker, .. }) => return Err(Fault::Busy(blocker)),
             waits => waits?,

@@ -115,10 +115,10 @@ impl Verdict {
         match self {
             Self::Fine => "Nothing that somebody has to look at; with --deep, every invariant holds.",
             Self::Warning => {
-                "Somebody should look at it today: the worst finding is a warning (FULL SOON, WARNING, and STALLED and LOCKED for their first 30 s), or a threshold of --warning is passed. Never with --deep."
+                "Somebody should look at it today: the worst finding is a warning (FULL SOON, WARNING, STALLED, LOCKED), or a threshold of --warning is passed. Never with --deep."
             }
             Self::Critical => {
-                "Somebody should look at it now: PANICKED, DAMAGED or FULL, also of a log that cannot be looked at; STALLED or LOCKED where appends have waited for 30 s; or a threshold of --critical is passed; with --deep, an invariant is violated."
+                "Somebody should look at it now: PANICKED, DAMAGED or FULL, also of a log that cannot be looked at; STALLED or LOCKED where appends have waited for 30 s, or all slots for writers are taken and somebody waits for one; or a threshold of --critical is passed; with --deep, an invariant is violated."
             }
             Self::Unknown => {
                 "It could not be checked and nobody knows how it is, with --deep also where a part of it could not be looked at, or the command line was wrong. Of several logs the worst counts: 2, then 3, then 1."

@@ -180,11 +180,11 @@ pub fn describe(hole: &Hole) -> String {
     }
     let command = printable(&hole.command);
     let who = match (NonZero::new(*pid), command.as_str()) {
-        (None, _) => "an unknown process".to_owned(),
-        (Some(pid), "") => format!("process {pid}"),
-        (Some(pid), command) => format!("process {pid} ({command})"),
+        (None, _) => String::new(),
+        (Some(pid), "") => format!(", left by process {pid}"),
+        (Some(pid), command) => format!(", left by process {pid} ({command})"),
     };
-    format!("hole at {start}, {len} ({kind}), left by {who}")
+    format!("hole at {start}, {len} ({kind}){who}")
 }
 
 /// Makes the pipe at standard output hold more, so that writer and reader take turns less often.

@@ -73,13 +73,18 @@ fn waited_for(log: &Path) -> Option<Finding> {
     let at = quoted(log.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")));
     let rest = "remove something there, and it goes on by itself";
     let room = statvfs(directory).ok();
+    // Its metadata and its data file.
+    let files = if log.symlink_metadata().is_ok() { 1 } else { 2 };
     let (id, state, sentence, next_step) = match room {
-        Some(room) if room.f_files > 0 && room.f_favail == 0 => (
+        Some(room) if room.f_files > 0 && room.f_favail < files => (
             FindingId::InodesUsedUp,
             State::Full,
             format!(
-                "no log yet: {who} {waits} for an inode to make it with (none of {} is free){drops}",
-                room.f_files
+                "no log yet: {who} {waits} for an inode to make it with ({} of {} {} free{}){drops}",
+                if room.f_favail == 0 { "none".to_owned() } else { room.f_favail.to_string() },
+                room.f_files,
+                agree(room.f_favail.max(1), "is", "are"),
+                if room.f_favail == 0 { String::new() } else { format!(", it needs {files}") }
             ),
             format!("`df -i {at}` tells how full it is; {rest}"),
         ),

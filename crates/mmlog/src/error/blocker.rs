@@ -26,10 +26,10 @@ impl Blocker {
         match self {
             Self { pid: 0, .. } => "continue or kill it".into(),
             Self { pid, process, .. } if process == "stopped" => {
-                format!("`kill -CONT {pid}` lets it go on, `kill -KILL {pid}` ends it")
+                format!("`kill -CONT {pid}` lets it go on, `kill -9 {pid}` ends it")
             }
             Self { pid, process, .. } if process == "traced" => {
-                format!("a debugger has stopped it: let that detach, or `kill -KILL {pid}` ends it")
+                format!("a debugger has stopped it: let that detach, or `kill -9 {pid}` ends it")
             }
             Self { process, .. } if process == "unknown" => {
                 "it is in another PID namespace, or not to be seen: continue or end it there".into()

@@ -132,8 +132,25 @@ impl Files {
         }
     }
 
-    pub(crate) fn blocker(&self, what: &str, owner: &Owner) -> Blocker {
+    pub(crate) fn blocker(&self, what: &str, owner: &Owner, byte: u64) -> Blocker {
+        if owner.operation.load(Ordering::Acquire) & HELD == 0 /* owner */
+            && let Some(who) = self.stranger(byte)
+        {
+            let process = process::state_of(&who);
+            return Blocker {
+                what: what.into(),
+                pid: who.pid,
+                command: called(&who, process),
+                process: process.to_string(),
+            };
+        }
         self.named(format!("{what} ({})", operation_of(owner)), owner)
+    }
+
+    /// Who has a lock on a byte without having said so: somebody who is no program of a log's, or has only just taken it.
+    pub(crate) fn stranger(&self, byte: u64) -> Option<Who> {
+        let pid = self.lock_file.fd().and_then(|fd| holders::locker_of(fd, byte))?;
+        Some(Who { pid, command: holders::command_of(pid), ..Who::default() })
     }
 
     fn named(&self, what: String, owner: &Owner) -> Blocker {

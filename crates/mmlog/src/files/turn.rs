@@ -11,7 +11,7 @@ use super::owner::{self, Operation};
 use super::{Files, SLICE};
 use crate::deadline::{Deadline, Waits};
 use crate::error::{Blocker, Fault};
-use crate::layout::{MAINTENANCE_BYTE, Owner, SYNC_BYTE, Wake};
+use crate::layout::{LOCK_BYTE, MAINTENANCE_BYTE, Owner, SYNC_BYTE, Wake};
 use crate::sys::{futex, lock, process};
 
 /// What a [`Files::turn`] ended with.
@@ -106,7 +106,7 @@ impl Files {
     }
 
     pub(super) fn lock_holder(&self) -> Blocker {
-        self.blocker("the log's lock", &self.meta.header().lock_owner)
+        self.blocker("the log's lock", &self.meta.header().lock_owner, LOCK_BYTE)
     }
 
     /// Waits until `ready` says so or this caller is the one that syncs.
@@ -123,7 +123,7 @@ impl Files {
                 Ok(held.map(Turn::Locked))
             }
         };
-        let who = || self.blocker("the sync", &header.sync_owner);
+        let who = || self.blocker("the sync", &header.sync_owner, SYNC_BYTE);
         Self::wait_for(&header.sync_wake, deadline, who, step)
     }
 
@@ -166,7 +166,7 @@ impl Files {
     }
 
     pub(crate) fn maintenance_holder(&self) -> Blocker {
-        self.blocker("maintenance", &self.meta.header().maintenance_owner)
+        self.blocker("maintenance", &self.meta.header().maintenance_owner, MAINTENANCE_BYTE)
     }
 
     fn try_held<'a>(

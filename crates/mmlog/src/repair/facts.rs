@@ -318,7 +318,7 @@ fn of_files(files: &Files, data: Option<DataFact>) -> std::result::Result<Facts,
     if files.ask_held(LOCK_BYTE)? {
         facts.suspects.extend(stopped(
             files,
-            files.blocker("the log's lock", &header.lock_owner),
+            files.blocker("the log's lock", &header.lock_owner, LOCK_BYTE),
             &header.lock_owner,
         ));
     }

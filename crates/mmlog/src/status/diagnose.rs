@@ -148,7 +148,12 @@ impl Status {
             }
             _ => format!("{repair}{plan}"),
         };
-        let found = critical(damage.id, State::Damaged, damage.problem.clone(), next);
+        // What cut it was then, unless somebody stored to it since.
+        let changed = self.file.changed.filter(|_| damage.id == FindingId::DataTruncated);
+        let changed = changed.map_or_else(String::new, |at| {
+            format!("; the file was last changed {}", ago(at, SystemTime::now()))
+        });
+        let found = critical(damage.id, State::Damaged, damage.problem.clone() + &changed, next);
         match &damage.still_open {
             Some(open) => self.still_open(open, found),
             None => found,
@@ -276,13 +281,13 @@ impl Status {
     fn holed(&self) -> Option<Finding> {
         let recent = |at: Option<SystemTime>| at.is_some_and(is_recent);
         let last = self.holes.iter().filter(|h| recent(h.at)).max_by_key(|h| h.at)?;
-        let who = if last.pid == 0 {
-            "an unknown process".to_owned()
-        } else {
-            format!("process {} ({})", last.pid, last.command)
+        // Without one, none is known to have died: what `>>` put behind it, or a reboot, left it.
+        let who = match last.pid {
+            0 => String::new(),
+            pid => format!(", left by process {pid} ({})", last.command),
         };
         let sentence = format!(
-            "{}, the latest of {} at {}, {}, left by {who}",
+            "{}, the latest of {} at {}, {}{who}",
             counted(self.holes_total, "hole"),
             size(last.len),
             last.start,

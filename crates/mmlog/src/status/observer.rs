@@ -302,8 +302,14 @@ impl Observer {
     fn lock(&mut self, files: &Files, record: &Owner, byte: u64, seen: &mut Sightings) -> Lock {
         let said = record.operation.load(Ordering::Acquire) & HELD != 0; // owner
         let held = seen_by(files.ask_held(byte));
-        let who = if held == Ok(true) { files.holder(record).0 } else { owner::of(record) };
-        let since = record.since_ns.load(Ordering::Relaxed);
+        // The record of another one does not tell of him.
+        let is_his = held != Ok(true) || said;
+        let who = match held {
+            Ok(true) if said => files.holder(record).0,
+            Ok(true) => files.stranger(byte).unwrap_or_default(),
+            _ => owner::of(record),
+        };
+        let since = if is_his { record.since_ns.load(Ordering::Relaxed) } else { 0 };
         let (who, mut seat) = self.known(files, who, &held);
         let for_at_least = match held {
             Ok(true) => self.age(Still::Lock(byte, who.pid, since), seen),
@@ -319,7 +325,7 @@ impl Observer {
             held,
             pid: who.pid,
             seat,
-            operation: owner::operation_of(record).into(),
+            operation: if is_his { owner::operation_of(record).into() } else { String::new() },
             since: time_of(since),
             process,
             frozen_by,

@@ -71,7 +71,7 @@ pub(crate) fn locker_of(file: impl AsFd, byte: u64) -> Option<u32> {
 
 /// A command that tells who has a lock on a file, in a shell. (lslocks shows no process for locks of our kind.)
 pub(crate) fn tells_lockers_of(file: &Path) -> String {
-    format!("`grep -ls \"OFDLCK.*:$(stat -c %i {}) \" /proc/[0-9]*/fdinfo/*`", quoted(file))
+    format!("`grep -ls \"ADVISORY.*:$(stat -c %i {}) \" /proc/[0-9]*/fdinfo/*`", quoted(file))
 }
 
 fn look_for_holders(file: impl AsFd, until: &Deadline) -> (Vec<Who>, bool) {

@@ -52,7 +52,8 @@ const CHECK: &[&str] = &[
     "Nagios takes the figures of one line: give it one LOG a service. Of a log in memory nobody knows how long it was \
      idle: a threshold for it is exit code 3 there.",
     "lag and in_flight are those of one moment. An append is called stalled when it stood still for the 50 ms of the \
-     look; nobody knows from one look for how long it has.",
+     look. For how long it has is told where the kernel knows for how long its process has not run, or the file when it was \
+     last stored to; else it is \"at least\" what was seen.",
 ];
 
 /// What the options of `repair` cost.

@@ -26,7 +26,7 @@ fn row(state: State) -> [&'static str; 3] {
         ],
         State::Locked => [
             "A process that is stopped, or does not get on, keeps the log's lock; or all slots for writers are taken, and somebody waits for one.",
-            "Appends that need more space, and programs that open the log, wait for it; critical after 30 s.",
+            "Appends that need more space, and programs that open the log, wait for it; critical after 30 s, at once where slots are what they wait for.",
             "Let it go on as the step says (`kill -CONT PID`, or thaw it): that loses nothing. `kill -9 PID` lets the others go on, and loses all that it has not appended yet: its append in flight, what it has read, and what waits in its pipe; the program at the other end then gets SIGPIPE.",
         ],
         State::Stalled => [

@@ -1,7 +1,6 @@
 //! Files that are not at their paths: where they are, who has them open still, and what saves what they hold.
 
 use std::path::Path;
-use std::time::SystemTime;
 
 use super::critical;
 use crate::error::{Class, Error, Fault, quoted};
@@ -10,7 +9,7 @@ use crate::status::still_open::{Removed, removed};
 use crate::status::{Damage, Finding, FindingId, State, Status, StillOpen, WriterStatus};
 use crate::sys::holders::Opener;
 use crate::sys::process;
-use crate::units::{ago, agree, listed};
+use crate::units::{agree, lasting, listed};
 
 impl Status {
     /// The data file lies beside where it should be.
@@ -86,9 +85,8 @@ impl Status {
                 Finding { sentence, next_step: next, pid: w.seat.pid, ..found }
             }
             None if open.is_unseen => {
-                let sentence = format!(
-                    "{sentence}; whether somebody has it open whom uid {me} may not look at is not known"
-                );
+                let sentence =
+                    format!("{sentence}; whether somebody has it open still, uid {me} could not see");
                 Finding { sentence, ..found }
             }
             None => found,
@@ -101,7 +99,8 @@ impl Status {
             [one] => self.writers.iter().find(|w| w.seat.pid == Some(one.pid)).and_then(|w| w.since),
             _ => None,
         };
-        let since = since.map(|at| format!(", a writer since {},", ago(at, SystemTime::now())));
+        let since =
+            since.and_then(|at| at.elapsed().ok()).map(|time| format!(", a writer for {},", lasting(time)));
         have_open(openers, &since.unwrap_or_default())
     }
 }

@@ -83,6 +83,13 @@ impl Status {
                     ),
                 )
             }
+            _ if undone.of_log && matches!(undone.errno, 0 | libc::ENOSPC) && self.has_no_inode() => (
+                "no inode is left to make the next segment with".to_owned(),
+                format!(
+                    "`df -i {}` tells; remove files that nobody needs, and the log does it by itself then",
+                    self.directory()
+                ),
+            ),
             _ if undone.of_log => (
                 match undone.errno {
                     0 => "the next segment could not be made".to_owned(),

@@ -23,9 +23,7 @@ impl Status {
                 let forget = self.command("repair --forget-missing");
                 let back = || {
                     let back = self.back("it");
-                    format!(
-                        "{back}; if it never comes back, {forget} gives it up: readers are told what is lost"
-                    )
+                    format!("{back}; if it never comes back, {forget} gives it up")
                 };
                 let next = self.in_its_place(flaw).unwrap_or_else(back);
                 critical(flaw.id, State::Damaged, sentence, next)
@@ -60,7 +58,7 @@ impl Status {
     /// To delete what is left mends nothing.
     fn back(&self, what: &str) -> String {
         format!(
-            "put {what} in its place, nothing else brings these positions back; {} shows what is there, which can still be read, and this is said until a prune comes to it",
+            "put {what} in its place, nothing else brings these positions back ({} lists what is there)",
             self.command("segments")
         )
     }

@@ -10,8 +10,11 @@ use crate::status::{
     Finding, FindingId, Lock, OutputFull, Severity, State, Status, Thresholds, WriterStatus,
 };
 use crate::sys::process::ProcessState;
-use crate::units::{agree, counted, lasting, size};
+use crate::units::{agree, counted, lasting, listed, size};
 use crate::waiting::Want;
+
+/// So many of those who have all slots are named.
+const NAMED: usize = 2;
 
 fn made(severity: Severity, id: FindingId, state: State, (sentence, next_step): (String, String)) -> Finding {
     Finding { id, severity, state, sentence, next_step, pid: None }
@@ -268,16 +271,23 @@ impl Status {
         let who = match (greedy, writer.map(|w| Person::from(w).named())) {
             (Some((_, 1)), Some(named)) => format!(", by process {named}"),
             (Some((_, n)), Some(named)) => format!(", process {named} has {n} of them"),
-            _ => String::new(),
+            // Those who had it first.
+            _ => {
+                let first = self.writers.iter().take(NAMED).map(|w| Person::from(w).named());
+                let more = self.writers.len().saturating_sub(NAMED);
+                let more = (more > 0).then(|| format!("{more} more"));
+                format!(", by {}", listed(&first.chain(more).collect::<Vec<_>>()))
+            }
         };
         let waits = match &self.slot_waiters {
             Some(wait) => {
                 let (count, since) = (wait.count.into(), until_now(Some(wait.since)).unwrap_or_default());
                 format!(
-                    "; {} {} for one for {}, the last of them {} ({})",
+                    "; {} {} waited {} for one, {}{} ({})",
                     counted(count, "program"),
-                    agree(count, "waits", "wait"),
+                    agree(count, "has", "have"),
                     lasting(since),
+                    agree(count, "", "the last of them "),
                     wait.pid,
                     wait.command
                 )
@@ -289,10 +299,11 @@ impl Status {
             n => format!("all {n} slots for writers are taken{who}{waits}"),
         };
         let next = format!(
-            "{} lists who has them: end those that are not needed; a new log takes more by --max-writers",
-            self.command("status"),
+            "{} tells how much each of them appends: end {}; a new log takes more by --max-writers",
+            self.command("stats"),
+            if self.max_writers == 1 { "it if it is not needed" } else { "those that are not needed" }
         );
-        let found = match self.slot_waiters {
+        let found = match &self.slot_waiters {
             Some(_) => critical(FindingId::WritersFull, State::Locked, sentence, next),
             None => warning(FindingId::WritersFull, State::Warning, sentence, next),
         };

@@ -208,6 +208,10 @@ impl Status {
         found
     }
 
+    pub(super) fn has_no_inode(&self) -> bool {
+        self.file.inodes.is_some_and(|(free, all)| free == 0 && all > 0)
+    }
+
     /// No inode: appends go on, and no segment or log can be begun.
     pub(super) fn inodes(&self) -> Option<Finding> {
         let (free, all) = self.file.inodes.filter(|(free, all)| *free == 0 && *all > 0)?;

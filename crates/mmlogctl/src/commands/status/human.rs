@@ -212,6 +212,9 @@ fn lock(lock: &Lock) -> String {
         Ok(false) => return "free".to_owned(),
         Err(reason) => return format!("could not be seen: {reason}"),
     }
+    if lock.pid == 0 {
+        return "held by a process that has not said who it is".to_owned();
+    }
     let operation = if lock.operation.is_empty() { "unknown operation" } else { &lock.operation };
     let (pid, home) = seated(lock.pid, lock.seat);
     let command = clipped(lock.command_line.as_ref().unwrap_or(&lock.command), TITLE);

@@ -10,6 +10,7 @@ pub(crate) mod zsh;
 
 use clap::{Arg, Command};
 use mmlogctl::commands::{check, drill};
+use mmlogctl::rules::RULES;
 
 /// What may stand for a value.
 #[derive(Clone, PartialEq, Eq)]
@@ -101,6 +102,8 @@ fn value(command: &Command, arg: &Arg) -> Value {
         _ if !words.is_empty() => Value::Words(words),
         ("drill", "NAME") => Value::Words(drill::names().into_iter().map(ToOwned::to_owned).collect()),
         (_, "WHEN") => Value::Words(["never", "always", "interval="].map(ToOwned::to_owned).to_vec()),
+        ("policy", "RULE=VALUE") => Value::Words(rules("=")),
+        ("policy", "RULE") => Value::Words(rules("")),
         (_, "LOG") => Value::Log,
         (_, "FILE") => Value::File,
         (_, "DIR") => Value::Dir,
@@ -108,6 +111,11 @@ fn value(command: &Command, arg: &Arg) -> Value {
         (_, "CMD") if arg.is_positional() => Value::Program,
         _ => Value::Free,
     }
+}
+
+/// With what stands behind their names.
+fn rules(behind: &str) -> Vec<String> {
+    RULES.iter().map(|rule| rule.name.to_owned() + behind).collect()
 }
 
 pub(crate) fn metrics() -> Vec<&'static str> {

@@ -69,7 +69,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
             stage.until("two writers", |stage| Ok((stage.look()?.writers.len() == 2).then_some(())))?;
             Ok(Some(stage.actor(index).pid()))
         },
-        command: "mmlogctl status {log}",
+        command: "mmlogctl stats {log}",
         cure: Cure::People("end the writers that are not needed", |stage| {
             stage.end_actors();
             Ok(())
