@@ -105,8 +105,10 @@ fn what_cannot_be_checked_is_unknown_unless_it_is_known_to_be_damaged_and_said_o
     says(&missing, 3, &format!("UNKNOWN - {}: no such log; ", missing.display()));
     let log = scratch.log(CONTENT);
     poke(&log, at::MAGIC, b"MMLOG");
-    // Nor can this one, and yet it is known how it is.
-    says(&log, 2, "DAMAGED - ");
+    // Nor can this one, which has no figures either, and yet it is known how it is.
+    let ended = check(&log, &[]);
+    assert!(ended.code == 2 && ended.text().starts_with("DAMAGED - "), "{ended:?}");
+    assert_eq!(ended.text().lines().count(), 1, "{ended:?}");
     assert_eq!(check(&log, &["--deep"]).code, 2);
     assert_eq!(check(&missing, &["--deep", "--json"]).code, 3);
 }
