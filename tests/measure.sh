@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures what the README claims, on this machine: medians of interleaved runs. Not part of the tests.
-#   tests/measure.sh throughput [ROUNDS] | latency [LINES] | idle [SECONDS] | chunk [ROUNDS] | sync [ROUNDS] | rotation [SECONDS] | policy [ROUNDS] | grep [ROUNDS] | since [GIB]
+#   tests/measure.sh throughput [ROUNDS] | pipes [ROUNDS] | latency [LINES] | idle [SECONDS] | chunk [ROUNDS] | sync [ROUNDS] | rotation [SECONDS] | policy [ROUNDS] | grep [ROUNDS] | since [GIB]
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cargo build --quiet --release --manifest-path "$root/Cargo.toml" --bins --examples --workspace
@@ -13,6 +13,40 @@ median() { sort -n | awk '{v[NR]=$1} END {print v[int((NR+1)/2)]}'; }
 # Nobody pays for the write-back of what another command wrote before.
 seconds() { sync; hyperfine --runs 1 --style none --export-json run.json "$1" >/dev/null; sed -n 's/.*"median": \([0-9.e-]*\),*/\1/p' run.json; }
 ratio() { awk -v a="$1" -v b="$2" 'BEGIN {printf "%.3f", a/b}'; }
+
+# So many programs at once, each with so many MB of lines in a pipe: milliseconds until all is in one new file.
+pipes_once() {
+  local how=$1 count=$2 mb=$3 begun
+  rm -f pipes.log pipes.log.mmlog
+  sync
+  begun=$(date +%s%N)
+  for _ in $(seq "$count"); do
+    case $how in
+      cat) (cat "in.$mb" | cat >> pipes.log) & ;;
+      append) (cat "in.$mb" | "$bin/mmlogctl" append pipes.log) & ;;
+    esac
+  done
+  wait
+  echo $((($(date +%s%N) - begun) / 1000000))
+  [ "$(stat -c %s pipes.log)" = $((count * $(stat -c %s "in.$mb"))) ] || echo "$how: bytes are missing" >&2
+}
+
+pipes() {
+  local rounds=${1:-7} mb count how
+  seq -f '%019.0f' 20000 | awk '{printf "%s %s\n", $0, "..................................................................................................."}' > block
+  for mb in 25 240 1000; do
+    for _ in $(seq $((mb * 1000000 / $(stat -c %s block)))); do cat block; done > "in.$mb"
+    for count in 1 2 4 8; do
+      [ "$mb" = 1000 ] && [ "$count" -gt 2 ] && continue
+      rm -f t.cat t.append
+      for _ in $(seq "$rounds"); do
+        for how in $(printf '%s\n' cat append | shuf); do pipes_once "$how" "$count" "$mb" >> "t.$how"; done
+      done
+      echo "$count x $mb MB: cat $(median < t.cat) ms, append $(median < t.append) ms: throughput $(ratio "$(median < t.cat)" "$(median < t.append)") of cat"
+    done
+    rm -f "in.$mb" pipes.log pipes.log.mmlog
+  done
+}
 
 throughput() {
   local rounds=${1:-9}

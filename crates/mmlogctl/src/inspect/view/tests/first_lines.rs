@@ -98,7 +98,7 @@ fn who_waits_for_a_full_disk_comes_before_the_figures_and_the_command_keeps_its_
     begins(
         &with_writer(full),
         &["FULL app.log: no space left, writer 4311 (svc1 --port 80, through mmlogctl) has waited 3 s"],
-        &["  df -h .", "tells how full it is; "],
+        &["  mmlogctl prune --punch --keep-bytes 5M app.log", "gives up the oldest 6 MiB of the log"],
     );
 }
 
