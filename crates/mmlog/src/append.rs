@@ -1,4 +1,4 @@
-//! Appending: one reservation, one copy, no lock and no system call on the way.
+//! Appending: one reservation, one copy, no lock, and no system call on the way but one for 60 KiB, to have pages ready.
 //!
 //! 1. *Look*: nothing of mine is in flight, the log is writable, the gate is open, there is space, the chunk at the
 //!    cursor is mapped. Whatever can fail or block does so here, before a range is taken.
