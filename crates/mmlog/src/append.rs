@@ -308,8 +308,7 @@ impl Writer {
             }
             // Mapped before a range is taken; where no mapping can be had, the copy goes by pwrite, which has to be
             // allowed.
-            let maps_long = others.append_at(here) && !files.config.writes_long;
-            let pwrite_from = lane.segment.pwrite_from(here, maps_long, &pages);
+            let pwrite_from = pwrite_from(files, &lane.segment, others, here);
             if len < pwrite_from && lane.leads_to(here) {
                 lane.have_ready(here, control.limit(), &pages);
                 break here;
@@ -381,8 +380,7 @@ impl Writer {
         }
         let pages = || files.pages();
         let way = Way { hint: &mut lane.hint, pins: &lane.pins, pages: &pages };
-        let maps_long = others.append_at(start) && !files.config.writes_long;
-        let pwrite_from = lane.segment.pwrite_from(start, maps_long, &pages);
+        let pwrite_from = pwrite_from(files, &lane.segment, others, start);
         if let Err(why) = put(&mut Target { segment: &lane.segment, pwrite_from, way }, start) {
             return Err(unstored(files, &lane.segment, why, start, len, doubt));
         }
@@ -438,6 +436,12 @@ fn look(control: &Control, len: u64, base: u64) -> Option<u64> {
     }
     let fits = now.start.saturating_add(len) <= control.limit() && control.base() == base;
     fits.then_some(now.start)
+}
+
+/// The length from which on a message at that position goes by `pwrite`.
+fn pwrite_from(files: &Files, segment: &Segment, others: &Others, at: u64) -> u64 {
+    let maps_long = others.append_at(at) && !files.config.writes_long;
+    segment.pwrite_from(at, maps_long, &|| files.pages())
 }
 
 type Put = std::result::Result<(), Unstored>;
