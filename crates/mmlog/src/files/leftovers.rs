@@ -23,6 +23,7 @@ pub(crate) struct Leftover {
 }
 
 impl Leftover {
+    #[cfg(feature = "compressed")]
     pub(super) fn new(dir: SegmentDir, name: OsString, found: Found) -> Self {
         Self { dir, name, found }
     }

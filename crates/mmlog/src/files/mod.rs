@@ -185,6 +185,7 @@ pub(crate) struct Files {
     pub(crate) names_synced: AtomicU64,
     pub(crate) own_tries: overdue::OwnTries,
     /// The compressed copy that this handle makes now.
+    #[cfg(feature = "compressed")]
     making: Mutex<Option<leftovers::Leftover>>,
     /// Why a writer that is gone could not append what it held back; of all files that this handle's writers went on with.
     not_appended: Arc<Mutex<Option<Fault>>>,

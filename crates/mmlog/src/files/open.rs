@@ -398,6 +398,7 @@ impl Opening<'_> {
             sync_took_ns: AtomicU64::new(0),
             names_synced: AtomicU64::new(0),
             own_tries: Default::default(),
+            #[cfg(feature = "compressed")]
             making: Mutex::default(),
             not_appended: Arc::default(),
             foreseen: Mutex::new(None),
