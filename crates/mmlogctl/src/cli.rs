@@ -3,7 +3,8 @@
 use std::ffi::OsString;
 use std::fmt::Write as _;
 
-use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{ArgMatches, Args as _, CommandFactory as _, FromArgMatches, Parser, Subcommand};
 
 use crate::arguments::Access;
 use crate::commands::append::AppendArgs;
@@ -32,12 +33,11 @@ use crate::typed;
 /// Operate mmlog logs: files that many processes append to through shared memory.
 #[derive(Debug, Parser)]
 #[command(name = "mmlogctl", version, arg_required_else_help = true, disable_help_subcommand = true)]
-pub struct Cli {
+struct Cli {
     #[command(flatten)]
     access: Access,
-    /// The command.
     #[command(subcommand)]
-    pub command: Command,
+    command: Command,
 }
 
 /// What commands are for, and their names in the order in which help lists them.
@@ -96,36 +96,99 @@ pub fn command() -> clap::Command {
 ///
 /// # Errors
 /// Help and version, which were asked for; what cannot be parsed.
-pub fn parse(line: impl Iterator<Item = OsString>) -> Result<Cli, clap::Error> {
-    let mut command = command();
-    let matches = command.try_get_matches_from_mut(typed::words(line)).map_err(typed::corrected)?;
-    Cli::from_arg_matches(&matches).map_err(|e| e.format(&mut command))
+pub fn parse(line: impl Iterator<Item = OsString>) -> Result<Command, clap::Error> {
+    let words = typed::words(line);
+    alone(&words).map_or_else(|| whole(words), Ok)
 }
 
-/// One variant a command; the text of `--help` and the man page stands on its arguments.
-#[expect(missing_docs, reason = "a text here would replace the one on the arguments")]
-#[derive(Debug, Subcommand)]
-pub enum Command {
-    Init(InitArgs),
-    Append(AppendArgs),
-    Exec(ExecArgs),
-    Cat(CatArgs),
-    Tail(TailArgs),
-    Grep(GrepArgs),
-    Ls(LsArgs),
-    Stats(StatsArgs),
-    Status(StatusArgs),
-    Check(CheckArgs),
-    Inspect(InspectArgs),
-    Repair(RepairArgs),
-    Trim(TrimArgs),
-    Policy(PolicyArgs),
-    Rotate(RotateArgs),
-    Prune(PruneArgs),
-    Segments(SegmentsArgs),
-    Rm(RmArgs),
-    Drill(DrillArgs),
-    Bench(BenchArgs),
+/// The same by the definition of the one command that is named first: those of all others take longer to make than many a command
+/// to run. `None` where the whole one has to say more: help, what is wrong, or what was meant.
+fn alone(words: &[OsString]) -> Option<Command> {
+    let (name, behind) = words.get(1..)?.split_first()?;
+    let (name, define) = ALL.iter().find(|(known, _)| name == known)?;
+    let definition = define(clap::Command::new(name)).no_binary_name(true);
+    Command::of(name, &mut definition.try_get_matches_from(behind).ok()?)?.ok()
+}
+
+fn whole(words: Vec<OsString>) -> Result<Command, clap::Error> {
+    let mut command = command();
+    let matches = command.try_get_matches_from_mut(words).map_err(typed::corrected)?;
+    Cli::from_arg_matches(&matches).map(|cli| cli.command).map_err(|e| e.format(&mut command))
+}
+
+/// Makes the commands: a variant each, of its name and its arguments, on which the text of `--help` and the man page stands.
+macro_rules! commands {
+    ($($variant:ident($args:ty) = $name:literal),* $(,)?) => {
+        #[expect(missing_docs, reason = "each has the text of its arguments")]
+        #[derive(Debug)]
+        pub enum Command {
+            $($variant($args)),*
+        }
+
+        /// By name, what adds its definition.
+        const ALL: &[(&str, fn(clap::Command) -> clap::Command)] = &[$(($name, <$args>::augment_args)),*];
+
+        impl Command {
+            /// The command of this name, of what was typed behind it.
+            fn of(name: &str, matches: &mut ArgMatches) -> Option<Result<Self, clap::Error>> {
+                match name {
+                    $($name => Some(<$args>::from_arg_matches_mut(matches).map(Self::$variant)),)*
+                    _ => None,
+                }
+            }
+        }
+    };
+}
+
+commands! {
+    Init(InitArgs) = "init",
+    Append(AppendArgs) = "append",
+    Exec(ExecArgs) = "exec",
+    Cat(CatArgs) = "cat",
+    Tail(TailArgs) = "tail",
+    Grep(GrepArgs) = "grep",
+    Ls(LsArgs) = "ls",
+    Stats(StatsArgs) = "stats",
+    Status(StatusArgs) = "status",
+    Check(CheckArgs) = "check",
+    Inspect(InspectArgs) = "inspect",
+    Repair(RepairArgs) = "repair",
+    Trim(TrimArgs) = "trim",
+    Policy(PolicyArgs) = "policy",
+    Rotate(RotateArgs) = "rotate",
+    Prune(PruneArgs) = "prune",
+    Segments(SegmentsArgs) = "segments",
+    Rm(RmArgs) = "rm",
+    Drill(DrillArgs) = "drill",
+    Bench(BenchArgs) = "bench",
+}
+
+impl FromArgMatches for Command {
+    fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
+        let missing = || clap::Error::new(ErrorKind::MissingSubcommand);
+        let (name, matches) = matches.subcommand().ok_or_else(missing)?;
+        Self::of(name, &mut matches.clone()).ok_or_else(missing)?
+    }
+
+    fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
+        *self = Self::from_arg_matches(matches)?;
+        Ok(())
+    }
+}
+
+impl Subcommand for Command {
+    fn augment_subcommands(command: clap::Command) -> clap::Command {
+        ALL.iter()
+            .fold(command, |command, (name, define)| command.subcommand(define(clap::Command::new(name))))
+    }
+
+    fn augment_subcommands_for_update(command: clap::Command) -> clap::Command {
+        Self::augment_subcommands(command)
+    }
+
+    fn has_subcommand(name: &str) -> bool {
+        ALL.iter().any(|(known, _)| *known == name)
+    }
 }
 
 #[cfg(test)]
@@ -159,6 +222,32 @@ mod tests {
     }
 
     #[test]
+    fn a_command_is_the_same_by_its_definition_alone() {
+        let lines = EXAMPLES.iter().flat_map(|(_, line)| line.split(['|', ';']));
+        let more = [
+            "mmlogctl trim --trust-path LOG",
+            "mmlogctl tail -5 LOG",
+            "mmlogctl check --warning fill=1 LOG",
+            "mmlogctl prune --keep 3 LOG",
+        ];
+        let mut by_itself = 0;
+        for line in lines.chain(more) {
+            let words = typed::words(line.split(' ').filter(|word| !word.is_empty()).map(OsString::from));
+            if let Some(command) = alone(&words) {
+                by_itself += 1;
+                assert_eq!(format!("{:?}", Ok::<_, clap::Error>(command)), format!("{:?}", whole(words)));
+            }
+        }
+        assert!(by_itself > more.len(), "{by_itself}");
+        // The whole definition has more to say of these.
+        for line in
+            ["mmlogctl", "mmlogctl trim --help", "mmlogctl trim", "mmlogctl tri LOG", "mmlogctl --version"]
+        {
+            assert!(alone(&line.split(' ').map(OsString::from).collect::<Vec<_>>()).is_none(), "{line}");
+        }
+    }
+
+    #[test]
     fn the_path_option_comes_last_and_only_in_the_long_help() {
         let mut command = command();
         command.build();
@@ -177,7 +266,7 @@ mod tests {
     fn trust_path_may_stand_on_either_side_of_the_command() {
         for line in ["mmlogctl --trust-path trim LOG", "mmlogctl trim LOG --trust-path"] {
             let line = line.split(' ');
-            let Ok(Cli { command: Command::Trim(args), .. }) = Cli::try_parse_from(line.clone()) else {
+            let Ok(Command::Trim(args)) = parse(line.clone().map(OsString::from)) else {
                 unreachable!("{line:?} does not parse");
             };
             assert!(matches!(args.access.trust(), Trust::AnyPath), "{line:?}");

@@ -48,8 +48,8 @@ pub fn main() -> ExitCode {
     if let Some(told) = worker::asked(std::env::args_os()) {
         return finish(|out| worker::run(&told, out).map(ExitCode::from));
     }
-    let cli = match cli::parse(std::env::args_os()) {
-        Ok(cli) => cli,
+    let command = match cli::parse(std::env::args_os()) {
+        Ok(command) => command,
         Err(help_or_usage) => {
             // clap prints help to stdout and errors to stderr; a closed pipe is none of our business.
             let printed = help_or_usage.print();
@@ -61,7 +61,7 @@ pub fn main() -> ExitCode {
             });
         }
     };
-    finish(|out| commands::run(&cli, out))
+    finish(|out| commands::run(&command, out))
 }
 
 fn finish(run: impl FnOnce(&mut Output) -> Result<ExitCode, Failure>) -> ExitCode {

@@ -11,8 +11,8 @@
 //! - The first process of a container cannot die of a signal that it sends itself: it has the exit code that shells
 //!   give to those who did.
 
-use std::fs;
-use std::io::{self, Write as _};
+use std::fs::File;
+use std::io::{self, Read as _, Write as _};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::process;
@@ -350,8 +350,8 @@ impl AsFd for Signals {
 /// Those of `signals` that we did not inherit "ignore" for.
 #[must_use]
 pub fn not_ignored(signals: &[i32]) -> Vec<i32> {
-    let status = own_status();
-    signals.iter().copied().filter(|signal| !is_ignored(&status, *signal)).collect()
+    let ignored = inherited();
+    signals.iter().copied().filter(|signal| !has(ignored, *signal)).collect()
 }
 
 /// A file size limit then is an errno of the write, which can be reported, for the log as for standard output and
@@ -360,20 +360,32 @@ pub fn not_ignored(signals: &[i32]) -> Vec<i32> {
 /// # Errors
 /// When the system refuses a handler.
 pub fn survive_size_limit() -> io::Result<()> {
-    if !is_ignored(&own_status(), SIGXFSZ) {
+    if !has(inherited(), SIGXFSZ) {
         flag::register(SIGXFSZ, Arc::new(AtomicBool::new(false)))?;
     }
     Ok(())
 }
 
-fn own_status() -> String {
-    fs::read_to_string("/proc/self/status").unwrap_or_default()
+/// The signals that we inherited "ignore" for, as a background job of a script does for INT; looked up once, since it takes longer
+/// than all handlers.
+fn inherited() -> u64 {
+    static IGNORED: OnceLock<u64> = OnceLock::new();
+    *IGNORED.get_or_init(|| ignored(&own_status()))
 }
 
-/// Whether we inherited "ignore" for a signal, as a background job of a script does for INT.
-fn is_ignored(status: &str, signal: i32) -> bool {
+fn own_status() -> String {
+    let mut text = String::with_capacity(4096);
+    let read = File::open("/proc/self/status").and_then(|file| file.take(4096).read_to_string(&mut text));
+    if read.is_ok() { text } else { String::new() }
+}
+
+/// The mask of ignored signals in the status of a process.
+fn ignored(status: &str) -> u64 {
     let mask = status.lines().find_map(|line| line.strip_prefix("SigIgn:"));
-    let mask = mask.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0);
+    mask.and_then(|hex| u64::from_str_radix(hex.trim(), 16).ok()).unwrap_or(0)
+}
+
+const fn has(mask: u64, signal: i32) -> bool {
     mask >> (signal - 1) & 1 == 1
 }
 
@@ -384,8 +396,8 @@ mod tests {
     #[test]
     fn the_ignore_mask_is_read_bit_by_bit() {
         let status = "Name:\tsh\nSigIgn:\t0000000000000006\nSigCgt:\t0\n";
-        assert!(is_ignored(status, SIGINT));
-        assert!(!is_ignored(status, SIGTERM));
-        assert!(!is_ignored("", SIGINT));
+        assert!(has(ignored(status), SIGINT));
+        assert!(!has(ignored(status), SIGTERM));
+        assert_eq!(ignored(""), 0);
     }
 }

@@ -123,7 +123,7 @@ impl Maker {
         fs::File::open(format!("/proc/{pid}/cmdline")).ok()?.take(LONGEST).read_to_end(&mut line).ok()?;
         let words = line.strip_suffix(b"\0")?.split(|&byte| byte == 0);
         let called = cli::parse(words.map(|word| OsStr::from_bytes(word).to_owned())).ok()?;
-        let (storing, drops) = match &called.command {
+        let (storing, drops) = match &called {
             Command::Append(args) => (args.storing(), args.storing().on_full == OnFull::Drop),
             Command::Exec(args) => (args.storing(), args.storing().on_full != OnFull::Retry),
             _ => return None,

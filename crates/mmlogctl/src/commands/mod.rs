@@ -2,7 +2,7 @@
 
 use std::process::ExitCode;
 
-use crate::cli::{Cli, Command};
+use crate::cli::Command;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 use crate::signals;
@@ -34,10 +34,10 @@ pub mod trim;
 ///
 /// # Errors
 /// What the command could not do.
-pub fn run(cli: &Cli, out: &mut Output) -> Result<ExitCode, Failure> {
+pub fn run(command: &Command, out: &mut Output) -> Result<ExitCode, Failure> {
     // The others end by signals in their own ways: they have input, output, a program or a screen to see to.
     if matches!(
-        cli.command,
+        command,
         Command::Init(_)
             | Command::Cat(_)
             | Command::Ls(_)
@@ -54,7 +54,7 @@ pub fn run(cli: &Cli, out: &mut Output) -> Result<ExitCode, Failure> {
     ) {
         signals::end_by_them();
     }
-    let exit: Exit = match &cli.command {
+    let exit: Exit = match command {
         Command::Init(args) => init::run(args, out)?,
         Command::Append(args) => append::run(args, out)?,
         Command::Exec(args) => return Ok(exec::run(args, out)),

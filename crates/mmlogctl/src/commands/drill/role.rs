@@ -16,7 +16,7 @@ use seccompiler::{
     apply_filter,
 };
 
-use crate::cli::{Cli, Command};
+use crate::cli::{self, Command};
 use crate::commands::status;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
@@ -295,9 +295,8 @@ fn look_blindly(log: &Path, out: &mut Output) -> Result<Exit, Failure> {
     let rule = is.and_then(|condition| SeccompRule::new(vec![condition])).map_err(no_filter)?;
     refuse(libc::SYS_fcntl, vec![rule], Errno::PERM)?;
     let line = ["mmlogctl", "status", "--json"].map(PathBuf::from);
-    let cli = Cli::try_parse_from(line.iter().map(PathBuf::as_path).chain([log]));
-    match cli {
-        Ok(Cli { command: Command::Status(args), .. }) => status::report(&args, out).map(|(exit, _)| exit),
+    match cli::parse(line.iter().map(PathBuf::as_path).chain([log]).map(OsString::from)) {
+        Ok(Command::Status(args)) => status::report(&args, out).map(|(exit, _)| exit),
         _ => Err(Failure::new(Exit::Usage, "status: its arguments have changed")),
     }
 }
