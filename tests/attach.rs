@@ -269,7 +269,7 @@ fn the_last_writer_trims_under_an_attached_reader_who_reads_on() {
 #[test]
 fn a_reader_changes_nothing_when_it_comes_and_goes() {
     let scene = scene();
-    let mut actor = Actor::new("leaver", &[("LOG", scene.log.display().to_string())]);
+    let mut actor = Actor::on(&scene.log, "leaver");
     assert_eq!(actor.hear(), "written");
     actor.kill();
     let before = (fs::read(&scene.log).unwrap(), fs::read(metadata_of(&scene.log)).unwrap());

@@ -203,7 +203,7 @@ fn held() {
 #[test]
 fn a_kill_costs_whole_lines_that_were_held_back_and_no_more_than_a_batch() {
     let scene = scene();
-    let mut actor = Actor::new("held", &[("LOG", scene.log.display().to_string())]);
+    let mut actor = Actor::on(&scene.log, "held");
     assert_eq!(actor.hear(), "written");
     actor.kill();
     let content = common::committed(&scene.log);

@@ -438,7 +438,7 @@ fn late() {
 #[test]
 fn what_is_put_behind_a_log_while_it_is_cut_at_its_end_is_counted() {
     let scene = scene();
-    Actor::new("late", &[("LOG", scene.log.display().to_string())]).finish();
+    Actor::on(&scene.log, "late").finish();
     assert_eq!(common::committed(&scene.log), b"acknowledged\nmine\n");
 }
 
@@ -481,7 +481,7 @@ fn whoever_has_recovered_a_log_keeps_no_slot_from_others_while_that_becomes_dura
     // Of before the ids changed: in another container, say. It need not take the log's lock to have a slot.
     let log = options().wait(Duration::from_millis(200)).open(&scene.log).unwrap();
     rebooted(&scene.log);
-    let mut recovers = Actor::new("recovers", &[("LOG", scene.log.display().to_string())]);
+    let mut recovers = Actor::on(&scene.log, "recovers");
     assert_eq!(recovers.hear(), "reboot:noted");
     let mut writer = log.writer().unwrap();
     recovers.tell("go on");

@@ -368,7 +368,7 @@ fn holder() {
 fn a_file_that_somebody_writes_to_is_not_adopted() {
     let scene = scene();
     put(&scene.log, b"first\n");
-    let mut holder = Actor::new("holder", &[("LOG", scene.log.display().to_string())]);
+    let mut holder = Actor::on(&scene.log, "holder");
     assert_eq!(holder.hear(), "open");
     let options = Log::options().adopt(Adopt::Existing);
     let error = options.open_or_create(&scene.log).err().expect("it is in use");

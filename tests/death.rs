@@ -244,7 +244,7 @@ fn a_stopped_writer_is_named_and_never_robbed() {
     let log = options().open_or_create(&scene.log).unwrap();
     let mut writer = log.writer().unwrap();
     writer.append(b"before\n").unwrap();
-    let mut other = Actor::new("bystander", &[("LOG", scene.log.display().to_string())]);
+    let mut other = Actor::on(&scene.log, "bystander");
     assert_eq!(other.hear(), "here");
     let surgeon = Surgeon::new(&scene.log);
     let start = surgeon.append_in_flight(1, COPYING, 100);

@@ -23,7 +23,7 @@ use nix::sys::ptrace;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use cli::{Scratch, Tool, mmlogctl, mounted, own_mounts, skipped, succeeds, wait_for};
+use cli::{Scratch, Tool, mmlogctl, own_mounts, skipped, small_disk, succeeds, wait_for};
 
 fn look(log: &Path) -> Status {
     Observer::open(log, &Options::new()).unwrap().look().unwrap()
@@ -212,9 +212,7 @@ fn who_waits_for_a_slot_is_counted_until_he_has_one() {
 fn a_writer_says_what_it_waits_for_until_an_append_works() {
     let claim = "a writer says what it waits for until an append works";
     let scratch = Scratch::new();
-    let Some(disk) = mounted(&scratch, "tmpfs", "size=1m") else {
-        return skipped(claim, "mounting a small tmpfs needs root");
-    };
+    let Some(disk) = small_disk(&scratch, "1m", claim) else { return };
     let log = disk.join("app.log");
     let open = Log::options().chunk_size(65536).max_writers(8).open_or_create(&log).unwrap();
     let (mut writer, mut other) = (open.writer().unwrap(), open.writer().unwrap());

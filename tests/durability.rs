@@ -151,7 +151,7 @@ fn stopped() {
 #[test]
 fn a_sync_behind_a_stopped_writer_names_it() {
     let scene = scene();
-    let mut actor = Actor::new("stopped", &[("LOG", scene.log.display().to_string())]);
+    let mut actor = Actor::on(&scene.log, "stopped");
     assert_eq!(actor.hear(), "ready");
     kill(Pid::from_raw(actor.pid()), Signal::SIGSTOP).unwrap();
     let start = Surgeon::new(&scene.log).append_in_flight(0, COPYING, 10);
@@ -255,7 +255,7 @@ fn crowded() {
 #[test]
 fn a_process_out_of_descriptors_costs_nobody_durability() {
     let scene = scene();
-    let mut actor = Actor::new("crowded", &[("LOG", scene.log.display().to_string())]);
+    let mut actor = Actor::on(&scene.log, "crowded");
     assert_eq!(actor.hear(), "crowded");
     let log = options().open(&scene.log).unwrap();
     assert_eq!(log.sync().unwrap(), Position::new(4), "others sync");
@@ -296,7 +296,7 @@ fn before() {
 
 /// A log whose first two messages are synced, as a power cut leaves it; returns the position behind them.
 fn synced_log(scene: &common::Scene) -> u64 {
-    let mut before = Actor::new("before", &[("LOG", scene.log.display().to_string())]);
+    let mut before = Actor::on(&scene.log, "before");
     let synced = before.hear().parse().unwrap();
     before.kill();
     synced

@@ -82,7 +82,7 @@ fn family() {
 #[test]
 fn parent_child_and_grandchild_append_by_one_writer_and_nothing_is_lost_or_doubled() {
     let scene = scene();
-    Actor::new("family", &[("LOG", scene.log.display().to_string())]).finish();
+    Actor::on(&scene.log, "family").finish();
     assert_complete(&parse(&fs::read(&scene.log).unwrap()), 3, EACH);
 }
 
@@ -108,7 +108,7 @@ fn half_a_line() {
 #[test]
 fn half_a_line_in_the_buffer_stays_the_parents() {
     let scene = scene();
-    Actor::new("half_a_line", &[("LOG", scene.log.display().to_string())]).finish();
+    Actor::on(&scene.log, "half_a_line").finish();
     let expected = "whole\nchild's\nchild's lasthalf a line\nparent's last";
     assert_eq!(String::from_utf8(fs::read(&scene.log).unwrap()).unwrap(), expected);
 }
@@ -150,7 +150,7 @@ fn writers_of(status: &Status, pid: i32) -> Vec<u32> {
 fn a_childs_end_leaves_the_parents_slot_and_a_parents_end_frees_it() {
     let scene = scene();
     let log = options().open_or_create(&scene.log).unwrap();
-    let mut actor = Actor::new("parent", &[("LOG", scene.log.display().to_string())]);
+    let mut actor = Actor::on(&scene.log, "parent");
     assert_eq!(actor.hear(), "staying");
     let slots = writers_of(&log.status().unwrap(), actor.pid());
     assert_eq!(slots, [0], "the first child has gone, its parent's slot is still the parent's");
@@ -193,7 +193,7 @@ fn follower() {
 fn a_follower_is_its_process_and_not_the_child_that_inherited_it() {
     let scene = scene();
     let log = options().open_or_create(&scene.log).unwrap();
-    let mut actor = Actor::new("follower", &[("LOG", scene.log.display().to_string())]);
+    let mut actor = Actor::on(&scene.log, "follower");
     assert_eq!(actor.hear(), "staying");
     let seen = || {
         let followers = log.status().unwrap().followers;
@@ -247,7 +247,7 @@ const CHILDREN: u64 = 200;
 #[test]
 fn children_forked_beside_appending_threads_append_too() {
     let scene = scene();
-    let said = Actor::new("threads", &[("LOG", scene.log.display().to_string())]).finish();
+    let said = Actor::on(&scene.log, "threads").finish();
     let counts: Vec<u64> = said.lines().next().unwrap().split(' ').map(|n| n.parse().unwrap()).collect();
     let lines = parse(&fs::read(&scene.log).unwrap()).lines;
     let expected =
@@ -280,7 +280,7 @@ fn facade() {
 #[test]
 fn a_child_can_do_all_that_its_parent_can() {
     let scene = scene();
-    Actor::new("facade", &[("LOG", scene.log.display().to_string())]).finish();
+    Actor::on(&scene.log, "facade").finish();
     assert_eq!(common::committed(&scene.log), b"parent's\nchild's\non\n");
 }
 
@@ -307,7 +307,7 @@ fn live(log: &Log, writer: &mut Writer, generation: u64) {
 #[test]
 fn a_grandchild_of_a_child_that_never_used_the_log_appends_too() {
     let scene = scene();
-    Actor::new("generations", &[("LOG", scene.log.display().to_string())]).finish();
+    Actor::on(&scene.log, "generations").finish();
     assert_complete(&parse(&fs::read(&scene.log).unwrap()), 6, EACH);
 }
 
@@ -336,7 +336,7 @@ fn write_in_halves(writer: &mut Writer, id: u64, first: u64) {
 #[test]
 fn half_lines_of_parent_and_child_do_not_mix_and_none_is_lost() {
     let scene = scene();
-    Actor::new("halves", &[("LOG", scene.log.display().to_string())]).finish();
+    Actor::on(&scene.log, "halves").finish();
     assert_complete(&parse(&fs::read(&scene.log).unwrap()), 2, EACH);
 }
 

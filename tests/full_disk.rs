@@ -210,7 +210,7 @@ fn confined() {
 fn a_limit_below_the_length_that_others_made_takes_no_range() {
     let scene = common::scene();
     let (log, writer) = with_space(&scene.log);
-    Actor::new("confined", &[("LOG", scene.log.display().to_string())]).finish();
+    Actor::on(&scene.log, "confined").finish();
     assert_eq!(log.status().unwrap().holes_total, 0);
     drop(writer);
     log.close().unwrap();

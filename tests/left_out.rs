@@ -21,7 +21,7 @@ mod sweep;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cli::{Scratch, metadata_of, mmlogctl};
+use cli::{Scratch, finals, metadata_of, mmlogctl};
 use mmlog::{Compress, Compression, Follower, Log, Next, Rotation, Start};
 
 /// Lines of a segment.
@@ -46,15 +46,6 @@ fn log_of(directory: &Path, segments: u32) -> PathBuf {
     }
     log.close().unwrap();
     path
-}
-
-/// The files of old segments, oldest first.
-fn finals(log: &Path) -> Vec<PathBuf> {
-    let is_final = |path: &PathBuf| path.file_name().unwrap().to_str().unwrap().starts_with("app.log.0");
-    let entries = fs::read_dir(log.parent().unwrap()).unwrap();
-    let mut all: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).filter(is_final).collect();
-    all.sort();
-    all
 }
 
 /// Changes a byte in the middle of a file.

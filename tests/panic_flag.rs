@@ -113,7 +113,7 @@ fn writers_of_every_process_refuse_with_the_first_reason_and_readers_read_on() {
 #[test]
 fn closing_a_poisoned_log_leaves_its_file_as_it_is() {
     let scene = scene();
-    let mut writer = Actor::new("writer", &[("LOG", scene.log.display().to_string())]);
+    let mut writer = Actor::on(&scene.log, "writer");
     writer.tell("one");
     assert_eq!(writer.hear(), "ok");
     let log = options().open(&scene.log).unwrap();
@@ -156,7 +156,7 @@ fn a_slot_that_changes_under_its_writer_sets_the_flag() {
 fn neither_the_dead_nor_a_plain_errno_set_the_flag() {
     let scene = scene();
     let log = options().open_or_create(&scene.log).unwrap();
-    let mut writer = Actor::new("writer", &[("LOG", scene.log.display().to_string())]);
+    let mut writer = Actor::on(&scene.log, "writer");
     writer.tell("one");
     assert_eq!(writer.hear(), "ok");
     let start = Surgeon::new(&scene.log).append_in_flight(0, COPYING, 100);

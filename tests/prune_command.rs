@@ -16,7 +16,9 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use cli::{Bytes, Held, Scratch, Tool, became_final, forget_final, is_root, metadata_of, mmlogctl, skipped};
+use cli::{
+    Bytes, Held, Scratch, Tool, became_final, finals, forget_final, is_root, metadata_of, mmlogctl, skipped,
+};
 
 fn append(log: &Path, bytes: &[u8]) {
     mmlogctl("append", log)
@@ -45,15 +47,6 @@ fn segmented(scratch: &Scratch, finals: u64) -> PathBuf {
 /// All that `segmented` has appended from that generation on.
 fn contents(from: u64, finals: u64) -> Vec<u8> {
     (from..=finals).flat_map(|generation| content(generation).into_bytes()).collect()
-}
-
-/// The final segments that are there, oldest first.
-fn finals(log: &Path) -> Vec<PathBuf> {
-    let entries = fs::read_dir(log.parent().unwrap()).unwrap().map(|e| e.unwrap().path());
-    let mut finals: Vec<PathBuf> =
-        entries.filter(|p| p.file_name().unwrap().to_str().unwrap().starts_with("app.log.0")).collect();
-    finals.sort();
-    finals
 }
 
 fn prune(log: &Path, options: &[&str]) -> Tool {

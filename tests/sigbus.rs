@@ -214,7 +214,7 @@ fn everybody() {
 fn cut_metadata_is_an_error_of_everybody_and_harms_no_data() {
     for len in [0, 4096, SLOTS_AT as u64] {
         let scene = scene();
-        let mut actor = Actor::new("everybody", &[("LOG", scene.log.display().to_string())]);
+        let mut actor = Actor::on(&scene.log, "everybody");
         assert_eq!(actor.hear(), "ready");
         let before = fs::read(&scene.log).unwrap();
         cut(&metadata_of(&scene.log), len);

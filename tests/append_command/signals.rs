@@ -8,7 +8,7 @@ use nix::sys::signal::{Signal, killpg};
 use nix::sys::stat::Mode;
 use nix::unistd::{Pid, mkfifo};
 
-use crate::cli::{IGNORED, Running, Scratch, Tool, is_ignored, skipped};
+use crate::cli::{IGNORED, Running, Scratch, Tool, finals, is_ignored, skipped};
 use crate::{append, holds, wait_until_it_holds};
 
 /// An appender that has stored a first line, so that it is known to catch signals.
@@ -116,8 +116,7 @@ fn after_a_signal_what_is_read_on_is_bounded_by_the_policy_still() {
         running.feed(&line.repeat(40));
     }
     running.end();
-    let names = fs::read_dir(log.parent().unwrap()).unwrap().map(|entry| entry.unwrap().file_name());
-    let finals = names.filter(|name| name.to_str().unwrap().starts_with("app.log.0")).count();
+    let finals = finals(&log).len();
     let generation = mmlog::Log::options().open_reader(&log).unwrap().generation();
     assert!(generation >= 4 && finals <= 2, "{finals} final segments of {generation}");
 }

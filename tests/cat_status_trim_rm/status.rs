@@ -8,7 +8,7 @@ use mmlog::layout::LOCK_BYTE;
 use nix::sys::signal::Signal;
 
 use crate::cli::{
-    Bytes, Held, Scratch, at, mmlogctl, mounted, poke, skipped, slot, succeeds, wait_for, write_slot,
+    Bytes, Held, Scratch, at, mmlogctl, poke, skipped, slot, small_disk, succeeds, wait_for, write_slot,
 };
 use crate::{CONTENT, live};
 
@@ -150,9 +150,7 @@ fn a_long_path_is_whole_and_quoted_where_it_is_to_be_pasted() {
 #[test]
 fn a_full_disk_is_full_and_one_nearly_so_full_soon() {
     let scratch = Scratch::new();
-    let Some(disk) = mounted(&scratch, "tmpfs", "size=2m") else {
-        return skipped("a full disk is shown", "mounting a small tmpfs needs root");
-    };
+    let Some(disk) = small_disk(&scratch, "2m", "a full disk is shown") else { return };
     let log = disk.join("app.log");
     mmlogctl("append", &log).input(CONTENT).run().is_success();
     shows(&log, "FULL SOON", &["free on its file system"]);

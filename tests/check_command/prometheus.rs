@@ -10,7 +10,7 @@ use mmlog::{Log, Position};
 use openmetrics_parser::prometheus::parse_prometheus;
 use openmetrics_parser::{PrometheusType, PrometheusValue};
 
-use crate::cli::{Held, Scratch, Tool, mmlogctl, mounted, skipped, slot, succeeds, write_slot};
+use crate::cli::{Held, Scratch, Tool, mmlogctl, skipped, slot, small_disk, succeeds, write_slot};
 use crate::{CONTENT, check};
 
 /// A sample: its family and its labels.
@@ -187,9 +187,7 @@ fn a_file_that_cannot_be_written_is_said_with_what_to_do_and_the_line_is_there_s
 #[test]
 fn a_write_that_fails_leaves_the_old_file() {
     let scratch = Scratch::new();
-    let Some(disk) = mounted(&scratch, "tmpfs", "size=64k") else {
-        return skipped("metrics on a full disk", "mounting a small tmpfs needs root");
-    };
+    let Some(disk) = small_disk(&scratch, "64k", "metrics on a full disk") else { return };
     let (log, file) = (scratch.log(CONTENT), disk.join("mmlog.prom"));
     fs::write(&file, "old\n").unwrap();
     let _ = fs::write(disk.join("filler"), vec![1; 64 << 10]);

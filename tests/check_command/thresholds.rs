@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use mmlog::{Log, Position};
 
-use crate::cli::{Held, Scratch, mmlogctl, mounted, skipped, slot, write_hole, write_slot};
+use crate::cli::{Held, Scratch, mmlogctl, skipped, slot, small_disk, write_hole, write_slot};
 use crate::{CONTENT, check};
 
 /// A log that has some of everything, until what is returned ends.
@@ -111,9 +111,7 @@ fn an_idle_log_is_what_the_threshold_says() {
 #[test]
 fn a_disk_is_as_full_as_the_threshold_says() {
     let scratch = Scratch::new();
-    let Some(disk) = mounted(&scratch, "tmpfs", "size=2m") else {
-        return skipped("thresholds of free space", "mounting a small tmpfs needs root");
-    };
+    let Some(disk) = small_disk(&scratch, "2m", "thresholds of free space") else { return };
     let log = disk.join("app.log");
     mmlogctl("append", &log).args(["--chunk-size=64K", "--max-writers=8"]).input(CONTENT).run().is_success();
     let said = line(&log, &[], 0);

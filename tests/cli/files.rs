@@ -224,3 +224,12 @@ pub(crate) fn became_final(log: &Path, generation: u64, at_ns: u64) {
 pub(crate) fn forget_final(log: &Path, generation: u64) {
     poke(log, noted_final(log, generation).0, &[0; size_of::<TimeFinal>()]);
 }
+
+/// Final segments of `app.log`, oldest first.
+pub(crate) fn finals(log: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(log.parent().unwrap()).unwrap().map(|e| e.unwrap().path());
+    let mut finals: Vec<PathBuf> =
+        entries.filter(|p| p.file_name().unwrap().to_str().unwrap().starts_with("app.log.0")).collect();
+    finals.sort();
+    finals
+}

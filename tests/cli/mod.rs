@@ -20,8 +20,8 @@ use nix::unistd::geteuid;
 use tempfile::TempDir;
 
 pub(crate) use files::{
-    Bytes, Held, at, became_final, forget_final, messages, metadata_of, poke, raw, reboot, slot, write_hole,
-    write_hole_time, write_owner, write_slot,
+    Bytes, Held, at, became_final, finals, forget_final, messages, metadata_of, poke, raw, reboot, slot,
+    write_hole, write_hole_time, write_owner, write_slot,
 };
 pub(crate) use process::{Ended, Ends, Running, Tool, mmlogctl, succeeds};
 
@@ -111,6 +111,23 @@ pub(crate) fn own_mounts() -> bool {
     is_root()
         && unshare(CloneFlags::CLONE_NEWNS).is_ok()
         && mount(None::<&str>, "/", None::<&str>, private, None::<&str>).is_ok()
+}
+
+/// A tmpfs of that size; where none can be had, that the claim was skipped is said.
+pub(crate) fn small_disk(scratch: &Scratch, size: &str, claim: &str) -> Option<PathBuf> {
+    let disk = mounted(scratch, "tmpfs", &format!("size={size}"));
+    if disk.is_none() {
+        skipped(claim, "mounting a small tmpfs needs root");
+    }
+    disk
+}
+
+/// Leaves no space there, until the file is removed.
+pub(crate) fn fill(disk: &Path) -> PathBuf {
+    let path = disk.join("filler");
+    let mut filler = File::create(&path).unwrap();
+    while filler.write_all(&[1; 4096]).is_ok() {}
+    path
 }
 
 /// Mounts a small file system at a new directory; nothing when the system does not let us.

@@ -40,6 +40,11 @@ impl Actor {
         Self::spawn(Command::new(std::env::current_exe().unwrap()), role, parameters)
     }
 
+    /// One that needs nothing but the log.
+    pub fn on(log: &Path, role: &str) -> Self {
+        Self::new(role, &[("LOG", log.display().to_string())])
+    }
+
     /// Under a wrapper such as strace, whose command line ends before the program.
     pub fn under(mut wrapper: Command, role: &str, parameters: &[(&str, String)]) -> Self {
         wrapper.arg(std::env::current_exe().unwrap());

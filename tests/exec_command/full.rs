@@ -1,22 +1,13 @@
 //! A disk that is full: the program neither dies nor hangs of it, unless to wait is what was asked for.
 
 use std::fs;
-use std::path::PathBuf;
 
 use nix::sys::signal::Signal;
 
-use crate::cli::{Ended, Scratch, mmlogctl, mounted, skipped, wait_for};
+use crate::cli::{Ended, Scratch, mmlogctl, small_disk, wait_for};
 use crate::{content, line_after, shell};
 
 const MIB: usize = 1 << 20;
-
-fn small_disk(scratch: &Scratch, claim: &str) -> Option<PathBuf> {
-    let disk = mounted(scratch, "tmpfs", "size=2m");
-    if disk.is_none() {
-        skipped(claim, "mounting a small tmpfs needs root");
-    }
-    disk
-}
 
 /// How many bytes it says were not stored, in its last line.
 fn not_stored(ended: &Ended) -> usize {
@@ -32,7 +23,7 @@ const MUCH_BYTES: usize = 642_857 * 7;
 #[test]
 fn a_program_on_a_full_disk_ends_well_and_what_was_dropped_is_said() {
     let scratch = Scratch::new();
-    let Some(disk) = small_disk(&scratch, "a program on a full disk ends well") else { return };
+    let Some(disk) = small_disk(&scratch, "2m", "a program on a full disk ends well") else { return };
     // Where a line has no room, the longer one that says so has not either.
     let prefix = format!("--prefix={}", "p".repeat(100_000));
     for (name, end, code) in [("ok", "true", 1), ("failing", "exit 7", 7)] {
@@ -72,7 +63,7 @@ fn dropped(line: &str) -> usize {
 #[test]
 fn drop_holds_no_program_up_and_goes_on_when_there_is_space() {
     let scratch = Scratch::new();
-    let Some(disk) = small_disk(&scratch, "drop goes on when there is space") else { return };
+    let Some(disk) = small_disk(&scratch, "2m", "drop goes on when there is space") else { return };
     for on_full in ["drop", "fail"] {
         let (log, filler) = (disk.join(on_full), disk.join("filler"));
         fs::write(&filler, vec![1; MIB]).unwrap();
@@ -101,7 +92,9 @@ fn drop_holds_no_program_up_and_goes_on_when_there_is_space() {
 #[test]
 fn drop_starts_the_program_where_the_log_is_yet_to_be_made_and_retry_waits() {
     let scratch = Scratch::new();
-    let Some(disk) = small_disk(&scratch, "drop starts the program before there is a log") else { return };
+    let Some(disk) = small_disk(&scratch, "2m", "drop starts the program before there is a log") else {
+        return;
+    };
     for (on_full, says) in [("drop", DROPPING), ("retry", "(waiting; nothing is lost)")] {
         let (log, filler, started) = (disk.join(on_full), disk.join("filler"), scratch.file(on_full));
         fs::write(&filler, vec![1; 2 * MIB - 8192]).unwrap();
@@ -130,7 +123,9 @@ fn drop_starts_the_program_where_the_log_is_yet_to_be_made_and_retry_waits() {
 #[test]
 fn a_program_that_ends_before_the_log_could_be_made_has_its_exit_code() {
     let scratch = Scratch::new();
-    let Some(disk) = small_disk(&scratch, "a program ends before the log could be made") else { return };
+    let Some(disk) = small_disk(&scratch, "2m", "a program ends before the log could be made") else {
+        return;
+    };
     fs::write(disk.join("filler"), vec![1; 2 * MIB - 8192]).unwrap();
     for (script, code, untold) in [("echo one", 1, 4), ("echo one; exit 7", 7, 4), ("true", 0, 0)] {
         let ended = shell(&disk.join("app.log"), &["--on-full=drop"], script).run();
@@ -148,7 +143,7 @@ fn a_program_that_ends_before_the_log_could_be_made_has_its_exit_code() {
 #[test]
 fn copies_go_on_when_the_log_cannot() {
     let scratch = Scratch::new();
-    let Some(disk) = small_disk(&scratch, "copies go on when the log cannot") else { return };
+    let Some(disk) = small_disk(&scratch, "2m", "copies go on when the log cannot") else { return };
     let log = disk.join("app.log");
     let ended = shell(&log, &["--on-full=drop", "--chunk-size=64K", "--tee"], MUCH).run();
     assert_eq!(ended.stdout.len(), MUCH_BYTES);
@@ -157,7 +152,7 @@ fn copies_go_on_when_the_log_cannot() {
 #[test]
 fn retry_holds_the_program_up_and_goes_on_when_there_is_space() {
     let scratch = Scratch::new();
-    let Some(disk) = small_disk(&scratch, "retry goes on when there is space") else { return };
+    let Some(disk) = small_disk(&scratch, "2m", "retry goes on when there is space") else { return };
     let (log, filler) = (disk.join("app.log"), disk.join("filler"));
     fs::write(&filler, vec![1; 3 * MIB / 2]).unwrap();
     let running = shell(&log, &["--chunk-size=64K"], "seq 100000 249999; exit 7").start();
@@ -172,7 +167,8 @@ fn retry_holds_the_program_up_and_goes_on_when_there_is_space() {
 #[test]
 fn a_signal_reaches_a_program_that_a_full_disk_holds_up() {
     let scratch = Scratch::new();
-    let Some(disk) = small_disk(&scratch, "a signal reaches a program that a full disk holds up") else {
+    let Some(disk) = small_disk(&scratch, "2m", "a signal reaches a program that a full disk holds up")
+    else {
         return;
     };
     let log = disk.join("app.log");

@@ -5,7 +5,7 @@ use std::process::Command;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use crate::cli::{IGNORED, Scratch, Tool, is_ignored, skipped, succeeds};
+use crate::cli::{IGNORED, Scratch, Tool, finals, is_ignored, skipped, succeeds};
 use crate::{content, holds, line_after, shell};
 
 #[test]
@@ -50,6 +50,21 @@ fn a_program_that_does_not_end_is_not_left() {
     assert_eq!(running.end().code, 7);
     end(&sleeper);
     holds(&log, &[&format!("sleeper {sleeper}"), "TERM", "goes on"]);
+}
+
+#[test]
+fn what_a_program_says_after_a_signal_is_bounded_by_the_policy_still() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let script = "trap 'seq 1000000 1149999; exit 7' TERM; echo ready; while :; do sleep 0.01; done";
+    let running = shell(&log, &["--rotate-size=64K", "--keep=1"], script).start();
+    line_after(&log, "ready");
+    running.signal(Signal::SIGTERM);
+    assert_eq!(running.end().code, 7);
+    let generation = mmlog::Log::options().open_reader(&log).unwrap().generation();
+    let finals = finals(&log).len();
+    assert!(generation >= 4 && finals <= 2, "{finals} final segments of {generation}");
+    assert!(content(&log).ends_with("\n1149998\n1149999\n"));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt as _;
 
 use super::*;
+use crate::cli::skipped;
 
 /// Whether a process has a file open that has that path where it is.
 fn has_open(pid: u32, file: &Path) -> bool {

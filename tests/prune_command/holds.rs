@@ -3,7 +3,7 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use mmlog::{Fault, Log, Position, Retention};
 use nix::mount::{MsFlags, mount};
@@ -30,12 +30,17 @@ fn stop(running: crate::cli::Running) -> Ended {
     running.end()
 }
 
+/// A log with three final segments, and a hold at that position.
+fn held_at(scratch: &Scratch, position: u64) -> (PathBuf, mmlog::Hold) {
+    let log = segmented(scratch, 3);
+    let hold = Log::options().open(&log).unwrap().hold("shipper", Position::new(position)).unwrap();
+    (log, hold)
+}
+
 #[test]
 fn what_a_hold_has_not_passed_stays_until_it_has() {
     let scratch = Scratch::new();
-    let log = segmented(&scratch, 3);
-    let opened = Log::options().open(&log).unwrap();
-    let hold = opened.hold("shipper", Position::new(13)).unwrap();
+    let (log, hold) = held_at(&scratch, 13);
     let all = finals(&log);
     prune(&log, &["--keep=0"]).run().printed(b"");
     assert_eq!(finals(&log), all[1..]);
@@ -137,9 +142,7 @@ fn force_takes_what_is_held_and_the_consumer_is_told_what_it_missed() {
 #[test]
 fn a_prune_that_a_hold_keeps_from_removing_anything_is_not_silent_and_one_command_ends_the_hold_and_prunes() {
     let scratch = Scratch::new();
-    let log = segmented(&scratch, 3);
-    let opened = Log::options().open(&log).unwrap();
-    let _hold = opened.hold("shipper", Position::new(0)).unwrap();
+    let (log, _hold) = held_at(&scratch, 0);
     let all = finals(&log);
     for rules in [&["--keep=1"][..], &["--keep-bytes=1"]] {
         let ended = prune(&log, rules).run();

@@ -1,14 +1,13 @@
 //! `--punch`: the oldest part of a log that never rotates gives its blocks back while the log is in use.
 
-use std::fs::{self, File};
-use std::io::Write as _;
+use std::fs;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use mmlog::{Fault, HoleKind, Log, Next, Position, Retention, Start};
 use serde_json::Value;
 
-use crate::cli::{Scratch, metadata_of, mmlogctl, mounted, poke, reboot, skipped, wait_for};
+use crate::cli::{Scratch, fill, metadata_of, mmlogctl, poke, reboot, small_disk, wait_for};
 use crate::{allocated, append, is_sound, prune};
 
 /// Lines of 100 bytes.
@@ -52,14 +51,13 @@ fn the_last_bytes_stay_from_a_line_on_and_positions_do_not_change() {
 #[test]
 fn what_is_said_to_go_on_a_full_disk_is_what_goes() {
     let scratch = Scratch::new();
-    let Some(disk) = mounted(&scratch, "tmpfs", "size=8m") else {
-        return skipped("what is said to go on a full disk is what goes", "mounting needs root");
+    let Some(disk) = small_disk(&scratch, "8m", "what is said to go on a full disk is what goes") else {
+        return;
     };
     let log = disk.join("app.log");
     mmlogctl("init", &log).arg("--chunk-size=64K").run().is_success();
     append(&log, &lines(0, 60_000));
-    let mut filler = File::create(disk.join("filler")).unwrap();
-    while filler.write_all(&[1; 4096]).is_ok() {}
+    fill(&disk);
     let look =
         || -> Value { serde_json::from_slice(&mmlogctl("status", &log).arg("--json").run().stdout).unwrap() };
     let full = look();
@@ -181,9 +179,7 @@ fn beside_writers_and_a_follower_nothing_that_is_kept_is_lost() {
 #[test]
 fn on_a_full_disk_it_makes_room_and_the_writer_goes_on() {
     let scratch = Scratch::new();
-    let Some(disk) = mounted(&scratch, "tmpfs", "size=2M") else {
-        return skipped("on a full disk it makes room", "needs root");
-    };
+    let Some(disk) = small_disk(&scratch, "2M", "on a full disk it makes room") else { return };
     let log = disk.join("app.log");
     let mut writer = mmlogctl("append", &log).args(["--chunk-size=64K", "--max-writers=8"]).start();
     writer.feed(&lines(0, 10_000));
@@ -192,8 +188,7 @@ fn on_a_full_disk_it_makes_room_and_the_writer_goes_on() {
         let ended = mmlogctl("status", &log).run();
         (ended.code == 0 && ended.text().contains("cursor       1000000")).then_some(())
     });
-    let mut ballast = File::create(disk.join("ballast")).unwrap();
-    while ballast.write_all(&[1; 4096]).is_ok() {}
+    fill(&disk);
     writer.feed(&lines(10_000, 12_000));
     writer.until_stderr("no space");
     punch(&log, 100_000);

@@ -26,7 +26,7 @@ fn a_writer_that_does_not_finish_is_named_and_nothing_has_changed() {
         let log = options().open_or_create(&scene.log).unwrap();
         let mut writer = log.writer().unwrap();
         writer.append(b"before\n").unwrap();
-        let mut other = Actor::new("bystander", &[("LOG", scene.log.display().to_string())]);
+        let mut other = Actor::on(&scene.log, "bystander");
         assert_eq!(other.hear(), "here");
         let start = Surgeon::new(&scene.log).append_in_flight(1, state, 100);
         let before = names(&scene.log);
@@ -51,7 +51,7 @@ fn beside_a_writer_that_does_not_finish_the_others_go_on_while_a_rotation_waits(
     let log = options().open_or_create(&scene.log).unwrap();
     let mut writer = log.writer().unwrap();
     writer.append(b"before\n").unwrap();
-    let mut other = Actor::new("bystander", &[("LOG", scene.log.display().to_string())]);
+    let mut other = Actor::on(&scene.log, "bystander");
     assert_eq!(other.hear(), "here");
     Surgeon::new(&scene.log).append_in_flight(1, COPYING, 100);
     std::thread::scope(|scope| {

@@ -10,7 +10,7 @@ use nix::mount::MsFlags;
 use nix::sys::signal::Signal;
 
 use crate::cli::{
-    Held, IGNORED, NOBODY, Scratch, is_ignored, mmlogctl, mounted, own_mounts, skipped, wait_for,
+    Held, IGNORED, NOBODY, Scratch, is_ignored, mmlogctl, mounted, own_mounts, skipped, small_disk, wait_for,
 };
 use crate::{append, tail};
 
@@ -223,9 +223,7 @@ fn a_cursor_file_that_cannot_be_renamed_over_is_written_in_place() {
 #[test]
 fn on_a_full_disk_the_output_goes_on_and_the_place_is_kept() {
     let scratch = Scratch::new();
-    let Some(disk) = mounted(&scratch, "tmpfs", "size=4m") else {
-        return skipped("on a full disk the output goes on", "mounting needs root");
-    };
+    let Some(disk) = small_disk(&scratch, "4m", "on a full disk the output goes on") else { return };
     let (log, place) = (disk.join("app.log"), disk.join("place"));
     let option = format!("--cursor-file={}", place.display());
     append(&log, LINES);
@@ -254,9 +252,7 @@ fn on_a_full_disk_the_output_goes_on_and_the_place_is_kept() {
 fn a_place_that_can_only_be_read_keeps_no_line_back() {
     let claim = "a_place_that_can_only_be_read_keeps_no_line_back";
     let scratch = Scratch::new();
-    let Some(disk) = mounted(&scratch, "tmpfs", "size=1m") else {
-        return skipped(claim, "mounting needs root");
-    };
+    let Some(disk) = small_disk(&scratch, "1m", claim) else { return };
     let (log, place) = (scratch.file("app.log"), disk.join("place"));
     let option = format!("--cursor-file={}", place.display());
     append(&log, LINES);

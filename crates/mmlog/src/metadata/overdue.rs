@@ -36,6 +36,11 @@ const KINDS: [Undone; 6] = [
 ];
 
 impl Undone {
+    /// By what number the metadata has it.
+    pub fn number(self) -> u32 {
+        KINDS.iter().position(|kind| *kind == self).map_or(0, |at| at as u32 + 1)
+    }
+
     /// In one word, for machines.
     pub const fn name(self) -> &'static str {
         match self {
@@ -127,14 +132,13 @@ pub struct Noted {
 impl Overdue {
     /// Notes a failure; since the first one of them, or since now where that would be ahead.
     pub fn note(&self, undone: Undone, errno: i32, who: &Culprit, now_ns: u64) {
-        let number = KINDS.iter().position(|kind| *kind == undone).map_or(0, |at| at as u32 + 1);
         let before = self.get().map(|noted| noted.undone);
         if before.is_some_and(|before| (before == Some(Undone::Pruning)) != (undone == Undone::Pruning)) {
             // Another thing than before: since when that is overdue says nothing of it.
             self.since_ns.store(0, Ordering::Relaxed);
         }
         self.at_ns.store(now_ns, Ordering::Relaxed);
-        self.kind.store(number, Ordering::Relaxed);
+        self.kind.store(undone.number(), Ordering::Relaxed);
         self.errno.store(errno.cast_unsigned(), Ordering::Relaxed);
         self.pid.store(who.pid, Ordering::Relaxed);
         self.uid.store(who.uid, Ordering::Relaxed);

@@ -4,8 +4,8 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::time::Duration;
 
-use mmlog::FindingId;
 use mmlog::layout::{Header, Overdue, PolicyCopy};
+use mmlog::{FindingId, Undone};
 
 use super::super::stage::{self, Done, Stage, Stop};
 use super::{Cure, Incident};
@@ -17,8 +17,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         about: "Whoever appends was told to leave the policy to others, and the segment is longer than that says.",
         needs: "",
         stage: |stage| {
-            let lines = [[b'.'; 999].as_slice(), b"\n"].concat().repeat(60);
-            stage.log(&["--rotate-size", "64K"], &lines)?;
+            let lines = rotated_at_64_kib(stage, 60)?;
             let append = stage.tool("append").env("MMLOG_NO_POLICY", "1").arg(&stage.log);
             append.finish(&lines)?.or_fail("append").map(|_| None)
         },
@@ -44,15 +43,13 @@ pub(super) const INCIDENTS: &[Incident] = &[
         about: "Old segments should have gone by the policy, and who appends could not remove them.",
         needs: "",
         stage: |stage| {
-            let lines = [[b'.'; 999].as_slice(), b"\n"].concat().repeat(300);
-            stage.log(&["--rotate-size", "64K"], &lines)?;
+            rotated_at_64_kib(stage, 300)?;
             stage.tool("rotate").arg(&stage.log).finish(&[])?.or_fail("rotate")?;
             stage.tool("policy").args(["--set", "keep=0"]).arg(&stage.log).finish(&[])?.or_fail("policy")?;
             // As if he had no right to, an hour ago.
             let record = std::mem::offset_of!(Header, overdue_process);
             let note = |at, value: &[u8]| stage.poke(&stage.metadata(), record + at, value);
-            let pruning = 5_u32;
-            note(std::mem::offset_of!(Overdue, kind), &pruning.to_ne_bytes())?;
+            note(std::mem::offset_of!(Overdue, kind), &Undone::Pruning.number().to_ne_bytes())?;
             note(std::mem::offset_of!(Overdue, errno), &13_u32.to_ne_bytes())?;
             note(std::mem::offset_of!(Overdue, uid), &stage::NOBODY.to_ne_bytes())?;
             let since = stage::before_now(Duration::from_secs(3600));
@@ -94,6 +91,13 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
 ];
+
+/// A log with so many lines of 1000 bytes, which are given back.
+fn rotated_at_64_kib(stage: &Stage<'_>, lines: usize) -> Result<Vec<u8>, Stop> {
+    let lines = [[b'.'; 999].as_slice(), b"\n"].concat().repeat(lines);
+    stage.log(&["--rotate-size", "64K"], &lines)?;
+    Ok(lines)
+}
 
 fn unfreed_since(stage: &Stage<'_>, at_ns: [u8; 8]) -> Done {
     let at = std::mem::offset_of!(Header, policies.unfreed_since_ns);
