@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures what the README claims, on this machine: medians of interleaved runs. Not part of the tests.
-#   tests/measure.sh throughput [ROUNDS] | pipes [ROUNDS] | latency [LINES] | idle [SECONDS] | chunk [ROUNDS] | sync [ROUNDS] | rotation [SECONDS] | policy [ROUNDS] | grep [ROUNDS] | since [GIB]
+#   tests/measure.sh throughput [ROUNDS] | pipes [ROUNDS] | latency [LINES] | idle [SECONDS] | chunk [ROUNDS] | sync [ROUNDS] | rotation [SECONDS] | bounded [SECONDS [ROUNDS]] | grep [ROUNDS] | since [GIB]
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cargo build --quiet --release --manifest-path "$root/Cargo.toml" --bins --examples --workspace
@@ -126,15 +126,26 @@ rotation() {
   done
 }
 
-# A log that bounds itself, against the same without a policy: interleaved, in a second each.
-policy() {
-  local rounds=${1:-5} size
+# A log that bounds itself, with a follower: what its appends take against the same without a policy, interleaved; then so many
+# seconds at segments of 1 MiB, with writers that are killed, and with one that is stopped. To be run as root at `nice -n -15`
+# where others are at work: at real-time priority the kernel's own threads, which prune waits for, get no turn.
+bounded() {
+  local seconds=${1:-60} rounds=${2:-6} size how
   for _ in $(seq "$rounds"); do
     for size in 0 $((1 << 20)) $((64 << 20)); do
-      "$bin/examples/bounded" "$work/p.log" 1 4 "$size" 3
-      rm -f p.log*
+      bounded_once 5 "$size" calm | tee -a rounds
     done
   done
+  for size in 0 $((1 << 20)) $((64 << 20)); do
+    sed -n "s/^rotate-size $size: .* p99 \([0-9]*\) ns.*/\1/p" rounds | median > "p99.$size"
+    echo "rotate-size $size: p99 $(cat "p99.$size") ns, $(ratio "$(cat "p99.$size")" "$(cat p99.0)") times that without a policy"
+  done
+  for how in calm kill stop; do bounded_once "$seconds" $((1 << 20)) "$how"; done
+}
+bounded_once() {
+  sync
+  "$bin/examples/bounded" "$work/b.log" "$1" 4 "$2" 3 128 "$3"
+  rm -f b.log*
 }
 
 # The same bytes, in the page cache: rg over the data file with one thread, mmlogctl over the log; RG names another rg.
