@@ -12,6 +12,7 @@ use std::io::Write as _;
 use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use cli::{NOBODY, Scratch, Tool, is_root, mmlogctl, skipped, succeeds};
 use serde_json::Value;
@@ -326,11 +327,9 @@ fn the_first_step_for_what_readers_do_not_take_is_one_that_helps() {
         put(&file);
         let found = missing(&log);
         let step = found["next_step"].as_str().unwrap();
-        assert_eq!(found["command"], format!("ls -ld {}", file.display()), "{found}");
-        assert!(
-            step.contains("move it away, and put the segment itself") && !step.contains("prune"),
-            "{step}"
-        );
+        assert_eq!(found["command"], aside(&file), "{found}");
+        let then = "moves it away; then put the segment itself in its place";
+        assert!(step.contains(then) && !step.contains("prune"), "{step}");
         fs::remove_dir(&file).or_else(|_| fs::remove_file(&file)).unwrap();
         fs::rename(file.with_extension("away"), &file).unwrap();
         mmlogctl("check", &log.path).run().is_success();
@@ -349,7 +348,14 @@ fn the_first_step_for_what_readers_do_not_take_is_one_that_helps() {
     std::os::unix::fs::symlink("/etc/passwd", &link).unwrap();
     let (sentence, advised) = step(&log).unwrap();
     assert!(sentence.starts_with(&format!("{}: not taken for a segment", link.display())), "{sentence}");
-    assert_eq!(advised, "move it away");
+    assert_eq!(advised, format!("`{}` moves it away", aside(&link)));
+    // And the command that is said does it.
+    assert!(Command::new("sh").args(["-c", &aside(&link)]).status().unwrap().success());
+    assert_eq!(step(&log), None);
+}
+
+fn aside(file: &Path) -> String {
+    format!("mv -n {0} {0}.other", file.display())
 }
 
 /// What somebody put beside the segments: of a generation that is there, from another position on.
@@ -368,7 +374,7 @@ fn a_second_file_of_a_generation_is_left_out_and_said_and_nothing_is_thrown_away
             let cat = mmlogctl("cat", &log.path).run();
             assert!(cat.stdout == bytes && cat.stderr.contains(strange.to_str().unwrap()), "{}", cat.stderr);
             let check = mmlogctl("check", &log.path).run();
-            assert!(check.code == 1 && check.text().contains("move it away"), "{check:?}");
+            assert!(check.code == 1 && check.text().contains("moves it away"), "{check:?}");
             assert!(check.text().contains(&format!("{base};")), "{check:?}");
             mmlogctl("rotate", &log.path).args(["--if-size=1G", "--compress=zstd"]).run();
             fs::remove_file(&strange).unwrap();
@@ -401,7 +407,7 @@ fn a_file_that_is_not_the_logs_stays_left_out_when_the_segment_of_its_generation
             assert!(cat.stdout == kept && cat.stderr.contains(&said), "{}", cat.stderr);
             assert!(cat.stderr.contains("(1 more like it)"), "{}", cat.stderr);
             let check = mmlogctl("check", &log.path).run();
-            assert!(check.code == 1 && check.text().contains("move it away"), "{check:?}");
+            assert!(check.code == 1 && check.text().contains("moves it away"), "{check:?}");
             assert!(strange.iter().all(|file| file.exists()));
         }
         strange.iter().for_each(|file| fs::remove_file(file).unwrap());
@@ -436,7 +442,7 @@ fn a_file_with_the_name_of_a_segment_to_come_is_said() {
         let check = mmlogctl("check", &log.path).run();
         let text = check.text();
         assert!(check.code == 1 && text.contains(early.to_str().unwrap()), "{check:?}");
-        assert!(text.contains("move it away"), "{text}");
+        assert!(text.contains("moves it away"), "{text}");
         fs::remove_file(&early).unwrap();
         mmlogctl("check", &log.path).run().is_success();
     }

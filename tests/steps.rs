@@ -34,6 +34,7 @@ const OTHERS: &[&str] = &[
     "lsns",
     "mount",
     "mv",
+    "prlimit",
     "ps",
     "quota",
     "realpath",

@@ -85,6 +85,15 @@ impl Control {
         self.gate_at.store(at, Ordering::Release); // gate-at
     }
 
+    /// Where the gate is closed, if that look found it so: the cursor, while whoever closed it has not said where.
+    pub fn closed_at(&self, look: &Reserved) -> Option<u64> {
+        let Reserved { start, gate: Gate::Closed } = *look else { return None };
+        let said = self.gate_at.load(Ordering::Acquire); // gate-at
+        // That of an earlier gate, or of none.
+        let is_this = (self.base()..=start).contains(&said) && (said > 0 || start == 0);
+        Some(if is_this { said } else { start })
+    }
+
     /// Opens the gate.
     pub fn open_gate(&self) {
         self.cursor.fetch_and(!GATE, Ordering::AcqRel); // cursor-order

@@ -184,6 +184,13 @@ pub(crate) fn quoted_directory(path: &Path) -> String {
     quoted(parent.unwrap_or(Path::new(".")))
 }
 
+/// What moves a file out of the way, and never over another.
+pub(crate) fn set_aside(path: &Path) -> String {
+    let mut other = path.as_os_str().to_owned();
+    other.push(".other");
+    format!("`mv -n {} {}` moves it away", quoted(path), quoted(Path::new(&other)))
+}
+
 /// A path as it may stand in a line, control characters escaped.
 pub(crate) fn shown(path: &Path) -> String {
     let escaped = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };

@@ -8,7 +8,7 @@
 
 use super::UNKNOWN_LEN;
 use super::segment_dir::{LeftOut, Listing, Named};
-use crate::error::Fault;
+use crate::error::{Fault, set_aside};
 use crate::metadata::Entry;
 use crate::names::SegmentName;
 
@@ -81,7 +81,7 @@ fn why(n: &Named, base: Option<u64>, next: Beginning, kept: u64) -> String {
             next.0, next.1
         ),
     };
-    format!("not taken for a segment of this log: {why}; move it away")
+    format!("not taken for a segment of this log: {why}; {}", set_aside(&n.path()))
 }
 
 /// Where the segment begins whose files these are.

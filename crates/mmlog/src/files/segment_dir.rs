@@ -23,7 +23,7 @@ use std::time::Duration;
 use super::{Trust, chain};
 use crate::codec::{self, Peek};
 use crate::deadline::Waits;
-use crate::error::{Blocker, Fault, quoted, shown};
+use crate::error::{Blocker, Fault, quoted, set_aside, shown};
 use crate::names::{Compression, SegmentName};
 use crate::sys::place::{Access, Found, Part, Place};
 use crate::sys::process;
@@ -79,14 +79,15 @@ pub(crate) enum Stranger {
 impl Stranger {
     /// In words, with what to do about that file.
     fn why(self, path: &Path) -> String {
-        let path = quoted(path);
         match self {
-            Self::Kind(kind) => format!("it is a {kind}; move it away"),
+            Self::Kind(kind) => format!("it is a {kind}; {}", set_aside(path)),
             Self::Owner { uid, log } => format!(
-                "uid {uid} owns it, the log belongs to uid {log}; `chown {log} {path}` if it is the log's, else move it away, or use --trust-path"
+                "uid {uid} owns it, the log belongs to uid {log}; `chown {log} {}` if it is the log's, else move it away, or use --trust-path",
+                quoted(path)
             ),
             Self::Links(links) => format!(
-                "it has {links} hard links, in a directory where others than root may make them; see whether it is the log's (`ls -l {path}`), then remove the other names, run as the owner, or use --trust-path"
+                "it has {links} hard links, in a directory where others than root may make them; see whether it is the log's (`ls -l {}`), then remove the other names, run as the owner, or use --trust-path",
+                quoted(path)
             ),
         }
     }

@@ -10,7 +10,6 @@ use crate::error::{At, Blocker, Fault, PanicRecord, Result};
 use crate::files::{Config, Files, Intent, content, olddir, owner, policy};
 use crate::holes::Hole;
 use crate::layout::{LOCK_BYTE, Owner, Slot};
-use crate::metadata::Gate;
 use crate::metadata::policy::Said;
 use crate::policy::PolicyState;
 use crate::slots::Phase;
@@ -245,7 +244,7 @@ impl Standing {
         let seen = Self {
             lock_since: (control.is_locked.load(Ordering::Relaxed) != 0)
                 .then(|| header.lock_owner.since_ns.load(Ordering::Relaxed)),
-            gate: (cursor.gate == Gate::Closed).then_some(cursor.start),
+            gate: control.closed_at(&cursor),
             journal: header.journal.kind(),
             wrong_limit: !fits && control.limit() != control.base().saturating_add(file_size),
             other_base: Some(header.current().base).filter(|&b| !fits && b != control.base()),

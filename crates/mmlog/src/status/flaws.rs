@@ -11,7 +11,7 @@ use std::time::SystemTime;
 
 use super::{FindingId, facts};
 use crate::codec::{self, Peek};
-use crate::error::Fault;
+use crate::error::{Fault, set_aside};
 use crate::files::segment_dir::{LeftOut, Listing, Named};
 use crate::files::{Files, UNKNOWN_LEN};
 use crate::holes;
@@ -267,8 +267,10 @@ impl Judge<'_> {
         };
         for n in named.iter().filter(is_one) {
             let problem = format!(
-                "not taken for a segment of this log: the current one is {}, this has the name of {}; move it away",
-                current.generation, n.says.generation
+                "not taken for a segment of this log: the current one is {}, this has the name of {}; {}",
+                current.generation,
+                n.says.generation,
+                set_aside(&n.path())
             );
             self.flaw(FindingId::SegmentSurplus, n.path(), 0..0, problem);
         }

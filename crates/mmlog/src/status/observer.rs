@@ -17,7 +17,6 @@ use crate::files::{Config, Files, Intent, owner};
 use crate::holes;
 use crate::hooks;
 use crate::layout::{FollowingPlace, HELD, HOOK_BYTE, LOCK_BYTE, MAINTENANCE_BYTE, Owner, Slot, VERSION};
-use crate::metadata::Gate;
 use crate::slots::Phase;
 use crate::sync::Ordering;
 use crate::sys::cgroup::{Freezer, Groups};
@@ -175,7 +174,7 @@ impl Observer {
         let unrecovered = unseen.or_nothing("what waits for a recovery", files.unrecovered());
         let end = unrecovered.map_or(end_of_all, |left| left.end);
         let (all, flaws) = segments::all(files, &entry, end, &file, &mut self.peeks);
-        let gate = (cursor.gate == Gate::Closed).then(|| control.gate_at.load(Ordering::Relaxed));
+        let gate = control.closed_at(&cursor);
         let mut holds = self.holds(files);
         self.watch(files, &mut holds, &file, watermark);
         let (followers, followers_seen) =

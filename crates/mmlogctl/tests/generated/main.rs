@@ -37,14 +37,16 @@ fn man_pages_are_current() -> Outcome {
 }
 
 #[test]
-fn the_page_for_whoever_is_on_call_has_the_table_of_states() -> Outcome {
+fn the_page_for_whoever_is_on_call_has_all_states_and_all_findings() -> Outcome {
     let page = "doc/on-call.md";
-    let text = fs::read_to_string(root().join(page))?;
-    let (begin, end) = ("<!-- states -->\n", "<!-- /states -->\n");
-    let (before, rest) = text.split_once(begin).ok_or("no table of states")?;
-    let (_, behind) = rest.split_once(end).ok_or("the table of states has no end")?;
-    let whole = format!("{before}{begin}{}{end}{behind}", states::markdown());
-    compare(&BTreeMap::from([(PathBuf::from(page), whole.into_bytes())]))
+    let mut text = fs::read_to_string(root().join(page))?;
+    for (what, table) in [("states", states::markdown()), ("findings", states::findings())] {
+        let (begin, end) = (format!("<!-- {what} -->\n"), format!("<!-- /{what} -->\n"));
+        let (before, rest) = text.split_once(&begin).ok_or_else(|| format!("no table of {what}"))?;
+        let (_, behind) = rest.split_once(&end).ok_or_else(|| format!("the table of {what} has no end"))?;
+        text = format!("{before}{begin}{table}{end}{behind}");
+    }
+    compare(&BTreeMap::from([(PathBuf::from(page), text.into_bytes())]))
 }
 
 #[test]

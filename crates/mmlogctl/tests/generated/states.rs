@@ -118,6 +118,15 @@ pub(crate) fn markdown() -> String {
     table
 }
 
+/// What can be found, as Markdown, for doc/on-call.md.
+pub(crate) fn findings() -> String {
+    let mut table = "| finding | what is the case |\n|---|---|\n".to_owned();
+    for id in FindingId::ALL {
+        let _ = writeln!(table, "| `{id}` | {} |", id.meaning());
+    }
+    table
+}
+
 /// The same for the manual, and what can be found.
 pub(crate) fn section() -> Roff {
     let mut section = Roff::new();

@@ -1,14 +1,14 @@
 //! The words about a policy that is not carried out.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use nix::libc;
 
 use super::{info, warning};
 use crate::carry_out::trust::Distrust;
-use crate::error::{quoted, quoted_directory, reason, shown};
+use crate::error::{quoted, quoted_directory, reason, set_aside, shown};
 use crate::metadata::overdue::Undone;
 use crate::policy::PolicyState;
 use crate::status::{Finding, FindingId, PolicyUndone, Rights, State, Status};
@@ -64,23 +64,13 @@ impl Status {
                 format!("{rotate} does it now; {} from now on", self.by_timer()),
             ),
             _ if undone.of_log && undone.errno == libc::EEXIST => {
-                let next = {
-                    let mut next = self.metadata_path.clone().into_os_string();
-                    next.push("-next");
-                    PathBuf::from(next)
-                };
-                let mut other = next.clone().into_os_string();
-                other.push(".other");
+                let next = self.next_file();
                 (
                     format!(
                         "something that is not the log's is at {}, where the next file is to be made",
                         shown(&next)
                     ),
-                    format!(
-                        "`mv -n {} {}` moves it away; the log does it by itself then",
-                        quoted(&next),
-                        quoted(Path::new(&other))
-                    ),
+                    format!("{}; the log does it by itself then", set_aside(&next)),
                 )
             }
             _ if undone.of_log && matches!(undone.errno, 0 | libc::ENOSPC) && self.has_no_inode() => (
@@ -120,8 +110,17 @@ impl Status {
         let (directory, log) = (self.directory(), self.file.rights());
         let errno = io::Error::from_raw_os_error(undone.errno);
         let of_directory = self.file.directory.map_or(String::new(), |rights| format!(" ({rights})"));
-        let why =
-            format!("{who} cannot make a file like the log's ({log}) in {directory}{of_directory}: {errno}");
+        let is_of_rights = matches!(undone.errno, libc::EACCES | libc::EPERM | libc::EROFS);
+        let why = match is_of_rights {
+            true => {
+                format!(
+                    "{who} cannot make a file like the log's ({log}) in {directory}{of_directory}: {errno}"
+                )
+            }
+            false => {
+                format!("{who} cannot make {}, the next segment's file: {errno}", shown(&self.next_file()))
+            }
+        };
         // The owner, where the directory lets him.
         let may =
             |rights: Rights| rights.mode & 0o002 != 0 || rights.uid == log.uid && rights.mode & 0o200 != 0;
@@ -141,9 +140,20 @@ impl Status {
                 format!("{now}; for good, if the directory is this program's alone, {lets}, else {timer}")
             }
             (libc::EACCES | libc::EPERM, _) => format!("{now}; for good {timer}"),
+            (libc::EMFILE, _) => format!(
+                "{now}; `prlimit --nofile --pid {}` shows how many files it may have open, and it does it by itself once it has fewer, else {timer}",
+                undone.pid
+            ),
             _ => format!("{now}; the program does it by itself once it can, else {timer}"),
         };
         (why, next)
+    }
+
+    /// Where the next segment's file is made.
+    fn next_file(&self) -> PathBuf {
+        let mut next = self.metadata_path.clone().into_os_string();
+        next.push("-next");
+        next.into()
     }
 
     /// Root does it every few minutes, whoever appends.

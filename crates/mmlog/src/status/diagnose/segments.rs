@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::super::SegmentFlaw;
 use super::{critical, info, quoted, warning};
+use crate::error::set_aside;
 use crate::names::{Compression, SegmentName};
 use crate::names::{LONGEST_BYTES, SEGMENT_BYTES};
 use crate::status::{Finding, FindingId, State, Status};
@@ -121,13 +122,8 @@ impl Status {
         let mut left_out = left_out.filter(|flaw| self.name_of(&flaw.path).is_some_and(has_its_name));
         let SegmentFlaw { path, problem, .. } = left_out.next()?;
         let (_, cure) = problem.split_once("; ")?;
-        Some(match cure.contains('`') {
-            true => format!("what has its name is not taken: {cure}"),
-            false => format!(
-                "see what has its name (`ls -ld {}`), {cure}, and put the segment itself in its place",
-                quoted(path)
-            ),
-        })
+        let place = if cure == set_aside(path) { "; then put the segment itself in its place" } else { "" };
+        Some(format!("what has its name is not taken: {cure}{place}"))
     }
 
     /// Whether that has the name of one.
