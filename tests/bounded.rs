@@ -5,6 +5,8 @@
 mod common;
 #[path = "bounded/obstacles.rs"]
 mod obstacles;
+#[path = "bounded/space.rs"]
+mod space;
 
 use std::mem::offset_of;
 use std::path::Path;
@@ -30,6 +32,9 @@ fn role() {
         ("bystander", obstacles::bystander),
         #[cfg(debug_assertions)]
         ("stops_in_flight", obstacles::stops_in_flight),
+        #[cfg(debug_assertions)]
+        ("rotator", obstacles::rotator),
+        ("without_descriptors", obstacles::without_descriptors),
         ("hoarder", obstacles::hoarder),
         ("pruner", obstacles::pruner),
     ]);

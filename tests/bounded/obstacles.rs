@@ -3,15 +3,14 @@
 use std::fs;
 use std::mem::offset_of;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::path::Path;
+use std::process::Command;
 
 use super::{SIZE, WRITERS, finals, is_sound, keeping, lengths, options, rotated_at, start_writers};
-use crate::common::disk::Disk;
 use crate::common::surgeon::{COPYING, Surgeon};
 use crate::common::{self, Actor, Random, Scene, metadata_of, scene};
 use mmlog::layout::{Header, Overdue};
-use mmlog::{Finding, FindingId, Free, Log, Observer, Policy};
+use mmlog::{Finding, FindingId, Log, Observer, Policy, Position};
 use nix::libc;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -43,6 +42,26 @@ pub(crate) fn pruner() {
     }
 }
 
+/// Appends until its own message has made a segment final and the first one is about to go, and waits there; says how many
+/// messages that were.
+#[cfg(debug_assertions)]
+pub(crate) fn rotator() {
+    use std::sync::atomic::{AtomicU64, Ordering};
+    static NUMBER: AtomicU64 = AtomicU64::new(0);
+    mmlog::crash::set_hook(|name| {
+        if name == "prune:names" {
+            common::say(&NUMBER.load(Ordering::Relaxed).to_string());
+            common::listen();
+        }
+    });
+    let log = options().open(common::log_path()).unwrap();
+    let mut writer = log.writer().unwrap();
+    for _ in 0..300 {
+        NUMBER.fetch_add(1, Ordering::Relaxed);
+        writer.append(&[b'.'; 1000]).unwrap();
+    }
+}
+
 /// Stops itself in the middle of an append, whose bytes are copied and not final yet, and ends it when it goes on.
 #[cfg(debug_assertions)]
 pub(crate) fn stops_in_flight() {
@@ -64,6 +83,24 @@ pub(crate) fn hoarder() {
     let _files: Vec<fs::File> = std::iter::repeat_with(open).take(800).collect();
     common::say("here");
     while common::listen() {}
+}
+
+/// Appends with no descriptor left.
+pub(crate) fn without_descriptors() {
+    let log = options().open(common::log_path()).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append(b"before\n").unwrap();
+    let files: Vec<fs::File> = std::iter::from_fn(|| fs::File::open("/dev/null").ok()).collect();
+    for _ in 0..500 {
+        writer.append(&[b'.'; 1000]).unwrap();
+    }
+    common::say("done");
+    common::listen();
+    // Another process has rotated.
+    common::say(&writer.append(b"after\n").unwrap_err().to_string());
+    drop(files);
+    writer.append(b"after\n").unwrap();
+    common::say("done");
 }
 
 /// What is noted there: kind, errno, who; `None` while nothing is overdue.
@@ -91,7 +128,7 @@ fn a_writer_that_does_not_finish_holds_no_append_up_and_its_rotation_is_made_up_
     let log = Log::options().gate_ms(20).policy(&policy).open_or_create(&scene.log).unwrap();
     let mut writer = log.writer().unwrap();
     writer.append(b"before\n").unwrap();
-    let mut other = Actor::new("bystander", &[("LOG", scene.log.display().to_string())]);
+    let mut other = Actor::on(&scene.log, "bystander");
     assert_eq!(other.hear(), "here");
     Surgeon::new(&scene.log).append_in_flight(1, COPYING, 100);
     for _ in 0..1000 {
@@ -122,7 +159,7 @@ fn beside_a_writer_that_is_stopped_in_flight_appends_go_on_and_its_rotation_is_m
     let log = Log::options().gate_ms(20).policy(&policy).open_or_create(&scene.log).unwrap();
     let mut writer = log.writer().unwrap();
     writer.append(b"before\n").unwrap();
-    let mut stopped = Actor::new("stops_in_flight", &[("LOG", scene.log.display().to_string())]);
+    let mut stopped = Actor::on(&scene.log, "stops_in_flight");
     let state = format!("/proc/{}/stat", stopped.pid());
     common::until("it is stopped", || fs::read_to_string(&state).unwrap().contains(") T ").then_some(()));
     for _ in 0..1000 {
@@ -197,6 +234,35 @@ fn beside_a_writer_that_may_not_make_files_another_rotates() {
 }
 
 #[test]
+fn a_program_without_a_descriptor_left_is_named_with_what_it_could_not_open() {
+    let scene = scene();
+    let log = super::with_policy(&scene, &rotated_at(SIZE));
+    let mut limited = Command::new("prlimit");
+    limited.args(["--nofile=64", "--"]);
+    let mut writer =
+        Actor::under(limited, "without_descriptors", &[("LOG", scene.log.display().to_string())]);
+    assert_eq!(writer.hear(), "done");
+    assert!(lengths(&log).is_empty());
+    assert_eq!(noted(&scene.log, OF_PROCESS), Some((1, libc::EMFILE, writer.child.id())));
+    let found = overdue(&scene.log).unwrap();
+    let (said, step, next) = (found.sentence, found.next_step, metadata_of(&scene.log));
+    let why = format!(
+        "cannot make {}-next, the next segment's file: Too many open files (os error 24); ",
+        next.display()
+    );
+    assert!(said.contains(&why), "{said}");
+    let shows = format!("`prlimit --nofile --pid {}` shows ", writer.child.id());
+    assert!(step.contains(&shows), "{step}");
+    assert!(log.rotate(&mmlog::Rotation::default()).unwrap().is_some());
+    writer.tell("go on");
+    let failed = writer.hear();
+    let place = scene.log.display().to_string();
+    assert!(failed.contains(&place) && failed.contains("Too many open files (os error 24)"), "{failed}");
+    assert_eq!(writer.hear(), "done");
+    is_sound(&scene.log);
+}
+
+#[test]
 fn while_the_directory_is_read_only_segments_grow_and_then_they_are_rotated_again() {
     if !needs_users() {
         return;
@@ -261,92 +327,6 @@ fn writers_that_are_killed_leave_a_log_that_is_as_short_as_before() {
     is_sound(&scene.log);
 }
 
-#[test]
-fn on_a_full_disk_the_oldest_segments_make_space_and_no_append_fails() {
-    let Some(disk) = Disk::new(8 << 20) else { return };
-    // Almost nothing is to be free: space is made where an append finds none.
-    let policy = Policy { keep_free: Some(Free::Bytes(1)), ..rotated_at(1 << 20) };
-    let log = options().policy(&policy).max_writers(8).open_or_create(disk.log()).unwrap();
-    let parameters = |id: u64| {
-        let log = disk.log().display().to_string();
-        [("LOG", log), ("ID", id.to_string()), ("EACH", "8000".to_owned()), ("SEED", "1".to_owned())]
-    };
-    let writers: Vec<_> = (0..WRITERS).map(|id| Actor::new("writer", &parameters(id))).collect();
-    for writer in writers {
-        writer.finish();
-    }
-    let status = log.status().unwrap();
-    assert!(status.cursor > 24 << 20, "{}", status.cursor);
-    assert!(status.first_kept > 16 << 20, "{}", status.first_kept);
-    is_sound(&disk.log());
-}
-
-#[test]
-fn on_a_full_disk_an_append_waits_for_what_was_removed_to_become_free() {
-    let Some(disk) = Disk::new(8 << 20) else { return };
-    let policy = Policy { keep_free: Some(Free::Bytes(1)), ..rotated_at(1 << 20) };
-    let log = options().policy(&policy).max_writers(8).open_or_create(disk.log()).unwrap();
-    let mut writer = log.writer().unwrap();
-    let mut fill = |messages| {
-        for _ in 0..messages {
-            writer.append(&[b'.'; 1000]).unwrap();
-        }
-    };
-    fill(3300);
-    // Somebody who has nothing to do with the log has those open that go first.
-    let mut keeper = keeps_open(&log);
-    let surgeon = Surgeon::new(&disk.log());
-    std::thread::scope(|scope| {
-        let filling = scope.spawn(move || fill(9000));
-        common::until("segments to be gone and not free", || {
-            (filling.is_finished() || surgeon.get(offset_of!(Header, policies.free_retry)) != 0).then_some(())
-        });
-        keeper.kill().unwrap();
-        keeper.wait().unwrap();
-        filling.join().unwrap();
-    });
-    is_sound(&disk.log());
-}
-
-/// A program that has all final segments open.
-fn keeps_open(log: &Log) -> Child {
-    let segments = log.status().unwrap().segments;
-    let finals: Vec<_> = segments.iter().filter(|s| s.final_since.is_some()).map(|s| &s.path).collect();
-    let mut keeper = Command::new("tail");
-    keeper.arg("-f").stdout(Stdio::null()).stderr(Stdio::null()).args(&finals);
-    let keeper = keeper.spawn().unwrap();
-    let fds = PathBuf::from(format!("/proc/{}/fd", keeper.id()));
-    common::until("the files to be open", || (fs::read_dir(&fds).ok()?.count() > finals.len()).then_some(()));
-    keeper
-}
-
-#[test]
-fn where_removing_segments_frees_nothing_the_history_stays_and_it_is_said() {
-    let Some(disk) = Disk::new(8 << 20) else { return };
-    let log = options().policy(&rotated_at(256 << 10)).max_writers(8).open_or_create(disk.log()).unwrap();
-    let mut writer = log.writer().unwrap();
-    let mut append = |messages| {
-        for _ in 0..messages {
-            writer.append(&[b'.'; 1000]).unwrap();
-        }
-    };
-    append(3000);
-    let before = lengths(&log).len();
-    assert!(before > 8, "{before}");
-    // Somebody who has nothing to do with the log has them all open.
-    let mut keeper = keeps_open(&log);
-    log.set_policy(|policy| policy.keep_free = Some(Free::Percent(99)), super::WAIT).unwrap();
-    let said = common::until("the finding", || {
-        append(1);
-        let findings = log.status().unwrap().findings;
-        findings.into_iter().find(|finding| finding.id == FindingId::FreeSpaceNotFreed)
-    });
-    assert!(said.sentence.contains("(tail) has them open"), "{said:?}");
-    assert!(lengths(&log).len() + 3 > before, "{:?}", lengths(&log));
-    keeper.kill().unwrap();
-    keeper.wait().unwrap();
-}
-
 /// Length of the file of that inode, which a process has open.
 fn length_of(pid: u32, inode: u64) -> Option<u64> {
     let mut open = fs::read_dir(format!("/proc/{pid}/fd")).unwrap().flatten();
@@ -363,7 +343,7 @@ fn an_append_looks_for_who_has_a_pruned_segment_open_no_longer_than_it_may_wait(
         let policy = Policy { keep: Some(1), ..rotated_at(SIZE) };
         let log = Log::options().gate_ms(gate_ms).policy(&policy).open_or_create(&scene.log).unwrap();
         let mut writer = log.writer().unwrap();
-        let mut other = Actor::new("bystander", &[("LOG", scene.log.display().to_string())]);
+        let mut other = Actor::on(&scene.log, "bystander");
         assert_eq!(other.hear(), "here");
         let inode = fs::metadata(&scene.log).unwrap().ino();
         common::until("the first segment to be pruned", || {
@@ -377,10 +357,30 @@ fn an_append_looks_for_who_has_a_pruned_segment_open_no_longer_than_it_may_wait(
 
 #[cfg(debug_assertions)]
 #[test]
+fn who_rotates_has_appended_before_it_prunes_and_who_rotates_next_prunes_what_it_left() {
+    let scene = scene();
+    let log = super::with_policy(&scene, &keeping(SIZE, 1));
+    let mut rotator = Actor::on(&scene.log, "rotator");
+    let messages: u64 = rotator.hear().parse().unwrap();
+    // Others could have filled the segment while it prunes: its message is there already.
+    assert_eq!(log.cursor().unwrap(), Position::new(messages * 1000));
+    assert_eq!(finals(&scene), 2);
+    rotator.kill();
+    let mut writer = log.writer().unwrap();
+    let generation = log.generation();
+    while log.generation() == generation {
+        writer.append(&[b'.'; 1000]).unwrap();
+    }
+    assert_eq!(finals(&scene), 1);
+    is_sound(&scene.log);
+}
+
+#[cfg(debug_assertions)]
+#[test]
 fn a_sync_needs_no_segment_that_somebody_is_about_to_remove() {
     let scene = scene();
     drop(super::with_policy(&scene, &Policy { keep: Some(1), ..rotated_at(SIZE) }));
-    let mut pruner = Actor::new("pruner", &[("LOG", scene.log.display().to_string())]);
+    let mut pruner = Actor::on(&scene.log, "pruner");
     assert_eq!(pruner.hear(), "final:asked");
     // Nobody else can open that one: a lease says whether somebody has.
     let log = options().open(&scene.log).unwrap();

@@ -322,7 +322,9 @@ impl Writer {
         // From here on, leaving early abandons the slot.
         *mine = None;
         let placed = slots::place(control, hot, len, here, lane.segment.base());
-        self.finish(slot, placed, here, len, put)
+        let finished = self.finish(slot, placed, here, len, put);
+        tries.settle_up(&self.files);
+        finished
     }
 
     /// From the reservation on. The slot is taken from the writer, which gets it back when all is done.

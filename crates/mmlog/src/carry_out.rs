@@ -4,6 +4,9 @@
 //!   Only what is needed goes beyond: for a range in flight, for a drain, and for an append that cannot rotate.
 //! - An append tries to rotate a segment once, and waits no longer than `gate_ms` in all. Whatever came of it, the message
 //!   then fits, makes that segment longer, or finds another one full. Each turn rotates, grows or looks again.
+//! - Who has rotated appends, then prunes. (Not: the other way round. Others fill the next segment meanwhile, and whoever
+//!   prunes for all of them is the one that waits too long.) Others may rotate in between, so who rotates first prunes what
+//!   is left of the rotation before: one segment more than is kept, at most.
 //! - The maintenance byte is had by trying. While somebody else has it, whoever needs space waits for what he does: that is
 //!   most likely a rotation.
 //! - All that can block (reading the directory, making and removing files, syncing metadata) is outside the gate, which is
@@ -20,8 +23,7 @@ use crate::deadline::Deadline;
 use crate::error::Fault;
 use crate::files::Files;
 use crate::files::guard::LogLock;
-use crate::files::meta::page_size;
-use crate::files::overdue::Freed;
+use crate::files::overdue::{Freed, Try};
 use crate::files::owner::Operation;
 use crate::files::times::read_clocks;
 use crate::files::turn::{Held, Turn};
@@ -40,6 +42,8 @@ pub(crate) struct Tries {
     /// The base of the segment that it could not rotate: that one grows beyond its size. (Not: whether it has rotated.
     /// Others may fill the next segment, too, before this process runs again.)
     failed: Option<u64>,
+    /// It has rotated, and what the policy lets go by that is still there.
+    owes: bool,
     /// What is left of its wait for others' maintenance.
     wait: Option<Deadline>,
 }
@@ -66,8 +70,10 @@ impl Tries {
             return Ok(());
         }
         if has_failed {
-            let step = due::step_beyond(size, page_size(), files.meta.geometry().chunk_size);
-            let further = control.limit().saturating_add(step);
+            let limit = control.limit();
+            let beyond = limit.saturating_sub(base).saturating_sub(size);
+            let step = due::step_beyond(size, beyond, files.meta.geometry().chunk_size);
+            let further = limit.saturating_add(step);
             if further > end && guard.grow(further).is_ok() {
                 return Ok(());
             }
@@ -77,7 +83,8 @@ impl Tries {
 
     /// Whether this process has made space, or somebody else, as far as it goes.
     fn rotate(&mut self, files: &Files, base: u64, len: u64, size: u64) -> bool {
-        if !may_rotate(files) {
+        let may = may_rotate(files);
+        if may == Try::Not {
             return false;
         }
         let control = files.control();
@@ -87,24 +94,39 @@ impl Tries {
         };
         let has_space =
             || control.base() != base || control.look().start.saturating_add(len) <= control.limit();
-        let wait = self.wait.get_or_insert_with(|| files.deadline(files.gate_time()));
-        let held = match files.maintenance_turn(Operation::Rotate, wait, || has_space().then_some(())) {
-            Ok(Turn::Ready(())) => {
-                files.is_not_busy();
-                return true;
-            }
-            Ok(Turn::Locked(held)) => held,
-            Err(fault) => {
-                files.note_busy(&fault);
-                return false;
+        let held = if may == Try::AtOnce {
+            let Ok(Some(held)) = files.try_maintenance(Operation::Rotate) else { return false };
+            held
+        } else {
+            let wait = self.wait.get_or_insert_with(|| files.deadline(files.gate_time()));
+            match files.maintenance_turn(Operation::Rotate, wait, || has_space().then_some(())) {
+                Ok(Turn::Ready(())) => {
+                    files.is_not_busy();
+                    return true;
+                }
+                Ok(Turn::Locked(held)) => held,
+                Err(fault) => {
+                    files.note_busy(&fault);
+                    return false;
+                }
             }
         };
+        // Whoever rotated last was killed, or has not come to it.
+        prune(files, &held);
         let Some(rotated) = rotate(files, &held, is_due) else { return false };
-        // With the gate open: this append's wait, and nobody else's.
-        if rotated {
-            prune(files, &held);
-        }
+        self.owes |= rotated;
         true
+    }
+
+    /// The message is in the log, or failed, and nothing is in flight: this append's wait, and nobody else's.
+    #[inline]
+    pub(crate) fn settle_up(&self, files: &Files) {
+        if self.owes {
+            // Whoever has the maintenance byte has it since that rotation, and prunes before his own.
+            if let Ok(Some(held)) = files.try_maintenance(Operation::Prune) {
+                prune(files, &held);
+            }
+        }
     }
 }
 
@@ -149,7 +171,7 @@ pub(crate) fn look(files: &Files) {
     if rules.rotate_age.is_some() {
         files.give_an_age();
     }
-    let rotates = is_overdue(files, &rules) && may_rotate(files);
+    let rotates = is_overdue(files, &rules) && may_rotate(files) != Try::Not;
     let prunes = removes(&rules) && files.may_try_pruning();
     if !rotates && !prunes {
         return;
@@ -255,13 +277,16 @@ fn removes_some(files: &Files, how: &Retention, go: impl FnOnce() -> Result<Prun
 
 /// Whether it is for this process to try, and it can give the log's directory a file like the log's: asked before one is
 /// made, and removed again.
-fn may_rotate(files: &Files) -> bool {
-    if !files.may_try_policy() {
-        return false;
+fn may_rotate(files: &Files) -> Try {
+    let may = files.may_try_policy();
+    if may == Try::Not {
+        return may;
     }
-    let asked = files.may_make_next();
-    if let Err(errno) = asked {
-        files.note_own(Undone::Rotation, errno);
+    match files.may_make_next() {
+        Ok(()) => may,
+        Err(errno) => {
+            files.note_own(Undone::Rotation, errno);
+            Try::Not
+        }
     }
-    asked.is_ok()
 }

@@ -18,10 +18,11 @@ pub(crate) fn by_age(used: u64, age: Option<Duration>, rotate_age: Option<Durati
     used > 0 && age.zip(rotate_age).is_some_and(|(age, most)| age >= most)
 }
 
-/// How far a segment grows beyond its size at a time, while it cannot be rotated: a thousand writers are not to make a
-/// system call for each few messages.
-pub(crate) fn step_beyond(rotate_size: u64, page: u64, chunk: u64) -> u64 {
-    (rotate_size / 16 / page * page).max(page).min(chunk)
+/// How far a segment that goes so many bytes beyond its size grows at a time, while it cannot be rotated: by as much again,
+/// and by a sixteenth of the size at most. Who comes too late once makes it no longer than he needs, and a thousand writers
+/// are not to make a system call for each few messages.
+pub(crate) fn step_beyond(rotate_size: u64, beyond: u64, chunk: u64) -> u64 {
+    beyond.min(rotate_size / 16).min(chunk)
 }
 
 #[cfg(test)]
@@ -45,11 +46,10 @@ mod tests {
     }
 
     #[test]
-    fn growth_beyond_the_size_goes_by_a_sixteenth_a_page_at_least_and_a_chunk_at_most() {
-        assert_eq!(step_beyond(1 << 20, 4096, 16 << 20), 65_536);
-        assert_eq!(step_beyond(64 << 10, 4096, 16 << 20), 4096);
-        assert_eq!(step_beyond(64 << 10, 65_536, 16 << 20), 65_536);
-        assert_eq!(step_beyond(1 << 40, 4096, 16 << 20), 16 << 20);
-        assert_eq!(step_beyond((1 << 20) + 4096 * 15, 4096, 16 << 20), 65_536);
+    fn growth_beyond_the_size_doubles_up_to_a_sixteenth_of_it_and_a_chunk_at_most() {
+        assert_eq!(step_beyond(1 << 20, 0, 16 << 20), 0, "what the message needs");
+        assert_eq!(step_beyond(1 << 20, 128, 16 << 20), 128);
+        assert_eq!(step_beyond(1 << 20, 1 << 19, 16 << 20), 65_536);
+        assert_eq!(step_beyond(1 << 40, 1 << 35, 16 << 20), 16 << 20);
     }
 }

@@ -33,6 +33,17 @@ pub(crate) struct OwnTries {
     looked: AtomicU64,
 }
 
+/// Whether to try what the policy asks for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Try {
+    Not,
+    /// Only if nobody is at work on the log: somebody is for long, but may end at any time. (Not: only a second later. At full
+    /// speed that is a segment of hundreds of megabytes, where a disk was slow once.)
+    AtOnce,
+    /// Whoever is at work is waited for.
+    Patiently,
+}
+
 /// Segments that were removed to make space.
 pub(crate) struct Freed {
     /// The file system's free bytes before.
@@ -63,16 +74,21 @@ pub(crate) fn now_ms() -> u64 {
 impl Files {
     /// Whether this process may try what the policy asks for: it carries it out at all, and neither it nor anybody else has
     /// failed a moment ago.
-    pub(crate) fn may_try_policy(&self) -> bool {
+    pub(crate) fn may_try_policy(&self) -> Try {
         let now = now_ms();
         if !OFTEN.may(&self.own_tries.retry, now) {
-            return false;
+            return Try::Not;
         }
         if !self.config.carries_out_policy {
             self.note_own(Undone::LeftToOthers, 0);
-            return false;
+            return Try::Not;
         }
-        OFTEN.may(&self.meta.header().overdue_log.retry, now)
+        let log = &self.meta.header().overdue_log;
+        match OFTEN.may(&log.retry, now) {
+            true => Try::Patiently,
+            false if log.get().is_some_and(|noted| noted.undone == Some(Undone::Busy)) => Try::AtOnce,
+            false => Try::Not,
+        }
     }
 
     /// The same of pruning.
