@@ -22,13 +22,18 @@ fn role() {
     common::play(&[("appender", appender), ("follower", follower), ("watcher", watcher)]);
 }
 
+/// Messages that an appender begins with: they fill what a new file has allocated first.
+const BEFORE: u64 = (64 << 10) / 100 + 1;
+
 /// Appends as often as it hears, between two calls of getppid, which nothing else here makes.
 fn appender() {
     let log = Log::options().open_or_create(log_path()).unwrap();
     let mut writer = log.writer().unwrap();
     let message = [b'x'; 100];
-    // The first one allocates and maps the chunk.
-    writer.append(&message).unwrap();
+    // The last of these allocates the chunk.
+    for _ in 0..BEFORE {
+        writer.append(&message).unwrap();
+    }
     say("ready");
     while let Some(count) = common::heard() {
         let count: u32 = count.parse().unwrap();
@@ -110,21 +115,29 @@ fn a_hundred_thousand_appends_into_a_mapped_chunk_make_no_system_call_but_for_th
     let Some(mut traced) = Traced::new() else { return };
     traced.append(100_000);
     let cursor = Log::options().open_reader(&traced.scene.log).unwrap().cursor().unwrap().get();
-    assert_eq!(cursor, 100_001 * 100);
+    assert_eq!(cursor, (100_000 + BEFORE) * 100);
     let (turns, ready) = traced.turns();
     assert_eq!(turns, [Vec::<String>::new()]);
     // Small pages are made ready 60 KiB at a time, large ones looked for once or twice.
     assert!(ready <= 100_001 * 100 / (60 << 10) + 12, "{ready}");
 }
 
-/// A follower that sleeps, having asked to be woken.
-fn sleeper(log: &Path) -> Actor {
+/// A follower that sleeps, having asked to be woken, behind so many bytes.
+fn sleeper(log: &Path, bytes: u64) -> Actor {
     let mut follower = Actor::new("follower", &parameters(log));
     assert_eq!(follower.hear(), "following");
-    assert_eq!(follower.hear(), "100");
+    hears_until(&mut follower, bytes);
     let surgeon = Surgeon::new(log);
     common::until("the request", || (surgeon.get32(DATA_WAKE_WANT) == 1).then_some(()));
     follower
+}
+
+fn hears_until(follower: &mut Actor, position: u64) {
+    let mut end = String::new();
+    while end != position.to_string() {
+        end = follower.hear();
+        assert_ne!(end, "", "the follower ended");
+    }
 }
 
 fn assert_one_wake(turns: &[Vec<String>]) {
@@ -136,7 +149,7 @@ fn assert_one_wake(turns: &[Vec<String>]) {
 #[test]
 fn a_follower_killed_in_its_sleep_costs_at_most_one_wake() {
     let Some(mut traced) = Traced::new() else { return };
-    sleeper(&traced.scene.log).kill();
+    sleeper(&traced.scene.log, BEFORE * 100).kill();
     traced.append(1);
     traced.append(1000);
     assert_one_wake(&traced.turns().0);
@@ -145,17 +158,13 @@ fn a_follower_killed_in_its_sleep_costs_at_most_one_wake() {
 #[test]
 fn a_stopped_follower_costs_at_most_one_wake() {
     let Some(mut traced) = Traced::new() else { return };
-    let mut follower = sleeper(&traced.scene.log);
+    let mut follower = sleeper(&traced.scene.log, BEFORE * 100);
     let pid = Pid::from_raw(follower.pid());
     kill(pid, Signal::SIGSTOP).unwrap();
     common::until("the stop", || (state(follower.pid()) == 'T').then_some(()));
     traced.append(1000);
     kill(pid, Signal::SIGCONT).unwrap();
-    let mut end = String::new();
-    while end != "100100" {
-        end = follower.hear();
-        assert_ne!(end, "", "the follower ended");
-    }
+    hears_until(&mut follower, (1000 + BEFORE) * 100);
     assert_one_wake(&traced.turns().0);
 }
 
@@ -190,7 +199,7 @@ fn idle_followers_sleep() {
     let scene = scene();
     let log = Log::options().open_or_create(&scene.log).unwrap();
     log.writer().unwrap().append(&[b'\n'; 100]).unwrap();
-    let follower = sleeper(&scene.log);
+    let follower = sleeper(&scene.log, 100);
     let mut tail = Command::new(env!("CARGO_BIN_EXE_mmlogctl"))
         .args(["tail", "-f", "-n", "1"])
         .arg(&scene.log)

@@ -22,7 +22,7 @@
 //!
 //! What to know:
 //!
-//! - While a log is open its data file is longer than what was appended (whole chunks are allocated ahead, zeros).
+//! - While a log is open its data file is longer than what was appended (64 KiB, then whole chunks are allocated ahead, zeros).
 //!   Read it through a [`Follower`] or `mmlogctl cat`; the last writer to close trims it to exactly the bytes.
 //! - A process that dies while it appends leaves a [`Hole`]; a stopped one is waited for, named, never robbed.
 //! - A handle goes by the directory that was opened, whatever becomes of the working directory, the root or names on the

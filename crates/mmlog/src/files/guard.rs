@@ -31,6 +31,10 @@ use crate::sys::{alloc, fs, lock, process};
 /// The most that is stored of nothing, to know whether something could be.
 const PROBE_MOST: u64 = 1 << 20;
 
+/// What a file has allocated first. (Not: a page. Of a log whose metadata is gone, a page of NULs at the end is what is
+/// recognised.)
+const FIRST: u64 = 64 << 10;
+
 /// The log's lock, held.
 pub(crate) struct LogLock<'a> {
     pub(super) files: &'a Files,
@@ -299,6 +303,9 @@ impl LogLock<'_> {
     /// what holds `end`. Beyond that segment it is `end` to the byte. (Not: the page. What is left of it lets others append
     /// there, and reserve beyond it, so that each who comes too late makes room for the next.)
     ///
+    /// A file that is new, or was cut when the log was closed, has less at first: whoever opens a log for one line need not have
+    /// a chunk allocated and given back.
+    ///
     /// # Errors
     /// [`Fault::NoSpace`] when not even that can be had; nothing has changed then.
     pub(crate) fn grow(&self, end: u64) -> Result<(), Fault> {
@@ -311,9 +318,10 @@ impl LogLock<'_> {
         let (from, need) = (control.file_size(), self.offset(end)?);
         let least = need.next_multiple_of(page_size());
         let whole = need.next_multiple_of(self.files.meta.geometry().chunk_size);
+        let is_cut = from == 0 || from % page_size() != 0;
         let mut to = match self.files.meta.longest_segment() {
             Some(most) if need > most => need,
-            most => whole.min(most.unwrap_or(whole)),
+            most => if is_cut { need.next_multiple_of(FIRST) } else { whole }.min(most.unwrap_or(whole)),
         };
         let page_end = from.next_multiple_of(page_size());
         let zeros = vec![0; (page_end.min(to) - from) as usize];

@@ -56,7 +56,8 @@ impl Options {
         Self::default()
     }
 
-    /// Bytes that the file grows by, and that are mapped at a time: a multiple of the page size, 4 KiB to 1 GiB.
+    /// Bytes that the file grows by, behind the first 64 KiB, and that are mapped at a time: a multiple of the page size, 4 KiB to
+    /// 1 GiB.
     pub fn chunk_size(mut self, bytes: u64) -> Self {
         self.0.chunk_size = bytes;
         self
