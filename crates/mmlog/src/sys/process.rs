@@ -107,13 +107,39 @@ pub(crate) fn me() -> Who {
 }
 
 fn look_at_me(pid: u32) -> Who {
-    let stat = procfs::process::Process::myself().and_then(|p| p.stat()).ok();
+    let stat = read_stat(&"self").unwrap_or_default();
+    let stat = Stat::of(&stat);
     Who {
         pid,
-        start_time: stat.as_ref().map_or(0, |s| s.starttime),
+        start_time: stat.started.unwrap_or(0),
         pid_namespace: pid_namespace(),
-        command: stat.map_or_else(String::new, |s| s.comm),
+        command: stat.command.to_owned(),
     }
+}
+
+/// What `/proc` tells of a process in one line. Not by the crate for it, which opens the directory, asks for the kernel's version and
+/// parses fifty fields: this is asked often, and by each process that opens a log.
+#[derive(Default)]
+struct Stat<'a> {
+    command: &'a str,
+    state: Option<&'a str>,
+    started: Option<u64>,
+}
+
+impl<'a> Stat<'a> {
+    fn of(line: &'a str) -> Self {
+        // The command, in parentheses, may hold anything.
+        let Some((before, fields)) = line.rsplit_once(')') else { return Self::default() };
+        let mut fields = fields.split_ascii_whitespace();
+        let (state, started) = (fields.next(), fields.nth(18).and_then(|ticks| ticks.parse().ok()));
+        Self { command: before.split_once('(').map_or("", |(_, command)| command), state, started }
+    }
+}
+
+fn read_stat(process: &dyn std::fmt::Display) -> io::Result<String> {
+    let mut buffer = [0; 1024];
+    let len = fs::File::open(format!("/proc/{process}/stat"))?.read(&mut buffer)?;
+    Ok(String::from_utf8_lossy(&buffer[..len]).into_owned())
 }
 
 fn pid_namespace() -> u64 {
@@ -131,22 +157,17 @@ pub(crate) fn state_of(who: &Who) -> ProcessState {
 /// The same for a process that has the id `here` in this PID namespace.
 pub(crate) fn state_at(who: &Who, here: Option<u32>) -> ProcessState {
     let Some(pid) = here.filter(|pid| *pid != 0) else { return ProcessState::Unknown };
-    // Not by the crate for it, which opens the directory first and parses fifty fields: this is asked often.
-    let mut buffer = [0; 1024];
-    let read = fs::File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut buffer));
-    let stat = match read {
-        Ok(len) => String::from_utf8_lossy(&buffer[..len]),
+    let stat = match read_stat(&pid) {
+        Ok(stat) => stat,
         // Not there for this user.
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
             return if exists(pid) { ProcessState::Hidden } else { ProcessState::Gone };
         }
         // It ended between the two calls.
         Err(e) if e.raw_os_error() == Some(nix::libc::ESRCH) => return ProcessState::Gone,
         Err(_) => return ProcessState::Unknown,
     };
-    // The command, in parentheses, may hold anything.
-    let mut fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_ascii_whitespace();
-    let (state, started) = (fields.next(), fields.nth(18).and_then(|ticks| ticks.parse().ok()));
+    let Stat { state, started, .. } = Stat::of(&stat);
     if other_namespace(who).is_none() && who.start_time != 0 && started != Some(who.start_time) {
         return ProcessState::Gone;
     }
@@ -332,6 +353,15 @@ pub(crate) fn time_of(ns: u64) -> Option<SystemTime> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_a_process_is_called_may_hold_anything() {
+        let line = "7 (a) S (b) R 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 9 9";
+        let Stat { command, state, started } = Stat::of(line);
+        assert_eq!((command, state, started), ("a) S (b", Some("R"), Some(12345)));
+        assert_eq!(me().start_time, Stat::of(&read_stat(&"self").unwrap_or_default()).started.unwrap_or(0));
+        assert!(Stat::of("").state.is_none() && Stat::of("7 (a)").started.is_none());
+    }
 
     #[test]
     fn a_time_namespace_says_by_how_much_its_clock_runs_ahead() {
