@@ -720,7 +720,7 @@ _mmlogctl() {
             if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_words "panicked unreadable log-removed metadata-removed data-gone data-removed data-moved data-replaced-in-use logrotate data-replaced data-truncated metadata-copied overlay-view owners-differ segment-missing segment-damaged positions unknown-operation sync-failed version-1-flag read-only disk-full disk-full-held lock-held maintenance-held writer-stalled gate-closed disk-nearly-full dead-writer lock-stale writers-full follower-behind hold-keeps hold-stopped segment-unreadable segment-surplus leftover unseen idle version-1 recovered not-recovered space-held holes outside-bytes outside-cut hooks-unrun name-too-long writer-stopped frozen-v1 frozen-v2 disk-frozen file-size-limit dropping quota-full storage-fails inodes-used-up append-failed reader-behind reader-stands followers-full rotation-overdue policy-not-trusted pruning-overdue free-space-not-freed policy-damaged" "$cur"; fi
             ;;
         bench)
-            options="--dir --engine --size --processes --threads --runs --messages --full --sustain --durable --growth --peers --no-pin --json --chart --trust-path --help -h"
+            options="--dir --engine --size --processes --threads --runs --messages --full --sustain --durable --growth --burst --peers --no-pin --json --chart --trust-path --help -h"
             case $prev in
                 --dir)
                     _mmlogctl_files -d "$cur"

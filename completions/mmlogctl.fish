@@ -386,6 +386,7 @@ complete -c mmlogctl -n '__mmlogctl_in bench' -l full -d 'More sizes and numbers
 complete -c mmlogctl -n '__mmlogctl_in bench' -l sustain -d 'Append for so long, past the kernel\'s dirty limits, and show what each second brought, and what is in the page cache at the end (--json' -x
 complete -c mmlogctl -n '__mmlogctl_in bench' -l durable -d 'What durability costs'
 complete -c mmlogctl -n '__mmlogctl_in bench' -l growth -d 'What an append costs beside a high base, a longer ring of chunks, idle writers, a follower that reads and one that is stopped, and what idle writers cost a follower\'s look. Only mmlog'
+complete -c mmlogctl -n '__mmlogctl_in bench' -l burst -d 'What a call takes that comes in a burst'
 complete -c mmlogctl -n '__mmlogctl_in bench' -l peers -d 'Beside mmlog and write (or --engine), what people use instead' -f
 complete -c mmlogctl -n '__mmlogctl_in bench' -l no-pin -d 'Let the kernel move processes between cores'
 complete -c mmlogctl -n '__mmlogctl_in bench' -l json -d 'One JSON object, {"schema"'

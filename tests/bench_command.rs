@@ -109,6 +109,28 @@ fn an_append_by_write_is_one_system_call_and_by_a_mapping_hardly_any() {
 }
 
 #[test]
+fn bursts_have_what_single_appends_take_of_all_runs() {
+    let scratch = Scratch::new();
+    let line = "--burst --processes 2 --runs 2 --messages 130";
+    let rows = rows(&bench(scratch.path(), &format!("{line} --json")));
+    let names: Vec<&str> = rows.iter().map(|row| row["engine"].as_str().unwrap()).collect();
+    assert_eq!(names, ["mmlog", "write"]);
+    for row in &rows {
+        assert_eq!(
+            (&row["size_bytes"], &row["runs"], &row["lost_messages"]),
+            (&128.into(), &2.into(), &0.into())
+        );
+        let quantiles = ["p50_ns", "p99_ns", "p999_ns", "max_ns"].map(|key| row[key].as_u64().unwrap());
+        assert!(quantiles.is_sorted() && quantiles[0] > 0, "{row}");
+        // The mean of what was timed: the pauses are no part of it.
+        let mean = row["ns_per_message"].as_f64().unwrap();
+        assert!(mean > 0.0 && row["ns_max"].as_f64().unwrap() <= row["max_ns"].as_f64().unwrap(), "{row}");
+    }
+    assert_eq!(bench(scratch.path(), &format!("{line} --sustain 1s")).code, 2);
+    assert!(is_empty(scratch.path()));
+}
+
+#[test]
 fn growth_has_a_row_for_each_thing_that_a_log_may_have() {
     let scratch = Scratch::new();
     let line = "--growth --size 9 --processes 2 --runs 1 --messages 100 --json";

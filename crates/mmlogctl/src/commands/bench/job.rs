@@ -52,6 +52,8 @@ pub(super) enum Purpose {
     Throughput,
     /// How long each one takes.
     Latency,
+    /// How long each one takes of those that come many at a time, with nothing between.
+    Bursts,
     /// What happens in a long time.
     Sustain(Duration),
     /// Each process ends by SIGKILL when its last append has returned.
@@ -66,6 +68,7 @@ impl Purpose {
         match self {
             Self::Throughput => "throughput",
             Self::Latency => "latency",
+            Self::Bursts => "bursts",
             Self::Kill => "kill",
             Self::Follow => "follow",
             Self::Sustain(_) => "sustain",
@@ -135,6 +138,7 @@ impl Job {
             purpose: match told["purpose"].as_str()? {
                 "throughput" => Purpose::Throughput,
                 "latency" => Purpose::Latency,
+                "bursts" => Purpose::Bursts,
                 "kill" => Purpose::Kill,
                 "follow" => Purpose::Follow,
                 _ => Purpose::Sustain(Duration::from_millis(told["ms"].as_u64()?)),
@@ -199,7 +203,7 @@ mod tests {
     fn what_is_told_is_what_is_heard() {
         let policies = [Policy::Never, Policy::Each, Policy::Batch(64), Policy::Every(10)];
         let sustain = Purpose::Sustain(Duration::from_millis(1500));
-        let purposes = [Purpose::Kill, Purpose::Latency, sustain, Purpose::Follow];
+        let purposes = [Purpose::Kill, Purpose::Bursts, sustain, Purpose::Follow];
         let companies = [Company::Nobody, Company::Base(60), Company::Idle(1000), Company::Stopped];
         for (n, policy) in policies.into_iter().enumerate() {
             let job = Job {

@@ -77,6 +77,8 @@ pub(super) struct How {
     pub(super) runs: Option<usize>,
     /// Of each worker; as many as take [`How::time`], if it is not said.
     pub(super) messages: Option<u64>,
+    /// Each run is of bursts, and says what single appends take.
+    pub(super) bursts: bool,
 }
 
 impl How {
@@ -164,6 +166,11 @@ impl Lane {
     fn found(&mut self, verdict: Verdict) {
         self.row.verdict = Some(self.row.verdict.unwrap_or_default().and(verdict));
     }
+
+    fn take_samples(&mut self, run: Run) {
+        self.row.samples.extend(run.workers.into_iter().flat_map(|w| w.samples));
+        self.row.samples.sort_unstable();
+    }
 }
 
 /// A row that could not be measured.
@@ -193,7 +200,10 @@ impl Measuring<'_> {
             }
         }
         for lane in &mut lanes {
-            self.single(lane)?;
+            if !self.how.bursts {
+                self.single(lane)?;
+            }
+            self.traced(lane);
             self.killed(lane)?;
         }
         Ok(lanes.into_iter().map(|lane| lane.map(|lane| lane.row)).collect())
@@ -255,18 +265,29 @@ impl Measuring<'_> {
     fn round(&mut self, slot: &mut Result<Lane, Failed>, what: &str) -> Result<(), Interrupted> {
         let Ok(lane) = slot else { return Ok(()) };
         self.say(&lane.row.name, what)?;
-        match self.run(lane.contender, Purpose::Throughput, lane.messages) {
+        match self.run(lane.contender, self.purpose(), lane.messages) {
             Ok(run) => {
-                lane.row.ns.push(run.ns_per_message());
                 lane.found(run.verdict);
                 lane.row.calls = run.calls().map(|calls| a_message(calls, run.messages()));
+                if self.how.bursts {
+                    let all: u64 = run.workers.iter().flat_map(|w| &w.samples).sum();
+                    lane.row.ns.push(a_message(all, run.messages()));
+                    lane.take_samples(run);
+                } else {
+                    lane.row.ns.push(run.ns_per_message());
+                }
             }
             Err(why) => *slot = Err(Failed { name: lane.row.name.clone(), why }),
         }
         Ok(())
     }
 
-    /// Single appends, and the calls of who does not count them itself.
+    /// What its runs are for.
+    const fn purpose(&self) -> Purpose {
+        if self.how.bursts { Purpose::Bursts } else { Purpose::Throughput }
+    }
+
+    /// Single appends.
     fn single(&mut self, slot: &mut Result<Lane, Failed>) -> Result<(), Interrupted> {
         let Ok(lane) = slot else { return Ok(()) };
         self.say(&lane.row.name, "single appends")?;
@@ -279,17 +300,21 @@ impl Measuring<'_> {
             }
         };
         lane.found(timed.verdict);
-        lane.row.samples = timed.workers.into_iter().flat_map(|w| w.samples).collect();
-        lane.row.samples.sort_unstable();
+        lane.take_samples(timed);
+        Ok(())
+    }
+
+    /// The calls of who does not count them itself.
+    fn traced(&self, slot: &mut Result<Lane, Failed>) {
+        let Ok(lane) = slot else { return };
         if lane.contender.kind.is_log() && has_strace(self.place.path()) {
-            let job = self.job(lane.contender, Purpose::Throughput, lane.messages);
+            let job = self.job(lane.contender, self.purpose(), lane.messages);
             // A sandbox without ptrace has no figure.
             if let Ok((run, calls)) = harness::run_traced(self.place, &job, self.group.processes) {
                 lane.found(run.verdict);
                 lane.row.calls = Some(a_message(calls, run.messages()));
             }
         }
-        Ok(())
     }
 
     /// One process, killed when its last append has returned.

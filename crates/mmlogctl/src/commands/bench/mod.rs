@@ -46,6 +46,8 @@ const PEERS_SIZES: [usize; 2] = [128, 120];
 const PROCESSES: [usize; 1] = [4];
 const GROWTH_PROCESSES: [usize; 2] = [1, 4];
 const LOOK_RUNS: usize = 7;
+/// Of each worker in a run.
+const BURSTS: u64 = 200;
 const FULL_PROCESSES: [usize; 4] = [1, 2, 4, 16];
 
 /// Compare appending to a log with other ways to append to a file, here and now.
@@ -95,13 +97,19 @@ pub struct BenchArgs {
     /// unless --size and --processes say otherwise.
     #[arg(long, conflicts_with_all = ["durable", "sustain", "full", "engine", "chart"])]
     growth: bool,
+    /// What a call takes that comes in a burst: 64 of them, then nothing until 2 ms after the first, 200 bursts a run, each run
+    /// in a new file. Of all runs together the median of single appends, their 99th hundredth and the longest are what to look
+    /// at; ns/message is their mean, without the pauses. Only mmlog and write, messages of 128 bytes unless --engine
+    /// and --size say otherwise.
+    #[arg(long, conflicts_with_all = ["durable", "sustain", "full", "growth", "chart"])]
+    burst: bool,
     /// Beside mmlog and write (or --engine), what people use instead: loggers for Rust and C++, programs that read a pipe; all
     /// that work here, or those that are named. Messages are lines, of 128 and 120 bytes unless --size says otherwise, at
     /// least 32. What a peer loses, doubles or tears is no failure but a figure, and so is what of 20000 lines is not in
     /// the file when a process is killed (SIGKILL) behind its last call: the most of three tries. Needs mmlogctl-bench-peers
     /// beside this program or in PATH.
     #[arg(long, value_name = "NAMES", num_args = 0.., require_equals = true, value_delimiter = ',',
-        conflicts_with_all = ["durable", "sustain", "full", "growth", "threads"])]
+        conflicts_with_all = ["durable", "sustain", "full", "growth", "burst", "threads"])]
     peers: Option<Vec<String>>,
     /// Let the kernel move processes between cores. Otherwise each worker stays on one.
     #[arg(long)]
@@ -163,7 +171,7 @@ pub fn run(args: &BenchArgs, out: &mut Output) -> Result<Exit, Failure> {
 fn groups(args: &BenchArgs) -> Result<Vec<Group>, Failure> {
     let sizes: &[usize] = match (args.size.as_slice(), args.full) {
         ([], _) if args.sustain.is_some() => &[4096],
-        ([], _) if args.durable || args.growth => &[128],
+        ([], _) if args.durable || args.growth || args.burst => &[128],
         ([], _) if args.peers.is_some() => &PEERS_SIZES,
         ([], true) => &FULL_SIZES,
         ([], false) => &SIZES,
@@ -200,7 +208,7 @@ fn groups(args: &BenchArgs) -> Result<Vec<Group>, Failure> {
 /// The engines that were asked for and work here; of the others, why not.
 fn usable(args: &BenchArgs, place: &Place, out: &mut Output) -> Result<Vec<Kind>, Failure> {
     let mut asked = if args.growth { vec![Kind::Mmlog] } else { args.engine.clone() };
-    if asked.is_empty() && args.peers.is_some() {
+    if asked.is_empty() && (args.peers.is_some() || args.burst) {
         asked = vec![Kind::Mmlog, Kind::Write];
     }
     if asked.is_empty() {
@@ -240,7 +248,8 @@ impl Bench<'_> {
             cores: if self.args.no_pin { Cores::Free } else { Cores::Pinned },
             form: if self.args.peers.is_some() { Form::Lines } else { Form::Noise },
             runs: self.args.runs.map(usize::from),
-            messages: self.args.messages.map(u64::from),
+            messages: self.args.messages.map(u64::from).or(self.args.burst.then_some(BURSTS * worker::BURST)),
+            bursts: self.args.burst,
         }
     }
 

@@ -26,6 +26,10 @@ pub(super) const NAME: &str = "bench-worker";
 /// What a worker says when everything is open.
 pub(super) const READY: &str = "ready";
 
+/// The messages of a burst, and how long after its beginning the next one begins.
+pub(super) const BURST: u64 = 64;
+const BURST_EVERY: Duration = Duration::from_millis(2);
+
 /// What it is told, if a whole command line is a worker's.
 pub fn asked(line: impl Iterator<Item = OsString>) -> Option<String> {
     let line: Vec<OsString> = line.skip(1).collect();
@@ -141,7 +145,7 @@ impl Turn<'_> {
         let mut outcome = Outcome { begun: now(), ..Outcome::default() };
         match self.job.purpose {
             Purpose::Throughput => self.all(&mut engine, &mut messages)?,
-            Purpose::Latency => self.each(&mut engine, &mut messages, &mut outcome)?,
+            Purpose::Latency | Purpose::Bursts => self.each(&mut engine, &mut messages, &mut outcome)?,
             Purpose::Sustain(time) => sustain(&mut engine, &mut messages, self.job, time, &mut outcome)?,
             Purpose::Kill => {
                 self.all(&mut engine, &mut messages)?;
@@ -182,7 +186,12 @@ impl Turn<'_> {
     ) -> io::Result<()> {
         let mut durable = Durable::new(self.job.policy);
         outcome.samples.reserve_exact(usize::try_from(self.job.messages).unwrap_or(0));
+        let mut burst = Instant::now();
         for n in 0..self.job.messages {
+            if self.job.purpose == Purpose::Bursts && n > 0 && n % BURST == 0 {
+                thread::sleep(BURST_EVERY.saturating_sub(burst.elapsed()));
+                burst = Instant::now();
+            }
             let message = messages.message(n);
             let begun = Instant::now();
             if self.job.policy == Policy::Never {
