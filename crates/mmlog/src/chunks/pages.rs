@@ -168,8 +168,8 @@ impl Lane {
         let page = page_size();
         let from = within / page * page;
         let end = file_end.saturating_sub(pin.first).min(segment.chunk_size);
-        // Who appends now and then finds the log far beyond what it had: a fault is cheaper.
-        let near = position.saturating_sub(*ready_to) <= SMALL_AHEAD;
+        // Who appends once, or now and then and finds the log far beyond what it had: a fault is cheaper.
+        let near = *ready_to > 0 && position.saturating_sub(*ready_to) <= SMALL_AHEAD;
         let to = if near { (from + SMALL_AHEAD).min(end) } else { from + page };
         if near && to > from {
             pin.bytes.populate(from as usize, (to - from) as usize);
