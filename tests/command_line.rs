@@ -63,6 +63,8 @@ fn suggestions_are_right_or_not_made() {
         (&["status", "--no-color", "a"], "`--color never`"),
         (&["tial", "a"], "'tail'"),
         (&["less", "a"], "`mmlogctl cat LOG | less`"),
+        (&["delete", "a"], "`mmlogctl rm LOG` removes a log, `mmlogctl prune --keep 5 LOG` old segments"),
+        (&["watch", "a"], "`mmlogctl inspect LOG`"),
     ] {
         let ended = run(typed);
         assert!(ended.code == 2 && ended.stderr.contains(said), "{typed:?}: {ended:?}");

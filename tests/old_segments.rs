@@ -9,7 +9,7 @@ mod readers;
 
 use std::fs::{self, File, Permissions};
 use std::io::Write as _;
-use std::os::unix::fs::{PermissionsExt as _, chown, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, chown, symlink};
 use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -445,5 +445,29 @@ fn a_file_with_the_name_of_a_segment_to_come_is_said() {
         assert!(text.contains("moves it away"), "{text}");
         fs::remove_file(&early).unwrap();
         mmlogctl("check", &log.path).run().is_success();
+    }
+}
+
+#[test]
+fn a_missing_segment_is_gone_for_at_least_as_long_as_nothing_changed_in_its_directory() {
+    let said = |log: &Log| {
+        let status = log.status();
+        let sentence = status["findings"][0]["sentence"].as_str().unwrap().to_owned();
+        (status["flaws"].as_array().unwrap().last().unwrap()["since"].clone(), sentence)
+    };
+    let log = Log::new(None);
+    fs::remove_file(&log.files()[1]).unwrap();
+    let changed = fs::metadata(log.path.parent().unwrap()).unwrap();
+    let (since, sentence) = said(&log);
+    let since: jiff::Timestamp = since.as_str().unwrap().parse().unwrap();
+    assert_eq!(since.as_second(), changed.ctime());
+    assert!(sentence.contains(" is missing: ") && sentence.contains(", for at least "), "{sentence}");
+    if is_root() {
+        // Nobody took it away: when it was given to somebody else its directory does not tell.
+        let log = Log::new(None);
+        chown(&log.files()[1], Some(NOBODY), None).unwrap();
+        let (since, sentence) = said(&log);
+        assert!(since.is_null() && sentence.contains(" is missing: "), "{sentence}");
+        assert!(!sentence.contains("for at least"), "{sentence}");
     }
 }

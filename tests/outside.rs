@@ -6,9 +6,11 @@ mod cli;
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
 
-use cli::{Running, Scratch, mmlogctl, wait_for};
+use cli::{Running, Scratch, Tool, mmlogctl, wait_for};
+use serde_json::Value;
 
 const OUTSIDE: &[u8] = b"by a script\n";
 
@@ -175,4 +177,58 @@ fn the_next_line_does_not_wait_for_an_old_segment_that_cannot_be_read() {
     fs::write(&segment, b"no zstd").unwrap();
     mmlogctl("append", &log).input(b"two\n").run().is_success();
     assert!(fs::read_to_string(&log).unwrap() == "two\n");
+}
+
+/// What is said of `>>` behind a log in use, if anything is.
+fn told(log: &Path) -> Option<(Value, Value)> {
+    let status: Value = serde_json::from_slice(&mmlogctl("status", log).arg("--json").run().stdout).unwrap();
+    let findings = status["findings"].as_array().unwrap();
+    let found = findings.iter().find(|finding| finding["id"] == "outside-live").cloned();
+    found.map(|found| (found, status["outside"].clone()))
+}
+
+#[test]
+fn behind_a_log_in_use_they_are_told_with_the_step_that_saves_them() {
+    let scratch = Scratch::new();
+    let log = scratch.log(b"one\n");
+    let mut append = appending(&log, "two\n", "one\ntwo\n");
+    assert_eq!(told(&log), None);
+    put_behind(&log, OUTSIDE);
+    let (found, outside) = told(&log).unwrap();
+    assert_eq!((&outside["beside"], &outside["waiting"]), (&12.into(), &0.into()));
+    assert_eq!(mmlogctl("check", &log).run().code, 1, "WARNING");
+    let step = found["next_step"].as_str().unwrap();
+    let commands: Vec<&str> = step.split('`').skip(1).step_by(2).collect();
+    let [saves, puts_in] = commands[..] else { panic!("{step}") };
+    let shell = |command: &str| {
+        let tool = Path::new(env!("CARGO_BIN_EXE_mmlogctl")).parent().unwrap().to_owned();
+        let path = std::env::join_paths([tool, PathBuf::from("/usr/bin"), PathBuf::from("/bin")]).unwrap();
+        Tool::new("sh").args(["-c", command]).with(|sh| sh.env("PATH", path)).run().is_success();
+    };
+    shell(saves);
+    // It needs more space than it has: they are cut off.
+    append.feed(&[vec![b'x'; 99_999], b"\n".to_vec()].concat().repeat(170));
+    wait_for("the cut", || told(&log).is_none().then_some(()));
+    append.end().is_success();
+    shell(puts_in);
+    assert!(content(&log).ends_with("x\nby a script\n"));
+}
+
+#[test]
+fn whoever_has_a_log_in_use_open_for_them_is_named() {
+    let scratch = Scratch::new();
+    let log = scratch.log(b"one\n");
+    let _append = appending(&log, "two\n", "one\ntwo\n");
+    let follows = mmlogctl("tail", &log).args(["-f", "-n", "+1"]).start();
+    follows.until_stdout(|seen| seen == b"one\ntwo\n");
+    let reads = fs::File::open(&log).unwrap();
+    let _reads = Tool::new("sleep").arg("1000").stdin(Stdio::from(reads)).start();
+    assert_eq!(told(&log), None, "nobody else writes");
+    let open = OpenOptions::new().append(true).open(&log).unwrap();
+    let writes = Tool::new("sleep").arg("1001").stdout(Stdio::from(open)).start();
+    let (found, outside) = told(&log).unwrap();
+    assert_eq!((&found["pid"], &outside["open_by"][0]["pid"]), (&writes.pid().into(), &writes.pid().into()));
+    assert!(found["sentence"].as_str().unwrap().contains("(sleep 1001)"), "{found}");
+    drop(writes);
+    assert_eq!(told(&log), None);
 }

@@ -125,7 +125,7 @@ const LOCK: [Key; 14] = [
     ("stale", "boolean"),
 ];
 
-const WRITER: [Key; 19] = [
+const WRITER: [Key; 20] = [
     ("slot", "number"),
     ("pid", "number"),
     ("namespace", "number?"),
@@ -141,6 +141,7 @@ const WRITER: [Key; 19] = [
     ("unseen", "string?"),
     ("in_flight", "object?"),
     ("waiting", "object?"),
+    ("feeder_stopped", "number?"),
     ("output_full_ms", "number?"),
     ("messages", "number"),
     ("bytes", "number"),

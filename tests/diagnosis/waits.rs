@@ -40,6 +40,22 @@ fn a_full_disk_names_who_waits_since_when_and_for_how_much() {
     );
     let said = "no space left, writer 6935 (mmlogctl append app.log) has waited 29 s to append 56 KiB; ";
     assert!(found.sentence.starts_with(said), "{}", found.sentence);
+    // Somebody has freed some, and it has not tried since.
+    status.file.free = Ok(1 << 20);
+    let found = status.diagnose(&Thresholds::default()).remove(0);
+    let said = "space is free again, writer 6935 (mmlogctl append app.log) has waited 29 s to append 56 KiB, \
+                and tries again within a second; ";
+    assert!(found.sentence.starts_with(said), "{}", found.sentence);
+    // Nor does it: nobody waits for space.
+    status.writers[0].waiting.as_mut().unwrap().tried -= Duration::from_secs(3);
+    let ids = |status: &Status| {
+        status.diagnose(&Thresholds::default()).iter().map(|found| found.id).collect::<Vec<_>>()
+    };
+    assert!(ids(&status).contains(&FindingId::AppendFailed), "{:?}", ids(&status));
+    assert!(!ids(&status).contains(&FindingId::DiskFull), "{:?}", ids(&status));
+    // Where there is none, it may only be slow.
+    status.file.free = Ok(40_960);
+    assert!(ids(&status).contains(&FindingId::DiskFull), "{:?}", ids(&status));
 }
 
 #[test]
@@ -48,6 +64,7 @@ fn who_drops_what_comes_is_named_with_how_much_since_when_and_nothing_is_said_to
     let here = Seat { namespace: None, pid: Some(6935), uid: None };
     let mut status = in_flight(&scratch.file("app.log"), ProcessState::Sleeping, here);
     let one = status.writers.remove(0);
+    status.file.free = Ok(0);
     let writer = |pid: u32, seconds, dropped| {
         let waiting = waiting(Want::Space, 28, seconds).map(|waiting| Waiting { dropped, ..waiting });
         let seat = Seat { namespace: None, pid: Some(pid), uid: None };

@@ -1,11 +1,16 @@
 //! Signals reach the program, each once, and the program decides what becomes of it.
 
+use std::fs;
+use std::path::Path;
 use std::process::Command;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
+use serde_json::Value;
 
-use crate::cli::{IGNORED, Scratch, Tool, finals, is_ignored, skipped, succeeds};
+use crate::cli::{
+    IGNORED, Scratch, Tool, finals, is_ignored, metadata_of, mmlogctl, skipped, succeeds, wait_for,
+};
 use crate::{content, holds, line_after, shell};
 
 #[test]
@@ -109,4 +114,47 @@ fn an_interrupt_from_a_terminal_reaches_the_program_once() {
 /// Ends a process that a program of ours left behind.
 pub(crate) fn end(pid: &str) {
     kill(Pid::from_raw(pid.parse().unwrap()), Signal::SIGKILL).unwrap();
+}
+
+/// A process that is stopped, and does not stay so.
+struct Stopped(Pid);
+
+impl Drop for Stopped {
+    fn drop(&mut self) {
+        let _ = kill(self.0, Signal::SIGKILL);
+    }
+}
+
+#[test]
+fn a_program_that_is_stopped_under_exec_or_before_a_pipe_is_seen_as_its_writer_would_be() {
+    let scratch = Scratch::new();
+    let told = |log: &Path| {
+        let status: Value =
+            serde_json::from_slice(&mmlogctl("status", log).arg("--json").run().stdout).unwrap();
+        status["findings"].as_array().unwrap().iter().find(|f| f["id"] == "writer-stopped").cloned()
+    };
+    let is_told = |log: &Path, pid: Pid, name: &str| {
+        kill(pid, Signal::SIGSTOP).unwrap();
+        let found = wait_for("the finding", || told(log));
+        assert_eq!((&found["pid"], &found["severity"]), (&pid.as_raw().into(), &"warning".into()));
+        let sentence = found["sentence"].as_str().unwrap();
+        assert!(sentence.contains(&format!("process {pid} ({name}), whose output writer ")), "{sentence}");
+        assert!(found["next_step"].as_str().unwrap().starts_with(&format!("`kill -CONT {pid}`")), "{found}");
+        assert_eq!(mmlogctl("check", log).run().code, 1);
+        kill(pid, Signal::SIGCONT).unwrap();
+        wait_for("its end", || told(log).is_none().then_some(()));
+    };
+    let log = scratch.log(b"");
+    let exec = mmlogctl("exec", &log).args(["--", "sleep", "1000"]).start();
+    let is_it =
+        |pid: &Pid| fs::read_to_string(format!("/proc/{pid}/comm")).is_ok_and(|name| name == "sleep\n");
+    let program = wait_for("the program", || Some(exec.innermost()).filter(is_it));
+    let _program = Stopped(program);
+    is_told(&log, program, "sleep 1000");
+    let other = scratch.file("other.log");
+    let (read_end, write_end) = std::io::pipe().unwrap();
+    let feeds = Tool::new("sleep").arg("1001").stdout(write_end).start();
+    let append = mmlogctl("append", &other).stdin(read_end).start();
+    append.until_open(&metadata_of(&other));
+    is_told(&other, Pid::from_raw(feeds.pid().cast_signed()), "sleep 1001");
 }

@@ -5,10 +5,11 @@ use std::path::Path;
 use std::time::{Duration, SystemTime};
 
 use mmlog::{
-    Damage, Distrust, Fault, Finding, FindingId, FollowerStatus, Freezer, HoldStatus, Hole, HoleKind,
-    InFlight, Opener, OutputFull, OutputReader, OutsideBytes, PanicRecord, Phase, PolicyState, ProcessState,
-    ReadOnly, Recovered, RemovedHeld, Rights, Seat, SegmentFlaw, Severity, SlotWaiters, State, Status,
-    StillOpen, Thresholds, Unrecovered, Version1Flags, Waiting, Want, WhyReadOnly, WriterStatus, with_log,
+    Damage, Distrust, Fault, FeederStopped, Finding, FindingId, FollowerStatus, Freezer, HoldStatus, Hole,
+    HoleKind, InFlight, Opener, OutputFull, OutputReader, OutsideBytes, PanicRecord, Phase, PolicyState,
+    ProcessState, ReadOnly, Recovered, RemovedHeld, Rights, Seat, SegmentFlaw, Severity, SlotWaiters, State,
+    Status, StillOpen, Thresholds, Unrecovered, Version1Flags, Waiting, Want, WhyReadOnly, WriterStatus,
+    with_log,
 };
 
 use super::policies;
@@ -92,7 +93,9 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
                 full(s);
                 s.segments.drain(..2);
             });
-            with(&|s| s.writers = vec![waits(Want::Space, 28, 29)]);
+            for free in [0, 1 << 30] {
+                with(&|s| (s.file.free, s.writers) = (Ok(free), vec![waits(Want::Space, 28, 29)]));
+            }
         }
         FindingId::DiskNearlyFull => with(&|s| s.file.free = Ok(1 << 16)),
         FindingId::LockHeld => by_all(&mut with, groups, &|s, w| {
@@ -122,6 +125,8 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
         }),
         FindingId::WriterStopped => {
             by_all(&mut with, groups, &|s, w| s.writers = vec![w.clone()]);
+            let by = FeederStopped { pid: 4242, command_line: "web".into(), lasts: None };
+            with(&|s| s.writers = vec![WriterStatus { feeder_stopped: Some(by.clone()), ..writer() }]);
             for reader in readers() {
                 by_all(&mut with, groups, &|s, w| {
                     let full =
@@ -207,6 +212,14 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
         FindingId::OutsideCut => with(&|s| {
             s.outside = OutsideBytes { cut: 9, cut_at: Some(SystemTime::now()), ..s.outside };
         }),
+        FindingId::OutsideLive => {
+            let opener = |pid| Opener { pid, command: "it's `a` script".to_owned(), fd: 1 };
+            for strangers in [vec![], vec![opener(4312)], vec![opener(4312), opener(4313)]] {
+                for beside in [0, 9] {
+                    with(&|s| (s.outside.beside, s.strangers) = (beside, strangers.clone()));
+                }
+            }
+        }
         FindingId::HooksUnrun => with(&|s| s.unrun.segments = 0..2),
         FindingId::NameTooLong => {
             for most in [20, 50] {
@@ -273,6 +286,7 @@ fn writer() -> WriterStatus {
         command: "web".to_owned(),
         command_line: Some("web --log `app`".to_owned()),
         feeder: None,
+        feeder_stopped: None,
         process: ProcessState::Sleeping,
         process_for_at_least: Duration::from_secs(9),
         not_run_for: None,
@@ -409,7 +423,13 @@ fn flawed(id: FindingId, well: &Status, with: With<'_>) {
     let mut copy = segment.clone().into_os_string();
     copy.push(".zst");
     let of = |path: &Path, problem: &str| {
-        vec![SegmentFlaw { id, path: path.to_path_buf(), positions: 0..4, problem: problem.to_owned() }]
+        vec![SegmentFlaw {
+            id,
+            path: path.to_path_buf(),
+            positions: 0..4,
+            problem: problem.to_owned(),
+            since: None,
+        }]
     };
     for path in [&segment, Path::new(&copy), directory, &directory.join("no segment")] {
         with(&|s| s.flaws = of(path, "it is not as it was"));
@@ -428,8 +448,9 @@ fn refused(well: &Status) -> Vec<Finding> {
         Fault::Symlink { target: "elsewhere.log".into() },
         Fault::NoLog,
         Fault::Denied { operation, rights: Rights { uid: 0, gid: 0, mode: 0o600 }, uid: 1001 },
-        Fault::NoMetadata { len: 9, ends_in_nuls: false },
-        Fault::NoMetadata { len: 9999, ends_in_nuls: true },
+        Fault::NoMetadata { len: 9, ends_in_nuls: false, reads: false },
+        Fault::NoMetadata { len: 9, ends_in_nuls: false, reads: true },
+        Fault::NoMetadata { len: 9999, ends_in_nuls: true, reads: false },
         Fault::Metadata(well.path.clone()),
         Fault::Segment { log: well.path.clone(), reads: "`cat LOG` reads this part of it", is_there: true },
         Fault::NotMetadata { why: "too short".to_owned() },

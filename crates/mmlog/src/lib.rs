@@ -138,15 +138,16 @@ mod door {
     pub use crate::slots::Phase;
     pub use crate::span::{Edge, Jump, Pair, Span};
     pub use crate::status::{
-        ClockDoubt, ClockSet, Damage, Durability, FileFacts, Finding, FindingId, FollowerStatus, HoldStatus,
-        InFlight, Lock, LogId, Medium, Observer, OutputFull, OutputReader, OutsideBytes, PolicyStatus,
-        PolicyUndone, ReadOnly, Recovered, RemovedHeld, Rights, Seat, Seen, SegmentFlaw, SegmentStatus,
-        Severity, State, Status, StillOpen, Thresholds, UnrunHooks, Version1Flags, WhyReadOnly, WriterStatus,
-        explain, explain_removed,
+        ClockDoubt, ClockSet, Damage, Durability, FeederStopped, FileFacts, Finding, FindingId,
+        FollowerStatus, HoldStatus, InFlight, Lock, LogId, Medium, Observer, OutputFull, OutputReader,
+        OutsideBytes, PolicyStatus, PolicyUndone, ReadOnly, Recovered, RemovedHeld, Rights, Seat, Seen,
+        SegmentFlaw, SegmentStatus, Severity, State, Status, StillOpen, Thresholds, UnrunHooks,
+        Version1Flags, WhyReadOnly, WriterStatus, explain, explain_removed,
     };
     pub use crate::sys::barrier::prepare_before_threads;
     pub use crate::sys::cgroup::Freezer;
     pub use crate::sys::holders::Opener;
+    pub use crate::sys::last_run::not_run_for;
     pub use crate::sys::open_logs::{FileKey, Holder, OpenLog, OpenLogs, Sight, file_keys};
     pub use crate::sys::process::ProcessState;
     pub use crate::sys::sigbus::guard_against_sigbus;

@@ -12,11 +12,11 @@ mod followers;
 mod holds;
 mod observer;
 mod outputs;
+mod outside;
 mod policy;
 mod segments;
 mod still_open;
 mod waiting;
-pub use waiting::{OutsideBytes, UnrunHooks};
 
 use std::fmt;
 use std::path::PathBuf;
@@ -29,10 +29,12 @@ pub use flaws::SegmentFlaw;
 pub use followers::{FollowerStatus, OutputReader};
 pub use holds::HoldStatus;
 pub use observer::Observer;
-pub use outputs::OutputFull;
+pub use outputs::{FeederStopped, OutputFull};
+pub use outside::OutsideBytes;
 pub use policy::{PolicyStatus, PolicyUndone};
 pub use segments::{RemovedHeld, SegmentStatus};
 pub use still_open::StillOpen;
+pub use waiting::UnrunHooks;
 
 use crate::durable;
 pub use crate::error::Rights;
@@ -45,6 +47,7 @@ use crate::slots::Phase;
 use crate::sync::Ordering;
 use crate::sys::cgroup::Freezer;
 pub use crate::sys::fs::Medium;
+use crate::sys::holders::Opener;
 pub use crate::sys::mounts::{ReadOnly, WhyReadOnly};
 use crate::sys::process::{ProcessState, time_of};
 use crate::waiting::{SlotWaiters, Waiting};
@@ -199,6 +202,8 @@ pub struct WriterStatus {
     /// Who writes into its standard input: [`diagnose`](Status::diagnose) names it before the process that passes it on.
     /// `None` unless whoever shows the status has looked for it: the library does not.
     pub feeder: Option<String>,
+    /// Whoever feeds it is stopped. `None` unless whoever shows the status has looked for that: the library does not.
+    pub feeder_stopped: Option<FeederStopped>,
     /// What it is doing.
     pub process: ProcessState,
     /// It does so for at least that long.
@@ -407,6 +412,9 @@ pub struct Status {
     pub limit: u64,
     /// What somebody who is no writer put behind the log.
     pub outside: OutsideBytes,
+    /// Of a log that somebody writes to, from the second look of an [`Observer`] on: programs that have the data file open for
+    /// writing, and nothing else of the log, as far as this user may see.
+    pub strangers: Vec<Opener>,
     /// Final segments with which something is still to be done.
     pub unrun: UnrunHooks,
     /// Where the gate is closed, if it is.

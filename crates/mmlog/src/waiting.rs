@@ -12,10 +12,13 @@ use crate::error::Fault;
 use crate::layout::{Control, SlotHot, SlotWait};
 use crate::metadata::Gate;
 use crate::sync::Ordering;
+use crate::sys::page_size;
 use crate::sys::process::{self, time_of};
 
 /// Who has not tried for so long has given up, or cannot. Those that wait try at least once a second.
 const TRYING: Duration = Duration::from_secs(5);
+/// The same where what was wanted is there: then nobody else keeps it from trying.
+const WOULD_HAVE_TRIED: Duration = Duration::from_secs(2);
 
 /// What keeps a writer from appending.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -105,13 +108,24 @@ impl Waiting {
     /// Whether it has tried within the last five seconds: else it has given up, or cannot.
     #[must_use]
     pub fn is_trying(&self) -> bool {
-        is_recent(self.tried)
+        is_recent(self.tried, TRYING)
+    }
+
+    /// The same, where there is so much free space: who wants no more has tried within the last two seconds, or has given up.
+    pub(crate) fn is_trying_with(&self, free: Option<u64>) -> bool {
+        is_recent(self.tried, if self.has_enough(free) { WOULD_HAVE_TRIED } else { TRYING })
+    }
+
+    /// Whether it wants space, and there is as much as it wants.
+    pub(crate) fn has_enough(&self, free: Option<u64>) -> bool {
+        let needed = self.len.max(1).next_multiple_of(page_size());
+        self.want == Want::Space && free.is_some_and(|free| free >= needed)
     }
 }
 
-fn is_recent(tried: SystemTime) -> bool {
+fn is_recent(tried: SystemTime, time: Duration) -> bool {
     // A clock that was set is not believed either way.
-    tried.elapsed().unwrap_or_else(|e| e.duration()) < TRYING
+    tried.elapsed().unwrap_or_else(|e| e.duration()) < time
 }
 
 impl SlotHot {
@@ -261,7 +275,7 @@ impl SlotWait {
         let count = self.count.load(Ordering::Relaxed);
         let tried = time_of(self.tried_ns.load(Ordering::Relaxed))?;
         // One that has given up just now, for the only one, may be back at once: 0 is none once somebody has got his.
-        is_recent(tried).then_some(SlotWaiters {
+        is_recent(tried, TRYING).then_some(SlotWaiters {
             count: count.max(1),
             pid: self.pid.load(Ordering::Relaxed),
             command: self.command.load(),

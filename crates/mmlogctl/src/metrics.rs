@@ -352,7 +352,7 @@ pub(crate) const ALL: &[Metric] = &[
         most: None,
         judged: too_much(
             &[FindingId::SyncFailed],
-            "see whether what should sync still runs, such as `mmlogctl append --sync always LOG`",
+            "see whether what should sync still runs, such as a program that appends with --sync always",
         ),
     },
 ];

@@ -48,6 +48,7 @@ fn writer(slot: u32) -> WriterStatus {
         command,
         command_line: None,
         feeder: None,
+        feeder_stopped: None,
         process,
         process_for_at_least: Duration::from_secs(9),
         not_run_for: None,
@@ -169,6 +170,7 @@ pub(crate) fn worst() -> Status {
         path: path.clone(),
         positions: 0..u64::MAX,
         problem: words.clone(),
+        since: at(),
     };
     let holes: Vec<Hole> = (0..1024).map(hole).collect();
     let reason = words.clone();
@@ -189,6 +191,7 @@ pub(crate) fn worst() -> Status {
         generation: u64::MAX,
         limit: u64::MAX,
         outside: mmlog::OutsideBytes::default(),
+        strangers: Vec::new(),
         unrun: mmlog::UnrunHooks::default(),
         gate: Some(1 << 61),
         gate_for_at_least: Duration::from_secs(99),

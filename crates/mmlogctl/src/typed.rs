@@ -72,6 +72,8 @@ fn count(word: &str, from: bool) -> Option<Vec<String>> {
     Some(words)
 }
 
+const REMOVE: &str = "`mmlogctl rm LOG` removes a log, `mmlogctl prune --keep 5 LOG` old segments";
+
 /// What people type who have it from elsewhere, and what there is instead.
 const ELSEWHERE: &[(&str, &str)] = &[
     (
@@ -82,8 +84,33 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("more", "`mmlogctl cat LOG | more`"),
     ("head", "`mmlogctl cat LOG | head`"),
     ("view", "`mmlogctl cat LOG | less`, or `mmlogctl inspect LOG`"),
+    ("show", "`mmlogctl cat LOG`, or `mmlogctl status LOG`"),
+    ("print", "`mmlogctl cat LOG`"),
+    ("read", "`mmlogctl cat LOG`"),
+    ("follow", "`mmlogctl tail -f LOG`"),
     ("list", "`mmlogctl ls`"),
+    ("logs", "`mmlogctl ls`"),
+    ("find", "`mmlogctl ls DIR`"),
+    ("search", "`mmlogctl grep PATTERN LOG`"),
     ("top", "`mmlogctl inspect`"),
+    ("watch", "`mmlogctl inspect LOG`"),
+    ("monitor", "`mmlogctl inspect LOG`, or `mmlogctl check --prom LOG`"),
+    ("info", "`mmlogctl status LOG`"),
+    ("create", "`mmlogctl init LOG`"),
+    ("new", "`mmlogctl init LOG`"),
+    ("write", "`PROGRAM | mmlogctl append LOG`, or `mmlogctl exec LOG -- PROGRAM`"),
+    ("log", "`PROGRAM | mmlogctl append LOG`, or `mmlogctl exec LOG -- PROGRAM`"),
+    ("run", "`mmlogctl exec LOG -- PROGRAM`"),
+    ("delete", REMOVE),
+    ("remove", REMOVE),
+    ("del", REMOVE),
+    ("clean", "`mmlogctl prune --keep 5 LOG` removes all but five old segments, `mmlogctl rm LOG` the log"),
+    ("truncate", "`mmlogctl rotate LOG`, then `mmlogctl prune --keep 0 LOG`: what was in it is gone"),
+    ("compress", "`mmlogctl rotate --compress zstd LOG`"),
+    ("sync", "`mmlogctl append --sync always LOG` makes durable what it appends"),
+    ("fix", "`mmlogctl repair --dry-run LOG`"),
+    ("fsck", "`mmlogctl check --deep LOG`, then `mmlogctl repair --dry-run LOG`"),
+    ("verify", "`mmlogctl check --deep LOG`"),
     ("--files-with-matches", "`grep -c` prints how many lines each log has"),
     ("--recursive", "`mmlogctl ls` finds logs; name those that you mean"),
     ("--perl-regexp", "leave it out: `\\d`, `\\b` and `.*?` are known without"),

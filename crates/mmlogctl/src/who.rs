@@ -11,7 +11,7 @@ use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant, SystemTime};
 
-use mmlog::{OutputReader, Seat, Status, Thresholds, WriterStatus};
+use mmlog::{FeederStopped, OutputReader, Seat, Status, Thresholds, WriterStatus, not_run_for};
 
 mod pipes;
 mod trouble;
@@ -53,6 +53,8 @@ pub struct Who {
     pub unit: Option<String>,
     /// Who writes into its standard input, if that is a pipe; or who reads from its standard output, where that was asked.
     pub feeder: Option<Feeder>,
+    /// The program that it has started to append what that writes (`exec`).
+    pub program: Option<u32>,
 }
 
 /// Whoever is at the other end of a pipe.
@@ -74,6 +76,10 @@ impl Who {
             Some(feeder) => format!("{} | {}", feeder.command_line, self.command_line),
             None => self.command_line.clone(),
         }
+    }
+
+    fn fed_by(&self) -> Option<u32> {
+        self.program.or(self.feeder.as_ref().map(|feeder| feeder.pid))
     }
 
     /// The unit or container of whom to call, else the user.
@@ -146,6 +152,8 @@ pub fn introduce<'a>(looked: impl Iterator<Item = &'a mut Status>, shown: impl F
     let wanted: BTreeSet<Key> = wanted.collect();
     let mut people = People::default();
     people.news(wanted.into_iter());
+    // Of very many writers, some.
+    people.news(looked.iter().flat_map(|(_, status)| status.writers.iter().filter_map(person)));
     let mut readers = People::at(Side::Output);
     let late: BTreeSet<Key> = looked.iter_mut().flat_map(|(_, status)| late(status)).collect();
     readers.news(late.into_iter());
@@ -169,6 +177,13 @@ pub fn name<'a>(status: &mut Status, shown: &[Key], known: impl Fn(Key) -> Optio
         writer.feeder = feeder;
         let called = who.map(|who| &who.command_line).filter(|called| !called.is_empty());
         writer.command_line = writer.command_line.take().or_else(|| called.cloned());
+    }
+    for writer in status.writers.iter_mut().filter(|w| w.alive == Ok(true)) {
+        let who = person(writer).and_then(&known);
+        writer.feeder_stopped = who.and_then(Who::fed_by).filter(|pid| is_stopped(*pid)).map(|pid| {
+            FeederStopped { pid, command_line: clipped(&command_line(pid), FEEDER), lasts: not_run_for(pid) }
+        });
+        is_news |= writer.feeder_stopped.is_some();
     }
     if is_news {
         status.conclude(&Thresholds::default());
@@ -259,7 +274,9 @@ impl People {
         let pipe = self.side.pipe_of(pid);
         let user =
             fs::metadata(format!("/proc/{pid}")).map_or_else(|_| String::new(), |m| self.user(m.uid()));
-        Known { who: Who { command_line: command_line(pid), user, unit: unit(pid), feeder: None }, pipe }
+        let program = if self.side == Side::Input { program_of(pid) } else { None };
+        let who = Who { command_line: command_line(pid), user, unit: unit(pid), feeder: None, program };
+        Known { who, pipe }
     }
 
     fn user(&mut self, uid: u32) -> String {
@@ -325,6 +342,15 @@ pub fn command_line(pid: u32) -> String {
     }
     let program = text.split(' ').next().and_then(|path| path.rfind('/')).map_or(0, |slash| slash + 1);
     text[program..].to_owned()
+}
+
+/// The first of its children whose standard output, or error, is a pipe of which it has the other end.
+fn program_of(pid: u32) -> Option<u32> {
+    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
+    let mut children = children.split_ascii_whitespace().filter_map(|child| child.parse().ok()).peekable();
+    children.peek()?;
+    let its: HashSet<u64> = pipes::all_of(pid).collect();
+    children.find(|child| Side::both_outputs_of(*child).any(|pipe| its.contains(&pipe)))
 }
 
 /// When it began, in the kernel's ticks.

@@ -79,14 +79,11 @@ pub enum Fault {
     /// Neither file exists.
     #[error("no such log; `mmlogctl ls LOGDIR` lists those that are there, the first append makes one")]
     NoLog,
-    /// A data file with bytes in it, without metadata.
-    #[error("{}", words::no_metadata(*len, *ends_in_nuls))]
-    NoMetadata {
-        /// Length of the data file, bytes.
-        len: u64,
-        /// Whether a page or more of NULs is its end, as of a log's that was allocated ahead.
-        ends_in_nuls: bool,
-    },
+    /// A data file with bytes in it, without metadata: how many; whether a page or more of NULs is its end, as of a log's that was
+    /// allocated ahead; whether it was only to be read, for which it need not become a log.
+    #[error("{}", words::no_metadata(*len, *ends_in_nuls, *reads))]
+    #[allow(missing_docs, reason = "said above")]
+    NoMetadata { len: u64, ends_in_nuls: bool, reads: bool },
     /// An old segment was named, not its log; what reads the segment alone; whether the log is there.
     #[error("{}", words::segment(log, reads, *is_there))]
     #[allow(missing_docs, reason = "said above")]

@@ -9,17 +9,18 @@ use crate::error::Fault;
 use crate::names::{Compression, SegmentName};
 use crate::sys::place::{Access, Part, Place};
 
-/// Why that is no log, and what to name instead, where that can be told. `len`: of the data file, 0 where there is none.
-pub(super) fn no_log(place: &Place, len: u64) -> Fault {
+/// Why that is no log, and what to name instead, where that can be told. `len`: of the data file, 0 where there is none;
+/// `reads`: whether it was only to be read.
+pub(super) fn no_log(place: &Place, len: u64, reads: bool) -> Fault {
     if len == 0 {
         return Fault::NoLog;
     }
-    part_of_another(place, place.name(Part::Data)).unwrap_or_else(|| without_metadata(place, len))
+    part_of_another(place, place.name(Part::Data)).unwrap_or_else(|| without_metadata(place, len, reads))
 }
 
 /// Of a data file that has so many bytes.
-pub(super) fn without_metadata(place: &Place, len: u64) -> Fault {
-    Fault::NoMetadata { len, ends_in_nuls: ends_in_nuls(place, len) }
+pub(super) fn without_metadata(place: &Place, len: u64, reads: bool) -> Fault {
+    Fault::NoMetadata { len, ends_in_nuls: ends_in_nuls(place, len), reads }
 }
 
 /// Whether its bytes are not to be taken for content.

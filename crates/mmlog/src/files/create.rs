@@ -94,7 +94,7 @@ impl Opening<'_> {
         let data = self.place.find(Part::Data).map_err(Fault::io("stat the data file"))?;
         Ok(match data.map_or(0, |found| found.len) {
             0 => Fault::NoLog,
-            len => absent::without_metadata(self.place, len),
+            len => absent::without_metadata(self.place, len, false),
         })
     }
 
@@ -118,7 +118,7 @@ impl Opening<'_> {
             olddir::check_unnamed(self.place, self.config)?;
         }
         if start == Start::Here && absent::is_refused(self.place, len, self.config.adopt) {
-            return Err(absent::without_metadata(self.place, len));
+            return Err(absent::without_metadata(self.place, len, false));
         }
         self.check_data(&data, &stat)?;
         let dir = SegmentDir::new(self.place, Owner::of(self.config.trust, stat.uid()));

@@ -307,7 +307,7 @@ impl Opening<'_> {
             (_, Intent::Create, adopt) if !absent::is_refused(self.place, len, adopt) => {
                 Room::of(self.place)?.check_new()
             }
-            _ => Err(no_log(self.place, len)),
+            _ => Err(no_log(self.place, len, self.intent == Intent::Read)),
         }
     }
 

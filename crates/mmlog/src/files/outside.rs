@@ -45,23 +45,31 @@ impl Files {
 
     /// How many bytes lie behind the end of a log that nobody writes to, which the next owner of its lock takes over.
     pub(crate) fn waiting_outside(&self) -> Result<u64, Fault> {
+        let (bytes, is_live) = self.outside()?;
+        Ok(if is_live { 0 } else { bytes })
+    }
+
+    /// How many bytes of an outsider lie behind the end, and whether somebody writes, who will cut them off.
+    pub(crate) fn outside(&self) -> Result<(u64, bool), Fault> {
+        let nothing = Ok((0, false));
         let control = self.control();
         let (file_size, base) = (control.file_size(), control.base());
         // None is open of a log that is only looked at: that is damage, and told as such.
-        let Ok(segment) = self.segment() else { return Ok(0) };
+        let Ok(segment) = self.segment() else { return nothing };
         let found = segment.file().metadata().map_err(Fault::io("stat the data file"))?.len();
         // A file that took its place has bytes of its own.
         let is_ours = (segment.base(), segment.inode()) == (base, self.meta.header().current().inode);
         // What a reboot left is the recovery's to judge.
         let believed = is_ours && self.is_of_this_boot();
         let fits = believed && control.look().start <= base.saturating_add(file_size);
-        if found <= file_size || !fits || self.is_version_1() || self.anybody_writes()? {
-            return Ok(0);
+        if found <= file_size || !fits || self.is_version_1() {
+            return nothing;
         }
         let first = first_byte(segment.file(), file_size, found).map_err(Fault::io("read the data file"))?;
-        // Nobody began to meanwhile.
+        let is_live = self.anybody_writes()?;
+        // Nobody has made them a part of it meanwhile, to store there.
         let still = control.file_size() == file_size && control.base() == base;
-        Ok(first.filter(|_| still).map_or(0, |_| found - file_size))
+        Ok(first.filter(|_| still).map_or((0, is_live), |_| (found - file_size, is_live)))
     }
 }
 

@@ -84,7 +84,7 @@ fn remove_parts(
             data => {
                 let len =
                     data.map(|file| file.metadata()).transpose().map_err(look())?.map_or(0, |m| m.len());
-                super::absent::no_log(place, len)
+                super::absent::no_log(place, len, false)
             }
         });
     };

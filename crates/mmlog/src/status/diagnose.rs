@@ -39,6 +39,7 @@ impl Status {
         found.extend(self.writers_stalled(thresholds));
         found.extend(self.writers_stopped(thresholds));
         found.extend(self.writers_unread(thresholds));
+        found.extend(self.writers_unfed(thresholds));
         found.extend(self.gate_closed(thresholds));
         found.extend(self.inodes());
         found.extend(self.given_up());
@@ -58,6 +59,7 @@ impl Status {
         found.extend(self.space_held());
         found.extend(self.holed());
         found.extend(self.outside_bytes());
+        found.extend(self.outside_live());
         found.extend(self.outside_cut());
         found.extend(self.hooks_unrun());
         found.extend(self.name_too_long());
@@ -254,7 +256,7 @@ impl Status {
             r.end
         );
         let next = format!(
-            "`mmlogctl cat --holes say {0} > /dev/null` names the lost ranges; `mmlogctl append --sync always {0}` keeps what must not be lost",
+            "`mmlogctl cat --holes say {0} > /dev/null` names the lost ranges; what must not be lost at the next one has to be appended with --sync always",
             quoted(&self.path)
         );
         Some(info(FindingId::Recovered, sentence, next))

@@ -110,7 +110,7 @@ findings! {
     HooksUnrun = "hooks-unrun",
     /// The log's name is too long for those of its old segments.
     NameTooLong = "name-too-long",
-    /// A writer that stands, or waits for whoever reads its output, with nothing in flight: what its program writes waits for it.
+    /// A writer that stands, waits for whoever reads its output, or whose program is stopped, with nothing in flight.
     WriterStopped = "writer-stopped",
     /// Writers wait for a larger file: their own limit.
     FileSizeLimit = "file-size-limit",
@@ -138,6 +138,8 @@ findings! {
     FreeSpaceNotFreed = "free-space-not-freed",
     /// The log had a policy, and nobody knows which.
     PolicyDamaged = "policy-damaged",
+    /// Somebody who is no writer has put bytes behind a log in use, which can still be saved, or has it open for writing.
+    OutsideLive = "outside-live",
 }
 
 impl fmt::Display for FindingId {

@@ -39,6 +39,14 @@ pub struct SegmentFlaw {
     pub positions: Range<u64>,
     /// What was found, with the numbers.
     pub problem: String,
+    /// Of a missing one: when it was gone at the latest, where something tells.
+    pub since: Option<SystemTime>,
+}
+
+impl SegmentFlaw {
+    fn new(id: FindingId, path: PathBuf, positions: Range<u64>, problem: String) -> Self {
+        Self { id, path, positions, problem, since: None }
+    }
 }
 
 /// What was learned of compressed files, by device, inode, length and time: it is not looked for twice.
@@ -98,7 +106,7 @@ fn look(files: &Files, current: &Entry, peeks: &mut Peeks) -> Option<(Vec<Survey
             let positions = files.first_kept().min(current.base)..current.base;
             let path = files.place.directory_path().to_path_buf();
             let problem = format!("old segments could not be looked for: {}", fault.at(files.path()).words());
-            let unseen = SegmentFlaw { id: FindingId::SegmentUnreadable, path, positions, problem };
+            let unseen = SegmentFlaw::new(FindingId::SegmentUnreadable, path, positions, problem);
             let some = (!unseen.positions.is_empty()).then_some(unseen);
             return Some((Vec::new(), some.into_iter().collect()));
         }
@@ -122,7 +130,7 @@ fn look(files: &Files, current: &Entry, peeks: &mut Peeks) -> Option<(Vec<Survey
 /// What readers leave out costs no positions by itself: those that no other file has are said to be missing.
 fn not_taken(left_out: LeftOut) -> SegmentFlaw {
     let LeftOut { path, why } = left_out;
-    SegmentFlaw { id: FindingId::SegmentSurplus, path, positions: 0..0, problem: why }
+    SegmentFlaw::new(FindingId::SegmentSurplus, path, 0..0, why)
 }
 
 /// The files of each generation, in the order in which readers take them: a plain one that has all its positions, else
@@ -233,7 +241,7 @@ impl Judge<'_> {
         positions: Range<u64>,
         problem: String,
     ) -> Option<FindingId> {
-        self.flaws.push(SegmentFlaw { id, path, positions, problem });
+        self.flaws.push(SegmentFlaw::new(id, path, positions, problem));
         Some(id)
     }
 
@@ -297,7 +305,20 @@ impl Judge<'_> {
             return None;
         }
         let problem = format!("{what}: no file has the positions [{from}, {to})");
-        self.flaw(FindingId::SegmentMissing, path, positions, problem)
+        let since = self.names_changed();
+        let flaw =
+            SegmentFlaw { since, ..SegmentFlaw::new(FindingId::SegmentMissing, path, positions, problem) };
+        self.flaws.push(flaw);
+        Some(FindingId::SegmentMissing)
+    }
+
+    /// Whoever takes a file out of the log's directory changes that. What has its name may only not be taken for it any more; and
+    /// where there is another directory for old segments, it may have been there, or that directory somewhere else.
+    fn names_changed(&self) -> Option<SystemTime> {
+        let is_taken_out = self.flaws.iter().all(|flaw| flaw.id != FindingId::SegmentSurplus)
+            && self.files.old_directory().is_ok_and(|old| old.is_none());
+        let directory = is_taken_out.then(|| self.files.place.directory().ok()).flatten()?;
+        Some(directory.named).filter(|at| *at <= SystemTime::now())
     }
 
     /// Whether readers are told so anyway: a hole has them.
@@ -399,12 +420,7 @@ impl Judge<'_> {
         let taken = group.names[0].0.name.to_string_lossy().into_owned();
         for (name, _) in group.names.iter().skip(1).filter(|_| self.is_at_rest) {
             let problem = format!("it is a second file of this segment, and readers take {taken}");
-            self.flaws.push(SegmentFlaw {
-                id: FindingId::SegmentSurplus,
-                path: name.path(),
-                positions: 0..0,
-                problem,
-            });
+            self.flaws.push(SegmentFlaw::new(FindingId::SegmentSurplus, name.path(), 0..0, problem));
         }
     }
 }

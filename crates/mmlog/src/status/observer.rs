@@ -9,8 +9,8 @@ use super::facts::Unseen;
 use super::flaws::Peeks;
 use super::outputs::Outputs;
 use super::{
-    ClockDoubt, Durability, InFlight, Lock, LogId, OutputFull, PolicyStatus, RemovedHeld, Seat, Seen, State,
-    Status, Thresholds, WriterStatus, facts, segments, still_open,
+    ClockDoubt, Durability, InFlight, Lock, LogId, OutputFull, OutsideBytes, PolicyStatus, RemovedHeld, Seat,
+    Seen, State, Status, Thresholds, WriterStatus, facts, outside, segments, still_open,
 };
 use crate::error::{At, Fault, Result};
 use crate::files::{Config, Files, Intent, owner};
@@ -60,6 +60,9 @@ pub struct Observer {
     peeks: Peeks,
     /// The followers' places, once they are there.
     pub(super) places: Option<View<FollowingPlace>>,
+    has_looked: bool,
+    /// Who else may write to the data file, by its inode.
+    strangers: Lately<u64, Vec<Opener>>,
     /// Who has removed segments open.
     held: Lately<(), Vec<RemovedHeld>>,
     /// Who has the data file open that is not at its path, by its inode.
@@ -118,6 +121,8 @@ impl Observer {
             outputs: Outputs::default(),
             peeks: Peeks::default(),
             places: None,
+            has_looked: false,
+            strangers: Lately(None),
             held: Lately(None),
             openers: Lately(None),
         }
@@ -196,11 +201,8 @@ impl Observer {
             base: entry.base,
             generation: entry.generation,
             limit: control.limit(),
-            outside: super::OutsideBytes {
-                waiting: unseen.or_nothing("what >> put behind the end", files.waiting_outside()),
-                cut: header.outside.cut.load(Ordering::Relaxed),
-                cut_at: time_of(header.outside.cut_ns.load(Ordering::Relaxed)),
-            },
+            outside: OutsideBytes::of(files, &mut unseen),
+            strangers: Vec::new(),
             unrun: super::UnrunHooks {
                 segments: hooks::pending(files),
                 at_work: unseen.or_nothing("whether a hook is at work", files.ask_held(HOOK_BYTE)),
@@ -239,6 +241,14 @@ impl Observer {
         still_open::look(files, &mut status.damage, |inode| {
             self.openers.of(inode, || openers_of(files.place.directory_fd(), inode)).clone()
         });
+        // At rest what they put behind the log is taken in. It takes a look at every descriptor of everybody, which whoever
+        // looks once is not to pay for.
+        if std::mem::replace(&mut self.has_looked, true)
+            && status.writers.iter().any(|w| w.alive != Ok(false))
+        {
+            let inode = status.file.inode;
+            status.strangers.clone_from(self.strangers.of(inode, || outside::strangers(files, inode)));
+        }
         files.intact()?;
         status.conclude(&Thresholds::default());
         Ok(status)
@@ -291,6 +301,7 @@ impl Observer {
             waiting,
             command_line,
             feeder: None,
+            feeder_stopped: None,
             output_full: unread.and_then(OutputFull::since),
             messages: slot.hot.messages.load(Ordering::Relaxed),
             bytes: slot.hot.bytes.load(Ordering::Relaxed),

@@ -29,6 +29,17 @@ pub struct OutputFull {
     pub reader: Option<OutputReader>,
 }
 
+/// A process is stopped whose output a writer appends.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct FeederStopped {
+    /// Its id.
+    pub pid: u32,
+    /// How it was called.
+    pub command_line: String,
+    /// For how long, if that is known.
+    pub lasts: Option<Duration>,
+}
+
 impl OutputFull {
     /// As it says itself.
     pub(super) fn since(since: SystemTime) -> Option<Self> {

@@ -158,5 +158,5 @@ pub(super) fn removed_held(files: &Files) -> Vec<RemovedHeld> {
         inode: u.inode,
         allocated: u.allocated,
     };
-    unnamed_in(files.place.directory_fd(), &files.place.nameless(), was_ours).into_iter().map(held).collect()
+    unnamed_in(files.place.directory_fd(), &files.place.links(), was_ours).into_iter().map(held).collect()
 }

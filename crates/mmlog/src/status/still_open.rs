@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Damage, FindingId, facts};
 use crate::files::{Files, METADATA_SUFFIX, owner};
-use crate::sys::holders::{Opener, nameless, openers_of_removed};
+use crate::sys::holders::{Opener, links, openers_of_removed};
 use crate::sys::mounts::Table;
 use crate::sys::place::{Part, Place};
 
@@ -67,7 +67,7 @@ pub(super) struct Removed {
 
 pub(super) fn removed(log: &Path) -> Option<Removed> {
     let place = Place::new(log, METADATA_SUFFIX).ok()?;
-    let all = nameless();
+    let all = links();
     let directory = place.directory_path().canonicalize().ok()?;
     // Who asks because its own log is gone does not tell itself what to do with its own descriptors.
     let is_other = |opener: &Opener| opener.pid != std::process::id();

@@ -1,21 +1,8 @@
 //! What is left over until somebody runs a command.
 
-use std::time::SystemTime;
-
-use super::diagnose::{info, is_recent, warning};
+use super::diagnose::warning;
 use super::{Finding, FindingId, State, Status};
-use crate::units::{ago, counted, size};
-
-/// Bytes that `>>` put behind the log.
-#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
-pub struct OutsideBytes {
-    /// Behind the end of the log at rest; whoever takes its lock next takes them in.
-    pub waiting: u64,
-    /// Cut off since the log was made: somebody was writing.
-    pub cut: u64,
-    /// When some were last cut off.
-    pub cut_at: Option<SystemTime>,
-}
+use crate::units::counted;
 
 /// The final segments with which something is still to be done, see [`Rotation::with_hook`](crate::Rotation::with_hook).
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -35,26 +22,6 @@ impl UnrunHooks {
 }
 
 impl Status {
-    /// Readers see what has a position.
-    pub(super) fn outside_bytes(&self) -> Option<Finding> {
-        let bytes = size(self.outside.waiting);
-        let sentence =
-            format!("{bytes} that somebody put behind the log at rest, by `>>`, cannot be read yet");
-        let next = format!("{} takes them into the log, as the next append does", self.command("trim"));
-        (self.outside.waiting > 0).then(|| info(FindingId::OutsideBytes, sentence, next))
-    }
-
-    pub(super) fn outside_cut(&self) -> Option<Finding> {
-        let cut_at = self.outside.cut_at?;
-        let sentence = format!(
-            "{} that somebody put behind the log by `>>` while a program was writing were cut off, the last {}",
-            size(self.outside.cut),
-            ago(cut_at, SystemTime::now())
-        );
-        let next = format!("append with {} instead, which goes beside others", self.command("append"));
-        is_recent(cut_at).then(|| warning(FindingId::OutsideCut, State::Ok, sentence, next))
-    }
-
     pub(super) fn hooks_unrun(&self) -> Option<Finding> {
         let (count, first) = (self.unrun.count(), self.unrun.segments.start);
         if count == 0 || self.unrun.at_work {

@@ -13,7 +13,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use rustix::fs::{AtFlags, CWD, Statx, StatxFlags, statx};
+use rustix::fs::{AtFlags, CWD, OFlags, Statx, StatxFlags, statx};
 
 use super::process::{self, Who};
 use crate::deadline::{Deadline, Waits};
@@ -159,13 +159,32 @@ pub(crate) fn openers_of(place: impl AsFd, inode: u64) -> (Vec<Opener>, bool) {
 }
 
 /// Processes that have a file open, on the file system of `place`, whose last name was that path.
-pub(crate) fn openers_of_removed(place: impl AsFd, all: &[Nameless], path: &Path) -> Vec<Opener> {
+pub(crate) fn openers_of_removed(place: impl AsFd, all: &[Link], path: &Path) -> Vec<Opener> {
     let Some(here) = Wanted::of(place) else { return Vec::new() };
-    let was_there = all.iter().filter(|nameless| nameless.was == path);
+    let was_there = all.iter().filter(|link| link.is_nameless && link.path == path);
     let mut found: Vec<Opener> = was_there
         .filter(|one| one.asked_on(&here).is_some_and(|stat| stat.stx_nlink == 0))
         .map(|one| Opener::new(one.pid, one.fd))
         .collect();
+    found.dedup_by_key(|opener| opener.pid);
+    found
+}
+
+/// Processes other than this one that have the file of that number open for writing, on the file system of `place`, at that
+/// path.
+pub(crate) fn who_may_write(place: impl AsFd, all: &[Link], path: &Path, inode: u64) -> Vec<Opener> {
+    let (mine, path) = (std::process::id(), path.as_os_str().as_bytes());
+    let is_there =
+        |link: &&Link| link.pid != mine && !link.is_nameless && link.path.as_os_str().as_bytes() == path;
+    let mut there = all.iter().filter(is_there).peekable();
+    let Some(here) = there.peek().and_then(|_| Wanted::of(place)) else { return Vec::new() };
+    let wanted = Wanted { inode, ..here };
+    let may_write = |link: &&Link| {
+        let pid = link.pid.to_string();
+        let flags = facts(&pid, link.fd).ok().and_then(|facts| facts.flags).unwrap_or(0);
+        flags & OFlags::ACCMODE.bits() != OFlags::RDONLY.bits() && wanted.is(&pid, link.fd).unwrap_or(false)
+    };
+    let mut found: Vec<Opener> = there.filter(may_write).map(|one| Opener::new(one.pid, one.fd)).collect();
     found.dedup_by_key(|opener| opener.pid);
     found
 }
@@ -179,15 +198,17 @@ pub(crate) struct Unnamed {
     pub(crate) allocated: u64,
 }
 
-/// A descriptor of a process whose file has lost a name, and which that was.
+/// A descriptor of a process, and the path of its file.
 #[derive(Debug)]
-pub(crate) struct Nameless {
+pub(crate) struct Link {
     pid: u32,
     fd: i32,
-    was: PathBuf,
+    path: PathBuf,
+    /// It has lost that name.
+    is_nameless: bool,
 }
 
-impl Nameless {
+impl Link {
     /// What it is, if it is on the file system of that file.
     fn asked_on(&self, here: &Wanted) -> Option<Statx> {
         let process = self.pid.to_string();
@@ -198,8 +219,8 @@ impl Nameless {
     }
 }
 
-/// All such descriptors, as far as this user may see.
-pub(crate) fn nameless() -> Vec<Nameless> {
+/// All such descriptors, as far as this user may see; not those of devices.
+pub(crate) fn links() -> Vec<Link> {
     let Ok(all) = procfs::process::all_processes() else { return Vec::new() };
     let mut found = Vec::new();
     for process in all.flatten() {
@@ -207,10 +228,13 @@ pub(crate) fn nameless() -> Vec<Nameless> {
         let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
         let of_process = entries.flatten().filter_map(|entry| {
             let link = fs::read_link(entry.path()).ok()?;
-            let was = link.as_os_str().as_bytes().strip_suffix(DELETED)?;
-            let (fd, was) =
-                (entry.file_name().to_str()?.parse().ok()?, Path::new(OsStr::from_bytes(was)).into());
-            Some(Nameless { pid, fd, was })
+            let name = link.as_os_str().as_bytes();
+            let (name, is_nameless) = name.strip_suffix(DELETED).map_or((name, false), |name| (name, true));
+            if !name.starts_with(b"/") || name.starts_with(b"/dev/") {
+                return None;
+            }
+            let fd = entry.file_name().to_str()?.parse().ok()?;
+            Some(Link { pid, fd, path: Path::new(OsStr::from_bytes(name)).into(), is_nameless })
         });
         found.extend(of_process);
     }
@@ -219,12 +243,8 @@ pub(crate) fn nameless() -> Vec<Nameless> {
 
 /// Files on the file system of `place` that have lost their last name, which was one that `was_ours` knows, and that some
 /// process has open. A process in another mount namespace may see them by another path.
-pub(crate) fn unnamed_in(
-    place: impl AsFd,
-    all: &[Nameless],
-    was_ours: impl Fn(&Path) -> bool,
-) -> Vec<Unnamed> {
-    let mut ours = all.iter().filter(|nameless| was_ours(&nameless.was)).peekable();
+pub(crate) fn unnamed_in(place: impl AsFd, all: &[Link], was_ours: impl Fn(&Path) -> bool) -> Vec<Unnamed> {
+    let mut ours = all.iter().filter(|link| link.is_nameless && was_ours(&link.path)).peekable();
     if ours.peek().is_none() {
         return Vec::new();
     }

@@ -15,7 +15,7 @@ use nix::unistd::Pid;
 
 /// For how long no thread of a process of this PID namespace has run, which is since when one that stands does so.
 /// `None` where the kernel does not say, or of one with very many threads.
-pub(crate) fn not_run_for(pid: u32) -> Option<Duration> {
+pub fn not_run_for(pid: u32) -> Option<Duration> {
     const THREADS: usize = 64;
     let threads = fs::read_dir(format!("/proc/{pid}/task")).ok()?.take(THREADS + 1);
     let mut clocks = BTreeMap::new();

@@ -19,7 +19,7 @@ use rustix::fs::{
 };
 
 use super::fs;
-use super::holders::{Nameless, nameless};
+use super::holders::{Link, links};
 use super::together::Together;
 use crate::error::Rights;
 
@@ -374,9 +374,9 @@ impl Place {
         entries.map(|entry| Ok(OsStr::from_bytes(entry?.file_name().to_bytes()).to_os_string())).collect()
     }
 
-    /// Files without a name that processes have open: what is known of them together with the other logs.
-    pub(crate) fn nameless(&self) -> Arc<[Nameless]> {
-        self.together.as_ref().map_or_else(|| nameless().into(), Together::nameless)
+    /// The files that processes have open: what is known of them together with the other logs.
+    pub(crate) fn links(&self) -> Arc<[Link]> {
+        self.together.as_ref().map_or_else(|| links().into(), Together::links)
     }
 
     /// What the file with that inode is called here, if it is; in a directory of very many names, that is not known.

@@ -1,5 +1,5 @@
-//! What is asked once for many logs that are looked at within a moment: what a directory holds, and which files without a
-//! name processes have open. A thousand logs in one directory would else have it read a thousand times.
+//! What is asked once for many logs that are looked at within a moment: what a directory holds, and which files
+//! processes have open. A thousand logs in one directory would else have it read a thousand times.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
@@ -11,12 +11,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use rustix::fs::{Stat, fstat};
 
-use super::holders::{Nameless, nameless};
+use super::holders::{Link, links};
 
 /// A directory that was changed so shortly before it was read may have been changed once more within a tick of the clock
 /// that its file system tells time by.
 const SETTLED: Duration = Duration::from_millis(100);
-/// How long it is believed which files without a name processes have open.
+/// How long it is believed which files processes have open.
 const BELIEVED: Duration = Duration::from_secs(3);
 
 /// Shared by logs that are looked at together, by [`Options::together`](crate::Options::together): what a directory holds is
@@ -28,7 +28,7 @@ pub struct Together(Arc<Mutex<Known>>);
 #[derive(Default)]
 struct Known {
     directories: HashMap<(u64, u64), Directory>,
-    nameless: Option<(Instant, Arc<[Nameless]>)>,
+    links: Option<(Instant, Arc<[Link]>)>,
 }
 
 struct Directory {
@@ -68,11 +68,11 @@ impl Together {
         Ok(names)
     }
 
-    /// The files without a name that processes have open.
-    pub(crate) fn nameless(&self) -> Arc<[Nameless]> {
+    /// The files that processes have open.
+    pub(crate) fn links(&self) -> Arc<[Link]> {
         let mut known = self.known();
-        let before = known.nameless.take().filter(|(at, _)| at.elapsed() < BELIEVED);
-        let (_, all) = known.nameless.insert(before.unwrap_or_else(|| (Instant::now(), nameless().into())));
+        let before = known.links.take().filter(|(at, _)| at.elapsed() < BELIEVED);
+        let (_, all) = known.links.insert(before.unwrap_or_else(|| (Instant::now(), links().into())));
         Arc::clone(all)
     }
 

@@ -55,7 +55,7 @@ impl World {
             let mut look = self.source(&path).look();
             // Who is shown, and whoever is named, before that is drawn: nobody has two names.
             let people = match &mut look {
-                Ok(status) => self.introduce(status, model.wants_people(log)),
+                Ok(status) => self.introduce(status),
                 Err(_) => {
                     self.missed(&path);
                     Vec::new()
@@ -101,12 +101,8 @@ impl World {
     }
 
     /// Has the findings name whoever is known; those of whom something is known now that was not before.
-    fn introduce(&mut self, status: &mut Status, all: bool) -> Vec<(who::Key, Who)> {
-        let named: Vec<who::Key> = match all {
-            true => status.writers.iter().filter_map(person).collect(),
-            false => who::named(status).collect(),
-        };
-        let news = self.people.news(named.into_iter());
+    fn introduce(&mut self, status: &mut Status) -> Vec<(who::Key, Who)> {
+        let news = self.people.news(who::named(status).chain(status.writers.iter().filter_map(person)));
         self.readers.news(who::late(status));
         who::name(status, &[], |key| self.people.who(key));
         who::name_readers(status, |key| self.readers.who(key));

@@ -19,12 +19,12 @@ pub enum Side {
 impl Side {
     /// The pipe that it is, by its number.
     pub(super) fn pipe_of(self, pid: u32) -> Option<u64> {
-        let fd = match self {
-            Self::Input => 0,
-            Self::Output => 1,
-        };
-        let link = fs::read_link(format!("/proc/{pid}/fd/{fd}")).ok()?;
-        inode_of(link.to_str()?)
+        pipe_at(pid, if self == Self::Input { "0" } else { "1" })
+    }
+
+    /// The pipes that a process's standard output and standard error are.
+    pub(super) fn both_outputs_of(pid: u32) -> impl Iterator<Item = u64> {
+        ["1", "2"].into_iter().filter_map(move |fd| pipe_at(pid, fd))
     }
 
     /// Where those at the other end have it most often, and what the mode of the link says then.
@@ -47,8 +47,7 @@ pub(super) fn others_of(
     let mut found: HashMap<u64, Vec<u32>> = HashMap::new();
     let all: Vec<u32> = processes().collect();
     let mut note = |pid: u32, fd: &str| {
-        let link = fs::read_link(format!("/proc/{pid}/fd/{fd}")).ok();
-        let Some(pipe) = link.as_deref().and_then(|link| inode_of(link.to_str()?)) else { return };
+        let Some(pipe) = pipe_at(pid, fd) else { return };
         // Its own reader, which may write to another pipe of the same program.
         let is_wanted = pipes.get(&pipe).is_some_and(|keys| keys.iter().all(|key| key.0 != pid));
         if is_wanted && found.get(&pipe).is_none_or(|pids| !pids.contains(&pid)) {
@@ -80,6 +79,16 @@ pub(super) fn others_of(
     further.retain(|_, pids| !pids.is_empty());
     found.extend(further);
     (found, true)
+}
+
+/// All pipes that a process has an end of.
+pub(super) fn all_of(pid: u32) -> impl Iterator<Item = u64> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).into_iter().flatten().flatten();
+    entries.filter_map(|entry| inode_of(fs::read_link(entry.path()).ok()?.to_str()?))
+}
+
+fn pipe_at(pid: u32, fd: &str) -> Option<u64> {
+    inode_of(fs::read_link(format!("/proc/{pid}/fd/{fd}")).ok()?.to_str()?)
 }
 
 fn processes() -> impl Iterator<Item = u32> {

@@ -1,4 +1,5 @@
-//! Processes whose output nobody reads: writers that append nothing until somebody does, and the words for whoever should.
+//! Processes whose output nobody reads: writers that append nothing until somebody does, and the words for whoever should. And
+//! writers to which nobody writes, since whoever does is stopped.
 
 use std::collections::BTreeMap;
 
@@ -6,8 +7,8 @@ use super::stuck::since;
 use super::who::{ELSEWHERE, Person, ids_of};
 use super::{Finding, FindingId, State, Status, Thresholds, warning};
 use crate::status::followers::LOOKED_AT;
-use crate::status::{OutputFull, OutputReader, WriterStatus};
-use crate::units::counted;
+use crate::status::{FeederStopped, OutputFull, OutputReader, WriterStatus};
+use crate::units::{agree, counted, lasting};
 
 impl Status {
     /// Those of one reader together. A reader that is stopped is somebody's to continue, as a stopped writer is; one that is
@@ -48,6 +49,34 @@ impl Status {
         let (next, pid) = reads_on(first.seat.pid, full.reader.as_ref());
         Some(Finding { pid, ..warning(FindingId::WriterStopped, State::Warning, sentence, next) })
     }
+}
+
+impl Status {
+    /// Those who feed writers, and are stopped, each with its writers.
+    pub(super) fn writers_unfed(&self, thresholds: &Thresholds) -> Vec<Finding> {
+        let mut groups: BTreeMap<u32, Vec<(&WriterStatus, &FeederStopped)>> = BTreeMap::new();
+        // Of a writer that is stopped, too, that is said.
+        for w in self.writers.iter().filter(|w| w.alive == Ok(true) && !w.process.is_held()) {
+            let is_long = |by: &&FeederStopped| by.lasts.is_none_or(|lasts| lasts >= thresholds.stopped);
+            if let Some(by) = w.feeder_stopped.as_ref().filter(is_long) {
+                groups.entry(by.pid).or_default().push((w, by));
+            }
+        }
+        groups.into_values().filter_map(|them| unfed(&them)).collect()
+    }
+}
+
+fn unfed(them: &[(&WriterStatus, &FeederStopped)]) -> Option<Finding> {
+    let (_, FeederStopped { pid, command_line, lasts }) = them.first()?;
+    let time = lasts.map_or_else(String::new, |lasts| format!(" for {}", lasting(lasts)));
+    let ids = ids_of(them.iter().map(|(w, _)| Person::from(*w)));
+    let writers = agree(them.len() as u64, "writer", "writers");
+    let sentence = format!(
+        "process {pid} ({command_line}), whose output {writers} {ids} {}, is stopped{time}; until it goes on, nothing comes into the log from it",
+        agree(them.len() as u64, "appends", "append")
+    );
+    let next = format!("`kill -CONT {pid}` lets it go on");
+    Some(Finding { pid: Some(*pid), ..warning(FindingId::WriterStopped, State::Warning, sentence, next) })
 }
 
 /// What has a process go on whose output should be read, and whose doing it is that it does not.

@@ -3,12 +3,12 @@
 use std::path::Path;
 
 use super::super::SegmentFlaw;
-use super::{critical, info, quoted, warning};
+use super::{critical, info, quoted, warning, who};
 use crate::error::set_aside;
 use crate::names::{Compression, SegmentName};
 use crate::names::{LONGEST_BYTES, SEGMENT_BYTES};
 use crate::status::{Finding, FindingId, State, Status};
-use crate::units::{listed, size};
+use crate::units::{lasting, listed, size};
 
 impl Status {
     pub(super) fn flawed(&self, flaw: &SegmentFlaw) -> Finding {
@@ -20,7 +20,9 @@ impl Status {
         };
         match flaw.id {
             FindingId::SegmentMissing => {
-                let sentence = format!("{} ({file})", flaw.problem);
+                let gone = who::until_now(flaw.since);
+                let gone = gone.map_or_else(String::new, |time| format!(", for at least {}", lasting(time)));
+                let sentence = format!("{} ({file}){gone}", flaw.problem);
                 let forget = self.command("repair --forget-missing");
                 let back = || {
                     let back = self.back("it");

@@ -72,13 +72,18 @@ impl Status {
         let waiting = all.filter_map(|w| w.waiting.map(|waiting| (w, waiting)));
         // One that cannot try is not one that has given up.
         let is_one = |(w, waiting): &(&WriterStatus, Waiting)| {
-            wants.contains(&waiting.want) && (waiting.is_trying() || w.process.stands())
+            let cannot = w.process.stands() && !waiting.has_enough(self.file.free.as_ref().ok().copied());
+            wants.contains(&waiting.want) && (self.is_trying(waiting) || cannot)
         };
         let all: Vec<_> = waiting.filter(is_one).collect();
         let longest = *all.iter().min_by_key(|(_, waiting)| (waiting.dropped.is_none(), waiting.since))?;
         let dropped: Vec<u64> = all.iter().filter_map(|(_, waiting)| waiting.dropped).collect();
         let dropping = (dropped.len(), dropped.iter().copied().fold(0, u64::saturating_add));
         Some(Held { count: all.len(), longest, dropping })
+    }
+
+    fn is_trying(&self, waiting: &Waiting) -> bool {
+        waiting.is_trying_with(self.file.free.as_ref().ok().copied())
     }
 
     /// What waiting for somebody costs: the words, and how bad that is.
@@ -134,6 +139,18 @@ impl Status {
         let waits = self.held_up(&[Want::Space]);
         let page = u64::from(self.page_size);
         let left = format!("{} free on its file system, {} allocated ahead", size(free), size(slack));
+        if let Some(held) = waits
+            .as_ref()
+            .filter(|held| held.longest.1.has_enough(Some(free)) && !held.longest.0.process.stands())
+        {
+            let sentence =
+                format!("space is free again, {}, and tries again within a second; {left}", held.words());
+            let next = format!(
+                "{} tells in a second whether it goes on; else its disk has space and does not give it (`dmesg --level=err`)",
+                self.command("status")
+            );
+            return Some(critical(FindingId::DiskFull, State::Full, sentence, next));
+        }
         if let Some(held) = &waits {
             // Who and since when are in the first clause: it is what a small screen has room for.
             let sentence =
@@ -229,7 +246,7 @@ impl Status {
         let gave = |w: &&WriterStatus| {
             w.alive != Ok(false)
                 && !w.process.stands()
-                && w.waiting.is_some_and(|waiting| !waiting.is_trying())
+                && w.waiting.is_some_and(|waiting| !self.is_trying(&waiting))
         };
         let w = self.writers.iter().filter(gave).max_by_key(|w| w.waiting.map(|waiting| waiting.tried))?;
         let waiting = w.waiting?;

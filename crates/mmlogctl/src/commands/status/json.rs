@@ -112,7 +112,17 @@ pub(crate) fn undone(u: &PolicyUndone) -> Value {
 
 fn outside(s: &Status) -> Value {
     let bytes = s.outside;
-    json!({ "waiting": bytes.waiting, "cut": bytes.cut, "cut_at": time(bytes.cut_at) })
+    json!({
+        "waiting": bytes.waiting,
+        "beside": bytes.beside,
+        "open_by": s.strangers.iter().map(opener).collect::<Vec<_>>(),
+        "cut": bytes.cut,
+        "cut_at": time(bytes.cut_at),
+    })
+}
+
+fn opener(o: &Opener) -> Value {
+    json!({ "pid": o.pid, "command": o.command, "fd": o.fd })
 }
 
 fn unrun(s: &Status) -> Value {
@@ -157,7 +167,6 @@ pub(crate) fn finding(f: &Finding) -> Value {
 
 fn damage(d: &Damage) -> Value {
     let openers = d.still_open.iter().flat_map(|open| &open.by);
-    let opener = |o: &Opener| json!({ "pid": o.pid, "command": o.command, "fd": o.fd });
     let open_by: Vec<Value> = openers.map(opener).collect();
     let object = json!({ "id": d.id.name(), "problem": d.problem, "moved_to": null, "open_by": open_by });
     match &d.moved_to {
@@ -174,6 +183,7 @@ pub(crate) fn flaw(f: &SegmentFlaw) -> Value {
         "from": f.positions.start,
         "to": f.positions.end,
         "problem": f.problem,
+        "since": time(f.since),
     });
     with_path(object, "path", &f.path)
 }
@@ -234,6 +244,7 @@ pub(crate) fn writer(w: &WriterStatus) -> Value {
         "unseen": w.alive.as_ref().err(),
         "in_flight": w.in_flight.as_ref().map(in_flight),
         "waiting": w.waiting.as_ref().map(waiting),
+        "feeder_stopped": w.feeder_stopped.as_ref().map(|by| by.pid),
         "output_full_ms": w.output_full.as_ref().map(|full| ms(full.lasts)),
         "messages": w.messages,
         "bytes": w.bytes,

@@ -316,12 +316,6 @@ impl Model {
         self.wants(log) && self.screen == Screen::Log && view::shows(self, Pane::Lines)
     }
 
-    /// Whether the writers of that log are shown.
-    #[must_use]
-    pub fn wants_people(&self, log: usize) -> bool {
-        self.wants(log) && self.screen == Screen::Log && view::shows(self, Pane::Writers)
-    }
-
     /// What rows of a pane must have: only the focused one is filtered.
     #[must_use]
     pub fn filter_of(&self, pane: Pane) -> &str {

@@ -136,13 +136,35 @@ pub(super) fn help(model: &Model, screen: Rect) -> Vec<String> {
             keys = "";
         }
     }
-    let rows = lines.len().div_ceil(columns);
+    let mut rows = lines.len().div_ceil(columns);
+    let mut parts = in_parts(&lines, rows);
+    while parts.len() > columns {
+        rows += 1;
+        parts = in_parts(&lines, rows);
+    }
     let row = |row: usize| {
-        let cells = (0..columns).filter_map(|column| lines.get(column * rows + row));
+        let cells = parts.iter().map(|part| part.get(row).map_or("", String::as_str));
         let text: String = cells.map(|cell| format!("{cell:<HELP$}")).collect();
         text.trim_end().to_owned()
     };
     (0..rows).map(row).collect()
+}
+
+/// Of so many lines at most, none of which ends with a heading.
+fn in_parts(mut lines: &[String], most: usize) -> Vec<&[String]> {
+    let mut parts = Vec::new();
+    while !lines.is_empty() {
+        let (mut part, mut rest) = lines.split_at(most.min(lines.len()));
+        if let [others @ .., last] = part
+            && !last.starts_with(' ')
+            && !others.is_empty()
+        {
+            (part, rest) = lines.split_at(others.len());
+        }
+        parts.push(part);
+        lines = rest;
+    }
+    parts
 }
 
 /// What the command said, as lines; of one that did in silence what it had planned, the plan.

@@ -14,6 +14,7 @@ use super::super::stage::{Done, Looks, NOBODY, Stage, Stop, directory};
 use super::{Cure, Incident, needs_root};
 
 const LINES: &[u8] = b"one line\nand another one\n";
+const FROM_A_SCRIPT: &[u8] = b"a line from a script\n";
 
 pub(super) const INCIDENTS: &[Incident] = &[
     Incident {
@@ -232,7 +233,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         needs: "",
         stage: |stage| {
             stage.log(&[], LINES)?;
-            File::options().append(true).open(&stage.log)?.write_all(b"a line from a script\n")?;
+            File::options().append(true).open(&stage.log)?.write_all(FROM_A_SCRIPT)?;
             Ok(None)
         },
         command: "mmlogctl trim {log}",
@@ -247,13 +248,43 @@ pub(super) const INCIDENTS: &[Incident] = &[
             let log = Log::options().chunk_size(1 << 20).open_or_create(&stage.log)?;
             let mut writer = log.writer()?;
             writer.append(LINES)?;
-            File::options().append(true).open(&stage.log)?.write_all(b"a line from a script\n")?;
+            File::options().append(true).open(&stage.log)?.write_all(FROM_A_SCRIPT)?;
             // It needs more space than it has.
             writer.append(&[b"x".repeat(1 << 20), b"\n".to_vec()].concat())?;
             Ok(None)
         },
-        command: "mmlogctl append {log}",
+        command: "mmlogctl append {log} < /dev/null",
         cure: Cure::Stays("what was cut off stays on record for a day"),
+    },
+    Incident {
+        name: FindingId::OutsideLive.name(),
+        finding: FindingId::OutsideLive,
+        about: "Somebody appended to the log with >> while a program was writing to it, and the log has not grown since.",
+        needs: "",
+        stage: |stage| {
+            stage.log(&["--chunk-size", "1M"], LINES)?;
+            stage.start(Role::Pace, 0)?;
+            stage.until("a writer", |stage| {
+                Ok(stage.look()?.writers.iter().any(|w| w.messages > 0).then_some(()))
+            })?;
+            File::options().append(true).open(&stage.log)?.write_all(FROM_A_SCRIPT)?;
+            Ok(None)
+        },
+        command: "tail -c +1048577 {log} > {log}.outside-1048576",
+        cure: Cure::CommandThenPeople("end the program: the next one takes them in", |stage| {
+            let mut saved = stage.log.clone().into_os_string();
+            saved.push(".outside-1048576");
+            stage.end_actors();
+            stage.append(LINES)?;
+            let told = stage.tool("cat").arg(&stage.log).finish(b"")?.or_fail("cat")?;
+            let has_it = told.stdout.windows(FROM_A_SCRIPT.len()).any(|bytes| bytes == FROM_A_SCRIPT);
+            match fs::read(saved)? == FROM_A_SCRIPT && has_it {
+                true => Ok(()),
+                false => {
+                    Err(Stop::Failed("what was put behind the log is not in it, or not saved".to_owned()))
+                }
+            }
+        }),
     },
     Incident {
         name: FindingId::NameTooLong.name(),

@@ -1,0 +1,131 @@
+//! What programs do to the data file that know nothing of the log: bytes by `>>`, and who has it open for them.
+
+use std::path::PathBuf;
+use std::time::SystemTime;
+
+use super::diagnose::{info, is_recent, warning};
+use super::facts::Unseen;
+use super::{Finding, FindingId, State, Status};
+use crate::error::quoted;
+use crate::files::Files;
+use crate::sync::Ordering;
+use crate::sys::holders::{Opener, who_may_write};
+use crate::sys::place::Part;
+use crate::sys::process::time_of;
+use crate::units::{ago, agree, listed, size};
+
+/// Bytes that `>>` put behind the log.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct OutsideBytes {
+    /// Behind the end of the log at rest; whoever takes its lock next takes them in.
+    pub waiting: u64,
+    /// Behind the end of a log that somebody writes to, who cuts them off when it grows.
+    pub beside: u64,
+    /// Cut off since the log was made: somebody was writing.
+    pub cut: u64,
+    /// When some were last cut off.
+    pub cut_at: Option<SystemTime>,
+}
+
+impl OutsideBytes {
+    pub(super) fn of(files: &Files, unseen: &mut Unseen) -> Self {
+        let counts = &files.meta.header().outside;
+        let (bytes, is_live) = unseen.or_nothing("what >> put behind the end", files.outside());
+        Self {
+            waiting: if is_live { 0 } else { bytes },
+            beside: if is_live { bytes } else { 0 },
+            cut: counts.cut.load(Ordering::Relaxed),
+            cut_at: time_of(counts.cut_ns.load(Ordering::Relaxed)),
+        }
+    }
+}
+
+/// Programs that have the data file at the path open for writing, and nothing else of the log, as far as this user may see.
+pub(super) fn strangers(files: &Files, inode: u64) -> Vec<Opener> {
+    let Ok(directory) = files.place.directory_path().canonicalize() else { return Vec::new() };
+    let path = directory.join(files.place.name(Part::Data));
+    let mut found = who_may_write(files.place.directory_fd(), &files.place.links(), &path, inode);
+    found.retain(|opener| !files.may_be_held_by(opener.pid));
+    found
+}
+
+impl Status {
+    /// Readers see what has a position.
+    pub(super) fn outside_bytes(&self) -> Option<Finding> {
+        let bytes = size(self.outside.waiting);
+        let sentence =
+            format!("{bytes} that somebody put behind the log at rest, by `>>`, cannot be read yet");
+        let next = format!("{} takes them into the log, as the next append does", self.command("trim"));
+        (self.outside.waiting > 0).then(|| info(FindingId::OutsideBytes, sentence, next))
+    }
+
+    /// What is about to be cut off, and who does such things.
+    pub(super) fn outside_live(&self) -> Option<Finding> {
+        let pids: Vec<String> = self.strangers.iter().map(|who| who.pid.to_string()).collect();
+        let named = |who: &Opener| format!("{} ({})", who.pid, who.command);
+        let named: Vec<String> = self.strangers.iter().map(named).collect();
+        let count = named.len() as u64;
+        let (process, has) = (agree(count, "process", "processes"), agree(count, "has", "have"));
+        let (slack, ids) = (size(self.limit.saturating_sub(self.cursor)), listed(&pids));
+        let (sentence, next) = match (self.outside.beside, count) {
+            (0, 0) => return None,
+            (0, _) => (
+                format!(
+                    "{process} {} {has} the log open for writing, as by `>>`: what {} puts behind it is cut off when the log grows",
+                    listed(&named),
+                    agree(count, "it", "each of them")
+                ),
+                format!(
+                    "`ps -fp {}` tells whose {} is: have it write through a pipe to mmlogctl append, or start it by mmlogctl exec",
+                    pids.join(","),
+                    agree(count, "it", "each")
+                ),
+            ),
+            (bytes, _) => {
+                let who = match count {
+                    0 => String::new(),
+                    _ => format!("; {process} {} {has} it open for that", listed(&named)),
+                };
+                let end = match count {
+                    0 => String::new(),
+                    _ => format!("then end {process} {ids}; "),
+                };
+                let (log, saved) = (quoted(&self.path), quoted(&self.saved_outside()));
+                (
+                    format!(
+                        "{} that somebody put by `>>` behind the log, which has {slack} left, are cut off when it grows{who}",
+                        size(bytes)
+                    ),
+                    format!(
+                        "`tail -c +{} {log} > {saved}` saves them; {end}if the last writer ends before the log grows, it takes them in; else `mmlogctl append {log} < {saved}` does",
+                        self.file_size + 1
+                    ),
+                )
+            }
+        };
+        let found = warning(FindingId::OutsideLive, State::Warning, sentence, next);
+        Some(Finding { pid: self.strangers.first().map(|who| who.pid), ..found })
+    }
+
+    /// Bytes saved before that are others keep their file: positions are not used twice.
+    fn saved_outside(&self) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".outside-{}", self.base.saturating_add(self.file_size)));
+        name.into()
+    }
+
+    pub(super) fn outside_cut(&self) -> Option<Finding> {
+        let cut_at = self.outside.cut_at?;
+        let sentence = format!(
+            "{} that somebody put behind the log by `>>` while a program was writing were cut off, the last {}",
+            size(self.outside.cut),
+            ago(cut_at, SystemTime::now())
+        );
+        let next = format!(
+            "have it write through a pipe to mmlogctl append instead, or start it by mmlogctl exec; \
+             `mmlogctl append {} < /dev/null` tells whether that works, and appends nothing",
+            quoted(&self.path)
+        );
+        is_recent(cut_at).then(|| warning(FindingId::OutsideCut, State::Ok, sentence, next))
+    }
+}
