@@ -4,7 +4,7 @@
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cargo build --quiet --release --manifest-path "$root/Cargo.toml" --bins --examples --workspace
-bin=$root/target/release
+bin=${CARGO_TARGET_DIR:-$root/target}/release
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 cd "$work"
@@ -127,8 +127,8 @@ rotation() {
 }
 
 # A log that bounds itself, with a follower: what its appends take against the same without a policy, interleaved; then so many
-# seconds at segments of 1 MiB, with writers that are killed, and with one that is stopped. To be run as root at `nice -n -15`
-# where others are at work: at real-time priority the kernel's own threads, which prune waits for, get no turn.
+# seconds at segments of 1 MiB, with writers that are killed, and with one that is stopped. Where others are at work, in a session of
+# its own with -15 in /proc/self/autogroup. (Not: at real-time priority. What prune waits for, the kernel's own threads, gets no turn.)
 bounded() {
   local seconds=${1:-60} rounds=${2:-6} size how
   for _ in $(seq "$rounds"); do

@@ -87,8 +87,12 @@ impl Stop {
             send(pid, Signal::SIGSTOP)?;
             let at = Instant::now();
             std::thread::sleep(Duration::from_millis(2));
-            let writers = log.status()?.writers;
-            if writers.iter().any(|writer| writer.pid == pid && writer.in_flight.is_some()) {
+            let status = log.status()?;
+            // With a lock it would hold all others up, whatever the policy.
+            let has_lock = [&status.lock, &status.maintenance]
+                .iter()
+                .any(|lock| lock.held != Ok(false) && lock.pid == pid);
+            if !has_lock && status.writers.iter().any(|w| w.pid == pid && w.in_flight.is_some()) {
                 return Ok(Self { pid, at, named: None, was: None, made_up: None });
             }
             send(pid, Signal::SIGCONT)?;

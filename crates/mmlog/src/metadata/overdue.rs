@@ -57,6 +57,9 @@ impl Undone {
 /// Bits of the exponent in a word of the next try.
 const EXPONENT_BITS: u32 = 8;
 
+/// So often the time to the next try is doubled at most.
+const MOST_DOUBLINGS: u64 = 9;
+
 /// How long after a failure the next try is: the first time, doubled from failure to failure, and at most.
 #[derive(Clone, Copy, Debug)]
 pub struct Tries {
@@ -64,8 +67,9 @@ pub struct Tries {
     longest_ms: u64,
 }
 
-/// Of rotating and of removing.
-pub const OFTEN: Tries = Tries { shortest_ms: 1000, longest_ms: 60_000 };
+/// Of rotating and of removing. (Not: a second at first. A writer that gets no turn for the moment is in the way as one that
+/// is stopped, and at full speed a second is hundreds of megabytes.)
+pub const OFTEN: Tries = Tries { shortest_ms: 125, longest_ms: 60_000 };
 /// Of making space by removing what then did not become free.
 pub const SELDOM: Tries = Tries { shortest_ms: 60_000, longest_ms: 3_600_000 };
 
@@ -80,7 +84,7 @@ impl Tries {
     /// It failed at that time. Of several failures at once one counts.
     pub fn put_off(self, word: &AtomicU64, now_ms: u64) {
         let seen = word.load(Ordering::Relaxed);
-        let (next, exponent) = (seen >> EXPONENT_BITS, (seen & 0xff).min(6));
+        let (next, exponent) = (seen >> EXPONENT_BITS, (seen & 0xff).min(MOST_DOUBLINGS));
         // Another clock, or another time: from the beginning.
         let exponent = if next.abs_diff(now_ms) > 2 * self.longest_ms { 0 } else { exponent };
         let next = now_ms.saturating_add((self.shortest_ms << exponent).min(self.longest_ms));
@@ -196,18 +200,19 @@ mod tests {
     const NOW: u64 = 1_800_000_000_000;
 
     #[test]
-    fn tries_are_put_off_by_a_second_then_twice_as_long_up_to_a_minute() {
+    fn tries_are_put_off_by_an_eighth_of_a_second_then_twice_as_long_up_to_a_minute() {
         let word = AtomicU64::new(0);
         assert!(OFTEN.may(&word, NOW), "nothing has failed");
         let mut now = NOW;
         let mut waited = Vec::new();
-        for _ in 0..8 {
+        for _ in 0..11 {
             OFTEN.put_off(&word, now);
-            let next = (now..).step_by(1000).find(|&ms| OFTEN.may(&word, ms)).unwrap_or(0);
-            waited.push((next - now) / 1000);
+            let next = (now..).step_by(125).find(|&ms| OFTEN.may(&word, ms)).unwrap_or(0);
+            waited.push(next - now);
             now = next;
         }
-        assert_eq!(waited, [1, 2, 4, 8, 16, 32, 60, 60]);
+        let doubled = (0..9).map(|n| 125 << n);
+        assert_eq!(waited, doubled.chain([60_000, 60_000]).collect::<Vec<u64>>());
     }
 
     #[test]
