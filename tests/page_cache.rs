@@ -4,7 +4,7 @@
 
 mod common;
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Write as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -63,6 +63,45 @@ fn cached(file: &Path) -> Option<(u64, u64)> {
     let page = rustix::param::page_size() as u64;
     let said = Cached::of(&file).inspect_err(|e| println!("SKIPPED: cachestat: {e}")).ok()?;
     Some((said.pages * page, said.dirty * page))
+}
+
+/// What this process has mapped of a file, bytes that are in memory.
+fn mapped(file: &Path) -> u64 {
+    let (mut of_it, mut all) = (false, 0);
+    for line in fs::read_to_string("/proc/self/smaps").unwrap().lines() {
+        let first = line.split_whitespace().next().unwrap();
+        if !first.ends_with(':') {
+            of_it = line.ends_with(file.to_str().unwrap());
+        } else if of_it && first == "Rss:" {
+            all += line.split_whitespace().nth(1).unwrap().parse::<u64>().unwrap() << 10;
+        }
+    }
+    all
+}
+
+#[test]
+fn a_process_keeps_little_of_its_log_mapped_however_large_its_chunks_are() {
+    // What is made ready for all that append, the page in use, and what is let go of at a time.
+    const MOST: u64 = 16 * MIB;
+    // Small pages, where somebody syncs often; large ones, if the log is fast and there are some.
+    for often in [true, false] {
+        let scene = scene();
+        let log = Log::options().chunk_size(16 * MIB).open_or_create(&scene.log).unwrap();
+        let mut writers = [log.writer().unwrap(), log.writer().unwrap()];
+        let mut most = 0;
+        for number in 0..TOTAL / 4096 {
+            writers[number as usize % 2].append(&message(number % 2, number / 2, 4096)).unwrap();
+            if number.is_multiple_of(MIB / 4096) {
+                most = most.max(mapped(&scene.log));
+                if often {
+                    log.sync().unwrap();
+                }
+            }
+        }
+        println!("often synced {often}: {most} bytes mapped");
+        assert!(most <= MOST, "often synced {often}: {most} bytes mapped");
+        assert_complete(&parse(&committed(&scene.log)), 2, TOTAL / 4096 / 2);
+    }
 }
 
 #[test]

@@ -41,7 +41,7 @@ pub(crate) struct Hint {
     name: u64,
     /// Position of the chunk's first byte.
     first: u64,
-    /// So many bytes of the chunk are behind the cursor, or ready to be stored to.
+    /// So many bytes of the chunk are behind the cursor, or ready to be stored to; from there on the writer asks.
     ready: u64,
     /// Positions that the process's file size limit was last asked for, in the look before a reservation. So many are
     /// reserved then, there or further on: in a later message none of them comes again, and what is found here was asked
@@ -175,6 +175,8 @@ pub(crate) struct Segment {
     entries: Box<[Arc<Entry>]>,
     everybody: Everybody,
     pace: Pace,
+    /// The position below which this process has let go of what it had mapped.
+    let_go: AtomicU64,
     ring: Mutex<Ring>,
 }
 
@@ -242,7 +244,8 @@ impl Segment {
         let pwrite_from = if fs::is_btrfs(&file) { PWRITE_FROM_ON_BTRFS } else { PWRITE_FROM };
         let (everybody, pace) = (Everybody::new(), Pace::new());
         let mapped = pwrite_from.saturating_sub(1);
-        Self { file, base, inode, chunk_size, pwrite_from, mapped, entries, everybody, pace, ring }
+        let let_go = AtomicU64::new(base);
+        Self { file, base, inode, chunk_size, pwrite_from, mapped, entries, everybody, pace, let_go, ring }
     }
 
     /// The log goes on in it as it went on in the one before: as fast, and with pages as large.
@@ -342,7 +345,6 @@ impl Segment {
                 let at = Hint { entry: entry.clone(), name, first, ready: 0, admitted: (0, 0) };
                 let pin = self.pin_entry(&at, pins)?;
                 *hint = at;
-                hint.ready = entry.ready.load(Ordering::Relaxed);
                 Some(pin)
             })
         };

@@ -12,7 +12,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use super::{Lane, Segment, Way};
+use super::{Lane, Mapped, Segment, Way};
 use crate::sys::{page_size, process};
 
 /// The size of a large page, where there are any.
@@ -30,6 +30,10 @@ const FAST: Duration = Duration::from_millis(500);
 /// So many bytes of small pages are made ready at a time. With 16 KiB, an append of 128 bytes takes 7 % longer; a
 /// burst of 64 by each of four processes comes through the pages of two such.
 const SMALL_AHEAD: u64 = 64 << 10;
+
+/// So many bytes behind its last message a process lets go of what it has mapped, a large page or more at a time: its memory is
+/// then what is between there and the pages ahead, however many chunks are mapped. Letting go costs as much whenever it comes.
+const BEHIND: u64 = LARGE_PAGE;
 
 /// After so many large pages of small ones a log is known to be fast.
 const SURE: u64 = 2;
@@ -117,6 +121,27 @@ impl Segment {
         if self.pace.is_large() { Pages::Large } else { Pages::Small }
     }
 
+    /// Lets go of pages that are far behind, if there are enough of them. Who still stores there has them mapped again.
+    fn let_go_behind(&self, position: u64) {
+        let offset = position.saturating_sub(self.base + BEHIND);
+        let to = self.base + offset / LARGE_PAGE * LARGE_PAGE;
+        let from = self.let_go.load(Ordering::Relaxed);
+        if to < from + LARGE_PAGE {
+            return;
+        }
+        // Whoever maps a chunk meanwhile is not waited for: there is a next time.
+        let Ok(ring) = self.ring.try_lock() else { return };
+        self.let_go.store(to, Ordering::Relaxed);
+        for Mapped { map, name, .. } in &ring.mapped {
+            let Some(map) = map else { continue };
+            let first = self.base + (name - 1) * self.chunk_size;
+            let (start, end) = (from.max(first), to.min(first + self.chunk_size));
+            if start < end {
+                map.release_pages((start - first) as usize, (end - start) as usize);
+            }
+        }
+    }
+
     /// Asks for large pages in the rest of a mapped chunk.
     fn enlarge(&self, name: u64) {
         let ring = self.ring();
@@ -158,7 +183,15 @@ impl Lane {
     /// a fault of its own. A hint. A log that goes fast here gets large ones at once, not only in the next chunk.
     pub(crate) fn have_ready(&mut self, position: u64, file_end: u64, pages: &dyn Fn() -> Pages) {
         let within = position.wrapping_sub(self.hint.first);
-        if within < self.hint.ready || self.goes_fast(position, file_end, pages) {
+        if within < self.hint.ready {
+            return;
+        }
+        self.segment.let_go_behind(position);
+        let chunk_size = self.segment.chunk_size;
+        let has_large = self.hint.entry.ready.load(Ordering::Relaxed) >= chunk_size;
+        if has_large || self.goes_fast(position, file_end, pages) {
+            // From one large page to the next it need not ask.
+            self.hint.ready = (within / LARGE_PAGE * LARGE_PAGE + LARGE_PAGE).min(chunk_size);
             return;
         }
         let Self { segment, hint, pins, ready_to, .. } = self;
@@ -205,8 +238,7 @@ impl Lane {
         }
         let is_sure = self.segment.pace.is_sure();
         if is_sure {
-            self.hint.ready = self.segment.chunk_size;
-            self.hint.entry.ready.store(self.hint.ready, Ordering::Relaxed);
+            self.hint.entry.ready.store(self.segment.chunk_size, Ordering::Relaxed);
         }
         is_sure
     }

@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use clap::Args;
 use clap::ValueEnum as _;
+use serde_json::Value;
 
 use crate::arguments::{duration, size};
 use crate::exit::{Exit, Failure, limited, shown};
@@ -26,6 +27,7 @@ mod measure;
 mod message;
 mod peers;
 mod place;
+mod processors;
 mod report;
 mod sustain;
 mod verify;
@@ -37,6 +39,7 @@ use job::{Cores, Policy};
 use measure::{Contender, Failed, Group, How, Interrupted, Measuring, Row};
 use message::{Form, MAX_WORKERS};
 use place::Place;
+use processors::Processors;
 use verify::Verdict;
 
 const SIZES: [usize; 5] = [1, 128, 1024, 4095, 65536];
@@ -114,7 +117,8 @@ pub struct BenchArgs {
     /// Let the kernel move processes between cores. Otherwise each worker stays on one.
     #[arg(long)]
     no_pin: bool,
-    /// One JSON object, {"schema":1,"rows":[...]}: engine, size_bytes, processes, threads, ns_per_message, ns_min, ns_max,
+    /// One JSON object, {"schema":1,"processors":{...},"rows":[...]}. Of the processors: number, model, line_moves (between,
+    /// ns, ns_min, ns_max of several pairs). Of a row: engine, size_bytes, processes, threads, ns_per_message, ns_min, ns_max,
     /// runs, lost_messages, doubled_messages, torn_messages, lost_at_kill, syscalls_per_message, p50_ns, p99_ns, p999_ns,
     /// max_ns, version.
     #[arg(long)]
@@ -150,16 +154,22 @@ pub fn run(args: &BenchArgs, out: &mut Output) -> Result<Exit, Failure> {
     let groups = groups(args)?;
     let place = Place::new(&args.dir)?;
     let kinds = usable(args, &place, out)?;
+    let processors = Processors::measured()
+        .map_err(|e| Failure::new(Exit::Failed, format!("cannot see the processors: {}", limited(&e))))?;
+    if !args.json {
+        out.line(&format!("{}\n", processors.line()))?;
+    }
     let mut bench = Bench { args, place: &place, signals: &signals, problems: 0 };
     if let Some(time) = args.sustain {
         let rows = sustain::rows(&mut bench, time, &groups, &kinds, out)?;
         if args.json {
-            out.line(&json_line(&rows.to_string()))?;
+            out.line(&json_line(&report::json(&processors, &rows).to_string()))?;
         }
     } else {
         let rows = bench.rows(&groups, &kinds, out)?;
         if args.json {
-            out.line(&json_line(&report::json(&rows).to_string()))?;
+            let objects: Vec<Value> = rows.iter().map(report::object).collect();
+            out.line(&json_line(&report::json(&processors, &objects).to_string()))?;
         }
         if let Some(file) = &args.chart {
             fs::write(file, chart::svg(&rows)).map_err(|e| Failure::io(file, "write", &e))?;

@@ -11,14 +11,15 @@
 use serde_json::{Value, json};
 
 use super::measure::{Group, Row, median};
+use super::processors::Processors;
 use super::verify::Verdict;
 
-/// `{"schema":1,"rows":[...]}`.
-pub(super) fn json(rows: &[Row]) -> Value {
-    json!({ "schema": 1, "rows": rows.iter().map(object).collect::<Vec<_>>() })
+/// `{"schema":1,"processors":{...},"rows":[...]}`.
+pub(super) fn json(processors: &Processors, rows: &[Value]) -> Value {
+    json!({ "schema": 1, "processors": processors.json(), "rows": rows })
 }
 
-fn object(row: &Row) -> Value {
+pub(super) fn object(row: &Row) -> Value {
     json!({
         "engine": row.name,
         "size_bytes": row.group.size,

@@ -9,7 +9,6 @@ use std::time::{Duration, Instant};
 
 use mmlog::Log;
 use rustix::process::{Signal, getpid, kill_process, set_parent_process_death_signal};
-use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
 use rustix::time::{ClockId, clock_gettime};
 use serde_json::{Value, json};
 
@@ -18,6 +17,7 @@ use super::engines::{self, Engine, Kind, Site};
 use super::job::{Cores, Job, Outcome, Policy, Purpose};
 use super::lines::Lines;
 use super::message::{Form, Messages, Noise};
+use super::processors;
 use crate::exit::{Exit, Failure};
 use crate::output::Output;
 
@@ -57,7 +57,7 @@ pub fn run(told: &str, out: &mut Output) -> Result<Exit, Failure> {
         Some(options) => Some(options.open_or_create(engines::data(&job.dir))?),
         None => None,
     };
-    let cores = allowed().map_err(failed)?;
+    let cores = processors::allowed().map_err(failed)?;
     let (opened, begin) = (Barrier::new(job.threads + 1), Barrier::new(job.threads + 1));
     let outcomes = thread::scope(|scope| {
         let threads: Vec<_> = (0..job.threads)
@@ -86,13 +86,6 @@ pub fn run(told: &str, out: &mut Output) -> Result<Exit, Failure> {
     let told: Vec<Value> = outcomes.iter().map(Outcome::told).collect();
     out.line(&json!(told).to_string())?;
     Ok(Exit::Done)
-}
-
-/// The cores that this process may use.
-fn allowed() -> io::Result<Vec<usize>> {
-    let set = sched_getaffinity(None)?;
-    let cores: Vec<usize> = (0..CpuSet::MAX_CPU).filter(|&core| set.is_set(core)).collect();
-    if cores.is_empty() { Err(io::ErrorKind::NotFound.into()) } else { Ok(cores) }
 }
 
 /// One thread's part.
@@ -163,10 +156,7 @@ impl Turn<'_> {
     }
 
     fn pin(&self) -> io::Result<()> {
-        let Some(core) = self.core else { return Ok(()) };
-        let mut set = CpuSet::new();
-        set.set(core);
-        Ok(sched_setaffinity(None, &set)?)
+        self.core.map_or(Ok(()), processors::pin)
     }
 
     fn all<E: Engine>(&self, engine: &mut E, messages: &mut impl Messages) -> io::Result<()> {
