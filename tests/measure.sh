@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures what the README claims, on this machine: medians of interleaved runs. Not part of the tests.
-#   tests/measure.sh throughput [ROUNDS] | pipes [ROUNDS] | latency [LINES] | idle [SECONDS] | chunk [ROUNDS] | sync [ROUNDS] | rotation [SECONDS] | bounded [SECONDS [ROUNDS]] | grep [ROUNDS] | since [GIB]
+#   tests/measure.sh throughput [ROUNDS] | pipes [ROUNDS] | latency [LINES] | idle [SECONDS] | chunk [ROUNDS] | sync [ROUNDS] | rotation [SECONDS] | bounded [SECONDS [ROUNDS]] | grep [ROUNDS] | since [GIB] | frame
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cargo build --quiet --release --manifest-path "$root/Cargo.toml" --bins --examples --workspace
@@ -201,6 +201,12 @@ since() {
     echo "cat $args: $(awk -v s="$(median < t.since)" 'BEGIN {printf "%.1f", s * 1e3}') ms, $(wc -l < out) lines, $(wc -c < out) bytes"
     rm t.since
   done
+}
+
+# A frame of inspect, of a log with 99 writers in trouble, 256 followers and 1024 holes.
+frame() {
+  cargo test --quiet --release --manifest-path "$root/Cargo.toml" -p mmlogctl --lib -- --ignored --nocapture how_long_a_frame_takes |
+    grep '^a frame'
 }
 
 command=${1:-throughput}

@@ -1,7 +1,7 @@
 //! What each view draws, checked in beside this file, and that no size and no status makes it draw anything else.
 
 use std::path::PathBuf;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use mmlog::{Finding, FindingId, Severity, State, Status};
 use ratatui::Terminal;
@@ -203,6 +203,32 @@ fn lines(model: &mut Model) {
     let pieces =
         vec![Piece::Start(0), Piece::Bytes(bytes.into()), Piece::Hole(hole), Piece::Bytes("last\n".into())];
     model.update(Event::Read { log: 0, pieces });
+}
+
+/// Prints what `tests/measure.sh frame` shows: the median of 201 frames of each size, from a model to the cells that differ.
+#[test]
+#[ignore = "a measurement, not a claim"]
+#[allow(clippy::print_stdout)]
+fn how_long_a_frame_takes() {
+    for (size, name) in SIZES {
+        let mut model = model(&sample::worst(), size);
+        lines(&mut model);
+        let backend = TestBackend::new(size.width, size.height);
+        let mut terminal = Terminal::new(backend).unwrap_or_else(|never| match never {});
+        let mut frame = || {
+            let begun = Instant::now();
+            let done = terminal.draw(|frame| draw(&model, &COLOURS, frame.buffer_mut()));
+            done.unwrap_or_else(|never| match never {});
+            begun.elapsed()
+        };
+        let mut took: Vec<Duration> = (0..201).map(|_| frame()).collect();
+        took.sort_unstable();
+        println!(
+            "a frame of inspect at {name}: {} us, the longest {} us",
+            took[100].as_micros(),
+            took[200].as_micros()
+        );
+    }
 }
 
 #[test]
