@@ -139,9 +139,10 @@ impl Status {
         let waits = self.held_up(&[Want::Space]);
         let page = u64::from(self.page_size);
         let left = format!("{} free on its file system, {} allocated ahead", size(free), size(slack));
-        if let Some(held) = waits
-            .as_ref()
-            .filter(|held| held.longest.1.has_enough(Some(free)) && !held.longest.0.process.stands())
+        // Who drops what comes does not say how much it needs.
+        let has_enough = |wait: &Waiting| wait.dropped.is_none() && wait.has_enough(Some(free));
+        if let Some(held) =
+            waits.as_ref().filter(|held| has_enough(&held.longest.1) && !held.longest.0.process.stands())
         {
             let sentence =
                 format!("space is free again, {}, and tries again within a second; {left}", held.words());

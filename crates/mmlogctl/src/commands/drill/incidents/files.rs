@@ -262,7 +262,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         about: "Somebody appended to the log with >> while a program was writing to it, and the log has not grown since.",
         needs: "",
         stage: |stage| {
-            stage.log(&["--chunk-size", "1M"], LINES)?;
+            stage.log(&["--chunk-size", "64K"], LINES)?;
             stage.start(Role::Pace, 0)?;
             stage.until("a writer", |stage| {
                 Ok(stage.look()?.writers.iter().any(|w| w.messages > 0).then_some(()))
@@ -270,10 +270,10 @@ pub(super) const INCIDENTS: &[Incident] = &[
             File::options().append(true).open(&stage.log)?.write_all(FROM_A_SCRIPT)?;
             Ok(None)
         },
-        command: "tail -c +1048577 {log} > {log}.outside-1048576",
+        command: "tail -c +65537 {log} > {log}.outside-65536",
         cure: Cure::CommandThenPeople("end the program: the next one takes them in", |stage| {
             let mut saved = stage.log.clone().into_os_string();
-            saved.push(".outside-1048576");
+            saved.push(".outside-65536");
             stage.end_actors();
             stage.append(LINES)?;
             let told = stage.tool("cat").arg(&stage.log).finish(b"")?.or_fail("cat")?;
