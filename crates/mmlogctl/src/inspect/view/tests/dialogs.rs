@@ -9,9 +9,11 @@ fn help_shows_the_table_of_keys() {
         press(&mut model, "?");
         let text = text(&model);
         assert_eq!(text.contains("PgDn: more"), size == SMALL, "from 80x24 on all keys are there: {text}");
-        // A heading has its keys below it.
-        let last = text.lines().map(|line| line.trim_matches(['│', ' '])).rfind(|line| !line.is_empty());
-        assert!(last.is_some_and(|last| !last.ends_with(':')), "{text}");
+        // A heading has its keys below it, where all are there.
+        let mut rows =
+            text.lines().filter(|line| line.starts_with('│')).map(|line| line.trim_matches(['│', ' ']));
+        let last = rows.rfind(|row| !row.is_empty()).unwrap_or_default();
+        assert!(size == SMALL || !last.ends_with(':'), "{text}");
         insta::assert_snapshot!(format!("help-{name}"), text);
     }
 }
