@@ -98,9 +98,11 @@ fn look_for_holders(file: impl AsFd, until: &Deadline) -> (Vec<Who>, bool) {
     (found, saw_all)
 }
 
-/// Whether what was asked of `/proc` is of a process, or a descriptor, that is no more.
+/// Whether what was asked of `/proc` is of a process, or a descriptor, that is no more. EINVAL is what the mounts of a process
+/// say that has ended, and that nobody has waited for.
 pub(super) fn is_nobody(e: &io::Error) -> bool {
-    e.kind() == io::ErrorKind::NotFound || e.raw_os_error() == Some(nix::libc::ESRCH)
+    use nix::libc::{EINVAL, ENOENT, ESRCH};
+    matches!(e.raw_os_error(), Some(ENOENT | ESRCH | EINVAL))
 }
 
 pub(crate) fn command_of(pid: u32) -> String {
@@ -384,4 +386,24 @@ pub(super) fn super_blocks(pid: &str) -> io::Result<HashMap<u64, (u32, u32)>> {
 fn numbers(text: &str, radix: u32) -> Option<(u32, u32)> {
     let (major, minor) = text.split_once(':')?;
     Some((u32::from_str_radix(major, radix).ok()?, u32::from_str_radix(minor, radix).ok()?))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_has_ended_and_is_not_waited_for_yet_is_nobody() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id();
+        let has_ended = || fs::read_to_string(format!("/proc/{pid}/stat")).unwrap().contains(") Z ");
+        while !has_ended() {
+            std::thread::yield_now();
+        }
+        let asked = super_block(&pid.to_string(), 0).map(|_| ());
+        let waited = child.wait();
+        assert!(asked.is_err_and(|e| is_nobody(&e)));
+        assert!(waited.unwrap().success());
+    }
 }
