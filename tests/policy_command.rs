@@ -286,12 +286,15 @@ fn space_beyond_a_smaller_size_is_given_back_at_once() {
     let log = scratch.file("app.log");
     let held = mmlog::Log::options().chunk_size(1 << 20).open_or_create(&log).unwrap();
     let mut writer = held.writer().unwrap();
-    writer.append(b"line\n").unwrap();
+    // More than what a log is given first.
+    let lines = b"line\n".repeat(10_000);
+    writer.append(&lines).unwrap();
+    writer.append(&lines).unwrap();
     assert_eq!(fs::metadata(&log).unwrap().len(), 1 << 20);
-    policy(&log, &["--set=rotate-size=64K"]).run().printed(b"");
-    assert_eq!(fs::metadata(&log).unwrap().len(), 5);
+    policy(&log, &["--set=rotate-size=128K"]).run().printed(b"");
+    assert_eq!(fs::metadata(&log).unwrap().len(), 2 * lines.len() as u64);
     writer.append(b"line\n").unwrap();
-    assert_eq!(fs::metadata(&log).unwrap().len(), 64 << 10);
+    assert_eq!(fs::metadata(&log).unwrap().len(), 128 << 10);
 }
 
 /// The final segments that are there, compressed or not.
