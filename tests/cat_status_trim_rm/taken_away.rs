@@ -2,7 +2,7 @@
 //! what they hold.
 
 use std::fs::{self, Permissions};
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
@@ -200,6 +200,32 @@ fn a_data_file_that_was_moved_to_another_directory_is_moved_back_by_what_is_prin
     // It says, some seconds later, that its file was gone.
     let ended = writer.end();
     assert_eq!((ended.code, mmlogctl("check", &log).run().code), (0, 0), "{ended:?}");
+}
+
+#[test]
+fn a_file_that_was_given_the_number_of_the_removed_one_is_not_taken_for_it() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    mmlogctl("append", &log).input(b"one\n").run().printed(b"");
+    let number = fs::metadata(&log).unwrap().ino();
+    fs::remove_file(&log).unwrap();
+    let has_it = |n| {
+        let other = scratch.file(&format!("other-{n}"));
+        fs::write(&other, "of somebody else\n").unwrap();
+        fs::metadata(&other).unwrap().ino() == number
+    };
+    if !(0..100).any(has_it) {
+        return skipped(
+            "a file that was given the number of a removed one",
+            "this file system gives none again",
+        );
+    }
+    let status = mmlogctl("status", &log).arg("--json").run();
+    let object: Value = serde_json::from_slice(&status.stdout).unwrap();
+    let finding = &object["findings"][0];
+    let sentence = finding["sentence"].as_str().unwrap();
+    assert!(finding["id"] == "data-gone" && sentence.starts_with("the data file is gone"), "{finding}");
+    assert!(!finding["next_step"].as_str().unwrap().contains("mv -n"), "{finding}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! What contradicts each other, and what the file system says.
 
 use std::os::unix::fs::MetadataExt;
+use std::path::Path;
 
 use super::{Damage, FileFacts, FindingId, Medium, Version1Flags};
 use crate::error::{Class, Fault};
@@ -11,6 +12,7 @@ use crate::sys::fs;
 use crate::sys::holders::holders_of;
 use crate::sys::mounts;
 use crate::sys::place::{Access, Part, Place};
+use crate::sys::process::time_of;
 
 /// What could not be looked at, each with the reason.
 #[derive(Default)]
@@ -98,6 +100,7 @@ fn data_file(
         // Somebody has just put it back: the next look sees that.
         let name = name.filter(|name| *name != files.place.name(Part::Data));
         let moved_to = name.map(|name| files.path().with_file_name(name));
+        let moved_to = moved_to.filter(|there| is_as_old(there, &current(files)));
         Ok(Some(Damage { moved_to, ..Damage::new(id, problem) }))
     };
     let in_overlay = |problem: String| match file.medium {
@@ -128,6 +131,14 @@ fn data_file(
     // What a copy says of the length is of when it was made.
     let is_cut = file.len < expected && !rotating && files.is_copied().is_none();
     Ok(is_cut.then(|| Damage::new(FindingId::DataTruncated, truncated.problem())))
+}
+
+/// Whether that file was there when the segment began. (Not: whether it has the number of the log's file. A number is given
+/// again as soon as nobody has the file open that had it, to another log, too.)
+fn is_as_old(there: &Path, segment: &Entry) -> bool {
+    let began = time_of(segment.began_ns);
+    let born = std::fs::symlink_metadata(there).and_then(|stat| stat.created());
+    born.is_ok_and(|born| began.is_none_or(|began| born <= began))
 }
 
 pub(super) fn version_1(files: &Files) -> Option<Version1Flags> {
