@@ -263,6 +263,10 @@ fn metadata_of_the_version_before_gets_places_for_followers_and_stays_its_own() 
         let metadata_len = || std::fs::metadata(cli::metadata_of(&log)).unwrap().len();
         let mut writer = appending(&before, &log);
         writer.feed(b"one\n");
+        // Who follows starts faster than the one before makes the log.
+        wait_for("the line", || {
+            std::fs::read(&log).is_ok_and(|bytes| bytes.starts_with(b"one\n")).then_some(())
+        });
         let tail = now.tool("tail", &log).args(["-f", "-n", "+1"]).start();
         tail.until_stdout(|printed| printed == b"one\n");
         let len = metadata_len();
