@@ -186,9 +186,14 @@ pub(crate) fn quoted_directory(path: &Path) -> String {
 
 /// What moves a file out of the way, and never over another.
 pub(crate) fn set_aside(path: &Path) -> String {
+    format!("`{}` moves it away", moves_aside(path))
+}
+
+/// The command of it.
+pub(crate) fn moves_aside(path: &Path) -> String {
     let mut other = path.as_os_str().to_owned();
     other.push(".other");
-    format!("`mv -n {} {}` moves it away", quoted(path), quoted(Path::new(&other)))
+    format!("mv -n {} {}", quoted(path), quoted(Path::new(&other)))
 }
 
 /// A path as it may stand in a line, control characters escaped.

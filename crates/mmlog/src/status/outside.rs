@@ -62,8 +62,7 @@ impl Status {
     /// What is about to be cut off, and who does such things.
     pub(super) fn outside_live(&self) -> Option<Finding> {
         let pids: Vec<String> = self.strangers.iter().map(|who| who.pid.to_string()).collect();
-        let named = |who: &Opener| format!("{} ({})", who.pid, who.command);
-        let named: Vec<String> = self.strangers.iter().map(named).collect();
+        let named: Vec<String> = self.strangers.iter().map(Opener::named).collect();
         let count = named.len() as u64;
         let (process, has) = (agree(count, "process", "processes"), agree(count, "has", "have"));
         let (slack, ids) = (size(self.limit.saturating_sub(self.cursor)), listed(&pids));

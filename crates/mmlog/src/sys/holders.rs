@@ -126,6 +126,11 @@ impl Opener {
         Self { pid, command: process::command_line(pid).unwrap_or_else(|| command_of(pid)), fd }
     }
 
+    /// `4312 (web)`.
+    pub(crate) fn named(&self) -> String {
+        format!("{} ({})", self.pid, self.command)
+    }
+
     /// Where the file is, as its process has it; `None` where it has no name.
     pub(crate) fn path(&self) -> Option<PathBuf> {
         let link = self.link()?;

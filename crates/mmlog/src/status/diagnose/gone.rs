@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::critical;
-use crate::error::{Class, Error, Fault, quoted};
+use crate::error::{Class, Error, Fault, moves_aside, quoted};
 use crate::files::METADATA_SUFFIX;
 use crate::status::still_open::{Removed, removed};
 use crate::status::{Damage, Finding, FindingId, State, Status, StillOpen, WriterStatus};
@@ -35,19 +35,13 @@ impl Status {
                     self.command("rotate")
                 ),
             ),
-            _ => {
-                let other = {
-                    let mut other = self.path.clone().into_os_string();
-                    other.push(".other");
-                    quoted(Path::new(&other))
-                };
-                (
-                    format!("the data file was moved, and another is in its place: it is {name} now"),
-                    format!(
-                        "`mv -n {path} {other} && mv -n {moved} {path}` puts it back, and the other one aside"
-                    ),
-                )
-            }
+            _ => (
+                format!("the data file was moved, and another is in its place: it is {name} now"),
+                format!(
+                    "`{} && mv -n {moved} {path}` puts it back, and the other one aside",
+                    moves_aside(&self.path)
+                ),
+            ),
         };
         critical(damage.id, State::Damaged, sentence, next)
     }
@@ -107,7 +101,7 @@ impl Status {
 
 /// `process 4312 (web) has it open still`.
 fn have_open(openers: &[Opener], since: &str) -> String {
-    let named: Vec<String> = openers.iter().map(|o| format!("{} ({})", o.pid, o.command)).collect();
+    let named: Vec<String> = openers.iter().map(Opener::named).collect();
     let count = named.len() as u64;
     let (who, has) = (agree(count, "process", "processes"), agree(count, "has", "have"));
     format!("{who} {}{since} {has} it open still", listed(&named))
