@@ -111,6 +111,13 @@ impl Place {
         status
     }
 
+    /// `ls` tells of all logs of this host, also of those that the tests beside this one are just making anew.
+    fn is_missed_by(&self, said: &str) -> bool {
+        let here = self.stands().display().to_string();
+        let is_of_another = |line: &str| line.contains("/here/") && !line.contains(&here);
+        said.lines().any(|line| line.contains("no such log") && !is_of_another(line))
+    }
+
     /// What that command did, and the words of the stand-in if it was one.
     fn run(&self, command: &str) -> (Ended, Vec<String>) {
         let noted = self.scratch.file("noted");
@@ -150,7 +157,7 @@ fn trouble(place: &Place, command: &str) -> Option<String> {
         // Usage, not executable, not found.
         2 | 126 | 127 => Some(format!("{ended:?}")),
         _ if is_ours && !is_of_the_log => Some("it does not say which log".to_owned()),
-        _ if is_ours => ended.stderr.contains("no such log").then_some(ended.stderr),
+        _ if is_ours => place.is_missed_by(&ended.stderr).then_some(ended.stderr),
         _ if !ended.stderr.is_empty() => Some(ended.stderr),
         _ => (noted.is_empty() && !by_hand).then(|| "nothing was run".to_owned()),
     }
