@@ -2,7 +2,7 @@
 //! one, of a follower's look and of closing, as callgrind counts them; system calls of opening, of one append between opening
 //! and closing, of a chunk and of a rotation, as strace does; page faults of 10 000 appends, as the kernel does.
 //!
-//! `MMLOG_BLESS=1 cargo test --release -p mmlogctl --test counts` records anew.
+//! `MMLOG_BLESS=1 cargo test --release -p campaign --test counts` records anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::exit)]
 
 mod common;

@@ -347,7 +347,8 @@ fn no_file_has_more_than_500_lines() {
 
 #[test]
 fn every_process_test_is_a_target_and_says_what_it_guards() {
-    let manifest = fs::read_to_string(root().join("crates/mmlogctl/Cargo.toml")).unwrap();
+    let manifest = |of: &str| fs::read_to_string(root().join("crates").join(of).join("Cargo.toml")).unwrap();
+    let manifest = manifest("mmlogctl") + &manifest("campaign");
     for test in at_the_top_of("tests") {
         assert!(
             manifest.contains(&format!("path = \"../../tests/{}\"", test.path)),
