@@ -15,9 +15,10 @@ mod reboot;
 
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use common::{Scene, committed, scene};
-use mmlog::{HoleKind, Log, Next, Options, Position, Rotated, Rotation, Start, check};
+use common::{Actor, Scene, committed, scene};
+use mmlog::{Fault, HoleKind, Log, Next, Options, Position, Retention, Rotated, Rotation, Start, check};
 
 #[test]
 fn role() {
@@ -27,6 +28,7 @@ fn role() {
         ("follower", common::follower),
         ("appender", attributes::appender),
         ("bystander", obstacles::bystander),
+        ("late", late),
     ]);
 }
 
@@ -132,6 +134,51 @@ fn a_handle_that_slept_through_rotations_goes_on_in_the_current_segment() {
     let expected = [b"first\none\none\none\n".to_vec(), vec![b'z'; 200_000], b"last\n".to_vec()].concat();
     assert_eq!(committed(&scene.log), expected);
     is_sound(&scene.log);
+}
+
+/// Appends once for each line that it is told.
+fn late() {
+    let log = options().open_or_create(common::log_path()).unwrap();
+    let mut writer = log.writer().unwrap();
+    while common::listen() {
+        writer.append(b"late\n").unwrap();
+        common::say("appended");
+    }
+}
+
+#[test]
+fn a_writer_that_is_slow_to_find_what_is_current_is_no_damage_however_often_others_rotate() {
+    let scene = scene();
+    // Whatever it looks at it sees 20 ms late.
+    let slow = ["-o", "/dev/null", "-e", "inject=fstat,newfstatat,statx:delay_enter=20000"];
+    let Some(slow) = common::strace(&slow) else { return };
+    let log = options().open_or_create(&scene.log).unwrap();
+    let mut writer = log.writer().unwrap();
+    let mut late = Actor::under(slow, "late", &[("LOG", scene.log.display().to_string())]);
+    let (rotations, done) = (AtomicU64::new(0), AtomicBool::new(false));
+    let heard: Vec<String> = std::thread::scope(|scope| {
+        scope.spawn(|| {
+            while !done.load(Ordering::Relaxed) {
+                writer.append(b"often\n").unwrap();
+                match log.rotate(&Rotation::default()) {
+                    Ok(rotated) => _ = rotations.fetch_add(rotated.is_some().into(), Ordering::Relaxed),
+                    Err(e) => assert!(matches!(e.fault(), Fault::Busy(_) | Fault::Stalled { .. }), "{e}"),
+                }
+                log.prune(&Retention::default().keep(2)).unwrap();
+            }
+        });
+        let mut append = || {
+            let seen = rotations.load(Ordering::Relaxed);
+            common::until("a rotation", || (rotations.load(Ordering::Relaxed) > seen).then_some(()));
+            late.tell("append");
+            late.hear()
+        };
+        let heard = (0..10).map(|_| append()).take_while(|said| said == "appended").collect();
+        done.store(true, Ordering::Relaxed);
+        heard
+    });
+    assert_eq!(heard.len(), 10);
+    late.finish();
 }
 
 #[test]

@@ -68,7 +68,9 @@ pub(super) fn look_closely(
             Turn::Locked(guard) if control.base() == lane.segment.base() => {
                 tries.make_space(files, guard, len, &deadline)?;
             }
-            Turn::Ready(()) | Turn::Locked(_) => {
+            // Without the lock, which is taken there if it must be.
+            turn => {
+                drop(turn);
                 *retired = lane.move_to(current_segment(files)?);
             }
         }
@@ -104,8 +106,9 @@ pub(super) fn current_segment(files: &Files) -> std::result::Result<Arc<Segment>
     if segment.base() == base {
         return Ok(segment);
     }
-    // Rotated again, or damaged: whoever takes the lock finds the segment that the metadata means.
-    drop(files.lock(Operation::Settle, &files.patience())?);
+    // Rotated again, or damaged: whoever takes the lock finds the segment that the metadata means, and nobody rotates as long
+    // as it is held.
+    let _lock = files.lock(Operation::Settle, &files.patience())?;
     let segment = files.renew()?;
     let (value, min) = (files.control().base(), segment.base());
     if value == min { Ok(segment) } else { Err(Fault::OutOfRange { field: "base", value, min, max: min }) }
