@@ -27,8 +27,13 @@ pub(super) fn run(run: &mut Run) -> anyhow::Result<()> {
     run.count("kills", kills);
     run.count("rotations with a command", rounds);
     wrong.into_iter().for_each(|wrong| run.violation(wrong));
-    let (wrong, _) = play(&mut run.random, 60, &[])?;
-    run.control("prune takes what was not shipped", !wrong.is_empty());
+    // A kill has to come between a rotation and the end of its command, and prune before the next one: in one game of three none
+    // may do so.
+    let mut is_caught = false;
+    for _ in 0..10 {
+        is_caught = is_caught || !play(&mut run.random, 60, &[])?.0.is_empty();
+    }
+    run.control("prune takes what was not shipped", is_caught);
     Ok(())
 }
 
