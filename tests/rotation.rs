@@ -15,7 +15,7 @@ mod reboot;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use common::{Actor, Scene, committed, scene};
 use mmlog::{Fault, HoleKind, Log, Next, Options, Position, Retention, Rotated, Rotation, Start, check};
@@ -155,29 +155,26 @@ fn a_writer_that_is_slow_to_find_what_is_current_is_no_damage_however_often_othe
     let log = options().open_or_create(&scene.log).unwrap();
     let mut writer = log.writer().unwrap();
     let mut late = Actor::under(slow, "late", &[("LOG", scene.log.display().to_string())]);
-    let (rotations, done) = (AtomicU64::new(0), AtomicBool::new(false));
-    let heard: Vec<String> = std::thread::scope(|scope| {
-        scope.spawn(|| {
-            while !done.load(Ordering::Relaxed) {
-                writer.append(b"often\n").unwrap();
-                match log.rotate(&Rotation::default()) {
-                    Ok(rotated) => _ = rotations.fetch_add(rotated.is_some().into(), Ordering::Relaxed),
-                    Err(e) => assert!(matches!(e.fault(), Fault::Busy(_) | Fault::Stalled { .. }), "{e}"),
-                }
-                log.prune(&Retention::default().keep(2)).unwrap();
+    let rotations = AtomicU64::new(0);
+    let mut append = || {
+        let seen = rotations.load(Ordering::Relaxed);
+        common::until("a rotation", || (rotations.load(Ordering::Relaxed) > seen).then_some(()));
+        late.tell("append");
+        late.hear()
+    };
+    let heard = std::thread::scope(|scope| {
+        let asks = scope.spawn(|| (0..10).map(|_| append()).take_while(|said| said == "appended").count());
+        while !asks.is_finished() {
+            writer.append(b"often\n").unwrap();
+            match log.rotate(&Rotation::default()) {
+                Ok(rotated) => _ = rotations.fetch_add(rotated.is_some().into(), Ordering::Relaxed),
+                Err(e) => assert!(matches!(e.fault(), Fault::Busy(_) | Fault::Stalled { .. }), "{e}"),
             }
-        });
-        let mut append = || {
-            let seen = rotations.load(Ordering::Relaxed);
-            common::until("a rotation", || (rotations.load(Ordering::Relaxed) > seen).then_some(()));
-            late.tell("append");
-            late.hear()
-        };
-        let heard = (0..10).map(|_| append()).take_while(|said| said == "appended").collect();
-        done.store(true, Ordering::Relaxed);
-        heard
+            log.prune(&Retention::default().keep(2)).unwrap();
+        }
+        asks.join().unwrap()
     });
-    assert_eq!(heard.len(), 10);
+    assert_eq!(heard, 10);
     late.finish();
 }
 

@@ -27,8 +27,8 @@ pub(super) fn run(run: &mut Run) -> anyhow::Result<()> {
     run.count("kills", kills);
     run.count("rotations with a command", rounds);
     wrong.into_iter().for_each(|wrong| run.violation(wrong));
-    // A kill has to come between a rotation and the end of its command, and prune before the next one: in one game of three none
-    // may do so.
+    // A kill has to come between a rotation and the end of its command, and prune before the next one: in one game of so few
+    // rounds none may do so.
     let mut is_caught = false;
     for _ in 0..10 {
         is_caught = is_caught || !play(&mut run.random, 60, &[])?.0.is_empty();
