@@ -146,6 +146,7 @@ mod door {
     };
     pub use crate::sys::barrier::prepare_before_threads;
     pub use crate::sys::cgroup::Freezer;
+    pub use crate::sys::events::forks;
     pub use crate::sys::holders::Opener;
     pub use crate::sys::last_run::not_run_for;
     pub use crate::sys::open_logs::{FileKey, Holder, OpenLog, OpenLogs, Sight, file_keys};

@@ -1,6 +1,7 @@
 //! The facade: each method is one call down.
 
 mod discovery;
+mod keeping;
 mod options;
 mod policy;
 mod removal;

@@ -74,6 +74,11 @@ pub(crate) fn trim(files: &Files, deadline: &Deadline) -> Result<Trimmed, Fault>
     }
 }
 
+/// Trims, unless another handle has a slot.
+pub(crate) fn trim_if_last(files: &Files, deadline: &Deadline) -> Result<Option<Trimmed>, Fault> {
+    if files.is_last(deadline)? { trim(files, deadline).map(Some) } else { Ok(None) }
+}
+
 /// `Err` of the inner result: the slot that holds the drain up.
 fn trim_once(files: &Files, guard: &LogLock<'_>, deadline: &Deadline) -> Result<Result<Trimmed, u32>, Fault> {
     let planned = plan(files);
@@ -149,10 +154,7 @@ impl Files {
         }
         // Whoever leaves has done what it came for: what keeps it from this is not worth a long wait.
         let deadline = self.patience().within(CLOSING);
-        match self
-            .is_last(&deadline)
-            .and_then(|last| if last { trim(self, &deadline).map(drop) } else { Ok(()) })
-        {
+        match trim_if_last(self, &deadline).map(drop) {
             // Removed or replaced meanwhile: there is nothing left to trim.
             Err(Fault::Replaced) => Ok(()),
             trimmed => trimmed,

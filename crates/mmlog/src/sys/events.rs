@@ -18,9 +18,10 @@ pub(crate) fn now() -> u64 {
     EVENTS.load(Ordering::Relaxed)
 }
 
-/// How many forks lie between this process and the first that loaded the library.
+/// How many forks lie between this process and the first that opened a log. What was opened at another count belongs to
+/// the parent: a program that keeps handles for others opens its own where this has changed.
 #[inline]
-pub(crate) fn forks() -> u64 {
+pub fn forks() -> u64 {
     EVENTS.load(Ordering::Relaxed) / FORK
 }
 
