@@ -1,0 +1,60 @@
+//! The border to C: no panic crosses it, and each call leaves what was wrong with it to its thread.
+
+use std::cell::{Cell, RefCell};
+use std::ffi::{CStr, CString};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use libc::{c_char, c_int};
+
+use crate::codes::{self, Failure, Outcome};
+
+thread_local! {
+    // Has no destructor: asked, and set, also while the thread's other things go.
+    static CODE: Cell<c_int> = const { Cell::new(0) };
+    static TEXT: RefCell<CString> = RefCell::default();
+}
+
+/// Runs a call; `Err` is its code, with the text and errno left to the thread. `broken` is called when it panicked.
+#[inline]
+pub(crate) fn call<T>(what: impl FnOnce() -> Outcome<T>, broken: impl FnOnce()) -> Result<T, c_int> {
+    CODE.set(0);
+    match catch_unwind(AssertUnwindSafe(what)) {
+        Ok(Ok(value)) => Ok(value),
+        Ok(Err(failure)) => Err(failed(failure)),
+        Err(_) => {
+            broken();
+            Err(failed(Failure::new(
+                codes::MMLOG_INTERNAL,
+                "internal error of libmmlog: the handle refuses from now on",
+            )))
+        }
+    }
+}
+
+#[cold]
+fn failed(failure: Failure) -> c_int {
+    let text = CString::new(failure.text.replace('\0', "?")).unwrap_or_default();
+    // Gone in a thread that ends: then there is the code's own text.
+    let _ = TEXT.try_with(|kept| kept.replace(text));
+    CODE.set(failure.code);
+    set_errno(failure.errno);
+    failure.code
+}
+
+#[allow(unsafe_code, reason = "errno is a C object")]
+fn set_errno(errno: c_int) {
+    // SAFETY: takes nothing, and has a place for every thread.
+    let place = unsafe { libc::__errno_location() };
+    // SAFETY: this thread's, and valid as long as the thread is.
+    unsafe { *place = errno };
+}
+
+/// Valid until the thread's next call.
+pub(crate) fn last_text() -> *const c_char {
+    let code = CODE.get();
+    let constant: &'static CStr = codes::constant(code);
+    if code == 0 {
+        return constant.as_ptr();
+    }
+    TEXT.try_with(|text| text.borrow().as_ptr()).unwrap_or(constant.as_ptr())
+}

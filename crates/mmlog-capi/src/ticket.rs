@@ -1,0 +1,45 @@
+//! What a program has in its hands: a small block of C's `malloc` that says which log it is of. Whoever gives it to `free`, or
+//! never ends it, has left nothing behind but the block: the log belongs to the process.
+#![allow(unsafe_code, reason = "C's malloc and free, and the caller's pointer")]
+#![allow(non_camel_case_types, reason = "the names that C programs know")]
+
+use std::ptr;
+
+use crate::codes::{Failure, Outcome};
+use crate::registry::Entry;
+
+/// An open log: give it to free(), or keep it until the process ends. Any thread may use it, also of a
+/// forked child.
+pub struct log_handle_t {
+    magic: u64,
+    entry: &'static Entry,
+}
+
+const MAGIC: u64 = u64::from_le_bytes(*b"mmlog-ti");
+
+impl log_handle_t {
+    pub(crate) fn issue(entry: &'static Entry) -> Outcome<*mut Self> {
+        // SAFETY: any size may be asked for; null is looked at.
+        let block = unsafe { libc::malloc(size_of::<Self>()) }.cast::<Self>();
+        if block.is_null() {
+            return Err(Failure { errno: libc::ENOMEM, ..Failure::invalid("no memory for a handle") });
+        }
+        // SAFETY: as large as the value, and aligned for every C type.
+        unsafe { ptr::write(block, Self { magic: MAGIC, entry }) };
+        Ok(block)
+    }
+
+    /// The log of a caller's handle.
+    ///
+    /// # Safety
+    /// Null, or what `issue` returned and nobody has freed.
+    #[inline]
+    pub(crate) unsafe fn entry(handle: *const Self) -> Outcome<&'static Entry> {
+        // SAFETY: the caller's promise.
+        let ticket = unsafe { handle.as_ref() };
+        match ticket.filter(|ticket| ticket.magic == MAGIC) {
+            Some(ticket) => ticket.entry.checked(),
+            None => Err(Failure::invalid("the handle is null, or not of mmlog_open")),
+        }
+    }
+}

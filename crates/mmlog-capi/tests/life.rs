@@ -1,0 +1,127 @@
+//! Guards programs in C that were written for the original: each is compiled against the header, linked with `-lmmlog`, and leaves
+//! every message in an exact file, however it opens, shares, forks and ends.
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test fails by panicking")]
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::OnceLock;
+
+fn here(below: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(below)
+}
+
+/// The program, and the directory that keeps it; `None` without a compiler.
+fn program() -> Option<&'static Path> {
+    static BUILT: OnceLock<Option<(tempfile::TempDir, PathBuf)>> = OnceLock::new();
+    let built = BUILT.get_or_init(|| {
+        if Command::new("gcc").arg("--version").output().is_err() {
+            eprintln!("SKIPPED: no gcc");
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        // Cargo builds the library for this very test, beside it.
+        let test = std::env::current_exe().unwrap();
+        let library = test.with_file_name("libmmlog_capi.so");
+        for name in ["libmmlog.so", "libmmlog.so.0"] {
+            symlink(&library, dir.path().join(name)).unwrap();
+        }
+        let to = dir.path().join("life");
+        let mut gcc = Command::new("gcc");
+        gcc.args(["-std=c11", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread", "-I"]);
+        gcc.arg(here("include")).arg(here("tests/c/life.c")).arg("-o").arg(&to);
+        gcc.arg("-L").arg(dir.path()).arg("-lmmlog").arg(format!("-Wl,-rpath,{}", dir.path().display()));
+        let done = gcc.output().unwrap();
+        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
+        Some((dir, to))
+    });
+    built.as_ref().map(|(_, to)| to.as_path())
+}
+
+/// Runs a part of it on a new log; what it leaves in the data file.
+fn left_by(part: &str) -> Option<Vec<u8>> {
+    let program = program()?;
+    let dir = tempfile::tempdir().unwrap();
+    let log = dir.path().join("app.log");
+    let done = Command::new(program).arg(part).arg(&log).output().unwrap();
+    assert!(done.status.success(), "{part}: {}: {}", done.status, String::from_utf8_lossy(&done.stderr));
+    Some(fs::read(log).unwrap())
+}
+
+/// Each writer's lines in their order, none missing, nothing else.
+fn assert_lines(left: &[u8], extra: &str, each: usize) -> usize {
+    let text = std::str::from_utf8(left).unwrap();
+    let mut seen: std::collections::BTreeMap<&str, usize> = std::collections::BTreeMap::new();
+    let mut count = 0;
+    for line in text.lines().filter(|line| extra.is_empty() || *line != extra) {
+        let (who, number) = line.rsplit_once(" line ").unwrap();
+        let next = seen.entry(who).or_default();
+        if each > 0 {
+            assert_eq!(number.parse::<usize>().unwrap(), *next, "{who}");
+        }
+        *next += 1;
+        count += 1;
+    }
+    count
+}
+
+#[test]
+fn children_that_free_their_handle_and_exit_lose_nothing() {
+    let Some(left) = left_by("forks") else { return };
+    assert_eq!(assert_lines(&left, "", 500), 2000);
+}
+
+#[test]
+fn sixteen_opens_of_one_path_are_one_log_and_exit_leaves_it_exact() {
+    let Some(left) = left_by("opens") else { return };
+    assert_eq!(assert_lines(&left, "", 200), 3200);
+}
+
+#[test]
+fn more_threads_than_have_writers_of_their_own_share_some() {
+    let Some(left) = left_by("threads") else { return };
+    assert_eq!(assert_lines(&left, "first", 50), 5000);
+}
+
+#[test]
+fn a_handle_from_before_the_fork_works_on_both_sides_with_threads() {
+    let Some(left) = left_by("both_sides") else { return };
+    assert_eq!(assert_lines(&left, "", 0), 10 + 4 * 3 * 50);
+}
+
+#[test]
+fn children_forked_while_other_threads_append_wait_for_none_of_their_locks() {
+    let Some(left) = left_by("forks_beside") else { return };
+    let text = std::str::from_utf8(&left).unwrap();
+    assert_eq!(text.lines().filter(|line| *line == "child").count(), 50);
+    assert!(text.lines().all(|line| ["child", "busy"].contains(&line)));
+}
+
+#[test]
+fn a_thread_that_ends_gives_its_writer_back() {
+    let Some(left) = left_by("short_lived") else { return };
+    assert_eq!(left, b"line\n".repeat(1101));
+}
+
+#[test]
+fn processes_that_exit_without_any_word_lose_no_message() {
+    let Some(left) = left_by("messages") else { return };
+    assert_eq!(left.len(), 4 * 500 * 4095);
+    assert!(left.iter().all(|byte| *byte == b'x'));
+}
+
+#[test]
+fn any_content_of_any_length_is_there_and_a_trim_keeps_the_place() {
+    let Some(left) = left_by("contents") else { return };
+    let all: Vec<u8> = (0..=255).collect();
+    assert_eq!(left[..256], all);
+    assert!(left[256..256 + 3 * 512 * 1024].iter().all(|byte| *byte == b'l'));
+    assert_eq!(left[256 + 3 * 512 * 1024..], *b"end\n");
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_errno_and_words() {
+    let Some(left) = left_by("refused") else { return };
+    assert_eq!(left, b"a");
+}
