@@ -68,7 +68,7 @@ fn who_appends_loses_what_is_in_its_pipe_whatever_it_is_at() {
 }
 
 #[test]
-fn a_rotation_is_not_overdue_for_somebody_who_is_gone() {
+fn a_rotation_is_not_overdue_for_somebody_who_is_gone_or_for_space_that_is_there_again() {
     let scratch = Scratch::new();
     let mut status = in_flight(&scratch.file("app.log"), ProcessState::Stopped, HERE);
     let since = Some(SystemTime::now() - Duration::from_secs(40));
@@ -92,5 +92,96 @@ fn a_rotation_is_not_overdue_for_somebody_who_is_gone() {
         let severity = if is_there { Severity::Warning } else { Severity::Info };
         assert_eq!(found.severity, severity, "{found:?}");
         assert_eq!(found.sentence.contains("process 77 (web) was in the way, and is no more"), !is_there);
+    }
+    let no_space = PolicyUndone { errno: 28, ..undone(Undone::Rotation, 77) };
+    for (free, is_there) in [(0, true), (1 << 20, false)] {
+        status.policy.undone = vec![no_space.clone()];
+        status.file.free = Ok(free);
+        let found = of(&status, FindingId::RotationOverdue).unwrap();
+        assert_eq!(found.severity, if is_there { Severity::Warning } else { Severity::Info }, "{found:?}");
+        let said = "there was no space for the next segment, and there is now";
+        assert_eq!(found.sentence.contains(said), !is_there, "{found:?}");
+    }
+}
+
+/// As it is on a disk of 24 MiB, of which so much is free: a segment of each of these sizes, the last the current one.
+fn on_a_small_disk(log: &std::path::Path, sizes: &[u64], free: u64) -> Status {
+    let mut status = in_flight(log, ProcessState::Sleeping, HERE);
+    status.writers.clear();
+    let one = status.segments[0].clone();
+    let mut base = 0;
+    status.segments.clear();
+    for (generation, &len) in (0..).zip(sizes) {
+        let end = base + len;
+        status.segments.push(SegmentStatus { generation, base, end, len, allocated: len, ..one.clone() });
+        (status.generation, status.base, status.cursor) = (generation, base, end);
+        base = end;
+    }
+    (status.file.free, status.limit) = (Ok(free), status.cursor);
+    status
+}
+
+const MIB: u64 = 1 << 20;
+
+#[test]
+fn a_log_that_its_policy_keeps_within_what_is_free_is_not_said_to_fill_a_small_disk() {
+    let scratch = Scratch::new();
+    let mut status = on_a_small_disk(&scratch.file("app.log"), &[2 * MIB, 2 * MIB, MIB], 6 * MIB);
+    let rules = Policy { rotate_size: Some(2 * MIB), keep_bytes: Some(6 * MIB), ..Policy::default() };
+    let soon = |status: &Status| of(status, FindingId::DiskNearlyFull).map(|found| found.state);
+    status.policy.state = PolicyState::Set(rules.clone());
+    // 6 MiB are kept, with the current one and one that is not yet removed 10: 5 more than there are.
+    assert_eq!(soon(&status), None);
+    let asked = Thresholds { free: Some(8 * MIB), ..Thresholds::default() };
+    let ids: Vec<FindingId> = status.diagnose(&asked).iter().map(|found| found.id).collect();
+    assert!(ids.contains(&FindingId::DiskNearlyFull), "somebody asked for more: {ids:?}");
+    for (free, keep, rotate_size, held_by) in [
+        (4 * MIB, None, Some(2 * MIB), None),
+        (6 * MIB, None, None, None),
+        (6 * MIB, None, Some(2 * MIB), Some("backup".to_owned())),
+    ] {
+        let mut other = status.clone();
+        (other.file.free, other.policy.held_by) = (Ok(free), held_by);
+        other.policy.state = PolicyState::Set(Policy { rotate_size, keep, ..rules.clone() });
+        assert_eq!(soon(&other), Some(State::FullSoon), "{:?}", other.policy);
+    }
+    status.policy.state = PolicyState::Set(Policy { keep: Some(1), ..rules });
+    status.file.free = Ok(MIB);
+    assert_eq!(soon(&status), None, "the rule that keeps least holds");
+    status.policy.undone = vec![PolicyUndone {
+        what: Some(Undone::Rotation),
+        since: Some(SystemTime::now()),
+        tried: None,
+        errno: 28,
+        of_log: true,
+        pid: 4312,
+        uid: 0,
+        command: "web".to_owned(),
+    }];
+    assert_eq!(soon(&status), Some(State::FullSoon), "it is not carried out");
+}
+
+#[test]
+fn what_is_to_be_given_up_is_half_of_the_log_and_the_newest_old_segment_stays_if_it_can() {
+    let scratch = Scratch::new();
+    for (sizes, step) in [
+        (&[4 * MIB, MIB][..], "prune --keep 0 "),
+        // The current one has more than half.
+        (&[MIB, 11 * MIB], "prune --punch --keep-bytes 6M "),
+        (&[4 * MIB, 4 * MIB, MIB], "prune --keep 1 "),
+        (&[MIB, MIB, MIB, MIB, MIB], "prune --keep 1 "),
+        (&[8 * MIB, MIB, MIB, MIB], "prune --keep 2 "),
+        (&[4096, 64 * MIB, MIB], "prune --keep 0 "),
+        (&[4096, 4096], "prune --keep 0 "),
+        (&[9 * MIB], "prune --punch --keep-bytes 4M "),
+    ] {
+        let mut status = on_a_small_disk(&scratch.file("app.log"), sizes, 0);
+        let full = of(&status, FindingId::DiskFull).unwrap();
+        assert!(full.next_step.contains(step), "{sizes:?}: {full:?}");
+        status.file.free = Ok(MIB);
+        let soon = of(&status, FindingId::DiskNearlyFull).unwrap();
+        assert!(soon.next_step.contains(step), "{sizes:?}: {soon:?}");
+        let is_all = soon.next_step.contains(", all but the current one; ");
+        assert_eq!(is_all, step.contains("--keep 0"), "{soon:?}");
     }
 }

@@ -85,7 +85,7 @@ states! {
     Locked = "LOCKED",
     /// An append in flight or a closed gate stands still.
     Stalled = "STALLED",
-    /// Less than two chunks of space are left.
+    /// Less than two chunks of space are left, and no policy keeps the log within them.
     FullSoon = "FULL SOON",
     /// Everybody can go on, and somebody should look at something today.
     Warning = "WARNING",

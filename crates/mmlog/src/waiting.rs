@@ -116,10 +116,10 @@ impl Waiting {
         is_recent(self.tried, if self.has_enough(free) { WOULD_HAVE_TRIED } else { TRYING })
     }
 
-    /// Whether it wants space, and there is as much as it wants.
+    /// Whether it wants space, and there is as much as it wants. Who drops what comes does not say how much that is.
     pub(crate) fn has_enough(&self, free: Option<u64>) -> bool {
         let needed = self.len.max(1).next_multiple_of(page_size());
-        self.want == Want::Space && free.is_some_and(|free| free >= needed)
+        self.want == Want::Space && self.dropped.is_none() && free.is_some_and(|free| free >= needed)
     }
 }
 

@@ -34,9 +34,11 @@ fn row(state: State) -> [&'static str; 3] {
             "Followers see nothing newer. Behind a closed gate all appends wait; critical after 30 s.",
             "Let it go on as the step says (`kill -CONT PID`, or thaw it): that loses nothing. `kill -9 PID` lets the others go on, and loses all that it has not appended yet: its append in flight, what it has read, and what waits in its pipe; the program at the other end then gets SIGPIPE.",
         ],
-        State::FullSoon => {
-            ["Less than two chunks of space are left.", "Nothing yet.", "Make room now, as for FULL."]
-        }
+        State::FullSoon => [
+            "Less than two chunks of space are left, and no policy keeps the log within them.",
+            "Nothing yet.",
+            "Make room now, as for FULL; or have a policy bound it: mmlogctl-policy(1).",
+        ],
         State::Warning => [
             "Everybody can go on, and something is not as it should be: a stopped writer or follower, or a writer that waits for whoever reads its output, a consumer with a hold far behind, or one that does not run, or read on, and keeps old segments, all slots taken.",
             "Nothing yet, or only those whom the sentence names.",

@@ -17,6 +17,11 @@ use crate::units::{ago, counted, lasting, listed, size};
 /// For so long a writer that does not finish its append is nothing but that.
 const OVERSHOOT: Duration = Duration::from_secs(1);
 
+/// It failed for want of space on the file system, or of an inode, which is everybody's.
+const fn is_for_space(undone: &PolicyUndone) -> bool {
+    undone.of_log && undone.errno == libc::ENOSPC
+}
+
 impl Status {
     /// The segment is longer, or older, than it may be, and it was tried to rotate it.
     pub(super) fn rotation_overdue(&self) -> Option<Finding> {
@@ -32,12 +37,13 @@ impl Status {
         let rotate = self.command("rotate");
         let used = size(self.cursor.saturating_sub(self.base));
         if !self.is_in_the_way(undone) {
-            let sentence = format!(
-                "rotation overdue for {}: process {} ({}) was in the way, and is no more; the segment has {used}",
-                lasting(for_long),
-                undone.pid,
-                undone.command
-            );
+            let (pid, command) = (undone.pid, &undone.command);
+            let was = match is_for_space(undone) {
+                true => "there was no space for the next segment, and there is now".to_owned(),
+                false => format!("process {pid} ({command}) was in the way, and is no more"),
+            };
+            let sentence =
+                format!("rotation overdue for {}: {was}; the segment has {used}", lasting(for_long));
             let next = format!("{rotate} does it now; else whoever appends does, within a minute");
             return Some(info(FindingId::RotationOverdue, sentence, next));
         }
@@ -93,7 +99,7 @@ impl Status {
         Some(warning(FindingId::RotationOverdue, State::Ok, sentence, next))
     }
 
-    /// Whether who was in the way is so still.
+    /// Whether who was in the way, or what, is so still.
     fn is_in_the_way(&self, undone: &PolicyUndone) -> bool {
         let mut locks = [&self.lock, &self.maintenance].into_iter();
         match undone.what {
@@ -101,6 +107,10 @@ impl Status {
                 self.writers.iter().any(|w| w.pid == undone.pid && w.in_flight.is_some())
             }
             Some(Undone::Busy) => locks.any(|l| l.held != Ok(false) && (l.pid == undone.pid || l.pid == 0)),
+            _ if is_for_space(undone) => {
+                let page = u64::from(self.page_size);
+                !self.file.free.as_ref().is_ok_and(|free| *free >= page) || self.has_no_inode()
+            }
             _ => true,
         }
     }

@@ -5,6 +5,7 @@ use std::path::Path;
 use super::output::reads_on;
 use super::who::{Loses, Person};
 use super::{Status, quoted};
+use crate::metadata::overdue::Undone;
 use crate::status::HoldStatus;
 use crate::units::{counted, size};
 
@@ -21,35 +22,58 @@ struct Oldest<'a> {
 }
 
 impl Status {
-    /// The half of it that is oldest, as far as holds let it go.
+    /// The half of it that is oldest, as far as holds let it go: whole old segments, of those the newest stays if it can. Where the
+    /// current one is more than half, its oldest part with them.
     fn oldest(&self) -> Option<Oldest<'_>> {
         let hold = self.holds.iter().min_by_key(|hold| hold.position);
         let from = hold.map_or(u64::MAX, |hold| hold.position);
         let mut old: Vec<_> = self.segments.iter().filter(|s| s.generation < self.generation).collect();
         old.sort_unstable_by_key(|s| s.generation);
-        if old.is_empty() {
-            let start = self.base.max(self.first_kept);
-            let all = self.cursor.saturating_sub(start);
-            let half = all / MIB / 2;
-            let goes = (all - half * MIB).min(from.saturating_sub(start));
+        let bytes_of = |count: usize| old.iter().take(count).map(|s| s.allocated).sum::<u64>();
+        let start = self.base.max(self.first_kept);
+        let (of_old, of_current) = (bytes_of(old.len()), self.cursor.saturating_sub(start));
+        let (all, stays) = (of_old + of_current, (of_old + of_current) / MIB / 2);
+        let free = old.iter().take_while(|s| s.end <= from).count();
+        if stays > 0 && of_old < all / 2 && free == old.len() {
+            let goes = (all - stays * MIB).min(of_old + from.saturating_sub(start));
             // Less is not worth it.
             let is_kept = goes < MIB;
-            let goes = if is_kept { all - half * MIB } else { goes };
-            return (half > 0).then(|| Oldest {
-                command: format!("prune --punch --keep-bytes {half}M"),
-                goes: format!("the oldest {} of the log", size(goes)),
-                kept_by: hold.filter(|_| is_kept),
-            });
+            if !is_kept || old.is_empty() {
+                let goes = if is_kept { all - stays * MIB } else { goes };
+                return Some(Oldest {
+                    command: format!("prune --punch --keep-bytes {stays}M"),
+                    goes: format!("the oldest {} of the log", size(goes)),
+                    kept_by: hold.filter(|_| is_kept),
+                });
+            }
         }
-        let half = old.len() - old.len() / 2;
-        let free = old.iter().take_while(|s| s.end <= from).count().min(half);
-        let going = if free == 0 { half } else { free };
-        let bytes = old.iter().take(going).map(|s| s.allocated).sum();
-        Some(Oldest {
+        let as_much_as = |most: u64| (1..old.len()).find(|count| bytes_of(*count) >= most);
+        let wanted = as_much_as(all / 2).or_else(|| as_much_as(all / 4)).unwrap_or(old.len());
+        let going = if free == 0 { wanted } else { free.min(wanted) };
+        (going > 0).then(|| Oldest {
             command: format!("prune --keep {}", old.len() - going),
-            goes: format!("{} ({})", counted(going as u64, "old segment"), size(bytes)),
+            goes: format!("{} ({})", counted(going as u64, "old segment"), size(bytes_of(going))),
             kept_by: hold.filter(|_| free == 0),
         })
+    }
+
+    /// Whether its policy keeps it within what is free, but for one message that is longer than a segment.
+    pub(super) fn fits(&self, free: u64) -> bool {
+        let (policy, rules) = (&self.policy, self.policy.state.rules());
+        let Some(segment) = rules.rotate_size else { return false };
+        let kept = rules.keep.map(|count| count.saturating_mul(segment));
+        let Some(kept) = kept.into_iter().chain(rules.keep_bytes).min() else { return false };
+        // The current one; and the one before it, until what is too much is removed.
+        let most = kept.saturating_add(segment.saturating_mul(2));
+        let has = self.segments.iter().map(|s| s.allocated).sum();
+        self.is_pruned() && policy.undone.is_empty() && most.saturating_sub(has) <= free
+    }
+
+    /// Whether old segments go when the policy says so, as far as is known.
+    pub(super) fn is_pruned(&self) -> bool {
+        let policy = &self.policy;
+        let is_kept = policy.distrust.is_some() || policy.unfreed_since.is_some() || policy.held_by.is_some();
+        !is_kept && policy.undone.iter().all(|u| u.what != Some(Undone::Pruning))
     }
 
     /// Said of the hold that keeps from going what could be given up.
@@ -72,8 +96,11 @@ impl Status {
         let is_one_file = oldest.command.contains("--punch");
         let own = match (oldest.kept_by, is_one_file) {
             (Some(hold), _) => self.let_go(hold, &oldest),
-            (None, true) => format!("{prune} gives up {goes}, which has no old segments"),
-            (None, false) => format!("{prune} removes {goes}; {} lists them", self.command("segments")),
+            (None, true) => format!("{prune} gives up {goes}"),
+            (None, false) => {
+                let rest = if oldest.command.ends_with(" 0") { ", all but the current one" } else { "" };
+                format!("{prune} removes {goes}{rest}; {} lists them", self.command("segments"))
+            }
         };
         format!("{own}; or free something else, {full}{rest}")
     }

@@ -4,7 +4,6 @@ use std::time::Duration;
 
 use super::who::{self, Person};
 use super::{critical, info, quoted, warning};
-use crate::metadata::overdue::Undone;
 use crate::status::{
     Finding, FindingId, ReadOnly, Severity, State, Status, Thresholds, WhyReadOnly, WriterStatus,
 };
@@ -139,11 +138,9 @@ impl Status {
         let waits = self.held_up(&[Want::Space]);
         let page = u64::from(self.page_size);
         let left = format!("{} free on its file system, {} allocated ahead", size(free), size(slack));
-        // Who drops what comes does not say how much it needs.
-        let has_enough = |wait: &Waiting| wait.dropped.is_none() && wait.has_enough(Some(free));
-        if let Some(held) =
-            waits.as_ref().filter(|held| has_enough(&held.longest.1) && !held.longest.0.process.stands())
-        {
+        let goes_on =
+            |(w, waiting): &(&WriterStatus, Waiting)| waiting.has_enough(Some(free)) && !w.process.stands();
+        if let Some(held) = waits.as_ref().filter(|held| goes_on(&held.longest)) {
             let sentence =
                 format!("space is free again, {}, and tries again within a second; {left}", held.words());
             let next = format!(
@@ -173,18 +170,16 @@ impl Status {
             return Some(critical(FindingId::DiskFull, State::Full, sentence, self.make_room()));
         }
         let sentence = || left + &self.kept_back();
-        (free < soon)
-            .then(|| warning(FindingId::DiskNearlyFull, State::FullSoon, sentence(), self.make_room()))
+        let is_soon = free < soon && (thresholds.free.is_some() || !self.fits(free));
+        is_soon.then(|| warning(FindingId::DiskNearlyFull, State::FullSoon, sentence(), self.make_room()))
     }
 
     /// Where appends make their own space: by the policy the oldest segments go for it, and they may.
     fn gives_way(&self) -> Option<String> {
         let policy = &self.policy;
         let has_rule = policy.state.rules().keep_free.is_some();
-        let is_kept = policy.distrust.is_some() || policy.unfreed_since.is_some() || policy.held_by.is_some();
-        let is_undone = policy.undone.iter().any(|u| u.what == Some(Undone::Pruning));
         let old = self.segments.iter().filter(|s| s.generation < self.generation).count() as u64;
-        (has_rule && old > 0 && !is_kept && !is_undone).then(|| {
+        (has_rule && old > 0 && self.is_pruned()).then(|| {
             format!(
                 "appends remove the oldest of {} for it, as keep-free of the policy says",
                 counted(old, "old segment")
