@@ -257,3 +257,51 @@ fn whoever_may_not_look_at_the_writer_is_told_so_and_asks_as_root() {
         "{text}"
     );
 }
+
+/// What is at the path of the log is somebody else's, with the number that its own had; `false` where none is given again.
+fn takes_the_number(log: &Path) -> bool {
+    let number = fs::metadata(log).unwrap().ino();
+    (0..100).any(|_| {
+        fs::remove_file(log).unwrap();
+        fs::write(log, "of somebody else\n").unwrap();
+        fs::metadata(log).unwrap().ino() == number
+    })
+}
+
+#[test]
+fn a_file_made_at_the_path_with_the_number_of_the_removed_one_is_not_the_logs() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    mmlogctl("append", &log).input(b"one\n").run().printed(b"");
+    if !takes_the_number(&log) {
+        return skipped("another file with the log's number", "this file system gives none again");
+    }
+    let refused = mmlogctl("append", &log).input(b"two\n").run();
+    assert_eq!(refused.code, 4, "{refused:?}");
+    assert!(refused.stderr.contains("was removed, and one made since has its number"), "{refused:?}");
+    assert_eq!(fs::read(&log).unwrap(), b"of somebody else\n");
+    let status = mmlogctl("status", &log).arg("--json").run();
+    let object: Value = serde_json::from_slice(&status.stdout).unwrap();
+    assert_eq!(object["findings"][0]["id"], "data-replaced", "{object}");
+    assert_eq!(mmlogctl("check", &log).run().code, 2);
+    mmlogctl("repair", &log).arg("--rebuild").run().is_success();
+    mmlogctl("append", &log).input(b"two\n").run().printed(b"");
+    assert_eq!(fs::read(&log).unwrap(), b"of somebody else\ntwo\n");
+    assert_eq!(mmlogctl("check", &log).run().code, 0);
+}
+
+#[test]
+fn a_log_goes_on_with_its_own_file_after_every_rotation_and_a_recreation() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    for _ in 0..3 {
+        mmlogctl("append", &log).input(b"one\n").run().printed(b"");
+        mmlogctl("rotate", &log).run().is_success();
+    }
+    fs::remove_file(&log).unwrap();
+    mmlogctl("repair", &log).arg("--recreate").run().is_success();
+    mmlogctl("append", &log).input(b"two\n").run().printed(b"");
+    if takes_the_number(&log) {
+        assert_eq!(mmlogctl("append", &log).input(b"three\n").run().code, 4);
+    }
+}

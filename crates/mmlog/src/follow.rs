@@ -314,7 +314,7 @@ impl Follower {
         let recorded = self.files.meta.header().identity.inode.load(Ordering::Acquire);
         let found = stat.len();
         // Rotated meanwhile: then the size was another file's.
-        match recorded == stat.ino() {
+        match recorded == stat.ino() && !self.source.is_foreign() {
             true if found < expected => Err(Fault::Truncated { expected, found }),
             false if self.source.is_foreign() && self.files.is_of_this_boot() => {
                 Err(Fault::Foreign { recorded, found: stat.ino() })

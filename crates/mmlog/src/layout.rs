@@ -59,7 +59,7 @@
 #![allow(missing_docs, reason = "the table says what each field is")]
 #![allow(unsafe_code, reason = "the one unsafe impl is made by `shared!`, which checks every field")]
 
-use crate::sync::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use crate::sync::{AtomicU8, AtomicU32, AtomicU64};
 
 /// First eight bytes of the identity, in this order on every host.
 pub const MAGIC: [u8; 8] = *b"mmlog\x00v2";
@@ -148,33 +148,6 @@ pub struct Text<const N: usize>(pub [AtomicU64; N]);
 
 // SAFETY: an array of atomics.
 unsafe impl<const N: usize> Shared for Text<N> {}
-
-impl<const N: usize> Default for Text<N> {
-    fn default() -> Self {
-        Self(std::array::from_fn(|_| AtomicU64::new(0)))
-    }
-}
-
-impl<const N: usize> Text<N> {
-    /// Stores as much of `text` as fits, cut at a character.
-    pub fn store(&self, text: &str) {
-        let end = (0..=text.len().min(N * 8)).rev().find(|&i| text.is_char_boundary(i)).unwrap_or(0);
-        let mut bytes = text.as_bytes()[..end].iter().copied();
-        for word in &self.0 {
-            word.store(
-                u64::from_ne_bytes(std::array::from_fn(|_| bytes.next().unwrap_or(0))),
-                Ordering::Relaxed,
-            );
-        }
-    }
-
-    /// The text up to the first NUL; bytes that are no UTF-8 are replaced.
-    pub fn load(&self) -> String {
-        let bytes: Vec<u8> = self.0.iter().flat_map(|w| w.load(Ordering::Relaxed).to_ne_bytes()).collect();
-        let len = bytes.iter().position(|&b| b == 0).unwrap_or(bytes.len());
-        String::from_utf8_lossy(&bytes[..len]).into_owned()
-    }
-}
 
 shared! {
     /// The hot line, with the one word that appends contend for, and one that they only load: what is loaded behind the
@@ -359,6 +332,10 @@ shared! {
         pub base: AtomicU64,
         pub inode: AtomicU64,
         pub began_ns: AtomicU64,
+        /// When the data file was made, as its file system says.
+        pub born_ns: AtomicU64,
+        /// Of which file and segment that is said: software that does not know of it leaves it as it was.
+        pub born_of: AtomicU64,
     }
 }
 
@@ -494,6 +471,7 @@ pub use policy::{FEATURE_POLICY, Overdue, Policies, Policy, PolicyCopy};
 mod times;
 pub use times::*;
 mod slot;
+mod text;
 pub use slot::{Slot, SlotCold, SlotHot, SlotWait};
 
 #[cfg(not(any(feature = "loom", feature = "shuttle")))]

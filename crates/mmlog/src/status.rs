@@ -252,6 +252,8 @@ pub struct FileFacts {
     /// When its content last changed, as far as the kernel knows; `None` when it is gone. Stores through memory move it
     /// when a page was clean: on a disk within about a minute, in memory hardly ever.
     pub changed: Option<SystemTime>,
+    /// When it was made, where the file system says it.
+    pub born: Option<SystemTime>,
     /// What kind of file system it lies on.
     pub medium: Medium,
     /// Bytes that the file system has left for this user.

@@ -231,6 +231,7 @@ pub(crate) fn worst() -> Status {
             inode: 1,
             device: 1,
             changed: at(),
+            born: None,
             medium: Medium::Disk,
             free: Ok(1),
             longest_name: 255,

@@ -177,7 +177,8 @@ pub enum Fault {
     },
     /// The data file is not the one that the metadata describes.
     #[error(
-        "metadata belongs to another file (inode {recorded}, the data file is {found}: a copy, or a file put in its place, as sed -i and editors do); only status, cat and tail work; put the right file back, or stop all writers and `mmlogctl repair --rebuild LOG` makes new metadata for this one"
+        "metadata belongs to another file ({}: a copy, or a file put in its place, as sed -i and editors do); only status, cat and tail work; put the right file back, or stop all writers and `mmlogctl repair --rebuild LOG` makes new metadata for this one",
+        words::numbers(*recorded, *found)
     )]
     Foreign {
         /// Inode in the metadata.

@@ -36,6 +36,14 @@ impl Fault {
     }
 }
 
+/// Of the file that the metadata names, and of that at the path. A number is given again once nobody has the removed file open.
+pub(crate) fn numbers(recorded: u64, found: u64) -> String {
+    match recorded == found {
+        true => format!("inode {recorded} was removed, and one made since has its number"),
+        false => format!("inode {recorded}, the data file is {found}"),
+    }
+}
+
 pub(super) fn misfit(value: u64, min: u64, max: u64, multiple: u64) -> String {
     if (min..=max).contains(&value) {
         return format!("is not a multiple of {multiple}");

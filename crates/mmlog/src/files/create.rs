@@ -122,8 +122,8 @@ impl Opening<'_> {
         }
         self.check_data(&data, &stat)?;
         let dir = SegmentDir::new(self.place, Owner::of(self.config.trust, stat.uid()));
-        let found = Found::by(&data).map_err(Fault::io("stat the data file"))?;
-        dir.admit(&found).map_err(Stranger::of_data)?;
+        let own = Found::by(&data).map_err(Fault::io("stat the data file"))?;
+        dir.admit(&own).map_err(Stranger::of_data)?;
         let _lease = match existed.then(|| self.lease()).transpose() {
             // Where the kernel has no leases, nothing speaks against an empty file.
             Err(Fault::Io { .. }) if len == 0 && start == Start::Here => None,
@@ -167,7 +167,7 @@ impl Opening<'_> {
         // From here on a power cut leaves a file whose length says that this was a log.
         self.place.sync(&opened.file).map_err(Fault::io("make the metadata file durable"))?;
         crash_point("create:allocated");
-        let first = self.first_segment(&dir, old.as_ref().map(|(_, there)| there), stat.ino())?;
+        let first = self.first_segment(&dir, old.as_ref().map(|(_, there)| there), &own)?;
         let meta = Meta::fill(&opened.file, geometry, identity, first, found.end)?;
         if let Some(kept) = kept.filter(|&kept| is_pruned(&found, &first, kept)) {
             meta.header().kept.first.store(kept, Ordering::Release); // kept
@@ -218,9 +218,9 @@ impl Opening<'_> {
         &self,
         dir: &SegmentDir,
         old: Option<&SegmentDir>,
-        inode: u64,
+        data: &Found,
     ) -> std::result::Result<Entry, Fault> {
-        let began_ns = process::now_ns();
+        let (began_ns, inode, born_ns) = (process::now_ns(), data.id.1, data.born_ns.unwrap_or(0));
         let look = || Fault::io("stat a final segment");
         let mut names = match dir.named() {
             // Where the directory may not be read, a rotation still overwrites nothing.
@@ -236,7 +236,8 @@ impl Opening<'_> {
                 let Some(found) = n.find().map_err(look())? else { continue };
                 // A rotation was given up, or interrupted, before the new file had its place.
                 if found.id.1 == inode {
-                    return Ok(Entry { generation: n.says.generation, base: n.says.base, inode, began_ns });
+                    let (generation, base) = (n.says.generation, n.says.base);
+                    return Ok(Entry { generation, base, inode, began_ns, born_ns });
                 }
                 highest = highest.max(Some(n.says.base));
                 // One that another follows ends where that one begins at the latest, so it is not read.
@@ -255,7 +256,7 @@ impl Opening<'_> {
         if !Control::has_positions(base, POSITION_END / 2) {
             return Err(Fault::OutOfRange { field: "base", value: base, min: 0, max: POSITION_END / 2 });
         }
-        Ok(Entry { generation, base, inode, began_ns })
+        Ok(Entry { generation, base, inode, began_ns, born_ns })
     }
 
     /// The data file, and whether it was there.

@@ -202,7 +202,10 @@ impl LogLock<'_> {
             return Err(Fault::Journal { kind: JOURNAL_ROTATE });
         }
         let began_ns = load(&journal.at_ns);
-        header.segment(generation).set(Entry { generation, base: at, inode, began_ns });
+        // It has its place by now.
+        let there = self.files.place.find(Part::Data).ok().flatten().filter(|found| found.id.1 == inode);
+        let born_ns = there.and_then(|found| found.born_ns).unwrap_or(0);
+        header.segment(generation).set(Entry { generation, base: at, inode, began_ns, born_ns });
         crash_point("rotate:entry");
         header.identity.inode.store(inode, Ordering::Release);
         crash_point("rotate:inode");

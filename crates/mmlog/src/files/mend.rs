@@ -59,7 +59,9 @@ impl LogLock<'_> {
         header.commit.reset(header.checkpoint.synced());
         control.begin_segment(at, 0);
         crash_point("recreate:base");
-        header.segment(generation).set(Entry { generation, base: at, inode, began_ns: process::now_ns() });
+        let found = Found::by(self.segment.file()).map_err(Fault::io("stat the data file"))?;
+        let (began_ns, born_ns) = (process::now_ns(), found.born_ns.unwrap_or(0));
+        header.segment(generation).set(Entry { generation, base: at, inode, began_ns, born_ns });
         header.set_generation(generation);
         self.note_mount()?;
         identity.inode.store(inode, Ordering::Release);

@@ -26,7 +26,7 @@ use super::meta::{self, Meta, Stage, page_size};
 use super::olddir;
 use super::room::{Room, no_room};
 use super::segment_dir::{Owner, SegmentDir, Stranger};
-use super::segments::{CannotOpen, Others, open_current};
+use super::segments::{CannotOpen, Others, is_of, number_of, open_current};
 use super::{Adopt, Config, Files, Intent, METADATA_SUFFIX, Origin, Trust};
 use crate::chunks::Segment;
 use crate::deadline::Deadline;
@@ -472,14 +472,15 @@ impl Opening<'_> {
             dir.admit(&Found::by(&data).map_err(Fault::io("stat the data file"))?)
                 .map_err(Stranger::of_data)?;
             let stat = data.metadata().map_err(Fault::io("stat the data file"))?;
-            if stat.ino() != entry.inode {
+            if !is_of(&entry, &data)? {
                 return Err(Fault::Replaced);
             }
             let (base, chunk_size) = (entry.base, meta.chunk_of_segment());
             return Ok(Segment::new(data, base, stat.ino(), chunk_size, self.config.ring_chunks));
         }
         let (base, chunk_size) = (entry.base, meta.chunk_of_segment());
-        Ok(Segment::new(data, base, stat.ino(), chunk_size, self.config.ring_chunks))
+        let inode = number_of(&entry, &data)?;
+        Ok(Segment::new(data, base, inode, chunk_size, self.config.ring_chunks))
     }
 }
 

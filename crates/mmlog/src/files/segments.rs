@@ -43,12 +43,10 @@ pub(super) fn open_current(
         let entry = current(|| Ok(dir.clone()), header, boot()?, waits)?;
         let at_path = dir.place().open(Part::Data, access).map_err(CannotOpen::Path);
         let found = match &at_path {
+            Ok(file) if is_of(&entry, file)? => return at_path.map(|file| (entry, file)),
             Ok(file) => fs::identity(&stat(file)?).1,
             Err(_) => 0,
         };
-        if found == entry.inode && at_path.is_ok() {
-            return at_path.map(|file| (entry, file));
-        }
         if let Some(file) = open_final(dir, &entry, access)? {
             return Ok((entry, file));
         }
@@ -100,6 +98,20 @@ fn stat(file: &File) -> Result<std::fs::Metadata, Fault> {
     file.metadata().map_err(Fault::io("stat the data file"))
 }
 
+/// Whether that is the entry's data file.
+pub(super) fn is_of(entry: &Entry, file: &File) -> Result<bool, Fault> {
+    Ok(number_of(entry, file)? == entry.inode)
+}
+
+/// The file's inode number; 0 where that was the log's, and has been given again. Through an overlay, a file of a lower layer is
+/// made anew by the first who writes to it, under the same number.
+pub(super) fn number_of(entry: &Entry, file: &File) -> Result<u64, Fault> {
+    let found = Found::by(file).map_err(Fault::io("stat the data file"))?;
+    let (inode, born_ns) = (found.id.1, found.born_ns);
+    let is_given_again = inode == entry.inode && !entry.is(inode, born_ns) && !fs::is_overlay(file);
+    Ok(if is_given_again { 0 } else { inode })
+}
+
 /// Between the two names a rotation gives it, the file of the current entry has the final one alone.
 fn open_final(dir: &SegmentDir, entry: &Entry, access: Access) -> Result<Option<File>, Fault> {
     let named = match dir.named_of(entry.generation..=entry.generation) {
@@ -110,7 +122,7 @@ fn open_final(dir: &SegmentDir, entry: &Entry, access: Access) -> Result<Option<
     };
     for n in named.iter().filter(|n| n.id().1 == entry.inode) {
         match n.open(access) {
-            Ok(Some(file)) if fs::identity(&stat(&file)?).1 == entry.inode => return Ok(Some(file)),
+            Ok(Some(file)) if is_of(entry, &file)? => return Ok(Some(file)),
             // Somebody took its name meanwhile.
             Ok(_) | Err(Fault::NotASegment { .. }) => {}
             // It is there. That this process has no descriptor left, or no right, says nothing of the log.
@@ -160,7 +172,8 @@ impl Files {
         let found = Found::by(&file).map_err(Fault::io("stat the data file"))?;
         dir.admit(&found).map_err(Stranger::of_data)?;
         let (chunk_size, ring) = (self.meta.chunk_of_segment(), self.config.ring_chunks);
-        let segment = Segment::new(file, entry.base, found.id.1, chunk_size, ring);
+        let inode = number_of(&entry, &file)?;
+        let segment = Segment::new(file, entry.base, inode, chunk_size, ring);
         let segment = Arc::new(match &*mine {
             Some(before) => segment.after(before),
             None => segment,

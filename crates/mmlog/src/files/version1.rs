@@ -48,7 +48,8 @@ impl Opening<'_> {
         let (identity, data) = (&meta.header().identity, self.place.find(Part::Data));
         let data = data.map_err(Fault::io("stat the data file"))?.ok_or(Fault::NoData)?;
         identity.inode.store(data.id.1, Ordering::Relaxed);
-        meta.header().segment(0).set(Entry { generation: 0, base: 0, inode: data.id.1, began_ns: 0 });
+        let (inode, born_ns) = (data.id.1, data.born_ns.unwrap_or(0));
+        meta.header().segment(0).set(Entry { generation: 0, base: 0, inode, began_ns: 0, born_ns });
         meta.make_ready();
         Ok(meta)
     }

@@ -107,6 +107,8 @@ at!(
     Segment.base == 8,
     Segment.inode == 16,
     Segment.began_ns == 24,
+    Segment.born_ns == 32,
+    Segment.born_of == 40,
     Header.hole_counts == 0x4c0,
     HoleCounts.noted == 0,
     HoleCounts.forgotten == 8,

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::facts::{Facts, MetadataFact, Suspect};
-use crate::error::{Blocker, Class, Fault, GONE, PanicRecord};
+use crate::error::{Blocker, Class, Fault, GONE, PanicRecord, numbers};
 use crate::holes::{Hole, HoleKind};
 use crate::layout::POSITION_END;
 use crate::log::Options;
@@ -267,7 +267,7 @@ impl Deciding<'_> {
                 return self.recreate();
             }
             let found = facts.data.map_or(0, |d| d.inode);
-            let why = format!("metadata of another file (inode {recorded}, the data file is {found})");
+            let why = format!("metadata of another file ({})", numbers(recorded, found));
             return self.wanted(Wish::Rebuild, Step::Rebuild { why: why.clone() }, || {
                 format!(
                     "{why}; put the right file back, or stop all writers and `mmlogctl repair --rebuild LOG` makes new metadata for this one"

@@ -11,8 +11,8 @@ use crate::sync::Ordering;
 use crate::sys::fs;
 use crate::sys::holders::holders_of;
 use crate::sys::mounts;
-use crate::sys::place::{Access, Part, Place};
-use crate::sys::process::time_of;
+use crate::sys::place::{Access, Found, Part, Place};
+use crate::sys::process::{nanos_of, time_of};
 
 /// What could not be looked at, each with the reason.
 #[derive(Default)]
@@ -73,10 +73,21 @@ pub(crate) fn recorded(files: &Files) -> u64 {
 /// Numbers of the file that should be at the path and of the one that is, where no rotation is why they differ.
 pub(crate) fn foreign(files: &Files) -> Option<(u64, u64)> {
     let before = recorded(files);
-    let there = files.place.find(Part::Data).ok()??.id.1;
+    let found = files.place.find(Part::Data).ok()??;
+    let there = found.id.1;
+    let is_its = there == before && !is_made_anew(files, &found);
     let is_exchanged = files.meta.header().is_exchanged_for(there);
     // In this order: whoever ends a rotation has named its file before.
-    (there != before && !is_exchanged && recorded(files) == before).then_some((before, there))
+    (!is_its && !is_exchanged && recorded(files) == before).then_some((before, there))
+}
+
+/// Whether that file has the number of the current segment's, which is gone: it was made at another time. (Not through an overlay,
+/// where the first who writes to a file of a lower layer has it made anew.)
+fn is_made_anew(files: &Files, found: &Found) -> bool {
+    let current = current(files);
+    current.is(found.id.1, None)
+        && !current.is(found.id.1, found.born_ns)
+        && !fs::is_overlay(files.place.directory_fd())
 }
 
 fn data_file(
@@ -112,7 +123,11 @@ fn data_file(
     if file.inode == 0 {
         return found(FindingId::DataGone, "the data file is gone".into());
     }
-    if file.inode != recorded && !rotating {
+    let is_its = file.inode == recorded
+        && (file.medium == Medium::Overlay
+            || entry.inode != recorded
+            || entry.is(file.inode, file.born.map(nanos_of)));
+    if !is_its && !rotating {
         let foreign = Fault::replaced_by(file.len == 0, recorded, file.inode).problem();
         return match file.medium {
             Medium::Overlay => found(FindingId::OverlayView, in_overlay(foreign)),
@@ -138,7 +153,11 @@ fn data_file(
 fn is_as_old(there: &Path, segment: &Entry) -> bool {
     let began = time_of(segment.began_ns);
     let born = std::fs::symlink_metadata(there).and_then(|stat| stat.created());
-    born.is_ok_and(|born| began.is_none_or(|began| born <= began))
+    // Software that did not know of it said nothing of when the file was made: not after the segment began.
+    born.is_ok_and(|born| match time_of(segment.born_ns) {
+        Some(said) => born == said,
+        None => began.is_none_or(|began| born <= began),
+    })
 }
 
 pub(super) fn version_1(files: &Files) -> Option<Version1Flags> {
@@ -178,6 +197,7 @@ pub(super) fn file(place: &Place) -> Result<FileFacts, Fault> {
         inode: 0,
         device: 0,
         changed: None,
+        born: None,
         medium,
         free,
         longest_name,
@@ -195,6 +215,7 @@ pub(super) fn file(place: &Place) -> Result<FileFacts, Fault> {
             inode: m.ino(),
             device: m.dev(),
             changed: m.modified().ok(),
+            born: m.created().ok(),
             ..gone
         }),
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => Ok(gone),

@@ -86,6 +86,11 @@ pub(crate) struct FileSystem {
     pub(crate) longest_name: usize,
 }
 
+/// Whether it is seen through an overlay of file systems.
+pub(crate) fn is_overlay(file: impl AsFd) -> bool {
+    statfs::fstatfs(file).is_ok_and(|s| s.filesystem_type() == statfs::OVERLAYFS_SUPER_MAGIC)
+}
+
 pub(crate) fn ask_file_system(file: impl AsFd) -> io::Result<FileSystem> {
     const RAMFS: FsType = FsType(0x8584_58f6);
     /// The kernel says 0 where a file system says nothing, and more where it counts characters.

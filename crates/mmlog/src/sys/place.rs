@@ -14,9 +14,10 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{
-    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, fstat, linkat, openat, openat2, renameat, statat,
-    unlinkat,
+    AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Statx, StatxFlags, StatxTimestamp, linkat, openat,
+    openat2, renameat, statat, statx, unlinkat,
 };
+use rustix::io::Errno;
 
 use super::fs;
 use super::holders::{Link, links};
@@ -58,6 +59,8 @@ pub(crate) struct Found {
     pub(crate) changed: SystemTime,
     /// When its inode last did: not before it got its name.
     pub(crate) named: SystemTime,
+    /// When it was made, nanoseconds since the epoch, where the file system says it.
+    pub(crate) born_ns: Option<u64>,
     kind: FileType,
 }
 
@@ -67,7 +70,37 @@ impl Found {
         self.odd_kind().is_none() && self.len == 0
     }
 
-    fn of(stat: &rustix::fs::Stat) -> Self {
+    /// What is at that path below `at`. Nothing is mounted for it.
+    fn at(at: impl AsFd, path: &OsStr, flags: AtFlags) -> Result<Self, Errno> {
+        match statx(&at, path, flags | AtFlags::NO_AUTOMOUNT, StatxFlags::BASIC_STATS | StatxFlags::BTIME) {
+            Ok(stat) => Ok(Self::of(&stat)),
+            // An old sandbox.
+            Err(Errno::NOSYS) => Ok(Self::of_stat(&statat(&at, path, flags)?)),
+            Err(e) => Err(e),
+        }
+    }
+
+    fn of(stat: &Statx) -> Self {
+        let since = |t: StatxTimestamp| {
+            u64::try_from(t.tv_sec).ok()?.checked_mul(1_000_000_000)?.checked_add(t.tv_nsec.into())
+        };
+        let born = (stat.stx_mask & StatxFlags::BTIME.bits() != 0).then_some(stat.stx_btime);
+        Self {
+            id: (rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor), stat.stx_ino),
+            uid: stat.stx_uid,
+            gid: stat.stx_gid,
+            mode: u32::from(stat.stx_mode) & 0o7777,
+            len: stat.stx_size,
+            allocated: stat.stx_blocks * 512,
+            links: stat.stx_nlink.into(),
+            changed: time_of(stat.stx_mtime.tv_sec, stat.stx_mtime.tv_nsec.into()),
+            named: time_of(stat.stx_ctime.tv_sec, stat.stx_ctime.tv_nsec.into()),
+            born_ns: born.and_then(since),
+            kind: FileType::from_raw_mode(stat.stx_mode.into()),
+        }
+    }
+
+    fn of_stat(stat: &rustix::fs::Stat) -> Self {
         Self {
             id: (stat.st_dev, stat.st_ino),
             uid: stat.st_uid,
@@ -78,13 +111,14 @@ impl Found {
             links: stat.st_nlink,
             changed: time_of(stat.st_mtime, stat.st_mtime_nsec),
             named: time_of(stat.st_ctime, stat.st_ctime_nsec),
+            born_ns: None,
             kind: FileType::from_raw_mode(stat.st_mode),
         }
     }
 
     /// What an open file is.
     pub(crate) fn by(file: impl AsFd) -> io::Result<Self> {
-        Ok(Self::of(&fstat(file)?))
+        Ok(Self::at(file, OsStr::new(""), AtFlags::EMPTY_PATH)?)
     }
 
     /// Whether others than root may give names to files in it, if it is a directory.
@@ -145,7 +179,6 @@ pub(crate) enum Way {
 
 /// Opens a directory below another one. An error of [`is_elsewhere`] when the way there leads out of it, or across a link.
 fn open_below(from: &OwnedFd, directory: &Path, flags: OFlags) -> io::Result<OwnedFd> {
-    use rustix::io::Errno;
     if !directory.components().all(|c| matches!(c, Component::Normal(_) | Component::CurDir)) {
         return Err(Errno::XDEV.into());
     }
@@ -169,7 +202,6 @@ fn step_by_step(from: &OwnedFd, directory: &Path, flags: OFlags) -> io::Result<O
 /// Whether [`Way::Below`] is not the way to that directory. (Where it crosses a link, the kernel says "no directory" of
 /// one system call, and "a loop" of the other.)
 pub(crate) fn is_elsewhere(e: &io::Error) -> bool {
-    use rustix::io::Errno;
     [Errno::XDEV, Errno::LOOP, Errno::NOTDIR]
         .iter()
         .any(|errno| e.raw_os_error() == Some(errno.raw_os_error()))
@@ -308,7 +340,7 @@ impl Place {
         loop {
             match openat(&self.directory, name, common | flags, Mode::from_raw_mode(mode)) {
                 Ok(fd) => return Ok(fd.into()),
-                Err(rustix::io::Errno::INTR) => {}
+                Err(Errno::INTR) => {}
                 Err(e) => return Err(e.into()),
             }
         }
@@ -321,10 +353,10 @@ impl Place {
 
     /// As [`find`](Self::find), any name in the directory.
     pub(crate) fn find_named(&self, name: &OsStr) -> io::Result<Option<Found>> {
-        match statat(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW) {
-            Ok(stat) => Ok(Some(Found::of(&stat))),
+        match Found::at(&self.directory, name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(found) => Ok(Some(found)),
             // A name that the file system cannot have names nothing.
-            Err(rustix::io::Errno::NOENT | rustix::io::Errno::NAMETOOLONG) => Ok(None),
+            Err(Errno::NOENT | Errno::NAMETOOLONG) => Ok(None),
             Err(e) => Err(e.into()),
         }
     }
@@ -420,7 +452,7 @@ impl Place {
 
     /// The directory itself.
     pub(crate) fn directory(&self) -> io::Result<Found> {
-        Ok(Found::of(&fstat(&self.directory)?))
+        Found::by(&self.directory)
     }
 
     /// Whether this process, with the rights that it has now, may give names in the directory.
@@ -450,7 +482,7 @@ impl Place {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         match openat(&self.directory, c".", flags, Mode::empty()) {
             Ok(directory) => Ok(Names(Some(directory))),
-            Err(rustix::io::Errno::ACCESS) => Ok(Names(None)),
+            Err(Errno::ACCESS) => Ok(Names(None)),
             Err(e) => Err(e.into()),
         }
     }

@@ -308,7 +308,12 @@ pub(crate) fn page_faults() -> u64 {
 
 /// Wall clock, nanoseconds since 1970.
 pub(crate) fn now_ns() -> u64 {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    nanos_of(SystemTime::now())
+}
+
+/// Nanoseconds since 1970; 0 of a time before.
+pub(crate) fn nanos_of(time: SystemTime) -> u64 {
+    let since = time.duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_nanos()).unwrap_or(u64::MAX)
 }
 

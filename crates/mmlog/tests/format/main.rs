@@ -29,7 +29,7 @@ const VARIABLE: [Range<usize>; 13] = [
     0x0248..0x0280,   // its start_time, pid_namespace, since_ns, command
     0x0280..0x0284,   // maintenance: the same
     0x0288..0x02c0,   //
-    0x0450..0x0460,   // segments[0]: inode, began_ns
+    0x0450..0x0470,   // segments[0]: inode, began_ns, born_ns, born_of
     0x0780..0x0788,   // file_system
     0x0cc8..0x0ce0,   // last_ns, booted_ns, up_ns
     0x13040..0x13080, // slot 0, who

@@ -47,7 +47,14 @@ impl Reader {
         assert_eq!(reader.u32(0x04)? & 0xff, 1, "is_ready");
         assert_eq!(reader.bytes::<8>(0xc0)?, *b"mmlog\0v2", "magic");
         assert_eq!((reader.u32(0xc8)?, reader.u32(0xcc)?), (0x0102_0304, 0), "byte_order, features_required");
-        assert_eq!(reader.u64(0x108)?, reader.data.metadata()?.ino(), "inode");
+        let (inode, generation) = (reader.u64(0x108)?, reader.u64(0x110)?);
+        assert_eq!(inode, reader.data.metadata()?.ino(), "inode");
+        let segment = 0x440 + generation % 2 * 0x40;
+        assert_eq!(reader.u64(segment + 0x28)?, inode ^ generation.rotate_left(32), "born_of");
+        if let Ok(born) = reader.data.metadata()?.created() {
+            let born = born.duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+            assert_eq!(u128::from(reader.u64(segment + 0x20)?), born, "born_ns");
+        }
         reader.max_writers = reader.u32(0x140)?;
         let tables = [0x150, 0x158, 0x160, 0x168].map(|at| reader.u64(at).unwrap());
         assert_eq!(tables, [0x1000, 0x3000, 0x13000, 0x13000 + 128 * u64::from(reader.max_writers)]);

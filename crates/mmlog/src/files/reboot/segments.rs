@@ -54,23 +54,24 @@ struct Found {
 /// `None` where it cannot be told.
 fn at_path(dir: &SegmentDir, header: &Header, waits: &Waits) -> Result<Option<Found>, Fault> {
     let look = || Fault::io("stat the log's segments");
-    let Some(inode) = dir.place().find(Part::Data).map_err(look())?.map(|found| found.id.1) else {
-        return Ok(None);
-    };
+    let Some(data) = dir.place().find(Part::Data).map_err(look())? else { return Ok(None) };
+    let (inode, born_ns) = (data.id.1, data.born_ns.unwrap_or(0));
     let known = |entry| Ok(Some(Found { entry, behind: None }));
     let [newer, older] = entries(header);
-    if newer.inode == inode {
+    let is_of = |entry: &Entry| entry.is(inode, data.born_ns);
+    if is_of(&newer) {
         return known(newer);
     }
     let rotating =
         header.journal.kind() == JOURNAL_ROTATE && header.journal.new_inode.load(Ordering::Relaxed) == inode;
     let current = header.current();
     // The entry may be of another write-back than the identity, which the data file confirms.
-    if header.identity.inode.load(Ordering::Relaxed) == inode && !rotating {
+    let is_another = current.inode == inode && !is_of(&current);
+    if header.identity.inode.load(Ordering::Relaxed) == inode && !rotating && !is_another {
         let (base, generation) = (header.control.base(), header.generation());
-        return known(Entry { generation, base, inode, ..current });
+        return known(Entry { generation, base, inode, born_ns, ..current });
     }
-    if older.inode == inode && !is_gone(dir, header, &older, &newer)? {
+    if is_of(&older) && !is_gone(dir, header, &older, &newer)? {
         return known(older);
     }
     let newest = dir.named_back_to(.., |n| n.id().1 != inode)?.into_iter().find(|n| n.id().1 != inode);
@@ -81,14 +82,14 @@ fn at_path(dir: &SegmentDir, header: &Header, waits: &Waits) -> Result<Option<Fo
         if kept.inode.load(Ordering::Acquire) == inode {
             let (generation, base) =
                 (kept.generation.load(Ordering::Relaxed), kept.base.load(Ordering::Relaxed));
-            return known(Entry { generation, base, inode, began_ns });
+            return known(Entry { generation, base, inode, began_ns, born_ns });
         }
         // Not one rotation reached the disk.
         let generation = current.generation.max(header.generation());
         let nothing_left = header.kept.first.load(Ordering::Acquire) == 0
             && header.policy.olddir_changes.load(Ordering::Acquire) == 0;
         let is_first = generation > 0 && nothing_left;
-        let first = Entry { generation: 0, base: 0, inode, began_ns };
+        let first = Entry { generation: 0, base: 0, inode, began_ns, born_ns };
         return Ok(is_first.then_some(Found { entry: first, behind: None }));
     };
     let generation = newest.says.generation + 1;
@@ -97,7 +98,7 @@ fn at_path(dir: &SegmentDir, header: &Header, waits: &Waits) -> Result<Option<Fo
         return Ok(None);
     }
     let base = newest.says.base + end_of(header, &newest, waits)?.1;
-    Ok(Some(Found { entry: Entry { generation, base, inode, began_ns }, behind: Some(newest) }))
+    Ok(Some(Found { entry: Entry { generation, base, inode, began_ns, born_ns }, behind: Some(newest) }))
 }
 
 /// The entries, the newer one first. Each is whole, whatever the rest of the metadata is of: a rotation stores to the one that
@@ -191,7 +192,7 @@ impl LogLock<'_> {
         // Of a rotation that did not reach the disk: the next one may give its file the same inode number.
         let next = header.segment(entry.generation.wrapping_add(1));
         if next.get().generation.wrapping_add(1) != entry.generation {
-            next.set(Entry { generation: 0, base: 0, inode: 0, began_ns: 0 });
+            next.set(Entry { generation: 0, base: 0, inode: 0, began_ns: 0, born_ns: 0 });
         }
         header.set_generation(entry.generation);
         header.identity.inode.store(entry.inode, Ordering::Release);
