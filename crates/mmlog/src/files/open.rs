@@ -454,7 +454,8 @@ impl Opening<'_> {
         if !self.is_read_plainly(opened)? {
             self.check_data(&data, &stat)?;
         }
-        dir.admit(&Found::by(&data).map_err(Fault::io("stat the data file"))?).map_err(Stranger::of_data)?;
+        let found = Found::by(&data).map_err(Fault::io("stat the data file"))?;
+        dir.admit(&found).map_err(Stranger::of_data)?;
         let other_device = stat.dev() != identity.device.load(Ordering::Relaxed);
         if self.intent.writes() && other_device && boot()? == Boot::This {
             drop(data);
@@ -479,7 +480,7 @@ impl Opening<'_> {
             return Ok(Segment::new(data, base, stat.ino(), chunk_size, self.config.ring_chunks));
         }
         let (base, chunk_size) = (entry.base, meta.chunk_of_segment());
-        let inode = number_of(&entry, &data)?;
+        let inode = number_of(&entry, &data, &found);
         Ok(Segment::new(data, base, inode, chunk_size, self.config.ring_chunks))
     }
 }

@@ -100,16 +100,16 @@ fn stat(file: &File) -> Result<std::fs::Metadata, Fault> {
 
 /// Whether that is the entry's data file.
 pub(super) fn is_of(entry: &Entry, file: &File) -> Result<bool, Fault> {
-    Ok(number_of(entry, file)? == entry.inode)
+    let found = Found::by(file).map_err(Fault::io("stat the data file"))?;
+    Ok(number_of(entry, file, &found) == entry.inode)
 }
 
 /// The file's inode number; 0 where that was the log's, and has been given again. Through an overlay, a file of a lower layer is
 /// made anew by the first who writes to it, under the same number.
-pub(super) fn number_of(entry: &Entry, file: &File) -> Result<u64, Fault> {
-    let found = Found::by(file).map_err(Fault::io("stat the data file"))?;
+pub(super) fn number_of(entry: &Entry, file: &File, found: &Found) -> u64 {
     let (inode, born_ns) = (found.id.1, found.born_ns);
     let is_given_again = inode == entry.inode && !entry.is(inode, born_ns) && !fs::is_overlay(file);
-    Ok(if is_given_again { 0 } else { inode })
+    if is_given_again { 0 } else { inode }
 }
 
 /// Between the two names a rotation gives it, the file of the current entry has the final one alone.
@@ -172,7 +172,7 @@ impl Files {
         let found = Found::by(&file).map_err(Fault::io("stat the data file"))?;
         dir.admit(&found).map_err(Stranger::of_data)?;
         let (chunk_size, ring) = (self.meta.chunk_of_segment(), self.config.ring_chunks);
-        let inode = number_of(&entry, &file)?;
+        let inode = number_of(&entry, &file, &found);
         let segment = Segment::new(file, entry.base, inode, chunk_size, ring);
         let segment = Arc::new(match &*mine {
             Some(before) => segment.after(before),
