@@ -7,6 +7,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use libc::{c_char, c_int};
 
 use crate::codes::{self, Failure, Outcome};
+use crate::registry::Entry;
 
 thread_local! {
     // Has no destructor: asked, and set, also while the thread's other things go.
@@ -29,6 +30,43 @@ pub(crate) fn call<T>(what: impl FnOnce() -> Outcome<T>, broken: impl FnOnce()) 
             )))
         }
     }
+}
+
+/// Runs a call on the log of a handle, which refuses after a panic; its code.
+#[inline]
+pub(crate) fn on(handle: Outcome<&'static Entry>, what: impl FnOnce(&'static Entry) -> Outcome<()>) -> c_int {
+    let entry = handle.as_ref().ok().copied();
+    code(call(
+        || what(handle?),
+        || {
+            if let Some(entry) = entry {
+                entry.break_off();
+            }
+        },
+    ))
+}
+
+/// 0 is success.
+#[inline]
+pub(crate) fn code(done: Result<(), c_int>) -> c_int {
+    done.err().unwrap_or(0)
+}
+
+/// What a call found, where the caller wants it.
+///
+/// # Safety
+/// Null or valid.
+#[allow(unsafe_code, reason = "the caller's pointer")]
+#[inline]
+pub(crate) unsafe fn give<T>(to: *mut T, value: T) {
+    if !to.is_null() {
+        // SAFETY: not null, and the caller's promise.
+        unsafe { std::ptr::write(to, value) };
+    }
+}
+
+pub(crate) fn last_code() -> c_int {
+    CODE.get()
 }
 
 #[cold]

@@ -11,6 +11,9 @@ macro_rules! codes {
     ($($(#[$doc:meta])* $name:ident = $code:literal, $errno:ident, $text:literal;)*) => {
         $($(#[$doc])* pub const $name: c_int = $code;)*
 
+        /// All of them, by name.
+        pub const ALL: &[(&str, c_int)] = &[$((stringify!($name), $code)),*];
+
         /// What the code means; the last text is of numbers that are none.
         pub(crate) fn text(code: c_int) -> &'static CStr {
             match code {
@@ -38,6 +41,8 @@ codes! {
     MMLOG_BUSY = 201, EBUSY, c"somebody else is at it; try again later";
     /// Every slot for a writer is taken.
     MMLOG_WRITERS_FULL = 202, EBUSY, c"too many writers have the log open";
+    /// Nothing came in the time that was given.
+    MMLOG_TIMED_OUT = 203, ETIMEDOUT, c"nothing came in time";
     /// The log needs repair, or its files are not what they were.
     MMLOG_DAMAGED = 301, EIO, c"the log is damaged; see mmlogctl status, then mmlogctl repair";
     /// Somebody set the panic flag: nobody may write.
@@ -58,6 +63,8 @@ codes! {
     MMLOG_REFUSED = 406, EINVAL, c"the log cannot be used so";
     /// A system call failed.
     MMLOG_IO = 407, EIO, c"a system call failed";
+    /// The buffer is too small for what it should hold.
+    MMLOG_NO_ROOM = 408, ENOBUFS, c"the buffer is too small";
     /// A bug in libmmlog: the handle refuses from then on.
     MMLOG_INTERNAL = 501, EIO, c"internal error of libmmlog; open the log again";
 }

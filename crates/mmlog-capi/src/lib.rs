@@ -8,9 +8,14 @@
 //! - Every function is run in `border`: no panic leaves it, and what was wrong is kept for the thread.
 
 mod border;
+pub mod calls;
 pub mod codes;
 mod exit;
+pub mod following;
+mod json;
 pub mod original;
+pub mod policy;
 mod registry;
 mod seats;
+mod sized;
 mod ticket;

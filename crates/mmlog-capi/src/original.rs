@@ -11,7 +11,7 @@ use mmlog::{Adopt, Log};
 
 use crate::border;
 use crate::codes::{self, Failure, Outcome};
-use crate::registry;
+use crate::registry::{self, How};
 use crate::seats;
 pub use crate::ticket::log_handle_t;
 
@@ -63,7 +63,7 @@ pub unsafe extern "C" fn mmlog_open(
             .chunk_size((chunk_size as u64).clamp(LEAST_CHUNK, MOST_CHUNK))
             .ring_chunks(max_chunks.min(MOST_CHUNKS) as usize)
             .adopt(Adopt::Existing);
-        log_handle_t::issue(registry::open(path, &options)?)
+        log_handle_t::issue(registry::open(path, How { options, has_to_exist: false })?)
     };
     border::call(open, || {}).unwrap_or(std::ptr::null_mut())
 }
@@ -99,25 +99,14 @@ pub(crate) unsafe fn bytes<'a>(data: *const c_void, len: usize) -> Outcome<&'a [
 /// `handle` is null or open; `data` is null or has `len` bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mmlog_insert(handle: *mut log_handle_t, data: *const c_void, len: usize) -> bool {
-    let insert = || {
-        // SAFETY: the caller's promise.
-        let entry = unsafe { log_handle_t::entry(handle) }?;
+    // SAFETY: the caller's promise.
+    let handle = unsafe { log_handle_t::entry(handle) };
+    let insert = |entry| {
         // SAFETY: the caller's promise.
         let message = unsafe { bytes(data, len) }?;
-        seats::append_bytes(entry, message)
+        seats::append_bytes(entry, message).map(|_| ())
     };
-    // SAFETY: the caller's promise.
-    border::call(insert, || unsafe { break_off(handle) }).is_ok()
-}
-
-/// # Safety
-/// As [`log_handle_t::entry`].
-#[cold]
-pub(crate) unsafe fn break_off(handle: *const log_handle_t) {
-    // SAFETY: the caller's promise.
-    if let Ok(entry) = unsafe { log_handle_t::entry(handle) } {
-        entry.break_off();
-    }
+    border::on(handle, insert) == 0
 }
 
 /// How long a trim waits for those in the way.
@@ -130,13 +119,9 @@ const TRIM_WAIT: std::time::Duration = std::time::Duration::from_secs(10);
 /// `handle` is null or open.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn mmlog_trim(handle: *mut log_handle_t) {
-    let trim = || {
-        // SAFETY: the caller's promise.
-        let entry = unsafe { log_handle_t::entry(handle) }?;
-        entry.log()?.trim(TRIM_WAIT).map_err(Failure::from)
-    };
     // SAFETY: the caller's promise.
-    let _ = border::call(trim, || unsafe { break_off(handle) });
+    let handle = unsafe { log_handle_t::entry(handle) };
+    border::on(handle, |entry| Ok(entry.log()?.trim(TRIM_WAIT).map(|_| ())?));
 }
 
 /// What an error code means, in a constant text; 0 is success.

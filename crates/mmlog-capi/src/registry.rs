@@ -1,14 +1,14 @@
 //! The process's logs: an append-only list without a lock, so that no thread holds one while another forks.
 //!
-//! An entry is a log by its absolute path; its opening is what a process has open of it. A forked child finds the opening of its
+//! An entry is an absolute path; its opening is what a process has open there. A forked child finds the opening of its
 //! parent by the number of forks, and puts its own in its place. Entries and openings are never freed: handles and threads
-//! point to them.
+//! point to them. What they hold is given up when the last handle is closed, and opened again with the next.
 #![allow(unsafe_code, reason = "the list's pointers, which lead to what is never freed")]
 
 use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use mmlog::{Log, Options, Writer, forks};
 
@@ -18,10 +18,25 @@ use crate::exit;
 /// Writers that threads share which have none of their own.
 pub(crate) const SHARED: usize = 8;
 
-/// A log that this process, or one that it was forked from, has opened.
+/// How a log is opened.
+#[derive(Clone)]
+pub(crate) struct How {
+    pub(crate) options: Options,
+    pub(crate) has_to_exist: bool,
+}
+
+impl How {
+    fn open(&self, path: &Path) -> mmlog::Result<Log> {
+        if self.has_to_exist { self.options.open(path) } else { self.options.open_or_create(path) }
+    }
+}
+
+/// A path where this process, or one that it was forked from, has opened a log.
 pub(crate) struct Entry {
     path: PathBuf,
-    options: Options,
+    how: How,
+    /// Handles that are not closed.
+    handles: AtomicUsize,
     /// After a panic nothing is done with the log any more.
     is_broken: AtomicBool,
     opening: AtomicPtr<Opening>,
@@ -31,13 +46,14 @@ pub(crate) struct Entry {
 // SAFETY: `next` is written before the entry is published, and leads to what is never freed; the rest is atomic or constant.
 unsafe impl Sync for Entry {}
 
-/// What one process has open of a log.
+/// What one process has open there.
 pub(crate) struct Opening {
+    path: PathBuf,
     /// The process it belongs to, by its forks.
     forks: u64,
     /// Counts what `log` was: a writer of an earlier one is not used any more.
     turn: AtomicU64,
-    log: RwLock<Log>,
+    state: RwLock<State>,
     /// Threads with a writer of their own.
     pub(crate) threads: AtomicUsize,
     pub(crate) shared: [Mutex<Option<(u64, Writer)>>; SHARED],
@@ -45,15 +61,22 @@ pub(crate) struct Opening {
     _parent: *const Opening,
 }
 
+struct State {
+    how: How,
+    /// None before the first handle, and behind the last.
+    log: Option<Log>,
+}
+
 // SAFETY: `_parent` is never followed; all else may be shared.
 unsafe impl Sync for Opening {}
 
 impl Opening {
-    fn new(log: Log, parent: *const Self) -> Box<Self> {
+    fn new(path: &Path, how: How, log: Option<Log>, parent: *const Self) -> Box<Self> {
         Box::new(Self {
+            path: path.to_path_buf(),
             forks: forks(),
             turn: AtomicU64::new(0),
-            log: RwLock::new(log),
+            state: RwLock::new(State { how, log }),
             threads: AtomicUsize::new(0),
             shared: Default::default(),
             _parent: parent,
@@ -71,34 +94,78 @@ impl Opening {
         self.forks == forks()
     }
 
-    fn log(&self) -> Log {
-        self.log.read().unwrap_or_else(PoisonError::into_inner).clone()
+    fn read(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// For a thread that takes a writer: the log, and its turn.
-    pub(crate) fn log_and_turn(&self) -> (Log, u64) {
-        let log = self.log.read().unwrap_or_else(PoisonError::into_inner);
-        (log.clone(), self.turn())
+    fn write(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn put(&self, state: &mut State, log: Option<Log>) {
+        self.turn.fetch_add(1, Ordering::AcqRel);
+        state.log = log;
+    }
+
+    /// The log at the path, for a new handle.
+    fn open(&self, how: How) -> Outcome<()> {
+        let is_open = |state: &State| state.log.as_ref().is_some_and(Log::is_current);
+        if is_open(&self.read()) {
+            return Ok(());
+        }
+        let mut state = self.write();
+        if !is_open(&state) {
+            let log = how.open(&self.path)?;
+            self.put(&mut state, Some(log));
+            state.how = how;
+        }
+        Ok(())
+    }
+
+    /// For a thread that takes a writer: the log, opened where it is not open yet, as in a child; and its turn.
+    pub(crate) fn log_and_turn(&self) -> Outcome<(Log, u64)> {
+        let state = self.read();
+        if let Some(log) = &state.log {
+            return Ok((log.clone(), self.turn()));
+        }
+        drop(state);
+        let mut state = self.write();
+        if state.log.is_none() {
+            let log = state.how.open(&self.path)?;
+            self.put(&mut state, Some(log));
+        }
+        match &state.log {
+            Some(log) => Ok((log.clone(), self.turn())),
+            None => Err(Failure::invalid("the log is closed")),
+        }
     }
 
     /// Puts another log in the place of `old`, unless somebody else did; the one that is there then.
     fn replace(&self, old: &Log, new: Log) -> Log {
-        let mut log = self.log.write().unwrap_or_else(PoisonError::into_inner);
-        if log.is_same(old) {
-            self.turn.fetch_add(1, Ordering::AcqRel);
-            *log = new;
+        let mut state = self.write();
+        if state.log.as_ref().is_some_and(|log| log.is_same(old)) {
+            self.put(&mut state, Some(new.clone()));
         }
-        log.clone()
+        state.log.clone().unwrap_or(new)
+    }
+
+    /// Gives the log up, unless somebody has a handle again.
+    fn give_up(&self, handles: &AtomicUsize) -> Option<Log> {
+        let mut state = self.write();
+        if handles.load(Ordering::Acquire) > 0 {
+            return None;
+        }
+        let log = state.log.take();
+        self.put(&mut state, None);
+        // Whoever has one of them in hand sees to it with the next turn.
+        self.shared.iter().filter_map(|shared| shared.try_lock().ok()).for_each(|mut shared| *shared = None);
+        log
     }
 }
 
 static FIRST: AtomicPtr<Entry> = AtomicPtr::new(ptr::null_mut());
 
-fn entries() -> impl Iterator<Item = &'static Entry> {
-    from(FIRST.load(Ordering::Acquire))
-}
-
-fn from(first: *const Entry) -> impl Iterator<Item = &'static Entry> {
+fn entries(first: *const Entry) -> impl Iterator<Item = &'static Entry> {
     // SAFETY: null, or an entry, which is never freed.
     let follow = |at: *const Entry| unsafe { at.as_ref() };
     std::iter::successors(follow(first), move |entry| follow(entry.next))
@@ -106,25 +173,42 @@ fn from(first: *const Entry) -> impl Iterator<Item = &'static Entry> {
 
 /// What this process has open now.
 pub(crate) fn open_here() -> impl Iterator<Item = Log> {
-    entries().filter_map(|entry| {
+    entries(FIRST.load(Ordering::Acquire)).filter_map(|entry| {
         let opening = entry.last();
         // Whoever changes it now sees to it himself.
-        if opening.is_here() { opening.log.try_read().ok().map(|log| log.clone()) } else { None }
+        if opening.is_here() { opening.state.try_read().ok()?.log.clone() } else { None }
     })
 }
 
-/// The log at that path, opened if it is not open yet.
-pub(crate) fn open(path: &Path, options: &Options) -> Outcome<&'static Entry> {
+/// For a handle: the log at that path, opened if it is not open yet. What was opened before keeps its options.
+pub(crate) fn open(path: &Path, how: How) -> Outcome<&'static Entry> {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     exit::expect();
-    let mut first = FIRST.load(Ordering::Acquire);
-    if let Some(entry) = find(first, ptr::null(), &path) {
-        return Ok(entry);
+    let entry = entry(path, &how);
+    entry.handles.fetch_add(1, Ordering::AcqRel);
+    match entry.opening().open(how) {
+        Ok(()) => Ok(entry),
+        Err(failure) => {
+            entry.handles.fetch_sub(1, Ordering::AcqRel);
+            Err(failure)
+        }
     }
-    let opening = Box::into_raw(Opening::new(options.clone().open_or_create(&path)?, ptr::null()));
+}
+
+/// The entry of a path, made if it is missing.
+fn entry(path: PathBuf, how: &How) -> &'static Entry {
+    let find = |first: *const Entry, path: &Path| {
+        entries(first).find(|entry| entry.path == path && !entry.is_broken.load(Ordering::Relaxed))
+    };
+    let mut first = FIRST.load(Ordering::Acquire);
+    if let Some(entry) = find(first, &path) {
+        return entry;
+    }
+    let opening = Box::into_raw(Opening::new(&path, how.clone(), None, ptr::null()));
     let entry = Box::leak(Box::new(Entry {
         path,
-        options: options.clone(),
+        how: how.clone(),
+        handles: AtomicUsize::new(0),
         is_broken: AtomicBool::new(false),
         opening: AtomicPtr::new(opening),
         next: first,
@@ -132,26 +216,20 @@ pub(crate) fn open(path: &Path, options: &Options) -> Outcome<&'static Entry> {
     loop {
         entry.next = first;
         match FIRST.compare_exchange(first, entry, Ordering::AcqRel, Ordering::Acquire) {
-            Ok(_) => return Ok(entry),
+            Ok(_) => return entry,
             Err(now) => {
                 // Somebody was faster with this very path, perhaps.
-                if let Some(found) = find(now, first, &entry.path) {
+                if let Some(found) = find(now, &entry.path) {
                     // SAFETY: both are boxes that nobody else has seen.
                     drop(unsafe { Box::from_raw(opening) });
                     // SAFETY: as above; the opening that it points to is not its own to free.
                     drop(unsafe { Box::from_raw(entry) });
-                    return Ok(found);
+                    return found;
                 }
                 first = now;
             }
         }
     }
-}
-
-/// The newest entry of that path before `end` whose log is there still.
-fn find(first: *const Entry, end: *const Entry, path: &Path) -> Option<&'static Entry> {
-    let new = from(first).take_while(|entry| !ptr::eq(*entry, end));
-    new.filter(|entry| entry.path == path).find(|entry| entry.leads_there())
 }
 
 impl Entry {
@@ -165,11 +243,6 @@ impl Entry {
         self.is_broken.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the path leads to this log still, and it may be used.
-    fn leads_there(&'static self) -> bool {
-        self.checked().and_then(Self::opening).is_ok_and(|opening| opening.log().is_current())
-    }
-
     #[inline]
     fn last(&self) -> &'static Opening {
         // SAFETY: an opening is there from the start on, and none is ever freed.
@@ -178,41 +251,48 @@ impl Entry {
 
     /// This process's.
     #[inline]
-    pub(crate) fn opening(&'static self) -> Outcome<&'static Opening> {
+    pub(crate) fn opening(&self) -> &'static Opening {
         let opening = self.last();
-        if opening.is_here() { Ok(opening) } else { self.open_in_child(opening) }
+        if opening.is_here() { opening } else { self.of_this_child(opening) }
     }
 
     #[cold]
-    fn open_in_child(&'static self, parent: &'static Opening) -> Outcome<&'static Opening> {
-        // A thread of the parent's may have had it in the moment of the fork.
-        let known = parent.log.try_read().ok().map(|log| log.clone());
-        let log = match known.map(|log| log.renewed()) {
-            Some(Ok(log)) => log,
-            _ => self.options.clone().open_or_create(&self.path)?,
-        };
-        let mine = Box::into_raw(Opening::new(log, parent));
+    fn of_this_child(&self, parent: &'static Opening) -> &'static Opening {
+        // A thread of the parent's may have been at it in the moment of the fork: then it is opened by its path.
+        let known = parent.state.try_read().ok().map(|state| (state.how.clone(), state.log.clone()));
+        let (how, log) = known.unwrap_or_else(|| (self.how.clone(), None));
+        let log = log.and_then(|log| log.renewed().ok());
+        let mine = Box::into_raw(Opening::new(&self.path, how, log, parent));
         let at: *const Opening = parent;
         match self.opening.compare_exchange(at.cast_mut(), mine, Ordering::AcqRel, Ordering::Acquire) {
             // SAFETY: just made, and never freed from now on.
-            Ok(_) => Ok(unsafe { &*mine }),
+            Ok(_) => unsafe { &*mine },
             Err(_) => {
                 // SAFETY: a box that nobody else has seen.
                 drop(unsafe { Box::from_raw(mine) });
-                Ok(self.last())
+                self.last()
             }
         }
     }
 
     /// The log as its writers have it: where it was made anew, the new one.
-    pub(crate) fn log(&'static self) -> Outcome<Log> {
-        let opening = self.opening()?;
-        let log = opening.log();
+    pub(crate) fn log(&self) -> Outcome<Log> {
+        let opening = self.opening();
+        let (log, _) = opening.log_and_turn()?;
         if log.is_current() {
             return Ok(log);
         }
         let new = log.renewed()?;
         Ok(if new.is_same(&log) { log } else { opening.replace(&log, new) })
+    }
+
+    /// A handle ends; with the last one, the log that is given up.
+    pub(crate) fn close(&self) -> Option<Log> {
+        let opening = self.opening();
+        match self.handles.fetch_sub(1, Ordering::AcqRel) {
+            1 => opening.give_up(&self.handles),
+            _ => None,
+        }
     }
 }
 

@@ -44,7 +44,7 @@ thread_local! {
 /// Appends by this thread's writer, or a shared one.
 #[inline]
 pub(crate) fn append<T>(entry: &'static Entry, what: impl FnOnce(&mut Writer) -> Result<T>) -> Outcome<T> {
-    let opening = entry.opening()?;
+    let opening = entry.opening();
     let mut what = Some(what);
     let mut go = |writer: &mut Writer| match what.take() {
         Some(what) => what(writer).map_err(Failure::from),
@@ -103,7 +103,7 @@ fn take(opening: &'static Opening) -> Outcome<Option<Seat>> {
 
 /// A new writer; `None` when all slots are taken.
 fn writer(opening: &'static Opening) -> Outcome<Option<(u64, Writer)>> {
-    let (log, turn) = opening.log_and_turn();
+    let (log, turn) = opening.log_and_turn()?;
     match log.writer() {
         Ok(writer) => Ok(Some((turn, writer))),
         Err(e) if matches!(e.fault(), Fault::WritersFull { .. }) => Ok(None),
@@ -118,10 +118,19 @@ fn shared(opening: &'static Opening) -> Outcome<Shared> {
     let free = opening.shared.iter().take(SHARED).find_map(|shared| shared.try_lock().ok());
     let mut shared = free.unwrap_or_else(|| opening.shared[0].lock().unwrap_or_else(PoisonError::into_inner));
     if shared.as_ref().is_none_or(|(turn, _)| *turn != opening.turn()) {
-        let (log, turn) = opening.log_and_turn();
+        let (log, turn) = opening.log_and_turn()?;
         *shared = Some((turn, log.writer()?));
     }
     Ok(shared)
+}
+
+/// Gives this thread's writer back, if it has one.
+pub(crate) fn give_back(opening: &'static Opening) {
+    let _ = MINE.try_with(|mine| {
+        if let Ok(mut seats) = mine.try_borrow_mut() {
+            seats.retain(|seat| !ptr::eq(seat.opening, opening));
+        }
+    });
 }
 
 /// Appends one message.

@@ -42,4 +42,20 @@ impl log_handle_t {
             None => Err(Failure::invalid("the handle is null, or not of mmlog_open")),
         }
     }
+
+    /// Ends the handle, and gives its block back.
+    ///
+    /// # Safety
+    /// As [`entry`](Self::entry), and not null.
+    pub(crate) unsafe fn end(handle: *mut Self) -> Outcome<&'static Entry> {
+        // SAFETY: the caller's promise.
+        let ticket = unsafe { &mut *handle };
+        if std::mem::replace(&mut ticket.magic, 0) != MAGIC {
+            return Err(Failure::invalid("the handle is closed, or not of mmlog_open"));
+        }
+        let entry = ticket.entry;
+        // SAFETY: of `malloc`, and nobody uses it any more.
+        unsafe { libc::free(handle.cast()) };
+        Ok(entry)
+    }
 }

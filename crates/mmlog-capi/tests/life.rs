@@ -2,51 +2,17 @@
 //! every message in an exact file, however it opens, shares, forks and ends.
 #![allow(clippy::unwrap_used, clippy::panic, clippy::print_stderr, reason = "a test fails by panicking")]
 
-use std::fs;
-use std::os::unix::fs::symlink;
-use std::path::{Path, PathBuf};
-use std::process::Command;
+mod programs;
+
 use std::sync::OnceLock;
 
-fn here(below: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join(below)
-}
+use programs::Program;
 
-/// The program, and the directory that keeps it; `None` without a compiler.
-fn program() -> Option<&'static Path> {
-    static BUILT: OnceLock<Option<(tempfile::TempDir, PathBuf)>> = OnceLock::new();
-    let built = BUILT.get_or_init(|| {
-        if Command::new("gcc").arg("--version").output().is_err() {
-            eprintln!("SKIPPED: no gcc");
-            return None;
-        }
-        let dir = tempfile::tempdir().unwrap();
-        // Cargo builds the library for this very test, beside it.
-        let test = std::env::current_exe().unwrap();
-        let library = test.with_file_name("libmmlog_capi.so");
-        for name in ["libmmlog.so", "libmmlog.so.0"] {
-            symlink(&library, dir.path().join(name)).unwrap();
-        }
-        let to = dir.path().join("life");
-        let mut gcc = Command::new("gcc");
-        gcc.args(["-std=c11", "-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread", "-I"]);
-        gcc.arg(here("include")).arg(here("tests/c/life.c")).arg("-o").arg(&to);
-        gcc.arg("-L").arg(dir.path()).arg("-lmmlog").arg(format!("-Wl,-rpath,{}", dir.path().display()));
-        let done = gcc.output().unwrap();
-        assert!(done.status.success(), "{}", String::from_utf8_lossy(&done.stderr));
-        Some((dir, to))
-    });
-    built.as_ref().map(|(_, to)| to.as_path())
-}
-
-/// Runs a part of it on a new log; what it leaves in the data file.
+/// Runs a part of it on a new log; what it leaves in the data file. `None` without a compiler.
 fn left_by(part: &str) -> Option<Vec<u8>> {
-    let program = program()?;
-    let dir = tempfile::tempdir().unwrap();
-    let log = dir.path().join("app.log");
-    let done = Command::new(program).arg(part).arg(&log).output().unwrap();
-    assert!(done.status.success(), "{part}: {}: {}", done.status, String::from_utf8_lossy(&done.stderr));
-    Some(fs::read(log).unwrap())
+    static BUILT: OnceLock<Option<Program>> = OnceLock::new();
+    let program = BUILT.get_or_init(|| Program::build("gcc", &["-std=c11"], "tests/c/life.c"));
+    program.as_ref().map(|program| program.run(part).0)
 }
 
 /// Each writer's lines in their order, none missing, nothing else.

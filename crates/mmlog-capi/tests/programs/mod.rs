@@ -1,0 +1,68 @@
+//! C and C++ programs, compiled as strictly as their compilers know, and linked with the library of this very build.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+/// Below this crate.
+pub(crate) fn here(below: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join(below)
+}
+
+/// Whether a program is there; says so if not.
+pub(crate) fn is_there(program: &str) -> bool {
+    let there = Command::new(program).arg("--version").output().is_ok();
+    if !there {
+        eprintln!("SKIPPED: no {program}");
+    }
+    there
+}
+
+/// What cargo builds for this very test, beside it.
+pub(crate) fn built(library: &str) -> PathBuf {
+    std::env::current_exe().unwrap().with_file_name(library)
+}
+
+/// What a command printed; panics with what it said when it failed.
+pub(crate) fn output(command: &mut Command) -> Output {
+    let done = command.output().unwrap();
+    assert!(done.status.success(), "{command:?}: {}\n{}", done.status, String::from_utf8_lossy(&done.stderr));
+    done
+}
+
+pub(crate) const STRICT: [&str; 6] = ["-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread"];
+
+/// A program, and the directory that keeps it.
+pub(crate) struct Program {
+    dir: tempfile::TempDir,
+}
+
+impl Program {
+    /// `None` without that compiler.
+    pub(crate) fn build(compiler: &str, arguments: &[&str], source: &str) -> Option<Self> {
+        if !is_there(compiler) {
+            return None;
+        }
+        let dir = tempfile::tempdir().unwrap();
+        for name in ["libmmlog.so", "libmmlog.so.0"] {
+            symlink(built("libmmlog_capi.so"), dir.path().join(name)).unwrap();
+        }
+        let mut build = Command::new(compiler);
+        build.args(STRICT).args(arguments).arg("-I").arg(here("include"));
+        // As it stands also where the compiler goes by the name of a file.
+        build.args(if compiler == "g++" { &["-x", "c++"][..] } else { &[] }).arg(here(source));
+        build.args(["-x", "none"]).arg("-o").arg(dir.path().join("program"));
+        build.arg("-L").arg(dir.path()).arg("-lmmlog").arg(format!("-Wl,-rpath,{}", dir.path().display()));
+        output(&mut build);
+        Some(Self { dir })
+    }
+
+    /// Runs a part of it on a new log: what it leaves in the data file, and what it prints.
+    pub(crate) fn run(&self, part: &str) -> (Vec<u8>, String) {
+        let dir = tempfile::tempdir().unwrap();
+        let log = dir.path().join("app.log");
+        let done = output(Command::new(self.dir.path().join("program")).arg(part).arg(&log));
+        (fs::read(log).unwrap(), String::from_utf8(done.stdout).unwrap())
+    }
+}
