@@ -37,18 +37,18 @@
 #define MMLOG_ADOPT 2
 #define MMLOG_NO_POLICY 4
 /* Of mmlog_options_t.wait_ms. */
-#define MMLOG_FOREVER 18446744073709551615ULL
+#define MMLOG_FOREVER UINT64_MAX
 
 /* Of mmlog_policy_t.keep and .keep_bytes: no final segment, where 0 is no rule. */
-#define MMLOG_KEEP_NONE 18446744073709551615ULL
+#define MMLOG_KEEP_NONE UINT64_MAX
 /* Of mmlog_policy_t.compress: what tools do with final segments. */
 #define MMLOG_COMPRESS_NONE 0
 #define MMLOG_COMPRESS_ZSTD 1
 #define MMLOG_COMPRESS_GZIP 2
 
 /* Where a follower begins, if not at a position: at the first byte that is kept; at what comes. */
-#define MMLOG_OLDEST 18446744073709551614ULL
-#define MMLOG_NEWEST 18446744073709551615ULL
+#define MMLOG_OLDEST (UINT64_MAX - 1)
+#define MMLOG_NEWEST UINT64_MAX
 
 /* Of mmlog_event_t.kind: nothing more is there now; bytes; positions without bytes, since a writer died or they were lost;
    positions that a prune gave up; what follows lies in another segment. */

@@ -1,5 +1,7 @@
 //! C and C++ programs, compiled as strictly as their compilers know, and linked with the library of this very build.
+#![allow(dead_code, reason = "each test uses a part")]
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
@@ -29,6 +31,19 @@ pub(crate) fn output(command: &mut Command) -> Output {
     let done = command.output().unwrap();
     assert!(done.status.success(), "{command:?}: {}\n{}", done.status, String::from_utf8_lossy(&done.stderr));
     done
+}
+
+/// Names of the functions that the headers declare.
+pub(crate) fn functions() -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    for header in ["libmmlog.h", "mmlog.h"] {
+        let text = fs::read_to_string(here("include").join(header)).unwrap();
+        // A declaration begins its line; a comment, a field or a typedef does not look like that.
+        let heads = text.lines().filter(|line| line.ends_with(");") && !line.starts_with([' ', '/', '#']));
+        let names = heads.filter_map(|line| line.split_once('(')?.0.rsplit([' ', '*']).next());
+        found.extend(names.map(String::from));
+    }
+    found
 }
 
 pub(crate) const STRICT: [&str; 6] = ["-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread"];
