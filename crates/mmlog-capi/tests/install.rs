@@ -115,9 +115,14 @@ fn destdir_is_where_the_files_go_and_in_none_of_them() {
     let dir = tempfile::tempdir().unwrap();
     install(Path::new("/opt/mmlog"), dir.path().to_str().unwrap());
     let root = dir.path().join("opt/mmlog");
-    for file in
-        ["include/mmlog.h", "include/libmmlog.h", "lib/libmmlog.a", "lib/libmmlog.so", "lib/libmmlog.so.0"]
-    {
+    for file in [
+        "include/mmlog.h",
+        "include/libmmlog.h",
+        "include/mmlog.hpp",
+        "lib/libmmlog.a",
+        "lib/libmmlog.so",
+        "lib/libmmlog.so.0",
+    ] {
         assert!(root.join(file).exists(), "{file}");
     }
     let said = fs::read_to_string(root.join("lib/pkgconfig/mmlog.pc")).unwrap();
