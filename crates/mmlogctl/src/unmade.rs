@@ -20,6 +20,7 @@ use crate::cli::{self, Command};
 use crate::discovery::named;
 use crate::reading::metadata_of;
 use crate::storing::OnFull;
+use crate::who::began;
 
 /// A process that was called to append to a log.
 #[derive(Debug)]
@@ -168,9 +169,7 @@ fn plain(path: &Path) -> PathBuf {
 }
 
 fn started(pid: u32) -> Option<SystemTime> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    // The command, in parentheses, may hold anything.
-    let ticks: u64 = stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(19)?.parse().ok()?;
+    let ticks = began(pid)?;
     let up = clock_gettime(ClockId::Boottime);
     let up = Duration::new(up.tv_sec.try_into().ok()?, up.tv_nsec.try_into().ok()?);
     let at = Duration::from_millis(ticks.saturating_mul(1000) / clock_ticks_per_second().max(1));

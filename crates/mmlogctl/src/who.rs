@@ -324,7 +324,7 @@ impl Pipes {
 }
 
 fn feeder(pids: &[u32]) -> Option<Feeder> {
-    let pid = *pids.iter().min_by_key(|pid| began(**pid))?;
+    let pid = *pids.iter().min_by_key(|pid| began(**pid).unwrap_or(u64::MAX))?;
     let (command_line, unit) = (command_line(pid), unit(pid));
     (!command_line.is_empty()).then_some(Feeder { pid, command_line, unit })
 }
@@ -354,13 +354,18 @@ fn program_of(pid: u32) -> Option<u32> {
 }
 
 /// When it began, in the kernel's ticks.
-fn began(pid: u32) -> u64 {
-    field(pid, 20).and_then(|ticks| ticks.parse().ok()).unwrap_or(u64::MAX)
+pub(crate) fn began(pid: u32) -> Option<u64> {
+    field(pid, 20)?.parse().ok()
 }
 
 /// Whether a signal has stopped it.
-fn is_stopped(pid: u32) -> bool {
-    field(pid, 1).is_some_and(|state| state == "T")
+pub(crate) fn is_stopped(pid: u32) -> bool {
+    state(pid).is_some_and(|state| state == "T")
+}
+
+/// As `/proc` has it in one letter.
+pub(crate) fn state(pid: u32) -> Option<String> {
+    field(pid, 1)
 }
 
 /// What the kernel says of a process, so many fields behind its command.

@@ -13,6 +13,8 @@ use std::time::Duration;
 use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
 
+use super::process::Stat;
+
 /// For how long no thread of a process of this PID namespace has run, which is since when one that stands does so.
 /// `None` where the kernel does not say, or of one with very many threads.
 pub fn not_run_for(pid: u32) -> Option<Duration> {
@@ -22,7 +24,7 @@ pub fn not_run_for(pid: u32) -> Option<Duration> {
     let mut stood = Vec::new();
     for one in threads {
         let at = one.ok()?.path();
-        let (ran, processor) = (last_ran(&at)?, processor_of(&at)?);
+        let (ran, processor) = (last_ran(&at)?, Stat::read(&at).ok()?.processor()?);
         let now = match clocks.get(&processor) {
             Some(now) => *now,
             None => *clocks.entry(processor).or_insert(now_on(processor)?),
@@ -34,7 +36,7 @@ pub fn not_run_for(pid: u32) -> Option<Duration> {
 
 /// The same for one thread, by its directory in `/proc`.
 pub(crate) fn thread_not_run_for(thread: &Path) -> Option<Duration> {
-    let (ran, processor) = (last_ran(thread)?, processor_of(thread)?);
+    let (ran, processor) = (last_ran(thread)?, Stat::read(thread).ok()?.processor()?);
     Some(now_on(processor)?.saturating_sub(ran))
 }
 
@@ -71,13 +73,6 @@ fn last_ran(thread: &Path) -> Option<Duration> {
     let (ms, rest) = line.trim_start_matches([' ', ':']).split_once('.')?;
     let fraction = rest.get(..6)?.parse().ok()?;
     Some(Duration::from_millis(ms.parse().ok()?) + Duration::from_nanos(fraction))
-}
-
-/// The one that a thread is on, or was.
-fn processor_of(thread: &Path) -> Option<usize> {
-    let stat = fs::read_to_string(thread.join("stat")).ok()?;
-    // The command, in parentheses, may hold anything.
-    stat.rsplit_once(')')?.1.split_ascii_whitespace().nth(36)?.parse().ok()
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ use rustix::fs::{AtFlags, CWD, FileType, OFlags, StatxFlags, fcntl_getfl, fcntl_
 
 use super::holders::{DELETED, Descriptor, command_of, facts, is_nobody, super_blocks};
 use super::mounts::Table;
+use super::process::{Stat, directory_of};
 
 /// A kernel thread, in the flags of `/proc/PID/stat`: it has no descriptors, and most users may not ask.
 const KERNEL_THREAD: u64 = 0x0020_0000;
@@ -240,10 +241,8 @@ impl Looking<'_> {
 
 /// Kernel threads, and the dead that nobody has waited for.
 fn has_no_descriptors(pid: u32) -> bool {
-    let stat = fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let stat = String::from_utf8_lossy(&stat);
-    let mut fields = stat.rsplit_once(')').map_or("", |(_, fields)| fields).split_ascii_whitespace();
-    let (state, flags) = (fields.next(), fields.nth(5).and_then(|flags| flags.parse::<u64>().ok()));
-    matches!(state, None | Some("Z" | "X")) && !stat.is_empty()
-        || flags.is_some_and(|flags| flags & KERNEL_THREAD != 0)
+    let is_one = |stat: Stat| {
+        matches!(stat.state(), None | Some("Z" | "X")) || stat.flags().is_some_and(|f| f & KERNEL_THREAD != 0)
+    };
+    Stat::read(&directory_of(pid)).is_ok_and(is_one)
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::io::ErrorKind::{NotADirectory, NotFound, PermissionDenied};
 use std::io::{self, Read as _};
 use std::os::unix::fs::MetadataExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Mutex, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
@@ -107,39 +107,69 @@ pub(crate) fn me() -> Who {
 }
 
 fn look_at_me(pid: u32) -> Who {
-    let stat = read_stat(&"self").unwrap_or_default();
-    let stat = Stat::of(&stat);
+    let stat = Stat::read("/proc/self".as_ref()).unwrap_or_default();
     Who {
         pid,
-        start_time: stat.started.unwrap_or(0),
+        start_time: stat.started().unwrap_or(0),
         pid_namespace: pid_namespace(),
-        command: stat.command.to_owned(),
+        command: stat.name().to_owned(),
     }
 }
 
-/// What `/proc` tells of a process in one line. Not by the crate for it, which opens the directory, asks for the kernel's version and
-/// parses fifty fields: this is asked often, and by each process that opens a log.
+/// What `/proc` tells of a process, or a thread, in one line. Not by the crate for it, which opens the directory, asks for the kernel's
+/// version and parses fifty fields: this is asked often, and by each process that opens a log.
 #[derive(Default)]
-struct Stat<'a> {
-    command: &'a str,
-    state: Option<&'a str>,
-    started: Option<u64>,
+pub(crate) struct Stat {
+    line: String,
+    /// Where its name ends, in the parenthesis that closes it: a name may hold anything.
+    name_end: usize,
 }
 
-impl<'a> Stat<'a> {
-    fn of(line: &'a str) -> Self {
-        // The command, in parentheses, may hold anything.
-        let Some((before, fields)) = line.rsplit_once(')') else { return Self::default() };
-        let mut fields = fields.split_ascii_whitespace();
-        let (state, started) = (fields.next(), fields.nth(18).and_then(|ticks| ticks.parse().ok()));
-        Self { command: before.split_once('(').map_or("", |(_, command)| command), state, started }
+impl Stat {
+    /// By its directory.
+    pub(crate) fn read(of: &Path) -> io::Result<Self> {
+        let mut buffer = [0; 1024];
+        let len = fs::File::open(of.join("stat"))?.read(&mut buffer)?;
+        Ok(Self::of(String::from_utf8_lossy(&buffer[..len]).into_owned()))
+    }
+
+    fn of(line: String) -> Self {
+        let name_end = line.rfind(')').unwrap_or(line.len());
+        Self { line, name_end }
+    }
+
+    fn name(&self) -> &str {
+        self.line[..self.name_end].split_once('(').map_or("", |(_, name)| name)
+    }
+
+    /// So many fields behind its state, which is the first one behind its name.
+    fn field(&self, nth: usize) -> Option<&str> {
+        self.line.get(self.name_end + 1..)?.split_ascii_whitespace().nth(nth)
+    }
+
+    pub(crate) fn state(&self) -> Option<&str> {
+        self.field(0)
+    }
+
+    /// What the kernel has it marked as.
+    pub(crate) fn flags(&self) -> Option<u64> {
+        self.field(6)?.parse().ok()
+    }
+
+    /// When it began, in ticks of this boot.
+    fn started(&self) -> Option<u64> {
+        self.field(19)?.parse().ok()
+    }
+
+    /// The processor that it is on, or was.
+    pub(crate) fn processor(&self) -> Option<usize> {
+        self.field(36)?.parse().ok()
     }
 }
 
-fn read_stat(process: &dyn std::fmt::Display) -> io::Result<String> {
-    let mut buffer = [0; 1024];
-    let len = fs::File::open(format!("/proc/{process}/stat"))?.read(&mut buffer)?;
-    Ok(String::from_utf8_lossy(&buffer[..len]).into_owned())
+/// Where `/proc` has a process.
+pub(crate) fn directory_of(pid: u32) -> PathBuf {
+    format!("/proc/{pid}").into()
 }
 
 fn pid_namespace() -> u64 {
@@ -157,7 +187,7 @@ pub(crate) fn state_of(who: &Who) -> ProcessState {
 /// The same for a process that has the id `here` in this PID namespace.
 pub(crate) fn state_at(who: &Who, here: Option<u32>) -> ProcessState {
     let Some(pid) = here.filter(|pid| *pid != 0) else { return ProcessState::Unknown };
-    let stat = match read_stat(&pid) {
+    let stat = match Stat::read(&directory_of(pid)) {
         Ok(stat) => stat,
         // Not there for this user.
         Err(e) if e.kind() == io::ErrorKind::NotFound => {
@@ -167,11 +197,10 @@ pub(crate) fn state_at(who: &Who, here: Option<u32>) -> ProcessState {
         Err(e) if e.raw_os_error() == Some(nix::libc::ESRCH) => return ProcessState::Gone,
         Err(_) => return ProcessState::Unknown,
     };
-    let Stat { state, started, .. } = Stat::of(&stat);
-    if other_namespace(who).is_none() && who.start_time != 0 && started != Some(who.start_time) {
+    if other_namespace(who).is_none() && who.start_time != 0 && stat.started() != Some(who.start_time) {
         return ProcessState::Gone;
     }
-    match state {
+    match stat.state() {
         Some("R") => ProcessState::Running,
         Some("S" | "I") => ProcessState::Sleeping,
         Some("D") if is_dumping(pid) => ProcessState::CoreDumping,
@@ -362,10 +391,14 @@ mod tests {
     #[test]
     fn what_a_process_is_called_may_hold_anything() {
         let line = "7 (a) S (b) R 1 7 7 0 -1 4194560 1 2 3 4 5 6 7 8 20 0 1 0 12345 9 9";
-        let Stat { command, state, started } = Stat::of(line);
-        assert_eq!((command, state, started), ("a) S (b", Some("R"), Some(12345)));
-        assert_eq!(me().start_time, Stat::of(&read_stat(&"self").unwrap_or_default()).started.unwrap_or(0));
-        assert!(Stat::of("").state.is_none() && Stat::of("7 (a)").started.is_none());
+        let stat = Stat::of(line.to_owned());
+        assert_eq!((stat.name(), stat.state(), stat.flags()), ("a) S (b", Some("R"), Some(4_194_560)));
+        assert_eq!((stat.started(), stat.processor()), (Some(12345), None));
+        assert_eq!(me().start_time, Stat::read("/proc/self".as_ref()).unwrap().started().unwrap());
+        for nothing in ["", "7 (a)", "7 (a"] {
+            let stat = Stat::of(nothing.to_owned());
+            assert_eq!((stat.state(), stat.started()), (None, None));
+        }
     }
 
     #[test]

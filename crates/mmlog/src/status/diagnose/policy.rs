@@ -12,7 +12,7 @@ use crate::error::{quoted, quoted_directory, reason, set_aside, shown};
 use crate::metadata::overdue::Undone;
 use crate::policy::PolicyState;
 use crate::status::{Finding, FindingId, PolicyUndone, Rights, State, Status};
-use crate::units::{ago, counted, lasting, listed, size};
+use crate::units::{ago, counted, lasting, size};
 
 /// For so long a writer that does not finish its append is nothing but that.
 const OVERSHOOT: Duration = Duration::from_secs(1);
@@ -246,13 +246,8 @@ impl Status {
     /// Segments went, and their space is not free.
     pub(super) fn free_space_not_freed(&self) -> Option<Finding> {
         let since = self.policy.unfreed_since?;
-        let mut who: Vec<String> =
-            self.removed_held.iter().map(|h| format!("{} ({})", h.pid, h.command)).collect();
-        who.dedup();
-        let why = match who.is_empty() {
-            true => "something else takes it, or has the segments open".to_owned(),
-            false => format!("process {} has them open", listed(&who)),
-        };
+        let unknown = || "something else takes it, or has the segments open".to_owned();
+        let why = self.who_has_removed().unwrap_or_else(unknown);
         let sentence = format!(
             "removing the oldest segments makes no space, first {}: {why}; the next one goes in an hour at the latest",
             ago(since, SystemTime::now())

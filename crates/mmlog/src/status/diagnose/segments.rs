@@ -8,7 +8,7 @@ use crate::error::set_aside;
 use crate::names::{Compression, SegmentName};
 use crate::names::{LONGEST_BYTES, SEGMENT_BYTES};
 use crate::status::{Finding, FindingId, State, Status};
-use crate::units::{lasting, listed, size};
+use crate::units::{agree, lasting, listed, size};
 
 impl Status {
     pub(super) fn flawed(&self, flaw: &SegmentFlaw) -> Finding {
@@ -73,16 +73,20 @@ impl Status {
         files.sort_unstable();
         files.dedup();
         let bytes: u64 = files.iter().map(|(_, allocated)| allocated).sum();
+        let sentence =
+            format!("{} of removed segments are not free yet: {}", size(bytes), self.who_has_removed()?);
+        let next = "it lets go when it appends or reads on; restart it if the space is needed now".to_owned();
+        Some(info(FindingId::SpaceHeld, sentence, next).of(first.pid))
+    }
+
+    /// `process 4312 (web) has them open`, of those.
+    pub(super) fn who_has_removed(&self) -> Option<String> {
         let mut who: Vec<String> =
             self.removed_held.iter().map(|h| format!("{} ({})", h.pid, h.command)).collect();
         who.dedup();
-        let sentence = format!(
-            "{} of removed segments are not free yet: process {} has them open",
-            size(bytes),
-            listed(&who)
-        );
-        let next = "it lets go when it appends or reads on; restart it if the space is needed now".to_owned();
-        Some(info(FindingId::SpaceHeld, sentence, next).of(first.pid))
+        let count = who.len() as u64;
+        let (processes, have) = (agree(count, "process", "processes"), agree(count, "has", "have"));
+        (count > 0).then(|| format!("{processes} {} {have} them open", listed(&who)))
     }
 
     /// A log that an earlier version made, or that was given its name afterwards.

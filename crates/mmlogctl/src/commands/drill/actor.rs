@@ -1,6 +1,6 @@
 //! A process on stage: another one of this program, in a role. It ends with its guard, and with us.
 
-use std::fs::{self, File};
+use std::fs::File;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
@@ -9,7 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 use super::role::{self, Role};
 use super::stage::{Done, Stop};
-use crate::signals;
+use crate::{signals, who};
 
 #[derive(Debug)]
 pub(super) struct Actor {
@@ -46,9 +46,7 @@ impl Actor {
 
     /// Whether the stop signal has arrived.
     pub(super) fn is_stopped(&self) -> bool {
-        let stat = fs::read_to_string(format!("/proc/{}/stat", self.pid())).unwrap_or_default();
-        // The command, in parentheses, may hold anything.
-        stat.rsplit_once(") ").is_some_and(|(_, rest)| rest.starts_with('T'))
+        who::is_stopped(self.pid())
     }
 
     /// Ends it at once, wherever it is.

@@ -10,6 +10,7 @@ use super::super::mounts::Mount;
 use super::super::role::Role;
 use super::super::stage::{Done, Stage, Stop};
 use super::{Cure, Incident, needs_root};
+use crate::who;
 
 /// Of the file system that is frozen.
 const DISK: u64 = 32 << 20;
@@ -57,7 +58,9 @@ pub(super) const INCIDENTS: &[Incident] = &[
             program(stage, "fsfreeze", &["-f"], &place)?;
             let pid = stage.actor(index).pid();
             stage.actor(index).signal(Signal::CONT)?;
-            stage.until("it waits in the kernel", |_| Ok((state(pid) == Some('D')).then_some(())))?;
+            stage.until("it waits in the kernel", |_| {
+                Ok((who::state(pid).as_deref() == Some("D")).then_some(()))
+            })?;
             Ok(Some(pid))
         },
         command: "fsfreeze -u {directory}",
@@ -141,9 +144,4 @@ fn program(stage: &Stage<'_>, name: &str, words: &[&str], path: &Path) -> Done {
         Some(0) => Ok(()),
         _ => Err(Stop::Skipped(format!("{name}: {}", ended.stderr.trim_end()))),
     }
-}
-
-fn state(pid: u32) -> Option<char> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-    stat.rsplit_once(") ")?.1.chars().next()
 }
