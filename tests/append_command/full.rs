@@ -131,6 +131,13 @@ fn a_file_size_limit_is_named_and_is_not_a_signal() {
     let limited =
         append(&log, &["--on-full=fail", "--chunk-size=64K"]).through("prlimit", &["--fsize=1000000"]);
     let ended = limited.stdin(File::open(&source).unwrap()).start().end();
-    ended.is_refused(1, &log, &["File too large", "`ulimit -f`, is 1000000", "; raise the limit"]);
+    let step =
+        format!("`mmlogctl rotate {}` goes on in a new file; for good, raise the limit", log.display());
+    ended.is_refused(
+        1,
+        &log,
+        &["the file may not grow by ", "File too large", "`ulimit -f`, is 1000000", &step],
+    );
+    assert!(!ended.stderr.contains("space"), "there is some: {ended:?}");
     nothing_is_dropped(&log, &ended, &input);
 }

@@ -89,8 +89,17 @@ fn who_drops_what_comes_is_named_with_how_much_since_when_and_nothing_is_said_to
         let found = status.diagnose(&Thresholds::default()).remove(0);
         assert_eq!((found.id, found.severity), (FindingId::DiskFull, Severity::Critical));
         assert!(found.sentence.starts_with(&format!("no space left, {said}")), "{}", found.sentence);
-        assert!(!found.sentence.contains("nothing is lost"), "{}", found.sentence);
+        assert!(!found.sentence.contains("not lost"), "{}", found.sentence);
     }
+    status.writers = vec![writer(1, 60, None)];
+    let found = status.diagnose(&Thresholds::default()).remove(0);
+    assert!(found.sentence.ends_with("; what waits is not lost"), "{}", found.sentence);
+    // One beside it has dropped what came, and nothing has come since.
+    status.writers.push(writer(2, 60, Some(57_344)));
+    status.writers[1].waiting.as_mut().unwrap().tried -= Duration::from_secs(50);
+    let found = status.diagnose(&Thresholds::default()).remove(0);
+    let said = "; what waits is not lost; 1 other writer dropped 56 KiB before";
+    assert!(found.sentence.ends_with(said), "{}", found.sentence);
     status.writers = vec![writer(1, 60, Some(57_344))];
     status.writers[0].waiting.as_mut().unwrap().tried -= Duration::from_secs(50);
     let found = status.diagnose(&Thresholds::default());

@@ -4,7 +4,7 @@ use std::io;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use super::words::{self, GONE, advice, make_room, misfit, quoted, shorter, shown, words};
+use super::words::{self, GONE, advice, misfit, quoted, shorter, shown, words};
 use super::{Blocker, PanicRecord, Rights};
 use crate::units::{counted, lasting, size};
 
@@ -328,7 +328,7 @@ pub enum Fault {
     },
     /// No space, quota or file size limit; the log stays usable. The cursor has not moved, except when others took
     /// the last space between the look and the reservation: then the range became a hole.
-    #[error("no space to grow by {} ({} free): {}; {}", size(*needed), size(*free), words(source), make_room(source))]
+    #[error("{}", words::no_space(*needed, *free, source))]
     NoSpace {
         /// Bytes asked for.
         needed: u64,

@@ -79,12 +79,31 @@ pub(super) fn too_long(name: &str, expected: u64, found: u64) -> String {
     )
 }
 
-pub(super) fn make_room(e: &io::Error) -> &'static str {
-    match e.raw_os_error() {
-        Some(libc::EFBIG) if is_limited(Resource::RLIMIT_FSIZE) => "raise the limit, or start with a new log",
-        Some(libc::EFBIG) => "this is the file system's limit: rotate, or start with a new log",
-        Some(libc::EDQUOT) => "free some of this user's quota and try again, nothing was taken",
-        _ => "free some and try again, nothing was taken",
+/// A file cannot grow: for want of space, or since it may not get longer.
+pub(super) fn no_space(needed: u64, free: u64, e: &io::Error) -> String {
+    let (needed, reason) = (size(needed), words(e));
+    let what = match e.raw_os_error() {
+        Some(libc::EFBIG) => {
+            let next = too_large(is_limited(Resource::RLIMIT_FSIZE));
+            return format!("the file may not grow by {needed}: {reason}; {next}");
+        }
+        Some(libc::EDQUOT) => "some of this user's quota",
+        _ => "some",
+    };
+    format!(
+        "no space to grow by {needed} ({} free): {reason}; free {what} and try again, nothing was taken",
+        size(free)
+    )
+}
+
+/// What to do about a data file that may not get longer, where the program that appends has such a limit, and where its file system
+/// has.
+pub(crate) const fn too_large(is_limited: bool) -> &'static str {
+    match is_limited {
+        true => {
+            "`mmlogctl rotate LOG` goes on in a new file; for good, raise the limit of the program that appends"
+        }
+        false => "that is the file system's limit: `mmlogctl rotate LOG` goes on in a new file",
     }
 }
 
@@ -124,9 +143,7 @@ fn known(e: &io::Error) -> Option<&'static str> {
         libc::ENOMEM if !is_limited(Resource::RLIMIT_AS) => {
             "free some memory and try again; dmesg tells what the kernel did for want of it"
         }
-        libc::EFBIG if !is_limited(Resource::RLIMIT_FSIZE) => {
-            "this is the file system's limit: rotate, or start with a new log"
-        }
+        libc::EFBIG if !is_limited(Resource::RLIMIT_FSIZE) => "no file gets longer on this file system",
         libc::EMFILE | libc::ENOMEM | libc::EFBIG => "raise the limit",
         libc::ENFILE | libc::ENOLCK => "close what holds them, then try again",
         libc::ENAMETOOLONG => {
@@ -298,6 +315,24 @@ mod tests {
             let is_named = said.contains(name) && said.contains("; raise the limit");
             assert_eq!(is_named, is_limited(resource), "{said}");
             assert!(!said.contains(&u64::MAX.to_string()) && said.contains("; "), "{said}");
+        }
+    }
+
+    #[test]
+    fn a_file_that_may_not_get_longer_is_not_said_to_lack_space() {
+        let said = |errno| no_space(4096, 1 << 30, &io::Error::from_raw_os_error(errno));
+        let too_long = said(libc::EFBIG);
+        assert!(too_long.starts_with("the file may not grow by 4 KiB: File too large"), "{too_long}");
+        assert!(too_long.contains("`mmlogctl rotate LOG` goes on in a new file"), "{too_long}");
+        assert!(!too_long.contains("space") && !too_long.contains("free"), "{too_long}");
+        for (errno, what) in
+            [(libc::ENOSPC, "free some and"), (libc::EDQUOT, "free some of this user's quota and")]
+        {
+            let said = said(errno);
+            assert!(
+                said.starts_with("no space to grow by 4 KiB (1 GiB free): ") && said.contains(what),
+                "{said}"
+            );
         }
     }
 }

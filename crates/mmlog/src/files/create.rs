@@ -305,7 +305,7 @@ impl Opening<'_> {
         let len = opened.file.metadata().map_err(Fault::io("stat the metadata file"))?.len();
         for (from, to) in [(kept, needed), (ring, ring + RING_LEN as u64)] {
             alloc::write_at(&opened.file, from, &vec![0; to.min(len).saturating_sub(from) as usize])
-                .map_err(Fault::io("empty the metadata file"))?;
+                .map_err(Fault::io("write the metadata file"))?;
         }
         let needed = ring + RING_LEN as u64;
         // Never sparse: a store on a full disk would be SIGBUS.

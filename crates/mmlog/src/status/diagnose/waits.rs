@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::who::{self, Person};
 use super::{critical, info, quoted, warning};
+use crate::error::{too_large, with_log};
 use crate::status::{
     Finding, FindingId, ReadOnly, Severity, State, Status, Thresholds, WhyReadOnly, WriterStatus,
 };
@@ -20,6 +21,8 @@ pub(super) struct Held<'a> {
     longest: (&'a WriterStatus, Waiting),
     /// How many drop, and how much that is so far.
     dropping: (usize, u64),
+    /// The same of those that are not among these, and have dropped what came until they tried for the last time.
+    dropped: (usize, u64),
 }
 
 impl Held<'_> {
@@ -45,9 +48,15 @@ impl Held<'_> {
         }
     }
 
-    /// Said of input that waits.
-    fn not_lost(&self) -> &'static str {
-        if self.dropping.0 == 0 { "; nothing is lost yet" } else { "" }
+    /// Said of input that waits, and of what is lost without that: what was dropped earlier, by who appends again, is in the log only.
+    fn not_lost(&self) -> String {
+        let waits = if self.dropping.0 == 0 { "; what waits is not lost" } else { "" };
+        match self.dropped {
+            (0, _) => waits.to_owned(),
+            (n, bytes) => {
+                format!("{waits}; {} dropped {} before", counted(n as u64, "other writer"), size(bytes))
+            }
+        }
     }
 
     fn is_long(&self) -> bool {
@@ -74,11 +83,13 @@ impl Status {
             let cannot = w.process.stands() && !waiting.has_enough(self.file.free.as_ref().ok().copied());
             wants.contains(&waiting.want) && (self.is_trying(waiting) || cannot)
         };
-        let all: Vec<_> = waiting.filter(is_one).collect();
+        let (all, others): (Vec<_>, Vec<_>) = waiting.partition(is_one);
         let longest = *all.iter().min_by_key(|(_, waiting)| (waiting.dropped.is_none(), waiting.since))?;
-        let dropped: Vec<u64> = all.iter().filter_map(|(_, waiting)| waiting.dropped).collect();
-        let dropping = (dropped.len(), dropped.iter().copied().fold(0, u64::saturating_add));
-        Some(Held { count: all.len(), longest, dropping })
+        let [dropping, dropped] = [&all, &others].map(|them| {
+            let bytes = them.iter().filter_map(|(_, waiting)| waiting.dropped);
+            bytes.fold((0, 0_u64), |(count, sum), bytes| (count + 1, sum.saturating_add(bytes)))
+        });
+        Some(Held { count: all.len(), longest, dropping, dropped })
     }
 
     fn is_trying(&self, waiting: &Waiting) -> bool {
@@ -196,10 +207,7 @@ impl Status {
                 "{}: its own file size limit (ulimit -f) is reached, the file has {size}",
                 held.words()
             );
-            let next = format!(
-                "{} goes on in a new file, below the limit; for good, start the program with a higher one",
-                self.command("rotate")
-            );
+            let next = with_log(too_large(true), &self.path);
             found.push(
                 critical(FindingId::FileSizeLimit, State::Full, sentence, next).at(held.longest.0.seat),
             );
