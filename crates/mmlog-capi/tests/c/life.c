@@ -124,27 +124,39 @@ static void both_sides(void)
     children_end(3);
 }
 
-static bool goes_on = true;
-static void *until_told(void *number)
+/* Have writers of their own, and keep them: of 70 threads, the last six share. */
+static pthread_barrier_t over;
+static void *until_over(void *number)
 {
     (void)number;
     CHECK(mmlog_insert(shared, "busy\n", 5));
     pthread_barrier_wait(&all_there);
+    pthread_barrier_wait(&over);
+    return NULL;
+}
+
+static bool goes_on = true;
+static void *until_told(void *number)
+{
+    (void)number;
+    pthread_barrier_wait(&all_there);
     while (__atomic_load_n(&goes_on, __ATOMIC_RELAXED))
         CHECK(mmlog_insert(shared, "busy\n", 5));
+    pthread_barrier_wait(&over);
     return NULL;
 }
 
 /* Forks while other threads append, some by shared writers that they hold in that moment: the child has its own. */
 static void forks_beside(void)
 {
-    pthread_t threads[100];
+    pthread_t threads[70];
     shared = opened();
-    pthread_barrier_init(&all_there, NULL, 101);
-    for (int i = 0; i < 100; i++)
-        CHECK(pthread_create(&threads[i], NULL, until_told, NULL) == 0);
+    pthread_barrier_init(&all_there, NULL, 71);
+    pthread_barrier_init(&over, NULL, 71);
+    for (int i = 0; i < 70; i++)
+        CHECK(pthread_create(&threads[i], NULL, i < 62 ? until_over : until_told, NULL) == 0);
     pthread_barrier_wait(&all_there);
-    for (int i = 0; i < 50; i++) {
+    for (int i = 0; i < 200; i++) {
         if (fork() == 0) {
             alarm(30);
             CHECK(mmlog_insert(shared, "child\n", 6));
@@ -153,7 +165,8 @@ static void forks_beside(void)
         children_end(1);
     }
     __atomic_store_n(&goes_on, false, __ATOMIC_RELAXED);
-    for (int i = 0; i < 100; i++)
+    pthread_barrier_wait(&over);
+    for (int i = 0; i < 70; i++)
         pthread_join(threads[i], NULL);
 }
 
@@ -202,7 +215,7 @@ static void messages(void)
         if (fork() == 0) {
             log_handle_t *log = mmlog_open(path, 32768, 4);
             CHECK(log != NULL);
-            for (int j = 0; j < 500; j++)
+            for (int j = 0; j < 10000; j++)
                 CHECK(mmlog_insert(log, message, sizeof message));
             exit(0);
         }

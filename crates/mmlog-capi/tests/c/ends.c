@@ -1,0 +1,161 @@
+/* How processes end: killed, or by exit while others of their threads append. What was stored by then is printed. */
+#define _GNU_SOURCE
+#include <libmmlog.h>
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#define CHECK(is) do { if (!(is)) { \
+    fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #is, mmlog_strerror_cur()); _exit(1); } } while (0)
+#define WRITERS 4
+
+static const char *path;
+/* Messages of each writer that are stored, also when its process is gone. */
+static _Atomic unsigned long *stored;
+
+static log_handle_t *opened(void)
+{
+    log_handle_t *log = mmlog_open(path, 16384, 16);
+    CHECK(log != NULL);
+    return log;
+}
+
+static void count(void)
+{
+    stored = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    CHECK(stored != MAP_FAILED);
+}
+
+static void append_for_ever(log_handle_t *log, int who)
+{
+    static const char rest[] = "................................................................................................"
+                               "................................................................................................";
+    char line[300];
+    for (unsigned long i = 0;; i++) {
+        int len = snprintf(line, sizeof line, "%s writer %d line %lu\n", rest, who, i);
+        CHECK(mmlog_insert(log, line, (size_t)len));
+        atomic_store(&stored[who], i + 1);
+    }
+}
+
+static void all_have(unsigned long count)
+{
+    for (int i = 0; i < WRITERS; i++)
+        while (atomic_load(&stored[i]) < count)
+            sched_yield();
+}
+
+static void *a_thread(void *number)
+{
+    append_for_ever(opened(), (int)(size_t)number);
+    return NULL;
+}
+
+/* What another process finds afterwards: nobody is in the way, and the file is exact. */
+static void look(void)
+{
+    log_handle_t *log = opened();
+    CHECK(mmlog_insert(log, "after\n", 6));
+    mmlog_trim(log);
+    CHECK(strcmp(mmlog_strerror_cur(), mmlog_strerror(0)) == 0);
+    for (int i = 0; i < WRITERS; i++)
+        printf("%lu\n", atomic_load(&stored[i]));
+}
+
+/* All killed in the middle. */
+static void killed(void)
+{
+    pid_t children[WRITERS];
+    count();
+    for (int i = 0; i < WRITERS; i++)
+        if ((children[i] = fork()) == 0)
+            append_for_ever(opened(), i);
+    all_have(500);
+    for (int i = 0; i < WRITERS; i++)
+        kill(children[i], SIGKILL);
+    for (int i = 0; i < WRITERS; i++)
+        CHECK(waitpid(children[i], NULL, 0) == children[i]);
+    look();
+}
+
+/* The main thread ends the process while others append. */
+static void exits(void)
+{
+    count();
+    pid_t child = fork();
+    if (child == 0) {
+        for (int i = 0; i < WRITERS; i++) {
+            pthread_t thread;
+            CHECK(pthread_create(&thread, NULL, a_thread, (void *)(size_t)i) == 0);
+        }
+        all_have(500);
+        alarm(30);
+        exit(0);
+    }
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    look();
+}
+
+/* Of the files of a log, the data file alone is removed. */
+static void data_gone(void)
+{
+    log_handle_t *log = opened();
+    CHECK(mmlog_insert(log, "gone\n", 5));
+    free(log);
+    if (fork() == 0) {
+        CHECK(unlink(path) == 0);
+        errno = 0;
+        execl("/proc/self/exe", "program", "opens_none", path, (char *)NULL);
+        _exit(1);
+    }
+    int status;
+    CHECK(wait(&status) > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    FILE *file = fopen(path, "w");
+    fputs("its end", file);
+    fclose(file);
+    _exit(0);
+}
+
+static void opens_none(void)
+{
+    CHECK(mmlog_open(path, 4096, 2) == NULL && errno == ENOENT);
+    CHECK(strstr(mmlog_strerror_cur(), path) != NULL);
+}
+
+/* A plain file is the log's beginning. */
+static void adopts(void)
+{
+    FILE *file = fopen(path, "w");
+    fputs("it was here before\n", file);
+    fclose(file);
+    log_handle_t *log = opened();
+    CHECK(mmlog_insert(log, "it came later\n", 14));
+    free(log);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct { const char *name; void (*what)(void); } all[] = {
+        {"killed", killed}, {"exits", exits}, {"data_gone", data_gone}, {"opens_none", opens_none}, {"adopts", adopts},
+    };
+    if (argc != 3)
+        return 2;
+    path = argv[2];
+    alarm(60);
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
+        if (strcmp(all[i].name, argv[1]) == 0) {
+            all[i].what();
+            return 0;
+        }
+    return 2;
+}
