@@ -45,7 +45,7 @@ fn left_by(prefix: &Path, source: &str, linked: &[String], part: &str) -> Vec<u8
     let dir = tempfile::tempdir_in(prefix).unwrap();
     let (program, log) = (dir.path().join("program"), dir.path().join("app.log"));
     let mut gcc = Command::new("gcc");
-    gcc.args(STRICT).args(["-std=c11", "-D_GNU_SOURCE"]).args(pkg_config(prefix, &["--cflags"]));
+    gcc.args(STRICT).args(["-std=c11"]).args(pkg_config(prefix, &["--cflags"]));
     output(gcc.arg(here(source)).arg("-o").arg(&program).args(linked));
     let mut run = Command::new(program);
     if is_shared {

@@ -1,5 +1,4 @@
 /* How processes end: killed, or by exit while others of their threads append. What was stored by then is printed. */
-#define _GNU_SOURCE
 #include <libmmlog.h>
 
 #include <errno.h>
@@ -69,6 +68,7 @@ static void look(void)
     CHECK(strcmp(mmlog_strerror_cur(), mmlog_strerror(0)) == 0);
     for (int i = 0; i < WRITERS; i++)
         printf("%lu\n", atomic_load(&stored[i]));
+    free(log);
 }
 
 /* All killed in the middle. */

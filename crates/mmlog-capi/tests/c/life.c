@@ -1,5 +1,4 @@
 /* The life cycles of programs that were written for the original: what each leaves is looked at by the test. */
-#define _GNU_SOURCE
 #include <libmmlog.h>
 
 #include <errno.h>

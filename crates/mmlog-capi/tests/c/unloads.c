@@ -1,5 +1,4 @@
 /* A program that loads the library by hand, and unloads it while a thread is there that has appended. */
-#define _GNU_SOURCE
 #include <libmmlog.h>
 
 #include <dlfcn.h>

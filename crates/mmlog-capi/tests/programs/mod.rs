@@ -46,7 +46,9 @@ pub(crate) fn functions() -> BTreeSet<String> {
     found
 }
 
-pub(crate) const STRICT: [&str; 6] = ["-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread"];
+/// C programs see what Linux has, as C++ ones do anyway.
+pub(crate) const STRICT: [&str; 8] =
+    ["-O1", "-Wall", "-Wextra", "-Wpedantic", "-Werror", "-pthread", "-U_GNU_SOURCE", "-D_GNU_SOURCE"];
 
 /// A program, and the directory that keeps it.
 pub(crate) struct Program {
@@ -75,9 +77,15 @@ impl Program {
 
     /// Runs a part of it on a new log: what it leaves in the data file, and what it prints.
     pub(crate) fn run(&self, part: &str) -> (Vec<u8>, String) {
+        self.run_under(&[], part)
+    }
+
+    /// The same, by another program that watches it.
+    pub(crate) fn run_under(&self, watcher: &[&str], part: &str) -> (Vec<u8>, String) {
         let dir = tempfile::tempdir().unwrap();
-        let log = dir.path().join("app.log");
-        let done = output(Command::new(self.dir.path().join("program")).arg(part).arg(&log));
+        let (program, log) = (self.dir.path().join("program"), dir.path().join("app.log"));
+        let mut words = watcher.iter().map(PathBuf::from).chain([program, part.into(), log.clone()]);
+        let done = output(Command::new(words.next().unwrap()).args(words));
         (fs::read(log).unwrap(), String::from_utf8(done.stdout).unwrap())
     }
 }
