@@ -54,7 +54,8 @@ fn said_by_all(log: &Path, who: &str, also: &[&str]) -> (String, String) {
     });
     for text in texts.into_iter().chain(others) {
         assert!(text.contains(begins) && text.contains(who) && text.contains(&command), "{text}");
-        assert!(text.contains(ends) || text.contains("nothing is lost yet"), "{text}");
+        let says = [ends, "nothing is lost yet", "the metadata was moved"];
+        assert!(says.iter().any(|words| text.contains(words)), "{text}");
     }
     let screen = mmlogctl("inspect", log).arg("--once").run().text();
     let screen = screen.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
@@ -138,6 +139,45 @@ fn metadata_that_was_removed_under_a_writer_is_saved_with_its_policy() {
     go_on(&step);
     assert!(mmlogctl("policy", &log).run().text().contains("keep=3"));
     mmlogctl("cat", &log).run().printed(b"one\n");
+}
+
+/// Wherever it is, under whatever name: all say where, and the command puts it back; nobody makes other metadata meanwhile.
+#[test]
+fn metadata_that_was_moved_is_put_back_by_what_is_printed() {
+    let scratch = Scratch::new();
+    let log = scratch.file("a b");
+    let writer = writing(&log);
+    let metadata = metadata_of(&log);
+    fs::create_dir(scratch.file("d e")).unwrap();
+    for there in ["a b.mmlog.bak", "d e/x"] {
+        let there = scratch.file(there);
+        fs::rename(&metadata, &there).unwrap();
+        let who = format!("process {} (mmlogctl append", writer.pid());
+        let (command, _) = said_by_all(&log, &who, &["append", "cat", "tail", "repair", "rm"]);
+        for adopts in [&["--adopt"][..], &["--adopt", "--keep-nuls"]] {
+            assert_eq!(mmlogctl("init", &log).args(adopts).run().code, 4);
+        }
+        assert_eq!(mmlogctl("repair", &log).arg("--rebuild").run().code, 4);
+        assert!(!metadata.exists());
+        paste(&command);
+        assert_eq!(mmlogctl("check", &log).run().code, 0);
+    }
+    writer.end();
+    // Nobody has it open.
+    let there = scratch.file("a b.mmlog~");
+    fs::rename(&metadata, &there).unwrap();
+    let told = mmlogctl("append", &log).input(b"two\n").run();
+    assert!(told.code == 4 && told.stderr.contains("the metadata was moved: it is"), "{told:?}");
+    // By itself it is said whose it is, and not taken for a file that may become a log.
+    for command in [&["status"][..], &["init", "--adopt", "--keep-nuls"]] {
+        let told = mmlogctl(command[0], &there).args(&command[1..]).run();
+        assert!(told.code == 1 && told.stderr.contains("the metadata of "), "{told:?}");
+    }
+    // A copy of it is none.
+    fs::copy(&there, scratch.file("a b.mmlog.old")).unwrap();
+    fs::remove_file(&there).unwrap();
+    let told = mmlogctl("append", &log).input(b"two\n").run();
+    assert!(told.code == 1 && told.stderr.contains("not a log (no metadata)"), "{told:?}");
 }
 
 #[test]

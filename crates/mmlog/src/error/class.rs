@@ -28,6 +28,7 @@ impl Fault {
             | Fault::InUse { .. }
             | Fault::WritersFull { .. } => Class::Busy,
             Fault::NoData
+            | Fault::MetadataMoved { .. }
             | Fault::OutOfRange { .. }
             | Fault::Truncated { .. }
             | Fault::Foreign { .. }
@@ -43,5 +44,10 @@ impl Fault {
             | Fault::Poisoned(_) => Class::Damaged,
             _ => Class::Refused,
         }
+    }
+
+    /// Whether there is no log at the path, where there may be one later: nothing, or a file that has no metadata beside it.
+    pub fn is_no_log(&self) -> bool {
+        matches!(self, Fault::NoLog | Fault::NoMetadata { .. } | Fault::MetadataMoved { .. })
     }
 }

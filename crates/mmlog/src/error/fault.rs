@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::words::{self, GONE, advice, misfit, quoted, shorter, shown, words};
 use super::{Blocker, PanicRecord, Rights};
+use crate::sys::holders::Opener;
 use crate::units::{counted, lasting, size};
 
 /// The problem, without the path: `LOG` stands for it in commands.
@@ -84,6 +85,10 @@ pub enum Fault {
     #[error("{}", words::no_metadata(*len, *ends_in_nuls, *reads))]
     #[allow(missing_docs, reason = "said above")]
     NoMetadata { len: u64, ends_in_nuls: bool, reads: bool },
+    /// The metadata was given another name, and who has it open there.
+    #[error("{}", words::metadata_moved(to, by))]
+    #[allow(missing_docs, reason = "said above")]
+    MetadataMoved { to: PathBuf, by: Vec<Opener> },
     /// An old segment was named, not its log; what reads the segment alone; whether the log is there.
     #[error("{}", words::segment(log, reads, *is_there))]
     #[allow(missing_docs, reason = "said above")]
@@ -403,14 +408,10 @@ pub enum Fault {
         /// The name.
         name: String,
     },
-    /// Every slot has a live owner.
+    /// Every slot has a live owner: how many, and who has them, as far as they have said.
     #[error("busy: {} open already: {who}; close some, or raise --max-writers (a new log)", counted(u64::from(*max), "writer"))]
-    WritersFull {
-        /// Slots in the metadata.
-        max: u32,
-        /// Who has them, as far as they have said.
-        who: String,
-    },
+    #[allow(missing_docs, reason = "said above")]
+    WritersFull { max: u32, who: String },
     /// A message of no bytes.
     #[error("empty message; a message has at least 1 byte")]
     EmptyMessage,

@@ -8,7 +8,9 @@ use nix::libc;
 use nix::sys::resource::{Resource, getrlimit};
 
 use super::Fault;
-use crate::units::size;
+use crate::files::METADATA_SUFFIX;
+use crate::sys::holders::Opener;
+use crate::units::{agree, listed, size};
 
 impl Fault {
     /// Without what to do about it.
@@ -187,12 +189,17 @@ pub(super) fn shorter(fits: usize, exists: bool) -> String {
 pub(crate) const GONE: &str = "put it, or a copy, back; else `mmlogctl repair --recreate LOG` goes on behind the lost \
     positions, or, if the log was to be removed, `mmlogctl rm LOG` takes away what is left";
 
-/// A text with the log's path for `LOG`, and its directory for `LOGDIR`, in the commands that it names, between backticks.
+/// A text with the log's path for `LOG`, its metadata's for `LOG.mmlog` and its directory for `LOGDIR`, in the commands that it
+/// names, between backticks.
 pub fn with_log(text: &str, log: &Path) -> String {
     let (path, directory) = (quoted(log), quoted_directory(log));
+    let mut metadata = log.as_os_str().to_owned();
+    metadata.push(METADATA_SUFFIX);
+    let metadata = quoted(Path::new(&metadata));
     let filled = |command: &str| {
         let words = command.split(' ').map(|word| match word {
             "LOG" => path.as_str(),
+            "LOG.mmlog" => metadata.as_str(),
             "LOGDIR" => directory.as_str(),
             _ => word,
         });
@@ -251,6 +258,24 @@ pub fn quoted(path: &Path) -> String {
             format!("$'{lead}{}'", bytes.iter().map(escaped).collect::<String>())
         }
     }
+}
+
+/// `process 4312 (web) has it open still`.
+pub(crate) fn have_open(openers: &[Opener], since: &str) -> String {
+    let named: Vec<String> = openers.iter().map(Opener::named).collect();
+    let count = named.len() as u64;
+    let (who, has) = (agree(count, "process", "processes"), agree(count, "has", "have"));
+    format!("{who} {}{since} {has} it open still", listed(&named))
+}
+
+/// Metadata that lies at `there`.
+pub(super) fn metadata_moved(there: &Path, by: &[Opener]) -> String {
+    let who = if by.is_empty() { String::new() } else { format!(", and {}", have_open(by, "")) };
+    format!(
+        "the metadata was moved: it is {} now{who}; `mv -n {} LOG.mmlog` puts it back",
+        shown(there),
+        quoted(there)
+    )
 }
 
 /// What becomes of a data file without metadata.

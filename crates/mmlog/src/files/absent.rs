@@ -4,7 +4,8 @@ use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
 
-use super::{Adopt, METADATA_SUFFIX};
+use super::meta::{self, Stage};
+use super::{Adopt, METADATA_SUFFIX, moved};
 use crate::error::Fault;
 use crate::names::{Compression, SegmentName};
 use crate::sys::place::{Access, Part, Place};
@@ -12,10 +13,19 @@ use crate::sys::place::{Access, Part, Place};
 /// Why that is no log, and what to name instead, where that can be told. `len`: of the data file, 0 where there is none;
 /// `reads`: whether it was only to be read.
 pub(super) fn no_log(place: &Place, len: u64, reads: bool) -> Fault {
+    if let Some(known) = belongs_to_a_log(place) {
+        return known;
+    }
     if len == 0 {
         return Fault::NoLog;
     }
-    part_of_another(place, place.name(Part::Data)).unwrap_or_else(|| without_metadata(place, len, reads))
+    segment(place, place.name(Part::Data)).unwrap_or_else(|| without_metadata(place, len, reads))
+}
+
+/// Why a data file without metadata is never to become a log, whoever asks for it: it is one, whose metadata was moved, or it
+/// is the metadata of one.
+pub(super) fn belongs_to_a_log(place: &Place) -> Option<Fault> {
+    moved::metadata(place).or_else(|| metadata_of(place, place.name(Part::Data)))
 }
 
 /// Of a data file that has so many bytes.
@@ -41,13 +51,21 @@ fn ends_in_nuls(place: &Place, len: u64) -> bool {
     last.is_some_and(|at| read(at).is_ok()) && page.iter().all(|byte| *byte == 0)
 }
 
-fn part_of_another(place: &Place, name: &OsStr) -> Option<Fault> {
-    let log = |name: &OsStr| place.path().with_file_name(name);
-    let is_there = |name: &OsStr| place.find_named(name).is_ok_and(|found| found.is_some());
-    let data = name.as_bytes().strip_suffix(METADATA_SUFFIX.as_bytes()).map(OsStr::from_bytes);
-    if let Some(data) = data.filter(|data| is_there(data)) {
-        return Some(Fault::Metadata(log(data)));
-    }
+/// What is called like metadata of a log that is there, or so but for what somebody put behind it.
+fn metadata_of(place: &Place, name: &OsStr) -> Option<Fault> {
+    let (bytes, suffix) = (name.as_bytes(), METADATA_SUFFIX.as_bytes());
+    let mut ends = (1..bytes.len()).filter(|at| bytes[*at..].starts_with(suffix));
+    let is_it = |end: usize| {
+        end + suffix.len() == bytes.len()
+            || place
+                .open_named(name, Access::Read)
+                .is_ok_and(|file| matches!(meta::stage(&file), Ok(Stage::Ready)))
+    };
+    let end = ends.find(|end| is_there(place, OsStr::from_bytes(&bytes[..*end])) && is_it(*end))?;
+    Some(Fault::Metadata(place.path().with_file_name(OsStr::from_bytes(&bytes[..end]))))
+}
+
+fn segment(place: &Place, name: &OsStr) -> Option<Fault> {
     let dots = name.as_bytes().iter().enumerate().filter(|(_, byte)| **byte == b'.');
     let mut names = dots.map(|(at, _)| OsStr::from_bytes(&name.as_bytes()[..at]));
     let (of, segment) = names.find_map(|of| Some((of, SegmentName::parse(of, name)?)))?;
@@ -57,5 +75,10 @@ fn part_of_another(place: &Place, name: &OsStr) -> Option<Fault> {
         Some(Compression::Gzip) => "gzip unpacks this part of it",
     };
     let metadata = [of.as_bytes(), METADATA_SUFFIX.as_bytes()].concat();
-    Some(Fault::Segment { log: log(of), reads, is_there: is_there(OsStr::from_bytes(&metadata)) })
+    let log = place.path().with_file_name(of);
+    Some(Fault::Segment { log, reads, is_there: is_there(place, OsStr::from_bytes(&metadata)) })
+}
+
+fn is_there(place: &Place, name: &OsStr) -> bool {
+    place.find_named(name).is_ok_and(|found| found.is_some())
 }

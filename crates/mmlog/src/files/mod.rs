@@ -18,6 +18,8 @@ pub(crate) mod leftovers;
 mod mend;
 pub(crate) mod meta;
 mod mount;
+mod moved;
+pub(crate) use moved::moved;
 pub(crate) mod olddir;
 pub(crate) mod open;
 mod outside;

@@ -80,9 +80,7 @@ impl Files {
             return Ok(Arc::clone(self));
         }
         let opened = match self.open_there() {
-            Err(e) if matches!(e.fault(), Fault::NoLog | Fault::NoMetadata { .. }) => {
-                return Err(Fault::Replaced.at(self.path()));
-            }
+            Err(e) if e.fault().is_no_log() => return Err(Fault::Replaced.at(self.path())),
             opened => opened?,
         };
         // The mapping keeps this handle's inode from being another file's.
@@ -305,6 +303,7 @@ impl Opening<'_> {
             // One that was a log may have the name that it has.
             _ if self.metadata == Metadata::Rebuild => Ok(()),
             (_, Intent::Create, adopt) if !absent::is_refused(self.place, len, adopt) => {
+                absent::belongs_to_a_log(self.place).map_or(Ok(()), Err)?;
                 Room::of(self.place)?.check_new()
             }
             _ => Err(no_log(self.place, len, self.intent == Intent::Read)),

@@ -177,23 +177,34 @@ pub(crate) fn openers_of_removed(place: impl AsFd, all: &[Link], path: &Path) ->
     found
 }
 
-/// Processes other than this one that have the file of that number open for writing, on the file system of `place`, at that
-/// path.
+/// Those of [`openers_at`] that have it open for writing.
 pub(crate) fn who_may_write(place: impl AsFd, all: &[Link], path: &Path, inode: u64) -> Vec<Opener> {
-    let (mine, path) = (std::process::id(), path.as_os_str().as_bytes());
-    let is_there =
-        |link: &&Link| link.pid != mine && !link.is_nameless && link.path.as_os_str().as_bytes() == path;
-    let mut there = all.iter().filter(is_there).peekable();
+    openers_by(place, all, path, inode, |link| {
+        let flags = facts(&link.pid.to_string(), link.fd).ok().and_then(|facts| facts.flags).unwrap_or(0);
+        flags & OFlags::ACCMODE.bits() != OFlags::RDONLY.bits()
+    })
+}
+
+fn openers_by(
+    place: impl AsFd,
+    all: &[Link],
+    path: &Path,
+    inode: u64,
+    is_one: impl Fn(&Link) -> bool,
+) -> Vec<Opener> {
+    let mine = std::process::id();
+    let mut there = all.iter().filter(|link| link.pid != mine && link.is_at(path)).peekable();
     let Some(here) = there.peek().and_then(|_| Wanted::of(place)) else { return Vec::new() };
     let wanted = Wanted { inode, ..here };
-    let may_write = |link: &&Link| {
-        let pid = link.pid.to_string();
-        let flags = facts(&pid, link.fd).ok().and_then(|facts| facts.flags).unwrap_or(0);
-        flags & OFlags::ACCMODE.bits() != OFlags::RDONLY.bits() && wanted.is(&pid, link.fd).unwrap_or(false)
-    };
-    let mut found: Vec<Opener> = there.filter(may_write).map(|one| Opener::new(one.pid, one.fd)).collect();
+    let is_it = |link: &&Link| is_one(link) && wanted.is(&link.pid.to_string(), link.fd).unwrap_or(false);
+    let mut found: Vec<Opener> = there.filter(is_it).map(|one| Opener::new(one.pid, one.fd)).collect();
     found.dedup_by_key(|opener| opener.pid);
     found
+}
+
+/// Processes other than this one that have the file of that number open, on the file system of `place`, at that path.
+pub(crate) fn openers_at(place: impl AsFd, all: &[Link], path: &Path, inode: u64) -> Vec<Opener> {
+    openers_by(place, all, path, inode, |_| true)
 }
 
 /// A file without a name that a process has open.
@@ -216,6 +227,20 @@ pub(crate) struct Link {
 }
 
 impl Link {
+    pub(crate) fn pid(&self) -> u32 {
+        self.pid
+    }
+
+    /// Where its file is, as its process has it; `None` where it has lost that name.
+    pub(crate) fn path(&self) -> Option<&Path> {
+        (!self.is_nameless).then_some(&*self.path)
+    }
+
+    /// Byte by byte: `Path`s are equal also with a slash too many.
+    pub(crate) fn is_at(&self, path: &Path) -> bool {
+        !self.is_nameless && self.path.as_os_str() == path.as_os_str()
+    }
+
     /// What it is, if it is on the file system of that file.
     fn asked_on(&self, here: &Wanted) -> Option<Statx> {
         let process = self.pid.to_string();

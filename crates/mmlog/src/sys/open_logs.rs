@@ -5,7 +5,7 @@
 //! one of this process's where the same file is at it here. No path is asked for that lies on a file system which a program
 //! or another host answers for: it may not answer.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
@@ -44,7 +44,7 @@ pub enum Sight {
     Here,
     /// At a path of another mount namespace: here is another file, or none.
     Elsewhere,
-    /// Nowhere: its metadata has no name any more.
+    /// Nowhere: its metadata has no name any more, or another one than a log's.
     Deleted,
 }
 
@@ -164,12 +164,7 @@ impl Looking<'_> {
             let Ok(link) = fs::read_link(entry.path()) else { continue };
             let name = link.as_os_str().as_bytes();
             let (name, is_deleted) = name.strip_suffix(DELETED).map_or((name, false), |name| (name, true));
-            let Some(log) = name.strip_suffix(self.suffix).filter(|log| log.starts_with(b"/")) else {
-                continue;
-            };
-            if log.ends_with(b"/") {
-                continue;
-            }
+            let Some(log) = self.log_of(&process, name) else { continue };
             let Ok(Descriptor { inode, mount, flags }) = facts(&process, fd) else { continue };
             if flags.is_some_and(|flags| flags & LOOKING.bits() != 0) {
                 continue;
@@ -188,6 +183,21 @@ impl Looking<'_> {
         Ok(())
     }
 
+    /// The data file of what is called like metadata. Or so but for what somebody put behind it: then its process has that data
+    /// file open, and nothing that is called like its metadata.
+    fn log_of<'n>(&self, process: &str, name: &'n [u8]) -> Option<&'n [u8]> {
+        let is_one = |log: &&[u8]| log.starts_with(b"/") && !log.ends_with(b"/");
+        if let Some(log) = name.strip_suffix(self.suffix) {
+            return Some(log).filter(is_one);
+        }
+        let at = name.windows(self.suffix.len()).rposition(|part| part == self.suffix)?;
+        let log = Some(&name[..at]).filter(is_one)?;
+        let entries = fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+        let links: HashSet<PathBuf> = entries.filter_map(|entry| fs::read_link(entry.path()).ok()).collect();
+        let is_open = |path: &[u8]| links.contains(Path::new(OsStr::from_bytes(path)));
+        (is_open(log) && !is_open(&name[..at + self.suffix.len()])).then_some(log)
+    }
+
     fn note(&mut self, pid: u32, log: PathBuf, metadata: &Path, key: Option<FileKey>, is_deleted: bool) {
         let known = (log, key, is_deleted);
         let at = match self.known.get(&known) {
@@ -198,6 +208,8 @@ impl Looking<'_> {
                     // A name may end like that of a file that has none.
                     _ if is_deleted && self.regular_at(&[name, DELETED].concat(), key).is_some() => return,
                     _ if is_deleted => Sight::Deleted,
+                    Some(true) if !name.ends_with(self.suffix) => Sight::Deleted,
+                    None if !name.ends_with(self.suffix) => return,
                     Some(true) => Sight::Here,
                     // A pipe, a device: no log.
                     Some(false) => return,

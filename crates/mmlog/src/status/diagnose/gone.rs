@@ -3,8 +3,8 @@
 use std::path::Path;
 
 use super::critical;
-use crate::error::{Class, Error, Fault, moves_aside, quoted};
-use crate::files::METADATA_SUFFIX;
+use crate::error::{Class, Error, Fault, have_open, moves_aside, quoted};
+use crate::files::{METADATA_SUFFIX, moved};
 use crate::status::still_open::{Removed, removed};
 use crate::status::{Damage, Finding, FindingId, State, Status, StillOpen, WriterStatus};
 use crate::sys::holders::Opener;
@@ -99,14 +99,6 @@ impl Status {
     }
 }
 
-/// `process 4312 (web) has it open still`.
-fn have_open(openers: &[Opener], since: &str) -> String {
-    let named: Vec<String> = openers.iter().map(Opener::named).collect();
-    let count = named.len() as u64;
-    let (who, has) = (agree(count, "process", "processes"), agree(count, "has", "have"));
-    format!("{who} {}{since} {has} it open still", listed(&named))
-}
-
 /// Blocks that nothing was stored in need no space.
 fn saves(opener: &Opener, to: &Path) -> String {
     format!("`cp --sparse=always /proc/{}/fd/{} {}`", opener.pid, opener.fd, quoted(to))
@@ -147,19 +139,22 @@ fn taken_away(log: &Path, files: &Removed) -> Finding {
     found(first, sentence, next)
 }
 
-/// What becomes of a log whose metadata is not at its path, where somebody has its files open still.
+/// What becomes of a log whose metadata is not at its path, where it is somewhere else, or somebody has its files open still.
 #[must_use]
 pub fn explain_removed(log: &Path) -> Option<Finding> {
-    removed(log).map(|files| taken_away(log, &files))
+    match moved(log) {
+        Some(fault) => Some(explain(&fault.at(log))),
+        None => removed(log).map(|files| taken_away(log, &files)),
+    }
 }
 
 /// A log that cannot even be looked at, as a finding.
 #[must_use]
 pub fn explain(error: &Error) -> Finding {
     if let Fault::NoLog | Fault::NoMetadata { .. } = error.fault()
-        && let Some(found) = explain_removed(error.path())
+        && let Some(files) = removed(error.path())
     {
-        return found;
+        return taken_away(error.path(), &files);
     }
     let text = error.words();
     let (problem, next) =
@@ -185,5 +180,9 @@ pub fn explain(error: &Error) -> Finding {
         other if other.class() == Class::Damaged => State::Damaged,
         _ => State::Ok,
     };
-    critical(id, state, problem.to_owned(), next)
+    let pid = match error.fault() {
+        Fault::MetadataMoved { by, .. } => by.first().map(|opener| opener.pid),
+        _ => None,
+    };
+    Finding { pid, ..critical(id, state, problem.to_owned(), next) }
 }

@@ -12,6 +12,7 @@ use super::follow::SLICE;
 use super::shared::{Shared, Task};
 use crate::exit::Failure;
 use crate::reading;
+use crate::unmade::is_missing;
 
 /// After so long, half a log is no longer taken for one that is just being created.
 const CREATION: Duration = Duration::from_secs(2);
@@ -19,7 +20,8 @@ const CREATION: Duration = Duration::from_secs(2);
 /// Whether time may bring the log.
 pub(super) fn is_to_come(fault: &Fault) -> bool {
     match fault {
-        Fault::NoLog | Fault::NoMetadata { .. } | Fault::NoData => true,
+        Fault::NoData => true,
+        fault if fault.is_no_log() => true,
         // Its directory is missing too.
         Fault::Io { source, .. } => source.kind() == io::ErrorKind::NotFound,
         _ => fault.class() == Class::Busy,
@@ -40,6 +42,11 @@ pub(super) fn wait_for_log(index: usize, shared: &Shared) -> Result<Option<Log>,
     let _watcher = watch(path, wake.clone());
     let mut trouble = Trouble::default();
     while shared.task() == Task::Follow {
+        // To say what else is there takes a look at every process: not four times a second.
+        if trouble.said && is_missing(path) {
+            let _ = woken.recv_timeout(SLICE);
+            continue;
+        }
         match reading::open(path, shared.plan().trust, &shared.plan().old) {
             Ok(log) => {
                 shared.say(index, "the log has appeared; following it");

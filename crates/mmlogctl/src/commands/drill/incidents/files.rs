@@ -130,6 +130,19 @@ pub(super) const INCIDENTS: &[Incident] = &[
         ),
     },
     Incident {
+        name: "metadata-moved",
+        finding: FindingId::Unreadable,
+        about: "Somebody gave the metadata another name while a program was writing.",
+        needs: "",
+        stage: |stage| {
+            in_use(stage, |stage| stage.metadata())?;
+            fs::rename(stage.metadata(), stage.dir.join("moved.mmlog.bak"))?;
+            Ok(None)
+        },
+        command: "mv -n {directory}/moved.mmlog.bak {metadata}",
+        cure: Cure::Command,
+    },
+    Incident {
         name: "data-moved",
         finding: FindingId::DataGone,
         about: "Somebody gave the data file another name.",
