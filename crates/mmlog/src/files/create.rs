@@ -140,9 +140,7 @@ impl Opening<'_> {
             words[SET_NS] = process::now_ns();
             said = Said::Whole(words);
         }
-        if self.has_writers(opened)? || self.stores_followers(opened, geometry.max_writers)? {
-            return Err(super::in_use(&opened.file));
-        }
+        self.check_unused(opened, geometry.max_writers)?;
         self.allocate(opened, &stat, geometry.max_writers, start)?;
         // Who came in between sees that there are no places any more.
         while self.stores_followers(opened, geometry.max_writers)? {
@@ -193,6 +191,22 @@ impl Opening<'_> {
         meta.make_ready();
         crash_point("create:ready");
         Ok(if len > 0 { Origin::Adopted { len } } else { Origin::Created })
+    }
+
+    /// Whether somebody uses the files of a log that is to be made anew.
+    pub(super) fn ask(&self) -> std::result::Result<(), Fault> {
+        self.lease()?;
+        let is_there = |found: Option<Found>| found.is_some_and(|found| found.len > 0);
+        if !is_there(self.place.find(Part::Metadata).map_err(Fault::io("stat the metadata file"))?) {
+            return Ok(());
+        }
+        let Some(opened) = self.open_metadata()? else { return Ok(()) };
+        self.check_unused(&opened, self.config.geometry().max_writers)
+    }
+
+    fn check_unused(&self, opened: &Opened, max_writers: u32) -> std::result::Result<(), Fault> {
+        let is_used = self.has_writers(opened)? || self.stores_followers(opened, max_writers)?;
+        if is_used { Err(super::in_use(&opened.file)) } else { Ok(()) }
     }
 
     /// Whether somebody writes by the metadata that is made anew: he has another data file, and takes ranges here that he

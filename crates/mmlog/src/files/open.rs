@@ -64,11 +64,13 @@ impl Files {
 
     /// Makes the metadata of the log at `place` anew from its data file, which nobody may have open for writing.
     pub(crate) fn rebuild(place: &Arc<Place>, config: &Config) -> Result<Self> {
-        let (intent, deadline) = (Intent::Create, Deadline::after(config.wait, &config.waits));
         let config = Config { adopt: Adopt::Existing, ..config.clone() };
-        Opening { place, config: &config, intent, deadline, metadata: Metadata::Rebuild }
-            .run()
-            .at(place.path())
+        Opening::to_rebuild(place, &config).run().at(place.path())
+    }
+
+    /// An error where [`Files::rebuild`] would be refused because of whoever uses the files. Nothing is made, and nothing stored.
+    pub(crate) fn ask_to_rebuild(place: &Arc<Place>, config: &Config) -> std::result::Result<(), Fault> {
+        Opening::to_rebuild(place, config).ask()
     }
 
     /// These files, or, in a forked child, the same opened again.
@@ -197,7 +199,12 @@ pub(super) struct Opening<'a> {
     pub(super) metadata: Metadata,
 }
 
-impl Opening<'_> {
+impl<'a> Opening<'a> {
+    fn to_rebuild(place: &'a Arc<Place>, config: &'a Config) -> Self {
+        let (intent, deadline) = (Intent::Create, Deadline::after(config.wait, &config.waits));
+        Self { place, config, intent, deadline, metadata: Metadata::Rebuild }
+    }
+
     fn run(&self) -> std::result::Result<Files, Fault> {
         loop {
             let Some(opened) = self.open_metadata()? else {
@@ -225,7 +232,7 @@ impl Opening<'_> {
     }
 
     /// `None`: it vanished in between, try again.
-    fn open_metadata(&self) -> std::result::Result<Option<Opened>, Fault> {
+    pub(super) fn open_metadata(&self) -> std::result::Result<Option<Opened>, Fault> {
         let wanted = if self.intent.writes() { Access::Write } else { Access::Read };
         let (file, access) = match self.open_existing(wanted) {
             Ok(found) => found,

@@ -26,7 +26,7 @@ impl Plan {
     pub fn apply(&self) -> Result<Vec<Step>> {
         let Some(first) = self.steps.first() else { return Ok(Vec::new()) };
         let config = &self.options.0;
-        if matches!(first, Step::Rebuild { .. } | Step::Upgrade) {
+        if first.makes_anew() {
             Files::rebuild(&self.place, config)?;
             return Ok(self.steps.clone());
         }

@@ -15,6 +15,11 @@ pub struct Touched {
 }
 
 impl Step {
+    /// Replaces the metadata, with nobody at it.
+    pub(super) fn makes_anew(&self) -> bool {
+        matches!(self, Self::Rebuild { .. } | Self::Upgrade)
+    }
+
     /// A word that scripts can test.
     pub fn kind(&self) -> &'static str {
         match self {
