@@ -42,7 +42,7 @@ fn said_by_all(log: &Path, who: &str, also: &[&str]) -> (String, String) {
     let listed = listed.arg(log.parent().unwrap()).run();
     let is_once = listed.text().starts_with("1 log: 1 DAMAGED\n");
     assert!(listed.code == 2 && (is_once || listed.text().contains(" OK")), "{listed:?}");
-    let (begins, ends) = (sentence.split(',').next().unwrap(), "its bytes are not lost yet");
+    let (begins, ends) = (sentence.split([',', '(']).next().unwrap(), "its bytes are not lost yet");
     let plain = mmlogctl("status", log).run();
     let own = format!("\n               {command}\n");
     assert!(plain.text().starts_with("DAMAGED  ") && plain.text().contains(&own), "{plain:?}");
@@ -54,7 +54,7 @@ fn said_by_all(log: &Path, who: &str, also: &[&str]) -> (String, String) {
     });
     for text in texts.into_iter().chain(others) {
         assert!(text.contains(begins) && text.contains(who) && text.contains(&command), "{text}");
-        let says = [ends, "nothing is lost yet", "the metadata was moved"];
+        let says = [ends, "nothing is lost yet", "has what was appended until now", "the metadata was moved"];
         assert!(says.iter().any(|words| text.contains(words)), "{text}");
     }
     let screen = mmlogctl("inspect", log).arg("--once").run().text();
@@ -92,15 +92,25 @@ fn a_data_file_that_was_removed_under_a_writer_is_saved_by_what_is_printed_befor
     let writer = writing(&log);
     fs::remove_file(&log).unwrap();
     let who = format!("process {} (mmlogctl append", writer.pid());
-    let (command, step) = said_by_all(&log, &who, &["append", "cat", "tail"]);
-    assert!(command.starts_with(&format!("cp --sparse=always /proc/{}/fd/", writer.pid())), "{command}");
+    let saves = format!("cp --sparse=always /proc/{}/fd/", writer.pid());
+    let (command, _) = said_by_all(&log, &who, &["append", "cat", "tail"]);
+    assert!(command.starts_with(&saves), "{command}");
     paste(&command);
     assert_eq!(bytes_of(&format!("{}.saved", log.display())), b"one\n");
-    // What is saved is not overwritten.
-    let (again, _) = said_by_all(&log, &who, &[]);
-    assert!(again.contains(".saved.1"), "{again}");
-    assert!(go_on(&step).contains(" repair --recreate "), "{step}");
+    // What came since is saved, too, and what is saved is not overwritten.
     let mut writer = writer;
+    writer.feed(b"later\n");
+    wait_for("what is lacking", || {
+        let told = mmlogctl("status", &log).run().text();
+        (told.contains(&saves) && told.contains(".saved.1")).then_some(())
+    });
+    let (again, _) = said_by_all(&log, &who, &[]);
+    paste(&again);
+    assert_eq!(bytes_of(&format!("{}.saved.1", log.display())), b"one\nlater\n");
+    // Then the first thing to do is to go on.
+    let (command, _) = said_by_all(&log, &who, &["cat"]);
+    assert!(command.starts_with("mmlogctl repair --recreate "), "{command}");
+    paste(&command.replacen("mmlogctl", env!("CARGO_BIN_EXE_mmlogctl"), 1));
     writer.feed(b"two\n");
     wait_for("the next line", || mmlogctl("cat", &log).run().text().contains("two\n").then_some(()));
     // It says, some seconds later, that its file was gone.

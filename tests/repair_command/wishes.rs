@@ -203,11 +203,11 @@ fn a_file_that_somebody_writes_to_gets_no_new_metadata() {
     poke(&log, at::MAGIC, b"MMLOG");
     let writer = fs::File::options().append(true).open(&log).unwrap();
     let before = raw(&log);
-    let us = format!("left  in use by process {} (", std::process::id());
+    let us = format!("in use by process {} (", std::process::id());
     // What is only asked for says the same.
     for asked in [&["--rebuild", "--wait=0s"][..], &["--rebuild", "--dry-run"]] {
         let ended = repair(&log, asked);
-        assert!(ended.code == 3 && ended.text().contains(&us), "{ended:?}");
+        assert!(ended.code == 3 && ended.stderr.contains(&us), "{ended:?}");
         assert!(before == raw(&log));
     }
     drop(writer);
@@ -240,10 +240,10 @@ fn metadata_that_somebody_writes_by_is_not_made_anew_for_the_file_that_replaced_
     writer.feed(CONTENT);
     crate::cli::wait_for("it is appended", || (fs::read(&log).ok()?.starts_with(CONTENT)).then_some(()));
     replace_by(&log, b"somebody else's\n");
-    let him = format!("left  in use by process {} (", writer.pid());
+    let him = format!("in use by process {} (", writer.pid());
     for asked in [&["--rebuild", "--wait=0s"][..], &["--rebuild", "--dry-run"]] {
         let refused = repair(&log, asked);
-        assert!(refused.code == 3 && refused.text().contains(&him), "{refused:?}");
+        assert!(refused.code == 3 && refused.stderr.contains(&him), "{refused:?}");
     }
     writer.signal(Signal::SIGKILL);
     writer.end();

@@ -398,11 +398,13 @@ fn moved(id: FindingId, s: &Status) -> Damage {
 /// The file that was there, by whoever has it open, as far as one may see.
 fn open_still(id: FindingId, with: With<'_>) {
     let opener = Opener { pid: 4312, command: "web --log `app`".to_owned(), fd: 7 };
-    for by in [vec![opener.clone(), opener.clone()], vec![opener], Vec::new()] {
+    for (by, is_saved) in [(2, false), (1, false), (1, true), (0, false)] {
         with(&|s| {
-            let mut save_as = s.path.clone().into_os_string();
-            save_as.push(".saved");
-            let still_open = StillOpen { by: by.clone(), is_unseen: true, save_as: save_as.into() };
+            let save_as = s.path.with_file_name("app's.saved");
+            let saved = is_saved.then(|| save_as.clone());
+            let gone_since = SystemTime::now().checked_sub(Duration::from_secs(60));
+            let by = vec![opener.clone(); by];
+            let still_open = StillOpen { by, is_unseen: true, save_as, saved, gone_since };
             s.damage = vec![Damage { still_open: Some(still_open), ..damage(id) }];
             s.writers = vec![writer()];
         });

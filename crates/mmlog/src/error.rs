@@ -14,7 +14,7 @@ pub use class::Class;
 pub use fault::Fault;
 pub use rights::Rights;
 pub(crate) use rights::as_whom;
-pub(crate) use words::{GONE, have_open, moves_aside, numbers, quoted_directory, set_aside, shown, too_large};
+pub(crate) use words::{GONE, moves_aside, numbers, quoted_directory, set_aside, shown, too_large};
 pub use words::{quoted, reason, with_log};
 
 /// The library's result.

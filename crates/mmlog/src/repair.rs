@@ -1,8 +1,7 @@
 //! Repair, for what nobody heals by himself: examine -> facts -> plan -> apply.
 //!
 //! 1. [`examine`] looks and changes nothing.
-//! 2. [`Examination::plan`] decides, in a pure function of the facts and of what was asked for; then it asks whether anybody uses
-//!    files that are to be made anew.
+//! 2. [`Examination::plan`] decides, in a pure function of the facts and of what was asked for.
 //! 3. [`Plan::apply`] acts, under the maintenance byte and the log's lock, while live writers go on. What is only
 //!    stopped is never touched.
 //!
@@ -23,8 +22,8 @@ pub use plan::{Left, Plan, Step, Why, Wish};
 pub use step::Touched;
 
 use crate::check;
-use crate::error::{At, Class, Fault, Result, with_log};
-use crate::files::{Files, open};
+use crate::error::{At, Fault, Result, with_log};
+use crate::files::open;
 use crate::log::Options;
 use crate::sys::place::Place;
 
@@ -88,14 +87,7 @@ impl Examination {
 
     /// What would be done about it, given what was asked for.
     pub fn plan(&self, wishes: &[Wish]) -> Plan {
-        let (mut steps, mut left) = plan::decide(&self.facts, wishes);
-        if steps.first().is_some_and(Step::makes_anew)
-            && let Err(fault) = Files::ask_to_rebuild(&self.place, &self.options.0)
-        {
-            steps.clear();
-            let why = if fault.class() == Class::Busy { Why::Alive } else { Why::Beyond };
-            left.push(Left { what: fault.to_string(), why });
-        }
+        let (steps, mut left) = plan::decide(&self.facts, wishes);
         left.iter_mut().for_each(|left| left.what = with_log(&left.what, self.place.path()));
         Plan { place: Arc::clone(&self.place), options: self.options.clone(), steps, left }
     }

@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use super::words::{self, GONE, advice, misfit, quoted, shorter, shown, words};
 use super::{Blocker, PanicRecord, Rights};
-use crate::sys::holders::Opener;
 use crate::units::{counted, lasting, size};
 
 /// The problem, without the path: `LOG` stands for it in commands.
@@ -85,10 +84,10 @@ pub enum Fault {
     #[error("{}", words::no_metadata(*len, *ends_in_nuls, *reads))]
     #[allow(missing_docs, reason = "said above")]
     NoMetadata { len: u64, ends_in_nuls: bool, reads: bool },
-    /// The metadata was given another name, and who has it open there.
-    #[error("{}", words::metadata_moved(to, by))]
+    /// The metadata was given another name; that somebody has it open there, in words, and his process id.
+    #[error("{}", words::metadata_moved(to, used))]
     #[allow(missing_docs, reason = "said above")]
-    MetadataMoved { to: PathBuf, by: Vec<Opener> },
+    MetadataMoved { to: PathBuf, used: String, pid: Option<u32> },
     /// An old segment was named, not its log; what reads the segment alone; whether the log is there.
     #[error("{}", words::segment(log, reads, *is_there))]
     #[allow(missing_docs, reason = "said above")]

@@ -8,9 +8,7 @@ use nix::libc;
 use nix::sys::resource::{Resource, getrlimit};
 
 use super::Fault;
-use crate::files::METADATA_SUFFIX;
-use crate::sys::holders::Opener;
-use crate::units::{agree, listed, size};
+use crate::units::size;
 
 impl Fault {
     /// Without what to do about it.
@@ -194,7 +192,7 @@ pub(crate) const GONE: &str = "put it, or a copy, back; else `mmlogctl repair --
 pub fn with_log(text: &str, log: &Path) -> String {
     let (path, directory) = (quoted(log), quoted_directory(log));
     let mut metadata = log.as_os_str().to_owned();
-    metadata.push(METADATA_SUFFIX);
+    metadata.push(".mmlog");
     let metadata = quoted(Path::new(&metadata));
     let filled = |command: &str| {
         let words = command.split(' ').map(|word| match word {
@@ -260,17 +258,9 @@ pub fn quoted(path: &Path) -> String {
     }
 }
 
-/// `process 4312 (web) has it open still`.
-pub(crate) fn have_open(openers: &[Opener], since: &str) -> String {
-    let named: Vec<String> = openers.iter().map(Opener::named).collect();
-    let count = named.len() as u64;
-    let (who, has) = (agree(count, "process", "processes"), agree(count, "has", "have"));
-    format!("{who} {}{since} {has} it open still", listed(&named))
-}
-
 /// Metadata that lies at `there`.
-pub(super) fn metadata_moved(there: &Path, by: &[Opener]) -> String {
-    let who = if by.is_empty() { String::new() } else { format!(", and {}", have_open(by, "")) };
+pub(super) fn metadata_moved(there: &Path, used: &str) -> String {
+    let who = if used.is_empty() { String::new() } else { format!(", and {used}") };
     format!(
         "the metadata was moved: it is {} now{who}; `mv -n {} LOG.mmlog` puts it back",
         shown(there),

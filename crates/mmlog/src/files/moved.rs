@@ -12,7 +12,7 @@ use super::METADATA_SUFFIX;
 use super::meta::{self, Stage};
 use crate::error::Fault;
 use crate::layout::Header;
-use crate::sys::holders::{Link, openers_at};
+use crate::sys::holders::{Link, have_open, openers_at};
 use crate::sys::mounts::Table;
 use crate::sys::place::{Access, Found, Part, Place};
 
@@ -33,7 +33,8 @@ pub(super) fn metadata(place: &Place) -> Option<Fault> {
         },
     )?;
     let by = openers_at(place.directory_fd(), &links, &there, found.id.1);
-    Some(Fault::MetadataMoved { to: as_named(place, there), by })
+    let used = if by.is_empty() { String::new() } else { have_open(&by, "") };
+    Some(Fault::MetadataMoved { to: as_named(place, there), used, pid: by.first().map(|one| one.pid) })
 }
 
 /// Beside the log as the log was named, elsewhere whole.

@@ -34,6 +34,17 @@ impl Plan {
         self.mend(&files).at(self.place.path())
     }
 
+    /// Asks for what [`apply`](Self::apply) would be refused before it does anything; changes nothing.
+    ///
+    /// # Errors
+    /// [`Fault::InUse`] when somebody uses files that are to be made anew.
+    pub fn ask(&self) -> Result<()> {
+        match self.steps.first().is_some_and(Step::makes_anew) {
+            true => Files::ask_to_rebuild(&self.place, &self.options.0).at(self.place.path()),
+            false => Ok(()),
+        }
+    }
+
     fn mend(&self, files: &Files) -> std::result::Result<Vec<Step>, Fault> {
         let deadline = &files.patience();
         let _maintenance = files.maintenance(Operation::Repair, deadline)?;

@@ -1,15 +1,15 @@
 //! Files of a log that are not at their paths any more, and whoever has them open: what they hold can be saved as long as
 //! he does.
 
-use std::ffi::OsString;
-use std::os::unix::fs::MetadataExt as _;
+use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 
 use super::{Damage, FindingId, facts};
 use crate::files::{Files, METADATA_SUFFIX, owner};
 use crate::sys::holders::{Opener, links, openers_of_removed};
 use crate::sys::mounts::Table;
-use crate::sys::place::{Part, Place};
+use crate::sys::place::{Access, Part, Place};
 
 /// Who has a file open that is not at its path any more.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -20,6 +20,10 @@ pub struct StillOpen {
     pub is_unseen: bool,
     /// A name that is free.
     pub save_as: PathBuf,
+    /// What has all that was appended, by one of the names that are given for it.
+    pub saved: Option<PathBuf>,
+    /// When its inode last changed: not before it lost its name, and perhaps later, if somebody writes to it.
+    pub gone_since: Option<SystemTime>,
 }
 
 /// Notes who has the data file open, where it is gone from its path, or another one is there. `openers` tells, of an inode,
@@ -46,7 +50,10 @@ pub(super) fn look(
             files.meta.used_slots().iter().map(|slot| owner::of(&slot.cold).pid).collect();
         by.sort_by_key(|opener| !writers.contains(&opener.pid));
         let save_as = free_name(files.path());
-        damage.still_open = damage.moved_to.is_none().then_some(StillOpen { by, is_unseen, save_as });
+        let saved = names_to_save_as(files.path()).find(|name| has_all(name, files));
+        let gone_since = by.first().and_then(Opener::gone_since);
+        let open = StillOpen { by, is_unseen, save_as, saved, gone_since };
+        damage.still_open = damage.moved_to.is_none().then_some(open);
     }
 }
 
@@ -81,14 +88,33 @@ pub(super) fn removed(log: &Path) -> Option<Removed> {
     (!metadata.is_empty() || !data.is_empty()).then(|| Removed { data, metadata, save_as: free_name(log) })
 }
 
+/// Whether that file has what was appended, up to the last byte, as far as its length and that byte tell.
+fn has_all(saved: &Path, files: &Files) -> bool {
+    let control = files.control();
+    let len = control.look().start.saturating_sub(control.base());
+    let mut last = [0];
+    let name = saved.file_name().unwrap_or_default();
+    len > 0
+        && files.place.find_named(name).is_ok_and(|found| found.is_some_and(|f| f.odd_kind().is_none()))
+        && files
+            .place
+            .open_named(name, Access::Read)
+            .is_ok_and(|f| f.read_exact_at(&mut last, len - 1).is_ok())
+        && last != [0]
+}
+
 /// `app.log.saved`, or with a number.
-fn free_name(log: &Path) -> PathBuf {
-    let name = |end: String| {
-        let mut name: OsString = log.as_os_str().to_owned();
+fn names_to_save_as(log: &Path) -> impl Iterator<Item = PathBuf> {
+    let log = log.as_os_str().to_owned();
+    let name = move |end: String| {
+        let mut name = log.clone();
         name.push(end);
         PathBuf::from(name)
     };
-    let mut names =
-        std::iter::once(name(".saved".to_owned())).chain((1..100).map(|nth| name(format!(".saved.{nth}"))));
-    names.find(|name| name.symlink_metadata().is_err()).unwrap_or_else(|| name(".saved".to_owned()))
+    (0..100).map(move |nth| name(if nth == 0 { ".saved".to_owned() } else { format!(".saved.{nth}") }))
+}
+
+fn free_name(log: &Path) -> PathBuf {
+    let mut names = names_to_save_as(log).skip_while(|name| name.symlink_metadata().is_ok());
+    names.next().unwrap_or_else(|| names_to_save_as(log).next().unwrap_or_default())
 }

@@ -10,14 +10,16 @@ use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, CWD, OFlags, Statx, StatxFlags, statx};
 
 use super::process::{self, Who};
 use crate::deadline::{Deadline, Waits};
 use crate::error::quoted;
+use crate::units::{agree, listed};
 
 fn for_ever() -> Deadline {
     Deadline::after(Duration::MAX, &Waits::default())
@@ -143,9 +145,24 @@ impl Opener {
         link.as_os_str().as_bytes().strip_suffix(DELETED) == Some(path.as_os_str().as_bytes())
     }
 
+    /// When the inode of the file, which has lost its last name, was last changed. The file is one of the log's file system.
+    pub(crate) fn gone_since(&self) -> Option<SystemTime> {
+        let asked = fs::metadata(format!("/proc/{}/fd/{}", self.pid, self.fd)).ok()?;
+        let since = Duration::new(asked.ctime().try_into().ok()?, asked.ctime_nsec().try_into().ok()?);
+        (asked.nlink() == 0).then(|| SystemTime::UNIX_EPOCH.checked_add(since))?
+    }
+
     fn link(&self) -> Option<PathBuf> {
         fs::read_link(format!("/proc/{}/fd/{}", self.pid, self.fd)).ok()
     }
+}
+
+/// `process 4312 (web) has it open still`.
+pub(crate) fn have_open(openers: &[Opener], since: &str) -> String {
+    let named: Vec<String> = openers.iter().map(Opener::named).collect();
+    let count = named.len() as u64;
+    let (who, has) = (agree(count, "process", "processes"), agree(count, "has", "have"));
+    format!("{who} {}{since} {has} it open still", listed(&named))
 }
 
 /// Processes other than this one that have the file of that number open, on the file system of `place`; and whether there

@@ -3,11 +3,11 @@
 use std::path::Path;
 
 use super::critical;
-use crate::error::{Class, Error, Fault, have_open, moves_aside, quoted};
+use crate::error::{Class, Error, Fault, moves_aside, quoted, shown};
 use crate::files::{METADATA_SUFFIX, moved};
 use crate::status::still_open::{Removed, removed};
 use crate::status::{Damage, Finding, FindingId, State, Status, StillOpen, WriterStatus};
-use crate::sys::holders::Opener;
+use crate::sys::holders::{Opener, have_open};
 use crate::sys::process;
 use crate::units::{agree, lasting, listed};
 
@@ -51,7 +51,14 @@ impl Status {
     pub(super) fn still_open(&self, open: &StillOpen, found: Finding) -> Finding {
         let Finding { sentence, next_step, .. } = &found;
         if let [first, ..] = &*open.by {
-            let sentence = format!("{sentence}, and {}: its bytes are not lost yet", self.have_it(&open.by));
+            let ago = open.gone_since.and_then(|at| at.elapsed().ok());
+            let ago = ago.map(|time| format!(" (for at least {})", lasting(time))).unwrap_or_default();
+            let named = |path: &Path| shown(Path::new(path.file_name().unwrap_or_default()));
+            let kept = match &open.saved {
+                Some(saved) => format!("{} has what was appended until now", named(saved)),
+                None => "its bytes are not lost yet".to_owned(),
+            };
+            let sentence = format!("{sentence}{ago}, and {}: {kept}", self.have_it(&open.by));
             let goes_on = match found.id {
                 FindingId::DataGone => {
                     let recreate = self.command("repair --recreate");
@@ -61,7 +68,10 @@ impl Status {
                 }
                 _ => next_step.clone(),
             };
-            let next = format!("{} saves them first; then {goes_on}", saves(first, &open.save_as));
+            let next = match open.saved {
+                Some(_) => goes_on,
+                None => format!("{} saves them first; then {goes_on}", saves(first, &open.save_as)),
+            };
             return Finding { sentence, next_step: next, pid: Some(first.pid), ..found };
         }
         let me = process::effective_user();
@@ -181,7 +191,7 @@ pub fn explain(error: &Error) -> Finding {
         _ => State::Ok,
     };
     let pid = match error.fault() {
-        Fault::MetadataMoved { by, .. } => by.first().map(|opener| opener.pid),
+        Fault::MetadataMoved { pid, .. } => *pid,
         _ => None,
     };
     Finding { pid, ..critical(id, state, problem.to_owned(), next) }

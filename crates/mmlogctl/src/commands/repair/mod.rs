@@ -118,7 +118,10 @@ pub fn run(args: &RepairArgs, out: &mut Output) -> Result<Exit, Failure> {
     repair.say(|| human::found(&args.log, &facts, &plan))?;
     let (steps, left) = (plan.steps.clone(), plan.left.clone());
     let mut report = Report { facts, steps, left, holes: Vec::new(), applied: false };
-    let ended = if args.dry_run { Ok(plan) } else { repair.apply(plan, &mut report) };
+    let ended = match args.dry_run {
+        true => plan.ask().map(|()| plan).map_err(Failure::from),
+        false => repair.apply(plan, &mut report),
+    };
     if args.json {
         let object = json::object(&args.log, &report, ended.as_ref().err());
         repair.out.line(&json_line(&object.to_string()))?;
