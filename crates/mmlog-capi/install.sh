@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs libmmlog for C programs: headers, shared and static library, pkg-config file.
+# Installs libmmlog for C programs: headers, shared and static library, pkg-config file, manual page.
 #   install.sh PREFIX [DESTDIR]
 # LIBDIR: where the libraries go, PREFIX/lib if not set. BUILT: where cargo has left them; if not set, they are built for release.
 # The static archive is one object that exports the functions of the headers alone, so that it gets along with
@@ -30,10 +30,11 @@ objcopy --strip-debug "$BUILT/libmmlog_capi.so" "$work/libmmlog.so"
 sed -e "s|@PREFIX@|$prefix|" -e "s|@LIBDIR@|$libdir|" -e "s|@VERSION@|$version|" mmlog.pc.in >"$work/mmlog.pc"
 
 to=$destdir$libdir
-install -d "$to/pkgconfig" "$destdir$prefix/include"
+install -d "$to/pkgconfig" "$destdir$prefix/include" "$destdir$prefix/share/man/man3"
 install -m 755 "$work/libmmlog.so" "$to/libmmlog.so.$version"
 ln -sf "libmmlog.so.$version" "$to/libmmlog.so.$major"
 ln -sf "libmmlog.so.$major" "$to/libmmlog.so"
 install -m 644 "$work/libmmlog.a" "$to/libmmlog.a"
 install -m 644 "$work/mmlog.pc" "$to/pkgconfig/mmlog.pc"
 install -m 644 include/*.h include/*.hpp "$destdir$prefix/include"
+install -m 644 ../../man/mmlog.3 "$destdir$prefix/share/man/man3"

@@ -36,6 +36,14 @@ impl Block {
         }
     }
 
+    /// A program in C or C++ names its file behind the language: the blocks after it compile that.
+    pub(crate) fn file(&self) -> Option<&str> {
+        self.language
+            .split_once(' ')
+            .filter(|(language, _)| ["c", "cpp"].contains(language))
+            .map(|(_, file)| file)
+    }
+
     pub(crate) fn is_rust(&self) -> bool {
         self.language.starts_with("rust")
     }

@@ -84,6 +84,12 @@ pub(crate) const LISTED: &[Listed] = &[
         Check::In(".ci/run", "cargo install --locked --path crates/mmlogctl"),
     ),
     listed("doc/drill.md", "drill --all", MINUTES, Check::In("tests/drill_command.rs", "\"--all\"")),
+    listed(
+        "doc/c.md",
+        "install.sh ~/.local",
+        "a build of minutes",
+        Check::In("crates/mmlog-capi/tests/install.rs", "here(\"install.sh\")"),
+    ),
     listed("doc/library.md", "[dependencies]", "cargo's own file", Check::Form),
     listed("doc/measured.md", "mmlogctl bench", MINUTES, Check::Parses),
     listed("doc/migration.md", "systemctl", SERVER, Check::In("contrib/verify", "systemd-analyze verify")),

@@ -34,6 +34,9 @@ impl Stage {
             symlink(root().join(name), scratch.file(name)).unwrap();
         }
         symlink(root(), scratch.file("mmlog")).unwrap();
+        // Where cargo has left libmmlog for this very test.
+        let built = std::env::current_exe().unwrap();
+        symlink(built.parent().unwrap(), scratch.file("target/built")).unwrap();
         symlink(env!("CARGO_BIN_EXE_mmlogctl"), scratch.file("bin/mmlogctl")).unwrap();
         symlink(env!("CARGO_BIN_EXE_mmlogctl"), scratch.file("target/release/mmlogctl")).unwrap();
         for (program, _) in STAND_INS {
@@ -179,9 +182,9 @@ fn follows(command: &str) -> bool {
 
 /// Whether a program that a command needs is not here.
 pub(crate) fn lacks(command: &str) -> Option<&'static str> {
-    const NEEDED: [&str; 4] = ["cargo", "jq", "less", "script"];
+    const NEEDED: [&str; 7] = ["cargo", "g++", "gcc", "jq", "less", "pkg-config", "script"];
     let missing = |program: &&&str| {
-        command.split([' ', '|']).any(|word| word == **program)
+        command.split([' ', '|', '(']).any(|word| word == **program)
             && !crate::cli::succeeds(Command::new("which").arg(program))
     };
     NEEDED.iter().find(missing).copied()

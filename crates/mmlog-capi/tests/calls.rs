@@ -55,6 +55,14 @@ fn structs_of_older_and_newer_programs_are_understood_or_refused() {
 fn the_status_is_json_with_the_keys_of_the_tool() {
     let Some((_, printed)) = both("status") else { return };
     let status: serde_json::Value = serde_json::from_str(&printed).unwrap();
+    let page = std::fs::read_to_string(programs::here("../../man/mmlog.3")).unwrap();
+    let objects = [&status, &status["writers"][0], &status["segments"][0], &status["durability"]];
+    for key in objects.into_iter().flat_map(|object| object.as_object().unwrap().keys()) {
+        assert!(
+            page.contains(&format!(" {key} ")) || page.contains(&format!(" {key}\n")),
+            "mmlog(3) has no {key}"
+        );
+    }
     assert_eq!(status["schema"], 1);
     assert!(status["path"].as_str().unwrap().ends_with("app.log"));
     assert_eq!((&status["state"], &status["cursor"]), (&"OK".into(), &7.into()));

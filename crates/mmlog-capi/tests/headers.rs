@@ -85,6 +85,23 @@ fn constants_and_error_codes_have_the_values_of_the_sources() {
 }
 
 #[test]
+fn the_manual_has_every_function_and_every_error() {
+    let page = fs::read_to_string(here("../../man/mmlog.3")).unwrap();
+    let header = checked_in();
+    let mut functions = 0;
+    for line in
+        header.lines().filter(|line| line.ends_with(");") && line.starts_with(|c: char| c.is_lowercase()))
+    {
+        assert!(page.contains(&format!("\n.B \"{line}\"\n")), "{line}");
+        functions += 1;
+    }
+    assert!(functions > 20);
+    for (name, _) in codes::ALL {
+        assert!(page.contains(&format!("\n{name}\tE")), "{name}");
+    }
+}
+
+#[test]
 fn the_library_exports_the_functions_of_the_headers_and_nothing_else() {
     if !is_there("nm") {
         return;

@@ -122,6 +122,7 @@ fn destdir_is_where_the_files_go_and_in_none_of_them() {
         "lib/libmmlog.a",
         "lib/libmmlog.so",
         "lib/libmmlog.so.0",
+        "share/man/man3/mmlog.3",
     ] {
         assert!(root.join(file).exists(), "{file}");
     }
