@@ -406,6 +406,14 @@ fn a_reader_that_has_not_come_back_for_long_is_a_note_and_one_that_moves_or_wait
             .sentence
             .contains(" has read nothing for 12 s, its output is read by 4313 (less +F), which is stopped; ")
     );
+    // It has read ahead: what it prints waits in the pipe.
+    let late = std::mem::replace(&mut status.followers[0].lag, 0);
+    let found = said(&status).unwrap();
+    assert_eq!((found.severity, found.command()), (Severity::Warning, Some("kill -CONT 4313")));
+    assert!(found.sentence.contains(" prints is read by 4313 (less +F), which is stopped; "), "{found:?}");
+    status.followers[0].process = ProcessState::Stopped;
+    assert_eq!(said(&status), None, "the whole job is stopped, and nothing waits for it");
+    (status.followers[0].process, status.followers[0].lag) = (ProcessState::Sleeping, late);
     (status.followers[0].reader, status.followers[0].stands_for) = (None, Some(Duration::from_secs(372)));
     let behind = |f: &mmlog::Finding| f.id == FindingId::ReaderBehind;
     assert!(!status.diagnose(&Thresholds::default()).iter().any(behind), "it is said once");

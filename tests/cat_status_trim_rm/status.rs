@@ -1,5 +1,6 @@
 //! `status` for people: the truth on one screen.
 
+use std::fs;
 use std::path::Path;
 use std::process::Command;
 
@@ -188,6 +189,98 @@ fn a_writer_is_named_by_the_program_that_feeds_its_pipe() {
     program.kill().unwrap();
     program.wait().unwrap();
     writer.end().is_success();
+}
+
+/// As long as it lives; ended also where the test fails.
+struct Ended(std::process::Child);
+
+impl Ended {
+    fn signal(&self, signal: Signal) {
+        kill(self.0.id(), signal);
+    }
+}
+
+impl Drop for Ended {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn kill(pid: u32, signal: Signal) {
+    nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid.cast_signed()), signal).unwrap();
+}
+
+/// Until its status says so; before that and afterwards it does not.
+fn says_while_stopped(log: &Path, pid: u32, said: &str) {
+    let is_said = || mmlogctl("status", log).run().text().contains(said);
+    assert!(!is_said());
+    kill(pid, Signal::SIGSTOP);
+    wait_for(said, || is_said().then_some(()));
+    kill(pid, Signal::SIGCONT);
+    wait_for("it goes on", || (!is_said()).then_some(()));
+}
+
+#[test]
+fn a_program_that_is_stopped_is_named_also_where_others_stand_between_it_and_the_writer() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    let ((first, programs), (second, filters)) = (std::io::pipe().unwrap(), std::io::pipe().unwrap());
+    let program = Ended(Command::new("sleep").arg("1000").stdout(programs).spawn().unwrap());
+    let filter = Ended(Command::new("cat").stdin(first).stdout(filters).spawn().unwrap());
+    let writer = mmlogctl("append", &log).stdin(second).start();
+    let (pid, ours) = (program.0.id(), writer.pid());
+    says_while_stopped(
+        &log,
+        pid,
+        &format!("process {pid} (sleep 1000), whose output writer {ours} appends, is stopped"),
+    );
+    drop(program);
+    drop(filter);
+    writer.end().is_success();
+}
+
+#[test]
+fn so_it_is_below_the_program_that_exec_has_started() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let running = mmlogctl("exec", &log).args(["--", "sh", "-c", "sleep 1000 & echo $!; wait"]).start();
+    let text = wait_for("its id", || fs::read_to_string(&log).ok().filter(|text| text.contains('\n')));
+    let (pid, ours) = (text.lines().next().unwrap().parse().unwrap(), running.pid());
+    says_while_stopped(
+        &log,
+        pid,
+        &format!("process {pid} (sleep 1000), whose output writer {ours} appends, is stopped"),
+    );
+    kill(pid, Signal::SIGKILL);
+    running.end();
+}
+
+#[test]
+fn who_reads_from_a_follower_and_is_stopped_is_named_while_the_pipe_has_room() {
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    let ((first, followers), (second, filters)) = (std::io::pipe().unwrap(), std::io::pipe().unwrap());
+    let follows = Ended(
+        Command::new(env!("CARGO_BIN_EXE_mmlogctl"))
+            .args(["tail", "-f"])
+            .arg(&log)
+            .stdout(followers)
+            .spawn()
+            .unwrap(),
+    );
+    let filter = Ended(Command::new("cat").stdin(first).stdout(filters).spawn().unwrap());
+    let pager = Ended(Command::new("sleep").arg("1000").stdin(second).spawn().unwrap());
+    let (tail, pid) = (follows.0.id(), pager.0.id());
+    wait_for("the follower", || {
+        mmlogctl("status", &log).run().text().contains("followers    ").then_some(())
+    });
+    let said = format!(
+        "what follower {tail} (mmlogctl tail -f {}) prints is read by {pid} (sleep 1000), which is stopped",
+        log.display()
+    );
+    says_while_stopped(&log, pid, &said);
+    filter.signal(Signal::SIGKILL);
 }
 
 #[test]

@@ -7,23 +7,23 @@
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fs;
-use std::io::Read as _;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant, SystemTime};
 
 use mmlog::{FeederStopped, OutputReader, Seat, Status, Thresholds, WriterStatus, not_run_for};
 
 mod pipes;
+mod process;
 mod trouble;
 
 pub use pipes::Side;
-use pipes::others_of;
+use pipes::{Behind, others_of};
+pub(crate) use process::{began, is_stopped, state};
+pub use process::{command_line, unit};
 pub use trouble::{LONG, Trouble, trouble, unread, waits};
 
 use crate::text::clipped;
 
-/// Of a command line, so many bytes.
-const LONGEST: usize = 200;
 /// So many processes are asked in one go; the others come next time.
 const AT_ONCE: usize = 256;
 /// Who is at the other end of a pipe may change: a shell becomes the program that it starts.
@@ -34,8 +34,6 @@ const THOROUGHLY: Duration = Duration::from_secs(60);
 const SHARE: u32 = 200;
 /// Of who feeds a writer, a sentence has room for so many columns.
 const FEEDER: usize = 40;
-/// A follower that has not read for so long may wait for whoever reads from it.
-const LATE: Duration = Duration::from_secs(10);
 /// However many there were.
 const KEPT: usize = 16 << 10;
 
@@ -53,8 +51,8 @@ pub struct Who {
     pub unit: Option<String>,
     /// Who writes into its standard input, if that is a pipe; or who reads from its standard output, where that was asked.
     pub feeder: Option<Feeder>,
-    /// The program that it has started to append what that writes (`exec`).
-    pub program: Option<u32>,
+    /// All that write into what it appends, or read what it prints, also through others: the nearest first.
+    pub line: Vec<Behind>,
 }
 
 /// Whoever is at the other end of a pipe.
@@ -78,8 +76,18 @@ impl Who {
         }
     }
 
-    fn fed_by(&self) -> Option<u32> {
-        self.program.or(self.feeder.as_ref().map(|feeder| feeder.pid))
+    /// Of those that write into what it appends, one that is stopped, and therefore what comes from it.
+    fn feeder_stopped(&self) -> Option<u32> {
+        let waits = |behind: &&Behind| behind.through.is_none_or(process::waits_for_input);
+        self.line.iter().filter(|behind| is_stopped(behind.pid)).find(waits).map(|behind| behind.pid)
+    }
+
+    /// Of those that read what it prints, one that is stopped, else the one that reads from it.
+    fn reader(&self) -> Option<OutputReader> {
+        let of = |pid, command_line: String, is_stopped| OutputReader { pid, command_line, is_stopped };
+        let stopped = self.line.iter().find(|behind| is_stopped(behind.pid));
+        let stopped = stopped.map(|Behind { pid, .. }| of(*pid, called(*pid), true));
+        stopped.or_else(|| self.feeder.as_ref().map(|reader| of(reader.pid, reader.words(), false)))
     }
 
     /// The unit or container of whom to call, else the user.
@@ -97,13 +105,19 @@ impl Feeder {
     }
 }
 
+/// As a sentence names somebody who feeds a writer.
+fn called(pid: u32) -> String {
+    clipped(&command_line(pid), FEEDER)
+}
+
 /// A writer, as a process that can be asked from here.
 #[must_use]
 pub fn person(writer: &WriterStatus) -> Option<Key> {
     Some((writer.seat.pid?, writer.since))
 }
 
-/// Each that may wait for whoever reads from it, where it has done so for long, and where that one is to be named.
+/// Each that may wait for whoever reads from it, where it has done so for long, and where that one is to be named. A follower has read
+/// ahead, so that it seems to wait for nobody.
 fn waiting(status: &mut Status) -> impl Iterator<Item = (Option<Key>, &mut Option<OutputReader>)> {
     let key = |seat: Seat, since, is_late: bool| Some((seat.pid.filter(|_| is_late)?, since));
     let writers = status.writers.iter_mut().filter_map(move |w| {
@@ -114,10 +128,7 @@ fn waiting(status: &mut Status) -> impl Iterator<Item = (Option<Key>, &mut Optio
         let is_late = h.stands_for.is_some_and(|time| time >= LONG);
         (key(h.seat, h.since, is_late), &mut h.reader)
     });
-    let followers = status.followers.iter_mut().map(move |f| {
-        let is_late = f.stands_for.is_some_and(|time| time >= LATE);
-        (key(f.seat, f.since, is_late), &mut f.reader)
-    });
+    let followers = status.followers.iter_mut().map(move |f| (key(f.seat, f.since, true), &mut f.reader));
     writers.chain(holds).chain(followers)
 }
 
@@ -130,12 +141,7 @@ pub fn late(status: &mut Status) -> impl Iterator<Item = Key> {
 pub fn name_readers<'a>(status: &mut Status, known: impl Fn(Key) -> Option<&'a Who>) {
     let mut is_news = false;
     for (key, named) in waiting(status) {
-        let reader = key.and_then(&known).and_then(|who| who.feeder.as_ref());
-        let reader = reader.map(|reader| OutputReader {
-            pid: reader.pid,
-            command_line: reader.words(),
-            is_stopped: is_stopped(reader.pid),
-        });
+        let reader = key.and_then(&known).and_then(Who::reader);
         is_news |= *named != reader;
         *named = reader;
     }
@@ -180,9 +186,8 @@ pub fn name<'a>(status: &mut Status, shown: &[Key], known: impl Fn(Key) -> Optio
     }
     for writer in status.writers.iter_mut().filter(|w| w.alive == Ok(true)) {
         let who = person(writer).and_then(&known);
-        writer.feeder_stopped = who.and_then(Who::fed_by).filter(|pid| is_stopped(*pid)).map(|pid| {
-            FeederStopped { pid, command_line: clipped(&command_line(pid), FEEDER), lasts: not_run_for(pid) }
-        });
+        let stopped = |pid| FeederStopped { pid, command_line: called(pid), lasts: not_run_for(pid) };
+        writer.feeder_stopped = who.and_then(Who::feeder_stopped).map(stopped);
         is_news |= writer.feeder_stopped.is_some();
     }
     if is_news {
@@ -220,6 +225,8 @@ struct Known {
     who: Who,
     /// The pipe that its standard input, or output, is.
     pipe: Option<u64>,
+    /// The pipes that what it appends, or prints, goes through.
+    through: Vec<u64>,
 }
 
 /// When the other ends of pipes are looked up again.
@@ -252,7 +259,10 @@ impl People {
                 self.known.insert(key, known);
                 news.insert(key);
             }
-            if let Some(pipe) = self.known.get(&key).and_then(|known| known.pipe) {
+            let Some(known) = self.known.get(&key) else { continue };
+            for pipe in
+                known.pipe.into_iter().chain(known.through.iter().copied().filter(|p| known.pipe != Some(*p)))
+            {
                 pipes.entry(pipe).or_insert_with(Vec::new).push(key);
             }
         }
@@ -274,9 +284,10 @@ impl People {
         let pipe = self.side.pipe_of(pid);
         let user =
             fs::metadata(format!("/proc/{pid}")).map_or_else(|_| String::new(), |m| self.user(m.uid()));
-        let program = if self.side == Side::Input { program_of(pid) } else { None };
-        let who = Who { command_line: command_line(pid), user, unit: unit(pid), feeder: None, program };
-        Known { who, pipe }
+        let taken = if self.side == Side::Input { process::taken_from_children(pid) } else { Vec::new() };
+        let through = if taken.is_empty() { pipe.into_iter().collect() } else { taken };
+        let who = Who { command_line: command_line(pid), user, unit: unit(pid), ..Who::default() };
+        Known { who, pipe, through }
     }
 
     fn user(&mut self, uid: u32) -> String {
@@ -290,16 +301,20 @@ impl People {
     fn feed(&mut self, pipes: &HashMap<u64, Vec<Key>>, is_new: bool, news: &mut HashSet<Key>) {
         let begun = Instant::now();
         let thoroughly = is_new || self.pipes.thoroughly.is_none_or(|at| at <= begun);
-        let (found, is_thorough) = others_of(self.side, pipes, thoroughly);
-        for (pipe, keys) in pipes {
-            let feeder = found.get(pipe).and_then(|pids| feeder(pids));
-            for key in keys {
-                let Some(known) = self.known.get_mut(key) else { continue };
-                // Who is not seen in passing was seen by a thorough look.
-                if known.who.feeder != feeder && (feeder.is_some() || is_thorough) {
-                    known.who.feeder.clone_from(&feeder);
-                    news.insert(*key);
-                }
+        let ends = others_of(self.side, pipes, thoroughly);
+        let is_thorough = ends.are_all;
+        for key in pipes.values().flatten() {
+            let Some(known) = self.known.get_mut(key) else { continue };
+            let feeder = known.pipe.and_then(|pipe| feeder(ends.at(pipe, key.0)));
+            let line = ends.line(&known.through, key.0);
+            // Who is not seen in passing was seen by a thorough look.
+            if known.who.feeder != feeder && (feeder.is_some() || is_thorough) {
+                known.who.feeder = feeder;
+                news.insert(*key);
+            }
+            if known.who.line != line && (!line.is_empty() || is_thorough) {
+                known.who.line = line;
+                news.insert(*key);
             }
         }
         self.pipes.looked(begun, is_thorough);
@@ -323,84 +338,10 @@ impl Pipes {
     }
 }
 
-fn feeder(pids: &[u32]) -> Option<Feeder> {
-    let pid = *pids.iter().min_by_key(|pid| began(**pid).unwrap_or(u64::MAX))?;
+fn feeder(pids: impl Iterator<Item = u32>) -> Option<Feeder> {
+    let pid = pids.min_by_key(|pid| began(*pid).unwrap_or(u64::MAX))?;
     let (command_line, unit) = (command_line(pid), unit(pid));
     (!command_line.is_empty()).then_some(Feeder { pid, command_line, unit })
-}
-
-/// How a process was called, without the directory of its program, arguments apart by spaces; its name where it has none.
-#[must_use]
-pub fn command_line(pid: u32) -> String {
-    let mut bytes = Vec::new();
-    let read = |file: fs::File, bytes: &mut Vec<u8>| file.take(LONGEST as u64).read_to_end(bytes);
-    let _ = fs::File::open(format!("/proc/{pid}/cmdline")).and_then(|file| read(file, &mut bytes));
-    let text = String::from_utf8_lossy(&bytes).trim_end_matches('\0').replace(['\0', '\n', '\t'], " ");
-    if text.is_empty() {
-        let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-        return name.trim_end().to_owned();
-    }
-    let program = text.split(' ').next().and_then(|path| path.rfind('/')).map_or(0, |slash| slash + 1);
-    text[program..].to_owned()
-}
-
-/// The first of its children whose standard output, or error, is a pipe of which it has the other end.
-fn program_of(pid: u32) -> Option<u32> {
-    let children = fs::read_to_string(format!("/proc/{pid}/task/{pid}/children")).ok()?;
-    let mut children = children.split_ascii_whitespace().filter_map(|child| child.parse().ok()).peekable();
-    children.peek()?;
-    let its: HashSet<u64> = pipes::all_of(pid).collect();
-    children.find(|child| Side::both_outputs_of(*child).any(|pipe| its.contains(&pipe)))
-}
-
-/// When it began, in the kernel's ticks.
-pub(crate) fn began(pid: u32) -> Option<u64> {
-    field(pid, 20)?.parse().ok()
-}
-
-/// Whether a signal has stopped it.
-pub(crate) fn is_stopped(pid: u32) -> bool {
-    state(pid).is_some_and(|state| state == "T")
-}
-
-/// As `/proc` has it in one letter.
-pub(crate) fn state(pid: u32) -> Option<String> {
-    field(pid, 1)
-}
-
-/// What the kernel says of a process, so many fields behind its command.
-fn field(pid: u32, nth: usize) -> Option<String> {
-    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
-    // The command, in parentheses, may hold anything.
-    let from = stat.iter().rposition(|byte| *byte == b')')?;
-    let fields = String::from_utf8_lossy(&stat[from..]);
-    fields.split_ascii_whitespace().nth(nth).map(str::to_owned)
-}
-
-/// The unit of systemd, or the container, that a process is of.
-#[must_use]
-pub fn unit(pid: u32) -> Option<String> {
-    unit_of(&fs::read_to_string(format!("/proc/{pid}/cgroup")).ok()?)
-}
-
-fn unit_of(text: &str) -> Option<String> {
-    let paths = || text.lines().filter_map(|line| line.splitn(3, ':').nth(2));
-    let parts = || paths().flat_map(|path| path.rsplit('/'));
-    if let Some(name) = parts().find_map(container) {
-        return Some(format!("container {name}"));
-    }
-    let is_unit = |part: &&str| part.ends_with(".service") && !part.starts_with("user@");
-    parts().find(is_unit).map(str::to_owned)
-}
-
-/// The id that container managers give their control groups, as short as they show it.
-fn container(part: &str) -> Option<&str> {
-    if let Some(name) = part.strip_prefix("lxc.payload.") {
-        return Some(name);
-    }
-    let id = part.strip_suffix(".scope").unwrap_or(part);
-    let id = id.rsplit('-').next().unwrap_or(id);
-    (id.len() == 64 && id.bytes().all(|b| b.is_ascii_hexdigit())).then(|| &id[..12])
 }
 
 fn users(passwd: &str) -> HashMap<u32, String> {
@@ -417,30 +358,6 @@ mod tests {
     use std::process::{Command, Stdio};
 
     use super::*;
-
-    #[test]
-    fn a_control_group_names_a_unit_or_a_container() {
-        let id = "0123456789abcdef".repeat(4);
-        for (text, unit) in [
-            ("0::/system.slice/nginx.service\n".to_owned(), Some("nginx.service")),
-            (
-                "0::/user.slice/user-1000.slice/user@1000.service/app.slice/web.service\n".to_owned(),
-                Some("web.service"),
-            ),
-            ("0::/user.slice/user-0.slice/session-3.scope\n".to_owned(), None),
-            (format!("12:pids:/docker/{id}\n0::/\n"), Some("container 0123456789ab")),
-            (format!("0::/system.slice/docker-{id}.scope\n"), Some("container 0123456789ab")),
-            (
-                format!("0::/kubepods.slice/pod1.slice/cri-containerd-{id}.scope\n"),
-                Some("container 0123456789ab"),
-            ),
-            ("0::/lxc.payload.web/system.slice/nginx.service\n".to_owned(), Some("container web")),
-            ("0::/\n".to_owned(), None),
-            ("nonsense".to_owned(), None),
-        ] {
-            assert_eq!(unit_of(&text).as_deref(), unit, "{text}");
-        }
-    }
 
     #[test]
     fn users_have_names() {

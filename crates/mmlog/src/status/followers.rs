@@ -141,9 +141,11 @@ impl Observer {
             .collect();
         found.sort_by_key(|follower| std::cmp::Reverse(follower.lag));
         // Those that may be talked about: whoever writes the metadata can store anybody's id there.
-        for (nth, one) in found.iter_mut().enumerate().filter(|(_, one)| one.lag > 0) {
+        for (nth, one) in found.iter_mut().enumerate() {
             let stands = one.process.is_held() || one.stands_for.is_some_and(|time| time >= LOOKED_AT);
-            if (nth == 0 || stands) && !one.seat.pid.is_none_or(|pid| files.may_be_held_by(pid)) {
+            let is_late = one.lag > 0 && (nth == 0 || stands);
+            let is_read = || one.seat.pid.is_some_and(process::prints_into_a_pipe);
+            if (is_late || is_read()) && !one.seat.pid.is_none_or(|pid| files.may_be_held_by(pid)) {
                 (one.pid, one.seat, one.process) = (0, Seat::default(), ProcessState::Unknown);
                 (one.command_line, one.frozen_by, one.stuck_in) = (None, None, None);
             }

@@ -230,6 +230,12 @@ pub(crate) fn waits_to_write(pid: u32) -> Option<Waits> {
     all.find(|waits| waits.place.contains(FULL_PIPE))
 }
 
+/// Whether somebody may read from a pipe what a process prints, as far as this user may see it.
+pub(crate) fn prints_into_a_pipe(pid: u32) -> bool {
+    let output = fs::read_link(format!("/proc/{pid}/fd/1")).unwrap_or_default();
+    output.as_os_str().as_encoded_bytes().starts_with(b"pipe:")
+}
+
 /// Of the kernel's names of where it lets somebody wait, those of who writes to a full pipe.
 pub(crate) const FULL_PIPE: &str = "pipe_write";
 

@@ -153,7 +153,9 @@ impl Status {
     pub(super) fn reader_behind(&self, thresholds: &Thresholds) -> Option<Finding> {
         let most = thresholds.behind.unwrap_or(16 * u64::from(self.chunk_size));
         let is_far = |f: &&FollowerStatus| {
-            f.lag >= most && !f.is_beyond && !is_stopped(f, thresholds) && !stands(f, thresholds)
+            let is_said =
+                is_stopped(f, thresholds) || stands(f, thresholds) || halts(f.reader.as_ref()).is_some();
+            f.lag >= most && !f.is_beyond && !is_said
         };
         let far: Vec<&FollowerStatus> = self.followers.iter().filter(is_far).collect();
         let first = *far.first()?;
@@ -163,22 +165,25 @@ impl Status {
     }
 
     /// It is not slow: it has not come back to read at all. A pager that waits for a key does so, too; where whoever reads from
-    /// it is stopped, somebody has to let that one go on.
+    /// it is stopped, somebody has to let that one go on, also while the pipe has room.
     pub(super) fn readers_stand(&self, thresholds: &Thresholds) -> Vec<Finding> {
-        let is_one =
-            |f: &&FollowerStatus| stands(f, thresholds) && !f.is_beyond && !is_stopped(f, thresholds);
-        let standing = self.followers.iter().filter(is_one);
-        let (halted, standing): (Vec<_>, Vec<_>) = standing.partition(|f| halts(f.reader.as_ref()).is_some());
-        let halted = halted.first().map(|first| {
+        let could = self.followers.iter().filter(|f| !f.is_beyond && !is_stopped(f, thresholds));
+        let (halted, others): (Vec<_>, Vec<_>) = could.partition(|f| halts(f.reader.as_ref()).is_some());
+        let (late, mut fed): (Vec<_>, Vec<_>) = halted.into_iter().partition(|f| stands(f, thresholds));
+        // Of a whole job that is stopped, it is the follower that may be said to be.
+        fed.retain(|f| !f.process.is_held());
+        let of = |them: &[&FollowerStatus], said: fn(&[&FollowerStatus]) -> String| {
+            let first = them.first()?;
             let (next, pid) = reads_on(first.seat.pid, first.reader.as_ref());
-            let found = warning(FindingId::ReaderStands, State::Warning, has_not_read(&halted), next);
-            Finding { pid, ..found }
-        });
+            let found = warning(FindingId::ReaderStands, State::Warning, said(them), next);
+            Some(Finding { pid, ..found })
+        };
+        let standing: Vec<&FollowerStatus> = others.into_iter().filter(|f| stands(f, thresholds)).collect();
         let slow = standing.first().map(|first| {
             let next = self.reads_on(first);
             info(FindingId::ReaderStands, has_not_read(&standing), next).at(first.seat)
         });
-        halted.into_iter().chain(slow).collect()
+        [of(&late, has_not_read), of(&fed, is_not_read), slow].into_iter().flatten().collect()
     }
 
     /// What has a follower read on.
@@ -267,6 +272,17 @@ fn has_not_read(them: &[&FollowerStatus]) -> String {
         lasting(first.stands_for.unwrap_or_default()),
         size(first.lag),
         first.position,
+        and_others(&them[1..])
+    )
+}
+
+/// The same of one that reads, and prints to somebody who does not.
+fn is_not_read(them: &[&FollowerStatus]) -> String {
+    let Some(first) = them.first() else { return String::new() };
+    let reader = first.reader.as_ref().map(OutputReader::read).unwrap_or_default();
+    format!(
+        "what follower {} prints is read by {reader}; it waits in the pipe, and nothing is kept for it{}",
+        called(first),
         and_others(&them[1..])
     )
 }

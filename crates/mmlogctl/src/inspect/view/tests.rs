@@ -157,7 +157,7 @@ fn introduce(model: &mut Model) {
             command_line: command_line.to_owned(),
             unit: Some(unit.to_owned()),
         }),
-        program: None,
+        line: Vec::new(),
     };
     let people = writers.iter().skip(1).zip(all.iter().cycle());
     let people = people.filter_map(|(writer, of)| Some((person(writer)?, who(*of)))).collect();
