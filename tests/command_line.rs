@@ -64,6 +64,12 @@ fn suggestions_are_right_or_not_made() {
         (&["tial", "a"], "'tail'"),
         (&["less", "a"], "`mmlogctl cat LOG | less`"),
         (&["delete", "a"], "`mmlogctl rm LOG` removes a log, `mmlogctl prune --keep 5 LOG` old segments"),
+        (&["delet", "a"], "`mmlogctl rm LOG` removes a log"),
+        (&["remov", "a"], "`mmlogctl rm LOG` removes a log"),
+        (&["rn", "a"], "'rm'"),
+        (&["rotate", "--keep", "3", "a"], "`mmlogctl prune --keep 5 LOG` removes old segments"),
+        (&["trim", "--keep-age=3d", "a"], "`mmlogctl prune --keep 5 LOG` removes old segments"),
+        (&["rotate", "--prune", "a"], "`mmlogctl prune --keep 5 LOG` removes old segments"),
         (&["watch", "a"], "`mmlogctl inspect LOG`"),
     ] {
         let ended = run(typed);

@@ -214,8 +214,12 @@ fn what_is_no_directory_is_said_and_the_rest_is_listed() {
     let ended = ls(["--only-below"]).arg(scratch.file("none")).arg(&log).arg(scratch.path()).run();
     assert_eq!((ended.code, ended.text().lines().next().unwrap()), (1, "1 log: 1 OK"));
     let said = &ended.stderr;
-    assert!(said.contains("none: No such file or directory"), "{said}");
-    assert!(said.contains("app.log: Not a directory"), "{said}");
+    assert!(said.contains("none: no such directory; correct the path"), "{said}");
+    let one =
+        format!("app.log: not a directory, which this lists; `mmlogctl status {}` shows", log.display());
+    assert!(said.contains(&one), "{said}");
+    let ended = ls(["--only-below"]).arg(scratch.file("none")).run();
+    assert_eq!((ended.code, ended.text().as_str()), (1, ""), "that there is no log is not known");
     assert_eq!(ls(["--only-below"]).run().code, 2, "it needs a DIR");
 }
 

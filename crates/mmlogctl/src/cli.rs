@@ -112,7 +112,9 @@ fn alone(words: &[OsString]) -> Option<Command> {
 
 fn whole(words: Vec<OsString>) -> Result<Command, clap::Error> {
     let mut command = command();
-    let matches = command.try_get_matches_from_mut(words).map_err(typed::corrected)?;
+    let matches = command.try_get_matches_from_mut(words);
+    let names = || command.get_subcommands().map(clap::Command::get_name);
+    let matches = matches.map_err(|error| typed::corrected(error, names()))?;
     Cli::from_arg_matches(&matches).map(|cli| cli.command).map_err(|e| e.format(&mut command))
 }
 

@@ -72,6 +72,7 @@ fn count(word: &str, from: bool) -> Option<Vec<String>> {
     Some(words)
 }
 
+const KEEP: &str = "`mmlogctl prune --keep 5 LOG` removes old segments; `mmlogctl policy --set keep=5 LOG` has whoever appends do it";
 const REMOVE: &str = "`mmlogctl rm LOG` removes a log, `mmlogctl prune --keep 5 LOG` old segments";
 
 /// What people type who have it from elsewhere, and what there is instead.
@@ -80,6 +81,10 @@ const ELSEWHERE: &[(&str, &str)] = &[
         "--max-unchanged-stats",
         "nothing is polled: a log that was replaced is noticed at once with --follow=name",
     ),
+    ("--keep", KEEP),
+    ("--keep-bytes", KEEP),
+    ("--keep-age", KEEP),
+    ("--prune", KEEP),
     ("less", "`mmlogctl cat LOG | less`"),
     ("more", "`mmlogctl cat LOG | more`"),
     ("head", "`mmlogctl cat LOG | head`"),
@@ -123,9 +128,19 @@ const ELSEWHERE: &[(&str, &str)] = &[
     ("--format", "`-o json`"),
 ];
 
-/// The error with suggestions that are right: clap's own only where it is a slip of the finger.
+fn known(word: &str) -> Option<&'static str> {
+    ELSEWHERE.iter().find(|(known, _)| *known == word).map(|(_, tip)| *tip)
+}
+
+/// The same for a slip of the finger, of a word that is long enough for one.
+fn nearly_known(word: &str) -> Option<&'static str> {
+    let is_near = |known: &str| known.len() > 4 && !known.starts_with('-') && distance(known, word) == 1;
+    ELSEWHERE.iter().find(|(known, _)| is_near(known)).map(|(_, tip)| *tip)
+}
+
+/// The error with suggestions that are right: clap's own only where it is a slip of the finger. `commands` are all there are.
 #[must_use]
-pub fn corrected(mut error: clap::Error) -> clap::Error {
+pub fn corrected<'a>(mut error: clap::Error, commands: impl Iterator<Item = &'a str>) -> clap::Error {
     let (typed, suggested) = match error.kind() {
         ErrorKind::UnknownArgument => (ContextKind::InvalidArg, ContextKind::SuggestedArg),
         ErrorKind::InvalidSubcommand => (ContextKind::InvalidSubcommand, ContextKind::SuggestedSubcommand),
@@ -133,7 +148,7 @@ pub fn corrected(mut error: clap::Error) -> clap::Error {
     };
     let Some(ContextValue::String(typed)) = error.get(typed).cloned() else { return error };
     let name = |word: &str| word.split(['=', ' ']).next().unwrap_or_default().to_owned();
-    let tip = ELSEWHERE.iter().find(|(word, _)| *word == name(&typed)).map(|(_, tip)| *tip);
+    let tip = known(&name(&typed));
     let is_slip = |other: &String| tip.is_none() && distance(&name(&typed), &name(other)) <= 2;
     // Of several subcommands only those that are one.
     let slips: Vec<String> = match error.remove(suggested) {
@@ -141,7 +156,14 @@ pub fn corrected(mut error: clap::Error) -> clap::Error {
         Some(ContextValue::Strings(all)) => all,
         _ => Vec::new(),
     };
-    let slips: Vec<String> = slips.into_iter().filter(is_slip).collect();
+    let mut slips: Vec<String> = slips.into_iter().filter(is_slip).collect();
+    let is_command = error.kind() == ErrorKind::InvalidSubcommand;
+    let tip = tip.or_else(|| if is_command && slips.is_empty() { nearly_known(&name(&typed)) } else { None });
+    if is_command && slips.is_empty() && tip.is_none() {
+        // Clap thinks of none that are as short as "rm".
+        let near = commands.filter(|command| distance(command, &name(&typed)) == 1);
+        slips.extend(near.map(str::to_owned));
+    }
     // "To pass it as a value" is hardly ever what was meant.
     error.remove(ContextKind::Suggested);
     match (slips.as_slice(), error.kind()) {

@@ -111,7 +111,8 @@ pub fn run(args: &LsArgs, out: &mut Output) -> Result<ExitCode, Failure> {
     logs.sort_by(|a, b| a.rank().cmp(&b.rank()));
     if args.json {
         out.text(&objects(&logs, &census))?;
-    } else {
+    } else if !logs.is_empty() || census.unread.is_empty() {
+        // Where nothing could be looked in, there may be some.
         out.text(&table(&logs, out.columns(), args.coloured.painter(out)))?;
     }
     let (exit, mut verdict) = (said(&logs, &census, out), Verdict::Fine);

@@ -9,6 +9,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
+use mmlog::quoted;
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat, openat2, statat,
 };
@@ -44,7 +45,7 @@ pub(super) fn logs_below(
     let (stat, root) = match opened {
         Ok(opened) => opened,
         Err(e) => {
-            unread.push((directory.to_owned(), mmlog::reason(&e.into())));
+            unread.push((directory.to_owned(), unopened(directory, e)));
             return Vec::new();
         }
     };
@@ -62,6 +63,18 @@ pub(super) fn logs_below(
         }
     }
     walk.logs
+}
+
+/// Why a directory that was named is none.
+fn unopened(directory: &Path, e: Errno) -> String {
+    match e {
+        Errno::NOENT => "no such directory; correct the path".to_owned(),
+        Errno::NOTDIR => {
+            let log = log_of(directory).unwrap_or_else(|| directory.to_owned());
+            format!("not a directory, which this lists; `mmlogctl status {}` shows one log", quoted(&log))
+        }
+        e => mmlog::reason(&e.into()),
+    }
 }
 
 impl Walk<'_> {
