@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use libc::{c_char, c_int};
 
-use crate::codes::{self, Failure, Outcome};
+use crate::codes::{self, Facts, Failure, Outcome};
 use crate::registry::Entry;
 
 thread_local! {
@@ -71,12 +71,13 @@ pub(crate) fn last_code() -> c_int {
 
 #[cold]
 fn failed(failure: Failure) -> c_int {
-    let text = CString::new(failure.text.replace('\0', "?")).unwrap_or_default();
+    let Facts { code, errno, text } = failure.facts();
+    let text = CString::new(text.replace('\0', "?")).unwrap_or_default();
     // Gone in a thread that ends: then there is the code's own text.
     let _ = TEXT.try_with(|kept| kept.replace(text));
-    CODE.set(failure.code);
-    set_errno(failure.errno);
-    failure.code
+    CODE.set(code);
+    set_errno(errno);
+    code
 }
 
 #[allow(unsafe_code, reason = "errno is a C object")]

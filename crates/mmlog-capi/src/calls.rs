@@ -321,9 +321,9 @@ pub unsafe extern "C" fn mmlog_status_json(
 #[unsafe(no_mangle)]
 pub extern "C" fn mmlog_guard_against_sigbus() -> c_int {
     let guard = || {
-        mmlog::guard_against_sigbus().map_err(|e| Failure {
-            errno: e.raw_os_error().unwrap_or(libc::EIO),
-            ..Failure::new(codes::MMLOG_IO, format!("the handler of SIGBUS cannot be set: {e}"))
+        mmlog::guard_against_sigbus().map_err(|e| {
+            let failure = Failure::new(codes::MMLOG_IO, format!("the handler of SIGBUS cannot be set: {e}"));
+            failure.errno(e.raw_os_error().unwrap_or(libc::EIO))
         })
     };
     border::code(border::call(guard, || {}))

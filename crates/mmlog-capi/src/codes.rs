@@ -69,8 +69,11 @@ codes! {
     MMLOG_INTERNAL = 501, EIO, c"internal error of libmmlog; open the log again";
 }
 
-/// A failed call: its code, the errno for it, and the whole sentence.
-pub(crate) struct Failure {
+/// A failed call. One word, so that a call that works carries nothing about.
+pub(crate) struct Failure(Box<Facts>);
+
+/// The code, the errno for it, and the whole sentence.
+pub(crate) struct Facts {
     pub(crate) code: c_int,
     pub(crate) errno: c_int,
     pub(crate) text: String,
@@ -79,20 +82,34 @@ pub(crate) struct Failure {
 pub(crate) type Outcome<T> = std::result::Result<T, Failure>;
 
 impl Failure {
+    #[cold]
+    #[inline(never)]
     pub(crate) fn new(code: c_int, text: impl Into<String>) -> Self {
-        Self { code, errno: default_errno(code), text: text.into() }
+        Self(Box::new(Facts { code, errno: default_errno(code), text: text.into() }))
     }
 
     pub(crate) fn invalid(text: impl Into<String>) -> Self {
         Self::new(MMLOG_INVALID, text)
     }
+
+    /// With the errno of a system call, or one that says more.
+    pub(crate) fn errno(mut self, errno: c_int) -> Self {
+        self.0.errno = errno;
+        self
+    }
+
+    pub(crate) fn facts(self) -> Facts {
+        *self.0
+    }
 }
 
 impl From<Error> for Failure {
+    #[cold]
+    #[inline(never)]
     fn from(error: Error) -> Self {
         let code = code_of(error.fault());
         let errno = errno_of(&error).unwrap_or_else(|| default_errno(code));
-        Self { code, errno, text: error.to_string() }
+        Self::new(code, error.to_string()).errno(errno)
     }
 }
 

@@ -22,7 +22,7 @@ impl log_handle_t {
         // SAFETY: any size may be asked for; null is looked at.
         let block = unsafe { libc::malloc(size_of::<Self>()) }.cast::<Self>();
         if block.is_null() {
-            return Err(Failure { errno: libc::ENOMEM, ..Failure::invalid("no memory for a handle") });
+            return Err(Failure::invalid("no memory for a handle").errno(libc::ENOMEM));
         }
         // SAFETY: as large as the value, and aligned for every C type.
         unsafe { ptr::write(block, Self { magic: MAGIC, entry }) };
