@@ -97,3 +97,41 @@ pub(crate) fn last_text() -> *const c_char {
     }
     TEXT.try_with(|text| text.borrow().as_ptr()).unwrap_or(constant.as_ptr())
 }
+
+#[cfg(test)]
+#[allow(clippy::panic, reason = "the panic that is kept from C")]
+mod tests {
+    use super::*;
+
+    fn text() -> String {
+        #[allow(unsafe_code, reason = "a text of this very module")]
+        // SAFETY: a C string, valid until the next call.
+        let text = unsafe { CStr::from_ptr(last_text()) };
+        text.to_string_lossy().into_owned()
+    }
+
+    #[test]
+    fn a_panic_does_not_cross_the_border_and_breaks_what_it_was_in() {
+        let mut is_broken = false;
+        let done = call(|| -> Outcome<()> { panic!("a bug") }, || is_broken = true);
+        assert_eq!((done, is_broken, last_code()), (Err(codes::MMLOG_INTERNAL), true, codes::MMLOG_INTERNAL));
+        assert!(text().contains("internal error"));
+    }
+
+    #[test]
+    fn a_call_that_works_leaves_no_error_of_the_one_before() {
+        assert_eq!(call(|| Err::<(), _>(Failure::invalid("no\0t so")), || {}), Err(codes::MMLOG_INVALID));
+        assert_eq!((last_code(), text().as_str()), (codes::MMLOG_INVALID, "no?t so"));
+        assert_eq!(call(|| Ok(7), || {}), Ok(7));
+        assert_eq!((last_code(), text().as_str()), (0, "success"));
+    }
+
+    #[test]
+    fn each_thread_has_an_error_of_its_own() {
+        let _ = call(|| Err::<(), _>(Failure::invalid("here")), || {});
+        std::thread::scope(|scope| {
+            scope.spawn(|| assert_eq!((last_code(), text().as_str()), (0, "success")));
+        });
+        assert_eq!(text(), "here");
+    }
+}

@@ -8,7 +8,12 @@ use programs::{Program, is_there};
 /// Programs, how they are compiled, and their parts that take no long.
 const PARTS: [(&str, &str, &str, &[&str]); 4] = [
     ("gcc", "-std=c11", "tests/c/life.c", &["opens", "both_sides", "contents", "refused"]),
-    ("gcc", "-std=c11", "tests/c/calls.c", &["cycle", "parts", "bounded", "follows", "status", "sizes"]),
+    (
+        "gcc",
+        "-std=c11",
+        "tests/c/calls.c",
+        &["cycle", "parts", "bounded", "follows", "crowd", "status", "sizes"],
+    ),
     ("gcc", "-std=c11", "tests/c/ends.c", &["killed", "adopts"]),
     ("g++", "-std=c++17", "tests/cpp/layer.cpp", &["layer"]),
 ];

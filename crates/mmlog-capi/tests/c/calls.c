@@ -2,6 +2,7 @@
 #include <mmlog.h>
 
 #include <errno.h>
+#include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -165,6 +166,28 @@ static void follows(void)
     CHECK(mmlog_close(log) == 0);
 }
 
+/* Threads that open and close the log for each line, so that now and then it is nobody's. */
+static void *opens_for_each(void *number)
+{
+    for (int i = 0; i < 200; i++) {
+        char line[64];
+        int len = snprintf(line, sizeof line, "writer %d line %d\n", (int)(size_t)number, i);
+        log_handle_t *log = opened();
+        CHECK(mmlog_append(log, line, (size_t)len, NULL) == 0);
+        CHECK(mmlog_close(log) == 0);
+    }
+    return NULL;
+}
+
+static void crowd(void)
+{
+    pthread_t threads[4];
+    for (size_t i = 0; i < 4; i++)
+        CHECK(pthread_create(&threads[i], NULL, opens_for_each, (void *)i) == 0);
+    for (size_t i = 0; i < 4; i++)
+        pthread_join(threads[i], NULL);
+}
+
 /* Prints the status for the test to read. */
 static void status(void)
 {
@@ -211,7 +234,8 @@ static void sizes(void)
 int main(int argc, char **argv)
 {
     static const struct { const char *name; void (*what)(void); } all[] = {
-        {"cycle", cycle}, {"parts", parts}, {"bounded", bounded}, {"follows", follows}, {"status", status}, {"sizes", sizes},
+        {"cycle", cycle}, {"parts", parts}, {"bounded", bounded}, {"follows", follows}, {"crowd", crowd},
+        {"status", status}, {"sizes", sizes},
     };
     if (argc != 3)
         return 2;
