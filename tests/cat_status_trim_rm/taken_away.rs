@@ -7,6 +7,7 @@ use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
 
+use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use crate::cli::{NOBODY, Running, Scratch, Tool, is_root, metadata_of, mmlogctl, skipped, wait_for};
@@ -308,14 +309,38 @@ fn whoever_may_not_look_at_the_writer_is_told_so_and_asks_as_root() {
     );
 }
 
-/// What is at the path of the log is somebody else's, with the number that its own had; `false` where none is given again.
-fn takes_the_number(log: &Path) -> bool {
-    let number = fs::metadata(log).unwrap().ino();
+/// What is at the path is somebody else's, with the number that the file there had; `false` where none is given again.
+fn takes_the_number(path: &Path, bytes: &[u8]) -> bool {
+    let number = fs::metadata(path).unwrap().ino();
     (0..100).any(|_| {
-        fs::remove_file(log).unwrap();
-        fs::write(log, "of somebody else\n").unwrap();
-        fs::metadata(log).unwrap().ino() == number
+        fs::remove_file(path).unwrap();
+        fs::write(path, bytes).unwrap();
+        fs::metadata(path).unwrap().ino() == number
     })
+}
+
+/// Its cursor is of before what was appended since.
+#[test]
+fn a_copy_of_the_metadata_with_the_number_of_the_original_is_a_copy() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let mut writer = writing(&log);
+    let copy = fs::read(metadata_of(&log)).unwrap();
+    writer.feed(b"two\n");
+    wait_for("the line", || mmlogctl("cat", &log).run().stdout.eq(b"one\ntwo\n").then_some(()));
+    writer.signal(Signal::SIGKILL);
+    writer.end();
+    if !takes_the_number(&metadata_of(&log), &copy) {
+        return skipped("a copy with the number of the original", "this file system gives none again");
+    }
+    let refused = mmlogctl("append", &log).input(b"three\n").run();
+    let why = "the metadata file is a copy (inode ";
+    assert!(refused.code == 4 && refused.stderr.contains(why), "{refused:?}");
+    let checked = mmlogctl("check", &log).run();
+    assert!(checked.code == 2 && checked.text().contains("and one made since has its number"), "{checked:?}");
+    crate::cli::when_out_of_use(|| mmlogctl("repair", &log).arg("--rebuild").run()).is_success();
+    mmlogctl("append", &log).input(b"three\n").run().printed(b"");
+    mmlogctl("cat", &log).run().printed(b"one\ntwo\nthree\n");
 }
 
 #[test]
@@ -323,7 +348,7 @@ fn a_file_made_at_the_path_with_the_number_of_the_removed_one_is_not_the_logs() 
     let scratch = Scratch::new();
     let log = scratch.file("app.log");
     mmlogctl("append", &log).input(b"one\n").run().printed(b"");
-    if !takes_the_number(&log) {
+    if !takes_the_number(&log, b"of somebody else\n") {
         return skipped("another file with the log's number", "this file system gives none again");
     }
     let refused = mmlogctl("append", &log).input(b"two\n").run();
@@ -351,7 +376,7 @@ fn a_log_goes_on_with_its_own_file_after_every_rotation_and_a_recreation() {
     fs::remove_file(&log).unwrap();
     mmlogctl("repair", &log).arg("--recreate").run().is_success();
     mmlogctl("append", &log).input(b"two\n").run().printed(b"");
-    if takes_the_number(&log) {
+    if takes_the_number(&log, b"of somebody else\n") {
         assert_eq!(mmlogctl("append", &log).input(b"three\n").run().code, 4);
     }
 }

@@ -46,7 +46,8 @@
 //! | 0x0b40 | 64 | overdue, of a process, the same fields: what others may be able to do | who could not |
 //! | 0x0b80 | 320 | policies: two copies of the policy of rotation and retention, and the number of the one that holds | owner of the maintenance byte; creation |
 //! | 0x0cc0 | 64 | times: `count`, `last_ns`, `booted_ns`, `up_ns`, `steps`, `epoch`, `set_up_ns` | appends, once a second; first opener after a reboot |
-//! | 0x0d00 | 768 | spare, zero | |
+//! | 0x0d00 | 64 | made: when the metadata file was, beside its inode | creation; the first writer that finds it not said |
+//! | 0x0d40 | 704 | spare, zero | |
 //! | 0x1000 | 64 × 128 | follower records: name, pid, hold, last seen | owner of the log's lock |
 //! | 0x3000 | 1024 × 64 | holes: start + 1 (0: free), length, pid, kind, time, command | owner of the log's lock |
 //! | 0x13000 | max_writers × 128 | slots: a hot line (pending, len, messages, bytes, what the next append waits for) and a cold one (who) | the slot's owner |
@@ -219,6 +220,16 @@ shared! {
         pub booted_ns: AtomicU64,
         /// The time since the boot, suspend included.
         pub up_ns: AtomicU64,
+    }
+}
+
+shared! {
+    /// Of this metadata file, beside its inode number, which another one may get.
+    pub struct Made align 64 {
+        /// When it was made, as its file system says.
+        pub born_ns: AtomicU64,
+        /// Of which metadata that is said.
+        pub born_of: AtomicU64,
     }
 }
 
@@ -430,7 +441,8 @@ shared! {
         pub overdue_process: Overdue,
         pub policies: Policies,
         pub times: Times,
-        pub spare: [[AtomicU64; 24]; 4],
+        pub made: Made,
+        pub spare: [[AtomicU64; 22]; 4],
     }
 }
 

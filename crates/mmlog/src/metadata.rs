@@ -20,10 +20,13 @@
 //! - `policy`: a copy of the policy is complete when its number is seen; who finds the number unchanged behind it has
 //!   read that one.
 //! - `epoch`: where an epoch began is stored when the epoch is seen.
+//! - `made`: when the metadata file was made is stored when it is seen of which one that is said.
 //! - `hooks`: who finds a generation noted, and the current one behind it, finds its segment.
 //! - `ready`: everything that creation stored is seen with `is_ready`.
 
+mod entry;
 mod epochs;
+mod made;
 pub mod overdue;
 pub mod policy;
 
@@ -34,7 +37,9 @@ use crate::layout::{
 };
 use crate::sync::{AtomicU32, Ordering, fence};
 
+pub use entry::Entry;
 pub use epochs::Beginning;
+pub use made::MadeAs;
 
 /// What a `fetch_add` on the cursor gave.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -262,61 +267,6 @@ impl Journal {
     /// The operation that is half done.
     pub fn kind(&self) -> u64 {
         self.kind.load(Ordering::Acquire) // journal
-    }
-}
-
-/// A segment's entry, loaded once.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub struct Entry {
-    /// Its number.
-    pub generation: u64,
-    /// Position of its first byte.
-    pub base: u64,
-    /// Its data file.
-    pub inode: u64,
-    /// When it began, nanoseconds since the epoch.
-    pub began_ns: u64,
-    /// When its data file was made, nanoseconds since the epoch; 0: not said. An inode number is given again as soon as nobody
-    /// has the removed file open that had it.
-    pub born_ns: u64,
-}
-
-impl Entry {
-    /// Whether a file with that number that was made then is its data file; `None` where the file system does not say when.
-    pub fn is(&self, inode: u64, born_ns: Option<u64>) -> bool {
-        self.inode == inode && (self.born_ns == 0 || born_ns.is_none_or(|born| born == self.born_ns))
-    }
-
-    /// What says whose `born_ns` it is.
-    const fn key(&self) -> u64 {
-        self.inode ^ self.generation.rotate_left(32)
-    }
-}
-
-impl Segment {
-    /// Names a data file; the caller has the log's lock. By halves, as a power cut may find it, it names none.
-    pub fn set(&self, entry: Entry) {
-        self.inode.store(0, Ordering::Relaxed);
-        self.generation.store(entry.generation, Ordering::Release);
-        self.base.store(entry.base, Ordering::Release);
-        self.began_ns.store(entry.began_ns, Ordering::Release);
-        self.born_ns.store(entry.born_ns, Ordering::Release);
-        self.born_of.store(entry.key(), Ordering::Release);
-        self.inode.store(entry.inode, Ordering::Release);
-    }
-
-    /// What it says now.
-    pub fn get(&self) -> Entry {
-        let born_ns = self.born_ns.load(Ordering::Relaxed);
-        let entry = Entry {
-            generation: self.generation.load(Ordering::Relaxed),
-            base: self.base.load(Ordering::Relaxed),
-            inode: self.inode.load(Ordering::Relaxed),
-            began_ns: self.began_ns.load(Ordering::Relaxed),
-            born_ns,
-        };
-        let is_its = self.born_of.load(Ordering::Relaxed) == entry.key();
-        Entry { born_ns: if is_its { born_ns } else { 0 }, ..entry }
     }
 }
 

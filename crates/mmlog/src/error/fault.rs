@@ -193,7 +193,8 @@ pub enum Fault {
     /// Somebody put a copy of the metadata file in its place: writers of the one it was copied from may still go on, with
     /// a cursor of their own.
     #[error(
-        "the metadata file is a copy (it was made as inode {recorded}, it is {found}); only status, cat and tail work; put the original back, or stop all writers and `mmlogctl repair --rebuild LOG`"
+        "the metadata file is a copy ({}); only status, cat and tail work; put the original back, or stop all writers and `mmlogctl repair --rebuild LOG`",
+        words::made_as(*recorded, *found)
     )]
     Copied {
         /// Inode that the metadata file was made as.

@@ -36,6 +36,14 @@ impl Fault {
     }
 }
 
+/// Of a metadata file that is a copy.
+pub(super) fn made_as(recorded: u64, found: u64) -> String {
+    match recorded == found {
+        true => format!("inode {recorded} was removed, and one made since has its number"),
+        false => format!("it was made as inode {recorded}, it is {found}"),
+    }
+}
+
 /// Of the file that the metadata names, and of that at the path. A number is given again once nobody has the removed file open.
 pub(crate) fn numbers(recorded: u64, found: u64) -> String {
     match recorded == found {

@@ -178,6 +178,7 @@ impl Opening<'_> {
                 &Hole::lost(first.base + from, first.base + to),
             );
         }
+        meta.header().note_made(opened.made);
         meta.header().epochs.file_system.store(fs::file_system(&data), Ordering::Relaxed);
         if let Some((name, _)) = &old {
             meta.header().policy.set_old_directory(name);

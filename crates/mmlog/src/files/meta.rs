@@ -3,13 +3,15 @@
 use std::fs::File;
 use std::io;
 use std::mem::offset_of;
+use std::os::fd::AsFd;
 use std::os::unix::fs::FileExt;
 use std::sync::Arc;
 
 use crate::error::Fault;
 use crate::layout::*;
-use crate::metadata::Entry;
+use crate::metadata::{Entry, MadeAs};
 use crate::sync::Ordering;
+use crate::sys::fs::is_overlay;
 use crate::sys::map::{One, Protection, SharedMap, View};
 pub(crate) use crate::sys::page_size;
 
@@ -76,16 +78,18 @@ fn read_start(file: &File, into: &mut [u8]) -> io::Result<usize> {
     Ok(len)
 }
 
-/// Whether a metadata file of that inode is a copy of another one, to which nobody can write: it is what it will be.
-pub(crate) fn is_copy(file: &File, inode: u64) -> Result<bool, Fault> {
-    let mut word = [0; 8];
-    let read = file.read_exact_at(&mut word, offset_of!(Header, identity.own_inode) as u64);
-    match read {
-        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(false),
-        read => read
-            .map(|()| ![0, inode].contains(&u64::from_ne_bytes(word)))
-            .map_err(Fault::io("read the metadata file")),
-    }
+/// Why a metadata file on the file system of `on` is a copy of another one, if it is. Through an overlay, the first who writes to a
+/// file of a lower layer has it made anew.
+pub(crate) fn copied(header: &Header, made: MadeAs, on: impl AsFd) -> Option<Fault> {
+    let fault = header.copied(made)?;
+    let has_its_number = matches!(fault, Fault::Copied { recorded, found } if recorded == found);
+    (!has_its_number || !is_overlay(on)).then_some(fault)
+}
+
+/// Whether nobody can write to a metadata file, since it is a copy of another one: it is what it will be.
+pub(crate) fn is_copy(file: &File, made: MadeAs) -> Result<bool, Fault> {
+    let says = Meta::check(&in_memory(file)?, Protection::ReadWrite);
+    Ok(says.is_ok_and(|meta| copied(meta.header(), made, file).is_some()))
 }
 
 /// The bytes of a metadata file in a file of memory, for one that cannot be mapped, or must not be.

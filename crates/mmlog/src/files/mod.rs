@@ -50,8 +50,8 @@ use crate::deadline::{Deadline, Waits};
 use crate::error::Fault;
 use crate::holes::Hole;
 use crate::layout::{Control, Wake, total_len};
-use crate::metadata::JOURNAL_ROTATE;
 use crate::metadata::policy::Words;
+use crate::metadata::{JOURNAL_ROTATE, MadeAs};
 use crate::slots::{self, Scan};
 use crate::sys::fork::LockFile;
 use crate::sys::holders::holders_of;
@@ -166,6 +166,7 @@ pub(crate) struct Files {
     pub(crate) origin: Origin,
     pub(crate) meta: Meta,
     metadata_id: (u64, u64),
+    made: MadeAs,
     /// The user whose rights opened it.
     opened_as: u32,
     lock_file: LockFile,
@@ -356,9 +357,8 @@ impl Files {
 
     /// Why this metadata file is not the one that was made, if it is not.
     pub(crate) fn is_copied(&self) -> Option<Fault> {
-        let (recorded, found) =
-            (self.meta.header().identity.own_inode.load(Ordering::Relaxed), self.metadata_id.1);
-        (recorded != found && !self.is_version_1()).then_some(Fault::Copied { recorded, found })
+        let copied = meta::copied(self.meta.header(), self.made, self.place.directory_fd());
+        copied.filter(|_| !self.is_version_1())
     }
 
     /// Why a data file of that owner would be refused, if it would.

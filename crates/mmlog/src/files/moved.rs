@@ -3,16 +3,16 @@
 
 use std::collections::BTreeSet;
 use std::fs::File;
-use std::mem::offset_of;
 use std::os::unix::ffi::OsStrExt;
-use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 
 use super::METADATA_SUFFIX;
-use super::meta::{self, Stage};
+use super::meta::{self, Meta, Stage};
 use crate::error::Fault;
-use crate::layout::Header;
+use crate::metadata::MadeAs;
+use crate::sync::Ordering;
 use crate::sys::holders::{Link, have_open, openers_at};
+use crate::sys::map::Protection;
 use crate::sys::mounts::Table;
 use crate::sys::place::{Access, Found, Part, Place};
 
@@ -79,16 +79,13 @@ fn of_whoever_has_it_open(place: &Place, links: &[Link], data: &Found) -> Option
 /// What the file is, if it is the metadata of the log with that data file, and no copy.
 fn is_metadata_of(file: &File, data: &Found) -> Option<Found> {
     let found = Found::by(file).ok()?;
-    let is_it = found.odd_kind().is_none()
-        && found.id.0 == data.id.0
-        && matches!(meta::stage(file), Ok(Stage::Ready))
-        && word(file, offset_of!(Header, identity.own_inode)) == Some(found.id.1)
-        && word(file, offset_of!(Header, identity.inode)) == Some(data.id.1);
-    is_it.then_some(found)
-}
-
-fn word(file: &File, at: usize) -> Option<u64> {
-    let mut word = [0; 8];
-    file.read_exact_at(&mut word, at as u64).ok()?;
-    Some(u64::from_ne_bytes(word))
+    if found.odd_kind().is_some() || found.id.0 != data.id.0 || !matches!(meta::stage(file), Ok(Stage::Ready))
+    {
+        return None;
+    }
+    let says = Meta::check(file, Protection::Read).ok()?;
+    let is_its = says.header().identity.inode.load(Ordering::Relaxed) == data.id.1;
+    (is_its
+        && meta::copied(says.header(), MadeAs { inode: found.id.1, born_ns: found.born_ns }, file).is_none())
+    .then_some(found)
 }

@@ -31,6 +31,7 @@ use super::{Adopt, Config, Files, Intent, METADATA_SUFFIX, Origin, Trust};
 use crate::chunks::Segment;
 use crate::deadline::Deadline;
 use crate::error::{At, Blocker, Fault, Result};
+use crate::metadata::MadeAs;
 use crate::sys::fork::LockFile;
 use crate::sys::fs;
 use crate::sys::map::Protection;
@@ -45,6 +46,7 @@ pub(super) struct Opened {
     pub(super) file: File,
     pub(super) lock_file: LockFile,
     pub(super) id: (u64, u64),
+    pub(super) made: MadeAs,
     access: Access,
 }
 
@@ -264,8 +266,8 @@ impl<'a> Opening<'a> {
             }
             Err(e) => return Err(Fault::io("open the metadata file for locks")(e)),
         };
-        let same = self.is_still(id)?;
-        Ok(same.then_some(Opened { file, lock_file, id, access }))
+        let (same, made) = (self.is_still(id)?, MadeAs { inode: id.1, born_ns: found.born_ns });
+        Ok(same.then_some(Opened { file, lock_file, id, made, access }))
     }
 
     /// Whether a copy of a log is read with `read` alone, on a file system where memory is not shared as it has to be.
@@ -273,7 +275,7 @@ impl<'a> Opening<'a> {
     fn is_read_plainly(&self, opened: &Opened) -> std::result::Result<bool, Fault> {
         match check_file_system(&opened.file) {
             Err(Fault::FileSystem { .. })
-                if !self.intent.writes() && meta::is_copy(&opened.file, opened.id.1)? =>
+                if !self.intent.writes() && meta::is_copy(&opened.file, opened.made)? =>
             {
                 Ok(true)
             }
@@ -391,6 +393,7 @@ impl<'a> Opening<'a> {
             origin,
             meta,
             metadata_id: opened.id,
+            made: opened.made,
             opened_as: process::effective_user(),
             lock_file: opened.lock_file,
             known,
@@ -416,9 +419,9 @@ impl<'a> Opening<'a> {
         if matches!(self.intent, Intent::Create | Intent::Write) && !files.control().is_panicked() {
             let guard = files.lock_to_open(&self.deadline)?;
             guard.settle_all();
+            files.meta.header().note_made(files.made);
             // Without it, followers are not seen, and times not found: no reason not to write.
-            let _ = guard.make_following();
-            let _ = guard.mend_times();
+            let _ = (guard.make_following(), guard.mend_times());
         }
         Ok(files)
     }
@@ -429,11 +432,9 @@ impl<'a> Opening<'a> {
         opened: &Opened,
         boot: impl Fn() -> std::result::Result<Boot, Fault>,
     ) -> std::result::Result<Segment, Fault> {
-        let identity = &meta.header().identity;
         // Of a copy both files may be others: what helps is the same.
-        let made_as = identity.own_inode.load(Ordering::Relaxed);
-        if self.intent.writes() && made_as != opened.id.1 {
-            return Err(Fault::Copied { recorded: made_as, found: opened.id.1 });
+        if self.intent.writes() {
+            meta::copied(meta.header(), opened.made, &opened.file).map_or(Ok(()), Err)?;
         }
         let access = if self.intent.writes() { Access::Write } else { Access::Read };
         // After a reboot the names may say more than the metadata: judged under the lock.
@@ -462,7 +463,7 @@ impl<'a> Opening<'a> {
         }
         let found = Found::by(&data).map_err(Fault::io("stat the data file"))?;
         dir.admit(&found).map_err(Stranger::of_data)?;
-        let other_device = stat.dev() != identity.device.load(Ordering::Relaxed);
+        let other_device = stat.dev() != meta.header().identity.device.load(Ordering::Relaxed);
         if self.intent.writes() && other_device && boot()? == Boot::This {
             drop(data);
             let mut looks = 0;

@@ -21,7 +21,7 @@ use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use reader::{Reader, Seen};
 
 /// Bytes that differ from log to log, or from process to process.
-const VARIABLE: [Range<usize>; 13] = [
+const VARIABLE: [Range<usize>; 14] = [
     0x00d8..0x00e8,   // uuid
     0x00f0..0x0110,   // boot_id, device, inode
     0x0118..0x0140,   // created_ns, own_inode, clocks_of, booted_ns, up_ns
@@ -32,6 +32,7 @@ const VARIABLE: [Range<usize>; 13] = [
     0x0450..0x0470,   // segments[0]: inode, began_ns, born_ns, born_of
     0x0780..0x0788,   // file_system
     0x0cc8..0x0ce0,   // last_ns, booted_ns, up_ns
+    0x0d00..0x0d10,   // made: born_ns, born_of
     0x13040..0x13080, // slot 0, who
     0x3b000..0x3b008, // the first pair: its time
     0x3b018..0x3b020, // its check

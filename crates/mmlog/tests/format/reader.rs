@@ -55,6 +55,11 @@ impl Reader {
             let born = born.duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
             assert_eq!(u128::from(reader.u64(segment + 0x20)?), born, "born_ns");
         }
+        assert_eq!(reader.u64(0xd08)?, reader.u64(0x120)? ^ reader.u64(0xd8)?, "born_of of the metadata");
+        if let Ok(born) = reader.meta.metadata()?.created() {
+            let born = born.duration_since(std::time::UNIX_EPOCH).unwrap().as_nanos();
+            assert_eq!(u128::from(reader.u64(0xd00)?), born, "born_ns of the metadata");
+        }
         reader.max_writers = reader.u32(0x140)?;
         let tables = [0x150, 0x158, 0x160, 0x168].map(|at| reader.u64(at).unwrap());
         assert_eq!(tables, [0x1000, 0x3000, 0x13000, 0x13000 + 128 * u64::from(reader.max_writers)]);
