@@ -59,6 +59,13 @@ fn a_plain_file_becomes_the_beginning_of_the_log() {
 }
 
 #[test]
+fn a_log_that_the_original_made_is_left_alone_and_the_text_says_how_to_convert_it() {
+    let Some((left, printed)) = ends("original_format") else { return };
+    assert!(left.starts_with(b"old\n") && left.len() == 65536);
+    assert!(printed.contains("mmlogctl repair --upgrade"), "{printed}");
+}
+
+#[test]
 fn threads_end_well_after_the_library_was_unloaded() {
     let arguments = ["-std=c11", "-Wno-pedantic", "-Wl,--as-needed"];
     let Some(program) = Program::build("gcc", &arguments, "tests/c/unloads.c") else { return };

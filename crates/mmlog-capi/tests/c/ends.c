@@ -132,6 +132,24 @@ static void opens_none(void)
     CHECK(strstr(mmlog_strerror_cur(), path) != NULL);
 }
 
+/* A log that the original made: its 32 bytes of metadata, and a message. */
+static void original_format(void)
+{
+    struct {
+        unsigned char version[4], is_ready, is_locked, is_panicked, unused;
+        uint64_t file_size, cursor;
+        uint32_t page_size, chunk_size;
+    } head = {{1, 0, 0, 0}, 1, 0, 0, 0, 65536, 4, 4096, 65536};
+    char metadata[4096];
+    snprintf(metadata, sizeof metadata, "%s.mmlog", path);
+    FILE *file = fopen(metadata, "w");
+    CHECK(sizeof head == 32 && fwrite(&head, sizeof head, 1, file) == 1 && fclose(file) == 0);
+    file = fopen(path, "w");
+    CHECK(fputs("old\n", file) > 0 && fclose(file) == 0 && truncate(path, 65536) == 0);
+    CHECK(mmlog_open(path, 4096, 2) == NULL);
+    puts(mmlog_strerror_cur());
+}
+
 /* A plain file is the log's beginning. */
 static void adopts(void)
 {
@@ -147,6 +165,7 @@ int main(int argc, char **argv)
 {
     static const struct { const char *name; void (*what)(void); } all[] = {
         {"killed", killed}, {"exits", exits}, {"data_gone", data_gone}, {"opens_none", opens_none}, {"adopts", adopts},
+        {"original_format", original_format},
     };
     if (argc != 3)
         return 2;
