@@ -3,6 +3,6 @@
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
-    println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libmmlog.so.0");
+    println!("cargo::rustc-cdylib-link-arg=-Wl,-soname,libmmlog.so.{}", env!("CARGO_PKG_VERSION_MAJOR"));
     println!("cargo::rustc-cdylib-link-arg=-Wl,-z,nodelete");
 }

@@ -8,6 +8,16 @@ set -eu
 [ $# -ge 1 ] || { echo "usage: install.sh PREFIX [DESTDIR]" >&2; exit 2; }
 prefix=$1 destdir=${2:-}
 libdir=${LIBDIR:-$prefix/lib}
+# The pkg-config file names them, wherever it is asked.
+case $prefix:$libdir in
+  /*:/*) ;;
+  *) echo "install.sh: PREFIX and LIBDIR have to be absolute: $prefix, $libdir" >&2; exit 2 ;;
+esac
+case $destdir in
+  "" | /*) ;;
+  *) destdir=$PWD/$destdir ;;
+esac
+if [ -n "${BUILT:-}" ]; then BUILT=$(cd "$BUILT" && pwd); fi
 cd "$(dirname "$0")"
 if [ -z "${BUILT:-}" ]; then
   cargo build --release --locked -p mmlog-capi

@@ -108,6 +108,13 @@ fn two_copies_of_the_static_library_get_along_in_one_program() {
 }
 
 #[test]
+fn a_relative_prefix_is_refused_before_anything_is_built() {
+    let refused = Command::new(here("install.sh")).arg("here").output().unwrap();
+    let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+    assert!(refused.status.code() == Some(2) && said.contains("absolute"), "{said}");
+}
+
+#[test]
 fn destdir_is_where_the_files_go_and_in_none_of_them() {
     if prefix().is_none() {
         return;

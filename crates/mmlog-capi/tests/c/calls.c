@@ -6,7 +6,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <stdbool.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #define CHECK(is) do { if (!(is)) { \
@@ -188,6 +190,43 @@ static void crowd(void)
         pthread_join(threads[i], NULL);
 }
 
+static bool goes_on = true;
+static void *opens_until_told(void *unused)
+{
+    (void)unused;
+    while (__atomic_load_n(&goes_on, __ATOMIC_RELAXED)) {
+        log_handle_t *log = opened();
+        CHECK(mmlog_append(log, "busy\n", 5, NULL) == 0);
+        CHECK(mmlog_close(log) == 0);
+    }
+    return NULL;
+}
+
+/* Forks while others open and close: a child has what they had in hand in that moment. */
+static void forks(void)
+{
+    pthread_t threads[3];
+    log_handle_t *kept = opened();
+    for (size_t i = 0; i < 3; i++)
+        CHECK(pthread_create(&threads[i], NULL, opens_until_told, NULL) == 0);
+    for (int i = 0; i < 100; i++) {
+        if (i == 50)
+            CHECK(mmlog_close(kept) == 0);
+        if (fork() == 0) {
+            alarm(30);
+            log_handle_t *log = opened();
+            CHECK(mmlog_append(log, "child\n", 6, NULL) == 0);
+            CHECK(mmlog_close(log) == 0);
+            exit(0);
+        }
+        int status;
+        CHECK(wait(&status) > 0 && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+    }
+    __atomic_store_n(&goes_on, false, __ATOMIC_RELAXED);
+    for (size_t i = 0; i < 3; i++)
+        pthread_join(threads[i], NULL);
+}
+
 /* Prints the status for the test to read. */
 static void status(void)
 {
@@ -234,7 +273,7 @@ static void sizes(void)
 int main(int argc, char **argv)
 {
     static const struct { const char *name; void (*what)(void); } all[] = {
-        {"cycle", cycle}, {"parts", parts}, {"bounded", bounded}, {"follows", follows}, {"crowd", crowd},
+        {"cycle", cycle}, {"parts", parts}, {"bounded", bounded}, {"follows", follows}, {"crowd", crowd}, {"forks", forks},
         {"status", status}, {"sizes", sizes},
     };
     if (argc != 3)
