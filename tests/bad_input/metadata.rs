@@ -1,11 +1,12 @@
 //! Metadata that is missing, unfinished, of another kind, or says what cannot be.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use mmlog::layout::{LOCK_BYTE, POSITION_END};
 
-use crate::cli::{COMMANDS, Held, Scratch, WRITING, at, metadata_of, mmlogctl, poke, slot, write_slot};
+use crate::cli::{self, COMMANDS, Held, Scratch, WRITING, at, metadata_of, mmlogctl, poke, slot, write_slot};
 use crate::{CONTENT, has_status, is_readable, refused};
 
 /// All but `rm`, which is there to get rid of such files.
@@ -38,6 +39,32 @@ fn a_data_file_without_metadata_is_never_clobbered_and_can_be_adopted() {
     adopted.says(&log, &["logs behind the existing 14 bytes"]);
     mmlogctl("append", &log).input(b"four\n").run().is_success();
     is_readable(&log, &[CONTENT, b"four\n"].concat());
+}
+
+/// Whoever mistypes a path is not told to make a log of what is there.
+#[test]
+fn a_file_that_nobody_would_make_a_log_of_is_said_to_be_none_and_no_more() {
+    let is_plain = |tool: cli::Tool, why: &str| {
+        let ended = tool.run();
+        assert!(ended.stderr.contains("not a log (no metadata), a file of "), "{ended:?}");
+        assert!(ended.stderr.contains(why), "{ended:?}");
+        assert!(!ended.stderr.contains("--adopt") && !ended.stderr.contains("--rebuild"), "{ended:?}");
+    };
+    let of_the_system = Path::new("/etc/passwd");
+    is_plain(mmlogctl("rotate", of_the_system), " in a directory of the system; name another file for a log");
+    is_plain(mmlogctl("cat", of_the_system), "; `cat /etc/passwd` prints it");
+    let scratch = Scratch::new();
+    let log = scratch.file("plain.log");
+    fs::write(&log, CONTENT).unwrap();
+    fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o755)).unwrap();
+    if !cli::is_root() || !cli::succeeds(std::process::Command::new("setpriv").arg("--version")) {
+        return cli::skipped("a file of another user is no log to be", "needs root and setpriv(1)");
+    }
+    let user = ["--reuid", "65534", "--regid", "65534", "--clear-groups"];
+    let as_user = || mmlogctl("rotate", &log).through("setpriv", &user);
+    is_plain(as_user(), " that this user may not write, or make files beside; name another one");
+    fs::set_permissions(&log, fs::Permissions::from_mode(0o666)).unwrap();
+    is_plain(as_user(), " that this user may not write, or make files beside; name another one");
 }
 
 /// What completes beside a log's name is told from it, whatever it is given to.

@@ -277,15 +277,21 @@ pub(super) fn metadata_moved(there: &Path, used: &str) -> String {
 }
 
 /// What becomes of a data file without metadata.
-pub(super) fn no_metadata(len: u64, ends_in_nuls: bool, reads: bool) -> String {
-    match (ends_in_nuls, reads) {
-        (true, _) => format!(
+pub(super) fn no_metadata(len: u64, ends_in_nuls: bool, reads: bool, unfit: Option<&str>) -> String {
+    match (ends_in_nuls, reads, unfit) {
+        (true, _, _) => format!(
             "not a log (no metadata), and yet it ends in NULs, as a log does to which somebody appends; `mmlogctl repair --rebuild LOG` makes it one that goes on behind the last byte that is none; if all of its {len} bytes are content, `mmlogctl init --adopt --keep-nuls LOG` goes on behind them"
         ),
-        (false, true) => format!(
+        (false, true, Some(_)) => {
+            format!("not a log (no metadata), a file of {len} bytes; `cat LOG` prints it")
+        }
+        (false, false, Some(why)) => {
+            format!("not a log (no metadata), a file of {len} bytes {why}")
+        }
+        (false, true, None) => format!(
             "not a log (no metadata), a file of {len} bytes; `cat LOG` prints it; if it was a log, `mmlogctl repair --rebuild LOG` finds where it ends"
         ),
-        (false, false) => format!(
+        (false, false, None) => format!(
             "not a log (no metadata); `mmlogctl init --adopt LOG` makes it one that goes on behind its {len} bytes; if it was one, `mmlogctl repair --rebuild LOG` finds where it ends"
         ),
     }

@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 
 use super::meta::{self, Stage};
 use super::{Adopt, METADATA_SUFFIX, moved};
@@ -30,7 +31,39 @@ pub(super) fn belongs_to_a_log(place: &Place) -> Option<Fault> {
 
 /// Of a data file that has so many bytes.
 pub(super) fn without_metadata(place: &Place, len: u64, reads: bool) -> Fault {
-    Fault::NoMetadata { len, ends_in_nuls: ends_in_nuls(place, len), reads }
+    Fault::NoMetadata { len, ends_in_nuls: ends_in_nuls(place, len), reads, unfit: unfit(place) }
+}
+
+/// Directories of the system in which nobody has logs.
+const OF_THE_SYSTEM: [&str; 15] = [
+    "/bin",
+    "/boot",
+    "/dev",
+    "/etc",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/sbin",
+    "/usr/bin",
+    "/usr/include",
+    "/usr/lib",
+    "/usr/lib64",
+    "/usr/libexec",
+    "/usr/sbin",
+    "/usr/share",
+];
+
+/// Why a file is hardly meant to become a log, or cannot be made one by this user.
+fn unfit(place: &Place) -> Option<&'static str> {
+    let parent = place.path().parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = std::fs::canonicalize(parent.unwrap_or(Path::new("."))).unwrap_or_default();
+    if OF_THE_SYSTEM.iter().any(|system| directory.starts_with(system)) {
+        return Some("in a directory of the system; name another file for a log");
+    }
+    let may = place.may_write(Part::Data).and_then(|()| place.may_make_files());
+    may.is_err().then_some(
+        "that this user may not write, or make files beside; name another one for a log, or run it as a user who may",
+    )
 }
 
 /// Whether its bytes are not to be taken for content.

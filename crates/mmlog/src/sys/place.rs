@@ -462,6 +462,12 @@ impl Place {
     }
 
     /// The directory's descriptor, to ask about its file system.
+    /// The same of writing to what is there.
+    pub(crate) fn may_write(&self, part: Part) -> io::Result<()> {
+        use rustix::fs::{Access as Wanted, accessat};
+        Ok(accessat(&self.directory, self.name(part), Wanted::WRITE_OK, AtFlags::EACCESS)?)
+    }
+
     pub(crate) fn directory_fd(&self) -> &OwnedFd {
         &self.directory
     }
