@@ -446,25 +446,14 @@ fn flawed(id: FindingId, well: &Status, with: With<'_>) {
 fn refused(well: &Status) -> Vec<Finding> {
     let io = |errno| io::Error::from_raw_os_error(errno);
     let (operation, name) = ("open the metadata", "app.log-1".to_owned());
+    let none = |(ends_in_nuls, reads, unfit)| Fault::NoMetadata { len: 9999, ends_in_nuls, reads, unfit };
+    let why = Some("of others; name another");
+    let plain =
+        [(true, false, None), (false, false, None), (false, true, None), (false, false, why)].map(none);
     let mut faults = vec![
         Fault::Symlink { target: "elsewhere.log".into() },
         Fault::NoLog,
         Fault::Denied { operation, rights: Rights { uid: 0, gid: 0, mode: 0o600 }, uid: 1001 },
-        Fault::NoMetadata { len: 9, ends_in_nuls: false, reads: false, unfit: None },
-        Fault::NoMetadata { len: 9, ends_in_nuls: false, reads: true, unfit: None },
-        Fault::NoMetadata {
-            len: 9,
-            ends_in_nuls: false,
-            reads: true,
-            unfit: Some("of others; name another"),
-        },
-        Fault::NoMetadata {
-            len: 9,
-            ends_in_nuls: false,
-            reads: false,
-            unfit: Some("of others; name another"),
-        },
-        Fault::NoMetadata { len: 9999, ends_in_nuls: true, reads: false, unfit: None },
         Fault::Metadata(well.path.clone()),
         Fault::Segment { log: well.path.clone(), reads: "`cat LOG` reads this part of it", is_there: true },
         Fault::NotMetadata { why: "too short".to_owned() },
@@ -508,5 +497,5 @@ fn refused(well: &Status) -> Vec<Finding> {
         let (id, severity, state) = (FindingId::Unreadable, Severity::Critical, State::Ok);
         Finding { id, severity, state, sentence, next_step, pid: None }
     };
-    faults.into_iter().map(explained).collect()
+    faults.into_iter().chain(plain).map(explained).collect()
 }
