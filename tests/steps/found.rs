@@ -446,10 +446,6 @@ fn flawed(id: FindingId, well: &Status, with: With<'_>) {
 fn refused(well: &Status) -> Vec<Finding> {
     let io = |errno| io::Error::from_raw_os_error(errno);
     let (operation, name) = ("open the metadata", "app.log-1".to_owned());
-    let none = |(ends_in_nuls, reads, unfit)| Fault::NoMetadata { len: 9999, ends_in_nuls, reads, unfit };
-    let why = Some("of others; name another");
-    let plain =
-        [(true, false, None), (false, false, None), (false, true, None), (false, false, why)].map(none);
     let mut faults = vec![
         Fault::Symlink { target: "elsewhere.log".into() },
         Fault::NoLog,
@@ -490,6 +486,9 @@ fn refused(well: &Status) -> Vec<Finding> {
         faults.push(Fault::Io { operation, source: io(errno) });
         faults.push(Fault::NoSpace { needed: 1, free: 54 << 20, source: io(errno) });
     }
+    for (ends_in_nuls, unfit) in [(true, None), (false, None), (false, Some("x; y"))] {
+        faults.extend([false, true].map(|reads| Fault::NoMetadata { len: 9999, ends_in_nuls, reads, unfit }));
+    }
     let explained = |fault: Fault| {
         let text = with_log(&fault.to_string(), &well.path);
         let (sentence, next_step) = text.split_once("; ").expect("what to do");
@@ -497,5 +496,5 @@ fn refused(well: &Status) -> Vec<Finding> {
         let (id, severity, state) = (FindingId::Unreadable, Severity::Critical, State::Ok);
         Finding { id, severity, state, sentence, next_step, pid: None }
     };
-    faults.into_iter().chain(plain).map(explained).collect()
+    faults.into_iter().map(explained).collect()
 }
