@@ -5,9 +5,9 @@ use std::ffi::{CStr, CString};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use libc::{c_char, c_int};
+use mmlog_process::Entry;
 
 use crate::codes::{self, Facts, Failure, Outcome};
-use crate::registry::Entry;
 
 thread_local! {
     // Has no destructor: asked, and set, also while the thread's other things go.

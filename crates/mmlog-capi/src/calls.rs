@@ -8,15 +8,14 @@ use std::ptr;
 use std::time::Duration;
 
 use libc::{c_char, c_int, c_void, iovec};
-use mmlog::{Adopt, Fault, Log, Rotation};
+use mmlog::{Adopt, Log, Rotation};
+use mmlog_process::How;
 
 use crate::border;
 use crate::codes::{self, Failure, Outcome};
 use crate::json;
 use crate::original::{bytes, path};
 use crate::policy::{self, mmlog_policy_t};
-use crate::registry::{self, How};
-use crate::seats;
 use crate::sized;
 use crate::ticket::log_handle_t;
 
@@ -135,7 +134,7 @@ pub unsafe extern "C" fn mmlog_open_with(
         let path = unsafe { path(filename) }?;
         // SAFETY: the caller's promise.
         let how = unsafe { given(options) }?;
-        let opened = log_handle_t::issue(registry::open(path, how)?)?;
+        let opened = log_handle_t::issue(mmlog_process::open(path, how)?)?;
         // SAFETY: as above.
         unsafe { ptr::write(handle, opened) };
         Ok(())
@@ -159,13 +158,7 @@ pub unsafe extern "C" fn mmlog_close(handle: *mut log_handle_t) -> c_int {
     let close = || {
         // SAFETY: the caller's promise.
         let entry = unsafe { log_handle_t::end(handle) }?;
-        let Some(log) = entry.close() else { return Ok(()) };
-        seats::give_back(entry.opening());
-        match log.trim_if_last(CLOSING) {
-            // Removed or replaced meanwhile: there is nothing left to trim.
-            Err(e) if matches!(e.fault(), Fault::Replaced | Fault::NoLog) => Ok(()),
-            trimmed => trimmed.map(|_| ()).map_err(Failure::from),
-        }
+        Ok(mmlog_process::close(entry, CLOSING)?)
     };
     border::code(border::call(close, || {}))
 }
@@ -186,7 +179,7 @@ pub unsafe extern "C" fn mmlog_append(
     border::on(handle, |entry| {
         // SAFETY: the caller's promise.
         let message = unsafe { bytes(data, len) }?;
-        let at = seats::append_bytes(entry, message)?;
+        let at = mmlog_process::append(entry, |writer| writer.append(message))?;
         // SAFETY: the caller's promise.
         unsafe { border::give(position, at.get()) };
         Ok(())
@@ -209,7 +202,7 @@ pub unsafe extern "C" fn mmlog_append_durable(
     border::on(handle, |entry| {
         // SAFETY: the caller's promise.
         let message = unsafe { bytes(data, len) }?;
-        let at = seats::append(entry, |writer| writer.append_durable(message))?;
+        let at = mmlog_process::append(entry, |writer| writer.append_durable(message))?;
         // SAFETY: the caller's promise.
         unsafe { border::give(position, at.get()) };
         Ok(())
@@ -241,7 +234,7 @@ pub unsafe extern "C" fn mmlog_appendv(
             // SAFETY: the caller's promise.
             slices.push(IoSlice::new(unsafe { bytes(part.iov_base, part.iov_len) }?));
         }
-        let at = seats::append(entry, |writer| writer.append_vectored(&slices))?;
+        let at = mmlog_process::append(entry, |writer| writer.append_vectored(&slices))?;
         // SAFETY: the caller's promise.
         unsafe { border::give(position, at.get()) };
         Ok(())

@@ -8,11 +8,10 @@ use std::path::Path;
 
 use libc::{c_char, c_int, c_void};
 use mmlog::{Adopt, Log};
+use mmlog_process::How;
 
 use crate::border;
 use crate::codes::{self, Failure, Outcome};
-use crate::registry::{self, How};
-use crate::seats;
 pub use crate::ticket::log_handle_t;
 
 /// A name of the original's; nothing is of this type.
@@ -63,7 +62,7 @@ pub unsafe extern "C" fn mmlog_open(
             .chunk_size((chunk_size as u64).clamp(LEAST_CHUNK, MOST_CHUNK))
             .ring_chunks(max_chunks.min(MOST_CHUNKS) as usize)
             .adopt(Adopt::Existing);
-        log_handle_t::issue(registry::open(path, How { options, has_to_exist: false })?)
+        log_handle_t::issue(mmlog_process::open(path, How { options, has_to_exist: false })?)
     };
     border::call(open, || {}).unwrap_or(std::ptr::null_mut())
 }
@@ -104,7 +103,8 @@ pub unsafe extern "C" fn mmlog_insert(handle: *mut log_handle_t, data: *const c_
     let insert = |entry| {
         // SAFETY: the caller's promise.
         let message = unsafe { bytes(data, len) }?;
-        seats::append_bytes(entry, message).map(|_| ())
+        mmlog_process::append(entry, |writer| writer.append(message))?;
+        Ok(())
     };
     border::on(handle, insert) == 0
 }

@@ -5,8 +5,9 @@
 
 use std::ptr;
 
-use crate::codes::{Failure, Outcome};
-use crate::registry::Entry;
+use mmlog_process::Entry;
+
+use crate::codes::{self, Failure, Outcome};
 
 /// An open log: give it to free(), or keep it until the process ends. Any thread may use it, also of a
 /// forked child.
@@ -38,7 +39,11 @@ impl log_handle_t {
         // SAFETY: the caller's promise.
         let ticket = unsafe { handle.as_ref() };
         match ticket.filter(|ticket| ticket.magic == MAGIC) {
-            Some(ticket) => ticket.entry.checked(),
+            Some(ticket) if ticket.entry.is_broken() => Err(Failure::new(
+                codes::MMLOG_INTERNAL,
+                "the handle refuses after an internal error; open the log again",
+            )),
+            Some(ticket) => Ok(ticket.entry),
             None => Err(Failure::invalid("the handle is null, or not of mmlog_open")),
         }
     }

@@ -2,13 +2,13 @@
 
 use std::cell::RefCell;
 use std::ptr;
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
-use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
 
-use mmlog::{Fault, Position, Result, Writer};
+use mmlog::{Fault, Result, Writer};
 
-use crate::codes::{Failure, Outcome};
-use crate::registry::{Entry, Opening, SHARED};
+use crate::registry::{Entry, Opening};
 
 /// So many threads of a process have writers of their own of one log: a pool of a thousand may not take all slots that it has.
 const OWN: usize = 64;
@@ -41,43 +41,31 @@ thread_local! {
     static MINE: RefCell<Vec<Seat>> = const { RefCell::new(Vec::new()) };
 }
 
-/// Appends by this thread's writer, or a shared one.
+/// Runs `what` with this thread's writer, or a shared one.
+///
+/// # Errors
+/// What `what` returns, and why there is no writer: the log cannot be opened here, or every slot is taken.
 #[inline]
-pub(crate) fn append<T>(entry: &'static Entry, what: impl FnOnce(&mut Writer) -> Result<T>) -> Outcome<T> {
+pub fn append<T>(entry: &'static Entry, mut what: impl FnMut(&mut Writer) -> Result<T>) -> Result<T> {
     let opening = entry.opening();
-    let mut what = Some(what);
-    let mut go = |writer: &mut Writer| match what.take() {
-        Some(what) => what(writer).map_err(Failure::from),
-        None => Err(Failure::invalid("appended twice")),
-    };
     let done = MINE.try_with(|mine| {
         // A signal handler's, in the middle of an append of this thread.
         let mut seats = mine.try_borrow_mut().ok()?;
         if let Some(seat) = seats.first_mut().filter(|seat| seat.is_of(opening)) {
-            return Some(go(&mut seat.writer));
+            return Some(what(&mut seat.writer));
         }
-        match seat(&mut seats, opening) {
-            Ok(Some(writer)) => Some(go(writer)),
-            Ok(None) => None,
-            Err(failure) => Some(Err(failure)),
-        }
+        seat(&mut seats, opening).transpose().map(|writer| what(writer?))
     });
     // A thread that ends has no seats any more, and others have found no room for one.
     match done {
         Ok(Some(done)) => done,
-        _ => {
-            let mut shared = shared(opening)?;
-            match shared.as_mut() {
-                Some((_, writer)) => go(writer),
-                None => Err(Failure::invalid("the log is closed")),
-            }
-        }
+        _ => by_shared(opening, what),
     }
 }
 
 /// This thread's writer, put first; `None` when it has to share.
 #[cold]
-fn seat<'a>(seats: &'a mut Vec<Seat>, opening: &'static Opening) -> Outcome<Option<&'a mut Writer>> {
+fn seat<'a>(seats: &'a mut Vec<Seat>, opening: &'static Opening) -> Result<Option<&'a mut Writer>> {
     match seats.iter().position(|seat| seat.is_of(opening)) {
         Some(at) => seats.swap(0, at),
         None => {
@@ -89,7 +77,7 @@ fn seat<'a>(seats: &'a mut Vec<Seat>, opening: &'static Opening) -> Outcome<Opti
     Ok(seats.first_mut().map(|seat| &mut seat.writer))
 }
 
-fn take(opening: &'static Opening) -> Outcome<Option<Seat>> {
+fn take(opening: &'static Opening) -> Result<Option<Seat>> {
     let before = opening.threads.fetch_add(1, Ordering::AcqRel);
     let taken = if before < OWN { writer(opening) } else { Ok(None) };
     match taken {
@@ -102,39 +90,49 @@ fn take(opening: &'static Opening) -> Outcome<Option<Seat>> {
 }
 
 /// A new writer; `None` when all slots are taken.
-fn writer(opening: &'static Opening) -> Outcome<Option<(u64, Writer)>> {
+fn writer(opening: &'static Opening) -> Result<Option<(u64, Writer)>> {
     let (log, turn) = opening.log_and_turn()?;
     match log.writer() {
         Ok(writer) => Ok(Some((turn, writer))),
         Err(e) if matches!(e.fault(), Fault::WritersFull { .. }) => Ok(None),
-        Err(e) => Err(e.into()),
+        Err(e) => Err(e),
     }
 }
 
-type Shared = MutexGuard<'static, Option<(u64, Writer)>>;
-
-/// One that nobody uses now, else the first, once it is free.
-fn shared(opening: &'static Opening) -> Outcome<Shared> {
-    let free = opening.shared.iter().take(SHARED).find_map(|shared| shared.try_lock().ok());
+/// By one that nobody uses now, else the first, once it is free.
+fn by_shared<T>(opening: &'static Opening, what: impl FnOnce(&mut Writer) -> Result<T>) -> Result<T> {
+    let free = opening.shared.iter().find_map(|shared| shared.try_lock().ok());
     let mut shared = free.unwrap_or_else(|| opening.shared[0].lock().unwrap_or_else(PoisonError::into_inner));
-    if shared.as_ref().is_none_or(|(turn, _)| *turn != opening.turn()) {
-        let (log, turn) = opening.log_and_turn()?;
-        *shared = Some((turn, log.writer()?));
+    let (_, writer) = match &mut *shared {
+        Some(kept) if kept.0 == opening.turn() => kept,
+        other => {
+            let (log, turn) = opening.log_and_turn()?;
+            other.insert((turn, log.writer()?))
+        }
+    };
+    what(writer)
+}
+
+/// Ends what [`open`](crate::open) began. With the last one of the process, the log is given up, and the file trimmed if nobody
+/// else writes, for which others in the way are waited for no longer than `patience`.
+///
+/// # Errors
+/// Why it is not trimmed.
+pub fn close(entry: &'static Entry, patience: Duration) -> Result<()> {
+    let Some(log) = entry.close() else { return Ok(()) };
+    give_back(entry.opening());
+    match log.trim_if_last(patience) {
+        // Removed or replaced meanwhile: there is nothing left to trim.
+        Err(e) if matches!(e.fault(), Fault::Replaced | Fault::NoLog) => Ok(()),
+        trimmed => trimmed.map(drop),
     }
-    Ok(shared)
 }
 
 /// Gives this thread's writer back, if it has one.
-pub(crate) fn give_back(opening: &'static Opening) {
+fn give_back(opening: &'static Opening) {
     let _ = MINE.try_with(|mine| {
         if let Ok(mut seats) = mine.try_borrow_mut() {
             seats.retain(|seat| !ptr::eq(seat.opening, opening));
         }
     });
-}
-
-/// Appends one message.
-#[inline]
-pub(crate) fn append_bytes(entry: &'static Entry, message: &[u8]) -> Outcome<Position> {
-    append(entry, |writer| writer.append(message))
 }

@@ -10,9 +10,8 @@ use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use mmlog::{Log, Options, Writer, forks};
+use mmlog::{Log, Options, Result, Writer, forks};
 
-use crate::codes::{self, Failure, Outcome};
 use crate::exit;
 
 /// Writers that threads share which have none of their own.
@@ -20,19 +19,21 @@ pub(crate) const SHARED: usize = 8;
 
 /// How a log is opened.
 #[derive(Clone)]
-pub(crate) struct How {
-    pub(crate) options: Options,
-    pub(crate) has_to_exist: bool,
+pub struct How {
+    /// The options.
+    pub options: Options,
+    /// Whether none is made.
+    pub has_to_exist: bool,
 }
 
 impl How {
-    fn open(&self, path: &Path) -> mmlog::Result<Log> {
+    fn open(&self, path: &Path) -> Result<Log> {
         if self.has_to_exist { self.options.open(path) } else { self.options.open_or_create(path) }
     }
 }
 
 /// A path where this process, or one that it was forked from, has opened a log.
-pub(crate) struct Entry {
+pub struct Entry {
     path: PathBuf,
     how: How,
     /// Handles that are not closed.
@@ -108,7 +109,7 @@ impl Opening {
     }
 
     /// The log at the path, for a new handle.
-    fn open(&self, how: How) -> Outcome<()> {
+    fn open(&self, how: How) -> Result<()> {
         let is_open = |state: &State| state.log.as_ref().is_some_and(Log::is_current);
         if is_open(&self.read()) {
             return Ok(());
@@ -123,21 +124,19 @@ impl Opening {
     }
 
     /// For a thread that takes a writer: the log, opened where it is not open yet, as in a child; and its turn.
-    pub(crate) fn log_and_turn(&self) -> Outcome<(Log, u64)> {
+    pub(crate) fn log_and_turn(&self) -> Result<(Log, u64)> {
         let state = self.read();
         if let Some(log) = &state.log {
             return Ok((log.clone(), self.turn()));
         }
         drop(state);
         let mut state = self.write();
-        if state.log.is_none() {
-            let log = state.how.open(&self.path)?;
-            self.put(&mut state, Some(log));
+        if let Some(log) = &state.log {
+            return Ok((log.clone(), self.turn()));
         }
-        match &state.log {
-            Some(log) => Ok((log.clone(), self.turn())),
-            None => Err(Failure::invalid("the log is closed")),
-        }
+        let log = state.how.open(&self.path)?;
+        self.put(&mut state, Some(log.clone()));
+        Ok((log, self.turn()))
     }
 
     /// Puts another log in the place of `old`, unless somebody else did; the one that is there then.
@@ -181,7 +180,10 @@ pub(crate) fn open_here() -> impl Iterator<Item = Log> {
 }
 
 /// For a handle: the log at that path, opened if it is not open yet. What was opened before keeps its options.
-pub(crate) fn open(path: &Path, how: How) -> Outcome<&'static Entry> {
+///
+/// # Errors
+/// As those of [`Options::open_or_create`].
+pub fn open(path: &Path, how: How) -> Result<&'static Entry> {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     exit::expect();
     let entry = entry(path, &how);
@@ -233,13 +235,14 @@ fn entry(path: PathBuf, how: &How) -> &'static Entry {
 }
 
 impl Entry {
-    /// Refuses after a panic.
+    /// Whether something panicked in the middle of it.
     #[inline]
-    pub(crate) fn checked(&'static self) -> Outcome<&'static Self> {
-        if self.is_broken.load(Ordering::Relaxed) { Err(broken()) } else { Ok(self) }
+    pub fn is_broken(&self) -> bool {
+        self.is_broken.load(Ordering::Relaxed)
     }
 
-    pub(crate) fn break_off(&self) {
+    /// Says that something has; the next who opens this path begins afresh.
+    pub fn break_off(&self) {
         self.is_broken.store(true, Ordering::Relaxed);
     }
 
@@ -276,7 +279,10 @@ impl Entry {
     }
 
     /// The log as its writers have it: where it was made anew, the new one.
-    pub(crate) fn log(&self) -> Outcome<Log> {
+    ///
+    /// # Errors
+    /// When it cannot be opened, in a child or where it was made anew.
+    pub fn log(&self) -> Result<Log> {
         let opening = self.opening();
         let (log, _) = opening.log_and_turn()?;
         if log.is_current() {
@@ -294,8 +300,4 @@ impl Entry {
             _ => None,
         }
     }
-}
-
-fn broken() -> Failure {
-    Failure::new(codes::MMLOG_INTERNAL, "the handle refuses after an internal error; open the log again")
 }
