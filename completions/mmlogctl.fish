@@ -185,7 +185,7 @@ complete -c mmlogctl -n '__mmlogctl_in cat' -l to -d 'Stop before this position'
 complete -c mmlogctl -n '__mmlogctl_in cat' -l since -d 'Begin with what was appended then or later' -x
 complete -c mmlogctl -n '__mmlogctl_in cat' -l until -d 'End with what was appended until then' -x
 complete -c mmlogctl -n '__mmlogctl_in cat' -s v -l verbose -d 'With --since and --until, say how far the ends may be from these times'
-complete -c mmlogctl -n '__mmlogctl_in cat' -l holes -d 'What to print for a hole, a range whose writer died before it was written' -x -a 'skip nul say'
+complete -c mmlogctl -n '__mmlogctl_in cat' -l holes -d 'What to print for a hole, a range whose writer ended before it was written' -x -a 'skip nul say'
 complete -c mmlogctl -n '__mmlogctl_in cat' -s o -l output -d 'The form of the output' -x -a 'text json'
 complete -c mmlogctl -n '__mmlogctl_in cat' -l max-line -d 'With -o json, give a longer line in pieces of so many bytes' -x
 complete -c mmlogctl -n '__mmlogctl_in cat' -l color -d 'When to use colours' -x -a 'auto always never'
@@ -215,7 +215,7 @@ complete -c mmlogctl -n '__mmlogctl_in tail' -l max-line -d 'With -o json, give 
 complete -c mmlogctl -n '__mmlogctl_in tail' -s z -l zero-terminated -d 'Lines end with NUL, not newline'
 complete -c mmlogctl -n '__mmlogctl_in tail' -l color -d 'When to use colours' -x -a 'auto always never'
 complete -c mmlogctl -n '__mmlogctl_in tail' -s R -l raw -d 'On a terminal, show the colours of the log\'s own lines (SGR sequences)'
-complete -c mmlogctl -n '__mmlogctl_in tail' -l holes -d 'What to print for a hole, a range whose writer died before it was written' -x -a 'skip nul say'
+complete -c mmlogctl -n '__mmlogctl_in tail' -l holes -d 'What to print for a hole, a range whose writer ended before it was written' -x -a 'skip nul say'
 complete -c mmlogctl -n '__mmlogctl_in tail' -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -x -a '(__fish_complete_directories (commandline -ct))'
 complete -c mmlogctl -n '__mmlogctl_in tail' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in tail' -k -a '(__mmlogctl_logs)'
@@ -246,7 +246,7 @@ complete -c mmlogctl -n '__mmlogctl_in grep' -l to -d 'Stop before this position
 complete -c mmlogctl -n '__mmlogctl_in grep' -l since -d 'Begin with what was appended then or later' -x
 complete -c mmlogctl -n '__mmlogctl_in grep' -l until -d 'End with what was appended until then' -x
 complete -c mmlogctl -n '__mmlogctl_in grep' -l verbose -d 'With --since and --until, say how far the ends may be from these times'
-complete -c mmlogctl -n '__mmlogctl_in grep' -l holes -d 'What to search for a hole, a range whose writer died before it was written' -x -a 'skip nul say'
+complete -c mmlogctl -n '__mmlogctl_in grep' -l holes -d 'What to search for a hole, a range whose writer ended before it was written' -x -a 'skip nul say'
 complete -c mmlogctl -n '__mmlogctl_in grep' -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -x -a '(__fish_complete_directories (commandline -ct))'
 complete -c mmlogctl -n '__mmlogctl_in grep' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in ls' -l only-below -d 'Only what lies below the DIRs, not what processes have open elsewhere'

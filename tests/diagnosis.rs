@@ -62,6 +62,23 @@ fn a_stopped_writer_is_named_with_what_it_holds_up_and_the_command_that_continue
 }
 
 #[test]
+fn what_was_seen_for_less_than_a_second_is_not_said_in_milliseconds() {
+    let scratch = Scratch::new();
+    let here = Seat { namespace: None, pid: Some(4312), uid: None };
+    let mut status = in_flight(&scratch.file("app.log"), ProcessState::Stopped, here);
+    let usual = Thresholds::default();
+    for (ms, said) in [
+        (66, ", for at least a moment; "),
+        (999, ", for at least a moment; "),
+        (1066, ", for at least 1 s; "),
+    ] {
+        status.writers[0].in_flight.as_mut().unwrap().for_at_least = Duration::from_millis(ms);
+        let found = status.diagnose(&usual).remove(0);
+        assert!(found.id == FindingId::WriterStalled && found.sentence.contains(said), "{found:?}");
+    }
+}
+
+#[test]
 fn nobody_is_told_to_kill_a_number_of_another_pid_namespace() {
     let scratch = Scratch::new();
     let lost = Seat { namespace: Some(4_026_531_999), pid: None, uid: None };

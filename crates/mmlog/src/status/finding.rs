@@ -74,7 +74,7 @@ findings! {
     DiskNearlyFull = "disk-nearly-full",
     /// A dead writer's append is still in flight.
     DeadWriter = "dead-writer",
-    /// Somebody died with the log's lock.
+    /// Somebody ended with the log's lock.
     LockStale = "lock-stale",
     /// Every slot has a live owner.
     WritersFull = "writers-full",

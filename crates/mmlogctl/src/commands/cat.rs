@@ -44,7 +44,7 @@ pub struct CatArgs {
     /// With --since and --until, say how far the ends may be from these times.
     #[arg(short, long)]
     verbose: bool,
-    /// What to print for a hole, a range whose writer died before it was written.
+    /// What to print for a hole, a range whose writer ended before it was written.
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     holes: Holes,
     #[command(flatten)]

@@ -97,7 +97,10 @@ const FIGURES: [(&str, &str); 20] = [
         "writers",
         "Who has the log open to append, those that are stopped, wait or have an append in flight first.",
     ),
-    ("holes", "Ranges that were reserved and never written, since a writer died. Readers pass over them."),
+    (
+        "holes",
+        "Ranges that were reserved and never written, since a writer ended, or failed, before. Readers pass over them.",
+    ),
     ("holds", "Consumers (tail --hold) that prune keeps bytes for."),
     (
         "followers",

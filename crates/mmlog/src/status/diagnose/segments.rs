@@ -3,12 +3,13 @@
 use std::path::Path;
 
 use super::super::SegmentFlaw;
+use super::stuck::since;
 use super::{critical, info, quoted, warning, who};
 use crate::error::set_aside;
 use crate::names::{Compression, SegmentName};
 use crate::names::{LONGEST_BYTES, SEGMENT_BYTES};
 use crate::status::{Finding, FindingId, State, Status};
-use crate::units::{agree, lasting, listed, size};
+use crate::units::{agree, listed, size};
 
 impl Status {
     pub(super) fn flawed(&self, flaw: &SegmentFlaw) -> Finding {
@@ -21,7 +22,7 @@ impl Status {
         match flaw.id {
             FindingId::SegmentMissing => {
                 let gone = who::until_now(flaw.since);
-                let gone = gone.map_or_else(String::new, |time| format!(", for at least {}", lasting(time)));
+                let gone = gone.map_or_else(String::new, |time| format!(", {}", since(None, time)));
                 let sentence = format!("{} ({file}){gone}", flaw.problem);
                 let forget = self.command("repair --forget-missing");
                 let back = || {

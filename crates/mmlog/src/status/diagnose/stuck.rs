@@ -20,13 +20,18 @@ fn made(severity: Severity, id: FindingId, state: State, (sentence, next_step): 
     Finding { id, severity, state, sentence, next_step, pid: None }
 }
 
-/// For how long it is known to last; else what was seen of it.
+/// For how long it is known to last; else what was seen of it. How far apart two looks were is nobody's business.
 pub(super) fn since(known: Option<Duration>, seen: Duration) -> String {
     match known.filter(|time| *time >= seen) {
+        Some(time) if time < MOMENT => "for a moment".to_owned(),
         Some(time) => format!("for {}", lasting(time)),
+        None if seen < MOMENT => "for at least a moment".to_owned(),
         None => format!("for at least {}", lasting(seen)),
     }
 }
+
+/// What lasts no longer is not said in milliseconds.
+const MOMENT: Duration = Duration::from_secs(1);
 
 impl Status {
     pub(super) fn lock_held(&self, thresholds: &Thresholds) -> Option<Finding> {
@@ -174,7 +179,7 @@ impl Status {
             return Some(made(severity, FindingId::GateClosed, State::Stalled, said).at(l.seat));
         }
         let sentence = format!(
-            "process {} ({}) died in the middle of {operation} and left the gate closed at {at}, {}{}",
+            "process {} ({}) ended in the middle of {operation} and left the gate closed at {at}, {}{}",
             l.pid,
             l.command,
             since(until_now(l.since), self.gate_for_at_least),
@@ -214,7 +219,7 @@ impl Status {
         };
         let (len, start) = (f.end.saturating_sub(f.start), f.start);
         let sentence = format!(
-            "writer {} ({}) died with {} in flight at {start}{more}; readers pass it as a hole",
+            "writer {} ({}) ended with {} in flight at {start}{more}; readers pass it as a hole",
             first.pid,
             first.command,
             size(len)
@@ -246,7 +251,8 @@ impl Status {
 
     pub(super) fn lock_stale(&self) -> Option<Finding> {
         let of = |l: &Lock, what: &str| {
-            let sentence = format!("process {} ({}) died with {what}, for {}", l.pid, l.command, l.operation);
+            let sentence =
+                format!("process {} ({}) ended with {what}, for {}", l.pid, l.command, l.operation);
             let next = format!(
                 "nothing to do: whoever needs it next finishes that; {} does it now",
                 self.command("repair")

@@ -108,7 +108,7 @@ pub struct GrepArgs {
     /// With --since and --until, say how far the ends may be from these times.
     #[arg(long)]
     pub(super) verbose: bool,
-    /// What to search for a hole, a range whose writer died before it was written.
+    /// What to search for a hole, a range whose writer ended before it was written.
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     pub(super) holes: Holes,
     #[command(flatten)]

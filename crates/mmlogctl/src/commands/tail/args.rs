@@ -140,7 +140,7 @@ pub struct TailArgs {
     pub(super) zero_terminated: bool,
     #[command(flatten)]
     pub(super) colours: Colours,
-    /// What to print for a hole, a range whose writer died before it was written.
+    /// What to print for a hole, a range whose writer ended before it was written.
     #[arg(long, value_enum, value_name = "WHAT", default_value_t)]
     pub(super) holes: Holes,
     #[command(flatten)]

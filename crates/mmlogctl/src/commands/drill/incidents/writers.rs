@@ -56,7 +56,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
             Ok(Some(pid))
         },
         command: "mmlogctl cat --holes say {log} > /dev/null",
-        cure: Cure::Stays("a hole stays on record: what was in flight when its writer died is not there"),
+        cure: Cure::Stays("a hole stays on record: what was in flight when its writer ended is not there"),
     },
     Incident {
         name: FindingId::WritersFull.name(),
