@@ -36,11 +36,11 @@ impl Block {
         }
     }
 
-    /// A program in C or C++ names its file behind the language: the blocks after it compile that.
+    /// A program in C, C++ or Python names its file behind the language: the blocks after it compile or run that.
     pub(crate) fn file(&self) -> Option<&str> {
         self.language
             .split_once(' ')
-            .filter(|(language, _)| ["c", "cpp"].contains(language))
+            .filter(|(language, _)| ["c", "cpp", "python"].contains(language))
             .map(|(_, file)| file)
     }
 

@@ -182,7 +182,7 @@ fn follows(command: &str) -> bool {
 
 /// Whether a program that a command needs is not here.
 pub(crate) fn lacks(command: &str) -> Option<&'static str> {
-    const NEEDED: [&str; 7] = ["cargo", "g++", "gcc", "jq", "less", "pkg-config", "script"];
+    const NEEDED: [&str; 8] = ["cargo", "g++", "gcc", "jq", "less", "pkg-config", "python3", "script"];
     let missing = |program: &&&str| {
         command.split([' ', '|', '(']).any(|word| word == **program)
             && !crate::cli::succeeds(Command::new("which").arg(program))
