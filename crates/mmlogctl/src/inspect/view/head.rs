@@ -80,12 +80,11 @@ fn fine(log: &Log, size: Size) -> Vec<Line> {
     let (word, width) = (log.word(), usize::from(size.width));
     let path = ending(&shown(&log.path), width.saturating_sub(word.len() + 2));
     let mut lines = vec![vec![(Kind::Good, word), (Kind::Plain, format!("  {path}"))]];
-    // Where there is a pane for them, they are there, whole.
-    let is_large = super::form(size) == super::Form::Large;
-    if let Some(note) = log.findings().first().filter(|_| !is_large && size.height >= 12) {
-        let most = if size.height < ROOMY { 1 } else { 3 };
-        lines.extend(words(&format!("note: {}", note.sentence), most, width));
-        if size.height >= ROOMY {
+    if let Some(note) = log.findings().first().filter(|_| size.height >= 12) {
+        // Where there is a pane for them, they are there, whole, with what to do.
+        let is_whole = super::form(size) != super::Form::Large && size.height >= ROOMY;
+        lines.extend(words(&format!("note: {}", note.sentence), if is_whole { 3 } else { 1 }, width));
+        if is_whole {
             lines.extend(pasted(Step::of(&note.next_step).command, width));
         }
     }

@@ -177,3 +177,20 @@ fn a_filter_that_hides_rows_is_seen_on_the_smallest_screen() {
     let text = text(&model);
     assert!(text.lines().last().is_some_and(|foot| foot.starts_with("/4303")), "{text}");
 }
+
+#[test]
+fn a_note_is_below_the_state_at_every_size_that_has_a_line_for_it() {
+    let mut status = stalled();
+    let note = mmlog::Finding {
+        severity: Severity::Info,
+        state: mmlog::State::Ok,
+        sentence: "1 hole, the latest of 8 B at 4".to_owned(),
+        ..status.findings[0].clone()
+    };
+    (status.state, status.problem, status.findings) = (mmlog::State::Ok, None, vec![note]);
+    for size in [Size::new(40, 12), LARGE, Size::new(120, 40), Size::new(200, 60)] {
+        let text = text(&model(&status, size));
+        let second = text.lines().nth(1).unwrap_or_default();
+        assert!(second.starts_with("note: 1 hole, the latest of 8 B at 4"), "{size}: {text}");
+    }
+}
