@@ -20,7 +20,7 @@ use crate::cli::{self, Command};
 use crate::discovery::named;
 use crate::reading::metadata_of;
 use crate::storing::OnFull;
-use crate::who::began;
+use crate::who::{began, processes};
 
 /// A process that was called to append to a log.
 #[derive(Debug)]
@@ -144,9 +144,7 @@ const OURS: &str = "mmlogctl";
 const LONGEST: u64 = 1 << 20;
 
 fn makers() -> impl Iterator<Item = Maker> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    let pids = entries.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.filter(|pid| *pid != std::process::id()).filter_map(Maker::of)
+    processes().filter(|pid| *pid != std::process::id()).filter_map(Maker::of)
 }
 
 /// Where its paths may lead to other files than ours. Of whom that cannot be seen, they are taken to lead to the same.

@@ -135,7 +135,7 @@ impl Files {
         if others.is_empty() {
             return process::is_root();
         }
-        let has_log = |who: &Who| self.lock_file.fd().is_some_and(|fd| has_open(fd, who.pid, until));
+        let has_log = |who: &Who| self.wanted().is_some_and(|metadata| has_open(metadata, who.pid, until));
         others.iter().all(has_log)
     }
 

@@ -42,7 +42,7 @@ use std::fs::File;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use crate::chunks::Segment;
@@ -54,7 +54,7 @@ use crate::metadata::policy::Words;
 use crate::metadata::{JOURNAL_ROTATE, MadeAs};
 use crate::slots::{self, Scan};
 use crate::sys::fork::LockFile;
-use crate::sys::holders::holders_of;
+use crate::sys::holders::{Wanted, holders_of};
 use crate::sys::open_logs;
 use crate::sys::place::{Found, Part, Place};
 use crate::sys::process;
@@ -167,6 +167,7 @@ pub(crate) struct Files {
     pub(crate) meta: Meta,
     metadata_id: (u64, u64),
     made: MadeAs,
+    wanted: OnceLock<Wanted>,
     /// The user whose rights opened it.
     opened_as: u32,
     lock_file: LockFile,

@@ -23,11 +23,10 @@ use nix::libc;
 use super::absent::{self, no_log};
 use super::boot::{Boot, Known};
 use super::meta::{self, Meta, Stage, page_size};
-use super::olddir;
 use super::room::{Room, no_room};
 use super::segment_dir::{Owner, SegmentDir, Stranger};
 use super::segments::{CannotOpen, Others, is_of, number_of, open_current};
-use super::{Adopt, Config, Files, Intent, METADATA_SUFFIX, Origin, Trust};
+use super::{Adopt, Config, Files, Intent, METADATA_SUFFIX, Origin, Trust, olddir};
 use crate::chunks::Segment;
 use crate::deadline::Deadline;
 use crate::error::{At, Blocker, Fault, Result};
@@ -394,6 +393,7 @@ impl<'a> Opening<'a> {
             meta,
             metadata_id: opened.id,
             made: opened.made,
+            wanted: Default::default(),
             opened_as: process::effective_user(),
             lock_file: opened.lock_file,
             known,
@@ -440,8 +440,8 @@ impl<'a> Opening<'a> {
         // After a reboot the names may say more than the metadata: judged under the lock.
         let judged = self.intent.writes() && boot()? == Boot::This;
         let others = if judged { Others::Refused } else { Others::Taken };
-        let owner = opened.file.metadata().map_err(Fault::io("stat the metadata file"))?;
-        let dir = SegmentDir::new(self.place, Owner::of(self.config.trust, owner.uid()));
+        let owner = opened.file.metadata().map_err(Fault::io("stat the metadata file"))?.uid();
+        let dir = SegmentDir::new(self.place, Owner::of(self.config.trust, owner));
         let opened_data = loop {
             match open_current(&dir, meta.header(), access, others, &boot, &self.config.waits) {
                 // Leased for a moment by who adopts or removes it.

@@ -9,7 +9,7 @@ use super::Files;
 use crate::error::Blocker;
 use crate::layout::{HELD, Owner, SLOT_BYTES};
 use crate::sync::Ordering;
-use crate::sys::holders;
+use crate::sys::holders::{self, Wanted};
 use crate::sys::process::{self, ProcessState, Who};
 use crate::units::listed;
 
@@ -104,14 +104,21 @@ fn called(who: &Who, state: ProcessState) -> String {
 impl Files {
     /// Whether a process, by its id here, may have anything of this log. When in doubt it may.
     pub(crate) fn may_be_held_by(&self, pid: u32) -> bool {
-        self.lock_file.fd().is_none_or(|fd| holders::may_have_open(fd, pid))
+        self.wanted().is_none_or(|metadata| holders::may_have_open(metadata, pid))
     }
 
     /// The same; when in doubt it has not.
     pub(crate) fn is_held_by(&self, pid: u32) -> bool {
-        self.lock_file
-            .fd()
-            .is_some_and(|fd| holders::has_open(fd, pid, &self.deadline(std::time::Duration::MAX)))
+        let for_ever = self.deadline(std::time::Duration::MAX);
+        self.wanted().is_some_and(|metadata| holders::has_open(metadata, pid, &for_ever))
+    }
+
+    /// The metadata file, as `/proc` tells it from others; asked once, since a look asks for every writer.
+    pub(super) fn wanted(&self) -> Option<&Wanted> {
+        match self.wanted.get() {
+            None => self.lock_file.fd().and_then(Wanted::of).map(|found| self.wanted.get_or_init(|| found)),
+            known => known,
+        }
     }
 
     /// Who holds a byte that somebody holds, and what he is doing. Nobody by name if he has not said so yet, or is not

@@ -25,7 +25,7 @@ use crate::sys::last_run;
 use crate::sys::map::View;
 use crate::sys::process::{self, ProcessState, Who, time_of};
 
-/// How long it is believed who has files open that are not at their paths any more.
+/// How long it is believed who has files of the log open, and files that are not at their paths any more.
 const HELD_FOR: Duration = Duration::from_secs(10);
 
 /// How long it is believed where a process of another PID namespace is.
@@ -152,7 +152,7 @@ impl Observer {
         files.refresh()?;
         self.groups.look_anew();
         self.called.retain(|_, (_, at)| at.elapsed() < SEATED);
-        self.believed.retain(|_, (_, at)| at.elapsed() < SEATED);
+        self.believed.retain(|_, (_, at)| at.elapsed() < HELD_FOR);
         // A screen that stays open does not keep the file of an old segment; who may not open the new one has seen that.
         let _ = files.renew();
         let (header, control) = (files.meta.header(), files.control());
@@ -370,7 +370,7 @@ impl Observer {
         let seat = self.seat(&who);
         let Some(pid) = seat.pid.filter(|_| *has_it != Ok(false)) else { return (who, seat) };
         let key = (pid, who.start_time);
-        let known = self.believed.get(&key).filter(|(_, at)| at.elapsed() < SEATED).map(|(is, _)| *is);
+        let known = self.believed.get(&key).filter(|(_, at)| at.elapsed() < HELD_FOR).map(|(is, _)| *is);
         let is_believed = known.unwrap_or_else(|| {
             let is_believed = files.may_be_held_by(pid);
             self.believed.insert(key, (is_believed, Instant::now()));

@@ -7,6 +7,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
+use super::holders::read_proc;
 use super::mounts;
 
 /// How long it is believed in which groups a process is.
@@ -65,7 +66,7 @@ fn roots() -> Vec<(PathBuf, bool)> {
 }
 
 fn groups_of(pid: u32, roots: &[(PathBuf, bool)]) -> Vec<Group> {
-    let lines = fs::read(format!("/proc/{pid}/cgroup")).unwrap_or_default();
+    let lines = read_proc(format!("/proc/{pid}/cgroup")).unwrap_or_default();
     let parsed = lines.split(|&b| b == b'\n').filter_map(|line| {
         let mut fields = line.splitn(3, |&b| b == b':').skip(1);
         let (controllers, path) = (fields.next()?, fields.next()?);

@@ -7,7 +7,7 @@
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs;
-use std::io;
+use std::io::{self, Read as _};
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
@@ -33,7 +33,7 @@ fn in_time(until: &Deadline) -> io::Result<()> {
 pub(super) const DELETED: &[u8] = b" (deleted)";
 
 /// A file, as `/proc` tells one from another.
-struct Wanted {
+pub(crate) struct Wanted {
     inode: u64,
     /// As `stat` says: on btrfs another one than the file system's.
     device: (u32, u32),
@@ -54,21 +54,19 @@ pub(crate) fn all_holders_of(file: impl AsFd, until: &Deadline) -> Option<Vec<Wh
 }
 
 /// Whether that process has the file open or mapped; when in doubt it has not.
-pub(crate) fn has_open(file: impl AsFd, pid: u32, until: &Deadline) -> bool {
-    Wanted::of(file).is_some_and(|wanted| wanted.is_held_by(pid, until).unwrap_or(false))
+pub(crate) fn has_open(file: &Wanted, pid: u32, until: &Deadline) -> bool {
+    file.is_held_by(pid, until).unwrap_or(false)
 }
 
 /// Whether that process has the file open or mapped, as far as this user may see; when in doubt it has.
-pub(crate) fn may_have_open(file: impl AsFd, pid: u32) -> bool {
-    Wanted::of(file).is_none_or(|wanted| wanted.is_held_by(pid, &for_ever()).unwrap_or(true))
+pub(crate) fn may_have_open(file: &Wanted, pid: u32) -> bool {
+    file.is_held_by(pid, &for_ever()).unwrap_or(true)
 }
 
 /// A process that has a lock on that byte of the file, for reading or writing, as far as this user may see.
 pub(crate) fn locker_of(file: impl AsFd, byte: u64) -> Option<u32> {
     let wanted = Wanted::of(file)?;
-    let pids = fs::read_dir("/proc").ok()?.flatten();
-    let mut pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
-    pids.find(|&pid| wanted.is_locked_by(pid, byte).unwrap_or(false))
+    process::processes().ok()?.find(|&pid| wanted.is_locked_by(pid, byte).unwrap_or(false))
 }
 
 /// A command that tells who has a lock on a file, in a shell. (lslocks shows no process for locks of our kind.)
@@ -105,6 +103,13 @@ fn look_for_holders(file: impl AsFd, until: &Deadline) -> (Vec<Who>, bool) {
 pub(super) fn is_nobody(e: &io::Error) -> bool {
     use nix::libc::{EINVAL, ENOENT, ESRCH};
     matches!(e.raw_os_error(), Some(ENOENT | ESRCH | EINVAL))
+}
+
+/// A file of `/proc`, in as few reads as the kernel allows: its length says nothing.
+pub(super) fn read_proc(path: String) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::with_capacity(16 << 10);
+    fs::File::open(path)?.take(u64::MAX).read_to_end(&mut bytes)?;
+    Ok(bytes)
 }
 
 pub(crate) fn command_of(pid: u32) -> String {
@@ -170,9 +175,8 @@ pub(crate) fn have_open(openers: &[Opener], since: &str) -> String {
 pub(crate) fn openers_of(place: impl AsFd, inode: u64) -> (Vec<Opener>, bool) {
     let (mine, Some(here)) = (std::process::id(), Wanted::of(place)) else { return (Vec::new(), true) };
     let wanted = Wanted { inode, ..here };
-    let Ok(entries) = fs::read_dir("/proc") else { return (Vec::new(), true) };
+    let Ok(pids) = process::processes() else { return (Vec::new(), true) };
     let (mut found, mut is_unseen) = (Vec::new(), false);
-    let pids = entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok());
     for pid in pids.filter(|pid| *pid != mine) {
         match wanted.descriptor_of(pid, &for_ever()) {
             Ok(fd) => found.extend(fd.map(|fd| Opener::new(pid, fd))),
@@ -270,10 +274,9 @@ impl Link {
 
 /// All such descriptors, as far as this user may see; not those of devices.
 pub(crate) fn links() -> Vec<Link> {
-    let Ok(all) = procfs::process::all_processes() else { return Vec::new() };
+    let Ok(pids) = process::processes() else { return Vec::new() };
     let mut found = Vec::new();
-    for process in all.flatten() {
-        let pid = process.pid().unsigned_abs();
+    for pid in pids {
         let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
         let of_process = entries.flatten().filter_map(|entry| {
             let link = fs::read_link(entry.path()).ok()?;
@@ -313,7 +316,7 @@ pub(crate) fn unnamed_in(place: impl AsFd, all: &[Link], was_ours: impl Fn(&Path
 }
 
 impl Wanted {
-    fn of(file: impl AsFd) -> Option<Self> {
+    pub(crate) fn of(file: impl AsFd) -> Option<Self> {
         let fd = file.as_fd();
         let stat = statx(fd, c"", AtFlags::EMPTY_PATH, StatxFlags::BASIC_STATS).ok()?;
         let device = (stat.stx_dev_major, stat.stx_dev_minor);
@@ -328,7 +331,7 @@ impl Wanted {
     }
 
     fn is_mapped_by(&self, pid: u32) -> io::Result<bool> {
-        let maps = fs::read(format!("/proc/{pid}/maps"))?;
+        let maps = read_proc(format!("/proc/{pid}/maps"))?;
         Ok(String::from_utf8_lossy(&maps).lines().any(|line| {
             // Addresses, rights, offset, device, inode, and perhaps a name.
             let mut fields = line.split_ascii_whitespace().skip(3);
@@ -419,7 +422,7 @@ fn super_block(pid: &str, mount: u64) -> io::Result<Option<(u32, u32)>> {
 
 /// The devices of the file systems behind all of a process's mounts.
 pub(super) fn super_blocks(pid: &str) -> io::Result<HashMap<u64, (u32, u32)>> {
-    let mounts = fs::read(format!("/proc/{pid}/mountinfo"))?;
+    let mounts = read_proc(format!("/proc/{pid}/mountinfo"))?;
     let mounts = String::from_utf8_lossy(&mounts);
     // Its id, its parent's, the device.
     let parsed = mounts.lines().filter_map(|line| {

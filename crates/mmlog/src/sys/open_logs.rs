@@ -17,7 +17,7 @@ use rustix::fs::{AtFlags, CWD, FileType, OFlags, StatxFlags, fcntl_getfl, fcntl_
 
 use super::holders::{DELETED, Descriptor, command_of, facts, is_nobody, super_blocks};
 use super::mounts::Table;
-use super::process::{Stat, directory_of};
+use super::process::{Stat, directory_of, processes};
 
 /// A kernel thread, in the flags of `/proc/PID/stat`: it has no descriptors, and most users may not ask.
 const KERNEL_THREAD: u64 = 0x0020_0000;
@@ -91,11 +91,10 @@ pub(crate) fn open_logs(metadata_suffix: &str) -> OpenLogs {
         mounts: Mounts::default(),
         here: Table::own(),
     };
-    match fs::read_dir("/proc") {
-        Ok(entries) => {
+    match processes() {
+        Ok(ids) => {
             looking.limits();
             let mine = std::process::id();
-            let ids = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
             for pid in ids.filter(|pid| *pid != mine) {
                 match looking.process(pid) {
                     Err(e) if is_nobody(&e) || has_no_descriptors(pid) => {}

@@ -262,6 +262,12 @@ pub(crate) fn command_line(pid: u32) -> Option<String> {
     (!text.is_empty()).then(|| text[program..].to_owned())
 }
 
+/// The process ids in `/proc`.
+pub(crate) fn processes() -> io::Result<impl Iterator<Item = u32>> {
+    let entries = fs::read_dir("/proc")?;
+    Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()))
+}
+
 /// The user whose rights a process has, as far as it shows them.
 pub(crate) fn user_of(pid: u32) -> Option<u32> {
     use std::os::unix::fs::MetadataExt;
@@ -282,9 +288,7 @@ pub(crate) fn other_namespace(who: &Who) -> Option<u64> {
 
 /// The id in this PID namespace of a process of another one, as far as this user may see it.
 pub(crate) fn find_in_namespace(who: &Who) -> Option<u32> {
-    let entries = fs::read_dir("/proc").ok()?;
-    let mut ids = entries.flatten().filter_map(|e| e.file_name().to_str()?.parse::<u32>().ok());
-    ids.find(|here| {
+    processes().ok()?.find(|here| {
         let is_there =
             || fs::metadata(format!("/proc/{here}/ns/pid")).is_ok_and(|m| m.ino() == who.pid_namespace);
         is_there() && innermost_pid(*here) == Some(who.pid)

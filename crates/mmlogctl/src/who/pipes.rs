@@ -140,7 +140,8 @@ fn pipe_at(pid: u32, fd: &str) -> Option<u64> {
     inode_of(fs::read_link(format!("/proc/{pid}/fd/{fd}")).ok()?.to_str()?)
 }
 
-fn processes() -> impl Iterator<Item = u32> {
+/// The process ids in `/proc`.
+pub(crate) fn processes() -> impl Iterator<Item = u32> {
     let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
     entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
