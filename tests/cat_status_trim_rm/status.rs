@@ -312,7 +312,7 @@ fn what_the_kernel_does_not_say_is_said_and_never_called_a_fault_of_the_log() {
     let (log, _open, _writer) = live(&scratch);
     for (call, most, wanted) in [
         ("fstatfs", 8, &["free space could not be seen: Input/output error"][..]),
-        ("fcntl", 30, &["lock could not be seen: Input", "maintenance could not be seen: Input", "writer"]),
+        ("fcntl", 50, &["lock could not be seen: Input", "maintenance could not be seen: Input", "writer"]),
     ] {
         let screens = (1..=most).filter_map(|nth| {
             let inject = format!("inject={call}:error=EIO:when={nth}");
