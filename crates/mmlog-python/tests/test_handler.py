@@ -50,6 +50,11 @@ def child(path, name):
     helpers.log_some(helpers.logger_of(path), name, RECORDS)
 
 
+def log_after(event, logger):
+    event.wait()
+    helpers.log_some(logger, "child", RECORDS)
+
+
 class HandlerTest(helpers.WithLog):
     def test_dict_config_makes_one(self):
         configure(self.path)
@@ -130,6 +135,18 @@ class HandlerTest(helpers.WithLog):
                 self.assertEqual([one.exitcode for one in children], [0] * 4)
                 self.assert_all({f"{i}": RECORDS for i in range(4)})
                 self.assert_exact()
+
+    def test_a_child_that_outlives_its_parents_handler_leaves_an_exact_file(self):
+        logger = helpers.logger_of(self.path)
+        helpers.log_some(logger, "parent", 1)
+        context = multiprocessing.get_context("fork")
+        is_closed = context.Event()
+        one = context.Process(target=log_after, args=(is_closed, logger))
+        one.start()
+        helpers.close(logger)
+        is_closed.set()
+        one.join(helpers.HANGS)
+        self.assertEqual(self.path.read_text(), "parent 0\n" + "".join(f"child {i}\n" for i in range(RECORDS)))
 
     def test_threads_log_while_others_fork(self):
         logger, is_over = helpers.logger_of(self.path), threading.Event()
@@ -233,11 +250,12 @@ class HandlerTest(helpers.WithLog):
                 resource.setrlimit(resource.RLIMIT_FSIZE, limits)
                 signal.signal(signal.SIGXFSZ, ignored)
             logger.info("after 0")
+            logger.info("after 1")
         helpers.close(logger)
         self.assertEqual(said.getvalue().count("\n"), 1, said.getvalue())
         self.assertIn(f"mmlog: {self.path}: a record was not stored: ", said.getvalue())
-        before, after, told = self.lines()
-        self.assertEqual((before, after), ("before 0", "after 0"))
+        before, after, told, last = self.lines()
+        self.assertEqual((before, after, last), ("before 0", "after 0", "after 1"))
         self.assertRegex(told, r"^300 records were not stored between \d{4}-\S+ and \S+: .*")
 
     def test_waiting_for_room_stores_every_record(self):
