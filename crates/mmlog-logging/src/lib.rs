@@ -13,7 +13,7 @@
 //! # #[cfg(feature = "tracing")]
 //! # {
 //! // tracing: any layer that takes a writer
-//! tracing_subscriber::fmt().with_writer(sink.clone()).init();
+//! tracing_subscriber::fmt().with_ansi(false).with_writer(sink.clone()).init();
 //! tracing::info!(port = 80, "listening");
 //! # }
 //! # #[cfg(feature = "log")]
@@ -53,3 +53,8 @@ pub use event::Event;
 #[cfg(feature = "log")]
 pub use logger::Logger;
 pub use sink::{Builder, OnFull, Sink};
+
+/// The programs of doc/rust-logging.md, which are compiled as examples are.
+#[cfg(all(doctest, feature = "tracing", feature = "log"))]
+#[doc = include_str!("../../../doc/rust-logging.md")]
+mod page {}
