@@ -17,6 +17,12 @@ class ExamplesTest(unittest.TestCase):
         self.assertIn("mmlog.Handler: 16000 logged, 0 lost\n", done.stdout)
         self.assertRegex(done.stdout, r"RotatingFileHandler: 16000 logged, \d+ lost\n")
 
+    def test_costs_are_measured_for_every_handler(self):
+        command = [sys.executable, EXAMPLES / "cost.py", "20"]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=helpers.HANGS, check=True)
+        self.assertEqual(len(done.stdout.splitlines()), 7, done.stdout)
+        self.assertIn("| `mmlog.Handler` | ", done.stdout)
+
 
 if __name__ == "__main__":
     unittest.main()
