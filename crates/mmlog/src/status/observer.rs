@@ -28,6 +28,9 @@ use crate::sys::process::{self, ProcessState, Who, time_of};
 /// How long it is believed who has files of the log open, and files that are not at their paths any more.
 const HELD_FOR: Duration = Duration::from_secs(10);
 
+/// How long it is believed of a process that it has something of the log: it did when it was asked, and had then begun.
+const HAD_IT: Duration = Duration::from_secs(60);
+
 /// How long it is believed where a process of another PID namespace is.
 const SEATED: Duration = Duration::from_secs(5);
 
@@ -152,7 +155,7 @@ impl Observer {
         files.refresh()?;
         self.groups.look_anew();
         self.called.retain(|_, (_, at)| at.elapsed() < SEATED);
-        self.believed.retain(|_, (_, at)| at.elapsed() < HELD_FOR);
+        self.believed.retain(|_, (is, at)| at.elapsed() < if *is { HAD_IT } else { HELD_FOR });
         // A screen that stays open does not keep the file of an old segment; who may not open the new one has seen that.
         let _ = files.renew();
         let (header, control) = (files.meta.header(), files.control());
@@ -370,7 +373,7 @@ impl Observer {
         let seat = self.seat(&who);
         let Some(pid) = seat.pid.filter(|_| *has_it != Ok(false)) else { return (who, seat) };
         let key = (pid, who.start_time);
-        let known = self.believed.get(&key).filter(|(_, at)| at.elapsed() < HELD_FOR).map(|(is, _)| *is);
+        let known = self.believed.get(&key).map(|(is, _)| *is);
         let is_believed = known.unwrap_or_else(|| {
             let is_believed = files.may_be_held_by(pid);
             self.believed.insert(key, (is_believed, Instant::now()));
