@@ -81,9 +81,8 @@ fn read_start(file: &File, into: &mut [u8]) -> io::Result<usize> {
 /// Why a metadata file on the file system of `on` is a copy of another one, if it is. Through an overlay, the first who writes to a
 /// file of a lower layer has it made anew.
 pub(crate) fn copied(header: &Header, made: MadeAs, on: impl AsFd) -> Option<Fault> {
-    let fault = header.copied(made)?;
-    let has_its_number = matches!(fault, Fault::Copied { recorded, found } if recorded == found);
-    (!has_its_number || !is_overlay(on)).then_some(fault)
+    let (recorded, found) = (header.copied_from(made)?, made.inode);
+    (recorded != found || !is_overlay(on)).then_some(Fault::Copied { recorded, found })
 }
 
 /// Whether nobody can write to a metadata file, since it is a copy of another one: it is what it will be.

@@ -1,7 +1,6 @@
 //! Which file a metadata file was made as. Whoever appends by a copy has a cursor of his own, and appends over what others
 //! appended since.
 
-use crate::error::Fault;
 use crate::layout::Header;
 use crate::sync::Ordering;
 
@@ -15,11 +14,11 @@ pub struct MadeAs {
 }
 
 impl Header {
-    /// Why that file is not the one that was made, if it is not.
-    pub fn copied(&self, file: MadeAs) -> Option<Fault> {
+    /// The inode that the metadata was made as, where that file is not the one that was made.
+    pub fn copied_from(&self, file: MadeAs) -> Option<u64> {
         let recorded = self.identity.own_inode.load(Ordering::Relaxed);
         let is_it = recorded == file.inode && self.born_ns().zip(file.born_ns).is_none_or(|(a, b)| a == b);
-        (!is_it).then_some(Fault::Copied { recorded, found: file.inode })
+        (!is_it).then_some(recorded)
     }
 
     /// Says when it was made, unless that is said; the caller has the log's lock.
