@@ -201,13 +201,13 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
             }
         }
         FindingId::SpaceHeld => with(&|s| {
-            let (pid, command) = (4312, "reader".to_owned());
-            s.removed_held = vec![RemovedHeld { pid, command, inode: 3, allocated: 4096 }];
+            s.removed_held = vec![RemovedHeld { pid: 4312, command: "r".into(), inode: 3, allocated: 4096 }];
         }),
         FindingId::Holes => with(&|s| {
             let (pid, command, at) = (4312, "web".to_owned(), Some(SystemTime::now()));
             s.holes = vec![Hole { start: 4, len: 9, pid, command, kind: HoleKind::Torn, is_noted: true, at }];
         }),
+        FindingId::Slack => with(&|s| s.limit = s.cursor + 4096),
         FindingId::OutsideBytes => with(&|s| s.outside = OutsideBytes { waiting: 9, ..s.outside }),
         FindingId::OutsideCut => with(&|s| {
             s.outside = OutsideBytes { cut: 9, cut_at: Some(SystemTime::now()), ..s.outside };

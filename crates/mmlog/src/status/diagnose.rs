@@ -58,6 +58,7 @@ impl Status {
         found.extend(self.not_recovered());
         found.extend(self.space_held());
         found.extend(self.holed());
+        found.extend(self.slack());
         found.extend(self.outside_bytes());
         found.extend(self.outside_live());
         found.extend(self.outside_cut());
@@ -301,6 +302,23 @@ impl Status {
             quoted(&self.path)
         );
         Some(info(FindingId::Holes, sentence, next).of(last.pid))
+    }
+
+    /// Programs that read the file as a plain one find zeros in it.
+    fn slack(&self) -> Option<Finding> {
+        let slack = self.limit.saturating_sub(self.cursor);
+        let is_owned = self.writers.iter().any(|w| w.alive != Ok(false))
+            || [&self.lock, &self.maintenance].iter().any(|lock| lock.held != Ok(false))
+            || self.slot_waiters.is_some();
+        let is_known = self.damage.is_empty() && self.unrecovered.is_none() && self.version_1.is_none();
+        let sentence = format!(
+            "{} of zeros stand behind the last byte: the last writer ended without closing the log",
+            size(slack)
+        );
+        let next =
+            format!("nothing to do: the next writer uses them; {} cuts them off now", self.command("trim"));
+        (slack > 0 && is_known && !is_owned && self.gate.is_none())
+            .then(|| info(FindingId::Slack, sentence, next))
     }
 
     /// What the holes took from those who had been told "it is in the log": no hole of a writer that died did.

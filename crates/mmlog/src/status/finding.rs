@@ -102,6 +102,8 @@ findings! {
     SpaceHeld = "space-held",
     /// Ranges that writers reserved and never finished.
     Holes = "holes",
+    /// Zeros behind the last byte, which no writer owns: the last one ended without closing the log.
+    Slack = "slack",
     /// Bytes that somebody who is no writer put behind the log at rest.
     OutsideBytes = "outside-bytes",
     /// Bytes that somebody who is no writer put behind a log in use were cut off.

@@ -240,6 +240,19 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::Command,
     },
     Incident {
+        name: FindingId::Slack.name(),
+        finding: FindingId::Slack,
+        about: "A program was killed, and the space that it had made ready stands behind the last byte.",
+        needs: "",
+        stage: |stage| {
+            in_use(stage, |stage| stage.log.clone())?;
+            stage.end_actors();
+            Ok(None)
+        },
+        command: "mmlogctl trim {log}",
+        cure: Cure::Command,
+    },
+    Incident {
         name: FindingId::OutsideBytes.name(),
         finding: FindingId::OutsideBytes,
         about: "Somebody appended to the log with >>, as to any file, while nobody had it open.",
