@@ -6,6 +6,7 @@ use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use nix::sys::signal::Signal;
 use serde_json::Value;
@@ -96,16 +97,23 @@ fn a_data_file_that_was_removed_under_a_writer_is_saved_by_what_is_printed_befor
     let saves = format!("cp --sparse=always /proc/{}/fd/", writer.pid());
     let (command, _) = said_by_all(&log, &who, &["append", "cat", "tail"]);
     assert!(command.starts_with(&saves), "{command}");
+    // A repair that would end that says it, too.
+    let planned = mmlogctl("repair", &log).args(["--recreate", "--dry-run"]).run();
+    assert!(planned.text().contains(&command) && planned.text().contains(&who), "{planned:?}");
     paste(&command);
     assert_eq!(bytes_of(&format!("{}.saved", log.display())), b"one\n");
-    // What came since is saved, too, and what is saved is not overwritten.
+    // What comes meanwhile does not have it copied again at once, but when that was a while ago; what is saved stays.
     let mut writer = writer;
     writer.feed(b"later\n");
     wait_for("what is lacking", || {
         let told = mmlogctl("status", &log).run().text();
-        (told.contains(&saves) && told.contains(".saved.1")).then_some(())
+        assert!(told.contains("\n               mmlogctl repair --recreate "), "{told}");
+        (told.contains(".saved has what was appended until ") && !told.contains("until now")).then_some(())
     });
+    let saved = fs::File::options().write(true).open(format!("{}.saved", log.display())).unwrap();
+    saved.set_modified(SystemTime::now() - Duration::from_secs(300)).unwrap();
     let (again, _) = said_by_all(&log, &who, &[]);
+    assert!(again.starts_with(&saves) && again.contains(".saved.1"), "{again}");
     paste(&again);
     assert_eq!(bytes_of(&format!("{}.saved.1", log.display())), b"one\nlater\n");
     // Then the first thing to do is to go on.
@@ -317,6 +325,50 @@ fn takes_the_number(path: &Path, bytes: &[u8]) -> bool {
         fs::write(path, bytes).unwrap();
         fs::metadata(path).unwrap().ino() == number
     })
+}
+
+/// Of another inode generation: what it names is an old segment now, which stays where it is.
+#[test]
+fn an_older_copy_of_the_metadata_from_before_a_rotation_is_a_copy() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    mmlogctl("append", &log).input(b"one\n").run().printed(b"");
+    let copy = fs::read(metadata_of(&log)).unwrap();
+    for line in [&b"two\n"[..], b"three\n"] {
+        mmlogctl("rotate", &log).run().is_success();
+        mmlogctl("append", &log).input(line).run().printed(b"");
+    }
+    // In place: its inode stays.
+    fs::write(metadata_of(&log), copy).unwrap();
+    let told = mmlogctl("status", &log).run().text();
+    let why = "the metadata is of before a rotation, an older copy of it";
+    assert!(told.contains(why) && !told.contains("mv "), "{told}");
+    assert_eq!(mmlogctl("check", &log).run().code, 2);
+    mmlogctl("repair", &log).arg("--rebuild").run().is_success();
+    mmlogctl("cat", &log).run().printed(b"one\ntwo\nthree\n");
+}
+
+#[test]
+fn a_log_that_was_moved_under_a_writer_is_put_back_by_what_is_printed() {
+    let scratch = Scratch::new();
+    let log = scratch.file("a b");
+    let mut writer = writing(&log);
+    let other = scratch.file("d");
+    fs::create_dir(&other).unwrap();
+    for file in [log.clone(), metadata_of(&log)] {
+        fs::rename(&file, other.join(file.file_name().unwrap())).unwrap();
+    }
+    let told = mmlogctl("status", &log).run();
+    let who = format!("the log was moved: it is {}", other.join("a b").display());
+    assert!(told.text().contains(&who), "{told:?}");
+    assert_eq!(mmlogctl("check", &log).run().code, 2);
+    let command =
+        told.text().lines().skip_while(|line| !line.starts_with("  next")).nth(1).unwrap().to_owned();
+    paste(command.trim());
+    writer.feed(b"two\n");
+    wait_for("the next line", || mmlogctl("cat", &log).run().stdout.eq(b"one\ntwo\n").then_some(()));
+    writer.end();
+    assert_eq!(mmlogctl("check", &log).run().code, 0);
 }
 
 /// Its cursor is of before what was appended since.

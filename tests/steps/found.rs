@@ -404,7 +404,7 @@ fn open_still(id: FindingId, with: With<'_>) {
             let saved = is_saved.then(|| save_as.clone());
             let gone_since = SystemTime::now().checked_sub(Duration::from_secs(60));
             let by = vec![opener.clone(); by];
-            let still_open = StillOpen { by, is_unseen: true, save_as, saved, gone_since };
+            let still_open = StillOpen { by, is_unseen: true, save_as, saved, saved_at: None, gone_since };
             s.damage = vec![Damage { still_open: Some(still_open), ..damage(id) }];
             s.writers = vec![writer()];
         });

@@ -17,7 +17,8 @@ use rustix::param::clock_ticks_per_second;
 use rustix::time::{ClockId, clock_gettime};
 
 use crate::cli::{self, Command};
-use crate::discovery::named;
+use crate::discovery::{log_of, named};
+use crate::exit::printable;
 use crate::reading::metadata_of;
 use crate::storing::OnFull;
 use crate::who::{began, processes};
@@ -32,6 +33,8 @@ struct Maker {
     drops: bool,
     /// Bytes of the metadata that it would make.
     needs: u64,
+    /// The metadata of a log that it has open, where that is now.
+    has: Option<PathBuf>,
 }
 
 /// Logs that are not there, and that somebody is to make.
@@ -62,7 +65,11 @@ fn waited_for(log: &Path) -> Option<Finding> {
     let directory = typed.parent()?;
     let found = directory.canonicalize().ok()?.join(typed.file_name()?);
     let names = [plain(&typed), found];
-    let makers: Vec<Maker> = makers().filter(|maker| names.contains(&maker.log)).collect();
+    let (makers, users): (Vec<Maker>, Vec<Maker>) =
+        called().filter(|maker| names.contains(&maker.log)).partition(|maker| maker.has.is_none());
+    if let Some(user) = users.first() {
+        return moved(log, user);
+    }
     let first = makers.iter().min_by_key(|maker| maker.since)?;
     let count = makers.len() as u64;
     let holder = |maker: &Maker| Holder { pid: maker.pid, command: OURS.to_owned() };
@@ -113,6 +120,27 @@ fn waited_for(log: &Path) -> Option<Finding> {
     Some(Finding { id, severity: Severity::Critical, state, sentence, next_step, pid: Some(first.pid) })
 }
 
+/// Both files are somewhere else: whoever was called to append by this path appends there.
+fn moved(log: &Path, user: &Maker) -> Option<Finding> {
+    let metadata = user.has.as_ref().filter(|there| !is_answered_elsewhere(there) && there.is_file())?;
+    let there = log_of(metadata)?;
+    let sentence = format!(
+        "the log was moved: it is {} now, and process {} ({}) appends to it there",
+        printable(&there.to_string_lossy()),
+        user.pid,
+        OURS
+    );
+    let at = quoted(log.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")));
+    let next_step = format!(
+        "`mv -n {} {} {at}` puts it back; old segments, `ls {}.*`, belong to it",
+        quoted(&there),
+        quoted(metadata),
+        quoted(&there)
+    );
+    let (id, severity) = (FindingId::Unreadable, Severity::Critical);
+    Some(Finding { id, severity, state: State::Damaged, sentence, next_step, pid: Some(user.pid) })
+}
+
 impl Maker {
     /// As that process sees it.
     fn of(pid: u32) -> Option<Self> {
@@ -133,7 +161,14 @@ impl Maker {
             true => storing.log.clone(),
             false => fs::read_link(format!("/proc/{pid}/cwd")).ok()?.join(&storing.log),
         };
-        Some(Self { pid, log: plain(&log), since: started(pid), drops, needs: storing.metadata_len() })
+        Some(Self {
+            pid,
+            log: plain(&log),
+            since: started(pid),
+            drops,
+            needs: storing.metadata_len(),
+            has: metadata_open_in(pid),
+        })
     }
 }
 
@@ -144,7 +179,19 @@ const OURS: &str = "mmlogctl";
 const LONGEST: u64 = 1 << 20;
 
 fn makers() -> impl Iterator<Item = Maker> {
+    called().filter(|maker| maker.has.is_none())
+}
+
+/// Those that were called to append to a log.
+fn called() -> impl Iterator<Item = Maker> {
     processes().filter(|pid| *pid != std::process::id()).filter_map(Maker::of)
+}
+
+/// Also one that was removed.
+fn metadata_open_in(pid: u32) -> Option<PathBuf> {
+    let entries = fs::read_dir(format!("/proc/{pid}/fd")).ok()?.flatten();
+    let mut links = entries.filter_map(|entry| fs::read_link(entry.path()).ok());
+    links.find(|link| link.to_string_lossy().trim_end_matches(" (deleted)").ends_with(mmlog::METADATA_SUFFIX))
 }
 
 /// Where its paths may lead to other files than ours. Of whom that cannot be seen, they are taken to lead to the same.

@@ -15,7 +15,9 @@ use std::time::{Duration, SystemTime};
 
 pub use gone::{explain, explain_removed};
 
-use super::{Damage, Finding, FindingId, Seat, Severity, State, Status, Thresholds, Unrecovered};
+use super::{
+    Damage, Finding, FindingId, Seat, SegmentFlaw, Severity, State, Status, Thresholds, Unrecovered,
+};
 use crate::error::{GONE, quoted, quoted_directory, with_log};
 use crate::holes::HoleKind;
 use crate::sys::fs::Medium;
@@ -29,7 +31,9 @@ impl Status {
         found.extend(self.panicked());
         found.extend(self.damage.iter().map(|damage| self.damaged(damage)));
         found.extend(self.sync_failed());
-        found.extend(self.flaws.iter().map(|flaw| self.flawed(flaw)));
+        // What an older copy of the metadata does not know of is no surplus.
+        let is_known = |flaw: &&SegmentFlaw| flaw.id != FindingId::SegmentSurplus || !self.is_copied();
+        found.extend(self.flaws.iter().filter(is_known).map(|flaw| self.flawed(flaw)));
         found.extend(self.original());
         found.extend(self.read_only());
         found.extend(self.space(thresholds));

@@ -7,6 +7,7 @@ use super::{Damage, FileFacts, FindingId, Medium, Version1Flags};
 use crate::error::{Class, Fault};
 use crate::files::Files;
 use crate::metadata::{Entry, JOURNAL_EMPTY, JOURNAL_ROTATE, JOURNAL_TRIM};
+use crate::names::SegmentName;
 use crate::sync::Ordering;
 use crate::sys::fs;
 use crate::sys::holders::holders_of;
@@ -128,6 +129,14 @@ fn data_file(
             || entry.inode != recorded
             || entry.is(file.inode, file.born.map(nanos_of)));
     if !is_its && !rotating {
+        if files.is_copied().is_none()
+            && let Some(segment) = old_segment(files, recorded)
+        {
+            let problem = format!(
+                "the metadata is of before a rotation, an older copy of it: its data file is the old segment {segment}"
+            );
+            return Ok(Some(Damage::new(FindingId::MetadataCopied, problem)));
+        }
         let foreign = Fault::replaced_by(file.len == 0, recorded, file.inode).problem();
         return match file.medium {
             Medium::Overlay => found(FindingId::OverlayView, in_overlay(foreign)),
@@ -146,6 +155,13 @@ fn data_file(
     // What a copy says of the length is of when it was made.
     let is_cut = file.len < expected && !rotating && files.is_copied().is_none();
     Ok(is_cut.then(|| Damage::new(FindingId::DataTruncated, truncated.problem())))
+}
+
+/// The name of the file of that number, if it is that of a final segment of the log.
+fn old_segment(files: &Files, inode: u64) -> Option<String> {
+    let name = files.place.name_of(inode)?;
+    SegmentName::parse(files.place.name(Part::Data), &name)?;
+    Some(name.to_string_lossy().into_owned())
 }
 
 /// Whether that file was there when the segment began. (Not: whether it has the number of the log's file. A number is given

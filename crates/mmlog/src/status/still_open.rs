@@ -3,7 +3,7 @@
 
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
+use std::time::{Duration, SystemTime};
 
 use super::{Damage, FindingId, facts};
 use crate::files::{Files, METADATA_SUFFIX, owner};
@@ -20,8 +20,10 @@ pub struct StillOpen {
     pub is_unseen: bool,
     /// A name that is free.
     pub save_as: PathBuf,
-    /// What has all that was appended, by one of the names that are given for it.
+    /// What was saved by one of the names that are given for it, and has all that was appended, or was within the last minute.
     pub saved: Option<PathBuf>,
+    /// Until when it has what was appended; `None`: until now.
+    pub saved_at: Option<SystemTime>,
     /// When its inode last changed: not before it lost its name, and perhaps later, if somebody writes to it.
     pub gone_since: Option<SystemTime>,
 }
@@ -50,9 +52,9 @@ pub(super) fn look(
             files.meta.used_slots().iter().map(|slot| owner::of(&slot.cold).pid).collect();
         by.sort_by_key(|opener| !writers.contains(&opener.pid));
         let save_as = free_name(files.path());
-        let saved = names_to_save_as(files.path()).find(|name| has_all(name, files));
+        let (saved, saved_at) = saved(files).unzip();
         let gone_since = by.first().and_then(Opener::gone_since);
-        let open = StillOpen { by, is_unseen, save_as, saved, gone_since };
+        let open = StillOpen { by, is_unseen, save_as, saved, saved_at: saved_at.flatten(), gone_since };
         damage.still_open = damage.moved_to.is_none().then_some(open);
     }
 }
@@ -86,6 +88,19 @@ pub(super) fn removed(log: &Path) -> Option<Removed> {
     let metadata = openers(Part::Metadata);
     let data = openers(Part::Data);
     (!metadata.is_empty() || !data.is_empty()).then(|| Removed { data, metadata, save_as: free_name(log) })
+}
+
+/// A copy is not made again and again of what a program that never rests appends to.
+const FRESH: Duration = Duration::from_secs(60);
+
+/// The last copy, and until when it has what was appended, if not until now.
+fn saved(files: &Files) -> Option<(PathBuf, Option<SystemTime>)> {
+    let last = names_to_save_as(files.path()).take_while(|name| name.symlink_metadata().is_ok()).last()?;
+    if has_all(&last, files) {
+        return Some((last, None));
+    }
+    let at = last.symlink_metadata().ok()?.modified().ok()?;
+    at.elapsed().is_ok_and(|ago| ago < FRESH).then_some((last, Some(at)))
 }
 
 /// Whether that file has what was appended, up to the last byte, as far as its length and that byte tell.

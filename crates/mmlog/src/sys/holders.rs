@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime};
 
 use rustix::fs::{AtFlags, CWD, OFlags, Statx, StatxFlags, statx};
 
+use super::open_logs::has_no_descriptors;
 use super::process::{self, Who};
 use crate::deadline::{Deadline, Waits};
 use crate::error::quoted;
@@ -180,7 +181,7 @@ pub(crate) fn openers_of(place: impl AsFd, inode: u64) -> (Vec<Opener>, bool) {
     for pid in pids.filter(|pid| *pid != mine) {
         match wanted.descriptor_of(pid, &for_ever()) {
             Ok(fd) => found.extend(fd.map(|fd| Opener::new(pid, fd))),
-            Err(e) => is_unseen |= !is_nobody(&e),
+            Err(e) => is_unseen |= !is_nobody(&e) && !has_no_descriptors(pid),
         }
     }
     (found, is_unseen)

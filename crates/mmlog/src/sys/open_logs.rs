@@ -251,7 +251,7 @@ impl Looking<'_> {
 }
 
 /// Kernel threads, and the dead that nobody has waited for.
-fn has_no_descriptors(pid: u32) -> bool {
+pub(super) fn has_no_descriptors(pid: u32) -> bool {
     let is_one = |stat: Stat| {
         matches!(stat.state(), None | Some("Z" | "X")) || stat.flags().is_some_and(|f| f & KERNEL_THREAD != 0)
     };

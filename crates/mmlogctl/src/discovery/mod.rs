@@ -158,7 +158,7 @@ pub fn named(holders: &[Holder]) -> String {
 }
 
 /// Whether a file's name is one of metadata; then the log's.
-fn log_of(metadata: &Path) -> Option<PathBuf> {
+pub(crate) fn log_of(metadata: &Path) -> Option<PathBuf> {
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt as _;
     let bytes = metadata.as_os_str().as_bytes();

@@ -1,15 +1,17 @@
 //! Files that are not at their paths: where they are, who has them open still, and what saves what they hold.
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use super::critical;
+use super::stuck::since;
 use crate::error::{Class, Error, Fault, moves_aside, quoted, shown};
 use crate::files::{METADATA_SUFFIX, moved};
 use crate::status::still_open::{Removed, removed};
 use crate::status::{Damage, Finding, FindingId, State, Status, StillOpen, WriterStatus};
 use crate::sys::holders::{Opener, have_open};
 use crate::sys::process;
-use crate::units::{agree, lasting, listed};
+use crate::units::{ago, agree, lasting, listed};
 
 impl Status {
     /// The data file lies beside where it should be.
@@ -51,14 +53,17 @@ impl Status {
     pub(super) fn still_open(&self, open: &StillOpen, found: Finding) -> Finding {
         let Finding { sentence, next_step, .. } = &found;
         if let [first, ..] = &*open.by {
-            let ago = open.gone_since.and_then(|at| at.elapsed().ok());
-            let ago = ago.map(|time| format!(" (for at least {})", lasting(time))).unwrap_or_default();
+            let gone = open.gone_since.and_then(|at| at.elapsed().ok());
+            let gone = gone.map(|time| format!(" ({})", since(None, time))).unwrap_or_default();
             let named = |path: &Path| shown(Path::new(path.file_name().unwrap_or_default()));
             let kept = match &open.saved {
-                Some(saved) => format!("{} has what was appended until now", named(saved)),
+                Some(saved) => {
+                    let until = open.saved_at.map_or("now".to_owned(), |at| ago(at, SystemTime::now()));
+                    format!("{} has what was appended until {until}", named(saved))
+                }
                 None => "its bytes are not lost yet".to_owned(),
             };
-            let sentence = format!("{sentence}{ago}, and {}: {kept}", self.have_it(&open.by));
+            let sentence = format!("{sentence}{gone}, and {}: {kept}", self.have_it(&open.by));
             let goes_on = match found.id {
                 FindingId::DataGone => {
                     let recreate = self.command("repair --recreate");

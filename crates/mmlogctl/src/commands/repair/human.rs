@@ -68,6 +68,13 @@ fn line(text: &mut String, word: &str, sentence: &str) {
     text.push_str(&format!("  {word}  {}\n", printable(sentence)));
 }
 
+/// One more of what was found.
+pub(super) fn fact(sentence: &str) -> String {
+    let mut text = String::new();
+    line(&mut text, "fact", sentence);
+    text
+}
+
 fn planned(text: &mut String, steps: &[Step], left: &[Left]) {
     steps.iter().for_each(|step| line(text, "plan", &step.to_string()));
     left.iter().for_each(|left| line(text, "left", &left.what));

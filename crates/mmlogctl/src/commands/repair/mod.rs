@@ -5,7 +5,7 @@ use std::time::{Duration, SystemTime};
 
 use clap::Args;
 use mmlog::repair::{self, Examination, Facts, Left, Plan, Step, Why, Wish};
-use mmlog::{Class, Error, Hole, Observer, Options, PolicyState};
+use mmlog::{Class, Error, Finding, FindingId, Hole, Observer, Options, PolicyState};
 
 use crate::arguments::{Access, OldSegments, duration};
 use crate::exit::{Exit, Failure, shown};
@@ -116,6 +116,9 @@ pub fn run(args: &RepairArgs, out: &mut Output) -> Result<Exit, Failure> {
     let plan = found.plan(&args.wishes());
     let facts = found.facts().clone();
     repair.say(|| human::found(&args.log, &facts, &plan))?;
+    if let Some(found) = repair.still_open(&facts) {
+        repair.say(|| human::fact(&format!("{}; {}", found.sentence, found.next_step)))?;
+    }
     let (steps, left) = (plan.steps.clone(), plan.left.clone());
     let mut report = Report { facts, steps, left, holes: Vec::new(), applied: false };
     let ended = match args.dry_run {
@@ -147,6 +150,13 @@ struct Repair<'a> {
 impl Repair<'_> {
     fn say(&mut self, text: impl FnOnce() -> String) -> Result<(), Failure> {
         if self.args.json { Ok(()) } else { self.out.text(&text()) }
+    }
+
+    /// Who has a data file open that is gone from its path: a recreation ends that.
+    fn still_open(&self, facts: &Facts) -> Option<Finding> {
+        let looked = || Observer::open(&self.args.log, &self.options).ok()?.look().ok();
+        let findings = facts.data.is_none().then(looked).flatten()?.findings;
+        findings.into_iter().find(|found| found.id == FindingId::DataGone && found.pid.is_some())
     }
 
     fn examine(&self) -> Result<Examination, Error> {
