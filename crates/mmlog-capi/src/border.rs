@@ -65,6 +65,20 @@ pub(crate) unsafe fn give<T>(to: *mut T, value: T) {
     }
 }
 
+/// Leaves null where a pointer is to be given, so that a call that fails gives none; fails with that text where there is no place.
+///
+/// # Safety
+/// `to` is null or valid.
+#[allow(unsafe_code, reason = "what C gave a place for")]
+pub(crate) unsafe fn empty<T>(to: *mut *mut T, without: &'static str) -> Outcome<()> {
+    if to.is_null() {
+        return Err(Failure::invalid(without));
+    }
+    // SAFETY: not null, and the caller's promise.
+    unsafe { std::ptr::write(to, std::ptr::null_mut()) };
+    Ok(())
+}
+
 pub(crate) fn last_code() -> c_int {
     CODE.get()
 }

@@ -8,8 +8,8 @@ use std::ptr;
 use std::time::Duration;
 
 use libc::{c_char, c_int, c_void, iovec};
-use mmlog::{Adopt, Log, Rotation};
-use mmlog_process::How;
+use mmlog::{Adopt, Log, Position, Rotation};
+use mmlog_process::{Entry, How};
 
 use crate::border;
 use crate::codes::{self, Failure, Outcome};
@@ -125,11 +125,8 @@ pub unsafe extern "C" fn mmlog_open_with(
     handle: *mut *mut log_handle_t,
 ) -> c_int {
     let open = || {
-        if handle.is_null() {
-            return Err(Failure::invalid("handle is null"));
-        }
-        // SAFETY: not null, and the caller's promise.
-        unsafe { ptr::write(handle, ptr::null_mut()) };
+        // SAFETY: the caller's promise.
+        unsafe { border::empty(handle, "handle is null") }?;
         // SAFETY: the caller's promise.
         let path = unsafe { path(filename) }?;
         // SAFETY: the caller's promise.
@@ -163,6 +160,26 @@ pub unsafe extern "C" fn mmlog_close(handle: *mut log_handle_t) -> c_int {
     border::code(border::call(close, || {}))
 }
 
+/// Appends, and leaves the position in `position`, unless that is null.
+///
+/// # Safety
+/// `handle` is null or open; `position` is null or valid.
+#[inline]
+unsafe fn appended(
+    handle: *mut log_handle_t,
+    position: *mut u64,
+    append: impl FnOnce(&'static Entry) -> Outcome<Position>,
+) -> c_int {
+    // SAFETY: the caller's promise.
+    let handle = unsafe { log_handle_t::entry(handle) };
+    border::on(handle, |entry| {
+        let at = append(entry)?;
+        // SAFETY: the caller's promise.
+        unsafe { border::give(position, at.get()) };
+        Ok(())
+    })
+}
+
 /// Appends `len` bytes as one message. The position of the first is left in `position`, unless that is NULL.
 ///
 /// # Safety
@@ -174,16 +191,13 @@ pub unsafe extern "C" fn mmlog_append(
     len: usize,
     position: *mut u64,
 ) -> c_int {
-    // SAFETY: the caller's promise.
-    let handle = unsafe { log_handle_t::entry(handle) };
-    border::on(handle, |entry| {
+    let append = |entry| {
         // SAFETY: the caller's promise.
         let message = unsafe { bytes(data, len) }?;
-        let at = mmlog_process::append(entry, |writer| writer.append(message))?;
-        // SAFETY: the caller's promise.
-        unsafe { border::give(position, at.get()) };
-        Ok(())
-    })
+        Ok(mmlog_process::append(entry, |writer| writer.append(message))?)
+    };
+    // SAFETY: the caller's promise.
+    unsafe { appended(handle, position, append) }
 }
 
 /// Appends, and returns when the message is durable, and what this thread appended before.
@@ -197,16 +211,13 @@ pub unsafe extern "C" fn mmlog_append_durable(
     len: usize,
     position: *mut u64,
 ) -> c_int {
-    // SAFETY: the caller's promise.
-    let handle = unsafe { log_handle_t::entry(handle) };
-    border::on(handle, |entry| {
+    let append = |entry| {
         // SAFETY: the caller's promise.
         let message = unsafe { bytes(data, len) }?;
-        let at = mmlog_process::append(entry, |writer| writer.append_durable(message))?;
-        // SAFETY: the caller's promise.
-        unsafe { border::give(position, at.get()) };
-        Ok(())
-    })
+        Ok(mmlog_process::append(entry, |writer| writer.append_durable(message))?)
+    };
+    // SAFETY: the caller's promise.
+    unsafe { appended(handle, position, append) }
 }
 
 /// Appends `count` parts as one message.
@@ -220,9 +231,7 @@ pub unsafe extern "C" fn mmlog_appendv(
     count: c_int,
     position: *mut u64,
 ) -> c_int {
-    // SAFETY: the caller's promise.
-    let handle = unsafe { log_handle_t::entry(handle) };
-    border::on(handle, |entry| {
+    let append = |entry| {
         let count = usize::try_from(count).unwrap_or(0);
         if parts.is_null() || count == 0 {
             return Err(Failure::invalid("a message has at least one part, and parts may not be null"));
@@ -234,11 +243,10 @@ pub unsafe extern "C" fn mmlog_appendv(
             // SAFETY: the caller's promise.
             slices.push(IoSlice::new(unsafe { bytes(part.iov_base, part.iov_len) }?));
         }
-        let at = mmlog_process::append(entry, |writer| writer.append_vectored(&slices))?;
-        // SAFETY: the caller's promise.
-        unsafe { border::give(position, at.get()) };
-        Ok(())
-    })
+        Ok(mmlog_process::append(entry, |writer| writer.append_vectored(&slices))?)
+    };
+    // SAFETY: the caller's promise.
+    unsafe { appended(handle, position, append) }
 }
 
 /// Makes everything durable that was appended before, by anybody. The position below which that holds is left in `position`.

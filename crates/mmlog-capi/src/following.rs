@@ -100,11 +100,8 @@ pub unsafe extern "C" fn mmlog_follow_open(
     follower: *mut *mut mmlog_follower_t,
 ) -> c_int {
     let open = || {
-        if follower.is_null() {
-            return Err(Failure::invalid("follower is null"));
-        }
-        // SAFETY: not null, and the caller's promise.
-        unsafe { ptr::write(follower, ptr::null_mut()) };
+        // SAFETY: the caller's promise.
+        unsafe { border::empty(follower, "follower is null") }?;
         // SAFETY: the caller's promise.
         let path = unsafe { path(filename) }?;
         let start = match from {

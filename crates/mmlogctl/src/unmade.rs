@@ -78,7 +78,7 @@ fn waited_for(log: &Path) -> Option<Finding> {
     let (processes, waits) = (agree(count, "process", "processes"), agree(count, "waits", "wait"));
     let who = format!("{processes} {}{}", named(&names), started.unwrap_or_default());
     let drops = if makers.iter().any(|maker| maker.drops) { ", and drops what comes until then" } else { "" };
-    let at = quoted(log.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")));
+    let at = directory_of(log);
     let rest = "remove something there, and it goes on by itself";
     let room = statvfs(directory).ok();
     // Its metadata and its data file.
@@ -130,7 +130,7 @@ fn moved(log: &Path, user: &Maker) -> Option<Finding> {
         user.pid,
         OURS
     );
-    let at = quoted(log.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")));
+    let at = directory_of(log);
     let next_step = format!(
         "`mv -n {} {} {at}` puts it back; old segments, `ls {}.*`, belong to it",
         quoted(&there),
@@ -185,6 +185,11 @@ fn makers() -> impl Iterator<Item = Maker> {
 /// Those that were called to append to a log.
 fn called() -> impl Iterator<Item = Maker> {
     processes().filter(|pid| *pid != std::process::id()).filter_map(Maker::of)
+}
+
+/// As a shell reads it.
+fn directory_of(log: &Path) -> String {
+    quoted(log.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new(".")))
 }
 
 /// Also one that was removed.

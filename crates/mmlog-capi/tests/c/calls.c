@@ -11,10 +11,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CHECK(is) do { if (!(is)) { \
-    fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #is, mmlog_strerror_cur()); _exit(1); } } while (0)
-
-static const char *path;
+#include "parts.h"
 
 static log_handle_t *opened(void)
 {
@@ -272,18 +269,9 @@ static void sizes(void)
 
 int main(int argc, char **argv)
 {
-    static const struct { const char *name; void (*what)(void); } all[] = {
+    static const struct part all[] = {
         {"cycle", cycle}, {"parts", parts}, {"bounded", bounded}, {"follows", follows}, {"crowd", crowd}, {"forks", forks},
         {"status", status}, {"sizes", sizes},
     };
-    if (argc != 3)
-        return 2;
-    path = argv[2];
-    alarm(60);
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (strcmp(all[i].name, argv[1]) == 0) {
-            all[i].what();
-            return 0;
-        }
-    return 2;
+    return RUN(argc, argv, all);
 }

@@ -13,11 +13,10 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CHECK(is) do { if (!(is)) { \
-    fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #is, mmlog_strerror_cur()); _exit(1); } } while (0)
+#include "parts.h"
+
 #define WRITERS 4
 
-static const char *path;
 /* Messages of each writer that are stored, also when its process is gone. */
 static _Atomic unsigned long *stored;
 
@@ -163,18 +162,9 @@ static void adopts(void)
 
 int main(int argc, char **argv)
 {
-    static const struct { const char *name; void (*what)(void); } all[] = {
+    static const struct part all[] = {
         {"killed", killed}, {"exits", exits}, {"data_gone", data_gone}, {"opens_none", opens_none}, {"adopts", adopts},
         {"original_format", original_format},
     };
-    if (argc != 3)
-        return 2;
-    path = argv[2];
-    alarm(60);
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (strcmp(all[i].name, argv[1]) == 0) {
-            all[i].what();
-            return 0;
-        }
-    return 2;
+    return RUN(argc, argv, all);
 }

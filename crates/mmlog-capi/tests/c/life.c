@@ -10,10 +10,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define CHECK(is) do { if (!(is)) { \
-    fprintf(stderr, "%s:%d: %s: %s\n", __FILE__, __LINE__, #is, mmlog_strerror_cur()); _exit(1); } } while (0)
-
-static const char *path;
+#include "parts.h"
 
 static log_handle_t *opened(void)
 {
@@ -264,19 +261,10 @@ static void refused(void)
 
 int main(int argc, char **argv)
 {
-    static const struct { const char *name; void (*what)(void); } all[] = {
+    static const struct part all[] = {
         {"forks", forks}, {"opens", opens}, {"threads", threads}, {"both_sides", both_sides},
         {"forks_beside", forks_beside}, {"short_lived", short_lived},
         {"messages", messages}, {"contents", contents}, {"refused", refused},
     };
-    if (argc != 3)
-        return 2;
-    path = argv[2];
-    alarm(60);
-    for (size_t i = 0; i < sizeof all / sizeof *all; i++)
-        if (strcmp(all[i].name, argv[1]) == 0) {
-            all[i].what();
-            return 0;
-        }
-    return 2;
+    return RUN(argc, argv, all);
 }
