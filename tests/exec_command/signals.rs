@@ -22,6 +22,7 @@ fn a_signal_is_sent_on_and_the_exit_code_is_the_programs() {
         (Signal::SIGQUIT, "QUIT"),
         (Signal::SIGUSR1, "USR1"),
         (Signal::SIGUSR2, "USR2"),
+        (Signal::SIGWINCH, "WINCH"),
     ];
     for (signal, name) in signals {
         if is_ignored(signal) {

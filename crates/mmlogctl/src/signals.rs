@@ -31,8 +31,15 @@ use crate::output;
 const ENDING: [i32; 3] = [SIGTERM, SIGINT, SIGHUP];
 
 /// What the guard alone hears: those, and what `exec` sends on.
-const HEARD: [Signal; 6] =
-    [Signal::SIGTERM, Signal::SIGINT, Signal::SIGHUP, Signal::SIGQUIT, Signal::SIGUSR1, Signal::SIGUSR2];
+const HEARD: [Signal; 7] = [
+    Signal::SIGTERM,
+    Signal::SIGINT,
+    Signal::SIGHUP,
+    Signal::SIGQUIT,
+    Signal::SIGUSR1,
+    Signal::SIGUSR2,
+    Signal::SIGWINCH,
+];
 
 /// How long a command may take to end after a signal, beside what it grants to others.
 pub const AT_LAST: Duration = Duration::from_millis(800);

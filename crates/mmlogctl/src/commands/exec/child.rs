@@ -17,7 +17,7 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use rustix::pipe::fcntl_setpipe_size;
 use rustix::process::{Pid, PidfdFlags, Signal, WaitOptions, WaitStatus, kill_process, pidfd_open, wait};
-use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2};
+use signal_hook::consts::{SIGCHLD, SIGHUP, SIGINT, SIGQUIT, SIGTERM, SIGUSR1, SIGUSR2, SIGWINCH};
 use signal_hook::iterator::backend::SignalDelivery;
 use signal_hook::iterator::exfiltrator::WithOrigin;
 use signal_hook::low_level;
@@ -29,13 +29,13 @@ use crate::signals::{self, AT_LAST, Raise, not_ignored};
 use crate::storing::buffer::BUFFER;
 
 /// Sent on.
-const FORWARDED: [i32; 6] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2];
+const FORWARDED: [i32; 7] = [SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2, SIGWINCH];
 
 /// Whoever sends one of these wants an end, and will not wait for somebody to free space.
 const ENDING: [i32; 3] = [SIGTERM, SIGINT, SIGQUIT];
 
 /// A terminal sends these to all of its foreground, which is the program too.
-const OF_A_TERMINAL: [i32; 2] = [SIGINT, SIGQUIT];
+const OF_A_TERMINAL: [i32; 3] = [SIGINT, SIGQUIT, SIGWINCH];
 
 /// The program while it runs, and how it ended.
 pub(super) struct Child {

@@ -39,8 +39,8 @@ use pump::{NotAll, Pump};
 /// started when the log is open, or not at all, as when SIGTERM, SIGINT or SIGHUP come before. (With --on-full drop it is
 /// started, too, when there is no space yet to make the log in.) Its exit code is ours.
 ///
-/// SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1 and SIGUSR2 are sent on to CMD, and end us only when CMD
-/// ends. SIGINT and SIGQUIT from the keys of a terminal are not, since the terminal sends them to CMD
+/// SIGTERM, SIGINT, SIGHUP, SIGQUIT, SIGUSR1, SIGUSR2 and SIGWINCH are sent on to CMD, and end us only when CMD
+/// ends. SIGINT, SIGQUIT and SIGWINCH from a terminal are not, since the terminal sends them to CMD
 /// itself. What was ignored when we were started (nohup) stays ignored, by CMD too, and what was
 /// blocked stays blocked. SIGPIPE and SIGCHLD are exceptions: CMD always begins with their default actions, and
 /// where it is to ignore SIGPIPE, a shell can see to that (`sh -c 'trap "" PIPE; exec "$0" "$@"' CMD`).
