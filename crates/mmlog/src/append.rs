@@ -58,7 +58,7 @@ pub const LINE_BUFFER: usize = 64 * 1024;
 /// Most that a [`Writer::batched`] holds back, bytes.
 pub const MAX_BATCH: usize = 1 << 20;
 
-/// One thread's way to append; owns a slot. Made by [`Log::writer`](crate::Log::writer).
+/// One thread's way to append; owns a slot. Made by [`Log::writer`](crate::Log::writer). It may be given to another thread.
 ///
 /// As [`std::io::Write`] it is line buffered: `write` appends everything up to the last newline as one message and
 /// holds the rest back until its newline comes, [`LINE_BUFFER`] is full, `flush` is called, or the writer is

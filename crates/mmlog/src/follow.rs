@@ -81,7 +81,8 @@ pub enum Wait {
     TimedOut,
 }
 
-/// Reads a log in order of positions. Made by [`Log::follow`](crate::Log::follow).
+/// Reads a log in order of positions. Made by [`Log::follow`](crate::Log::follow). It may be given to another thread, between any two
+/// calls.
 ///
 /// ```
 /// # fn main() -> mmlog::Result<()> {

@@ -30,6 +30,26 @@
 //!   handler may not fork: POSIX does not let it, since what it interrupted may be half done.
 //! - The library prints nothing, starts no threads, and neither exits nor panics on input.
 //!
+//! # Threads
+//!
+//! A [`Log`] is `Send` and `Sync`: clone it, or lend it to any number of threads. A [`Writer`] and a [`Follower`] are `Send`: they go on
+//! in whichever thread has them, as tasks of an async program do. Both change with each call, so one is used by one thread at a time:
+//! each thread that appends has a writer of its own, and needs no lock.
+//!
+//! ```compile_fail,E0499
+//! # fn main() -> mmlog::Result<()> {
+//! let mut writer = mmlog::Log::options().open_or_create("app.log")?.writer()?;
+//! std::thread::scope(|threads| {
+//!     threads.spawn(|| writer.append(b"one\n"));
+//!     threads.spawn(|| writer.append(b"two\n")); // second mutable borrow: `log.writer()?` once more
+//! });
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Follower::wait`] blocks the thread that it is called in. An async program has a thread of its runtime's do that (`spawn_blocking`),
+//! with a short time-out, after which it looks whether to go on: `examples/follow_async.rs` makes a `Stream` of it.
+//!
 //! The bytes of the metadata file are in [`layout`]; the protocol is in the module docs of the source, each
 //! beside the code that keeps it.
 
