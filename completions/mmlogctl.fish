@@ -1,4 +1,4 @@
-# Completion of mmlogctl for fish. Made from the tool's definition, see crates/mmlogctl/tests/generated/completions.
+# Completion of mmlogctl for fish. Made from the tool's definition, see tests/generated/completions.
 
 # Logs, which are the files with a .mmlog beside them, and directories on the way to more; where there are none, other
 # files. Never metadata, nor what operations leave beside it.

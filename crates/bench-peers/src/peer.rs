@@ -22,8 +22,8 @@ pub(crate) enum Peer {
     Pipe(Behind),
 }
 
-/// The versions that this was built with.
-const LOCK: &str = include_str!("../../../Cargo.lock");
+/// The versions that this was built with. A link to the workspace's, since a package has a file of its own there.
+const LOCK: &str = include_str!("../Cargo.lock");
 
 impl Peer {
     pub(crate) const ALL: [Self; 11] = [

@@ -159,7 +159,7 @@ pub(crate) fn section() -> Roff {
 
 #[test]
 fn every_figure_of_status_is_explained() {
-    let source = include_str!("../../src/commands/status/human.rs");
+    let source = include_str!("../../crates/mmlogctl/src/commands/status/human.rs");
     let printed = source
         .split("page.field(")
         .skip(1)

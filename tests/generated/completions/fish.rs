@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{Choice, Typed, Value, metrics};
 
-const HEAD: &str = r#"# Completion of mmlogctl for fish. Made from the tool's definition, see crates/mmlogctl/tests/generated/completions.
+const HEAD: &str = r#"# Completion of mmlogctl for fish. Made from the tool's definition, see tests/generated/completions.
 
 # Logs, which are the files with a .mmlog beside them, and directories on the way to more; where there are none, other
 # files. Never metadata, nor what operations leave beside it.

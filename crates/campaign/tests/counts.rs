@@ -5,6 +5,7 @@
 //! `MMLOG_BLESS=1 cargo test --release -p campaign --test counts` records anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::exit)]
 
+#[path = "../../../tests/common/mod.rs"]
 mod common;
 
 use std::collections::BTreeMap;
@@ -206,7 +207,7 @@ fn hold_calls(what: &str, few: u64, role: &str, more: &[(&'static str, String)])
 fn hold(what: &str, seen: f64, slack: Slack) {
     static FILE: Mutex<()> = Mutex::new(());
     let _guard = FILE.lock().unwrap();
-    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../tests/counts.txt");
+    let file = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/counts.txt");
     let text = fs::read_to_string(&file).unwrap_or_default();
     let mut recorded: BTreeMap<String, f64> = text
         .lines()
