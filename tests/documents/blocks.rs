@@ -36,7 +36,7 @@ impl Block {
         }
     }
 
-    /// A program in C, C++ or Python names its file behind the language: the blocks after it compile or run that.
+    /// A program in C, C++ or Python names its file behind the language: a block after it compiles or runs that.
     pub(crate) fn file(&self) -> Option<&str> {
         self.language
             .split_once(' ')
@@ -44,8 +44,18 @@ impl Block {
             .map(|(_, file)| file)
     }
 
+    /// Whether a command is about the program in that file: it names the file, or the module that a Python one is.
+    pub(crate) fn uses(&self, file: &str) -> bool {
+        let module = file.strip_suffix(".py").map(|name| format!("{name}:"));
+        self.steps().iter().any(|step| {
+            let mut words = step.command.split_whitespace();
+            words.any(|word| word == file || module.as_ref().is_some_and(|module| word.starts_with(module)))
+        })
+    }
+
+    /// A block that rustdoc compiles, and nothing else that begins so: `ignore` would not be compiled.
     pub(crate) fn is_rust(&self) -> bool {
-        self.language.starts_with("rust")
+        ["rust", "rust,no_run", "rust,compile_fail"].contains(&self.language.as_str())
     }
 }
 
@@ -88,7 +98,8 @@ pub(crate) fn of_markdown(document: &str) -> Vec<Block> {
                 rest = format!("{rest}\n{line}");
             }
             before = rest.trim_end_matches("-->").trim().to_owned();
-        } else if let Some(language) = line.strip_prefix("```") {
+        } else if let Some(language) = line.trim_start().strip_prefix("```") {
+            assert!(line.starts_with('`'), "{document}:{}: a block in a list is not looked at", number + 1);
             let body: Vec<&str> =
                 lines.by_ref().map(|(_, line)| line).take_while(|line| !line.starts_with("```")).collect();
             blocks.push(Block {

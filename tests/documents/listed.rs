@@ -94,6 +94,7 @@ pub(crate) const LISTED: &[Listed] = &[
     listed("doc/measured.md", "mmlogctl bench", MINUTES, Check::Parses),
     listed("doc/migration.md", "systemctl", SERVER, Check::In("contrib/verify", "systemd-analyze verify")),
     listed("doc/monitoring.md", "* * * * *", CRON, Check::Cron),
+    listed("doc/prefork.md", "www-data", "it needs that user, and makes files of his", Check::Parses),
     listed(
         "doc/python.md",
         "build.py dist",

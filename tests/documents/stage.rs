@@ -101,10 +101,10 @@ impl Stage {
             if code != "0" && !is_told && !followed {
                 say(format!("ended with {code}:\n{output}"));
             }
-            // Any number will do for a size, not for an exit code.
-            let is_same = |shown: &[String]| match step.command.as_str() {
-                "echo $?" => shown.join("\n") == output.trim(),
-                _ => is_shown(shown, output),
+            // Any number will do for a size, not for an exit code or a count.
+            let is_same = |shown: &[String]| match is_exact(&step.command) {
+                true => shown.join("\n") == output.trim(),
+                false => is_shown(shown, output),
             };
             if let Some(shown) = step.shown.as_ref().filter(|shown| !is_same(shown)) {
                 say(format!("the page shows:\n{}\nit printed:\n{output}", shown.join("\n")));
@@ -169,6 +169,10 @@ fn limited(command: &str) -> String {
     command.to_owned()
 }
 
+fn is_exact(command: &str) -> bool {
+    command == "echo $?" || command.contains("wc -l") || command.contains("grep -c ")
+}
+
 fn has_screen(command: &str) -> bool {
     command.contains("mmlogctl inspect") && !command.contains("--once") && !command.contains("--batch")
 }
@@ -182,7 +186,8 @@ fn follows(command: &str) -> bool {
 
 /// Whether a program that a command needs is not here.
 pub(crate) fn lacks(command: &str) -> Option<&'static str> {
-    const NEEDED: [&str; 8] = ["cargo", "g++", "gcc", "jq", "less", "pkg-config", "python3", "script"];
+    const NEEDED: [&str; 11] =
+        ["cargo", "curl", "g++", "gcc", "gunicorn", "jq", "less", "pgrep", "pkg-config", "python3", "script"];
     let missing = |program: &&&str| {
         command.split([' ', '|', '(']).any(|word| word == **program)
             && !crate::cli::succeeds(Command::new("which").arg(program))
