@@ -19,7 +19,18 @@ fn waiting(want: Want, errno: i32, seconds: u64) -> Option<Waiting> {
         dropped: None,
         since: now - Duration::from_secs(seconds),
         tried: now,
+        seen: now,
     })
+}
+
+#[test]
+fn who_looks_at_it_late_finds_what_was_true_when_it_was_read() {
+    let read = SystemTime::now() - Duration::from_secs(60);
+    for (before, is_trying) in [(1, true), (6, false)] {
+        let tried = read - Duration::from_secs(before);
+        let waiting = waiting(Want::Space, 28, 90).map(|waiting| Waiting { tried, seen: read, ..waiting });
+        assert_eq!(waiting.unwrap().is_trying(), is_trying, "tried {before} s before");
+    }
 }
 
 #[test]

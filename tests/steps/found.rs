@@ -313,7 +313,7 @@ fn readers() -> [Option<OutputReader>; 3] {
 fn waits(want: Want, errno: i32, seconds: u64) -> WriterStatus {
     let now = SystemTime::now();
     let since = now - Duration::from_secs(seconds);
-    let waiting = Waiting { want, errno, len: 57_344, dropped: None, since, tried: now };
+    let waiting = Waiting { want, errno, len: 57_344, dropped: None, since, tried: now, seen: now };
     WriterStatus { waiting: Some(waiting), ..writer() }
 }
 

@@ -3,6 +3,7 @@
 use std::cell::{Cell, RefCell};
 use std::ffi::{CStr, CString};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use libc::{c_char, c_int};
 use mmlog_process::Entry;
@@ -15,10 +16,16 @@ thread_local! {
     static TEXT: RefCell<CString> = RefCell::default();
 }
 
+/// Whether a call of this process ever failed. Until then no thread has a code to clear, and an append need not ask where its
+/// thread's is, which takes longer than all else here. Relaxed: a thread sees its own store.
+static HAS_FAILED: AtomicBool = AtomicBool::new(false);
+
 /// Runs a call; `Err` is its code, with the text and errno left to the thread. `broken` is called when it panicked.
 #[inline]
 pub(crate) fn call<T>(what: impl FnOnce() -> Outcome<T>, broken: impl FnOnce()) -> Result<T, c_int> {
-    CODE.set(0);
+    if HAS_FAILED.load(Ordering::Relaxed) {
+        CODE.set(0);
+    }
     match catch_unwind(AssertUnwindSafe(what)) {
         Ok(Ok(value)) => Ok(value),
         Ok(Err(failure)) => Err(failed(failure)),
@@ -89,6 +96,7 @@ fn failed(failure: Failure) -> c_int {
     let text = CString::new(text.replace('\0', "?")).unwrap_or_default();
     // Gone in a thread that ends: then there is the code's own text.
     let _ = TEXT.try_with(|kept| kept.replace(text));
+    HAS_FAILED.store(true, Ordering::Relaxed);
     CODE.set(code);
     set_errno(errno);
     code

@@ -100,6 +100,8 @@ fn writer(opening: &'static Opening) -> Result<Option<(u64, Writer)>> {
 }
 
 /// By one that nobody uses now, else the first, once it is free.
+#[cold]
+#[inline(never)]
 fn by_shared<T>(opening: &'static Opening, what: impl FnOnce(&mut Writer) -> Result<T>) -> Result<T> {
     let free = opening.shared.iter().find_map(|shared| shared.try_lock().ok());
     let mut shared = free.unwrap_or_else(|| opening.shared[0].lock().unwrap_or_else(PoisonError::into_inner));

@@ -102,18 +102,20 @@ pub struct Waiting {
     pub since: SystemTime,
     /// When it last tried.
     pub tried: SystemTime,
+    /// When that was read: a reader may be held up before it looks at it.
+    pub seen: SystemTime,
 }
 
 impl Waiting {
-    /// Whether it has tried within the last five seconds: else it has given up, or cannot.
+    /// Whether it has tried within five seconds before this was read: else it has given up, or cannot.
     #[must_use]
     pub fn is_trying(&self) -> bool {
-        is_recent(self.tried, TRYING)
+        is_recent(self.tried, self.seen, TRYING)
     }
 
-    /// The same, where there is so much free space: who wants no more has tried within the last two seconds, or has given up.
+    /// The same, where there is so much free space: who wants no more has tried within two seconds, or has given up.
     pub(crate) fn is_trying_with(&self, free: Option<u64>) -> bool {
-        is_recent(self.tried, if self.has_enough(free) { WOULD_HAVE_TRIED } else { TRYING })
+        is_recent(self.tried, self.seen, if self.has_enough(free) { WOULD_HAVE_TRIED } else { TRYING })
     }
 
     /// Whether it wants space, and there is as much as it wants. Who drops what comes does not say how much that is.
@@ -123,9 +125,9 @@ impl Waiting {
     }
 }
 
-fn is_recent(tried: SystemTime, time: Duration) -> bool {
+fn is_recent(tried: SystemTime, seen: SystemTime, time: Duration) -> bool {
     // A clock that was set is not believed either way.
-    tried.elapsed().unwrap_or_else(|e| e.duration()) < time
+    seen.duration_since(tried).unwrap_or_else(|e| e.duration()) < time
 }
 
 impl SlotHot {
@@ -176,6 +178,7 @@ impl SlotHot {
             dropped,
             since: time_of(self.wait_since_ns.load(Ordering::Relaxed))?,
             tried: time_of(tried_ns)?,
+            seen: SystemTime::now(),
         })
     }
 
@@ -275,7 +278,7 @@ impl SlotWait {
         let count = self.count.load(Ordering::Relaxed);
         let tried = time_of(self.tried_ns.load(Ordering::Relaxed))?;
         // One that has given up just now, for the only one, may be back at once: 0 is none once somebody has got his.
-        is_recent(tried, TRYING).then_some(SlotWaiters {
+        is_recent(tried, SystemTime::now(), TRYING).then_some(SlotWaiters {
             count: count.max(1),
             pid: self.pid.load(Ordering::Relaxed),
             command: self.command.load(),

@@ -92,8 +92,15 @@ fn who_waits_for_a_full_disk_comes_before_the_figures_and_the_command_keeps_its_
     let full = |s: &mut Status| {
         let (since, tried) = (SystemTime::now() - Duration::from_secs(3), SystemTime::now());
         (s.limit, s.file.free, s.segments) = (s.cursor, Ok(0), Vec::new());
-        s.writers[0].waiting =
-            Some(Waiting { want: Want::Space, errno: 28, len: 4096, dropped: None, since, tried });
+        s.writers[0].waiting = Some(Waiting {
+            want: Want::Space,
+            errno: 28,
+            len: 4096,
+            dropped: None,
+            since,
+            tried,
+            seen: tried,
+        });
     };
     begins(
         &with_writer(full),
