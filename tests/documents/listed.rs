@@ -144,6 +144,12 @@ pub(crate) const LISTED: &[Listed] = &[
     listed("doc/servers.md", "/usr/bin/app", SERVER, Check::Unit),
     listed("doc/servers.md", "5 3 * * *", CRON, Check::Cron),
     listed("doc/servers.md", "ENTRYPOINT", "a builder of containers reads it", Check::Parses),
+    listed(
+        "doc/rust-logging.md",
+        "tracing-subscriber log",
+        "it asks the registry",
+        Check::In("crates/mmlog-logging/Cargo.toml", "tracing-subscriber = "),
+    ),
     listed("doc/shippers.md", "[sources.app]", "Vector is not to be had", Check::Parses),
     listed("doc/shippers.md", "- type: stdin", "Filebeat is not to be had", Check::Form),
     listed("doc/shippers.md", "- type: filestream", "Filebeat is not to be had", Check::Form),
