@@ -8,6 +8,8 @@ mod cat;
 mod cli;
 #[path = "cat_status_trim_rm/init.rs"]
 mod init;
+#[path = "cat_status_trim_rm/older.rs"]
+mod older;
 #[path = "cat_status_trim_rm/rm.rs"]
 mod rm;
 #[path = "cat_status_trim_rm/status.rs"]

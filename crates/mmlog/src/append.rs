@@ -32,8 +32,8 @@ use clock::Clock;
 use others::Others;
 use straight::{Straight, Went};
 use trouble::{
-    Abandon, Doubt, current_segment, give_back, look_at_metadata, look_closely, no_space, spoiled_cursor,
-    unstored, wait_for_space,
+    Abandon, Doubt, current_segment, give_back, look_at_metadata, look_closely, no_space, unstored,
+    wait_for_space,
 };
 
 use crate::carry_out::Tries;
@@ -248,6 +248,10 @@ impl Writer {
     }
 
     fn make_durable(&mut self) -> std::result::Result<(), Fault> {
+        let cursor = self.files.control().look().start;
+        if cursor < self.end && self.files.is_current()? {
+            return Err(self.files.set_back(&self.lane.segment, cursor, self.end));
+        }
         let need = if self.nuls { Need::Checkpoint } else { Need::Data };
         durable::sync_to(&self.files, self.end, need, &self.files.patience())?;
         self.nuls = false;
@@ -287,7 +291,7 @@ impl Writer {
         put: &impl Fn(&mut Target<'_>, u64) -> Put,
     ) -> std::result::Result<Position, Fault> {
         self.register(len)?;
-        let Self { files, lane, retired, slot: mine, held_up, others, clock, .. } = self;
+        let Self { files, lane, retired, slot: mine, held_up, others, clock, floor, .. } = self;
         let Some(slot) = *mine else { return Err(Fault::Replaced) };
         let (control, hot) = (files.control(), &files.meta.slots()[slot as usize].hot);
         if hot.pending().phase().is_some() {
@@ -303,8 +307,8 @@ impl Writer {
                 continue;
             };
             let base = lane.segment.base();
-            if here < base {
-                return Err(spoiled_cursor(here, base));
+            if here < base.max(*floor) {
+                return Err(files.set_back(&lane.segment, here, base.max(*floor)));
             }
             // Mapped before a range is taken; where no mapping can be had, the copy goes by pwrite, which has to be
             // allowed.
@@ -373,7 +377,7 @@ impl Writer {
             hot.settle();
             std::mem::forget(abandon);
             *mine = Some(slot);
-            return Err(spoiled_cursor(start, least));
+            return Err(files.set_back(&lane.segment, start, least));
         }
         crash_point("append:placed");
         // Before a byte is stored: the range is ours only if the cursor was.

@@ -446,6 +446,9 @@ impl Follower {
             return self.look_at_version_1();
         }
         let cursor = self.files.end().at(self.files.path())?;
+        if cursor < self.cursor {
+            self.files.note_set_back(cursor, self.cursor);
+        }
         if cursor == self.cursor && self.watermark == cursor && self.noted == Some(self.noted()) {
             self.epoch = self.files.epoch().at(self.files.path())?;
             return self.look_for_the_end();

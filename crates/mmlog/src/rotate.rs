@@ -251,7 +251,7 @@ fn rotate_once(
     let at = guard.close_gate_to_rotate(next);
     let name = SegmentName::plain(current.generation, current.base, stamp).of(files.place.name(Part::Data));
     let tried = drain(files, guard, at, deadline).and_then(|drained| match drained {
-        Drained::All => guard.exchange(&name, at).map(Ok),
+        Drained::All => guard.nothing_from(at).and_then(|()| guard.exchange(&name, at)).map(Ok),
         Drained::HeldUpBy(slot, pending) => Ok(Err((slot, pending))),
     });
     // Whatever was done, the file at the path says whether this finishes or undoes it.

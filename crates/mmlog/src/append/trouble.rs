@@ -183,12 +183,6 @@ pub(super) fn no_space(segment: &Segment, needed: u64, source: io::Error) -> Fau
     Fault::NoSpace { needed, free: fs::free_bytes(segment.file()), source }
 }
 
-/// The cursor leads to positions that are not the writer's to store in: somebody set it back.
-#[cold]
-pub(super) fn spoiled_cursor(value: u64, min: u64) -> Fault {
-    Fault::OutOfRange { field: "cursor", value, min, max: POSITION_END - 1 }
-}
-
 impl Doubt {
     /// Whether a message of that length can be stored, as far as can be known before a range is taken for it.
     pub(super) fn clear(

@@ -9,6 +9,7 @@ use std::os::unix::fs::FileExt;
 
 use crate::deadline::Waits;
 use crate::error::Fault;
+use crate::sys::fs;
 
 /// What is done with the bytes that are read here, for who tells how many were.
 pub(super) const LOOKED_AT: &str = "bytes were looked at for where the log ends";
@@ -136,6 +137,20 @@ pub(crate) fn first_byte(file: &File, from: u64, to: u64) -> io::Result<Option<u
         None => ControlFlow::Continue(()),
     });
     Ok(found?.break_value())
+}
+
+/// As [`first_byte`], without reading what the file system says was never stored to.
+pub(crate) fn first_stored(file: &File, from: u64, to: u64) -> io::Result<Option<u64>> {
+    let mut at = from;
+    while at < to
+        && let Some(stored) = fs::stored(file, &(at..to))?
+    {
+        if let Some(found) = first_byte(file, stored.start, stored.end)? {
+            return Ok(Some(found));
+        }
+        at = stored.end;
+    }
+    Ok(None)
 }
 
 /// Behind the last byte of `[from, len)` that is not NUL; `from` if there is none.

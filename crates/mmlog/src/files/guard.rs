@@ -368,6 +368,7 @@ impl LogLock<'_> {
     /// successor can finish it.
     pub(crate) fn shrink(&self, end: u64) -> Result<(), Fault> {
         self.still_believed(Some(end))?;
+        self.nothing_from(end)?;
         let (len, allocated) = (self.offset(end)?, self.control().file_size());
         self.publish_size(len)?;
         crash_point("shrink:published");
@@ -414,6 +415,10 @@ impl LogLock<'_> {
         let Some(phase) = pending.phase() else { return };
         let seen = InFlight { slot, pending, len: hot.len.load(Ordering::Relaxed) };
         let counts = &self.files.meta.header().hole_counts;
+        // In older metadata it may be complete.
+        if phase == Phase::Copying && !self.is_newer() {
+            return;
+        }
         match self.files.hole_of(&seen).filter(|hole| self.is_placed(hole)) {
             Some(hole) => self.note_hole(&hole),
             None if phase == Phase::Reserving => drop(counts.unplaced.fetch_add(1, Ordering::Relaxed)),

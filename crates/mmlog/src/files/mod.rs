@@ -4,6 +4,7 @@
 
 mod absent;
 mod age;
+pub(crate) mod behind;
 pub(crate) mod boot;
 mod chain;
 #[cfg(feature = "compressed")]

@@ -417,8 +417,7 @@ impl<'a> Opening<'a> {
             barrier::take_part();
         }
         if matches!(self.intent, Intent::Create | Intent::Write) && !files.control().is_panicked() {
-            let guard = files.lock_to_open(&self.deadline)?;
-            guard.settle_all();
+            let guard = files.settle_to_open(&self.deadline)?;
             files.meta.header().note_made(files.made);
             // Without it, followers are not seen, and times not found: no reason not to write.
             let _ = (guard.make_following(), guard.mend_times());

@@ -93,6 +93,7 @@ impl LogLock<'_> {
     /// Takes over what lies between `file_size` and `found`, the data file's length, if it is an outsider's and the log
     /// is at rest; else cuts it off.
     pub(super) fn take_over_or_cut(&self, file_size: u64, mut found: u64) -> Result<(), Fault> {
+        self.nothing_from(self.control().look().start)?;
         for _ in 0..LOOKS {
             if self.take_over(file_size, found)? {
                 return Ok(());

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::error::{At, Blocker, Fault, PanicRecord, Result};
-use crate::files::{Config, Files, Intent, content, olddir, owner, policy};
+use crate::files::{Config, Files, Intent, behind, content, olddir, owner, policy};
 use crate::holes::Hole;
 use crate::layout::{LOCK_BYTE, Owner, Slot};
 use crate::metadata::policy::Said;
@@ -334,9 +334,14 @@ fn positions(files: &Files, misfit: bool) -> std::result::Result<Option<String>,
     }
     // A grower that died leaves zeros there, since nobody stores beyond the limit.
     let (base, size) = (files.control().base(), files.control().file_size());
-    let segment = files.segment().ok().filter(|_| misfit);
-    let Some(segment) = segment else { return Ok(None) };
+    let Ok(segment) = files.segment() else { return Ok(None) };
     let cursor = files.control().look().start;
+    if let Some(at) = files.behind(&segment, cursor..files.control().limit())? {
+        return Ok(Some(behind::older(cursor, at)));
+    }
+    if !misfit {
+        return Ok(None);
+    }
     let appended = content::first_byte(segment.file(), size, cursor.saturating_sub(base));
     Ok(appended
         .map_err(Fault::io("read the data file"))?

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::{Damage, FileFacts, FindingId, Medium, Version1Flags};
 use crate::error::{Class, Fault};
-use crate::files::Files;
+use crate::files::{Files, behind};
 use crate::metadata::{Entry, JOURNAL_EMPTY, JOURNAL_ROTATE, JOURNAL_TRIM};
 use crate::names::SegmentName;
 use crate::sync::Ordering;
@@ -48,7 +48,7 @@ pub(super) fn damage(
     // What a reboot left is no damage as long as the next writer recovers it.
     let believed = files.is_of_this_boot();
     let positions = || files.meta.check_positions().err().map(|fault| of(FindingId::Positions, fault));
-    found.extend(believed.then(positions).flatten());
+    found.extend(believed.then(positions).flatten().or_else(|| older(files)));
     found.extend(data_file(files, entry, file_size, file)?);
     found.extend(files.is_copied().map(|fault| of(FindingId::MetadataCopied, fault)));
     let differ = if file.inode == 0 { None } else { files.owners_differ(file.uid) };
@@ -56,6 +56,13 @@ pub(super) fn damage(
     let known = matches!(kind, JOURNAL_EMPTY | JOURNAL_TRIM | JOURNAL_ROTATE);
     found.extend((!known).then(|| of(FindingId::UnknownOperation, Fault::Journal { kind })));
     Ok(found)
+}
+
+/// There is a byte behind the cursor.
+fn older(files: &Files) -> Option<Damage> {
+    let segment = files.segment().ok()?;
+    let at = files.at_cursor(&segment).ok()??;
+    Some(Damage::new(FindingId::Positions, behind::older(files.control().look().start, at)))
 }
 
 /// The entry of the current segment; where it could not be looked for, the metadata's.

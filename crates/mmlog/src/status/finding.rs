@@ -50,7 +50,7 @@ findings! {
     SegmentMissing = "segment-missing",
     /// An old segment does not hold what it should.
     SegmentDamaged = "segment-damaged",
-    /// The metadata's positions contradict each other.
+    /// The metadata's positions contradict each other, or what was appended.
     Positions = "positions",
     /// A half-done operation that this build does not know.
     UnknownOperation = "unknown-operation",

@@ -158,6 +158,25 @@ pub(crate) fn unwritten(file: &File, within: &Range<u64>) -> io::Result<Option<R
     Ok((from < to).then_some(from..to))
 }
 
+/// The first stretch within that range of offsets that may have been stored to, as far as the file reaches. Moves the descriptor's offset.
+pub(crate) fn stored(file: &File, within: &Range<u64>) -> io::Result<Option<Range<u64>>> {
+    use rustix::fs::{SeekFrom, seek};
+    use rustix::io::Errno;
+    let from = match seek(file, SeekFrom::Data(within.start)) {
+        Ok(at) => at,
+        Err(Errno::NXIO) => return Ok(None),
+        Err(Errno::INVAL) => return Ok(Some(within.clone())),
+        Err(e) => return Err(e.into()),
+    };
+    let to = match seek(file, SeekFrom::Hole(from)) {
+        Ok(at) => at.min(within.end),
+        // Cut meanwhile.
+        Err(Errno::NXIO) => return Ok(None),
+        Err(e) => return Err(e.into()),
+    };
+    Ok((from < to).then_some(from..to))
+}
+
 /// All pages within that range of offsets that the file system has never written, neighbours joined: whole ones, and the last
 /// as far as the range reaches.
 pub(crate) fn unwritten_pages(file: &File, within: &Range<u64>) -> io::Result<Vec<Range<u64>>> {

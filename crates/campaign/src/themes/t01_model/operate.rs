@@ -165,9 +165,22 @@ impl Turn<'_> {
 
     // ---- trim
 
+    /// A byte behind the cursor says that older metadata was written over the newer, which nobody does here.
+    pub(super) fn nothing_behind(&self, at: u8) -> Outcome {
+        let World { written, outside, cursor, limit, .. } = self.world;
+        let behind = (written | outside) & bits(at, limit);
+        if behind == 0 {
+            return Ok(());
+        }
+        let (who, position) = (self.model.name(self.me), behind.trailing_zeros());
+        broken(Kind::FalseDamage, format!("{who} finds a byte at {position}, the cursor is {cursor}"))
+    }
+
     /// Its commit; limit, cut, gate and journal follow, as in a recovery.
     pub(super) fn shrink_size(mut self) -> Outcome {
-        let size = self.my().c - self.world.base;
+        let c = self.my().c;
+        self.nothing_behind(c)?;
+        let size = c - self.world.base;
         if self.is(Mutant::CutBeforePublish) && self.my().x == 0 {
             let (who, inode) = (self.model.name(self.me), self.world.inode);
             self.world.cut(who, inode, size)?;
@@ -228,6 +241,8 @@ impl Turn<'_> {
 
     /// Step 4. The name is perhaps there already, from a rotation that was undone.
     pub(super) fn link(mut self) -> Outcome {
+        let c = self.my().c;
+        self.nothing_behind(c)?;
         if self.fails() {
             self.or().undo_rotation()?;
         }

@@ -186,6 +186,9 @@ impl Turn<'_> {
         if self.world.limit != self.world.base + expected {
             return Ok(Some(Store::Limit(self.world.base + expected)));
         }
+        if size > expected {
+            self.nothing_behind(cursor)?;
+        }
         let end = base + expected;
         let looks = !self.is(Mutant::CutsWithoutALook);
         if size > expected && cursor == end && from_outside(end, base + size) && looks {
