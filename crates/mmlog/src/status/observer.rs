@@ -250,7 +250,10 @@ impl Observer {
             && status.writers.iter().any(|w| w.alive != Ok(false))
         {
             let inode = status.file.inode;
-            status.strangers.clone_from(self.strangers.of(inode, || outside::strangers(files, inode)));
+            let writers = &status.writers;
+            status
+                .strangers
+                .clone_from(self.strangers.of(inode, || outside::strangers(files, inode, writers)));
         }
         files.intact()?;
         status.conclude(&Thresholds::default());

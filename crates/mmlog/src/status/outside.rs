@@ -5,7 +5,7 @@ use std::time::SystemTime;
 
 use super::diagnose::{info, is_recent, warning};
 use super::facts::Unseen;
-use super::{Finding, FindingId, State, Status};
+use super::{Finding, FindingId, State, Status, WriterStatus};
 use crate::error::quoted;
 use crate::files::Files;
 use crate::sync::Ordering;
@@ -40,11 +40,13 @@ impl OutsideBytes {
     }
 }
 
-/// Programs that have the data file at the path open for writing, and nothing else of the log, as far as this user may see.
-pub(super) fn strangers(files: &Files, inode: u64) -> Vec<Opener> {
+/// Programs that have the data file at the path open for writing, and nothing else of the log, as far as this user may see. Its
+/// writers are known.
+pub(super) fn strangers(files: &Files, inode: u64, writers: &[WriterStatus]) -> Vec<Opener> {
     let Ok(directory) = files.place.directory_path().canonicalize() else { return Vec::new() };
     let path = directory.join(files.place.name(Part::Data));
-    let mut found = who_may_write(files.place.directory_fd(), &files.place.links(), &path, inode);
+    let writers = writers.iter().filter_map(|w| w.seat.pid).collect();
+    let mut found = who_may_write(files.place.directory_fd(), &files.place.links(), &path, inode, &writers);
     found.retain(|opener| !files.may_be_held_by(opener.pid));
     found
 }

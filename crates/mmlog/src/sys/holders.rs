@@ -4,17 +4,18 @@
 //! server that is gone. So nobody is asked but `/proc`, which knows inode and mount of each descriptor and mapping; what
 //! has our inode on our file system is then asked what it is.
 
-use std::collections::HashMap;
-use std::ffi::OsStr;
+use std::collections::{HashMap, HashSet};
+use std::ffi::{CStr, OsStr};
 use std::fs;
 use std::io::{self, Read as _};
+use std::mem::MaybeUninit;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
-use rustix::fs::{AtFlags, CWD, OFlags, Statx, StatxFlags, statx};
+use rustix::fs::{AtFlags, CWD, Mode, OFlags, RawDir, Statx, StatxFlags, openat, readlinkat_raw, statx};
 
 use super::open_logs::has_no_descriptors;
 use super::process::{self, Who};
@@ -29,6 +30,9 @@ fn for_ever() -> Deadline {
 fn in_time(until: &Deadline) -> io::Result<()> {
     if until.is_over() { Err(io::ErrorKind::TimedOut.into()) } else { Ok(()) }
 }
+
+/// Of a path in `/proc`, the kernel tells a page at most.
+const LONGEST_LINK: usize = 4096;
 
 /// The mark of a link to a file that has lost its name.
 pub(super) const DELETED: &[u8] = b" (deleted)";
@@ -199,11 +203,18 @@ pub(crate) fn openers_of_removed(place: impl AsFd, all: &[Link], path: &Path) ->
     found
 }
 
-/// Those of [`openers_at`] that have it open for writing.
-pub(crate) fn who_may_write(place: impl AsFd, all: &[Link], path: &Path, inode: u64) -> Vec<Opener> {
+/// Those of [`openers_at`] that have it open for writing, but for some: each costs a dozen calls.
+pub(crate) fn who_may_write(
+    place: impl AsFd,
+    all: &[Link],
+    path: &Path,
+    inode: u64,
+    but: &HashSet<u32>,
+) -> Vec<Opener> {
     openers_by(place, all, path, inode, |link| {
-        let flags = facts(&link.pid.to_string(), link.fd).ok().and_then(|facts| facts.flags).unwrap_or(0);
-        flags & OFlags::ACCMODE.bits() != OFlags::RDONLY.bits()
+        let flags = || facts(&link.pid.to_string(), link.fd).ok()?.flags;
+        !but.contains(&link.pid)
+            && flags().is_some_and(|flags| flags & OFlags::ACCMODE.bits() != OFlags::RDONLY.bits())
     })
 }
 
@@ -249,6 +260,17 @@ pub(crate) struct Link {
 }
 
 impl Link {
+    /// By its number and what it leads to; `None` of what is no file, and of devices.
+    fn of(pid: u32, number: &CStr, leads_to: &[u8]) -> Option<Self> {
+        let (name, is_nameless) =
+            leads_to.strip_suffix(DELETED).map_or((leads_to, false), |name| (name, true));
+        if !name.starts_with(b"/") || name.starts_with(b"/dev/") {
+            return None;
+        }
+        let fd = number.to_str().ok()?.parse().ok()?;
+        Some(Self { pid, fd, path: Path::new(OsStr::from_bytes(name)).into(), is_nameless })
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.pid
     }
@@ -276,20 +298,17 @@ impl Link {
 /// All such descriptors, as far as this user may see; not those of devices.
 pub(crate) fn links() -> Vec<Link> {
     let Ok(pids) = process::processes() else { return Vec::new() };
+    let (mut names, mut link) = ([MaybeUninit::uninit(); 4096], [MaybeUninit::uninit(); LONGEST_LINK]);
+    let open = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
     let mut found = Vec::new();
     for pid in pids {
-        let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else { continue };
-        let of_process = entries.flatten().filter_map(|entry| {
-            let link = fs::read_link(entry.path()).ok()?;
-            let name = link.as_os_str().as_bytes();
-            let (name, is_nameless) = name.strip_suffix(DELETED).map_or((name, false), |name| (name, true));
-            if !name.starts_with(b"/") || name.starts_with(b"/dev/") {
-                return None;
-            }
-            let fd = entry.file_name().to_str()?.parse().ok()?;
-            Some(Link { pid, fd, path: Path::new(OsStr::from_bytes(name)).into(), is_nameless })
-        });
-        found.extend(of_process);
+        let Ok(dir) = openat(CWD, format!("/proc/{pid}/fd"), open, Mode::empty()) else { continue };
+        let mut entries = RawDir::new(&dir, &mut names);
+        // From where they are: the way through /proc costs as much as the link that it leads to.
+        while let Some(Ok(entry)) = entries.next() {
+            let read = readlinkat_raw(&dir, entry.file_name(), &mut link);
+            found.extend(read.ok().and_then(|(to, _)| Link::of(pid, entry.file_name(), to)));
+        }
     }
     found
 }

@@ -61,7 +61,10 @@ pub(crate) fn state(pid: u32) -> Option<String> {
 
 /// What the kernel says of a process, so many fields behind its command.
 fn field(pid: u32, nth: usize) -> Option<String> {
-    let stat = fs::read(format!("/proc/{pid}/stat")).ok()?;
+    // In one read: every writer's is asked at every look.
+    let mut stat = [0; 1024];
+    let len = fs::File::open(format!("/proc/{pid}/stat")).and_then(|mut file| file.read(&mut stat)).ok()?;
+    let stat = &stat[..len];
     // The command, in parentheses, may hold anything.
     let from = stat.iter().rposition(|byte| *byte == b')')?;
     let fields = String::from_utf8_lossy(&stat[from..]);
