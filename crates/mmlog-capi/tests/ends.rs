@@ -47,6 +47,18 @@ fn a_process_may_exit_while_its_threads_append() {
 }
 
 #[test]
+fn a_log_that_is_closed_while_threads_are_idle_is_exact_also_when_it_is_opened_again() {
+    let Some((left, _)) = ends("reopened") else { return };
+    assert_eq!(left, b"idle\n".repeat(4));
+}
+
+#[test]
+fn of_processes_that_close_with_idle_threads_and_end_later_the_last_leaves_an_exact_file() {
+    let Some((left, _)) = ends("closed_together") else { return };
+    assert_eq!(left, b"idle\n".repeat(2));
+}
+
+#[test]
 fn a_log_whose_data_file_was_removed_is_not_opened_and_errno_says_so() {
     let Some((left, _)) = ends("data_gone") else { return };
     assert_eq!(left, b"its end");

@@ -8,7 +8,7 @@
 use std::path::{Path, PathBuf};
 use std::ptr;
 use std::sync::atomic::{AtomicBool, AtomicPtr, AtomicU64, AtomicUsize, Ordering};
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard, Weak};
 
 use mmlog::{Log, Options, Result, Writer, forks};
 
@@ -57,15 +57,25 @@ pub(crate) struct Opening {
     state: RwLock<State>,
     /// Threads with a writer of their own.
     pub(crate) threads: AtomicUsize,
-    pub(crate) shared: [Mutex<Option<(u64, Writer)>>; SHARED],
+    pub(crate) shared: [Mutex<Option<Kept>>; SHARED],
     /// The parent's, so that nothing is lost sight of.
     _parent: *const Opening,
+}
+
+/// A writer, and what it is of.
+pub(crate) struct Kept {
+    pub(crate) turn: u64,
+    pub(crate) writer: Writer,
+    /// The opening is known as long as it is used.
+    pub(crate) _log: Arc<Log>,
 }
 
 struct State {
     how: How,
     /// None before the first handle, and behind the last.
-    log: Option<Log>,
+    log: Option<Arc<Log>>,
+    /// What it was before, as long as threads have writers of it, which they are not told to give back.
+    former: Vec<Weak<Log>>,
 }
 
 // SAFETY: `_parent` is never followed; all else may be shared.
@@ -77,7 +87,7 @@ impl Opening {
             path: path.to_path_buf(),
             forks: forks(),
             turn: AtomicU64::new(0),
-            state: RwLock::new(State { how, log }),
+            state: RwLock::new(State { how, log: log.map(Arc::new), former: Vec::new() }),
             threads: AtomicUsize::new(0),
             shared: Default::default(),
             _parent: parent,
@@ -103,39 +113,42 @@ impl Opening {
         self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn put(&self, state: &mut State, log: Option<Log>) {
+    /// What was there.
+    fn put(&self, state: &mut State, log: Option<Arc<Log>>) -> Option<Arc<Log>> {
         self.turn.fetch_add(1, Ordering::AcqRel);
-        state.log = log;
+        let old = std::mem::replace(&mut state.log, log);
+        state.former.retain(|log| log.strong_count() > 0);
+        state.former.extend(old.as_ref().map(Arc::downgrade));
+        old
     }
 
     /// The log at the path, for a new handle.
     fn open(&self, how: How) -> Result<()> {
-        let is_open = |state: &State| state.log.as_ref().is_some_and(Log::is_current);
+        let is_open = |state: &State| state.log.as_ref().is_some_and(|log| log.is_current());
         if is_open(&self.read()) {
             return Ok(());
         }
         let mut state = self.write();
         if !is_open(&state) {
             let log = how.open(&self.path)?;
-            self.put(&mut state, Some(log));
+            self.put(&mut state, Some(Arc::new(log)));
             state.how = how;
         }
         Ok(())
     }
 
     /// For a thread that takes a writer: the log, opened where it is not open yet, as in a child; and its turn.
-    pub(crate) fn log_and_turn(&self) -> Result<(Log, u64)> {
-        let state = self.read();
-        if let Some(log) = &state.log {
-            return Ok((log.clone(), self.turn()));
+    pub(crate) fn log_and_turn(&self) -> Result<(Arc<Log>, u64)> {
+        let now = |state: &State| Some((state.log.clone()?, self.turn()));
+        if let Some(there) = now(&self.read()) {
+            return Ok(there);
         }
-        drop(state);
         let mut state = self.write();
-        if let Some(log) = &state.log {
-            return Ok((log.clone(), self.turn()));
+        if let Some(there) = now(&state) {
+            return Ok(there);
         }
-        let log = state.how.open(&self.path)?;
-        self.put(&mut state, Some(log.clone()));
+        let log = Arc::new(state.how.open(&self.path)?);
+        self.put(&mut state, Some(Arc::clone(&log)));
         Ok((log, self.turn()))
     }
 
@@ -143,19 +156,18 @@ impl Opening {
     fn replace(&self, old: &Log, new: Log) -> Log {
         let mut state = self.write();
         if state.log.as_ref().is_some_and(|log| log.is_same(old)) {
-            self.put(&mut state, Some(new.clone()));
+            self.put(&mut state, Some(Arc::new(new.clone())));
         }
-        state.log.clone().unwrap_or(new)
+        state.log.as_deref().cloned().unwrap_or(new)
     }
 
     /// Gives the log up, unless somebody has a handle again.
-    fn give_up(&self, handles: &AtomicUsize) -> Option<Log> {
+    fn give_up(&self, handles: &AtomicUsize) -> Option<Arc<Log>> {
         let mut state = self.write();
         if handles.load(Ordering::Acquire) > 0 {
             return None;
         }
-        let log = state.log.take();
-        self.put(&mut state, None);
+        let log = self.put(&mut state, None);
         // Whoever has one of them in hand sees to it with the next turn.
         self.shared.iter().filter_map(|shared| shared.try_lock().ok()).for_each(|mut shared| *shared = None);
         log
@@ -170,12 +182,13 @@ fn entries(first: *const Entry) -> impl Iterator<Item = &'static Entry> {
     std::iter::successors(follow(first), move |entry| follow(entry.next))
 }
 
-/// What this process has open now.
-pub(crate) fn open_here() -> impl Iterator<Item = Log> {
+/// What this process has open now, also where only threads have, which were not told that it was closed.
+pub(crate) fn open_here() -> impl Iterator<Item = Arc<Log>> {
     entries(FIRST.load(Ordering::Acquire)).filter_map(|entry| {
         let opening = entry.last();
         // Whoever changes it now sees to it himself.
-        if opening.is_here() { opening.state.try_read().ok()?.log.clone() } else { None }
+        let state = opening.is_here().then(|| opening.state.try_read().ok()).flatten()?;
+        state.log.clone().or_else(|| state.former.iter().rev().find_map(Weak::upgrade))
     })
 }
 
@@ -262,7 +275,8 @@ impl Entry {
     #[cold]
     fn of_this_child(&self, parent: &'static Opening) -> &'static Opening {
         // A thread of the parent's may have been at it in the moment of the fork: then it is opened by its path.
-        let known = parent.state.try_read().ok().map(|state| (state.how.clone(), state.log.clone()));
+        let known =
+            parent.state.try_read().ok().map(|state| (state.how.clone(), state.log.as_deref().cloned()));
         let (how, log) = known.unwrap_or_else(|| (self.how.clone(), None));
         let log = log.and_then(|log| log.renewed().ok());
         let mine = Box::into_raw(Opening::new(&self.path, how, log, parent));
@@ -286,14 +300,14 @@ impl Entry {
         let opening = self.opening();
         let (log, _) = opening.log_and_turn()?;
         if log.is_current() {
-            return Ok(log);
+            return Ok(Log::clone(&log));
         }
         let new = log.renewed()?;
-        Ok(if new.is_same(&log) { log } else { opening.replace(&log, new) })
+        Ok(if new.is_same(&log) { new } else { opening.replace(&log, new) })
     }
 
     /// A handle ends; with the last one, the log that is given up.
-    pub(crate) fn close(&self) -> Option<Log> {
+    pub(crate) fn close(&self) -> Option<Arc<Log>> {
         let opening = self.opening();
         match self.handles.fetch_sub(1, Ordering::AcqRel) {
             1 => opening.give_up(&self.handles),

@@ -8,25 +8,24 @@ use std::time::Duration;
 
 use mmlog::{Fault, Result, Writer};
 
-use crate::registry::{Entry, Opening};
+use crate::registry::{Entry, Kept, Opening};
 
 /// So many threads of a process have writers of their own of one log: a pool of a thousand may not take all slots that it has.
 const OWN: usize = 64;
 
 struct Seat {
     opening: &'static Opening,
-    turn: u64,
-    writer: Writer,
+    kept: Kept,
 }
 
 impl Seat {
     #[inline]
     fn is_of(&self, opening: &'static Opening) -> bool {
-        ptr::eq(self.opening, opening) && self.turn == opening.turn()
+        ptr::eq(self.opening, opening) && self.kept.turn == opening.turn()
     }
 
     fn is_outdated(&self) -> bool {
-        !self.opening.is_here() || self.turn != self.opening.turn()
+        !self.opening.is_here() || self.kept.turn != self.opening.turn()
     }
 }
 
@@ -52,7 +51,7 @@ pub fn append<T>(entry: &'static Entry, mut what: impl FnMut(&mut Writer) -> Res
         // A signal handler's, in the middle of an append of this thread.
         let mut seats = mine.try_borrow_mut().ok()?;
         if let Some(seat) = seats.first_mut().filter(|seat| seat.is_of(opening)) {
-            return Some(what(&mut seat.writer));
+            return Some(what(&mut seat.kept.writer));
         }
         seat(&mut seats, opening).transpose().map(|writer| what(writer?))
     });
@@ -74,14 +73,14 @@ fn seat<'a>(seats: &'a mut Vec<Seat>, opening: &'static Opening) -> Result<Optio
             seats.insert(0, seat);
         }
     }
-    Ok(seats.first_mut().map(|seat| &mut seat.writer))
+    Ok(seats.first_mut().map(|seat| &mut seat.kept.writer))
 }
 
 fn take(opening: &'static Opening) -> Result<Option<Seat>> {
     let before = opening.threads.fetch_add(1, Ordering::AcqRel);
     let taken = if before < OWN { writer(opening) } else { Ok(None) };
     match taken {
-        Ok(Some((turn, writer))) => Ok(Some(Seat { opening, turn, writer })),
+        Ok(Some(kept)) => Ok(Some(Seat { opening, kept })),
         other => {
             opening.threads.fetch_sub(1, Ordering::AcqRel);
             other.map(|_| None)
@@ -90,13 +89,17 @@ fn take(opening: &'static Opening) -> Result<Option<Seat>> {
 }
 
 /// A new writer; `None` when all slots are taken.
-fn writer(opening: &'static Opening) -> Result<Option<(u64, Writer)>> {
-    let (log, turn) = opening.log_and_turn()?;
-    match log.writer() {
-        Ok(writer) => Ok(Some((turn, writer))),
+fn writer(opening: &'static Opening) -> Result<Option<Kept>> {
+    match keep(opening) {
+        Ok(kept) => Ok(Some(kept)),
         Err(e) if matches!(e.fault(), Fault::WritersFull { .. }) => Ok(None),
         Err(e) => Err(e),
     }
+}
+
+fn keep(opening: &'static Opening) -> Result<Kept> {
+    let (log, turn) = opening.log_and_turn()?;
+    Ok(Kept { turn, writer: log.writer()?, _log: log })
 }
 
 /// By one that nobody uses now, else the first, once it is free.
@@ -105,14 +108,11 @@ fn writer(opening: &'static Opening) -> Result<Option<(u64, Writer)>> {
 fn by_shared<T>(opening: &'static Opening, what: impl FnOnce(&mut Writer) -> Result<T>) -> Result<T> {
     let free = opening.shared.iter().find_map(|shared| shared.try_lock().ok());
     let mut shared = free.unwrap_or_else(|| opening.shared[0].lock().unwrap_or_else(PoisonError::into_inner));
-    let (_, writer) = match &mut *shared {
-        Some(kept) if kept.0 == opening.turn() => kept,
-        other => {
-            let (log, turn) = opening.log_and_turn()?;
-            other.insert((turn, log.writer()?))
-        }
+    let kept = match &mut *shared {
+        Some(kept) if kept.turn == opening.turn() => kept,
+        other => other.insert(keep(opening)?),
     };
-    what(writer)
+    what(&mut kept.writer)
 }
 
 /// Ends what [`open`](crate::open) began. With the last one of the process, the log is given up, and the file trimmed if nobody

@@ -32,6 +32,14 @@ const LOOKS: u32 = 64;
 /// How long the last writer waits for others to trim what it leaves.
 const CLOSING: Duration = Duration::from_secs(1);
 
+/// Who leaves.
+#[derive(Clone, Copy)]
+pub(crate) enum Last {
+    Handle,
+    /// Its threads may have slots of other handles, and not be told.
+    Process,
+}
+
 pub(crate) enum Drained {
     All,
     /// By that slot's append.
@@ -74,9 +82,9 @@ pub(crate) fn trim(files: &Files, deadline: &Deadline) -> Result<Trimmed, Fault>
     }
 }
 
-/// Trims, unless another handle has a slot.
-pub(crate) fn trim_if_last(files: &Files, deadline: &Deadline) -> Result<Option<Trimmed>, Fault> {
-    if files.is_last(deadline)? { trim(files, deadline).map(Some) } else { Ok(None) }
+/// Trims, unless somebody else has a slot: another handle, or another process.
+pub(crate) fn trim_if_last(files: &Files, who: Last, deadline: &Deadline) -> Result<Option<Trimmed>, Fault> {
+    if files.is_last(who, deadline)? { trim(files, deadline).map(Some) } else { Ok(None) }
 }
 
 /// `Err` of the inner result: the slot that holds the drain up.
@@ -154,7 +162,7 @@ impl Files {
         }
         // Whoever leaves has done what it came for: what keeps it from this is not worth a long wait.
         let deadline = self.patience().within(CLOSING);
-        match trim_if_last(self, &deadline).map(drop) {
+        match trim_if_last(self, Last::Handle, &deadline).map(drop) {
             // Removed or replaced meanwhile: there is nothing left to trim.
             Err(Fault::Replaced) => Ok(()),
             trimmed => trimmed,
@@ -162,9 +170,13 @@ impl Files {
     }
 
     /// The lock orders closers: of two, the later one sees no other.
-    fn is_last(&self, deadline: &Deadline) -> Result<bool, Fault> {
+    fn is_last(&self, who: Last, deadline: &Deadline) -> Result<bool, Fault> {
         let _guard = self.lock(Operation::Close, deadline)?;
-        Ok(!self.any_writer()?)
+        let others = match who {
+            Last::Handle => self.any_writer(),
+            Last::Process => self.any_process(),
+        };
+        others.map(|others| !others)
     }
 }
 

@@ -1,5 +1,5 @@
 /* How processes end: killed, or by exit while others of their threads append. What was stored by then is printed. */
-#include <libmmlog.h>
+#include <mmlog.h>
 
 #include <errno.h>
 #include <pthread.h>
@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -105,6 +106,68 @@ static void exits(void)
     look();
 }
 
+/* Threads that append once, and then do nothing until the process is over. */
+static log_handle_t *shared;
+static pthread_barrier_t appended;
+static void *idle(void *line)
+{
+    CHECK(mmlog_insert(shared, line, 5));
+    pthread_barrier_wait(&appended);
+    for (;;)
+        pause();
+}
+
+static void appends_and_stays(void)
+{
+    pthread_t thread;
+    pthread_barrier_init(&appended, NULL, 2);
+    CHECK(pthread_create(&thread, NULL, idle, "idle\n") == 0);
+    pthread_barrier_wait(&appended);
+}
+
+static off_t length(void)
+{
+    struct stat found;
+    CHECK(stat(path, &found) == 0);
+    return found.st_size;
+}
+
+/* A log is closed and opened again, while threads are there that appended to it. */
+static void reopened(void)
+{
+    for (int i = 1; i < 4; i++) {
+        shared = opened();
+        appends_and_stays();
+        CHECK(length() > i * 5);
+        CHECK(mmlog_close(shared) == 0 && length() == i * 5);
+    }
+    shared = opened();
+    appends_and_stays();
+}
+
+/* Two processes close, each while the other has such a thread; both end later. */
+static void closed_together(void)
+{
+    int to[2], from[2];
+    char word;
+    CHECK(pipe(to) == 0 && pipe(from) == 0);
+    shared = opened();
+    pid_t child = fork();
+    if (child == 0) {
+        appends_and_stays();
+        CHECK(write(from[1], "a", 1) == 1 && read(to[0], &word, 1) == 1);
+        CHECK(mmlog_close(shared) == 0);
+        CHECK(write(from[1], "c", 1) == 1 && read(to[0], &word, 1) == 1);
+        exit(0);
+    }
+    appends_and_stays();
+    CHECK(read(from[0], &word, 1) == 1 && write(to[1], "c", 1) == 1 && read(from[0], &word, 1) == 1);
+    CHECK(mmlog_close(shared) == 0 && length() > 10);
+    CHECK(write(to[1], "e", 1) == 1);
+    int status;
+    CHECK(waitpid(child, &status, 0) == child && WIFEXITED(status) && WEXITSTATUS(status) == 0);
+}
+
 /* Of the files of a log, the data file alone is removed. */
 static void data_gone(void)
 {
@@ -164,7 +227,7 @@ int main(int argc, char **argv)
 {
     static const struct part all[] = {
         {"killed", killed}, {"exits", exits}, {"data_gone", data_gone}, {"opens_none", opens_none}, {"adopts", adopts},
-        {"original_format", original_format},
+        {"original_format", original_format}, {"reopened", reopened}, {"closed_together", closed_together},
     };
     return RUN(argc, argv, all);
 }

@@ -82,6 +82,13 @@ pub(crate) fn of(owner: &Owner) -> Who {
     }
 }
 
+/// Whether that process says that it holds it.
+pub(crate) fn is_held_by(owner: &Owner, who: &Who) -> bool {
+    let is_held = owner.operation.load(Ordering::Acquire) & HELD != 0; // owner
+    let Who { pid, start_time, pid_namespace, .. } = of(owner);
+    is_held && (pid, start_time, pid_namespace) == (who.pid, who.start_time, who.pid_namespace)
+}
+
 /// What it is, or was, held for; empty for nothing.
 pub(crate) fn operation_of(owner: &Owner) -> &'static str {
     Operation::name_of(owner.operation.load(Ordering::Acquire)) // owner

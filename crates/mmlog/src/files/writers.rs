@@ -55,6 +55,21 @@ impl Files {
         lock::is_locked(fd, SLOT_BYTES, count).map_err(Fault::io("ask who writes"))
     }
 
+    /// Whether any slot has an owner in another process.
+    pub(crate) fn any_process(&self) -> Result<bool, Fault> {
+        if !self.any_writer()? {
+            return Ok(false);
+        }
+        let me = process::me();
+        for slot in 0..self.meta.header().high_water.slots.load(Ordering::Acquire) {
+            let is_mine = self.owns(slot) || owner::is_held_by(&self.meta.slots()[slot as usize].cold, &me);
+            if !is_mine && self.ask_held(SLOT_BYTES + u64::from(slot))? {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Claims a slot for a writer, settling what a dead owner left in it.
     pub(crate) fn claim(&self) -> Result<u32, Fault> {
         let max = self.meta.geometry().max_writers;

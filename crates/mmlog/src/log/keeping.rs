@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::Log;
 use crate::error::{At, Result};
-use crate::trim::{self, Trimmed};
+use crate::trim::{self, Last, Trimmed};
 
 impl Log {
     /// Whether both are the same handle: clones, of one opening.
@@ -13,9 +13,9 @@ impl Log {
         Arc::ptr_eq(&self.files, &other.files)
     }
 
-    /// Trims when nobody but this handle has a writer open, as the last [`close`](Self::close) does, and keeps the handle open: for
-    /// a program that ends without closing. `None` when somebody else writes: he will trim. Nothing is done in a forked child for
-    /// the handle of its parent.
+    /// Trims when no other process has a writer open, as the last [`close`](Self::close) does, and keeps the handle open: for a
+    /// program that ends without closing, whatever its threads have open. `None` when another process writes: it will trim.
+    /// Nothing is done in a forked child for the handle of its parent.
     ///
     /// # Errors
     /// As [`trim`](Self::trim).
@@ -23,6 +23,6 @@ impl Log {
         if self.files.is_stale() {
             return Ok(None);
         }
-        trim::trim_if_last(&self.files, &self.files.deadline(wait)).at(self.path())
+        trim::trim_if_last(&self.files, Last::Process, &self.files.deadline(wait)).at(self.path())
     }
 }
