@@ -8,6 +8,8 @@ mod cat;
 mod cli;
 #[path = "cat_status_trim_rm/init.rs"]
 mod init;
+#[path = "cat_status_trim_rm/no_metadata.rs"]
+mod no_metadata;
 #[path = "cat_status_trim_rm/older.rs"]
 mod older;
 #[path = "cat_status_trim_rm/rm.rs"]

@@ -14,7 +14,7 @@ use serde_json::Value;
 use crate::cli::{NOBODY, Running, Scratch, Tool, is_root, metadata_of, mmlogctl, skipped, wait_for};
 
 /// A program that has appended a line, and lives.
-fn writing(log: &Path) -> Running {
+pub(crate) fn writing(log: &Path) -> Running {
     let mut writer = mmlogctl("append", log).start();
     writer.feed(b"one\n");
     wait_for("the line", || mmlogctl("cat", log).run().stdout.eq(b"one\n").then_some(()));

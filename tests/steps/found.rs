@@ -467,14 +467,7 @@ fn refused(well: &Status) -> Vec<Finding> {
         Fault::UnsafeDirectory { directory: "/tmp".into() },
         Fault::HardLinked { links: 2 },
         Fault::OwnersDiffer { data_uid: 1, metadata_uid: 2 },
-        Fault::NameTooLong {
-            name: 250,
-            what: "its metadata",
-            needed: 257,
-            most: 255,
-            fits: 196,
-            exists: true,
-        },
+        Fault::NameTooLong { name: 250, what: "metadata", needed: 257, most: 255, fits: 196, exists: true },
         Fault::SyncFailed { from: 3, source: io(5) },
         Fault::Poisoned(panic_record()),
         Fault::Unsound { violation: "cursor".to_owned() },
@@ -487,12 +480,13 @@ fn refused(well: &Status) -> Vec<Finding> {
         faults.push(Fault::NoSpace { needed: 1, free: 54 << 20, source: io(errno) });
     }
     for (ends_in_nuls, unfit) in [(true, None), (false, None), (false, Some("x; y"))] {
-        faults.extend([false, true].map(|reads| Fault::NoMetadata { len: 9999, ends_in_nuls, reads, unfit }));
+        let fault = |(reads, segments)| Fault::NoMetadata { len: 9999, ends_in_nuls, segments, reads, unfit };
+        faults.extend([(false, 0), (true, 0), (true, 2)].map(fault));
     }
     let explained = |fault: Fault| {
         let text = with_log(&fault.to_string(), &well.path);
-        let (sentence, next_step) = text.split_once("; ").expect("what to do");
-        let (sentence, next_step) = (sentence.to_owned(), next_step.to_owned());
+        let said = text.split_once("; ").map(|(sentence, next)| (sentence.to_owned(), next.to_owned()));
+        let (sentence, next_step) = said.expect("what to do");
         let (id, severity, state) = (FindingId::Unreadable, Severity::Critical, State::Ok);
         Finding { id, severity, state, sentence, next_step, pid: None }
     };

@@ -132,6 +132,7 @@ mod door {
     #[cfg(feature = "compressed")]
     pub use crate::compress::{Compress, Compressed, Compressing, Compressions};
     pub use crate::error::{Blocker, Class, Error, Fault, PanicRecord, Result, quoted, reason, with_log};
+    pub use crate::files::absent::logs_named_by;
     #[doc(hidden)]
     pub use crate::files::boot::pretend_reboot;
     pub use crate::files::reboot::foreseen::Unrecovered;

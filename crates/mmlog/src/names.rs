@@ -93,6 +93,13 @@ impl SegmentName {
         (base < POSITION_END).then_some(Self { generation, base, stamp, compression })
     }
 
+    /// The log of which that is the name of a segment.
+    pub(crate) fn find(name: &OsStr) -> Option<(&OsStr, Self)> {
+        let dots = name.as_bytes().iter().enumerate().filter(|(_, byte)| **byte == b'.');
+        let mut logs = dots.map(|(at, _)| OsStr::from_bytes(&name.as_bytes()[..at]));
+        logs.find_map(|log| Some((log, Self::parse(log, name)?)))
+    }
+
     /// The name beside the log `log`.
     pub(crate) fn of(&self, log: &OsStr) -> OsString {
         let (generation, base) = (self.generation, self.base);

@@ -29,6 +29,8 @@ impl Fault {
             | Fault::WritersFull { .. } => Class::Busy,
             Fault::NoData
             | Fault::MetadataMoved { .. }
+            | Fault::NoMetadata { segments: 1.., .. }
+            | Fault::OldSegmentsUnnamed(_)
             | Fault::OutOfRange { .. }
             | Fault::Truncated { .. }
             | Fault::Foreign { .. }

@@ -80,11 +80,11 @@ pub enum Fault {
     #[error("no such log; `mmlogctl ls LOGDIR` lists those that are there, the first append makes one")]
     NoLog,
     /// A data file with bytes in it, without metadata: how many; whether a page or more of NULs is its end, as of a log's that was
-    /// allocated ahead; whether it was only to be read, for which it need not become a log; why it is hardly meant to become one, or
-    /// this user may not make it one, in words.
-    #[error("{}", words::no_metadata(*len, *ends_in_nuls, *reads, *unfit))]
+    /// allocated ahead; how many old segments of its name lie beside it; whether it was only to be read, for which it need not become a
+    /// log; why it is hardly meant to become one, or this user may not make it one, in words.
+    #[error("{}", words::no_metadata(*len, *ends_in_nuls, *segments, *reads, *unfit))]
     #[allow(missing_docs, reason = "said above")]
-    NoMetadata { len: u64, ends_in_nuls: bool, reads: bool, unfit: Option<&'static str> },
+    NoMetadata { len: u64, ends_in_nuls: bool, segments: u64, reads: bool, unfit: Option<&'static str> },
     /// The metadata was given another name; that somebody has it open there, in words, and his process id.
     #[error("{}", words::metadata_moved(to, used))]
     #[allow(missing_docs, reason = "said above")]

@@ -8,7 +8,7 @@ use nix::libc;
 use nix::sys::resource::{Resource, getrlimit};
 
 use super::Fault;
-use crate::units::size;
+use crate::units::{agree, counted, size};
 
 impl Fault {
     /// Without what to do about it.
@@ -277,7 +277,20 @@ pub(super) fn metadata_moved(there: &Path, used: &str) -> String {
 }
 
 /// What becomes of a data file without metadata.
-pub(super) fn no_metadata(len: u64, ends_in_nuls: bool, reads: bool, unfit: Option<&str>) -> String {
+pub(super) fn no_metadata(
+    len: u64,
+    ends_in_nuls: bool,
+    segments: u64,
+    reads: bool,
+    unfit: Option<&str>,
+) -> String {
+    if segments > 0 {
+        return format!(
+            "the metadata is gone: this is a log, whose {} {} beside it; put the metadata back where it was moved, or `mmlogctl repair --rebuild LOG` makes it anew from the data file",
+            counted(segments, "old segment"),
+            agree(segments, "lies", "lie")
+        );
+    }
     match (ends_in_nuls, reads, unfit) {
         (true, _, _) => format!(
             "not a log (no metadata), and yet it ends in NULs, as a log does to which somebody appends; `mmlogctl repair --rebuild LOG` makes it one that goes on behind the last byte that is none; if all of its {len} bytes are content, `mmlogctl init --adopt --keep-nuls LOG` goes on behind them"

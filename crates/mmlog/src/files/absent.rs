@@ -14,10 +14,12 @@ use crate::sys::place::{Access, Part, Place};
 /// Why that is no log, and what to name instead, where that can be told. `len`: of the data file, 0 where there is none;
 /// `reads`: whether it was only to be read.
 pub(super) fn no_log(place: &Place, len: u64, reads: bool) -> Fault {
-    if let Some(known) = belongs_to_a_log(place) {
-        return known;
-    }
-    if len == 0 {
+    belongs_to_a_log(place).unwrap_or_else(|| no_other(place, len, reads))
+}
+
+/// The same of what [`belongs_to_a_log`] does not know.
+pub(super) fn no_other(place: &Place, len: u64, reads: bool) -> Fault {
+    if len == 0 && segments(place) == 0 {
         return Fault::NoLog;
     }
     segment(place, place.name(Part::Data)).unwrap_or_else(|| without_metadata(place, len, reads))
@@ -31,7 +33,15 @@ pub(super) fn belongs_to_a_log(place: &Place) -> Option<Fault> {
 
 /// Of a data file that has so many bytes.
 pub(super) fn without_metadata(place: &Place, len: u64, reads: bool) -> Fault {
-    Fault::NoMetadata { len, ends_in_nuls: ends_in_nuls(place, len), reads, unfit: unfit(place) }
+    let (ends_in_nuls, segments) = (ends_in_nuls(place, len), segments(place));
+    Fault::NoMetadata { len, ends_in_nuls, segments, reads, unfit: unfit(place) }
+}
+
+/// How many old segments lie beside a data file. (Not: without one. A directory of old segments has those alone.)
+fn segments(place: &Place) -> u64 {
+    let log = place.name(Part::Data);
+    let names = if is_there(place, log) { place.names().unwrap_or_default() } else { Vec::new() };
+    names.iter().filter(|name| SegmentName::parse(log, name).is_some()).count() as u64
 }
 
 /// Directories of the system in which nobody has logs.
@@ -98,10 +108,17 @@ fn metadata_of(place: &Place, name: &OsStr) -> Option<Fault> {
     Some(Fault::Metadata(place.path().with_file_name(OsStr::from_bytes(&bytes[..end]))))
 }
 
+/// The names of the logs to which a file of that name may belong: as an old segment, or as metadata behind whose name somebody has
+/// put something.
+pub fn logs_named_by(name: &OsStr) -> impl Iterator<Item = &OsStr> {
+    let (bytes, suffix) = (name.as_bytes(), METADATA_SUFFIX.as_bytes());
+    let is_suffix = move |at: &usize| bytes[*at..].starts_with(suffix) && at + suffix.len() < bytes.len();
+    let metadata = (1..bytes.len()).filter(is_suffix).map(|at| OsStr::from_bytes(&bytes[..at]));
+    SegmentName::find(name).map(|(log, _)| log).into_iter().chain(metadata)
+}
+
 fn segment(place: &Place, name: &OsStr) -> Option<Fault> {
-    let dots = name.as_bytes().iter().enumerate().filter(|(_, byte)| **byte == b'.');
-    let mut names = dots.map(|(at, _)| OsStr::from_bytes(&name.as_bytes()[..at]));
-    let (of, segment) = names.find_map(|of| Some((of, SegmentName::parse(of, name)?)))?;
+    let (of, segment) = SegmentName::find(name)?;
     let reads = match segment.compression {
         None => "`cat LOG` reads this part of it",
         Some(Compression::Zstd) => "zstd unpacks this part of it",

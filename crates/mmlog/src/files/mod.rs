@@ -2,7 +2,7 @@
 //!
 //! Only this module changes a file's length or name, and only with a [`guard::LogLock`] as the witness.
 
-mod absent;
+pub(crate) mod absent;
 mod age;
 pub(crate) mod behind;
 pub(crate) mod boot;

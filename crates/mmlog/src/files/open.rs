@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use nix::libc;
 
-use super::absent::{self, no_log};
+use super::absent;
 use super::boot::{Boot, Known};
 use super::meta::{self, Meta, Stage, page_size};
 use super::room::{Room, no_room};
@@ -304,17 +304,17 @@ impl<'a> Opening<'a> {
         let len = data.map_or(0, |found| found.len);
         // Before anything is made there.
         check_file_system(self.place.directory_fd())?;
-        if data.is_some() && self.metadata == Metadata::Keep {
-            olddir::check_unnamed(self.place, self.config)?;
+        if self.metadata == Metadata::Keep {
+            absent::belongs_to_a_log(self.place).map_or(Ok(()), Err)?;
+            data.map_or(Ok(()), |_| olddir::check_unnamed(self.place, self.config))?;
         }
         match (len, self.intent, self.config.adopt) {
             // One that was a log may have the name that it has.
             _ if self.metadata == Metadata::Rebuild => Ok(()),
             (_, Intent::Create, adopt) if !absent::is_refused(self.place, len, adopt) => {
-                absent::belongs_to_a_log(self.place).map_or(Ok(()), Err)?;
                 Room::of(self.place)?.check_new()
             }
-            _ => Err(no_log(self.place, len, self.intent == Intent::Read)),
+            _ => Err(absent::no_other(self.place, len, self.intent == Intent::Read)),
         }
     }
 

@@ -58,9 +58,9 @@ pub(super) fn damage(
     Ok(found)
 }
 
-/// There is a byte behind the cursor.
+/// There is a byte behind the cursor. (A copy is of before as a matter of course.)
 fn older(files: &Files) -> Option<Damage> {
-    let segment = files.segment().ok()?;
+    let segment = files.segment().ok().filter(|_| files.is_copied().is_none())?;
     let at = files.at_cursor(&segment).ok()??;
     Some(Damage::new(FindingId::Positions, behind::older(files.control().look().start, at)))
 }

@@ -103,8 +103,9 @@ pub fn run(args: &LsArgs, out: &mut Output) -> Result<ExitCode, Failure> {
     for some in logs.chunks_mut(usize::try_from(most.max(1)).unwrap_or(usize::MAX)) {
         look(some, |log| args.access.options(&log.path).together(&together));
     }
-    // What was removed meanwhile is no log of this host, unless somebody is to make it, or has it open still.
-    let is_somebodys = |log: &Log| matches!(&log.look, Some(Err(finding)) if finding.pid.is_some());
+    // What was removed meanwhile is no log of this host, unless somebody is to make it, or has it open still, or files tell that it
+    // is one.
+    let is_somebodys = |log: &Log| matches!(&log.look, Some(Err(finding)) if finding.pid.is_some() || finding.state == State::Damaged);
     logs.retain(|log| {
         log.status().is_some() || log.sight != Sight::Here || is_there(&log.path) || is_somebodys(log)
     });

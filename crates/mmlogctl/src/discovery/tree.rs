@@ -1,21 +1,23 @@
-//! The logs below a directory: files whose names are those of metadata.
+//! The logs below a directory: files whose names are those of metadata; and data files without, of which old segments, or a file that
+//! was their metadata, lie there: whoever looks at them knows whether they are logs.
 //!
 //! Links are not followed, not even where a directory becomes one meanwhile: each is opened from the first one on, with no
 //! link on the way. What is mounted below is left alone, unless it is asked for.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::ffi::OsStr;
 use std::os::fd::OwnedFd;
 use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
-use mmlog::quoted;
+use mmlog::{logs_named_by, quoted};
 use rustix::fs::{
     AtFlags, CWD, Dir, FileType, Mode, OFlags, ResolveFlags, Stat, fstat, openat, openat2, statat,
 };
 use rustix::io::Errno;
 
 use super::log_of;
+use crate::reading::metadata_of;
 use crate::signals;
 
 const FLAGS: OFlags = OFlags::RDONLY
@@ -84,6 +86,7 @@ impl Walk<'_> {
         if !self.crossing && device(&stat) != self.device || !self.seen.insert((device(&stat), stat.st_ino)) {
             return Ok(());
         }
+        let mut without = BTreeSet::new();
         for entry in Dir::read_from(&fd)? {
             let entry = entry?;
             let name = entry.file_name().to_bytes();
@@ -98,9 +101,18 @@ impl Walk<'_> {
             };
             match kind {
                 FileType::Directory => left.push(path),
-                FileType::RegularFile => self.logs.extend(log_of(&path).map(|log| joined(self.name, &log))),
+                FileType::RegularFile => match log_of(&path) {
+                    Some(log) => self.logs.push(joined(self.name, &log)),
+                    None => without.extend(logs_named_by(OsStr::from_bytes(name)).map(OsStr::to_owned)),
+                },
                 _ => {}
             }
+        }
+        // Old segments may have a directory of their own, in the log's.
+        let above = below.parent().and_then(|above| Some((self.open(above).ok()?, above)));
+        for (fd, directory) in [(fd, below)].into_iter().chain(above) {
+            let here = without.iter().filter(|log| has_no_metadata(&fd, log));
+            self.logs.extend(here.map(|log| joined(self.name, &directory.join(log))));
         }
         Ok(())
     }
@@ -121,6 +133,14 @@ impl Walk<'_> {
             opened => opened,
         }
     }
+}
+
+/// Whether a data file is there, and no metadata.
+fn has_no_metadata(directory: &OwnedFd, log: &OsStr) -> bool {
+    let found = |name: &OsStr| statat(directory, name, AtFlags::SYMLINK_NOFOLLOW);
+    let is_file = |stat: Stat| FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile;
+    found(log).is_ok_and(is_file)
+        && found(metadata_of(Path::new(log)).as_os_str()).is_err_and(|e| e == Errno::NOENT)
 }
 
 fn joined(directory: &Path, below: &Path) -> PathBuf {

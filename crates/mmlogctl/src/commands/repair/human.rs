@@ -20,14 +20,19 @@ use super::{NOTHING, Report, of_policy};
 use crate::exit::{printable, shown};
 
 /// What was found and what is to be done, or that there is nothing.
-pub(super) fn found(log: &Path, facts: &Facts, plan: &Plan) -> String {
+/// `open`: who has a file open that is gone.
+pub(super) fn found(log: &Path, facts: &Facts, open: Option<String>, plan: &Plan) -> String {
     let (path, log) = (log, shown(log));
     if plan.is_healthy() {
         return format!("{log}: {NOTHING}\n");
     }
     let mut text = format!("{log}: {}, {} left\n", steps(plan.steps.len()), plan.left.len());
     let policy = of_policy(facts, &plan.steps, &plan.left);
-    sentences(facts).iter().chain(&policy).for_each(|fact| line(&mut text, "fact", &with_log(fact, path)));
+    sentences(facts)
+        .iter()
+        .chain(&open)
+        .chain(&policy)
+        .for_each(|fact| line(&mut text, "fact", &with_log(fact, path)));
     planned(&mut text, &plan.steps, &plan.left);
     text
 }
@@ -66,13 +71,6 @@ fn steps(n: usize) -> String {
 
 fn line(text: &mut String, word: &str, sentence: &str) {
     text.push_str(&format!("  {word}  {}\n", printable(sentence)));
-}
-
-/// One more of what was found.
-pub(super) fn fact(sentence: &str) -> String {
-    let mut text = String::new();
-    line(&mut text, "fact", sentence);
-    text
 }
 
 fn planned(text: &mut String, steps: &[Step], left: &[Left]) {

@@ -4,8 +4,8 @@ use std::path::PathBuf;
 use std::time::{Duration, SystemTime};
 
 use clap::Args;
-use mmlog::repair::{self, Examination, Facts, Left, Plan, Step, Why, Wish};
-use mmlog::{Class, Error, Finding, FindingId, Hole, Observer, Options, PolicyState};
+use mmlog::repair::{self, Examination, Facts, Left, MetadataFact, Plan, Step, Why, Wish};
+use mmlog::{Class, Error, Finding, FindingId, Hole, Observer, Options, PolicyState, explain_removed};
 
 use crate::arguments::{Access, OldSegments, duration};
 use crate::exit::{Exit, Failure, shown};
@@ -115,10 +115,8 @@ pub fn run(args: &RepairArgs, out: &mut Output) -> Result<Exit, Failure> {
     let found = repair.examine()?;
     let plan = found.plan(&args.wishes());
     let facts = found.facts().clone();
-    repair.say(|| human::found(&args.log, &facts, &plan))?;
-    if let Some(found) = repair.still_open(&facts) {
-        repair.say(|| human::fact(&format!("{}; {}", found.sentence, found.next_step)))?;
-    }
+    let open = repair.still_open(&facts).map(|found| format!("{}; {}", found.sentence, found.next_step));
+    repair.say(|| human::found(&args.log, &facts, open, &plan))?;
     let (steps, left) = (plan.steps.clone(), plan.left.clone());
     let mut report = Report { facts, steps, left, holes: Vec::new(), applied: false };
     let ended = match args.dry_run {
@@ -152,8 +150,11 @@ impl Repair<'_> {
         if self.args.json { Ok(()) } else { self.out.text(&text()) }
     }
 
-    /// Who has a data file open that is gone from its path: a recreation ends that.
+    /// Who has a file open that is gone from its path: what is made anew ends that.
     fn still_open(&self, facts: &Facts) -> Option<Finding> {
+        if facts.metadata == MetadataFact::Missing {
+            return explain_removed(&self.args.log);
+        }
         let looked = || Observer::open(&self.args.log, &self.options).ok()?.look().ok();
         let findings = facts.data.is_none().then(looked).flatten()?.findings;
         findings.into_iter().find(|found| found.id == FindingId::DataGone && found.pid.is_some())
