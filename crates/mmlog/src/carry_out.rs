@@ -122,7 +122,8 @@ impl Tries {
     #[inline]
     pub(crate) fn settle_up(&self, files: &Files) {
         if self.owes {
-            // Whoever has the maintenance byte has it since that rotation, and prunes before his own.
+            // Whoever has the maintenance byte has it since that rotation. One who rotates for the policy prunes before; after
+            // anybody else the next rotation does, or the look of each second.
             if let Ok(Some(held)) = files.try_maintenance(Operation::Prune) {
                 prune(files, &held);
             }

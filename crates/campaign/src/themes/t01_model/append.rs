@@ -7,11 +7,11 @@ use super::turn::Turn;
 use super::world::*;
 
 impl Turn<'_> {
-    fn message(&self) -> usize {
+    pub(super) fn message(&self) -> usize {
         self.model.message(&self.world, self.me)
     }
 
-    fn len(&self) -> u8 {
+    pub(super) fn len(&self) -> u8 {
         self.model.len_of(self.message())
     }
 
@@ -203,7 +203,7 @@ impl Turn<'_> {
         }
         let end = self.start() + self.len();
         if self.is(Mutant::RotatesInFlight) && end > self.cap() {
-            return self.go(Step::RotateTemp);
+            return self.unlock_then(Step::Maintain);
         }
         let again = if self.is(Mutant::BlocksOnTheLock) { Step::WaitLimit } else { Step::WaitGate };
         if end <= self.world.limit { self.unlock_then(again) } else { self.grow(end, again) }
@@ -261,7 +261,8 @@ impl Turn<'_> {
             );
         }
         self.world.messages[message].fate = Fate::Acknowledged;
-        self.next_task()
+        let settles_up = self.my().owes && self.model.configuration.prunes();
+        if settles_up { self.go(Step::PruneBegin) } else { self.next_task() }
     }
 
     // ---- fail

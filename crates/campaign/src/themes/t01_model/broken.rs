@@ -13,6 +13,8 @@ pub(super) enum Kind {
     Misplaced,
     /// A segment is longer than the policy says, without a reason.
     TooLong,
+    /// More final segments are there than the policy keeps, without a reason.
+    TooMany,
     /// Bytes of an append are gone.
     Lost,
     /// Prune goes by a rule that nobody has set.

@@ -9,6 +9,11 @@ use super::world::*;
 /// More steps than anybody takes who is alone.
 const ALONE: usize = 300;
 
+/// Final segments that have a name.
+fn finals(world: &World) -> usize {
+    world.names.iter().filter(|&&file| file != NO_FILE && file != world.path).count()
+}
+
 impl Model {
     /// Whether a process has nothing left to do by itself.
     pub(super) fn is_finished(&self, world: &World, process: usize) -> bool {
@@ -46,14 +51,14 @@ impl Model {
         self.check_messages(world)
     }
 
-    /// No checkpoint above what a power cut leaves: the names of a rotation are not on the disk, and the file at the path
-    /// may be the first one. And no segment is longer than the policy says, but for one message of each writer that was in
+    /// No checkpoint above what a power cut leaves: nobody syncs data here. And no segment is longer than the policy says, but for one message of each writer that was in
     /// flight when it filled, which nobody is who is alone.
     fn check_policy(&self, world: &World) -> Outcome {
         if world.checkpoint > 0 {
-            let text = format!("the checkpoint is {}, and no name has been synced", world.checkpoint);
+            let text = format!("the checkpoint is {}, and no byte has been synced", world.checkpoint);
             return broken(Kind::FalseDamage, text);
         }
+        self.check_kept(world)?;
         let cap = self.configuration.cap;
         if cap == 0 || !self.is_calm(world) {
             return Ok(());
@@ -85,6 +90,18 @@ impl Model {
                 );
                 return broken(Kind::TooLong, text);
             }
+        }
+        Ok(())
+    }
+
+    /// One final segment more than is kept, however many rotate and die: whoever rotates prunes before.
+    fn check_kept(&self, world: &World) -> Outcome {
+        let c = &self.configuration;
+        let is_certain = c.disk.is_none() && !c.deadlines && !c.errors;
+        let Some(keep) = c.keep.filter(|_| is_certain) else { return Ok(()) };
+        let finals = finals(world);
+        if finals > usize::from(keep) + 1 {
+            return broken(Kind::TooMany, format!("{finals} final segments are there, {keep} are kept"));
         }
         Ok(())
     }
@@ -146,6 +163,10 @@ impl Model {
             let missing = world.messages[..self.messages].iter().position(|m| m.fate != Fate::Acknowledged);
             if let Some(m) = missing {
                 return broken(Kind::Incomplete, format!("nobody died and message {m} was not appended"));
+            }
+            let finals = finals(world);
+            if c.keep.is_some_and(|keep| finals > usize::from(keep)) {
+                return broken(Kind::TooMany, format!("nobody died and {finals} final segments are left"));
             }
             let everyone_closes = |program: &&[Task]| program.contains(&Task::Close);
             if c.programs.iter().all(everyone_closes)

@@ -118,5 +118,8 @@ pub(super) const POLICY: &[Configuration] = &[
     small("writers rotate and keep none", &[A11, A1]).cap(1).keep(0).deaths(1),
     small("writers rotate and prune, follow", &[A111]).slots(1).cap(1).keep(1).deaths(1).followed(),
     small("writers rotate and prune, another prunes", &[A111, PRUNE]).slots(1).cap(1).keep(0).deaths(1),
+    small("three writers rotate and keep none", &[A1, A1, A1]).slots(3).cap(1).keep(0).deaths(2),
+    small("one is stopped: writers rotate and prune", &[A11, A1]).cap(1).keep(0).late(),
+    small("writers rotate and prune, link and rename fail", &[A11, A1]).cap(1).keep(0).errors(),
     small("somebody sets what is kept", &[A111, SET]).slots(1).cap(1).deaths(1),
 ];

@@ -1,15 +1,14 @@
 //! What was reached: a model that never gets somewhere says nothing about that place.
 
 use super::explore::By;
-use super::models::{Model, Task};
 use super::steps::{Following, Step};
 use super::world::{Process, Record, World};
 
 /// Sets of steps, a bit each.
 #[derive(Clone, Copy, Default)]
 pub(super) struct Coverage {
-    taken: u64,
-    died_at: u64,
+    taken: u128,
+    died_at: u128,
     followed: u32,
     /// By what the journal said: finished or undone by another process than the one that began it.
     recovered: u32,
@@ -36,7 +35,7 @@ impl Coverage {
         self.died_recovering |= other.died_recovering;
     }
 
-    pub(super) fn note(&mut self, model: &Model, world: &World, by: By, next: &World) {
+    pub(super) fn note(&mut self, world: &World, by: By, next: &World) {
         match by {
             By::Follower => self.followed |= 1 << world.follower.at as u32,
             By::Step(p) => {
@@ -47,7 +46,7 @@ impl Coverage {
                     self.taken |= 1 << back as u32;
                 }
                 if next.processes[p].at == Step::Recover {
-                    self.recovered |= others_journal(model, world, p);
+                    self.recovered |= others_journal(world, p);
                 }
             }
             By::Death(p) => {
@@ -56,7 +55,7 @@ impl Coverage {
                 if at == Step::Recover && !world.gate && world.journal.kind == Record::Empty {
                     self.died_at |= 1 << back as u32;
                 }
-                self.died_recovering |= others_journal(model, world, p);
+                self.died_recovering |= others_journal(world, p);
             }
         }
     }
@@ -65,7 +64,7 @@ impl Coverage {
     pub(super) fn missing(&self) -> Vec<String> {
         let idle = |step: &Step| matches!(step, Step::Ready | Step::Done | Step::Dead);
         let steps = || Step::ALL.iter().filter(|step| !idle(step));
-        let lacks = |set: u64, number: u32| set & 1 << number == 0;
+        let lacks = |set: u128, number: u32| set & 1 << number == 0;
         let mut missing: Vec<String> = Vec::new();
         missing.extend(steps().filter(|s| lacks(self.taken, **s as u32)).map(|s| format!("step {s:?}")));
         missing
@@ -85,10 +84,9 @@ impl Coverage {
 }
 
 /// The bit of the journal that a process recovers which it has not written itself.
-fn others_journal(model: &Model, world: &World, process: usize) -> u32 {
+fn others_journal(world: &World, process: usize) -> u32 {
     let me = &world.processes[process];
-    let mine = matches!(me.back, Step::Finish | Step::DropTemp)
-        && matches!(model.task(world, process), Some(Task::Trim | Task::Rotate | Task::Close));
+    let mine = matches!(me.back, Step::Finish | Step::DropTemp);
     if me.at != Step::Recover || mine {
         return 0;
     }

@@ -164,7 +164,7 @@ impl Exploration<'_> {
                 self.graph.by.push(p as u8);
             }
             self.explored.steps += 1;
-            self.explored.coverage.note(model, &world, by, next);
+            self.explored.coverage.note(&world, by, next);
         }
         self.steps = steps;
         stepped?;

@@ -56,6 +56,11 @@ pub(super) enum Mutant {
     HalfRecord,
     CheckpointRaised,
     UnlinkBeforeSync,
+    UnlinkBeforeNames,
+    TriesOnce,
+    NoMaintenance,
+    RotatesFirst,
+    NobodySettlesUp,
     // Followers.
     SlotsBeforeCursor,
     HolesBeforeSlots,
@@ -130,6 +135,9 @@ const CAP_GROWS: Configuration =
     Configuration { programs: &[&[Append(1), Append(2), Append(1)]], cap: 3, ..CAP };
 const PRUNED: Configuration = Configuration { cap: 1, size: 1, keep: Some(1), ..CAP_ALONE };
 
+const PRUNED_TWO: Configuration =
+    Configuration { programs: &[&[Append(1), Append(1)], &[Append(1)]], keep: Some(0), ..PRUNED };
+
 const ROTATE_THRICE: Configuration = Configuration {
     programs: &[&[Append(1), Append(1), Append(1)], &[Rotate, Rotate, Rotate]],
     ..ROTATE_READ
@@ -176,7 +184,7 @@ pub(super) const CONTROLS: &[Control] = &[
     of(StaleHandle, ROTATE_TRIM, &[Kind::Lost, Kind::FalseDamage]),
     of(ProbeBeforeRelease, CLOSE, &[Kind::Incomplete]),
     of(CutsWithoutALook, OUTSIDE, &[Kind::Lost]),
-    of(CursorStored, OUTSIDE, &[Kind::Overlap, Kind::Lost]),
+    of(CursorStored, OUTSIDE, &[Kind::Overlap, Kind::Lost, Kind::FalseDamage]),
     of(
         CursorBeforeSize,
         Configuration { crashes: 1, ..OUTSIDE },
@@ -211,6 +219,11 @@ pub(super) const CONTROLS: &[Control] = &[
     ),
     of(CheckpointRaised, PRUNED, &[Kind::FalseDamage]),
     of(UnlinkBeforeSync, PRUNED, &[Kind::Lost]),
+    of(UnlinkBeforeNames, PRUNED, &[Kind::Lost]),
+    of(TriesOnce, PRUNED_TWO, &[Kind::TooLong]),
+    of(NoMaintenance, PRUNED_TWO, &[Kind::FalseDamage]),
+    of(RotatesFirst, PRUNED_TWO, &[Kind::TooMany]),
+    of(NobodySettlesUp, PRUNED, &[Kind::TooMany]),
     of(SlotsBeforeCursor, READ, &[Kind::Watermark]),
     of(HolesBeforeSlots, READ_DEATH, &[Kind::Reader]),
     of(ProbeWithoutSecondLoad, Configuration { ..READ_DEATH }, &[Kind::Reader, Kind::Watermark]),

@@ -195,6 +195,9 @@ impl Turn<'_> {
 
     /// Step 0. A chunk, or, on a full disk, one page.
     pub(super) fn rotate_temp(mut self) -> Outcome {
+        if self.carries_out() && !self.is_due() {
+            return self.go(Step::Release);
+        }
         if self.world.temp != NO_FILE {
             self.world.unlink_temp();
             return self.go(Step::RotateTemp);
@@ -204,18 +207,23 @@ impl Turn<'_> {
         let size = if self.world.free >= chunk { chunk } else { self.world.free.min(1) };
         self.world.free -= size;
         if size == 0 {
-            return self.finish();
+            return if self.carries_out() { self.tried() } else { self.finish() };
         }
         let Some(inode) = (0..FILES as u8).find(|&f| self.world.is_unused(f)) else {
             return broken(Kind::TooLarge, "more files than the model has");
         };
         self.world.files[inode as usize] = File { size, base: NO_BASE, is_final: false };
-        self.world.temp = inode;
-        self.go(Step::RotateJournal)
+        (self.world.temp, self.my().c) = (inode, inode);
+        let next = if self.carries_out() { Step::RotateAgain } else { Step::RotateJournal };
+        self.go(next)
     }
 
     pub(super) fn rotate_journal(mut self) -> Outcome {
-        let World { inode, temp, generation, base, .. } = self.world;
+        if self.carries_out() && !self.is_due() {
+            return self.finish();
+        }
+        let World { inode, generation, base, .. } = self.world;
+        let temp = self.my().c;
         self.world.journal = Journal {
             kind: Record::Rotate1,
             old: inode,
@@ -274,6 +282,9 @@ impl Turn<'_> {
                 format!("a rotation commits at {c} while the append at {} is unfinished", message.start);
             return broken(Kind::Undecided, text);
         }
+        if temp == NO_FILE {
+            return broken(Kind::FalseDamage, "the temporary file of a rotation is gone before its commit");
+        }
         self.world.files[path as usize].is_final = true;
         self.world.files[temp as usize].base = c;
         (self.world.path, self.world.temp) = (temp, NO_FILE);
@@ -282,14 +293,17 @@ impl Turn<'_> {
 
     /// Gate and journal as a recovery does it; then the temporary file, which a dead rotator would have left.
     fn undo_rotation(self) -> Outcome {
-        self.recover_then(Step::DropTemp)
+        let next = if self.carries_out() { Step::Finish } else { Step::DropTemp };
+        self.recover_then(next)
     }
 
     pub(super) fn drop_temp(mut self) -> Outcome {
-        if self.world.temp == NO_FILE {
+        let next = if self.carries_out() { Step::Release } else { Step::Finish };
+        if self.world.temp != NO_FILE {
+            self.world.unlink_temp();
+        } else if next == Step::Finish {
             return self.finish();
         }
-        self.world.unlink_temp();
-        self.go(Step::Finish)
+        self.go(next)
     }
 }

@@ -147,8 +147,9 @@ impl World {
 
     #[inline(always)]
     fn code_policy(&mut self, model: &Model, b: &mut impl Bits) {
+        self.maintenance = b.bits(3, self.maintenance);
         for process in &mut self.processes[..model.opener()] {
-            process.tried = b.flag(process.tried);
+            (process.failed, process.owes) = (b.bits(4, process.failed), b.flag(process.owes));
         }
         if model.configuration.prunes() {
             for copy in &mut self.policy.copies {
@@ -158,6 +159,7 @@ impl World {
             self.policy.number = b.bits(1, self.policy.number);
             (self.first_kept, self.durable_kept) = (b.bits(4, self.first_kept), b.bits(4, self.durable_kept));
             self.checkpoint = b.bits(4, self.checkpoint);
+            self.durable_path = b.bits(3, self.durable_path);
         }
     }
 
@@ -202,8 +204,8 @@ impl Entry {
 impl Process {
     #[inline(always)]
     fn code(&mut self, rotates: bool, b: &mut impl Bits) {
-        self.at = Step::of(b.bits(6, self.at as u8));
-        self.back = Step::of(b.bits(6, self.back as u8));
+        self.at = Step::of(b.bits(7, self.at as u8));
+        self.back = Step::of(b.bits(7, self.back as u8));
         self.task = b.bits(3, self.task);
         self.slot = b.bits(2, self.slot);
         (self.x, self.end) = (b.bits(4, self.x), b.bits(4, self.end));

@@ -111,7 +111,7 @@ steps! {
         ShrinkSize [X C] "trim: publishes file_size"
         Finish [] "unlocks, its task is done"
         RotateTemp [] "rotate: removes a stray temporary file, or makes a new one"
-        RotateJournal [] "rotate: journal J1"
+        RotateJournal [C] "rotate: journal J1"
         RotateNote [C] "rotate: journal J2"
         Link [C] "rotate: links the stable name"
         Rename [C] "rotate: renames the temporary file to the path"
@@ -120,10 +120,18 @@ steps! {
         // A policy.
         SetKeep [I] "policy: stores how many are kept, and the check"
         SetNumber [I] "policy: stores which copy is in force"
-        PruneTry [] "prune: takes the lock, if it is free"
+        Maintain [] "policy: takes the maintenance byte, or finds space"
+        RotateLock [] "policy: takes the lock, so that nothing is half done"
+        RotateLook [] "policy: unlocks, to make the next file"
+        RotateAgain [C] "policy: takes the lock, to rotate"
+        PruneBegin [] "prune: takes the maintenance byte, if it is free"
+        PruneLook [] "prune: looks, with nothing held, whether anything goes"
+        PruneNames [] "prune: fsync of the directory"
+        PruneLock [] "prune: takes the lock"
         PruneDecide [] "prune: decides, and publishes first_kept"
         PruneSync [END] "prune: fdatasync of the metadata"
         PruneUnlink [END] "prune: unlinks the oldest"
+        Release [] "policy: gives the maintenance byte back"
 
         // A repairer without the lock.
         LooseBase [I C BACK] "loads base"

@@ -110,14 +110,9 @@ impl<'a> Turn<'a> {
         }
     }
 
-    /// An append that has rotated, or tried to, goes on.
     pub(super) fn finish(mut self) -> Outcome {
         self.world.lock = NOBODY;
-        if !matches!(self.task(), Some(Task::Append(_))) {
-            return self.next_task();
-        }
-        self.my().tried = true;
-        if self.model.configuration.prunes() { self.go(Step::PruneTry) } else { self.begin_again() }
+        if self.carries_out() { self.tried() } else { self.next_task() }
     }
 
     fn ready(mut self) -> Outcome {
@@ -128,7 +123,7 @@ impl<'a> Turn<'a> {
             Some(Task::Trim) => self.wait_for_lock(Step::TrimPlan),
             Some(Task::Rotate) => self.wait_for_lock(Step::RotateTemp),
             Some(Task::SetKeep(_)) => self.set_keep(),
-            Some(Task::Prune) => self.go(Step::PruneTry),
+            Some(Task::Prune) => self.go(Step::PruneBegin),
             Some(Task::Settle) => self.wait_for_lock(Step::SettleAll),
             Some(Task::Repair) if self.needs_repair() && self.lock_is_free() => {
                 self.lock_then(Step::SettleAll)
@@ -225,10 +220,18 @@ impl<'a> Turn<'a> {
             Step::DropTemp => self.drop_temp(),
             Step::SetKeep => self.set_segments(),
             Step::SetNumber => self.set_number(),
-            Step::PruneTry => self.prune_try(),
+            Step::Maintain => self.maintain(),
+            Step::RotateLock => self.lock_or_not(Step::RotateLook),
+            Step::RotateLook => self.unlock_then(Step::RotateTemp),
+            Step::RotateAgain => self.lock_or_not(Step::RotateJournal),
+            Step::PruneBegin => self.prune_begin(),
+            Step::PruneLook => self.prune_look(),
+            Step::PruneNames => self.prune_names(),
+            Step::PruneLock => self.lock_or_not(Step::PruneDecide),
             Step::PruneDecide => self.prune_decide(),
             Step::PruneSync => self.prune_sync(),
             Step::PruneUnlink => self.prune_unlink(),
+            Step::Release => self.release(),
             Step::LooseBase => self.loose_base(),
             Step::LooseOpen => self.loose_open(),
         }

@@ -94,6 +94,8 @@ fn facts(model: &Model, w: &World) -> Vec<(String, String)> {
         ("free", w.free),
         ("first_kept", w.first_kept),
         ("first_kept on the disk", w.durable_kept),
+        ("path on the disk", w.durable_path),
+        ("maintenance", w.maintenance),
     ]
     .map(|(name, value)| (name.to_owned(), value.to_string()))
     .to_vec();

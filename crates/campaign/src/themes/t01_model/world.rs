@@ -123,8 +123,10 @@ pub(super) struct Process {
     pub(super) c: u8,
     pub(super) i: u8,
     pub(super) full: bool,
-    /// This append has rotated, or tried to.
-    pub(super) tried: bool,
+    /// The base of the segment that this append could not rotate, or [`NO_BASE`].
+    pub(super) failed: u8,
+    /// This append has rotated, and prunes when it is settled.
+    pub(super) owes: bool,
 }
 
 impl Process {
@@ -140,7 +142,8 @@ impl Process {
         c: 0,
         i: 0,
         full: false,
-        tried: false,
+        failed: NO_BASE,
+        owes: false,
     };
 
     pub(super) fn enter(&mut self, to: Step) {
@@ -165,7 +168,7 @@ impl Process {
     /// To the next of its tasks.
     pub(super) fn goes_on(&mut self) {
         self.task += 1;
-        self.tried = false;
+        (self.failed, self.owes) = (NO_BASE, false);
     }
 
     pub(super) fn end(&mut self, at: Step) {
@@ -241,6 +244,8 @@ pub(super) struct World {
     pub(super) checkpoint: u8,
     // The kernel.
     pub(super) lock: u8,
+    /// Who carries a policy out: the maintenance byte. (Who rotates or trims by command does without.)
+    pub(super) maintenance: u8,
     pub(super) path: u8,
     pub(super) temp: u8,
     /// Stable names, by generation.
@@ -248,8 +253,9 @@ pub(super) struct World {
     pub(super) files: [File; FILES],
     /// Pages that are left on the disk.
     pub(super) free: u8,
-    /// The `first_kept` that a power cut leaves. Nothing else is ever synced here, no name either.
+    /// The `first_kept` that a power cut leaves, and the file at the path. Nothing else is ever synced here.
     pub(super) durable_kept: u8,
+    pub(super) durable_path: u8,
     // Everybody.
     pub(super) processes: [Process; PROCESSES],
     pub(super) follower: Follower,
@@ -386,8 +392,8 @@ impl World {
     /// A process ends, however: the kernel takes its locks back. What it had in flight is a hole from now on.
     pub(super) fn kill(&mut self, process: usize) {
         let me = process as u8;
-        if self.lock == me {
-            self.lock = NOBODY;
+        for byte in [&mut self.lock, &mut self.maintenance].into_iter().filter(|byte| **byte == me) {
+            *byte = NOBODY;
         }
         for slot in self.slots.iter_mut().filter(|slot| slot.owner == me) {
             slot.owner = NOBODY;

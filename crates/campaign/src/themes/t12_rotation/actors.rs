@@ -32,13 +32,15 @@ pub(super) fn writer(arguments: &[String]) -> anyhow::Result<()> {
     let (begun, mut bytes, mut number, mut text) = (Instant::now(), 0, 0, Vec::new());
     while !stage.is_closed() {
         line(id, number, &mut text);
-        let before = stage.rotations();
+        let (before, generation) = (stage.rotations(), log.generation());
         let appending = Instant::now();
         writer.append(&text)?;
         let took = appending.elapsed();
         number += 1;
         stage.acknowledge(id, number);
-        stage.took(before.0 != before.1 || stage.rotations() != before, took);
+        // Where writers rotate, nobody says when they begin: those count that saw the next segment come.
+        let is_beside = before.0 != before.1 || stage.rotations() != before || log.generation() != generation;
+        stage.took(is_beside, took);
         bytes += text.len() as u64;
         if let Some(due) = (bytes * 1_000_000_000).checked_div(rate) {
             std::thread::sleep(Duration::from_nanos(due).saturating_sub(begun.elapsed()));
