@@ -344,3 +344,44 @@ fn what_is_noted_of_times_is_right_whoever_made_recovered_or_appended_to_the_log
         assert!(future.to.is_none());
     }
 }
+
+#[test]
+fn a_policy_is_carried_out_by_this_version_and_neither_read_nor_lost_by_the_one_before() {
+    for versions in both_ways("a policy does not trouble the version before").into_iter().take(1) {
+        let [before, now] = versions;
+        let scratch = Scratch::new();
+        let log = scratch.file("app.log");
+        let mut appended = String::new();
+        let mut append = |version: &Version, kib: usize, args: &[&str]| {
+            let from = appended.len();
+            (0..kib).for_each(|_| appended += &format!("{:>1023}\n", appended.len()));
+            let input = &appended.as_bytes()[from..];
+            version.tool("append", &log).args(args).input(input).run().is_success();
+        };
+        let finals = || {
+            let names = std::fs::read_dir(scratch.path()).unwrap().map(|entry| entry.unwrap().file_name());
+            names.filter(|name| name.to_str().unwrap().starts_with("app.log.0")).count()
+        };
+        append(&now, 60, &["--max-writers=16", "--rotate-size=64K", "--keep=2"]);
+        append(&before, 200, &[]);
+        assert_eq!(finals(), 0, "the one before does not rotate");
+        for _ in 0..4 {
+            append(&now, 60, &[]);
+        }
+        assert_eq!(finals(), 2);
+        before.tool("rotate", &log).run().is_success();
+        append(&before, 10, &[]);
+        assert_eq!(finals(), 3, "nor does it prune");
+        for _ in 0..3 {
+            append(&now, 60, &[]);
+        }
+        assert_eq!(finals(), 2);
+        let policy = now.tool("policy", &log).run().text();
+        assert!(policy.contains("rotate-size=64K keep=2, set"), "{policy}");
+        for version in [&before, &now] {
+            let left = version.content(&log);
+            assert!(left.len() > 64 << 10 && appended.ends_with(&left), "{} bytes are left", left.len());
+            version.says_it_is_sound(&log);
+        }
+    }
+}
