@@ -114,14 +114,23 @@ fn logs_below_a_directory_are_listed_the_worst_first() {
     assert!(lines[1].starts_with("STATE ") && lines[1].ends_with("  LOG"), "{text}");
     assert!(lines[2].starts_with("DAMAGED ") && lines[2].ends_with("  ./z.log"), "{text}");
     assert!(lines[3].starts_with("  the data file is gone"), "{text}");
-    assert!(lines[4].starts_with("OK ") && lines[4].ends_with("  ./a/b/two.log"), "{text}");
-    assert!(lines[5].ends_with("  ./a/one.log") && lines.len() == 6, "{text}");
+    let (step, others) = lines[4..].split_at(lines.len() - 6);
+    assert!(step[0].starts_with("  next ") && step.iter().any(|line| line.contains("mmlogctl ")), "{text}");
+    assert!(others[0].starts_with("OK ") && others[0].ends_with("  ./a/b/two.log"), "{text}");
+    assert!(others[1].ends_with("  ./a/one.log") && others.len() == 2, "{text}");
     assert_eq!(below(&["--exit-code"]).code, 2);
     fs::remove_file(metadata_of(&scratch.file("z.log"))).unwrap();
     assert_eq!(below(&["--exit-code"]).code, 0);
     let (all, summary) = objects(&below(&["--json"]));
     assert_eq!(summary["states"]["OK"], 2);
     assert_eq!((&all[0]["open_by"], &all[0]["figures"]["kept"]), (&Value::Null, &11.into()));
+}
+
+#[test]
+fn where_there_is_no_log_it_says_where_it_has_looked() {
+    let scratch = Scratch::new();
+    let ended = ls(["--only-below"]).arg(scratch.path()).run();
+    ended.printed(format!("no logs below {}\n", scratch.path().display()).as_bytes());
 }
 
 #[test]

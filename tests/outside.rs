@@ -215,6 +215,25 @@ fn behind_a_log_in_use_they_are_told_with_the_step_that_saves_them() {
 }
 
 #[test]
+fn the_step_that_saves_them_is_gone_once_they_are_saved() {
+    let scratch = Scratch::new();
+    let log = scratch.log(b"one\n");
+    let _append = appending(&log, "two\n", "one\ntwo\n");
+    put_behind(&log, OUTSIDE);
+    let save = |found: &Value| found["next_step"].as_str().unwrap().split('`').nth(1).unwrap().to_owned();
+    let (found, _) = told(&log).unwrap();
+    let tail = save(&found);
+    assert!(tail.starts_with("tail -c "), "{found}");
+    Tool::new("sh").args(["-c", &tail]).run().is_success();
+    let (found, _) = told(&log).unwrap();
+    assert!(save(&found).starts_with("mmlogctl append "), "{found}");
+    assert!(found["sentence"].as_str().unwrap().contains("and are saved in "), "{found}");
+    // Those that come behind them are not.
+    put_behind(&log, OUTSIDE);
+    assert!(save(&told(&log).unwrap().0).starts_with("tail -c "));
+}
+
+#[test]
 fn whoever_has_a_log_in_use_open_for_them_is_named() {
     let scratch = Scratch::new();
     let log = scratch.log(b"one\n");

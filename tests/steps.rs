@@ -6,6 +6,8 @@
 mod cli;
 #[path = "steps/found.rs"]
 mod found;
+#[path = "steps/outside.rs"]
+mod outside;
 #[path = "steps/policies.rs"]
 mod policies;
 

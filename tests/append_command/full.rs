@@ -132,7 +132,7 @@ fn a_file_size_limit_is_named_and_is_not_a_signal() {
         append(&log, &["--on-full=fail", "--chunk-size=64K"]).through("prlimit", &["--fsize=1000000"]);
     let ended = limited.stdin(File::open(&source).unwrap()).start().end();
     let step =
-        format!("`mmlogctl rotate {}` goes on in a new file; for good, raise the limit", log.display());
+        format!("`mmlogctl policy --set rotate-size=256K {}` has it go on in new files", log.display());
     ended.is_refused(
         1,
         &log,
@@ -140,4 +140,45 @@ fn a_file_size_limit_is_named_and_is_not_a_signal() {
     );
     assert!(!ended.stderr.contains("space"), "there is some: {ended:?}");
     nothing_is_dropped(&log, &ended, &input);
+}
+
+#[test]
+fn what_status_says_of_a_file_size_limit_has_the_writer_go_on_below_it() {
+    if !succeeds(Command::new("prlimit").arg("--version")) {
+        return skipped("a file size limit is told with its length", "there is no prlimit(1) here");
+    }
+    let scratch = Scratch::new();
+    let (log, source) = (scratch.file("app.log"), scratch.file("source"));
+    let input = lines(4 * MIB);
+    fs::write(&source, &input).unwrap();
+    let limited = append(&log, &["--chunk-size=64K"]).through("prlimit", &["--fsize=1000000"]);
+    let running = limited.stdin(File::open(&source).unwrap()).start();
+    running.until_stderr("(waiting; nothing is lost)");
+    let said = mmlogctl("status", &log).run().text();
+    let step = "mmlogctl policy --set rotate-size=256K ";
+    assert!(said.contains("limit (ulimit -f), 977 KiB, is reached") && said.contains(step), "{said}");
+    mmlogctl("policy", &log).args(["--set", "rotate-size=256K"]).run().is_success();
+    assert_eq!(running.end().code, 0);
+    holds(&log, &input);
+}
+
+#[test]
+fn a_log_that_a_file_size_limit_keeps_from_being_made_leaves_nothing_but_what_was_there() {
+    if !succeeds(Command::new("prlimit").arg("--version")) {
+        return skipped("a file size limit leaves no half of a log", "there is no prlimit(1) here");
+    }
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let names = || {
+        let names = fs::read_dir(scratch.path()).unwrap().map(|entry| entry.unwrap().file_name());
+        names.collect::<Vec<_>>()
+    };
+    for there in [false, true] {
+        if there {
+            File::create(&log).unwrap();
+        }
+        let ended = mmlogctl("init", &log).through("prlimit", &["--fsize=4096"]).run();
+        ended.is_refused(1, &log, &["cannot write the metadata file", "is 4096"]);
+        assert_eq!(names().len(), usize::from(there), "{:?}", names());
+    }
 }

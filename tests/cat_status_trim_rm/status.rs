@@ -9,7 +9,8 @@ use mmlog::layout::LOCK_BYTE;
 use nix::sys::signal::Signal;
 
 use crate::cli::{
-    Bytes, Held, Scratch, at, mmlogctl, poke, skipped, slot, small_disk, succeeds, wait_for, write_slot,
+    Bytes, Held, Scratch, Tool, at, metadata_of, mmlogctl, poke, skipped, slot, small_disk, succeeds,
+    wait_for, write_slot,
 };
 use crate::{CONTENT, live};
 
@@ -366,4 +367,18 @@ fn the_state_has_its_colour_where_colours_are_wanted() {
     assert!(said("status", &["--color=always"]).starts_with("\x1b[1;31mDAMAGED\x1b[0m  /"));
     let json = mmlogctl("status", &log).args(["--json", "--color=always"]).run();
     assert!(!json.text().contains('\x1b'), "{json:?}");
+}
+
+#[test]
+fn what_is_wrong_is_said_once_where_both_streams_are_one_file() {
+    let scratch = Scratch::new();
+    let (path, _log, _writer) = live(&scratch);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::remove_file(metadata_of(&path)).unwrap();
+    let said = scratch.file("said");
+    let script = r#""$1" status "$2" >"$3" 2>&1"#;
+    let tool = Tool::new("sh").args(["-c", script, "sh", env!("CARGO_BIN_EXE_mmlogctl")]);
+    tool.args([&path, &said]).run();
+    let said = std::fs::read_to_string(said).unwrap();
+    assert!(said.starts_with("DAMAGED") && said.matches("the log was removed").count() == 1, "{said}");
 }

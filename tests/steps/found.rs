@@ -6,13 +6,13 @@ use std::time::{Duration, SystemTime};
 
 use mmlog::{
     Damage, Distrust, Fault, FeederStopped, Finding, FindingId, FollowerStatus, Freezer, HoldStatus, Hole,
-    HoleKind, InFlight, Opener, OutputFull, OutputReader, OutsideBytes, PanicRecord, Phase, PolicyState,
+    HoleKind, InFlight, OutputFull, OutputReader, OutsideBytes, PanicRecord, Phase, PolicyState,
     ProcessState, ReadOnly, Recovered, RemovedHeld, Rights, Seat, SegmentFlaw, Severity, SlotWaiters, State,
     Status, StillOpen, Thresholds, Unrecovered, Version1Flags, Waiting, Want, WhyReadOnly, WriterStatus,
     with_log,
 };
 
-use super::policies;
+use super::{outside, policies};
 
 const HERE: Seat = Seat { namespace: None, pid: Some(4312), uid: None };
 const PROCESSES: [ProcessState; 8] = [
@@ -212,21 +212,20 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
         FindingId::OutsideCut => with(&|s| {
             s.outside = OutsideBytes { cut: 9, cut_at: Some(SystemTime::now()), ..s.outside };
         }),
-        FindingId::OutsideLive => {
-            let opener = |pid| Opener { pid, command: "it's `a` script".to_owned(), fd: 1 };
-            for strangers in [vec![], vec![opener(4312)], vec![opener(4312), opener(4313)]] {
-                for beside in [0, 9] {
-                    with(&|s| (s.outside.beside, s.strangers) = (beside, strangers.clone()));
-                }
-            }
-        }
+        FindingId::OutsideLive => outside::live(&mut with),
         FindingId::HooksUnrun => with(&|s| s.unrun.segments = 0..2),
         FindingId::NameTooLong => {
             for most in [20, 50] {
                 with(&|s| s.file.longest_name = most);
             }
         }
-        FindingId::FileSizeLimit => with(&|s| s.writers = vec![waits(Want::FileSize, 27, 40)]),
+        FindingId::FileSizeLimit => {
+            for file_size_limit in [None, Some(64 << 10), Some(2 << 20)] {
+                with(&|s| {
+                    s.writers = vec![WriterStatus { file_size_limit, ..waits(Want::FileSize, 27, 40) }];
+                });
+            }
+        }
         FindingId::QuotaFull => with(&|s| s.writers = vec![waits(Want::Quota, 122, 40)]),
         FindingId::StorageFails => with(&|s| s.writers = vec![waits(Want::Storage, 5, 40)]),
         FindingId::InodesUsedUp => with(&|s| s.file.inodes = Some((0, 64))),
@@ -296,6 +295,7 @@ fn writer() -> WriterStatus {
         in_flight: None,
         kept_by: None,
         waiting: None,
+        file_size_limit: None,
         output_full: None,
         messages: 1,
         bytes: 1,

@@ -172,6 +172,8 @@ mod door {
     pub use crate::sys::last_run::not_run_for;
     pub use crate::sys::open_logs::{FileKey, Holder, OpenLog, OpenLogs, Sight, file_keys};
     pub use crate::sys::process::ProcessState;
+    #[doc(hidden)]
+    pub use crate::sys::process::processes;
     pub use crate::sys::sigbus::guard_against_sigbus;
     pub use crate::sys::together::Together;
     pub use crate::trim::Trimmed;

@@ -222,6 +222,8 @@ pub struct WriterStatus {
     pub kept_by: Option<Blocker>,
     /// What its next append waits for.
     pub waiting: Option<Waiting>,
+    /// Where that is a larger file: how long its process may make one, as far as that can be seen.
+    pub file_size_limit: Option<u64>,
     /// It waits for whoever reads its output, and appends nothing meanwhile.
     pub output_full: Option<OutputFull>,
     /// Messages so far.

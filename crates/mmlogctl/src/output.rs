@@ -240,6 +240,14 @@ impl Output {
         matches!(self.sink, Sink::Standard) && io::stderr().is_terminal()
     }
 
+    /// Whether standard error leads to where standard output does: one terminal, pipe or file.
+    #[must_use]
+    pub fn is_one_stream(&self) -> bool {
+        let leads_to = |fd| fstat(fd).map(|stat| (stat.st_dev, stat.st_ino));
+        let (stdout, stderr) = (leads_to(rustix::stdio::stdout()), leads_to(rustix::stdio::stderr()));
+        matches!(self.sink, Sink::Standard) && stdout.is_ok() && stdout == stderr
+    }
+
     /// What standard output leads to, as far as it matters when that has arrived which is written there.
     #[must_use]
     pub fn channel(&self) -> Channel {

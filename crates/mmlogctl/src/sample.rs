@@ -58,6 +58,7 @@ fn writer(slot: u32) -> WriterStatus {
         in_flight,
         kept_by: None,
         waiting: None,
+        file_size_limit: None,
         output_full: None,
         messages,
         bytes,

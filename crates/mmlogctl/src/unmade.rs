@@ -11,7 +11,9 @@ use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use mmlog::units::{ago, agree, size};
-use mmlog::{Error, Fault, Finding, FindingId, Holder, Severity, State, is_answered_elsewhere, quoted};
+use mmlog::{
+    Error, Fault, Finding, FindingId, Holder, Severity, State, is_answered_elsewhere, processes, quoted,
+};
 use rustix::fs::statvfs;
 use rustix::param::clock_ticks_per_second;
 use rustix::time::{ClockId, clock_gettime};
@@ -21,7 +23,7 @@ use crate::discovery::{log_of, named};
 use crate::exit::printable;
 use crate::reading::metadata_of;
 use crate::storing::OnFull;
-use crate::who::{began, processes};
+use crate::who::began;
 
 /// A process that was called to append to a log.
 #[derive(Debug)]
@@ -184,7 +186,7 @@ fn makers() -> impl Iterator<Item = Maker> {
 
 /// Those that were called to append to a log.
 fn called() -> impl Iterator<Item = Maker> {
-    processes().filter(|pid| *pid != std::process::id()).filter_map(Maker::of)
+    processes().into_iter().flatten().filter(|pid| *pid != std::process::id()).filter_map(Maker::of)
 }
 
 /// As a shell reads it.

@@ -17,7 +17,6 @@ mod process;
 mod trouble;
 
 pub use pipes::Side;
-pub(crate) use pipes::processes;
 use pipes::{Behind, others_of};
 pub(crate) use process::{began, is_stopped, state};
 pub use process::{command_line, unit};

@@ -92,7 +92,8 @@ pub(super) fn no_space(needed: u64, free: u64, e: &io::Error) -> String {
     let (needed, reason) = (size(needed), words(e));
     let what = match e.raw_os_error() {
         Some(libc::EFBIG) => {
-            let next = too_large(is_limited(Resource::RLIMIT_FSIZE));
+            let limit = getrlimit(Resource::RLIMIT_FSIZE).ok().map(|(soft, _)| soft);
+            let next = too_large(is_limited(Resource::RLIMIT_FSIZE), limit);
             return format!("the file may not grow by {needed}: {reason}; {next}");
         }
         Some(libc::EDQUOT) => "some of this user's quota",
@@ -104,15 +105,28 @@ pub(super) fn no_space(needed: u64, free: u64, e: &io::Error) -> String {
     )
 }
 
-/// What to do about a data file that may not get longer, where the program that appends has such a limit, and where its file system
-/// has.
-pub(crate) const fn too_large(is_limited: bool) -> &'static str {
-    match is_limited {
-        true => {
-            "`mmlogctl rotate LOG` goes on in a new file; for good, raise the limit of the program that appends"
-        }
-        false => "that is the file system's limit: `mmlogctl rotate LOG` goes on in a new file",
+/// What to do about a data file that may not get longer, where the program that appends has such a limit, as far as that is
+/// known, and where its file system has.
+pub(crate) fn too_large(is_limited: bool, limit: Option<u64>) -> String {
+    let anew = "`mmlogctl rotate LOG` goes on in a new file";
+    match (is_limited, limit.and_then(below)) {
+        (true, Some(below)) => format!(
+            "`mmlogctl policy --set rotate-size={below} LOG` has it go on in new files, each below the limit; or raise the limit of the program that appends"
+        ),
+        (true, None) => format!("{anew}; for good, raise the limit of the program that appends"),
+        (false, _) => format!("that is the file system's limit: {anew}"),
     }
+}
+
+/// A length of segments, as it is typed, that leaves room for a message below a limit; `None` where that is too little for one.
+fn below(limit: u64) -> Option<String> {
+    // As rotate-size has it.
+    const LEAST: u64 = 64 << 10;
+    let half = (1_u64 << limit.checked_ilog2()?) / 2;
+    (half >= LEAST).then(|| match half {
+        half if half >= 1 << 20 => format!("{}M", half >> 20),
+        half => format!("{}K", half >> 10),
+    })
 }
 
 /// The reasons behind the errnos that surprise people here, and what to do.

@@ -61,6 +61,7 @@ impl Opening<'_> {
         self.check_owner(&found)?;
         let allocated = found.len;
         let was_log = self.metadata == Metadata::Rebuild || allocated >= total_len(WRITERS_RANGE.0) as u64;
+        let had_data = self.place.find(Part::Data).map_err(Fault::io("stat the data file"))?.is_some();
         let created = match version1::cursor_and_chunk(&opened.file)? {
             Some((cursor, chunk_size)) if self.metadata == Metadata::Rebuild => {
                 self.fill(&opened, Start::Version1 { cursor, chunk_size })
@@ -70,6 +71,9 @@ impl Opening<'_> {
         if created.is_err() && (!was_log || allocated == 0) {
             // It has said nothing so far; whoever waits for the lock sees that it has no link and starts over.
             let _ = self.place.remove(Part::Metadata);
+            if !had_data {
+                self.remove_empty_data();
+            }
         }
         let origin = created?;
         lock::unlock(fd, LOCK_BYTE).map_err(Fault::io("give the log's lock back"))?;
@@ -300,6 +304,15 @@ impl Opening<'_> {
             return Ok(file);
         }
         Err(super::in_use(&file))
+    }
+
+    /// Takes back the data file of a log that could not be made; not one that somebody else has taken.
+    fn remove_empty_data(&self) {
+        let Ok(file) = self.place.open(Part::Data, Access::Read) else { return };
+        let is_empty = file.metadata().is_ok_and(|stat| stat.size() == 0);
+        if is_empty && lock::try_lease(&file, Lease::Write).is_ok_and(|is_alone| is_alone) {
+            let _ = self.place.remove(Part::Data);
+        }
     }
 
     fn allocate(

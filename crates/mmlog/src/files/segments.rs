@@ -104,12 +104,10 @@ pub(super) fn is_of(entry: &Entry, file: &File) -> Result<bool, Fault> {
     Ok(number_of(entry, file, &found) == entry.inode)
 }
 
-/// The file's inode number; 0 where that was the log's, and has been given again. Through an overlay, a file of a lower layer is
-/// made anew by the first who writes to it, under the same number.
+/// The file's inode number; 0 where that was the log's, and has been given again.
 pub(super) fn number_of(entry: &Entry, file: &File, found: &Found) -> u64 {
-    let (inode, born_ns) = (found.id.1, found.born_ns);
-    let is_given_again = inode == entry.inode && !entry.is(inode, born_ns) && !fs::is_overlay(file);
-    if is_given_again { 0 } else { inode }
+    let inode = found.id.1;
+    if entry.is_given_again(inode, found.born_ns) && !fs::is_overlay(file) { 0 } else { inode }
 }
 
 /// Between the two names a rotation gives it, the file of the current entry has the final one alone.

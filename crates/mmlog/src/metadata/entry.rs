@@ -25,6 +25,12 @@ impl Entry {
         self.inode == inode && (self.born_ns == 0 || born_ns.is_none_or(|born| born == self.born_ns))
     }
 
+    /// Whether a file has the number of its data file, which is gone: it was made at another time. (Not to be believed through an
+    /// overlay, where the first who writes to a file of a lower layer has it made anew, under the same number.)
+    pub fn is_given_again(&self, inode: u64, born_ns: Option<u64>) -> bool {
+        self.inode == inode && !self.is(inode, born_ns)
+    }
+
     /// What says whose `born_ns` it is.
     const fn key(&self) -> u64 {
         self.inode ^ self.generation.rotate_left(32)

@@ -12,7 +12,7 @@ use crate::sync::Ordering;
 use crate::sys::fs;
 use crate::sys::holders::holders_of;
 use crate::sys::mounts;
-use crate::sys::place::{Access, Found, Part, Place};
+use crate::sys::place::{Access, Part, Place};
 use crate::sys::process::{nanos_of, time_of};
 
 /// What could not be looked at, each with the reason.
@@ -83,19 +83,12 @@ pub(crate) fn foreign(files: &Files) -> Option<(u64, u64)> {
     let before = recorded(files);
     let found = files.place.find(Part::Data).ok()??;
     let there = found.id.1;
-    let is_its = there == before && !is_made_anew(files, &found);
+    let is_given_again =
+        current(files).is_given_again(there, found.born_ns) && !fs::is_overlay(files.place.directory_fd());
+    let is_its = there == before && !is_given_again;
     let is_exchanged = files.meta.header().is_exchanged_for(there);
     // In this order: whoever ends a rotation has named its file before.
     (!is_its && !is_exchanged && recorded(files) == before).then_some((before, there))
-}
-
-/// Whether that file has the number of the current segment's, which is gone: it was made at another time. (Not through an overlay,
-/// where the first who writes to a file of a lower layer has it made anew.)
-fn is_made_anew(files: &Files, found: &Found) -> bool {
-    let current = current(files);
-    current.is(found.id.1, None)
-        && !current.is(found.id.1, found.born_ns)
-        && !fs::is_overlay(files.place.directory_fd())
 }
 
 fn data_file(
@@ -131,10 +124,9 @@ fn data_file(
     if file.inode == 0 {
         return found(FindingId::DataGone, "the data file is gone".into());
     }
-    let is_its = file.inode == recorded
-        && (file.medium == Medium::Overlay
-            || entry.inode != recorded
-            || entry.is(file.inode, file.born.map(nanos_of)));
+    let is_given_again =
+        entry.is_given_again(file.inode, file.born.map(nanos_of)) && file.medium != Medium::Overlay;
+    let is_its = file.inode == recorded && !is_given_again;
     if !is_its && !rotating {
         if files.is_copied().is_none()
             && let Some(segment) = old_segment(files, recorded)

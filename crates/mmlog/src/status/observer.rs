@@ -24,6 +24,7 @@ use crate::sys::holders::{Opener, openers_of};
 use crate::sys::last_run;
 use crate::sys::map::View;
 use crate::sys::process::{self, ProcessState, Who, time_of};
+use crate::waiting::Want;
 
 /// How long it is believed who has files of the log open, and files that are not at their paths any more.
 const HELD_FOR: Duration = Duration::from_secs(10);
@@ -289,6 +290,8 @@ impl Observer {
         if let (Some(flight), Some(stood)) = (&mut in_flight, not_run_for) {
             flight.for_at_least = flight.for_at_least.max(stood);
         }
+        let wants_more = waiting.is_some_and(|waiting| waiting.want == Want::FileSize);
+        let file_size_limit = seat.pid.filter(|_| wants_more).and_then(process::file_size_limit);
         let is_odd = in_flight.is_some() || waiting.is_some() || !is_well(process);
         let command_line = if is_odd { self.called(&mut seat) } else { None };
         Some(WriterStatus {
@@ -305,6 +308,7 @@ impl Observer {
             in_flight,
             kept_by,
             waiting,
+            file_size_limit,
             command_line,
             feeder: None,
             feeder_stopped: None,

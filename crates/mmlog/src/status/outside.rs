@@ -1,6 +1,6 @@
 //! What programs do to the data file that know nothing of the log: bytes by `>>`, and who has it open for them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::SystemTime;
 
 use super::diagnose::{info, is_recent, warning};
@@ -21,6 +21,8 @@ pub struct OutsideBytes {
     pub waiting: u64,
     /// Behind the end of a log that somebody writes to, who cuts them off when it grows.
     pub beside: u64,
+    /// Those are all in the file that they are to be saved in.
+    pub saved: bool,
     /// Cut off since the log was made: somebody was writing.
     pub cut: u64,
     /// When some were last cut off.
@@ -31,7 +33,10 @@ impl OutsideBytes {
     pub(super) fn of(files: &Files, unseen: &mut Unseen) -> Self {
         let counts = &files.meta.header().outside;
         let (bytes, is_live) = unseen.or_nothing("what >> put behind the end", files.outside());
+        let end = files.control().base().saturating_add(files.control().file_size());
+        let is_saved = |name: PathBuf| name.symlink_metadata().is_ok_and(|m| m.is_file() && m.len() >= bytes);
         Self {
+            saved: is_live && bytes > 0 && is_saved(saved_as(files.path(), end)),
             waiting: if is_live { 0 } else { bytes },
             beside: if is_live { bytes } else { 0 },
             cut: counts.cut.load(Ordering::Relaxed),
@@ -91,28 +96,28 @@ impl Status {
                     0 => String::new(),
                     _ => format!("then end {process} {ids}; "),
                 };
-                let (log, saved) = (quoted(&self.path), quoted(&self.saved_outside()));
+                let saved = quoted(&saved_as(&self.path, self.base.saturating_add(self.file_size)));
+                let log = quoted(&self.path);
+                let (is_saved, first) = match self.outside.saved {
+                    true => (format!(", and are saved in {saved}"), String::new()),
+                    false => {
+                        let save = format!("`tail -c +{} {log} > {saved}` saves them; ", self.file_size + 1);
+                        (String::new(), save)
+                    }
+                };
                 (
                     format!(
-                        "{} that somebody put by `>>` behind the log, which has {slack} left, are cut off when it grows{who}",
+                        "{} that somebody put by `>>` behind the log, which has {slack} left, are cut off when it grows{is_saved}{who}",
                         size(bytes)
                     ),
                     format!(
-                        "`tail -c +{} {log} > {saved}` saves them; {end}if the last writer ends before the log grows, it takes them in; else `mmlogctl append {log} < {saved}` does",
-                        self.file_size + 1
+                        "{first}{end}if the last writer ends before the log grows, it takes them in; else `mmlogctl append {log} < {saved}` does"
                     ),
                 )
             }
         };
         let found = warning(FindingId::OutsideLive, State::Warning, sentence, next);
         Some(Finding { pid: self.strangers.first().map(|who| who.pid), ..found })
-    }
-
-    /// Bytes saved before that are others keep their file: positions are not used twice.
-    fn saved_outside(&self) -> PathBuf {
-        let mut name = self.path.clone().into_os_string();
-        name.push(format!(".outside-{}", self.base.saturating_add(self.file_size)));
-        name.into()
     }
 
     pub(super) fn outside_cut(&self) -> Option<Finding> {
@@ -129,4 +134,11 @@ impl Status {
         );
         is_recent(cut_at).then(|| warning(FindingId::OutsideCut, State::Ok, sentence, next))
     }
+}
+
+/// Bytes saved before that are others keep their file: positions are not used twice.
+fn saved_as(log: &Path, end: u64) -> PathBuf {
+    let mut name = log.as_os_str().to_owned();
+    name.push(format!(".outside-{end}"));
+    name.into()
 }

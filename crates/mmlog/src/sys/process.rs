@@ -246,6 +246,13 @@ pub(crate) fn waits_in(pid: u32) -> Option<String> {
     (place.len() > 1 && place.chars().all(is_name)).then_some(place)
 }
 
+/// How long a file may become by what a process writes, where it has such a limit and this user may see it.
+pub(crate) fn file_size_limit(pid: u32) -> Option<u64> {
+    let limits = fs::read_to_string(format!("/proc/{pid}/limits")).ok()?;
+    let of_files = limits.lines().find_map(|line| line.strip_prefix("Max file size"))?;
+    of_files.split_ascii_whitespace().next()?.parse().ok()
+}
+
 fn is_dumping(pid: u32) -> bool {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
     status.lines().any(|line| line.strip_prefix("CoreDumping:").is_some_and(|said| said.trim() == "1"))
@@ -263,7 +270,10 @@ pub(crate) fn command_line(pid: u32) -> Option<String> {
 }
 
 /// The process ids in `/proc`.
-pub(crate) fn processes() -> io::Result<impl Iterator<Item = u32>> {
+///
+/// # Errors
+/// Where it cannot be read.
+pub fn processes() -> io::Result<impl Iterator<Item = u32>> {
     let entries = fs::read_dir("/proc")?;
     Ok(entries.flatten().filter_map(|entry| entry.file_name().to_str()?.parse().ok()))
 }

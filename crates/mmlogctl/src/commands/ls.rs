@@ -5,9 +5,14 @@
 //! STATE      KEPT  DISK    RATE  WRITERS  FOLLOWERS  LAG       POLICY   FREE  LOG
 //! STALLED    8.5M   16M    0B/s        2          0    -  64M keep 10  41.2G  /var/log/b.log
 //!   writer 4312 (nginx-log) is stopped with 128 bytes in flight at 10485760 ...
+//!   next
+//!                kill -CONT 4312
+//!                or `kill -9 4312`: it heals; what is not yet appended, pipe included, is lost
 //! OK         1.2G  1.2G  1.2M/s       16          1  12K            -  41.2G  /var/log/a.log
 //! ELSEWHERE     -     -       -        -          -    -            -      -  /var/log/a.log
 //!   open at that path of another mount namespace, such as a container's, by 977 (web); ...
+//!   next         run the command below there
+//!                mmlogctl status /var/log/a.log
 //! ```
 //!
 //! All logs are looked at twice, a moment apart: that tells their rates, and what stands from what works. So many are open
@@ -20,6 +25,7 @@ use std::thread;
 use std::time::Instant;
 
 use clap::Args;
+use mmlog::units::listed;
 use mmlog::{Options, Severity, Sight, State, Thresholds, Together};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::{Map, Value, json};
@@ -27,6 +33,7 @@ use serde_json::{Map, Value, json};
 use crate::arguments::Access;
 use crate::colours::{Coloured, Painter};
 use crate::commands::status::json;
+use crate::commands::status::page::Page;
 use crate::discovery::{Census, Search};
 use crate::exit::{Exit, Failure, Verdict, printable, shown};
 use crate::inspect::batch::object;
@@ -47,7 +54,7 @@ const FOR_ALL: u64 = 64;
 
 /// List the logs of this host: those that processes have open, and those below DIRs.
 ///
-/// The worst comes first, with what is wrong. STATE is that of status; UNKNOWN where nobody knows; DELETED where
+/// The worst comes first, with what is wrong, and what to do. STATE is that of status; UNKNOWN where nobody knows; DELETED where
 /// another log is at its path now, and processes still have it open; ELSEWHERE where a process has it open in another mount
 /// namespace, such as a container's, at a path that is not it here: it is not looked at. KEPT are the bytes that can be read,
 /// DISK what all its files take, RATE what is appended in a second, measured over 200 ms; LAG is that of the follower
@@ -114,7 +121,11 @@ pub fn run(args: &LsArgs, out: &mut Output) -> Result<ExitCode, Failure> {
         out.text(&objects(&logs, &census))?;
     } else if !logs.is_empty() || census.unread.is_empty() {
         // Where nothing could be looked in, there may be some.
-        out.text(&table(&logs, out.columns(), args.coloured.painter(out)))?;
+        let text = match logs.is_empty() {
+            true => nothing(args),
+            false => table(&logs, out.columns(), args.coloured.painter(out)),
+        };
+        out.text(&text)?;
     }
     let (exit, mut verdict) = (said(&logs, &census, out), Verdict::Fine);
     if exit != Exit::Done {
@@ -122,6 +133,19 @@ pub fn run(args: &LsArgs, out: &mut Output) -> Result<ExitCode, Failure> {
     }
     verdict = logs.iter().map(Log::verdict).fold(verdict, Verdict::or_worse);
     Ok(if args.exit_code { verdict.into() } else { exit.into() })
+}
+
+/// Where it has looked, and where else there may be some.
+fn nothing(args: &LsArgs) -> String {
+    let below: Vec<String> = args.directories.iter().map(|directory| shown(directory)).collect();
+    match (below.is_empty(), args.only_below) {
+        (true, _) => {
+            "no logs: no process that can be seen has one open; `mmlogctl ls DIR` lists those below a directory, too\n"
+                .to_owned()
+        }
+        (false, true) => format!("no logs below {}\n", listed(&below)),
+        (false, false) => format!("no logs below {}, and no process that can be seen has one open\n", listed(&below)),
+    }
 }
 
 fn is_there(log: &Path) -> bool {
@@ -227,9 +251,6 @@ fn table(logs: &[Log], columns: Option<usize>, painter: Painter) -> String {
         let cells = row.iter().zip(&widths).map(|(cell, width)| format!("  {cell:>width$}"));
         cells.collect::<String>()
     };
-    if logs.is_empty() {
-        return text;
-    }
     text.push_str(&format!("{:<of_state$}{}  LOG\n", "STATE", figures(&rows[0])));
     for ((log, word), row) in logs.iter().zip(&words).zip(&rows[1..]) {
         let padding = " ".repeat(of_state - word.len());
@@ -238,12 +259,16 @@ fn table(logs: &[Log], columns: Option<usize>, painter: Painter) -> String {
         // What could not be looked at is said on standard error, with what to do.
         let is_seen = !matches!((log.sight, &log.look), (Sight::Here, Some(Err(_))));
         if is_seen && log.severity() < Severity::Info || log.sight != Sight::Here {
-            let sentence = printable(&log.diagnosis().0);
+            let (sentence, next) = log.diagnosis();
+            let sentence = printable(&sentence);
             let lines = match columns {
                 Some(columns) => wrapped(&sentence, columns.saturating_sub(2).max(20), usize::MAX),
                 None => vec![sentence],
             };
             lines.iter().for_each(|line| text.push_str(&format!("  {line}\n")));
+            let mut page = Page::new(columns);
+            page.step("next", &next);
+            text.push_str(&page.text);
         }
     }
     text

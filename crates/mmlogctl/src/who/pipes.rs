@@ -96,7 +96,7 @@ impl Ends {
 pub(super) fn others_of(side: Side, pipes: &HashMap<u64, Vec<Key>>, thoroughly: bool) -> Ends {
     let (descriptors, way) = side.other_end();
     let mut ends = Ends::default();
-    let all: Vec<u32> = processes().collect();
+    let all: Vec<u32> = mmlog::processes().into_iter().flatten().collect();
     for &pid in &all {
         let there: Vec<u64> = descriptors.iter().filter_map(|fd| pipe_at(pid, fd)).collect();
         if !there.is_empty() {
@@ -138,12 +138,6 @@ pub(super) fn all_of(pid: u32) -> impl Iterator<Item = u64> {
 
 fn pipe_at(pid: u32, fd: &str) -> Option<u64> {
     inode_of(fs::read_link(format!("/proc/{pid}/fd/{fd}")).ok()?.to_str()?)
-}
-
-/// The process ids in `/proc`.
-pub(crate) fn processes() -> impl Iterator<Item = u32> {
-    let entries = fs::read_dir("/proc").into_iter().flatten().flatten();
-    entries.filter_map(|entry| entry.file_name().to_str()?.parse().ok())
 }
 
 /// `pipe:[4711]`.

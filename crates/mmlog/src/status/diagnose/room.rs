@@ -69,6 +69,12 @@ impl Status {
         self.is_pruned() && policy.undone.is_empty() && most.saturating_sub(has) <= free
     }
 
+    /// Whether its policy keeps it from filling its disk, as far as is known: old segments go before that.
+    #[must_use]
+    pub fn is_bounded(&self) -> bool {
+        self.file.free.as_ref().is_ok_and(|free| self.fits(*free)) || self.gives_way().is_some()
+    }
+
     /// Whether old segments go when the policy says so, as far as is known.
     pub(super) fn is_pruned(&self) -> bool {
         let policy = &self.policy;

@@ -186,7 +186,7 @@ impl Status {
     }
 
     /// Where appends make their own space: by the policy the oldest segments go for it, and they may.
-    fn gives_way(&self) -> Option<String> {
+    pub(super) fn gives_way(&self) -> Option<String> {
         let policy = &self.policy;
         let has_rule = policy.state.rules().keep_free.is_some();
         let old = self.segments.iter().filter(|s| s.generation < self.generation).count() as u64;
@@ -202,12 +202,17 @@ impl Status {
     pub(super) fn limits(&self) -> Vec<Finding> {
         let mut found = Vec::new();
         if let Some(held) = self.held_up(&[Want::FileSize]) {
-            let size = size(self.file_size);
+            let limit = held.longest.0.file_size_limit;
+            let is = limit.map_or_else(String::new, |limit| format!(", {},", size(limit)));
             let sentence = format!(
-                "{}: its own file size limit (ulimit -f) is reached, the file has {size}",
-                held.words()
+                "{}: its own file size limit (ulimit -f){is} is reached, the file has {}",
+                held.words(),
+                size(self.file_size)
             );
-            let next = with_log(too_large(true), &self.path);
+            // Segments that are shorter have not helped: it is one message that is longer.
+            let now = self.policy.state.rules().rotate_size;
+            let helps = limit.filter(|limit| now.is_none_or(|now| now >= *limit));
+            let next = with_log(&too_large(true, helps), &self.path);
             found.push(
                 critical(FindingId::FileSizeLimit, State::Full, sentence, next).at(held.longest.0.seat),
             );

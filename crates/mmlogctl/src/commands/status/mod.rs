@@ -109,7 +109,7 @@ pub(crate) fn report(args: &StatusArgs, out: &mut Output) -> Result<(Exit, Verdi
                 let failure = Failure::from(error);
                 exit = exit.max(failure.exit());
                 // Somebody who has just read it reads it once.
-                if !(is_page && out.is_terminal() && out.error_is_terminal()) {
+                if !(is_page && out.is_one_stream()) {
                     out.report(&failure);
                 }
             }

@@ -275,10 +275,10 @@ impl Log {
         self.full_in().filter(|left| left.is_zero() || is_growing && *left < SOON)
     }
 
-    /// When the disk is full if it goes on like this.
+    /// When the disk is full if it goes on like this; never by a log whose policy keeps it from that.
     #[must_use]
     pub fn full_in(&self) -> Option<Duration> {
-        let status = self.status()?;
+        let status = self.status().filter(|status| !status.is_bounded())?;
         let free = *status.file.free.as_ref().ok()?;
         let left = free.saturating_add(status.limit.saturating_sub(status.cursor));
         // A file grows by whole pages.
@@ -403,6 +403,8 @@ fn key(writer: &WriterStatus) -> Key {
 
 #[cfg(test)]
 mod tests {
+    use mmlog::{Policy, PolicyState};
+
     use super::*;
     use crate::sample;
 
@@ -448,6 +450,24 @@ mod tests {
         full.file.free = Ok(5);
         log.looked(Duration::ZERO, Ok(full));
         assert_eq!(log.full_in(), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn a_log_that_its_policy_bounds_never_fills_the_disk() {
+        let rules = Policy { rotate_size: Some(1 << 20), keep: Some(2), ..Policy::default() };
+        for (state, is_bounded) in [(PolicyState::Unset, false), (PolicyState::Set(rules), true)] {
+            let mut log = log();
+            for second in 0..3 {
+                let mut growing = status(second, second << 20);
+                (growing.file.free, growing.limit) = (Ok(64 << 20), growing.cursor);
+                growing.segments.clear();
+                growing.policy.state = state.clone();
+                (growing.policy.distrust, growing.policy.held_by) = (None, None);
+                (growing.policy.unfreed_since, growing.policy.undone) = (None, Vec::new());
+                log.looked(Duration::from_secs(second), Ok(growing));
+            }
+            assert_eq!(log.full_soon().is_none(), is_bounded, "{state:?}");
+        }
     }
 
     #[test]

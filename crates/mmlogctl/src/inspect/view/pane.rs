@@ -49,7 +49,8 @@ pub(super) fn count(model: &Model, pane: Pane) -> u64 {
 /// Its name, and how many there are.
 pub(super) fn title(model: &Model, pane: Pane) -> String {
     match (count(model, pane), pane) {
-        (0, Pane::Writers) => "writers 0".to_owned(),
+        // Of a log that cannot be looked at, nobody knows.
+        (0, Pane::Writers) if model.log().status().is_some() => "writers 0".to_owned(),
         (0, _) => pane.name().to_owned(),
         (n, _) => format!("{} {n}", pane.name()),
     }

@@ -99,7 +99,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
         about: "A writer has come to its own file size limit (ulimit -f): it waits, others append.",
         needs: "",
         stage: |stage| waiting(stage, Role::Limited, Want::FileSize),
-        command: "mmlogctl rotate {log}",
+        command: "mmlogctl policy --set rotate-size=256K {log}",
         cure: Cure::Command,
     },
     Incident {
@@ -115,7 +115,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
             })?;
             Ok(pid)
         },
-        command: "mmlogctl rotate {log}",
+        command: "mmlogctl policy --set rotate-size=256K {log}",
         cure: Cure::Command,
     },
     Incident {

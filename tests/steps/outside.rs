@@ -1,0 +1,18 @@
+//! What somebody who is no writer does to a log, as a look may find it.
+
+use mmlog::{Opener, OutsideBytes};
+
+use super::found::With;
+
+/// By nobody who can be seen, by one, by two; with bytes behind the log or not yet, and those saved or not.
+pub(super) fn live(with: With<'_>) {
+    let opener = |pid| Opener { pid, command: "it's `a` script".to_owned(), fd: 1 };
+    for strangers in [vec![], vec![opener(4312)], vec![opener(4312), opener(4313)]] {
+        for (beside, saved) in [(0, false), (9, false), (9, true)] {
+            with(&|s| {
+                s.outside = OutsideBytes { beside, saved, ..s.outside };
+                s.strangers.clone_from(&strangers);
+            });
+        }
+    }
+}
