@@ -32,7 +32,7 @@ trap 'rm -rf "$work"' EXIT
 sed -n 's/^[a-z].*[ *]\(mmlog_[a-z_]*\)(.*);$/\1/p' include/libmmlog.h include/mmlog.h >"$work/functions"
 # shellcheck disable=SC2046 # words
 ld -r --gc-sections $(sed 's/^/-u /' "$work/functions") -o "$work/whole.o" "$BUILT/libmmlog_capi.a"
-objcopy --strip-debug --remove-section=.llvmbc --remove-section=.llvmcmd \
+objcopy --strip-debug --remove-section=.comment --remove-section=.llvmbc --remove-section=.llvmcmd \
   --keep-global-symbols="$work/functions" "$work/whole.o" "$work/mmlog.o"
 ar rcs "$work/libmmlog.a" "$work/mmlog.o"
 

@@ -46,6 +46,7 @@ pub(crate) const STAND_INS: [(&str, &str); 3] = [
 
 const BUILDS: &str = "it builds the workspace";
 const INSTALLS: &str = "it builds the tool and installs it for the user";
+const PACKAGES: &str = "it installs packages on the host";
 const SERVER: &str = "systemd has to run";
 const MINUTES: &str = "it takes minutes";
 const CRON: &str = "cron has to run";
@@ -64,7 +65,12 @@ pub(crate) const LISTED: &[Listed] = &[
         INSTALLS,
         Check::In(".ci/run", "cargo install --locked --path crates/mmlogctl"),
     ),
+    listed("README.md", "contrib/debian/build", BUILDS, Check::In(".ci/run", "contrib/debian/build")),
+    listed("README.md", "apt install", PACKAGES, Check::In("contrib/debian/check", "apt-get install")),
     listed("README.md", "writer   writer", "how it works", Check::Picture),
+    listed("doc/install.md", "contrib/debian/build", BUILDS, Check::In(".ci/run", "contrib/debian/build")),
+    listed("doc/install.md", "apt install", PACKAGES, Check::In("contrib/debian/check", "apt-get install")),
+    listed("doc/install.md", "cargo rustc", BUILDS, Check::In(".ci/run", "-- -C target-feature=+crt-static")),
     listed(
         "doc/install.md",
         "cargo install",
