@@ -7,6 +7,7 @@ import logging.config
 import mmap
 import multiprocessing
 import os
+import pickle
 import resource
 import signal
 import struct
@@ -330,6 +331,46 @@ class HandlerTest(helpers.WithLog):
         logger.info("next")
         helpers.close(logger)
         self.assertEqual((self.path.read_text(), "no number" in said.getvalue()), ("next\n", True))
+
+    def test_a_value_that_cannot_be_is_refused_by_its_name_and_makes_no_log(self):
+        wrong = [
+            ("policy", 5),
+            ("policy", "64M"),
+            ("policy", {"rotate_size": "64 MB"}),
+            ("policy", {"rotate_size": 2**70}),
+            ("policy", {"rotate_age": "1 day"}),
+            ("policy", {"rotate_age": []}),
+            ("policy", {"keep_age": float("nan")}),
+            ("policy", {"compress": []}),
+            ("policy", {"keep": -1}),
+            ("on_full", "block"),
+            ("wait", "soon"),
+            ("mode", "0640"),
+            ("mode", -1),
+            ("mode", 2**40),
+            ("errors", "nonsense"),
+            ("errors", 5),
+            ("filename", f"{self.path}\0.log"),
+        ]
+        for name, value in wrong:
+            rules = value if isinstance(value, dict) else {name: value}
+            described = config(self.path)
+            described["handlers"]["log"][name] = value
+            with self.subTest(name=name, value=value), self.assertRaises(ValueError) as raised:
+                logging.config.dictConfig(described)
+            why = raised.exception.__cause__
+            self.assertIsInstance(why, mmlog.Error)
+            self.assertEqual(why.code, mmlog.Code.INVALID)
+            for rule, given in rules.items():
+                self.assertIn("path" if rule == "filename" else rule, str(why))
+                self.assertIn(repr(given), str(why))
+        self.assertEqual(list(self.directory.iterdir()), [])
+
+    def test_a_handler_that_is_pickled_says_what_to_do(self):
+        handler = helpers.logger_of(self.path).handlers[0]
+        with self.assertRaisesRegex(TypeError, "configure one there"):
+            pickle.dumps(handler)
+        handler.close()
 
     def test_on_full_is_one_of_two(self):
         with self.assertRaises(mmlog.Error):

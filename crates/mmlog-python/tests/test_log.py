@@ -72,6 +72,14 @@ class LogTest(helpers.WithLog):
             mmlog.follow(self.path)
         self.assertEqual(caught.exception.code, mmlog.Code.NO_LOG)
 
+    def test_what_is_no_message_and_no_position_is_refused(self):
+        with mmlog.Log(self.path) as log:
+            log.append(memoryview(bytearray(b"bytes\n")))
+            for value in (5, [104, 105], None):
+                self.assertRaises(TypeError, log.append, value)
+            self.assertRaises(mmlog.Error, log.follow, start=-1)
+        self.assertEqual(self.path.read_bytes(), b"bytes\n")
+
     def test_a_plain_file_is_adopted(self):
         self.path.write_text("before\n")
         with mmlog.Log(self.path, adopt=True) as log:

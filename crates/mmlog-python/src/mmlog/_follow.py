@@ -7,7 +7,8 @@ import os
 import time
 from typing import Any, Iterator, NamedTuple, Optional, Union
 
-from ._library import CEvent, Code, Owned, check, library, why
+from ._library import CEvent, Code, Owned, c_path, check, library, why
+from ._policy import whole
 
 #: Begin at the first byte that is kept.
 OLDEST = 2**64 - 2
@@ -58,7 +59,7 @@ def follow(
     """What was appended, line by line, and what comes, across rotations. `start` is a position (an event's `end` goes on behind
     it), OLDEST or NEWEST. Ends when nothing came for `timeout` seconds: 0 is what is there now, None never ends."""
     pointer = ctypes.c_void_p()
-    check(library.mmlog_follow_open(os.fsencode(path), start, ctypes.byref(pointer)))
+    check(library.mmlog_follow_open(c_path(path), whole("start", start, "a position, OLDEST or NEWEST"), ctypes.byref(pointer)))
     # A generator of its own, so that a log that is not there is said here.
     return _events(Owned(pointer.value or 0, library.mmlog_follow_close), timeout)
 

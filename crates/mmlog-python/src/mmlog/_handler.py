@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import collections
 import logging
 import math
@@ -86,13 +87,19 @@ class Handler(logging.Handler):
     ) -> None:
         if on_full not in ("drop", "wait"):
             raise Error(Code.INVALID, f'on_full is {on_full!r}; it has to be "drop" or "wait"')
-        super().__init__(level)
+        try:
+            codecs.lookup_error(errors)
+        except (LookupError, TypeError):
+            raise Error(Code.INVALID, f'errors is {errors!r}; it has to be what codecs knows, as "replace"') from None
+        self.setLevel(level)
         self.errors = errors
         self._waits = on_full == "wait"
         self._append = library.mmlog_append_durable if sync else library.mmlog_append
         self._losses = _Losses()
         self._says_from = 0.0
         self._log = Log(filename, policy=policy, adopt=adopt, wait=wait, mode=mode)
+        # From here on logging closes it: one that has no log would be in the way of the next configuration.
+        super().__init__(level)
         at_end(self)
 
     @property
@@ -202,6 +209,9 @@ class Handler(logging.Handler):
             # The bytes are there; what could not be done is cut what is behind them.
             pass
         super().close()
+
+    def __reduce__(self) -> Any:
+        raise TypeError("an mmlog.Handler is not sent to other processes: configure one there")
 
     def __repr__(self) -> str:
         return f"<mmlog.Handler {self._log.path!r} ({logging.getLevelName(self.level)})>"

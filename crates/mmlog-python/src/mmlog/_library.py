@@ -6,7 +6,7 @@ import ctypes
 import enum
 import os
 from ctypes import POINTER, c_char_p, c_int, c_size_t, c_uint32, c_uint64, c_void_p
-from typing import Any
+from typing import Any, Union
 
 FOREVER = 2**64 - 1
 
@@ -139,6 +139,14 @@ def why(code: int) -> Error:
 def check(code: int) -> None:
     if code != 0:
         raise why(code)
+
+
+def c_path(path: Union[str, bytes, os.PathLike[Any]]) -> bytes:
+    """For C, which would take it to end at a NUL."""
+    name = os.fsencode(path)
+    if b"\0" in name:
+        raise Error(Code.INVALID, f"the path is {path!r}; a path has no NUL")
+    return name
 
 
 class Owned:

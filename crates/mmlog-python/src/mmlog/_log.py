@@ -10,8 +10,8 @@ import weakref
 from typing import Any, Iterator, Mapping, Optional, Protocol, Union
 
 from ._follow import OLDEST, Event, follow
-from ._library import Code, COptions, CPolicy, Error, Owned, check, given, library, why
-from ._policy import Age, Policy, milliseconds
+from ._library import Code, COptions, CPolicy, Error, Owned, c_path, check, given, library, why
+from ._policy import Age, Policy, milliseconds, whole
 
 _MUST_EXIST, _ADOPT, _NO_POLICY = 1, 2, 4
 
@@ -40,16 +40,16 @@ class Log:
         old_directory: Union[str, bytes, os.PathLike[Any], None] = None,
     ) -> None:
         # The same file also after a chdir.
-        self._path = os.path.abspath(os.fsencode(path))
+        self._path = os.path.abspath(c_path(path))
         rules = Policy.of(policy)
         self._options = COptions(
             size=ctypes.sizeof(COptions),
-            chunk_size=chunk_size,
+            chunk_size=whole("chunk_size", chunk_size),
             wait_ms=milliseconds("wait", wait),
             policy=ctypes.pointer(rules.to_c()) if rules else None,
-            old_directory=None if old_directory is None else os.fsencode(old_directory),
-            max_writers=max_writers,
-            mode=mode,
+            old_directory=None if old_directory is None else c_path(old_directory),
+            max_writers=whole("max_writers", max_writers, most=2**32 - 1),
+            mode=whole("mode", mode, "permission bits, as 0o640", 0o7777),
             flags=_MUST_EXIST * must_exist | _ADOPT * adopt | _NO_POLICY * (not carry_out_policy),
         )
         self._is_closed = False
@@ -103,7 +103,7 @@ class Log:
     def append(self, data: Union[bytes, str], *, durable: bool = False) -> int:
         """Appends one message, all of it or nothing, as it is: no end of line is added. The position of its first byte.
         `durable`: returns when no power failure takes it any more."""
-        message = data.encode() if isinstance(data, str) else bytes(data)
+        message = data.encode() if isinstance(data, str) else bytes(memoryview(data))
         handle = self._open()
         function = library.mmlog_append_durable if durable else library.mmlog_append
         return given(function, handle.pointer, message, len(message))

@@ -22,27 +22,35 @@ def _invalid(what: str, value: object, forms: str) -> Error:
     return Error(Code.INVALID, f"{what} is {value!r}; it has to be {forms}")
 
 
+def whole(what: str, value: Any, forms: str = "a whole number", most: int = FOREVER) -> int:
+    """What C has room for: ctypes would cut it off and say nothing."""
+    if not (isinstance(value, int) and 0 <= value <= most):
+        raise _invalid(what, value, f"{forms}, 0 to {most}")
+    return value
+
+
 def _bytes(what: str, value: Optional[Size]) -> Optional[int]:
-    if value is None or (isinstance(value, int) and value >= 0):
-        return value
+    if value is None:
+        return None
     found = re.fullmatch(r"(\d+)([KMGT]?)", value) if isinstance(value, str) else None
-    if not found:
-        raise _invalid(what, value, "a number of bytes, as 67108864 or 64M")
-    return int(found[1]) * _SIZES[found[2]]
+    number = int(found[1]) * _SIZES[found[2]] if found else value
+    return whole(what, number, "a number of bytes, as 67108864 or 64M", FOREVER - 1)
 
 
 def milliseconds(what: str, value: Optional[Age]) -> int:
     """0 for None."""
     if value is None:
         return 0
+    seconds: Any = value
     if isinstance(value, datetime.timedelta):
-        value = value.total_seconds()
-    if isinstance(value, str):
-        found = re.fullmatch(r"(\d+)(ms|s|m|h|d)", value)
-        value = int(found[1]) * _AGES[found[2]] if found else -1
-    if value < 0:
+        seconds = value.total_seconds()
+    found = re.fullmatch(r"(\d+)(ms|s|m|h|d)", value) if isinstance(value, str) else None
+    if found:
+        seconds = int(found[1]) * _AGES[found[2]]
+    # What is not a number is not 0 or more either.
+    if not (isinstance(seconds, (int, float)) and seconds >= 0):
         raise _invalid(what, value, "seconds, a timedelta, or as 90s, 15m, 24h, 30d")
-    return min(round(value * 1000), FOREVER)
+    return FOREVER if seconds * 1000 >= FOREVER else round(seconds * 1000)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -73,11 +81,8 @@ class Policy:
                 raise _invalid("keep_free", free, "a number of bytes, or 1% to 99%")
             percent = int(free[:-1])
             free = None
-        if self.compress not in _COMPRESS:
+        if not (self.compress is None or isinstance(self.compress, str)) or self.compress not in _COMPRESS:
             raise _invalid("compress", self.compress, "zstd or gzip")
-        if self.keep is not None and not (isinstance(self.keep, int) and self.keep >= 0):
-            raise _invalid("keep", self.keep, "a number of segments")
-
         def kept(value: Optional[int]) -> int:
             return 0 if value is None else value or FOREVER
 
@@ -85,7 +90,7 @@ class Policy:
             ctypes.sizeof(CPolicy),
             _bytes("rotate_size", self.rotate_size) or 0,
             milliseconds("rotate_age", self.rotate_age),
-            kept(self.keep),
+            kept(None if self.keep is None else whole("keep", self.keep, "a number of segments", FOREVER - 1)),
             kept(_bytes("keep_bytes", self.keep_bytes)),
             milliseconds("keep_age", self.keep_age),
             _bytes("keep_free", free) or 0,
@@ -118,6 +123,8 @@ class Policy:
         """A mapping is as in a file that dictConfig reads."""
         if rules is None or isinstance(rules, Policy):
             return rules
+        if not isinstance(rules, Mapping):
+            raise _invalid("policy", rules, 'a Policy, or its rules, as {"rotate_size": "64M", "keep": 10}')
         unknown = set(rules) - {field.name for field in dataclasses.fields(cls)}
         if unknown:
             raise Error(Code.INVALID, f"a policy has no rule {', '.join(sorted(map(repr, unknown)))}")
