@@ -124,6 +124,7 @@ fn code_of(fault: &Fault) -> c_int {
         Fault::EmptyMessage | Fault::Geometry { .. } | Fault::Policy { .. } => MMLOG_INVALID,
         Fault::TooLarge { .. } => MMLOG_TOO_LARGE,
         Fault::NoPosition { .. } | Fault::Pruned { .. } => MMLOG_NO_POSITION,
+        Fault::Io { source, .. } if source.kind() == io::ErrorKind::PermissionDenied => MMLOG_DENIED,
         Fault::Io { .. } => MMLOG_IO,
         other => match other.class() {
             Class::Retry => MMLOG_NO_SPACE,
@@ -149,4 +150,18 @@ fn errno_of(error: &Error) -> Option<c_int> {
 /// The constant text of a code; 0 is success.
 pub(crate) fn constant(code: c_int) -> &'static CStr {
     if code == OK { c"success" } else { text(code) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_system_call_that_a_permission_is_missing_for_is_denied_and_others_have_their_own_code() {
+        let code = |errno| {
+            let source = io::Error::from_raw_os_error(errno);
+            code_of(&Fault::Io { operation: "create the metadata file", source })
+        };
+        assert_eq!([libc::EACCES, libc::EPERM, libc::EIO].map(code), [MMLOG_DENIED, MMLOG_DENIED, MMLOG_IO]);
+    }
 }

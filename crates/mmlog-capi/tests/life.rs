@@ -71,6 +71,12 @@ fn a_thread_that_ends_gives_its_writer_back() {
 }
 
 #[test]
+fn a_thread_that_appends_first_while_it_ends_gives_its_writer_back() {
+    let Some(left) = left_by("last") else { return };
+    assert_eq!(left, b"last\n".repeat(100));
+}
+
+#[test]
 fn processes_that_exit_without_any_word_lose_no_message() {
     let Some(left) = left_by("messages") else { return };
     assert_eq!(left.len(), 4 * 10_000 * 4095);

@@ -5,6 +5,7 @@
 //! - Each thread has a writer of its own, up to a number; further ones share some ([`append`]).
 //! - A process that ends without closing leaves an exact file.
 
+mod ending;
 mod exit;
 mod registry;
 mod seats;

@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGua
 
 use mmlog::{Log, Options, Result, Writer, forks};
 
-use crate::exit;
+use crate::{ending, exit};
 
 /// Writers that threads share which have none of their own.
 pub(crate) const SHARED: usize = 8;
@@ -199,6 +199,7 @@ pub(crate) fn open_here() -> impl Iterator<Item = Arc<Log>> {
 pub fn open(path: &Path, how: How) -> Result<&'static Entry> {
     let path = std::path::absolute(path).unwrap_or_else(|_| path.to_path_buf());
     exit::expect();
+    ending::expect();
     let entry = entry(path, &how);
     entry.handles.fetch_add(1, Ordering::AcqRel);
     match entry.opening().open(how) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use mmlog::{Fault, Result, Writer};
 
+use crate::ending;
 use crate::registry::{Entry, Kept, Opening};
 
 /// So many threads of a process have writers of their own of one log: a pool of a thousand may not take all slots that it has.
@@ -80,7 +81,10 @@ fn take(opening: &'static Opening) -> Result<Option<Seat>> {
     let before = opening.threads.fetch_add(1, Ordering::AcqRel);
     let taken = if before < OWN { writer(opening) } else { Ok(None) };
     match taken {
-        Ok(Some(kept)) => Ok(Some(Seat { opening, kept })),
+        Ok(Some(kept)) => {
+            ending::expect_of_this_thread();
+            Ok(Some(Seat { opening, kept }))
+        }
         other => {
             opening.threads.fetch_sub(1, Ordering::AcqRel);
             other.map(|_| None)
@@ -128,6 +132,11 @@ pub fn close(entry: &'static Entry, patience: Duration) -> Result<()> {
         Err(e) if matches!(e.fault(), Fault::Replaced | Fault::NoLog) => Ok(()),
         trimmed => trimmed.map(drop),
     }
+}
+
+/// Gives all of this thread's writers back.
+pub(crate) fn leave() {
+    let _ = MINE.try_with(|mine| mine.try_borrow_mut().map(|mut seats| std::mem::take(&mut *seats)));
 }
 
 /// Gives this thread's writer back, if it has one.

@@ -202,6 +202,26 @@ static void short_lived(void)
     CHECK(locked() == 1);
 }
 
+/* Threads that append for the first time while they end. */
+static pthread_key_t at_end;
+static void last_words(void *line) { CHECK(mmlog_insert(shared, line, 5)); }
+static void *ends(void *line)
+{
+    CHECK(pthread_setspecific(at_end, line) == 0);
+    return NULL;
+}
+static void last(void)
+{
+    shared = opened();
+    CHECK(pthread_key_create(&at_end, last_words) == 0);
+    for (int i = 0; i < 100; i++) {
+        pthread_t thread;
+        CHECK(pthread_create(&thread, NULL, ends, "last\n") == 0);
+        pthread_join(thread, NULL);
+    }
+    CHECK(locked() == 0);
+}
+
 /* Messages of 4095 bytes, the result looked at, no trim, no free. */
 static void messages(void)
 {
@@ -263,7 +283,7 @@ int main(int argc, char **argv)
 {
     static const struct part all[] = {
         {"forks", forks}, {"opens", opens}, {"threads", threads}, {"both_sides", both_sides},
-        {"forks_beside", forks_beside}, {"short_lived", short_lived},
+        {"forks_beside", forks_beside}, {"short_lived", short_lived}, {"last", last},
         {"messages", messages}, {"contents", contents}, {"refused", refused},
     };
     return RUN(argc, argv, all);
