@@ -6,7 +6,7 @@ use std::time::{Duration, SystemTime};
 
 use mmlog::{
     Damage, Distrust, Fault, FeederStopped, Finding, FindingId, FollowerStatus, Freezer, HoldStatus, Hole,
-    HoleKind, InFlight, OutputFull, OutputReader, OutsideBytes, PanicRecord, Phase, PolicyState,
+    HoleKind, InFlight, Opener, OutputFull, OutputReader, OutsideBytes, PanicRecord, Phase, PolicyState,
     ProcessState, ReadOnly, Recovered, RemovedHeld, Rights, Seat, SegmentFlaw, Severity, SlotWaiters, State,
     Status, StillOpen, Thresholds, Unrecovered, Version1Flags, Waiting, Want, WhyReadOnly, WriterStatus,
     with_log,
