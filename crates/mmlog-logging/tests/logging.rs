@@ -27,6 +27,7 @@ use common::{Actor, committed, log_path, parameter, scene, until};
 use log::Log as _;
 use mmlog::{Log, Policy, PolicyState};
 use mmlog_logging::{OnFull, Sink};
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 
@@ -38,6 +39,7 @@ fn role() {
         ("panics", panics),
         ("aborts", aborts),
         ("forks", forks),
+        ("limited", limited),
     ]);
 }
 
@@ -374,6 +376,35 @@ fn events_lost_on_a_full_disk_are_counted_told_once_and_told_in_the_log_afterwar
             && notice.ends_with("Z: no space"),
         "{notice}"
     );
+}
+
+/// Logs against a limit on the length of files, which is lifted then.
+fn limited() {
+    let (_, hard) = getrlimit(Resource::RLIMIT_FSIZE).unwrap();
+    writeln!(sink().event(), "{:1000}", "made").unwrap();
+    setrlimit(Resource::RLIMIT_FSIZE, 200_000, hard).unwrap();
+    let mut number = 0;
+    while sink().lost() < 3 {
+        writeln!(sink().event(), "{number} {:1000}", "").unwrap();
+        number += 1;
+    }
+    setrlimit(Resource::RLIMIT_FSIZE, hard, hard).unwrap();
+    writeln!(sink().event(), "room again").unwrap();
+}
+
+#[test]
+fn events_lost_at_a_file_size_limit_are_told_and_end_no_program() {
+    let scene = scene();
+    Actor::on(&scene.log, "limited").finish();
+    let text = exact(&scene.log);
+    let lines: Vec<_> = text.lines().collect();
+    let [_, stored @ .., notice, "room again"] = &lines[..] else { panic!("{lines:?}") };
+    assert!(stored.iter().enumerate().all(|(number, line)| line.starts_with(&format!("{number} "))));
+    assert!(
+        notice.starts_with("mmlog-logging: 3 events not stored") && notice.ends_with("no space"),
+        "{notice}"
+    );
+    assert!(stored.len() > 150 && stored.len() * 1000 < 200_000, "{}", stored.len());
 }
 
 #[test]
