@@ -1,8 +1,10 @@
 //! Guards what the workspace is made of, as cargo tells it offline: licences, versions, sources and native libraries of every crate,
-//! and that the library asks for few. What is not in a list here fails; a line that says why lets it in.
+//! and that the library asks for few; and what the crates show that may be published. What is not in a list here fails; a line that
+//! says why lets it in.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test fails by panicking")]
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 use std::process::Command;
 
 use serde_json::Value;
@@ -154,6 +156,25 @@ fn no_library_that_is_not_rust_s_is_linked_but_zstd() {
 fn tree(of: &str) -> BTreeSet<String> {
     let said = cargo(&["tree", "--package", of, "--edges=normal", "--prefix=none", "--format={p}"]);
     said.lines().filter_map(|line| line.split(' ').next()).map(str::to_owned).collect()
+}
+
+#[test]
+fn every_crate_that_may_be_published_has_its_licences_and_what_crates_io_shows() {
+    let may_be = |p: &&Value| p["source"].is_null() && p["publish"].is_null();
+    let packages = packages();
+    let published: Vec<&Value> = packages.iter().filter(may_be).collect();
+    assert_eq!(published.len(), 5, "{:?}", published.iter().map(|p| text(p, "name")).collect::<Vec<_>>());
+    for package in published {
+        let name = text(package, "name");
+        let directory = Path::new(text(package, "manifest_path")).parent().unwrap();
+        for file in ["LICENSE-MIT", "LICENSE-APACHE", text(package, "readme")] {
+            assert!(directory.join(file).is_file(), "{name}: no {file:?}");
+        }
+        assert_eq!(text(package, "documentation"), format!("https://docs.rs/{name}"));
+        for list in ["keywords", "categories"] {
+            assert!(package[list].as_array().is_some_and(|l| (1..=5).contains(&l.len())), "{name}: {list}");
+        }
+    }
 }
 
 #[test]
