@@ -264,6 +264,12 @@ fn a_clock_that_was_set_in_the_range_is_one_line_and_leaves_nothing_out() {
     assert_eq!(before.text(), lines[..80].concat(), "{before:?}");
 }
 
+/// How long the machine has run.
+fn up_ns() -> u64 {
+    let up = fs::read_to_string("/proc/uptime").unwrap();
+    up.split('.').next().unwrap().parse::<u64>().unwrap() * 1_000_000_000
+}
+
 #[test]
 fn status_says_that_the_clock_was_set_and_what_that_means() {
     let scratch = Scratch::new();
@@ -272,9 +278,7 @@ fn status_says_that_the_clock_was_set_and_what_that_means() {
     let json = || -> serde_json::Value { serde_json::from_str(&status(&["--json"])).unwrap() };
     assert!(!status(&[]).contains("\n  clock ") && json()["clock"].is_null(), "{}", status(&[]));
     Forged::new(&log).pair(at(0), 0, 0).step(450, at(3600), at(0)).pair(at(60), 900, 900).write(&log);
-    let up = fs::read_to_string("/proc/uptime").unwrap();
-    let up_ns = up.split('.').next().unwrap().parse::<u64>().unwrap() * 1_000_000_000;
-    poke(&log, offset_of!(Header, times.set_up_ns), &up_ns.to_ne_bytes());
+    poke(&log, offset_of!(Header, times.set_up_ns), &up_ns().to_ne_bytes());
     let time = |at: Timestamp| local(at, "%Y-%m-%d %H:%M:%S+05:30");
     let text = status(&[]);
     let line = text.lines().find(|line| line.starts_with("  clock ")).unwrap();

@@ -1,11 +1,12 @@
 //! Times and old segments.
 
 use std::fs::{self, File, OpenOptions};
+use std::mem::offset_of;
 use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
-use mmlog::layout::RING_LEN;
+use mmlog::layout::{Header, RING_LEN};
 
 use crate::cli::{Scratch, Tool, metadata_of, mmlogctl, poke, skipped, wait_for};
 use crate::forged::{Forged, at, typed};
@@ -141,4 +142,35 @@ fn a_log_of_the_version_before_goes_by_the_times_of_its_files() {
     mmlogctl("append", &log).input(b"more\n").run().is_success();
     assert!(run("cat", &log, &["--since", "1h"]).text().ends_with("more\n"));
     assert!(tool("cat").run().text().ends_with("more\n"));
+}
+
+#[test]
+fn while_the_clock_is_doubted_no_policy_removes_a_segment_for_its_age_whoever_goes_by_it() {
+    let scratch = Scratch::new();
+    let (log, lines) = segments(&scratch);
+    let len = lines[0].len() as u64;
+    let forged = (0..3).fold(Forged::new(&log), |forged, n: u64| {
+        let (from, to) = (at(n as i64 * 600), at((n + 1) as i64 * 600));
+        forged.pair(from, n * len, n * len).ended(n, from, n * len..(n + 1) * len, to)
+    });
+    forged.write(&log);
+    mmlogctl("policy", &log).args(["--set", "keep-age=1h"]).run().is_success();
+    let prune = |rule: &str| mmlogctl("prune", &log).args(["--dry-run", rule]).run().text().lines().count();
+    let next = || run("policy", &log, &[]).text();
+    assert_eq!((prune("--policy"), prune("--keep-age=1h")), (3, 3));
+    assert!(next().contains("3 final segments go now"), "{}", next());
+    let set_up = offset_of!(Header, times.set_up_ns);
+    poke(&log, set_up, &crate::up_ns().to_ne_bytes());
+    assert_eq!(
+        (prune("--policy"), prune("--keep-age=1h")),
+        (0, 3),
+        "who names an age himself knows the time"
+    );
+    assert!(next().ends_with("nothing to remove\n"), "{}", next());
+    let opened = mmlog::Log::options().open(&log).unwrap();
+    opened.housekeep().unwrap();
+    assert_eq!(opened.oldest().unwrap().get(), 0);
+    poke(&log, set_up, &[0; 8]);
+    opened.housekeep().unwrap();
+    assert_eq!(opened.oldest().unwrap().get(), 3 * len);
 }

@@ -25,7 +25,6 @@ use crate::files::Files;
 use crate::files::guard::LogLock;
 use crate::files::overdue::{Freed, Try};
 use crate::files::owner::Operation;
-use crate::files::times::read_clocks;
 use crate::files::turn::{Held, Turn};
 use crate::metadata::overdue::Undone;
 use crate::policy::{Policy, PolicyState};
@@ -248,9 +247,7 @@ fn retention(files: &Files) -> Option<Retention> {
         return None;
     }
     let how = Retention::of(&rules);
-    // A clock that was set a year on makes nothing a year old.
-    let age = how.age.filter(|_| files.meta.header().times.doubted_for(&read_clocks()).is_none());
-    Some(Retention { free: how.free.filter(|_| files.may_free()), age, ..how })
+    Some(Retention { free: how.free.filter(|_| files.may_free()), ..how })
 }
 
 /// Whether any went.

@@ -5,6 +5,7 @@
 
 use std::io;
 use std::os::fd::BorrowedFd;
+use std::time::Duration;
 
 use super::Files;
 use super::guard::LogLock;
@@ -209,6 +210,12 @@ impl Files {
     /// Whether pairs are noted.
     pub(crate) fn has_times(&self) -> bool {
         self.ring_of_epoch().is_some()
+    }
+
+    /// For how long yet what the clock says is doubted, where it is that of who appends.
+    pub(crate) fn doubts_clock(&self, now: &Reading) -> Option<Duration> {
+        let is_theirs = self.has_times() && self.is_of_this_boot();
+        self.meta.header().times.doubted_for(now).filter(|_| is_theirs).map(Duration::from_nanos)
     }
 
     /// All that was noted, by two reads; nothing where there is no ring that can be believed.

@@ -6,6 +6,7 @@ use super::{Free, Holds, Retention, Rule};
 use crate::error::Fault;
 use crate::files::Files;
 use crate::files::segments::Named;
+use crate::files::times::read_clocks;
 use crate::sys::fs;
 
 /// The most segments that a writer takes away at a time.
@@ -35,6 +36,8 @@ pub(super) struct Facts {
     lacking: u64,
     /// A generation whose files begin at different positions: which of them is the log's is not sure enough for a policy.
     pub(super) twins: Option<u64>,
+    /// The clock was set lately: one that was set a year on makes nothing a year old for a policy.
+    doubts_ages: bool,
 }
 
 impl Final {
@@ -82,7 +85,8 @@ impl Facts {
         finals.iter_mut().zip(ends).for_each(|(f, end)| f.end = end);
         let lacking = how.free.map_or(0, |least| lacking(files, least));
         files.intact()?;
-        Ok(Self { finals, base, first_kept: files.first_kept(), lacking, twins: listing.twins })
+        let (first_kept, doubts_ages) = (files.first_kept(), doubts_ages(files, how));
+        Ok(Self { finals, base, first_kept, lacking, twins: listing.twins, doubts_ages })
     }
 }
 
@@ -128,9 +132,10 @@ pub(crate) fn outlook(
         first_kept: files.first_kept(),
         lacking: how.free.map_or(0, |least| lacking(files, least)),
         twins: None,
+        doubts_ages: doubts_ages(files, how),
     };
     let Decision { rules, held_by, .. } = decide(&facts, how, &how.without_lagging(holds, end).0);
-    let oldest = facts.finals.get(rules.len()).and_then(|f| f.age);
+    let oldest = facts.finals.get(rules.len()).filter(|_| !facts.doubts_ages).and_then(|f| f.age);
     Outlook { segments: rules.len() as u64, held_by, oldest }
 }
 
@@ -145,6 +150,11 @@ impl Retention {
         let (lagging, obeyed): (Vec<_>, Vec<_>) = holds.into_iter().partition(|(_, at)| lags(*at));
         (obeyed, lagging.into_iter().map(|(name, _)| name).collect())
     }
+}
+
+/// Whoever names an age himself knows what time it is.
+fn doubts_ages(files: &Files, how: &Retention) -> bool {
+    how.by_policy && how.age.is_some() && files.doubts_clock(&read_clocks()).is_some()
 }
 
 /// Bytes that the file system has too little of; none where it does not say what it has.
@@ -214,7 +224,7 @@ fn rule_against(facts: &Facts, how: &Retention, index: usize) -> Option<Rule> {
     let against = [
         (how.keep.is_some_and(|keep| from_here.len() as u64 > keep), Rule::Count),
         (how.bytes.is_some_and(|most| bytes > most), Rule::Bytes),
-        (how.age.is_some_and(|most| age > most), Rule::Age),
+        (how.age.is_some_and(|most| age > most && !facts.doubts_ages), Rule::Age),
         (how.from.is_some_and(|from| segment.end <= from), Rule::Position),
         // What a writer takes may not become free: whoever sleeps with it open keeps it. So one at a time.
         (before < facts.lacking && !(how.gently && index > 0), Rule::Free),
@@ -238,7 +248,7 @@ mod tests {
             names: Vec::new(),
         };
         let finals = (0..segments).map(segment).collect();
-        Facts { finals, base: segments * 100, first_kept: 0, lacking: 0, twins: None }
+        Facts { finals, base: segments * 100, first_kept: 0, lacking: 0, twins: None, doubts_ages: false }
     }
 
     fn rules(how: &Retention, holds: &[(&str, u64)]) -> (Vec<Rule>, u64, Option<String>) {
@@ -334,6 +344,15 @@ mod tests {
         assert_eq!(of(&Retention { gently: true, ..keep() }, u64::MAX), [Rule::Free]);
         assert_eq!(of(&Retention { gently: true, ..keep().keep(4) }, u64::MAX), [Rule::Count]);
         assert_eq!(decide(&facts(5), &Retention { gently: true, ..keep().keep(0) }, &[]).first_kept, 200);
+    }
+
+    #[test]
+    fn while_the_clock_is_doubted_nothing_goes_because_of_its_age() {
+        let of = |how: &Retention, doubts_ages| decide(&Facts { doubts_ages, ..facts(5) }, how, &[]).rules;
+        let minute = keep().keep_age(Duration::from_secs(60));
+        assert_eq!(of(&minute, false), [Rule::Age; 4]);
+        assert_eq!(of(&minute, true), []);
+        assert_eq!(of(&minute.keep(3), true), [Rule::Count; 2]);
     }
 
     #[test]

@@ -31,13 +31,10 @@ impl ClockDoubt {
     /// Asked where the clock is that of who appends.
     pub(super) fn of(files: &Files) -> Option<Self> {
         let times = &files.meta.header().times;
-        if !files.has_times() || !files.is_of_this_boot() {
-            return None;
-        }
         // In this order, as when a pair is noted.
         let seen = (times.up_ns.load(Ordering::Acquire), times.booted_ns.load(Ordering::Acquire)); // times
         let now = read_clocks();
-        let lasts = Duration::from_nanos(times.doubted_for(&now)?);
+        let lasts = files.doubts_clock(&now)?;
         let mut steps = files.noted().steps;
         steps.extend(seen_now(seen, [now, read_clocks()], files.control().look().start).err());
         Some(Self { set: steps.iter().max_by_key(|step| step.number).map(ClockSet::of), lasts })

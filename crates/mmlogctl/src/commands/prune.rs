@@ -48,7 +48,8 @@ pub struct PruneArgs {
     #[arg(long, value_name = "SIZE", value_parser = size)]
     hold_max: Option<u64>,
     /// What the log's own policy keeps, see mmlogctl-policy(1). A log without one is left as it is; so is one of which two
-    /// files claim to be the same segment, which is said.
+    /// files claim to be the same segment, which is said. For an hour after the clock was set by more than a minute nothing goes
+    /// because of its age.
     #[arg(long, conflicts_with_all = ["keep", "keep_bytes", "keep_age", "keep_free", "hold_max"])]
     policy: bool,
     /// Give back the blocks of the current segment's oldest part, up to the first line in the last --keep-bytes bytes;
