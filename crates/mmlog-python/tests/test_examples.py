@@ -20,7 +20,7 @@ class ExamplesTest(unittest.TestCase):
     def test_costs_are_measured_for_every_handler(self):
         command = [sys.executable, EXAMPLES / "cost.py", "20"]
         done = subprocess.run(command, capture_output=True, text=True, timeout=helpers.HANGS, check=True)
-        self.assertEqual(len(done.stdout.splitlines()), 7, done.stdout)
+        self.assertGreaterEqual(len(done.stdout.splitlines()), 7, done.stdout)
         self.assertIn("| `mmlog.Handler` | ", done.stdout)
 
 
