@@ -87,15 +87,19 @@ fn a_writer_that_appends_no_more_cuts_nothing_when_it_ends() {
 
 #[test]
 fn behind_a_writer_that_was_killed_the_next_one_appends_over_nothing() {
-    let scratch = Scratch::new();
-    let (log, writer) = restored(&scratch);
-    writer.signal(Signal::SIGKILL);
-    writer.end();
-    let found = finding(&log);
-    assert_eq!((&found["id"], &found["severity"]), (&"positions".into(), &"critical".into()), "{found}");
-    // The slot is of then, too: its append is complete by now.
-    write_slot(&log, 0, slot(3, CONTENT.len() as u64 - 4), 4, 0);
-    is_mended(&log, &[CONTENT, LATE].concat());
+    for in_flight in [false, true] {
+        let scratch = Scratch::new();
+        let (log, writer) = restored(&scratch);
+        writer.signal(Signal::SIGKILL);
+        writer.end();
+        let found = finding(&log);
+        assert_eq!((&found["id"], &found["severity"]), (&"positions".into(), &"critical".into()), "{found}");
+        if in_flight {
+            // The slot is of then, too: its append is complete by now.
+            write_slot(&log, 0, slot(3, CONTENT.len() as u64 - 4), 4, 0);
+        }
+        is_mended(&log, &[CONTENT, LATE].concat());
+    }
 }
 
 /// Where no space stands behind the copy's cursor, the bytes are taken for those that `>>` puts there.
@@ -141,6 +145,17 @@ fn what_grew_since_is_not_cut_off_and_appends_long_and_short_are_refused() {
         mmlogctl("repair", &path).arg("--clear-panic").run().is_success();
         assert_eq!(mmlogctl("cat", &path).run().stdout.len() as u64, end, "{len}");
     }
+}
+
+#[test]
+fn a_message_longer_than_all_that_came_since_is_refused_before_it_takes_its_range() {
+    let scratch = Scratch::new();
+    let (path, log, mut writer) = crate::live(&scratch);
+    let copy = fs::read(metadata_of(&path)).unwrap();
+    writer.append(LATE).unwrap();
+    restore(&path, &copy);
+    is_stopped(&writer.append(&vec![b'y'; CHUNK as usize / 2]).unwrap_err());
+    assert_eq!(log.status().unwrap().cursor, CONTENT.len() as u64);
 }
 
 #[test]
