@@ -132,7 +132,13 @@ pub(super) fn cannot_read() -> impl FnOnce(io::Error) -> Fault {
 
 /// The first byte in `[from, to)` that is not NUL, as far as the file reaches.
 pub(crate) fn first_byte(file: &File, from: u64, to: u64) -> io::Result<Option<u64>> {
-    let found = pieces(file, from, to, |at, piece| match piece.iter().position(|&b| b != 0) {
+    // Most often there is none: many at a time.
+    let first = |piece: &[u8]| {
+        let has_one = |bytes: &[u8]| bytes.iter().fold(0, |all, byte| all | byte) != 0;
+        let begun = 256 * piece.chunks(256).position(has_one)?;
+        piece[begun..].iter().position(|&b| b != 0).map(|i| begun + i)
+    };
+    let found = pieces(file, from, to, |at, piece| match first(piece) {
         Some(i) => ControlFlow::Break(at + i as u64),
         None => ControlFlow::Continue(()),
     });
