@@ -346,6 +346,23 @@ fn what_is_noted_of_times_is_right_whoever_made_recovered_or_appended_to_the_log
 }
 
 #[test]
+fn appends_go_by_age_in_a_log_that_the_version_before_has_made() {
+    for versions in both_ways("ages in a log of the version before").into_iter().take(1) {
+        let [before, now] = versions;
+        let scratch = Scratch::new();
+        let log = scratch.file("app.log");
+        before.tool("append", &log).input(b"one\n").run().is_success();
+        before.tool("rotate", &log).run().is_success();
+        now.tool("policy", &log).args(["--set", "keep-age=1s"]).run().is_success();
+        // No clock was noted that it could differ from.
+        wait_for("the old segment to go", || {
+            now.tool("append", &log).input(b"two\n").run().is_success();
+            (!now.content(&log).contains("one")).then_some(())
+        });
+    }
+}
+
+#[test]
 fn a_policy_is_carried_out_by_this_version_and_neither_read_nor_lost_by_the_one_before() {
     for versions in both_ways("a policy does not trouble the version before").into_iter().take(1) {
         let [before, now] = versions;
