@@ -8,19 +8,19 @@ mod cli;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use cli::{Ended, Scratch, Tool, at, metadata_of, mmlogctl, poke};
+use cli::{Ended, Scratch, Tool, at, mmlogctl, poke};
 use mmlog::{Log, Position};
 use serde_json::Value;
 
-/// Three logs of two segments each; the second one's metadata is gone.
+/// Three logs of two segments each; of the second one only a data file is left, which nothing says was a log.
 fn logs(scratch: &Scratch) -> [PathBuf; 3] {
     let logs = ["a.log", "b.log", "c.log"].map(|name| scratch.file(name));
-    for log in &logs {
+    for log in [&logs[0], &logs[2]] {
         mmlogctl("append", log).input(b"one\n").run().is_success();
         mmlogctl("rotate", log).run().printed(b"");
         mmlogctl("append", log).input(b"two\n").run().is_success();
     }
-    fs::remove_file(metadata_of(&logs[1])).unwrap();
+    fs::write(&logs[1], b"two\n").unwrap();
     logs
 }
 
