@@ -67,7 +67,13 @@ impl Files {
     /// Sets the panic flag if there is a byte behind the cursor among those positions.
     pub(crate) fn nothing_behind(&self, segment: &Segment, within: Range<u64>) -> Result<(), Fault> {
         let found = self.behind(segment, within)?;
-        found.map_or(Ok(()), |at| Err(self.broken(&older(self.control().look().start, at))))
+        found.map_or(Ok(()), |at| Err(self.older_came_back(at)))
+    }
+
+    /// Sets the panic flag over a byte that lies behind the cursor.
+    #[cold]
+    fn older_came_back(&self, at: u64) -> Fault {
+        self.broken(&older(self.control().look().start, at))
     }
 
     /// What is wrong where the cursor was found at `value`, and is known to have been at `known`.
@@ -101,10 +107,8 @@ impl Files {
 impl LogLock<'_> {
     /// Whether there is nothing at the cursor; else the panic flag is set.
     pub(super) fn is_newer(&self) -> bool {
-        let at_cursor = self.files.at_cursor(&self.segment);
-        let found =
-            at_cursor.map(|at| at.map(|at| self.files.broken(&older(self.control().look().start, at))));
-        !matches!(found, Ok(Some(_)))
+        let found = self.files.at_cursor(&self.segment).ok().flatten();
+        found.map(|at| self.files.older_came_back(at)).is_none()
     }
 
     /// Nobody stores from `at` on, where the gate is closed: what is there the cursor does not know of.

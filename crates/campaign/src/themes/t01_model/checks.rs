@@ -51,8 +51,8 @@ impl Model {
         self.check_messages(world)
     }
 
-    /// No checkpoint above what a power cut leaves: nobody syncs data here. And no segment is longer than the policy says, but for one message of each writer that was in
-    /// flight when it filled, which nobody is who is alone.
+    /// No checkpoint above what a power cut leaves: nobody syncs data here. And no segment is longer than the policy says, but for
+    /// one message of each writer that was in flight when it filled, which nobody is who is alone.
     fn check_policy(&self, world: &World) -> Outcome {
         if world.checkpoint > 0 {
             let text = format!("the checkpoint is {}, and no byte has been synced", world.checkpoint);

@@ -21,7 +21,8 @@
 //! what nobody else can tell apart: the journal's fields with its kind; a slot's word with its length (used
 //! only if the word is the same later); base and inode of an entry (used only if the generation is the same
 //! later); loads of words that only the lock's owner stores. The maintenance byte is left out, but for who
-//! carries a policy out ([`policy`]): without it there are more orders, not fewer. Writers are not interchanged: slots are scanned in order.
+//! carries a policy out ([`policy`]): without it there are more orders, not fewer. Writers are not interchanged:
+//! slots are scanned in order.
 //!
 //! *Left out*: weak memory and slot claims beside it (`mmlog`'s loom models), threads of one handle, pages (a
 //! page is a byte), power loss but for what a prune by policy needs of it, prune by command.
