@@ -20,6 +20,7 @@ use cli::{
 };
 use mmlog::layout::LOCK_BYTE;
 use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
 
 /// How a process is started.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +77,14 @@ impl Drop for Stopped {
         let _ = self.0.kill();
         let _ = self.0.wait();
     }
+}
+
+/// Whether that process has a handler for TERM; nothing once it is gone.
+fn catches_term(pid: Pid) -> Option<bool> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
+    let caught = u64::from_str_radix(caught.trim(), 16).ok()?;
+    Some(caught >> (Signal::SIGTERM as i32 - 1) & 1 == 1)
 }
 
 /// Waits until the tool has the log's metadata, or its directory, open and sleeps, then sends it the signal. (Who tries

@@ -5,7 +5,7 @@ use std::os::unix::fs::OpenOptionsExt as _;
 
 use nix::sys::signal::Signal;
 
-use crate::cli::{Bytes, Scratch, hung_mount, metadata_of, mmlogctl, skipped, when_out_of_use};
+use crate::cli::{Bytes, Hung, Scratch, metadata_of, mmlogctl, skipped, when_out_of_use};
 use crate::{CONTENT, live};
 
 fn is_gone(scratch: &Scratch) {
@@ -81,17 +81,17 @@ fn a_data_file_that_a_pager_has_open_is_in_use_too() {
 fn who_has_it_open_is_found_beside_files_whose_file_system_hangs() {
     let claim = "who_has_it_open_is_found_beside_files_whose_file_system_hangs";
     let scratch = Scratch::new();
-    let Some((mounted, daemon)) = hung_mount(&scratch.file("fuse")) else {
+    let Some(hung) = Hung::mount(&scratch) else {
         return skipped(claim, "no FUSE, or not root");
     };
     // A directory of it, open in this process, whom the tool looks at.
     let path_only = nix::libc::O_PATH | nix::libc::O_DIRECTORY;
-    let directory = OpenOptions::new().read(true).custom_flags(path_only).open(&mounted).unwrap();
+    let directory = OpenOptions::new().read(true).custom_flags(path_only).open(&hung.place).unwrap();
     let (log, open, writer) = live(&scratch);
     let us = format!("in use by process {} (", std::process::id());
     let ended = mmlogctl("rm", &log).through("timeout", &["--signal=KILL", "20"]).run();
     ended.is_refused(3, &log, &[&us, "; stop it first"]);
-    drop((open, writer, directory, daemon));
+    drop((open, writer, directory, hung));
 }
 
 #[test]

@@ -138,12 +138,43 @@ pub(crate) fn mounted(scratch: &Scratch, kind: &str, options: &str) -> Option<Pa
     done.then_some(place)
 }
 
-/// Mounts a FUSE file system whose daemon does not answer, at a new directory; the daemon's end is its end. Nothing when the
-/// system does not let us.
-pub(crate) fn hung_mount(place: &Path) -> Option<(PathBuf, File)> {
-    std::fs::create_dir(place).unwrap();
-    let daemon = File::options().read(true).write(true).open("/dev/fuse").ok().filter(|_| own_mounts())?;
-    let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", daemon.as_raw_fd());
-    mount(Some("hung"), place, Some("fuse"), MsFlags::empty(), Some(options.as_str())).ok()?;
-    Some((place.to_path_buf(), daemon))
+/// A FUSE file system whose daemon does not answer; gone with this.
+pub(crate) struct Hung {
+    pub(crate) place: PathBuf,
+    _daemon: File,
+    /// Where the kernel says how many calls wait for the daemon.
+    waiting: PathBuf,
+    /// How many do without anybody else's: the one that begins the connection.
+    at_rest: u32,
+}
+
+impl Hung {
+    /// Mounts one at a new directory; nothing when the system does not let us.
+    pub(crate) fn mount(scratch: &Scratch) -> Option<Self> {
+        let [place, control] = ["fuse", "fusectl"].map(|name| scratch.file(name));
+        std::fs::create_dir(&place).unwrap();
+        std::fs::create_dir(&control).unwrap();
+        let daemon =
+            File::options().read(true).write(true).open("/dev/fuse").ok().filter(|_| own_mounts())?;
+        let options = format!("fd={},rootmode=40000,user_id=0,group_id=0", daemon.as_raw_fd());
+        mount(Some("hung"), &place, Some("fuse"), MsFlags::empty(), Some(options.as_str())).ok()?;
+        mount(Some("fusectl"), &control, Some("fusectl"), MsFlags::empty(), None::<&str>).ok()?;
+        let mounts = std::fs::read_to_string("/proc/thread-self/mountinfo").unwrap();
+        let ours = format!(" {} ", place.display());
+        let device = mounts.lines().find(|line| line.contains(&ours))?.split(' ').nth(2)?;
+        let waiting = control.join(device.strip_prefix("0:")?).join("waiting");
+        let mut hung = Self { place, _daemon: daemon, waiting, at_rest: 0 };
+        hung.at_rest = hung.calls();
+        Some(hung)
+    }
+
+    /// How many calls wait for the daemon.
+    fn calls(&self) -> u32 {
+        std::fs::read_to_string(&self.waiting).unwrap().trim().parse().unwrap()
+    }
+
+    /// Whether somebody stands in a call to it, where no handler of a signal runs.
+    pub(crate) fn is_called(&self) -> bool {
+        self.calls() > self.at_rest
+    }
 }

@@ -9,9 +9,10 @@ use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
 use crate::cli::{
-    Ended, Scratch, Tool, metadata_of, mmlogctl, reboot, skipped, succeeds, wait_for, when_out_of_use,
+    Ended, IGNORED, Scratch, Tool, is_ignored, metadata_of, mmlogctl, reboot, skipped, succeeds, wait_for,
+    when_out_of_use,
 };
-use crate::signal_when_it_waits;
+use crate::{catches_term, signal_when_it_waits};
 
 /// A log with so many final segments of a line each.
 fn segmented(scratch: &Scratch, segments: usize) -> PathBuf {
@@ -42,6 +43,26 @@ fn with_strace(whom: &[&str], call: &str, by: &str, tool: Tool) -> Option<Tool> 
     }
     let (trace, inject) = (format!("trace={call}"), format!("inject={call}:delay_enter={by}"));
     Some(tool.through("strace", &[whom, &["-o", "/dev/null", "-e", &trace, "-e", &inject]].concat()))
+}
+
+#[test]
+fn a_signal_that_comes_while_the_handlers_are_made_is_heard() {
+    let claim = "a signal that comes while the handlers are made is heard";
+    if is_ignored(Signal::SIGTERM) {
+        return skipped(claim, IGNORED);
+    }
+    let scratch = Scratch::new();
+    let log = scratch.log(b"one\n");
+    // Each handler of the three signals takes its time, so that TERM has one long before all is made.
+    let tool = mmlogctl("tail", &log).arg("-f");
+    let Some(tool) = slowly("rt_sigaction", "200ms", tool) else { return };
+    let running = tool.start();
+    let pid = wait_for("it catches TERM", || {
+        let pid = running.innermost();
+        catches_term(pid)?.then_some(pid)
+    });
+    kill(pid, Signal::SIGTERM).unwrap();
+    assert_eq!(running.end().code, 0);
 }
 
 /// How many of how many it says to have done.

@@ -74,32 +74,41 @@ impl Caught {
             return Ok(caught);
         }
         let caught = CAUGHT.get_or_init(Self::default);
+        // Blocked meanwhile: one that finds a handler and no flag to raise would be lost.
+        let heard: SigSet = HEARD.into_iter().collect();
+        let as_called = heard.thread_swap_mask(SigmaskHow::SIG_BLOCK).ok();
+        let is_guarded = caught.handlers().map(|handlers| {
+            let _ = caught.handlers.set(handlers);
+            as_called.is_some_and(|as_called| caught.start_guard(as_called))
+        });
+        match as_called {
+            Some(as_called) if matches!(is_guarded, Ok(true)) => {
+                let _ = AS_CALLED.set(as_called);
+            }
+            // Where no thread can be had, the main thread hears signals, unless the system keeps it.
+            Some(as_called) => {
+                let _ = as_called.thread_set_mask();
+            }
+            None => {}
+        }
+        is_guarded.map(|_| caught)
+    }
+
+    fn handlers(&self) -> io::Result<Vec<SigId>> {
         let mut handlers = Vec::new();
         for signal in not_ignored(&ENDING) {
             // Before the flag, by which others know that there is one.
-            let which = Arc::clone(&caught.which);
+            let which = Arc::clone(&self.which);
             handlers.push(flag::register_usize(signal, which, signal.unsigned_abs() as usize)?);
         }
-        handlers.extend(raise_by(&caught.raised)?);
-        let _ = caught.handlers.set(handlers);
-        caught.start_guard();
-        Ok(caught)
+        handlers.extend(raise_by(&self.raised)?);
+        Ok(handlers)
     }
 
-    /// Where no thread can be had, the main thread hears signals, unless the system keeps it.
-    fn start_guard(&'static self) {
-        let heard: SigSet = HEARD.into_iter().collect();
-        let Ok(as_called) = heard.thread_swap_mask(SigmaskHow::SIG_BLOCK) else { return };
+    /// Whether a thread could be had for it.
+    fn start_guard(&'static self, as_called: SigSet) -> bool {
         mmlog::prepare_before_threads();
-        let guard = thread::Builder::new().stack_size(64 << 10).spawn(move || self.guard(as_called));
-        match guard {
-            Ok(_) => {
-                let _ = AS_CALLED.set(as_called);
-            }
-            Err(_) => {
-                let _ = as_called.thread_set_mask();
-            }
-        }
+        thread::Builder::new().stack_size(64 << 10).spawn(move || self.guard(as_called)).is_ok()
     }
 
     /// Hears signals, and ends this command when its time is over.
