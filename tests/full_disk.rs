@@ -48,9 +48,12 @@ fn where_inodes_are_used_up_what_needs_a_file_says_so_and_appends_go_on() {
     }
     writer.append(&vec![b'x'; 100_000]).unwrap();
     // One for the file, and on this file system one for its second name.
-    for file in ["file-0", "file-1"] {
-        fs::remove_file(disk.0.path().join(file)).unwrap();
-    }
+    let remove = |file: &str| fs::remove_file(disk.0.path().join(file)).unwrap();
+    remove("file-0");
+    let error = log.rotate(&Rotation::default()).unwrap_err();
+    assert!(matches!(error.fault(), Fault::NoInode { all: 12, .. }), "{error}");
+    assert!(error.to_string().contains("(a rotation needs one, in tmpfs two)"), "{error}");
+    remove("file-1");
     log.rotate(&Rotation::default()).unwrap();
 }
 

@@ -102,6 +102,16 @@ fn a_rotation_is_not_overdue_for_somebody_who_is_gone_or_for_space_that_is_there
         let said = "there was no space for the next segment, and there is now";
         assert_eq!(found.sentence.contains(said), !is_there, "{found:?}");
     }
+    // Not where what it lacked was an inode, and one is too few for a file and its second name.
+    for (left, says) in [
+        (0, "no inode is left to make the next segment with"),
+        (1, "1 inode is left, and the next segment needs 2 here"),
+        (2, "and there is now"),
+    ] {
+        status.file.inodes = Some((left, 64));
+        let found = of(&status, FindingId::RotationOverdue).unwrap();
+        assert!(found.sentence.contains(says), "{found:?}");
+    }
 }
 
 /// As it is on a disk of 24 MiB, of which so much is free: a segment of each of these sizes, the last the current one.

@@ -345,7 +345,7 @@ pub enum Fault {
     },
     /// A file cannot be made: the file system has space, and no inode for it. The log stays usable.
     #[error(
-        "no inode left to make a file with (0 of {all} free, {} are): the file system is full of files; `df -i LOGDIR` tells, remove files that nobody needs and try again, nothing was taken",
+        "no inode left to make a file with (0 of {all} free, {} are): the file system is full of files; `df -i LOGDIR` tells, remove files that nobody needs and try again, nothing was taken (a rotation needs one, in tmpfs two)",
         size(*free)
     )]
     NoInode {

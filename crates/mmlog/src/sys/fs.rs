@@ -138,6 +138,9 @@ pub(crate) fn touch(file: &File) -> io::Result<()> {
     Ok(futimens(file, &Timestamps { last_access: now, last_modification: now })?)
 }
 
+/// How many inodes a file with two names takes at most: in tmpfs each name has one.
+pub(crate) const INODES: u64 = 2;
+
 /// What a disk has whole, or not at all.
 pub(crate) const PAGE: u64 = 4096;
 

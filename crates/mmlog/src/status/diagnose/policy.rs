@@ -12,6 +12,7 @@ use crate::error::{quoted, quoted_directory, reason, set_aside, shown};
 use crate::metadata::overdue::Undone;
 use crate::policy::PolicyState;
 use crate::status::{Finding, FindingId, PolicyUndone, Rights, State, Status};
+use crate::sys::fs;
 use crate::units::{ago, counted, lasting, size};
 
 /// For so long a writer that does not finish its append is nothing but that.
@@ -79,13 +80,23 @@ impl Status {
                     format!("{}; the log does it by itself then", set_aside(&next)),
                 )
             }
-            _ if undone.of_log && matches!(undone.errno, 0 | libc::ENOSPC) && self.has_no_inode() => (
-                "no inode is left to make the next segment with".to_owned(),
-                format!(
-                    "`df -i {}` tells; remove files that nobody needs, and the log does it by itself then",
-                    self.directory()
-                ),
-            ),
+            _ if undone.of_log
+                && matches!(undone.errno, 0 | libc::ENOSPC)
+                && self.inodes_left() < fs::INODES =>
+            {
+                (
+                    match self.inodes_left() {
+                        0 => "no inode is left to make the next segment with".to_owned(),
+                        left => {
+                            format!("{left} inode is left, and the next segment needs {} here", fs::INODES)
+                        }
+                    },
+                    format!(
+                        "`df -i {}` tells; remove files that nobody needs, and the log does it by itself then",
+                        self.directory()
+                    ),
+                )
+            }
             _ if undone.of_log => (
                 match undone.errno {
                     0 => "the next segment could not be made".to_owned(),
@@ -109,7 +120,7 @@ impl Status {
             Some(Undone::Busy) => locks.any(|l| l.held != Ok(false) && (l.pid == undone.pid || l.pid == 0)),
             _ if is_for_space(undone) => {
                 let page = u64::from(self.page_size);
-                !self.file.free.as_ref().is_ok_and(|free| *free >= page) || self.has_no_inode()
+                !self.file.free.as_ref().is_ok_and(|free| *free >= page) || self.inodes_left() < fs::INODES
             }
             _ => true,
         }

@@ -234,8 +234,9 @@ impl Status {
         found
     }
 
-    pub(super) fn has_no_inode(&self) -> bool {
-        self.file.inodes.is_some_and(|(free, all)| free == 0 && all > 0)
+    /// More than anybody needs where the file system counts none.
+    pub(super) fn inodes_left(&self) -> u64 {
+        self.file.inodes.filter(|(_, all)| *all > 0).map_or(u64::MAX, |(free, _)| free)
     }
 
     /// No inode: appends go on, and no segment or log can be begun.
