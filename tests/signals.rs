@@ -79,12 +79,12 @@ impl Drop for Stopped {
     }
 }
 
-/// Whether that process has a handler for TERM; nothing once it is gone.
-fn catches_term(pid: Pid) -> Option<bool> {
+/// Whether TERM is among those signals of that process (`SigCgt`: it has a handler); nothing once it is gone.
+fn has_term(pid: Pid, which: &str) -> Option<bool> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"))?;
-    let caught = u64::from_str_radix(caught.trim(), 16).ok()?;
-    Some(caught >> (Signal::SIGTERM as i32 - 1) & 1 == 1)
+    let signals = status.lines().find_map(|line| line.strip_prefix(which)?.strip_prefix(':'))?;
+    let signals = u64::from_str_radix(signals.trim(), 16).ok()?;
+    Some(signals >> (Signal::SIGTERM as i32 - 1) & 1 == 1)
 }
 
 /// Waits until the tool has the log's metadata, or its directory, open and sleeps, then sends it the signal. (Who tries

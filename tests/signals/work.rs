@@ -12,7 +12,7 @@ use crate::cli::{
     Ended, IGNORED, Scratch, Tool, is_ignored, metadata_of, mmlogctl, reboot, skipped, succeeds, wait_for,
     when_out_of_use,
 };
-use crate::{catches_term, signal_when_it_waits};
+use crate::{has_term, signal_when_it_waits};
 
 /// A log with so many final segments of a line each.
 fn segmented(scratch: &Scratch, segments: usize) -> PathBuf {
@@ -59,7 +59,7 @@ fn a_signal_that_comes_while_the_handlers_are_made_is_heard() {
     let running = tool.start();
     let pid = wait_for("it catches TERM", || {
         let pid = running.innermost();
-        catches_term(pid)?.then_some(pid)
+        has_term(pid, "SigCgt")?.then_some(pid)
     });
     kill(pid, Signal::SIGTERM).unwrap();
     assert_eq!(running.end().code, 0);
