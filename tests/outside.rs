@@ -215,6 +215,36 @@ fn behind_a_log_in_use_they_are_told_with_the_step_that_saves_them() {
 }
 
 #[test]
+fn that_they_were_cut_off_is_told_until_somebody_accepts_it() {
+    let scratch = Scratch::new();
+    let log = scratch.log(b"one\n");
+    let append = appending(&log, "two\n", "one\ntwo\n");
+    put_behind(&log, OUTSIDE);
+    // A trim cuts what has no position.
+    mmlogctl("trim", &log).run().is_success();
+    append.end().is_success();
+    let check = |code: i32| {
+        let checked = mmlogctl("check", &log).arg("--json").run();
+        assert_eq!(checked.code, code, "{checked:?}");
+        serde_json::from_slice::<Value>(&checked.stdout).unwrap()
+    };
+    let command = format!("mmlogctl repair --accept-loss {}", log.display());
+    let checked = check(1);
+    assert_eq!(
+        (&checked["findings"][0]["id"], &checked["findings"][0]["command"]),
+        (&"outside-cut".into(), &command.into())
+    );
+    // Nothing of the log is broken: only who asks is told of a step.
+    mmlogctl("repair", &log).run().is_success();
+    check(1);
+    let accepts = mmlogctl("repair", &log).arg("--accept-loss").run();
+    assert!(accepts.code == 0 && accepts.text().contains("that somebody put behind the log"), "{accepts:?}");
+    check(0);
+    assert!(mmlogctl("repair", &log).arg("--accept-loss").run().text().contains("nothing to repair"));
+    assert_eq!(content(&log), "one\ntwo\n");
+}
+
+#[test]
 fn the_step_that_saves_them_is_gone_once_they_are_saved() {
     let scratch = Scratch::new();
     let log = scratch.log(b"one\n");

@@ -37,6 +37,11 @@ use crate::sys::process;
 const LOOKS: u32 = 8;
 
 impl Files {
+    /// That something was cut off is told no more; how much it was stays counted.
+    pub(crate) fn forget_cut(&self) {
+        self.meta.header().outside.cut_ns.store(0, Ordering::Relaxed);
+    }
+
     /// Whether somebody has a slot, this handle included.
     fn anybody_writes(&self) -> Result<bool, Fault> {
         let mine = self.own.iter().any(|word| word.load(Ordering::Acquire) != 0);

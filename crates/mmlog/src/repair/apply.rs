@@ -72,6 +72,7 @@ impl Plan {
             match step {
                 Step::RemoveLeftover { .. } => files.remove_leftovers()?,
                 Step::AcceptLoss { .. } => files.meta.header().checkpoint.accept_loss(),
+                Step::ForgetCut { .. } => files.forget_cut(),
                 Step::ForgetMissing { from, to } => give_up(files, *from..*to, deadline)?,
                 Step::ClearPanic(_) => clear_panic(files)?,
                 _ => {}

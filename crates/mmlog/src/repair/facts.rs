@@ -100,6 +100,8 @@ pub struct Facts {
     pub file_size: u64,
     /// Of those behind them, bytes that somebody who is no writer put there at rest.
     pub outside: u64,
+    /// Such bytes that were cut off since the log was made, where it is told that there were some.
+    pub outside_cut: Option<u64>,
     /// Position of the data file's first byte.
     pub base: u64,
     /// Where the next append goes.
@@ -191,6 +193,7 @@ impl Facts {
             live_writers: 0,
             file_size: 0,
             outside: 0,
+            outside_cut: None,
             base: 0,
             cursor: 0,
             positions: None,
@@ -289,6 +292,9 @@ fn of_files(files: &Files, data: Option<DataFact>) -> std::result::Result<Facts,
         stale_journal: standing.journal,
         file_size,
         outside: if standing.misfit { files.waiting_outside()? } else { 0 },
+        outside_cut: Some(&header.outside)
+            .filter(|counts| counts.cut_ns.load(Ordering::Relaxed) != 0)
+            .map(|counts| counts.cut.load(Ordering::Relaxed)),
         base: control.base(),
         cursor: control.look().start,
         positions: positions(files, standing.misfit)?,

@@ -1,17 +1,16 @@
 //! Facts and wishes in, steps out: the whole decision, and nothing but it.
 
-use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::facts::{Facts, MetadataFact, Suspect};
 use crate::error::{Blocker, Class, Fault, GONE, PanicRecord, numbers};
-use crate::holes::{Hole, HoleKind};
+use crate::holes::Hole;
 use crate::layout::POSITION_END;
 use crate::log::Options;
-use crate::metadata::{JOURNAL_ROTATE, JOURNAL_TRIM};
+use crate::metadata::JOURNAL_TRIM;
 use crate::sys::place::Place;
-use crate::units::{counted, size};
+use crate::units::counted;
 
 /// What is only done when somebody asks for it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -24,7 +23,7 @@ pub enum Wish {
     Recreate,
     /// Makes a log of the original's format one of this format.
     Upgrade,
-    /// Forgets a failed sync.
+    /// Forgets a failed sync, and what was cut off that `>>` had put behind the log.
     AcceptLoss,
     /// Gives up old segments that are missing.
     ForgetMissing,
@@ -122,6 +121,11 @@ pub enum Step {
         from: u64,
         /// The errno.
         errno: i32,
+    },
+    /// What `>>` put behind the log, and was cut off, is told no more.
+    ForgetCut {
+        /// How many bytes that were.
+        bytes: u64,
     },
     /// What old segments had that are missing becomes a hole.
     ForgetMissing {
@@ -414,6 +418,10 @@ impl Deciding<'_> {
                 )
             });
         }
+        // Nothing of the log is broken: it is told by status alone, and by a plan that was asked for it.
+        if let Some(bytes) = facts.outside_cut.filter(|_| self.wishes.contains(&Wish::AcceptLoss)) {
+            self.steps.push(Step::ForgetCut { bytes });
+        }
         if let Some(record) = &facts.panic {
             self.wanted(Wish::ClearPanic, Step::ClearPanic(record.clone()), || {
                 format!(
@@ -421,80 +429,6 @@ impl Deciding<'_> {
                     record.pid, record.command, record.errno, record.reason
                 )
             });
-        }
-    }
-}
-
-impl fmt::Display for Step {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::ClearLockFlag { who } => {
-                write!(f, "clear is_locked: nobody has the lock any more, the last was {who}")
-            }
-            Self::OpenGate { at } => write!(f, "open the gate that a dead process closed at {at}"),
-            Self::FinishJournal { kind: JOURNAL_ROTATE } => {
-                f.write_str("finish or undo the rotation that a dead process began, by the file at the path")
-            }
-            Self::FinishJournal { kind } => {
-                write!(f, "undo the operation of kind {kind} that a dead process began")
-            }
-            Self::Settle { slot, pid, command, hole: Some(hole) } => {
-                let (start, end) = (hole.start, hole.end());
-                let zeroed = if hole.kind == HoleKind::Torn { ", zeroed" } else { "" };
-                write!(
-                    f,
-                    "settle slot {slot} of process {pid} ({command}, dead): [{start}, {end}) is a hole{zeroed}"
-                )
-            }
-            Self::Settle { slot, pid, command, hole: None } => {
-                write!(f, "settle slot {slot} of process {pid} ({command}, dead): no range of a known place")
-            }
-            Self::PublishLimit { limit } => write!(f, "set limit to {limit}"),
-            Self::CutExcess { from, to } => {
-                write!(f, "cut the data file from {from} to {to} bytes: nothing was appended there")
-            }
-            Self::TakeOver { at, bytes } => {
-                let bytes = counted(*bytes, "byte");
-                write!(f, "take over {bytes} that somebody put behind the log, from position {at} on")
-            }
-            Self::AcceptTruncation { expected, found, lost: (from, to) } if from == to => write!(
-                f,
-                "accept that the data file was cut from {expected} to {found} bytes: nothing was appended there"
-            ),
-            Self::AcceptTruncation { expected, found, lost: (from, to) } => write!(
-                f,
-                "accept that the data file was cut from {expected} to {found} bytes: positions [{from}, {to}) are lost and become a hole"
-            ),
-            Self::RecoverFromData { why, synced } => {
-                write!(
-                    f,
-                    "set cursor and size by the data file, not below the checkpoint {synced}, and raise the epoch ({why})"
-                )
-            }
-            Self::Recreate { from, at } => {
-                write!(
-                    f,
-                    "make an empty data file whose first byte is position {at}: positions [{from}, {at}) are lost"
-                )
-            }
-            Self::Rebuild { why } => write!(f, "make new metadata from the data file ({why})"),
-            Self::RemoveLeftover { path, bytes } => {
-                write!(f, "remove {}, which a killed operation left ({})", path.display(), size(*bytes))
-            }
-            Self::Upgrade => f.write_str("make the metadata of format 1 one of format 2"),
-            Self::AcceptLoss { from, errno } => {
-                write!(f, "forget the failed sync (errno {errno}, from position {from} on)")
-            }
-            Self::ForgetMissing { from, to } => {
-                write!(f, "give up the positions [{from}, {to}), which no file has: they become a hole")
-            }
-            Self::ClearPanic(p) => {
-                write!(
-                    f,
-                    "clear the panic flag (process {} ({}), errno {}: {})",
-                    p.pid, p.command, p.errno, p.reason
-                )
-            }
         }
     }
 }

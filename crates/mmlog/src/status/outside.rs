@@ -128,9 +128,9 @@ impl Status {
             ago(cut_at, SystemTime::now())
         );
         let next = format!(
-            "have it write through a pipe to mmlogctl append instead, or start it by mmlogctl exec; \
-             `mmlogctl append {} < /dev/null` tells whether that works, and appends nothing",
-            quoted(&self.path)
+            "have it write through a pipe to mmlogctl append instead, or start it by mmlogctl exec; then {} ends this \
+             warning, which else stays for a day",
+            self.command("repair --accept-loss")
         );
         is_recent(cut_at).then(|| warning(FindingId::OutsideCut, State::Ok, sentence, next))
     }

@@ -44,7 +44,8 @@ pub struct RepairArgs {
     /// Make a log of the original's format (version 1) one of this format.
     #[arg(long)]
     upgrade: bool,
-    /// Forget that a sync failed: what was not durable then may be lost.
+    /// Forget that a sync failed: what was not durable then may be lost. And that bytes were cut off which >> had put
+    /// behind the log in use.
     #[arg(long)]
     accept_loss: bool,
     /// Give up old segments that are missing and never come back: their positions become a hole, which readers are told of.

@@ -279,8 +279,8 @@ pub(super) const INCIDENTS: &[Incident] = &[
             writer.append(&[b"x".repeat(1 << 20), b"\n".to_vec()].concat())?;
             Ok(None)
         },
-        command: "mmlogctl append {log} < /dev/null",
-        cure: Cure::Stays("what was cut off stays on record for a day"),
+        command: "mmlogctl repair --accept-loss {log}",
+        cure: Cure::Command,
     },
     Incident {
         name: FindingId::OutsideLive.name(),
