@@ -6,6 +6,8 @@
 mod cli;
 #[path = "ls_command/others.rs"]
 mod others;
+#[path = "ls_command/strays.rs"]
+mod strays;
 
 use std::fs::{self, File};
 use std::os::unix::fs::symlink;

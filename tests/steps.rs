@@ -40,6 +40,7 @@ const OTHERS: &[&str] = &[
     "ps",
     "quota",
     "realpath",
+    "rm",
     "setfacl",
     "stat",
     "systemctl",

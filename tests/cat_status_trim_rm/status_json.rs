@@ -93,8 +93,13 @@ const FINDING: [Key; 7] = [
     ("pid", "number?"),
 ];
 
-const DAMAGE: [Key; 4] =
-    [("id", "string"), ("problem", "string"), ("moved_to", "string?"), ("open_by", "array")];
+const DAMAGE: [Key; 5] = [
+    ("id", "string"),
+    ("problem", "string"),
+    ("moved_to", "string?"),
+    ("metadata_of", "string?"),
+    ("open_by", "array"),
+];
 
 const VERSION_1: [Key; 3] = [("is_locked", "boolean"), ("is_panicked", "boolean"), ("holders", "array")];
 

@@ -60,7 +60,8 @@ fn said_by_all(log: &Path, who: &str, also: &[&str]) -> (String, String) {
         assert!(says.iter().any(|words| text.contains(words)), "{text}");
     }
     let screen = mmlogctl("inspect", log).arg("--once").run().text();
-    let screen = screen.split_ascii_whitespace().collect::<Vec<_>>().join(" ");
+    // A long command goes on in the next line, as for a shell.
+    let screen = screen.split_ascii_whitespace().filter(|word| *word != "\\").collect::<Vec<_>>().join(" ");
     assert!(screen.contains(begins) && screen.contains(&command), "{screen}");
     (command, step)
 }
@@ -367,6 +368,44 @@ fn a_log_that_was_moved_under_a_writer_is_put_back_by_what_is_printed() {
     paste(command.trim());
     writer.feed(b"two\n");
     wait_for("the next line", || mmlogctl("cat", &log).run().stdout.eq(b"one\ntwo\n").then_some(()));
+    writer.end();
+    assert_eq!(mmlogctl("check", &log).run().code, 0);
+}
+
+/// Under names that are those of no log, beside where they should be or elsewhere.
+#[test]
+fn a_log_both_of_whose_files_were_renamed_under_a_writer_is_put_back_by_what_is_printed() {
+    let scratch = Scratch::new();
+    let log = scratch.file("a b");
+    let mut writer = writing(&log);
+    fs::create_dir(scratch.file("d e")).unwrap();
+    for (n, [data, metadata]) in
+        [["it's old", "x.mmlog.bak"], ["y", "x"], ["d e/y", "d e/x.mmlog"]].iter().enumerate()
+    {
+        fs::rename(&log, scratch.file(data)).unwrap();
+        fs::rename(metadata_of(&log), scratch.file(metadata)).unwrap();
+        let who = format!("process {} (mmlogctl append", writer.pid());
+        let (command, _) = said_by_all(&log, &who, &["cat"]);
+        paste(&command);
+        let line = format!("{n}\n");
+        writer.feed(line.as_bytes());
+        wait_for("the line", || mmlogctl("cat", &log).run().text().ends_with(&line).then_some(()));
+        assert_eq!(mmlogctl("check", &log).run().code, 0);
+    }
+    writer.end();
+}
+
+#[test]
+fn a_log_that_was_renamed_as_a_whole_under_a_writer_is_given_its_name_again() {
+    let scratch = Scratch::new();
+    let log = scratch.file("a b");
+    let writer = writing(&log);
+    let other = scratch.file("c d");
+    fs::rename(&log, &other).unwrap();
+    fs::rename(metadata_of(&log), metadata_of(&other)).unwrap();
+    let told: Value = serde_json::from_slice(&mmlogctl("status", &log).arg("--json").run().stdout).unwrap();
+    paste(told["findings"][0]["command"].as_str().unwrap());
+    mmlogctl("cat", &log).run().printed(b"one\n");
     writer.end();
     assert_eq!(mmlogctl("check", &log).run().code, 0);
 }

@@ -135,6 +135,7 @@ mod door {
     pub use crate::files::absent::logs_named_by;
     #[doc(hidden)]
     pub use crate::files::boot::pretend_reboot;
+    pub use crate::files::moved::{Stray, stray_metadata};
     pub use crate::files::reboot::foreseen::Unrecovered;
     pub use crate::files::remove::{Force, Removed};
     pub use crate::files::segment_dir::LeftOut;

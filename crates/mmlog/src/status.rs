@@ -40,6 +40,7 @@ use crate::durable;
 pub use crate::error::Rights;
 use crate::error::{Blocker, Fault, PanicRecord};
 use crate::files::Files;
+use crate::files::moved::Stray;
 use crate::files::reboot::foreseen::Unrecovered;
 use crate::holes::Hole;
 use crate::layout::Identity;
@@ -330,13 +331,15 @@ pub struct Damage {
     pub moved_to: Option<PathBuf>,
     /// Of a data file that has no name any more: who has it open.
     pub still_open: Option<StillOpen>,
+    /// Of metadata without a data file: the log beside it whose metadata it is, under another name, or a copy.
+    pub metadata_of: Option<Stray>,
 }
 
 impl Damage {
     /// Nothing is known but that.
     #[must_use]
     pub fn new(id: FindingId, problem: String) -> Self {
-        Self { id, problem, moved_to: None, still_open: None }
+        Self { id, problem, moved_to: None, still_open: None, metadata_of: None }
     }
 }
 

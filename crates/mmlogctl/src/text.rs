@@ -196,6 +196,46 @@ pub(crate) fn pasteable(command: &str, columns: usize, mark: &str) -> String {
     front + mark
 }
 
+/// A command on as many lines as it needs, each but the last one with what has a shell go on; `None` where a word is longer than a
+/// line: that is not broken.
+pub(crate) fn continued(command: &str, columns: usize) -> Option<Vec<String>> {
+    const GOES_ON: &str = " \\";
+    let mut lines: Vec<String> = Vec::new();
+    for word in words_of(command) {
+        match lines.last_mut() {
+            Some(line) if width(line) + 1 + width(word) + GOES_ON.len() <= columns => {
+                line.push(' ');
+                line.push_str(word);
+            }
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    let last = lines.len().saturating_sub(1);
+    lines[..last].iter_mut().for_each(|line| line.push_str(GOES_ON));
+    lines.iter().all(|line| width(line) <= columns).then_some(lines)
+}
+
+fn width(text: &str) -> usize {
+    text.chars().count()
+}
+
+/// The words of a command as a shell reads them, quotes and all.
+fn words_of(command: &str) -> impl Iterator<Item = &str> {
+    let (mut quote, mut is_escaped) = (None, false);
+    command.split(move |c| {
+        let ends = c == ' ' && quote.is_none() && !is_escaped;
+        let escapes = c == '\\' && !is_escaped && quote != Some('\'');
+        match (c, quote) {
+            _ if is_escaped => {}
+            ('\'' | '"', None) => quote = Some(c),
+            (c, Some(q)) if c == q => quote = None,
+            _ => {}
+        }
+        is_escaped = escapes;
+        ends
+    })
+}
+
 /// RFC 4648, with padding.
 #[must_use]
 pub fn base64(bytes: &[u8]) -> String {

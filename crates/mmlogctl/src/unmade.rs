@@ -133,12 +133,18 @@ fn moved(log: &Path, user: &Maker) -> Option<Finding> {
         OURS
     );
     let at = directory_of(log);
-    let next_step = format!(
-        "`mv -n {} {} {at}` puts it back; old segments, `ls {}.*`, belong to it",
-        quoted(&there),
-        quoted(metadata),
-        quoted(&there)
-    );
+    let back = match there.file_name() == log.file_name() {
+        true => format!("mv -n {} {} {at}", quoted(&there), quoted(metadata)),
+        // Renamed, perhaps where it lies.
+        false => format!(
+            "mv -n {} {} && mv -n {} {}",
+            quoted(&there),
+            quoted(log),
+            quoted(metadata),
+            quoted(&metadata_of(log))
+        ),
+    };
+    let next_step = format!("`{back}` puts it back; old segments, `ls {}.*`, belong to it", quoted(&there));
     let (id, severity) = (FindingId::Unreadable, Severity::Critical);
     Some(Finding { id, severity, state: State::Damaged, sentence, next_step, pid: Some(user.pid) })
 }

@@ -19,7 +19,7 @@ pub(crate) mod leftovers;
 mod mend;
 pub(crate) mod meta;
 mod mount;
-mod moved;
+pub(crate) mod moved;
 pub(crate) use moved::moved;
 pub(crate) mod olddir;
 pub(crate) mod open;

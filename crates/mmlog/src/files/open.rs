@@ -26,7 +26,7 @@ use super::meta::{self, Meta, Stage, page_size};
 use super::room::{Room, no_room};
 use super::segment_dir::{Owner, SegmentDir, Stranger};
 use super::segments::{CannotOpen, Others, is_of, number_of, open_current};
-use super::{Adopt, Config, Files, Intent, METADATA_SUFFIX, Origin, Trust, olddir};
+use super::{Adopt, Config, Files, Intent, METADATA_SUFFIX, Origin, Trust, moved, olddir};
 use crate::chunks::Segment;
 use crate::deadline::Deadline;
 use crate::error::{At, Blocker, Fault, Result};
@@ -382,7 +382,7 @@ impl<'a> Opening<'a> {
             ) if looks => None,
             // Both files may have been replaced between our looks at the one and the other.
             Err(_) if !self.is_still(opened.id)? => return Err(Fault::Replaced),
-            Err(fault) => return Err(fault),
+            Err(fault) => return Err(moved::whose(self.place, meta.header(), fault)),
         };
         let max_writers = meta.geometry().max_writers;
         let files = Files {

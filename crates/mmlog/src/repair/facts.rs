@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use crate::error::{At, Blocker, Fault, PanicRecord, Result};
+use crate::files::moved::{self, Stray};
 use crate::files::{Config, Files, Intent, behind, content, olddir, owner, policy};
 use crate::holes::Hole;
 use crate::layout::{LOCK_BYTE, Owner, Slot};
@@ -114,6 +115,8 @@ pub struct Facts {
     pub other_base: Option<u64>,
     /// An invariant that does not hold, if somebody [looked deeper](super::Examination::look_deeper).
     pub violation: Option<String>,
+    /// Whose metadata it is, where that is another log's, and there is no data file.
+    pub stray: Option<Stray>,
     /// The inode that the metadata names, when the data file is another.
     pub foreign: Option<u64>,
     /// The metadata file is a copy, in words.
@@ -200,6 +203,7 @@ impl Facts {
             wrong_limit: false,
             other_base: None,
             violation: None,
+            stray: None,
             foreign: None,
             copied: None,
             other_mount: None,
@@ -302,6 +306,7 @@ fn of_files(files: &Files, data: Option<DataFact>) -> std::result::Result<Facts,
         // After a reboot the files say which is right.
         other_base: standing.other_base.filter(|_| files.is_of_this_boot()),
         foreign: data.and_then(|_| status::facts::foreign(files)).map(|(recorded, _)| recorded),
+        stray: Some(files).filter(|_| data.is_none()).and_then(|f| moved::stray(&f.place, header)),
         copied: files.is_copied().map(|fault| fault.problem()),
         other_mount: Some(files)
             .filter(|f| data.is_some() && f.is_of_this_boot())

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use super::facts::{Facts, MetadataFact, Suspect};
-use crate::error::{Blocker, Class, Fault, GONE, PanicRecord, numbers};
+use crate::error::{Blocker, Class, Fault, GONE, PanicRecord, numbers, shown};
 use crate::holes::Hole;
 use crate::layout::POSITION_END;
 use crate::log::Options;
@@ -256,6 +256,14 @@ impl Deciding<'_> {
             let Suspect { blocker, process } = suspect;
             let what = format!("{blocker}; it is alive ({process}), not touched: {}", blocker.next_step());
             self.left.push(Left { what, why: Why::Alive });
+        }
+        // What made it a log of its own would be done to the other one.
+        if let Some(stray) = &facts.stray {
+            let what = format!(
+                "this is the metadata of {}; `mmlogctl status LOG` says what to do",
+                shown(stray.log())
+            );
+            return self.left.push(Left { what, why: Why::Beyond });
         }
         // Both files of a restored copy are others, its data perhaps empty: a recreation that was interrupted leaves the
         // metadata as it was.

@@ -121,6 +121,9 @@ impl Status {
         if let Some(there) = &damage.moved_to {
             return self.moved(damage, there);
         }
+        if let Some(stray) = &damage.metadata_of {
+            return self.stray(damage, stray);
+        }
         let next = match damage.id {
             FindingId::DataGone => with_log(GONE, &self.path),
             FindingId::DataReplaced if self.file.len == 0 && !self.is_copied() => {

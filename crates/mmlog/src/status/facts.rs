@@ -5,6 +5,7 @@ use std::path::Path;
 
 use super::{Damage, FileFacts, FindingId, Medium, Version1Flags};
 use crate::error::{Class, Fault};
+use crate::files::moved::{self, Stray, metadata_at};
 use crate::files::{Files, behind};
 use crate::metadata::{Entry, JOURNAL_EMPTY, JOURNAL_ROTATE, JOURNAL_TRIM};
 use crate::names::SegmentName;
@@ -50,7 +51,9 @@ pub(super) fn damage(
     let positions = || files.meta.check_positions().err().map(|fault| of(FindingId::Positions, fault));
     found.extend(believed.then(positions).flatten().or_else(|| older(files)));
     found.extend(data_file(files, entry, file_size, file)?);
-    found.extend(files.is_copied().map(|fault| of(FindingId::MetadataCopied, fault)));
+    let is_strays = found.iter().any(|damage: &Damage| damage.metadata_of.is_some());
+    let copied = files.is_copied().filter(|_| !is_strays);
+    found.extend(copied.map(|fault| of(FindingId::MetadataCopied, fault)));
     let differ = if file.inode == 0 { None } else { files.owners_differ(file.uid) };
     found.extend(differ.map(|fault| of(FindingId::OwnersDiffer, fault)));
     let known = matches!(kind, JOURNAL_EMPTY | JOURNAL_TRIM | JOURNAL_ROTATE);
@@ -122,7 +125,10 @@ fn data_file(
         _ => problem,
     };
     if file.inode == 0 {
-        return found(FindingId::DataGone, "the data file is gone".into());
+        return match moved::stray(&files.place, header) {
+            Some(stray) => Ok(Some(of_another(files, stray))),
+            None => found(FindingId::DataGone, "the data file is gone".into()),
+        };
     }
     let is_given_again =
         entry.is_given_again(file.inode, file.born.map(nanos_of)) && file.medium != Medium::Overlay;
@@ -154,6 +160,13 @@ fn data_file(
     // What a copy says of the length is of when it was made.
     let is_cut = file.len < expected && !rotating && files.is_copied().is_none();
     Ok(is_cut.then(|| Damage::new(FindingId::DataTruncated, truncated.problem())))
+}
+
+/// It has no data file since it is another log's metadata.
+fn of_another(files: &Files, stray: Stray) -> Damage {
+    let metadata = metadata_at(Path::new(files.place.name(Part::Data)));
+    let problem = stray.said_of(&metadata);
+    Damage { metadata_of: Some(stray), ..Damage::new(FindingId::MetadataCopied, problem) }
 }
 
 /// The name of the file of that number, if it is that of a final segment of the log.

@@ -1,15 +1,17 @@
 //! Files of a log that are not at their paths any more, and whoever has them open: what they hold can be saved as long as
 //! he does.
 
+use std::collections::BTreeSet;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::{Damage, FindingId, facts};
-use crate::files::{Files, METADATA_SUFFIX, owner};
-use crate::sys::holders::{Opener, links, openers_of_removed};
+use crate::files::{Files, METADATA_SUFFIX, moved, owner};
+use crate::sys::holders::{Link, Opener, links, openers_of_removed};
 use crate::sys::mounts::Table;
 use crate::sys::place::{Access, Part, Place};
+use crate::sys::process;
 
 /// Who has a file open that is not at its path any more.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -72,6 +74,57 @@ pub(super) struct Removed {
     pub(super) data: Vec<Opener>,
     pub(super) metadata: Vec<Opener>,
     pub(super) save_as: PathBuf,
+}
+
+/// The files of a log that were given other names, and are not called like a log any more.
+pub(super) struct Renamed {
+    pub(super) data: PathBuf,
+    pub(super) metadata: PathBuf,
+    pub(super) by: Vec<Opener>,
+}
+
+/// More files of a process are not looked at.
+const MOST: usize = 256;
+
+/// What a process has open that was called by that log's name, or has files of its directory open: two of its files, of which one
+/// is the metadata of the other. Where there are several, the process that was called by that name has it.
+pub(super) fn renamed(log: &Path) -> Option<Renamed> {
+    let place = Place::new(log, METADATA_SUFFIX).ok()?;
+    let is_free = |part| place.find(part).is_ok_and(|found| found.is_none());
+    if !is_free(Part::Data) || !is_free(Part::Metadata) {
+        return None;
+    }
+    let links = place.links();
+    let directory = place.directory_path().canonicalize().ok()?;
+    let name = log.file_name()?.to_string_lossy();
+    let mut pairs: Vec<(bool, moved::Pair, Opener)> = Vec::new();
+    let (mine, here) = (std::process::id(), Table::own());
+    for theirs in links.chunk_by(|a, b| a.pid() == b.pid()).filter(|theirs| theirs[0].pid() != mine) {
+        let pid = theirs[0].pid();
+        let is_called = process::command_line(pid).is_some_and(|line| line.contains(&*name));
+        let files: BTreeSet<&Path> = theirs.iter().filter_map(Link::path).take(MOST).collect();
+        let is_near = |path: &&Path| path.parent() == Some(&directory);
+        if !is_called && !files.iter().any(is_near) {
+            continue;
+        }
+        let files = files.into_iter().filter(|path| is_called || is_near(path));
+        let files: Vec<&Path> = files.filter(|path| !here.is_answered_elsewhere(path)).collect();
+        let pair = moved::pair(&files, place.directory_fd());
+        pairs.extend(pair.map(|pair| {
+            let fd = theirs.iter().find(|link| link.is_at(&pair.data)).map_or(0, Link::fd);
+            (is_called, pair, Opener::new(pid, fd))
+        }));
+    }
+    let is_called = pairs.iter().any(|(is_called, ..)| *is_called);
+    pairs.retain(|(called, ..)| *called == is_called);
+    let (_, first, _) = pairs.first()?;
+    // It may be another's.
+    if pairs.iter().any(|(_, pair, _)| pair != first) {
+        return None;
+    }
+    let as_named = |path: &Path| moved::as_named(&place, path.to_path_buf());
+    let (data, metadata) = (as_named(&first.data), as_named(&first.metadata));
+    Some(Renamed { data, metadata, by: pairs.into_iter().map(|(_, _, opener)| opener).collect() })
 }
 
 pub(super) fn removed(log: &Path) -> Option<Removed> {

@@ -134,7 +134,7 @@ pub struct Opener {
 }
 
 impl Opener {
-    fn new(pid: u32, fd: i32) -> Self {
+    pub(crate) fn new(pid: u32, fd: i32) -> Self {
         Self { pid, command: process::command_line(pid).unwrap_or_else(|| command_of(pid)), fd }
     }
 
@@ -273,6 +273,10 @@ impl Link {
 
     pub(crate) fn pid(&self) -> u32 {
         self.pid
+    }
+
+    pub(crate) fn fd(&self) -> i32 {
+        self.fd
     }
 
     /// Where its file is, as its process has it; `None` where it has lost that name.

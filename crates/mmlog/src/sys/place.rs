@@ -391,16 +391,20 @@ impl Place {
     pub(crate) fn names(&self) -> io::Result<Vec<OsString>> {
         let ours = |name: &OsString| name.as_bytes().starts_with(self.name.as_bytes());
         let Some(together) = &self.together else {
-            let mut names = self.all_names()?;
-            names.retain(ours);
-            return Ok(names);
+            return Ok(self.list()?.into_iter().filter(ours).collect());
         };
-        let all = together.names(&self.directory, || self.all_names())?;
+        let all = together.names(&self.directory, || self.list())?;
         let first = all.partition_point(|name| name < &self.name);
         Ok(all[first..].iter().take_while(|name| ours(name)).cloned().collect())
     }
 
-    fn all_names(&self) -> io::Result<Vec<OsString>> {
+    /// All names in its directory.
+    pub(crate) fn all_names(&self) -> io::Result<Vec<OsString>> {
+        let Some(together) = &self.together else { return self.list() };
+        Ok(together.names(&self.directory, || self.list())?.to_vec())
+    }
+
+    fn list(&self) -> io::Result<Vec<OsString>> {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
         let entries = Dir::new(openat(&self.directory, c".", flags, Mode::empty())?)?;
         entries.map(|entry| Ok(OsStr::from_bytes(entry?.file_name().to_bytes()).to_os_string())).collect()

@@ -26,7 +26,7 @@ use std::time::Instant;
 
 use clap::Args;
 use mmlog::units::listed;
-use mmlog::{Options, Severity, Sight, State, Thresholds, Together};
+use mmlog::{Options, Severity, Sight, State, Stray, Thresholds, Together};
 use rustix::process::{Resource, getrlimit, setrlimit};
 use serde_json::{Map, Value, json};
 
@@ -83,7 +83,7 @@ pub struct LsArgs {
     ///
     /// Of a log, all that status --json has, and: rates; figures, the columns, in bytes, counts and words; sight (here, elsewhere,
     /// deleted); open_by, the processes that have it open, null where that was not looked for. The last object has the key
-    /// summary: logs, states, processes_unseen, limits, unread.
+    /// summary: logs, states, processes_unseen, limits, strays (copies and second names of metadata, which are no logs), unread.
     #[arg(long)]
     json: bool,
     /// End with the exit code that check would have for all of them: 0 nothing to look at, 1 a warning (DELETED is one), 2
@@ -227,12 +227,14 @@ fn objects(logs: &[Log], census: &Census) -> String {
         let count = states.get(&log.word()).and_then(Value::as_u64).unwrap_or(0);
         states.insert(log.word(), json!(count + 1));
     }
+    let stray = |(path, stray): &(PathBuf, Stray)| json!({ "path": path.to_string_lossy(), "metadata_of": stray.log().to_string_lossy() });
     let unread = |(path, why): &(PathBuf, String)| json!({ "path": path.to_string_lossy(), "why": why });
     let summary = json!({
         "logs": logs.len(),
         "states": states,
         "processes_unseen": census.unseen,
         "limits": census.limits,
+        "strays": census.strays.iter().map(stray).collect::<Vec<_>>(),
         "unread": census.unread.iter().map(unread).collect::<Vec<_>>(),
     });
     text + &json::line(&json!({ "schema": 1, "summary": summary }))

@@ -3,10 +3,14 @@
 mod tree;
 
 use std::collections::HashMap;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use mmlog::units::{agree, listed};
-use mmlog::{FileKey, Holder, OpenLog, OpenLogs, Sight, explain_removed, file_keys, open_logs};
+use mmlog::{
+    FileKey, Holder, OpenLog, OpenLogs, Sight, Stray, explain_removed, file_keys, open_logs, quoted,
+    stray_metadata,
+};
 
 use crate::exit::printable;
 use crate::reading::metadata_of;
@@ -50,6 +54,8 @@ pub struct Census {
     pub unseen: usize,
     /// What else keeps one from seeing all, in words.
     pub limits: Vec<String>,
+    /// Metadata that is another name, or a copy, of that of a log beside it: no log.
+    pub strays: Vec<(PathBuf, Stray)>,
 }
 
 impl Search {
@@ -73,6 +79,7 @@ impl Search {
         if self.processes {
             census.take(open_logs());
         }
+        census.set_strays_aside();
         self.add_missing(&mut census);
         census.found.sort_by(|a, b| (&a.path, a.sight).cmp(&(&b.path, b.sight)));
         census.found.dedup_by(|a, b| a.path == b.path && a.sight == b.sight && a.holders == b.holders);
@@ -130,10 +137,41 @@ impl Census {
         (self.unseen, self.limits) = (open.unseen, open.limits);
     }
 
+    /// Metadata beside no data file may be that of another log, which is listed once, with who has either open.
+    fn set_strays_aside(&mut self) {
+        let is_one = |found: &Found| {
+            found.sight == Sight::Here
+                && found.path.symlink_metadata().is_err_and(|e| e.kind() == ErrorKind::NotFound)
+        };
+        for found in self.found.extract_if(.., |found| is_one(found)).collect::<Vec<_>>() {
+            let Some(stray) = stray_metadata(&found.path) else {
+                self.found.push(found);
+                continue;
+            };
+            let log = stray.log().to_path_buf();
+            if !matches!(stray, Stray::Renamed(_)) {
+                self.strays.push((found.path, stray));
+            }
+            let known = self.found.iter_mut().find(|known| known.sight == Sight::Here && known.path == log);
+            match (known, found.holders) {
+                (Some(known), Some(holders)) => known.holders.get_or_insert_default().extend(holders),
+                (Some(_), None) => {}
+                (None, holders) => self.found.push(Found { path: log, sight: Sight::Here, holders }),
+            }
+        }
+    }
+
     /// What there may be besides, in sentences.
     #[must_use]
     pub fn notes(&self) -> Vec<String> {
         let mut notes: Vec<String> = self.limits.clone();
+        notes.extend(self.strays.iter().map(|(path, stray)| {
+            format!(
+                "{}; `mmlogctl status {}` says what to do",
+                stray.said_of(&metadata_of(path)),
+                quoted(path)
+            )
+        }));
         if self.unseen > 0 {
             let (n, processes) = (self.unseen, agree(self.unseen as u64, "process", "processes"));
             let text = "could not be looked at and may have more logs open; run as root to see them";

@@ -6,8 +6,9 @@ use std::time::SystemTime;
 use super::critical;
 use super::stuck::since;
 use crate::error::{Class, Error, Fault, moves_aside, quoted, shown};
-use crate::files::{METADATA_SUFFIX, moved};
-use crate::status::still_open::{Removed, removed};
+use crate::files::moved;
+use crate::files::moved::{Stray, metadata_at};
+use crate::status::still_open::{Removed, Renamed, removed, renamed};
 use crate::status::{Damage, Finding, FindingId, State, Status, StillOpen, WriterStatus};
 use crate::sys::holders::{Opener, have_open};
 use crate::sys::process;
@@ -46,6 +47,25 @@ impl Status {
             ),
         };
         critical(damage.id, State::Damaged, sentence, next)
+    }
+
+    /// Its metadata is another log's.
+    pub(super) fn stray(&self, damage: &Damage, stray: &Stray) -> Finding {
+        let (own, log) = (quoted(&self.metadata_path), stray.log());
+        let shows = format!("`mmlogctl status {}` shows that log", quoted(log));
+        let next = match stray {
+            Stray::Renamed(_) => format!("`mv -n {own} {}` puts it back", quoted(&metadata_at(log))),
+            Stray::SecondName(_) => format!("`rm {own}` takes that name away; {shows}"),
+            Stray::Copy(_) => {
+                let mut aside = self.metadata_path.clone().into_os_string();
+                aside.push(".copy");
+                format!(
+                    "`mv -n {own} {}` gives it a name that is no log's; {shows}",
+                    quoted(Path::new(&aside))
+                )
+            }
+        };
+        critical(damage.id, State::Damaged, damage.problem.clone(), next)
     }
 
     /// What is said of a data file that is gone, or replaced, where somebody may have it open: its bytes are there as long as
@@ -137,8 +157,7 @@ fn taken_away(log: &Path, files: &Removed) -> Finding {
         );
         return found(first, sentence, next);
     }
-    let (first, mut to) = (&files.metadata[0], log.to_path_buf().into_os_string());
-    to.push(METADATA_SUFFIX);
+    let first = &files.metadata[0];
     let sentence = format!(
         "the metadata was removed, and {}: nothing is lost yet; nobody else can use the log, and {} cannot append either once the file has to grow or rotate",
         have_open(&files.metadata, ""),
@@ -147,11 +166,30 @@ fn taken_away(log: &Path, files: &Removed) -> Finding {
     let next = format!(
         "{} saves the policy and the table of holes first; then end {} {}, and `mmlogctl repair --rebuild {path}` goes on \
          behind what was appended",
-        saves(first, Path::new(&to)),
+        saves(first, &metadata_at(log)),
         agree(files.metadata.len() as u64, "process", "processes"),
         listed(&files.metadata.iter().map(|opener| opener.pid.to_string()).collect::<Vec<_>>())
     );
     found(first, sentence, next)
+}
+
+/// No name of the two is that of a log; their program goes on, and nobody else can.
+fn renamed_both(log: &Path, files: &Renamed) -> Finding {
+    let sentence = format!(
+        "the log was moved: its data file is {} now, its metadata {}, and {}: nothing is lost yet",
+        shown(&files.data),
+        shown(&files.metadata),
+        have_open(&files.by, "")
+    );
+    let next = format!(
+        "`mv -n {} {} && mv -n {} {}` puts both back",
+        quoted(&files.data),
+        quoted(log),
+        quoted(&files.metadata),
+        quoted(&metadata_at(log))
+    );
+    let found = critical(FindingId::Unreadable, State::Damaged, sentence, next);
+    Finding { pid: files.by.first().map(|opener| opener.pid), ..found }
 }
 
 /// What becomes of a log whose metadata is not at its path, where it is somewhere else, or somebody has its files open still.
@@ -159,17 +197,23 @@ fn taken_away(log: &Path, files: &Removed) -> Finding {
 pub fn explain_removed(log: &Path) -> Option<Finding> {
     match moved(log) {
         Some(fault) => Some(explain(&fault.at(log))),
-        None => removed(log).map(|files| taken_away(log, &files)),
+        None => lost(log),
     }
+}
+
+/// Somebody has its files open, without their names or under others.
+fn lost(log: &Path) -> Option<Finding> {
+    let removed = removed(log).map(|files| taken_away(log, &files));
+    removed.or_else(|| renamed(log).map(|files| renamed_both(log, &files)))
 }
 
 /// A log that cannot even be looked at, as a finding.
 #[must_use]
 pub fn explain(error: &Error) -> Finding {
     if let Fault::NoLog | Fault::NoMetadata { .. } = error.fault()
-        && let Some(files) = removed(error.path())
+        && let Some(found) = lost(error.path())
     {
-        return taken_away(error.path(), &files);
+        return found;
     }
     let text = error.words();
     let (problem, next) =

@@ -168,10 +168,17 @@ pub(crate) fn finding(f: &Finding) -> Value {
 fn damage(d: &Damage) -> Value {
     let openers = d.still_open.iter().flat_map(|open| &open.by);
     let open_by: Vec<Value> = openers.map(opener).collect();
-    let object = json!({ "id": d.id.name(), "problem": d.problem, "moved_to": null, "open_by": open_by });
-    match &d.moved_to {
-        Some(path) => with_path(object, "moved_to", path),
-        None => object,
+    let object = json!({
+        "id": d.id.name(),
+        "problem": d.problem,
+        "moved_to": null,
+        "metadata_of": null,
+        "open_by": open_by,
+    });
+    match (&d.moved_to, &d.metadata_of) {
+        (Some(path), _) => with_path(object, "moved_to", path),
+        (None, Some(stray)) => with_path(object, "metadata_of", stray.log()),
+        (None, None) => object,
     }
 }
 

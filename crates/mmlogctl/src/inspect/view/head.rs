@@ -20,7 +20,7 @@ use crate::exit::{printable, shown};
 use crate::inspect::model::Model;
 use crate::inspect::model::log::Log;
 use crate::inspect::style::{Kind, Line, Styles, line};
-use crate::text::{Step, ending, pasteable, wrapped};
+use crate::text::{Step, continued, ending, pasteable, wrapped};
 
 /// Behind what is left of a sentence.
 const MORE: &str = " ...";
@@ -32,6 +32,8 @@ const NAMES: [usize; 4] = [40, 24, 12, 0];
 pub(super) const COPIED: &str = "... (y copies it)";
 /// The same of one that is not the first.
 const PRINTED: &str = "... (status prints it)";
+/// Rows for a command.
+const LONGEST: usize = 4;
 /// Below it a sentence takes a row more.
 const NARROW: u16 = 60;
 /// From so many rows on all is said.
@@ -85,7 +87,7 @@ fn fine(log: &Log, size: Size) -> Vec<Line> {
         let is_whole = super::form(size) != super::Form::Large && size.height >= ROOMY;
         lines.extend(words(&format!("note: {}", note.sentence), if is_whole { 3 } else { 1 }, width));
         if is_whole {
-            lines.extend(pasted(Step::of(&note.next_step).command, width));
+            lines.extend(pasted(Step::of(&note.next_step).command, width, LONGEST));
         }
     }
     lines
@@ -110,7 +112,8 @@ fn diagnosis(log: &Log, size: Size) -> Vec<Line> {
         *first = vec![(kind_of(log.severity()), word.clone()), (Kind::Plain, text.to_owned())];
     }
     let step = Step::of(&next);
-    lines.extend(pasted(step.command, width).filter(|_| is_roomy || size.height >= 7));
+    let rows = if is_roomy { LONGEST } else { 1 };
+    lines.extend(pasted(step.command, width, rows).filter(|_| is_roomy || size.height >= 7));
     for text in [step.words("above"), rest].into_iter().filter(|text| is_roomy && !text.is_empty()) {
         lines.extend(words(&text, most, width));
     }
@@ -157,9 +160,18 @@ fn words(text: &str, most: usize, width: usize) -> impl Iterator<Item = Line> {
 }
 
 /// A command on a line of its own; none where there is none.
-fn pasted(command: &str, width: usize) -> impl Iterator<Item = Line> + use<> {
-    let text = pasteable(&printable(command), width.saturating_sub(2), COPIED);
-    (!command.is_empty()).then(|| line(Kind::Strong, format!("  {text}"))).into_iter()
+fn pasted(command: &str, width: usize, rows: usize) -> impl Iterator<Item = Line> + use<> {
+    let texts = match command {
+        "" => Vec::new(),
+        _ => fitted(&printable(command), width.saturating_sub(2), rows, COPIED),
+    };
+    texts.into_iter().map(|text| line(Kind::Strong, format!("  {text}")))
+}
+
+/// A command whole, in so many rows at most, or with a mark where it is cut.
+pub(super) fn fitted(command: &str, columns: usize, rows: usize, mark: &str) -> Vec<String> {
+    let whole = continued(command, columns).filter(|lines| lines.len() <= rows);
+    whole.unwrap_or_else(|| vec![pasteable(command, columns, mark)])
 }
 
 /// The first of these lines; that there are more is seen.
@@ -183,8 +195,8 @@ pub(super) fn finding(finding: &Finding, styles: &Styles, width: usize) -> Vec<L
     let mut lines = vec![vec![(kind, format!("{mark} {}: {}", finding.severity, finding.id))]];
     lines.extend(words.into_iter().map(|text| line(Kind::Plain, format!("  {text}"))));
     if !step.command.is_empty() {
-        let text = pasteable(&printable(step.command), width.saturating_sub(4), PRINTED);
-        lines.push(line(Kind::Strong, format!("    {text}")));
+        let texts = fitted(&printable(step.command), width.saturating_sub(4), LONGEST, PRINTED);
+        lines.extend(texts.into_iter().map(|text| line(Kind::Strong, format!("    {text}"))));
     }
     // Only a note says so, and needs no line for it.
     let advice = step.words("above");

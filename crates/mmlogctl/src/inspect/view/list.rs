@@ -15,13 +15,13 @@ use ratatui::layout::Rect;
 
 use super::canvas::Canvas;
 use super::frame::foot;
-use super::head::{COPIED, briefly, first_clause, kind_of, mark_of};
+use super::head::{COPIED, briefly, first_clause, fitted, kind_of, mark_of};
 use crate::exit::{printable, shown};
 use crate::inspect::model::Model;
 use crate::inspect::model::order::heading;
 use crate::inspect::style::Kind;
 use crate::inspect::tables::logs::{COLUMNS, Column};
-use crate::text::{Step, clipped, ending, pasteable, wrapped};
+use crate::text::{Step, clipped, ending, wrapped};
 
 /// Rows above the logs.
 pub(crate) const ABOVE: u16 = 2;
@@ -159,16 +159,18 @@ fn diagnosis(model: &Model, canvas: &mut Canvas) {
     let step = Step::of(&next);
     let advice = step.words("above");
     let (width, height) = (usize::from(canvas.width()), usize::from(canvas.height()));
-    let after = usize::from(!step.command.is_empty()) + usize::from(!advice.is_empty() && height >= 4);
+    let most = if height >= 6 { 3 } else { 1 };
+    let command = match step.command {
+        "" => Vec::new(),
+        command => fitted(&printable(command), width.saturating_sub(2), most, COPIED),
+    };
+    let after = command.len() + usize::from(!advice.is_empty() && height >= 4);
     let rows = height.saturating_sub(after).max(1);
     let fits = |said: &str| wrapped(&printable(first_clause(said)), width, usize::MAX).len() <= rows;
     let problem = briefly(log, &problem, fits);
     let mut lines: Vec<(Kind, String)> =
         wrapped(&printable(&problem), width, rows).into_iter().map(|text| (Kind::Plain, text)).collect();
-    if !step.command.is_empty() {
-        let text = pasteable(&printable(step.command), width.saturating_sub(2), COPIED);
-        lines.push((Kind::Strong, format!("  {text}")));
-    }
+    lines.extend(command.into_iter().map(|text| (Kind::Strong, format!("  {text}"))));
     let left = height.saturating_sub(lines.len());
     lines.extend(wrapped(&printable(&advice), width, left).into_iter().map(|text| (Kind::Plain, text)));
     for (y, (kind, text)) in (0..canvas.height()).zip(lines) {

@@ -168,13 +168,35 @@ fn a_command_is_whole_or_marked_as_not_being_so() {
         for width in 20..=200 {
             model.update(Event::Size(Size::new(width, 30)));
             let text = text(&model);
-            let shown: Vec<&str> =
-                text.lines().map(str::trim).filter(|line| line.starts_with("echo 0")).collect();
+            // As a shell joins them.
+            let lines: Vec<&str> = text.lines().map(str::trim).collect();
+            let shown: Vec<String> = (0..lines.len())
+                .filter(|at| lines[*at].starts_with("echo 0"))
+                .map(|at| {
+                    let goes_on = lines[at..].iter().take_while(|line| line.ends_with(" \\")).count();
+                    lines[at..=at + goes_on].join(" ").replace(" \\ ", " ")
+                })
+                .collect();
             let marks = [super::super::head::COPIED, "... (status prints it)", "...("];
-            let is_right = |line: &&str| **line == command || marks.iter().any(|mark| line.ends_with(mark));
+            let is_right = |line: &String| **line == command || marks.iter().any(|mark| line.ends_with(mark));
             assert!(!shown.is_empty() && shown.iter().all(is_right), "{width}: {text}");
         }
     }
+}
+
+#[test]
+fn a_command_of_several_words_is_whole_where_there_are_rows_for_it() {
+    let mut model = model(&stalled(), LARGE);
+    let Some(Ok(status)) = &mut model.logs[0].look else { unreachable!() };
+    let there = "/var/log/applications/it is";
+    let command =
+        format!("cp --sparse=always '{there} here'/a.log b.log && mmlogctl repair --rebuild '{there}'/a.log");
+    status.findings[0].next_step = format!("`{command}` saves it");
+    let text = text(&model);
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let at = lines.iter().position(|line| line.starts_with("cp ")).unwrap_or(lines.len() - 1);
+    assert!(at < 4 && lines[at].ends_with(" \\"), "{text}");
+    assert_eq!(format!("{} {}", lines[at].trim_end_matches(" \\"), lines[at + 1]), command, "{text}");
 }
 
 #[test]
