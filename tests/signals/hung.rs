@@ -1,6 +1,7 @@
 //! Signals to commands that stand in the kernel, on a file system that does not answer: no handler of theirs runs there.
 
 use std::fs;
+use std::thread;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -19,24 +20,31 @@ fn in_the_kernel(running: &Running, hung: &Hung) -> Pid {
 #[test]
 fn a_signal_ends_every_command_whose_file_system_does_not_answer() {
     let claim = "a signal ends every command whose file system does not answer";
-    for way in As::all(claim) {
-        let scratch = Scratch::new();
-        let Some(hung) = Hung::mount(&scratch) else {
-            return skipped(claim, "no FUSE, or not root");
-        };
-        let log = hung.place.join("app.log");
-        let more: [(&str, &[&str]); 3] = [("rm", &[]), ("repair", &["--rebuild"]), ("tail", &["-F"])];
-        for (command, args) in OPENING.into_iter().chain(more) {
-            let running = way.start(mmlogctl(command, &log).args(args));
-            kill(in_the_kernel(&running, &hung), Signal::SIGTERM).unwrap();
-            let ended = running.end();
-            // What follows has a main thread that does not stand there.
-            let code = if command == "tail" && !args.is_empty() { 0 } else { way.code(Signal::SIGTERM) };
-            assert_eq!(ended.code, code, "{command} {args:?}, {way:?}: {ended:?}");
-            assert!(code == 0 || ended.stderr.contains("ended by a signal"), "{command} {args:?}: {ended:?}");
+    // Each command takes a second to be ended.
+    thread::scope(|scope| {
+        for way in As::all(claim) {
+            scope.spawn(move || ends_every_command(claim, way));
         }
-        drop(hung);
+    });
+}
+
+fn ends_every_command(claim: &str, way: As) {
+    let scratch = Scratch::new();
+    let Some(hung) = Hung::mount(&scratch) else {
+        return skipped(claim, "no FUSE, or not root");
+    };
+    let log = hung.place.join("app.log");
+    let more: [(&str, &[&str]); 3] = [("rm", &[]), ("repair", &["--rebuild"]), ("tail", &["-F"])];
+    for (command, args) in OPENING.into_iter().chain(more) {
+        let running = way.start(mmlogctl(command, &log).args(args));
+        kill(in_the_kernel(&running, &hung), Signal::SIGTERM).unwrap();
+        let ended = running.end();
+        // What follows has a main thread that does not stand there.
+        let code = if command == "tail" && !args.is_empty() { 0 } else { way.code(Signal::SIGTERM) };
+        assert_eq!(ended.code, code, "{command} {args:?}, {way:?}: {ended:?}");
+        assert!(code == 0 || ended.stderr.contains("ended by a signal"), "{command} {args:?}: {ended:?}");
     }
+    drop(hung);
 }
 
 #[test]
