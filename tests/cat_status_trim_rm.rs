@@ -12,6 +12,8 @@ mod init;
 mod no_metadata;
 #[path = "cat_status_trim_rm/older.rs"]
 mod older;
+#[path = "cat_status_trim_rm/older_at_rest.rs"]
+mod older_at_rest;
 #[path = "cat_status_trim_rm/rm.rs"]
 mod rm;
 #[path = "cat_status_trim_rm/status.rs"]

@@ -13,7 +13,7 @@ use crate::cli::{Running, Scratch, metadata_of, mmlogctl, slot, wait_for, write_
 use crate::{CHUNK, CONTENT};
 
 /// Appended after the copy was made.
-const LATE: &[u8] = b"late one\nlate two\nlate three\n";
+pub(crate) const LATE: &[u8] = b"late one\nlate two\nlate three\n";
 
 /// A live writer whose log's metadata is that of before its last lines.
 fn restored(scratch: &Scratch) -> (PathBuf, Running) {
@@ -31,11 +31,11 @@ fn restored(scratch: &Scratch) -> (PathBuf, Running) {
 }
 
 /// The inode stays, and who has it mapped sees the older bytes. (Not: `fs::write`, which makes it empty first; that is seen as such.)
-fn restore(log: &Path, copy: &[u8]) {
+pub(crate) fn restore(log: &Path, copy: &[u8]) {
     fs::File::options().write(true).open(metadata_of(log)).unwrap().write_all(copy).unwrap();
 }
 
-fn finding(log: &Path) -> Value {
+pub(crate) fn finding(log: &Path) -> Value {
     let json = mmlogctl("status", log).arg("--json").run();
     let mut object: Value = serde_json::from_slice(&json.stdout).unwrap();
     object["findings"][0].take()
@@ -43,7 +43,7 @@ fn finding(log: &Path) -> Value {
 
 /// Damaged for everybody, refused to writers, and mended by what is printed, with every byte.
 #[track_caller]
-fn is_mended(log: &Path, bytes: &[u8]) {
+pub(crate) fn is_mended(log: &Path, bytes: &[u8]) {
     let found = finding(log);
     let sentence = found["sentence"].as_str().unwrap();
     assert!(sentence.contains("older metadata was written over the newer"), "{found}");
@@ -126,7 +126,7 @@ fn grown(scratch: &Scratch) -> (PathBuf, Log, Writer, Vec<u8>, u64) {
     (path, log, writer, copy, end)
 }
 
-fn is_stopped(error: &mmlog::Error) {
+pub(crate) fn is_stopped(error: &mmlog::Error) {
     let Fault::Poisoned(record) = error.fault() else { panic!("{error}") };
     assert!(record.reason.contains("older metadata"), "{record:?}");
 }

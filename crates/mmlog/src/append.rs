@@ -303,7 +303,8 @@ impl Writer {
             let has_length = (1..=MAX_MESSAGE).contains(&len);
             let Some(here) = look(control, len, lane.segment.base()).filter(|_| has_length) else {
                 clock.look_soon();
-                look_closely(files, lane, retired, len, &mut tries, held_up.looks(control, hot, len))?;
+                let mine = (slot, *floor);
+                look_closely(files, lane, retired, mine, len, &mut tries, held_up.looks(control, hot, len))?;
                 continue;
             };
             let base = lane.segment.base();
@@ -357,11 +358,14 @@ impl Writer {
         } = self;
         let abandon = Abandon { files, slot };
         let (control, hot) = (files.control(), &files.meta.slots()[slot as usize].hot);
+        // The cursor only grows: else the metadata was changed under us, and the range is somebody else's.
+        let least = here.max(*floor).max(lane.segment.base());
         let start = match placed {
             Placed::Now(start) => start,
+            Placed::Later(start) if start < least => start,
             Placed::Later(start) => {
                 clock.look_soon();
-                wait_for_space(files, start, len, held_up.looks(control, hot, len))?;
+                wait_for_space(files, &lane.segment, start, len, held_up.looks(control, hot, len))?;
                 held_up.goes_on(hot);
                 // Rotated meanwhile: the range is in the segment that came after.
                 if control.base() != lane.segment.base() {
@@ -371,8 +375,7 @@ impl Writer {
                 start
             }
         };
-        // The cursor only grows: else the metadata was changed under us, and the range is somebody else's.
-        let least = here.max(*floor).max(lane.segment.base());
+        let least = least.max(lane.segment.base());
         if start < least {
             hot.settle();
             std::mem::forget(abandon);

@@ -238,7 +238,7 @@ fn the_library_prints_nothing_starts_no_thread_and_never_exits() {
 
 /// Functions of the library that sleep, yield or spin, and what in them says that this has an end. Whoever waits for
 /// others asks a `Deadline`, which hears the stop flag; the rest is bounded by a count or a constant.
-const WAITS: [(&str, &str, &str); 26] = [
+const WAITS: [(&str, &str, &str); 27] = [
     ("append/others.rs", "rest", "Instant::now() < until"),
     ("carry_out.rs", "grow", "deadline.check("),
     ("check.rs", "claim", "LOOKS"),
@@ -247,6 +247,7 @@ const WAITS: [(&str, &str, &str); 26] = [
     ("durable.rs", "settled", "in_flight.is_over()"),
     ("durable.rs", "sync_to", "deadline.check("),
     ("files/writers.rs", "claim", "deadline.check("),
+    ("files/behind.rs", "has_silent_holder", "over.is_over()"),
     ("files/open.rs", "pause", "self.deadline.check("),
     ("files/segment_dir.rs", "open", "leased < LOOKS"),
     ("files/segments.rs", "open_current", "looks < LOOKS"),

@@ -33,6 +33,7 @@ pub(super) fn look_closely(
     files: &Files,
     lane: &mut Lane,
     retired: &mut Option<Retired>,
+    (slot, floor): (u32, u64),
     len: u64,
     tries: &mut Tries,
     mut looks: impl FnMut(),
@@ -54,6 +55,7 @@ pub(super) fn look_closely(
     carry_out::look_now_and_then(files);
     loop {
         files.intact()?;
+        files.is_as_we_left_it(&lane.segment, slot, floor)?;
         // It may be what has to go for the space that is waited for.
         if retired.is_some() {
             give_back(retired);
@@ -80,6 +82,7 @@ pub(super) fn look_closely(
 /// Step 3: at most 10 ms a look. With the lock, grows as far as this append needs.
 pub(super) fn wait_for_space(
     files: &Files,
+    segment: &Segment,
     start: u64,
     len: u64,
     mut looks: impl FnMut(),
@@ -91,6 +94,10 @@ pub(super) fn wait_for_space(
     };
     let deadline = files.patience();
     loop {
+        let cursor = control.look().start;
+        if cursor < start + len {
+            return Err(files.set_back(segment, cursor, start + len));
+        }
         match files.turn(Operation::Grow, &deadline, &mut ready)? {
             Turn::Ready(()) => return Ok(()),
             Turn::Locked(guard) => carry_out::grow(files, guard, start + len, &deadline)?,

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use super::{Deep, Violation, claim, go_on};
 use crate::error::Fault;
-use crate::files::{Files, content};
+use crate::files::{Files, behind, content};
 use crate::holes::{Hole, HoleKind};
 use crate::layout::LOCK_BYTE;
 
@@ -37,7 +37,13 @@ pub(super) fn check(files: &Files, holes: &[Hole], found: &mut Deep) -> Result<(
     if found.nuls > 0 {
         found.facts.push(format!("{} NULs below the watermark that no hole explains", found.nuls));
     }
-    beyond_the_cursor(files, file, base, found)
+    beyond_the_cursor(files, file, base, found)?;
+    // And what lies behind the size, unless `>>` has put it there.
+    claim(found, "beyond-cursor", || {
+        let at = files.came_after(&segment).ok()??;
+        Some(behind::older(files.control().look().start, at))
+    });
+    Ok(())
 }
 
 /// Has `each` read the positions `[from, to)`, as far as the file reaches, and counts them.

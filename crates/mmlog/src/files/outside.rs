@@ -18,6 +18,8 @@
 //! counted. Where nobody has a slot the space between the cursor and those bytes, which a dead writer has left, becomes a
 //! hole.
 //!
+//! Bytes that the log's own writers have put there, where older metadata came back, are no stranger's: [`behind`](super::behind).
+//!
 //! Just before the cut the length is looked at once more. What lands between that look and the cut, microseconds, is lost
 //! uncounted: `ftruncate` does not say what it cuts, nothing keeps others from writing in between (a lease is not to be had
 //! while the log is open, locks bind only who asks), and neither times nor blocks tell afterwards that bytes had been there.
@@ -74,6 +76,8 @@ impl Files {
         let is_live = self.anybody_writes()?;
         // Nobody has made them a part of it meanwhile, to store there.
         let still = control.file_size() == file_size && control.base() == base;
+        // The log's own is damage, and told as such.
+        let first = first.filter(|_| matches!(self.came_after(&segment), Ok(None)));
         Ok(first.filter(|_| still).map_or((0, is_live), |_| (found - file_size, is_live)))
     }
 }
@@ -99,6 +103,7 @@ impl LogLock<'_> {
     /// is at rest; else cuts it off.
     pub(super) fn take_over_or_cut(&self, file_size: u64, mut found: u64) -> Result<(), Fault> {
         self.nothing_from(self.control().look().start)?;
+        self.nothing_came_after()?;
         for _ in 0..LOOKS {
             if self.take_over(file_size, found)? {
                 return Ok(());

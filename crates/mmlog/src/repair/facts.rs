@@ -347,7 +347,11 @@ fn positions(files: &Files, misfit: bool) -> std::result::Result<Option<String>,
     let (base, size) = (files.control().base(), files.control().file_size());
     let Ok(segment) = files.segment() else { return Ok(None) };
     let cursor = files.control().look().start;
-    if let Some(at) = files.behind(&segment, cursor..files.control().limit())? {
+    let at = match files.behind(&segment, cursor..files.ours_until(&segment))? {
+        None if misfit => files.came_after(&segment)?,
+        at => at,
+    };
+    if let Some(at) = at {
         return Ok(Some(behind::older(cursor, at)));
     }
     if !misfit {

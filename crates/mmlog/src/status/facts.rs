@@ -64,7 +64,8 @@ pub(super) fn damage(
 /// There is a byte behind the cursor. (A copy is of before as a matter of course.)
 fn older(files: &Files) -> Option<Damage> {
     let segment = files.segment().ok().filter(|_| files.is_copied().is_none())?;
-    let at = files.at_cursor(&segment).ok()??;
+    let behind_the_size = || files.came_after(&segment).ok().flatten();
+    let at = files.at_cursor(&segment).ok()?.or_else(behind_the_size)?;
     Some(Damage::new(FindingId::Positions, behind::older(files.control().look().start, at)))
 }
 
