@@ -6,6 +6,8 @@
 #[path = "cat_status_trim_rm/cat.rs"]
 mod cat;
 mod cli;
+#[path = "cat_status_trim_rm/edited.rs"]
+mod edited;
 #[path = "cat_status_trim_rm/init.rs"]
 mod init;
 #[path = "cat_status_trim_rm/no_metadata.rs"]

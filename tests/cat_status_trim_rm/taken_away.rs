@@ -23,7 +23,7 @@ pub(crate) fn writing(log: &Path) -> Running {
 
 /// What status, check, inspect, JSON and those that need the log say: the same sentence and step, of the same severity.
 #[track_caller]
-fn said_by_all(log: &Path, who: &str, also: &[&str]) -> (String, String) {
+pub(crate) fn said_by_all(log: &Path, who: &str, also: &[&str]) -> (String, String) {
     let json = mmlogctl("status", log).arg("--json").run();
     let object: Value = serde_json::from_slice(&json.stdout).unwrap();
     let finding = &object["findings"][0];
@@ -68,21 +68,24 @@ fn said_by_all(log: &Path, who: &str, also: &[&str]) -> (String, String) {
 
 /// Pastes it.
 #[track_caller]
-fn paste(command: &str) {
-    let ended = Command::new("sh").args(["-c", command]).output().unwrap();
+pub(crate) fn paste(command: &str) {
+    let tool = Path::new(env!("CARGO_BIN_EXE_mmlogctl")).parent().unwrap().to_path_buf();
+    let others = std::env::var_os("PATH").unwrap();
+    let path = std::env::join_paths([tool].into_iter().chain(std::env::split_paths(&others))).unwrap();
+    let ended = Command::new("sh").args(["-c", command]).env("PATH", path).output().unwrap();
     assert!(ended.status.success(), "{command}: {ended:?}");
 }
 
 /// Pastes what comes behind saving, which is told in the same step.
 #[track_caller]
 fn go_on(step: &str) -> String {
-    let command = step.split('`').nth(3).unwrap().replacen("mmlogctl", env!("CARGO_BIN_EXE_mmlogctl"), 1);
-    paste(&command);
-    command
+    let command = step.split('`').nth(3).unwrap();
+    paste(command);
+    command.to_owned()
 }
 
 /// Without the space that was allocated ahead.
-fn bytes_of(saved: &str) -> Vec<u8> {
+pub(crate) fn bytes_of(saved: &str) -> Vec<u8> {
     let mut bytes = fs::read(saved).unwrap();
     bytes.truncate(bytes.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1));
     bytes
@@ -101,7 +104,13 @@ fn a_data_file_that_was_removed_under_a_writer_is_saved_by_what_is_printed_befor
     // A repair that would end that says it, too.
     let planned = mmlogctl("repair", &log).args(["--recreate", "--dry-run"]).run();
     assert!(planned.text().contains(&command) && planned.text().contains(&who), "{planned:?}");
-    paste(&command);
+    // Only its first half: who wants to look first.
+    let copies = |command: &str| {
+        let (copies, goes_on) = command.split_once(" && ").unwrap();
+        assert!(goes_on.starts_with("mmlogctl repair --recreate "), "{command}");
+        paste(copies);
+    };
+    copies(&command);
     assert_eq!(bytes_of(&format!("{}.saved", log.display())), b"one\n");
     // What comes meanwhile does not have it copied again at once, but when that was a while ago; what is saved stays.
     let mut writer = writer;
@@ -115,12 +124,12 @@ fn a_data_file_that_was_removed_under_a_writer_is_saved_by_what_is_printed_befor
     saved.set_modified(SystemTime::now() - Duration::from_secs(300)).unwrap();
     let (again, _) = said_by_all(&log, &who, &[]);
     assert!(again.starts_with(&saves) && again.contains(".saved.1"), "{again}");
-    paste(&again);
+    copies(&again);
     assert_eq!(bytes_of(&format!("{}.saved.1", log.display())), b"one\nlater\n");
     // Then the first thing to do is to go on.
     let (command, _) = said_by_all(&log, &who, &["cat"]);
     assert!(command.starts_with("mmlogctl repair --recreate "), "{command}");
-    paste(&command.replacen("mmlogctl", env!("CARGO_BIN_EXE_mmlogctl"), 1));
+    paste(&command);
     writer.feed(b"two\n");
     wait_for("the next line", || mmlogctl("cat", &log).run().text().contains("two\n").then_some(()));
     // It says, some seconds later, that its file was gone.
@@ -139,7 +148,9 @@ fn a_log_that_was_removed_under_a_writer_is_said_to_be_open_still_and_by_whom() 
     let (command, _) = said_by_all(&log, &who, &["cat"]);
     paste(&command);
     assert_eq!(bytes_of(&format!("{}.saved", log.display())), b"one\n");
+    assert_eq!(mmlogctl("check", &log).run().code, 0);
     writer.end();
+    mmlogctl("rm", &log).run().is_success();
     let ended = mmlogctl("status", &log).run();
     assert!(ended.stderr.contains("no such log") && !ended.stderr.contains("open still"), "{ended:?}");
 }

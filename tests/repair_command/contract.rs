@@ -9,7 +9,7 @@ use crate::cli::{Held, Scratch, at, metadata_of, mmlogctl, poke, raw, slot, writ
 use crate::{CONTENT, cut, poison, repair};
 
 const KEYS: [&str; 8] = ["schema", "path", "facts", "steps", "left", "holes", "applied", "error"];
-const FACTS: [&str; 24] = [
+const FACTS: [&str; 25] = [
     "metadata",
     "metadata_problem",
     "data",
@@ -34,6 +34,7 @@ const FACTS: [&str; 24] = [
     "policy",
     "leftovers",
     "panic",
+    "saved",
 ];
 
 #[track_caller]

@@ -164,7 +164,7 @@ mod door {
         FollowerStatus, HoldStatus, InFlight, Lock, LogId, Medium, Observer, OutputFull, OutputReader,
         OutsideBytes, PolicyStatus, PolicyUndone, ReadOnly, Recovered, RemovedHeld, Rights, Seat, Seen,
         SegmentFlaw, SegmentStatus, Severity, State, Status, StillOpen, Thresholds, UnrunHooks,
-        Version1Flags, WhyReadOnly, WriterStatus, explain, explain_removed,
+        Version1Flags, WhyReadOnly, WriterStatus, explain, explain_removed, saved_copy,
     };
     pub use crate::sys::barrier::prepare_before_threads;
     pub use crate::sys::cgroup::Freezer;

@@ -33,7 +33,7 @@ pub use outputs::{FeederStopped, OutputFull};
 pub use outside::OutsideBytes;
 pub use policy::{PolicyStatus, PolicyUndone};
 pub use segments::{RemovedHeld, SegmentStatus};
-pub use still_open::StillOpen;
+pub use still_open::{StillOpen, saved_copy};
 pub use waiting::UnrunHooks;
 
 use crate::durable;

@@ -171,6 +171,15 @@ fn has_all(saved: &Path, files: &Files) -> bool {
         && last != [0]
 }
 
+/// The last copy of a data file of that log that was made as status says, by its name; and when that was.
+#[must_use]
+pub fn saved_copy(log: &Path) -> Option<(PathBuf, SystemTime)> {
+    let there =
+        |name: PathBuf| Some((name.symlink_metadata().ok().filter(std::fs::Metadata::is_file)?, name));
+    let (file, name) = names_to_save_as(log).map_while(there).last()?;
+    Some((name, file.modified().ok()?))
+}
+
 /// `app.log.saved`, or with a number.
 fn names_to_save_as(log: &Path) -> impl Iterator<Item = PathBuf> {
     let log = log.as_os_str().to_owned();

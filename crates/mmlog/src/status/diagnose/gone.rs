@@ -84,18 +84,11 @@ impl Status {
                 None => "its bytes are not lost yet".to_owned(),
             };
             let sentence = format!("{sentence}{gone}, and {}: {kept}", self.have_it(&open.by));
-            let goes_on = match found.id {
-                FindingId::DataGone => {
-                    let recreate = self.command("repair --recreate");
-                    format!(
-                        "{recreate} goes on behind them in a new file; what is appended between the two is lost"
-                    )
-                }
-                _ => next_step.clone(),
-            };
+            let (mends, what) = self.goes_on(found.id);
+            // In one line: what was not saved is gone once it is mended.
             let next = match open.saved {
-                Some(_) => goes_on,
-                None => format!("{} saves them first; then {goes_on}", saves(first, &open.save_as)),
+                Some(_) => format!("`{mends}` {what}"),
+                None => format!("`{} && {mends}` saves them, and {what}", saves(first, &open.save_as)),
             };
             return Finding { sentence, next_step: next, pid: Some(first.pid), ..found };
         }
@@ -122,6 +115,28 @@ impl Status {
         }
     }
 
+    /// How a log goes on whose bytes are saved, and what that does.
+    fn goes_on(&self, id: FindingId) -> (String, String) {
+        let tool = |words: &str| format!("mmlogctl {words} {}", quoted(&self.path));
+        let recreate = tool("repair --recreate");
+        let goes_on = "goes on behind them in a new file; what is appended in between is lost";
+        let is_written = self.writers.iter().any(|w| w.alive != Ok(false));
+        match id {
+            FindingId::DataReplaced if self.file.len > 0 && is_written => (
+                format!("{} && {recreate}", moves_aside(&self.path)),
+                format!(
+                    "puts the other file aside, and {goes_on}; to keep that one as the log instead, only save them, stop all \
+                     writers, and `{}`",
+                    tool("repair --rebuild")
+                ),
+            ),
+            FindingId::DataReplaced if self.file.len > 0 => {
+                (tool("repair --rebuild"), "makes new metadata for the file that is there now".to_owned())
+            }
+            _ => (recreate, goes_on.to_owned()),
+        }
+    }
+
     /// And since when he writes.
     fn have_it(&self, openers: &[Opener]) -> String {
         let since = match openers {
@@ -136,7 +151,7 @@ impl Status {
 
 /// Blocks that nothing was stored in need no space.
 fn saves(opener: &Opener, to: &Path) -> String {
-    format!("`cp --sparse=always /proc/{}/fd/{} {}`", opener.pid, opener.fd, quoted(to))
+    format!("cp --sparse=always /proc/{}/fd/{} {}", opener.pid, opener.fd, quoted(to))
 }
 
 /// With its metadata, whose policy and holes only whoever has it open knows.
@@ -151,8 +166,8 @@ fn taken_away(log: &Path, files: &Removed) -> Finding {
         let sentence =
             format!("the log was removed, and {}: its bytes are not lost yet", have_open(&files.data, ""));
         let next = format!(
-            "{} saves them first; then `mmlogctl init {path}` makes a new log, in which its programs go on once they need \
-             space or are started anew",
+            "`{} && mmlogctl init {path}` saves them, and makes a new log, in which its programs go on once they need space or \
+             are started anew",
             saves(first, &files.save_as)
         );
         return found(first, sentence, next);
@@ -164,7 +179,7 @@ fn taken_away(log: &Path, files: &Removed) -> Finding {
         agree(files.metadata.len() as u64, "it", "they")
     );
     let next = format!(
-        "{} saves the policy and the table of holes first; then end {} {}, and `mmlogctl repair --rebuild {path}` goes on \
+        "`{}` saves the policy and the table of holes first; then end {} {}, and `mmlogctl repair --rebuild {path}` goes on \
          behind what was appended",
         saves(first, &metadata_at(log)),
         agree(files.metadata.len() as u64, "process", "processes"),

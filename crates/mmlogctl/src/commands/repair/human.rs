@@ -11,16 +11,17 @@
 //! ```
 
 use std::path::Path;
+use std::time::SystemTime;
 
 use mmlog::repair::{DeadSlot, Facts, Left, MetadataFact, Plan, Step};
 use mmlog::units;
-use mmlog::{Status, quoted, with_log};
+use mmlog::{Status, quoted, saved_copy, with_log};
 
 use super::{NOTHING, Report, of_policy};
 use crate::exit::{printable, shown};
 
 /// What was found and what is to be done, or that there is nothing.
-/// `open`: who has a file open that is gone.
+/// `open`: who has a file open that is gone, or where its bytes are.
 pub(super) fn found(log: &Path, facts: &Facts, open: Option<String>, plan: &Plan) -> String {
     let (path, log) = (log, shown(log));
     if plan.is_healthy() {
@@ -35,6 +36,17 @@ pub(super) fn found(log: &Path, facts: &Facts, open: Option<String>, plan: &Plan
         .for_each(|fact| line(&mut text, "fact", &with_log(fact, path)));
     planned(&mut text, &plan.steps, &plan.left);
     text
+}
+
+/// Where the bytes are that the log had before, if somebody has saved them.
+pub(super) fn saved(log: &Path, steps: &[Step]) -> Option<String> {
+    let is_lost = |step: &Step| matches!(step, Step::Rebuild { .. } | Step::Recreate { .. });
+    let (saved, at) = steps.iter().any(is_lost).then(|| saved_copy(log)).flatten()?;
+    Some(format!(
+        "{} is a copy of the data file of before, made {}",
+        shown(&saved),
+        units::ago(at, SystemTime::now())
+    ))
 }
 
 /// What a look after a pass shows that the plan of before did not.

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use mmlog::repair::{DeadSlot, Left, MetadataFact, Step, Suspect, Touched, Why};
-use mmlog::{Blocker, Hole, PanicRecord, with_log};
+use mmlog::{Blocker, Hole, PanicRecord, saved_copy, with_log};
 use serde_json::{Value, json};
 
 use super::{Report, of_policy, option_of};
@@ -65,7 +65,7 @@ fn facts(log: &Path, report: &Report) -> Value {
         MetadataFact::Torn(why) => ("torn", Some(why)),
         MetadataFact::Version1 => ("version 1", None),
     };
-    json!({
+    let object = json!({
         "metadata": metadata,
         "metadata_problem": why,
         "data": f.data.map(|d| json!({ "len": d.len, "inode": d.inode })),
@@ -90,8 +90,13 @@ fn facts(log: &Path, report: &Report) -> Value {
         "policy": policy(log, report),
         "leftovers": f.leftovers.iter().map(leftover).collect::<Vec<_>>(),
         "panic": f.panic.as_ref().map(panic),
+        "saved": null,
         "violation": f.violation,
-    })
+    });
+    match saved_copy(log) {
+        Some((path, _)) => with_path(object, "saved", &path),
+        None => object,
+    }
 }
 
 fn policy(log: &Path, report: &Report) -> Value {

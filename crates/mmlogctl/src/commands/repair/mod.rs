@@ -117,7 +117,9 @@ pub fn run(args: &RepairArgs, out: &mut Output) -> Result<Exit, Failure> {
     let plan = found.plan(&args.wishes());
     let facts = found.facts().clone();
     let open = repair.still_open(&facts).map(|found| format!("{}; {}", found.sentence, found.next_step));
-    repair.say(|| human::found(&args.log, &facts, open, &plan))?;
+    repair.say(|| {
+        human::found(&args.log, &facts, open.or_else(|| human::saved(&args.log, &plan.steps)), &plan)
+    })?;
     let (steps, left) = (plan.steps.clone(), plan.left.clone());
     let mut report = Report { facts, steps, left, holes: Vec::new(), applied: false };
     let ended = match args.dry_run {

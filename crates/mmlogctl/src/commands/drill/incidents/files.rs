@@ -59,12 +59,8 @@ pub(super) const INCIDENTS: &[Incident] = &[
             fs::remove_file(&stage.log)?;
             Ok(Some(pid))
         },
-        command: "cp --sparse=always {descriptor} {log}.saved",
-        cure: Cure::CommandThenPeople("go on behind what is saved (here: repair --recreate)", |stage| {
-            is_saved(stage)?;
-            stage.tool("repair").args(["--recreate"]).arg(&stage.log).finish(b"")?.or_fail("repair")?;
-            Ok(())
-        }),
+        command: "cp --sparse=always {descriptor} {log}.saved && mmlogctl repair --recreate {log}",
+        cure: Cure::CommandThenPeople("look at what is saved", is_saved),
     },
     Incident {
         name: "data-replaced-in-use",
@@ -76,16 +72,8 @@ pub(super) const INCIDENTS: &[Incident] = &[
             edit(stage)?;
             Ok(Some(pid))
         },
-        command: "cp --sparse=always {descriptor} {log}.saved",
-        cure: Cure::CommandThenPeople(
-            "end the program, and go on in the new file (repair --rebuild)",
-            |stage| {
-                is_saved(stage)?;
-                stage.end_actors();
-                stage.tool("repair").args(["--rebuild"]).arg(&stage.log).finish(b"")?.or_fail("repair")?;
-                Ok(())
-            },
-        ),
+        command: "cp --sparse=always {descriptor} {log}.saved && mv -n {log} {log}.other && mmlogctl repair --recreate {log}",
+        cure: Cure::CommandThenPeople("look at what is saved", is_saved),
     },
     Incident {
         name: "log-removed",
@@ -98,12 +86,8 @@ pub(super) const INCIDENTS: &[Incident] = &[
             fs::remove_file(stage.metadata())?;
             Ok(None)
         },
-        command: "cp --sparse=always {descriptor} {log}.saved",
-        cure: Cure::CommandThenPeople("make a new log", |stage| {
-            is_saved(stage)?;
-            stage.tool("init").arg(&stage.log).finish(b"")?.or_fail("init")?;
-            Ok(())
-        }),
+        command: "cp --sparse=always {descriptor} {log}.saved && mmlogctl init {log}",
+        cure: Cure::CommandThenPeople("look at what is saved", is_saved),
     },
     Incident {
         name: "metadata-removed",
@@ -360,7 +344,7 @@ fn descriptor(pid: u32, file: &Path) -> Done<PathBuf> {
 }
 
 /// What the printed command has saved begins with what the log began with.
-fn is_saved(stage: &Stage<'_>) -> Done {
+fn is_saved(stage: &mut Stage<'_>) -> Done {
     let mut name = stage.log.clone().into_os_string();
     name.push(".saved");
     match fs::read(name)?.starts_with(LINES) {

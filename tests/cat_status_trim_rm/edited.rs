@@ -1,0 +1,72 @@
+//! A data file that somebody edits while others have it open: what is printed saves what was in it, and goes on, as one command.
+
+use std::fs;
+use std::process::{Child, Command};
+
+use serde_json::Value;
+
+use crate::cli::{Scratch, mmlogctl, wait_for};
+use crate::taken_away::{bytes_of, paste, said_by_all, writing};
+
+struct Reader(Child);
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// As `sed -i` does. Nothing is lost by what is printed first: what was appended, before the edit and since, the edited file, and what
+/// comes then.
+#[test]
+fn a_data_file_that_was_edited_under_a_writer_is_saved_and_gone_on_behind_in_one_line() {
+    let scratch = Scratch::new();
+    let log = scratch.file("it's app.log");
+    let mut writer = writing(&log);
+    let edited = scratch.file("edited");
+    fs::write(&edited, "ONE\n").unwrap();
+    fs::rename(&edited, &log).unwrap();
+    writer.feed(b"since\n");
+    wait_for("the line", || mmlogctl("status", &log).run().text().contains("watermark 10,").then_some(()));
+    let who = format!("process {} (mmlogctl append", writer.pid());
+    let (command, _) = said_by_all(&log, &who, &[]);
+    assert!(!command.contains('\n') && command.matches(" && ").count() == 2, "{command}");
+    paste(&command);
+    assert_eq!(bytes_of(&format!("{}.saved", log.display())), b"one\nsince\n");
+    assert_eq!(fs::read(format!("{}.other", log.display())).unwrap(), b"ONE\n");
+    writer.feed(b"two\n");
+    wait_for("the next line", || mmlogctl("cat", &log).run().text().contains("two\n").then_some(()));
+    writer.end();
+    assert_eq!(mmlogctl("check", &log).run().code, 0);
+}
+
+/// Who only reads keeps nobody from making the edited file the log.
+#[test]
+fn a_data_file_that_was_edited_under_a_reader_becomes_the_log_once_what_it_was_is_saved() {
+    let scratch = Scratch::new();
+    let log = scratch.log(b"one\n");
+    let _reader =
+        Reader(Command::new("sleep").arg("600").stdin(fs::File::open(&log).unwrap()).spawn().unwrap());
+    let edited = scratch.file("edited");
+    fs::write(&edited, "ONE\n").unwrap();
+    fs::rename(&edited, &log).unwrap();
+    let told: Value = serde_json::from_slice(&mmlogctl("status", &log).arg("--json").run().stdout).unwrap();
+    let command = told["findings"][0]["command"].as_str().unwrap();
+    let (copies, mends) = command.split_once(" && ").unwrap();
+    paste(copies);
+    let saved = format!("{}.saved", log.display());
+    assert_eq!(fs::read(&saved).unwrap(), b"one\n");
+    // A repair says where that is, for people and for programs.
+    let planned = mmlogctl("repair", &log).args(["--rebuild", "--dry-run"]).run();
+    assert!(
+        planned.text().contains(&format!("{saved} is a copy of the data file of before, made ")),
+        "{planned:?}"
+    );
+    let planned = mmlogctl("repair", &log).args(["--rebuild", "--dry-run", "--json"]).run();
+    let planned: Value = serde_json::from_slice(&planned.stdout).unwrap();
+    assert_eq!(planned["facts"]["saved"], saved.as_str());
+    paste(mends);
+    mmlogctl("cat", &log).run().printed(b"ONE\n");
+    assert_eq!(mmlogctl("check", &log).run().code, 0);
+}
