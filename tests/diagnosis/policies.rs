@@ -184,6 +184,9 @@ fn what_is_to_be_given_up_is_half_of_the_log_and_the_newest_old_segment_stays_if
         (&[4096, 64 * MIB, MIB], "prune --keep 0 "),
         (&[4096, 4096], "prune --keep 0 "),
         (&[9 * MIB], "prune --punch --keep-bytes 4M "),
+        // Where a MiB would be all of it.
+        (&[MIB - 4096], "prune --punch --keep-bytes 510K "),
+        (&[128 << 10], "prune --punch --keep-bytes 64K "),
     ] {
         let mut status = on_a_small_disk(&scratch.file("app.log"), sizes, 0);
         let full = of(&status, FindingId::DiskFull).unwrap();
@@ -194,4 +197,10 @@ fn what_is_to_be_given_up_is_half_of_the_log_and_the_newest_old_segment_stays_if
         let is_all = soon.next_step.contains(", all but the current one; ");
         assert_eq!(is_all, step.contains("--keep 0"), "{soon:?}");
     }
+    let status = on_a_small_disk(&scratch.file("app.log"), &[64 << 10], 0);
+    let full = of(&status, FindingId::DiskFull).unwrap();
+    assert!(
+        full.command().is_some_and(|command| command.starts_with("df ")),
+        "less is not worth it: {full:?}"
+    );
 }

@@ -11,6 +11,11 @@ use crate::units::{counted, size};
 
 const MIB: u64 = 1 << 20;
 
+/// In which steps so much of a log is halved, how many bytes are worth it, and what the step is called in a command.
+const fn steps(all: u64) -> (u64, u64, char) {
+    if all >= 2 * MIB { (MIB, MIB, 'M') } else { (1 << 10, 64 << 10, 'K') }
+}
+
 /// What a command gives up.
 struct Oldest<'a> {
     /// With the log in the place of LOG.
@@ -32,16 +37,18 @@ impl Status {
         let bytes_of = |count: usize| old.iter().take(count).map(|s| s.allocated).sum::<u64>();
         let start = self.base.max(self.first_kept);
         let (of_old, of_current) = (bytes_of(old.len()), self.cursor.saturating_sub(start));
-        let (all, stays) = (of_old + of_current, (of_old + of_current) / MIB / 2);
+        let all = of_old + of_current;
+        let (step, least, letter) = steps(all);
+        let stays = all / step / 2;
         let free = old.iter().take_while(|s| s.end <= from).count();
-        if stays > 0 && of_old < all / 2 && free == old.len() {
-            let goes = (all - stays * MIB).min(of_old + from.saturating_sub(start));
+        if stays * step >= least && of_old < all / 2 && free == old.len() {
+            let goes = (all - stays * step).min(of_old + from.saturating_sub(start));
             // Less is not worth it.
-            let is_kept = goes < MIB;
+            let is_kept = goes < least;
             if !is_kept || old.is_empty() {
-                let goes = if is_kept { all - stays * MIB } else { goes };
+                let goes = if is_kept { all - stays * step } else { goes };
                 return Some(Oldest {
-                    command: format!("prune --punch --keep-bytes {stays}M"),
+                    command: format!("prune --punch --keep-bytes {stays}{letter}"),
                     goes: format!("the oldest {} of the log", size(goes)),
                     kept_by: hold.filter(|_| is_kept),
                 });
@@ -104,8 +111,14 @@ impl Status {
             (Some(hold), _) => self.let_go(hold, &oldest),
             (None, true) => format!("{prune} gives up {goes}"),
             (None, false) => {
-                let rest = if oldest.command.ends_with(" 0") { ", all but the current one" } else { "" };
-                format!("{prune} removes {goes}{rest}; {} lists them", self.command("segments"))
+                let lists = format!("{} lists them", self.command("segments"));
+                match oldest.command.ends_with(" 0") {
+                    // The mildest there is: a part of an old segment cannot be given back.
+                    true => format!(
+                        "{prune} removes {goes}, all but the current one; {lists}: copy elsewhere first what is needed"
+                    ),
+                    false => format!("{prune} removes {goes}; {lists}"),
+                }
             }
         };
         format!("{own}; or free something else, {full}{rest}")
