@@ -70,3 +70,49 @@ fn a_data_file_that_was_edited_under_a_reader_becomes_the_log_once_what_it_was_i
     mmlogctl("cat", &log).run().printed(b"ONE\n");
     assert_eq!(mmlogctl("check", &log).run().code, 0);
 }
+
+/// Since names in its directory changed last: not since somebody looked, nor since a program wrote to what is gone.
+#[test]
+fn how_long_a_file_is_gone_is_told_by_its_directory() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    let mut writer = writing(&log);
+    let since = |changes: &dyn Fn()| {
+        changes();
+        let told: Value =
+            serde_json::from_slice(&mmlogctl("status", &log).arg("--json").run().stdout).unwrap();
+        told["findings"][0]["sentence"].as_str().unwrap().to_owned()
+    };
+    let (there, metadata) = (scratch.file("old"), crate::cli::metadata_of(&log));
+    let said = since(&|| fs::rename(&log, &there).unwrap());
+    assert!(said.contains("moved: it is old now, in the same directory, for at least "), "{said}");
+    fs::rename(&there, &log).unwrap();
+    let said = since(&|| fs::rename(&metadata, &there).unwrap());
+    assert!(said.contains("has it open still, for at least "), "{said}");
+    fs::rename(&there, &metadata).unwrap();
+    let said = since(&|| fs::remove_file(&log).unwrap());
+    assert!(said.contains("the data file is gone (for at least "), "{said}");
+    // The file was written to since, the directory was not changed.
+    let told = || mmlogctl("status", &log).run().text();
+    wait_for("a second", || told().contains("gone (for at least 1 s), and").then_some(()));
+    writer.feed(b"more\n");
+    wait_for("the line", || told().contains("watermark 9,").then_some(()));
+    assert!(!told().contains("for at least a moment"));
+    writer.end();
+    assert!(told().contains("the data file is gone, for at least "));
+}
+
+/// What would put them back there would take them away from it.
+#[test]
+fn the_renamed_files_of_a_log_are_not_those_of_one_of_the_same_name_elsewhere() {
+    let (scratch, other) = (Scratch::new(), Scratch::new());
+    let log = scratch.file("app.log");
+    let writer = writing(&log);
+    fs::rename(&log, scratch.file("x")).unwrap();
+    fs::rename(crate::cli::metadata_of(&log), scratch.file("y")).unwrap();
+    let told = mmlogctl("status", &other.file("app.log")).run();
+    assert!(told.code == 1 && told.stderr.contains("no such log"), "{told:?}");
+    let told = mmlogctl("status", &log).run().text();
+    assert!(told.contains("the log was moved: its data file is "), "{told}");
+    writer.end();
+}

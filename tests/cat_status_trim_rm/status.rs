@@ -162,7 +162,11 @@ fn a_full_disk_is_full_and_one_nearly_so_full_soon() {
     let left = 2 << 20;
     // What the failed append could not use is used up; a write as large as the disk takes all that is left.
     let _ = std::fs::write(disk.join("filler"), vec![1; left]);
-    shows(&log, "FULL", &["no space left", "next df -h"]);
+    shows(
+        &log,
+        "FULL",
+        &["no space left", "next mmlogctl prune --punch --keep-bytes ", "or free something else, `df -h "],
+    );
 }
 
 /// Of all that append through the tool, the tool's own name tells nobody whom to call.

@@ -316,7 +316,7 @@ fn whoever_may_not_look_at_the_writer_is_told_so_and_asks_as_root() {
     let said = asks.with(|command| command.uid(NOBODY).gid(NOBODY)).run();
     let text = said.text();
     let who = format!("writer {} (mmlogctl) lives, whose files uid {NOBODY} may not see", writer.pid());
-    assert!(text.contains("the data file is gone, and ") && text.contains(&who), "{said:?}");
+    assert!(text.contains("the data file is gone, for at least ") && text.contains(&who), "{said:?}");
     let command = format!("\n               mmlogctl status {}\n", log.display());
     assert!(text.contains("as root: the command below tells") && text.contains(&command), "{said:?}");
     assert!(!text.contains("cp "), "{said:?}");

@@ -333,13 +333,15 @@ pub struct Damage {
     pub still_open: Option<StillOpen>,
     /// Of metadata without a data file: the log beside it whose metadata it is, under another name, or a copy.
     pub metadata_of: Option<Stray>,
+    /// Of a file that is not at its path: when names in its directory changed last, which is not before it went.
+    pub since: Option<SystemTime>,
 }
 
 impl Damage {
     /// Nothing is known but that.
     #[must_use]
     pub fn new(id: FindingId, problem: String) -> Self {
-        Self { id, problem, moved_to: None, still_open: None, metadata_of: None }
+        Self { id, problem, moved_to: None, still_open: None, metadata_of: None, since: None }
     }
 }
 

@@ -163,7 +163,10 @@ impl Status {
         let changed = changed.map_or_else(String::new, |at| {
             format!("; the file was last changed {}", ago(at, SystemTime::now()))
         });
-        let found = critical(damage.id, State::Damaged, damage.problem.clone() + &changed, next);
+        // Else it is said with who has it.
+        let is_had = damage.still_open.as_ref().is_some_and(|open| !open.by.is_empty());
+        let gone = if is_had { String::new() } else { gone::lasts(damage.since) };
+        let found = critical(damage.id, State::Damaged, damage.problem.clone() + &changed + &gone, next);
         match &damage.still_open {
             Some(open) => self.still_open(open, found),
             None => found,

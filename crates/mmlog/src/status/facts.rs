@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
+use std::time::SystemTime;
 
 use super::{Damage, FileFacts, FindingId, Medium, Version1Flags};
 use crate::error::{Class, Fault};
@@ -117,7 +118,8 @@ fn data_file(
         let name = name.filter(|name| *name != files.place.name(Part::Data));
         let moved_to = name.map(|name| files.path().with_file_name(name));
         let moved_to = moved_to.filter(|there| is_as_old(there, &current(files)));
-        Ok(Some(Damage { moved_to, ..Damage::new(id, problem) }))
+        let since = is_elsewhere.then(|| gone_since(&files.place)).flatten();
+        Ok(Some(Damage { moved_to, since, ..Damage::new(id, problem) }))
     };
     let in_overlay = |problem: String| match file.medium {
         Medium::Overlay => {
@@ -161,6 +163,11 @@ fn data_file(
     // What a copy says of the length is of when it was made.
     let is_cut = file.len < expected && !rotating && files.is_copied().is_none();
     Ok(is_cut.then(|| Damage::new(FindingId::DataTruncated, truncated.problem())))
+}
+
+/// Whoever takes a name away, or gives its file to another, changes the directory; perhaps it was changed again since.
+pub(super) fn gone_since(place: &Place) -> Option<SystemTime> {
+    place.directory().ok().map(|directory| directory.named).filter(|at| *at <= SystemTime::now())
 }
 
 /// It has no data file since it is another log's metadata.

@@ -2,8 +2,10 @@
 //! he does.
 
 use std::collections::BTreeSet;
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use super::{Damage, FindingId, facts};
@@ -11,7 +13,6 @@ use crate::files::{Files, METADATA_SUFFIX, moved, owner};
 use crate::sys::holders::{Link, Opener, links, openers_of_removed};
 use crate::sys::mounts::Table;
 use crate::sys::place::{Access, Part, Place};
-use crate::sys::process;
 
 /// Who has a file open that is not at its path any more.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
@@ -55,7 +56,8 @@ pub(super) fn look(
         by.sort_by_key(|opener| !writers.contains(&opener.pid));
         let save_as = free_name(files.path());
         let (saved, saved_at) = saved(files).unzip();
-        let gone_since = by.first().and_then(Opener::gone_since);
+        // Each is not before it went.
+        let gone_since = by.first().and_then(Opener::gone_since).into_iter().chain(damage.since).min();
         let open = StillOpen { by, is_unseen, save_as, saved, saved_at: saved_at.flatten(), gone_since };
         damage.still_open = damage.moved_to.is_none().then_some(open);
     }
@@ -96,12 +98,12 @@ pub(super) fn renamed(log: &Path) -> Option<Renamed> {
     }
     let links = place.links();
     let directory = place.directory_path().canonicalize().ok()?;
-    let name = log.file_name()?.to_string_lossy();
+    let path = directory.join(place.name(Part::Data));
     let mut pairs: Vec<(bool, moved::Pair, Opener)> = Vec::new();
     let (mine, here) = (std::process::id(), Table::own());
     for theirs in links.chunk_by(|a, b| a.pid() == b.pid()).filter(|theirs| theirs[0].pid() != mine) {
         let pid = theirs[0].pid();
-        let is_called = process::command_line(pid).is_some_and(|line| line.contains(&*name));
+        let is_called = names(pid, &path);
         let files: BTreeSet<&Path> = theirs.iter().filter_map(Link::path).take(MOST).collect();
         let is_near = |path: &&Path| path.parent() == Some(&directory);
         if !is_called && !files.iter().any(is_near) {
@@ -125,6 +127,18 @@ pub(super) fn renamed(log: &Path) -> Option<Renamed> {
     let as_named = |path: &Path| moved::as_named(&place, path.to_path_buf());
     let (data, metadata) = (as_named(&first.data), as_named(&first.metadata));
     Some(Renamed { data, metadata, by: pairs.into_iter().map(|(_, _, opener)| opener).collect() })
+}
+
+/// Whether that process was called with that path, as it sees it. (Not: with a file of that name, which may be another log's.)
+fn names(pid: u32, path: &Path) -> bool {
+    let line = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let stands = std::fs::read_link(format!("/proc/{pid}/cwd")).unwrap_or_default();
+    let is_it = |word: &[u8]| {
+        let typed = stands.join(OsStr::from_bytes(word));
+        let typed: PathBuf = typed.components().filter(|part| *part != Component::CurDir).collect();
+        typed == path
+    };
+    line.split(|byte| *byte == 0).any(is_it)
 }
 
 pub(super) fn removed(log: &Path) -> Option<Removed> {

@@ -5,12 +5,15 @@ use std::time::SystemTime;
 
 use super::critical;
 use super::stuck::since;
+use super::who::until_now;
 use crate::error::{Class, Error, Fault, moves_aside, quoted, shown};
-use crate::files::moved;
 use crate::files::moved::{Stray, metadata_at};
+use crate::files::{METADATA_SUFFIX, moved};
+use crate::status::facts::gone_since;
 use crate::status::still_open::{Removed, Renamed, removed, renamed};
 use crate::status::{Damage, Finding, FindingId, State, Status, StillOpen, WriterStatus};
 use crate::sys::holders::{Opener, have_open};
+use crate::sys::place::Place;
 use crate::sys::process;
 use crate::units::{ago, agree, lasting, listed};
 
@@ -46,7 +49,7 @@ impl Status {
                 ),
             ),
         };
-        critical(damage.id, State::Damaged, sentence, next)
+        critical(damage.id, State::Damaged, sentence + &lasts(damage.since), next)
     }
 
     /// Its metadata is another log's.
@@ -149,6 +152,17 @@ impl Status {
     }
 }
 
+/// For how long a file is not at its path.
+pub(super) fn lasts(since_when: Option<SystemTime>) -> String {
+    until_now(since_when).map_or_else(String::new, |time| format!(", {}", since(None, time)))
+}
+
+/// The same of a log whose metadata is not there.
+fn lasts_at(log: &Path) -> String {
+    let place = Place::new(log, METADATA_SUFFIX).ok();
+    lasts(place.and_then(|place| gone_since(&place)))
+}
+
 /// Blocks that nothing was stored in need no space.
 fn saves(opener: &Opener, to: &Path) -> String {
     format!("cp --sparse=always /proc/{}/fd/{} {}", opener.pid, opener.fd, quoted(to))
@@ -163,8 +177,11 @@ fn taken_away(log: &Path, files: &Removed) -> Finding {
         ..critical(FindingId::Unreadable, State::Damaged, sentence, next)
     };
     if let Some(first) = files.data.first() {
-        let sentence =
-            format!("the log was removed, and {}: its bytes are not lost yet", have_open(&files.data, ""));
+        let sentence = format!(
+            "the log was removed{}, and {}: its bytes are not lost yet",
+            lasts_at(log),
+            have_open(&files.data, "")
+        );
         let next = format!(
             "`{} && mmlogctl init {path}` saves them, and makes a new log, in which its programs go on once they need space or \
              are started anew",
@@ -174,7 +191,8 @@ fn taken_away(log: &Path, files: &Removed) -> Finding {
     }
     let first = &files.metadata[0];
     let sentence = format!(
-        "the metadata was removed, and {}: nothing is lost yet; nobody else can use the log, and {} cannot append either once the file has to grow or rotate",
+        "the metadata was removed{}, and {}: nothing is lost yet; nobody else can use the log, and {} cannot append either once the file has to grow or rotate",
+        lasts_at(log),
         have_open(&files.metadata, ""),
         agree(files.metadata.len() as u64, "it", "they")
     );
@@ -191,9 +209,10 @@ fn taken_away(log: &Path, files: &Removed) -> Finding {
 /// No name of the two is that of a log; their program goes on, and nobody else can.
 fn renamed_both(log: &Path, files: &Renamed) -> Finding {
     let sentence = format!(
-        "the log was moved: its data file is {} now, its metadata {}, and {}: nothing is lost yet",
+        "the log was moved: its data file is {} now, its metadata {}{}, and {}: nothing is lost yet",
         shown(&files.data),
         shown(&files.metadata),
+        lasts_at(log),
         have_open(&files.by, "")
     );
     let next = format!(
@@ -258,5 +277,9 @@ pub fn explain(error: &Error) -> Finding {
         Fault::MetadataMoved { pid, .. } => *pid,
         _ => None,
     };
-    Finding { pid, ..critical(id, state, problem.to_owned(), next) }
+    let gone = match error.fault() {
+        Fault::NoData | Fault::MetadataMoved { .. } => lasts_at(error.path()),
+        _ => String::new(),
+    };
+    Finding { pid, ..critical(id, state, problem.to_owned() + &gone, next) }
 }
