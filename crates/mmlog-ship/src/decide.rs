@@ -1,0 +1,322 @@
+//! Where to go on: a pure function of the checkpoint, the sink's tail and the log.
+//!
+//! | checkpoint | sink's tail | log | rule |
+//! |---|---|---|---|
+//! | none, no hold | empty | | [`Begin`](Decision::Begin): a first start |
+//! | none, a hold | empty | | [`SinkIsNew`](Stop::SinkIsNew): the hold says that there was more |
+//! | any | this log, as proven | | [`Resume`](Decision::Resume) at the tail, whatever the checkpoint says; behind it: rewound, counted |
+//! | any | this log, its bytes pruned | kept from there on | the same, unproven, said |
+//! | any | this log, as proven | pruned behind it | [`Gap`](Stop::Gap), or, accepted, announced |
+//! | any | this log, otherwise than proven | | [`Fork`](Stop::Fork) |
+//! | any | this log, beyond what is durable | | `Fork` |
+//! | beyond what is durable | any | | `Fork`: the log went back |
+//! | at the sink's coordinate | trimmed | | `Resume` at the checkpoint |
+//! | none, or elsewhere | trimmed | | [`TailGone`](Stop::TailGone): there may be more than is known |
+//! | any | empty, or a lower coordinate without a unit | | `SinkIsNew` |
+//! | any | born anew | | `SinkIsNew` |
+//! | another log | that log | made anew | `Begin`: a new chain, behind the old one |
+//! | this log, none | another log | | [`Foreign`](Stop::Foreign) |
+//! | any | not a unit, or a later version's | | `Foreign`, [`Later`](Stop::Later) |
+
+use crate::checkpoint::{Known, Place};
+use crate::unit::{Header, Id, Kind, Run};
+
+/// The last unit that is no opening.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Content {
+    /// The sink has nothing, or openings alone, and nothing that it took was removed.
+    Empty,
+    /// It had something, which its retention has removed.
+    Trimmed,
+    /// The unit.
+    Unit(Header),
+    /// Something that is no unit.
+    Foreign,
+    /// A unit of a later version.
+    Later(u64),
+}
+
+/// The unit of whatever kind that the next one is to follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Top {
+    /// Its id.
+    pub id: Id,
+    /// The run that sent it.
+    pub by: Run,
+    /// The run that sent the one before it.
+    pub over: Run,
+}
+
+/// What a look at the sink found.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Tail {
+    /// When the sink was made.
+    pub born: u64,
+    /// The coordinate of the last message that it ever took; 0 for none.
+    pub coordinate: u64,
+    /// The last unit, if it is still there.
+    pub top: Option<Top>,
+    /// The last unit that is no opening. Openings are no authority: one that came late may lie on what its sender never saw.
+    pub content: Content,
+}
+
+/// What is true of the log when it is decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Log {
+    /// Its uuid.
+    pub id: u128,
+    /// Its epoch.
+    pub epoch: u64,
+    /// The first position that is kept.
+    pub oldest: u64,
+    /// Up to here a sync has returned.
+    pub durable: u64,
+    /// Where this shipper's hold is, if it has one.
+    pub hold: Option<u64>,
+}
+
+/// A question to the log: are the bytes `from..to` such that a sum goes from `start` to `wanted`?
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Ask {
+    /// The first byte.
+    pub from: u64,
+    /// Behind the last one.
+    pub to: u64,
+    /// The sum before.
+    pub start: u64,
+    /// The sum that is to come of it.
+    pub wanted: u64,
+}
+
+/// The answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Compared {
+    /// They are.
+    Equal,
+    /// They are not.
+    Differs,
+    /// Not all of them are kept.
+    Pruned,
+    /// Not all of them are durable.
+    Beyond,
+}
+
+/// Where a first start begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum From {
+    /// With what is kept.
+    Oldest,
+    /// With what comes.
+    Newest,
+    /// There, or with the oldest that is kept.
+    Position(u64),
+}
+
+/// A sink that is new.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum SinkIsNew {
+    /// It is to have all that is kept.
+    Restart,
+    /// It is to have what the old one had not.
+    Continue,
+}
+
+/// What people have decided. Each holds for one decision.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Wishes {
+    /// Of a first start.
+    pub from: From,
+    /// What was pruned before it was shipped may be announced as a gap.
+    pub accept_gap: bool,
+    /// A sink that has another history may get this one behind it.
+    pub accept_fork: bool,
+    /// What a sink that lost everything is to have.
+    pub sink_is_new: Option<SinkIsNew>,
+}
+
+/// A decision is needed that only a person takes: exit 4.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Stop {
+    /// These were pruned before they were shipped: `--accept-gap`.
+    Gap {
+        /// What the sink has.
+        from: u64,
+        /// What the log has.
+        to: u64,
+    },
+    /// The sink is not the one that acknowledged, or forgot everything: `--sink-is-new`.
+    SinkIsNew,
+    /// The sink's retention removed units that were never seen here: `--sink-is-new`.
+    TailGone,
+    /// Log and sink have different histories: `--accept-fork`.
+    Fork,
+    /// Somebody else's messages are there.
+    Foreign,
+    /// A later version of this program has shipped.
+    Later(u64),
+}
+
+/// Where to go on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Decision {
+    /// Behind what the sink has.
+    Resume {
+        /// Where the chain is; its coordinate and id are the tail's.
+        place: Place,
+        /// More bytes had arrived than were written down.
+        unrecorded: u64,
+        /// Bytes that had been acknowledged and are sent again: the sink lost them.
+        resent: u64,
+        /// Whether the sink's bytes were compared.
+        is_proven: bool,
+        /// Up to where nothing is kept, which is announced first.
+        gap: Option<u64>,
+    },
+    /// A new chain.
+    Begin {
+        /// Its first position.
+        from: u64,
+    },
+    /// Nothing without a person.
+    Stop(Stop),
+}
+
+/// What has to be compared before it can be decided.
+///
+/// The log itself is asked for all that the tail proves, as long as it has that: what was written down says nothing of a log that was put
+/// back to an earlier copy. Only where the log begins later, what was written down stands for its bytes.
+pub fn ask(known: Option<&Known>, tail: &Tail, log: &Log) -> Option<Ask> {
+    let Content::Unit(header) = &tail.content else { return None };
+    if header.log != log.id {
+        return None;
+    }
+    let theirs = header.proof;
+    let whole = Ask { from: theirs.from, to: theirs.to, start: 0, wanted: theirs.sum };
+    if theirs.from >= log.oldest {
+        return Some(whole);
+    }
+    let place = known.filter(|known| known.log == log.id).and_then(|known| known.place);
+    Some(match place.map(|place| place.proof).filter(|ours| ours.from == theirs.from) {
+        Some(ours) if ours.to <= theirs.to => {
+            Ask { from: ours.to, to: theirs.to, start: ours.sum, wanted: theirs.sum }
+        }
+        Some(ours) => Ask { from: theirs.to, to: ours.to, start: theirs.sum, wanted: ours.sum },
+        None => whole,
+    })
+}
+
+/// Decides. `compared` answers what [`ask`] asked, and `log` was looked at no earlier than that.
+pub fn decide(
+    known: Option<&Known>,
+    tail: &Tail,
+    compared: Option<Compared>,
+    log: &Log,
+    wishes: &Wishes,
+) -> Decision {
+    let ours = known.filter(|known| known.log == log.id);
+    let place = ours.and_then(|known| known.place);
+    if place.is_some_and(|place| place.to > log.durable) {
+        return fork(log, wishes);
+    }
+    // Of no interest where nothing was ever acknowledged.
+    let is_reborn = known.is_some_and(|known| known.place.is_some() && known.born != tail.born);
+    match tail.content {
+        Content::Foreign => Decision::Stop(Stop::Foreign),
+        Content::Later(version) => Decision::Stop(Stop::Later(version)),
+        Content::Unit(header) if header.log != log.id => match known {
+            Some(known) if known.log == header.log && !is_reborn => Decision::Begin { from: log.oldest },
+            _ => Decision::Stop(Stop::Foreign),
+        },
+        Content::Unit(_) if is_reborn && wishes.sink_is_new.is_none() => Decision::Stop(Stop::SinkIsNew),
+        Content::Unit(header) => resume(&header, place, compared, tail, log, wishes),
+        Content::Trimmed => trimmed(place, tail, log, wishes, is_reborn),
+        Content::Empty => empty(known, log, wishes),
+    }
+}
+
+fn resume(
+    header: &Header,
+    known: Option<Place>,
+    compared: Option<Compared>,
+    tail: &Tail,
+    log: &Log,
+    wishes: &Wishes,
+) -> Decision {
+    if header.to > log.durable || matches!(compared, Some(Compared::Differs | Compared::Beyond)) {
+        return fork(log, wishes);
+    }
+    let id = tail.top.map_or(0, |top| top.id);
+    let place = Place { coordinate: tail.coordinate, id, to: header.to, proof: header.proof };
+    // Whoever lost the checkpoint has the hold, which never passes what was acknowledged.
+    let acknowledged = known.map(|place| place.to).max(log.hold);
+    let gap = (header.to < log.oldest).then_some(log.oldest);
+    match gap {
+        Some(to) if !wishes.accept_gap => Decision::Stop(Stop::Gap { from: header.to, to }),
+        _ => Decision::Resume {
+            place,
+            unrecorded: acknowledged.map_or(0, |at| header.to.saturating_sub(at)),
+            resent: acknowledged.map_or(0, |at| at.saturating_sub(header.to)),
+            is_proven: compared == Some(Compared::Equal),
+            gap,
+        },
+    }
+}
+
+/// The sink's place is known by its coordinate alone.
+fn trimmed(place: Option<Place>, tail: &Tail, log: &Log, wishes: &Wishes, is_reborn: bool) -> Decision {
+    match place {
+        Some(place) if !is_reborn && place.coordinate == tail.coordinate => {
+            let gap = (place.to < log.oldest).then_some(log.oldest);
+            match gap {
+                Some(to) if !wishes.accept_gap => Decision::Stop(Stop::Gap { from: place.to, to }),
+                _ => Decision::Resume { place, unrecorded: 0, resent: 0, is_proven: false, gap },
+            }
+        }
+        Some(place) if !is_reborn && place.coordinate < tail.coordinate => {
+            anew(Stop::TailGone, Some(place.to), log, wishes)
+        }
+        Some(place) => anew(Stop::SinkIsNew, Some(place.to), log, wishes),
+        None => anew(Stop::TailGone, log.hold, log, wishes),
+    }
+}
+
+fn empty(known: Option<&Known>, log: &Log, wishes: &Wishes) -> Decision {
+    let recorded = known.and_then(|known| known.place);
+    // Something was acknowledged; or there was a start, as its hold tells, whose checkpoint is gone.
+    let had_more = recorded.is_some() || (known.is_none() && log.hold.is_some());
+    if had_more {
+        let is_ours = known.is_none_or(|known| known.log == log.id);
+        let at = recorded.filter(|_| is_ours).map(|place| place.to);
+        return anew(Stop::SinkIsNew, at.or(log.hold), log, wishes);
+    }
+    // A first start that was written down and came no further begins where it said, if that is kept.
+    let from = match (log.hold, wishes.from) {
+        (Some(hold), _) if hold < log.oldest && !wishes.accept_gap => {
+            return Decision::Stop(Stop::Gap { from: hold, to: log.oldest });
+        }
+        (Some(hold), _) => hold.max(log.oldest),
+        (None, From::Oldest) => log.oldest,
+        (None, From::Newest) => log.durable,
+        (None, From::Position(at)) => at.clamp(log.oldest, log.durable.max(log.oldest)),
+    };
+    Decision::Begin { from }
+}
+
+fn anew(stop: Stop, at: Option<u64>, log: &Log, wishes: &Wishes) -> Decision {
+    match (wishes.sink_is_new, at) {
+        (None, _) => Decision::Stop(stop),
+        (Some(SinkIsNew::Continue), Some(at)) if at >= log.oldest => Decision::Begin { from: at },
+        (Some(_), _) => Decision::Begin { from: log.oldest },
+    }
+}
+
+fn fork(log: &Log, wishes: &Wishes) -> Decision {
+    if wishes.accept_fork { Decision::Begin { from: log.oldest } } else { Decision::Stop(Stop::Fork) }
+}
+
+/// What a unit leaves behind as the chain's place, once it is acknowledged.
+pub fn place_of(header: &Header, coordinate: u64, before: Place) -> Place {
+    let to = if header.kind == Kind::Opening { before.to } else { header.to };
+    let proof = if header.kind == Kind::Opening { before.proof } else { header.proof };
+    Place { coordinate, id: header.id(), to, proof }
+}

@@ -1,0 +1,48 @@
+//! How a log of mmlog leaves its host: nothing lost, nothing doubled, nothing silently missing.
+//!
+//! This crate is the part that needs no sink: [`unit`](mod@unit) is what is sent, [`checkpoint`] what is written down, [`decide`](mod@decide) says
+//! where to go on, [`machine`] what to do next. All of it is pure, and `tests/model` has it run as it ships against sinks and logs that
+//! do whatever they can.
+//!
+//! # What holds
+//!
+//! - Only durable bytes are sent. So a position means the same bytes for ever, whatever a power cut takes.
+//! - The sink's tail is the truth of what the sink has. The checkpoint is there to notice when that went back.
+//! - On any error the window is dropped and the tail is read. There is no queue for a second try: the log is the buffer.
+//! - Units chain without a gap; what has no bytes is announced.
+//! - The hold, which keeps bytes from being pruned, goes only to places that were acknowledged and saved a while ago. A new start has a
+//!   checkpoint and a hold before its first unit: so a lost checkpoint and an empty sink are no first start.
+//!
+//! # The fence
+//!
+//! A sink appends a unit only if its tail is the one that the unit follows: its coordinate, and the id in it. The id is a sum of a unit's
+//! header, which has the id before: it stands for all that is below. A coordinate alone is not enough, since a sink that is
+//! put back gives the same coordinates again, to whatever a dead connection has still on its way.
+//!
+//! Some servers forget ids, and can compare the first unit of a connection by its coordinate only. So that unit is an **opening**: empty,
+//! with the run and the connection that sent it. Three rules make it safe. It moves the tail, so whatever others still have on their way
+//! follows something else. It is no authority: who looks for the tail goes back over openings to the last unit of another kind. And
+//! nothing is sent behind it until another look has shown that it lies on what was looked at before. So an opening that came
+//! late, onto something that its sender never saw, stays without anything behind it, and is passed over.
+//!
+//! A sink that compares the coordinate of openings alone must not take one message twice: an opening that is taken again after the sink
+//! was put back would carry what its first place was confirmed for. A sink that compares ids always may.
+//!
+//! A shipper that finds an opening of another run *on its own unit* has met one that is alive: it ends. One that finds
+//! a late one, on something else, opens again.
+//!
+//! # What it does not see
+//!
+//! Two logs with one history up to a point, and equal since the last gap or for as long as a [`Proof`](unit::Proof) reaches, are taken for
+//! one. Sums find accidents, no forger.
+
+mod error;
+mod fields;
+
+pub mod checkpoint;
+pub mod decide;
+pub mod machine;
+pub mod sum;
+pub mod unit;
+
+pub use error::Error;

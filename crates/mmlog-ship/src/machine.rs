@@ -1,0 +1,458 @@
+//! What is done next: events in, actions out. It has no clock, does no input or output, and keeps no more than its window.
+//!
+//! ```text
+//! Closed -> connect -> look -> ask the log -> decide -> open -> look again -> Streaming
+//!    ^                                          |                               |
+//!    +---------- on any error: the window is dropped, the tail is read ---------+
+//! ```
+//!
+//! Whoever runs it carries actions out in their order, and says of each what came of it, before it is asked for more. Only the answers
+//! to [`Action::Send`] come later, in the order in which the units were sent.
+
+use crate::checkpoint::{Known, Place};
+use crate::decide::{self, Ask, Compared, Content, Decision, Log, Tail, Wishes};
+use crate::unit::{Header, Id, Kind, Proof, Run, Why};
+
+mod words;
+
+pub use words::{Action, Event, Exit, Limits, Piece};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Phase {
+    Closed,
+    Connecting,
+    Looking,
+    Comparing(Ask, Tail),
+    Deciding(Tail, Option<Compared>, Log),
+    /// The first checkpoint, then the first hold.
+    Preparing(Tail, Log),
+    Claiming(Tail),
+    Opening(Tail),
+    Confirming(Tail),
+    Streaming,
+    Ended,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+struct Out {
+    unit: Header,
+    id: Id,
+    coordinate: u64,
+}
+
+/// One log's way to one sink.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Machine {
+    run: Run,
+    limits: Limits,
+    wishes: Wishes,
+    phase: Phase,
+    connection: u64,
+    log: u128,
+    epoch: u64,
+    /// What was written down, or is to be.
+    known: Option<Known>,
+    is_saved: bool,
+    /// What is being saved.
+    saving: Option<Known>,
+    born: u64,
+    /// What is acknowledged.
+    place: Option<Place>,
+    /// What the next unit follows: as `place`, once all that is out arrived.
+    ahead: Place,
+    /// Whose unit the opening of this connection lies on: all units of the connection say it.
+    over: Run,
+    /// To be sent before anything is read.
+    first: Option<First>,
+    out: Vec<Out>,
+    is_reading: bool,
+    /// A proof some way back, from which the next one may begin.
+    mark: Proof,
+    saved_to: Option<u64>,
+    /// A position that was saved, and since when.
+    trailing: Option<(u64, u64)>,
+    /// The hold goes there, if the sink still has that.
+    checking: Option<u64>,
+    now: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum First {
+    Begin(u64),
+    Gap(u64),
+}
+
+impl Machine {
+    /// Starts with what was written down, as this run, whose number nobody had before.
+    pub fn new(run: Run, known: Option<Known>, limits: Limits, wishes: Wishes) -> Self {
+        Machine {
+            run,
+            limits,
+            wishes,
+            phase: Phase::Closed,
+            connection: 0,
+            log: 0,
+            epoch: 0,
+            known,
+            is_saved: true,
+            saving: None,
+            born: 0,
+            place: None,
+            ahead: Place { coordinate: 0, id: 0, to: 0, proof: Proof::default() },
+            over: 0,
+            first: None,
+            out: Vec::new(),
+            is_reading: false,
+            mark: Proof::default(),
+            saved_to: None,
+            trailing: None,
+            checking: None,
+            now: 0,
+        }
+    }
+
+    /// Bytes that are sent and not acknowledged.
+    pub fn window(&self) -> u64 {
+        self.out.iter().map(|out| out.unit.length()).sum()
+    }
+
+    /// The number of the connection that stands, or of the last one.
+    pub fn connection(&self) -> u64 {
+        self.connection
+    }
+
+    /// Whether it waits for [`Event::Retry`].
+    pub fn is_closed(&self) -> bool {
+        self.phase == Phase::Closed
+    }
+
+    /// Whether it waits for [`Event::More`], and from which position.
+    pub fn idle_at(&self) -> Option<u64> {
+        let is_idle = self.phase == Phase::Streaming && !self.is_reading && self.has_room();
+        is_idle.then_some(self.ahead.to)
+    }
+
+    /// Whether it has ended.
+    pub fn has_ended(&self) -> bool {
+        self.phase == Phase::Ended
+    }
+
+    /// What [`Action::Decide`] wants to know.
+    pub fn decide(&self) -> Option<Decision> {
+        let Phase::Deciding(tail, compared, log) = &self.phase else { return None };
+        Some(decide::decide(self.known.as_ref(), tail, *compared, log, &self.wishes))
+    }
+
+    /// Takes an event, and says what to do.
+    pub fn step(&mut self, event: Event) -> Vec<Action> {
+        if self.phase == Phase::Ended {
+            return vec![];
+        }
+        match (event, self.phase) {
+            (Event::Retry, Phase::Closed) => {
+                self.connection += 1;
+                self.phase = Phase::Connecting;
+                vec![Action::Connect(self.connection)]
+            }
+            (Event::Connected, Phase::Connecting) => {
+                self.phase = Phase::Looking;
+                vec![Action::Look]
+            }
+            (Event::Seen(tail, log), Phase::Looking) => self.seen(tail, log),
+            (Event::Compared(compared, log), Phase::Comparing(asked, tail)) => {
+                match decide::ask(self.known.as_ref(), &tail, &log) {
+                    // Pruned in between: there may be another way to prove it.
+                    Some(other) if compared == Compared::Pruned && other != asked => {
+                        self.compare(other, tail)
+                    }
+                    _ => self.deciding(tail, Some(compared), log),
+                }
+            }
+            (Event::Decided(decision), Phase::Deciding(tail, _, log)) => self.decided(decision, tail, log),
+            (Event::Saved(is_saved), _) => self.saved(is_saved),
+            (Event::Held(at), Phase::Claiming(tail)) => self.open(tail, Some(First::Begin(at))),
+            (Event::Seen(tail, _), Phase::Confirming(before)) => self.confirmed(&tail, &before),
+            (Event::Seen(tail, _), Phase::Streaming) => self.looked(&tail),
+            (Event::Read(piece), Phase::Streaming) => self.read(piece),
+            (Event::More, Phase::Streaming) => self.more(),
+            (Event::Acknowledged { connection, coordinate }, _) if connection == self.connection => {
+                self.acknowledged(coordinate)
+            }
+            (Event::Lost { connection }, _) if connection == self.connection => self.close(),
+            (Event::Tick(now), _) => self.tick(now),
+            _ => vec![],
+        }
+    }
+
+    /// Whatever went wrong: nothing is kept to be sent again.
+    fn close(&mut self) -> Vec<Action> {
+        if self.phase == Phase::Closed {
+            return vec![];
+        }
+        self.phase = Phase::Closed;
+        self.out.clear();
+        self.first = None;
+        self.is_reading = false;
+        // The sink may have gone back: what it has is to be acknowledged for as long again.
+        (self.saved_to, self.trailing, self.checking) = (None, None, None);
+        vec![Action::Close]
+    }
+
+    fn end(&mut self, exit: Exit) -> Vec<Action> {
+        self.close();
+        self.phase = Phase::Ended;
+        vec![Action::Exit(exit)]
+    }
+
+    fn seen(&mut self, tail: Tail, log: Log) -> Vec<Action> {
+        if let Some(top) = tail.top.filter(|top| top.by != self.run && top.over == self.run) {
+            return self.end(Exit::Second(top.by));
+        }
+        match decide::ask(self.known.as_ref(), &tail, &log) {
+            Some(asked) => self.compare(asked, tail),
+            None => self.deciding(tail, None, log),
+        }
+    }
+
+    fn compare(&mut self, asked: Ask, tail: Tail) -> Vec<Action> {
+        self.phase = Phase::Comparing(asked, tail);
+        vec![Action::Compare(asked)]
+    }
+
+    fn deciding(&mut self, tail: Tail, compared: Option<Compared>, log: Log) -> Vec<Action> {
+        self.phase = Phase::Deciding(tail, compared, log);
+        vec![Action::Decide]
+    }
+
+    fn decided(&mut self, decision: Decision, tail: Tail, log: Log) -> Vec<Action> {
+        (self.log, self.epoch, self.born) = (log.id, log.epoch, tail.born);
+        match decision {
+            Decision::Stop(stop) => self.end(Exit::Decision(stop)),
+            Decision::Resume { place, gap, .. } => {
+                (self.place, self.ahead) = (Some(place), place);
+                self.mark = place.proof;
+                self.open(tail, gap.map(First::Gap))
+            }
+            Decision::Begin { from } => {
+                self.place = None;
+                let (coordinate, proof) = (tail.coordinate, Proof::at(from));
+                self.ahead = Place { coordinate, id: self.last_id(&tail), to: from, proof };
+                if self.known.is_some() {
+                    return self.claim(tail, log);
+                }
+                // Before anything is sent: whoever finds neither this nor a hold has never started.
+                self.phase = Phase::Preparing(tail, log);
+                self.save(Known { log: log.id, epoch: log.epoch, born: tail.born, place: None })
+            }
+        }
+    }
+
+    /// What an opening follows. Of a unit that retention has removed the checkpoint may know it.
+    fn last_id(&self, tail: &Tail) -> Id {
+        let place = self.known.and_then(|known| known.place).filter(|_| tail.content == Content::Trimmed);
+        let place = place.filter(|place| place.coordinate == tail.coordinate);
+        tail.top.map(|top| top.id).or(place.map(|place| place.id)).unwrap_or(0)
+    }
+
+    fn claim(&mut self, tail: Tail, log: Log) -> Vec<Action> {
+        if log.hold.is_some() {
+            return self.open(tail, Some(First::Begin(self.ahead.to)));
+        }
+        self.phase = Phase::Claiming(tail);
+        vec![Action::Claim(self.ahead.to)]
+    }
+
+    fn save(&mut self, known: Known) -> Vec<Action> {
+        (self.saving, self.is_saved) = (Some(known), true);
+        vec![Action::Save(known)]
+    }
+
+    fn saved(&mut self, is_saved: bool) -> Vec<Action> {
+        let saving = self.saving.take();
+        if let Phase::Preparing(tail, log) = self.phase {
+            if !is_saved {
+                return self.end(Exit::Unsaved);
+            }
+            self.known = saving;
+            return self.claim(tail, log);
+        }
+        if !is_saved {
+            // Goes on: the sink's tail is the truth. The hold stays, and the next acknowledgement or tick tries again.
+            self.is_saved = false;
+            return vec![];
+        }
+        self.known = self.known.or(saving);
+        let reached = self.place.filter(|_| self.phase == Phase::Streaming).map(|place| place.to);
+        // What an earlier connection knew may be more than the sink has now.
+        self.saved_to = saving.and_then(|known| known.place).map(|place| place.to).min(reached);
+        if self.is_saved { vec![] } else { self.write_down() }
+    }
+
+    /// Saves what is acknowledged, unless that is under way.
+    fn write_down(&mut self) -> Vec<Action> {
+        self.is_saved = false;
+        match self.known {
+            Some(known) if self.saving.is_none() => self.save(known),
+            _ => vec![],
+        }
+    }
+
+    fn open(&mut self, tail: Tail, first: Option<First>) -> Vec<Action> {
+        if let Some(First::Begin(at)) = first {
+            (self.ahead.to, self.ahead.proof) = (at, Proof::at(at));
+        }
+        self.first = first;
+        self.over = tail.top.map_or(0, |top| top.by);
+        self.phase = Phase::Opening(tail);
+        self.send(Kind::Opening, self.ahead.to, 0)
+    }
+
+    fn send(&mut self, kind: Kind, to: u64, sum: u64) -> Vec<Action> {
+        let before = self.ahead;
+        let proof = match kind {
+            Kind::Content => self.proven(before.proof.and(before.to, to, sum)),
+            Kind::Begin => Proof::at(to),
+            Kind::Opening | Kind::Gap(_) => before.proof,
+        };
+        let unit = Header {
+            kind,
+            log: self.log,
+            epoch: self.epoch,
+            from: before.to,
+            to,
+            sum,
+            proof,
+            after: before.id,
+            over: self.over,
+            by: self.run,
+            connection: self.connection,
+        };
+        self.ahead = decide::place_of(&unit, before.coordinate + 1, before);
+        self.out.push(Out { unit, id: self.ahead.id, coordinate: self.ahead.coordinate });
+        vec![Action::Send { unit, after: before.coordinate }]
+    }
+
+    /// A proof that does not grow for ever: what it is of is read at every opening.
+    fn proven(&mut self, proof: Proof) -> Proof {
+        let has_mark = self.mark.from == proof.from && self.mark.to <= proof.to;
+        let mark = if has_mark { self.mark } else { proof };
+        let is_long = proof.to - proof.from >= self.limits.proof.saturating_mul(2) && mark.to < proof.to;
+        if is_long {
+            self.mark = proof.since(mark);
+            return self.mark;
+        }
+        let is_half = mark.to - mark.from < self.limits.proof;
+        self.mark = if is_half { proof } else { mark };
+        proof
+    }
+
+    /// The opening arrived: whether it lies on what was looked at. Where a sink compares coordinates alone it may not.
+    fn confirmed(&mut self, tail: &Tail, before: &Tail) -> Vec<Action> {
+        let is_ours =
+            tail.top.is_some_and(|top| top.id == self.ahead.id) && tail.coordinate == self.ahead.coordinate;
+        // Retention may have removed what lies below.
+        let is_there = tail.content == before.content || tail.content == Content::Trimmed;
+        if !is_ours || !is_there || tail.born != before.born {
+            return self.close();
+        }
+        self.phase = Phase::Streaming;
+        // They were for one decision, and that is carried out.
+        (self.wishes.accept_gap, self.wishes.accept_fork, self.wishes.sink_is_new) = (false, false, None);
+        let mut actions = vec![];
+        if self.place.is_some() {
+            // What the tail has is acknowledged, and the opening is the last unit that is known.
+            self.reached(self.ahead);
+            actions.extend(self.write_down());
+        }
+        match self.first.take() {
+            None => {}
+            Some(First::Begin(at)) => actions.extend(self.send(Kind::Begin, at, 0)),
+            Some(First::Gap(to)) => actions.extend(self.send(Kind::Gap(Why::Pruned), to, 0)),
+        }
+        actions.extend(self.more());
+        actions
+    }
+
+    fn reached(&mut self, place: Place) {
+        self.place = Some(place);
+        self.known = Some(Known { log: self.log, epoch: self.epoch, born: self.born, place: Some(place) });
+    }
+
+    fn has_room(&self) -> bool {
+        self.out.len() < self.limits.units && self.window() < self.limits.window
+    }
+
+    fn more(&mut self) -> Vec<Action> {
+        if self.is_reading || !self.has_room() {
+            return vec![];
+        }
+        self.is_reading = true;
+        let most = self.limits.unit.min(self.limits.window - self.window());
+        vec![Action::Read { from: self.ahead.to, most }]
+    }
+
+    fn read(&mut self, piece: Piece) -> Vec<Action> {
+        self.is_reading = false;
+        let mut actions = match piece {
+            Piece::End => return vec![],
+            // Between the decision and now; the next decision says what is missing.
+            Piece::Pruned => return self.close(),
+            Piece::Content { to, sum } => self.send(Kind::Content, to, sum),
+            Piece::Hole { to } => self.send(Kind::Gap(Why::Hole), to, 0),
+        };
+        actions.extend(self.more());
+        actions
+    }
+
+    fn acknowledged(&mut self, coordinate: u64) -> Vec<Action> {
+        let Some(first) = self.out.first().copied() else { return vec![] };
+        // A server may answer "I have that" with another place: that says nothing of this one.
+        if first.coordinate != coordinate {
+            return self.close();
+        }
+        self.out.remove(0);
+        let unit = first.unit;
+        if let Phase::Opening(before) = self.phase {
+            self.phase = Phase::Confirming(before);
+            return vec![Action::Look];
+        }
+        self.reached(Place { coordinate, id: first.id, to: unit.to, proof: unit.proof });
+        let mut actions = self.write_down();
+        actions.extend(self.more());
+        actions
+    }
+
+    /// The sink still has what it acknowledged a while ago: the hold may follow.
+    fn looked(&mut self, tail: &Tail) -> Vec<Action> {
+        let Some(to) = self.checking.take() else { return vec![] };
+        let is_behind = self.place.is_none_or(|place| place.coordinate > tail.coordinate);
+        // Not by coordinates alone: what another connection had on its way may have filled it up again.
+        let is_ours =
+            |id| self.place.is_some_and(|place| place.id == id) || self.out.iter().any(|out| out.id == id);
+        if is_behind || tail.top.is_some_and(|top| !is_ours(top.id)) || tail.born != self.born {
+            return self.close();
+        }
+        self.trailing = self.saved_to.map(|to| (to, self.now));
+        vec![Action::Hold(to)]
+    }
+
+    /// The hold goes to where the place was, once that is long enough ago and saved.
+    fn tick(&mut self, now: u64) -> Vec<Action> {
+        self.now = self.now.max(now);
+        let mut actions = if self.is_saved { vec![] } else { self.write_down() };
+        if self.phase != Phase::Streaming {
+            return actions;
+        }
+        match self.trailing {
+            Some((to, since)) if self.now.saturating_sub(since) >= self.limits.keep => {
+                // A sink that went back says nothing of it as long as nothing is sent.
+                if self.checking.replace(to).is_none() {
+                    actions.push(Action::Look);
+                }
+            }
+            Some(_) => {}
+            None => self.trailing = self.saved_to.map(|to| (to, self.now)),
+        }
+        actions
+    }
+}

@@ -1,0 +1,123 @@
+//! The worlds that are searched, each with few things that may happen, and few times.
+
+use mmlog_ship::decide::{From, SinkIsNew, Wishes};
+use mmlog_ship::machine::Limits;
+
+use crate::search::search;
+use crate::world::{Budget, Setting, World};
+
+pub(crate) struct Configuration {
+    pub(crate) name: &'static str,
+    pub(crate) setting: Setting,
+    pub(crate) start: Box<dyn Fn(&Setting) -> World>,
+}
+
+const NONE: Budget = Budget {
+    appends: 0,
+    holes: 0,
+    cuts: 0,
+    crashes: 0,
+    power_cuts: 0,
+    unsaved: 0,
+    lost_files: 0,
+    duplicates: 0,
+    copies: 0,
+    restores: 0,
+    forgets: 0,
+    wipes: 0,
+    rebirths: 0,
+    trims: 0,
+    forced_prunes: 0,
+    ticks: 0,
+    clones: 0,
+    put_back: 0,
+    remade: 0,
+};
+const UNDECIDED: Wishes =
+    Wishes { from: From::Oldest, accept_gap: false, accept_fork: false, sink_is_new: None };
+const GAPS: Wishes = Wishes { accept_gap: true, ..UNDECIDED };
+const FORKS: Wishes = Wishes { accept_fork: true, ..UNDECIDED };
+const RESTART: Wishes = Wishes { sink_is_new: Some(SinkIsNew::Restart), ..UNDECIDED };
+const CONTINUE: Wishes = Wishes { sink_is_new: Some(SinkIsNew::Continue), ..UNDECIDED };
+
+fn configuration(
+    name: &'static str,
+    bytes: usize,
+    is_weak: bool,
+    wishes: Wishes,
+    budget: Budget,
+) -> Configuration {
+    let limits = Limits { unit: 1, window: 2, units: 2, keep: 1, proof: 1 << 20 };
+    let setting = Setting { limits, wishes, connections: 8, mutant: None };
+    let more = usize::from(std::env::var("MMLOG_SHIP_MODEL").is_ok_and(|size| size == "full"));
+    let start = Box::new(move |setting: &Setting| World::new(setting, bytes + more, is_weak, budget));
+    Configuration { name, setting, start }
+}
+
+fn second(name: &'static str, bytes: usize, parts: Option<usize>) -> Configuration {
+    let mut configuration = configuration(name, bytes, false, UNDECIDED, NONE);
+    configuration.setting.connections = 5;
+    let start = Box::new(move |setting: &Setting| {
+        World::new(setting, bytes, false, NONE).with_second(setting, parts)
+    });
+    Configuration { start, ..configuration }
+}
+
+fn configurations() -> Vec<Configuration> {
+    let c = configuration;
+    vec![
+        c("restarts", 2, false, UNDECIDED, Budget { cuts: 1, crashes: 1, ..NONE }),
+        c("restarts, weak", 1, true, UNDECIDED, Budget { cuts: 1, crashes: 1, unsaved: 1, ..NONE }),
+        c("two zombies", 1, false, UNDECIDED, Budget { cuts: 2, duplicates: 1, ..NONE }),
+        c("put back", 2, false, UNDECIDED, Budget { cuts: 1, copies: 1, restores: 1, duplicates: 1, ..NONE }),
+        c("put back, weak", 2, true, UNDECIDED, Budget { cuts: 2, copies: 1, restores: 1, ..NONE }),
+        c("forgets", 1, false, UNDECIDED, Budget { crashes: 1, forgets: 1, ticks: 2, ..NONE }),
+        c("forgets, appended", 1, false, UNDECIDED, Budget { appends: 1, crashes: 1, forgets: 1, ..NONE }),
+        c(
+            "forgets, pruned",
+            1,
+            true,
+            GAPS,
+            Budget { cuts: 1, forgets: 1, ticks: 2, forced_prunes: 1, ..NONE },
+        ),
+        c("wiped", 2, false, UNDECIDED, Budget { crashes: 1, wipes: 1, rebirths: 1, ..NONE }),
+        c("wiped, restart", 1, false, RESTART, Budget { crashes: 1, wipes: 1, rebirths: 1, ..NONE }),
+        c("wiped, continue", 1, true, CONTINUE, Budget { cuts: 1, wipes: 1, trims: 1, ..NONE }),
+        c("trimmed", 1, false, UNDECIDED, Budget { cuts: 1, crashes: 1, trims: 1, ..NONE }),
+        c("lost file", 1, false, UNDECIDED, Budget { unsaved: 1, lost_files: 1, wipes: 1, ticks: 1, ..NONE }),
+        c("power cut", 1, false, UNDECIDED, Budget { appends: 2, power_cuts: 1, ..NONE }),
+        c("holes", 1, false, UNDECIDED, Budget { appends: 1, holes: 1, power_cuts: 1, ..NONE }),
+        c("pruned", 2, false, UNDECIDED, Budget { cuts: 1, crashes: 1, forced_prunes: 1, ..NONE }),
+        c("pruned, accepted", 2, false, GAPS, Budget { appends: 1, cuts: 1, forced_prunes: 1, ..NONE }),
+        c("clone", 1, false, UNDECIDED, Budget { appends: 1, clones: 1, ..NONE }),
+        second("second", 1, None),
+        second("fork", 2, Some(0)),
+        c("log put back", 2, false, UNDECIDED, Budget { appends: 2, put_back: 1, ..NONE }),
+        c("log put back, accepted", 2, false, FORKS, Budget { appends: 1, put_back: 1, ..NONE }),
+        c("made anew", 1, false, UNDECIDED, Budget { remade: 1, cuts: 1, ..NONE }),
+    ]
+}
+
+pub(crate) fn named(name: &str) -> Configuration {
+    configurations().into_iter().find(|c| c.name == name).expect("a name of the table")
+}
+
+fn run(all: Vec<Configuration>) {
+    let (mut states, mut steps, mut wrong) = (0, 0, vec![]);
+    for Configuration { name, setting, start } in all {
+        let begun = std::time::Instant::now();
+        let outcome = search(&setting, start(&setting));
+        eprintln!("{name}: {} states, {} steps, {:?}", outcome.states, outcome.steps, begun.elapsed());
+        (states, steps) = (states + outcome.states, steps + outcome.steps);
+        if let Some((what, trace)) = outcome.wrong {
+            wrong.push(format!("{name}: {what}\n  {}", trace.join("\n  ")));
+        }
+    }
+    eprintln!("{states} states, {steps} steps");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+#[test]
+fn whatever_sinks_and_logs_do_the_reader_has_each_byte_once_or_an_announced_gap() {
+    run(configurations());
+}

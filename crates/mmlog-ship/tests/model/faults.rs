@@ -1,0 +1,292 @@
+//! What may go wrong: connections, processes, the sink, the log, the host.
+
+use mmlog_ship::machine::{Action, Event};
+use mmlog_ship::unit::Kind;
+
+use crate::log::History;
+use crate::world::{Setting, World};
+
+impl World {
+    pub(crate) fn faults(&self, setting: &Setting, i: usize, found: &mut Vec<(&'static str, bool, World)>) {
+        let shipper = &self.shippers[i];
+        if shipper.exit.is_none() {
+            if !shipper.machine.is_closed() {
+                self.spend(
+                    |b| &mut b.cuts,
+                    found,
+                    "the connection is cut",
+                    |world| {
+                        let connection = world.shippers[i].machine.connection();
+                        world.event(setting, i, Event::Lost { connection });
+                        true
+                    },
+                );
+            }
+            if let Some(Action::Save(known)) = shipper.pending.front().copied() {
+                self.spend(
+                    |b| &mut b.unsaved,
+                    found,
+                    "saving fails",
+                    |world| {
+                        world.shippers[i].pending.pop_front();
+                        world.save(setting, i, known, false);
+                        true
+                    },
+                );
+            }
+            self.spend(
+                |b| &mut b.ticks,
+                found,
+                "time goes by",
+                |world| {
+                    world.now += 1;
+                    world.sink.flushed = world.sink.then;
+                    world.sink.then = world.sink.messages.len();
+                    let now = world.now;
+                    world.event(setting, i, Event::Tick(now));
+                    true
+                },
+            );
+        }
+        if shipper.wire.front().is_some() {
+            self.spend(
+                |b| &mut b.duplicates,
+                found,
+                "a message is there twice",
+                |world| {
+                    let message = world.shippers[i].wire.front().cloned().unwrap();
+                    world.bury([message].into());
+                    true
+                },
+            );
+        }
+        self.spend(
+            |b| &mut b.crashes,
+            found,
+            "it is killed and started",
+            |world| {
+                world.restart(setting, i);
+                true
+            },
+        );
+        if shipper.file.is_some() {
+            self.spend(
+                |b| &mut b.lost_files,
+                found,
+                "it is killed, its file lost",
+                |world| {
+                    world.shippers[i].file = None;
+                    world.seen.lost_file = true;
+                    world.restart(setting, i);
+                    true
+                },
+            );
+        }
+    }
+
+    fn restart(&mut self, setting: &Setting, i: usize) {
+        let file = self.shippers[i].file;
+        let machine = self.machine(setting, file);
+        let shipper = &mut self.shippers[i];
+        let wire = std::mem::take(&mut shipper.wire);
+        shipper.pending.clear();
+        shipper.answers.clear();
+        shipper.machine = machine;
+        (shipper.looked, shipper.opened, shipper.exit) = (None, None, None);
+        self.bury(wire);
+    }
+
+    pub(crate) fn sink_steps(&self, found: &mut Vec<(&'static str, bool, World)>) {
+        if !self.sink.messages.is_empty() && self.budget.restores > 0 {
+            self.spend(
+                |b| &mut b.copies,
+                found,
+                "the sink is copied",
+                |world| {
+                    world.copy = Some(world.sink.messages.clone());
+                    true
+                },
+            );
+        }
+        if let Some(copy) = &self.copy {
+            self.spend(
+                |b| &mut b.restores,
+                found,
+                "the sink is put back",
+                |world| {
+                    world.seen.sink_went_back = true;
+                    world.sink.put_back(copy.clone());
+                    *copy != self.sink.messages
+                },
+            );
+        }
+        for to in self.sink.flushed..self.sink.messages.len() {
+            self.spend(
+                |b| &mut b.forgets,
+                found,
+                "the sink forgets",
+                |world| {
+                    world.sink.messages.truncate(to);
+                    world.sink.trimmed = world.sink.trimmed.min(to);
+                    world.sink.then = world.sink.then.min(to);
+                    world.seen.was_emptied |=
+                        !world.sink.messages.iter().any(|m| m.header.kind != Kind::Opening);
+                    true
+                },
+            );
+        }
+        if !self.sink.messages.is_empty() {
+            self.spend(
+                |b| &mut b.wipes,
+                found,
+                "the sink is wiped",
+                |world| {
+                    world.seen.sink_is_new = true;
+                    world.sink.put_back(vec![]);
+                    true
+                },
+            );
+            self.spend(
+                |b| &mut b.rebirths,
+                found,
+                "the sink is made anew",
+                |world| {
+                    world.seen.sink_is_new = true;
+                    world.sink.put_back(vec![]);
+                    world.sink.born += 1;
+                    true
+                },
+            );
+            self.spend(
+                |b| &mut b.trims,
+                found,
+                "the sink's retention",
+                |world| {
+                    world.seen.was_trimmed = true;
+                    world.sink.trimmed = world.sink.messages.len();
+                    true
+                },
+            );
+        }
+    }
+
+    pub(crate) fn log_steps(&self, setting: &Setting, found: &mut Vec<(&'static str, bool, World)>) {
+        for i in 0..self.logs.len() {
+            // What nobody ships is there for the judge alone.
+            if !self.shippers.iter().any(|shipper| shipper.log == i) {
+                continue;
+            }
+            let log = &self.logs[i];
+            self.spend(
+                |b| &mut b.appends,
+                found,
+                "a byte is appended",
+                |world| {
+                    world.logs[i].append(false);
+                    true
+                },
+            );
+            self.spend(
+                |b| &mut b.holes,
+                found,
+                "a writer is killed",
+                |world| {
+                    world.logs[i].append(true);
+                    true
+                },
+            );
+            if log.durable < log.bytes.len() {
+                let mut world = self.clone();
+                world.logs[i].durable = log.bytes.len();
+                found.push(("the log is synced", true, world));
+            }
+            if log.hold.is_some_and(|hold| hold > log.oldest as u64) {
+                let mut world = self.clone();
+                world.logs[i].oldest = log.hold.unwrap() as usize;
+                found.push(("prune", false, world));
+            }
+            if log.oldest < log.durable {
+                self.spend(
+                    |b| &mut b.forced_prunes,
+                    found,
+                    "prune, forced",
+                    |world| {
+                        world.seen.was_forced = true;
+                        world.logs[i].oldest = world.logs[i].durable;
+                        true
+                    },
+                );
+            }
+        }
+        self.host_steps(setting, found);
+    }
+
+    fn host_steps(&self, setting: &Setting, found: &mut Vec<(&'static str, bool, World)>) {
+        for is_kept in [false, true] {
+            self.spend(
+                |b| &mut b.power_cuts,
+                found,
+                "a power cut",
+                |world| {
+                    world.seen.was_cut = true;
+                    world.logs[0].power_cut(is_kept);
+                    if is_kept {
+                        world.logs[0].forget_holes();
+                    }
+                    world.restart(setting, 0);
+                    true
+                },
+            );
+        }
+        for with_file in [false, true] {
+            self.spend(
+                |b| &mut b.clones,
+                found,
+                "the host is cloned",
+                |world| {
+                    world.seen.was_cloned = true;
+                    let mut log = world.logs[0].clone();
+                    log.parts = Some((log.bytes.len(), 60));
+                    if !with_file {
+                        log.hold = None;
+                    }
+                    world.logs.push(log);
+                    let file = world.shippers[0].file.filter(|_| with_file);
+                    let log = world.logs.len() - 1;
+                    world.start(setting, log, file);
+                    true
+                },
+            );
+        }
+        if self.logs[0].durable > self.logs[0].oldest {
+            self.spend(
+                |b| &mut b.put_back,
+                found,
+                "the log is put back",
+                |world| {
+                    world.seen.was_put_back = true;
+                    let old = world.logs[0].clone();
+                    world.logs.push(old);
+                    let log = &mut world.logs[0];
+                    let to = log.durable - 1;
+                    log.bytes.truncate(to);
+                    (log.durable, log.parts) = (to, Some((to, 70)));
+                    world.restart(setting, 0);
+                    true
+                },
+            );
+        }
+        self.spend(
+            |b| &mut b.remade,
+            found,
+            "the log is made anew",
+            |world| {
+                let old = world.logs[0].clone();
+                world.logs.push(old);
+                world.logs[0] = History::new(8, 2);
+                world.restart(setting, 0);
+                true
+            },
+        );
+    }
+}
