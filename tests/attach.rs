@@ -245,6 +245,59 @@ fn only_the_last_to_leave_trims_in_whatever_order_they_leave() {
     assert_eq!(len_of(&scene), 200);
 }
 
+fn brief() -> Options {
+    options().brief(true)
+}
+
+#[test]
+fn a_log_that_is_opened_for_one_line_is_never_longer_than_its_lines() {
+    let scene = scene();
+    for lines in 1..=50 {
+        let log = brief().open_or_create(&scene.log).unwrap();
+        let mut writer = log.writer().unwrap();
+        append(&mut writer, lines - 1..lines, 100);
+        assert_eq!(len_of(&scene), lines * 100);
+        drop(writer);
+        log.close().unwrap();
+        assert_eq!(len_of(&scene), lines * 100);
+    }
+    assert_eq!(parse(&fs::read(&scene.log).unwrap()).lines[&1], (0..50).collect::<Vec<_>>());
+}
+
+#[test]
+fn who_opens_it_for_one_line_and_appends_another_has_space_for_more() {
+    let scene = scene();
+    let log = brief().open_or_create(&scene.log).unwrap();
+    let mut writer = log.writer().unwrap();
+    append(&mut writer, 0..1, 100);
+    assert_eq!(len_of(&scene), 100);
+    append(&mut writer, 1..2, 100);
+    assert_eq!(len_of(&scene), 4096);
+    drop(writer);
+    log.close().unwrap();
+    assert_eq!(len_of(&scene), 200);
+}
+
+#[test]
+fn first_lines_of_many_writers_at_once_are_all_there() {
+    let scene = scene();
+    let log = brief().max_writers(16).open_or_create(&scene.log).unwrap();
+    for round in 0..20 {
+        let writers: Vec<_> = (0..8).map(|_| log.writer().unwrap()).collect();
+        std::thread::scope(|scope| {
+            for (id, mut writer) in (0..).zip(writers) {
+                scope.spawn(move || writer.append(&message(id, round, 100 + id as usize)).unwrap());
+            }
+        });
+        log.trim(common::DEADLINE).unwrap();
+    }
+    log.close().unwrap();
+    let content = parse(&fs::read(&scene.log).unwrap());
+    for id in 0..8 {
+        assert_eq!(content.lines[&id], (0..20).collect::<Vec<_>>(), "writer {id}");
+    }
+}
+
 #[test]
 fn the_last_writer_trims_under_an_attached_reader_who_reads_on() {
     let scene = scene();

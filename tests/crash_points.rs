@@ -54,6 +54,7 @@ const fn asked(name: &'static str, prepare: fn(&Path), act: fn(&Path)) -> Scenar
 const SCENARIOS: &[Scenario] = &[
     heals("create", |_| {}, |log| drop(options().open_or_create(log))),
     heals("append", acknowledged, append),
+    heals("append one message to a log at rest", at_rest, append_one),
     heals("grow", acknowledged, grow),
     heals("trim", acknowledged, trim),
     heals("rotate", acknowledged, rotate),
@@ -90,6 +91,16 @@ fn acknowledged(log: &Path) {
     let mut before = Actor::new("before", &[("LOG", log.display().to_string())]);
     assert_eq!(before.hear(), "ready");
     before.kill();
+}
+
+fn at_rest(log: &Path) {
+    let opened = options().open_or_create(log).unwrap();
+    opened.writer().unwrap().append(b"acknowledged\n").unwrap();
+}
+
+fn append_one(log: &Path) {
+    let opened = options().brief(true).open(log).unwrap();
+    opened.writer().unwrap().append(b"in flight\n").unwrap();
 }
 
 fn before() {
@@ -141,9 +152,7 @@ fn other_epoch(log: &Path) {
 
 /// At rest, with something that `>>` put there.
 fn outside(log: &Path) {
-    let opened = options().open_or_create(log).unwrap();
-    opened.writer().unwrap().append(b"acknowledged\n").unwrap();
-    drop(opened);
+    at_rest(log);
     put_behind(log);
 }
 

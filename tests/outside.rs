@@ -107,6 +107,21 @@ fn zeros_alone_are_what_a_dead_grower_leaves_and_go() {
 }
 
 #[test]
+fn behind_a_writer_that_was_opened_for_one_line_they_are_kept() {
+    let scratch = Scratch::new();
+    let log = scratch.log(b"one\n");
+    let open = mmlog::Log::options().brief(true).open(&log).unwrap();
+    let mut writer = open.writer().unwrap();
+    writer.append(b"two\n").unwrap();
+    put_behind(&log, OUTSIDE);
+    writer.append(b"three\n").unwrap();
+    drop((writer, open));
+    let all = "one\ntwo\nby a script\nthree\n";
+    assert_eq!((content(&log).as_str(), fs::read_to_string(&log).unwrap().as_str()), (all, all));
+    mmlogctl("check", &log).arg("--deep").run();
+}
+
+#[test]
 fn a_writer_that_grows_the_log_cuts_them_off() {
     let scratch = Scratch::new();
     let log = scratch.log(b"one\n");

@@ -1,4 +1,4 @@
-//! Opens a log, appends one message and closes it, again and again, and prints the microseconds that takes: of a log that is there,
+//! Opens a log for one message ([`Options::brief`](mmlog::Options::brief)), appends it and closes it, again and again, and prints the microseconds that takes: of a log that is there,
 //! and of one that is not.
 //!
 //! ```text
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn once(path: &Path) -> mmlog::Result<Duration> {
     let begun = Instant::now();
-    let log = Log::options().open_or_create(path)?;
+    let log = Log::options().brief(true).open_or_create(path)?;
     let mut writer = log.writer()?;
     writer.append(b"one line\n")?;
     drop(writer);

@@ -25,6 +25,7 @@ mod straight;
 mod trouble;
 
 use std::io::IoSlice;
+use std::ops::Range;
 use std::sync::Arc;
 
 use behind::leave_behind;
@@ -43,6 +44,7 @@ use crate::durable::{self, Need};
 use crate::error::{At, Fault, Result};
 use crate::files::Files;
 use crate::files::content::has_nul;
+use crate::files::guard::SpaceFor;
 use crate::layout::{Control, MAX_MESSAGE};
 use crate::metadata::Gate;
 use crate::position::Position;
@@ -291,7 +293,7 @@ impl Writer {
         put: &impl Fn(&mut Target<'_>, u64) -> Put,
     ) -> std::result::Result<Position, Fault> {
         self.register(len)?;
-        let Self { files, lane, retired, slot: mine, held_up, others, clock, floor, .. } = self;
+        let Self { files, lane, retired, slot: mine, held_up, messages, others, clock, floor, .. } = self;
         let Some(slot) = *mine else { return Err(Fault::Replaced) };
         let (control, hot) = (files.control(), &files.meta.slots()[slot as usize].hot);
         if hot.pending().phase().is_some() {
@@ -303,8 +305,10 @@ impl Writer {
             let has_length = (1..=MAX_MESSAGE).contains(&len);
             let Some(here) = look(control, len, lane.segment.base()).filter(|_| has_length) else {
                 clock.look_soon();
-                let mine = (slot, *floor);
-                look_closely(files, lane, retired, mine, len, &mut tries, held_up.looks(control, hot, len))?;
+                let is_brief = files.config.brief && *messages == 0;
+                let space = if is_brief { SpaceFor::OneMessage } else { SpaceFor::More };
+                let (mine, looks) = ((slot, *floor), held_up.looks(control, hot, len));
+                look_closely(files, lane, retired, mine, (len, space), &mut tries, looks)?;
                 continue;
             };
             let base = lane.segment.base();
@@ -313,7 +317,7 @@ impl Writer {
             }
             // Mapped before a range is taken; where no mapping can be had, the copy goes by pwrite, which has to be
             // allowed.
-            let pwrite_from = pwrite_from(files, &lane.segment, others, here);
+            let pwrite_from = pwrite_from(files, &lane.segment, others, *messages, here..here + len);
             if len < pwrite_from && lane.leads_to(here) {
                 lane.have_ready(here, control.limit(), &pages);
                 break here;
@@ -389,7 +393,7 @@ impl Writer {
         }
         let pages = || files.pages();
         let way = Way { hint: &mut lane.hint, pins: &lane.pins, pages: &pages };
-        let pwrite_from = pwrite_from(files, &lane.segment, others, start);
+        let pwrite_from = pwrite_from(files, &lane.segment, others, *messages, start..start + len);
         if let Err(why) = put(&mut Target { segment: &lane.segment, pwrite_from, way }, start) {
             return Err(unstored(files, &lane.segment, why, start, len, doubt));
         }
@@ -447,10 +451,14 @@ fn look(control: &Control, len: u64, base: u64) -> Option<u64> {
     fits.then_some(now.start)
 }
 
-/// The length from which on a message at that position goes by `pwrite`.
-fn pwrite_from(files: &Files, segment: &Segment, others: &Others, at: u64) -> u64 {
-    let maps_long = others.append_at(at) && !files.config.writes_long;
-    segment.pwrite_from(at, maps_long, &|| files.pages())
+/// The length from which on a message at that position goes by `pwrite`, of a writer that has had so many. The first one of
+/// a brief one does where the file ends with it: the chunk is mapped by who goes on.
+fn pwrite_from(files: &Files, segment: &Segment, others: &Others, messages: u64, at: Range<u64>) -> u64 {
+    if files.config.brief && messages == 0 && at.end == files.control().limit() {
+        return 0;
+    }
+    let maps_long = others.append_at(at.start) && !files.config.writes_long;
+    segment.pwrite_from(at.start, maps_long, &|| files.pages())
 }
 
 type Put = std::result::Result<(), Unstored>;

@@ -22,7 +22,7 @@ use std::time::Duration;
 use crate::deadline::Deadline;
 use crate::error::Fault;
 use crate::files::Files;
-use crate::files::guard::LogLock;
+use crate::files::guard::{LogLock, SpaceFor};
 use crate::files::overdue::{Freed, Try};
 use crate::files::owner::Operation;
 use crate::files::turn::{Held, Turn};
@@ -54,13 +54,14 @@ impl Tries {
         files: &Files,
         guard: LogLock<'_>,
         len: u64,
+        space: SpaceFor,
         deadline: &Deadline,
     ) -> Result<(), Fault> {
         let control = files.control();
         let (base, start) = (control.base(), control.look().start);
         let (used, end) = (start.saturating_sub(base), start.saturating_add(len));
         let Some(size) = files.meta.longest_segment().filter(|size| used.saturating_add(len) > *size) else {
-            return grow(files, guard, end, deadline);
+            return grow(files, guard, end, space, deadline);
         };
         let has_failed = self.failed == Some(base);
         if !has_failed && due::by_message(used, len, size) {
@@ -73,11 +74,11 @@ impl Tries {
             let beyond = limit.saturating_sub(base).saturating_sub(size);
             let step = due::step_beyond(size, beyond, files.meta.geometry().chunk_size);
             let further = limit.saturating_add(step);
-            if further > end && guard.grow(further).is_ok() {
+            if further > end && guard.grow(further, SpaceFor::More).is_ok() {
                 return Ok(());
             }
         }
-        grow(files, guard, end, deadline)
+        grow(files, guard, end, space, deadline)
     }
 
     /// Whether this process has made space, or somebody else, as far as it goes.
@@ -132,8 +133,14 @@ impl Tries {
 
 /// Makes the data file reach position `end`. On a full disk, what the policy lets go goes first: `Ok` then says to look
 /// again. Also for a range in flight: the maintenance byte is only tried, and no gate closes without it.
-pub(crate) fn grow(files: &Files, guard: LogLock<'_>, end: u64, deadline: &Deadline) -> Result<(), Fault> {
-    let full = match guard.grow(end) {
+pub(crate) fn grow(
+    files: &Files,
+    guard: LogLock<'_>,
+    end: u64,
+    space: SpaceFor,
+    deadline: &Deadline,
+) -> Result<(), Fault> {
+    let full = match guard.grow(end, space) {
         Err(full @ Fault::NoSpace { .. }) => full,
         grown => return grown,
     };

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use crate::deadline::Deadline;
 use crate::error::Fault;
-use crate::files::guard::LogLock;
+use crate::files::guard::{LogLock, SpaceFor};
 use crate::files::owner::Operation;
 use crate::files::{Files, SLICE};
 use crate::metadata::Gate;
@@ -84,7 +84,15 @@ pub(crate) fn trim(files: &Files, deadline: &Deadline) -> Result<Trimmed, Fault>
 
 /// Trims, unless somebody else has a slot: another handle, or another process.
 pub(crate) fn trim_if_last(files: &Files, who: Last, deadline: &Deadline) -> Result<Option<Trimmed>, Fault> {
-    if files.is_last(who, deadline)? { trim(files, deadline).map(Some) } else { Ok(None) }
+    match files.leaves(who, deadline)? {
+        None => Ok(None),
+        // As after one append, or none.
+        Some(left) if left.before == left.after && !files.has_next() => {
+            files.note_time(now_ns());
+            Ok(Some(left))
+        }
+        Some(_) => trim(files, deadline).map(Some),
+    }
 }
 
 /// `Err` of the inner result: the slot that holds the drain up.
@@ -109,7 +117,7 @@ pub(crate) fn drain(
     at: u64,
     deadline: &Deadline,
 ) -> Result<Drained, Fault> {
-    let full = guard.grow(at).err();
+    let full = guard.grow(at, SpaceFor::More).err();
     files.wake_waiters();
     let drained = wait_until_final(files, guard, at, full, deadline)?;
     // Only holes lie beyond what the disk could give: nobody stores there.
@@ -169,14 +177,15 @@ impl Files {
         }
     }
 
-    /// The lock orders closers: of two, the later one sees no other.
-    fn is_last(&self, who: Last, deadline: &Deadline) -> Result<bool, Fault> {
+    /// What the last one leaves to be trimmed. The lock orders closers: of two, the later one sees no other. Whoever has it has
+    /// found the file as long as it says, and the gate open.
+    fn leaves(&self, who: Last, deadline: &Deadline) -> Result<Option<Trimmed>, Fault> {
         let _guard = self.lock(Operation::Close, deadline)?;
         let others = match who {
             Last::Handle => self.any_writer(),
             Last::Process => self.any_process(),
         };
-        others.map(|others| !others)
+        others.map(|others| (!others).then(|| plan(self)))
     }
 }
 

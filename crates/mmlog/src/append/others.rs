@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 
 use crate::chunks::Lane;
 use crate::files::Files;
+use crate::files::guard::SpaceFor;
 use crate::files::owner::Operation;
 use crate::layout::Control;
 
@@ -106,7 +107,7 @@ fn make_page_ready(files: &Files, lane: &Lane, page: Range<u64>) {
             .try_lock(Operation::Grow)
             .ok()
             .flatten()
-            .is_some_and(|lock| !late() && lock.grow(page.end).is_ok());
+            .is_some_and(|lock| !late() && lock.grow(page.end, SpaceFor::More).is_ok());
         if !grown {
             return;
         }

@@ -8,7 +8,7 @@ use nix::libc;
 use crate::carry_out::{self, Tries};
 use crate::chunks::{Lane, Retired, Segment, Unstored};
 use crate::error::Fault;
-use crate::files::guard::LogLock;
+use crate::files::guard::{LogLock, SpaceFor};
 use crate::files::owner::Operation;
 use crate::files::turn::Turn;
 use crate::files::{Files, guard, meta};
@@ -34,7 +34,7 @@ pub(super) fn look_closely(
     lane: &mut Lane,
     retired: &mut Option<Retired>,
     (slot, floor): (u32, u64),
-    len: u64,
+    (len, space): (u64, SpaceFor),
     tries: &mut Tries,
     mut looks: impl FnMut(),
 ) -> std::result::Result<(), Fault> {
@@ -68,7 +68,7 @@ pub(super) fn look_closely(
         match files.turn(Operation::Grow, &deadline, &mut fits)? {
             Turn::Ready(()) if control.base() == lane.segment.base() => return Ok(()),
             Turn::Locked(guard) if control.base() == lane.segment.base() => {
-                tries.make_space(files, guard, len, &deadline)?;
+                tries.make_space(files, guard, len, space, &deadline)?;
             }
             // Without the lock, which is taken there if it must be.
             turn => {
@@ -100,7 +100,7 @@ pub(super) fn wait_for_space(
         }
         match files.turn(Operation::Grow, &deadline, &mut ready)? {
             Turn::Ready(()) => return Ok(()),
-            Turn::Locked(guard) => carry_out::grow(files, guard, start + len, &deadline)?,
+            Turn::Locked(guard) => carry_out::grow(files, guard, start + len, SpaceFor::More, &deadline)?,
         }
     }
 }

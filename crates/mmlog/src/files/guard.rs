@@ -35,6 +35,15 @@ const PROBE_MOST: u64 = 1 << 20;
 /// recognised.)
 const FIRST: u64 = 64 << 10;
 
+/// What the data file grows for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum SpaceFor {
+    /// A message of a writer that most likely has no other.
+    OneMessage,
+    /// What comes after it, too.
+    More,
+}
+
 /// The log's lock, held.
 pub(crate) struct LogLock<'a> {
     pub(super) files: &'a Files,
@@ -75,8 +84,8 @@ impl Files {
                 // The lock is free already, or not yet: whoever died in it had all of the rest.
                 Quieted::Recovering => return Ok(false),
             };
-            guard.verify(rebooted.as_ref())?;
-            guard.recover(rebooted.as_ref())?;
+            let found = guard.verify(rebooted.as_ref())?;
+            guard.recover(rebooted.as_ref(), found)?;
             Ok(true)
         });
         // Whatever they found, it was zeros if the metadata is cut by now.
@@ -112,8 +121,8 @@ impl LogLock<'_> {
         self.files.control()
     }
 
-    /// The files behind the handle are still those at its path.
-    pub(super) fn verify(&mut self, rebooted: Option<&Quiet>) -> Result<(), Fault> {
+    /// The files behind the handle are still those at its path; the data file's length.
+    pub(super) fn verify(&mut self, rebooted: Option<&Quiet>) -> Result<u64, Fault> {
         let verified = self.find_segment(rebooted).and_then(|()| self.verify_data());
         // What is wrong with the data file may be that somebody removed, and perhaps made anew, both files.
         if self.files.is_current()? { verified } else { Err(Fault::Replaced) }
@@ -139,28 +148,31 @@ impl LogLock<'_> {
         self.files.scan_slots(bound)
     }
 
-    fn verify_data(&mut self) -> Result<(), Fault> {
+    fn verify_data(&mut self) -> Result<u64, Fault> {
         let recorded = self.files.meta.header().identity.inode.load(Ordering::Relaxed);
         let found = self.files.find(Part::Data)?;
-        match found.map(|f| (f.id, f.is_emptied())) {
+        match found.map(|f| (f.id, f.is_emptied(), f.len)) {
             None => Err(Fault::NoData),
-            Some(((_, found), is_emptied)) if found != recorded => {
+            Some(((_, found), is_emptied, _)) if found != recorded => {
                 Err(Fault::replaced_by(is_emptied, recorded, found))
             }
-            Some(((device, _), _)) => {
+            Some(((device, _), _, len)) => {
                 self.segment = self.files.renew()?;
                 if recorded != self.segment.inode() {
                     return Err(Fault::Replaced);
                 }
                 // Whoever opened it here has found that it is the log's on another mount.
                 let known = &self.files.meta.header().identity.device;
-                if known.load(Ordering::Relaxed) == device { Ok(()) } else { self.note_mount() }
+                if known.load(Ordering::Relaxed) != device {
+                    self.note_mount()?;
+                }
+                Ok(len)
             }
         }
     }
 
     /// Journal first, then the size rule: `file_size` is the truth. After a reboot it is not.
-    fn recover(&self, rebooted: Option<&Quiet>) -> Result<(), Fault> {
+    fn recover(&self, rebooted: Option<&Quiet>, found: u64) -> Result<(), Fault> {
         if let Some(quiet) = rebooted {
             return self.recover_after_reboot(quiet);
         }
@@ -174,7 +186,7 @@ impl LogLock<'_> {
         self.files.meta.check_positions()?;
         let (file_size, limit) = (control.file_size(), control.limit());
         self.believe(file_size);
-        let (found, end) = (self.data_len()?, control.base() + file_size);
+        let end = control.base() + file_size;
         if found < file_size {
             return Err(Fault::Truncated { expected: file_size, found });
         }
@@ -303,12 +315,12 @@ impl LogLock<'_> {
     /// what holds `end`. Beyond that segment it is `end` to the byte. (Not: the page. What is left of it lets others append
     /// there, and reserve beyond it, so that each who comes too late makes room for the next.)
     ///
-    /// A file that is new, or was cut when the log was closed, has less at first: whoever opens a log for one line need not have
-    /// a chunk allocated and given back.
+    /// A file that is new, or was cut when the log was closed, has less at first: whoever opens a log for a few lines need not
+    /// have a chunk allocated and given back; for one message it ends there, to the byte.
     ///
     /// # Errors
     /// [`Fault::NoSpace`] when not even that can be had; nothing has changed then.
-    pub(crate) fn grow(&self, end: u64) -> Result<(), Fault> {
+    pub(crate) fn grow(&self, end: u64, space: SpaceFor) -> Result<(), Fault> {
         let control = self.control();
         if end <= control.limit() {
             return Ok(());
@@ -319,11 +331,14 @@ impl LogLock<'_> {
         let least = need.next_multiple_of(page_size());
         let whole = need.next_multiple_of(self.files.meta.geometry().chunk_size);
         let is_cut = from == 0 || from % page_size() != 0;
+        let is_all = is_cut && space == SpaceFor::OneMessage;
         let mut to = match self.files.meta.longest_segment() {
             Some(most) if need > most => need,
+            _ if is_all => need,
             most => if is_cut { need.next_multiple_of(FIRST) } else { whole }.min(most.unwrap_or(whole)),
         };
-        let page_end = from.next_multiple_of(page_size());
+        // Little is had by writing it as soon as by allocating it, and then belongs to nobody else either.
+        let page_end = if is_all && to - from <= FIRST { to } else { from.next_multiple_of(page_size()) };
         let zeros = vec![0; (page_end.min(to) - from) as usize];
         loop {
             // Zeros behind a cut: a store that came late may have left bytes in the last page.

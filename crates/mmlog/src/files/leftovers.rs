@@ -99,6 +99,11 @@ impl Files {
         Ok(())
     }
 
+    /// Whether a rotator's file may be there.
+    pub(crate) fn has_next(&self) -> bool {
+        !matches!(self.place.find(Part::Next), Ok(None))
+    }
+
     /// Takes a dead rotator's file away. The caller has the maintenance byte, and has had the lock.
     /// An error where something else has its name.
     pub(crate) fn remove_next(&self) -> Result<(), Fault> {

@@ -153,6 +153,8 @@ pub(crate) struct Config {
     pub(crate) drop_behind: u64,
     /// Long messages by `pwrite` also beside others.
     pub(crate) writes_long: bool,
+    /// Its writers have one message each, as far as is known.
+    pub(crate) brief: bool,
     /// Its readers only look, and are no users of the log.
     pub(crate) looks: bool,
     /// The logs that it is looked at with.

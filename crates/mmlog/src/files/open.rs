@@ -47,6 +47,8 @@ pub(super) struct Opened {
     pub(super) id: (u64, u64),
     pub(super) made: MadeAs,
     access: Access,
+    /// Read, not mapped.
+    plain: bool,
 }
 
 impl Files {
@@ -212,7 +214,7 @@ impl<'a> Opening<'a> {
                 self.pause()?;
                 continue;
             };
-            self.is_read_plainly(&opened)?;
+            let opened = Opened { plain: self.is_read_plainly(&opened)?, ..opened };
             let stage = match self.metadata {
                 Metadata::Keep => meta::stage(&opened.file)?,
                 Metadata::Rebuild => Stage::Unfinished,
@@ -266,7 +268,7 @@ impl<'a> Opening<'a> {
             Err(e) => return Err(Fault::io("open the metadata file for locks")(e)),
         };
         let (same, made) = (self.is_still(id)?, MadeAs { inode: id.1, born_ns: found.born_ns });
-        Ok(same.then_some(Opened { file, lock_file, id, made, access }))
+        Ok(same.then_some(Opened { file, lock_file, id, made, access, plain: false }))
     }
 
     /// Whether a copy of a log is read with `read` alone, on a file system where memory is not shared as it has to be.
@@ -351,7 +353,7 @@ impl<'a> Opening<'a> {
 
     pub(super) fn assemble(&self, opened: Opened, origin: Origin) -> std::result::Result<Files, Fault> {
         let protection = if opened.access == Access::Read { Protection::Read } else { Protection::ReadWrite };
-        let plain = self.is_read_plainly(&opened)?;
+        let plain = opened.plain;
         let version_1 = !self.intent.writes() && meta::stage(&opened.file)? == Stage::Version1;
         let meta = match version_1 {
             true => self.show_version_1(&opened.file)?,
@@ -456,13 +458,14 @@ impl<'a> Opening<'a> {
             }
             Err(CannotOpen::Fault(fault)) => return Err(fault),
         };
-        let stat = data.metadata().map_err(Fault::io("stat the data file"))?;
-        if !self.is_read_plainly(opened)? {
-            self.check_data(&data, &stat)?;
-        }
         let found = Found::by(&data).map_err(Fault::io("stat the data file"))?;
+        // On the device of the metadata it is on that file system, which was looked at.
+        if !opened.plain && (found.odd_kind().is_some() || found.id.0 != opened.id.0) {
+            self.check_data(&data, &data.metadata().map_err(Fault::io("stat the data file"))?)?;
+        }
         dir.admit(&found).map_err(Stranger::of_data)?;
-        let other_device = stat.dev() != meta.header().identity.device.load(Ordering::Relaxed);
+        let (base, chunk_size) = (entry.base, meta.chunk_of_segment());
+        let other_device = found.id.0 != meta.header().identity.device.load(Ordering::Relaxed);
         if self.intent.writes() && other_device && boot()? == Boot::This {
             drop(data);
             let mut looks = 0;
@@ -482,10 +485,8 @@ impl<'a> Opening<'a> {
             if !is_of(&entry, &data)? {
                 return Err(Fault::Replaced);
             }
-            let (base, chunk_size) = (entry.base, meta.chunk_of_segment());
             return Ok(Segment::new(data, base, stat.ino(), chunk_size, self.config.ring_chunks));
         }
-        let (base, chunk_size) = (entry.base, meta.chunk_of_segment());
         let inode = number_of(&entry, &data, &found);
         Ok(Segment::new(data, base, inode, chunk_size, self.config.ring_chunks))
     }

@@ -44,6 +44,7 @@ impl Default for Options {
             carries_out_policy: std::env::var_os("MMLOG_NO_POLICY").is_none(),
             drop_behind: 0,
             writes_long: false,
+            brief: false,
             looks: false,
             together: None,
         })
@@ -243,6 +244,26 @@ impl Options {
     /// ```
     pub fn write_long(mut self, yes: bool) -> Self {
         self.0.writes_long = yes;
+        self
+    }
+
+    /// Whether this handle is most likely for one message, as of a program that runs now and then to log a line; no if not set.
+    ///
+    /// The first message of each of its writers is then written by a system call, without space allocated ahead where the log
+    /// was at rest: nothing is mapped, and there is nothing to cut off at the end. What comes after it is appended as
+    /// always.
+    ///
+    /// ```
+    /// # fn main() -> mmlog::Result<()> {
+    /// # let dir = tempfile::tempdir().unwrap();
+    /// # let path = dir.path().join("app.log");
+    /// let log = mmlog::Log::options().brief(true).open_or_create(&path)?;
+    /// log.writer()?.append(b"backup done\n")?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn brief(mut self, yes: bool) -> Self {
+        self.0.brief = yes;
         self
     }
 

@@ -23,6 +23,8 @@ pub(crate) struct Wanted<'a> {
     /// What is stored first begins a line of its own: behind a file that was adopted, or bytes that were taken over or
     /// recovered, without a newline at the end, also where they are in an old segment by now.
     pub(crate) begins_a_line: bool,
+    /// Nobody has more to say than what is to be read: most likely one append.
+    pub(crate) is_all: bool,
 }
 
 /// Why nothing was stored.
@@ -72,7 +74,8 @@ impl Opened {
         let args = wanted.args;
         let options = args.access.options(&args.log).stop(patience.signals.flag());
         // The processors are also those of whoever writes into the pipe.
-        let options = options.write_long(true).drop_behind(args.drop_behind.unwrap_or(0));
+        let options =
+            options.write_long(true).brief(wanted.is_all).drop_behind(args.drop_behind.unwrap_or(0));
         let options = args.creation.apply(options);
         let log = patience.insist(out, &args.log, || {
             if args.no_create { options.open(&args.log) } else { options.open_or_create(&args.log) }

@@ -109,7 +109,8 @@ pub fn run(args: &AppendArgs, out: &mut Output) -> Result<Exit, Failure> {
     let output = (args.tee || args.tee_ends).then_some(place::Stream::Output);
     let streams: Vec<_> = [place::Stream::Input, place::Stream::Error].into_iter().chain(output).collect();
     place::refuse_named(&storing.log, &streams)?;
-    let wanted = Wanted { args: storing, streams: &streams, begins_a_line: !args.raw };
+    let is_all = input.has_producer() && !input.is_open();
+    let wanted = Wanted { args: storing, streams: &streams, begins_a_line: !args.raw, is_all };
     let store = Store::open(wanted, storing.on_full, &signals, progress, out)
         .map_err(|e| counted(e, input.lying()))?;
     let copies = Copies::asked(args.tee, args.tee_ends, Standard::Output);

@@ -108,7 +108,7 @@ pub fn run(args: &ExecArgs, out: &mut Output) -> ExitCode {
     if let Err(failure) = place::refuse_named(&args.storing.log, &ours) {
         return failed(&failure, out);
     }
-    let wanted = Wanted { args: &args.storing, streams: &ours, begins_a_line: true };
+    let wanted = Wanted { args: &args.storing, streams: &ours, begins_a_line: true, is_all: false };
     let store = match Store::open(wanted, on_full, &signals, Progress::hidden(), out) {
         Ok(store) => store,
         Err(failure) => return failed(&failure, out),
