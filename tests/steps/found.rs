@@ -8,8 +8,8 @@ use mmlog::{
     Damage, Distrust, Fault, FeederStopped, Finding, FindingId, FollowerStatus, Freezer, HoldStatus, Hole,
     HoleKind, InFlight, Opener, OutputFull, OutputReader, OutsideBytes, PanicRecord, Phase, PolicyState,
     ProcessState, ReadOnly, Recovered, RemovedHeld, Rights, Seat, SegmentFlaw, Severity, SlotWaiters, State,
-    Status, StillOpen, Stray, Thresholds, Unrecovered, Version1Flags, Waiting, Want, WhyReadOnly,
-    WriterStatus, with_log,
+    Status, StillOpen, Thresholds, Unrecovered, Version1Flags, Waiting, Want, WhyReadOnly, WriterStatus,
+    with_log,
 };
 
 use super::{outside, policies};
@@ -47,13 +47,7 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
         }
         FindingId::MetadataCopied => {
             damaged(id, &mut with);
-            for of in [Stray::Renamed, Stray::SecondName, Stray::Copy] {
-                with(&|s| {
-                    s.metadata_path = s.path.with_file_name("other's.mmlog");
-                    let metadata_of = Some(of(s.path.clone()));
-                    s.damage = vec![Damage { metadata_of, ..damage(id) }];
-                });
-            }
+            outside::strays(&mut with);
         }
         FindingId::DataTruncated
         | FindingId::OverlayView

@@ -1,6 +1,6 @@
 //! What somebody who is no writer does to a log, as a look may find it.
 
-use mmlog::{Opener, OutsideBytes};
+use mmlog::{Damage, FindingId, Opener, OutsideBytes, Stray};
 
 use super::found::With;
 
@@ -14,5 +14,17 @@ pub(super) fn live(with: With<'_>) {
                 s.strangers.clone_from(&strangers);
             });
         }
+    }
+}
+
+/// Another name, or a copy, of metadata that is the log's.
+pub(super) fn strays(with: With<'_>) {
+    for of in [Stray::Renamed, Stray::SecondName, Stray::Copy] {
+        with(&|s| {
+            s.metadata_path = s.path.with_file_name("other's.mmlog");
+            let metadata_of = Some(of(s.path.clone()));
+            let damage = Damage::new(FindingId::MetadataCopied, "it is not as it was".to_owned());
+            s.damage = vec![Damage { metadata_of, ..damage }];
+        });
     }
 }
