@@ -84,7 +84,7 @@ typedef struct mmlog_options_t {
   uint64_t drop_behind;         /* what lies so far behind leaves the page cache: as the kernel likes */
   const mmlog_policy_t *policy; /* of a log that is made */
   const char *old_directory;    /* where old segments are, if the metadata names it and it is elsewhere */
-  uint32_t ring_chunks;         /* chunks that stay mapped: 4 */
+  uint32_t ring_chunks;         /* chunks that stay mapped, at most 1024: 4 */
   uint32_t max_writers;         /* of all processes together: 1024 */
   uint32_t mode;                /* permission bits of a log that is made: 0666 less the umask */
   uint32_t gate_ms;             /* how long a trim or rotation may hold writers up: 50 */

@@ -64,6 +64,7 @@ struct Options : mmlog_options_t {
 class Log {
  public:
   static Result<Log> open(const std::string &path, const Options &options = Options()) {
+    if (path.find('\0') != std::string::npos) return Error(MMLOG_INVALID, "a path has no NUL");
     log_handle_t *handle = nullptr;
     return mmlog_open_with(path.c_str(), &options, &handle) == 0 ? Result<Log>(Log(handle)) : Error::last();
   }
@@ -158,6 +159,7 @@ struct Event {
 class Follower {
  public:
   static Result<Follower> open(const std::string &path, std::uint64_t from = MMLOG_OLDEST, std::size_t buffer = 65536) {
+    if (path.find('\0') != std::string::npos) return Error(MMLOG_INVALID, "a path has no NUL");
     mmlog_follower_t *follower = nullptr;
     int code = mmlog_follow_open(path.c_str(), from, &follower);
     return code == 0 ? Result<Follower>(Follower(follower, buffer)) : Error::last();

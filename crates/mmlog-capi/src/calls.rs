@@ -93,6 +93,9 @@ unsafe fn given(options: *const mmlog_options_t) -> Outcome<How> {
     if from.max_writers > 0 {
         to = to.max_writers(from.max_writers);
     }
+    if from.mode > 0o7777 {
+        return Err(Failure::invalid("mode has to be permission bits, as 0640"));
+    }
     if from.mode > 0 {
         to = to.mode(from.mode);
     }

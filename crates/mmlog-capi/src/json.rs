@@ -1,4 +1,4 @@
-//! A status as one JSON object: the keys of `mmlogctl status -o json` that a program looks at, with the same values.
+//! A status as one JSON object: the keys of `mmlogctl status --json` that a program looks at, with the same values.
 
 use std::fmt::{Display, Write};
 use std::path::Path;

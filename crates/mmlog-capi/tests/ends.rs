@@ -65,6 +65,12 @@ fn a_log_whose_data_file_was_removed_is_not_opened_and_errno_says_so() {
 }
 
 #[test]
+fn what_a_program_without_standard_streams_prints_goes_into_no_file_of_the_log() {
+    let Some((left, _)) = ends("streamless") else { return };
+    assert_eq!(left, b"one\ntwo\n");
+}
+
+#[test]
 fn a_plain_file_becomes_the_beginning_of_the_log() {
     let Some((left, _)) = ends("adopts") else { return };
     assert_eq!(left, b"it was here before\nit came later\n");

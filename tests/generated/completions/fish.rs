@@ -63,7 +63,7 @@ function __mmlogctl_in
 end
 
 function __mmlogctl_in_program
-    test (__mmlogctl_command) = exec
+    test "$(__mmlogctl_command)" = exec
     and contains -- -- (commandline -opc)
 end
 

@@ -257,6 +257,13 @@ static void sizes(void)
     CHECK(mmlog_open_with(path, &newer.known, &log) == 0 && mmlog_close(log) == 0);
     newer.known.size = sizeof newer.known;
     CHECK(mmlog_open_with(path, &newer.known, &log) == MMLOG_INVALID);
+    memset(&newer, 0, sizeof newer);
+    newer.known.size = sizeof newer.known;
+    newer.known.mode = 010000;
+    CHECK(mmlog_open_with(path, &newer.known, &log) == MMLOG_INVALID);
+    newer.known.mode = 0;
+    newer.known.ring_chunks = UINT32_MAX;
+    CHECK(mmlog_open_with(path, &newer.known, &log) == 0 && mmlog_close(log) == 0);
     CHECK(mmlog_open_with(path, NULL, NULL) == MMLOG_INVALID && mmlog_last_error() == MMLOG_INVALID);
     CHECK(mmlog_append(NULL, "a", 1, NULL) == MMLOG_INVALID && errno == EINVAL);
     log = opened();

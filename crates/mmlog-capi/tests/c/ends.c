@@ -2,6 +2,7 @@
 #include <mmlog.h>
 
 #include <errno.h>
+#include <fcntl.h>
 #include <pthread.h>
 #include <sched.h>
 #include <signal.h>
@@ -223,11 +224,25 @@ static void adopts(void)
     free(log);
 }
 
+/* Started without standard streams: what is printed goes nowhere, above all not into the log. */
+static void streamless(void)
+{
+    for (int stream = 0; stream < 3; stream++)
+        close(stream);
+    log_handle_t *log = opened();
+    CHECK(mmlog_insert(log, "one\n", 4));
+    for (int stream = 0; stream < 3; stream++)
+        CHECK(write(stream, "said by somebody", 16) < 0);
+    CHECK(mmlog_insert(log, "two\n", 4));
+    free(log);
+}
+
 int main(int argc, char **argv)
 {
     static const struct part all[] = {
         {"killed", killed}, {"exits", exits}, {"data_gone", data_gone}, {"opens_none", opens_none}, {"adopts", adopts},
         {"original_format", original_format}, {"reopened", reopened}, {"closed_together", closed_together},
+        {"streamless", streamless},
     };
     return RUN(argc, argv, all);
 }

@@ -24,6 +24,9 @@ static void layer(const std::string &path)
     auto none = mmlog::Log::open(path, options);
     CHECK(!none && none.error().code() == MMLOG_NO_LOG && none.error().text().find(path) != std::string::npos);
 
+    CHECK(mmlog::Log::open(path + '\0' + "more").error().code() == MMLOG_INVALID);
+    CHECK(mmlog::Follower::open(path + '\0' + "more").error().code() == MMLOG_INVALID);
+
     auto opened = mmlog::Log::open(path);
     CHECK(opened);
     mmlog::Log log = std::move(*opened);

@@ -38,7 +38,7 @@ def _bytes(what: str, value: Optional[Size]) -> Optional[int]:
 
 
 def milliseconds(what: str, value: Optional[Age]) -> int:
-    """0 for None."""
+    """0 for None, which C takes for the default: what is less than a millisecond is one."""
     if value is None:
         return 0
     seconds: Any = value
@@ -50,7 +50,7 @@ def milliseconds(what: str, value: Optional[Age]) -> int:
     # What is not a number is not 0 or more either.
     if not (isinstance(seconds, (int, float)) and seconds >= 0):
         raise _invalid(what, value, "seconds, a timedelta, or as 90s, 15m, 24h, 30d")
-    return FOREVER if seconds * 1000 >= FOREVER else round(seconds * 1000)
+    return FOREVER if seconds * 1000 >= FOREVER else max(1, round(seconds * 1000))
 
 
 @dataclasses.dataclass(frozen=True)

@@ -64,10 +64,10 @@ impl Options {
         self
     }
 
-    /// Chunks that this handle keeps mapped, at least 2. What is far behind the last message is mapped without memory:
+    /// Chunks that this handle keeps mapped, 2 to 1024: fewer are taken for 2, more for 1024. What is far behind the last message is mapped without memory:
     /// a process lets go of it, 2 MiB at a time.
     pub fn ring_chunks(mut self, chunks: usize) -> Self {
-        self.0.ring_chunks = chunks.max(2);
+        self.0.ring_chunks = chunks.clamp(2, 1024);
         self
     }
 
