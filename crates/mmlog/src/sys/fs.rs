@@ -5,12 +5,13 @@ use std::ffi::CString;
 use std::fs::{File, Metadata};
 use std::io;
 use std::ops::Range;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt;
 
 use nix::libc;
 use nix::sys::statfs::{self, FsType};
 use rustix::fs::AtFlags;
+use rustix::io::fcntl_dupfd_cloexec;
 
 use crate::error::Fault;
 
@@ -136,6 +137,13 @@ pub(crate) fn touch(file: &File) -> io::Result<()> {
     use rustix::fs::{Timespec, Timestamps, UTIME_NOW, futimens};
     let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
     Ok(futimens(file, &Timestamps { last_access: now, last_modification: now })?)
+}
+
+/// The same file by a descriptor that is no standard stream's: where a program was started without them, what anybody prints
+/// would go into the file.
+pub(crate) fn beyond_streams(fd: OwnedFd) -> io::Result<OwnedFd> {
+    const FIRST: i32 = 3;
+    if fd.as_raw_fd() >= FIRST { Ok(fd) } else { Ok(fcntl_dupfd_cloexec(fd, FIRST)?) }
 }
 
 /// How many inodes a file with two names takes at most: in tmpfs each name has one.

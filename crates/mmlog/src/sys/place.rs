@@ -7,7 +7,7 @@
 use std::ffi::{OsStr, OsString};
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
@@ -17,7 +17,7 @@ use rustix::fs::{
     AtFlags, Dir, FileType, Mode, OFlags, ResolveFlags, Statx, StatxFlags, StatxTimestamp, linkat, openat,
     openat2, renameat, statat, statx, unlinkat,
 };
-use rustix::io::{Errno, fcntl_dupfd_cloexec};
+use rustix::io::Errno;
 
 use super::fs;
 use super::holders::{Link, links};
@@ -175,13 +175,6 @@ pub(crate) enum Way {
     Below,
     /// As the name says.
     Any,
-}
-
-/// The same file by a descriptor that is no standard stream's: where a program was started without them, what anybody prints
-/// would go into the file.
-fn beyond_streams(fd: OwnedFd) -> io::Result<OwnedFd> {
-    const FIRST: i32 = 3;
-    if fd.as_raw_fd() >= FIRST { Ok(fd) } else { Ok(fcntl_dupfd_cloexec(fd, FIRST)?) }
 }
 
 /// Opens a directory below another one. An error of [`is_elsewhere`] when the way there leads out of it, or across a link.
@@ -346,7 +339,7 @@ impl Place {
         };
         loop {
             match openat(&self.directory, name, common | flags, Mode::from_raw_mode(mode)) {
-                Ok(fd) => return Ok(beyond_streams(fd)?.into()),
+                Ok(fd) => return Ok(fs::beyond_streams(fd)?.into()),
                 Err(Errno::INTR) => {}
                 Err(e) => return Err(e.into()),
             }
