@@ -102,7 +102,7 @@ fn metadata_without_its_data_file_is_damage() {
         &["init", "append", "cat", "tail", "trim"],
         &log,
         4,
-        &["data file is gone; ", "repair --recreate"],
+        &["data file is gone, for at least ", "repair --recreate"],
     );
     has_status(&log, "DAMAGED", "the data file is gone");
 }
@@ -230,6 +230,14 @@ fn a_newer_version_is_refused_by_its_format() {
         let format = format!("format {version}, this build reads");
         refused(&KEEPING, &log, 1, &[&format, "; use a newer build"]);
     }
+}
+
+#[test]
+fn metadata_that_somebody_printed_over_is_no_newer_version() {
+    let scratch = Scratch::new();
+    let log = log_with(&scratch, at::VERSION, b"some library complains");
+    let problem = ["not a log's metadata", "other bytes were written over its beginning", "repair --rebuild"];
+    refused(&KEEPING, &log, 1, &problem);
 }
 
 #[test]

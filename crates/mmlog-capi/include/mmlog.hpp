@@ -68,6 +68,8 @@ class Log {
     log_handle_t *handle = nullptr;
     return mmlog_open_with(path.c_str(), &options, &handle) == 0 ? Result<Log>(Log(handle)) : Error::last();
   }
+  Log(const Log &) = delete;
+  Log &operator=(const Log &) = delete;
   Log(Log &&other) noexcept : handle_(std::exchange(other.handle_, nullptr)) {}
   Log &operator=(Log &&other) noexcept {
     std::swap(handle_, other.handle_);
@@ -164,6 +166,8 @@ class Follower {
     int code = mmlog_follow_open(path.c_str(), from, &follower);
     return code == 0 ? Result<Follower>(Follower(follower, buffer)) : Error::last();
   }
+  Follower(const Follower &) = delete;
+  Follower &operator=(const Follower &) = delete;
   Follower(Follower &&other) noexcept
       : follower_(std::exchange(other.follower_, nullptr)), buffer_(std::move(other.buffer_)) {}
   Follower &operator=(Follower &&other) noexcept {

@@ -71,7 +71,10 @@ unsafe fn given(options: *const mmlog_options_t) -> Outcome<How> {
     }
     // SAFETY: not null, and the caller's promise.
     let from = unsafe { sized::read(options) }?;
-    if from.flags & !FLAGS != 0 || from.reserved != 0 {
+    if from.reserved != 0 {
+        return Err(Failure::invalid("reserved has to be 0"));
+    }
+    if from.flags & !FLAGS != 0 {
         return Err(Failure::invalid(format!(
             "flags are {:#x}, which this libmmlog does not know",
             from.flags

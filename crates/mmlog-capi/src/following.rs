@@ -132,7 +132,7 @@ pub unsafe extern "C" fn mmlog_follow_next(
     let next = |mine: &mut mmlog_follower_t| {
         if buffer.is_null() || size == 0 || isize::try_from(size).is_err() || event.is_null() {
             return Err(Failure::invalid(
-                "a buffer has at least 1 byte, and neither it nor event may be null",
+                "a buffer has at least 1 byte and at most SSIZE_MAX, and neither it nor event may be null",
             ));
         }
         // SAFETY: not null, no longer than any object, and the caller's promise.

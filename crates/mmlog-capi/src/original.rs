@@ -86,7 +86,9 @@ pub(crate) unsafe fn path<'a>(name: *const c_char) -> Outcome<&'a Path> {
 #[inline]
 pub(crate) unsafe fn bytes<'a>(data: *const c_void, len: usize) -> Outcome<&'a [u8]> {
     if data.is_null() || len == 0 || isize::try_from(len).is_err() {
-        return Err(Failure::invalid("a message has at least 1 byte, and data may not be null"));
+        return Err(Failure::invalid(
+            "a message has at least 1 byte and at most SSIZE_MAX, and data may not be null",
+        ));
     }
     // SAFETY: not null, no longer than any object, and the caller's promise.
     Ok(unsafe { std::slice::from_raw_parts(data.cast(), len) })

@@ -102,7 +102,9 @@ impl mmlog_policy_t {
         let keep_free = match (self.keep_free_bytes, self.keep_free_percent) {
             (0, 0) => None,
             (bytes, 0) => Some(Free::Bytes(bytes)),
-            (0, percent) => Some(Free::Percent(u8::try_from(percent).unwrap_or(u8::MAX))),
+            (0, percent) => Some(Free::Percent(u8::try_from(percent).map_err(|_| {
+                Failure::invalid(format!("keep_free_percent is {percent}, which is no percentage"))
+            })?)),
             _ => return Err(Failure::invalid("keep_free_bytes and keep_free_percent: one of them is 0")),
         };
         let compress = match self.compress {

@@ -113,6 +113,9 @@ static void bounded(void)
     policy.keep_free_bytes = 1;
     CHECK(mmlog_policy_set(log, &policy) == MMLOG_INVALID);
     policy.keep_free_bytes = 0;
+    policy.keep_free_percent = 257;
+    CHECK(mmlog_policy_set(log, &policy) == MMLOG_INVALID && strstr(mmlog_strerror_cur(), "257") != NULL);
+    policy.keep_free_percent = 1;
     policy.rotate_size = 1;
     CHECK(mmlog_policy_set(log, &policy) == MMLOG_INVALID);
     CHECK(mmlog_append(log, "last\n", 5, NULL) == 0);
@@ -266,6 +269,9 @@ static void sizes(void)
     CHECK(mmlog_open_with(path, &newer.known, &log) == 0 && mmlog_close(log) == 0);
     CHECK(mmlog_open_with(path, NULL, NULL) == MMLOG_INVALID && mmlog_last_error() == MMLOG_INVALID);
     CHECK(mmlog_append(NULL, "a", 1, NULL) == MMLOG_INVALID && errno == EINVAL);
+    newer.known.ring_chunks = 0;
+    newer.known.reserved = 1;
+    CHECK(mmlog_open_with(path, &newer.known, &log) == MMLOG_INVALID && strstr(mmlog_strerror_cur(), "reserved") != NULL);
     log = opened();
     CHECK(mmlog_last_error() == 0 && strcmp(mmlog_strerror_cur(), mmlog_strerror(0)) == 0);
     CHECK(mmlog_policy_get(log, NULL) == MMLOG_INVALID);

@@ -15,6 +15,9 @@ use crate::sys::fs::is_overlay;
 use crate::sys::map::{One, Protection, SharedMap, View};
 pub(crate) use crate::sys::page_size;
 
+/// No format will have a later number: what says one is text that was written over it.
+const LAST_VERSION: u32 = 0xffff;
+
 /// What the first bytes of a metadata file say.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub(crate) enum Stage {
@@ -54,6 +57,9 @@ pub(crate) fn stage(file: &File) -> Result<Stage, Fault> {
         Some([0, 0, 0, 0, 0, 0, 0, 0]) if version == 0 => return Ok(Stage::Unfinished),
         None => return not(format!("{len} bytes, too short for a header")),
         _ => return not(format!("no magic, version field {version}, {} bytes", file_len(file)?)),
+    }
+    if version > LAST_VERSION {
+        return not(format!("other bytes were written over its beginning, which says version {version}"));
     }
     if version > VERSION {
         return Err(Fault::Version { found: version });
