@@ -35,7 +35,7 @@ impl Turn<'_> {
             }
             none = false;
             let mut taken = self.or();
-            taken.world.slots[slot].owner = taken.me as u8;
+            (taken.world.slots[slot].owner, taken.world.slots[slot].is_said) = (taken.me as u8, true);
             taken.my().slot = slot as u8;
             let idle = taken.world.slots[slot].phase == Phase::Idle;
             taken.go(if idle { Step::Ready } else { Step::ClaimLock })?;
@@ -66,7 +66,7 @@ impl Turn<'_> {
 
     pub(super) fn look(mut self) -> Outcome {
         if self.world.gate {
-            return self.wait_for_lock(Step::LookGrow);
+            return self.look_closely();
         }
         self.my().x = self.world.cursor;
         self.go(Step::LookLimit)
@@ -74,7 +74,7 @@ impl Turn<'_> {
 
     pub(super) fn look_limit(mut self) -> Outcome {
         if self.my().x + self.len() > self.world.limit {
-            return self.wait_for_lock(Step::LookGrow);
+            return self.look_closely();
         }
         if self.model.rotates() { self.go(Step::LookBase) } else { self.looked() }
     }
@@ -106,6 +106,35 @@ impl Turn<'_> {
             (self.my().base, self.my().inode) = (self.my().c, self.world.path);
         }
         self.go(Step::Ready)
+    }
+
+    /// Where it cannot go straight: whether the metadata still knows what this writer does, before it takes the lock.
+    fn look_closely(mut self) -> Outcome {
+        if self.model.comes_back() && !self.is(Mutant::NobodyLooks) {
+            if self.world.cursor < self.floor() {
+                return self.is_below();
+            }
+            if !self.my_slot().is_said {
+                if self.world.written >> self.world.cursor != 0 {
+                    return self.set_back();
+                }
+                self.my_slot().is_said = true;
+            }
+        }
+        self.wait_for_lock(Step::LookGrow)
+    }
+
+    /// Behind its last append.
+    fn floor(&self) -> u8 {
+        let mine = |m: &usize| self.model.writer_of(*m) == self.me;
+        let is_there = |m: &usize| self.world.messages[*m].fate == Fate::Acknowledged;
+        let end = |m: usize| self.world.messages[m].start + self.model.len_of(m);
+        (0..self.model.messages).filter(mine).filter(is_there).map(end).max().unwrap_or(0)
+    }
+
+    /// The cursor only grows: an error, and the panic flag if there is anything behind it.
+    fn is_below(self) -> Outcome {
+        if self.world.written >> self.world.cursor == 0 { self.next_task() } else { self.set_back() }
     }
 
     pub(super) fn look_grow(self) -> Outcome {
@@ -140,6 +169,10 @@ impl Turn<'_> {
     pub(super) fn reserve(mut self) -> Outcome {
         let (start, message) = (self.world.cursor, self.message());
         let end = start + self.len();
+        if self.model.comes_back() && start < self.floor() {
+            (self.world.cursor, self.my_slot().phase, self.my_slot().position) = (end, Phase::Idle, 0);
+            return self.is_below();
+        }
         for position in start..end {
             if let Some(other) = self.model.owner(&self.world, position) {
                 let who = self.model.name(self.me);

@@ -159,7 +159,8 @@ impl Model {
     /// Nobody moves any more, and nobody has anything left to do.
     pub(super) fn check_end(&self, world: &World) -> Outcome {
         let c = &self.configuration;
-        if self.is_calm(world) {
+        // Where older metadata came back, appends may have been refused.
+        if self.is_calm(world) && !self.comes_back() {
             let missing = world.messages[..self.messages].iter().position(|m| m.fate != Fate::Acknowledged);
             if let Some(m) = missing {
                 return broken(Kind::Incomplete, format!("nobody died and message {m} was not appended"));
@@ -192,10 +193,27 @@ impl Model {
                 None => break,
             }
         }
+        if world.panicked {
+            return self.check_stopped(&world);
+        }
         self.check_at_rest(&world, opener)?;
         self.read_to_the_end(world, way)?;
         world.follower = Follower::NEW;
         self.read_to_the_end(world, way)
+    }
+
+    /// Nobody goes on by himself, and repair finds every byte.
+    fn check_stopped(&self, world: &World) -> Outcome {
+        let there = world.written & bits(0, world.files[usize::from(world.inode)].size);
+        let is_gone = |m: &usize| {
+            let Message { fate, start } = world.messages[*m];
+            let range = bits(start, start + self.len_of(*m));
+            fate == Fate::Acknowledged && there & range != range
+        };
+        match (0..self.messages).find(is_gone) {
+            Some(m) => broken(Kind::Lost, format!("message {m} is not there when all writing was stopped")),
+            None => Ok(()),
+        }
     }
 
     fn check_at_rest(&self, world: &World, opener: usize) -> Outcome {

@@ -123,7 +123,9 @@ impl Turn<'_> {
     pub(super) fn settle_all(mut self) -> Outcome {
         let dead = |slot: &Slot| slot.phase != Phase::Idle && slot.owner == NOBODY;
         let from = usize::from(self.my().i);
-        self.nothing_behind(self.world.cursor)?;
+        if self.finds_behind(self.world.cursor)? {
+            return self.set_back();
+        }
         match (from..self.model.slots()).find(|&i| dead(&self.world.slots[i])) {
             Some(i) => self.take_byte(i, Step::SettleAll),
             None => {
@@ -185,8 +187,8 @@ impl Turn<'_> {
             true => (self.guarded(), self.world.base),
             false => (self.my().inode, self.my().base),
         };
-        if self.world.lock == self.me as u8 {
-            self.nothing_behind(self.world.cursor)?;
+        if self.world.lock == self.me as u8 && self.finds_behind(self.world.cursor)? {
+            return self.set_back();
         }
         let position = slot.position + x;
         let owner = self.model.owner(&self.world, position);

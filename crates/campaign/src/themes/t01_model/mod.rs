@@ -5,13 +5,15 @@
 //! that may not write, a stranger who fills the disk. A step is one shared-memory operation or one system
 //! call. Every order of steps is followed, breadth first; anybody may die at any step (once or twice, the one
 //! who recovers included), drains may be given up, waits may end, copies, `link` and `rename` may fail, the
-//! disk may be full from the start or fill up; an outsider may append to the log at rest, by `>>`.
+//! disk may be full from the start or fill up; an outsider may append to the log at rest, by `>>`, or write the metadata of the
+//! beginning over the newer.
 //!
 //! *What is checked*: each store hits a byte of its own range, in the current segment's file, with space
 //! behind it; no cut takes a written byte; no hole is noted and no byte zeroed but of an abandoned append;
 //! what is in flight is covered by its slot; a closed gate and a path that differs from the metadata are
 //! explained by the journal; each segment has a name; what an outsider appended at rest is cut only where somebody has
-//! reserved its place meanwhile. The follower's watermark passes nothing unfinished, and
+//! reserved its place meanwhile. Where older metadata came back, at any moment at which nothing is in flight, nothing is stored over
+//! what was appended since, and nothing of it is cut off or buried: appends may be refused, and all writing stopped. The follower's watermark passes nothing unfinished, and
 //! it is shown exactly what was acknowledged. Nobody is stuck: somebody can always move, and the end can
 //! always be reached without a death; where waits have deadlines, also with any one process stopped for ever.
 //! And in *every* state everybody dies at once, and one opener comes: it must find a sound log, settle and
@@ -24,7 +26,8 @@
 //! carries a policy out ([`policy`]): without it there are more orders, not fewer. Writers are not interchanged:
 //! slots are scanned in order.
 //!
-//! *Left out*: weak memory and slot claims beside it (`mmlog`'s loom models), threads of one handle, pages (a
+//! *Left out*: older metadata that comes back in the middle of an append or of what is done with the lock, and a claim that has its
+//! slot's byte and has not said so; weak memory and slot claims beside it (`mmlog`'s loom models), threads of one handle, pages (a
 //! page is a byte), power loss but for what a prune by policy needs of it, prune by command.
 //!
 //! # What it says about rotation

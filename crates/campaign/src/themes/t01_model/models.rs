@@ -28,6 +28,8 @@ pub(super) enum Task {
     Frees(u8),
     /// Somebody else appends a byte to the data file, by `>>`, when the log is at rest; or never gets to it.
     AppendsOutside,
+    /// Somebody else writes the metadata of the beginning over what it is by now, while nothing is in flight; or never gets to it.
+    ComesBack,
 }
 use Task::*;
 
@@ -256,7 +258,7 @@ impl Model {
         }
         let writers = (0..self.opener()).filter(|&p| matches!(self.program(p)[0], Append(_)));
         for (slot, p) in (0..slots).zip(writers) {
-            world.slots[slot as usize].owner = p as u8;
+            (world.slots[slot as usize].owner, world.slots[slot as usize].is_said) = (p as u8, true);
             world.processes[p].slot = slot;
         }
         world
@@ -277,6 +279,11 @@ impl Model {
     /// Whether somebody appends who is no writer.
     pub(super) fn has_outsiders(&self) -> bool {
         self.configuration.programs.iter().any(|program| program.contains(&AppendsOutside))
+    }
+
+    /// Whether somebody writes older metadata over the newer.
+    pub(super) fn comes_back(&self) -> bool {
+        self.configuration.programs.iter().any(|program| program.contains(&ComesBack))
     }
 
     pub(super) fn rotates(&self) -> bool {
@@ -330,7 +337,7 @@ impl Model {
             SetKeep(_) => "setter",
             Prune => "pruner",
             Settle | Repair | RepairLoosely => "repairer",
-            Fills | Frees(_) | AppendsOutside => "stranger",
+            Fills | Frees(_) | AppendsOutside | ComesBack => "stranger",
         }
     }
 }
@@ -346,12 +353,13 @@ const EMPTY_WORLD: World = World {
     generation: 0,
     entries: [Entry { base: 0, inode: 0 }; 2],
     journal: Journal::EMPTY,
-    slots: [Slot { phase: Phase::Idle, position: 0, len: 0, owner: NOBODY }; SLOTS],
+    slots: [Slot { phase: Phase::Idle, position: 0, len: 0, owner: NOBODY, is_said: false }; SLOTS],
     holes: 0,
     cuts: 0,
     policy: Policy { copies: [Keep { is_set: false, segments: 0, is_whole: true }; 2], number: 0 },
     first_kept: 0,
     checkpoint: 0,
+    panicked: false,
     lock: NOBODY,
     maintenance: NOBODY,
     path: 0,

@@ -37,6 +37,9 @@ pub(super) enum Mutant {
     CutsWithoutALook,
     CursorStored,
     CursorBeforeSize,
+    // Older metadata that comes back.
+    NobodyLooks,
+    TakesOwnOver,
     // Rotation.
     NoEmptyCheck,
     OldBaseFromMetadata,
@@ -153,6 +156,12 @@ const JUDGE: Configuration = Configuration {
 const OUTSIDE: Configuration =
     Configuration { programs: &[&[Append(2), Append(1)], &[Append(1)], &[Trim], &[AppendsOutside]], ..PLAIN };
 
+const BACK: Configuration = Configuration {
+    programs: &[&[Append(1), Append(1)], &[Append(1)], &[Trim], &[ComesBack]],
+    size: 0,
+    ..PLAIN
+};
+
 pub(super) const CONTROLS: &[Control] = &[
     of(ReserveBeforeBegin, READ, &[Kind::Watermark]),
     of(LimitBeforeReserve, TRIM, &[Kind::Beyond]),
@@ -190,6 +199,8 @@ pub(super) const CONTROLS: &[Control] = &[
         Configuration { crashes: 1, ..OUTSIDE },
         &[Kind::Lost, Kind::Incomplete, Kind::Reader],
     ),
+    of(NobodyLooks, BACK, &[Kind::Lost, Kind::Overlap, Kind::Reader]),
+    of(TakesOwnOver, BACK, &[Kind::Lost, Kind::Overlap, Kind::Reader]),
     of(NoEmptyCheck, ROTATE_TWICE, &[Kind::FinalSegment, Kind::Misplaced]),
     of(OldBaseFromMetadata, ROTATE, &[Kind::Lost]),
     of(SizeRuleFirst, ROTATE, &[Kind::FalseDamage, Kind::Incomplete]),

@@ -1,6 +1,6 @@
 //! Sections 7 and 8: the gate, trim, closing, and rotation up to its commit.
 
-use super::broken::{Kind, Outcome, broken};
+use super::broken::{Broken, Kind, Outcome, broken};
 use super::models::{Configuration, Records};
 use super::mutants::Mutant;
 use super::steps::Step;
@@ -165,12 +165,12 @@ impl Turn<'_> {
 
     // ---- trim
 
-    /// A byte behind the cursor says that older metadata was written over the newer, which nobody does here.
-    pub(super) fn nothing_behind(&self, at: u8) -> Outcome {
+    /// A byte behind the cursor says that older metadata was written over the newer.
+    pub(super) fn finds_behind(&self, at: u8) -> Result<bool, Broken> {
         let World { written, outside, cursor, limit, .. } = self.world;
         let behind = (written | outside) & bits(at, limit);
-        if behind == 0 {
-            return Ok(());
+        if behind == 0 || self.model.comes_back() {
+            return Ok(behind != 0);
         }
         let (who, position) = (self.model.name(self.me), behind.trailing_zeros());
         broken(Kind::FalseDamage, format!("{who} finds a byte at {position}, the cursor is {cursor}"))
@@ -179,7 +179,9 @@ impl Turn<'_> {
     /// Its commit; limit, cut, gate and journal follow, as in a recovery.
     pub(super) fn shrink_size(mut self) -> Outcome {
         let c = self.my().c;
-        self.nothing_behind(c)?;
+        if self.finds_behind(c)? {
+            return self.set_back();
+        }
         let size = c - self.world.base;
         if self.is(Mutant::CutBeforePublish) && self.my().x == 0 {
             let (who, inode) = (self.model.name(self.me), self.world.inode);
@@ -250,7 +252,9 @@ impl Turn<'_> {
     /// Step 4. The name is perhaps there already, from a rotation that was undone.
     pub(super) fn link(mut self) -> Outcome {
         let c = self.my().c;
-        self.nothing_behind(c)?;
+        if self.finds_behind(c)? {
+            return self.set_back();
+        }
         if self.fails() {
             self.or().undo_rotation()?;
         }

@@ -112,6 +112,12 @@ impl World {
         if model.has_outsiders() {
             self.outside = b.wide(self.outside);
         }
+        if model.comes_back() {
+            self.panicked = b.flag(self.panicked);
+            for slot in &mut self.slots[..model.slots()] {
+                slot.is_said = b.flag(slot.is_said);
+            }
+        }
         if model.configuration.disk.is_some() {
             self.free = b.bits(4, self.free);
             self.sparse = b.wide(self.sparse);

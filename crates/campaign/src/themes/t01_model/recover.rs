@@ -28,6 +28,8 @@ enum Store {
     TakeOver {
         size: u8,
     },
+    /// None: older metadata came back.
+    SetBack,
 }
 
 impl Turn<'_> {
@@ -46,6 +48,7 @@ impl Turn<'_> {
                 }
                 self.go(Step::TakeOver)
             }
+            Some(Store::SetBack) => self.set_back(),
             Some(store) => {
                 self.apply(store)?;
                 self.my().x = 0;
@@ -178,7 +181,10 @@ impl Turn<'_> {
             return broken(Kind::FalseDamage, text);
         }
         let World { base, limit, cursor, .. } = self.world;
-        let from_outside = |from: u8, to: u8| self.world.outside & bits(from, to) != 0;
+        // As far as the metadata tells, what writers have put there looks like it.
+        let own = if self.model.comes_back() { self.world.written } else { 0 };
+        let strange = self.world.outside | own;
+        let from_outside = |from: u8, to: u8| strange & bits(from, to) != 0;
         let from = limit.max(cursor);
         if limit < base + expected && from < base + expected && from_outside(from, base + expected) {
             return Ok(Some(Store::FileSize(from - base)));
@@ -186,15 +192,27 @@ impl Turn<'_> {
         if self.world.limit != self.world.base + expected {
             return Ok(Some(Store::Limit(self.world.base + expected)));
         }
-        if size > expected {
-            self.nothing_behind(cursor)?;
-        }
         let end = base + expected;
+        if size > expected && (self.finds_behind(cursor)? || self.finds_own(end, base + size)) {
+            return Ok(Some(Store::SetBack));
+        }
         let looks = !self.is(Mutant::CutsWithoutALook);
         if size > expected && cursor == end && from_outside(end, base + size) && looks {
             return Ok(Some(Store::TakeOver { size }));
         }
         Ok((size > expected).then_some(Store::Cut { inode, to: expected }))
+    }
+
+    /// Whether those bytes are the log's own: the file ends with space, or somebody holds a slot and does not say so.
+    fn finds_own(&self, from: u8, to: u8) -> bool {
+        let World { written, cursor, slots, .. } = self.world;
+        let is_blind = [Mutant::NobodyLooks, Mutant::TakesOwnOver].iter().any(|&mutant| self.is(mutant));
+        if !self.model.comes_back() || is_blind || written & bits(from, to) == 0 {
+            return false;
+        }
+        let is_silent = |s: &Slot| s.owner != NOBODY && !s.is_said && s.phase == Phase::Idle;
+        let ends_with_space = cursor >= from && written & bits(to - 1, to) == 0;
+        ends_with_space || slots[..self.model.slots()].iter().any(is_silent)
     }
 
     fn apply(&mut self, store: Store) -> Outcome {
@@ -222,7 +240,7 @@ impl Turn<'_> {
                 }
                 return world.cut(who, inode, to);
             }
-            Store::TakeOver { .. } => {}
+            Store::TakeOver { .. } | Store::SetBack => {}
         }
         Ok(())
     }

@@ -69,6 +69,9 @@ impl<'a> Turn<'a> {
 
     /// Takes the free lock, recovers, goes on there.
     pub(super) fn lock_then(mut self, back: Step) -> Outcome {
+        if self.world.panicked {
+            return self.refused(back);
+        }
         self.world.lock = self.me as u8;
         (self.my().back, self.my().x) = (back, 0);
         let grows = matches!(back, Step::LookGrow | Step::WaitGrow) && !self.world.gate;
@@ -117,6 +120,7 @@ impl<'a> Turn<'a> {
 
     fn ready(mut self) -> Outcome {
         match self.task() {
+            Some(_) if self.world.panicked => self.next_task(),
             Some(Task::Append(_)) if self.my().slot == NO_SLOT => self.claim(),
             Some(Task::Append(_)) => self.look(),
             Some(Task::Close) => self.close(),
@@ -138,7 +142,57 @@ impl<'a> Turn<'a> {
                 self.next_task()
             }
             Some(Task::AppendsOutside) => self.append_outside(),
+            Some(Task::ComesBack) => self.come_back(),
             Some(Task::Repair) | None => self.blocked(),
+        }
+    }
+
+    /// The metadata is that of the beginning. Nothing is in flight: what is, is known to nobody then.
+    fn come_back(mut self) -> Outcome {
+        self.or().next_task()?;
+        let begun = |p: &Process| {
+            matches!(p.at, Step::StoreLen | Step::StoreReserving | Step::Unlock) || p.back == Step::Finish
+        };
+        let in_flight = self.world.slots.iter().any(|slot| slot.phase != Phase::Idle);
+        if in_flight || self.world.processes.iter().any(begun) || self.world.lock != NOBODY {
+            return Ok(());
+        }
+        let World { cursor, gate, gate_at, limit, file_size, holes, slots, .. } = self.model.initial();
+        let world = &mut self.world;
+        (world.cursor, world.gate, world.gate_at) = (cursor, gate, gate_at);
+        (world.limit, world.file_size, world.holes) = (limit, file_size, holes);
+        world.journal = Journal::EMPTY;
+        for (slot, then) in world.slots.iter_mut().zip(slots) {
+            // Of a log at rest nobody had one.
+            let is_said = then.is_said && file_size > 0;
+            *slot = Slot { owner: slot.owner, is_said, ..then };
+        }
+        self.next_task()
+    }
+
+    /// Older metadata came back: nobody writes any more. What was begun with the lock is given up.
+    pub(super) fn set_back(mut self) -> Outcome {
+        self.world.panicked = true;
+        let (me, back, own) = (self.me as u8, self.my().back, self.my().slot);
+        if self.world.lock == me {
+            (self.world.gate, self.world.journal, self.world.lock) = (false, Journal::EMPTY, NOBODY);
+            let taken = |(i, slot): &(usize, &mut Slot)| slot.owner == me && *i != usize::from(own);
+            self.world.slots.iter_mut().enumerate().filter(taken).for_each(|(_, slot)| slot.owner = NOBODY);
+        }
+        self.refused(back)
+    }
+
+    /// What the lock was wanted for ends with an error.
+    fn refused(mut self, back: Step) -> Outcome {
+        match back {
+            Step::WaitGrow => self.go(Step::Abandon),
+            Step::SettleAll if self.task() != Some(Task::Settle) => self.begin_again(),
+            Step::ClaimSettle => {
+                let slot = std::mem::replace(&mut self.my().slot, NO_SLOT);
+                self.world.slots[usize::from(slot)].owner = NOBODY;
+                self.next_task()
+            }
+            _ => self.next_task(),
         }
     }
 

@@ -65,6 +65,7 @@ fn begins(world: &World, process: usize, task: Task) -> &'static str {
         Task::Fills => "fills the disk",
         Task::Frees(_) => "frees pages",
         Task::AppendsOutside => "appends a byte from outside, or does not",
+        Task::ComesBack => "writes the metadata of the beginning over the newer, or does not",
         Task::RepairLoosely => "takes the byte of a dead writer's slot",
     }
 }

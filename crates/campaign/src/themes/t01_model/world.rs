@@ -53,6 +53,8 @@ pub(super) struct Slot {
     pub(super) len: u8,
     /// Who holds its lock byte.
     pub(super) owner: u8,
+    /// The record says that somebody does.
+    pub(super) is_said: bool,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -242,6 +244,7 @@ pub(super) struct World {
     pub(super) policy: Policy,
     pub(super) first_kept: u8,
     pub(super) checkpoint: u8,
+    pub(super) panicked: bool,
     // The kernel.
     pub(super) lock: u8,
     /// Who carries a policy out: the maintenance byte. (Who rotates or trims by command does without.)
