@@ -112,7 +112,7 @@ impl Turn<'_> {
     fn look_closely(mut self) -> Outcome {
         if self.model.comes_back() && !self.is(Mutant::NobodyLooks) {
             if self.world.cursor < self.floor() {
-                return self.is_below();
+                return self.refuse_below();
             }
             if !self.my_slot().is_said {
                 if self.world.written >> self.world.cursor != 0 {
@@ -133,7 +133,7 @@ impl Turn<'_> {
     }
 
     /// The cursor only grows: an error, and the panic flag if there is anything behind it.
-    fn is_below(self) -> Outcome {
+    fn refuse_below(self) -> Outcome {
         if self.world.written >> self.world.cursor == 0 { self.next_task() } else { self.set_back() }
     }
 
@@ -171,7 +171,7 @@ impl Turn<'_> {
         let end = start + self.len();
         if self.model.comes_back() && start < self.floor() {
             (self.world.cursor, self.my_slot().phase, self.my_slot().position) = (end, Phase::Idle, 0);
-            return self.is_below();
+            return self.refuse_below();
         }
         for position in start..end {
             if let Some(other) = self.model.owner(&self.world, position) {

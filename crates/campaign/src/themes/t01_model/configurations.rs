@@ -25,6 +25,7 @@ const PRUNE: &[Task] = &[Prune, Prune];
 const STRANGER: &[Task] = &[Fills, Frees(2)];
 const OUTSIDE: &[Task] = &[AppendsOutside, AppendsOutside];
 const BACK: &[Task] = &[ComesBack];
+const OPENS: &[Task] = &[Settle];
 const OUTSIDE_ONCE: &[Task] = &[AppendsOutside];
 
 const fn small(name: &'static str, programs: &'static [&'static [Task]]) -> Configuration {
@@ -72,7 +73,7 @@ pub(super) const APPEND_AND_TRIM: &[Configuration] = &[
     medium("somebody appends from outside, follow", &[A21, A1, TRIM, OUTSIDE_ONCE]).followed(),
     small("older metadata comes back, of a log at rest", &[A12, A1, TRIM, BACK]).size(0),
     small("older metadata comes back, of a log at rest, close", &[C11, C1, BACK]).size(0),
-    small("older metadata comes back, of a live log", &[A111, TRIM, BACK]),
+    small("older metadata comes back, of a live log", &[A111, OPENS, BACK]),
     large("three writers, trim", &[A11, A1, A1, TRIM]).slots(3).deaths(2),
     large("one is stopped: trim, follow, a death", &[A12, A2, TRIM]).deaths(1).late().followed(),
     large("two trims, follow, a death", &[A11, A1, TRIM, TRIM]).deaths(1).followed(),

@@ -13,9 +13,10 @@
 //! what is in flight is covered by its slot; a closed gate and a path that differs from the metadata are
 //! explained by the journal; each segment has a name; what an outsider appended at rest is cut only where somebody has
 //! reserved its place meanwhile. Where older metadata came back, at any moment at which nothing is in flight, nothing is stored over
-//! what was appended since, and nothing of it is cut off or buried: appends may be refused, and all writing stopped. The follower's watermark passes nothing unfinished, and
-//! it is shown exactly what was acknowledged. Nobody is stuck: somebody can always move, and the end can
-//! always be reached without a death; where waits have deadlines, also with any one process stopped for ever.
+//! what was appended since, and nothing of it is cut off or buried: appends may be refused, and all writing stopped. The
+//! follower's watermark passes nothing unfinished, and it is shown exactly what was acknowledged. Nobody is stuck: somebody can
+//! always move, and the end can always be reached without a death; where waits have deadlines, also with any one process stopped
+//! for ever.
 //! And in *every* state everybody dies at once, and one opener comes: it must find a sound log, settle and
 //! trim it, and an old and a new follower must read it to its end.
 //!
