@@ -66,7 +66,7 @@ pub(super) const APPEND_AND_TRIM: &[Configuration] = &[
     small("one is stopped: close", &[C1, C2, TRIM]).deaths(1).late(),
     small("space for one message at a time", &[A21, A12, REPAIR]).size(0).chunk(1).deaths(2),
     small("space for one message at a time, close", &[C11, C1, C2]).slots(3).chunk(1).deaths(1),
-    small("space for one message at a time, follow", &[A21, A1, TRIM]).size(0).chunk(1).deaths(1).followed(),
+    medium("space for one message at a time, follow", &[A21, A1, TRIM]).size(0).chunk(1).deaths(1).followed(),
     small("space for one message at a time, from outside", &[A21, A1, TRIM, OUTSIDE]).chunk(1).deaths(1),
     small("somebody appends from outside", &[A21, A1, TRIM, OUTSIDE]).deaths(1),
     small("somebody appends from outside, two deaths", &[A2, A1, TRIM, OUTSIDE_ONCE, REPAIR]).deaths(2),
