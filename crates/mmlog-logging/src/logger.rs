@@ -1,5 +1,6 @@
 //! `log`: a sink behind the facade.
 
+use std::fmt;
 use std::io::{self, Write};
 use std::time::SystemTime;
 
@@ -15,6 +16,12 @@ type Format = dyn Fn(&mut Event<'_>, &Record<'_>) -> io::Result<()> + Send + Syn
 pub struct Logger {
     sink: Sink,
     format: Box<Format>,
+}
+
+impl fmt::Debug for Logger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Logger").field("sink", &self.sink).finish_non_exhaustive()
+    }
 }
 
 impl Logger {

@@ -1,5 +1,6 @@
 //! Where events go.
 
+use std::fmt;
 use std::io::IoSlice;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -96,6 +97,12 @@ impl Builder {
 #[derive(Clone)]
 pub struct Sink {
     open: Arc<Open>,
+}
+
+impl fmt::Debug for Sink {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sink").field("on_full", &self.open.on_full).finish_non_exhaustive()
+    }
 }
 
 struct Open {
