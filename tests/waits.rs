@@ -6,7 +6,7 @@
 mod cli;
 
 use std::fs::File;
-use std::io::Read as _;
+use std::io::{Read as _, Write as _};
 use std::mem::offset_of;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
@@ -181,13 +181,24 @@ fn an_append_that_cannot_trim_behind_it_has_done_its_work() {
     let scratch = Scratch::new();
     let log = scratch.log(b"one\n");
     let _held = Held::maintenance(&log);
-    let ended = mmlogctl("append", &log).input(b"two\n").run();
+    // One message from a pipe that has ended leaves nothing to trim.
+    let one = mmlogctl("append", &log).stdin(ended_pipe(b"two\n")).start().end();
+    assert_eq!((one.code, one.stderr.as_str()), (0, ""));
+    let lines = scratch.file("lines");
+    std::fs::write(&lines, b"three\n").unwrap();
+    let ended = mmlogctl("append", &log).stdin(File::open(lines).unwrap()).start().end();
     assert_eq!(ended.code, 0, "{ended:?}");
     ended.says(&log, &["(waits-", "maintenance", "nothing is lost"]);
-    let ended = mmlogctl("exec", &log).args(["--", "sh", "-c", "echo three; exit 7"]).run();
+    let ended = mmlogctl("exec", &log).args(["--", "sh", "-c", "echo four; exit 7"]).run();
     assert_eq!(ended.code, 7, "{ended:?}");
     ended.says(&log, &["(waits-", "maintenance", "nothing is lost"]);
-    mmlogctl("cat", &log).run().printed(b"one\ntwo\nthree\n");
+    mmlogctl("cat", &log).run().printed(b"one\ntwo\nthree\nfour\n");
+}
+
+fn ended_pipe(content: &[u8]) -> std::io::PipeReader {
+    let (read, mut write) = std::io::pipe().unwrap();
+    write.write_all(content).unwrap();
+    read
 }
 
 #[test]
