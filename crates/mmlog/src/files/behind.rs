@@ -136,10 +136,7 @@ impl Files {
 
     /// Whether somebody holds an idle slot whose record says that nobody does, and goes on doing so.
     fn has_silent_holder(&self, doubt: Duration) -> Result<bool, Fault> {
-        let says_nothing = |Slot { hot, cold }: &Slot| {
-            let is_said = cold.operation.load(Ordering::Acquire) & HELD != 0; // owner
-            !is_said && hot.pending().phase().is_none()
-        };
+        let says_nothing = |slot: &Slot| !says_whose(slot) && slot.hot.pending().phase().is_none();
         let over = self.deadline(doubt);
         for (index, slot) in (0u32..).zip(self.meta.slots()) {
             // One who claims, or leaves, is through in a moment.
@@ -160,10 +157,7 @@ impl Files {
         if cursor < floor {
             return Err(self.set_back(segment, cursor, floor));
         }
-        let cold = &self.meta.slots()[slot as usize].cold;
-        if cold.operation.load(Ordering::Acquire) & HELD != 0
-        /* owner */
-        {
+        if says_whose(&self.meta.slots()[slot as usize]) {
             return Ok(());
         }
         self.intact()?;
@@ -239,6 +233,11 @@ impl LogLock<'_> {
         let found = self.files.found_behind_the_size(&self.segment, CLAIMING)?;
         found.map_or(Ok(()), |at| Err(self.files.older_came_back(at)))
     }
+}
+
+/// Whether a slot's record has an owner.
+fn says_whose(slot: &Slot) -> bool {
+    slot.cold.operation.load(Ordering::Acquire) & HELD != 0 // owner
 }
 
 /// The position behind a data file's last byte.
