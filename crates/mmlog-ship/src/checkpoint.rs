@@ -97,11 +97,7 @@ impl Checkpoint {
                 coordinate: fields.number("coordinate")?,
                 id: fields.hex("id")?,
                 to: fields.number("to")?,
-                proof: Proof {
-                    from: fields.number("proof-from")?,
-                    to: fields.number("proof-to")?,
-                    sum: fields.hex("proof")?,
-                },
+                proof: Proof::read(&fields, "proof")?,
             }),
         };
         Ok(Checkpoint {

@@ -65,6 +65,15 @@ pub struct Proof {
 }
 
 impl Proof {
+    /// The three fields of one whose sum has that name.
+    pub(crate) fn read(fields: &Fields<'_>, name: &str) -> Result<Proof, Error> {
+        Ok(Proof {
+            from: fields.number(&format!("{name}-from"))?,
+            to: fields.number(&format!("{name}-to"))?,
+            sum: fields.hex(name)?,
+        })
+    }
+
     /// Of nothing yet.
     pub fn at(position: u64) -> Self {
         Proof { from: position, to: position, sum: 0 }
@@ -166,11 +175,7 @@ impl Header {
             from: fields.number("mm-from")?,
             to: fields.number("mm-to")?,
             sum: fields.hex("mm-sum")?,
-            proof: Proof {
-                from: fields.number("mm-proof-from")?,
-                to: fields.number("mm-proof-to")?,
-                sum: fields.hex("mm-proof")?,
-            },
+            proof: Proof::read(&fields, "mm-proof")?,
             after: fields.hex("mm-after")?,
             over: fields.hex("mm-over")?,
             by: fields.hex("mm-by")?,
