@@ -116,3 +116,28 @@ fn the_renamed_files_of_a_log_are_not_those_of_one_of_the_same_name_elsewhere() 
     assert!(told.contains("the log was moved: its data file is "), "{told}");
     writer.end();
 }
+
+/// A name that never was: what would "put them back" would give the files of another log that name.
+#[test]
+fn the_renamed_files_of_a_log_are_offered_and_not_claimed_where_nothing_tells_that_they_had_that_name() {
+    let scratch = Scratch::new();
+    let log = scratch.file("a b");
+    let writer = writing(&log);
+    let renamed = |data: &str, metadata: &str| {
+        fs::rename(&log, scratch.file(data)).unwrap();
+        fs::rename(crate::cli::metadata_of(&log), scratch.file(metadata)).unwrap();
+    };
+    renamed("x", "y");
+    let slip = scratch.file("TYPO.log");
+    let told = mmlogctl("status", &slip).run();
+    assert!(told.code == 1 && told.stderr.contains("no such log; but "), "{told:?}");
+    assert!(told.stderr.contains(&format!("process {} (mmlogctl append", writer.pid())), "{told:?}");
+    assert!(told.stderr.contains("if that was its name, `mv -n "), "{told:?}");
+    assert_eq!(mmlogctl("check", &slip).run().code, 3);
+    // Who was called with its name, or still is called like it, is known to be it.
+    assert_eq!(mmlogctl("check", &log).run().code, 2);
+    fs::rename(scratch.file("x"), scratch.file("TYPO.log.old")).unwrap();
+    let told = mmlogctl("status", &slip).run().text();
+    assert!(told.starts_with("DAMAGED  ") && told.contains("the log was moved: its data file is "), "{told}");
+    writer.end();
+}

@@ -57,7 +57,7 @@ pub(crate) fn explain(error: &Error) -> Finding {
     let found = mmlog::explain(error);
     match error.fault() {
         // Else its files are there without their names.
-        Fault::NoLog if found.pid.is_none() => waited_for(error.path()).unwrap_or(found),
+        Fault::NoLog if found.state == State::Ok => waited_for(error.path()).unwrap_or(found),
         _ => found,
     }
 }

@@ -2,7 +2,7 @@
 //! he does.
 
 use std::collections::BTreeSet;
-use std::ffi::OsStr;
+use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::{Component, Path, PathBuf};
@@ -10,6 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use super::{Damage, FindingId, facts};
 use crate::files::{Files, METADATA_SUFFIX, moved, owner};
+use crate::names::SegmentName;
 use crate::sys::holders::{Link, Opener, links, openers_of_removed};
 use crate::sys::mounts::Table;
 use crate::sys::place::{Access, Part, Place};
@@ -83,6 +84,8 @@ pub(super) struct Renamed {
     pub(super) data: PathBuf,
     pub(super) metadata: PathBuf,
     pub(super) by: Vec<Opener>,
+    /// Something tells that they were called like that log; else its name may be one that never was.
+    pub(super) is_its: bool,
 }
 
 /// More files of a process are not looked at.
@@ -126,7 +129,16 @@ pub(super) fn renamed(log: &Path) -> Option<Renamed> {
     }
     let as_named = |path: &Path| moved::as_named(&place, path.to_path_buf());
     let (data, metadata) = (as_named(&first.data), as_named(&first.metadata));
-    Some(Renamed { data, metadata, by: pairs.into_iter().map(|(_, _, opener)| opener).collect() })
+    let is_its = is_called || was_called_like(&place, &[&data, &metadata]);
+    Some(Renamed { data, metadata, by: pairs.into_iter().map(|(_, _, opener)| opener).collect(), is_its })
+}
+
+/// Whether these files still begin with the log's name, or old segments beside them do.
+fn was_called_like(place: &Place, files: &[&Path]) -> bool {
+    let log = place.name(Part::Data);
+    let begins = |path: &&Path| path.file_name().is_some_and(|n| n.as_bytes().starts_with(log.as_bytes()));
+    let is_segment = |name: &OsString| SegmentName::parse(log, name).is_some();
+    files.iter().any(begins) || place.names().is_ok_and(|names| names.iter().any(is_segment))
 }
 
 /// Whether that process was called with that path, as it sees it. (Not: with a file of that name, which may be another log's.)

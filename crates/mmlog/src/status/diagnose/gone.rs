@@ -208,6 +208,9 @@ fn taken_away(log: &Path, files: &Removed) -> Finding {
 
 /// No name of the two is that of a log; their program goes on, and nobody else can.
 fn renamed_both(log: &Path, files: &Renamed) -> Finding {
+    if !files.is_its {
+        return perhaps_renamed(log, files);
+    }
     let sentence = format!(
         "the log was moved: its data file is {} now, its metadata {}{}, and {}: nothing is lost yet",
         shown(&files.data),
@@ -215,15 +218,34 @@ fn renamed_both(log: &Path, files: &Renamed) -> Finding {
         lasts_at(log),
         have_open(&files.by, "")
     );
-    let next = format!(
-        "`mv -n {} {} && mv -n {} {}` puts both back",
+    let next = format!("`{}` puts both back", names_both(log, files));
+    let found = critical(FindingId::Unreadable, State::Damaged, sentence, next);
+    Finding { pid: files.by.first().map(|opener| opener.pid), ..found }
+}
+
+/// The only such files there; but nothing tells that a log ever had this name, which may be a slip of the fingers.
+fn perhaps_renamed(log: &Path, files: &Renamed) -> Finding {
+    let sentence = format!(
+        "no such log; but {} and {} beside it are the data file and the metadata of a log, and {}",
+        shown(&files.data),
+        shown(&files.metadata),
+        have_open(&files.by, "").trim_end_matches(" still")
+    );
+    let next =
+        format!("if that was its name, `{}` puts both back; else correct the path", names_both(log, files));
+    let found = critical(FindingId::Unreadable, State::Ok, sentence, next);
+    Finding { pid: files.by.first().map(|opener| opener.pid), ..found }
+}
+
+/// Gives both files the names of that log.
+fn names_both(log: &Path, files: &Renamed) -> String {
+    format!(
+        "mv -n {} {} && mv -n {} {}",
         quoted(&files.data),
         quoted(log),
         quoted(&files.metadata),
         quoted(&metadata_at(log))
-    );
-    let found = critical(FindingId::Unreadable, State::Damaged, sentence, next);
-    Finding { pid: files.by.first().map(|opener| opener.pid), ..found }
+    )
 }
 
 /// What becomes of a log whose metadata is not at its path, where it is somewhere else, or somebody has its files open still.
