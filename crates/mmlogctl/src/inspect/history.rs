@@ -17,6 +17,8 @@ pub const SHORTEST: Duration = Duration::from_millis(200);
 const EARLY: Duration = Duration::from_secs(2);
 /// What the growth is the mean of, at most.
 const GROWTH: Duration = Duration::from_secs(60);
+/// So many times as far as it was looked back is looked ahead: one second tells of a minute, and a minute of all that goes on.
+const AHEAD: u32 = 60;
 
 #[derive(Clone, Copy, Debug)]
 struct Sample {
@@ -80,7 +82,7 @@ impl History {
     pub fn rates(&self) -> Option<Rates> {
         let last = self.samples.back()?;
         let newest = self.samples.iter().rev().find(|s| last.at - s.at >= RATE).or(self.samples.front())?;
-        let oldest = self.samples.iter().find(|s| last.at - s.at <= GROWTH)?;
+        let oldest = self.growing_from()?;
         let over = last.at - newest.at;
         let (short, long) = (over.as_secs_f64(), (last.at - oldest.at).as_secs_f64());
         if over < SHORTEST || last.at == oldest.at {
@@ -94,6 +96,12 @@ impl History {
         })
     }
 
+    /// What the growth is counted from.
+    fn growing_from(&self) -> Option<&Sample> {
+        let last = self.samples.back()?;
+        self.samples.iter().find(|s| last.at - s.at <= GROWTH)
+    }
+
     /// Whether it was looked for so short a time only that whoever reads a rate should know.
     #[must_use]
     pub fn is_early(&self) -> bool {
@@ -101,11 +109,13 @@ impl History {
         first.zip(last).is_some_and(|(first, last)| last.at - first.at < EARLY)
     }
 
-    /// When so many bytes are used up, if it goes on as in the last minute.
+    /// When so many bytes are used up, if it goes on as in the last minute. What was looked at for a shorter time tells of what is
+    /// near, and else nothing: a burst, or a pause, is no hour.
     #[must_use]
     pub fn full_in(&self, left: u64) -> Option<Duration> {
-        let growth = self.rates()?.growth;
-        Duration::try_from_secs_f64(float(left) / growth).ok()
+        let full = Duration::try_from_secs_f64(float(left) / self.rates()?.growth).ok()?;
+        let grown = self.samples.back()?.at - self.growing_from()?.at;
+        (grown + SPACING >= GROWTH || full <= grown * AHEAD).then_some(full)
     }
 
     /// What it was in each of so many equal parts of the last minutes, oldest first; `None` before the first look.
@@ -210,6 +220,16 @@ mod tests {
         history.note(Duration::from_secs(5), 7, 1, 0);
         assert_eq!(history.rates(), Some(Rates { over: Duration::from_secs(5), ..Rates::default() }));
         assert_eq!(history.full_in(1), None);
+    }
+
+    #[test]
+    fn what_was_seen_for_a_second_foretells_a_minute_and_no_more() {
+        let minutes = |n: u64| Duration::from_secs(60 * n);
+        let foretold = |seen: u64, ahead: Duration| steady(seen).full_in(4000 * ahead.as_secs()).is_some();
+        assert!(foretold(1, minutes(1)) && !foretold(1, minutes(2)));
+        assert!(foretold(10, minutes(10)) && !foretold(10, minutes(11)));
+        // A minute is all that a growth is the mean of.
+        assert!(foretold(61, minutes(60 * 24 * 30)));
     }
 
     #[test]
