@@ -239,3 +239,61 @@ fn what_a_final_segment_lacks_that_was_not_durable_is_a_hole_and_what_was_is_dam
         drop(log);
     }
 }
+
+/// Has the final segment be longer than its positions, as one that nobody has cut yet, or whose cut a power cut has undone.
+fn not_cut(segment: &Path) {
+    fs::File::options().write(true).open(segment).unwrap().set_len(65536).unwrap();
+}
+
+/// Rotates more, none of which reaches the disk but in the metadata; the file that is at the path now is there again, which
+/// begins where the newest final segment ends. A checkpoint in it says nothing of where that is.
+fn later_rotations_are_lost(log: Log, path: &Path, expected: &[u8]) {
+    let mut lost = Vec::new();
+    for n in 0..3 {
+        lost.push(rotate(&log).path);
+        log.writer().unwrap().append(format!("lost {n}\n").as_bytes()).unwrap();
+    }
+    log.close().unwrap();
+    fs::rename(&lost[0], path).unwrap();
+    lost[1..].iter().for_each(|path| fs::remove_file(path).unwrap());
+    Surgeon::new(path).reboot();
+    let reader = options().open_reader(path).unwrap();
+    let shown = crate::common::rest(&mut reader.follow(mmlog::Start::Oldest).unwrap());
+    assert_eq!(String::from_utf8_lossy(&shown), String::from_utf8_lossy(expected), "before the recovery");
+    goes_on(path, expected);
+}
+
+#[test]
+fn where_a_final_segment_ends_is_on_the_disk_before_a_sync_serves_what_is_behind_it() {
+    for synced_before in [false, true] {
+        let scene = scene();
+        let log = options().open_or_create(&scene.log).unwrap();
+        let mut writer = log.writer().unwrap();
+        writer.append(b"first\n").unwrap();
+        if synced_before {
+            log.sync().unwrap();
+        }
+        let first = rotate(&log);
+        not_cut(&first.path);
+        writer.append(b"second\n").unwrap();
+        log.sync().unwrap();
+        drop(writer);
+        assert_eq!(fs::metadata(&first.path).unwrap().len(), 6, "synced before: {synced_before}");
+        later_rotations_are_lost(log, &scene.log, b"first\nsecond\n");
+    }
+}
+
+#[test]
+fn a_recovery_has_a_final_segment_end_where_the_next_one_begins_before_it_raises_the_checkpoint() {
+    let scene = scene();
+    let log = options().open_or_create(&scene.log).unwrap();
+    log.writer().unwrap().append(b"first\n").unwrap();
+    let first = rotate(&log);
+    log.writer().unwrap().append(b"second\n").unwrap();
+    log.close().unwrap();
+    not_cut(&first.path);
+    Surgeon::new(&scene.log).reboot();
+    let log = options().open(&scene.log).unwrap();
+    assert_eq!(fs::metadata(&first.path).unwrap().len(), 6);
+    later_rotations_are_lost(log, &scene.log, b"first\nsecond\n");
+}

@@ -11,8 +11,8 @@
 //!    needs it, the checkpoint is raised to W and the metadata (once the directory, too) synced: in this order, a
 //!    checkpoint on the disk is true whatever else reached it.
 //! 5. Until the checkpoint has passed the base, as in a new log and after a rotation, final segments are synced before
-//!    the current one, and nobody is served before the names and the metadata are durable too: from them a recovery
-//!    knows the base.
+//!    the current one, each of the length that its positions have, and nobody is served before the names and the metadata are
+//!    durable too: from them a recovery knows the base, whatever of later rotations reached the disk.
 //!
 //! Why bytes without NULs need the data file alone: recovery after a reboot goes from the checkpoint to the last byte
 //! that is not NUL, takes whole pages of NULs for lost, and an append in flight for done if no byte of its range is
@@ -146,7 +146,7 @@ fn gather(files: &Files, deadline: &Deadline) {
 fn sync_all(files: &Files, target: u64, deadline: &Deadline) -> Result<Option<Blocker>, Fault> {
     let (final_below, holder) = settled(files, target, deadline)?;
     let begun = Instant::now();
-    let to_sync = ToSync::of(files)?;
+    let to_sync = ToSync::of(files, deadline)?;
     let limit = files.control().limit();
     let holder =
         holder.or_else(|| (limit < target).then(|| Blocker::unknown("a length that somebody changed")));
@@ -197,7 +197,7 @@ fn settled(files: &Files, target: u64, deadline: &Deadline) -> Result<(u64, Opti
 /// The files between the checkpoint and a watermark that was looked at before.
 struct ToSync {
     generation: u64,
-    /// Oldest first.
+    /// Oldest first, each with its base.
     finals: Vec<(File, u64)>,
     current: Arc<Segment>,
     /// The directory, as long as its names are not durable; for old segments, too, where they cannot be opened.
@@ -207,14 +207,19 @@ struct ToSync {
 }
 
 impl ToSync {
-    fn of(files: &Files) -> Result<Self, Fault> {
+    fn of(files: &Files, deadline: &Deadline) -> Result<Self, Fault> {
         let generation = files.meta.header().generation();
         let current = files.renew()?;
         let checkpointed = files.meta.header().commit.checkpointed();
-        let finals = match checkpointed < current.base() {
+        // Also the one that ends there, if that is not known to be durable.
+        let finals = match checkpointed <= current.base() && generation > 0 {
             true => files.open_finals(checkpointed),
             false => Ok(Vec::new()),
         };
+        if finals.as_ref().is_ok_and(|finals| are_longer(finals, current.base())) {
+            // Whoever rotates cuts it while he has the lock.
+            files.lock(Operation::Settle, deadline)?.cut_finals(checkpointed)?;
+        }
         // Had before anything is synced: what it takes to open a directory has nothing to do with the disk.
         let (finals, names) = match finals {
             // Who may not open them has the whole file system synced.
@@ -269,6 +274,14 @@ impl ToSync {
         header.commit.raise_checkpoint(watermark);
         Ok(())
     }
+}
+
+/// Whether one of the final segments has more than its positions.
+fn are_longer(finals: &[(File, u64)], base: u64) -> bool {
+    let ends = finals.iter().skip(1).map(|(_, next)| *next).chain([base]);
+    let mut with_ends = finals.iter().zip(ends);
+    with_ends
+        .any(|((file, from), end)| file.metadata().is_ok_and(|stat| stat.len() > end.saturating_sub(*from)))
 }
 
 fn needs_checkpoint(files: &Files, watermark: u64) -> bool {

@@ -257,7 +257,7 @@ impl LogLock<'_> {
 }
 
 /// From then on the file's time says when it became final: a compressed copy gets it too, moves and `cp -a` keep it.
-fn cut(file: &File, len: u64) -> Result<(), Fault> {
+pub(super) fn cut(file: &File, len: u64) -> Result<(), Fault> {
     let longer = file.metadata().map(|stat| stat.len() > len);
     let done = longer.and_then(|longer| if longer { file.set_len(len) } else { Ok(()) });
     // Whoever may write to the file may do that. Where it fails the segment looks older than it is, as it did before.

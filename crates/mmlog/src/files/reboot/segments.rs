@@ -20,6 +20,7 @@ use crate::error::Fault;
 use crate::files::Files;
 use crate::files::boot::Boot;
 use crate::files::content::extent;
+use crate::files::exchange::cut;
 use crate::files::guard::LogLock;
 use crate::files::segment_dir::{Named, SegmentDir};
 use crate::layout::{Header, Segment};
@@ -139,6 +140,22 @@ fn end_of(header: &Header, segment: &Named, waits: &Waits) -> Result<(u64, u64),
     }
 }
 
+/// The plain final segments that have positions at or behind `from`, and the newest one, oldest first, each with where the next
+/// one begins.
+fn with_ends(files: &Files, from: u64) -> Result<Vec<(Named, u64)>, Fault> {
+    let current = files.current_segment()?;
+    let named = match files.log_directory()?.named_back_to(..current.generation, |n| n.says.base <= from) {
+        Err(fault) if fault.is_denied() => return Ok(Vec::new()),
+        named => named?,
+    };
+    let of = |n: &Named| (n.says.generation, n.says.base);
+    let nexts: Vec<_> = named.iter().skip(1).map(of).chain([(current.generation, current.base)]).collect();
+    let follows = |n: &Named, next: u64| n.says.generation.checked_add(1) == Some(next);
+    let plain =
+        named.into_iter().zip(nexts).filter(|(n, next)| n.says.compression.is_none() && follows(n, next.0));
+    Ok(plain.map(|(n, next)| (n, next.1)).collect())
+}
+
 /// Positions of final segments above the checkpoint that their files end before, oldest first: what was behind did not reach
 /// the disk. (Where a file ends below the checkpoint, or what is kept, somebody cut it: that is damage.)
 pub(super) fn lacking(files: &Files) -> Result<Vec<Range<u64>>, Fault> {
@@ -147,21 +164,12 @@ pub(super) fn lacking(files: &Files) -> Result<Vec<Range<u64>>, Fault> {
     if certain >= current.base {
         return Ok(Vec::new());
     }
-    let named = match files.log_directory()?.named_back_to(..current.generation, |n| n.says.base <= certain) {
-        Err(fault) if fault.is_denied() => return Ok(Vec::new()),
-        named => named?,
-    };
-    let of = |n: &Named| (n.says.generation, n.says.base);
-    let nexts = named.iter().skip(1).map(of).chain([(current.generation, current.base)]);
     let mut lacking = Vec::new();
-    for (n, next) in named.iter().zip(nexts) {
-        let follows = n.says.compression.is_none() && n.says.generation.checked_add(1) == Some(next.0);
-        let Some(found) = n.find().map_err(Fault::io("stat a final segment"))?.filter(|_| follows) else {
-            continue;
-        };
+    for (n, next) in with_ends(files, certain)? {
+        let Some(found) = n.find().map_err(Fault::io("stat a final segment"))? else { continue };
         let end = n.says.base.saturating_add(found.len);
-        if (certain..next.1).contains(&end) {
-            lacking.push(end..next.1);
+        if (certain..next).contains(&end) {
+            lacking.push(end..next);
         }
     }
     Ok(lacking)
@@ -183,7 +191,33 @@ impl LogLock<'_> {
                 cut.map_err(Fault::io("cut the final segment behind its last byte"))?;
             }
         }
-        self.name_current(found.entry)
+        self.name_current(found.entry)?;
+        self.cut_finals(header.checkpoint.synced())
+    }
+
+    /// Has final segments end where the next one begins, on the disk, those with positions at or behind `from` and the newest
+    /// one: whoever was to cut them did not come to it, or a power cut has undone it.
+    ///
+    /// A checkpoint above a segment's base is written only where that holds. So a final segment longer than its positions has
+    /// none above them, and [`end_of`] may take all below the checkpoint for its bytes. One that this process may not
+    /// cut stays as it is: that is read right all the same.
+    pub(crate) fn cut_finals(&self, from: u64) -> Result<(), Fault> {
+        for (n, end) in with_ends(self.files, from)? {
+            let len = end.saturating_sub(n.says.base);
+            let found = n.find().map_err(Fault::io("stat a final segment"))?;
+            if found.is_none_or(|found| found.len <= len) {
+                continue;
+            }
+            let file = match n.open(Access::Write) {
+                Err(fault) if fault.is_denied() => continue,
+                file => file?,
+            };
+            if let Some(file) = file {
+                cut(&file, len)?;
+                fs::fdatasync(&file).map_err(Fault::io("make durable where a final segment ends"))?;
+            }
+        }
+        Ok(())
     }
 
     fn name_current(&self, entry: Entry) -> Result<(), Fault> {
