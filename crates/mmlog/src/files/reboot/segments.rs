@@ -12,6 +12,7 @@
 //! is final ([`durable`](crate::durable)), names included: the file at the path is none from before. And the entry of the
 //! rotation that a recovery undoes is forgotten.
 
+use std::fs::File;
 use std::ops::Range;
 
 use crate::crash::crash_point;
@@ -19,7 +20,7 @@ use crate::deadline::Waits;
 use crate::error::Fault;
 use crate::files::Files;
 use crate::files::boot::Boot;
-use crate::files::content::extent;
+use crate::files::content::{extent, last_byte};
 use crate::files::exchange::cut;
 use crate::files::guard::LogLock;
 use crate::files::segment_dir::{Named, SegmentDir};
@@ -205,14 +206,14 @@ impl LogLock<'_> {
         for (n, end) in with_ends(self.files, from)? {
             let len = end.saturating_sub(n.says.base);
             let found = n.find().map_err(Fault::io("stat a final segment"))?;
-            if found.is_none_or(|found| found.len <= len) {
-                continue;
-            }
+            let Some(found) = found.filter(|found| found.len > len) else { continue };
             let file = match n.open(Access::Write) {
                 Err(fault) if fault.is_denied() => continue,
                 file => file?,
             };
-            if let Some(file) = file {
+            // What is no NUL is somebody's who appended to it.
+            let is_unused = |file: &File| last_byte(file, len, found.len).is_ok_and(|end| end <= len);
+            if let Some(file) = file.filter(is_unused) {
                 cut(&file, len)?;
                 fs::fdatasync(&file).map_err(Fault::io("make durable where a final segment ends"))?;
             }
