@@ -300,8 +300,11 @@ fn a_writer_that_a_debugger_has_stopped_is_told_from_one_that_a_signal_has() {
     }
     ptrace::interrupt(pid).unwrap();
     let found = wait_for("a look that knows", || stopped(&log));
-    assert!(found.sentence.contains("stopped by a debugger, for "), "{found:?}");
-    assert_eq!(found.command(), Some(&*format!("grep TracerPid /proc/{pid}/status")));
+    // That is this process.
+    let tracer = std::process::id();
+    assert!(found.sentence.contains(&format!("stopped by its debugger {tracer} (")), "{found:?}");
+    assert!(found.sentence.contains("), for "), "{found:?}");
+    assert_eq!(found.command(), Some(&*format!("ps -fp {tracer}")));
     assert_eq!(found.severity, Severity::Warning);
     ptrace::detach(pid, None).unwrap();
     assert_eq!(running.end().code, 0);

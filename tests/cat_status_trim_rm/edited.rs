@@ -32,6 +32,9 @@ fn a_data_file_that_was_edited_under_a_writer_is_saved_and_gone_on_behind_in_one
     let who = format!("process {} (mmlogctl append", writer.pid());
     let (command, _) = said_by_all(&log, &who, &[]);
     assert!(!command.contains('\n') && command.matches(" && ").count() == 2, "{command}");
+    // On a small screen, too, what helps is the third line.
+    let screen = mmlogctl("inspect", &log).arg("--once").run().text();
+    assert!(screen.lines().nth(2).unwrap().starts_with("  cp --sparse=always "), "{screen}");
     paste(&command);
     assert_eq!(bytes_of(&format!("{}.saved", log.display())), b"one\nsince\n");
     assert_eq!(fs::read(format!("{}.other", log.display())).unwrap(), b"ONE\n");
@@ -91,10 +94,10 @@ fn how_long_a_file_is_gone_is_told_by_its_directory() {
     assert!(said.contains("has it open still, for at least "), "{said}");
     fs::rename(&there, &metadata).unwrap();
     let said = since(&|| fs::remove_file(&log).unwrap());
-    assert!(said.contains("the data file is gone (for at least "), "{said}");
+    assert!(said.contains("the data file is gone, for at least "), "{said}");
     // The file was written to since, the directory was not changed.
     let told = || mmlogctl("status", &log).run().text();
-    wait_for("a second", || told().contains("gone (for at least 1 s), and").then_some(()));
+    wait_for("a second", || told().contains("gone, for at least 1 s; process ").then_some(()));
     writer.feed(b"more\n");
     wait_for("the line", || told().contains("watermark 9,").then_some(()));
     assert!(!told().contains("for at least a moment"));

@@ -3,7 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use mmlog::{
-    FindingId, ProcessState, Seat, Severity, State, Status, Thresholds, Waiting, Want, WriterStatus,
+    FindingId, ProcessState, Seat, Severity, SlotWaiters, State, Status, Thresholds, Waiting, Want,
+    WriterStatus,
 };
 
 use crate::cli::Scratch;
@@ -147,4 +148,22 @@ fn appends_that_wait_for_more_than_30_s_are_critical_whatever_for() {
         status.writers[0].waiting = waiting(want, errno, 31);
         assert_eq!(severity(&status), Some(Severity::Critical), "{id}");
     }
+}
+
+#[test]
+fn where_all_slots_are_taken_since_when_somebody_waits_is_said_before_who_has_them() {
+    let scratch = Scratch::new();
+    let here = Seat { namespace: None, pid: Some(6935), uid: None };
+    let mut status = in_flight(&scratch.file("app.log"), ProcessState::Sleeping, here);
+    let writer = &mut status.writers[0];
+    (writer.in_flight, writer.pid, writer.command_line) = (None, 6935, Some("web --port 80".into()));
+    status.max_writers = 1;
+    let said = |status: &Status| status.diagnose(&Thresholds::default()).remove(0).sentence;
+    let has_it = "process 6935 (web --port 80) has it";
+    let nobody = format!("the one slot for a writer is taken, and no other process can append; {has_it}");
+    assert_eq!(said(&status), nobody);
+    let since = SystemTime::now() - Duration::from_secs(29);
+    status.slot_waiters = Some(SlotWaiters { count: 1, since, pid: 718, command: "cron".into() });
+    let waits = "the one slot for a writer is taken, and 1 program has waited 29 s for one, 718 (cron)";
+    assert_eq!(said(&status), format!("{waits}; {has_it}"));
 }

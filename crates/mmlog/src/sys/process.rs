@@ -254,8 +254,19 @@ pub(crate) fn file_size_limit(pid: u32) -> Option<u64> {
 }
 
 fn is_dumping(pid: u32) -> bool {
-    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap_or_default();
-    status.lines().any(|line| line.strip_prefix("CoreDumping:").is_some_and(|said| said.trim() == "1"))
+    said_of(pid, "CoreDumping:").is_some_and(|said| said == "1")
+}
+
+/// Who traces a process, a debugger or strace; `None` where nobody does, or he cannot be seen from here.
+pub(crate) fn tracer_of(pid: u32) -> Option<u32> {
+    let thread = said_of(pid, "TracerPid:")?.parse().ok().filter(|tracer| *tracer != 0)?;
+    said_of(thread, "Tgid:")?.parse().ok()
+}
+
+/// What the kernel says of a process in that line of its status.
+fn said_of(pid: u32, name: &str) -> Option<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix(name)).map(|said| said.trim().to_owned())
 }
 
 /// How a process was called, without the directory of its program, arguments apart by spaces; `None` when that cannot be

@@ -77,7 +77,7 @@ impl Status {
         let Finding { sentence, next_step, .. } = &found;
         if let [first, ..] = &*open.by {
             let gone = open.gone_since.and_then(|at| at.elapsed().ok());
-            let gone = gone.map(|time| format!(" ({})", since(None, time))).unwrap_or_default();
+            let gone = gone.map(|time| format!(", {}", since(None, time))).unwrap_or_default();
             let named = |path: &Path| shown(Path::new(path.file_name().unwrap_or_default()));
             let kept = match &open.saved {
                 Some(saved) => {
@@ -86,7 +86,14 @@ impl Status {
                 }
                 None => "its bytes are not lost yet".to_owned(),
             };
-            let sentence = format!("{sentence}{gone}, and {}: {kept}", self.have_it(&open.by));
+            let has_it = self.have_it(&open.by);
+            let sentence = match found.id {
+                // What happened, since when, and that nothing is lost come before the files' numbers.
+                FindingId::DataReplaced if self.file.len > 0 => {
+                    format!("the data file was replaced by another{gone}; {has_it}: {kept}; {sentence}")
+                }
+                _ => format!("{sentence}{gone}; {has_it}: {kept}"),
+            };
             let (mends, what) = self.goes_on(found.id);
             // In one line: what was not saved is gone once it is mended.
             let next = match open.saved {
@@ -178,20 +185,20 @@ fn taken_away(log: &Path, files: &Removed) -> Finding {
     };
     if let Some(first) = files.data.first() {
         let sentence = format!(
-            "the log was removed{}, and {}: its bytes are not lost yet",
+            "the log was removed{}; {}: its bytes are not lost yet",
             lasts_at(log),
             have_open(&files.data, "")
         );
         let next = format!(
             "`{} && mmlogctl init {path}` saves them, and makes a new log, in which its programs go on once they need space or \
-             are started anew",
+             are started anew; what they append in between is lost",
             saves(first, &files.save_as)
         );
         return found(first, sentence, next);
     }
     let first = &files.metadata[0];
     let sentence = format!(
-        "the metadata was removed{}, and {}: nothing is lost yet; nobody else can use the log, and {} cannot append either once the file has to grow or rotate",
+        "the metadata was removed{}; {}: nothing is lost yet; nobody else can use the log, and {} cannot append either once the file has to grow or rotate",
         lasts_at(log),
         have_open(&files.metadata, ""),
         agree(files.metadata.len() as u64, "it", "they")
@@ -212,7 +219,7 @@ fn renamed_both(log: &Path, files: &Renamed) -> Finding {
         return perhaps_renamed(log, files);
     }
     let sentence = format!(
-        "the log was moved: its data file is {} now, its metadata {}{}, and {}: nothing is lost yet",
+        "the log was moved: its data file is {} now, its metadata {}{}; {}: nothing is lost yet",
         shown(&files.data),
         shown(&files.metadata),
         lasts_at(log),

@@ -275,21 +275,22 @@ impl Status {
         let writer = greedy.and_then(|(pid, _)| self.writers.iter().find(|w| w.pid == pid));
         let seat = writer.map(|w| w.seat);
         let who = match (greedy, writer.map(|w| Person::from(w).named())) {
-            (Some((_, 1)), Some(named)) => format!(", by process {named}"),
-            (Some((_, n)), Some(named)) => format!(", process {named} has {n} of them"),
+            (Some((_, 1)), Some(named)) => format!("process {named} has it"),
+            (Some((_, n)), Some(named)) => format!("process {named} has {n} of them"),
             // Those who had it first.
             _ => {
                 let first = self.writers.iter().take(NAMED).map(|w| Person::from(w).named());
                 let more = self.writers.len().saturating_sub(NAMED);
                 let more = (more > 0).then(|| format!("{more} more"));
-                format!(", by {}", listed(&first.chain(more).collect::<Vec<_>>()))
+                format!("{} have them", listed(&first.chain(more).collect::<Vec<_>>()))
             }
         };
+        // Since when comes before who it is: of a long sentence the end may not be seen.
         let waits = match &self.slot_waiters {
             Some(wait) => {
                 let (count, since) = (wait.count.into(), until_now(Some(wait.since)).unwrap_or_default());
                 format!(
-                    "; {} {} waited {} for one, {}{} ({})",
+                    ", and {} {} waited {} for one, {}{} ({})",
                     counted(count, "program"),
                     agree(count, "has", "have"),
                     lasting(since),
@@ -298,12 +299,13 @@ impl Status {
                     wait.command
                 )
             }
-            None => "; no other process can append".to_owned(),
+            None => ", and no other process can append".to_owned(),
         };
-        let sentence = match self.max_writers {
-            1 => format!("the one slot for a writer is taken{who}{waits}"),
-            n => format!("all {n} slots for writers are taken{who}{waits}"),
+        let taken = match self.max_writers {
+            1 => "the one slot for a writer is taken".to_owned(),
+            n => format!("all {n} slots for writers are taken"),
         };
+        let sentence = format!("{taken}{waits}; {who}");
         let next = format!(
             "{} tells how much each of them appends: end {}; a new log takes more by --max-writers",
             self.command("stats"),

@@ -14,6 +14,9 @@ const FROZEN: &str = "percpu_rwsem";
 
 pub(super) const ELSEWHERE: &str = "it is in another PID namespace: look at it there (`lsns -t pid`)";
 
+/// What is traced, where it is not said by whom.
+const DEBUGGED: &str = "stopped by a debugger";
+
 /// Where something is left out.
 const DOTS: &str = "...";
 
@@ -125,12 +128,23 @@ impl Person<'_> {
                 None => "stuck in the kernel (state D)".to_owned(),
             },
             ProcessState::Unknown if self.pid == 0 => "alive".to_owned(),
-            ProcessState::Traced => "stopped by a debugger".to_owned(),
+            ProcessState::Traced => match self.tracer() {
+                Some(tracer) => {
+                    let called =
+                        process::command_line(tracer).map_or_else(String::new, |c| format!(" ({c})"));
+                    format!("stopped by its debugger {tracer}{called}")
+                }
+                None => DEBUGGED.to_owned(),
+            },
             ProcessState::Hidden => {
                 format!("not visible to uid {} (hidepid)", process::effective_user())
             }
             state => state.to_string(),
         }
+    }
+
+    fn tracer(&self) -> Option<u32> {
+        self.seat.pid.filter(|_| self.process == ProcessState::Traced).and_then(process::tracer_of)
     }
 
     /// A clause of its own behind since when: the path of a control group may be longer than a screen is wide.
@@ -183,7 +197,9 @@ pub(super) fn all_are(what: &str, people: &[Person<'_>], of: usize) -> String {
     if others.is_empty() {
         return format!("{what} {} is {}", first.named(), first.doing());
     }
-    let (all, doing, ids) = (counted(of as u64, what), first.doing(), ids_of(people.iter().copied()));
+    // Each may have another debugger.
+    let doing = if first.process == ProcessState::Traced { DEBUGGED.to_owned() } else { first.doing() };
+    let (all, ids) = (counted(of as u64, what), ids_of(people.iter().copied()));
     format!("{} of {all} are {doing}: {ids}", people.len())
 }
 
@@ -237,9 +253,15 @@ impl Status {
                 format!("{by}`kill -CONT {all}`: {cost}")
             }
             (ProcessState::Stopped, _) => format!("{by}`kill -CONT {all}`, or `kill -9 {all}`: {cost}"),
-            (ProcessState::Traced, _) => format!(
-                "`grep TracerPid /proc/{pid}/status` tells which process traces it: let that one detach, or {by}`kill -9 {all}`: {cost}"
-            ),
+            (ProcessState::Traced, _) => {
+                let tells = match first.tracer() {
+                    Some(tracer) => format!("`ps -fp {tracer}` tells whose debugger that is: have it detach"),
+                    None => format!(
+                        "`grep TracerPid /proc/{pid}/status` tells which process traces it: have that one detach"
+                    ),
+                };
+                format!("{tells}, or {by}`kill -9 {all}`: {cost}")
+            }
             (ProcessState::CoreDumping, _) => {
                 format!(
                     "`grep CoreDumping /proc/{pid}/status`: it is dying, and heals by itself once its core is written"
