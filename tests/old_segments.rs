@@ -3,6 +3,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout)]
 
+#[path = "old_segments/aside.rs"]
+mod aside;
 mod cli;
 #[path = "old_segments/readers.rs"]
 mod readers;

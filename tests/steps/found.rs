@@ -428,13 +428,8 @@ fn flawed(id: FindingId, well: &Status, with: With<'_>) {
     let mut copy = segment.clone().into_os_string();
     copy.push(".zst");
     let of = |path: &Path, problem: &str| {
-        vec![SegmentFlaw {
-            id,
-            path: path.to_path_buf(),
-            positions: 0..4,
-            problem: problem.to_owned(),
-            since: None,
-        }]
+        let (path, problem) = (path.to_path_buf(), problem.to_owned());
+        vec![SegmentFlaw { id, path, positions: 0..4, problem, since: None, lies_at: None }]
     };
     for path in [&segment, Path::new(&copy), directory, &directory.join("no segment")] {
         with(&|s| s.flaws = of(path, "it is not as it was"));
@@ -443,6 +438,11 @@ fn flawed(id: FindingId, well: &Status, with: With<'_>) {
     if own.contains(&id) {
         with(&|s| s.flaws = of(directory, "it is not as it was; move it away"));
     }
+    let aside = Path::new(&copy).with_extension("it's old");
+    with(&|s| {
+        s.flaws = of(&segment, "it is missing");
+        s.flaws[0].lies_at = Some((aside.clone(), segment.clone()));
+    });
 }
 
 /// What a log that cannot be opened is refused with, as `explain` parts it.

@@ -172,6 +172,7 @@ pub(crate) fn worst() -> Status {
         positions: 0..u64::MAX,
         problem: words.clone(),
         since: at(),
+        lies_at: None,
     };
     let holes: Vec<Hole> = (0..1024).map(hole).collect();
     let reason = words.clone();

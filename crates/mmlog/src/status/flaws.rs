@@ -5,7 +5,9 @@
 //! was pruned, compressed or moved, and everything is looked at again.
 
 use std::collections::HashMap;
+use std::ffi::{OsStr, OsString};
 use std::ops::Range;
+use std::os::unix::ffi::OsStrExt as _;
 use std::path::PathBuf;
 use std::time::SystemTime;
 
@@ -33,7 +35,7 @@ const DECODED: u64 = 16 << 20;
 pub struct SegmentFlaw {
     /// Which kind.
     pub id: FindingId,
-    /// Its file; of a missing one, what its name begins with, or the file before which it is missing.
+    /// Its file; of a missing one, its name, or what the name of the newest missing one begins with.
     pub path: PathBuf,
     /// The positions that cannot be read because of it; empty where all can.
     pub positions: Range<u64>,
@@ -41,11 +43,13 @@ pub struct SegmentFlaw {
     pub problem: String,
     /// Of a missing one: when it was gone at the latest, where something tells.
     pub since: Option<SystemTime>,
+    /// Of a missing one: a file that lies there, behind whose name somebody has put something, and that name.
+    pub lies_at: Option<(PathBuf, PathBuf)>,
 }
 
 impl SegmentFlaw {
     fn new(id: FindingId, path: PathBuf, positions: Range<u64>, problem: String) -> Self {
-        Self { id, path, positions, problem, since: None }
+        Self { id, path, positions, problem, since: None, lies_at: None }
     }
 }
 
@@ -125,6 +129,12 @@ fn look(files: &Files, current: &Entry, peeks: &mut Peeks) -> Option<(Vec<Survey
     judge.leftovers();
     judge.too_early(&too_early, current);
     Some((judged, judge.flaws))
+}
+
+/// What names of segments of that one's generation begin with.
+fn beginning(name: &OsStr) -> OsString {
+    let end = name.as_bytes().iter().rposition(|byte| *byte == b'-').map_or(name.len(), |dash| dash + 1);
+    OsStr::from_bytes(&name.as_bytes()[..end]).to_owned()
 }
 
 /// What readers leave out costs no positions by itself: those that no other file has are said to be missing.
@@ -292,9 +302,20 @@ impl Judge<'_> {
         let stat = oldest.and_then(|g| g.names[0].1.as_ref().ok());
         let was_there = created.zip(stat).is_some_and(|(created, stat)| stat.changed < created);
         if generation > 0 && !was_there {
-            let path = oldest.map_or_else(|| self.files.path().to_path_buf(), |g| g.names[0].0.path());
-            self.gap(path, self.kept..base, format!("what is older than segment {generation} is missing"));
+            let what = match generation {
+                1 => "old segment 0 is missing".to_owned(),
+                _ => format!("what is older than segment {generation} is missing"),
+            };
+            let place = oldest.map_or_else(|| self.files.path().to_path_buf(), |g| g.names[0].0.path());
+            self.gap(place.with_file_name(self.newest_before(generation)), self.kept..base, what);
         }
+    }
+
+    /// The name of the segment before that one, or what it begins with: where it began only the oldest one tells.
+    fn newest_before(&self, generation: u64) -> OsString {
+        let log = self.files.place.name(Part::Data);
+        let name = SegmentName::plain(generation - 1, self.kept, None).of(log);
+        if generation == 1 && self.kept == 0 { name } else { beginning(&name) }
     }
 
     /// Positions of which no file is left.
@@ -305,11 +326,32 @@ impl Judge<'_> {
             return None;
         }
         let problem = format!("{what}: no file has the positions [{from}, {to})");
-        let since = self.names_changed();
-        let flaw =
-            SegmentFlaw { since, ..SegmentFlaw::new(FindingId::SegmentMissing, path, positions, problem) };
-        self.flaws.push(flaw);
+        let (since, lies_at) = (self.names_changed(), self.lies_at(&positions));
+        let found = SegmentFlaw::new(FindingId::SegmentMissing, path, positions, problem);
+        self.flaws.push(SegmentFlaw { since, lies_at, ..found });
         Some(FindingId::SegmentMissing)
+    }
+
+    /// A file of the log's directory whose name goes on behind that of the first missing segment, as one that somebody has put
+    /// aside, and that has no more bytes than are missing.
+    fn lies_at(&self, missing: &Range<u64>) -> Option<(PathBuf, PathBuf)> {
+        let place = &self.files.place;
+        let log = place.name(Part::Data);
+        let leftovers: Vec<PathBuf> = self.files.leftovers().ok()?.iter().map(|left| left.path()).collect();
+        let is_it = |says: &SegmentName, found: &Found| {
+            says.base == missing.start
+                && found.odd_kind().is_none()
+                && (says.compression.is_some() || found.len <= missing.end - missing.start)
+        };
+        place.names().ok()?.into_iter().find_map(|name| {
+            let fronts = (log.len()..name.len()).rev().map(|end| OsStr::from_bytes(&name.as_bytes()[..end]));
+            let (front, says) =
+                fronts.into_iter().find_map(|front| Some((front, SegmentName::parse(log, front)?)))?;
+            let path = place.path().with_file_name(&name);
+            let is_free = SegmentName::parse(log, &name).is_none() && !leftovers.contains(&path);
+            let found = place.find_named(&name).ok()??;
+            (is_free && is_it(&says, &found)).then(|| (path, place.path().with_file_name(front)))
+        })
     }
 
     /// Whoever takes a file out of the log's directory changes that. What has its name may only not be taken for it any more; and

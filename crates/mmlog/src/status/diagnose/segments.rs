@@ -1,6 +1,7 @@
 //! The words about old segments.
 
-use std::path::Path;
+use std::os::unix::ffi::OsStrExt as _;
+use std::path::{Path, PathBuf};
 
 use super::super::SegmentFlaw;
 use super::stuck::since;
@@ -23,13 +24,23 @@ impl Status {
             FindingId::SegmentMissing => {
                 let gone = who::until_now(flaw.since);
                 let gone = gone.map_or_else(String::new, |time| format!(", {}", since(None, time)));
-                let sentence = format!("{} ({file}){gone}", flaw.problem);
+                // Where it began is not known.
+                let more = if flaw.path.as_os_str().as_bytes().ends_with(b"-") { "*" } else { "" };
+                let sentence = format!("{} ({file}{more}){gone}", flaw.problem);
                 let forget = self.command("repair --forget-missing");
                 let back = || {
                     let back = self.back("it");
                     format!("{back}; if it never comes back, {forget} gives it up")
                 };
-                let next = self.in_its_place(flaw).unwrap_or_else(back);
+                let lies_there = |(there, name): &(PathBuf, PathBuf)| {
+                    format!(
+                        "`mv -n {} {}` puts it back, from where somebody seems to have put it aside",
+                        quoted(there),
+                        quoted(name)
+                    )
+                };
+                let lies_at = flaw.lies_at.as_ref().map(lies_there);
+                let next = self.in_its_place(flaw).or(lies_at).unwrap_or_else(back);
                 critical(flaw.id, State::Damaged, sentence, next)
             }
             FindingId::SegmentDamaged => {
