@@ -1,8 +1,8 @@
 //! How a log of mmlog leaves its host: nothing lost, nothing doubled, nothing silently missing.
 //!
-//! This crate is the part that needs no sink: [`unit`](mod@unit) is what is sent, [`checkpoint`] what is written down, [`decide`](mod@decide) says
-//! where to go on, [`machine`] what to do next. All of it is pure, and `tests/model` has it run as it ships against sinks and logs that
-//! do whatever they can.
+//! [`unit`](mod@unit) is what is sent, [`checkpoint`] what is written down, [`decide`](mod@decide) says where to go on, [`machine`] what to do next. All of
+//! that is pure, and `tests/model` has it run as it ships against sinks and logs that do whatever they can. [`run`](mod@run) carries it out, between a
+//! [`source`] and one of the [`sinks`].
 //!
 //! # What holds
 //!
@@ -38,11 +38,19 @@
 
 mod error;
 mod fields;
+mod trouble;
+mod turn;
 
 pub mod checkpoint;
+pub mod cli;
 pub mod decide;
 pub mod machine;
+pub mod run;
+pub mod sinks;
+pub mod source;
+pub mod store;
 pub mod sum;
 pub mod unit;
 
 pub use error::Error;
+pub use trouble::Trouble;

@@ -399,6 +399,7 @@ impl Machine {
             Piece::Pruned => return self.close(),
             Piece::Content { to, sum } => self.send(Kind::Content, to, sum),
             Piece::Hole { to } => self.send(Kind::Gap(Why::Hole), to, 0),
+            Piece::Lost { to } => self.send(Kind::Gap(Why::Lost), to, 0),
         };
         actions.extend(self.more());
         actions

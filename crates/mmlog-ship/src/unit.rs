@@ -24,6 +24,8 @@ pub enum Why {
     Hole,
     /// The log kept them no longer, and a person accepted that.
     Pruned,
+    /// Somebody who is no writer, or a power cut, took them.
+    Lost,
 }
 
 /// What a unit is.
@@ -40,12 +42,13 @@ pub enum Kind {
 }
 
 impl Kind {
-    const ALL: [(Kind, &'static str); 5] = [
+    const ALL: [(Kind, &'static str); 6] = [
         (Kind::Opening, "opening"),
         (Kind::Begin, "begin"),
         (Kind::Content, "content"),
         (Kind::Gap(Why::Hole), "hole"),
         (Kind::Gap(Why::Pruned), "pruned"),
+        (Kind::Gap(Why::Lost), "lost"),
     ];
 
     fn name(self) -> &'static str {

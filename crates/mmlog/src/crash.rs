@@ -10,9 +10,9 @@ pub fn set_hook(hook: fn(&'static str)) {
     let _ = HOOK.set(hook);
 }
 
-/// Passes the crash point of that name.
+/// Passes the crash point of that name. For crates of this workspace that have such points of their own.
 #[inline(always)]
-pub(crate) fn crash_point(name: &'static str) {
+pub fn crash_point(name: &'static str) {
     #[cfg(debug_assertions)]
     if let Some(hook) = HOOK.get() {
         hook(name);

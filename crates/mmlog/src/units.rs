@@ -1,4 +1,4 @@
-//! Sizes, durations and counts in words: the one printer of each.
+//! Sizes, durations and counts in words: the one printer of each, and the one reader of those that people type.
 
 use std::time::{Duration, SystemTime};
 
@@ -109,6 +109,93 @@ pub fn listed(names: &[String]) -> String {
     }
 }
 
+/// Parses `4096`, `16K`, `1.5G`, `64MiB`: K, M, G, T, P and E stand for powers of 1024, as KiB to EiB do; with a B behind
+/// them, as for tail(1), for powers of 1000 (`kB`, `MB`).
+///
+/// # Errors
+/// When it is not such a size, or more than 64 bits hold.
+pub fn typed_size(text: &str) -> Result<u64, String> {
+    let wrong = || "not a size such as 4096, 16K, 1.5G or 64MiB".to_owned();
+    let (number, unit) = numbered(text).ok_or_else(wrong)?;
+    let unit = unit.trim_start().to_ascii_lowercase();
+    let (letter, rest) = unit.split_at_checked(1).unwrap_or_default();
+    let power = match (letter, rest) {
+        ("" | "b", "") => 0,
+        _ => "kmgtpe".find(letter).ok_or_else(wrong)? as u32 + 1,
+    };
+    let base: u128 = match rest {
+        "" | "ib" => 1024,
+        "b" if power > 0 => 1000,
+        _ => return Err(wrong()),
+    };
+    let bytes = number.times(base.pow(power)).ok_or_else(wrong)?;
+    u64::try_from(bytes).map_err(|_| "more than 16 EiB".to_owned())
+}
+
+/// Parses `500ms`, `2s`, `1m`, `1h30m`, `14d`, `2w`: a number and its unit, or a sum of such. A day has 24 hours.
+///
+/// # Errors
+/// When it is not such a duration, or of more seconds than 64 bits hold.
+pub fn typed_duration(text: &str) -> Result<Duration, String> {
+    let wrong = || "not a duration such as 500ms, 2s, 1m, 1d12h or 2w".to_owned();
+    let (mut rest, mut ns) = (text.trim(), 0_u128);
+    if rest.is_empty() {
+        return Err(wrong());
+    }
+    while !rest.is_empty() {
+        let (number, behind) = numbered(rest).ok_or_else(wrong)?;
+        let behind = behind.trim_start();
+        let end = behind.find(|c: char| !c.is_alphabetic()).unwrap_or(behind.len());
+        let (unit, next) = behind.split_at(end);
+        let (_, one) = DURATIONS.iter().find(|(names, _)| names.contains(&unit)).ok_or_else(wrong)?;
+        ns = number.times(*one).and_then(|more| ns.checked_add(more)).ok_or_else(wrong)?;
+        rest = next.trim_start_matches([' ', ',']);
+    }
+    let (seconds, ns) = (ns / 1_000_000_000, ns % 1_000_000_000);
+    Ok(Duration::new(u64::try_from(seconds).map_err(|_| wrong())?, u32::try_from(ns).map_err(|_| wrong())?))
+}
+
+/// The units of durations, in nanoseconds.
+const DURATIONS: &[(&[&str], u128)] = &[
+    (&["w", "week", "weeks"], 7 * 86_400_000_000_000),
+    (&["d", "day", "days"], 86_400_000_000_000),
+    (&["h", "hr", "hrs", "hour", "hours"], 3_600_000_000_000),
+    (&["m", "min", "mins", "minute", "minutes"], 60_000_000_000),
+    (&["s", "sec", "secs", "second", "seconds"], 1_000_000_000),
+    (&["ms", "msec", "msecs", "millis"], 1_000_000),
+    (&["us", "\u{b5}s", "usec", "usecs"], 1000),
+    (&["ns", "nsec", "nsecs"], 1),
+];
+
+/// A number with at most nine decimals.
+struct Number {
+    whole: u64,
+    /// In billionths.
+    part: u64,
+}
+
+impl Number {
+    fn times(&self, unit: u128) -> Option<u128> {
+        const BILLION: u128 = 1_000_000_000;
+        let part = u128::from(self.part).checked_mul(unit)? / BILLION;
+        u128::from(self.whole).checked_mul(unit)?.checked_add(part)
+    }
+}
+
+/// The number that a text begins with, and what is behind it.
+fn numbered(text: &str) -> Option<(Number, &str)> {
+    let digits = |text: &str| text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (whole, behind) = text.split_at(digits(text));
+    let whole = whole.parse().ok()?;
+    let Some(decimals) = behind.strip_prefix('.') else { return Some((Number { whole, part: 0 }, behind)) };
+    let (part, behind) = decimals.split_at(digits(decimals));
+    if part.is_empty() || part.len() > 9 {
+        return None;
+    }
+    let part = format!("{part:0<9}").parse().ok()?;
+    Some((Number { whole, part }, behind))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -154,5 +241,54 @@ mod tests {
     fn of_many_names_three_are_said() {
         let of = |n: u32| listed(&(0..n).map(|i| i.to_string()).collect::<Vec<_>>());
         assert_eq!([1, 3, 4, 150].map(of), ["0", "0, 1, 2", "0, 1, 2 and 1 more", "0, 1, 2 and 147 more"]);
+    }
+
+    #[test]
+    fn sizes_are_binary() {
+        assert_eq!(typed_size("4096"), Ok(4096));
+        assert_eq!(typed_size("16K"), Ok(16 << 10));
+        assert_eq!(typed_size("16M"), Ok(16 << 20));
+        assert_eq!(typed_size("1g"), Ok(1 << 30));
+        assert_eq!(
+            (typed_size("1K"), typed_size("1KiB"), typed_size("1 KiB")),
+            (Ok(1024), Ok(1024), Ok(1024))
+        );
+        assert_eq!(["1T", "1P", "1E"].map(typed_size), [Ok(1 << 40), Ok(1 << 50), Ok(1 << 60)]);
+        assert_eq!(["1.5G", "0.5K", "7B", "0"].map(typed_size), [Ok(3 << 29), Ok(512), Ok(7), Ok(0)]);
+        assert_eq!(["1kB", "1MB"].map(typed_size), [Ok(1000), Ok(1_000_000)]);
+        for wrong in
+            ["", "M", "-1", "12 parsecs", "1.", "1KK", "1BB", "16E", "1e3", "99999999999999999999", "1Kib2"]
+        {
+            assert!(typed_size(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn durations_have_a_unit_and_may_be_sums() {
+        let seconds = |s| Ok(Duration::from_secs(s));
+        assert_eq!(typed_duration("500ms"), Ok(Duration::from_millis(500)));
+        assert_eq!(["2s", "1m", "1h30m"].map(typed_duration), [seconds(2), seconds(60), seconds(5400)]);
+        assert_eq!(
+            ["14d", "2w", "1d12h"].map(typed_duration),
+            [seconds(1_209_600), seconds(1_209_600), seconds(129_600)]
+        );
+        assert_eq!(
+            ["1.5h", "2 days", "1h 30 min", "3m12s"].map(typed_duration),
+            [5400, 172_800, 5400, 192].map(seconds)
+        );
+        for wrong in [
+            "",
+            "2",
+            "-2s",
+            "2y",
+            "d",
+            "1d2",
+            "1d-2h",
+            "s2",
+            "18446744073709551616s",
+            "18446744073709551615w",
+        ] {
+            assert!(typed_duration(wrong).is_err(), "{wrong}");
+        }
     }
 }

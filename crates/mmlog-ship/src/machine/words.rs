@@ -71,6 +71,11 @@ pub enum Piece {
         /// Behind it.
         to: u64,
     },
+    /// A range whose content somebody took.
+    Lost {
+        /// Behind it.
+        to: u64,
+    },
     /// Nothing yet.
     End,
     /// It is not kept any more.

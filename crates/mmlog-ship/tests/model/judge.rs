@@ -83,7 +83,8 @@ impl Seen {
             // After a power cut a log may take for bytes what it knew as a hole.
             Kind::Gap(Why::Hole) => self.was_cut || there.iter().all(Option::is_none),
             Kind::Gap(Why::Pruned) => range.end <= log.oldest && self.allowed,
-            Kind::Opening | Kind::Begin => false,
+            // No log of the model says that.
+            Kind::Gap(Why::Lost) | Kind::Opening | Kind::Begin => false,
         }
     }
 

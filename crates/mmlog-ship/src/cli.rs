@@ -1,0 +1,320 @@
+//! The command line of `mmlogctl-ship`, and the one place that prints.
+
+use std::ffi::OsString;
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use clap::{Args, CommandFactory as _, Parser, Subcommand, ValueEnum};
+use mmlog::units::{typed_duration, typed_size};
+use mmlog::{Log, Options, Trust};
+
+use crate::decide::{From, SinkIsNew, Wishes};
+use crate::machine::Limits;
+use crate::run::{self, Plan};
+use crate::sinks::Sink;
+use crate::sinks::file::FileSink;
+use crate::source::{How, Sync};
+use crate::store;
+use crate::trouble::{Trouble, shown};
+
+/// Content that a proof is at least of. It is read at every opening.
+const PROOF: u64 = 4 << 20;
+/// Units that may be on their way.
+const UNITS: usize = 1024;
+/// A sink or its answer is waited for so long, if nobody says otherwise.
+const TIMEOUT: Duration = Duration::from_secs(10);
+/// The most bytes of a shipper's name: with `ship:` it is that of a hold.
+const NAME: usize = 59;
+
+/// Ship mmlog logs to other places, and get them back.
+#[derive(Debug, Parser)]
+#[command(name = "mmlogctl-ship", version, arg_required_else_help = true, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Ship(Box<ShipArgs>),
+}
+
+/// Ship a log to another place as it grows, each byte once.
+///
+/// Only what is durable is sent, in units of whole lines, and goes on where the sink's last unit says, whatever ended the one before:
+/// nothing is lost, nothing is doubled, and what has no bytes is announced. Until the sink has acknowledged them, and for --keep-acked
+/// longer, a hold keeps bytes from being pruned.
+///
+/// Follows the log until SIGTERM or SIGINT, also when it is rotated, and when it is made anew.
+#[derive(Args, Debug)]
+pub struct ShipArgs {
+    /// The log.
+    #[arg(value_name = "LOG")]
+    log: PathBuf,
+    /// Where to: `file:DIR`, a directory.
+    #[arg(long, value_name = "SINK")]
+    to: String,
+    /// The shipper's name; its hold is `ship:NAME`. Default: from the sink.
+    #[arg(long, value_name = "NAME")]
+    name: Option<String>,
+    /// Where is written down what the sink has acknowledged. Default: LOG.mmlog-ship-NAME.
+    ///
+    /// It is there to notice that the sink went back; where to go on, the sink's last unit says. Beside it are FILE.lock, which one
+    /// shipper has at a time, and FILE.spare, which has the space for the next one on a full disk.
+    #[arg(long, value_name = "FILE")]
+    checkpoint: Option<PathBuf>,
+    /// Where a first start begins: `oldest`, `newest`, or a position.
+    #[arg(long, value_name = "POS", default_value = "oldest", value_parser = from)]
+    from: From,
+    /// The longest unit.
+    #[arg(long, value_name = "SIZE", default_value = "512K", value_parser = unit)]
+    unit: u64,
+    /// What comes in so long is synced and sent together.
+    #[arg(long, value_name = "DUR", default_value = "50ms", value_parser = typed_duration)]
+    linger: Duration,
+    /// A last line without its end is sent after so long; `never` waits for its end.
+    #[arg(long, value_name = "DUR", default_value = "5s", value_parser = partial)]
+    linger_partial: Partial,
+    /// Bytes that may be sent and not acknowledged.
+    #[arg(long, value_name = "SIZE", default_value = "8M", value_parser = unit)]
+    in_flight: u64,
+    /// What the sink has acknowledged is kept for so long: it may lose it.
+    #[arg(long, value_name = "DUR", default_value = "5m", value_parser = typed_duration)]
+    keep_acked: Duration,
+    /// Who makes bytes durable: this shipper, or others, whose syncs are waited for.
+    #[arg(long, value_name = "WHO", default_value = "own")]
+    sync: Who,
+    /// A sink that does not answer for so long is left, and connected to again. Default: 10s.
+    #[arg(long, value_name = "DUR", value_parser = typed_duration)]
+    timeout: Option<Duration>,
+    /// After SIGTERM or SIGINT, what is on its way is waited for so long.
+    #[arg(long, value_name = "DUR", default_value = "10s", value_parser = typed_duration)]
+    drain: Duration,
+    /// Ship what is there, and end.
+    #[arg(long)]
+    until_now: bool,
+    /// Connect, look, say what would happen, and change nothing.
+    #[arg(long, conflicts_with = "until_now")]
+    check: bool,
+    /// Announce to the sink what was pruned before it was shipped, and go on.
+    #[arg(long)]
+    accept_gap: bool,
+    /// Begin a new chain behind the history that the sink has.
+    #[arg(long)]
+    accept_fork: bool,
+    /// What a sink that has forgotten everything is to have: all that the log keeps, or what was not acknowledged.
+    #[arg(long, value_name = "WHAT")]
+    sink_is_new: Option<IsNew>,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// How carefully the log's path is looked at, and where old segments are.
+#[derive(Args, Debug)]
+struct Access {
+    /// Old segments are in DIR, relative to the log's directory. Only needed where an error prints it.
+    #[arg(long, value_name = "DIR")]
+    olddir: Option<PathBuf>,
+    /// Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files
+    /// of different owners.
+    #[arg(long)]
+    trust_path: bool,
+}
+
+impl Access {
+    fn options(&self, stop: &Arc<AtomicBool>) -> Options {
+        let trust = if self.trust_path { Trust::AnyPath } else { Trust::Strict };
+        let options = Log::options().trust(trust).stop(Arc::clone(stop)).carry_out_policy(false);
+        match &self.olddir {
+            Some(directory) => options.old_directory(directory),
+            None => options,
+        }
+    }
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum Who {
+    Own,
+    Wait,
+}
+
+#[derive(Clone, Copy, Debug, ValueEnum)]
+enum IsNew {
+    Restart,
+    Continue,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Partial(Option<Duration>);
+
+fn partial(text: &str) -> Result<Partial, String> {
+    if text == "never" {
+        Ok(Partial(None))
+    } else {
+        typed_duration(text).map(|longest| Partial(Some(longest)))
+    }
+}
+
+fn from(text: &str) -> Result<From, String> {
+    match text {
+        "oldest" => Ok(From::Oldest),
+        "newest" => Ok(From::Newest),
+        _ => text.parse().map(From::Position).map_err(|_| "neither oldest, newest nor a position".to_owned()),
+    }
+}
+
+fn unit(text: &str) -> Result<u64, String> {
+    let bytes = typed_size(text)?;
+    let range = 1..=crate::unit::LONGEST;
+    if range.contains(&bytes) { Ok(bytes) } else { Err("not between 1 and 64M".to_owned()) }
+}
+
+/// The command line's definition, with its help.
+pub fn command() -> clap::Command {
+    Cli::command()
+}
+
+/// Parses the command line, runs the command, reports its failure.
+pub fn main(line: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let cli = match Cli::try_parse_from(line) {
+        Ok(cli) => cli,
+        Err(help) => {
+            // A closed pipe is none of our business.
+            let _ = help.print();
+            return ExitCode::from(if help.use_stderr() { 2 } else { 0 });
+        }
+    };
+    let ended = match &cli.command {
+        Command::Ship(args) => ship(args),
+    };
+    match ended {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(trouble) => {
+            notice(&trouble.to_string());
+            ExitCode::from(trouble.code())
+        }
+    }
+}
+
+fn notice(text: &str) {
+    let _ = writeln!(std::io::stderr(), "mmlogctl-ship: {text}");
+}
+
+/// TERM and INT raise the flag; the second one ends us at once.
+fn stop() -> Result<Arc<AtomicBool>, Trouble> {
+    let stop = Arc::new(AtomicBool::new(false));
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        let caught = signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))
+            .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)));
+        caught.map_err(|e| Trouble::Failed(format!("cannot catch signals: {e}")))?;
+    }
+    Ok(stop)
+}
+
+fn ship(args: &ShipArgs) -> Result<(), Trouble> {
+    let (mut sink, default) = sink(args)?;
+    let name = args.name.clone().unwrap_or(default);
+    if name.is_empty() || name.len() > NAME || !name.bytes().all(is_plain) || name.starts_with('.') {
+        return Err(Trouble::Usage(format!(
+            "{name:?} is no name of a shipper: letters, digits, '.', '_' and '-', at most {NAME}; say another one with --name"
+        )));
+    }
+    let stop = stop()?;
+    let timeout = args.timeout.unwrap_or(TIMEOUT);
+    let plan = Plan {
+        options: args.access.options(&stop),
+        checkpoint: args.checkpoint.clone().unwrap_or_else(|| store::beside(&args.log, &name)),
+        log: args.log.clone(),
+        name,
+        how: How {
+            sync: match args.sync {
+                Who::Own => Sync::Own,
+                Who::Wait => Sync::Wait,
+            },
+            unit: usize::try_from(args.unit).unwrap_or(usize::MAX),
+            partial: args.linger_partial.0,
+            linger: args.linger,
+            accept_gap: args.accept_gap,
+        },
+        limits: Limits {
+            unit: args.unit,
+            // One unit fits always.
+            window: args.in_flight.max(args.unit),
+            units: UNITS,
+            keep: u64::try_from(args.keep_acked.as_millis()).unwrap_or(u64::MAX),
+            proof: PROOF,
+        },
+        wishes: Wishes {
+            from: args.from,
+            accept_gap: args.accept_gap,
+            accept_fork: args.accept_fork,
+            sink_is_new: args.sink_is_new.map(|what| match what {
+                IsNew::Restart => SinkIsNew::Restart,
+                IsNew::Continue => SinkIsNew::Continue,
+            }),
+        },
+        timeout,
+        drain: args.drain,
+        until_now: args.until_now,
+        stop: Arc::clone(&stop),
+        say: notice,
+    };
+    let ended = if args.check { check(&plan, &mut *sink) } else { run::run(&plan, &mut *sink) };
+    match ended {
+        // What the library was waiting for when it was told to stop.
+        Err(trouble) if trouble.passes() && stop.load(Ordering::Acquire) => Ok(()),
+        ended => ended,
+    }
+}
+
+fn check(plan: &Plan, sink: &mut dyn Sink) -> Result<(), Trouble> {
+    let said = run::check(plan, sink)?;
+    let printed = std::io::stdout().write_all(said.as_bytes());
+    match printed {
+        Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
+            Err(Trouble::Failed(format!("standard output: {e}")))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The sink, and what a shipper to it is called.
+fn sink(args: &ShipArgs) -> Result<(Box<dyn Sink>, String), Trouble> {
+    match args.to.split_once(':') {
+        Some(("file", directory)) if !directory.is_empty() => {
+            let directory = absolute(Path::new(directory))?;
+            let name = format!("file-{}", plain(&directory));
+            Ok((Box::new(FileSink::new(&directory)), name))
+        }
+        _ => Err(Trouble::Usage(format!("--to {:?}: no such sink; there is file:DIR", args.to))),
+    }
+}
+
+/// Whatever becomes of the working directory, and whoever says it from another one.
+fn absolute(path: &Path) -> Result<PathBuf, Trouble> {
+    std::path::absolute(path).map_err(|e| Trouble::Failed(format!("{}: {e}", shown(path))))
+}
+
+const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')
+}
+
+/// The last component, as a part of a name.
+fn plain(path: &Path) -> String {
+    let last = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    last.bytes().map(|byte| if is_plain(byte) { char::from(byte) } else { '_' }).take(40).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        command().debug_assert();
+    }
+}

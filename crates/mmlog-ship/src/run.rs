@@ -1,0 +1,451 @@
+//! The loop: it carries the machine's actions out, in their order, and tells it what came of them.
+//!
+//! One thread a log. What it keeps in memory is one unit and what the sink has on its way, which the machine's window bounds.
+
+use std::collections::VecDeque;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use mmlog::Options;
+use mmlog::crash::crash_point;
+
+use crate::checkpoint::Checkpoint;
+use crate::decide::{Decision, Wishes};
+use crate::machine::{Action, Event, Exit, Limits, Machine, Piece};
+use crate::sinks::{Message, Purpose, Sink};
+use crate::source::{How, Source};
+use crate::store::{self, Found, Store};
+use crate::trouble::Trouble;
+use crate::unit::{Header, Kind};
+
+mod check;
+mod pace;
+mod saving;
+pub(crate) mod words;
+
+pub use check::check;
+use pace::Pace;
+use saving::Saving;
+
+/// How often the machine is told the time, and it is looked whether the log is still at its path.
+const TICK: Duration = Duration::from_millis(200);
+/// The longest sleep: a signal is heard that late.
+const NAP: Duration = Duration::from_millis(100);
+
+/// What to ship, and how.
+#[derive(Clone)]
+pub struct Plan {
+    /// The log.
+    pub log: PathBuf,
+    /// How it is opened.
+    pub options: Options,
+    /// The shipper's name: its hold is `ship:NAME`.
+    pub name: String,
+    /// Where the checkpoint is.
+    pub checkpoint: PathBuf,
+    /// How the log is read.
+    pub how: How,
+    /// What the machine may use.
+    pub limits: Limits,
+    /// What people decided.
+    pub wishes: Wishes,
+    /// A sink that is silent for so long is left.
+    pub timeout: Duration,
+    /// How long it is waited at the end for what is on its way.
+    pub drain: Duration,
+    /// Ends behind what is there when it begins.
+    pub until_now: bool,
+    /// Ends when it is raised.
+    pub stop: Arc<AtomicBool>,
+    /// Hears what people may want to know, a sentence at a time.
+    pub say: fn(&str),
+}
+
+impl Plan {
+    /// The name of the hold.
+    pub fn hold(&self) -> String {
+        format!("ship:{}", self.name)
+    }
+}
+
+/// A unit that is on its way, for the counts.
+struct Out {
+    bytes: u64,
+    gap: u64,
+}
+
+struct Runner<'a> {
+    plan: &'a Plan,
+    sink: &'a mut dyn Sink,
+    source: Source,
+    machine: Machine,
+    queue: VecDeque<Action>,
+    out: VecDeque<Out>,
+    saving: Saving,
+    pace: Pace,
+    /// How long a unit may be at the sink.
+    longest: u64,
+    begun: Instant,
+    ticked: Instant,
+    /// Since when the sink owes an answer.
+    silent: Option<Instant>,
+    /// Nothing more is read.
+    is_draining: bool,
+    /// Up to where the sink had acknowledged when this began, as written down, and still had it.
+    had: Option<u64>,
+    /// What ended it.
+    exit: Option<Exit>,
+}
+
+/// Ships until it is told to stop, or to where the log ends now.
+///
+/// # Errors
+/// Whatever only a person can mend, or another run.
+pub fn run(plan: &Plan, sink: &mut dyn Sink) -> Result<(), Trouble> {
+    let store = Store::open(&plan.checkpoint)?;
+    let (found, age) = written_down(plan, sink)?;
+    let mut source = Source::open(&plan.log, plan.options.clone(), &plan.hold(), plan.how.clone())?;
+    let end = source.sync()?;
+    if plan.until_now {
+        source.until(end);
+        source.is_final = true;
+    }
+    let known = found.as_ref().map(|found| found.known);
+    sink.remember(known.and_then(|known| known.place));
+    let machine = Machine::new(run_number(), known, plan.limits, plan.wishes);
+    let saving = Saving::new(store, sink.name(), found.map(|found| found.counts).unwrap_or_default());
+    let now = Instant::now();
+    let mut runner = Runner {
+        plan,
+        sink,
+        source,
+        machine,
+        queue: VecDeque::new(),
+        out: VecDeque::new(),
+        saving,
+        pace: Pace::new(),
+        longest: u64::MAX,
+        begun: now,
+        ticked: now,
+        silent: None,
+        is_draining: false,
+        had: known.and_then(|known| known.place).map(|place| place.to),
+        exit: None,
+    };
+    let ended = runner.go(plan.until_now.then_some(end));
+    if ended.is_ok() && plan.until_now && age.as_millis() >= u128::from(plan.limits.keep) {
+        runner.let_go()?;
+    }
+    runner.leave();
+    ended
+}
+
+/// The checkpoint, and how long ago it was written.
+fn written_down(plan: &Plan, sink: &dyn Sink) -> Result<(Option<Checkpoint>, Duration), Trouble> {
+    match store::load(&plan.checkpoint, sink.name())? {
+        Found::Whole(found, age) => Ok((Some(found), age)),
+        Found::Nothing => Ok((None, Duration::ZERO)),
+        Found::Unreadable(why) => {
+            (plan.say)(&why);
+            Ok((None, Duration::ZERO))
+        }
+    }
+}
+
+fn run_number() -> u64 {
+    crate::sinks::file::random().max(1)
+}
+
+impl Runner<'_> {
+    fn go(&mut self, until: Option<u64>) -> Result<(), Trouble> {
+        let mut draining = None;
+        loop {
+            self.carry_out()?;
+            if let Some(exit) = self.exit {
+                return Err(words::of_exit(exit, self.sink.name()));
+            }
+            if self.plan.stop.load(Ordering::Acquire) {
+                self.is_draining = true;
+                let since = *draining.get_or_insert_with(Instant::now);
+                if self.is_drained() || since.elapsed() >= self.plan.drain {
+                    return self.stopped();
+                }
+            }
+            if until.is_some_and(|until| self.machine.idle_at().is_some_and(|at| at >= until))
+                && self.out.is_empty()
+            {
+                return Ok(());
+            }
+            self.timers()?;
+            if self.queue.is_empty() {
+                self.rest()?;
+            }
+        }
+    }
+
+    /// Nothing is on its way that could be waited for.
+    fn is_drained(&self) -> bool {
+        self.machine.is_closed() || (self.out.is_empty() && self.machine.idle_at().is_some())
+    }
+
+    fn stopped(&self) -> Result<(), Trouble> {
+        if !self.out.is_empty() {
+            (self.plan.say)(&format!(
+                "{}: {} units were not acknowledged in time; the next start goes on behind what is there",
+                self.sink.name(),
+                self.out.len()
+            ));
+        }
+        Ok(())
+    }
+
+    /// One run after the other never waits for as long as acknowledged bytes are kept: what the run before had written down, and the
+    /// sink still had, was acknowledged at least that long ago.
+    fn let_go(&mut self) -> Result<(), Trouble> {
+        match self.had {
+            Some(had) => self.source.hold().0.advance(had),
+            None => Ok(()),
+        }
+    }
+
+    /// Saves what was put off, and what came meanwhile.
+    fn leave(&mut self) {
+        while let Ok(Some(event)) = self.save_due(true) {
+            let is_saved = event == Event::Saved(true);
+            self.hear(event);
+            let newer = self.queue.drain(..).find_map(|action| match action {
+                Action::Save(known) => Some(known),
+                _ => None,
+            });
+            match newer {
+                Some(known) if is_saved => self.saving.put_off(known),
+                _ => break,
+            }
+        }
+        self.sink.close();
+    }
+
+    /// Tells the machine, and takes what it says.
+    fn hear(&mut self, event: Event) {
+        for action in self.machine.step(event) {
+            match action {
+                Action::Close => {
+                    // A checkpoint that is to be written is true whatever the connection does.
+                    self.queue.retain(|action| matches!(action, Action::Save(_)));
+                    self.sink.close();
+                    self.out.clear();
+                    self.silent = None;
+                    self.pace.retry_later();
+                }
+                Action::Exit(exit) => {
+                    self.queue.clear();
+                    self.exit = Some(exit);
+                }
+                other => self.queue.push_back(other),
+            }
+        }
+    }
+
+    fn carry_out(&mut self) -> Result<(), Trouble> {
+        while let Some(action) = self.queue.pop_front() {
+            crash_point("ship:action");
+            if let Some(event) = self.act(action)? {
+                self.hear(event);
+            }
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, action: Action) -> Result<Option<Event>, Trouble> {
+        let event = match action {
+            Action::Connect(_) => match self.sink.open(Purpose::Ship) {
+                Ok(longest) => {
+                    self.longest = longest;
+                    Event::Connected
+                }
+                Err(trouble) => self.lost(trouble)?,
+            },
+            Action::Look => match self.sink.look() {
+                Ok(tail) => Event::Seen(tail, self.source.facts()?),
+                Err(trouble) => self.lost(trouble)?,
+            },
+            Action::Compare(ask) => {
+                let compared = self.source.compare(ask)?;
+                Event::Compared(compared, self.source.facts()?)
+            }
+            Action::Decide => {
+                let Some(decision) = self.machine.decide() else { return Ok(None) };
+                self.decided(&decision);
+                Event::Decided(decision)
+            }
+            Action::Save(known) => {
+                self.saving.put_off(known);
+                return self.save_due(false);
+            }
+            Action::Claim(at) => {
+                let (hold, log) = self.source.hold();
+                Event::Held(hold.claim(log, at)?)
+            }
+            Action::Hold(to) => {
+                crash_point("ship:hold");
+                self.source.hold().0.advance(to)?;
+                return Ok(None);
+            }
+            Action::Read { from, most } => Event::Read(self.read(from, most)?),
+            Action::Send { unit, after } => return self.send(&unit, after),
+            Action::Close | Action::Exit(_) => return Ok(None),
+        };
+        Ok(Some(event))
+    }
+
+    fn read(&mut self, from: u64, most: u64) -> Result<Piece, Trouble> {
+        if self.is_draining {
+            return Ok(Piece::End);
+        }
+        self.source.read(from, most.min(self.longest))
+    }
+
+    fn send(&mut self, unit: &Header, after: u64) -> Result<Option<Event>, Trouble> {
+        let (hold, log) = self.source.hold();
+        hold.take_over(log)?;
+        let (payload, cut) = match unit.kind {
+            Kind::Content => self.source.payload(),
+            _ => (&[][..], Default::default()),
+        };
+        if let Err(trouble) = self.sink.send(&Message { unit, after, cut, payload }) {
+            return self.lost(trouble).map(Some);
+        }
+        let is_gap = matches!(unit.kind, Kind::Gap(_));
+        if let Kind::Gap(why) = unit.kind {
+            (self.plan.say)(&words::of_gap(why, unit));
+        }
+        let gap = if is_gap { unit.to - unit.from } else { 0 };
+        self.out.push_back(Out { bytes: unit.length(), gap });
+        self.silent.get_or_insert_with(Instant::now);
+        crash_point("ship:sent");
+        Ok(None)
+    }
+
+    fn decided(&mut self, decision: &Decision) {
+        if let Some(text) = words::of_decision(decision, self.sink.name()) {
+            (self.plan.say)(&text);
+        }
+        if let Decision::Resume { resent, place, .. } = *decision {
+            self.saving.counts.resent += resent;
+            self.had = self.had.filter(|had| *had <= place.to);
+        } else {
+            self.had = None;
+        }
+    }
+
+    /// What is tried again, or ends this.
+    fn lost(&mut self, trouble: Trouble) -> Result<Event, Trouble> {
+        if !trouble.passes() {
+            return Err(trouble);
+        }
+        let gives_up = self.plan.until_now && self.pace.is_away_for(self.plan.timeout);
+        if let Some(text) = self.pace.gone(&trouble, self.sink.name()) {
+            (self.plan.say)(&text);
+        }
+        if gives_up {
+            return Err(trouble);
+        }
+        Ok(Event::Lost { connection: self.machine.connection() })
+    }
+
+    /// Saves what is to be saved, if it is time.
+    fn save_due(&mut self, at_once: bool) -> Result<Option<Event>, Trouble> {
+        let Some(saved) = self.saving.save(at_once) else { return Ok(None) };
+        let is_saved = match saved {
+            Ok(()) => true,
+            Err(e) => {
+                let path = &self.plan.checkpoint;
+                if let Some(text) = self.saving.not_saved(path, &e) {
+                    (self.plan.say)(&text);
+                }
+                false
+            }
+        };
+        Ok(Some(Event::Saved(is_saved)))
+    }
+
+    fn timers(&mut self) -> Result<(), Trouble> {
+        if let Some(event) = self.save_due(false)? {
+            self.hear(event);
+        }
+        if self.silent.is_some_and(|since| since.elapsed() >= self.plan.timeout) {
+            let event =
+                self.lost(Trouble::Away(format!("no answer for {} s", self.plan.timeout.as_secs())))?;
+            self.hear(event);
+        }
+        if self.ticked.elapsed() >= TICK {
+            self.ticked = Instant::now();
+            let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
+            self.hear(Event::Tick(now));
+            self.source.hold().0.stay()?;
+            self.renew()?;
+        }
+        if self.machine.is_closed() && !self.is_draining && self.pace.is_time() {
+            self.hear(Event::Retry);
+        }
+        Ok(())
+    }
+
+    /// A log that was made anew: what the old one has is shipped first, as far as it is open here.
+    fn renew(&mut self) -> Result<(), Trouble> {
+        let Some(at) = self.machine.idle_at().filter(|_| self.out.is_empty()) else { return Ok(()) };
+        if !self.source.is_old() {
+            return Ok(());
+        }
+        if !self.source.is_final {
+            self.source.sync()?;
+            self.source.is_final = true;
+            self.hear(Event::More);
+        } else if !self.source.has_more(at) && self.source.renew()? {
+            (self.plan.say)("the log was made anew: the new one is shipped behind the old one");
+            self.hear(Event::Lost { connection: self.machine.connection() });
+            self.pace.at_once();
+        }
+        Ok(())
+    }
+
+    /// Waits for whatever comes first.
+    fn rest(&mut self) -> Result<(), Trouble> {
+        if !self.out.is_empty() {
+            return self.answers();
+        }
+        match self.machine.idle_at() {
+            Some(at) if !self.is_draining => {
+                if self.source.wait(at, NAP)? {
+                    self.hear(Event::More);
+                }
+            }
+            _ => std::thread::sleep(self.pace.nap().min(self.saving.nap()).min(NAP)),
+        }
+        Ok(())
+    }
+
+    fn answers(&mut self) -> Result<(), Trouble> {
+        match self.sink.poll(NAP) {
+            Ok(Some(coordinate)) => {
+                if let Some(out) = self.out.pop_front() {
+                    self.saving.acknowledged(out.bytes, out.gap);
+                }
+                self.silent = (!self.out.is_empty()).then(Instant::now);
+                if let Some(text) = self.pace.reached(self.sink.name()) {
+                    (self.plan.say)(&text);
+                }
+                crash_point("ship:acknowledged");
+                self.hear(Event::Acknowledged { connection: self.machine.connection(), coordinate });
+            }
+            Ok(None) => {}
+            Err(trouble) => {
+                let event = self.lost(trouble)?;
+                self.hear(event);
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,120 @@
+//! Sinks: where units go.
+//!
+//! A sink is a list that appends a unit if its tail is the one that the unit follows. It answers in the order in which it was sent to,
+//! and may have many units on the way. Whatever goes wrong closes the connection: the next one begins with a look at the tail.
+
+use std::time::Duration;
+
+use crate::checkpoint::Place;
+use crate::decide::Tail;
+use crate::trouble::Trouble;
+use crate::unit::Header;
+
+pub mod file;
+
+/// What a sink can promise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Strength {
+    /// It refuses whatever does not follow its tail: each byte is there once.
+    Fenced,
+    /// It takes an id once: each byte is there once, whoever sends it.
+    ById,
+    /// What was sent may be there more than once after trouble.
+    AtLeastOnce,
+}
+
+impl Strength {
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Strength::Fenced => "fenced: each byte once",
+            Strength::ById => "by id: each byte once",
+            Strength::AtLeastOnce => "at least once: doubles after trouble",
+        }
+    }
+}
+
+/// What a sink is opened for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To send.
+    Ship,
+    /// To look: nothing is made or changed there.
+    Look,
+}
+
+/// Where a unit begins or ends within a line, since that is longer than a unit, or its writer was killed or has not finished it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Cut {
+    /// It begins within one.
+    pub at_start: bool,
+    /// It ends within one.
+    pub at_end: bool,
+}
+
+impl Cut {
+    /// The field of a unit that says so.
+    pub const FIELD: &'static str = "mm-cut";
+
+    /// What that is, if it has to be said.
+    pub fn word(self) -> Option<&'static str> {
+        match (self.at_start, self.at_end) {
+            (false, false) => None,
+            (true, false) => Some("start"),
+            (false, true) => Some("end"),
+            (true, true) => Some("both"),
+        }
+    }
+}
+
+/// A unit on its way.
+#[derive(Clone, Copy, Debug)]
+pub struct Message<'a> {
+    /// What it is.
+    pub unit: &'a Header,
+    /// The coordinate that it follows. The id that it follows is in the unit.
+    pub after: u64,
+    /// Whether lines are cut.
+    pub cut: Cut,
+    /// Its bytes.
+    pub payload: &'a [u8],
+}
+
+/// Where units go. Everything may block, for as long as the sink was told to wait at most.
+pub trait Sink {
+    /// What it is called, without secrets.
+    fn name(&self) -> &str;
+
+    /// What it promises.
+    fn strength(&self) -> Strength;
+
+    /// What the checkpoint says, before anything else: for a sink that cannot be asked what it has.
+    fn remember(&mut self, _place: Option<Place>) {}
+
+    /// Connects. Says how many bytes a unit may have there, with all that goes with them.
+    ///
+    /// # Errors
+    /// One that [passes](Trouble::passes) is tried again.
+    fn open(&mut self, purpose: Purpose) -> Result<u64, Trouble>;
+
+    /// Reads the tail.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    fn look(&mut self) -> Result<Tail, Trouble>;
+
+    /// Sends a unit: it is to be appended if the tail is the one that it follows.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    fn send(&mut self, message: &Message<'_>) -> Result<(), Trouble>;
+
+    /// Waits for the answer to the oldest unit that has none: the coordinate that it has. Nothing, when there is none within that time.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open): it was refused, or nobody knows what became of it.
+    fn poll(&mut self, within: Duration) -> Result<Option<u64>, Trouble>;
+
+    /// Leaves the connection, if there is one, and all that is on its way.
+    fn close(&mut self);
+}
