@@ -1,8 +1,11 @@
 //! Guards what programs put into a log that know nothing of it: at rest it is a plain file, and `>>` works.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::exit)]
 
+#[path = "outside/claiming.rs"]
+mod claiming;
 mod cli;
+mod common;
 
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
@@ -13,6 +16,11 @@ use cli::{Running, Scratch, Tool, mmlogctl, wait_for};
 use serde_json::Value;
 
 const OUTSIDE: &[u8] = b"by a script\n";
+
+#[test]
+fn role() {
+    common::play(&[("claims", claiming::claims)]);
+}
 
 fn put_behind(log: &Path, bytes: &[u8]) {
     OpenOptions::new().append(true).open(log).unwrap().write_all(bytes).unwrap();

@@ -247,7 +247,7 @@ const WAITS: [(&str, &str, &str); 27] = [
     ("durable.rs", "settled", "in_flight.is_over()"),
     ("durable.rs", "sync_to", "deadline.check("),
     ("files/writers.rs", "claim", "deadline.check("),
-    ("files/behind.rs", "has_silent_holder", "over.is_over()"),
+    ("files/behind.rs", "silent_holder", "over.is_over()"),
     ("files/open.rs", "pause", "self.deadline.check("),
     ("files/segment_dir.rs", "open", "leased < LOOKS"),
     ("files/segments.rs", "open_current", "looks < LOOKS"),

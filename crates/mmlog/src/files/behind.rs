@@ -20,7 +20,9 @@
 //! - where the file ends as writers make it, with NULs, at a page's end. (A stranger's bytes end where he stopped. One who
 //!   writes while a file grows, and just so that the grower then dies, is taken for older metadata: nothing is lost by that.);
 //! - where a slot's byte is locked whose record says that nobody has it: the copy is of before that claim. Who claims has the
-//!   byte for a moment before he says so, which is waited for; one who is stopped in it has the flag set, and loses nothing.
+//!   byte for a moment before he says so, which is waited for. Of one who is stopped, or stuck in the kernel, nobody knows which of the
+//!   two it is: the bytes are neither taken over nor cut off until he goes on, and who wants them out of the way is told whom he
+//!   waits for. (Where he cannot be seen, or is only kept waiting for a processor, the flag is set, and nothing is lost.)
 //!
 //! A writer knows its own record, and looks at it wherever it cannot go straight, before it takes the lock: at the copy's cursor there
 //! is no space. One whose record is wiped, where nothing came after the copy, says again who it is.
@@ -39,9 +41,10 @@ use super::meta::page_size;
 use super::{Files, owner};
 use crate::chunks::Segment;
 use crate::deadline::Deadline;
-use crate::error::Fault;
-use crate::layout::{HELD, POSITION_END, Slot};
+use crate::error::{Blocker, Fault};
+use crate::layout::{HELD, POSITION_END, SLOT_BYTES, Slot};
 use crate::sync::{Ordering, fence};
+use crate::sys::cgroup::Groups;
 use crate::sys::fs::PAGE;
 use crate::sys::process;
 
@@ -53,6 +56,15 @@ const GLANCE: Duration = Duration::from_millis(8);
 
 /// Between two looks at such a slot.
 const PAUSE: Duration = Duration::from_millis(1);
+
+/// Whoever has a slot, and has not said so.
+enum Silent {
+    Nobody,
+    /// He should have by now.
+    Somebody,
+    /// He could not.
+    Stands(Blocker),
+}
 
 impl Files {
     /// The first byte among those positions that lies behind the cursor.
@@ -118,7 +130,11 @@ impl Files {
         let is_full = control.look().start >= end;
         let ours = control.is_panicked()
             || is_full && self.ends_with_space(segment, there - base).map_err(cannot())?
-            || self.has_silent_holder(doubt)?;
+            || match self.silent_holder(doubt)? {
+                Silent::Nobody => false,
+                Silent::Somebody => true,
+                Silent::Stands(blocker) => return Err(Fault::Stalled { blocker, waited: doubt }),
+            };
         // Nobody has made it longer meanwhile, to store there.
         let still = control.file_size() == size && control.base() == base;
         Ok((ours && still).then_some(base + first))
@@ -134,20 +150,33 @@ impl Files {
         Ok(last == [0])
     }
 
-    /// Whether somebody holds an idle slot whose record says that nobody does, and goes on doing so.
-    fn has_silent_holder(&self, doubt: Duration) -> Result<bool, Fault> {
+    /// Who holds an idle slot whose record says that nobody does, and goes on doing so.
+    fn silent_holder(&self, doubt: Duration) -> Result<Silent, Fault> {
         let says_nothing = |slot: &Slot| !says_whose(slot) && slot.hot.pending().phase().is_none();
         let over = self.deadline(doubt);
+        let mut stands = Silent::Nobody;
         for (index, slot) in (0u32..).zip(self.meta.slots()) {
             // One who claims, or leaves, is through in a moment.
             while says_nothing(slot) && self.ask_alive(index)? && says_nothing(slot) {
                 if over.is_over() {
-                    return Ok(true);
+                    match self.standing(index) {
+                        Some(blocker) => stands = Silent::Stands(blocker),
+                        None => return Ok(Silent::Somebody),
+                    }
+                    break;
                 }
                 std::thread::sleep(PAUSE);
             }
         }
-        Ok(false)
+        Ok(stands)
+    }
+
+    /// Whoever has that slot's byte and has not said so, where he could not have done so meanwhile.
+    fn standing(&self, slot: u32) -> Option<Blocker> {
+        let byte = SLOT_BYTES + u64::from(slot);
+        let who = self.stranger(byte)?;
+        let could_not = process::state_of(&who).is_held() || Groups::default().freezer_of(who.pid).is_some();
+        could_not.then(|| self.blocker(&format!("slot {slot}"), &self.meta.slots()[slot as usize].cold, byte))
     }
 
     /// Whether the metadata still knows what this writer knows: the cursor, and who has its slot. `floor`: behind its last append.

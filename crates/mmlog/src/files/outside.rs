@@ -77,7 +77,8 @@ impl Files {
         // Nobody has made them a part of it meanwhile, to store there.
         let still = control.file_size() == file_size && control.base() == base;
         // The log's own is damage, and told as such.
-        let first = first.filter(|_| matches!(self.came_after(&segment), Ok(None)));
+        let is_a_strangers = || matches!(self.came_after(&segment), Ok(None) | Err(Fault::Stalled { .. }));
+        let first = first.filter(|_| is_a_strangers());
         Ok(first.filter(|_| still).map_or((0, is_live), |_| (found - file_size, is_live)))
     }
 }
