@@ -10,11 +10,13 @@
 //! | any | this log, otherwise than proven | | [`Fork`](Stop::Fork) |
 //! | any | this log, beyond what is durable | | `Fork` |
 //! | beyond what is durable | any | | `Fork`: the log went back |
-//! | at the sink's coordinate | trimmed | | `Resume` at the checkpoint |
-//! | none, or elsewhere | trimmed | | [`TailGone`](Stop::TailGone): there may be more than is known |
+//! | above what was trimmed | trimmed, then openings or nothing | as written down | `Resume` at the checkpoint |
+//! | the same | the same | otherwise | `Fork` |
+//! | none, or below | trimmed | | [`TailGone`](Stop::TailGone): there may be more than is known |
 //! | any | empty, or a lower coordinate without a unit | | `SinkIsNew` |
 //! | any | born anew | | `SinkIsNew` |
 //! | another log | that log | made anew | `Begin`: a new chain, behind the old one |
+//! | to begin at a place | | pruned behind it | `Gap`, or, accepted, announced |
 //! | this log, none | another log | | [`Foreign`](Stop::Foreign) |
 //! | any | not a unit, or a later version's | | `Foreign`, [`Later`](Stop::Later) |
 
@@ -26,8 +28,8 @@ use crate::unit::{Header, Id, Kind, Run};
 pub enum Content {
     /// The sink has nothing, or openings alone, and nothing that it took was removed.
     Empty,
-    /// It had something, which its retention has removed.
-    Trimmed,
+    /// It had something: its retention has removed all up to this coordinate, and what it has above is openings, if anything.
+    Trimmed(u64),
     /// The unit.
     Unit(Header),
     /// Something that is no unit.
@@ -176,6 +178,8 @@ pub enum Decision {
     Begin {
         /// Its first position.
         from: u64,
+        /// Up to where nothing is kept, which is announced first.
+        gap: Option<u64>,
     },
     /// Nothing without a person.
     Stop(Stop),
@@ -186,16 +190,17 @@ pub enum Decision {
 /// The log itself is asked for all that the tail proves, as long as it has that: what was written down says nothing of a log that was put
 /// back to an earlier copy. Only where the log begins later, what was written down stands for its bytes.
 pub fn ask(known: Option<&Known>, tail: &Tail, log: &Log) -> Option<Ask> {
-    let Content::Unit(header) = &tail.content else { return None };
-    if header.log != log.id {
-        return None;
-    }
-    let theirs = header.proof;
+    let place = known.filter(|known| known.log == log.id).and_then(|known| known.place);
+    let theirs = match &tail.content {
+        Content::Unit(header) if header.log == log.id => header.proof,
+        // What the sink has no more was written down.
+        Content::Trimmed(_) => place?.proof,
+        _ => return None,
+    };
     let whole = Ask { from: theirs.from, to: theirs.to, start: 0, wanted: theirs.sum };
     if theirs.from >= log.oldest {
         return Some(whole);
     }
-    let place = known.filter(|known| known.log == log.id).and_then(|known| known.place);
     Some(match place.map(|place| place.proof).filter(|ours| ours.from == theirs.from) {
         Some(ours) if ours.to <= theirs.to => {
             Ask { from: ours.to, to: theirs.to, start: ours.sum, wanted: theirs.sum }
@@ -224,12 +229,21 @@ pub fn decide(
         Content::Foreign => Decision::Stop(Stop::Foreign),
         Content::Later(version) => Decision::Stop(Stop::Later(version)),
         Content::Unit(header) if header.log != log.id => match known {
-            Some(known) if known.log == header.log && !is_reborn => Decision::Begin { from: log.oldest },
+            Some(known) if known.log == header.log && !is_reborn => {
+                begin(log.hold.unwrap_or(log.oldest), log, wishes)
+            }
             _ => Decision::Stop(Stop::Foreign),
         },
         Content::Unit(_) if is_reborn && wishes.sink_is_new.is_none() => Decision::Stop(Stop::SinkIsNew),
         Content::Unit(header) => resume(&header, place, compared, tail, log, wishes),
-        Content::Trimmed => trimmed(place, tail, log, wishes, is_reborn),
+        Content::Trimmed(_) if is_reborn => {
+            let at = place.map(|place| place.to).or(log.hold);
+            anew(Stop::SinkIsNew, at, log, wishes)
+        }
+        Content::Trimmed(_) if matches!(compared, Some(Compared::Differs | Compared::Beyond)) => {
+            fork(log, wishes)
+        }
+        Content::Trimmed(upto) => trimmed(place, upto, tail, log, wishes),
         Content::Empty => empty(known, log, wishes),
     }
 }
@@ -263,20 +277,22 @@ fn resume(
 }
 
 /// The sink's place is known by its coordinate alone.
-fn trimmed(place: Option<Place>, tail: &Tail, log: &Log, wishes: &Wishes, is_reborn: bool) -> Decision {
-    match place {
-        Some(place) if !is_reborn && place.coordinate == tail.coordinate => {
-            let gap = (place.to < log.oldest).then_some(log.oldest);
-            match gap {
-                Some(to) if !wishes.accept_gap => Decision::Stop(Stop::Gap { from: place.to, to }),
-                _ => Decision::Resume { place, unrecorded: 0, resent: 0, is_proven: false, gap },
-            }
-        }
-        Some(place) if !is_reborn && place.coordinate < tail.coordinate => {
-            anew(Stop::TailGone, Some(place.to), log, wishes)
-        }
-        Some(place) => anew(Stop::SinkIsNew, Some(place.to), log, wishes),
-        None => anew(Stop::TailGone, log.hold, log, wishes),
+fn trimmed(place: Option<Place>, upto: u64, tail: &Tail, log: &Log, wishes: &Wishes) -> Decision {
+    let Some(place) = place else { return anew(Stop::TailGone, log.hold, log, wishes) };
+    if place.coordinate > tail.coordinate {
+        return anew(Stop::SinkIsNew, Some(place.to), log, wishes);
+    }
+    let id = tail.top.map_or(place.id, |top| top.id);
+    let is_another = place.coordinate == tail.coordinate && place.id != id;
+    // All that is above this place is openings, or there may be more than is known.
+    if place.coordinate < upto || is_another {
+        return anew(Stop::TailGone, Some(place.to), log, wishes);
+    }
+    let place = Place { coordinate: tail.coordinate, id, ..place };
+    let gap = (place.to < log.oldest).then_some(log.oldest);
+    match gap {
+        Some(to) if !wishes.accept_gap => Decision::Stop(Stop::Gap { from: place.to, to }),
+        _ => Decision::Resume { place, unrecorded: 0, resent: 0, is_proven: false, gap },
     }
 }
 
@@ -289,29 +305,39 @@ fn empty(known: Option<&Known>, log: &Log, wishes: &Wishes) -> Decision {
         let at = recorded.filter(|_| is_ours).map(|place| place.to);
         return anew(Stop::SinkIsNew, at.or(log.hold), log, wishes);
     }
-    // A first start that was written down and came no further begins where it said, if that is kept.
+    // A first start that was written down and came no further begins where it said.
     let from = match (log.hold, wishes.from) {
-        (Some(hold), _) if hold < log.oldest && !wishes.accept_gap => {
-            return Decision::Stop(Stop::Gap { from: hold, to: log.oldest });
-        }
-        (Some(hold), _) => hold.max(log.oldest),
+        (Some(hold), _) => hold,
         (None, From::Oldest) => log.oldest,
         (None, From::Newest) => log.durable,
         (None, From::Position(at)) => at.clamp(log.oldest, log.durable.max(log.oldest)),
     };
-    Decision::Begin { from }
+    begin(from, log, wishes)
 }
 
 fn anew(stop: Stop, at: Option<u64>, log: &Log, wishes: &Wishes) -> Decision {
     match (wishes.sink_is_new, at) {
         (None, _) => Decision::Stop(stop),
-        (Some(SinkIsNew::Continue), Some(at)) if at >= log.oldest => Decision::Begin { from: at },
-        (Some(_), _) => Decision::Begin { from: log.oldest },
+        (Some(SinkIsNew::Continue), Some(at)) => begin(at, log, wishes),
+        (Some(_), _) => Decision::Begin { from: log.oldest, gap: None },
+    }
+}
+
+/// A new chain from there, where something is owed from there on.
+fn begin(from: u64, log: &Log, wishes: &Wishes) -> Decision {
+    let gap = (from < log.oldest).then_some(log.oldest);
+    match gap {
+        Some(to) if !wishes.accept_gap => Decision::Stop(Stop::Gap { from, to }),
+        _ => Decision::Begin { from, gap },
     }
 }
 
 fn fork(log: &Log, wishes: &Wishes) -> Decision {
-    if wishes.accept_fork { Decision::Begin { from: log.oldest } } else { Decision::Stop(Stop::Fork) }
+    if wishes.accept_fork {
+        Decision::Begin { from: log.oldest, gap: None }
+    } else {
+        Decision::Stop(Stop::Fork)
+    }
 }
 
 /// What a unit leaves behind as the chain's place, once it is acknowledged.

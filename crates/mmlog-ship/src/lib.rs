@@ -10,8 +10,9 @@
 //! - The sink's tail is the truth of what the sink has. The checkpoint is there to notice when that went back.
 //! - On any error the window is dropped and the tail is read. There is no queue for a second try: the log is the buffer.
 //! - Units chain without a gap; what has no bytes is announced.
-//! - The hold, which keeps bytes from being pruned, goes only to places that were acknowledged and saved a while ago. A new start has a
-//!   checkpoint and a hold before its first unit: so a lost checkpoint and an empty sink are no first start.
+//! - The hold, which keeps bytes from being pruned, goes only to places that were acknowledged and saved a while ago, and back to where the
+//!   sink went back to: nothing is sent that the log may drop meanwhile. A new start has a checkpoint and a hold before its first
+//!   unit: so a lost checkpoint and an empty sink are no first start.
 //!
 //! # The fence
 //!
@@ -34,7 +35,9 @@
 //! # What it does not see
 //!
 //! Two logs with one history up to a point, and equal since the last gap or for as long as a [`Proof`](unit::Proof) reaches, are taken for
-//! one. Sums find accidents, no forger.
+//! one. Where a sink's retention removed everything, the checkpoint alone tells its history: one that compares coordinates alone may have
+//! gone back, and have been filled up by what was on its way, before that was removed. A checkpoint that is put back to the very first,
+//! which has no place, is a first start's. Sums find accidents, no forger.
 
 mod error;
 mod fields;

@@ -1,9 +1,9 @@
 //! What is done next: events in, actions out. It has no clock, does no input or output, and keeps no more than its window.
 //!
 //! ```text
-//! Closed -> connect -> look -> ask the log -> decide -> open -> look again -> Streaming
-//!    ^                                          |                               |
-//!    +---------- on any error: the window is dropped, the tail is read ---------+
+//! Closed -> connect -> look -> ask the log -> decide -> hold -> open -> look again -> Streaming
+//!    ^                                          |                                       |
+//!    +-------------- on any error: the window is dropped, the tail is read -------------+
 //! ```
 //!
 //! Whoever runs it carries actions out in their order, and says of each what came of it, before it is asked for more. Only the answers
@@ -13,6 +13,7 @@ use crate::checkpoint::{Known, Place};
 use crate::decide::{self, Ask, Compared, Content, Decision, Log, Tail, Wishes};
 use crate::unit::{Header, Id, Kind, Proof, Run, Why};
 
+mod memory;
 mod words;
 
 pub use words::{Action, Event, Exit, Limits, Piece};
@@ -24,8 +25,8 @@ enum Phase {
     Looking,
     Comparing(Ask, Tail),
     Deciding(Tail, Option<Compared>, Log),
-    /// The first checkpoint, then the first hold.
-    Preparing(Tail, Log),
+    /// The first checkpoint is written. The position is for the hold.
+    Preparing(Tail, u64),
     Claiming(Tail),
     Opening(Tail),
     Confirming(Tail),
@@ -63,7 +64,7 @@ pub struct Machine {
     /// Whose unit the opening of this connection lies on: all units of the connection say it.
     over: Run,
     /// To be sent before anything is read.
-    first: Option<First>,
+    first: First,
     out: Vec<Out>,
     is_reading: bool,
     /// A proof some way back, from which the next one may begin.
@@ -74,12 +75,13 @@ pub struct Machine {
     /// The hold goes there, if the sink still has that.
     checking: Option<u64>,
     now: u64,
+    is_stopping: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-enum First {
-    Begin(u64),
-    Gap(u64),
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct First {
+    begins: bool,
+    gap: Option<u64>,
 }
 
 impl Machine {
@@ -100,7 +102,7 @@ impl Machine {
             place: None,
             ahead: Place { coordinate: 0, id: 0, to: 0, proof: Proof::default() },
             over: 0,
-            first: None,
+            first: First::default(),
             out: Vec::new(),
             is_reading: false,
             mark: Proof::default(),
@@ -108,12 +110,28 @@ impl Machine {
             trailing: None,
             checking: None,
             now: 0,
+            is_stopping: false,
         }
     }
 
     /// Bytes that are sent and not acknowledged.
     pub fn window(&self) -> u64 {
         self.out.iter().map(|out| out.unit.length()).sum()
+    }
+
+    /// What is acknowledged of the chain that is gone on with: by this connection, or found at the sink by it.
+    pub fn place(&self) -> Option<Place> {
+        self.place
+    }
+
+    /// Whether units are sent: the sink's tail is known, and this shipper's.
+    pub fn is_streaming(&self) -> bool {
+        self.phase == Phase::Streaming
+    }
+
+    /// Whether the next [`Event::Tick`] saves.
+    pub fn is_unsaved(&self) -> bool {
+        !self.is_saved && self.known.is_some() && self.saving.is_none()
     }
 
     /// The number of the connection that stands, or of the last one.
@@ -145,11 +163,21 @@ impl Machine {
 
     /// Takes an event, and says what to do.
     pub fn step(&mut self, event: Event) -> Vec<Action> {
-        if self.phase == Phase::Ended {
-            return vec![];
+        let mut actions = self.react(event);
+        if self.is_stopping {
+            actions.extend(self.stop());
         }
+        actions
+    }
+
+    fn react(&mut self, event: Event) -> Vec<Action> {
         match (event, self.phase) {
-            (Event::Retry, Phase::Closed) => {
+            (_, Phase::Ended) => vec![],
+            (Event::Stop, _) => {
+                (self.is_stopping, self.checking) = (true, None);
+                vec![]
+            }
+            (Event::Retry, Phase::Closed) if !self.is_stopping => {
                 self.connection += 1;
                 self.phase = Phase::Connecting;
                 vec![Action::Connect(self.connection)]
@@ -170,7 +198,11 @@ impl Machine {
             }
             (Event::Decided(decision), Phase::Deciding(tail, _, log)) => self.decided(decision, tail, log),
             (Event::Saved(is_saved), _) => self.saved(is_saved),
-            (Event::Held(at), Phase::Claiming(tail)) => self.open(tail, Some(First::Begin(at))),
+            (Event::Held(true), Phase::Claiming(tail)) => self.open(tail),
+            (Event::Held(false), Phase::Claiming(_)) => {
+                self.phase = Phase::Looking;
+                vec![Action::Look]
+            }
             (Event::Seen(tail, _), Phase::Confirming(before)) => self.confirmed(&tail, &before),
             (Event::Seen(tail, _), Phase::Streaming) => self.looked(&tail),
             (Event::Read(piece), Phase::Streaming) => self.read(piece),
@@ -191,7 +223,6 @@ impl Machine {
         }
         self.phase = Phase::Closed;
         self.out.clear();
-        self.first = None;
         self.is_reading = false;
         // The sink may have gone back: what it has is to be acknowledged for as long again.
         (self.saved_to, self.trailing, self.checking) = (None, None, None);
@@ -202,6 +233,20 @@ impl Machine {
         self.close();
         self.phase = Phase::Ended;
         vec![Action::Exit(exit)]
+    }
+
+    /// Only units are waited for. An opening alone says nothing that the next look does not.
+    fn stop(&mut self) -> Vec<Action> {
+        if self.phase == Phase::Ended || self.phase == Phase::Streaming && !self.out.is_empty() {
+            return vec![];
+        }
+        let mut actions = if self.phase == Phase::Streaming { vec![] } else { self.close() };
+        if self.is_unsaved() {
+            actions.extend(self.write_down());
+        } else if self.saving.is_none() {
+            actions.extend(self.end(Exit::Stopped));
+        }
+        actions
     }
 
     fn seen(&mut self, tail: Tail, log: Log) -> Vec<Action> {
@@ -227,81 +272,40 @@ impl Machine {
     fn decided(&mut self, decision: Decision, tail: Tail, log: Log) -> Vec<Action> {
         (self.log, self.epoch, self.born) = (log.id, log.epoch, tail.born);
         match decision {
-            Decision::Stop(stop) => self.end(Exit::Decision(stop)),
+            Decision::Stop(stop) => return self.end(Exit::Decision(stop)),
             Decision::Resume { place, gap, .. } => {
                 (self.place, self.ahead) = (Some(place), place);
-                self.mark = place.proof;
-                self.open(tail, gap.map(First::Gap))
+                self.first = First { begins: false, gap };
             }
-            Decision::Begin { from } => {
-                self.place = None;
+            Decision::Begin { from, gap } => {
                 let (coordinate, proof) = (tail.coordinate, Proof::at(from));
+                self.place = None;
                 self.ahead = Place { coordinate, id: self.last_id(&tail), to: from, proof };
-                if self.known.is_some() {
-                    return self.claim(tail, log);
-                }
-                // Before anything is sent: whoever finds neither this nor a hold has never started.
-                self.phase = Phase::Preparing(tail, log);
-                self.save(Known { log: log.id, epoch: log.epoch, born: tail.born, place: None })
+                self.first = First { begins: true, gap };
             }
         }
+        self.mark = self.ahead.proof;
+        // What is to be sent is kept. A hold that is lower stays: it trails.
+        let needed = self.first.gap.unwrap_or(self.ahead.to);
+        let hold = log.hold.map_or(needed, |hold| hold.clamp(log.oldest.min(needed), needed));
+        if self.first.begins && self.known.is_none() {
+            // Before anything is sent: whoever finds neither this nor a hold has never started.
+            self.phase = Phase::Preparing(tail, hold);
+            let known = Known { log: log.id, epoch: log.epoch, born: tail.born, place: None };
+            // An earlier connection may have begun to write the same.
+            return if self.saving.is_some() { vec![] } else { self.save(known) };
+        }
+        self.claim(tail, hold)
     }
 
     /// What an opening follows. Of a unit that retention has removed the checkpoint may know it.
     fn last_id(&self, tail: &Tail) -> Id {
-        let place = self.known.and_then(|known| known.place).filter(|_| tail.content == Content::Trimmed);
+        let place = self.known.and_then(|known| known.place);
         let place = place.filter(|place| place.coordinate == tail.coordinate);
         tail.top.map(|top| top.id).or(place.map(|place| place.id)).unwrap_or(0)
     }
 
-    fn claim(&mut self, tail: Tail, log: Log) -> Vec<Action> {
-        if log.hold.is_some() {
-            return self.open(tail, Some(First::Begin(self.ahead.to)));
-        }
-        self.phase = Phase::Claiming(tail);
-        vec![Action::Claim(self.ahead.to)]
-    }
-
-    fn save(&mut self, known: Known) -> Vec<Action> {
-        (self.saving, self.is_saved) = (Some(known), true);
-        vec![Action::Save(known)]
-    }
-
-    fn saved(&mut self, is_saved: bool) -> Vec<Action> {
-        let saving = self.saving.take();
-        if let Phase::Preparing(tail, log) = self.phase {
-            if !is_saved {
-                return self.end(Exit::Unsaved);
-            }
-            self.known = saving;
-            return self.claim(tail, log);
-        }
-        if !is_saved {
-            // Goes on: the sink's tail is the truth. The hold stays, and the next acknowledgement or tick tries again.
-            self.is_saved = false;
-            return vec![];
-        }
-        self.known = self.known.or(saving);
-        let reached = self.place.filter(|_| self.phase == Phase::Streaming).map(|place| place.to);
-        // What an earlier connection knew may be more than the sink has now.
-        self.saved_to = saving.and_then(|known| known.place).map(|place| place.to).min(reached);
-        if self.is_saved { vec![] } else { self.write_down() }
-    }
-
-    /// Saves what is acknowledged, unless that is under way.
-    fn write_down(&mut self) -> Vec<Action> {
-        self.is_saved = false;
-        match self.known {
-            Some(known) if self.saving.is_none() => self.save(known),
-            _ => vec![],
-        }
-    }
-
-    fn open(&mut self, tail: Tail, first: Option<First>) -> Vec<Action> {
-        if let Some(First::Begin(at)) = first {
-            (self.ahead.to, self.ahead.proof) = (at, Proof::at(at));
-        }
-        self.first = first;
+    fn open(&mut self, tail: Tail) -> Vec<Action> {
         self.over = tail.top.map_or(0, |top| top.by);
         self.phase = Phase::Opening(tail);
         self.send(Kind::Opening, self.ahead.to, 0)
@@ -351,49 +355,60 @@ impl Machine {
         let is_ours =
             tail.top.is_some_and(|top| top.id == self.ahead.id) && tail.coordinate == self.ahead.coordinate;
         // Retention may have removed what lies below.
-        let is_there = tail.content == before.content || tail.content == Content::Trimmed;
+        let is_there = tail.content == before.content || matches!(tail.content, Content::Trimmed(_));
         if !is_ours || !is_there || tail.born != before.born {
             return self.close();
         }
         self.phase = Phase::Streaming;
-        // They were for one decision, and that is carried out.
-        (self.wishes.accept_gap, self.wishes.accept_fork, self.wishes.sink_is_new) = (false, false, None);
-        let mut actions = vec![];
         if self.place.is_some() {
             // What the tail has is acknowledged, and the opening is the last unit that is known.
             self.reached(self.ahead);
-            actions.extend(self.write_down());
         }
-        match self.first.take() {
-            None => {}
-            Some(First::Begin(at)) => actions.extend(self.send(Kind::Begin, at, 0)),
-            Some(First::Gap(to)) => actions.extend(self.send(Kind::Gap(Why::Pruned), to, 0)),
+        let First { begins, gap } = self.first;
+        let mut actions = vec![];
+        if begins {
+            actions.extend(self.send(Kind::Begin, self.ahead.to, 0));
         }
+        if let Some(to) = gap {
+            actions.extend(self.send(Kind::Gap(Why::Pruned), to, 0));
+        }
+        self.carried_out();
         actions.extend(self.more());
         actions
+    }
+
+    /// Wishes are for one decision. While what it led to may not have arrived it may have to be taken again.
+    fn carried_out(&mut self) {
+        let is_first = |out: &Out| matches!(out.unit.kind, Kind::Begin | Kind::Gap(Why::Pruned));
+        if !self.out.iter().any(is_first) {
+            (self.wishes.accept_gap, self.wishes.accept_fork, self.wishes.sink_is_new) = (false, false, None);
+        }
     }
 
     fn reached(&mut self, place: Place) {
         self.place = Some(place);
         self.known = Some(Known { log: self.log, epoch: self.epoch, born: self.born, place: Some(place) });
+        self.is_saved = false;
     }
 
+    /// For a whole unit: what is left of a window would cut lines.
     fn has_room(&self) -> bool {
-        self.out.len() < self.limits.units && self.window() < self.limits.window
+        let has_bytes = self.out.is_empty() || self.window() + self.limits.unit <= self.limits.window;
+        self.out.len() < self.limits.units && has_bytes
     }
 
     fn more(&mut self) -> Vec<Action> {
-        if self.is_reading || !self.has_room() {
+        if self.is_reading || self.is_stopping || !self.has_room() {
             return vec![];
         }
         self.is_reading = true;
-        let most = self.limits.unit.min(self.limits.window - self.window());
-        vec![Action::Read { from: self.ahead.to, most }]
+        vec![Action::Read { from: self.ahead.to, most: self.limits.unit }]
     }
 
     fn read(&mut self, piece: Piece) -> Vec<Action> {
         self.is_reading = false;
         let mut actions = match piece {
+            _ if self.is_stopping => return vec![],
             Piece::End => return vec![],
             // Between the decision and now; the next decision says what is missing.
             Piece::Pruned => return self.close(),
@@ -418,42 +433,7 @@ impl Machine {
             return vec![Action::Look];
         }
         self.reached(Place { coordinate, id: first.id, to: unit.to, proof: unit.proof });
-        let mut actions = self.write_down();
-        actions.extend(self.more());
-        actions
-    }
-
-    /// The sink still has what it acknowledged a while ago: the hold may follow.
-    fn looked(&mut self, tail: &Tail) -> Vec<Action> {
-        let Some(to) = self.checking.take() else { return vec![] };
-        let is_behind = self.place.is_none_or(|place| place.coordinate > tail.coordinate);
-        // Not by coordinates alone: what another connection had on its way may have filled it up again.
-        let is_ours =
-            |id| self.place.is_some_and(|place| place.id == id) || self.out.iter().any(|out| out.id == id);
-        if is_behind || tail.top.is_some_and(|top| !is_ours(top.id)) || tail.born != self.born {
-            return self.close();
-        }
-        self.trailing = self.saved_to.map(|to| (to, self.now));
-        vec![Action::Hold(to)]
-    }
-
-    /// The hold goes to where the place was, once that is long enough ago and saved.
-    fn tick(&mut self, now: u64) -> Vec<Action> {
-        self.now = self.now.max(now);
-        let mut actions = if self.is_saved { vec![] } else { self.write_down() };
-        if self.phase != Phase::Streaming {
-            return actions;
-        }
-        match self.trailing {
-            Some((to, since)) if self.now.saturating_sub(since) >= self.limits.keep => {
-                // A sink that went back says nothing of it as long as nothing is sent.
-                if self.checking.replace(to).is_none() {
-                    actions.push(Action::Look);
-                }
-            }
-            Some(_) => {}
-            None => self.trailing = self.saved_to.map(|to| (to, self.now)),
-        }
-        actions
+        self.carried_out();
+        self.more()
     }
 }

@@ -91,8 +91,8 @@ struct Runner<'a> {
     ticked: Instant,
     /// Since when the sink owes an answer.
     silent: Option<Instant>,
-    /// Nothing more is read.
-    is_draining: bool,
+    /// Nothing more is read, since then.
+    stopping: Option<Instant>,
     /// Up to where the sink had acknowledged when this began, as written down, and still had it.
     had: Option<u64>,
     /// What ended it.
@@ -130,7 +130,7 @@ pub fn run(plan: &Plan, sink: &mut dyn Sink) -> Result<(), Trouble> {
         begun: now,
         ticked: now,
         silent: None,
-        is_draining: false,
+        stopping: None,
         had: known.and_then(|known| known.place).map(|place| place.to),
         exit: None,
     };
@@ -160,23 +160,14 @@ fn run_number() -> u64 {
 
 impl Runner<'_> {
     fn go(&mut self, until: Option<u64>) -> Result<(), Trouble> {
-        let mut draining = None;
         loop {
             self.carry_out()?;
             if let Some(exit) = self.exit {
-                return Err(words::of_exit(exit, self.sink.name()));
+                return words::of_exit(exit, self.sink.name());
             }
-            if self.plan.stop.load(Ordering::Acquire) {
-                self.is_draining = true;
-                let since = *draining.get_or_insert_with(Instant::now);
-                if self.is_drained() || since.elapsed() >= self.plan.drain {
-                    return self.stopped();
-                }
-            }
-            if until.is_some_and(|until| self.machine.idle_at().is_some_and(|at| at >= until))
-                && self.out.is_empty()
-            {
-                return Ok(());
+            let is_there = until.is_some_and(|until| self.machine.idle_at().is_some_and(|at| at >= until));
+            if self.plan.stop.load(Ordering::Acquire) || is_there && self.out.is_empty() {
+                self.stop();
             }
             self.timers()?;
             if self.queue.is_empty() {
@@ -185,20 +176,20 @@ impl Runner<'_> {
         }
     }
 
-    /// Nothing is on its way that could be waited for.
-    fn is_drained(&self) -> bool {
-        self.machine.is_closed() || (self.out.is_empty() && self.machine.idle_at().is_some())
-    }
-
-    fn stopped(&self) -> Result<(), Trouble> {
-        if !self.out.is_empty() {
+    /// Waits for what is on its way, and for no longer than it may.
+    fn stop(&mut self) {
+        let Some(since) = self.stopping else {
+            self.stopping = Some(Instant::now());
+            return self.hear(Event::Stop);
+        };
+        if !self.out.is_empty() && since.elapsed() >= self.plan.drain {
             (self.plan.say)(&format!(
                 "{}: {} units were not acknowledged in time; the next start goes on behind what is there",
                 self.sink.name(),
                 self.out.len()
             ));
+            self.hear(Event::Lost { connection: self.machine.connection() });
         }
-        Ok(())
     }
 
     /// One run after the other never waits for as long as acknowledged bytes are kept: what the run before had written down, and the
@@ -210,19 +201,20 @@ impl Runner<'_> {
         }
     }
 
-    /// Saves what was put off, and what came meanwhile.
+    /// Saves what was put off, and what came meanwhile, whatever ended it.
     fn leave(&mut self) {
-        while let Ok(Some(event)) = self.save_due(true) {
-            let is_saved = event == Event::Saved(true);
-            self.hear(event);
+        self.hear(Event::Lost { connection: self.machine.connection() });
+        self.hear(Event::Stop);
+        loop {
             let newer = self.queue.drain(..).find_map(|action| match action {
                 Action::Save(known) => Some(known),
                 _ => None,
             });
-            match newer {
-                Some(known) if is_saved => self.saving.put_off(known),
-                _ => break,
+            if let Some(known) = newer {
+                self.saving.put_off(known);
             }
+            let Ok(Some(event)) = self.save_due(true) else { break };
+            self.hear(event);
         }
         self.sink.close();
     }
@@ -301,15 +293,10 @@ impl Runner<'_> {
     }
 
     fn read(&mut self, from: u64, most: u64) -> Result<Piece, Trouble> {
-        if self.is_draining {
-            return Ok(Piece::End);
-        }
         self.source.read(from, most.min(self.longest))
     }
 
     fn send(&mut self, unit: &Header, after: u64) -> Result<Option<Event>, Trouble> {
-        let (hold, log) = self.source.hold();
-        hold.take_over(log)?;
         let (payload, cut) = match unit.kind {
             Kind::Content => self.source.payload(),
             _ => (&[][..], Default::default()),
@@ -372,7 +359,7 @@ impl Runner<'_> {
     }
 
     fn timers(&mut self) -> Result<(), Trouble> {
-        if let Some(event) = self.save_due(false)? {
+        if let Some(event) = self.save_due(self.stopping.is_some())? {
             self.hear(event);
         }
         if self.silent.is_some_and(|since| since.elapsed() >= self.plan.timeout) {
@@ -387,7 +374,7 @@ impl Runner<'_> {
             self.source.hold().0.stay()?;
             self.renew()?;
         }
-        if self.machine.is_closed() && !self.is_draining && self.pace.is_time() {
+        if self.machine.is_closed() && self.stopping.is_none() && self.pace.is_time() {
             self.hear(Event::Retry);
         }
         Ok(())
@@ -417,7 +404,7 @@ impl Runner<'_> {
             return self.answers();
         }
         match self.machine.idle_at() {
-            Some(at) if !self.is_draining => {
+            Some(at) if self.stopping.is_none() => {
                 if self.source.wait(at, NAP)? {
                     self.hear(Event::More);
                 }

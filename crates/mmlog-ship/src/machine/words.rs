@@ -13,7 +13,7 @@ pub struct Limits {
     pub window: u64,
     /// Units of which that is true, since a gap has no bytes.
     pub units: usize,
-    /// For so long a place has to have been acknowledged before the hold moves there: longer than the sink takes to sync.
+    /// For so long a place has to have been acknowledged before the hold moves there: longer than the sink takes to sync, and a tick.
     pub keep: u64,
     /// Content that a proof is at least of, where there is as much; and at most of twice that. It is read at every opening.
     pub proof: u64,
@@ -34,8 +34,8 @@ pub enum Event {
     Decided(Decision),
     /// A checkpoint was saved, or was not.
     Saved(bool),
-    /// The first hold stands here: where it was asked for, or where the log begins by now.
-    Held(u64),
+    /// The hold stands where it was asked for, or the log begins later by now, and nothing was changed.
+    Held(bool),
     /// What was read.
     Read(Piece),
     /// More became durable.
@@ -52,8 +52,11 @@ pub enum Event {
         /// Which connection.
         connection: u64,
     },
-    /// Time went by. Any clock that does not go back.
+    /// Time went by. Any clock that does not go back. What was acknowledged is saved then: so this often, and no more.
     Tick(u64),
+    /// It is to end: nothing is read or sent any more, what is out is waited for, and written down. Whoever waits no longer says that the
+    /// connection is [`Lost`](Event::Lost).
+    Stop,
 }
 
 /// What lies at a position of the log, up to what is durable.
@@ -97,9 +100,9 @@ pub enum Action {
     Decide,
     /// Save the checkpoint, at once.
     Save(Known),
-    /// Put a first hold here, before anything is sent.
+    /// Put this shipper's hold here, higher or lower than it was: all that is to be sent is kept before any of it is.
     Claim(u64),
-    /// Move the hold.
+    /// Move the hold up. Where somebody ended it this run ends, or the connection is [`Lost`](Event::Lost): the next one puts it back.
     Hold(u64),
     /// Read what lies there, this much at most.
     Read {
@@ -128,4 +131,6 @@ pub enum Exit {
     Second(Run),
     /// The first checkpoint could not be saved: without it nothing is sent.
     Unsaved,
+    /// It was to end, and nothing is on its way that it waits for.
+    Stopped,
 }

@@ -42,7 +42,7 @@ pub fn check(plan: &Plan, sink: &mut dyn Sink) -> Result<String, Trouble> {
             said.push_str(&format!("goes on at position {}\n", place.to));
             Ok(said)
         }
-        Decision::Begin { from } => {
+        Decision::Begin { from, .. } => {
             said.push_str(&format!("a chain would begin at position {from}\n"));
             Ok(said)
         }

@@ -8,7 +8,10 @@ use crate::unit::{Header, Why};
 /// What a decision means, where that is worth a line.
 pub(crate) fn of_decision(decision: &Decision, sink: &str) -> Option<String> {
     match *decision {
-        Decision::Begin { from } => Some(format!("{sink}: a chain begins at position {from}")),
+        Decision::Begin { from, gap: None } => Some(format!("{sink}: a chain begins at position {from}")),
+        Decision::Begin { from, gap: Some(to) } => Some(format!(
+            "{sink}: a chain begins at position {from}; bytes {from} to {to} were pruned, which is announced"
+        )),
         Decision::Resume { place, unrecorded, resent, is_proven, gap } => {
             let mut said = Vec::new();
             if unrecorded > 0 {
@@ -58,8 +61,9 @@ pub(crate) fn of_stop(stop: Stop, sink: &str) -> String {
 }
 
 /// Why it ended.
-pub(crate) fn of_exit(exit: Exit, sink: &str) -> Trouble {
-    match exit {
+pub(crate) fn of_exit(exit: Exit, sink: &str) -> Result<(), Trouble> {
+    Err(match exit {
+        Exit::Stopped => return Ok(()),
         Exit::Decision(stop) => Trouble::Decide(of_stop(stop, sink)),
         Exit::Second(run) => Trouble::Busy(format!(
             "{sink}: another shipper is at it, of another host or with another checkpoint (run {run:016x}); end one of them"
@@ -67,7 +71,7 @@ pub(crate) fn of_exit(exit: Exit, sink: &str) -> Trouble {
         Exit::Unsaved => Trouble::Failed(format!(
             "{sink}: the first checkpoint could not be saved, and without it nothing is sent; free space, or make the directory writable"
         )),
-    }
+    })
 }
 
 /// A gap that is announced.

@@ -167,8 +167,8 @@ impl FileSink {
             }
         }
         // Older files were removed.
-        if files.first().is_some_and(|first| *first > 1) {
-            tail.content = Content::Trimmed;
+        if let Some(first) = files.first().filter(|first| **first > 1) {
+            tail.content = Content::Trimmed(first - 1);
         }
         Ok(tail)
     }

@@ -35,35 +35,23 @@ impl Held {
         log.holds().into_iter().find(|hold| hold.name == self.name).map(|hold| hold.position)
     }
 
-    /// Claims it at that position, or where the log begins by now.
+    /// Puts it there, lower or higher than it was, and says whether that could be: the log may begin later by now.
     ///
     /// # Errors
     /// [`Trouble::Busy`] when another process has it.
-    pub fn claim(&mut self, log: &Log, at: u64) -> Result<u64, Trouble> {
-        let mut at = self.position(log).unwrap_or(at);
-        let hold = loop {
-            match log.hold(&self.name, Position::new(at)) {
-                Ok(hold) => break hold,
-                Err(e) => match e.fault() {
-                    Fault::Pruned { kept, .. } => at = *kept,
-                    Fault::Busy(_) => return Err(Trouble::Busy(e.to_string())),
-                    _ => return Err(e.into()),
-                },
-            }
+    pub fn claim(&mut self, log: &Log, at: u64) -> Result<bool, Trouble> {
+        // One that lives is not taken over, our own neither.
+        self.hold = None;
+        let hold = match log.hold(&self.name, Position::new(at)) {
+            Ok(hold) => hold,
+            Err(e) => match e.fault() {
+                Fault::Pruned { .. } => return Ok(false),
+                Fault::Busy(_) => return Err(Trouble::Busy(e.to_string())),
+                _ => return Err(e.into()),
+            },
         };
         (self.hold, self.at, self.said) = (Some(hold.patience(PATIENCE)), at, Instant::now());
-        Ok(at)
-    }
-
-    /// Takes the one of an earlier run over, where that is not done: before anything is sent.
-    ///
-    /// # Errors
-    /// As [`claim`](Self::claim).
-    pub fn take_over(&mut self, log: &Log) -> Result<(), Trouble> {
-        match (&self.hold, self.position(log)) {
-            (None, Some(at)) => self.claim(log, at).map(drop),
-            _ => Ok(()),
-        }
+        Ok(true)
     }
 
     /// Moves it. Where somebody has the log's lock for longer it moves the next time.

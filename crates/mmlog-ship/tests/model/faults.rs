@@ -1,7 +1,6 @@
-//! What may go wrong: connections, processes, the sink, the log, the host.
+//! What may go wrong: connections, processes, the log, the host.
 
 use mmlog_ship::machine::{Action, Event};
-use mmlog_ship::unit::Kind;
 
 use crate::log::History;
 use crate::world::{Setting, World};
@@ -29,6 +28,7 @@ impl World {
                     "saving fails",
                     |world| {
                         world.shippers[i].pending.pop_front();
+                        world.seen.was_unsaved = true;
                         world.save(setting, i, known, false);
                         true
                     },
@@ -42,8 +42,7 @@ impl World {
                     world.now += 1;
                     world.sink.flushed = world.sink.then;
                     world.sink.then = world.sink.messages.len();
-                    let now = world.now;
-                    world.event(setting, i, Event::Tick(now));
+                    world.event(setting, i, Event::Tick(world.now));
                     true
                 },
             );
@@ -55,7 +54,18 @@ impl World {
                 "a message is there twice",
                 |world| {
                     let message = world.shippers[i].wire.front().cloned().unwrap();
-                    world.bury([message].into());
+                    world.bury(setting, [message].into());
+                    true
+                },
+            );
+        }
+        if shipper.exit.is_none() && !shipper.is_stopping {
+            self.spend(
+                |b| &mut b.stops,
+                found,
+                "it is to end",
+                |world| {
+                    world.event(setting, i, Event::Stop);
                     true
                 },
             );
@@ -82,6 +92,19 @@ impl World {
                 },
             );
         }
+        if shipper.old_file.is_some() {
+            self.spend(
+                |b| &mut b.old_files,
+                found,
+                "it is killed, its file put back",
+                |world| {
+                    world.shippers[i].file = world.shippers[i].old_file.take();
+                    world.seen.old_file = true;
+                    world.restart(setting, i);
+                    true
+                },
+            );
+        }
     }
 
     fn restart(&mut self, setting: &Setting, i: usize) {
@@ -93,81 +116,9 @@ impl World {
         shipper.answers.clear();
         shipper.machine = machine;
         (shipper.looked, shipper.opened, shipper.exit) = (None, None, None);
-        self.bury(wire);
-    }
-
-    pub(crate) fn sink_steps(&self, found: &mut Vec<(&'static str, bool, World)>) {
-        if !self.sink.messages.is_empty() && self.budget.restores > 0 {
-            self.spend(
-                |b| &mut b.copies,
-                found,
-                "the sink is copied",
-                |world| {
-                    world.copy = Some(world.sink.messages.clone());
-                    true
-                },
-            );
-        }
-        if let Some(copy) = &self.copy {
-            self.spend(
-                |b| &mut b.restores,
-                found,
-                "the sink is put back",
-                |world| {
-                    world.seen.sink_went_back = true;
-                    world.sink.put_back(copy.clone());
-                    *copy != self.sink.messages
-                },
-            );
-        }
-        for to in self.sink.flushed..self.sink.messages.len() {
-            self.spend(
-                |b| &mut b.forgets,
-                found,
-                "the sink forgets",
-                |world| {
-                    world.sink.messages.truncate(to);
-                    world.sink.trimmed = world.sink.trimmed.min(to);
-                    world.sink.then = world.sink.then.min(to);
-                    world.seen.was_emptied |=
-                        !world.sink.messages.iter().any(|m| m.header.kind != Kind::Opening);
-                    true
-                },
-            );
-        }
-        if !self.sink.messages.is_empty() {
-            self.spend(
-                |b| &mut b.wipes,
-                found,
-                "the sink is wiped",
-                |world| {
-                    world.seen.sink_is_new = true;
-                    world.sink.put_back(vec![]);
-                    true
-                },
-            );
-            self.spend(
-                |b| &mut b.rebirths,
-                found,
-                "the sink is made anew",
-                |world| {
-                    world.seen.sink_is_new = true;
-                    world.sink.put_back(vec![]);
-                    world.sink.born += 1;
-                    true
-                },
-            );
-            self.spend(
-                |b| &mut b.trims,
-                found,
-                "the sink's retention",
-                |world| {
-                    world.seen.was_trimmed = true;
-                    world.sink.trimmed = world.sink.messages.len();
-                    true
-                },
-            );
-        }
+        (shipper.heard, shipper.is_stopping, shipper.longest) = (None, false, 8);
+        (shipper.wished, shipper.was_streaming) = (false, false);
+        self.bury(setting, wire);
     }
 
     pub(crate) fn log_steps(&self, setting: &Setting, found: &mut Vec<(&'static str, bool, World)>) {
@@ -200,19 +151,39 @@ impl World {
                 world.logs[i].durable = log.bytes.len();
                 found.push(("the log is synced", true, world));
             }
-            if log.hold.is_some_and(|hold| hold > log.oldest as u64) {
+            let oldest = |to: usize, name, found: &mut Vec<_>| {
                 let mut world = self.clone();
-                world.logs[i].oldest = log.hold.unwrap() as usize;
-                found.push(("prune", false, world));
+                world.logs[i].oldest = to;
+                found.push((name, false, world));
+            };
+            // What nobody holds goes, at once or by parts.
+            let free = if self.seen.lost_hold { log.durable } else { log.oldest };
+            let free = log.hold.map_or(free, |hold| hold as usize);
+            let first = if setting.is_ragged { log.oldest + 1 } else { free.max(log.oldest + 1) };
+            for to in first..=free {
+                oldest(to, "prune", found);
             }
-            if log.oldest < log.durable {
+            let first = if setting.is_ragged { log.oldest + 1 } else { log.durable.max(log.oldest + 1) };
+            for to in first..=log.durable {
                 self.spend(
                     |b| &mut b.forced_prunes,
                     found,
                     "prune, forced",
                     |world| {
                         world.seen.was_forced = true;
-                        world.logs[i].oldest = world.logs[i].durable;
+                        world.logs[i].oldest = to;
+                        true
+                    },
+                );
+            }
+            if log.hold.is_some() {
+                self.spend(
+                    |b| &mut b.lost_holds,
+                    found,
+                    "its hold is ended",
+                    |world| {
+                        world.seen.lost_hold = true;
+                        world.logs[i].hold = None;
                         true
                     },
                 );
@@ -281,6 +252,7 @@ impl World {
             found,
             "the log is made anew",
             |world| {
+                world.seen.was_remade = true;
                 let old = world.logs[0].clone();
                 world.logs.push(old);
                 world.logs[0] = History::new(8, 2);

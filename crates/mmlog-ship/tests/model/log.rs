@@ -4,6 +4,8 @@ use mmlog_ship::decide::{Ask, Compared, Log};
 use mmlog_ship::machine::Piece;
 use mmlog_ship::sum;
 
+use crate::mutants::Mutant;
+
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct History {
     pub(crate) id: u128,
@@ -53,14 +55,16 @@ impl History {
         self.bytes.iter_mut().filter(|byte| byte.is_none()).for_each(|byte| *byte = Some(0));
     }
 
-    pub(crate) fn compare(&self, ask: Ask) -> Compared {
+    pub(crate) fn compare(&self, ask: Ask, mutant: Option<Mutant>) -> Compared {
         if ask.from < self.oldest as u64 {
             return Compared::Pruned;
         }
         if ask.to > self.durable as u64 {
             return Compared::Beyond;
         }
-        let bytes: Option<Vec<u8>> = self.bytes[ask.from as usize..ask.to as usize].iter().copied().collect();
+        let bytes = self.bytes[ask.from as usize..ask.to as usize].iter().copied();
+        let passes = |byte: &Option<u8>| byte.is_some() || mutant != Some(Mutant::ProofAcrossGaps);
+        let bytes: Option<Vec<u8>> = bytes.filter(passes).collect();
         match bytes.map(|bytes| sum::extend(ask.start, &bytes)) {
             Some(sum) if sum == ask.wanted => Compared::Equal,
             _ => Compared::Differs,

@@ -10,6 +10,10 @@ pub(crate) enum Mutant {
     NoFence,
     /// The sink compares coordinates alone.
     CoordinateAlone,
+    /// The sink compares ids alone.
+    IdAlone,
+    /// The sink compares nothing, and takes a unit of a position that it has for the same: its id is the position alone.
+    IdIsAPlace,
     /// Nothing is looked at behind the opening.
     NoSecondLook,
     /// An opening counts as the chain's end.
@@ -30,6 +34,10 @@ pub(crate) enum Mutant {
     HoldAtTheHighest,
     /// The hold follows what is saved, at once.
     HoldDoesNotTrail,
+    /// A hold is put there for a first start alone.
+    FirstHoldAlone,
+    /// The hold stays where it is when the sink has gone back.
+    HoldNeverGoesBack,
     /// A hold without a checkpoint means nothing.
     HoldIsNoMemory,
     /// Answers of a dead connection count.
@@ -48,12 +56,20 @@ pub(crate) enum Mutant {
     ForksAreIgnored,
     /// The last unit is compared alone.
     LastUnitAlone,
+    /// A proof is of all content since the chain began.
+    ProofAcrossGaps,
+    /// It goes on where it was to end.
+    StopIsNotHeard,
+    /// It ends without what it heard being written down.
+    StopForgetsToSave,
 }
 
 /// Each with the world that shows it.
-const MUTANTS: [(Mutant, &str); 21] = [
+const MUTANTS: [(Mutant, &str); 28] = [
     (Mutant::NoFence, "put back"),
     (Mutant::CoordinateAlone, "put back"),
+    (Mutant::IdAlone, "server started again"),
+    (Mutant::IdIsAPlace, "cut anew"),
     (Mutant::NoSecondLook, "put back, weak"),
     (Mutant::OpeningsAreAuthority, "put back, weak"),
     (Mutant::BlindToRivals, "second"),
@@ -64,6 +80,8 @@ const MUTANTS: [(Mutant, &str); 21] = [
     (Mutant::HoldBeforeSave, "forgets"),
     (Mutant::HoldAtTheHighest, "forgets"),
     (Mutant::HoldDoesNotTrail, "forgets"),
+    (Mutant::FirstHoldAlone, "lost hold"),
+    (Mutant::HoldNeverGoesBack, "put back, held"),
     (Mutant::HoldIsNoMemory, "lost file"),
     (Mutant::OldAnswers, "restarts"),
     (Mutant::RetryQueue, "restarts"),
@@ -73,6 +91,9 @@ const MUTANTS: [(Mutant, &str); 21] = [
     (Mutant::HolesAreSkipped, "holes"),
     (Mutant::ForksAreIgnored, "fork"),
     (Mutant::LastUnitAlone, "fork"),
+    (Mutant::ProofAcrossGaps, "holes"),
+    (Mutant::StopIsNotHeard, "stopped"),
+    (Mutant::StopForgetsToSave, "stopped"),
 ];
 
 #[test]

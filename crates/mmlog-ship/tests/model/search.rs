@@ -1,7 +1,7 @@
 //! Breadth first over all states, each looked at once.
 
 use std::collections::{HashSet, VecDeque};
-use std::hash::{BuildHasher, BuildHasherDefault, DefaultHasher};
+use std::hash::{BuildHasherDefault, Hash, Hasher};
 
 use crate::judge::judge;
 use crate::world::{Setting, World};
@@ -17,7 +17,7 @@ pub(crate) struct Outcome {
 #[derive(Default)]
 pub(crate) struct Same(u64);
 
-impl std::hash::Hasher for Same {
+impl Hasher for Same {
     fn finish(&self) -> u64 {
         self.0
     }
@@ -29,8 +29,41 @@ impl std::hash::Hasher for Same {
     }
 }
 
+/// Multiplies and folds: a world is some hundred small numbers, and most of the time goes here.
+struct Folding(u64);
+
+impl Hasher for Folding {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for piece in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..piece.len()].copy_from_slice(piece);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u8(&mut self, value: u8) {
+        self.write_u64(u64::from(value));
+    }
+
+    fn write_usize(&mut self, value: usize) {
+        self.write_u64(value as u64);
+    }
+
+    fn write_u64(&mut self, value: u64) {
+        let mixed =
+            u128::from(self.0 ^ value ^ 0x9e37_79b9_7f4a_7c15) * u128::from(0xa076_1d64_78bd_642f_u64);
+        self.0 = (mixed as u64) ^ (mixed >> 64) as u64 ^ self.0.rotate_left(23);
+    }
+}
+
 fn hash(world: &World) -> u64 {
-    BuildHasherDefault::<DefaultHasher>::default().hash_one(world)
+    let mut hasher = Folding(0);
+    world.hash(&mut hasher);
+    hasher.finish()
 }
 
 pub(crate) fn search(setting: &Setting, start: World) -> Outcome {
@@ -42,8 +75,12 @@ pub(crate) fn search(setting: &Setting, start: World) -> Outcome {
     while let Some((number, world)) = waiting.pop_front() {
         let states = ways.len();
         world.steps(setting, &mut found);
-        if !found.iter().any(|(_, by_itself, _)| *by_itself) && !world.is_complete() {
+        let is_still = !found.iter().any(|(_, by_itself, _)| *by_itself);
+        if is_still && !world.is_complete() {
             return Outcome { states, steps, wrong: Some(("it waits for nothing", trace(&ways, number))) };
+        }
+        if let (true, Some(wrong)) = (is_still, world.settled()) {
+            return Outcome { states, steps, wrong: Some((wrong, trace(&ways, number))) };
         }
         for (name, _, next) in found.drain(..) {
             steps += 1;

@@ -1,7 +1,7 @@
 //! The hostile sink: a list that appends if its tail is the right one, and is put back, wiped, trimmed and made anew.
 
 use mmlog_ship::decide::{Content, Tail, Top};
-use mmlog_ship::unit::{Header, Kind};
+use mmlog_ship::unit::{Header, Id, Kind};
 
 use crate::mutants::Mutant;
 
@@ -12,6 +12,19 @@ pub(crate) struct Message {
     /// The coordinate that it is to follow.
     pub(crate) after: u64,
     pub(crate) connection: u64,
+    /// Somebody else's: no unit.
+    pub(crate) is_foreign: bool,
+}
+
+impl Message {
+    pub(crate) fn is_opening(&self) -> bool {
+        !self.is_foreign && self.header.kind == Kind::Opening
+    }
+
+    fn id(&self) -> Id {
+        // What others send has an id that is none of ours.
+        if self.is_foreign { Id::MAX } else { self.header.id() }
+    }
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -26,40 +39,76 @@ pub(crate) struct Sink {
     pub(crate) then: usize,
     /// Compares the coordinate of openings alone, as servers do that forget ids.
     pub(crate) is_weak: bool,
+    /// It was started again, and knows the last id no more: what names one is refused until it took something.
+    pub(crate) is_forgetful: bool,
+    /// The longest payload that it takes, whatever it says.
+    pub(crate) longest: u64,
 }
 
 impl Sink {
     pub(crate) fn new(is_weak: bool) -> Self {
-        Sink { born: 1, messages: Vec::new(), trimmed: 0, flushed: 0, then: 0, is_weak }
+        Sink {
+            born: 1,
+            messages: Vec::new(),
+            trimmed: 0,
+            flushed: 0,
+            then: 0,
+            is_weak,
+            is_forgetful: false,
+            longest: 8,
+        }
     }
 
     /// The coordinate, if it took the message.
     pub(crate) fn take(&mut self, message: &Message, mutant: Option<Mutant>) -> Option<u64> {
-        let last = self.messages.last().map_or(0, |message| message.header.id());
-        let is_by_coordinate =
-            self.is_weak && message.header.kind == Kind::Opening || mutant == Some(Mutant::CoordinateAlone);
-        let fits =
-            message.after == self.messages.len() as u64 && (is_by_coordinate || message.header.after == last);
-        let is_again = mutant == Some(Mutant::RetryQueue) && message.after == u64::MAX;
-        if !fits && !is_again && mutant != Some(Mutant::NoFence) {
+        let last = self.messages.last().map_or(0, Message::id);
+        let is_by_coordinate = self.is_weak && message.header.kind == Kind::Opening;
+        let has_coordinate = message.after == self.messages.len() as u64;
+        let has_id = message.header.after == last && !self.is_forgetful;
+        let fits = match mutant {
+            Some(Mutant::NoFence) => true,
+            Some(Mutant::RetryQueue) if message.after == u64::MAX => true,
+            Some(Mutant::CoordinateAlone) => has_coordinate,
+            Some(Mutant::IdAlone) => has_id,
+            Some(Mutant::IdIsAPlace) => {
+                let place = |m: &Message| (m.header.kind, m.header.log, m.header.from);
+                if let Some(at) = self
+                    .messages
+                    .iter()
+                    .position(|m| m.header.kind == Kind::Content && place(m) == place(message))
+                {
+                    return Some(at as u64 + 1);
+                }
+                true
+            }
+            _ => has_coordinate && (is_by_coordinate || has_id),
+        };
+        if !fits || message.header.length() > self.longest {
             return None;
         }
+        self.is_forgetful = false;
         self.messages.push(message.clone());
         Some(self.messages.len() as u64)
     }
 
+    /// Up to where the chain goes in its first messages.
+    pub(crate) fn end(&self, messages: usize) -> u64 {
+        let unit = self.messages[..messages].iter().rev().find(|m| !m.is_opening() && !m.is_foreign);
+        unit.map_or(0, |message| message.header.to)
+    }
+
     pub(crate) fn tail(&self, mutant: Option<Mutant>) -> Tail {
         let kept = &self.messages[self.trimmed..];
-        let is_content = |message: &&Message| {
-            message.header.kind != Kind::Opening || mutant == Some(Mutant::OpeningsAreAuthority)
-        };
+        let is_content =
+            |message: &&Message| !message.is_opening() || mutant == Some(Mutant::OpeningsAreAuthority);
         let content = match kept.iter().rev().find(is_content) {
+            Some(message) if message.is_foreign => Content::Foreign,
             Some(message) => Content::Unit(message.header),
-            None if self.trimmed > 0 => Content::Trimmed,
+            None if self.trimmed > 0 => Content::Trimmed(self.trimmed as u64),
             None => Content::Empty,
         };
         let over = |header: &Header| if mutant == Some(Mutant::BlindToRivals) { 0 } else { header.over };
-        let top = kept.last().map(|message| {
+        let top = kept.last().filter(|message| !message.is_foreign).map(|message| {
             let header = &message.header;
             Top { id: header.id(), by: header.by, over: over(header) }
         });

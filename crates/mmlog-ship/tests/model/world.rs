@@ -2,10 +2,9 @@
 
 use std::collections::VecDeque;
 
-use mmlog_ship::checkpoint::Known;
+use mmlog_ship::checkpoint::{Known, Place};
 use mmlog_ship::decide::{SinkIsNew, Tail, Top, Wishes};
-use mmlog_ship::machine::{Action, Event, Exit, Limits, Machine, Piece};
-use mmlog_ship::unit::Kind;
+use mmlog_ship::machine::{Action, Event, Exit, Limits, Machine};
 
 use crate::judge::Seen;
 use crate::log::History;
@@ -22,12 +21,20 @@ pub(crate) struct Budget {
     pub(crate) power_cuts: u8,
     pub(crate) unsaved: u8,
     pub(crate) lost_files: u8,
+    pub(crate) old_files: u8,
+    pub(crate) lost_holds: u8,
+    pub(crate) stops: u8,
     pub(crate) duplicates: u8,
     pub(crate) copies: u8,
     pub(crate) restores: u8,
     pub(crate) forgets: u8,
     pub(crate) wipes: u8,
     pub(crate) rebirths: u8,
+    pub(crate) moves: u8,
+    pub(crate) reboots: u8,
+    pub(crate) shrinks: u8,
+    pub(crate) strangers: u8,
+    pub(crate) stale: u8,
     pub(crate) trims: u8,
     pub(crate) forced_prunes: u8,
     pub(crate) ticks: u8,
@@ -43,6 +50,8 @@ pub(crate) struct Setting {
     pub(crate) wishes: Wishes,
     /// More are without end.
     pub(crate) connections: u64,
+    /// What is read ends anywhere, as at the end of a segment or of a line; the log is pruned by parts, and the sink trimmed so.
+    pub(crate) is_ragged: bool,
     pub(crate) mutant: Option<Mutant>,
 }
 
@@ -51,6 +60,16 @@ pub(crate) struct Shipper {
     pub(crate) machine: Machine,
     pub(crate) log: usize,
     pub(crate) file: Option<Known>,
+    /// What was in it before, while that may be put back.
+    pub(crate) old_file: Option<Known>,
+    /// The longest unit, as the sink taught it.
+    pub(crate) longest: u64,
+    /// What it heard last to be acknowledged, in this run.
+    pub(crate) heard: Option<Place>,
+    /// A decision of this run used a wish.
+    pub(crate) wished: bool,
+    pub(crate) was_streaming: bool,
+    pub(crate) is_stopping: bool,
     pub(crate) pending: VecDeque<Action>,
     pub(crate) wire: VecDeque<Message>,
     pub(crate) answers: VecDeque<Event>,
@@ -109,8 +128,23 @@ impl World {
     pub(crate) fn start(&mut self, setting: &Setting, log: usize, file: Option<Known>) {
         let machine = self.machine(setting, file);
         let (pending, wire, answers) = (VecDeque::new(), VecDeque::new(), VecDeque::new());
-        let (looked, opened, exit) = (None, None, None);
-        self.shippers.push(Shipper { machine, log, file, pending, wire, answers, looked, opened, exit });
+        self.shippers.push(Shipper {
+            machine,
+            log,
+            file,
+            old_file: None,
+            longest: 8,
+            heard: None,
+            wished: false,
+            was_streaming: false,
+            is_stopping: false,
+            pending,
+            wire,
+            answers,
+            looked: None,
+            opened: None,
+            exit: None,
+        });
     }
 
     pub(crate) fn machine(&mut self, setting: &Setting, file: Option<Known>) -> Machine {
@@ -127,15 +161,12 @@ impl World {
         for k in 0..self.zombies.len() {
             let mut world = self.clone();
             if let Some(message) = world.zombies[k].pop_front() {
-                let is_taken = world.deliver(&message, setting).is_some();
-                if !is_taken || world.zombies[k].is_empty() {
-                    // A server that refused one of them refuses those behind it, or never sees them.
-                    world.zombies.remove(k);
-                }
+                // Taken or refused: those behind it are on their way still.
+                world.deliver(&message, setting);
                 found.push(("a dead connection delivers", false, world));
             }
         }
-        self.sink_steps(found);
+        self.sink_steps(setting, found);
         self.log_steps(setting, found);
     }
 
@@ -175,8 +206,19 @@ impl World {
         {
             go("it reads", &|world| world.event(setting, i, Event::More));
         }
+        if shipper.exit.is_none() && shipper.machine.is_unsaved() {
+            go("it saves", &|world| world.event(setting, i, Event::Tick(world.now)));
+        }
         if !shipper.pending.is_empty() {
             go("it acts", &|world| world.act(setting, i));
+        }
+        if let (true, Some(Action::Read { from, most })) = (setting.is_ragged, shipper.pending.front()) {
+            for most in 1..*most {
+                go("it reads to a boundary", &|world| {
+                    world.shippers[i].pending[0] = Action::Read { from: *from, most };
+                    world.act(setting, i);
+                });
+            }
         }
         if !shipper.answers.is_empty() {
             go("it hears", &|world| {
@@ -185,22 +227,31 @@ impl World {
                     world.before_acknowledged(setting, i);
                 }
                 world.event(setting, i, event);
+                if let (true, Event::Acknowledged { .. }) = (world.shippers[i].machine.is_streaming(), event)
+                {
+                    world.shippers[i].heard = world.shippers[i].machine.place();
+                }
             });
         }
         if !shipper.wire.is_empty() {
             go("the sink gets it", &|world| {
                 let message = world.shippers[i].wire.pop_front().unwrap();
                 let connection = message.connection;
+                let is_naive = setting.mutant == Some(Mutant::IdIsAPlace);
                 let answer = match world.deliver(&message, setting) {
+                    Some(_) if is_naive => Event::Acknowledged { connection, coordinate: message.after + 1 },
                     Some(coordinate) => Event::Acknowledged { connection, coordinate },
                     None => Event::Lost { connection },
                 };
+                if message.header.length() > world.sink.longest {
+                    world.shippers[i].longest = world.sink.longest;
+                }
                 world.shippers[i].answers.push_back(answer);
             });
         }
     }
 
-    fn readable(&self, setting: &Setting, log: usize) -> usize {
+    pub(crate) fn readable(&self, setting: &Setting, log: usize) -> usize {
         let log = &self.logs[log];
         if setting.mutant == Some(Mutant::BeyondDurable) { log.bytes.len() } else { log.durable }
     }
@@ -208,6 +259,7 @@ impl World {
     fn deliver(&mut self, message: &Message, setting: &Setting) -> Option<u64> {
         let before = self.sink.messages.len();
         let taken = self.sink.take(message, setting.mutant);
+        self.sort(setting);
         if taken.is_some() && self.sink.messages.len() > before {
             self.seen.took(&self.sink, &self.logs);
         }
@@ -217,8 +269,11 @@ impl World {
     /// Hands an event over, and what comes of it to whoever carries it out. What touches nothing that others see is done at once.
     pub(crate) fn event(&mut self, setting: &Setting, i: usize, event: Event) {
         let was = self.shippers[i].machine.connection();
-        let actions = self.shippers[i].machine.step(event);
+        self.shippers[i].is_stopping |= event == Event::Stop;
+        let is_heard = event != Event::Stop || setting.mutant != Some(Mutant::StopIsNotHeard);
+        let actions = if is_heard { self.shippers[i].machine.step(event) } else { vec![] };
         for action in actions {
+            self.seen.acts(&self.shippers[i], &action);
             match action {
                 Action::Close => {
                     let shipper = &mut self.shippers[i];
@@ -233,14 +288,14 @@ impl World {
                         shipper.wire =
                             wire.into_iter().map(|message| Message { after: u64::MAX, ..message }).collect();
                     } else {
-                        self.bury(wire);
+                        self.bury(setting, wire);
                     }
                 }
                 Action::Exit(exit) => {
                     let wire = std::mem::take(&mut self.shippers[i].wire);
-                    self.bury(wire);
+                    self.bury(setting, wire);
                     self.shippers[i].pending.clear();
-                    self.seen.exit(exit);
+                    self.seen.exit(exit, &setting.wishes, &self.shippers[i], self.sink.trimmed);
                     self.shippers[i].exit = Some(exit);
                 }
                 other => self.shippers[i].pending.push_back(other),
@@ -254,142 +309,34 @@ impl World {
                 }
             }
         }
+        self.shippers[i].was_streaming |= self.shippers[i].machine.is_streaming();
         self.act_eagerly(setting, i);
     }
 
-    pub(crate) fn bury(&mut self, wire: VecDeque<Message>) {
+    pub(crate) fn bury(&mut self, setting: &Setting, wire: VecDeque<Message>) {
         if !wire.is_empty() {
             self.zombies.push(wire);
-            self.zombies.sort_by_key(|wire| wire.front().map(|message| message.header.id()));
+            self.sort(setting);
         }
     }
 
-    fn act_eagerly(&mut self, setting: &Setting, i: usize) {
-        while let Some(action) = self.shippers[i].pending.front().copied() {
-            let is_private =
-                matches!(action, Action::Connect(_) | Action::Decide | Action::Send { .. } | Action::Hold(_));
-            if !is_private {
-                break;
-            }
-            self.act(setting, i);
+    /// So that worlds in which the same may happen are one: what a sink that only grows has grown beyond is refused for ever.
+    pub(crate) fn sort(&mut self, setting: &Setting) {
+        let Budget { restores, forgets, wipes, rebirths, moves, .. } = self.budget;
+        if setting.mutant.is_none() && restores + forgets + wipes + rebirths + moves == 0 {
+            let end = self.sink.messages.len() as u64;
+            self.zombies.iter_mut().for_each(|wire| wire.retain(|message| message.after >= end));
         }
+        self.zombies.retain(|wire| !wire.is_empty());
+        self.zombies.sort_by_key(|wire| wire.front().map(|message| message.header.id()));
     }
 
-    fn act(&mut self, setting: &Setting, i: usize) {
-        let Some(action) = self.shippers[i].pending.pop_front() else { return };
-        let log = self.shippers[i].log;
-        match action {
-            Action::Connect(_) => self.event(setting, i, Event::Connected),
-            Action::Look => {
-                let tail = self.look(setting, i);
-                let mut facts = self.logs[log].facts();
-                if setting.mutant == Some(Mutant::HoldIsNoMemory) {
-                    facts.hold = None;
-                }
-                self.event(setting, i, Event::Seen(tail, facts));
-            }
-            Action::Compare(ask) => {
-                let compared = self.compared(setting, log, ask);
-                let facts = self.logs[log].facts();
-                self.event(setting, i, Event::Compared(compared, facts));
-            }
-            Action::Decide => {
-                let decision = self.shippers[i].machine.decide().expect("it asked");
-                let decision = self.mutated(setting, i, decision);
-                let id = self.logs[log].id;
-                self.seen.decided(&decision, setting, id);
-                self.event(setting, i, Event::Decided(decision));
-            }
-            Action::Save(known) => self.save(setting, i, known, true),
-            Action::Claim(at) => {
-                let log = &mut self.logs[log];
-                let at = log.hold.unwrap_or(at).max(log.oldest as u64);
-                log.hold = Some(at);
-                self.event(setting, i, Event::Held(at));
-            }
-            Action::Hold(to) => {
-                let most = self.seen.saved;
-                let to = if setting.mutant == Some(Mutant::HoldAtTheHighest) { most } else { to };
-                self.hold(log, to);
-            }
-            Action::Read { from, most } => {
-                let end = self.readable(setting, log);
-                let mut piece = self.logs[log].read(from, most, end);
-                if let (Some(Mutant::HolesAreSkipped), Piece::Hole { to }) = (setting.mutant, piece) {
-                    piece = Piece::Content { to, sum: 0 };
-                }
-                self.event(setting, i, Event::Read(piece));
-            }
-            Action::Send { unit, after } => {
-                let payload = match unit.kind {
-                    Kind::Content => self.logs[log].payload(unit.from, unit.to),
-                    _ => vec![],
-                };
-                if setting.mutant == Some(Mutant::SaveBeforeAck) && unit.kind != Kind::Opening {
-                    let place = mmlog_ship::checkpoint::Place {
-                        coordinate: after + 1,
-                        id: unit.id(),
-                        to: unit.to,
-                        proof: unit.proof,
-                    };
-                    let known =
-                        Known { log: unit.log, epoch: unit.epoch, born: self.sink.born, place: Some(place) };
-                    self.written(i, known);
-                }
-                let connection = unit.connection;
-                if setting.mutant == Some(Mutant::NoSecondLook) && unit.kind == Kind::Opening {
-                    let top = Top { id: unit.id(), by: unit.by, over: unit.over };
-                    self.shippers[i].opened = Some((top, after + 1));
-                }
-                self.shippers[i].wire.push_back(Message { header: unit, payload, after, connection });
-            }
-            Action::Close | Action::Exit(_) => {}
-        }
-    }
-
-    fn before_acknowledged(&mut self, setting: &Setting, i: usize) {
-        if setting.mutant == Some(Mutant::HoldBeforeSave) {
-            let (sink, log) = (&self.sink, self.shippers[i].log);
-            let to = sink.messages.iter().map(|message| message.header.to).max().unwrap_or(0);
-            self.hold(log, to);
-        }
-    }
-
-    fn hold(&mut self, log: usize, to: u64) {
-        let log = &mut self.logs[log];
-        log.hold = Some(log.hold.unwrap_or(0).max(to));
-        self.seen.held(to, &self.sink);
-    }
-
-    pub(crate) fn save(&mut self, setting: &Setting, i: usize, known: Known, is_saved: bool) {
-        if is_saved {
-            self.written(i, known);
-            if let (Some(Mutant::HoldDoesNotTrail), Some(place)) = (setting.mutant, known.place) {
-                self.hold(self.shippers[i].log, place.to);
-            }
-        }
-        self.event(setting, i, Event::Saved(is_saved));
-    }
-
-    fn written(&mut self, i: usize, known: Known) {
-        self.shippers[i].file = Some(known);
-        self.seen.wrote(&known);
-    }
-
-    fn look(&mut self, setting: &Setting, i: usize) -> Tail {
-        let tail = self.sink.tail(setting.mutant);
-        if setting.mutant != Some(Mutant::NoSecondLook) {
-            return tail;
-        }
-        let shipper = &mut self.shippers[i];
-        match (shipper.looked.take(), shipper.opened.take()) {
-            // What it would have seen, had it only believed.
-            (Some(looked), Some((top, coordinate))) => Tail { top: Some(top), coordinate, ..looked },
-            _ => {
-                shipper.looked = Some(tail);
-                tail
-            }
-        }
+    /// What is wrong where nothing more happens by itself.
+    pub(crate) fn settled(&self) -> Option<&'static str> {
+        let [shipper] = &self.shippers[..] else { return None };
+        let is_there = self.sink.end(self.sink.messages.len()) == self.logs[shipper.log].durable as u64;
+        let is_excused = shipper.exit.is_some() || self.seen.is_unseen;
+        (!is_there && !is_excused).then_some("it is idle, and the sink has not all")
     }
 
     /// Whether the tail is what the log has, and nobody has anything to do.
