@@ -15,13 +15,13 @@ fn row(state: State) -> [&'static str; 3] {
             "Find the cause, it is in the sentence. Then `mmlogctl repair --clear-panic LOG`.",
         ],
         State::Damaged => [
-            "The files contradict each other: somebody cut, replaced or copied one, an old segment is missing, or the disk failed a sync, or had an error and takes no writes any more.",
+            "The files contradict each other: somebody cut, replaced or copied one, or an old segment is missing. Or the disk failed a sync, or had an error and takes no more writes.",
             "What was cut or replaced is lost. Most appends fail. `cat` and `tail` print what is there.",
-            "What the sentence says: of its files `mmlogctl repair --dry-run LOG` shows the plan, `mmlogctl repair LOG` does it.",
+            "What the sentence says. Where it is the files, `mmlogctl repair --dry-run LOG` shows the plan, and `mmlogctl repair LOG` does it.",
         ],
         State::Full => [
-            "An append waits for space, a quota, a file size limit or a disk that works; or the next one would, or would fail: the file system is read-only.",
-            "Nothing is lost: input waits in its pipe, unless --on-full drop has it dropped, which is said. A program that uses the library gets an error.",
+            "An append waits: for space, a quota, a file size limit, or a disk that works. Or the next one would wait, or would fail since the file system is read-only.",
+            "Nothing is lost: input waits in its pipe, except with --on-full drop, and then what is dropped is said. A program that uses the library gets an error.",
             "Make room: `mmlogctl trim LOG`, then `mmlogctl prune --keep 5 LOG`; or raise the limit, or remount what the sentence names (`mount -o remount,rw DIR`). All go on by themselves.",
         ],
         State::Locked => [
@@ -40,9 +40,9 @@ fn row(state: State) -> [&'static str; 3] {
             "Make room now, as for FULL; or have a policy bound it: mmlogctl-policy(1).",
         ],
         State::Warning => [
-            "Everybody can go on, and something is not as it should be: a stopped writer or follower, or a writer that waits for whoever reads its output, a consumer with a hold far behind, or one that does not run, or read on, and keeps old segments, all slots taken.",
+            "Everybody else can go on, but somebody should look at it: a writer or a follower is stopped; a writer waits for whoever reads its output; a consumer with a hold is far behind, or keeps old segments and does not run or read on; all slots for writers are taken.",
             "Nothing yet, or only those whom the sentence names.",
-            "Today: what it says.",
+            "What it says, today.",
         ],
         State::Ok => {
             ["Nobody has anything to do.", "Nothing.", "Nothing. A note tells what only stays on record."]
