@@ -31,13 +31,17 @@ const RANGE: std::ops::RangeInclusive<Duration> = Duration::from_millis(50)..=Du
 /// Watch logs on a live screen: what is wrong, who it is, what to do next.
 ///
 /// The first word is the worst that is true, as of status; then why and since when; then, on a line of its own, the
-/// command to paste. One line of figures; then who appends and the last lines, from 100 columns and 30 rows on side by
-/// side, with charts of the last minutes. Tab goes to followers, holes, segments, the lock and all findings, z shows one
-/// pane alone, ? all keys. A writer is told by its command line, its user, unit or container, and by who writes into its
-/// pipe. It only looks, and works on a damaged log too. The operations trim, rotate and repair show their plan first and
-/// ask for a typed word. It is no burden: it never asks writers to wake it, and looks less often where looking takes long.
-/// The wheel scrolls and a click chooses; Shift with the mouse, or the key m, selects text. NO_COLOR is honoured; every
-/// state is a word, every mark a character, and only ASCII is drawn where the locale has no UTF-8.
+/// command to paste. One line of figures follows, with when the disk is full if it goes on like this (no further ahead than
+/// sixty times as long as was looked back). Then who appends, and the last lines: from 100 columns and 30 rows on side by
+/// side, with charts of the last minutes.
+///
+/// Tab goes to followers, holes, segments, the lock and all findings; z shows one pane alone; ? shows all keys. A writer is
+/// told by its command line, its user, unit or container, and by who writes into its pipe. The wheel scrolls and a click
+/// chooses; Shift with the mouse, or the key m, selects text. NO_COLOR is honoured; every state is a word, every mark a
+/// character, and only ASCII is drawn where the locale has no UTF-8.
+///
+/// It only looks, and works on a damaged log too. The operations trim, rotate and repair show their plan first and ask for a
+/// typed word. It is no burden: it never asks writers to wake it, and looks less often where looking takes long.
 #[derive(Args, Debug)]
 pub struct InspectArgs {
     /// The data files of the logs; of several, a list comes first. Without one, the list of all logs that processes of this

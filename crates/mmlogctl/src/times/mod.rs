@@ -27,10 +27,11 @@ pub struct TimeRange {
         allow_hyphen_values = true,
         long_help = "Begin with what was appended then or later: `14:00` or `14:00:05` (today), `2026-11-28 14:00`, `today`, `yesterday`, \
         `yesterday 14:00`, `15m` or `2h30m` or `15m ago` (before now; `-15m` is the same), `@EPOCH`, or RFC 3339 such as 2026-11-28T14:00:05Z. Where no zone \
-        is named it is the local time; of one that a change of the clocks repeats, the first is meant. Nothing that was appended in the asked time is left out, \
-        wherever the clock was set; what is printed is contiguous, so some of before may be. The log knows the time of a position to about a second, later to 0.4 % \
-        of its age. Where lines begin with a time (RFC 3339 as of `append --timestamp`, `2026-11-28 14:00:05`, syslog's, the common log format's), it is \
-        exact to the line if they are sorted, and within a second of when they were appended; else lines of up to 10 s more are printed. What was pruned, and a clock that was set meanwhile, is said on standard error."
+        is named it is the local time; of one that a change of the clocks repeats, the first is meant.\n\n\
+        Nothing that was appended in the asked time is left out, wherever the clock was set. What is printed is contiguous, so some of what came before \
+        may be there, too: the log knows the time of a position to about a second, later to 0.4 % of its age. Where lines begin with a time (RFC 3339 as of \
+        `append --timestamp`, `2026-11-28 14:00:05`, syslog's, the common log format's), it is exact to the line, if they are sorted and within a second of \
+        when they were appended; else lines of up to 10 s more are printed. What was pruned, and a clock that was set meanwhile, is said on standard error."
     )]
     since: Option<Moment>,
     /// End with what was appended until then; the forms are those of --since.

@@ -92,18 +92,20 @@ pub struct TailArgs {
     #[arg(
         long,
         value_name = "FILE",
-        long_help = "Start where this file says, if it exists, else as the other options say, and keep in it how far \
-        the output has come: one line `UUID EPOCH POSITION LOG`, replaced by rename at most ten times a second while \
-        following and always at the end. Where that cannot be, as on a full disk or a file that is a mount of its own, it \
-        is written in place. A place that cannot be saved, as in a file that can only be read or whose directory was removed \
-        meanwhile, is said once, the output goes on, the hold stays where the last saved one is, and the exit code is 1 unless \
-        saving works again; where none was ever saved, nothing is printed, exit code 1. A symbolic \
-        link of this user or root is followed, one of another user is refused; an empty \
-        file is a fresh start. Where standard output is a pipe or a local socket, that is what its reader has taken and has \
-        lived on with for 50 ms; at its end tail waits until the reader has taken everything or has gone, or for a \
-        signal. So nothing is missing after a reader died; the last it took may come again. A place in \
-        a log that was made anew since, at the path LOG, goes on at the start of the new one, but for -f; one in another \
-        log is an error. What a reboot cost the log behind the place is said; tail goes on where the log does. Another process that has the file is named, exit code 3. For one log."
+        long_help = "Start where this file says, and keep in it how far the output has come. If it does not exist, or is empty, \
+        start as the other options say.\n\n\
+        It has one line, `UUID EPOCH POSITION LOG`, and is replaced by rename, at most ten times a second while following and \
+        always at the end. Where that cannot be (a full disk, a file that is a mount of its own) it is written in place. If a \
+        place cannot be saved (the file can only be read, its directory was removed meanwhile), that is said once and the output \
+        goes on; the hold stays at the last saved place, and the exit code is 1 unless saving works again. If none was ever \
+        saved, nothing is printed, and the exit code is 1.\n\n\
+        Where standard output is a pipe or a local socket, the place is what its reader has taken and has lived on with for \
+        50 ms. At its end tail waits until the reader has taken everything or has gone, or for a signal. So nothing is missing \
+        after a reader died; the last it took may come again.\n\n\
+        If the log was made anew since, at the path LOG, the output goes on at the start of the new one, except with -f. A place \
+        in another log is an error. What a reboot cost the log behind the place is said, and tail goes on where the log does. \
+        Another process that has the file is named, exit code 3. A symbolic link of this user or of root is followed, one of \
+        another user is refused. For one log."
     )]
     pub(super) cursor_file: Option<PathBuf>,
     /// Keep prune from what this consumer has not read yet, under this name.
