@@ -28,6 +28,7 @@ const OTHERS: &[&str] = &[
     "df",
     "dmesg",
     "docker",
+    "find",
     "findmnt",
     "fsfreeze",
     "grep",

@@ -41,7 +41,7 @@ fn what_is_longer_than_what_is_missing_is_not_put_there() {
     let segment = log.files()[1].clone();
     fs::write(aside(&segment), [text(1), b"more\n".to_vec()].concat()).unwrap();
     fs::remove_file(&segment).unwrap();
-    assert!(command(&log).starts_with("mmlogctl segments "), "{}", command(&log));
+    assert!(command(&log).starts_with("find "), "{}", command(&log));
 }
 
 /// And not by that of the one behind it, which is there.
@@ -65,4 +65,16 @@ fn the_oldest_segment_is_missed_by_its_own_name() {
         "{}",
         said(&log)
     );
+}
+
+#[test]
+fn a_segment_that_was_moved_to_another_directory_is_found_by_what_is_printed() {
+    let log = Log::new(Some("gzip"));
+    let segment = log.files()[1].clone();
+    let attic = segment.with_file_name("an attic");
+    fs::create_dir(&attic).unwrap();
+    let there = attic.join(segment.file_name().unwrap());
+    fs::rename(&segment, &there).unwrap();
+    let found = Command::new("sh").args(["-c", &command(&log)]).output().unwrap();
+    assert_eq!(String::from_utf8(found.stdout).unwrap().trim_end(), there.to_str().unwrap());
 }

@@ -317,7 +317,8 @@ fn no_step_for_damage_of_an_old_segment_deletes_anything() {
         let said = mmlogctl("status", &log.path).run().text();
         let deep = mmlogctl("check", &log.path).arg("--deep").run();
         assert_eq!(status["state"], "DAMAGED");
-        assert_eq!(status["findings"][0]["command"], format!("mmlogctl segments {}", log.path.display()));
+        let command = status["findings"][0]["command"].as_str().unwrap();
+        assert!(command.starts_with("mmlogctl segments ") || command.starts_with("find "), "{command}");
         for text in [status.to_string(), said, deep.text()] {
             assert!(!text.contains("prune -") && !text.contains("mmlogctl rm"), "{text}");
         }

@@ -1,16 +1,31 @@
 //! The words about old segments.
 
-use std::os::unix::ffi::OsStrExt as _;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt as _, OsStringExt as _};
 use std::path::{Path, PathBuf};
 
 use super::super::SegmentFlaw;
 use super::stuck::since;
 use super::{critical, info, quoted, warning, who};
-use crate::error::set_aside;
+use crate::error::{quoted_directory, set_aside};
 use crate::names::{Compression, SegmentName};
 use crate::names::{LONGEST_BYTES, SEGMENT_BYTES};
 use crate::status::{Finding, FindingId, State, Status};
 use crate::units::{agree, listed, size};
+
+/// For `find -name`: that name, whatever follows it.
+fn pattern_of(path: &Path) -> PathBuf {
+    let mut pattern = Vec::new();
+    for (at, byte) in path.file_name().unwrap_or_default().as_bytes().iter().enumerate() {
+        // One that begins with it would be taken for an option.
+        if b"*?[\\".contains(byte) || (at, *byte) == (0, b'-') {
+            pattern.push(b'\\');
+        }
+        pattern.push(*byte);
+    }
+    pattern.push(b'*');
+    OsString::from_vec(pattern).into()
+}
 
 impl Status {
     pub(super) fn flawed(&self, flaw: &SegmentFlaw) -> Finding {
@@ -29,8 +44,11 @@ impl Status {
                 let sentence = format!("{} ({file}{more}){gone}", flaw.problem);
                 let forget = self.command("repair --forget-missing");
                 let back = || {
-                    let back = self.back("it");
-                    format!("{back}; if it never comes back, {forget} gives it up")
+                    format!(
+                        "`find {} -name {}` looks for it below the log's directory: move it back to where it was, or bring it back from a backup; if it never comes back, {forget} gives it up",
+                        quoted_directory(&self.path),
+                        quoted(&pattern_of(&flaw.path))
+                    )
                 };
                 let lies_there = |(there, name): &(PathBuf, PathBuf)| {
                     format!(
@@ -45,7 +63,7 @@ impl Status {
             }
             FindingId::SegmentDamaged => {
                 let sentence = format!("old segment {file} is damaged: {}{lost}", flaw.problem);
-                critical(flaw.id, State::Damaged, sentence, self.back("a good copy"))
+                critical(flaw.id, State::Damaged, sentence, self.good_copy())
             }
             FindingId::SegmentUnreadable if self.is_segment(&flaw.path) => {
                 let sentence = format!("old segment {file}: {}{lost}", flaw.problem);
@@ -71,9 +89,9 @@ impl Status {
     }
 
     /// To delete what is left mends nothing.
-    fn back(&self, what: &str) -> String {
+    fn good_copy(&self) -> String {
         format!(
-            "put {what} in its place, nothing else brings these positions back ({} lists what is there)",
+            "put a good copy in its place, nothing else brings these positions back ({} lists what is there)",
             self.command("segments")
         )
     }

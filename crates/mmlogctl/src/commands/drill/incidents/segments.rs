@@ -26,7 +26,7 @@ pub(super) const INCIDENTS: &[Incident] = &[
             fs::rename(rotated(stage)?, stage.dir.join("copy"))?;
             Ok(None)
         },
-        command: "mmlogctl segments {log}",
+        command: "find {directory} -name 'app.log.0000000000-0000000000000000000*'",
         cure: PUT_BACK,
     },
     Incident {
