@@ -14,8 +14,10 @@ use mmlog::{Log, Options, Trust};
 
 use crate::decide::{From, SinkIsNew, Wishes};
 use crate::machine::Limits;
+use crate::receive;
 use crate::run::{self, Plan};
 use crate::sinks::Sink;
+use crate::sinks::exec::ExecSink;
 use crate::sinks::file::FileSink;
 use crate::source::{How, Sync};
 use crate::store;
@@ -27,6 +29,8 @@ const PROOF: u64 = 4 << 20;
 const UNITS: usize = 1024;
 /// A sink or its answer is waited for so long, if nobody says otherwise.
 const TIMEOUT: Duration = Duration::from_secs(10);
+/// So long a command may take.
+const RUN: Duration = Duration::from_secs(600);
 /// The most bytes of a shipper's name: with `ship:` it is that of a hold.
 const NAME: usize = 59;
 
@@ -41,6 +45,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Ship(Box<ShipArgs>),
+    Receive(ReceiveArgs),
 }
 
 /// Ship a log to another place as it grows, each byte once.
@@ -55,9 +60,12 @@ pub struct ShipArgs {
     /// The log.
     #[arg(value_name = "LOG")]
     log: PathBuf,
-    /// Where to: `file:DIR`, a directory.
+    /// Where to: `file:DIR`, a directory; `exec`, the command behind `--`, which is run for each unit.
     #[arg(long, value_name = "SINK")]
     to: String,
+    /// The command of `--to exec`: a unit's bytes are its standard input, and exit code 0 says that it has them.
+    #[arg(value_name = "CMD", last = true)]
+    command: Vec<OsString>,
     /// The shipper's name; its hold is `ship:NAME`. Default: from the sink.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -88,7 +96,7 @@ pub struct ShipArgs {
     /// Who makes bytes durable: this shipper, or others, whose syncs are waited for.
     #[arg(long, value_name = "WHO", default_value = "own")]
     sync: Who,
-    /// A sink that does not answer for so long is left, and connected to again. Default: 10s.
+    /// A sink that does not answer for so long is left, and connected to again; a command is ended. Default: 10s, of a command 10m.
     #[arg(long, value_name = "DUR", value_parser = typed_duration)]
     timeout: Option<Duration>,
     /// After SIGTERM or SIGINT, what is on its way is waited for so long.
@@ -109,6 +117,37 @@ pub struct ShipArgs {
     /// What a sink that has forgotten everything is to have: all that the log keeps, or what was not acknowledged.
     #[arg(long, value_name = "WHAT")]
     sink_is_new: Option<IsNew>,
+    #[command(flatten)]
+    access: Access,
+}
+
+/// Make logs again of what was shipped.
+///
+/// Writes the bytes of each log to DIR/UUID.log, after its uuid, and ranges without content to DIR/UUID.gaps: first position, that behind
+/// the last, kind, and where in UUID.log that is. A chain that begins anew gets files of its own. Each unit is checked, its sum and that it
+/// follows the one before, before a byte of it is written.
+///
+/// Follows what is shipped until SIGTERM or SIGINT. Killed at any point it goes on exactly: what was received is in DIR/receive.state.
+#[derive(Args, Debug)]
+pub struct ReceiveArgs {
+    /// Where from: `file:DIR`, a directory that was shipped to.
+    #[arg(value_name = "SOURCE")]
+    from: String,
+    /// The directory of what is received.
+    #[arg(long, value_name = "DIR")]
+    into: PathBuf,
+    /// Stands before the names of files: letters, digits, '.', '_' and '-'.
+    #[arg(long, value_name = "TEXT", value_parser = label)]
+    label: Option<String>,
+    /// Receive what is there, and end.
+    #[arg(long)]
+    until_now: bool,
+    /// Compare what was received with LOG, byte by byte. Receives what is there, and ends.
+    #[arg(long, value_name = "LOG")]
+    verify: Option<PathBuf>,
+    /// Make a gap of what is gone from the source before it was received.
+    #[arg(long)]
+    accept_gap: bool,
     #[command(flatten)]
     access: Access,
 }
@@ -159,6 +198,16 @@ fn partial(text: &str) -> Result<Partial, String> {
     }
 }
 
+fn label(text: &str) -> Result<String, String> {
+    let is_one =
+        !text.is_empty() && text.len() <= NAME && text.bytes().all(is_plain) && !text.starts_with('.');
+    if is_one {
+        Ok(text.to_owned())
+    } else {
+        Err(format!("letters, digits, '.', '_' and '-', at most {NAME}"))
+    }
+}
+
 fn from(text: &str) -> Result<From, String> {
     match text {
         "oldest" => Ok(From::Oldest),
@@ -190,6 +239,7 @@ pub fn main(line: impl IntoIterator<Item = OsString>) -> ExitCode {
     };
     let ended = match &cli.command {
         Command::Ship(args) => ship(args),
+        Command::Receive(args) => receive(args),
     };
     match ended {
         Ok(()) => ExitCode::SUCCESS,
@@ -224,7 +274,8 @@ fn ship(args: &ShipArgs) -> Result<(), Trouble> {
         )));
     }
     let stop = stop()?;
-    let timeout = args.timeout.unwrap_or(TIMEOUT);
+    let longest = if args.command.is_empty() { TIMEOUT } else { RUN };
+    let timeout = args.timeout.unwrap_or(longest);
     let plan = Plan {
         options: args.access.options(&stop),
         checkpoint: args.checkpoint.clone().unwrap_or_else(|| store::beside(&args.log, &name)),
@@ -271,8 +322,34 @@ fn ship(args: &ShipArgs) -> Result<(), Trouble> {
     }
 }
 
+fn receive(args: &ReceiveArgs) -> Result<(), Trouble> {
+    let Some(("file", from)) = args.from.split_once(':') else {
+        return Err(Trouble::Usage(format!(
+            "{:?}: nothing is received from there; there is file:DIR",
+            args.from
+        )));
+    };
+    let stop = stop()?;
+    receive::receive(&receive::Plan {
+        from: absolute(Path::new(from))?,
+        into: args.into.clone(),
+        label: args.label.clone(),
+        until_now: args.until_now || args.verify.is_some(),
+        accept_gap: args.accept_gap,
+        stop: Arc::clone(&stop),
+        say: notice,
+    })?;
+    match &args.verify {
+        Some(log) => print(&receive::verify(&args.into, log, &args.access.options(&stop))?),
+        None => Ok(()),
+    }
+}
+
 fn check(plan: &Plan, sink: &mut dyn Sink) -> Result<(), Trouble> {
-    let said = run::check(plan, sink)?;
+    print(&run::check(plan, sink)?)
+}
+
+fn print(said: &str) -> Result<(), Trouble> {
     let printed = std::io::stdout().write_all(said.as_bytes());
     match printed {
         Err(e) if e.kind() != std::io::ErrorKind::BrokenPipe => {
@@ -284,13 +361,22 @@ fn check(plan: &Plan, sink: &mut dyn Sink) -> Result<(), Trouble> {
 
 /// The sink, and what a shipper to it is called.
 fn sink(args: &ShipArgs) -> Result<(Box<dyn Sink>, String), Trouble> {
+    if args.to == "exec" {
+        let program = args.command.first().ok_or_else(|| {
+            Trouble::Usage("--to exec needs a command: mmlogctl ship LOG --to exec -- CMD".to_owned())
+        })?;
+        return Ok((Box::new(ExecSink::new(&args.command)), format!("exec-{}", plain(Path::new(program)))));
+    }
+    if !args.command.is_empty() {
+        return Err(Trouble::Usage(format!("--to {:?} takes no command", args.to)));
+    }
     match args.to.split_once(':') {
         Some(("file", directory)) if !directory.is_empty() => {
             let directory = absolute(Path::new(directory))?;
             let name = format!("file-{}", plain(&directory));
             Ok((Box::new(FileSink::new(&directory)), name))
         }
-        _ => Err(Trouble::Usage(format!("--to {:?}: no such sink; there is file:DIR", args.to))),
+        _ => Err(Trouble::Usage(format!("--to {:?}: no such sink; there are file:DIR and exec", args.to))),
     }
 }
 

@@ -48,6 +48,7 @@ pub mod checkpoint;
 pub mod cli;
 pub mod decide;
 pub mod machine;
+pub mod receive;
 pub mod run;
 pub mod sinks;
 pub mod source;

@@ -14,7 +14,7 @@ use mmlog::crash::crash_point;
 use crate::checkpoint::Checkpoint;
 use crate::decide::{Decision, Wishes};
 use crate::machine::{Action, Event, Exit, Limits, Machine, Piece};
-use crate::sinks::{Message, Purpose, Sink};
+use crate::sinks::{Message, Purpose, Sink, Strength};
 use crate::source::{How, Source};
 use crate::store::{self, Found, Store};
 use crate::trouble::Trouble;
@@ -33,6 +33,9 @@ use saving::Saving;
 const TICK: Duration = Duration::from_millis(200);
 /// The longest sleep: a signal is heard that late.
 const NAP: Duration = Duration::from_millis(100);
+
+/// Whoever ships what there is waits for a sink that is away no longer than that.
+const GIVE_UP: Duration = Duration::from_secs(30);
 
 /// What to ship, and how.
 #[derive(Clone)]
@@ -72,6 +75,7 @@ impl Plan {
 
 /// A unit that is on its way, for the counts.
 struct Out {
+    is_opening: bool,
     bytes: u64,
     gap: u64,
 }
@@ -104,7 +108,7 @@ struct Runner<'a> {
 /// # Errors
 /// Whatever only a person can mend, or another run.
 pub fn run(plan: &Plan, sink: &mut dyn Sink) -> Result<(), Trouble> {
-    let store = Store::open(&plan.checkpoint)?;
+    let store = Store::open(&plan.checkpoint, "another shipper")?;
     let (found, age) = written_down(plan, sink)?;
     let mut source = Source::open(&plan.log, plan.options.clone(), &plan.hold(), plan.how.clone())?;
     let end = source.sync()?;
@@ -114,7 +118,8 @@ pub fn run(plan: &Plan, sink: &mut dyn Sink) -> Result<(), Trouble> {
     }
     let known = found.as_ref().map(|found| found.known);
     sink.remember(known.and_then(|known| known.place));
-    let machine = Machine::new(run_number(), known, plan.limits, plan.wishes);
+    let limits = Limits { units: plan.limits.units.min(sink.units()), ..plan.limits };
+    let machine = Machine::new(run_number(), known, limits, plan.wishes);
     let saving = Saving::new(store, sink.name(), found.map(|found| found.counts).unwrap_or_default());
     let now = Instant::now();
     let mut runner = Runner {
@@ -309,14 +314,15 @@ impl Runner<'_> {
             (self.plan.say)(&words::of_gap(why, unit));
         }
         let gap = if is_gap { unit.to - unit.from } else { 0 };
-        self.out.push_back(Out { bytes: unit.length(), gap });
+        self.out.push_back(Out { is_opening: unit.kind == Kind::Opening, bytes: unit.length(), gap });
         self.silent.get_or_insert_with(Instant::now);
         crash_point("ship:sent");
         Ok(None)
     }
 
     fn decided(&mut self, decision: &Decision) {
-        if let Some(text) = words::of_decision(decision, self.sink.name()) {
+        let is_provable = self.sink.strength() != Strength::AtLeastOnce;
+        if let Some(text) = words::of_decision(decision, self.sink.name(), is_provable) {
             (self.plan.say)(&text);
         }
         if let Decision::Resume { resent, place, .. } = *decision {
@@ -332,7 +338,7 @@ impl Runner<'_> {
         if !trouble.passes() {
             return Err(trouble);
         }
-        let gives_up = self.plan.until_now && self.pace.is_away_for(self.plan.timeout);
+        let gives_up = self.plan.until_now && self.pace.is_away_for(self.plan.timeout.min(GIVE_UP));
         if let Some(text) = self.pace.gone(&trouble, self.sink.name()) {
             (self.plan.say)(&text);
         }
@@ -405,6 +411,7 @@ impl Runner<'_> {
         }
         match self.machine.idle_at() {
             Some(at) if self.stopping.is_none() => {
+                self.reached();
                 if self.source.wait(at, NAP)? {
                     self.hear(Event::More);
                 }
@@ -414,16 +421,23 @@ impl Runner<'_> {
         Ok(())
     }
 
+    fn reached(&mut self) {
+        if let Some(text) = self.pace.reached(self.sink.name()) {
+            (self.plan.say)(&text);
+        }
+    }
+
     fn answers(&mut self) -> Result<(), Trouble> {
         match self.sink.poll(NAP) {
             Ok(Some(coordinate)) => {
                 if let Some(out) = self.out.pop_front() {
                     self.saving.acknowledged(out.bytes, out.gap);
+                    // Taking an opening says little of taking what comes behind it.
+                    if !out.is_opening {
+                        self.reached();
+                    }
                 }
                 self.silent = (!self.out.is_empty()).then(Instant::now);
-                if let Some(text) = self.pace.reached(self.sink.name()) {
-                    (self.plan.say)(&text);
-                }
                 crash_point("ship:acknowledged");
                 self.hear(Event::Acknowledged { connection: self.machine.connection(), coordinate });
             }

@@ -10,6 +10,7 @@ use crate::decide::Tail;
 use crate::trouble::Trouble;
 use crate::unit::Header;
 
+pub mod exec;
 pub mod file;
 
 /// What a sink can promise.
@@ -87,6 +88,11 @@ pub trait Sink {
 
     /// What it promises.
     fn strength(&self) -> Strength;
+
+    /// How many units may be on their way.
+    fn units(&self) -> usize {
+        1024
+    }
 
     /// What the checkpoint says, before anything else: for a sink that cannot be asked what it has.
     fn remember(&mut self, _place: Option<Place>) {}

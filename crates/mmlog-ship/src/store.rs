@@ -1,4 +1,4 @@
-//! The checkpoint's file: replaced as a whole, under a lock that names its holder.
+//! A small file of what is known, the checkpoint: replaced as a whole, under a lock that names its holder.
 //!
 //! The new text goes into a spare file, which has its space already, so that a full disk does not stop it; that is synced, the two
 //! names are exchanged, and the directory is synced. What was the checkpoint is the next spare.
@@ -21,7 +21,7 @@ use crate::turn::Turn;
 /// What the spare has, at least. A checkpoint is shorter.
 const SPACE: u64 = 4096;
 
-/// A checkpoint on the disk that nobody else writes.
+/// A file that nobody else writes.
 #[derive(Debug)]
 pub struct Store {
     path: PathBuf,
@@ -55,21 +55,9 @@ fn with(path: &Path, suffix: &str) -> PathBuf {
 /// # Errors
 /// When there is one and it cannot be opened; when it is of a later version.
 pub fn load(path: &Path, sink: &str) -> Result<Found, Trouble> {
-    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
-    let file = match opened {
-        Ok(file) => file,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Found::Nothing),
-        Err(e) => return Err(failed(path, "open the checkpoint")(e)),
-    };
-    let mut bytes = vec![0; 2 * SPACE as usize];
-    let got = file.read_at(&mut bytes, 0).map_err(failed(path, "read the checkpoint"))?;
-    let text = String::from_utf8_lossy(&bytes[..got]);
+    let Some((text, age)) = read(path)? else { return Ok(Found::Nothing) };
     match Checkpoint::read(&text, sink) {
-        Ok(whole) => {
-            let written = file.metadata().and_then(|found| found.modified());
-            let age = written.ok().and_then(|at| SystemTime::now().duration_since(at).ok());
-            Ok(Found::Whole(whole, age.unwrap_or_default()))
-        }
+        Ok(whole) => Ok(Found::Whole(whole, age)),
         Err(later @ Error::Later { .. }) => Err(Trouble::Decide(format!("{}: {later}", shown(path)))),
         Err(e) => {
             Ok(Found::Unreadable(format!("{}: {e}; taken for none: what the sink has decides", shown(path))))
@@ -77,13 +65,28 @@ pub fn load(path: &Path, sink: &str) -> Result<Found, Trouble> {
     }
 }
 
+/// The text of such a file, and how long ago it was written, as far as clocks tell.
+pub(crate) fn read(path: &Path) -> Result<Option<(String, Duration)>, Trouble> {
+    let opened = OpenOptions::new().read(true).custom_flags(libc::O_NOFOLLOW | libc::O_NONBLOCK).open(path);
+    let file = match opened {
+        Ok(file) => file,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(e) => return Err(failed(path, "open")(e)),
+    };
+    let mut bytes = vec![0; 2 * SPACE as usize];
+    let got = file.read_at(&mut bytes, 0).map_err(failed(path, "read"))?;
+    let written = file.metadata().and_then(|found| found.modified());
+    let age = written.ok().and_then(|at| SystemTime::now().duration_since(at).ok());
+    Ok(Some((String::from_utf8_lossy(&bytes[..got]).into_owned(), age.unwrap_or_default())))
+}
+
 impl Store {
-    /// Takes the lock.
+    /// Takes the lock; `whose` says who else has it, if somebody has: "another shipper".
     ///
     /// # Errors
     /// [`Trouble::Busy`] when another process has it.
-    pub fn open(path: &Path) -> Result<Store, Trouble> {
-        let turn = Turn::take(&with(path, ".lock"), "another shipper")?;
+    pub fn open(path: &Path, whose: &str) -> Result<Store, Trouble> {
+        let turn = Turn::take(&with(path, ".lock"), whose)?;
         let store = Store { path: path.to_owned(), _turn: turn };
         // A full disk now may not be one later.
         let _ = store.spare();
@@ -105,12 +108,11 @@ impl Store {
         }
     }
 
-    /// Puts a checkpoint in the place of the one before, durably.
+    /// Puts a text in the place of the one before, durably.
     ///
     /// # Errors
     /// What the system says; the one before is there then.
-    pub fn save(&self, checkpoint: &Checkpoint) -> io::Result<()> {
-        let text = checkpoint.write();
+    pub fn save(&self, text: &str) -> io::Result<()> {
         let spare = self.spare()?;
         spare.write_all_at(text.as_bytes(), 0)?;
         spare.set_len(text.len() as u64)?;

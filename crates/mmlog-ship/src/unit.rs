@@ -51,7 +51,8 @@ impl Kind {
         (Kind::Gap(Why::Lost), "lost"),
     ];
 
-    fn name(self) -> &'static str {
+    /// As units have it.
+    pub fn name(self) -> &'static str {
         Kind::ALL.iter().find(|(kind, _)| *kind == self).map_or("", |(_, name)| name)
     }
 }

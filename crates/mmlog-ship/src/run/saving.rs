@@ -50,7 +50,8 @@ impl Saving {
         }
         let known = self.due.take()?;
         self.last = Some(Instant::now());
-        let saved = self.store.save(&Checkpoint { sink: self.sink.clone(), known, counts: self.counts });
+        let saved =
+            self.store.save(&Checkpoint { sink: self.sink.clone(), known, counts: self.counts }.write());
         if saved.is_ok() {
             self.is_unsaved = false;
         }

@@ -5,8 +5,8 @@ use crate::machine::Exit;
 use crate::trouble::Trouble;
 use crate::unit::{Header, Why};
 
-/// What a decision means, where that is worth a line.
-pub(crate) fn of_decision(decision: &Decision, sink: &str) -> Option<String> {
+/// What a decision means, where that is worth a line. Of a sink that cannot be asked nothing is ever proven.
+pub(crate) fn of_decision(decision: &Decision, sink: &str, is_provable: bool) -> Option<String> {
     match *decision {
         Decision::Begin { from, gap: None } => Some(format!("{sink}: a chain begins at position {from}")),
         Decision::Begin { from, gap: Some(to) } => Some(format!(
@@ -22,7 +22,7 @@ pub(crate) fn of_decision(decision: &Decision, sink: &str) -> Option<String> {
                     "the sink lost {resent} bytes that it had acknowledged: they are sent again"
                 ));
             }
-            if !is_proven {
+            if !is_proven && is_provable {
                 said.push("what it has was not compared with the log".to_owned());
             }
             if let Some(to) = gap {

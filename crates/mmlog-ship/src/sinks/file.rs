@@ -29,7 +29,7 @@ pub(crate) mod stored;
 /// A file that is as long is followed by another.
 const FILE: u64 = 64 << 20;
 /// When the directory was made a sink, as a random number.
-pub(crate) const BORN: &str = "born";
+const BORN: &str = "born";
 /// What a file is called before it has its first unit.
 const NEW: &str = "new";
 
@@ -134,17 +134,7 @@ impl FileSink {
     }
 
     fn born(&self) -> Result<u64, Trouble> {
-        let path = self.directory.join(BORN);
-        match fs::read_to_string(&path) {
-            Ok(text) => u64::from_str_radix(text.trim_end(), 16).map_err(|_| {
-                Trouble::Decide(format!(
-                    "{}: it is damaged: not sixteen digits; ship to another directory",
-                    shown(&path)
-                ))
-            }),
-            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(0),
-            Err(e) => Err(away(&path, "read")(e)),
-        }
+        born(&self.directory)
     }
 
     /// From the files: back from the last one to the last unit that is no opening.
@@ -248,6 +238,19 @@ impl FileSink {
         }
         self.synced.append(&mut self.pending);
         Ok(())
+    }
+}
+
+/// When the directory was made a sink; 0 where it was not.
+pub(crate) fn born(directory: &Path) -> Result<u64, Trouble> {
+    let path = directory.join(BORN);
+    match fs::read_to_string(&path) {
+        Ok(text) => u64::from_str_radix(text.trim_end(), 16).map_err(|_| {
+            let what = shown(&path);
+            Trouble::Decide(format!("{what}: it is damaged, not sixteen digits; ship to another directory"))
+        }),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(e) => Err(away(&path, "read")(e)),
     }
 }
 

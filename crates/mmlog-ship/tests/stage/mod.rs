@@ -123,6 +123,10 @@ impl Ended {
 pub(crate) struct Shipper(Option<Child>);
 
 impl Shipper {
+    pub(crate) fn of(command: &mut Command) -> Self {
+        Shipper(Some(command.spawn().unwrap()))
+    }
+
     pub(crate) fn pid(&self) -> u32 {
         self.0.as_ref().unwrap().id()
     }
@@ -133,10 +137,13 @@ impl Shipper {
         self.0.as_mut().unwrap().try_wait().unwrap().is_none()
     }
 
-    pub(crate) fn end(mut self) -> Ended {
-        let child = self.0.take().unwrap();
-        kill(Pid::from_raw(child.id().cast_signed()), Signal::SIGTERM).unwrap();
-        Ended::of(&child.wait_with_output().unwrap())
+    pub(crate) fn signal(&self) {
+        kill(Pid::from_raw(self.pid().cast_signed()), Signal::SIGTERM).unwrap();
+    }
+
+    pub(crate) fn end(self) -> Ended {
+        self.signal();
+        self.wait()
     }
 
     pub(crate) fn wait(mut self) -> Ended {

@@ -1,0 +1,281 @@
+//! The way back: what is in a sink becomes a log's bytes again.
+//!
+//! A unit is checked, its sum and that it follows the one before, before a byte of it is written. What has been written is said in a small
+//! file, after the bytes are on the disk: whoever is killed cuts what is beyond, and goes on exactly there.
+
+use std::fs::{DirBuilder, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use mmlog::crash::crash_point;
+use nix::libc;
+
+use crate::store::{self, Store};
+use crate::trouble::{Trouble, failed, shown};
+use crate::unit::{Kind, Why};
+use feed::{Fed, Feed, Stored};
+use state::{Chain, State};
+
+mod feed;
+mod state;
+mod verify;
+
+pub use verify::verify;
+
+/// So much, or for so long, is written before it is said.
+const BATCH: u64 = 8 << 20;
+const EVERY: Duration = Duration::from_millis(500);
+/// How often a sink is looked at that had nothing new.
+const NAP: Duration = Duration::from_millis(100);
+
+/// What to receive, and where to.
+#[derive(Clone, Debug)]
+pub struct Plan {
+    /// The directory that was shipped to.
+    pub from: PathBuf,
+    /// The directory of what is received.
+    pub into: PathBuf,
+    /// Stands before the names of files, if there is one.
+    pub label: Option<String>,
+    /// Ends behind what is there.
+    pub until_now: bool,
+    /// What is gone from the sink is a gap.
+    pub accept_gap: bool,
+    /// Ends when it is raised.
+    pub stop: Arc<AtomicBool>,
+    /// Hears what people may want to know.
+    pub say: fn(&str),
+}
+
+struct Receiver<'a> {
+    plan: &'a Plan,
+    store: Store,
+    state: State,
+    out: Option<Out>,
+    since: Instant,
+    unsaved: u64,
+    is_changed: bool,
+}
+
+/// The files of a chain.
+struct Out {
+    bytes: File,
+    gaps: File,
+}
+
+/// Receives until it is told to stop, or what there is.
+///
+/// # Errors
+/// Whatever only a person can mend, or another run.
+pub fn receive(plan: &Plan) -> Result<(), Trouble> {
+    match DirBuilder::new().mode(0o750).create(&plan.into) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
+            return Err(failed(&plan.into, "make the directory")(e));
+        }
+        _ => {}
+    }
+    let path = state_path(&plan.into);
+    let store = Store::open(&path, "another receiver")?;
+    let mut feed = Feed::open(&plan.from)?;
+    let state = match store::read(&path)? {
+        Some((text, _)) => State::read(&text, &path)?,
+        None => State::new(feed.born()),
+    };
+    if state.born != feed.born() {
+        return Err(Trouble::Decide(format!(
+            "{}: it is of another sink than {}, or that was made anew; receive into another directory",
+            shown(&plan.into),
+            shown(&plan.from)
+        )));
+    }
+    feed.begin(&state)?;
+    let mut receiver =
+        Receiver { plan, store, state, out: None, since: Instant::now(), unsaved: 0, is_changed: false };
+    receiver.take_up()?;
+    let ended = receiver.go(&mut feed);
+    receiver.save()?;
+    ended
+}
+
+/// Where is written down what was received.
+pub(crate) fn state_path(into: &Path) -> PathBuf {
+    into.join("receive.state")
+}
+
+impl Receiver<'_> {
+    fn go(&mut self, feed: &mut Feed) -> Result<(), Trouble> {
+        while !self.plan.stop.load(Ordering::Acquire) {
+            match feed.next(self.plan.accept_gap)? {
+                Fed::Unit(unit) => self.take(&unit)?,
+                Fed::Missing { from, to } => {
+                    (self.plan.say)(&format!(
+                        "{}: units {from} to {to} are gone; what they had is a gap",
+                        shown(&self.plan.from)
+                    ));
+                    (self.state.coordinate, self.state.id) = (to, 0);
+                }
+                Fed::Nothing => {
+                    self.save()?;
+                    if self.plan.until_now {
+                        return Ok(());
+                    }
+                    std::thread::sleep(NAP);
+                }
+            }
+            if self.unsaved >= BATCH || self.since.elapsed() >= EVERY {
+                self.save()?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Opens the files of the chain that was received last, and cuts what was not said yet.
+    fn take_up(&mut self) -> Result<(), Trouble> {
+        let Some(chain) = &self.state.chain else { return Ok(()) };
+        let out = self.open(&chain.file)?;
+        for (file, suffix, length) in [(&out.bytes, ".log", chain.length), (&out.gaps, ".gaps", chain.gaps)] {
+            let path = self.plan.into.join(format!("{}{suffix}", chain.file));
+            let has = file.metadata().map_err(failed(&path, "look at"))?.len();
+            if has < length {
+                return Err(Trouble::Decide(format!(
+                    "{}: it has {has} bytes of {length} that were received; put it back, or receive into another directory",
+                    shown(&path)
+                )));
+            }
+            file.set_len(length).map_err(failed(&path, "cut"))?;
+        }
+        self.out = Some(out);
+        Ok(())
+    }
+
+    fn open(&self, name: &str) -> Result<Out, Trouble> {
+        let open = |suffix: &str| {
+            let path = self.plan.into.join(format!("{name}{suffix}"));
+            let mut options = OpenOptions::new();
+            options.append(true).create(true).mode(0o640).custom_flags(libc::O_NOFOLLOW);
+            options.open(&path).map_err(failed(&path, "open"))
+        };
+        Ok(Out { bytes: open(".log")?, gaps: open(".gaps")? })
+    }
+
+    /// Checked already: its sum. Here, that it follows the one before.
+    fn take(&mut self, unit: &Stored) -> Result<(), Trouble> {
+        let header = &unit.header;
+        let at = unit.coordinate;
+        let is_opening = header.kind == Kind::Opening;
+        // One that came late may lie on what its sender never saw; nothing is behind it.
+        if self.state.id != 0 && header.after != self.state.id && !is_opening {
+            return Err(self.broken(at, "it does not follow the one before"));
+        }
+        if !is_opening {
+            self.follows(unit)?;
+            match header.kind {
+                Kind::Content => self.write(&unit.payload)?,
+                Kind::Gap(why) => self.gap(why, header.from, header.to)?,
+                Kind::Begin | Kind::Opening => {}
+            }
+            if let Some(chain) = &mut self.state.chain {
+                chain.to = header.to;
+            }
+        }
+        (self.state.coordinate, self.state.id) = (at, header.id());
+        self.is_changed = true;
+        crash_point("receive:taken");
+        Ok(())
+    }
+
+    fn broken(&self, at: u64, why: &str) -> Trouble {
+        Trouble::Decide(format!(
+            "{}: the unit at {at} is not taken: {why}; nothing of it was written",
+            shown(&self.plan.from)
+        ))
+    }
+
+    /// Whether the unit goes on where the chain is; a new one gets files of its own.
+    fn follows(&mut self, unit: &Stored) -> Result<(), Trouble> {
+        let header = &unit.header;
+        let goes_on = self.state.chain.as_ref().is_some_and(|c| c.log == header.log && c.to == header.from);
+        if goes_on {
+            return Ok(());
+        }
+        match &self.state.chain {
+            Some(chain) if header.kind != Kind::Begin => {
+                let (was, from) = (chain.to, header.from);
+                if !self.plan.accept_gap || chain.log != header.log || from < was {
+                    let why = format!("it begins at position {from}, and what was received ends at {was}");
+                    return Err(self.broken(unit.coordinate, &why));
+                }
+                self.gap(Why::Lost, was, from)
+            }
+            _ => self.begin(unit),
+        }
+    }
+
+    fn begin(&mut self, unit: &Stored) -> Result<(), Trouble> {
+        // Everything of the chain before is on the disk when nothing says its name any more.
+        self.save()?;
+        let label = self.plan.label.as_ref().map(|label| format!("{label}-")).unwrap_or_default();
+        let plain = format!("{label}{:032x}", unit.header.log);
+        let has =
+            |end: &str| self.plan.into.join(format!("{plain}{end}")).metadata().is_ok_and(|f| f.len() > 0);
+        let is_taken = has(".log") || has(".gaps");
+        let is_last = self.state.chain.as_ref().is_some_and(|chain| chain.file == plain);
+        let file = if is_taken || is_last { format!("{plain}-{}", unit.coordinate) } else { plain };
+        let from = unit.header.from;
+        self.state.chain =
+            Some(Chain { log: unit.header.log, file, base: from, to: from, length: 0, gaps: 0 });
+        self.take_up()?;
+        sync_directory(&self.plan.into)?;
+        crash_point("receive:made");
+        // Named before it has a byte: whoever goes on takes this file, and cuts it.
+        self.is_changed = true;
+        self.save()
+    }
+
+    fn write(&mut self, payload: &[u8]) -> Result<(), Trouble> {
+        let (Some(out), Some(chain)) = (&mut self.out, &mut self.state.chain) else { return Ok(()) };
+        out.bytes.write_all(payload).map_err(failed(&self.plan.into, "write what was received"))?;
+        chain.length += payload.len() as u64;
+        self.unsaved += payload.len() as u64;
+        Ok(())
+    }
+
+    fn gap(&mut self, why: Why, from: u64, to: u64) -> Result<(), Trouble> {
+        let (Some(out), Some(chain)) = (&mut self.out, &mut self.state.chain) else { return Ok(()) };
+        let line = format!("{from} {to} {} {}\n", Kind::Gap(why).name(), chain.length);
+        out.gaps.write_all(line.as_bytes()).map_err(failed(&self.plan.into, "write a gap"))?;
+        chain.gaps += line.len() as u64;
+        chain.to = to;
+        (self.plan.say)(&format!(
+            "{}: bytes {from} to {to} have no content: {}",
+            chain.file,
+            Kind::Gap(why).name()
+        ));
+        Ok(())
+    }
+
+    /// Brings to the disk what was received, and then says so.
+    fn save(&mut self) -> Result<(), Trouble> {
+        self.since = Instant::now();
+        if !std::mem::take(&mut self.is_changed) {
+            return Ok(());
+        }
+        if let Some(out) = &self.out {
+            let synced = out.bytes.sync_data().and_then(|()| out.gaps.sync_data());
+            synced.map_err(failed(&self.plan.into, "sync what was received"))?;
+        }
+        crash_point("receive:durable");
+        self.unsaved = 0;
+        self.store.save(&self.state.write()).map_err(failed(&state_path(&self.plan.into), "save"))?;
+        crash_point("receive:said");
+        Ok(())
+    }
+}
+
+fn sync_directory(path: &Path) -> Result<(), Trouble> {
+    File::open(path).and_then(|directory| directory.sync_all()).map_err(failed(path, "sync"))
+}
