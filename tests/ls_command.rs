@@ -1,9 +1,12 @@
 //! Guards `mmlogctl ls`: every log that somebody has open, or that lies below a directory, once, with what it is; and that
 //! nothing that others put there leads it anywhere.
 
-#![allow(clippy::unwrap_used, clippy::panic, reason = "a test fails by panicking")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::print_stdout, clippy::exit)]
 
 mod cli;
+mod common;
+#[path = "ls_command/odd.rs"]
+mod odd;
 #[path = "ls_command/others.rs"]
 mod others;
 #[path = "ls_command/strays.rs"]
@@ -18,6 +21,11 @@ use std::thread;
 
 use cli::{Ended, Running, Scratch, Tool, is_root, metadata_of, mmlogctl, small_disk, wait_for};
 use serde_json::Value;
+
+#[test]
+fn role() {
+    common::play(&[("appends", odd::appends)]);
+}
 
 /// `mmlogctl ls` with these arguments.
 fn ls<'a>(args: impl IntoIterator<Item = &'a str>) -> Tool {

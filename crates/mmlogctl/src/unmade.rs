@@ -181,7 +181,7 @@ impl Maker {
 }
 
 /// What every command of this tool calls itself.
-const OURS: &str = "mmlogctl";
+pub(crate) const OURS: &str = "mmlogctl";
 
 /// The most of a command line that is looked at, bytes.
 const LONGEST: u64 = 1 << 20;

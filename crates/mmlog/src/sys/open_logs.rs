@@ -9,6 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::ffi::OsStr;
 use std::fs;
 use std::io;
+use std::ops::Range;
 use std::os::fd::AsFd;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
@@ -108,6 +109,58 @@ pub(crate) fn open_logs(metadata_suffix: &str) -> OpenLogs {
     looking.found
 }
 
+/// A process that has a file locked as metadata is, under a name that is none of metadata's.
+pub(crate) struct Odd {
+    pub(crate) holder: Holder,
+    pub(crate) metadata: FileKey,
+    pub(crate) path: PathBuf,
+    /// The files that it has open, where these paths lead to them here.
+    pub(crate) files: Vec<PathBuf>,
+}
+
+/// More files of a process are not looked at.
+const MOST: usize = 256;
+
+/// Those that `found` does not know. `bytes`: those that only users of a log lock. The kernel lists all locks at once, so that
+/// nobody's descriptors are looked at again where there is none of these.
+pub(crate) fn oddly_named(found: &OpenLogs, metadata_suffix: &str, bytes: Range<u64>) -> Vec<Odd> {
+    let mut keys = locked(bytes);
+    for known in found.logs.iter().filter_map(|log| log.metadata) {
+        keys.remove(&known);
+    }
+    let Some(pids) = processes().ok().filter(|_| !keys.is_empty()) else { return Vec::new() };
+    let (mut mounts, here, mine) = (Mounts::default(), Table::own(), std::process::id());
+    let mut odd = Vec::new();
+    for pid in pids.filter(|pid| *pid != mine) {
+        let files = mounts.files_of(pid, &here).unwrap_or_default();
+        let is_odd = |(path, key): &&(PathBuf, FileKey)| {
+            keys.contains(key) && !path.as_os_str().as_bytes().ends_with(metadata_suffix.as_bytes())
+        };
+        if let Some((path, metadata)) = files.iter().find(is_odd).cloned() {
+            let holder = Holder { pid, command: command_of(pid) };
+            let files = files.into_iter().map(|(path, _)| path).collect();
+            odd.push(Odd { holder, metadata, path, files });
+        }
+    }
+    odd
+}
+
+/// The files of which somebody has bytes within those locked, by the kernel's list of locks.
+fn locked(bytes: Range<u64>) -> HashSet<FileKey> {
+    let list = fs::read_to_string("/proc/locks").unwrap_or_default();
+    let parsed = list.lines().filter_map(|line| {
+        let mut fields = line.split_ascii_whitespace().skip(1);
+        let is_ours = fields.next()? == "OFDLCK";
+        let mut file = fields.nth(3)?.split(':');
+        let start: u64 = fields.next()?.parse().ok()?;
+        let mut number = || u32::from_str_radix(file.next()?, 16).ok();
+        let device = (number()?, number()?);
+        let inode = file.next()?.parse().ok()?;
+        (is_ours && bytes.contains(&start)).then_some(FileKey { device, inode })
+    });
+    parsed.collect()
+}
+
 /// Marks a descriptor of metadata as one through which nobody uses the log; where that fails, it counts as one that does.
 pub(crate) fn mark_as_looking(fd: impl AsFd) {
     let _ = fcntl_getfl(&fd).and_then(|flags| fcntl_setfl(&fd, flags | LOOKING));
@@ -130,6 +183,28 @@ impl Mounts {
             self.0.insert(namespace.clone(), super_blocks(pid)?);
         }
         Ok(&self.0[&namespace])
+    }
+
+    /// The regular files that a process has open, at whose paths they are here.
+    fn files_of(&mut self, pid: u32, here: &Table) -> io::Result<Vec<(PathBuf, FileKey)>> {
+        let process = pid.to_string();
+        let mut files = Vec::new();
+        for entry in fs::read_dir(format!("/proc/{process}/fd"))?.flatten().take(MOST) {
+            let Some(fd) = entry.file_name().to_str().and_then(|fd| fd.parse().ok()) else { continue };
+            let Ok(path) = fs::read_link(entry.path()) else { continue };
+            if !path.is_absolute() || path.starts_with("/dev") || here.is_answered_elsewhere(&path) {
+                continue;
+            }
+            let Ok(Descriptor { inode: Some(inode), mount: Some(mount), .. }) = facts(&process, fd) else {
+                continue;
+            };
+            let Some(&device) = self.of(&process)?.get(&mount) else { continue };
+            let key = FileKey { device, inode };
+            if self.key_at(&path).is_ok_and(|there| there == (key, true)) {
+                files.push((path, key));
+            }
+        }
+        Ok(files)
     }
 
     /// And whether it is a regular file.

@@ -62,8 +62,8 @@ const FOR_ALL: u64 = 64;
 /// mmlogctl-policy(1)); FREE is left on its file system.
 ///
 /// A log that an append or exec has yet to make, for want of space, is listed, too, and one whose metadata was removed while
-/// processes have it open. Open logs are found by /proc, as far as one may
-/// see: root sees all. How many processes could not be looked at is said on
+/// processes have it open; so is one whose files a program has open under other names than a log's, as long as it appends or follows.
+/// Open logs are found by /proc, as far as one may see: root sees all. How many processes could not be looked at is said on
 /// standard error, and is no failure. It only looks; what a process has open is never followed, and file systems that a
 /// program or another host answers for (FUSE, NFS) are not asked: no log is used there. Exit 1 when a DIR, something
 /// below it, or a log could not be read, 4 when a log is so damaged that it could not be looked at.

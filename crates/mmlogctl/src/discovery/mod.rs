@@ -15,7 +15,7 @@ use mmlog::{
 use crate::exit::printable;
 use crate::reading::metadata_of;
 use crate::text::clipped;
-use crate::unmade::{is_missing, unmade};
+use crate::unmade::{OURS, is_missing, unmade};
 use crate::who;
 
 /// The most columns of how a process was called.
@@ -120,7 +120,11 @@ impl Census {
         let keys = file_keys(metadata.iter().map(PathBuf::as_path));
         let known: HashMap<FileKey, usize> =
             keys.into_iter().enumerate().filter_map(|(i, key)| Some((key?, i))).collect();
-        for log in open.logs {
+        // What an append of this tool has open under odd names is listed by how that was called.
+        let is_unmade = |log: &OpenLog| {
+            log.sight == Sight::Here && is_missing(&log.path) && log.holders.iter().all(|h| h.command == OURS)
+        };
+        for log in open.logs.into_iter().filter(|log| !is_unmade(log)) {
             match log.metadata.and_then(|key| known.get(&key)) {
                 Some(i) if log.sight != Sight::Deleted => {
                     self.found[*i].holders.get_or_insert_default().extend(log.holders);
