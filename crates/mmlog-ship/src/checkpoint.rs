@@ -84,22 +84,25 @@ impl Checkpoint {
         let pairs: Vec<_> = text.lines().filter_map(|line| line.split_once(' ')).collect();
         let fields = Fields::new("the checkpoint".to_owned(), pairs);
         fields.version("version", VERSION)?;
-        let summed = text.rfind("sum ").map_or("", |end| &text[..end]);
-        if fields.hex("sum")? != sum::extend(0, summed.as_bytes()) || !text.ends_with('\n') {
+        // Its last line says so: what an earlier, longer file may have left behind that is none of this one.
+        let lines = text.strip_suffix('\n').and_then(|whole| whole.rsplit_once('\n'));
+        let (summed, last) = lines.unwrap_or_default();
+        let sum = sum::extend(sum::extend(0, summed.as_bytes()), b"\n");
+        if !last.starts_with("sum ") || fields.hex("sum")? != sum {
             return Err(fields.damaged("its sum is another"));
         }
         if fields.text("sink")? != sink.escape_debug().to_string() {
             return Err(fields.damaged("it is of another sink"));
         }
-        let place = match fields.text("coordinate") {
-            Err(_) => None,
-            Ok(_) => Some(Place {
+        let place = || -> Result<Place, Error> {
+            Ok(Place {
                 coordinate: fields.number("coordinate")?,
                 id: fields.hex("id")?,
                 to: fields.number("to")?,
                 proof: Proof::read(&fields, "proof")?,
-            }),
+            })
         };
+        let place = fields.has("coordinate").then(place).transpose()?;
         Ok(Checkpoint {
             sink: sink.to_owned(),
             known: Known {

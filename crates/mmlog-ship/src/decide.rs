@@ -17,7 +17,7 @@
 //! | any | born anew | | `SinkIsNew` |
 //! | another log | that log | made anew | `Begin`: a new chain, behind the old one |
 //! | to begin at a place | | pruned behind it | `Gap`, or, accepted, announced |
-//! | this log, none | another log | | [`Foreign`](Stop::Foreign) |
+//! | this log, none | another log | | [`OtherLog`](Stop::OtherLog): a host that was made anew, or a wrong sink |
 //! | any | not a unit, or a later version's | | `Foreign`, [`Later`](Stop::Later) |
 
 use crate::checkpoint::{Known, Place};
@@ -45,8 +45,17 @@ pub struct Top {
     pub id: Id,
     /// The run that sent it.
     pub by: Run,
+    /// Which connection of that run.
+    pub connection: u64,
     /// The run that sent the one before it.
     pub over: Run,
+}
+
+impl Top {
+    /// What is asked of a unit that is the last one.
+    pub fn of(header: &Header) -> Self {
+        Top { id: header.id(), by: header.by, connection: header.connection, over: header.over }
+    }
 }
 
 /// What a look at the sink found.
@@ -130,7 +139,7 @@ pub struct Wishes {
     pub from: From,
     /// What was pruned before it was shipped may be announced as a gap.
     pub accept_gap: bool,
-    /// A sink that has another history may get this one behind it.
+    /// A sink that has another history, or another log's, may get this one behind it.
     pub accept_fork: bool,
     /// What a sink that lost everything is to have.
     pub sink_is_new: Option<SinkIsNew>,
@@ -152,6 +161,8 @@ pub enum Stop {
     TailGone,
     /// Log and sink have different histories: `--accept-fork`.
     Fork,
+    /// The chain of another log is there, which this shipper knows nothing of: `--accept-fork`.
+    OtherLog(u128),
     /// Somebody else's messages are there.
     Foreign,
     /// A later version of this program has shipped.
@@ -221,7 +232,7 @@ pub fn decide(
     let ours = known.filter(|known| known.log == log.id);
     let place = ours.and_then(|known| known.place);
     if place.is_some_and(|place| place.to > log.durable) {
-        return fork(log, wishes);
+        return fork(Stop::Fork, log, wishes);
     }
     // Of no interest where nothing was ever acknowledged.
     let is_reborn = known.is_some_and(|known| known.place.is_some() && known.born != tail.born);
@@ -232,7 +243,7 @@ pub fn decide(
             Some(known) if known.log == header.log && !is_reborn => {
                 begin(log.hold.unwrap_or(log.oldest), log, wishes)
             }
-            _ => Decision::Stop(Stop::Foreign),
+            _ => fork(Stop::OtherLog(header.log), log, wishes),
         },
         Content::Unit(_) if is_reborn && wishes.sink_is_new.is_none() => Decision::Stop(Stop::SinkIsNew),
         Content::Unit(header) => resume(&header, place, compared, tail, log, wishes),
@@ -241,7 +252,7 @@ pub fn decide(
             anew(Stop::SinkIsNew, at, log, wishes)
         }
         Content::Trimmed(_) if matches!(compared, Some(Compared::Differs | Compared::Beyond)) => {
-            fork(log, wishes)
+            fork(Stop::Fork, log, wishes)
         }
         Content::Trimmed(upto) => trimmed(place, upto, tail, log, wishes),
         Content::Empty => empty(known, log, wishes),
@@ -257,7 +268,7 @@ fn resume(
     wishes: &Wishes,
 ) -> Decision {
     if header.to > log.durable || matches!(compared, Some(Compared::Differs | Compared::Beyond)) {
-        return fork(log, wishes);
+        return fork(Stop::Fork, log, wishes);
     }
     let id = tail.top.map_or(0, |top| top.id);
     let place = Place { coordinate: tail.coordinate, id, to: header.to, proof: header.proof };
@@ -332,12 +343,8 @@ fn begin(from: u64, log: &Log, wishes: &Wishes) -> Decision {
     }
 }
 
-fn fork(log: &Log, wishes: &Wishes) -> Decision {
-    if wishes.accept_fork {
-        Decision::Begin { from: log.oldest, gap: None }
-    } else {
-        Decision::Stop(Stop::Fork)
-    }
+fn fork(stop: Stop, log: &Log, wishes: &Wishes) -> Decision {
+    if wishes.accept_fork { Decision::Begin { from: log.oldest, gap: None } } else { Decision::Stop(stop) }
 }
 
 /// What a unit leaves behind as the chain's place, once it is acknowledged.

@@ -26,6 +26,10 @@ impl<'a> Fields<'a> {
         }
     }
 
+    pub(crate) fn has(&self, name: &str) -> bool {
+        self.pairs.iter().any(|(key, _)| *key == name)
+    }
+
     pub(crate) fn text(&self, name: &str) -> Result<&'a str, Error> {
         let mut found = self.pairs.iter().filter(|(key, _)| *key == name).map(|(_, value)| *value);
         let value = found.next().ok_or_else(|| self.damaged(format!("no {name}")))?;

@@ -10,7 +10,7 @@
 //! to [`Action::Send`] come later, in the order in which the units were sent.
 
 use crate::checkpoint::{Known, Place};
-use crate::decide::{self, Ask, Compared, Content, Decision, Log, Tail, Wishes};
+use crate::decide::{self, Ask, Compared, Content, Decision, Log, Tail, Top, Wishes};
 use crate::unit::{Header, Id, Kind, Proof, Run, Why};
 
 mod memory;
@@ -250,7 +250,12 @@ impl Machine {
     }
 
     fn seen(&mut self, tail: Tail, log: Log) -> Vec<Action> {
-        if let Some(top) = tail.top.filter(|top| top.by != self.run && top.over == self.run) {
+        // One that went on behind this one; or this one itself, copied as it ran: a later connection than it ever had.
+        let is_second = |top: &Top| match top.by == self.run {
+            true => top.connection >= self.connection,
+            false => top.over == self.run,
+        };
+        if let Some(top) = tail.top.filter(is_second) {
             return self.end(Exit::Second(top.by));
         }
         match decide::ask(self.known.as_ref(), &tail, &log) {
@@ -331,7 +336,7 @@ impl Machine {
             by: self.run,
             connection: self.connection,
         };
-        self.ahead = decide::place_of(&unit, before.coordinate + 1, before);
+        self.ahead = decide::place_of(&unit, before.coordinate.saturating_add(1), before);
         self.out.push(Out { unit, id: self.ahead.id, coordinate: self.ahead.coordinate });
         vec![Action::Send { unit, after: before.coordinate }]
     }

@@ -85,6 +85,10 @@ fn a_checkpoint_comes_back_and_a_damaged_one_does_not() {
         let text = whole.write();
         assert_eq!(Checkpoint::read(&text, &whole.sink), Ok(whole.clone()));
         assert!(Checkpoint::read(&text, "another").is_err());
+        // What a longer file of before may have left there.
+        for behind in ["x\n", "coordinate 9\n", "\n", &text, &text[text.rfind("bytes").unwrap()..]] {
+            assert!(Checkpoint::read(&format!("{text}{behind}"), &whole.sink).is_err(), "with {behind:?}");
+        }
         for cut in 0..text.len() {
             assert!(Checkpoint::read(&text[..cut], &whole.sink).is_err(), "cut at {cut}");
             let mut bytes = text.clone().into_bytes();

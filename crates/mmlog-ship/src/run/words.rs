@@ -50,9 +50,12 @@ pub(crate) fn of_stop(stop: Stop, sink: &str) -> String {
         Stop::Fork => format!(
             "{sink}: it has another history than the log: one of them is a copy, or was put back to an earlier state; --accept-fork begins a new chain behind what is there"
         ),
-        Stop::Foreign => format!(
-            "{sink}: what it has last is no unit of this log; ship to another place, or remove what is there"
+        Stop::OtherLog(log) => format!(
+            "{sink}: what it has last is of another log, {log:032x}, of which no checkpoint is here; ship to another place, or, where this log follows that one, --accept-fork begins a new chain behind it"
         ),
+        Stop::Foreign => {
+            format!("{sink}: what it has last is no unit; ship to another place, or remove what is there")
+        }
         Stop::Later(version) => format!(
             "{sink}: it has units of version {version}, and this program writes {}: use the later one",
             crate::unit::VERSION

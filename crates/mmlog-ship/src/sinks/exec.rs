@@ -111,7 +111,7 @@ impl ExecSink {
         let unit = &sent.unit;
         let is_opening = unit.kind == Kind::Opening;
         let content = if is_opening { self.tail.content } else { Content::Trimmed(sent.coordinate) };
-        let top = Some(Top { id: unit.id(), by: unit.by, over: unit.over });
+        let top = Some(Top::of(unit));
         self.tail = Tail { coordinate: sent.coordinate, top, content, ..self.tail };
         sent.coordinate
     }

@@ -149,7 +149,7 @@ impl FileSink {
             let behind = files.get(i + 1).copied();
             let (last, content) = self.ends_of(*first, behind)?;
             if tail.top.is_none() {
-                tail.top = last.map(|(_, header)| top(&header));
+                tail.top = last.map(|(_, header)| Top::of(&header));
                 tail.coordinate = last.map_or(0, |(coordinate, _)| coordinate);
             }
             if let Some(content) = content {
@@ -254,10 +254,6 @@ pub(crate) fn born(directory: &Path) -> Result<u64, Trouble> {
     }
 }
 
-fn top(header: &Header) -> Top {
-    Top { id: header.id(), by: header.by, over: header.over }
-}
-
 /// Random enough to be nobody else's.
 pub(crate) fn random() -> u64 {
     let mut bytes = [0; 8];
@@ -310,7 +306,7 @@ impl Sink for FileSink {
             _ => Content::Unit(*message.unit),
         };
         self.tail =
-            Some(Tail { coordinate: message.after + 1, top: Some(top(message.unit)), content, ..tail });
+            Some(Tail { coordinate: message.after + 1, top: Some(Top::of(message.unit)), content, ..tail });
         Ok(())
     }
 

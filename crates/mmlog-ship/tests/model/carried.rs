@@ -102,7 +102,7 @@ impl World {
                 }
                 let connection = unit.connection;
                 if setting.mutant == Some(Mutant::NoSecondLook) && unit.kind == Kind::Opening {
-                    let top = Top { id: unit.id(), by: unit.by, over: unit.over };
+                    let top = Top::of(&unit);
                     self.shippers[i].opened = Some((top, after + 1));
                 }
                 self.shippers[i].wire.push_back(Message {

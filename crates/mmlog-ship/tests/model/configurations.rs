@@ -38,6 +38,7 @@ const NONE: Budget = Budget {
     forced_prunes: 0,
     ticks: 0,
     clones: 0,
+    live_clones: 0,
     put_back: 0,
     remade: 0,
 };
@@ -48,6 +49,10 @@ const FORKS: Wishes = Wishes { accept_fork: true, ..UNDECIDED };
 const RESTART: Wishes = Wishes { sink_is_new: Some(SinkIsNew::Restart), ..UNDECIDED };
 const CONTINUE: Wishes = Wishes { sink_is_new: Some(SinkIsNew::Continue), ..UNDECIDED };
 
+fn is_full() -> bool {
+    std::env::var("MMLOG_SHIP_MODEL").is_ok_and(|size| size == "full")
+}
+
 fn configuration(
     name: &'static str,
     bytes: usize,
@@ -57,16 +62,23 @@ fn configuration(
 ) -> Configuration {
     let limits = Limits { unit: 1, window: 2, units: 2, keep: 2, proof: 1 << 20 };
     let setting = Setting { limits, wishes, connections: 8, is_ragged: false, mutant: None };
-    let more = usize::from(std::env::var("MMLOG_SHIP_MODEL").is_ok_and(|size| size == "full"));
-    let start = Box::new(move |setting: &Setting| World::new(setting, bytes + more, is_weak, budget));
+    let more = u8::from(is_full());
+    let (bytes, budget) = (bytes + usize::from(more), Budget { crashes: budget.crashes + more, ..budget });
+    let start = Box::new(move |setting: &Setting| World::new(setting, bytes, is_weak, budget));
     Configuration { name, setting, start }
 }
 
-fn second(name: &'static str, bytes: usize, parts: Option<usize>) -> Configuration {
-    let mut configuration = configuration(name, bytes, false, UNDECIDED, NONE);
-    configuration.setting.connections = 5;
+fn second(
+    name: &'static str,
+    connections: u64,
+    bytes: usize,
+    parts: Option<usize>,
+    budget: Budget,
+) -> Configuration {
+    let mut configuration = configuration(name, bytes, false, UNDECIDED, budget);
+    configuration.setting.connections = connections;
     let start = Box::new(move |setting: &Setting| {
-        World::new(setting, bytes, false, NONE).with_second(setting, parts)
+        World::new(setting, bytes, false, budget).with_second(setting, parts)
     });
     Configuration { start, ..configuration }
 }
@@ -86,14 +98,20 @@ fn ragged(name: &'static str, bytes: usize, is_weak: bool, wishes: Wishes, budge
 }
 
 fn configurations() -> Vec<Configuration> {
-    let (c, ragged) = (configuration, ragged);
-    vec![
+    let c = configuration;
+    let mut all = vec![
         c("restarts", 2, false, UNDECIDED, Budget { cuts: 1, crashes: 1, ..NONE }),
         c("restarts, weak", 1, true, UNDECIDED, Budget { cuts: 1, crashes: 1, unsaved: 1, ..NONE }),
         ragged("cut anew", 2, false, UNDECIDED, Budget { appends: 1, cuts: 1, duplicates: 1, ..NONE }),
         c("two zombies", 1, false, UNDECIDED, Budget { cuts: 2, duplicates: 1, ..NONE }),
         c("put back", 1, false, UNDECIDED, Budget { cuts: 1, copies: 1, restores: 1, duplicates: 1, ..NONE }),
-        c("put back, weak", 1, true, UNDECIDED, Budget { cuts: 2, copies: 1, restores: 1, ..NONE }),
+        c(
+            "put back, weak",
+            1,
+            true,
+            UNDECIDED,
+            Budget { cuts: 2, duplicates: 1, copies: 1, restores: 1, ..NONE },
+        ),
         c(
             "put back, held",
             1,
@@ -139,10 +157,20 @@ fn configurations() -> Vec<Configuration> {
         short("proofs, holes", 1, false, UNDECIDED, Budget { appends: 1, holes: 1, power_cuts: 1, ..NONE }),
         short("proofs, log put back", 3, false, UNDECIDED, Budget { appends: 1, put_back: 1, ..NONE }),
         c("clone", 1, false, UNDECIDED, Budget { appends: 1, clones: 1, ..NONE }),
-        second("second", 1, None),
-        second("fork", 2, Some(0)),
+        c("clone, running", 0, false, UNDECIDED, Budget { appends: 1, live_clones: 1, ..NONE }),
+        second("second", 5, 1, None, NONE),
+        second("second, wiped", 7, 1, None, Budget { wipes: 1, ..NONE }),
+        second("fork", 5, 2, Some(0), NONE),
         c("log put back", 2, false, UNDECIDED, Budget { appends: 2, put_back: 1, ..NONE }),
         c("log put back, accepted", 1, false, FORKS, Budget { appends: 1, put_back: 1, cuts: 1, ..NONE }),
+        c("made anew, lost file", 1, false, UNDECIDED, Budget { remade: 1, lost_files: 1, ..NONE }),
+        c(
+            "made anew, lost file, accepted",
+            1,
+            false,
+            FORKS,
+            Budget { remade: 1, lost_files: 1, cuts: 1, ..NONE },
+        ),
         c("made anew", 1, false, UNDECIDED, Budget { remade: 1, cuts: 1, ..NONE }),
         c(
             "made anew, pruned",
@@ -153,7 +181,14 @@ fn configurations() -> Vec<Configuration> {
         ),
         c("stopped", 1, false, UNDECIDED, Budget { stops: 1, cuts: 1, ticks: 2, unsaved: 1, ..NONE }),
         c("stopped and started", 1, true, UNDECIDED, Budget { stops: 1, crashes: 1, appends: 1, ..NONE }),
-    ]
+    ];
+    let copied = all.iter_mut().find(|c| c.name == "clone, running").expect("it is there");
+    // Tight, so that endless turns of two copies are seen soon.
+    copied.setting.connections = if is_full() { 7 } else { 5 };
+    if is_full() {
+        all.push(second("second, bad network", 7, 1, None, Budget { cuts: 1, ..NONE }));
+    }
+    all
 }
 
 pub(crate) fn named(name: &str) -> Configuration {
@@ -166,7 +201,8 @@ fn run(all: Vec<Configuration>) {
     for Configuration { name, setting, start } in all.into_iter().filter(|c| c.name.starts_with(&only)) {
         let begun = std::time::Instant::now();
         let outcome = search(&setting, start(&setting));
-        eprintln!("{name}: {} states, {} steps, {:?}", outcome.states, outcome.steps, begun.elapsed());
+        let part = if outcome.is_whole { "" } else { " and more" };
+        eprintln!("{name}: {} states{part}, {} steps, {:?}", outcome.states, outcome.steps, begun.elapsed());
         (states, steps) = (states + outcome.states, steps + outcome.steps);
         if let Some((what, trace)) = outcome.wrong {
             wrong.push(format!("{name}: {what}\n  {}", trace.join("\n  ")));

@@ -3,6 +3,7 @@
 use mmlog_ship::machine::{Action, Event};
 
 use crate::log::History;
+use crate::mutants::Mutant;
 use crate::world::{Setting, World};
 
 impl World {
@@ -47,7 +48,9 @@ impl World {
                 },
             );
         }
-        if shipper.wire.front().is_some() {
+        // Whoever compares coordinates alone must take no message twice.
+        let takes_twice = !self.sink.is_weak || setting.mutant == Some(Mutant::TakesTwice);
+        if takes_twice && !shipper.wire.is_empty() {
             self.spend(
                 |b| &mut b.duplicates,
                 found,
@@ -225,6 +228,26 @@ impl World {
                     let file = world.shippers[0].file.filter(|_| with_file);
                     let log = world.logs.len() - 1;
                     world.start(setting, log, file);
+                    true
+                },
+            );
+        }
+        if self.shippers[0].exit.is_none() {
+            self.spend(
+                |b| &mut b.live_clones,
+                found,
+                "the host is cloned as it runs",
+                |world| {
+                    world.seen.was_cloned = true;
+                    let mut log = world.logs[0].clone();
+                    log.parts = Some((log.bytes.len(), 60));
+                    world.logs.push(log);
+                    let mut shipper = world.shippers[0].clone();
+                    shipper.log = world.logs.len() - 1;
+                    (shipper.wire, shipper.answers) = Default::default();
+                    world.shippers.push(shipper);
+                    let connection = world.shippers[0].machine.connection();
+                    world.event(setting, 1, Event::Lost { connection });
                     true
                 },
             );

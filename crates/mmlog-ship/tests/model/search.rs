@@ -6,9 +6,14 @@ use std::hash::{BuildHasherDefault, Hash, Hasher};
 use crate::judge::judge;
 use crate::world::{Setting, World};
 
+/// More are for another day: what is looked at is then the shortest ways to wherever. No world of an ordinary run has as many.
+const MOST: usize = 5_000_000;
+
 pub(crate) struct Outcome {
     pub(crate) states: usize,
     pub(crate) steps: usize,
+    /// All states were looked at.
+    pub(crate) is_whole: bool,
     /// What is wrong, and the steps that lead there.
     pub(crate) wrong: Option<(&'static str, Vec<&'static str>)>,
 }
@@ -74,20 +79,28 @@ pub(crate) fn search(setting: &Setting, start: World) -> Outcome {
     let (mut steps, mut found) = (0, vec![]);
     while let Some((number, world)) = waiting.pop_front() {
         let states = ways.len();
+        if states > MOST {
+            return Outcome { states, steps, is_whole: false, wrong: None };
+        }
         world.steps(setting, &mut found);
         let is_still = !found.iter().any(|(_, by_itself, _)| *by_itself);
         if is_still && !world.is_complete() {
-            return Outcome { states, steps, wrong: Some(("it waits for nothing", trace(&ways, number))) };
+            return Outcome {
+                states,
+                steps,
+                is_whole: false,
+                wrong: Some(("it waits for nothing", trace(&ways, number))),
+            };
         }
         if let (true, Some(wrong)) = (is_still, world.settled()) {
-            return Outcome { states, steps, wrong: Some((wrong, trace(&ways, number))) };
+            return Outcome { states, steps, is_whole: false, wrong: Some((wrong, trace(&ways, number))) };
         }
         for (name, _, next) in found.drain(..) {
             steps += 1;
             if let Some(wrong) = judge(&next, setting) {
                 let mut trace = trace(&ways, number);
                 trace.push(name);
-                return Outcome { states, steps, wrong: Some((wrong, trace)) };
+                return Outcome { states, steps, is_whole: false, wrong: Some((wrong, trace)) };
             }
             if seen.insert(hash(&next)) {
                 waiting.push_back((ways.len() as u32, next));
@@ -95,7 +108,7 @@ pub(crate) fn search(setting: &Setting, start: World) -> Outcome {
             }
         }
     }
-    Outcome { states: ways.len(), steps, wrong: None }
+    Outcome { states: ways.len(), steps, is_whole: true, wrong: None }
 }
 
 fn trace(ways: &[(u32, &'static str)], mut number: u32) -> Vec<&'static str> {

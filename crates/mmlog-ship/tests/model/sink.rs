@@ -107,10 +107,11 @@ impl Sink {
             None if self.trimmed > 0 => Content::Trimmed(self.trimmed as u64),
             None => Content::Empty,
         };
-        let over = |header: &Header| if mutant == Some(Mutant::BlindToRivals) { 0 } else { header.over };
-        let top = kept.last().filter(|message| !message.is_foreign).map(|message| {
-            let header = &message.header;
-            Top { id: header.id(), by: header.by, over: over(header) }
+        let top = kept.last().filter(|message| !message.is_foreign).map(|message| Top::of(&message.header));
+        let top = top.map(|top| match mutant {
+            Some(Mutant::BlindToRivals) => Top { over: 0, ..top },
+            Some(Mutant::BlindToCopies) => Top { connection: 0, ..top },
+            _ => top,
         });
         Tail { born: self.born, coordinate: self.messages.len() as u64, top, content }
     }

@@ -39,6 +39,7 @@ pub(crate) struct Budget {
     pub(crate) forced_prunes: u8,
     pub(crate) ticks: u8,
     pub(crate) clones: u8,
+    pub(crate) live_clones: u8,
     pub(crate) put_back: u8,
     pub(crate) remade: u8,
 }
@@ -333,6 +334,9 @@ impl World {
 
     /// What is wrong where nothing more happens by itself.
     pub(crate) fn settled(&self) -> Option<&'static str> {
+        if self.shippers.iter().all(|shipper| matches!(shipper.exit, Some(Exit::Second(_)))) {
+            return Some("each ended for the other");
+        }
         let [shipper] = &self.shippers[..] else { return None };
         let is_there = self.sink.end(self.sink.messages.len()) == self.logs[shipper.log].durable as u64;
         let is_excused = shipper.exit.is_some() || self.seen.is_unseen;
