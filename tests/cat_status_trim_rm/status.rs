@@ -196,6 +196,36 @@ fn a_writer_is_named_by_the_program_that_feeds_its_pipe() {
     writer.end().is_success();
 }
 
+/// It is the program that an outage is seen by first.
+#[test]
+fn a_program_that_hangs_on_the_full_pipe_of_a_stopped_writer_is_told() {
+    if !std::path::Path::new("/proc/self/sched").exists() {
+        return skipped("a program that hangs is told", "this kernel does not say when a thread ran last");
+    }
+    let scratch = Scratch::new();
+    let log = scratch.log(CONTENT);
+    let (theirs, ours) = std::io::pipe().unwrap();
+    let mut program = Command::new("sh")
+        .args(["-c", "read go; exec yes"])
+        .stdin(std::process::Stdio::piped())
+        .stdout(ours)
+        .spawn()
+        .map(Ended)
+        .unwrap();
+    let writer = mmlogctl("append", &log).stdin(theirs).start();
+    writer.until_open(&metadata_of(&log));
+    writer.signal(Signal::SIGSTOP);
+    let mut go = program.0.stdin.take().unwrap();
+    std::io::Write::write_all(&mut go, b"go\n").unwrap();
+    let said = "; its pipe is full, and its program hangs, for ";
+    wait_for("what the program waits for", || {
+        mmlogctl("check", &log).run().text().contains(said).then_some(())
+    });
+    drop(program);
+    writer.signal(Signal::SIGCONT);
+    writer.end().is_success();
+}
+
 /// As long as it lives; ended also where the test fails.
 struct Ended(std::process::Child);
 

@@ -130,7 +130,7 @@ const LOCK: [Key; 14] = [
     ("stale", "boolean"),
 ];
 
-const WRITER: [Key; 20] = [
+const WRITER: [Key; 21] = [
     ("slot", "number"),
     ("pid", "number"),
     ("namespace", "number?"),
@@ -147,6 +147,7 @@ const WRITER: [Key; 20] = [
     ("in_flight", "object?"),
     ("waiting", "object?"),
     ("feeder_stopped", "number?"),
+    ("feeder_waits_ms", "number?"),
     ("output_full_ms", "number?"),
     ("messages", "number"),
     ("bytes", "number"),

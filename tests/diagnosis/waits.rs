@@ -167,3 +167,24 @@ fn where_all_slots_are_taken_since_when_somebody_waits_is_said_before_who_has_th
     let waits = "the one slot for a writer is taken, and 1 program has waited 29 s for one, 718 (cron)";
     assert_eq!(said(&status), format!("{waits}; {has_it}"));
 }
+
+#[test]
+fn a_stopped_writer_that_holds_its_program_up_for_long_is_critical() {
+    let scratch = Scratch::new();
+    let here = Seat { namespace: None, pid: Some(6935), uid: None };
+    let mut status = in_flight(&scratch.file("app.log"), ProcessState::Stopped, here);
+    let writer = &mut status.writers[0];
+    (writer.in_flight, writer.process_for_at_least) = (None, Duration::from_secs(40));
+    let mut said = |seconds| {
+        status.writers[0].feeder_waits = Some(Duration::from_secs(seconds));
+        let found = status.diagnose(&Thresholds::default()).remove(0);
+        assert_eq!(found.id, FindingId::WriterStopped);
+        (
+            found.state,
+            found.severity,
+            found.sentence.contains("its pipe is full, and its program hangs, for "),
+        )
+    };
+    assert_eq!(said(29), (State::Warning, Severity::Warning, true));
+    assert_eq!(said(31), (State::Stalled, Severity::Critical, true));
+}

@@ -30,8 +30,8 @@ fn row(state: State) -> [&'static str; 3] {
             "Let it go on as the step says (`kill -CONT PID`, or thaw it): that loses nothing. `kill -9 PID` lets the others go on, and loses all that it has not appended yet: its append in flight, what it has read, and what waits in its pipe; the program at the other end then gets SIGPIPE.",
         ],
         State::Stalled => [
-            "A writer is stopped, or does not get on, in the middle of an append. Or a trim or rotation keeps its gate closed.",
-            "Followers see nothing newer. Behind a closed gate all appends wait; critical after 30 s.",
+            "A writer is stopped, or does not get on, in the middle of an append; or it has held its program up for 30 s, by a full pipe. Or a trim or rotation keeps its gate closed.",
+            "Followers see nothing newer. Behind a closed gate all appends wait, behind a full pipe one program does; critical after 30 s.",
             "Let it go on as the step says (`kill -CONT PID`, or thaw it): that loses nothing. `kill -9 PID` lets the others go on, and loses all that it has not appended yet: its append in flight, what it has read, and what waits in its pipe; the program at the other end then gets SIGPIPE.",
         ],
         State::FullSoon => [

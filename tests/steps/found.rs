@@ -289,6 +289,7 @@ fn writer() -> WriterStatus {
         command_line: Some("web --log `app`".to_owned()),
         feeder: None,
         feeder_stopped: None,
+        feeder_waits: None,
         process: ProcessState::Sleeping,
         process_for_at_least: Duration::from_secs(9),
         not_run_for: None,

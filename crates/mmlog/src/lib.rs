@@ -170,7 +170,7 @@ mod door {
     pub use crate::sys::cgroup::Freezer;
     pub use crate::sys::events::forks;
     pub use crate::sys::holders::Opener;
-    pub use crate::sys::last_run::not_run_for;
+    pub use crate::sys::last_run::{kept_by_a_full_pipe, not_run_for};
     pub use crate::sys::open_logs::{FileKey, Holder, OpenLog, OpenLogs, Sight, file_keys};
     pub use crate::sys::process::ProcessState;
     #[doc(hidden)]

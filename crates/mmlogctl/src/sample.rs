@@ -49,6 +49,7 @@ fn writer(slot: u32) -> WriterStatus {
         command_line: None,
         feeder: None,
         feeder_stopped: None,
+        feeder_waits: None,
         process,
         process_for_at_least: Duration::from_secs(9),
         not_run_for: None,

@@ -10,7 +10,9 @@ use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::time::{Duration, Instant, SystemTime};
 
-use mmlog::{FeederStopped, OutputReader, Seat, Status, Thresholds, WriterStatus, not_run_for};
+use mmlog::{
+    FeederStopped, OutputReader, Seat, Status, Thresholds, WriterStatus, kept_by_a_full_pipe, not_run_for,
+};
 
 mod pipes;
 mod process;
@@ -80,6 +82,12 @@ impl Who {
     fn feeder_stopped(&self) -> Option<u32> {
         let waits = |behind: &&Behind| behind.through.is_none_or(process::waits_for_input);
         self.line.iter().filter(|behind| is_stopped(behind.pid)).find(waits).map(|behind| behind.pid)
+    }
+
+    /// For how long those that write into its pipe have waited to do so.
+    fn feeder_waits(&self) -> Option<Duration> {
+        let nearest = self.line.iter().filter(|behind| behind.through.is_none());
+        nearest.filter_map(|behind| kept_by_a_full_pipe(behind.pid)).max()
     }
 
     /// Of those that read what it prints, one that is stopped, else the one that reads from it.
@@ -188,7 +196,9 @@ pub fn name<'a>(status: &mut Status, shown: &[Key], known: impl Fn(Key) -> Optio
         let who = person(writer).and_then(&known);
         let stopped = |pid| FeederStopped { pid, command_line: called(pid), lasts: not_run_for(pid) };
         writer.feeder_stopped = who.and_then(Who::feeder_stopped).map(stopped);
-        is_news |= writer.feeder_stopped.is_some();
+        let stands = trouble::stands(writer);
+        writer.feeder_waits = who.filter(|_| stands).and_then(Who::feeder_waits);
+        is_news |= writer.feeder_stopped.is_some() || writer.feeder_waits.is_some();
     }
     if is_news {
         status.conclude(&Thresholds::default());

@@ -312,6 +312,7 @@ impl Observer {
             command_line,
             feeder: None,
             feeder_stopped: None,
+            feeder_waits: None,
             output_full: unread.and_then(OutputFull::since),
             messages: slot.hot.messages.load(Ordering::Relaxed),
             bytes: slot.hot.bytes.load(Ordering::Relaxed),

@@ -13,7 +13,7 @@ use std::time::Duration;
 use nix::sched::{CpuSet, sched_getaffinity, sched_getcpu, sched_setaffinity};
 use nix::unistd::Pid;
 
-use super::process::Stat;
+use super::process::{Stat, waits_to_write};
 
 /// For how long no thread of a process of this PID namespace has run, which is since when one that stands does so.
 /// `None` where the kernel does not say, or of one with very many threads.
@@ -34,7 +34,12 @@ pub fn not_run_for(pid: u32) -> Option<Duration> {
     stood.iter().min().copied().filter(|_| stood.len() <= THREADS)
 }
 
-/// The same for one thread, by its directory in `/proc`.
+/// For how long a process has waited to write into a full pipe, if it does and that is known.
+pub fn kept_by_a_full_pipe(pid: u32) -> Option<Duration> {
+    thread_not_run_for(&waits_to_write(pid)?.thread)
+}
+
+/// For how long a thread has not run, by its directory in `/proc`.
 pub(crate) fn thread_not_run_for(thread: &Path) -> Option<Duration> {
     let (ran, processor) = (last_ran(thread)?, Stat::read(thread).ok()?.processor()?);
     Some(now_on(processor)?.saturating_sub(ran))

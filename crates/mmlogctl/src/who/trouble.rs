@@ -34,13 +34,17 @@ pub fn waits(w: &Waiting) -> String {
     }
 }
 
+/// Whether a writer stands, or is stuck in the kernel, and not for a moment only.
+pub(super) fn stands(w: &WriterStatus) -> bool {
+    w.process.stands()
+        || matches!(w.process, ProcessState::DiskSleep | ProcessState::CoreDumping)
+            && w.process_for_at_least >= LONG
+}
+
 /// Whether a writer is worth a look.
 #[must_use]
 pub fn trouble(w: &WriterStatus) -> Trouble {
-    let stands = w.process.stands()
-        || matches!(w.process, ProcessState::DiskSleep | ProcessState::CoreDumping)
-            && w.process_for_at_least >= LONG;
-    if stands
+    if stands(w)
         || unread(w).is_some()
         || w.alive == Ok(false)
         || w.waiting.is_some_and(|waiting| waiting.is_trying())

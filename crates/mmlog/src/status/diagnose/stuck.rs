@@ -109,18 +109,25 @@ impl Status {
             let people: Vec<Person<'_>> = them.iter().map(|w| Person::from(*w)).collect();
             let lasted = them.iter().map(|w| w.process_for_at_least).max().unwrap_or_default();
             let known = them.iter().filter_map(|w| w.not_run_for).max();
+            let hangs = them.iter().filter_map(|w| w.feeder_waits).max();
+            let waits = match (people.len(), hangs) {
+                (1, Some(time)) => format!("its pipe is full, and its program hangs, for {}", lasting(time)),
+                (_, Some(time)) => format!("pipes are full, and programs hang, for up to {}", lasting(time)),
+                (1, None) => "its messages wait, in its pipe or in its program".to_owned(),
+                _ => "their messages wait, in their pipes or in their programs".to_owned(),
+            };
             let sentence = format!(
-                "{}, {}{}; {}",
+                "{}, {}{}; {waits}",
                 all_are("writer", &people, self.writers.len()),
                 since(known, lasted),
                 people[0].done_by(),
-                match people.len() {
-                    1 => "its messages wait, in its pipe or in its program",
-                    _ => "their messages wait, in their pipes or in their programs",
-                }
             );
             let next = self.resume(&people, Loses::AnAppend);
-            warning(FindingId::WriterStopped, State::Warning, sentence, next).at(people[0].seat)
+            let found = match hangs.is_some_and(|time| time >= LONG) {
+                true => critical(FindingId::WriterStopped, State::Stalled, sentence, next),
+                false => warning(FindingId::WriterStopped, State::Warning, sentence, next),
+            };
+            found.at(people[0].seat)
         };
         self.by_state(stands).map(finding).collect()
     }

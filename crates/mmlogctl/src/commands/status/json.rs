@@ -252,6 +252,7 @@ pub(crate) fn writer(w: &WriterStatus) -> Value {
         "in_flight": w.in_flight.as_ref().map(in_flight),
         "waiting": w.waiting.as_ref().map(waiting),
         "feeder_stopped": w.feeder_stopped.as_ref().map(|by| by.pid),
+        "feeder_waits_ms": w.feeder_waits.map(ms),
         "output_full_ms": w.output_full.as_ref().map(|full| ms(full.lasts)),
         "messages": w.messages,
         "bytes": w.bytes,
