@@ -58,7 +58,7 @@ _mmlogctl_program() {
 
 _mmlogctl() {
     local cur=${COMP_WORDS[COMP_CWORD]} prev=${COMP_WORDS[COMP_CWORD - 1]} command= word options i
-    local commands="init append exec cat tail grep ls stats status check inspect repair trim policy rotate prune segments rm drill bench help"
+    local commands="init append exec cat tail grep ls stats status check inspect repair trim policy rotate prune segments rm drill bench ship receive help"
     COMPREPLY=()
     # Readline makes a word of each "=".
     if [[ $cur == = ]]; then
@@ -759,6 +759,90 @@ _mmlogctl() {
                     ;;
                 --chart)
                     _mmlogctl_files -f "$cur"
+                    return
+                    ;;
+            esac
+            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else :; fi
+            ;;
+        ship)
+            options="--to --name --checkpoint --from --unit --linger --linger-partial --in-flight --keep-acked --sync --timeout --drain --until-now --check --accept-gap --accept-fork --sink-is-new --olddir --trust-path --help -h"
+            case $prev in
+                --to)
+                    :
+                    return
+                    ;;
+                --name)
+                    :
+                    return
+                    ;;
+                --checkpoint)
+                    _mmlogctl_files -f "$cur"
+                    return
+                    ;;
+                --from)
+                    :
+                    return
+                    ;;
+                --unit)
+                    :
+                    return
+                    ;;
+                --linger)
+                    :
+                    return
+                    ;;
+                --linger-partial)
+                    :
+                    return
+                    ;;
+                --in-flight)
+                    :
+                    return
+                    ;;
+                --keep-acked)
+                    :
+                    return
+                    ;;
+                --sync)
+                    _mmlogctl_words "own wait" "$cur"
+                    return
+                    ;;
+                --timeout)
+                    :
+                    return
+                    ;;
+                --drain)
+                    :
+                    return
+                    ;;
+                --sink-is-new)
+                    _mmlogctl_words "restart continue" "$cur"
+                    return
+                    ;;
+                --olddir)
+                    _mmlogctl_files -d "$cur"
+                    return
+                    ;;
+            esac
+            if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
+            ;;
+        receive)
+            options="--into --label --until-now --verify --accept-gap --olddir --trust-path --help -h"
+            case $prev in
+                --into)
+                    _mmlogctl_files -d "$cur"
+                    return
+                    ;;
+                --label)
+                    :
+                    return
+                    ;;
+                --verify)
+                    _mmlogctl_logs "$cur"
+                    return
+                    ;;
+                --olddir)
+                    _mmlogctl_files -d "$cur"
                     return
                     ;;
             esac

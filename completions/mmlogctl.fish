@@ -106,6 +106,10 @@ complete -c mmlogctl -n 'not __mmlogctl_command' -a drill -d 'Rehearse incidents
 complete -c mmlogctl -n '__mmlogctl_in help' -a drill -d 'Rehearse incidents'
 complete -c mmlogctl -n 'not __mmlogctl_command' -a bench -d 'Compare appending to a log with other ways to append to a file, here and now'
 complete -c mmlogctl -n '__mmlogctl_in help' -a bench -d 'Compare appending to a log with other ways to append to a file, here and now'
+complete -c mmlogctl -n 'not __mmlogctl_command' -a ship -d 'Ship a log to another place as it grows, each byte once'
+complete -c mmlogctl -n '__mmlogctl_in help' -a ship -d 'Ship a log to another place as it grows, each byte once'
+complete -c mmlogctl -n 'not __mmlogctl_command' -a receive -d 'Make logs again of what was shipped'
+complete -c mmlogctl -n '__mmlogctl_in help' -a receive -d 'Make logs again of what was shipped'
 complete -c mmlogctl -n 'not __mmlogctl_command' -a help -d 'Say more of a command'
 complete -c mmlogctl -n '__mmlogctl_in help' -a help -d 'Say more of a command'
 complete -c mmlogctl -n '__mmlogctl_in init' -l chunk-size -d 'By how much the data file grows at a time, a multiple of the page size [default' -x
@@ -393,3 +397,32 @@ complete -c mmlogctl -n '__mmlogctl_in bench' -l json -d 'One JSON object, {"sch
 complete -c mmlogctl -n '__mmlogctl_in bench' -l chart -d 'Draw the medians, an SVG' -r -F
 complete -c mmlogctl -n '__mmlogctl_in bench' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in bench' -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mmlogctl -n '__mmlogctl_in ship' -l to -d 'Where to' -x
+complete -c mmlogctl -n '__mmlogctl_in ship' -l name -d 'The shipper\'s name' -x
+complete -c mmlogctl -n '__mmlogctl_in ship' -l checkpoint -d 'Where is written down what the sink has acknowledged. Default' -r -F
+complete -c mmlogctl -n '__mmlogctl_in ship' -l from -d 'Where a first start begins' -x
+complete -c mmlogctl -n '__mmlogctl_in ship' -l unit -d 'The longest unit' -x
+complete -c mmlogctl -n '__mmlogctl_in ship' -l linger -d 'What comes in so long is synced and sent together' -x
+complete -c mmlogctl -n '__mmlogctl_in ship' -l linger-partial -d 'A last line without its end is sent after so long' -x
+complete -c mmlogctl -n '__mmlogctl_in ship' -l in-flight -d 'Bytes that may be sent and not acknowledged' -x
+complete -c mmlogctl -n '__mmlogctl_in ship' -l keep-acked -d 'What the sink has acknowledged is kept for so long' -x
+complete -c mmlogctl -n '__mmlogctl_in ship' -l sync -d 'Who makes bytes durable' -x -a 'own wait'
+complete -c mmlogctl -n '__mmlogctl_in ship' -l timeout -d 'A sink that does not answer for so long is left, and connected to again' -x
+complete -c mmlogctl -n '__mmlogctl_in ship' -l drain -d 'After SIGTERM or SIGINT, what is on its way is waited for so long' -x
+complete -c mmlogctl -n '__mmlogctl_in ship' -l until-now -d 'Ship what is there, and end'
+complete -c mmlogctl -n '__mmlogctl_in ship' -l check -d 'Connect, look, say what would happen, and change nothing'
+complete -c mmlogctl -n '__mmlogctl_in ship' -l accept-gap -d 'Announce to the sink what was pruned before it was shipped, and go on'
+complete -c mmlogctl -n '__mmlogctl_in ship' -l accept-fork -d 'Begin a new chain behind the history that the sink has'
+complete -c mmlogctl -n '__mmlogctl_in ship' -l sink-is-new -d 'What a sink that has forgotten everything is to have' -x -a 'restart continue'
+complete -c mmlogctl -n '__mmlogctl_in ship' -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -x -a '(__fish_complete_directories (commandline -ct))'
+complete -c mmlogctl -n '__mmlogctl_in ship' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
+complete -c mmlogctl -n '__mmlogctl_in ship' -s h -l help -d 'Print help (see more with \'--help\')'
+complete -c mmlogctl -n '__mmlogctl_in ship' -k -a '(__mmlogctl_logs)'
+complete -c mmlogctl -n '__mmlogctl_in receive' -l into -d 'The directory of what is received' -x -a '(__fish_complete_directories (commandline -ct))'
+complete -c mmlogctl -n '__mmlogctl_in receive' -l label -d 'Stands before the names of files' -x
+complete -c mmlogctl -n '__mmlogctl_in receive' -l until-now -d 'Receive what is there, and end'
+complete -c mmlogctl -n '__mmlogctl_in receive' -l verify -d 'Compare what was received with LOG, byte by byte' -x -a '(__mmlogctl_logs)'
+complete -c mmlogctl -n '__mmlogctl_in receive' -l accept-gap -d 'Make a gap of what is gone from the source before it was received'
+complete -c mmlogctl -n '__mmlogctl_in receive' -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -x -a '(__fish_complete_directories (commandline -ct))'
+complete -c mmlogctl -n '__mmlogctl_in receive' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
+complete -c mmlogctl -n '__mmlogctl_in receive' -s h -l help -d 'Print help (see more with \'--help\')'

@@ -33,6 +33,7 @@ const NEEDS: &[(&str, &str, &str)] = &[
         "--forget",
         "mmlogctl tail --until-now --cursor-file place --hold shipper app.log",
     ),
+    ("man/mmlogctl-receive.1", "receive", "mmlogctl ship --until-now app.log --to file:archive 2>tmp/said"),
     ("man/mmlogctl-repair.1", "--rebuild", "rm app.log.mmlog"),
 ];
 

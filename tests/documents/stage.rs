@@ -2,8 +2,9 @@
 
 use std::fs::{self, Permissions};
 use std::os::unix::fs::{PermissionsExt as _, symlink};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Once;
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -22,8 +23,24 @@ const ROOTED: [&str; 4] = ["/var/", "/usr/share/", "/usr/bin/mmlogctl", "/etc/sy
 
 pub(crate) struct Stage(Scratch);
 
+/// The program of `ship` and `receive`, beside the tool: it is of another package, which these tests alone do not have built.
+fn built_beside() {
+    static BUILT: Once = Once::new();
+    BUILT.call_once(|| {
+        let tool = Path::new(env!("CARGO_BIN_EXE_mmlogctl"));
+        let mut cargo = Command::new(env!("CARGO"));
+        cargo.args(["build", "--quiet", "--locked", "--offline", "--package", "mmlog-ship"]);
+        if !cfg!(debug_assertions) {
+            cargo.arg("--release");
+        }
+        let target = tool.parent().unwrap().parent().unwrap();
+        assert!(cargo.arg("--target-dir").arg(target).current_dir(root()).status().unwrap().success());
+    });
+}
+
 impl Stage {
     pub(crate) fn new() -> Self {
+        built_beside();
         let scratch = Scratch::on_disk();
         for directory in
             ["bin", "home", "tmp", "var/log/app", "var/lib/node_exporter", "usr/bin", "target/release"]

@@ -98,6 +98,9 @@ fn exit_codes(page: &str) -> Vec<(String, &'static str)> {
             let not_run = NotRun::ALL.map(|not_run| (not_run.code().to_string(), not_run.meaning()));
             ran.into_iter().chain(not_run).collect()
         }
+        "mmlogctl-ship" | "mmlogctl-receive" => {
+            mmlog_ship::cli::EXITS.map(|(code, meaning)| (code.to_string(), meaning)).into()
+        }
         _ => {
             let all = Exit::ALL.map(|exit| (exit.code().to_string(), exit.meaning()));
             all.into_iter().chain(Some(ended).filter(|_| !OTHERWISE.contains(&page))).collect()
@@ -120,6 +123,11 @@ fn compare(rendered: &BTreeMap<PathBuf, Vec<u8>>) -> Outcome {
 
 fn command() -> Command {
     let mut command = cli::command();
+    // The program that they start has more to say.
+    let ships = mmlog_ship::cli::command();
+    for theirs in ships.get_subcommands() {
+        command = command.mut_subcommand(theirs.get_name(), |_| theirs.clone());
+    }
     command.build();
     command
 }

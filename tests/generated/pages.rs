@@ -47,6 +47,25 @@ const EXEC: &[&str] = &[
      use C's stdio, PYTHONUNBUFFERED=1 for Python, or an option of the program's own.",
 ];
 
+/// What the sinks promise.
+const SHIP: &[&str] = &[
+    "A directory is fenced by a lock on its file lock and by the names of its files: a second shipper is refused, also from another host \
+     where the file system has locks that hosts share. What is there is as durable as that file system's fsync.",
+    "A command is at least once: what it did before the shipper was killed, or before it said that it failed, it does again. Its environment \
+     has MMLOG_KIND (content, hole, pruned or lost), MMLOG_UUID, MMLOG_FROM, MMLOG_TO, MMLOG_BYTES, MMLOG_SUM, MMLOG_ID and MMLOG_CUT; for a range without \
+     content its standard input is empty.",
+    "A sink that acknowledges and then loses it is filled again from the log, as far as the hold reaches: --keep-acked has to be longer than the sink \
+     takes to make things durable. A hold that nobody moves keeps old segments for ever: prune names it, and mmlogctl prune --forget ship:NAME ends it.",
+    "The checkpoint, its .lock and its .spare lie beside the log, and are no part of it: rm leaves them.",
+];
+
+/// What is left to a person.
+const RECEIVE: &[&str] = &[
+    "Bytes stand one behind the other in UUID.log; with the ranges of UUID.gaps left out they are those of mmlogctl cat. A log that was made anew, or \
+     whose chain a person had begin anew, gets a file of its own.",
+    "Old files of the directory that was shipped to may be removed when they were received; the last one stays, since it says where to go on.",
+];
+
 /// What its figures are.
 const CHECK: &[&str] = &[
     "Nagios takes the figures of one line: give it one LOG a service. Of a log in memory nobody knows how long it was \
@@ -113,6 +132,36 @@ pub(crate) fn of(command: &str) -> Page {
                 ("In a start script, whether it exists or not:", "mmlogctl init --chunk-size 64M app.log"),
             ],
             caveats: &[],
+        },
+        "ship" => Page {
+            examples: &[
+                (
+                    "Ship what there is to a directory, from cron:",
+                    "mmlogctl ship --until-now app.log --to file:archive",
+                ),
+                (
+                    "See what would happen, and change nothing:",
+                    "mmlogctl ship --check app.log --to file:archive",
+                ),
+                (
+                    "Have a command store each unit under its positions:",
+                    "mmlogctl ship --until-now app.log --to exec -- sh -c 'cat > $MMLOG_UUID-$MMLOG_FROM'",
+                ),
+            ],
+            caveats: SHIP,
+        },
+        "receive" => Page {
+            examples: &[
+                (
+                    "Make logs again of what is there, from cron:",
+                    "mmlogctl receive --until-now file:archive --into logs",
+                ),
+                (
+                    "Compare them with the log, byte by byte:",
+                    "mmlogctl receive file:archive --into logs --verify app.log",
+                ),
+            ],
+            caveats: RECEIVE,
         },
         "inspect" => Page {
             examples: &[

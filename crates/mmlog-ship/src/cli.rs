@@ -36,7 +36,13 @@ const NAME: usize = 59;
 
 /// Ship mmlog logs to other places, and get them back.
 #[derive(Debug, Parser)]
-#[command(name = "mmlogctl-ship", version, arg_required_else_help = true, disable_help_subcommand = true)]
+#[command(
+    name = "mmlogctl-ship",
+    bin_name = "mmlogctl",
+    version,
+    arg_required_else_help = true,
+    disable_help_subcommand = true
+)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -221,6 +227,21 @@ fn unit(text: &str) -> Result<u64, String> {
     let range = 1..=crate::unit::LONGEST;
     if range.contains(&bytes) { Ok(bytes) } else { Err("not between 1 and 64M".to_owned()) }
 }
+
+/// Every exit code, for the manual.
+pub const EXITS: [(u8, &str); 5] = [
+    (
+        0,
+        "Done; also after SIGTERM or SIGINT, when what was on its way has arrived or was waited for. The next start goes on behind what is there.",
+    ),
+    (1, "Failed, and another run may not: standard error names what, and what to do."),
+    (2, "The command line was wrong."),
+    (3, "Another shipper, or another receiver, is at it; standard error says which."),
+    (
+        4,
+        "A person has to decide, or to mend something: standard error says what, and which option decides. Nothing was sent or written.",
+    ),
+];
 
 /// The command line's definition, with its help.
 pub fn command() -> clap::Command {

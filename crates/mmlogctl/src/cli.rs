@@ -23,6 +23,7 @@ use crate::commands::repair::RepairArgs;
 use crate::commands::rm::RmArgs;
 use crate::commands::rotate::RotateArgs;
 use crate::commands::segments::SegmentsArgs;
+use crate::commands::ship::{ReceiveArgs, ShipArgs};
 use crate::commands::stats::StatsArgs;
 use crate::commands::status::StatusArgs;
 use crate::commands::tail::TailArgs;
@@ -41,11 +42,12 @@ struct Cli {
 }
 
 /// What commands are for, and their names in the order in which help lists them.
-pub const GROUPS: [(&str, &[&str]); 5] = [
+pub const GROUPS: [(&str, &[&str]); 6] = [
     ("Write", &["append", "exec", "init"]),
     ("Read", &["cat", "tail", "grep"]),
     ("Watch", &["ls", "status", "check", "inspect", "stats", "segments"]),
     ("Look after", &["policy", "rotate", "prune", "trim", "repair", "rm"]),
+    ("Ship", &["ship", "receive"]),
     ("Try", &["drill", "bench"]),
 ];
 
@@ -161,6 +163,8 @@ commands! {
     Prune(PruneArgs) = "prune",
     Segments(SegmentsArgs) = "segments",
     Rm(RmArgs) = "rm",
+    Ship(ShipArgs) = "ship",
+    Receive(ReceiveArgs) = "receive",
     Drill(DrillArgs) = "drill",
     Bench(BenchArgs) = "bench",
 }

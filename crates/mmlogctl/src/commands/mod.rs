@@ -23,6 +23,7 @@ pub mod repair;
 pub mod rm;
 pub mod rotate;
 pub mod segments;
+pub mod ship;
 pub mod stats;
 pub mod status;
 pub mod tail;
@@ -73,6 +74,8 @@ pub fn run(command: &Command, out: &mut Output) -> Result<ExitCode, Failure> {
         Command::Prune(args) => prune::run(args, out)?,
         Command::Segments(args) => segments::run(args, out)?,
         Command::Rm(args) => rm::run(args, out)?,
+        Command::Ship(args) => ship::ship(args)?,
+        Command::Receive(args) => ship::receive(args)?,
         Command::Drill(args) => drill::run(args, out)?,
         Command::Bench(args) => bench::run(args, out)?,
     };

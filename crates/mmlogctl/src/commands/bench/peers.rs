@@ -6,6 +6,7 @@ use std::process::Command;
 
 use super::job::{Cores, Job};
 use super::place::Place;
+use crate::commands::ship::program;
 use crate::exit::{Exit, Failure, limited, shown};
 use crate::output::Output;
 use crate::signals;
@@ -38,7 +39,8 @@ impl Peer {
 /// The peers that work here, of those that are named, or of all; of the others, why not. They are kept for as long as this process
 /// lives, which is as long as the bench.
 pub(super) fn find(names: &[String], place: &Place, out: &mut Output) -> Result<Vec<&'static Peer>, Failure> {
-    let program = program()?;
+    let program =
+        program(NAME, "it is built from the same source: cargo install --locked --path crates/bench-peers")?;
     let work = place.path().to_owned();
     let mut list = Command::new(&program);
     list.arg("list").arg(&work).args(names);
@@ -69,19 +71,4 @@ pub(super) fn find(names: &[String], place: &Place, out: &mut Output) -> Result<
         found.push(&*Box::leak(Box::new(peer)));
     }
     Ok(found)
-}
-
-/// Beside this program, or in PATH.
-fn program() -> Result<PathBuf, Failure> {
-    let this = std::env::current_exe().map_err(|e| Failure::new(Exit::Failed, limited(&e)))?;
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    let beside = this.parent().map(Path::to_owned).into_iter();
-    let mut files = beside.chain(std::env::split_paths(&path)).map(|dir| dir.join(NAME));
-    files.find(|file| file.is_file()).ok_or_else(|| {
-        let text = format!(
-            "{NAME} is neither beside {} nor in PATH; it is built from the same source: cargo install --locked --path crates/bench-peers",
-            shown(&this)
-        );
-        Failure::new(Exit::Failed, text)
-    })
 }
