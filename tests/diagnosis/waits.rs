@@ -3,8 +3,8 @@
 use std::time::{Duration, SystemTime};
 
 use mmlog::{
-    FindingId, ProcessState, Seat, Severity, SlotWaiters, State, Status, Thresholds, Waiting, Want,
-    WriterStatus,
+    FindingId, OutputFull, ProcessState, Seat, Severity, SlotWaiters, State, Status, Thresholds, Waiting,
+    Want, WriterStatus,
 };
 
 use crate::cli::Scratch;
@@ -187,4 +187,11 @@ fn a_stopped_writer_that_holds_its_program_up_for_long_is_critical() {
     };
     assert_eq!(said(29), (State::Warning, Severity::Warning, true));
     assert_eq!(said(31), (State::Stalled, Severity::Critical, true));
+    // So is one whose output nobody reads.
+    let writer = &mut status.writers[0];
+    writer.process = ProcessState::Sleeping;
+    writer.output_full = Some(OutputFull { lasts: Duration::from_secs(40), is_known: true, reader: None });
+    let found = status.diagnose(&Thresholds::default()).remove(0);
+    assert_eq!((found.state, found.severity), (State::Stalled, Severity::Critical));
+    assert!(found.sentence.ends_with("its pipe is full, and its program hangs, for 31 s"), "{found:?}");
 }

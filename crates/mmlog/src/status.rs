@@ -205,7 +205,7 @@ pub struct WriterStatus {
     pub feeder: Option<String>,
     /// Whoever feeds it is stopped. `None` unless whoever shows the status has looked for that: the library does not.
     pub feeder_stopped: Option<FeederStopped>,
-    /// Of one that stands: for how long whoever feeds it has waited to write into its full pipe. `None` unless whoever shows the
+    /// Of one that stands, or whose output is full: for how long whoever feeds it has waited to write into its full pipe. `None` unless whoever shows the
     /// status has looked for that: the library does not.
     pub feeder_waits: Option<Duration>,
     /// What it is doing.

@@ -196,7 +196,7 @@ pub fn name<'a>(status: &mut Status, shown: &[Key], known: impl Fn(Key) -> Optio
         let who = person(writer).and_then(&known);
         let stopped = |pid| FeederStopped { pid, command_line: called(pid), lasts: not_run_for(pid) };
         writer.feeder_stopped = who.and_then(Who::feeder_stopped).map(stopped);
-        let stands = trouble::stands(writer);
+        let stands = trouble::stands(writer) || writer.output_full.is_some();
         writer.feeder_waits = who.filter(|_| stands).and_then(Who::feeder_waits);
         is_news |= writer.feeder_stopped.is_some() || writer.feeder_waits.is_some();
     }

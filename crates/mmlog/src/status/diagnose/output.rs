@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::stuck::since;
+use super::stuck::{appends_nothing, held_up, since};
 use super::who::{ELSEWHERE, Person, ids_of};
 use super::{Finding, FindingId, State, Status, Thresholds, warning};
 use crate::status::followers::LOOKED_AT;
@@ -35,19 +35,21 @@ impl Status {
         let people = || them.iter().map(|(w, _)| Person::from(*w));
         let lasts = since(full.is_known.then_some(full.lasts), full.lasts);
         let by = full.reader.as_ref().map_or_else(String::new, |reader| format!(" by {}", reader.read()));
+        let hangs = them.iter().filter_map(|(w, _)| w.feeder_waits).max();
+        let waits = held_up(them.len(), hangs);
         let sentence = match them.len() {
             1 => format!(
-                "writer {} has waited {lasts} for its output, which is full, to be read{by}; its messages wait, in its pipe or in its program",
+                "writer {} has waited {lasts} for its output, which is full, to be read{by}; {waits}",
                 Person::from(first).named()
             ),
             n => format!(
-                "{n} of {} have waited, one of them {lasts}, for their outputs, which are full, to be read{by}: {}; their messages wait, in their pipes or in their programs",
+                "{n} of {} have waited, one of them {lasts}, for their outputs, which are full, to be read{by}: {}; {waits}",
                 counted(self.writers.len() as u64, "writer"),
                 ids_of(people()),
             ),
         };
         let (next, pid) = reads_on(first.seat.pid, full.reader.as_ref());
-        Some(Finding { pid, ..warning(FindingId::WriterStopped, State::Warning, sentence, next) })
+        Some(Finding { pid, ..appends_nothing(hangs, sentence, next) })
     }
 }
 

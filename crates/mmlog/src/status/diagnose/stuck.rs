@@ -33,6 +33,24 @@ pub(super) fn since(known: Option<Duration>, seen: Duration) -> String {
 /// What lasts no longer is not said in milliseconds.
 const MOMENT: Duration = Duration::from_secs(1);
 
+/// Where what so many writers are to append is meanwhile; `hangs`: for how long a program has waited to write into the full pipe of one.
+pub(super) fn held_up(writers: usize, hangs: Option<Duration>) -> String {
+    match (writers, hangs) {
+        (1, Some(time)) => format!("its pipe is full, and its program hangs, for {}", lasting(time)),
+        (_, Some(time)) => format!("pipes are full, and programs hang, for up to {}", lasting(time)),
+        (1, None) => "its messages wait, in its pipe or in its program".to_owned(),
+        _ => "their messages wait, in their pipes or in their programs".to_owned(),
+    }
+}
+
+/// Of a writer with nothing in flight: others go on, its own program may not.
+pub(super) fn appends_nothing(hangs: Option<Duration>, sentence: String, next: String) -> Finding {
+    match hangs.is_some_and(|time| time >= LONG) {
+        true => critical(FindingId::WriterStopped, State::Stalled, sentence, next),
+        false => warning(FindingId::WriterStopped, State::Warning, sentence, next),
+    }
+}
+
 impl Status {
     pub(super) fn lock_held(&self, thresholds: &Thresholds) -> Option<Finding> {
         let l = &self.lock;
@@ -110,24 +128,15 @@ impl Status {
             let lasted = them.iter().map(|w| w.process_for_at_least).max().unwrap_or_default();
             let known = them.iter().filter_map(|w| w.not_run_for).max();
             let hangs = them.iter().filter_map(|w| w.feeder_waits).max();
-            let waits = match (people.len(), hangs) {
-                (1, Some(time)) => format!("its pipe is full, and its program hangs, for {}", lasting(time)),
-                (_, Some(time)) => format!("pipes are full, and programs hang, for up to {}", lasting(time)),
-                (1, None) => "its messages wait, in its pipe or in its program".to_owned(),
-                _ => "their messages wait, in their pipes or in their programs".to_owned(),
-            };
             let sentence = format!(
-                "{}, {}{}; {waits}",
+                "{}, {}{}; {}",
                 all_are("writer", &people, self.writers.len()),
                 since(known, lasted),
                 people[0].done_by(),
+                held_up(people.len(), hangs)
             );
             let next = self.resume(&people, Loses::AnAppend);
-            let found = match hangs.is_some_and(|time| time >= LONG) {
-                true => critical(FindingId::WriterStopped, State::Stalled, sentence, next),
-                false => warning(FindingId::WriterStopped, State::Warning, sentence, next),
-            };
-            found.at(people[0].seat)
+            appends_nothing(hangs, sentence, next).at(people[0].seat)
         };
         self.by_state(stands).map(finding).collect()
     }
