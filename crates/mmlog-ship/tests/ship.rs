@@ -7,8 +7,12 @@ mod common;
 mod stage;
 
 use std::fs::{self, OpenOptions};
+use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
+use std::process::Command;
 
+use common::disk::Disk;
 use common::surgeon::{COPYING, Surgeon};
 use common::until;
 use mmlog::{Compress, Compression, Retention};
@@ -276,8 +280,11 @@ fn a_log_that_was_copied_and_went_on_is_another_history() {
         fs::copy(copied.join(name), stage.dir.path().join(name)).unwrap();
     }
     stage.lines(300, 500);
-    let ended = stage.ship(&["--trust-path"]);
-    assert!(ended.code == 4 || ended.code == 1, "{ended:?}");
+    let had = stage.shipped();
+    stage.ship(&[]).is(4, "--accept-fork begins a new chain");
+    assert_eq!(stage.shipped(), had);
+    stage.ship(&["--accept-fork"]).is(0, "a chain begins at position 0");
+    assert_eq!(stage.shipped(), [had, committed(&stage.log)].concat());
 }
 
 #[test]
@@ -295,6 +302,96 @@ fn a_log_that_was_made_anew_is_shipped_behind_the_old_one() {
         units(&stage.sink).iter().map(|unit| unit.field("mm-log").to_owned()).collect();
     assert_eq!(logs.len(), 2);
     assert_eq!(committed(&stage.log), all[old.len()..]);
+}
+
+#[test]
+fn a_full_disk_for_the_checkpoint_stops_nothing_and_one_at_the_sink_is_waited_for() {
+    let Some(disk) = Disk::new(1 << 20) else { return };
+    let mut stage = Stage::new();
+    stage.sink = disk.0.path().join("sink");
+    let checkpoint = disk.0.path().join("place");
+    let checkpoint = format!("--checkpoint={}", checkpoint.display());
+    let mut all = stage.lines(0, 100);
+    stage.ship(&[&checkpoint, "--name=file-sink"]).is(0, "");
+    let ballast = disk.ballast("ballast", 600 << 10);
+    let filler = fill(&disk);
+    // The spare has its space; what is shipped has none.
+    all.extend(stage.lines(100, 9000));
+    let shipper = stage.start(&[&checkpoint, "--name=file-sink", "--linger=1ms"]);
+    until("it is tried", || disk.0.path().join("sink/new").exists().then_some(()));
+    fs::remove_file(ballast).unwrap();
+    until("the lines", || (stage.shipped() == all).then_some(()));
+    shipper.end().is(0, "reached again");
+    fs::remove_file(filler).unwrap();
+
+    // A disk for the checkpoint alone.
+    stage.sink = stage.dir.path().join("other");
+    let name = "--name=other";
+    stage.ship(&[&checkpoint.replace("place", "other"), name]).is(0, "");
+    let filler = fill(&disk);
+    all.extend(stage.lines(9000, 9500));
+    stage.ship(&[&checkpoint.replace("place", "other"), name]).is(0, "");
+    assert_eq!(stage.shipped(), all);
+    let text = fs::read_to_string(disk.0.path().join("other")).unwrap();
+    assert!(text.contains(&format!("\nto {}\n", all.len())), "{text}");
+    fs::remove_file(filler).unwrap();
+}
+
+/// Leaves no space.
+fn fill(disk: &Disk) -> PathBuf {
+    let path = disk.0.path().join("filler");
+    let mut file = fs::File::create(&path).unwrap();
+    while file.write_all(&[1; 4096]).is_ok() {}
+    path
+}
+
+#[test]
+fn a_reader_written_from_the_page_alone_reads_what_was_shipped() {
+    let stage = Stage::new();
+    let mut all = stage.lines(0, 300);
+    stage.ship(&["--unit=2K"]).is(0, "");
+    Surgeon::new(&stage.log).append_in_flight(3, COPYING, 100);
+    all.extend(stage.lines(300, 400));
+    stage.ship(&["--unit=2K"]).is(0, "");
+    let reader = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/reader.py");
+    let Ok(read) = Command::new("python3").arg(reader).arg(&stage.sink).output() else {
+        println!("SKIPPED: no python3");
+        return;
+    };
+    assert!(read.status.success(), "{}", String::from_utf8_lossy(&read.stderr));
+    assert!(read.stdout == all);
+}
+
+#[test]
+fn what_others_have_not_synced_waits_where_they_do_it() {
+    let stage = Stage::new();
+    let log = stage::options().open_or_create(&stage.log).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append(b"durable\n").unwrap();
+    log.sync().unwrap();
+    writer.append(b"not yet\n").unwrap();
+    stage.ship(&["--sync=wait"]).is(0, "");
+    assert_eq!(stage.shipped(), b"durable\n");
+    let shipper = stage.start(&["--sync=wait", "--linger=1ms"]);
+    log.sync().unwrap();
+    until("what is durable now", || (stage.shipped() == b"durable\nnot yet\n").then_some(()));
+    shipper.end().is(0, "");
+}
+
+#[test]
+fn a_first_start_begins_where_it_is_told_and_a_later_one_where_the_sink_is() {
+    let stage = Stage::new();
+    let all = stage.lines(0, 100);
+    let half = b"line 0 of some length\n".len() * 3;
+    stage.ship(&["--from", &half.to_string()]).is(0, &format!("a chain begins at position {half}"));
+    assert_eq!(stage.shipped(), all[half..]);
+    let more = stage.lines(100, 110);
+    stage.ship(&["--from=oldest"]).is(0, "");
+    assert_eq!(stage.shipped(), [&all[half..], &more].concat());
+    let other = format!("file:{}", stage.dir.path().join("other").display());
+    let mut newest = Command::new(env!("CARGO_BIN_EXE_mmlogctl-ship"));
+    newest.arg("ship").arg(&stage.log).args(["--until-now", "--from=newest", "--to", &other]);
+    Ended::of(&newest.output().unwrap()).is(0, &format!("begins at position {}", all.len() + more.len()));
 }
 
 #[test]

@@ -6,13 +6,14 @@ mod common;
 mod stage;
 
 use std::fs;
+use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use common::{Random, message, parse, seed, until};
 use mmlog::{Compress, Compression, Log, Retention, Rotation};
-use stage::{Stage, options};
+use stage::{Ended, Stage, options};
 
 /// How often the shipper is killed.
 const KILLS: u64 = 25;
@@ -38,6 +39,17 @@ fn rotated(log: &Log) -> Vec<u8> {
         .unwrap()
         .map(|segment| fs::read(segment.path).unwrap())
         .unwrap_or_default()
+}
+
+fn received(stage: &Stage) -> Vec<u8> {
+    let into = stage.dir.path().join("into");
+    let mut receive = Command::new(env!("CARGO_BIN_EXE_mmlogctl-ship"));
+    receive.args(["receive", "--until-now", &stage.to(), "--into"]).arg(&into);
+    Ended::of(&receive.output().unwrap()).is(0, "");
+    let files = fs::read_dir(&into).unwrap().map(|entry| entry.unwrap().path());
+    let logs: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "log")).collect();
+    assert_eq!(logs.len(), 1, "{logs:?}");
+    fs::read(&logs[0]).unwrap()
 }
 
 #[test]
@@ -73,6 +85,7 @@ fn each_byte_is_there_once_whenever_the_shipper_is_killed() {
     assert_eq!(shipped.len(), all.len());
     assert!(shipped == all, "other bytes");
     assert_eq!(parse(&shipped).lines.len() as u64, WRITERS);
+    assert!(received(&stage) == all, "received otherwise");
     let shipper = stage.start(&["--keep-acked=1ms"]);
     until("the hold lets everything go", || {
         let pruned = log.prune(&Retention::default().keep(0)).unwrap();
