@@ -106,7 +106,7 @@ pub enum Compared {
     Equal,
     /// They are not.
     Differs,
-    /// Not all of them are kept.
+    /// Not all of them are kept, whoever took them.
     Pruned,
     /// Not all of them are durable.
     Beyond,

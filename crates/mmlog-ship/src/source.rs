@@ -313,7 +313,10 @@ impl Source {
                     at = range.end;
                 }
                 Next::Rotated(_) => {}
-                Next::Hole(hole) if hole.kind == HoleKind::Pruned => return Ok(Compared::Pruned),
+                // What was shipped, and is not here any more, whoever took it, says nothing of the history.
+                Next::Hole(Hole { kind: HoleKind::Pruned | HoleKind::Lost | HoleKind::Gone, .. }) => {
+                    return Ok(Compared::Pruned);
+                }
                 _ => return Ok(Compared::Differs),
             }
         }

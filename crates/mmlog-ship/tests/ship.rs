@@ -288,6 +288,21 @@ fn a_log_that_was_copied_and_went_on_is_another_history() {
 }
 
 #[test]
+fn a_segment_that_somebody_removed_after_it_was_shipped_makes_no_other_history() {
+    let stage = Stage::new();
+    let mut all = stage.lines(0, 100);
+    stage.rotate();
+    all.extend(stage.lines(100, 200));
+    let segment = stage.rotate();
+    all.extend(stage.lines(200, 300));
+    stage.ship(&[]).is(0, "");
+    fs::remove_file(segment).unwrap();
+    all.extend(stage.lines(300, 400));
+    stage.ship(&[]).is(0, "was not compared");
+    assert_eq!(stage.shipped(), all);
+}
+
+#[test]
 fn a_log_that_was_made_anew_is_shipped_behind_the_old_one() {
     let stage = Stage::new();
     let old = stage.lines(0, 100);

@@ -179,6 +179,17 @@ impl World {
                     },
                 );
             }
+            for at in log.oldest..log.durable {
+                self.spend(
+                    |b| &mut b.takings,
+                    found,
+                    "somebody takes a byte",
+                    |world| {
+                        world.logs[i].taken.push(at);
+                        true
+                    },
+                );
+            }
             if log.hold.is_some() {
                 self.spend(
                     |b| &mut b.lost_holds,

@@ -116,8 +116,8 @@ impl Seen {
             // After a power cut a log may take for bytes what it knew as a hole.
             Kind::Gap(Why::Hole) => self.was_cut || there.iter().all(Option::is_none),
             Kind::Gap(Why::Pruned) => range.end <= log.oldest && self.allowed,
-            // No log of the model says that.
-            Kind::Gap(Why::Lost) | Kind::Opening | Kind::Begin => false,
+            Kind::Gap(Why::Lost) => range.clone().all(|at| log.taken.contains(&at)),
+            Kind::Opening | Kind::Begin => false,
         }
     }
 

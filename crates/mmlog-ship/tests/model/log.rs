@@ -15,6 +15,8 @@ pub(crate) struct History {
     pub(crate) durable: usize,
     pub(crate) oldest: usize,
     pub(crate) hold: Option<u64>,
+    /// Of these somebody took what they were.
+    pub(crate) taken: Vec<usize>,
     /// Where it parts from the log that it was copied from: one byte is another, and those behind it are the same again.
     pub(crate) parts: Option<(usize, u8)>,
 }
@@ -23,7 +25,7 @@ impl History {
     pub(crate) fn new(id: u128, bytes: usize) -> Self {
         let bytes: Vec<_> = (0..bytes).map(|at| Some(at as u8)).collect();
         let durable = bytes.len();
-        History { id, epoch: 1, bytes, durable, oldest: 0, hold: None, parts: None }
+        History { id, epoch: 1, bytes, durable, oldest: 0, hold: None, taken: vec![], parts: None }
     }
 
     pub(crate) fn facts(&self) -> Log {
@@ -62,6 +64,10 @@ impl History {
         if ask.to > self.durable as u64 {
             return Compared::Beyond;
         }
+        let asked = ask.from as usize..ask.to as usize;
+        if self.taken.iter().any(|at| asked.contains(at)) {
+            return if mutant == Some(Mutant::TakenDiffers) { Compared::Differs } else { Compared::Pruned };
+        }
         let bytes = self.bytes[ask.from as usize..ask.to as usize].iter().copied();
         let passes = |byte: &Option<u8>| byte.is_some() || mutant != Some(Mutant::ProofAcrossGaps);
         let bytes: Option<Vec<u8>> = bytes.filter(passes).collect();
@@ -79,6 +85,10 @@ impl History {
         if from >= end {
             return Piece::End;
         }
+        if self.taken.contains(&from) {
+            return Piece::Lost { to: from as u64 + 1 };
+        }
+        let end = self.taken.iter().copied().filter(|at| (from..end).contains(at)).min().unwrap_or(end);
         let is_hole = self.bytes[from].is_none();
         let alike = self.bytes[from..end].iter().take_while(|byte| byte.is_none() == is_hole);
         if is_hole {

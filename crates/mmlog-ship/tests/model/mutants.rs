@@ -60,6 +60,8 @@ pub(crate) enum Mutant {
     ForksAreIgnored,
     /// The last unit is compared alone.
     LastUnitAlone,
+    /// What somebody took from the log counts as other bytes.
+    TakenDiffers,
     /// A proof is of all content since the chain began.
     ProofAcrossGaps,
     /// It goes on where it was to end.
@@ -69,7 +71,7 @@ pub(crate) enum Mutant {
 }
 
 /// Each with the world that shows it.
-const MUTANTS: [(Mutant, &str); 30] = [
+const MUTANTS: [(Mutant, &str); 31] = [
     (Mutant::NoFence, "put back"),
     (Mutant::CoordinateAlone, "put back"),
     (Mutant::IdAlone, "server started again"),
@@ -97,6 +99,7 @@ const MUTANTS: [(Mutant, &str); 30] = [
     (Mutant::HolesAreSkipped, "holes"),
     (Mutant::ForksAreIgnored, "fork"),
     (Mutant::LastUnitAlone, "fork"),
+    (Mutant::TakenDiffers, "damaged"),
     (Mutant::ProofAcrossGaps, "holes"),
     (Mutant::StopIsNotHeard, "stopped"),
     (Mutant::StopForgetsToSave, "stopped"),

@@ -37,6 +37,7 @@ pub(crate) struct Budget {
     pub(crate) stale: u8,
     pub(crate) trims: u8,
     pub(crate) forced_prunes: u8,
+    pub(crate) takings: u8,
     pub(crate) ticks: u8,
     pub(crate) clones: u8,
     pub(crate) live_clones: u8,
