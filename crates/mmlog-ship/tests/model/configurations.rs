@@ -166,13 +166,7 @@ fn configurations() -> Vec<Configuration> {
         c("log put back", 2, false, UNDECIDED, Budget { appends: 2, put_back: 1, ..NONE }),
         c("log put back, accepted", 1, false, FORKS, Budget { appends: 1, put_back: 1, cuts: 1, ..NONE }),
         c("made anew, lost file", 1, false, UNDECIDED, Budget { remade: 1, lost_files: 1, ..NONE }),
-        c(
-            "made anew, lost file, accepted",
-            1,
-            false,
-            FORKS,
-            Budget { remade: 1, lost_files: 1, cuts: 1, ..NONE },
-        ),
+        c("made anew, lost file, accepted", 1, false, FORKS, Budget { remade: 1, lost_files: 1, ..NONE }),
         c("made anew", 1, false, UNDECIDED, Budget { remade: 1, cuts: 1, ..NONE }),
         c(
             "made anew, pruned",
