@@ -10,8 +10,10 @@ use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
+#[cfg(debug_assertions)]
+use common::Actor;
 use common::surgeon::{COPYING, Surgeon};
-use common::{Actor, Random, parameter, say, seed, until};
+use common::{Random, parameter, say, seed, until};
 use stage::{Ended, Shipper, Stage, copy, options, unit_files};
 
 #[test]
@@ -191,13 +193,17 @@ fn a_chain_that_begins_anew_has_files_of_its_own() {
 
 /// Receives, and ends at that crash point.
 fn receive_to() {
-    static PASSED: std::sync::atomic::AtomicU64 = std::sync::atomic::AtomicU64::new(0);
-    mmlog::crash::set_hook(|name| {
-        if PASSED.fetch_add(1, std::sync::atomic::Ordering::Relaxed) == parameter::<u64>("END") {
-            std::process::abort();
-        }
-        say(name);
-    });
+    #[cfg(debug_assertions)]
+    {
+        use std::sync::atomic::{AtomicU64, Ordering};
+        static PASSED: AtomicU64 = AtomicU64::new(0);
+        mmlog::crash::set_hook(|name| {
+            if PASSED.fetch_add(1, Ordering::Relaxed) == parameter::<u64>("END") {
+                std::process::abort();
+            }
+            say(name);
+        });
+    }
     let (from, into): (String, String) = (parameter("FROM"), parameter("TO"));
     let line = ["mmlogctl-ship", "receive", "--until-now", &from, "--into", &into];
     mmlog_ship::cli::main(line.map(Into::into));
@@ -238,6 +244,7 @@ fn a_receiver_that_ends_at_any_point_is_gone_on_for_by_the_next() {
     }
 }
 
+#[cfg(debug_assertions)]
 fn ended_at(stage: &Stage, point: u64) -> Vec<String> {
     let parameters =
         [("FROM", stage.to()), ("TO", into(stage).display().to_string()), ("END", point.to_string())];
