@@ -22,11 +22,13 @@ use crate::unit::{Header, Kind};
 
 mod check;
 mod pace;
+mod rival;
 mod saving;
 pub(crate) mod words;
 
 pub use check::check;
 use pace::Pace;
+use rival::Rival;
 use saving::Saving;
 
 /// How often the machine is told the time, and it is looked whether the log is still at its path.
@@ -89,6 +91,9 @@ struct Runner<'a> {
     out: VecDeque<Out>,
     saving: Saving,
     pace: Pace,
+    /// This one's number.
+    run: u64,
+    rival: Rival,
     /// How long a unit may be at the sink.
     longest: u64,
     begun: Instant,
@@ -119,7 +124,8 @@ pub fn run(plan: &Plan, sink: &mut dyn Sink) -> Result<(), Trouble> {
     let known = found.as_ref().map(|found| found.known);
     sink.remember(known.and_then(|known| known.place));
     let limits = Limits { units: plan.limits.units.min(sink.units()), ..plan.limits };
-    let machine = Machine::new(run_number(), known, limits, plan.wishes);
+    let run = run_number();
+    let machine = Machine::new(run, known, limits, plan.wishes);
     let saving = Saving::new(store, sink.name(), found.map(|found| found.counts).unwrap_or_default());
     let now = Instant::now();
     let mut runner = Runner {
@@ -131,6 +137,8 @@ pub fn run(plan: &Plan, sink: &mut dyn Sink) -> Result<(), Trouble> {
         out: VecDeque::new(),
         saving,
         pace: Pace::new(),
+        run,
+        rival: Rival::default(),
         longest: u64::MAX,
         begun: now,
         ticked: now,
@@ -265,7 +273,14 @@ impl Runner<'_> {
                 Err(trouble) => self.lost(trouble)?,
             },
             Action::Look => match self.sink.look() {
-                Ok(tail) => Event::Seen(tail, self.source.facts()?),
+                Ok(tail) => {
+                    if let Some(by) = self.rival.seen(&tail, self.run) {
+                        self.queue.clear();
+                        self.exit = Some(Exit::Second(by));
+                        return Ok(None);
+                    }
+                    Event::Seen(tail, self.source.facts()?)
+                }
                 Err(trouble) => self.lost(trouble)?,
             },
             Action::Compare(ask) => {
@@ -298,7 +313,7 @@ impl Runner<'_> {
     }
 
     fn read(&mut self, from: u64, most: u64) -> Result<Piece, Trouble> {
-        self.source.read(from, most.min(self.longest))
+        self.source.read(from, most, self.longest)
     }
 
     fn send(&mut self, unit: &Header, after: u64) -> Result<Option<Event>, Trouble> {
@@ -438,6 +453,7 @@ impl Runner<'_> {
                     }
                 }
                 self.silent = (!self.out.is_empty()).then(Instant::now);
+                self.rival.answered();
                 crash_point("ship:acknowledged");
                 self.hear(Event::Acknowledged { connection: self.machine.connection(), coordinate });
             }

@@ -188,21 +188,23 @@ impl Source {
         }
     }
 
-    /// What lies at a position, at most so many bytes. Those are [`payload`](Self::payload) then.
+    /// What lies at a position, of the `most` bytes that there is room for now, and the `longest` that a unit may ever have there. Those
+    /// are [`payload`](Self::payload) then.
     ///
     /// # Errors
     /// When the log is damaged, or cannot be read.
-    pub fn read(&mut self, from: u64, most: u64) -> Result<Piece, Trouble> {
+    pub fn read(&mut self, from: u64, most: u64, longest: u64) -> Result<Piece, Trouble> {
         self.needs_room = false;
         let end = self.until.map_or(self.durable, |until| until.min(self.durable));
         if from >= end {
             return Ok(Piece::End);
         }
         self.go_to(from)?;
-        let room = self.how.unit.min(usize::try_from(most).unwrap_or(usize::MAX));
+        let unit = self.how.unit.min(usize::try_from(longest).unwrap_or(usize::MAX));
+        let room = unit.min(usize::try_from(most).unwrap_or(usize::MAX));
         self.fill(room, end)?;
         if !self.buffer.is_empty() {
-            return Ok(self.piece(room));
+            return Ok(self.piece(room, unit));
         }
         match self.hole.clone() {
             Some(hole) => self.gap(&hole, end),
@@ -231,7 +233,7 @@ impl Source {
     }
 
     /// Whole lines, unless there are none.
-    fn piece(&mut self, room: usize) -> Piece {
+    fn piece(&mut self, room: usize, unit: usize) -> Piece {
         let region = self.buffer.len().min(room);
         let ends_at_hole = self.hole.is_some() && region == self.buffer.len();
         let lines = self.buffer[..region].iter().rposition(|byte| *byte == b'\n').map(|at| at + 1);
@@ -239,7 +241,7 @@ impl Source {
             _ if ends_at_hole => region,
             Some(lines) => lines,
             // Longer than any unit: it is cut.
-            None if region >= self.how.unit => region,
+            None if region >= unit => region,
             None if region == room => {
                 self.needs_room = true;
                 return Piece::End;
