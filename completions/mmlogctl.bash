@@ -765,7 +765,7 @@ _mmlogctl() {
             if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else :; fi
             ;;
         ship)
-            options="--to --name --checkpoint --from --unit --linger --linger-partial --in-flight --keep-acked --sync --timeout --drain --until-now --check --accept-gap --accept-fork --sink-is-new --olddir --trust-path --help -h"
+            options="--to --name --checkpoint --from --unit --linger --linger-partial --in-flight --keep-acked --sync --timeout --drain --until-now --check --accept-gap --accept-fork --sink-is-new --credentials --tls-ca --olddir --trust-path --help -h"
             case $prev in
                 --to)
                     :
@@ -817,6 +817,14 @@ _mmlogctl() {
                     ;;
                 --sink-is-new)
                     _mmlogctl_words "restart continue" "$cur"
+                    return
+                    ;;
+                --credentials)
+                    _mmlogctl_files -f "$cur"
+                    return
+                    ;;
+                --tls-ca)
+                    _mmlogctl_files -f "$cur"
                     return
                     ;;
                 --olddir)

@@ -414,6 +414,8 @@ complete -c mmlogctl -n '__mmlogctl_in ship' -l check -d 'Connect, look, say wha
 complete -c mmlogctl -n '__mmlogctl_in ship' -l accept-gap -d 'Announce to the sink what was pruned before it was shipped, and go on'
 complete -c mmlogctl -n '__mmlogctl_in ship' -l accept-fork -d 'Begin a new chain behind the history that the sink has'
 complete -c mmlogctl -n '__mmlogctl_in ship' -l sink-is-new -d 'What a sink that has forgotten everything is to have' -x -a 'restart continue'
+complete -c mmlogctl -n '__mmlogctl_in ship' -l credentials -d 'What it takes to be let in by a server' -r -F
+complete -c mmlogctl -n '__mmlogctl_in ship' -l tls-ca -d 'Certificates of who signs for the servers, in PEM. Default' -r -F
 complete -c mmlogctl -n '__mmlogctl_in ship' -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -x -a '(__fish_complete_directories (commandline -ct))'
 complete -c mmlogctl -n '__mmlogctl_in ship' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in ship' -s h -l help -d 'Print help (see more with \'--help\')'

@@ -66,7 +66,8 @@ pub struct ShipArgs {
     /// The log.
     #[arg(value_name = "LOG")]
     log: PathBuf,
-    /// Where to: `file:DIR`, a directory; `exec`, the command behind `--`, which is run for each unit.
+    /// Where to: `file:DIR`, a directory; `exec`, the command behind `--`, which is run for each unit; `nats://SERVER[,SERVER...]/SUBJECT`, a stream of
+    /// JetStream (`tls://` where the connection has to be encrypted; `?create=REPLICAS` behind it makes the stream).
     #[arg(long, value_name = "SINK")]
     to: String,
     /// The command of `--to exec`: a unit's bytes are its standard input, and exit code 0 says that it has them.
@@ -123,6 +124,12 @@ pub struct ShipArgs {
     /// What a sink that has forgotten everything is to have: all that the log keeps, or what was not acknowledged.
     #[arg(long, value_name = "WHAT")]
     sink_is_new: Option<IsNew>,
+    /// What it takes to be let in by a server: a file that others cannot read, read again at each connection.
+    #[arg(long, value_name = "FILE")]
+    credentials: Option<PathBuf>,
+    /// Certificates of who signs for the servers, in PEM. Default: the system's.
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
     #[command(flatten)]
     access: Access,
 }
@@ -397,7 +404,23 @@ fn sink(args: &ShipArgs) -> Result<(Box<dyn Sink>, String), Trouble> {
             let name = format!("file-{}", plain(&directory));
             Ok((Box::new(FileSink::new(&directory)), name))
         }
-        _ => Err(Trouble::Usage(format!("--to {:?}: no such sink; there are file:DIR and exec", args.to))),
+        #[cfg(feature = "nats")]
+        Some(("nats" | "tls", _)) => {
+            use crate::sinks::nats::{Address, NatsSink, Secrets};
+            let address = Address::read(&args.to)?;
+            let secrets = Secrets { credentials: args.credentials.clone(), ca: args.tls_ca.clone() };
+            secrets.check()?;
+            let name = format!("nats-{}", plain(Path::new(address.subject())));
+            Ok((Box::new(NatsSink::new(address, secrets, args.timeout.unwrap_or(TIMEOUT))), name))
+        }
+        #[cfg(not(feature = "nats"))]
+        Some(("nats" | "tls", _)) => Err(Trouble::Usage(
+            "this build has no nats: the Debian package mmlog-ship has, and `cargo install mmlog-ship --features nats`".to_owned(),
+        )),
+        _ => Err(Trouble::Usage(format!(
+            "--to {:?}: no such sink; there are file:DIR, exec and nats://SERVER/SUBJECT",
+            args.to
+        ))),
     }
 }
 

@@ -12,6 +12,8 @@ use crate::unit::Header;
 
 pub mod exec;
 pub mod file;
+#[cfg(feature = "nats")]
+pub mod nats;
 
 /// What a sink can promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,271 @@
+//! `nats://SERVER[,SERVER...]/SUBJECT`: a stream of JetStream that has this subject and no other.
+//!
+//! A unit is a message. The fence is two headers together: the sequence that the message has to follow, and the id of the message that
+//! has it. The sequence alone lets in what a dead connection still had on its way, once a stream was put back; the id alone is
+//! forgotten by servers that start again. The first unit of a connection has the sequence alone: see the [crate's
+//! documentation](crate#the-fence) for why that is enough.
+//!
+//! An answer counts only with the sequence that the unit was to have: a server that knows an id says "duplicate", with the place where it
+//! met it, whatever became of that.
+//!
+//! The tail is read as what the stream says of itself, then the message *at* its last sequence: the last one of a subject may be an earlier one.
+
+use std::collections::VecDeque;
+use std::future::{Future, IntoFuture as _};
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_nats::jetstream::context::{PublishError, PublishErrorKind};
+use async_nats::jetstream::message::PublishMessage;
+use async_nats::jetstream::publish::PublishAck;
+use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
+use async_nats::{Client, Event, jetstream};
+use tokio::runtime::Runtime;
+
+use super::{Message, Purpose, Sink, Strength};
+use crate::decide::{Content, Tail, Top};
+use crate::trouble::Trouble;
+use crate::unit::Kind;
+pub use address::{Address, Secrets};
+use reading::{Read, read};
+
+mod address;
+mod reading;
+mod streams;
+
+/// Headers of a message have fewer bytes.
+const HEADERS: u64 = 2048;
+/// Units that may be on their way: each costs the server a message.
+const UNITS: usize = 256;
+
+type Answer = Pin<Box<dyn Future<Output = Result<PublishAck, PublishError>> + Send>>;
+
+/// The sink.
+pub struct NatsSink {
+    address: Address,
+    secrets: Secrets,
+    wait: Duration,
+    link: Option<(Link, Runtime)>,
+}
+
+/// A connection. What it has on its way ends with its runtime.
+struct Link {
+    context: jetstream::Context,
+    stream: Stream<()>,
+    stream_name: String,
+    is_gone: Arc<AtomicBool>,
+    /// What has no answer, with the coordinate that it is to have.
+    out: VecDeque<(u64, Answer)>,
+}
+
+impl NatsSink {
+    /// There, with what it takes to be let in; `wait` is how long an answer is waited for.
+    pub fn new(address: Address, secrets: Secrets, wait: Duration) -> Self {
+        NatsSink { address, secrets, wait, link: None }
+    }
+
+    fn link(&mut self) -> Result<(&mut Link, &Runtime), Trouble> {
+        let link = self.link.as_mut().filter(|(link, _)| !link.is_gone.load(Ordering::Acquire));
+        let (link, runtime) = link.ok_or_else(|| Trouble::Away("the connection was cut".to_owned()))?;
+        Ok((link, runtime))
+    }
+
+    async fn connect(&self) -> Result<(Client, Arc<AtomicBool>), Trouble> {
+        let is_gone = Arc::new(AtomicBool::new(false));
+        let gone = Arc::clone(&is_gone);
+        let options = self.secrets.options()?;
+        let options = options
+            .name("mmlogctl-ship")
+            .connection_timeout(self.wait)
+            .request_timeout(Some(self.wait))
+            // A connection is used once: what it had on its way when it was cut is nobody's knowledge.
+            .max_reconnects(1)
+            .require_tls(self.address.is_encrypted)
+            .event_callback(move |event| {
+                if matches!(event, Event::Disconnected | Event::Closed) {
+                    gone.store(true, Ordering::Release);
+                }
+                std::future::ready(())
+            });
+        let connecting = options.connect(self.address.servers.clone());
+        match tokio::time::timeout(self.wait, connecting).await {
+            Ok(Ok(client)) => Ok((client, is_gone)),
+            Ok(Err(e)) => Err(Trouble::Away(format!("cannot connect: {}", whole(&e)))),
+            Err(_) => Err(Trouble::Away(format!("no connection within {} s", self.wait.as_secs()))),
+        }
+    }
+
+    async fn open_link(&self, purpose: Purpose) -> Result<(Link, u64), Trouble> {
+        let (client, is_gone) = self.connect().await?;
+        let context = jetstream::context::ContextBuilder::new()
+            .timeout(self.wait)
+            .max_ack_inflight(UNITS)
+            .build(client.clone());
+        let found = streams::find(&context, &self.address, purpose).await?;
+        let stream = context.get_stream_no_info(&found.name).await;
+        let stream = stream.map_err(|e| Trouble::Away(format!("cannot use the stream: {}", whole(&e))))?;
+        let longest = (client.max_payload() as u64).min(found.longest.unwrap_or(u64::MAX));
+        if longest < 2 * HEADERS {
+            return Err(Trouble::Decide(format!(
+                "it takes messages of {longest} bytes, which is too few: {} are the least",
+                2 * HEADERS
+            )));
+        }
+        let out = VecDeque::new();
+        let link = Link { context, stream, stream_name: found.name, is_gone, out };
+        Ok((link, longest - HEADERS))
+    }
+}
+
+impl Link {
+    async fn look(&self) -> Result<Tail, Trouble> {
+        let info = self.stream.get_info().await;
+        let info =
+            info.map_err(|e| Trouble::Away(format!("cannot read the stream's state: {}", whole(&e))))?;
+        // Nanoseconds since 1970, as the server noted it.
+        let born = info.created.unix_timestamp_nanos() as u64;
+        let state = info.state;
+        let mut tail = Tail { born, coordinate: state.last_sequence, top: None, content: Content::Empty };
+        let mut at = state.last_sequence;
+        while at > 0 {
+            let Some(read) = self.message(at).await? else {
+                tail.content = Content::Trimmed(at);
+                return Ok(tail);
+            };
+            match read {
+                Read::Unit(header) => {
+                    tail.top.get_or_insert(Top::of(&header));
+                    if header.kind != Kind::Opening {
+                        tail.content = Content::Unit(header);
+                        return Ok(tail);
+                    }
+                }
+                Read::Other(content) => {
+                    tail.content = content;
+                    return Ok(tail);
+                }
+            }
+            at -= 1;
+        }
+        Ok(tail)
+    }
+
+    /// The message at that sequence; none where it was removed.
+    async fn message(&self, at: u64) -> Result<Option<Read>, Trouble> {
+        match self.stream.get_raw_message(at).await {
+            Ok(message) => Ok(Some(read(at, &message.headers))),
+            Err(e) if e.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
+            Err(e) => Err(Trouble::Away(format!("cannot read its message {at}: {}", whole(&e)))),
+        }
+    }
+
+    async fn send(&mut self, subject: String, message: &Message<'_>) -> Result<(), Trouble> {
+        let mut publish = PublishMessage::build()
+            .payload(message.payload.to_vec().into())
+            .message_id(format!("{:016x}", message.unit.id()))
+            .expected_stream(&self.stream_name)
+            .expected_last_sequence(message.after);
+        if message.unit.kind != Kind::Opening {
+            publish = publish.expected_last_message_id(format!("{:016x}", message.unit.after));
+        }
+        for (name, value) in message.unit.fields() {
+            publish = publish.header(name, value.as_str());
+        }
+        if let Some(cut) = message.cut.word() {
+            publish = publish.header(super::Cut::FIELD, cut);
+        }
+        let sent = self.context.send_publish(subject, publish).await.map_err(refused)?;
+        self.out.push_back((message.after + 1, Box::pin(sent.into_future())));
+        Ok(())
+    }
+}
+
+/// What a unit was answered with that was not taken.
+fn refused(e: PublishError) -> Trouble {
+    let text = whole(&e);
+    match e.kind() {
+        PublishErrorKind::WrongLastSequence | PublishErrorKind::WrongLastMessageId => {
+            Trouble::Refused(format!("it has another tail by now: {text}"))
+        }
+        PublishErrorKind::StreamNotFound => Trouble::Away("no stream answers".to_owned()),
+        PublishErrorKind::TimedOut => Trouble::Away("no answer to a unit".to_owned()),
+        _ => Trouble::Away(format!("a unit was not taken: {text}")),
+    }
+}
+
+/// An error with what it came from.
+fn whole(e: &dyn std::error::Error) -> String {
+    let mut text = e.to_string();
+    let mut source = e.source();
+    while let Some(inner) = source {
+        let more = inner.to_string();
+        if !text.contains(&more) {
+            text = format!("{text}: {more}");
+        }
+        source = inner.source();
+    }
+    text.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect()
+}
+
+impl Sink for NatsSink {
+    fn name(&self) -> &str {
+        &self.address.name
+    }
+
+    fn strength(&self) -> Strength {
+        Strength::Fenced
+    }
+
+    fn units(&self) -> usize {
+        UNITS
+    }
+
+    fn open(&mut self, purpose: Purpose) -> Result<u64, Trouble> {
+        self.close();
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let runtime = runtime.map_err(|e| Trouble::Away(format!("cannot wait for a network: {e}")))?;
+        let (link, longest) = runtime.block_on(self.open_link(purpose))?;
+        self.link = Some((link, runtime));
+        Ok(longest)
+    }
+
+    fn look(&mut self) -> Result<Tail, Trouble> {
+        let (link, runtime) = self.link()?;
+        runtime.block_on(link.look())
+    }
+
+    fn send(&mut self, message: &Message<'_>) -> Result<(), Trouble> {
+        let subject = self.address.subject.clone();
+        let (link, runtime) = self.link()?;
+        runtime.block_on(link.send(subject, message))
+    }
+
+    fn poll(&mut self, within: Duration) -> Result<Option<u64>, Trouble> {
+        let (link, runtime) = self.link()?;
+        let Some((expected, answer)) = link.out.front_mut() else { return Ok(None) };
+        let expected = *expected;
+        let waited = runtime.block_on(async { tokio::time::timeout(within, answer.as_mut()).await });
+        let Ok(answer) = waited else { return Ok(None) };
+        link.out.pop_front();
+        let answer = answer.map_err(refused)?;
+        if answer.duplicate || answer.sequence != expected {
+            return Err(Trouble::Refused(format!(
+                "it says that it has the unit {expected} at {} already",
+                answer.sequence
+            )));
+        }
+        Ok(Some(expected))
+    }
+
+    fn close(&mut self) {
+        self.link = None;
+    }
+}
+
+impl std::fmt::Debug for NatsSink {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("NatsSink").field("name", &self.address.name).finish_non_exhaustive()
+    }
+}
