@@ -835,7 +835,7 @@ _mmlogctl() {
             if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
             ;;
         receive)
-            options="--into --label --until-now --verify --accept-gap --olddir --trust-path --help -h"
+            options="--into --label --until-now --verify --accept-gap --credentials --tls-ca --olddir --trust-path --help -h"
             case $prev in
                 --into)
                     _mmlogctl_files -d "$cur"
@@ -847,6 +847,14 @@ _mmlogctl() {
                     ;;
                 --verify)
                     _mmlogctl_logs "$cur"
+                    return
+                    ;;
+                --credentials)
+                    _mmlogctl_files -f "$cur"
+                    return
+                    ;;
+                --tls-ca)
+                    _mmlogctl_files -f "$cur"
                     return
                     ;;
                 --olddir)

@@ -425,6 +425,8 @@ complete -c mmlogctl -n '__mmlogctl_in receive' -l label -d 'Stands before the n
 complete -c mmlogctl -n '__mmlogctl_in receive' -l until-now -d 'Receive what is there, and end'
 complete -c mmlogctl -n '__mmlogctl_in receive' -l verify -d 'Compare what was received with LOG, byte by byte' -x -a '(__mmlogctl_logs)'
 complete -c mmlogctl -n '__mmlogctl_in receive' -l accept-gap -d 'Make a gap of what is gone from the source before it was received'
+complete -c mmlogctl -n '__mmlogctl_in receive' -l credentials -d 'What it takes to be let in by a server' -r -F
+complete -c mmlogctl -n '__mmlogctl_in receive' -l tls-ca -d 'Certificates of who signs for the servers, in PEM. Default' -r -F
 complete -c mmlogctl -n '__mmlogctl_in receive' -l olddir -d 'Old segments are in DIR, relative to the log\'s directory' -x -a '(__fish_complete_directories (commandline -ct))'
 complete -c mmlogctl -n '__mmlogctl_in receive' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in receive' -s h -l help -d 'Print help (see more with \'--help\')'

@@ -2,7 +2,7 @@
 
 use std::ffi::OsString;
 use std::io::Write as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -17,11 +17,12 @@ use crate::machine::Limits;
 use crate::receive;
 use crate::run::{self, Plan};
 use crate::sinks::Sink;
-use crate::sinks::exec::ExecSink;
-use crate::sinks::file::FileSink;
 use crate::source::{How, Sync};
 use crate::store;
-use crate::trouble::{Trouble, shown};
+use crate::trouble::Trouble;
+use ends::{Server, is_plain};
+
+mod ends;
 
 /// Content that a proof is at least of. It is read at every opening.
 const PROOF: u64 = 4 << 20;
@@ -124,12 +125,8 @@ pub struct ShipArgs {
     /// What a sink that has forgotten everything is to have: all that the log keeps, or what was not acknowledged.
     #[arg(long, value_name = "WHAT")]
     sink_is_new: Option<IsNew>,
-    /// What it takes to be let in by a server: a file that others cannot read, read again at each connection.
-    #[arg(long, value_name = "FILE")]
-    credentials: Option<PathBuf>,
-    /// Certificates of who signs for the servers, in PEM. Default: the system's.
-    #[arg(long, value_name = "FILE")]
-    tls_ca: Option<PathBuf>,
+    #[command(flatten)]
+    server: Server,
     #[command(flatten)]
     access: Access,
 }
@@ -143,7 +140,7 @@ pub struct ShipArgs {
 /// Follows what is shipped until SIGTERM or SIGINT. Killed at any point it goes on exactly: what was received is in DIR/receive.state.
 #[derive(Args, Debug)]
 pub struct ReceiveArgs {
-    /// Where from: `file:DIR`, a directory that was shipped to.
+    /// Where from: `file:DIR`, a directory that was shipped to; `nats://SERVER[,SERVER...]/SUBJECT`, a stream of JetStream.
     #[arg(value_name = "SOURCE")]
     from: String,
     /// The directory of what is received.
@@ -161,6 +158,8 @@ pub struct ReceiveArgs {
     /// Make a gap of what is gone from the source before it was received.
     #[arg(long)]
     accept_gap: bool,
+    #[command(flatten)]
+    server: Server,
     #[command(flatten)]
     access: Access,
 }
@@ -294,7 +293,7 @@ fn stop() -> Result<Arc<AtomicBool>, Trouble> {
 }
 
 fn ship(args: &ShipArgs) -> Result<(), Trouble> {
-    let (mut sink, default) = sink(args)?;
+    let (mut sink, default) = ends::sink(args)?;
     let name = args.name.clone().unwrap_or(default);
     if name.is_empty() || name.len() > NAME || !name.bytes().all(is_plain) || name.starts_with('.') {
         return Err(Trouble::Usage(format!(
@@ -351,22 +350,17 @@ fn ship(args: &ShipArgs) -> Result<(), Trouble> {
 }
 
 fn receive(args: &ReceiveArgs) -> Result<(), Trouble> {
-    let Some(("file", from)) = args.from.split_once(':') else {
-        return Err(Trouble::Usage(format!(
-            "{:?}: nothing is received from there; there is file:DIR",
-            args.from
-        )));
-    };
+    let mut feed = ends::feed(args)?;
     let stop = stop()?;
-    receive::receive(&receive::Plan {
-        from: absolute(Path::new(from))?,
+    let plan = receive::Plan {
         into: args.into.clone(),
         label: args.label.clone(),
         until_now: args.until_now || args.verify.is_some(),
         accept_gap: args.accept_gap,
         stop: Arc::clone(&stop),
         say: notice,
-    })?;
+    };
+    receive::receive(&plan, &mut *feed)?;
     match &args.verify {
         Some(log) => print(&receive::verify(&args.into, log, &args.access.options(&stop))?),
         None => Ok(()),
@@ -385,58 +379,6 @@ fn print(said: &str) -> Result<(), Trouble> {
         }
         _ => Ok(()),
     }
-}
-
-/// The sink, and what a shipper to it is called.
-fn sink(args: &ShipArgs) -> Result<(Box<dyn Sink>, String), Trouble> {
-    if args.to == "exec" {
-        let program = args.command.first().ok_or_else(|| {
-            Trouble::Usage("--to exec needs a command: mmlogctl ship LOG --to exec -- CMD".to_owned())
-        })?;
-        return Ok((Box::new(ExecSink::new(&args.command)), format!("exec-{}", plain(Path::new(program)))));
-    }
-    if !args.command.is_empty() {
-        return Err(Trouble::Usage(format!("--to {:?} takes no command", args.to)));
-    }
-    match args.to.split_once(':') {
-        Some(("file", directory)) if !directory.is_empty() => {
-            let directory = absolute(Path::new(directory))?;
-            let name = format!("file-{}", plain(&directory));
-            Ok((Box::new(FileSink::new(&directory)), name))
-        }
-        #[cfg(feature = "nats")]
-        Some(("nats" | "tls", _)) => {
-            use crate::sinks::nats::{Address, NatsSink, Secrets};
-            let address = Address::read(&args.to)?;
-            let secrets = Secrets { credentials: args.credentials.clone(), ca: args.tls_ca.clone() };
-            secrets.check()?;
-            let name = format!("nats-{}", plain(Path::new(address.subject())));
-            Ok((Box::new(NatsSink::new(address, secrets, args.timeout.unwrap_or(TIMEOUT))), name))
-        }
-        #[cfg(not(feature = "nats"))]
-        Some(("nats" | "tls", _)) => Err(Trouble::Usage(
-            "this build has no nats: the Debian package mmlog-ship has, and `cargo install mmlog-ship --features nats`".to_owned(),
-        )),
-        _ => Err(Trouble::Usage(format!(
-            "--to {:?}: no such sink; there are file:DIR, exec and nats://SERVER/SUBJECT",
-            args.to
-        ))),
-    }
-}
-
-/// Whatever becomes of the working directory, and whoever says it from another one.
-fn absolute(path: &Path) -> Result<PathBuf, Trouble> {
-    std::path::absolute(path).map_err(|e| Trouble::Failed(format!("{}: {e}", shown(path))))
-}
-
-const fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')
-}
-
-/// The last component, as a part of a name.
-fn plain(path: &Path) -> String {
-    let last = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-    last.bytes().map(|byte| if is_plain(byte) { char::from(byte) } else { '_' }).take(40).collect()
 }
 
 #[cfg(test)]

@@ -14,13 +14,13 @@ use std::time::{Duration, Instant};
 use mmlog::crash::crash_point;
 use nix::libc;
 
+use crate::run::pace::{GIVE_UP, Pace};
+use crate::sinks::Stored;
 use crate::store::{self, Store};
 use crate::trouble::{Trouble, failed, shown};
-use crate::unit::{Kind, Why};
-use feed::{Fed, Feed, Stored};
+use crate::unit::{Id, Kind, Why};
 use state::{Chain, State};
 
-mod feed;
 mod state;
 mod verify;
 
@@ -35,8 +35,6 @@ const NAP: Duration = Duration::from_millis(100);
 /// What to receive, and where to.
 #[derive(Clone, Debug)]
 pub struct Plan {
-    /// The directory that was shipped to.
-    pub from: PathBuf,
     /// The directory of what is received.
     pub into: PathBuf,
     /// Stands before the names of files, if there is one.
@@ -51,14 +49,78 @@ pub struct Plan {
     pub say: fn(&str),
 }
 
+/// What comes next.
+#[derive(Debug)]
+pub enum Fed {
+    /// A unit, its sum checked.
+    Unit(Stored),
+    /// These units are not there any more, and somebody accepted that.
+    Missing {
+        /// The first.
+        from: u64,
+        /// The last.
+        to: u64,
+    },
+    /// There is more, which has not come yet.
+    Later,
+    /// There is no more yet.
+    Nothing,
+}
+
+/// A sink that is read: its units in order, as they come.
+pub trait Feed {
+    /// What it is called, without secrets.
+    fn name(&self) -> &str;
+
+    /// Connects, again where it was connected. When the sink was made; none where there is none yet.
+    ///
+    /// # Errors
+    /// One that [passes](Trouble::passes) is tried again.
+    fn open(&mut self) -> Result<Option<u64>, Trouble>;
+
+    /// Goes on behind that unit, which has to be there with that id if it is; with the oldest, if the coordinate is 0.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    fn begin(&mut self, coordinate: u64, id: Id) -> Result<(), Trouble>;
+
+    /// What comes next. It may wait a moment for it.
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    fn next(&mut self, accept_gap: bool) -> Result<Fed, Trouble>;
+}
+
+/// The sink says something else than it said.
+pub(crate) fn went_back(name: &str, coordinate: u64) -> String {
+    format!(
+        "{name}: the unit at {coordinate} is another one than was received, or is gone: this was put back to an earlier state; receive into another directory"
+    )
+}
+
+/// Units were removed before they were received.
+pub(crate) fn gone(name: &str, from: u64, to: u64) -> String {
+    format!(
+        "{name}: units {from} to {to} are gone before they were received; --accept-gap makes what they had a gap"
+    )
+}
+
 struct Receiver<'a> {
     plan: &'a Plan,
+    from: String,
     store: Store,
     state: State,
     out: Option<Out>,
     since: Instant,
     unsaved: u64,
     is_changed: bool,
+    pace: Pace,
+}
+
+/// Whether there was something.
+enum Went {
+    On,
+    Nowhere,
 }
 
 /// The files of a chain.
@@ -71,7 +133,7 @@ struct Out {
 ///
 /// # Errors
 /// Whatever only a person can mend, or another run.
-pub fn receive(plan: &Plan) -> Result<(), Trouble> {
+pub fn receive(plan: &Plan, feed: &mut dyn Feed) -> Result<(), Trouble> {
     match DirBuilder::new().mode(0o750).create(&plan.into) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => {
             return Err(failed(&plan.into, "make the directory")(e));
@@ -80,23 +142,16 @@ pub fn receive(plan: &Plan) -> Result<(), Trouble> {
     }
     let path = state_path(&plan.into);
     let store = Store::open(&path, "another receiver")?;
-    let mut feed = Feed::open(&plan.from)?;
     let state = match store::read(&path)? {
         Some((text, _)) => State::read(&text, &path)?,
-        None => State::new(feed.born()),
+        None => State::new(0),
     };
-    if state.born != feed.born() {
-        return Err(Trouble::Decide(format!(
-            "{}: it is of another sink than {}, or that was made anew; receive into another directory",
-            shown(&plan.into),
-            shown(&plan.from)
-        )));
-    }
-    feed.begin(&state)?;
+    let from = feed.name().to_owned();
+    let (since, pace) = (Instant::now(), Pace::new());
     let mut receiver =
-        Receiver { plan, store, state, out: None, since: Instant::now(), unsaved: 0, is_changed: false };
+        Receiver { plan, from, store, state, out: None, since, unsaved: 0, is_changed: false, pace };
     receiver.take_up()?;
-    let ended = receiver.go(&mut feed);
+    let ended = receiver.go(feed);
     receiver.save()?;
     ended
 }
@@ -107,28 +162,88 @@ pub(crate) fn state_path(into: &Path) -> PathBuf {
 }
 
 impl Receiver<'_> {
-    fn go(&mut self, feed: &mut Feed) -> Result<(), Trouble> {
+    fn go(&mut self, feed: &mut dyn Feed) -> Result<(), Trouble> {
+        let mut is_open = false;
         while !self.plan.stop.load(Ordering::Acquire) {
-            match feed.next(self.plan.accept_gap)? {
-                Fed::Unit(unit) => self.take(&unit)?,
-                Fed::Missing { from, to } => {
-                    (self.plan.say)(&format!(
-                        "{}: units {from} to {to} are gone; what they had is a gap",
-                        shown(&self.plan.from)
-                    ));
-                    (self.state.coordinate, self.state.id) = (to, 0);
-                }
-                Fed::Nothing => {
+            let went = match is_open {
+                true => feed.next(self.plan.accept_gap).and_then(|fed| self.hear(fed)),
+                false => self.connect(feed),
+            };
+            match went {
+                Ok(Went::On) => is_open = true,
+                Ok(Went::Nowhere) => {
                     self.save()?;
                     if self.plan.until_now {
-                        return Ok(());
+                        return if is_open { Ok(()) } else { Err(self.nothing_there()) };
                     }
                     std::thread::sleep(NAP);
                 }
+                Err(trouble) if trouble.passes() => {
+                    is_open = false;
+                    self.away(trouble)?;
+                }
+                Err(trouble) => return Err(trouble),
             }
             if self.unsaved >= BATCH || self.since.elapsed() >= EVERY {
                 self.save()?;
             }
+        }
+        Ok(())
+    }
+
+    fn nothing_there(&self) -> Trouble {
+        Trouble::Failed(format!("{}: nothing was shipped there", self.from))
+    }
+
+    /// Goes on behind what was received.
+    fn connect(&mut self, feed: &mut dyn Feed) -> Result<Went, Trouble> {
+        let Some(born) = feed.open()? else { return Ok(Went::Nowhere) };
+        if self.state.born == 0 {
+            self.state.born = born;
+        }
+        if self.state.born != born {
+            return Err(Trouble::Decide(format!(
+                "{}: it is of another sink than {}, or that was made anew; receive into another directory",
+                shown(&self.plan.into),
+                self.from
+            )));
+        }
+        feed.begin(self.state.coordinate, self.state.id)?;
+        Ok(Went::On)
+    }
+
+    fn hear(&mut self, fed: Fed) -> Result<Went, Trouble> {
+        let went = if matches!(fed, Fed::Nothing) { Went::Nowhere } else { Went::On };
+        match fed {
+            Fed::Unit(unit) => self.take(&unit)?,
+            Fed::Missing { from, to } => {
+                (self.plan.say)(&format!(
+                    "{}: units {from} to {to} are gone; what they had is a gap",
+                    self.from
+                ));
+                (self.state.coordinate, self.state.id) = (to, 0);
+            }
+            Fed::Later => return Ok(Went::On),
+            Fed::Nothing => {}
+        }
+        if let Some(text) = self.pace.reached(&self.from) {
+            (self.plan.say)(&text);
+        }
+        Ok(went)
+    }
+
+    /// Waits until the sink may be there again.
+    fn away(&mut self, trouble: Trouble) -> Result<(), Trouble> {
+        if self.plan.until_now && self.pace.is_away_for(GIVE_UP) {
+            return Err(trouble);
+        }
+        if let Some(text) = self.pace.gone(&trouble, &self.from) {
+            (self.plan.say)(&text);
+        }
+        self.save()?;
+        self.pace.retry_later();
+        while !self.pace.is_time() && !self.plan.stop.load(Ordering::Acquire) {
+            std::thread::sleep(self.pace.nap().min(NAP));
         }
         Ok(())
     }
@@ -191,7 +306,7 @@ impl Receiver<'_> {
     fn broken(&self, at: u64, why: &str) -> Trouble {
         Trouble::Decide(format!(
             "{}: the unit at {at} is not taken: {why}; nothing of it was written",
-            shown(&self.plan.from)
+            self.from
         ))
     }
 

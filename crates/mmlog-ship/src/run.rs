@@ -21,13 +21,13 @@ use crate::trouble::Trouble;
 use crate::unit::{Header, Kind};
 
 mod check;
-mod pace;
+pub(crate) mod pace;
 mod rival;
 mod saving;
 pub(crate) mod words;
 
 pub use check::check;
-use pace::Pace;
+use pace::{GIVE_UP, Pace};
 use rival::Rival;
 use saving::Saving;
 
@@ -35,9 +35,6 @@ use saving::Saving;
 const TICK: Duration = Duration::from_millis(200);
 /// The longest sleep: a signal is heard that late.
 const NAP: Duration = Duration::from_millis(100);
-
-/// Whoever ships what there is waits for a sink that is away no longer than that.
-const GIVE_UP: Duration = Duration::from_secs(30);
 
 /// What to ship, and how.
 #[derive(Clone)]

@@ -83,6 +83,17 @@ pub struct Message<'a> {
     pub payload: &'a [u8],
 }
 
+/// A unit in a sink.
+#[derive(Clone, Debug)]
+pub struct Stored {
+    /// Where.
+    pub coordinate: u64,
+    /// What it is.
+    pub header: Header,
+    /// Its bytes, which are those that the header speaks of.
+    pub payload: Vec<u8>,
+}
+
 /// Where units go. Everything may block, for as long as the sink was told to wait at most.
 pub trait Sink {
     /// What it is called, without secrets.

@@ -43,6 +43,89 @@ impl Stage {
     }
 }
 
+/// What is received from there, into a directory of that name.
+fn receive(stage: &Stage, server: &Server, into: &str, more: &[&str]) -> std::process::Command {
+    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mmlogctl-ship"));
+    let address = server.address(SUBJECT).replace("?create=1", "");
+    command.args(["receive", &address, "--into"]).arg(stage.dir.path().join(into)).args(more);
+    command.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
+    command
+}
+
+/// The one log in that directory.
+fn received(stage: &Stage, into: &str) -> Vec<u8> {
+    let files = fs::read_dir(stage.dir.path().join(into)).unwrap().map(|entry| entry.unwrap().path());
+    let logs: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "log")).collect();
+    assert_eq!(logs.len(), 1, "{logs:?}");
+    fs::read(&logs[0]).unwrap()
+}
+
+#[test]
+fn what_was_shipped_is_received_and_gone_on_with_and_what_is_wrong_needs_a_person() {
+    for server in servers() {
+        let (stage, mut server) = (Stage::new(), Server::start(&server));
+        let mut all = stage.lines(0, 3000);
+        let now = |server: &Server, more: &[&str]| {
+            stage::Ended::of(
+                &receive(&stage, server, "in", &[&["--until-now"], more].concat()).output().unwrap(),
+            )
+        };
+        until("the server answers", || {
+            (now(&server, &[]).said.contains("nothing was shipped")).then_some(())
+        });
+        stage.ship_to(&server, &["--unit=4K"]).is(0, "");
+        now(&server, &[]).is(0, "");
+        assert!(received(&stage, "in") == all);
+        all.extend(stage.lines(3000, 5000));
+        stage.ship_to(&server, &["--unit=4K"]).is(0, "");
+        server.restart();
+        now(&server, &[&format!("--verify={}", stage.log.display())]).is(0, "");
+        assert!(received(&stage, "in") == all);
+        let had = all.len();
+        // Gone before they were received, and put back to an earlier state.
+        all.extend(stage.lines(5000, 9000));
+        stage.ship_to(&server, &["--unit=4K"]).is(0, "");
+        server.kill();
+        let earlier = stage.dir.path().join("earlier");
+        server.save(&earlier);
+        server.go_on();
+        server.remove_up_to(SUBJECT, server.last(SUBJECT) - 3);
+        now(&server, &[]).is(4, "--accept-gap");
+        now(&server, &["--accept-gap"]).is(0, "have no content");
+        let got = received(&stage, "in");
+        assert!(got.len() < all.len() && got[..had] == all[..had] && all.ends_with(&got[had..]));
+        stage.lines(9000, 9100);
+        stage.ship_to(&server, &[]).is(0, "");
+        now(&server, &[]).is(0, "");
+        server.kill();
+        server.put_back(&earlier);
+        server.go_on();
+        now(&server, &[]).is(4, "put back to an earlier state");
+    }
+}
+
+#[test]
+fn a_receiver_that_follows_waits_for_a_stream_and_goes_on_whoever_is_killed() {
+    for server in servers() {
+        let (stage, mut server) = (Stage::new(), Server::start(&server));
+        let mut random = Random::new(seed());
+        let mut receiver = stage::Shipper::of(&mut receive(&stage, &server, "in", &[]));
+        let mut all = Vec::new();
+        for round in 0..12 {
+            all.extend(stage.lines(round * 1000, round * 1000 + 1000));
+            stage.ship_to(&server, &["--unit=4K", "--timeout=5s"]).is(0, "");
+            thread::sleep(Duration::from_millis(random.below(30)));
+            match round % 3 {
+                0 => server.restart(),
+                1 => receiver = stage::Shipper::of(&mut receive(&stage, &server, "in", &[])),
+                _ => {}
+            }
+        }
+        until("it has all", || (receiver.is_running() && received(&stage, "in") == all).then_some(()));
+        receiver.end().is(0, "");
+    }
+}
+
 #[test]
 fn what_is_there_is_shipped_and_a_second_run_goes_on_behind_it() {
     for server in servers() {
@@ -334,6 +417,10 @@ fn each_byte_is_there_once_whoever_is_killed() {
         all.extend(rotated(&log));
         stage.ship_to(&server, &["--timeout=10s"]).is(0, "");
         let shipped = server.shipped(SUBJECT);
+        let ended = receive(&stage, &server, "in", &["--until-now"]).output().unwrap();
+        stage::Ended::of(&ended).is(0, "");
+        // It has the line from before, too.
+        assert!(received(&stage, "in").ends_with(&shipped));
         println!("{}: {} bytes, {kills} kills of the shipper", server.name(), all.len());
         assert_eq!(shipped.len(), all.len());
         assert!(shipped == all, "other bytes");

@@ -7,8 +7,11 @@ use crate::trouble::Trouble;
 const FIRST: Duration = Duration::from_millis(100);
 const LAST: Duration = Duration::from_secs(30);
 
+/// Whoever wants what there is now waits for a sink that is away no longer than that.
+pub(crate) const GIVE_UP: Duration = Duration::from_secs(30);
+
 /// Tries follow each other in ever longer times, up to 30 s, until the sink answers.
-pub(super) struct Pace {
+pub(crate) struct Pace {
     next: Instant,
     step: Duration,
     /// Since when the sink is not reached, and what was said of it.
@@ -16,36 +19,36 @@ pub(super) struct Pace {
 }
 
 impl Pace {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Pace { next: Instant::now(), step: FIRST, away: None }
     }
 
-    pub(super) fn is_time(&self) -> bool {
+    pub(crate) fn is_time(&self) -> bool {
         Instant::now() >= self.next
     }
 
-    pub(super) fn nap(&self) -> Duration {
+    pub(crate) fn nap(&self) -> Duration {
         self.next.saturating_duration_since(Instant::now()).max(Duration::from_millis(1))
     }
 
     /// Half of the step at least, so that many shippers do not come at once.
-    pub(super) fn retry_later(&mut self) {
+    pub(crate) fn retry_later(&mut self) {
         let part = crate::sinks::file::random() % 1000;
         let half = self.step / 2;
         self.next = Instant::now() + half + half * u32::try_from(part).unwrap_or(0) / 1000;
         self.step = (self.step * 2).min(LAST);
     }
 
-    pub(super) fn at_once(&mut self) {
+    pub(crate) fn at_once(&mut self) {
         (self.next, self.step) = (Instant::now(), FIRST);
     }
 
-    pub(super) fn is_away_for(&self, longest: Duration) -> bool {
+    pub(crate) fn is_away_for(&self, longest: Duration) -> bool {
         self.away.as_ref().is_some_and(|(since, _)| since.elapsed() >= longest)
     }
 
     /// The sink is gone: what to say, if that is news.
-    pub(super) fn gone(&mut self, trouble: &Trouble, sink: &str) -> Option<String> {
+    pub(crate) fn gone(&mut self, trouble: &Trouble, sink: &str) -> Option<String> {
         let text = trouble.to_string();
         let since = match &self.away {
             Some((_, said)) if *said == text => return None,
@@ -58,7 +61,7 @@ impl Pace {
     }
 
     /// The sink answered: what to say, if that is news.
-    pub(super) fn reached(&mut self, sink: &str) -> Option<String> {
+    pub(crate) fn reached(&mut self, sink: &str) -> Option<String> {
         self.step = FIRST;
         let (since, _) = self.away.take()?;
         Some(format!("{sink}: reached again after {} s", since.elapsed().as_secs()))

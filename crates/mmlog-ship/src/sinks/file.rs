@@ -24,7 +24,10 @@ use crate::turn::Turn;
 use crate::unit::{Header, Kind, LONGEST};
 use stored::{Reader, Step};
 
+mod feed;
 pub(crate) mod stored;
+
+pub use feed::FileFeed;
 
 /// A file that is as long is followed by another.
 const FILE: u64 = 64 << 20;

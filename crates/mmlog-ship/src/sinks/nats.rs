@@ -17,11 +17,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use async_nats::jetstream;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::publish::PublishAck;
-use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
-use async_nats::{Client, Event, jetstream};
+use async_nats::jetstream::stream::{Info, RawMessageErrorKind, Stream};
 use tokio::runtime::Runtime;
 
 use super::{Message, Purpose, Sink, Strength};
@@ -29,9 +29,13 @@ use crate::decide::{Content, Tail, Top};
 use crate::trouble::Trouble;
 use crate::unit::Kind;
 pub use address::{Address, Secrets};
+use connection::{Connection, whole};
+pub use feed::NatsFeed;
 use reading::{Read, read};
 
 mod address;
+mod connection;
+mod feed;
 mod reading;
 mod streams;
 
@@ -72,37 +76,9 @@ impl NatsSink {
         Ok((link, runtime))
     }
 
-    async fn connect(&self) -> Result<(Client, Arc<AtomicBool>), Trouble> {
-        let is_gone = Arc::new(AtomicBool::new(false));
-        let gone = Arc::clone(&is_gone);
-        let options = self.secrets.options()?;
-        let options = options
-            .name("mmlogctl-ship")
-            .connection_timeout(self.wait)
-            .request_timeout(Some(self.wait))
-            // A connection is used once: what it had on its way when it was cut is nobody's knowledge.
-            .max_reconnects(1)
-            .require_tls(self.address.is_encrypted)
-            .event_callback(move |event| {
-                if matches!(event, Event::Disconnected | Event::Closed) {
-                    gone.store(true, Ordering::Release);
-                }
-                std::future::ready(())
-            });
-        let connecting = options.connect(self.address.servers.clone());
-        match tokio::time::timeout(self.wait, connecting).await {
-            Ok(Ok(client)) => Ok((client, is_gone)),
-            Ok(Err(e)) => Err(Trouble::Away(format!("cannot connect: {}", whole(&e)))),
-            Err(_) => Err(Trouble::Away(format!("no connection within {} s", self.wait.as_secs()))),
-        }
-    }
-
     async fn open_link(&self, purpose: Purpose) -> Result<(Link, u64), Trouble> {
-        let (client, is_gone) = self.connect().await?;
-        let context = jetstream::context::ContextBuilder::new()
-            .timeout(self.wait)
-            .max_ack_inflight(UNITS)
-            .build(client.clone());
+        let Connection { client, context, is_gone } =
+            Connection::make(&self.address, &self.secrets, self.wait, UNITS).await?;
         let found = streams::find(&context, &self.address, purpose).await?;
         let stream = context.get_stream_no_info(&found.name).await;
         let stream = stream.map_err(|e| Trouble::Away(format!("cannot use the stream: {}", whole(&e))))?;
@@ -124,8 +100,7 @@ impl Link {
         let info = self.stream.get_info().await;
         let info =
             info.map_err(|e| Trouble::Away(format!("cannot read the stream's state: {}", whole(&e))))?;
-        // Nanoseconds since 1970, as the server noted it.
-        let born = info.created.unix_timestamp_nanos() as u64;
+        let born = born(&info);
         let state = info.state;
         let mut tail = Tail { born, coordinate: state.last_sequence, top: None, content: Content::Empty };
         let mut at = state.last_sequence;
@@ -182,6 +157,11 @@ impl Link {
     }
 }
 
+/// When the stream was made: nanoseconds since 1970, as the server noted it.
+fn born(info: &Info) -> u64 {
+    info.created.unix_timestamp_nanos() as u64
+}
+
 /// What a unit was answered with that was not taken.
 fn refused(e: PublishError) -> Trouble {
     let text = whole(&e);
@@ -193,20 +173,6 @@ fn refused(e: PublishError) -> Trouble {
         PublishErrorKind::TimedOut => Trouble::Away("no answer to a unit".to_owned()),
         _ => Trouble::Away(format!("a unit was not taken: {text}")),
     }
-}
-
-/// An error with what it came from.
-fn whole(e: &dyn std::error::Error) -> String {
-    let mut text = e.to_string();
-    let mut source = e.source();
-    while let Some(inner) = source {
-        let more = inner.to_string();
-        if !text.contains(&more) {
-            text = format!("{text}: {more}");
-        }
-        source = inner.source();
-    }
-    text.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect()
 }
 
 impl Sink for NatsSink {
@@ -224,8 +190,7 @@ impl Sink for NatsSink {
 
     fn open(&mut self, purpose: Purpose) -> Result<u64, Trouble> {
         self.close();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-        let runtime = runtime.map_err(|e| Trouble::Away(format!("cannot wait for a network: {e}")))?;
+        let runtime = connection::runtime()?;
         let (link, longest) = runtime.block_on(self.open_link(purpose))?;
         self.link = Some((link, runtime));
         Ok(longest)

@@ -126,6 +126,15 @@ impl Server {
         self.ask(NOBODY, async |context| context.delete_stream(&name).await.map(drop)).unwrap();
     }
 
+    /// Removes the messages up to that one, as retention does.
+    pub(crate) fn remove_up_to(&self, subject: &str, last: u64) {
+        self.ask(NOBODY, async |context| {
+            let name = context.stream_by_subject(subject).await.unwrap();
+            let stream = context.get_stream(&name).await.unwrap();
+            stream.purge().sequence(last + 1).await.unwrap();
+        });
+    }
+
     /// The last sequence of the stream that has the subject; 0 where there is none.
     pub(crate) fn last(&self, subject: &str) -> u64 {
         self.ask(NOBODY, async |context| {

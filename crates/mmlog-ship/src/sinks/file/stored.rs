@@ -11,6 +11,7 @@ use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
 use std::path::{Path, PathBuf};
 
+use super::super::Stored;
 use crate::sinks::{Cut, Message};
 use crate::unit::{Header, LONGEST};
 
@@ -51,14 +52,6 @@ pub(crate) fn listed(directory: &Path) -> io::Result<Vec<u64>> {
     }
     found.sort_unstable();
     Ok(found)
-}
-
-/// A unit as it was read, and checked.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Stored {
-    pub(crate) coordinate: u64,
-    pub(crate) header: Header,
-    pub(crate) payload: Vec<u8>,
 }
 
 /// What comes next in a file.

@@ -16,13 +16,17 @@ pub(super) enum Read {
 
 /// Reads a message's headers.
 pub(super) fn read(at: u64, headers: &HeaderMap) -> Read {
-    let pairs: Vec<(&str, &str)> = headers
-        .iter()
-        .flat_map(|(name, values)| values.iter().map(move |value| (name.as_ref(), value.as_str())))
-        .collect();
-    match Header::read(at, &pairs) {
+    match Header::read(at, &pairs(headers)) {
         Ok(header) => Read::Unit(header),
         Err(Error::Later { version, .. }) => Read::Other(Content::Later(version)),
         Err(_) => Read::Other(Content::Foreign),
     }
+}
+
+/// A message's headers, each with its name.
+pub(super) fn pairs(headers: &HeaderMap) -> Vec<(&str, &str)> {
+    let values = headers.iter();
+    values
+        .flat_map(|(name, values)| values.iter().map(move |value| (name.as_ref(), value.as_str())))
+        .collect()
 }

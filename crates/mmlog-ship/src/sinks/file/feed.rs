@@ -3,29 +3,17 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use super::state::State;
-use crate::sinks::file::born;
-pub(super) use crate::sinks::file::stored::Stored;
-use crate::sinks::file::stored::{self, Reader, Step};
+use super::born;
+use super::stored::{self, Reader, Step};
+use crate::receive::{self, Fed, Feed};
 use crate::trouble::{Trouble, failed, shown};
+use crate::unit::Id;
 
-/// What comes next.
+/// A directory that is read.
 #[derive(Debug)]
-pub(super) enum Fed {
-    Unit(Stored),
-    /// These units are not there any more, and somebody accepted that.
-    Missing {
-        from: u64,
-        to: u64,
-    },
-    /// Nothing yet.
-    Nothing,
-}
-
-#[derive(Debug)]
-pub(super) struct Feed {
+pub struct FileFeed {
     directory: PathBuf,
-    born: u64,
+    name: String,
     next: u64,
     reader: Option<Open>,
 }
@@ -39,41 +27,10 @@ struct Open {
     end: u64,
 }
 
-impl Feed {
-    pub(super) fn open(directory: &Path) -> Result<Feed, Trouble> {
-        let born = born(directory)?;
-        if born == 0 {
-            return Err(Trouble::Failed(format!("{}: nothing was shipped there", shown(directory))));
-        }
-        Ok(Feed { directory: directory.to_owned(), born, next: 1, reader: None })
-    }
-
-    pub(super) fn born(&self) -> u64 {
-        self.born
-    }
-
-    /// Behind what was received: the unit there has to be the one that was.
-    pub(super) fn begin(&mut self, state: &State) -> Result<(), Trouble> {
-        if state.coordinate == 0 {
-            // Older files may be gone: it begins with what is there.
-            self.next = self.files()?.first().copied().unwrap_or(1);
-            return Ok(());
-        }
-        self.next = state.coordinate;
-        let files = self.files()?;
-        let is_gone = files.first().is_none_or(|first| *first > state.coordinate);
-        if is_gone && !files.is_empty() || state.id == 0 {
-            self.next += 1;
-            return Ok(());
-        }
-        match self.next(false)? {
-            Fed::Unit(unit) if unit.header.id() == state.id => Ok(()),
-            _ => Err(Trouble::Decide(format!(
-                "{}: the unit at {} is another one than was received, or is gone: this was put back to an earlier state; receive into another directory",
-                shown(&self.directory),
-                state.coordinate
-            ))),
-        }
+impl FileFeed {
+    /// Of that directory.
+    pub fn new(directory: &Path) -> Self {
+        FileFeed { directory: directory.to_owned(), name: shown(directory), next: 1, reader: None }
     }
 
     fn files(&self) -> Result<Vec<u64>, Trouble> {
@@ -81,7 +38,7 @@ impl Feed {
     }
 
     /// The next unit that counts: what lies in a file behind where the next one begins does not.
-    pub(super) fn next(&mut self, accept_gap: bool) -> Result<Fed, Trouble> {
+    fn step(&mut self, accept_gap: bool) -> Result<Fed, Trouble> {
         loop {
             if self.reader.is_none() && !self.find()? {
                 return self.missing(accept_gap);
@@ -132,10 +89,7 @@ impl Feed {
         let Some(first) = self.files()?.first().copied() else { return Ok(Fed::Nothing) };
         let (from, to) = (self.next, first - 1);
         if !accept_gap {
-            return Err(Trouble::Decide(format!(
-                "{}: units {from} to {to} are gone before they were received; --accept-gap makes what they had a gap",
-                shown(&self.directory)
-            )));
+            return Err(Trouble::Decide(receive::gone(&self.name, from, to)));
         }
         self.next = first;
         Ok(Fed::Missing { from, to })
@@ -147,5 +101,39 @@ impl Feed {
 
     fn damaged(&self, why: &str) -> Trouble {
         Trouble::Decide(format!("{}: {why}; nothing of it was written", shown(&self.directory)))
+    }
+}
+
+impl Feed for FileFeed {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn open(&mut self) -> Result<Option<u64>, Trouble> {
+        self.reader = None;
+        Ok(Some(born(&self.directory)?).filter(|born| *born != 0))
+    }
+
+    fn begin(&mut self, coordinate: u64, id: Id) -> Result<(), Trouble> {
+        if coordinate == 0 {
+            // Older files may be gone: it begins with what is there.
+            self.next = self.files()?.first().copied().unwrap_or(1);
+            return Ok(());
+        }
+        self.next = coordinate;
+        let files = self.files()?;
+        let is_gone = files.first().is_none_or(|first| *first > coordinate);
+        if is_gone && !files.is_empty() || id == 0 {
+            self.next += 1;
+            return Ok(());
+        }
+        match self.step(false)? {
+            Fed::Unit(unit) if unit.header.id() == id => Ok(()),
+            _ => Err(Trouble::Decide(receive::went_back(&self.name, coordinate))),
+        }
+    }
+
+    fn next(&mut self, accept_gap: bool) -> Result<Fed, Trouble> {
+        self.step(accept_gap)
     }
 }

@@ -1,0 +1,112 @@
+//! Where a log goes, and where it comes from, as they are typed.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+#[cfg(feature = "nats")]
+use super::TIMEOUT;
+use super::{ReceiveArgs, ShipArgs};
+use crate::receive::Feed;
+use crate::sinks::Sink;
+use crate::sinks::exec::ExecSink;
+use crate::sinks::file::{FileFeed, FileSink};
+#[cfg(feature = "nats")]
+use crate::sinks::nats::{Address, NatsFeed, NatsSink, Secrets};
+use crate::trouble::{Trouble, shown};
+
+/// How a server is talked to.
+#[derive(Args, Debug)]
+pub(super) struct Server {
+    /// What it takes to be let in by a server: a file that others cannot read, read again at each connection.
+    #[arg(long, value_name = "FILE")]
+    credentials: Option<PathBuf>,
+    /// Certificates of who signs for the servers, in PEM. Default: the system's.
+    #[arg(long, value_name = "FILE")]
+    tls_ca: Option<PathBuf>,
+}
+
+#[cfg(feature = "nats")]
+impl Server {
+    fn nats(&self, address: &str) -> Result<(Address, Secrets), Trouble> {
+        let address = Address::read(address)?;
+        let secrets = Secrets { credentials: self.credentials.clone(), ca: self.tls_ca.clone() };
+        secrets.check()?;
+        Ok((address, secrets))
+    }
+}
+
+#[cfg(not(feature = "nats"))]
+fn no_nats() -> Trouble {
+    Trouble::Usage(
+        "this build has no nats: the Debian package mmlog-ship has, and `cargo install mmlog-ship --features nats`"
+            .to_owned(),
+    )
+}
+
+/// What is received from.
+pub(super) fn feed(args: &ReceiveArgs) -> Result<Box<dyn Feed>, Trouble> {
+    match args.from.split_once(':') {
+        Some(("file", directory)) if !directory.is_empty() => {
+            Ok(Box::new(FileFeed::new(&absolute(Path::new(directory))?)))
+        }
+        #[cfg(feature = "nats")]
+        Some(("nats" | "tls", _)) => {
+            let (address, secrets) = args.server.nats(&args.from)?;
+            Ok(Box::new(NatsFeed::new(address, secrets, TIMEOUT)))
+        }
+        #[cfg(not(feature = "nats"))]
+        Some(("nats" | "tls", _)) => Err(no_nats()),
+        _ => Err(Trouble::Usage(format!(
+            "{:?}: nothing is received from there; there are file:DIR and nats://SERVER/SUBJECT",
+            args.from
+        ))),
+    }
+}
+
+/// The sink, and what a shipper to it is called.
+pub(super) fn sink(args: &ShipArgs) -> Result<(Box<dyn Sink>, String), Trouble> {
+    if args.to == "exec" {
+        let program = args.command.first().ok_or_else(|| {
+            Trouble::Usage("--to exec needs a command: mmlogctl ship LOG --to exec -- CMD".to_owned())
+        })?;
+        return Ok((Box::new(ExecSink::new(&args.command)), format!("exec-{}", plain(Path::new(program)))));
+    }
+    if !args.command.is_empty() {
+        return Err(Trouble::Usage(format!("--to {:?} takes no command", args.to)));
+    }
+    match args.to.split_once(':') {
+        Some(("file", directory)) if !directory.is_empty() => {
+            let directory = absolute(Path::new(directory))?;
+            let name = format!("file-{}", plain(&directory));
+            Ok((Box::new(FileSink::new(&directory)), name))
+        }
+        #[cfg(feature = "nats")]
+        Some(("nats" | "tls", _)) => {
+            let (address, secrets) = args.server.nats(&args.to)?;
+            let name = format!("nats-{}", plain(Path::new(address.subject())));
+            Ok((Box::new(NatsSink::new(address, secrets, args.timeout.unwrap_or(TIMEOUT))), name))
+        }
+        #[cfg(not(feature = "nats"))]
+        Some(("nats" | "tls", _)) => Err(no_nats()),
+        _ => Err(Trouble::Usage(format!(
+            "--to {:?}: no such sink; there are file:DIR, exec and nats://SERVER/SUBJECT",
+            args.to
+        ))),
+    }
+}
+
+/// Whatever becomes of the working directory, and whoever says it from another one.
+fn absolute(path: &Path) -> Result<PathBuf, Trouble> {
+    std::path::absolute(path).map_err(|e| Trouble::Failed(format!("{}: {e}", shown(path))))
+}
+
+pub(super) const fn is_plain(byte: u8) -> bool {
+    byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'_' | b'-')
+}
+
+/// The last component, as a part of a name.
+fn plain(path: &Path) -> String {
+    let last = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    last.bytes().map(|byte| if is_plain(byte) { char::from(byte) } else { '_' }).take(40).collect()
+}
