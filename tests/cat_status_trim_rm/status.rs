@@ -213,7 +213,11 @@ fn a_program_that_hangs_on_the_full_pipe_of_a_stopped_writer_is_told() {
         .map(Ended)
         .unwrap();
     let writer = mmlogctl("append", &log).stdin(theirs).start();
-    writer.until_open(&metadata_of(&log));
+    // Not while it becomes one: another sentence says that.
+    let line = format!("    {} (", writer.pid());
+    wait_for("the writer's line", || {
+        mmlogctl("status", &log).run().text().lines().any(|said| said.starts_with(&line)).then_some(())
+    });
     writer.signal(Signal::SIGSTOP);
     let mut go = program.0.stdin.take().unwrap();
     std::io::Write::write_all(&mut go, b"go\n").unwrap();
