@@ -105,6 +105,46 @@ fn what_was_shipped_is_received_and_gone_on_with_and_what_is_wrong_needs_a_perso
 }
 
 #[test]
+fn what_was_removed_before_it_was_received_is_said_also_where_nothing_comes_behind_it() {
+    for server in servers() {
+        let (stage, server) = (Stage::new(), Server::start(&server));
+        let now = |more: &[&str]| {
+            stage::Ended::of(
+                &receive(&stage, &server, "in", &[&["--until-now"], more].concat()).output().unwrap(),
+            )
+        };
+        let all = stage.lines(0, 100);
+        stage.ship_to(&server, &[]).is(0, "");
+        now(&[]).is(0, "");
+        stage.lines(100, 200);
+        stage.ship_to(&server, &[]).is(0, "");
+        server.remove_up_to(SUBJECT, server.last(SUBJECT));
+        now(&[]).is(4, "--accept-gap");
+        now(&["--accept-gap"]).is(0, "are gone");
+        assert!(received(&stage, "in") == all);
+    }
+}
+
+#[test]
+fn of_the_servers_that_are_named_one_has_to_be_there() {
+    for server in servers() {
+        let (stage, server) = (Stage::new(), Server::start(&server));
+        stage.lines(0, 10);
+        // Nobody listens at the first two.
+        let address = server.address(SUBJECT).replace("nats://", "nats://127.0.0.1:1,127.0.0.1:2,");
+        let ship = |more: &str| {
+            let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mmlogctl-ship"));
+            command.arg("ship").arg(&stage.log).args(["--to", &address, more]);
+            stage::Ended::of(&command.output().unwrap())
+        };
+        until("the server answers", || (ship("--until-now").code == 0).then_some(()));
+        for _ in 0..20 {
+            ship("--check").is(0, "");
+        }
+    }
+}
+
+#[test]
 fn a_receiver_that_follows_waits_for_a_stream_and_goes_on_whoever_is_killed() {
     for server in servers() {
         let (stage, mut server) = (Stage::new(), Server::start(&server));
@@ -327,19 +367,20 @@ fn of_two_shippers_of_two_hosts_one_ends_and_each_byte_is_there_once() {
 fn a_secret_is_in_a_file_that_others_cannot_read_and_in_no_message() {
     for server in servers() {
         let authorization = "authorization { user: shipper, password: geheim }\n";
-        let (stage, server) = (Stage::new(), Server::start_with(&server, authorization));
+        const WHO: (&str, &str) = ("shipper", "geheim");
+        let (stage, mut server) = (Stage::new(), Server::start_with(&server, authorization));
         let all = stage.lines(0, 10);
         let secret = stage.dir.path().join("secret");
         fs::write(&secret, "user shipper\npassword geheim\n").unwrap();
-        let with = |more: &[&str]| {
-            let mut command = stage.nats(&server, more);
+        let with = |server: &Server, more: &[&str]| {
+            let mut command = stage.nats(server, more);
             stage::Ended::of(&command.arg("--credentials").arg(&secret).output().unwrap())
         };
         fs::set_permissions(&secret, fs::Permissions::from_mode(0o644)).unwrap();
-        with(&["--until-now"]).is(2, "everybody may read this secret");
+        with(&server, &["--until-now"]).is(2, "everybody may read this secret");
         fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
-        with(&["--until-now"]).is(0, "");
-        assert!(server.shipped_as(SUBJECT, ("shipper", "geheim")) == all);
+        with(&server, &["--until-now"]).is(0, "");
+        assert!(server.shipped_as(SUBJECT, WHO) == all);
         stage.lines(10, 20);
         fs::write(&secret, "user shipper\npassword Gehiem\n").unwrap();
         for more in ["--check", "--until-now"] {
@@ -348,15 +389,41 @@ fn a_secret_is_in_a_file_that_others_cannot_read_and_in_no_message() {
             assert!(!ended.said.contains("Gehiem"), "{ended:?}");
             ended.is(1, "authorization");
         }
+        // Replaced while it runs, in two steps.
+        fs::write(&secret, "user shipper\npassword geheim\n").unwrap();
+        let mut running = stage.nats(&server, &["--linger=1ms"]);
+        let running = stage::Shipper::of(running.arg("--credentials").arg(&secret));
+        until("it ships", || (server.shipped_as(SUBJECT, WHO).len() > all.len()).then_some(()));
+        let mut all = stage::committed(&stage.log);
+        fs::write(&secret, "user shipper\n").unwrap();
+        server.restart();
+        all.extend(stage.lines(20, 30));
+        fs::write(&secret, "user shipper\npassword geheim\n").unwrap();
+        until("it ships again", || (server.shipped_as(SUBJECT, WHO).len() == all.len()).then_some(()));
+        running.end().is(0, "");
         fs::write(&secret, "password geheim\n").unwrap();
-        assert!(!with(&["--check"]).is(2, "neither").said.contains("geheim"));
-        let mut typed = std::process::Command::new(env!("CARGO_BIN_EXE_mmlogctl-ship"));
-        let address = server.address(SUBJECT).replace("nats://", "nats://shipper:geheim@");
-        let ended =
-            stage::Ended::of(&typed.arg("ship").arg(&stage.log).args(["--to", &address]).output().unwrap());
-        assert!(!ended.said.contains("geheim"), "{ended:?}");
-        ended.is(2, "--credentials");
-        assert!(server.shipped_as(SUBJECT, ("shipper", "geheim")) == all, "nothing was sent");
+        assert!(!with(&server, &["--check"]).is(2, "neither").said.contains("geheim"));
+        let of = |from: &str, to: &str| server.address(SUBJECT).replace(from, to);
+        let typed = [
+            of("nats://", "nats://shipper:geheim@"),
+            of(SUBJECT, "x@geheim"),
+            of("create=1", "token=geheim"),
+            of("127.0.0.1:", "127.0.0.1:geheim"),
+            of("nats://", "redis://shipper:geheim@"),
+        ];
+        for address in typed {
+            for command in [["ship", "--to"], ["receive", "--into"]] {
+                let mut typed = std::process::Command::new(env!("CARGO_BIN_EXE_mmlogctl-ship"));
+                let ends = [stage.log.display().to_string(), address.clone()];
+                let [first, second] =
+                    if command[0] == "ship" { &ends } else { &[ends[1].clone(), ends[0].clone()] };
+                let ended = stage::Ended::of(
+                    &typed.arg(command[0]).args([first, command[1], second]).output().unwrap(),
+                );
+                assert!(ended.code == 2 && !ended.said.contains("geheim"), "{ended:?}");
+            }
+        }
+        assert!(server.shipped_as(SUBJECT, WHO) == all, "nothing was sent");
     }
 }
 

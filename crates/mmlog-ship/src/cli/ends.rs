@@ -59,7 +59,7 @@ pub(super) fn feed(args: &ReceiveArgs) -> Result<Box<dyn Feed>, Trouble> {
         Some(("nats" | "tls", _)) => Err(no_nats()),
         _ => Err(Trouble::Usage(format!(
             "{:?}: nothing is received from there; there are file:DIR and nats://SERVER/SUBJECT",
-            args.from
+            args.from.split(':').next().unwrap_or_default()
         ))),
     }
 }
@@ -91,7 +91,7 @@ pub(super) fn sink(args: &ShipArgs) -> Result<(Box<dyn Sink>, String), Trouble> 
         Some(("nats" | "tls", _)) => Err(no_nats()),
         _ => Err(Trouble::Usage(format!(
             "--to {:?}: no such sink; there are file:DIR, exec and nats://SERVER/SUBJECT",
-            args.to
+            args.to.split(':').next().unwrap_or_default()
         ))),
     }
 }

@@ -35,8 +35,9 @@ impl Address {
     /// # Errors
     /// What is wrong with it.
     pub fn read(text: &str) -> Result<Self, Trouble> {
+        // What was typed may have a secret in it.
         let usage =
-            |why: &str| Trouble::Usage(format!("{}: {why}; nats://SERVER[,SERVER...]/SUBJECT", public(text)));
+            |why: &str| Trouble::Usage(format!("{why}; an address is nats://SERVER[,SERVER...]/SUBJECT"));
         let (scheme, rest) = text.split_once("://").ok_or_else(|| usage("no address"))?;
         let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
         let (servers, subject) = rest.split_once('/').ok_or_else(|| usage("no subject"))?;
@@ -70,17 +71,6 @@ impl Address {
     }
 }
 
-/// Without what may be a secret.
-fn public(text: &str) -> String {
-    match text.rsplit_once('@') {
-        Some((before, behind)) => {
-            let scheme = before.split_once("://").map_or("", |(scheme, _)| scheme);
-            format!("{scheme}://...@{behind}")
-        }
-        None => text.to_owned(),
-    }
-}
-
 /// Without wildcards; plain, since it is in names of files, too.
 fn is_subject(text: &str) -> bool {
     let is_token = |token: &str| {
@@ -91,13 +81,13 @@ fn is_subject(text: &str) -> bool {
 }
 
 impl Secrets {
-    /// Whether others may read a secret.
+    /// Whether they are what they should be.
     ///
     /// # Errors
-    /// They may, or it cannot be read.
+    /// Others may read a secret, or it cannot be read, or is none.
     pub fn check(&self) -> Result<(), Trouble> {
         if let Some(path) = &self.credentials {
-            self.text(path)?;
+            of_secret(path, &self.text(path)?)?;
         }
         if let Some(ca) = &self.ca {
             fs::File::open(ca).map_err(unreadable(ca))?;
@@ -116,10 +106,12 @@ impl Secrets {
         fs::read_to_string(path).map_err(unreadable(path))
     }
 
+    /// Read again, since secrets are replaced: who finds half of one tries again.
     pub(super) fn options(&self) -> Result<ConnectOptions, Trouble> {
+        let passes = |trouble: Trouble| Trouble::Away(trouble.to_string());
         let options = match &self.credentials {
             None => ConnectOptions::new(),
-            Some(path) => of_secret(path, &self.text(path)?)?,
+            Some(path) => self.text(path).and_then(|text| of_secret(path, &text)).map_err(passes)?,
         };
         Ok(match &self.ca {
             None => options,

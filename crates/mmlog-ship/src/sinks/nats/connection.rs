@@ -39,8 +39,10 @@ impl Connection {
             .name("mmlogctl-ship")
             .connection_timeout(wait)
             .request_timeout(Some(wait))
-            // What it had on its way when it was cut is nobody's knowledge.
-            .max_reconnects(1)
+            // Each server that was named has its turn, before the first connection too. (Not: so that a connection that was cut is
+            // mended. What it had on its way then is nobody's knowledge.)
+            .max_reconnects(2 * address.servers.len())
+            .ignore_discovered_servers()
             .require_tls(address.is_encrypted)
             .event_callback(move |event| {
                 if matches!(event, Event::Disconnected | Event::Closed) {

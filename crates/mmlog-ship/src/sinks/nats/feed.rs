@@ -24,6 +24,8 @@ use crate::unit::{Header, Id};
 const AHEAD: usize = 16 << 20;
 /// A message that has not come within that time may not be there.
 const LOOK: Duration = Duration::from_millis(100);
+/// After so many of those it is asked for by its sequence, and what it was to come by is made anew: a server forgets that without a word.
+const LOOKS: u32 = 10;
 /// The server keeps what it knows of this reader for so long after it is gone.
 const IDLE: Duration = Duration::from_secs(60);
 
@@ -44,6 +46,8 @@ struct Link {
     born: u64,
     /// The sequence that comes next.
     next: u64,
+    /// How often in a row it did not come.
+    late: u32,
 }
 
 impl NatsFeed {
@@ -66,7 +70,7 @@ impl NatsFeed {
         let born = super::born(stream.cached_info());
         let batch = (AHEAD / client.max_payload().max(1)).clamp(1, 64);
         let name = self.address.name.clone();
-        Ok(Some(Link { name, stream, messages: None, batch, is_gone, born, next: 1 }))
+        Ok(Some(Link { name, stream, messages: None, batch, is_gone, born, next: 1, late: 0 }))
     }
 
     fn link(&mut self) -> Result<(&mut Link, &Runtime), Trouble> {
@@ -101,19 +105,8 @@ impl Link {
 
     async fn next(&mut self, accept_gap: bool) -> Result<Fed, Trouble> {
         let waited = tokio::time::timeout(LOOK, self.messages().await?.next()).await;
-        let Ok(message) = waited else {
-            let info = self.stream.get_info().await;
-            let info =
-                info.map_err(|e| Trouble::Away(format!("cannot read the stream's state: {}", whole(&e))))?;
-            if super::born(&info) != self.born {
-                return Err(Trouble::Away("it was made anew".to_owned()));
-            }
-            let last = info.state.last_sequence;
-            if last + 1 < self.next {
-                return Err(Trouble::Decide(receive::went_back(&self.name, self.next - 1)));
-            }
-            return Ok(if last < self.next { Fed::Nothing } else { Fed::Later });
-        };
+        let Ok(message) = waited else { return self.late(accept_gap).await };
+        self.late = 0;
         let message = message.ok_or_else(|| Trouble::Away("the stream gives no more".to_owned()))?;
         let message =
             message.map_err(|e| Trouble::Away(format!("cannot read from the stream: {}", whole(&e))))?;
@@ -132,6 +125,29 @@ impl Link {
         header.check(at, &payload).map_err(|e| Trouble::Decide(format!("{e}; nothing of it was written")))?;
         self.next = at + 1;
         Ok(Fed::Unit(Stored { coordinate: at, header, payload }))
+    }
+
+    /// Nothing has come: there is nothing, or it was removed, or it takes its time.
+    async fn late(&mut self, accept_gap: bool) -> Result<Fed, Trouble> {
+        let info = self.stream.get_info().await;
+        let info =
+            info.map_err(|e| Trouble::Away(format!("cannot read the stream's state: {}", whole(&e))))?;
+        if super::born(&info) != self.born {
+            return Err(Trouble::Away("it was made anew".to_owned()));
+        }
+        let (first, last) = (info.state.first_sequence, info.state.last_sequence);
+        if last + 1 < self.next {
+            return Err(Trouble::Decide(receive::went_back(&self.name, self.next - 1)));
+        }
+        self.late += 1;
+        if last < self.next {
+            return Ok(Fed::Nothing);
+        }
+        if self.late < LOOKS {
+            return Ok(Fed::Later);
+        }
+        self.late = 0;
+        self.missing(first.max(self.next + 1), accept_gap).await
     }
 
     /// The next message did not come before that one: it was removed, or the connection lost it.
