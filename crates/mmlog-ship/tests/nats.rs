@@ -8,6 +8,8 @@
 #[path = "../../../tests/common/mod.rs"]
 mod common;
 mod nats_stage;
+#[path = "nats/receiving.rs"]
+mod receiving;
 mod stage;
 
 use std::fs;
@@ -25,6 +27,7 @@ use mmlog_ship::sinks::nats::{Address, NatsSink, Secrets};
 use mmlog_ship::sinks::{Cut, Message, Purpose, Sink};
 use mmlog_ship::unit::{Header, Kind, Proof};
 use nats_stage::{Server, servers};
+use receiving::{receive, received};
 use stage::{Stage, options};
 
 /// What the tests ship to.
@@ -40,88 +43,6 @@ impl Stage {
         command.arg("ship").arg(&self.log).arg("--to").arg(server.address(SUBJECT)).args(more);
         command.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
         command
-    }
-}
-
-/// What is received from there, into a directory of that name.
-fn receive(stage: &Stage, server: &Server, into: &str, more: &[&str]) -> std::process::Command {
-    let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mmlogctl-ship"));
-    let address = server.address(SUBJECT).replace("?create=1", "");
-    command.args(["receive", &address, "--into"]).arg(stage.dir.path().join(into)).args(more);
-    command.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
-    command
-}
-
-/// The one log in that directory.
-fn received(stage: &Stage, into: &str) -> Vec<u8> {
-    let files = fs::read_dir(stage.dir.path().join(into)).unwrap().map(|entry| entry.unwrap().path());
-    let logs: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "log")).collect();
-    assert_eq!(logs.len(), 1, "{logs:?}");
-    fs::read(&logs[0]).unwrap()
-}
-
-#[test]
-fn what_was_shipped_is_received_and_gone_on_with_and_what_is_wrong_needs_a_person() {
-    for server in servers() {
-        let (stage, mut server) = (Stage::new(), Server::start(&server));
-        let mut all = stage.lines(0, 3000);
-        let now = |server: &Server, more: &[&str]| {
-            stage::Ended::of(
-                &receive(&stage, server, "in", &[&["--until-now"], more].concat()).output().unwrap(),
-            )
-        };
-        until("the server answers", || {
-            (now(&server, &[]).said.contains("nothing was shipped")).then_some(())
-        });
-        stage.ship_to(&server, &["--unit=4K"]).is(0, "");
-        now(&server, &[]).is(0, "");
-        assert!(received(&stage, "in") == all);
-        all.extend(stage.lines(3000, 5000));
-        stage.ship_to(&server, &["--unit=4K"]).is(0, "");
-        server.restart();
-        now(&server, &[&format!("--verify={}", stage.log.display())]).is(0, "");
-        assert!(received(&stage, "in") == all);
-        let had = all.len();
-        // Gone before they were received, and put back to an earlier state.
-        all.extend(stage.lines(5000, 9000));
-        stage.ship_to(&server, &["--unit=4K"]).is(0, "");
-        server.kill();
-        let earlier = stage.dir.path().join("earlier");
-        server.save(&earlier);
-        server.go_on();
-        server.remove_up_to(SUBJECT, server.last(SUBJECT) - 3);
-        now(&server, &[]).is(4, "--accept-gap");
-        now(&server, &["--accept-gap"]).is(0, "have no content");
-        let got = received(&stage, "in");
-        assert!(got.len() < all.len() && got[..had] == all[..had] && all.ends_with(&got[had..]));
-        stage.lines(9000, 9100);
-        stage.ship_to(&server, &[]).is(0, "");
-        now(&server, &[]).is(0, "");
-        server.kill();
-        server.put_back(&earlier);
-        server.go_on();
-        now(&server, &[]).is(4, "put back to an earlier state");
-    }
-}
-
-#[test]
-fn what_was_removed_before_it_was_received_is_said_also_where_nothing_comes_behind_it() {
-    for server in servers() {
-        let (stage, server) = (Stage::new(), Server::start(&server));
-        let now = |more: &[&str]| {
-            stage::Ended::of(
-                &receive(&stage, &server, "in", &[&["--until-now"], more].concat()).output().unwrap(),
-            )
-        };
-        let all = stage.lines(0, 100);
-        stage.ship_to(&server, &[]).is(0, "");
-        now(&[]).is(0, "");
-        stage.lines(100, 200);
-        stage.ship_to(&server, &[]).is(0, "");
-        server.remove_up_to(SUBJECT, server.last(SUBJECT));
-        now(&[]).is(4, "--accept-gap");
-        now(&["--accept-gap"]).is(0, "are gone");
-        assert!(received(&stage, "in") == all);
     }
 }
 
@@ -141,28 +62,6 @@ fn of_the_servers_that_are_named_one_has_to_be_there() {
         for _ in 0..20 {
             ship("--check").is(0, "");
         }
-    }
-}
-
-#[test]
-fn a_receiver_that_follows_waits_for_a_stream_and_goes_on_whoever_is_killed() {
-    for server in servers() {
-        let (stage, mut server) = (Stage::new(), Server::start(&server));
-        let mut random = Random::new(seed());
-        let mut receiver = stage::Shipper::of(&mut receive(&stage, &server, "in", &[]));
-        let mut all = Vec::new();
-        for round in 0..12 {
-            all.extend(stage.lines(round * 1000, round * 1000 + 1000));
-            stage.ship_to(&server, &["--unit=4K", "--timeout=5s"]).is(0, "");
-            thread::sleep(Duration::from_millis(random.below(30)));
-            match round % 3 {
-                0 => server.restart(),
-                1 => receiver = stage::Shipper::of(&mut receive(&stage, &server, "in", &[])),
-                _ => {}
-            }
-        }
-        until("it has all", || (receiver.is_running() && received(&stage, "in") == all).then_some(()));
-        receiver.end().is(0, "");
     }
 }
 
