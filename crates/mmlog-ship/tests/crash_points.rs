@@ -55,14 +55,7 @@ fn ship() {
 fn ended_at(stage: &Stage, point: u64) -> Vec<String> {
     let parameters =
         [("LOG", stage.log.display().to_string()), ("TO", stage.to()), ("END", point.to_string())];
-    let mut actor = Actor::new("ship", &parameters);
-    let mut said = Vec::new();
-    loop {
-        match actor.hear() {
-            line if line.is_empty() || line == "ended" => return said,
-            line => said.push(line),
-        }
-    }
+    stage::said_to_the_end(Actor::new("ship", &parameters))
 }
 
 #[test]

@@ -11,6 +11,8 @@ mod nats_stage;
 #[path = "nats/receiving.rs"]
 mod receiving;
 mod stage;
+#[path = "stage/weather.rs"]
+mod weather;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
@@ -19,8 +21,8 @@ use std::thread;
 use std::time::Duration;
 
 use async_nats::jetstream::stream::{Config, RetentionPolicy, StorageType};
-use common::{Random, message, seed, until};
-use mmlog::{Compress, Compression, Log, Retention, Rotation};
+use common::{Random, seed, until};
+use mmlog::{Compress, Compression, Retention};
 use mmlog_ship::Trouble;
 use mmlog_ship::decide::Content;
 use mmlog_ship::sinks::nats::{Address, NatsSink, Secrets};
@@ -29,6 +31,7 @@ use mmlog_ship::unit::{Header, Kind, Proof};
 use nats_stage::{Server, servers};
 use receiving::{receive, received};
 use stage::{Stage, options};
+use weather::{rotated, write};
 
 /// What the tests ship to.
 const SUBJECT: &str = "logs.app";
@@ -324,25 +327,6 @@ fn a_secret_is_in_a_file_that_others_cannot_read_and_in_no_message() {
         }
         assert!(server.shipped_as(SUBJECT, WHO) == all, "nothing was sent");
     }
-}
-
-fn write(log: &Log, writer: u64, stop: &AtomicBool) {
-    let mut appends = log.writer().unwrap();
-    let mut random = Random::new(writer + 1);
-    let mut number = 0;
-    while !stop.load(Ordering::Relaxed) {
-        for _ in 0..20 {
-            let len = 30 + random.below(400) as usize;
-            appends.append(&message(writer, number, len)).unwrap();
-            number += 1;
-        }
-        thread::sleep(Duration::from_millis(3));
-    }
-}
-
-fn rotated(log: &Log) -> Vec<u8> {
-    let rotated = log.rotate(&Rotation::default()).unwrap();
-    rotated.map(|segment| fs::read(segment.path).unwrap()).unwrap_or_default()
 }
 
 #[test]

@@ -248,14 +248,7 @@ fn a_receiver_that_ends_at_any_point_is_gone_on_for_by_the_next() {
 fn ended_at(stage: &Stage, point: u64) -> Vec<String> {
     let parameters =
         [("FROM", stage.to()), ("TO", into(stage).display().to_string()), ("END", point.to_string())];
-    let mut actor = Actor::new("receive", &parameters);
-    let mut said = Vec::new();
-    loop {
-        match actor.hear() {
-            line if line.is_empty() || line == "ended" => return said,
-            line => said.push(line),
-        }
-    }
+    stage::said_to_the_end(Actor::new("receive", &parameters))
 }
 
 #[test]

@@ -4,6 +4,8 @@
 #[path = "../../../tests/common/mod.rs"]
 mod common;
 mod stage;
+#[path = "stage/weather.rs"]
+mod weather;
 
 use std::fs;
 use std::process::Command;
@@ -11,35 +13,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 
-use common::{Random, message, parse, seed, until};
-use mmlog::{Compress, Compression, Log, Retention, Rotation};
+use common::{Random, parse, seed, until};
+use mmlog::{Compress, Compression, Retention};
 use stage::{Ended, Stage, options};
+use weather::{rotated, write};
 
 /// How often the shipper is killed.
 const KILLS: u64 = 25;
 const WRITERS: u64 = 3;
-
-fn write(log: &Log, writer: u64, stop: &AtomicBool) {
-    let mut appends = log.writer().unwrap();
-    let mut random = Random::new(writer + 1);
-    let mut number = 0;
-    while !stop.load(Ordering::Relaxed) {
-        for _ in 0..20 {
-            let len = 30 + random.below(400) as usize;
-            appends.append(&message(writer, number, len)).unwrap();
-            number += 1;
-        }
-        thread::sleep(Duration::from_millis(3));
-    }
-}
-
-/// Makes the data file an old segment, and says what was in it.
-fn rotated(log: &Log) -> Vec<u8> {
-    log.rotate(&Rotation::default())
-        .unwrap()
-        .map(|segment| fs::read(segment.path).unwrap())
-        .unwrap_or_default()
-}
 
 fn received(stage: &Stage) -> Vec<u8> {
     let into = stage.dir.path().join("into");

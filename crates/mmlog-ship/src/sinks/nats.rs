@@ -29,7 +29,7 @@ use crate::decide::{Content, Tail, Top};
 use crate::trouble::Trouble;
 use crate::unit::Kind;
 pub use address::{Address, Secrets};
-use connection::{Connection, whole};
+use connection::{Connection, away, whole};
 pub use feed::NatsFeed;
 use reading::{Read, read};
 
@@ -80,8 +80,7 @@ impl NatsSink {
         let Connection { client, context, is_gone } =
             Connection::make(&self.address, &self.secrets, self.wait, UNITS).await?;
         let found = streams::find(&context, &self.address, purpose).await?;
-        let stream = context.get_stream_no_info(&found.name).await;
-        let stream = stream.map_err(|e| Trouble::Away(format!("cannot use the stream: {}", whole(&e))))?;
+        let stream = context.get_stream_no_info(&found.name).await.map_err(away("use the stream"))?;
         let longest = (client.max_payload() as u64).min(found.longest.unwrap_or(u64::MAX));
         if longest < 2 * HEADERS {
             return Err(Trouble::Decide(format!(
@@ -97,9 +96,7 @@ impl NatsSink {
 
 impl Link {
     async fn look(&self) -> Result<Tail, Trouble> {
-        let info = self.stream.get_info().await;
-        let info =
-            info.map_err(|e| Trouble::Away(format!("cannot read the stream's state: {}", whole(&e))))?;
+        let info = self.stream.get_info().await.map_err(away("read the stream's state"))?;
         let born = born(&info);
         let state = info.state;
         let mut tail = Tail { born, coordinate: state.last_sequence, top: None, content: Content::Empty };

@@ -95,6 +95,17 @@ impl Stage {
     }
 }
 
+/// What an actor says until it is ended, or says that it has.
+pub(crate) fn said_to_the_end(mut actor: crate::common::Actor) -> Vec<String> {
+    let mut said = Vec::new();
+    loop {
+        match actor.hear() {
+            line if line.is_empty() || line == "ended" => return said,
+            line => said.push(line),
+        }
+    }
+}
+
 /// How a shipper ended.
 #[derive(Debug)]
 pub(crate) struct Ended {

@@ -21,7 +21,7 @@ pub(super) struct Connection {
 /// What a connection runs on; it ends with that.
 pub(super) fn runtime() -> Result<Runtime, Trouble> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
-    runtime.map_err(|e| Trouble::Away(format!("cannot wait for a network: {e}")))
+    runtime.map_err(away("wait for a network"))
 }
 
 impl Connection {
@@ -53,12 +53,17 @@ impl Connection {
         let connecting = options.connect(address.servers.clone());
         let client = match tokio::time::timeout(wait, connecting).await {
             Ok(Ok(client)) => client,
-            Ok(Err(e)) => return Err(Trouble::Away(format!("cannot connect: {}", whole(&e)))),
+            Ok(Err(e)) => return Err(away("connect")(e)),
             Err(_) => return Err(Trouble::Away(format!("no connection within {} s", wait.as_secs()))),
         };
         let context = ContextBuilder::new().timeout(wait).max_ack_inflight(units).build(client.clone());
         Ok(Connection { client, context, is_gone })
     }
+}
+
+/// What may pass; `doing` is what was done: "read the stream's state".
+pub(super) fn away<E: std::error::Error>(doing: &str) -> impl Fn(E) -> Trouble + '_ {
+    move |e| Trouble::Away(format!("cannot {doing}: {}", whole(&e)))
 }
 
 /// An error with what it came from, on one line.

@@ -14,7 +14,7 @@ use tokio::runtime::Runtime;
 
 use super::super::Stored;
 use super::address::{Address, Secrets};
-use super::connection::{Connection, runtime, whole};
+use super::connection::{Connection, away, runtime, whole};
 use super::reading::pairs;
 use crate::receive::{self, Fed, Feed};
 use crate::trouble::Trouble;
@@ -62,7 +62,7 @@ impl NatsFeed {
         let name = match context.stream_by_subject(self.address.subject().to_owned()).await {
             Ok(name) => name,
             Err(e) if e.kind() == GetStreamByNameErrorKind::NotFound => return Ok(None),
-            Err(e) => return Err(Trouble::Away(format!("cannot look for the stream: {}", whole(&e)))),
+            Err(e) => return Err(away("look for the stream")(e)),
         };
         let stream = context.get_stream(&name).await;
         let stream =
@@ -92,12 +92,13 @@ impl Link {
                 num_replicas: 1,
                 ..Config::default()
             };
-            let consumer = self.stream.create_consumer(config).await;
-            let consumer =
-                consumer.map_err(|e| Trouble::Away(format!("cannot read from the stream: {}", whole(&e))))?;
-            let messages = consumer.stream().max_messages_per_batch(self.batch).messages().await;
-            let messages =
-                messages.map_err(|e| Trouble::Away(format!("cannot read from the stream: {}", whole(&e))))?;
+            let consumer = self.stream.create_consumer(config).await.map_err(away("read from the stream"))?;
+            let messages = consumer
+                .stream()
+                .max_messages_per_batch(self.batch)
+                .messages()
+                .await
+                .map_err(away("read from the stream"))?;
             self.messages = Some(messages);
         }
         self.messages.as_mut().ok_or_else(|| Trouble::Away("the connection was cut".to_owned()))
@@ -108,8 +109,7 @@ impl Link {
         let Ok(message) = waited else { return self.late(accept_gap).await };
         self.late = 0;
         let message = message.ok_or_else(|| Trouble::Away("the stream gives no more".to_owned()))?;
-        let message =
-            message.map_err(|e| Trouble::Away(format!("cannot read from the stream: {}", whole(&e))))?;
+        let message = message.map_err(away("read from the stream"))?;
         let at = message
             .info()
             .map_err(|e| Trouble::Away(format!("a message without its place: {e}")))?
@@ -129,9 +129,7 @@ impl Link {
 
     /// Nothing has come: there is nothing, or it was removed, or it takes its time.
     async fn late(&mut self, accept_gap: bool) -> Result<Fed, Trouble> {
-        let info = self.stream.get_info().await;
-        let info =
-            info.map_err(|e| Trouble::Away(format!("cannot read the stream's state: {}", whole(&e))))?;
+        let info = self.stream.get_info().await.map_err(away("read the stream's state"))?;
         if super::born(&info) != self.born {
             return Err(Trouble::Away("it was made anew".to_owned()));
         }

@@ -6,7 +6,7 @@ use async_nats::jetstream::stream::{Config, RetentionPolicy, StorageType};
 
 use super::super::Purpose;
 use super::address::Address;
-use super::whole;
+use super::connection::{away, whole};
 use crate::trouble::Trouble;
 
 /// An id is kept in the server's memory for so long; that is not what the fence stands on.
@@ -29,7 +29,7 @@ pub(super) async fn find(context: &Context, address: &Address, purpose: Purpose)
             stream.cached_info().config.clone()
         }
         Err(e) if e.kind() == GetStreamByNameErrorKind::NotFound => make(context, address, purpose).await?,
-        Err(e) => return Err(Trouble::Away(format!("cannot look for the stream: {}", whole(&e)))),
+        Err(e) => return Err(away("look for the stream")(e)),
     };
     if let Some(why) = unfit(&config, &address.subject) {
         return Err(Trouble::Decide(format!(
@@ -57,8 +57,7 @@ async fn make(context: &Context, address: &Address, purpose: Purpose) -> Result<
         duplicate_window: DUPLICATES,
         ..Config::default()
     };
-    let made = context.create_stream(config).await;
-    let made = made.map_err(|e| Trouble::Away(format!("cannot make the stream: {}", whole(&e))))?;
+    let made = context.create_stream(config).await.map_err(away("make the stream"))?;
     Ok(made.cached_info().config.clone())
 }
 
@@ -81,9 +80,6 @@ fn unfit(config: &Config, subject: &str) -> Option<&'static str> {
     }
     if config.sealed {
         return Some("is sealed");
-    }
-    if config.allow_rollup {
-        return None;
     }
     None
 }
