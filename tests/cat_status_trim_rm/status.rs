@@ -420,3 +420,22 @@ fn what_is_wrong_is_said_once_where_both_streams_are_one_file() {
     let said = std::fs::read_to_string(said).unwrap();
     assert!(said.starts_with("DAMAGED") && said.matches("the log was removed").count() == 1, "{said}");
 }
+
+#[test]
+fn a_program_that_writes_to_a_removed_log_is_named_where_the_log_was_made_anew() {
+    let scratch = Scratch::new();
+    let (path, _log, _writer) = live(&scratch);
+    std::fs::remove_file(&path).unwrap();
+    std::fs::remove_file(metadata_of(&path)).unwrap();
+    assert_eq!(mmlogctl("init", &path).run().code, 0);
+    let found = mmlogctl("check", &path).run();
+    let me = std::process::id().to_string();
+    let says = "the log that was here before was removed, for ";
+    assert!(found.code == 1 && found.text().contains(says) && found.text().contains(&me), "{found:?}");
+    assert!(found.text().contains("what it appends is in no log"), "{found:?}");
+    // Who only has a removed file open loses nothing.
+    drop((_writer, _log));
+    let _reader = std::fs::File::open(&path).unwrap();
+    let found = mmlogctl("check", &path).run();
+    assert_eq!(found.code, 0, "{found:?}");
+}

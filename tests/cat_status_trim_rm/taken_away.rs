@@ -148,8 +148,14 @@ fn a_log_that_was_removed_under_a_writer_is_said_to_be_open_still_and_by_whom() 
     let (command, _) = said_by_all(&log, &who, &["cat"]);
     paste(&command);
     assert_eq!(bytes_of(&format!("{}.saved", log.display())), b"one\n");
-    assert_eq!(mmlogctl("check", &log).run().code, 0);
+    // It goes on there, and it only.
+    let found = mmlogctl("check", &log).run();
+    assert!(
+        found.code == 1 && found.text().contains("the log that was here before was removed"),
+        "{found:?}"
+    );
     writer.end();
+    assert_eq!(mmlogctl("check", &log).run().code, 0);
     mmlogctl("rm", &log).run().is_success();
     let ended = mmlogctl("status", &log).run();
     assert!(ended.stderr.contains("no such log") && !ended.stderr.contains("open still"), "{ended:?}");

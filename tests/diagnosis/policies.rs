@@ -112,6 +112,12 @@ fn a_rotation_is_not_overdue_for_somebody_who_is_gone_or_for_space_that_is_there
         let found = of(&status, FindingId::RotationOverdue).unwrap();
         assert!(found.sentence.contains(says), "{found:?}");
     }
+    status.file.inodes = Some((0, 64));
+    let found = of(&status, FindingId::InodesUsedUp).unwrap();
+    assert!(found.sentence.contains("(0 of 64 free), for at least 40 s: appends go on"), "{found:?}");
+    status.policy.undone.clear();
+    let found = of(&status, FindingId::InodesUsedUp).unwrap();
+    assert!(found.sentence.contains("(0 of 64 free): appends go on"), "{found:?}");
 }
 
 /// As it is on a disk of 24 MiB, of which so much is free: a segment of each of these sizes, the last the current one.

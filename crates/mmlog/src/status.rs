@@ -471,6 +471,8 @@ pub struct Status {
     pub flaws: Vec<SegmentFlaw>,
     /// Who keeps blocks of segments that were removed, as far as this user may see.
     pub removed_held: Vec<RemovedHeld>,
+    /// Who appends to a log that was at this path before, and was removed, as far as this user may see.
+    pub former: Option<StillOpen>,
     /// The first position that prune has kept.
     pub first_kept: u64,
     /// Consumers that prune keeps bytes for, the one that needs most first.

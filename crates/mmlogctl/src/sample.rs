@@ -220,6 +220,7 @@ pub(crate) fn worst() -> Status {
         segments: vec![segment(1), segment(0)],
         flaws: vec![flaw],
         removed_held: Vec::new(),
+        former: None,
         first_kept: 1 << 60,
         holds: (0..64).map(hold).collect(),
         followers: (0..256).rev().map(|n| follower(n << 32)).collect(),

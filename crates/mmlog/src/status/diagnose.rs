@@ -61,6 +61,7 @@ impl Status {
         found.extend(self.recovered());
         found.extend(self.not_recovered());
         found.extend(self.space_held());
+        found.extend(self.former_log());
         found.extend(self.holed());
         found.extend(self.slack());
         found.extend(self.outside_bytes());

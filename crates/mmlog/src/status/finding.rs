@@ -100,6 +100,8 @@ findings! {
     NotRecovered = "not-recovered",
     /// Processes keep the blocks of segments that were removed.
     SpaceHeld = "space-held",
+    /// Processes append to a log that was at this path before, and was removed.
+    FormerLog = "former-log",
     /// Ranges that writers reserved and never finished.
     Holes = "holes",
     /// Zeros behind the last byte, which no writer owns: the last one ended without closing the log.

@@ -1,5 +1,6 @@
 //! Looking: one snapshot, and since when things have been as they are.
 
+use std::cell::OnceCell;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -10,7 +11,7 @@ use super::flaws::Peeks;
 use super::outputs::Outputs;
 use super::{
     ClockDoubt, Durability, InFlight, Lock, LogId, OutputFull, OutsideBytes, PolicyStatus, RemovedHeld, Seat,
-    Seen, State, Status, Thresholds, WriterStatus, facts, outside, segments, still_open,
+    Seen, State, Status, StillOpen, Thresholds, WriterStatus, facts, outside, segments, still_open,
 };
 use crate::error::{At, Fault, Result};
 use crate::files::{Config, Files, Intent, owner};
@@ -69,6 +70,8 @@ pub struct Observer {
     strangers: Lately<u64, Vec<Opener>>,
     /// Who has removed segments open.
     held: Lately<(), Vec<RemovedHeld>>,
+    /// Who has the files of a log open that was at this path before.
+    former: Lately<(), Option<StillOpen>>,
     /// Who has the data file open that is not at its path, by its inode.
     openers: Lately<u64, (Vec<Opener>, bool)>,
 }
@@ -128,6 +131,7 @@ impl Observer {
             has_looked: false,
             strangers: Lately(None),
             held: Lately(None),
+            former: Lately(None),
             openers: Lately(None),
         }
     }
@@ -232,6 +236,7 @@ impl Observer {
             segments: all,
             flaws,
             removed_held: self.held.of((), || segments::removed_held(files)).clone(),
+            former: None,
             first_kept: files.first_kept(),
             holds,
             followers,
@@ -245,20 +250,26 @@ impl Observer {
         still_open::look(files, &mut status.damage, |inode| {
             self.openers.of(inode, || openers_of(files.place.directory_fd(), inode)).clone()
         });
-        // At rest what they put behind the log is taken in. It takes a look at every descriptor of everybody, which whoever
-        // looks once is not to pay for.
-        if std::mem::replace(&mut self.has_looked, true)
-            && status.writers.iter().any(|w| w.alive != Ok(false))
-        {
-            let inode = status.file.inode;
-            let writers = &status.writers;
-            status
-                .strangers
-                .clone_from(self.strangers.of(inode, || outside::strangers(files, inode, writers)));
+        // It takes a look at every descriptor of everybody, which whoever looks once is not to pay for.
+        if std::mem::replace(&mut self.has_looked, true) {
+            self.look_at_others(files, &mut status);
         }
         files.intact()?;
         status.conclude(&Thresholds::default());
         Ok(status)
+    }
+
+    /// Who else writes to the log's file, and to one that was here before.
+    fn look_at_others(&mut self, files: &Files, status: &mut Status) {
+        let all = OnceCell::new();
+        let links = || &**all.get_or_init(|| files.place.links());
+        status.former.clone_from(self.former.of((), || still_open::former(files, links())));
+        // At rest what they put behind the log is taken in.
+        if status.writers.iter().any(|w| w.alive != Ok(false)) {
+            let (inode, writers) = (status.file.inode, &status.writers);
+            let strangers = self.strangers.of(inode, || outside::strangers(files, inode, writers, links()));
+            status.strangers.clone_from(strangers);
+        }
     }
 
     fn writer(

@@ -9,7 +9,7 @@ use super::{Finding, FindingId, State, Status, WriterStatus};
 use crate::error::quoted;
 use crate::files::Files;
 use crate::sync::Ordering;
-use crate::sys::holders::{Opener, who_may_write};
+use crate::sys::holders::{Link, Opener, who_may_write};
 use crate::sys::place::Part;
 use crate::sys::process::time_of;
 use crate::units::{ago, agree, listed, size};
@@ -47,11 +47,11 @@ impl OutsideBytes {
 
 /// Programs that have the data file at the path open for writing, and nothing else of the log, as far as this user may see. Its
 /// writers are known.
-pub(super) fn strangers(files: &Files, inode: u64, writers: &[WriterStatus]) -> Vec<Opener> {
+pub(super) fn strangers(files: &Files, inode: u64, writers: &[WriterStatus], all: &[Link]) -> Vec<Opener> {
     let Ok(directory) = files.place.directory_path().canonicalize() else { return Vec::new() };
     let path = directory.join(files.place.name(Part::Data));
     let writers = writers.iter().filter_map(|w| w.seat.pid).collect();
-    let mut found = who_may_write(files.place.directory_fd(), &files.place.links(), &path, inode, &writers);
+    let mut found = who_may_write(files.place.directory_fd(), all, &path, inode, &writers);
     found.retain(|opener| !files.may_be_held_by(opener.pid));
     found
 }

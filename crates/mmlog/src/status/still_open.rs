@@ -11,7 +11,7 @@ use std::time::{Duration, SystemTime};
 use super::{Damage, FindingId, facts};
 use crate::files::{Files, METADATA_SUFFIX, moved, owner};
 use crate::names::SegmentName;
-use crate::sys::holders::{Link, Opener, links, openers_of_removed};
+use crate::sys::holders::{Link, Opener, links, openers_of_removed, writers_of_removed};
 use crate::sys::mounts::Table;
 use crate::sys::place::{Access, Part, Place};
 
@@ -62,6 +62,22 @@ pub(super) fn look(
         let open = StillOpen { by, is_unseen, save_as, saved, saved_at: saved_at.flatten(), gone_since };
         damage.still_open = damage.moved_to.is_none().then_some(open);
     }
+}
+
+/// Who writes to a log that was at this path before: both its files were removed, and it has not opened the log since.
+pub(super) fn former(files: &Files, all: &[Link]) -> Option<StillOpen> {
+    let directory = files.place.directory_path().canonicalize().ok()?;
+    let path = |part| directory.join(files.place.name(part));
+    let metadata = openers_of_removed(files.place.directory_fd(), all, &path(Part::Metadata));
+    // A removed old segment may have had the name of the log, too.
+    let was_its = |opener: &Opener| metadata.iter().any(|other| other.pid == opener.pid);
+    if metadata.is_empty() {
+        return None;
+    }
+    let mut by = writers_of_removed(files.place.directory_fd(), all, &path(Part::Data));
+    by.retain(|opener| opener.pid != std::process::id() && was_its(opener));
+    let gone_since = by.first()?.gone_since();
+    Some(StillOpen { by, gone_since, save_as: free_name(files.path()), ..StillOpen::default() })
 }
 
 /// Whether that file is at a path of another process's here, too. Nobody is asked who may not answer.

@@ -203,6 +203,19 @@ pub(crate) fn openers_of_removed(place: impl AsFd, all: &[Link], path: &Path) ->
     found
 }
 
+/// Those of [`openers_of_removed`] that have it open for writing.
+pub(crate) fn writers_of_removed(place: impl AsFd, all: &[Link], path: &Path) -> Vec<Opener> {
+    let mut found = openers_of_removed(place, all, path);
+    found.retain(|opener| may_write(opener.pid, opener.fd));
+    found
+}
+
+/// Whether a process may write through that descriptor, as far as that can be seen.
+fn may_write(pid: u32, fd: i32) -> bool {
+    let flags = facts(&pid.to_string(), fd).ok().and_then(|facts| facts.flags);
+    flags.is_some_and(|flags| flags & OFlags::ACCMODE.bits() != OFlags::RDONLY.bits())
+}
+
 /// Those of [`openers_at`] that have it open for writing, but for some: each costs a dozen calls.
 pub(crate) fn who_may_write(
     place: impl AsFd,
@@ -211,11 +224,7 @@ pub(crate) fn who_may_write(
     inode: u64,
     but: &HashSet<u32>,
 ) -> Vec<Opener> {
-    openers_by(place, all, path, inode, |link| {
-        let flags = || facts(&link.pid.to_string(), link.fd).ok()?.flags;
-        !but.contains(&link.pid)
-            && flags().is_some_and(|flags| flags & OFlags::ACCMODE.bits() != OFlags::RDONLY.bits())
-    })
+    openers_by(place, all, path, inode, |link| !but.contains(&link.pid) && may_write(link.pid, link.fd))
 }
 
 fn openers_by(

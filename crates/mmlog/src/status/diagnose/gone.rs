@@ -3,9 +3,9 @@
 use std::path::Path;
 use std::time::SystemTime;
 
-use super::critical;
 use super::stuck::since;
 use super::who::until_now;
+use super::{critical, warning};
 use crate::error::{Class, Error, Fault, moves_aside, quoted, shown};
 use crate::files::moved::{Stray, metadata_at};
 use crate::files::{METADATA_SUFFIX, moved};
@@ -145,6 +145,23 @@ impl Status {
             }
             _ => (recreate, goes_on.to_owned()),
         }
+    }
+
+    /// What a program writes into that nobody opens any more.
+    pub(super) fn former_log(&self) -> Option<Finding> {
+        let open = self.former.as_ref()?;
+        let first = open.by.first()?;
+        let (they_append, they_need, them) = match open.by.len() {
+            1 => ("it appends", "it needs", "it"),
+            _ => ("they append", "they need", "them"),
+        };
+        let sentence = format!(
+            "the log that was here before was removed{}, and {}: what {they_append} is in no log until {they_need} more space",
+            lasts(open.gone_since),
+            have_open(&open.by, "")
+        );
+        let next = format!("`{}` saves that; then restart {them}", saves(first, &open.save_as));
+        Some(warning(FindingId::FormerLog, State::Warning, sentence, next).of(first.pid))
     }
 
     /// And since when he writes.

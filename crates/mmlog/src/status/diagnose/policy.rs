@@ -19,7 +19,7 @@ use crate::units::{ago, counted, lasting, size};
 const OVERSHOOT: Duration = Duration::from_secs(1);
 
 /// It failed for want of space on the file system, or of an inode, which is everybody's.
-const fn is_for_space(undone: &PolicyUndone) -> bool {
+pub(super) const fn is_for_space(undone: &PolicyUndone) -> bool {
     undone.of_log && undone.errno == libc::ENOSPC
 }
 

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use super::gone;
+use super::policy::is_for_space;
 use super::who::{self, Person};
 use super::{critical, info, quoted, warning};
 use crate::error::{too_large, with_log};
@@ -243,8 +245,11 @@ impl Status {
     pub(super) fn inodes(&self) -> Option<Finding> {
         let (free, all) = self.file.inodes.filter(|(free, all)| *free == 0 && *all > 0)?;
         let directory = self.directory();
+        // What tried to make one knows since when there is none.
+        let tried = self.policy.undone.iter().filter(|undone| is_for_space(undone));
+        let lasts = gone::lasts(tried.filter_map(|undone| undone.since).min());
         let sentence = format!(
-            "no inode is left on its file system ({free} of {all} free): appends go on, and neither a rotation nor a new log can make its file"
+            "no inode is left on its file system ({free} of {all} free){lasts}: appends go on, and neither a rotation nor a new log can make its file"
         );
         let next =
             format!("`df -i {directory}` tells; remove files that nobody needs, many small ones first");

@@ -90,6 +90,27 @@ pub(super) const INCIDENTS: &[Incident] = &[
         cure: Cure::CommandThenPeople("look at what is saved", is_saved),
     },
     Incident {
+        name: FindingId::FormerLog.name(),
+        finding: FindingId::FormerLog,
+        about: "Somebody removed both files while a program was writing to them, and the log was made anew.",
+        needs: "",
+        stage: |stage| {
+            let pid = in_use(stage, |stage| stage.log.clone())?;
+            fs::remove_file(&stage.log)?;
+            fs::remove_file(stage.metadata())?;
+            stage.tool("init").arg(&stage.log).finish(b"")?.or_fail("init")?;
+            Ok(Some(pid))
+        },
+        command: "cp --sparse=always {descriptor} {log}.saved",
+        cure: Cure::CommandThenPeople(
+            "restart the program (here: end it), and look at what is saved",
+            |stage| {
+                stage.end_actors();
+                is_saved(stage)
+            },
+        ),
+    },
+    Incident {
         name: "metadata-removed",
         finding: FindingId::Unreadable,
         about: "Somebody removed the metadata while a program was writing: that one goes on, and nobody else can.",
