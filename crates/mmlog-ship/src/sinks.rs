@@ -14,6 +14,13 @@ pub mod exec;
 pub mod file;
 #[cfg(feature = "nats")]
 pub mod nats;
+#[cfg(feature = "nats")]
+mod reading;
+#[cfg(feature = "nats")]
+mod secrets;
+
+#[cfg(feature = "nats")]
+pub use secrets::Secrets;
 
 /// What a sink can promise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -8,11 +8,13 @@ use clap::Args;
 use super::TIMEOUT;
 use super::{ReceiveArgs, ShipArgs};
 use crate::receive::Feed;
+#[cfg(feature = "nats")]
+use crate::sinks::Secrets;
 use crate::sinks::Sink;
 use crate::sinks::exec::ExecSink;
 use crate::sinks::file::{FileFeed, FileSink};
 #[cfg(feature = "nats")]
-use crate::sinks::nats::{Address, NatsFeed, NatsSink, Secrets};
+use crate::sinks::nats::{self, NatsFeed, NatsSink};
 use crate::trouble::{Trouble, shown};
 
 /// How a server is talked to.
@@ -28,20 +30,24 @@ pub(super) struct Server {
 
 #[cfg(feature = "nats")]
 impl Server {
-    fn nats(&self, address: &str) -> Result<(Address, Secrets), Trouble> {
-        let address = Address::read(address)?;
-        let secrets = Secrets { credentials: self.credentials.clone(), ca: self.tls_ca.clone() };
-        secrets.check()?;
+    fn secrets(&self) -> Secrets {
+        Secrets { credentials: self.credentials.clone(), ca: self.tls_ca.clone() }
+    }
+
+    fn nats(&self, address: &str) -> Result<(nats::Address, Secrets), Trouble> {
+        let address = nats::Address::read(address)?;
+        let secrets = self.secrets();
+        nats::check(&secrets)?;
         Ok((address, secrets))
     }
 }
 
+/// A sink that was left out when this was built.
 #[cfg(not(feature = "nats"))]
-fn no_nats() -> Trouble {
-    Trouble::Usage(
-        "this build has no nats: the Debian package mmlog-ship has, and `cargo install mmlog-ship --features nats`"
-            .to_owned(),
-    )
+fn lacks(feature: &str) -> Trouble {
+    Trouble::Usage(format!(
+        "this build has no {feature}: the Debian package mmlog-ship has, and `cargo install mmlog-ship --features {feature}`"
+    ))
 }
 
 /// What is received from.
@@ -56,7 +62,7 @@ pub(super) fn feed(args: &ReceiveArgs) -> Result<Box<dyn Feed>, Trouble> {
             Ok(Box::new(NatsFeed::new(address, secrets, TIMEOUT)))
         }
         #[cfg(not(feature = "nats"))]
-        Some(("nats" | "tls", _)) => Err(no_nats()),
+        Some(("nats" | "tls", _)) => Err(lacks("nats")),
         _ => Err(Trouble::Usage(format!(
             "{:?}: nothing is received from there; there are file:DIR and nats://SERVER/SUBJECT",
             args.from.split(':').next().unwrap_or_default()
@@ -88,7 +94,7 @@ pub(super) fn sink(args: &ShipArgs) -> Result<(Box<dyn Sink>, String), Trouble> 
             Ok((Box::new(NatsSink::new(address, secrets, args.timeout.unwrap_or(TIMEOUT))), name))
         }
         #[cfg(not(feature = "nats"))]
-        Some(("nats" | "tls", _)) => Err(no_nats()),
+        Some(("nats" | "tls", _)) => Err(lacks("nats")),
         _ => Err(Trouble::Usage(format!(
             "--to {:?}: no such sink; there are file:DIR, exec and nats://SERVER/SUBJECT",
             args.to.split(':').next().unwrap_or_default()

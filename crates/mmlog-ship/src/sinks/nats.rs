@@ -24,14 +24,15 @@ use async_nats::jetstream::publish::PublishAck;
 use async_nats::jetstream::stream::{Info, RawMessageErrorKind, Stream};
 use tokio::runtime::Runtime;
 
-use super::{Message, Purpose, Sink, Strength};
+use super::reading::{Read, read};
+use super::{Message, Purpose, Secrets, Sink, Strength};
 use crate::decide::{Content, Tail, Top};
 use crate::trouble::Trouble;
 use crate::unit::Kind;
-pub use address::{Address, Secrets};
+pub use address::{Address, check};
 use connection::{Connection, away, whole};
 pub use feed::NatsFeed;
-use reading::{Read, read};
+use reading::pairs;
 
 mod address;
 mod connection;
@@ -127,7 +128,7 @@ impl Link {
     /// The message at that sequence; none where it was removed.
     async fn message(&self, at: u64) -> Result<Option<Read>, Trouble> {
         match self.stream.get_raw_message(at).await {
-            Ok(message) => Ok(Some(read(at, &message.headers))),
+            Ok(message) => Ok(Some(read(at, &pairs(&message.headers)))),
             Err(e) if e.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
             Err(e) => Err(Trouble::Away(format!("cannot read its message {at}: {}", whole(&e)))),
         }

@@ -1,12 +1,10 @@
 //! `nats://SERVER[:PORT][,SERVER[:PORT]...]/SUBJECT[?create=REPLICAS]`; `tls://` for a connection that has to be encrypted.
 
-use std::fs;
-use std::io;
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use async_nats::{ConnectOptions, ServerAddr};
 
+use super::super::secrets::{Secrets, TYPED, word};
 use crate::trouble::{Trouble, shown};
 
 /// Where a stream is.
@@ -18,15 +16,6 @@ pub struct Address {
     pub(super) is_encrypted: bool,
     pub(super) subject: String,
     pub(super) create: Option<usize>,
-}
-
-/// What it takes to be let in; files, read again at each connection.
-#[derive(Clone, Debug, Default)]
-pub struct Secrets {
-    /// What `nsc` makes, or lines `user NAME` and `password WORD`, or `token WORD`.
-    pub credentials: Option<PathBuf>,
-    /// Certificates of who signs for the servers; the system's, if none.
-    pub ca: Option<PathBuf>,
 }
 
 impl Address {
@@ -42,9 +31,7 @@ impl Address {
         let (rest, query) = rest.split_once('?').map_or((rest, None), |(rest, query)| (rest, Some(query)));
         let (servers, subject) = rest.split_once('/').ok_or_else(|| usage("no subject"))?;
         if servers.contains('@') {
-            return Err(usage(
-                "a password in a command line is seen by everybody; put it into a file, and name that with --credentials",
-            ));
+            return Err(usage(TYPED));
         }
         if !is_subject(subject) {
             return Err(usage("no subject of a stream: letters, digits, '-', '_' and dots between them"));
@@ -80,62 +67,30 @@ fn is_subject(text: &str) -> bool {
     text.len() <= 200 && text.split('.').all(is_token)
 }
 
-impl Secrets {
-    /// Whether they are what they should be.
-    ///
-    /// # Errors
-    /// Others may read a secret, or it cannot be read, or is none.
-    pub fn check(&self) -> Result<(), Trouble> {
-        if let Some(path) = &self.credentials {
-            of_secret(path, &self.text(path)?)?;
-        }
-        if let Some(ca) = &self.ca {
-            fs::File::open(ca).map_err(unreadable(ca))?;
-        }
-        Ok(())
-    }
-
-    fn text(&self, path: &Path) -> Result<String, Trouble> {
-        let stat = fs::metadata(path).map_err(unreadable(path))?;
-        if stat.mode() & 0o007 != 0 {
-            return Err(Trouble::Usage(format!(
-                "{}: everybody may read this secret; chmod o= {0}",
-                shown(path)
-            )));
-        }
-        fs::read_to_string(path).map_err(unreadable(path))
-    }
-
-    /// Read again, since secrets are replaced: who finds half of one tries again.
-    pub(super) fn options(&self) -> Result<ConnectOptions, Trouble> {
-        let passes = |trouble: Trouble| Trouble::Away(trouble.to_string());
-        let options = match &self.credentials {
-            None => ConnectOptions::new(),
-            Some(path) => self.text(path).and_then(|text| of_secret(path, &text)).map_err(passes)?,
-        };
-        Ok(match &self.ca {
-            None => options,
-            Some(ca) => options.add_root_certificates(ca.clone()),
-        })
-    }
+/// Whether they are what they should be.
+///
+/// # Errors
+/// Others may read a secret, or it cannot be read, or is none.
+pub fn check(secrets: &Secrets) -> Result<(), Trouble> {
+    secrets.check(&|text, path| options_of(text, path).map(drop))
 }
 
-fn unreadable(path: &Path) -> impl Fn(io::Error) -> Trouble + '_ {
-    move |e| Trouble::Usage(format!("{}: cannot read: {e}", shown(path)))
+/// Read again, since secrets are replaced: who finds half of one tries again.
+pub(super) fn options(secrets: &Secrets) -> Result<ConnectOptions, Trouble> {
+    let options = secrets.read(&options_of)?.unwrap_or_default();
+    Ok(match &secrets.ca {
+        None => options,
+        Some(ca) => options.add_root_certificates(ca.clone()),
+    })
 }
 
 /// Nothing of it is ever shown.
-fn of_secret(path: &Path, text: &str) -> Result<ConnectOptions, Trouble> {
+fn options_of(text: &str, path: &Path) -> Result<ConnectOptions, Trouble> {
     if text.contains("BEGIN NATS USER JWT") {
         let options = ConnectOptions::with_credentials(text);
         return options.map_err(|_| Trouble::Usage(format!("{}: no credentials of NATS", shown(path))));
     }
-    let word = |name: &str| {
-        text.lines()
-            .find_map(|line| line.split_once(' ').filter(|(key, _)| *key == name))
-            .map(|(_, word)| word.trim().to_owned())
-    };
-    match (word("user"), word("password"), word("token")) {
+    match (word(text, "user"), word(text, "password"), word(text, "token")) {
         (Some(user), Some(password), None) => Ok(ConnectOptions::with_user_and_password(user, password)),
         (None, None, Some(token)) => Ok(ConnectOptions::with_token(token)),
         _ => Err(Trouble::Usage(format!(

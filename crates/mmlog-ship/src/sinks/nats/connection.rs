@@ -8,7 +8,8 @@ use async_nats::jetstream::{self, context::ContextBuilder};
 use async_nats::{Client, Event};
 use tokio::runtime::Runtime;
 
-use super::address::{Address, Secrets};
+use super::super::Secrets;
+use super::address::{self, Address};
 use crate::trouble::Trouble;
 
 /// Who is connected, and whether that is still so.
@@ -34,7 +35,7 @@ impl Connection {
     ) -> Result<Connection, Trouble> {
         let is_gone = Arc::new(AtomicBool::new(false));
         let gone = Arc::clone(&is_gone);
-        let options = secrets.options()?;
+        let options = address::options(secrets)?;
         let options = options
             .name("mmlogctl-ship")
             .connection_timeout(wait)

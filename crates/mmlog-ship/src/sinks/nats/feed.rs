@@ -12,8 +12,8 @@ use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
 use futures_util::StreamExt as _;
 use tokio::runtime::Runtime;
 
-use super::super::Stored;
-use super::address::{Address, Secrets};
+use super::super::{Secrets, Stored};
+use super::address::Address;
 use super::connection::{Connection, away, runtime, whole};
 use super::reading::pairs;
 use crate::receive::{self, Fed, Feed};
