@@ -765,7 +765,7 @@ _mmlogctl() {
             if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else :; fi
             ;;
         ship)
-            options="--to --name --checkpoint --from --unit --linger --linger-partial --in-flight --keep-acked --sync --timeout --drain --until-now --check --accept-gap --accept-fork --sink-is-new --credentials --tls-ca --olddir --trust-path --help -h"
+            options="--to --name --checkpoint --from --unit --linger --linger-partial --in-flight --keep-acked --sync --timeout --drain --until-now --give-up --check --accept-gap --accept-fork --sink-is-new --credentials --tls-ca --olddir --trust-path --help -h"
             case $prev in
                 --to)
                     :
@@ -815,6 +815,10 @@ _mmlogctl() {
                     :
                     return
                     ;;
+                --give-up)
+                    :
+                    return
+                    ;;
                 --sink-is-new)
                     _mmlogctl_words "restart continue" "$cur"
                     return
@@ -835,13 +839,17 @@ _mmlogctl() {
             if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
             ;;
         receive)
-            options="--into --label --until-now --verify --accept-gap --credentials --tls-ca --olddir --trust-path --help -h"
+            options="--into --label --until-now --give-up --verify --accept-gap --credentials --tls-ca --olddir --trust-path --help -h"
             case $prev in
                 --into)
                     _mmlogctl_files -d "$cur"
                     return
                     ;;
                 --label)
+                    :
+                    return
+                    ;;
+                --give-up)
                     :
                     return
                     ;;

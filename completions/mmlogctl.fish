@@ -410,6 +410,7 @@ complete -c mmlogctl -n '__mmlogctl_in ship' -l sync -d 'Who makes bytes durable
 complete -c mmlogctl -n '__mmlogctl_in ship' -l timeout -d 'A sink that does not answer for so long is left, and connected to again' -x
 complete -c mmlogctl -n '__mmlogctl_in ship' -l drain -d 'After SIGTERM or SIGINT, what is on its way is waited for so long' -x
 complete -c mmlogctl -n '__mmlogctl_in ship' -l until-now -d 'Ship what is there, and end'
+complete -c mmlogctl -n '__mmlogctl_in ship' -l give-up -d 'With --until-now' -x
 complete -c mmlogctl -n '__mmlogctl_in ship' -l check -d 'Connect, look, say what would happen, and change nothing'
 complete -c mmlogctl -n '__mmlogctl_in ship' -l accept-gap -d 'Announce to the sink what was pruned before it was shipped, and go on'
 complete -c mmlogctl -n '__mmlogctl_in ship' -l accept-fork -d 'Begin a new chain behind the history that the sink has'
@@ -423,6 +424,7 @@ complete -c mmlogctl -n '__mmlogctl_in ship' -k -a '(__mmlogctl_logs)'
 complete -c mmlogctl -n '__mmlogctl_in receive' -l into -d 'The directory of what is received' -x -a '(__fish_complete_directories (commandline -ct))'
 complete -c mmlogctl -n '__mmlogctl_in receive' -l label -d 'Stands before the names of files' -x
 complete -c mmlogctl -n '__mmlogctl_in receive' -l until-now -d 'Receive what is there, and end'
+complete -c mmlogctl -n '__mmlogctl_in receive' -l give-up -d 'With --until-now' -x
 complete -c mmlogctl -n '__mmlogctl_in receive' -l verify -d 'Compare what was received with LOG, byte by byte' -x -a '(__mmlogctl_logs)'
 complete -c mmlogctl -n '__mmlogctl_in receive' -l accept-gap -d 'Make a gap of what is gone from the source before it was received'
 complete -c mmlogctl -n '__mmlogctl_in receive' -l credentials -d 'What it takes to be let in by a server' -r -F

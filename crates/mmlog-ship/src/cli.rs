@@ -113,6 +113,9 @@ pub struct ShipArgs {
     /// Ship what is there, and end.
     #[arg(long)]
     until_now: bool,
+    /// With --until-now: a sink that was not reached for so long, over all tries, is given up, with exit code 1.
+    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = typed_duration)]
+    give_up: Duration,
     /// Connect, look, say what would happen, and change nothing.
     #[arg(long, conflicts_with = "until_now")]
     check: bool,
@@ -152,6 +155,9 @@ pub struct ReceiveArgs {
     /// Receive what is there, and end.
     #[arg(long)]
     until_now: bool,
+    /// With --until-now: a source that was not reached for so long, over all tries, is given up, with exit code 1.
+    #[arg(long, value_name = "DUR", default_value = "30s", value_parser = typed_duration)]
+    give_up: Duration,
     /// Compare what was received with LOG, byte by byte. Receives what is there, and ends.
     #[arg(long, value_name = "LOG")]
     verify: Option<PathBuf>,
@@ -293,14 +299,14 @@ fn stop() -> Result<Arc<AtomicBool>, Trouble> {
 }
 
 fn ship(args: &ShipArgs) -> Result<(), Trouble> {
-    let (mut sink, default) = ends::sink(args)?;
+    let stop = stop()?;
+    let (mut sink, default) = ends::sink(args, &stop)?;
     let name = args.name.clone().unwrap_or(default);
     if name.is_empty() || name.len() > NAME || !name.bytes().all(is_plain) || name.starts_with('.') {
         return Err(Trouble::Usage(format!(
             "{name:?} is no name of a shipper: letters, digits, '.', '_' and '-', at most {NAME}; say another one with --name"
         )));
     }
-    let stop = stop()?;
     let longest = if args.command.is_empty() { TIMEOUT } else { RUN };
     let timeout = args.timeout.unwrap_or(longest);
     let plan = Plan {
@@ -338,6 +344,7 @@ fn ship(args: &ShipArgs) -> Result<(), Trouble> {
         timeout,
         drain: args.drain,
         until_now: args.until_now,
+        give_up: args.give_up,
         stop: Arc::clone(&stop),
         say: notice,
     };
@@ -350,12 +357,13 @@ fn ship(args: &ShipArgs) -> Result<(), Trouble> {
 }
 
 fn receive(args: &ReceiveArgs) -> Result<(), Trouble> {
-    let mut feed = ends::feed(args)?;
     let stop = stop()?;
+    let mut feed = ends::feed(args, &stop)?;
     let plan = receive::Plan {
         into: args.into.clone(),
         label: args.label.clone(),
         until_now: args.until_now || args.verify.is_some(),
+        give_up: args.give_up,
         accept_gap: args.accept_gap,
         stop: Arc::clone(&stop),
         say: notice,

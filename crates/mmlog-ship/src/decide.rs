@@ -8,6 +8,7 @@
 //! | any | this log, its bytes pruned | kept from there on | the same, unproven, said |
 //! | any | this log, as proven | pruned behind it | [`Gap`](Stop::Gap), or, accepted, announced |
 //! | any | this log, otherwise than proven | | [`Fork`](Stop::Fork) |
+//! | any | this log, and a gap behind that the log has bytes for | | `Fork` |
 //! | any | this log, beyond what is durable | | `Fork` |
 //! | beyond what is durable | any | | `Fork`: the log went back |
 //! | above what was trimmed | trimmed, then openings or nothing | as written down | `Resume` at the checkpoint |
@@ -97,6 +98,10 @@ pub struct Ask {
     pub start: u64,
     /// The sum that is to come of it.
     pub wanted: u64,
+    /// Where the sink's content ends: from there to `end` it was told that there are no bytes.
+    pub gap: u64,
+    /// Behind the last of those.
+    pub end: u64,
 }
 
 /// The answer.
@@ -202,21 +207,20 @@ pub enum Decision {
 /// back to an earlier copy. Only where the log begins later, what was written down stands for its bytes.
 pub fn ask(known: Option<&Known>, tail: &Tail, log: &Log) -> Option<Ask> {
     let place = known.filter(|known| known.log == log.id).and_then(|known| known.place);
-    let theirs = match &tail.content {
-        Content::Unit(header) if header.log == log.id => header.proof,
+    let (theirs, end) = match &tail.content {
+        Content::Unit(header) if header.log == log.id => (header.proof, header.to),
         // What the sink has no more was written down.
-        Content::Trimmed(_) => place?.proof,
+        Content::Trimmed(_) => place.map(|place| (place.proof, place.to))?,
         _ => return None,
     };
-    let whole = Ask { from: theirs.from, to: theirs.to, start: 0, wanted: theirs.sum };
+    let gap = theirs.to;
+    let whole = Ask { from: theirs.from, to: theirs.to, start: 0, wanted: theirs.sum, gap, end };
     if theirs.from >= log.oldest {
         return Some(whole);
     }
     Some(match place.map(|place| place.proof).filter(|ours| ours.from == theirs.from) {
-        Some(ours) if ours.to <= theirs.to => {
-            Ask { from: ours.to, to: theirs.to, start: ours.sum, wanted: theirs.sum }
-        }
-        Some(ours) => Ask { from: theirs.to, to: ours.to, start: theirs.sum, wanted: ours.sum },
+        Some(ours) if ours.to <= theirs.to => Ask { from: ours.to, start: ours.sum, ..whole },
+        Some(ours) => Ask { from: theirs.to, to: ours.to, start: theirs.sum, wanted: ours.sum, ..whole },
         None => whole,
     })
 }

@@ -14,13 +14,17 @@ use std::time::{Duration, Instant};
 use mmlog::crash::crash_point;
 use nix::libc;
 
-use crate::run::pace::{GIVE_UP, Pace};
+use crate::run::pace::Pace;
 use crate::sinks::Stored;
 use crate::store::{self, Store};
 use crate::trouble::{Trouble, failed, shown};
-use crate::unit::{Id, Kind, Why};
+use crate::unit::{Id, Kind};
+use overlap::Overlap;
+use received::Absent;
 use state::{Chain, State};
 
+mod overlap;
+mod received;
 mod state;
 mod verify;
 
@@ -41,6 +45,8 @@ pub struct Plan {
     pub label: Option<String>,
     /// Ends behind what is there.
     pub until_now: bool,
+    /// It waits no longer for a sink that is away then.
+    pub give_up: Duration,
     /// What is gone from the sink is a gap.
     pub accept_gap: bool,
     /// Ends when it is raised.
@@ -54,7 +60,7 @@ pub struct Plan {
 pub enum Fed {
     /// A unit, its sum checked.
     Unit(Stored),
-    /// These units are not there any more, and somebody accepted that.
+    /// These are not there any more.
     Missing {
         /// The first.
         from: u64,
@@ -78,31 +84,24 @@ pub trait Feed {
     /// One that [passes](Trouble::passes) is tried again.
     fn open(&mut self) -> Result<Option<u64>, Trouble>;
 
-    /// Goes on behind that unit, which has to be there with that id if it is; with the oldest, if the coordinate is 0.
+    /// Goes on behind that unit; with the oldest, if the coordinate is 0. Says whether that can be: the unit is there with that id, or was
+    /// removed as the oldest are, or nobody knows its id (0). Otherwise the sink was put back to an earlier state: it may have been
+    /// filled again, or not.
     ///
     /// # Errors
     /// As [`open`](Self::open).
-    fn begin(&mut self, coordinate: u64, id: Id) -> Result<(), Trouble>;
+    fn begin(&mut self, coordinate: u64, id: Id) -> Result<bool, Trouble>;
 
     /// What comes next. It may wait a moment for it.
     ///
     /// # Errors
-    /// As [`open`](Self::open).
-    fn next(&mut self, accept_gap: bool) -> Result<Fed, Trouble>;
+    /// As [`open`](Self::open). [`put_back`] where the sink has less than it had: it is opened again then.
+    fn next(&mut self) -> Result<Fed, Trouble>;
 }
 
-/// The sink says something else than it said.
-pub(crate) fn went_back(name: &str, coordinate: u64) -> String {
-    format!(
-        "{name}: the unit at {coordinate} is another one than was received, or is gone: this was put back to an earlier state; receive into another directory"
-    )
-}
-
-/// Units were removed before they were received.
-pub(crate) fn gone(name: &str, from: u64, to: u64) -> String {
-    format!(
-        "{name}: units {from} to {to} are gone before they were received; --accept-gap makes what they had a gap"
-    )
+/// The sink has less than it had.
+pub(crate) fn put_back() -> Trouble {
+    Trouble::Refused("what it had is not there any more: it is read again".to_owned())
 }
 
 struct Receiver<'a> {
@@ -115,6 +114,12 @@ struct Receiver<'a> {
     unsaved: u64,
     is_changed: bool,
     pace: Pace,
+    /// Units that are not there any more, ahead of what comes next.
+    missing: Option<(u64, u64)>,
+    /// A unit that did not follow: all that is there is compared with what was received, once.
+    suspect: Option<u64>,
+    is_doubtful: bool,
+    overlap: Option<Overlap>,
 }
 
 /// Whether there was something.
@@ -148,8 +153,21 @@ pub fn receive(plan: &Plan, feed: &mut dyn Feed) -> Result<(), Trouble> {
     };
     let from = feed.name().to_owned();
     let (since, pace) = (Instant::now(), Pace::new());
-    let mut receiver =
-        Receiver { plan, from, store, state, out: None, since, unsaved: 0, is_changed: false, pace };
+    let mut receiver = Receiver {
+        plan,
+        from,
+        store,
+        state,
+        out: None,
+        since,
+        unsaved: 0,
+        is_changed: false,
+        pace,
+        missing: None,
+        suspect: None,
+        is_doubtful: false,
+        overlap: None,
+    };
     receiver.take_up()?;
     let ended = receiver.go(feed);
     receiver.save()?;
@@ -166,7 +184,7 @@ impl Receiver<'_> {
         let mut is_open = false;
         while !self.plan.stop.load(Ordering::Acquire) {
             let went = match is_open {
-                true => feed.next(self.plan.accept_gap).and_then(|fed| self.hear(fed)),
+                true => feed.next().and_then(|fed| self.hear(fed)),
                 false => self.connect(feed),
             };
             match went {
@@ -180,7 +198,7 @@ impl Receiver<'_> {
                 }
                 Err(trouble) if trouble.passes() => {
                     is_open = false;
-                    self.away(trouble)?;
+                    self.away(&trouble)?;
                 }
                 Err(trouble) => return Err(trouble),
             }
@@ -208,7 +226,12 @@ impl Receiver<'_> {
                 self.from
             )));
         }
-        feed.begin(self.state.coordinate, self.state.id)?;
+        (self.missing, self.overlap) = (None, None);
+        let is_there = feed.begin(self.state.coordinate, self.state.id)?;
+        if std::mem::take(&mut self.is_doubtful) || !is_there {
+            self.compare_from_here()?;
+            feed.begin(0, 0)?;
+        }
         Ok(Went::On)
     }
 
@@ -217,14 +240,18 @@ impl Receiver<'_> {
         match fed {
             Fed::Unit(unit) => self.take(&unit)?,
             Fed::Missing { from, to } => {
-                (self.plan.say)(&format!(
-                    "{}: units {from} to {to} are gone; what they had is a gap",
-                    self.from
-                ));
-                (self.state.coordinate, self.state.id) = (to, 0);
+                if let Some(overlap) = &mut self.overlap {
+                    overlap.passed();
+                }
+                let from = self.missing.map_or(from, |(first, _)| first);
+                self.missing = Some((from, to));
+                return Ok(Went::On);
             }
             Fed::Later => return Ok(Went::On),
-            Fed::Nothing => {}
+            Fed::Nothing => {
+                self.without_missing(None)?;
+                self.compared_all();
+            }
         }
         if let Some(text) = self.pace.reached(&self.from) {
             (self.plan.say)(&text);
@@ -233,16 +260,17 @@ impl Receiver<'_> {
     }
 
     /// Waits until the sink may be there again.
-    fn away(&mut self, trouble: Trouble) -> Result<(), Trouble> {
-        if self.plan.until_now && self.pace.is_away_for(GIVE_UP) {
-            return Err(trouble);
-        }
-        if let Some(text) = self.pace.gone(&trouble, &self.from) {
+    fn away(&mut self, trouble: &Trouble) -> Result<(), Trouble> {
+        let is_stopped = self.plan.stop.load(Ordering::Acquire);
+        if let Some(text) = self.pace.gone(trouble, &self.from).filter(|_| !is_stopped) {
             (self.plan.say)(&text);
         }
         self.save()?;
         self.pace.retry_later();
         while !self.pace.is_time() && !self.plan.stop.load(Ordering::Acquire) {
+            if let Some(why) = self.pace.is_away_for(self.plan.give_up).filter(|_| self.plan.until_now) {
+                return Err(why);
+            }
             std::thread::sleep(self.pace.nap().min(NAP));
         }
         Ok(())
@@ -277,30 +305,68 @@ impl Receiver<'_> {
         Ok(Out { bytes: open(".log")?, gaps: open(".gaps")? })
     }
 
+    /// What is gone from the sink is a gap, if somebody accepted that. What comes behind it may say that it was nothing of the chain.
+    fn without_missing(&mut self, next: Option<&Stored>) -> Result<(), Trouble> {
+        let Some((from, to)) = self.missing.take() else { return Ok(()) };
+        let is_compared = self.overlap.is_some();
+        let follows = next.is_some_and(|next| next.header.after == self.state.id && self.state.id != 0);
+        if is_compared || follows {
+            return Ok(());
+        }
+        if !self.plan.accept_gap {
+            return Err(Trouble::Decide(format!(
+                "{}: units {from} to {to} are gone before they were received; --accept-gap makes what they had a gap",
+                self.from
+            )));
+        }
+        (self.plan.say)(&format!("{}: units {from} to {to} are gone; what they had is a gap", self.from));
+        (self.state.coordinate, self.state.id, self.is_changed) = (to, 0, true);
+        Ok(())
+    }
+
     /// Checked already: its sum. Here, that it follows the one before.
     fn take(&mut self, unit: &Stored) -> Result<(), Trouble> {
+        self.without_missing(Some(unit))?;
+        if self.overlap.is_some() && self.compare(unit)? {
+            return Ok(());
+        }
         let header = &unit.header;
         let at = unit.coordinate;
         let is_opening = header.kind == Kind::Opening;
         // One that came late may lie on what its sender never saw; nothing is behind it.
         if self.state.id != 0 && header.after != self.state.id && !is_opening {
+            self.doubt(at)?;
             return Err(self.broken(at, "it does not follow the one before"));
         }
         if !is_opening {
             self.follows(unit)?;
             match header.kind {
                 Kind::Content => self.write(&unit.payload)?,
-                Kind::Gap(why) => self.gap(why, header.from, header.to)?,
+                Kind::Gap(why) => self.gap(Absent::Told(why), header.from, header.to)?,
                 Kind::Begin | Kind::Opening => {}
             }
-            if let Some(chain) = &mut self.state.chain {
-                chain.to = header.to;
-            }
         }
-        (self.state.coordinate, self.state.id) = (at, header.id());
+        self.taken(unit)
+    }
+
+    fn taken(&mut self, unit: &Stored) -> Result<(), Trouble> {
+        let header = &unit.header;
+        if let Some(chain) = self.state.chain.as_mut().filter(|_| header.kind != Kind::Opening) {
+            chain.to = header.to;
+        }
+        (self.state.coordinate, self.state.id) = (unit.coordinate, header.id());
         self.is_changed = true;
         crash_point("receive:taken");
         Ok(())
+    }
+
+    /// A unit that does not go on where the chain is: the sink may have been put back since, and all that is there is compared, once.
+    fn doubt(&mut self, at: u64) -> Result<(), Trouble> {
+        if self.suspect.replace(at) == Some(at) {
+            return Ok(());
+        }
+        self.is_doubtful = true;
+        Err(put_back())
     }
 
     fn broken(&self, at: u64, why: &str) -> Trouble {
@@ -318,16 +384,33 @@ impl Receiver<'_> {
             return Ok(());
         }
         match &self.state.chain {
+            // Named by a receiver that was killed then.
+            Some(chain) if chain.begun == unit.coordinate && chain.to == 0 && chain.log == header.log => {
+                self.begins(unit)
+            }
+            // What came before it is gone, and somebody accepted that.
+            Some(chain) if chain.log != header.log && self.state.id == 0 => self.begin(unit),
             Some(chain) if header.kind != Kind::Begin => {
                 let (was, from) = (chain.to, header.from);
+                if from < was && chain.log == header.log {
+                    self.doubt(unit.coordinate)?;
+                }
+                let Some(chain) = &self.state.chain else { return Ok(()) };
                 if !self.plan.accept_gap || chain.log != header.log || from < was {
                     let why = format!("it begins at position {from}, and what was received ends at {was}");
                     return Err(self.broken(unit.coordinate, &why));
                 }
-                self.gap(Why::Lost, was, from)
+                self.gap(Absent::Gone, was, from)
             }
             _ => self.begin(unit),
         }
+    }
+
+    /// Says from where on there are bytes.
+    fn begins(&mut self, unit: &Stored) -> Result<(), Trouble> {
+        let from = unit.header.from;
+        let why = if unit.header.kind == Kind::Begin { Absent::Before } else { Absent::Gone };
+        if from > 0 { self.gap(why, 0, from) } else { Ok(()) }
     }
 
     fn begin(&mut self, unit: &Stored) -> Result<(), Trouble> {
@@ -340,15 +423,15 @@ impl Receiver<'_> {
         let is_taken = has(".log") || has(".gaps");
         let is_last = self.state.chain.as_ref().is_some_and(|chain| chain.file == plain);
         let file = if is_taken || is_last { format!("{plain}-{}", unit.coordinate) } else { plain };
-        let from = unit.header.from;
-        self.state.chain =
-            Some(Chain { log: unit.header.log, file, base: from, to: from, length: 0, gaps: 0 });
+        let (log, begun) = (unit.header.log, unit.coordinate);
+        self.state.chain = Some(Chain { log, file, begun, base: 0, to: 0, length: 0, gaps: 0 });
         self.take_up()?;
         sync_directory(&self.plan.into)?;
         crash_point("receive:made");
         // Named before it has a byte: whoever goes on takes this file, and cuts it.
         self.is_changed = true;
-        self.save()
+        self.save()?;
+        self.begins(unit)
     }
 
     fn write(&mut self, payload: &[u8]) -> Result<(), Trouble> {
@@ -359,17 +442,13 @@ impl Receiver<'_> {
         Ok(())
     }
 
-    fn gap(&mut self, why: Why, from: u64, to: u64) -> Result<(), Trouble> {
+    fn gap(&mut self, why: Absent, from: u64, to: u64) -> Result<(), Trouble> {
         let (Some(out), Some(chain)) = (&mut self.out, &mut self.state.chain) else { return Ok(()) };
-        let line = format!("{from} {to} {} {}\n", Kind::Gap(why).name(), chain.length);
+        let line = format!("{from} {to} {} {}\n", why.name(), chain.length);
         out.gaps.write_all(line.as_bytes()).map_err(failed(&self.plan.into, "write a gap"))?;
         chain.gaps += line.len() as u64;
         chain.to = to;
-        (self.plan.say)(&format!(
-            "{}: bytes {from} to {to} have no content: {}",
-            chain.file,
-            Kind::Gap(why).name()
-        ));
+        (self.plan.say)(&why.words(&chain.file, from, to));
         Ok(())
     }
 

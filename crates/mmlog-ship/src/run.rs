@@ -2,7 +2,7 @@
 //!
 //! One thread a log. What it keeps in memory is one unit and what the sink has on its way, which the machine's window bounds.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +27,7 @@ mod saving;
 pub(crate) mod words;
 
 pub use check::check;
-use pace::{GIVE_UP, Pace};
+use pace::Pace;
 use rival::Rival;
 use saving::Saving;
 
@@ -59,6 +59,8 @@ pub struct Plan {
     pub drain: Duration,
     /// Ends behind what is there when it begins.
     pub until_now: bool,
+    /// It waits no longer for a sink that is away then.
+    pub give_up: Duration,
     /// Ends when it is raised.
     pub stop: Arc<AtomicBool>,
     /// Hears what people may want to know, a sentence at a time.
@@ -91,6 +93,7 @@ struct Runner<'a> {
     /// This one's number.
     run: u64,
     rival: Rival,
+    noted: BTreeSet<String>,
     /// How long a unit may be at the sink.
     longest: u64,
     begun: Instant,
@@ -111,7 +114,7 @@ struct Runner<'a> {
 /// Whatever only a person can mend, or another run.
 pub fn run(plan: &Plan, sink: &mut dyn Sink) -> Result<(), Trouble> {
     let store = Store::open(&plan.checkpoint, "another shipper")?;
-    let (found, age) = written_down(plan, sink)?;
+    let (found, age) = written_down(plan)?;
     let mut source = Source::open(&plan.log, plan.options.clone(), &plan.hold(), plan.how.clone())?;
     let end = source.sync()?;
     if plan.until_now {
@@ -136,6 +139,7 @@ pub fn run(plan: &Plan, sink: &mut dyn Sink) -> Result<(), Trouble> {
         pace: Pace::new(),
         run,
         rival: Rival::default(),
+        noted: BTreeSet::new(),
         longest: u64::MAX,
         begun: now,
         ticked: now,
@@ -153,8 +157,8 @@ pub fn run(plan: &Plan, sink: &mut dyn Sink) -> Result<(), Trouble> {
 }
 
 /// The checkpoint, and how long ago it was written.
-fn written_down(plan: &Plan, sink: &dyn Sink) -> Result<(Option<Checkpoint>, Duration), Trouble> {
-    match store::load(&plan.checkpoint, sink.name())? {
+fn written_down(plan: &Plan) -> Result<(Option<Checkpoint>, Duration), Trouble> {
+    match store::load(&plan.checkpoint)? {
         Found::Whole(found, age) => Ok((Some(found), age)),
         Found::Nothing => Ok((None, Duration::ZERO)),
         Found::Unreadable(why) => {
@@ -265,6 +269,7 @@ impl Runner<'_> {
             Action::Connect(_) => match self.sink.open(Purpose::Ship) {
                 Ok(longest) => {
                     self.longest = longest;
+                    self.note();
                     Event::Connected
                 }
                 Err(trouble) => self.lost(trouble)?,
@@ -309,6 +314,15 @@ impl Runner<'_> {
         Ok(Some(event))
     }
 
+    /// What the sink does to units, said once.
+    fn note(&mut self) {
+        for note in self.sink.notes() {
+            if self.noted.insert(note.clone()) {
+                (self.plan.say)(&format!("{}: {note}", self.sink.name()));
+            }
+        }
+    }
+
     fn read(&mut self, from: u64, most: u64) -> Result<Piece, Trouble> {
         self.source.read(from, most, self.longest)
     }
@@ -350,14 +364,20 @@ impl Runner<'_> {
         if !trouble.passes() {
             return Err(trouble);
         }
-        let gives_up = self.plan.until_now && self.pace.is_away_for(self.plan.timeout.min(GIVE_UP));
-        if let Some(text) = self.pace.gone(&trouble, self.sink.name()) {
+        let is_stopped = self.plan.stop.load(Ordering::Acquire);
+        if let Some(text) = self.pace.gone(&trouble, self.sink.name()).filter(|_| !is_stopped) {
             (self.plan.say)(&text);
         }
-        if gives_up {
-            return Err(trouble);
-        }
+        self.gives_up()?;
         Ok(Event::Lost { connection: self.machine.connection() })
+    }
+
+    /// Whoever wants what there is now waits for a sink that is away no longer than that.
+    fn gives_up(&self) -> Result<(), Trouble> {
+        match self.pace.is_away_for(self.plan.give_up).filter(|_| self.plan.until_now) {
+            Some(why) => Err(why),
+            None => Ok(()),
+        }
     }
 
     /// Saves what is to be saved, if it is time.
@@ -391,6 +411,9 @@ impl Runner<'_> {
             self.hear(Event::Tick(now));
             self.source.hold().0.stay()?;
             self.renew()?;
+        }
+        if self.machine.is_closed() {
+            self.gives_up()?;
         }
         if self.machine.is_closed() && self.stopping.is_none() && self.pace.is_time() {
             self.hear(Event::Retry);

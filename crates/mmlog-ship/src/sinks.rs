@@ -3,7 +3,9 @@
 //! A sink is a list that appends a unit if its tail is the one that the unit follows. It answers in the order in which it was sent to,
 //! and may have many units on the way. Whatever goes wrong closes the connection: the next one begins with a look at the tail.
 
-use std::time::Duration;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::checkpoint::Place;
 use crate::decide::Tail;
@@ -44,12 +46,41 @@ impl Strength {
     }
 }
 
+/// How long an answer is waited for. Whoever is told to end waits for a moment only, whatever it waits for.
+#[derive(Clone, Debug)]
+pub struct Patience {
+    /// So long at most.
+    pub wait: Duration,
+    stop: Arc<AtomicBool>,
+    stopped: Option<Instant>,
+}
+
+impl Patience {
+    /// An answer that is under way comes within that.
+    const GRACE: Duration = Duration::from_millis(500);
+
+    /// That long, until `stop` is raised.
+    pub fn new(wait: Duration, stop: Arc<AtomicBool>) -> Self {
+        Patience { wait, stop, stopped: None }
+    }
+
+    /// Asked in between, again and again: whether it was told to end a moment ago, and what is said then.
+    pub fn is_over(&mut self) -> Option<Trouble> {
+        if !self.stop.load(Ordering::Acquire) {
+            return None;
+        }
+        let since = *self.stopped.get_or_insert_with(Instant::now);
+        (since.elapsed() >= Self::GRACE)
+            .then(|| Trouble::Away("no answer until it was told to end".to_owned()))
+    }
+}
+
 /// What a sink is opened for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// To send.
     Ship,
-    /// To look: nothing is made or changed there.
+    /// To look: nothing is made or changed there. What would keep this user from sending is an error, as far as that can be told.
     Look,
 }
 
@@ -122,6 +153,11 @@ pub trait Sink {
     /// # Errors
     /// One that [passes](Trouble::passes) is tried again.
     fn open(&mut self, purpose: Purpose) -> Result<u64, Trouble>;
+
+    /// What the sink that is open does to units that people may want to know, a sentence each: how long it keeps them.
+    fn notes(&self) -> Vec<String> {
+        Vec::new()
+    }
 
     /// Reads the tail.
     ///

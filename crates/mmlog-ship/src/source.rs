@@ -298,12 +298,16 @@ impl Source {
     /// # Errors
     /// When they cannot be read.
     pub fn compare(&mut self, ask: Ask) -> Result<Compared, Trouble> {
-        if ask.to > self.durable {
+        if ask.to.max(ask.end) > self.durable {
             return Ok(Compared::Beyond);
         }
         self.buffer.clear();
         self.hole = None;
         (self.at, self.given) = (u64::MAX, 0);
+        // A gap that is none: whoever said so read another log, or none.
+        if content_within(&mut self.follower, ask.gap, ask.end)?.is_some() {
+            return Ok(Compared::Differs);
+        }
         self.follower.seek(Position::new(ask.from))?;
         let (mut at, mut sum) = (ask.from, ask.start);
         let mut slice = vec![0; SLICE];
@@ -385,4 +389,29 @@ impl Source {
     pub fn hold(&mut self) -> (&mut hold::Held, &Log) {
         (&mut self.hold, &self.log)
     }
+}
+
+/// The first byte of content in a range that is said to have none. NULs are none: a hole whose note a power cut took reads as those.
+pub(crate) fn content_within(follower: &mut Follower, from: u64, to: u64) -> Result<Option<u64>, Trouble> {
+    let mut at = from;
+    let mut slice = vec![0; SLICE.min(usize::try_from(to.saturating_sub(from)).unwrap_or(SLICE))];
+    if at < to {
+        follower.seek(Position::new(at))?;
+    }
+    while at < to {
+        let want = usize::try_from(to - at).unwrap_or(SLICE).min(slice.len());
+        match follower.next(&mut slice[..want])? {
+            Next::Bytes(range) => {
+                let got = &slice[..(range.end - range.start) as usize];
+                if let Some(byte) = got.iter().position(|byte| *byte != 0) {
+                    return Ok(Some(range.start + byte as u64));
+                }
+                at = range.end;
+            }
+            Next::Hole(hole) => at = hole.end(),
+            Next::Rotated(_) => {}
+            _ => break,
+        }
+    }
+    Ok(None)
 }

@@ -50,13 +50,13 @@ fn with(path: &Path, suffix: &str) -> PathBuf {
     PathBuf::from(whole)
 }
 
-/// Reads the checkpoint at `path`, of the sink of that name.
+/// Reads the checkpoint at `path`.
 ///
 /// # Errors
 /// When there is one and it cannot be opened; when it is of a later version.
-pub fn load(path: &Path, sink: &str) -> Result<Found, Trouble> {
+pub fn load(path: &Path) -> Result<Found, Trouble> {
     let Some((text, age)) = read(path)? else { return Ok(Found::Nothing) };
-    match Checkpoint::read(&text, sink) {
+    match Checkpoint::read(&text) {
         Ok(whole) => Ok(Found::Whole(whole, age)),
         Err(later @ Error::Later { .. }) => Err(Trouble::Decide(format!("{}: {later}", shown(path)))),
         Err(e) => {

@@ -12,6 +12,9 @@ pub enum Trouble {
     /// What is wrong may pass: it is tried again.
     #[error("{0}")]
     Away(String),
+    /// This user may not do it, or is not let in: it is tried again, since secrets and permissions change, but seldom.
+    #[error("{0}")]
+    Denied(String),
     /// The sink took something else meanwhile, or has lost something: its tail is read again.
     #[error("{0}")]
     Refused(String),
@@ -33,7 +36,7 @@ impl Trouble {
     /// What the shell sees.
     pub fn code(&self) -> u8 {
         match self {
-            Trouble::Away(_) | Trouble::Refused(_) | Trouble::Failed(_) => 1,
+            Trouble::Away(_) | Trouble::Denied(_) | Trouble::Refused(_) | Trouble::Failed(_) => 1,
             Trouble::Usage(_) => 2,
             Trouble::Busy(_) => 3,
             Trouble::Decide(_) => 4,
@@ -42,7 +45,7 @@ impl Trouble {
 
     /// Whether another try may help.
     pub fn passes(&self) -> bool {
-        matches!(self, Trouble::Away(_) | Trouble::Refused(_))
+        matches!(self, Trouble::Away(_) | Trouble::Denied(_) | Trouble::Refused(_))
     }
 }
 

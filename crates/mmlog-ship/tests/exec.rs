@@ -74,8 +74,8 @@ fn a_command_that_fails_is_run_again_and_nothing_is_lost() {
     ship(&stage, &["--until-now", "--unit=4K"], &script).is(0, "sh: it ended with 3; tried again");
     assert_eq!(joined(&stage), all);
     let all = [all, stage.lines(300, 400)].concat();
-    ship(&stage, &["--until-now", "--timeout=100ms"], "exit 5").is(1, "it ended with 5");
-    ship(&stage, &["--until-now", "--timeout=100ms"], "sleep 1000").is(1, "no answer");
+    ship(&stage, &["--until-now", "--give-up=100ms"], "exit 5").is(1, "it ended with 5");
+    ship(&stage, &["--until-now", "--timeout=100ms", "--give-up=0s"], "sleep 1000").is(1, "no answer");
     ship(&stage, &["--until-now"], STORE).is(0, "");
     assert_eq!(joined(&stage), all);
 }
@@ -89,6 +89,9 @@ fn a_command_that_cannot_be_started_is_1_and_none_is_2() {
         Ended::of(&command.arg("ship").arg(&stage.log).args(words).output().unwrap())
     };
     run(&["--to", "exec", "--until-now", "--", "/nowhere/x"]).is(1, "/nowhere/x: cannot be started");
+    run(&["--to", "exec", "--check", "--", "/nowhere/x"]).is(1, "no such program");
+    run(&["--to", "exec", "--check", "--", "no-such-program"]).is(1, "no such program");
+    run(&["--to", "exec", "--check", "--", "sh", "-c", "exit 1"]).is(0, "");
     run(&["--to", "exec"]).is(2, "--to exec needs a command");
     run(&["--to", "file:x", "--", "cat"]).is(2, "takes no command");
 }

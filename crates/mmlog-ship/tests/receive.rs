@@ -7,14 +7,14 @@ mod stage;
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 #[cfg(debug_assertions)]
 use common::Actor;
 use common::surgeon::{COPYING, Surgeon};
 use common::{Random, parameter, say, seed, until};
-use stage::{Ended, Shipper, Stage, copy, options, unit_files};
+use stage::{Ended, Shipper, Stage, committed, copy, options, unit_files};
 
 #[test]
 fn role() {
@@ -139,41 +139,126 @@ fn nothing_of_a_unit_that_is_wrong_is_written_and_its_coordinate_is_said() {
     assert_eq!(received(&stage), all);
 }
 
-#[test]
-fn a_sink_that_was_put_back_or_lost_files_needs_a_person() {
-    let stage = Stage::new();
+/// A sink with more than its copy has, and everything that was received of it.
+fn copied(stage: &Stage) -> PathBuf {
     stage.lines(0, 100);
-    stage.ship(&[]).is(0, "");
+    stage.ship(&["--unit=1K"]).is(0, "");
     let copied = stage.dir.path().join("copy");
     copy(&stage.sink, &copied);
     stage.lines(100, 200);
+    stage.ship(&["--unit=1K"]).is(0, "");
+    receive(stage, &[]).is(0, "");
+    copied
+}
+
+fn put_back(stage: &Stage, copied: &Path) {
+    fs::remove_dir_all(&stage.sink).unwrap();
+    copy(copied, &stage.sink);
+}
+
+#[test]
+fn a_sink_that_was_put_back_and_filled_again_is_compared_and_gone_on_with() {
+    let stage = Stage::new();
+    let copied = copied(&stage);
+    put_back(&stage, &copied);
+    // Not filled again yet: that is no harm.
+    receive(&stage, &[]).is(0, "its shipper fills it again");
+    assert_eq!(received(&stage), committed(&stage.log));
+    // Its units are others then.
+    stage.ship(&["--unit=2K"]).is(0, "the sink lost");
+    receive(&stage, &[]).is(0, "what it has is what was received");
+    for (from, to) in [(200, 250), (250, 300)] {
+        stage.lines(from, to);
+        put_back(&stage, &copied);
+        stage.ship(&["--unit=700"]).is(0, "the sink lost");
+        receive(&stage, &[]).is(0, "what it has is what was received");
+        assert_eq!(received(&stage), committed(&stage.log));
+    }
+    receive(&stage, &["--verify", stage.log.to_str().unwrap()]).is(0, "");
+    assert_eq!(files(&stage, "log").len(), 1);
+
+    // Other bytes than were received.
+    put_back(&stage, &copied);
+    stage.ship(&[]).is(0, "the sink lost");
+    let file = OpenOptions::new().write(true).open(&files(&stage, "log")[0]).unwrap();
+    file.write_all_at(b"X", 3000).unwrap();
+    for _ in 0..2 {
+        receive(&stage, &[]).is(4, "at position 3000 it differs from what was received");
+    }
+    assert_eq!(received(&stage).len(), committed(&stage.log).len());
+    file.write_all_at(&committed(&stage.log)[3000..3001], 3000).unwrap();
+    receive(&stage, &[]).is(0, "");
+}
+
+#[test]
+fn a_sink_that_is_put_back_under_a_receiver_that_follows_is_gone_on_with() {
+    let stage = Stage::new();
+    let copied = copied(&stage);
+    let mut receiver = Shipper::of(command(&stage, &[]).stderr(Stdio::piped()));
+    let mut number = 200;
+    for round in 0..6 {
+        put_back(&stage, &copied);
+        stage.lines(number, number + 50);
+        number += 50;
+        let unit = format!("--unit={}", 600 + 100 * round);
+        stage.ship(&[&unit]).is(0, "the sink lost");
+        until("what is new", || {
+            assert!(receiver.is_running(), "it ended");
+            (received(&stage) == committed(&stage.log)).then_some(())
+        });
+    }
+    receiver.end().is(0, "what it has is what was received");
+}
+
+#[test]
+fn what_is_gone_from_the_sink_is_a_gap_that_somebody_accepts_and_another_sink_is_another() {
+    let stage = Stage::new();
+    let mut first = stage.lines(0, 100);
     stage.ship(&[]).is(0, "");
     receive(&stage, &[]).is(0, "");
-    fs::remove_dir_all(&stage.sink).unwrap();
-    copy(&copied, &stage.sink);
-    receive(&stage, &[]).is(4, "put back to an earlier state");
-    // Filled again its units are others.
-    stage.ship(&[]).is(0, "the sink lost");
-    receive(&stage, &[]).is(4, "put back to an earlier state");
-    fs::remove_dir_all(into(&stage)).unwrap();
-    receive(&stage, &[]).is(0, "");
-
     let more = stage.lines(200, 300);
     stage.ship(&[]).is(0, "");
     let last = stage.lines(300, 400);
     stage.ship(&[]).is(0, "");
-    let had = received(&stage);
     let files = unit_files(&stage.sink);
     for file in &files[..files.len() - 1] {
         fs::remove_file(file).unwrap();
     }
     receive(&stage, &[]).is(4, "are gone before they were received; --accept-gap");
-    receive(&stage, &["--accept-gap"]).is(0, "have no content: lost");
-    assert_eq!(received(&stage), [had, last].concat());
-    assert!(!more.is_empty());
+    receive(&stage, &["--accept-gap"]).is(0, "their units are gone from the sink");
+    let had = first.len();
+    first.extend(&last);
+    assert_eq!(received(&stage), first);
+    let verified = receive(&stage, &["--verify", stage.log.to_str().unwrap()]).is(0, "");
+    let says = format!("; {} positions were gone from the sink before they were received", more.len());
+    assert!(verified.printed.contains(&says), "{verified:?}");
+
+    // A first start finds as little.
+    fs::remove_dir_all(into(&stage)).unwrap();
+    receive(&stage, &[]).is(0, "their units are gone from the sink");
+    assert_eq!(received(&stage), last);
+    let said = fs::read_to_string(&self::files(&stage, "gaps")[0]).unwrap();
+    assert_eq!(said, format!("0 {} gone 0\n", had + more.len()));
+    let verified = receive(&stage, &["--verify", stage.log.to_str().unwrap()]).is(0, "");
+    assert!(verified.printed.starts_with(&format!("{} bytes from position ", last.len())), "{verified:?}");
 
     fs::write(stage.sink.join("born"), "0000000000000001\n").unwrap();
     receive(&stage, &[]).is(4, "it is of another sink");
+}
+
+#[test]
+fn a_chain_that_does_not_begin_with_the_log_says_so() {
+    let stage = Stage::new();
+    let before = stage.lines(0, 100);
+    stage.ship(&["--from=newest"]).is(0, "");
+    let all = stage.lines(100, 200);
+    stage.ship(&[]).is(0, "");
+    receive(&stage, &[])
+        .is(0, &format!("it begins at position {}: nothing before it was shipped", before.len()));
+    assert_eq!(received(&stage), all);
+    let said = fs::read_to_string(&files(&stage, "gaps")[0]).unwrap();
+    assert_eq!(said, format!("0 {} before 0\n", before.len()));
+    receive(&stage, &["--verify", stage.log.to_str().unwrap()]).is(0, "");
 }
 
 #[test]

@@ -11,11 +11,16 @@ use std::io::Write as _;
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::process::Command;
+use std::time::Duration;
 
 use common::disk::Disk;
 use common::surgeon::{COPYING, Surgeon};
 use common::until;
 use mmlog::{Compress, Compression, Retention};
+use mmlog_ship::decide::Content;
+use mmlog_ship::sinks::file::FileSink;
+use mmlog_ship::sinks::{Cut, Message, Purpose, Sink as _};
+use mmlog_ship::unit::{Header, Kind, Why};
 use stage::{Ended, Stage, committed, copy, unit_files, units};
 
 #[test]
@@ -53,6 +58,10 @@ fn a_look_says_what_would_happen_and_changes_nothing() {
     fs::remove_dir_all(&stage.sink).unwrap();
     look().is(4, "--sink-is-new");
     assert!(!stage.sink.exists());
+    // Nor could it be made.
+    let stage = Stage { sink: "/nowhere/sink".into(), ..stage };
+    let mut nowhere = stage.command(&["--check", "--name=other"]);
+    Ended::of(&nowhere.output().unwrap()).is(1, "cannot write to the directory");
 }
 
 #[test]
@@ -143,6 +152,56 @@ fn a_sink_that_is_put_back_under_a_running_one_is_filled_again() {
     all.extend(stage.lines(600, 700));
     until("all lines", || (stage.shipped() == all).then_some(()));
     shipper.end().is(0, "the sink lost");
+}
+
+#[test]
+fn a_sink_is_what_it_says_of_itself_whatever_its_address() {
+    let mut stage = Stage::new();
+    let mut all = stage.lines(0, 500);
+    stage.ship(&[]).is(0, "");
+    let moved = stage.dir.path().join("moved");
+    fs::rename(&stage.sink, &moved).unwrap();
+    stage.sink = moved;
+    all.extend(stage.lines(500, 600));
+    let ended = stage.ship(&["--name=file-sink"]).is(0, "");
+    assert_eq!(ended.said, "");
+    assert_eq!(stage.shipped(), all);
+    // Another one there is another one.
+    stage.sink = stage.dir.path().join("sink");
+    stage.ship(&["--name=file-sink"]).is(4, "--sink-is-new");
+}
+
+/// Puts a unit behind what is there that says of bytes that there are none.
+fn forge(stage: &Stage, why: Why, upto: u64) {
+    let mut sink = FileSink::new(&stage.sink);
+    sink.open(Purpose::Ship).unwrap();
+    let tail = sink.look().unwrap();
+    let (Content::Unit(last), Some(top)) = (tail.content, tail.top) else { panic!("{tail:?}") };
+    let unit =
+        Header { kind: Kind::Gap(why), from: last.to, to: upto, sum: 0, after: top.id, over: top.by, ..last };
+    sink.send(&Message { unit: &unit, after: tail.coordinate, cut: Cut::default(), payload: b"" }).unwrap();
+    while sink.poll(Duration::ZERO).unwrap().is_none() {}
+}
+
+#[test]
+fn a_gap_that_the_log_has_bytes_for_is_believed_by_nobody() {
+    for why in [Why::Hole, Why::Pruned, Why::Lost] {
+        let stage = Stage::new();
+        let first = stage.lines(0, 500);
+        stage.ship(&[]).is(0, "");
+        stage.lines(500, 600);
+        forge(&stage, why, first.len() as u64 + 70);
+        for how in ["--until-now", "--check"] {
+            let ended = stage.command(&[how]).output().unwrap();
+            Ended::of(&ended).is(4, "it has another history than the log");
+        }
+        // A reader has only the log to ask.
+        let into = stage.dir.path().join("into");
+        let mut receive = Command::new(env!("CARGO_BIN_EXE_mmlogctl-ship"));
+        receive.args(["receive", &stage.to(), "--into"]).arg(&into).arg("--verify").arg(&stage.log);
+        let says = format!("at position {}: it was told that there are no bytes", first.len());
+        Ended::of(&receive.output().unwrap()).is(4, &says);
+    }
 }
 
 #[test]

@@ -1,20 +1,20 @@
 //! Where a log goes, and where it comes from, as they are typed.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use clap::Args;
 
-#[cfg(feature = "nats")]
-use super::TIMEOUT;
-use super::{ReceiveArgs, ShipArgs};
+use super::{ReceiveArgs, ShipArgs, TIMEOUT};
 use crate::receive::Feed;
 #[cfg(feature = "nats")]
 use crate::sinks::Secrets;
-use crate::sinks::Sink;
 use crate::sinks::exec::ExecSink;
 use crate::sinks::file::{FileFeed, FileSink};
 #[cfg(feature = "nats")]
 use crate::sinks::nats::{self, NatsFeed, NatsSink};
+use crate::sinks::{Patience, Sink};
 use crate::trouble::{Trouble, shown};
 
 /// How a server is talked to.
@@ -51,7 +51,9 @@ fn lacks(feature: &str) -> Trouble {
 }
 
 /// What is received from.
-pub(super) fn feed(args: &ReceiveArgs) -> Result<Box<dyn Feed>, Trouble> {
+#[cfg_attr(not(feature = "nats"), allow(unused_variables, reason = "it is for servers"))]
+pub(super) fn feed(args: &ReceiveArgs, stop: &Arc<AtomicBool>) -> Result<Box<dyn Feed>, Trouble> {
+    let patience = Patience::new(TIMEOUT, Arc::clone(stop));
     match args.from.split_once(':') {
         Some(("file", directory)) if !directory.is_empty() => {
             Ok(Box::new(FileFeed::new(&absolute(Path::new(directory))?)))
@@ -59,7 +61,7 @@ pub(super) fn feed(args: &ReceiveArgs) -> Result<Box<dyn Feed>, Trouble> {
         #[cfg(feature = "nats")]
         Some(("nats" | "tls", _)) => {
             let (address, secrets) = args.server.nats(&args.from)?;
-            Ok(Box::new(NatsFeed::new(address, secrets, TIMEOUT)))
+            Ok(Box::new(NatsFeed::new(address, secrets, patience)))
         }
         #[cfg(not(feature = "nats"))]
         Some(("nats" | "tls", _)) => Err(lacks("nats")),
@@ -71,7 +73,9 @@ pub(super) fn feed(args: &ReceiveArgs) -> Result<Box<dyn Feed>, Trouble> {
 }
 
 /// The sink, and what a shipper to it is called.
-pub(super) fn sink(args: &ShipArgs) -> Result<(Box<dyn Sink>, String), Trouble> {
+#[cfg_attr(not(feature = "nats"), allow(unused_variables, reason = "it is for servers"))]
+pub(super) fn sink(args: &ShipArgs, stop: &Arc<AtomicBool>) -> Result<(Box<dyn Sink>, String), Trouble> {
+    let patience = Patience::new(args.timeout.unwrap_or(TIMEOUT), Arc::clone(stop));
     if args.to == "exec" {
         let program = args.command.first().ok_or_else(|| {
             Trouble::Usage("--to exec needs a command: mmlogctl ship LOG --to exec -- CMD".to_owned())
@@ -91,7 +95,7 @@ pub(super) fn sink(args: &ShipArgs) -> Result<(Box<dyn Sink>, String), Trouble> 
         Some(("nats" | "tls", _)) => {
             let (address, secrets) = args.server.nats(&args.to)?;
             let name = format!("nats-{}", plain(Path::new(address.subject())));
-            Ok((Box::new(NatsSink::new(address, secrets, args.timeout.unwrap_or(TIMEOUT))), name))
+            Ok((Box::new(NatsSink::new(address, secrets, patience)), name))
         }
         #[cfg(not(feature = "nats"))]
         Some(("nats" | "tls", _)) => Err(lacks("nats")),

@@ -26,7 +26,9 @@ pub(crate) struct Chain {
     pub(crate) log: u128,
     /// What its files are called, without their ends.
     pub(crate) file: String,
-    /// The position of the first byte, and that behind the last one.
+    /// The coordinate of its first unit here; 0 where an earlier version did not write it down.
+    pub(crate) begun: u64,
+    /// The first position, and that behind the last one.
     pub(crate) base: u64,
     pub(crate) to: u64,
     /// Bytes of content, and of the file of gaps.
@@ -42,8 +44,8 @@ impl State {
     pub(crate) fn write(&self) -> String {
         let State { born, coordinate, id, chain } = self;
         let mut text = format!("version {VERSION}\nborn {born}\ncoordinate {coordinate}\nid {id:016x}\n");
-        if let Some(Chain { log, file, base, to, length, gaps }) = chain {
-            text.push_str(&format!("log {log:032x}\nfile {file}\nbase {base}\nto {to}\n"));
+        if let Some(Chain { log, file, begun, base, to, length, gaps }) = chain {
+            text.push_str(&format!("log {log:032x}\nfile {file}\nbegun {begun}\nbase {base}\nto {to}\n"));
             text.push_str(&format!("length {length}\ngaps {gaps}\n"));
         }
         let sum = sum::extend(0, text.as_bytes());
@@ -70,6 +72,7 @@ impl State {
             Ok(file) => Some(Chain {
                 log: fields.uuid("log")?,
                 file: file.to_owned(),
+                begun: if fields.has("begun") { fields.number("begun")? } else { 0 },
                 base: fields.number("base")?,
                 to: fields.number("to")?,
                 length: fields.number("length")?,

@@ -1,28 +1,22 @@
 //! Whether what was received is what a log has.
 
-use std::fs::{self, File};
-use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use mmlog::{HoleKind, Next, Options, Position, Start};
 
+use super::received::Received;
 use super::state::State;
 use super::state_path;
+use crate::source::content_within;
 use crate::store;
-use crate::trouble::{Trouble, failed, shown};
+use crate::trouble::{Trouble, shown};
 
 const SLICE: usize = 256 << 10;
-
-/// A range without content.
-struct Gap {
-    from: u64,
-    to: u64,
-}
 
 /// Compares, byte by byte, as far as the log has what was received. Says how much that was.
 ///
 /// # Errors
-/// [`Trouble::Decide`] with the first position that differs.
+/// [`Trouble::Decide`] with the first position that differs, also where a unit says of bytes that the log has that there are none.
 pub fn verify(into: &Path, log: &Path, options: &Options) -> Result<String, Trouble> {
     let path = state_path(into);
     let Some((text, _)) = store::read(&path)? else {
@@ -41,20 +35,27 @@ pub fn verify(into: &Path, log: &Path, options: &Options) -> Result<String, Trou
             chain.file
         )));
     }
-    let received = into.join(format!("{}.log", chain.file));
-    let file = File::open(&received).map_err(failed(&received, "open"))?;
-    let gaps = gaps(&into.join(format!("{}.gaps", chain.file)), chain.gaps)?;
-    let mut at = chain.base.max(reader.oldest()?.get());
-    let (from, mut compared, mut gone) = (at, 0, at - chain.base);
+    let received = Received::open(into, &chain)?;
+    let differs = |at: u64, why: &str| {
+        let (ours, theirs) = (shown(&received.path), shown(log));
+        Trouble::Decide(format!("{ours}: it differs from {theirs} at position {at}{why}"))
+    };
+    // What was never there is no difference.
+    let base = received.gap(0).filter(|gap| gap.from == 0 && !gap.is_told).map_or(chain.base, |gap| gap.to);
+    let mut at = base.max(reader.oldest()?.get());
+    let (from, mut compared, mut gone, mut missing) = (at, 0, at - base, 0);
     follower.seek(Position::new(at))?;
-    let (mut theirs, mut ours) = (vec![0; SLICE], vec![0; SLICE]);
+    let mut theirs = vec![0; SLICE];
     while at < chain.to {
-        let differs = |at: u64| {
-            Trouble::Decide(format!("{}: it differs from {} at position {at}", shown(&received), shown(log)))
-        };
-        let gap = gaps.iter().find(|gap| gap.to > at);
+        let gap = received.gap(at);
         if let Some(gap) = gap.filter(|gap| gap.from <= at) {
-            at = gap.to.min(chain.to);
+            let end = gap.to.min(chain.to);
+            if !gap.is_told {
+                missing += end - at;
+            } else if let Some(other) = content_within(&mut follower, at, end)? {
+                return Err(differs(other, ": it was told that there are no bytes, and the log has some"));
+            }
+            at = end;
             follower.seek(Position::new(at))?;
             continue;
         }
@@ -63,11 +64,8 @@ pub fn verify(into: &Path, log: &Path, options: &Options) -> Result<String, Trou
         match follower.next(&mut theirs[..want])? {
             Next::Bytes(range) => {
                 let got = (range.end - range.start) as usize;
-                let before: u64 = gaps.iter().filter(|gap| gap.to <= at).map(|gap| gap.to - gap.from).sum();
-                file.read_exact_at(&mut ours[..got], at - chain.base - before)
-                    .map_err(failed(&received, "read"))?;
-                if let Some(other) = (0..got).find(|i| ours[*i] != theirs[*i]) {
-                    return Err(differs(at + other as u64));
+                if let Some(other) = received.differs(at, &theirs[..got])? {
+                    return Err(differs(other, ""));
                 }
                 (at, compared) = (range.end, compared + got as u64);
             }
@@ -75,23 +73,15 @@ pub fn verify(into: &Path, log: &Path, options: &Options) -> Result<String, Trou
             Next::Hole(hole) if hole.kind == HoleKind::Pruned => {
                 (gone, at) = (gone + hole.end() - at, hole.end());
             }
-            _ => return Err(differs(at)),
+            _ => return Err(differs(at, "")),
         }
     }
-    let rest = if gone > 0 {
-        format!("; the log keeps {gone} bytes of what was received no more")
-    } else {
-        String::new()
-    };
+    let mut rest = String::new();
+    if gone > 0 {
+        rest.push_str(&format!("; the log keeps {gone} bytes of what was received no more"));
+    }
+    if missing > 0 {
+        rest.push_str(&format!("; {missing} positions were gone from the sink before they were received"));
+    }
     Ok(format!("{compared} bytes from position {from} to {} are as in {}{rest}\n", chain.to, shown(log)))
-}
-
-fn gaps(path: &Path, length: u64) -> Result<Vec<Gap>, Trouble> {
-    let text = fs::read_to_string(path).map_err(failed(path, "read"))?;
-    let text = text.get(..usize::try_from(length).unwrap_or(usize::MAX)).unwrap_or(&text);
-    let gap = |line: &str| {
-        let mut words = line.split(' ').map(|word| word.parse().ok());
-        Some(Gap { from: words.next()??, to: words.next()?? })
-    };
-    Ok(text.lines().filter_map(gap).collect())
 }

@@ -11,7 +11,7 @@ use crate::trouble::Trouble;
 /// # Errors
 /// What would keep it from shipping, also a decision that a person has to take.
 pub fn check(plan: &Plan, sink: &mut dyn Sink) -> Result<String, Trouble> {
-    let (found, _) = written_down(plan, sink)?;
+    let (found, _) = written_down(plan)?;
     let known = found.as_ref().map(|found| found.known);
     let mut source = Source::open_reader(&plan.log, plan.options.clone(), &plan.hold(), plan.how.clone())?;
     sink.remember(known.and_then(|known| known.place));
@@ -32,6 +32,9 @@ pub fn check(plan: &Plan, sink: &mut dyn Sink) -> Result<String, Trouble> {
         log.oldest,
         log.durable
     );
+    for note in sink.notes() {
+        said.push_str(&format!("note {note}\n"));
+    }
     if let Some(hold) = log.hold {
         said.push_str(&format!("hold {} keeps what is at or behind {hold}\n", plan.hold()));
     }

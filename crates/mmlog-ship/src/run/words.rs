@@ -54,7 +54,9 @@ pub(crate) fn of_stop(stop: Stop, sink: &str) -> String {
             "{sink}: what it has last is of another log, {log:032x}, of which no checkpoint is here; ship to another place, or, where this log follows that one, --accept-fork begins a new chain behind it"
         ),
         Stop::Foreign => {
-            format!("{sink}: what it has last is no unit; ship to another place, or remove what is there")
+            format!(
+                "{sink}: what it has last is no unit: somebody else writes there; see that nobody does, and remove that alone, or ship to another place"
+            )
         }
         Stop::Later(version) => format!(
             "{sink}: it has units of version {version}, and this program writes {}: use the later one",

@@ -11,11 +11,12 @@ use std::ffi::OsString;
 use std::fs::File;
 use std::io::{self, Seek as _, Write as _};
 use std::os::unix::process::{CommandExt as _, ExitStatusExt as _};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{MemfdFlags, memfd_create};
+use rustix::fs::{Access, MemfdFlags, access, memfd_create};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use super::{Cut, Message, Purpose, Sink, Strength};
@@ -59,6 +60,17 @@ impl ExecSink {
             sent: VecDeque::new(),
             running: None,
         }
+    }
+
+    /// Whether there is a program of that name, where the system looks for it.
+    fn is_there(&self) -> bool {
+        let Some(program) = self.command.first().map(Path::new) else { return false };
+        let may_run = |path: &Path| path.is_file() && access(path, Access::EXEC_OK).is_ok();
+        if program.components().count() > 1 {
+            return may_run(program);
+        }
+        let path = std::env::var_os("PATH").unwrap_or_default();
+        std::env::split_paths(&path).any(|directory| may_run(&directory.join(program)))
     }
 
     fn start(&self, sent: &mut Sent) -> Result<Child, Trouble> {
@@ -145,7 +157,13 @@ impl Sink for ExecSink {
         }
     }
 
-    fn open(&mut self, _purpose: Purpose) -> Result<u64, Trouble> {
+    fn open(&mut self, purpose: Purpose) -> Result<u64, Trouble> {
+        if purpose == Purpose::Look && !self.is_there() {
+            return Err(Trouble::Failed(format!(
+                "{}: there is no such program, or it may not be run",
+                self.name
+            )));
+        }
         Ok(LONGEST)
     }
 

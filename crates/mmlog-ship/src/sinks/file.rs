@@ -16,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use mmlog::crash::crash_point;
+use rustix::fs::{Access, access};
 
 use super::{Message, Purpose, Sink, Strength};
 use crate::decide::{Content, Tail, Top};
@@ -74,6 +75,17 @@ impl FileSink {
             pending: VecDeque::new(),
             synced: VecDeque::new(),
         }
+    }
+
+    /// Whether this user may, as far as that can be told without trying.
+    fn may_write(&self) -> Result<(), Trouble> {
+        let above = self.directory.parent().filter(|parent| !parent.as_os_str().is_empty());
+        let there = match self.directory.exists() {
+            true => &self.directory,
+            false => above.unwrap_or(Path::new(".")),
+        };
+        access(there, Access::WRITE_OK | Access::EXEC_OK)
+            .map_err(|e| failed(there, "write to the directory")(e.into()))
     }
 
     fn away(&self, doing: &'static str) -> impl Fn(io::Error) -> Trouble + '_ {
@@ -278,7 +290,9 @@ impl Sink for FileSink {
 
     fn open(&mut self, purpose: Purpose) -> Result<u64, Trouble> {
         self.close();
-        if purpose == Purpose::Ship && self.turn.is_none() {
+        if purpose == Purpose::Look {
+            self.may_write()?;
+        } else if self.turn.is_none() {
             self.make()?;
         }
         Ok(LONGEST)

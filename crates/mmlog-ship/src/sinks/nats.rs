@@ -14,25 +14,23 @@ use std::collections::VecDeque;
 use std::future::{Future, IntoFuture as _};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::jetstream;
 use async_nats::jetstream::context::{PublishError, PublishErrorKind};
 use async_nats::jetstream::message::PublishMessage;
 use async_nats::jetstream::publish::PublishAck;
-use async_nats::jetstream::stream::{Info, RawMessageErrorKind, Stream};
-use tokio::runtime::Runtime;
+use async_nats::jetstream::stream::Stream;
 
 use super::reading::{Read, read};
-use super::{Message, Purpose, Secrets, Sink, Strength};
+use super::{Message, Patience, Purpose, Secrets, Sink, Strength};
 use crate::decide::{Content, Tail, Top};
 use crate::trouble::Trouble;
 use crate::unit::Kind;
 pub use address::{Address, check};
-use connection::{Connection, away, whole};
+use connection::{Connection, News, Wire, away, whole};
 pub use feed::NatsFeed;
-use reading::pairs;
+use reading::{born, message, pairs};
 
 mod address;
 mod connection;
@@ -51,8 +49,8 @@ type Answer = Pin<Box<dyn Future<Output = Result<PublishAck, PublishError>> + Se
 pub struct NatsSink {
     address: Address,
     secrets: Secrets,
-    wait: Duration,
-    link: Option<(Link, Runtime)>,
+    wire: Wire<Link>,
+    notes: Vec<String>,
 }
 
 /// A connection. What it has on its way ends with its runtime.
@@ -60,26 +58,25 @@ struct Link {
     context: jetstream::Context,
     stream: Stream<()>,
     stream_name: String,
-    is_gone: Arc<AtomicBool>,
+    /// The first sequence that it ever had.
+    least: u64,
     /// What has no answer, with the coordinate that it is to have.
     out: VecDeque<(u64, Answer)>,
 }
 
 impl NatsSink {
-    /// There, with what it takes to be let in; `wait` is how long an answer is waited for.
-    pub fn new(address: Address, secrets: Secrets, wait: Duration) -> Self {
-        NatsSink { address, secrets, wait, link: None }
+    /// There, with what it takes to be let in.
+    pub fn new(address: Address, secrets: Secrets, patience: Patience) -> Self {
+        NatsSink { address, secrets, wire: Wire::new(patience), notes: Vec::new() }
     }
 
-    fn link(&mut self) -> Result<(&mut Link, &Runtime), Trouble> {
-        let link = self.link.as_mut().filter(|(link, _)| !link.is_gone.load(Ordering::Acquire));
-        let (link, runtime) = link.ok_or_else(|| Trouble::Away("the connection was cut".to_owned()))?;
-        Ok((link, runtime))
-    }
-
-    async fn open_link(&self, purpose: Purpose) -> Result<(Link, u64), Trouble> {
-        let Connection { client, context, is_gone } =
-            Connection::make(&self.address, &self.secrets, self.wait, UNITS).await?;
+    async fn open_link(
+        &self,
+        purpose: Purpose,
+        news: Arc<News>,
+    ) -> Result<(Link, u64, Vec<String>), Trouble> {
+        let Connection { client, context } =
+            Connection::make(&self.address, &self.secrets, self.wire.wait(), UNITS, news).await?;
         let found = streams::find(&context, &self.address, purpose).await?;
         let stream = context.get_stream_no_info(&found.name).await.map_err(away("use the stream"))?;
         let longest = (client.max_payload() as u64).min(found.longest.unwrap_or(u64::MAX));
@@ -90,8 +87,11 @@ impl NatsSink {
             )));
         }
         let out = VecDeque::new();
-        let link = Link { context, stream, stream_name: found.name, is_gone, out };
-        Ok((link, longest - HEADERS))
+        let link = Link { context, stream, stream_name: found.name, least: found.least, out };
+        if purpose == Purpose::Look {
+            link.may_send(self.address.subject.clone()).await?;
+        }
+        Ok((link, longest - HEADERS, found.notes))
     }
 }
 
@@ -101,36 +101,45 @@ impl Link {
         let born = born(&info);
         let state = info.state;
         let mut tail = Tail { born, coordinate: state.last_sequence, top: None, content: Content::Empty };
-        let mut at = state.last_sequence;
-        while at > 0 {
-            let Some(read) = self.message(at).await? else {
-                tail.content = Content::Trimmed(at);
-                return Ok(tail);
+        let (mut at, mut first, mut missing) = (state.last_sequence, state.first_sequence, None);
+        while at >= self.least.max(1) {
+            let Some(headers) = message(&self.stream, at).await? else {
+                missing = missing.or(Some(at));
+                // Retention takes the oldest. Of the others a person has removed this one: what is below is the tail then.
+                if at >= first {
+                    let info = self.stream.get_info().await.map_err(away("read the stream's state"))?;
+                    first = info.state.first_sequence;
+                }
+                if at < first {
+                    break;
+                }
+                at -= 1;
+                continue;
             };
-            match read {
+            match read(at, &pairs(&headers)) {
                 Read::Unit(header) => {
                     tail.top.get_or_insert(Top::of(&header));
                     if header.kind != Kind::Opening {
-                        tail.content = Content::Unit(header);
-                        return Ok(tail);
+                        return Ok(Tail { content: Content::Unit(header), ..tail });
                     }
                 }
-                Read::Other(content) => {
-                    tail.content = content;
-                    return Ok(tail);
-                }
+                Read::Other(content) => return Ok(Tail { content, ..tail }),
             }
             at -= 1;
         }
+        tail.content = missing.map_or(Content::Empty, Content::Trimmed);
         Ok(tail)
     }
 
-    /// The message at that sequence; none where it was removed.
-    async fn message(&self, at: u64) -> Result<Option<Read>, Trouble> {
-        match self.stream.get_raw_message(at).await {
-            Ok(message) => Ok(Some(read(at, &pairs(&message.headers)))),
-            Err(e) if e.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(e) => Err(Trouble::Away(format!("cannot read its message {at}: {}", whole(&e)))),
+    /// Sends what the stream cannot take, since it is for another one: it is refused, unless this user may not send at all.
+    async fn may_send(&self, subject: String) -> Result<(), Trouble> {
+        let probe = PublishMessage::build().expected_stream("mmlogctl-ship--check");
+        let sent = self.context.send_publish(subject, probe).await.map_err(refused)?;
+        match sent.await {
+            Err(e) if e.kind() == PublishErrorKind::TimedOut => {
+                Err(Trouble::Away("no answer to what was sent to its subject".to_owned()))
+            }
+            _ => Ok(()),
         }
     }
 
@@ -153,11 +162,6 @@ impl Link {
         self.out.push_back((message.after + 1, Box::pin(sent.into_future())));
         Ok(())
     }
-}
-
-/// When the stream was made: nanoseconds since 1970, as the server noted it.
-fn born(info: &Info) -> u64 {
-    info.created.unix_timestamp_nanos() as u64
 }
 
 /// What a unit was answered with that was not taken.
@@ -188,31 +192,40 @@ impl Sink for NatsSink {
 
     fn open(&mut self, purpose: Purpose) -> Result<u64, Trouble> {
         self.close();
-        let runtime = connection::runtime()?;
-        let (link, longest) = runtime.block_on(self.open_link(purpose))?;
-        self.link = Some((link, runtime));
+        let (worker, news) = self.wire.worker()?;
+        let (link, longest, notes) = worker.run(self.open_link(purpose, news))?;
+        self.wire.set(link, worker);
+        self.notes = notes;
         Ok(longest)
     }
 
+    fn notes(&self) -> Vec<String> {
+        self.notes.clone()
+    }
+
     fn look(&mut self) -> Result<Tail, Trouble> {
-        let (link, runtime) = self.link()?;
-        runtime.block_on(link.look())
+        let (link, worker) = self.wire.get()?;
+        worker.run(link.look())
     }
 
     fn send(&mut self, message: &Message<'_>) -> Result<(), Trouble> {
         let subject = self.address.subject.clone();
-        let (link, runtime) = self.link()?;
-        runtime.block_on(link.send(subject, message))
+        let (link, worker) = self.wire.get()?;
+        worker.run(link.send(subject, message))
     }
 
     fn poll(&mut self, within: Duration) -> Result<Option<u64>, Trouble> {
-        let (link, runtime) = self.link()?;
+        let (link, worker) = self.wire.get()?;
         let Some((expected, answer)) = link.out.front_mut() else { return Ok(None) };
         let expected = *expected;
-        let waited = runtime.block_on(async { tokio::time::timeout(within, answer.as_mut()).await });
-        let Ok(answer) = waited else { return Ok(None) };
+        let waited = worker.run(async {
+            match tokio::time::timeout(within, answer.as_mut()).await {
+                Ok(answer) => answer.map(Some).map_err(refused),
+                Err(_) => Ok(None),
+            }
+        });
+        let Some(answer) = waited? else { return Ok(None) };
         link.out.pop_front();
-        let answer = answer.map_err(refused)?;
         if answer.duplicate || answer.sequence != expected {
             return Err(Trouble::Refused(format!(
                 "it says that it has the unit {expected} at {} already",
@@ -223,7 +236,7 @@ impl Sink for NatsSink {
     }
 
     fn close(&mut self) {
-        self.link = None;
+        self.wire.close();
     }
 }
 

@@ -58,11 +58,17 @@ impl History {
     }
 
     pub(crate) fn compare(&self, ask: Ask, mutant: Option<Mutant>) -> Compared {
+        if ask.to.max(ask.end) > self.durable as u64 {
+            return Compared::Beyond;
+        }
+        // What was told to be without bytes, and has some. A hole whose note was lost has NULs.
+        let has_content =
+            |at: usize| !self.taken.contains(&at) && self.bytes[at].is_some_and(|byte| byte != 0);
+        if (ask.gap.max(self.oldest as u64) as usize..ask.end as usize).any(has_content) {
+            return Compared::Differs;
+        }
         if ask.from < self.oldest as u64 {
             return Compared::Pruned;
-        }
-        if ask.to > self.durable as u64 {
-            return Compared::Beyond;
         }
         let asked = ask.from as usize..ask.to as usize;
         if self.taken.iter().any(|at| asked.contains(at)) {

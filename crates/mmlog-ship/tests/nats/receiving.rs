@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::SUBJECT;
 use super::common::{Random, seed, until};
 use super::nats_stage::{Server, servers};
-use super::stage::{Ended, Shipper, Stage};
+use super::stage::{Ended, Shipper, Stage, committed};
 
 /// What is received from there, into a directory of that name.
 pub(super) fn receive(stage: &Stage, server: &Server, into: &str, more: &[&str]) -> Command {
@@ -59,13 +59,66 @@ fn what_was_shipped_is_received_and_gone_on_with_and_what_is_wrong_needs_a_perso
         now(&server, &["--accept-gap"]).is(0, "have no content");
         let got = received(&stage, "in");
         assert!(got.len() < all.len() && got[..had] == all[..had] && all.ends_with(&got[had..]));
-        stage.lines(9000, 9100);
+        let more = stage.lines(9000, 9100);
         stage.ship_to(&server, &[]).is(0, "");
         now(&server, &[]).is(0, "");
+        // Put back, and filled again in other units: what was gone for this reader stays a gap.
         server.kill();
         server.put_back(&earlier);
         server.go_on();
-        now(&server, &[]).is(4, "put back to an earlier state");
+        now(&server, &[]).is(0, "its shipper fills it again");
+        stage.ship_to(&server, &["--unit=3K"]).is(0, "they are sent again");
+        now(&server, &[]).is(0, "what it has is what was received");
+        assert!(received(&stage, "in") == [&got[..], &more].concat());
+        now(&server, &[&format!("--verify={}", stage.log.display())]).is(0, "");
+    }
+}
+
+fn has_all(receiver: &mut Shipper, stage: &Stage) {
+    until("it has all", || {
+        assert!(receiver.is_running(), "it ended");
+        let has_begun = stage.dir.path().join("in/receive.state").exists();
+        (has_begun && received(stage, "in") == committed(&stage.log)).then_some(())
+    });
+}
+
+#[test]
+fn a_stream_that_is_put_back_again_and_again_is_followed_to_the_last_byte() {
+    for server in servers() {
+        let (stage, mut server) = (Stage::new(), Server::start(&server));
+        stage.lines(0, 1000);
+        stage.ship_to(&server, &["--unit=4K"]).is(0, "");
+        let mut receiver = Shipper::of(&mut receive(&stage, &server, "in", &[]));
+        server.kill();
+        let earlier = stage.dir.path().join("earlier");
+        server.save(&earlier);
+        server.go_on();
+        for round in 1..5 {
+            stage.lines(round * 1000, round * 1000 + 500);
+            stage.ship_to(&server, &["--unit=4K"]).is(0, "");
+            has_all(&mut receiver, &stage);
+            server.kill();
+            server.put_back(&earlier);
+            server.go_on();
+            stage.lines(round * 1000 + 500, round * 1000 + 1000);
+            stage.ship_to(&server, &[&format!("--unit={}K", 4 + round)]).is(0, "they are sent again");
+        }
+        has_all(&mut receiver, &stage);
+        receiver.end().is(0, "what it has is what was received");
+    }
+}
+
+#[test]
+fn a_first_start_on_a_stream_that_was_trimmed_says_from_where_on_it_has_bytes() {
+    for server in servers() {
+        let (stage, server) = (Stage::new(), Server::start(&server));
+        let all = stage.lines(0, 1000);
+        stage.ship_to(&server, &["--unit=4K"]).is(0, "");
+        server.remove_up_to(SUBJECT, server.last(SUBJECT) - 2);
+        let mut first = receive(&stage, &server, "in", &["--until-now"]);
+        Ended::of(&first.output().unwrap()).is(0, "have no content: their units are gone from the sink");
+        let got = received(&stage, "in");
+        assert!(got.len() < all.len() && all.ends_with(&got));
     }
 }
 

@@ -1,7 +1,8 @@
 //! A server of NATS of the tests' own, what was shipped to it, and the ways in which it fails.
 
 use std::fs;
-use std::net::TcpListener;
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -103,6 +104,10 @@ impl Server {
         fs::remove_dir_all(self.store()).unwrap();
     }
 
+    pub(crate) fn port(&self) -> u16 {
+        self.port
+    }
+
     pub(crate) fn address(&self, subject: &str) -> String {
         format!("nats://127.0.0.1:{}/{subject}?create=1", self.port)
     }
@@ -118,7 +123,49 @@ impl Server {
     }
 
     pub(crate) fn make(&self, config: Config) {
-        self.ask(NOBODY, async |context| context.create_stream(config.clone()).await.map(drop)).unwrap();
+        self.make_as(config, NOBODY);
+    }
+
+    pub(crate) fn make_as(&self, config: Config, who: (&str, &str)) {
+        self.ask(who, async |context| context.create_stream(config.clone()).await.map(drop)).unwrap();
+    }
+
+    /// Makes it; not where the server knows nothing of a setting.
+    pub(crate) fn makes(&self, config: &Config) -> bool {
+        let made = self.ask(NOBODY, async |context| context.create_stream(config.clone()).await);
+        let Ok(made) = made else { return false };
+        let made = &made.cached_info().config;
+        let is_as_asked = made.persist_mode.unwrap_or_default() == config.persist_mode.unwrap_or_default()
+            && made.subject_delete_marker_ttl == config.subject_delete_marker_ttl
+            && made.allow_message_counter == config.allow_message_counter;
+        if !is_as_asked {
+            self.remove(&config.subjects[0]);
+        }
+        is_as_asked
+    }
+
+    /// Sends what is no unit; where it is.
+    pub(crate) fn send(&self, subject: &str) -> u64 {
+        self.ask(NOBODY, async |context| {
+            let sent = context.publish(subject.to_owned(), "not a unit".into()).await.unwrap();
+            sent.await.unwrap().sequence
+        })
+    }
+
+    /// Removes that message alone.
+    pub(crate) fn remove_at(&self, subject: &str, at: u64) {
+        self.ask(NOBODY, async |context| {
+            let name = context.stream_by_subject(subject).await.unwrap();
+            context.get_stream(&name).await.unwrap().delete_message(at).await.unwrap();
+        });
+    }
+
+    /// How many readers it keeps something for.
+    pub(crate) fn readers(&self, subject: &str) -> usize {
+        self.ask(NOBODY, async |context| {
+            let name = context.stream_by_subject(subject).await.unwrap();
+            context.get_stream(&name).await.unwrap().cached_info().state.consumer_count
+        })
     }
 
     pub(crate) fn remove(&self, subject: &str) {
@@ -205,6 +252,44 @@ fn copy(from: &Path, to: &Path) {
             copy(&path, &to.join(name));
         } else {
             fs::copy(&path, to.join(name)).unwrap();
+        }
+    }
+}
+
+/// Something that takes connections, and never answers; or greets and says that it is alive, and no more.
+pub(crate) struct Mute(pub(crate) u16);
+
+impl Mute {
+    pub(crate) fn start(greets: bool) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let port = listener.local_addr().unwrap().port();
+        std::thread::spawn(move || {
+            let mut kept = Vec::new();
+            for connection in listener.incoming().flatten() {
+                if greets {
+                    std::thread::spawn(move || greet(connection, port));
+                } else {
+                    kept.push(connection);
+                }
+            }
+        });
+        Mute(port)
+    }
+
+    pub(crate) fn address(&self, subject: &str) -> String {
+        format!("nats://127.0.0.1:{}/{subject}", self.0)
+    }
+}
+
+fn greet(mut connection: TcpStream, port: u16) {
+    let info = format!(
+        "INFO {{\"server_id\":\"X\",\"version\":\"2.10.0\",\"host\":\"127.0.0.1\",\"port\":{port},\"headers\":true,\"max_payload\":1048576,\"jetstream\":true}}\r\n"
+    );
+    let _ = connection.write_all(info.as_bytes());
+    let Ok(reading) = connection.try_clone() else { return };
+    for line in BufReader::new(reading).split(b'\n').map_while(Result::ok) {
+        if line.starts_with(b"PING") {
+            let _ = connection.write_all(b"PONG\r\n");
         }
     }
 }

@@ -79,7 +79,12 @@ impl Stage {
     }
 
     pub(crate) fn checkpoint(&self) -> PathBuf {
-        self.dir.path().join("app.log.mmlog-ship-file-sink")
+        self.checkpoint_of("file-sink")
+    }
+
+    /// That of the shipper of that name.
+    pub(crate) fn checkpoint_of(&self, name: &str) -> PathBuf {
+        self.dir.path().join(format!("app.log.mmlog-ship-{name}"))
     }
 
     /// A field of the checkpoint.

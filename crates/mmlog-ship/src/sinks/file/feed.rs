@@ -38,10 +38,10 @@ impl FileFeed {
     }
 
     /// The next unit that counts: what lies in a file behind where the next one begins does not.
-    fn step(&mut self, accept_gap: bool) -> Result<Fed, Trouble> {
+    fn step(&mut self) -> Result<Fed, Trouble> {
         loop {
             if self.reader.is_none() && !self.find()? {
-                return self.missing(accept_gap);
+                return self.missing();
             }
             let Some(open) = &mut self.reader else { return Ok(Fed::Nothing) };
             let (step, first, end) = (open.reader.step(), open.first, open.end);
@@ -60,8 +60,12 @@ impl FileFeed {
             if has_grown.map_err(|e| self.unread(e))? {
                 continue;
             }
+            let is_there =
+                self.reader.as_ref().is_some_and(|open| open.reader.is_there(&self.directory, first));
             match (behind, step) {
                 (Some(behind), _) if behind == self.next => self.reader = None,
+                _ if !is_there => return Err(receive::put_back()),
+                (Some(behind), _) if behind < self.next => return Err(receive::put_back()),
                 (Some(behind), _) => {
                     return Err(self.damaged(&format!(
                         "units {} to {} are not in its files",
@@ -85,14 +89,10 @@ impl FileFeed {
         Ok(true)
     }
 
-    fn missing(&mut self, accept_gap: bool) -> Result<Fed, Trouble> {
+    fn missing(&mut self) -> Result<Fed, Trouble> {
         let Some(first) = self.files()?.first().copied() else { return Ok(Fed::Nothing) };
-        let (from, to) = (self.next, first - 1);
-        if !accept_gap {
-            return Err(Trouble::Decide(receive::gone(&self.name, from, to)));
-        }
-        self.next = first;
-        Ok(Fed::Missing { from, to })
+        let from = std::mem::replace(&mut self.next, first);
+        Ok(Fed::Missing { from, to: first - 1 })
     }
 
     fn unread(&self, e: io::Error) -> Trouble {
@@ -114,26 +114,24 @@ impl Feed for FileFeed {
         Ok(Some(born(&self.directory)?).filter(|born| *born != 0))
     }
 
-    fn begin(&mut self, coordinate: u64, id: Id) -> Result<(), Trouble> {
+    fn begin(&mut self, coordinate: u64, id: Id) -> Result<bool, Trouble> {
         if coordinate == 0 {
             // Older files may be gone: it begins with what is there.
             self.next = self.files()?.first().copied().unwrap_or(1);
-            return Ok(());
+            self.reader = None;
+            return Ok(true);
         }
         self.next = coordinate;
         let files = self.files()?;
         let is_gone = files.first().is_none_or(|first| *first > coordinate);
         if is_gone && !files.is_empty() || id == 0 {
             self.next += 1;
-            return Ok(());
+            return Ok(true);
         }
-        match self.step(false)? {
-            Fed::Unit(unit) if unit.header.id() == id => Ok(()),
-            _ => Err(Trouble::Decide(receive::went_back(&self.name, coordinate))),
-        }
+        Ok(matches!(self.step()?, Fed::Unit(unit) if unit.header.id() == id))
     }
 
-    fn next(&mut self, accept_gap: bool) -> Result<Fed, Trouble> {
-        self.step(accept_gap)
+    fn next(&mut self) -> Result<Fed, Trouble> {
+        self.step()
     }
 }

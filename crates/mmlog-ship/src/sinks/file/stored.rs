@@ -9,6 +9,7 @@
 
 use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use super::super::Stored;
@@ -94,6 +95,15 @@ impl Reader {
             file.sync_data()?;
         }
         Ok(self.end != before)
+    }
+
+    /// Whether the file is where it was, with all that was read of it.
+    pub(crate) fn is_there(&self, directory: &Path, first: u64) -> bool {
+        let (Ok(there), Ok(ours)) = (fs::metadata(path(directory, first)), self.file.get_ref().metadata())
+        else {
+            return false;
+        };
+        (there.dev(), there.ino()) == (ours.dev(), ours.ino()) && ours.len() >= self.at
     }
 
     /// The next unit. After anything else it stays where it is.

@@ -1,21 +1,19 @@
 //! The units of a stream in order, for whoever receives them.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_nats::HeaderMap;
 use async_nats::jetstream::consumer::pull::{Config, Stream as Messages};
 use async_nats::jetstream::consumer::{AckPolicy, DeliverPolicy};
 use async_nats::jetstream::context::GetStreamByNameErrorKind;
-use async_nats::jetstream::stream::{RawMessageErrorKind, Stream};
+use async_nats::jetstream::stream::Stream;
 use futures_util::StreamExt as _;
-use tokio::runtime::Runtime;
 
-use super::super::{Secrets, Stored};
+use super::super::{Patience, Secrets, Stored};
 use super::address::Address;
-use super::connection::{Connection, away, runtime, whole};
-use super::reading::pairs;
+use super::connection::{Connection, News, Wire, away, whole};
+use super::reading::{born, message, pairs};
 use crate::receive::{self, Fed, Feed};
 use crate::trouble::Trouble;
 use crate::unit::{Header, Id};
@@ -26,39 +24,40 @@ const AHEAD: usize = 16 << 20;
 const LOOK: Duration = Duration::from_millis(100);
 /// After so many of those it is asked for by its sequence, and what it was to come by is made anew: a server forgets that without a word.
 const LOOKS: u32 = 10;
+/// The stream is asked for its state when nothing came for the first time, and then only after so many of those.
+const SELDOM: u32 = 30;
 /// The server keeps what it knows of this reader for so long after it is gone.
-const IDLE: Duration = Duration::from_secs(60);
+const IDLE: Duration = Duration::from_secs(10);
 
 /// A stream that is read.
 pub struct NatsFeed {
     address: Address,
     secrets: Secrets,
-    wait: Duration,
-    link: Option<(Link, Runtime)>,
+    wire: Wire<Link>,
 }
 
 struct Link {
-    name: String,
     stream: Stream,
     messages: Option<Messages>,
     batch: usize,
-    is_gone: Arc<AtomicBool>,
     born: u64,
     /// The sequence that comes next.
     next: u64,
     /// How often in a row it did not come.
     late: u32,
+    /// Whether the stream has it, or had it.
+    is_behind: bool,
 }
 
 impl NatsFeed {
-    /// The stream there; `wait` is how long an answer is waited for.
-    pub fn new(address: Address, secrets: Secrets, wait: Duration) -> Self {
-        NatsFeed { address, secrets, wait, link: None }
+    /// The stream there.
+    pub fn new(address: Address, secrets: Secrets, patience: Patience) -> Self {
+        NatsFeed { address, secrets, wire: Wire::new(patience) }
     }
 
-    async fn connect(&self) -> Result<Option<Link>, Trouble> {
-        let Connection { client, context, is_gone } =
-            Connection::make(&self.address, &self.secrets, self.wait, 1).await?;
+    async fn connect(&self, news: Arc<News>) -> Result<Option<Link>, Trouble> {
+        let Connection { client, context } =
+            Connection::make(&self.address, &self.secrets, self.wire.wait(), 1, news).await?;
         let name = match context.stream_by_subject(self.address.subject().to_owned()).await {
             Ok(name) => name,
             Err(e) if e.kind() == GetStreamByNameErrorKind::NotFound => return Ok(None),
@@ -67,16 +66,9 @@ impl NatsFeed {
         let stream = context.get_stream(&name).await;
         let stream =
             stream.map_err(|e| Trouble::Away(format!("cannot read the stream {name}: {}", whole(&e))))?;
-        let born = super::born(stream.cached_info());
+        let born = born(stream.cached_info());
         let batch = (AHEAD / client.max_payload().max(1)).clamp(1, 64);
-        let name = self.address.name.clone();
-        Ok(Some(Link { name, stream, messages: None, batch, is_gone, born, next: 1, late: 0 }))
-    }
-
-    fn link(&mut self) -> Result<(&mut Link, &Runtime), Trouble> {
-        let link = self.link.as_mut().filter(|(link, _)| !link.is_gone.load(Ordering::Acquire));
-        let (link, runtime) = link.ok_or_else(|| Trouble::Away("the connection was cut".to_owned()))?;
-        Ok((link, runtime))
+        Ok(Some(Link { stream, messages: None, batch, born, next: 1, late: 0, is_behind: false }))
     }
 }
 
@@ -104,10 +96,10 @@ impl Link {
         self.messages.as_mut().ok_or_else(|| Trouble::Away("the connection was cut".to_owned()))
     }
 
-    async fn next(&mut self, accept_gap: bool) -> Result<Fed, Trouble> {
+    async fn next(&mut self) -> Result<Fed, Trouble> {
         let waited = tokio::time::timeout(LOOK, self.messages().await?.next()).await;
-        let Ok(message) = waited else { return self.late(accept_gap).await };
-        self.late = 0;
+        let Ok(message) = waited else { return self.late().await };
+        (self.late, self.is_behind) = (0, false);
         let message = message.ok_or_else(|| Trouble::Away("the stream gives no more".to_owned()))?;
         let message = message.map_err(away("read from the stream"))?;
         let at = message
@@ -115,84 +107,83 @@ impl Link {
             .map_err(|e| Trouble::Away(format!("a message without its place: {e}")))?
             .stream_sequence;
         if at > self.next {
-            return self.missing(at, accept_gap).await;
+            return self.missing(at).await;
         }
         if at < self.next {
             return Ok(Fed::Later);
         }
         let header = header(at, message.headers.as_ref().unwrap_or(&HeaderMap::new()))?;
         let payload = message.payload.to_vec();
-        header.check(at, &payload).map_err(|e| Trouble::Decide(format!("{e}; nothing of it was written")))?;
+        header.check(at, &payload).map_err(wrong)?;
         self.next = at + 1;
         Ok(Fed::Unit(Stored { coordinate: at, header, payload }))
     }
 
     /// Nothing has come: there is nothing, or it was removed, or it takes its time.
-    async fn late(&mut self, accept_gap: bool) -> Result<Fed, Trouble> {
+    async fn late(&mut self) -> Result<Fed, Trouble> {
+        self.late += 1;
+        let is_due = self.late == 1 || self.late >= if self.is_behind { LOOKS } else { SELDOM };
+        if !is_due {
+            return Ok(if self.is_behind { Fed::Later } else { Fed::Nothing });
+        }
         let info = self.stream.get_info().await.map_err(away("read the stream's state"))?;
-        if super::born(&info) != self.born {
+        if born(&info) != self.born {
             return Err(Trouble::Away("it was made anew".to_owned()));
         }
         let (first, last) = (info.state.first_sequence, info.state.last_sequence);
         if last + 1 < self.next {
-            return Err(Trouble::Decide(receive::went_back(&self.name, self.next - 1)));
+            return Err(receive::put_back());
         }
-        self.late += 1;
-        if last < self.next {
-            return Ok(Fed::Nothing);
+        let was_behind = std::mem::replace(&mut self.is_behind, last >= self.next);
+        if self.late > 1 {
+            self.late = 1;
         }
-        if self.late < LOOKS {
-            return Ok(Fed::Later);
+        match (was_behind, self.is_behind) {
+            (_, false) => Ok(Fed::Nothing),
+            (false, true) => Ok(Fed::Later),
+            (true, true) => self.missing(first.max(self.next + 1)).await,
         }
-        self.late = 0;
-        self.missing(first.max(self.next + 1), accept_gap).await
     }
 
     /// The next message did not come before that one: it was removed, or the connection lost it.
-    async fn missing(&mut self, at: u64, accept_gap: bool) -> Result<Fed, Trouble> {
+    async fn missing(&mut self, at: u64) -> Result<Fed, Trouble> {
         // Whatever comes next is asked for again.
-        self.messages = None;
-        if self.header(self.next).await?.is_some() {
+        (self.messages, self.late, self.is_behind) = (None, 0, false);
+        if message(&self.stream, self.next).await?.is_some() {
             return Ok(Fed::Later);
         }
         let from = std::mem::replace(&mut self.next, at);
-        match accept_gap {
-            true => Ok(Fed::Missing { from, to: at - 1 }),
-            false => Err(Trouble::Decide(receive::gone(&self.name, from, at - 1))),
-        }
+        Ok(Fed::Missing { from, to: at - 1 })
     }
 
-    /// The message at that sequence; none where it was removed.
-    async fn header(&self, at: u64) -> Result<Option<Header>, Trouble> {
-        match self.stream.get_raw_message(at).await {
-            Ok(message) => header(at, &message.headers).map(Some),
-            Err(e) if e.kind() == RawMessageErrorKind::NoMessageFound => Ok(None),
-            Err(e) => Err(Trouble::Away(format!("cannot read its message {at}: {}", whole(&e)))),
-        }
-    }
-
-    async fn begin(&mut self, coordinate: u64, id: Id) -> Result<(), Trouble> {
-        let state = &self.stream.cached_info().state;
+    async fn begin(&mut self, coordinate: u64, id: Id) -> Result<bool, Trouble> {
+        let (first, last) = {
+            let state = &self.stream.cached_info().state;
+            (state.first_sequence, state.last_sequence)
+        };
+        (self.messages, self.late, self.is_behind) = (None, 0, false);
         if coordinate == 0 {
             // Older ones may be gone: it begins with what is there.
-            self.next = state.first_sequence.max(1);
-            return Ok(());
-        }
-        if state.last_sequence < coordinate {
-            return Err(Trouble::Decide(receive::went_back(&self.name, coordinate)));
+            self.next = first.max(1);
+            return Ok(true);
         }
         self.next = coordinate + 1;
-        match self.header(coordinate).await? {
-            Some(header) if id != 0 && header.id() != id => {
-                Err(Trouble::Decide(receive::went_back(&self.name, coordinate)))
-            }
-            _ => Ok(()),
+        if last < coordinate {
+            return Ok(false);
+        }
+        match message(&self.stream, coordinate).await? {
+            Some(headers) => Ok(id == 0 || header(coordinate, &headers)?.id() == id),
+            None => Ok(true),
         }
     }
 }
 
 fn header(at: u64, headers: &HeaderMap) -> Result<Header, Trouble> {
-    Header::read(at, &pairs(headers)).map_err(|e| Trouble::Decide(format!("{e}; nothing of it was written")))
+    Header::read(at, &pairs(headers)).map_err(wrong)
+}
+
+fn wrong(e: crate::Error) -> Trouble {
+    Trouble::Decide(format!("{e}; nothing of it was written"))
 }
 
 impl Feed for NatsFeed {
@@ -201,21 +192,21 @@ impl Feed for NatsFeed {
     }
 
     fn open(&mut self) -> Result<Option<u64>, Trouble> {
-        self.link = None;
-        let runtime = runtime()?;
-        let Some(link) = runtime.block_on(self.connect())? else { return Ok(None) };
+        self.wire.close();
+        let (worker, news) = self.wire.worker()?;
+        let Some(link) = worker.run(self.connect(news))? else { return Ok(None) };
         let born = link.born;
-        self.link = Some((link, runtime));
+        self.wire.set(link, worker);
         Ok(Some(born))
     }
 
-    fn begin(&mut self, coordinate: u64, id: Id) -> Result<(), Trouble> {
-        let (link, runtime) = self.link()?;
-        runtime.block_on(link.begin(coordinate, id))
+    fn begin(&mut self, coordinate: u64, id: Id) -> Result<bool, Trouble> {
+        let (link, worker) = self.wire.get()?;
+        worker.run(link.begin(coordinate, id))
     }
 
-    fn next(&mut self, accept_gap: bool) -> Result<Fed, Trouble> {
-        let (link, runtime) = self.link()?;
-        runtime.block_on(link.next(accept_gap))
+    fn next(&mut self) -> Result<Fed, Trouble> {
+        let (link, worker) = self.wire.get()?;
+        worker.run(link.next())
     }
 }

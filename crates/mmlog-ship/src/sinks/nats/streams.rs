@@ -1,8 +1,8 @@
 //! The stream that has the subject, and whether it keeps what it takes.
 
-use async_nats::jetstream::Context;
-use async_nats::jetstream::context::GetStreamByNameErrorKind;
-use async_nats::jetstream::stream::{Config, RetentionPolicy, StorageType};
+use async_nats::jetstream::context::{CreateStreamErrorKind, GetStreamByNameErrorKind};
+use async_nats::jetstream::stream::{Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType};
+use async_nats::jetstream::{Context, ErrorCode};
 
 use super::super::Purpose;
 use super::address::Address;
@@ -17,6 +17,9 @@ pub(super) struct Found {
     pub(super) name: String,
     /// The longest message that it takes, if it says so.
     pub(super) longest: Option<u64>,
+    /// The first sequence that it ever had.
+    pub(super) least: u64,
+    pub(super) notes: Vec<String>,
 }
 
 /// Finds it, or makes it where that was asked for.
@@ -38,7 +41,8 @@ pub(super) async fn find(context: &Context, address: &Address, purpose: Purpose)
         )));
     }
     let longest = u64::try_from(config.max_message_size).ok().filter(|longest| *longest > 0);
-    Ok(Found { name: config.name, longest })
+    let (least, notes) = (config.first_sequence.unwrap_or(1), notes(&config));
+    Ok(Found { name: config.name, longest, least, notes })
 }
 
 async fn make(context: &Context, address: &Address, purpose: Purpose) -> Result<Config, Trouble> {
@@ -57,8 +61,39 @@ async fn make(context: &Context, address: &Address, purpose: Purpose) -> Result<
         duplicate_window: DUPLICATES,
         ..Config::default()
     };
-    let made = context.create_stream(config).await.map_err(away("make the stream"))?;
-    Ok(made.cached_info().config.clone())
+    let name = config.name.clone();
+    match context.create_stream(config).await {
+        Ok(made) => Ok(made.cached_info().config.clone()),
+        Err(e) if has_code(e.kind(), ErrorCode::STREAM_NAME_EXIST) => Err(Trouble::Decide(format!(
+            "the stream {name} is there, and not of the subject {subject}: make one of another name that has it (nats stream add --subjects {subject}), or ship to another subject"
+        ))),
+        Err(e) => Err(away("make the stream")(e)),
+    }
+}
+
+fn has_code(kind: CreateStreamErrorKind, code: ErrorCode) -> bool {
+    matches!(kind, CreateStreamErrorKind::JetStream(e) if e.error_code() == code)
+}
+
+/// What it drops, as it was told to.
+fn notes(config: &Config) -> Vec<String> {
+    let mut notes = Vec::new();
+    let mut note = |what: String| {
+        notes.push(format!(
+            "the stream {} keeps {what}: what nobody has received by then is gone",
+            config.name
+        ));
+    };
+    if !config.max_age.is_zero() {
+        note(format!("units for {} s", config.max_age.as_secs_f64()));
+    }
+    if config.discard == DiscardPolicy::Old && config.max_bytes > 0 {
+        note(format!("the last {} bytes", config.max_bytes));
+    }
+    if config.discard == DiscardPolicy::Old && config.max_messages > 0 {
+        note(format!("the last {} units", config.max_messages));
+    }
+    notes
 }
 
 /// Why it would lose units, or take them twice, or somebody else's.
@@ -77,6 +112,18 @@ fn unfit(config: &Config, subject: &str) -> Option<&'static str> {
     }
     if config.no_ack {
         return Some("does not acknowledge");
+    }
+    if config.persist_mode == Some(PersistenceMode::Async) {
+        return Some("acknowledges what it has not stored yet");
+    }
+    if config.max_messages_per_subject > 0 {
+        return Some("keeps a number of messages of a subject: it would drop units, or refuse them");
+    }
+    if config.subject_delete_marker_ttl.is_some_and(|ttl| !ttl.is_zero()) {
+        return Some("gets messages of the server's own, where units were removed");
+    }
+    if config.allow_message_counter {
+        return Some("counts, and takes nothing else");
     }
     if config.sealed {
         return Some("is sealed");
