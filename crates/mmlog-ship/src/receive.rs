@@ -95,7 +95,7 @@ pub trait Feed {
     /// What comes next. It may wait a moment for it.
     ///
     /// # Errors
-    /// As [`open`](Self::open). [`put_back`] where the sink has less than it had: it is opened again then.
+    /// As [`open`](Self::open). [`Trouble::Refused`] where the sink has less than it had: it is opened again then.
     fn next(&mut self) -> Result<Fed, Trouble>;
 }
 

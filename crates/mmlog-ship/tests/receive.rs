@@ -301,13 +301,32 @@ fn a_receiver_that_ends_at_any_point_is_gone_on_for_by_the_next() {
     let stage = Stage::new();
     let mut all = stage.lines(0, 50);
     stage.ship(&["--unit=1K"]).is(0, "");
-    let begun = stage.dir.path().join("begun");
-    for was_begun in [false, true] {
-        if was_begun {
-            receive(&stage, &[]).is(0, "");
-            copy(&into(&stage), &begun);
-            all.extend(stage.lines(50, 100));
-            stage.ship(&["--unit=1K"]).is(0, "");
+    let (begun, earlier) = (stage.dir.path().join("begun"), stage.dir.path().join("earlier"));
+    for world in ["first start", "begun", "put back", "trimmed"] {
+        let was_begun = ["begun", "put back"].contains(&world);
+        let _ = fs::remove_dir_all(&begun);
+        match world {
+            "begun" => {
+                receive(&stage, &[]).is(0, "");
+                copy(&into(&stage), &begun);
+                copy(&stage.sink, &earlier);
+                all.extend(stage.lines(50, 100));
+                stage.ship(&["--unit=1K"]).is(0, "");
+            }
+            "put back" => {
+                receive(&stage, &[]).is(0, "");
+                copy(&into(&stage), &begun);
+                put_back(&stage, &earlier);
+                all.extend(stage.lines(100, 150));
+                stage.ship(&["--unit=1500"]).is(0, "the sink lost");
+            }
+            "trimmed" => {
+                let files = unit_files(&stage.sink);
+                files[..files.len() - 1].iter().for_each(|file| fs::remove_file(file).unwrap());
+                let last = stage::units(&stage.sink);
+                all = last.into_iter().flat_map(|unit| unit.payload).collect();
+            }
+            _ => {}
         }
         let mut passed = std::collections::BTreeSet::new();
         for point in 0.. {
@@ -321,7 +340,7 @@ fn a_receiver_that_ends_at_any_point_is_gone_on_for_by_the_next() {
             }
             passed.extend(said);
             receive(&stage, &[]).is(0, "");
-            assert!(received(&stage) == all, "at point {point}");
+            assert!(received(&stage) == all, "{world}, at point {point}");
         }
         for name in ["receive:taken", "receive:durable", "receive:said", "ship:checkpoint-named"] {
             assert!(passed.contains(name), "{passed:?}");
