@@ -765,10 +765,14 @@ _mmlogctl() {
             if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else :; fi
             ;;
         ship)
-            options="--to --name --checkpoint --from --unit --linger --linger-partial --in-flight --keep-acked --sync --timeout --drain --until-now --give-up --check --accept-gap --accept-fork --sink-is-new --credentials --tls-ca --olddir --trust-path --help -h"
+            options="--to --config --name --checkpoint --from --unit --linger --linger-partial --in-flight --keep-acked --sync --timeout --drain --until-now --give-up --check --accept-gap --accept-fork --sink-is-new --credentials --tls-ca --olddir --trust-path --help -h"
             case $prev in
                 --to)
                     :
+                    return
+                    ;;
+                --config)
+                    _mmlogctl_files -f "$cur"
                     return
                     ;;
                 --name)

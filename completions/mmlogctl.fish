@@ -398,6 +398,7 @@ complete -c mmlogctl -n '__mmlogctl_in bench' -l chart -d 'Draw the medians, an 
 complete -c mmlogctl -n '__mmlogctl_in bench' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in bench' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in ship' -l to -d 'Where to' -x
+complete -c mmlogctl -n '__mmlogctl_in ship' -l config -d 'Ship the logs that FILE names, each as it says there, and those that come' -r -F
 complete -c mmlogctl -n '__mmlogctl_in ship' -l name -d 'The shipper\'s name' -x
 complete -c mmlogctl -n '__mmlogctl_in ship' -l checkpoint -d 'Where is written down what the sink has acknowledged. Default' -r -F
 complete -c mmlogctl -n '__mmlogctl_in ship' -l from -d 'Where a first start begins' -x

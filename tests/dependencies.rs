@@ -30,14 +30,18 @@ const ONLY_TESTS: [(&str, &str); 2] = [
 ];
 
 /// Crates that are here in two versions, until those who ask for the older one ask for the newer.
-const TWICE: [(&str, &str); 4] = [
+const TWICE: [(&str, &str); 5] = [
     ("signal-hook", "0.3 is crossterm's, under ratatui; the tool needs what 0.4 says of a signal's sender"),
     (
         "syn",
         "2 is that of strum, derive_more, palette, zerocopy and others; 3 of serde, clap and thiserror; built for macros alone",
     ),
-    ("toml_datetime", "0.7 is cbindgen's, for a test; 1 of what num_enum asks for its macro"),
-    ("winnow", "0.7 is cbindgen's, for a test; 1 of what num_enum asks for its macro"),
+    ("toml", "0.9 is cbindgen's, for a test; 1 of mmlog-ship"),
+    (
+        "toml_datetime",
+        "0.7 is cbindgen's, for a test; 1 of mmlog-ship, and of what num_enum asks for its macro",
+    ),
+    ("winnow", "0.7 is cbindgen's, for a test; 1 of mmlog-ship, and of what num_enum asks for its macro"),
 ];
 
 /// Libraries that are not Rust's. `zstd` compresses old segments: its sources come with the crate, and are built by it.

@@ -70,6 +70,12 @@ pub(crate) const LISTED: &[Listed] = &[
     ),
     listed("README.md", "contrib/debian/build", BUILDS, Check::In(".ci/run", "contrib/debian/build")),
     listed("README.md", "apt install", PACKAGES, Check::In("contrib/debian/check", "apt-get install")),
+    listed(
+        "doc/ship.md",
+        "[[ship]]",
+        "it is of logs and servers that are not here",
+        Check::In("crates/mmlog-ship/tests/many.rs", "[[ship]]"),
+    ),
     listed("doc/ship.md", "unit COORDINATE", "what lies in a file", Check::Picture),
     listed("README.md", "writer   writer", "how it works", Check::Picture),
     listed("doc/install.md", "contrib/debian/build", BUILDS, Check::In(".ci/run", "contrib/debian/build")),

@@ -56,6 +56,12 @@ const SHIP: &[&str] = &[
      content its standard input is empty.",
     "A sink that acknowledges and then loses it is filled again from the log, as far as the hold reaches: --keep-acked has to be longer than the sink \
      takes to make things durable. A hold that nobody moves keeps old segments for ever: prune names it, and mmlogctl prune --forget ship:NAME ends it.",
+    "The file of --config is TOML. Each [[ship]] in it has logs, patterns of absolute paths, of which every file is taken that has metadata beside \
+     it; to, where {log} stands for the name of the log without .log and {host} for that of the host; command, where to is exec; checkpoint-dir, \
+     where checkpoints are: by default in the service's state directory, or beside the logs; and any option of this page by its name, but for those of one \
+     run. credentials and tls-ca without a directory are the service's (LoadCredential=), or lie beside the file. A log that comes is picked up within \
+     a second. One that needs a person is said once, tried again every 30 s, and keeps no other from being shipped. All logs together \
+     may have 64M on their way, none more than 8M, unless in-flight says otherwise.",
     "The checkpoint, its .lock and its .spare lie beside the log, and are no part of it: rm leaves them.",
 ];
 

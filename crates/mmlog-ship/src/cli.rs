@@ -22,7 +22,9 @@ use crate::store;
 use crate::trouble::Trouble;
 use ends::{Server, is_plain};
 
+mod config;
 mod ends;
+mod many;
 
 /// Content that a proof is at least of. It is read at every opening.
 const PROOF: u64 = 4 << 20;
@@ -34,6 +36,32 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 const RUN: Duration = Duration::from_secs(600);
 /// The most bytes of a shipper's name: with `ship:` it is that of a hold.
 const NAME: usize = 59;
+
+/// What stands in a file of many logs instead.
+const ALONE: [&str; 22] = [
+    "log",
+    "to",
+    "command",
+    "name",
+    "checkpoint",
+    "from",
+    "unit",
+    "linger",
+    "linger_partial",
+    "in_flight",
+    "keep_acked",
+    "sync",
+    "timeout",
+    "drain",
+    "accept_gap",
+    "accept_fork",
+    "give_up",
+    "sink_is_new",
+    "credentials",
+    "tls_ca",
+    "olddir",
+    "trust_path",
+];
 
 /// Ship mmlog logs to other places, and get them back.
 #[derive(Debug, Parser)]
@@ -65,15 +93,19 @@ enum Command {
 #[derive(Args, Debug)]
 pub struct ShipArgs {
     /// The log.
-    #[arg(value_name = "LOG")]
-    log: PathBuf,
+    #[arg(value_name = "LOG", required_unless_present = "config")]
+    log: Option<PathBuf>,
     /// Where to: `file:DIR`, a directory; `exec`, the command behind `--`, which is run for each unit; `nats://SERVER[,SERVER...]/SUBJECT`, a stream of
     /// JetStream (`tls://` where the connection has to be encrypted; `?create=REPLICAS` behind it makes the stream).
-    #[arg(long, value_name = "SINK")]
-    to: String,
+    #[arg(long, value_name = "SINK", required_unless_present = "config")]
+    to: Option<String>,
     /// The command of `--to exec`: a unit's bytes are its standard input, and exit code 0 says that it has them.
     #[arg(value_name = "CMD", last = true)]
     command: Vec<OsString>,
+    /// Ship the logs that FILE names, each as it says there, and those that come; mmlogctl-ship(1) has an example. SIGHUP has it read
+    /// again.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ALONE)]
+    config: Option<PathBuf>,
     /// The shipper's name; its hold is `ship:NAME`. Default: from the sink.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -287,20 +319,58 @@ fn notice(text: &str) {
     let _ = writeln!(std::io::stderr(), "mmlogctl-ship: {text}");
 }
 
+fn uncaught(e: std::io::Error) -> Trouble {
+    Trouble::Failed(format!("cannot catch signals: {e}"))
+}
+
 /// TERM and INT raise the flag; the second one ends us at once.
 fn stop() -> Result<Arc<AtomicBool>, Trouble> {
     let stop = Arc::new(AtomicBool::new(false));
     for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
         let caught = signal_hook::flag::register_conditional_default(signal, Arc::clone(&stop))
             .and_then(|_| signal_hook::flag::register(signal, Arc::clone(&stop)));
-        caught.map_err(|e| Trouble::Failed(format!("cannot catch signals: {e}")))?;
+        caught.map_err(uncaught)?;
     }
     Ok(stop)
 }
 
 fn ship(args: &ShipArgs) -> Result<(), Trouble> {
     let stop = stop()?;
-    let (mut sink, default) = ends::sink(args, &stop)?;
+    let say: Say = Arc::new(notice);
+    match &args.config {
+        None if args.check => check(args, &stop, say),
+        None => ship_as(args, &stop, say),
+        Some(file) if args.check || args.until_now => many::once(file, args.check, &stop),
+        Some(file) => {
+            let reload = Arc::new(AtomicBool::new(false));
+            signal_hook::flag::register(signal_hook::consts::SIGHUP, Arc::clone(&reload))
+                .map_err(uncaught)?;
+            many::follow(file, &stop, &reload)
+        }
+    }
+}
+
+/// Who hears what people may want to know.
+pub(crate) type Say = Arc<dyn Fn(&str) + Send + std::marker::Sync>;
+
+/// Ships one log.
+fn ship_as(args: &ShipArgs, stop: &Arc<AtomicBool>, say: Say) -> Result<(), Trouble> {
+    let (plan, mut sink) = plan(args, stop, say)?;
+    match run::run(&plan, &mut *sink) {
+        // What the library was waiting for when it was told to stop.
+        Err(trouble) if trouble.passes() && stop.load(Ordering::Acquire) => Ok(()),
+        ended => ended,
+    }
+}
+
+fn check(args: &ShipArgs, stop: &Arc<AtomicBool>, say: Say) -> Result<(), Trouble> {
+    let (plan, mut sink) = plan(args, stop, say)?;
+    print(&run::check(&plan, &mut *sink)?)
+}
+
+fn plan(args: &ShipArgs, stop: &Arc<AtomicBool>, say: Say) -> Result<(Plan, Box<dyn Sink>), Trouble> {
+    let (sink, default) = ends::sink(args, stop)?;
+    let log = args.log.clone().unwrap_or_default();
     let name = args.name.clone().unwrap_or(default);
     if name.is_empty() || name.len() > NAME || !name.bytes().all(is_plain) || name.starts_with('.') {
         return Err(Trouble::Usage(format!(
@@ -310,9 +380,9 @@ fn ship(args: &ShipArgs) -> Result<(), Trouble> {
     let longest = if args.command.is_empty() { TIMEOUT } else { RUN };
     let timeout = args.timeout.unwrap_or(longest);
     let plan = Plan {
-        options: args.access.options(&stop),
-        checkpoint: args.checkpoint.clone().unwrap_or_else(|| store::beside(&args.log, &name)),
-        log: args.log.clone(),
+        options: args.access.options(stop),
+        checkpoint: args.checkpoint.clone().unwrap_or_else(|| store::beside(&log, &name)),
+        log,
         name,
         how: How {
             sync: match args.sync {
@@ -345,15 +415,10 @@ fn ship(args: &ShipArgs) -> Result<(), Trouble> {
         drain: args.drain,
         until_now: args.until_now,
         give_up: args.give_up,
-        stop: Arc::clone(&stop),
-        say: notice,
+        stop: Arc::clone(stop),
+        say,
     };
-    let ended = if args.check { check(&plan, &mut *sink) } else { run::run(&plan, &mut *sink) };
-    match ended {
-        // What the library was waiting for when it was told to stop.
-        Err(trouble) if trouble.passes() && stop.load(Ordering::Acquire) => Ok(()),
-        ended => ended,
-    }
+    Ok((plan, sink))
 }
 
 fn receive(args: &ReceiveArgs) -> Result<(), Trouble> {
@@ -373,10 +438,6 @@ fn receive(args: &ReceiveArgs) -> Result<(), Trouble> {
         Some(log) => print(&receive::verify(&args.into, log, &args.access.options(&stop))?),
         None => Ok(()),
     }
-}
-
-fn check(plan: &Plan, sink: &mut dyn Sink) -> Result<(), Trouble> {
-    print(&run::check(plan, sink)?)
 }
 
 fn print(said: &str) -> Result<(), Trouble> {

@@ -64,7 +64,7 @@ pub struct Plan {
     /// Ends when it is raised.
     pub stop: Arc<AtomicBool>,
     /// Hears what people may want to know, a sentence at a time.
-    pub say: fn(&str),
+    pub say: Arc<dyn Fn(&str) + Send + Sync>,
 }
 
 impl Plan {

@@ -76,16 +76,17 @@ pub(super) fn feed(args: &ReceiveArgs, stop: &Arc<AtomicBool>) -> Result<Box<dyn
 #[cfg_attr(not(feature = "nats"), allow(unused_variables, reason = "it is for servers"))]
 pub(super) fn sink(args: &ShipArgs, stop: &Arc<AtomicBool>) -> Result<(Box<dyn Sink>, String), Trouble> {
     let patience = Patience::new(args.timeout.unwrap_or(TIMEOUT), Arc::clone(stop));
-    if args.to == "exec" {
+    let to = args.to.as_deref().unwrap_or_default();
+    if to == "exec" {
         let program = args.command.first().ok_or_else(|| {
             Trouble::Usage("--to exec needs a command: mmlogctl ship LOG --to exec -- CMD".to_owned())
         })?;
         return Ok((Box::new(ExecSink::new(&args.command)), format!("exec-{}", plain(Path::new(program)))));
     }
     if !args.command.is_empty() {
-        return Err(Trouble::Usage(format!("--to {:?} takes no command", args.to)));
+        return Err(Trouble::Usage(format!("--to {to:?} takes no command")));
     }
-    match args.to.split_once(':') {
+    match to.split_once(':') {
         Some(("file", directory)) if !directory.is_empty() => {
             let directory = absolute(Path::new(directory))?;
             let name = format!("file-{}", plain(&directory));
@@ -93,7 +94,7 @@ pub(super) fn sink(args: &ShipArgs, stop: &Arc<AtomicBool>) -> Result<(Box<dyn S
         }
         #[cfg(feature = "nats")]
         Some(("nats" | "tls", _)) => {
-            let (address, secrets) = args.server.nats(&args.to)?;
+            let (address, secrets) = args.server.nats(to)?;
             let name = format!("nats-{}", plain(Path::new(address.subject())));
             Ok((Box::new(NatsSink::new(address, secrets, patience)), name))
         }
@@ -101,7 +102,7 @@ pub(super) fn sink(args: &ShipArgs, stop: &Arc<AtomicBool>) -> Result<(Box<dyn S
         Some(("nats" | "tls", _)) => Err(lacks("nats")),
         _ => Err(Trouble::Usage(format!(
             "--to {:?}: no such sink; there are file:DIR, exec and nats://SERVER/SUBJECT",
-            args.to.split(':').next().unwrap_or_default()
+            to.split(':').next().unwrap_or_default()
         ))),
     }
 }
@@ -119,4 +120,9 @@ pub(super) const fn is_plain(byte: u8) -> bool {
 fn plain(path: &Path) -> String {
     let last = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     last.bytes().map(|byte| if is_plain(byte) { char::from(byte) } else { '_' }).take(40).collect()
+}
+
+/// The same of a whole text, without dots: one word of a subject, one component of a path.
+pub(super) fn plain_word(text: &str) -> String {
+    text.bytes().map(|byte| if is_plain(byte) && byte != b'.' { char::from(byte) } else { '_' }).collect()
 }
