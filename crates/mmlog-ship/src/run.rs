@@ -94,6 +94,8 @@ struct Runner<'a> {
     run: u64,
     rival: Rival,
     noted: BTreeSet<String>,
+    /// What was said of the last decision, if nothing but openings was taken since.
+    last: Option<String>,
     /// How long a unit may be at the sink.
     longest: u64,
     begun: Instant,
@@ -140,6 +142,7 @@ pub fn run(plan: &Plan, sink: &mut dyn Sink) -> Result<(), Trouble> {
         run,
         rival: Rival::default(),
         noted: BTreeSet::new(),
+        last: None,
         longest: u64::MAX,
         begun: now,
         ticked: now,
@@ -348,11 +351,15 @@ impl Runner<'_> {
 
     fn decided(&mut self, decision: &Decision) {
         let is_provable = self.sink.strength() != Strength::AtLeastOnce;
-        if let Some(text) = words::of_decision(decision, self.sink.name(), is_provable) {
-            (self.plan.say)(&text);
+        let said = words::of_decision(decision, self.sink.name(), is_provable);
+        // It is taken again until something of it has arrived, and is no news then.
+        let is_news = said.is_some() && said != self.last;
+        self.last = said;
+        if let Some(text) = self.last.as_ref().filter(|_| is_news) {
+            (self.plan.say)(text);
         }
         if let Decision::Resume { resent, place, .. } = *decision {
-            self.saving.counts.resent += resent;
+            self.saving.counts.resent += if is_news { resent } else { 0 };
             self.had = self.had.filter(|had| *had <= place.to);
         } else {
             self.had = None;
@@ -469,6 +476,7 @@ impl Runner<'_> {
                     self.saving.acknowledged(out.bytes, out.gap);
                     // Taking an opening says little of taking what comes behind it.
                     if !out.is_opening {
+                        self.last = None;
                         self.reached();
                     }
                 }

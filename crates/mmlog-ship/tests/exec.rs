@@ -76,6 +76,12 @@ fn a_command_that_fails_is_run_again_and_nothing_is_lost() {
     let all = [all, stage.lines(300, 400)].concat();
     ship(&stage, &["--until-now", "--give-up=100ms"], "exit 5").is(1, "it ended with 5");
     ship(&stage, &["--until-now", "--timeout=100ms", "--give-up=0s"], "sleep 1000").is(1, "no answer");
+    // Two ways to fail in turn: each is said once, and what it gave up with.
+    let script = "echo x >> fails; exit $((6 + $(wc -l < fails) % 2))";
+    let ended = ship(&stage, &["--until-now", "--give-up=2s"], script).is(1, "it ended with ");
+    let (lines, once): (Vec<_>, std::collections::BTreeSet<_>) =
+        (ended.said.lines().collect(), ended.said.lines().collect());
+    assert_eq!(lines.len(), once.len(), "{ended:?}");
     ship(&stage, &["--until-now"], STORE).is(0, "");
     assert_eq!(joined(&stage), all);
 }

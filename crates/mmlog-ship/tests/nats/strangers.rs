@@ -124,6 +124,11 @@ fn who_may_not_send_is_told_so_and_so_is_who_only_looks() {
                 assert!(ended.said.contains(what), "{ended:?}");
             }
         }
+        // However often it is tried.
+        let tried = ship("b", &["--until-now", "--give-up=2s"]).is(1, "this user may not: ");
+        let lines: Vec<&str> = tried.said.lines().collect();
+        let once: std::collections::BTreeSet<&str> = lines.iter().copied().collect();
+        assert_eq!(lines.len(), once.len(), "{tried:?}");
         ship("a", &["--check"]).is(0, "");
         // Nobody has sent a thing: not even a look.
         let has = server.shipped_as(SUBJECT, ("a", "a"));
