@@ -96,7 +96,8 @@ pub struct ShipArgs {
     #[arg(value_name = "LOG", required_unless_present = "config")]
     log: Option<PathBuf>,
     /// Where to: `file:DIR`, a directory; `exec`, the command behind `--`, which is run for each unit; `nats://SERVER[,SERVER...]/SUBJECT`, a stream of
-    /// JetStream (`tls://` where the connection has to be encrypted; `?create=REPLICAS` behind it makes the stream).
+    /// JetStream (`tls://` where the connection has to be encrypted; `?create=REPLICAS` behind it makes the stream);
+    /// `redis://SERVER[,SERVER...][/DB]/KEY`, a stream of Redis (`rediss://` where the connection is encrypted).
     #[arg(long, value_name = "SINK", required_unless_present = "config")]
     to: Option<String>,
     /// The command of `--to exec`: a unit's bytes are its standard input, and exit code 0 says that it has them.
@@ -175,7 +176,8 @@ pub struct ShipArgs {
 /// Follows what is shipped until SIGTERM or SIGINT. Killed at any point it goes on exactly: what was received is in DIR/receive.state.
 #[derive(Args, Debug)]
 pub struct ReceiveArgs {
-    /// Where from: `file:DIR`, a directory that was shipped to; `nats://SERVER[,SERVER...]/SUBJECT`, a stream of JetStream.
+    /// Where from: `file:DIR`, a directory that was shipped to; `nats://SERVER[,SERVER...]/SUBJECT`, a stream of JetStream;
+    /// `redis://SERVER[,SERVER...][/DB]/KEY`, a stream of Redis.
     #[arg(value_name = "SOURCE")]
     from: String,
     /// The directory of what is received.

@@ -16,12 +16,14 @@ pub mod exec;
 pub mod file;
 #[cfg(feature = "nats")]
 pub mod nats;
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "nats", feature = "redis"))]
 mod reading;
-#[cfg(feature = "nats")]
+#[cfg(feature = "redis")]
+pub mod redis;
+#[cfg(any(feature = "nats", feature = "redis"))]
 mod secrets;
 
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "nats", feature = "redis"))]
 pub use secrets::Secrets;
 
 /// What a sink can promise.

@@ -76,9 +76,10 @@ fn of_file(path: &Path, doing: &str, e: impl Display) -> String {
 
 /// A path on one line, whatever is in it.
 pub(crate) fn shown(path: &Path) -> String {
-    path.display()
-        .to_string()
-        .chars()
-        .flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] })
-        .collect()
+    one_line(&path.display().to_string())
+}
+
+/// A text on one line, whatever is in it.
+pub(crate) fn one_line(text: &str) -> String {
+    text.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect()
 }

@@ -1,7 +1,8 @@
-"""Reads a directory that was shipped to, written from doc/ship.md alone: checks chain and sums, and prints the bytes."""
+"""Reads a directory or a stream of Redis that was shipped to, written from doc/ship.md alone: checks chain and sums, and prints the bytes."""
 
 import os
 import re
+import socket
 import sys
 
 BASE, MODULUS = 1442695040888963407, (1 << 61) - 1
@@ -31,9 +32,42 @@ def units(directory):
                 yield coordinate, pairs, payload
 
 
-def main(directory):
+def said(file):
+    """An answer of Redis."""
+    kind, text = (line := file.readline())[:1], line[1:-2]
+    if kind == b"*":
+        return [said(file) for _ in range(int(text))]
+    if kind == b"$":
+        data = file.read(int(text) + 2)
+        return data[:-2]
+    assert kind == b"+", line
+    return text
+
+
+def entries(address):
+    host, port, key = re.fullmatch(r"redis://([^:]+):(\d+)/(.+)", address).groups()
+    with socket.create_connection((host, int(port))) as connection:
+        file = connection.makefile("rwb")
+        begin = "-"
+        while True:
+            words = ["XRANGE", key, begin, "+", "COUNT", "10"]
+            file.write(b"*%d\r\n" % len(words) + b"".join(b"$%d\r\n%s\r\n" % (len(w), w.encode()) for w in words))
+            file.flush()
+            found = said(file)
+            if not found:
+                return
+            for id, flat in found:
+                coordinate, number = id.split(b"-")
+                assert number == b"0"
+                pairs = list(zip(flat[::2], flat[1::2]))
+                assert pairs[-1][0] == b"payload"
+                yield int(coordinate), [(name.decode(), value.decode()) for name, value in pairs[:-1]], pairs[-1][1]
+            begin = "(" + id.decode()
+
+
+def main(place):
     before, position, log = "0" * 16, None, None
-    for coordinate, pairs, payload in units(directory):
+    for coordinate, pairs, payload in entries(place) if "://" in place else units(place):
         fields = dict(pairs)
         signed = [pair for pair in pairs if pair[0] not in ("mm-id", "mm-cut")]
         id = max(1, summed("".join(f"{name}={value}\n" for name, value in signed).encode()))

@@ -8,12 +8,14 @@ use clap::Args;
 
 use super::{ReceiveArgs, ShipArgs, TIMEOUT};
 use crate::receive::Feed;
-#[cfg(feature = "nats")]
+#[cfg(any(feature = "nats", feature = "redis"))]
 use crate::sinks::Secrets;
 use crate::sinks::exec::ExecSink;
 use crate::sinks::file::{FileFeed, FileSink};
 #[cfg(feature = "nats")]
 use crate::sinks::nats::{self, NatsFeed, NatsSink};
+#[cfg(feature = "redis")]
+use crate::sinks::redis::{self, RedisFeed, RedisSink};
 use crate::sinks::{Patience, Sink};
 use crate::trouble::{Trouble, shown};
 
@@ -28,30 +30,40 @@ pub(super) struct Server {
     tls_ca: Option<PathBuf>,
 }
 
-#[cfg(feature = "nats")]
 impl Server {
+    #[cfg(any(feature = "nats", feature = "redis"))]
     fn secrets(&self) -> Secrets {
         Secrets { credentials: self.credentials.clone(), ca: self.tls_ca.clone() }
     }
 
+    #[cfg(feature = "nats")]
     fn nats(&self, address: &str) -> Result<(nats::Address, Secrets), Trouble> {
-        let address = nats::Address::read(address)?;
-        let secrets = self.secrets();
+        let (address, secrets) = (nats::Address::read(address)?, self.secrets());
         nats::check(&secrets)?;
+        Ok((address, secrets))
+    }
+
+    #[cfg(feature = "redis")]
+    fn redis(&self, address: &str) -> Result<(redis::Address, Secrets), Trouble> {
+        let (address, secrets) = (redis::Address::read(address)?, self.secrets());
+        address.check(&secrets)?;
         Ok((address, secrets))
     }
 }
 
 /// A sink that was left out when this was built.
-#[cfg(not(feature = "nats"))]
+#[cfg(not(all(feature = "nats", feature = "redis")))]
 fn lacks(feature: &str) -> Trouble {
     Trouble::Usage(format!(
         "this build has no {feature}: the Debian package mmlog-ship has, and `cargo install mmlog-ship --features {feature}`"
     ))
 }
 
-/// What is received from.
-#[cfg_attr(not(feature = "nats"), allow(unused_variables, reason = "it is for servers"))]
+/// What is received from; it ends early when `stop` is raised.
+#[cfg_attr(
+    not(any(feature = "nats", feature = "redis")),
+    allow(unused_variables, reason = "it is for servers")
+)]
 pub(super) fn feed(args: &ReceiveArgs, stop: &Arc<AtomicBool>) -> Result<Box<dyn Feed>, Trouble> {
     let patience = Patience::new(TIMEOUT, Arc::clone(stop));
     match args.from.split_once(':') {
@@ -65,15 +77,25 @@ pub(super) fn feed(args: &ReceiveArgs, stop: &Arc<AtomicBool>) -> Result<Box<dyn
         }
         #[cfg(not(feature = "nats"))]
         Some(("nats" | "tls", _)) => Err(lacks("nats")),
+        #[cfg(feature = "redis")]
+        Some(("redis" | "rediss", _)) => {
+            let (address, secrets) = args.server.redis(&args.from)?;
+            Ok(Box::new(RedisFeed::new(address, secrets, patience)))
+        }
+        #[cfg(not(feature = "redis"))]
+        Some(("redis" | "rediss", _)) => Err(lacks("redis")),
         _ => Err(Trouble::Usage(format!(
-            "{:?}: nothing is received from there; there are file:DIR and nats://SERVER/SUBJECT",
+            "{:?}: nothing is received from there; there are file:DIR, nats://SERVER/SUBJECT and redis://SERVER/KEY",
             args.from.split(':').next().unwrap_or_default()
         ))),
     }
 }
 
-/// The sink, and what a shipper to it is called.
-#[cfg_attr(not(feature = "nats"), allow(unused_variables, reason = "it is for servers"))]
+/// The sink, and what a shipper to it is called; what it waits for ends early when `stop` is raised.
+#[cfg_attr(
+    not(any(feature = "nats", feature = "redis")),
+    allow(unused_variables, reason = "it is for servers")
+)]
 pub(super) fn sink(args: &ShipArgs, stop: &Arc<AtomicBool>) -> Result<(Box<dyn Sink>, String), Trouble> {
     let patience = Patience::new(args.timeout.unwrap_or(TIMEOUT), Arc::clone(stop));
     let to = args.to.as_deref().unwrap_or_default();
@@ -100,8 +122,16 @@ pub(super) fn sink(args: &ShipArgs, stop: &Arc<AtomicBool>) -> Result<(Box<dyn S
         }
         #[cfg(not(feature = "nats"))]
         Some(("nats" | "tls", _)) => Err(lacks("nats")),
+        #[cfg(feature = "redis")]
+        Some(("redis" | "rediss", _)) => {
+            let (address, secrets) = args.server.redis(to)?;
+            let name = format!("redis-{}", plain(Path::new(address.key())));
+            Ok((Box::new(RedisSink::new(address, secrets, patience)), name))
+        }
+        #[cfg(not(feature = "redis"))]
+        Some(("redis" | "rediss", _)) => Err(lacks("redis")),
         _ => Err(Trouble::Usage(format!(
-            "--to {:?}: no such sink; there are file:DIR, exec and nats://SERVER/SUBJECT",
+            "--to {:?}: no such sink; there are file:DIR, exec, nats://SERVER/SUBJECT and redis://SERVER/KEY",
             to.split(':').next().unwrap_or_default()
         ))),
     }

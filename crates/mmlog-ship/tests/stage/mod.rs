@@ -64,9 +64,35 @@ impl Stage {
     }
 
     pub(crate) fn command(&self, more: &[&str]) -> Command {
+        self.shipping(&self.to(), more)
+    }
+
+    /// Ships to that address.
+    pub(crate) fn shipping(&self, to: &str, more: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_mmlogctl-ship"));
-        command.arg("ship").arg(&self.log).arg("--to").arg(self.to()).args(more);
+        command.arg("ship").arg(&self.log).arg("--to").arg(to).args(more);
         command
+    }
+
+    /// Ships what there is to that address.
+    pub(crate) fn shipped_to(&self, to: &str, more: &[&str]) -> Ended {
+        Ended::of(&self.shipping(to, more).arg("--until-now").output().unwrap())
+    }
+
+    /// Receives from that address, into a directory of that name.
+    pub(crate) fn receiving(&self, from: &str, into: &str, more: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_mmlogctl-ship"));
+        command.args(["receive", from, "--into"]).arg(self.dir.path().join(into)).args(more);
+        command.stderr(Stdio::piped()).stdout(Stdio::piped());
+        command
+    }
+
+    /// The one log in that directory.
+    pub(crate) fn received(&self, into: &str) -> Vec<u8> {
+        let files = fs::read_dir(self.dir.path().join(into)).unwrap().map(|entry| entry.unwrap().path());
+        let logs: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "log")).collect();
+        assert_eq!(logs.len(), 1, "{logs:?}");
+        fs::read(&logs[0]).unwrap()
     }
 
     /// Ships what there is.
@@ -140,7 +166,7 @@ pub(crate) struct Shipper(Option<Child>);
 
 impl Shipper {
     pub(crate) fn of(command: &mut Command) -> Self {
-        Shipper(Some(command.spawn().unwrap()))
+        Shipper(Some(command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap()))
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -277,11 +303,15 @@ pub(crate) fn committed(log: &Path) -> Vec<u8> {
     }
 }
 
-/// A copy of a directory's files.
+/// A copy of a directory.
 pub(crate) fn copy(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
-        let path = entry.unwrap().path();
-        fs::copy(&path, to.join(path.file_name().unwrap())).unwrap();
+        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
+        if path.is_dir() {
+            copy(&path, &to.join(name));
+        } else {
+            fs::copy(&path, to.join(name)).unwrap();
+        }
     }
 }

@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 use super::super::{Patience, Secrets};
 use super::address::{self, Address};
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, one_line};
 
 /// How often it is looked, while something is waited for, whether that will ever come.
 const TURN: Duration = Duration::from_millis(50);
@@ -197,8 +197,4 @@ pub(super) fn whole(e: &dyn std::error::Error) -> String {
         source = inner.source();
     }
     one_line(&text)
-}
-
-fn one_line(text: &str) -> String {
-    text.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] }).collect()
 }
