@@ -54,7 +54,8 @@ const NATS: &str = "it needs servers of NATS; crates/mmlog-ship/tests/nats.rs ha
 const CRON: &str = "cron has to run";
 
 pub(crate) const LISTED: &[Listed] = &[
-    listed("doc/ship.md", "nats://", NATS, Check::Parses),
+    listed("doc/ship.md", "app.log --to 'nats://n1", NATS, Check::Parses),
+    listed("doc/ship.md", "receive nats://", NATS, Check::Parses),
     listed("doc/ship.md", "redis://", REDIS, Check::Parses),
     listed("doc/ship.md", "rediss://", REDIS, Check::Parses),
     listed("doc/ship.md", "tls://n1", NATS, Check::Parses),

@@ -198,7 +198,9 @@ fn follows(command: &str) -> bool {
     let tail = command.contains("mmlogctl tail") && !command.contains("--until-now");
     let tail = tail && [" -f", " -F", "--follow"].iter().any(|option| command.contains(option));
     let grep = command.contains("mmlogctl grep") && command.contains(" -f ") && !command.contains(" -q");
-    tail || grep || (command.contains("--batch") && !command.contains(" -n"))
+    let ship = command.contains("mmlogctl ship")
+        && !["--until-now", "--check", "--help"].iter().any(|option| command.contains(option));
+    tail || grep || ship || (command.contains("--batch") && !command.contains(" -n"))
 }
 
 /// Whether a program that a command needs is not here.
