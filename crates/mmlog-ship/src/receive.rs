@@ -397,7 +397,10 @@ impl Receiver<'_> {
                 }
                 let Some(chain) = &self.state.chain else { return Ok(()) };
                 if !self.plan.accept_gap || chain.log != header.log || from < was {
-                    let why = format!("it begins at position {from}, and what was received ends at {was}");
+                    let is_gap = chain.log == header.log && from > was;
+                    let way = if is_gap { "; --accept-gap makes that a gap" } else { "" };
+                    let why =
+                        format!("it begins at position {from}, and what was received ends at {was}{way}");
                     return Err(self.broken(unit.coordinate, &why));
                 }
                 self.gap(Absent::Gone, was, from)

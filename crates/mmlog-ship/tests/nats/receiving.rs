@@ -138,6 +138,12 @@ fn what_was_removed_before_it_was_received_is_said_also_where_nothing_comes_behi
         now(&[]).is(4, "--accept-gap");
         now(&["--accept-gap"]).is(0, "are gone");
         assert!(received(&stage, "in") == all);
+        // What comes behind it later says how much that was.
+        let more = stage.lines(200, 300);
+        stage.ship_to(&server, &[]).is(0, "");
+        now(&[]).is(4, "--accept-gap makes that a gap");
+        now(&["--accept-gap"]).is(0, "their units are gone from the sink");
+        assert!(received(&stage, "in") == [all, more].concat());
     }
 }
 

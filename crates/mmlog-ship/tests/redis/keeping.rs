@@ -5,6 +5,8 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use redis::Value;
+
 use super::common::until;
 use super::redis_stage::{KEY, Server};
 use super::stage::{Ended, Shipper, Stage, committed};
@@ -50,6 +52,38 @@ fn what_is_somebody_elses_is_left_alone() {
         ended.is(4, "is no unit");
     }
     assert_eq!(server.last(), last);
+}
+
+#[test]
+fn a_message_of_somebody_else_is_removed_and_nothing_else_is_lost() {
+    let Some(server) = Server::start() else { return };
+    let stage = Stage::new();
+    let mut all = stage.lines(0, 100);
+    stage.ship_to(&server, &[]).is(0, "");
+    for round in 1..3 {
+        // Behind the last one, with an id that is near; then by the clock.
+        let id = if round == 1 { format!("{}-7", server.last()) } else { "*".to_owned() };
+        let Value::BulkString(id) = server.told(&["XADD", KEY, &id, "what", "none"]) else { panic!() };
+        all.extend(stage.lines(round * 100, round * 100 + 100));
+        stage.ship_to(&server, &[]).is(4, "see that nobody does, and remove that alone");
+        server.told(&["XDEL", KEY, std::str::from_utf8(&id).unwrap()]);
+        if round == 2 {
+            // What the sink has says enough.
+            std::fs::remove_file(stage.checkpoint_of(&format!("redis-{}", KEY.replace(':', "_")))).unwrap();
+        }
+        stage.ship_to(&server, &[]).is(0, "");
+        let received = stage.receiving(&server.address(), "in", &["--until-now"]).output().unwrap();
+        Ended::of(&received).is(0, "");
+        assert!(stage.received("in") == all);
+    }
+    // The last unit itself: it is sent again.
+    server.told(&["XDEL", KEY, &format!("{}-0", server.last())]);
+    stage.ship_to(&server, &[]).is(0, "they are sent again");
+    all.extend(stage.lines(300, 400));
+    stage.ship_to(&server, &[]).is(0, "");
+    let received = stage.receiving(&server.address(), "in", &["--until-now"]).output().unwrap();
+    Ended::of(&received).is(0, "");
+    assert!(stage.received("in") == all);
 }
 
 #[test]

@@ -172,6 +172,12 @@ pub(super) fn at(connection: &mut Connection, key: &str, place: u64) -> Result<O
     Ok(entries(found.map_err(away("read an entry"))?)?.pop())
 }
 
+/// The last entry up to there.
+fn up_to(connection: &mut Connection, key: &str, place: u64) -> Result<Option<Entry>, Trouble> {
+    let found = ask(connection, cmd("XREVRANGE").arg(key).arg(place).arg("-").arg("COUNT").arg(1));
+    Ok(entries(found.map_err(away("read an entry"))?)?.pop())
+}
+
 /// The tail, and the id of the last unit, as far as that is known. Whoever watches the key will hear whether it is still so.
 pub(super) fn look(connection: &mut Connection, key: &str) -> Result<(Tail, Option<Id>), Trouble> {
     let empty = Tail { born: 0, coordinate: 0, top: None, content: Content::Empty };
@@ -179,18 +185,14 @@ pub(super) fn look(connection: &mut Connection, key: &str) -> Result<(Tail, Opti
     let group = find_group(connection, key)?;
     let born = group.map_or(0, |group| group.born);
     let mut tail = Tail { born, coordinate: stream.last.0, ..empty };
-    let mut there = stream.last_entry.filter(|entry| entry.at == stream.last);
-    if there.is_none() && stream.last.1 != 0 {
-        // No unit, and removed.
-        tail.content = Content::Trimmed(tail.coordinate);
-        return Ok((tail, None));
-    }
-    let mut place = tail.coordinate;
-    while place > 0 {
-        let Some(entry) = there else {
-            tail.content = Content::Trimmed(place);
-            break;
-        };
+    // Retention takes the oldest. Where a person has removed others, what is below is the tail.
+    let (mut there, mut next, mut missing) = (stream.last_entry, tail.coordinate, None);
+    while next > 0 {
+        let at = there.as_ref().map(|entry| entry.at.0);
+        if at != Some(next) {
+            missing = missing.or(Some(next));
+        }
+        let (Some(entry), Some(at)) = (there, at) else { break };
         match entry.read() {
             Read::Unit(header) => {
                 tail.top.get_or_insert(Top::of(&header));
@@ -204,8 +206,11 @@ pub(super) fn look(connection: &mut Connection, key: &str) -> Result<(Tail, Opti
                 break;
             }
         }
-        place -= 1;
-        there = if place > 0 { at(connection, key, place)? } else { None };
+        next = at.saturating_sub(1);
+        there = if next > 0 { up_to(connection, key, next)? } else { None };
+    }
+    if let (Content::Empty, Some(missing)) = (tail.content, missing) {
+        tail.content = Content::Trimmed(missing);
     }
     let removed = group.filter(|group| group.at.0 == tail.coordinate).map(|group| group.at.1);
     let id = tail.top.map(|top| top.id).or(removed);
