@@ -107,6 +107,8 @@ pub struct ShipArgs {
     /// again.
     #[arg(long, value_name = "FILE", conflicts_with_all = ALONE)]
     config: Option<PathBuf>,
+    #[arg(skip)]
+    of_many: bool,
     /// The shipper's name; its hold is `ship:NAME`. Default: from the sink.
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -417,6 +419,8 @@ fn plan(args: &ShipArgs, stop: &Arc<AtomicBool>, say: Say) -> Result<(Plan, Box<
         drain: args.drain,
         until_now: args.until_now,
         give_up: args.give_up,
+        // Who follows many logs starts it again when there is another one.
+        ends_with_log: args.of_many,
         stop: Arc::clone(stop),
         say,
     };

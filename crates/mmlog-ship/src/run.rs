@@ -11,12 +11,11 @@ use std::time::{Duration, Instant};
 use mmlog::Options;
 use mmlog::crash::crash_point;
 
-use crate::checkpoint::Checkpoint;
 use crate::decide::{Decision, Wishes};
 use crate::machine::{Action, Event, Exit, Limits, Machine, Piece};
 use crate::sinks::{Message, Purpose, Sink, Strength};
 use crate::source::{How, Source};
-use crate::store::{self, Found, Store};
+use crate::store::Store;
 use crate::trouble::Trouble;
 use crate::unit::{Header, Kind};
 
@@ -29,7 +28,7 @@ pub(crate) mod words;
 pub use check::check;
 use pace::Pace;
 use rival::Rival;
-use saving::Saving;
+use saving::{Saving, written_down};
 
 /// How often the machine is told the time, and it is looked whether the log is still at its path.
 const TICK: Duration = Duration::from_millis(200);
@@ -61,6 +60,8 @@ pub struct Plan {
     pub until_now: bool,
     /// It waits no longer for a sink that is away then.
     pub give_up: Duration,
+    /// Ends when the log was removed, and all of it has arrived.
+    pub ends_with_log: bool,
     /// Ends when it is raised.
     pub stop: Arc<AtomicBool>,
     /// Hears what people may want to know, a sentence at a time.
@@ -157,18 +158,6 @@ pub fn run(plan: &Plan, sink: &mut dyn Sink) -> Result<(), Trouble> {
     }
     runner.leave();
     ended
-}
-
-/// The checkpoint, and how long ago it was written.
-fn written_down(plan: &Plan) -> Result<(Option<Checkpoint>, Duration), Trouble> {
-    match store::load(&plan.checkpoint)? {
-        Found::Whole(found, age) => Ok((Some(found), age)),
-        Found::Nothing => Ok((None, Duration::ZERO)),
-        Found::Unreadable(why) => {
-            (plan.say)(&why);
-            Ok((None, Duration::ZERO))
-        }
-    }
 }
 
 fn run_number() -> u64 {
@@ -438,10 +427,16 @@ impl Runner<'_> {
             self.source.sync()?;
             self.source.is_final = true;
             self.hear(Event::More);
-        } else if !self.source.has_more(at) && self.source.renew()? {
-            (self.plan.say)("the log was made anew: the new one is shipped behind the old one");
-            self.hear(Event::Lost { connection: self.machine.connection() });
-            self.pace.at_once();
+        } else if !self.source.has_more(at) {
+            match self.source.renew()? {
+                true => {
+                    (self.plan.say)("the log was made anew: the new one is shipped behind the old one");
+                    self.hear(Event::Lost { connection: self.machine.connection() });
+                    self.pace.at_once();
+                }
+                false if self.plan.ends_with_log => self.stop(),
+                false => {}
+            }
         }
         Ok(())
     }

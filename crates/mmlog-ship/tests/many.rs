@@ -132,6 +132,30 @@ fn all_that_a_pattern_names_is_shipped_and_so_is_a_log_that_comes_later() {
 }
 
 #[test]
+fn a_removed_log_is_shipped_to_its_end_and_let_go_of_and_another_one_of_its_name_is_shipped_behind_it() {
+    let many = Many::new("{log}", "");
+    many.append("a.log", b"of a\n");
+    let running = many.start();
+    many.until_shipped("a", b"of a\n");
+    let log = options().open(many.path("a.log")).unwrap();
+    log.writer().unwrap().append(b"the last of it\n").unwrap();
+    fs::remove_file(many.path("a.log")).unwrap();
+    fs::remove_file(many.path("a.log.mmlog")).unwrap();
+    many.until_shipped("a", b"of a\nthe last of it\n");
+    let has = |link: fs::DirEntry| {
+        let target = fs::read_link(link.path()).unwrap_or_default();
+        target.to_string_lossy().contains("a.log (deleted)")
+    };
+    let descriptors = format!("/proc/{}/fd", running.child.id());
+    until("the file is let go of", || {
+        (!fs::read_dir(&descriptors).unwrap().flatten().any(has)).then_some(())
+    });
+    many.append("a.log", b"of another a\n");
+    many.until_shipped("a", b"of a\nthe last of it\nof another a\n");
+    assert_eq!(running.end().1, Some(0));
+}
+
+#[test]
 fn a_log_that_needs_a_person_is_said_once_and_keeps_no_other_one() {
     let many = Many::new("{log}", "");
     many.append("a.log", b"of a\n");

@@ -136,6 +136,7 @@ impl Config {
         let Command::Ship(mut args) = parsed.command else {
             return Err(Trouble::Usage("no command to ship".to_owned()));
         };
+        args.of_many = true;
         // Which says what is wrong with it, too.
         let (_, name) = super::ends::sink(&args, &Arc::default())?;
         if let Some(directory) = &entry.checkpoints {

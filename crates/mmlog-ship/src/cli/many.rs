@@ -110,7 +110,8 @@ impl Jobs {
             let Some(thread) = job.thread.take_if(|thread| thread.is_finished()) else { continue };
             job.again = Instant::now() + AGAIN;
             match ended(thread) {
-                Ok(()) => job.trouble = None,
+                // The log was removed: another one is shipped as soon as it is there.
+                Ok(()) => (job.trouble, job.again) = (None, Instant::now()),
                 Err(trouble) => {
                     let text = trouble.to_string();
                     if job.trouble.as_ref() != Some(&text) {

@@ -5,8 +5,10 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use crate::checkpoint::{Checkpoint, Counts, Known};
-use crate::store::Store;
-use crate::trouble::shown;
+use crate::store::{self, Found, Store};
+use crate::trouble::{Trouble, shown};
+
+use super::Plan;
 
 const EVERY: Duration = Duration::from_millis(200);
 
@@ -17,6 +19,18 @@ pub(super) struct Saving {
     due: Option<Known>,
     last: Option<Instant>,
     is_unsaved: bool,
+}
+
+/// The checkpoint, and how long ago it was written.
+pub(super) fn written_down(plan: &Plan) -> Result<(Option<Checkpoint>, Duration), Trouble> {
+    match store::load(&plan.checkpoint)? {
+        Found::Whole(found, age) => Ok((Some(found), age)),
+        Found::Nothing => Ok((None, Duration::ZERO)),
+        Found::Unreadable(why) => {
+            (plan.say)(&why);
+            Ok((None, Duration::ZERO))
+        }
+    }
 }
 
 impl Saving {
