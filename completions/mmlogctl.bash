@@ -765,7 +765,7 @@ _mmlogctl() {
             if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else :; fi
             ;;
         ship)
-            options="--to --config --name --checkpoint --from --unit --linger --linger-partial --in-flight --keep-acked --sync --timeout --drain --until-now --give-up --check --accept-gap --accept-fork --sink-is-new --credentials --tls-ca --olddir --trust-path --help -h"
+            options="--to --config --name --checkpoint --from --unit --linger --linger-partial --in-flight --keep-acked --sync --timeout --drain --rotate-after --until-now --give-up --check --accept-gap --accept-fork --sink-is-new --credentials --tls-ca --olddir --trust-path --help -h"
             case $prev in
                 --to)
                     :
@@ -816,6 +816,10 @@ _mmlogctl() {
                     return
                     ;;
                 --drain)
+                    :
+                    return
+                    ;;
+                --rotate-after)
                     :
                     return
                     ;;

@@ -410,6 +410,7 @@ complete -c mmlogctl -n '__mmlogctl_in ship' -l keep-acked -d 'What the sink has
 complete -c mmlogctl -n '__mmlogctl_in ship' -l sync -d 'Who makes bytes durable' -x -a 'own wait'
 complete -c mmlogctl -n '__mmlogctl_in ship' -l timeout -d 'A sink that does not answer for so long is left, and connected to again' -x
 complete -c mmlogctl -n '__mmlogctl_in ship' -l drain -d 'After SIGTERM or SIGINT, what is on its way is waited for so long' -x
+complete -c mmlogctl -n '__mmlogctl_in ship' -l rotate-after -d 'Where segments are shipped, a log whose segment began so long ago is rotated' -x
 complete -c mmlogctl -n '__mmlogctl_in ship' -l until-now -d 'Ship what is there, and end'
 complete -c mmlogctl -n '__mmlogctl_in ship' -l give-up -d 'With --until-now' -x
 complete -c mmlogctl -n '__mmlogctl_in ship' -l check -d 'Connect, look, say what would happen, and change nothing'

@@ -97,7 +97,8 @@ pub struct ShipArgs {
     log: Option<PathBuf>,
     /// Where to: `file:DIR`, a directory; `exec`, the command behind `--`, which is run for each unit; `nats://SERVER[,SERVER...]/SUBJECT`, a stream of
     /// JetStream (`tls://` where the connection has to be encrypted; `?create=REPLICAS` behind it makes the stream);
-    /// `redis://SERVER[,SERVER...][/DB]/KEY`, a stream of Redis (`rediss://` where the connection is encrypted).
+    /// `redis://SERVER[,SERVER...][/DB]/KEY`, a stream of Redis (`rediss://` where the connection is encrypted);
+    /// `s3://BUCKET/PREFIX?region=REGION`, a store that speaks S3, which gets final segments (`&endpoint=URL` where it is not Amazon's).
     #[arg(long, value_name = "SINK", required_unless_present = "config")]
     to: Option<String>,
     /// The command of `--to exec`: a unit's bytes are its standard input, and exit code 0 says that it has them.
@@ -145,6 +146,9 @@ pub struct ShipArgs {
     /// After SIGTERM or SIGINT, what is on its way is waited for so long.
     #[arg(long, value_name = "DUR", default_value = "10s", value_parser = typed_duration)]
     drain: Duration,
+    /// Where segments are shipped, a log whose segment began so long ago is rotated: what is appended is shipped that late at most.
+    #[arg(long, value_name = "DUR", value_parser = typed_duration)]
+    rotate_after: Option<Duration>,
     /// Ship what is there, and end.
     #[arg(long)]
     until_now: bool,
@@ -179,7 +183,7 @@ pub struct ShipArgs {
 #[derive(Args, Debug)]
 pub struct ReceiveArgs {
     /// Where from: `file:DIR`, a directory that was shipped to; `nats://SERVER[,SERVER...]/SUBJECT`, a stream of JetStream;
-    /// `redis://SERVER[,SERVER...][/DB]/KEY`, a stream of Redis.
+    /// `redis://SERVER[,SERVER...][/DB]/KEY`, a stream of Redis; `s3://BUCKET/PREFIX?region=REGION`, a store that speaks S3.
     #[arg(value_name = "SOURCE")]
     from: String,
     /// The directory of what is received.
@@ -381,6 +385,9 @@ fn plan(args: &ShipArgs, stop: &Arc<AtomicBool>, say: Say) -> Result<(Plan, Box<
             "{name:?} is no name of a shipper: letters, digits, '.', '_' and '-', at most {NAME}; say another one with --name"
         )));
     }
+    if args.rotate_after.is_some() && !sink.takes_segments() {
+        return Err(Trouble::Usage("--rotate-after is for a sink of segments, as s3: is".to_owned()));
+    }
     let longest = if args.command.is_empty() { TIMEOUT } else { RUN };
     let timeout = args.timeout.unwrap_or(longest);
     let plan = Plan {
@@ -421,6 +428,7 @@ fn plan(args: &ShipArgs, stop: &Arc<AtomicBool>, say: Say) -> Result<(Plan, Box<
         give_up: args.give_up,
         // Who follows many logs starts it again when there is another one.
         ends_with_log: args.of_many,
+        rotate_after: args.rotate_after,
         stop: Arc::clone(stop),
         say,
     };

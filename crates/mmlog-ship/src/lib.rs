@@ -32,6 +32,9 @@
 //! A shipper that finds an opening of another run *on its own unit* has met one that is alive: it ends. One that finds
 //! a late one, on something else, opens again.
 //!
+//! A sink that gives each unit a name of its range, and takes a name once, needs none of that: there the same unit has the same id whoever
+//! sends it, and [no opening](machine::Machine::by_name) is sent.
+//!
 //! # What it does not see
 //!
 //! Two logs with one history up to a point, and equal since the last gap or for as long as a [`Proof`](unit::Proof) reaches, are taken for
@@ -50,6 +53,7 @@ pub mod decide;
 pub mod machine;
 pub mod receive;
 pub mod run;
+pub mod segment;
 pub mod sinks;
 pub mod source;
 pub mod store;

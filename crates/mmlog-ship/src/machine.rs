@@ -76,6 +76,7 @@ pub struct Machine {
     checking: Option<u64>,
     now: u64,
     is_stopping: bool,
+    is_by_name: bool,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -111,7 +112,16 @@ impl Machine {
             checking: None,
             now: 0,
             is_stopping: false,
+            is_by_name: false,
         }
+    }
+
+    /// For a sink that gives each unit a name of its range, takes a name once, for ever, and gets one unit after the other. The same unit
+    /// is the same there whoever sends it, so it says nothing of who did, and its id is the same, too: what comes late only does what
+    /// was to be done. There are no openings.
+    pub fn by_name(mut self) -> Self {
+        self.is_by_name = true;
+        self
     }
 
     /// Bytes that are sent and not acknowledged.
@@ -311,6 +321,9 @@ impl Machine {
     }
 
     fn open(&mut self, tail: Tail) -> Vec<Action> {
+        if self.is_by_name {
+            return self.stream();
+        }
         self.over = tail.top.map_or(0, |top| top.by);
         self.phase = Phase::Opening(tail);
         self.send(Kind::Opening, self.ahead.to, 0)
@@ -320,22 +333,15 @@ impl Machine {
         let before = self.ahead;
         let proof = match kind {
             Kind::Content => self.proven(before.proof.and(before.to, to, sum)),
+            // Alone: of the same segment the same, wherever this run began.
+            Kind::Segment => Proof::at(before.to).and(before.to, to, sum),
             Kind::Begin => Proof::at(to),
             Kind::Opening | Kind::Gap(_) => before.proof,
         };
-        let unit = Header {
-            kind,
-            log: self.log,
-            epoch: self.epoch,
-            from: before.to,
-            to,
-            sum,
-            proof,
-            after: before.id,
-            over: self.over,
-            by: self.run,
-            connection: self.connection,
-        };
+        let who = (self.epoch, self.over, self.run, self.connection);
+        let (epoch, over, by, connection) = if self.is_by_name { (0, 0, 0, 0) } else { who };
+        let (log, from, after) = (self.log, before.to, before.id);
+        let unit = Header { kind, log, epoch, from, to, sum, proof, after, over, by, connection };
         self.ahead = decide::place_of(&unit, before.coordinate.saturating_add(1), before);
         self.out.push(Out { unit, id: self.ahead.id, coordinate: self.ahead.coordinate });
         vec![Action::Send { unit, after: before.coordinate }]
@@ -364,9 +370,13 @@ impl Machine {
         if !is_ours || !is_there || tail.born != before.born {
             return self.close();
         }
+        self.stream()
+    }
+
+    fn stream(&mut self) -> Vec<Action> {
         self.phase = Phase::Streaming;
         if self.place.is_some() {
-            // What the tail has is acknowledged, and the opening is the last unit that is known.
+            // What the tail has is acknowledged, and the opening, if there is one, is the last unit that is known.
             self.reached(self.ahead);
         }
         let First { begins, gap } = self.first;
@@ -418,6 +428,7 @@ impl Machine {
             // Between the decision and now; the next decision says what is missing.
             Piece::Pruned => return self.close(),
             Piece::Content { to, sum } => self.send(Kind::Content, to, sum),
+            Piece::Segment { to, sum } => self.send(Kind::Segment, to, sum),
             Piece::Hole { to } => self.send(Kind::Gap(Why::Hole), to, 0),
             Piece::Lost { to } => self.send(Kind::Gap(Why::Lost), to, 0),
         };

@@ -25,9 +25,11 @@ use state::{Chain, State};
 
 mod overlap;
 mod received;
+mod segments;
 mod state;
 mod verify;
 
+pub use segments::Fetched;
 pub use verify::verify;
 
 /// So much, or for so long, is written before it is said.
@@ -60,6 +62,8 @@ pub struct Plan {
 pub enum Fed {
     /// A unit, its sum checked.
     Unit(Stored),
+    /// A segment, checked as a whole.
+    Segment(Fetched),
     /// These are not there any more.
     Missing {
         /// The first.
@@ -83,6 +87,9 @@ pub trait Feed {
     /// # Errors
     /// One that [passes](Trouble::passes) is tried again.
     fn open(&mut self) -> Result<Option<u64>, Trouble>;
+
+    /// The log whose units come next, and up to where it was received, before it [begins](Self::begin): for a sink that has logs side by side.
+    fn turn_to(&mut self, _log: u128, _to: u64) {}
 
     /// Goes on behind that unit; with the oldest, if the coordinate is 0. Says whether that can be: the unit is there with that id, or was
     /// removed as the oldest are, or nobody knows its id (0). Otherwise the sink was put back to an earlier state: it may have been
@@ -227,6 +234,9 @@ impl Receiver<'_> {
             )));
         }
         (self.missing, self.overlap) = (None, None);
+        if let Some(chain) = &self.state.chain {
+            feed.turn_to(chain.log, chain.to);
+        }
         let is_there = feed.begin(self.state.coordinate, self.state.id)?;
         if std::mem::take(&mut self.is_doubtful) || !is_there {
             self.compare_from_here()?;
@@ -238,7 +248,8 @@ impl Receiver<'_> {
     fn hear(&mut self, fed: Fed) -> Result<Went, Trouble> {
         let went = if matches!(fed, Fed::Nothing) { Went::Nowhere } else { Went::On };
         match fed {
-            Fed::Unit(unit) => self.take(&unit)?,
+            Fed::Unit(unit) => self.take(&unit, None)?,
+            Fed::Segment(fetched) => self.take(&fetched.unit, Some(&fetched))?,
             Fed::Missing { from, to } => {
                 if let Some(overlap) = &mut self.overlap {
                     overlap.passed();
@@ -325,9 +336,9 @@ impl Receiver<'_> {
     }
 
     /// Checked already: its sum. Here, that it follows the one before.
-    fn take(&mut self, unit: &Stored) -> Result<(), Trouble> {
+    fn take(&mut self, unit: &Stored, segment: Option<&Fetched>) -> Result<(), Trouble> {
         self.without_missing(Some(unit))?;
-        if self.overlap.is_some() && self.compare(unit)? {
+        if self.overlap.is_some() && self.compare(unit, segment)? {
             return Ok(());
         }
         let header = &unit.header;
@@ -342,6 +353,10 @@ impl Receiver<'_> {
             self.follows(unit)?;
             match header.kind {
                 Kind::Content => self.write(&unit.payload)?,
+                Kind::Segment => match segment {
+                    Some(segment) => self.segment(segment, header.from)?,
+                    None => return Err(self.broken(at, "a segment lies among units")),
+                },
                 Kind::Gap(why) => self.gap(Absent::Told(why), header.from, header.to)?,
                 Kind::Begin | Kind::Opening => {}
             }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 use mmlog::Options;
 use mmlog::crash::crash_point;
 
-use crate::decide::{Decision, Wishes};
+use crate::decide::{Decision, Tail, Wishes};
 use crate::machine::{Action, Event, Exit, Limits, Machine, Piece};
 use crate::sinks::{Message, Purpose, Sink, Strength};
 use crate::source::{How, Source};
@@ -23,6 +23,7 @@ mod check;
 pub(crate) mod pace;
 mod rival;
 mod saving;
+mod waiting;
 pub(crate) mod words;
 
 pub use check::check;
@@ -62,6 +63,8 @@ pub struct Plan {
     pub give_up: Duration,
     /// Ends when the log was removed, and all of it has arrived.
     pub ends_with_log: bool,
+    /// A sink that takes segments gets one that began so long ago: the log is rotated.
+    pub rotate_after: Option<Duration>,
     /// Ends when it is raised.
     pub stop: Arc<AtomicBool>,
     /// Hears what people may want to know, a sentence at a time.
@@ -103,6 +106,8 @@ struct Runner<'a> {
     ticked: Instant,
     /// Since when the sink owes an answer.
     silent: Option<Instant>,
+    /// How far it was then with what it was sent.
+    progress: u64,
     /// Nothing more is read, since then.
     stopping: Option<Instant>,
     /// Up to where the sink had acknowledged when this began, as written down, and still had it.
@@ -119,16 +124,20 @@ pub fn run(plan: &Plan, sink: &mut dyn Sink) -> Result<(), Trouble> {
     let store = Store::open(&plan.checkpoint, "another shipper")?;
     let (found, age) = written_down(plan)?;
     let mut source = Source::open(&plan.log, plan.options.clone(), &plan.hold(), plan.how.clone())?;
+    if sink.takes_segments() {
+        source.by_segments(plan.rotate_after, &plan.stop)?;
+    }
     let end = source.sync()?;
     if plan.until_now {
         source.until(end);
         source.is_final = true;
     }
     let known = found.as_ref().map(|found| found.known);
-    sink.remember(known.and_then(|known| known.place));
+    sink.remember(known);
     let limits = Limits { units: plan.limits.units.min(sink.units()), ..plan.limits };
     let run = run_number();
     let machine = Machine::new(run, known, limits, plan.wishes);
+    let machine = if sink.takes_segments() { machine.by_name() } else { machine };
     let saving = Saving::new(store, sink.name(), found.map(|found| found.counts).unwrap_or_default());
     let now = Instant::now();
     let mut runner = Runner {
@@ -148,6 +157,7 @@ pub fn run(plan: &Plan, sink: &mut dyn Sink) -> Result<(), Trouble> {
         begun: now,
         ticked: now,
         silent: None,
+        progress: 0,
         stopping: None,
         had: known.and_then(|known| known.place).map(|place| place.to),
         exit: None,
@@ -155,6 +165,9 @@ pub fn run(plan: &Plan, sink: &mut dyn Sink) -> Result<(), Trouble> {
     let ended = runner.go(plan.until_now.then_some(end));
     if ended.is_ok() && plan.until_now && age.as_millis() >= u128::from(plan.limits.keep) {
         runner.let_go()?;
+    }
+    if let Some((from, to)) = runner.source.open_range().filter(|_| ended.is_ok() && plan.until_now) {
+        (plan.say)(&words::of_open(from, to));
     }
     runner.leave();
     ended
@@ -266,7 +279,7 @@ impl Runner<'_> {
                 }
                 Err(trouble) => self.lost(trouble)?,
             },
-            Action::Look => match self.sink.look() {
+            Action::Look => match self.look() {
                 Ok(tail) => {
                     if let Some(by) = self.rival.seen(&tail, self.run) {
                         self.queue.clear();
@@ -319,12 +332,22 @@ impl Runner<'_> {
         self.source.read(from, most, self.longest)
     }
 
+    fn look(&mut self) -> Result<Tail, Trouble> {
+        self.sink.turn_to(self.source.log_id());
+        self.sink.look()
+    }
+
     fn send(&mut self, unit: &Header, after: u64) -> Result<Option<Event>, Trouble> {
+        let segment = if unit.kind == Kind::Segment { self.source.segment_read() } else { None };
         let (payload, cut) = match unit.kind {
             Kind::Content => self.source.payload(),
             _ => (&[][..], Default::default()),
         };
-        if let Err(trouble) = self.sink.send(&Message { unit, after, cut, payload }) {
+        let sent = match segment {
+            Some(segment) => self.sink.send_segment(unit, after, segment),
+            None => self.sink.send(&Message { unit, after, cut, payload }),
+        };
+        if let Err(trouble) = sent {
             return self.lost(trouble).map(Some);
         }
         let is_gap = matches!(unit.kind, Kind::Gap(_));
@@ -396,6 +419,10 @@ impl Runner<'_> {
         if let Some(event) = self.save_due(self.stopping.is_some())? {
             self.hear(event);
         }
+        let progress = self.sink.progress();
+        if std::mem::replace(&mut self.progress, progress) != progress {
+            self.silent = self.silent.map(|_| Instant::now());
+        }
         if self.silent.is_some_and(|since| since.elapsed() >= self.plan.timeout) {
             let event =
                 self.lost(Trouble::Away(format!("no answer for {} s", self.plan.timeout.as_secs())))?;
@@ -436,54 +463,6 @@ impl Runner<'_> {
                 }
                 false if self.plan.ends_with_log => self.stop(),
                 false => {}
-            }
-        }
-        Ok(())
-    }
-
-    /// Waits for whatever comes first.
-    fn rest(&mut self) -> Result<(), Trouble> {
-        if !self.out.is_empty() {
-            return self.answers();
-        }
-        match self.machine.idle_at() {
-            Some(at) if self.stopping.is_none() => {
-                self.reached();
-                if self.source.wait(at, NAP)? {
-                    self.hear(Event::More);
-                }
-            }
-            _ => std::thread::sleep(self.pace.nap().min(self.saving.nap()).min(NAP)),
-        }
-        Ok(())
-    }
-
-    fn reached(&mut self) {
-        if let Some(text) = self.pace.reached(self.sink.name()) {
-            (self.plan.say)(&text);
-        }
-    }
-
-    fn answers(&mut self) -> Result<(), Trouble> {
-        match self.sink.poll(NAP) {
-            Ok(Some(coordinate)) => {
-                if let Some(out) = self.out.pop_front() {
-                    self.saving.acknowledged(out.bytes, out.gap);
-                    // Taking an opening says little of taking what comes behind it.
-                    if !out.is_opening {
-                        self.last = None;
-                        self.reached();
-                    }
-                }
-                self.silent = (!self.out.is_empty()).then(Instant::now);
-                self.rival.answered();
-                crash_point("ship:acknowledged");
-                self.hear(Event::Acknowledged { connection: self.machine.connection(), coordinate });
-            }
-            Ok(None) => {}
-            Err(trouble) => {
-                let event = self.lost(trouble)?;
-                self.hear(event);
             }
         }
         Ok(())

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use crate::checkpoint::Place;
+use crate::checkpoint::Known;
 use crate::decide::Tail;
+use crate::segment::Segment;
 use crate::trouble::Trouble;
 use crate::unit::Header;
 
@@ -20,10 +21,12 @@ pub mod nats;
 mod reading;
 #[cfg(feature = "redis")]
 pub mod redis;
-#[cfg(any(feature = "nats", feature = "redis"))]
+#[cfg(feature = "s3")]
+pub mod s3;
+#[cfg(any(feature = "nats", feature = "redis", feature = "s3"))]
 mod secrets;
 
-#[cfg(any(feature = "nats", feature = "redis"))]
+#[cfg(any(feature = "nats", feature = "redis", feature = "s3"))]
 pub use secrets::Secrets;
 
 /// What a sink can promise.
@@ -147,8 +150,17 @@ pub trait Sink {
         1024
     }
 
-    /// What the checkpoint says, before anything else: for a sink that cannot be asked what it has.
-    fn remember(&mut self, _place: Option<Place>) {}
+    /// Whether it takes final segments as they lie on the disk, by their names, and gaps: see
+    /// [`by_name`](crate::machine::Machine::by_name).
+    fn takes_segments(&self) -> bool {
+        false
+    }
+
+    /// What the checkpoint says, before anything else: for a sink that cannot be asked what it has, or that is asked from there on.
+    fn remember(&mut self, _known: Option<Known>) {}
+
+    /// Which log the next looks are for.
+    fn turn_to(&mut self, _log: u128) {}
 
     /// Connects. Says how many bytes a unit may have there, with all that goes with them.
     ///
@@ -172,6 +184,19 @@ pub trait Sink {
     /// # Errors
     /// As [`open`](Self::open).
     fn send(&mut self, message: &Message<'_>) -> Result<(), Trouble>;
+
+    /// Sends a segment, where it [takes them](Self::takes_segments).
+    ///
+    /// # Errors
+    /// As [`open`](Self::open).
+    fn send_segment(&mut self, _unit: &Header, _after: u64, _segment: Segment) -> Result<(), Trouble> {
+        Err(Trouble::Failed("it takes no segments".to_owned()))
+    }
+
+    /// A number that becomes another one while a unit is on its way, as long as it gets on.
+    fn progress(&self) -> u64 {
+        0
+    }
 
     /// Waits for the answer to the oldest unit that has none: the coordinate that it has. Nothing, when there is none within that time.
     ///

@@ -12,6 +12,7 @@ use crate::sum;
 use crate::trouble::{Trouble, shown};
 
 mod hold;
+mod segments;
 
 /// How much is read at a time.
 const SLICE: usize = 256 << 10;
@@ -67,6 +68,8 @@ pub struct Source {
     /// The last read found less than a line, and had room for no more.
     pub(crate) needs_room: bool,
     hold: hold::Held,
+    /// Where it is read as final segments.
+    segments: Option<segments::Segments>,
 }
 
 impl Source {
@@ -112,6 +115,7 @@ impl Source {
             partial: None,
             needs_room: false,
             hold,
+            segments: None,
         })
     }
 
@@ -120,10 +124,11 @@ impl Source {
     /// # Errors
     /// When it cannot be synced.
     pub fn sync(&mut self) -> Result<u64, Trouble> {
-        self.durable = match self.how.sync {
+        let synced = match self.how.sync {
             Sync::Own => self.log.sync()?.get(),
             Sync::Wait => self.log.synced().get(),
         };
+        self.durable = self.in_segments(synced)?;
         Ok(self.durable)
     }
 
@@ -139,7 +144,8 @@ impl Source {
     pub fn facts(&mut self) -> Result<decide::Log, Trouble> {
         let durable = self.sync()?;
         let id = self.follower.log_id();
-        let oldest = self.log.oldest()?.get().min(durable);
+        let oldest = self.log.oldest()?.get();
+        let oldest = self.segments.as_ref().map_or(oldest, |segments| segments.oldest(oldest)).min(durable);
         let hold = self.hold.position(&self.log);
         Ok(decide::Log { id: u128::from_be_bytes(id.uuid), epoch: id.epoch, oldest, durable, hold })
     }
@@ -198,6 +204,9 @@ impl Source {
         let end = self.until.map_or(self.durable, |until| until.min(self.durable));
         if from >= end {
             return Ok(Piece::End);
+        }
+        if self.segments.is_some() {
+            return self.read_segment(from);
         }
         self.go_to(from)?;
         let unit = self.how.unit.min(usize::try_from(longest).unwrap_or(usize::MAX));
@@ -308,6 +317,9 @@ impl Source {
         if content_within(&mut self.follower, ask.gap, ask.end)?.is_some() {
             return Ok(Compared::Differs);
         }
+        if self.segments.is_some() {
+            return self.compare_segment(ask);
+        }
         self.follower.seek(Position::new(ask.from))?;
         let (mut at, mut sum) = (ask.from, ask.start);
         let mut slice = vec![0; SLICE];
@@ -334,6 +346,9 @@ impl Source {
     /// # Errors
     /// When what there is cannot be synced.
     pub fn wait(&mut self, at: u64, longest: Duration) -> Result<bool, Trouble> {
+        if self.segments.is_some() {
+            return self.wait_for_segment(longest);
+        }
         let held_back = self.partial.filter(|(from, _)| *from == at && self.at == at);
         let is_due = |since: Instant| self.how.partial.is_some_and(|longest| since.elapsed() >= longest);
         if held_back.is_some_and(|(_, since)| self.is_final || is_due(since)) {
@@ -364,6 +379,11 @@ impl Source {
         at < self.until.map_or(self.durable, |until| until.min(self.durable))
     }
 
+    /// Its uuid.
+    pub(crate) fn log_id(&self) -> u128 {
+        u128::from_be_bytes(self.follower.log_id().uuid)
+    }
+
     /// Whether the log was removed or made anew.
     pub fn is_old(&self) -> bool {
         !self.log.is_current()
@@ -377,7 +397,9 @@ impl Source {
         match self.options.open(&self.path) {
             Ok(log) => {
                 let name = self.hold.name().to_owned();
+                let segments = self.segments.take();
                 *self = Source::of(log, &self.path.clone(), self.options.clone(), &name, self.how.clone())?;
+                self.taken_over(segments)?;
                 Ok(true)
             }
             Err(e) if matches!(e.fault(), Fault::NoLog) => Ok(false),

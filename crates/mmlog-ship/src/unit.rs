@@ -37,15 +37,19 @@ pub enum Kind {
     Begin,
     /// All bytes of the range.
     Content,
+    /// A final segment of the log, as it lies on the disk: all bytes of the range, those without content among them. Its sum is of them
+    /// all, not of what they are compressed to.
+    Segment,
     /// None of them, and why.
     Gap(Why),
 }
 
 impl Kind {
-    const ALL: [(Kind, &'static str); 6] = [
+    const ALL: [(Kind, &'static str); 7] = [
         (Kind::Opening, "opening"),
         (Kind::Begin, "begin"),
         (Kind::Content, "content"),
+        (Kind::Segment, "segment"),
         (Kind::Gap(Why::Hole), "hole"),
         (Kind::Gap(Why::Pruned), "pruned"),
         (Kind::Gap(Why::Lost), "lost"),
@@ -162,7 +166,7 @@ impl Header {
 
     /// How many bytes it has.
     pub fn length(&self) -> u64 {
-        if self.kind == Kind::Content { self.to - self.from } else { 0 }
+        if matches!(self.kind, Kind::Content | Kind::Segment) { self.to - self.from } else { 0 }
     }
 
     /// Reads the fields of the message at `coordinate`; what others put beside them, by other names, does not count.
@@ -200,7 +204,7 @@ impl Header {
         if is_empty != (self.from == self.to) {
             return Err(fields.damaged("its range does not fit its kind"));
         }
-        if self.length() > LONGEST {
+        if self.kind == Kind::Content && self.length() > LONGEST {
             return Err(Error::TooLong { coordinate, said: self.length(), most: LONGEST });
         }
         Ok(())

@@ -8,7 +8,7 @@ use clap::Args;
 
 use super::{ReceiveArgs, ShipArgs, TIMEOUT};
 use crate::receive::Feed;
-#[cfg(any(feature = "nats", feature = "redis"))]
+#[cfg(any(feature = "nats", feature = "redis", feature = "s3"))]
 use crate::sinks::Secrets;
 use crate::sinks::exec::ExecSink;
 use crate::sinks::file::{FileFeed, FileSink};
@@ -16,6 +16,8 @@ use crate::sinks::file::{FileFeed, FileSink};
 use crate::sinks::nats::{self, NatsFeed, NatsSink};
 #[cfg(feature = "redis")]
 use crate::sinks::redis::{self, RedisFeed, RedisSink};
+#[cfg(feature = "s3")]
+use crate::sinks::s3::{Location, S3Feed, S3Sink};
 use crate::sinks::{Patience, Sink};
 use crate::trouble::{Trouble, shown};
 
@@ -31,7 +33,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    #[cfg(any(feature = "nats", feature = "redis"))]
+    #[cfg(any(feature = "nats", feature = "redis", feature = "s3"))]
     fn secrets(&self) -> Secrets {
         Secrets { credentials: self.credentials.clone(), ca: self.tls_ca.clone() }
     }
@@ -52,7 +54,7 @@ impl Server {
 }
 
 /// A sink that was left out when this was built.
-#[cfg(not(all(feature = "nats", feature = "redis")))]
+#[cfg(not(all(feature = "nats", feature = "redis", feature = "s3")))]
 fn lacks(feature: &str) -> Trouble {
     Trouble::Usage(format!(
         "this build has no {feature}: the Debian package mmlog-ship has, and `cargo install mmlog-ship --features {feature}`"
@@ -61,7 +63,7 @@ fn lacks(feature: &str) -> Trouble {
 
 /// What is received from; it ends early when `stop` is raised.
 #[cfg_attr(
-    not(any(feature = "nats", feature = "redis")),
+    not(any(feature = "nats", feature = "redis", feature = "s3")),
     allow(unused_variables, reason = "it is for servers")
 )]
 pub(super) fn feed(args: &ReceiveArgs, stop: &Arc<AtomicBool>) -> Result<Box<dyn Feed>, Trouble> {
@@ -84,8 +86,15 @@ pub(super) fn feed(args: &ReceiveArgs, stop: &Arc<AtomicBool>) -> Result<Box<dyn
         }
         #[cfg(not(feature = "redis"))]
         Some(("redis" | "rediss", _)) => Err(lacks("redis")),
+        #[cfg(feature = "s3")]
+        Some(("s3", _)) => {
+            let location = Location::read(&args.from, args.server.secrets(), patience, stop)?;
+            Ok(Box::new(S3Feed::new(location, &args.into)))
+        }
+        #[cfg(not(feature = "s3"))]
+        Some(("s3", _)) => Err(lacks("s3")),
         _ => Err(Trouble::Usage(format!(
-            "{:?}: nothing is received from there; there are file:DIR, nats://SERVER/SUBJECT and redis://SERVER/KEY",
+            "{:?}: nothing is received from there; there are file:DIR, nats://SERVER/SUBJECT, redis://SERVER/KEY and s3://BUCKET/PREFIX",
             args.from.split(':').next().unwrap_or_default()
         ))),
     }
@@ -93,7 +102,7 @@ pub(super) fn feed(args: &ReceiveArgs, stop: &Arc<AtomicBool>) -> Result<Box<dyn
 
 /// The sink, and what a shipper to it is called; what it waits for ends early when `stop` is raised.
 #[cfg_attr(
-    not(any(feature = "nats", feature = "redis")),
+    not(any(feature = "nats", feature = "redis", feature = "s3")),
     allow(unused_variables, reason = "it is for servers")
 )]
 pub(super) fn sink(args: &ShipArgs, stop: &Arc<AtomicBool>) -> Result<(Box<dyn Sink>, String), Trouble> {
@@ -130,8 +139,16 @@ pub(super) fn sink(args: &ShipArgs, stop: &Arc<AtomicBool>) -> Result<(Box<dyn S
         }
         #[cfg(not(feature = "redis"))]
         Some(("redis" | "rediss", _)) => Err(lacks("redis")),
+        #[cfg(feature = "s3")]
+        Some(("s3", _)) => {
+            let location = Location::read(to, args.server.secrets(), patience, stop)?;
+            let name = format!("s3-{}", plain(Path::new(location.bucket())));
+            Ok((Box::new(S3Sink::new(location, args.in_flight)), name))
+        }
+        #[cfg(not(feature = "s3"))]
+        Some(("s3", _)) => Err(lacks("s3")),
         _ => Err(Trouble::Usage(format!(
-            "--to {:?}: no such sink; there are file:DIR, exec, nats://SERVER/SUBJECT and redis://SERVER/KEY",
+            "--to {:?}: no such sink; there are file:DIR, exec, nats://SERVER/SUBJECT, redis://SERVER/KEY and s3://BUCKET/PREFIX",
             to.split(':').next().unwrap_or_default()
         ))),
     }

@@ -69,6 +69,13 @@ pub enum Piece {
         /// Of the bytes.
         sum: u64,
     },
+    /// A final segment from its first byte, and the sum of its bytes.
+    Segment {
+        /// Behind the last.
+        to: u64,
+        /// Of the bytes.
+        sum: u64,
+    },
     /// A range without content.
     Hole {
         /// Behind it.

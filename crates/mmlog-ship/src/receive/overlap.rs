@@ -4,7 +4,7 @@
 //! they do not, one of the two has another history.
 
 use super::received::{Absent, Received};
-use super::{Receiver, Stored};
+use super::{Fetched, Receiver, Stored};
 use crate::trouble::Trouble;
 use crate::unit::{Id, Kind};
 
@@ -58,7 +58,7 @@ impl Receiver<'_> {
     }
 
     /// Whether the unit is one of what was received already, in whole or up to where that ends.
-    pub(super) fn compare(&mut self, unit: &Stored) -> Result<bool, Trouble> {
+    pub(super) fn compare(&mut self, unit: &Stored, segment: Option<&Fetched>) -> Result<bool, Trouble> {
         let (Some(overlap), Some(chain)) = (&mut self.overlap, &self.state.chain) else { return Ok(false) };
         let (header, place) = (&unit.header, unit.coordinate);
         let before = std::mem::replace(&mut overlap.id, header.id());
@@ -84,6 +84,10 @@ impl Receiver<'_> {
         }
         let differs = match header.kind {
             Kind::Content => overlap.received.differs_from_unit(header.from, &unit.payload)?,
+            Kind::Segment => match segment {
+                Some(segment) => segment.differs(&overlap.received)?,
+                None => Some(header.from),
+            },
             Kind::Gap(_) => overlap.received.content_within(header.from, header.to),
             Kind::Begin | Kind::Opening => None,
         };
@@ -99,12 +103,12 @@ impl Receiver<'_> {
             }
             return Ok(true);
         }
-        self.go_on_behind(unit, ends)?;
+        self.go_on_behind(unit, segment, ends)?;
         Ok(true)
     }
 
     /// They agree: what the unit has behind that is new.
-    fn go_on_behind(&mut self, unit: &Stored, ends: u64) -> Result<(), Trouble> {
+    fn go_on_behind(&mut self, unit: &Stored, segment: Option<&Fetched>, ends: u64) -> Result<(), Trouble> {
         let header = &unit.header;
         (self.plan.say)(&format!(
             "{}: what it has is what was received, up to position {ends}; goes on behind it",
@@ -112,6 +116,11 @@ impl Receiver<'_> {
         ));
         self.overlap = None;
         match header.kind {
+            Kind::Segment => {
+                if let Some(segment) = segment {
+                    self.segment(segment, ends)?;
+                }
+            }
             Kind::Content => self.write(&unit.payload[(ends - header.from) as usize..])?,
             Kind::Gap(why) if header.to > ends => self.gap(Absent::Told(why), ends, header.to)?,
             _ => {}

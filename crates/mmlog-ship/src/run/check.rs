@@ -14,7 +14,11 @@ pub fn check(plan: &Plan, sink: &mut dyn Sink) -> Result<String, Trouble> {
     let (found, _) = written_down(plan)?;
     let known = found.as_ref().map(|found| found.known);
     let mut source = Source::open_reader(&plan.log, plan.options.clone(), &plan.hold(), plan.how.clone())?;
-    sink.remember(known.and_then(|known| known.place));
+    if sink.takes_segments() {
+        source.by_segments(None, &plan.stop)?;
+    }
+    sink.remember(known);
+    sink.turn_to(source.log_id());
     sink.open(Purpose::Look)?;
     let tail = sink.look()?;
     let mut log = source.facts()?;

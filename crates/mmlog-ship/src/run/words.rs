@@ -79,6 +79,13 @@ pub(crate) fn of_exit(exit: Exit, sink: &str) -> Result<(), Trouble> {
     })
 }
 
+/// What a sink of final segments has not got yet.
+pub(crate) fn of_open(from: u64, to: u64) -> String {
+    format!(
+        "bytes {from} to {to} are not final yet, and not shipped: `mmlogctl rotate` makes them so, or --rotate-after here"
+    )
+}
+
 /// A gap that is announced.
 pub(crate) fn of_gap(why: Why, unit: &Header) -> String {
     let why = match why {

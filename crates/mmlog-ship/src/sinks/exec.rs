@@ -20,7 +20,7 @@ use rustix::fs::{Access, MemfdFlags, access, memfd_create};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
 use super::{Cut, Message, Purpose, Sink, Strength};
-use crate::checkpoint::Place;
+use crate::checkpoint::Known;
 use crate::decide::{Content, Tail, Top};
 use crate::trouble::Trouble;
 use crate::unit::{Header, Kind, LONGEST};
@@ -150,8 +150,8 @@ impl Sink for ExecSink {
         1
     }
 
-    fn remember(&mut self, place: Option<Place>) {
-        if let Some(place) = place {
+    fn remember(&mut self, known: Option<Known>) {
+        if let Some(place) = known.and_then(|known| known.place) {
             let coordinate = place.coordinate;
             self.tail = Tail { coordinate, content: Content::Trimmed(coordinate), ..self.tail };
         }

@@ -117,7 +117,7 @@ impl Seen {
             Kind::Gap(Why::Hole) => self.was_cut || there.iter().all(Option::is_none),
             Kind::Gap(Why::Pruned) => range.end <= log.oldest && self.allowed,
             Kind::Gap(Why::Lost) => range.clone().all(|at| log.taken.contains(&at)),
-            Kind::Opening | Kind::Begin => false,
+            Kind::Opening | Kind::Begin | Kind::Segment => false,
         }
     }
 

@@ -1,0 +1,59 @@
+//! What is done where nothing is to be done: waiting for an answer, or for more of the log.
+
+use std::time::Instant;
+
+use mmlog::crash::crash_point;
+
+use super::{NAP, Runner};
+use crate::machine::Event;
+use crate::trouble::Trouble;
+
+impl Runner<'_> {
+    /// Waits for whatever comes first.
+    pub(super) fn rest(&mut self) -> Result<(), Trouble> {
+        if !self.out.is_empty() {
+            return self.answers();
+        }
+        match self.machine.idle_at() {
+            Some(at) if self.stopping.is_none() => {
+                self.reached();
+                if self.source.wait(at, NAP)? {
+                    self.hear(Event::More);
+                }
+            }
+            _ => std::thread::sleep(self.pace.nap().min(self.saving.nap()).min(NAP)),
+        }
+        Ok(())
+    }
+
+    fn reached(&mut self) {
+        if let Some(text) = self.pace.reached(self.sink.name()) {
+            (self.plan.say)(&text);
+        }
+    }
+
+    fn answers(&mut self) -> Result<(), Trouble> {
+        match self.sink.poll(NAP) {
+            Ok(Some(coordinate)) => {
+                if let Some(out) = self.out.pop_front() {
+                    self.saving.acknowledged(out.bytes, out.gap);
+                    // Taking an opening says little of taking what comes behind it.
+                    if !out.is_opening {
+                        self.last = None;
+                        self.reached();
+                    }
+                }
+                self.silent = (!self.out.is_empty()).then(Instant::now);
+                self.rival.answered();
+                crash_point("ship:acknowledged");
+                self.hear(Event::Acknowledged { connection: self.machine.connection(), coordinate });
+            }
+            Ok(None) => {}
+            Err(trouble) => {
+                let event = self.lost(trouble)?;
+                self.hear(event);
+            }
+        }
+        Ok(())
+    }
+}
