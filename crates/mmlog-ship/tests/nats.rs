@@ -10,7 +10,11 @@ mod common;
 mod nats_stage;
 #[path = "nats/receiving.rs"]
 mod receiving;
+#[path = "stage/served.rs"]
+mod served;
 mod stage;
+#[path = "stage/storm.rs"]
+mod storm;
 #[path = "nats/strangers.rs"]
 mod strangers;
 #[path = "stage/weather.rs"]
@@ -19,13 +23,10 @@ mod weather;
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use async_nats::jetstream::stream::{Config, DiscardPolicy, PersistenceMode, RetentionPolicy, StorageType};
-use common::{Random, seed, until};
-use mmlog::{Compress, Compression, Retention};
+use common::until;
 use mmlog_ship::Trouble;
 use mmlog_ship::decide::Content;
 use mmlog_ship::sinks::nats::{Address, NatsSink};
@@ -33,20 +34,19 @@ use mmlog_ship::sinks::{Cut, Message, Patience, Purpose, Secrets, Sink};
 use mmlog_ship::unit::{Header, Kind, Proof};
 use nats_stage::{Server, servers};
 use receiving::{receive, received};
-use stage::{Stage, options};
-use weather::{rotated, write};
+use stage::Stage;
+use storm::{kills, storm};
 
 /// What the tests ship to.
 const SUBJECT: &str = "logs.app";
 
 impl Stage {
     fn ship_to(&self, server: &Server, more: &[&str]) -> stage::Ended {
-        stage::Ended::of(&self.nats(server, more).arg("--until-now").output().unwrap())
+        self.shipped_to(&server.address(SUBJECT), more)
     }
 
     fn nats(&self, server: &Server, more: &[&str]) -> std::process::Command {
-        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_mmlogctl-ship"));
-        command.arg("ship").arg(&self.log).arg("--to").arg(server.address(SUBJECT)).args(more);
+        let mut command = self.shipping(&server.address(SUBJECT), more);
         command.stderr(std::process::Stdio::piped()).stdout(std::process::Stdio::piped());
         command
     }
@@ -359,47 +359,19 @@ fn a_secret_is_in_a_file_that_others_cannot_read_and_in_no_message() {
 
 #[test]
 fn each_byte_is_there_once_whoever_is_killed() {
-    let kills: u64 = std::env::var("MMLOG_KILLS").map_or(20, |kills| kills.parse().unwrap());
     for server in servers() {
         let (stage, mut server) = (Stage::new(), Server::start(&server));
-        let mut random = Random::new(seed());
-        let log = options().open_or_create(&stage.log).unwrap();
-        let stop = AtomicBool::new(false);
-        // From then on a hold keeps what is not shipped.
         stage.lines(0, 1);
         stage.ship_to(&server, &[]).is(0, "");
-        let mut all = Vec::new();
-        let more = ["--linger=1ms", "--keep-acked=10s", "--unit=64K", "--in-flight=1M", "--timeout=1s"];
-        thread::scope(|scope| {
-            for writer in 0..3 {
-                let (log, stop) = (&log, &stop);
-                scope.spawn(move || write(log, writer, stop));
-            }
-            for _ in 0..kills {
-                let shipper = stage::Shipper::of(&mut stage.nats(&server, &more));
-                for _ in 0..=random.below(3) {
-                    thread::sleep(Duration::from_millis(random.below(450)));
-                    server.kill();
-                    thread::sleep(Duration::from_millis(random.below(50)));
-                    server.go_on();
-                }
-                all.extend(rotated(&log));
-                if random.below(2) == 0 {
-                    log.compress(&Compress::new(Compression::Zstd), |_| {}).unwrap();
-                }
-                log.prune(&Retention::default().keep(0)).unwrap();
-                shipper.kill();
-            }
-            stop.store(true, Ordering::Relaxed);
-        });
-        all.extend(rotated(&log));
+        let address = server.address(SUBJECT);
+        let all = storm(&stage, &mut server, kills(), |more| stage.shipping(&address, more));
         stage.ship_to(&server, &["--timeout=10s"]).is(0, "");
         let shipped = server.shipped(SUBJECT);
         let ended = receive(&stage, &server, "in", &["--until-now"]).output().unwrap();
         stage::Ended::of(&ended).is(0, "");
         // It has the line from before, too.
         assert!(received(&stage, "in").ends_with(&shipped));
-        println!("{}: {} bytes, {kills} kills of the shipper", server.name(), all.len());
+        println!("{}: {} bytes, {} kills of the shipper", server.name(), all.len(), kills());
         assert_eq!(shipped.len(), all.len());
         assert!(shipped == all, "other bytes");
     }

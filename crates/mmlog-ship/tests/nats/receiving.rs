@@ -1,7 +1,6 @@
 //! The way back from a stream.
 
-use std::fs;
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::thread;
 use std::time::Duration;
 
@@ -12,19 +11,12 @@ use super::stage::{Ended, Shipper, Stage, committed};
 
 /// What is received from there, into a directory of that name.
 pub(super) fn receive(stage: &Stage, server: &Server, into: &str, more: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_mmlogctl-ship"));
-    let address = server.address(SUBJECT).replace("?create=1", "");
-    command.args(["receive", &address, "--into"]).arg(stage.dir.path().join(into)).args(more);
-    command.stderr(Stdio::piped()).stdout(Stdio::piped());
-    command
+    stage.receiving(&server.address(SUBJECT).replace("?create=1", ""), into, more)
 }
 
 /// The one log in that directory.
 pub(super) fn received(stage: &Stage, into: &str) -> Vec<u8> {
-    let files = fs::read_dir(stage.dir.path().join(into)).unwrap().map(|entry| entry.unwrap().path());
-    let logs: Vec<_> = files.filter(|path| path.extension().is_some_and(|end| end == "log")).collect();
-    assert_eq!(logs.len(), 1, "{logs:?}");
-    fs::read(&logs[0]).unwrap()
+    stage.received(into)
 }
 
 #[test]
@@ -77,10 +69,7 @@ fn what_was_shipped_is_received_and_gone_on_with_and_what_is_wrong_needs_a_perso
 fn has_all(receiver: &mut Shipper, stage: &Stage) {
     until("it has all", || {
         assert!(receiver.is_running(), "it ended");
-        // Whose state may be there before the first log.
-        let files = fs::read_dir(stage.dir.path().join("in")).into_iter().flatten();
-        let has_begun = files.flatten().any(|file| file.path().extension().is_some_and(|end| end == "log"));
-        (has_begun && received(stage, "in") == committed(&stage.log)).then_some(())
+        (stage.received_yet("in")? == committed(&stage.log)).then_some(())
     });
 }
 
@@ -174,7 +163,7 @@ fn a_receiver_that_follows_waits_for_a_stream_and_goes_on_whoever_is_killed() {
         let mut receiver = receiver.unwrap();
         until("it has all", || {
             assert!(receiver.is_running(), "it ended");
-            (received(&stage, "in") == all).then_some(())
+            (stage.received_yet("in")? == all).then_some(())
         });
         receiver.end().is(0, "");
     }

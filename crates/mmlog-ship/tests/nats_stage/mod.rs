@@ -3,8 +3,9 @@
 use std::fs;
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{TcpListener, TcpStream};
+use std::ops::{Deref, DerefMut};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::Command;
 use std::time::Duration;
 
 use async_nats::ConnectOptions;
@@ -12,34 +13,35 @@ use async_nats::jetstream::stream::{Config, RetentionPolicy, StorageType};
 use async_nats::jetstream::{self, Context};
 
 use crate::common::until;
+use crate::served::{Chain, Process, found};
 
 /// The servers that are to be had.
 pub(crate) fn servers() -> Vec<PathBuf> {
-    let named = std::env::var_os("MMLOG_NATS_SERVERS");
-    let found: Vec<PathBuf> = match &named {
-        Some(named) => std::env::split_paths(named).collect(),
-        None => {
-            let path = std::env::var_os("PATH").unwrap_or_default();
-            let places = std::env::split_paths(&path).chain(["/usr/sbin".into()]);
-            places
-                .map(|directory| directory.join("nats-server"))
-                .find(|program| program.is_file())
-                .into_iter()
-                .collect()
-        }
-    };
-    if found.is_empty() {
-        println!("SKIPPED: no nats-server here");
+    match std::env::var_os("MMLOG_NATS_SERVERS") {
+        Some(named) => std::env::split_paths(&named).collect(),
+        None => found("nats-server").into_iter().collect(),
     }
-    found
 }
 
 /// One that runs.
 pub(crate) struct Server {
     program: PathBuf,
-    dir: tempfile::TempDir,
-    port: u16,
-    child: Option<Child>,
+    process: Process,
+}
+
+/// What is done to its process is done to it.
+impl Deref for Server {
+    type Target = Process;
+
+    fn deref(&self) -> &Process {
+        &self.process
+    }
+}
+
+impl DerefMut for Server {
+    fn deref_mut(&mut self) -> &mut Process {
+        &mut self.process
+    }
 }
 
 impl Server {
@@ -49,67 +51,27 @@ impl Server {
 
     /// With more in its configuration.
     pub(crate) fn start_with(program: &Path, more: &str) -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let store = dir.path().join("store");
-        let text = format!(
-            "listen: 127.0.0.1:{port}\njetstream {{ store_dir: {:?} }}\n{more}",
-            store.display().to_string()
-        );
-        fs::write(dir.path().join("conf"), text).unwrap();
-        let mut server = Server { program: program.to_owned(), dir, port, child: None };
-        server.go_on();
-        server
-    }
-
-    /// Starts it where it was.
-    pub(crate) fn go_on(&mut self) {
-        let log = fs::File::create(self.dir.path().join("out")).unwrap();
-        let mut command = Command::new(&self.program);
-        command.arg("-c").arg(self.dir.path().join("conf")).stdin(Stdio::null());
-        self.child = Some(command.stdout(log.try_clone().unwrap()).stderr(log).spawn().unwrap());
-    }
-
-    /// `kill -9`.
-    pub(crate) fn kill(&mut self) {
-        if let Some(mut child) = self.child.take() {
-            child.kill().unwrap();
-            child.wait().unwrap();
-        }
-    }
-
-    pub(crate) fn restart(&mut self) {
-        self.kill();
-        self.go_on();
+        let process = Process::start(|dir, port| {
+            let store = dir.join("store").display().to_string();
+            let text = format!("listen: 127.0.0.1:{port}\njetstream {{ store_dir: {store:?} }}\n{more}");
+            fs::write(dir.join("conf"), text).unwrap();
+            let mut command = Command::new(program);
+            command.arg("-c").arg(dir.join("conf"));
+            command
+        });
+        Server { program: program.to_owned(), process }
     }
 
     pub(crate) fn name(&self) -> String {
         self.program.display().to_string()
     }
 
-    fn store(&self) -> PathBuf {
-        self.dir.path().join("store")
-    }
-
-    pub(crate) fn save(&self, to: &Path) {
-        copy(&self.store(), to);
-    }
-
-    pub(crate) fn put_back(&self, from: &Path) {
-        self.wipe();
-        copy(from, &self.store());
-    }
-
-    pub(crate) fn wipe(&self) {
-        fs::remove_dir_all(self.store()).unwrap();
-    }
-
     pub(crate) fn port(&self) -> u16 {
-        self.port
+        self.process.port
     }
 
     pub(crate) fn address(&self, subject: &str) -> String {
-        format!("nats://127.0.0.1:{}/{subject}?create=1", self.port)
+        format!("nats://127.0.0.1:{}/{subject}?create=1", self.process.port)
     }
 
     fn ask<T>(&self, (user, password): (&str, &str), what: impl AsyncFn(&Context) -> T) -> T {
@@ -117,7 +79,7 @@ impl Server {
         let client = until("the server answers", || {
             let options = ConnectOptions::with_user_and_password(user.to_owned(), password.to_owned());
             let options = options.connection_timeout(Duration::from_secs(5));
-            runtime.block_on(options.connect(format!("127.0.0.1:{}", self.port))).ok()
+            runtime.block_on(options.connect(format!("127.0.0.1:{}", self.process.port))).ok()
         });
         runtime.block_on(async { what(&jetstream::new(client)).await })
     }
@@ -199,28 +161,13 @@ impl Server {
         self.ask(who, async |context| {
             let name = context.stream_by_subject(subject).await.unwrap();
             let stream = context.get_stream(&name).await.unwrap();
-            let (mut bytes, mut end, mut id) = (Vec::new(), None, "0000000000000000".to_owned());
+            let mut chain = Chain::default();
             for at in 1..=stream.cached_info().state.last_sequence {
                 let message = stream.get_raw_message(at).await.unwrap();
                 let field = |name: &str| message.headers.get(name).unwrap().as_str().to_owned();
-                let number = |name: &str| field(name).parse::<u64>().unwrap();
-                let kind = field("mm-kind");
-                if kind != "opening" && kind != "begin" {
-                    assert_eq!(end, Some(number("mm-from")), "message {at}");
-                    let length = if kind == "content" { number("mm-to") - number("mm-from") } else { 0 };
-                    assert_eq!(length, message.payload.len() as u64, "message {at}");
-                }
-                if kind == "begin" {
-                    bytes.clear();
-                }
-                if kind != "opening" {
-                    end = Some(number("mm-to"));
-                }
-                assert_eq!(field("mm-after"), id, "message {at}");
-                id = field("mm-id");
-                bytes.extend_from_slice(&message.payload);
+                chain.add(at, field, &message.payload);
             }
-            bytes
+            chain.bytes
         })
     }
 }
@@ -235,24 +182,6 @@ pub(crate) fn fit(subject: &str) -> Config {
         storage: StorageType::File,
         retention: RetentionPolicy::Limits,
         ..Config::default()
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        self.kill();
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    fs::create_dir_all(to).unwrap();
-    for entry in fs::read_dir(from).unwrap() {
-        let (path, name) = entry.map(|entry| (entry.path(), entry.file_name())).unwrap();
-        if path.is_dir() {
-            copy(&path, &to.join(name));
-        } else {
-            fs::copy(&path, to.join(name)).unwrap();
-        }
     }
 }
 

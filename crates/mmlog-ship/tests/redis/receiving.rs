@@ -83,7 +83,7 @@ fn a_receiver_that_follows_waits_for_a_stream_and_goes_on_whoever_is_killed() {
     let mut receiver = receiver.unwrap();
     until("it has all", || {
         assert!(receiver.is_running(), "it ended");
-        (stage.received("in") == all).then_some(())
+        (stage.received_yet("in")? == all).then_some(())
     });
     receiver.end().is(0, "");
 }

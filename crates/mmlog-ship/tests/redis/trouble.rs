@@ -85,13 +85,7 @@ fn a_server_that_closes_in_the_middle_of_whatever_costs_no_byte_and_doubles_none
     let proxy = Proxy::cutting(server.process.port, move || 100 + random.below(900));
     let from = format!("redis://127.0.0.1:{}/{KEY}", proxy.port);
     let receiver = Shipper::of(&mut stage.receiving(&from, "in", &[]));
-    until("all was received", || {
-        let log = std::fs::read_dir(stage.dir.path().join("in")).ok()?.find_map(|file| {
-            let path = file.unwrap().path();
-            (path.extension()? == "log").then(|| std::fs::read(path).unwrap())
-        });
-        (log? == all).then_some(())
-    });
+    until("all was received", || (stage.received_yet("in")? == all).then_some(()));
     receiver.end().is(0, "");
 }
 
