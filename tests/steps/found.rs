@@ -206,6 +206,7 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
         FindingId::SpaceHeld => with(&|s| {
             s.removed_held = vec![RemovedHeld { pid: 4312, command: "r".into(), inode: 3, allocated: 4096 }];
         }),
+        FindingId::FormerLog => outside::former(&mut with),
         FindingId::Holes => with(&|s| {
             let (pid, command, at) = (4312, "web".to_owned(), Some(SystemTime::now()));
             s.holes = vec![Hole { start: 4, len: 9, pid, command, kind: HoleKind::Torn, is_noted: true, at }];

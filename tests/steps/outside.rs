@@ -1,6 +1,6 @@
 //! What somebody who is no writer does to a log, as a look may find it.
 
-use mmlog::{Damage, FindingId, Opener, OutsideBytes, Stray};
+use mmlog::{Damage, FindingId, Opener, OutsideBytes, StillOpen, Stray};
 
 use super::found::With;
 
@@ -25,6 +25,17 @@ pub(super) fn strays(with: With<'_>) {
             let metadata_of = Some(of(s.path.clone()));
             let damage = Damage::new(FindingId::MetadataCopied, "it is not as it was".to_owned());
             s.damage = vec![Damage { metadata_of, ..damage }];
+        });
+    }
+}
+
+/// Programs that write to a log which is no more at its path.
+pub(super) fn former(with: With<'_>) {
+    let opener = Opener { pid: 4312, command: "web 'x'".to_owned(), fd: 9 };
+    for by in [vec![opener.clone()], vec![opener.clone(), opener]] {
+        with(&|s| {
+            let save_as = s.path.with_file_name("app's.saved");
+            s.former = Some(StillOpen { by: by.clone(), save_as, ..StillOpen::default() });
         });
     }
 }
