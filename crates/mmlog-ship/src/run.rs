@@ -134,6 +134,9 @@ pub fn run(plan: &Plan, sink: &mut dyn Sink) -> Result<(), Trouble> {
     }
     let known = found.as_ref().map(|found| found.known);
     sink.remember(known);
+    if let Some(hold) = source.held() {
+        sink.keeps(source.log_id(), hold);
+    }
     let limits = Limits { units: plan.limits.units.min(sink.units()), ..plan.limits };
     let run = run_number();
     let machine = Machine::new(run, known, limits, plan.wishes);
@@ -305,11 +308,14 @@ impl Runner<'_> {
             }
             Action::Claim(at) => {
                 let (hold, log) = self.source.hold();
-                Event::Held(hold.claim(log, at)?)
+                let is_kept = hold.claim(log, at)?;
+                self.kept();
+                Event::Held(is_kept)
             }
             Action::Hold(to) => {
                 crash_point("ship:hold");
                 self.source.hold().0.advance(to)?;
+                self.kept();
                 return Ok(None);
             }
             Action::Read { from, most } => Event::Read(self.read(from, most)?),
@@ -325,6 +331,12 @@ impl Runner<'_> {
             if self.noted.insert(note.clone()) {
                 (self.plan.say)(&format!("{}: {note}", self.sink.name()));
             }
+        }
+    }
+
+    fn kept(&mut self) {
+        if let Some(hold) = self.source.held() {
+            self.sink.keeps(self.source.log_id(), hold);
         }
     }
 

@@ -159,6 +159,9 @@ pub trait Sink {
     /// What the checkpoint says, before anything else: for a sink that cannot be asked what it has, or that is asked from there on.
     fn remember(&mut self, _known: Option<Known>) {}
 
+    /// From where on the hold keeps which log, whenever that moves: what is below, the sink may lose.
+    fn keeps(&mut self, _log: u128, _from: u64) {}
+
     /// Which log the next looks are for.
     fn turn_to(&mut self, _log: u128) {}
 

@@ -146,8 +146,13 @@ impl Source {
         let id = self.follower.log_id();
         let oldest = self.log.oldest()?.get();
         let oldest = self.segments.as_ref().map_or(oldest, |segments| segments.oldest(oldest)).min(durable);
-        let hold = self.hold.position(&self.log);
+        let hold = self.held();
         Ok(decide::Log { id: u128::from_be_bytes(id.uuid), epoch: id.epoch, oldest, durable, hold })
+    }
+
+    /// From where on the hold keeps the log, if there is one.
+    pub(crate) fn held(&self) -> Option<u64> {
+        self.hold.position(&self.log)
     }
 
     fn end(&self) -> u64 {

@@ -18,6 +18,9 @@ pub fn check(plan: &Plan, sink: &mut dyn Sink) -> Result<String, Trouble> {
         source.by_segments(None, &plan.stop)?;
     }
     sink.remember(known);
+    if let Some(hold) = source.held() {
+        sink.keeps(source.log_id(), hold);
+    }
     sink.turn_to(source.log_id());
     sink.open(Purpose::Look)?;
     let tail = sink.look()?;

@@ -6,7 +6,7 @@
 //! had on its way may come at any time: it only does what was to be done. Before a unit is sent it is looked whether anything begins
 //! at its position by another name, as when the segment was compressed meanwhile.
 //!
-//! The tail is a list from the last key on, up to where one object does not begin at the end of the one before.
+//! The tail is a list from where the hold is on, or the last key, up to where one object does not begin at the end of the one before.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -42,7 +42,9 @@ pub struct S3Sink {
     /// Which log is shipped.
     log: u128,
     /// A log, and where its last object begins, as far as that is known.
-    at: Option<(u128, u64)>,
+    last: Option<(u128, u64)>,
+    /// A log, and from where on it can be sent again.
+    hold: Option<(u128, u64)>,
     is_to_be_cleaned: bool,
     jobs: VecDeque<Job>,
     running: Option<Running>,
@@ -52,6 +54,8 @@ pub struct S3Sink {
 /// What is on its way.
 struct Running {
     coordinate: u64,
+    /// Of which log, and where it begins.
+    unit: (u128, u64),
     answer: Receiver<Result<(), Trouble>>,
     is_left: Arc<AtomicBool>,
 }
@@ -64,7 +68,8 @@ impl S3Sink {
             part: in_flight,
             wire: None,
             log: 0,
-            at: None,
+            last: None,
+            hold: None,
             is_to_be_cleaned: false,
             jobs: VecDeque::new(),
             running: None,
@@ -78,15 +83,15 @@ impl S3Sink {
 
     fn start(&self, job: Job) -> Result<Running, Trouble> {
         let (wire, is_left) = (self.wire()?, Arc::new(AtomicBool::new(false)));
-        let (coordinate, left) = (job.coordinate, Arc::clone(&is_left));
+        let (coordinate, unit, left) = (job.coordinate, (job.unit.log, job.unit.from), Arc::clone(&is_left));
         let answer = wire::begin(move || upload::upload(&wire, &job, &left))?;
-        Ok(Running { coordinate, answer, is_left })
+        Ok(Running { coordinate, unit, answer, is_left })
     }
 }
 
 /// The last object that is a unit of that log's chain, and where it begins.
-fn tail(wire: &Wire, log: u128, from: u64) -> Result<Option<(Tail, u64)>, Trouble> {
-    let Some(name) = wire.last(log, from)? else { return Ok(None) };
+fn tail(wire: &Wire, log: u128, known: Option<u64>) -> Result<Option<(Tail, u64)>, Trouble> {
+    let Some(name) = wire.last(log, known)? else { return Ok(None) };
     let found = wire.found(log, name)?;
     let tail = Tail { born: wire.location.born(), coordinate: 0, top: None, content: Content::Foreign };
     let tail = match found {
@@ -102,18 +107,24 @@ fn tail(wire: &Wire, log: u128, from: u64) -> Result<Option<(Tail, u64)>, Troubl
     Ok(Some((tail, name.from)))
 }
 
-/// Of the log that is shipped; where there is nothing of it, of the one before.
-fn either(wire: &Wire, log: u128, at: Option<(u128, u64)>) -> Result<(Tail, Option<(u128, u64)>), Trouble> {
-    let from = at.filter(|(of, _)| *of == log).map_or(0, |(_, from)| from);
-    if let Some((tail, from)) = tail(wire, log, from)? {
+/// Of the log that is shipped; where there is nothing of it, of the one before. The first one is looked at from where it is kept on: what
+/// was on its way may be there although the store has lost what it was to follow.
+fn either(
+    wire: &Wire,
+    log: u128,
+    last: Option<(u128, u64)>,
+    hold: Option<(u128, u64)>,
+) -> Result<(Tail, Option<(u128, u64)>), Trouble> {
+    let known = [last, hold].into_iter().flatten().filter(|(of, _)| *of == log).map(|(_, from)| from).min();
+    if let Some((tail, from)) = tail(wire, log, known)? {
         return Ok((tail, Some((log, from))));
     }
-    if let Some((before, from)) = at.filter(|(of, _)| *of != log)
-        && let Some((tail, from)) = tail(wire, before, from)?
+    if let Some((before, from)) = last.filter(|(of, _)| *of != log)
+        && let Some((tail, from)) = tail(wire, before, Some(from))?
     {
         return Ok((tail, Some((before, from))));
     }
-    Ok((Tail { born: wire.location.born(), coordinate: 0, top: None, content: Content::Empty }, at))
+    Ok((Tail { born: wire.location.born(), coordinate: 0, top: None, content: Content::Empty }, last))
 }
 
 impl Sink for S3Sink {
@@ -135,7 +146,11 @@ impl Sink for S3Sink {
 
     fn remember(&mut self, known: Option<Known>) {
         // What is proven is the last segment.
-        self.at = known.and_then(|known| Some((known.log, known.place?.proof.from)));
+        self.last = known.and_then(|known| Some((known.log, known.place?.proof.from)));
+    }
+
+    fn keeps(&mut self, log: u128, from: u64) {
+        self.hold = Some((log, from));
     }
 
     fn turn_to(&mut self, log: u128) {
@@ -151,16 +166,16 @@ impl Sink for S3Sink {
     }
 
     fn look(&mut self) -> Result<Tail, Trouble> {
-        let (wire, log, at) = (self.wire()?, self.log, self.at);
+        let (wire, log, last, hold) = (self.wire()?, self.log, self.last, self.hold);
         let is_to_be_cleaned = self.is_to_be_cleaned;
-        let (tail, at) = wire::aside(&self.location.patience, move || {
-            let found = either(&wire, log, at)?;
+        let (tail, last) = wire::aside(&self.location.patience, move || {
+            let found = either(&wire, log, last, hold)?;
             if is_to_be_cleaned {
                 upload::abort_stale(&wire, log)?;
             }
             Ok(found)
         })?;
-        (self.at, self.is_to_be_cleaned) = (at, false);
+        (self.last, self.is_to_be_cleaned) = (last, false);
         Ok(tail)
     }
 
@@ -191,9 +206,14 @@ impl Sink for S3Sink {
             Err(RecvTimeoutError::Disconnected) => Err(wire::ended()),
             Ok(answer) => answer,
         };
-        let coordinate = running.coordinate;
+        let (coordinate, unit) = (running.coordinate, running.unit);
         self.running = None;
-        answer.map(|()| Some(coordinate))
+        answer?;
+        // Where nothing was there, this is the first: it has to be there from now on.
+        if self.last.is_none_or(|(of, _)| of != unit.0) {
+            self.last = Some(unit);
+        }
+        Ok(Some(coordinate))
     }
 
     fn close(&mut self) {

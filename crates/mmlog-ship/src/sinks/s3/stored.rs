@@ -112,19 +112,29 @@ impl Wire {
         }
     }
 
-    /// The last object of a chain without a gap; from that position on, where the object that begins there is still there.
-    pub(super) fn last(&self, log: u128, from: u64) -> Result<Option<Name>, Trouble> {
+    /// The last object of a chain without a gap: that of the object that begins at `known`, or, where there is none any more, what there
+    /// is before that. What lies behind it alone is what was on its way when the store lost it.
+    pub(super) fn last(&self, log: u128, known: Option<u64>) -> Result<Option<Name>, Trouble> {
+        match known {
+            None => self.chain(log, 0, u64::MAX),
+            Some(known) if self.begins(log, known)? => self.chain(log, known, known),
+            Some(known) => self.chain(log, 0, known),
+        }
+    }
+
+    /// Of the first object from a position on, if it begins at another one at most.
+    fn chain(&self, log: u128, from: u64, most: u64) -> Result<Option<Name>, Trouble> {
         let (mut last, mut at): (Option<Name>, u64) = (None, from);
         self.walk(log, from, |name| {
-            let is_next = name.what == What::Begin && name.from >= at || name.from == at || last.is_none();
-            if name.what != What::Gaps && is_next {
+            let is_first = last.is_none() && name.from <= most;
+            let is_next = last.is_some() && (name.what == What::Begin && name.from >= at || name.from == at);
+            if name.what != What::Gaps && (is_first || is_next) {
                 (last, at) = (Some(name), name.to);
             }
             // The same as it is compressed otherwise, or what its ranges are: passed over.
-            is_next || name.from < at
+            is_first || is_next || last.is_some() && name.from < at
         })?;
-        let is_there = last.is_some() && (from == 0 || self.begins(log, from)?);
-        if is_there || from == 0 { Ok(last) } else { self.last(log, 0) }
+        Ok(last)
     }
 
     fn begins(&self, log: u128, from: u64) -> Result<bool, Trouble> {
