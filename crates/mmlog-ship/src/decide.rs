@@ -16,6 +16,10 @@
 //! | none, or below | trimmed | | [`TailGone`](Stop::TailGone): there may be more than is known |
 //! | any | empty, or a lower coordinate without a unit | | `SinkIsNew` |
 //! | any | born anew | | `SinkIsNew` |
+//! | this log's | cannot be asked | as written down | `Resume` there |
+//! | the same | the same | otherwise | `Fork` |
+//! | another log's | the same | made anew | `Begin` |
+//! | none, a hold | the same | | `Begin` at the hold, which never passes what was acknowledged: what came behind it comes again |
 //! | another log | that log | made anew | `Begin`: a new chain, behind the old one |
 //! | to begin at a place | | pruned behind it | `Gap`, or, accepted, announced |
 //! | this log, none | another log | | [`OtherLog`](Stop::OtherLog): a host that was made anew, or a wrong sink |
@@ -33,6 +37,8 @@ pub enum Content {
     Trimmed(u64),
     /// The unit.
     Unit(Header),
+    /// It cannot be asked: what was written down is all that anybody knows.
+    Unasked,
     /// Something that is no unit.
     Foreign,
     /// A unit of a later version.
@@ -210,7 +216,7 @@ pub fn ask(known: Option<&Known>, tail: &Tail, log: &Log) -> Option<Ask> {
     let (theirs, end) = match &tail.content {
         Content::Unit(header) if header.log == log.id => (header.proof, header.to),
         // What the sink has no more was written down.
-        Content::Trimmed(_) => place.map(|place| (place.proof, place.to))?,
+        Content::Trimmed(_) | Content::Unasked => place.map(|place| (place.proof, place.to))?,
         _ => return None,
     };
     let gap = theirs.to;
@@ -251,14 +257,21 @@ pub fn decide(
         },
         Content::Unit(_) if is_reborn && wishes.sink_is_new.is_none() => Decision::Stop(Stop::SinkIsNew),
         Content::Unit(header) => resume(&header, place, compared, tail, log, wishes),
-        Content::Trimmed(_) if is_reborn => {
+        Content::Trimmed(_) | Content::Unasked if is_reborn => {
             let at = place.map(|place| place.to).or(log.hold);
             anew(Stop::SinkIsNew, at, log, wishes)
         }
-        Content::Trimmed(_) if matches!(compared, Some(Compared::Differs | Compared::Beyond)) => {
+        // Nobody else can say that it has forgotten everything.
+        Content::Unasked if wishes.sink_is_new == Some(SinkIsNew::Restart) => {
+            Decision::Begin { from: log.oldest, gap: None }
+        }
+        Content::Trimmed(_) | Content::Unasked
+            if matches!(compared, Some(Compared::Differs | Compared::Beyond)) =>
+        {
             fork(Stop::Fork, log, wishes)
         }
         Content::Trimmed(upto) => trimmed(place, upto, tail, log, wishes),
+        Content::Unasked => unasked(known, place, tail, log, wishes),
         Content::Empty => empty(known, log, wishes),
     }
 }
@@ -303,11 +316,28 @@ fn trimmed(place: Option<Place>, upto: u64, tail: &Tail, log: &Log, wishes: &Wis
     if place.coordinate < upto || is_another {
         return anew(Stop::TailGone, Some(place.to), log, wishes);
     }
-    let place = Place { coordinate: tail.coordinate, id, ..place };
+    as_written_down(Place { coordinate: tail.coordinate, id, ..place }, log, wishes)
+}
+
+fn as_written_down(place: Place, log: &Log, wishes: &Wishes) -> Decision {
     let gap = (place.to < log.oldest).then_some(log.oldest);
     match gap {
         Some(to) if !wishes.accept_gap => Decision::Stop(Stop::Gap { from: place.to, to }),
         _ => Decision::Resume { place, unrecorded: 0, resent: 0, is_proven: false, gap },
+    }
+}
+
+/// A sink that says nothing of itself. Its coordinates are counted here.
+fn unasked(known: Option<&Known>, place: Option<Place>, tail: &Tail, log: &Log, wishes: &Wishes) -> Decision {
+    match place {
+        Some(place) => {
+            let id = tail.top.map_or(place.id, |top| top.id);
+            as_written_down(Place { coordinate: tail.coordinate, id, ..place }, log, wishes)
+        }
+        None if known.is_some_and(|known| known.log != log.id) => {
+            begin(log.hold.unwrap_or(log.oldest), log, wishes)
+        }
+        None => first(log, wishes),
     }
 }
 
@@ -320,7 +350,11 @@ fn empty(known: Option<&Known>, log: &Log, wishes: &Wishes) -> Decision {
         let at = recorded.filter(|_| is_ours).map(|place| place.to);
         return anew(Stop::SinkIsNew, at.or(log.hold), log, wishes);
     }
-    // A first start that was written down and came no further begins where it said.
+    first(log, wishes)
+}
+
+/// One that was written down, or has a hold, and came no further begins where it said.
+fn first(log: &Log, wishes: &Wishes) -> Decision {
     let from = match (log.hold, wishes.from) {
         (Some(hold), _) => hold,
         (None, From::Oldest) => log.oldest,

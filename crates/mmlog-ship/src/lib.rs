@@ -40,7 +40,8 @@
 //! Two logs with one history up to a point, and equal since the last gap or for as long as a [`Proof`](unit::Proof) reaches, are taken for
 //! one. Where a sink's retention removed everything, the checkpoint alone tells its history: one that compares coordinates alone may have
 //! gone back, and have been filled up by what was on its way, before that was removed. A checkpoint that is put back to the very first,
-//! which has no place, is a first start's. Sums find accidents, no forger.
+//! which has no place, is a first start's. Of a sink that cannot be asked, and of which nothing was written down yet, nobody knows whether it
+//! has anything: an accepted gap is not announced there, if the connection is cut before it is. Sums find accidents, no forger.
 
 mod error;
 mod fields;

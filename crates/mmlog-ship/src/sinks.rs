@@ -25,6 +25,7 @@ pub mod redis;
 pub mod s3;
 #[cfg(any(feature = "nats", feature = "redis", feature = "s3"))]
 mod secrets;
+mod unasked;
 
 #[cfg(any(feature = "nats", feature = "redis", feature = "s3"))]
 pub use secrets::Secrets;

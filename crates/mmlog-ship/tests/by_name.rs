@@ -5,69 +5,15 @@
 #![allow(clippy::unwrap_used, clippy::panic, clippy::expect_used, reason = "a test fails by panicking")]
 #![allow(clippy::print_stderr, reason = "counts, for whoever runs it by hand")]
 
+mod searched;
 #[path = "by_name/steps.rs"]
 mod steps;
 #[path = "by_name/world.rs"]
 mod world;
 
-use std::collections::{HashSet, VecDeque};
-use std::hash::{DefaultHasher, Hash, Hasher};
-
 use mmlog_ship::decide::{From, Wishes};
+use searched::search;
 use world::{Budget, Mutant, Setting, World};
-
-/// No world has as many states.
-const MOST: usize = 3_000_000;
-
-struct Outcome {
-    states: usize,
-    steps: usize,
-    wrong: Option<(&'static str, Vec<&'static str>)>,
-}
-
-fn trace(ways: &[(usize, &'static str)], mut at: usize) -> Vec<&'static str> {
-    let mut names = vec![];
-    while at != 0 {
-        names.push(ways[at].1);
-        at = ways[at].0;
-    }
-    names.reverse();
-    names
-}
-
-fn search(setting: Setting, start: World) -> Outcome {
-    let hash = |world: &World| {
-        let mut hasher = DefaultHasher::new();
-        world.hash(&mut hasher);
-        hasher.finish()
-    };
-    let mut seen = HashSet::from([hash(&start)]);
-    let mut ways: Vec<(usize, &'static str)> = vec![(0, "")];
-    let mut waiting = VecDeque::from([(0, start)]);
-    let (mut steps, mut found) = (0, vec![]);
-    while let Some((number, world)) = waiting.pop_front() {
-        assert!(ways.len() < MOST, "a world of more than {MOST} states");
-        world.steps(setting, &mut found);
-        let is_still = !found.iter().any(|(_, by_itself, _)| *by_itself);
-        let settled = world.settled(setting).filter(|_| is_still);
-        if let Some(wrong) = settled {
-            return Outcome { states: ways.len(), steps, wrong: Some((wrong, trace(&ways, number))) };
-        }
-        for (name, _, next) in found.drain(..) {
-            steps += 1;
-            if let Some(wrong) = next.wrong {
-                let mut names = trace(&ways, number);
-                names.push(name);
-                return Outcome { states: ways.len(), steps, wrong: Some((wrong, names)) };
-            }
-            if seen.insert(hash(&next)) {
-                waiting.push_back((ways.len(), next));
-                ways.push((number, name));
-            }
-        }
-    }
-    Outcome { states: ways.len(), steps, wrong: None }
-}
 
 fn nothing() -> Wishes {
     Wishes { from: From::Oldest, accept_gap: false, accept_fork: false, sink_is_new: None }

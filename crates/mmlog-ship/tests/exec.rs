@@ -158,3 +158,50 @@ fn a_signal_waits_for_the_command_in_hand() {
     ship(&stage, &["--until-now"], STORE).is(0, "");
     assert!(joined(&stage).is_empty());
 }
+
+#[test]
+fn a_log_that_was_made_anew_is_run_for_behind_the_old_one_at_once_and_by_the_next_start() {
+    let stage = Stage::new();
+    let script = format!("MMLOG_FROM=$MMLOG_UUID-$MMLOG_FROM; {STORE}");
+    let whole = |stage: &Stage| -> usize {
+        let Ok(files) = fs::read_dir(stage.dir.path().join("out")) else { return 0 };
+        files
+            .map(|file| file.unwrap())
+            .filter(|f| !f.path().to_str().unwrap().ends_with(".part"))
+            .map(|f| f.metadata().unwrap().len() as usize)
+            .sum()
+    };
+    let mut all = stage.lines(0, 100).len();
+    let shipper = Shipper::of(&mut command(&stage, &["--linger=1ms"], &script));
+    until("the old log", || (whole(&stage) == all).then_some(()));
+    let remove = || mmlog::remove(&stage.log, mmlog::Force::Always, &mmlog::Log::options()).unwrap();
+    remove();
+    all += stage.lines(100, 200).len();
+    until("the new log", || (whole(&stage) == all).then_some(()));
+    shipper.end().is(0, "the log was made anew");
+    remove();
+    all += stage.lines(200, 300).len();
+    ship(&stage, &["--until-now"], &script).is(0, "a chain begins at position 0");
+    assert_eq!(whole(&stage), all);
+}
+
+#[test]
+fn what_was_written_down_and_is_lost_has_units_run_again_from_the_hold_on_and_a_restart_all() {
+    let stage = Stage::new();
+    let all = stage.lines(0, 100);
+    let place = stage.checkpoint_of("exec-sh");
+    ship(&stage, &["--until-now"], STORE).is(0, "");
+    for more in [&["--until-now"][..], &["--until-now", "--sink-is-new=restart"]] {
+        fs::remove_dir_all(stage.dir.path().join("out")).unwrap();
+        if more.len() == 1 {
+            fs::remove_file(&place).unwrap();
+        }
+        ship(&stage, more, STORE).is(0, "a chain begins at position 0");
+        assert_eq!(joined(&stage), all);
+        // Once.
+        fs::remove_dir_all(stage.dir.path().join("out")).unwrap();
+        ship(&stage, &["--until-now"], STORE).is(0, "");
+        assert!(joined(&stage).is_empty());
+        fs::create_dir(stage.dir.path().join("out")).unwrap();
+    }
+}

@@ -1,8 +1,8 @@
 //! `exec -- CMD...`: a run of a command for each unit, with its bytes on standard input.
 //!
-//! Exit code 0 is the acknowledgement. There is nothing to ask for a tail, so the checkpoint is all that is known: what was acknowledged
-//! since it was saved is sent again after a kill, and so is a unit whose command did its work and was then said to have failed. Names made
-//! of `MMLOG_FROM` and `MMLOG_UUID` make that harmless.
+//! Exit code 0 is the acknowledgement. There is nothing to ask for a tail (see `unasked`): what was acknowledged since the checkpoint was
+//! saved is sent again after a kill, and so is a unit whose command did its work and was then said to have failed. Names made of
+//! `MMLOG_FROM` and `MMLOG_UUID` make that harmless.
 //!
 //! The bytes are whole before the command starts, as a file in memory: it never sees a part of a unit, whoever is killed.
 
@@ -19,11 +19,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::{Access, MemfdFlags, access, memfd_create};
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open};
 
+use super::unasked::{Unasked, is_for_us};
 use super::{Cut, Message, Purpose, Sink, Strength};
 use crate::checkpoint::Known;
-use crate::decide::{Content, Tail, Top};
+use crate::decide::Tail;
 use crate::trouble::Trouble;
-use crate::unit::{Header, Kind, LONGEST};
+use crate::unit::{Header, LONGEST};
 
 /// A command that is told to end has so long.
 const GRACE: Duration = Duration::from_secs(1);
@@ -33,7 +34,7 @@ const GRACE: Duration = Duration::from_secs(1);
 pub struct ExecSink {
     command: Vec<OsString>,
     name: String,
-    tail: Tail,
+    known: Unasked,
     /// What was sent: it has no answer yet.
     sent: VecDeque<Sent>,
     running: Option<Child>,
@@ -56,7 +57,7 @@ impl ExecSink {
         ExecSink {
             command: command.to_vec(),
             name: format!("exec:{program}"),
-            tail: Tail { born: 1, coordinate: 0, top: None, content: Content::Empty },
+            known: Unasked::new(1),
             sent: VecDeque::new(),
             running: None,
         }
@@ -118,15 +119,6 @@ impl ExecSink {
             Err(e) => Err(e.into()),
         }
     }
-
-    fn acknowledge(&mut self, sent: &Sent) -> u64 {
-        let unit = &sent.unit;
-        let is_opening = unit.kind == Kind::Opening;
-        let content = if is_opening { self.tail.content } else { Content::Trimmed(sent.coordinate) };
-        let top = Some(Top::of(unit));
-        self.tail = Tail { coordinate: sent.coordinate, top, content, ..self.tail };
-        sent.coordinate
-    }
 }
 
 /// A file in memory with these bytes, read from its beginning.
@@ -151,10 +143,7 @@ impl Sink for ExecSink {
     }
 
     fn remember(&mut self, known: Option<Known>) {
-        if let Some(place) = known.and_then(|known| known.place) {
-            let coordinate = place.coordinate;
-            self.tail = Tail { coordinate, content: Content::Trimmed(coordinate), ..self.tail };
-        }
+        self.known.remember(known);
     }
 
     fn open(&mut self, purpose: Purpose) -> Result<u64, Trouble> {
@@ -168,7 +157,7 @@ impl Sink for ExecSink {
     }
 
     fn look(&mut self) -> Result<Tail, Trouble> {
-        Ok(self.tail)
+        Ok(self.known.tail())
     }
 
     fn send(&mut self, message: &Message<'_>) -> Result<(), Trouble> {
@@ -184,8 +173,8 @@ impl Sink for ExecSink {
 
     fn poll(&mut self, within: Duration) -> Result<Option<u64>, Trouble> {
         let Some(mut sent) = self.sent.pop_front() else { return Ok(None) };
-        if matches!(sent.unit.kind, Kind::Opening | Kind::Begin) {
-            return Ok(Some(self.acknowledge(&sent)));
+        if is_for_us(sent.unit.kind) {
+            return Ok(Some(self.known.acknowledged(&sent.unit, sent.coordinate)));
         }
         if self.running.is_none() {
             self.running = Some(self.start(&mut sent)?);
@@ -198,7 +187,10 @@ impl Sink for ExecSink {
             }
             Some(status) => {
                 self.running = None;
-                if status.success() { Ok(Some(self.acknowledge(&sent))) } else { Err(told(status)) }
+                if !status.success() {
+                    return Err(told(status));
+                }
+                Ok(Some(self.known.acknowledged(&sent.unit, sent.coordinate)))
             }
         }
     }

@@ -5,36 +5,18 @@ use std::collections::BTreeMap;
 use mmlog_ship::machine::Event;
 use mmlog_ship::unit::{Kind, Proof};
 
+use crate::searched::{self, Step};
 use crate::world::{Budget, LEN, Object, Segment, Setting, World};
 
-impl World {
-    /// What a receiver checks, of all that it can reach: each is the log's, and follows the one before.
-    pub(crate) fn judge(&mut self) {
-        let mut last: Option<&Object> = None;
-        let mut wrong = None;
-        for (&(from, is_unit), object) in &self.store {
-            let Object { header, .. } = object;
-            if is_unit && matches!(header.kind, Kind::Segment) {
-                let segment = &self.segments[(from / LEN) as usize];
-                let is_its = header.to == from + LEN && !segment.is_hole && segment.sum() == header.sum;
-                if !is_its || header.proof != Proof::at(from).and(from, header.to, header.sum) {
-                    wrong = Some("what is there is not the log's");
-                }
-            }
-            if let Some(last) = last.filter(|last| is_unit && last.header.to == from)
-                && header.after != last.header.id()
-            {
-                wrong = Some("it does not follow the one before");
-            }
-            last = Some(object);
-        }
-        if let Some(wrong) = wrong {
-            self.is(false, wrong);
-        }
+impl searched::World for World {
+    type Setting = Setting;
+
+    fn wrong(&self) -> Option<&'static str> {
+        self.wrong
     }
 
     /// Nothing more happens by itself.
-    pub(crate) fn settled(&self, setting: Setting) -> Option<&'static str> {
+    fn settled(&self, setting: Setting) -> Option<&'static str> {
         for shipper in &self.shippers {
             if shipper.exit.is_none() && shipper.machine.idle_at() != Some(self.end(setting)) {
                 return Some("it waits for nothing");
@@ -46,7 +28,7 @@ impl World {
         (!is_there && !is_excused).then_some("it is idle, and the store has not all")
     }
 
-    pub(crate) fn steps(&self, setting: Setting, found: &mut Vec<(&'static str, bool, World)>) {
+    fn steps(&self, setting: Setting, found: &mut Vec<Step<World>>) {
         let mut go = |name, by_itself, change: &dyn Fn(&mut World)| {
             let mut world = self.clone();
             change(&mut world);
@@ -114,8 +96,35 @@ impl World {
         }
         self.faults(setting, found);
     }
+}
 
-    fn faults(&self, setting: Setting, found: &mut Vec<(&'static str, bool, World)>) {
+impl World {
+    /// What a receiver checks, of all that it can reach: each is the log's, and follows the one before.
+    pub(crate) fn judge(&mut self) {
+        let mut last: Option<&Object> = None;
+        let mut wrong = None;
+        for (&(from, is_unit), object) in &self.store {
+            let Object { header, .. } = object;
+            if is_unit && matches!(header.kind, Kind::Segment) {
+                let segment = &self.segments[(from / LEN) as usize];
+                let is_its = header.to == from + LEN && !segment.is_hole && segment.sum() == header.sum;
+                if !is_its || header.proof != Proof::at(from).and(from, header.to, header.sum) {
+                    wrong = Some("what is there is not the log's");
+                }
+            }
+            if let Some(last) = last.filter(|last| is_unit && last.header.to == from)
+                && header.after != last.header.id()
+            {
+                wrong = Some("it does not follow the one before");
+            }
+            last = Some(object);
+        }
+        if let Some(wrong) = wrong {
+            self.is(false, wrong);
+        }
+    }
+
+    fn faults(&self, setting: Setting, found: &mut Vec<Step<World>>) {
         let mut spend = |name, of: fn(&mut Budget) -> &mut u8, change: &dyn Fn(&mut World)| {
             let mut budget = self.budget;
             if *of(&mut budget) > 0 {
