@@ -55,9 +55,10 @@ impl Buffer {
             Framing::Lines { longest } => BUFFER.max(longest + 1),
             Framing::Bytes => BUFFER,
         };
-        // Whether there is so much; zeros from the system cost nothing until they are touched, and come in no other way.
+        // Whether there is so much; zeros from the system cost nothing until they are touched, and come in no other way. A little
+        // less: what is as large as something given back, glibc takes from its heap, and writes zeros into what was used there.
         let mut probe = Vec::<u8>::new();
-        probe.try_reserve_exact(capacity)?;
+        probe.try_reserve_exact(capacity - (16 << 10))?;
         drop(black_box(probe));
         Ok(Self { bytes: vec![0; capacity], held: 0..0, line_end: 0, framing })
     }
