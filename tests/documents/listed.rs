@@ -56,6 +56,34 @@ const CRON: &str = "cron has to run";
 
 pub(crate) const LISTED: &[Listed] = &[
     listed("doc/ship.md", "app.log --to 'nats://n1", NATS, Check::Parses),
+    listed(
+        "doc/central-logging.md",
+        "contrib/central-logging",
+        "it needs root, and servers",
+        Check::In(".ci/run", "contrib/central-logging"),
+    ),
+    listed("doc/central-logging.md", "mmlogctl ship  ->", "what runs where", Check::Picture),
+    listed(
+        "doc/central-logging.md",
+        "store_dir:",
+        "the server's own file",
+        Check::In("contrib/central-logging", "nats-server"),
+    ),
+    listed("doc/central-logging.md", "[[ship]]", NATS, Check::In("contrib/central-logging", "[[ship]]")),
+    listed("doc/central-logging.md", "user shipper", NATS, Check::In("doc/ship.md", "`user NAME`")),
+    listed(
+        "doc/central-logging.md",
+        "/etc/mmlog/ship.toml",
+        NATS,
+        Check::In("contrib/central-logging", "ship --config ship.toml"),
+    ),
+    listed(
+        "doc/central-logging.md",
+        "systemctl",
+        SERVER,
+        Check::In("contrib/debian/check", "mmlogctl-receive@"),
+    ),
+    listed("doc/central-logging.md", "receive tls://", NATS, Check::Parses),
     listed("doc/ship.md", "receive nats://", NATS, Check::Parses),
     listed("doc/ship.md", "s3://", S3, Check::Parses),
     listed("doc/ship.md", "redis://", REDIS, Check::Parses),
