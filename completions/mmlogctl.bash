@@ -847,7 +847,7 @@ _mmlogctl() {
             if [[ $cur == -* ]]; then _mmlogctl_words "$options" "$cur"; else _mmlogctl_logs "$cur"; fi
             ;;
         receive)
-            options="--into --label --until-now --give-up --verify --accept-gap --credentials --tls-ca --olddir --trust-path --help -h"
+            options="--into --label --until-now --give-up --timeout --verify --accept-gap --credentials --tls-ca --olddir --trust-path --help -h"
             case $prev in
                 --into)
                     _mmlogctl_files -d "$cur"
@@ -858,6 +858,10 @@ _mmlogctl() {
                     return
                     ;;
                 --give-up)
+                    :
+                    return
+                    ;;
+                --timeout)
                     :
                     return
                     ;;

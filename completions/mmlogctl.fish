@@ -427,6 +427,7 @@ complete -c mmlogctl -n '__mmlogctl_in receive' -l into -d 'The directory of wha
 complete -c mmlogctl -n '__mmlogctl_in receive' -l label -d 'Stands before the names of files' -x
 complete -c mmlogctl -n '__mmlogctl_in receive' -l until-now -d 'Receive what is there, and end'
 complete -c mmlogctl -n '__mmlogctl_in receive' -l give-up -d 'With --until-now' -x
+complete -c mmlogctl -n '__mmlogctl_in receive' -l timeout -d 'A source that does not answer for so long is left, and connected to again' -x
 complete -c mmlogctl -n '__mmlogctl_in receive' -l verify -d 'Compare what was received with LOG, byte by byte' -x -a '(__mmlogctl_logs)'
 complete -c mmlogctl -n '__mmlogctl_in receive' -l accept-gap -d 'Make a gap of what is gone from the source before it was received'
 complete -c mmlogctl -n '__mmlogctl_in receive' -l credentials -d 'What it takes to be let in by a server' -r -F

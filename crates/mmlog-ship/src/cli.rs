@@ -80,7 +80,7 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     Ship(Box<ShipArgs>),
-    Receive(ReceiveArgs),
+    Receive(Box<ReceiveArgs>),
 }
 
 /// Ship a log to another place as it grows, each byte once.
@@ -198,6 +198,9 @@ pub struct ReceiveArgs {
     /// With --until-now: a source that was not reached for so long, over all tries, is given up, with exit code 1.
     #[arg(long, value_name = "DUR", default_value = "30s", value_parser = typed_duration)]
     give_up: Duration,
+    /// A source that does not answer for so long is left, and connected to again.
+    #[arg(long, value_name = "DUR", default_value = "10s", value_parser = typed_duration)]
+    timeout: Duration,
     /// Compare what was received with LOG, byte by byte. Receives what is there, and ends.
     #[arg(long, value_name = "LOG")]
     verify: Option<PathBuf>,

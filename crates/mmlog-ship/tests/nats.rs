@@ -32,7 +32,7 @@ use mmlog_ship::decide::Content;
 use mmlog_ship::sinks::nats::{Address, NatsSink};
 use mmlog_ship::sinks::{Cut, Message, Patience, Purpose, Secrets, Sink};
 use mmlog_ship::unit::{Header, Kind, Proof};
-use nats_stage::{Server, servers};
+use nats_stage::{Server, each_beside_the_others, servers};
 use receiving::{receive, received};
 use stage::Stage;
 use storm::{kills, storm};
@@ -359,8 +359,8 @@ fn a_secret_is_in_a_file_that_others_cannot_read_and_in_no_message() {
 
 #[test]
 fn each_byte_is_there_once_whoever_is_killed() {
-    for server in servers() {
-        let (stage, mut server) = (Stage::new(), Server::start(&server));
+    each_beside_the_others(|server| {
+        let (stage, mut server) = (Stage::new(), Server::start(server));
         stage.lines(0, 1);
         stage.ship_to(&server, &[]).is(0, "");
         let address = server.address(SUBJECT);
@@ -374,5 +374,5 @@ fn each_byte_is_there_once_whoever_is_killed() {
         println!("{}: {} bytes, {} kills of the shipper", server.name(), all.len(), kills());
         assert_eq!(shipped.len(), all.len());
         assert!(shipped == all, "other bytes");
-    }
+    });
 }

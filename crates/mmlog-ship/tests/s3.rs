@@ -315,55 +315,61 @@ fn a_secret_is_in_a_file_that_others_cannot_read_and_in_no_message() {
 #[test]
 fn each_byte_is_there_once_whenever_the_shipper_is_killed() {
     let kills: u64 = std::env::var("MMLOG_KILLS").map_or(12, |kills| kills.parse().unwrap());
-    for server in servers() {
-        let stage = Stage::new();
-        let mut random = Random::new(seed());
-        let log = options().open_or_create(&stage.log).unwrap();
-        let stop = AtomicBool::new(false);
-        // From then on a hold keeps what is not shipped.
-        let mut all = stage.lines(0, 1);
-        stage.ship_to(&server, &[]).is(0, "");
-        let mut segments = BTreeMap::new();
-        let mut keep = |log: &mmlog::Log, all: &mut Vec<u8>| {
-            let base = all.len();
-            let bytes = rotated(log);
-            segments.insert(base, bytes.clone());
-            all.extend(bytes);
-        };
-        all.clear();
-        if let Server::Strict(strict) = &server {
-            strict.fail_at_random(Some((Random::new(seed()), 12)));
+    thread::scope(|scope| {
+        for server in servers() {
+            scope.spawn(move || storm(&server, kills));
         }
-        thread::scope(|scope| {
-            for writer in 0..4 {
-                let (log, stop) = (&log, &stop);
-                scope.spawn(move || write(log, writer, stop));
-            }
-            for _ in 0..kills {
-                let shipper = Shipper::of(&mut stage.s3(&server, &["--keep-acked=200ms", "--timeout=2s"]));
-                for _ in 0..=random.below(3) {
-                    thread::sleep(Duration::from_millis(random.below(300)));
-                    keep(&log, &mut all);
-                    if random.below(2) == 0 {
-                        log.compress(&Compress::new(Compression::Zstd), |_| {}).unwrap();
-                    }
-                }
-                log.prune(&Retention::default().keep(0)).unwrap();
-                shipper.kill();
-            }
-            stop.store(true, Ordering::Relaxed);
-        });
-        keep(&log, &mut all);
-        if let Server::Strict(strict) = &server {
-            strict.fail_at_random(None);
-        }
-        stage.ship_to(&server, &[]).is(0, "");
-        let shipped = stored(&server);
-        println!("{} bytes in {} segments, {kills} kills", all.len(), segments.len());
-        assert_eq!(shipped.len(), all.len());
-        assert!(shipped == all, "other bytes");
-        receive(&stage, &server, "in", &[]).is(0, "");
-        assert!(stage.received("in") == all, "received otherwise");
-        server.is_content();
+    });
+}
+
+fn storm(server: &Server, kills: u64) {
+    let stage = Stage::new();
+    let mut random = Random::new(seed());
+    let log = options().open_or_create(&stage.log).unwrap();
+    let stop = AtomicBool::new(false);
+    // From then on a hold keeps what is not shipped.
+    let mut all = stage.lines(0, 1);
+    stage.ship_to(server, &[]).is(0, "");
+    let mut segments = BTreeMap::new();
+    let mut keep = |log: &mmlog::Log, all: &mut Vec<u8>| {
+        let base = all.len();
+        let bytes = rotated(log);
+        segments.insert(base, bytes.clone());
+        all.extend(bytes);
+    };
+    all.clear();
+    if let Server::Strict(strict) = server {
+        strict.fail_at_random(Some((Random::new(seed()), 12)));
     }
+    thread::scope(|scope| {
+        for writer in 0..4 {
+            let (log, stop) = (&log, &stop);
+            scope.spawn(move || write(log, writer, stop));
+        }
+        for _ in 0..kills {
+            let shipper = Shipper::of(&mut stage.s3(server, &["--keep-acked=200ms", "--timeout=2s"]));
+            for _ in 0..=random.below(3) {
+                thread::sleep(Duration::from_millis(random.below(300)));
+                keep(&log, &mut all);
+                if random.below(2) == 0 {
+                    log.compress(&Compress::new(Compression::Zstd), |_| {}).unwrap();
+                }
+            }
+            log.prune(&Retention::default().keep(0)).unwrap();
+            shipper.kill();
+        }
+        stop.store(true, Ordering::Relaxed);
+    });
+    keep(&log, &mut all);
+    if let Server::Strict(strict) = server {
+        strict.fail_at_random(None);
+    }
+    stage.ship_to(server, &[]).is(0, "");
+    let shipped = stored(server);
+    println!("{} bytes in {} segments, {kills} kills", all.len(), segments.len());
+    assert_eq!(shipped.len(), all.len());
+    assert!(shipped == all, "other bytes");
+    receive(&stage, server, "in", &[]).is(0, "");
+    assert!(stage.received("in") == all, "received otherwise");
+    server.is_content();
 }

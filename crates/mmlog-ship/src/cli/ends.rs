@@ -67,7 +67,7 @@ fn lacks(feature: &str) -> Trouble {
     allow(unused_variables, reason = "it is for servers")
 )]
 pub(super) fn feed(args: &ReceiveArgs, stop: &Arc<AtomicBool>) -> Result<Box<dyn Feed>, Trouble> {
-    let patience = Patience::new(TIMEOUT, Arc::clone(stop));
+    let patience = Patience::new(args.timeout, Arc::clone(stop));
     match args.from.split_once(':') {
         Some(("file", directory)) if !directory.is_empty() => {
             Ok(Box::new(FileFeed::new(&absolute(Path::new(directory))?)))

@@ -9,7 +9,7 @@ use async_nats::jetstream::stream::Config;
 
 use super::SUBJECT;
 use super::common::until;
-use super::nats_stage::{Mute, Server, fit, servers};
+use super::nats_stage::{Mute, Server, each_beside_the_others, fit, servers};
 use super::receiving::{receive, received};
 use super::stage::{Ended, Shipper, Stage};
 
@@ -163,8 +163,8 @@ fn whoever_is_told_to_end_ends_while_nobody_answers() {
 
 #[test]
 fn of_a_receiver_that_is_killed_the_server_keeps_nothing() {
-    for server in servers() {
-        let (stage, server) = (Stage::new(), Server::start(&server));
+    each_beside_the_others(|server| {
+        let (stage, server) = (Stage::new(), Server::start(server));
         let all = stage.lines(0, 10);
         stage.ship_to(&server, &[]).is(0, "");
         let receiver = Shipper::of(&mut receive(&stage, &server, "in", &[]));
@@ -173,5 +173,5 @@ fn of_a_receiver_that_is_killed_the_server_keeps_nothing() {
         until("the server forgets it", || (server.readers(SUBJECT) == 0).then_some(()));
         ended(receive(&stage, &server, "in", &["--until-now"])).is(0, "");
         assert!(received(&stage, "in") == all);
-    }
+    });
 }

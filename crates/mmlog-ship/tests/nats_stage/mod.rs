@@ -23,6 +23,16 @@ pub(crate) fn servers() -> Vec<PathBuf> {
     }
 }
 
+/// With each of them at the same time: most of it is waiting.
+pub(crate) fn each_beside_the_others(of: impl Fn(&Path) + Sync) {
+    std::thread::scope(|scope| {
+        for server in servers() {
+            let of = &of;
+            scope.spawn(move || of(&server));
+        }
+    });
+}
+
 /// One that runs.
 pub(crate) struct Server {
     program: PathBuf,

@@ -32,30 +32,37 @@ fn whatever_one_answer_is_the_next_try_has_each_byte_there_once() {
         Fault::Lies,
         Fault::Hangs,
     ];
-    for fault in faults {
-        let (strict, server) = strict();
-        let stage = Stage::new();
-        let mut all = Vec::new();
-        // Each of a run's; fewer, where each takes a second.
-        let requests = if matches!(fault, Fault::Hangs) { 3 } else { 8 };
-        for good in 0..requests {
-            all.extend(stage.lines(good * 10, good * 10 + 10));
-            stage.rotate();
-            let before = [&vec![Fault::Lies; good as usize][..], std::slice::from_ref(&fault)].concat();
-            // Of what is no end of an upload a lie is an answer as any other: so the fault comes after so many requests.
-            strict.fail(&before);
-            stage.ship_to(&server, &["--timeout=1s"]).is(0, "");
-            strict.fail(&[]);
-            assert!(stored(&server) == all, "{fault:?} after {good}");
+    // Side by side: each waits for what is tried again.
+    thread::scope(|scope| {
+        for fault in faults {
+            scope.spawn(move || answers_once_so(&fault));
         }
-        for good in 0..requests {
-            strict.fail(&[&vec![Fault::Lies; good as usize][..], std::slice::from_ref(&fault)].concat());
-            receive(&stage, &server, &format!("in-{good}"), &[]).is(0, "");
-            strict.fail(&[]);
-            assert!(stage.received(&format!("in-{good}")) == all, "{fault:?} after {good}");
-        }
-        server.is_content();
+    });
+}
+
+fn answers_once_so(fault: &Fault) {
+    let (strict, server) = strict();
+    let stage = Stage::new();
+    let mut all = Vec::new();
+    // Each of a run's; fewer, where each takes a second.
+    let requests = if matches!(fault, Fault::Hangs) { 3 } else { 8 };
+    for good in 0..requests {
+        all.extend(stage.lines(good * 10, good * 10 + 10));
+        stage.rotate();
+        let before = [&vec![Fault::Lies; good as usize][..], std::slice::from_ref(fault)].concat();
+        // Of what is no end of an upload a lie is an answer as any other: so the fault comes after so many requests.
+        strict.fail(&before);
+        stage.ship_to(&server, &["--timeout=1s"]).is(0, "");
+        strict.fail(&[]);
+        assert!(stored(&server) == all, "{fault:?} after {good}");
     }
+    for good in 0..requests {
+        strict.fail(&[&vec![Fault::Lies; good as usize][..], std::slice::from_ref(fault)].concat());
+        receive(&stage, &server, &format!("in-{good}"), &["--timeout=1s"]).is(0, "");
+        strict.fail(&[]);
+        assert!(stage.received(&format!("in-{good}")) == all, "{fault:?} after {good}");
+    }
+    server.is_content();
 }
 
 #[test]
@@ -85,8 +92,8 @@ fn who_is_not_let_in_is_1_for_one_look_and_tried_again_for_one_that_follows() {
     stage.rotate();
     let refused = vec![Fault::Says(403, "InvalidAccessKeyId"); 1000];
     strict.fail(&refused);
-    for more in ["--check", "--until-now"] {
-        let ended = Ended::of(&stage.s3(&server, &[more, "--timeout=1s"]).output().unwrap());
+    for more in [&["--check"][..], &["--until-now", "--give-up=1s"]] {
+        let ended = Ended::of(&stage.s3(&server, more).output().unwrap());
         ended.is(1, "it does not let us list what it has: 403 InvalidAccessKeyId");
     }
     let shipper = Shipper::of(&mut stage.s3(&server, &[]));
