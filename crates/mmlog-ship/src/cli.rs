@@ -452,7 +452,7 @@ fn receive(args: &ReceiveArgs) -> Result<(), Trouble> {
     };
     receive::receive(&plan, &mut *feed)?;
     match &args.verify {
-        Some(log) => print(&receive::verify(&args.into, log, &args.access.options(&stop))?),
+        Some(log) => print(&receive::verify(&args.into, log, &args.access.options(&stop), &stop)?),
         None => Ok(()),
     }
 }

@@ -106,6 +106,8 @@ struct Runner<'a> {
     ticked: Instant,
     /// Since when the sink owes an answer.
     silent: Option<Instant>,
+    /// When the sink was last heard of.
+    heard: Instant,
     /// How far it was then with what it was sent.
     progress: u64,
     /// Nothing more is read, since then.
@@ -160,6 +162,7 @@ pub fn run(plan: &Plan, sink: &mut dyn Sink) -> Result<(), Trouble> {
         begun: now,
         ticked: now,
         silent: None,
+        heard: now,
         progress: 0,
         stopping: None,
         had: known.and_then(|known| known.place).map(|place| place.to),
@@ -346,6 +349,7 @@ impl Runner<'_> {
 
     fn look(&mut self) -> Result<Tail, Trouble> {
         self.sink.turn_to(self.source.log_id());
+        self.heard = Instant::now();
         self.sink.look()
     }
 

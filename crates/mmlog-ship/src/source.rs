@@ -11,6 +11,8 @@ use crate::sinks::Cut;
 use crate::sum;
 use crate::trouble::{Trouble, shown};
 
+pub(crate) use hold::SIGN_OF_LIFE;
+
 mod hold;
 mod segments;
 

@@ -61,6 +61,12 @@ impl From<mmlog::Error> for Trouble {
     }
 }
 
+/// A server was not reached: of one that nobody vouches for, as of one that lets nobody in, a person has to hear.
+#[cfg(any(feature = "nats", feature = "redis", feature = "s3"))]
+pub(crate) fn unreached(text: String) -> Trouble {
+    if text.contains("certificate") { Trouble::Denied(text) } else { Trouble::Away(text) }
+}
+
 /// `doing` is what was done to it: "read", "write".
 pub(crate) fn away<'a>(path: &'a Path, doing: &'a str) -> impl Fn(io::Error) -> Trouble + 'a {
     move |e| Trouble::Away(of_file(path, doing, e))

@@ -7,7 +7,9 @@ mod stage;
 
 use std::fs;
 use std::io::{BufRead as _, BufReader};
+use std::os::unix::fs::PermissionsExt as _;
 use std::os::unix::net::UnixDatagram;
+use std::os::unix::process::CommandExt as _;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 
@@ -229,16 +231,66 @@ fn what_is_wrong_with_the_file_is_said_before_anything_is_opened() {
         ("[[ship]]\nlogs = \"/x\"\nto = \"file:/x\"\naccept-gap = true", "\"accept-gap\" is for one run"),
         ("[[ship]]\nlogs = \"/x\"\nto = \"nowhere:x\"", "no such sink"),
         ("[[ship]]\nlogs = \"/x\"\nto = \"exec\"", "--to exec needs a command"),
-        ("[[ship]\n", "line 1"),
+        ("[[ship]\n", "line 1: "),
+        ("\n\n[[ship]]\nlogs = x\n", "line 4: "),
     ] {
         fs::write(many.path("ship.toml"), text).unwrap();
-        many.run(&[]).is(2, says);
+        let said = many.run(&[]).is(2, says).said;
+        assert_eq!(said.lines().count(), 1, "{said}");
         many.run(&["--until-now"]).is(2, "ship.toml: ");
     }
     fs::remove_file(many.path("ship.toml")).unwrap();
     many.run(&[]).is(1, "cannot read");
     many.run(&["--unit", "1M"]).is(2, "cannot be used with");
     assert!(!many.path("out/a").exists());
+}
+
+#[test]
+fn a_log_that_two_entries_name_and_a_pattern_that_names_none_are_said() {
+    let many = Many::new("{log}", "");
+    many.append("a.log", b"of a\n");
+    let at = many.dir.path().display();
+    let mut text = fs::read_to_string(many.path("ship.toml")).unwrap();
+    text.push_str(&format!("[[ship]]\nlogs = \"{at}/a.log\"\nto = \"file:{at}/out/second\"\n"));
+    text.push_str(&format!("[[ship]]\nlogs = \"{at}/none/*.log\"\nto = \"file:{at}/out/third\"\n"));
+    fs::write(many.path("ship.toml"), text).unwrap();
+    let said =
+        many.run(&["--until-now"]).is(0, "a.log: shipped as [[ship]] 1 says, and [[ship]] 2 names it").said;
+    assert!(said.contains("/none/*.log\" names"), "{said}");
+    assert_eq!(many.shipped("a"), b"of a\n");
+    assert!(!many.path("out/second").exists());
+    let mut running = many.start();
+    running.says("[[ship]] 2 names it, too");
+    running.says("/none/*.log\" names");
+    let (said, code) = running.end();
+    assert!(code == Some(0) && said.is_empty(), "said once: {said:?}");
+}
+
+#[test]
+fn where_this_user_may_not_look_for_logs_that_is_said_and_no_success() {
+    let many = Many::new("{log}", "");
+    let open = |path: PathBuf, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
+    fs::create_dir(many.path("closed")).unwrap();
+    open(many.path("closed"), 0o700);
+    open(many.path("."), 0o755);
+    let at = many.dir.path().display();
+    let text = format!("[[ship]]\nlogs = \"{at}/closed/*.log\"\nto = \"file:{at}/out/{{log}}\"\n");
+    fs::write(many.path("ship.toml"), text).unwrap();
+    open(many.path("ship.toml"), 0o644);
+    let mut command = many.command(&["--until-now"]);
+    if nix::unistd::geteuid().is_root() {
+        command.uid(65534).gid(65534);
+    } else {
+        open(many.path("closed"), 0);
+    }
+    match command.output() {
+        Err(e) => println!("SKIPPED: another user cannot run it here: {e}"),
+        Ok(output) => {
+            let said = Ended::of(&output).is(1, "closed: cannot look for logs").said;
+            assert!(said.contains("there may be logs where this user may not look"), "{said}");
+        }
+    }
+    open(many.path("closed"), 0o700);
 }
 
 #[test]

@@ -387,3 +387,17 @@ fn whoever_is_killed_the_bytes_are_the_same() {
     receive(&stage, &["--verify", &path]).is(0, "");
     assert!(received(&stage) == all);
 }
+
+#[test]
+fn who_is_told_to_end_while_it_compares_says_that_not_all_was_compared() {
+    let stage = Stage::new();
+    stage.lines(0, 1000);
+    stage.ship(&[]).is(0, "");
+    receive(&stage, &[]).is(0, "");
+    let verify = |is_told: bool| {
+        mmlog_ship::receive::verify(&into(&stage), &stage.log, &mmlog::Log::options(), &is_told.into())
+    };
+    assert!(verify(false).is_ok());
+    let told = verify(true).unwrap_err();
+    assert!(told.code() == 1 && told.to_string().contains("told to end: 0 bytes are as there"), "{told}");
+}

@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +19,8 @@ use crate::trouble::{Trouble, shown};
 
 /// What all logs together may have on their way, and a log alone.
 const IN_FLIGHT: (u64, u64) = (64 << 20, 8 << 20);
+/// The longest unit: of a log of thousands, and of one of a few.
+const UNIT: (u64, u64) = (64 << 10, 512 << 10);
 /// Decided by a person, for one run; or said on the command line, for all logs.
 const NOT_HERE: [&str; 8] =
     ["accept-fork", "accept-gap", "check", "checkpoint", "config", "help", "sink-is-new", "until-now"];
@@ -35,6 +38,20 @@ struct Entry {
     /// The other options, as they are typed.
     options: Vec<String>,
     says_in_flight: bool,
+    says_unit: bool,
+}
+
+/// What is there of what it names.
+#[derive(Default)]
+pub(super) struct Logs {
+    /// To be shipped.
+    pub(super) all: Vec<Named>,
+    /// Not shipped, since the file is wrong.
+    pub(super) wrong: Vec<String>,
+    /// Where nobody knows whether there are logs.
+    pub(super) unseen: Vec<String>,
+    /// What may be as it was meant.
+    pub(super) notes: Vec<String>,
 }
 
 /// The file.
@@ -57,7 +74,7 @@ impl Config {
         let wrong = |why: String| Trouble::Usage(format!("{}: {why}", shown(file)));
         let text = std::fs::read_to_string(file)
             .map_err(|e| Trouble::Failed(format!("{}: cannot read: {e}", shown(file))))?;
-        let table: Table = text.parse().map_err(|e: toml::de::Error| wrong(e.to_string()))?;
+        let table: Table = text.parse().map_err(|e: toml::de::Error| wrong(of_toml(&e, &text)))?;
         if let Some(key) = table.keys().find(|key| *key != "ship") {
             return Err(wrong(format!("{key:?} is none of its keys; each log begins with [[ship]]")));
         }
@@ -75,35 +92,63 @@ impl Config {
         Ok(config)
     }
 
-    /// The logs that are there now, each once, by the first entry that names it; and what is wrong with some.
-    pub(super) fn logs(&self) -> (Vec<Named>, Vec<String>) {
+    /// The logs that are there now, each once, by the first entry that names it; and what people have to know of others.
+    pub(super) fn logs(&self) -> Logs {
+        let mut logs = Logs::default();
         let mut found = BTreeMap::new();
         for (entry, said) in self.entries.iter().enumerate() {
-            for log in said.patterns.iter().filter_map(|pattern| glob::glob(pattern).ok()).flatten().flatten()
-            {
-                if is_log(&log) {
-                    found.entry(log).or_insert(entry);
-                }
+            for pattern in &said.patterns {
+                self.named(entry, pattern, &mut found, &mut logs);
             }
         }
         let mut taken: BTreeMap<String, PathBuf> = BTreeMap::new();
-        let (mut logs, mut wrong) = (Vec::new(), Vec::new());
         for (log, entry) in found {
             let to = self.to(entry, &log);
             let is_shared = to.starts_with("s3:") || to == "exec";
             match taken.get(&to).filter(|_| !is_shared) {
-                Some(other) => wrong.push(format!(
+                Some(other) => logs.wrong.push(format!(
                     "{}: not shipped: {} goes to {to} already, and two logs in one place are neither; have {{log}} in \"to\"",
                     shown(&log),
                     shown(other)
                 )),
                 None => {
                     taken.insert(to, log.clone());
-                    logs.push(Named { log, entry });
+                    logs.all.push(Named { log, entry });
                 }
             }
         }
-        (logs, wrong)
+        logs
+    }
+
+    /// Those that a pattern of an entry names.
+    fn named(&self, entry: usize, pattern: &str, found: &mut BTreeMap<PathBuf, usize>, logs: &mut Logs) {
+        let mut is_any = false;
+        for path in glob::glob(pattern).into_iter().flatten() {
+            match path {
+                Ok(log) if is_log(&log) => {
+                    is_any = true;
+                    let first = *found.entry(log.clone()).or_insert(entry);
+                    if first != entry {
+                        logs.notes.push(format!(
+                            "{}: shipped as [[ship]] {} says, and [[ship]] {} names it, too: to two places it is shipped by two files",
+                            shown(&log),
+                            first + 1,
+                            entry + 1
+                        ));
+                    }
+                }
+                Ok(_) => {}
+                Err(e) if e.error().kind() == io::ErrorKind::NotFound => {}
+                Err(e) => {
+                    is_any = true;
+                    let (there, e) = (shown(e.path()), e.error());
+                    logs.unseen.push(format!("{there}: cannot look for logs of {pattern:?}: {e}"));
+                }
+            }
+        }
+        if !is_any {
+            logs.notes.push(format!("{}: no log is there that {pattern:?} names", shown(&self.file)));
+        }
     }
 
     fn to(&self, entry: usize, log: &Path) -> String {
@@ -119,9 +164,14 @@ impl Config {
         let mut words: Vec<OsString> = ["mmlogctl", "ship", "--to"].map(OsString::from).into();
         words.push(self.to(named.entry, &named.log).into());
         words.extend(entry.options.iter().map(OsString::from));
+        let (all, one) = IN_FLIGHT;
+        let share = (all / logs.max(1) as u64).clamp(UNIT.0, one);
         if !entry.says_in_flight {
-            let (all, one) = IN_FLIGHT;
-            words.push(format!("--in-flight={}", (all / logs.max(1) as u64).clamp(1, one)).into());
+            words.push(format!("--in-flight={share}").into());
+            // One unit fits always, so it is of the same budget; some of them keep a connection busy.
+            if !entry.says_unit {
+                words.push(format!("--unit={}", (share / 4).clamp(UNIT.0, UNIT.1)).into());
+            }
         }
         words.push(named.log.clone().into());
         if !entry.command.is_empty() {
@@ -145,6 +195,13 @@ impl Config {
         }
         Ok(args)
     }
+}
+
+/// On one line, without what stands there.
+fn of_toml(e: &toml::de::Error, text: &str) -> String {
+    let before = e.span().map_or(0, |span| span.start).min(text.len());
+    let line = text.bytes().take(before).filter(|byte| *byte == b'\n').count() + 1;
+    format!("line {line}: {}", e.message().lines().collect::<Vec<_>>().join(", "))
 }
 
 /// A file that has metadata beside it: neither that, nor an old segment, nor anything else that a pattern fits.
@@ -179,6 +236,7 @@ fn entry(ship: &Table, file: &Path) -> Result<Entry, String> {
         checkpoints: std::env::var_os("STATE_DIRECTORY").map(PathBuf::from),
         options: Vec::new(),
         says_in_flight: false,
+        says_unit: false,
     };
     for (key, value) in ship {
         match key.as_str() {
@@ -192,6 +250,7 @@ fn entry(ship: &Table, file: &Path) -> Result<Entry, String> {
             }
             _ => {
                 entry.says_in_flight |= key == "in-flight";
+                entry.says_unit |= key == "unit";
                 entry.options.extend(option(key, value)?);
             }
         }
@@ -248,5 +307,25 @@ fn words(key: &str, value: &Value) -> Result<Vec<String>, String> {
         Value::String(text) => Ok(vec![text.clone()]),
         Value::Array(all) => all.iter().map(|value| word(key, value)).collect(),
         _ => Err(format!("{key}: a text, or some in [ ]")),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn however_many_logs_there_are_they_have_one_budget() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = dir.path().join("ship.toml");
+        std::fs::write(&file, "[[ship]]\nlogs = \"/x/*.log\"\nto = \"file:/x/{log}\"\n").unwrap();
+        let config = Config::read(&file).unwrap();
+        let log = Named { log: "/x/app.log".into(), entry: 0 };
+        for logs in [1, 7, 100, 500, 1000] {
+            let args = config.args(&log, logs).unwrap();
+            let most = args.in_flight.max(args.unit) * logs as u64;
+            assert!(most <= IN_FLIGHT.0, "{logs} logs may have {most} bytes on their way");
+        }
     }
 }

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use mmlog::units::counted;
 use sd_notify::NotifyState;
 
-use super::config::{Config, Named};
+use super::config::{Config, Logs, Named};
 use super::{Say, check, notice, print, ship_as};
 use crate::trouble::{Trouble, shown};
 
@@ -35,7 +35,7 @@ struct Job {
 struct Jobs {
     config: Config,
     running: BTreeMap<PathBuf, Job>,
-    /// What was said of logs that are not shipped at all.
+    /// What was said of logs that are not shipped, or are not there.
     wrong: BTreeSet<String>,
     status: String,
 }
@@ -73,8 +73,8 @@ pub(super) fn follow(file: &Path, stop: &AtomicBool, reload: &AtomicBool) -> Res
 
 impl Jobs {
     fn scan(&mut self) {
-        let (logs, wrong) = self.config.logs();
-        let wrong: BTreeSet<String> = wrong.into_iter().collect();
+        let Logs { all: logs, wrong, unseen, notes } = self.config.logs();
+        let wrong: BTreeSet<String> = wrong.into_iter().chain(unseen).chain(notes).collect();
         wrong.difference(&self.wrong).for_each(|text| notice(text));
         self.wrong = wrong;
         for named in &logs {
@@ -166,11 +166,8 @@ fn of(log: &Path) -> Say {
 /// Ships what each log has, and ends; or says what would happen. What is worst of all ends it.
 pub(super) fn once(file: &Path, is_check: bool, stop: &Arc<AtomicBool>) -> Result<(), Trouble> {
     let config = Config::read(file)?;
-    let (logs, wrong) = config.logs();
-    wrong.iter().for_each(|text| notice(text));
-    if logs.is_empty() && wrong.is_empty() {
-        notice(&format!("{}: no log is there that it names", shown(file)));
-    }
+    let Logs { all: logs, wrong, unseen, notes } = config.logs();
+    wrong.iter().chain(&unseen).chain(&notes).for_each(|text| notice(text));
     let count = logs.len();
     let waiting = Mutex::new(VecDeque::from(logs));
     let troubles = Mutex::new(Vec::new());
@@ -203,7 +200,10 @@ pub(super) fn once(file: &Path, is_check: bool, stop: &Arc<AtomicBool>) -> Resul
     match troubles.iter().map(Trouble::code).max() {
         Some(4) => Err(Trouble::Decide(of_all)),
         Some(3) => Err(Trouble::Busy(of_all)),
-        None if failed == 0 => Ok(()),
+        None if failed == 0 && unseen.is_empty() => Ok(()),
+        None if failed == 0 => {
+            Err(Trouble::Failed("there may be logs where this user may not look".to_owned()))
+        }
         None | Some(2) => Err(Trouble::Usage(of_all)),
         Some(_) => Err(Trouble::Failed(of_all)),
     }

@@ -1,6 +1,7 @@
 //! Whether what was received is what a log has.
 
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use mmlog::{HoleKind, Next, Options, Position, Start};
 
@@ -17,7 +18,7 @@ const SLICE: usize = 256 << 10;
 ///
 /// # Errors
 /// [`Trouble::Decide`] with the first position that differs, also where a unit says of bytes that the log has that there are none.
-pub fn verify(into: &Path, log: &Path, options: &Options) -> Result<String, Trouble> {
+pub fn verify(into: &Path, log: &Path, options: &Options, stop: &AtomicBool) -> Result<String, Trouble> {
     let path = state_path(into);
     let Some((text, _)) = store::read(&path)? else {
         return Err(Trouble::Failed(format!("{}: nothing was received there", shown(into))));
@@ -47,6 +48,13 @@ pub fn verify(into: &Path, log: &Path, options: &Options) -> Result<String, Trou
     follower.seek(Position::new(at))?;
     let mut theirs = vec![0; SLICE];
     while at < chain.to {
+        if stop.load(Ordering::Acquire) {
+            let rest = chain.to - at;
+            return Err(Trouble::Failed(format!(
+                "{}: told to end: {compared} bytes are as there, {rest} positions were not compared",
+                shown(log)
+            )));
+        }
         let gap = received.gap(at);
         if let Some(gap) = gap.filter(|gap| gap.from <= at) {
             let end = gap.to.min(chain.to);

@@ -6,6 +6,7 @@ use mmlog::crash::crash_point;
 
 use super::{NAP, Runner};
 use crate::machine::Event;
+use crate::source::SIGN_OF_LIFE;
 use crate::trouble::Trouble;
 
 impl Runner<'_> {
@@ -19,9 +20,21 @@ impl Runner<'_> {
                 self.reached();
                 if self.source.wait(at, NAP)? {
                     self.hear(Event::More);
+                } else if self.heard.elapsed() >= SIGN_OF_LIFE && !self.sink.takes_segments() {
+                    self.is_there()?;
                 }
             }
             _ => std::thread::sleep(self.pace.nap().min(self.saving.nap()).min(NAP)),
+        }
+        Ok(())
+    }
+
+    /// A connection that was cut while there was nothing to send is noticed as soon as that this shipper is there is said. (A store of
+    /// segments is asked by requests, each by itself, and asking costs there.)
+    fn is_there(&mut self) -> Result<(), Trouble> {
+        if let Err(trouble) = self.look() {
+            let event = self.lost(trouble)?;
+            self.hear(event);
         }
         Ok(())
     }
@@ -43,6 +56,7 @@ impl Runner<'_> {
                         self.reached();
                     }
                 }
+                self.heard = Instant::now();
                 self.silent = (!self.out.is_empty()).then(Instant::now);
                 self.rival.answered();
                 crash_point("ship:acknowledged");

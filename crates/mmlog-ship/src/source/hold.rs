@@ -9,7 +9,7 @@ use crate::trouble::Trouble;
 /// For so long the log's lock is waited for; where it is not had, the hold moves later.
 const PATIENCE: Duration = Duration::from_millis(200);
 /// How often a shipper with nothing to do says that it is there.
-const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
+pub(crate) const SIGN_OF_LIFE: Duration = Duration::from_secs(10);
 
 /// A hold, once it is claimed.
 #[derive(Debug)]

@@ -8,6 +8,7 @@ use mmlog_ship::Trouble;
 use mmlog_ship::sinks::redis::{Address, RedisSink};
 use mmlog_ship::sinks::{Patience, Purpose, Secrets, Sink as _};
 use mmlog_ship::unit::Kind;
+use redis::Value;
 
 use super::common::{Random, seed, until};
 use super::proxy::Proxy;
@@ -145,4 +146,21 @@ fn where_a_replica_takes_over_that_had_less_it_is_filled_up_again() {
     server.process.kill();
     stage.shipped_to(&both, &["--timeout=2s"]).is(0, "they are sent again");
     assert!(replica.shipped() == all);
+}
+
+#[test]
+fn a_connection_that_is_cut_while_there_is_nothing_to_send_is_noticed() {
+    let Some(server) = Server::start() else { return };
+    drop(server.connection());
+    let stage = Stage::new();
+    let all = stage.lines(0, 10);
+    let shipper = Shipper::of(&mut stage.shipping(&server.address(), &[]));
+    until("it ships", || (server.last() > 1 && server.shipped() == all).then_some(()));
+    server.told(&["CLIENT", "KILL", "TYPE", "normal"]);
+    until("it is there again", || {
+        let Value::BulkString(all) = server.told(&["CLIENT", "LIST", "TYPE", "normal"]) else { return None };
+        // All but whoever asks for the list.
+        String::from_utf8_lossy(&all).lines().any(|line| !line.contains("cmd=client")).then_some(())
+    });
+    shipper.end().is(0, "tried again");
 }

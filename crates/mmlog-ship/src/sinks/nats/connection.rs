@@ -12,7 +12,7 @@ use tokio::runtime::Runtime;
 
 use super::super::{Patience, Secrets};
 use super::address::{self, Address};
-use crate::trouble::{Trouble, one_line};
+use crate::trouble::{Trouble, one_line, unreached};
 
 /// How often it is looked, while something is waited for, whether that will ever come.
 const TURN: Duration = Duration::from_millis(50);
@@ -98,6 +98,7 @@ impl Connection {
 fn is_denied(e: &async_nats::ConnectError) -> bool {
     matches!(e.kind(), ConnectErrorKind::AuthorizationViolation | ConnectErrorKind::Authentication)
         || whole(e).contains("authorization violation")
+        || matches!(unreached(whole(e)), Trouble::Denied(_))
 }
 
 /// What is done by a connection, on a runtime that ends with it.

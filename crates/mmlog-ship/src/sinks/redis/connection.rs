@@ -10,7 +10,7 @@ use redis::{
 
 use super::super::Secrets;
 use super::address::{Address, Who};
-use crate::trouble::{Trouble, one_line, shown};
+use crate::trouble::{Trouble, one_line, shown, unreached};
 
 /// What a server says of itself.
 #[derive(Debug)]
@@ -211,7 +211,7 @@ pub(super) fn away(doing: &str) -> impl Fn(RedisError) -> Trouble + '_ {
         Some("NOPERM" | "NOAUTH" | "WRONGPASS") => Trouble::Denied(said(doing, &e)),
         _ if e.kind() == ErrorKind::AuthenticationFailed => Trouble::Denied(said(doing, &e)),
         _ if e.is_timeout() => Trouble::Away(format!("cannot {doing}: no answer in time")),
-        _ => Trouble::Away(said(doing, &e)),
+        _ => unreached(said(doing, &e)),
     }
 }
 

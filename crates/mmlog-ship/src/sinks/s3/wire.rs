@@ -16,7 +16,7 @@ use ureq::{Agent, Body, SendBody};
 
 use super::super::Patience;
 use super::location::Location;
-use crate::trouble::Trouble;
+use crate::trouble::{Trouble, unreached};
 
 /// A signature is good for so long.
 const SIGNED: Duration = Duration::from_secs(900);
@@ -202,7 +202,10 @@ impl Wire {
             (501, _) => Trouble::Decide(format!(
                 "the store cannot {doing}: {said}; it has to know If-None-Match; ship to another one"
             )),
-            (401 | 403, _) => Trouble::Away(format!(
+            (403, "RequestTimeTooSkewed") => Trouble::Denied(format!(
+                "this host and the store have other clocks, and it does not let us {doing}: {said}"
+            )),
+            (401 | 403, _) => Trouble::Denied(format!(
                 "it does not let us {doing}: {said}; who may, --credentials says, which is read again each time"
             )),
             _ => Trouble::Away(format!("cannot {doing}: {said}")),
@@ -258,7 +261,7 @@ fn of_http(e: &ureq::Error) -> Trouble {
         e => plain(&e.to_string()),
     };
     let hint = if said.contains("certificate") { "; --tls-ca says who signs for it" } else { "" };
-    Trouble::Away(format!("{said}{hint}"))
+    unreached(format!("{said}{hint}"))
 }
 
 /// What a server says, on one line.
