@@ -51,6 +51,8 @@ const SERVER: &str = "systemd has to run";
 const MINUTES: &str = "it takes minutes";
 const S3: &str = "it needs a store that speaks S3; crates/mmlog-ship/tests/s3.rs has two";
 const REDIS: &str = "it needs a server of Redis; crates/mmlog-ship/tests/redis.rs has one";
+const HTTP: &str =
+    "needs a server that takes logs, and a build with that feature: crates/mmlog-ship/tests/http.rs";
 const NATS: &str = "it needs servers of NATS; crates/mmlog-ship/tests/nats.rs has them";
 const CRON: &str = "cron has to run";
 
@@ -87,6 +89,8 @@ pub(crate) const LISTED: &[Listed] = &[
     listed("doc/ship.md", "receive nats://", NATS, Check::Parses),
     listed("doc/ship.md", "s3://", S3, Check::Parses),
     listed("doc/ship.md", "redis://", REDIS, Check::Parses),
+    listed("doc/ship.md", "otlp+http", HTTP, Check::Parses),
+    listed("doc/ship.md", "?format=", HTTP, Check::Parses),
     listed("doc/ship.md", "rediss://", REDIS, Check::Parses),
     listed("doc/ship.md", "tls://n1", NATS, Check::Parses),
     listed(

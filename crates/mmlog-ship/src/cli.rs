@@ -98,7 +98,9 @@ pub struct ShipArgs {
     /// Where to: `file:DIR`, a directory; `exec`, the command behind `--`, which is run for each unit; `nats://SERVER[,SERVER...]/SUBJECT`, a stream of
     /// JetStream (`tls://` where the connection has to be encrypted; `?create=REPLICAS` behind it makes the stream);
     /// `redis://SERVER[,SERVER...][/DB]/KEY`, a stream of Redis (`rediss://` where the connection is encrypted);
-    /// `s3://BUCKET/PREFIX?region=REGION`, a store that speaks S3, which gets final segments (`&endpoint=URL` where it is not Amazon's).
+    /// `s3://BUCKET/PREFIX?region=REGION`, a store that speaks S3, which gets final segments (`&endpoint=URL` where it is not Amazon's);
+    /// `otlp+http://HOST:4318`, a receiver of OpenTelemetry; `http://HOST/PATH?format=ndjson`, whatever takes a line of JSON for each line;
+    /// `http://HOST/INDEX/_bulk?format=bulk`, Elasticsearch or what speaks as that does (`https`, `otlp+https` where the connection is encrypted).
     #[arg(long, value_name = "SINK", required_unless_present = "config")]
     to: Option<String>,
     /// The command of `--to exec`: a unit's bytes are its standard input, and exit code 0 says that it has them.

@@ -403,6 +403,9 @@ impl Runner<'_> {
         if let Some(text) = self.pace.gone(&trouble, self.sink.name()).filter(|_| !is_stopped) {
             (self.plan.say)(&text);
         }
+        if let Some(rest) = self.sink.rest() {
+            self.pace.rest(rest);
+        }
         self.gives_up()?;
         Ok(Event::Lost { connection: self.machine.connection() })
     }

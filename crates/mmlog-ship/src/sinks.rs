@@ -15,6 +15,8 @@ use crate::unit::Header;
 
 pub mod exec;
 pub mod file;
+#[cfg(feature = "http")]
+pub mod http;
 #[cfg(feature = "nats")]
 pub mod nats;
 #[cfg(any(feature = "nats", feature = "redis"))]
@@ -23,11 +25,13 @@ mod reading;
 pub mod redis;
 #[cfg(feature = "s3")]
 pub mod s3;
-#[cfg(any(feature = "nats", feature = "redis", feature = "s3"))]
+#[cfg(any(feature = "http", feature = "nats", feature = "redis", feature = "s3"))]
 mod secrets;
 mod unasked;
+#[cfg(any(feature = "http", feature = "s3"))]
+mod web;
 
-#[cfg(any(feature = "nats", feature = "redis", feature = "s3"))]
+#[cfg(any(feature = "http", feature = "nats", feature = "redis", feature = "s3"))]
 pub use secrets::Secrets;
 
 /// What a sink can promise.
@@ -207,6 +211,11 @@ pub trait Sink {
     /// # Errors
     /// As [`open`](Self::open): it was refused, or nobody knows what became of it.
     fn poll(&mut self, within: Duration) -> Result<Option<u64>, Trouble>;
+
+    /// So long it asked to be left alone, with the last error.
+    fn rest(&mut self) -> Option<Duration> {
+        None
+    }
 
     /// Leaves the connection, if there is one, and all that is on its way.
     fn close(&mut self);

@@ -104,7 +104,9 @@ impl Config {
         let mut taken: BTreeMap<String, PathBuf> = BTreeMap::new();
         for (log, entry) in found {
             let to = self.to(entry, &log);
-            let is_shared = to.starts_with("s3:") || to == "exec";
+            // Where each log is told from the others.
+            let shared = ["s3:", "otlp+", "http:", "https:"];
+            let is_shared = shared.iter().any(|scheme| to.starts_with(scheme)) || to == "exec";
             match taken.get(&to).filter(|_| !is_shared) {
                 Some(other) => logs.wrong.push(format!(
                     "{}: not shipped: {} goes to {to} already, and two logs in one place are neither; have {{log}} in \"to\"",

@@ -8,10 +8,12 @@ use clap::Args;
 
 use super::{ReceiveArgs, ShipArgs, TIMEOUT};
 use crate::receive::Feed;
-#[cfg(any(feature = "nats", feature = "redis", feature = "s3"))]
+#[cfg(any(feature = "http", feature = "nats", feature = "redis", feature = "s3"))]
 use crate::sinks::Secrets;
 use crate::sinks::exec::ExecSink;
 use crate::sinks::file::{FileFeed, FileSink};
+#[cfg(feature = "http")]
+use crate::sinks::http::{self, HttpSink};
 #[cfg(feature = "nats")]
 use crate::sinks::nats::{self, NatsFeed, NatsSink};
 #[cfg(feature = "redis")]
@@ -33,7 +35,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    #[cfg(any(feature = "nats", feature = "redis", feature = "s3"))]
+    #[cfg(any(feature = "http", feature = "nats", feature = "redis", feature = "s3"))]
     fn secrets(&self) -> Secrets {
         Secrets { credentials: self.credentials.clone(), ca: self.tls_ca.clone() }
     }
@@ -54,7 +56,7 @@ impl Server {
 }
 
 /// A sink that was left out when this was built.
-#[cfg(not(all(feature = "nats", feature = "redis", feature = "s3")))]
+#[cfg(not(all(feature = "http", feature = "nats", feature = "redis", feature = "s3")))]
 fn lacks(feature: &str) -> Trouble {
     Trouble::Usage(format!(
         "this build has no {feature}: the Debian package mmlog-ship has, and `cargo install mmlog-ship --features {feature}`"
@@ -102,7 +104,7 @@ pub(super) fn feed(args: &ReceiveArgs, stop: &Arc<AtomicBool>) -> Result<Box<dyn
 
 /// The sink, and what a shipper to it is called; what it waits for ends early when `stop` is raised.
 #[cfg_attr(
-    not(any(feature = "nats", feature = "redis", feature = "s3")),
+    not(any(feature = "http", feature = "nats", feature = "redis", feature = "s3")),
     allow(unused_variables, reason = "it is for servers")
 )]
 pub(super) fn sink(args: &ShipArgs, stop: &Arc<AtomicBool>) -> Result<(Box<dyn Sink>, String), Trouble> {
@@ -147,8 +149,17 @@ pub(super) fn sink(args: &ShipArgs, stop: &Arc<AtomicBool>) -> Result<(Box<dyn S
         }
         #[cfg(not(feature = "s3"))]
         Some(("s3", _)) => Err(lacks("s3")),
+        #[cfg(feature = "http")]
+        Some(("otlp+http" | "otlp+https" | "http" | "https", _)) => {
+            let log = absolute(args.log.as_deref().unwrap_or(Path::new("")))?;
+            let address = http::Address::read(to, &log, args.server.secrets(), patience)?;
+            let name = format!("{}-{}", address.speaks(), plain(Path::new(address.host())));
+            Ok((Box::new(HttpSink::new(address)), name))
+        }
+        #[cfg(not(feature = "http"))]
+        Some(("otlp+http" | "otlp+https" | "http" | "https", _)) => Err(lacks("http")),
         _ => Err(Trouble::Usage(format!(
-            "--to {:?}: no such sink; there are file:DIR, exec, nats://SERVER/SUBJECT, redis://SERVER/KEY and s3://BUCKET/PREFIX",
+            "--to {:?}: no such sink; there are file:DIR, exec, nats://SERVER/SUBJECT, redis://SERVER/KEY, s3://BUCKET/PREFIX, otlp+http://HOST:4318 and http://HOST/PATH?format=ndjson or bulk",
             to.split(':').next().unwrap_or_default()
         ))),
     }

@@ -10,12 +10,16 @@ const FIRST: Duration = Duration::from_millis(100);
 const LAST: Duration = Duration::from_secs(5);
 /// Who is not let in asks less often: each try costs the server more than others do, and a person has to mend it.
 const DENIED: Duration = Duration::from_secs(30);
+/// Whatever a sink asks for, it is asked again then.
+const REST: Duration = Duration::from_secs(300);
 /// So many things are said of a sink that is away.
 const SAID: usize = 16;
 
 /// Tries follow each other in ever longer times until the sink answers.
 pub(crate) struct Pace {
     next: Instant,
+    /// The sink asked to be left alone until then.
+    rested: Instant,
     step: Duration,
     last: Duration,
     away: Option<Away>,
@@ -29,7 +33,7 @@ struct Away {
 
 impl Pace {
     pub(crate) fn new() -> Self {
-        Pace { next: Instant::now(), step: FIRST, last: LAST, away: None }
+        Pace { next: Instant::now(), rested: Instant::now(), step: FIRST, last: LAST, away: None }
     }
 
     pub(crate) fn is_time(&self) -> bool {
@@ -45,7 +49,13 @@ impl Pace {
         let part = crate::sinks::file::random() % 1000;
         let half = self.step / 2;
         self.next = Instant::now() + half + half * u32::try_from(part).unwrap_or(0) / 1000;
+        self.next = self.next.max(self.rested);
         self.step = (self.step * 2).min(self.last);
+    }
+
+    /// No try before that is over.
+    pub(crate) fn rest(&mut self, longest: Duration) {
+        self.rested = Instant::now() + longest.min(REST);
     }
 
     pub(crate) fn at_once(&mut self) {

@@ -15,11 +15,12 @@ use nix::libc;
 use rusty_s3::actions::GetObject;
 use sha2::{Digest as _, Sha256};
 
+use super::super::web::aside;
 use super::location::Location;
 use super::names::{self, Name, What};
 use super::stored::{Found, Read};
 use super::upload::hex;
-use super::wire::{Answer, Wire, aside};
+use super::wire::{Answer, Wire};
 use crate::receive::{Fed, Feed, Fetched};
 use crate::segment::{Gap, decoded, summed};
 use crate::sinks::Stored;

@@ -5,20 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use rusty_s3::{Bucket, Credentials, UrlStyle};
-use ureq::tls::{Certificate, PemItem, RootCerts, parse_pem};
+use ureq::tls::RootCerts;
 
 use super::super::secrets::{TYPED, word};
-use super::super::{Patience, Secrets};
+use super::super::{Patience, Secrets, web};
 use crate::sum;
 use crate::trouble::{Trouble, shown};
-
-/// Where systems have the certificates of who signs for servers. Where there is none, those that Mozilla trusts are taken.
-const SYSTEMS: [&str; 4] = [
-    "/etc/ssl/certs/ca-certificates.crt",
-    "/etc/pki/tls/certs/ca-bundle.crt",
-    "/etc/ssl/ca-bundle.pem",
-    "/etc/ssl/cert.pem",
-];
 
 /// Where a bucket is, how it is asked, and for how long.
 #[derive(Clone)]
@@ -113,27 +105,7 @@ impl Location {
 
     /// Who signs for servers.
     pub(super) fn roots(&self) -> Result<RootCerts, Trouble> {
-        let certificates = |text: &[u8]| -> Vec<Certificate<'static>> {
-            let items = parse_pem(text).filter_map(Result::ok);
-            items
-                .filter_map(|item| match item {
-                    PemItem::Certificate(certificate) => Some(certificate),
-                    _ => None,
-                })
-                .collect()
-        };
-        if let Some(path) = &self.secrets.ca {
-            let text = std::fs::read(path);
-            let text = text.map_err(|e| Trouble::Usage(format!("{}: cannot read: {e}", shown(path))))?;
-            let found = certificates(&text);
-            if found.is_empty() {
-                return Err(Trouble::Usage(format!("{}: no certificate in PEM", shown(path))));
-            }
-            return Ok(RootCerts::from(found));
-        }
-        let systems = SYSTEMS.iter().filter_map(|path| std::fs::read(path).ok());
-        let found = systems.map(|text| certificates(&text)).find(|found| !found.is_empty());
-        Ok(found.map_or(RootCerts::WebPki, RootCerts::from))
+        web::roots(&self.secrets)
     }
 }
 

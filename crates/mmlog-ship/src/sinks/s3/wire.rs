@@ -1,31 +1,23 @@
 //! Requests, each signed, and what was answered: as it is, or as what it means for whoever asked.
-//!
-//! Requests block, so they are made by a thread of their own, which whoever waits leaves when he is told to end.
 
-use std::io::{self, Read};
+use std::io::Read;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use rusty_s3::actions::{ListObjectsV2, S3Action};
 use rusty_s3::{Credentials, Method};
 use ureq::http::{HeaderMap, Request};
-use ureq::tls::TlsConfig;
 use ureq::{Agent, Body, SendBody};
 
-use super::super::Patience;
+use super::super::web::{self, Sent, of_http, plain};
 use super::location::Location;
-use crate::trouble::{Trouble, unreached};
+use crate::trouble::Trouble;
 
 /// A signature is good for so long.
 const SIGNED: Duration = Duration::from_secs(900);
 /// More is no answer.
 const ANSWER: u64 = 16 << 20;
-/// So often whoever waits looks whether to end.
-const NAP: Duration = Duration::from_millis(100);
-/// The longest text of a server's that is shown.
-const SHOWN: usize = 200;
 
 /// A bucket, as long as its secret is the same.
 pub(super) struct Wire {
@@ -68,42 +60,15 @@ impl Answer {
     }
 }
 
-/// What is sent, counted.
-struct Sent<'a> {
-    bytes: &'a [u8],
-    progress: &'a AtomicU64,
-}
-
-impl Read for Sent<'_> {
-    fn read(&mut self, to: &mut [u8]) -> io::Result<usize> {
-        self.progress.fetch_add(1, Ordering::Relaxed);
-        self.bytes.read(to)
-    }
-}
-
 impl Wire {
     /// With the secret as it is now.
     pub(super) fn new(location: &Location, progress: &Arc<AtomicU64>) -> Result<Wire, Trouble> {
         // Who finds half of one tries again.
         let passes = |trouble: Trouble| Trouble::Away(trouble.to_string());
         let credentials = location.secret()?;
-        let wait = Some(location.patience.wait);
-        let tls = TlsConfig::builder().root_certs(location.roots().map_err(passes)?).build();
-        let config = Agent::config_builder()
-            .tls_config(tls)
-            .http_status_as_error(false)
-            .max_redirects(0)
-            .max_redirects_will_error(false)
-            .proxy(None)
-            .timeout_resolve(wait)
-            .timeout_connect(wait)
-            .timeout_per_read(wait)
-            .timeout_per_write(wait)
-            .timeout_recv_response(wait)
-            .user_agent("mmlogctl-ship")
-            .build();
+        let agent = web::agent(location.roots().map_err(passes)?, location.patience.wait);
         let progress = Arc::clone(progress);
-        Ok(Wire { location: location.clone(), credentials, agent: config.into(), progress })
+        Ok(Wire { location: location.clone(), credentials, agent, progress })
     }
 
     /// Asks, with headers that are signed, too, and has the answer without its body.
@@ -123,7 +88,7 @@ impl Wire {
         }
         let unmade = |_| Trouble::Failed("no request".to_owned());
         let answer = if matches!(A::METHOD, Method::Put | Method::Post) {
-            let mut sent = Sent { bytes: body, progress: &self.progress };
+            let mut sent = Sent { bytes: body, progress: &self.progress, is_left: None };
             let request = request.header("content-length", body.len());
             self.agent.run(request.body(SendBody::from_reader(&mut sent)).map_err(unmade)?)
         } else {
@@ -219,59 +184,6 @@ pub(super) struct Page {
     /// What keys begin with up to the next `/`, where those were asked for.
     pub(super) logs: Vec<String>,
     pub(super) has_more: bool,
-}
-
-/// Who is waited for no longer than until one is told to end.
-pub(super) fn aside<T: Send + 'static>(
-    patience: &Patience,
-    job: impl FnOnce() -> Result<T, Trouble> + Send + 'static,
-) -> Result<T, Trouble> {
-    let (answer, mut patience) = (begin(job)?, patience.clone());
-    loop {
-        match answer.recv_timeout(NAP) {
-            Ok(answer) => return answer,
-            Err(RecvTimeoutError::Timeout) => patience.is_over().map_or(Ok(()), Err)?,
-            Err(RecvTimeoutError::Disconnected) => return Err(ended()),
-        }
-    }
-}
-
-/// Has it done by a thread.
-pub(super) fn begin<T: Send + 'static>(
-    job: impl FnOnce() -> Result<T, Trouble> + Send + 'static,
-) -> Result<Receiver<Result<T, Trouble>>, Trouble> {
-    let (to, from) = mpsc::channel();
-    let thread = std::thread::Builder::new().name("s3".to_owned()).spawn(move || {
-        // Nobody may be there any more.
-        let _ = to.send(job());
-    });
-    thread.map_err(|e| Trouble::Away(format!("no thread: {e}")))?;
-    Ok(from)
-}
-
-pub(super) fn ended() -> Trouble {
-    Trouble::Away("a request ended without an answer".to_owned())
-}
-
-/// Never with the address, which has a signature in it.
-fn of_http(e: &ureq::Error) -> Trouble {
-    let said = match e {
-        ureq::Error::Timeout(_) => "no answer in time".to_owned(),
-        ureq::Error::BadUri(_) | ureq::Error::Http(_) => "no address".to_owned(),
-        e => plain(&e.to_string()),
-    };
-    let hint = if said.contains("certificate") { "; --tls-ca says who signs for it" } else { "" };
-    unreached(format!("{said}{hint}"))
-}
-
-/// What a server says, on one line.
-fn plain(said: &str) -> String {
-    said.chars()
-        .map(|c| if c.is_control() { ' ' } else { c })
-        .take(SHOWN)
-        .collect::<String>()
-        .trim()
-        .to_owned()
 }
 
 /// What is in the first element of that name.
