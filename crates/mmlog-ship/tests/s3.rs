@@ -7,9 +7,14 @@
 
 #[path = "../../../tests/common/mod.rs"]
 mod common;
+#[cfg(debug_assertions)]
+#[path = "s3/crash.rs"]
+mod crash;
 #[path = "s3/receiving.rs"]
 mod receiving;
 mod s3_stage;
+#[path = "stage/served.rs"]
+mod served;
 mod stage;
 #[path = "s3/troubles.rs"]
 mod troubles;
@@ -32,6 +37,12 @@ use receiving::receive;
 use s3_stage::{Server, servers};
 use stage::{Ended, Shipper, Stage, options};
 use weather::{rotated, write};
+
+#[cfg(debug_assertions)]
+#[test]
+fn role() {
+    common::play(&[("ship", crash::ship)]);
+}
 
 /// What keys of the tests begin with.
 const PREFIX: &str = "some/logs";

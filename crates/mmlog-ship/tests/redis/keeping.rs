@@ -246,34 +246,11 @@ fn a_user_who_may_do_little_else_ships_and_one_who_may_not_write_is_told_so() {
     assert!(said.contains("user default"), "{said}");
 }
 
-/// A certificate of one's own for 127.0.0.1, and its key; none where nothing makes one.
-fn certificate(dir: &Path, name: &str) -> Option<[PathBuf; 2]> {
-    super::served::found("openssl")?;
-    let [certificate, key] = ["pem", "key"].map(|end| dir.join(format!("{name}.{end}")));
-    let mut make = Command::new("openssl");
-    make.args([
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:P-256",
-        "-nodes",
-        "-days",
-        "2",
-    ]);
-    make.args(["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]);
-    make.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
-    make.arg("-out").arg(&certificate).arg("-keyout").arg(&key);
-    assert!(make.output().unwrap().status.success());
-    Some([certificate, key])
-}
-
 #[test]
 fn a_connection_is_encrypted_to_the_server_that_is_vouched_for_alone() {
     let stage = Stage::new();
-    let Some([ours, key]) = certificate(stage.dir.path(), "ours") else { return };
-    let Some([others, _]) = certificate(stage.dir.path(), "others") else { return };
+    let Some([ours, key]) = super::served::certificate(stage.dir.path(), "ours") else { return };
+    let Some([others, _]) = super::served::certificate(stage.dir.path(), "others") else { return };
     let encrypted = super::served::port();
     let Some(server) = Server::start_as(|_| {
         let [ours, key] = [&ours, &key].map(|path| path.display().to_string());

@@ -1,6 +1,8 @@
 //! A store that answers wrongly, late, in half, or not.
 
-use std::net::TcpListener;
+use std::fs;
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,8 +11,9 @@ use super::common::until;
 use super::receiving::receive;
 use super::s3_stage::Server;
 use super::s3_stage::strict::{Fault, Strict};
+use super::served::{Process, certificate};
 use super::stage::{Ended, Shipper, Stage};
-use super::{PREFIX, stored};
+use super::{PREFIX, Retention, named, stored};
 
 fn strict() -> (Strict, Server) {
     let strict = Strict::start();
@@ -152,4 +155,96 @@ fn a_certificate_that_nobody_here_signed_is_said() {
     let ended = Ended::of(&command.arg(stage.secret()).output().unwrap());
     assert!(ended.code == 1 && !ended.said.contains("Signature"), "{ended:?}");
     assert!(server.objects().is_empty());
+}
+
+#[test]
+fn a_store_that_cannot_what_it_takes_needs_a_person() {
+    let mut refused = 0;
+    for good in 0..6 {
+        let (strict, server) = strict();
+        let stage = Stage::new();
+        let all = stage.lines(0, 10);
+        stage.rotate();
+        strict.fail(&[&vec![Fault::Lies; good][..], &[Fault::Says(501, "NotImplemented")]].concat());
+        let ended = stage.ship_to(&server, &[]);
+        strict.fail(&[]);
+        refused += u64::from(ended.said.contains("the store cannot store an object: 501 NotImplemented"));
+        // Uploads that were left cost, and keep nothing from being shipped.
+        assert!(ended.code == 4 || ended.code == 0 && stored(&server) == all, "{ended:?}");
+    }
+    assert!(refused > 0);
+}
+
+#[test]
+fn a_session_token_is_sent_and_never_said() {
+    let (strict, server) = strict();
+    let stage = Stage::new();
+    let all = stage.lines(0, 10);
+    stage.rotate();
+    fs::write(stage.secret(), "access-key A\nsecret-key geheim\nsession-token fluechtig/+=\n").unwrap();
+    stage.ship_to(&server, &[]).is(0, "");
+    assert!(stored(&server) == all);
+    let token = || strict.state.lock().unwrap().token.clone();
+    assert_eq!(token().as_deref(), Some("fluechtig/+="));
+    // One that is over, and is replaced.
+    strict.fail(&vec![Fault::Says(403, "ExpiredToken"); 1000]);
+    let ended = stage.ship_to(&server, &["--give-up=0s"]).is(1, "403 ExpiredToken");
+    assert!(!ended.said.contains("fluechtig") && !ended.said.contains("geheim"), "{ended:?}");
+    strict.fail(&[]);
+    fs::write(stage.secret(), "access-key A\nsecret-key geheim\nsession-token another\n").unwrap();
+    stage.ship_to(&server, &[]).is(0, "");
+    assert_eq!(token().as_deref(), Some("another"));
+    server.is_content();
+}
+
+#[test]
+fn a_store_is_asked_only_where_somebody_vouches_for_it() {
+    let stage = Stage::new();
+    let Some([ours, key]) = certificate(stage.dir.path(), "ours") else { return };
+    let Some([others, _]) = certificate(stage.dir.path(), "others") else { return };
+    stage.lines(0, 10);
+    stage.rotate();
+    // It answers whatever it is asked with a page of its own, which is no list.
+    let process = Process::start(|_, port| {
+        let mut command = Command::new("openssl");
+        command.args(["s_server", "-www", "-accept", &format!("127.0.0.1:{port}"), "-cert"]);
+        command.arg(&ours).arg("-key").arg(&key);
+        command
+    });
+    until("it answers", || TcpStream::connect(("127.0.0.1", process.port)).ok());
+    let ship = |more: &[String]| {
+        let to = format!("s3://bucket/{PREFIX}?endpoint=https://127.0.0.1:{}", process.port);
+        let mut command = stage.shipping(&to, &["--check"]);
+        Ended::of(&command.args(more).arg("--credentials").arg(stage.secret()).output().unwrap())
+    };
+    let ca = |ca: &Path| format!("--tls-ca={}", ca.display());
+    ship(&[]).is(1, "--tls-ca says who signs for it");
+    ship(&[ca(&others)]).is(1, "--tls-ca says who signs for it");
+    ship(&[ca(&ours)]).is(1, "its list of objects cannot be read");
+}
+
+#[test]
+fn what_was_pruned_before_it_was_shipped_needs_a_person_and_is_a_gap() {
+    let (_, server) = strict();
+    let stage = Stage::new();
+    let first = stage.lines(0, 100);
+    stage.rotate();
+    stage.ship_to(&server, &[]).is(0, "");
+    let taken = stage.lines(100, 200);
+    stage.rotate();
+    // The hold keeps it, until somebody ends that.
+    stage.open().prune(&Retention::default().keep(0)).unwrap();
+    stage.open().forget("ship:s3-bucket").unwrap();
+    stage.open().prune(&Retention::default().keep(0)).unwrap();
+    let last = stage.lines(200, 300);
+    stage.rotate();
+    let (from, to) = (first.len(), first.len() + taken.len());
+    for _ in 0..2 {
+        stage.ship_to(&server, &[]).is(4, &format!("no bytes {from} to {to} any more"));
+    }
+    stage.ship_to(&server, &["--accept-gap"]).is(0, "is announced");
+    assert!(stage.names(&server).contains(&named(from, to, ".pruned")));
+    receive(&stage, &server, "in", &[]).is(0, "have no content: pruned");
+    assert!(stage.received("in") == [first, last].concat());
+    server.is_content();
 }

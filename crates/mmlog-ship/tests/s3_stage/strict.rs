@@ -50,6 +50,8 @@ pub(crate) struct State {
     faults: VecDeque<Fault>,
     /// One of so many requests fails, somehow.
     random: Option<(Random, u64)>,
+    /// Of the last request.
+    pub(crate) token: Option<String>,
     /// What was wrong with a request.
     pub(crate) wrong: Vec<String>,
     pub(crate) writes: u64,
@@ -174,6 +176,7 @@ impl Strict {
         if state.has_no_bucket {
             return (404, vec![], error("NoSuchBucket"));
         }
+        state.token = request.query.get("X-Amz-Security-Token").cloned();
         state.longest = state.longest.max(request.body.len());
         state.writes += u64::from(!matches!(&request.method[..], "GET" | "HEAD"));
         let id = request.query.get("uploadId").cloned();

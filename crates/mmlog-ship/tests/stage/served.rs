@@ -1,4 +1,5 @@
 //! A server of the tests' own, in a process that they kill, and what was shipped to it.
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use std::fs::File;
 use std::net::TcpListener;
@@ -16,6 +17,29 @@ pub(crate) fn found(program: &str) -> Option<PathBuf> {
         println!("SKIPPED: no {program} here");
     }
     found
+}
+
+/// A certificate of one's own for 127.0.0.1, and its key; none where nothing makes one.
+pub(crate) fn certificate(dir: &Path, name: &str) -> Option<[PathBuf; 2]> {
+    found("openssl")?;
+    let [certificate, key] = ["pem", "key"].map(|end| dir.join(format!("{name}.{end}")));
+    let mut make = Command::new("openssl");
+    make.args([
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:P-256",
+        "-nodes",
+        "-days",
+        "2",
+    ]);
+    make.args(["-subj", "/CN=test", "-addext", "subjectAltName=IP:127.0.0.1"]);
+    make.args(["-addext", "basicConstraints=critical,CA:FALSE"]);
+    make.arg("-out").arg(&certificate).arg("-keyout").arg(&key);
+    assert!(make.output().unwrap().status.success());
+    Some([certificate, key])
 }
 
 /// A port that nobody has.
