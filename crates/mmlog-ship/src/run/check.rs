@@ -1,7 +1,7 @@
 //! Looking without shipping.
 
 use super::{Plan, words, written_down};
-use crate::decide::{Compared, Decision, ask, decide};
+use crate::decide::{Compared, Content, Decision, ask, decide};
 use crate::sinks::{Purpose, Sink};
 use crate::source::Source;
 use crate::trouble::Trouble;
@@ -45,7 +45,10 @@ pub fn check(plan: &Plan, sink: &mut dyn Sink) -> Result<String, Trouble> {
     if let Some(hold) = log.hold {
         said.push_str(&format!("hold {} keeps what is at or behind {hold}\n", plan.hold()));
     }
-    said.push_str(&format!("tail {} units\n", tail.coordinate));
+    said.push_str(&match tail.content {
+        Content::Unasked => "tail cannot be asked: what was acknowledged is written down\n".to_owned(),
+        _ => format!("tail {} units\n", tail.coordinate),
+    });
     match decision {
         Decision::Stop(stop) => Err(Trouble::Decide(words::of_stop(stop, sink.name()))),
         Decision::Resume { place, .. } => {

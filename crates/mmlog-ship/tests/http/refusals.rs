@@ -112,6 +112,7 @@ fn who_is_not_let_in_is_1_for_one_look_and_tried_again_for_one_that_follows_and_
         shipper.end().is(0, "");
         let ended = Ended::of(&with(&["--check"]).output().unwrap()).is(0, "");
         assert!(!ended.printed.contains("geheim") && ended.printed.contains("strength at least once"));
+        assert!(ended.printed.contains("tail cannot be asked"), "{ended:?}");
         assert!(ended.printed.contains("note the secret goes there as it is"), "{ended:?}");
         assert!(ended.printed.contains("note a line is there once as long as one index has"), "{ended:?}");
     }
