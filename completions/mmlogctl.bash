@@ -42,7 +42,7 @@ _mmlogctl_metrics() {
     [[ $1 == *,* ]] && before=${1%,*},
     [[ ${1##*,} == *=* ]] && return
     compopt -o nospace 2>/dev/null
-    mapfile -t COMPREPLY < <(compgen -P "$before" -W "file_size= writers= holes= lag= in_flight= waiting= waited= dropped= slack= free= inodes= idle= behind= followers= reader_lag= segments= size= beyond= surplus= overdue= lock= maintenance= unsynced=" -- "${1##*,}")
+    mapfile -t COMPREPLY < <(compgen -P "$before" -W "file_size= writers= holes= lag= in_flight= waiting= waited= dropped= slack= free= inodes= idle= behind= ship_lag= ship_age= followers= reader_lag= segments= size= beyond= surplus= overdue= lock= maintenance= unsynced=" -- "${1##*,}")
 }
 
 # The program of exec, whose name is word number $1.

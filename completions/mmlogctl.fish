@@ -26,7 +26,7 @@ end
 # METRIC=VALUE, several with commas between.
 function __mmlogctl_metrics
     set -l before (string match -r '^.*,' -- (commandline -ct))
-    for metric in file_size writers holes lag in_flight waiting waited dropped slack free inodes idle behind followers reader_lag segments size beyond surplus overdue lock maintenance unsynced
+    for metric in file_size writers holes lag in_flight waiting waited dropped slack free inodes idle behind ship_lag ship_age followers reader_lag segments size beyond surplus overdue lock maintenance unsynced
         echo "$before$metric="
     end
 end
@@ -277,7 +277,7 @@ complete -c mmlogctl -n '__mmlogctl_in status' -l olddir -d 'Old segments are in
 complete -c mmlogctl -n '__mmlogctl_in status' -l trust-path -d 'Accept a symbolic link as the last component, a directory that everybody may write to and that has no sticky bit, and files of different owners'
 complete -c mmlogctl -n '__mmlogctl_in status' -s h -l help -d 'Print help (see more with \'--help\')'
 complete -c mmlogctl -n '__mmlogctl_in status' -k -a '(__mmlogctl_logs)'
-complete -c mmlogctl -n '__mmlogctl_in check' -s w -l warning -d 'Warn when METRIC is above VALUE (file_size, writers, holes, lag, in_flight, waiting, waited, dropped, slack, idle, behind, followers, reader_lag, segments, size, beyond, surplus, overdue, lock, maintenance, unsynced), or below it (free, inodes). Sizes as 64M (K is 1024, up to P and E), durations as 5m, 1d12h or 2w. May be given more than once' -x -a '(__mmlogctl_metrics)'
+complete -c mmlogctl -n '__mmlogctl_in check' -s w -l warning -d 'Warn when METRIC is above VALUE (file_size, writers, holes, lag, in_flight, waiting, waited, dropped, slack, idle, behind, ship_lag, ship_age, followers, reader_lag, segments, size, beyond, surplus, overdue, lock, maintenance, unsynced), or below it (free, inodes). Sizes as 64M (K is 1024, up to P and E), durations as 5m, 1d12h or 2w. May be given more than once' -x -a '(__mmlogctl_metrics)'
 complete -c mmlogctl -n '__mmlogctl_in check' -s c -l critical -d 'The same for critical' -x -a '(__mmlogctl_metrics)'
 complete -c mmlogctl -n '__mmlogctl_in check' -l prom -d 'Write metrics of all LOGs to FILE, in the text format of Prometheus' -r -F
 complete -c mmlogctl -n '__mmlogctl_in check' -l deep -d 'Check the invariants, and read all of the data'

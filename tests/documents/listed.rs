@@ -86,6 +86,7 @@ pub(crate) const LISTED: &[Listed] = &[
         Check::In("contrib/debian/check", "mmlogctl-receive@"),
     ),
     listed("doc/central-logging.md", "receive tls://", NATS, Check::Parses),
+    listed("doc/ship.md", "ship:nats at 1200000", "a page of status", Check::Picture),
     listed("doc/ship.md", "receive nats://", NATS, Check::Parses),
     listed("doc/ship.md", "s3://", S3, Check::Parses),
     listed("doc/ship.md", "redis://", REDIS, Check::Parses),

@@ -338,6 +338,7 @@ fn hold(w: &WriterStatus) -> HoldStatus {
         moved: None,
         stands_for: None,
         reader: None,
+        shipper: None,
     }
 }
 

@@ -160,6 +160,11 @@ impl Machine {
         is_idle.then_some(self.ahead.to)
     }
 
+    /// The position up to which the sink has acknowledged, if that is known.
+    pub fn arrived(&self) -> Option<u64> {
+        self.known.and_then(|known| known.place).map(|place| place.to)
+    }
+
     /// Whether it has ended.
     pub fn has_ended(&self) -> bool {
         self.phase == Phase::Ended

@@ -22,6 +22,7 @@ use crate::unit::{Header, Kind};
 mod check;
 pub(crate) mod pace;
 mod rival;
+mod said;
 mod saving;
 mod waiting;
 pub(crate) mod words;
@@ -29,6 +30,7 @@ pub(crate) mod words;
 pub use check::check;
 use pace::Pace;
 use rival::Rival;
+use said::Said;
 use saving::{Saving, written_down};
 
 /// How often the machine is told the time, and it is looked whether the log is still at its path.
@@ -93,6 +95,7 @@ struct Runner<'a> {
     queue: VecDeque<Action>,
     out: VecDeque<Out>,
     saving: Saving,
+    said: Said,
     pace: Pace,
     /// This one's number.
     run: u64,
@@ -144,7 +147,7 @@ pub fn run(plan: &Plan, sink: &mut dyn Sink) -> Result<(), Trouble> {
     let machine = Machine::new(run, known, limits, plan.wishes);
     let machine = if sink.takes_segments() { machine.by_name() } else { machine };
     let saving = Saving::new(store, sink.name(), found.map(|found| found.counts).unwrap_or_default());
-    let now = Instant::now();
+    let (said, now) = (Said::new(plan, sink), Instant::now());
     let mut runner = Runner {
         plan,
         sink,
@@ -153,6 +156,7 @@ pub fn run(plan: &Plan, sink: &mut dyn Sink) -> Result<(), Trouble> {
         queue: VecDeque::new(),
         out: VecDeque::new(),
         saving,
+        said,
         pace: Pace::new(),
         run,
         rival: Rival::default(),
@@ -176,6 +180,7 @@ pub fn run(plan: &Plan, sink: &mut dyn Sink) -> Result<(), Trouble> {
         (plan.say)(&words::of_open(from, to));
     }
     runner.leave();
+    runner.say_how(Some(&ended));
     ended
 }
 
@@ -452,6 +457,7 @@ impl Runner<'_> {
             let now = u64::try_from(self.begun.elapsed().as_millis()).unwrap_or(u64::MAX);
             self.hear(Event::Tick(now));
             self.source.hold().0.stay()?;
+            self.say_how(None);
             self.renew()?;
         }
         if self.machine.is_closed() {

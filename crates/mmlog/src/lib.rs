@@ -163,8 +163,9 @@ mod door {
         ClockDoubt, ClockSet, Damage, Durability, FeederStopped, FileFacts, Finding, FindingId,
         FollowerStatus, HoldStatus, InFlight, Lock, LogId, Medium, Observer, OutputFull, OutputReader,
         OutsideBytes, PolicyStatus, PolicyUndone, ReadOnly, Recovered, RemovedHeld, Rights, Seat, Seen,
-        SegmentFlaw, SegmentStatus, Severity, State, Status, StillOpen, Thresholds, UnrunHooks,
-        Version1Flags, WhyReadOnly, WriterStatus, explain, explain_removed, saved_copy,
+        SegmentFlaw, SegmentStatus, Severity, ShipperState, ShipperStatus, State, Status, StillOpen,
+        Thresholds, UnrunHooks, Version1Flags, WhyReadOnly, WriterStatus, explain, explain_removed,
+        saved_copy, shipper_file,
     };
     pub use crate::sys::barrier::prepare_before_threads;
     pub use crate::sys::cgroup::Freezer;

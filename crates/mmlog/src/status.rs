@@ -15,6 +15,7 @@ mod outputs;
 mod outside;
 mod policy;
 mod segments;
+mod shipper;
 mod still_open;
 mod waiting;
 
@@ -33,6 +34,7 @@ pub use outputs::{FeederStopped, OutputFull};
 pub use outside::OutsideBytes;
 pub use policy::{PolicyStatus, PolicyUndone};
 pub use segments::{RemovedHeld, SegmentStatus};
+pub use shipper::{ShipperState, ShipperStatus, shipper_file};
 pub use still_open::{StillOpen, saved_copy};
 pub use waiting::UnrunHooks;
 

@@ -1,10 +1,12 @@
 //! What can be measured of a log: one table, from which thresholds, performance data and Prometheus's families come.
 
+#[cfg(test)]
+mod tests;
 mod unit;
 
 use std::time::{Duration, SystemTime};
 
-use mmlog::{FindingId, Lock, Status, Waiting};
+use mmlog::{FindingId, Lock, ShipperStatus, Status, Waiting};
 
 pub(crate) use unit::Unit;
 
@@ -231,6 +233,48 @@ pub(crate) const ALL: &[Metric] = &[
         ),
     },
     Metric {
+        name: "ship_lag",
+        unit: Unit::Bytes,
+        kind: Kind::Gauge,
+        family: "mmlog_ship_lag_bytes",
+        help: "Bytes that the sink of the shipper farthest behind has not acknowledged; 0 without a shipper.",
+        value: |s| {
+            Some(shippers(s).filter_map(|ship| Some(s.cursor.saturating_sub(ship.acked?))).max().unwrap_or(0))
+        },
+        most: None,
+        judged: too_much(&[FindingId::FollowerBehind, FindingId::HoldKeeps], SHIPPER),
+    },
+    Metric {
+        name: "ship_age",
+        unit: Unit::Seconds,
+        kind: Kind::Gauge,
+        family: "mmlog_ship_wait_seconds",
+        help: "Seconds for which bytes have waited for an acknowledgement, of the shipper that waits longest; 0 where none waits.",
+        value: |s| Some(shippers(s).map(|ship| ms(ship.waits_for(s.cursor))).max().unwrap_or(0)),
+        most: None,
+        judged: too_much(&[], SHIPPER),
+    },
+    Metric {
+        name: "ship_resent",
+        unit: Unit::Bytes,
+        kind: Kind::Counter,
+        family: "mmlog_ship_resent_bytes_total",
+        help: "Bytes that shippers sent again, since a sink had lost what it acknowledged.",
+        value: |s| Some(shippers(s).fold(0, |sum, ship| sum.saturating_add(ship.resent))),
+        most: None,
+        judged: None,
+    },
+    Metric {
+        name: "ship_gaps",
+        unit: Unit::Bytes,
+        kind: Kind::Counter,
+        family: "mmlog_ship_gap_bytes_total",
+        help: "Bytes in gaps that shippers announced: what they could not send, since the log had it no more.",
+        value: |s| Some(shippers(s).fold(0, |sum, ship| sum.saturating_add(ship.gaps))),
+        most: None,
+        judged: None,
+    },
+    Metric {
         name: "followers",
         unit: Unit::Count,
         kind: Kind::Gauge,
@@ -368,11 +412,16 @@ const WAITING: &[FindingId] = &[
 const STANDING: &[FindingId] =
     &[FindingId::WriterStalled, FindingId::GateClosed, FindingId::LockHeld, FindingId::DeadWriter];
 const OVERDUE: &str = "`mmlogctl policy LOG` says what is due, and what keeps it from being done";
+const SHIPPER: &str = "`mmlogctl status LOG` says what its sink, and the shipper, are at";
 const PRUNE: &str =
     "`mmlogctl segments LOG` lists them, `mmlogctl prune --keep 5 LOG` takes all but the newest 5";
 
 const fn too_much(findings: &'static [FindingId], next: &'static str) -> Option<Judged> {
     Some(Judged { bad: Bad::TooMuch, findings, next })
+}
+
+fn shippers(s: &Status) -> impl Iterator<Item = &ShipperStatus> {
+    s.holds.iter().filter_map(|hold| hold.shipper.as_ref())
 }
 
 /// Those that still try.
@@ -399,67 +448,5 @@ fn ms(duration: Duration) -> u64 {
 impl Metric {
     pub(crate) fn find(name: &str) -> Option<&'static Self> {
         ALL.iter().find(|metric| metric.name == name)
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use super::*;
-    use crate::sample;
-
-    #[test]
-    fn every_name_is_there_once() {
-        let distinct = |of: fn(&Metric) -> &str| ALL.iter().map(of).collect::<HashSet<_>>().len();
-        assert_eq!([distinct(|m| m.name), distinct(|m| m.family), distinct(|m| m.help)], [ALL.len(); 3]);
-    }
-
-    #[test]
-    fn families_keep_the_conventions_of_prometheus() {
-        for Metric { name, unit, kind, family, help, .. } in ALL {
-            let plain = |c: char| c.is_ascii_lowercase() || c == '_';
-            assert!(family.starts_with("mmlog_") && family.chars().all(plain), "{name}: {family}");
-            assert_eq!(*kind == Kind::Counter, family.ends_with("_total"), "{name}: {family}");
-            let base = family.trim_end_matches("_total");
-            let ends = |unit| base.ends_with(unit);
-            let (bytes, seconds) = (ends("_bytes"), ends("_seconds"));
-            assert_eq!((bytes, seconds), (*unit == Unit::Bytes, *unit == Unit::Seconds), "{name}: {family}");
-            for never in ["_count", "_sum", "_bucket", "_info", "_ms", "_kb"] {
-                assert!(!family.ends_with(never), "{name}: {family}");
-            }
-            assert!(help.ends_with('.') && !help.contains(['\n', '\\']), "{name}: {help}");
-        }
-    }
-
-    #[test]
-    fn names_need_no_quotes_in_performance_data() {
-        assert!(ALL.iter().all(|m| m.name.chars().all(|c| c.is_ascii_lowercase() || c == '_')));
-    }
-
-    #[test]
-    fn every_threshold_says_what_to_do() {
-        let judged = ALL.iter().filter_map(|m| m.judged.as_ref());
-        assert!(judged.clone().count() > 10 && judged.clone().all(|j| !j.next.is_empty()));
-        for command in judged.flat_map(|j| j.next.split('`').skip(1).step_by(2)) {
-            let words = command.split(' ').map(std::ffi::OsString::from);
-            assert!(crate::cli::parse(words).is_ok() && command.contains("LOG"), "{command}");
-        }
-        let too_little = |m: &&Metric| m.judged.as_ref().is_some_and(|j| j.bad == Bad::TooLittle);
-        assert_eq!(ALL.iter().filter(too_little).map(|m| m.name).collect::<Vec<_>>(), ["free", "inodes"]);
-    }
-
-    #[test]
-    fn values_are_those_of_the_status() {
-        let status = sample::worst();
-        let value = |name| Metric::find(name).and_then(|m| (m.value)(&status));
-        assert_eq!(value("lag"), Some((1 << 61) - (1 << 60)));
-        assert_eq!((value("behind"), value("free")), (Some(1 << 61), Some(1)));
-        assert_eq!((value("writers"), value("in_flight"), value("size")), (Some(98), Some(49), Some(8192)));
-        let mut status = sample::worst();
-        status.lock.held = Ok(false);
-        assert_eq!((Metric::find("lock").map(|m| (m.value)(&status))), Some(Some(0)));
-        status.lock.held = Err("no".to_owned());
-        assert_eq!((Metric::find("lock").map(|m| (m.value)(&status))), Some(None));
     }
 }

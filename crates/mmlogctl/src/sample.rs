@@ -89,6 +89,7 @@ fn hold(position: u64) -> HoldStatus {
         moved: None,
         stands_for: None,
         reader: None,
+        shipper: None,
     }
 }
 

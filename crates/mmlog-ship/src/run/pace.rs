@@ -23,6 +23,7 @@ pub(crate) struct Pace {
     step: Duration,
     last: Duration,
     away: Option<Away>,
+    troubles: u64,
 }
 
 struct Away {
@@ -33,7 +34,14 @@ struct Away {
 
 impl Pace {
     pub(crate) fn new() -> Self {
-        Pace { next: Instant::now(), rested: Instant::now(), step: FIRST, last: LAST, away: None }
+        Pace {
+            next: Instant::now(),
+            rested: Instant::now(),
+            step: FIRST,
+            last: LAST,
+            away: None,
+            troubles: 0,
+        }
     }
 
     pub(crate) fn is_time(&self) -> bool {
@@ -62,6 +70,16 @@ impl Pace {
         (self.next, self.step) = (Instant::now(), FIRST);
     }
 
+    /// Why the sink is not reached, if it is not.
+    pub(crate) fn trouble(&self) -> Option<&Trouble> {
+        self.away.as_ref().map(|away| &away.why)
+    }
+
+    /// How often it was gone.
+    pub(crate) fn troubles(&self) -> u64 {
+        self.troubles
+    }
+
     /// Why the sink is not reached, if that is so for that long.
     pub(crate) fn is_away_for(&self, longest: Duration) -> Option<Trouble> {
         self.away.as_ref().filter(|away| away.since.elapsed() >= longest).map(|away| away.why.clone())
@@ -70,6 +88,7 @@ impl Pace {
     /// The sink is gone: what to say, if that was not said since.
     pub(crate) fn gone(&mut self, trouble: &Trouble, sink: &str) -> Option<String> {
         let text = trouble.to_string();
+        self.troubles += 1;
         self.last = if matches!(trouble, Trouble::Denied(_)) { DENIED } else { LAST };
         let new = || Away { since: Instant::now(), said: BTreeSet::new(), why: trouble.clone() };
         let away = self.away.get_or_insert_with(new);

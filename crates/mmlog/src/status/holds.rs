@@ -4,7 +4,7 @@ use std::time::{Duration, SystemTime};
 
 use super::followers::held_up_in;
 use super::observer::stuck_in;
-use super::{FileFacts, Medium, Observer, OutputReader, Seat, SegmentStatus, Status};
+use super::{FileFacts, Medium, Observer, OutputReader, Seat, SegmentStatus, ShipperStatus, Status};
 use crate::files::Files;
 use crate::holds::{self, Said};
 use crate::sys::cgroup::Freezer;
@@ -47,6 +47,8 @@ pub struct HoldStatus {
     pub stands_for: Option<Duration>,
     /// Who reads what it writes, as [`FollowerStatus::reader`](super::FollowerStatus::reader).
     pub reader: Option<OutputReader>,
+    /// What a shipper says of itself beside the log, where the hold is one's.
+    pub shipper: Option<ShipperStatus>,
 }
 
 impl Status {
@@ -98,6 +100,7 @@ impl Observer {
         };
         let stands = seat.pid.filter(|_| process.is_held());
         let unseen = || said.last_seen?.elapsed().ok();
+        let shipper = ShipperStatus::beside(files.path(), &said.name);
         HoldStatus {
             name: said.name,
             position: said.position,
@@ -113,6 +116,7 @@ impl Observer {
             moved: said.moved,
             stands_for: None,
             reader: None,
+            shipper,
         }
     }
 

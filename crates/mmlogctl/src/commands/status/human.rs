@@ -43,7 +43,7 @@ use mmlog::{
     WriterStatus, quoted, units,
 };
 
-use super::page::Page;
+use super::page::{self, Page};
 use crate::commands::policy::{next, overdue, said};
 use crate::exit::shown;
 use crate::metrics::slack;
@@ -322,7 +322,8 @@ fn holds(page: &mut Page, s: &Status, most: usize) {
 fn hold(h: &HoldStatus, cursor: u64) -> String {
     let behind = units::size(cursor.saturating_sub(h.position));
     let seen = seen(h.last_seen);
-    format!("{} at {}, {behind} behind{seen} ({}, {})", h.name, h.position, h.pid, h.process)
+    let shipper = h.shipper.as_ref().map_or_else(String::new, |s| format!("; {}", page::shipper(s, cursor)));
+    format!("{} at {}, {behind} behind{seen} ({}, {}){shipper}", h.name, h.position, h.pid, h.process)
 }
 
 fn seen(at: Option<SystemTime>) -> String {

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime};
 use jiff::Timestamp;
 use mmlog::{
     ClockDoubt, ClockSet, Damage, Durability, FileFacts, Finding, FollowerStatus, HoldStatus, Hole, InFlight,
-    Lock, Opener, PanicRecord, PolicyUndone, SegmentFlaw, SegmentStatus, Severity, SlotWaiters, State,
-    Status, Undone, Version1Flags, Waiting, WriterStatus,
+    Lock, Opener, PanicRecord, PolicyUndone, SegmentFlaw, SegmentStatus, Severity, ShipperStatus,
+    SlotWaiters, State, Status, Undone, Version1Flags, Waiting, WriterStatus,
 };
 use serde_json::{Value, json};
 
@@ -312,6 +312,25 @@ fn hold(h: &HoldStatus, cursor: u64) -> Value {
         "since": time(h.since),
         "last_seen": time(h.last_seen),
         "stands_ms": h.stands_for.map(ms),
+        "shipper": h.shipper.as_ref().map(|s| shipper(s, cursor)),
+    })
+}
+
+fn shipper(s: &ShipperStatus, cursor: u64) -> Value {
+    json!({
+        "sink": s.sink,
+        "promise": s.promise,
+        "state": s.state.word(),
+        "since": time(s.since),
+        "why": (!s.why.is_empty()).then_some(&s.why),
+        "acked": s.acked,
+        "lag": s.acked.map(|acked| cursor.saturating_sub(acked)),
+        "waits_ms": ms(s.waits_for(cursor)),
+        "bytes": s.bytes,
+        "resent": s.resent,
+        "gaps": s.gaps,
+        "troubles": s.troubles,
+        "said": time(s.said),
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use mmlog::Finding;
+use mmlog::{Finding, ShipperState, ShipperStatus, units};
 
 use crate::exit::{printable, shown};
 use crate::text::{Step, broken};
@@ -11,6 +11,36 @@ use crate::text::{Step, broken};
 const INDENT: usize = 15;
 /// Where the items of a list begin.
 const ITEM: usize = 4;
+
+/// What a shipper is at: `nats://n1/logs has all but 12.4 MiB, for 3 s`.
+pub(crate) fn shipper(s: &ShipperStatus, cursor: u64) -> String {
+    let lag = s.acked.map(|acked| cursor.saturating_sub(acked));
+    let since = s.since.and_then(|at| at.elapsed().ok()).map_or_else(String::new, |time| {
+        let time = units::lasting(time);
+        if s.state == ShipperState::Shipping { String::new() } else { format!(" for {time}") }
+    });
+    let why = if s.why.is_empty() { String::new() } else { format!(": {}", s.why) };
+    let had = match lag {
+        None => "has acknowledged nothing".to_owned(),
+        Some(0) => "has all".to_owned(),
+        Some(lag) => {
+            let waits = s.waits_for(cursor);
+            let time =
+                if waits.is_zero() { String::new() } else { format!(", for {}", units::lasting(waits)) };
+            format!("has all but {}{time}", units::size(lag))
+        }
+    };
+    let state = match s.state {
+        ShipperState::Shipping => return format!("{} {had}", s.sink),
+        ShipperState::Away => "is AWAY",
+        ShipperState::Denied => "does NOT LET IT IN",
+        ShipperState::Decide => "needs a DECISION, its shipper has ended",
+        ShipperState::Failed => "has no shipper, it FAILED",
+        ShipperState::Ended => "has no shipper",
+        _ => "is being reached",
+    };
+    format!("{} {had}, and {state}{since}{why}", s.sink)
+}
 
 /// Lines, as wide as they may be.
 #[derive(Debug, Default)]
