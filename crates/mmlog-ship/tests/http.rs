@@ -11,7 +11,6 @@ mod http_stage;
 #[path = "http/refusals.rs"]
 mod refusals;
 #[path = "stage/served.rs"]
-#[allow(dead_code, reason = "these servers are neither put back nor wiped")]
 mod served;
 mod stage;
 #[path = "stage/storm.rs"]
