@@ -7,7 +7,8 @@ use std::time::{Duration, SystemTime};
 use mmlog::{
     Damage, Distrust, Fault, FeederStopped, Finding, FindingId, FollowerStatus, Freezer, HoldStatus, Hole,
     HoleKind, InFlight, Opener, OutputFull, OutputReader, OutsideBytes, PanicRecord, Phase, PolicyState,
-    ProcessState, ReadOnly, Recovered, RemovedHeld, Rights, Seat, SegmentFlaw, Severity, SlotWaiters, State,
+    ProcessState, ReadOnly, Recovered, RemovedHeld, Rights, Seat, SegmentFlaw, Severity, ShipperState, ShipperStatus,
+    SlotWaiters, State,
     Status, StillOpen, Thresholds, Unrecovered, Version1Flags, Waiting, Want, WhyReadOnly, WriterStatus,
     with_log,
 };
@@ -181,6 +182,13 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
                 });
             }
         }
+        FindingId::SinkAway => shipping(&mut with, &[ShipperState::Away]),
+        FindingId::SinkRefuses => shipping(&mut with, &[ShipperState::Denied]),
+        FindingId::ShipperEnded => {
+            shipping(&mut with, &[ShipperState::Decide, ShipperState::Failed]);
+            let killed = || HoldStatus { process: ProcessState::Gone, ..shipped(ShipperState::Shipping) };
+            with(&|s| (s.cursor, s.holds) = (1 << 30, vec![killed()]));
+        }
         FindingId::ReaderBehind => by_all(&mut with, groups, &|s, w| {
             s.cursor = 1 << 40;
             s.followers = vec![follower(w), FollowerStatus { name: None, ..follower(w) }];
@@ -340,6 +348,20 @@ fn hold(w: &WriterStatus) -> HoldStatus {
         reader: None,
         shipper: None,
     }
+}
+
+/// Of shippers that are at each of these, and say so with words that are nobody's commands.
+fn shipping(with: With<'_>, states: &[ShipperState]) {
+    for state in states {
+        with(&|s| (s.cursor, s.holds) = (1 << 30, vec![shipped(*state)]));
+    }
+}
+
+fn shipped(state: ShipperState) -> HoldStatus {
+    let (sink, why) = ("nats://n`1`/logs".to_owned(), "it's `rm -rf /`".to_owned());
+    let since = SystemTime::now().checked_sub(Duration::from_secs(600));
+    let ship = ShipperStatus { sink, why, state, since, acked: Some(0), ..ShipperStatus::default() };
+    HoldStatus { name: "ship:it's `x`".to_owned(), shipper: Some(ship), ..hold(&writer()) }
 }
 
 fn follower(w: &WriterStatus) -> FollowerStatus {

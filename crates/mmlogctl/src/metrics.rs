@@ -242,7 +242,7 @@ pub(crate) const ALL: &[Metric] = &[
             Some(shippers(s).filter_map(|ship| Some(s.cursor.saturating_sub(ship.acked?))).max().unwrap_or(0))
         },
         most: None,
-        judged: too_much(&[FindingId::FollowerBehind, FindingId::HoldKeeps], SHIPPER),
+        judged: too_much(SHIPPING, SHIPPER),
     },
     Metric {
         name: "ship_age",
@@ -252,7 +252,7 @@ pub(crate) const ALL: &[Metric] = &[
         help: "Seconds for which bytes have waited for an acknowledgement, of the shipper that waits longest; 0 where none waits.",
         value: |s| Some(shippers(s).map(|ship| ms(ship.waits_for(s.cursor))).max().unwrap_or(0)),
         most: None,
-        judged: too_much(&[], SHIPPER),
+        judged: too_much(SHIPPING, SHIPPER),
     },
     Metric {
         name: "ship_resent",
@@ -412,6 +412,13 @@ const WAITING: &[FindingId] = &[
 const STANDING: &[FindingId] =
     &[FindingId::WriterStalled, FindingId::GateClosed, FindingId::LockHeld, FindingId::DeadWriter];
 const OVERDUE: &str = "`mmlogctl policy LOG` says what is due, and what keeps it from being done";
+const SHIPPING: &[FindingId] = &[
+    FindingId::SinkRefuses,
+    FindingId::ShipperEnded,
+    FindingId::SinkAway,
+    FindingId::FollowerBehind,
+    FindingId::HoldKeeps,
+];
 const SHIPPER: &str = "`mmlogctl status LOG` says what its sink, and the shipper, are at";
 const PRUNE: &str =
     "`mmlogctl segments LOG` lists them, `mmlogctl prune --keep 5 LOG` takes all but the newest 5";

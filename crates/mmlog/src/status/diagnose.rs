@@ -7,6 +7,7 @@ mod output;
 mod policy;
 mod room;
 mod segments;
+mod shipper;
 mod stuck;
 mod waits;
 mod who;
@@ -51,7 +52,8 @@ impl Status {
         found.extend(self.kept_slots());
         found.extend(self.lock_stale());
         found.extend(self.writers_full());
-        found.extend(self.holds.iter().filter_map(|hold| self.hold(hold, thresholds)));
+        let hold = |hold| self.shipper(hold).or_else(|| self.hold(hold, thresholds));
+        found.extend(self.holds.iter().filter_map(hold));
         found.extend(self.readers_stopped(thresholds));
         found.extend(self.readers_stand(thresholds));
         found.extend(self.reader_behind(thresholds));

@@ -144,6 +144,12 @@ findings! {
     PolicyDamaged = "policy-damaged",
     /// Somebody who is no writer has put bytes behind a log in use, which can still be saved, or has it open for writing.
     OutsideLive = "outside-live",
+    /// A shipper cannot reach its sink, or is refused for a while, and bytes wait for it.
+    SinkAway = "sink-away",
+    /// A shipper is not let in by its sink, and bytes wait for it.
+    SinkRefuses = "sink-refuses",
+    /// A shipper was killed, has failed or waits for a decision, and bytes wait for it.
+    ShipperEnded = "shipper-ended",
 }
 
 impl fmt::Display for FindingId {

@@ -78,6 +78,8 @@ pub(super) enum Role {
     Linger,
     /// Takes a hold, and ends.
     Hold,
+    /// Has the hold of a shipper.
+    Ship,
     /// Appends, and its disk does not take it.
     Sync,
     /// Appends until its own file size limit, and waits for a larger file.
@@ -107,6 +109,7 @@ impl Role {
             Self::Read => "read",
             Self::Linger => "linger",
             Self::Hold => "hold",
+            Self::Ship => "ship",
             Self::Sync => "sync",
             Self::Limited => "limited",
             Self::Dropping => "dropping",
@@ -156,6 +159,11 @@ pub fn run(args: &RoleArgs, out: &mut Output) -> Result<Exit, Failure> {
             let oldest = log.oldest()?;
             log.hold(CONSUMER, oldest)?;
             Ok(())
+        }
+        Role::Ship => {
+            let log = Log::options().open(log)?;
+            let _hold = log.hold(&format!("ship:{CONSUMER}"), log.oldest()?)?;
+            wait_for_end()
         }
         Role::Sync => sync(log),
         Role::Limited => limit().and_then(|()| fill(log, size, Afterwards::TryAgain)),

@@ -13,6 +13,7 @@ mod metadata;
 mod policy;
 mod readers;
 mod segments;
+mod shippers;
 mod writers;
 
 /// One of them. Each finding has one of its name; what has other causes that are told apart has more.
@@ -59,6 +60,7 @@ pub(super) fn all() -> Vec<&'static Incident> {
         segments::INCIDENTS,
         metadata::INCIDENTS,
         readers::INCIDENTS,
+        shippers::INCIDENTS,
         policy::INCIDENTS,
         history::INCIDENTS,
     ];
