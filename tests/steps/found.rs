@@ -7,10 +7,9 @@ use std::time::{Duration, SystemTime};
 use mmlog::{
     Damage, Distrust, Fault, FeederStopped, Finding, FindingId, FollowerStatus, Freezer, HoldStatus, Hole,
     HoleKind, InFlight, Opener, OutputFull, OutputReader, OutsideBytes, PanicRecord, Phase, PolicyState,
-    ProcessState, ReadOnly, Recovered, RemovedHeld, Rights, Seat, SegmentFlaw, Severity, ShipperState, ShipperStatus,
-    SlotWaiters, State,
-    Status, StillOpen, Thresholds, Unrecovered, Version1Flags, Waiting, Want, WhyReadOnly, WriterStatus,
-    with_log,
+    ProcessState, ReadOnly, Recovered, RemovedHeld, Rights, Seat, SegmentFlaw, Severity, ShipperState,
+    ShipperStatus, SlotWaiters, State, Status, StillOpen, Thresholds, Unrecovered, Version1Flags, Waiting,
+    Want, WhyReadOnly, WriterStatus, with_log,
 };
 
 use super::{outside, policies};

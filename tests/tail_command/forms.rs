@@ -8,9 +8,47 @@ use serde_json::{Value, json};
 use crate::cli::{Scratch, Tool, mmlogctl, slot, write_slot};
 use crate::{append, tail, watched};
 
+/// Their ids are looked at, and left out.
 fn objects(stdout: &[u8]) -> Vec<Value> {
     let lines = stdout.split_inclusive(|b| *b == b'\n');
-    lines.map(|line| serde_json::from_slice(line).unwrap()).collect()
+    let whole = |line| {
+        let mut object: Value = serde_json::from_slice(line).unwrap();
+        let id = object.as_object_mut().unwrap().remove("id").unwrap();
+        let (log, place) = id.as_str().unwrap().split_once(':').unwrap();
+        let (from, to) = (&object["position"], &object["end"]);
+        let wanted = match () {
+            () if object.get("hole").is_some() => format!("{from}-{to}:hole"),
+            () if object.get("partial").is_some() => format!("{from}-{to}"),
+            () => from.to_string(),
+        };
+        assert_eq!(place, wanted, "{object}");
+        assert!(log.len() == 32 && log.chars().all(|c| c.is_ascii_hexdigit()), "{log}");
+        object
+    };
+    lines.map(whole).collect()
+}
+
+#[test]
+fn a_line_has_an_id_that_is_the_same_again_and_no_other_line_of_any_log_has() {
+    let scratch = Scratch::new();
+    let log = scratch.file("app.log");
+    append(&log, b"1\n1\n");
+    let ids = |log: &Path| -> Vec<String> {
+        let printed = tail(log, &["-ojson"]).run().stdout;
+        let lines = printed.split(|b| *b == b'\n').filter(|line| !line.is_empty());
+        let id = |line| serde_json::from_slice::<Value>(line).unwrap()["id"].as_str().unwrap().to_owned();
+        lines.map(id).collect()
+    };
+    let first = ids(&log);
+    mmlogctl("rotate", &log).run().is_success();
+    append(&log, b"1\n");
+    let later = ids(&log);
+    assert_eq!((&later[..2], later.len()), (&first[..], 3));
+    mmlogctl("rm", &log).arg("--all").run().is_success();
+    append(&log, b"1\n");
+    let anew = ids(&log);
+    let all: std::collections::HashSet<_> = later.iter().chain(&anew).collect();
+    assert_eq!(all.len(), 4);
 }
 
 #[test]

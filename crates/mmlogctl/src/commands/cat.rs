@@ -110,7 +110,7 @@ fn print(path: &Path, args: &CatArgs, out: &mut Output) -> Result<Exit, Failure>
         Form::Text => Box::new(Plain),
     };
     let mut copier = Copier::new(args.holes, Skip::NOTHING, render);
-    copier.segment(follower.generation());
+    copier.begins(follower.log_id(), follower.generation());
     let mut sink = Printed { path, out, worst: Exit::Done };
     if copier.copy(&mut follower, Some(until), &mut sink)? == Stopped::Ordered {
         return Err(stopped(path, follower.position(), until));

@@ -43,6 +43,9 @@ pub trait Render: Send {
     /// What follows lies in the segment of this generation.
     fn segment(&mut self, _generation: u64) {}
 
+    /// What follows is of this log.
+    fn log(&mut self, _id: LogId) {}
+
     /// What is still held back, when nothing more comes, or nothing that goes on with it.
     fn rest(&mut self) -> Shown<'_> {
         Shown { bytes: &[], given: Given::Whole }
@@ -139,8 +142,9 @@ impl Copier {
         Self { holes, skip, render, buf: vec![0; READ_SIZE] }
     }
 
-    /// What follows lies in the segment of this generation.
-    pub fn segment(&mut self, generation: u64) {
+    /// What follows is of this log, and lies in the segment of this generation.
+    pub fn begins(&mut self, log: LogId, generation: u64) {
+        self.render.log(log);
         self.render.segment(generation);
     }
 

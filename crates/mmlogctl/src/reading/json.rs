@@ -7,7 +7,7 @@
 use std::path::Path;
 
 use clap::{Args, ValueEnum};
-use mmlog::{Hole, Position};
+use mmlog::{Hole, LogId, Position};
 
 use super::copy::{Given, Render, Shown};
 use crate::output::json_line;
@@ -20,7 +20,7 @@ pub enum Form {
     /// The bytes as they were appended.
     #[default]
     Text,
-    /// One JSON object for each line of the log: position, end, segment, and text or base64.
+    /// One JSON object for each line of the log: position, end, segment, id, and text or base64.
     Json,
 }
 
@@ -36,7 +36,8 @@ pub struct Formed {
         default_value_t,
         long_help = "The form of the output. `json` is one object for each line of the log, one on a line: `position` and \
         `end` (where the line begins, and where the next byte after it and its newline lies), `segment` (the \
-        generation of the file it begins in), and `text`, or `base64` where the line is not UTF-8; the newline is in \
+        generation of the file it begins in), `id` (`UUID:POSITION`, which no other line of any log has, also when it is printed \
+        again; `UUID:FROM-TO` of one without newline, with `:hole` behind it of a hole), and `text`, or `base64` where the line is not UTF-8; the newline is in \
         neither. A last line without newline is held back while following and has `\"partial\": true` when printed at \
         the end, and so has a piece of a line longer than --max-line: the next object goes on with the line; and so has what \
         is left of a line before positions that are pruned, gone or cannot be read: the next line begins behind them. With --holes say, a hole is an object with `position`, `end` and `hole`, which holds `pid` (null when \
@@ -63,6 +64,8 @@ pub struct Formed {
 pub(crate) struct JsonLines {
     /// `"log":NAME,` in front of the other keys, or nothing.
     prefix: String,
+    /// Which log it is, once that is known.
+    id: Option<String>,
     generation: u64,
     /// Bytes of a line in one object.
     most: usize,
@@ -94,7 +97,8 @@ impl JsonLines {
     /// Objects that name the log, if there is a name to give, with so many bytes of a line at most; `end` ends a line.
     pub(crate) fn new(log: Option<&Path>, most: usize, end: u8) -> Self {
         let prefix = log.map_or_else(String::new, path_prefix);
-        Self { prefix, generation: 0, most, newline: end, open: None, out: Vec::new(), ends: Vec::new() }
+        let (open, out, ends) = (None, Vec::new(), Vec::new());
+        Self { prefix, id: None, generation: 0, most, newline: end, open, out, ends }
     }
 
     /// The end of a line, newline excluded.
@@ -139,7 +143,12 @@ impl JsonLines {
 
     fn object(&mut self, start: Position, end: Position, segment: u64, bytes: &[u8], ending: Ending) {
         let prefix = &self.prefix;
-        let head = format!("{{{prefix}\"position\":{start},\"end\":{end},\"segment\":{segment},");
+        // What has no newline yet may be another line at the same place, later on.
+        let id = match ending {
+            Ending::Newline => self.id_of(&start.to_string()),
+            Ending::Missing => self.id_of(&format!("{start}-{end}")),
+        };
+        let head = format!("{{{prefix}\"position\":{start},\"end\":{end},\"segment\":{segment},{id}");
         self.put(&head);
         match str::from_utf8(bytes) {
             Ok(text) => {
@@ -154,6 +163,11 @@ impl JsonLines {
         }
         self.put(if ending == Ending::Missing { ",\"partial\":true}\n" } else { "}\n" });
         self.ends.push((self.out.len(), end));
+    }
+
+    /// The key that no other line of any log has.
+    fn id_of(&self, place: &str) -> String {
+        self.id.as_ref().map_or_else(String::new, |log| format!("\"id\":\"{log}:{place}\","))
     }
 
     fn put(&mut self, object: &str) {
@@ -193,17 +207,22 @@ impl Render for JsonLines {
 
     fn hole(&mut self, at: Position, len: u64, hole: &Hole) -> Option<&[u8]> {
         self.out.clear();
+        let id = self.id_of(&format!("{at}-{}:hole", at + len));
         let Self { prefix, .. } = self;
         let pid = if hole.pid == 0 { "null".to_owned() } else { hole.pid.to_string() };
         let (end, command, kind) = (at + len, quoted(&hole.command), quoted(&hole.kind.to_string()));
         let who = format!("{{\"pid\":{pid},\"command\":{command},\"kind\":{kind}}}");
-        let object = format!("{{{prefix}\"position\":{at},\"end\":{end},\"hole\":{who}}}\n");
+        let object = format!("{{{prefix}\"position\":{at},\"end\":{end},{id}\"hole\":{who}}}\n");
         self.put(&object);
         Some(&self.out)
     }
 
     fn segment(&mut self, generation: u64) {
         self.generation = generation;
+    }
+
+    fn log(&mut self, id: LogId) {
+        self.id = Some(id.uuid.iter().map(|byte| format!("{byte:02x}")).collect());
     }
 
     fn rest(&mut self) -> Shown<'_> {

@@ -76,7 +76,7 @@ impl OneLog {
         keep_seen(&follower);
         let mut copier = Copier::new(plan.holes, skip, plan.render(index));
         if plan.form.output == Form::Json {
-            copier.segment(follower.generation());
+            copier.begins(follower.log_id(), follower.generation());
         }
         let one =
             Self { index, id: follower.log_id(), log, follower, copier, present, damage: Damage::default() };

@@ -44,7 +44,11 @@ pub(super) const INCIDENTS: &[Incident] = &[
         stage: |stage| {
             shipper(stage)?;
             stage.end_actors();
-            says(stage, ShipperState::Decide, "the log has no bytes 0 to 4096 any more; --accept-gap announces the gap")?;
+            says(
+                stage,
+                ShipperState::Decide,
+                "the log has no bytes 0 to 4096 any more; --accept-gap announces the gap",
+            )?;
             Ok(None)
         },
         command: "mmlogctl prune --forget ship:rehearsal {log}",
