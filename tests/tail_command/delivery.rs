@@ -108,8 +108,12 @@ fn the_place_is_what_a_living_reader_has_taken() {
     running.end().is_success();
     let mut json = scene.tail(&["-F", "--from=0", "-ojson"]);
     append(&scene.log, b"one\ntwo\n");
-    let all = b"{\"position\":400000,\"end\":400004,\"segment\":0,\"text\":\"one\"}\n{\"posi";
-    assert_eq!(read(&mut json, all.len()), all);
+    let log = mmlog::Observer::open(&scene.log, &mmlog::Log::options()).unwrap().look().unwrap().id;
+    let id = format!("{}:400000", log.to_string().replace('-', ""));
+    let all = format!(
+        "{{\"position\":400000,\"end\":400004,\"segment\":0,\"id\":\"{id}\",\"text\":\"one\"}}\n{{\"posi"
+    );
+    assert_eq!(String::from_utf8(read(&mut json, all.len())).unwrap(), all);
     wait_for("the place behind the last whole object", || {
         (position_in(&scene.place) == 400_004).then_some(())
     });

@@ -71,13 +71,15 @@ fn says(stage: &Stage<'_>, state: ShipperState, why: &str) -> Done {
         state,
         why: why.to_owned(),
         since: said.checked_sub(Duration::from_secs(240)),
-        acked: Some(if state == ShipperState::Shipping { stage.look()?.cursor } else { 0 }),
+        acked: Some(if state == ShipperState::Ended { stage.look()?.cursor } else { 0 }),
         said: Some(said),
         ..ShipperStatus::default()
     };
     Ok(fs::write(shipper_file(&stage.log, CONSUMER), status.text(1))?)
 }
 
+/// All is shipped then, and the shipper of a rehearsal ends.
 fn is_reached(stage: &mut Stage<'_>) -> Done {
-    says(stage, ShipperState::Shipping, "")
+    stage.end_actors();
+    says(stage, ShipperState::Ended, "")
 }
