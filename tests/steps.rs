@@ -10,6 +10,8 @@ mod found;
 mod outside;
 #[path = "steps/policies.rs"]
 mod policies;
+#[path = "steps/shippers.rs"]
+mod shippers;
 
 use std::collections::HashSet;
 use std::fs;

@@ -7,12 +7,13 @@ use std::time::{Duration, SystemTime};
 use mmlog::{
     Damage, Distrust, Fault, FeederStopped, Finding, FindingId, FollowerStatus, Freezer, HoldStatus, Hole,
     HoleKind, InFlight, Opener, OutputFull, OutputReader, OutsideBytes, PanicRecord, Phase, PolicyState,
-    ProcessState, ReadOnly, Recovered, RemovedHeld, Rights, Seat, SegmentFlaw, Severity, ShipperState,
-    ShipperStatus, SlotWaiters, State, Status, StillOpen, Thresholds, Unrecovered, Version1Flags, Waiting,
-    Want, WhyReadOnly, WriterStatus, with_log,
+    ProcessState, ReadOnly, Recovered, RemovedHeld, Rights, Seat, SegmentFlaw, Severity, SlotWaiters, State,
+    Status, StillOpen, Thresholds, Unrecovered, Version1Flags, Waiting, Want, WhyReadOnly, WriterStatus,
+    with_log,
 };
 
-use super::{outside, policies};
+use super::shippers::hold;
+use super::{outside, policies, shippers};
 
 const HERE: Seat = Seat { namespace: None, pid: Some(4312), uid: None };
 const PROCESSES: [ProcessState; 8] = [
@@ -181,12 +182,8 @@ pub(crate) fn of(id: FindingId, well: &Status, groups: &Path) -> Vec<Finding> {
                 });
             }
         }
-        FindingId::SinkAway => shipping(&mut with, &[ShipperState::Away]),
-        FindingId::SinkRefuses => shipping(&mut with, &[ShipperState::Denied]),
-        FindingId::ShipperEnded => {
-            shipping(&mut with, &[ShipperState::Decide, ShipperState::Failed]);
-            let killed = || HoldStatus { process: ProcessState::Gone, ..shipped(ShipperState::Shipping) };
-            with(&|s| (s.cursor, s.holds) = (1 << 30, vec![killed()]));
+        FindingId::SinkAway | FindingId::SinkRefuses | FindingId::ShipperEnded => {
+            shippers::all(id, &mut with)
         }
         FindingId::ReaderBehind => by_all(&mut with, groups, &|s, w| {
             s.cursor = 1 << 40;
@@ -288,7 +285,7 @@ fn in_flight() -> InFlight {
     InFlight { phase: Phase::Copying, start: 4, end: 12, for_at_least: Duration::from_secs(192) }
 }
 
-fn writer() -> WriterStatus {
+pub(super) fn writer() -> WriterStatus {
     WriterStatus {
         slot: 0,
         pid: 4312,
@@ -327,40 +324,6 @@ fn waits(want: Want, errno: i32, seconds: u64) -> WriterStatus {
     let since = now - Duration::from_secs(seconds);
     let waiting = Waiting { want, errno, len: 57_344, dropped: None, since, tried: now, seen: now };
     WriterStatus { waiting: Some(waiting), ..writer() }
-}
-
-fn hold(w: &WriterStatus) -> HoldStatus {
-    HoldStatus {
-        name: "the `night` shift's\n".to_owned(),
-        position: 0,
-        pid: w.pid,
-        seat: w.seat,
-        command_line: w.command_line.clone(),
-        process: w.process,
-        not_run_for: None,
-        frozen_by: w.frozen_by.clone(),
-        stuck_in: w.stuck_in.clone(),
-        since: None,
-        last_seen: None,
-        moved: None,
-        stands_for: None,
-        reader: None,
-        shipper: None,
-    }
-}
-
-/// Of shippers that are at each of these, and say so with words that are nobody's commands.
-fn shipping(with: With<'_>, states: &[ShipperState]) {
-    for state in states {
-        with(&|s| (s.cursor, s.holds) = (1 << 30, vec![shipped(*state)]));
-    }
-}
-
-fn shipped(state: ShipperState) -> HoldStatus {
-    let (sink, why) = ("nats://n`1`/logs".to_owned(), "it's `rm -rf /`".to_owned());
-    let since = SystemTime::now().checked_sub(Duration::from_secs(600));
-    let ship = ShipperStatus { sink, why, state, since, acked: Some(0), ..ShipperStatus::default() };
-    HoldStatus { name: "ship:it's `x`".to_owned(), shipper: Some(ship), ..hold(&writer()) }
 }
 
 fn follower(w: &WriterStatus) -> FollowerStatus {
