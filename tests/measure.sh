@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Measures what the README claims, on this machine: medians of interleaved runs. Not part of the tests.
-#   tests/measure.sh throughput [ROUNDS] | pipes [ROUNDS] | latency [LINES] | idle [SECONDS] | chunk [ROUNDS] | sync [ROUNDS] | rotation [SECONDS] | bounded [SECONDS [ROUNDS]] | grep [ROUNDS] | since [GIB] | frame
+#   tests/measure.sh throughput [ROUNDS] | pipes [ROUNDS] | latency [LINES] | idle [SECONDS] | chunk [ROUNDS] | sync [ROUNDS] | rotation [SECONDS] | bounded [SECONDS [ROUNDS]] | grep [ROUNDS] | since [GIB] | ship [ROUNDS] | frame
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 cargo build --quiet --release --manifest-path "$root/Cargo.toml" --bins --examples --workspace
@@ -201,6 +201,60 @@ since() {
     echo "cat $args: $(awk -v s="$(median < t.since)" 'BEGIN {printf "%.1f", s * 1e3}') ms, $(wc -l < out) lines, $(wc -c < out) bytes"
     rm t.since
   done
+}
+
+# One log of a GiB, behind, to one server on loopback, beside a client alone with the same fence: MB/s, medians of interleaved rounds.
+# Servers are those of PATH, or NATS as NATS_SERVER says.
+ship() {
+  local rounds=${1:-3} mb=1000 kind unit n
+  cargo build --quiet --release --manifest-path "$root/Cargo.toml" -p mmlog-ship --features all --bins --example raw
+  seq -f '%019.0f a line of a log, of some length, as they are' 15000000 | head -c $((mb * 1000000)) | "$bin/mmlogctl" append s.log
+  sync
+  for n in $(seq "$rounds"); do
+    for kind in nats nats-sync redis; do
+      for unit in 65536 524288; do
+        shipped_once "$kind" "$unit" ship >> "s.$kind.$unit.ship"
+        shipped_once "$kind" "$unit" raw >> "s.$kind.$unit.raw"
+      done
+    done
+  done
+  for kind in nats nats-sync redis; do
+    for unit in 65536 524288; do
+      awk -v mb="$mb" -v s="$(median < "s.$kind.$unit.ship")" -v r="$(median < "s.$kind.$unit.raw")" -v k="$kind" -v u="$unit" \
+        'BEGIN {printf "%s, units of %d KiB: ship %.0f MB/s, raw client %.0f MB/s: %.2f of it\n", k, u / 1024, mb / s, mb / r, r / s}'
+    done
+  done
+}
+
+# KIND UNIT WHO: seconds until a server that has nothing has all of it.
+shipped_once() {
+  local kind=$1 unit=$2 who=$3 port=$((20000 + RANDOM % 10000)) begun server to raw
+  rm -rf store s.log.mmlog-ship-*
+  mkdir store
+  case $kind in
+    redis)
+      redis-server --bind 127.0.0.1 --port $port --dir store --appendonly yes --save '' >server.out 2>&1 & server=$!
+      to=redis://127.0.0.1:$port/logs raw="redis redis://127.0.0.1:$port/ logs"
+      ;;
+    *)
+      printf 'listen: 127.0.0.1:%s\njetstream { store_dir: "%s/store"%s }\n' $port "$work" "$([ "$kind" = nats ] || printf ', sync_interval: always')" > conf
+      "${NATS_SERVER:-nats-server}" -c conf >server.out 2>&1 & server=$!
+      to="nats://127.0.0.1:$port/logs?create=1" raw="nats 127.0.0.1:$port logs"
+      ;;
+  esac
+  until (: < /dev/tcp/127.0.0.1/$port) 2>/dev/null; do sleep 0.05; done
+  sleep 0.2
+  begun=$(date +%s%N)
+  if [ "$who" = ship ]; then
+    "$bin/mmlogctl-ship" ship s.log --to "$to" --unit "$unit" --until-now --name m 2>ship.out || cat ship.out >&2
+  else
+    # Words of their own.
+    # shellcheck disable=SC2086
+    "$bin/examples/raw" $raw "$unit" $((mb * 1000000)) >/dev/null
+  fi
+  awk -v ns=$(($(date +%s%N) - begun)) 'BEGIN {printf "%.3f\n", ns / 1e9}'
+  kill $server; wait $server 2>/dev/null || :
+  "$bin/mmlogctl" prune --forget ship:m s.log >/dev/null 2>&1 || :
 }
 
 # A frame of inspect, of a log with 99 writers in trouble, 256 followers and 1024 holes.
