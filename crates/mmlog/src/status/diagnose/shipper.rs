@@ -21,42 +21,32 @@ impl Status {
         match ship.state {
             _ if lag == 0 => None,
             _ if ended || killed => Some(self.shipper_ended(hold, ship, lag, time)),
-            ShipperState::Denied => Some(self.sink_refuses(hold, ship, lag, time)),
-            ShipperState::Away if time >= AWAY => Some(self.sink_away(hold, ship, lag, time)),
+            ShipperState::Denied => Some(self.no_sink(hold, ship, lag, time)),
+            ShipperState::Away if time >= AWAY => Some(self.no_sink(hold, ship, lag, time)),
             _ => None,
         }
     }
 
-    fn sink_away(&self, hold: &HoldStatus, ship: &ShipperStatus, lag: u64, time: Duration) -> Finding {
+    fn no_sink(&self, hold: &HoldStatus, ship: &ShipperStatus, lag: u64, time: Duration) -> Finding {
+        let (is, mend, id, made): (_, _, _, fn(_, _, _, _) -> _) = match ship.state {
+            ShipperState::Denied => (
+                "does not let it in,",
+                "mend its user, its secret or the certificate, which are read again at each try",
+                FindingId::SinkRefuses,
+                critical,
+            ),
+            _ => ("is away", "see that it runs and is reached from here", FindingId::SinkAway, warning),
+        };
         let sentence = format!(
-            "the sink of {}, {}, is away for {}: {}; {} wait for it, and are kept",
+            "the sink of {}, {}, {is} for {}: {}; {} wait for it, and are kept",
             hold.name,
             plain(&ship.sink),
             lasting(time),
             plain(&ship.why),
             size(lag)
         );
-        let next = format!(
-            "see that it runs and is reached from here; {} shows what is kept meanwhile",
-            self.command("segments")
-        );
-        warning(FindingId::SinkAway, State::Warning, sentence, next).at(hold.seat)
-    }
-
-    fn sink_refuses(&self, hold: &HoldStatus, ship: &ShipperStatus, lag: u64, time: Duration) -> Finding {
-        let sentence = format!(
-            "the sink of {}, {}, does not let it in, for {}: {}; {} wait for it, and are kept",
-            hold.name,
-            plain(&ship.sink),
-            lasting(time),
-            plain(&ship.why),
-            size(lag)
-        );
-        let next = format!(
-            "mend its user, its secret or the certificate, which are read again at each try; {} shows what is kept meanwhile",
-            self.command("segments")
-        );
-        critical(FindingId::SinkRefuses, State::Warning, sentence, next).at(hold.seat)
+        let next = format!("{mend}; {} shows what is kept meanwhile", self.command("segments"));
+        made(id, State::Warning, sentence, next).at(hold.seat)
     }
 
     fn shipper_ended(&self, hold: &HoldStatus, ship: &ShipperStatus, lag: u64, time: Duration) -> Finding {

@@ -15,10 +15,8 @@ const ITEM: usize = 4;
 /// What a shipper is at: `nats://n1/logs has all but 12.4 MiB, for 3 s`.
 pub(crate) fn shipper(s: &ShipperStatus, cursor: u64) -> String {
     let lag = s.acked.map(|acked| cursor.saturating_sub(acked));
-    let since = s.since.and_then(|at| at.elapsed().ok()).map_or_else(String::new, |time| {
-        let time = units::lasting(time);
-        if s.state == ShipperState::Shipping { String::new() } else { format!(" for {time}") }
-    });
+    let time = s.since.and_then(|at| at.elapsed().ok());
+    let since = time.map_or_else(String::new, |time| format!(" for {}", units::lasting(time)));
     let why = if s.why.is_empty() { String::new() } else { format!(": {}", s.why) };
     let had = match lag {
         None => "has acknowledged nothing".to_owned(),
