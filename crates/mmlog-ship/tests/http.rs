@@ -17,6 +17,8 @@ mod stage;
 mod storm;
 #[path = "stage/weather.rs"]
 mod weather;
+#[path = "stage/web.rs"]
+mod web;
 
 use std::collections::BTreeMap;
 use std::fs;

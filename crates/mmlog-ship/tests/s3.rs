@@ -20,6 +20,8 @@ mod stage;
 mod troubles;
 #[path = "stage/weather.rs"]
 mod weather;
+#[path = "stage/web.rs"]
+mod web;
 
 use std::collections::BTreeMap;
 use std::fs;

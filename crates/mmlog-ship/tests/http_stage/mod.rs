@@ -10,6 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::web::{Head, head};
+
 mod parsed;
 
 pub(crate) use parsed::Record;
@@ -221,22 +223,8 @@ impl Server {
 
     /// The next request, where it is not too long.
     fn read(&self, stream: &mut TcpStream) -> Option<Request> {
-        let (mut head, mut byte) = (Vec::new(), [0]);
-        while !head.ends_with(b"\r\n\r\n") {
-            if stream.read(&mut byte).ok()? == 0 {
-                return None;
-            }
-            head.push(byte[0]);
-        }
-        let head = String::from_utf8(head).ok()?;
-        let mut lines = head.lines();
-        let mut words = lines.next()?.split(' ');
-        assert_eq!(words.next()?, "POST");
-        let target = words.next()?.to_owned();
-        let headers: BTreeMap<String, String> = lines
-            .filter_map(|line| line.split_once(':'))
-            .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
-            .collect();
+        let Head { method, target, headers } = head(stream)?;
+        assert_eq!(method, "POST");
         let len: usize = headers["content-length"].parse().unwrap();
         if self.state.lock().unwrap().most.is_some_and(|most| len > most) {
             // It says so, and reads nothing of it.

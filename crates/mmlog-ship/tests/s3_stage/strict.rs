@@ -10,6 +10,7 @@ use std::thread;
 use sha2::{Digest as _, Sha256};
 
 use crate::common::Random;
+use crate::web::{Head, head};
 
 /// How a request is answered that is not answered well.
 #[derive(Clone, Debug)]
@@ -323,21 +324,7 @@ fn error(code: &str) -> Vec<u8> {
 }
 
 fn read(stream: &mut TcpStream) -> Option<Request> {
-    let (mut head, mut byte) = (Vec::new(), [0]);
-    while !head.ends_with(b"\r\n\r\n") {
-        if stream.read(&mut byte).ok()? == 0 {
-            return None;
-        }
-        head.push(byte[0]);
-    }
-    let head = String::from_utf8(head).ok()?;
-    let mut lines = head.lines();
-    let mut words = lines.next()?.split(' ');
-    let (method, target) = (words.next()?.to_owned(), words.next()?.to_owned());
-    let headers: BTreeMap<String, String> = lines
-        .filter_map(|line| line.split_once(':'))
-        .map(|(name, value)| (name.to_lowercase(), value.trim().to_owned()))
-        .collect();
+    let Head { method, target, headers } = head(stream)?;
     let mut body = vec![0; headers.get("content-length").map_or(0, |len| len.parse().unwrap())];
     stream.read_exact(&mut body).ok()?;
     let (path, query) = target.split_once('?').unwrap_or((&target, ""));
