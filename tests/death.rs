@@ -13,7 +13,7 @@ use std::time::Duration;
 
 use common::surgeon::{COPYING, CURSOR, FILE_SIZE, GATE_AT, JOURNAL, LIMIT, RESERVING, Surgeon, WAITING};
 use common::{Actor, Random, log_path, message, parameter, parse, scene};
-use mmlog::{Fault, HoleKind, Log, Next, Observer, Options, Phase, ProcessState, Start, State};
+use mmlog::{Fault, HoleKind, Log, Next, Observer, Options, Phase, ProcessState, Rotation, Start, State};
 
 #[test]
 fn role() {
@@ -22,7 +22,24 @@ fn role() {
         ("follower", common::follower),
         ("bystander", bystander),
         ("trimmer", trimmer),
+        ("closes a gate", closes_a_gate),
     ]);
+}
+
+/// Trims or rotates, and somebody who has seen the gate open reserves when it is closed.
+fn closes_a_gate() {
+    #[cfg(debug_assertions)]
+    mmlog::crash::set_hook(|point| {
+        if point == "gate:announced" {
+            Surgeon::new(&log_path()).append_in_flight(6, WAITING, 122);
+        }
+    });
+    let log = options().open(log_path()).unwrap();
+    if parameter("ROTATES") {
+        log.rotate(&Rotation::default()).unwrap();
+    } else {
+        log.trim(Duration::from_secs(5)).unwrap();
+    }
 }
 
 /// Appends until it is killed, and says each number that was acknowledged.
@@ -316,5 +333,24 @@ fn growing_notes_no_hole_where_a_live_writer_waits_or_may_have_a_range() {
         late.append(b"two\n").unwrap();
         assert_eq!(other.status().unwrap().holes, []);
         Surgeon::new(&scene.log).set_pending(0, 0, 0);
+    }
+}
+
+/// The gate's place is the log's end then, whatever was reserved behind it meanwhile, also where the file has to grow first.
+#[test]
+fn what_is_reserved_behind_a_closed_gate_keeps_no_trim_and_no_rotation_from_its_end() {
+    for rotates in [false, true] {
+        let scene = scene();
+        let log = options().open_or_create(&scene.log).unwrap();
+        let mut writer = log.writer().unwrap();
+        writer.append(b"one\n").unwrap();
+        // Behind the file's end: it has to grow while the gate is closed.
+        Surgeon::new(&scene.log).append_in_flight(5, WAITING, 100_000);
+        let parameters = [("LOG", scene.log.display().to_string()), ("ROTATES", rotates.to_string())];
+        Actor::new("closes a gate", &parameters).finish();
+        assert_eq!(Surgeon::new(&scene.log).pending(5), 0);
+        writer.append(b"two\n").unwrap();
+        let bytes = [b"one\n".as_slice(), b"two\n"].concat();
+        assert_eq!(common::rest(&mut log.follow(Start::Oldest).unwrap()), bytes);
     }
 }

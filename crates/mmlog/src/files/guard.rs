@@ -11,6 +11,7 @@ use std::sync::{Arc, MutexGuard};
 use nix::libc;
 
 use super::Files;
+use super::believed::Believed;
 use super::boot::{Boot, Quiet, Quieted};
 use super::content::extent;
 use super::meta::page_size;
@@ -49,17 +50,8 @@ pub(crate) struct LogLock<'a> {
     pub(super) files: &'a Files,
     pub(super) segment: Arc<Segment>,
     /// What the header said when it was checked; `None` in repair, which believes nothing of it.
-    believed: Cell<Option<Believed>>,
+    pub(super) believed: Cell<Option<Believed>>,
     _in_process: MutexGuard<'a, ()>,
-}
-
-/// Words that only the owner of the lock changes, and the cursor, which only grows. Others can spoil them at any time
-/// (a copy over the metadata, a punched page), so they are compared before anything is done to the data file.
-#[derive(Clone, Copy, PartialEq, Eq)]
-struct Believed {
-    base: u64,
-    file_size: u64,
-    cursor: u64,
 }
 
 impl Drop for LogLock<'_> {
@@ -220,44 +212,6 @@ impl LogLock<'_> {
         if end > file_size {
             return Err(Fault::OutOfRange { field: "file_size", value: file_size, min: end, max: len });
         }
-        Ok(())
-    }
-
-    pub(super) fn believe(&self, file_size: u64) {
-        let control = self.control();
-        self.believed.set(Some(Believed { base: control.base(), file_size, cursor: control.look().start }));
-    }
-
-    /// The header says what it said. `end`: where the log is about to be cut.
-    pub(super) fn still_believed(&self, end: Option<u64>) -> Result<(), Fault> {
-        self.files.intact()?;
-        let Some(seen) = self.believed.get() else { return Ok(()) };
-        let control = self.control();
-        let out = |field, value, min, max| Err(Fault::OutOfRange { field, value, min, max });
-        let recorded = self.files.meta.header().identity.inode.load(Ordering::Relaxed);
-        if recorded != self.segment.inode() {
-            return Err(Fault::Foreign { recorded, found: self.segment.inode() });
-        }
-        if control.base() != seen.base {
-            return out("base", control.base(), seen.base, seen.base);
-        }
-        if control.file_size() != seen.file_size {
-            return out("file_size", control.file_size(), seen.file_size, seen.file_size);
-        }
-        let cursor = end.unwrap_or(control.look().start);
-        if cursor < seen.cursor { out("cursor", cursor, seen.cursor, POSITION_END - 1) } else { Ok(()) }
-    }
-
-    fn publish_size(&self, file_size: u64) -> Result<(), Fault> {
-        let Some(seen) = self.believed.get() else {
-            self.control().publish_size(file_size);
-            return Ok(());
-        };
-        if !self.control().exchange_size(seen.file_size, file_size) {
-            let value = self.control().file_size();
-            return Err(Fault::OutOfRange { field: "file_size", value, min: seen.file_size, max: file_size });
-        }
-        self.believe(file_size);
         Ok(())
     }
 

@@ -5,6 +5,7 @@
 pub(crate) mod absent;
 mod age;
 pub(crate) mod behind;
+mod believed;
 pub(crate) mod boot;
 mod chain;
 #[cfg(feature = "compressed")]

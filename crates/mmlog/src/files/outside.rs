@@ -209,7 +209,7 @@ impl LogLock<'_> {
             let value = control.file_size();
             return Err(Fault::OutOfRange { field: "file_size", value, min: seen, max: file_size });
         }
-        self.believe(file_size);
+        self.now_believed(file_size);
         Ok(())
     }
 }
