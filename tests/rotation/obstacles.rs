@@ -184,3 +184,37 @@ fn a_cursor_set_back_below_the_segment_is_an_error_of_each_append() {
     surgeon.set(CURSOR, cursor);
     writer.append(b"as before\n").unwrap();
 }
+
+/// As whoever removes a log, adopts one or finds it on another mount has a lease, to learn who has the file open.
+#[test]
+fn a_writer_waits_for_who_has_a_lease_on_the_new_data_file_for_a_moment() {
+    use std::os::fd::AsRawFd as _;
+
+    use nix::libc::{F_GETLEASE, F_RDLCK, F_SETLEASE, F_UNLCK, SIGURG, fcntl};
+    // Of <fcntl.h>, for Linux.
+    const F_SETSIG: i32 = 10;
+    let scene = scene();
+    let log = options().open_or_create(&scene.log).unwrap();
+    let mut writer = log.writer().unwrap();
+    writer.append(b"before\n").unwrap();
+    let tool = env!("CARGO_BIN_EXE_mmlogctl");
+    assert!(Command::new(tool).arg("rotate").arg(&scene.log).status().unwrap().success());
+    let leased = fs::File::open(&scene.log).unwrap();
+    let call = |command, argument: i32| {
+        // SAFETY: fcntl with an integer argument touches no memory.
+        #[allow(unsafe_code, reason = "nix has no F_SETLEASE")]
+        let answer = unsafe { fcntl(leased.as_raw_fd(), command, argument) };
+        assert!(answer >= 0, "{}", std::io::Error::last_os_error());
+        answer
+    };
+    call(F_SETSIG, SIGURG);
+    call(F_SETLEASE, F_RDLCK);
+    std::thread::scope(|scope| {
+        let appends = scope.spawn(|| writer.append(b"after\n").map(drop));
+        // It is asked to give it up: somebody has tried to open the file.
+        common::until("who opens the file", || (call(F_GETLEASE, 0) != F_RDLCK).then_some(()));
+        call(F_SETLEASE, F_UNLCK);
+        appends.join().unwrap().unwrap();
+    });
+    assert_eq!(committed(&scene.log), b"before\nafter\n");
+}

@@ -18,13 +18,13 @@ use std::io::{self, Read as _};
 use std::ops::RangeBounds;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use super::{Trust, chain};
 use crate::codec::{self, Peek};
 use crate::deadline::Waits;
 use crate::error::{Blocker, Fault, quoted, set_aside, shown};
 use crate::names::{Compression, SegmentName};
+use crate::sys::fs::LEASED;
 use crate::sys::place::{Access, Found, Part, Place};
 use crate::sys::process;
 
@@ -130,9 +130,6 @@ impl Listing {
     }
 }
 
-/// How often a segment is looked at that is leased, and how long in between.
-const LOOKS: u32 = 200;
-const MOMENT: Duration = Duration::from_millis(1);
 /// Bytes of a compressed segment that are decoded at a time.
 const PIECE: usize = 256 << 10;
 
@@ -163,22 +160,14 @@ impl Unseen {
 impl Named {
     /// Opens it; `None` when the name is gone. An error when what has it now is not the log's.
     pub(crate) fn open(&self, access: Access) -> Result<Option<File>, Fault> {
-        let mut leased = 0;
-        let file = loop {
-            match self.dir.place.open_named(&self.name, access) {
-                Ok(file) => break file,
-                Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
-                // By who removes it, for the moment in which he asks whether somebody has it open.
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock && leased < LOOKS => {
-                    leased += 1;
-                    std::thread::sleep(MOMENT);
-                }
-                Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
-                    let blocker = Blocker::unknown("a lease on a final segment (to remove it)");
-                    return Err(Fault::Stalled { blocker, waited: MOMENT * LOOKS });
-                }
-                Err(e) => return Err(Fault::io("open a final segment")(e)),
+        let file = match self.dir.place.open_named(&self.name, access) {
+            Ok(file) => file,
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => {
+                let blocker = Blocker::unknown("a lease on a final segment (to remove it)");
+                return Err(Fault::Stalled { blocker, waited: LEASED });
             }
+            Err(e) => return Err(Fault::io("open a final segment")(e)),
         };
         let found = Found::by(&file).map_err(Fault::io("stat a final segment"))?;
         self.dir.admit(&found).map_err(|stranger| self.refused(stranger))?;

@@ -7,11 +7,12 @@ use std::io;
 use std::ops::Range;
 use std::os::fd::{AsFd, AsRawFd as _, OwnedFd};
 use std::os::unix::fs::MetadataExt;
+use std::time::{Duration, Instant};
 
 use nix::libc;
 use nix::sys::statfs::{self, FsType};
 use rustix::fs::AtFlags;
-use rustix::io::fcntl_dupfd_cloexec;
+use rustix::io::{Errno, fcntl_dupfd_cloexec};
 
 use crate::error::Fault;
 
@@ -144,6 +145,24 @@ pub(crate) fn touch(file: &File) -> io::Result<()> {
 pub(crate) fn beyond_streams(fd: OwnedFd) -> io::Result<OwnedFd> {
     const FIRST: i32 = 3;
     if fd.as_raw_fd() >= FIRST { Ok(fd) } else { Ok(fcntl_dupfd_cloexec(fd, FIRST)?) }
+}
+
+/// How long a lease is waited for.
+pub(crate) const LEASED: Duration = Duration::from_millis(200);
+
+/// What `open` gives, which does not wait for leases itself. Whoever wants to know who has a file open (to adopt it, to remove it, to
+/// take it for the log's on another mount) has a lease for a moment; `WouldBlock` where somebody has one for longer.
+pub(crate) fn past_leases(mut open: impl FnMut() -> rustix::io::Result<OwnedFd>) -> io::Result<OwnedFd> {
+    let mut begun = None;
+    loop {
+        match open() {
+            Err(Errno::INTR) => {}
+            Err(Errno::AGAIN) if begun.get_or_insert_with(Instant::now).elapsed() < LEASED => {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            opened => return Ok(opened?),
+        }
+    }
 }
 
 /// How many inodes a file with two names takes at most: in tmpfs each name has one.
@@ -351,7 +370,7 @@ fn attributes(file: &File) -> io::Result<BTreeMap<CString, Vec<u8>>> {
 pub(crate) fn fdatasync(file: impl AsFd) -> io::Result<()> {
     loop {
         match rustix::fs::fdatasync(&file) {
-            Err(rustix::io::Errno::INTR) => {}
+            Err(Errno::INTR) => {}
             done => return Ok(done?),
         }
     }

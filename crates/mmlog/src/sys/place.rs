@@ -323,7 +323,8 @@ impl Place {
         }
     }
 
-    /// Opens a file: never follows a link, never blocks on a FIFO or a lease, never becomes a terminal.
+    /// Opens a file: never follows a link, never blocks on a FIFO, never becomes a terminal; waits for a lease no longer than
+    /// [`fs::past_leases`].
     pub(crate) fn open(&self, part: Part, access: Access) -> io::Result<File> {
         self.open_named(self.name(part), access)
     }
@@ -337,13 +338,8 @@ impl Place {
             Access::Create(mode) => (OFlags::RDWR | OFlags::CREATE, mode),
             Access::New(mode) => (OFlags::RDWR | OFlags::CREATE | OFlags::EXCL, mode),
         };
-        loop {
-            match openat(&self.directory, name, common | flags, Mode::from_raw_mode(mode)) {
-                Ok(fd) => return Ok(fs::beyond_streams(fd)?.into()),
-                Err(Errno::INTR) => {}
-                Err(e) => return Err(e.into()),
-            }
-        }
+        let open = || openat(&self.directory, name, common | flags, Mode::from_raw_mode(mode));
+        Ok(fs::beyond_streams(fs::past_leases(open)?)?.into())
     }
 
     /// What has that name now, `None` for nothing.

@@ -67,16 +67,17 @@ impl Findings {
                 continue;
             }
             let rest = content.get(at, (to - at) as usize);
-            if rest.first().is_none_or(|&byte| byte == 0) || content.in_hole(at, at + 1) {
-                at += 1;
+            // Before NULs are passed over: its first bytes may be some.
+            if let Some(whole) = promise.unnoted.iter().find(|message| rest.starts_with(message)) {
+                at += whole.len() as u64;
                 continue;
             }
-            let Some(whole) = promise.unnoted.iter().find(|message| rest.starts_with(message)) else {
+            if rest.first().is_some_and(|&byte| byte != 0) && !content.in_hole(at, at + 1) {
                 let found = &rest[..rest.len().min(16)];
                 self.0.push(format!("{who}: torn bytes at {at} in the gap [{from}, {to}): {found:02x?}"));
                 return;
-            };
-            at += whole.len() as u64;
+            }
+            at += 1;
         }
     }
 }
