@@ -249,7 +249,6 @@ const WAITS: [(&str, &str, &str); 27] = [
     ("files/writers.rs", "claim", "deadline.check("),
     ("files/behind.rs", "silent_holder", "over.is_over()"),
     ("files/open.rs", "pause", "self.deadline.check("),
-    ("files/segment_dir.rs", "open", "leased < LOOKS"),
     ("files/segments.rs", "open_current", "looks < LOOKS"),
     ("files/turn.rs", "maintenance", "deadline.check("),
     ("files/turn.rs", "wait_for", "deadline.check("),
@@ -263,6 +262,7 @@ const WAITS: [(&str, &str, &str); 27] = [
     ("status/segments.rs", "data_file", "looks == LOOKS"),
     // Another thread of this process opens or closes a descriptor, or forks.
     ("sys/fork.rs", "enter", "BUSY"),
+    ("sys/fs.rs", "past_leases", "< LEASED"),
     ("sys/futex.rs", "wait", "timeout"),
     // Gives its turn away once.
     ("sys/last_run.rs", "now_on", "last_ran("),
