@@ -231,11 +231,13 @@ fn what_was_pruned_before_it_was_shipped_needs_a_person_and_is_a_gap() {
     stage.rotate();
     stage.ship_to(&server, &[]).is(0, "");
     let taken = stage.lines(100, 200);
-    stage.rotate();
+    let segment = stage.rotate();
     // The hold keeps it, until somebody ends that.
     stage.open().prune(&Retention::default().keep(0)).unwrap();
+    assert!(segment.exists(), "what the store has not got was pruned");
     stage.open().forget("ship:s3-bucket").unwrap();
     stage.open().prune(&Retention::default().keep(0)).unwrap();
+    assert!(!segment.exists());
     let last = stage.lines(200, 300);
     stage.rotate();
     let (from, to) = (first.len(), first.len() + taken.len());

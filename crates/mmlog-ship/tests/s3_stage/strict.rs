@@ -104,6 +104,15 @@ impl Strict {
         *self.state.lock().unwrap() = State { has_no_bucket: true, ..State::default() };
     }
 
+    /// As if so many uploads of that key had been begun, and left.
+    pub(crate) fn leave_uploads(&self, key: &str, count: u64) {
+        let mut state = self.state.lock().unwrap();
+        for n in 0..count {
+            let upload = Upload { key: key.to_owned(), ..Upload::default() };
+            state.uploads.insert(format!("{key}&{n}"), upload);
+        }
+    }
+
     pub(crate) fn uploads(&self) -> usize {
         self.state.lock().unwrap().uploads.len()
     }
@@ -253,16 +262,20 @@ impl State {
         answer
     }
 
+    /// One at a time.
     fn list_uploads(&self, request: &Request) -> Answer {
-        let prefix = &request.query["prefix"];
-        let found = self.uploads.iter().filter(|(_, upload)| upload.key.starts_with(prefix.as_str()));
-        let found: String = found
-            .map(|(id, upload)| {
-                let id = id.replace('&', "&amp;");
-                format!("<Upload><Key>{}</Key><UploadId>{id}</UploadId></Upload>", upload.key)
-            })
-            .collect();
-        (200, vec![], format!("<R>{found}</R>").into_bytes())
+        let of = |name: &str| request.query.get(name).cloned().unwrap_or_default();
+        let (prefix, behind) = (of("prefix"), (of("key-marker"), of("upload-id-marker")));
+        let mut found: Vec<_> =
+            self.uploads.iter().map(|(id, upload)| (upload.key.clone(), id.clone())).collect();
+        found.retain(|(key, id)| key.starts_with(&prefix) && (key, id) > (&behind.0, &behind.1));
+        found.sort();
+        let is_cut = found.len() > 1;
+        let said = found.first().map_or_else(String::new, |(key, id)| {
+            let id = id.replace('&', "&amp;");
+            format!("<NextKeyMarker>{key}</NextKeyMarker><NextUploadIdMarker>{id}</NextUploadIdMarker><Upload><Key>{key}</Key><UploadId>{id}</UploadId></Upload>")
+        });
+        (200, vec![], format!("<R><IsTruncated>{is_cut}</IsTruncated>{said}</R>").into_bytes())
     }
 
     /// Two at a time.

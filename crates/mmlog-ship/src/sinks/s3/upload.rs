@@ -219,24 +219,44 @@ fn abort(wire: &Wire, key: &str, id: &str) {
 /// Ends uploads of a log that whoever began them has left: their parts cost what they weigh, and nobody sees them.
 pub(super) fn abort_stale(wire: &Wire, log: u128) -> Result<(), Trouble> {
     let directory = format!("{}{}", wire.location.prefix, names::directory(log));
+    let mut behind = (String::new(), String::new());
+    loop {
+        let answer = uploads(wire, &directory, &behind)?;
+        let mut rest = &answer.body[..];
+        while let Some(upload) = text(rest, "Upload") {
+            let [key, id] = ["Key", "UploadId"].map(|name| text(upload, name).unwrap_or_default());
+            if key.strip_prefix(&directory).and_then(Name::read).is_some() {
+                abort(wire, key, &unescaped(id));
+            }
+            rest = &rest[rest.find("</Upload>").map_or(rest.len(), |at| at + "</Upload>".len())..];
+        }
+        let next = ["NextKeyMarker", "NextUploadIdMarker"]
+            .map(|name| unescaped(text(&answer.body, name).unwrap_or_default()));
+        let has_more = text(&answer.body, "IsTruncated") == Some("true");
+        // A store that says the same page again would be asked for ever.
+        match next {
+            [key, id] if has_more && !key.is_empty() && (key.clone(), id.clone()) != behind => {
+                behind = (key, id)
+            }
+            _ => return Ok(()),
+        }
+    }
+}
+
+/// A page of uploads that have no end, behind that one: its key, and its id.
+fn uploads(wire: &Wire, directory: &str, (key, id): &(String, String)) -> Result<Answer, Trouble> {
     let mut list = rusty_s3::actions::ListObjectsV2::new(&wire.location.bucket, Some(&wire.credentials));
     let query = list.query_mut();
     for name in ["list-type", "encoding-type"] {
         query.remove(name);
     }
     query.insert("uploads", "");
-    query.insert("prefix", directory.clone());
-    let answer = wire.ask(list, &[], &[])?;
-    let mut rest = &answer.body[..];
-    while let Some(upload) = text(rest, "Upload") {
-        let (key, id) =
-            (text(upload, "Key").unwrap_or_default(), text(upload, "UploadId").unwrap_or_default());
-        if key.strip_prefix(&directory).and_then(Name::read).is_some() {
-            abort(wire, key, &unescaped(id));
-        }
-        rest = &rest[rest.find("</Upload>").map_or(rest.len(), |at| at + "</Upload>".len())..];
+    query.insert("prefix", directory.to_owned());
+    if !key.is_empty() {
+        query.insert("key-marker", key.clone());
+        query.insert("upload-id-marker", id.clone());
     }
-    Ok(())
+    wire.ask(list, &[], &[])
 }
 
 fn part(segment: &Segment, at: u64, len: u64) -> Result<Vec<u8>, Trouble> {
