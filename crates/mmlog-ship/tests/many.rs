@@ -59,9 +59,7 @@ impl Many {
     }
 
     fn start(&self) -> Running {
-        let mut child = self.command(&[]).stderr(Stdio::piped()).spawn().unwrap();
-        let said = BufReader::new(child.stderr.take().unwrap());
-        Running { child, said }
+        Running::of(&mut self.command(&[]))
     }
 
     fn shipped(&self, sink: &str) -> Vec<u8> {
@@ -83,6 +81,12 @@ struct Running {
 }
 
 impl Running {
+    fn of(command: &mut Command) -> Self {
+        let mut child = command.stderr(Stdio::piped()).spawn().unwrap();
+        let said = BufReader::new(child.stderr.take().unwrap());
+        Running { child, said }
+    }
+
     fn signal(&self, signal: Signal) {
         kill(Pid::from_raw(self.child.id().cast_signed()), signal).unwrap();
     }
@@ -131,6 +135,30 @@ fn all_that_a_pattern_names_is_shipped_and_so_is_a_log_that_comes_later() {
     assert_eq!(code, Some(0));
     assert!(!many.path("out/plain").exists());
     assert!(many.path("a.log.mmlog-ship-file-a").exists());
+}
+
+#[test]
+fn as_many_logs_are_shipped_as_the_hard_limit_has_descriptors_for_and_it_is_said_where_that_is_too_low() {
+    let many = Many::new("{log}", "");
+    let logs: Vec<_> = (0..12).map(|n| format!("n{n}")).collect();
+    logs.iter().for_each(|log| many.append(&format!("{log}.log"), log.as_bytes()));
+    let limited = |limit: &str| {
+        let mut command = Command::new("sh");
+        command.arg("-c").arg(format!("ulimit {limit}; exec \"$@\"")).arg("sh");
+        command
+            .arg(env!("CARGO_BIN_EXE_mmlogctl-ship"))
+            .args(["ship", "--config"])
+            .arg(many.path("ship.toml"));
+        Running::of(&mut command)
+    };
+    let running = limited("-Sn 40");
+    logs.iter().for_each(|log| many.until_shipped(log, log.as_bytes()));
+    let (said, code) = running.end();
+    assert_eq!(code, Some(0), "{said:?}");
+    assert!(!said.iter().any(|line| line.contains("open files")), "{said:?}");
+    let mut running = limited("-n 100");
+    let said = running.says("descriptors");
+    assert!(said.contains("12 logs need about 144") && said.contains("no more than 100"), "{said}");
 }
 
 #[test]

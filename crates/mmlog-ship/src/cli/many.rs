@@ -8,6 +8,7 @@ use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
 use mmlog::units::counted;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use sd_notify::NotifyState;
 
 use super::config::{Config, Logs, Named};
@@ -22,6 +23,8 @@ const NAP: Duration = Duration::from_millis(100);
 const AGAIN: Duration = Duration::from_secs(30);
 /// So many logs at a time where each is shipped once.
 const AT_ONCE: usize = 8;
+/// A log has about so many descriptors: of its files, its checkpoint and its connection.
+const DESCRIPTORS: u64 = 12;
 
 /// A log that is shipped.
 struct Job {
@@ -38,12 +41,20 @@ struct Jobs {
     /// What was said of logs that are not shipped, or are not there.
     wrong: BTreeSet<String>,
     status: String,
+    /// So many descriptors may be open.
+    descriptors: u64,
 }
 
 /// Ships what the file names until `stop` is raised; reads the file again when `reload` is.
 pub(super) fn follow(file: &Path, stop: &AtomicBool, reload: &AtomicBool) -> Result<(), Trouble> {
     let config = Config::read(file)?;
-    let mut jobs = Jobs { config, running: BTreeMap::new(), wrong: BTreeSet::new(), status: String::new() };
+    let mut jobs = Jobs {
+        config,
+        running: BTreeMap::new(),
+        wrong: BTreeSet::new(),
+        status: String::new(),
+        descriptors: descriptors(),
+    };
     jobs.scan();
     let _ = sd_notify::notify(&[NotifyState::Ready]);
     let mut scanned = Instant::now();
@@ -71,9 +82,26 @@ pub(super) fn follow(file: &Path, stop: &AtomicBool, reload: &AtomicBool) -> Res
     Ok(())
 }
 
+/// Of what shells and service managers give a process at first, some hundred logs have too little. More is there for whoever asks, and
+/// nothing here goes by `select`, for which they keep it low. Says how many may be open.
+fn descriptors() -> u64 {
+    let given = getrlimit(Resource::Nofile);
+    let all = Rlimit { current: given.maximum, ..given };
+    let has = if setrlimit(Resource::Nofile, all).is_ok() { given.maximum } else { given.current };
+    has.unwrap_or(u64::MAX)
+}
+
 impl Jobs {
     fn scan(&mut self) {
-        let Logs { all: logs, wrong, unseen, notes } = self.config.logs();
+        let Logs { all: logs, wrong, unseen, mut notes } = self.config.logs();
+        let need = logs.len() as u64 * DESCRIPTORS;
+        if need > self.descriptors {
+            notes.push(format!(
+                "{} need about {need} descriptors, and no more than {} may be open here: where some are not shipped, raise that (ulimit -n, LimitNOFILE=)",
+                counted(logs.len() as u64, "log"),
+                self.descriptors
+            ));
+        }
         let wrong: BTreeSet<String> = wrong.into_iter().chain(unseen).chain(notes).collect();
         wrong.difference(&self.wrong).for_each(|text| notice(text));
         self.wrong = wrong;

@@ -36,6 +36,8 @@ const MOST: usize = 4 << 20;
 const LEAST: usize = 256 << 10;
 /// A transaction that takes no longer may be followed by a longer one; one that takes four times as long, by a shorter one.
 const QUICK: Duration = Duration::from_millis(250);
+/// Units this long go into every server, whatever its `proto-max-bulk-len` is.
+const SHORT: u64 = 512 << 10;
 
 /// The sink.
 pub struct RedisSink {
@@ -46,6 +48,8 @@ pub struct RedisSink {
     notes: Vec<String>,
     /// Whether there was a connection.
     was_open: bool,
+    /// How long a unit may be.
+    longest: u64,
 }
 
 /// A connection, and what it has on its way.
@@ -63,6 +67,8 @@ struct Link {
     is_overtaken: bool,
     /// A transaction that has so many bytes gets no more.
     most: usize,
+    /// The bytes of the longest unit that it took.
+    took: u64,
 }
 
 /// Units of a transaction, packed as commands.
@@ -70,18 +76,29 @@ struct Batch {
     commands: Vec<u8>,
     units: Range<u64>,
     id: Id,
+    /// The bytes of the longest one.
+    longest: u64,
 }
 
 /// A transaction that has no answer.
 struct Flight {
     units: Range<u64>,
+    longest: u64,
     answer: Answer<bool>,
 }
 
 impl RedisSink {
     /// There, with what it takes to be let in.
     pub fn new(address: Address, secrets: Secrets, patience: Patience) -> Self {
-        RedisSink { address, secrets, patience, link: None, notes: Vec::new(), was_open: false }
+        RedisSink {
+            address,
+            secrets,
+            patience,
+            link: None,
+            notes: Vec::new(),
+            was_open: false,
+            longest: LONGEST,
+        }
     }
 
     fn link(&mut self) -> Result<&mut Link, Trouble> {
@@ -117,7 +134,7 @@ impl Batch {
     fn new(first: u64) -> Self {
         let mut commands = Vec::new();
         cmd("MULTI").write_packed_command(&mut commands);
-        Batch { commands, units: first..first, id: 0 }
+        Batch { commands, units: first..first, id: 0, longest: 0 }
     }
 
     fn add(&mut self, key: &str, message: &Message<'_>) {
@@ -131,6 +148,7 @@ impl Batch {
         }
         add.arg(PAYLOAD).arg(message.payload).write_packed_command(&mut self.commands);
         (self.units.end, self.id) = (self.units.end + 1, message.unit.id());
+        self.longest = self.longest.max(message.payload.len() as u64);
     }
 
     /// All of it, with what is asked behind it; how many commands the transaction has, and where it leaves the key.
@@ -153,16 +171,27 @@ impl Link {
             return;
         }
         let Some(batch) = self.batches.pop_front() else { return };
-        let units = batch.units.clone();
+        let (units, longest) = (batch.units.clone(), batch.longest);
         let (commands, queued, stands) = batch.whole(key, self.born);
         let answer = self.line.ask(move |connection| transaction(connection, &commands, queued, stands));
-        self.flight = Some(Flight { units, answer });
+        self.flight = Some(Flight { units, longest, answer });
     }
 
     /// Waits for what is on its way.
     fn finish(&mut self, key: &str, within: Duration) -> Result<(), Trouble> {
         let Some(flight) = &self.flight else { return Ok(()) };
-        let Some(stands) = flight.answer.within(within)? else { return Ok(()) };
+        let stands = match flight.answer.within(within) {
+            Ok(Some(stands)) => stands,
+            Ok(None) => return Ok(()),
+            Err(trouble) => {
+                if !matches!(trouble, Trouble::Away(_)) {
+                    // That was an answer, too.
+                    self.flight = None;
+                }
+                return Err(trouble);
+            }
+        };
+        self.took = self.took.max(flight.longest);
         let took = flight.answer.since.elapsed();
         if took < QUICK {
             self.most = (self.most * 2).min(MOST);
@@ -251,9 +280,15 @@ impl Sink for RedisSink {
             ready: VecDeque::new(),
             is_overtaken: false,
             most: LEAST,
+            took: 0,
         });
         (self.notes, self.was_open) = (notes, true);
-        Ok(LONGEST)
+        if self.longest < LONGEST {
+            let most = mmlog::units::size(self.longest);
+            self.notes
+                .push(format!("it did not take longer units (proto-max-bulk-len): they are {most} at most"));
+        }
+        Ok(self.longest)
     }
 
     fn look(&mut self) -> Result<Tail, Trouble> {
@@ -310,7 +345,11 @@ impl Sink for RedisSink {
     }
 
     fn close(&mut self) {
-        self.link = None;
+        let Some(link) = self.link.take() else { return };
+        // Who sends more than a server takes at once, or than gets through in time, is cut off, and nothing says why.
+        if let Some(flight) = link.flight.filter(|flight| flight.longest > link.took.max(SHORT)) {
+            self.longest = (flight.longest / 2).max(SHORT);
+        }
     }
 }
 

@@ -114,6 +114,20 @@ fn a_server_whose_memory_is_full_is_waited_for() {
 }
 
 #[test]
+fn what_a_server_takes_at_once_is_found_out_where_units_are_longer() {
+    let Some(server) = Server::start_with(&["--appendonly", "yes", "--proto-max-bulk-len", "1mb"]) else {
+        return;
+    };
+    let stage = Stage::new();
+    let line = [&[b'x'; (3 << 20) + 7][..], b"\n"].concat();
+    stage.append(&line);
+    drop(server.connection());
+    let ended = stage.ship_to(&server, &["--unit=8M"]).is(0, "proto-max-bulk-len");
+    assert!(ended.said.contains("they are 768 KiB at most"), "{ended:?}");
+    assert!(server.shipped() == line);
+}
+
+#[test]
 fn of_a_cluster_the_server_that_has_the_key_has_to_be_named() {
     let cluster = ["--appendonly", "yes", "--cluster-enabled", "yes", "--cluster-port"];
     let start = || {
