@@ -176,7 +176,8 @@ pub trait Sink {
     /// One that [passes](Trouble::passes) is tried again.
     fn open(&mut self, purpose: Purpose) -> Result<u64, Trouble>;
 
-    /// What the sink that is open does to units that people may want to know, a sentence each: how long it keeps them.
+    /// What the sink that is open does to units that people may want to know, a sentence each: how long it keeps them. Asked when it is
+    /// opened, and with each answer.
     fn notes(&self) -> Vec<String> {
         Vec::new()
     }

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 use common::until;
 use mmlog::{Observer, ShipperState, ShipperStatus, Status, shipper_file};
-use stage::Stage;
+use stage::{Ended, Stage};
 
 fn look(stage: &Stage) -> Status {
     Observer::open(&stage.log, &stage::options()).unwrap().look().unwrap()
@@ -63,6 +63,34 @@ fn the_log_says_why_its_sink_is_away() {
     let ship = said(&status).unwrap();
     assert!(matches!(ship.state, ShipperState::Failed | ShipperState::Decide), "{ship:?}");
     assert!(!ship.why.is_empty() && ship.since.is_some(), "{ship:?}");
+}
+
+#[test]
+fn the_log_says_the_whole_sentence_with_the_options_that_decide() {
+    let stage = Stage::new();
+    stage.lines(0, 100);
+    stage.ship(&[]).is(0, "");
+    fs::rename(&stage.sink, stage.dir.path().join("elsewhere")).unwrap();
+    let ended = stage.ship(&[]).is(4, "--sink-is-new continue what was not acknowledged");
+    let status = look(&stage);
+    let ship = said(&status).unwrap();
+    assert_eq!(ship.state, ShipperState::Decide);
+    assert!(ended.said.trim_end().ends_with(&ship.why), "{} is not {ended:?}", ship.why);
+}
+
+#[test]
+fn a_directory_that_has_no_place_is_said_with_what_is_missing() {
+    let stage = Stage::new();
+    stage.lines(0, 10);
+    let path = |name: &str| stage.dir.path().join(name);
+    fs::write(path("file"), "").unwrap();
+    for (to, missing) in [("none/sink", "none"), ("file/sink", "file"), ("file", "file")] {
+        let to = format!("file:{}", path(to).display());
+        let says = format!("{to}: {} is no directory: make it or mount it", path(missing).display());
+        for more in ["--check", "--until-now"] {
+            Ended::of(&stage.shipping(&to, &[more]).output().unwrap()).is(1, &says);
+        }
+    }
 }
 
 #[test]

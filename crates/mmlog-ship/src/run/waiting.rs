@@ -56,6 +56,8 @@ impl Runner<'_> {
                         self.reached();
                     }
                 }
+                // It may have said something beside that.
+                self.note();
                 self.heard = Instant::now();
                 self.silent = (!self.out.is_empty()).then(Instant::now);
                 self.rival.answered();

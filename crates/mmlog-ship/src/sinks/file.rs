@@ -79,13 +79,25 @@ impl FileSink {
 
     /// Whether this user may, as far as that can be told without trying.
     fn may_write(&self) -> Result<(), Trouble> {
-        let above = self.directory.parent().filter(|parent| !parent.as_os_str().is_empty());
-        let there = match self.directory.exists() {
-            true => &self.directory,
-            false => above.unwrap_or(Path::new(".")),
-        };
+        let there = if self.directory.exists() { &self.directory } else { self.above() };
+        if !there.is_dir() {
+            return Err(self.has_no_place(there));
+        }
         access(there, Access::WRITE_OK | Access::EXEC_OK)
             .map_err(|e| failed(there, "write to the directory")(e.into()))
+    }
+
+    fn above(&self) -> &Path {
+        let above = self.directory.parent().filter(|parent| !parent.as_os_str().is_empty());
+        above.unwrap_or(Path::new("."))
+    }
+
+    /// The directory alone is made, not those above: those may be of what is not mounted.
+    fn has_no_place(&self, there: &Path) -> Trouble {
+        let (sink, there) = (&self.name, shown(there));
+        Trouble::Failed(format!(
+            "{sink}: {there} is no directory: make it or mount it, or name another place"
+        ))
     }
 
     fn away(&self, doing: &'static str) -> impl Fn(io::Error) -> Trouble + '_ {
@@ -99,11 +111,14 @@ impl FileSink {
     fn make(&mut self) -> Result<(), Trouble> {
         match DirBuilder::new().mode(0o750).create(&self.directory) {
             Ok(()) => {
-                let above = self.directory.parent().filter(|parent| !parent.as_os_str().is_empty());
-                let above = File::open(above.unwrap_or(Path::new("."))).and_then(|d| d.sync_all());
+                let above = File::open(self.above()).and_then(|d| d.sync_all());
                 above.map_err(self.away("sync the directory above"))?;
             }
-            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {}
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists && self.directory.is_dir() => {}
+            Err(e) if e.kind() == io::ErrorKind::AlreadyExists => {
+                return Err(self.has_no_place(&self.directory));
+            }
+            Err(_) if !self.above().is_dir() => return Err(self.has_no_place(self.above())),
             Err(e) => return Err(failed(&self.directory, "make the directory")(e)),
         }
         self.turn = Some(Turn::take(&self.directory.join("lock"), "another shipper")?);

@@ -110,11 +110,9 @@ impl Sink for HttpSink {
         let clear = "the secret goes there as it is: https:// is encrypted";
         let bulk = "a line is there once as long as one index has the ids of all, without a rollover, and the server knows ids";
         let is_bulk = self.address.format == Format::Bulk;
-        [(is_open, clear), (is_bulk, bulk)]
-            .into_iter()
-            .filter(|(is, _)| *is)
-            .map(|(_, note)| note.to_owned())
-            .collect()
+        let own = [(is_open, clear), (is_bulk, bulk)].into_iter().filter(|(is, _)| *is);
+        let warned = self.learnt.warning.get().map(|said| format!("it takes all of it, and warns: {said}"));
+        own.map(|(_, note)| note.to_owned()).chain(warned).collect()
     }
 
     fn look(&mut self) -> Result<Tail, Trouble> {

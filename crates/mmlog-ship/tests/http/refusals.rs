@@ -77,6 +77,21 @@ fn what_is_refused_is_4_and_nothing_is_skipped() {
     ended.is(4, ":0, 400 {\"type\":\"mapper_parsing_exception\"}: nothing is skipped");
 }
 
+#[test]
+fn what_a_receiver_warns_of_although_it_took_all_is_said_once() {
+    let (server, stage) = (Server::start(), Stage::new());
+    stage.lines(0, 100);
+    server.fail(&[
+        Fault::Says(200, "content-type: application/x-protobuf", "\n\x0a\x12\x08slow\x1bing"),
+        Fault::Says(200, "content-type: application/json", "{\"partialSuccess\":{\"errorMessage\":\"2nd\"}}"),
+    ]);
+    let ended = stage.shipped_to(&server.address(Way::Otlp), &["--unit=1K"]).is(0, "and warns: slow ing");
+    assert!(ended.said.matches("warns").count() == 1 && !ended.said.contains("2nd"), "{ended:?}");
+    // None of it comes again: the third unit follows.
+    let records = server.records();
+    assert!(records.len() > 10 && records.iter().all(|record| record.from() >= 1900), "{records:?}");
+}
+
 fn secret(stage: &Stage, text: &str) -> PathBuf {
     let path = stage.dir.path().join("secret");
     fs::write(&path, text).unwrap();

@@ -11,8 +11,8 @@ use rustix::fs::OFlags;
 
 /// What the file has at most.
 const MOST: usize = 4096;
-/// So much of a sentence is kept.
-const WORDS: usize = 600;
+/// So many bytes are kept of a place, of a promise, and of why it is not shipping: whole where that names what decides.
+const WORDS: [usize; 3] = [1000, 200, 2000];
 const VERSION: &str = "1";
 /// One that lives says something more often.
 const SILENT: Duration = Duration::from_secs(30);
@@ -106,20 +106,27 @@ impl ShipperStatus {
         let time = |at: Option<SystemTime>| {
             at.and_then(|at| at.duration_since(UNIX_EPOCH).ok()).map_or(0, |since| since.as_millis())
         };
-        let words = |text: &str| {
-            text.chars()
-                .flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] })
-                .take(WORDS / 4)
-                .collect::<String>()
+        let words = |text: &str, most: usize| {
+            let mut kept = String::new();
+            let plain =
+                text.chars().flat_map(|c| if c.is_control() { c.escape_debug().collect() } else { vec![c] });
+            for c in plain {
+                if kept.len() + c.len_utf8() > most {
+                    break;
+                }
+                kept.push(c);
+            }
+            kept
         };
+        let [place, promise, why] = WORDS;
         let acked = self.acked.map_or_else(|| "none".to_owned(), |at| at.to_string());
         format!(
             "mmlog-shipper {VERSION} {turn}\nsink {}\npromise {}\nstate {}\nsince {}\nwhy {}\nacked {acked}\nwaits-since {}\nbytes {}\nresent {}\ngaps {}\ntroubles {}\nsaid {}\nend {turn}\n",
-            words(&self.sink),
-            words(&self.promise),
+            words(&self.sink, place),
+            words(&self.promise, promise),
             self.state.word(),
             time(self.since),
-            words(&self.why),
+            words(&self.why, why),
             time(self.waits_since),
             self.bytes,
             self.resent,
@@ -215,7 +222,12 @@ mod tests {
             (ShipperStatus::of(&other), ShipperStatus::of(&text.replace("r 1 3", "r 2 3"))),
             (None, None)
         );
-        let long = ShipperStatus { why: "\n\u{1f600}".repeat(4000), sink: "x".repeat(9999), ..said };
+        let sentence = ShipperStatus { why: "words, ".repeat(100), ..said.clone() };
+        assert_eq!(ShipperStatus::of(&sentence.text(4)), Some(sentence));
+        let numbers = ShipperStatus { acked: Some(u64::MAX), bytes: u64::MAX, resent: u64::MAX, ..said };
+        let numbers = ShipperStatus { gaps: u64::MAX, troubles: u64::MAX, waits_since: Some(at), ..numbers };
+        let [sink, promise] = ["x", "\u{e4}"].map(|text| text.repeat(9999));
+        let long = ShipperStatus { why: "\n\u{1f600}".repeat(4000), sink, promise, ..numbers };
         assert!(long.text(u64::MAX).len() <= MOST && ShipperStatus::of(&long.text(0)).is_some());
     }
 }

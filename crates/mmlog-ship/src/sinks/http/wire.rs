@@ -1,8 +1,8 @@
 //! Requests, and what their answers mean.
 
 use std::io::{Read as _, Write as _};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flate2::Compression;
@@ -39,6 +39,8 @@ pub(super) struct Learnt {
     asks_first: AtomicBool,
     /// Grows with what is sent, and with each request that is answered.
     pub(super) progress: AtomicU64,
+    /// What it said of records that it took: the first of it, since such words may be others each time.
+    pub(super) warning: OnceLock<String>,
 }
 
 impl Default for Learnt {
@@ -47,6 +49,7 @@ impl Default for Learnt {
             most: AtomicUsize::new(MOST),
             asks_first: AtomicBool::new(false),
             progress: AtomicU64::new(0),
+            warning: OnceLock::new(),
         }
     }
 }
@@ -221,7 +224,11 @@ impl Wire {
                 };
                 let partial = partial.ok_or_else(|| strange("receiver of OTLP"))?;
                 match partial.rejected {
-                    0 => Ok(()),
+                    0 if partial.message.is_empty() => Ok(()),
+                    0 => {
+                        self.learnt.warning.get_or_init(|| plain(&partial.message));
+                        Ok(())
+                    }
                     some => Err(refused(&format!("{some} of {count} records, {:?}", partial.message))),
                 }
             }
