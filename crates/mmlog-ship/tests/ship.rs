@@ -61,7 +61,7 @@ fn a_look_says_what_would_happen_and_changes_nothing() {
     // Nor could it be made.
     let stage = Stage { sink: "/nowhere/sink".into(), ..stage };
     let mut nowhere = stage.command(&["--check", "--name=other"]);
-    Ended::of(&nowhere.output().unwrap()).is(1, "cannot write to the directory");
+    Ended::of(&nowhere.output().unwrap()).is(1, "is no directory: make it or mount it");
 }
 
 #[test]
