@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
 
 use mmlog::{
-    Finding, FindingId, FollowerStatus, HoldStatus, Holder, Lock, LogId, ProcessState, Severity, Sight,
-    State, Status, WriterStatus, quoted,
+    Finding, FindingId, FollowerStatus, HoldStatus, Holder, Lock, LogId, ProcessState, Severity,
+    ShipperStatus, Sight, State, Status, WriterStatus, quoted,
 };
 
 use super::lines::Lines;
@@ -53,6 +53,11 @@ type Key = (u32, u32, Option<SystemTime>);
 
 type ReaderKey = (String, u32, Option<SystemTime>);
 
+fn sink(shipper: &ShipperStatus) -> String {
+    let why = if shipper.why.is_empty() { "" } else { ": " };
+    format!("{}{why}{}", shipper.sink, shipper.why)
+}
+
 /// Who reads: a hold's consumer, or a follower without one.
 #[derive(Clone, Debug)]
 pub struct Reader {
@@ -70,21 +75,29 @@ pub struct Reader {
     pub process: ProcessState,
     /// When it last said where it is.
     pub seen: Option<SystemTime>,
+    /// Where a shipper ships to, and why it does not; empty for others.
+    pub sink: String,
     since: Option<SystemTime>,
 }
 
 impl Reader {
     /// All that are seen.
     pub fn all(status: &Status) -> impl Iterator<Item = Self> {
-        let hold = |hold: &HoldStatus| Self {
-            name: hold.name.clone(),
-            kind: "hold",
-            position: hold.position,
-            lag: status.cursor.saturating_sub(hold.position),
-            pid: hold.pid,
-            process: hold.process,
-            seen: hold.last_seen,
-            since: hold.since,
+        let hold = |hold: &HoldStatus| {
+            let shipper = hold.shipper.as_ref();
+            // A shipper's hold trails what its sink has.
+            let position = shipper.and_then(|s| s.acked).unwrap_or(hold.position);
+            Self {
+                name: hold.name.clone(),
+                kind: shipper.map_or("hold", |s| s.state.word()),
+                position,
+                lag: status.cursor.saturating_sub(position),
+                pid: hold.pid,
+                process: hold.process,
+                seen: shipper.map_or(hold.last_seen, |s| s.said),
+                sink: shipper.map_or_else(String::new, sink),
+                since: hold.since,
+            }
         };
         let follower = |f: &FollowerStatus| Self {
             name: f.name.as_ref().or(f.command_line.as_ref()).unwrap_or(&f.command).clone(),
@@ -94,6 +107,7 @@ impl Reader {
             pid: f.seat.pid.unwrap_or(f.pid),
             process: f.process,
             seen: f.last_seen,
+            sink: String::new(),
             since: f.since,
         };
         status.holds.iter().map(hold).chain(status.followers.iter().map(follower))

@@ -1,4 +1,4 @@
-//! Who reads: consumers with a hold, and followers that are seen.
+//! Who reads: consumers with a hold, shippers among them, and followers that are seen.
 
 use std::cmp::Reverse;
 use std::time::SystemTime;
@@ -19,7 +19,7 @@ pub struct Row {
 
 /// Its columns, the name as wide as the others leave it.
 #[must_use]
-pub fn columns(width: u16) -> [Column<Row>; 8] {
+pub fn columns(width: u16) -> [Column<Row>; 9] {
     [
         Column::words("follower", width.saturating_sub(32).clamp(10, 40), |r| r.reader.name.clone()),
         Column::figures("lag", 6, |r| bytes(r.reader.lag)),
@@ -27,8 +27,9 @@ pub fn columns(width: u16) -> [Column<Row>; 8] {
         Column::words("seen", 14, |r| super::ago(r.reader.seen, r.now)),
         Column::figures("pid", 7, |r| r.reader.pid.to_string()),
         Column::words("process", 10, |r| r.reader.process.to_string()),
-        Column::figures("position", 20, |r| r.reader.position.to_string()),
         Column::words("kind", 14, |r| r.reader.kind.to_owned()),
+        Column::words("sink", 40, |r| r.reader.sink.clone()),
+        Column::figures("position", 20, |r| r.reader.position.to_string()),
     ]
 }
 

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::time::{Duration, Instant, SystemTime};
 
-use mmlog::{Finding, FindingId, Severity, State, Status};
+use mmlog::{Finding, FindingId, Severity, ShipperState, ShipperStatus, State, Status};
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::buffer::Buffer;
@@ -388,6 +388,7 @@ fn metadata_from_anywhere_is_only_text() {
     (s.holes[0].command, s.holds[0].name, s.lock.command) = (evil.into(), evil.into(), evil.into());
     (s.followers[0].name, s.followers[0].command_line) = (Some(evil.into()), Some(evil.into()));
     (s.findings[0].sentence, s.findings[0].next_step) = (evil.into(), evil.into());
+    s.holds[0].shipper = Some(away(evil));
     let mut model = model(&s, LARGE);
     model.logs[0].path = evil.into();
     for pane in Pane::ALL {
@@ -407,4 +408,25 @@ fn of_a_segments_name_that_has_no_room_the_end_is_shown() {
     show(&mut model, Pane::Segments);
     let text = text(&model);
     assert!(text.contains(" ...000007-00000000000000004096"), "{text}");
+}
+
+/// As a shipper says it of itself.
+fn away(why: &str) -> ShipperStatus {
+    let mut shipper = ShipperStatus::default();
+    (shipper.sink, shipper.why) = ("nats://n1/logs".to_owned(), why.to_owned());
+    (shipper.state, shipper.acked) = (ShipperState::Away, Some(12_582_912 - 4096));
+    shipper
+}
+
+#[test]
+fn of_a_shipper_the_state_is_shown_and_its_sink_and_what_keeps_it_and_how_far_that_sink_is() {
+    let mut s = stalled();
+    s.holds[0].shipper = Some(away("connection refused"));
+    let mut model = model(&s, (400, 60).into());
+    show(&mut model, Pane::Followers);
+    let text = text(&model);
+    let row = text.lines().find(|line| line.contains("nats://n1/logs")).unwrap_or(&text);
+    for part in ["shipper", "  4K", "12578816", "away", "nats://n1/logs: connection refused"] {
+        assert!(row.contains(part), "{part}: {text}");
+    }
 }
