@@ -9,6 +9,7 @@ pub mod log;
 pub mod operation;
 pub mod order;
 mod point;
+pub mod reader;
 
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};

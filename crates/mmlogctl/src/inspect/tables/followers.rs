@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::time::SystemTime;
 
 use super::Column;
-use crate::inspect::model::log::Reader;
+use crate::inspect::model::reader::Reader;
 use crate::inspect::model::{Model, Pane};
 use crate::text::{bytes, rounded};
 

@@ -422,8 +422,9 @@ fn away(why: &str) -> ShipperStatus {
 fn of_a_shipper_the_state_is_shown_and_its_sink_and_what_keeps_it_and_how_far_that_sink_is() {
     let mut s = stalled();
     s.holds[0].shipper = Some(away("connection refused"));
-    let mut model = model(&s, (400, 60).into());
+    let mut model = model(&s, (200, 60).into());
     show(&mut model, Pane::Followers);
+    model.zoomed = true;
     let text = text(&model);
     let row = text.lines().find(|line| line.contains("nats://n1/logs")).unwrap_or(&text);
     for part in ["shipper", "  4K", "12578816", "away", "nats://n1/logs: connection refused"] {
