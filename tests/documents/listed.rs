@@ -54,6 +54,7 @@ const REDIS: &str = "it needs a server of Redis; crates/mmlog-ship/tests/redis.r
 const HTTP: &str =
     "needs a server that takes logs, and a build with that feature: crates/mmlog-ship/tests/http.rs";
 const NATS: &str = "it needs servers of NATS; crates/mmlog-ship/tests/nats.rs has them";
+const KAFKA: &str = "it needs a cluster of Kafka; crates/mmlog-ship/tests/kafka.rs has one";
 const CRON: &str = "cron has to run";
 
 pub(crate) const LISTED: &[Listed] = &[
@@ -90,6 +91,8 @@ pub(crate) const LISTED: &[Listed] = &[
     listed("doc/ship.md", "receive nats://", NATS, Check::Parses),
     listed("doc/ship.md", "s3://", S3, Check::Parses),
     listed("doc/ship.md", "redis://", REDIS, Check::Parses),
+    listed("doc/ship.md", "kafka://", KAFKA, Check::Parses),
+    listed("doc/ship.md", "kafkas://", KAFKA, Check::Parses),
     listed("doc/ship.md", "otlp+http", HTTP, Check::Parses),
     listed("doc/ship.md", "?format=", HTTP, Check::Parses),
     listed("doc/ship.md", "rediss://", REDIS, Check::Parses),

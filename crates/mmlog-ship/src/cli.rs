@@ -99,6 +99,7 @@ pub struct ShipArgs {
     /// JetStream (`tls://` where the connection has to be encrypted; `?create=REPLICAS` behind it makes the stream);
     /// `redis://SERVER[,SERVER...][/DB]/KEY`, a stream of Redis (`rediss://` where the connection is encrypted);
     /// `s3://BUCKET/PREFIX?region=REGION`, a store that speaks S3, which gets final segments (`&endpoint=URL` where it is not Amazon's);
+    /// `kafka://HOST[,HOST...]/TOPIC?partition=N`, a partition of Kafka (`kafkas://` where the connection is encrypted; in builds that have it);
     /// `otlp+http://HOST:4318`, a receiver of OpenTelemetry; `http://HOST/PATH?format=ndjson`, whatever takes a line of JSON for each line;
     /// `http://HOST/INDEX/_bulk?format=bulk`, Elasticsearch or what speaks as that does (`https`, `otlp+https` where the connection is encrypted).
     #[arg(long, value_name = "SINK", required_unless_present = "config")]

@@ -32,6 +32,10 @@
 //! A shipper that finds an opening of another run *on its own unit* has met one that is alive: it ends. One that finds
 //! a late one, on something else, opens again.
 //!
+//! A sink that refuses nobody, as a partition of Kafka, is read by one rule instead: a unit counts if it has the id of the one that counted
+//! before it. What counts is such a list as above, and its coordinates are those of all that is there: whoever gets another one than
+//! he expected has had something come in between, and looks at the tail again.
+//!
 //! A sink that gives each unit a name of its range, and takes a name once, needs none of that: there the same unit has the same id whoever
 //! sends it, and [no opening](machine::Machine::by_name) is sent.
 //!

@@ -355,7 +355,9 @@ impl Runner<'_> {
     fn look(&mut self) -> Result<Tail, Trouble> {
         self.sink.turn_to(self.source.log_id());
         self.heard = Instant::now();
-        self.sink.look()
+        let tail = self.sink.look()?;
+        self.note();
+        Ok(tail)
     }
 
     fn send(&mut self, unit: &Header, after: u64) -> Result<Option<Event>, Trouble> {

@@ -13,25 +13,31 @@ use crate::segment::Segment;
 use crate::trouble::Trouble;
 use crate::unit::Header;
 
+#[cfg(any(feature = "http", feature = "kafka", feature = "s3"))]
+mod aside;
 pub mod exec;
 pub mod file;
+#[cfg(any(feature = "kafka", feature = "redis"))]
+mod hosts;
 #[cfg(feature = "http")]
 pub mod http;
+#[cfg(feature = "kafka")]
+pub mod kafka;
 #[cfg(feature = "nats")]
 pub mod nats;
-#[cfg(any(feature = "nats", feature = "redis"))]
+#[cfg(any(feature = "kafka", feature = "nats", feature = "redis"))]
 mod reading;
 #[cfg(feature = "redis")]
 pub mod redis;
 #[cfg(feature = "s3")]
 pub mod s3;
-#[cfg(any(feature = "http", feature = "nats", feature = "redis", feature = "s3"))]
+#[cfg(any(feature = "http", feature = "kafka", feature = "nats", feature = "redis", feature = "s3"))]
 mod secrets;
 mod unasked;
 #[cfg(any(feature = "http", feature = "s3"))]
 mod web;
 
-#[cfg(any(feature = "http", feature = "nats", feature = "redis", feature = "s3"))]
+#[cfg(any(feature = "http", feature = "kafka", feature = "nats", feature = "redis", feature = "s3"))]
 pub use secrets::Secrets;
 
 /// What a sink can promise.
@@ -41,6 +47,8 @@ pub enum Strength {
     Fenced,
     /// It takes an id once: each byte is there once, whoever sends it.
     ById,
+    /// What was sent may be there more than once after trouble: which of it counts can be told, and the rest is counted.
+    Counted,
     /// What was sent may be there more than once after trouble.
     AtLeastOnce,
 }
@@ -51,6 +59,7 @@ impl Strength {
         match self {
             Strength::Fenced => "fenced: each byte once",
             Strength::ById => "by id: each byte once",
+            Strength::Counted => "at least once: doubles are seen and counted",
             Strength::AtLeastOnce => "at least once: doubles after trouble",
         }
     }

@@ -62,7 +62,7 @@ impl From<mmlog::Error> for Trouble {
 }
 
 /// A server was not reached: of one that nobody vouches for, as of one that lets nobody in, a person has to hear.
-#[cfg(any(feature = "http", feature = "nats", feature = "redis", feature = "s3"))]
+#[cfg(any(feature = "http", feature = "kafka", feature = "nats", feature = "redis", feature = "s3"))]
 pub(crate) fn unreached(text: String) -> Trouble {
     if text.contains("certificate") { Trouble::Denied(text) } else { Trouble::Away(text) }
 }

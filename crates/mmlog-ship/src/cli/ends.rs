@@ -8,12 +8,14 @@ use clap::Args;
 
 use super::{ReceiveArgs, ShipArgs, TIMEOUT};
 use crate::receive::Feed;
-#[cfg(any(feature = "http", feature = "nats", feature = "redis", feature = "s3"))]
+#[cfg(any(feature = "http", feature = "kafka", feature = "nats", feature = "redis", feature = "s3"))]
 use crate::sinks::Secrets;
 use crate::sinks::exec::ExecSink;
 use crate::sinks::file::{FileFeed, FileSink};
 #[cfg(feature = "http")]
 use crate::sinks::http::{self, HttpSink};
+#[cfg(feature = "kafka")]
+use crate::sinks::kafka::{self, KafkaSink};
 #[cfg(feature = "nats")]
 use crate::sinks::nats::{self, NatsFeed, NatsSink};
 #[cfg(feature = "redis")]
@@ -35,7 +37,7 @@ pub(super) struct Server {
 }
 
 impl Server {
-    #[cfg(any(feature = "http", feature = "nats", feature = "redis", feature = "s3"))]
+    #[cfg(any(feature = "http", feature = "kafka", feature = "nats", feature = "redis", feature = "s3"))]
     fn secrets(&self) -> Secrets {
         Secrets { credentials: self.credentials.clone(), ca: self.tls_ca.clone() }
     }
@@ -104,7 +106,7 @@ pub(super) fn feed(args: &ReceiveArgs, stop: &Arc<AtomicBool>) -> Result<Box<dyn
 
 /// The sink, and what a shipper to it is called; what it waits for ends early when `stop` is raised.
 #[cfg_attr(
-    not(any(feature = "http", feature = "nats", feature = "redis", feature = "s3")),
+    not(any(feature = "http", feature = "kafka", feature = "nats", feature = "redis", feature = "s3")),
     allow(unused_variables, reason = "it is for servers")
 )]
 pub(super) fn sink(args: &ShipArgs, stop: &Arc<AtomicBool>) -> Result<(Box<dyn Sink>, String), Trouble> {
@@ -149,6 +151,17 @@ pub(super) fn sink(args: &ShipArgs, stop: &Arc<AtomicBool>) -> Result<(Box<dyn S
         }
         #[cfg(not(feature = "s3"))]
         Some(("s3", _)) => Err(lacks("s3")),
+        #[cfg(feature = "kafka")]
+        Some(("kafka" | "kafkas", _)) => {
+            let (address, secrets) = (kafka::Address::read(to)?, args.server.secrets());
+            address.check(&secrets)?;
+            let name = format!("kafka-{}", plain(Path::new(&address.place())));
+            Ok((Box::new(KafkaSink::new(address, secrets, patience)), name))
+        }
+        #[cfg(not(feature = "kafka"))]
+        Some(("kafka" | "kafkas", _)) => Err(Trouble::Usage(
+            "this build has no kafka, nor has the Debian package: `cargo install mmlog-ship --features kafka-tls`".to_owned(),
+        )),
         #[cfg(feature = "http")]
         Some(("otlp+http" | "otlp+https" | "http" | "https", _)) => {
             let log = absolute(args.log.as_deref().unwrap_or(Path::new("")))?;
@@ -159,7 +172,7 @@ pub(super) fn sink(args: &ShipArgs, stop: &Arc<AtomicBool>) -> Result<(Box<dyn S
         #[cfg(not(feature = "http"))]
         Some(("otlp+http" | "otlp+https" | "http" | "https", _)) => Err(lacks("http")),
         _ => Err(Trouble::Usage(format!(
-            "--to {:?}: no such sink; there are file:DIR, exec, nats://SERVER/SUBJECT, redis://SERVER/KEY, s3://BUCKET/PREFIX, otlp+http://HOST:4318 and http://HOST/PATH?format=ndjson or bulk",
+            "--to {:?}: no such sink; there are file:DIR, exec, nats://SERVER/SUBJECT, redis://SERVER/KEY, s3://BUCKET/PREFIX, kafka://HOST/TOPIC?partition=N, otlp+http://HOST:4318 and http://HOST/PATH?format=ndjson or bulk",
             to.split(':').next().unwrap_or_default()
         ))),
     }

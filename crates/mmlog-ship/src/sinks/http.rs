@@ -14,7 +14,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use super::unasked::{Unasked, is_for_us};
-use super::{Message, Purpose, Sink, Strength, web};
+use super::{Message, Purpose, Sink, Strength, aside};
 use crate::checkpoint::Known;
 use crate::decide::Tail;
 use crate::trouble::Trouble;
@@ -72,7 +72,7 @@ impl HttpSink {
     fn start(&self, unit: Unit) -> Result<Running, Trouble> {
         let (wire, is_left) = (self.wire()?, Arc::new(AtomicBool::new(false)));
         let left = Arc::clone(&is_left);
-        let answer = web::begin(move || wire.deliver(&unit, &left))?;
+        let answer = aside::begin(move || wire.deliver(&unit, &left))?;
         Ok(Running { answer, is_left })
     }
 }
@@ -99,7 +99,7 @@ impl Sink for HttpSink {
         let wire = Arc::new(Wire::new(&self.address, &self.learnt)?);
         if purpose == Purpose::Look {
             let wire = Arc::clone(&wire);
-            web::aside(&self.address.patience, move || wire.knock())?;
+            aside::aside(&self.address.patience, move || wire.knock())?;
         }
         self.wire = Some(wire);
         Ok(LONGEST)
@@ -140,7 +140,7 @@ impl Sink for HttpSink {
             let Some(running) = &self.running else { return Ok(None) };
             let answer = match running.answer.recv_timeout(within) {
                 Err(RecvTimeoutError::Timeout) => return Ok(None),
-                Err(RecvTimeoutError::Disconnected) => Err(web::ended().into()),
+                Err(RecvTimeoutError::Disconnected) => Err(aside::ended().into()),
                 Ok(answer) => answer,
             };
             self.running = None;

@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use super::{Message, Purpose, Sink, Strength, web};
+use super::{Message, Purpose, Sink, Strength, aside};
 use crate::checkpoint::Known;
 use crate::decide::{Content, Tail, Top};
 use crate::segment::Segment;
@@ -84,7 +84,7 @@ impl S3Sink {
     fn start(&self, job: Job) -> Result<Running, Trouble> {
         let (wire, is_left) = (self.wire()?, Arc::new(AtomicBool::new(false)));
         let (coordinate, unit, left) = (job.coordinate, (job.unit.log, job.unit.from), Arc::clone(&is_left));
-        let answer = web::begin(move || upload::upload(&wire, &job, &left))?;
+        let answer = aside::begin(move || upload::upload(&wire, &job, &left))?;
         Ok(Running { coordinate, unit, answer, is_left })
     }
 }
@@ -168,7 +168,7 @@ impl Sink for S3Sink {
     fn look(&mut self) -> Result<Tail, Trouble> {
         let (wire, log, last, hold) = (self.wire()?, self.log, self.last, self.hold);
         let is_to_be_cleaned = self.is_to_be_cleaned;
-        let (tail, last) = web::aside(&self.location.patience, move || {
+        let (tail, last) = aside::aside(&self.location.patience, move || {
             let found = either(&wire, log, last, hold)?;
             if is_to_be_cleaned {
                 upload::abort_stale(&wire, log)?;
@@ -203,7 +203,7 @@ impl Sink for S3Sink {
         let Some(running) = &self.running else { return Ok(None) };
         let answer = match running.answer.recv_timeout(within) {
             Err(RecvTimeoutError::Timeout) => return Ok(None),
-            Err(RecvTimeoutError::Disconnected) => Err(web::ended()),
+            Err(RecvTimeoutError::Disconnected) => Err(aside::ended()),
             Ok(answer) => answer,
         };
         let (coordinate, unit) = (running.coordinate, running.unit);

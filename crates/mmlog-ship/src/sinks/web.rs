@@ -1,20 +1,15 @@
 //! Blocking HTTP: what sinks that speak it have in common.
-//!
-//! Requests block, so they are made by a thread of their own, which whoever waits leaves when he is told to end.
 
 use std::io::{self, Read};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::time::Duration;
 
 use ureq::Agent;
 use ureq::tls::{Certificate, PemItem, RootCerts, TlsConfig, parse_pem};
 
-use super::{Patience, Secrets};
+use super::Secrets;
 use crate::trouble::{Trouble, shown, unreached};
 
-/// So often whoever waits looks whether to end.
-const NAP: Duration = Duration::from_millis(100);
 /// The longest text of a server's that is shown.
 const SHOWN: usize = 200;
 /// A connection that was idle for longer may have been closed by a server: another one is made.
@@ -89,38 +84,6 @@ impl Read for Sent<'_> {
         self.progress.fetch_add(1, Ordering::Relaxed);
         self.bytes.read(to)
     }
-}
-
-/// Who is waited for no longer than until one is told to end.
-pub(super) fn aside<T: Send + 'static>(
-    patience: &Patience,
-    job: impl FnOnce() -> Result<T, Trouble> + Send + 'static,
-) -> Result<T, Trouble> {
-    let (answer, mut patience) = (begin(job)?, patience.clone());
-    loop {
-        match answer.recv_timeout(NAP) {
-            Ok(answer) => return answer,
-            Err(RecvTimeoutError::Timeout) => patience.is_over().map_or(Ok(()), Err)?,
-            Err(RecvTimeoutError::Disconnected) => return Err(ended()),
-        }
-    }
-}
-
-/// Has it done by a thread.
-pub(super) fn begin<T: Send + 'static>(
-    job: impl FnOnce() -> T + Send + 'static,
-) -> Result<Receiver<T>, Trouble> {
-    let (to, from) = mpsc::channel();
-    let thread = std::thread::Builder::new().name("http".to_owned()).spawn(move || {
-        // Nobody may be there any more.
-        let _ = to.send(job());
-    });
-    thread.map_err(|e| Trouble::Away(format!("no thread: {e}")))?;
-    Ok(from)
-}
-
-pub(super) fn ended() -> Trouble {
-    Trouble::Away("a request ended without an answer".to_owned())
 }
 
 /// Never with the address, which has a signature in it.

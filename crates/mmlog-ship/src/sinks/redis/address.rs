@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use super::super::hosts::host;
 use super::super::secrets::{Secrets, TYPED, word};
 use crate::trouble::{Trouble, shown};
 
@@ -43,7 +44,7 @@ impl Address {
         if !is_key(key) {
             return Err(usage("no key of a stream: letters, digits, '-', '_', '.' and ':'"));
         }
-        let servers: Option<Vec<_>> = servers.split(',').map(server).collect();
+        let servers: Option<Vec<_>> = servers.split(',').map(|server| host(server, PORT)).collect();
         Ok(Address {
             name: text.to_owned(),
             servers: servers.ok_or_else(|| usage("no server"))?,
@@ -77,24 +78,6 @@ impl Address {
 fn is_key(text: &str) -> bool {
     let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b':');
     !text.is_empty() && text.len() <= 200 && text.bytes().all(is_plain)
-}
-
-/// A server and its port; one with colons of its own stands in brackets.
-fn server(text: &str) -> Option<(String, u16)> {
-    let (host, port) = match text.strip_prefix('[') {
-        Some(rest) => {
-            let (host, behind) = rest.split_once(']')?;
-            let port = if behind.is_empty() { None } else { Some(behind.strip_prefix(':')?) };
-            (host, port)
-        }
-        None => text.split_once(':').map_or((text, None), |(host, port)| (host, Some(port))),
-    };
-    let is_plain = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.' | ':');
-    if host.is_empty() || !host.chars().all(is_plain) {
-        return None;
-    }
-    let port = port.map_or(Some(PORT), |port| port.parse().ok())?;
-    Some((host.to_owned(), port))
 }
 
 /// Who asks to be let in. It cannot be printed.

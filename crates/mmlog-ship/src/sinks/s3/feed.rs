@@ -15,7 +15,7 @@ use nix::libc;
 use rusty_s3::actions::GetObject;
 use sha2::{Digest as _, Sha256};
 
-use super::super::web::aside;
+use super::super::aside::aside;
 use super::location::Location;
 use super::names::{self, Name, What};
 use super::stored::{Found, Read};
