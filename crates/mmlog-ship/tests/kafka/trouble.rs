@@ -127,8 +127,14 @@ fn who_is_not_let_in_and_who_is_not_vouched_for_is_told_so_and_sends_nothing() {
     let encrypted = port();
     let mut server = Command::new("openssl");
     server.args(["s_server", "-quiet", "-accept", &encrypted.to_string(), "-cert"]).arg(&ours);
-    let mut server =
-        server.arg("-key").arg(&key).stdin(Stdio::piped()).stdout(Stdio::null()).spawn().unwrap();
+    let mut server = server
+        .arg("-key")
+        .arg(&key)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
     until("it listens", || std::net::TcpStream::connect(("127.0.0.1", encrypted)).ok());
     let address = format!("kafkas://127.0.0.1:{encrypted}/logs?partition=0");
     let ca = format!("--tls-ca={}", others.display());
