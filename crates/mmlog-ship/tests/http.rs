@@ -7,6 +7,11 @@
 
 #[path = "../../../tests/common/mod.rs"]
 mod common;
+#[cfg(debug_assertions)]
+#[path = "http/crash.rs"]
+mod crash;
+#[path = "stage/denied.rs"]
+mod denied;
 mod http_stage;
 #[path = "http/refusals.rs"]
 mod refusals;
@@ -32,7 +37,11 @@ use stage::{Ended, Shipper, Stage};
 
 #[test]
 fn role() {
-    common::play(&[("serve", serve)]);
+    common::play(&[
+        ("serve", serve),
+        #[cfg(debug_assertions)]
+        ("ship", crash::ship),
+    ]);
 }
 
 /// Takes logs until it is killed.

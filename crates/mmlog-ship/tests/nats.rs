@@ -7,6 +7,8 @@
 
 #[path = "../../../tests/common/mod.rs"]
 mod common;
+#[path = "stage/denied.rs"]
+mod denied;
 mod nats_stage;
 #[path = "nats/receiving.rs"]
 mod receiving;
@@ -313,12 +315,14 @@ fn a_secret_is_in_a_file_that_others_cannot_read_and_in_no_message() {
         assert!(server.shipped_as(SUBJECT, WHO) == all);
         stage.lines(10, 20);
         fs::write(&secret, "user shipper\npassword Gehiem\n").unwrap();
-        for more in ["--check", "--until-now"] {
-            let mut command = stage.nats(&server, &[more, "--give-up=1s"]);
-            let ended = stage::Ended::of(&command.arg("--credentials").arg(&secret).output().unwrap());
-            assert!(!ended.said.contains("Gehiem"), "{ended:?}");
-            ended.is(1, "authorization");
-        }
+        let command = |more: &[&str]| {
+            let mut command = stage.nats(&server, more);
+            command.arg("--credentials").arg(&secret);
+            command
+        };
+        denied::is_denied(&stage, command, "authorization");
+        let ended = with(&server, &["--check"]);
+        assert!(!ended.said.contains("Gehiem"), "{ended:?}");
         // Replaced while it runs, in two steps.
         fs::write(&secret, "user shipper\npassword geheim\n").unwrap();
         let mut running = stage.nats(&server, &["--linger=1ms"]);

@@ -6,6 +6,8 @@
 
 #[path = "../../../tests/common/mod.rs"]
 mod common;
+#[path = "stage/denied.rs"]
+mod denied;
 #[path = "redis/keeping.rs"]
 mod keeping;
 #[path = "stage/proxy.rs"]

@@ -10,6 +10,8 @@ mod common;
 #[cfg(debug_assertions)]
 #[path = "s3/crash.rs"]
 mod crash;
+#[path = "stage/denied.rs"]
+mod denied;
 #[path = "s3/receiving.rs"]
 mod receiving;
 mod s3_stage;

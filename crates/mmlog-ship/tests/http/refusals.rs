@@ -5,6 +5,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 
 use super::common::until;
+use super::denied::{Certificates, is_denied};
 use super::http_stage::{Fault, Server, WAYS, Way};
 use super::lines;
 use super::stage::{Ended, Shipper, Stage};
@@ -116,11 +117,10 @@ fn who_is_not_let_in_is_1_for_one_look_and_tried_again_for_one_that_follows_and_
             command.arg("--credentials").arg(&path);
             command
         };
-        for more in [&["--check"][..], &["--until-now", "--give-up=0s"]] {
-            let ended = Ended::of(&with(more).output().unwrap());
-            let ended = ended.is(1, "it does not let us in: 401 who is there?");
-            assert!(!ended.said.contains("wrong"), "{ended:?}");
-        }
+        is_denied(&stage, with, "it does not let us in: 401 who is there?");
+        let ended = Ended::of(&with(&["--check"]).output().unwrap());
+        assert!(!ended.said.contains("wrong"), "{ended:?}");
+        assert!(server.records().is_empty());
         let shipper = Shipper::of(&mut with(&[]));
         secret(&stage, text);
         until("it is let in", || (lines(&server.records()) == all).then_some(()));
@@ -130,6 +130,24 @@ fn who_is_not_let_in_is_1_for_one_look_and_tried_again_for_one_that_follows_and_
         assert!(ended.printed.contains("tail cannot be asked"), "{ended:?}");
         assert!(ended.printed.contains("note the secret goes there as it is"), "{ended:?}");
         assert!(ended.printed.contains("note a line is there once as long as one index has"), "{ended:?}");
+    }
+}
+
+#[test]
+fn a_server_gets_lines_only_where_somebody_vouches_for_it() {
+    let stage = Stage::new();
+    let Some(certificates) = Certificates::make(stage.dir.path()) else { return };
+    let all = stage.lines(0, 10);
+    let servers = [&certificates.ours, &certificates.expired].map(Server::start_as);
+    for way in WAYS {
+        let [ours, expired] = [0, 1].map(|at: usize| servers[at].address(way).replace("http://", "https://"));
+        if way == WAYS[0] {
+            certificates.are_asked_for(&stage, [&ours, &expired], |to, more| stage.shipping(to, more));
+        }
+        assert!(servers.iter().all(|server| server.records().is_empty()));
+        stage.shipped_to(&ours, &["--name", &format!("{way:?}"), &certificates.ca()]).is(0, "");
+        assert!(lines(&servers[0].records()) == all);
+        *servers[0].state.lock().unwrap() = Default::default();
     }
 }
 

@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, HashSet, VecDeque};
 use std::fs::{File, OpenOptions};
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::web::{Head, head};
+use crate::web::{self, Head, Identity, Stream, head};
 
 mod parsed;
 
@@ -79,7 +79,13 @@ struct Request {
 
 impl Server {
     pub(crate) fn start() -> Self {
-        Server::serving(TcpListener::bind("127.0.0.1:0").unwrap(), State::default())
+        Server::serving(TcpListener::bind("127.0.0.1:0").unwrap(), State::default(), None)
+    }
+
+    /// One that is encrypted.
+    pub(crate) fn start_as(identity: &[PathBuf; 2]) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Server::serving(listener, State::default(), Some(web::identity(identity)))
     }
 
     /// There, with what the file has.
@@ -96,16 +102,16 @@ impl Server {
         let _ = OpenOptions::new().write(true).open(file).map(|file| file.set_len(whole).unwrap());
         let file = OpenOptions::new().append(true).create(true).open(file).unwrap();
         let ids = records.iter().map(|record| record.id.clone()).collect();
-        Server::serving(listener, State { records, ids, file: Some(file), ..State::default() })
+        Server::serving(listener, State { records, ids, file: Some(file), ..State::default() }, None)
     }
 
-    fn serving(listener: TcpListener, state: State) -> Self {
+    fn serving(listener: TcpListener, state: State, identity: Option<Identity>) -> Self {
         let server =
             Server { port: listener.local_addr().unwrap().port(), state: Arc::new(Mutex::new(state)) };
         let serving = server.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let serving = serving.clone();
+                let (serving, stream) = (serving.clone(), web::accepted(stream, identity.as_ref()));
                 thread::spawn(move || serving.serve(stream));
             }
         });
@@ -138,8 +144,8 @@ impl Server {
         self.state.lock().unwrap().requests
     }
 
-    fn serve(&self, mut stream: TcpStream) {
-        while let Some(request) = self.read(&mut stream) {
+    fn serve(&self, mut stream: Box<dyn Stream>) {
+        while let Some(request) = self.read(&mut *stream) {
             let fault = {
                 let mut state = self.state.lock().unwrap();
                 state.requests += 1;
@@ -222,7 +228,7 @@ impl Server {
     }
 
     /// The next request, where it is not too long.
-    fn read(&self, stream: &mut TcpStream) -> Option<Request> {
+    fn read(&self, stream: &mut dyn Stream) -> Option<Request> {
         let Head { method, target, headers } = head(stream)?;
         assert_eq!(method, "POST");
         let len: usize = headers["content-length"].parse().unwrap();

@@ -1,6 +1,7 @@
 //! Streams that others made or write to, users that may not do everything, and servers that do not answer.
 
 use std::fs;
+use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
 use std::process::{Command, Stdio};
 use std::time::Duration;
@@ -9,6 +10,7 @@ use async_nats::jetstream::stream::Config;
 
 use super::SUBJECT;
 use super::common::until;
+use super::denied::Certificates;
 use super::nats_stage::{Mute, Server, each_beside_the_others, fit, servers};
 use super::receiving::{receive, received};
 use super::stage::{Ended, Shipper, Stage};
@@ -135,6 +137,30 @@ fn who_may_not_send_is_told_so_and_so_is_who_only_looks() {
         assert!(has.is_empty());
         ship("a", &["--until-now"]).is(0, "");
         assert!(!server.shipped_as(SUBJECT, ("a", "a")).is_empty());
+    }
+}
+
+#[test]
+fn a_server_gets_units_only_where_somebody_vouches_for_it() {
+    for program in servers() {
+        let stage = Stage::new();
+        let Some(certificates) = Certificates::make(stage.dir.path()) else { return };
+        let all = stage.lines(0, 10);
+        let running = [&certificates.ours, &certificates.expired].map(|[certificate, key]| {
+            let tls = format!("tls {{ cert_file: {certificate:?}, key_file: {key:?} }}");
+            let server = Server::start_with(&program, &tls);
+            until("it answers", || TcpStream::connect(("127.0.0.1", server.port())).ok());
+            server
+        });
+        let address = |server: &Server| server.address(SUBJECT).replace("nats://", "tls://");
+        let [ours, expired] = [0, 1].map(|at: usize| address(&running[at]));
+        certificates.are_asked_for(&stage, [&ours, &expired], |to, more| ship_to(&stage, to, more));
+        let ca = certificates.ca();
+        let mut nothing = stage.receiving(&ours, "in", &["--until-now", "--give-up=0s", &ca]);
+        Ended::of(&nothing.output().unwrap()).is(1, "nothing was shipped there");
+        ended(ship_to(&stage, &ours, &["--until-now", &ca])).is(0, "");
+        ended(stage.receiving(&ours, "in", &["--until-now", &ca])).is(0, "");
+        assert!(received(&stage, "in") == all);
     }
 }
 

@@ -2,11 +2,12 @@
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
-use std::path::Path;
+use std::path::PathBuf;
 
 use redis::Value;
 
 use super::common::until;
+use super::denied::{Certificates, is_denied};
 use super::redis_stage::{KEY, Server};
 use super::stage::{Ended, Shipper, Stage, committed};
 
@@ -186,11 +187,14 @@ fn a_secret_is_in_a_file_that_others_cannot_read_and_in_no_message() {
         [("user shipper\npassword Gehiem\n", "authentication failed"), ("password Gehiem\n", "")]
     {
         fs::write(&secret, wrong).unwrap();
-        for more in ["--check", "--until-now"] {
-            let ended = with(&server, &[more, "--give-up=1s"]);
-            assert!(!ended.said.contains("Gehiem"), "{ended:?}");
-            ended.is(1, why);
-        }
+        let ended = with(&server, &["--check"]);
+        assert!(!ended.said.contains("Gehiem"), "{ended:?}");
+        let command = |more: &[&str]| {
+            let mut command = stage.shipping(&server.address(), more);
+            command.arg("--credentials").arg(&secret);
+            command
+        };
+        is_denied(&stage, command, why);
     }
     Ended::of(&stage.shipping(&server.address(), &["--check"]).output().unwrap()).is(1, "");
     // Replaced while it runs, in two steps.
@@ -262,29 +266,29 @@ fn a_user_who_may_do_little_else_ships_and_one_who_may_not_write_is_told_so() {
 #[test]
 fn a_connection_is_encrypted_to_the_server_that_is_vouched_for_alone() {
     let stage = Stage::new();
-    let Some([ours, key]) = super::served::certificate(stage.dir.path(), "ours") else { return };
-    let Some([others, _]) = super::served::certificate(stage.dir.path(), "others") else { return };
-    let encrypted = super::served::port();
-    let Some(server) = Server::start_as(|_| {
-        let [ours, key] = [&ours, &key].map(|path| path.display().to_string());
-        let port = encrypted.to_string();
-        let tls = ["--tls-port", &port, "--tls-cert-file", &ours, "--tls-key-file", &key];
-        let more = ["--tls-auth-clients", "no", "--appendonly", "yes"];
-        [&tls[..], &more].concat().into_iter().map(str::to_owned).collect()
-    }) else {
-        return;
+    let Some(certificates) = Certificates::make(stage.dir.path()) else { return };
+    let start = |[certificate, key]: &[PathBuf; 2]| {
+        let encrypted = super::served::port();
+        let server = Server::start_as(|_| {
+            let [certificate, key] = [certificate, key].map(|path| path.display().to_string());
+            let port = encrypted.to_string();
+            let tls = ["--tls-port", &port, "--tls-cert-file", &certificate, "--tls-key-file", &key];
+            let more = ["--tls-auth-clients", "no", "--appendonly", "yes"];
+            [&tls[..], &more].concat().into_iter().map(str::to_owned).collect()
+        })?;
+        drop(server.connection());
+        Some((server, format!("rediss://127.0.0.1:{encrypted}/{KEY}")))
     };
-    drop(server.connection());
+    let Some((server, address)) = start(&certificates.ours) else { return };
+    let (other, expired) = start(&certificates.expired).unwrap();
     let all = stage.lines(0, 5000);
-    let address = format!("rediss://127.0.0.1:{encrypted}/{KEY}");
-    let ca = |ca: &Path| format!("--tls-ca={}", ca.display());
-    stage.shipped_to(&address, &[&ca(&others), "--give-up=1s"]).is(1, "certificate");
-    stage.shipped_to(&address, &["--give-up=1s"]).is(1, "certificate");
-    assert_eq!(server.last(), 0);
-    stage.shipped_to(&address, &[&ca(&ours)]).is(0, "");
+    certificates.are_asked_for(&stage, [&address, &expired], |to, more| stage.shipping(to, more));
+    assert_eq!((server.last(), other.last()), (0, 0));
+    let ca = certificates.ca();
+    stage.shipped_to(&address, &[&ca]).is(0, "");
     assert!(server.shipped() == all);
-    let mut receive = stage.receiving(&address, "in", &["--until-now", &ca(&ours)]);
+    let mut receive = stage.receiving(&address, "in", &["--until-now", &ca]);
     Ended::of(&receive.output().unwrap()).is(0, "");
     assert!(stage.received("in") == all);
-    stage.shipped_to(&server.address(), &[&ca(&ours)]).is(2, "rediss://");
+    stage.shipped_to(&server.address(), &[&ca]).is(2, "rediss://");
 }

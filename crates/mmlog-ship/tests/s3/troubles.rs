@@ -1,17 +1,16 @@
 //! A store that answers wrongly, late, in half, or not.
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
-use std::path::Path;
+use std::net::TcpListener;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
 use super::common::until;
+use super::denied::{Certificates, is_denied};
 use super::receiving::receive;
 use super::s3_stage::Server;
 use super::s3_stage::strict::{Fault, Strict};
-use super::served::{Process, certificate};
 use super::stage::{Ended, Shipper, Stage};
 use super::{PREFIX, Retention, named, stored};
 
@@ -93,12 +92,15 @@ fn who_is_not_let_in_is_1_for_one_look_and_tried_again_for_one_that_follows() {
     let stage = Stage::new();
     let all = stage.lines(0, 10);
     stage.rotate();
-    let refused = vec![Fault::Says(403, "InvalidAccessKeyId"); 1000];
-    strict.fail(&refused);
-    for more in [&["--check"][..], &["--until-now", "--give-up=1s"]] {
-        let ended = Ended::of(&stage.s3(&server, more).output().unwrap());
-        ended.is(1, "it does not let us list what it has: 403 InvalidAccessKeyId");
+    for (status, code, says) in [
+        (403, "InvalidAccessKeyId", "it does not let us list what it has: 403 InvalidAccessKeyId"),
+        (401, "Unauthorized", "it does not let us list what it has: 401 Unauthorized"),
+        (403, "RequestTimeTooSkewed", "this host and the store have other clocks"),
+    ] {
+        strict.fail(&vec![Fault::Says(status, code); 1000]);
+        is_denied(&stage, |more| stage.s3(&server, more), says);
     }
+    assert!(server.objects().is_empty());
     let shipper = Shipper::of(&mut stage.s3(&server, &[]));
     strict.fail(&[]);
     until("it is let in", || (stored(&server) == all).then_some(()));
@@ -200,27 +202,22 @@ fn a_session_token_is_sent_and_never_said() {
 #[test]
 fn a_store_is_asked_only_where_somebody_vouches_for_it() {
     let stage = Stage::new();
-    let Some([ours, key]) = certificate(stage.dir.path(), "ours") else { return };
-    let Some([others, _]) = certificate(stage.dir.path(), "others") else { return };
-    stage.lines(0, 10);
+    let Some(certificates) = Certificates::make(stage.dir.path()) else { return };
+    let all = stage.lines(0, 10);
     stage.rotate();
-    // It answers whatever it is asked with a page of its own, which is no list.
-    let process = Process::start(|_, port| {
-        let mut command = Command::new("openssl");
-        command.args(["s_server", "-www", "-accept", &format!("127.0.0.1:{port}"), "-cert"]);
-        command.arg(&ours).arg("-key").arg(&key);
+    let servers =
+        [&certificates.ours, &certificates.expired].map(|pair| Server::Strict(Strict::start_as(pair)));
+    let address = |server: &Server| server.address(PREFIX).replace("http://", "https://");
+    let [ours, expired] = [0, 1].map(|at| address(&servers[at]));
+    let command = |to: &str, more: &[&str]| {
+        let mut command = stage.shipping(to, more);
+        command.arg("--credentials").arg(stage.secret());
         command
-    });
-    until("it answers", || TcpStream::connect(("127.0.0.1", process.port)).ok());
-    let ship = |more: &[String]| {
-        let to = format!("s3://bucket/{PREFIX}?endpoint=https://127.0.0.1:{}", process.port);
-        let mut command = stage.shipping(&to, &["--check"]);
-        Ended::of(&command.args(more).arg("--credentials").arg(stage.secret()).output().unwrap())
     };
-    let ca = |ca: &Path| format!("--tls-ca={}", ca.display());
-    ship(&[]).is(1, "--tls-ca says who signs for it");
-    ship(&[ca(&others)]).is(1, "--tls-ca says who signs for it");
-    ship(&[ca(&ours)]).is(1, "its list of objects cannot be read");
+    certificates.are_asked_for(&stage, [&ours, &expired], command);
+    assert!(servers.iter().all(|server| server.objects().is_empty()));
+    Ended::of(&command(&ours, &["--until-now", &certificates.ca()]).output().unwrap()).is(0, "");
+    assert!(stored(&servers[0]) == all);
 }
 
 #[test]

@@ -3,14 +3,15 @@
 
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::TcpListener;
+use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use sha2::{Digest as _, Sha256};
 
 use crate::common::Random;
-use crate::web::{Head, head};
+use crate::web::{self, Head, Identity, Stream, head};
 
 /// How a request is answered that is not answered well.
 #[derive(Clone, Debug)]
@@ -79,13 +80,22 @@ type Answer = (u16, Vec<(String, String)>, Vec<u8>);
 
 impl Strict {
     pub(crate) fn start() -> Self {
+        Strict::serving(None)
+    }
+
+    /// One that is encrypted.
+    pub(crate) fn start_as(identity: &[PathBuf; 2]) -> Self {
+        Strict::serving(Some(web::identity(identity)))
+    }
+
+    fn serving(identity: Option<Identity>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let port = listener.local_addr().unwrap().port();
         let strict = Strict { port, state: Arc::default() };
         let serving = strict.clone();
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let serving = serving.clone();
+                let (serving, stream) = (serving.clone(), web::accepted(stream, identity.as_ref()));
                 thread::spawn(move || serving.serve(stream));
             }
         });
@@ -117,8 +127,8 @@ impl Strict {
         self.state.lock().unwrap().uploads.len()
     }
 
-    fn serve(&self, mut stream: TcpStream) {
-        while let Some(request) = read(&mut stream) {
+    fn serve(&self, mut stream: Box<dyn Stream>) {
+        while let Some(request) = read(&mut *stream) {
             let fault = self.fault();
             let (status, headers, body) = match &fault {
                 Some(Fault::Refuses) => return,
@@ -336,7 +346,7 @@ fn error(code: &str) -> Vec<u8> {
         .into_bytes()
 }
 
-fn read(stream: &mut TcpStream) -> Option<Request> {
+fn read(stream: &mut dyn Stream) -> Option<Request> {
     let Head { method, target, headers } = head(stream)?;
     let mut body = vec![0; headers.get("content-length").map_or(0, |len| len.parse().unwrap())];
     stream.read_exact(&mut body).ok()?;

@@ -42,6 +42,27 @@ pub(crate) fn certificate(dir: &Path, name: &str) -> Option<[PathBuf; 2]> {
     Some([certificate, key])
 }
 
+/// One that was good for a day of years ago, and its key.
+pub(crate) fn expired(dir: &Path, name: &str) -> [PathBuf; 2] {
+    let dir = dir.join(format!("{name}-made"));
+    std::fs::create_dir(&dir).unwrap();
+    let text = "[ca]\ndefault_ca=d\n[d]\ndatabase=index\nnew_certs_dir=.\nrand_serial=yes\ndefault_md=sha256\npolicy=p\n\
+        x509_extensions=e\n[p]\ncommonName=supplied\n[e]\nsubjectAltName=IP:127.0.0.1\nbasicConstraints=critical,CA:FALSE\n";
+    std::fs::write(dir.join("conf"), text).unwrap();
+    std::fs::write(dir.join("index"), "").unwrap();
+    let openssl = |words: &str| {
+        let done = Command::new("openssl").current_dir(&dir).args(words.split(' ')).output().unwrap();
+        assert!(done.status.success(), "{words}: {done:?}");
+    };
+    openssl(
+        "req -new -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -subj /CN=test -keyout key -out asked",
+    );
+    openssl(
+        "ca -batch -selfsign -config conf -keyfile key -in asked -startdate 20200101000000Z -enddate 20200102000000Z -notext -out pem",
+    );
+    ["pem", "key"].map(|name| dir.join(name))
+}
+
 /// A port that nobody has.
 pub(crate) fn port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()

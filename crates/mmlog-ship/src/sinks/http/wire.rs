@@ -7,6 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
+use mmlog::crash::crash_point;
 use ureq::http::{HeaderMap, HeaderName, HeaderValue, Request};
 use ureq::{Agent, SendBody};
 
@@ -118,7 +119,10 @@ impl Wire {
             let most = self.learnt.most.load(Ordering::Relaxed);
             let (body, count) = self.request(rest, most);
             match self.send(&body, rest, count, is_left) {
-                Ok(()) => rest = &rest[count..],
+                Ok(()) => {
+                    crash_point("ship:http-taken");
+                    rest = &rest[count..];
+                }
                 Err(refused) if refused.is_too_long && count > 1 => {
                     self.learnt.most.store(body.len() / 2, Ordering::Relaxed);
                 }
